@@ -1,0 +1,64 @@
+# Needs python3 >= 3.11 with venv and headers, gcc and make; the rest is installed into .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCES := src tests bench setup.py
+PYX := $(wildcard src/warouter/_*.pyx)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build demo test lint bench bench-e2e lock clean
+
+help: ## show this list
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+setup: $(VENV)/installed ## make .venv with the locked packages and the project, editable
+
+build: setup ## build the sdist and the wheel into dist/
+	$(BIN)/python -m build
+
+demo: setup ## start a whole cluster on this machine and send messages through a failover
+	$(BIN)/warouter demo
+
+test: setup ## run the tests (TEST="tests/unit -k hash" chooses)
+	$(BIN)/python -m pytest $(TEST)
+
+lint: setup ## check style, types, stubs and the import floors
+	@$(call check,ruff) check $(SOURCES)
+	@$(call check,ruff) format --check $(SOURCES)
+	@$(call check,mypy)
+	@$(call check,stubtest) warouter._hash warouter._batch
+	@$(call check,cython-lint) $(PYX)
+	@$(call check,lint-imports)
+
+bench: setup ## time the compiled parts beside their readable twins (BENCH="-k hash" chooses)
+	$(BIN)/python -m pytest bench --benchmark-columns=min,median,max,rounds --benchmark-warmup=on $(BENCH)
+
+bench-e2e: setup ## time whole clusters, end to end
+	$(BIN)/python -m bench.e2e
+
+lock: setup ## resolve the newest allowed versions anew into requirements.lock
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile --quiet pyproject.toml --extra local --group dev --universal \
+		--python-version 3.11 --generate-hashes --upgrade --no-annotate \
+		--custom-compile-command "make lock" --output-file requirements.lock
+
+clean: ## remove .venv and everything that was built
+	rm -rf $(VENV) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -f src/warouter/*.so
+
+# One check by name; it finds its own helpers beside it. A missing one says so, and fails.
+define check
+test -x $(BIN)/$(1) || { echo "lint: $(1) is not installed in $(VENV)" >&2; exit 1; }; \
+	echo "$(1)"; PATH="$(CURDIR)/$(BIN):$$PATH" $(1)
+endef
+
+$(VENV)/locked: requirements.lock
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	@touch $@
+
+$(VENV)/installed: $(VENV)/locked pyproject.toml setup.py $(PYX)
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@

@@ -1,0 +1,28 @@
+"""Builds the Cython extensions; everything else about the package is in pyproject.toml.
+
+WAROUTER_CYTHON_DEBUG=1 builds them with bounds checks, line tracing and an annotated listing, and
+without optimisation. The checks are switched here, since a directive in a .pyx would win over this.
+"""
+
+import os
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+DEBUG = os.environ.get("WAROUTER_CYTHON_DEBUG") == "1"
+
+setup(
+    ext_modules=cythonize(
+        [
+            Extension(
+                "warouter.*",
+                ["src/warouter/_*.pyx"],
+                extra_compile_args=["-O0", "-g"] if DEBUG else ["-O3"],
+                define_macros=[("CYTHON_TRACE_NOGIL", "1")] if DEBUG else [],
+            )
+        ],
+        build_dir="build/cython",
+        annotate=DEBUG,
+        compiler_directives={"boundscheck": DEBUG, "wraparound": DEBUG, "linetrace": DEBUG},
+    )
+)

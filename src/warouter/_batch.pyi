@@ -1,0 +1,16 @@
+from typing import Self, TypeVar, final
+
+from typing_extensions import Buffer
+
+_Payload = TypeVar("_Payload", bound=bytes | bytearray | memoryview)
+
+__test__: dict[str, str]  # Cython puts it into every module
+
+def pack(payloads: list[_Payload]) -> bytes: ...
+def split(buffer: Buffer) -> list[memoryview]: ...
+
+@final
+class Splitter:
+    def __new__(cls, max_frame: int) -> Self: ...
+    def feed(self, data: bytes) -> list[memoryview]: ...
+    def pending(self) -> int: ...

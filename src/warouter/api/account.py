@@ -1,0 +1,98 @@
+"""GET and POST /v1/account/shards. A call that is refused changes nothing."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+import msgspec
+from aiohttp import web
+
+from warouter._hash import SHARD_COUNTS
+from warouter.api.context import Context
+from warouter.api.envelope import success
+from warouter.api.request import read_json
+from warouter.api.tokens import Caller
+from warouter.errors import NotFound, ParameterInvalid, ParameterMissing
+from warouter.store.accounts import Account
+from warouter.upstream import authority
+
+log = logging.getLogger(__name__)
+
+CERT_FREE_SECONDS = 7 * 24 * 3600
+_DROPPED = str.maketrans("", "", "+()-. ")
+
+
+class ShardsRequest(msgspec.Struct, frozen=True):
+    """``shards`` may be a number in quotes, ``pin`` and ``cert`` may be null."""
+
+    cc: str
+    phone_number: str
+    shards: int
+    pin: str | None = None
+    cert: str | None = None
+
+
+_SHARDS = msgspec.json.Decoder(ShardsRequest, strict=False)
+
+
+async def show_shards(context: Context, _request: web.Request, _caller: Caller) -> web.Response:
+    return success({"account": {"shards": await context.shards()}})
+
+
+async def set_shards(context: Context, request: web.Request, caller: Caller) -> web.Response:
+    """201 once the new map is in force, with warnings in ``meta``; ChangeRefused (403) if not."""
+    wish = await read_json(request, context.config.json_limit, _SHARDS)
+    if wish.shards not in SHARD_COUNTS:
+        raise ParameterInvalid(f"shards must be one of {', '.join(map(str, SHARD_COUNTS))}")
+    account = await context.accounts.account()
+    if account is None:
+        raise NotFound("no number is registered yet")
+    _check_number(wish, account)
+    await _check_pin(context, wish, account)
+    _check_certificate(wish, account, needed=_needs_certificate(context, account))
+    log.info("change of shards asked for", extra={"shards": wish.shards, "by": caller.username})
+    warnings = await context.set_shards(wish.shards)
+    return success({"account": {"shards": wish.shards}}, 201, warnings=warnings)
+
+
+def _check_number(wish: ShardsRequest, account: Account) -> None:
+    if _digits(wish.cc) != account.cc:
+        raise ParameterInvalid("cc is not the country code of the registered number")
+    if _digits(wish.phone_number) != account.phone_number:
+        raise ParameterInvalid("phone_number is not the registered number (without cc)")
+
+
+async def _check_pin(context: Context, wish: ShardsRequest, account: Account) -> None:
+    if account.pin_hash is None:
+        return
+    if not wish.pin:
+        raise ParameterMissing("pin is required since two-step verification is on")
+    if not await context.passwords.verify(account.pin_hash, wish.pin):
+        raise ParameterInvalid("pin is wrong")
+
+
+def _needs_certificate(context: Context, account: Account) -> bool:
+    old = account.registered_seconds_ago > CERT_FREE_SECONDS
+    return context.config.shards_cert == "after-7-days" and old
+
+
+def _check_certificate(wish: ShardsRequest, account: Account, *, needed: bool) -> None:
+    if not wish.cert:
+        if needed:
+            raise ParameterMissing("cert is required later than 7 days after registration")
+        return
+    if account.authority_key is None:
+        if wish.cert != account.cert:
+            raise ParameterInvalid("cert is not the certificate of the registration")
+        return
+    try:
+        certificate = authority.check(wish.cert, account.authority_key, time.time())
+    except ValueError as error:
+        raise ParameterInvalid(f"cert is not valid: {error}") from None
+    if certificate.number != account.cc + account.phone_number:
+        raise ParameterInvalid("cert is not valid: it is of another number")
+
+
+def _digits(spelling: str) -> str:
+    return spelling.translate(_DROPPED)

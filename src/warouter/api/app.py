@@ -1,0 +1,152 @@
+"""The webapp's HTTP application: routes, who may use them, and errors in the product's envelope."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import logging
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import NamedTuple
+
+from aiohttp import web
+from aiohttp.typedefs import Handler as WebHandler
+from aiohttp.typedefs import Middleware
+
+from warouter import __version__
+from warouter.api import account, auth, contacts, messages, ops, settings, users
+from warouter.api.auth import Access, authorise
+from warouter.api.context import Context
+from warouter.api.envelope import failure
+from warouter.api.tokens import Caller
+from warouter.errors import (
+    ApiError,
+    BodyTooLarge,
+    GenericError,
+    MethodNotAllowed,
+    NotFound,
+    NotReady,
+)
+from warouter.store.accounts import is_unavailable
+
+log = logging.getLogger(__name__)
+
+Handler = Callable[[Context, web.Request, Caller], Awaitable[web.Response]]
+
+CONTEXT = web.AppKey("context", Context)
+SERVER = f"warouter/{__version__}"
+
+
+class Route(NamedTuple):
+    method: str
+    path: str
+    access: Access
+    handler: Handler
+
+
+# Everything that is served. A route says who may use it; there is no other way to add one.
+ROUTES = (
+    Route("GET", "/", Access.OPEN, ops.root),
+    Route("HEAD", "/", Access.OPEN, ops.root),
+    Route("GET", "/v1/health", Access.MONITOR, ops.health),
+    Route("POST", "/v1/users/login", Access.OPEN, auth.login),
+    Route("POST", "/v1/users/logout", Access.USER, auth.logout),
+    Route("POST", "/v1/users", Access.ADMIN, users.create),
+    Route("GET", "/v1/users/{username}", Access.ADMIN, users.show),
+    Route("PUT", "/v1/users/{username}", Access.ADMIN, users.change),
+    Route("DELETE", "/v1/users/{username}", Access.ADMIN, users.delete),
+    Route("POST", "/v1/messages", Access.USER, messages.send),
+    Route("PUT", "/v1/messages/{message}", Access.USER, messages.mark),
+    Route("POST", "/v1/contacts", Access.USER, contacts.check),
+    Route("GET", "/v1/settings/application", Access.ADMIN, settings.show),
+    Route("PATCH", "/v1/settings/application", Access.ADMIN, settings.patch),
+    Route("DELETE", "/v1/settings/application", Access.ADMIN, settings.reset),
+    Route("GET", "/v1/account/shards", Access.ADMIN, account.show_shards),
+    Route("POST", "/v1/account/shards", Access.ADMIN, account.set_shards),
+)
+
+
+def build_app(context: Context) -> web.Application:
+    """The application; while it runs it follows changes of users and tokens."""
+    app = web.Application(middlewares=[_answering()], client_max_size=context.config.json_limit)
+    app[CONTEXT] = context
+    for path, routes in itertools.groupby(ROUTES, key=lambda route: route.path):
+        # Some clients send a trailing slash and follow no redirect.
+        resources = [app.router.add_resource(p) for p in _spellings(path)]
+        for route in routes:
+            for resource in resources:
+                resource.add_route(route.method, _guarded(context, route))
+    app.cleanup_ctx.append(_following)
+    return app
+
+
+def _spellings(path: str) -> tuple[str, ...]:
+    return (path,) if path == "/" else (path, f"{path}/")
+
+
+def _guarded(context: Context, route: Route) -> WebHandler:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        caller = await authorise(context, request, route.access)
+        return await route.handler(context, request, caller)
+
+    return handle
+
+
+async def _following(app: web.Application) -> AsyncIterator[None]:
+    context = app[CONTEXT]
+    follower = asyncio.create_task(context.tokens.run())
+    yield
+    follower.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await follower
+    context.passwords.close()
+
+
+def _answering() -> Middleware:
+    """The middleware that turns every error into an envelope and names the request."""
+    prefix, numbers = os.urandom(4).hex(), itertools.count(1)
+
+    @web.middleware
+    async def answer(request: web.Request, handler: WebHandler) -> web.StreamResponse:
+        request_id = f"{prefix}-{next(numbers):x}"
+        try:
+            response = await handler(request)
+        except ApiError as error:
+            response = failure(error)
+        except web.HTTPException as error:
+            response = _of_framework(error)
+        except Exception as error:
+            response = failure(_of_surprise(error, request, request_id))
+        response.headers["Server"] = SERVER
+        response.headers["X-Request-Id"] = request_id
+        return response
+
+    return answer
+
+
+def _of_framework(error: web.HTTPException) -> web.StreamResponse:
+    match error:
+        case web.HTTPNotFound():
+            return failure(NotFound("there is no such path"))
+        case web.HTTPMethodNotAllowed():
+            allowed = ", ".join(sorted(error.allowed_methods))
+            response = failure(MethodNotAllowed(f"this path takes {allowed}"))
+            response.headers["Allow"] = allowed
+            return response
+        case web.HTTPRequestEntityTooLarge():
+            return failure(BodyTooLarge("the body is too large"))
+        case _:
+            generic = GenericError(error.reason)
+            generic.status = error.status
+            return failure(generic)
+
+
+def _of_surprise(error: Exception, request: web.Request, request_id: str) -> ApiError:
+    """What a client is told of an error that no handler expected: never what it was."""
+    data = {"request": request_id, "method": request.method, "path": request.path}
+    if is_unavailable(error):
+        log.warning("database away", extra={**data, "reason": repr(error)})
+        return NotReady("the database does not answer", retry_after=1)
+    log.error("request failed", extra=data, exc_info=error)
+    return ApiError(f"an internal error, logged as {request_id}")

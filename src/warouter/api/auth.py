@@ -1,0 +1,152 @@
+"""Who may do what, and POST /v1/users/login and logout."""
+
+from __future__ import annotations
+
+import base64
+import enum
+import logging
+from hmac import compare_digest
+
+import msgspec
+from aiohttp import web
+
+from warouter.api.context import Context
+from warouter.api.decode import decode
+from warouter.api.envelope import success
+from warouter.api.passwords import Passwords, check_new_password
+from warouter.api.request import read_body
+from warouter.api.tokens import Caller, hash_of, new_token
+from warouter.errors import AccessDenied, Forbidden, PasswordChangeRequired
+from warouter.store.accounts import ADMIN, Accounts, User
+
+log = logging.getLogger(__name__)
+
+DEFAULT_USERNAME = "admin"
+DEFAULT_PASSWORD = "secret"
+NAME_LEAST, NAME_MOST = 4, 32
+_NOBODY = Caller("", "")
+_MONITOR = Caller("", "ROLE_MONITOR")
+
+
+class Access(enum.Enum):
+    """What a route asks for. Every route names one: there is no default."""
+
+    OPEN = "nothing"
+    USER = "a token"
+    ADMIN = "a token of an administrator"
+    MONITOR = "a token or the API key"
+
+
+class Login(msgspec.Struct, frozen=True):
+    new_password: str | None = None
+
+
+_LOGIN = msgspec.json.Decoder(Login)
+
+
+async def authorise(context: Context, request: web.Request, access: Access) -> Caller:
+    """The caller, if ``access`` is theirs; AccessDenied (401) or Forbidden (403) if not."""
+    if access is Access.OPEN:
+        return _NOBODY
+    scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
+    credentials = credentials.strip()
+    match scheme.lower():
+        case "bearer":
+            return await _bearer(context, credentials, access)
+        case "apikey" if access is Access.MONITOR:
+            return _api_key(context, credentials)
+        case _:
+            raise AccessDenied("a valid token is required: Authorization: Bearer TOKEN")
+
+
+async def login(context: Context, request: web.Request, _caller: Caller) -> web.Response:
+    """Basic credentials for a token of 7 days; ``new_password`` changes the password first."""
+    body = await read_body(request, context.config.json_limit)
+    wish = decode(body, _LOGIN) if body.strip() else Login()
+    username, password = _basic(request)
+    user = await context.accounts.user(username)
+    right = await context.passwords.verify(user.password_hash if user else None, password)
+    if user is None or not right:
+        log.warning("login refused", extra={"username": username, "peer": request.remote})
+        raise AccessDenied("Invalid credentials.")
+    password_hash = await _current_hash(context, user, password, wish.new_password)
+    token = new_token()
+    expires = await context.accounts.add_token(user.username, password_hash, hash_of(token))
+    if expires is None:  # the password was changed, or the user deleted, since it was checked
+        raise AccessDenied("Invalid credentials.")
+    return success({"users": [{"token": token, "expires_after": expires}]})
+
+
+async def logout(context: Context, _request: web.Request, caller: Caller) -> web.Response:
+    """Ends the token that was sent, and no other."""
+    await context.accounts.remove_token(caller.token_hash)
+    context.tokens.forget(caller.token_hash)
+    return success({})
+
+
+async def seed_administrator(
+    accounts: Accounts, passwords: Passwords, password: str | None = None
+) -> bool:
+    """Make the account `admin`, unless it is there; True if it was made.
+
+    Without ``password`` it is the product's default one, good for nothing but setting another.
+    """
+    if await accounts.user(DEFAULT_USERNAME) is not None:
+        return False
+    password_hash = await passwords.hash(DEFAULT_PASSWORD if password is None else password)
+    return await accounts.create_user(
+        DEFAULT_USERNAME, password_hash, ADMIN, must_change=password is None
+    )
+
+
+async def _current_hash(context: Context, user: User, password: str, new: str | None) -> str:
+    """The password's hash after an asked-for change; some clients send the present one as new."""
+    if new and new != password:
+        check_new_password(new, "new_password")
+        changed = await context.passwords.hash(new)
+        await context.accounts.set_password(user.username, changed)
+        await context.tokens.refresh()
+        return changed
+    if user.must_change:
+        raise PasswordChangeRequired(
+            "the default password must be changed: log in with new_password in the body"
+        )
+    if not context.passwords.is_outdated(user.password_hash):
+        return user.password_hash
+    renewed = await context.passwords.hash(password)
+    await context.accounts.rehash(user.username, user.password_hash, renewed)
+    return renewed
+
+
+async def _bearer(context: Context, token: str, access: Access) -> Caller:
+    caller = await context.tokens.caller(token)
+    if caller is None:
+        raise AccessDenied("the token is not valid, or has expired")
+    if caller.must_change:
+        raise PasswordChangeRequired("the default password must be changed first")
+    if access is Access.ADMIN and caller.role != ADMIN:
+        raise Forbidden("only an administrator may do this")
+    return caller
+
+
+def _api_key(context: Context, key: str) -> Caller:
+    expected = context.config.api_key
+    given = key.encode(errors="surrogateescape")
+    if not expected or not compare_digest(given, expected.encode()):
+        raise AccessDenied("the API key is not valid")
+    return _MONITOR
+
+
+def _basic(request: web.Request) -> tuple[str, str]:
+    """(user name, password) of a Basic header; AccessDenied for whatever is none."""
+    scheme, _, encoded = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "basic":
+        raise AccessDenied("credentials are required: Authorization: Basic base64(user:password)")
+    try:
+        text = base64.b64decode(encoded.strip(), validate=True).decode()
+    except ValueError:
+        raise AccessDenied("Invalid credentials.") from None
+    username, colon, password = text.partition(":")
+    if not colon or not username.isprintable() or len(username) > NAME_MOST:
+        raise AccessDenied("Invalid credentials.")
+    return username, password

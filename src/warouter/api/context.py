@@ -1,0 +1,61 @@
+"""What the handlers need from the process around them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
+
+from warouter.api.passwords import Passwords
+from warouter.api.tokens import TokenCache
+from warouter.app_settings import Network
+from warouter.store.accounts import Accounts
+
+MESSAGE, READ_MARK = 0, 1
+
+# submit(slot, id of 20 bytes, recipient, MESSAGE or READ_MARK, body) returns once the message is
+# durable; otherwise it raises NotReady or Overloaded.
+Submit = Callable[[int, bytes, str, int, bytes], Awaitable[None]]
+
+
+class NodeState(msgspec.Struct, frozen=True):
+    """One node as /v1/health shows it. ``name`` is ``host:container``."""
+
+    name: str
+    gateway_status: str  # connected, connecting, disconnected, uninitialized, unregistered
+    role: str  # primary_master, secondary_master, coreapp
+
+
+class ApiConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Limits are in bytes. ``api_key`` may be None: then no API key is accepted."""
+
+    json_limit: int = 64 * 1024
+    contacts_limit: int = 512 * 1024
+    allow_http_webhook: bool = False
+    allow_private: tuple[Network, ...] = ()
+    api_key: str | None = None
+    multiconnect: bool = True
+    require_contact_check: bool = False
+    shards_cert: Literal["after-7-days", "never"] = "after-7-days"
+
+    def __repr__(self) -> str:
+        return "ApiConfig(...)"
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Made once by the webapp's process. The callables raise ApiErrors or the store's errors."""
+
+    accounts: Accounts
+    tokens: TokenCache
+    passwords: Passwords
+    config: ApiConfig
+    submit: Submit
+    shards: Callable[[], Awaitable[int]]
+    # Returns warnings once the new map is in force; raises ChangeRefused.
+    set_shards: Callable[[int], Awaitable[list[str]]]
+    health: Callable[[], Awaitable[list[NodeState]]]
+    # The sender's wa_id of an inbound message, None if the id is unknown.
+    find_inbound: Callable[[str], Awaitable[str | None]]

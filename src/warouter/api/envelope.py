@@ -1,0 +1,58 @@
+"""The product's envelope: ``meta`` beside the resource, ``errors`` only on failure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from warouter.errors import ApiError
+
+# The API that is spoken, which clients compare; warouter's own version is in the Server header.
+META = {"api_status": "stable", "version": "v2.53.0"}
+META_JSON = msgspec.json.encode(META)
+HREF = "https://developers.facebook.com/docs/whatsapp/api/errors"
+_DETAILS_CHARS = 400  # a client's own words may be quoted in them
+_JSON = "application/json"
+
+
+def success(
+    content: Mapping[str, Any], status: int = 200, *, warnings: list[str] | None = None
+) -> web.Response:
+    """A success: ``content`` and meta. Never a key ``errors``: some clients count that as one."""
+    meta: dict[str, Any] = META if not warnings else {**META, "warnings": warnings}
+    return encoded(msgspec.json.encode({**content, "meta": meta}), status)
+
+
+def encoded(body: bytes, status: int = 200) -> web.Response:
+    """A response whose JSON is ready."""
+    return web.Response(body=body, status=status, content_type=_JSON)
+
+
+def failure(error: ApiError) -> web.Response:
+    """The error as the product words it, with Retry-After where a retry may help."""
+    body = {
+        "meta": META,
+        "errors": [
+            {
+                "code": error.code,
+                "title": error.title,
+                "details": _plain(error.details),
+                "href": HREF,
+            }
+        ],
+    }
+    response = encoded(msgspec.json.encode(body), error.status)
+    if error.retry_after is not None:
+        response.headers["Retry-After"] = str(error.retry_after)
+    if error.status == 401:
+        response.headers["WWW-Authenticate"] = 'Bearer realm="warouter"'
+    return response
+
+
+def _plain(details: str) -> str:
+    """Text that JSON can carry, of a length that a person reads."""
+    text = details.encode(errors="replace").decode()
+    return text if len(text) <= _DETAILS_CHARS else f"{text[:_DETAILS_CHARS]}..."

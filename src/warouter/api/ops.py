@@ -1,0 +1,33 @@
+"""GET / for load balancers and GET /v1/health."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aiohttp import web
+
+from warouter.api.context import Context, NodeState
+from warouter.api.envelope import success
+from warouter.api.tokens import Caller
+
+# The best first: one connected coreapp is enough for a client that sees one gateway.
+_STATUSES = ("connected", "connecting", "unregistered", "uninitialized", "disconnected")
+
+
+async def root(_context: Context, _request: web.Request, _caller: Caller) -> web.Response:
+    """200 as long as this process answers, whatever the state of the cluster."""
+    return success({"status": "up"})
+
+
+async def health(context: Context, _request: web.Request, _caller: Caller) -> web.Response:
+    """A map of nodes with Multiconnect, the single shape without."""
+    states = await context.health()
+    if context.config.multiconnect:
+        shown = {s.name: {"gateway_status": s.gateway_status, "role": s.role} for s in states}
+        return success({"health": shown})
+    return success({"health": {"gateway_status": _gateway_status(states)}})
+
+
+def _gateway_status(states: Sequence[NodeState]) -> str:
+    seen = {state.gateway_status for state in states if state.role == "coreapp"}
+    return next((status for status in _STATUSES if status in seen), "disconnected")

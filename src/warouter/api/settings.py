@@ -1,0 +1,69 @@
+"""GET, PATCH, DELETE /v1/settings/application."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from warouter.api.context import Context
+from warouter.api.decode import explained
+from warouter.api.envelope import success
+from warouter.api.request import read_json
+from warouter.api.tokens import Caller
+from warouter.app_settings import effective, merge, webhook_url_problem
+from warouter.errors import ParameterInvalid
+
+log = logging.getLogger(__name__)
+
+APPLICATION = "application"
+_PATCH = msgspec.json.Decoder(dict[str, Any])
+
+
+async def show(context: Context, _request: web.Request, _caller: Caller) -> web.Response:
+    """All fields, with the own number as `wa_id` once one is registered."""
+    stored = await context.accounts.setting(APPLICATION)
+    fields = msgspec.to_builtins(effective(stored))
+    account = await context.accounts.account()
+    if account is not None:
+        fields["wa_id"] = account.cc + account.phone_number
+    return success({"settings": {"application": fields}})
+
+
+async def patch(context: Context, request: web.Request, caller: Caller) -> web.Response:
+    """Changes the fields that are there, and those only; unknown ones are accepted."""
+    wish = await read_json(request, context.config.json_limit, _PATCH)
+
+    def changed(stored: Mapping[str, Any]) -> dict[str, Any]:
+        return merge(stored, wish)
+
+    try:
+        # Before the transaction: nothing that is refused shall lock the row.
+        _check_webhook(context, changed({}))
+        await context.accounts.change_setting(APPLICATION, changed)
+    except msgspec.ValidationError as error:
+        raise explained(error) from None
+    log.info("settings changed", extra={"by": caller.username})
+    return success({})
+
+
+async def reset(context: Context, _request: web.Request, caller: Caller) -> web.Response:
+    """Back to the defaults."""
+    await context.accounts.delete_setting(APPLICATION)
+    log.info("settings reset", extra={"by": caller.username})
+    return success({})
+
+
+def _check_webhook(context: Context, given: Mapping[str, Any]) -> None:
+    url = given.get("webhooks", {}).get("url", "")
+    if not url:
+        return
+    config = context.config
+    problem = webhook_url_problem(
+        url, allow_http=config.allow_http_webhook, allow_private=config.allow_private
+    )
+    if problem is not None:
+        raise ParameterInvalid(f"webhooks.url {problem}")

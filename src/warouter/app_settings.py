@@ -1,0 +1,180 @@
+"""settings/application: the fields, their defaults and ranges in one place. Pure.
+
+Only what a client set is stored; ``effective`` lays it over the defaults. The webapp writes them,
+coreapps read webhook, back-off and status switches from them.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+import msgspec
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+_DAY_MS = 24 * 3600 * 1000
+_URL_CHARS = 2048
+
+Milliseconds = Annotated[int, msgspec.Meta(ge=1, le=_DAY_MS)]
+Seconds = Annotated[int, msgspec.Meta(ge=1, le=24 * 3600)]
+MediaType = Literal["image", "video", "voice", "sticker", "audio", "document"]
+
+
+class StatusSwitches(msgspec.Struct, frozen=True, kw_only=True):
+    """Which statuses are delivered to the webhook; ``failed`` always is."""
+
+    sent: bool = False
+    delivered: bool = True
+    read: bool = True
+
+
+class Webhooks(msgspec.Struct, frozen=True, kw_only=True):
+    url: str = ""  # empty: no webhook
+    max_concurrent_requests: Literal[6, 12, 18, 24] = 6
+    message: StatusSwitches = StatusSwitches()
+
+
+class MediaSettings(msgspec.Struct, frozen=True, kw_only=True):
+    auto_download: tuple[MediaType, ...] = (
+        "image",
+        "video",
+        "voice",
+        "sticker",
+        "audio",
+        "document",
+    )
+
+
+class GarbageCollector(msgspec.Struct, frozen=True, kw_only=True):
+    messages: bool = True
+    media: bool = False
+
+
+class ApplicationSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Field for field as on the wire. Delays in milliseconds, intervals in seconds."""
+
+    callback_persist: bool = True
+    callback_backoff_delay_ms: Milliseconds = 3_000
+    max_callback_backoff_delay_ms: Milliseconds = 900_000
+    media: MediaSettings = MediaSettings()
+    webhooks: Webhooks = Webhooks()
+    sent_status: bool = False  # the older switch for `sent`
+    pass_through: bool = False
+    garbagecollector_enable: GarbageCollector = GarbageCollector()
+    db_garbagecollector_enable: bool = True
+    heartbeat_interval: Seconds = 5  # kept for clients; the pace of failover is not set here
+    unhealthy_interval: Seconds = 30
+    notify_user_change_number: bool = True
+    show_security_notifications: bool = False
+    skip_referral_media_download: bool = False
+    webhook_payload_conversation_pricingmodel_disabled: bool = False
+    axolotl_context_striping_disabled: bool = False
+    on_call_pager: str = ""
+    tcp_listen_address: str = "any"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    verbose_logging: bool = False
+
+    def reports(self, status: str) -> bool:
+        """Whether statuses of this name go to the webhook."""
+        message = self.webhooks.message
+        match status:
+            case "sent":
+                return message.sent or self.sent_status
+            case "delivered":
+                return message.delivered
+            case "read":
+                return message.read
+            case _:
+                return True
+
+
+def effective(stored: Mapping[str, Any]) -> ApplicationSettings:
+    """The defaults with what is stored laid over them."""
+    return msgspec.convert(stored, ApplicationSettings, strict=False)
+
+
+def merge(stored: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+    """``stored`` with the fields of ``patch``: unknown ones left out, null leaves a field alone.
+
+    Numbers and booleans may come as strings. msgspec.ValidationError names a field that has a wrong
+    type or is out of range.
+    """
+    given = _without_nulls(patch)
+    typed = msgspec.to_builtins(msgspec.convert(given, ApplicationSettings, strict=False))
+    return _laid_over(stored, _same_keys(given, typed))
+
+
+def webhook_url_problem(
+    url: str, *, allow_http: bool, allow_private: Sequence[Network]
+) -> str | None:
+    """Why ``url`` cannot be a webhook, or None. Names are resolved, and checked, on delivery."""
+    if len(url) > _URL_CHARS:
+        return f"is longer than {_URL_CHARS} characters"
+    if not url.isprintable() or " " in url or "\\" in url:
+        return "has spaces, control characters or backslashes"
+    try:
+        parts = urlsplit(url)
+        host, _port = parts.hostname, parts.port
+    except ValueError:
+        return "is not a valid URL"
+    if parts.scheme not in (("http", "https") if allow_http else ("https",)):
+        return "must start with https://"
+    if not host:
+        return "has no host"
+    return _host_problem(host.rstrip("."), allow_private)
+
+
+def is_allowed(address: Address, allow_private: Sequence[Network]) -> bool:
+    """Whether callbacks may go to this address: public ones, and what is listed."""
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    real = mapped or address
+    if any(real in network for network in allow_private):
+        return True
+    return real.is_global and not real.is_multicast
+
+
+def _host_problem(host: str, allow_private: Sequence[Network]) -> str | None:
+    if host == "localhost" or host.endswith(".localhost"):
+        host = "127.0.0.1"
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        # What resolvers read as an address all the same (2130706433, 0x7f.1) is no name either.
+        last = host.rpartition(".")[2]
+        if not last or last.isdigit() or last.lower().startswith("0x"):
+            return "has a host that is neither a name nor a usual IP address"
+        return None
+    if is_allowed(address, allow_private):
+        return None
+    return "points to an address that is not public and not allowed by WAROUTER_ALLOW_PRIVATE"
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {k: _without_nulls(v) for k, v in value.items() if v is not None}
+    return value
+
+
+def _same_keys(given: Mapping[str, Any], typed: Mapping[str, Any]) -> dict[str, Any]:
+    """Of ``typed``, which has every field, those that were given."""
+    return {
+        key: _same_keys(given[key], value)
+        if isinstance(value, dict) and isinstance(given[key], Mapping)
+        else value
+        for key, value in typed.items()
+        if key in given
+    }
+
+
+def _laid_over(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        old = merged.get(key)
+        if isinstance(value, dict) and isinstance(old, Mapping):
+            value = _laid_over(old, value)
+        merged[key] = value
+    return merged

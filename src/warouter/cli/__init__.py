@@ -1,0 +1,75 @@
+"""The command line: argv and environment to one process, errors to one sentence."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from importlib import import_module
+
+import click
+
+from warouter import __version__
+from warouter.errors import CommandError
+
+# Loaded only when called: a master must not import what a webapp needs.
+COMMANDS = {
+    "up": "warouter.cli.up:up",
+    "demo": "warouter.cli.demo:demo",
+    "webapp": "warouter.cli.nodes:webapp",
+    "coreapp": "warouter.cli.nodes:coreapp",
+    "master": "warouter.cli.nodes:master",
+    "migrate": "warouter.cli.migrate:migrate",
+    "simulator": "warouter.cli.simulator:simulator",
+    "status": "warouter.cli.status:status",
+}
+UNEXPECTED = 70  # EX_SOFTWARE
+
+
+class Commands(click.Group):
+    """Subcommands by name, each imported when it is needed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        target = COMMANDS.get(cmd_name)
+        if target is None:
+            return None
+        module, _, name = target.partition(":")
+        command: click.Command = getattr(import_module(module), name)
+        return command
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="warouter")
+def cli() -> None:
+    """An open, self-hosted WhatsApp Business API client with Multiconnect."""
+
+
+def main() -> None:
+    """Run a command; whatever goes wrong ends in one sentence and an exit code."""
+    try:
+        cli(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.exceptions.Exit as error:
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(130)
+    except CommandError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        # The reader of our output went away (| head): not worth a word.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except Exception as error:
+        logging.getLogger(__name__).debug("unexpected", exc_info=True)
+        click.echo(
+            f"Error: unexpected {type(error).__name__}: {error}."
+            " Run again with WAROUTER_LOG_LEVEL=DEBUG for where it happened.",
+            err=True,
+        )
+        sys.exit(UNEXPECTED)

@@ -1,0 +1,31 @@
+"""``warouter migrate``: bring the database to this build's schema."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import asyncpg
+import click
+
+from warouter.cli.nodes import data_dir_option, settings_for
+from warouter.errors import CommandError
+from warouter.store.migrate import migrate as apply
+
+
+@click.command()
+@data_dir_option
+def migrate(data_dir: Path | None) -> None:
+    """Make or upgrade the schema. Safe to run again, and from several places at once."""
+    settings = settings_for("master", data_dir)
+    try:
+        applied = asyncio.run(apply(settings))
+    except (OSError, TimeoutError, asyncpg.PostgresError) as error:
+        raise CommandError(
+            f"PostgreSQL at {settings.db_hostname}:{settings.db_port} did not do it"
+            f" ({error or type(error).__name__}): check WA_DB_*."
+        ) from error
+    for name in applied:
+        click.echo(f"applied {name}")
+    if not applied:
+        click.echo("up to date")

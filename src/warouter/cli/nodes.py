@@ -1,0 +1,73 @@
+"""``warouter webapp | coreapp | master``: one process each, told by its environment."""
+
+from __future__ import annotations
+
+import logging
+import os
+from importlib import import_module
+from pathlib import Path
+
+import click
+
+from warouter import log
+from warouter.config import Settings, load, unknown_names
+from warouter.errors import CommandError
+from warouter.local.description import read_description
+
+logger = logging.getLogger(__name__)
+
+data_dir_option = click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Join the cluster that `warouter up` runs on this data directory.",
+)
+
+
+@click.command()
+@data_dir_option
+def webapp(data_dir: Path | None) -> None:
+    """Serve the v1 API. Told by WA_DB_*, WEBAPP_*, WAROUTER_* (docs/operations.md)."""
+    _run("webapp", data_dir)
+
+
+@click.command()
+@data_dir_option
+def coreapp(data_dir: Path | None) -> None:
+    """Own shards: journal, send, deliver callbacks. Told by WA_DB_*, COREAPP_*, WAROUTER_*."""
+    _run("coreapp", data_dir)
+
+
+@click.command()
+@data_dir_option
+def master(data_dir: Path | None) -> None:
+    """Stand for election; lead: watch the nodes, own the shard map. Told by WA_DB_*."""
+    _run("master", data_dir)
+
+
+def settings_for(role: str, data_dir: Path | None) -> Settings:
+    """The environment's settings; with a data directory laid over those of its cluster."""
+    environ = dict(os.environ)
+    if data_dir is not None:
+        joined: dict[str, str] = read_description(data_dir).get("environment", {})
+        if not joined:
+            raise CommandError(f"No cluster runs on {data_dir}: start `warouter up` first.")
+        free_port = {f"{role.upper()}_EXTERNAL_PORTS": "0"} if role != "master" else {}
+        name = {"WAROUTER_NODE": f"localhost:{role}-{os.getpid()}"}
+        environ = joined | free_port | name | environ
+    if not environ.get("WA_DB_HOSTNAME"):
+        raise CommandError(
+            "WA_DB_HOSTNAME is not set: name the PostgreSQL server (and WA_DB_USERNAME,"
+            " WA_DB_PASSWORD), or join a local cluster with --data-dir."
+        )
+    return load(environ)
+
+
+def _run(role: str, data_dir: Path | None) -> None:
+    settings = settings_for(role, data_dir)
+    log.setup(settings.log_level)
+    for name in unknown_names(os.environ):
+        logger.warning("unknown variable", extra={"variable": name})
+    # Only now: a master shall not load what a webapp needs.
+    runtime = import_module("warouter.node.runtime")
+    node = import_module(f"warouter.node.{role}")
+    runtime.run(lambda stop, notifier: node.main(settings, stop, notifier))

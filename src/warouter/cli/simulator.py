@@ -1,0 +1,237 @@
+"""``warouter simulator``: the stand-in for WhatsApp's servers, and its control port by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import mimetypes
+import textwrap
+import urllib.error
+import urllib.request
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+
+from warouter.errors import CommandError
+from warouter.node.runtime import cancel, run, run_until
+from warouter.systemd import Notifier
+from warouter.upstream.simulator import serve
+from warouter.upstream.simulator_control import Addresses
+from warouter.upstream.simulator_faults import described
+from warouter.upstream.simulator_inbound import TYPES
+
+_TIMEOUT_S = 10.0
+_DATA_DIR = Path("warouter-data")
+
+
+def _switches() -> str:
+    lines = [
+        textwrap.fill(f"{name} ({json.dumps(default)}): {text}", 76, subsequent_indent="    ")
+        for name, default, text in described()
+    ]
+    return "Fault switches, with their defaults:\n\n\b\n" + "\n".join(lines)
+
+
+@click.group(invoke_without_command=True, epilog=_switches())
+@click.option("--host", default="127.0.0.1", show_default=True, help="Where coreapps connect.")
+@click.option("--port", default=6260, show_default=True, type=click.IntRange(0, 65535))
+@click.option(
+    "--control-port",
+    default=6261,
+    show_default=True,
+    type=click.IntRange(0, 65535),
+    help="JSON over HTTP, on loopback only.",
+)
+@click.option(
+    "--data-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Keeps the authority's key, so that certificates survive a restart.",
+)
+@click.pass_context
+def simulator(
+    ctx: click.Context, host: str, port: int, control_port: int, data_dir: Path | None
+) -> None:
+    """Stand in for WhatsApp's servers, until interrupted.
+
+    Takes the connections of coreapps, answers messages, issues statuses, delivers inbound messages,
+    records what a judge needs, and does what the fault switches ask. All but the authority's key is
+    in memory. The control port: GET and DELETE /record, POST /inbound, GET, PUT and DELETE /faults,
+    POST /certificates, GET /authority.
+    """
+    if ctx.invoked_subcommand is not None:
+        return
+    try:
+        run(partial(_serve_until_told, host, port, control_port, data_dir))
+    except (OSError, ValueError) as error:
+        raise CommandError(f"the simulator cannot start: {error}") from error
+
+
+def _control_options(command: Any) -> Any:
+    url = click.option("--url", help="The control port; else it is read from the data directory.")
+    data_dir = click.option(
+        "--data-dir",
+        type=click.Path(file_okay=False, path_type=Path),
+        default=_DATA_DIR,
+        show_default=True,
+        help="Of the running cluster: its cluster.json says where the control port is.",
+    )
+    return url(data_dir(command))
+
+
+@simulator.command()
+@_control_options
+@click.option("--from", "sender", required=True, help="The customer's number.")
+@click.option("--name", default="", help="The customer's profile name.")
+@click.option("--type", "kind", default="text", show_default=True, type=click.Choice(list(TYPES)))
+@click.option("--body", help="The text, or the caption.")
+@click.option(
+    "--file",
+    "path",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The content of a media message.",
+)
+@click.option("--json", "given", help="The webhook object of the type, as JSON.")
+def inject(
+    url: str | None,
+    data_dir: Path,
+    sender: str,
+    name: str,
+    kind: str,
+    body: str | None,
+    path: Path | None,
+    given: str | None,
+) -> None:
+    """Deliver an inbound message."""
+    message: dict[str, Any] = {"from": sender, "name": name, "type": kind}
+    if body is not None:
+        message["body"] = body
+    if path is not None:
+        message |= _content(path)
+    if given is not None:
+        message[kind] = _parsed(given, "--json")
+    _show(_call(_control_url(url, data_dir), "POST", "/inbound", message))
+
+
+@simulator.command()
+@_control_options
+@click.option("--ids", is_flag=True, help="Also the ids per recipient, in order of arrival.")
+@click.option("--times", is_flag=True, help="Also when each of the last ids arrived.")
+@click.option("--forget", is_flag=True, help="Start a new record instead.")
+def record(url: str | None, data_dir: Path, ids: bool, times: bool, forget: bool) -> None:
+    """Show what reached the simulator."""
+    control_url = _control_url(url, data_dir)
+    if forget:
+        _show(_call(control_url, "DELETE", "/record"))
+    else:
+        _show(_call(control_url, "GET", f"/record?ids={ids:d}&times={times:d}"))
+
+
+@simulator.command(epilog=_switches())
+@_control_options
+@click.option("--clear", is_flag=True, help="First set all switches back.")
+@click.argument("switches", nargs=-1, metavar="[NAME=VALUE]...")
+def faults(url: str | None, data_dir: Path, clear: bool, switches: tuple[str, ...]) -> None:
+    """Show the fault switches, set some (repeat=0.1 unknown=491511,491512), or clear all."""
+    control_url = _control_url(url, data_dir)
+    asked = dict(_switch(text) for text in switches)
+    shown = _call(control_url, "DELETE" if clear else "GET", "/faults")
+    _show(_call(control_url, "PUT", "/faults", asked) if asked else shown)
+
+
+async def _serve_until_told(
+    host: str,
+    port: int,
+    control_port: int,
+    data_dir: Path | None,
+    stop: asyncio.Event,
+    notifier: Notifier,
+) -> None:
+    def ready(addresses: Addresses) -> None:
+        _say_ready(addresses)
+        notifier.ready("serving")
+
+    serving = asyncio.create_task(
+        serve(host, port, control_port, ready=ready, data_dir=data_dir), name="simulator"
+    )
+    await run_until(stop, [serving])
+    await cancel([serving])
+
+
+def _say_ready(addresses: Addresses) -> None:
+    click.echo(
+        f"simulator at {addresses.host}:{addresses.port}, control port {addresses.control_url}"
+    )
+
+
+def _content(path: Path) -> dict[str, str]:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise CommandError(f"{path} cannot be read: {error.strerror}") from error
+    found = {"data": base64.b64encode(content).decode()}
+    mime = mimetypes.guess_type(path.name)[0]
+    return found if mime is None else found | {"mime": mime}
+
+
+def _switch(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise CommandError(f"a switch is set as NAME=VALUE, not {text!r}")
+    if name == "unknown" and not value.startswith("["):
+        return name, [number for number in value.split(",") if number]
+    return name, _parsed(value, name)
+
+
+def _parsed(text: str, what: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise CommandError(f"{what} is not JSON: {text!r}") from error
+
+
+def _control_url(url: str | None, data_dir: Path) -> str:
+    if url is not None:
+        return url.rstrip("/")
+    file = data_dir / "cluster.json"
+    try:
+        return str(json.loads(file.read_bytes())["simulator"]["control_url"]).rstrip("/")
+    except OSError as error:
+        raise CommandError(
+            f"{file} cannot be read ({error.strerror}): "
+            "give --url, or the --data-dir of a running cluster"
+        ) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise CommandError(f"{file} names no simulator: give --url") from error
+
+
+def _call(control_url: str, method: str, path: str, body: object = None) -> Any:
+    try:
+        request = urllib.request.Request(
+            control_url + path,
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        # A proxy of the environment cannot reach this machine's loopback.
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(request, timeout=_TIMEOUT_S) as answer:
+            return json.load(answer)
+    except urllib.error.HTTPError as error:
+        raise CommandError(_refusal(error)) from error
+    except (OSError, ValueError) as error:
+        reason = error.reason if isinstance(error, urllib.error.URLError) else error
+        raise CommandError(f"no simulator answers at {control_url}: {reason}") from error
+
+
+def _refusal(error: urllib.error.HTTPError) -> str:
+    try:
+        return f"the simulator refused: {json.load(error)['error']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return f"the simulator refused with HTTP status {error.code}"
+
+
+def _show(answer: Any) -> None:
+    click.echo(json.dumps(answer, indent=2, ensure_ascii=False))

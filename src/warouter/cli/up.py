@@ -1,0 +1,109 @@
+"""``warouter up``: a whole cluster on this machine, in the foreground."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from pathlib import Path
+
+import click
+import uvloop
+from rich.console import Console
+from rich.panel import Panel
+
+from warouter.config import load
+from warouter.local.cluster import CC, PHONE_NUMBER, Cluster, Options
+from warouter.local.description import NAME
+
+
+@click.command()
+@click.option("--shards", type=click.Choice(["1", "2", "4", "8", "16", "32"]), default="2",
+              show_default=True, help="Of a fresh data directory; later by the API.")
+@click.option("--coreapps", type=click.IntRange(1, 64), default=3, show_default=True)
+@click.option("--webapps", type=click.IntRange(1, 16), default=1, show_default=True)
+@click.option("--masters", type=click.IntRange(1, 8), default=2, show_default=True)
+@click.option("--port", type=click.IntRange(0, 65535), default=9090, show_default=True)
+@click.option("--no-tls", is_flag=True, help="Plain HTTP instead of a self-signed certificate.")
+@click.option("--data-dir", type=click.Path(path_type=Path, file_okay=False),
+              default=Path("warouter-data"), show_default=True)
+@click.option("--upstream", type=click.Choice(["simulator", "cloud"]), default="simulator",
+              show_default=True)
+def up(
+    shards: str,
+    coreapps: int,
+    webapps: int,
+    masters: int,
+    port: int,
+    no_tls: bool,
+    data_dir: Path,
+    upstream: str,
+) -> None:
+    """Run PostgreSQL, masters, coreapps, webapps and the simulator until Ctrl-C.
+
+    PostgreSQL is the embedded one unless WA_DB_HOSTNAME names another.
+    """
+    load({"WAROUTER_UPSTREAM": upstream})
+    options = Options(
+        data_dir=data_dir,
+        shards=int(shards),
+        coreapps=coreapps,
+        webapps=webapps,
+        masters=masters,
+        port=port,
+        tls=not no_tls,
+    )
+    uvloop.run(_run(options))
+
+
+async def _run(options: Options) -> None:
+    console = Console()
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    cluster = Cluster(options)
+    try:
+        with console.status("starting the cluster"):
+            await _until(stop, cluster.start())
+        if not stop.is_set():
+            show_ready(console, cluster)
+            await cluster.run(stop)
+    finally:
+        with console.status("stopping the cluster"):
+            await cluster.stop()
+
+
+async def _until(stop: asyncio.Event, work: object) -> None:
+    """Do the work, or leave it when told to stop meanwhile."""
+    task = asyncio.ensure_future(work)  # type: ignore[call-overload]
+    stopped = asyncio.ensure_future(stop.wait())
+    await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if not task.done():
+        task.cancel()
+        await asyncio.wait({task})
+        return
+    await task
+
+
+def show_ready(console: Console, cluster: Cluster) -> None:
+    """What somebody needs to play with it; the curl lines are not wrapped, so they can be copied."""
+    insecure = " -k" if cluster.options.tls else ""
+    facts = {
+        "url": cluster.url,
+        "user": cluster.user,
+        "password": cluster.password,
+        "number": f"+{CC} {PHONE_NUMBER}",
+        "simulator": cluster.control_url,
+        "programs": str(cluster.folder / NAME),
+    }
+    lines = [f"{name:<10} {value}" for name, value in facts.items()]
+    console.print(Panel("\n".join(lines), title="warouter is ready", expand=False))
+    for line in (
+        f"TOKEN=$(curl{insecure} -s -u '{cluster.user}:{cluster.password}' -X POST"
+        f" {cluster.url}/v1/users/login | sed 's/.*\"token\":\"\\([^\"]*\\).*/\\1/')",
+        f"curl{insecure} -s -X POST {cluster.url}/v1/messages"
+        ' -H "Authorization: Bearer $TOKEN" -H "Content-Type: application/json"'
+        """ -d '{"to":"4915112345678","type":"text","text":{"body":"hello"}}'""",
+    ):
+        click.echo(line)

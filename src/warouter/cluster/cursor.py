@@ -1,0 +1,72 @@
+"""How far a slot's journal is settled: a mark, and the settled ranges beyond it.
+
+Everything up to the mark is settled; so is every range (from, to), both inclusive, ascending, never
+touching. The idea is that of Apache Pulsar's managed cursor. At most ``MAX_RANGES`` ranges are kept:
+a cursor that is full takes only what does not open another.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable
+
+MAX_RANGES = 128
+
+
+class Cursor:
+    """Settled positions of one slot. Adding twice is harmless."""
+
+    def __init__(self, mark: int = 0, flat: Iterable[int] = ()) -> None:
+        self.mark = mark
+        bounds = list(flat)
+        self._from = bounds[0::2]
+        self._to = bounds[1::2]
+
+    @property
+    def flat(self) -> list[int]:
+        """Ranges as from, to, from, to ..., the stored form."""
+        return [bound for pair in zip(self._from, self._to, strict=True) for bound in pair]
+
+    @property
+    def full(self) -> bool:
+        return len(self._from) >= MAX_RANGES
+
+    @property
+    def highest(self) -> int:
+        """The greatest settled position."""
+        return self._to[-1] if self._to else self.mark
+
+    @property
+    def first_open(self) -> int:
+        """The lowest position that is not settled."""
+        return self.mark + 1
+
+    @property
+    def first_range(self) -> int | None:
+        """Where the first settled range beyond the mark begins."""
+        return self._from[0] if self._from else None
+
+    def settled(self, seq: int) -> bool:
+        if seq <= self.mark:
+            return True
+        i = bisect_right(self._from, seq) - 1
+        return i >= 0 and seq <= self._to[i]
+
+    def settle(self, seq: int) -> None:
+        self.settle_range(seq, seq)
+
+    def settle_range(self, low: int, high: int) -> None:
+        """Settle low..high inclusive, joining whatever touches."""
+        if high <= self.mark:
+            return
+        low = max(low, self.mark + 1)
+        first = bisect_right(self._to, low - 2)
+        last = bisect_right(self._from, high + 1)
+        if first < last:
+            low = min(low, self._from[first])
+            high = max(high, self._to[last - 1])
+        self._from[first:last] = [low]
+        self._to[first:last] = [high]
+        if self._from[0] == self.mark + 1:
+            self.mark = self._to[0]
+            del self._from[0], self._to[0]

@@ -1,0 +1,462 @@
+"""Callbacks: which events may be sent to the business now, and what a failed POST means for them.
+
+The rules of this file (design section 3.9, onprem-api 2.3, clients rule 9):
+
+* Statuses and inbound messages have a ``Delivery`` and a ``Breaker`` each: some receivers refuse
+  every status for ever and must not lose their inbound messages by it.
+* Order holds per recipient. A recipient is a *lane*: while a batch with events of it is open, no
+  other batch gets any. Lanes take turns, first come first served.
+* A batch that failed is halved, recipient by recipient and at last event by event, and the halves
+  are offered again. Only the single event that fails is given back, to be parked, with all that
+  waits behind it; from then on its lane is *blocked*: later events are turned away and parked too.
+* An event that fails says little about the receiver, many in a row say that it is down: then the
+  circuit opens and everything simply waits, unsplit and unparked, for the answer to one probe.
+
+``now`` is seconds on the owner's clock.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection, Iterator
+from typing import NamedTuple
+
+from warouter.retry import linear_ms
+
+STATUS, INBOUND = 0, 1
+
+# A recipient's events in one batch. Halving them down to one takes four failures, fewer than open
+# the circuit: one bad event of a busy recipient is found before it could be taken for an outage.
+LANE_EVENTS = 8
+# So many failures in a row, without a success of that kind in between, open the circuit.
+FAILURES = 5
+GIVE_UP = 7 * 24 * 3600.0
+
+
+class Item(NamedTuple):
+    """One event to deliver. ``payload`` is the JSON of its element in the v1 webhook body.
+
+    ``contact`` is the ``contacts[]`` element of an inbound message. ``attempts`` counts the POSTs
+    in which it failed alone. ``first_at`` is when it was first tried; it is None for what comes
+    from the journal and set for what was parked, which is let into its blocked lane by that.
+    """
+
+    slot: int
+    seq: int
+    kind: int  # STATUS or INBOUND
+    recipient: str
+    payload: bytes
+    contact: bytes | None = None
+    attempts: int = 0
+    first_at: float | None = None
+
+
+class Delivery:
+    """The events of one kind that a coreapp has to deliver, for all its slots.
+
+    A batch is what ``take`` gave; each ends in exactly one of ``delivered``, ``failed`` and
+    ``returned``, called with that list or with what ``withhold`` left of it.
+    """
+
+    def __init__(self) -> None:
+        self._slots: dict[int, dict[str, _Lane]] = {}
+        self._ready: deque[_Lane] = deque()
+        self._groups: deque[deque[_Lane]] = deque()  # halves of failed batches, oldest first
+        self._held: dict[int, list[_Lane]] = {}  # lanes set aside, by slot
+        self._waiting: dict[int, int] = {}
+
+    @property
+    def waiting(self) -> int:
+        """Events that are in no open batch."""
+        return sum(self._waiting.values())
+
+    @property
+    def ready(self) -> bool:
+        """Whether ``take`` is worth a call: without, there is nothing it could give."""
+        return bool(self._ready or self._groups)
+
+    @property
+    def held(self) -> list[int]:
+        """Slots with events that are not offered until ``resume``."""
+        return [slot for slot in self._held if self.waiting_of(slot)]
+
+    def waiting_of(self, slot: int) -> int:
+        """Events of ``slot`` that are in no open batch: what a reader of the journal bounds."""
+        return self._waiting.get(slot, 0)
+
+    def add(self, item: Item) -> bool:
+        """Queue the next event of its lane. False: the lane is blocked, park it."""
+        lane = self._slots.setdefault(item.slot, {}).get(item.recipient)
+        if lane is None:
+            lane = self._lane(item.slot, item.recipient)
+        elif lane.blocked and item.first_at is None:
+            return False
+        lane.items.append(item)
+        self._count(item.slot, 1)
+        self._offer(lane)
+        return True
+
+    def take(self, limit_events: int, limit_bytes: int) -> list[Item]:
+        """The next batch, empty if none may go: at most so many events and bytes of payload.
+
+        ``limit_events`` is at least 1. One event may be larger than ``limit_bytes``; it goes
+        alone. So does one that has failed alone before, lest it fails others with it.
+        """
+        while self._groups:
+            group = self._groups[0]
+            batch = self._collect(group, limit_events, limit_bytes)
+            if not group:
+                self._groups.popleft()
+            if batch:
+                return batch
+        return self._collect(self._ready, limit_events, limit_bytes)
+
+    def delivered(self, batch: list[Item]) -> list[Item]:
+        """The receiver took it (or it was given up): go on behind it.
+
+        What of it counts is returned: all but the events of slots that were forgotten meanwhile.
+        """
+        closed = self._close(batch)
+        for lane, items in closed:
+            lane.suspects -= min(lane.suspects, len(items))
+            lane.quota = lane.suspects
+            if lane.suspects and lane.items:  # the second half of one recipient's events
+                self._group([lane])
+            else:
+                self._clear(lane)
+        return [item for _, items in closed for item in items]
+
+    def failed(self, batch: list[Item]) -> list[Item]:
+        """The receiver refused it. A single event comes back, with what waits behind it, to park.
+
+        Its lane is blocked then. Of a larger batch nothing comes back; its halves are offered.
+        """
+        closed = self._close(batch)
+        if len(batch) == 1:
+            return [item for lane, items in closed for item in self._expel(lane, items)]
+        self._put_back(closed)
+        parts = [(lane, len(items)) for lane, items in closed]
+        for half in _halves(parts):
+            for lane, count in half:
+                lane.suspects = max(lane.suspects, count)
+                lane.quota = count if len(parts) > 1 else (count + 1) // 2
+            self._group([lane for lane, _ in half])
+        return []
+
+    def returned(self, batch: list[Item]) -> None:
+        """It was not tried, or its failure says nothing about it: its lanes queue up again."""
+        closed = self._close(batch)
+        self._put_back(closed)
+        for lane, _ in closed:
+            self._clear(lane)
+
+    def regroup(self) -> None:
+        """Forget which events are under suspicion: the receiver is down, none of them is to blame.
+
+        Their lanes queue up behind those that were not tried yet, so a probe tries those first.
+        """
+        while self._groups:
+            for lane in self._groups.popleft():
+                lane.queued = False
+                self._clear(lane)
+
+    def withhold(self, batch: list[Item], slots: Collection[int]) -> list[Item]:
+        """Take the events of ``slots`` out of a batch and hold those slots; what is left of it."""
+        self.returned([item for item in batch if item.slot in slots])
+        for slot in slots:
+            if self.waiting_of(slot):  # else it was forgotten
+                self._held.setdefault(slot, [])
+        return [item for item in batch if item.slot not in slots]
+
+    def resume(self, slot: int) -> None:
+        """Offer a held slot again."""
+        for lane in self._held.pop(slot, ()):
+            lane.queued = False
+            self._offer(lane)
+
+    def block(self, slot: int, recipient: str) -> list[Item]:
+        """Turn later events of this lane away; what waits in it comes back, to park."""
+        lanes = self._slots.setdefault(slot, {})
+        lane = lanes.get(recipient) or self._lane(slot, recipient)
+        return self._expel(lane, [])
+
+    def unblock(self, slot: int, recipient: str) -> None:
+        """Nothing of this lane is parked any more: let its events in again."""
+        lane = self._slots.get(slot, {}).get(recipient)
+        if lane is not None:
+            lane.blocked = False
+            self._drop_if_idle(lane)
+
+    def spill(self, slot: int) -> list[Item]:
+        """All that waits of ``slot``, in journal order, to park; the lanes are blocked.
+
+        For an owner whose memory or cursor is full because the receiver has been down for long.
+        """
+        lanes = [lane for lane in self._slots.get(slot, {}).values() if lane.items]
+        return sorted(item for lane in lanes for item in self._expel(lane, []))
+
+    def expired(self, now: float) -> list[Item]:
+        """Give up what heads a lane and was first tried too long ago.
+
+        For a receiver that is down: all that waits counts as tried from the first call on.
+        """
+        gone: list[Item] = []
+        for lane in [lane for lanes in self._slots.values() for lane in lanes.values()]:
+            if lane.open or not lane.items:
+                continue
+            before = len(gone)
+            while lane.items and given_up(lane.items[0].first_at, now):
+                gone.append(lane.items.popleft())
+            self._count(lane.slot, before - len(gone))
+            if lane.items and lane.items[-1].first_at is None:
+                lane.items = deque([_tried(item, now) for item in lane.items])
+            self._drop_if_idle(lane)
+        return gone
+
+    def forget(self, slot: int) -> None:
+        """The slot is lost. Results of its events in open batches will be ignored.
+
+        Until they come in, the recipients of those stay taken, whoever owns the slot meanwhile.
+        """
+        self._held.pop(slot, None)
+        self._waiting.pop(slot, None)
+        lanes = self._slots.pop(slot, {})
+        for lane in lanes.values():
+            lane.items.clear()
+            lane.blocked = False
+            lane.orphan = lane.open
+        taken = {recipient: lane for recipient, lane in lanes.items() if lane.open}
+        if taken:
+            self._slots[slot] = taken
+
+    # ------------------------------------------------------------------ lanes
+
+    def _lane(self, slot: int, recipient: str) -> _Lane:
+        lane = self._slots[slot][recipient] = _Lane(slot, recipient)
+        return lane
+
+    def _collect(self, lanes: deque[_Lane], limit_events: int, limit_bytes: int) -> list[Item]:
+        """A batch of what heads ``lanes``; those that are drawn from, empty or held leave it."""
+        batch: list[Item] = []
+        room = limit_bytes
+        while lanes and len(batch) < limit_events:
+            lane = lanes[0]
+            if lane.items and lane.slot not in self._held:
+                head = lane.items[0]
+                if batch and (head.attempts or _size(head) > room):
+                    break
+                room = lane.draw(batch, limit_events, room)
+            elif lane.items:
+                self._held[lane.slot].append(lanes.popleft())
+                continue
+            lanes.popleft()
+            lane.queued = False
+            if batch and batch[0].attempts:
+                break
+        for item in batch:
+            self._waiting[item.slot] -= 1
+        return batch
+
+    def _close(self, batch: list[Item]) -> list[tuple[_Lane, list[Item]]]:
+        """End an open batch: its lanes with their events, without those of forgotten slots."""
+        by_lane: dict[tuple[int, str], list[Item]] = {}
+        for item in batch:
+            by_lane.setdefault((item.slot, item.recipient), []).append(item)
+        closed: list[tuple[_Lane, list[Item]]] = []
+        for (slot, recipient), items in by_lane.items():
+            lane = self._slots[slot][recipient]
+            lane.open = False
+            if lane.orphan:
+                lane.orphan = False
+                self._clear(lane)
+            else:
+                closed.append((lane, items))
+        return closed
+
+    def _put_back(self, closed: list[tuple[_Lane, list[Item]]]) -> None:
+        for lane, items in closed:
+            lane.items.extendleft(reversed(items))
+            self._count(lane.slot, len(items))
+
+    def _expel(self, lane: _Lane, failed: list[Item]) -> list[Item]:
+        """Block the lane; what failed and what waits behind it."""
+        out = [*failed, *lane.items]
+        self._count(lane.slot, -len(lane.items))
+        lane.items.clear()
+        lane.blocked = True
+        lane.suspects = lane.quota = 0
+        return out
+
+    def _group(self, lanes: list[_Lane]) -> None:
+        for lane in lanes:
+            lane.queued = True
+        self._groups.append(deque(lanes))
+
+    def _clear(self, lane: _Lane) -> None:
+        """Out of suspicion: back among the others."""
+        lane.suspects = lane.quota = 0
+        self._offer(lane)
+        self._drop_if_idle(lane)
+
+    def _offer(self, lane: _Lane) -> None:
+        if lane.items and not lane.open and not lane.queued:
+            lane.queued = True
+            self._ready.append(lane)
+
+    def _drop_if_idle(self, lane: _Lane) -> None:
+        lanes = self._slots.get(lane.slot, {})
+        idle = not (lane.items or lane.open or lane.blocked)
+        # One that was forgotten may still stand in a queue, with a successor of the same name.
+        if idle and lanes.get(lane.recipient) is lane:
+            del lanes[lane.recipient]
+
+    def _count(self, slot: int, change: int) -> None:
+        self._waiting[slot] = self._waiting.get(slot, 0) + change
+
+
+class Breaker:
+    """Whether the receiver is worth a POST: closed (yes), or open (one probe, now and then).
+
+    The n-th wait of one outage is n steps of the application's linear back-off.
+    """
+
+    def __init__(self, failures: int = FAILURES) -> None:
+        self._most = failures
+        self._row = 0  # failures since the last success, retries of parked events included
+        self._new = 0  # those of them that open the circuit
+        self._waits = 0
+        self._until: float | None = None
+        self._probing = False
+
+    @property
+    def open(self) -> bool:
+        return self._until is not None
+
+    @property
+    def failing(self) -> bool:
+        """Many failures and no success: worth a word to the operator."""
+        return self._row >= self._most
+
+    def permits(self, now: float) -> bool:
+        """A batch may go: any while closed, one at a time when open and the wait is over."""
+        return self._until is None or (not self._probing and now >= self._until)
+
+    def wait(self, now: float) -> float | None:
+        """Seconds until a probe may go; None if it is not time that is waited for."""
+        if self._until is None or self._probing:
+            return None
+        return max(0.0, self._until - now)
+
+    def begin(self) -> bool:
+        """A batch goes now, as permitted; whether it is the probe."""
+        self._probing = self.open
+        return self._probing
+
+    def succeeded(self) -> None:
+        """Any success closes the circuit, also that of a POST which began before it opened."""
+        self.reset()
+
+    def failed(self, now: float, *, probe: bool, retry: bool, step_ms: int, most_ms: int) -> None:
+        """A POST failed. ``retry``: it was a parked event's, alone.
+
+        That one is known to be refused: it opens nothing, or the events of others would wait for
+        probes on its account.
+        """
+        self._row += 1
+        self._new += not retry
+        if (probe and self.open) or (not self.open and self._new >= self._most):
+            self._waits += 1
+            self._probing = False
+            self._until = now + linear_ms(self._waits, step_ms=step_ms, most_ms=most_ms) / 1000
+
+    def aborted(self, *, probe: bool) -> None:
+        """The POST was not made after all."""
+        if probe:
+            self._probing = False
+
+    def reset(self) -> None:
+        """Closed, as for a receiver nothing is known of."""
+        self._row = self._new = self._waits = 0
+        self._until = None
+        self._probing = False
+
+
+def retry_delay_ms(attempts: int, step_ms: int, most_ms: int) -> int:
+    """How long an event is parked that failed alone ``attempts`` times, milliseconds."""
+    return linear_ms(max(1, attempts), step_ms=step_ms, most_ms=most_ms)
+
+
+def given_up(first_at: float | None, now: float) -> bool:
+    """It has been tried for seven days: a dead letter."""
+    return first_at is not None and now - first_at >= GIVE_UP
+
+
+def body(items: list[Item]) -> bytes:
+    """The v1 webhook body of events of one kind; their JSON goes in as it came."""
+    payloads = b",".join([item.payload for item in items])
+    if items[0].kind == STATUS:
+        return b'{"statuses":[' + payloads + b"]}"
+    messages = b'"messages":[' + payloads + b"]}"
+    contacts = b",".join(dict.fromkeys(item.contact for item in items if item.contact))
+    return b'{"contacts":[' + contacts + b"]," + messages if contacts else b"{" + messages
+
+
+class _Lane:
+    """The events of one recipient, in order. It stands in at most one queue at a time.
+
+    ``suspects`` of its first events belong to a batch that failed, ``quota`` of them are offered
+    next (0: not under suspicion). ``orphan``: its open events are of a slot that was lost.
+    """
+
+    __slots__ = (
+        "blocked",
+        "items",
+        "open",
+        "orphan",
+        "queued",
+        "quota",
+        "recipient",
+        "slot",
+        "suspects",
+    )
+
+    def __init__(self, slot: int, recipient: str) -> None:
+        self.slot = slot
+        self.recipient = recipient
+        self.items: deque[Item] = deque()
+        self.quota = self.suspects = 0
+        self.open = self.blocked = self.orphan = self.queued = False
+
+    def draw(self, batch: list[Item], limit_events: int, room: int) -> int:
+        """Move what may go of this lane to ``batch``, at least its head; the room that is left."""
+        self.open = True
+        most = min(limit_events, len(batch) + (self.quota or LANE_EVENTS))
+        while True:
+            item = self.items.popleft()
+            batch.append(item)
+            room -= _size(item)
+            if item.attempts or len(batch) >= most or not self.items:
+                return room
+            if self.items[0].attempts or _size(self.items[0]) > room:
+                return room
+
+
+def _size(item: Item) -> int:
+    return len(item.payload) + len(item.contact or b"") + 2
+
+
+def _tried(item: Item, now: float) -> Item:
+    return item._replace(first_at=now) if item.first_at is None else item
+
+
+def _halves(parts: list[tuple[_Lane, int]]) -> Iterator[list[tuple[_Lane, int]]]:
+    """Two halves of about as many events, recipients kept whole; one part stays one."""
+    half = sum(count for _, count in parts) / 2
+    cut = taken = 0
+    while cut < len(parts) - 1 and (cut == 0 or taken + parts[cut][1] <= half):
+        taken += parts[cut][1]
+        cut += 1
+    if cut:
+        yield parts[:cut]
+    if parts[cut:]:
+        yield parts[cut:]

@@ -1,0 +1,149 @@
+"""What may be sent now: one lane per recipient, one unanswered message a lane, a window per slot.
+
+Rules of this file:
+  * a lane is the queue of one recipient in seq order; only its head may be out, and nothing behind
+    it moves before the head is answered: order per recipient needs no more than that;
+  * lanes are served in seq order of their heads, so nobody is starved;
+  * a blocked lane (its recipient is parked) sends nothing; what comes for it is parked too;
+  * what is out and not yet recorded as settled is at most ``window``: those are the repeats that a
+    successor may cause.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Iterable
+from typing import NamedTuple
+
+WINDOW = 64
+
+
+class Entry(NamedTuple):
+    """One message in memory; ``body`` is the JSON as it came. Ordered by seq."""
+
+    seq: int
+    id: bytes
+    recipient: str
+    kind: int
+    body: bytes | memoryview
+    attempts: int = 0
+    parked: bool = False
+
+
+class Lanes:
+    """The sending side of one slot. Times are the caller's seconds."""
+
+    def __init__(self, window: int = WINDOW) -> None:
+        self._window = window
+        self._lanes: dict[str, deque[Entry]] = {}
+        self._ready: list[tuple[int, str]] = []  # heap of lane heads that may go out
+        self._later: list[tuple[float, int, str]] = []  # heap of heads that wait for a retry
+        self._out: dict[bytes, Entry] = {}
+        self._unrecorded: set[int] = set()
+        self._blocked: set[str] = set()
+        self.waiting = 0
+
+    @property
+    def out(self) -> int:
+        """Messages sent and not answered."""
+        return len(self._out)
+
+    @property
+    def window_full(self) -> bool:
+        return len(self._unrecorded) >= self._window
+
+    def push(self, entry: Entry) -> bool:
+        """Queue in seq order. False: its lane is blocked, so it has to be parked as well."""
+        if entry.recipient in self._blocked and not entry.parked:
+            return False
+        lane = self._lanes.get(entry.recipient)
+        self.waiting += 1
+        if lane is None:
+            self._lanes[entry.recipient] = deque((entry,))
+            heapq.heappush(self._ready, (entry.seq, entry.recipient))
+        else:
+            lane.append(entry)
+        return True
+
+    def take(self, below: int | None = None) -> list[Entry]:
+        """Heads that may go out now, as far as the window allows; they count as out from here on.
+
+        ``below``: only seqs under it (the cursor has no room for another range).
+        """
+        taken: list[Entry] = []
+        while self._ready and not self.window_full:
+            seq, recipient = self._ready[0]
+            if below is not None and seq >= below:
+                break
+            heapq.heappop(self._ready)
+            entry = self._lanes[recipient][0]
+            self._out[entry.id] = entry
+            self._unrecorded.add(entry.seq)
+            taken.append(entry)
+        return taken
+
+    def answered(self, message_id: bytes) -> Entry | None:
+        """The upstream took it (or refused it for good): the lane moves on. None: not out."""
+        entry = self._out.pop(message_id, None)
+        if entry is None:
+            return None
+        self._advance(entry.recipient)
+        return entry
+
+    def retry(self, message_id: bytes, due: float) -> Entry | None:
+        """Try the same id again at ``due``; the lane waits with it. The window keeps its place."""
+        entry = self._out.pop(message_id, None)
+        if entry is None:
+            return None
+        lane = self._lanes[entry.recipient]
+        lane[0] = entry._replace(attempts=entry.attempts + 1)
+        heapq.heappush(self._later, (due, entry.seq, entry.recipient))
+        return lane[0]
+
+    def due(self, now: float) -> float | None:
+        """Make the retries that are due ready; when the next one is, if any waits."""
+        while self._later and self._later[0][0] <= now:
+            _, seq, recipient = heapq.heappop(self._later)
+            lane = self._lanes.get(recipient)
+            if lane and lane[0].seq == seq:
+                heapq.heappush(self._ready, (seq, recipient))
+        return self._later[0][0] if self._later else None
+
+    def requeue(self) -> None:
+        """The connection is new: what was out and is unanswered goes out again, in seq order."""
+        for entry in self._out.values():
+            heapq.heappush(self._ready, (entry.seq, entry.recipient))
+            self._unrecorded.discard(entry.seq)
+        self._out.clear()
+
+    def block(self, recipient: str) -> list[Entry]:
+        """Park a recipient: its whole lane is handed back, in seq order, to be parked."""
+        self._blocked.add(recipient)
+        lane = self._lanes.pop(recipient, None)
+        if lane is None:
+            return []
+        self._ready = [item for item in self._ready if item[1] != recipient]
+        heapq.heapify(self._ready)
+        self._later = [item for item in self._later if item[2] != recipient]
+        heapq.heapify(self._later)
+        for entry in lane:
+            self._out.pop(entry.id, None)
+        self.waiting -= len(lane)
+        return list(lane)
+
+    def unblock(self, recipient: str) -> None:
+        self._blocked.discard(recipient)
+
+    def recorded(self, seqs: Iterable[int]) -> None:
+        """These are settled in the database: they leave the window."""
+        self._unrecorded.difference_update(seqs)
+
+    def _advance(self, recipient: str) -> None:
+        lane = self._lanes[recipient]
+        lane.popleft()
+        self.waiting -= 1
+        if lane:
+            heapq.heappush(self._ready, (lane[0].seq, recipient))
+        else:
+            del self._lanes[recipient]

@@ -1,0 +1,143 @@
+"""Who lives: beats and sessions, judged on the leader's own clock.
+
+An incarnation is dead at once when all its database sessions are gone, and dead when its beat has
+not changed for a lease. Silence is counted only while the leader's own polls are answered: a leader
+that was itself away for a while has learned nothing about the others in that time.
+
+Source: design section 4.3, reliability.md 6.2, 6.5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Set
+from enum import StrEnum
+from uuid import UUID
+
+import msgspec
+
+# A name whose incarnations keep dying is trusted again only after this doubling of the join time.
+MAX_DISTRUST = 5
+FORGIVE_SECONDS = 120.0
+
+
+class Verdict(StrEnum):
+    HEALTHY = "healthy"
+    SUSPECT = "suspect"
+    DEAD = "dead"
+
+
+class Node(msgspec.Struct, frozen=True):
+    """What a node's row and beat say. ``counter`` is None before the first beat."""
+
+    incarnation: UUID
+    name: str
+    role: str
+    counter: int | None = None
+    leaving: bool = False
+    upstream_ok: bool = True
+
+
+class Member(msgspec.Struct, frozen=True):
+    """The judgement on one incarnation: ``silence`` and ``healthy_for`` in seconds."""
+
+    node: Node
+    verdict: Verdict
+    silence: float
+    healthy_for: float
+    joined: bool
+
+
+class _Track:
+    __slots__ = ("counter", "healthy_since", "seen_session", "silence")
+
+    def __init__(self, counter: int | None, now: float) -> None:
+        self.counter = counter
+        self.silence = 0.0
+        self.healthy_since = now
+        self.seen_session = False
+
+
+class Membership:
+    """Observations over time. Feed it every answered poll; it returns the judgements."""
+
+    def __init__(self, lease: float, poll: float, join: float) -> None:
+        self._lease = lease
+        self._step = poll * 3  # the most that one gap between polls may add to a silence
+        self._join = join
+        self._tracks: dict[UUID, _Track] = {}
+        self._last_poll: float | None = None
+        self._server: object = None
+        self._grace_until = float("-inf")
+        self._deaths: dict[str, list[float]] = {}
+        self._dead: set[UUID] = set()
+
+    def observe(
+        self, now: float, nodes: Mapping[UUID, Node], sessions: Set[UUID], server: object
+    ) -> dict[UUID, Member]:
+        """Judge after one answered poll.
+
+        ``sessions`` are the incarnations that have at least one database session; ``server``
+        identifies the run of PostgreSQL (start time, timeline): when it changes, all sessions
+        vanish together, so everybody gets one more lease.
+        """
+        gap = 0.0 if self._last_poll is None else min(now - self._last_poll, self._step)
+        self._last_poll = now
+        if server != self._server:
+            restarted, self._server = self._server is not None, server
+            if restarted:
+                self._grace_until = now + self._lease
+                for track in self._tracks.values():
+                    track.silence = 0.0
+        for gone in self._tracks.keys() - nodes.keys():
+            del self._tracks[gone]
+            self._dead.discard(gone)
+        for node in nodes.values():
+            self._update(node, node.incarnation in sessions, gap, now)
+        shared = self._silent_together(nodes)
+        return {inc: self._judge(node, inc in sessions, shared, now) for inc, node in nodes.items()}
+
+    def _update(self, node: Node, has_session: bool, gap: float, now: float) -> None:
+        track = self._tracks.get(node.incarnation)
+        if track is None:
+            track = self._tracks[node.incarnation] = _Track(node.counter, now)
+        elif node.counter != track.counter:
+            track.counter, track.silence = node.counter, 0.0
+        else:
+            track.silence += gap
+        track.seen_session = track.seen_session or has_session
+
+    def _silent_together(self, nodes: Mapping[UUID, Node]) -> bool:
+        """More than half of those that lived fell silent: doubt the database, not them."""
+        living = [inc for inc in nodes if inc not in self._dead]
+        silent = sum(1 for inc in living if self._tracks[inc].silence >= self._lease)
+        return len(living) > 2 and silent * 2 > len(living)
+
+    def _judge(self, node: Node, has_session: bool, shared: bool, now: float) -> Member:
+        track = self._tracks[node.incarnation]
+        limit = self._lease * (2 if shared else 1)
+        gone = not has_session and now >= self._grace_until
+        if gone or track.silence >= limit:
+            verdict = Verdict.DEAD
+        elif track.silence >= self._lease / 2:
+            verdict = Verdict.SUSPECT
+        else:
+            verdict = Verdict.HEALTHY
+        self._note(node, verdict, now)
+        healthy_for = now - track.healthy_since if verdict is not Verdict.DEAD else 0.0
+        return Member(node, verdict, track.silence, healthy_for, healthy_for >= self._trial(node))
+
+    def _note(self, node: Node, verdict: Verdict, now: float) -> None:
+        if verdict is Verdict.DEAD:
+            self._tracks[node.incarnation].healthy_since = now
+            if node.incarnation not in self._dead:
+                self._dead.add(node.incarnation)
+                deaths = self._deaths.setdefault(node.name, [])
+                deaths[:] = [at for at in deaths if now - at < FORGIVE_SECONDS] + [now]
+        elif node.incarnation in self._dead:
+            self._dead.discard(node.incarnation)
+            self._tracks[node.incarnation].healthy_since = now
+
+    def _trial(self, node: Node) -> float:
+        """How long the node must have been healthy: doubles with each recent death but the first."""
+        deaths = len(self._deaths.get(node.name, ()))
+        return self._join * float(1 << min(max(deaths - 1, 0), MAX_DISTRUST))

@@ -1,0 +1,126 @@
+"""The master's whole brain: a view of the cluster in, the next shard map out.
+
+``plan`` is a fixed point: when nothing is to do it returns None, and an interrupted run is simply
+planned again. ``changes`` says which writes lead from one map to the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+import msgspec
+
+from warouter.cluster.membership import Member, Verdict
+from warouter.cluster.shardmap import ShardMap, SlotOwner, assign
+
+
+class View(msgspec.Struct, frozen=True):
+    """What the leader knows after a poll.
+
+    ``members`` are the coreapps only; ``successor_age`` is, per slot with a successor, for how
+    many seconds the leader has seen it so.
+    """
+
+    map: ShardMap
+    members: Mapping[UUID, Member]
+    successor_age: Mapping[int, float] = {}
+
+
+class Takeover(msgspec.Struct, frozen=True):
+    """The leader gives the slot to ``to`` itself: the owner is dead, missing, or overdue."""
+
+    slot: int
+    seen_epoch: int
+    to: UUID
+    old: UUID | None
+    reason: str
+
+
+class Succession(msgspec.Struct, frozen=True):
+    """The owner shall hand the slot over to ``to``."""
+
+    slot: int
+    seen_epoch: int
+    to: UUID
+
+
+def plan(view: View, lease: float) -> ShardMap | None:
+    """The next shard map, or None when this one is what it should be.
+
+    ``lease`` is T in seconds: a successor takes over by force only when it has been named for so
+    long, since then the owner's last lease for the slot has surely ended.
+    """
+    alive = {inc for inc, m in view.members.items() if m.verdict is not Verdict.DEAD}
+    desired = assign(view.map.shards, _candidates(view, alive), _kept(view, alive))
+    if not desired:
+        return None
+    slots = tuple(
+        _next_owner(s, desired[view.map.shard_of(s.slot)], alive, view.successor_age, lease)
+        for s in view.map.slots
+    )
+    if slots == view.map.slots:
+        return None
+    return ShardMap(view.map.version + 1, view.map.shards, slots)
+
+
+def changes(old: ShardMap, new: ShardMap) -> tuple[list[Takeover], list[Succession]]:
+    """The writes that lead from ``old`` to ``new``, in slot order."""
+    takeovers: list[Takeover] = []
+    successions: list[Succession] = []
+    for was, then in zip(old.slots, new.slots, strict=True):
+        if then.epoch != was.epoch:
+            assert then.owner is not None
+            reason = _reason(was, then)
+            takeovers.append(Takeover(was.slot, was.epoch, then.owner, was.owner, reason))
+        elif then.successor is not None and then.successor != was.successor:
+            successions.append(Succession(was.slot, was.epoch, then.successor))
+    return takeovers, successions
+
+
+def _candidates(view: View, alive: set[UUID]) -> Sequence[UUID]:
+    """Who may own, in order of preference: present owners, then those that have joined longest.
+
+    Somebody who has not proved itself yet is taken only when there is nobody else; one that is
+    leaving or lacks its upstream only when nobody else is left at all.
+    """
+    owners = {s.owner for s in view.map.slots} | {s.successor for s in view.map.slots}
+    living = [m for inc, m in view.members.items() if inc in alive]
+    fit = [m for m in living if not m.node.leaving and m.node.upstream_ok]
+    proved = [m for m in fit if m.joined or m.node.incarnation in owners]
+    chosen = proved or fit or [m for m in living if not m.node.leaving]
+    chosen.sort(key=lambda m: (m.node.incarnation not in owners, m.node.name, m.node.incarnation))
+    return [m.node.incarnation for m in chosen]
+
+
+def _kept(view: View, alive: set[UUID]) -> dict[int, UUID | None]:
+    """Who is on the way to own each slot, as far as they live: what stickiness holds on to."""
+    return {
+        s.slot: s.successor if s.successor in alive else s.owner if s.owner in alive else None
+        for s in view.map.slots
+    }
+
+
+def _next_owner(
+    slot: SlotOwner, desired: UUID, alive: set[UUID], ages: Mapping[int, float], lease: float
+) -> SlotOwner:
+    raised = SlotOwner(slot.slot, slot.epoch + 1, desired)
+    if slot.owner is None or slot.owner not in alive:
+        return raised
+    if slot.successor is not None and slot.successor not in alive and desired == slot.owner:
+        return raised  # its lease was let go already: it starts again under a new epoch
+    if slot.successor is not None and ages.get(slot.slot, 0.0) >= lease:
+        return raised
+    if desired == slot.owner and slot.successor is None:
+        return slot
+    if slot.successor is not None and slot.successor in alive:
+        return slot  # one move at a time; it ends in a handover or is overdue
+    return SlotOwner(slot.slot, slot.epoch, slot.owner, desired)
+
+
+def _reason(was: SlotOwner, then: SlotOwner) -> str:
+    if was.owner is None:
+        return "unowned"
+    if was.successor is not None:
+        return "overdue" if then.owner != was.owner else "successor-died"
+    return "dead"

@@ -1,0 +1,193 @@
+"""Configuration: one frozen Struct per concern, read once from the environment.
+
+Names are the product's own (``WA_*``, reference/onprem-api 4.3) and ``WAROUTER_*`` for what is new;
+the Struct *is* the table of variables. An unknown ``WA_*`` name is reported, so a typo is seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from warouter.errors import ConfigError
+
+# The product's names that are accepted and steer nothing here.
+UNUSED = frozenset(
+    """WA_DB_CONNECTION_IDLE_TIMEOUT WA_DB_PERSISTENT WA_DB_UPGRADE WA_CONFIG_ON_DB WA_MASTER_NODE
+    WA_TCP_LISTEN_ADDRESS WA_WEB_JWT_CRYPTO_KEY WA_WEB_SERVERNAME WA_WEB_SECURITY_LEVEL WA_SECRET
+    WA_RUNNING_ENV WA_RUNNING_ENV_VERSION WA_DB_CONNECTION_OPTION WA_WEB_ENDPOINT WA_WEB_USERNAME
+    WA_WEB_PASSWORD WA_CORE_ENDPOINT WA_NODE_EXPORTER_PORT WA_CADVISOR_PORT
+    WA_MYSQLD_EXPORTER_ENDPOINT WA_DB_NODE_EXPORTER_ENDPOINT WA_PROMETHEUS_STORAGE_TSDB_RETENTION
+    WA_PROMETHEUS_ENDPOINT""".split()
+)
+
+
+class Secret(str):
+    """A string that does not show itself in a repr."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'***'"
+
+
+class Timing(msgspec.Struct, frozen=True, kw_only=True):
+    """The clockwork of ownership, seconds. Source: design section 4; the rules are asserted."""
+
+    beat: float = 0.3  # η: one renewal of a lease every so often
+    lease: float = 1.5  # T: silent for so long, on the leader's own clock, is dead
+    margin: float = 0.2  # m: an owner stops so long before the lease ends
+    poll: float = 0.1  # p: how often a leader looks, and a follower campaigns
+    drain: float = 0.5  # the window's time to finish at a handover
+    join: float = 3.0  # a coreapp is healthy for so long before shards are handed to it
+    hold: float = 10.0  # a webapp keeps a request so long for an owner to come
+    map_poll: float = 0.25  # how often a webapp reads the shard map unasked
+    watchdog: float = 10.0
+
+    def __post_init__(self) -> None:
+        rules = (
+            (self.margin <= self.lease / 5, "margin must be at most a fifth of the lease"),
+            (self.beat * 3 <= self.lease - self.margin, "three beats must fit into the lease"),
+            (self.poll * 2 <= self.lease, "two polls must fit into the lease"),
+            (self.drain < self.lease, "the drain must end before the lease could"),
+            (self.watchdog > self.lease, "the watchdog must be slower than the lease"),
+            (min(self.beat, self.margin, self.poll) > 0, "every time must be above 0"),
+        )
+        for holds, sentence in rules:
+            if not holds:
+                raise ValueError(sentence)
+
+    @property
+    def trust(self) -> float:
+        """How long after a beat was *sent* its owner may act: lease - margin."""
+        return self.lease - self.margin
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What a process is told by its environment. Field names are the variables' names."""
+
+    db_engine: str = msgspec.field(name="WA_DB_ENGINE", default="PGSQL")
+    db_hostname: str = msgspec.field(name="WA_DB_HOSTNAME", default="")
+    db_port: int = msgspec.field(name="WA_DB_PORT", default=5432)
+    db_username: str = msgspec.field(name="WA_DB_USERNAME", default="postgres")
+    db_password: str = msgspec.field(name="WA_DB_PASSWORD", default="")
+    db_name_prefix: str = msgspec.field(name="WA_DB_NAME_PREFIX", default="")
+    db_name: str = msgspec.field(name="WAROUTER_DB_NAME", default="")
+    db_schema: str = msgspec.field(name="WAROUTER_DB_SCHEMA", default="warouter")
+    db_ssl_ca: str = msgspec.field(name="WA_DB_SSL_CA", default="")
+    db_ssl_cert: str = msgspec.field(name="WA_DB_SSL_CERT", default="")
+    db_ssl_key: str = msgspec.field(name="WA_DB_SSL_KEY", default="")
+
+    multiconnect: bool = msgspec.field(name="WA_APP_MULTICONNECT", default=False)
+    api_key: str = msgspec.field(name="WA_API_KEY", default="")
+    coreapp_hostname: str = msgspec.field(name="COREAPP_HOSTNAME", default="127.0.0.1")
+    coreapp_ports: str = msgspec.field(name="COREAPP_EXTERNAL_PORTS", default="6250")
+    coreapp_container: str = msgspec.field(name="COREAPP_CONTAINER_NAME", default="")
+    webapp_hostname: str = msgspec.field(name="WEBAPP_HOSTNAME", default="127.0.0.1")
+    webapp_ports: str = msgspec.field(name="WEBAPP_EXTERNAL_PORTS", default="9090")
+    webapp_container: str = msgspec.field(name="WEBAPP_CONTAINER_NAME", default="")
+    wacore_hostname: str = msgspec.field(name="WACORE_HOSTNAME", default="")
+
+    node: str = msgspec.field(name="WAROUTER_NODE", default="")
+    public_port: int = msgspec.field(name="WAROUTER_PUBLIC_PORT", default=0)
+    tls_cert: str = msgspec.field(name="WAROUTER_TLS_CERT", default="")
+    tls_key: str = msgspec.field(name="WAROUTER_TLS_KEY", default="")
+    no_tls: bool = msgspec.field(name="WAROUTER_NO_TLS", default=False)
+    upstream: str = msgspec.field(name="WAROUTER_UPSTREAM", default="simulator")
+    upstream_address: str = msgspec.field(name="WAROUTER_UPSTREAM_ADDRESS", default="127.0.0.1:6260")
+    shards_cert: str = msgspec.field(name="WAROUTER_SHARDS_CERT", default="after-7-days")
+    require_contact_check: bool = msgspec.field(
+        name="WAROUTER_REQUIRE_CONTACT_CHECK", default=False
+    )
+    webhook_allow_http: bool = msgspec.field(name="WAROUTER_WEBHOOK_ALLOW_HTTP", default=False)
+    allow_private: str = msgspec.field(name="WAROUTER_ALLOW_PRIVATE", default="")
+    retention_days: float = msgspec.field(name="WAROUTER_RETENTION", default=30.0)
+    json_limit: int = msgspec.field(name="WAROUTER_JSON_LIMIT", default=64 * 1024)
+    log_level: str = msgspec.field(name="WAROUTER_LOG_LEVEL", default="INFO")
+    beat: float = msgspec.field(name="WAROUTER_BEAT", default=0.3)
+    lease: float = msgspec.field(name="WAROUTER_LEASE", default=1.5)
+    margin: float = msgspec.field(name="WAROUTER_MARGIN", default=0.2)
+    hold: float = msgspec.field(name="WAROUTER_HOLD", default=10.0)
+
+    @property
+    def timing(self) -> Timing:
+        """The clockwork; ConfigError when its rules do not hold."""
+        try:
+            return Timing(beat=self.beat, lease=self.lease, margin=self.margin, hold=self.hold)
+        except ValueError as error:
+            raise ConfigError(f"WAROUTER_BEAT/LEASE/MARGIN do not fit together: {error}.") from error
+
+    @property
+    def database(self) -> str:
+        return self.db_name or f"{self.db_name_prefix}warouter"
+
+    @property
+    def link_port(self) -> int:
+        """The first of COREAPP_EXTERNAL_PORTS is the link."""
+        return _first_port(self.coreapp_ports, "COREAPP_EXTERNAL_PORTS")
+
+    @property
+    def webapp_port(self) -> int:
+        return _first_port(self.webapp_ports, "WEBAPP_EXTERNAL_PORTS")
+
+    @property
+    def upstream_host_port(self) -> tuple[str, int]:
+        host, _, port = self.upstream_address.rpartition(":")
+        if not host or not port.isdigit():
+            raise ConfigError(
+                f"WAROUTER_UPSTREAM_ADDRESS is {self.upstream_address!r}; it must be host:port."
+            )
+        return host, int(port)
+
+    def __repr__(self) -> str:
+        return "Settings(...)"
+
+
+def load(environ: Mapping[str, str]) -> Settings:
+    """The settings from an environment; ConfigError names the variable and what it must be."""
+    names = {field.encode_name for field in msgspec.structs.fields(Settings)}
+    given: dict[str, Any] = {
+        name: value for name, value in environ.items() if name in names and value != ""
+    }
+    try:
+        settings = msgspec.convert(given, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        what, _, where = str(error).partition(" - at `$.")
+        raise ConfigError(f"{where.rstrip('`') or 'The environment'}: {what}.") from error
+    if settings.db_engine.upper() != "PGSQL":
+        raise ConfigError(
+            f"WA_DB_ENGINE is {settings.db_engine!r}; warouter runs on PostgreSQL only: set it to PGSQL."
+        )
+    if settings.shards_cert not in ("after-7-days", "never"):
+        raise ConfigError("WAROUTER_SHARDS_CERT must be after-7-days or never.")
+    if settings.api_key and not 12 <= len(settings.api_key) <= 128:
+        raise ConfigError("WA_API_KEY must have 12 to 128 characters.")
+    if settings.upstream == "cloud":
+        raise ConfigError(
+            "--upstream cloud (the Graph API) is not there yet; use --upstream simulator."
+        )
+    if settings.upstream != "simulator":
+        raise ConfigError(f"--upstream {settings.upstream} is unknown; use simulator.")
+    if not settings.db_schema.isidentifier():
+        raise ConfigError("WAROUTER_DB_SCHEMA must be a plain identifier.")
+    return settings
+
+
+def unknown_names(environ: Mapping[str, str]) -> list[str]:
+    """WA_* and WAROUTER_* names that nothing here reads: most likely typos."""
+    known = {field.encode_name for field in msgspec.structs.fields(Settings)} | UNUSED
+    own = ("WA_", "WAROUTER_")
+    return sorted(n for n in environ if n.startswith(own) and n not in known | INTERNAL)
+
+
+# Read elsewhere: by tests and by the local cluster for its children.
+INTERNAL = frozenset({"WAROUTER_CYTHON_DEBUG", "WAROUTER_STOP_ON_EOF"})
+
+
+def _first_port(ports: str, name: str) -> int:
+    first = ports.split(",")[0].strip()
+    if not first.isdigit() or not 0 <= int(first) <= 65535:
+        raise ConfigError(f"{name} is {ports!r}; its first entry must be a port number.")
+    return int(first)

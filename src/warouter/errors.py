@@ -1,0 +1,138 @@
+"""The error tree.
+
+Behaviour travels as class attributes: an error that may reach an API client says which HTTP status
+and which application code it has (titles: the product's own), one that ends a command carries a
+sentence that says what was wrong and what to do.
+"""
+
+from __future__ import annotations
+
+
+class WarouterError(Exception):
+    """Root of everything that warouter raises itself."""
+
+
+class CommandError(WarouterError):
+    """A command cannot go on. The message is one sentence for a person; the exit code follows."""
+
+    exit_code = 1
+
+
+class ConfigError(CommandError):
+    """A setting is missing or has a value that cannot be used."""
+
+    exit_code = 2
+
+
+class FrameTooLarge(WarouterError):
+    """A length prefix announces more than the limit; raised before anything is allocated."""
+
+    def __init__(self, length: int, limit: int) -> None:
+        super().__init__(f"frame of {length} bytes is above the limit of {limit}")
+        self.length = length
+        self.limit = limit
+
+
+class ProtocolError(WarouterError):
+    """The peer of a link or of the upstream broke the protocol; the connection is closed."""
+
+
+class FencedError(WarouterError):
+    """A write was refused since its (slot, epoch, incarnation) is not, or no longer, the owner."""
+
+
+class OutcomeUnknown(WarouterError):
+    """A write was sent to PostgreSQL and no answer came: it may or may not be committed."""
+
+
+class ApiError(WarouterError):
+    """An error an API client gets in the product's envelope.
+
+    ``status`` is the HTTP status, ``code`` and ``title`` the product's application error,
+    ``details`` says what was wrong with this very request.
+    """
+
+    status = 500
+    code = 1014
+    title = "Internal error"
+    retry_after: int | None = None
+
+    def __init__(self, details: str, *, retry_after: int | None = None) -> None:
+        super().__init__(details)
+        self.details = details
+        if retry_after is not None:
+            self.retry_after = retry_after
+
+
+class GenericError(ApiError):
+    status, code, title = 400, 1000, "Generic error"
+
+
+class MessageTooLong(ApiError):
+    status, code, title = 400, 1001, "Message too long"
+
+
+class InvalidRecipientType(ApiError):
+    status, code, title = 400, 1002, "Invalid recipient type"
+
+
+class AlreadyExists(ApiError):
+    status, code, title = 400, 1004, "Resource already exists"
+
+
+class AccessDenied(ApiError):
+    status, code, title = 401, 1005, "Access denied"
+
+
+class Forbidden(ApiError):
+    status, code, title = 403, 1005, "Access denied"
+
+
+class NotFound(ApiError):
+    status, code, title = 404, 1006, "Resource not found"
+
+
+class MethodNotAllowed(ApiError):
+    status, code, title = 405, 1000, "Generic error"
+
+
+class ParameterMissing(ApiError):
+    status, code, title = 400, 1008, "Required parameter is missing"
+
+
+class ParameterInvalid(ApiError):
+    status, code, title = 400, 1009, "Parameter value is not valid"
+
+
+class BodyTooLarge(ApiError):
+    status, code, title = 413, 1009, "Parameter value is not valid"
+
+
+class NotReady(ApiError):
+    status, code, title = 503, 1011, "Service not ready"
+    retry_after = 1
+
+
+class ChangeRefused(ApiError):
+    """A set-shards call that cannot run now: another one is under way, or nobody leads."""
+
+    status, code, title = 403, 1011, "Service not ready"
+    retry_after = 1
+
+
+class UserNotCreated(ApiError):
+    status, code, title = 400, 1014, "Internal error"
+
+
+class TooManyRequests(ApiError):
+    status, code, title = 429, 1015, "Too many requests"
+    retry_after = 1
+
+
+class Overloaded(ApiError):
+    status, code, title = 503, 1016, "System overloaded"
+    retry_after = 1
+
+
+class PasswordChangeRequired(ApiError):
+    status, code, title = 401, 1024, "Password change required"

@@ -1,0 +1,90 @@
+"""What both ends of a link share: frames out in one write a turn, envelopes in."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from typing import cast
+
+from warouter import _batch, wire
+from warouter.errors import WarouterError
+
+log = logging.getLogger(__name__)
+
+
+class LinkConnection(asyncio.Protocol):
+    """A link after and during its handshake; subclasses say what a frame means."""
+
+    def __init__(self) -> None:
+        self._transport: asyncio.Transport | None = None
+        self._splitter = _batch.Splitter(wire.MAX_ENVELOPE)
+        self._sealer: wire.Sealer | None = None
+        self._opener: wire.Opener | None = None
+        self._out: list[bytes] = []
+        self._flushing = False
+
+    @property
+    def ready(self) -> bool:
+        """The handshake is done and the connection stands."""
+        return self._sealer is not None and self._transport is not None
+
+    def send(self, frame: bytes) -> None:
+        """Queue one frame; what is queued in a turn of the loop leaves in one write."""
+        self._out.append(frame)
+        if not self._flushing:
+            self._flushing = True
+            asyncio.get_running_loop().call_soon(self._flush)
+
+    def abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    def on_frame(self, frame: wire.Message | wire.Outcome) -> None:
+        raise NotImplementedError
+
+    def on_handshake(self, hello: memoryview) -> None:
+        raise NotImplementedError
+
+    def on_lost(self) -> None:
+        """The connection is gone."""
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        sock = transport.get_extra_info("socket")
+        if sock is not None and sock.family != socket.AF_UNIX:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            for envelope in self._splitter.feed(data):
+                if self._opener is None:
+                    self.on_handshake(envelope)
+                else:
+                    for frame in self._opener.open(envelope):
+                        self.on_frame(wire.parse(frame))
+        except (WarouterError, ValueError) as error:
+            log.warning("link closed: broken protocol", extra={"error": str(error)})
+            self.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        self._out.clear()
+        self.on_lost()
+
+    def _write_plain(self, payload: bytes) -> None:
+        assert self._transport is not None
+        self._transport.write(_batch.pack([payload]))
+
+    def _start_session(self, key: bytes, sends: int) -> None:
+        self._sealer = wire.Sealer(key, sends)
+        self._opener = wire.Opener(key, 1 - sends)
+
+    def _flush(self) -> None:
+        self._flushing = False
+        if self._transport is None or self._sealer is None or not self._out:
+            return
+        frames, self._out = self._out, []
+        self._transport.write(self._sealer.seal(frames))

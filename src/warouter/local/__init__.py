@@ -1,0 +1,1 @@
+"""One machine: an embedded PostgreSQL and every process of a cluster as our children."""

@@ -1,0 +1,299 @@
+"""A whole cluster on one machine: what ``warouter up`` runs, and what the tests run against.
+
+``DATA_DIR/cluster.json`` (0600) says to programs where everything is; it is kept up to date.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import msgspec
+
+from warouter.certificate import self_signed
+from warouter.config import Settings, load
+from warouter.errors import CommandError
+from warouter.local.description import read_description, write_description
+from warouter.local.postgres import Postgres
+from warouter.local.process import Process
+from warouter.local.seed import first_seed, ready_map
+from warouter.store import migrate
+
+log = logging.getLogger(__name__)
+
+SETTLE_SECONDS = 20.0
+CC, PHONE_NUMBER = "1", "6315550000"
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``warouter up`` is told. ``port`` 0 takes a free one."""
+
+    data_dir: Path
+    shards: int = 2
+    coreapps: int = 3
+    webapps: int = 1
+    masters: int = 2
+    port: int = 9090
+    tls: bool = True
+    environment: dict[str, str] = {}
+
+
+class Cluster:
+    """Start, watch, and stop all processes of one cluster."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.folder = options.data_dir.resolve()
+        self.processes: dict[str, Process] = {}
+        self.postgres: Postgres | None = None
+        self.user = "admin"
+        self.password = ""
+        self.cert = ""
+        self._keepers: dict[str, asyncio.Task[None]] = {}
+        self._environment: dict[str, str] = {}
+        self._webapp_ports: list[int] = []
+        self.port = 0
+        self.control_port = 0
+        self._written = ""
+
+    # what programs read
+
+    @property
+    def url(self) -> str:
+        return f"{'https' if self.options.tls else 'http'}://localhost:{self.port}"
+
+    @property
+    def control_url(self) -> str:
+        return f"http://127.0.0.1:{self.control_port}"
+
+    @property
+    def settings(self) -> Settings:
+        return load(self._environment)
+
+    @property
+    def webapp_urls(self) -> list[str]:
+        scheme = "https" if self.options.tls else "http"
+        return [f"{scheme}://127.0.0.1:{port}" for port in self._webapp_ports]
+
+    # life
+
+    async def start(self) -> None:
+        """Everything up, in order; CommandError with one sentence when something is not."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        old = read_description(self.folder)
+        self.port = _take_port(self.options.port)
+        await self._start_database()
+        await self._start_simulator(old)
+        self.password = await first_seed(
+            self.settings, self.options.shards, old.get("password", ""), CC, PHONE_NUMBER, self.cert,
+            await self._authority_key(),
+        )
+        for n in range(1, self.options.coreapps + 1):
+            self._add_coreapp(n)
+        await self._start_all("coreapp")
+        for n in range(1, self.options.masters + 1):
+            self._add("master", n, {})
+        await self._start_all("master")
+        for n in range(1, self.options.webapps + 1):
+            self._add_webapp(n)
+        await self._start_all("webapp")
+        await ready_map(self.settings, SETTLE_SECONDS)
+        self.write_description()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until told to stop: restart what dies, keep cluster.json true."""
+        while not stop.is_set():
+            self.write_description()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(0.25):
+                    await stop.wait()
+            await self._revive_postgres()
+
+    async def stop(self) -> None:
+        """Everything down, in order: webapps, coreapps, masters, simulator, PostgreSQL."""
+        for role in ("webapp", "coreapp", "master", "simulator"):
+            processes = [p for p in self.processes.values() if p.role == role]
+            await asyncio.gather(*(p.stop() for p in processes))
+        for keeper in self._keepers.values():
+            keeper.cancel()
+        await asyncio.gather(*self._keepers.values(), return_exceptions=True)
+        if self.postgres is not None:
+            await asyncio.to_thread(self.postgres.stop)
+
+    async def add_coreapps(self, count: int) -> list[Process]:
+        """Start more coreapps: the document's way to scale up."""
+        first = 1 + max(_number(n) for n, p in self.processes.items() if p.role == "coreapp")
+        new = [self._add_coreapp(n) for n in range(first, first + count)]
+        await asyncio.gather(*(self._start(p) for p in new))
+        self.write_description()
+        return new
+
+    def description(self) -> dict[str, Any]:
+        """What cluster.json holds (design section 9), and the environment to join with."""
+        processes = [
+            {"name": p.name, "role": p.role, "pid": p.pid}
+            for p in self.processes.values()
+            if p.alive
+        ]
+        if self.postgres is not None and self.postgres.alive():
+            processes.append({"name": "postgres", "role": "postgres", "pid": self.postgres.pid})
+        return {
+            "url": self.url,
+            "user": self.user,
+            "password": self.password,
+            "cc": CC,
+            "phone_number": PHONE_NUMBER,
+            "cert": self.cert,
+            "webapps": self.webapp_urls,
+            "simulator": {"control_url": self.control_url},
+            "database": {"dsn": self._dsn()},
+            "processes": processes,
+            "environment": self._environment,
+        }
+
+    def write_description(self) -> None:
+        text = msgspec.json.format(msgspec.json.encode(self.description())).decode()
+        if text == self._written:
+            return
+        write_description(self.folder, text)
+        self._written = text
+
+    # steps of the start
+
+    async def _start_database(self) -> None:
+        given = {k: v for k, v in os.environ.items() if k.startswith(("WA_DB_", "WAROUTER_DB_"))}
+        if "WA_DB_HOSTNAME" not in given:
+            self.postgres = Postgres(self.folder / "postgres")
+            await asyncio.to_thread(self.postgres.start)
+            given = self.postgres.settings()
+        networks = "127.0.0.0/8,::1/128"
+        self._environment = {
+            **given,
+            "WA_APP_MULTICONNECT": "1",
+            "WAROUTER_SHARDS_CERT": "never",
+            "WAROUTER_WEBHOOK_ALLOW_HTTP": "1",
+            "WAROUTER_ALLOW_PRIVATE": networks,
+            **self.options.environment,
+        }
+        await migrate.migrate(self.settings)
+
+    async def _start_simulator(self, old: dict[str, Any]) -> None:
+        port, self.control_port = _free_port(), _free_port()
+        self._environment["WAROUTER_UPSTREAM_ADDRESS"] = f"127.0.0.1:{port}"
+        arguments = [
+            "simulator",
+            "--port",
+            str(port),
+            "--control-port",
+            str(self.control_port),
+            "--data-dir",
+            str(self.folder),
+        ]
+        process = Process("simulator", "simulator", arguments, self._full({}), self.folder)
+        self.processes[process.name] = process
+        await self._start(process)
+        self.cert = old.get("cert", "") or await self._certificate()
+
+    async def _certificate(self) -> str:
+        body = {"cc": CC, "phone_number": PHONE_NUMBER, "name": "warouter demo"}
+        async with aiohttp.ClientSession() as http, http.post(
+            f"{self.control_url}/certificates", json=body
+        ) as answer:
+            return str((await answer.json())["cert"])
+
+    async def _authority_key(self) -> str:
+        async with aiohttp.ClientSession() as http, http.get(
+            f"{self.control_url}/authority"
+        ) as answer:
+            return str((await answer.json())["public_key"])
+
+    def _add_coreapp(self, number: int) -> Process:
+        return self._add("coreapp", number, {"COREAPP_EXTERNAL_PORTS": "0"})
+
+    def _add_webapp(self, number: int) -> Process:
+        port = _free_port()
+        self._webapp_ports.append(port)
+        environment = {
+            "WEBAPP_EXTERNAL_PORTS": str(port),
+            "WAROUTER_PUBLIC_PORT": str(self.port),
+            "WAROUTER_NO_TLS": "0" if self.options.tls else "1",
+        }
+        if self.options.tls:
+            environment |= self._public_certificate()
+        return self._add("webapp", number, environment)
+
+    def _add(self, role: str, number: int, environment: dict[str, str]) -> Process:
+        name = f"{role}-{number}"
+        full = self._full({"WAROUTER_NODE": f"localhost:{name}", **environment})
+        process = Process(name, role, [role], full, self.folder)
+        self.processes[name] = process
+        return process
+
+    async def _start_all(self, role: str) -> None:
+        await asyncio.gather(
+            *(self._start(p) for p in self.processes.values() if p.role == role)
+        )
+
+    async def _start(self, process: Process) -> None:
+        await process.start()
+        self._keepers[process.name] = asyncio.create_task(process.keep())
+
+    async def _revive_postgres(self) -> None:
+        if self.postgres is not None and not self.postgres.alive():
+            await asyncio.to_thread(self.postgres.start)
+
+    def _public_certificate(self) -> dict[str, str]:
+        cert, key = self.folder / "tls.crt", self.folder / "tls.key"
+        if not cert.exists():
+            cert_pem, key_pem = self_signed("localhost", ["localhost", "127.0.0.1", "::1"])
+            cert.write_bytes(cert_pem)
+            key.touch(mode=0o600)
+            key.write_bytes(key_pem)
+        return {"WAROUTER_TLS_CERT": str(cert), "WAROUTER_TLS_KEY": str(key)}
+
+    def _full(self, environment: dict[str, str]) -> dict[str, str]:
+        """What a child sees: ours, and of the outer environment what is not a setting."""
+        outer = {
+            k: v for k, v in os.environ.items() if not k.startswith(("WA_", "WAROUTER_", "NOTIFY"))
+        }
+        for name in ("WAROUTER_LOG_LEVEL", "WA_API_KEY", "WAROUTER_HOLD"):
+            if name in os.environ:
+                outer[name] = os.environ[name]
+        return outer | self._environment | environment
+
+    def _dsn(self) -> str:
+        s = self.settings
+        if self.postgres is not None:
+            return self.postgres.dsn(s.database)
+        return f"postgresql://{s.db_username}@{s.db_hostname}:{s.db_port}/{s.database}"
+
+
+def _take_port(port: int) -> int:
+    """The port, if it is free; webapps share it later, so it is only looked at here."""
+    if port == 0:
+        return _free_port()
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise CommandError(
+                f"Port {port} is taken ({error.strerror}): stop what uses it, or give --port."
+            ) from error
+    return port
+
+
+def _free_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _number(name: str) -> int:
+    return int(name.rpartition("-")[2])

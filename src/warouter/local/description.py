@@ -1,0 +1,34 @@
+"""cluster.json: what ``warouter up`` writes for programs, and how it is read."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from warouter.errors import CommandError
+
+NAME = "cluster.json"
+
+
+def read_description(folder: Path) -> dict[str, Any]:
+    """The description of a data directory's cluster, empty when there is none."""
+    path = folder / NAME
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+    except FileNotFoundError:
+        return {}
+    except (OSError, msgspec.DecodeError) as error:
+        raise CommandError(f"{path} cannot be read: {error}.") from error
+
+
+def write_description(folder: Path, text: str) -> None:
+    """Replace it in one step; it holds a password, so it is 0600 from the first byte on."""
+    path = folder / NAME
+    new = path.with_suffix(".new")
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text + "\n")
+    new.replace(path)

@@ -1,0 +1,138 @@
+"""One child process: started as systemd would, told to stop by SIGTERM, restarted when it dies."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+
+from warouter.errors import CommandError
+from warouter.retry import backoff
+
+READY_SECONDS = 20.0
+STOP_SECONDS = 8.0
+LONG_ENOUGH = 10.0  # seconds of life after which a death is not a crash loop
+
+
+class Process:
+    """A warouter process. ``ready`` is set by its READY=1, ``status`` is its last STATUS=."""
+
+    def __init__(
+        self, name: str, role: str, arguments: list[str], environment: dict[str, str], folder: Path
+    ) -> None:
+        self.name = name
+        self.role = role
+        self.status = ""
+        self.ready = asyncio.Event()
+        self.restarts = 0
+        self._arguments = arguments
+        self._environment = environment
+        self.log = folder / "log" / f"{name}.log"
+        self._socket_path = folder / "run" / f"{name}.sock"
+        self._child: asyncio.subprocess.Process | None = None
+        self._notify: socket.socket | None = None
+        self._stopping = False
+
+    @property
+    def pid(self) -> int | None:
+        return self._child.pid if self._child is not None else None
+
+    @property
+    def alive(self) -> bool:
+        return self._child is not None and self._child.returncode is None
+
+    async def start(self) -> None:
+        """Start and wait for READY=1; CommandError with its own last words if it ends instead."""
+        self._listen()
+        await self._spawn()
+        await self.wait_ready()
+
+    async def wait_ready(self, seconds: float = READY_SECONDS) -> None:
+        assert self._child is not None
+        ready = asyncio.ensure_future(self.ready.wait())
+        ended = asyncio.ensure_future(self._child.wait())
+        await asyncio.wait({ready, ended}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        for waiting in (ready, ended):
+            waiting.cancel()
+        if not self.ready.is_set():
+            raise CommandError(f"{self.name} did not become ready: {self._last_words()}")
+
+    async def keep(self) -> None:
+        """Restart the process whenever it dies, until it is told to stop."""
+        crashes = 0
+        loop = asyncio.get_running_loop()
+        while True:
+            child, since = self._child, loop.time()
+            assert child is not None
+            await child.wait()
+            if self._stopping:
+                return
+            crashes = 0 if loop.time() - since > LONG_ENOUGH else crashes + 1
+            await asyncio.sleep(backoff(crashes, first=0.1, most=2.0))
+            self.ready.clear()
+            self.restarts += 1
+            await self._spawn()
+
+    def kill(self, number: signal.Signals) -> None:
+        """Send a signal to this very child."""
+        if self._child is not None and self._child.returncode is None:
+            self._child.send_signal(number)
+
+    async def stop(self) -> None:
+        """SIGTERM, and SIGKILL when it does not end in time."""
+        self._stopping = True
+        if self._child is not None and self._child.returncode is None:
+            self._child.send_signal(signal.SIGTERM)
+            try:
+                async with asyncio.timeout(STOP_SECONDS):
+                    await self._child.wait()
+            except TimeoutError:
+                self._child.kill()
+                await self._child.wait()
+        if self._notify is not None:
+            asyncio.get_running_loop().remove_reader(self._notify)
+            self._notify.close()
+            self._notify = None
+
+    async def _spawn(self) -> None:
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as log:
+            self._child = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "warouter",
+                *self._arguments,
+                # A parent that is killed closes this pipe: its children then stop by themselves.
+                stdin=asyncio.subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                env=self._environment
+                | {"NOTIFY_SOCKET": str(self._socket_path), "WAROUTER_STOP_ON_EOF": "1"},
+                start_new_session=True,
+            )
+
+    def _listen(self) -> None:
+        self._socket_path.parent.mkdir(parents=True, exist_ok=True)
+        self._socket_path.unlink(missing_ok=True)
+        self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        self._notify.bind(os.fspath(self._socket_path))
+        asyncio.get_running_loop().add_reader(self._notify, self._on_notify)
+
+    def _on_notify(self) -> None:
+        assert self._notify is not None
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                for line in self._notify.recv(4096).decode(errors="replace").splitlines():
+                    if line == "READY=1":
+                        self.ready.set()
+                    elif line.startswith("STATUS="):
+                        self.status = line.removeprefix("STATUS=")
+
+    def _last_words(self) -> str:
+        lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
+        words = [line for line in lines if line.strip()]
+        return words[-1] if words else f"no word in {self.log}"

@@ -1,0 +1,73 @@
+"""What a fresh local cluster starts with: a password, a registered number, a shard count."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import string
+from base64 import b64decode
+
+from warouter.api.auth import DEFAULT_USERNAME
+from warouter.api.passwords import Passwords
+from warouter.config import Settings
+from warouter.errors import CommandError
+from warouter.store.accounts import ADMIN, Accounts
+from warouter.store.database import create_pool
+from warouter.store.nodes import read_map
+
+LOOK_SECONDS = 0.05
+
+
+async def first_seed(
+    settings: Settings,
+    shards: int,
+    password: str,
+    cc: str,
+    phone_number: str,
+    cert: str,
+    authority_key: str,
+) -> str:
+    """Seed what is missing; the admin's password (``password`` if that is still known)."""
+    pool = await create_pool(settings, "seed", 2)
+    try:
+        accounts = Accounts(pool)
+        if await accounts.account() is None:
+            await accounts.save_account(cc, phone_number, cert, b64decode(authority_key))
+            await pool.execute("update shard_map set shards = $1", shards)
+        if not password:
+            password = draw_password()
+            hashed = await _hash(password)
+            if not await accounts.create_user(DEFAULT_USERNAME, hashed, ADMIN):
+                await accounts.set_password(DEFAULT_USERNAME, hashed)
+        return password
+    finally:
+        await pool.close()
+
+
+async def ready_map(settings: Settings, seconds: float) -> None:
+    """Wait until every slot has its owner and none is on the way."""
+    pool = await create_pool(settings, "seed", 1)
+    try:
+        async with asyncio.timeout(seconds):
+            while not (await read_map(pool)).settled:
+                await asyncio.sleep(LOOK_SECONDS)
+    except TimeoutError as error:
+        raise CommandError(
+            f"The shards had no owner after {seconds:g} s: look into the logs of the masters."
+        ) from error
+    finally:
+        await pool.close()
+
+
+def draw_password() -> str:
+    """A password that keeps the product's rule: a digit, both cases, a sign."""
+    letters = string.ascii_letters + string.digits
+    return "".join(secrets.choice(letters) for _ in range(16)) + "-aA1"
+
+
+async def _hash(password: str) -> str:
+    passwords = Passwords()
+    try:
+        return await passwords.hash(password)
+    finally:
+        passwords.close()

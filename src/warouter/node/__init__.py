@@ -1,0 +1,1 @@
+"""The wiring of each process, readable top to bottom. Nothing here decides, stores or parses."""

@@ -1,0 +1,173 @@
+"""The coreapp: link in, journal, upstream out, events back, callbacks. One wiring, top to bottom."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from secrets import token_bytes
+
+import asyncpg
+import msgspec
+
+from warouter.app_settings import ApplicationSettings, effective
+from warouter.config import Settings
+from warouter.errors import CommandError, OutcomeUnknown
+from warouter.link import tls
+from warouter.link.server import LinkServer
+from warouter.node.runtime import Identity, boottime, cancel, check_database, run_until
+from warouter.owner.appender import Appender
+from warouter.owner.callbacks import CallbackFeed
+from warouter.owner.events import EventAppender
+from warouter.owner.ownership import Ownership
+from warouter.owner.recorder import Recorder
+from warouter.owner.sender import Sender
+from warouter.store.journal import Journal
+from warouter.store.nodes import Beat, NodeSession
+from warouter.systemd import Notifier
+from warouter.upstream.client import SimulatorUpstream
+
+log = logging.getLogger(__name__)
+
+PRUNE_SECONDS = 30.0
+PRUNE_ROWS = 500
+LINK_KEY_BYTES = 32
+
+
+class Coreapp:
+    """One coreapp process: everything it is made of, and who is told what."""
+
+    def __init__(self, settings: Settings, identity: Identity, notifier: Notifier) -> None:
+        self._settings = settings
+        self._identity = identity
+        self._notifier = notifier
+        self._timing = settings.timing
+        self._app_settings = ApplicationSettings()
+        self._settings_version = -1
+        self._settings_changed = asyncio.Event()
+        self.journal = Journal(settings, identity.incarnation, identity.application)
+        self.link_key = token_bytes(LINK_KEY_BYTES)
+
+    async def start(self) -> None:
+        """Listen, register, and wire; afterwards ``tasks`` run the process."""
+        host = self._settings.coreapp_hostname
+        context, fingerprint = (None, None) if tls.on_this_host(host) else tls.server_context(host)
+        self.link = LinkServer(self.link_key, lambda webapp, m: self.appender.on_message(webapp, m))
+        try:
+            port = await self.link.start(host, self._settings.link_port, context)
+        except OSError as error:
+            raise CommandError(
+                f"Port {self._settings.link_port} at {host} cannot be taken ({error.strerror}):"
+                " set COREAPP_EXTERNAL_PORTS to one that is free."
+            ) from error
+        registration = self._identity.registration(
+            host, port, link_key=self.link_key, fingerprint=fingerprint
+        )
+        self.session = NodeSession(self._settings, registration, lambda _what: self.ownership.wake())
+        self.ownership = Ownership(
+            self.session, self.journal, self._timing, boottime, lambda: self.upstream.well
+        )
+        self.recorder = Recorder(self.ownership, self.journal)
+        self.ownership.flush = self.recorder.flush
+        self.callbacks = CallbackFeed(
+            self.ownership,
+            self.journal,
+            self.recorder,
+            lambda: self._app_settings,
+            self._settings,
+            boottime,
+        )
+        self.events = EventAppender(
+            self.ownership,
+            self.journal,
+            self.callbacks.committed,
+            lambda ack: self.sender.ack_event(ack),
+        )
+        self.sender = Sender(self.ownership, self.journal, self.recorder, self.events, boottime)
+        self.appender = Appender(
+            self.ownership, self.journal, self.sender.ready, self._on_appended
+        )
+        self.upstream = SimulatorUpstream(
+            *self._settings.upstream_host_port,
+            self._identity.name,
+            self._identity.incarnation.hex,
+            self.sender,
+            self.ownership.all_hold,
+        )
+        self.sender.upstream = self.upstream
+        self.ownership.beaten.append(self._on_beat)
+
+    def tasks(self) -> list[asyncio.Task[None]]:
+        work = {
+            "beats": self.ownership.run(),
+            "append": self.appender.run(),
+            "record": self.recorder.run(),
+            "events": self.events.run(),
+            "upstream": self.upstream.run(),
+            "parked": self.sender.run_parked(),
+            "callbacks": self.callbacks.run(),
+            "settings": self._follow_settings(),
+            "prune": self._prune(),
+        }
+        return [asyncio.create_task(coroutine, name=name) for name, coroutine in work.items()]
+
+    async def stop(self, tasks: list[asyncio.Task[None]]) -> None:
+        """Hand everything over, then let go of what is left."""
+        await self.ownership.leave()
+        await self.link.stop()
+        await self.upstream.close()
+        await cancel(tasks)
+        self.session.terminate()
+        await self.journal.close()
+
+    def _on_appended(self) -> None:
+        self.sender.pump_all()
+        self.ownership.progressed()
+
+    def _on_beat(self, beat: Beat) -> None:
+        self._notifier.alive()
+        self.appender.give_up_early()
+        if beat.settings_version != self._settings_version:
+            self._settings_version = beat.settings_version
+            self._settings_changed.set()
+        slots = self.ownership.slots
+        shown = f"primary, {len(slots)} slots" if slots else "secondary"
+        self._notifier.status(shown)
+
+    async def _follow_settings(self) -> None:
+        while True:
+            await self._settings_changed.wait()
+            self._settings_changed.clear()
+            try:
+                self._app_settings = effective(await self.journal.application_settings())
+            except (OutcomeUnknown, asyncpg.PostgresError, msgspec.ValidationError) as error:
+                log.warning("settings not read", extra={"error": str(error)})
+                self._settings_version = -1  # the next beat tries again
+                continue
+            self.callbacks.settings_changed()
+
+    async def _prune(self) -> None:
+        """Retention, in small steps between everything else."""
+        while True:
+            await asyncio.sleep(PRUNE_SECONDS)
+            owned = {s.slot: s.epoch for s in self.ownership.slots.values() if s.accepts}
+            if not owned:
+                continue
+            try:
+                await self.journal.prune(owned, self._settings.retention_days, PRUNE_ROWS)
+            except (OutcomeUnknown, asyncpg.PostgresError) as error:
+                log.warning("not pruned", extra={"error": str(error)})
+
+
+async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> None:
+    """Run a coreapp until ``stop``, then drain and hand over."""
+    identity = Identity(settings, "coreapp")
+    await check_database(settings, identity)
+    coreapp = Coreapp(settings, identity, notifier)
+    await coreapp.start()
+    tasks = coreapp.tasks()
+    notifier.ready("secondary")
+    try:
+        await run_until(stop, tasks)
+    finally:
+        notifier.stopping()
+        await coreapp.stop(tasks)

@@ -1,0 +1,164 @@
+"""What a webapp knows of the cluster: the shard map and addresses, followed; shards, asked for."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import asyncpg
+
+from warouter.api.context import NodeState
+from warouter.cluster.shardmap import ShardMap
+from warouter.config import Settings, Timing
+from warouter.errors import ChangeRefused, NotReady
+from warouter.link.client import Links
+from warouter.store import database
+from warouter.store.nodes import (
+    ask_for_shards,
+    find_inbound,
+    live_incarnations,
+    read_addresses,
+    read_map,
+    read_nodes,
+    read_term,
+    shard_request_state,
+    withdraw_shard_request,
+)
+
+log = logging.getLogger(__name__)
+
+BEGIN_SECONDS = 3.0  # a leader takes a request up within a poll; none for so long: nobody leads
+CHANGE_SECONDS = 30.0
+LOOK_SECONDS = 0.02
+
+
+class MapView:
+    """Follows the shard map: a hint by LISTEN, and a poll as the truth."""
+
+    def __init__(
+        self, settings: Settings, timing: Timing, pool: asyncpg.Pool, application: str
+    ) -> None:
+        self._settings = settings
+        self._timing = timing
+        self._pool = pool
+        self._application = application
+        self._wake = asyncio.Event()
+        self._hints: asyncpg.Connection | None = None
+        self._changed = asyncio.Event()
+        self._away = False
+        self.links = Links(timing.hold, self._wake.set)
+        self.map: ShardMap | None = None
+        self.on_auth_change = lambda: None
+
+    async def run(self) -> None:
+        """Follow until cancelled; while the database is away the last map is kept."""
+        while True:
+            self._wake.clear()
+            try:
+                await self._listen()
+                await self.refresh()
+                self._away = False
+            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                if not self._away:
+                    log.warning("shard map not followed", extra={"error": str(error)})
+                self._away = True
+            try:
+                async with asyncio.timeout(self._timing.map_poll):
+                    await self._wake.wait()
+            except TimeoutError:
+                continue
+
+    async def refresh(self) -> None:
+        async with asyncio.timeout(5.0):
+            new = await read_map(self._pool)
+            self.links.set_addresses(await read_addresses(self._pool))
+        if self.map != new:
+            self.map = new
+            self.links.set_map(new)
+
+    async def shards(self) -> int:
+        return (await read_map(self._pool)).shards
+
+    async def set_shards(self, shards: int) -> list[str]:
+        """Ask the leader and wait until the new map is in force; warnings for a person.
+
+        ChangeRefused while another change runs, when nobody leads, or when it takes too long.
+        """
+        request = await ask_for_shards(self._pool, shards)
+        loop = asyncio.get_running_loop()
+        began, seen_running = loop.time(), False
+        while True:
+            state, details = await shard_request_state(self._pool, request)
+            if state == "done":
+                return await self._warnings(shards)
+            if state == "refused":
+                raise ChangeRefused(details or "the change was refused; retry")
+            seen_running = seen_running or state == "running"
+            waited = loop.time() - began
+            if not seen_running and waited > BEGIN_SECONDS:
+                if await withdraw_shard_request(self._pool, request):
+                    raise ChangeRefused("no master leads right now; retry")
+            elif waited > CHANGE_SECONDS:
+                raise ChangeRefused("the change goes on, but is not in force yet; ask again")
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def health(self) -> list[NodeState]:
+        """Every master and coreapp with its state, as the product shows clusters."""
+        try:
+            async with asyncio.timeout(5.0):
+                current = await read_map(self._pool)
+                nodes = await read_nodes(self._pool)
+                alive = await live_incarnations(self._pool)
+                leader = await read_term(self._pool)
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            raise NotReady("the database does not answer") from error
+        multiconnect = current.shards > 1
+        owners = {s.owner for s in current.slots}
+        states: dict[str, NodeState] = {}
+        for node in nodes:
+            if node.role == "webapp" or (node.name in states and node.incarnation not in alive):
+                continue
+            up = node.incarnation in alive
+            if node.role == "master":
+                leads = up and node.incarnation == leader
+                role = "primary_master" if leads else "secondary_master"
+                connected = leads and multiconnect
+            else:
+                role = "coreapp"
+                connected = up and node.incarnation in owners and node.upstream_ok
+            status = "connected" if connected else "disconnected"
+            states[node.name] = NodeState(node.name, status, role)
+        return list(states.values())
+
+    async def find_inbound(self, message_id: str) -> str | None:
+        """The sender of an inbound message that is still in a journal."""
+        return await find_inbound(self._pool, message_id)
+
+    async def close(self) -> None:
+        await self.links.close()
+        if self._hints is not None:
+            await database.close_politely(self._hints)
+
+    async def _listen(self) -> None:
+        if self._hints is None or self._hints.is_closed():
+            self._hints = await database.connect(self._settings, self._application)
+            await database.listen(self._hints, self._on_hint)
+
+    def _on_hint(self, what: str) -> None:
+        if what == "auth":
+            self.on_auth_change()
+        else:
+            self._wake.set()
+
+    async def _warnings(self, shards: int) -> list[str]:
+        nodes = await read_nodes(self._pool)
+        alive = await live_incarnations(self._pool)
+        coreapps = sum(1 for n in nodes if n.role == "coreapp" and n.incarnation in alive)
+        if coreapps >= shards:
+            return []
+        warning = (
+            f"{shards} shards on {coreapps} coreapps: some own several,"
+            " and none is spare; start more coreapps"
+        )
+        log.warning("fewer coreapps than shards", extra={"shards": shards, "coreapps": coreapps})
+        return [warning]

@@ -1,0 +1,223 @@
+"""The master: campaigns, and while it leads looks, plans and writes. It carries no traffic."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from uuid import UUID
+
+import asyncpg
+
+from warouter.cluster.membership import Member, Membership, Verdict
+from warouter.cluster.plan import Takeover, View, changes, plan
+from warouter.cluster.shardmap import ShardMap
+from warouter.cluster.term import Term
+from warouter.config import Settings, Timing
+from warouter.errors import FencedError, OutcomeUnknown
+from warouter.node.runtime import Identity, boottime, cancel, check_database, run_until
+from warouter.store.election import LeaderSession, Picture
+from warouter.store.nodes import NodeSession, ShardRequest
+from warouter.systemd import Notifier
+
+log = logging.getLogger(__name__)
+
+FORGET_SECONDS = 60.0  # a dead incarnation's row is kept so long for whoever looks
+
+
+class Master:
+    """One master process. ``term`` is None while another one leads."""
+
+    def __init__(self, settings: Settings, identity: Identity, notifier: Notifier) -> None:
+        self._timing: Timing = settings.timing
+        self._identity = identity
+        self._notifier = notifier
+        self._wake = asyncio.Event()
+        self._session = LeaderSession(settings, identity.incarnation, identity.application)
+        self._node = NodeSession(
+            settings, identity.registration("", 0), lambda _payload: self._wake.set()
+        )
+        t = self._timing
+        self._membership = Membership(t.lease, t.poll, t.join)
+        self._term: Term | None = None
+        self._members: dict[UUID, Member] = {}
+        self._named_since: dict[tuple[int, int, UUID], float] = {}
+        self._dead_since: dict[UUID, float] = {}
+        self._timeline: int | None = None
+        self._failing = False
+        self._next_beat = 0.0
+
+    async def run(self) -> None:
+        """Poll for ever; every failure ends the term, never the process."""
+        while True:
+            self._wake.clear()
+            started = boottime()
+            try:
+                await self._round(started)
+                self._failing = False
+            except (OutcomeUnknown, FencedError, asyncpg.PostgresError) as error:
+                self._resign(str(error))
+            await self._pause(started)
+
+    async def close(self) -> None:
+        self._node.terminate()
+        await self._session.close()
+
+    async def _round(self, started: float) -> None:
+        picture = await self._session.look()
+        self._observe(picture, started)
+        if self._term is not None and not self._still_leads(picture, started):
+            self._resign("the term is another's, or was not confirmed in time")
+            return
+        if self._term is None and not await self._campaign(picture):
+            await self._beat(started)
+            return
+        await self._lead(picture, started)
+        await self._beat(started)
+
+    def _observe(self, picture: Picture, now: float) -> None:
+        """Followers observe too, so that a new leader starts warm."""
+        self._members = self._membership.observe(
+            now, picture.nodes, picture.sessions, picture.server
+        )
+        named = {
+            (s.slot, s.epoch, s.successor) for s in picture.map.slots if s.successor is not None
+        }
+        self._named_since = {key: self._named_since.get(key, now) for key in named}
+        dead = {inc for inc, m in self._members.items() if m.verdict is Verdict.DEAD}
+        self._dead_since = {inc: self._dead_since.get(inc, now) for inc in dead}
+
+    def _still_leads(self, picture: Picture, started: float) -> bool:
+        assert self._term is not None
+        mine = (self._term.number, self._identity.incarnation) == (picture.term, picture.leader)
+        if not mine or not self._term.holds(boottime()):
+            return False
+        self._term = self._term.confirm(started)
+        return True
+
+    async def _campaign(self, picture: Picture) -> bool:
+        """Win the term if nobody holds it, or if who holds it is dead."""
+        leader = self._members.get(picture.leader) if picture.leader else None
+        if leader is not None and leader.verdict is Verdict.DEAD:
+            await self._session.depose_holder()
+        if not await self._session.try_lock():
+            return False
+        sent = boottime()
+        number = await self._session.win()
+        self._term = Term(number, sent, self._timing.trust)
+        log.info("leads", extra={"term": number})
+        self._notifier.status(f"primary, term {number}")
+        return True
+
+    def _resign(self, why: str) -> None:
+        if self._term is not None:
+            log.warning("leads no more", extra={"term": self._term.number, "why": why})
+            self._notifier.status("secondary")
+        elif not self._failing:
+            log.warning("cannot look at the cluster", extra={"error": why})
+        self._failing = True
+        self._term = None
+        self._session.terminate()  # the lock goes with the connection
+
+    async def _lead(self, picture: Picture, now: float) -> None:
+        assert self._term is not None
+        term = self._term.number
+        timeline = picture.server[1]
+        if self._timeline != timeline:
+            await self._session.raise_epochs(term)
+            self._timeline = timeline
+            self._wake.set()
+            return  # the picture's epochs may be old now
+        current = picture.map
+        if picture.request is not None and picture.request.state == "waiting":
+            await self._begin_request(term, current, picture.request, now)
+            return
+        planned = plan(self._view(current, now), self._timing.lease)
+        if planned is not None:
+            await self._write(term, current, planned)
+        elif picture.request is not None and current.settled:
+            await self._session.end_request(term, picture.request.id, "done", "")
+        await self._forget(term, picture, now)
+
+    def _view(self, current: ShardMap, now: float) -> View:
+        ages = {slot: now - since for (slot, _, _), since in self._named_since.items()}
+        coreapps = {i: m for i, m in self._members.items() if m.node.role == "coreapp"}
+        return View(current, coreapps, ages)
+
+    async def _begin_request(
+        self, term: int, current: ShardMap, request: ShardRequest, now: float
+    ) -> None:
+        """The new count and the successors of every slot that moves, in one transaction."""
+        target = ShardMap(current.version, request.shards, current.slots)
+        planned = plan(self._view(target, now), self._timing.lease) or target
+        _, successions = changes(target, planned)
+        await self._session.name_successors(term, successions, request)
+        log.info("shards set", extra={"shards": request.shards, "moving": len(successions)})
+        self._wake.set()
+
+    async def _write(self, term: int, current: ShardMap, planned: ShardMap) -> None:
+        takeovers, successions = changes(current, planned)
+        if takeovers:
+            await self._take_over(term, takeovers)
+        if successions:
+            await self._session.name_successors(term, successions)
+            log.info("successors named", extra={"slots": [s.slot for s in successions]})
+        self._wake.set()
+
+    async def _take_over(self, term: int, takeovers: list[Takeover]) -> None:
+        dead = {t.old for t in takeovers if t.old is not None and t.reason == "dead"}
+        if dead:
+            await self._session.end_sessions(sorted(dead))
+        try:
+            await self._session.take_over(term, takeovers, [self._age_ms(t) for t in takeovers])
+        except asyncpg.LockNotAvailableError:
+            # An owner holds a slot in an open statement: end its sessions, take over next round.
+            await self._session.end_sessions([t.old for t in takeovers if t.old is not None])
+            return
+        log.warning(
+            "slots taken over",
+            extra={"slots": {t.slot: t.reason for t in takeovers}, "term": term},
+        )
+
+    def _age_ms(self, takeover: Takeover) -> int:
+        member = self._members.get(takeover.old) if takeover.old is not None else None
+        return int(member.silence * 1000) if member is not None else 0
+
+    async def _forget(self, term: int, picture: Picture, now: float) -> None:
+        owners = {s.owner for s in picture.map.slots} | {s.successor for s in picture.map.slots}
+        gone = [
+            inc
+            for inc, since in self._dead_since.items()
+            if now - since > FORGET_SECONDS and inc not in owners and inc not in picture.sessions
+        ]
+        if gone:
+            await self._session.forget_nodes(term, gone)
+
+    async def _beat(self, started: float) -> None:
+        """Only after an answered round: a leader that cannot look must fall silent."""
+        if started >= self._next_beat:
+            await self._node.beat(True, self._timing.trust)
+            self._next_beat = started + self._timing.beat
+            self._notifier.alive()
+
+    async def _pause(self, started: float) -> None:
+        remaining = self._timing.poll - (boottime() - started)
+        try:
+            async with asyncio.timeout(max(remaining, 0.005)):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+
+
+async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> None:
+    """Run a master until ``stop``."""
+    identity = Identity(settings, "master")
+    await check_database(settings, identity)
+    master = Master(settings, identity, notifier)
+    task = asyncio.create_task(master.run(), name="master")
+    notifier.ready("secondary")
+    try:
+        await run_until(stop, [task])
+    finally:
+        notifier.stopping()
+        await cancel([task])
+        await master.close()

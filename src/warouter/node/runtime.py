@@ -1,0 +1,103 @@
+"""What every process shares: the loop, signals, first contact with the database, its name."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import socket
+import time
+from collections.abc import Awaitable, Callable
+from uuid import UUID, uuid4
+
+import uvloop
+
+from warouter import __version__, log
+from warouter.config import Settings
+from warouter.store import database, migrate
+from warouter.store.nodes import Registration
+from warouter.systemd import Notifier
+
+logger = logging.getLogger(__name__)
+
+# After SIGTERM the whole exit may take so long (design: <= 5 s).
+STOP_SECONDS = 5.0
+
+
+def boottime() -> float:
+    """Seconds on CLOCK_BOOTTIME: it goes on while the machine is suspended."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+class Identity:
+    """Who this process is: a name that stays, an incarnation drawn at each start."""
+
+    def __init__(self, settings: Settings, role: str) -> None:
+        self.incarnation: UUID = uuid4()
+        self.role = role
+        self.name = settings.node or f"{socket.gethostname()}:{role}"
+        self.application = database.application_name(self.incarnation, self.name)
+        log.bind(node=self.name, role=role, incarnation=self.incarnation.hex[:8])
+
+    def registration(
+        self, host: str, port: int, *, link_key: bytes | None = None, fingerprint: str | None = None
+    ) -> Registration:
+        return Registration(
+            incarnation=self.incarnation,
+            name=self.name,
+            role=self.role,
+            host=host,
+            port=port,
+            version=__version__,
+            pid=os.getpid(),
+            link_key=link_key,
+            fingerprint=fingerprint,
+        )
+
+
+async def check_database(settings: Settings, identity: Identity) -> None:
+    """Refuse to start on a database that is unreachable, older, newer, or of another hash."""
+    connection = await database.first_connection(settings, identity.application)
+    try:
+        await migrate.check(connection)
+    finally:
+        await database.close_politely(connection)
+
+
+def run(main: Callable[[asyncio.Event, Notifier], Awaitable[None]]) -> None:
+    """Run ``main`` until SIGTERM or SIGINT sets its event; it then stops in order by itself."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_until_told(main))
+
+
+async def _until_told(main: Callable[[asyncio.Event, Notifier], Awaitable[None]]) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    if os.environ.get("WAROUTER_STOP_ON_EOF"):
+        # Started by `warouter up`: stop in order when that was killed and its pipe is closed.
+        loop.add_reader(0, stop.set)
+    # What was loaded at the start lives as long as the process: keep the collector away from it.
+    gc.collect()
+    gc.freeze()
+    await main(stop, Notifier())
+
+
+async def run_until(stop: asyncio.Event, tasks: list[asyncio.Task[None]]) -> None:
+    """Wait for ``stop``; a task that ends before is a defect and ends the process with its error."""
+    stopped = asyncio.ensure_future(stop.wait())
+    done, _ = await asyncio.wait([stopped, *tasks], return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    for task in done:
+        if task is not stopped:
+            await task
+            raise RuntimeError(f"{task.get_name()} ended by itself")
+
+
+async def cancel(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,187 @@
+"""Group commit: while one commit is in flight frames gather, the next one takes them all.
+
+No timer: a single frame waits for nothing, a flood makes batches of up to 2,000 rows or 4 MiB.
+An ack leaves only after the commit; one frame a webapp acks all ids of a batch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict, deque
+from collections.abc import Callable
+from typing import Protocol
+
+import asyncpg
+
+from warouter import wire
+from warouter.cluster.role import Happened, State
+from warouter.errors import OutcomeUnknown
+from warouter.owner.ownership import Ownership
+from warouter.owner.slot import OwnedSlot
+from warouter.store.journal import FENCED, INSERTED, KNOWN, REFUSED, Journal, Row
+
+log = logging.getLogger(__name__)
+
+MAX_ROWS = 2_000
+MAX_BYTES = 4 << 20
+MAX_QUEUED = 20_000
+MAX_QUEUED_BYTES = 64 << 20
+
+
+class Webapp(Protocol):
+    """Where an outcome goes: the connection the frame came from."""
+
+    def send(self, frame: bytes) -> None: ...
+
+
+Queued = tuple[Webapp, wire.Message, OwnedSlot]
+
+
+class Appender:
+    """Takes messages from the link, appends them, acks them, hands them to the sender."""
+
+    def __init__(
+        self,
+        ownership: Ownership,
+        journal: Journal,
+        on_ready: Callable[[OwnedSlot, Row], None],
+        on_appended: Callable[[], None],
+    ) -> None:
+        self._ownership = ownership
+        self._journal = journal
+        self._on_ready = on_ready  # this row is on disk and may be sent from memory
+        self._on_appended = on_appended  # after each commit
+        ownership.opened.append(lambda _slot: self.slots_changed())
+        self._queue: deque[Queued] = deque()
+        self._bytes = 0
+        self._wake = asyncio.Event()
+        self._early: list[tuple[Webapp, wire.Message]] = []
+        self.appended = 0
+        self.commits = 0
+
+    @property
+    def queued(self) -> int:
+        return len(self._queue)
+
+    def on_message(self, webapp: Webapp, frame: wire.Message) -> None:
+        """One frame from a webapp, on the loop."""
+        slot = self._ownership.slots.get(frame.slot)
+        if slot is None or slot.epoch < frame.epoch or slot.state is State.OPENING:
+            self._keep_early(webapp, frame)
+            return
+        if slot.epoch != frame.epoch or not slot.accepts:
+            _refuse(webapp, frame, wire.NOT_OWNER)
+            return
+        if len(self._queue) >= MAX_QUEUED or self._bytes + len(frame.body) > MAX_QUEUED_BYTES:
+            _refuse(webapp, frame, wire.OVERLOADED)
+            return
+        slot.appending += 1
+        self._queue.append((webapp, frame, slot))
+        self._bytes += len(frame.body)
+        self._wake.set()
+
+    def slots_changed(self) -> None:
+        """Slots were opened or closed: look at the frames that came before their epoch did."""
+        early, self._early = self._early, []
+        for webapp, frame in early:
+            slot = self._ownership.slots.get(frame.slot)
+            if slot is not None and slot.epoch >= frame.epoch and slot.state is not State.OPENING:
+                self.on_message(webapp, frame)
+            else:
+                self._early.append((webapp, frame))
+
+    def give_up_early(self) -> None:
+        """The map did not bear these frames out: let their webapps look for the owner again."""
+        early, self._early = self._early, []
+        for webapp, frame in early:
+            _refuse(webapp, frame, wire.NOT_OWNER)
+
+    async def run(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._queue:
+                await self._commit(self._batch())
+
+    def _keep_early(self, webapp: Webapp, frame: wire.Message) -> None:
+        """A webapp may know of our epoch before we do: keep its frame, ask the database now."""
+        if len(self._early) >= MAX_QUEUED:
+            _refuse(webapp, frame, wire.OVERLOADED)
+            return
+        self._early.append((webapp, frame))
+        self._ownership.wake()
+
+    def _batch(self) -> list[Queued]:
+        batch: list[Queued] = []
+        size = 0
+        while self._queue and len(batch) < MAX_ROWS and size < MAX_BYTES:
+            item = self._queue.popleft()
+            size += len(item[1].body)
+            batch.append(item)
+        self._bytes -= size
+        return batch
+
+    async def _commit(self, batch: list[Queued]) -> None:
+        alive = [item for item in batch if item[2].open]
+        owned = {slot.slot: slot.epoch for _, _, slot in alive}
+        rows = [_row(frame, slot) for _, frame, slot in alive]
+        try:
+            outcomes = await self._journal.append(owned, rows) if rows else {}
+        except (OutcomeUnknown, asyncpg.PostgresError) as error:
+            # Never acked: the webapps offer these ids again under the next epoch.
+            log.warning("append not confirmed", extra={"rows": len(rows), "error": str(error)})
+            self._finish(batch, [], {})
+            self._ownership.doubt(owned, str(error))
+            return
+        self.commits += 1
+        self.appended += len(rows) - len(outcomes)
+        self._finish(batch, rows, outcomes)
+
+    def _finish(self, batch: list[Queued], rows: list[Row], outcomes: dict[int, int]) -> None:
+        """Acks, one frame per webapp and slot; inserted rows go on to be sent."""
+        answers: dict[tuple[Webapp, int, int, int], list[bytes]] = defaultdict(list)
+        ordinal = 0
+        fenced: set[int] = set()
+        for webapp, frame, slot in batch:
+            slot.appending -= 1
+            result = wire.NOT_OWNER
+            if ordinal < len(rows) and rows[ordinal].id == frame.id:
+                outcome = outcomes.get(ordinal, INSERTED)
+                result = _RESULTS[outcome]
+                self._note(slot, rows[ordinal], outcome)
+                if outcome == FENCED:
+                    fenced.add(slot.slot)
+                ordinal += 1
+            answers[webapp, result, frame.slot, frame.epoch].append(frame.id)
+        for (webapp, result, slot_number, epoch), ids in answers.items():
+            webapp.send(wire.outcome(result, slot_number, epoch, ids))
+        for number in fenced:
+            self._ownership.close(number, Happened.FENCED)
+        self._on_appended()
+
+    def _note(self, slot: OwnedSlot, row: Row, outcome: int) -> None:
+        """What the outcome means for the slot: its seq is used, or a gap, settled at once."""
+        if outcome == FENCED or not slot.open:
+            return
+        direct = slot.caught_up and slot.has_room
+        slot.committed = row.seq
+        if direct:
+            slot.loaded = row.seq
+        if outcome != INSERTED:
+            slot.settle(row.seq)
+        elif direct:
+            self._on_ready(slot, row)
+
+
+_RESULTS = {INSERTED: wire.ACKED, KNOWN: wire.ACKED, FENCED: wire.NOT_OWNER, REFUSED: wire.REFUSED}
+
+
+def _row(frame: wire.Message, slot: OwnedSlot) -> Row:
+    seq = slot.next_seq
+    slot.next_seq += 1
+    return Row(slot.slot, seq, frame.id, frame.recipient, frame.kind, frame.body)
+
+
+def _refuse(webapp: Webapp, frame: wire.Message, result: int) -> None:
+    webapp.send(wire.outcome(result, frame.slot, frame.epoch, [frame.id]))

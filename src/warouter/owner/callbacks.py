@@ -1,0 +1,271 @@
+"""Events from the journal to the webhook delivery, and back: settled, parked, given up.
+
+What is committed goes on from memory; what does not fit waits in the journal and is read back in
+seq order. A parked recipient's events lie in a table of their own until their time has come.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+from collections.abc import Callable, Iterable
+
+import asyncpg
+
+from warouter.app_settings import ApplicationSettings, Network
+from warouter.cluster.delivery import INBOUND, STATUS, Item
+from warouter.config import Settings
+from warouter.errors import ConfigError, OutcomeUnknown
+from warouter.owner.ownership import Ownership
+from warouter.owner.recorder import Recorder
+from warouter.owner.slot import MAX_EVENTS_IN_MEMORY, EventLog, OwnedSlot, ParkedLane
+from warouter.store.journal import EventRow, Journal
+from warouter.webhook import Callbacks
+
+log = logging.getLogger(__name__)
+
+PAGE = 500
+PARKED_PAGE = 100
+PARKED_LOOK_SECONDS = 0.2
+KINDS = (STATUS, INBOUND)
+
+
+class CallbackFeed:
+    """Feeds ``Callbacks`` from the journals of the open slots and records what it says."""
+
+    def __init__(
+        self,
+        ownership: Ownership,
+        journal: Journal,
+        recorder: Recorder,
+        app_settings: Callable[[], ApplicationSettings],
+        settings: Settings,
+        clock: Callable[[], float],
+    ) -> None:
+        self._ownership = ownership
+        self._journal = journal
+        self._recorder = recorder
+        self._app_settings = app_settings
+        self._clock = clock
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.callbacks = Callbacks(
+            settings=app_settings,
+            may_act=self._may_act,
+            settled=self._settled,
+            park=self._park,
+            dead=self._dead,
+            allow_http=settings.webhook_allow_http,
+            allow_private=networks(settings.allow_private),
+            clock=clock,
+        )
+        ownership.opened.append(self._on_opened)
+        ownership.closed.append(lambda slot: self.callbacks.forget(slot.slot))
+
+    def settings_changed(self) -> None:
+        self.callbacks.settings_changed()
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.callbacks.run())
+            group.create_task(self._watch_parked())
+
+    def committed(self, slot: OwnedSlot, row: EventRow) -> None:
+        """An event is on disk."""
+        journal = slot.events[row.kind]
+        direct = journal.caught_up and journal.held < MAX_EVENTS_IN_MEMORY
+        journal.committed = row.seq
+        if direct:
+            journal.loaded = row.seq
+            self._feed(slot, row)
+
+    def _may_act(self, slot: int) -> bool:
+        """No POST begins for a slot that is on its way to another owner."""
+        owned = self._ownership.slots.get(slot)
+        return owned is not None and owned.accepts and self._ownership.may_act(slot)
+
+    def _on_opened(self, slot: OwnedSlot) -> None:
+        for kind in KINDS:
+            for recipient in slot.events[kind].parked:
+                self.callbacks.block(slot.slot, recipient, kind)
+            self._load(slot, kind)
+
+    def _feed(self, slot: OwnedSlot, row: EventRow) -> None:
+        journal = slot.events[row.kind]
+        if not self._wanted(row):
+            slot.settle_event(row.kind, row.seq)
+            self._recorder.touch(slot)
+            return
+        journal.held += 1
+        contact = bytes(row.contact) if row.contact is not None else None
+        self.callbacks.add(
+            Item(slot.slot, row.seq, row.kind, row.recipient, bytes(row.payload), contact)
+        )
+
+    def _wanted(self, row: EventRow) -> bool:
+        """Statuses may be switched off one by one; the journal keeps them all the same."""
+        if row.kind == INBOUND:
+            return True
+        return self._app_settings().reports(row.key.split(":")[1])
+
+    # what the delivery says
+
+    def _settled(self, items: list[Item]) -> None:
+        for slot, journal, item in self._mine(items):
+            if self._was_parked(journal, item):
+                self._unpark(slot, journal, item, "unpark_events")
+            else:
+                slot.settle_event(item.kind, item.seq)
+            self._let_go(slot, journal, item.kind)
+
+    def _park(self, items: list[Item], delay_ms: int, reason: str) -> None:
+        for slot, journal, item in self._mine(items):
+            lane = journal.parked.get(item.recipient)
+            if lane is None:
+                lane = journal.parked[item.recipient] = ParkedLane(0.0, 0)
+            lane.due = max(lane.due, self._clock() + delay_ms / 1000)
+            if item.seq in lane.seqs:
+                lane.flying -= 1
+            else:
+                lane.seqs.add(item.seq)
+                lane.waiting += 1
+                slot.settle_event(item.kind, item.seq)
+            slot.note(
+                "park_events",
+                kind=item.kind,
+                seq=item.seq,
+                attempts=item.attempts,
+                delay_ms=delay_ms,
+                reason=reason,
+            )
+            self._let_go(slot, journal, item.kind)
+
+    def _dead(self, items: list[Item], reason: str) -> None:
+        log.warning("callbacks given up", extra={"events": len(items), "reason": reason})
+        for slot, journal, item in self._mine(items):
+            row = {"kind": item.kind, "seq": item.seq, "attempts": item.attempts}
+            if self._was_parked(journal, item):
+                self._unpark(slot, journal, item, "dead", attempts=item.attempts, reason=reason)
+            else:
+                slot.note("dead", **row, reason=reason)
+                slot.settle_event(item.kind, item.seq)
+            self._let_go(slot, journal, item.kind)
+
+    def _mine(self, items: list[Item]) -> Iterable[tuple[OwnedSlot, EventLog, Item]]:
+        for item in items:
+            slot = self._ownership.slots.get(item.slot)
+            if slot is not None:
+                yield slot, slot.events[item.kind], item
+
+    def _was_parked(self, journal: EventLog, item: Item) -> bool:
+        lane = journal.parked.get(item.recipient)
+        return lane is not None and item.seq in lane.seqs
+
+    def _unpark(
+        self, slot: OwnedSlot, journal: EventLog, item: Item, what: str, **more: object
+    ) -> None:
+        slot.note(what, kind=item.kind, seq=item.seq, **more)
+        lane = journal.parked[item.recipient]
+        lane.seqs.discard(item.seq)
+        lane.waiting -= 1
+        lane.flying -= 1
+        if lane.waiting <= 0:
+            self._lane_done(slot, journal, item.recipient, item.kind)
+        elif lane.flying == 0:
+            lane.due = self._clock()  # the next page of it
+
+    def _lane_done(self, slot: OwnedSlot, journal: EventLog, recipient: str, kind: int) -> None:
+        journal.parked.pop(recipient, None)
+        self.callbacks.unblock(slot.slot, recipient, kind)
+
+    def _let_go(self, slot: OwnedSlot, journal: EventLog, kind: int) -> None:
+        journal.held -= 1
+        self._recorder.touch(slot)
+        if not journal.caught_up and journal.held < MAX_EVENTS_IN_MEMORY // 2:
+            self._load(slot, kind)
+        self._ownership.progressed()
+
+    # reading back
+
+    def _load(self, slot: OwnedSlot, kind: int) -> None:
+        journal = slot.events[kind]
+        if journal.loading or journal.loaded >= journal.committed or not slot.open:
+            return
+        journal.loading = True
+        task = asyncio.ensure_future(self._read(slot, kind))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _read(self, slot: OwnedSlot, kind: int) -> None:
+        journal = slot.events[kind]
+        try:
+            while (
+                slot.open
+                and journal.loaded < journal.committed
+                and journal.held < MAX_EVENTS_IN_MEMORY
+            ):
+                upto = journal.committed
+                rows = await self._journal.event_page(slot.slot, kind, journal.loaded, upto, PAGE)
+                if not slot.open:
+                    return
+                for row in rows:
+                    if not journal.cursor.settled(row.seq):
+                        self._feed(slot, row)
+                journal.loaded = rows[-1].seq if len(rows) == PAGE else upto
+        except (OutcomeUnknown, asyncpg.PostgresError) as error:
+            self._ownership.doubt({slot.slot: slot.epoch}, f"events not read: {error}")
+        finally:
+            journal.loading = False
+
+    async def _watch_parked(self) -> None:
+        """Take up parked recipients when their time has come."""
+        while True:
+            await asyncio.sleep(PARKED_LOOK_SECONDS)
+            now = self._clock()
+            for slot in list(self._ownership.slots.values()):
+                for kind in KINDS:
+                    for recipient, lane in list(slot.events[kind].parked.items()):
+                        if lane.flying == 0 and lane.due <= now and slot.accepts:
+                            await self._take_up(slot, kind, recipient, lane)
+
+    async def _take_up(self, slot: OwnedSlot, kind: int, recipient: str, lane: ParkedLane) -> None:
+        lane.flying = -1
+        await self._recorder.flush()  # what is noted as parked must be in the table
+        try:
+            rows = await self._journal.parked_events_of(slot.slot, recipient, kind, PARKED_PAGE)
+        except (OutcomeUnknown, asyncpg.PostgresError) as error:
+            log.warning("parked events not read", extra={"error": str(error)})
+            lane.flying = 0
+            return
+        if not slot.open:
+            return
+        now = self._clock()
+        lane.flying = len(rows)
+        if not rows:
+            self._lane_done(slot, slot.events[kind], recipient, kind)
+        for row in rows:
+            lane.seqs.add(row["seq"])
+            slot.events[kind].held += 1
+            self.callbacks.add(
+                Item(
+                    slot.slot,
+                    row["seq"],
+                    kind,
+                    recipient,
+                    row["payload"],
+                    row["contact"],
+                    row["attempts"],
+                    now - row["age"],
+                )
+            )
+
+
+def networks(text: str) -> list[Network]:
+    """WAROUTER_ALLOW_PRIVATE: networks separated by commas. ConfigError names the wrong one."""
+    result: list[Network] = []
+    for part in filter(None, (p.strip() for p in text.split(","))):
+        try:
+            result.append(ipaddress.ip_network(part, strict=False))
+        except ValueError as error:
+            raise ConfigError(f"WAROUTER_ALLOW_PRIVATE: {part!r} is not a network.") from error
+    return result

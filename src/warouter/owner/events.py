@@ -1,0 +1,141 @@
+"""Events into the journal: statuses and inbound messages, acknowledged only once committed.
+
+The same group commit as for messages. A key that is known is a repeat: it is acknowledged and goes
+no further.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import NamedTuple
+
+import asyncpg
+import msgspec
+
+from warouter.cluster.role import Happened
+from warouter.errors import OutcomeUnknown
+from warouter.owner.ownership import Ownership
+from warouter.owner.slot import OwnedSlot
+from warouter.store.journal import FENCED, INSERTED, EventRow, Journal
+from warouter.upstream.protocol import Answer, Event, EventAck
+
+log = logging.getLogger(__name__)
+
+MAX_ROWS = 2_000
+STATUS, INBOUND = 0, 1
+_KINDS = {"status": STATUS, "inbound": INBOUND}
+
+
+class NewEvent(NamedTuple):
+    """An event before it has a place in the journal."""
+
+    kind: int
+    key: str
+    recipient: str
+    payload: bytes
+    contact: bytes | None = None
+
+
+class EventAppender:
+    """Appends events; ``on_committed`` hears of each new one in journal order."""
+
+    def __init__(
+        self,
+        ownership: Ownership,
+        journal: Journal,
+        on_committed: Callable[[OwnedSlot, EventRow], None],
+        ack: Callable[[EventAck], None],
+    ) -> None:
+        self._ownership = ownership
+        self._journal = journal
+        self._on_committed = on_committed
+        self._ack = ack
+        self._queue: deque[tuple[OwnedSlot, NewEvent, Callable[[], None]]] = deque()
+        self._wake = asyncio.Event()
+        self.appended = 0
+
+    @property
+    def queued(self) -> int:
+        return len(self._queue)
+
+    def on_event(self, slot: OwnedSlot, event: Event) -> None:
+        """One event from the upstream. Unacknowledged, it would come again."""
+        new = NewEvent(
+            _KINDS[event.kind], event.key, event.recipient, event.payload, event.contact or None
+        )
+        acknowledge = EventAck(slot.slot, slot.epoch, event.number)
+        self.append(slot, new, lambda: self._ack(acknowledge))
+
+    def append(self, slot: OwnedSlot, event: NewEvent, done: Callable[[], None]) -> None:
+        """Queue an event; ``done`` is called once it is on disk."""
+        self._queue.append((slot, event, done))
+        self._wake.set()
+
+    async def run(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._queue:
+                batch = [self._queue.popleft() for _ in range(min(len(self._queue), MAX_ROWS))]
+                await self._commit([item for item in batch if item[0].open])
+
+    async def _commit(self, batch: list[tuple[OwnedSlot, NewEvent, Callable[[], None]]]) -> None:
+        if not batch:
+            return
+        owned = {slot.slot: slot.epoch for slot, _, _ in batch}
+        rows = [_row(slot, event) for slot, event, _ in batch]
+        try:
+            outcomes = await self._journal.append_events(owned, rows)
+        except (OutcomeUnknown, asyncpg.PostgresError) as error:
+            self._ownership.doubt(owned, str(error))
+            return
+        for ordinal, ((slot, _, done), row) in enumerate(zip(batch, rows, strict=True)):
+            outcome = outcomes.get(ordinal, INSERTED)
+            if outcome == FENCED:
+                self._ownership.close(slot.slot, Happened.FENCED)
+            elif slot.open:
+                self._note(slot, row, outcome)
+                done()
+
+    def _note(self, slot: OwnedSlot, row: EventRow, outcome: int) -> None:
+        if outcome == INSERTED:
+            self.appended += 1
+            self._on_committed(slot, row)
+            return
+        journal = slot.events[row.kind]
+        if journal.caught_up:
+            journal.loaded = row.seq
+        journal.committed = row.seq
+        slot.settle_event(row.kind, row.seq)  # a repeat: its place stays empty
+
+
+def failed_status(answer: Answer, recipient: str, now: int) -> NewEvent:
+    """The ``failed`` status that an owner writes when the upstream refuses for good.
+
+    Its key has no time: whoever sends the message again after a crash writes the same event.
+    """
+    error = {"code": answer.code, "title": answer.title}
+    if answer.details:
+        error["details"] = answer.details
+    payload = msgspec.json.encode(
+        {
+            "id": answer.id,
+            "recipient_id": recipient,
+            "message": {"recipient_id": recipient},
+            "type": "message",
+            "status": "failed",
+            "timestamp": str(now),
+            "errors": [error],
+        }
+    )
+    return NewEvent(STATUS, f"{answer.id}:failed", recipient, payload)
+
+
+def _row(slot: OwnedSlot, event: NewEvent) -> EventRow:
+    journal = slot.events[event.kind]
+    seq = journal.next_seq
+    journal.next_seq += 1
+    return EventRow(slot.slot, seq, *event)

@@ -1,0 +1,309 @@
+"""Which slots are ours, until when, under which epoch: beats, leases, opening and handing over.
+
+Rules of this file:
+  * a lease is renewed by a beat that came back, from the moment *before* it was sent;
+  * an epoch that was closed is spent: if the database still says the slot is ours, a new epoch is
+    asked for (``renew``), never the old one taken up again;
+  * beats never wait for journals: opening, renewing and handing over run beside them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+
+import asyncpg
+
+from warouter.cluster.lease import Lease
+from warouter.cluster.role import Happened, State
+from warouter.config import Timing
+from warouter.errors import OutcomeUnknown
+from warouter.owner.slot import OwnedSlot, ParkedLane
+from warouter.store.journal import Journal
+from warouter.store.nodes import Beat, NodeSession
+
+log = logging.getLogger(__name__)
+
+RETRY_SECONDS = 0.05
+LEAVE_SECONDS = 4.0
+
+
+class Ownership:
+    """The slots of this incarnation. ``slots`` holds what is open, by slot number."""
+
+    def __init__(
+        self,
+        session: NodeSession,
+        journal: Journal,
+        timing: Timing,
+        clock: Callable[[], float],
+        upstream_ok: Callable[[], bool],
+    ) -> None:
+        self._session = session
+        self._journal = journal
+        self._timing = timing
+        self._clock = clock
+        self._upstream_ok = upstream_ok
+        self._lease = Lease(timing.trust)
+        self._spent: dict[int, int] = {}
+        self._busy: set[int] = set()  # slots that a task is opening, renewing or handing over
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._wake = asyncio.Event()
+        self._progress = asyncio.Event()
+        self._lease_changed = asyncio.Event()
+        self.slots: dict[int, OwnedSlot] = {}
+        self.settings_version = 0
+        # Who wants to know. ``draining`` is called before a slot's last record, ``beaten`` after
+        # each confirmed beat, ``lapsed`` when a deadline passed with slots still open.
+        self.opened: list[Callable[[OwnedSlot], None]] = []
+        self.closed: list[Callable[[OwnedSlot], None]] = []
+        self.draining: list[Callable[[OwnedSlot], None]] = []
+        self.beaten: list[Callable[[Beat], None]] = []
+        self.lapsed: list[Callable[[], None]] = []
+        self.recorded: Callable[[OwnedSlot], None] = lambda _slot: None
+        self.flush: Callable[[], Awaitable[None]] | None = None
+        self.quiet: Callable[[OwnedSlot], bool] = lambda _slot: True
+
+    # asked all the time
+
+    def may_act(self, slot: int) -> bool:
+        """Whether this incarnation may act for the slot at this very moment."""
+        return slot in self.slots and self._lease.holds(slot, self._clock())
+
+    def all_hold(self) -> bool:
+        """No open slot's deadline has passed: what was queued a moment ago may leave."""
+        now = self._clock()
+        return all(self._lease.holds(slot, now) for slot in self.slots)
+
+    def wake(self) -> None:
+        """Beat now: something may have changed."""
+        self._wake.set()
+
+    def progressed(self) -> None:
+        """A commit or an answer came: a drain may be complete."""
+        self._progress.set()
+
+    # what happens to slots
+
+    def close(self, number: int, why: Happened) -> None:
+        """The epoch of a slot ends here; what is in memory is thrown away."""
+        slot = self.slots.pop(number, None)
+        if slot is None:
+            return
+        slot.happened(why)
+        self._lease.end(number)
+        self._spent[number] = max(self._spent.get(number, 0), slot.epoch)
+        level = logging.INFO if why is Happened.HANDED_OVER else logging.WARNING
+        log.log(
+            level, "slot closed", extra={"slot": number, "epoch": slot.epoch, "why": why.value}
+        )
+        for tell in self.closed:
+            tell(slot)
+        self.wake()
+
+    def doubt(self, owned: Mapping[int, int], why: str) -> None:
+        """The outcome of a write is not known: its slots go on under new epochs only."""
+        for number, epoch in owned.items():
+            slot = self.slots.get(number)
+            if slot is not None and slot.epoch == epoch:
+                self.close(number, Happened.DOUBTED)
+        log.warning("slots in doubt", extra={"slots": sorted(owned), "error": why})
+
+    # tasks
+
+    async def run(self) -> None:
+        """Beat for ever."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._beat_loop())
+            group.create_task(self._watch_deadlines())
+
+    async def leave(self) -> None:
+        """Ask for successors and hand everything over; bounded, the lease is the safety net."""
+        try:
+            async with asyncio.timeout(LEAVE_SECONDS):
+                await self._session.say_leaving()
+                while self.slots:
+                    self._progress.clear()
+                    self.wake()
+                    await self._progress.wait()
+        except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            log.warning("left without handing over", extra={"error": str(error)})
+
+    async def _beat_loop(self) -> None:
+        while True:
+            self._wake.clear()
+            sent = self._clock()
+            try:
+                beat = await self._session.beat(self._upstream_ok(), self._timing.trust)
+            except OutcomeUnknown as error:
+                log.warning("beat not confirmed", extra={"error": str(error)})
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            self._confirm(sent, beat)
+            await wait_for(self._wake, self._timing.beat)
+
+    def _confirm(self, sent: float, beat: Beat) -> None:
+        self.settings_version = beat.settings_version
+        same = [
+            n
+            for n, epoch in beat.renewed.items()
+            if n in self.slots and self.slots[n].epoch == epoch
+        ]
+        self._lease.renewed(sent, same)
+        self._lease_changed.set()
+        self._reconcile(sent, beat)
+        for tell in self.beaten:
+            tell(beat)
+
+    def _reconcile(self, sent: float, beat: Beat) -> None:
+        """Make what is open follow what the database says."""
+        for number, slot in list(self.slots.items()):
+            said = beat.renewed.get(number, beat.handing.get(number))
+            if number not in self._busy and (said is None or said > slot.epoch):
+                self.close(number, Happened.FENCED)
+        fresh: dict[int, int] = {}
+        spent: list[int] = []
+        for number, epoch in beat.renewed.items():
+            if number in self.slots or number in self._busy:
+                continue
+            if epoch > self._spent.get(number, -1):
+                fresh[number] = epoch
+            else:
+                spent.append(number)
+        handing = {n: e for n, e in beat.handing.items() if n not in self._busy}
+        if fresh:
+            self._begin(fresh, self._open(fresh, sent))
+        if spent:
+            self._begin(spent, self._renew(spent, sent))
+        if handing:
+            self._begin(handing, self._hand_over(handing))
+
+    def _begin(self, slots: Mapping[int, int] | list[int], work: Awaitable[None]) -> None:
+        numbers = set(slots)
+        self._busy |= numbers
+
+        async def guarded() -> None:
+            try:
+                await work
+            except (OutcomeUnknown, asyncpg.PostgresError) as error:
+                log.warning("slots not moved", extra={"slots": sorted(numbers), "error": str(error)})
+                for number in numbers:
+                    self.close(number, Happened.DOUBTED)
+                await asyncio.sleep(RETRY_SECONDS)
+            finally:
+                self._busy -= numbers
+                self.progressed()
+                self.wake()
+
+        task = asyncio.ensure_future(guarded())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _open(self, epochs: Mapping[int, int], sent: float) -> None:
+        """Begin epochs: one synchronous write under each, then read where the journal stands."""
+        for number, epoch in epochs.items():
+            self.slots[number] = OwnedSlot(number, epoch)
+        self._lease.renewed(sent, epochs)
+        self._lease_changed.set()
+        opened = {o.slot: o for o in await self._journal.open(epochs)}
+        parked = await self._journal.parked(list(opened))
+        parked_events = await self._journal.parked_events(list(opened))
+        now = self._clock()
+        for number, epoch in epochs.items():
+            slot = self.slots.get(number)
+            if slot is None or slot.epoch != epoch:
+                continue
+            if number not in opened:
+                self.close(number, Happened.FENCED)
+                continue
+            slot.opened(opened[number])
+        for row in parked:
+            lane = ParkedLane(now + row["due_in"], row["waiting"])
+            if row["slot"] in self.slots:
+                self.slots[row["slot"]].parked[row["recipient"]] = lane
+        for row in parked_events:
+            lane = ParkedLane(now + row["due_in"], row["waiting"])
+            if row["slot"] in self.slots:
+                self.slots[row["slot"]].events[row["kind"]].parked[row["recipient"]] = lane
+        self._announce(epochs)
+
+    def _announce(self, epochs: Mapping[int, int]) -> None:
+        begun = [
+            slot
+            for n, epoch in epochs.items()
+            if (slot := self.slots.get(n)) is not None and slot.epoch == epoch
+        ]
+        for slot in begun:
+            slot.happened(Happened.OPENED)
+        for slot in begun:
+            for tell in self.opened:
+                tell(slot)
+        if begun:
+            log.info("slots opened", extra={"slots": {s.slot: s.epoch for s in begun}})
+
+    async def _renew(self, numbers: list[int], sent: float) -> None:
+        epochs = await self._journal.renew(numbers)
+        if epochs:
+            await self._open(epochs, sent)
+
+    async def _hand_over(self, epochs: Mapping[int, int]) -> None:
+        """Let what is out finish for a moment, record, and give the slots to their successors."""
+        slots = [
+            slot
+            for n, epoch in epochs.items()
+            if (slot := self.slots.get(n)) is not None and slot.epoch == epoch
+        ]
+        for slot in slots:
+            slot.happened(Happened.SUCCESSOR)
+            for tell in self.draining:
+                tell(slot)
+        await self._drained(slots)
+        if self.flush is not None:
+            await self.flush()
+        moved = await self._journal.hand_over(epochs)
+        for number in epochs:
+            self.close(number, Happened.HANDED_OVER if number in moved else Happened.FENCED)
+
+    async def _drained(self, slots: list[OwnedSlot]) -> None:
+        give_up = self._clock() + self._timing.drain
+        while any(s.open and not self._idle(s) for s in slots):
+            remaining = give_up - self._clock()
+            if remaining <= 0:
+                return
+            self._progress.clear()
+            await wait_for(self._progress, remaining)
+
+    def _idle(self, slot: OwnedSlot) -> bool:
+        return slot.appending == 0 and slot.lanes.out == 0 and self.quiet(slot)
+
+    async def _watch_deadlines(self) -> None:
+        """At a deadline nothing more is sent: the slot closes, the upstream socket with it."""
+        while True:
+            self._lease_changed.clear()
+            deadline = self._lease.next_deadline()
+            now = self._clock()
+            if deadline is not None and now >= deadline:
+                late = self._lease.lapsed(now)
+                for number in late:
+                    self._lease.end(number)
+                    self.close(number, Happened.LAPSED)
+                for tell in self.lapsed:
+                    tell()
+                continue
+            await wait_for(self._lease_changed, None if deadline is None else deadline - now)
+
+    def state_counts(self) -> dict[State, int]:
+        counts: dict[State, int] = {}
+        for slot in self.slots.values():
+            counts[slot.state] = counts.get(slot.state, 0) + 1
+        return counts
+
+
+async def wait_for(event: asyncio.Event, seconds: float | None) -> None:
+    """Until the event is set, or for so long."""
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return

@@ -1,0 +1,299 @@
+"""Messages to the upstream in order, and what it answers.
+
+Right after its commit a message is sent from memory; what did not fit is read back in seq order.
+The lease is asked before anything is told to the upstream, and once more at the write itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+import asyncpg
+
+from warouter.cluster.lanes import Entry
+from warouter.cluster.role import Happened, State
+from warouter.errors import OutcomeUnknown
+from warouter.message_id import parse, text_of
+from warouter.owner.events import EventAppender, failed_status
+from warouter.owner.ownership import Ownership
+from warouter.owner.recorder import Recorder
+from warouter.owner.slot import MAX_IN_MEMORY, OwnedSlot, ParkedLane
+from warouter.store.journal import Journal, Row
+from warouter.upstream.client import SimulatorUpstream
+from warouter.upstream.protocol import (
+    Answer,
+    Claim,
+    Claimed,
+    Event,
+    Refused,
+    Release,
+    Revoked,
+    Send,
+)
+
+log = logging.getLogger(__name__)
+
+PAGE = 500
+PARK_AFTER_MS = 1_000  # a wait longer than this does not keep a place in the window
+PARK_AFTER_TRIES = 5
+PARKED_LOOK_SECONDS = 0.2
+PARKED_PAGE = 64
+_KINDS = {0: "message", 1: "read"}
+
+
+class Sender:
+    """The upstream side of every open slot; a Listener of the upstream connection."""
+
+    def __init__(
+        self,
+        ownership: Ownership,
+        journal: Journal,
+        recorder: Recorder,
+        events: EventAppender,
+        clock: Callable[[], float],
+    ) -> None:
+        self._ownership = ownership
+        self._journal = journal
+        self._recorder = recorder
+        self._events = events
+        self._clock = clock
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.upstream: SimulatorUpstream | None = None
+        self.sent = 0
+        self.answered = 0
+        ownership.opened.append(self._on_opened)
+        ownership.closed.append(self._on_closed)
+        ownership.lapsed.append(self._on_lapsed)
+        ownership.recorded = self.pump
+
+    # from the appender
+
+    def ready(self, slot: OwnedSlot, row: Row) -> None:
+        """A row is on disk and may go from memory."""
+        entry = Entry(row.seq, row.id, row.recipient, row.kind, row.body)
+        if not slot.lanes.push(entry):
+            self._park(slot, [entry], self._later_than(slot, row.recipient), "behind a parked one")
+
+    def pump_all(self) -> None:
+        for slot in list(self._ownership.slots.values()):
+            self.pump(slot)
+
+    def pump(self, slot: OwnedSlot) -> None:
+        """Send what the lanes, the window, the cursor and the lease allow."""
+        upstream = self.upstream
+        if upstream is None or not slot.claimed or slot.state is not State.ACTIVE:
+            return
+        if not upstream.writable or not self._ownership.may_act(slot.slot):
+            return
+        slot.lanes.due(self._clock())
+        room_below = slot.cursor.first_range if slot.cursor.full else None
+        for entry in slot.lanes.take(room_below):
+            self.sent += 1
+            upstream.tell(
+                Send(
+                    slot.slot,
+                    slot.epoch,
+                    entry.seq,
+                    text_of(entry.id),
+                    entry.recipient,
+                    _KINDS[entry.kind],
+                    memoryview(entry.body),
+                )
+            )
+        if not slot.caught_up and slot.lanes.waiting < MAX_IN_MEMORY // 2:
+            self._load(slot)
+
+    # Listener of the upstream
+
+    def on_upstream_up(self) -> None:
+        for slot in self._ownership.slots.values():
+            if slot.state is not State.OPENING:
+                self._claim(slot)
+        self._ownership.wake()
+
+    def on_upstream_down(self) -> None:
+        for slot in self._ownership.slots.values():
+            slot.claimed = False
+
+    def on_upstream_writable(self) -> None:
+        self.pump_all()
+
+    def on_upstream(self, message: Any) -> None:
+        slot = self._ownership.slots.get(message.slot)
+        if slot is None:
+            return
+        match message:
+            case Answer():
+                self._on_answer(slot, message)
+            case Event():
+                self._events.on_event(slot, message)
+            case Claimed() if message.epoch == slot.epoch:
+                slot.claimed = True
+                slot.lanes.requeue()
+                self.pump(slot)
+            case Refused() if message.epoch == slot.epoch:
+                # Somebody was here under a higher number: ask the database for one above it.
+                self._ownership.doubt({slot.slot: slot.epoch}, f"upstream has seen {message.seen}")
+            case Revoked() if message.epoch == slot.epoch:
+                self._ownership.close(slot.slot, Happened.FENCED)
+            case _:
+                log.info("stale word of the upstream", extra={"slot": message.slot})
+
+    def ack_event(self, message: Any) -> None:
+        if self.upstream is not None:
+            self.upstream.tell(message)
+
+    async def run_parked(self) -> None:
+        """Take up parked recipients when their time has come."""
+        while True:
+            await asyncio.sleep(PARKED_LOOK_SECONDS)
+            now = self._clock()
+            for slot in list(self._ownership.slots.values()):
+                for recipient, lane in list(slot.parked.items()):
+                    if lane.flying == 0 and lane.due <= now and slot.claimed:
+                        await self._take_up(slot, recipient, lane)
+
+    # inside
+
+    def _claim(self, slot: OwnedSlot) -> None:
+        if self.upstream is not None and self._ownership.may_act(slot.slot):
+            self.upstream.tell(Claim(slot.slot, slot.epoch))
+
+    def _on_opened(self, slot: OwnedSlot) -> None:
+        for recipient in slot.parked:
+            slot.lanes.block(recipient)
+        if self.upstream is not None and self.upstream.connected:
+            self._claim(slot)
+        self._load(slot)
+
+    def _on_closed(self, slot: OwnedSlot) -> None:
+        if self.upstream is not None and self.upstream.connected:
+            self.upstream.tell(Release(slot.slot, slot.epoch))
+
+    def _on_lapsed(self) -> None:
+        if self.upstream is not None:
+            self.upstream.abort()
+
+    def _on_answer(self, slot: OwnedSlot, answer: Answer) -> None:
+        self.answered += 1
+        message_id = parse(answer.id)
+        if answer.code != 0 and answer.retry_ms >= 0:
+            self._on_retry(slot, message_id, answer)
+        else:
+            entry = slot.lanes.answered(message_id)
+            if entry is None:
+                return
+            if answer.code == 0 or entry.kind == 1:
+                self._settled(slot, entry)
+            else:
+                event = failed_status(answer, entry.recipient, int(time.time()))
+                self._events.append(slot, event, lambda: self._settled(slot, entry))
+        self.pump(slot)
+        self._ownership.progressed()
+
+    def _settled(self, slot: OwnedSlot, entry: Entry) -> None:
+        if entry.parked:
+            slot.unrecorded.append(entry.seq)
+            self._unpark(slot, entry)
+        else:
+            slot.settle(entry.seq)
+        self._recorder.touch(slot)
+
+    def _on_retry(self, slot: OwnedSlot, message_id: bytes, answer: Answer) -> None:
+        entry = slot.lanes.retry(message_id, self._clock() + answer.retry_ms / 1000)
+        if entry is None:
+            return
+        if answer.retry_ms <= PARK_AFTER_MS and entry.attempts < PARK_AFTER_TRIES:
+            asyncio.get_running_loop().call_later(answer.retry_ms / 1000, self.pump, slot)
+            return
+        self._park(slot, slot.lanes.block(entry.recipient), answer.retry_ms, answer.title)
+
+    def _park(self, slot: OwnedSlot, entries: list[Entry], delay_ms: float, reason: str) -> None:
+        """Move messages of one recipient to the parked table, with the cursor's change."""
+        for entry in entries:
+            lane = slot.parked.setdefault(entry.recipient, ParkedLane(0.0, 0))
+            lane.due = max(lane.due, self._clock() + delay_ms / 1000)
+            slot.note(
+                "park",
+                seq=entry.seq,
+                attempts=entry.attempts,
+                delay_ms=int(delay_ms),
+                reason=reason or "retry",
+            )
+            if entry.parked:
+                lane.flying -= 1
+                slot.unrecorded.append(entry.seq)
+            else:
+                lane.waiting += 1
+                slot.settle(entry.seq)
+        self._recorder.touch(slot)
+
+    def _later_than(self, slot: OwnedSlot, recipient: str) -> float:
+        lane = slot.parked.get(recipient)
+        return max(0.0, (lane.due - self._clock()) * 1000) if lane else 0.0
+
+    async def _take_up(self, slot: OwnedSlot, recipient: str, lane: ParkedLane) -> None:
+        lane.flying = -1
+        await self._recorder.flush()
+        try:
+            rows = await self._journal.parked_of(slot.slot, recipient, PARKED_PAGE)
+        except (OutcomeUnknown, asyncpg.PostgresError) as error:
+            log.warning("parked messages not read", extra={"error": str(error)})
+            lane.flying = 0
+            return
+        if not slot.open:
+            return
+        lane.flying = len(rows)
+        for row in rows:
+            slot.lanes.push(
+                Entry(row["seq"], row["id"], recipient, row["kind"], row["body"], row["attempts"], True)
+            )
+        if not rows:
+            self._lane_done(slot, recipient)
+        self.pump(slot)
+
+    def _unpark(self, slot: OwnedSlot, entry: Entry) -> None:
+        slot.note("unpark", seq=entry.seq)
+        lane = slot.parked.get(entry.recipient)
+        if lane is None:
+            return
+        lane.waiting -= 1
+        lane.flying -= 1
+        if lane.waiting <= 0:
+            self._lane_done(slot, entry.recipient)
+        elif lane.flying == 0:
+            lane.due = self._clock()  # the next page of it
+
+    def _lane_done(self, slot: OwnedSlot, recipient: str) -> None:
+        slot.parked.pop(recipient, None)
+        slot.lanes.unblock(recipient)
+
+    def _load(self, slot: OwnedSlot) -> None:
+        """Read on from the journal, beside everything else, if something is left there."""
+        if slot.loading or slot.loaded >= slot.committed or not slot.open:
+            return
+        slot.loading = True
+        task = asyncio.ensure_future(self._read(slot))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _read(self, slot: OwnedSlot) -> None:
+        try:
+            while slot.open and slot.loaded < slot.committed and slot.has_room:
+                upto = slot.committed
+                rows = await self._journal.page(slot.slot, slot.loaded, upto, PAGE)
+                if not slot.open:
+                    return
+                for row in rows:
+                    if not slot.cursor.settled(row.seq):
+                        self.ready(slot, row)
+                slot.loaded = rows[-1].seq if len(rows) == PAGE else upto
+        except (OutcomeUnknown, asyncpg.PostgresError) as error:
+            self._ownership.doubt({slot.slot: slot.epoch}, f"journal not read: {error}")
+        finally:
+            slot.loading = False
+        self.pump(slot)

@@ -1,0 +1,129 @@
+"""One slot under one epoch, in the memory of its owner.
+
+Everything here is thrown away when the epoch ends; the next owner (or this one, under a new epoch)
+reads the journal again. Up to ``loaded`` messages come from the journal, later ones from memory; when
+memory is full, ``loaded`` stays behind ``committed`` and pages are read in seq order.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from warouter.cluster.cursor import Cursor
+from warouter.cluster.lanes import Lanes
+from warouter.cluster.role import Happened, State, step
+from warouter.store.journal import Opened
+
+MAX_IN_MEMORY = 2_000  # messages a slot; what exceeds it is read back from the journal
+MAX_EVENTS_IN_MEMORY = 2_000
+
+
+class OwnedSlot:
+    """State of one (slot, epoch). ``state`` only moves along cluster.role."""
+
+    def __init__(self, slot: int, epoch: int) -> None:
+        self.slot = slot
+        self.epoch = epoch
+        self.state = State.OPENING
+        self.claimed = False  # the upstream granted the claim on the present connection
+
+        self.lanes = Lanes()
+        self.cursor = Cursor()
+        self.next_seq = 1
+        self.committed = 0  # highest seq known to be on disk
+        self.loaded = 0  # highest seq that is, or was, in memory
+        self.loading = False
+        self.appending = 0  # frames in the appender that belong to this slot
+        self.parked: dict[str, ParkedLane] = {}
+
+        self.events = (EventLog(), EventLog())  # by kind: statuses, inbound messages
+
+        self.dirty = False  # a cursor moved since it was recorded
+        self.unrecorded: list[int] = []  # settled in memory, not yet in the database
+        self.rare: dict[str, list[dict[str, Any]]] = {}
+
+    @property
+    def open(self) -> bool:
+        return self.state is not State.CLOSED
+
+    @property
+    def accepts(self) -> bool:
+        return self.state is State.ACTIVE
+
+    def happened(self, what: Happened) -> None:
+        self.state = step(self.state, what)
+
+    def opened(self, journal: Opened) -> None:
+        """The journal's positions, read after the epoch's first commit."""
+        self.cursor = Cursor(journal.send_mark, journal.send_ranges)
+        self.next_seq = journal.next_seq
+        self.committed = journal.next_seq - 1
+        self.loaded = journal.send_mark
+        self.events[0].opened(
+            journal.status_mark, journal.status_ranges, journal.next_status_seq
+        )
+        self.events[1].opened(
+            journal.inbound_mark, journal.inbound_ranges, journal.next_inbound_seq
+        )
+
+    @property
+    def caught_up(self) -> bool:
+        """Everything on disk is, or was, in memory: the next commit may go straight there."""
+        return self.loaded >= self.committed and not self.loading
+
+    @property
+    def has_room(self) -> bool:
+        return self.lanes.waiting < MAX_IN_MEMORY
+
+    def settle(self, seq: int) -> None:
+        """A message needs no more sending: taken, failed for good, or parked."""
+        self.cursor.settle(seq)
+        self.unrecorded.append(seq)
+        self.dirty = True
+
+    def settle_event(self, kind: int, seq: int) -> None:
+        """An event needs no more delivering: delivered, not wanted, or parked."""
+        self.events[kind].cursor.settle(seq)
+        self.dirty = True
+
+    def note(self, what: str, **row: Any) -> None:
+        """Something rare for the next record: see store.journal.Progress."""
+        self.rare.setdefault(what, []).append({"slot": self.slot, **row})
+        self.dirty = True
+
+
+class EventLog:
+    """One kind of events of a slot: positions, and the recipients that are parked."""
+
+    __slots__ = ("committed", "cursor", "held", "loaded", "loading", "next_seq", "parked")
+
+    def __init__(self) -> None:
+        self.cursor = Cursor()
+        self.next_seq = 1
+        self.committed = 0
+        self.loaded = 0
+        self.loading = False
+        self.held = 0  # events of this journal that the webhook delivery has
+        self.parked: dict[str, ParkedLane] = {}
+
+    def opened(self, mark: int, ranges: list[int], next_seq: int) -> None:
+        self.cursor = Cursor(mark, ranges)
+        self.next_seq = next_seq
+        self.committed = next_seq - 1
+        self.loaded = mark
+
+    @property
+    def caught_up(self) -> bool:
+        return self.loaded >= self.committed and not self.loading
+
+
+class ParkedLane:
+    """A recipient whose messages (or events) lie in the parked table."""
+
+    __slots__ = ("due", "flying", "seqs", "waiting")
+
+    def __init__(self, due: float, waiting: int) -> None:
+        self.due = due  # the caller's seconds
+        self.waiting = waiting  # rows in the table, or on their way to it
+        self.flying = 0  # rows of it that are being sent right now; -1 while they are read
+        self.seqs: set[int] = set()  # of events: those rows of it that are known here

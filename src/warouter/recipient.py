@@ -1,0 +1,27 @@
+"""The one rule that turns a spelling of a number into its wa_id.
+
+Frozen: the wa_id decides the slot, and the slot is stored with every message.
+"""
+
+from __future__ import annotations
+
+_DROPPED = str.maketrans("", "", "+()-. ")
+_DIGITS = frozenset("0123456789")
+MIN_DIGITS, MAX_DIGITS = 5, 15
+
+
+def wa_id(spelling: str) -> str:
+    """The wa_id (5 to 15 ASCII digits) of one spelling of a number.
+
+    Drops ``+ ( ) - .`` and spaces, then a leading ``00``; anything else than ASCII digits that is
+    left, or a number of them outside 5..15, raises ValueError with a sentence that says why.
+    """
+    digits = spelling.translate(_DROPPED)
+    digits = digits.removeprefix("00")
+    if not digits:
+        raise ValueError("no digits in the number")
+    if not _DIGITS.issuperset(digits):
+        raise ValueError("a number has digits only, besides + ( ) - . and spaces")
+    if not MIN_DIGITS <= len(digits) <= MAX_DIGITS:
+        raise ValueError(f"a number has {MIN_DIGITS} to {MAX_DIGITS} digits, not {len(digits)}")
+    return digits

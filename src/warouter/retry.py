@@ -1,0 +1,18 @@
+"""Back-off: pure functions of the attempt, in seconds unless a name says otherwise."""
+
+from __future__ import annotations
+
+
+def backoff(attempt: int, *, first: float, most: float) -> float:
+    """Doubling delay in seconds before try ``attempt`` + 1 (0 is the first), capped at ``most``."""
+    return min(most, first * (1 << min(attempt, 30)))
+
+
+def jittered(delay: float, fraction: float) -> float:
+    """Spread ``delay`` over 75..125 %; ``fraction`` is a random number in 0..1."""
+    return delay * (0.75 + 0.5 * fraction)
+
+
+def linear_ms(failures: int, *, step_ms: int, most_ms: int) -> int:
+    """The product's callback back-off: n failures wait n steps, capped (onprem-api 2.3)."""
+    return min(most_ms, failures * step_ms)

@@ -1,0 +1,245 @@
+"""Users, tokens, settings and the registered number. SQL stands beside the call that uses it.
+
+Nothing here is fenced: any webapp may write. What others keep in memory is followed by the counters
+of table ``change``, which triggers raise.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+import msgspec
+
+if TYPE_CHECKING:
+    from asyncpg.pool import PoolConnectionProxy
+
+ADMIN = "ROLE_ADMIN"
+USER = "ROLE_USER"
+TOKENS_PER_USER = 50
+TOKEN_DAYS = 7
+
+_USER = "select username, password_hash, role, must_change from user_account where username = $1"
+_CREATE_USER = """
+insert into user_account (username, password_hash, role, must_change) values ($1, $2, $3, $4)
+on conflict (username) do nothing returning username"""
+_SET_PASSWORD = """
+update user_account set password_hash = $2, must_change = false where username = $1
+returning username"""
+_REHASH = "update user_account set password_hash = $3 where username = $1 and password_hash = $2"
+_DELETE_USER = "delete from user_account where username = $1 returning username"
+_LOCK_USER = """
+select username from user_account where username = $1 and password_hash = $2 for no key update"""
+_ADD_TOKEN = """
+insert into token (hash, username, expires_at, created_at)
+values ($1, $2, now() + make_interval(days => $3), clock_timestamp())
+returning to_char(expires_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS"+00:00"')"""
+_COUNT_TOKENS = "select count(*) from token where username = $1"
+# The newest so many stay; what has expired goes as well.
+_TRIM_TOKENS = """
+delete from token where username = $1 and (expires_at <= now() or hash not in (
+    select hash from token where username = $1 and expires_at > now()
+     order by created_at desc, expires_at desc limit $2))"""
+_REMOVE_TOKEN = "delete from token where hash = $1"
+_REMOVE_TOKENS = "delete from token where username = $1"
+_HOLDERS = """
+select t.hash, t.username, u.role, u.must_change,
+       extract(epoch from t.expires_at - now())::float8 as seconds_left
+  from token t join user_account u using (username)
+ where t.hash = any ($1::bytea[]) and t.expires_at > now()"""
+_AUTH_VERSION = "select version from change where what = 'auth'"
+_SETTING = "select value::text from setting where name = $1"
+_ADD_SETTING = """
+insert into setting (name, value) values ($1, '{}') on conflict (name) do nothing"""
+_SETTING_FOR_UPDATE = "select value::text from setting where name = $1 for update"
+_SET_SETTING = "update setting set value = $2::text::jsonb where name = $1"
+_DELETE_SETTING = "delete from setting where name = $1"
+_ACCOUNT = """
+select cc, phone_number, cert, authority_key, pin_hash,
+       extract(epoch from now() - registered_at)::float8 as registered_seconds_ago
+  from account"""
+_SAVE_ACCOUNT = """
+insert into account (one, cc, phone_number, cert, authority_key) values (true, $1, $2, $3, $4)
+on conflict (one) do update
+   set cc = excluded.cc, phone_number = excluded.phone_number, cert = excluded.cert,
+       authority_key = excluded.authority_key, registered_at = now()"""
+_SET_PIN = "update account set pin_hash = $1"
+
+
+class User(msgspec.Struct, frozen=True):
+    """``must_change``: the password is the default one and only good for setting another."""
+
+    username: str
+    password_hash: str
+    role: str
+    must_change: bool
+
+
+class Holder(msgspec.Struct, frozen=True):
+    """Who holds a live token (named by its SHA-256), and for how many seconds yet."""
+
+    hash: bytes
+    username: str
+    role: str
+    must_change: bool
+    seconds_left: float
+
+
+class Account(msgspec.Struct, frozen=True):
+    """The registered number: country code and the rest of it, digits only."""
+
+    cc: str
+    phone_number: str
+    cert: str | None
+    authority_key: bytes | None
+    pin_hash: str | None
+    registered_seconds_ago: float
+
+
+# A call that PostgreSQL refused since it cannot serve now, by the beginning of its SQLSTATE:
+# connection (08), resources (53), locks (55P03), shutdown and the like (57), a transaction that took
+# too long (25P), read-only since a failover (25006).
+_NOT_SERVED = ("08", "53", "55P03", "57", "25P", "25006")
+
+
+def is_unavailable(error: BaseException) -> bool:
+    """Whether a call failed since the database is away or busy, not since the call is wrong."""
+    if isinstance(error, asyncpg.PostgresError):
+        return (error.sqlstate or "08").startswith(_NOT_SERVED)
+    if isinstance(error, asyncpg.InterfaceError):
+        return not isinstance(error, ValueError)  # that is a wrong argument
+    return isinstance(error, OSError | TimeoutError | asyncpg.InternalClientError)
+
+
+class Accounts:
+    """Every call is bounded by ``timeout`` seconds and raises what ``is_unavailable`` judges."""
+
+    def __init__(self, pool: asyncpg.Pool, timeout: float = 5.0) -> None:
+        self._pool = pool
+        self._timeout = timeout
+
+    # ------------------------------------------------------------ users
+
+    async def user(self, username: str) -> User | None:
+        async with self._connection() as connection:
+            row = await connection.fetchrow(_USER, username)
+        return User(*row) if row else None
+
+    async def create_user(
+        self, username: str, password_hash: str, role: str = USER, *, must_change: bool = False
+    ) -> bool:
+        """False if the name is taken."""
+        async with self._connection() as connection:
+            arguments = (username, password_hash, role, must_change)
+            return await connection.fetchval(_CREATE_USER, *arguments) is not None
+
+    async def set_password(self, username: str, password_hash: str) -> bool:
+        """Also ends all tokens of the user; False if there is no such user."""
+        async with self._connection() as connection, connection.transaction():
+            if await connection.fetchval(_SET_PASSWORD, username, password_hash) is None:
+                return False
+            await connection.execute(_REMOVE_TOKENS, username)
+            return True
+
+    async def rehash(self, username: str, old_hash: str, new_hash: str) -> None:
+        """The same password under newer parameters, unless it was changed meanwhile."""
+        async with self._connection() as connection:
+            await connection.execute(_REHASH, username, old_hash, new_hash)
+
+    async def delete_user(self, username: str) -> bool:
+        """Also ends the user's tokens; False if there is no such user."""
+        async with self._connection() as connection:
+            return await connection.fetchval(_DELETE_USER, username) is not None
+
+    # ------------------------------------------------------------ tokens
+
+    async def add_token(self, username: str, password_hash: str, token_hash: bytes) -> str | None:
+        """Store a token's SHA-256 for 7 days, at most 50 a user: the oldest go.
+
+        Returns when it ends, as ``2026-12-01 13:41:29+00:00``; None if the user is gone or has
+        another password than the one that was checked.
+        """
+        async with self._connection() as connection, connection.transaction():
+            if await connection.fetchval(_LOCK_USER, username, password_hash) is None:
+                return None
+            expires: str = await connection.fetchval(_ADD_TOKEN, token_hash, username, TOKEN_DAYS)
+            # Asked first: even a delete of nothing would make every webapp reload its tokens.
+            if await connection.fetchval(_COUNT_TOKENS, username) > TOKENS_PER_USER:
+                await connection.execute(_TRIM_TOKENS, username, TOKENS_PER_USER)
+            return expires
+
+    async def remove_token(self, token_hash: bytes) -> None:
+        async with self._connection() as connection:
+            await connection.execute(_REMOVE_TOKEN, token_hash)
+
+    async def holders(self, hashes: Sequence[bytes]) -> list[Holder]:
+        """The holders of those tokens that live."""
+        async with self._connection() as connection:
+            rows = await connection.fetch(_HOLDERS, hashes)
+        return [Holder(*row) for row in rows]
+
+    async def auth_version(self) -> int:
+        """A counter that grows when a user or a token is changed or ended."""
+        async with self._connection() as connection:
+            version: int = await connection.fetchval(_AUTH_VERSION)
+        return version
+
+    # ------------------------------------------------------------ settings
+
+    async def setting(self, name: str) -> dict[str, Any]:
+        """What was stored under the name; empty if nothing was."""
+        async with self._connection() as connection:
+            text = await connection.fetchval(_SETTING, name)
+        return _object(text)
+
+    async def change_setting(
+        self, name: str, change: Callable[[Mapping[str, Any]], dict[str, Any]]
+    ) -> None:
+        """Replace a setting by ``change(present)``; changes of one setting wait for each other."""
+        async with self._connection() as connection, connection.transaction():
+            await connection.execute(_ADD_SETTING, name)
+            present = _object(await connection.fetchval(_SETTING_FOR_UPDATE, name))
+            changed = change(present)
+            await connection.execute(_SET_SETTING, name, msgspec.json.encode(changed).decode())
+
+    async def delete_setting(self, name: str) -> None:
+        async with self._connection() as connection:
+            await connection.execute(_DELETE_SETTING, name)
+
+    # ------------------------------------------------------------ the registered number
+
+    async def account(self) -> Account | None:
+        """The registered number; None before registration."""
+        async with self._connection() as connection:
+            row = await connection.fetchrow(_ACCOUNT)
+        return Account(*row) if row else None
+
+    async def save_account(
+        self, cc: str, phone_number: str, cert: str | None, authority_key: bytes | None
+    ) -> None:
+        """Register a number, now; ``authority_key`` is the 32 bytes that certificates verify by."""
+        async with self._connection() as connection:
+            await connection.execute(_SAVE_ACCOUNT, cc, phone_number, cert, authority_key)
+
+    async def set_pin(self, pin_hash: str | None) -> None:
+        """Two-step verification on (argon2id of the pin) or off (None)."""
+        async with self._connection() as connection:
+            await connection.execute(_SET_PIN, pin_hash)
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[PoolConnectionProxy[Any]]:
+        async with asyncio.timeout(self._timeout), self._pool.acquire() as connection:
+            try:
+                yield connection
+            except asyncio.CancelledError:
+                # An answer that did not come in time must not be waited for on release.
+                connection.terminate()
+                raise
+
+
+def _object(text: str | None) -> dict[str, Any]:
+    value: dict[str, Any] = msgspec.json.decode(text) if text else {}
+    return value

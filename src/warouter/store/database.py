@@ -1,0 +1,237 @@
+"""Connections to PostgreSQL: how they are made, and what their failures mean.
+
+Every session is named ``wa:<incarnation>:<node>``, so that a leader can see which incarnations live
+and can terminate the sessions of a dead one. Dedicated sessions (locks, beats, owner's writes) are
+never pooled: a pool runs pg_advisory_unlock_all() on release.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+import ssl
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from warouter.config import Settings
+from warouter.errors import CommandError, OutcomeUnknown
+
+log = logging.getLogger(__name__)
+
+Connection = asyncpg.Connection
+APPLICATION_BYTES = 63  # longer names are cut by PostgreSQL
+CONNECT_SECONDS = 5.0
+_TCP_KEEPALIVE = {
+    "tcp_keepalives_idle": "1",
+    "tcp_keepalives_interval": "1",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "2500",
+}
+# A write that ends with one of these may or may not be committed: lost connection, shutdown.
+_UNKNOWN_STATES = ("08", "57P")
+
+
+def application_name(incarnation: UUID, node: str) -> str:
+    """The session name that leaders judge by; at most 63 bytes."""
+    name = f"wa:{incarnation.hex}:{node}".encode()[:APPLICATION_BYTES]
+    return name.decode(errors="ignore")
+
+
+def connect_arguments(settings: Settings) -> dict[str, Any]:
+    """Keyword arguments for asyncpg from WA_DB_*; a host that starts with / is a socket folder."""
+    arguments: dict[str, Any] = {
+        "host": settings.db_hostname or "127.0.0.1",
+        "port": settings.db_port,
+        "user": settings.db_username,
+        "password": settings.db_password or None,
+        "database": settings.database,
+    }
+    if settings.db_ssl_ca:
+        context = ssl.create_default_context(cafile=settings.db_ssl_ca)
+        if settings.db_ssl_cert:
+            context.load_cert_chain(settings.db_ssl_cert, settings.db_ssl_key or None)
+        arguments["ssl"] = context
+    return arguments
+
+
+async def connect(settings: Settings, application: str, **server: str) -> Connection:
+    """A dedicated connection whose peer's silence is noticed within about three seconds."""
+    connection: Connection = await asyncpg.connect(
+        **connect_arguments(settings),
+        timeout=CONNECT_SECONDS,
+        server_settings=_server_settings(settings, application) | server,
+    )
+    _harden_socket(connection)
+    await _after_connect(connection)
+    return connection
+
+
+async def create_pool(settings: Settings, application: str, most: int) -> asyncpg.Pool:
+    """A pool of up to ``most`` connections, for reads and for what needs no fence."""
+    return await asyncpg.create_pool(
+        **connect_arguments(settings),
+        min_size=1,
+        max_size=most,
+        timeout=CONNECT_SECONDS,
+        command_timeout=10.0,
+        server_settings=_server_settings(settings, application),
+    )
+
+
+def outcome_unknown(error: BaseException) -> bool:
+    """Whether a write that ended so may nevertheless be committed."""
+    if isinstance(error, asyncpg.PostgresError):
+        state = error.sqlstate or "08000"
+        return state.startswith(_UNKNOWN_STATES)
+    return True
+
+
+class Session:
+    """One dedicated connection, made when needed, used by one caller at a time.
+
+    ``fetch`` either returns rows, raises asyncpg.PostgresError (not committed), or raises
+    OutcomeUnknown (may be committed) after the connection was ended. A commit that came back with a
+    warning (a cancelled wait for a standby) is unknown too.
+    """
+
+    def __init__(self, settings: Settings, application: str, **server: str) -> None:
+        self._settings = settings
+        self._application = application
+        self._server = server
+        self._lock = asyncio.Lock()
+        self._connection: Connection | None = None
+        self._warned = False
+
+    async def fetch(self, sql: str, *arguments: Any, within: float) -> list[Any]:
+        async with self._lock:
+            connection = await self._connected()
+            self._warned = False
+            call = asyncio.ensure_future(connection.fetch(sql, *arguments))
+            try:
+                rows: list[Any] = await _finish(call, connection, within)
+            except asyncpg.PostgresError as error:
+                if outcome_unknown(error):
+                    self.terminate()
+                    raise OutcomeUnknown(str(error)) from error
+                raise
+            except (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
+                self.terminate()
+                raise OutcomeUnknown(str(error) or type(error).__name__) from error
+            if self._warned:
+                self.terminate()
+                raise OutcomeUnknown("committed with a warning")
+            return rows
+
+    def terminate(self) -> None:
+        """End the connection at once; the next call makes a new one."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.terminate()
+
+    async def close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await close_politely(connection)
+
+    async def _connected(self) -> Connection:
+        if self._connection is None or self._connection.is_closed():
+            try:
+                connection = await connect(self._settings, self._application, **self._server)
+            except (OSError, TimeoutError, asyncpg.PostgresError) as error:
+                raise OutcomeUnknown(f"no connection to the database: {error}") from error
+            connection.add_log_listener(self._on_notice)
+            self._connection = connection
+        return self._connection
+
+    def _on_notice(self, _connection: object, message: object) -> None:
+        self._warned = True
+        log.warning("database warned", extra={"warning": str(message)})
+
+
+async def close_politely(connection: Connection) -> None:
+    """Close, but never wait for a peer that does not answer."""
+    with contextlib.suppress(Exception):
+        await connection.close(timeout=1.0)
+    if not connection.is_closed():
+        connection.terminate()
+
+
+async def first_connection(settings: Settings, application: str) -> Connection:
+    """Like ``connect``, with a sentence for the person at the command line when it fails."""
+    where = f"{settings.db_hostname or '127.0.0.1'}:{settings.db_port}"
+    try:
+        return await connect(settings, application)
+    except asyncpg.InvalidPasswordError as error:
+        raise CommandError(
+            f"PostgreSQL at {where} refused the password of {settings.db_username!r}:"
+            " set WA_DB_USERNAME and WA_DB_PASSWORD."
+        ) from error
+    except asyncpg.InvalidCatalogNameError as error:
+        raise CommandError(
+            f"Database {settings.database!r} does not exist at {where}: run `warouter migrate`."
+        ) from error
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise CommandError(
+            f"PostgreSQL at {where} cannot be reached ({error or type(error).__name__}):"
+            " check WA_DB_HOSTNAME and WA_DB_PORT, and that it runs."
+        ) from error
+
+
+async def listen(connection: Connection, wake: Callable[[str], None]) -> None:
+    """Call ``wake(payload)`` for every hint on our channel; hints may be lost, polling is truth."""
+
+    def on_notify(_connection: object, _pid: int, _channel: str, payload: object) -> None:
+        wake(str(payload))
+
+    await connection.add_listener("warouter", on_notify)
+
+
+def _server_settings(settings: Settings, application: str) -> dict[str, str]:
+    return {
+        "application_name": application,
+        "search_path": settings.db_schema,
+        "jit": "off",
+        "idle_in_transaction_session_timeout": "1000",
+        **_TCP_KEEPALIVE,
+    }
+
+
+async def _after_connect(connection: Connection) -> None:
+    """What depends on the version: from 17 on a whole transaction is bounded as well."""
+    if connection.get_server_version().major >= 17:
+        await connection.execute("SET transaction_timeout = '10s'")
+
+
+async def _finish(call: asyncio.Future[Any], connection: Connection, within: float) -> Any:
+    """The call's result; past ``within`` seconds the connection is ended *before* the call is.
+
+    Cancelling the call first would make asyncpg send a CancelRequest, which lets an unreplicated
+    commit become visible.
+    """
+    try:
+        await asyncio.wait({call}, timeout=within)
+    finally:
+        if not call.done():
+            connection.terminate()
+            await asyncio.wait({call}, timeout=1.0)
+            call.cancel()
+    if call.cancelled():
+        raise OSError(f"no answer from the database within {within:g} s")
+    return call.result()
+
+
+def _harden_socket(connection: Connection) -> None:
+    """Notice a silent cut from this side; asyncpg sets nothing (its transport is private)."""
+    sock = connection._transport.get_extra_info("socket")
+    if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 1)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 1)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 2500)

@@ -1,0 +1,150 @@
+"""The leader's session: one connection that is lock, lease and pen.
+
+The advisory lock keeps masters apart; the term row is the authority: every write takes the term's
+lock shared, as a statement of its own, then checks (term, incarnation). When the session dies the
+lock is free and this master cannot write any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from warouter.cluster.membership import Node
+from warouter.cluster.plan import Succession, Takeover
+from warouter.cluster.shardmap import ShardMap
+from warouter.config import Settings
+from warouter.errors import FencedError
+from warouter.store import locks
+from warouter.store.database import Session
+from warouter.store.nodes import NODES_SQL, SLOTS_SQL, ShardRequest, map_of, node_of
+
+STALE_TERM = "WA002"
+WRITE_SECONDS = 1.0
+_STATE = """
+select m.version, m.shards, t.term, t.incarnation as leader,
+       pg_postmaster_start_time() as started, next_number(0) >> 32 as timeline,
+       (select array_agg(distinct substr(a.application_name, 4, 32)) from pg_stat_activity a
+         where a.datname = current_database() and a.application_name like 'wa:%') as sessions,
+       (select row(r.id, r.shards, r.state) from shard_request r
+         where r.state in ('waiting', 'running')) as request
+  from shard_map m, term t"""
+_TERMINATE_HOLDER = """
+select pg_terminate_backend(l.pid) from pg_locks l
+ where l.locktype = 'advisory' and l.classid = $1 and l.objid = 0 and l.objsubid = 2
+   and l.granted and l.pid <> pg_backend_pid()
+   and l.database = (select oid from pg_database where datname = current_database())"""
+_TERMINATE_DEAD = """
+select pg_terminate_backend(a.pid) from pg_stat_activity a
+ where a.datname = current_database() and substr(a.application_name, 1, 35) = any ($1)"""
+
+
+class Picture(msgspec.Struct, frozen=True):
+    """One answered poll: everything a master decides from."""
+
+    map: ShardMap
+    term: int
+    leader: UUID | None
+    nodes: dict[UUID, Node]
+    sessions: frozenset[UUID]
+    server: tuple[Any, int]
+    request: ShardRequest | None
+
+
+class LeaderSession:
+    """Polls, campaigns, and, once ``term`` is won, writes."""
+
+    def __init__(self, settings: Settings, incarnation: UUID, application: str) -> None:
+        self._incarnation = incarnation
+        self._session = Session(settings, application, lock_timeout="500ms")
+
+    async def look(self) -> Picture:
+        """Read the state of the cluster. OutcomeUnknown when the database does not answer."""
+        state = (await self._session.fetch(_STATE, within=WRITE_SECONDS))[0]
+        slots = await self._session.fetch(SLOTS_SQL, within=WRITE_SECONDS)
+        nodes = await self._session.fetch(NODES_SQL, within=WRITE_SECONDS)
+        return Picture(
+            map=map_of(state["version"], state["shards"], slots),
+            term=state["term"],
+            leader=state["leader"],
+            nodes={n.incarnation: n for n in map(node_of, nodes)},
+            sessions=frozenset(UUID(s) for s in state["sessions"] or ()),
+            server=(state["started"], state["timeline"]),
+            request=ShardRequest(*state["request"]) if state["request"] else None,
+        )
+
+    async def try_lock(self) -> bool:
+        """The lock that keeps masters apart. False while another holds it."""
+        rows = await self._session.fetch(
+            "select pg_try_advisory_lock($1, 0) as won", locks.LEADER, within=WRITE_SECONDS
+        )
+        return bool(rows[0]["won"])
+
+    async def win(self) -> int:
+        """Raise the term; from here on nobody else's leader writes pass."""
+        rows = await self._session.fetch(
+            "select win_term($1) as term", self._incarnation, within=WRITE_SECONDS
+        )
+        return int(rows[0]["term"])
+
+    async def depose_holder(self) -> None:
+        """End the session that holds the lock: a frozen process would keep it for ever."""
+        await self._session.fetch(_TERMINATE_HOLDER, locks.LEADER, within=WRITE_SECONDS)
+
+    async def end_sessions(self, dead: Sequence[UUID]) -> None:
+        """End what is left of dead incarnations, so that no lock of theirs holds up a takeover."""
+        names = [f"wa:{inc.hex}" for inc in dead]
+        await self._session.fetch(_TERMINATE_DEAD, names, within=WRITE_SECONDS)
+
+    async def take_over(self, term: int, moves: Sequence[Takeover], ages: Sequence[int]) -> None:
+        await self._write(
+            "select take_over($1,$2,$3,$4,$5,$6,$7)",
+            term,
+            [m.slot for m in moves],
+            [m.seen_epoch for m in moves],
+            [m.to for m in moves],
+            [m.reason for m in moves],
+            list(ages),
+        )
+
+    async def name_successors(
+        self, term: int, moves: Sequence[Succession], request: ShardRequest | None = None
+    ) -> None:
+        """Planned moves; with ``request`` also the new shard count, in one transaction."""
+        await self._write(
+            "select name_successors($1,$2,$3,$4,$5,$6,$7)",
+            term,
+            [m.slot for m in moves],
+            [m.seen_epoch for m in moves],
+            [m.to for m in moves],
+            request.id if request else None,
+            request.shards if request else None,
+        )
+
+    async def end_request(self, term: int, request: UUID, state: str, details: str) -> None:
+        await self._write("select end_shard_request($1,$2,$3,$4,$5)", term, request, state, details)
+
+    async def raise_epochs(self, term: int) -> None:
+        await self._write("select raise_epochs($1,$2)", term)
+
+    async def forget_nodes(self, term: int, gone: Sequence[UUID]) -> None:
+        await self._write("select forget_nodes($1,$2,$3)", term, list(gone))
+
+    def terminate(self) -> None:
+        self._session.terminate()
+
+    async def close(self) -> None:
+        """A clean close frees the lock at once."""
+        await self._session.close()
+
+    async def _write(self, sql: str, term: int, *rest: Any) -> None:
+        try:
+            await self._session.fetch(sql, term, self._incarnation, *rest, within=WRITE_SECONDS)
+        except asyncpg.PostgresError as error:
+            if error.sqlstate == STALE_TERM:
+                raise FencedError(str(error)) from error
+            raise

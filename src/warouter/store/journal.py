@@ -1,0 +1,266 @@
+"""The journals of slots: messages out, events in. Every write is fenced by (slot, epoch, incarnation).
+
+Two dedicated sessions: appends never wait behind progress and events. An outcome that is not known
+raises OutcomeUnknown; the caller then goes on under a new epoch only (``renew``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from warouter.config import Settings
+from warouter.store.database import Session
+
+# An owner whose commit is unanswered for so long ends the connection and renews (design 4.6).
+WRITE_SECONDS = 2.0
+INSERTED, KNOWN, FENCED, REFUSED = 0, 1, 2, 3
+
+_APPEND = "select * from append_messages($1,$2,$3,$4,$5,$6,$7,$8,$9)"
+_APPEND_EVENTS = "select * from append_events($1,$2,$3,$4,$5,$6,$7,$8,$9,$10)"
+_RECORD = "select record_progress($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11) as held"
+_PAGE = """
+select seq, id, recipient, kind, body from message where slot = $1 and seq > $2 and seq <= $3
+ order by seq limit $4"""
+_EVENT_PAGE = """
+select seq, kind, key, recipient, payload, contact from event
+ where slot = $1 and kind = $2 and seq > $3 and seq <= $4 order by seq limit $5"""
+_PARKED = """
+select slot, recipient, count(*) as waiting,
+       extract(epoch from min(due_at) - clock_timestamp())::float8 as due_in
+  from parked_message where slot = any ($1) group by slot, recipient"""
+_PARKED_OF = """
+select seq, id, recipient, kind, body, attempts from parked_message
+ where slot = $1 and recipient = $2 order by seq limit $3"""
+_PARKED_EVENTS = """
+select slot, recipient, kind, count(*) as waiting,
+       extract(epoch from min(due_at) - clock_timestamp())::float8 as due_in
+  from parked_event where slot = any ($1) group by slot, recipient, kind"""
+_PARKED_EVENTS_OF = """
+select seq, kind, key, recipient, payload, contact, attempts,
+       extract(epoch from clock_timestamp() - first_at)::float8 as age
+  from parked_event where slot = $1 and recipient = $2 and kind = $3 order by seq limit $4"""
+
+
+class Row(NamedTuple):
+    """One message as it is appended or read back. ``kind`` 0 is a message, 1 a read mark."""
+
+    slot: int
+    seq: int
+    id: bytes
+    recipient: str
+    kind: int
+    body: bytes | memoryview
+
+
+class EventRow(NamedTuple):
+    """One event as it is appended or read back. ``kind`` 0 is a status, 1 an inbound message."""
+
+    slot: int
+    seq: int
+    kind: int
+    key: str
+    recipient: str
+    payload: bytes | memoryview
+    contact: bytes | memoryview | None
+
+
+class Opened(msgspec.Struct, frozen=True):
+    """Where the journal of a slot stood when its epoch began."""
+
+    slot: int
+    send_mark: int
+    send_ranges: list[int]
+    next_seq: int
+    status_mark: int
+    status_ranges: list[int]
+    next_status_seq: int
+    inbound_mark: int
+    inbound_ranges: list[int]
+    next_inbound_seq: int
+
+
+class Progress(msgspec.Struct):
+    """What one commit records: cursors as slot [, kind] -> (mark, ranges), and what is rare.
+
+    ``rare`` is described at ``record_progress`` in the migrations.
+    """
+
+    send: dict[int, tuple[int, list[int]]]
+    events: dict[tuple[int, int], tuple[int, list[int]]]
+    rare: dict[str, list[dict[str, Any]]]
+
+
+class Journal:
+    """The journals as one incarnation may write them."""
+
+    def __init__(self, settings: Settings, incarnation: UUID, application: str) -> None:
+        self._incarnation = incarnation
+        self._appends = Session(settings, application)
+        self._records = Session(settings, application)
+
+    async def append(self, owned: Mapping[int, int], rows: Sequence[Row]) -> dict[int, int]:
+        """Append in one commit; the ordinals that were not inserted, with why.
+
+        ``owned`` is slot -> epoch for every slot in ``rows``. A data error bisects the batch, so
+        one bad row cannot fail the others: its outcome is REFUSED.
+        """
+        return await self._bisect(self._append_once, owned, rows)
+
+    async def append_events(
+        self, owned: Mapping[int, int], rows: Sequence[EventRow]
+    ) -> dict[int, int]:
+        """As ``append``, for events: KNOWN are repeats by key."""
+        return await self._bisect(self._append_events_once, owned, rows)
+
+    async def record(self, owned: Mapping[int, int], progress: Progress) -> set[int]:
+        """Record progress in one commit; the slots that were still held."""
+        send, events = progress.send, progress.events
+        rows = await self._records.fetch(
+            _RECORD,
+            self._incarnation,
+            list(owned),
+            list(owned.values()),
+            list(send),
+            [mark for mark, _ in send.values()],
+            [_ranges(flat) for _, flat in send.values()],
+            [slot for slot, _ in events],
+            [kind for _, kind in events],
+            [mark for mark, _ in events.values()],
+            [_ranges(flat) for _, flat in events.values()],
+            msgspec.json.encode(progress.rare).decode() if progress.rare else None,
+            within=WRITE_SECONDS,
+        )
+        return set(rows[0]["held"])
+
+    async def open(self, owned: Mapping[int, int]) -> list[Opened]:
+        """The first act of an epoch, for those of the slots that are held."""
+        rows = await self._records.fetch(
+            "select * from open_slots($1,$2,$3)",
+            self._incarnation,
+            list(owned),
+            list(owned.values()),
+            within=WRITE_SECONDS,
+        )
+        return [Opened(*row) for row in rows]
+
+    async def renew(self, slots: Sequence[int]) -> dict[int, int]:
+        """New epochs for slots that are still this incarnation's; needs no leader."""
+        rows = await self._records.fetch(
+            "select * from renew_epochs($1,$2)", self._incarnation, list(slots), within=WRITE_SECONDS
+        )
+        return {row["slot"]: row["epoch"] for row in rows}
+
+    async def hand_over(self, owned: Mapping[int, int]) -> set[int]:
+        """Give slots to their named successors; those that went."""
+        rows = await self._records.fetch(
+            "select hand_over($1,$2,$3) as moved",
+            self._incarnation,
+            list(owned),
+            list(owned.values()),
+            within=WRITE_SECONDS,
+        )
+        return set(rows[0]["moved"])
+
+    async def page(self, slot: int, after: int, upto: int, limit: int) -> list[Row]:
+        rows = await self._records.fetch(_PAGE, slot, after, upto, limit, within=WRITE_SECONDS)
+        return [Row(slot, *row) for row in rows]
+
+    async def event_page(
+        self, slot: int, kind: int, after: int, upto: int, limit: int
+    ) -> list[EventRow]:
+        rows = await self._records.fetch(
+            _EVENT_PAGE, slot, kind, after, upto, limit, within=WRITE_SECONDS
+        )
+        return [EventRow(slot, *row) for row in rows]
+
+    async def parked(self, slots: Sequence[int]) -> list[Any]:
+        """Parked recipients: slot, recipient, waiting, due_in (seconds, may be below 0)."""
+        return await self._records.fetch(_PARKED, list(slots), within=WRITE_SECONDS)
+
+    async def parked_of(self, slot: int, recipient: str, limit: int) -> list[Any]:
+        return await self._records.fetch(_PARKED_OF, slot, recipient, limit, within=WRITE_SECONDS)
+
+    async def parked_events(self, slots: Sequence[int]) -> list[Any]:
+        """Parked lanes: slot, recipient, kind, waiting, due_in (seconds, may be below 0)."""
+        return await self._records.fetch(_PARKED_EVENTS, list(slots), within=WRITE_SECONDS)
+
+    async def parked_events_of(self, slot: int, recipient: str, kind: int, limit: int) -> list[Any]:
+        return await self._records.fetch(
+            _PARKED_EVENTS_OF, slot, recipient, kind, limit, within=WRITE_SECONDS
+        )
+
+    async def application_settings(self) -> dict[str, Any]:
+        """What is stored of settings/application; defaults are laid under it by app_settings."""
+        rows = await self._records.fetch(
+            "select value from setting where name = 'application'", within=WRITE_SECONDS
+        )
+        return msgspec.json.decode(rows[0]["value"], type=dict[str, Any]) if rows else {}
+
+    async def prune(self, owned: Mapping[int, int], days: float, limit: int) -> int:
+        """Delete up to ``limit`` settled rows a slot and journal that are older than ``days``."""
+        rows = await self._records.fetch(
+            "select prune($1,$2,$3, $4 * interval '1 day', $5) as gone",
+            self._incarnation,
+            list(owned),
+            list(owned.values()),
+            days,
+            limit,
+            within=WRITE_SECONDS,
+        )
+        return int(rows[0]["gone"])
+
+    def terminate(self) -> None:
+        self._appends.terminate()
+        self._records.terminate()
+
+    async def close(self) -> None:
+        await self._appends.close()
+        await self._records.close()
+
+    async def _append_once(self, owned: Mapping[int, int], rows: Sequence[Row]) -> dict[int, int]:
+        answer = await self._appends.fetch(
+            _APPEND,
+            self._incarnation,
+            list(owned),
+            list(owned.values()),
+            *zip(*rows, strict=True),
+            within=WRITE_SECONDS,
+        )
+        return {row["ordinal"]: row["outcome"] for row in answer}
+
+    async def _append_events_once(
+        self, owned: Mapping[int, int], rows: Sequence[EventRow]
+    ) -> dict[int, int]:
+        answer = await self._records.fetch(
+            _APPEND_EVENTS,
+            self._incarnation,
+            list(owned),
+            list(owned.values()),
+            *zip(*rows, strict=True),
+            within=WRITE_SECONDS,
+        )
+        return {row["ordinal"]: row["outcome"] for row in answer}
+
+    async def _bisect(self, once: Any, owned: Mapping[int, int], rows: Any) -> dict[int, int]:
+        try:
+            outcomes: dict[int, int] = await once(owned, rows)
+            return outcomes
+        except asyncpg.PostgresError as error:
+            if (error.sqlstate or "")[:2] not in ("22", "23", "54"):
+                raise
+            if len(rows) == 1:
+                return {0: REFUSED}
+        middle = len(rows) // 2
+        left = await self._bisect(once, owned, rows[:middle])
+        right = await self._bisect(once, owned, rows[middle:])
+        return left | {middle + n: outcome for n, outcome in right.items()}
+
+
+def _ranges(flat: Sequence[int]) -> str:
+    """An array literal: ranges differ in length, and PostgreSQL has no ragged arrays."""
+    return "{" + ",".join(map(str, flat)) + "}"

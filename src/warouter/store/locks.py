@@ -1,0 +1,14 @@
+"""The registry of advisory lock classes (first key of the two-key form).
+
+The space is shared by a whole database, so two installations take two databases.
+"""
+
+from __future__ import annotations
+
+LEADER = 7701
+TERM = 7702
+SLOT = 7703
+ALIVE = 7704
+MIGRATE = 7705
+
+CHANNEL = "warouter"  # NOTIFY: a hint that something named in the payload changed

@@ -1,0 +1,251 @@
+"""Nodes, beats, the shard map, and requests to change the shard count."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+import msgspec
+
+from warouter._hash import HASH_NAME, HASH_VERSION
+from warouter.cluster.address import Address
+from warouter.cluster.membership import Node
+from warouter.cluster.shardmap import ShardMap, SlotOwner
+from warouter.config import Settings
+from warouter.errors import ChangeRefused, OutcomeUnknown
+from warouter.store import locks
+from warouter.store.database import Connection, application_name, connect, listen
+
+_REGISTER = "select register_node($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11)"
+_BEAT = "select * from beat($1, $2)"
+_MAP = "select version, shards from shard_map"
+SLOTS_SQL = "select slot, epoch, owner, successor from slot order by slot"
+NODES_SQL = """
+select n.incarnation, n.name, n.role, n.leaving, n.host, n.port, n.link_key, n.fingerprint,
+       n.version, n.pid, b.counter, coalesce(b.upstream_ok, true) as upstream_ok
+  from node n left join beat b using (incarnation) order by n.name, n.started_at"""
+
+
+class Registration(msgspec.Struct, frozen=True, kw_only=True):
+    """What a process says of itself at its start."""
+
+    incarnation: UUID
+    name: str
+    role: str
+    host: str
+    port: int
+    version: str
+    pid: int
+    link_key: bytes | None = None
+    fingerprint: str | None = None
+
+    @property
+    def application(self) -> str:
+        return application_name(self.incarnation, self.name)
+
+
+class Beat(msgspec.Struct, frozen=True):
+    """The answer to one beat: slots to epochs that are renewed, and those to hand over."""
+
+    renewed: dict[int, int]
+    handing: dict[int, int]
+    map_version: int
+    settings_version: int
+
+
+class NodeSession:
+    """The connection that says "I live": alive lock, beats, and hints by LISTEN.
+
+    Dedicated; remade when lost. A beat that finds no row registers again: it never means fenced.
+    """
+
+    def __init__(
+        self, settings: Settings, registration: Registration, wake: Callable[[str], None]
+    ) -> None:
+        self._settings = settings
+        self._registration = registration
+        self._wake = wake
+        self._connection: Connection | None = None
+
+    @property
+    def connected(self) -> bool:
+        return self._connection is not None and not self._connection.is_closed()
+
+    async def beat(self, upstream_ok: bool, within: float) -> Beat:
+        """One renewal; OutcomeUnknown when no answer came within ``within`` seconds."""
+        try:
+            async with asyncio.timeout(within):
+                connection = await self._connected()
+                row = await connection.fetchrow(_BEAT, self._registration.incarnation, upstream_ok)
+                if row is None:
+                    await self._register(connection)
+                    row = await connection.fetchrow(
+                        _BEAT, self._registration.incarnation, upstream_ok
+                    )
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            self.terminate()
+            raise OutcomeUnknown(f"beat: {error or type(error).__name__}") from error
+        except asyncpg.InternalClientError as error:
+            self.terminate()
+            raise OutcomeUnknown(f"beat: {error}") from error
+        assert row is not None
+        return Beat(
+            dict(zip(row["slots"], row["epochs"], strict=True)),
+            dict(zip(row["handing"], row["handing_epochs"], strict=True)),
+            row["map_version"],
+            row["settings_version"],
+        )
+
+    async def say_leaving(self) -> None:
+        """Ask the leader for successors: this process will stop."""
+        if self._connection is not None:
+            await self._connection.execute(
+                "update node set leaving = true where incarnation = $1",
+                self._registration.incarnation,
+            )
+            await self._connection.execute("select pg_notify('warouter', 'nodes')")
+
+    def terminate(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.terminate()
+
+    async def _connected(self) -> Connection:
+        if not self.connected:
+            connection = await connect(self._settings, self._registration.application)
+            await connection.fetchval(
+                "select pg_try_advisory_lock($1, hashtext($2))",
+                locks.ALIVE,
+                self._registration.incarnation.hex,
+            )
+            await self._register(connection)
+            await listen(connection, self._wake)
+            self._connection = connection
+        assert self._connection is not None
+        return self._connection
+
+    async def _register(self, connection: Connection) -> None:
+        r = self._registration
+        await connection.execute(
+            _REGISTER,
+            r.incarnation,
+            r.name,
+            r.role,
+            r.host,
+            r.port,
+            r.link_key,
+            r.fingerprint,
+            r.version,
+            HASH_NAME,
+            HASH_VERSION,
+            r.pid,
+        )
+
+
+def map_of(version: int, shards: int, slots: Sequence[Any]) -> ShardMap:
+    """The map from the rows of SLOTS_SQL."""
+    return ShardMap(version, shards, tuple(SlotOwner(*row) for row in slots))
+
+
+def node_of(row: Any) -> Node:
+    """The node from a row of NODES_SQL."""
+    return Node(
+        row["incarnation"],
+        row["name"],
+        row["role"],
+        row["counter"],
+        row["leaving"],
+        row["upstream_ok"],
+    )
+
+
+async def read_map(source: asyncpg.Pool | Connection) -> ShardMap:
+    """The shard map as it stands."""
+    version, shards = await source.fetchrow(_MAP)
+    rows = await source.fetch(SLOTS_SQL)
+    return map_of(version, shards, rows)
+
+
+async def read_nodes(source: asyncpg.Pool | Connection) -> list[Node]:
+    """Every registered incarnation."""
+    return [node_of(row) for row in await source.fetch(NODES_SQL)]
+
+
+async def read_rows(source: asyncpg.Pool | Connection) -> Sequence[Any]:
+    """The node rows as they are, for status pages."""
+    rows: Sequence[Any] = await source.fetch(NODES_SQL)
+    return rows
+
+
+async def read_addresses(source: asyncpg.Pool | Connection) -> dict[UUID, Address]:
+    """Where each coreapp's link listens."""
+    return {
+        r["incarnation"]: Address(
+            r["incarnation"], r["name"], r["host"], r["port"], r["link_key"], r["fingerprint"]
+        )
+        for r in await source.fetch(NODES_SQL)
+        if r["role"] == "coreapp"
+    }
+
+
+async def live_incarnations(source: asyncpg.Pool | Connection) -> set[UUID]:
+    """Incarnations with at least one database session."""
+    rows = await source.fetch(
+        "select distinct substr(application_name, 4, 32) as inc from pg_stat_activity"
+        " where datname = current_database() and application_name like 'wa:%'"
+    )
+    return {UUID(r["inc"]) for r in rows}
+
+
+async def read_term(source: asyncpg.Pool | Connection) -> UUID | None:
+    """The incarnation that leads, or led last."""
+    leader: UUID | None = await source.fetchval("select incarnation from term")
+    return leader
+
+
+async def find_inbound(source: asyncpg.Pool | Connection, message_id: str) -> str | None:
+    """The sender of an inbound message that is still in a journal."""
+    sender: str | None = await source.fetchval(
+        "select recipient from event where key = $1 and kind = 1", message_id
+    )
+    return sender
+
+
+class ShardRequest(msgspec.Struct, frozen=True):
+    id: UUID
+    shards: int
+    state: str
+
+
+async def ask_for_shards(pool: asyncpg.Pool, shards: int) -> UUID:
+    """Ask the leader for a new shard count. ChangeRefused while another change runs."""
+    request = uuid4()
+    try:
+        await pool.execute(
+            "insert into shard_request (id, shards, state) values ($1, $2, 'waiting')",
+            request,
+            shards,
+        )
+    except asyncpg.UniqueViolationError as error:
+        raise ChangeRefused("another change of the shard count is under way; retry") from error
+    await pool.execute("select pg_notify('warouter', 'shards')")
+    return request
+
+
+async def shard_request_state(pool: asyncpg.Pool, request: UUID) -> tuple[str, str]:
+    """(state, details) of a request."""
+    row = await pool.fetchrow("select state, details from shard_request where id = $1", request)
+    return (row["state"], row["details"] or "") if row else ("refused", "withdrawn")
+
+
+async def withdraw_shard_request(pool: asyncpg.Pool, request: UUID) -> bool:
+    """Take back a request that no leader has begun; False when one has."""
+    done = await pool.execute(
+        "update shard_request set state = 'refused', details = 'no leader took it',"
+        " ended_at = now() where id = $1 and state = 'waiting'",
+        request,
+    )
+    return bool(done.endswith("1"))

@@ -1,0 +1,164 @@
+"""The coreapp's connection to the simulator: frames out in one write a turn, events in.
+
+It reconnects for ever with a short back-off. A message is encoded when it is told and leaves only
+if ``may_send`` still says yes at the moment of the write: that is the owner's local deadline.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import struct
+from collections.abc import Callable
+from typing import cast
+
+from warouter import _batch
+from warouter.errors import WarouterError
+from warouter.retry import backoff
+from warouter.upstream.protocol import (
+    MAX_FRAME,
+    Hello,
+    Listener,
+    ToUpstream,
+    decode_from_upstream,
+    encode,
+)
+
+log = logging.getLogger(__name__)
+
+# What lies in the kernel when a lease ends still leaves after abort(): keep it small (design 4.6).
+SEND_BUFFER = 64 * 1024
+FAILURES = 5  # connects that fail in a row (about 1.5 s) before the upstream counts as lost
+_LINGER_ZERO = struct.pack("ii", 1, 0)
+
+
+class SimulatorUpstream(asyncio.Protocol):
+    """One connection to ``host:port``; ``listener`` hears of everything that arrives."""
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        node: str,
+        incarnation: str,
+        listener: Listener,
+        may_send: Callable[[], bool],
+    ) -> None:
+        self._address = (host, port)
+        self._hello = Hello(node, incarnation)
+        self._listener = listener
+        self._may_send = may_send
+        self._transport: asyncio.Transport | None = None
+        self._splitter = _batch.Splitter(MAX_FRAME)
+        self._out: list[bytes] = []
+        self._flushing = False
+        self._lost = asyncio.Event()
+        self._writable = True
+        self._closed = False
+        self._failures = 0
+
+    @property
+    def well(self) -> bool:
+        """Connected, or lost only a moment ago: an owner that is not well is replaced."""
+        return self.connected or self._failures < FAILURES
+
+    @property
+    def connected(self) -> bool:
+        return self._transport is not None
+
+    @property
+    def writable(self) -> bool:
+        """False while the peer reads too slowly; owners then hold back what they would send."""
+        return self._writable
+
+    async def run(self) -> None:
+        """Keep connected until cancelled or closed."""
+        loop = asyncio.get_running_loop()
+        while not self._closed:
+            try:
+                await asyncio.wait_for(
+                    loop.create_connection(lambda: self, *self._address), timeout=2.0
+                )
+            except (OSError, TimeoutError) as error:
+                if self._failures == 0:
+                    log.warning("upstream unreachable", extra={"error": str(error)})
+                await asyncio.sleep(backoff(self._failures, first=0.05, most=1.0))
+                self._failures += 1
+                continue
+            if self._closed:
+                self.abort()
+                return
+            await self._lost.wait()
+            await asyncio.sleep(backoff(self._failures, first=0.02, most=1.0))
+            self._failures += 1  # until the next connection has heard something
+
+    def tell(self, message: ToUpstream) -> None:
+        if self._transport is None:
+            return
+        self._out.append(encode(message))
+        if not self._flushing:
+            self._flushing = True
+            asyncio.get_running_loop().call_soon(self._flush)
+
+    def abort(self) -> None:
+        transport, self._transport = self._transport, None
+        self._out.clear()
+        if transport is None:
+            return
+        sock = cast("socket.socket", transport.get_extra_info("socket"))
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_ZERO)
+        transport.abort()
+
+    async def close(self) -> None:
+        self._closed = True
+        self._flush()
+        if self._transport is not None:
+            self._transport.close()
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        sock = cast("socket.socket", transport.get_extra_info("socket"))
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._splitter = _batch.Splitter(MAX_FRAME)
+        self._lost.clear()
+        self._writable = True
+        self.tell(self._hello)
+        self._listener.on_upstream_up()
+
+    def data_received(self, data: bytes) -> None:
+        self._failures = 0
+        try:
+            for frame in self._splitter.feed(data):
+                if self._transport is None:
+                    return  # the listener aborted in the middle of a read
+                self._listener.on_upstream(decode_from_upstream(frame))
+        except (WarouterError, ValueError) as error:
+            log.error("upstream broke the protocol", extra={"error": str(error)})
+            self.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        self._out.clear()
+        self._lost.set()
+        self._listener.on_upstream_down()
+
+    def pause_writing(self) -> None:
+        self._writable = False
+
+    def resume_writing(self) -> None:
+        self._writable = True
+        self._listener.on_upstream_writable()
+
+    def _flush(self) -> None:
+        self._flushing = False
+        if self._transport is None or not self._out:
+            return
+        if not self._may_send():
+            self.abort()
+            return
+        frames, self._out = self._out, []
+        self._transport.write(_batch.pack(frames))

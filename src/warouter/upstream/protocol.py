@@ -1,0 +1,158 @@
+"""What an owner and the WhatsApp side say to each other: msgpack Structs, one a frame.
+
+Frames are length-prefixed (``_batch``); all that is ready in one turn of the loop leaves in one
+write. A connection says ``Hello`` once, then claims slots. The newest claim of a slot wins: the
+older holder gets ``Revoked`` for *that slot* and may not send for it any more. Everything the
+upstream delivers (``Event``) stays with it until the claimant acknowledges it; a new claimant is
+given what is not acknowledged first, in order. A message is known by its id: what was taken once
+is answered again and never delivered twice.
+
+Source of the rules: design section 4.7.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import msgspec
+
+MAX_FRAME = 1 << 20
+
+
+class Hello(msgspec.Struct, tag="hello", array_like=True, frozen=True):
+    """First frame of a connection: who is calling."""
+
+    node: str
+    incarnation: str
+
+
+class Claim(msgspec.Struct, tag="claim", array_like=True, frozen=True):
+    """I own this slot under this epoch, says the incarnation of the Hello."""
+
+    slot: int
+    epoch: int
+
+
+class Claimed(msgspec.Struct, tag="claimed", array_like=True, frozen=True):
+    """Granted; unacknowledged events of the slot follow."""
+
+    slot: int
+    epoch: int
+
+
+class Refused(msgspec.Struct, tag="refused", array_like=True, frozen=True):
+    """A claim (or a send) under an epoch below ``seen``, or equal to it by another incarnation."""
+
+    slot: int
+    epoch: int
+    seen: int
+
+
+class Revoked(msgspec.Struct, tag="revoked", array_like=True, frozen=True):
+    """A newer claim took the slot from this connection."""
+
+    slot: int
+    epoch: int
+    seen: int
+
+
+class Release(msgspec.Struct, tag="release", array_like=True, frozen=True):
+    """The owner gives the slot up politely."""
+
+    slot: int
+    epoch: int
+
+
+class Send(msgspec.Struct, tag="send", array_like=True, frozen=True):
+    """One message. ``kind`` is ``message`` or ``read`` (a read mark of an inbound message).
+
+    ``id`` is the text form; ``to`` the wa_id; ``body`` the JSON that the API client sent, as it
+    came. ``seq`` is the journal's number within the slot.
+    """
+
+    slot: int
+    epoch: int
+    seq: int
+    id: str
+    to: str
+    kind: str
+    body: memoryview
+
+
+class Answer(msgspec.Struct, tag="answer", array_like=True, frozen=True):
+    """The upstream's word on one Send.
+
+    ``code`` 0: taken. Otherwise ``title``/``details`` say why not; ``retry_ms`` >= 0 asks to
+    try the same id again after that time, -1 is final.
+    """
+
+    slot: int
+    id: str
+    code: int = 0
+    title: str = ""
+    details: str = ""
+    retry_ms: int = -1
+
+
+class Event(msgspec.Struct, tag="event", array_like=True, frozen=True):
+    """A status of a sent message, or an inbound message.
+
+    ``number`` counts the events of a slot upwards and is what is acknowledged. ``kind`` is
+    ``status`` or ``inbound``. ``key`` is unique: ``<id>:<status>:<timestamp>`` for a status, the
+    upstream's id for an inbound message. ``recipient`` is the wa_id on the other side.
+    ``payload`` is JSON in the v1 webhook form: the element of ``statuses[]`` or ``messages[]``;
+    ``contact`` the element of ``contacts[]`` of an inbound message, else empty.
+    """
+
+    slot: int
+    number: int
+    kind: str
+    key: str
+    recipient: str
+    payload: bytes
+    contact: bytes = b""
+
+
+class EventAck(msgspec.Struct, tag="event_ack", array_like=True, frozen=True):
+    """Stored for good: the event ``number`` of the slot need not be delivered again."""
+
+    slot: int
+    epoch: int
+    number: int
+
+
+ToUpstream = Hello | Claim | Release | Send | EventAck
+FromUpstream = Claimed | Refused | Revoked | Answer | Event
+
+encode = msgspec.msgpack.Encoder().encode
+decode_to_upstream = msgspec.msgpack.Decoder(ToUpstream).decode
+decode_from_upstream = msgspec.msgpack.Decoder(FromUpstream).decode
+
+
+class Listener(Protocol):
+    """What an owner wants to hear; called on the loop, in the order of arrival."""
+
+    def on_upstream(self, message: Any) -> None: ...
+
+    def on_upstream_up(self) -> None: ...
+
+    def on_upstream_down(self) -> None: ...
+
+    def on_upstream_writable(self) -> None: ...
+
+
+class Upstream(Protocol):
+    """The connection of one coreapp to the WhatsApp side."""
+
+    @property
+    def connected(self) -> bool: ...
+
+    def tell(self, message: ToUpstream) -> None:
+        """Queue one frame; what was queued in a turn of the loop leaves in one write."""
+        ...
+
+    def abort(self) -> None:
+        """Close at once, with nothing that is buffered leaving any more (linger 0)."""
+        ...
+
+    async def close(self) -> None: ...

@@ -1,0 +1,126 @@
+"""The simulator's switches: what goes wrong, and how fast the rest goes.
+
+One frozen value, so a change is a new value and nothing sees half of it. The descriptions here are
+the only ones: the command's help and the control port read them.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, get_type_hints
+
+import msgspec
+from msgspec import Meta
+
+from warouter.recipient import wa_id
+
+_LONGEST_MS = 600_000
+
+
+class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Every switch with its default; ratios are 0..1, rates are messages per second.
+
+    ValueError (msgspec's ValidationError from ``changed``) if the delays of the statuses are not in
+    their natural order, or a number is none.
+    """
+
+    sent_ms: Annotated[
+        int, Meta(ge=0, le=_LONGEST_MS, description="from taking a message to its `sent`, in ms")
+    ] = 20
+    delivered_ms: Annotated[
+        int, Meta(ge=0, le=_LONGEST_MS, description="from taking to `delivered`, in ms")
+    ] = 60
+    read_ms: Annotated[
+        int, Meta(ge=0, le=_LONGEST_MS, description="from taking to `read`, in ms")
+    ] = 150
+    sent: Annotated[float, Meta(ge=0, le=1, description="ratio of messages that get `sent`")] = 1.0
+    delivered: Annotated[
+        float, Meta(ge=0, le=1, description="ratio of messages that get `delivered`")
+    ] = 1.0
+    read: Annotated[float, Meta(ge=0, le=1, description="ratio of messages that get `read`")] = 1.0
+    failed: Annotated[
+        float,
+        Meta(ge=0, le=1, description="ratio of messages that are taken and end as `failed` (1026)"),
+    ] = 0.0
+    unknown: Annotated[
+        tuple[str, ...],
+        Meta(description="numbers that are no WhatsApp users: refused for good with 1013"),
+    ] = ()
+    throttle: Annotated[
+        float,
+        Meta(ge=0, le=1, description="ratio of messages answered 429, to be tried again"),
+    ] = 0.0
+    throttle_ms: Annotated[
+        int, Meta(ge=0, le=_LONGEST_MS, description="after which time a 429 asks to try again")
+    ] = 100
+    rate: Annotated[
+        float,
+        Meta(
+            ge=0,
+            description="messages taken per second and connection, 0 for no limit; what exceeds it "
+            "waits in order and is answered later",
+        ),
+    ] = 0.0
+    pair_rate: Annotated[
+        float,
+        Meta(
+            ge=0,
+            description="messages taken per second and recipient, 0 for no limit; what exceeds it "
+            "is answered 131056, to be tried again",
+        ),
+    ] = 0.0
+    latency_ms: Annotated[
+        int,
+        Meta(ge=0, le=_LONGEST_MS, description="delay of everything the simulator says, in ms"),
+    ] = 0
+    repeat: Annotated[
+        float,
+        Meta(ge=0, le=1, description="ratio of events that come a second time, 100 ms later"),
+    ] = 0.0
+    reorder: Annotated[
+        float, Meta(ge=0, le=1, description="ratio of messages whose statuses come out of order")
+    ] = 0.0
+    disconnect: Annotated[
+        bool, Meta(description="drop every connection once; the switch falls back by itself")
+    ] = False
+    refuse: Annotated[bool, Meta(description="refuse new connections; open ones stay")] = False
+    forget_fence: Annotated[
+        bool,
+        Meta(
+            description="grant every claim, revoke none and take sends of any epoch; stale ones "
+            "are still counted, and events still go to the newest claim"
+        ),
+    ] = False
+    pause: Annotated[
+        bool, Meta(description="take no message: sends wait unanswered until it is off")
+    ] = False
+
+    def __post_init__(self) -> None:
+        if not self.sent_ms <= self.delivered_ms <= self.read_ms:
+            raise ValueError("sent_ms, delivered_ms and read_ms must not fall")
+        for number in self.unknown:
+            if wa_id(number) != number:
+                raise ValueError(f"unknown holds wa_ids (digits only), not {number!r}")
+
+    def changed(self, switches: dict[str, Any]) -> Faults:
+        """These faults with some switches set; msgspec.ValidationError says what is wrong."""
+        return msgspec.convert(msgspec.structs.asdict(self) | switches, Faults)
+
+    @property
+    def delays(self) -> tuple[float, float, float]:
+        """Seconds from taking a message to its first, second and third status."""
+        return self.sent_ms / 1000, self.delivered_ms / 1000, self.read_ms / 1000
+
+    @property
+    def all_statuses(self) -> bool:
+        """Every message gets its three statuses in order: nothing has to be drawn."""
+        ratios = (self.sent, self.delivered, self.read)
+        return ratios == (1.0, 1.0, 1.0) and not self.failed and not self.reorder
+
+
+def described() -> list[tuple[str, Any, str]]:
+    """Name, default and description of every switch, in the order of the Struct."""
+    hints = get_type_hints(Faults, include_extras=True)
+    return [
+        (field.name, field.default, hints[field.name].__metadata__[0].description)
+        for field in msgspec.structs.fields(Faults)
+    ]

@@ -1,0 +1,93 @@
+"""Who may act for a slot: claims, and what a send is worth under them. Pure.
+
+The newest claim wins. A claim is the pair (epoch, incarnation): an epoch below the newest is
+refused, an equal one of another incarnation is a conflict, an equal one of the same incarnation is
+a reconnect and moves the slot to the new connection. What was claimed is never forgotten, so a
+release or a lost connection lets nobody in under an older epoch.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Generic, TypeVar
+
+from warouter._hash import SLOTS
+
+Holder = TypeVar("Holder")
+
+
+class Verdict(enum.Enum):
+    """What came of a claim."""
+
+    GRANTED = enum.auto()
+    BELOW = enum.auto()
+    CONFLICT = enum.auto()
+
+
+class Standing(enum.Enum):
+    """What a send is worth: by the holder, by somebody who was overtaken, or by nobody."""
+
+    HOLDS = enum.auto()
+    STALE = enum.auto()
+    UNCLAIMED = enum.auto()
+
+
+class Fence(Generic[Holder]):
+    """The newest claim of each slot; a holder is the connection that made it."""
+
+    def __init__(self) -> None:
+        self._claims: list[_Claim[Holder]] = [_Claim() for _ in range(SLOTS)]
+
+    def claim(self, slot: int, epoch: int, incarnation: str, holder: Holder) -> Verdict:
+        """Take the slot if the claim is the newest; only then anything changes."""
+        claim = self._claims[slot]
+        if epoch < claim.epoch:
+            return Verdict.BELOW
+        if epoch == claim.epoch and incarnation != claim.incarnation:
+            return Verdict.CONFLICT
+        claim.epoch, claim.incarnation, claim.holder = epoch, incarnation, holder
+        return Verdict.GRANTED
+
+    def standing(self, slot: int, epoch: int, incarnation: str, holder: Holder) -> Standing:
+        """What a send of ``incarnation`` under ``epoch`` over the connection ``holder`` is."""
+        claim = self._claims[slot]
+        if claim.holder is holder and claim.epoch == epoch:
+            return Standing.HOLDS
+        if epoch < claim.epoch or (claim.epoch and incarnation != claim.incarnation):
+            return Standing.STALE
+        return Standing.UNCLAIMED
+
+    def release(self, slot: int, epoch: int, holder: Holder) -> bool:
+        """Leave the slot without a holder if this one holds it under this epoch."""
+        claim = self._claims[slot]
+        if claim.holder is not holder or claim.epoch != epoch:
+            return False
+        claim.holder = None
+        return True
+
+    def gone(self, holder: Holder) -> None:
+        """The connection is closed: what it held has no holder any more."""
+        for claim in self._claims:
+            if claim.holder is holder:
+                claim.holder = None
+
+    def seen(self, slot: int) -> int:
+        """The newest epoch that was claimed; 0 if none was."""
+        return self._claims[slot].epoch
+
+    def holder(self, slot: int) -> Holder | None:
+        """The connection that holds the slot."""
+        return self._claims[slot].holder
+
+    def held(self) -> dict[int, int]:
+        """The epoch of each slot that has a holder."""
+        return {s: claim.epoch for s, claim in enumerate(self._claims) if claim.holder is not None}
+
+
+class _Claim(Generic[Holder]):
+    __slots__ = ("epoch", "holder", "incarnation")
+
+    def __init__(self) -> None:
+        self.epoch = 0
+        self.incarnation = ""
+        self.holder: Holder | None = None

@@ -1,0 +1,107 @@
+"""The upstream's answer to a message that passed the fence, and what it sets going. Pure.
+
+An id that was taken is known for good: it is answered as it was the first time and changes nothing
+else. The memory of ids lives as long as the process; a restarted simulator knows none.
+"""
+
+from __future__ import annotations
+
+from random import Random
+
+from warouter._hash import slot_of
+from warouter.upstream.protocol import Answer, Send
+from warouter.upstream.simulator_faults import Faults
+from warouter.upstream.simulator_record import Record
+from warouter.upstream.simulator_statuses import ALL, Taken, Timetable, drawn
+
+NOT_VALID = 1009
+UNKNOWN_USER = 1013
+RATE_LIMIT = 429
+PAIR_RATE = 131056
+
+_MESSAGES = {
+    NOT_VALID: ("Parameter value is not valid", "the recipient is no wa_id"),
+    UNKNOWN_USER: ("User is not valid", "the recipient is not a WhatsApp user"),
+}
+
+
+class Intake:
+    """Takes messages in the order in which they are offered."""
+
+    def __init__(self, record: Record, timetable: Timetable, random: Random) -> None:
+        self._record = record
+        self._timetable = timetable
+        self._random = random
+        self._faults = Faults()
+        self._plain = True
+        self._unknown: frozenset[str] = frozenset()
+        self._codes: dict[str, int] = {}
+        self._marks: set[str] = set()
+        self._pair_free: dict[str, float] = {}
+
+    def use(self, faults: Faults) -> None:
+        """Go by other faults from now on."""
+        self._faults = faults
+        self._plain = faults.all_statuses
+        self._unknown = frozenset(faults.unknown)
+        if not faults.pair_rate:
+            self._pair_free.clear()
+
+    def answer(self, send: Send, now: float, wall: float) -> Answer:
+        """The answer to one Send; ``now`` monotonic and ``wall`` unix seconds."""
+        if send.kind == "read":
+            return self._mark(send)
+        code = self._codes.get(send.id)
+        if code is not None:
+            self._record.repeated()
+            return _settled(send, code)
+        return self._held_off(send, now) or self._take(send, now, wall)
+
+    def _mark(self, send: Send) -> Answer:
+        if send.id not in self._marks:
+            self._marks.add(send.id)
+            self._record.marked(send.id)
+        return Answer(send.slot, send.id)
+
+    def _held_off(self, send: Send, now: float) -> Answer | None:
+        faults = self._faults
+        if faults.throttle and self._random.random() < faults.throttle:
+            return self._later(send, RATE_LIMIT, "Rate limit hit", faults.throttle_ms)
+        if faults.pair_rate:
+            free = self._pair_free.get(send.to, now)
+            if free > now:
+                wait = max(1, round((free - now) * 1000))
+                return self._later(send, PAIR_RATE, "Pair rate limit hit", wait)
+            self._pair_free[send.to] = now + 1 / faults.pair_rate
+        return None
+
+    def _later(self, send: Send, code: int, title: str, retry_ms: int) -> Answer:
+        self._record.counters.throttled += 1
+        return Answer(send.slot, send.id, code, title, "try again later", retry_ms)
+
+    def _take(self, send: Send, now: float, wall: float) -> Answer:
+        self._record.arrived(now, send.slot, send.epoch, send.seq, send.id, send.to)
+        code = self._judged(send)
+        self._codes[send.id] = code
+        if code:
+            self._record.counters.rejected += 1
+        else:
+            statuses = ALL if self._plain else drawn(self._faults, self._random)
+            self._timetable.add(Taken(send.slot, send.id, send.to, now, wall, statuses))
+        return _settled(send, code)
+
+    def _judged(self, send: Send) -> int:
+        try:
+            slot = slot_of(send.to)
+        except ValueError:
+            return NOT_VALID
+        if slot != send.slot:
+            self._record.counters.misrouted += 1
+        return UNKNOWN_USER if send.to in self._unknown else 0
+
+
+def _settled(send: Send, code: int) -> Answer:
+    if not code:
+        return Answer(send.slot, send.id)
+    title, details = _MESSAGES[code]
+    return Answer(send.slot, send.id, code, title, details)

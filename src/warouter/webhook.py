@@ -1,0 +1,436 @@
+"""Callbacks: the events of a coreapp, POSTed to the business's webhook.
+
+What may go, and what a failure means, is decided by ``cluster.delivery``; this file has the clock
+and the sockets. An event stays here until it was delivered, parked or given up, each of which the
+owner of its slot is told: nothing is dropped. Without a webhook URL everything waits (the original
+product kept callbacks too, under ``callback_persist``), and the owner reads no further.
+
+Deadlines, ``Item.first_at`` and the clock are the owner's: seconds of CLOCK_BOOTTIME.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import ipaddress
+import logging
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import NamedTuple
+
+import aiohttp
+from aiohttp.abc import AbstractStreamWriter
+
+from warouter import __version__
+from warouter.app_settings import (
+    ApplicationSettings,
+    Network,
+    is_allowed,
+    webhook_url_problem,
+)
+from warouter.cluster.delivery import (
+    INBOUND,
+    STATUS,
+    Breaker,
+    Delivery,
+    Item,
+    body,
+    given_up,
+    retry_delay_ms,
+)
+
+log = logging.getLogger(__name__)
+
+# One POST: small enough for receivers with a body limit of 1 MiB, large enough that a POST's own
+# cost (~65 us) does not matter (reference/performance 2.8).
+BATCH_EVENTS = 100
+BATCH_BYTES = 256 * 1024
+ANSWER_BYTES = 64 * 1024
+TIMEOUT = 15.0  # the whole POST, name lookup and answer included
+# Below the 5 s after which common receivers close an idle connection: one that is closed while a
+# POST is on its way counts as a failure.
+KEEPALIVE = 4.0
+# A slot whose lease has lapsed is asked about again so often, until it holds or is forgotten.
+HELD_PAUSE = 0.2
+
+# The product's names of the kinds in its metrics (onprem-api 1.8).
+KINDS = {STATUS: "status_change", INBOUND: "inbound_message"}
+
+_HEADERS = {"Content-Type": "application/json", "User-Agent": f"warouter/{__version__}"}
+
+
+class Result(NamedTuple):
+    """What ``requests`` and ``duration_ms`` count by: the product's labels.
+
+    ``result`` is ``success``, an HTTP status, or ``timeout``, ``address`` (not an allowed one),
+    ``tls`` or ``connection``.
+    """
+
+    type: str
+    result: str
+
+
+class Callbacks:
+    """Delivers the events of all slots of a coreapp, in order per recipient and kind.
+
+    ``settings`` gives the application settings of the moment; call ``settings_changed`` when they
+    differ. ``may_act(slot)`` says whether the lease still holds; it is asked before each POST, and
+    again when the POST has a connection. Events of a slot without a lease stay until the owner
+    forgets the slot, or has its lease again.
+
+    The owner hears of the end of every event, on the loop, and records it:
+    ``settled(items)`` they were delivered; ``park(items, delay_ms, reason)`` the first failed
+    alone (its ``attempts`` and ``first_at`` are set), the others wait behind it, and their lane is
+    blocked until ``unblock``; ``dead(items, reason)`` they were tried for seven days.
+
+    Once parked events are due they are added again, the first ones of their lane first, with
+    ``first_at`` set: this lets them into their blocked lane, ahead of what is turned away
+    meanwhile. A lane is unblocked when nothing of it is parked any more.
+
+    Plain counters: ``requests`` and ``duration_ms`` by Result, ``delivered`` events by kind.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: Callable[[], ApplicationSettings],
+        may_act: Callable[[int], bool],
+        settled: Callable[[list[Item]], None],
+        park: Callable[[list[Item], int, str], None],
+        dead: Callable[[list[Item], str], None],
+        allow_http: bool = False,
+        allow_private: Sequence[Network] = (),
+        timeout: float = TIMEOUT,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
+        self._settings = settings
+        self._may_act = may_act
+        self._settled = settled
+        self._park = park
+        self._dead = dead
+        self._allow_http = allow_http
+        self._allow_private = tuple(allow_private)
+        self._timeout = aiohttp.ClientTimeout(total=timeout)
+        self._now = clock or _boottime
+        self._queues = {kind: Delivery() for kind in KINDS}
+        self._breakers = {kind: Breaker() for kind in KINDS}
+        self._warned: set[int] = set()
+        self._in_flight: Counter[int] = Counter()  # POSTs by kind
+        self._events_in_flight = 0
+        self._wake = asyncio.Event()
+        self._url = ""
+        self._adopt_url()
+        self.requests: Counter[Result] = Counter()
+        self.duration_ms: Counter[Result] = Counter()
+        self.delivered = {"status_change": 0, "inbound_message": 0}
+
+    @property
+    def queue_size(self) -> int:
+        """Events here that are not settled: waiting or in flight."""
+        return sum(queue.waiting for queue in self._queues.values()) + self._events_in_flight
+
+    @property
+    def failing(self) -> list[str]:
+        """Types whose callbacks fail one after the other."""
+        return [KINDS[kind] for kind, breaker in self._breakers.items() if breaker.failing]
+
+    def waiting_of(self, slot: int) -> int:
+        """Events of ``slot`` that wait here: what a reader of the journal bounds."""
+        return sum(queue.waiting_of(slot) for queue in self._queues.values())
+
+    def add(self, item: Item) -> None:
+        """Queue the next event of its slot and kind; parks it if its lane is blocked."""
+        if self._queues[item.kind].add(item):
+            self._wake.set()
+        else:
+            self._park_items([item], self._delay_ms(1), "waits behind a parked event")
+
+    def forget(self, slot: int) -> None:
+        """The slot is lost: nothing of it is sent or reported any more."""
+        for queue in self._queues.values():
+            queue.forget(slot)
+
+    def block(self, slot: int, recipient: str, kind: int) -> None:
+        """Events of this lane are parked: so are those that come, before any of them is sent."""
+        waiting = self._queues[kind].block(slot, recipient)
+        self._park_items(waiting, self._delay_ms(1), "waits behind a parked event")
+
+    def unblock(self, slot: int, recipient: str, kind: int) -> None:
+        """Nothing of this lane is parked any more."""
+        self._queues[kind].unblock(slot, recipient)
+
+    def spill(self, slot: int) -> None:
+        """Park all that waits of a slot, for an owner that can hold no more of an outage."""
+        for kind, queue in self._queues.items():
+            wait = self._breakers[kind].wait(self._now()) or 0.0
+            delay_ms = max(self._delay_ms(1), int(wait * 1000))
+            self._park_items(queue.spill(slot), delay_ms, "the receiver is failing")
+
+    def settings_changed(self) -> None:
+        """Look at the settings again. A new URL gets its chance at once."""
+        if self._adopt_url():
+            for breaker in self._breakers.values():
+                breaker.reset()
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Deliver until cancelled. An error of the owner's callables ends it, and is raised."""
+        connector = aiohttp.TCPConnector(
+            limit=0, socket_factory=self._open_socket, keepalive_timeout=KEEPALIVE
+        )
+        async with (
+            aiohttp.ClientSession(
+                connector=connector,
+                timeout=self._timeout,
+                headers=_HEADERS,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=False,
+                trust_env=False,
+            ) as session,
+            asyncio.TaskGroup() as posts,
+        ):
+            while True:
+                self._wake.clear()
+                self._resume_held()
+                self._start_posts(session, posts)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._pause()):
+                        await self._wake.wait()
+
+    # ------------------------------------------------------------------ what goes now
+
+    def _start_posts(self, session: aiohttp.ClientSession, posts: asyncio.TaskGroup) -> None:
+        while (kind := self._next_kind()) is not None:
+            breaker = self._breakers[kind]
+            batch = self._queues[kind].take(1 if breaker.open else BATCH_EVENTS, BATCH_BYTES)
+            lapsed = {slot for slot in {item.slot for item in batch} if not self._may_act(slot)}
+            batch = self._queues[kind].withhold(batch, lapsed) if lapsed else batch
+            if batch:
+                self._in_flight[kind] += 1
+                self._events_in_flight += len(batch)
+                posts.create_task(self._deliver(session, kind, batch, probe=breaker.begin()))
+
+    def _next_kind(self) -> int | None:
+        """The kind that may have a POST now and has fewer in flight.
+
+        One place is kept for the other kind: a receiver that lets every status hang until the
+        timeout still gets its inbound messages.
+        """
+        most = self._settings().webhooks.max_concurrent_requests
+        if not self._url or self._in_flight.total() >= most:
+            return None
+        now = self._now()
+        able = [
+            kind
+            for kind, queue in self._queues.items()
+            if queue.ready
+            and self._breakers[kind].permits(now)
+            and self._in_flight[kind] < most - 1
+        ]
+        return min(able, key=lambda kind: self._in_flight[kind], default=None)
+
+    def _pause(self) -> float | None:
+        """Seconds until time alone could change something; None: it cannot.
+
+        A probe that is due and did not go waits for a place, and the end of a POST wakes.
+        """
+        if not self._url:
+            return None
+        now = self._now()
+        waits = [
+            wait
+            for kind, queue in self._queues.items()
+            if queue.ready and (wait := self._breakers[kind].wait(now))
+        ]
+        if any(queue.held for queue in self._queues.values()):
+            waits.append(HELD_PAUSE)
+        return min(waits, default=None)
+
+    def _resume_held(self) -> None:
+        for queue in self._queues.values():
+            for slot in queue.held:
+                if self._may_act(slot):
+                    queue.resume(slot)
+
+    def _adopt_url(self) -> bool:
+        """Whether the URL is another one; an unusable one counts as none."""
+        url = self._settings().webhooks.url
+        if url:
+            problem = webhook_url_problem(
+                url, allow_http=self._allow_http, allow_private=self._allow_private
+            )
+            if problem:
+                log.warning("webhook URL cannot be used", extra={"problem": problem})
+                url = ""
+        changed = url != self._url
+        self._url = url
+        return changed
+
+    # ------------------------------------------------------------------ one POST
+
+    async def _deliver(
+        self, session: aiohttp.ClientSession, kind: int, batch: list[Item], *, probe: bool
+    ) -> None:
+        """POST one batch and act on the answer."""
+        slots = {item.slot for item in batch}
+        payload = _Leased(body(batch), lambda: all(map(self._may_act, slots)))
+        began = time.monotonic()
+        try:
+            result = await self._post(session, payload)
+        except asyncio.CancelledError:
+            self._unsent(kind, batch, probe=probe)
+            raise
+        finally:
+            self._in_flight[kind] -= 1
+            self._events_in_flight -= len(batch)
+            self._wake.set()
+        if payload.withheld:
+            self._unsent(kind, batch, probe=probe)
+            return
+        label = Result(KINDS[kind], result)
+        self.requests[label] += 1
+        self.duration_ms[label] += round((time.monotonic() - began) * 1000)
+        if result == "success":
+            self._succeeded(kind, batch)
+        else:
+            self._failed(kind, batch, f"webhook: {result}", probe=probe)
+
+    async def _post(self, session: aiohttp.ClientSession, payload: _Leased) -> str:
+        """The ``result`` of one POST. The status alone decides; what follows it is cut and lost."""
+        status, failure = 0, ""
+        try:
+            async with session.post(self._url, data=payload, allow_redirects=False) as response:
+                status = response.status
+                await _drain(response)
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            failure = _cause(error)
+        if 200 <= status < 300:
+            return "success"
+        return str(status) if status else failure
+
+    def _open_socket(self, info: aiohttp.AddrInfoType) -> socket.socket:
+        """A socket for an address that callbacks may go to, or OSError.
+
+        This is the one place that every connection passes, after the name was resolved and with
+        the very address that is connected to: there is no second lookup to be lied to.
+        """
+        family, kind, protocol, _, address = info
+        if not is_allowed(ipaddress.ip_address(str(address[0])), self._allow_private):
+            raise OSError(errno.EACCES, "address is not public and not in WAROUTER_ALLOW_PRIVATE")
+        return socket.socket(family, kind, protocol)
+
+    # ------------------------------------------------------------------ what became of it
+
+    def _succeeded(self, kind: int, batch: list[Item]) -> None:
+        self._breakers[kind].succeeded()
+        live = self._queues[kind].delivered(batch)
+        self.delivered[KINDS[kind]] += len(batch)
+        if live:
+            self._settled(live)
+        if kind in self._warned:
+            self._warned.discard(kind)
+            log.info("webhook receiver works again", extra={"type": KINDS[kind]})
+
+    def _failed(self, kind: int, batch: list[Item], reason: str, *, probe: bool) -> None:
+        queue, breaker, settings = self._queues[kind], self._breakers[kind], self._settings()
+        now = self._now()
+        breaker.failed(
+            now,
+            probe=probe,
+            retry=batch[0].attempts > 0,
+            step_ms=settings.callback_backoff_delay_ms,
+            most_ms=settings.max_callback_backoff_delay_ms,
+        )
+        if breaker.open:
+            queue.returned(batch)
+            queue.regroup()
+            self._give_up(queue.expired(now) if probe else [], reason)
+        elif len(batch) == 1 and given_up(batch[0].first_at, now):
+            self._give_up(queue.delivered(batch), reason)
+        else:
+            self._park_failed(queue.failed(batch), now, reason)
+        if breaker.failing and kind not in self._warned:
+            self._warned.add(kind)
+            log.warning(
+                "webhook receiver is failing", extra={"type": KINDS[kind], "reason": reason}
+            )
+
+    def _unsent(self, kind: int, batch: list[Item], *, probe: bool) -> None:
+        """The lease ended, or the process does, before the POST was made or answered."""
+        lapsed = {slot for slot in {item.slot for item in batch} if not self._may_act(slot)}
+        queue = self._queues[kind]
+        queue.returned(queue.withhold(batch, lapsed))
+        self._breakers[kind].aborted(probe=probe)
+
+    def _park_failed(self, items: list[Item], now: float, reason: str) -> None:
+        if items:
+            head = items[0]
+            first_at = now if head.first_at is None else head.first_at
+            items[0] = head._replace(attempts=head.attempts + 1, first_at=first_at)
+            self._park_items(items, self._delay_ms(items[0].attempts), reason)
+
+    def _park_items(self, items: list[Item], delay_ms: int, reason: str) -> None:
+        if items:
+            now = self._now()
+            stamped = [i if i.first_at is not None else i._replace(first_at=now) for i in items]
+            self._park(stamped, delay_ms, reason)
+
+    def _give_up(self, items: list[Item], reason: str) -> None:
+        if items:
+            self._dead(items, reason)
+
+    def _delay_ms(self, attempts: int) -> int:
+        settings = self._settings()
+        return retry_delay_ms(
+            attempts,
+            settings.callback_backoff_delay_ms,
+            settings.max_callback_backoff_delay_ms,
+        )
+
+
+class _Leased(aiohttp.BytesPayload):
+    """A body that leaves only if ``may_act`` says so once there is a connection to write it to.
+
+    Looking up the name, connecting and TLS may have taken longer than a lease lasts. The head of
+    the request leaves in the same write as the body, so the receiver sees nothing of it.
+    """
+
+    def __init__(self, value: bytes, may_act: Callable[[], bool]) -> None:
+        super().__init__(value, content_type="application/json")
+        self._may_act = may_act
+        self.withheld = False
+
+    async def write_with_length(
+        self, writer: AbstractStreamWriter, content_length: int | None
+    ) -> None:
+        if not self._may_act():
+            self.withheld = True
+            raise aiohttp.ClientError("the lease has ended")
+        await super().write_with_length(writer, content_length)
+
+
+async def _drain(response: aiohttp.ClientResponse) -> None:
+    """Read the answer's end, so the connection can serve again; cut it if it is too long."""
+    left = ANSWER_BYTES
+    while left > 0:
+        chunk = await response.content.read(left)
+        if not chunk:
+            return
+        left -= len(chunk)
+    response.close()
+
+
+def _cause(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return "timeout"
+    if isinstance(error, aiohttp.ClientSSLError):
+        return "tls"
+    refused = isinstance(error, aiohttp.ClientOSError) and error.errno == errno.EACCES
+    return "address" if refused else "connection"
+
+
+def _boottime() -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME)

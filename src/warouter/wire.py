@@ -1,0 +1,142 @@
+"""Link frames: what a webapp and a coreapp say to each other, as bytes. Pure.
+
+A write carries one envelope: MAC, then the frames of this turn of the loop. The MAC is BLAKE2b
+(RFC 7693, keyed, 16 bytes) over direction, a counter and the frames, so nothing can be forged,
+replayed or left out. The session key comes from both nonces and the link key that the coreapp's
+incarnation published in its node row.
+
+    handshake   server: HELLO nonce_s     client: HELLO nonce_c proof_c     server: HELLO proof_s
+    message     kind 1 | slot | epoch | id | message kind | recipient size | recipient | body
+    outcome     kind 2 | outcome | slot | epoch | ids
+"""
+
+from __future__ import annotations
+
+import hmac
+import struct
+from hashlib import blake2b, sha256
+from typing import NamedTuple
+
+from warouter import _batch
+from warouter.errors import ProtocolError
+from warouter.message_id import SIZE as ID_SIZE
+
+VERSION = 1
+MAX_ENVELOPE = 8 << 20
+NONCE_SIZE = 32
+PROOF_SIZE = 32
+MAC_SIZE = 16
+
+MESSAGE, OUTCOME = 1, 2
+ACKED, NOT_OWNER, OVERLOADED, REFUSED = 0, 1, 2, 3
+
+_MESSAGE = struct.Struct("<BBQ20sBB")
+_OUTCOME = struct.Struct("<BBBQ")
+_COUNTER = struct.Struct("<BQ")
+
+
+class Message(NamedTuple):
+    """One message for the owner of ``slot`` under ``epoch``; ``body`` a view of what arrived."""
+
+    slot: int
+    epoch: int
+    id: bytes
+    kind: int
+    recipient: str
+    body: memoryview
+
+
+class Outcome(NamedTuple):
+    """What became of the messages ``ids`` of one slot; ``epoch`` is the one they were sent under."""
+
+    outcome: int
+    slot: int
+    epoch: int
+    ids: list[bytes]
+
+
+def message(
+    slot: int, epoch: int, message_id: bytes, kind: int, recipient: str, body: bytes
+) -> bytes:
+    """The bytes of a message frame."""
+    name = recipient.encode("ascii")
+    return _MESSAGE.pack(MESSAGE, slot, epoch, message_id, kind, len(name)) + name + body
+
+
+def outcome(result: int, slot: int, epoch: int, ids: list[bytes]) -> bytes:
+    """The bytes of an outcome frame."""
+    return _OUTCOME.pack(OUTCOME, result, slot, epoch) + b"".join(ids)
+
+
+def parse(frame: memoryview) -> Message | Outcome:
+    """One frame of an envelope; ProtocolError for anything else."""
+    if len(frame) and frame[0] == MESSAGE and len(frame) >= _MESSAGE.size:
+        _, slot, epoch, message_id, kind, size = _MESSAGE.unpack_from(frame)
+        body_at = _MESSAGE.size + size
+        if slot > 31 or len(frame) < body_at:
+            raise ProtocolError("message frame of a wrong shape")
+        recipient = str(frame[_MESSAGE.size : body_at], "ascii")
+        return Message(slot, epoch, message_id, kind, recipient, frame[body_at:])
+    if len(frame) and frame[0] == OUTCOME and len(frame) >= _OUTCOME.size:
+        _, result, slot, epoch = _OUTCOME.unpack_from(frame)
+        ids = bytes(frame[_OUTCOME.size :])
+        if len(ids) % ID_SIZE:
+            raise ProtocolError("outcome frame of a wrong shape")
+        return Outcome(
+            result, slot, epoch, [ids[i : i + ID_SIZE] for i in range(0, len(ids), ID_SIZE)]
+        )
+    raise ProtocolError("frame of an unknown kind")
+
+
+def proof(link_key: bytes, side: bytes, nonce_server: bytes, nonce_client: bytes) -> bytes:
+    """HMAC-SHA256 over both nonces; ``side`` is b"client" or b"server"."""
+    return hmac.new(link_key, side + nonce_server + nonce_client, sha256).digest()
+
+
+def session_key(link_key: bytes, nonce_server: bytes, nonce_client: bytes) -> bytes:
+    return hmac.new(link_key, b"session" + nonce_server + nonce_client, sha256).digest()
+
+
+class Sealer:
+    """Makes envelopes of one direction: ``direction`` 0 is webapp to coreapp, 1 the other."""
+
+    def __init__(self, key: bytes, direction: int) -> None:
+        self._key = key
+        self._direction = direction
+        self._counter = 0
+
+    def seal(self, frames: list[bytes]) -> bytes:
+        """All frames of a turn, ready for one write."""
+        packed = _batch.pack(frames)
+        mac = _mac(self._key, self._direction, self._counter, packed)
+        self._counter += 1
+        return _batch.pack([mac + packed])
+
+
+class Opener:
+    """Checks and opens the envelopes of one direction."""
+
+    def __init__(self, key: bytes, direction: int) -> None:
+        self._key = key
+        self._direction = direction
+        self._counter = 0
+
+    def open(self, envelope: memoryview) -> list[memoryview]:
+        """The frames; views of what arrived. ProtocolError when the MAC is not right."""
+        if len(envelope) < MAC_SIZE:
+            raise ProtocolError("envelope without a MAC")
+        packed = envelope[MAC_SIZE:]
+        wanted = _mac(self._key, self._direction, self._counter, packed)
+        if not hmac.compare_digest(wanted, bytes(envelope[:MAC_SIZE])):
+            raise ProtocolError("envelope with a wrong MAC")
+        self._counter += 1
+        try:
+            return _batch.split(packed)
+        except ValueError as error:
+            raise ProtocolError(str(error)) from error
+
+
+def _mac(key: bytes, direction: int, counter: int, packed: bytes | memoryview) -> bytes:
+    mac = blake2b(_COUNTER.pack(direction, counter), key=key, digest_size=MAC_SIZE)
+    mac.update(packed)
+    return mac.digest()

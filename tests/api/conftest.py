@@ -1,0 +1,189 @@
+"""The application on a real PostgreSQL; what lies behind ``submit`` is a recorder here."""
+
+from __future__ import annotations
+
+import ipaddress
+from base64 import b64encode
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import asyncpg
+import msgspec
+import pytest_asyncio
+from aiohttp.test_utils import TestClient, TestServer
+from warouter.api.app import build_app
+from warouter.api.auth import seed_administrator
+from warouter.api.context import ApiConfig, Context, NodeState
+from warouter.api.passwords import Passwords
+from warouter.api.tokens import TokenCache
+from warouter.store.accounts import Accounts
+
+API_KEY = "0123456789abcdef"
+ADMIN_PASSWORD = "Adm1n!passw"
+USER_PASSWORD = "Us3r!passw0rd"
+CONFIG = ApiConfig(
+    api_key=API_KEY,
+    allow_private=(ipaddress.ip_network("127.0.0.0/8"),),
+    multiconnect=True,
+)
+
+
+@dataclass
+class Recorder:
+    """Stands where the rest of the webapp is; ``refuse`` is raised instead of taking a message."""
+
+    submitted: list[tuple[int, bytes, str, int, bytes]] = field(default_factory=list)
+    inbound: dict[str, str] = field(default_factory=dict)
+    nodes: list[NodeState] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    shards: int = 1
+    refuse: Exception | None = None
+
+    async def submit(self, slot: int, raw: bytes, recipient: str, kind: int, body: bytes) -> None:
+        if self.refuse is not None:
+            raise self.refuse
+        self.submitted.append((slot, raw, recipient, kind, body))
+
+    async def get_shards(self) -> int:
+        return self.shards
+
+    async def set_shards(self, shards: int) -> list[str]:
+        if self.refuse is not None:
+            raise self.refuse
+        self.shards = shards
+        return self.warnings
+
+    async def health(self) -> list[NodeState]:
+        return self.nodes
+
+    async def find_inbound(self, message_id: str) -> str | None:
+        return self.inbound.get(message_id)
+
+
+@dataclass
+class Answer:
+    """A response that was read: ``json`` is the decoded body, whatever the status."""
+
+    status: int
+    headers: Any
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        assert self.headers["Content-Type"].startswith("application/json")
+        return msgspec.json.decode(self.body)
+
+    @property
+    def error(self) -> dict[str, Any]:
+        """The one error, after a check of the envelope."""
+        assert self.status >= 400
+        assert self.json["meta"] == {"api_status": "stable", "version": "v2.53.0"}
+        (error,) = self.json["errors"]
+        assert error["title"]
+        assert error["details"]
+        assert error["href"]
+        assert "Traceback" not in self.body.decode()
+        found: dict[str, Any] = error
+        return found
+
+    @property
+    def code(self) -> int:
+        code: int = self.error["code"]
+        return code
+
+
+class Api:
+    """A client of one application."""
+
+    def __init__(self, client: TestClient[Any, Any], context: Context, recorder: Recorder) -> None:
+        self.client = client
+        self.context = context
+        self.recorder = recorder
+        self.admin = ""
+        self.user = ""
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        token: str | None = None,
+        headers: dict[str, str] | None = None,
+        data: Any = None,
+    ) -> Answer:
+        """Send ``body`` as JSON or ``data`` as it is, with the token as Bearer."""
+        sent = dict(headers or {})
+        if token is not None:
+            sent["Authorization"] = f"Bearer {token}"
+        if body is not None:
+            data = msgspec.json.encode(body)
+        async with self.client.request(
+            method, path, data=data, headers=sent, allow_redirects=False
+        ) as response:
+            return Answer(response.status, response.headers, await response.read())
+
+    async def send(self, body: object = None, **options: Any) -> Answer:
+        """POST /v1/messages as the user."""
+        return await self.call("POST", "/v1/messages", body, token=self.user, **options)
+
+    async def login(self, username: str, password: str, body: object = None) -> Answer:
+        return await self.call(
+            "POST", "/v1/users/login", body, headers={"Authorization": basic(username, password)}
+        )
+
+    async def token_of(self, username: str, password: str) -> str:
+        answer = await self.login(username, password)
+        assert answer.status == 200, answer.body
+        token: str = answer.json["users"][0]["token"]
+        return token
+
+
+def basic(username: str, password: str) -> str:
+    return "Basic " + b64encode(f"{username}:{password}".encode()).decode()
+
+
+async def serve(pool: asyncpg.Pool, config: ApiConfig = CONFIG) -> Api:
+    """A running application with a client; close ``api.client`` after use."""
+    accounts, recorder = Accounts(pool), Recorder()
+    context = Context(
+        accounts=accounts,
+        tokens=TokenCache(accounts),
+        passwords=Passwords(),
+        config=config,
+        submit=recorder.submit,
+        shards=recorder.get_shards,
+        set_shards=recorder.set_shards,
+        health=recorder.health,
+        find_inbound=recorder.find_inbound,
+    )
+    client = TestClient(TestServer(build_app(context)))
+    await client.start_server()
+    return Api(client, context, recorder)
+
+
+def reconfigured(**changes: Any) -> ApiConfig:
+    return msgspec.structs.replace(CONFIG, **changes)
+
+
+@pytest_asyncio.fixture
+async def fresh(pool: asyncpg.Pool) -> AsyncIterator[Api]:
+    """As just installed: only admin with the default password."""
+    api = await serve(pool)
+    await seed_administrator(api.context.accounts, api.context.passwords)
+    yield api
+    await api.client.close()
+
+
+@pytest_asyncio.fixture
+async def api(pool: asyncpg.Pool) -> AsyncIterator[Api]:
+    """With a token of an administrator and one of a user (`worker`)."""
+    api = await serve(pool)
+    accounts, passwords = api.context.accounts, api.context.passwords
+    await seed_administrator(accounts, passwords, ADMIN_PASSWORD)
+    await accounts.create_user("worker", await passwords.hash(USER_PASSWORD))
+    api.admin = await api.token_of("admin", ADMIN_PASSWORD)
+    api.user = await api.token_of("worker", USER_PASSWORD)
+    yield api
+    await api.client.close()

@@ -1,0 +1,164 @@
+"""GET and POST /v1/account/shards (C46, C47; rule 10)."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import asyncpg
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from warouter.errors import ChangeRefused
+from warouter.upstream.authority import Certificate, issue, public_bytes
+
+from tests.api.conftest import Answer, Api, reconfigured, serve
+
+PATH = "/v1/account/shards"
+KEY = Ed25519PrivateKey.generate()
+WISH = {"cc": "49", "phone_number": "301234567", "shards": 2}
+
+
+def certificate(number: str = "49301234567", days: int = 1, key: Ed25519PrivateKey = KEY) -> str:
+    now = int(time.time())
+    issued = now - 10 * 86400
+    return issue(key, Certificate(number, "Shop", issued, now + days * 86400))
+
+
+async def register(api: Api, days_ago: float = 0) -> None:
+    await api.context.accounts.save_account("49", "301234567", certificate(), public_bytes(KEY))
+    await api.context.accounts._pool.execute(
+        "update account set registered_at = now() - make_interval(secs => $1)", days_ago * 86400
+    )
+
+
+async def wish(api: Api, **fields: Any) -> Answer:
+    return await api.call("POST", PATH, {**WISH, **fields}, token=api.admin)
+
+
+@pytest.mark.parametrize("shards", [1, 2, 4, 8, 16, 32, "4"])
+async def test_c46_set_and_get(api: Api, shards: object) -> None:
+    await register(api)
+    answer = await wish(api, shards=shards, cert=certificate(), pin=None)
+    assert answer.status == 201
+    assert "errors" not in answer.json
+    assert "warnings" not in answer.json["meta"]
+    shown = await api.call("GET", PATH, token=api.admin)
+    assert shown.status == 200
+    assert shown.json["account"] == {"shards": int(str(shards))}
+
+
+async def test_warnings_are_in_meta(api: Api) -> None:
+    await register(api)
+    api.recorder.warnings = ["2 shards need 2 coreapps, 1 is there"]
+    answer = await wish(api)
+    assert answer.status == 201
+    assert answer.json["meta"]["warnings"] == api.recorder.warnings
+
+
+@pytest.mark.parametrize("shards", [0, 3, 64, -1, "three", 2.5, True, None, [2], 10**30])
+async def test_c47_what_is_no_shard_count(api: Api, shards: object) -> None:
+    await register(api)
+    answer = await wish(api, shards=shards)
+    assert (answer.status, answer.code) == (400, 1009)
+    assert "shards" in answer.error["details"]
+    assert api.recorder.shards == 1
+
+
+async def test_c47_while_a_change_is_under_way(api: Api) -> None:
+    await register(api)
+    api.recorder.refuse = ChangeRefused("another change is under way")
+    answer = await wish(api)
+    assert (answer.status, answer.code) == (403, 1011)
+    assert answer.headers["Retry-After"] == "1"
+    api.recorder.refuse = None
+    assert (await wish(api)).status == 201
+
+
+@pytest.mark.parametrize("missing", ["cc", "phone_number", "shards"])
+async def test_what_is_required(api: Api, missing: str) -> None:
+    await register(api)
+    body = {k: v for k, v in WISH.items() if k != missing}
+    answer = await api.call("POST", PATH, body, token=api.admin)
+    assert (answer.status, answer.code) == (400, 1008)
+    assert answer.error["details"] == f"{missing} is required"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"cc": "1"}, {"phone_number": "301234568"}, {"phone_number": "49301234567"}, {"cc": ""}],
+)
+async def test_another_number(api: Api, fields: dict[str, str]) -> None:
+    await register(api)
+    answer = await wish(api, **fields)
+    assert (answer.status, answer.code) == (400, 1009)
+    assert api.recorder.shards == 1
+
+
+async def test_spellings_of_the_number(api: Api) -> None:
+    await register(api)
+    assert (await wish(api, cc="+49", phone_number="30 123-4567")).status == 201
+
+
+async def test_before_registration(api: Api) -> None:
+    answer = await wish(api)
+    assert (answer.status, answer.code) == (404, 1006)
+
+
+async def test_the_certificate_is_optional_for_seven_days(api: Api) -> None:
+    await register(api, days_ago=6.99)
+    assert (await wish(api)).status == 201
+    assert (await wish(api, cert=None)).status == 201
+    await register(api, days_ago=7.01)
+    for fields in ({}, {"cert": None}, {"cert": ""}):
+        answer = await wish(api, shards=4, **fields)
+        assert (answer.status, answer.code) == (400, 1008)
+    assert api.recorder.shards == 2
+    assert (await wish(api, shards=4, cert=certificate())).status == 201
+
+
+async def test_the_certificate_is_never_required_where_so_configured(
+    api: Api, pool: asyncpg.Pool
+) -> None:
+    await register(api, days_ago=100)
+    other = await serve(pool, reconfigured(shards_cert="never"))
+    try:
+        answer = await other.call("POST", PATH, WISH, token=api.admin)
+        assert answer.status == 201
+        answer = await other.call("POST", PATH, {**WISH, "cert": "x"}, token=api.admin)
+        assert answer.code == 1009
+    finally:
+        await other.client.close()
+
+
+@pytest.mark.parametrize(
+    "cert",
+    [
+        "nonsense",
+        "AAAA",
+        "\r\n",
+        certificate(days=-1),
+        certificate(number="49301234568"),
+        certificate(key=Ed25519PrivateKey.generate()),
+        certificate()[:-8],
+        "A" * 20_000,
+    ],
+    ids=["text", "short", "blank", "expired", "other number", "other key", "cut", "long"],
+)
+async def test_certificates_that_are_refused(api: Api, cert: str) -> None:
+    await register(api)
+    answer = await wish(api, cert=cert)
+    assert (answer.status, answer.code) == (400, 1009)
+    assert "cert" in answer.error["details"]
+    assert api.recorder.shards == 1
+
+
+async def test_the_pin_where_two_step_is_on(api: Api) -> None:
+    await register(api)
+    await api.context.accounts.set_pin(await api.context.passwords.hash("123456"))
+    for pin, code in ((None, 1008), ("", 1008), ("654321", 1009), ("1" * 1000, 1009)):
+        answer = await wish(api, pin=pin)
+        assert (answer.status, answer.code) == (400, code)
+    assert api.recorder.shards == 1
+    assert (await wish(api, pin="123456")).status == 201
+    await api.context.accounts.set_pin(None)
+    assert (await wish(api, pin="whatever")).status == 201

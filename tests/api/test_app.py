@@ -1,0 +1,234 @@
+"""Routes, roles, the envelope, health (C06, C08, C16, C48; rules 1 and 4; S6, S7, S25)."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+import asyncpg
+import pytest
+from warouter.api.app import ROUTES, build_app
+from warouter.api.context import NodeState
+from warouter.log import JsonLines
+
+from tests.api.conftest import API_KEY, Api, reconfigured, serve
+
+NONE, USER, ADMIN, KEY, REVOKED = "none", "user", "admin", "apikey", "revoked"
+CALLERS = (NONE, USER, ADMIN, KEY, REVOKED)
+
+# What each caller gets with an empty body: 401 and 403 are refusals of the caller, all else shows
+# that the handler was reached. A route without a line here fails the build.
+OPEN = dict.fromkeys(CALLERS, 200)
+ANY_USER = {NONE: 401, USER: 400, ADMIN: 400, KEY: 401, REVOKED: 401}
+ONLY_ADMIN = {NONE: 401, USER: 403, ADMIN: 400, KEY: 401, REVOKED: 401}
+MATRIX: dict[tuple[str, str], dict[str, int]] = {
+    ("GET", "/"): OPEN,
+    ("HEAD", "/"): OPEN,
+    ("GET", "/v1/health"): {NONE: 401, USER: 200, ADMIN: 200, KEY: 200, REVOKED: 401},
+    ("POST", "/v1/users/login"): dict.fromkeys(CALLERS, 401),  # it takes Basic only
+    ("POST", "/v1/users/logout"): {**ANY_USER, USER: 200, ADMIN: 200},
+    ("POST", "/v1/users"): ONLY_ADMIN,
+    ("GET", "/v1/users/{username}"): {**ONLY_ADMIN, ADMIN: 404},
+    ("PUT", "/v1/users/{username}"): ONLY_ADMIN,
+    ("DELETE", "/v1/users/{username}"): {**ONLY_ADMIN, ADMIN: 404},
+    ("POST", "/v1/messages"): ANY_USER,
+    ("PUT", "/v1/messages/{message}"): ANY_USER,
+    ("POST", "/v1/contacts"): ANY_USER,
+    ("GET", "/v1/settings/application"): {**ONLY_ADMIN, ADMIN: 200},
+    ("PATCH", "/v1/settings/application"): ONLY_ADMIN,
+    ("DELETE", "/v1/settings/application"): {**ONLY_ADMIN, ADMIN: 200},
+    ("GET", "/v1/account/shards"): {**ONLY_ADMIN, ADMIN: 200},
+    ("POST", "/v1/account/shards"): ONLY_ADMIN,
+}
+
+
+async def test_every_served_route_is_in_the_matrix(api: Api) -> None:
+    served = {
+        (route.method, route.resource.canonical.rstrip("/") or "/")
+        for route in build_app(api.context).router.routes()
+        if route.resource is not None
+    }
+    assert served == set(MATRIX) == {(r.method, r.path) for r in ROUTES}
+
+
+@pytest.mark.parametrize("caller", CALLERS)
+async def test_matrix_of_roles(api: Api, caller: str) -> None:
+    revoked = api.user[:-1] + ("A" if api.user[-1] != "A" else "B")
+    headers = {
+        NONE: {},
+        USER: {"Authorization": f"Bearer {api.user}"},
+        ADMIN: {"Authorization": f"bearer  {api.admin}"},
+        KEY: {"Authorization": f"Apikey {API_KEY}"},
+        REVOKED: {"Authorization": f"Bearer {revoked}"},
+    }[caller]
+    # Logout last: it ends the token.
+    for method, path in sorted(MATRIX, key=lambda route: route[1].endswith("logout")):
+        for slash in ("", "/") if path != "/" and not path.endswith("logout") else ("",):
+            filled = path.replace("{username}", "nobody").replace("{message}", "m") + slash
+            answer = await api.call(method, filled, headers=headers)
+            assert answer.status == MATRIX[method, path][caller], (method, filled, answer.body)
+            assert "Location" not in answer.headers
+            if answer.status == 401:
+                assert answer.code == 1005
+            if answer.status == 403:
+                assert answer.code == 1005
+    assert api.recorder.submitted == []
+
+
+async def test_c16_root_needs_nothing(api: Api, pool: asyncpg.Pool) -> None:
+    pool.terminate()
+    answer = await api.call("GET", "/")
+    assert answer.status == 200
+    assert answer.json["meta"]["version"] == "v2.53.0"
+    assert (await api.call("HEAD", "/")).status == 200
+
+
+async def test_c06_health_of_a_cluster(api: Api) -> None:
+    assert (await api.call("GET", "/v1/health", token=api.user)).json["health"] == {}
+    api.recorder.nodes = [
+        NodeState("host:core1", "connected", "coreapp"),
+        NodeState("host:master1", "disconnected", "secondary_master"),
+    ]
+    answer = await api.call("GET", "/v1/health/", token=api.user)
+    assert answer.status == 200
+    assert answer.json == {
+        "health": {
+            "host:core1": {"gateway_status": "connected", "role": "coreapp"},
+            "host:master1": {"gateway_status": "disconnected", "role": "secondary_master"},
+        },
+        "meta": {"api_status": "stable", "version": "v2.53.0"},
+    }
+
+
+async def test_c06_health_of_a_single_instance(api: Api, pool: asyncpg.Pool) -> None:
+    single = await serve(pool, reconfigured(multiconnect=False))
+    try:
+        for statuses, expected in (
+            ([], "disconnected"),
+            (["disconnected"], "disconnected"),
+            (["disconnected", "connecting"], "connecting"),
+            (["connecting", "connected", "disconnected"], "connected"),
+        ):
+            single.recorder.nodes = [
+                NodeState("h:m", "connected", "primary_master"),
+                *(NodeState(f"h:{n}", s, "coreapp") for n, s in enumerate(statuses)),
+            ]
+            answer = await single.call("GET", "/v1/health", token=api.user)
+            assert answer.json["health"] == {"gateway_status": expected}
+    finally:
+        await single.client.close()
+
+
+@pytest.mark.parametrize("key", ["", "x", API_KEY + "x", API_KEY[:-1], "é" * 16])
+async def test_c08_wrong_api_keys(api: Api, key: str) -> None:
+    headers = {"Authorization": f"Apikey {key}"}
+    answer = await api.call("GET", "/v1/health", headers=headers)
+    assert (answer.status, answer.code) == (401, 1005)
+
+
+async def test_without_an_api_key_none_is_accepted(api: Api, pool: asyncpg.Pool) -> None:
+    other = await serve(pool, reconfigured(api_key=None))
+    try:
+        for key in ("", "None", API_KEY):
+            answer = await other.call(
+                "GET", "/v1/health", headers={"Authorization": f"Apikey {key}"}
+            )
+            assert answer.status == 401
+    finally:
+        await other.client.close()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1",
+        "/v1/",
+        "/v1/groups",
+        "/v1/groups/123/invite",
+        "/v1/stickerpacks",
+        "/v1/media",
+        "/v1/messages/a/b",
+        "/v2/messages",
+        "/v1//messages",
+        "/favicon.ico",
+        "/.env",
+        "/v1/%00",
+        "/%ff%fe",
+        "/v1/messages%2f..%2fusers",
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE", "TRACE", "FOO"])
+async def test_c48_unknown_paths_are_404(api: Api, method: str, path: str) -> None:
+    answer = await api.call(method, path, token=api.admin)
+    assert (answer.status, answer.code) == (404, 1006)
+
+
+async def test_wrong_methods_are_405(api: Api) -> None:
+    for method, path, allowed in (
+        ("GET", "/v1/messages", "POST"),
+        ("GET", "/v1/messages/", "POST"),
+        ("GET", "/v1/users", "POST"),
+        ("PUT", "/v1/settings/application", "DELETE, GET, PATCH"),
+        ("TRACE", "/v1/health", "GET"),
+        ("FOO", "/v1/contacts", "POST"),
+        ("POST", "/", "GET, HEAD"),
+    ):
+        answer = await api.call(method, path, token=api.admin)
+        assert answer.status == 405
+        assert answer.headers["Allow"] == allowed
+        assert answer.error["details"]
+
+
+async def test_headers_of_every_answer(api: Api) -> None:
+    seen = set()
+    for method, path in (("GET", "/"), ("GET", "/x"), ("POST", "/v1/users"), ("FOO", "/v1/users")):
+        answer = await api.call(method, path)
+        assert answer.headers["Server"].startswith("warouter/")
+        assert answer.headers["Content-Type"].startswith("application/json")
+        seen.add(answer.headers["X-Request-Id"])
+    assert len(seen) == 4
+
+
+async def test_a_surprise_is_500_and_logged_in_one_line(
+    api: Api, caplog: pytest.LogCaptureFixture
+) -> None:
+    api.recorder.refuse = RuntimeError("line one\r\nline two, secret")
+    with caplog.at_level(logging.ERROR):
+        answer = await api.send({"to": "12345678", "text": {"body": "x"}})
+    assert (answer.status, answer.code) == (500, 1014)
+    assert b"secret" not in answer.body
+    assert answer.headers["X-Request-Id"] in answer.error["details"]
+    (record,) = [r for r in caplog.records if r.name.startswith("warouter")]
+    assert record.getMessage() == "request failed"
+    line = JsonLines().format(record)
+    assert "\n" not in line
+    assert json.loads(line)["request"] == answer.headers["X-Request-Id"]
+    assert "12345678" not in line.split('"error"')[0]
+
+
+async def test_line_breaks_in_a_path_stay_in_one_log_line(
+    api: Api, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def broken(_: str) -> str | None:
+        raise RuntimeError("x")
+
+    object.__setattr__(api.context, "find_inbound", broken)
+    with caplog.at_level(logging.ERROR):
+        path = "/v1/messages/a%E2%80%A9forged"
+        answer = await api.call("PUT", path, {"status": "read"}, token=api.user)
+        assert answer.status == 404
+        answer = await api.call("PUT", "/v1/messages/a b", {"status": "read"}, token=api.user)
+    assert answer.status == 500
+    for record in caplog.records:
+        assert "\n" not in JsonLines().format(record)
+
+
+@pytest.mark.parametrize("headers", [{"Expect": "100-continue"}, {"X-Odd": "\xfc\xfd" * 50}])
+async def test_unusual_headers(api: Api, headers: dict[str, str]) -> None:
+    body = {"to": "12345678", "text": {"body": "x"}}
+    assert (await api.send(body, headers=headers)).status == 201
+
+
+async def test_no_secret_shows_in_a_repr(api: Api) -> None:
+    assert API_KEY not in repr(api.context)
+    assert API_KEY not in repr(api.context.config)

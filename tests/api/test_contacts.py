@@ -1,0 +1,92 @@
+"""POST /v1/contacts (C33, C35, C36; rules 4 and 5)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.api.conftest import Answer, Api
+
+
+async def check(api: Api, body: Any, path: str = "/v1/contacts", **options: Any) -> Answer:
+    return await api.call("POST", path, body, token=api.user, **options)
+
+
+async def test_one_number(api: Api) -> None:
+    answer = await check(
+        api, {"blocking": "wait", "contacts": ["+250788123123"], "force_check": True}
+    )
+    assert answer.status == 200
+    assert set(answer.json) == {"contacts", "meta"}
+    assert answer.json["contacts"] == [
+        {"input": "+250788123123", "status": "valid", "wa_id": "250788123123"}
+    ]
+
+
+async def test_c35_a_thousand_numbers_in_order(api: Api) -> None:
+    numbers = [f"+25078{n:07}" for n in range(1000)]
+    answer = await check(api, {"blocking": "wait", "contacts": numbers, "force_check": True})
+    assert answer.status == 200
+    shown = answer.json["contacts"]
+    assert [c["input"] for c in shown] == numbers
+    assert [c["wa_id"] for c in shown] == [n[1:] for n in numbers]
+
+
+async def test_ten_thousand_long_numbers(api: Api) -> None:
+    numbers = ["+00 (250) 788-123-123 " + " " * 20] * 10_000
+    answer = await check(api, {"contacts": numbers})
+    assert answer.status == 200
+    assert len(answer.json["contacts"]) == 10_000
+
+
+@pytest.mark.parametrize("path", ["/v1/contacts", "/v1/contacts/"])
+@pytest.mark.parametrize(
+    "rest", [{}, {"blocking": None}, {"blocking": "no_wait"}, {"force_check": "false"}, {"x": 1}]
+)
+async def test_c36_without_blocking(api: Api, path: str, rest: dict[str, Any]) -> None:
+    answer = await check(api, {"contacts": ["16315551000"], **rest}, path)
+    assert answer.status == 200
+    assert answer.json["contacts"][0]["status"] == "valid"
+
+
+async def test_inputs_are_echoed_as_they_came(api: Api) -> None:
+    spellings = [
+        "+1 (631) 555-1004",
+        "1-631-555-1004",
+        "0016315551004",
+        " 1631555 1004 ",
+        "1.631.555.1004",
+    ]
+    others = ["", "bob", "12", "1234567890123456", "☎ 16315551004", "１６３１", "a\r\nb", "+"]
+    answer = await check(api, {"contacts": [*spellings, *others, spellings[0]]})
+    shown = answer.json["contacts"]
+    assert [c["input"] for c in shown] == [*spellings, *others, spellings[0]]
+    assert {c["wa_id"] for c in shown[: len(spellings)]} == {"16315551004"}
+    for contact in shown[len(spellings) : -1]:
+        assert set(contact) == {"input", "status"}
+        assert contact["status"] == "invalid"
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ({}, 1008),
+        ({"contacts": []}, 1009),
+        ({"contacts": "16315551000"}, 1009),
+        ({"contacts": [16315551000]}, 1009),
+        ({"contacts": [None]}, 1009),
+        ({"contacts": ["16315551000"], "blocking": "maybe"}, 1009),
+        ({"contacts": ["1\0"]}, 1009),
+        ([], 1009),
+    ],
+)
+async def test_refusals(api: Api, body: object, code: int) -> None:
+    answer = await check(api, body)
+    assert (answer.status, answer.code) == (400, code)
+
+
+async def test_more_than_the_limit(api: Api) -> None:
+    limit = api.context.config.contacts_limit
+    answer = await check(api, None, data=b" " * (limit + 1))
+    assert (answer.status, answer.code) == (413, 1009)

@@ -1,0 +1,269 @@
+"""POST /v1/messages and PUT /v1/messages/{id} (C17-C26; rules 1, 3, 4, 8)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+import pytest
+from warouter._hash import slot_of
+from warouter.errors import NotReady, Overloaded
+from warouter.message_id import parse, slot_of_id
+
+from tests.api.conftest import Api
+
+TO = "250788123123"
+TEXT = {"to": TO, "type": "text", "text": {"body": "Simple Message"}}
+LINK = {"link": "https://example.com/file"}
+
+
+def message(**fields: Any) -> dict[str, Any]:
+    return {"to": TO, **fields}
+
+
+def template(**fields: Any) -> dict[str, Any]:
+    content = {
+        "namespace": "ns",
+        "name": "hello",
+        "language": {"policy": "deterministic", "code": "en_US"},
+        **fields,
+    }
+    return message(type="template", template=content)
+
+
+def interactive(**fields: Any) -> dict[str, Any]:
+    return message(type="interactive", interactive={"body": {"text": "Choose"}, **fields})
+
+
+BUTTON = {"buttons": [{"type": "reply", "reply": {"id": "0", "title": "BUTTON1"}}]}
+ROWS = [
+    {"id": "0", "title": "ROW1"},
+    {"id": "1", "title": "ROW2", "description": "the second"},
+    {"id": "2", "title": "ROW3"},
+    {"id": "3", "title": "ROW4"},
+]
+HEADER_IMAGE = [
+    {"type": "header", "parameters": [{"type": "image", "image": LINK}]},
+    {"type": "body", "parameters": [{"type": "text", "text": "x"}]},
+]
+CASES = {
+    "C17": TEXT,
+    "C18 smile": message(type="text", text={"body": "☺"}),
+    "C18 long": message(type="text", text={"body": "x" * 4096}),
+    "C19": message(type="text", preview_url=True, text={"body": "https://example.com"}),
+    "C20": message(text={"body": "no type"}),
+    "C21": template(components=HEADER_IMAGE),
+    "C22": template(),
+    "C23": interactive(type="button", action=BUTTON),
+    "C24": interactive(type="list", action={"button": "Menu", "sections": [{"rows": ROWS}]}),
+    "C25": interactive(
+        type="button",
+        header={"type": "document", "document": {**LINK, "filename": "a.pdf"}},
+        footer={"text": "foot"},
+        action=BUTTON,
+    ),
+    "C26 image": message(type="image", image={**LINK, "caption": "c"}),
+    "C26 video": message(type="video", video={**LINK, "caption": None}),
+    "C26 audio": message(type="audio", audio=LINK),
+    "C26 document": message(type="document", document={**LINK, "filename": "a.pdf"}),
+}
+
+
+@pytest.mark.parametrize("path", ["/v1/messages", "/v1/messages/"])
+@pytest.mark.parametrize("case", CASES)
+async def test_sends(api: Api, case: str, path: str) -> None:
+    body = msgspec.json.encode(CASES[case])
+    answer = await api.call("POST", path, data=body, token=api.user)
+    assert answer.status == 201
+    assert set(answer.json) == {"messages", "meta"}
+    assert set(answer.json["meta"]) == {"api_status", "version"}
+    (shown,) = answer.json["messages"]
+    assert set(shown) == {"id"}
+    raw = parse(shown["id"])
+    # The body travels on byte for byte, under the id that was answered.
+    assert api.recorder.submitted == [(slot_of(TO), raw, TO, 0, body)]
+    assert slot_of_id(raw) == slot_of(TO)
+
+
+async def test_the_body_is_not_encoded_again(api: Api) -> None:
+    body = (
+        b' { "unknown" : [1.0, "\\u00e9"] , "text": {"body" : "\\ud83d\\ude00"}, "to":"+%b" } \n'
+        % (TO.encode())
+    )
+    assert (await api.send(data=body)).status == 201
+    assert api.recorder.submitted[0][4] == body
+
+
+async def test_ids_are_unique(api: Api) -> None:
+    answers = await asyncio.gather(*(api.send(TEXT) for _ in range(50)))
+    assert len({a.json["messages"][0]["id"] for a in answers}) == 50
+
+
+@pytest.mark.parametrize("spelling", ["+250788123123", "00250 788 123 123", "(250) 788-123.123"])
+async def test_spellings_go_to_one_recipient(api: Api, spelling: str) -> None:
+    assert (await api.send({**TEXT, "to": spelling})).status == 201
+    slot, _, recipient, _, _ = api.recorder.submitted[0]
+    assert (slot, recipient) == (slot_of(TO), TO)
+
+
+async def test_media_that_was_never_uploaded(api: Api) -> None:
+    for body in (
+        message(type="image", image={"id": "f043afd0-f0ae-4b9c-ab3d-696fb4c8cd68"}),
+        interactive(
+            type="button",
+            header={"type": "document", "document": {"id": "m", "filename": "a"}},
+            action=BUTTON,
+        ),
+    ):
+        answer = await api.send(body)
+        assert (answer.status, answer.code) == (404, 1006)
+        assert answer.error["title"] == "Resource not found"
+    assert api.recorder.submitted == []
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        (message(text={"body": "x" * 4097}), 400, 1001),
+        (message(text={"body": "x"}, recipient_type="group"), 400, 1002),
+        (message(type="text"), 400, 1008),
+        ({"text": {"body": "x"}}, 400, 1008),
+        ({"to": "not a number", "text": {"body": "x"}}, 400, 1009),
+        (message(type="fax"), 400, 1009),
+        ([], 400, 1009),
+    ],
+)
+async def test_refusals(api: Api, body: object, status: int, code: int) -> None:
+    answer = await api.send(body)
+    assert (answer.status, answer.code) == (status, code)
+    assert api.recorder.submitted == []
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"{",
+        b"null",
+        b"\xff\xfe",
+        b'{"to":"1","text":{"body":"\\ud800"}}',
+        b'{"to":"25078812\\u0000","text":{"body":"x"}}',
+        b"[" * 60_000,
+        b'{"to":' * 9_000,
+        b'{"to":"12345678","text":{"body":"x"},"ttl":' + b"9" * 5_000 + b"}",
+        b"--boundary\r\nContent-Disposition: form-data; name=to\r\n\r\n1\r\n--boundary--",
+    ],
+    ids=lambda data: repr(data[:30]),
+)
+async def test_what_is_no_json(api: Api, data: bytes) -> None:
+    answer = await api.send(data=data)
+    assert answer.status == 400
+    assert answer.code in (1008, 1009)
+    assert api.recorder.submitted == []
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    ["application/json", "application/json; charset=utf-8", "text/plain", "x", "a/b; c=\xfc"],
+)
+async def test_the_content_type_does_not_matter(api: Api, content_type: str) -> None:
+    answer = await api.send(TEXT, headers={"Content-Type": content_type})
+    assert answer.status == 201
+
+
+async def test_client_extras_do_not_matter(api: Api) -> None:
+    headers = {"X-Turn-Claim-Extend": "abc", "Accept": "application/json"}
+    answer = await api.call("POST", "/v1/messages?retry=1", TEXT, token=api.user, headers=headers)
+    assert answer.status == 201
+
+
+async def test_fields_of_ours_in_a_body_have_no_effect(api: Api) -> None:
+    answer = await api.send({**TEXT, "id": "x", "status": "read", "slot": 99, "epoch": 1})
+    assert answer.status == 201
+    assert api.recorder.submitted[0][0] == slot_of(TO)
+
+
+@pytest.mark.parametrize(
+    ("refusal", "status", "code"),
+    [
+        (NotReady("not accepted"), 503, 1011),
+        (NotReady("outcome unknown", retry_after=3), 503, 1011),
+        (Overloaded("too many requests are held"), 503, 1016),
+        (ConnectionResetError(), 503, 1011),
+    ],
+)
+async def test_when_nobody_takes_it(api: Api, refusal: Exception, status: int, code: int) -> None:
+    api.recorder.refuse = refusal
+    answer = await api.send(TEXT)
+    assert (answer.status, answer.code) == (status, code)
+    assert int(answer.headers["Retry-After"]) >= 1
+
+
+async def chunks(size: int, count: int) -> AsyncIterator[bytes]:
+    for _ in range(count):
+        yield b" " * size
+
+
+async def test_bodies_up_to_the_limit(api: Api) -> None:
+    limit = api.context.config.json_limit
+    body = msgspec.json.encode(TEXT)
+    assert (await api.send(data=body.ljust(limit))).status == 201
+    answer = await api.send(data=body.ljust(limit + 1))
+    assert (answer.status, answer.code) == (413, 1009)
+    assert len(api.recorder.submitted) == 1
+
+
+async def test_a_chunked_body_is_refused_at_the_limit(api: Api) -> None:
+    read = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal read
+        async for chunk in chunks(16_384, 4_096):
+            read += len(chunk)
+            yield chunk
+
+    answer = await api.send(data=endless())
+    assert (answer.status, answer.code) == (413, 1009)
+    assert read < 8 * 2**20
+    assert (await api.send(data=chunks(1, 3))).code == 1008
+
+
+async def test_compressed_bodies_are_refused(api: Api) -> None:
+    answer = await api.send(data=b"\x1f\x8b", headers={"Content-Encoding": "gzip"})
+    assert answer.status == 400
+
+
+async def test_mark_read(api: Api) -> None:
+    api.recorder.inbound["wamid.ABC="] = TO
+    for path in ("/v1/messages/wamid.ABC=", "/v1/messages/wamid.ABC=/"):
+        answer = await api.call("PUT", path, {"status": "read"}, token=api.user)
+        assert answer.status == 200
+        assert set(answer.json) == {"meta"}
+    slot, raw, recipient, kind, body = api.recorder.submitted[0]
+    assert (slot, recipient, kind) == (slot_of(TO), TO, 1)
+    assert slot_of_id(raw) == slot
+    assert msgspec.json.decode(body) == {"status": "read", "message_id": "wamid.ABC="}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "code"),
+    [
+        ("unknown", {"status": "read"}, 404, 1006),
+        ("%00", {"status": "read"}, 404, 1006),
+        ("%0d%0aX", {"status": "read"}, 404, 1006),
+        ("x" * 300, {"status": "read"}, 404, 1006),
+        ("%FF", {"status": "read"}, 404, 1006),
+        ("known", {"status": "delivered"}, 400, 1009),
+        ("known", {"status": 1}, 400, 1009),
+        ("known", {}, 400, 1008),
+    ],
+)
+async def test_marks_that_are_refused(
+    api: Api, path: str, body: object, status: int, code: int
+) -> None:
+    api.recorder.inbound["known"] = TO
+    answer = await api.call("PUT", f"/v1/messages/{path}", body, token=api.user)
+    assert (answer.status, answer.code) == (status, code)
+    assert api.recorder.submitted == []

@@ -1,0 +1,162 @@
+"""GET, PATCH, DELETE /v1/settings/application (C09-C11; rules 1 and 7)."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import asyncpg
+import msgspec
+import pytest
+from warouter.app_settings import effective
+
+from tests.api.conftest import Answer, Api, reconfigured, serve
+
+PATH = "/v1/settings/application"
+
+
+async def shown(api: Api) -> Any:
+    answer = await api.call("GET", PATH, token=api.admin)
+    assert answer.status == 200
+    return answer.json["settings"]["application"]
+
+
+async def patch(api: Api, body: object) -> Answer:
+    return await api.call("PATCH", PATH, body, token=api.admin)
+
+
+async def test_defaults_of_a_fresh_install(api: Api) -> None:
+    fields = await shown(api)
+    assert fields == msgspec.to_builtins(effective({}))
+    assert fields["webhooks"] == {
+        "url": "",
+        "max_concurrent_requests": 6,
+        "message": {"sent": False, "delivered": True, "read": True},
+    }
+    assert fields["heartbeat_interval"] == 5
+    assert fields["unhealthy_interval"] == 30
+
+
+async def test_the_own_number_once_registered(api: Api) -> None:
+    await api.context.accounts.save_account("49", "301234567", None, None)
+    assert (await shown(api))["wa_id"] == "49301234567"
+
+
+async def test_c09_the_webhook_and_nothing_else(api: Api) -> None:
+    before = await shown(api)
+    answer = await patch(api, {"webhooks": {"url": "https://example.com/hook"}})
+    assert answer.status == 200
+    assert set(answer.json) == {"meta"}
+    after = await shown(api)
+    assert after["webhooks"].pop("url") == "https://example.com/hook"
+    before["webhooks"].pop("url")
+    assert after == before
+    assert (await patch(api, {"webhooks": {"url": ""}})).status == 200
+    assert (await shown(api))["webhooks"]["url"] == ""
+
+
+async def test_c10_rate_limits_as_lists_of_strings(api: Api) -> None:
+    before = await shown(api)
+    answer = await patch(
+        api,
+        {
+            "messaging_api_rate_limit": ["15", "54600", "1000000"],
+            "contacts_scrape_rate_limit": "1000000",
+            "contacts_api_rate_limit": ["15", "54600", "1000000"],
+        },
+    )
+    assert answer.status == 200
+    assert await shown(api) == before
+
+
+async def test_every_field_can_be_set(api: Api) -> None:
+    wanted = {
+        "callback_persist": False,
+        "callback_backoff_delay_ms": "5000",
+        "max_callback_backoff_delay_ms": "60000",
+        "media": {"auto_download": ["image"]},
+        "webhooks": {
+            "url": "https://example.com",
+            "max_concurrent_requests": 24,
+            "message": {"sent": True, "delivered": False, "read": False},
+        },
+        "sent_status": True,
+        "pass_through": True,
+        "garbagecollector_enable": {"messages": False, "media": True},
+        "db_garbagecollector_enable": False,
+        "heartbeat_interval": "10",
+        "unhealthy_interval": 60,
+        "notify_user_change_number": False,
+        "show_security_notifications": True,
+        "skip_referral_media_download": True,
+        "webhook_payload_conversation_pricingmodel_disabled": True,
+        "axolotl_context_striping_disabled": True,
+        "on_call_pager": "group",
+        "tcp_listen_address": "0.0.0.0",
+        "log_level": "debug",
+        "verbose_logging": True,
+    }
+    assert (await patch(api, wanted)).status == 200
+    wanted |= {
+        "callback_backoff_delay_ms": 5000,
+        "max_callback_backoff_delay_ms": 60000,
+        "heartbeat_interval": 10,
+    }
+    assert await shown(api) == wanted
+    answer = await api.call("DELETE", PATH, token=api.admin)
+    assert answer.status == 200
+    assert set(answer.json) == {"meta"}
+    assert await shown(api) == msgspec.to_builtins(effective({}))
+
+
+async def test_patches_at_once_lose_nothing(api: Api) -> None:
+    fields = ["sent_status", "verbose_logging", "pass_through", "show_security_notifications"]
+    answers = await asyncio.gather(*(patch(api, {field: True}) for field in fields))
+    assert [a.status for a in answers] == [200] * len(fields)
+    after = await shown(api)
+    assert all(after[field] for field in fields)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"heartbeat_interval": "soon"}, "heartbeat_interval must be a whole number"),
+        ({"heartbeat_interval": 0}, "heartbeat_interval must be a whole number >= 1"),
+        ({"webhooks": {"max_concurrent_requests": 7}}, "webhooks.max_concurrent_requests has a"),
+        ({"webhooks": {"url": 5}}, "webhooks.url must be a string, not a whole number"),
+        ({"webhooks": "https://x"}, "webhooks must be an object"),
+        ({"webhooks": {"url": "http://example.com"}}, "webhooks.url must start with https://"),
+        ({"webhooks": {"url": "https://10.0.0.1/"}}, "webhooks.url points to an address"),
+        ({"webhooks": {"url": "nonsense"}}, "webhooks.url must start with"),
+        ({"tcp_listen_address": "a\0b"}, "U+0000"),
+        ([], "the body must be an object"),
+        ("x", "the body must be an object"),
+    ],
+)
+async def test_refusals_change_nothing(api: Api, body: object, words: str) -> None:
+    assert (await patch(api, {"sent_status": True})).status == 200
+    before = await shown(api)
+    answer = await patch(api, body)
+    assert (answer.status, answer.code) == (400, 1009)
+    assert words in answer.error["details"]
+    if isinstance(body, dict):  # one wrong field refuses the right ones with it
+        assert (await patch(api, {**body, "verbose_logging": True})).status == 400
+    assert await shown(api) == before
+
+
+async def test_http_and_loopback_where_they_are_allowed(api: Api, pool: asyncpg.Pool) -> None:
+    body = {"webhooks": {"url": "http://127.0.0.1:9999/hook"}}
+    assert (await patch(api, body)).status == 400
+    other = await serve(pool, reconfigured(allow_http_webhook=True))
+    try:
+        answer = await other.call("PATCH", PATH, body, token=api.admin)
+        assert answer.status == 200
+    finally:
+        await other.client.close()
+
+
+async def test_a_change_is_announced(api: Api, pool: asyncpg.Pool) -> None:
+    sql = "select version from change where what = 'settings'"
+    before = await pool.fetchval(sql)
+    await patch(api, {"sent_status": True})
+    assert await pool.fetchval(sql) > before

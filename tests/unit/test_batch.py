@@ -1,0 +1,169 @@
+"""Frames to bytes and back: any fall of the reads gives the same frames, and none is trusted."""
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.support import reference
+from warouter._batch import Splitter, pack, split
+from warouter.errors import FrameTooLarge
+
+MAX_FRAME = 1 << 20
+
+payload_lists = st.lists(st.binary(max_size=40), max_size=20)
+
+
+def prefix(length):
+    return length.to_bytes(4, "little")
+
+
+@st.composite
+def cut_streams(draw):
+    """Payloads, and their frames cut into reads anywhere, empty reads included."""
+    payloads = draw(payload_lists)
+    stream = reference.pack(payloads)
+    places = sorted(draw(st.lists(st.integers(0, len(stream)))))
+    edges = [0, *places, len(stream)]
+    return payloads, [stream[a:b] for a, b in pairwise(edges)]
+
+
+@given(payload_lists)
+def test_pack_is_the_twin_and_split_its_inverse(payloads):
+    packed = pack(payloads)
+    assert packed == reference.pack(payloads)
+    assert split(packed) == payloads
+
+
+@given(st.binary(max_size=40))
+def test_pack_takes_each_kind_of_payload(payload):
+    kinds = [payload, bytearray(payload), memoryview(payload), memoryview(bytearray(payload))]
+    assert pack(kinds) == reference.pack([payload] * 4)
+
+
+@pytest.mark.parametrize("payload", ["text", None, 5, [b"x"]])
+def test_pack_refuses_other_types(payload):
+    with pytest.raises(TypeError, match="bytes, bytearray or memoryview, not"):
+        pack([b"x", payload])
+
+
+def test_pack_refuses_a_view_with_gaps():
+    with pytest.raises(BufferError):
+        pack([memoryview(b"abcdef")[::2]])
+
+
+def test_pack_counts_bytes_and_not_items():
+    words = memoryview(bytearray(8)).cast("I")
+    assert pack([words]) == prefix(8) + bytes(8)
+
+
+@given(payload_lists, st.data())
+def test_split_refuses_a_trailing_part(payloads, data):
+    whole = reference.pack([*payloads, b"last one"])
+    size = data.draw(st.integers(len(whole) - len(b"last one") - 3, len(whole) - 1))
+    with pytest.raises(ValueError, match="last"):
+        split(whole[:size])
+
+
+def test_split_returns_views_of_the_buffer():
+    buffer = bytearray(reference.pack([b"one", b"two"]))
+    frames = split(buffer)
+    assert all(frame.obj is buffer for frame in frames)
+
+
+@given(cut_streams())
+def test_any_fall_of_the_reads_gives_the_same_frames(case):
+    payloads, reads = case
+    splitter = Splitter(MAX_FRAME)
+    stream, frames = b"", []
+    for read in reads:
+        frames += splitter.feed(read)
+        stream += read
+        whole, rest = reference.split(stream)
+        assert frames == whole
+        assert splitter.pending() == len(rest)
+    assert frames == payloads
+    assert splitter.pending() == 0
+
+
+@given(payload_lists)
+def test_byte_by_byte(payloads):
+    splitter = Splitter(MAX_FRAME)
+    frames = []
+    for byte in reference.pack(payloads):
+        frames += splitter.feed(bytes([byte]))
+    assert frames == payloads
+
+
+def test_whole_frames_are_views_of_the_read():
+    read = reference.pack([b"one", b"two", b""])
+    frames = Splitter(MAX_FRAME).feed(read)
+    assert all(frame.obj is read for frame in frames)
+
+
+def test_frames_are_read_only_however_they_came():
+    splitter = Splitter(MAX_FRAME)
+    stream = reference.pack([b"one", b"two"])
+    frames = splitter.feed(stream[:9]) + splitter.feed(stream[9:])
+    assert [frame.readonly for frame in frames] == [True, True]
+
+
+def test_frames_stay_as_they_were_when_more_arrives():
+    splitter = Splitter(MAX_FRAME)
+    stream = reference.pack([b"first frame", b"second frame", b"third frame"])
+    frames = []
+    for start in range(0, len(stream), 7):
+        frames += splitter.feed(stream[start : start + 7])
+    assert frames == [b"first frame", b"second frame", b"third frame"]
+
+
+def test_large_frame_grows_in_place_and_is_not_copied_when_whole():
+    """Linear by structure: one buffer takes every read, and the frame is a view of that buffer."""
+    splitter = Splitter(MAX_FRAME)
+    payload = bytes(range(256)) * 4096
+    stream = reference.pack([payload])
+    frames = []
+    for start in range(0, len(stream), 1000):
+        frames += splitter.feed(stream[start : start + 1000])
+    (frame,) = frames
+    assert frame == payload
+    assert isinstance(frame.obj, bytearray)
+    assert frame.obj == stream
+
+
+@pytest.mark.parametrize("cut", [0, 1, 3])
+@pytest.mark.parametrize("length", [101, 1 << 31, (1 << 32) - 1])
+def test_too_large_a_frame_is_refused_before_it_is_allocated(length, cut):
+    splitter = Splitter(100)
+    head = prefix(length)
+    splitter.feed(head[:cut])
+    with pytest.raises(FrameTooLarge) as caught:
+        splitter.feed(head[cut:])
+    assert (caught.value.length, caught.value.limit) == (length, 100)
+    assert splitter.pending() == 0
+
+
+def test_a_frame_of_just_the_limit_is_taken():
+    assert Splitter(100).feed(prefix(100) + bytes(100)) == [bytes(100)]
+
+
+@pytest.mark.parametrize("length", [101, (1 << 32) - 1])
+def test_nothing_is_taken_after_an_error(length):
+    splitter = Splitter(100)
+    with pytest.raises(FrameTooLarge):
+        splitter.feed(prefix(1) + b"x" + prefix(length))
+    with pytest.raises(ValueError, match="nothing is taken after"):
+        splitter.feed(prefix(1) + b"x")
+
+
+@pytest.mark.parametrize("data", [bytearray(b"\0\0\0\0"), memoryview(b"\0\0\0\0"), "text", None])
+def test_feed_takes_bytes_only(data):
+    with pytest.raises(TypeError):
+        Splitter(100).feed(data)
+
+
+@pytest.mark.parametrize("max_frame", ["100", None, 1.5])
+def test_the_limit_is_an_integer(max_frame):
+    with pytest.raises(TypeError):
+        Splitter(max_frame)

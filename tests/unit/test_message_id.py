@@ -1,0 +1,64 @@
+"""Message ids: 20 bytes, 27 characters, the slot inside."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from warouter.message_id import SIZE, TEXT_SIZE, VERSION, mint, parse, slot_of_id, text_of
+
+IDS = st.builds(
+    mint,
+    st.integers(0, 31),
+    st.integers(0, 2**48 - 1),
+    st.binary(min_size=12, max_size=12),
+)
+
+
+def test_layout() -> None:
+    raw = mint(7, 0x0123456789AB, bytes(range(12)))
+    assert raw == bytes((VERSION, 7)) + bytes.fromhex("0123456789ab") + bytes(range(12))
+    assert text_of(raw) == "AQcBI0VniasAAQIDBAUGBwgJCgs"
+
+
+@given(IDS)
+def test_text_and_back(raw: bytes) -> None:
+    text = text_of(raw)
+    assert len(raw) == SIZE
+    assert len(text) == TEXT_SIZE
+    assert parse(text) == raw
+    assert 0 <= slot_of_id(raw) <= 31
+
+
+@given(st.integers(0, 31), st.integers(0, 2**48 - 2), st.binary(min_size=12, max_size=12))
+def test_ids_of_a_slot_sort_by_time(slot: int, now: int, random: bytes) -> None:
+    assert mint(slot, now, b"\xff" * 12) < mint(slot, now + 1, random)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "gBEGkYiEB1VXAglK1ZEqA1YKPrU",  # another product's
+        "AQcBI0VniasAAQIDBAUGBwgJCg",
+        "AQcBI0VniasAAQIDBAUGBwgJCgsA",
+        "AQcBI0VniasAAQIDBAUGBwgJCgt",  # the same bytes, spelt with other spare bits
+        "AQcBI0VniasAAQIDBAUGBwgJCg=",
+        "AQcBI0VniasAAQIDBAUGBwgJ+/s",
+        "AQcBI0VniasAAQIDBAUGBwgJCgé",
+        "AiAAAAAAAAAAAAAAAAAAAAAAAAA",  # version 2
+        "ASAAAAAAAAAAAAAAAAAAAAAAAAA",  # slot 32
+    ],
+)
+def test_what_is_no_id_of_ours(text: str) -> None:
+    with pytest.raises(ValueError, match="not a message id"):
+        parse(text)
+
+
+@given(st.text(max_size=40))
+def test_any_text_is_an_id_or_refused(text: str) -> None:
+    try:
+        raw = parse(text)
+    except ValueError:
+        return
+    assert text_of(raw) == text
