@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 from pytest_benchmark.fixture import BenchmarkFixture
+
 from warouter.api.validate import parse_message
 
 TEXT = msgspec.json.encode(

@@ -8,10 +8,10 @@ from typing import Any
 import asyncpg
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from warouter.errors import ChangeRefused
-from warouter.upstream.authority import Certificate, issue, public_bytes
 
 from tests.api.conftest import Answer, Api, reconfigured, serve
+from warouter.errors import ChangeRefused
+from warouter.upstream.authority import Certificate, issue, public_bytes
 
 PATH = "/v1/account/shards"
 KEY = Ed25519PrivateKey.generate()

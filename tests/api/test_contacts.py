@@ -58,7 +58,16 @@ async def test_inputs_are_echoed_as_they_came(api: Api) -> None:
         " 1631555 1004 ",
         "1.631.555.1004",
     ]
-    others = ["", "bob", "12", "1234567890123456", "☎ 16315551004", "１６３１", "a\r\nb", "+"]
+    others = [
+        "",
+        "bob",
+        "12",
+        "1234567890123456",
+        "☎ 16315551004",
+        "\uff11\uff16\uff13\uff11",
+        "a\r\nb",
+        "+",
+    ]
     answer = await check(api, {"contacts": [*spellings, *others, spellings[0]]})
     shown = answer.json["contacts"]
     assert [c["input"] for c in shown] == [*spellings, *others, spellings[0]]

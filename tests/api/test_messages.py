@@ -8,11 +8,11 @@ from typing import Any
 
 import msgspec
 import pytest
-from warouter._hash import slot_of
-from warouter.errors import NotReady, Overloaded
-from warouter.message_id import parse, slot_of_id
 
 from tests.api.conftest import Api
+from warouter._hash import slot_of
+from warouter.errors import NotReady, OutcomeUnknown, Overloaded
+from warouter.message_id import parse, slot_of_id
 
 TO = "250788123123"
 TEXT = {"to": TO, "type": "text", "text": {"body": "Simple Message"}}
@@ -192,6 +192,7 @@ async def test_fields_of_ours_in_a_body_have_no_effect(api: Api) -> None:
         (NotReady("outcome unknown", retry_after=3), 503, 1011),
         (Overloaded("too many requests are held"), 503, 1016),
         (ConnectionResetError(), 503, 1011),
+        (OutcomeUnknown("no answer"), 503, 1011),
     ],
 )
 async def test_when_nobody_takes_it(api: Api, refusal: Exception, status: int, code: int) -> None:

@@ -93,6 +93,13 @@ class TestTake:
         assert seqs(delivery.take(100, BYTES)) == [2]
         assert seqs(delivery.take(100, BYTES)) == [4]
 
+    def test_what_failed_alone_before_goes_alone_from_the_midst_of_its_lane_too(self):
+        delivery = queue(item(1, "a", first_at=0.0), item(2, "a", attempts=1, first_at=0.0))
+        batch = delivery.take(100, BYTES)
+        assert seqs(batch) == [1]
+        delivery.delivered(batch)
+        assert seqs(delivery.take(100, BYTES)) == [2]
+
     def test_nothing_of_nothing(self):
         assert Delivery().take(100, BYTES) == []
 
@@ -148,7 +155,7 @@ class TestFailed:
         places=st.integers(1, 4),
     )
     def test_bad_events_are_isolated_and_all_others_delivered(self, events, bad, places):
-        """A receiver refuses each POST with a bad event in it; up to ``places`` are open at once."""
+        """A receiver refuses each POST with a bad event; up to ``places`` are open at once."""
         delivery = queue(*(item(n, recipient) for n, recipient in enumerate(events)))
         got, parked, posts, running = [], [], 0, []
         while batch := delivery.take(100, BYTES):
@@ -204,6 +211,26 @@ class TestSlots:
         delivery.forget(0)
         assert delivery.add(item(1, "a"))
 
+    def test_a_blocked_recipient_in_an_open_batch_is_unblocked_by_forgetting(self):
+        delivery = queue(item(1, "a"))
+        delivery.take(1, BYTES)
+        delivery.block(0, "a")
+        delivery.forget(0)
+        assert delivery.add(item(1, "a"))
+
+    def test_what_a_lost_slot_left_in_a_half_does_not_touch_its_successor(self):
+        delivery = queue(item(1, "a"), item(2, "b"))
+        delivery.failed(delivery.take(100, BYTES))
+        delivery.forget(0)
+        delivery.add(item(1, "a"))
+        delivery.block(0, "b")
+        delivery.regroup()
+        assert not delivery.add(item(2, "b"))
+        assert delivery.waiting == 1
+        assert seqs(delivery.take(100, BYTES)) == [1]
+        delivery.add(item(3, "a"))
+        assert delivery.take(100, BYTES) == []
+
     def test_a_withheld_slot_is_not_offered_until_it_is_resumed(self):
         delivery = queue(item(1, "a", slot=1), item(2, "b", slot=2))
         rest = delivery.withhold(delivery.take(100, BYTES), {1})
@@ -219,7 +246,9 @@ class TestSlots:
         batch = delivery.take(1, BYTES)
         delivery.forget(0)
         assert delivery.withhold(batch, {0}) == []
+        delivery.add(item(1, "a"))
         assert delivery.held == []
+        assert seqs(delivery.take(1, BYTES)) == [1]
 
     def test_spilling_gives_all_that_waits_in_journal_order_and_blocks_its_lanes(self):
         delivery = queue(*(item(n, "ab"[n % 2]) for n in range(6)), item(9, "z", slot=1))
@@ -251,11 +280,9 @@ class TestExpired:
 
 
 class TestBreaker:
-    STEPS = {"step_ms": 3_000, "most_ms": 7_000}
-
     def fail(self, breaker, now, *, probe=False, retry=False, times=1):
         for _ in range(times):
-            breaker.failed(now, probe=probe, retry=retry, **self.STEPS)
+            breaker.failed(now, probe=probe, retry=retry, step_ms=3_000, most_ms=7_000)
 
     def opened(self, now=0.0):
         breaker = Breaker()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from warouter.message_id import SIZE, TEXT_SIZE, VERSION, mint, parse, slot_of_id, text_of
 
 IDS = st.builds(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from warouter.recipient import MAX_DIGITS, MIN_DIGITS, wa_id
 
 DIGITS = st.text("0123456789", min_size=MIN_DIGITS, max_size=MAX_DIGITS).filter(
@@ -44,8 +45,8 @@ def test_spellings(spelling: str, digits: str) -> None:
         "\t12345",
         "12345/6",
         "12345,6",
-        "１２３４５６",
-        "١٢٣٤٥٦",
+        "\uff11\uff12\uff13\uff14\uff15\uff16",
+        "\u0661\u0662\u0663\u0664\u0665\u0666",
         "12345\u00a06",
         "12345\u20106",
         "1²34567",

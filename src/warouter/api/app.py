@@ -27,6 +27,7 @@ from warouter.errors import (
     MethodNotAllowed,
     NotFound,
     NotReady,
+    OutcomeUnknown,
 )
 from warouter.store.accounts import is_unavailable
 
@@ -76,7 +77,7 @@ def build_app(context: Context) -> web.Application:
         resources = [app.router.add_resource(p) for p in _spellings(path)]
         for route in routes:
             for resource in resources:
-                resource.add_route(route.method, _guarded(context, route))
+                resource.add_route(route.method, _guarded(context, route), expect_handler=_expected)
     app.cleanup_ctx.append(_following)
     return app
 
@@ -91,6 +92,16 @@ def _guarded(context: Context, route: Route) -> WebHandler:
         return await route.handler(context, request, caller)
 
     return handle
+
+
+async def _expected(request: web.Request) -> web.StreamResponse | None:
+    """Say `continue`, or 417 in the envelope: aiohttp would answer with plain text."""
+    if request.headers["Expect"].lower() != "100-continue":
+        refusal = GenericError("Expect may only be 100-continue")
+        refusal.status = 417
+        return failure(refusal)
+    await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    return None
 
 
 async def _following(app: web.Application) -> AsyncIterator[None]:
@@ -145,7 +156,7 @@ def _of_framework(error: web.HTTPException) -> web.StreamResponse:
 def _of_surprise(error: Exception, request: web.Request, request_id: str) -> ApiError:
     """What a client is told of an error that no handler expected: never what it was."""
     data = {"request": request_id, "method": request.method, "path": request.path}
-    if is_unavailable(error):
+    if is_unavailable(error) or isinstance(error, OutcomeUnknown):
         log.warning("database away", extra={**data, "reason": repr(error)})
         return NotReady("the database does not answer", retry_after=1)
     log.error("request failed", extra=data, exc_info=error)

@@ -202,8 +202,6 @@ class Delivery:
         """
         gone: list[Item] = []
         for lane in [lane for lanes in self._slots.values() for lane in lanes.values()]:
-            if lane.open or not lane.items:
-                continue
             before = len(gone)
             while lane.items and given_up(lane.items[0].first_at, now):
                 gone.append(lane.items.popleft())

@@ -38,13 +38,18 @@ class Node(msgspec.Struct, frozen=True):
 
 
 class Member(msgspec.Struct, frozen=True):
-    """The judgement on one incarnation: ``silence`` and ``healthy_for`` in seconds."""
+    """The judgement on one incarnation: ``silence`` and ``healthy_for`` in seconds.
+
+    ``joined``: healthy for long enough to be given shards unasked. ``trusted``: its name has not
+    died more than once lately, so it may be given shards at once when somebody asks for them.
+    """
 
     node: Node
     verdict: Verdict
     silence: float
     healthy_for: float
     joined: bool
+    trusted: bool = True
 
 
 class _Track:
@@ -124,7 +129,10 @@ class Membership:
             verdict = Verdict.HEALTHY
         self._note(node, verdict, now)
         healthy_for = now - track.healthy_since if verdict is not Verdict.DEAD else 0.0
-        return Member(node, verdict, track.silence, healthy_for, healthy_for >= self._trial(node))
+        trial = self._trial(node)
+        return Member(
+            node, verdict, track.silence, healthy_for, healthy_for >= trial, trial <= self._join
+        )
 
     def _note(self, node: Node, verdict: Verdict, now: float) -> None:
         if verdict is Verdict.DEAD:

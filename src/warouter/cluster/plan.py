@@ -19,12 +19,14 @@ class View(msgspec.Struct, frozen=True):
     """What the leader knows after a poll.
 
     ``members`` are the coreapps only; ``successor_age`` is, per slot with a successor, for how
-    many seconds the leader has seen it so.
+    many seconds the leader has seen it so. ``asked``: somebody sets shards now, so coreapps that
+    were started for it count at once.
     """
 
     map: ShardMap
     members: Mapping[UUID, Member]
     successor_age: Mapping[int, float] = {}
+    asked: bool = False
 
 
 class Takeover(msgspec.Struct, frozen=True):
@@ -87,7 +89,11 @@ def _candidates(view: View, alive: set[UUID]) -> Sequence[UUID]:
     owners = {s.owner for s in view.map.slots} | {s.successor for s in view.map.slots}
     living = [m for inc, m in view.members.items() if inc in alive]
     fit = [m for m in living if not m.node.leaving and m.node.upstream_ok]
-    proved = [m for m in fit if m.joined or m.node.incarnation in owners]
+    proved = [
+        m
+        for m in fit
+        if m.joined or m.node.incarnation in owners or (view.asked and m.trusted)
+    ]
     chosen = proved or fit or [m for m in living if not m.node.leaving]
     chosen.sort(key=lambda m: (m.node.incarnation not in owners, m.node.name, m.node.incarnation))
     return [m.node.incarnation for m in chosen]

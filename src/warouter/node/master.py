@@ -138,17 +138,17 @@ class Master:
             await self._session.end_request(term, picture.request.id, "done", "")
         await self._forget(term, picture, now)
 
-    def _view(self, current: ShardMap, now: float) -> View:
+    def _view(self, current: ShardMap, now: float, *, asked: bool = False) -> View:
         ages = {slot: now - since for (slot, _, _), since in self._named_since.items()}
         coreapps = {i: m for i, m in self._members.items() if m.node.role == "coreapp"}
-        return View(current, coreapps, ages)
+        return View(current, coreapps, ages, asked)
 
     async def _begin_request(
         self, term: int, current: ShardMap, request: ShardRequest, now: float
     ) -> None:
         """The new count and the successors of every slot that moves, in one transaction."""
         target = ShardMap(current.version, request.shards, current.slots)
-        planned = plan(self._view(target, now), self._timing.lease) or target
+        planned = plan(self._view(target, now, asked=True), self._timing.lease) or target
         _, successions = changes(target, planned)
         await self._session.name_successors(term, successions, request)
         log.info("shards set", extra={"shards": request.shards, "moving": len(successions)})

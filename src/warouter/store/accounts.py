@@ -100,8 +100,8 @@ class Account(msgspec.Struct, frozen=True):
 
 
 # A call that PostgreSQL refused since it cannot serve now, by the beginning of its SQLSTATE:
-# connection (08), resources (53), locks (55P03), shutdown and the like (57), a transaction that took
-# too long (25P), read-only since a failover (25006).
+# connection (08), resources (53), locks (55P03), shutdown and the like (57), a transaction that
+# took too long (25P), read-only since a failover (25006).
 _NOT_SERVED = ("08", "53", "55P03", "57", "25P", "25006")
 
 

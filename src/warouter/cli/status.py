@@ -1,0 +1,266 @@
+"""``warouter status``: the cluster as tables, as JSON, or again each second."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+import asyncpg
+import click
+import msgspec
+import uvloop
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from warouter.cli.nodes import data_dir_option, settings_for
+from warouter.config import Settings
+from warouter.errors import CommandError
+from warouter.local.description import NAME
+from warouter.store import migrate
+from warouter.store.database import Connection, close_politely, first_connection
+from warouter.store.status import EPOCH_BITS, NodeStatus, ShardStatus, Status, read_status
+
+# Not "wa:...": those sessions are taken for a node's.
+APPLICATION = "warouter status"
+EVERY_SECONDS = 1.0
+LATEST_CHANGES = 10
+_DEFAULT_FOLDER = Path("warouter-data")
+_STATES = {"alive": "green", "silent": "yellow", "dead": "red"}
+
+
+@click.command()
+@data_dir_option
+@click.option("--json", "as_json", is_flag=True, help="One JSON object; with --watch one a line.")
+@click.option("--watch", is_flag=True, help="Again each second, until Ctrl-C.")
+@click.option(
+    "--history",
+    type=click.IntRange(1, 10_000),
+    is_flag=False,
+    flag_value=LATEST_CHANGES,
+    default=0,
+    help=f"Also the last N changes of owners ({LATEST_CHANGES} without a number).",
+)
+def status(data_dir: Path | None, as_json: bool, watch: bool, history: int) -> None:
+    """Show nodes, shards, backlog, callbacks and connections.
+
+    Reads one snapshot of the database that WA_DB_* names, or that of a local cluster: --data-dir,
+    else ./warouter-data if there is one.
+    """
+    settings = settings_for("master", _folder(data_dir))
+    uvloop.run(_watch(settings, as_json, history) if watch else _once(settings, as_json, history))
+
+
+def _folder(data_dir: Path | None) -> Path | None:
+    if data_dir is None and "WA_DB_HOSTNAME" not in os.environ:
+        return _DEFAULT_FOLDER if (_DEFAULT_FOLDER / NAME).exists() else None
+    return data_dir
+
+
+async def _once(settings: Settings, as_json: bool, history: int) -> None:
+    connection = await _connected(settings)
+    try:
+        found = await _read(connection, history)
+    finally:
+        await close_politely(connection)
+    if as_json:
+        _show_json(found)
+    else:
+        Console().print(_page(found))
+
+
+async def _watch(settings: Settings, as_json: bool, history: int) -> None:
+    """Until Ctrl-C. The first look must succeed; later the trouble is shown and looked past."""
+    connection = await _connected(settings)
+    page: AbstractContextManager[Live | None] = (
+        nullcontext() if as_json else Live(auto_refresh=False, vertical_overflow="visible")
+    )
+    with page as live:
+        while True:
+            try:
+                if connection.is_closed():
+                    connection = await _connected(settings)
+                found = await _read(connection, history)
+            except CommandError as error:
+                await close_politely(connection)
+                _show_trouble(live, str(error))
+            else:
+                _show(live, found)
+            await asyncio.sleep(EVERY_SECONDS)
+
+
+async def _connected(settings: Settings) -> Connection:
+    connection = await first_connection(settings, APPLICATION)
+    try:
+        await migrate.check(connection)
+    except asyncpg.PostgresError as error:
+        raise CommandError(f"The database cannot be read: {error}.") from error
+    return connection
+
+
+async def _read(connection: Connection, history: int) -> Status:
+    try:
+        return await read_status(connection, history)
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise CommandError(
+            f"The database did not answer ({error or type(error).__name__}): try again."
+        ) from error
+
+
+def _show(live: Live | None, found: Status) -> None:
+    if live is None:
+        _show_json(found)
+    else:
+        live.update(_page(found), refresh=True)
+
+
+def _show_json(found: Status) -> None:
+    click.echo(msgspec.json.encode(found))
+
+
+def _show_trouble(live: Live | None, sentence: str) -> None:
+    if live is None:
+        click.echo(sentence, err=True)
+    else:
+        live.update(Text(sentence, style="red"), refresh=True)
+
+
+# the page
+
+
+def _page(found: Status) -> RenderableType:
+    parts: list[RenderableType] = [_summary(found), _nodes(found), _shards(found)]
+    if found.history:
+        parts.append(_history(found))
+    return Group(*parts)
+
+
+def _summary(found: Status) -> Table:
+    table = Table.grid(padding=(0, 2))
+    database = found.database
+    facts = {
+        "term": f"{_number(found.term)}, led by {found.leader or 'nobody'}"
+        f" for {_age(found.term_age_s)}",
+        "shards": f"{found.shard_count} (map version {found.map_version})",
+        "backlog": f"{found.backlog:,} messages, {found.parked:,} parked",
+        "callbacks": f"{found.callback_queue['statuses']:,} statuses,"
+        f" {found.callback_queue['inbound']:,} inbound waiting; {found.parked_events:,} parked,"
+        f" {found.dead_letters:,} dead letters",
+        "database": f"{database.connections} of {database.max_connections} connections ("
+        + ", ".join(f"{name} {n}" for name, n in database.connections_by_node.items())
+        + ")",
+        "oldest transaction": _oldest(found),
+    }
+    if (request := found.shard_request) is not None:
+        facts["shard request"] = (
+            f"{request.shards} shards, {request.state} for {_age(request.age_s)}"
+        )
+    for name, fact in facts.items():
+        table.add_row(Text(name, style="bold"), Text(fact))
+    return table
+
+
+def _oldest(found: Status) -> str:
+    database = found.database
+    if not database.oldest_transaction_s:
+        return "none open"
+    by = database.oldest_transaction_by or "unnamed"
+    return f"{database.oldest_transaction_s:.1f} s by {by}"
+
+
+def _nodes(found: Status) -> Table:
+    table = Table(title="nodes", title_justify="left")
+    for name in ("node", "role", "state", "pid", "version", "up", "heard", "address", "shards"):
+        table.add_column(name, justify="right" if name in ("pid", "up", "heard") else "left")
+    for node in found.nodes:
+        table.add_row(
+            Text(node.name),
+            node.role,
+            Text(_state(node), style=_STATES[node.state]),
+            str(node.pid),
+            node.version,
+            _age(node.age_s),
+            "" if node.silent_s is None else f"{node.silent_s:.1f} s",
+            Text(node.address),
+            ", ".join(map(str, node.shards)),
+        )
+    return table
+
+
+def _state(node: NodeStatus) -> str:
+    more = [", leaving"] if node.leaving else []
+    if not node.upstream_ok:
+        more.append(", no upstream")
+    return node.state + "".join(more)
+
+
+def _shards(found: Status) -> Table:
+    table = Table(title="shards", title_justify="left")
+    for name in ("shard", "owner", "successor", "slots", "epochs"):
+        table.add_column(name)
+    for name in ("backlog", "parked", "statuses", "inbound", "events parked", "dead"):
+        table.add_column(name, justify="right")
+    for shard in found.shards:
+        counts = (
+            shard.backlog,
+            shard.parked,
+            shard.waiting_statuses,
+            shard.waiting_inbound,
+            shard.parked_events,
+            shard.dead_letters,
+        )
+        table.add_row(
+            str(shard.shard),
+            _owners(shard),
+            Text(", ".join(shard.successors)),
+            str(len(shard.slots)),
+            _epochs(shard),
+            *(f"{n:,}" for n in counts),
+        )
+    return table
+
+
+def _owners(shard: ShardStatus) -> Text:
+    text = Text(", ".join(shard.owners))
+    if shard.unowned_slots:
+        text.append(f" nobody ({len(shard.unowned_slots)} slots)", style="red")
+    return text
+
+
+def _epochs(shard: ShardStatus) -> str:
+    low, high = _number(shard.epoch_from), _number(shard.epoch_to)
+    return low if low == high else f"{low} to {high}"
+
+
+def _history(found: Status) -> Table:
+    table = Table(title="changes of owners, the latest first", title_justify="left")
+    for name in ("at", "slot", "from", "to", "epoch", "term", "reason", "silent ms"):
+        table.add_column(name)
+    for change in found.history:
+        table.add_row(
+            change.at,
+            str(change.slot),
+            Text(change.from_node or ""),
+            Text(change.to_node or ""),
+            _number(change.epoch),
+            "" if change.term is None else _number(change.term),
+            Text(change.reason),
+            "" if change.observed_age_ms is None else str(change.observed_age_ms),
+        )
+    return table
+
+
+def _number(raw: int) -> str:
+    """A term or an epoch: ``timeline.n``."""
+    timeline, n = divmod(raw, 1 << EPOCH_BITS)
+    return f"{timeline}.{n}"
+
+
+def _age(seconds: float) -> str:
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"

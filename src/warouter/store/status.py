@@ -1,0 +1,342 @@
+"""What a cluster looks like at one moment, read in one read-only snapshot.
+
+Ages are computed by PostgreSQL and cross its border as seconds. Nothing here reads a journal from
+end to end: a backlog is what lies in the open intervals of a cursor, found by index.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from warouter.cluster.shardmap import ShardMap, SlotOwner
+from warouter.store import locks
+from warouter.store.database import Connection
+from warouter.store.nodes import SLOTS_SQL, map_of
+
+SILENT_SECONDS = 3.0  # a session that has said nothing for ten beats
+EPOCH_BITS = 32  # epochs and terms are timeline * 2^32 + n
+
+# An interval of at most 2,000 places is counted, a wider one is taken as full. Both are the same but
+# for a place that was given out and never written, and a count of a million rows each second would
+# cost what the rows cost to send.
+_COUNTED_PLACES = 2_000
+
+_NODES = """
+select n.incarnation, n.name, n.role, n.pid, n.version, n.host, n.port, n.leaving,
+       coalesce(b.upstream_ok, true) as upstream_ok,
+       extract(epoch from clock_timestamp() - n.started_at)::float8 as age_s,
+       s.connections, s.silent_s
+  from node n
+  left join beat b using (incarnation)
+  left join (
+       select substr(a.application_name, 4, 32) as hex, count(*) as connections,
+              -- the session with the alive lock speaks at every beat
+              extract(epoch from clock_timestamp() - max(a.state_change)
+                      filter (where l.pid is not null))::float8 as silent_s
+         from pg_stat_activity a
+         left join pg_locks l on l.pid = a.pid and l.locktype = 'advisory' and l.granted
+                             and l.classid::bigint = $1 and l.objsubid = 2
+        where a.datname = current_database() and a.application_name like 'wa:%'
+        group by 1) s on s.hex = replace(n.incarnation::text, '-', '')
+ order by n.role, n.name, n.started_at"""
+_CLUSTER = """
+select m.version, m.shards, t.term, t.incarnation as leader,
+       extract(epoch from clock_timestamp() - t.won_at)::float8 as term_age_s
+  from shard_map m, term t"""
+_REQUEST = """
+select id, shards, state, extract(epoch from clock_timestamp() - requested_at)::float8 as age_s
+  from shard_request where state in ('waiting', 'running')"""
+
+# Open intervals of each cursor: before, between and after its ranges; then what lies in them.
+BACKLOG_SQL = f"""
+with cursor as (
+    select c.slot, c.mark, c.ranges,
+           coalesce((select m.seq from message m where m.slot = c.slot
+                      order by m.seq desc limit 1), 0) as last
+      from send_cursor c),
+     interval as (
+    select c.slot, (array[c.mark] || c.ranges)[2 * i + 1] as low,
+           least(coalesce(c.ranges[2 * i + 1], c.last + 1), c.last + 1) as high
+      from cursor c, generate_series(0, cardinality(c.ranges) / 2) as i)
+select v.slot, sum(case when v.high - v.low - 1 > {_COUNTED_PLACES} then v.high - v.low - 1
+                   else (select count(*) from message m
+                          where m.slot = v.slot and m.seq > v.low and m.seq < v.high)
+                   end)::bigint as waiting
+  from interval v where v.high - v.low > 1 group by v.slot"""
+CALLBACKS_SQL = f"""
+with cursor as (
+    select c.slot, c.kind, c.mark, c.ranges,
+           coalesce((select e.seq from event e where e.slot = c.slot and e.kind = c.kind
+                      order by e.seq desc limit 1), 0) as last
+      from event_cursor c),
+     interval as (
+    select c.slot, c.kind, (array[c.mark] || c.ranges)[2 * i + 1] as low,
+           least(coalesce(c.ranges[2 * i + 1], c.last + 1), c.last + 1) as high
+      from cursor c, generate_series(0, cardinality(c.ranges) / 2) as i)
+select v.slot, v.kind, sum(case when v.high - v.low - 1 > {_COUNTED_PLACES} then v.high - v.low - 1
+                   else (select count(*) from event e
+                          where e.slot = v.slot and e.kind = v.kind
+                            and e.seq > v.low and e.seq < v.high)
+                   end)::bigint as waiting
+  from interval v where v.high - v.low > 1 group by v.slot, v.kind"""
+
+_PARKED = "select slot, count(*) as parked from parked_message group by slot"
+_PARKED_EVENTS = "select slot, kind, count(*) as parked from parked_event group by slot, kind"
+_DEAD = "select slot, kind, count(*) as dead from dead_letter group by slot, kind"
+_SESSIONS = """
+select case when a.application_name like 'wa:%' then substr(a.application_name, 37)
+            else coalesce(nullif(a.application_name, ''), a.backend_type) end as name,
+       count(*) as connections
+  from pg_stat_activity a
+ where a.datname = current_database() and a.pid <> pg_backend_pid()
+   and a.backend_type = 'client backend'
+ group by 1 order by 1"""
+_DATABASE = """
+select current_setting('max_connections')::integer as most,
+       extract(epoch from clock_timestamp() - pg_postmaster_start_time())::float8 as up_s,
+       coalesce(o.held_s, 0) as held_s, coalesce(o.held_by, '') as held_by,
+       greatest(o.xids, (select max(age(r.xmin)) from pg_replication_slots r),
+                (select max(age(p.transaction)) from pg_prepared_xacts p), 0) as held_xids
+  from (select max(extract(epoch from clock_timestamp() - a.xact_start))::float8 as held_s,
+               (array_agg(a.application_name order by a.xact_start))[1] as held_by,
+               max(age(a.backend_xmin)) as xids
+          from pg_stat_activity a
+         where a.datname = current_database() and a.pid <> pg_backend_pid()
+           and a.backend_type in ('client backend', 'walsender') and a.xact_start is not null) o"""
+_HISTORY = """
+select to_char(at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as at,
+       extract(epoch from clock_timestamp() - at)::float8 as age_s,
+       slot, from_node, to_node, epoch, term, reason, observed_age_ms
+  from owner_log order by id desc limit $1"""
+
+
+class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """``state``: "alive"; "silent", it has sessions but says nothing; "dead", it has none."""
+
+    incarnation: UUID
+    name: str
+    role: str  # primary master, secondary master, primary coreapp, secondary coreapp, webapp
+    state: str
+    pid: int
+    version: str
+    address: str
+    age_s: float
+    silent_s: float | None
+    upstream_ok: bool
+    leaving: bool
+    connections: int
+    shards: list[int]
+
+
+class ShardStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """``backlog``: messages that are committed and neither settled nor parked."""
+
+    shard: int
+    owners: list[str]
+    successors: list[str]
+    slots: list[int]
+    unowned_slots: list[int]
+    epoch_from: int
+    epoch_to: int
+    backlog: int
+    parked: int
+    waiting_statuses: int
+    waiting_inbound: int
+    parked_events: int
+    dead_letters: int
+
+
+class DatabaseStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """``oldest_transaction_s``: how long the oldest open transaction has been open."""
+
+    up_s: float
+    connections: int
+    max_connections: int
+    connections_by_node: dict[str, int]
+    oldest_transaction_s: float
+    oldest_transaction_by: str
+    oldest_snapshot_xids: int
+
+
+class RequestStatus(msgspec.Struct, frozen=True, kw_only=True):
+    id: UUID
+    shards: int
+    state: str
+    age_s: float
+
+
+class OwnerChange(msgspec.Struct, frozen=True, kw_only=True):
+    at: str
+    age_s: float
+    slot: int
+    from_node: str | None
+    to_node: str | None
+    epoch: int
+    term: int | None
+    reason: str
+    observed_age_ms: int | None
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything `warouter status` shows."""
+
+    term: int
+    term_age_s: float
+    leader: str | None
+    map_version: int
+    shard_count: int
+    nodes: list[NodeStatus]
+    shards: list[ShardStatus]
+    backlog: int
+    parked: int
+    callback_queue: dict[str, int]
+    parked_events: int
+    dead_letters: int
+    shard_request: RequestStatus | None
+    database: DatabaseStatus
+    history: list[OwnerChange]
+
+
+async def read_status(connection: Connection, history: int = 0) -> Status:
+    """One snapshot of it all, with the last ``history`` changes of owners."""
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        cluster = await connection.fetchrow(_CLUSTER)
+        assert cluster is not None
+        slots = map_of(cluster["version"], cluster["shards"], await connection.fetch(SLOTS_SQL))
+        rows = await connection.fetch(_NODES, locks.ALIVE)
+        shards = _shards(
+            slots, {r["incarnation"]: r["name"] for r in rows}, await _counts(connection)
+        )
+        nodes = [_node(row, slots, cluster["leader"]) for row in rows]
+        return Status(
+            term=cluster["term"],
+            term_age_s=cluster["term_age_s"],
+            leader=next((n.name for n in nodes if n.role == "primary master"), None),
+            map_version=slots.version,
+            shard_count=slots.shards,
+            nodes=nodes,
+            shards=shards,
+            backlog=sum(s.backlog for s in shards),
+            parked=sum(s.parked for s in shards),
+            callback_queue={
+                "statuses": sum(s.waiting_statuses for s in shards),
+                "inbound": sum(s.waiting_inbound for s in shards),
+            },
+            parked_events=sum(s.parked_events for s in shards),
+            dead_letters=sum(s.dead_letters for s in shards),
+            shard_request=await _request(connection),
+            database=await _database(connection),
+            history=[OwnerChange(**row) for row in await connection.fetch(_HISTORY, history)],
+        )
+
+
+class _Counts(msgspec.Struct, frozen=True):
+    """Per slot; what is not in a mapping is 0."""
+
+    backlog: Mapping[int, int]
+    parked: Mapping[int, int]
+    callbacks: Mapping[tuple[int, int], int]
+    parked_events: Mapping[tuple[int, int], int]
+    dead: Mapping[tuple[int, int], int]
+
+
+async def _counts(connection: Connection) -> _Counts:
+    async def by_slot(sql: str) -> dict[int, int]:
+        return {row[0]: row[1] for row in await connection.fetch(sql)}
+
+    async def by_kind(sql: str) -> dict[tuple[int, int], int]:
+        return {(row[0], row[1]): row[2] for row in await connection.fetch(sql)}
+
+    return _Counts(
+        await by_slot(BACKLOG_SQL),
+        await by_slot(_PARKED),
+        await by_kind(CALLBACKS_SQL),
+        await by_kind(_PARKED_EVENTS),
+        await by_kind(_DEAD),
+    )
+
+
+def _shards(slots: ShardMap, names: Mapping[UUID, str], counts: _Counts) -> list[ShardStatus]:
+    return [
+        _shard(number, [s for s in slots.slots if slots.shard_of(s.slot) == number], names, counts)
+        for number in range(slots.shards)
+    ]
+
+
+def _shard(
+    number: int, slots: list[SlotOwner], names: Mapping[UUID, str], counts: _Counts
+) -> ShardStatus:
+    def named(incarnations: set[UUID | None]) -> list[str]:
+        return sorted(names.get(i, f"forgotten {i.hex[:8]}") for i in incarnations if i is not None)
+
+    def total(by_kind: Mapping[tuple[int, int], int], *kinds: int) -> int:
+        return sum(by_kind.get((s.slot, kind), 0) for s in slots for kind in kinds)
+
+    return ShardStatus(
+        shard=number,
+        owners=named({s.owner for s in slots}),
+        successors=named({s.successor for s in slots}),
+        slots=[s.slot for s in slots],
+        unowned_slots=[s.slot for s in slots if s.owner is None],
+        epoch_from=min(s.epoch for s in slots),
+        epoch_to=max(s.epoch for s in slots),
+        backlog=sum(counts.backlog.get(s.slot, 0) for s in slots),
+        parked=sum(counts.parked.get(s.slot, 0) for s in slots),
+        waiting_statuses=total(counts.callbacks, 0),
+        waiting_inbound=total(counts.callbacks, 1),
+        parked_events=total(counts.parked_events, 0, 1),
+        dead_letters=total(counts.dead, 0, 1),
+    )
+
+
+def _node(row: Any, slots: ShardMap, leader: UUID | None) -> NodeStatus:
+    connections, silent = row["connections"] or 0, row["silent_s"]
+    owned = slots.shards_of(row["incarnation"])
+    if not connections:
+        state = "dead"
+    else:
+        state = "alive" if silent is not None and silent < SILENT_SECONDS else "silent"
+    primary = {
+        "master": row["incarnation"] == leader and state != "dead",
+        "coreapp": bool(owned),
+    }.get(row["role"])
+    rank = "" if primary is None else "primary " if primary else "secondary "
+    return NodeStatus(
+        incarnation=row["incarnation"],
+        name=row["name"],
+        role=rank + row["role"],
+        state=state,
+        pid=row["pid"],
+        version=row["version"],
+        address=f"{row['host']}:{row['port']}" if row["port"] else "",
+        age_s=row["age_s"],
+        silent_s=silent,
+        upstream_ok=row["upstream_ok"],
+        leaving=row["leaving"],
+        connections=connections,
+        shards=owned,
+    )
+
+
+async def _request(connection: Connection) -> RequestStatus | None:
+    row = await connection.fetchrow(_REQUEST)
+    return None if row is None else RequestStatus(**row)
+
+
+async def _database(connection: Connection) -> DatabaseStatus:
+    sessions = {r["name"]: r["connections"] for r in await connection.fetch(_SESSIONS)}
+    row = await connection.fetchrow(_DATABASE)
+    assert row is not None
+    return DatabaseStatus(
+        up_s=row["up_s"],
+        connections=sum(sessions.values()),
+        max_connections=row["most"],
+        connections_by_node=sessions,
+        oldest_transaction_s=row["held_s"],
+        oldest_transaction_by=row["held_by"],
+        oldest_snapshot_xids=row["held_xids"],
+    )

@@ -1,0 +1,34 @@
+"""A cluster of real processes per test, on ports and folders of its own."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest_asyncio
+from warouter.local.cluster import Cluster, Options
+
+from tests.cluster.business import Business
+
+Start = Callable[..., Awaitable[tuple[Cluster, Business]]]
+
+
+@pytest_asyncio.fixture
+async def start() -> AsyncIterator[Start]:
+    """``await start(shards=2, coreapps=3, ...)`` gives a running cluster and its business."""
+    folder = Path(tempfile.mkdtemp(prefix="warouter-test-", dir="/tmp"))
+    folder.chmod(0o711)
+    async with AsyncExitStack() as stack:
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+
+        async def begin(**options: object) -> tuple[Cluster, Business]:
+            cluster = Cluster(Options(data_dir=folder, port=0, tls=False, **options))
+            stack.push_async_callback(cluster.stop)
+            await cluster.start()
+            business = await stack.enter_async_context(Business(cluster))
+            return cluster, business
+
+        yield begin

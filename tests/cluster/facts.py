@@ -1,0 +1,61 @@
+"""What a test waits for and reads from the database of a running cluster."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+from warouter.cluster.shardmap import ShardMap
+from warouter.local.cluster import Cluster
+from warouter.local.process import Process
+from warouter.store import database
+from warouter.store.nodes import read_map, read_nodes, read_term
+
+from tests.cluster.business import Business
+from tests.cluster.checker import violations
+
+
+class Facts:
+    """A connection of the test's own; it waits by LISTEN, never by sleeping."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+        self._changed = asyncio.Event()
+
+    async def __aenter__(self) -> Facts:
+        self.connection: asyncpg.Connection = await database.connect(self.cluster.settings, "test")
+        await database.listen(self.connection, lambda _what: self._changed.set())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.connection.close()
+
+    async def map(self) -> ShardMap:
+        return await read_map(self.connection)
+
+    async def until(self, holds: Any) -> ShardMap:
+        """The first map for which ``holds(map)``; a lost hint is made good within 100 ms."""
+        while True:
+            self._changed.clear()
+            current = await self.map()
+            if holds(current):
+                return current
+            try:
+                async with asyncio.timeout(0.1):
+                    await self._changed.wait()
+            except TimeoutError:
+                continue
+
+    async def process_of(self, incarnation: UUID | None) -> Process:
+        names = {n.incarnation: n.name for n in await read_nodes(self.connection)}
+        return self.cluster.processes[names[incarnation].partition(":")[2]]
+
+    async def leader(self) -> Process:
+        return await self.process_of(await read_term(self.connection))
+
+    async def wrong(self, business: Business) -> list[str]:
+        """What the checker finds, once all has been called back."""
+        log = await self.connection.fetch("select * from owner_log order by id")
+        return violations(business.acked, await business.record(), business.statuses, log)

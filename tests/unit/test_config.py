@@ -1,0 +1,61 @@
+"""Settings from an environment: what is wrong is named, with what to do."""
+
+from __future__ import annotations
+
+import pytest
+from warouter.config import Settings, Timing, load, unknown_names
+from warouter.errors import ConfigError
+
+
+def test_defaults_and_conversions() -> None:
+    settings = load({"WA_DB_HOSTNAME": "db", "WA_DB_PORT": "3306", "WA_APP_MULTICONNECT": "1"})
+    assert (settings.db_port, settings.multiconnect, settings.hold) == (3306, True, 10.0)
+    assert settings.database == "warouter"
+    assert load({"WA_DB_NAME_PREFIX": "shop_"}).database == "shop_warouter"
+
+
+def test_of_the_external_ports_the_first_is_the_link() -> None:
+    assert load({"COREAPP_EXTERNAL_PORTS": "6250,6251,6252,6253"}).link_port == 6250
+
+
+@pytest.mark.parametrize(
+    ("environ", "sentence"),
+    [
+        ({"WA_DB_PORT": "many"}, "WA_DB_PORT"),
+        ({"WA_DB_ENGINE": "MYSQL"}, "PostgreSQL only"),
+        ({"WA_API_KEY": "short"}, "12 to 128"),
+        ({"WAROUTER_UPSTREAM": "cloud"}, "not there yet"),
+        ({"WAROUTER_UPSTREAM": "sms"}, "unknown"),
+        ({"WAROUTER_SHARDS_CERT": "maybe"}, "after-7-days or never"),
+        ({"WAROUTER_DB_SCHEMA": "a; drop"}, "plain identifier"),
+    ],
+)
+def test_what_is_wrong_is_named(environ: dict[str, str], sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        load(environ)
+
+
+@pytest.mark.parametrize(
+    "environ", [{"COREAPP_EXTERNAL_PORTS": "x"}, {"COREAPP_EXTERNAL_PORTS": "70000"}]
+)
+def test_a_port_that_is_none_is_named(environ: dict[str, str]) -> None:
+    with pytest.raises(ConfigError, match="COREAPP_EXTERNAL_PORTS"):
+        _ = load(environ).link_port
+
+
+def test_a_clockwork_that_cannot_hold_is_refused() -> None:
+    with pytest.raises(ConfigError, match="three beats must fit"):
+        _ = load({"WAROUTER_LEASE": "0.5", "WAROUTER_MARGIN": "0.1"}).timing
+    with pytest.raises(ValueError, match="a fifth of the lease"):
+        Timing(margin=0.5)
+
+
+def test_typos_are_found_and_the_products_unused_names_are_not() -> None:
+    given = {"WA_DB_HOSTNMAE": "", "WA_WEB_JWT_CRYPTO_KEY": "", "WAROUTER_HOLD": "", "PATH": ""}
+    assert unknown_names(given) == ["WA_DB_HOSTNMAE"]
+
+
+def test_the_password_does_not_show() -> None:
+    settings = load({"WA_DB_PASSWORD": "hunter2"})
+    assert isinstance(settings, Settings)
+    assert "hunter2" not in repr(settings)

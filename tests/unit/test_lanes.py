@@ -1,0 +1,146 @@
+"""Lanes: order per recipient, the window, retries, parking. A model keeps them honest."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+from warouter.cluster.lanes import WINDOW, Entry, Lanes
+
+
+def entry(seq: int, recipient: str = "111", *, parked: bool = False) -> Entry:
+    return Entry(seq, seq.to_bytes(20, "big"), recipient, 0, b"{}", parked=parked)
+
+
+def seqs(entries: list[Entry]) -> list[int]:
+    return [e.seq for e in entries]
+
+
+def filled(*recipients: str) -> Lanes:
+    lanes = Lanes()
+    for seq, recipient in enumerate(recipients, 1):
+        assert lanes.push(entry(seq, recipient))
+    return lanes
+
+
+def test_one_message_a_recipient_is_out_at_a_time() -> None:
+    lanes = filled("111", "111", "222", "111")
+    assert seqs(lanes.take()) == [1, 3]
+    assert lanes.take() == []
+    lanes.answered(entry(1).id)
+    assert seqs(lanes.take()) == [2]
+
+
+def test_the_window_bounds_what_is_sent_and_not_recorded() -> None:
+    lanes = filled(*(f"{n}" for n in range(100_000, 100_000 + WINDOW + 5)))
+    taken = lanes.take()
+    assert len(taken) == WINDOW
+    for e in taken:
+        lanes.answered(e.id)
+    assert lanes.take() == []  # answered, but a successor would send them again
+    lanes.recorded(e.seq for e in taken[:3])
+    assert len(lanes.take()) == 3
+
+
+def test_a_retry_holds_back_that_recipient_only() -> None:
+    lanes = filled("111", "111", "222", "222")
+    lanes.take()
+    lanes.retry(entry(1).id, due=5.0)
+    lanes.answered(entry(3).id)
+    assert seqs(lanes.take()) == [4]
+    assert lanes.due(4.9) == 5.0
+    assert lanes.take() == []
+    assert lanes.due(5.0) is None
+    again = lanes.take()
+    assert seqs(again) == [1]
+    assert again[0].attempts == 1
+
+
+def test_a_new_connection_sends_what_is_unanswered_again_in_order() -> None:
+    lanes = filled("111", "222", "333", "111")
+    lanes.take()
+    lanes.answered(entry(2).id)
+    lanes.requeue()
+    assert seqs(lanes.take()) == [1, 3]
+
+
+def test_a_blocked_lane_is_handed_back_and_takes_nothing() -> None:
+    lanes = filled("111", "222", "111")
+    lanes.take()
+    assert seqs(lanes.block("111")) == [1, 3]
+    assert not lanes.push(entry(9))
+    assert lanes.push(entry(1, parked=True))
+    assert seqs(lanes.take()) == [1]
+    lanes.answered(entry(1).id)
+    lanes.unblock("111")
+    assert lanes.push(entry(10))
+
+
+def test_below_bounds_what_may_go_when_the_cursor_is_full() -> None:
+    lanes = filled("111", "222", "333")
+    assert seqs(lanes.take(below=3)) == [1, 2]
+
+
+def test_an_answer_to_what_is_not_out_changes_nothing() -> None:
+    lanes = filled("111")
+    assert lanes.answered(entry(1).id) is None
+    assert lanes.retry(entry(1).id, 1.0) is None
+    assert lanes.waiting == 1
+
+
+actions = st.lists(
+    st.one_of(
+        st.tuples(st.just("push"), st.integers(0, 4)),
+        st.tuples(st.just("take"), st.just(0)),
+        st.tuples(st.just("answer"), st.integers(0, 10)),
+        st.tuples(st.just("retry"), st.integers(0, 10)),
+        st.tuples(st.just("reconnect"), st.just(0)),
+    ),
+    max_size=80,
+)
+
+
+@given(actions)
+def test_whatever_happens_first_sends_are_in_order_and_nothing_is_lost(
+    script: list[tuple[str, int]],
+) -> None:
+    lanes, seq, now = Lanes(window=6), 0, 0.0
+    out: list[Entry] = []
+    first: dict[str, list[int]] = {}
+    answered: list[int] = []
+
+    def sent(entries: list[Entry]) -> None:
+        for e in entries:
+            assert all(e.recipient != o.recipient for o in out)
+            out.append(e)
+            seen = first.setdefault(e.recipient, [])
+            if e.seq not in seen:
+                seen.append(e.seq)
+
+    def answer(which: int) -> None:
+        e = out.pop(which)
+        assert lanes.answered(e.id) is not None
+        answered.append(e.seq)
+        lanes.recorded([e.seq])
+
+    for action, n in script:
+        now += 1.0
+        lanes.due(now)
+        if action == "push":
+            seq += 1
+            lanes.push(entry(seq, f"{10_000 + n}"))
+        elif action == "take":
+            sent(lanes.take())
+        elif action == "answer" and out:
+            answer(n % len(out))
+        elif action == "retry" and out:
+            lanes.retry(out.pop(n % len(out)).id, now + n)
+        elif action == "reconnect":
+            lanes.requeue()
+            out.clear()
+    while lanes.waiting:
+        now += 100.0
+        lanes.due(now)
+        sent(lanes.take())
+        answer(0)
+    assert sorted(answered) == list(range(1, seq + 1))
+    assert all(order == sorted(order) for order in first.values())

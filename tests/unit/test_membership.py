@@ -1,0 +1,114 @@
+"""Judging by beats and sessions, on the leader's own clock."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from warouter.cluster.membership import Member, Membership, Node, Verdict
+
+LEASE, POLL, JOIN = 1.5, 0.1, 3.0
+A, B, C = (UUID(int=n) for n in range(1, 4))
+
+
+class Watched:
+    """A leader that polls every 100 ms; nodes beat every poll unless they are silent."""
+
+    def __init__(self, *nodes: UUID) -> None:
+        self.membership = Membership(LEASE, POLL, JOIN)
+        self.now = 100.0
+        self.beats = dict.fromkeys(nodes, 0)
+        self.sessions = set(nodes)
+        self.server: object = "started once"
+        self.name = "coreapp-{}"
+
+    def poll(self, *silent: UUID, gap: float = POLL) -> dict[UUID, Member]:
+        self.now += gap
+        for node in self.beats:
+            self.beats[node] += node not in silent
+        nodes = {
+            n: Node(n, self.name.format(n.int), "coreapp", beat) for n, beat in self.beats.items()
+        }
+        return self.membership.observe(self.now, nodes, self.sessions, self.server)
+
+    def polls(self, count: int, *silent: UUID) -> dict[UUID, Member]:
+        for _ in range(count):
+            judged = self.poll(*silent)
+        return judged
+
+
+def test_who_beats_is_healthy_and_joins_after_three_seconds() -> None:
+    watched = Watched(A)
+    assert watched.polls(5)[A].verdict is Verdict.HEALTHY
+    assert not watched.poll()[A].joined
+    assert watched.polls(30)[A].joined
+
+
+def test_silence_of_a_lease_is_death_and_not_before() -> None:
+    watched = Watched(A, B, C)
+    watched.polls(10)
+    assert watched.polls(14, A)[A].verdict is Verdict.SUSPECT
+    assert watched.polls(2, A)[A].verdict is Verdict.DEAD
+
+
+def test_no_session_left_is_death_at_once() -> None:
+    watched = Watched(A, B)
+    watched.polls(10)
+    watched.sessions.discard(A)
+    judged = watched.poll()
+    assert (judged[A].verdict, judged[B].verdict) == (Verdict.DEAD, Verdict.HEALTHY)
+
+
+def test_a_gap_in_the_leaders_own_polls_kills_nobody() -> None:
+    watched = Watched(A, B, C)
+    watched.polls(10)
+    assert watched.poll(A, B, C, gap=60.0)[A].verdict is Verdict.HEALTHY
+
+
+def test_a_restart_of_the_database_takes_all_sessions_and_kills_nobody() -> None:
+    watched = Watched(A, B, C)
+    watched.polls(10)
+    watched.sessions.clear()
+    watched.server = "started again"
+    assert {m.verdict for m in watched.poll(A, B, C).values()} == {Verdict.HEALTHY}
+    watched.sessions.update((A, B))  # C does not come back
+    judged = watched.polls(20, C)
+    assert [judged[n].verdict for n in (A, B, C)] == [
+        Verdict.HEALTHY,
+        Verdict.HEALTHY,
+        Verdict.DEAD,
+    ]
+
+
+def test_when_most_fall_silent_together_they_get_one_more_lease() -> None:
+    watched = Watched(A, B, C)
+    watched.polls(10)
+    judged = watched.polls(17, A, B)
+    assert judged[A].verdict is Verdict.SUSPECT
+    assert watched.polls(14, A, B)[A].verdict is Verdict.DEAD
+
+
+def test_who_wakes_up_is_healthy_again_and_has_to_join_anew() -> None:
+    watched = Watched(A, B, C)
+    watched.polls(50)
+    watched.polls(20, A)
+    judged = watched.poll()
+    assert judged[A].verdict is Verdict.HEALTHY
+    assert not judged[A].joined
+
+
+def test_a_name_that_keeps_dying_joins_more_slowly() -> None:
+    watched = Watched(A)
+    watched.name = "coreapp-crashing"
+    for n in range(10, 13):
+        incarnation = UUID(int=n)
+        watched.beats = {incarnation: 0}
+        watched.sessions = {incarnation}
+        watched.polls(3)
+        watched.sessions = set()
+        watched.poll()
+    last = UUID(int=20)
+    watched.beats, watched.sessions = {last: 0}, {last}
+    judged = watched.polls(40)
+    assert not judged[last].joined
+    assert not judged[last].trusted
+    assert watched.polls(100)[last].joined

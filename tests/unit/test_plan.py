@@ -1,0 +1,223 @@
+"""plan(): tables of what a leader does, and every interrupted step of a change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from uuid import UUID
+
+import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from warouter._hash import SHARD_COUNTS
+from warouter.cluster.membership import Member, Node, Verdict
+from warouter.cluster.plan import Succession, View, changes, plan
+from warouter.cluster.shardmap import ShardMap, SlotOwner
+
+LEASE = 1.5
+A, B, C, D = (UUID(int=n) for n in range(1, 5))
+ALL = [UUID(int=n) for n in range(1, 9)]
+
+
+def member(
+    inc: UUID,
+    verdict: Verdict = Verdict.HEALTHY,
+    *,
+    joined: bool = True,
+    leaving: bool = False,
+    upstream_ok: bool = True,
+    trusted: bool = True,
+) -> Member:
+    node = Node(inc, f"coreapp-{inc.int}", "coreapp", 1, leaving, upstream_ok)
+    return Member(node, verdict, 0.0, 10.0, joined, trusted)
+
+
+def members(*some: UUID | Member) -> dict[UUID, Member]:
+    judged = [m if isinstance(m, Member) else member(m) for m in some]
+    return {m.node.incarnation: m for m in judged}
+
+
+def mapped(shards: int, *owners: UUID | None) -> ShardMap:
+    """A map whose shard s belongs to owners[s]."""
+    return ShardMap(1, shards, tuple(SlotOwner(n, 1, owners[n & (shards - 1)]) for n in range(32)))
+
+
+def apply(current: ShardMap, planned: ShardMap, steps: int | None = None) -> ShardMap:
+    """What the database holds after the first ``steps`` slots of a change were written."""
+    slots = [
+        p if steps is None or i < steps else c
+        for i, (c, p) in enumerate(zip(current.slots, planned.slots, strict=True))
+    ]
+    return ShardMap(planned.version, planned.shards, tuple(slots))
+
+
+def handed_over(current: ShardMap) -> ShardMap:
+    """Every owner did as it was told."""
+    return ShardMap(
+        current.version,
+        current.shards,
+        tuple(
+            SlotOwner(s.slot, s.epoch + 1, s.successor) if s.successor is not None else s
+            for s in current.slots
+        ),
+    )
+
+
+def converge(view: View) -> ShardMap:
+    current = view.map
+    for _ in range(20):
+        planned = plan(View(current, view.members), LEASE)
+        if planned is None:
+            return current
+        current = handed_over(apply(current, planned))
+    raise AssertionError("no fixed point")
+
+
+def owners(current: ShardMap, slots: Iterable[int] = range(32)) -> set[UUID | None]:
+    return {current.slots[n].owner for n in slots}
+
+
+def test_nothing_to_do_gives_nothing() -> None:
+    assert plan(View(mapped(2, A, B), members(A, B, C)), LEASE) is None
+
+
+def test_nobody_alive_gives_nothing() -> None:
+    assert plan(View(mapped(2, A, B), members(member(A, Verdict.DEAD))), LEASE) is None
+
+
+def test_a_dead_owner_is_replaced_by_the_spare_under_new_epochs() -> None:
+    current = mapped(2, A, B)
+    planned = plan(View(current, members(member(A, Verdict.DEAD), B, C)), LEASE)
+    assert planned is not None
+    takeovers, successions = changes(current, planned)
+    assert [t.slot for t in takeovers] == list(range(0, 32, 2))
+    assert {(t.to, t.old, t.reason) for t in takeovers} == {(C, A, "dead")}
+    assert successions == []
+    assert all(planned.slots[n].epoch == 2 for n in range(0, 32, 2))
+
+
+def test_a_suspect_owner_keeps_its_slots() -> None:
+    assert plan(View(mapped(2, A, B), members(member(A, Verdict.SUSPECT), B, C)), LEASE) is None
+
+
+def test_without_a_spare_the_living_double_up() -> None:
+    planned = plan(View(mapped(2, A, B), members(member(A, Verdict.DEAD), B)), LEASE)
+    assert planned is not None
+    assert owners(planned) == {B}
+
+
+def test_a_coreapp_that_joined_relieves_one_that_is_doubled_up() -> None:
+    current = mapped(2, B, B)
+    planned = plan(View(current, members(B, C)), LEASE)
+    assert planned is not None
+    _, successions = changes(current, planned)
+    assert {s.to for s in successions} == {C}
+    assert len(successions) == 16
+
+
+def test_one_that_has_not_joined_yet_is_not_given_shards_unasked() -> None:
+    view = View(mapped(2, B, B), members(B, member(C, joined=False)))
+    assert plan(view, LEASE) is None
+    assert plan(msgspec.structs.replace(view, asked=True), LEASE) is not None
+
+
+def test_one_that_keeps_crashing_is_not_trusted_even_when_asked() -> None:
+    crashing = member(C, joined=False, trusted=False)
+    assert plan(View(mapped(2, B, B), members(B, crashing), {}, True), LEASE) is None
+
+
+def test_a_leaving_owner_is_told_its_successor() -> None:
+    current = mapped(2, A, B)
+    planned = plan(View(current, members(member(A, leaving=True), B, C)), LEASE)
+    assert planned is not None
+    assert changes(current, planned)[1][0] == Succession(0, 1, C)
+
+
+def test_an_owner_without_its_upstream_is_relieved() -> None:
+    current = mapped(2, A, B)
+    planned = plan(View(current, members(member(A, upstream_ok=False), B, C)), LEASE)
+    assert planned is not None
+    assert {s.to for s in changes(current, planned)[1]} == {C}
+
+
+def test_when_all_lack_the_upstream_nothing_moves() -> None:
+    everybody = [member(n, upstream_ok=False) for n in (A, B, C)]
+    assert plan(View(mapped(2, A, B), members(*everybody)), LEASE) is None
+
+
+def test_a_successor_that_is_due_is_waited_for_and_then_takes_over_by_force() -> None:
+    moving = mapped(1, A)
+    slots = (SlotOwner(0, 1, A, B), *moving.slots[1:])
+    current = ShardMap(2, 1, slots)
+    someone = members(member(A, leaving=True), B)
+    early = plan(View(current, someone, {0: 1.4}), LEASE)
+    assert early is None or early.slots[0] == slots[0]
+    late = plan(View(current, someone, {0: 1.5}), LEASE)
+    assert late is not None
+    assert (late.slots[0].owner, late.slots[0].epoch) == (B, 2)
+    assert changes(current, late)[0][0].reason == "overdue"
+
+
+def test_when_the_successor_dies_the_owner_starts_again_under_a_new_epoch() -> None:
+    slots = tuple(SlotOwner(n, 1, A, B) for n in range(32))
+    current = ShardMap(2, 1, slots)
+    planned = plan(View(current, members(A, member(B, Verdict.DEAD))), LEASE)
+    assert planned is not None
+    assert planned.slots[0] == SlotOwner(0, 2, A)
+    assert changes(current, planned)[0][0].reason == "successor-died"
+
+
+def test_when_both_die_a_third_takes_over() -> None:
+    slots = tuple(SlotOwner(n, 1, A, B) for n in range(32))
+    dead = [member(n, Verdict.DEAD) for n in (A, B)]
+    planned = plan(View(ShardMap(2, 1, slots), members(*dead, C)), LEASE)
+    assert planned is not None
+    assert owners(planned) == {C}
+
+
+shard_counts = st.sampled_from(SHARD_COUNTS)
+living = st.lists(st.sampled_from(ALL), min_size=1, max_size=8, unique=True)
+
+
+@settings(max_examples=60)
+@given(shard_counts, shard_counts, living, living)
+def test_every_change_converges_to_a_fixed_point_that_is_balanced(
+    before: int, after: int, nodes: list[UUID], later: list[UUID]
+) -> None:
+    start = converge(View(mapped(before, *[None] * before), members(*nodes)))
+    changed = ShardMap(start.version, after, start.slots)
+    gone = [member(n, Verdict.DEAD) for n in nodes if n not in later]
+    end = converge(View(changed, members(*gone, *later)))
+    assert end.settled
+    assert owners(end) <= set(later)
+    shards = [len(end.shards_of(n)) for n in later]
+    assert max(shards) - min(shards) <= 1
+    for shard in range(after):
+        assert len(owners(end, range(shard, 32, after))) == 1
+
+
+@settings(max_examples=60)
+@given(shard_counts, shard_counts, living, st.integers(0, 32))
+def test_an_interrupted_change_ends_in_the_same_map(
+    before: int, after: int, nodes: list[UUID], steps: int
+) -> None:
+    """A leader may die after any number of its writes; the next one plans from what is there."""
+    start = converge(View(mapped(before, *[None] * before), members(*nodes)))
+    changed = ShardMap(start.version, after, start.slots)
+    view = View(changed, members(*nodes))
+    planned = plan(view, LEASE)
+    if planned is None:
+        return
+    straight = converge(View(handed_over(apply(changed, planned)), view.members))
+    interrupted = converge(View(handed_over(apply(changed, planned, steps)), view.members))
+    assert [s.owner for s in interrupted.slots] == [s.owner for s in straight.slots]
+
+
+@given(shard_counts, living, living)
+def test_an_epoch_is_raised_with_every_change_of_owner(
+    shards: int, nodes: list[UUID], later: list[UUID]
+) -> None:
+    start = converge(View(mapped(shards, *[None] * shards), members(*nodes)))
+    gone = [member(n, Verdict.DEAD) for n in nodes if n not in later]
+    planned = plan(View(start, members(*gone, *later)), LEASE)
+    for was, then in zip(start.slots, (planned or start).slots, strict=True):
+        assert then.epoch == was.epoch + (then.owner != was.owner)

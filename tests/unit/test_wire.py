@@ -1,0 +1,73 @@
+"""Link frames and envelopes: what is sealed opens, and nothing else does."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from warouter import _batch, wire
+from warouter.errors import ProtocolError
+
+KEY = b"k" * 32
+ids = st.binary(min_size=20, max_size=20)
+epochs = st.integers(0, 2**63)
+slots = st.integers(0, 31)
+
+
+@given(slots, epochs, ids, st.integers(0, 1), st.from_regex("[0-9]{5,15}", fullmatch=True), st.binary())
+def test_a_message_comes_out_as_it_went_in(
+    slot: int, epoch: int, message_id: bytes, kind: int, recipient: str, body: bytes
+) -> None:
+    frame = memoryview(wire.message(slot, epoch, message_id, kind, recipient, body))
+    parsed = wire.parse(frame)
+    assert isinstance(parsed, wire.Message)
+    assert parsed == wire.Message(slot, epoch, message_id, kind, recipient, memoryview(body))
+
+
+@given(st.integers(0, 3), slots, epochs, st.lists(ids))
+def test_an_outcome_comes_out_as_it_went_in(
+    result: int, slot: int, epoch: int, some: list[bytes]
+) -> None:
+    assert wire.parse(memoryview(wire.outcome(result, slot, epoch, some))) == wire.Outcome(
+        result, slot, epoch, some
+    )
+
+
+@given(st.binary(max_size=60))
+def test_any_other_bytes_are_a_protocol_error(frame: bytes) -> None:
+    try:
+        wire.parse(memoryview(frame))
+    except (ProtocolError, UnicodeDecodeError):
+        return
+
+
+def envelope(sealer: wire.Sealer, *frames: bytes) -> memoryview:
+    return _batch.split(sealer.seal(list(frames)))[0]
+
+
+def test_envelopes_open_in_order_only() -> None:
+    sealer, opener = wire.Sealer(KEY, 0), wire.Opener(KEY, 0)
+    first, second = envelope(sealer, b"one"), envelope(sealer, b"two", b"three")
+    assert [bytes(f) for f in opener.open(first)] == [b"one"]
+    with pytest.raises(ProtocolError, match="wrong MAC"):
+        opener.open(first)  # replayed
+    assert [bytes(f) for f in opener.open(second)] == [b"two", b"three"]
+
+
+@pytest.mark.parametrize(
+    "opener",
+    [wire.Opener(b"x" * 32, 0), wire.Opener(KEY, 1)],
+    ids=["another key", "the other direction"],
+)
+def test_an_envelope_of_somebody_else_does_not_open(opener: wire.Opener) -> None:
+    with pytest.raises(ProtocolError, match="wrong MAC"):
+        opener.open(envelope(wire.Sealer(KEY, 0), b"one"))
+
+
+@given(st.data())
+def test_one_changed_bit_does_not_open(data: st.DataObject) -> None:
+    sealed = bytearray(envelope(wire.Sealer(KEY, 0), b"one", b"two"))
+    bit = data.draw(st.integers(0, len(sealed) * 8 - 1))
+    sealed[bit // 8] ^= 1 << bit % 8
+    with pytest.raises(ProtocolError):
+        wire.Opener(KEY, 0).open(memoryview(bytes(sealed)))
