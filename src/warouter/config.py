@@ -15,12 +15,31 @@ from warouter.errors import ConfigError
 
 # The product's names that are accepted and steer nothing here.
 UNUSED = frozenset(
-    """WA_DB_CONNECTION_IDLE_TIMEOUT WA_DB_PERSISTENT WA_DB_UPGRADE WA_CONFIG_ON_DB WA_MASTER_NODE
-    WA_TCP_LISTEN_ADDRESS WA_WEB_JWT_CRYPTO_KEY WA_WEB_SERVERNAME WA_WEB_SECURITY_LEVEL WA_SECRET
-    WA_RUNNING_ENV WA_RUNNING_ENV_VERSION WA_DB_CONNECTION_OPTION WA_WEB_ENDPOINT WA_WEB_USERNAME
-    WA_WEB_PASSWORD WA_CORE_ENDPOINT WA_NODE_EXPORTER_PORT WA_CADVISOR_PORT
-    WA_MYSQLD_EXPORTER_ENDPOINT WA_DB_NODE_EXPORTER_ENDPOINT WA_PROMETHEUS_STORAGE_TSDB_RETENTION
-    WA_PROMETHEUS_ENDPOINT""".split()
+    [
+        "WA_DB_CONNECTION_IDLE_TIMEOUT",
+        "WA_DB_PERSISTENT",
+        "WA_DB_UPGRADE",
+        "WA_CONFIG_ON_DB",
+        "WA_MASTER_NODE",
+        "WA_TCP_LISTEN_ADDRESS",
+        "WA_WEB_JWT_CRYPTO_KEY",
+        "WA_WEB_SERVERNAME",
+        "WA_WEB_SECURITY_LEVEL",
+        "WA_SECRET",
+        "WA_RUNNING_ENV",
+        "WA_RUNNING_ENV_VERSION",
+        "WA_DB_CONNECTION_OPTION",
+        "WA_WEB_ENDPOINT",
+        "WA_WEB_USERNAME",
+        "WA_WEB_PASSWORD",
+        "WA_CORE_ENDPOINT",
+        "WA_NODE_EXPORTER_PORT",
+        "WA_CADVISOR_PORT",
+        "WA_MYSQLD_EXPORTER_ENDPOINT",
+        "WA_DB_NODE_EXPORTER_ENDPOINT",
+        "WA_PROMETHEUS_STORAGE_TSDB_RETENTION",
+        "WA_PROMETHEUS_ENDPOINT",
+    ]
 )
 
 
@@ -96,7 +115,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     tls_key: str = msgspec.field(name="WAROUTER_TLS_KEY", default="")
     no_tls: bool = msgspec.field(name="WAROUTER_NO_TLS", default=False)
     upstream: str = msgspec.field(name="WAROUTER_UPSTREAM", default="simulator")
-    upstream_address: str = msgspec.field(name="WAROUTER_UPSTREAM_ADDRESS", default="127.0.0.1:6260")
+    upstream_address: str = msgspec.field(
+        name="WAROUTER_UPSTREAM_ADDRESS", default="127.0.0.1:6260"
+    )
     shards_cert: str = msgspec.field(name="WAROUTER_SHARDS_CERT", default="after-7-days")
     require_contact_check: bool = msgspec.field(
         name="WAROUTER_REQUIRE_CONTACT_CHECK", default=False
@@ -117,7 +138,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         try:
             return Timing(beat=self.beat, lease=self.lease, margin=self.margin, hold=self.hold)
         except ValueError as error:
-            raise ConfigError(f"WAROUTER_BEAT/LEASE/MARGIN do not fit together: {error}.") from error
+            raise ConfigError(
+                f"WAROUTER_BEAT/LEASE/MARGIN do not fit together: {error}."
+            ) from error
 
     @property
     def database(self) -> str:
@@ -158,7 +181,8 @@ def load(environ: Mapping[str, str]) -> Settings:
         raise ConfigError(f"{where.rstrip('`') or 'The environment'}: {what}.") from error
     if settings.db_engine.upper() != "PGSQL":
         raise ConfigError(
-            f"WA_DB_ENGINE is {settings.db_engine!r}; warouter runs on PostgreSQL only: set it to PGSQL."
+            f"WA_DB_ENGINE is {settings.db_engine!r}; warouter runs on PostgreSQL only:"
+            " set it to PGSQL."
         )
     if settings.shards_cert not in ("after-7-days", "never"):
         raise ConfigError("WAROUTER_SHARDS_CERT must be after-7-days or never.")

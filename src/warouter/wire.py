@@ -47,7 +47,7 @@ class Message(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What became of the messages ``ids`` of one slot; ``epoch`` is the one they were sent under."""
+    """What became of messages of one slot; ``epoch`` is the one they were sent under."""
 
     outcome: int
     slot: int

@@ -9,6 +9,7 @@ from typing import Any
 
 import aiohttp
 from aiohttp import web
+
 from warouter.local.cluster import Cluster
 
 RECIPIENTS = 40
@@ -19,7 +20,9 @@ class Business:
 
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
-        self.acked: dict[str, list[str]] = defaultdict(list)  # recipient -> ids in order of the 201s
+        self.acked: dict[str, list[str]] = defaultdict(
+            list
+        )  # recipient -> ids in order of the 201s
         self.unknown: list[str] = []  # requests without an answer (a killed webapp)
         self.errors: list[tuple[int, str]] = []
         self.statuses: dict[str, list[str]] = defaultdict(list)  # id -> statuses as called back
@@ -102,6 +105,11 @@ class Business:
         async with self.http.post(url, json=items) as answer:
             ids: list[str] = (await answer.json())["ids"]
             return ids
+
+    async def faults(self, **switches: float) -> None:
+        url = f"{self.cluster.control_url}/faults"
+        async with self.http.put(url, json=switches) as answer:
+            assert answer.status == 200, await answer.text()
 
     async def record(self) -> dict[str, Any]:
         async with self.http.get(f"{self.cluster.control_url}/record?ids=1&times=1") as answer:

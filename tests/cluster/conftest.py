@@ -9,9 +9,9 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest_asyncio
-from warouter.local.cluster import Cluster, Options
 
 from tests.cluster.business import Business
+from warouter.local.cluster import Cluster, Options
 
 Start = Callable[..., Awaitable[tuple[Cluster, Business]]]
 
@@ -19,8 +19,7 @@ Start = Callable[..., Awaitable[tuple[Cluster, Business]]]
 @pytest_asyncio.fixture
 async def start() -> AsyncIterator[Start]:
     """``await start(shards=2, coreapps=3, ...)`` gives a running cluster and its business."""
-    folder = Path(tempfile.mkdtemp(prefix="warouter-test-", dir="/tmp"))
-    folder.chmod(0o711)
+    folder = _folder()
     async with AsyncExitStack() as stack:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
 
@@ -32,3 +31,10 @@ async def start() -> AsyncIterator[Start]:
             return cluster, business
 
         yield begin
+
+
+def _folder() -> Path:
+    """Not pytest's own: that is 0700 of root, and PostgreSQL runs as another account."""
+    folder = Path(tempfile.mkdtemp(prefix="warouter-test-", dir="/tmp"))
+    folder.chmod(0o711)
+    return folder

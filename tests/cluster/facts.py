@@ -7,14 +7,14 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
+
+from tests.cluster.business import Business
+from tests.cluster.checker import violations
 from warouter.cluster.shardmap import ShardMap
 from warouter.local.cluster import Cluster
 from warouter.local.process import Process
 from warouter.store import database
 from warouter.store.nodes import read_map, read_nodes, read_term
-
-from tests.cluster.business import Business
-from tests.cluster.checker import violations
 
 
 class Facts:
@@ -47,6 +47,14 @@ class Facts:
                     await self._changed.wait()
             except TimeoutError:
                 continue
+
+    async def until_some(self, count: str) -> None:
+        """Until the query counts something; what it counts sends no hint."""
+        async with asyncio.timeout(30):
+            while True:
+                if await self.connection.fetchval(count):
+                    return
+                await asyncio.sleep(0.02)
 
     async def process_of(self, incarnation: UUID | None) -> Process:
         names = {n.incarnation: n.name for n in await read_nodes(self.connection)}

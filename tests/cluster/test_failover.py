@@ -6,10 +6,10 @@ import asyncio
 import signal
 
 import pytest
-from warouter.cluster.shardmap import ShardMap
 
 from tests.cluster.conftest import Start
 from tests.cluster.facts import Facts
+from warouter.cluster.shardmap import ShardMap
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -154,6 +154,23 @@ async def test_after_a_crash_of_the_database_everything_resumes(start: Start) ->
         reasons = await facts.connection.fetch("select distinct reason from owner_log")
         assert {row["reason"] for row in reasons} <= {"unowned", "renew"}
         assert _owners(await facts.map()) == _owners(before)
+
+
+async def test_messages_that_must_wait_long_are_parked_and_survive_a_kill(start: Start) -> None:
+    cluster, business = await start()
+    async with Facts(cluster) as facts:
+        await business.faults(throttle=0.3, throttle_ms=1500)
+        business.start(recipients=16)
+        await business.more(200)
+        await business.stop()
+        await facts.until_some("select count(*) from parked_message")
+        old = (await facts.map()).slots[0]
+        (await facts.process_of(old.owner)).kill(signal.SIGKILL)
+        await facts.until(lambda m: m.slots[0].owner != old.owner)
+        await business.faults(throttle=0.05, throttle_ms=1500)
+        await business.all_called_back()
+        assert await facts.wrong(business) == []
+        assert business.errors == business.unknown == []
 
 
 async def test_events_reach_a_webhook_that_fails_now_and_then(start: Start) -> None:

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
+
 from warouter.config import Settings
 from warouter.store import database
 

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 from uuid import UUID, uuid4
 
 import asyncpg
-import pytest
 import pytest_asyncio
+
 from warouter.config import Settings
 from warouter.store.journal import FENCED, KNOWN, REFUSED, EventRow, Journal, Progress, Row
 
@@ -27,7 +27,10 @@ async def journal(settings: Settings, pool: asyncpg.Pool) -> AsyncIterator[Journ
 
 async def own(pool: asyncpg.Pool, slot: int, epoch: int, owner: UUID) -> None:
     await pool.execute(
-        "update slot set owner = $3, epoch = $2, successor = null where slot = $1", slot, epoch, owner
+        "update slot set owner = $3, epoch = $2, successor = null where slot = $1",
+        slot,
+        epoch,
+        owner,
     )
 
 
@@ -141,7 +144,9 @@ async def test_a_handover_is_one_step_and_is_logged(journal: Journal, pool: asyn
     owner, epoch = await pool.fetchrow("select owner, epoch from slot where slot = 3")
     assert owner == OTHER
     assert epoch > OWNED[3]
-    logged = await pool.fetchrow("select slot, from_incarnation, to_incarnation, reason from owner_log")
+    logged = await pool.fetchrow(
+        "select slot, from_incarnation, to_incarnation, reason from owner_log"
+    )
     assert tuple(logged) == (3, ME, OTHER, "handover")
     assert await journal.append(OWNED, [row(1)]) == {0: FENCED}
 

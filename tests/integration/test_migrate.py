@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncpg
 import pytest
+
 from warouter.config import Settings, load
 from warouter.errors import CommandError
 from warouter.local.postgres import Postgres

@@ -14,6 +14,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 import pytest_asyncio
+
 from warouter.config import Settings, load
 from warouter.local.postgres import Postgres
 from warouter.store.database import create_pool

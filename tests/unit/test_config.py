@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from warouter.config import Settings, Timing, load, unknown_names
 from warouter.errors import ConfigError
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from warouter.cluster.lanes import WINDOW, Entry, Lanes
 
 
@@ -99,48 +100,60 @@ actions = st.lists(
 )
 
 
-@given(actions)
-def test_whatever_happens_first_sends_are_in_order_and_nothing_is_lost(
-    script: list[tuple[str, int]],
-) -> None:
-    lanes, seq, now = Lanes(window=6), 0, 0.0
-    out: list[Entry] = []
-    first: dict[str, list[int]] = {}
-    answered: list[int] = []
+class Script:
+    """Plays a script on lanes and keeps what an upstream would have seen."""
 
-    def sent(entries: list[Entry]) -> None:
-        for e in entries:
-            assert all(e.recipient != o.recipient for o in out)
-            out.append(e)
-            seen = first.setdefault(e.recipient, [])
+    def __init__(self) -> None:
+        self.lanes = Lanes(window=6)
+        self.seq = 0
+        self.now = 0.0
+        self.out: list[Entry] = []
+        self.first: dict[str, list[int]] = {}
+        self.answered: list[int] = []
+
+    def play(self, action: str, n: int) -> None:
+        self.now += 1.0
+        self.lanes.due(self.now)
+        if action in ("answer", "retry") and not self.out:
+            return
+        getattr(self, action)(n)
+
+    def push(self, n: int) -> None:
+        self.seq += 1
+        self.lanes.push(entry(self.seq, f"{10_000 + n}"))
+
+    def take(self, _n: int) -> None:
+        for e in self.lanes.take():
+            assert all(e.recipient != o.recipient for o in self.out)
+            self.out.append(e)
+            seen = self.first.setdefault(e.recipient, [])
             if e.seq not in seen:
                 seen.append(e.seq)
 
-    def answer(which: int) -> None:
-        e = out.pop(which)
-        assert lanes.answered(e.id) is not None
-        answered.append(e.seq)
-        lanes.recorded([e.seq])
+    def answer(self, n: int) -> None:
+        e = self.out.pop(n % len(self.out))
+        assert self.lanes.answered(e.id) is not None
+        self.answered.append(e.seq)
+        self.lanes.recorded([e.seq])
 
-    for action, n in script:
-        now += 1.0
-        lanes.due(now)
-        if action == "push":
-            seq += 1
-            lanes.push(entry(seq, f"{10_000 + n}"))
-        elif action == "take":
-            sent(lanes.take())
-        elif action == "answer" and out:
-            answer(n % len(out))
-        elif action == "retry" and out:
-            lanes.retry(out.pop(n % len(out)).id, now + n)
-        elif action == "reconnect":
-            lanes.requeue()
-            out.clear()
-    while lanes.waiting:
-        now += 100.0
-        lanes.due(now)
-        sent(lanes.take())
-        answer(0)
-    assert sorted(answered) == list(range(1, seq + 1))
-    assert all(order == sorted(order) for order in first.values())
+    def retry(self, n: int) -> None:
+        self.lanes.retry(self.out.pop(n % len(self.out)).id, self.now + n)
+
+    def reconnect(self, _n: int) -> None:
+        self.lanes.requeue()
+        self.out.clear()
+
+
+@given(actions)
+def test_whatever_happens_first_sends_are_in_order_and_nothing_is_lost(
+    actions: list[tuple[str, int]],
+) -> None:
+    script = Script()
+    for action, n in actions:
+        script.play(action, n)
+    while script.lanes.waiting:
+        script.now += 100.0
+        script.play("take", 0)
+        script.play("answer", 0)
+    assert sorted(script.answered) == list(range(1, script.seq + 1))
+    assert all(order == sorted(order) for order in script.first.values())

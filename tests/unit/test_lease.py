@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from warouter.cluster.lease import Lease
 from warouter.cluster.role import Happened, State, step
 from warouter.cluster.term import Term

@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from warouter._hash import SHARD_COUNTS
 from warouter.cluster.membership import Member, Node, Verdict
 from warouter.cluster.plan import Succession, View, changes, plan

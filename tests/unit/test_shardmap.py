@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from warouter._hash import SHARD_COUNTS
 from warouter.cluster.shardmap import ShardMap, SlotOwner, assign
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from warouter import _batch, wire
 from warouter.errors import ProtocolError
 
@@ -14,7 +15,9 @@ epochs = st.integers(0, 2**63)
 slots = st.integers(0, 31)
 
 
-@given(slots, epochs, ids, st.integers(0, 1), st.from_regex("[0-9]{5,15}", fullmatch=True), st.binary())
+@given(
+    slots, epochs, ids, st.integers(0, 1), st.from_regex("[0-9]{5,15}", fullmatch=True), st.binary()
+)
 def test_a_message_comes_out_as_it_went_in(
     slot: int, epoch: int, message_id: bytes, kind: int, recipient: str, body: bytes
 ) -> None:

@@ -10,7 +10,7 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import NamedTuple
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 from aiohttp.typedefs import Handler as WebHandler
 from aiohttp.typedefs import Middleware
 
@@ -96,11 +96,14 @@ def _guarded(context: Context, route: Route) -> WebHandler:
 
 async def _expected(request: web.Request) -> web.StreamResponse | None:
     """Say `continue`, or 417 in the envelope: aiohttp would answer with plain text."""
+    if request.version != HttpVersion11:
+        return None
     if request.headers["Expect"].lower() != "100-continue":
         refusal = GenericError("Expect may only be 100-continue")
         refusal.status = 417
         return failure(refusal)
     await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    request.writer.output_size = 0  # the answer itself has not begun
     return None
 
 

@@ -28,6 +28,7 @@ from warouter.store.status import EPOCH_BITS, NodeStatus, ShardStatus, Status, r
 APPLICATION = "warouter status"
 EVERY_SECONDS = 1.0
 LATEST_CHANGES = 10
+PIPE_COLUMNS = 140
 _DEFAULT_FOLDER = Path("warouter-data")
 _STATES = {"alive": "green", "silent": "yellow", "dead": "red"}
 
@@ -38,7 +39,7 @@ _STATES = {"alive": "green", "silent": "yellow", "dead": "red"}
 @click.option("--watch", is_flag=True, help="Again each second, until Ctrl-C.")
 @click.option(
     "--history",
-    type=click.IntRange(1, 10_000),
+    type=click.IntRange(0, 10_000),
     is_flag=False,
     flag_value=LATEST_CHANGES,
     default=0,
@@ -69,14 +70,16 @@ async def _once(settings: Settings, as_json: bool, history: int) -> None:
     if as_json:
         _show_json(found)
     else:
-        Console().print(_page(found))
+        _console().print(_page(found))
 
 
 async def _watch(settings: Settings, as_json: bool, history: int) -> None:
     """Until Ctrl-C. The first look must succeed; later the trouble is shown and looked past."""
     connection = await _connected(settings)
     page: AbstractContextManager[Live | None] = (
-        nullcontext() if as_json else Live(auto_refresh=False, vertical_overflow="visible")
+        nullcontext()
+        if as_json
+        else Live(console=_console(), auto_refresh=False, vertical_overflow="visible")
     )
     with page as live:
         while True:
@@ -128,6 +131,12 @@ def _show_trouble(live: Live | None, sentence: str) -> None:
         live.update(Text(sentence, style="red"), refresh=True)
 
 
+def _console() -> Console:
+    """As wide as the terminal; into a file or a pipe wide enough for every column."""
+    console = Console()
+    return console if console.is_terminal else Console(width=PIPE_COLUMNS)
+
+
 # the page
 
 
@@ -172,10 +181,12 @@ def _oldest(found: Status) -> str:
 
 
 def _nodes(found: Status) -> Table:
-    table = Table(title="nodes", title_justify="left")
-    for name in ("node", "role", "state", "pid", "version", "up", "heard", "address", "shards"):
-        table.add_column(name, justify="right" if name in ("pid", "up", "heard") else "left")
+    """All but those whose place a later process of the same name has taken; --json has them all."""
+    alive = {node.name for node in found.nodes if node.state != "dead"}
+    table = _table("nodes", "node", "role", "state", ">pid", "version", ">up", "shards")
     for node in found.nodes:
+        if node.state == "dead" and node.name in alive:
+            continue
         table.add_row(
             Text(node.name),
             node.role,
@@ -183,8 +194,6 @@ def _nodes(found: Status) -> Table:
             str(node.pid),
             node.version,
             _age(node.age_s),
-            "" if node.silent_s is None else f"{node.silent_s:.1f} s",
-            Text(node.address),
             ", ".join(map(str, node.shards)),
         )
     return table
@@ -192,19 +201,18 @@ def _nodes(found: Status) -> Table:
 
 def _state(node: NodeStatus) -> str:
     more = [", leaving"] if node.leaving else []
+    if node.state == "silent" and node.silent_s is not None:
+        more.append(f" for {_age(node.silent_s)}")
     if not node.upstream_ok:
         more.append(", no upstream")
     return node.state + "".join(more)
 
 
 def _shards(found: Status) -> Table:
-    table = Table(title="shards", title_justify="left")
-    for name in ("shard", "owner", "successor", "slots", "epochs"):
-        table.add_column(name)
-    for name in ("backlog", "parked", "statuses", "inbound", "events parked", "dead"):
-        table.add_column(name, justify="right")
+    counts = (">backlog", ">parked", ">statuses", ">inbound", ">events parked", ">dead")
+    table = _table("shards", "shard", "owner", "successor", ">slots", "epochs", *counts)
     for shard in found.shards:
-        counts = (
+        numbers = (
             shard.backlog,
             shard.parked,
             shard.waiting_statuses,
@@ -218,7 +226,7 @@ def _shards(found: Status) -> Table:
             Text(", ".join(shard.successors)),
             str(len(shard.slots)),
             _epochs(shard),
-            *(f"{n:,}" for n in counts),
+            *(f"{n:,}" for n in numbers),
         )
     return table
 
@@ -236,9 +244,8 @@ def _epochs(shard: ShardStatus) -> str:
 
 
 def _history(found: Status) -> Table:
-    table = Table(title="changes of owners, the latest first", title_justify="left")
-    for name in ("at", "slot", "from", "to", "epoch", "term", "reason", "silent ms"):
-        table.add_column(name)
+    columns = ("at", ">slot", "from", "to", "epoch", "term", "reason", ">silent ms")
+    table = _table("changes of owners, the latest first", *columns)
     for change in found.history:
         table.add_row(
             change.at,
@@ -250,6 +257,14 @@ def _history(found: Status) -> Table:
             Text(change.reason),
             "" if change.observed_age_ms is None else str(change.observed_age_ms),
         )
+    return table
+
+
+def _table(title: str, *columns: str) -> Table:
+    """A table without lines; a column named ``>so`` is set to the right."""
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
+    for name in columns:
+        table.add_column(name.removeprefix(">"), justify="right" if name[0] == ">" else "left")
     return table
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any
 
 import click
 import uvloop
@@ -17,17 +19,27 @@ from warouter.local.description import NAME
 
 
 @click.command()
-@click.option("--shards", type=click.Choice(["1", "2", "4", "8", "16", "32"]), default="2",
-              show_default=True, help="Of a fresh data directory; later by the API.")
+@click.option(
+    "--shards",
+    type=click.Choice(["1", "2", "4", "8", "16", "32"]),
+    default="2",
+    show_default=True,
+    help="Of a fresh data directory; later by the API.",
+)
 @click.option("--coreapps", type=click.IntRange(1, 64), default=3, show_default=True)
 @click.option("--webapps", type=click.IntRange(1, 16), default=1, show_default=True)
 @click.option("--masters", type=click.IntRange(1, 8), default=2, show_default=True)
 @click.option("--port", type=click.IntRange(0, 65535), default=9090, show_default=True)
 @click.option("--no-tls", is_flag=True, help="Plain HTTP instead of a self-signed certificate.")
-@click.option("--data-dir", type=click.Path(path_type=Path, file_okay=False),
-              default=Path("warouter-data"), show_default=True)
-@click.option("--upstream", type=click.Choice(["simulator", "cloud"]), default="simulator",
-              show_default=True)
+@click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("warouter-data"),
+    show_default=True,
+)
+@click.option(
+    "--upstream", type=click.Choice(["simulator", "cloud"]), default="simulator", show_default=True
+)
 def up(
     shards: str,
     coreapps: int,
@@ -73,9 +85,9 @@ async def _run(options: Options) -> None:
             await cluster.stop()
 
 
-async def _until(stop: asyncio.Event, work: object) -> None:
+async def _until(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
     """Do the work, or leave it when told to stop meanwhile."""
-    task = asyncio.ensure_future(work)  # type: ignore[call-overload]
+    task = asyncio.create_task(work)
     stopped = asyncio.ensure_future(stop.wait())
     await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
     stopped.cancel()
@@ -87,7 +99,7 @@ async def _until(stop: asyncio.Event, work: object) -> None:
 
 
 def show_ready(console: Console, cluster: Cluster) -> None:
-    """What somebody needs to play with it; the curl lines are not wrapped, so they can be copied."""
+    """What somebody needs to play with it; curl lines are not wrapped, so they can be copied."""
     insecure = " -k" if cluster.options.tls else ""
     facts = {
         "url": cluster.url,
@@ -101,7 +113,7 @@ def show_ready(console: Console, cluster: Cluster) -> None:
     console.print(Panel("\n".join(lines), title="warouter is ready", expand=False))
     for line in (
         f"TOKEN=$(curl{insecure} -s -u '{cluster.user}:{cluster.password}' -X POST"
-        f" {cluster.url}/v1/users/login | sed 's/.*\"token\":\"\\([^\"]*\\).*/\\1/')",
+        f' {cluster.url}/v1/users/login | sed \'s/.*"token":"\\([^"]*\\).*/\\1/\')',
         f"curl{insecure} -s -X POST {cluster.url}/v1/messages"
         ' -H "Authorization: Bearer $TOKEN" -H "Content-Type: application/json"'
         """ -d '{"to":"4915112345678","type":"text","text":{"body":"hello"}}'""",

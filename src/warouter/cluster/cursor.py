@@ -1,8 +1,8 @@
 """How far a slot's journal is settled: a mark, and the settled ranges beyond it.
 
-Everything up to the mark is settled; so is every range (from, to), both inclusive, ascending, never
-touching. The idea is that of Apache Pulsar's managed cursor. At most ``MAX_RANGES`` ranges are kept:
-a cursor that is full takes only what does not open another.
+Everything up to the mark is settled; so is every range (from, to), both inclusive, ascending,
+never touching. The idea is that of Apache Pulsar's managed cursor. When ``MAX_RANGES`` ranges are
+there (``full``), an owner sends only what cannot open another.
 """
 
 from __future__ import annotations

@@ -146,6 +146,6 @@ class Membership:
             self._tracks[node.incarnation].healthy_since = now
 
     def _trial(self, node: Node) -> float:
-        """How long the node must have been healthy: doubles with each recent death but the first."""
+        """How long it must have been healthy: doubles with each recent death but the first."""
         deaths = len(self._deaths.get(node.name, ()))
         return self._join * float(1 << min(max(deaths - 1, 0), MAX_DISTRUST))

@@ -90,9 +90,7 @@ def _candidates(view: View, alive: set[UUID]) -> Sequence[UUID]:
     living = [m for inc, m in view.members.items() if inc in alive]
     fit = [m for m in living if not m.node.leaving and m.node.upstream_ok]
     proved = [
-        m
-        for m in fit
-        if m.joined or m.node.incarnation in owners or (view.asked and m.trusted)
+        m for m in fit if m.joined or m.node.incarnation in owners or (view.asked and m.trusted)
     ]
     chosen = proved or fit or [m for m in living if not m.node.leaving]
     chosen.sort(key=lambda m: (m.node.incarnation not in owners, m.node.name, m.node.incarnation))

@@ -33,7 +33,18 @@ SWEEP_SECONDS = 0.25
 class Pending:
     """One message that no owner has answered for yet."""
 
-    __slots__ = ("body", "deadline", "done", "epoch", "id", "kind", "offered", "recipient", "refused", "slot")
+    __slots__ = (
+        "body",
+        "deadline",
+        "done",
+        "epoch",
+        "id",
+        "kind",
+        "offered",
+        "recipient",
+        "refused",
+        "slot",
+    )
 
     def __init__(
         self,
@@ -67,6 +78,7 @@ class CoreappConnection(LinkConnection):
         self._nonce = token_bytes(wire.NONCE_SIZE)
         self._server_nonce = b""
         self.lost = asyncio.Event()
+        self.proved = False  # both ends have shown that they know the link key
 
     def on_handshake(self, hello: memoryview) -> None:
         key = self.address.link_key
@@ -82,6 +94,7 @@ class CoreappConnection(LinkConnection):
         if not hmac.compare_digest(wanted, bytes(hello)):
             raise ProtocolError("the coreapp does not know its own link key")
         self._start_session(wire.session_key(key, self._server_nonce, self._nonce), sends=0)
+        self.proved = True
         self._links.on_ready(self)
 
     def on_frame(self, frame: wire.Message | wire.Outcome) -> None:
@@ -233,9 +246,7 @@ class Links:
         entry.epoch = owner.epoch
         entry.offered = True
         connection.send(
-            wire.message(
-                entry.slot, owner.epoch, entry.id, entry.kind, entry.recipient, entry.body
-            )
+            wire.message(entry.slot, owner.epoch, entry.id, entry.kind, entry.recipient, entry.body)
         )
 
     async def _keep(self, address: Address) -> None:
@@ -247,7 +258,7 @@ class Links:
                 connection = CoreappConnection(self, address)
                 if await self._connect(connection):
                     await connection.lost.wait()
-                    attempt = 0
+                    attempt = 0 if connection.proved else attempt
                 await asyncio.sleep(backoff(attempt, first=0.02, most=1.0))
                 attempt += 1
         finally:
@@ -269,5 +280,7 @@ class Links:
 
 def _too_late(entry: Pending) -> NotReady:
     if entry.offered:
-        return NotReady(f"outcome unknown for message {text_of(entry.id)}: its shard did not answer")
+        return NotReady(
+            f"outcome unknown for message {text_of(entry.id)}: its shard did not answer"
+        )
     return NotReady("not accepted: no coreapp owns the recipient's shard right now")

@@ -86,9 +86,7 @@ class LinkServer:
     async def start(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> int:
         """Listen; the port that was taken (``port`` 0 takes a free one)."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(
-            lambda: WebappConnection(self), host, port, ssl=tls
-        )
+        self._server = await loop.create_server(lambda: WebappConnection(self), host, port, ssl=tls)
         return int(self._server.sockets[0].getsockname()[1])
 
     async def stop(self) -> None:

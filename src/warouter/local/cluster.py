@@ -32,7 +32,10 @@ CC, PHONE_NUMBER = "1", "6315550000"
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """What ``warouter up`` is told. ``port`` 0 takes a free one."""
+    """What ``warouter up`` is told. ``port`` 0 takes a free one.
+
+    ``program`` is what Python runs for coreapps: tests put a build there that lacks a mechanism.
+    """
 
     data_dir: Path
     shards: int = 2
@@ -42,6 +45,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     port: int = 9090
     tls: bool = True
     environment: dict[str, str] = {}
+    program: tuple[str, ...] = ("-m", "warouter")
 
 
 class Cluster:
@@ -91,7 +95,12 @@ class Cluster:
         await self._start_database()
         await self._start_simulator(old)
         self.password = await first_seed(
-            self.settings, self.options.shards, old.get("password", ""), CC, PHONE_NUMBER, self.cert,
+            self.settings,
+            self.options.shards,
+            old.get("password", ""),
+            CC,
+            PHONE_NUMBER,
+            self.cert,
             await self._authority_key(),
         )
         for n in range(1, self.options.coreapps + 1):
@@ -202,15 +211,17 @@ class Cluster:
 
     async def _certificate(self) -> str:
         body = {"cc": CC, "phone_number": PHONE_NUMBER, "name": "warouter demo"}
-        async with aiohttp.ClientSession() as http, http.post(
-            f"{self.control_url}/certificates", json=body
-        ) as answer:
+        async with (
+            aiohttp.ClientSession() as http,
+            http.post(f"{self.control_url}/certificates", json=body) as answer,
+        ):
             return str((await answer.json())["cert"])
 
     async def _authority_key(self) -> str:
-        async with aiohttp.ClientSession() as http, http.get(
-            f"{self.control_url}/authority"
-        ) as answer:
+        async with (
+            aiohttp.ClientSession() as http,
+            http.get(f"{self.control_url}/authority") as answer,
+        ):
             return str((await answer.json())["public_key"])
 
     def _add_coreapp(self, number: int) -> Process:
@@ -231,14 +242,13 @@ class Cluster:
     def _add(self, role: str, number: int, environment: dict[str, str]) -> Process:
         name = f"{role}-{number}"
         full = self._full({"WAROUTER_NODE": f"localhost:{name}", **environment})
-        process = Process(name, role, [role], full, self.folder)
+        program = self.options.program if role == "coreapp" else ("-m", "warouter")
+        process = Process(name, role, [role], full, self.folder, program)
         self.processes[name] = process
         return process
 
     async def _start_all(self, role: str) -> None:
-        await asyncio.gather(
-            *(self._start(p) for p in self.processes.values() if p.role == role)
-        )
+        await asyncio.gather(*(self._start(p) for p in self.processes.values() if p.role == role))
 
     async def _start(self, process: Process) -> None:
         await process.start()

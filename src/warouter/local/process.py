@@ -22,14 +22,20 @@ class Process:
     """A warouter process. ``ready`` is set by its READY=1, ``status`` is its last STATUS=."""
 
     def __init__(
-        self, name: str, role: str, arguments: list[str], environment: dict[str, str], folder: Path
+        self,
+        name: str,
+        role: str,
+        arguments: list[str],
+        environment: dict[str, str],
+        folder: Path,
+        program: tuple[str, ...] = ("-m", "warouter"),
     ) -> None:
         self.name = name
         self.role = role
         self.status = ""
         self.ready = asyncio.Event()
         self.restarts = 0
-        self._arguments = arguments
+        self._arguments = [*program, *arguments]
         self._environment = environment
         self.log = folder / "log" / f"{name}.log"
         self._socket_path = folder / "run" / f"{name}.sock"
@@ -103,8 +109,6 @@ class Process:
         with self.log.open("ab") as log:
             self._child = await asyncio.create_subprocess_exec(
                 sys.executable,
-                "-m",
-                "warouter",
                 *self._arguments,
                 # A parent that is killed closes this pipe: its children then stop by themselves.
                 stdin=asyncio.subprocess.PIPE,

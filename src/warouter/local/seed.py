@@ -11,11 +11,12 @@ from warouter.api.auth import DEFAULT_USERNAME
 from warouter.api.passwords import Passwords
 from warouter.config import Settings
 from warouter.errors import CommandError
+from warouter.owner.ownership import wait_for
 from warouter.store.accounts import ADMIN, Accounts
-from warouter.store.database import create_pool
+from warouter.store.database import close_politely, connect, create_pool, listen
 from warouter.store.nodes import read_map
 
-LOOK_SECONDS = 0.05
+LOOK_SECONDS = 0.1  # hints may be lost
 
 
 async def first_seed(
@@ -46,17 +47,20 @@ async def first_seed(
 
 async def ready_map(settings: Settings, seconds: float) -> None:
     """Wait until every slot has its owner and none is on the way."""
-    pool = await create_pool(settings, "seed", 1)
+    changed = asyncio.Event()
+    connection = await connect(settings, "seed")
     try:
+        await listen(connection, lambda _what: changed.set())
         async with asyncio.timeout(seconds):
-            while not (await read_map(pool)).settled:
-                await asyncio.sleep(LOOK_SECONDS)
+            while not (await read_map(connection)).settled:
+                changed.clear()
+                await wait_for(changed, LOOK_SECONDS)
     except TimeoutError as error:
         raise CommandError(
             f"The shards had no owner after {seconds:g} s: look into the logs of the masters."
         ) from error
     finally:
-        await pool.close()
+        await close_politely(connection)
 
 
 def draw_password() -> str:

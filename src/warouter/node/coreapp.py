@@ -1,4 +1,4 @@
-"""The coreapp: link in, journal, upstream out, events back, callbacks. One wiring, top to bottom."""
+"""The coreapp: link in, journal, upstream out, events back, callbacks. Only the wiring."""
 
 from __future__ import annotations
 
@@ -62,7 +62,9 @@ class Coreapp:
         registration = self._identity.registration(
             host, port, link_key=self.link_key, fingerprint=fingerprint
         )
-        self.session = NodeSession(self._settings, registration, lambda _what: self.ownership.wake())
+        self.session = NodeSession(
+            self._settings, registration, lambda _what: self.ownership.wake()
+        )
         self.ownership = Ownership(
             self.session, self.journal, self._timing, boottime, lambda: self.upstream.well
         )
@@ -83,9 +85,7 @@ class Coreapp:
             lambda ack: self.sender.ack_event(ack),
         )
         self.sender = Sender(self.ownership, self.journal, self.recorder, self.events, boottime)
-        self.appender = Appender(
-            self.ownership, self.journal, self.sender.ready, self._on_appended
-        )
+        self.appender = Appender(self.ownership, self.journal, self.sender.ready, self._on_appended)
         self.upstream = SimulatorUpstream(
             *self._settings.upstream_host_port,
             self._identity.name,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 import asyncpg
 
@@ -48,7 +49,7 @@ class MapView:
         self._away = False
         self.links = Links(timing.hold, self._wake.set)
         self.map: ShardMap | None = None
-        self.on_auth_change = lambda: None
+        self.on_auth_change: Callable[[], None] = lambda: None
 
     async def run(self) -> None:
         """Follow until cancelled; while the database is away the last map is kept."""

@@ -87,7 +87,7 @@ async def _until_told(main: Callable[[asyncio.Event, Notifier], Awaitable[None]]
 
 
 async def run_until(stop: asyncio.Event, tasks: list[asyncio.Task[None]]) -> None:
-    """Wait for ``stop``; a task that ends before is a defect and ends the process with its error."""
+    """Wait for ``stop``. A task that ends before is a defect: its error ends the process."""
     stopped = asyncio.ensure_future(stop.wait())
     done, _ = await asyncio.wait([stopped, *tasks], return_when=asyncio.FIRST_COMPLETED)
     stopped.cancel()

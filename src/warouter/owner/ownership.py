@@ -95,9 +95,7 @@ class Ownership:
         self._lease.end(number)
         self._spent[number] = max(self._spent.get(number, 0), slot.epoch)
         level = logging.INFO if why is Happened.HANDED_OVER else logging.WARNING
-        log.log(
-            level, "slot closed", extra={"slot": number, "epoch": slot.epoch, "why": why.value}
-        )
+        log.log(level, "slot closed", extra={"slot": number, "epoch": slot.epoch, "why": why.value})
         for tell in self.closed:
             tell(slot)
         self.wake()
@@ -122,11 +120,9 @@ class Ownership:
         """Ask for successors and hand everything over; bounded, the lease is the safety net."""
         try:
             async with asyncio.timeout(LEAVE_SECONDS):
-                await self._session.say_leaving()
-                while self.slots:
+                while self.slots and await self._session.say_leaving():
                     self._progress.clear()
-                    self.wake()
-                    await self._progress.wait()
+                    await wait_for(self._progress, self._timing.beat)
         except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             log.warning("left without handing over", extra={"error": str(error)})
 
@@ -187,7 +183,9 @@ class Ownership:
             try:
                 await work
             except (OutcomeUnknown, asyncpg.PostgresError) as error:
-                log.warning("slots not moved", extra={"slots": sorted(numbers), "error": str(error)})
+                log.warning(
+                    "slots not moved", extra={"slots": sorted(numbers), "error": str(error)}
+                )
                 for number in numbers:
                     self.close(number, Happened.DOUBTED)
                 await asyncio.sleep(RETRY_SECONDS)

@@ -89,7 +89,7 @@ class Sender:
             return
         if not upstream.writable or not self._ownership.may_act(slot.slot):
             return
-        slot.lanes.due(self._clock())
+        self._wake_for(slot, slot.lanes.due(self._clock()))
         room_below = slot.cursor.first_range if slot.cursor.full else None
         for entry in slot.lanes.take(room_below):
             self.sent += 1
@@ -171,6 +171,7 @@ class Sender:
         self._load(slot)
 
     def _on_closed(self, slot: OwnedSlot) -> None:
+        self._wake_for(slot, None)
         if self.upstream is not None and self.upstream.connected:
             self.upstream.tell(Release(slot.slot, slot.epoch))
 
@@ -208,9 +209,17 @@ class Sender:
         if entry is None:
             return
         if answer.retry_ms <= PARK_AFTER_MS and entry.attempts < PARK_AFTER_TRIES:
-            asyncio.get_running_loop().call_later(answer.retry_ms / 1000, self.pump, slot)
-            return
+            return  # pump() sets the timer
         self._park(slot, slot.lanes.block(entry.recipient), answer.retry_ms, answer.title)
+
+    def _wake_for(self, slot: OwnedSlot, due: float | None) -> None:
+        """One timer a slot, for its next retry; it may fire a moment early: pump sets it anew."""
+        if slot.timer is not None:
+            slot.timer.cancel()
+            slot.timer = None
+        if due is not None:
+            delay = max(due - self._clock(), 0.001)
+            slot.timer = asyncio.get_running_loop().call_later(delay, self.pump, slot)
 
     def _park(self, slot: OwnedSlot, entries: list[Entry], delay_ms: float, reason: str) -> None:
         """Move messages of one recipient to the parked table, with the cursor's change."""
@@ -250,7 +259,15 @@ class Sender:
         lane.flying = len(rows)
         for row in rows:
             slot.lanes.push(
-                Entry(row["seq"], row["id"], recipient, row["kind"], row["body"], row["attempts"], True)
+                Entry(
+                    row["seq"],
+                    row["id"],
+                    recipient,
+                    row["kind"],
+                    row["body"],
+                    row["attempts"],
+                    True,
+                )
             )
         if not rows:
             self._lane_done(slot, recipient)

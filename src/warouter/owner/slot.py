@@ -1,12 +1,13 @@
 """One slot under one epoch, in the memory of its owner.
 
 Everything here is thrown away when the epoch ends; the next owner (or this one, under a new epoch)
-reads the journal again. Up to ``loaded`` messages come from the journal, later ones from memory; when
-memory is full, ``loaded`` stays behind ``committed`` and pages are read in seq order.
+reads the journal again. Up to ``loaded`` messages come from the journal, later ones from memory;
+when memory is full, ``loaded`` stays behind ``committed`` and pages are read in seq order.
 """
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from warouter.cluster.cursor import Cursor
@@ -35,6 +36,7 @@ class OwnedSlot:
         self.loading = False
         self.appending = 0  # frames in the appender that belong to this slot
         self.parked: dict[str, ParkedLane] = {}
+        self.timer: asyncio.TimerHandle | None = None  # for the next retry
 
         self.events = (EventLog(), EventLog())  # by kind: statuses, inbound messages
 
@@ -59,9 +61,7 @@ class OwnedSlot:
         self.next_seq = journal.next_seq
         self.committed = journal.next_seq - 1
         self.loaded = journal.send_mark
-        self.events[0].opened(
-            journal.status_mark, journal.status_ranges, journal.next_status_seq
-        )
+        self.events[0].opened(journal.status_mark, journal.status_ranges, journal.next_status_seq)
         self.events[1].opened(
             journal.inbound_mark, journal.inbound_ranges, journal.next_inbound_seq
         )

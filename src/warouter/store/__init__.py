@@ -1,1 +1,1 @@
-"""PostgreSQL: the only shared state, and the root of trust. SQL stands beside the call it serves."""
+"""PostgreSQL: the only shared state, the root of trust. SQL stands beside the call it serves."""

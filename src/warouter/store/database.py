@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 Connection = asyncpg.Connection
 APPLICATION_BYTES = 63  # longer names are cut by PostgreSQL
 CONNECT_SECONDS = 5.0
+_TRANSPORT = "_transport"  # asyncpg has no public way to its socket; a test holds it to this name
 _TCP_KEEPALIVE = {
     "tcp_keepalives_idle": "1",
     "tcp_keepalives_interval": "1",
@@ -216,18 +217,21 @@ async def _finish(call: asyncio.Future[Any], connection: Connection, within: flo
     try:
         await asyncio.wait({call}, timeout=within)
     finally:
-        if not call.done():
+        late = not call.done()
+        if late:
             connection.terminate()
             await asyncio.wait({call}, timeout=1.0)
             call.cancel()
-    if call.cancelled():
+    if late:
+        call.cancelled() or call.exception()  # looked at: nobody else will
         raise OSError(f"no answer from the database within {within:g} s")
     return call.result()
 
 
 def _harden_socket(connection: Connection) -> None:
     """Notice a silent cut from this side; asyncpg sets nothing (its transport is private)."""
-    sock = connection._transport.get_extra_info("socket")
+    transport: asyncio.Transport = getattr(connection, _TRANSPORT)
+    sock = transport.get_extra_info("socket")
     if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
         return
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

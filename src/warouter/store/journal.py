@@ -1,4 +1,4 @@
-"""The journals of slots: messages out, events in. Every write is fenced by (slot, epoch, incarnation).
+"""The journals of slots: messages out, events in; all fenced by (slot, epoch, incarnation).
 
 Two dedicated sessions: appends never wait behind progress and events. An outcome that is not known
 raises OutcomeUnknown; the caller then goes on under a new epoch only (``renew``).
@@ -151,7 +151,10 @@ class Journal:
     async def renew(self, slots: Sequence[int]) -> dict[int, int]:
         """New epochs for slots that are still this incarnation's; needs no leader."""
         rows = await self._records.fetch(
-            "select * from renew_epochs($1,$2)", self._incarnation, list(slots), within=WRITE_SECONDS
+            "select * from renew_epochs($1,$2)",
+            self._incarnation,
+            list(slots),
+            within=WRITE_SECONDS,
         )
         return {row["slot"]: row["epoch"] for row in rows}
 

@@ -6,6 +6,7 @@ A file is never changed once released: its checksum is kept and compared.
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from importlib import resources
 from typing import NamedTuple
 
@@ -82,10 +83,10 @@ async def check(connection: Connection) -> None:
             " run `warouter migrate`."
         )
     stored = await connection.fetchrow("select hash_name, hash_version from format")
-    if tuple(stored) != (HASH_NAME, HASH_VERSION):
+    if stored is None or tuple(stored) != (HASH_NAME, HASH_VERSION):
         raise CommandError(
-            f"The database was written with the hash {stored[0]} version {stored[1]}, this build"
-            f" has {HASH_NAME} version {HASH_VERSION}: messages would change their slot."
+            f"The database was written with the hash {stored and tuple(stored)}, this build"
+            f" has {(HASH_NAME, HASH_VERSION)}: messages would change their slot."
             " Use the build that wrote it."
         )
 
@@ -97,10 +98,8 @@ async def _ensure_database(settings: Settings) -> None:
     except asyncpg.InvalidCatalogNameError:
         connection = await asyncpg.connect(**arguments | {"database": "postgres"}, timeout=10.0)
         name = await connection.fetchval("select quote_ident($1)", settings.database)
-        try:
+        with suppress(asyncpg.DuplicateDatabaseError):  # another migration was faster
             await connection.execute(f"create database {name}")
-        except asyncpg.DuplicateDatabaseError:
-            pass  # another migration was faster
     await connection.close()
 
 
@@ -115,11 +114,13 @@ def _compare(applied: dict[int, tuple[str, str]]) -> None:
         migration = known.get(version)
         if migration is None:
             raise CommandError(
-                f"The database is newer than this build (it has {name}): install the newer warouter."
+                f"The database is newer than this build (it has {name}):"
+                " install the newer warouter."
             )
         if migration.checksum != checksum:
             raise CommandError(
-                f"Migration {name} differs from the one that was applied: restore the released file."
+                f"Migration {name} differs from the one that was applied:"
+                " restore the released file."
             )
 
 

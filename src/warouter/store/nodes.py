@@ -21,6 +21,12 @@ from warouter.store.database import Connection, application_name, connect, liste
 
 _REGISTER = "select register_node($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11)"
 _BEAT = "select * from beat($1, $2)"
+_LEAVE = """
+with me as (update node set leaving = true where incarnation = $1),
+     told as (select pg_notify('warouter', 'nodes'))
+select exists (select 1 from node n join pg_stat_activity a
+                  on a.application_name like 'wa:' || replace(n.incarnation::text, '-', '') || ':%'
+                where n.role = $2 and n.incarnation <> $1 and not n.leaving) from told"""
 _MAP = "select version, shards from shard_map"
 SLOTS_SQL = "select slot, epoch, owner, successor from slot order by slot"
 NODES_SQL = """
@@ -69,6 +75,7 @@ class NodeSession:
         self._registration = registration
         self._wake = wake
         self._connection: Connection | None = None
+        self._lock = asyncio.Lock()  # one task at a time on a connection
 
     @property
     def connected(self) -> bool:
@@ -77,7 +84,7 @@ class NodeSession:
     async def beat(self, upstream_ok: bool, within: float) -> Beat:
         """One renewal; OutcomeUnknown when no answer came within ``within`` seconds."""
         try:
-            async with asyncio.timeout(within):
+            async with asyncio.timeout(within), self._lock:
                 connection = await self._connected()
                 row = await connection.fetchrow(_BEAT, self._registration.incarnation, upstream_ok)
                 if row is None:
@@ -99,14 +106,15 @@ class NodeSession:
             row["settings_version"],
         )
 
-    async def say_leaving(self) -> None:
-        """Ask the leader for successors: this process will stop."""
-        if self._connection is not None:
-            await self._connection.execute(
-                "update node set leaving = true where incarnation = $1",
-                self._registration.incarnation,
+    async def say_leaving(self) -> bool:
+        """Ask the leader for successors, as this process will stop. False: nobody can be one."""
+        async with self._lock:
+            if self._connection is None:
+                return False
+            heirs: bool = await self._connection.fetchval(
+                _LEAVE, self._registration.incarnation, self._registration.role
             )
-            await self._connection.execute("select pg_notify('warouter', 'nodes')")
+            return heirs
 
     def terminate(self) -> None:
         connection, self._connection = self._connection, None
@@ -164,9 +172,10 @@ def node_of(row: Any) -> Node:
 
 async def read_map(source: asyncpg.Pool | Connection) -> ShardMap:
     """The shard map as it stands."""
-    version, shards = await source.fetchrow(_MAP)
+    state = await source.fetchrow(_MAP)
+    assert state is not None
     rows = await source.fetch(SLOTS_SQL)
-    return map_of(version, shards, rows)
+    return map_of(state["version"], state["shards"], rows)
 
 
 async def read_nodes(source: asyncpg.Pool | Connection) -> list[Node]:

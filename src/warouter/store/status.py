@@ -20,9 +20,9 @@ from warouter.store.nodes import SLOTS_SQL, map_of
 SILENT_SECONDS = 3.0  # a session that has said nothing for ten beats
 EPOCH_BITS = 32  # epochs and terms are timeline * 2^32 + n
 
-# An interval of at most 2,000 places is counted, a wider one is taken as full. Both are the same but
-# for a place that was given out and never written, and a count of a million rows each second would
-# cost what the rows cost to send.
+# An interval of at most 2,000 places is counted, a wider one is taken as full. Both are the same
+# but for places that were given out and never written; counting a million rows each second would
+# cost about what sending them does.
 _COUNTED_PLACES = 2_000
 
 _NODES = """

@@ -1,0 +1,205 @@
+"""The cluster that a demo runs against, as an operator sees it: who owns what, kill, add coreapps.
+
+Either a cluster of the demo's own, gone afterwards, or one that ``warouter up`` runs; there only
+what the demo has added is taken away again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import msgspec
+
+from warouter.cluster.shardmap import ShardMap
+from warouter.config import load
+from warouter.errors import CommandError
+from warouter.local.cluster import Cluster, Options
+from warouter.local.description import read_description
+from warouter.local.process import Process
+from warouter.store.database import create_pool
+from warouter.store.nodes import read_map, read_rows
+
+LOOK_SECONDS = 0.02
+
+
+class Victim(msgspec.Struct, frozen=True):
+    """A coreapp that can be killed, with the slots it owns and their epochs."""
+
+    name: str
+    pid: int
+    owned: dict[int, int]
+
+
+class Scene:
+    """A running cluster. ``add_coreapps`` returns the names of the new ones once they are ready.
+
+    ``lasting``: it goes on after the demo, so that what was set is to be set back.
+    """
+
+    def __init__(
+        self,
+        describe: Callable[[], Mapping[str, Any]],
+        add_coreapps: Callable[[int], Awaitable[list[str]]],
+        pool: asyncpg.Pool,
+        lease: float,
+        *,
+        folder: Path,
+        lasting: bool,
+    ) -> None:
+        self.describe = describe
+        self.add_coreapps = add_coreapps
+        self.lease = lease
+        self.folder = folder
+        self.lasting = lasting
+        self._pool = pool
+
+    async def map(self) -> ShardMap:
+        return await read_map(self._pool)
+
+    async def victim(self) -> Victim:
+        """Of the coreapps that ``warouter up`` runs, and restarts, the one that owns most slots."""
+        current = await self.map()
+        children = {p["pid"]: p for p in self.describe()["processes"] if p["role"] == "coreapp"}
+        victims = [
+            Victim(
+                children[row["pid"]]["name"],
+                row["pid"],
+                {s.slot: s.epoch for s in current.slots if s.owner == row["incarnation"]},
+            )
+            for row in await read_rows(self._pool)
+            if row["pid"] in children and row["role"] == "coreapp"
+        ]
+        best = max(victims, key=lambda v: len(v.owned), default=None)
+        if best is None or not best.owned:
+            raise CommandError("No coreapp of this cluster owns a slot: see `warouter status`.")
+        return best
+
+    async def settled(self, seconds: float, beyond: Mapping[int, int] | None = None) -> ShardMap:
+        """The map once nothing moves and every slot in ``beyond`` has a newer epoch than there."""
+        newer = beyond or {}
+        try:
+            async with asyncio.timeout(seconds):
+                while True:
+                    current = await self.map()
+                    moved = all(current.slots[slot].epoch > e for slot, e in newer.items())
+                    if moved and current.settled:
+                        return current
+                    await asyncio.sleep(LOOK_SECONDS)
+        except TimeoutError as error:
+            raise CommandError(
+                f"The slots had no settled owners after {seconds:g} s: see the logs of the masters."
+            ) from error
+
+
+def kill(victim: Victim) -> None:
+    """SIGKILL, to this pid only; nothing of the process runs any more afterwards."""
+    try:
+        os.kill(victim.pid, signal.SIGKILL)
+    except OSError as error:
+        raise CommandError(f"{victim.name} cannot be killed: {error.strerror}.") from error
+
+
+@asynccontextmanager
+async def own_cluster(keep: bool) -> AsyncIterator[Scene]:
+    """What ``warouter up`` starts, on free ports and a folder of its own."""
+    folder = _new_folder()
+    cluster = Cluster(Options(data_dir=folder, port=0))
+    stop = asyncio.Event()
+    running: asyncio.Task[None] | None = None
+    try:
+        await cluster.start()
+        running = asyncio.create_task(cluster.run(stop), name="cluster")
+
+        async def add(count: int) -> list[str]:
+            return [process.name for process in await cluster.add_coreapps(count)]
+
+        async with _scene(cluster.description, add, folder, lasting=False) as scene:
+            yield scene
+    finally:
+        stop.set()
+        if running is not None:
+            await asyncio.gather(running, return_exceptions=True)
+        await cluster.stop()
+        if not keep:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@asynccontextmanager
+async def running_cluster(folder: Path) -> AsyncIterator[Scene]:
+    """The cluster of a live ``warouter up``; coreapps that were added end with the demo."""
+    if not read_description(folder).get("environment"):
+        raise CommandError(
+            f"No cluster runs on {folder}: start `warouter up --data-dir {folder}` first,"
+            " or leave --data-dir away for a cluster of the demo's own."
+        )
+    added: list[Process] = []
+
+    def describe() -> Mapping[str, Any]:
+        return read_description(folder)
+
+    async def add(count: int) -> list[str]:
+        first = len(added) + 1
+        new = [_coreapp(folder, n) for n in range(first, first + count)]
+        added.extend(new)
+        await asyncio.gather(*(process.start() for process in new))
+        return [process.name for process in new]
+
+    try:
+        async with _scene(describe, add, folder, lasting=True) as scene:
+            yield scene
+    finally:
+        await asyncio.gather(*(process.stop() for process in added))
+
+
+def _new_folder() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="warouter-demo-"))
+    # PostgreSQL may have to run as another account, which must get through to its own folder.
+    folder.chmod(0o711)
+    return folder
+
+
+def _coreapp(folder: Path, number: int) -> Process:
+    arguments = ["coreapp", "--data-dir", str(folder)]
+    outer = {
+        k: v for k, v in os.environ.items() if not k.startswith(("WA_", "WAROUTER_", "NOTIFY"))
+    }
+    return Process(f"demo-coreapp-{number}", "coreapp", arguments, outer, folder)
+
+
+@asynccontextmanager
+async def _scene(
+    describe: Callable[[], Mapping[str, Any]],
+    add: Callable[[int], Awaitable[list[str]]],
+    folder: Path,
+    *,
+    lasting: bool,
+) -> AsyncIterator[Scene]:
+    settings = load(describe()["environment"])
+    try:
+        pool = await create_pool(settings, "warouter demo", 2)
+    except (OSError, TimeoutError, asyncpg.PostgresError) as error:
+        raise CommandError(
+            f"The cluster's database does not answer ({error or type(error).__name__}):"
+            " does `warouter up` still run?"
+        ) from error
+    try:
+        yield Scene(describe, add, pool, settings.timing.lease, folder=folder, lasting=lasting)
+    finally:
+        await pool.close()
+
+
+def started_ago() -> float:
+    """For how many seconds this process has been there, its imports included."""
+    fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+    ticks_after_boot = int(fields[19])  # starttime; the text after the name begins with field 3
+    now = float(Path("/proc/uptime").read_text().split()[0])
+    return max(0.0, now - ticks_after_boot / os.sysconf("SC_CLK_TCK"))

@@ -1,0 +1,70 @@
+"""The checker finds a build that lacks a mechanism, and passes the one that has it."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.business import Business
+from tests.cluster.conftest import Start
+from tests.cluster.facts import Facts
+
+pytestmark = pytest.mark.timeout(120)
+
+PRODUCT = ("-m", "warouter")
+
+
+def without(mechanism: str) -> tuple[str, ...]:
+    return (str(Path(__file__).with_name("mutants.py")), mechanism)
+
+
+@pytest.mark.parametrize(
+    ("program", "found"),
+    [(PRODUCT, False), (without("ack_before_commit"), True)],
+    ids=["product", "mutant"],
+)
+async def test_i1_nothing_acknowledged_is_lost(
+    start: Start, program: tuple[str, ...], found: bool
+) -> None:
+    cluster, business = await start(program=program)
+    async with Facts(cluster) as facts:
+        business.start()
+        for _ in range(3):
+            await business.more(200)
+            old = (await facts.map()).slots[0]
+            (await facts.process_of(old.owner)).kill(signal.SIGKILL)
+            await facts.until(lambda m, old=old: m.slots[0].owner != old.owner)
+        await business.more(100)
+        await business.stop()
+        await _quiet(business)
+        assert any("I1" in w for w in await facts.wrong(business)) == found
+
+
+@pytest.mark.parametrize(
+    ("program", "found"),
+    [(PRODUCT, False), (without("two_of_a_recipient_at_once"), True)],
+    ids=["product", "mutant"],
+)
+async def test_i7_order_per_recipient_through_retries(
+    start: Start, program: tuple[str, ...], found: bool
+) -> None:
+    cluster, business = await start(program=program)
+    async with Facts(cluster) as facts:
+        await business.faults(throttle=0.3, throttle_ms=50)
+        business.start(recipients=4)
+        await business.more(600)
+        await business.stop()
+        await _quiet(business)
+        assert any("I7" in w for w in await facts.wrong(business)) == found
+
+
+async def _quiet(business: Business) -> None:
+    """Until a last message, sent after all the others to each recipient, has been read."""
+    known = {r: len(ids) for r, ids in business.acked.items()}
+    for recipient in known:
+        await business._send(recipient, "the last one")
+    last = [business.acked[r][-1] for r in known]
+    async with business.heard:
+        await business.heard.wait_for(lambda: all("read" in business.statuses[i] for i in last))

@@ -1,0 +1,217 @@
+"""Webapp and coreapp ends of the link over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from uuid import uuid4
+
+import pytest
+import pytest_asyncio
+
+from warouter import _batch, wire
+from warouter.cluster.address import Address
+from warouter.cluster.shardmap import ShardMap, SlotOwner
+from warouter.errors import NotReady, Overloaded
+from warouter.link import client, tls
+from warouter.link.client import Links
+from warouter.link.server import LinkServer, WebappConnection
+
+KEY = b"k" * 32
+OWNER, HEIR = uuid4(), uuid4()
+MESSAGE_ID = bytes((1, 5)) + bytes(18)
+
+
+class Owner:
+    """A coreapp's link server that answers as it is told and remembers what came."""
+
+    def __init__(self) -> None:
+        self.answer = wire.ACKED
+        self.came: asyncio.Queue[wire.Message] = asyncio.Queue()
+        self.server = LinkServer(KEY, self._on_message)
+
+    def _on_message(self, webapp: WebappConnection, message: wire.Message) -> None:
+        self.came.put_nowait(message)
+        if self.answer >= 0:
+            webapp.send(wire.outcome(self.answer, message.slot, message.epoch, [message.id]))
+
+
+def owned_by(owner: object, epoch: int) -> ShardMap:
+    return ShardMap(1, 1, tuple(SlotOwner(n, epoch, owner) for n in range(32)))
+
+
+@pytest_asyncio.fixture
+async def owner() -> AsyncIterator[Owner]:
+    owner = Owner()
+    yield owner
+    await owner.server.stop()
+
+
+@pytest_asyncio.fixture
+async def links() -> AsyncIterator[Links]:
+    links = Links(hold=5.0, on_doubt=lambda: None)
+    sweeper = asyncio.create_task(links.sweep())
+    yield links
+    sweeper.cancel()
+    await links.close()
+
+
+async def connect(links: Links, owner: Owner, incarnation: object = OWNER, **more: object) -> None:
+    port = await owner.server.start("127.0.0.1", 0)
+    address = Address(incarnation, "coreapp-1", "127.0.0.1", port, KEY, None)
+    links.set_addresses({incarnation: address._replace(**more)})
+
+
+def submit(links: Links, body: bytes = b'{"to":"1"}') -> asyncio.Task[None]:
+    return asyncio.ensure_future(links.submit(5, MESSAGE_ID, "4915112345678", 0, body))
+
+
+async def test_a_message_arrives_as_it_is_and_its_ack_ends_the_wait(
+    links: Links, owner: Owner
+) -> None:
+    await connect(links, owner)
+    links.set_map(owned_by(OWNER, 7))
+    await submit(links)
+    message = await owner.came.get()
+    assert message == wire.Message(5, 7, MESSAGE_ID, 0, "4915112345678", memoryview(b'{"to":"1"}'))
+    assert links.pending == 0
+
+
+async def test_what_nobody_owns_waits_for_the_map(links: Links, owner: Owner) -> None:
+    call = submit(links)
+    await connect(links, owner)
+    links.set_map(owned_by(None, 7))
+    assert not call.done()
+    links.set_map(owned_by(OWNER, 8))
+    await call
+    assert (await owner.came.get()).epoch == 8
+
+
+async def test_a_refused_message_is_offered_to_the_next_owner_under_the_same_id(
+    links: Links, owner: Owner
+) -> None:
+    await connect(links, owner)
+    owner.answer = wire.NOT_OWNER
+    links.set_map(owned_by(OWNER, 7))
+    call = submit(links)
+    assert (await owner.came.get()).epoch == 7
+    owner.answer = wire.ACKED
+    links.set_map(owned_by(OWNER, 8))
+    await call
+    assert (await owner.came.get()).id == MESSAGE_ID
+
+
+async def test_a_slot_on_its_way_takes_nothing(links: Links, owner: Owner) -> None:
+    await connect(links, owner)
+    moving = ShardMap(1, 1, tuple(SlotOwner(n, 7, OWNER, HEIR) for n in range(32)))
+    links.set_map(moving)
+    call = submit(links)
+    links.set_map(owned_by(OWNER, 8))
+    await call
+    assert (await owner.came.get()).epoch == 8
+
+
+async def test_too_late_says_whether_the_outcome_is_known(owner: Owner) -> None:
+    links = Links(hold=0.05, on_doubt=lambda: None)
+    sweeper = asyncio.create_task(links.sweep())
+    with pytest.raises(NotReady, match="not accepted"):
+        await submit(links)
+    await connect(links, owner)
+    owner.answer = -1  # says nothing
+    links.set_map(owned_by(OWNER, 7))
+    links._hold = 1.0
+    with pytest.raises(NotReady, match="outcome unknown for message AQU"):
+        await submit(links)
+    sweeper.cancel()
+    await links.close()
+
+
+async def test_what_is_held_is_bounded(links: Links, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "MAX_HELD", 2)
+    calls = [asyncio.ensure_future(links.submit(5, bytes([n]), "1", 0, b"")) for n in range(2)]
+    await asyncio.sleep(0)
+    with pytest.raises(Overloaded):
+        await links.submit(5, b"3", "1", 0, b"")
+    for call in calls:
+        call.cancel()
+    await asyncio.gather(*calls, return_exceptions=True)
+    assert links.pending == 0
+
+
+async def test_an_owner_that_is_full_says_so(links: Links, owner: Owner) -> None:
+    await connect(links, owner)
+    owner.answer = wire.OVERLOADED
+    links.set_map(owned_by(OWNER, 7))
+    with pytest.raises(Overloaded, match="queue is full"):
+        await submit(links)
+
+
+async def test_a_lost_link_offers_again(links: Links, owner: Owner) -> None:
+    await connect(links, owner)
+    owner.answer = -1
+    links.set_map(owned_by(OWNER, 7))
+    call = submit(links)
+    await owner.came.get()
+    owner.answer = wire.ACKED
+    for connection in list(owner.server._connections):
+        connection.abort()
+    await call
+    assert (await owner.came.get()).id == MESSAGE_ID
+
+
+async def test_with_another_key_nothing_passes(links: Links, owner: Owner) -> None:
+    await connect(links, owner, link_key=b"x" * 32)
+    links.set_map(owned_by(OWNER, 7))
+    links._hold = 0.3
+    with pytest.raises(NotReady, match="not accepted"):
+        await submit(links)
+    assert owner.came.empty()
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"\xff\xff\xff\xff",  # a length of 4 GiB
+        _batch.pack([b"GET / HTTP/1.1"]),
+        _batch.pack([bytes(1 + 32 + 32)]),
+    ],
+    ids=["length", "http", "zeros"],
+)
+async def test_a_stranger_is_cut_off(owner: Owner, sent: bytes) -> None:
+    port = await owner.server.start("127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    await reader.readexactly(4 + 1 + wire.NONCE_SIZE)
+    writer.write(sent)
+    try:
+        async with asyncio.timeout(5):
+            assert await reader.read() == b""
+    except ConnectionResetError:
+        pass
+    writer.close()
+    assert owner.came.empty()
+
+
+async def test_links_between_hosts_are_pinned_to_the_certificate(
+    links: Links, owner: Owner
+) -> None:
+    context, fingerprint = tls.server_context("core.example")
+    port = await owner.server.start("127.0.0.1", 0, context)
+    right = Address(OWNER, "c", "127.0.0.1", port, KEY, fingerprint)
+    wrong = Address(HEIR, "c", "127.0.0.1", port, KEY, "0" * 64)
+    links.set_addresses({OWNER: right, HEIR: wrong})
+    links.set_map(owned_by(OWNER, 7))
+    await submit(links)
+    assert (await owner.came.get()).epoch == 7
+    links.set_map(owned_by(HEIR, 8))
+    call = submit(links)
+    done, _ = await asyncio.wait({call}, timeout=0.3)
+    assert not done
+    call.cancel()
+
+
+def test_only_loopback_is_this_host() -> None:
+    assert tls.on_this_host("127.0.0.1")
+    assert tls.on_this_host("localhost")
+    assert not tls.on_this_host("10.0.0.5")
+    assert not tls.on_this_host(socket.gethostname() + ".example")
