@@ -89,9 +89,9 @@ class Cluster:
 
     async def start(self) -> None:
         """Everything up, in order; CommandError with one sentence when something is not."""
+        self.port = _take_port(self.options.port)
         self.folder.mkdir(parents=True, exist_ok=True)
         old = read_description(self.folder)
-        self.port = _take_port(self.options.port)
         await self._start_database()
         await self._start_simulator(old)
         self.password = await first_seed(

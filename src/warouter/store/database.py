@@ -223,7 +223,8 @@ async def _finish(call: asyncio.Future[Any], connection: Connection, within: flo
             await asyncio.wait({call}, timeout=1.0)
             call.cancel()
     if late:
-        call.cancelled() or call.exception()  # looked at: nobody else will
+        if call.done() and not call.cancelled():
+            call.exception()  # looked at, or asyncio would complain
         raise OSError(f"no answer from the database within {within:g} s")
     return call.result()
 

@@ -1,0 +1,70 @@
+"""Back-off, log lines, datagrams to the service manager, and what a master loads."""
+
+from __future__ import annotations
+
+import json
+import logging
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from warouter.log import JsonLines
+from warouter.retry import backoff, jittered, linear_ms
+from warouter.systemd import Notifier
+
+
+@given(st.integers(0, 10_000))
+def test_backoff_doubles_up_to_its_cap(attempt: int) -> None:
+    delay = backoff(attempt, first=0.05, most=2.0)
+    assert delay == min(2.0, 0.05 * 2 ** min(attempt, 40))
+
+
+@given(st.floats(0, 1))
+def test_jitter_stays_within_a_quarter(fraction: float) -> None:
+    assert 7.5 <= jittered(10.0, fraction) <= 12.5
+
+
+def test_the_callback_backoff_is_linear() -> None:
+    waits = [linear_ms(n, step_ms=3000, most_ms=10_000) for n in (1, 2, 3, 4)]
+    assert waits == [3000, 6000, 9000, 10_000]
+
+
+@given(st.text())
+def test_whatever_is_logged_is_one_line_of_json(text: str) -> None:
+    record = logging.makeLogRecord({"msg": "event", "levelname": "INFO", "text": text})
+    line = JsonLines().format(record)
+    assert line.isascii()
+    assert line.isprintable()
+    assert json.loads(line)["text"] == text
+
+
+def test_the_service_manager_hears_ready_and_status(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        notifier = Notifier(str(tmp_path / "notify"))
+        notifier.ready("secondary")
+        notifier.alive()
+        lines = manager.recv(4096).decode().splitlines()
+        assert lines[:2] == ["READY=1", "STATUS=secondary"]
+        assert manager.recv(4096) == b"WATCHDOG=1"
+
+
+@pytest.mark.parametrize("address", ["", "/nowhere/at/all"])
+def test_without_a_service_manager_nothing_happens(address: str) -> None:
+    Notifier(address).ready("fine")
+
+
+def test_a_master_stays_light() -> None:
+    """It carries no messages; the linter reads .py files only, so frames are looked for here."""
+    program = (
+        "import sys, warouter.node.master;"
+        "print([m for m in ('warouter._batch', 'warouter.link', 'warouter.upstream', 'aiohttp')"
+        " if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.strip() == "[]", done.stderr
