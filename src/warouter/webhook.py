@@ -165,15 +165,16 @@ class Callbacks:
     def spill(self, slot: int) -> None:
         """Park all that waits of a slot, for an owner that can hold no more of an outage."""
         for kind, queue in self._queues.items():
-            wait = self._breakers[kind].wait(self._now()) or 0.0
+            wait = self._breakers[kind].wait(self._now(), untried=False) or 0.0
             delay_ms = max(self._delay_ms(1), int(wait * 1000))
             self._park_items(queue.spill(slot), delay_ms, "the receiver is failing")
 
     def settings_changed(self) -> None:
         """Look at the settings again. A new URL gets its chance at once."""
         if self._adopt_url():
-            for breaker in self._breakers.values():
-                breaker.reset()
+            for kind, queue in self._queues.items():
+                self._breakers[kind].reset()
+                queue.restore()
         self._wake.set()
 
     async def run(self) -> None:
@@ -204,10 +205,13 @@ class Callbacks:
 
     def _start_posts(self, session: aiohttp.ClientSession, posts: asyncio.TaskGroup) -> None:
         while (kind := self._next_kind()) is not None:
-            breaker = self._breakers[kind]
-            batch = self._queues[kind].take(1 if breaker.open else BATCH_EVENTS, BATCH_BYTES)
+            queue, breaker = self._queues[kind], self._breakers[kind]
+            if breaker.open:
+                batch = queue.probe(tried=breaker.due(self._now()))
+            else:
+                batch = queue.take(BATCH_EVENTS, BATCH_BYTES)
             lapsed = {slot for slot in {item.slot for item in batch} if not self._may_act(slot)}
-            batch = self._queues[kind].withhold(batch, lapsed) if lapsed else batch
+            batch = queue.withhold(batch, lapsed) if lapsed else batch
             if batch:
                 self._in_flight[kind] += 1
                 self._events_in_flight += len(batch)
@@ -227,7 +231,7 @@ class Callbacks:
             kind
             for kind, queue in self._queues.items()
             if queue.ready
-            and self._breakers[kind].permits(now)
+            and self._breakers[kind].permits(now, untried=queue.untried)
             and self._in_flight[kind] < most - 1
         ]
         return min(able, key=lambda kind: self._in_flight[kind], default=None)
@@ -243,7 +247,7 @@ class Callbacks:
         waits = [
             wait
             for kind, queue in self._queues.items()
-            if queue.ready and (wait := self._breakers[kind].wait(now))
+            if queue.ready and (wait := self._breakers[kind].wait(now, untried=queue.untried))
         ]
         if any(queue.held for queue in self._queues.values()):
             waits.append(HELD_PAUSE)
@@ -327,6 +331,7 @@ class Callbacks:
     def _succeeded(self, kind: int, batch: list[Item]) -> None:
         self._breakers[kind].succeeded()
         live = self._queues[kind].delivered(batch)
+        self._queues[kind].restore()
         self.delivered[KINDS[kind]] += len(batch)
         if live:
             self._settled(live)
@@ -345,8 +350,7 @@ class Callbacks:
             most_ms=settings.max_callback_backoff_delay_ms,
         )
         if breaker.open:
-            queue.returned(batch)
-            queue.regroup()
+            queue.deferred(batch)
             self._give_up(queue.expired(now) if probe else [], reason)
         elif len(batch) == 1 and given_up(batch[0].first_at, now):
             self._give_up(queue.delivered(batch), reason)

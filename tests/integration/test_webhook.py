@@ -130,7 +130,7 @@ class Owner:
         return slot not in self.held
 
     def ids(self):
-        return [json.loads(item.payload)["id"] for item in self.settled]
+        return [name_of(item) for item in self.settled]
 
 
 def settings_of(url, *, step_ms=STEP_MS, most_ms=200, places=6):
@@ -147,6 +147,10 @@ def events_of(post):
 
 def recipient_of(event):
     return event["id"].partition(".")[0]
+
+
+def name_of(item):
+    return json.loads(item.payload)["id"]
 
 
 def event(number, recipient="49170", *, kind=STATUS, slot=0, **fields):
@@ -222,6 +226,10 @@ async def all_settled(owner, count):
     await owner.watch.until(lambda: len(owner.settled) >= count)
 
 
+def callbacks_now():
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
 def idle(callbacks):
     """Nothing is in flight."""
     return callbacks.queue_size == callbacks.waiting_of(0)
@@ -294,7 +302,16 @@ class TestDelivery:
 
     async def test_order_and_completeness_with_an_unreliable_receiver(self, owner, receiver):
         chance = random.Random(7)
-        receiver.answer = lambda _post: 200 if chance.random() < 0.6 else 503
+        stubborn = {"r5.10": 4, "r50.3": 4}  # refused alone so often
+
+        def answer(post):
+            ids = receiver.ids([post])
+            refused = [name for name in ids if stubborn.get(name)]
+            if len(ids) == 1:
+                stubborn.update({name: stubborn[name] - 1 for name in refused})
+            return 503 if refused or chance.random() < 0.4 else 200
+
+        receiver.answer = answer
         owner.retries_at_once = True
         lanes = {f"r{n}": [f"r{n}.{i}" for i in range(30)] for n in range(100)}
         async with running(owner) as callbacks:
@@ -308,8 +325,7 @@ class TestDelivery:
         assert accepted == lanes
         assert Counter(owner.ids()) == Counter(name for own in lanes.values() for name in own)
         assert receiver.shared == []
-        assert len(receiver.posts) - len(receiver.accepted) > 10
-        assert owner.parked
+        assert not any(stubborn.values())
 
     async def test_events_wait_without_a_url_and_go_once_there_is_one(self, owner, receiver):
         url, owner.settings = receiver.url, settings_of("")
@@ -422,7 +438,9 @@ class TestFailures:
         async with running(owner, timeout=0.1) as callbacks:
             callbacks.add(event(1))
             await watch.until(lambda: owner.parked)
-            assert callbacks.requests == {Result("status_change", "timeout"): 1}
+            label = Result("status_change", "timeout")
+            assert callbacks.requests == {label: 1}
+            assert 90 <= callbacks.duration_ms[label] < 4_000
         ((items, delay_ms, reason),) = owner.parked
         assert (items[0].attempts, delay_ms, reason) == (1, STEP_MS, "webhook: timeout")
 
@@ -482,7 +500,7 @@ class TestFailures:
                 raise
 
         receiver.answer = endless
-        async with running(owner) as callbacks:
+        async with running(owner, timeout=600) as callbacks:
             callbacks.add(event(1))
             await all_settled(owner, 1)
             await watch.until(lambda: cut)
@@ -517,7 +535,7 @@ class TestFailures:
             await all_settled(owner, 118)
             await watch.until(lambda: owner.parked)
             ((items, delay_ms, reason),) = owner.parked
-            assert [json.loads(item.payload)["id"] for item in items] == [poison, "r17.2"]
+            assert [name_of(item) for item in items] == [poison, "r17.2"]
             assert [item.attempts for item in items] == [1, 0]
             assert all(item.first_at is not None for item in items)
             assert (delay_ms, reason) == (STEP_MS, "webhook: 500")
@@ -540,14 +558,38 @@ class TestFailures:
         receiver.answer = 500
         async with running(owner) as callbacks:
             for n, attempts in enumerate((1, 3, 50)):
-                now = time.clock_gettime(time.CLOCK_BOOTTIME)
-                callbacks.add(event(n, f"r{n}", attempts=attempts, first_at=now))
+                callbacks.add(event(n, f"r{n}", attempts=attempts, first_at=callbacks_now()))
             await watch.until(lambda: len(owner.parked) == 3)
         delays = {items[0].attempts: delay_ms for items, delay_ms, _ in owner.parked}
         assert delays == {2: 2 * STEP_MS, 4: 4 * STEP_MS, 51: 200}
 
+    async def test_retries_of_refused_events_do_not_hold_up_others(self, owner, receiver, watch):
+        receiver.answer = lambda post: 200 if receiver.ids([post]) == ["good.0"] else 500
+        owner.settings = settings_of(receiver.url, step_ms=3_600_000, most_ms=3_600_000)
+        async with running(owner) as callbacks:
+            for n in range(2 * FAILURES):
+                callbacks.add(event(n, f"r{n}", attempts=1, first_at=callbacks_now()))
+            await watch.until(lambda: len(owner.parked) == 2 * FAILURES)
+            callbacks.add(event(0, "good"))
+            await all_settled(owner, 1)
+
+    async def test_events_that_were_not_tried_do_not_wait_behind_refused_ones(
+        self, owner, receiver, watch, logged
+    ):
+        """Nothing but refused events is left, and the next probe of theirs is a minute away."""
+        receiver.answer = lambda post: 200 if receiver.ids([post]) == ["good.0"] else 500
+        owner.settings = settings_of(receiver.url, step_ms=60_000, most_ms=60_000)
+        async with running(owner) as callbacks:
+            for each in spread(40):
+                callbacks.add(each)
+            await watch.until(lambda: FAILING in logged() and idle(callbacks))
+            owner.settings = settings_of(receiver.url)
+            callbacks.settings_changed()
+            callbacks.add(event(0, "good"))
+            await all_settled(owner, 1)
+
     async def test_after_seven_days_of_tries_it_is_a_dead_letter(self, owner, receiver, watch):
-        first_at = time.clock_gettime(time.CLOCK_BOOTTIME) - GIVE_UP
+        first_at = callbacks_now() - GIVE_UP
         receiver.answer = lambda post: 500 if "a.1" in receiver.ids([post]) else 200
         async with running(owner) as callbacks:
             callbacks.add(event(1, "a", attempts=700, first_at=first_at))
@@ -585,7 +627,7 @@ class TestFailures:
         async with running(owner) as callbacks:
             for each in spread(40):
                 callbacks.add(each)
-            await watch.until(lambda: FAILING in logged())
+            await watch.until(lambda: FAILING in logged() and idle(callbacks))
             receiver.answer = 200
             owner.settings = settings_of(f"{receiver.url}/new")
             callbacks.settings_changed()
@@ -623,11 +665,33 @@ class TestOwnership:
             await all_settled(owner, 2)
         assert receiver.ids() == ["b.2", "a.1"]
 
-    async def test_a_lease_that_ends_before_the_request_is_written_stops_it(self, owner, receiver):
-        answers = iter([True, False])  # when it was taken; when the connection was there
+    async def test_a_slot_without_a_lease_is_not_even_connected_for(self, owner, receiver, watch):
+        await receiver.stop()
+        owner.held = {1}
+        async with running(owner) as callbacks:
+            callbacks.add(event(1, "a", slot=1))
+            callbacks.add(event(2, "b", slot=2))
+            await watch.until(lambda: owner.parked)
+            assert callbacks.requests == {Result("status_change", "connection"): 1}
+            assert callbacks.waiting_of(1) == 1
+        assert [item.slot for items, _, _ in owner.parked for item in items] == [2]
 
-        async with running(owner, may_act=lambda _slot: next(answers, True)) as callbacks:
+    async def test_a_lease_that_ends_before_the_request_is_written_stops_it(
+        self, owner, receiver, watch
+    ):
+        asked = []
+
+        def may_act(slot):
+            """It holds when the event is taken, and no longer once there is a connection."""
+            asked.append(slot)
+            return len(asked) == 1 or owner.may_act(slot)
+
+        owner.held = {0}
+        async with running(owner, may_act=may_act) as callbacks:
             callbacks.add(event(1))
+            await watch.until(lambda: len(asked) > 1 and idle(callbacks))
+            assert receiver.requests == []
+            owner.held = set()
             await all_settled(owner, 1)
             assert callbacks.requests == {Result("status_change", "success"): 1}
         assert receiver.ids() == ["49170.1"]
@@ -643,14 +707,15 @@ class TestOwnership:
         receiver.answer = hold
         async with running(owner) as callbacks:
             callbacks.add(event(1, "a", slot=1))
+            callbacks.add(event(3, "c", slot=2))
             await watch.until(lambda: receiver.in_flight == 1)
             callbacks.forget(1)
             callbacks.add(event(2, "b", slot=2))
             callbacks.add(event(1, "a", slot=1))  # owned again: the journal is read anew
             release.set()
-            await all_settled(owner, 2)
-        assert Counter(owner.ids()) == {"b.2": 1, "a.1": 1}
-        assert Counter(receiver.ids()) == {"b.2": 1, "a.1": 2}
+            await watch.until(lambda: len(receiver.accepted) == 3 and idle(callbacks))
+        assert Counter(owner.ids()) == {"b.2": 1, "a.1": 1, "c.3": 1}
+        assert Counter(receiver.ids()) == {"b.2": 1, "a.1": 2, "c.3": 1}
 
     async def test_parked_lanes_of_a_new_epoch_are_blocked_per_kind(self, owner, receiver):
         async with running(owner) as callbacks:

@@ -142,13 +142,6 @@ class TestFailed:
         delivery.unblock(0, "a")
         assert delivery.add(item(3, "a"))
 
-    def test_regrouping_offers_what_was_not_tried_first(self):
-        delivery = queue(*(item(n, str(n)) for n in range(1, 5)))
-        delivery.failed(delivery.take(100, BYTES))
-        delivery.add(item(5, "5"))
-        delivery.regroup()
-        assert seqs(delivery.take(100, BYTES)) == [5, 1, 2, 3, 4]
-
     @given(
         events=st.lists(st.sampled_from("abcdefgh"), max_size=60),
         bad=st.sets(st.integers(0, 59)),
@@ -224,7 +217,7 @@ class TestSlots:
         delivery.forget(0)
         delivery.add(item(1, "a"))
         delivery.block(0, "b")
-        delivery.regroup()
+        delivery.deferred([])
         assert not delivery.add(item(2, "b"))
         assert delivery.waiting == 1
         assert seqs(delivery.take(100, BYTES)) == [1]
@@ -261,6 +254,42 @@ class TestSlots:
         delivery = queue(item(1, "a"), item(2, "b"), item(3, "a"))
         assert seqs(delivery.block(0, "a")) == [1, 3]
         assert seqs(delivery.take(100, BYTES)) == [2]
+
+
+class TestProbes:
+    """The receiver is down: what was tried waits apart."""
+
+    @pytest.fixture
+    def delivery(self):
+        delivery = queue(*(item(n, str(n)) for n in range(1, 7)))
+        delivery.failed(delivery.take(4, BYTES))
+        delivery.deferred(delivery.take(2, BYTES))  # one half; the other is under suspicion
+        return delivery
+
+    def test_what_was_not_tried_is_probed_event_by_event(self, delivery):
+        for seq in (5, 6):
+            assert delivery.untried
+            probe = delivery.probe(tried=False)
+            assert seqs(probe) == [seq]
+            delivery.deferred(probe)
+        assert not delivery.untried
+        assert delivery.ready
+        assert delivery.probe(tried=False) == []
+
+    def test_what_was_tried_takes_turns(self, delivery):
+        for seq in (1, 2, 3, 4, 1):
+            probe = delivery.probe(tried=True)
+            assert seqs(probe) == [seq]
+            delivery.deferred(probe)
+
+    def test_without_anything_tried_the_rest_is_probed(self):
+        delivery = queue(item(1, "a"), item(2, "a"), item(3, "b"))
+        assert seqs(delivery.probe(tried=True)) == [1]
+
+    def test_once_it_is_up_what_was_tried_goes_first_and_whole(self, delivery):
+        delivery.delivered(delivery.probe(tried=True))
+        delivery.restore()
+        assert seqs(delivery.take(100, BYTES)) == [2, 3, 4, 5, 6]
 
 
 class TestExpired:
@@ -316,23 +345,37 @@ class TestBreaker:
         for begins, wait in ((10.0, 3.0), (20.0, 6.0), (30.0, 7.0), (40.0, 7.0)):
             if begins > 10.0:
                 self.fail(breaker, begins, probe=True)
-            assert breaker.wait(begins) == wait
-            assert not breaker.permits(begins + wait - 0.01)
-            assert breaker.permits(begins + wait)
+            assert breaker.wait(begins, untried=False) == wait
+            assert not breaker.permits(begins + wait - 0.01, untried=False)
+            assert breaker.permits(begins + wait, untried=False)
             assert breaker.begin()
-            assert not breaker.permits(begins + wait)  # one probe at a time
-            assert breaker.wait(begins + wait) is None
+            assert not breaker.permits(begins + wait, untried=True)  # one probe at a time
+            assert breaker.wait(begins + wait, untried=True) is None
+
+    def test_what_was_not_tried_waits_for_one_step_and_leaves_the_others_their_wait(self):
+        breaker = self.opened(now=0.0)
+        breaker.begin()
+        self.fail(breaker, 3.0, probe=True)
+        assert breaker.wait(3.0, untried=False) == 6.0
+        assert breaker.wait(3.0, untried=True) == 3.0
+        assert not breaker.permits(5.9, untried=True)
+        assert breaker.permits(6.0, untried=True)
+        assert not breaker.due(6.0)
+        breaker.begin()
+        self.fail(breaker, 6.5, probe=True)
+        assert breaker.wait(6.5, untried=False) == 2.5
+        assert breaker.due(9.0)
 
     def test_failures_of_posts_from_before_it_opened_do_not_lengthen_the_wait(self):
         breaker = self.opened()
         self.fail(breaker, 1.0, times=10)
-        assert breaker.wait(1.0) == 2.0
+        assert breaker.wait(1.0, untried=False) == 2.0
 
     def test_any_success_closes_it_and_a_late_failure_of_the_probe_does_not_open_it(self):
         breaker = self.opened()
         breaker.begin()
         breaker.succeeded()
-        assert breaker.permits(0.0)
+        assert breaker.permits(0.0, untried=False)
         self.fail(breaker, 4.0, probe=True)
         assert not breaker.open
 
@@ -340,7 +383,7 @@ class TestBreaker:
         breaker = self.opened()
         breaker.begin()
         breaker.aborted(probe=True)
-        assert breaker.permits(3.0)
+        assert breaker.permits(3.0, untried=False)
 
     def test_closed_it_is_no_probe(self):
         assert not Breaker().begin()
@@ -431,11 +474,20 @@ class DeliveryMachine(RuleBasedStateMachine):
     @rule(target=batches, events=st.integers(1, 12), size=st.integers(1, 200))
     def take(self, events, size):
         items = self.delivery.take(events, size)
+        assert len(items) <= events
+        assert len(items) <= 1 or sum(len(i.payload) for i in items) <= size
+        assert len(items) <= 1 or not any(i.attempts for i in items)
+        return self.begin(items)
+
+    @rule(target=batches, tried=st.booleans())
+    def probe(self, tried):
+        items = self.delivery.probe(tried=tried)
+        assert len(items) <= 1
+        return self.begin(items)
+
+    def begin(self, items):
         if not items:
             return multiple()
-        assert len(items) <= events
-        assert len(items) == 1 or sum(len(i.payload) for i in items) <= size
-        assert len(items) == 1 or not any(i.attempts for i in items)
         lanes = self.check_lanes(items)
         busy = {lane for number in self.open for lane in self.open[number]}
         assert not busy & set(lanes), "two open batches hold events of one recipient"
@@ -493,9 +545,15 @@ class DeliveryMachine(RuleBasedStateMachine):
         self.delivery.resume(slot)
         assert slot not in self.delivery.held
 
+    @rule(batch=consumes(batches))
+    def deferred(self, batch):
+        ends = self.end(batch)
+        self.delivery.deferred(batch[1])
+        self.put_back(ends)
+
     @rule()
-    def regroup(self):
-        self.delivery.regroup()
+    def restore(self):
+        self.delivery.restore()
 
     @rule(lane=LANES)
     def block(self, lane):

@@ -99,8 +99,11 @@ async def _connected(settings: Settings) -> Connection:
     connection = await first_connection(settings, APPLICATION)
     try:
         await migrate.check(connection)
-    except asyncpg.PostgresError as error:
-        raise CommandError(f"The database cannot be read: {error}.") from error
+    except BaseException as error:
+        await close_politely(connection)
+        if isinstance(error, asyncpg.PostgresError):
+            raise CommandError(f"The database cannot be read: {error}.") from error
+        raise
     return connection
 
 

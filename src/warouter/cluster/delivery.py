@@ -10,7 +10,9 @@ The rules of this file (design section 3.9, onprem-api 2.3, clients rule 9):
   are offered again. Only the single event that fails is given back, to be parked, with all that
   waits behind it; from then on its lane is *blocked*: later events are turned away and parked too.
 * An event that fails says little about the receiver, many in a row say that it is down: then the
-  circuit opens and everything simply waits, unsplit and unparked, for the answer to one probe.
+  circuit opens and everything simply waits, unsplit and unparked, for the answer to a probe, one
+  event at a time. What was tried is probed after the linear back-off; an event that was not is
+  probed a step after the last probe, so nobody waits long behind events that are refused anyway.
 
 ``now`` is seconds on the owner's clock.
 """
@@ -54,13 +56,14 @@ class Item(NamedTuple):
 class Delivery:
     """The events of one kind that a coreapp has to deliver, for all its slots.
 
-    A batch is what ``take`` gave; each ends in exactly one of ``delivered``, ``failed`` and
-    ``returned``, called with that list or with what ``withhold`` left of it.
+    A batch is what ``take`` gave; each ends in exactly one of ``delivered``, ``failed``,
+    ``deferred`` and ``returned``, called with that list or with what ``withhold`` left of it.
     """
 
     def __init__(self) -> None:
         self._slots: dict[int, dict[str, _Lane]] = {}
         self._ready: deque[_Lane] = deque()
+        self._tried: deque[_Lane] = deque()  # what the receiver refused when it seemed to be down
         self._groups: deque[deque[_Lane]] = deque()  # halves of failed batches, oldest first
         self._held: dict[int, list[_Lane]] = {}  # lanes set aside, by slot
         self._waiting: dict[int, int] = {}
@@ -73,7 +76,12 @@ class Delivery:
     @property
     def ready(self) -> bool:
         """Whether ``take`` is worth a call: without, there is nothing it could give."""
-        return bool(self._ready or self._groups)
+        return bool(self._ready or self._groups or self._tried)
+
+    @property
+    def untried(self) -> bool:
+        """Whether there is more than what was deferred."""
+        return bool(self._ready)
 
     @property
     def held(self) -> list[int]:
@@ -109,7 +117,13 @@ class Delivery:
                 self._groups.popleft()
             if batch:
                 return batch
-        return self._collect(self._ready, limit_events, limit_bytes)
+        return self._collect(self._ready, limit_events, limit_bytes) or self._collect(
+            self._tried, limit_events, limit_bytes
+        )
+
+    def probe(self, *, tried: bool) -> list[Item]:
+        """One event, to see whether the receiver is up: of what was tried, or else of the rest."""
+        return (tried and self._collect(self._tried, 1, 0)) or self._collect(self._ready, 1, 0)
 
     def delivered(self, batch: list[Item]) -> list[Item]:
         """The receiver took it (or it was given up): go on behind it.
@@ -144,21 +158,30 @@ class Delivery:
         return []
 
     def returned(self, batch: list[Item]) -> None:
-        """It was not tried, or its failure says nothing about it: its lanes queue up again."""
+        """It was not sent: its lanes queue up again."""
         closed = self._close(batch)
         self._put_back(closed)
         for lane, _ in closed:
             self._clear(lane)
 
-    def regroup(self) -> None:
-        """Forget which events are under suspicion: the receiver is down, none of them is to blame.
+    def deferred(self, batch: list[Item]) -> None:
+        """It failed while the receiver is down: neither it nor what is under suspicion is to blame.
 
-        Their lanes queue up behind those that were not tried yet, so a probe tries those first.
+        All of that waits apart until ``restore``.
         """
+        closed = self._close(batch)
+        self._put_back(closed)
+        for lane, _ in closed:
+            self._clear(lane, self._tried)
         while self._groups:
             for lane in self._groups.popleft():
                 lane.queued = False
-                self._clear(lane)
+                self._clear(lane, self._tried)
+
+    def restore(self) -> None:
+        """The receiver is up: what was deferred goes first, it has waited longest."""
+        self._ready.extendleft(reversed(self._tried))
+        self._tried.clear()
 
     def withhold(self, batch: list[Item], slots: Collection[int]) -> list[Item]:
         """Take the events of ``slots`` out of a batch and hold those slots; what is left of it."""
@@ -290,16 +313,16 @@ class Delivery:
             lane.queued = True
         self._groups.append(deque(lanes))
 
-    def _clear(self, lane: _Lane) -> None:
-        """Out of suspicion: back among the others."""
+    def _clear(self, lane: _Lane, lanes: deque[_Lane] | None = None) -> None:
+        """Out of suspicion: to ``lanes``, or back among the others."""
         lane.suspects = lane.quota = 0
-        self._offer(lane)
+        self._offer(lane, lanes)
         self._drop_if_idle(lane)
 
-    def _offer(self, lane: _Lane) -> None:
+    def _offer(self, lane: _Lane, lanes: deque[_Lane] | None = None) -> None:
         if lane.items and not lane.open and not lane.queued:
             lane.queued = True
-            self._ready.append(lane)
+            (self._ready if lanes is None else lanes).append(lane)
 
     def _drop_if_idle(self, lane: _Lane) -> None:
         lanes = self._slots.get(lane.slot, {})
@@ -315,7 +338,8 @@ class Delivery:
 class Breaker:
     """Whether the receiver is worth a POST: closed (yes), or open (one probe, now and then).
 
-    The n-th wait of one outage is n steps of the application's linear back-off.
+    The n-th wait of one outage is n steps of the application's linear back-off. An event that was
+    not tried has no failure of its own to wait for: a step after the last probe it may be one.
     """
 
     def __init__(self, failures: int = FAILURES) -> None:
@@ -323,7 +347,8 @@ class Breaker:
         self._row = 0  # failures since the last success, retries of parked events included
         self._new = 0  # those of them that open the circuit
         self._waits = 0
-        self._until: float | None = None
+        self._until: float | None = None  # open: when what was tried may be probed
+        self._soon = 0.0  # open: when what was not may be
         self._probing = False
 
     @property
@@ -335,18 +360,25 @@ class Breaker:
         """Many failures and no success: worth a word to the operator."""
         return self._row >= self._most
 
-    def permits(self, now: float) -> bool:
-        """A batch may go: any while closed, one at a time when open and the wait is over."""
-        return self._until is None or (not self._probing and now >= self._until)
+    def due(self, now: float) -> bool:
+        """The wait of what was tried is over."""
+        return self._until is None or now >= self._until
 
-    def wait(self, now: float) -> float | None:
+    def permits(self, now: float, *, untried: bool) -> bool:
+        """A batch may go: any while closed, one at a time when open and the wait is over.
+
+        ``untried``: there are events that were not tried since it opened.
+        """
+        return self._until is None or self.wait(now, untried=untried) == 0.0
+
+    def wait(self, now: float, *, untried: bool) -> float | None:
         """Seconds until a probe may go; None if it is not time that is waited for."""
         if self._until is None or self._probing:
             return None
-        return max(0.0, self._until - now)
+        return max(0.0, (min(self._soon, self._until) if untried else self._until) - now)
 
     def begin(self) -> bool:
-        """A batch goes now, as permitted; whether it is the probe."""
+        """A batch goes now, as permitted; whether it is a probe."""
         self._probing = self.open
         return self._probing
 
@@ -362,10 +394,14 @@ class Breaker:
         """
         self._row += 1
         self._new += not retry
-        if (probe and self.open) or (not self.open and self._new >= self._most):
-            self._waits += 1
+        opens = not self.open and not probe and self._new >= self._most
+        if opens or (probe and self.open):
             self._probing = False
-            self._until = now + linear_ms(self._waits, step_ms=step_ms, most_ms=most_ms) / 1000
+            self._soon = now + min(step_ms, most_ms) / 1000
+            if opens or self.due(now):
+                self._waits += 1
+                wait_ms = linear_ms(self._waits, step_ms=step_ms, most_ms=most_ms)
+                self._until = now + wait_ms / 1000
 
     def aborted(self, *, probe: bool) -> None:
         """The POST was not made after all."""

@@ -13,6 +13,7 @@ from warouter.api.app import build_app
 from warouter.api.auth import seed_administrator
 from warouter.api.context import ApiConfig, Context
 from warouter.api.passwords import Passwords
+from warouter.api.protocol import connections
 from warouter.api.tokens import TokenCache
 from warouter.config import Settings
 from warouter.errors import CommandError, OutcomeUnknown
@@ -115,10 +116,14 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
             find_inbound=view.find_inbound,
         )
     )
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=DRAIN_SECONDS)
+    runner = web.AppRunner(app, shutdown_timeout=DRAIN_SECONDS)
     await runner.setup()
-    for sock in sockets:
-        await web.SockSite(runner, sock, ssl_context=context, backlog=BACKLOG).start()
+    assert runner.server is not None
+    loop = asyncio.get_running_loop()
+    servers = [
+        await loop.create_server(connections(runner.server), sock=s, ssl=context, backlog=BACKLOG)
+        for s in sockets
+    ]
     port = sockets[0].getsockname()[1]
     registration = identity.registration(settings.webapp_hostname, port)
     session = NodeSession(settings, registration, lambda _what: None)
@@ -132,6 +137,8 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
         await run_until(stop, tasks)
     finally:
         notifier.stopping()
+        for server in servers:
+            server.close()
         await runner.cleanup()
         await cancel(tasks)
         await view.close()

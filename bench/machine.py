@@ -1,0 +1,82 @@
+"""What /proc says of processes: CPU seconds and resident memory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+_TICK = os.sysconf("SC_CLK_TCK")
+_MIB = 1024  # of the KiB that /proc counts in
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time of one process so far."""
+    fields = _stat(pid)
+    return (int(fields[11]) + int(fields[12])) / _TICK
+
+
+def family_cpu_seconds(pid: int) -> float:
+    """Of a process with its children, those that ended included (PostgreSQL's backends)."""
+    fields = _stat(pid)
+    ended = (int(fields[13]) + int(fields[14])) / _TICK
+    return cpu_seconds(pid) + ended + sum(_quiet_cpu(child) for child in children(pid))
+
+
+def children(pid: int) -> list[int]:
+    return [
+        int(child)
+        for task in Path(f"/proc/{pid}/task").iterdir()
+        for child in (task / "children").read_text().split()
+    ]
+
+
+def resident_mib(pid: int) -> float:
+    """Resident memory, what is shared with others included."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return round(int(line.split()[1]) / _MIB, 1)
+    return 0.0
+
+
+def proportional_mib(pid: int) -> float:
+    """Resident memory with shared pages divided among those who share them."""
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss:"):
+            return round(int(line.split()[1]) / _MIB, 1)
+    return 0.0
+
+
+def per_message_us(
+    before: Mapping[str, float], after: Mapping[str, float], messages: int
+) -> dict[str, float]:
+    """Microseconds of CPU for each message, by process."""
+    if messages == 0:
+        return {}
+    return {name: round((after[name] - before[name]) / messages * 1e6, 1) for name in before}
+
+
+def description() -> str:
+    """The processor, its count, and the kernel."""
+    models = [
+        line.partition(":")[2].strip()
+        for line in Path("/proc/cpuinfo").read_text().splitlines()
+        if line.startswith("model name")
+    ]
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 30
+    return f"{len(models)} x {_first(models)}, {memory} GiB, Linux {os.uname().release}"
+
+
+def _stat(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+
+
+def _quiet_cpu(pid: int) -> float:
+    try:
+        return cpu_seconds(pid)
+    except (OSError, IndexError):
+        return 0.0  # it ended meanwhile: its parent has its time now, at the next look
+
+
+def _first(names: Iterable[str]) -> str:
+    return next(iter(names), "unknown processor")
