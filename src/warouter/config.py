@@ -1,7 +1,7 @@
 """Configuration: one frozen Struct per concern, read once from the environment.
 
-Names are the product's own (``WA_*``, reference/onprem-api 4.3) and ``WAROUTER_*`` for what is new;
-the Struct *is* the table of variables. An unknown ``WA_*`` name is reported, so a typo is seen.
+Names are the product's own (``WA_*``) and ``WAROUTER_*`` for what is new; docs/operations.md lists
+them. The Struct *is* the table of variables. An unknown ``WA_*`` name is reported, so a typo is seen.
 """
 
 from __future__ import annotations
@@ -13,9 +13,12 @@ import msgspec
 
 from warouter.errors import ConfigError
 
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+
 # The product's names that are accepted and steer nothing here.
 UNUSED = frozenset(
     [
+        "WACORE_HOSTNAME",
         "WA_DB_CONNECTION_IDLE_TIMEOUT",
         "WA_DB_PERSISTENT",
         "WA_DB_UPGRADE",
@@ -53,7 +56,7 @@ class Secret(str):
 
 
 class Timing(msgspec.Struct, frozen=True, kw_only=True):
-    """The clockwork of ownership, seconds. Source: design section 4; the rules are asserted."""
+    """The clockwork of ownership, seconds. The rules are asserted on load."""
 
     beat: float = 0.3  # η: one renewal of a lease every so often
     lease: float = 1.5  # T: silent for so long, on the leader's own clock, is dead
@@ -107,7 +110,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     webapp_hostname: str = msgspec.field(name="WEBAPP_HOSTNAME", default="127.0.0.1")
     webapp_ports: str = msgspec.field(name="WEBAPP_EXTERNAL_PORTS", default="9090")
     webapp_container: str = msgspec.field(name="WEBAPP_CONTAINER_NAME", default="")
-    wacore_hostname: str = msgspec.field(name="WACORE_HOSTNAME", default="")
 
     node: str = msgspec.field(name="WAROUTER_NODE", default="")
     public_port: int = msgspec.field(name="WAROUTER_PUBLIC_PORT", default=0)
@@ -119,9 +121,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         name="WAROUTER_UPSTREAM_ADDRESS", default="127.0.0.1:6260"
     )
     shards_cert: str = msgspec.field(name="WAROUTER_SHARDS_CERT", default="after-7-days")
-    require_contact_check: bool = msgspec.field(
-        name="WAROUTER_REQUIRE_CONTACT_CHECK", default=False
-    )
     webhook_allow_http: bool = msgspec.field(name="WAROUTER_WEBHOOK_ALLOW_HTTP", default=False)
     allow_private: str = msgspec.field(name="WAROUTER_ALLOW_PRIVATE", default="")
     retention_days: float = msgspec.field(name="WAROUTER_RETENTION", default=30.0)
@@ -194,6 +193,10 @@ def load(environ: Mapping[str, str]) -> Settings:
         )
     if settings.upstream != "simulator":
         raise ConfigError(f"--upstream {settings.upstream} is unknown; use simulator.")
+    if settings.log_level.upper() not in LOG_LEVELS:
+        raise ConfigError(f"WAROUTER_LOG_LEVEL must be one of {', '.join(LOG_LEVELS)}.")
+    if settings.coreapp_hostname in ("0.0.0.0", "::", ""):
+        raise ConfigError("COREAPP_HOSTNAME must be the address that webapps reach this host at.")
     if not settings.db_schema.isidentifier():
         raise ConfigError("WAROUTER_DB_SCHEMA must be a plain identifier.")
     return settings

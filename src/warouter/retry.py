@@ -14,5 +14,5 @@ def jittered(delay: float, fraction: float) -> float:
 
 
 def linear_ms(failures: int, *, step_ms: int, most_ms: int) -> int:
-    """The product's callback back-off: n failures wait n steps, capped (onprem-api 2.3)."""
+    """The product's callback back-off: n failures wait n steps, capped at ``most_ms``."""
     return min(most_ms, failures * step_ms)

@@ -170,9 +170,11 @@ class Callbacks:
             self._park_items(queue.spill(slot), delay_ms, "the receiver is failing")
 
     def settings_changed(self) -> None:
-        """Look at the settings again. A new URL gets its chance at once."""
-        if self._adopt_url():
-            for kind, queue in self._queues.items():
+        """Look at the settings again: a receiver that is down is tried at once, a new one fully."""
+        changed = self._adopt_url()
+        for kind, queue in self._queues.items():
+            self._breakers[kind].hurry()
+            if changed:
                 self._breakers[kind].reset()
                 queue.restore()
         self._wake.set()

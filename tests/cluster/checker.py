@@ -1,7 +1,7 @@
 """The offline checker: history, the simulator's record and the database against the invariants.
 
-Pure: it gets what was seen and returns what is wrong. Each rule is an invariant of
-reference/reliability.md section 2, by number.
+Pure: it gets what was seen and returns what is wrong. Each rule is one of the invariants of
+docs/architecture.md, by number.
 """
 
 from __future__ import annotations

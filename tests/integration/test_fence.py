@@ -17,7 +17,7 @@ WRITERS = 5
 TAKEOVERS = 120
 APPEND = "select * from append_messages($1,$2,$3,$4,$5,$6,$7,$8,$9)"
 
-# The two wrong fences of the literature; each let stale commits through (reliability.md, E2).
+# The two wrong fences of the literature; each let stale commits through.
 NO_LOCK = """
 create or replace function held_slots(p_incarnation uuid, p_slots smallint[], p_epochs bigint[])
 returns smallint[] language sql volatile as $$

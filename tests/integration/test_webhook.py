@@ -574,19 +574,22 @@ class TestFailures:
             await all_settled(owner, 1)
 
     async def test_events_that_were_not_tried_do_not_wait_behind_refused_ones(
-        self, owner, receiver, watch, logged
+        self, owner, receiver, watch
     ):
-        """Nothing but refused events is left, and the next probe of theirs is a minute away."""
+        now = [0.0]
         receiver.answer = lambda post: 200 if receiver.ids([post]) == ["good.0"] else 500
-        owner.settings = settings_of(receiver.url, step_ms=60_000, most_ms=60_000)
-        async with running(owner) as callbacks:
+        owner.settings = settings_of(receiver.url, step_ms=60_000, most_ms=900_000)
+        async with running(owner, clock=lambda: now[0]) as callbacks:
             for each in spread(40):
                 callbacks.add(each)
-            await watch.until(lambda: FAILING in logged() and idle(callbacks))
-            owner.settings = settings_of(receiver.url)
-            callbacks.settings_changed()
+            await watch.until(lambda: callbacks.failing and idle(callbacks))
+            posts = len(receiver.posts)
+            callbacks.settings_changed()  # a probe at once: the next of those is 120 s away
+            await watch.until(lambda: len(receiver.posts) > posts and idle(callbacks))
+            now[0] = 60.0
             callbacks.add(event(0, "good"))
             await all_settled(owner, 1)
+        assert receiver.ids([receiver.posts[posts + 1]]) == ["good.0"]
 
     async def test_after_seven_days_of_tries_it_is_a_dead_letter(self, owner, receiver, watch):
         first_at = callbacks_now() - GIVE_UP

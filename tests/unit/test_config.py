@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import msgspec
 import pytest
 
-from warouter.config import Settings, Timing, load, unknown_names
+from warouter.config import UNUSED, Settings, Timing, load, unknown_names
 from warouter.errors import ConfigError
 
 
@@ -29,6 +32,8 @@ def test_of_the_external_ports_the_first_is_the_link() -> None:
         ({"WAROUTER_UPSTREAM": "sms"}, "unknown"),
         ({"WAROUTER_SHARDS_CERT": "maybe"}, "after-7-days or never"),
         ({"WAROUTER_DB_SCHEMA": "a; drop"}, "plain identifier"),
+        ({"WAROUTER_LOG_LEVEL": "FOO"}, "must be one of"),
+        ({"COREAPP_HOSTNAME": "0.0.0.0"}, "webapps reach this host at"),
     ],
 )
 def test_what_is_wrong_is_named(environ: dict[str, str], sentence: str) -> None:
@@ -60,3 +65,9 @@ def test_the_password_does_not_show() -> None:
     settings = load({"WA_DB_PASSWORD": "hunter2"})
     assert isinstance(settings, Settings)
     assert "hunter2" not in repr(settings)
+
+
+def test_every_variable_is_in_the_operators_table() -> None:
+    table = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+    names = {field.encode_name for field in msgspec.structs.fields(Settings)} | UNUSED
+    assert [name for name in sorted(names) if f"`{name}`" not in table] == []

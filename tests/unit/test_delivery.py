@@ -385,6 +385,14 @@ class TestBreaker:
         breaker.aborted(probe=True)
         assert breaker.permits(3.0, untried=False)
 
+    def test_hurrying_ends_the_wait_and_not_the_outage(self):
+        breaker = self.opened()
+        breaker.hurry()
+        assert breaker.permits(0.0, untried=False)
+        breaker.begin()
+        self.fail(breaker, 0.0, probe=True)
+        assert breaker.wait(0.0, untried=False) == 6.0
+
     def test_closed_it_is_no_probe(self):
         assert not Breaker().begin()
 

@@ -37,7 +37,6 @@ class ApiConfig(msgspec.Struct, frozen=True, kw_only=True):
     allow_private: tuple[Network, ...] = ()
     api_key: str | None = None
     multiconnect: bool = True
-    require_contact_check: bool = False
     shards_cert: Literal["after-7-days", "never"] = "after-7-days"
 
     def __repr__(self) -> str:

@@ -408,6 +408,11 @@ class Breaker:
         if probe:
             self._probing = False
 
+    def hurry(self) -> None:
+        """The wait is over, for a reason of the operator's."""
+        if self.open:
+            self._until = self._soon = float("-inf")
+
     def reset(self) -> None:
         """Closed, as for a receiver nothing is known of."""
         self._row = self._new = self._waits = 0

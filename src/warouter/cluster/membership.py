@@ -3,8 +3,6 @@
 An incarnation is dead at once when all its database sessions are gone, and dead when its beat has
 not changed for a lease. Silence is counted only while the leader's own polls are answered: a leader
 that was itself away for a while has learned nothing about the others in that time.
-
-Source: design section 4.3, reliability.md 6.2, 6.5.
 """
 
 from __future__ import annotations

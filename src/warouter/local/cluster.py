@@ -144,7 +144,7 @@ class Cluster:
         return new
 
     def description(self) -> dict[str, Any]:
-        """What cluster.json holds (design section 9), and the environment to join with."""
+        """What cluster.json holds: addresses, credentials, processes, and what to join with."""
         processes = [
             {"name": p.name, "role": p.role, "pid": p.pid}
             for p in self.processes.values()

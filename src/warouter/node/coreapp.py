@@ -125,7 +125,7 @@ class Coreapp:
 
     def _on_beat(self, beat: Beat) -> None:
         self._notifier.alive()
-        self.appender.give_up_early()
+        self.appender.give_up_early(beat.renewed)
         if beat.settings_version != self._settings_version:
             self._settings_version = beat.settings_version
             self._settings_changed.set()

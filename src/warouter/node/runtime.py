@@ -22,7 +22,7 @@ from warouter.systemd import Notifier
 
 logger = logging.getLogger(__name__)
 
-# After SIGTERM the whole exit may take so long (design: <= 5 s).
+# After SIGTERM the whole exit may take so long .
 STOP_SECONDS = 5.0
 
 
@@ -37,7 +37,7 @@ class Identity:
     def __init__(self, settings: Settings, role: str) -> None:
         self.incarnation: UUID = uuid4()
         self.role = role
-        self.name = settings.node or f"{socket.gethostname()}:{role}"
+        self.name = settings.node or f"{socket.gethostname()}:{_container(settings, role)}"
         self.application = database.application_name(self.incarnation, self.name)
         log.bind(node=self.name, role=role, incarnation=self.incarnation.hex[:8])
 
@@ -55,6 +55,17 @@ class Identity:
             link_key=link_key,
             fingerprint=fingerprint,
         )
+
+
+def _container(settings: Settings, role: str) -> str:
+    """What stands after the host in a node's name: as the product's, or unique on the host."""
+    match role:
+        case "coreapp":
+            return settings.coreapp_container or f"coreapp-{settings.link_port}"
+        case "webapp":
+            return settings.webapp_container or f"webapp-{settings.webapp_port}"
+        case _:
+            return f"{role}-{os.getpid()}"
 
 
 async def check_database(settings: Settings, identity: Identity) -> None:

@@ -41,7 +41,6 @@ def api_config(settings: Settings) -> ApiConfig:
         allow_private=tuple(networks(settings.allow_private)),
         api_key=settings.api_key or None,
         multiconnect=settings.multiconnect,
-        require_contact_check=settings.require_contact_check,
         shards_cert="never" if settings.shards_cert == "never" else "after-7-days",
     )
 

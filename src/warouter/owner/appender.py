@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import asyncpg
@@ -91,11 +91,14 @@ class Appender:
             else:
                 self._early.append((webapp, frame))
 
-    def give_up_early(self) -> None:
-        """The map did not bear these frames out: let their webapps look for the owner again."""
+    def give_up_early(self, renewed: Mapping[int, int]) -> None:
+        """A beat did not bear these frames out: let their webapps look for the owner again."""
         early, self._early = self._early, []
         for webapp, frame in early:
-            _refuse(webapp, frame, wire.NOT_OWNER)
+            if renewed.get(frame.slot, -1) >= frame.epoch:
+                self._early.append((webapp, frame))  # ours: it is being opened right now
+            else:
+                _refuse(webapp, frame, wire.NOT_OWNER)
 
     async def run(self) -> None:
         while True:

@@ -49,6 +49,7 @@ class CallbackFeed:
         self._app_settings = app_settings
         self._clock = clock
         self._tasks: set[asyncio.Task[None]] = set()
+        self._settings_known = False
         self.callbacks = Callbacks(
             settings=app_settings,
             may_act=self._may_act,
@@ -63,7 +64,13 @@ class CallbackFeed:
         ownership.closed.append(lambda slot: self.callbacks.forget(slot.slot))
 
     def settings_changed(self) -> None:
+        """They were read. Before the first time nobody knows which statuses are wanted."""
         self.callbacks.settings_changed()
+        if not self._settings_known:
+            self._settings_known = True
+            for slot in self._ownership.slots.values():
+                for kind in KINDS:
+                    self._load(slot, kind)
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -73,7 +80,8 @@ class CallbackFeed:
     def committed(self, slot: OwnedSlot, row: EventRow) -> None:
         """An event is on disk."""
         journal = slot.events[row.kind]
-        direct = journal.caught_up and journal.held < MAX_EVENTS_IN_MEMORY
+        room = self._settings_known and journal.held < MAX_EVENTS_IN_MEMORY
+        direct = journal.caught_up and room
         journal.committed = row.seq
         if direct:
             journal.loaded = row.seq
@@ -190,6 +198,8 @@ class CallbackFeed:
     def _load(self, slot: OwnedSlot, kind: int) -> None:
         journal = slot.events[kind]
         if journal.loading or journal.loaded >= journal.committed or not slot.open:
+            return
+        if not self._settings_known:
             return
         journal.loading = True
         task = asyncio.ensure_future(self._read(slot, kind))

@@ -16,7 +16,7 @@ import msgspec
 from warouter.config import Settings
 from warouter.store.database import Session
 
-# An owner whose commit is unanswered for so long ends the connection and renews (design 4.6).
+# An owner whose commit is unanswered for so long ends the connection and renews.
 WRITE_SECONDS = 2.0
 INSERTED, KNOWN, FENCED, REFUSED = 0, 1, 2, 3
 

@@ -27,7 +27,7 @@ from warouter.upstream.protocol import (
 
 log = logging.getLogger(__name__)
 
-# What lies in the kernel when a lease ends still leaves after abort(): keep it small (design 4.6).
+# What lies in the kernel when a lease ends still leaves after abort(): keep it small.
 SEND_BUFFER = 64 * 1024
 FAILURES = 5  # connects that fail in a row (about 1.5 s) before the upstream counts as lost
 _LINGER_ZERO = struct.pack("ii", 1, 0)

@@ -6,8 +6,6 @@ older holder gets ``Revoked`` for *that slot* and may not send for it any more. 
 upstream delivers (``Event``) stays with it until the claimant acknowledges it; a new claimant is
 given what is not acknowledged first, in order. A message is known by its id: what was taken once
 is answered again and never delivered twice.
-
-Source of the rules: design section 4.7.
 """
 
 from __future__ import annotations
