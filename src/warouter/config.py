@@ -1,7 +1,7 @@
 """Configuration: one frozen Struct per concern, read once from the environment.
 
 Names are the product's own (``WA_*``) and ``WAROUTER_*`` for what is new; docs/operations.md lists
-them. The Struct *is* the table of variables. An unknown ``WA_*`` name is reported, so a typo is seen.
+them. The Struct *is* the table of variables. Unknown ``WA_*`` names are reported: typos are seen.
 """
 
 from __future__ import annotations
