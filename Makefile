@@ -29,6 +29,12 @@ lint: setup ## check style, types, stubs and the import floors
 	@$(call check,stubtest) warouter._hash warouter._batch
 	@$(call check,cython-lint) $(PYX)
 	@$(call check,lint-imports)
+	@if command -v systemd-analyze >/dev/null; then \
+		for unit in deploy/systemd/*.service; do \
+			systemd-analyze security --no-pager --offline=yes --threshold=15 $$unit > .units.txt 2>&1 \
+				|| { cat .units.txt; exit 1; }; tail -n 1 .units.txt; \
+		done; rm -f .units.txt; \
+	else echo "systemd units: not run (Debian's package systemd brings systemd-analyze)"; fi
 
 bench: setup ## time the compiled parts beside their readable twins (BENCH="-k hash" chooses)
 	$(BIN)/python -m pytest bench --benchmark-columns=min,median,max,rounds --benchmark-warmup=on $(BENCH)

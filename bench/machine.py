@@ -23,6 +23,12 @@ def family_cpu_seconds(pid: int) -> float:
     return cpu_seconds(pid) + ended + sum(_quiet_cpu(child) for child in children(pid))
 
 
+def busy_seconds() -> float:
+    """What all processes of the machine have used so far; interrupts belong to nobody."""
+    user, nice, system = Path("/proc/stat").read_text().split(maxsplit=4)[1:4]
+    return (int(user) + int(nice) + int(system)) / _TICK
+
+
 def children(pid: int) -> list[int]:
     return [
         int(child)
