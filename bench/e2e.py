@@ -37,6 +37,7 @@ MOST_OPEN = 4_000  # of the life cycle run: keeps the backlog flat
 GOAL_MIB = 60
 # A round during which others used more than this part of a core is shown, and made once more.
 FOREIGN_CORES = 0.3
+ENOUGH_QUIET = 3  # with fewer the noisy ones count as well: a figure there must be
 QUIET = {"sent": 0, "delivered": 0, "read": 0}
 LOUD = {"sent": 1, "delivered": 1, "read": 1}
 ON = {"sent": True, "delivered": True, "read": True}
@@ -156,7 +157,7 @@ class Bench:
             (noisy if foreign > FOREIGN_CORES else quiet).append(found)
             self._say_round(found, foreign)
         self.figures["noisy_rounds"] = len(noisy)
-        kept = quiet if len(quiet) >= self.options.rounds else quiet + noisy
+        kept = quiet if len(quiet) >= ENOUGH_QUIET else quiet + noisy
         self._keep({side: [found[side] for found in kept] for side in SIDES})
 
     def _say_round(self, found: Round, foreign: float) -> None:
@@ -207,9 +208,14 @@ class Bench:
         order = self._order(self.cluster.port, self.token, self.options.life_seconds, lives=True)
         order.most_open, order.warm_up = MOST_OPEN, 3.0
         found = await self._measure(order, dict.fromkeys(self._ours(), machine.cpu_seconds))
+        if found["foreign_cores"] > FOREIGN_CORES:
+            say(f"life cycles once more: others used {found['foreign_cores']:.1f} cores")
+            again = await self._measure(order, dict.fromkeys(self._ours(), machine.cpu_seconds))
+            found = min(found, again, key=lambda one: float(one["foreign_cores"]))
         self.figures["lifecycles_per_s"] = round(found["lives"] / found["seconds"])
         self.figures["lifecycles"] = {
             "seconds": round(found["seconds"], 1),
+            "foreign_cores": round(found["foreign_cores"], 2),
             "open_at_start": found["open_at_start"],
             "open_at_end": found["open_at_end"],
             "cpu_us_per_message": found["cpu"],
@@ -342,7 +348,8 @@ def show(figures: dict[str, Any], connections: int) -> None:
     lives = figures["lifecycles"]
     say(
         f"full life cycles/s over {lives['seconds']} s: {figures['lifecycles_per_s']:,}"
-        f" (open {lives['open_at_start']:,} before, {lives['open_at_end']:,} after)"
+        f" (open {lives['open_at_start']:,} before, {lives['open_at_end']:,} after; others used"
+        f" {lives['foreign_cores']:g} cores)"
     )
     say("CPU per message, us")
     for side, cpu in (

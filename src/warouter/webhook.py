@@ -170,13 +170,10 @@ class Callbacks:
             self._park_items(queue.spill(slot), delay_ms, "the receiver is failing")
 
     def settings_changed(self) -> None:
-        """Look at the settings again: a receiver that is down is tried at once, a new one fully."""
-        changed = self._adopt_url()
-        for kind, queue in self._queues.items():
-            self._breakers[kind].hurry()
-            if changed:
-                self._breakers[kind].reset()
-                queue.restore()
+        """Look at the settings again. A receiver that is down gets a probe at once."""
+        self._adopt_url()
+        for breaker in self._breakers.values():
+            breaker.hurry()
         self._wake.set()
 
     async def run(self) -> None:
@@ -261,8 +258,8 @@ class Callbacks:
                 if self._may_act(slot):
                     queue.resume(slot)
 
-    def _adopt_url(self) -> bool:
-        """Whether the URL is another one; an unusable one counts as none."""
+    def _adopt_url(self) -> None:
+        """Take the URL of the settings; one that cannot be used counts as none."""
         url = self._settings().webhooks.url
         if url:
             problem = webhook_url_problem(
@@ -271,9 +268,7 @@ class Callbacks:
             if problem:
                 log.warning("webhook URL cannot be used", extra={"problem": problem})
                 url = ""
-        changed = url != self._url
         self._url = url
-        return changed
 
     # ------------------------------------------------------------------ one POST
 

@@ -637,6 +637,25 @@ class TestFailures:
             await all_settled(owner, 40)
         assert receiver.requests[-1].path == "/hook/new"
 
+    async def test_once_the_receiver_is_up_what_it_refused_goes_first(
+        self, owner, receiver, watch, logged
+    ):
+        receiver.answer = 500
+        owner.settings = settings_of(receiver.url, step_ms=3_600_000, most_ms=3_600_000)
+        async with running(owner) as callbacks:
+            for each in spread(40):
+                callbacks.add(each)
+            await watch.until(lambda: FAILING in logged() and idle(callbacks))
+            posts = len(receiver.posts)
+            for each in spread(400, prefix="new"):
+                callbacks.add(each)
+            receiver.answer = 200
+            callbacks.settings_changed()
+            await all_settled(owner, 440)
+        probe, batch = receiver.posts[posts : posts + 2]
+        first = receiver.ids([probe]) + receiver.ids([batch])[:39]
+        assert {recipient.partition(".")[0] for recipient in first} == {f"r{n}" for n in range(40)}
+
     async def test_spilling_parks_what_an_outage_has_piled_up(self, owner, receiver, watch, logged):
         receiver.answer = 500
         owner.settings = settings_of(receiver.url, step_ms=3_600_000, most_ms=3_600_000)

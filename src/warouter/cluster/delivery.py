@@ -384,7 +384,9 @@ class Breaker:
 
     def succeeded(self) -> None:
         """Any success closes the circuit, also that of a POST which began before it opened."""
-        self.reset()
+        self._row = self._new = self._waits = 0
+        self._until = None
+        self._probing = False
 
     def failed(self, now: float, *, probe: bool, retry: bool, step_ms: int, most_ms: int) -> None:
         """A POST failed. ``retry``: it was a parked event's, alone.
@@ -412,12 +414,6 @@ class Breaker:
         """The wait is over, for a reason of the operator's."""
         if self.open:
             self._until = self._soon = float("-inf")
-
-    def reset(self) -> None:
-        """Closed, as for a receiver nothing is known of."""
-        self._row = self._new = self._waits = 0
-        self._until = None
-        self._probing = False
 
 
 def retry_delay_ms(attempts: int, step_ms: int, most_ms: int) -> int:
