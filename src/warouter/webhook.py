@@ -119,7 +119,7 @@ class Callbacks:
         self._breakers = {kind: Breaker() for kind in KINDS}
         self._warned: set[int] = set()
         self._in_flight: Counter[int] = Counter()  # POSTs by kind
-        self._events_in_flight = 0
+        self._slots_in_flight: Counter[int] = Counter()  # events by slot
         self._wake = asyncio.Event()
         self._url = ""
         self._adopt_url()
@@ -130,7 +130,7 @@ class Callbacks:
     @property
     def queue_size(self) -> int:
         """Events here that are not settled: waiting or in flight."""
-        return sum(queue.waiting for queue in self._queues.values()) + self._events_in_flight
+        return sum(queue.waiting for queue in self._queues.values()) + self._slots_in_flight.total()
 
     @property
     def failing(self) -> list[str]:
@@ -162,12 +162,9 @@ class Callbacks:
         """Nothing of this lane is parked any more."""
         self._queues[kind].unblock(slot, recipient)
 
-    def spill(self, slot: int) -> None:
-        """Park all that waits of a slot, for an owner that can hold no more of an outage."""
-        for kind, queue in self._queues.items():
-            wait = self._breakers[kind].wait(self._now(), untried=False) or 0.0
-            delay_ms = max(self._delay_ms(1), int(wait * 1000))
-            self._park_items(queue.spill(slot), delay_ms, "the receiver is failing")
+    def in_flight_of(self, slot: int) -> int:
+        """Events of ``slot`` whose POST has not ended: a handover waits for them."""
+        return self._slots_in_flight[slot]
 
     def settings_changed(self) -> None:
         """Look at the settings again. A receiver that is down gets a probe at once."""
@@ -213,7 +210,7 @@ class Callbacks:
             batch = queue.withhold(batch, lapsed) if lapsed else batch
             if batch:
                 self._in_flight[kind] += 1
-                self._events_in_flight += len(batch)
+                self._slots_in_flight.update(item.slot for item in batch)
                 posts.create_task(self._deliver(session, kind, batch, probe=breaker.begin()))
 
     def _next_kind(self) -> int | None:
@@ -286,7 +283,7 @@ class Callbacks:
             raise
         finally:
             self._in_flight[kind] -= 1
-            self._events_in_flight -= len(batch)
+            self._slots_in_flight.subtract(item.slot for item in batch)
             self._wake.set()
         if payload.withheld:
             self._unsent(kind, batch, probe=probe)

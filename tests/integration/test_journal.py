@@ -131,11 +131,16 @@ async def test_a_dead_event_keeps_everything_it_had(journal: Journal, pool: asyn
 
 async def test_renew_raises_what_is_ours_only(journal: Journal, pool: asyncpg.Pool) -> None:
     await own(pool, 5, 21, OTHER)
-    renewed = await journal.renew([3, 5])
+    renewed = await journal.renew([3, 5], [0, 0])
     assert list(renewed) == [3]
     assert renewed[3] > OWNED[3]
     assert await journal.append(OWNED, [row(1)]) == {0: FENCED}
     assert await journal.append({3: renewed[3]}, [row(1)]) == {}
+
+
+async def test_renew_goes_above_what_the_upstream_has_seen(journal: Journal) -> None:
+    seen = 1 << 40
+    assert (await journal.renew([3], [seen]))[3] > seen
 
 
 async def test_a_handover_is_one_step_and_is_logged(journal: Journal, pool: asyncpg.Pool) -> None:

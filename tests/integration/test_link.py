@@ -215,3 +215,18 @@ def test_only_loopback_is_this_host() -> None:
     assert tls.on_this_host("localhost")
     assert not tls.on_this_host("10.0.0.5")
     assert not tls.on_this_host(socket.gethostname() + ".example")
+
+
+async def test_more_than_an_envelope_holds_is_offered_in_parts(links: Links, owner: Owner) -> None:
+    """After a failover everything that was held goes out in one turn of the loop."""
+    body = b"x" * 60_000
+    calls = [
+        asyncio.ensure_future(
+            links.submit(5, bytes((1, 5)) + n.to_bytes(18, "big"), "4915112345678", 0, body)
+        )
+        for n in range(300)
+    ]
+    await connect(links, owner)
+    links.set_map(owned_by(OWNER, 7))
+    await asyncio.gather(*calls)
+    assert owner.came.qsize() == 300

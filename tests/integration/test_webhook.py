@@ -656,21 +656,6 @@ class TestFailures:
         first = receiver.ids([probe]) + receiver.ids([batch])[:39]
         assert {recipient.partition(".")[0] for recipient in first} == {f"r{n}" for n in range(40)}
 
-    async def test_spilling_parks_what_an_outage_has_piled_up(self, owner, receiver, watch, logged):
-        receiver.answer = 500
-        owner.settings = settings_of(receiver.url, step_ms=3_600_000, most_ms=3_600_000)
-        async with running(owner) as callbacks:
-            for each in spread(40):
-                callbacks.add(each)
-            await watch.until(lambda: FAILING in logged() and idle(callbacks))
-            callbacks.spill(0)
-            ((items, delay_ms, reason),) = owner.parked
-            assert [item.seq for item in items] == [*range(40)]
-            assert {item.attempts for item in items} == {0}
-            assert delay_ms == 3_600_000
-            assert reason == "the receiver is failing"
-            assert callbacks.queue_size == 0
-
 
 class TestOwnership:
     async def test_a_slot_without_a_lease_is_not_sent_until_it_holds_again(

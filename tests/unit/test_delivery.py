@@ -243,13 +243,6 @@ class TestSlots:
         assert delivery.held == []
         assert seqs(delivery.take(1, BYTES)) == [1]
 
-    def test_spilling_gives_all_that_waits_in_journal_order_and_blocks_its_lanes(self):
-        delivery = queue(*(item(n, "ab"[n % 2]) for n in range(6)), item(9, "z", slot=1))
-        assert seqs(delivery.spill(0)) == [*range(6)]
-        assert not delivery.add(item(6, "a"))
-        assert delivery.waiting_of(0) == 0
-        assert delivery.waiting_of(1) == 1
-
     def test_blocking_gives_what_waits(self):
         delivery = queue(item(1, "a"), item(2, "b"), item(3, "a"))
         assert seqs(delivery.block(0, "a")) == [1, 3]
@@ -584,15 +577,6 @@ class DeliveryMachine(RuleBasedStateMachine):
         if not self.parked[lane]:
             self.delivery.unblock(*lane)
             self.blocked.discard(lane)
-
-    @rule(slot=SLOTS)
-    def spill(self, slot):
-        spilled = self.delivery.spill(slot)
-        assert seqs(spilled) == sorted(seqs(spilled))
-        by_lane = self.check_lanes(spilled)
-        assert by_lane == {x: own for x, own in self.lanes.items() if own and x[0] == slot}
-        for lane, own in by_lane.items():
-            self.park(lane, own)
 
     @rule(slot=SLOTS)
     def forget(self, slot):

@@ -56,6 +56,22 @@ def test_a_retry_holds_back_that_recipient_only() -> None:
     assert again[0].attempts == 1
 
 
+def test_a_window_full_of_retries_does_not_wait_for_itself() -> None:
+    lanes = filled(*(f"{n}" for n in range(100_000, 100_000 + WINDOW + 1)))
+    for e in lanes.take():
+        lanes.retry(e.id, due=5.0)
+    assert lanes.take() == []
+    lanes.due(5.0)
+    assert len(lanes.take()) == WINDOW
+
+
+def test_a_new_connection_repeats_no_more_than_the_window() -> None:
+    lanes = filled(*(f"{n}" for n in range(100_000, 100_000 + 2 * WINDOW)))
+    sent = {e.seq for e in lanes.take()}
+    lanes.requeue()
+    assert {e.seq for e in lanes.take()} == sent
+
+
 def test_a_new_connection_sends_what_is_unanswered_again_in_order() -> None:
     lanes = filled("111", "222", "333", "111")
     lanes.take()

@@ -28,7 +28,7 @@ class Watched:
         nodes = {
             n: Node(n, self.name.format(n.int), "coreapp", beat) for n, beat in self.beats.items()
         }
-        return self.membership.observe(self.now, nodes, self.sessions, self.server)
+        return self.membership.observe(self.now, self.now, nodes, self.sessions, self.server)
 
     def polls(self, count: int, *silent: UUID) -> dict[UUID, Member]:
         for _ in range(count):
@@ -50,10 +50,12 @@ def test_silence_of_a_lease_is_death_and_not_before() -> None:
     assert watched.polls(2, A)[A].verdict is Verdict.DEAD
 
 
-def test_no_session_left_is_death_at_once() -> None:
+def test_no_session_in_two_polls_is_death() -> None:
     watched = Watched(A, B)
     watched.polls(10)
     watched.sessions.discard(A)
+    assert watched.poll()[A].verdict is Verdict.HEALTHY
+    assert watched.membership.doubtful
     judged = watched.poll()
     assert (judged[A].verdict, judged[B].verdict) == (Verdict.DEAD, Verdict.HEALTHY)
 
@@ -105,10 +107,23 @@ def test_a_name_that_keeps_dying_joins_more_slowly() -> None:
         watched.sessions = {incarnation}
         watched.polls(3)
         watched.sessions = set()
-        watched.poll()
+        watched.polls(2)
     last = UUID(int=20)
     watched.beats, watched.sessions = {last: 0}, {last}
     judged = watched.polls(40)
     assert not judged[last].joined
     assert not judged[last].trusted
     assert watched.polls(100)[last].joined
+
+
+def test_a_slow_look_never_shortens_a_lease() -> None:
+    """A beat seen at the end of a look was not silent since the look began."""
+    membership = Membership(LEASE, POLL, JOIN)
+    node = Node(A, "coreapp-1", "coreapp", 1)
+    others = {n: Node(n, f"coreapp-{n.int}", "coreapp", 0) for n in (B, C)}
+    for poll in range(8):
+        began = poll * 0.2
+        living = {i: Node(i, n.name, n.role, poll) for i, n in others.items()}
+        nodes = {A: node, **living}
+        judged = membership.observe(began, began + 0.19, nodes, {A, B, C}, "server")
+    assert judged[A].silence < 0.2

@@ -210,14 +210,6 @@ class Delivery:
             lane.blocked = False
             self._drop_if_idle(lane)
 
-    def spill(self, slot: int) -> list[Item]:
-        """All that waits of ``slot``, in journal order, to park; the lanes are blocked.
-
-        For an owner whose memory or cursor is full because the receiver has been down for long.
-        """
-        lanes = [lane for lane in self._slots.get(slot, {}).values() if lane.items]
-        return sorted(item for lane in lanes for item in self._expel(lane, []))
-
     def expired(self, now: float) -> list[Item]:
         """Give up what heads a lane and was first tried too long ago.
 

@@ -38,6 +38,7 @@ class Lanes:
         self._window = window
         self._lanes: dict[str, deque[Entry]] = {}
         self._ready: list[tuple[int, str]] = []  # heap of lane heads that may go out
+        self._again: list[tuple[int, str]] = []  # the same, of heads that went out before
         self._later: list[tuple[float, int, str]] = []  # heap of heads that wait for a retry
         self._out: dict[bytes, Entry] = {}
         self._unrecorded: set[int] = set()
@@ -69,18 +70,17 @@ class Lanes:
     def take(self, below: int | None = None) -> list[Entry]:
         """Heads that may go out now, as far as the window allows; they count as out from here on.
 
-        ``below``: only seqs under it (the cursor has no room for another range).
+        What went out before keeps its place in the window and goes first: a window full of retries
+        must not wait for itself. ``below``: of the others only seqs under it (the cursor has no
+        room for another range).
         """
         taken: list[Entry] = []
+        while self._again:
+            taken.append(self._go(heapq.heappop(self._again)[1]))
         while self._ready and not self.window_full:
-            seq, recipient = self._ready[0]
-            if below is not None and seq >= below:
+            if below is not None and self._ready[0][0] >= below:
                 break
-            heapq.heappop(self._ready)
-            entry = self._lanes[recipient][0]
-            self._out[entry.id] = entry
-            self._unrecorded.add(entry.seq)
-            taken.append(entry)
+            taken.append(self._go(heapq.heappop(self._ready)[1]))
         return taken
 
     def answered(self, message_id: bytes) -> Entry | None:
@@ -107,14 +107,13 @@ class Lanes:
             _, seq, recipient = heapq.heappop(self._later)
             lane = self._lanes.get(recipient)
             if lane and lane[0].seq == seq:
-                heapq.heappush(self._ready, (seq, recipient))
+                heapq.heappush(self._again, (seq, recipient))
         return self._later[0][0] if self._later else None
 
     def requeue(self) -> None:
         """The connection is new: what was out and is unanswered goes out again, in seq order."""
         for entry in self._out.values():
-            heapq.heappush(self._ready, (entry.seq, entry.recipient))
-            self._unrecorded.discard(entry.seq)
+            heapq.heappush(self._again, (entry.seq, entry.recipient))
         self._out.clear()
 
     def block(self, recipient: str) -> list[Entry]:
@@ -125,6 +124,8 @@ class Lanes:
             return []
         self._ready = [item for item in self._ready if item[1] != recipient]
         heapq.heapify(self._ready)
+        self._again = [item for item in self._again if item[1] != recipient]
+        heapq.heapify(self._again)
         self._later = [item for item in self._later if item[2] != recipient]
         heapq.heapify(self._later)
         for entry in lane:
@@ -138,6 +139,12 @@ class Lanes:
     def recorded(self, seqs: Iterable[int]) -> None:
         """These are settled in the database: they leave the window."""
         self._unrecorded.difference_update(seqs)
+
+    def _go(self, recipient: str) -> Entry:
+        entry = self._lanes[recipient][0]
+        self._out[entry.id] = entry
+        self._unrecorded.add(entry.seq)
+        return entry
 
     def _advance(self, recipient: str) -> None:
         lane = self._lanes[recipient]

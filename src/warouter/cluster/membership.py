@@ -1,8 +1,8 @@
 """Who lives: beats and sessions, judged on the leader's own clock.
 
-An incarnation is dead at once when all its database sessions are gone, and dead when its beat has
-not changed for a lease. Silence is counted only while the leader's own polls are answered: a leader
-that was itself away for a while has learned nothing about the others in that time.
+An incarnation is dead when all its database sessions are gone in two polls one after the other,
+and dead when its beat has not changed for a lease. Silence is counted only while the leader's own
+polls are answered: a leader that was itself away has learned nothing about the others meanwhile.
 """
 
 from __future__ import annotations
@@ -51,13 +51,13 @@ class Member(msgspec.Struct, frozen=True):
 
 
 class _Track:
-    __slots__ = ("counter", "healthy_since", "seen_session", "silence")
+    __slots__ = ("counter", "healthy_since", "silence", "without_session")
 
     def __init__(self, counter: int | None, now: float) -> None:
         self.counter = counter
         self.silence = 0.0
         self.healthy_since = now
-        self.seen_session = False
+        self.without_session = 0  # polls in a row
 
 
 class Membership:
@@ -68,22 +68,33 @@ class Membership:
         self._step = poll * 3  # the most that one gap between polls may add to a silence
         self._join = join
         self._tracks: dict[UUID, _Track] = {}
-        self._last_poll: float | None = None
+        self._last_poll: float | None = None  # when the last look had ended
         self._server: object = None
         self._grace_until = float("-inf")
         self._deaths: dict[str, list[float]] = {}
         self._dead: set[UUID] = set()
 
-    def observe(
-        self, now: float, nodes: Mapping[UUID, Node], sessions: Set[UUID], server: object
-    ) -> dict[UUID, Member]:
-        """Judge after one answered poll.
+    @property
+    def doubtful(self) -> bool:
+        """Somebody had no session in the last poll: look again soon."""
+        return any(track.without_session == 1 for track in self._tracks.values())
 
+    def observe(
+        self,
+        began: float,
+        now: float,
+        nodes: Mapping[UUID, Node],
+        sessions: Set[UUID],
+        server: object,
+    ) -> dict[UUID, Member]:
+        """Judge after one answered poll, which ``began`` and has ended ``now``.
+
+        A silence grows only by the time between polls, so a slow look never shortens a lease.
         ``sessions`` are the incarnations that have at least one database session; ``server``
         identifies the run of PostgreSQL (start time, timeline): when it changes, all sessions
         vanish together, so everybody gets one more lease.
         """
-        gap = 0.0 if self._last_poll is None else min(now - self._last_poll, self._step)
+        gap = 0.0 if self._last_poll is None else min(began - self._last_poll, self._step)
         self._last_poll = now
         if server != self._server:
             restarted, self._server = self._server is not None, server
@@ -97,7 +108,7 @@ class Membership:
         for node in nodes.values():
             self._update(node, node.incarnation in sessions, gap, now)
         shared = self._silent_together(nodes)
-        return {inc: self._judge(node, inc in sessions, shared, now) for inc, node in nodes.items()}
+        return {inc: self._judge(node, shared, now) for inc, node in nodes.items()}
 
     def _update(self, node: Node, has_session: bool, gap: float, now: float) -> None:
         track = self._tracks.get(node.incarnation)
@@ -107,7 +118,7 @@ class Membership:
             track.counter, track.silence = node.counter, 0.0
         else:
             track.silence += gap
-        track.seen_session = track.seen_session or has_session
+        track.without_session = 0 if has_session else track.without_session + 1
 
     def _silent_together(self, nodes: Mapping[UUID, Node]) -> bool:
         """More than half of those that lived fell silent: doubt the database, not them."""
@@ -115,10 +126,10 @@ class Membership:
         silent = sum(1 for inc in living if self._tracks[inc].silence >= self._lease)
         return len(living) > 2 and silent * 2 > len(living)
 
-    def _judge(self, node: Node, has_session: bool, shared: bool, now: float) -> Member:
+    def _judge(self, node: Node, shared: bool, now: float) -> Member:
         track = self._tracks[node.incarnation]
         limit = self._lease * (2 if shared else 1)
-        gone = not has_session and now >= self._grace_until
+        gone = track.without_session >= 2 and now >= self._grace_until
         if gone or track.silence >= limit:
             verdict = Verdict.DEAD
         elif track.silence >= self._lease / 2:

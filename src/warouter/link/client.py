@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 MAX_HELD = 20_000
 MAX_HELD_BYTES = 64 << 20
 SWEEP_SECONDS = 0.25
+HANDSHAKE_SECONDS = 5.0
 
 
 class Pending:
@@ -40,7 +41,7 @@ class Pending:
         "epoch",
         "id",
         "kind",
-        "offered",
+        "offers",
         "recipient",
         "refused",
         "slot",
@@ -64,7 +65,7 @@ class Pending:
         self.deadline = deadline
         self.done = done
         self.epoch = -1  # under which it was offered last
-        self.offered = False  # whether it ever left
+        self.offers = 0  # how often it left
         self.refused = False  # the owner was not ready for it: the sweep offers it again
 
 
@@ -79,6 +80,11 @@ class CoreappConnection(LinkConnection):
         self._server_nonce = b""
         self.lost = asyncio.Event()
         self.proved = False  # both ends have shown that they know the link key
+        self._deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._deadline = asyncio.get_running_loop().call_later(HANDSHAKE_SECONDS, self.abort)
 
     def on_handshake(self, hello: memoryview) -> None:
         key = self.address.link_key
@@ -95,6 +101,8 @@ class CoreappConnection(LinkConnection):
             raise ProtocolError("the coreapp does not know its own link key")
         self._start_session(wire.session_key(key, self._server_nonce, self._nonce), sends=0)
         self.proved = True
+        if self._deadline is not None:
+            self._deadline.cancel()
         self._links.on_ready(self)
 
     def on_frame(self, frame: wire.Message | wire.Outcome) -> None:
@@ -103,6 +111,8 @@ class CoreappConnection(LinkConnection):
         self._links.on_outcome(frame)
 
     def on_lost(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
         self.lost.set()
         self._links.on_lost(self)
 
@@ -224,6 +234,8 @@ class Links:
                 continue
             if frame.outcome == wire.ACKED:
                 entry.done.set_result(None)
+            elif frame.outcome == wire.OVERLOADED and entry.offers > 1:
+                entry.refused = True  # an earlier offer may be on disk: only its id may be tried
             elif frame.outcome == wire.OVERLOADED:
                 entry.done.set_exception(Overloaded("the shard's queue is full; retry later"))
             elif frame.outcome == wire.REFUSED:
@@ -244,7 +256,7 @@ class Links:
             return
         entry.refused = False
         entry.epoch = owner.epoch
-        entry.offered = True
+        entry.offers += 1
         connection.send(
             wire.message(entry.slot, owner.epoch, entry.id, entry.kind, entry.recipient, entry.body)
         )
@@ -279,7 +291,7 @@ class Links:
 
 
 def _too_late(entry: Pending) -> NotReady:
-    if entry.offered:
+    if entry.offers:
         return NotReady(
             f"outcome unknown for message {text_of(entry.id)}: its shard did not answer"
         )

@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+from collections.abc import Iterator
 from typing import cast
 
 from warouter import _batch, wire
 from warouter.errors import WarouterError
+from warouter.sockets import notice_silence
 
 log = logging.getLogger(__name__)
+
+MOST_IN_ONE = wire.MAX_ENVELOPE // 2
 
 
 class LinkConnection(asyncio.Protocol):
@@ -56,6 +60,7 @@ class LinkConnection(asyncio.Protocol):
         sock = transport.get_extra_info("socket")
         if sock is not None and sock.family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            notice_silence(sock)
 
     def data_received(self, data: bytes) -> None:
         try:
@@ -87,4 +92,18 @@ class LinkConnection(asyncio.Protocol):
         if self._transport is None or self._sealer is None or not self._out:
             return
         frames, self._out = self._out, []
-        self._transport.write(self._sealer.seal(frames))
+        for part in _parts(frames):
+            self._transport.write(self._sealer.seal(part))
+
+
+def _parts(frames: list[bytes]) -> Iterator[list[bytes]]:
+    """All in one, unless that would be more than a peer takes as one envelope."""
+    part: list[bytes] = []
+    size = 0
+    for frame in frames:
+        if part and size + len(frame) > MOST_IN_ONE:
+            yield part
+            part, size = [], 0
+        part.append(frame)
+        size += len(frame) + 4
+    yield part

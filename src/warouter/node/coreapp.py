@@ -21,6 +21,7 @@ from warouter.owner.events import EventAppender
 from warouter.owner.ownership import Ownership
 from warouter.owner.recorder import Recorder
 from warouter.owner.sender import Sender
+from warouter.owner.slot import OwnedSlot
 from warouter.store.journal import Journal
 from warouter.store.nodes import Beat, NodeSession
 from warouter.systemd import Notifier
@@ -30,6 +31,7 @@ log = logging.getLogger(__name__)
 
 PRUNE_SECONDS = 30.0
 PRUNE_ROWS = 500
+PRUNE_PAUSE = 0.05
 LINK_KEY_BYTES = 32
 
 
@@ -83,9 +85,16 @@ class Coreapp:
             self.journal,
             self.callbacks.committed,
             lambda ack: self.sender.ack_event(ack),
+            self.recorder.touch,
         )
         self.sender = Sender(self.ownership, self.journal, self.recorder, self.events, boottime)
-        self.appender = Appender(self.ownership, self.journal, self.sender.ready, self._on_appended)
+        self.appender = Appender(
+            self.ownership,
+            self.journal,
+            self.sender.ready,
+            self._on_appended,
+            self.recorder.touch,
+        )
         self.upstream = SimulatorUpstream(
             *self._settings.upstream_host_port,
             self._identity.name,
@@ -126,6 +135,7 @@ class Coreapp:
     def _on_beat(self, beat: Beat) -> None:
         self._notifier.alive()
         self.appender.give_up_early(beat.renewed)
+        self.sender.pump_all()
         if beat.settings_version != self._settings_version:
             self._settings_version = beat.settings_version
             self._settings_changed.set()
@@ -146,16 +156,23 @@ class Coreapp:
             self.callbacks.settings_changed()
 
     async def _prune(self) -> None:
-        """Retention, in small steps between everything else."""
+        """Retention, slot by slot in small steps between everything else."""
         while True:
             await asyncio.sleep(PRUNE_SECONDS)
-            owned = {s.slot: s.epoch for s in self.ownership.slots.values() if s.accepts}
-            if not owned:
-                continue
+            for slot in list(self.ownership.slots.values()):
+                await self._prune_slot(slot)
+
+    async def _prune_slot(self, slot: OwnedSlot) -> None:
+        gone = PRUNE_ROWS
+        while slot.accepts and gone >= PRUNE_ROWS:
             try:
-                await self.journal.prune(owned, self._settings.retention_days, PRUNE_ROWS)
+                gone = await self.journal.prune(
+                    {slot.slot: slot.epoch}, self._settings.retention_days, PRUNE_ROWS
+                )
             except (OutcomeUnknown, asyncpg.PostgresError) as error:
-                log.warning("not pruned", extra={"error": str(error)})
+                log.warning("not pruned", extra={"slot": slot.slot, "error": str(error)})
+                return
+            await asyncio.sleep(PRUNE_PAUSE)
 
 
 async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> None:

@@ -21,6 +21,7 @@ from warouter.systemd import Notifier
 
 log = logging.getLogger(__name__)
 
+SOON = 0.02  # seconds to the next look when somebody seems to be gone
 FORGET_SECONDS = 60.0  # a dead incarnation's row is kept so long for whoever looks
 
 
@@ -64,20 +65,19 @@ class Master:
 
     async def _round(self, started: float) -> None:
         picture = await self._session.look()
-        self._observe(picture, started)
+        self._observe(picture, started, boottime())
+        await self._beat(started)
         if self._term is not None and not self._still_leads(picture, started):
             self._resign("the term is another's, or was not confirmed in time")
             return
         if self._term is None and not await self._campaign(picture):
-            await self._beat(started)
             return
         await self._lead(picture, started)
-        await self._beat(started)
 
-    def _observe(self, picture: Picture, now: float) -> None:
+    def _observe(self, picture: Picture, began: float, now: float) -> None:
         """Followers observe too, so that a new leader starts warm."""
         self._members = self._membership.observe(
-            now, picture.nodes, picture.sessions, picture.server
+            began, now, picture.nodes, picture.sessions, picture.server
         )
         named = {
             (s.slot, s.epoch, s.successor) for s in picture.map.slots if s.successor is not None
@@ -170,8 +170,9 @@ class Master:
         try:
             await self._session.take_over(term, takeovers, [self._age_ms(t) for t in takeovers])
         except asyncpg.LockNotAvailableError:
-            # An owner holds a slot in an open statement: end its sessions, take over next round.
-            await self._session.end_sessions([t.old for t in takeovers if t.old is not None])
+            # A statement that does not come back holds a slot: end it, take over next round.
+            await self._session.end_lock_holders([t.slot for t in takeovers])
+            self._wake.set()
             return
         log.warning(
             "slots taken over",
@@ -200,7 +201,8 @@ class Master:
             self._notifier.alive()
 
     async def _pause(self, started: float) -> None:
-        remaining = self._timing.poll - (boottime() - started)
+        poll = SOON if self._membership.doubtful else self._timing.poll
+        remaining = poll - (boottime() - started)
         try:
             async with asyncio.timeout(max(remaining, 0.005)):
                 await self._wake.wait()

@@ -47,16 +47,19 @@ class Appender:
         journal: Journal,
         on_ready: Callable[[OwnedSlot, Row], None],
         on_appended: Callable[[], None],
+        on_gap: Callable[[OwnedSlot], None],
     ) -> None:
         self._ownership = ownership
         self._journal = journal
         self._on_ready = on_ready  # this row is on disk and may be sent from memory
         self._on_appended = on_appended  # after each commit
+        self._on_gap = on_gap  # a seq was used up without a row: to be recorded
         ownership.opened.append(lambda _slot: self.slots_changed())
         self._queue: deque[Queued] = deque()
         self._bytes = 0
         self._wake = asyncio.Event()
         self._early: list[tuple[Webapp, wire.Message]] = []
+        self._early_bytes = 0
         self.appended = 0
         self.commits = 0
 
@@ -82,21 +85,24 @@ class Appender:
         self._wake.set()
 
     def slots_changed(self) -> None:
-        """Slots were opened or closed: look at the frames that came before their epoch did."""
+        """Slots were opened: look at the frames that came before their epoch did."""
         early, self._early = self._early, []
+        self._early_bytes = 0
         for webapp, frame in early:
             slot = self._ownership.slots.get(frame.slot)
             if slot is not None and slot.epoch >= frame.epoch and slot.state is not State.OPENING:
                 self.on_message(webapp, frame)
             else:
-                self._early.append((webapp, frame))
+                self._keep_early(webapp, frame)
 
     def give_up_early(self, renewed: Mapping[int, int]) -> None:
         """A beat did not bear these frames out: let their webapps look for the owner again."""
         early, self._early = self._early, []
+        self._early_bytes = 0
         for webapp, frame in early:
             if renewed.get(frame.slot, -1) >= frame.epoch:
                 self._early.append((webapp, frame))  # ours: it is being opened right now
+                self._early_bytes += len(frame.body)
             else:
                 _refuse(webapp, frame, wire.NOT_OWNER)
 
@@ -109,9 +115,11 @@ class Appender:
 
     def _keep_early(self, webapp: Webapp, frame: wire.Message) -> None:
         """A webapp may know of our epoch before we do: keep its frame, ask the database now."""
-        if len(self._early) >= MAX_QUEUED:
+        full = len(self._early) >= MAX_QUEUED or self._early_bytes >= MAX_QUEUED_BYTES
+        if full:
             _refuse(webapp, frame, wire.OVERLOADED)
             return
+        self._early_bytes += len(frame.body)
         self._early.append((webapp, frame))
         self._ownership.wake()
 
@@ -126,7 +134,9 @@ class Appender:
         return batch
 
     async def _commit(self, batch: list[Queued]) -> None:
+        # Decided once and by place: one id may stand here twice, under an ended epoch and anew.
         alive = [item for item in batch if item[2].open]
+        ended = [item for item in batch if not item[2].open]
         owned = {slot.slot: slot.epoch for _, _, slot in alive}
         rows = [_row(frame, slot) for _, frame, slot in alive]
         try:
@@ -134,33 +144,34 @@ class Appender:
         except (OutcomeUnknown, asyncpg.PostgresError) as error:
             # Never acked: the webapps offer these ids again under the next epoch.
             log.warning("append not confirmed", extra={"rows": len(rows), "error": str(error)})
-            self._finish(batch, [], {})
+            self._finish(ended + alive, [], {})
             self._ownership.doubt(owned, str(error))
             return
         self.commits += 1
         self.appended += len(rows) - len(outcomes)
-        self._finish(batch, rows, outcomes)
+        self._finish(alive + ended, rows, outcomes)
 
     def _finish(self, batch: list[Queued], rows: list[Row], outcomes: dict[int, int]) -> None:
-        """Acks, one frame per webapp and slot; inserted rows go on to be sent."""
+        """Acks, one frame per webapp and slot; inserted rows go on to be sent.
+
+        ``rows`` belong to the first of ``batch``; the rest have none and look for their owner.
+        """
         answers: dict[tuple[Webapp, int, int, int], list[bytes]] = defaultdict(list)
-        ordinal = 0
-        fenced: set[int] = set()
-        for webapp, frame, slot in batch:
+        fenced: list[OwnedSlot] = []
+        for ordinal, (webapp, frame, slot) in enumerate(batch):
             slot.appending -= 1
             result = wire.NOT_OWNER
-            if ordinal < len(rows) and rows[ordinal].id == frame.id:
+            if ordinal < len(rows):
                 outcome = outcomes.get(ordinal, INSERTED)
                 result = _RESULTS[outcome]
                 self._note(slot, rows[ordinal], outcome)
                 if outcome == FENCED:
-                    fenced.add(slot.slot)
-                ordinal += 1
+                    fenced.append(slot)
             answers[webapp, result, frame.slot, frame.epoch].append(frame.id)
         for (webapp, result, slot_number, epoch), ids in answers.items():
             webapp.send(wire.outcome(result, slot_number, epoch, ids))
-        for number in fenced:
-            self._ownership.close(number, Happened.FENCED)
+        for slot in fenced:
+            self._ownership.close(slot, Happened.FENCED)
         self._on_appended()
 
     def _note(self, slot: OwnedSlot, row: Row, outcome: int) -> None:
@@ -173,6 +184,7 @@ class Appender:
             slot.loaded = row.seq
         if outcome != INSERTED:
             slot.settle(row.seq)
+            self._on_gap(slot)
         elif direct:
             self._on_ready(slot, row)
 

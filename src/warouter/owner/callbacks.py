@@ -60,6 +60,7 @@ class CallbackFeed:
             allow_private=networks(settings.allow_private),
             clock=clock,
         )
+        ownership.quiet = lambda slot: not self.callbacks.in_flight_of(slot.slot)
         ownership.opened.append(self._on_opened)
         ownership.closed.append(lambda slot: self.callbacks.forget(slot.slot))
 
@@ -221,7 +222,9 @@ class CallbackFeed:
                 for row in rows:
                     if not journal.cursor.settled(row.seq):
                         self._feed(slot, row)
-                journal.loaded = rows[-1].seq if len(rows) == PAGE else upto
+                last = rows[-1].seq if len(rows) == PAGE else upto
+                slot.settle_event_gaps(kind, (r.seq for r in rows), last)
+                self._recorder.touch(slot)
         except (OutcomeUnknown, asyncpg.PostgresError) as error:
             self._ownership.doubt({slot.slot: slot.epoch}, f"events not read: {error}")
         finally:

@@ -16,10 +16,10 @@ import asyncpg
 import msgspec
 
 from warouter.cluster.role import Happened
-from warouter.errors import OutcomeUnknown
+from warouter.errors import OutcomeUnknown, ProtocolError
 from warouter.owner.ownership import Ownership
 from warouter.owner.slot import OwnedSlot
-from warouter.store.journal import FENCED, INSERTED, EventRow, Journal
+from warouter.store.journal import FENCED, INSERTED, REFUSED, EventRow, Journal
 from warouter.upstream.protocol import Answer, Event, EventAck
 
 log = logging.getLogger(__name__)
@@ -48,10 +48,12 @@ class EventAppender:
         journal: Journal,
         on_committed: Callable[[OwnedSlot, EventRow], None],
         ack: Callable[[EventAck], None],
+        on_gap: Callable[[OwnedSlot], None],
     ) -> None:
         self._ownership = ownership
         self._journal = journal
         self._on_committed = on_committed
+        self._on_gap = on_gap  # a seq was used up without a row: to be recorded
         self._ack = ack
         self._queue: deque[tuple[OwnedSlot, NewEvent, Callable[[], None]]] = deque()
         self._wake = asyncio.Event()
@@ -62,7 +64,12 @@ class EventAppender:
         return len(self._queue)
 
     def on_event(self, slot: OwnedSlot, event: Event) -> None:
-        """One event from the upstream. Unacknowledged, it would come again."""
+        """One event from the upstream. Unacknowledged, it would come again.
+
+        ProtocolError for one that can be no event: the connection is closed.
+        """
+        if event.kind not in _KINDS or (event.kind == "status" and event.key.count(":") < 1):
+            raise ProtocolError(f"no event of a kind that is known: {event.kind} {event.key}")
         new = NewEvent(
             _KINDS[event.kind], event.key, event.recipient, event.payload, event.contact or None
         )
@@ -95,7 +102,7 @@ class EventAppender:
         for ordinal, ((slot, _, done), row) in enumerate(zip(batch, rows, strict=True)):
             outcome = outcomes.get(ordinal, INSERTED)
             if outcome == FENCED:
-                self._ownership.close(slot.slot, Happened.FENCED)
+                self._ownership.close(slot, Happened.FENCED)
             elif slot.open:
                 self._note(slot, row, outcome)
                 done()
@@ -109,7 +116,10 @@ class EventAppender:
         if journal.caught_up:
             journal.loaded = row.seq
         journal.committed = row.seq
+        if outcome == REFUSED:
+            log.error("event cannot be stored", extra={"key": row.key, "payload": row.payload})
         slot.settle_event(row.kind, row.seq)  # a repeat: its place stays empty
+        self._on_gap(slot)
 
 
 def failed_status(answer: Answer, recipient: str, now: int) -> NewEvent:

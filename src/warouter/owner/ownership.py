@@ -13,8 +13,6 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 
-import asyncpg
-
 from warouter.cluster.lease import Lease
 from warouter.cluster.role import Happened, State
 from warouter.config import Timing
@@ -26,6 +24,7 @@ from warouter.store.nodes import Beat, NodeSession
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 0.05
+RENEW_SECONDS = 0.25
 LEAVE_SECONDS = 4.0
 
 
@@ -47,18 +46,20 @@ class Ownership:
         self._upstream_ok = upstream_ok
         self._lease = Lease(timing.trust)
         self._spent: dict[int, int] = {}
+        self._confirmed: dict[int, float] = {}  # when the last beat that renewed a slot was sent
+        self._renewed: dict[int, float] = {}  # when a slot last got a new epoch by renewal
+        self._floor: dict[int, int] = {}  # epochs the upstream has seen
         self._busy: set[int] = set()  # slots that a task is opening, renewing or handing over
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self._progress = asyncio.Event()
+        self._emptied = asyncio.Event()
         self._lease_changed = asyncio.Event()
         self.slots: dict[int, OwnedSlot] = {}
-        self.settings_version = 0
-        # Who wants to know. ``draining`` is called before a slot's last record, ``beaten`` after
-        # each confirmed beat, ``lapsed`` when a deadline passed with slots still open.
+        # Who wants to know. ``beaten`` is called after each confirmed beat, ``lapsed`` when a
+        # deadline has passed for a slot that may have been sending.
         self.opened: list[Callable[[OwnedSlot], None]] = []
         self.closed: list[Callable[[OwnedSlot], None]] = []
-        self.draining: list[Callable[[OwnedSlot], None]] = []
         self.beaten: list[Callable[[Beat], None]] = []
         self.lapsed: list[Callable[[], None]] = []
         self.recorded: Callable[[OwnedSlot], None] = lambda _slot: None
@@ -69,12 +70,12 @@ class Ownership:
 
     def may_act(self, slot: int) -> bool:
         """Whether this incarnation may act for the slot at this very moment."""
-        return slot in self.slots and self._lease.holds(slot, self._clock())
+        return slot in self.slots and self._session.alive and self._lease.holds(slot, self._clock())
 
     def all_hold(self) -> bool:
         """No open slot's deadline has passed: what was queued a moment ago may leave."""
         now = self._clock()
-        return all(self._lease.holds(slot, now) for slot in self.slots)
+        return self._session.alive and all(self._lease.holds(slot, now) for slot in self.slots)
 
     def wake(self) -> None:
         """Beat now: something may have changed."""
@@ -86,11 +87,12 @@ class Ownership:
 
     # what happens to slots
 
-    def close(self, number: int, why: Happened) -> None:
-        """The epoch of a slot ends here; what is in memory is thrown away."""
-        slot = self.slots.pop(number, None)
-        if slot is None:
-            return
+    def close(self, slot: OwnedSlot, why: Happened) -> None:
+        """This epoch of a slot ends here; what is in memory is thrown away."""
+        number = slot.slot
+        if self.slots.get(number) is not slot:
+            return  # a verdict on an epoch that has ended already
+        del self.slots[number]
         slot.happened(why)
         self._lease.end(number)
         self._spent[number] = max(self._spent.get(number, 0), slot.epoch)
@@ -98,14 +100,20 @@ class Ownership:
         log.log(level, "slot closed", extra={"slot": number, "epoch": slot.epoch, "why": why.value})
         for tell in self.closed:
             tell(slot)
+        if not self.slots:
+            self._emptied.set()
         self.wake()
+
+    def above(self, number: int, seen: int) -> None:
+        """The upstream has seen this epoch of the slot: the next renewal goes above it."""
+        self._floor[number] = max(self._floor.get(number, 0), seen)
 
     def doubt(self, owned: Mapping[int, int], why: str) -> None:
         """The outcome of a write is not known: its slots go on under new epochs only."""
         for number, epoch in owned.items():
             slot = self.slots.get(number)
             if slot is not None and slot.epoch == epoch:
-                self.close(number, Happened.DOUBTED)
+                self.close(slot, Happened.DOUBTED)
         log.warning("slots in doubt", extra={"slots": sorted(owned), "error": why})
 
     # tasks
@@ -121,26 +129,30 @@ class Ownership:
         try:
             async with asyncio.timeout(LEAVE_SECONDS):
                 while self.slots and await self._session.say_leaving():
-                    self._progress.clear()
-                    await wait_for(self._progress, self._timing.beat)
-        except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                    self._emptied.clear()
+                    await wait_for(self._emptied, self._timing.beat)
+        except Exception as error:
             log.warning("left without handing over", extra={"error": str(error)})
 
     async def _beat_loop(self) -> None:
+        missing = False
         while True:
             self._wake.clear()
             sent = self._clock()
             try:
                 beat = await self._session.beat(self._upstream_ok(), self._timing.trust)
             except OutcomeUnknown as error:
-                log.warning("beat not confirmed", extra={"error": str(error)})
+                if not missing:
+                    log.warning("beat not confirmed", extra={"error": str(error)})
+                missing = True
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
+            missing = False
             self._confirm(sent, beat)
             await wait_for(self._wake, self._timing.beat)
 
     def _confirm(self, sent: float, beat: Beat) -> None:
-        self.settings_version = beat.settings_version
+        self._confirmed = dict.fromkeys(beat.renewed, sent)
         same = [
             n
             for n, epoch in beat.renewed.items()
@@ -148,16 +160,16 @@ class Ownership:
         ]
         self._lease.renewed(sent, same)
         self._lease_changed.set()
-        self._reconcile(sent, beat)
+        self._reconcile(beat)
         for tell in self.beaten:
             tell(beat)
 
-    def _reconcile(self, sent: float, beat: Beat) -> None:
+    def _reconcile(self, beat: Beat) -> None:
         """Make what is open follow what the database says."""
         for number, slot in list(self.slots.items()):
             said = beat.renewed.get(number, beat.handing.get(number))
             if number not in self._busy and (said is None or said > slot.epoch):
-                self.close(number, Happened.FENCED)
+                self.close(slot, Happened.FENCED)
         fresh: dict[int, int] = {}
         spent: list[int] = []
         for number, epoch in beat.renewed.items():
@@ -169,9 +181,9 @@ class Ownership:
                 spent.append(number)
         handing = {n: e for n, e in beat.handing.items() if n not in self._busy}
         if fresh:
-            self._begin(fresh, self._open(fresh, sent))
+            self._begin(fresh, self._open(fresh))
         if spent:
-            self._begin(spent, self._renew(spent, sent))
+            self._begin(spent, self._renew(spent))
         if handing:
             self._begin(handing, self._hand_over(handing))
 
@@ -182,12 +194,13 @@ class Ownership:
         async def guarded() -> None:
             try:
                 await work
-            except (OutcomeUnknown, asyncpg.PostgresError) as error:
+            except Exception as error:
+                # Whatever it was: a slot must not stay half open, nor this process half alive.
                 log.warning(
-                    "slots not moved", extra={"slots": sorted(numbers), "error": str(error)}
+                    "slots not moved", extra={"slots": sorted(numbers), "error": repr(error)}
                 )
-                for number in numbers:
-                    self.close(number, Happened.DOUBTED)
+                for slot in [s for n, s in self.slots.items() if n in numbers]:
+                    self.close(slot, Happened.DOUBTED)
                 await asyncio.sleep(RETRY_SECONDS)
             finally:
                 self._busy -= numbers
@@ -198,11 +211,11 @@ class Ownership:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _open(self, epochs: Mapping[int, int], sent: float) -> None:
+    async def _open(self, epochs: Mapping[int, int]) -> None:
         """Begin epochs: one synchronous write under each, then read where the journal stands."""
         for number, epoch in epochs.items():
             self.slots[number] = OwnedSlot(number, epoch)
-        self._lease.renewed(sent, epochs)
+            self._lease.renewed(self._confirmed.get(number, float("-inf")), [number])
         self._lease_changed.set()
         opened = {o.slot: o for o in await self._journal.open(epochs)}
         parked = await self._journal.parked(list(opened))
@@ -213,7 +226,7 @@ class Ownership:
             if slot is None or slot.epoch != epoch:
                 continue
             if number not in opened:
-                self.close(number, Happened.FENCED)
+                self.close(slot, Happened.FENCED)
                 continue
             slot.opened(opened[number])
         for row in parked:
@@ -240,10 +253,14 @@ class Ownership:
         if begun:
             log.info("slots opened", extra={"slots": {s.slot: s.epoch for s in begun}})
 
-    async def _renew(self, numbers: list[int], sent: float) -> None:
-        epochs = await self._journal.renew(numbers)
+    async def _renew(self, numbers: list[int]) -> None:
+        now = self._clock()
+        if any(now - self._renewed.get(n, float("-inf")) < RENEW_SECONDS for n in numbers):
+            await asyncio.sleep(RENEW_SECONDS)  # whatever is wrong, it is not cured by haste
+        self._renewed.update(dict.fromkeys(numbers, self._clock()))
+        epochs = await self._journal.renew(numbers, [self._floor.get(n, 0) for n in numbers])
         if epochs:
-            await self._open(epochs, sent)
+            await self._open(epochs)
 
     async def _hand_over(self, epochs: Mapping[int, int]) -> None:
         """Let what is out finish for a moment, record, and give the slots to their successors."""
@@ -254,14 +271,12 @@ class Ownership:
         ]
         for slot in slots:
             slot.happened(Happened.SUCCESSOR)
-            for tell in self.draining:
-                tell(slot)
         await self._drained(slots)
         if self.flush is not None:
             await self.flush()
         moved = await self._journal.hand_over(epochs)
-        for number in epochs:
-            self.close(number, Happened.HANDED_OVER if number in moved else Happened.FENCED)
+        for slot in slots:
+            self.close(slot, Happened.HANDED_OVER if slot.slot in moved else Happened.FENCED)
 
     async def _drained(self, slots: list[OwnedSlot]) -> None:
         give_up = self._clock() + self._timing.drain
@@ -282,20 +297,21 @@ class Ownership:
             deadline = self._lease.next_deadline()
             now = self._clock()
             if deadline is not None and now >= deadline:
-                late = self._lease.lapsed(now)
-                for number in late:
-                    self._lease.end(number)
-                    self.close(number, Happened.LAPSED)
-                for tell in self.lapsed:
-                    tell()
+                self._lapse(now)
                 continue
             await wait_for(self._lease_changed, None if deadline is None else deadline - now)
 
-    def state_counts(self) -> dict[State, int]:
-        counts: dict[State, int] = {}
-        for slot in self.slots.values():
-            counts[slot.state] = counts.get(slot.state, 0) + 1
-        return counts
+    def _lapse(self, now: float) -> None:
+        late = self._lease.lapsed(now)
+        slots = [slot for n in late if (slot := self.slots.get(n)) is not None]
+        sending = any(slot.state is State.ACTIVE for slot in slots)
+        for number in late:
+            self._lease.end(number)
+        for slot in slots:
+            self.close(slot, Happened.LAPSED)
+        if sending:
+            for tell in self.lapsed:
+                tell()
 
 
 async def wait_for(event: asyncio.Event, seconds: float | None) -> None:

@@ -68,7 +68,7 @@ class Recorder:
         self.commits += 1
         for slot in slots:
             if slot.slot not in held:
-                self._ownership.close(slot.slot, Happened.FENCED)
+                self._ownership.close(slot, Happened.FENCED)
                 continue
             slot.lanes.recorded(settled[slot.slot])
         for slot in slots:

@@ -41,6 +41,8 @@ PAGE = 500
 PARK_AFTER_MS = 1_000  # a wait longer than this does not keep a place in the window
 PARK_AFTER_TRIES = 5
 PARKED_LOOK_SECONDS = 0.2
+PARK_MOST_MS = 24 * 3600 * 1000
+REASON_CHARS = 200
 PARKED_PAGE = 64
 _KINDS = {0: "message", 1: "read"}
 
@@ -85,7 +87,10 @@ class Sender:
     def pump(self, slot: OwnedSlot) -> None:
         """Send what the lanes, the window, the cursor and the lease allow."""
         upstream = self.upstream
-        if upstream is None or not slot.claimed or slot.state is not State.ACTIVE:
+        if upstream is None or slot.state is not State.ACTIVE:
+            return
+        if not slot.claimed:
+            self._claim(slot)
             return
         if not upstream.writable or not self._ownership.may_act(slot.slot):
             return
@@ -117,7 +122,7 @@ class Sender:
 
     def on_upstream_down(self) -> None:
         for slot in self._ownership.slots.values():
-            slot.claimed = False
+            slot.claimed = slot.claiming = False
 
     def on_upstream_writable(self) -> None:
         self.pump_all()
@@ -132,14 +137,15 @@ class Sender:
             case Event():
                 self._events.on_event(slot, message)
             case Claimed() if message.epoch == slot.epoch:
-                slot.claimed = True
+                slot.claimed, slot.claiming = True, False
                 slot.lanes.requeue()
                 self.pump(slot)
             case Refused() if message.epoch == slot.epoch:
                 # Somebody was here under a higher number: ask the database for one above it.
+                self._ownership.above(slot.slot, message.seen)
                 self._ownership.doubt({slot.slot: slot.epoch}, f"upstream has seen {message.seen}")
             case Revoked() if message.epoch == slot.epoch:
-                self._ownership.close(slot.slot, Happened.FENCED)
+                self._ownership.close(slot, Happened.FENCED)
             case _:
                 log.info("stale word of the upstream", extra={"slot": message.slot})
 
@@ -160,14 +166,17 @@ class Sender:
     # inside
 
     def _claim(self, slot: OwnedSlot) -> None:
-        if self.upstream is not None and self._ownership.may_act(slot.slot):
+        """Once a connection; asked again with every beat, should the lease not hold just now."""
+        if self.upstream is None or not self.upstream.connected or slot.claiming:
+            return
+        if self._ownership.may_act(slot.slot):
+            slot.claiming = True
             self.upstream.tell(Claim(slot.slot, slot.epoch))
 
     def _on_opened(self, slot: OwnedSlot) -> None:
         for recipient in slot.parked:
             slot.lanes.block(recipient)
-        if self.upstream is not None and self.upstream.connected:
-            self._claim(slot)
+        self._claim(slot)
         self._load(slot)
 
     def _on_closed(self, slot: OwnedSlot) -> None:
@@ -230,8 +239,8 @@ class Sender:
                 "park",
                 seq=entry.seq,
                 attempts=entry.attempts,
-                delay_ms=int(delay_ms),
-                reason=reason or "retry",
+                delay_ms=min(int(delay_ms), PARK_MOST_MS),
+                reason=reason.replace("\0", " ")[:REASON_CHARS] or "retry",
             )
             if entry.parked:
                 lane.flying -= 1
@@ -308,7 +317,8 @@ class Sender:
                 for row in rows:
                     if not slot.cursor.settled(row.seq):
                         self.ready(slot, row)
-                slot.loaded = rows[-1].seq if len(rows) == PAGE else upto
+                slot.settle_gaps((r.seq for r in rows), rows[-1].seq if len(rows) == PAGE else upto)
+                self._recorder.touch(slot)
         except (OutcomeUnknown, asyncpg.PostgresError) as error:
             self._ownership.doubt({slot.slot: slot.epoch}, f"journal not read: {error}")
         finally:

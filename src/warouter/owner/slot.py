@@ -8,6 +8,7 @@ when memory is full, ``loaded`` stays behind ``committed`` and pages are read in
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any
 
 from warouter.cluster.cursor import Cursor
@@ -27,6 +28,7 @@ class OwnedSlot:
         self.epoch = epoch
         self.state = State.OPENING
         self.claimed = False  # the upstream granted the claim on the present connection
+        self.claiming = False  # it was asked for on the present connection
 
         self.lanes = Lanes()
         self.cursor = Cursor()
@@ -86,10 +88,34 @@ class OwnedSlot:
         self.events[kind].cursor.settle(seq)
         self.dirty = True
 
+    def settle_gaps(self, seqs: Iterable[int], upto: int) -> None:
+        """A page of the journal held ``seqs`` of what follows ``loaded``: the rest was never used.
+
+        The one writer commits in seq order, so up to ``committed`` a seq has a row or never will.
+        """
+        self.dirty = _settle_gaps(self.cursor, self.loaded, seqs, upto) or self.dirty
+        self.loaded = upto
+
+    def settle_event_gaps(self, kind: int, seqs: Iterable[int], upto: int) -> None:
+        """As ``settle_gaps``, for one kind of events."""
+        journal = self.events[kind]
+        self.dirty = _settle_gaps(journal.cursor, journal.loaded, seqs, upto) or self.dirty
+        journal.loaded = upto
+
     def note(self, what: str, **row: Any) -> None:
         """Something rare for the next record: see store.journal.Progress."""
         self.rare.setdefault(what, []).append({"slot": self.slot, **row})
         self.dirty = True
+
+
+def _settle_gaps(cursor: Cursor, after: int, seqs: Iterable[int], upto: int) -> bool:
+    found = False
+    for seq in (*seqs, upto + 1):
+        if seq > after + 1:
+            cursor.settle_range(after + 1, seq - 1)
+            found = True
+        after = seq
+    return found
 
 
 class EventLog:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import socket
 import ssl
 from collections.abc import Callable
 from typing import Any
@@ -20,6 +19,7 @@ import asyncpg
 
 from warouter.config import Settings
 from warouter.errors import CommandError, OutcomeUnknown
+from warouter.sockets import notice_silence
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +27,7 @@ Connection = asyncpg.Connection
 APPLICATION_BYTES = 63  # longer names are cut by PostgreSQL
 CONNECT_SECONDS = 5.0
 _TRANSPORT = "_transport"  # asyncpg has no public way to its socket; a test holds it to this name
+READ_ONLY = "25006"
 _TCP_KEEPALIVE = {
     "tcp_keepalives_idle": "1",
     "tcp_keepalives_interval": "1",
@@ -51,6 +52,8 @@ def connect_arguments(settings: Settings) -> dict[str, Any]:
         "user": settings.db_username,
         "password": settings.db_password or None,
         "database": settings.database,
+        # With several hosts (``a,b``) the one that takes writes; a replica decides nothing.
+        "target_session_attrs": "read-write",
     }
     if settings.db_ssl_ca:
         context = ssl.create_default_context(cafile=settings.db_ssl_ca)
@@ -62,13 +65,18 @@ def connect_arguments(settings: Settings) -> dict[str, Any]:
 
 async def connect(settings: Settings, application: str, **server: str) -> Connection:
     """A dedicated connection whose peer's silence is noticed within about three seconds."""
-    connection: Connection = await asyncpg.connect(
-        **connect_arguments(settings),
-        timeout=CONNECT_SECONDS,
-        server_settings=_server_settings(settings, application) | server,
-    )
-    _harden_socket(connection)
-    await _after_connect(connection)
+    async with asyncio.timeout(CONNECT_SECONDS):
+        connection: Connection = await asyncpg.connect(
+            **connect_arguments(settings),
+            timeout=CONNECT_SECONDS,
+            server_settings=_server_settings(settings, application) | server,
+        )
+        try:
+            _harden_socket(connection)
+            await _after_connect(connection)
+        except BaseException:
+            connection.terminate()
+            raise
     return connection
 
 
@@ -108,7 +116,12 @@ class Session:
         self._connection: Connection | None = None
         self._warned = False
 
-    async def fetch(self, sql: str, *arguments: Any, within: float) -> list[Any]:
+    async def fetch(
+        self, sql: str, *arguments: Any, within: float, notices: bool = False
+    ) -> list[Any]:
+        """``within`` seconds from when it is this call's turn. ``notices``: warnings say nothing
+        about a commit, as with a backend that was to be ended and is gone already.
+        """
         async with self._lock:
             connection = await self._connected()
             self._warned = False
@@ -119,11 +132,13 @@ class Session:
                 if outcome_unknown(error):
                     self.terminate()
                     raise OutcomeUnknown(str(error)) from error
+                if error.sqlstate == READ_ONLY:
+                    self.terminate()  # a primary that was demoted: look for the new one
                 raise
             except (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
                 self.terminate()
                 raise OutcomeUnknown(str(error) or type(error).__name__) from error
-            if self._warned:
+            if self._warned and not notices:
                 self.terminate()
                 raise OutcomeUnknown("committed with a warning")
             return rows
@@ -143,15 +158,15 @@ class Session:
         if self._connection is None or self._connection.is_closed():
             try:
                 connection = await connect(self._settings, self._application, **self._server)
-            except (OSError, TimeoutError, asyncpg.PostgresError) as error:
-                raise OutcomeUnknown(f"no connection to the database: {error}") from error
-            connection.add_log_listener(self._on_notice)
+                connection.add_log_listener(self._on_notice)
+            except Exception as error:
+                raise OutcomeUnknown(f"no connection to the database: {error!r}") from error
             self._connection = connection
         return self._connection
 
     def _on_notice(self, _connection: object, message: object) -> None:
         self._warned = True
-        log.warning("database warned", extra={"warning": str(message)})
+        log.info("database warned", extra={"warning": str(message)})
 
 
 async def close_politely(connection: Connection) -> None:
@@ -198,6 +213,8 @@ def _server_settings(settings: Settings, application: str) -> dict[str, str]:
         "search_path": settings.db_schema,
         "jit": "off",
         "idle_in_transaction_session_timeout": "1000",
+        # A statement whose client has gone must not go on holding its locks.
+        "client_connection_check_interval": "500ms",
         **_TCP_KEEPALIVE,
     }
 
@@ -233,10 +250,5 @@ def _harden_socket(connection: Connection) -> None:
     """Notice a silent cut from this side; asyncpg sets nothing (its transport is private)."""
     transport: asyncio.Transport = getattr(connection, _TRANSPORT)
     sock = transport.get_extra_info("socket")
-    if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
-        return
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 1)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 1)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 2500)
+    if sock is not None:
+        notice_silence(sock)

@@ -29,13 +29,19 @@ _STATE = """
 select m.version, m.shards, t.term, t.incarnation as leader,
        pg_postmaster_start_time() as started, next_number(0) >> 32 as timeline,
        (select array_agg(distinct substr(a.application_name, 4, 32)) from pg_stat_activity a
-         where a.datname = current_database() and a.application_name like 'wa:%') as sessions,
+         where a.datname = current_database()
+           and a.application_name ~ '^wa:[0-9a-f]{32}:') as sessions,
        (select row(r.id, r.shards, r.state) from shard_request r
          where r.state in ('waiting', 'running')) as request
   from shard_map m, term t"""
 _TERMINATE_HOLDER = """
 select pg_terminate_backend(l.pid) from pg_locks l
  where l.locktype = 'advisory' and l.classid = $1 and l.objid = 0 and l.objsubid = 2
+   and l.granted and l.pid <> pg_backend_pid()
+   and l.database = (select oid from pg_database where datname = current_database())"""
+_TERMINATE_SLOTS = """
+select pg_terminate_backend(l.pid) from pg_locks l
+ where l.locktype = 'advisory' and l.classid = $1 and l.objid = any ($2::oid[]) and l.objsubid = 2
    and l.granted and l.pid <> pg_backend_pid()
    and l.database = (select oid from pg_database where datname = current_database())"""
 _TERMINATE_DEAD = """
@@ -93,12 +99,20 @@ class LeaderSession:
 
     async def depose_holder(self) -> None:
         """End the session that holds the lock: a frozen process would keep it for ever."""
-        await self._session.fetch(_TERMINATE_HOLDER, locks.LEADER, within=WRITE_SECONDS)
+        await self._session.fetch(
+            _TERMINATE_HOLDER, locks.LEADER, within=WRITE_SECONDS, notices=True
+        )
 
     async def end_sessions(self, dead: Sequence[UUID]) -> None:
         """End what is left of dead incarnations, so that no lock of theirs holds up a takeover."""
         names = [f"wa:{inc.hex}" for inc in dead]
-        await self._session.fetch(_TERMINATE_DEAD, names, within=WRITE_SECONDS)
+        await self._session.fetch(_TERMINATE_DEAD, names, within=WRITE_SECONDS, notices=True)
+
+    async def end_lock_holders(self, slots: Sequence[int]) -> None:
+        """End the sessions that hold these slots' locks: a statement that does not come back."""
+        await self._session.fetch(
+            _TERMINATE_SLOTS, locks.SLOT, list(slots), within=WRITE_SECONDS, notices=True
+        )
 
     async def take_over(self, term: int, moves: Sequence[Takeover], ages: Sequence[int]) -> None:
         await self._write(

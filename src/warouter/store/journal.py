@@ -19,6 +19,8 @@ from warouter.store.database import Session
 # An owner whose commit is unanswered for so long ends the connection and renews.
 WRITE_SECONDS = 2.0
 INSERTED, KNOWN, FENCED, REFUSED = 0, 1, 2, 3
+# The server gives up as well: what an owner no longer waits for must not hold a slot's lock.
+_LIMITS = {"lock_timeout": "1500ms", "statement_timeout": "3s"}
 
 _APPEND = "select * from append_messages($1,$2,$3,$4,$5,$6,$7,$8,$9)"
 _APPEND_EVENTS = "select * from append_events($1,$2,$3,$4,$5,$6,$7,$8,$9,$10)"
@@ -100,8 +102,8 @@ class Journal:
 
     def __init__(self, settings: Settings, incarnation: UUID, application: str) -> None:
         self._incarnation = incarnation
-        self._appends = Session(settings, application)
-        self._records = Session(settings, application)
+        self._appends = Session(settings, application, **_LIMITS)
+        self._records = Session(settings, application, **_LIMITS)
 
     async def append(self, owned: Mapping[int, int], rows: Sequence[Row]) -> dict[int, int]:
         """Append in one commit; the ordinals that were not inserted, with why.
@@ -148,12 +150,16 @@ class Journal:
         )
         return [Opened(*row) for row in rows]
 
-    async def renew(self, slots: Sequence[int]) -> dict[int, int]:
-        """New epochs for slots that are still this incarnation's; needs no leader."""
+    async def renew(self, slots: Sequence[int], above: Sequence[int]) -> dict[int, int]:
+        """New epochs, above those given, for slots that are still this incarnation's.
+
+        Needs no leader.
+        """
         rows = await self._records.fetch(
-            "select * from renew_epochs($1,$2)",
+            "select * from renew_epochs($1,$2,$3)",
             self._incarnation,
             list(slots),
+            list(above),
             within=WRITE_SECONDS,
         )
         return {row["slot"]: row["epoch"] for row in rows}

@@ -76,6 +76,7 @@ class NodeSession:
         self._wake = wake
         self._connection: Connection | None = None
         self._lock = asyncio.Lock()  # one task at a time on a connection
+        self.alive = False  # the last beat was confirmed, and its connection stands
 
     @property
     def connected(self) -> bool:
@@ -92,13 +93,11 @@ class NodeSession:
                     row = await connection.fetchrow(
                         _BEAT, self._registration.incarnation, upstream_ok
                     )
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except Exception as error:
             self.terminate()
-            raise OutcomeUnknown(f"beat: {error or type(error).__name__}") from error
-        except asyncpg.InternalClientError as error:
-            self.terminate()
-            raise OutcomeUnknown(f"beat: {error}") from error
+            raise OutcomeUnknown(f"beat: {error!r}") from error
         assert row is not None
+        self.alive = self.connected
         return Beat(
             dict(zip(row["slots"], row["epochs"], strict=True)),
             dict(zip(row["handing"], row["handing_epochs"], strict=True)),
@@ -117,6 +116,7 @@ class NodeSession:
             return heirs
 
     def terminate(self) -> None:
+        self.alive = False
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.terminate()
@@ -124,6 +124,8 @@ class NodeSession:
     async def _connected(self) -> Connection:
         if not self.connected:
             connection = await connect(self._settings, self._registration.application)
+            self._connection = connection  # from here on terminate() ends it
+            connection.add_termination_listener(self._on_lost)
             await connection.fetchval(
                 "select pg_try_advisory_lock($1, hashtext($2))",
                 locks.ALIVE,
@@ -131,9 +133,13 @@ class NodeSession:
             )
             await self._register(connection)
             await listen(connection, self._wake)
-            self._connection = connection
         assert self._connection is not None
         return self._connection
+
+    def _on_lost(self, _connection: object) -> None:
+        """Beat again at once: a node without a session is taken for dead within a moment."""
+        self.alive = False
+        self._wake("lost")
 
     async def _register(self, connection: Connection) -> None:
         r = self._registration
@@ -204,7 +210,7 @@ async def live_incarnations(source: asyncpg.Pool | Connection) -> set[UUID]:
     """Incarnations with at least one database session."""
     rows = await source.fetch(
         "select distinct substr(application_name, 4, 32) as inc from pg_stat_activity"
-        " where datname = current_database() and application_name like 'wa:%'"
+        " where datname = current_database() and application_name ~ '^wa:[0-9a-f]{32}:'"
     )
     return {UUID(r["inc"]) for r in rows}
 

@@ -16,6 +16,7 @@ from typing import cast
 from warouter import _batch
 from warouter.errors import WarouterError
 from warouter.retry import backoff
+from warouter.sockets import notice_silence
 from warouter.upstream.protocol import (
     MAX_FRAME,
     Hello,
@@ -123,6 +124,7 @@ class SimulatorUpstream(asyncio.Protocol):
         sock = cast("socket.socket", transport.get_extra_info("socket"))
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        notice_silence(sock)
         self._splitter = _batch.Splitter(MAX_FRAME)
         self._lost.clear()
         self._writable = True

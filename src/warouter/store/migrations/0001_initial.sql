@@ -128,6 +128,8 @@ create table parked_message (
     primary key (slot, seq)
 );
 
+create index parked_message_lane on parked_message (slot, recipient, seq);
+
 -- ---------------------------------------------------------------- journal of events
 -- Statuses and inbound messages of a slot are two journals with a seq and a cursor each: some
 -- receivers refuse every status for ever and must not hold up their messages by it.
@@ -168,6 +170,8 @@ create table parked_event (
     reason    text not null,
     primary key (slot, kind, seq)
 );
+
+create index parked_event_lane on parked_event (slot, kind, recipient, seq);
 
 create table dead_letter (
     slot      smallint not null,

@@ -247,14 +247,14 @@ begin
 end $$;
 
 create function change_owner(
-    p_slot smallint, p_to uuid, p_term bigint, p_reason text, p_age_ms integer)
+    p_slot smallint, p_to uuid, p_term bigint, p_reason text, p_age_ms integer, p_above bigint)
 returns bigint language plpgsql volatile as $$
 declare
     was slot;
     raised bigint;
 begin
     select * into was from slot s where s.slot = p_slot;
-    raised := next_number(was.epoch);
+    raised := next_number(greatest(was.epoch, p_above));
     update slot s set owner = p_to, successor = null, epoch = raised where s.slot = p_slot;
     insert into owner_log (slot, from_incarnation, to_incarnation, from_node, to_node, epoch, term,
                            reason, observed_age_ms)
@@ -277,7 +277,7 @@ begin
              as t(slot, epoch, heir, reason, age_ms) order by 1 loop
         perform pg_advisory_xact_lock(7703, s.slot);
         if exists (select 1 from slot o where o.slot = s.slot and o.epoch = s.epoch) then
-            perform change_owner(s.slot, s.heir, p_term, s.reason, s.age_ms);
+            perform change_owner(s.slot, s.heir, p_term, s.reason, s.age_ms, 0);
             moved := moved || s.slot;
         end if;
     end loop;
@@ -325,7 +325,8 @@ begin
     for s in select o.slot, o.owner from slot o
               where o.owner is not null and o.epoch >> 32 < next_number(0) >> 32 order by 1 loop
         perform pg_advisory_xact_lock(7703, s.slot);
-        perform change_owner(s.slot, s.owner, p_term, 'timeline', null);
+        perform pg_advisory_xact_lock(7703, s.slot);
+        perform change_owner(s.slot, s.owner, p_term, 'timeline', null, 0);
         raised := raised || s.slot;
     end loop;
     if cardinality(raised) > 0 then
@@ -359,7 +360,7 @@ begin
                from slot o join unnest(p_slots, p_epochs) as t(slot, epoch)
                  on t.slot = o.slot and t.epoch = o.epoch
               where o.owner = p_incarnation and o.successor is not null order by 1 loop
-        perform change_owner(s.slot, s.successor, null, 'handover', null);
+        perform change_owner(s.slot, s.successor, null, 'handover', null, 0);
         moved := moved || s.slot;
     end loop;
     update shard_map set version = version + 1 where cardinality(moved) > 0;
@@ -368,19 +369,19 @@ begin
 end $$;
 
 -- An owner that does not know what became of a commit goes on only under a new epoch of its own.
-create function renew_epochs(p_incarnation uuid, p_slots smallint[])
+create function renew_epochs(p_incarnation uuid, p_slots smallint[], p_above bigint[])
 returns table (slot smallint, epoch bigint) language plpgsql volatile as $$
 declare
-    s smallint;
+    s record;
 begin
-    foreach s in array (select array_agg(x order by x) from unnest(p_slots) x) loop
-        perform pg_advisory_xact_lock(7703, s);
+    for s in select x from unnest(p_slots) x order by 1 loop
+        perform pg_advisory_xact_lock(7703, s.x);
     end loop;
-    foreach s in array (select array_agg(x order by x) from unnest(p_slots) x) loop
-        if exists (select 1 from slot o where o.slot = s and o.owner = p_incarnation
-                                          and o.successor is null) then
-            return query select s, change_owner(s, p_incarnation, null, 'renew', null);
-        end if;
+    for s in select t.number, t.above from unnest(p_slots, p_above) as t(number, above)
+               join slot o on o.slot = t.number
+              where o.owner = p_incarnation and o.successor is null order by 1 loop
+        return query select s.number,
+            change_owner(s.number, p_incarnation, null, 'renew', null, s.above);
     end loop;
     update shard_map set version = version + 1;
     perform pg_notify('warouter', 'map');
@@ -388,7 +389,8 @@ end $$;
 
 -- ---------------------------------------------------------------- retention
 
--- Delete a few settled rows older than the cutoff; returns how many. Nothing younger than ten
+-- Delete a few settled rows older than the cutoff; returns how many. Only the oldest p_limit rows
+-- are looked at, so a journal where nothing is old enough costs nothing. Nothing younger than ten
 -- minutes goes, so a re-offered id is always recognised.
 create function prune(p_incarnation uuid, p_slots smallint[], p_epochs bigint[],
                       p_age interval, p_limit integer)
@@ -402,17 +404,21 @@ declare
 begin
     foreach s in array held loop
         delete from message m where m.slot = s and m.seq in (
-            select x.seq from message x
-             where x.slot = s and x.seq <= (select mark from send_cursor c where c.slot = s)
-               and x.accepted_at < cutoff order by x.seq limit p_limit);
+            select f.seq from (
+                select x.seq, x.accepted_at from message x
+                 where x.slot = s and x.seq <= (select mark from send_cursor c where c.slot = s)
+                 order by x.seq limit p_limit) f
+             where f.accepted_at < cutoff);
         get diagnostics deleted = row_count;
         total := total + deleted;
         for k in 0..1 loop
             delete from event e where e.slot = s and e.kind = k and e.seq in (
-                select x.seq from event x
-                 where x.slot = s and x.kind = k and x.recorded_at < cutoff
-                   and x.seq <= (select mark from event_cursor c where c.slot = s and c.kind = k)
-                 order by x.seq limit p_limit);
+                select f.seq from (
+                    select x.seq, x.recorded_at from event x
+                     where x.slot = s and x.kind = k and x.seq <= (
+                         select mark from event_cursor c where c.slot = s and c.kind = k)
+                     order by x.seq limit p_limit) f
+                 where f.recorded_at < cutoff);
             get diagnostics deleted = row_count;
             total := total + deleted;
         end loop;

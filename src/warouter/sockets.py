@@ -1,0 +1,21 @@
+"""TCP options that make a silent peer noticed within about three seconds.
+
+Keepalive alone does not do it while data is in flight; TCP_USER_TIMEOUT does.
+"""
+
+from __future__ import annotations
+
+import socket
+
+SILENCE_MS = 2_500
+
+
+def notice_silence(sock: socket.socket) -> None:
+    """Set them, if it is a TCP socket."""
+    if sock.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 1)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 1)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENCE_MS)

@@ -1,0 +1,136 @@
+"""Group commit on a real PostgreSQL: who is acked, and what goes on to be sent."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from uuid import uuid4
+
+import asyncpg
+import pytest_asyncio
+
+from warouter import wire
+from warouter.cluster.role import Happened
+from warouter.config import Settings, Timing
+from warouter.owner.appender import Appender
+from warouter.owner.ownership import Ownership
+from warouter.owner.slot import OwnedSlot
+from warouter.store.journal import Journal, Row
+from warouter.store.nodes import NodeSession, Registration
+
+ME = uuid4()
+
+
+class Side:
+    """An appender with open slots, and what it told a webapp and the sender."""
+
+    def __init__(self, settings: Settings) -> None:
+        me = Registration(
+            incarnation=ME, name="me", role="coreapp", host="", port=0, version="", pid=0
+        )
+        session = NodeSession(settings, me, lambda _what: None)
+        self.journal = Journal(settings, ME, "test")
+        self.ownership = Ownership(session, self.journal, Timing(), lambda: 0.0, lambda: True)
+        self.ready: list[Row] = []
+        self.outcomes: list[wire.Outcome] = []
+        self.told = asyncio.Event()  # after each commit
+        self.appender = Appender(
+            self.ownership,
+            self.journal,
+            lambda _slot, row: self.ready.append(row),
+            self.told.set,
+            lambda _slot: None,
+        )
+
+    def open(self, number: int, epoch: int) -> OwnedSlot:
+        slot = self.ownership.slots[number] = OwnedSlot(number, epoch)
+        slot.happened(Happened.OPENED)
+        return slot
+
+    def send(self, frame: bytes) -> None:
+        outcome = wire.parse(memoryview(frame))
+        assert isinstance(outcome, wire.Outcome)
+        self.outcomes.append(outcome)
+
+    def offer(self, number: int, epoch: int, n: int) -> None:
+        message = wire.Message(number, epoch, message_id(n), 0, "4915112345678", memoryview(b"{}"))
+        self.appender.on_message(self, message)
+
+    async def drain(self) -> None:
+        """Until nothing is queued and the last commit was told."""
+        task = asyncio.create_task(self.appender.run())
+        while self.appender.queued or any(s.appending for s in self.ownership.slots.values()):
+            self.told.clear()
+            await self.told.wait()
+        task.cancel()
+
+
+def message_id(n: int) -> bytes:
+    return bytes((1, 3)) + n.to_bytes(18, "big")
+
+
+@pytest_asyncio.fixture
+async def side(settings: Settings, pool: asyncpg.Pool) -> AsyncIterator[Side]:
+    await pool.execute("update slot set owner = $1, epoch = 11 where slot = 3", ME)
+    side = Side(settings)
+    yield side
+    await side.journal.close()
+
+
+async def test_what_is_committed_is_acked_and_goes_on(side: Side) -> None:
+    side.open(3, 11)
+    for n in range(3):
+        side.offer(3, 11, n)
+    await side.drain()
+    assert [(o.outcome, len(o.ids)) for o in side.outcomes] == [(wire.ACKED, 3)]
+    assert [row.seq for row in side.ready] == [1, 2, 3]
+
+
+async def test_one_id_under_an_ended_epoch_and_anew_in_one_batch(side: Side) -> None:
+    """The frame of the ended epoch has no row: the row belongs to the one that was offered anew."""
+    old = side.open(3, 10)
+    side.offer(3, 10, 1)
+    side.ownership.close(old, Happened.DOUBTED)
+    new = side.open(3, 11)
+    side.offer(3, 11, 1)
+    side.offer(3, 11, 2)
+    await side.drain()
+    assert [row.id for row in side.ready] == [message_id(1), message_id(2)]
+    assert {(o.outcome, o.epoch) for o in side.outcomes} == {
+        (wire.ACKED, 11),
+        (wire.NOT_OWNER, 10),
+    }
+    assert new.committed == new.loaded == 2
+
+
+async def test_a_verdict_on_an_ended_epoch_does_not_end_the_new_one(side: Side) -> None:
+    old = side.open(3, 10)
+    side.ownership.close(old, Happened.DOUBTED)
+    new = side.open(3, 11)
+    side.ownership.close(old, Happened.FENCED)
+    assert side.ownership.slots[3] is new
+
+
+async def test_a_repeat_is_acked_and_uses_up_its_place(side: Side) -> None:
+    slot = side.open(3, 11)
+    side.offer(3, 11, 1)
+    await side.drain()
+    side.offer(3, 11, 1)
+    await side.drain()
+    assert [o.outcome for o in side.outcomes] == [wire.ACKED, wire.ACKED]
+    assert [row.seq for row in side.ready] == [1]
+    assert slot.cursor.settled(2)
+
+
+async def test_frames_that_come_before_their_epoch_are_kept(side: Side) -> None:
+    side.offer(3, 11, 1)
+    assert side.outcomes == []
+    side.appender.give_up_early({3: 11})  # the beat says it is ours: it is being opened
+    assert side.outcomes == []
+    side.open(3, 11)
+    side.appender.slots_changed()
+    await side.drain()
+    assert [o.outcome for o in side.outcomes] == [wire.ACKED]
+    side.offer(4, 5, 2)
+    side.appender.give_up_early({3: 11})
+    assert side.outcomes[-1].outcome == wire.NOT_OWNER
