@@ -232,7 +232,7 @@ class Bench:
         others, began = self._foreign_seconds(), time.monotonic()
         found = await self.load.ask(Command(order))
         others = self._foreign_seconds() - others
-        found["foreign_cores"] = others / (time.monotonic() - began)
+        found["foreign_cores"] = max(0.0, others / (time.monotonic() - began))
         if found["lost"] or set(found["statuses"]) - {"201"}:
             say(f"  not only 201: {found['statuses']}, {found['lost']} connections lost")
         if ours:

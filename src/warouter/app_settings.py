@@ -16,6 +16,8 @@ import msgspec
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
+_IPV6_GLOBAL = ipaddress.IPv6Network("2000::/3")
+_RELAY = ipaddress.IPv4Network("192.88.99.0/24")  # 6to4 relays
 _DAY_MS = 24 * 3600 * 1000
 _URL_CHARS = 2048
 
@@ -130,11 +132,22 @@ def webhook_url_problem(
 
 def is_allowed(address: Address, allow_private: Sequence[Network]) -> bool:
     """Whether callbacks may go to this address: public ones, and what is listed."""
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    real = mapped or address
+    real = _real(address)
     if any(real in network for network in allow_private):
         return True
-    return real.is_global and not real.is_multicast
+    if real.is_multicast or not real.is_global:
+        return False
+    if isinstance(real, ipaddress.IPv6Address):
+        # All that is routed lies in here; what translates to IPv4 (64:ff9b::/96) does not.
+        return real in _IPV6_GLOBAL
+    return real not in _RELAY
+
+
+def _real(address: Address) -> Address:
+    """The IPv4 address that an IPv6 one stands for, if it is mapped or 6to4."""
+    if isinstance(address, ipaddress.IPv6Address):
+        return address.ipv4_mapped or address.sixtofour or address
+    return address
 
 
 def _host_problem(host: str, allow_private: Sequence[Network]) -> str | None:

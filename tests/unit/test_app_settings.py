@@ -10,7 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from warouter.app_settings import ApplicationSettings, effective, merge, webhook_url_problem
+from warouter.app_settings import (
+    ApplicationSettings,
+    effective,
+    is_allowed,
+    merge,
+    webhook_url_problem,
+)
 
 LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
 
@@ -201,3 +207,31 @@ def test_networks_that_are_allowed(url: str) -> None:
 def test_any_url_gets_an_answer(url: str) -> None:
     for text in (url, f"https://{url}"):
         webhook_url_problem(text, allow_http=False, allow_private=LOOPBACK)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "fec0::1",
+        "::127.0.0.1",
+        "::ffff:127.0.0.1",
+        "64:ff9b::7f00:1",
+        "64:ff9b::a9fe:a9fe",
+        "64:ff9b:1::1",
+        "2002:7f00:1::",
+        "2002:a9fe:a9fe::1",
+        "192.88.99.1",
+        "169.254.169.254",
+        "100.64.0.1",
+        "0.0.0.0",
+        "ff02::1",
+        "fd00::1",
+    ],
+)
+def test_no_spelling_of_an_inner_address_is_public(address: str) -> None:
+    assert not is_allowed(ipaddress.ip_address(address), ())
+
+
+@pytest.mark.parametrize("address", ["93.184.216.34", "2606:2800:220:1::1", "2002:5db8:d822::1"])
+def test_public_addresses_are_allowed(address: str) -> None:
+    assert is_allowed(ipaddress.ip_address(address), ())
