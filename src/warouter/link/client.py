@@ -131,6 +131,8 @@ class Links:
     def __init__(self, hold: float, on_doubt: Callable[[], None]) -> None:
         self._hold = hold
         self._on_doubt = on_doubt  # the shard map seems old: read it
+        # Kept, since Python 3.11 makes a system call each time it is asked for.
+        self._loop = asyncio.get_running_loop()
         self._map: ShardMap | None = None
         self._ready: dict[UUID, CoreappConnection] = {}
         self._tasks: dict[UUID, asyncio.Task[None]] = {}
@@ -155,9 +157,14 @@ class Links:
         """
         if len(self._pending) >= MAX_HELD or self._bytes + len(body) > MAX_HELD_BYTES:
             raise Overloaded("too many messages wait for their shard; retry later")
-        loop = asyncio.get_running_loop()
         entry = Pending(
-            slot, message_id, recipient, kind, body, loop.time() + self._hold, loop.create_future()
+            slot,
+            message_id,
+            recipient,
+            kind,
+            body,
+            self._loop.time() + self._hold,
+            self._loop.create_future(),
         )
         self._pending[message_id] = entry
         self._bytes += len(body)

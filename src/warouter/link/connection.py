@@ -21,6 +21,7 @@ class LinkConnection(asyncio.Protocol):
     """A link after and during its handshake; subclasses say what a frame means."""
 
     def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._splitter = _batch.Splitter(wire.MAX_ENVELOPE)
         self._sealer: wire.Sealer | None = None
@@ -38,7 +39,7 @@ class LinkConnection(asyncio.Protocol):
         self._out.append(frame)
         if not self._flushing:
             self._flushing = True
-            asyncio.get_running_loop().call_soon(self._flush)
+            self._loop.call_soon(self._flush)
 
     def abort(self) -> None:
         if self._transport is not None:

@@ -46,6 +46,7 @@ class SimulatorUpstream(asyncio.Protocol):
         listener: Listener,
         may_send: Callable[[], bool],
     ) -> None:
+        self._loop = asyncio.get_running_loop()
         self._address = (host, port)
         self._hello = Hello(node, incarnation)
         self._listener = listener
@@ -100,7 +101,7 @@ class SimulatorUpstream(asyncio.Protocol):
         self._out.append(encode(message))
         if not self._flushing:
             self._flushing = True
-            asyncio.get_running_loop().call_soon(self._flush)
+            self._loop.call_soon(self._flush)
 
     def abort(self) -> None:
         transport, self._transport = self._transport, None
