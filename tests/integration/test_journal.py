@@ -156,6 +156,16 @@ async def test_a_handover_is_one_step_and_is_logged(journal: Journal, pool: asyn
     assert await journal.append(OWNED, [row(1)]) == {0: FENCED}
 
 
+async def test_who_stops_without_an_heir_leaves_nobody(
+    journal: Journal, pool: asyncpg.Pool
+) -> None:
+    assert await journal.release(OWNED) == {3, 5}
+    assert await pool.fetchval("select count(*) from slot where owner is null") == 32
+    reasons = await pool.fetch("select distinct reason, to_incarnation from owner_log")
+    assert [tuple(r) for r in reasons] == [("released", None)]
+    assert await journal.append(OWNED, [row(1)]) == {0: FENCED}
+
+
 async def test_pruning_spares_what_is_young_or_not_settled(
     journal: Journal, pool: asyncpg.Pool
 ) -> None:

@@ -131,6 +131,8 @@ class Ownership:
                 while self.slots and await self._session.say_leaving():
                     self._emptied.clear()
                     await wait_for(self._emptied, self._timing.beat)
+                left = {n: s.epoch for n, s in self.slots.items() if n not in self._busy}
+                await self._give_up(left, self._journal.release)
         except Exception as error:
             log.warning("left without handing over", extra={"error": str(error)})
 
@@ -263,7 +265,16 @@ class Ownership:
             await self._open(epochs)
 
     async def _hand_over(self, epochs: Mapping[int, int]) -> None:
-        """Let what is out finish for a moment, record, and give the slots to their successors."""
+        await self._give_up(epochs, self._journal.hand_over)
+
+    async def _give_up(
+        self,
+        epochs: Mapping[int, int],
+        give: Callable[[Mapping[int, int]], Awaitable[set[int]]],
+    ) -> None:
+        """Let what is out finish for a moment, record, and give the slots away."""
+        if not epochs:
+            return
         slots = [
             slot
             for n, epoch in epochs.items()
@@ -274,7 +285,7 @@ class Ownership:
         await self._drained(slots)
         if self.flush is not None:
             await self.flush()
-        moved = await self._journal.hand_over(epochs)
+        moved = await give(epochs)
         for slot in slots:
             self.close(slot, Happened.HANDED_OVER if slot.slot in moved else Happened.FENCED)
 

@@ -166,14 +166,11 @@ class Journal:
 
     async def hand_over(self, owned: Mapping[int, int]) -> set[int]:
         """Give slots to their named successors; those that went."""
-        rows = await self._records.fetch(
-            "select hand_over($1,$2,$3) as moved",
-            self._incarnation,
-            list(owned),
-            list(owned.values()),
-            within=WRITE_SECONDS,
-        )
-        return set(rows[0]["moved"])
+        return await self._give("select hand_over($1,$2,$3) as gone", owned)
+
+    async def release(self, owned: Mapping[int, int]) -> set[int]:
+        """Leave slots without an owner: this process stops, and nobody is there to succeed it."""
+        return await self._give("select release_slots($1,$2,$3) as gone", owned)
 
     async def page(self, slot: int, after: int, upto: int, limit: int) -> list[Row]:
         rows = await self._records.fetch(_PAGE, slot, after, upto, limit, within=WRITE_SECONDS)
@@ -230,6 +227,12 @@ class Journal:
     async def close(self) -> None:
         await self._appends.close()
         await self._records.close()
+
+    async def _give(self, sql: str, owned: Mapping[int, int]) -> set[int]:
+        rows = await self._records.fetch(
+            sql, self._incarnation, list(owned), list(owned.values()), within=WRITE_SECONDS
+        )
+        return set(rows[0]["gone"])
 
     async def _append_once(self, owned: Mapping[int, int], rows: Sequence[Row]) -> dict[int, int]:
         answer = await self._appends.fetch(
