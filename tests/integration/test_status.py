@@ -217,7 +217,7 @@ async def test_history_is_shown_when_asked_for_the_latest_first(
     settings: Settings, pool: asyncpg.Pool
 ) -> None:
     for slot in range(12):
-        await pool.execute("select change_owner($1, $2, $3, 'dead', 42)", slot, SPARE, TERM)
+        await pool.execute("select change_owner($1, $2, $3, 'dead', 42, 0)", slot, SPARE, TERM)
     assert (await read(settings))["history"] == []
     assert len((await read(settings, "--history"))["history"]) == 10
     (last,) = (await read(settings, "--history", "1"))["history"]
