@@ -1,7 +1,7 @@
 """Events into the journal: statuses and inbound messages, acknowledged only once committed.
 
-Group commit as for messages, but a few milliseconds are waited for company. A key that is known is a repeat: it is acknowledged and goes
-no further.
+Group commit as for messages, but a few milliseconds are waited for company. A key that is known is
+a repeat: it is acknowledged and goes no further.
 """
 
 from __future__ import annotations
