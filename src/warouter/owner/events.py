@@ -1,7 +1,7 @@
 """Events into the journal: statuses and inbound messages, acknowledged only once committed.
 
-Group commit as for messages, but a few milliseconds are waited for company. A key that is known is
-a repeat: it is acknowledged and goes no further.
+The same group commit as for messages. A key that is known is a repeat: it is acknowledged and goes
+no further.
 """
 
 from __future__ import annotations
@@ -25,9 +25,6 @@ from warouter.upstream.protocol import Answer, Event, EventAck
 log = logging.getLogger(__name__)
 
 MAX_ROWS = 2_000
-# Nobody waits for a status as a request waits for its 201: gather a little before a commit. It
-# took a tenth off the CPU of PostgreSQL and coreapps under load.
-GATHER_ROWS, GATHER_SECONDS = 256, 0.005
 STATUS, INBOUND = 0, 1
 _KINDS = {"status": STATUS, "inbound": INBOUND}
 
@@ -87,8 +84,6 @@ class EventAppender:
     async def run(self) -> None:
         while True:
             await self._wake.wait()
-            if len(self._queue) < GATHER_ROWS:
-                await asyncio.sleep(GATHER_SECONDS)
             self._wake.clear()
             while self._queue:
                 batch = [self._queue.popleft() for _ in range(min(len(self._queue), MAX_ROWS))]
