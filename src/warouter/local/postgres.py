@@ -21,6 +21,7 @@ from typing import Any
 from warouter.errors import CommandError
 
 START_SECONDS = 30.0
+LEFTOVER = "old server processes"  # in PostgreSQL's hint when shared memory is still in use
 _SOCKET_NAME = "/.s.PGSQL.5432"
 _SOCKET_PATH_BYTES = 107  # sockaddr_un
 _OPTIONS = {
@@ -74,6 +75,13 @@ class Postgres:
         if not (self.folder / "PG_VERSION").exists():
             self._initdb()
         self._end_leftover()
+        give_up = time.monotonic() + START_SECONDS
+        while not self._start_once(give_up):
+            # Backends of a server that was killed still hold its shared memory: they end soon.
+            time.sleep(0.1)
+
+    def _start_once(self, give_up: float) -> bool:
+        """Whether it is ready; False: something of its predecessor is in the way."""
         arguments = [
             str(self._bin / "postgres"),
             "-D",
@@ -93,7 +101,13 @@ class Postgres:
                 start_new_session=True,
                 **self._as_user,
             )
-        self._wait_ready()
+        try:
+            self._wait_ready()
+        except CommandError as error:
+            if LEFTOVER not in str(error) or time.monotonic() > give_up:
+                raise
+            return False
+        return True
 
     def alive(self) -> bool:
         return self._child is not None and self._child.poll() is None

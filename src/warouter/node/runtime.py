@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 import os
+import resource
 import signal
 import socket
 import time
@@ -23,6 +24,7 @@ from warouter.systemd import Notifier
 logger = logging.getLogger(__name__)
 
 GC_ALLOCATIONS = 20_000
+MOST_FILES = 65_536
 
 
 def boottime() -> float:
@@ -87,6 +89,7 @@ async def _until_told(main: Callable[[asyncio.Event, Notifier], Awaitable[None]]
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    _allow_many_files()
     if os.environ.get("WAROUTER_STOP_ON_EOF"):
         # Started by `warouter up`: stop in order when that was killed and its pipe is closed.
         loop.add_reader(0, stop.set)
@@ -96,6 +99,14 @@ async def _until_told(main: Callable[[asyncio.Event, Notifier], Awaitable[None]]
     gc.freeze()
     gc.set_threshold(GC_ALLOCATIONS, 20, 50)
     await main(stop, Notifier())
+
+
+def _allow_many_files() -> None:
+    """A connection is a file: raise the soft limit of an ordinary user (1,024) to the hard one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 async def run_until(stop: asyncio.Event, tasks: list[asyncio.Task[None]]) -> None:
