@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+STARTED := $(shell date +%s.%N)
 SOURCES := src tests bench setup.py
 PYX := $(wildcard src/warouter/_*.pyx)
 
@@ -17,7 +18,7 @@ build: setup ## build the sdist and the wheel into dist/
 	$(BIN)/python -m build
 
 demo: setup ## start a whole cluster on this machine and send messages through a failover
-	$(BIN)/warouter demo
+	$(BIN)/warouter demo --since $(STARTED)
 
 test: setup ## run the tests (TEST="tests/unit -k hash" chooses)
 	$(BIN)/python -m pytest $(TEST)
