@@ -7,7 +7,7 @@ SOURCES := src tests bench setup.py
 PYX := $(wildcard src/warouter/_*.pyx)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test lint bench bench-e2e lock clean
+.PHONY: help setup build demo test lint bench bench-e2e size lock clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -42,6 +42,11 @@ bench: setup ## time the compiled parts beside their readable twins (BENCH="-k h
 
 bench-e2e: setup ## time whole clusters, end to end
 	$(BIN)/python -m bench.e2e
+
+size: setup ## show the size of a production install and of .venv, MiB
+	@scratch=$$(mktemp -d); trap 'rm -rf $$scratch' EXIT; \
+	$(PYTHON) -m venv $$scratch && $$scratch/bin/python -m pip install --quiet . && \
+	du -sm $$scratch $(VENV)
 
 lock: setup ## resolve the newest allowed versions anew into requirements.lock
 	$(BIN)/python -m pip install --quiet uv

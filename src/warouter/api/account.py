@@ -15,7 +15,6 @@ from warouter.api.request import read_json
 from warouter.api.tokens import Caller
 from warouter.errors import NotFound, ParameterInvalid, ParameterMissing
 from warouter.store.accounts import Account
-from warouter.upstream import authority
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +85,9 @@ def _check_certificate(wish: ShardsRequest, account: Account, *, needed: bool) -
         if wish.cert != account.cert:
             raise ParameterInvalid("cert is not the certificate of the registration")
         return
+    # Only here: it loads 8 MiB that a webapp needs for this rare call alone.
+    from warouter.upstream import authority
+
     try:
         certificate = authority.check(wish.cert, account.authority_key, time.time())
     except ValueError as error:

@@ -11,8 +11,6 @@ import ssl
 import tempfile
 from pathlib import Path
 
-from warouter.certificate import self_signed
-
 
 def on_this_host(host: str) -> bool:
     """Whether ``host`` is loopback: such links need no TLS."""
@@ -26,6 +24,9 @@ def on_this_host(host: str) -> bool:
 
 def server_context(name: str) -> tuple[ssl.SSLContext, str]:
     """A context with a fresh certificate for ``name``, and its SHA-256 fingerprint in hex."""
+    # Only here: it loads 8 MiB that a process on loopback has no use for.
+    from warouter.certificate import self_signed
+
     cert, key = self_signed(name, [name])
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
