@@ -45,7 +45,7 @@ from warouter.cluster.delivery import (
 log = logging.getLogger(__name__)
 
 # One POST: small enough for receivers with a body limit of 1 MiB, large enough that a POST's own
-# cost (~65 us) does not matter (reference/performance 2.8).
+# cost (~65 us) does not matter.
 BATCH_EVENTS = 100
 BATCH_BYTES = 256 * 1024
 ANSWER_BYTES = 64 * 1024
@@ -56,7 +56,7 @@ KEEPALIVE = 4.0
 # A slot whose lease has lapsed is asked about again so often, until it holds or is forgotten.
 HELD_PAUSE = 0.2
 
-# The product's names of the kinds in its metrics (onprem-api 1.8).
+# The product's names of the kinds in its metrics.
 KINDS = {STATUS: "status_change", INBOUND: "inbound_message"}
 
 _HEADERS = {"Content-Type": "application/json", "User-Agent": f"warouter/{__version__}"}

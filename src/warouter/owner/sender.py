@@ -23,7 +23,6 @@ from warouter.owner.ownership import Ownership
 from warouter.owner.recorder import Recorder
 from warouter.owner.slot import MAX_IN_MEMORY, OwnedSlot, ParkedLane
 from warouter.store.journal import Journal, Row
-from warouter.upstream.client import SimulatorUpstream
 from warouter.upstream.protocol import (
     Answer,
     Claim,
@@ -33,6 +32,7 @@ from warouter.upstream.protocol import (
     Release,
     Revoked,
     Send,
+    Upstream,
 )
 
 log = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ class Sender:
         self._events = events
         self._clock = clock
         self._tasks: set[asyncio.Task[None]] = set()
-        self.upstream: SimulatorUpstream | None = None
+        self.upstream: Upstream | None = None
         self.sent = 0
         self.answered = 0
         ownership.opened.append(self._on_opened)

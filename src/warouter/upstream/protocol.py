@@ -145,6 +145,11 @@ class Upstream(Protocol):
     @property
     def connected(self) -> bool: ...
 
+    @property
+    def writable(self) -> bool:
+        """False while the peer reads too slowly: hold back what could be sent."""
+        ...
+
     def tell(self, message: ToUpstream) -> None:
         """Queue one frame; what was queued in a turn of the loop leaves in one write."""
         ...
