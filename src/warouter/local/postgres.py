@@ -91,6 +91,7 @@ class Postgres:
         ]
         for name, value in self._options.items():
             arguments += ["-c", f"{name}={value}"]
+        before = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
             self._child = subprocess.Popen(
                 self._prefix + arguments,
@@ -103,8 +104,10 @@ class Postgres:
             )
         try:
             self._wait_ready()
-        except CommandError as error:
-            if LEFTOVER not in str(error) or time.monotonic() > give_up:
+        except CommandError:
+            # What its predecessor's backends say at their end stands in between.
+            said = self.log.read_bytes()[before:].decode(errors="replace")
+            if LEFTOVER not in said or time.monotonic() > give_up:
                 raise
             return False
         return True

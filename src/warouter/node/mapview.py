@@ -59,9 +59,10 @@ class MapView:
                 await self._listen()
                 await self.refresh()
                 self._away = False
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except Exception as error:
+                # Whatever a driver raises when its server dies: serving goes on without news.
                 if not self._away:
-                    log.warning("shard map not followed", extra={"error": str(error)})
+                    log.warning("shard map not followed", extra={"error": repr(error)})
                 self._away = True
             try:
                 async with asyncio.timeout(self._timing.map_poll):
