@@ -8,11 +8,6 @@ def backoff(attempt: int, *, first: float, most: float) -> float:
     return min(most, first * (1 << min(attempt, 30)))
 
 
-def jittered(delay: float, fraction: float) -> float:
-    """Spread ``delay`` over 75..125 %; ``fraction`` is a random number in 0..1."""
-    return delay * (0.75 + 0.5 * fraction)
-
-
 def linear_ms(failures: int, *, step_ms: int, most_ms: int) -> int:
     """The product's callback back-off: n failures wait n steps, capped at ``most_ms``."""
     return min(most_ms, failures * step_ms)

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from warouter.log import JsonLines
-from warouter.retry import backoff, jittered, linear_ms
+from warouter.retry import backoff, linear_ms
 from warouter.systemd import Notifier
 
 
@@ -22,11 +22,6 @@ from warouter.systemd import Notifier
 def test_backoff_doubles_up_to_its_cap(attempt: int) -> None:
     delay = backoff(attempt, first=0.05, most=2.0)
     assert delay == min(2.0, 0.05 * 2 ** min(attempt, 40))
-
-
-@given(st.floats(0, 1))
-def test_jitter_stays_within_a_quarter(fraction: float) -> None:
-    assert 7.5 <= jittered(10.0, fraction) <= 12.5
 
 
 def test_the_callback_backoff_is_linear() -> None:

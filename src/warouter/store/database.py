@@ -20,6 +20,7 @@ import asyncpg
 from warouter.config import Settings
 from warouter.errors import CommandError, OutcomeUnknown
 from warouter.sockets import notice_silence
+from warouter.store import locks
 
 log = logging.getLogger(__name__)
 
@@ -204,7 +205,7 @@ async def listen(connection: Connection, wake: Callable[[str], None]) -> None:
     def on_notify(_connection: object, _pid: int, _channel: str, payload: object) -> None:
         wake(str(payload))
 
-    await connection.add_listener("warouter", on_notify)
+    await connection.add_listener(locks.CHANNEL, on_notify)
 
 
 def _server_settings(settings: Settings, application: str) -> dict[str, str]:
