@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,25 +11,25 @@ import pytest
 from tests.cluster.business import Business
 from tests.cluster.conftest import Start
 from tests.cluster.facts import Facts
+from warouter.local.cluster import Placement, here
 
 pytestmark = pytest.mark.timeout(120)
 
-PRODUCT = ("-m", "warouter")
+Place = Callable[[str, str], Placement]
 
 
-def without(mechanism: str) -> tuple[str, ...]:
-    return (str(Path(__file__).with_name("mutants.py")), mechanism)
+def without(mechanism: str) -> Place:
+    program = (str(Path(__file__).with_name("mutants.py")), mechanism)
+    return lambda _, role: Placement(program=program) if role == "coreapp" else Placement()
 
 
 @pytest.mark.parametrize(
-    ("program", "found"),
-    [(PRODUCT, False), (without("ack_before_commit"), True)],
+    ("place", "found"),
+    [(here, False), (without("ack_before_commit"), True)],
     ids=["product", "mutant"],
 )
-async def test_i1_nothing_acknowledged_is_lost(
-    start: Start, program: tuple[str, ...], found: bool
-) -> None:
-    cluster, business = await start(program=program)
+async def test_i1_nothing_acknowledged_is_lost(start: Start, place: Place, found: bool) -> None:
+    cluster, business = await start(place=place)
     async with Facts(cluster) as facts:
         business.start()
         for _ in range(3):
@@ -43,14 +44,14 @@ async def test_i1_nothing_acknowledged_is_lost(
 
 
 @pytest.mark.parametrize(
-    ("program", "found"),
-    [(PRODUCT, False), (without("two_of_a_recipient_at_once"), True)],
+    ("place", "found"),
+    [(here, False), (without("two_of_a_recipient_at_once"), True)],
     ids=["product", "mutant"],
 )
 async def test_i7_order_per_recipient_through_retries(
-    start: Start, program: tuple[str, ...], found: bool
+    start: Start, place: Place, found: bool
 ) -> None:
-    cluster, business = await start(program=program)
+    cluster, business = await start(place=place)
     async with Facts(cluster) as facts:
         await business.faults(throttle=0.3, throttle_ms=50)
         business.start(recipients=4)

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import os
 import socket
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -31,10 +32,26 @@ SETTLE_SECONDS = 20.0
 CC, PHONE_NUMBER = "1", "6315550000"
 
 
+class Placement(msgspec.Struct, frozen=True, kw_only=True):
+    """How one process is started. Tests put it behind a command, elsewhere, or run another build.
+
+    ``prefix`` stands before the interpreter, ``program`` is what Python runs.
+    """
+
+    prefix: tuple[str, ...] = ()
+    program: tuple[str, ...] = ("-m", "warouter")
+    environment: dict[str, str] = {}
+
+
+def here(_name: str, _role: str) -> Placement:
+    """Every process on this host, as installed."""
+    return Placement()
+
+
 class Options(msgspec.Struct, frozen=True, kw_only=True):
     """What ``warouter up`` is told. ``port`` 0 takes a free one.
 
-    ``program`` is what Python runs for coreapps: tests put a build there that lacks a mechanism.
+    ``place`` says, by name and role, how each process is started.
     """
 
     data_dir: Path
@@ -45,7 +62,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     port: int = 9090
     tls: bool = True
     environment: dict[str, str] = {}
-    program: tuple[str, ...] = ("-m", "warouter")
+    place: Callable[[str, str], Placement] = here
 
 
 class Cluster:
@@ -241,9 +258,11 @@ class Cluster:
 
     def _add(self, role: str, number: int, environment: dict[str, str]) -> Process:
         name = f"{role}-{number}"
-        full = self._full({"WAROUTER_NODE": f"localhost:{name}", **environment})
-        program = self.options.program if role == "coreapp" else ("-m", "warouter")
-        process = Process(name, role, [role], full, self.folder, program)
+        place = self.options.place(name, role)
+        full = self._full(
+            {"WAROUTER_NODE": f"localhost:{name}", **environment, **place.environment}
+        )
+        process = Process(name, role, [role], full, self.folder, place.prefix, place.program)
         self.processes[name] = process
         return process
 

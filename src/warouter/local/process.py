@@ -28,6 +28,7 @@ class Process:
         arguments: list[str],
         environment: dict[str, str],
         folder: Path,
+        prefix: tuple[str, ...] = (),
         program: tuple[str, ...] = ("-m", "warouter"),
     ) -> None:
         self.name = name
@@ -35,7 +36,7 @@ class Process:
         self.status = ""
         self.ready = asyncio.Event()
         self.restarts = 0
-        self._arguments = [*program, *arguments]
+        self.command = [*prefix, sys.executable, *program, *arguments]  # of the next start
         self._environment = environment
         self.log = folder / "log" / f"{name}.log"
         self._socket_path = folder / "run" / f"{name}.sock"
@@ -108,8 +109,7 @@ class Process:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             self._child = await asyncio.create_subprocess_exec(
-                sys.executable,
-                *self._arguments,
+                *self.command,
                 # A parent that is killed closes this pipe: its children then stop by themselves.
                 stdin=asyncio.subprocess.PIPE,
                 stdout=log,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from uuid import UUID
 
 import asyncpg
@@ -28,17 +29,23 @@ FORGET_SECONDS = 60.0  # a dead incarnation's row is kept so long for whoever lo
 class Master:
     """One master process. ``term`` is None while another one leads."""
 
-    def __init__(self, settings: Settings, identity: Identity, notifier: Notifier) -> None:
-        self._timing: Timing = settings.timing
-        self._identity = identity
+    def __init__(
+        self,
+        incarnation: UUID,
+        timing: Timing,
+        session: LeaderSession,
+        node: NodeSession,
+        notifier: Notifier,
+        clock: Callable[[], float] = boottime,
+    ) -> None:
+        self._incarnation = incarnation
+        self._timing = timing
+        self._session = session
+        self._node = node
         self._notifier = notifier
+        self._clock = clock
         self._wake = asyncio.Event()
-        self._session = LeaderSession(settings, identity.incarnation, identity.application)
-        self._node = NodeSession(
-            settings, identity.registration("", 0), lambda _payload: self._wake.set()
-        )
-        t = self._timing
-        self._membership = Membership(t.lease, t.poll, t.join)
+        self._membership = Membership(timing.lease, timing.poll, timing.join)
         self._term: Term | None = None
         self._members: dict[UUID, Member] = {}
         self._named_since: dict[tuple[int, int, UUID], float] = {}
@@ -47,11 +54,15 @@ class Master:
         self._failing = False
         self._next_beat = 0.0
 
+    def wake(self) -> None:
+        """Look now: something may have changed."""
+        self._wake.set()
+
     async def run(self) -> None:
         """Poll for ever; every failure ends the term, never the process."""
         while True:
             self._wake.clear()
-            started = boottime()
+            started = self._clock()
             try:
                 await self._round(started)
                 self._failing = False
@@ -65,7 +76,7 @@ class Master:
 
     async def _round(self, started: float) -> None:
         picture = await self._session.look()
-        self._observe(picture, started, boottime())
+        self._observe(picture, started, self._clock())
         await self._beat(started)
         if self._term is not None and not self._still_leads(picture, started):
             self._resign("the term is another's, or was not confirmed in time")
@@ -88,8 +99,8 @@ class Master:
 
     def _still_leads(self, picture: Picture, started: float) -> bool:
         assert self._term is not None
-        mine = (self._term.number, self._identity.incarnation) == (picture.term, picture.leader)
-        if not mine or not self._term.holds(boottime()):
+        mine = (self._term.number, self._incarnation) == (picture.term, picture.leader)
+        if not mine or not self._term.holds(self._clock()):
             return False
         self._term = self._term.confirm(started)
         return True
@@ -101,7 +112,7 @@ class Master:
             await self._session.depose_holder()
         if not await self._session.try_lock():
             return False
-        sent = boottime()
+        sent = self._clock()
         number = await self._session.win()
         self._term = Term(number, sent, self._timing.trust)
         log.info("leads", extra={"term": number})
@@ -202,7 +213,7 @@ class Master:
 
     async def _pause(self, started: float) -> None:
         poll = SOON if self._membership.doubtful else self._timing.poll
-        remaining = poll - (boottime() - started)
+        remaining = poll - (self._clock() - started)
         try:
             async with asyncio.timeout(max(remaining, 0.005)):
                 await self._wake.wait()
@@ -214,7 +225,9 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
     """Run a master until ``stop``."""
     identity = Identity(settings, "master")
     await check_database(settings, identity)
-    master = Master(settings, identity, notifier)
+    node = NodeSession(settings, identity.registration("", 0), lambda _what: master.wake())
+    session = LeaderSession(settings, identity.incarnation, identity.application)
+    master = Master(identity.incarnation, settings.timing, session, node, notifier)
     task = asyncio.create_task(master.run(), name="master")
     notifier.ready("secondary")
     try:
