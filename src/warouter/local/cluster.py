@@ -51,7 +51,8 @@ def here(_name: str, _role: str) -> Placement:
 class Options(msgspec.Struct, frozen=True, kw_only=True):
     """What ``warouter up`` is told. ``port`` 0 takes a free one.
 
-    ``place`` says, by name and role, how each process is started.
+    ``place`` says, by name and role, how each process is started; ``postgres`` are options of the
+    embedded server.
     """
 
     data_dir: Path
@@ -63,6 +64,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     tls: bool = True
     environment: dict[str, str] = {}
     place: Callable[[str, str], Placement] = here
+    postgres: dict[str, str] = {}
+    simulator_host: str = "127.0.0.1"
 
 
 class Cluster:
@@ -195,7 +198,7 @@ class Cluster:
     async def _start_database(self) -> None:
         given = {k: v for k, v in os.environ.items() if k.startswith(("WA_DB_", "WAROUTER_DB_"))}
         if "WA_DB_HOSTNAME" not in given:
-            self.postgres = Postgres(self.folder / "postgres")
+            self.postgres = Postgres(self.folder / "postgres", **self.options.postgres)
             await asyncio.to_thread(self.postgres.start)
             given = self.postgres.settings()
         networks = "127.0.0.0/8,::1/128"
@@ -214,6 +217,8 @@ class Cluster:
         self._environment["WAROUTER_UPSTREAM_ADDRESS"] = f"127.0.0.1:{port}"
         arguments = [
             "simulator",
+            "--host",
+            self.options.simulator_host,
             "--port",
             str(port),
             "--control-port",

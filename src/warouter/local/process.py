@@ -37,7 +37,7 @@ class Process:
         self.ready = asyncio.Event()
         self.restarts = 0
         self.command = [*prefix, sys.executable, *program, *arguments]  # of the next start
-        self._environment = environment
+        self.environment = environment
         self.log = folder / "log" / f"{name}.log"
         self._socket_path = folder / "run" / f"{name}.sock"
         self._child: asyncio.subprocess.Process | None = None
@@ -114,7 +114,7 @@ class Process:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=log,
                 stderr=log,
-                env=self._environment
+                env=self.environment
                 | {"NOTIFY_SOCKET": str(self._socket_path), "WAROUTER_STOP_ON_EOF": "1"},
                 start_new_session=True,
             )

@@ -1,0 +1,43 @@
+"""What reached the simulator, fetched while the campaign runs: it keeps the last 200,000 only."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator
+from typing import Any
+
+import aiohttp
+
+from warouter.local.gaps import Arrival
+
+
+class Arrivals:
+    """First arrivals in order of time: when (monotonic s), slot, id, epoch."""
+
+    def __init__(self, http: aiohttp.ClientSession, control_url: str) -> None:
+        self._http = http
+        self._url = control_url
+        self.at = array("d")
+        self.slot = array("b")
+        self.id: list[str] = []
+        self.epoch = array("q")
+        self.counters: dict[str, Any] = {}
+        self.last = [0.0] * 32  # by slot
+
+    def __len__(self) -> int:
+        return len(self.at)
+
+    def __iter__(self) -> Iterator[Arrival]:
+        return map(Arrival, self.at, self.slot, self.id, self.epoch)
+
+    async def fetch(self) -> None:
+        """Everything new, and the counters as they are now."""
+        since = self.at[-1] if self.at else float("-inf")
+        async with self._http.get(f"{self._url}/record?since={since}") as answer:
+            self.counters = await answer.json()
+        for at, slot, message_id, epoch in self.counters.pop("arrivals"):
+            self.at.append(at)
+            self.slot.append(slot)
+            self.id.append(message_id)
+            self.epoch.append(epoch)
+            self.last[slot] = at

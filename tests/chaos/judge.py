@@ -1,0 +1,123 @@
+"""The offline judge: history, simulator, database and owner log against the invariants."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tests.chaos.history import History
+from tests.chaos.lab import Lab
+from tests.chaos.marks import Mark
+from tests.cluster.checker import violations
+from warouter.cluster.lanes import WINDOW
+from warouter.message_id import text_of
+
+_UNSETTLED = """
+select count(*) as n from (
+    select 1 from send_cursor c
+     where c.mark < (select max(m.seq) from message m where m.slot = c.slot)
+    union all
+    select 1 from event_cursor c
+     where c.mark < (select max(e.seq) from event e where e.slot = c.slot and e.kind = c.kind)
+    union all select 1 from parked_message
+    union all select 1 from parked_event
+    union all select 1 from dead_letter) o"""
+# Takeovers that a fault without a dead or silent coreapp must not cause.
+NEEDLESS = frozenset({"dead", "overdue", "unowned"})
+HARMLESS = frozenset(
+    {
+        "kill-postgres",
+        "restart-postgres",
+        "stall-postgres",
+        "freeze-owner-short",
+        "flap-freeze",
+        "cut-owner-database-short",
+        "end-sessions-of-owner",
+        "end-sessions-of-webapp",
+        "end-leader-session",
+        "kill-leader",
+        "kill-webapp",
+        "freeze-leader",
+        "cut-leader",
+        "cut-webapp-database",
+        "set-shards",
+        "set-shards-1-to-32",
+        "stop-owner",
+        "upstream-disconnect",
+        "upstream-throttle",
+        "upstream-repeats",
+        "upstream-slow",
+        "upstream-frozen",
+        "webhook-fails",
+        "webhook-down",
+        "calm",
+    }
+)
+
+
+async def judged(lab: Lab, marks: Sequence[Mark]) -> list[str]:
+    """Sentences; none means that everything held."""
+    async with lab.http.get(f"{lab.cluster.control_url}/record?ids=1") as answer:
+        record = await answer.json(content_type=None)
+    await lab.arrivals.fetch()
+    a = lab.arrivals
+    record["arrivals"] = zip(a.at, a.slot, a.id, a.epoch, strict=True)
+    history = lab.load.history
+    log = await lab.sql("select *, extract(epoch from at)::float8 as wall from owner_log order by id")
+    return [
+        *violations(history.acked, record, history.statuses, log),
+        *api_errors(history),
+        *repeats(marks),
+        *needless(marks, log),
+        *await _accounted(lab, history),
+        *await _settled(lab),
+    ]
+
+
+def api_errors(history: History) -> list[str]:
+    """No request may fail; what a killed webapp left open is unknown, not failed."""
+    if not history.errors:
+        return []
+    kinds = Counter((status, body[:120]) for _, status, body in history.errors)
+    return [f"API: {n} requests were answered {what}" for what, n in kinds.most_common(5)]
+
+
+def repeats(marks: Sequence[Mark]) -> list[str]:
+    """At most a window for each slot that changed hands, and all dropped by id."""
+    return [
+        f"I6: {m.kind} cost {m.repeats} repeats for {len(m.owned)} slots"
+        for m in marks
+        if m.kind.startswith("kill-owner") and m.repeats > WINDOW * len(m.owned)
+    ]
+
+
+def needless(marks: Sequence[Mark], log: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Takeovers during faults that harm no coreapp for longer than a lease."""
+    found = []
+    for mark in marks:
+        end = mark.wall + ((mark.recovered or mark.healed) - mark.at)
+        rows = [r for r in log if mark.wall <= r["wall"] <= end and r["reason"] in NEEDLESS]
+        if rows and mark.kind in HARMLESS:
+            reasons = Counter(r["reason"] for r in rows)
+            found.append(f"needless takeovers at {mark.kind}: {dict(reasons)}")
+    return found
+
+
+async def _accounted(lab: Lab, history: History) -> list[str]:
+    """A row without a 201 belongs to a request without an answer, and was sent like all others."""
+    rows = await lab.sql("select id, convert_from(body, 'UTF8') as body from message where kind = 0")
+    unknown = {token for token, _ in history.unknown}
+    stray = [
+        r["body"]
+        for r in rows
+        if text_of(r["id"]) not in history.number
+        and r["body"].partition('"body":"')[2].partition('"')[0] not in unknown
+    ]
+    return [f"{len(stray)} rows that no request accounts for, as {stray[0]}"] if stray else []
+
+
+async def _settled(lab: Lab) -> list[str]:
+    """Cursors reach the ends of their journals; nothing is parked or given up."""
+    (row,) = await lab.sql(_UNSETTLED)
+    return [f"I5: {row['n']} cursors or parked rows are not settled"] if row["n"] else []

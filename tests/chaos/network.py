@@ -1,0 +1,176 @@
+"""Hosts of a cluster on one machine, and the cuts between them.
+
+``Namespaces``: each process has a network namespace of its own with three interfaces, to the
+database, to the upstream and to the other processes (links). A cut is a permanent neighbour entry
+with a hardware address that nobody has, at *both* ends: packets leave and nobody gets them, as with
+a switch that died. (Taking an interface down is no partition: local errors are seen at once.)
+It needs root; the harness itself runs in a namespace of its own, so nothing is left behind.
+
+``Proxies``: without root each process reaches database and upstream through a TCP proxy, and a cut
+is a proxy that forwards nothing. Links are not cut there.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from warouter.local.cluster import Placement
+
+DATABASE, UPSTREAM, LINK = "data", "wa", "links"
+NETS = (DATABASE, UPSTREAM, LINK)
+_NOBODY = "02:00:00:00:00:01"
+_INSIDE = "CHAOS_INSIDE"
+
+
+class Network(Protocol):
+    """Where processes live. ``cuts`` names the networks that can be cut here."""
+
+    cuts: tuple[str, ...]
+    postgres_options: dict[str, str]
+    simulator_host: str
+
+    def place(self, name: str, role: str) -> Placement:
+        """How a process is started so that its traffic can be cut."""
+        ...
+
+    def webapp_host(self, name: str) -> str:
+        """Where clients reach this webapp."""
+        ...
+
+    def cut(self, name: str, net: str) -> None:
+        """Nothing passes between this process and anything else on ``net``."""
+        ...
+
+    def heal(self, name: str, net: str) -> None: ...
+
+    def cut_pair(self, one: str, other: str) -> None:
+        """Nothing passes between these two on the link network."""
+        ...
+
+    def heal_pair(self, one: str, other: str) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def enter_namespace() -> None:
+    """Run this program again in a network and mount namespace of its own, if it may."""
+    if os.geteuid() != 0 or os.environ.get(_INSIDE):
+        return
+    os.environ[_INSIDE] = "1"
+    command = ["unshare", "--net", "--mount", sys.executable, *sys.orig_argv[1:]]
+    os.execvp("unshare", command)
+
+
+def usable() -> bool:
+    """Whether namespaces can be made here."""
+    return os.geteuid() == 0 and bool(os.environ.get(_INSIDE))
+
+
+class Namespaces:
+    """A namespace per process. Addresses are 10.77.<network>.<process>; the harness is .1."""
+
+    cuts = NETS
+    postgres_options = {"listen_addresses": "10.77.1.1"}
+    simulator_host = "10.77.2.1"
+
+    def __init__(self, upstream_port: Callable[[], int]) -> None:
+        self._upstream_port = upstream_port
+        self._numbers: dict[str, int] = {}
+        Path("/run/netns").mkdir(exist_ok=True)
+        _run("mount", "-t", "tmpfs", "none", "/run/netns")
+        lines = ["link set lo up"]
+        for n, net in enumerate(NETS, 1):
+            lines += [
+                f"link add br-{net} type bridge",
+                f"addr add 10.77.{n}.1/24 dev br-{net}",
+                f"link set br-{net} up",
+            ]
+        _batch(lines)
+
+    def place(self, name: str, role: str) -> Placement:
+        if name not in self._numbers:
+            self._add(name, 10 + len(self._numbers))
+        environment = {
+            "WA_DB_HOSTNAME": "10.77.1.1",
+            "WA_DB_PORT": "5432",
+            "WAROUTER_UPSTREAM_ADDRESS": f"10.77.2.1:{self._upstream_port()}",
+        }
+        if role == "coreapp":
+            environment["COREAPP_HOSTNAME"] = self._address(name, LINK)
+        if role == "webapp":
+            environment["WEBAPP_HOSTNAME"] = self._address(name, LINK)
+        return Placement(prefix=("ip", "netns", "exec", name), environment=environment)
+
+    def webapp_host(self, name: str) -> str:
+        return self._address(name, LINK)
+
+    def cut(self, name: str, net: str) -> None:
+        here = f"neigh replace {self._address(name, net)} lladdr {_NOBODY} nud permanent"
+        there = f"neigh replace 10.77.{_index(net)}.1 lladdr {_NOBODY} nud permanent"
+        _batch([f"{here} dev br-{net}"])
+        _batch([f"{there} dev {net}"], name)
+        if net == LINK:
+            for other in self._numbers:
+                if other != name:
+                    self.cut_pair(name, other)
+
+    def heal(self, name: str, net: str) -> None:
+        _batch([f"neigh del {self._address(name, net)} dev br-{net}"])
+        _batch([f"neigh del 10.77.{_index(net)}.1 dev {net}"], name)
+        if net == LINK:
+            for other in self._numbers:
+                if other != name:
+                    self.heal_pair(name, other)
+
+    def cut_pair(self, one: str, other: str) -> None:
+        for here, there in ((one, other), (other, one)):
+            address = self._address(there, LINK)
+            _batch([f"neigh replace {address} lladdr {_NOBODY} nud permanent dev links"], here)
+
+    def heal_pair(self, one: str, other: str) -> None:
+        for here, there in ((one, other), (other, one)):
+            _batch([f"neigh del {self._address(there, LINK)} dev links"], here)
+
+    def close(self) -> None:
+        """Namespaces end with the processes in them; the names lie on a private mount."""
+
+    def _add(self, name: str, number: int) -> None:
+        self._numbers[name] = number
+        lines = [f"netns add {name}"]
+        for net in NETS:
+            port = f"v{number}{net}"
+            lines += [
+                f"link add {port} type veth peer name {net} netns {name}",
+                f"link set {port} master br-{net} up",
+            ]
+        _batch(lines)
+        inside = ["link set lo up"]
+        for net in NETS:
+            inside += [
+                f"addr add {self._address(name, net)}/24 dev {net}",
+                f"link set {net} up",
+            ]
+        _batch(inside, name)
+
+    def _address(self, name: str, net: str) -> str:
+        return f"10.77.{_index(net)}.{self._numbers[name]}"
+
+
+def _index(net: str) -> int:
+    return 1 + NETS.index(net)
+
+
+def _batch(lines: list[str], namespace: str | None = None) -> None:
+    where = ["-n", namespace] if namespace else []
+    _run("ip", *where, "-force", "-batch", "-", text="\n".join(lines) + "\n")
+
+
+def _run(*command: str, text: str = "") -> None:
+    done = subprocess.run(command, input=text, capture_output=True, text=True)
+    if done.returncode != 0 and "neigh del" not in text:
+        raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip()} ({text.strip()})")
