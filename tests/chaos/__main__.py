@@ -6,7 +6,6 @@ Exit 0 when every invariant held, 1 when one did not. The seed repeats a run's s
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
 import time
 from pathlib import Path

@@ -1,5 +1,6 @@
-"""What the business saw, kept for the judge: every request, every callback. Times are seconds of the
-monotonic clock, which all processes of a machine share with the simulator.
+"""What the business saw, kept for the judge: every request, every callback.
+
+Times are seconds of the monotonic clock, which all processes of a machine share.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ class History:
         self.began = array("d")
         self.answered = array("d")
         self.open: dict[str, float] = {}  # token of a request under way -> when it began
-        self.unknown: list[tuple[str, str]] = []  # (token, why): no answer came
+        self.unknown: list[tuple[float, str, str]] = []  # (when, token, why): no answer came
         self.errors: list[tuple[float, int, str]] = []  # (when, status, body)
         self.statuses: dict[str, tuple[str, ...]] = {}
         self.inbound: dict[str, int] = defaultdict(int)

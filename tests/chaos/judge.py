@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tests.chaos.history import History
-from tests.chaos.lab import Lab
+from tests.chaos.history import ORDER, History
+from tests.chaos.lab import PROMISED_SECONDS, Lab
 from tests.chaos.marks import Mark
 from tests.cluster.checker import violations
 from warouter.cluster.lanes import WINDOW
@@ -23,6 +25,8 @@ select count(*) as n from (
     union all select 1 from parked_message
     union all select 1 from parked_event
     union all select 1 from dead_letter) o"""
+_OWNER_LOG = "select *, extract(epoch from at)::float8 as wall from owner_log order by id"
+_MESSAGES = "select id, convert_from(body, 'UTF8') as body from message where kind = 0"
 # Takeovers that a fault without a dead or silent coreapp must not cause.
 NEEDLESS = frozenset({"dead", "overdue", "unowned"})
 HARMLESS = frozenset(
@@ -47,6 +51,7 @@ HARMLESS = frozenset(
         "upstream-disconnect",
         "upstream-throttle",
         "upstream-repeats",
+        "upstream-reorders",
         "upstream-slow",
         "upstream-frozen",
         "webhook-fails",
@@ -64,10 +69,12 @@ async def judged(lab: Lab, marks: Sequence[Mark]) -> list[str]:
     a = lab.arrivals
     record["arrivals"] = zip(a.at, a.slot, a.id, a.epoch, strict=True)
     history = lab.load.history
-    log = await lab.sql("select *, extract(epoch from at)::float8 as wall from owner_log order by id")
+    log = await lab.sql(_OWNER_LOG)
     return [
-        *violations(history.acked, record, history.statuses, log),
+        *violations(history.acked, record, in_order(history, marks), log),
         *api_errors(history),
+        *unanswered(history, marks),
+        *await lab.stale_writes(),
         *repeats(marks),
         *needless(marks, log),
         *await _accounted(lab, history),
@@ -81,6 +88,26 @@ def api_errors(history: History) -> list[str]:
         return []
     kinds = Counter((status, body[:120]) for _, status, body in history.errors)
     return [f"API: {n} requests were answered {what}" for what, n in kinds.most_common(5)]
+
+
+def unanswered(history: History, marks: Sequence[Mark]) -> list[str]:
+    """A request may end without an answer only when its webapp was killed."""
+    kills = [(m.at, m.recovered or m.healed) for m in marks if m.kind == "kill-webapp"]
+    rest = [why for at, _, why in history.unknown if not any(a <= at <= b for a, b in kills)]
+    kinds = Counter(why[:80] for why in rest)
+    return [f"API: {n} requests had no answer: {why}" for why, n in kinds.most_common(5)]
+
+
+def in_order(history: History, marks: Sequence[Mark]) -> Mapping[str, Sequence[str]]:
+    """The statuses as called back, but sorted where the upstream itself had mixed them up."""
+    mixed = [(m.at - 5, m.healed + 1) for m in marks if m.kind == "upstream-reorders"]
+    if not mixed:
+        return history.statuses
+    seen = dict(history.statuses)
+    for message_id, number in history.number.items():
+        if any(a <= history.answered[number] <= b for a, b in mixed):
+            seen[message_id] = tuple(sorted(seen.get(message_id, ()), key=ORDER.index))
+    return seen
 
 
 def repeats(marks: Sequence[Mark]) -> list[str]:
@@ -106,8 +133,8 @@ def needless(marks: Sequence[Mark], log: Sequence[Mapping[str, Any]]) -> list[st
 
 async def _accounted(lab: Lab, history: History) -> list[str]:
     """A row without a 201 belongs to a request without an answer, and was sent like all others."""
-    rows = await lab.sql("select id, convert_from(body, 'UTF8') as body from message where kind = 0")
-    unknown = {token for token, _ in history.unknown}
+    rows = await lab.sql(_MESSAGES)
+    unknown = {token for _, token, _ in history.unknown}
     stray = [
         r["body"]
         for r in rows
@@ -118,6 +145,11 @@ async def _accounted(lab: Lab, history: History) -> list[str]:
 
 
 async def _settled(lab: Lab) -> list[str]:
-    """Cursors reach the ends of their journals; nothing is parked or given up."""
-    (row,) = await lab.sql(_UNSETTLED)
+    """Cursors reach the ends of their journals soon; nothing is parked or given up."""
+    give_up = time.monotonic() + PROMISED_SECONDS
+    while True:
+        (row,) = await lab.sql(_UNSETTLED)
+        if not row["n"] or time.monotonic() > give_up:
+            break
+        await asyncio.sleep(0.1)
     return [f"I5: {row['n']} cursors or parked rows are not settled"] if row["n"] else []

@@ -21,6 +21,7 @@ import aiohttp
 import asyncpg
 import msgspec
 
+from tests.chaos import audit
 from tests.chaos.arrivals import Arrivals
 from tests.chaos.load import Load
 from tests.chaos.network import Namespaces, Network, usable
@@ -56,7 +57,6 @@ class Lab:
         *,
         program: Callable[[str], tuple[str, ...]] = lambda _role: ("-m", "warouter"),
         postgres: dict[str, str] | None = None,
-        environment: dict[str, str] | None = None,
     ) -> None:
         self.size = size
         self.random = Random(seed)
@@ -76,7 +76,7 @@ class Lab:
                 place=self._place,
                 postgres=self.network.postgres_options | (postgres or {}),
                 simulator_host=self.network.simulator_host,
-                environment={"WAROUTER_ALLOW_PRIVATE": "127.0.0.0/8,10.77.0.0/16"} | (environment or {}),
+                environment={"WAROUTER_ALLOW_PRIVATE": "127.0.0.0/8,10.77.0.0/16"},
             )
         )
         self._connection: asyncpg.Connection | None = None
@@ -87,10 +87,9 @@ class Lab:
     async def start(self) -> None:
         self._admit_network()
         await self.cluster.start()
+        await self._reading(audit.install)
         processes = self.cluster.processes.values()
-        ports = [
-            p.environment["WEBAPP_EXTERNAL_PORTS"] for p in processes if p.role == "webapp"
-        ]
+        ports = [p.environment["WEBAPP_EXTERNAL_PORTS"] for p in processes if p.role == "webapp"]
         names = [p.name for p in processes if p.role == "webapp"]
         urls = [
             f"http://{self.network.webapp_host(n)}:{port}"
@@ -123,6 +122,11 @@ class Lab:
     async def sql(self, query: str, *arguments: Any) -> list[Any]:
         """Rows; a lost connection is made anew, for half a minute."""
         return await self._reading(lambda c: c.fetch(query, *arguments))
+
+    async def stale_writes(self) -> list[str]:
+        """What the audit in the database found."""
+        found: list[str] = await self._reading(audit.stale_writes)
+        return found
 
     async def map(self) -> ShardMap:
         current: ShardMap = await self._reading(read_map)
@@ -181,6 +185,20 @@ class Lab:
             return False
         live = await self._reading(live_incarnations)
         return {s.owner for s in current.slots} <= live
+
+    async def until(self, holds: Callable[[], bool], seconds: float = PROMISED_SECONDS) -> None:
+        """Wait for something that sends no signal; TimeoutError after so long."""
+        async with asyncio.timeout(seconds):
+            while True:
+                if holds():
+                    return
+                await asyncio.sleep(LOOK_SECONDS)
+
+    async def back(self, name: str, restarts: int) -> None:
+        """Until its supervisor has restarted a process once more than that, and it is ready."""
+        process = self.process(name)
+        await self.until(lambda: process.restarts > restarts, 2 * PROMISED_SECONDS)
+        await process.wait_ready()
 
     # inside
 

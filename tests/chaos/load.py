@@ -137,7 +137,7 @@ class Load:
         try:
             status, answer = await self._request("POST", "/v1/messages", data=body, headers=headers)
         except (aiohttp.ClientError, TimeoutError) as error:
-            history.unknown.append((token, repr(error)))
+            history.unknown.append((time.monotonic(), token, repr(error)))
             return
         finally:
             del history.open[token]

@@ -1,4 +1,4 @@
-"""The registry of faults: each is a coroutine that hurts a cluster, heals it and says what it did."""
+"""The registry of faults: each is a coroutine that hurts a cluster, heals it, and says so."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ import os
 import signal
 import time
 
-from tests.chaos.lab import LOOK_SECONDS, PROMISED_SECONDS, Lab
+from tests.chaos.lab import Lab
 from tests.chaos.marks import Mark
 from tests.chaos.nemesis import an_owner, begin, healed, nemesis
 
@@ -54,7 +54,7 @@ async def crash_loop(lab: Lab) -> Mark:
     for _ in range(4):
         restarts = lab.process(name).restarts
         lab.process(name).kill(signal.SIGKILL)
-        await _back(lab, name, restarts)
+        await lab.back(name, restarts)
     return healed(mark)
 
 
@@ -135,7 +135,7 @@ async def _kill(lab: Lab, kind: str, *names: str) -> Mark:
     restarts = {name: lab.process(name).restarts for name in names}
     for name in names:
         lab.process(name).kill(signal.SIGKILL)
-    await asyncio.gather(*(_back(lab, name, n) for name, n in restarts.items()))
+    await asyncio.gather(*(lab.back(name, n) for name, n in restarts.items()))
     return healed(mark)
 
 
@@ -145,9 +145,9 @@ async def _restart(lab: Lab, name: str) -> float:
     pid, since = process.pid, time.monotonic()
     assert pid is not None
     process.kill(signal.SIGTERM)
-    await _gone(pid)
+    await lab.until(lambda: not _exists(pid), 3 * STOP_PROMISED_SECONDS)
     took = time.monotonic() - since
-    await _back(lab, name, restarts)
+    await lab.back(name, restarts)
     return took
 
 
@@ -161,23 +161,8 @@ async def _freeze(lab: Lab, names: list[str], seconds: float) -> None:
             lab.process(name).kill(signal.SIGCONT)
 
 
-async def _gone(pid: int) -> None:
-    """Until the process has ended (it is this program's child, reaped by its keeper)."""
-    async with asyncio.timeout(STOP_PROMISED_SECONDS * 3):
-        while _exists(pid):
-            await asyncio.sleep(LOOK_SECONDS)
-
-
-async def _back(lab: Lab, name: str, restarts: int) -> None:
-    """Until its supervisor has restarted it once more than that, and it is ready."""
-    process = lab.process(name)
-    async with asyncio.timeout(PROMISED_SECONDS * 2):
-        while process.restarts <= restarts:
-            await asyncio.sleep(LOOK_SECONDS)
-        await process.ready.wait()
-
-
 def _exists(pid: int) -> bool:
+    """Whether it runs; a child of this program, its keeper reaps it."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -19,7 +19,9 @@ RETRIES = 50
 async def set_shards(lab: Lab) -> Mark:
     """One change, to a count drawn."""
     now = (await lab.map()).shards
-    return await _change(lab, "set-shards", lab.random.choice([n for n in SHARD_COUNTS if n != now]))
+    return await _change(
+        lab, "set-shards", lab.random.choice([n for n in SHARD_COUNTS if n != now])
+    )
 
 
 @nemesis("set-shards-1-to-32")
@@ -42,10 +44,7 @@ async def set_shards_and_kill(lab: Lab) -> Mark:
     await asyncio.sleep(lab.random.uniform(0.0, 0.15))
     victim.kill(signal.SIGKILL)
     await change
-    async with asyncio.timeout(PROMISED_SECONDS * 2):
-        while victim.restarts <= restarts:
-            await asyncio.sleep(LOOK_SECONDS)
-        await victim.ready.wait()
+    await lab.back(victim.name, restarts)
     return healed(mark)
 
 
@@ -84,7 +83,9 @@ async def join_doubled_up(lab: Lab) -> Mark:
     mark = await begin(lab, "join-doubled-up")
     (new,) = await lab.cluster.add_coreapps(1)
     async with asyncio.timeout(PROMISED_SECONDS):
-        while new.name not in await lab.owners():
+        while True:
+            if new.name in await lab.owners():
+                break
             await asyncio.sleep(LOOK_SECONDS)
     await new.stop()
     del lab.cluster.processes[new.name]

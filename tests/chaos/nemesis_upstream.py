@@ -32,9 +32,14 @@ async def upstream_throttle(lab: Lab) -> Mark:
 
 @nemesis("upstream-repeats")
 async def upstream_repeats(lab: Lab) -> Mark:
-    """A tenth of the events comes twice, a tenth out of order."""
-    on, off = {"repeat": 0.1, "reorder": 0.1}, {"repeat": 0.0, "reorder": 0.0}
-    return await _for_a_while(lab, "upstream-repeats", on, off)
+    """A tenth of the events comes twice."""
+    return await _for_a_while(lab, "upstream-repeats", {"repeat": 0.1}, {"repeat": 0.0})
+
+
+@nemesis("upstream-reorders")
+async def upstream_reorders(lab: Lab) -> Mark:
+    """A tenth of the messages has its statuses out of order: all are called back all the same."""
+    return await _for_a_while(lab, "upstream-reorders", {"reorder": 0.1}, {"reorder": 0.0})
 
 
 @nemesis("upstream-slow")

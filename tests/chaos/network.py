@@ -75,18 +75,20 @@ class Namespaces:
     """A namespace per process. Addresses are 10.77.<network>.<process>; the harness is .1."""
 
     cuts = NETS
-    postgres_options = {"listen_addresses": "10.77.1.1"}
     simulator_host = "10.77.2.1"
 
     def __init__(self, upstream_port: Callable[[], int]) -> None:
+        self.postgres_options = {"listen_addresses": "10.77.1.1"}
         self._upstream_port = upstream_port
         self._numbers: dict[str, int] = {}
-        Path("/run/netns").mkdir(exist_ok=True)
-        _run("mount", "-t", "tmpfs", "none", "/run/netns")
+        names = Path("/run/netns")
+        names.mkdir(exist_ok=True)
+        _run("mount", "-t", "tmpfs", "none", str(names))  # on a mount namespace of our own
         lines = ["link set lo up"]
         for n, net in enumerate(NETS, 1):
             lines += [
-                f"link add br-{net} type bridge",
+                # Its own address: else it takes a port's, and another one when ports are added.
+                f"link add br-{net} address 02:00:00:00:01:0{n} type bridge",
                 f"addr add 10.77.{n}.1/24 dev br-{net}",
                 f"link set br-{net} up",
             ]
@@ -137,7 +139,9 @@ class Namespaces:
             _batch([f"neigh del {self._address(there, LINK)} dev links"], here)
 
     def close(self) -> None:
-        """Namespaces end with the processes in them; the names lie on a private mount."""
+        """Take everything down, so that the next cluster finds nothing."""
+        _batch([f"netns del {name}" for name in self._numbers])
+        _batch([f"link del br-{net}" for net in NETS])
 
     def _add(self, name: str, number: int) -> None:
         self._numbers[name] = number

@@ -53,11 +53,12 @@ def plot(outcome: Outcome, answered: Sequence[float], arrived: Sequence[float]) 
     for line, colour in zip(reversed(lines), ("#999", "black"), strict=True):
         points = " ".join(f"{x(n + 0.5):.1f},{y(rate):.1f}" for n, rate in enumerate(line))
         parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}"/>')
-    for rate in (0, top // 2, top):
-        parts.append(f'<text x="8" y="{y(rate) + 4:.1f}">{rate}</text>')
-    for n in range(0, seconds + 1, max(1, seconds // 10)):
-        parts.append(f'<text x="{x(n):.1f}" y="{HEIGHT - 18}">{n} s</text>')
-    return "\n".join([*parts, "</svg>"])
+    rates = [f'<text x="8" y="{y(r) + 4:.1f}">{r}</text>' for r in (0, top // 2, top)]
+    times = [
+        f'<text x="{x(n):.1f}" y="{HEIGHT - 18}">{n} s</text>'
+        for n in range(0, seconds + 1, max(1, seconds // 10))
+    ]
+    return "\n".join([*parts, *rates, *times, "</svg>"])
 
 
 def _per_second(times: Sequence[float], began: float, seconds: int) -> list[int]:

@@ -18,10 +18,10 @@ class Proxies:
     """A TCP proxy in front of database and upstream, for each process one."""
 
     cuts = (DATABASE, UPSTREAM)
-    postgres_options: dict[str, str] = {}
     simulator_host = "127.0.0.1"
 
     def __init__(self, upstream_port: Callable[[], int], socket_folder: Callable[[], Path]) -> None:
+        self.postgres_options: dict[str, str] = {}
         self._upstream_port = upstream_port
         self._socket_folder = socket_folder
         self._proxies: dict[tuple[str, str], Proxy] = {}
@@ -90,9 +90,7 @@ class Proxy:
         async with await asyncio.start_server(self._connected, sock=self._socket) as server:
             await server.serve_forever()
 
-    async def _connected(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await self._open.wait()
         target = self._target()
         try:

@@ -45,6 +45,7 @@ COUNTS: dict[str, tuple[int, int]] = {
     "upstream-disconnect": (1, 3),
     "upstream-throttle": (1, 4),
     "upstream-repeats": (1, 3),
+    "upstream-reorders": (1, 2),
     "upstream-slow": (1, 2),
     "upstream-frozen": (1, 2),
     "webhook-fails": (1, 3),

@@ -1,4 +1,4 @@
-"""Coreapps that lack one mechanism each: ``python mutants.py NAME coreapp``.
+"""Processes that lack one mechanism each: ``python mutants.py NAME coreapp``.
 
 A checker counts only when the build without the mechanism fails it.
 """
@@ -7,12 +7,21 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from warouter import wire
 from warouter.cli import main
 from warouter.cluster.lanes import Entry, Lanes
+from warouter.cluster.lease import Lease
 from warouter.owner.appender import Appender
+from warouter.owner.events import EventAppender, NewEvent
+from warouter.owner.ownership import Ownership
+from warouter.owner.sender import Sender
+from warouter.owner.slot import OwnedSlot
+from warouter.store.election import LeaderSession
+
+Done = Callable[[], None]
 
 
 def ack_before_commit() -> None:
@@ -44,7 +53,73 @@ def two_of_a_recipient_at_once() -> None:
     Lanes.retry = impatient  # type: ignore[method-assign]
 
 
-MUTANTS = {f.__name__: f for f in (ack_before_commit, two_of_a_recipient_at_once)}
+def upstream_ack_before_commit() -> None:
+    """I8: an event is acknowledged upstream while it is still in memory."""
+    append, commit = EventAppender.append, EventAppender._commit
+
+    def early(self: EventAppender, slot: OwnedSlot, event: NewEvent, done: Done) -> None:
+        done()
+        append(self, slot, event, lambda: None)
+
+    async def slow(self: EventAppender, batch: list[Any]) -> None:
+        await asyncio.sleep(0.05)
+        await commit(self, batch)
+
+    EventAppender.append = early  # type: ignore[method-assign]
+    EventAppender._commit = slow  # type: ignore[method-assign]
+
+
+def no_local_deadline() -> None:
+    """I3: an owner acts for a slot until somebody tells it that it is not its own any more."""
+    Ownership.may_act = lambda self, slot: slot in self.slots  # type: ignore[method-assign]
+    Ownership.all_hold = lambda self: True  # type: ignore[method-assign]
+    Lease.lapsed = lambda self, now: []  # type: ignore[method-assign]
+    Lease.next_deadline = lambda self: None  # type: ignore[method-assign]
+
+
+def new_before_old() -> None:
+    """I7: a new owner sends what is new at once, and what its predecessor left a little later."""
+    opened = Sender._on_opened
+
+    async def backlog(self: Sender, slot: OwnedSlot, after: int, upto: int) -> None:
+        await asyncio.sleep(0.3)
+        while slot.open and after < upto:
+            rows = await self._journal.page(slot.slot, after, upto, 500)
+            for row in rows:
+                if not slot.cursor.settled(row.seq):
+                    self.ready(slot, row)
+            after = rows[-1].seq if len(rows) == 500 else upto
+        self.pump(slot)
+
+    def impatient(self: Sender, slot: OwnedSlot) -> None:
+        after, slot.loaded = slot.loaded, slot.committed
+        opened(self, slot)
+        late = asyncio.ensure_future(backlog(self, slot, after, slot.committed))
+        self._tasks.add(late)
+
+    Sender._on_opened = impatient  # type: ignore[method-assign]
+
+
+def no_fence() -> None:
+    """I2, the leader's half: sessions of dead owners live on. The scenario has the other half."""
+
+    async def nothing(self: LeaderSession, dead: Any) -> None:
+        return
+
+    LeaderSession.end_sessions = nothing  # type: ignore[method-assign]
+
+
+MUTANTS = {
+    f.__name__: f
+    for f in (
+        ack_before_commit,
+        two_of_a_recipient_at_once,
+        upstream_ack_before_commit,
+        no_local_deadline,
+        new_before_old,
+        no_fence,
+    )
+}
 
 if __name__ == "__main__":
     MUTANTS[sys.argv.pop(1)]()

@@ -1,0 +1,46 @@
+"""I2, watched from inside the database: who wrote to a slot, and did it own the slot then?
+
+Triggers compare the incarnation in the session's name with the owner of each slot that a statement
+touched. In the product a writer holds the slot's lock until its commit, so the owner that the
+trigger reads is the owner at the commit.
+"""
+
+from __future__ import annotations
+
+import asyncpg
+
+_TABLES = (
+    ("message", "insert"),
+    ("event", "insert"),
+    ("send_cursor", "update"),
+    ("event_cursor", "update"),
+)
+_FUNCTION = """
+create table audit (at timestamptz default clock_timestamp(), what text, slot smallint,
+                    writer text, owner uuid);
+create function audit_writer() returns trigger language plpgsql volatile as $$
+declare
+    writer text := substr(current_setting('application_name'), 4, 32);
+begin
+    insert into audit (what, slot, writer, owner)
+    select distinct tg_table_name, r.slot, writer, s.owner
+      from rows r join slot s on s.slot = r.slot
+     where s.owner is null or replace(s.owner::text, '-', '') <> writer;
+    return null;
+end $$"""
+_TRIGGER = """
+create trigger audit_{table} after {event} on {table} referencing new table as rows
+    for each statement execute function audit_writer()"""
+
+
+async def install(connection: asyncpg.Connection) -> None:
+    """Begin to watch."""
+    await connection.execute(_FUNCTION)
+    for table, event in _TABLES:
+        await connection.execute(_TRIGGER.format(table=table, event=event))
+
+
+async def stale_writes(connection: asyncpg.Connection) -> list[str]:
+    """What was written by somebody who did not own the slot any more."""
+    rows = await connection.fetch("select what, count(*) as n from audit group by what")
+    return [f"I2: {r['n']} stale writes to {r['what']}" for r in rows]
