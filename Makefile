@@ -7,7 +7,7 @@ SOURCES := src tests bench setup.py
 PYX := $(wildcard src/warouter/_*.pyx)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test lint bench bench-e2e size lock clean
+.PHONY: help setup build demo test lint bench bench-e2e chaos-short chaos chaos-mutants chaos-calm size lock clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -42,6 +42,18 @@ bench: setup ## time the compiled parts beside their readable twins (BENCH="-k h
 
 bench-e2e: setup ## time whole clusters, end to end
 	$(BIN)/python -m bench.e2e
+
+chaos-short: setup ## hurt a cluster of real processes for some minutes, 60 faults and more
+	$(BIN)/python -m tests.chaos $(CHAOS)
+
+chaos: setup ## the long campaign: 300 faults and more, a million messages (CHAOS="--seed 1")
+	$(BIN)/python -m tests.chaos --long --rate 800 --out chaos-report $(CHAOS)
+
+chaos-mutants: setup ## show that the judge finds a build that lacks a mechanism
+	$(BIN)/python -m tests.chaos.mutation
+
+chaos-calm: setup ## ten minutes with busy loops and an open snapshot: nothing is taken over
+	$(BIN)/python -m tests.chaos.calm
 
 size: setup ## show the size of a production install and of .venv, MiB
 	@scratch=$$(mktemp -d); trap 'rm -rf $$scratch' EXIT; \

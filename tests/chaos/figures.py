@@ -20,9 +20,9 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     n: int
-    p50: float | None
-    p99: float | None
-    most: float | None
+    p50: float
+    p99: float
+    most: float
     goal: str
     met: bool | None = None
 
@@ -180,7 +180,7 @@ def _figure(
         n=len(ordered),
         p50=_rank(ordered, 0.5),
         p99=_rank(ordered, 0.99),
-        most=ordered[-1] if ordered else None,
+        most=ordered[-1] if ordered else 0.0,
         goal=goal,
     )
     if met is None or not ordered:
@@ -188,8 +188,8 @@ def _figure(
     return msgspec.structs.replace(figure, met=met(figure))
 
 
-def _rank(ordered: Sequence[float], share: float) -> float | None:
-    """The nearest rank."""
+def _rank(ordered: Sequence[float], share: float) -> float:
+    """The nearest rank; 0 of nothing."""
     if not ordered:
-        return None
+        return 0.0
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)]

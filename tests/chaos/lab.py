@@ -121,7 +121,8 @@ class Lab:
 
     async def sql(self, query: str, *arguments: Any) -> list[Any]:
         """Rows; a lost connection is made anew, for half a minute."""
-        return await self._reading(lambda c: c.fetch(query, *arguments))
+        rows: list[Any] = await self._reading(lambda c: c.fetch(query, *arguments))
+        return rows
 
     async def stale_writes(self) -> list[str]:
         """What the audit in the database found."""
@@ -183,7 +184,7 @@ class Lab:
         current = await self.map()
         if not current.settled:
             return False
-        live = await self._reading(live_incarnations)
+        live: set[UUID] = await self._reading(live_incarnations)
         return {s.owner for s in current.slots} <= live
 
     async def until(self, holds: Callable[[], bool], seconds: float = PROMISED_SECONDS) -> None:

@@ -74,7 +74,7 @@ def usable() -> bool:
 class Namespaces:
     """A namespace per process. Addresses are 10.77.<network>.<process>; the harness is .1."""
 
-    cuts = NETS
+    cuts: tuple[str, ...] = NETS
     simulator_host = "10.77.2.1"
 
     def __init__(self, upstream_port: Callable[[], int]) -> None:

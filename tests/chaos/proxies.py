@@ -17,7 +17,7 @@ Target = Callable[[], tuple[str, int] | Path]
 class Proxies:
     """A TCP proxy in front of database and upstream, for each process one."""
 
-    cuts = (DATABASE, UPSTREAM)
+    cuts: tuple[str, ...] = (DATABASE, UPSTREAM)
     simulator_host = "127.0.0.1"
 
     def __init__(self, upstream_port: Callable[[], int], socket_folder: Callable[[], Path]) -> None:

@@ -1,0 +1,114 @@
+"""The pure parts of the chaos campaign: what it draws, measures and says."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.chaos.arrivals import Arrivals
+from tests.chaos.campaign import Outcome
+from tests.chaos.figures import Seen, figures
+from tests.chaos.history import History
+from tests.chaos.judge import api_errors, in_order, needless, repeats, unanswered
+from tests.chaos.marks import Mark
+from tests.chaos.nemesis import NEMESES
+from tests.chaos.plot import plot
+from tests.chaos.schedule import COUNTS, LONG, SHORT, drawn
+
+
+def mark(kind: str, at: float = 10.0, **more: object) -> Mark:
+    return Mark(kind=kind, at=at, wall=1000.0 + at, healed=at + 1, recovered=at + 2, **more)
+
+
+def seen(*arrivals: tuple[float, int, str, int], history: History | None = None) -> Seen:
+    found = Arrivals(None, "")  # type: ignore[arg-type]
+    for at, slot, message_id, epoch in arrivals:
+        found.at.append(at)
+        found.slot.append(slot)
+        found.id.append(message_id)
+        found.epoch.append(epoch)
+    return Seen(found, history or History())
+
+
+def test_a_seed_draws_the_same_schedule_and_another_seed_another() -> None:
+    assert drawn(1, LONG) == drawn(1, LONG) != drawn(2, LONG)
+    assert len(drawn(1, SHORT)) >= 60
+    assert len(drawn(1, LONG)) >= 300
+
+
+def test_every_fault_of_the_schedule_is_there_and_the_figures_get_their_numbers() -> None:
+    assert COUNTS.keys() <= NEMESES.keys()
+    assert COUNTS["kill-owner"][LONG] >= 100
+    assert COUNTS["kill-leader-and-owner"][LONG] >= 50
+    silent = ("freeze-owner", "cut-owner-database", "isolate-owner")
+    assert sum(COUNTS[kind][LONG] for kind in silent) >= 100
+
+
+def test_a_failover_ends_with_the_first_message_under_a_newer_epoch() -> None:
+    killed = mark("kill-owner", owned={0: 3, 2: 3}, count=2)
+    found = seen((10.05, 0, "late", 3), (10.1, 0, "a", 4), (10.3, 2, "b", 4), (10.4, 0, "c", 4))
+    assert found.back(killed) == pytest.approx({0: 0.1, 2: 0.3})
+    assert found.shards_back(killed) == pytest.approx([0.1])  # both slots are of shard 0
+
+
+def test_the_figures_of_a_kill_say_whether_the_goal_is_met() -> None:
+    marks = [mark("kill-owner", owned={0: 1}, count=1)]
+    slow = seen((10.6, 0, "a", 2))
+    (shards, slots) = figures(slow, marks, History())
+    assert (shards.n, shards.met, slots.met) == (1, False, None)
+    assert shards.most == pytest.approx(600)
+
+
+def test_a_wait_is_from_the_request_to_the_arrival_and_belongs_to_its_slot() -> None:
+    history = History()
+    history.on_answer("1", "a", began=10.0, now=10.2)
+    history.on_answer("1", "b", began=19.0, now=19.1)
+    found = seen((10.5, 7, "a", 1), (19.2, 7, "b", 1), history=history)
+    assert found.waits(10.0, 11.0) == pytest.approx({7: 0.5})
+
+
+def test_all_slots_flow_when_the_last_of_them_does() -> None:
+    found = seen(*((20.0 + slot / 100, slot, str(slot), 1) for slot in range(32)))
+    assert found.flowing(19.0) == pytest.approx(1.31)
+    assert found.flowing(20.005) is None
+
+
+def test_a_request_without_an_answer_is_excused_by_the_death_of_a_webapp_only() -> None:
+    history = History()
+    history.unknown.append((10.5, "t1.", "reset"))
+    assert unanswered(history, [mark("kill-webapp")]) == []
+    assert unanswered(history, [mark("kill-owner")])
+    history.errors.append((10.5, 503, "not accepted"))
+    assert len(api_errors(history)) == 1
+
+
+def test_takeovers_are_needless_when_no_coreapp_was_harmed() -> None:
+    log = [{"wall": 1010.5, "reason": "dead"}, {"wall": 1010.5, "reason": "renew"}]
+    assert needless([mark("kill-postgres")], log)
+    assert needless([mark("kill-owner")], log) == []
+    assert needless([mark("kill-postgres", at=50.0)], log) == []
+
+
+def test_a_kill_may_cost_a_window_of_repeats_for_each_slot() -> None:
+    assert repeats([mark("kill-owner", owned={0: 1, 1: 1}, repeats=128)]) == []
+    assert repeats([mark("kill-owner", owned={0: 1, 1: 1}, repeats=129)])
+
+
+def test_statuses_are_put_in_order_only_where_the_upstream_mixed_them_up() -> None:
+    history = History()
+    for message_id, at in (("mixed", 10.0), ("later", 90.0)):
+        history.on_answer("1", message_id, began=at, now=at)
+        for status in ("read", "sent", "delivered"):
+            history.on_status(message_id, status)
+    checked = in_order(history, [mark("upstream-reorders")])
+    assert checked["mixed"] == ("sent", "delivered", "read")
+    assert checked["later"] == ("read", "sent", "delivered")
+
+
+def test_the_plot_marks_each_fault_and_names_it() -> None:
+    outcome = Outcome(
+        seed=1, began=0.0, ended=20.0, marks=[mark("kill-owner")], wrong=[], skipped=[]
+    )
+    picture = plot(outcome, [1.0, 1.5, 2.0], [1.1])
+    assert picture.startswith("<svg")
+    assert picture.endswith("</svg>")
+    assert picture.count("<title>kill-owner") == 1
