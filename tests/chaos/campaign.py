@@ -66,7 +66,7 @@ async def run(lab: Lab, names: Sequence[str]) -> Outcome:
 
 async def _one(lab: Lab, name: str, place: str) -> Mark:
     await lab.arrivals.fetch()
-    repeats = lab.arrivals.counters["repeats"]
+    before = lab.arrivals.counters
     try:
         mark = await NEMESES[name].run(lab)
     except Exception as error:
@@ -76,7 +76,8 @@ async def _one(lab: Lab, name: str, place: str) -> Mark:
     mark.recovered = await lab.recovered(mark.healed)
     if mark.recovered is None:
         mark.wrong.append(f"I15: not recovered {PROMISED_SECONDS:g} s after the fault was healed")
-    mark.repeats = lab.arrivals.counters["repeats"] - repeats
+    mark.repeats = lab.arrivals.counters["repeats"] - before["repeats"]
+    mark.stale = lab.arrivals.counters["stale"] - before["stale"]
     if not mark.fence:
         await lab.faults(forget_fence=False)
     took = f"{mark.recovered - mark.at:.2f} s" if mark.recovered else "never"

@@ -76,6 +76,7 @@ async def judged(lab: Lab, marks: Sequence[Mark]) -> list[str]:
         *unanswered(history, marks),
         *await lab.stale_writes(),
         *repeats(marks),
+        *stale(marks),
         *needless(marks, log),
         *await _accounted(lab, history),
         *await _settled(lab),
@@ -117,6 +118,11 @@ def repeats(marks: Sequence[Mark]) -> list[str]:
         for m in marks
         if m.kind.startswith("kill-owner") and m.repeats > WINDOW * len(m.owned)
     ]
+
+
+def stale(marks: Sequence[Mark]) -> list[str]:
+    """An owner stops by itself before its successor sends: the upstream's fence finds nothing."""
+    return [f"I3: {m.stale} sends of an ended epoch at {m.kind}" for m in marks if m.stale]
 
 
 def needless(marks: Sequence[Mark], log: Sequence[Mapping[str, Any]]) -> list[str]:

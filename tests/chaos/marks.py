@@ -21,6 +21,7 @@ class Mark(msgspec.Struct, kw_only=True):
     owned: dict[int, int] = {}
     count: int = 0  # shards at that moment
     repeats: int = 0  # ids that came to the upstream again, up to the recovery
+    stale: int = 0  # sends under an ended epoch that reached the upstream, first or again
     moved: list[int] = []  # slots whose owner changed (set-shards)
     call_s: float | None = None  # how long the call took (set-shards)
     shards: tuple[int, int] | None = None  # from, to
