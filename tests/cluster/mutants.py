@@ -21,7 +21,7 @@ def ack_before_commit() -> None:
 
     async def early(self: Appender, batch: list[Any]) -> None:
         for webapp, frame, _ in batch:
-            webapp.send(wire.outcome(wire.ACKED, frame.slot, frame.epoch, [frame.id]))
+            webapp.send(webapp.frames.outcome(wire.ACKED, frame.slot, frame.epoch, [frame.id]))
         await asyncio.sleep(0.05)
         await commit(self, batch)
 
