@@ -1,4 +1,4 @@
-"""Coreapps that lack one mechanism each: ``python mutants.py NAME coreapp``.
+"""Processes that lack one mechanism each: ``python mutants.py NAME coreapp``.
 
 A checker counts only when the build without the mechanism fails it.
 """
@@ -6,12 +6,15 @@ A checker counts only when the build without the mechanism fails it.
 from __future__ import annotations
 
 import asyncio
+import socket
 import sys
 from typing import Any
 
 from warouter import wire
+from warouter.api.protocol import Connections
 from warouter.cli import main
 from warouter.cluster.lanes import Entry, Lanes
+from warouter.node import edge
 from warouter.owner.appender import Appender
 
 
@@ -44,7 +47,29 @@ def two_of_a_recipient_at_once() -> None:
     Lanes.retry = impatient  # type: ignore[method-assign]
 
 
-MUTANTS = {f.__name__: f for f in (ack_before_commit, two_of_a_recipient_at_once)}
+def queue_is_reset() -> None:
+    """I19: a listening socket is closed over the connections that wait in it."""
+
+    def closed(listener: socket.socket) -> list[socket.socket]:
+        listener.close()
+        return []
+
+    edge._queued = closed
+
+
+def leave_at_once() -> None:
+    """I19: connections are closed without a word, whoever is about to ask something."""
+
+    async def none_is_left(self: Connections, within: float) -> bool:
+        return True
+
+    Connections.ended = none_is_left  # type: ignore[method-assign]
+
+
+MUTANTS = {
+    f.__name__: f
+    for f in (ack_before_commit, two_of_a_recipient_at_once, queue_is_reset, leave_at_once)
+}
 
 if __name__ == "__main__":
     MUTANTS[sys.argv.pop(1)]()

@@ -223,6 +223,12 @@ class Links:
                 elif not entry.done.done():
                     entry.done.set_exception(_too_late(entry))
 
+    def end_waiting(self) -> None:
+        """This process stops: answer for what no owner has answered for."""
+        for entry in self._pending.values():
+            if not entry.done.done():
+                entry.done.set_exception(_too_late(entry))
+
     async def close(self) -> None:
         tasks = list(self._tasks.values())
         for task in tasks:
