@@ -79,6 +79,11 @@ class Business:
         wish = {"cc": c["cc"], "phone_number": c["phone_number"], "shards": shards}
         return await self.call("POST", "/v1/account/shards", json=wish)
 
+    @property
+    def busy_slots(self) -> set[int]:
+        """The slots that are always written to between ``start`` and ``stop``."""
+        return {slot_of(_chained(n)) for n in range(len(self._tasks))}
+
     def start(self, recipients: int = RECIPIENTS) -> None:
         self._tasks = [asyncio.create_task(self._chain(n)) for n in range(recipients)]
 
@@ -127,11 +132,6 @@ class Business:
         recipient = _chained(number)
         while not self._stop.is_set():
             await self._send(recipient, f"message for {recipient}")
-
-    @property
-    def busy_slots(self) -> set[int]:
-        """The slots that are always written to between ``start`` and ``stop``."""
-        return {slot_of(_chained(n)) for n in range(len(self._tasks))}
 
     async def _send(self, recipient: str, text: str, webapp: str = "") -> None:
         message = {"to": recipient, "type": "text", "text": {"body": text}}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 from collections import defaultdict
 from math import inf
@@ -168,6 +169,33 @@ async def test_what_is_held_is_answered_before_a_webapp_ends(start: Start) -> No
         assert last.body["errors"][0]["code"] == 1011
         await stopping
         writer.close()
+
+
+async def test_a_database_that_hangs_keeps_no_process_from_ending(start: Start) -> None:
+    cluster, business = await start()
+    assert cluster.postgres is not None
+    async with Facts(cluster) as facts:
+        business.start()
+        await business.more(200)
+        rows = await facts.connection.fetch("select pid from pg_stat_activity")
+        frozen = [cluster.postgres.pid, *(row["pid"] for row in rows)]
+        for pid in frozen:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            for role in ("webapp", "coreapp", "master"):
+                some = [p for p in cluster.processes.values() if p.role == role]
+                for process, took in zip(some, await together(some), strict=True):
+                    print(f"{process.name}: exit after {took:.2f} s")
+        finally:
+            for pid in frozen:
+                os.kill(pid, signal.SIGCONT)
+        # What was open was answered: afterwards nothing listens any more.
+        assert {status for status, _ in business.errors} <= {503}
+        assert [error for error in business.unknown if "ConnectionRefused" not in error] == []
+
+
+async def together(processes: list[Process]) -> list[float]:
+    return await asyncio.gather(*(stopped(p) for p in processes))
 
 
 async def test_scale_up_then_down_as_the_document_says(start: Start) -> None:

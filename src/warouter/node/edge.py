@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 BACKLOG = 2_048
 IDLE_SECONDS = 1.0  # a request may be on its way on a connection that is kept alive
-DRAIN_SECONDS = 3.0  # with the seconds before; what is held for its shard is answered then
+DRAIN_SECONDS = 2.5  # with the seconds before; what is held for its shard is answered then
 
 
 class Edge:

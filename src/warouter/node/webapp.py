@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 POOL = 6  # with the beat's and the hints' connection at most 8 a webapp
 LAST_SECONDS = 0.5  # for the answers to what was held until the end
+CLOSE_SECONDS = 0.5  # for a database that does not answer
 
 
 def api_config(settings: Settings) -> ApiConfig:
@@ -133,11 +134,14 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
     finally:
         notifier.stopping()
         await edge.leave(view.end_waiting)
+        # Whatever still waits for the database then fails, so that the process ends in time.
+        late = asyncio.get_running_loop().call_later(CLOSE_SECONDS, pool.terminate)
         await runner.cleanup()
         await cancel(tasks)
         await view.close()
         session.terminate()
         await pool.close()
+        late.cancel()
 
 
 async def _beat(session: NodeSession, settings: Settings, notifier: Notifier) -> None:
