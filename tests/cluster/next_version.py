@@ -1,9 +1,9 @@
 """The build after this one, as far as neighbours notice: ``python next_version.py coreapp``.
 
 It speaks link versions N and N + 1, where N + 1 has one field more in a message (who sent it), and
-brings one migration more: a column for that field, and an overload that writes it. Everything else
-is this build, so a test can run both side by side and tell from a row which way it came:
-``origin`` is the webapp's pid if both ends are of the next build, else 0.
+brings one migration more: a column for that field, an overload that writes it, and a NOTIFY that
+nobody knows. Everything else is this build, so a test can run both side by side and tell from a row
+which way it came: ``origin`` is the webapp's pid if both ends are of the next build, else 0.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ begin
       from unnest(p_slot, p_seq, p_id, p_origin) as o(slot, seq, id, origin)
      where m.slot = o.slot and m.seq = o.seq and m.id = o.id and o.origin <> 0;
 end $$;
+select pg_notify('warouter', 'of the next build');
 """
 
 _origins: dict[bytes, int] = {}

@@ -70,7 +70,8 @@ async def test_every_process_is_restarted_in_turn(start: Start) -> None:
         for role, seconds in took.items():
             print(f"{role}: exit after {max(seconds):.2f} s at most, of {len(seconds)}")
         reasons = await facts.connection.fetch("select distinct reason from owner_log")
-        assert {row["reason"] for row in reasons} == {"unowned", "handover"}
+        # Nobody was taken for dead, and no handover was overdue.
+        assert {row["reason"] for row in reasons} <= {"unowned", "handover", "renew"}
         await unharmed(facts, business)
 
 
