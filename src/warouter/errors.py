@@ -37,6 +37,10 @@ class ProtocolError(WarouterError):
     """The peer of a link or of the upstream broke the protocol; the connection is closed."""
 
 
+class NoCommonVersion(ProtocolError):
+    """The builds at the two ends of a link share no version of it."""
+
+
 class FencedError(WarouterError):
     """A write was refused since its (slot, epoch, incarnation) is not, or no longer, the owner."""
 

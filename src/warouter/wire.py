@@ -2,28 +2,34 @@
 
 A write carries one envelope: MAC, then the frames of this turn of the loop. The MAC is BLAKE2b
 (RFC 7693, keyed, 16 bytes) over direction, a counter and the frames, so nothing can be forged,
-replayed or left out. The session key comes from both nonces and the link key that the coreapp's
+replayed or left out. The session key comes from both hellos and the link key that the coreapp's
 incarnation published in its node row.
 
-    handshake   server: HELLO nonce_s     client: HELLO nonce_c proof_c     server: HELLO proof_s
+    hello       lowest version | highest version | nonce
+    handshake   server: hello_s     client: hello_c proof_c     server: proof_s
     message     kind 1 | slot | epoch | id | message kind | recipient size | recipient | body
     outcome     kind 2 | outcome | slot | epoch | ids
+
+The handshake and the envelope are the same in every version; a session's frames are those of the
+highest version that both sides speak. Proofs cover both hellos, so that nobody in between can talk
+two sides into an older one. What a new version has to keep is written in docs/compatibility.md.
 """
 
 from __future__ import annotations
 
 import hmac
 import struct
+from collections.abc import Callable
 from hashlib import blake2b, sha256
 from typing import NamedTuple
 
 from warouter import _batch
-from warouter.errors import ProtocolError
+from warouter.errors import NoCommonVersion, ProtocolError
 from warouter.message_id import SIZE as ID_SIZE
 
-VERSION = 1
 MAX_ENVELOPE = 8 << 20
 NONCE_SIZE = 32
+HELLO_SIZE = 2 + NONCE_SIZE
 PROOF_SIZE = 32
 MAC_SIZE = 16
 
@@ -88,13 +94,43 @@ def parse(frame: memoryview) -> Message | Outcome:
     raise ProtocolError("frame of an unknown kind")
 
 
-def proof(link_key: bytes, side: bytes, nonce_server: bytes, nonce_client: bytes) -> bytes:
-    """HMAC-SHA256 over both nonces; ``side`` is b"client" or b"server"."""
-    return hmac.new(link_key, side + nonce_server + nonce_client, sha256).digest()
+class Frames(NamedTuple):
+    """How the frames of one link version are written and read."""
+
+    message: Callable[[int, int, bytes, int, str, bytes], bytes]
+    outcome: Callable[[int, int, int, list[bytes]], bytes]
+    parse: Callable[[memoryview], Message | Outcome]
 
 
-def session_key(link_key: bytes, nonce_server: bytes, nonce_client: bytes) -> bytes:
-    return hmac.new(link_key, b"session" + nonce_server + nonce_client, sha256).digest()
+# By link version, without gaps. The one before a new one stays until no build that speaks nothing
+# newer may run beside this one.
+FRAMES = {1: Frames(message, outcome, parse)}
+
+
+def hello(nonce: bytes) -> bytes:
+    """The first words of a side: which versions it speaks, and its nonce."""
+    return bytes((min(FRAMES), max(FRAMES))) + nonce
+
+
+def common_version(mine: bytes, theirs: bytes) -> int:
+    """The highest version that both hellos name; NoCommonVersion when there is none."""
+    highest = min(mine[1], theirs[1])
+    if highest < max(mine[0], theirs[0]):
+        older = "this side" if mine[1] < theirs[0] else "the other side"
+        raise NoCommonVersion(
+            f"this side speaks link versions {mine[0]} to {mine[1]}, the other side"
+            f" {theirs[0]} to {theirs[1]}: restart {older} with a build that speaks one of both"
+        )
+    return highest
+
+
+def proof(link_key: bytes, side: bytes, hello_server: bytes, hello_client: bytes) -> bytes:
+    """HMAC-SHA256 over both hellos; ``side`` is b"client" or b"server"."""
+    return hmac.new(link_key, side + hello_server + hello_client, sha256).digest()
+
+
+def session_key(link_key: bytes, hello_server: bytes, hello_client: bytes) -> bytes:
+    return hmac.new(link_key, b"session" + hello_server + hello_client, sha256).digest()
 
 
 class Sealer:

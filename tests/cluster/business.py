@@ -10,6 +10,7 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
+from warouter._hash import slot_of
 from warouter.local.cluster import Cluster
 
 RECIPIENTS = 40
@@ -78,6 +79,11 @@ class Business:
         wish = {"cc": c["cc"], "phone_number": c["phone_number"], "shards": shards}
         return await self.call("POST", "/v1/account/shards", json=wish)
 
+    @property
+    def busy_slots(self) -> set[int]:
+        """The slots that are always written to between ``start`` and ``stop``."""
+        return {slot_of(_chained(n)) for n in range(len(self._tasks))}
+
     def start(self, recipients: int = RECIPIENTS) -> None:
         self._tasks = [asyncio.create_task(self._chain(n)) for n in range(recipients)]
 
@@ -116,14 +122,20 @@ class Business:
             record: dict[str, Any] = await answer.json()
             return record
 
+    async def through_each_webapp(self) -> None:
+        """A message to each of so many recipients of their own through each webapp's own port."""
+        for url in self.cluster.webapp_urls:
+            sends = (self._send(f"49152{n:07d}", f"by {url}", url) for n in range(RECIPIENTS))
+            await asyncio.gather(*sends)
+
     async def _chain(self, number: int) -> None:
-        recipient = f"49151{number:07d}"
+        recipient = _chained(number)
         while not self._stop.is_set():
             await self._send(recipient, f"message for {recipient}")
 
-    async def _send(self, recipient: str, text: str) -> None:
+    async def _send(self, recipient: str, text: str, webapp: str = "") -> None:
         message = {"to": recipient, "type": "text", "text": {"body": text}}
-        url = f"{self.cluster.url}/v1/messages"
+        url = f"{webapp or self.cluster.url}/v1/messages"
         try:
             async with self.http.post(url, json=message, headers=self.headers) as answer:
                 body = await answer.json()
@@ -151,3 +163,7 @@ class Business:
                 self.inbound[message["id"]] += 1
             self.heard.notify_all()
         return web.Response()
+
+
+def _chained(number: int) -> str:
+    return f"49151{number:07d}"

@@ -51,11 +51,15 @@ class Facts:
             current = await self.map()
             if holds(current):
                 return current
-            try:
-                async with asyncio.timeout(0.1):
-                    await self._changed.wait()
-            except TimeoutError:
-                continue
+            await self.hint(0.1)
+
+    async def hint(self, seconds: float) -> None:
+        """Until something may have changed, or for so long."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._changed.wait()
+        except TimeoutError:
+            return
 
     async def until_some(self, count: str) -> None:
         """Until the query counts something; what it counts sends no hint."""

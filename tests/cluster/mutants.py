@@ -6,14 +6,17 @@ A checker counts only when the build without the mechanism fails it.
 from __future__ import annotations
 
 import asyncio
+import socket
 import sys
 from collections.abc import Callable
 from typing import Any
 
 from warouter import wire
+from warouter.api.protocol import Connections
 from warouter.cli import main
 from warouter.cluster.lanes import Entry, Lanes
 from warouter.cluster.lease import Lease
+from warouter.node import edge
 from warouter.owner.appender import Appender
 from warouter.owner.events import EventAppender, NewEvent
 from warouter.owner.ownership import Ownership
@@ -30,7 +33,7 @@ def ack_before_commit() -> None:
 
     async def early(self: Appender, batch: list[Any]) -> None:
         for webapp, frame, _ in batch:
-            webapp.send(wire.outcome(wire.ACKED, frame.slot, frame.epoch, [frame.id]))
+            webapp.send(webapp.frames.outcome(wire.ACKED, frame.slot, frame.epoch, [frame.id]))
         await asyncio.sleep(0.05)
         await commit(self, batch)
 
@@ -109,6 +112,25 @@ def no_fence() -> None:
     LeaderSession.end_sessions = nothing  # type: ignore[method-assign]
 
 
+def queue_is_reset() -> None:
+    """I19: a listening socket is closed over the connections that wait in it."""
+
+    def closed(listener: socket.socket) -> list[socket.socket]:
+        listener.close()
+        return []
+
+    edge._queued = closed
+
+
+def leave_at_once() -> None:
+    """I19: connections are closed without a word, whoever is about to ask something."""
+
+    async def none_is_left(self: Connections, within: float) -> bool:
+        return True
+
+    Connections.ended = none_is_left  # type: ignore[method-assign]
+
+
 MUTANTS = {
     f.__name__: f
     for f in (
@@ -118,6 +140,8 @@ MUTANTS = {
         no_local_deadline,
         new_before_old,
         no_fence,
+        queue_is_reset,
+        leave_at_once,
     )
 }
 

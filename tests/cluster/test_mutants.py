@@ -18,9 +18,9 @@ pytestmark = pytest.mark.timeout(120)
 Place = Callable[[str, str], Placement]
 
 
-def without(mechanism: str) -> Place:
+def without(mechanism: str, role: str = "coreapp") -> Place:
     program = (str(Path(__file__).with_name("mutants.py")), mechanism)
-    return lambda _, role: Placement(program=program) if role == "coreapp" else Placement()
+    return lambda _, its: Placement(program=program) if its == role else Placement()
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,8 @@ ME = uuid4()
 class Side:
     """An appender with open slots, and what it told a webapp and the sender."""
 
+    frames = wire.FRAMES[1]
+
     def __init__(self, settings: Settings) -> None:
         me = Registration(
             incarnation=ME, name="me", role="coreapp", host="", port=0, version="", pid=0

@@ -174,14 +174,14 @@ async def test_with_another_key_nothing_passes(links: Links, owner: Owner) -> No
     [
         b"\xff\xff\xff\xff",  # a length of 4 GiB
         _batch.pack([b"GET / HTTP/1.1"]),
-        _batch.pack([bytes(1 + 32 + 32)]),
+        _batch.pack([bytes(wire.HELLO_SIZE + wire.PROOF_SIZE)]),
     ],
     ids=["length", "http", "zeros"],
 )
 async def test_a_stranger_is_cut_off(owner: Owner, sent: bytes) -> None:
     port = await owner.server.start("127.0.0.1", 0)
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    await reader.readexactly(4 + 1 + wire.NONCE_SIZE)
+    await reader.readexactly(4 + wire.HELLO_SIZE)
     writer.write(sent)
     try:
         async with asyncio.timeout(5):
@@ -190,6 +190,98 @@ async def test_a_stranger_is_cut_off(owner: Owner, sent: bytes) -> None:
         pass
     writer.close()
     assert owner.came.empty()
+
+
+def next_message(*fields: object) -> bytes:
+    """A message frame as a next version might have it: one byte more."""
+    return b"\x07" + wire.message(*fields)
+
+
+def parse_next(frame: memoryview) -> wire.Message | wire.Outcome:
+    return wire.parse(frame[1:] if frame[0] == 7 else frame)
+
+
+async def test_the_frames_are_those_of_the_highest_common_version(
+    links: Links, owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def parse(frame: memoryview) -> wire.Message | wire.Outcome:
+        seen.append(frame[0])
+        return parse_next(frame)
+
+    monkeypatch.setitem(wire.FRAMES, 2, wire.Frames(next_message, wire.outcome, parse))
+    await connect(links, owner)
+    links.set_map(owned_by(OWNER, 7))
+    await submit(links)
+    assert (await owner.came.get()).id == MESSAGE_ID
+    assert seen == [7, wire.OUTCOME]
+
+
+async def test_an_older_webapp_is_answered_in_its_own_version(
+    owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = bytes((1, 1)) + bytes(wire.NONCE_SIZE)
+    monkeypatch.setitem(wire.FRAMES, 2, wire.Frames(next_message, wire.outcome, parse_next))
+    reader, writer, theirs = await greeted(owner)
+    assert theirs[:2] == bytes((1, 2))
+    writer.write(_batch.pack([mine + wire.proof(KEY, b"client", theirs, mine)]))
+    await reader.readexactly(4 + wire.PROOF_SIZE)
+    sealer = wire.Sealer(wire.session_key(KEY, theirs, mine), 0)
+    writer.write(sealer.seal([wire.message(5, 7, MESSAGE_ID, 0, "4915112345678", b"{}")]))
+    assert (await owner.came.get()).id == MESSAGE_ID
+    writer.close()
+
+
+async def test_a_webapp_without_a_common_version_is_refused_and_told_of(
+    owner: Owner, caplog: pytest.LogCaptureFixture
+) -> None:
+    mine = bytes((2, 3)) + bytes(wire.NONCE_SIZE)
+    reader, writer, theirs = await greeted(owner)
+    writer.write(_batch.pack([mine + wire.proof(KEY, b"client", theirs, mine)]))
+    assert await reader.read() == b""
+    writer.close()
+    assert [r.error for r in caplog.records] == [
+        "this side speaks link versions 1 to 1, the other side 2 to 3:"
+        " restart this side with a build that speaks one of both"
+    ]
+
+
+async def test_a_coreapp_without_a_common_version_is_told_why_and_tried_again_slowly(
+    links: Links, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "REFUSED_SECONDS", 0.2)
+    loop = asyncio.get_running_loop()
+    heard: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
+    theirs = bytes((2, 3)) + bytes(wire.NONCE_SIZE)
+
+    async def newer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(_batch.pack([theirs]))
+        heard.put_nowait((loop.time(), await reader.read()))  # until the webapp has closed
+        writer.close()
+
+    server = await asyncio.start_server(newer, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    links.set_addresses({OWNER: Address(OWNER, "coreapp-1", "127.0.0.1", port, KEY, None)})
+    first, answer = await heard.get()
+    mine = answer[4 : 4 + wire.HELLO_SIZE]
+    assert mine[:2] == bytes((1, 1))
+    assert answer[4 + wire.HELLO_SIZE :] == wire.proof(KEY, b"client", theirs, mine)
+    second, _ = await heard.get()
+    assert second - first >= 0.2
+    record = caplog.records[0]
+    assert record.coreapp == "coreapp-1"
+    assert "link versions 1 to 1, the other side 2 to 3: restart this side" in record.error
+    server.close()
+
+
+async def greeted(
+    owner: Owner,
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, bytes]:
+    """A connection to the owner, and its hello."""
+    port = await owner.server.start("127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    return reader, writer, (await reader.readexactly(4 + wire.HELLO_SIZE))[4:]
 
 
 async def test_links_between_hosts_are_pinned_to_the_certificate(

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import asyncpg
 import pytest
 
 from warouter.config import Settings, load
 from warouter.errors import CommandError
 from warouter.local.postgres import Postgres
+from warouter.retry import backoff
 from warouter.store import database, migrate
+from warouter.store.migrate import Migration
+
+NEWEST = max(m.version for m in migrate.migrations())
 
 
 async def test_the_files_make_the_schema_once(settings: Settings, pool: asyncpg.Pool) -> None:
@@ -28,9 +34,90 @@ async def test_an_older_schema_says_what_to_run(settings: Settings, pool: asyncp
     await _refused(settings, "run `warouter migrate`")
 
 
-async def test_a_newer_schema_is_refused(settings: Settings, pool: asyncpg.Pool) -> None:
-    await pool.execute("insert into schema_migration values (9999, '9999_later.sql', 'x')")
+@pytest.mark.parametrize("runs_with", [None, 9998])
+async def test_a_newer_schema_that_does_not_run_with_this_build_is_refused(
+    settings: Settings, pool: asyncpg.Pool, runs_with: int | None
+) -> None:
+    await _newer(pool, 9998, NEWEST)
+    await _newer(pool, 9999, runs_with)
+    sentence = "newer than this build .it has 9999_later.sql, this build ends with"
+    await _refused(settings, sentence)
+    with pytest.raises(CommandError, match=sentence):
+        await migrate.migrate(settings)
+
+
+async def test_a_newer_schema_whose_files_all_run_with_this_build_is_accepted(
+    settings: Settings, pool: asyncpg.Pool
+) -> None:
+    await _newer(pool, 9998, NEWEST)
+    await _newer(pool, 9999, NEWEST)
+    connection = await database.connect(settings, "test")
+    await migrate.check(connection)
+    await connection.close()
+    assert await migrate.migrate(settings) == []
+
+
+async def test_a_database_from_before_files_said_what_they_run_with(
+    settings: Settings, pool: asyncpg.Pool
+) -> None:
+    await pool.execute("alter table schema_migration drop column runs_with")
+    connection = await database.connect(settings, "test")
+    await migrate.check(connection)
+    await connection.close()
+    assert await migrate.migrate(settings) == []
+    await _newer(pool, 9999, None)  # as a build from then writes it
     await _refused(settings, "newer than this build")
+
+
+def test_what_a_file_runs_with_stands_in_its_first_lines() -> None:
+    def runs_with(sql: str) -> int:
+        return Migration(7, "0007_x.sql", sql).runs_with
+
+    assert runs_with("-- Adds a column.\n-- runs with: 5\nselect 1") == 5
+    assert runs_with("select 1;\n-- runs with: 5") == 7
+    assert runs_with("-- runs with: nobody\nselect 1") == 7
+
+
+async def test_a_waiting_migration_lets_traffic_pass(
+    settings: Settings, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Behind an ALTER that waits for a dump, every statement on the table would queue."""
+    _with_next(monkeypatch, "alter table message add column origin bigint not null default 0")
+    tries: asyncio.Queue[int] = asyncio.Queue()
+
+    def noted(attempt: int, **limits: float) -> float:
+        tries.put_nowait(attempt)
+        return backoff(attempt, **limits)
+
+    monkeypatch.setattr(migrate, "backoff", noted)
+    dump = await database.connect(settings, "dump", idle_in_transaction_session_timeout="0")
+    await dump.execute("begin")
+    await dump.fetchval("select count(*) from message")
+    migrating = asyncio.create_task(migrate.migrate(settings))
+    while await tries.get() < 3:
+        async with asyncio.timeout(2):  # far less than a lease at the pace of ten tries
+            await pool.execute("insert into message values (0, 1, 'x', '1', 0, now(), '')")
+            await pool.execute("delete from message")
+    assert not migrating.done()
+    await dump.execute("commit")
+    assert await migrating == ["9999_later.sql"]
+    await dump.close()
+    row = await pool.fetchrow("select * from schema_migration where version = 9999")
+    assert row["runs_with"] == NEWEST
+
+
+async def test_locks_that_are_not_to_be_had_are_explained(
+    settings: Settings, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _with_next(monkeypatch, "alter table message add column origin bigint not null default 0")
+    monkeypatch.setattr(migrate, "TRY_SECONDS", 0.3)
+    dump = await database.connect(settings, "nightly", idle_in_transaction_session_timeout="0")
+    await dump.execute("begin")
+    await dump.fetchval("select count(*) from message")
+    with pytest.raises(CommandError, match=r"9999_later.sql did not get its locks .*'nightly'"):
+        await migrate.migrate(settings)
+    await dump.close()
+    assert await migrate.migrate(settings) == ["9999_later.sql"]
 
 
 async def test_a_changed_file_is_refused(settings: Settings, pool: asyncpg.Pool) -> None:
@@ -50,6 +137,23 @@ async def test_writing_functions_are_volatile(pool: asyncpg.Pool) -> None:
         " and provolatile <> 'v'"
     )
     assert rows == []
+
+
+async def _newer(pool: asyncpg.Pool, version: int, runs_with: int | None) -> None:
+    await pool.execute(
+        "insert into schema_migration (version, name, checksum, runs_with)"
+        " values ($1, $2, 'x', $3)",
+        version,
+        f"{version}_later.sql",
+        runs_with,
+    )
+
+
+def _with_next(monkeypatch: pytest.MonkeyPatch, sql: str) -> None:
+    """This build has one file more."""
+    files = migrate.migrations()
+    later = Migration(9999, "9999_later.sql", f"-- runs with: {NEWEST}\n{sql}")
+    monkeypatch.setattr(migrate, "migrations", lambda: [*files, later])
 
 
 async def _refused(settings: Settings, sentence: str) -> None:

@@ -20,13 +20,15 @@ class Watched:
         self.sessions = set(nodes)
         self.server: object = "started once"
         self.name = "coreapp-{}"
+        self.leaving = False
 
     def poll(self, *silent: UUID, gap: float = POLL) -> dict[UUID, Member]:
         self.now += gap
         for node in self.beats:
             self.beats[node] += node not in silent
         nodes = {
-            n: Node(n, self.name.format(n.int), "coreapp", beat) for n, beat in self.beats.items()
+            n: Node(n, self.name.format(n.int), "coreapp", beat, self.leaving)
+            for n, beat in self.beats.items()
         }
         return self.membership.observe(self.now, self.now, nodes, self.sessions, self.server)
 
@@ -114,6 +116,24 @@ def test_a_name_that_keeps_dying_joins_more_slowly() -> None:
     assert not judged[last].joined
     assert not judged[last].trusted
     assert watched.polls(100)[last].joined
+
+
+def test_a_name_that_is_restarted_politely_is_trusted_at_once() -> None:
+    """A rolling restart, round after round: who said that it leaves did not crash."""
+    watched = Watched(A)
+    watched.name = "coreapp-restarted"
+    for n in range(10, 16):
+        incarnation = UUID(int=n)
+        watched.beats, watched.sessions = {incarnation: 0}, {incarnation}
+        watched.polls(3)
+        watched.leaving, watched.sessions = True, set()
+        watched.polls(2)
+        watched.leaving = False
+    last = UUID(int=20)
+    watched.beats, watched.sessions = {last: 0}, {last}
+    judged = watched.polls(35)
+    assert judged[last].joined
+    assert judged[last].trusted
 
 
 def test_a_slow_look_never_shortens_a_lease() -> None:

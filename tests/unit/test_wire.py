@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from warouter import _batch, wire
-from warouter.errors import ProtocolError
+from warouter.errors import NoCommonVersion, ProtocolError
 
 KEY = b"k" * 32
 ids = st.binary(min_size=20, max_size=20)
@@ -42,6 +42,48 @@ def test_any_other_bytes_are_a_protocol_error(frame: bytes) -> None:
         wire.parse(memoryview(frame))
     except (ProtocolError, UnicodeDecodeError):
         return
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "version"),
+    [((1, 1), (1, 1), 1), ((1, 1), (1, 2), 1), ((1, 2), (1, 2), 2), ((2, 3), (1, 2), 2)],
+)
+def test_the_highest_common_version_is_spoken(
+    mine: tuple[int, int], theirs: tuple[int, int], version: int
+) -> None:
+    assert wire.common_version(said(*mine), said(*theirs)) == version
+    assert wire.common_version(said(*theirs), said(*mine)) == version
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "older"), [((1, 1), (2, 3), "this"), ((3, 4), (1, 2), "the other")]
+)
+def test_without_a_common_version_both_ranges_and_the_remedy_are_named(
+    mine: tuple[int, int], theirs: tuple[int, int], older: str
+) -> None:
+    sentence = (
+        f"this side speaks link versions {mine[0]} to {mine[1]}, the other side"
+        f" {theirs[0]} to {theirs[1]}: restart {older} side with a build"
+    )
+    with pytest.raises(NoCommonVersion, match=sentence):
+        wire.common_version(said(*mine), said(*theirs))
+
+
+def test_versions_of_frames_have_no_gaps() -> None:
+    """The range in a hello is all that is said."""
+    assert sorted(wire.FRAMES) == list(range(min(wire.FRAMES), max(wire.FRAMES) + 1))
+    assert wire.hello(b"n" * 32) == said(min(wire.FRAMES), max(wire.FRAMES))
+
+
+def test_a_proof_covers_the_versions_that_were_named() -> None:
+    """Whoever sits in between cannot talk both sides into an older version."""
+    honest = wire.proof(KEY, b"client", said(1, 2), said(1, 2))
+    assert honest != wire.proof(KEY, b"client", said(1, 1), said(1, 2))
+    assert honest != wire.proof(KEY, b"client", said(1, 2), said(1, 1))
+
+
+def said(lowest: int, highest: int) -> bytes:
+    return bytes((lowest, highest)) + b"n" * wire.NONCE_SIZE
 
 
 def envelope(sealer: wire.Sealer, *frames: bytes) -> memoryview:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any
+from weakref import WeakSet
 
 from aiohttp import web
 
@@ -25,6 +25,27 @@ class NotHttp(GenericError):
 
 class Connection(web.RequestHandler):
     """One connection of a client."""
+
+    def __init__(self, connections: Connections, server: web.Server) -> None:
+        # A compressed body could be a bomb; the application refuses it by its header.
+        super().__init__(server, loop=asyncio.get_running_loop(), auto_decompress=False)
+        self._connections = connections
+
+    @property
+    def idle(self) -> bool:
+        """Nothing was asked that is not answered."""
+        return self._waiter is not None
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        if self._connections.leaving and resp is not None:
+            resp.force_close()  # said in its header, so that the client asks elsewhere next
+        return await super().finish_response(request, resp, start_time)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        super().connection_lost(exc)
+        self._connections.lost(self)
 
     def handle_error(
         self,
@@ -49,12 +70,44 @@ class Connection(web.RequestHandler):
         return response
 
 
-def connections(server: web.Server) -> Any:
-    """A protocol factory for ``loop.create_server``; ``server`` is a runner's."""
-    loop = asyncio.get_running_loop()
+class Connections:
+    """A protocol factory for ``loop.create_server`` that knows what it made.
 
-    def connect() -> Connection:
-        # A compressed body could be a bomb; the application refuses it by its header.
-        return Connection(server, loop=loop, auto_decompress=False)
+    ``server`` is a runner's. Once ``leaving`` is set each answer is the last of its connection.
+    """
 
-    return connect
+    def __init__(self, server: web.Server) -> None:
+        self._server = server
+        # Weak, since one whose TLS handshake fails is never lost: it never was.
+        self._open: WeakSet[Connection] = WeakSet()
+        self._none = asyncio.Event()
+        self.leaving = False
+
+    def __call__(self) -> Connection:
+        connection = Connection(self, self._server)
+        self._open.add(connection)
+        return connection
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def lost(self, connection: Connection) -> None:
+        self._open.discard(connection)
+        if not self._open:
+            self._none.set()
+
+    def close_idle(self) -> None:
+        for connection in list(self._open):
+            if connection.idle:
+                connection.force_close()
+
+    async def ended(self, within: float) -> bool:
+        """Whether no connection is left, waiting up to ``within`` seconds for it."""
+        try:
+            async with asyncio.timeout(within):
+                while self._open:
+                    self._none.clear()
+                    await self._none.wait()
+        except TimeoutError:
+            return False
+        return True

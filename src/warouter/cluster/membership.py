@@ -148,6 +148,8 @@ class Membership:
             self._tracks[node.incarnation].healthy_since = now
             if node.incarnation not in self._dead:
                 self._dead.add(node.incarnation)
+                if node.leaving:
+                    return  # it said so: no crash
                 deaths = self._deaths.setdefault(node.name, [])
                 deaths[:] = [at for at in deaths if now - at < FORGIVE_SECONDS] + [now]
         elif node.incarnation in self._dead:

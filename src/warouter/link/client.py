@@ -29,6 +29,7 @@ MAX_HELD = 20_000
 MAX_HELD_BYTES = 64 << 20
 SWEEP_SECONDS = 0.25
 HANDSHAKE_SECONDS = 5.0
+REFUSED_SECONDS = 10.0  # to the next try of a coreapp whose build shares no link version with ours
 
 
 class Pending:
@@ -76,9 +77,11 @@ class CoreappConnection(LinkConnection):
         super().__init__()
         self._links = links
         self.address = address
-        self._nonce = token_bytes(wire.NONCE_SIZE)
-        self._server_nonce = b""
+        self._hello = wire.hello(token_bytes(wire.NONCE_SIZE))
+        self._server_hello = b""
+        self._version = 0
         self.lost = asyncio.Event()
+        self.refused = False  # the builds have no link version in common
         self.proved = False  # both ends have shown that they know the link key
         self._deadline: asyncio.TimerHandle | None = None
 
@@ -88,18 +91,22 @@ class CoreappConnection(LinkConnection):
 
     def on_handshake(self, hello: memoryview) -> None:
         key = self.address.link_key
-        if not self._server_nonce:
-            if len(hello) != 1 + wire.NONCE_SIZE or hello[0] != wire.VERSION:
-                raise ProtocolError("link handshake of another version or shape")
+        if not self._server_hello:
+            if len(hello) != wire.HELLO_SIZE:
+                raise ProtocolError("link handshake of another shape")
             self._check_pin()
-            self._server_nonce = bytes(hello[1:])
-            mine = wire.proof(key, b"client", self._server_nonce, self._nonce)
-            self._write_plain(bytes((wire.VERSION,)) + self._nonce + mine)
+            self._server_hello = bytes(hello)
+            mine = wire.proof(key, b"client", self._server_hello, self._hello)
+            # Also if there is no common version: the coreapp then knows, and logs, why.
+            self._write_plain(self._hello + mine)
+            self._version = wire.common_version(self._hello, self._server_hello)
             return
-        wanted = wire.proof(key, b"server", self._server_nonce, self._nonce)
+        wanted = wire.proof(key, b"server", self._server_hello, self._hello)
         if not hmac.compare_digest(wanted, bytes(hello)):
             raise ProtocolError("the coreapp does not know its own link key")
-        self._start_session(wire.session_key(key, self._server_nonce, self._nonce), sends=0)
+        session_key = wire.session_key(key, self._server_hello, self._hello)
+        self._start_session(self._version, session_key, sends=0)
+        log.info("link stands", extra={"coreapp": self.address.name, "version": self._version})
         self.proved = True
         if self._deadline is not None:
             self._deadline.cancel()
@@ -109,6 +116,13 @@ class CoreappConnection(LinkConnection):
         if not isinstance(frame, wire.Outcome):
             raise ProtocolError("a coreapp sends outcomes only")
         self._links.on_outcome(frame)
+
+    def on_no_common_version(self) -> None:
+        self.refused = True
+        super().on_no_common_version()
+
+    def peer(self) -> dict[str, object]:
+        return {"coreapp": self.address.name}
 
     def on_lost(self) -> None:
         if self._deadline is not None:
@@ -209,6 +223,12 @@ class Links:
                 elif not entry.done.done():
                     entry.done.set_exception(_too_late(entry))
 
+    def end_waiting(self) -> None:
+        """This process stops: answer for what no owner has answered for."""
+        for entry in self._pending.values():
+            if not entry.done.done():
+                entry.done.set_exception(_too_late(entry))
+
     async def close(self) -> None:
         tasks = list(self._tasks.values())
         for task in tasks:
@@ -265,7 +285,9 @@ class Links:
         entry.epoch = owner.epoch
         entry.offers += 1
         connection.send(
-            wire.message(entry.slot, owner.epoch, entry.id, entry.kind, entry.recipient, entry.body)
+            connection.frames.message(
+                entry.slot, owner.epoch, entry.id, entry.kind, entry.recipient, entry.body
+            )
         )
 
     async def _keep(self, address: Address) -> None:
@@ -278,6 +300,8 @@ class Links:
                 if await self._connect(connection):
                     await connection.lost.wait()
                     attempt = 0 if connection.proved else attempt
+                if connection.refused:
+                    await asyncio.sleep(REFUSED_SECONDS)
                 await asyncio.sleep(backoff(attempt, first=0.02, most=1.0))
                 attempt += 1
         finally:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import cast
 
 from warouter import _batch, wire
-from warouter.errors import WarouterError
+from warouter.errors import NoCommonVersion, WarouterError
 from warouter.sockets import notice_silence
 
 log = logging.getLogger(__name__)
@@ -23,6 +23,7 @@ class LinkConnection(asyncio.Protocol):
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
+        self.frames = wire.FRAMES[max(wire.FRAMES)]  # the session's, once its version is agreed
         self._splitter = _batch.Splitter(wire.MAX_ENVELOPE)
         self._sealer: wire.Sealer | None = None
         self._opener: wire.Opener | None = None
@@ -51,6 +52,16 @@ class LinkConnection(asyncio.Protocol):
     def on_handshake(self, hello: memoryview) -> None:
         raise NotImplementedError
 
+    def on_no_common_version(self) -> None:
+        """The two builds cannot talk: let the other side read why, then end."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def peer(self) -> dict[str, object]:
+        """Who is at the other end, for the log."""
+        assert self._transport is not None
+        return {"peer": self._transport.get_extra_info("peername")}
+
     def on_lost(self) -> None:
         """The connection is gone."""
 
@@ -70,7 +81,10 @@ class LinkConnection(asyncio.Protocol):
                     self.on_handshake(envelope)
                 else:
                     for frame in self._opener.open(envelope):
-                        self.on_frame(wire.parse(frame))
+                        self.on_frame(self.frames.parse(frame))
+        except NoCommonVersion as error:
+            log.error("link refused: no common version", extra={"error": str(error), **self.peer()})
+            self.on_no_common_version()
         except (WarouterError, ValueError) as error:
             log.warning("link closed: broken protocol", extra={"error": str(error)})
             self.abort()
@@ -84,7 +98,8 @@ class LinkConnection(asyncio.Protocol):
         assert self._transport is not None
         self._transport.write(_batch.pack([payload]))
 
-    def _start_session(self, key: bytes, sends: int) -> None:
+    def _start_session(self, version: int, key: bytes, sends: int) -> None:
+        self.frames = wire.FRAMES[version]
         self._sealer = wire.Sealer(key, sends)
         self._opener = wire.Opener(key, 1 - sends)
 

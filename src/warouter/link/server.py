@@ -29,7 +29,7 @@ class WebappConnection(LinkConnection):
     def __init__(self, server: LinkServer) -> None:
         super().__init__()
         self._server = server
-        self._nonce = token_bytes(wire.NONCE_SIZE)
+        self._hello = wire.hello(token_bytes(wire.NONCE_SIZE))
         self._deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -40,24 +40,25 @@ class WebappConnection(LinkConnection):
         assert self._transport is not None
         self._transport.set_write_buffer_limits(high=MAX_UNREAD)
         self._deadline = asyncio.get_running_loop().call_later(HANDSHAKE_SECONDS, self.abort)
-        self._write_plain(bytes((wire.VERSION,)) + self._nonce)
+        self._write_plain(self._hello)
 
     def pause_writing(self) -> None:
         log.warning("link closed: the webapp does not read its answers")
         self.abort()
 
     def on_handshake(self, hello: memoryview) -> None:
-        if len(hello) != 1 + wire.NONCE_SIZE + wire.PROOF_SIZE or hello[0] != wire.VERSION:
-            raise ProtocolError("link handshake of another version or shape")
-        theirs = bytes(hello[1 : 1 + wire.NONCE_SIZE])
+        if len(hello) != wire.HELLO_SIZE + wire.PROOF_SIZE:
+            raise ProtocolError("link handshake of another shape")
+        theirs = bytes(hello[: wire.HELLO_SIZE])
         key = self._server.link_key
-        wanted = wire.proof(key, b"client", self._nonce, theirs)
-        if not hmac.compare_digest(wanted, bytes(hello[1 + wire.NONCE_SIZE :])):
+        wanted = wire.proof(key, b"client", self._hello, theirs)
+        if not hmac.compare_digest(wanted, bytes(hello[wire.HELLO_SIZE :])):
             raise ProtocolError("link handshake with a wrong key")
+        version = wire.common_version(self._hello, theirs)
         if self._deadline is not None:
             self._deadline.cancel()
-        self._write_plain(wire.proof(key, b"server", self._nonce, theirs))
-        self._start_session(wire.session_key(key, self._nonce, theirs), sends=1)
+        self._write_plain(wire.proof(key, b"server", self._hello, theirs))
+        self._start_session(version, wire.session_key(key, self._hello, theirs), sends=1)
 
     def on_frame(self, frame: wire.Message | wire.Outcome) -> None:
         if not isinstance(frame, wire.Message):

@@ -163,6 +163,11 @@ class Cluster:
         self.write_description()
         return new
 
+    async def again(self, process: Process) -> None:
+        """Start a process that was stopped, with the command that it has now."""
+        await self._start(process)
+        self.write_description()
+
     def description(self) -> dict[str, Any]:
         """What cluster.json holds: addresses, credentials, processes, and what to join with."""
         processes = [

@@ -53,7 +53,12 @@ class Process:
         return self._child is not None and self._child.returncode is None
 
     async def start(self) -> None:
-        """Start and wait for READY=1; CommandError with its own last words if it ends instead."""
+        """Start and wait for READY=1; CommandError with its own last words if it ends instead.
+
+        A process that was stopped may be started again, with the ``command`` of then.
+        """
+        self._stopping = False
+        self.ready.clear()
         self._listen()
         await self._spawn()
         await self.wait_ready()
@@ -80,6 +85,8 @@ class Process:
                 return
             crashes = 0 if loop.time() - since > LONG_ENOUGH else crashes + 1
             await asyncio.sleep(backoff(crashes, first=0.1, most=2.0))
+            if self._stopping:
+                return  # told so while it was down
             self.ready.clear()
             self.restarts += 1
             await self._spawn()
@@ -89,8 +96,8 @@ class Process:
         if self._child is not None and self._child.returncode is None:
             self._child.send_signal(number)
 
-    async def stop(self) -> None:
-        """SIGTERM, and SIGKILL when it does not end in time."""
+    async def stop(self) -> int | None:
+        """SIGTERM, and SIGKILL when it does not end in time; the exit code."""
         self._stopping = True
         if self._child is not None and self._child.returncode is None:
             self._child.send_signal(signal.SIGTERM)
@@ -104,6 +111,7 @@ class Process:
             asyncio.get_running_loop().remove_reader(self._notify)
             self._notify.close()
             self._notify = None
+        return self._child.returncode if self._child is not None else None
 
     async def _spawn(self) -> None:
         self.log.parent.mkdir(parents=True, exist_ok=True)

@@ -47,6 +47,7 @@ class MapView:
         self._hints: asyncpg.Connection | None = None
         self._changed = asyncio.Event()
         self._away = False
+        self._leaving = False
         self.links = Links(timing.hold, self._wake.set)
         self.map: ShardMap | None = None
         self.on_auth_change: Callable[[], None] = lambda: None
@@ -97,10 +98,10 @@ class MapView:
                 raise ChangeRefused(details or "the change was refused; retry")
             seen_running = seen_running or state == "running"
             waited = loop.time() - began
-            if not seen_running and waited > BEGIN_SECONDS:
+            if not seen_running and (waited > BEGIN_SECONDS or self._leaving):
                 if await withdraw_shard_request(self._pool, request):
                     raise ChangeRefused("no master leads right now; retry")
-            elif waited > CHANGE_SECONDS:
+            elif waited > CHANGE_SECONDS or self._leaving:
                 raise ChangeRefused("the change goes on, but is not in force yet; ask again")
             await asyncio.sleep(LOOK_SECONDS)
 
@@ -135,6 +136,11 @@ class MapView:
     async def find_inbound(self, message_id: str) -> str | None:
         """The sender of an inbound message that is still in a journal."""
         return await find_inbound(self._pool, message_id)
+
+    def end_waiting(self) -> None:
+        """This process stops: what still waits is told so now."""
+        self._leaving = True
+        self.links.end_waiting()
 
     async def close(self) -> None:
         await self.links.close()

@@ -13,11 +13,11 @@ from warouter.api.app import build_app
 from warouter.api.auth import seed_administrator
 from warouter.api.context import ApiConfig, Context
 from warouter.api.passwords import Passwords
-from warouter.api.protocol import connections
 from warouter.api.tokens import TokenCache
 from warouter.config import Settings
 from warouter.errors import CommandError, OutcomeUnknown
 from warouter.link import tls
+from warouter.node.edge import Edge
 from warouter.node.mapview import MapView
 from warouter.node.runtime import Identity, cancel, check_database, run_until
 from warouter.owner.callbacks import networks
@@ -29,8 +29,8 @@ from warouter.systemd import Notifier
 log = logging.getLogger(__name__)
 
 POOL = 6  # with the beat's and the hints' connection at most 8 a webapp
-BACKLOG = 2_048
-DRAIN_SECONDS = 3.0
+LAST_SECONDS = 0.5  # for the answers to what was held until the end
+CLOSE_SECONDS = 0.5  # for a database that does not answer
 
 
 def api_config(settings: Settings) -> ApiConfig:
@@ -115,15 +115,12 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
             find_inbound=view.find_inbound,
         )
     )
-    runner = web.AppRunner(app, shutdown_timeout=DRAIN_SECONDS)
+    runner = web.AppRunner(app, shutdown_timeout=LAST_SECONDS)
     await runner.setup()
     assert runner.server is not None
-    loop = asyncio.get_running_loop()
-    servers = [
-        await loop.create_server(connections(runner.server), sock=s, ssl=context, backlog=BACKLOG)
-        for s in sockets
-    ]
     port = sockets[0].getsockname()[1]
+    edge = Edge(runner.server, sockets, context)
+    await edge.open()
     registration = identity.registration(settings.webapp_hostname, port)
     session = NodeSession(settings, registration, lambda _what: None)
     tasks = [
@@ -136,13 +133,15 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
         await run_until(stop, tasks)
     finally:
         notifier.stopping()
-        for server in servers:
-            server.close()
+        await edge.leave(view.end_waiting)
+        # Whatever still waits for the database then fails, so that the process ends in time.
+        late = asyncio.get_running_loop().call_later(CLOSE_SECONDS, pool.terminate)
         await runner.cleanup()
         await cancel(tasks)
         await view.close()
         session.terminate()
         await pool.close()
+        late.cancel()
 
 
 async def _beat(session: NodeSession, settings: Settings, notifier: Notifier) -> None:

@@ -30,7 +30,10 @@ MAX_QUEUED_BYTES = 64 << 20
 
 
 class Webapp(Protocol):
-    """Where an outcome goes: the connection the frame came from."""
+    """Where an outcome goes: the connection the frame came from, in its version's frames."""
+
+    @property
+    def frames(self) -> wire.Frames: ...
 
     def send(self, frame: bytes) -> None: ...
 
@@ -169,7 +172,7 @@ class Appender:
                     fenced.append(slot)
             answers[webapp, result, frame.slot, frame.epoch].append(frame.id)
         for (webapp, result, slot_number, epoch), ids in answers.items():
-            webapp.send(wire.outcome(result, slot_number, epoch, ids))
+            webapp.send(webapp.frames.outcome(result, slot_number, epoch, ids))
         for slot in fenced:
             self._ownership.close(slot, Happened.FENCED)
         self._on_appended()
@@ -199,4 +202,4 @@ def _row(frame: wire.Message, slot: OwnedSlot) -> Row:
 
 
 def _refuse(webapp: Webapp, frame: wire.Message, result: int) -> None:
-    webapp.send(wire.outcome(result, frame.slot, frame.epoch, [frame.id]))
+    webapp.send(webapp.frames.outcome(result, frame.slot, frame.epoch, [frame.id]))

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 0.05
 RENEW_SECONDS = 0.25
-LEAVE_SECONDS = 4.0
+LEAVE_SECONDS = 3.0
 
 
 class Ownership:

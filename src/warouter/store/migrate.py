@@ -1,11 +1,21 @@
 """Migrations: numbered plain SQL files, applied in order, once, under an advisory lock.
 
-A file is never changed once released: its checksum is kept and compared.
+A file is never changed once released: its checksum is kept and compared. Files only add, and each
+says in its first lines which builds may still run on the schema after it:
+
+    -- runs with: 2        builds whose newest file is 0002 or later
+
+A file that does not say so needs itself. So a schema is brought forward while an older build
+carries traffic: a file waits for its locks for a moment only, lets go of all it has, and tries
+again, since behind a waiting ALTER everything else would queue.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import logging
+import re
 from contextlib import suppress
 from importlib import resources
 from typing import NamedTuple
@@ -15,16 +25,40 @@ import asyncpg
 from warouter._hash import HASH_NAME, HASH_VERSION
 from warouter.config import Settings
 from warouter.errors import CommandError
+from warouter.retry import backoff
 from warouter.store import locks
 from warouter.store.database import Connection, connect_arguments
 
+log = logging.getLogger(__name__)
+
+# Shorter than deadlock_timeout, so that it is always this side that gives way.
+LOCK_MS = 200
+TRY_SECONDS = 120.0
 _TABLE = """
 create table if not exists schema_migration (
     version    integer primary key,
     name       text not null,
     checksum   text not null,
-    applied_at timestamptz not null default now()
+    applied_at timestamptz not null default now(),
+    runs_with  integer
 )"""
+# Databases from before files said what they run with; builds from then go on beside it.
+_HAS_RUNS_WITH = """
+select exists (select 1 from pg_attribute
+                where attrelid = 'schema_migration'::regclass and attname = 'runs_with')"""
+_ADD_RUNS_WITH = "alter table schema_migration add column runs_with integer"
+# Through jsonb, since the column may not be there yet.
+_APPLIED = """
+select version, name, checksum, (to_jsonb(m) ->> 'runs_with')::integer as runs_with
+  from schema_migration m order by version"""
+_INSERT = """
+insert into schema_migration (version, name, checksum, runs_with) values ($1, $2, $3, $4)"""
+_OLDEST = """
+select pid, application_name, extract(epoch from clock_timestamp() - xact_start)::int as age
+  from pg_stat_activity
+ where datname = current_database() and pid <> pg_backend_pid() and xact_start is not null
+ order by xact_start limit 1"""
+_RUNS_WITH = re.compile(r"^-- runs with: (\d+)$")
 
 
 class Migration(NamedTuple):
@@ -33,8 +67,27 @@ class Migration(NamedTuple):
     sql: str
 
     @property
+    def runs_with(self) -> int:
+        """The newest file of the oldest build that may run on the schema after this one."""
+        for line in self.sql.splitlines():
+            if not line.startswith("--"):
+                break
+            if found := _RUNS_WITH.match(line):
+                return int(found[1])
+        return self.version
+
+    @property
     def checksum(self) -> str:
         return hashlib.sha256(self.sql.encode()).hexdigest()
+
+
+class Applied(NamedTuple):
+    """A file as the database remembers it; ``runs_with`` None if nothing was said."""
+
+    version: int
+    name: str
+    checksum: str
+    runs_with: int | None
 
 
 def migrations() -> list[Migration]:
@@ -47,8 +100,9 @@ def migrations() -> list[Migration]:
 async def migrate(settings: Settings) -> list[str]:
     """Bring the database to this build's schema; returns the names of the files applied.
 
-    Creates the database and the schema when they are missing. CommandError when the database is
-    newer than this build, or when an applied file has changed.
+    Creates the database and the schema when they are missing, and may run while an older build
+    carries traffic. CommandError when this build cannot run on a newer schema, when an applied
+    file has changed, or when the locks of a file cannot be had.
     """
     await _ensure_database(settings)
     connection = await asyncpg.connect(**connect_arguments(settings), timeout=10.0)
@@ -58,12 +112,14 @@ async def migrate(settings: Settings) -> list[str]:
         await connection.execute(f'create schema if not exists "{schema}"')
         await connection.execute("select set_config('search_path', $1, false)", schema)
         await connection.execute(_TABLE)
+        if not await connection.fetchval(_HAS_RUNS_WITH):
+            await _patiently(connection, "schema_migration.runs_with", _ADD_RUNS_WITH)
         applied = await _applied(connection)
         _compare(applied)
         names = []
         for migration in migrations():
             if migration.version not in applied:
-                await _apply(connection, migration)
+                await _patiently(connection, migration.name, migration.sql, migration)
                 names.append(migration.name)
         return names
     finally:
@@ -71,7 +127,10 @@ async def migrate(settings: Settings) -> list[str]:
 
 
 async def check(connection: Connection) -> None:
-    """Refuse to start on another schema or another hash than this build's; says what to do."""
+    """Refuse to start on a schema or hash that is not for this build; says what to do.
+
+    A newer schema is one for this build if all its newer files say so.
+    """
     if await connection.fetchval("select to_regclass('schema_migration')") is None:
         raise CommandError("The database has no schema yet: run `warouter migrate`.")
     applied = await _applied(connection)
@@ -103,33 +162,64 @@ async def _ensure_database(settings: Settings) -> None:
     await connection.close()
 
 
-async def _applied(connection: Connection) -> dict[int, tuple[str, str]]:
-    rows = await connection.fetch("select version, name, checksum from schema_migration")
-    return {row["version"]: (row["name"], row["checksum"]) for row in rows}
+async def _applied(connection: Connection) -> dict[int, Applied]:
+    return {row["version"]: Applied(*row) for row in await connection.fetch(_APPLIED)}
 
 
-def _compare(applied: dict[int, tuple[str, str]]) -> None:
+def _compare(applied: dict[int, Applied]) -> None:
     known = {m.version: m for m in migrations()}
-    for version, (name, checksum) in sorted(applied.items()):
+    newest = max(known)
+    for version, found in applied.items():
         migration = known.get(version)
-        if migration is None:
+        if migration is not None and migration.checksum != found.checksum:
             raise CommandError(
-                f"The database is newer than this build (it has {name}):"
-                " install the newer warouter."
-            )
-        if migration.checksum != checksum:
-            raise CommandError(
-                f"Migration {name} differs from the one that was applied:"
+                f"Migration {found.name} differs from the one that was applied:"
                 " restore the released file."
             )
+        if migration is None and (found.runs_with is None or found.runs_with > newest):
+            raise CommandError(
+                f"The database is newer than this build (it has {found.name}, this build ends with"
+                f" {known[newest].name}), and this build cannot run on it:"
+                " install the warouter that brought that file, or a newer one."
+            )
 
 
-async def _apply(connection: Connection, migration: Migration) -> None:
-    async with connection.transaction():
-        await connection.execute(migration.sql)
-        await connection.execute(
-            "insert into schema_migration (version, name, checksum) values ($1, $2, $3)",
-            migration.version,
-            migration.name,
-            migration.checksum,
-        )
+async def _patiently(
+    connection: Connection, name: str, sql: str, migration: Migration | None = None
+) -> None:
+    """One transaction that waits for each lock for a moment only; again until it had them all."""
+    loop = asyncio.get_running_loop()
+    give_up, attempt = loop.time() + TRY_SECONDS, 0
+    while True:
+        try:
+            async with connection.transaction():
+                await connection.execute(f"set local lock_timeout = {LOCK_MS}")
+                await connection.execute(sql)
+                if migration is not None:
+                    await connection.execute(_INSERT, *_row(migration))
+            return
+        except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError) as error:
+            if loop.time() > give_up:
+                raise CommandError(await _in_the_way(connection, name)) from error
+            log.info("waits for a lock", extra={"migration": name, "attempt": attempt + 1})
+        await asyncio.sleep(backoff(attempt, first=0.05, most=1.0))
+        attempt += 1
+
+
+def _row(migration: Migration) -> tuple[int, str, str, int]:
+    return migration.version, migration.name, migration.checksum, migration.runs_with
+
+
+async def _in_the_way(connection: Connection, name: str) -> str:
+    """What a person can do about locks that are not to be had."""
+    oldest = await connection.fetchrow(_OLDEST)
+    suspect = (
+        f" (the oldest open transaction: {oldest['age']} s, pid {oldest['pid']},"
+        f" {oldest['application_name'] or 'without a name'!r})"
+        if oldest
+        else ""
+    )
+    return (
+        f"{name} did not get its locks within {TRY_SECONDS:g} s{suspect}: nothing is changed;"
+        " end the long transaction or dump, and run `warouter migrate` again."
+    )

@@ -1,0 +1,84 @@
+"""Where clients reach a webapp, and how it goes without one of them seeing a reset.
+
+Linux resets what waits in the accept queue of a listening socket that is closed, also when another
+process listens on the same port (unless net.ipv4.tcp_migrate_req is 1: see docs/operations.md). So
+what has been queued is accepted first. Then each connection ends with its next answer, which says
+`Connection: close`; one that asks nothing is closed after a moment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import ssl
+from collections.abc import Callable, Sequence
+
+from aiohttp import web
+
+from warouter.api.protocol import Connections
+
+log = logging.getLogger(__name__)
+
+BACKLOG = 2_048
+IDLE_SECONDS = 1.0  # a request may be on its way on a connection that is kept alive
+DRAIN_SECONDS = 2.5  # with the seconds before; what is held for its shard is answered then
+
+
+class Edge:
+    """The listening sockets of a webapp and the connections that came through them."""
+
+    def __init__(
+        self, server: web.Server, sockets: Sequence[socket.socket], tls: ssl.SSLContext | None
+    ) -> None:
+        self._connections = Connections(server)
+        self._sockets = sockets
+        self._tls = tls
+        self._servers: list[asyncio.Server] = []
+        self._taken: list[asyncio.Task[object]] = []
+
+    async def open(self) -> None:
+        loop = asyncio.get_running_loop()
+        for sock in self._sockets:
+            server = await loop.create_server(
+                self._connections, sock=sock, ssl=self._tls, backlog=BACKLOG
+            )
+            self._servers.append(server)
+
+    async def leave(self, end_waiting: Callable[[], None]) -> None:
+        """Take no more connections, answer what was asked; ``end_waiting`` ends what is held."""
+        began = asyncio.get_running_loop().time()
+        self._connections.leaving = True
+        self._close_sockets()
+        await asyncio.sleep(0)  # what was taken is among the connections now
+        if not await self._connections.ended(IDLE_SECONDS):
+            self._connections.close_idle()
+        waited = asyncio.get_running_loop().time() - began
+        if not await self._connections.ended(DRAIN_SECONDS - waited):
+            log.info("ends what is held", extra={"connections": len(self._connections)})
+            end_waiting()
+
+    def _close_sockets(self) -> None:
+        """Close all, taking what was queued: only what comes in between two calls is reset."""
+        loop = asyncio.get_running_loop()
+        copies = [sock.dup() for sock in self._sockets]
+        for server in self._servers:
+            server.close()
+        for copy in copies:
+            for taken in _queued(copy):
+                accepted = loop.connect_accepted_socket(self._connections, taken, ssl=self._tls)
+                self._taken.append(asyncio.ensure_future(accepted))
+
+
+def _queued(listener: socket.socket) -> list[socket.socket]:
+    """Accept all that waits, and close the listener at once."""
+    listener.setblocking(False)
+    taken: list[socket.socket] = []
+    try:
+        while True:
+            taken.append(listener.accept()[0])
+    except OSError:  # BlockingIOError: none is left
+        listener.close()
+    for sock in taken:
+        sock.setblocking(False)
+    return taken

@@ -1,0 +1,262 @@
+"""A rolling restart and a change of size, under load: nobody who uses the API notices."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+from collections import defaultdict
+from math import inf
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.cluster.business import Business
+from tests.cluster.conftest import Start
+from tests.cluster.facts import Facts
+from tests.cluster.test_mutants import Place, without
+from warouter.local.cluster import here
+from warouter.local.gaps import Arrival, longest_gap
+from warouter.local.process import Process
+
+pytestmark = pytest.mark.timeout(180)
+
+EXIT_SECONDS = 5.0  # promised for every process told to stop by SIGTERM
+PAUSE_SECONDS = 5.0  # no promise: far above what is measured, and far below what clients bear
+BODY = b'{"to":"4915112345678","type":"text","text":{"body":"hello"}}'
+
+
+async def stopped(process: Process) -> float:
+    """Told to stop; it must end by itself and in time. The seconds that it took."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    code = await process.stop()
+    took = loop.time() - began
+    assert (code, took <= EXIT_SECONDS) == (0, True), (process.name, code, took)
+    return took
+
+
+async def unharmed(facts: Facts, business: Business) -> None:
+    """Everything was accepted, arrived once and in order, and was called back."""
+    await business.stop()
+    await business.all_called_back()
+    assert business.errors == business.unknown == []
+    record = await business.record()
+    assert record["repeats"] == 0
+    assert await facts.wrong(business) == []
+    arrivals = [Arrival(*arrival) for arrival in record["arrivals"]]
+    pause = longest_gap(arrivals, business.busy_slots, -inf, inf)
+    print(f"longest pause of a slot: {pause:.3f} s")
+    assert pause
+    assert pause < PAUSE_SECONDS
+
+
+async def test_every_process_is_restarted_in_turn(start: Start) -> None:
+    """I19, three rounds: no failed request, nothing repeated, each exit within 5 s."""
+    cluster, business = await start(webapps=2)
+    took: dict[str, list[float]] = defaultdict(list)
+    async with Facts(cluster) as facts:
+        business.start()
+        await business.more(200)
+        for _ in range(3):
+            for process in list(cluster.processes.values()):
+                if process.role == "simulator":
+                    continue
+                took[process.role].append(await stopped(process))
+                await business.more(50)
+                await cluster.again(process)
+                await business.more(50)
+        for role, seconds in took.items():
+            print(f"{role}: exit after {max(seconds):.2f} s at most, of {len(seconds)}")
+        reasons = await facts.connection.fetch("select distinct reason from owner_log")
+        # Nobody was taken for dead, and no handover was overdue.
+        assert {row["reason"] for row in reasons} <= {"unowned", "handover", "renew"}
+        await unharmed(facts, business)
+
+
+async def test_a_leader_told_to_stop_lets_the_next_one_lead_at_once(start: Start) -> None:
+    cluster, _ = await start(masters=3)
+    async with Facts(cluster) as facts:
+        for _ in range(3):
+            leader = await facts.leader()
+            loop = asyncio.get_running_loop()
+            await stopped(leader)
+            began = loop.time()
+            while (new := await facts.leader()) is leader:
+                await facts.hint(0.02)
+            print(f"the next leader after {loop.time() - began:.3f} s")
+            assert new.alive
+            # Far below a lease, after which it would have been taken for dead.
+            assert loop.time() - began < 1.0
+            await cluster.again(leader)
+
+
+@pytest.mark.parametrize(
+    ("place", "found"),
+    [(here, False), (without("queue_is_reset", "webapp"), True)],
+    ids=["product", "mutant"],
+)
+async def test_what_waits_to_be_accepted_is_answered_before_the_port_closes(
+    start: Start, place: Place, found: bool
+) -> None:
+    """A closed listening socket resets what is queued, though another webapp has the port too."""
+    cluster, business = await start(webapps=2, place=place)
+    webapps = [p for p in cluster.processes.values() if p.role == "webapp"]
+    for webapp in webapps:
+        webapp.kill(signal.SIGSTOP)  # so that connections are queued, and nobody accepts them
+    queued = [await asyncio.open_connection("127.0.0.1", cluster.port) for _ in range(40)]
+    for _, writer in queued:
+        writer.write(request(business))
+    stopping = asyncio.create_task(stopped(webapps[0]))
+    await asyncio.sleep(0)  # its SIGTERM is sent and waits for the process to go on
+    for webapp in webapps:
+        webapp.kill(signal.SIGCONT)
+    answers = [await answer(reader) for reader, _ in queued]
+    last = sum(a is None or a.last for a in answers)
+    assert 0 < last < len(queued)  # some were queued at the one that stopped, some at the other
+    assert (None in answers) == found
+    assert {a.status for a in answers if a} == {201}
+    await stopping
+    for _, writer in queued:
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    ("place", "found"),
+    [(here, False), (without("leave_at_once", "webapp"), True)],
+    ids=["product", "mutant"],
+)
+async def test_a_connection_that_is_kept_alive_is_told_to_close(
+    start: Start, place: Place, found: bool
+) -> None:
+    cluster, business = await start(place=place)
+    webapp = cluster.processes["webapp-1"]
+    busy = await asyncio.open_connection("127.0.0.1", cluster.port)
+    idle = await asyncio.open_connection("127.0.0.1", cluster.port)
+    for reader, writer in (busy, idle):
+        writer.write(request(business))
+        first = await answer(reader)
+        assert first
+        assert (first.status, first.last) == (201, False)
+    stopping = asyncio.create_task(stopped(webapp))
+    await until_refused(cluster.port)
+    # A request that was on its way when the webapp was told to stop.
+    busy[1].write(request(business))
+    second = await answer(busy[0])
+    if found:
+        assert second is None
+    else:
+        assert second
+        assert (second.status, second.last) == (201, True)
+        assert await busy[0].read() == await idle[0].read() == b""
+    await stopping
+    for _, writer in (busy, idle):
+        writer.close()
+
+
+async def test_what_is_held_is_answered_before_a_webapp_ends(start: Start) -> None:
+    """No coreapp is left, so the request waits for its shard: an answer, and no reset."""
+    cluster, business = await start(coreapps=1)
+    async with Facts(cluster) as facts:
+        await stopped(cluster.processes["coreapp-1"])
+        await facts.until(lambda m: all(s.owner is None for s in m.slots))
+        reader, writer = await asyncio.open_connection("127.0.0.1", cluster.port)
+        writer.write(request(business))
+        stopping = asyncio.create_task(stopped(cluster.processes["webapp-1"]))
+        last = await answer(reader)
+        assert last
+        assert (last.status, last.last) == (503, True)
+        assert last.body["errors"][0]["code"] == 1011
+        await stopping
+        writer.close()
+
+
+async def test_a_database_that_hangs_keeps_no_process_from_ending(start: Start) -> None:
+    cluster, business = await start()
+    assert cluster.postgres is not None
+    async with Facts(cluster) as facts:
+        business.start()
+        await business.more(200)
+        rows = await facts.connection.fetch("select pid from pg_stat_activity")
+        frozen = [cluster.postgres.pid, *(row["pid"] for row in rows)]
+        for pid in frozen:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            for role in ("webapp", "coreapp", "master"):
+                some = [p for p in cluster.processes.values() if p.role == role]
+                for process, took in zip(some, await together(some), strict=True):
+                    print(f"{process.name}: exit after {took:.2f} s")
+        finally:
+            for pid in frozen:
+                os.kill(pid, signal.SIGCONT)
+        # What was open was answered: afterwards nothing listens any more.
+        assert {status for status, _ in business.errors} <= {503}
+        assert [error for error in business.unknown if "ConnectionRefused" not in error] == []
+
+
+async def together(processes: list[Process]) -> list[float]:
+    return await asyncio.gather(*(stopped(p) for p in processes))
+
+
+async def test_scale_up_then_down_as_the_document_says(start: Start) -> None:
+    """Start coreapps, then set shards; set shards, then stop coreapps."""
+    cluster, business = await start(coreapps=3, webapps=2)
+    async with Facts(cluster) as facts:
+        business.start()
+        await business.more(200)
+        new = await cluster.add_coreapps(6)
+        assert (await business.set_shards(8))["account"]["shards"] == 8
+        current = await facts.map()
+        assert (current.shards, current.settled) == (8, True)
+        assert len({s.owner for s in current.slots}) == 8
+        await business.more(200)
+        assert (await business.set_shards(2))["account"]["shards"] == 2
+        current = await facts.map()
+        assert (current.shards, current.settled) == (2, True)
+        await business.more(50)
+        # The first ones are stopped, whether they are owners or spares now.
+        for process in [cluster.processes[f"coreapp-{n}"] for n in (1, 2, 3)] + new[:3]:
+            await stopped(process)
+            await business.more(50)
+        left = {p.name for p in new[3:]}
+        current = await facts.map()
+        assert {(await facts.process_of(s.owner)).name for s in current.slots} <= left
+        await unharmed(facts, business)
+
+
+def request(business: Business) -> bytes:
+    lines = [
+        "POST /v1/messages HTTP/1.1",
+        "Host: x",
+        f"Authorization: {business.headers['Authorization']}",
+        f"Content-Length: {len(BODY)}",
+    ]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + BODY
+
+
+class Answer(NamedTuple):
+    status: int
+    body: Any
+    last: bool  # it says that the connection ends with it
+
+
+async def answer(reader: asyncio.StreamReader) -> Answer | None:
+    """The answer, or None if the connection was closed or reset instead."""
+    try:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+        length = int(head.split("content-length: ")[1].split("\r\n")[0])
+        body = json.loads(await reader.readexactly(length))
+    except (ConnectionError, asyncio.IncompleteReadError):
+        return None
+    return Answer(int(head.split(" ")[1]), body, "connection: close" in head)
+
+
+async def until_refused(port: int) -> None:
+    while True:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+        except ConnectionRefusedError:
+            return
+        writer.close()
+        await asyncio.sleep(0.01)
