@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 BEGIN_SECONDS = 3.0  # a leader takes a request up within a poll; none for so long: nobody leads
 CHANGE_SECONDS = 30.0
 LOOK_SECONDS = 0.02
+READ_SECONDS = 5.0
 
 
 class MapView:
@@ -71,7 +72,7 @@ class MapView:
                 continue
 
     async def refresh(self) -> None:
-        async with asyncio.timeout(5.0):
+        async with asyncio.timeout(READ_SECONDS):
             new = await read_map(self._pool)
             self.links.set_addresses(await read_addresses(self._pool))
         if self.map != new:
@@ -79,7 +80,8 @@ class MapView:
             self.links.set_map(new)
 
     async def shards(self) -> int:
-        return (await read_map(self._pool)).shards
+        async with asyncio.timeout(READ_SECONDS):
+            return (await read_map(self._pool)).shards
 
     async def set_shards(self, shards: int) -> list[str]:
         """Ask the leader and wait until the new map is in force; warnings for a person.
@@ -107,7 +109,7 @@ class MapView:
     async def health(self) -> list[NodeState]:
         """Every master and coreapp with its state, as the product shows clusters."""
         try:
-            async with asyncio.timeout(5.0):
+            async with asyncio.timeout(READ_SECONDS):
                 current = await read_map(self._pool)
                 nodes = await read_nodes(self._pool)
                 alive = await live_incarnations(self._pool)

@@ -82,11 +82,17 @@ async def connect(settings: Settings, application: str, **server: str) -> Connec
 
 
 async def create_pool(settings: Settings, application: str, most: int) -> asyncpg.Pool:
-    """A pool of up to ``most`` connections, for reads and for what needs no fence."""
+    """A pool of up to ``most`` connections, for reads and for what needs no fence.
+
+    The first one is made at once, so that a mistake shows at the start. None is kept up afterwards:
+    while the server is away asyncpg would log a traceback at each try to do so.
+    """
     return await asyncpg.create_pool(
         **connect_arguments(settings),
-        min_size=1,
+        init_size=1,
+        min_size=0,
         max_size=most,
+        init=_after_pool_connect,
         timeout=CONNECT_SECONDS,
         command_timeout=10.0,
         server_settings=_server_settings(settings, application),
@@ -224,6 +230,10 @@ async def _after_connect(connection: Connection) -> None:
     """What depends on the version: from 17 on a whole transaction is bounded as well."""
     if connection.get_server_version().major >= 17:
         await connection.execute("SET transaction_timeout = '10s'")
+
+
+async def _after_pool_connect(connection: Connection) -> None:
+    _harden_socket(connection)
 
 
 async def _finish(call: asyncio.Future[Any], connection: Connection, within: float) -> Any:
