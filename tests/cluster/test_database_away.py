@@ -147,7 +147,7 @@ async def test_a_process_that_starts_while_the_database_is_away_says_so_and_is_t
     webapp.kill(signal.SIGKILL)
     await until(lambda: webapp.restarts >= 2)  # it ended by itself at least once
     await asyncio.to_thread(cluster.postgres.start)
-    await webapp.wait_ready()
+    await until(webapp.ready.is_set)
     await served_again(business)
     said = [line for line in webapp.log.read_text().splitlines() if not line.startswith("{")]
     assert said

@@ -199,8 +199,10 @@ async def first_connection(settings: Settings, application: str) -> Connection:
             f"Database {settings.database!r} does not exist at {where}: run `warouter migrate`."
         ) from error
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        # Without the lines of detail and hint that PostgreSQL may add.
+        reason = str(error).partition("\n")[0] or type(error).__name__
         raise CommandError(
-            f"PostgreSQL at {where} cannot be reached ({error or type(error).__name__}):"
+            f"PostgreSQL at {where} cannot be reached ({reason}):"
             " check WA_DB_HOSTNAME and WA_DB_PORT, and that it runs."
         ) from error
 
