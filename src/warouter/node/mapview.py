@@ -9,18 +9,20 @@ from collections.abc import Callable
 import asyncpg
 
 from warouter.api.context import NodeState
+from warouter.cluster.beats import Beats
 from warouter.cluster.shardmap import ShardMap
 from warouter.config import Settings, Timing
 from warouter.errors import ChangeRefused, NotReady
 from warouter.link.client import Links
 from warouter.store import database
 from warouter.store.nodes import (
+    addresses_of,
     ask_for_shards,
     find_inbound,
     live_incarnations,
-    read_addresses,
     read_map,
     read_nodes,
+    read_rows,
     read_term,
     shard_request_state,
     withdraw_shard_request,
@@ -48,6 +50,8 @@ class MapView:
         self._hints: asyncpg.Connection | None = None
         self._changed = asyncio.Event()
         self._away = False
+        self._clock = asyncio.get_running_loop().time
+        self._beats = Beats(timing.map_poll * 3)
         self.links = Links(timing.hold, self._wake.set)
         self.map: ShardMap | None = None
         self.on_auth_change: Callable[[], None] = lambda: None
@@ -74,7 +78,9 @@ class MapView:
     async def refresh(self) -> None:
         async with asyncio.timeout(READ_SECONDS):
             new = await read_map(self._pool)
-            self.links.set_addresses(await read_addresses(self._pool))
+            rows = await read_rows(self._pool)
+            self._beats.observe(self._clock(), {r["incarnation"]: r["counter"] for r in rows})
+            self.links.set_addresses(addresses_of(rows))
         if self.map != new:
             self.map = new
             self.links.set_map(new)
@@ -116,6 +122,7 @@ class MapView:
                 leader = await read_term(self._pool)
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise NotReady("the database does not answer") from error
+        alive -= self._beats.silent(self._timing.lease)
         multiconnect = current.shards > 1
         owners = {s.owner for s in current.slots}
         states: dict[str, NodeState] = {}
