@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -29,6 +29,7 @@ APPLICATION_BYTES = 63  # longer names are cut by PostgreSQL
 CONNECT_SECONDS = 5.0
 _TRANSPORT = "_transport"  # asyncpg has no public way to its socket; a test holds it to this name
 READ_ONLY = "25006"
+_NoPrimary = asyncpg.exceptions.TargetServerAttributeNotMatched
 _TCP_KEEPALIVE = {
     "tcp_keepalives_idle": "1",
     "tcp_keepalives_interval": "1",
@@ -46,9 +47,9 @@ def application_name(incarnation: UUID, node: str) -> str:
 
 
 def connect_arguments(settings: Settings) -> dict[str, Any]:
-    """Keyword arguments for asyncpg from WA_DB_*; a host that starts with / is a socket folder."""
+    """Keyword arguments for ``dial`` from WA_DB_*; a host that starts with / is a socket folder."""
     arguments: dict[str, Any] = {
-        "host": settings.db_hostname or "127.0.0.1",
+        "host": [one.strip() for one in (settings.db_hostname or "127.0.0.1").split(",")],
         "port": settings.db_port,
         "user": settings.db_username,
         "password": settings.db_password or None,
@@ -64,10 +65,40 @@ def connect_arguments(settings: Settings) -> dict[str, Any]:
     return arguments
 
 
+async def dial(_dsn: None = None, *, host: Sequence[str], **more: Any) -> Connection:
+    """A connection to the one of the hosts that takes writes. Called as asyncpg.connect is.
+
+    All are tried at once: asyncpg tries them in turn within one time limit, so that a first one
+    which is switched off, and never answers, would keep us from the others for ever.
+    """
+    calls = {asyncio.ensure_future(asyncpg.connect(host=one, **more)) for one in host}
+    waiting, errors = set(calls), []
+    try:
+        while waiting:
+            done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            found = [call for call in done if call.exception() is None]
+            if found:
+                calls.discard(found[0])
+                connection: Connection = found[0].result()
+                return connection
+            errors += [error for call in done if (error := call.exception()) is not None]
+        # A refused password says more than a host that cannot be reached.
+        raise min(errors, key=lambda error: isinstance(error, OSError | _NoPrimary))
+    finally:
+        for call in calls:
+            call.cancel()
+            call.add_done_callback(_let_go)
+
+
+def _let_go(call: asyncio.Future[Connection]) -> None:
+    if not call.cancelled() and call.exception() is None:
+        call.result().terminate()
+
+
 async def connect(settings: Settings, application: str, **server: str) -> Connection:
     """A dedicated connection whose peer's silence is noticed within about three seconds."""
     async with asyncio.timeout(CONNECT_SECONDS):
-        connection: Connection = await asyncpg.connect(
+        connection = await dial(
             **connect_arguments(settings),
             timeout=CONNECT_SECONDS,
             server_settings=_server_settings(settings, application) | server,
@@ -87,16 +118,18 @@ async def create_pool(settings: Settings, application: str, most: int) -> asyncp
     The first one is made at once, so that a mistake shows at the start. None is kept up afterwards:
     while the server is away asyncpg would log a traceback at each try to do so.
     """
-    return await asyncpg.create_pool(
+    arguments: dict[str, Any] = {
+        "connect": dial,
         **connect_arguments(settings),
-        init_size=1,
-        min_size=0,
-        max_size=most,
-        init=_after_pool_connect,
-        timeout=CONNECT_SECONDS,
-        command_timeout=10.0,
-        server_settings=_server_settings(settings, application),
-    )
+        "init_size": 1,
+        "min_size": 0,
+        "max_size": most,
+        "init": _after_pool_connect,
+        "timeout": CONNECT_SECONDS,
+        "command_timeout": 10.0,
+        "server_settings": _server_settings(settings, application),
+    }
+    return await asyncpg.create_pool(**arguments)
 
 
 def outcome_unknown(error: BaseException) -> bool:
