@@ -11,7 +11,7 @@ import asyncio
 import itertools
 import sys
 import time
-from collections import Counter
+from collections import Counter, deque
 from typing import cast
 
 import msgspec
@@ -29,7 +29,9 @@ _ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 class Load(msgspec.Struct):
     """One run: closed loops on ``connections`` keep-alive connections for ``seconds``.
 
-    With ``most_open`` a connection waits while so many messages have not all their callbacks.
+    With ``most_open`` a connection waits while so many messages have not all their callbacks. With
+    ``per_second`` requests are due at that pace instead, whether answers come or not, and a time
+    counts from when its request was due.
     """
 
     port: int
@@ -37,6 +39,8 @@ class Load(msgspec.Struct):
     connections: int
     seconds: float
     most_open: int = 0
+    per_second: float = 0.0
+    numbers: list[int] = []
     warm_up: float = 0.0
     lives: bool = True  # whether callbacks will come for these messages
 
@@ -98,6 +102,7 @@ class Run:
     def __init__(self, order: Load, ledger: Ledger) -> None:
         self.order = order
         self.ledger = ledger
+        self._numbers = order.numbers or range(RECIPIENTS)
         self.head = (
             f"POST /v1/messages HTTP/1.1\r\nHost: localhost:{order.port}\r\n"
             f"Authorization: Bearer {order.token}\r\nContent-Type: application/json\r\n"
@@ -110,6 +115,7 @@ class Run:
         self.open_at_start = ledger.whole
         self.accepted = 0
         self.waiting: list[Client] = []
+        self.due: deque[float] = deque()
         self.idle = asyncio.Event()
         self.busy = 0
 
@@ -120,7 +126,7 @@ class Run:
 
     def request(self) -> bytes:
         n = next(_numbers)
-        body = BODY % (n % RECIPIENTS, n % 100_000_000, FILLER)
+        body = BODY % (self._numbers[n % len(self._numbers)], n % 100_000_000, FILLER)
         return b"%b%d\r\n\r\n%b" % (self.head, len(body), body)
 
     def answered(self, status: int, message_id: bytes, seconds: float) -> None:
@@ -131,10 +137,26 @@ class Run:
             if self.order.lives:
                 self.ledger.accepted.add(message_id)
 
+    def may_go(self) -> bool:
+        """Whether a free connection may ask now."""
+        if self.order.per_second:
+            return bool(self.due)
+        return not self.order.most_open or self.open < self.order.most_open
+
     def wake(self) -> None:
-        """Callbacks came: connections that waited for them may go on."""
-        while self.waiting and (self.stopped or self.open < self.order.most_open):
+        """Callbacks came, or a request is due: connections that waited for it may go on."""
+        while self.waiting and (self.stopped or self.may_go()):
             self.waiting.pop().next()
+
+    async def pace(self) -> None:
+        """Make requests due until the run is stopped."""
+        due = time.perf_counter()
+        while not self.stopped:
+            due += 1 / self.order.per_second
+            await asyncio.sleep(due - time.perf_counter())
+            if not self.stopped:
+                self.due.append(due)
+                self.wake()
 
 
 _numbers = itertools.count(1)
@@ -159,12 +181,12 @@ class Client(asyncio.Protocol):
         run = self._run
         if run.stopped or self._transport is None:
             return
-        if run.order.most_open and run.open >= run.order.most_open:
+        if not run.may_go():
             run.waiting.append(self)
             return
         run.busy += 1
         self._asking = True
-        self._sent = time.perf_counter()
+        self._sent = run.due.popleft() if run.due else time.perf_counter()
         self._transport.write(run.request())
 
     def data_received(self, data: bytes) -> None:
@@ -246,12 +268,16 @@ class Office:
             (await loop.create_connection(lambda: Client(run), "127.0.0.1", order.port))[1]
             for _ in range(order.connections)
         ]
+        pacer = asyncio.create_task(run.pace()) if order.per_second else None
         await asyncio.sleep(order.warm_up)
+        cold = _latencies(run.latencies)
         run.latencies.clear()
         began, accepted, whole, opened = self._mark(run)
         await asyncio.sleep(order.seconds)
         ended, accepted_then, whole_then, open_then = self._mark(run)
         run.stopped = True
+        if pacer is not None:
+            await pacer
         if run.busy:
             await asyncio.wait_for(run.idle.wait(), 30)
         for client in clients:
@@ -266,6 +292,8 @@ class Office:
             "open_at_end": open_then,
             "statuses": {str(status): n for status, n in run.statuses.items()},
             "lost": run.lost,
+            "unasked": len(run.due),
+            "warm_up_most_ms": cold["most_ms"],
             **_latencies(run.latencies),
         }
 
@@ -278,6 +306,7 @@ def _latencies(seconds: list[float]) -> dict[str, float]:
     return {
         "p50_ms": ordered[len(ordered) // 2] * 1000,
         "p99_ms": ordered[len(ordered) * 99 // 100] * 1000,
+        "most_ms": ordered[-1] * 1000,
     }
 
 

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 from uuid import uuid4
 
 import asyncpg
@@ -12,6 +16,7 @@ import pytest
 
 from warouter.config import Settings
 from warouter.errors import CommandError, OutcomeUnknown
+from warouter.local.postgres import Postgres
 from warouter.store import database
 from warouter.store.database import Session, outcome_unknown
 
@@ -83,3 +88,44 @@ async def test_a_missing_database_says_what_to_run(settings: Settings) -> None:
     elsewhere = msgspec.structs.replace(settings, db_name="nowhere")
     with pytest.raises(CommandError, match="run `warouter migrate`"):
         await database.first_connection(elsewhere, "test")
+
+
+@pytest.fixture
+def read_only() -> Iterator[Postgres]:
+    """Another server, which takes no writes."""
+    with tempfile.TemporaryDirectory(prefix="warouter-test-", dir="/tmp") as folder:
+        Path(folder).chmod(0o711)
+        server = Postgres(Path(folder) / "pg", fsync="off", default_transaction_read_only="on")
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
+
+
+@pytest.fixture
+def silent(tmp_path: Path) -> Iterator[str]:
+    """A host that takes connections and says nothing."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(os.fspath(tmp_path / ".s.PGSQL.5432"))
+        listener.listen()
+        yield str(tmp_path)
+
+
+async def test_of_several_hosts_the_one_that_takes_writes_is_found(
+    settings: Settings, postgres: Postgres, read_only: Postgres, silent: str
+) -> None:
+    gone, replica, primary = "/nowhere", str(read_only.socket_folder), str(postgres.socket_folder)
+    several = msgspec.structs.replace(
+        settings, db_hostname=", ".join((silent, gone, replica, primary))
+    )
+    async with asyncio.timeout(database.CONNECT_SECONDS - 1):  # a silent host costs nothing
+        connection = await database.connect(several, "test")
+        assert await connection.fetchval("show default_transaction_read_only") == "off"
+        await connection.close()
+        pool = await database.create_pool(several, "test", 2)
+        assert await pool.fetchval("show default_transaction_read_only") == "off"
+        await pool.close()
+    none = msgspec.structs.replace(settings, db_hostname=f"{gone},{replica}", db_name="postgres")
+    with pytest.raises(CommandError, match="cannot be reached"):
+        await database.first_connection(none, "test")

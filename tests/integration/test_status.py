@@ -226,6 +226,25 @@ async def test_history_is_shown_when_asked_for_the_latest_first(
 
 
 @pytest.mark.usefixtures("cluster")
+async def test_slots_that_moved_together_are_one_line_of_the_page(
+    settings: Settings, pool: asyncpg.Pool
+) -> None:
+    for slot in range(1, 32, 2):
+        await pool.execute("select change_owner($1, $2, $3, 'dead', 31, 0)", slot, SPARE, TERM)
+    await pool.execute("select change_owner(5::smallint, $1, $2, 'handover', null, 0)", OWNER, TERM)
+    page = (await run(settings, "--history")).output.partition("changes of owners")[2]
+    handover, dead = page.splitlines()[2:4]
+    told = [" ".join(line.split()[1:]) for line in (dead, handover)]
+    assert told == [
+        "1, 3 .. 31 h:coreapp-1 h:coreapp-2 1.4 1.7 dead 31",
+        "5 h:coreapp-2 h:coreapp-1 1.5 1.7 handover",
+    ]
+    only = (await run(settings, "--history", "1")).output.partition("changes of owners")[2]
+    assert "handover" in only
+    assert "dead" not in only.partition("\n")[2]
+
+
+@pytest.mark.usefixtures("cluster")
 async def test_the_page_names_what_the_json_names(settings: Settings) -> None:
     result = await run(settings, "--history")
     assert result.exit_code == 0

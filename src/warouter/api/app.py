@@ -7,6 +7,7 @@ import contextlib
 import itertools
 import logging
 import os
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import NamedTuple
 
@@ -37,6 +38,7 @@ Handler = Callable[[Context, web.Request, Caller], Awaitable[web.Response]]
 
 CONTEXT = web.AppKey("context", Context)
 SERVER = f"warouter/{__version__}"
+QUIET_SECONDS = 10.0  # without a request that failed for the database: then it is news again
 
 
 class Route(NamedTuple):
@@ -120,6 +122,7 @@ async def _following(app: web.Application) -> AsyncIterator[None]:
 def _answering() -> Middleware:
     """The middleware that turns every error into an envelope and names the request."""
     prefix, numbers = os.urandom(4).hex(), itertools.count(1)
+    outage = _Outage()
 
     @web.middleware
     async def answer(request: web.Request, handler: WebHandler) -> web.StreamResponse:
@@ -131,7 +134,7 @@ def _answering() -> Middleware:
         except web.HTTPException as error:
             response = _of_framework(error)
         except Exception as error:
-            response = failure(_of_surprise(error, request, request_id))
+            response = failure(_of_surprise(error, request, request_id, outage))
         response.headers["Server"] = SERVER
         response.headers["X-Request-Id"] = request_id
         return response
@@ -156,11 +159,26 @@ def _of_framework(error: web.HTTPException) -> web.StreamResponse:
             return failure(generic)
 
 
-def _of_surprise(error: Exception, request: web.Request, request_id: str) -> ApiError:
+class _Outage:
+    """While the database is away every request may fail for it: one line says so, not thousands."""
+
+    def __init__(self) -> None:
+        self._last = float("-inf")
+
+    def report(self, data: dict[str, str], error: Exception) -> None:
+        now = time.monotonic()
+        if now - self._last > QUIET_SECONDS:
+            log.warning("database away", extra={**data, "reason": repr(error)})
+        self._last = now
+
+
+def _of_surprise(
+    error: Exception, request: web.Request, request_id: str, outage: _Outage
+) -> ApiError:
     """What a client is told of an error that no handler expected: never what it was."""
     data = {"request": request_id, "method": request.method, "path": request.path}
     if is_unavailable(error) or isinstance(error, OutcomeUnknown):
-        log.warning("database away", extra={**data, "reason": repr(error)})
+        outage.report(data, error)
         return NotReady("the database does not answer", retry_after=1)
     log.error("request failed", extra=data, exc_info=error)
     return ApiError(f"an internal error, logged as {request_id}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
@@ -16,19 +17,28 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from warouter._hash import SLOTS
 from warouter.cli.nodes import data_dir_option, settings_for
 from warouter.config import Settings
 from warouter.errors import CommandError
 from warouter.local.description import NAME
 from warouter.store import migrate
 from warouter.store.database import Connection, close_politely, first_connection
-from warouter.store.status import EPOCH_BITS, NodeStatus, ShardStatus, Status, read_status
+from warouter.store.status import (
+    EPOCH_BITS,
+    NodeStatus,
+    OwnerChange,
+    ShardStatus,
+    Status,
+    read_status,
+)
 
 # Not "wa:...": those sessions are taken for a node's.
 APPLICATION = "warouter status"
 EVERY_SECONDS = 1.0
 LATEST_CHANGES = 10
 PIPE_COLUMNS = 140
+TOGETHER_SECONDS = 1.0  # the changes of one takeover are no further apart
 _DEFAULT_FOLDER = Path("warouter-data")
 _STATES = {"alive": "green", "silent": "yellow", "dead": "red"}
 
@@ -43,7 +53,8 @@ _STATES = {"alive": "green", "silent": "yellow", "dead": "red"}
     is_flag=False,
     flag_value=LATEST_CHANGES,
     default=0,
-    help=f"Also the last N changes of owners ({LATEST_CHANGES} without a number).",
+    help=f"Also the last N changes of owners ({LATEST_CHANGES} without a number). Slots that moved"
+    " together are one line of the page, and one entry each of --json.",
 )
 def status(data_dir: Path | None, as_json: bool, watch: bool, history: int) -> None:
     """Show nodes, shards, backlog, callbacks and connections.
@@ -64,13 +75,13 @@ def _folder(data_dir: Path | None) -> Path | None:
 async def _once(settings: Settings, as_json: bool, history: int) -> None:
     connection = await _connected(settings)
     try:
-        found = await _read(connection, history)
+        found = await _read(connection, history, as_json)
     finally:
         await close_politely(connection)
     if as_json:
         _show_json(found)
     else:
-        _console().print(_page(found))
+        _console().print(_page(found, history))
 
 
 async def _watch(settings: Settings, as_json: bool, history: int) -> None:
@@ -86,12 +97,12 @@ async def _watch(settings: Settings, as_json: bool, history: int) -> None:
             try:
                 if connection.is_closed():
                     connection = await _connected(settings)
-                found = await _read(connection, history)
+                found = await _read(connection, history, as_json)
             except CommandError as error:
                 await close_politely(connection)
                 _show_trouble(live, str(error))
             else:
-                _show(live, found)
+                _show(live, found, history)
             await asyncio.sleep(EVERY_SECONDS)
 
 
@@ -107,20 +118,22 @@ async def _connected(settings: Settings) -> Connection:
     return connection
 
 
-async def _read(connection: Connection, history: int) -> Status:
+async def _read(connection: Connection, history: int, as_json: bool) -> Status:
+    # Each line of the page may stand for all slots.
+    rows = history if as_json else history * SLOTS
     try:
-        return await read_status(connection, history)
+        return await read_status(connection, rows)
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise CommandError(
             f"The database did not answer ({error or type(error).__name__}): try again."
         ) from error
 
 
-def _show(live: Live | None, found: Status) -> None:
+def _show(live: Live | None, found: Status, history: int) -> None:
     if live is None:
         _show_json(found)
     else:
-        live.update(_page(found), refresh=True)
+        live.update(_page(found, history), refresh=True)
 
 
 def _show_json(found: Status) -> None:
@@ -143,10 +156,10 @@ def _console() -> Console:
 # the page
 
 
-def _page(found: Status) -> RenderableType:
+def _page(found: Status, history: int) -> RenderableType:
     parts: list[RenderableType] = [_summary(found), _nodes(found), _shards(found)]
     if found.history:
-        parts.append(_history(found))
+        parts.append(_history(found, history))
     return Group(*parts)
 
 
@@ -242,25 +255,53 @@ def _owners(shard: ShardStatus) -> Text:
 
 
 def _epochs(shard: ShardStatus) -> str:
-    low, high = _number(shard.epoch_from), _number(shard.epoch_to)
-    return low if low == high else f"{low} to {high}"
+    return _range(shard.epoch_from, shard.epoch_to)
 
 
-def _history(found: Status) -> Table:
-    columns = ("at", ">slot", "from", "to", "epoch", "term", "reason", ">silent ms")
+def _range(low: int, high: int) -> str:
+    return _number(low) if low == high else f"{_number(low)} to {_number(high)}"
+
+
+def _history(found: Status, lines: int) -> Table:
+    columns = ("at", "slots", "from", "to", "epochs", "term", "reason", ">silent ms")
     table = _table("changes of owners, the latest first", *columns)
-    for change in found.history:
+    for group in _moves(found.history)[:lines]:
+        last = group[0]
+        ages = [c.observed_age_ms for c in group if c.observed_age_ms is not None]
         table.add_row(
-            change.at,
-            str(change.slot),
-            Text(change.from_node or ""),
-            Text(change.to_node or ""),
-            _number(change.epoch),
-            "" if change.term is None else _number(change.term),
-            Text(change.reason),
-            "" if change.observed_age_ms is None else str(change.observed_age_ms),
+            last.at,
+            _slots(sorted(change.slot for change in group)),
+            Text(last.from_node or ""),
+            Text(last.to_node or ""),
+            _range(min(c.epoch for c in group), max(c.epoch for c in group)),
+            "" if last.term is None else _number(last.term),
+            Text(last.reason),
+            str(max(ages)) if ages else "",
         )
     return table
+
+
+def _moves(history: Sequence[OwnerChange]) -> list[list[OwnerChange]]:
+    """Changes that belong together: the same nodes, term and reason within a second."""
+    groups: list[list[OwnerChange]] = []
+    latest: dict[tuple[str | None, str | None, int | None, str], list[OwnerChange]] = {}
+    for change in history:
+        key = (change.from_node, change.to_node, change.term, change.reason)
+        group = latest.get(key)
+        if group is None or change.age_s - group[-1].age_s > TOGETHER_SECONDS:
+            group = latest[key] = []
+            groups.append(group)
+        group.append(change)
+    return groups
+
+
+def _slots(slots: list[int]) -> str:
+    """``0, 2 .. 30`` for those of a shard, else each."""
+    if len(slots) > 3:
+        step = slots[1] - slots[0]
+        if slots == list(range(slots[0], slots[-1] + 1, step or 1)):
+            return f"{slots[0]}, {slots[1]} .. {slots[-1]}"
+    return ", ".join(map(str, slots))
 
 
 def _table(title: str, *columns: str) -> Table:

@@ -46,6 +46,7 @@ class Coreapp:
         self._app_settings = ApplicationSettings()
         self._settings_version = -1
         self._settings_changed = asyncio.Event()
+        self._ready = False
         self.journal = Journal(settings, identity.incarnation, identity.application)
         self.link_key = token_bytes(LINK_KEY_BYTES)
 
@@ -133,6 +134,9 @@ class Coreapp:
         self.ownership.progressed()
 
     def _on_beat(self, beat: Beat) -> None:
+        if not self._ready:
+            self._ready = True
+            self._notifier.ready("secondary")  # only now do masters know of it
         self._notifier.alive()
         self.appender.give_up_early(beat.renewed)
         self.sender.pump_all()
@@ -182,7 +186,6 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
     coreapp = Coreapp(settings, identity, notifier)
     await coreapp.start()
     tasks = coreapp.tasks()
-    notifier.ready("secondary")
     try:
         await run_until(stop, tasks)
     finally:

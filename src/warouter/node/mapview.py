@@ -9,18 +9,20 @@ from collections.abc import Callable
 import asyncpg
 
 from warouter.api.context import NodeState
+from warouter.cluster.beats import Beats
 from warouter.cluster.shardmap import ShardMap
 from warouter.config import Settings, Timing
 from warouter.errors import ChangeRefused, NotReady
 from warouter.link.client import Links
 from warouter.store import database
 from warouter.store.nodes import (
+    addresses_of,
     ask_for_shards,
     find_inbound,
     live_incarnations,
-    read_addresses,
     read_map,
     read_nodes,
+    read_rows,
     read_term,
     shard_request_state,
     withdraw_shard_request,
@@ -31,6 +33,7 @@ log = logging.getLogger(__name__)
 BEGIN_SECONDS = 3.0  # a leader takes a request up within a poll; none for so long: nobody leads
 CHANGE_SECONDS = 30.0
 LOOK_SECONDS = 0.02
+READ_SECONDS = 5.0
 
 
 class MapView:
@@ -48,6 +51,8 @@ class MapView:
         self._changed = asyncio.Event()
         self._away = False
         self._leaving = False
+        self._clock = asyncio.get_running_loop().time
+        self._beats = Beats(timing.map_poll * 3)
         self.links = Links(timing.hold, self._wake.set)
         self.map: ShardMap | None = None
         self.on_auth_change: Callable[[], None] = lambda: None
@@ -72,15 +77,18 @@ class MapView:
                 continue
 
     async def refresh(self) -> None:
-        async with asyncio.timeout(5.0):
+        async with asyncio.timeout(READ_SECONDS):
             new = await read_map(self._pool)
-            self.links.set_addresses(await read_addresses(self._pool))
+            rows = await read_rows(self._pool)
+            self._beats.observe(self._clock(), {r["incarnation"]: r["counter"] for r in rows})
+            self.links.set_addresses(addresses_of(rows))
         if self.map != new:
             self.map = new
             self.links.set_map(new)
 
     async def shards(self) -> int:
-        return (await read_map(self._pool)).shards
+        async with asyncio.timeout(READ_SECONDS):
+            return (await read_map(self._pool)).shards
 
     async def set_shards(self, shards: int) -> list[str]:
         """Ask the leader and wait until the new map is in force; warnings for a person.
@@ -108,13 +116,14 @@ class MapView:
     async def health(self) -> list[NodeState]:
         """Every master and coreapp with its state, as the product shows clusters."""
         try:
-            async with asyncio.timeout(5.0):
+            async with asyncio.timeout(READ_SECONDS):
                 current = await read_map(self._pool)
                 nodes = await read_nodes(self._pool)
                 alive = await live_incarnations(self._pool)
                 leader = await read_term(self._pool)
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise NotReady("the database does not answer") from error
+        alive -= self._beats.silent(self._timing.lease)
         multiconnect = current.shards > 1
         owners = {s.owner for s in current.slots}
         states: dict[str, NodeState] = {}

@@ -147,11 +147,15 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
 async def _beat(session: NodeSession, settings: Settings, notifier: Notifier) -> None:
     """A webapp owns nothing; its beats show that it lives."""
     timing = settings.timing
+    missing = False
     while True:
         try:
             await session.beat(True, timing.trust)
+            missing = False
         except OutcomeUnknown as error:
-            log.info("beat not confirmed", extra={"error": str(error)})
+            if not missing:
+                log.warning("beat not confirmed", extra={"error": str(error)})
+            missing = True
         # The watchdog is fed without the database as well: a restart would not bring it back.
         notifier.alive()
         await asyncio.sleep(timing.beat)

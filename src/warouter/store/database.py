@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -29,6 +29,7 @@ APPLICATION_BYTES = 63  # longer names are cut by PostgreSQL
 CONNECT_SECONDS = 5.0
 _TRANSPORT = "_transport"  # asyncpg has no public way to its socket; a test holds it to this name
 READ_ONLY = "25006"
+_NoPrimary = asyncpg.exceptions.TargetServerAttributeNotMatched
 _TCP_KEEPALIVE = {
     "tcp_keepalives_idle": "1",
     "tcp_keepalives_interval": "1",
@@ -46,9 +47,9 @@ def application_name(incarnation: UUID, node: str) -> str:
 
 
 def connect_arguments(settings: Settings) -> dict[str, Any]:
-    """Keyword arguments for asyncpg from WA_DB_*; a host that starts with / is a socket folder."""
+    """Keyword arguments for ``dial`` from WA_DB_*; a host that starts with / is a socket folder."""
     arguments: dict[str, Any] = {
-        "host": settings.db_hostname or "127.0.0.1",
+        "host": [one.strip() for one in (settings.db_hostname or "127.0.0.1").split(",")],
         "port": settings.db_port,
         "user": settings.db_username,
         "password": settings.db_password or None,
@@ -64,10 +65,40 @@ def connect_arguments(settings: Settings) -> dict[str, Any]:
     return arguments
 
 
+async def dial(_dsn: None = None, *, host: Sequence[str], **more: Any) -> Connection:
+    """A connection to the one of the hosts that takes writes. Called as asyncpg.connect is.
+
+    All are tried at once: asyncpg tries them in turn within one time limit, so that a first one
+    which is switched off, and never answers, would keep us from the others for ever.
+    """
+    calls = {asyncio.ensure_future(asyncpg.connect(host=one, **more)) for one in host}
+    waiting, errors = set(calls), []
+    try:
+        while waiting:
+            done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            found = [call for call in done if call.exception() is None]
+            if found:
+                calls.discard(found[0])
+                connection: Connection = found[0].result()
+                return connection
+            errors += [error for call in done if (error := call.exception()) is not None]
+        # A refused password says more than a host that cannot be reached.
+        raise min(errors, key=lambda error: isinstance(error, OSError | _NoPrimary))
+    finally:
+        for call in calls:
+            call.cancel()
+            call.add_done_callback(_let_go)
+
+
+def _let_go(call: asyncio.Future[Connection]) -> None:
+    if not call.cancelled() and call.exception() is None:
+        call.result().terminate()
+
+
 async def connect(settings: Settings, application: str, **server: str) -> Connection:
     """A dedicated connection whose peer's silence is noticed within about three seconds."""
     async with asyncio.timeout(CONNECT_SECONDS):
-        connection: Connection = await asyncpg.connect(
+        connection = await dial(
             **connect_arguments(settings),
             timeout=CONNECT_SECONDS,
             server_settings=_server_settings(settings, application) | server,
@@ -82,15 +113,23 @@ async def connect(settings: Settings, application: str, **server: str) -> Connec
 
 
 async def create_pool(settings: Settings, application: str, most: int) -> asyncpg.Pool:
-    """A pool of up to ``most`` connections, for reads and for what needs no fence."""
-    return await asyncpg.create_pool(
+    """A pool of up to ``most`` connections, for reads and for what needs no fence.
+
+    The first one is made at once, so that a mistake shows at the start. None is kept up afterwards:
+    while the server is away asyncpg would log a traceback at each try to do so.
+    """
+    arguments: dict[str, Any] = {
+        "connect": dial,
         **connect_arguments(settings),
-        min_size=1,
-        max_size=most,
-        timeout=CONNECT_SECONDS,
-        command_timeout=10.0,
-        server_settings=_server_settings(settings, application),
-    )
+        "init_size": 1,
+        "min_size": 0,
+        "max_size": most,
+        "init": _after_pool_connect,
+        "timeout": CONNECT_SECONDS,
+        "command_timeout": 10.0,
+        "server_settings": _server_settings(settings, application),
+    }
+    return await asyncpg.create_pool(**arguments)
 
 
 def outcome_unknown(error: BaseException) -> bool:
@@ -193,8 +232,10 @@ async def first_connection(settings: Settings, application: str) -> Connection:
             f"Database {settings.database!r} does not exist at {where}: run `warouter migrate`."
         ) from error
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        # Without the lines of detail and hint that PostgreSQL may add.
+        reason = str(error).partition("\n")[0] or type(error).__name__
         raise CommandError(
-            f"PostgreSQL at {where} cannot be reached ({error or type(error).__name__}):"
+            f"PostgreSQL at {where} cannot be reached ({reason}):"
             " check WA_DB_HOSTNAME and WA_DB_PORT, and that it runs."
         ) from error
 
@@ -224,6 +265,10 @@ async def _after_connect(connection: Connection) -> None:
     """What depends on the version: from 17 on a whole transaction is bounded as well."""
     if connection.get_server_version().major >= 17:
         await connection.execute("SET transaction_timeout = '10s'")
+
+
+async def _after_pool_connect(connection: Connection) -> None:
+    _harden_socket(connection)
 
 
 async def _finish(call: asyncio.Future[Any], connection: Connection, within: float) -> Any:

@@ -190,18 +190,18 @@ async def read_nodes(source: asyncpg.Pool | Connection) -> list[Node]:
 
 
 async def read_rows(source: asyncpg.Pool | Connection) -> Sequence[Any]:
-    """The node rows as they are, for status pages."""
+    """The node rows as they are."""
     rows: Sequence[Any] = await source.fetch(NODES_SQL)
     return rows
 
 
-async def read_addresses(source: asyncpg.Pool | Connection) -> dict[UUID, Address]:
-    """Where each coreapp's link listens."""
+def addresses_of(rows: Sequence[Any]) -> dict[UUID, Address]:
+    """Where each coreapp's link listens, from the rows of NODES_SQL."""
     return {
         r["incarnation"]: Address(
             r["incarnation"], r["name"], r["host"], r["port"], r["link_key"], r["fingerprint"]
         )
-        for r in await source.fetch(NODES_SQL)
+        for r in rows
         if r["role"] == "coreapp"
     }
 

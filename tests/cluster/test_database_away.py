@@ -1,0 +1,154 @@
+"""PostgreSQL is killed again and again: a webapp answers 503, lives on, and serves afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.cluster.business import Business
+from tests.cluster.conftest import Start
+from warouter.local.cluster import Cluster
+from warouter.local.postgres import Postgres
+
+pytestmark = pytest.mark.timeout(180)
+
+KILLS = 5
+HOLD_SECONDS = 1.0
+MESSAGE = {"to": "4915112345678", "type": "text", "text": {"body": "hello"}}
+# What needs the database of those paths that do not: they are held (messages), or answer (GET /).
+NEED_IT = (
+    ("GET", "/v1/health"),
+    ("POST", "/v1/users/login"),
+    ("GET", "/v1/users/admin"),
+    ("GET", "/v1/settings/application"),
+    ("GET", "/v1/account/shards"),
+)
+
+
+async def ask(
+    business: Business, method: str, path: str, **more: Any
+) -> tuple[int, dict[str, Any], dict[str, str]]:
+    """Status, body and headers of any answer."""
+    more.setdefault("headers", business.headers)
+    async with business.http.request(method, business.cluster.url + path, **more) as answer:
+        return answer.status, await answer.json(), dict(answer.headers)
+
+
+def basic(cluster: Cluster) -> dict[str, str]:
+    pair = f"{cluster.user}:{cluster.password}".encode()
+    return {"Authorization": "Basic " + b64encode(pair).decode()}
+
+
+async def refused(business: Business, method: str, path: str, **more: Any) -> str:
+    """The details of a 503 in the product's envelope."""
+    status, body, headers = await ask(business, method, path, **more)
+    assert (status, int(headers["Retry-After"]) > 0) == (503, True), (path, body)
+    (error,) = body["errors"]
+    assert (error["code"], error["title"]) == (1011, "Service not ready"), path
+    assert body["meta"] == {"api_status": "stable", "version": "v2.53.0"}
+    return str(error["details"])
+
+
+async def served_again(business: Business) -> str:
+    """The id of the first message that is accepted; until then only 503 is allowed."""
+    async with asyncio.timeout(20):
+        while True:
+            status, body, _ = await ask(business, "POST", "/v1/messages", json=MESSAGE)
+            if status == 201:
+                return str(body["messages"][0]["id"])
+            assert (status, body["errors"][0]["code"]) == (503, 1011), body
+
+
+async def all_refused(business: Business) -> None:
+    """Every kind of request at once, while the database is away."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    login = {"headers": basic(business.cluster)}
+    stranger = {"headers": {"Authorization": "Bearer " + "a" * 43}}
+    others = [
+        refused(business, method, path, **(login if path.endswith("login") else {}))
+        for method, path in NEED_IT
+    ]
+    # A token that was not seen before cannot be judged now: not 401, which would log people out.
+    others.append(refused(business, "POST", "/v1/messages", json=MESSAGE, **stranger))
+    held = asyncio.create_task(refused(business, "POST", "/v1/messages", json=MESSAGE))
+    details = set(await asyncio.gather(*others))
+    assert details == {"the database does not answer"}
+    assert (await held).startswith(("not accepted", "outcome unknown for message "))
+    assert loop.time() - began >= HOLD_SECONDS
+    assert (await ask(business, "GET", "/"))[0] == 200
+
+
+def lines(cluster: Cluster) -> Iterator[dict[str, Any]]:
+    """Every line that the processes have logged; one that is no JSON would be a bare traceback."""
+    for process in cluster.processes.values():
+        if process.role != "simulator":
+            for line in process.log.read_text().splitlines():
+                yield json.loads(line)
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Wait for what sends no hint."""
+    async with asyncio.timeout(20):
+        while True:
+            if holds():
+                return
+            await asyncio.sleep(0.05)
+
+
+async def killed(postgres: Postgres) -> None:
+    await asyncio.to_thread(postgres.stop, signal.SIGKILL)
+
+
+async def test_a_webapp_answers_503_and_outlives_a_database_that_dies_again_and_again(
+    start: Start,
+) -> None:
+    cluster, business = await start(environment={"WAROUTER_HOLD": f"{HOLD_SECONDS:g}"})
+    postgres = cluster.postgres
+    assert postgres is not None
+    pids = {p.name: p.pid for p in cluster.processes.values()}
+    sent = [await served_again(business)]
+    for _ in range(KILLS):
+        await killed(postgres)
+        await all_refused(business)
+        await asyncio.to_thread(postgres.start)
+        sent.append(await served_again(business))
+        assert (await ask(business, "GET", "/v1/health"))[0] == 200
+        assert (await ask(business, "POST", "/v1/users/login", headers=basic(cluster)))[0] == 200
+    async with asyncio.timeout(20), business.heard:
+        await business.heard.wait_for(lambda: all("read" in business.statuses[i] for i in sent))
+    assert {p.name: p.pid for p in cluster.processes.values()} == pids
+    record = await business.record()
+    assert (record["inversions"], record["stale"]) == (0, 0)
+
+    logged = list(lines(cluster))
+    assert not [line for line in logged if "Traceback" in json.dumps(line)]
+    assert not [line for line in logged if line["level"] in ("error", "critical")]
+    # One line of each kind for an outage, however many requests and polls failed in it.
+    web = [line["event"] for line in logged if line["role"] == "webapp"]
+    for event in ("database away", "shard map not followed", "tokens not followed"):
+        assert 1 <= web.count(event) <= KILLS, event
+    assert web.count("beat not confirmed") <= 2 * KILLS
+
+
+async def test_a_process_that_starts_while_the_database_is_away_says_so_and_is_tried_again(
+    start: Start,
+) -> None:
+    cluster, business = await start(environment={"WAROUTER_HOLD": f"{HOLD_SECONDS:g}"})
+    assert cluster.postgres is not None
+    webapp = cluster.processes["webapp-1"]
+    await killed(cluster.postgres)
+    webapp.kill(signal.SIGKILL)
+    await until(lambda: webapp.restarts >= 2)  # it ended by itself at least once
+    await asyncio.to_thread(cluster.postgres.start)
+    await until(webapp.ready.is_set)
+    await served_again(business)
+    said = [line for line in webapp.log.read_text().splitlines() if not line.startswith("{")]
+    assert said
+    assert all("cannot be reached" in line for line in said)
