@@ -7,7 +7,7 @@ SOURCES := src tests bench setup.py
 PYX := $(wildcard src/warouter/_*.pyx)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test lint bench bench-e2e size lock clean
+.PHONY: help setup build demo test lint bench bench-e2e chaos-power size lock clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -42,6 +42,9 @@ bench: setup ## time the compiled parts beside their readable twins (BENCH="-k h
 
 bench-e2e: setup ## time whole clusters, end to end
 	$(BIN)/python -m bench.e2e
+
+chaos-power: setup ## cut PostgreSQL's power again and again under a whole cluster (needs FUSE)
+	$(BIN)/python -m tests.chaos.power $(CHAOS)
 
 size: setup ## show the size of a production install and of .venv, MiB
 	@scratch=$$(mktemp -d); trap 'rm -rf $$scratch' EXIT; \
