@@ -74,12 +74,50 @@ async def test_a_refused_statement_is_not_unknown(settings: Settings) -> None:
 async def test_nobody_there_is_one_sentence(settings: Settings) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-    elsewhere = msgspec.structs.replace(settings, db_hostname="127.0.0.1", db_port=port)
+    elsewhere = msgspec.structs.replace(settings, db_hostname="127.0.0.1", db_port=str(port))
     with pytest.raises(CommandError, match=r"cannot be reached .* check WA_DB_HOSTNAME"):
         await database.first_connection(elsewhere, "test")
 
 
 async def test_a_missing_database_says_what_to_run(settings: Settings) -> None:
     elsewhere = msgspec.structs.replace(settings, db_name="nowhere")
+    with pytest.raises(CommandError, match="run `warouter migrate`"):
+        await database.first_connection(elsewhere, "test")
+
+
+async def test_of_several_servers_the_one_that_takes_writes_is_found(settings: Settings) -> None:
+    """One host refuses, one never answers: neither keeps the third from being asked."""
+    with socket.create_server(("127.0.0.1", 0)) as refuses:
+        closed = refuses.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        ports = f"{closed},{silent.getsockname()[1]},{settings.db_port}"
+        several = msgspec.structs.replace(
+            settings, db_hostname=f"127.0.0.1,127.0.0.1,{settings.db_hostname}", db_port=ports
+        )
+        async with asyncio.timeout(2.0):
+            connection = await database.connect(several, "test")
+            pool = await database.create_pool(several, "test", 2)
+        assert await connection.fetchval("select 1") == await pool.fetchval("select 1") == 1
+        await connection.close()
+        await pool.close()
+
+
+async def test_a_server_that_takes_no_writes_is_one_sentence(
+    settings: Settings, pool: asyncpg.Pool
+) -> None:
+    await pool.execute(f"alter database {settings.database} set default_transaction_read_only = on")
+    with pytest.raises(CommandError, match="takes no writes"):
+        await database.first_connection(settings, "test")
+
+
+async def test_what_a_server_says_of_us_beats_that_another_is_not_there(settings: Settings) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as refuses:
+        closed = refuses.getsockname()[1]
+    elsewhere = msgspec.structs.replace(
+        settings,
+        db_name="nowhere",
+        db_hostname=f"{settings.db_hostname},127.0.0.1",
+        db_port=f"{settings.db_port},{closed}",
+    )
     with pytest.raises(CommandError, match="run `warouter migrate`"):
         await database.first_connection(elsewhere, "test")

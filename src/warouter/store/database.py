@@ -21,6 +21,7 @@ from warouter.config import Settings
 from warouter.errors import CommandError, OutcomeUnknown
 from warouter.sockets import notice_silence
 from warouter.store import locks
+from warouter.store.servers import open_writable
 
 log = logging.getLogger(__name__)
 
@@ -46,15 +47,11 @@ def application_name(incarnation: UUID, node: str) -> str:
 
 
 def connect_arguments(settings: Settings) -> dict[str, Any]:
-    """Keyword arguments for asyncpg from WA_DB_*; a host that starts with / is a socket folder."""
+    """Keyword arguments for asyncpg from WA_DB_*, without the server's address."""
     arguments: dict[str, Any] = {
-        "host": settings.db_hostname or "127.0.0.1",
-        "port": settings.db_port,
         "user": settings.db_username,
         "password": settings.db_password or None,
         "database": settings.database,
-        # With several hosts (``a,b``) the one that takes writes; a replica decides nothing.
-        "target_session_attrs": "read-write",
     }
     if settings.db_ssl_ca:
         context = ssl.create_default_context(cafile=settings.db_ssl_ca)
@@ -67,7 +64,8 @@ def connect_arguments(settings: Settings) -> dict[str, Any]:
 async def connect(settings: Settings, application: str, **server: str) -> Connection:
     """A dedicated connection whose peer's silence is noticed within about three seconds."""
     async with asyncio.timeout(CONNECT_SECONDS):
-        connection: Connection = await asyncpg.connect(
+        connection = await open_writable(
+            settings.db_servers,
             **connect_arguments(settings),
             timeout=CONNECT_SECONDS,
             server_settings=_server_settings(settings, application) | server,
@@ -83,10 +81,15 @@ async def connect(settings: Settings, application: str, **server: str) -> Connec
 
 async def create_pool(settings: Settings, application: str, most: int) -> asyncpg.Pool:
     """A pool of up to ``most`` connections, for reads and for what needs no fence."""
+
+    async def open_one(*_: object, **arguments: Any) -> Connection:
+        return await open_writable(settings.db_servers, **arguments)
+
     return await asyncpg.create_pool(
         **connect_arguments(settings),
         min_size=1,
         max_size=most,
+        connect=open_one,
         timeout=CONNECT_SECONDS,
         command_timeout=10.0,
         server_settings=_server_settings(settings, application),
@@ -180,7 +183,7 @@ async def close_politely(connection: Connection) -> None:
 
 async def first_connection(settings: Settings, application: str) -> Connection:
     """Like ``connect``, with a sentence for the person at the command line when it fails."""
-    where = f"{settings.db_hostname or '127.0.0.1'}:{settings.db_port}"
+    where = settings.db_where
     try:
         return await connect(settings, application)
     except asyncpg.InvalidPasswordError as error:
