@@ -121,3 +121,15 @@ async def test_what_a_server_says_of_us_beats_that_another_is_not_there(settings
     )
     with pytest.raises(CommandError, match="run `warouter migrate`"):
         await database.first_connection(elsewhere, "test")
+
+
+@pytest.mark.parametrize(
+    ("severity", "state", "unknown"),
+    [("PANIC", "XX000", True), ("FATAL", "25P04", True), ("ERROR", "XX000", False)],
+)
+def test_a_session_that_ends_with_an_error_leaves_the_outcome_unknown(
+    severity: str, state: str, unknown: bool
+) -> None:
+    """A PANIC while the commit is flushed, a transaction that took too long at its commit."""
+    fields = {"S": severity, "V": severity, "C": state, "M": "could not fsync"}
+    assert outcome_unknown(asyncpg.PostgresError.new(fields)) == unknown

@@ -38,6 +38,8 @@ _TCP_KEEPALIVE = {
 }
 # A write that ends with one of these may or may not be committed: lost connection, shutdown.
 _UNKNOWN_STATES = ("08", "57P")
+# So does a session that ended with its server: a PANIC may come after the commit was written.
+_UNKNOWN_SEVERITIES = ("FATAL", "PANIC")
 
 
 def application_name(incarnation: UUID, node: str) -> str:
@@ -100,7 +102,8 @@ def outcome_unknown(error: BaseException) -> bool:
     """Whether a write that ended so may nevertheless be committed."""
     if isinstance(error, asyncpg.PostgresError):
         state = error.sqlstate or "08000"
-        return state.startswith(_UNKNOWN_STATES)
+        fatal = getattr(error, "severity_en", None) or getattr(error, "severity", None)
+        return state.startswith(_UNKNOWN_STATES) or fatal in _UNKNOWN_SEVERITIES
     return True
 
 
