@@ -62,6 +62,8 @@ chaos-calm: setup ## ten minutes with busy loops and an open snapshot: nothing i
 
 bench-wide: setup ## 32 shards, 34 coreapps, 3 webapps, 3 masters: connections, memory, CPU, a kill
 	$(BIN)/python -m bench.wide
+chaos-power: setup ## cut PostgreSQL's power again and again under a whole cluster (needs FUSE)
+	$(BIN)/python -m tests.chaos.power $(CHAOS)
 
 size: setup ## show the size of a production install and of .venv, MiB
 	@scratch=$$(mktemp -d); trap 'rm -rf $$scratch' EXIT; \

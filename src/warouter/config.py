@@ -92,7 +92,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     db_engine: str = msgspec.field(name="WA_DB_ENGINE", default="PGSQL")
     db_hostname: str = msgspec.field(name="WA_DB_HOSTNAME", default="")
-    db_port: int = msgspec.field(name="WA_DB_PORT", default=5432)
+    db_port: str = msgspec.field(name="WA_DB_PORT", default="5432")
     db_username: str = msgspec.field(name="WA_DB_USERNAME", default="postgres")
     db_password: str = msgspec.field(name="WA_DB_PASSWORD", default="")
     db_name_prefix: str = msgspec.field(name="WA_DB_NAME_PREFIX", default="")
@@ -146,6 +146,24 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return self.db_name or f"{self.db_name_prefix}warouter"
 
     @property
+    def db_servers(self) -> list[tuple[str, int]]:
+        """(host or socket folder, port) of each server; one port stands for all of them."""
+        hosts = [h.strip() for h in (self.db_hostname or "127.0.0.1").split(",")]
+        ports = [p.strip() for p in self.db_port.split(",")]
+        good = all(p.isdigit() and 0 < int(p) <= 65535 for p in ports)
+        if not all(hosts) or not good or len(ports) not in (1, len(hosts)):
+            raise ConfigError(
+                f"WA_DB_HOSTNAME is {self.db_hostname!r} and WA_DB_PORT {self.db_port!r}: they"
+                " must be hosts and ports, separated by commas, and one port or as many as hosts."
+            )
+        return list(zip(hosts, map(int, ports * (len(hosts) // len(ports))), strict=True))
+
+    @property
+    def db_where(self) -> str:
+        """The servers, for a person."""
+        return ",".join(f"{host}:{port}" for host, port in self.db_servers)
+
+    @property
     def link_port(self) -> int:
         """The first of COREAPP_EXTERNAL_PORTS is the link."""
         return _first_port(self.coreapp_ports, "COREAPP_EXTERNAL_PORTS")
@@ -197,6 +215,7 @@ def load(environ: Mapping[str, str]) -> Settings:
         raise ConfigError(f"WAROUTER_LOG_LEVEL must be one of {', '.join(LOG_LEVELS)}.")
     if settings.coreapp_hostname in ("0.0.0.0", "::", ""):
         raise ConfigError("COREAPP_HOSTNAME must be the address that webapps reach this host at.")
+    _ = settings.db_servers  # refused here, not at the first connection
     if not settings.db_schema.isidentifier():
         raise ConfigError("WAROUTER_DB_SCHEMA must be a plain identifier.")
     return settings

@@ -22,6 +22,7 @@ from tests.chaos.judge import NEEDLESS
 from tests.chaos.lab import Lab, Size
 from tests.chaos.network import enter_namespace
 from warouter.store.database import connect_arguments
+from warouter.store.servers import open_writable
 
 _LOOP = "while True: pass"
 _DEAD_ROWS = """
@@ -32,9 +33,8 @@ _MOVES = "select reason, count(*) as n from owner_log where at > to_timestamp($1
 
 async def hold_snapshot(lab: Lab) -> asyncpg.Connection:
     """A transaction that has looked and stays open."""
-    connection: asyncpg.Connection = await asyncpg.connect(
-        **connect_arguments(lab.cluster.settings)
-    )
+    settings = lab.cluster.settings
+    connection = await open_writable(settings.db_servers, **connect_arguments(settings))
     await connection.execute("begin isolation level repeatable read")
     await connection.fetch("select count(*) from message")
     return connection

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
 from uuid import uuid4
 
 import asyncpg
@@ -16,7 +12,6 @@ import pytest
 
 from warouter.config import Settings
 from warouter.errors import CommandError, OutcomeUnknown
-from warouter.local.postgres import Postgres
 from warouter.store import database
 from warouter.store.database import Session, outcome_unknown
 
@@ -79,7 +74,7 @@ async def test_a_refused_statement_is_not_unknown(settings: Settings) -> None:
 async def test_nobody_there_is_one_sentence(settings: Settings) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-    elsewhere = msgspec.structs.replace(settings, db_hostname="127.0.0.1", db_port=port)
+    elsewhere = msgspec.structs.replace(settings, db_hostname="127.0.0.1", db_port=str(port))
     with pytest.raises(CommandError, match=r"cannot be reached .* check WA_DB_HOSTNAME"):
         await database.first_connection(elsewhere, "test")
 
@@ -90,42 +85,51 @@ async def test_a_missing_database_says_what_to_run(settings: Settings) -> None:
         await database.first_connection(elsewhere, "test")
 
 
-@pytest.fixture
-def read_only() -> Iterator[Postgres]:
-    """Another server, which takes no writes."""
-    with tempfile.TemporaryDirectory(prefix="warouter-test-", dir="/tmp") as folder:
-        Path(folder).chmod(0o711)
-        server = Postgres(Path(folder) / "pg", fsync="off", default_transaction_read_only="on")
-        server.start()
-        try:
-            yield server
-        finally:
-            server.stop()
-
-
-@pytest.fixture
-def silent(tmp_path: Path) -> Iterator[str]:
-    """A host that takes connections and says nothing."""
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(os.fspath(tmp_path / ".s.PGSQL.5432"))
-        listener.listen()
-        yield str(tmp_path)
-
-
-async def test_of_several_hosts_the_one_that_takes_writes_is_found(
-    settings: Settings, postgres: Postgres, read_only: Postgres, silent: str
-) -> None:
-    gone, replica, primary = "/nowhere", str(read_only.socket_folder), str(postgres.socket_folder)
-    several = msgspec.structs.replace(
-        settings, db_hostname=", ".join((silent, gone, replica, primary))
-    )
-    async with asyncio.timeout(database.CONNECT_SECONDS - 1):  # a silent host costs nothing
-        connection = await database.connect(several, "test")
-        assert await connection.fetchval("show default_transaction_read_only") == "off"
+async def test_of_several_servers_the_one_that_takes_writes_is_found(settings: Settings) -> None:
+    """One host refuses, one never answers: neither keeps the third from being asked."""
+    with socket.create_server(("127.0.0.1", 0)) as refuses:
+        closed = refuses.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        ports = f"{closed},{silent.getsockname()[1]},{settings.db_port}"
+        several = msgspec.structs.replace(
+            settings, db_hostname=f"127.0.0.1,127.0.0.1,{settings.db_hostname}", db_port=ports
+        )
+        async with asyncio.timeout(2.0):
+            connection = await database.connect(several, "test")
+            pool = await database.create_pool(several, "test", 2)
+        assert await connection.fetchval("select 1") == await pool.fetchval("select 1") == 1
         await connection.close()
-        pool = await database.create_pool(several, "test", 2)
-        assert await pool.fetchval("show default_transaction_read_only") == "off"
         await pool.close()
-    none = msgspec.structs.replace(settings, db_hostname=f"{gone},{replica}", db_name="postgres")
-    with pytest.raises(CommandError, match="cannot be reached"):
-        await database.first_connection(none, "test")
+
+
+async def test_a_server_that_takes_no_writes_is_one_sentence(
+    settings: Settings, pool: asyncpg.Pool
+) -> None:
+    await pool.execute(f"alter database {settings.database} set default_transaction_read_only = on")
+    with pytest.raises(CommandError, match="takes no writes"):
+        await database.first_connection(settings, "test")
+
+
+async def test_what_a_server_says_of_us_beats_that_another_is_not_there(settings: Settings) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as refuses:
+        closed = refuses.getsockname()[1]
+    elsewhere = msgspec.structs.replace(
+        settings,
+        db_name="nowhere",
+        db_hostname=f"{settings.db_hostname},127.0.0.1",
+        db_port=f"{settings.db_port},{closed}",
+    )
+    with pytest.raises(CommandError, match="run `warouter migrate`"):
+        await database.first_connection(elsewhere, "test")
+
+
+@pytest.mark.parametrize(
+    ("severity", "state", "unknown"),
+    [("PANIC", "XX000", True), ("FATAL", "25P04", True), ("ERROR", "XX000", False)],
+)
+def test_a_session_that_ends_with_an_error_leaves_the_outcome_unknown(
+    severity: str, state: str, unknown: bool
+) -> None:
+    """A PANIC while the commit is flushed, a transaction that took too long at its commit."""
+    fields = {"S": severity, "V": severity, "C": state, "M": "could not fsync"}
+    assert outcome_unknown(asyncpg.PostgresError.new(fields)) == unknown

@@ -13,9 +13,20 @@ from warouter.errors import ConfigError
 
 def test_defaults_and_conversions() -> None:
     settings = load({"WA_DB_HOSTNAME": "db", "WA_DB_PORT": "3306", "WA_APP_MULTICONNECT": "1"})
-    assert (settings.db_port, settings.multiconnect, settings.hold) == (3306, True, 10.0)
+    assert (settings.db_servers, settings.multiconnect, settings.hold) == (
+        [("db", 3306)],
+        True,
+        10.0,
+    )
     assert settings.database == "warouter"
     assert load({"WA_DB_NAME_PREFIX": "shop_"}).database == "shop_warouter"
+
+
+def test_several_servers_share_a_port_or_have_one_each() -> None:
+    names = {"WA_DB_HOSTNAME": "a, b,/run/pg"}
+    assert load(names).db_servers == [("a", 5432), ("b", 5432), ("/run/pg", 5432)]
+    each = load(names | {"WA_DB_PORT": "1,2,3"})
+    assert each.db_where == "a:1,b:2,/run/pg:3"
 
 
 def test_of_the_external_ports_the_first_is_the_link() -> None:
@@ -26,6 +37,8 @@ def test_of_the_external_ports_the_first_is_the_link() -> None:
     ("environ", "sentence"),
     [
         ({"WA_DB_PORT": "many"}, "WA_DB_PORT"),
+        ({"WA_DB_HOSTNAME": "a,b,c", "WA_DB_PORT": "5432,5433"}, "as many as hosts"),
+        ({"WA_DB_HOSTNAME": "a,,b"}, "WA_DB_HOSTNAME"),
         ({"WA_DB_ENGINE": "MYSQL"}, "PostgreSQL only"),
         ({"WA_API_KEY": "short"}, "12 to 128"),
         ({"WAROUTER_UPSTREAM": "cloud"}, "not there yet"),

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import aiohttp
 import msgspec
@@ -201,7 +202,8 @@ class Cluster:
     # steps of the start
 
     async def _start_database(self) -> None:
-        given = {k: v for k, v in os.environ.items() if k.startswith(("WA_DB_", "WAROUTER_DB_"))}
+        outer = os.environ | self.options.environment
+        given = {k: v for k, v in outer.items() if k.startswith(("WA_DB_", "WAROUTER_DB_"))}
         if "WA_DB_HOSTNAME" not in given:
             self.postgres = Postgres(self.folder / "postgres", **self.options.postgres)
             await asyncio.to_thread(self.postgres.start)
@@ -310,7 +312,11 @@ class Cluster:
         s = self.settings
         if self.postgres is not None:
             return self.postgres.dsn(s.database)
-        return f"postgresql://{s.db_username}@{s.db_hostname}:{s.db_port}/{s.database}"
+        hosts = ",".join(quote(host, safe="") for host, _ in s.db_servers)
+        ports = ",".join(str(port) for _, port in s.db_servers)
+        several = "&target_session_attrs=read-write" if len(s.db_servers) > 1 else ""
+        where = f"host={hosts}&port={ports}{several}"
+        return f"postgresql://{quote(s.db_username, safe='')}@/{s.database}?{where}"
 
 
 def _take_port(port: int) -> int:

@@ -159,7 +159,7 @@ class Postgres:
         while time.monotonic() < give_up:
             if self._child.poll() is not None:
                 raise CommandError(f"PostgreSQL did not start: {_last_line(self.log.read_text())}")
-            if _status(pid_file) == "ready" and _pid(pid_file) == self._child.pid:
+            if _status(pid_file) in ("ready", "standby") and _pid(pid_file) == self._child.pid:
                 return
             time.sleep(0.01)
         self.stop()

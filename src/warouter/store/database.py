@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -21,6 +21,7 @@ from warouter.config import Settings
 from warouter.errors import CommandError, OutcomeUnknown
 from warouter.sockets import notice_silence
 from warouter.store import locks
+from warouter.store.servers import open_writable
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +30,6 @@ APPLICATION_BYTES = 63  # longer names are cut by PostgreSQL
 CONNECT_SECONDS = 5.0
 _TRANSPORT = "_transport"  # asyncpg has no public way to its socket; a test holds it to this name
 READ_ONLY = "25006"
-_NoPrimary = asyncpg.exceptions.TargetServerAttributeNotMatched
 _TCP_KEEPALIVE = {
     "tcp_keepalives_idle": "1",
     "tcp_keepalives_interval": "1",
@@ -38,6 +38,8 @@ _TCP_KEEPALIVE = {
 }
 # A write that ends with one of these may or may not be committed: lost connection, shutdown.
 _UNKNOWN_STATES = ("08", "57P")
+# So does a session that ended with its server: a PANIC may come after the commit was written.
+_UNKNOWN_SEVERITIES = ("FATAL", "PANIC")
 
 
 def application_name(incarnation: UUID, node: str) -> str:
@@ -47,15 +49,11 @@ def application_name(incarnation: UUID, node: str) -> str:
 
 
 def connect_arguments(settings: Settings) -> dict[str, Any]:
-    """Keyword arguments for ``dial`` from WA_DB_*; a host that starts with / is a socket folder."""
+    """Keyword arguments for asyncpg from WA_DB_*, without the server's address."""
     arguments: dict[str, Any] = {
-        "host": [one.strip() for one in (settings.db_hostname or "127.0.0.1").split(",")],
-        "port": settings.db_port,
         "user": settings.db_username,
         "password": settings.db_password or None,
         "database": settings.database,
-        # With several hosts (``a,b``) the one that takes writes; a replica decides nothing.
-        "target_session_attrs": "read-write",
     }
     if settings.db_ssl_ca:
         context = ssl.create_default_context(cafile=settings.db_ssl_ca)
@@ -65,40 +63,11 @@ def connect_arguments(settings: Settings) -> dict[str, Any]:
     return arguments
 
 
-async def dial(_dsn: None = None, *, host: Sequence[str], **more: Any) -> Connection:
-    """A connection to the one of the hosts that takes writes. Called as asyncpg.connect is.
-
-    All are tried at once: asyncpg tries them in turn within one time limit, so that a first one
-    which is switched off, and never answers, would keep us from the others for ever.
-    """
-    calls = {asyncio.ensure_future(asyncpg.connect(host=one, **more)) for one in host}
-    waiting, errors = set(calls), []
-    try:
-        while waiting:
-            done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            found = [call for call in done if call.exception() is None]
-            if found:
-                calls.discard(found[0])
-                connection: Connection = found[0].result()
-                return connection
-            errors += [error for call in done if (error := call.exception()) is not None]
-        # A refused password says more than a host that cannot be reached.
-        raise min(errors, key=lambda error: isinstance(error, OSError | _NoPrimary))
-    finally:
-        for call in calls:
-            call.cancel()
-            call.add_done_callback(_let_go)
-
-
-def _let_go(call: asyncio.Future[Connection]) -> None:
-    if not call.cancelled() and call.exception() is None:
-        call.result().terminate()
-
-
 async def connect(settings: Settings, application: str, **server: str) -> Connection:
     """A dedicated connection whose peer's silence is noticed within about three seconds."""
     async with asyncio.timeout(CONNECT_SECONDS):
-        connection = await dial(
+        connection = await open_writable(
+            settings.db_servers,
             **connect_arguments(settings),
             timeout=CONNECT_SECONDS,
             server_settings=_server_settings(settings, application) | server,
@@ -118,8 +87,12 @@ async def create_pool(settings: Settings, application: str, most: int) -> asyncp
     The first one is made at once, so that a mistake shows at the start. None is kept up afterwards:
     while the server is away asyncpg would log a traceback at each try to do so.
     """
+
+    async def open_one(*_: object, **arguments: Any) -> Connection:
+        return await open_writable(settings.db_servers, **arguments)
+
     arguments: dict[str, Any] = {
-        "connect": dial,
+        "connect": open_one,
         **connect_arguments(settings),
         "init_size": 1,
         "min_size": 0,
@@ -136,7 +109,8 @@ def outcome_unknown(error: BaseException) -> bool:
     """Whether a write that ended so may nevertheless be committed."""
     if isinstance(error, asyncpg.PostgresError):
         state = error.sqlstate or "08000"
-        return state.startswith(_UNKNOWN_STATES)
+        fatal = getattr(error, "severity_en", None) or getattr(error, "severity", None)
+        return state.startswith(_UNKNOWN_STATES) or fatal in _UNKNOWN_SEVERITIES
     return True
 
 
@@ -219,7 +193,7 @@ async def close_politely(connection: Connection) -> None:
 
 async def first_connection(settings: Settings, application: str) -> Connection:
     """Like ``connect``, with a sentence for the person at the command line when it fails."""
-    where = f"{settings.db_hostname or '127.0.0.1'}:{settings.db_port}"
+    where = settings.db_where
     try:
         return await connect(settings, application)
     except asyncpg.InvalidPasswordError as error:

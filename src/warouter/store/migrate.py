@@ -28,6 +28,7 @@ from warouter.errors import CommandError
 from warouter.retry import backoff
 from warouter.store import locks
 from warouter.store.database import Connection, connect_arguments
+from warouter.store.servers import open_writable
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +106,9 @@ async def migrate(settings: Settings) -> list[str]:
     file has changed, or when the locks of a file cannot be had.
     """
     await _ensure_database(settings)
-    connection = await asyncpg.connect(**connect_arguments(settings), timeout=10.0)
+    connection = await open_writable(
+        settings.db_servers, **connect_arguments(settings), timeout=10.0
+    )
     try:
         await connection.execute("select pg_advisory_lock($1, 0)", locks.MIGRATE)
         schema = settings.db_schema
@@ -151,11 +154,13 @@ async def check(connection: Connection) -> None:
 
 
 async def _ensure_database(settings: Settings) -> None:
-    arguments = connect_arguments(settings)
+    arguments = connect_arguments(settings) | {"timeout": 10.0}
     try:
-        connection = await asyncpg.connect(**arguments, timeout=10.0)
+        connection = await open_writable(settings.db_servers, **arguments)
     except asyncpg.InvalidCatalogNameError:
-        connection = await asyncpg.connect(**arguments | {"database": "postgres"}, timeout=10.0)
+        connection = await open_writable(
+            settings.db_servers, **arguments | {"database": "postgres"}
+        )
         name = await connection.fetchval("select quote_ident($1)", settings.database)
         with suppress(asyncpg.DuplicateDatabaseError):  # another migration was faster
             await connection.execute(f"create database {name}")

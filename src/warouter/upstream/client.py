@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 # What lies in the kernel when a lease ends still leaves after abort(): keep it small.
 SEND_BUFFER = 64 * 1024
 FAILURES = 5  # connects that fail in a row (about 1.5 s) before the upstream counts as lost
+OWN_END_SECONDS = 0.05
 _LINGER_ZERO = struct.pack("ii", 1, 0)
 
 
@@ -59,6 +60,7 @@ class SimulatorUpstream(asyncio.Protocol):
         self._writable = True
         self._closed = False
         self._failures = 0
+        self._own_end = False
 
     @property
     def well(self) -> bool:
@@ -92,6 +94,10 @@ class SimulatorUpstream(asyncio.Protocol):
                 self.abort()
                 return
             await self._lost.wait()
+            if self._own_end:
+                # An owner's deadline says nothing of the upstream: it must not be replaced for it.
+                await asyncio.sleep(OWN_END_SECONDS)
+                continue
             await asyncio.sleep(backoff(self._failures, first=0.02, most=1.0))
             self._failures += 1  # until the next connection has heard something
 
@@ -104,6 +110,10 @@ class SimulatorUpstream(asyncio.Protocol):
             self._loop.call_soon(self._flush)
 
     def abort(self) -> None:
+        self._own_end = self._transport is not None or self._own_end
+        self._cut()
+
+    def _cut(self) -> None:
         transport, self._transport = self._transport, None
         self._out.clear()
         if transport is None:
@@ -129,7 +139,9 @@ class SimulatorUpstream(asyncio.Protocol):
         self._splitter = _batch.Splitter(MAX_FRAME)
         self._lost.clear()
         self._writable = True
-        self.tell(self._hello)
+        self._own_end = False
+        # Not told: it acts for no slot, so it may leave while no lease holds.
+        self._transport.write(_batch.pack([encode(self._hello)]))
         self._listener.on_upstream_up()
 
     def data_received(self, data: bytes) -> None:
@@ -141,7 +153,7 @@ class SimulatorUpstream(asyncio.Protocol):
                 self._listener.on_upstream(decode_from_upstream(frame))
         except (WarouterError, ValueError) as error:
             log.error("upstream broke the protocol", extra={"error": str(error)})
-            self.abort()
+            self._cut()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None

@@ -1,0 +1,66 @@
+"""Finding, among the servers of WA_DB_HOSTNAME, the one that takes writes.
+
+asyncpg's own host list has one time limit for all hosts: a primary whose machine is gone without a
+word would use it up, and the standby that was promoted would never be asked. Here the next server
+is asked as soon as the one before has refused or has kept silent for a moment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import asyncpg
+
+Connection = asyncpg.Connection
+Server = tuple[str, int]
+
+HEAD_START = 0.25
+
+
+async def open_writable(servers: Sequence[Server], **arguments: Any) -> Connection:
+    """A connection to the first server that takes writes; the most telling refusal if none does."""
+    rest, racing, refusals = list(servers), set[asyncio.Task[Connection]](), list[BaseException]()
+    try:
+        while rest or racing:
+            if rest:
+                racing.add(asyncio.ensure_future(_open(rest.pop(0), arguments)))
+            done, racing = await asyncio.wait(
+                racing,
+                timeout=HEAD_START if rest else None,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            won = [attempt for attempt in done if attempt.exception() is None]
+            for late in won[1:]:
+                _discard(late)
+            if won:
+                return won[0].result()
+            refusals += [error for a in done if (error := a.exception()) is not None]
+    finally:
+        for attempt in racing:
+            attempt.add_done_callback(_discard)
+            attempt.cancel()
+    raise max(refusals, key=_telling)
+
+
+async def _open(server: Server, arguments: dict[str, Any]) -> Connection:
+    host, port = server
+    given = arguments | {"host": host, "port": port, "target_session_attrs": "read-write"}
+    try:
+        connection: Connection = await asyncpg.connect(**given)
+    except asyncpg.TargetServerAttributeNotMatched as error:
+        raise ConnectionRefusedError(f"{host}:{port} takes no writes") from error
+    return connection
+
+
+def _telling(refusal: BaseException) -> bool:
+    """What a server says of us (password, database) beats that another is not there."""
+    return isinstance(refusal, asyncpg.PostgresError) and not isinstance(
+        refusal, asyncpg.CannotConnectNowError
+    )
+
+
+def _discard(attempt: asyncio.Task[Connection]) -> None:
+    if not attempt.cancelled() and attempt.exception() is None:
+        attempt.result().terminate()
