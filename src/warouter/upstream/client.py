@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 # What lies in the kernel when a lease ends still leaves after abort(): keep it small.
 SEND_BUFFER = 64 * 1024
 TICK_SECONDS = 0.1
-QUIET_SECONDS = 0.3  # nothing heard for so long: ask
+QUIET_SECONDS = 0.2  # nothing heard for so long: ask
 LOST_SECONDS = 1.5  # nothing heard for so long: cut the connection, the upstream counts as lost
 CONNECT_SECONDS = 1.0
 _LINGER_ZERO = struct.pack("ii", 1, 0)
