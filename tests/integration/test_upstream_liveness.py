@@ -65,7 +65,7 @@ async def simulator() -> AsyncIterator[Simulator]:
 @pytest_asyncio.fixture
 async def proxy(simulator: Simulator) -> AsyncIterator[Proxy]:
     addresses = await simulator.start()
-    async with Proxy(addresses.host, addresses.port) as proxy:
+    async with Proxy(lambda: (addresses.host, addresses.port)) as proxy:
         yield proxy
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Self
 
 
 class Proxy:
     """``cut`` stops both directions, new connections included; ``heal`` lets all that waits on."""
 
-    def __init__(self, host: str, port: int) -> None:
-        self._target = (host, port)
+    def __init__(self, target: Callable[[], tuple[str, int]]) -> None:
+        self._target = target  # asked at each connection
         self._open = asyncio.Event()
         self._open.set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -44,7 +45,7 @@ class Proxy:
         self._tasks.add(task)
         await self._open.wait()
         try:
-            far_reader, far_writer = await asyncio.open_connection(*self._target)
+            far_reader, far_writer = await asyncio.open_connection(*self._target())
         except OSError:
             writer.transport.abort()
             return
