@@ -8,6 +8,8 @@ incarnation published in its node row.
     handshake   server: HELLO nonce_s     client: HELLO nonce_c proof_c     server: HELLO proof_s
     message     kind 1 | slot | epoch | id | message kind | recipient size | recipient | body
     outcome     kind 2 | outcome | slot | epoch | ids
+    relay       kind 3 | incarnation of the owner | message frame
+    ping, pong  kind 4, kind 5
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import hmac
 import struct
 from hashlib import blake2b, sha256
 from typing import NamedTuple
+from uuid import UUID
 
 from warouter import _batch
 from warouter.errors import ProtocolError
@@ -27,11 +30,14 @@ NONCE_SIZE = 32
 PROOF_SIZE = 32
 MAC_SIZE = 16
 
-MESSAGE, OUTCOME = 1, 2
-ACKED, NOT_OWNER, OVERLOADED, REFUSED = 0, 1, 2, 3
+MESSAGE, OUTCOME, RELAY = 1, 2, 3
+# UNREACHED: a coreapp that was to relay has no answer of the owner and will get none.
+ACKED, NOT_OWNER, OVERLOADED, REFUSED, UNREACHED = 0, 1, 2, 3, 4
+PING, PONG = b"\x04", b"\x05"
 
 _MESSAGE = struct.Struct("<BBQ20sBB")
 _OUTCOME = struct.Struct("<BBBQ")
+_RELAY_SIZE = 1 + 16
 _COUNTER = struct.Struct("<BQ")
 
 
@@ -55,6 +61,25 @@ class Outcome(NamedTuple):
     ids: list[bytes]
 
 
+class Relay(NamedTuple):
+    """A message for the coreapp to pass on to ``owner``; ``frame`` is the message as it came."""
+
+    owner: UUID
+    message: Message
+    frame: memoryview
+
+
+class Ping(NamedTuple):
+    """Are you there? The answer is a Pong, at once."""
+
+
+class Pong(NamedTuple):
+    """I am."""
+
+
+Frame = Message | Outcome | Relay | Ping | Pong
+
+
 def message(
     slot: int, epoch: int, message_id: bytes, kind: int, recipient: str, body: bytes
 ) -> bytes:
@@ -68,7 +93,12 @@ def outcome(result: int, slot: int, epoch: int, ids: list[bytes]) -> bytes:
     return _OUTCOME.pack(OUTCOME, result, slot, epoch) + b"".join(ids)
 
 
-def parse(frame: memoryview) -> Message | Outcome:
+def relay(owner: UUID, message: bytes) -> bytes:
+    """The bytes of a relay frame around those of a message frame."""
+    return bytes((RELAY,)) + owner.bytes + message
+
+
+def parse(frame: memoryview) -> Frame:
     """One frame of an envelope; ProtocolError for anything else."""
     if len(frame) and frame[0] == MESSAGE and len(frame) >= _MESSAGE.size:
         _, slot, epoch, message_id, kind, size = _MESSAGE.unpack_from(frame)
@@ -85,6 +115,18 @@ def parse(frame: memoryview) -> Message | Outcome:
         return Outcome(
             result, slot, epoch, [ids[i : i + ID_SIZE] for i in range(0, len(ids), ID_SIZE)]
         )
+    return _parse_rare(frame)
+
+
+def _parse_rare(frame: memoryview) -> Frame:
+    if frame == PING:
+        return Ping()
+    if frame == PONG:
+        return Pong()
+    if len(frame) > _RELAY_SIZE and frame[0] == RELAY and frame[_RELAY_SIZE] == MESSAGE:
+        message = parse(frame[_RELAY_SIZE:])
+        if isinstance(message, Message):
+            return Relay(UUID(bytes=bytes(frame[1:_RELAY_SIZE])), message, frame[_RELAY_SIZE:])
     raise ProtocolError("frame of an unknown kind")
 
 
@@ -105,7 +147,7 @@ class Sealer:
         self._direction = direction
         self._counter = 0
 
-    def seal(self, frames: list[bytes]) -> bytes:
+    def seal(self, frames: list[bytes | memoryview]) -> bytes:
         """All frames of a turn, ready for one write."""
         packed = _batch.pack(frames)
         mac = _mac(self._key, self._direction, self._counter, packed)

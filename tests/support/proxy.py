@@ -16,7 +16,7 @@ class Proxy:
         self._open.set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
-        self.connections = 0  # that were ever made through it
+        self.used = asyncio.Event()  # somebody connected to it
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -38,19 +38,18 @@ class Proxy:
         self._open.set()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
+        self.used.set()
         self._writers.add(writer)
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
-        await self._open.wait()
         try:
+            await self._open.wait()
             far_reader, far_writer = await asyncio.open_connection(*self._target())
-        except OSError:
+            self._writers.add(far_writer)
+            await asyncio.gather(self._pass(reader, far_writer), self._pass(far_reader, writer))
+        except (OSError, asyncio.CancelledError):
             writer.transport.abort()
-            return
-        self._writers.add(far_writer)
-        await asyncio.gather(self._pass(reader, far_writer), self._pass(far_reader, writer))
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

@@ -15,10 +15,16 @@ from warouter.sockets import notice_silence
 log = logging.getLogger(__name__)
 
 MOST_IN_ONE = wire.MAX_ENVELOPE // 2
+TICK_SECONDS = 0.25
+QUIET_SECONDS = 0.5  # nothing heard for so long: ask
+SILENT_SECONDS = 1.2  # nothing heard for so long: cut
 
 
 class LinkConnection(asyncio.Protocol):
     """A link after and during its handshake; subclasses say what a frame means."""
+
+    # The peer knows relay frames and pings. A handshake with an older peer says no.
+    extended = True
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -26,15 +32,17 @@ class LinkConnection(asyncio.Protocol):
         self._splitter = _batch.Splitter(wire.MAX_ENVELOPE)
         self._sealer: wire.Sealer | None = None
         self._opener: wire.Opener | None = None
-        self._out: list[bytes] = []
+        self._out: list[bytes | memoryview] = []
         self._flushing = False
+        self._quiet = 0.0
+        self.silent = False  # cut off, since nothing was heard for too long
 
     @property
     def ready(self) -> bool:
         """The handshake is done and the connection stands."""
         return self._sealer is not None and self._transport is not None
 
-    def send(self, frame: bytes) -> None:
+    def send(self, frame: bytes | memoryview) -> None:
         """Queue one frame; what is queued in a turn of the loop leaves in one write."""
         self._out.append(frame)
         if not self._flushing:
@@ -45,7 +53,21 @@ class LinkConnection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    def on_frame(self, frame: wire.Message | wire.Outcome) -> None:
+    def watch(self, passed: float) -> None:
+        """``passed`` seconds went by: ask a peer that is quiet, cut one that does not answer.
+
+        The caller counts no time in which it stood still itself: that says nothing of the peer.
+        """
+        if self._transport is None or not self.extended:
+            return
+        self._quiet += passed
+        if self._quiet >= SILENT_SECONDS:
+            self.silent = True
+            self.abort()
+        elif self.ready and self._quiet >= QUIET_SECONDS:
+            self.send(wire.PING)
+
+    def on_frame(self, frame: wire.Frame) -> None:
         raise NotImplementedError
 
     def on_handshake(self, hello: memoryview) -> None:
@@ -64,6 +86,7 @@ class LinkConnection(asyncio.Protocol):
             notice_silence(sock)
 
     def data_received(self, data: bytes) -> None:
+        self._quiet = 0.0
         try:
             for envelope in self._splitter.feed(data):
                 if self._opener is None:
@@ -97,9 +120,9 @@ class LinkConnection(asyncio.Protocol):
             self._transport.write(self._sealer.seal(part))
 
 
-def _parts(frames: list[bytes]) -> Iterator[list[bytes]]:
+def _parts(frames: list[bytes | memoryview]) -> Iterator[list[bytes | memoryview]]:
     """All in one, unless that would be more than a peer takes as one envelope."""
-    part: list[bytes] = []
+    part: list[bytes | memoryview] = []
     size = 0
     for frame in frames:
         if part and size + len(frame) > MOST_IN_ONE:

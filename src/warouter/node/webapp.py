@@ -18,6 +18,7 @@ from warouter.api.tokens import TokenCache
 from warouter.config import Settings
 from warouter.errors import CommandError, OutcomeUnknown
 from warouter.link import tls
+from warouter.link.client import Links
 from warouter.node.mapview import MapView
 from warouter.node.runtime import Identity, cancel, check_database, run_until
 from warouter.owner.callbacks import networks
@@ -129,7 +130,7 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
     tasks = [
         asyncio.create_task(view.run(), name="shard map"),
         asyncio.create_task(view.links.sweep(), name="sweep"),
-        asyncio.create_task(_beat(session, settings, notifier), name="beats"),
+        asyncio.create_task(_beat(session, view.links, settings, notifier), name="beats"),
     ]
     notifier.ready(f"serving on port {port}")
     try:
@@ -145,12 +146,12 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
         await pool.close()
 
 
-async def _beat(session: NodeSession, settings: Settings, notifier: Notifier) -> None:
-    """A webapp owns nothing; its beats show that it lives."""
+async def _beat(session: NodeSession, links: Links, settings: Settings, notifier: Notifier) -> None:
+    """A webapp owns nothing; its beats show that it lives, and say whom it does not reach."""
     timing = settings.timing
     while True:
         try:
-            await session.beat(True, timing.trust)
+            await session.beat(True, timing.trust, links.unreached())
         except OutcomeUnknown as error:
             log.info("beat not confirmed", extra={"error": str(error)})
         # The watchdog is fed without the database as well: a restart would not bring it back.

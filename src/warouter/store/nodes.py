@@ -202,12 +202,27 @@ async def read_rows(source: asyncpg.Pool | Connection) -> Sequence[Any]:
 async def read_addresses(source: asyncpg.Pool | Connection) -> dict[UUID, Address]:
     """Where each coreapp's link listens."""
     return {
-        r["incarnation"]: Address(
-            r["incarnation"], r["name"], r["host"], r["port"], r["link_key"], r["fingerprint"]
-        )
+        r["incarnation"]: address_of(r)
         for r in await source.fetch(NODES_SQL)
         if r["role"] == "coreapp"
     }
+
+
+ADDRESS_SQL = """
+select incarnation, name, host, port, link_key, fingerprint
+  from node where incarnation = $1 and role = 'coreapp'"""
+
+
+def address_of(row: Any) -> Address:
+    """The address from a row of ADDRESS_SQL or NODES_SQL."""
+    return Address(
+        row["incarnation"],
+        row["name"],
+        row["host"],
+        row["port"],
+        row["link_key"],
+        row["fingerprint"],
+    )
 
 
 async def live_incarnations(source: asyncpg.Pool | Connection) -> set[UUID]:
