@@ -62,11 +62,10 @@ class Outcome(NamedTuple):
 
 
 class Relay(NamedTuple):
-    """A message for the coreapp to pass on to ``owner``; ``frame`` is the message as it came."""
+    """A message for the coreapp to pass on to ``owner``."""
 
     owner: UUID
     message: Message
-    frame: memoryview
 
 
 class Ping(NamedTuple):
@@ -126,7 +125,7 @@ def _parse_rare(frame: memoryview) -> Frame:
     if len(frame) > _RELAY_SIZE and frame[0] == RELAY and frame[_RELAY_SIZE] == MESSAGE:
         message = parse(frame[_RELAY_SIZE:])
         if isinstance(message, Message):
-            return Relay(UUID(bytes=bytes(frame[1:_RELAY_SIZE])), message, frame[_RELAY_SIZE:])
+            return Relay(UUID(bytes=bytes(frame[1:_RELAY_SIZE])), message)
     raise ProtocolError("frame of an unknown kind")
 
 
@@ -147,7 +146,7 @@ class Sealer:
         self._direction = direction
         self._counter = 0
 
-    def seal(self, frames: list[bytes | memoryview]) -> bytes:
+    def seal(self, frames: list[bytes]) -> bytes:
         """All frames of a turn, ready for one write."""
         packed = _batch.pack(frames)
         mac = _mac(self._key, self._direction, self._counter, packed)

@@ -298,8 +298,7 @@ class Links:
             return None
         connection = self._ready.get(owner.owner)
         if connection is None:
-            able = [inc for inc, link in self._ready.items() if link.extended]
-            via = self._detours.via(owner.owner, able, self._loop.time())
+            via = self._detours.via(owner.owner, self._ready.keys(), self._loop.time())
             connection = self._ready[via] if via is not None else None
         return (owner, connection) if connection is not None else None
 

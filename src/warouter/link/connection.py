@@ -23,16 +23,13 @@ SILENT_SECONDS = 1.2  # nothing heard for so long: cut
 class LinkConnection(asyncio.Protocol):
     """A link after and during its handshake; subclasses say what a frame means."""
 
-    # The peer knows relay frames and pings. A handshake with an older peer says no.
-    extended = True
-
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._splitter = _batch.Splitter(wire.MAX_ENVELOPE)
         self._sealer: wire.Sealer | None = None
         self._opener: wire.Opener | None = None
-        self._out: list[bytes | memoryview] = []
+        self._out: list[bytes] = []
         self._flushing = False
         self._quiet = 0.0
         self.silent = False  # cut off, since nothing was heard for too long
@@ -42,7 +39,7 @@ class LinkConnection(asyncio.Protocol):
         """The handshake is done and the connection stands."""
         return self._sealer is not None and self._transport is not None
 
-    def send(self, frame: bytes | memoryview) -> None:
+    def send(self, frame: bytes) -> None:
         """Queue one frame; what is queued in a turn of the loop leaves in one write."""
         self._out.append(frame)
         if not self._flushing:
@@ -58,7 +55,7 @@ class LinkConnection(asyncio.Protocol):
 
         The caller counts no time in which it stood still itself: that says nothing of the peer.
         """
-        if self._transport is None or not self.extended:
+        if self._transport is None:
             return
         self._quiet += passed
         if self._quiet >= SILENT_SECONDS:
@@ -120,9 +117,9 @@ class LinkConnection(asyncio.Protocol):
             self._transport.write(self._sealer.seal(part))
 
 
-def _parts(frames: list[bytes | memoryview]) -> Iterator[list[bytes | memoryview]]:
+def _parts(frames: list[bytes]) -> Iterator[list[bytes]]:
     """All in one, unless that would be more than a peer takes as one envelope."""
-    part: list[bytes | memoryview] = []
+    part: list[bytes] = []
     size = 0
     for frame in frames:
         if part and size + len(frame) > MOST_IN_ONE:

@@ -92,7 +92,7 @@ class Passage:
         self.owner = owner
         self._loop = asyncio.get_running_loop()
         self._asked: dict[tuple[bytes, int], Asked] = {}
-        self._early: list[memoryview] = []  # frames that wait for the link
+        self._early: list[wire.Message] = []  # what waits for the link
         self._connection: CoreappConnection | None = None
         self._settled = asyncio.Event()  # the link is proved, or was lost
         self._failed = False
@@ -105,16 +105,16 @@ class Passage:
             return False
         message = frame.message
         self._forget((message.id, message.epoch))
-        asked = Asked(webapp, message.slot, len(frame.frame))
+        asked = Asked(webapp, message.slot, len(message.body))
         self._asked[message.id, message.epoch] = asked
         self._relay.waiting += 1
         self._relay.waiting_bytes += asked.size
         self._relay.relayed += 1
         self._used = self._loop.time()
         if self._connection is not None and self._connection.proved:
-            self._connection.send(frame.frame)
+            _pass_on(self._connection, message)
         else:
-            self._early.append(frame.frame)
+            self._early.append(message)
         return True
 
     # Listener of the connection
@@ -122,8 +122,8 @@ class Passage:
     def on_ready(self, connection: CoreappConnection) -> None:
         self._settled.set()
         early, self._early = self._early, []
-        for frame in early:
-            connection.send(frame)
+        for message in early:
+            _pass_on(connection, message)
 
     def on_lost(self, _connection: CoreappConnection) -> None:
         self._fail()
@@ -196,3 +196,7 @@ class Passage:
             self._relay.waiting -= 1
             self._relay.waiting_bytes -= asked.size
         return asked
+
+
+def _pass_on(connection: CoreappConnection, m: wire.Message) -> None:
+    connection.send(wire.message(m.slot, m.epoch, m.id, m.kind, m.recipient, bytes(m.body)))

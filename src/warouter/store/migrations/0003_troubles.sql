@@ -1,3 +1,5 @@
+-- runs with: 2
+--
 -- Webapps say with their beats which coreapps they have no link to, and a planned move says why.
 -- Processes of the version before go on with the functions they know: those that they call keep
 -- their names and arguments.
