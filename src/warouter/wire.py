@@ -9,6 +9,8 @@ incarnation published in its node row.
     handshake   server: hello_s     client: hello_c proof_c     server: proof_s
     message     kind 1 | slot | epoch | id | message kind | recipient size | recipient | body
     outcome     kind 2 | outcome | slot | epoch | ids
+    relay       kind 3 | incarnation of the owner | message frame
+    ping, pong  kind 4, kind 5
 
 The handshake and the envelope are the same in every version; a session's frames are those of the
 highest version that both sides speak. Proofs cover both hellos, so that nobody in between can talk
@@ -22,6 +24,7 @@ import struct
 from collections.abc import Callable
 from hashlib import blake2b, sha256
 from typing import NamedTuple
+from uuid import UUID
 
 from warouter import _batch
 from warouter.errors import NoCommonVersion, ProtocolError
@@ -33,11 +36,14 @@ HELLO_SIZE = 2 + NONCE_SIZE
 PROOF_SIZE = 32
 MAC_SIZE = 16
 
-MESSAGE, OUTCOME = 1, 2
-ACKED, NOT_OWNER, OVERLOADED, REFUSED = 0, 1, 2, 3
+MESSAGE, OUTCOME, RELAY = 1, 2, 3
+# UNREACHED: a coreapp that was to relay has no answer of the owner and will get none.
+ACKED, NOT_OWNER, OVERLOADED, REFUSED, UNREACHED = 0, 1, 2, 3, 4
+PING, PONG = b"\x04", b"\x05"
 
 _MESSAGE = struct.Struct("<BBQ20sBB")
 _OUTCOME = struct.Struct("<BBBQ")
+_RELAY_SIZE = 1 + 16
 _COUNTER = struct.Struct("<BQ")
 
 
@@ -61,6 +67,24 @@ class Outcome(NamedTuple):
     ids: list[bytes]
 
 
+class Relay(NamedTuple):
+    """A message for the coreapp to pass on to ``owner``."""
+
+    owner: UUID
+    message: Message
+
+
+class Ping(NamedTuple):
+    """Are you there? The answer is a Pong, at once."""
+
+
+class Pong(NamedTuple):
+    """I am."""
+
+
+Frame = Message | Outcome | Relay | Ping | Pong
+
+
 def message(
     slot: int, epoch: int, message_id: bytes, kind: int, recipient: str, body: bytes
 ) -> bytes:
@@ -74,7 +98,12 @@ def outcome(result: int, slot: int, epoch: int, ids: list[bytes]) -> bytes:
     return _OUTCOME.pack(OUTCOME, result, slot, epoch) + b"".join(ids)
 
 
-def parse(frame: memoryview) -> Message | Outcome:
+def relay(owner: UUID, message: bytes) -> bytes:
+    """The bytes of a relay frame around those of a message frame."""
+    return bytes((RELAY,)) + owner.bytes + message
+
+
+def parse(frame: memoryview) -> Frame:
     """One frame of an envelope; ProtocolError for anything else."""
     if len(frame) and frame[0] == MESSAGE and len(frame) >= _MESSAGE.size:
         _, slot, epoch, message_id, kind, size = _MESSAGE.unpack_from(frame)
@@ -91,6 +120,18 @@ def parse(frame: memoryview) -> Message | Outcome:
         return Outcome(
             result, slot, epoch, [ids[i : i + ID_SIZE] for i in range(0, len(ids), ID_SIZE)]
         )
+    return _parse_rare(frame)
+
+
+def _parse_rare(frame: memoryview) -> Frame:
+    if frame == PING:
+        return Ping()
+    if frame == PONG:
+        return Pong()
+    if len(frame) > _RELAY_SIZE and frame[0] == RELAY and frame[_RELAY_SIZE] == MESSAGE:
+        message = parse(frame[_RELAY_SIZE:])
+        if isinstance(message, Message):
+            return Relay(UUID(bytes=bytes(frame[1:_RELAY_SIZE])), message)
     raise ProtocolError("frame of an unknown kind")
 
 
@@ -99,7 +140,7 @@ class Frames(NamedTuple):
 
     message: Callable[[int, int, bytes, int, str, bytes], bytes]
     outcome: Callable[[int, int, int, list[bytes]], bytes]
-    parse: Callable[[memoryview], Message | Outcome]
+    parse: Callable[[memoryview], Frame]
 
 
 # By link version, without gaps. The one before a new one stays until no build that speaks nothing

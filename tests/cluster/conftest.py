@@ -18,13 +18,19 @@ Start = Callable[..., Awaitable[tuple[Cluster, Business]]]
 
 @pytest_asyncio.fixture
 async def start() -> AsyncIterator[Start]:
-    """``await start(shards=2, coreapps=3, ...)`` gives a running cluster and its business."""
+    """``await start(shards=2, coreapps=3, ...)`` gives a running cluster and its business.
+
+    ``before`` gets the cluster before anything of it runs.
+    """
     folder = _folder()
     async with AsyncExitStack() as stack:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
 
-        async def begin(**options: object) -> tuple[Cluster, Business]:
+        async def begin(
+            before: Callable[[Cluster], None] = lambda _: None, **options: object
+        ) -> tuple[Cluster, Business]:
             cluster = Cluster(Options(data_dir=folder, port=0, tls=False, **options))
+            before(cluster)
             stack.push_async_callback(cluster.stop)
             await cluster.start()
             business = await stack.enter_async_context(Business(cluster))

@@ -7,7 +7,7 @@ from uuid import UUID
 from warouter.cluster.membership import Member, Membership, Node, Verdict
 
 LEASE, POLL, JOIN = 1.5, 0.1, 3.0
-A, B, C = (UUID(int=n) for n in range(1, 4))
+A, B, C, X, Y, Z = (UUID(int=n) for n in range(1, 7))
 
 
 class Watched:
@@ -21,13 +21,23 @@ class Watched:
         self.server: object = "started once"
         self.name = "coreapp-{}"
         self.leaving = False
+        self.webapps: dict[UUID, set[UUID]] = {}  # and what they report
+        self.without_upstream: set[UUID] = set()
 
     def poll(self, *silent: UUID, gap: float = POLL) -> dict[UUID, Member]:
         self.now += gap
         for node in self.beats:
             self.beats[node] += node not in silent
         nodes = {
-            n: Node(n, self.name.format(n.int), "coreapp", beat, self.leaving)
+            n: Node(
+                n,
+                self.name.format(n.int),
+                "webapp" if n in self.webapps else "coreapp",
+                beat,
+                self.leaving,
+                upstream_ok=n not in self.without_upstream,
+                unreached=frozenset(self.webapps.get(n, ())),
+            )
             for n, beat in self.beats.items()
         }
         return self.membership.observe(self.now, self.now, nodes, self.sessions, self.server)
@@ -147,3 +157,86 @@ def test_a_slow_look_never_shortens_a_lease() -> None:
         nodes = {A: node, **living}
         judged = membership.observe(began, began + 0.19, nodes, {A, B, C}, "server")
     assert judged[A].silence < 0.2
+
+
+def watched_by(*webapps: UUID) -> Watched:
+    """Three coreapps that have joined, and webapps."""
+    watched = Watched(A, B, C, *webapps)
+    watched.webapps = {webapp: set() for webapp in webapps}
+    watched.polls(40)
+    return watched
+
+
+def troubles(judged: dict[UUID, Member]) -> dict[UUID, str]:
+    return {inc: m.trouble for inc, m in judged.items() if m.trouble}
+
+
+def test_whom_most_webapps_report_for_a_second_is_unreachable_until_it_was_reached_for_long() -> (
+    None
+):
+    watched = watched_by(X, Y, Z)
+    watched.webapps[X] = {A}
+    assert troubles(watched.polls(30)) == {}  # one of three
+    watched.webapps[Y] = {A}
+    judged = watched.polls(10)
+    assert troubles(judged) == {}
+    assert judged[A].ailing
+    assert troubles(watched.polls(2)) == {A: "unreachable"}
+    watched.webapps[X] = set()
+    assert troubles(watched.polls(29)) == {A: "unreachable"}
+    assert troubles(watched.polls(3)) == {}
+
+
+def test_a_report_that_does_not_last_counts_for_nothing() -> None:
+    watched = watched_by(X)
+    for _ in range(10):
+        watched.webapps[X] = {A}
+        assert troubles(watched.polls(8)) == {}
+        watched.webapps[X] = set()
+        watched.poll()
+
+
+def test_a_dead_webapp_reports_nothing() -> None:
+    watched = watched_by(X, Y)
+    watched.webapps[X] = watched.webapps[Y] = {A}
+    watched.sessions -= {X, Y}
+    assert troubles(watched.polls(40, X, Y)) == {}
+
+
+def test_when_the_webapps_reach_nobody_nobody_is_in_trouble() -> None:
+    watched = watched_by(X, Y)
+    watched.webapps[X] = watched.webapps[Y] = {A, B, C}
+    judged = watched.polls(40)
+    assert troubles(judged) == {}
+    assert not any(m.ailing for m in judged.values())
+    watched.webapps[X] = watched.webapps[Y] = {B}  # they do not come back in one instant
+    assert troubles(watched.polls(29)) == {}
+    assert troubles(watched.polls(15)) == {B: "unreachable"}
+
+
+def test_who_lacks_the_upstream_alone_is_in_trouble_after_a_moment() -> None:
+    watched = watched_by()
+    watched.without_upstream = {B}
+    assert troubles(watched.polls(6)) == {}
+    assert troubles(watched.polls(2)) == {B: "upstream"}
+
+
+def test_an_upstream_that_all_lack_is_no_trouble_however_they_notice_and_recover() -> None:
+    watched = watched_by()
+    for without in ({A}, {A, B}, {A, B, C}, {A, C}, {C}, set()):
+        watched.without_upstream = without
+        assert troubles(watched.polls(3)) == {}
+
+
+def test_the_living_alone_share_a_trouble() -> None:
+    watched = watched_by()
+    watched.sessions.discard(C)
+    watched.without_upstream = {A, B}
+    assert troubles(watched.polls(40, C)) == {}
+
+
+def test_a_leader_that_was_away_counts_nothing_of_it() -> None:
+    watched = watched_by(X)
+    watched.webapps[X] = {A}
+    watched.poll()
+    assert troubles(watched.poll(gap=60.0)) == {}

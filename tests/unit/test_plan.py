@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from uuid import UUID
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -25,11 +26,12 @@ def member(
     *,
     joined: bool = True,
     leaving: bool = False,
-    upstream_ok: bool = True,
     trusted: bool = True,
+    trouble: str = "",
+    ailing: bool = False,
 ) -> Member:
-    node = Node(inc, f"coreapp-{inc.int}", "coreapp", 1, leaving, upstream_ok)
-    return Member(node, verdict, 0.0, 10.0, joined, trusted)
+    node = Node(inc, f"coreapp-{inc.int}", "coreapp", 1, leaving)
+    return Member(node, verdict, 0.0, 10.0, joined, trusted, trouble, ailing or bool(trouble))
 
 
 def members(*some: UUID | Member) -> dict[UUID, Member]:
@@ -133,16 +135,53 @@ def test_a_leaving_owner_is_told_its_successor() -> None:
     assert changes(current, planned)[1][0] == Succession(0, 1, C)
 
 
-def test_an_owner_without_its_upstream_is_relieved() -> None:
-    current = mapped(2, A, B)
-    planned = plan(View(current, members(member(A, upstream_ok=False), B, C)), LEASE)
+@pytest.mark.parametrize("trouble", ["unreachable", "upstream"])
+def test_an_owner_in_trouble_is_relieved_and_the_move_says_why(trouble: str) -> None:
+    current, someone = mapped(2, A, B), members(member(A, trouble=trouble), B, C)
+    planned = plan(View(current, someone), LEASE)
     assert planned is not None
-    assert {s.to for s in changes(current, planned)[1]} == {C}
+    _, successions = changes(current, planned, someone)
+    assert {(s.to, s.reason) for s in successions} == {(C, trouble)}
+    assert [s.slot for s in successions] == list(range(0, 32, 2))
 
 
-def test_when_all_lack_the_upstream_nothing_moves() -> None:
-    everybody = [member(n, upstream_ok=False) for n in (A, B, C)]
+def test_when_all_are_in_trouble_nothing_moves() -> None:
+    everybody = [member(n, trouble="upstream") for n in (A, B, C)]
     assert plan(View(mapped(2, A, B), members(*everybody)), LEASE) is None
+
+
+@pytest.mark.parametrize("spare", [member(C, trouble="unreachable"), member(C, ailing=True)])
+def test_nobody_in_trouble_is_an_heir(spare: Member) -> None:
+    current = mapped(2, A, B)
+    planned = plan(View(current, members(member(A, trouble="upstream"), B, spare)), LEASE)
+    assert planned is not None
+    assert {s.to for s in changes(current, planned)[1]} == {B}
+
+
+def test_an_owner_that_may_come_into_trouble_keeps_its_slots() -> None:
+    assert plan(View(mapped(2, A, B), members(member(A, ailing=True), B, C)), LEASE) is None
+
+
+def test_a_slot_that_left_an_owner_in_trouble_rests_for_a_minute() -> None:
+    """Neither the next trouble nor a coreapp that joined moves it; a death, or who leaves, does."""
+    current, moved = mapped(2, B, B), frozenset(range(0, 32, 2))
+    for troubled in (member(B, trouble="upstream"), member(B)):
+        view = View(current, members(troubled, C), moved=moved)
+        planned = plan(view, LEASE)
+        named = {s.slot for s in planned.slots if s.successor == C} if planned else set()
+        assert not named & moved
+        later = plan(msgspec.structs.replace(view, moved=frozenset()), LEASE)
+        assert later is not None
+        assert any(s.successor == C for s in later.slots)
+    for gone in (member(B, Verdict.DEAD, trouble="upstream"), member(B, leaving=True)):
+        planned = plan(View(current, members(gone, C), moved=moved), LEASE)
+        assert planned is not None
+        assert all(C in (s.owner, s.successor) for s in planned.slots)
+
+
+def test_whoever_sets_shards_is_not_held_up() -> None:
+    view = View(mapped(2, B, B), members(B, C), asked=True, moved=frozenset(range(32)))
+    assert plan(view, LEASE) is not None
 
 
 def test_a_successor_that_is_due_is_waited_for_and_then_takes_over_by_force() -> None:
@@ -211,6 +250,21 @@ def test_an_interrupted_change_ends_in_the_same_map(
     straight = converge(View(handed_over(apply(changed, planned)), view.members))
     interrupted = converge(View(handed_over(apply(changed, planned, steps)), view.members))
     assert [s.owner for s in interrupted.slots] == [s.owner for s in straight.slots]
+
+
+@given(shard_counts, living, st.sets(st.sampled_from(ALL)), st.sets(st.integers(0, 31)))
+def test_trouble_never_takes_a_slot_to_one_in_trouble_nor_a_resting_one_anywhere(
+    shards: int, nodes: list[UUID], troubled: set[UUID], moved: set[int]
+) -> None:
+    start = converge(View(mapped(shards, *[None] * shards), members(*nodes)))
+    judged = members(*(member(n, trouble="upstream" if n in troubled else "") for n in nodes))
+    planned = plan(View(start, judged, moved=moved), LEASE)
+    for was, then in zip(start.slots, (planned or start).slots, strict=True):
+        assert then.owner == was.owner
+        assert then.successor is None or then.successor not in troubled
+        assert then.successor is None or was.slot not in moved
+    if planned is not None:
+        assert plan(View(planned, judged, moved=moved), LEASE) is None  # one move at a time
 
 
 @given(shard_counts, living, living)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,6 +36,27 @@ def test_an_outcome_comes_out_as_it_went_in(
     assert wire.parse(memoryview(wire.outcome(result, slot, epoch, some))) == wire.Outcome(
         result, slot, epoch, some
     )
+
+
+@given(st.uuids(), st.from_regex("[0-9]{5,15}", fullmatch=True), st.binary())
+def test_a_relayed_message_comes_out_as_it_went_in(
+    owner: UUID, recipient: str, body: bytes
+) -> None:
+    message = wire.message(3, 7, bytes(20), 0, recipient, body)
+    parsed = wire.parse(memoryview(wire.relay(owner, message)))
+    assert parsed == wire.Relay(owner, wire.parse(memoryview(message)))
+
+
+def test_what_is_relayed_is_a_message_and_nothing_else() -> None:
+    message = wire.message(3, 7, bytes(20), 0, "12345", b"")
+    for inner in (wire.relay(UUID(int=1), message), wire.outcome(0, 3, 7, []), wire.PING, b""):
+        with pytest.raises(ProtocolError):
+            wire.parse(memoryview(wire.relay(UUID(int=2), inner)))
+
+
+def test_pings_and_pongs() -> None:
+    assert isinstance(wire.parse(memoryview(wire.PING)), wire.Ping)
+    assert isinstance(wire.parse(memoryview(wire.PONG)), wire.Pong)
 
 
 @given(st.binary(max_size=60))

@@ -3,6 +3,7 @@
 A reader who wants to know what happens at a failover starts here:
 
     membership   ages of beats        -> who is healthy, suspect, dead
+    trouble      reports, upstreams   -> who lives and is of no use
     shardmap     shards, coreapps     -> who should own what (assign)
     plan         view                 -> the next shard map, or None
     term         attempts             -> how long a leader may believe in itself

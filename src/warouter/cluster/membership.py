@@ -13,6 +13,8 @@ from uuid import UUID
 
 import msgspec
 
+from warouter.cluster.trouble import LASTED, UNREACHABLE, UPSTREAM, Trouble, reported
+
 # A name whose incarnations keep dying is trusted again only after this doubling of the join time.
 MAX_DISTRUST = 5
 FORGIVE_SECONDS = 120.0
@@ -25,7 +27,10 @@ class Verdict(StrEnum):
 
 
 class Node(msgspec.Struct, frozen=True):
-    """What a node's row and beat say. ``counter`` is None before the first beat."""
+    """What a node's row and beat say. ``counter`` is None before the first beat.
+
+    ``unreached`` are the coreapps that a webapp has no link to.
+    """
 
     incarnation: UUID
     name: str
@@ -33,6 +38,7 @@ class Node(msgspec.Struct, frozen=True):
     counter: int | None = None
     leaving: bool = False
     upstream_ok: bool = True
+    unreached: frozenset[UUID] = frozenset()
 
 
 class Member(msgspec.Struct, frozen=True):
@@ -40,6 +46,8 @@ class Member(msgspec.Struct, frozen=True):
 
     ``joined``: healthy for long enough to be given shards unasked. ``trusted``: its name has not
     died more than once lately, so it may be given shards at once when somebody asks for them.
+    ``trouble``: why a coreapp that lives shall own nothing (see cluster.trouble), else empty;
+    ``ailing``: it may come to that.
     """
 
     node: Node
@@ -48,6 +56,8 @@ class Member(msgspec.Struct, frozen=True):
     healthy_for: float
     joined: bool
     trusted: bool = True
+    trouble: str = ""
+    ailing: bool = False
 
 
 class _Track:
@@ -73,6 +83,7 @@ class Membership:
         self._grace_until = float("-inf")
         self._deaths: dict[str, list[float]] = {}
         self._dead: set[UUID] = set()
+        self._troubles = {kind: Trouble(lasted, join) for kind, lasted in LASTED.items()}
 
     @property
     def doubtful(self) -> bool:
@@ -108,7 +119,25 @@ class Membership:
         for node in nodes.values():
             self._update(node, node.incarnation in sessions, gap, now)
         shared = self._silent_together(nodes)
-        return {inc: self._judge(node, shared, now) for inc, node in nodes.items()}
+        judged = {inc: self._judge(node, shared, now) for inc, node in nodes.items()}
+        self._look_for_trouble(judged, gap)
+        return judged
+
+    def _look_for_trouble(self, judged: dict[UUID, Member], gap: float) -> None:
+        living = [m.node for m in judged.values() if m.verdict is not Verdict.DEAD]
+        coreapps = {n.incarnation for n in living if n.role == "coreapp"}
+        reports = {n.incarnation: n.unreached for n in living if n.role == "webapp"}
+        ailing = {
+            UNREACHABLE: reported(reports),
+            UPSTREAM: {n.incarnation for n in living if not n.upstream_ok},
+        }
+        for kind, trouble in self._troubles.items():
+            trouble.observe(gap, coreapps, ailing[kind])
+            for inc in trouble.counted | trouble.ailing:
+                counted = kind if inc in trouble.counted else ""
+                judged[inc] = msgspec.structs.replace(
+                    judged[inc], trouble=judged[inc].trouble or counted, ailing=True
+                )
 
     def _update(self, node: Node, has_session: bool, gap: float, now: float) -> None:
         track = self._tracks.get(node.incarnation)

@@ -6,7 +6,7 @@ planned again. ``changes`` says which writes lead from one map to the next.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from uuid import UUID
 
 import msgspec
@@ -20,13 +20,15 @@ class View(msgspec.Struct, frozen=True):
 
     ``members`` are the coreapps only; ``successor_age`` is, per slot with a successor, for how
     many seconds the leader has seen it so. ``asked``: somebody sets shards now, so coreapps that
-    were started for it count at once.
+    were started for it count at once. ``moved``: slots that left an owner in trouble within the
+    last minute; unless they must, they do not move again.
     """
 
     map: ShardMap
     members: Mapping[UUID, Member]
     successor_age: Mapping[int, float] = {}
     asked: bool = False
+    moved: Set[int] = frozenset()
 
 
 class Takeover(msgspec.Struct, frozen=True):
@@ -45,6 +47,7 @@ class Succession(msgspec.Struct, frozen=True):
     slot: int
     seen_epoch: int
     to: UUID
+    reason: str = "handover"
 
 
 def plan(view: View, lease: float) -> ShardMap | None:
@@ -57,8 +60,11 @@ def plan(view: View, lease: float) -> ShardMap | None:
     desired = assign(view.map.shards, _candidates(view, alive), _kept(view, alive))
     if not desired:
         return None
+    resting = frozenset[int]() if view.asked else view.moved
     slots = tuple(
-        _next_owner(s, desired[view.map.shard_of(s.slot)], alive, view.successor_age, lease)
+        s
+        if s.slot in resting and _rests(s, view.members)
+        else _next_owner(s, desired[view.map.shard_of(s.slot)], alive, view.successor_age, lease)
         for s in view.map.slots
     )
     if slots == view.map.slots:
@@ -66,8 +72,13 @@ def plan(view: View, lease: float) -> ShardMap | None:
     return ShardMap(view.map.version + 1, view.map.shards, slots)
 
 
-def changes(old: ShardMap, new: ShardMap) -> tuple[list[Takeover], list[Succession]]:
-    """The writes that lead from ``old`` to ``new``, in slot order."""
+def changes(
+    old: ShardMap, new: ShardMap, members: Mapping[UUID, Member] | None = None
+) -> tuple[list[Takeover], list[Succession]]:
+    """The writes that lead from ``old`` to ``new``, in slot order.
+
+    A planned move has the trouble of its owner, as ``members`` say, as its reason.
+    """
     takeovers: list[Takeover] = []
     successions: list[Succession] = []
     for was, then in zip(old.slots, new.slots, strict=True):
@@ -76,25 +87,39 @@ def changes(old: ShardMap, new: ShardMap) -> tuple[list[Takeover], list[Successi
             reason = _reason(was, then)
             takeovers.append(Takeover(was.slot, was.epoch, then.owner, was.owner, reason))
         elif then.successor is not None and then.successor != was.successor:
-            successions.append(Succession(was.slot, was.epoch, then.successor))
+            owner = (members or {}).get(was.owner) if was.owner else None
+            trouble = owner.trouble if owner is not None else ""
+            successions.append(
+                Succession(was.slot, was.epoch, then.successor, trouble or "handover")
+            )
     return takeovers, successions
 
 
 def _candidates(view: View, alive: set[UUID]) -> Sequence[UUID]:
     """Who may own, in order of preference: present owners, then those that have joined longest.
 
-    Somebody who has not proved itself yet is taken only when there is nobody else; one that is
-    leaving or lacks its upstream only when nobody else is left at all.
+    Somebody who has not proved itself yet, or may be in trouble, is taken only when there is nobody
+    else; one that is leaving or in trouble only when nobody else is left at all.
     """
     owners = {s.owner for s in view.map.slots} | {s.successor for s in view.map.slots}
     living = [m for inc, m in view.members.items() if inc in alive]
-    fit = [m for m in living if not m.node.leaving and m.node.upstream_ok]
+    fit = [m for m in living if not m.node.leaving and not m.trouble]
     proved = [
-        m for m in fit if m.joined or m.node.incarnation in owners or (view.asked and m.trusted)
+        m
+        for m in fit
+        if m.node.incarnation in owners
+        or (not m.ailing and (m.joined or (view.asked and m.trusted)))
     ]
     chosen = proved or fit or [m for m in living if not m.node.leaving]
     chosen.sort(key=lambda m: (m.node.incarnation not in owners, m.node.name, m.node.incarnation))
     return [m.node.incarnation for m in chosen]
+
+
+def _rests(slot: SlotOwner, members: Mapping[UUID, Member]) -> bool:
+    """It stays with an owner that lives and stays."""
+    owner = members.get(slot.owner) if slot.owner is not None else None
+    here = owner is not None and owner.verdict is not Verdict.DEAD and not owner.node.leaving
+    return here and slot.successor is None
 
 
 def _kept(view: View, alive: set[UUID]) -> dict[int, UUID | None]:

@@ -2,7 +2,8 @@
 
 A message that is not acknowledged is offered again under the same id, to whoever owns its slot on
 the next shard map, until it is on disk or ``hold`` seconds have passed. So a failover costs a pause
-and not an error. What is held is bounded in number and bytes.
+and not an error. What is held is bounded in number and bytes. An owner that lives and has no link
+to this webapp is reached through another coreapp (``link.detour``, ``link.relay``).
 """
 
 from __future__ import annotations
@@ -12,68 +13,43 @@ import hmac
 import logging
 from collections.abc import Callable
 from secrets import token_bytes
+from typing import Protocol
 from uuid import UUID
 
 from warouter import wire
+from warouter._hash import SLOTS
 from warouter.cluster.address import Address
-from warouter.cluster.shardmap import ShardMap
-from warouter.errors import NotReady, Overloaded, ParameterInvalid, ProtocolError
+from warouter.cluster.shardmap import ShardMap, SlotOwner
+from warouter.errors import Overloaded, ParameterInvalid, ProtocolError
 from warouter.link import tls
-from warouter.link.connection import LinkConnection
-from warouter.message_id import text_of
+from warouter.link.connection import TICK_SECONDS, LinkConnection
+from warouter.link.detour import PATIENCE_SECONDS, Detours
+from warouter.link.pending import Pending
 from warouter.retry import backoff
 
 log = logging.getLogger(__name__)
 
 MAX_HELD = 20_000
 MAX_HELD_BYTES = 64 << 20
-SWEEP_SECONDS = 0.25
 HANDSHAKE_SECONDS = 5.0
 REFUSED_SECONDS = 10.0  # to the next try of a coreapp whose build shares no link version with ours
+CONNECT_SECONDS = 2.0
 
 
-class Pending:
-    """One message that no owner has answered for yet."""
+class Listener(Protocol):
+    """Who made a connection and hears what becomes of it."""
 
-    __slots__ = (
-        "body",
-        "deadline",
-        "done",
-        "epoch",
-        "id",
-        "kind",
-        "offers",
-        "recipient",
-        "refused",
-        "slot",
-    )
+    def on_ready(self, connection: CoreappConnection) -> None: ...
 
-    def __init__(
-        self,
-        slot: int,
-        message_id: bytes,
-        recipient: str,
-        kind: int,
-        body: bytes,
-        deadline: float,
-        done: asyncio.Future[None],
-    ) -> None:
-        self.slot = slot
-        self.id = message_id
-        self.recipient = recipient
-        self.kind = kind
-        self.body = body
-        self.deadline = deadline
-        self.done = done
-        self.epoch = -1  # under which it was offered last
-        self.offers = 0  # how often it left
-        self.refused = False  # the owner was not ready for it: the sweep offers it again
+    def on_lost(self, connection: CoreappConnection) -> None: ...
+
+    def on_outcome(self, connection: CoreappConnection, frame: wire.Outcome) -> None: ...
 
 
 class CoreappConnection(LinkConnection):
-    """One coreapp, as the webapp sees it."""
+    """One coreapp, as the webapp sees it, or another coreapp that relays."""
 
-    def __init__(self, links: Links, address: Address) -> None:
+    def __init__(self, links: Listener, address: Address) -> None:
         super().__init__()
         self._links = links
         self.address = address
@@ -112,10 +88,24 @@ class CoreappConnection(LinkConnection):
             self._deadline.cancel()
         self._links.on_ready(self)
 
-    def on_frame(self, frame: wire.Message | wire.Outcome) -> None:
-        if not isinstance(frame, wire.Outcome):
+    def on_frame(self, frame: wire.Frame) -> None:
+        if isinstance(frame, wire.Outcome):
+            self._links.on_outcome(self, frame)
+        elif not isinstance(frame, wire.Pong):
             raise ProtocolError("a coreapp sends outcomes only")
-        self._links.on_outcome(frame)
+
+    async def connect(self, seconds: float) -> bool:
+        """Make the connection; it is proved a little later (``on_ready``)."""
+        address = self.address
+        context = tls.client_context() if address.fingerprint else None
+        try:
+            async with asyncio.timeout(seconds):
+                await self._loop.create_connection(
+                    lambda: self, address.host, address.port, ssl=context
+                )
+        except (OSError, TimeoutError):
+            return False
+        return True
 
     def on_no_common_version(self) -> None:
         self.refused = True
@@ -148,7 +138,9 @@ class Links:
         # Kept, since Python 3.11 makes a system call each time it is asked for.
         self._loop = asyncio.get_running_loop()
         self._map: ShardMap | None = None
+        self._made: dict[UUID, CoreappConnection] = {}  # the present attempt at each coreapp
         self._ready: dict[UUID, CoreappConnection] = {}
+        self._detours = Detours()
         self._tasks: dict[UUID, asyncio.Task[None]] = {}
         self._pending: dict[bytes, Pending] = {}
         self._bytes = 0
@@ -160,6 +152,10 @@ class Links:
     @property
     def connected(self) -> int:
         return len(self._ready)
+
+    def unreached(self) -> list[UUID]:
+        """Coreapps that this webapp has had no link to for more than a moment."""
+        return self._detours.unreached(self._loop.time())
 
     async def submit(
         self, slot: int, message_id: bytes, recipient: str, kind: int, body: bytes
@@ -207,27 +203,36 @@ class Links:
         """Connect to coreapps that are new, let go of those that are gone."""
         for incarnation in self._tasks.keys() - addresses.keys():
             self._tasks.pop(incarnation).cancel()
+            self._detours.forget(incarnation)
         for incarnation, address in addresses.items():
             if incarnation not in self._tasks:
+                self._down(incarnation, PATIENCE_SECONDS)
                 self._tasks[incarnation] = asyncio.create_task(self._keep(address))
 
     async def sweep(self) -> None:
-        """End what has waited for too long, offer again what was refused; runs until cancelled."""
-        loop = asyncio.get_running_loop()
+        """Runs until cancelled: ends what has waited for too long, offers again what nobody could
+        take, watches the links.
+        """
+        last = self._loop.time()
         while True:
-            await asyncio.sleep(SWEEP_SECONDS)
-            now = loop.time()
-            for entry in [e for e in self._pending.values() if e.refused or e.deadline <= now]:
-                if entry.deadline > now:
+            await asyncio.sleep(TICK_SECONDS)
+            now = self._loop.time()
+            passed, last = min(now - last, 2 * TICK_SECONDS), now
+            for connection in list(self._made.values()):
+                connection.watch(passed)
+            passable = {slot for slot in range(SLOTS) if self._way(slot)}
+            for entry in list(self._pending.values()):
+                if entry.deadline <= now:
+                    if not entry.done.done():
+                        entry.done.set_exception(entry.too_late())
+                elif entry.refused and entry.slot in passable:
                     self._offer(entry)
-                elif not entry.done.done():
-                    entry.done.set_exception(_too_late(entry))
 
     def end_waiting(self) -> None:
         """This process stops: answer for what no owner has answered for."""
         for entry in self._pending.values():
             if not entry.done.done():
-                entry.done.set_exception(_too_late(entry))
+                entry.done.set_exception(entry.too_late())
 
     async def close(self) -> None:
         tasks = list(self._tasks.values())
@@ -240,6 +245,7 @@ class Links:
     def on_ready(self, connection: CoreappConnection) -> None:
         incarnation = connection.address.incarnation
         self._ready[incarnation] = connection
+        self._detours.up(incarnation)
         if self._map is None:
             return
         mine = {s.slot for s in self._map.slots if s.owner == incarnation}
@@ -249,16 +255,23 @@ class Links:
 
     def on_lost(self, connection: CoreappConnection) -> None:
         incarnation = connection.address.incarnation
-        if self._ready.get(incarnation) is connection:
-            del self._ready[incarnation]
-            self._on_doubt()
+        if self._ready.get(incarnation) is not connection:
+            return
+        del self._ready[incarnation]
+        # One that fell silent has been away for long enough already.
+        self._down(incarnation, 0.0 if connection.silent else PATIENCE_SECONDS)
+        for entry in list(self._pending.values()):
+            if entry.via == incarnation:
+                self._offer(entry)
+        self._on_doubt()
 
-    def on_outcome(self, frame: wire.Outcome) -> None:
+    def on_outcome(self, connection: CoreappConnection, frame: wire.Outcome) -> None:
+        entries = [e for i in frame.ids if (e := self._pending.get(i)) and not e.done.done()]
+        if frame.outcome == wire.UNREACHED:
+            self._on_unreached(connection.address.incarnation, frame, entries)
+            return
         doubt = False
-        for message_id in frame.ids:
-            entry = self._pending.get(message_id)
-            if entry is None or entry.done.done():
-                continue
+        for entry in entries:
             if frame.outcome == wire.ACKED:
                 entry.done.set_result(None)
             elif frame.outcome == wire.OVERLOADED and entry.offers > 1:
@@ -272,23 +285,61 @@ class Links:
         if doubt:
             self._on_doubt()
 
+    # inside
+
+    def _on_unreached(self, via: UUID, frame: wire.Outcome, entries: list[Pending]) -> None:
+        """Who was to relay did not reach the owner either: try the next one, or wait."""
+        owner = self._map.slots[frame.slot] if self._map is not None else None
+        if owner is not None and owner.owner is not None and owner.epoch == frame.epoch:
+            self._detours.failed(owner.owner, via, self._loop.time())
+        for entry in entries:
+            if entry.via == via and entry.epoch == frame.epoch:
+                self._offer(entry)
+
+    def _down(self, incarnation: UUID, patience: float) -> None:
+        until = self._loop.time() + patience
+        self._detours.down(incarnation, until)
+        self._loop.call_at(until, self._go_around, incarnation)
+
+    def _go_around(self, owner: UUID) -> None:
+        """The link has been down for long enough: what waits goes through another coreapp."""
+        if owner in self._ready or self._map is None:
+            return
+        mine = {s.slot for s in self._map.slots if s.owner == owner}
+        for entry in list(self._pending.values()):
+            if entry.refused and entry.slot in mine:
+                self._offer(entry)
+
+    def _way(self, slot: int) -> tuple[SlotOwner, CoreappConnection] | None:
+        """The slot's owner, and the link to it or to who relays; None: wait."""
+        owner = self._map.slots[slot] if self._map is not None else None
+        if owner is None or owner.owner is None or owner.successor is not None:
+            # A slot on its way to a successor takes nothing any more: wait for the handover.
+            return None
+        connection = self._ready.get(owner.owner)
+        if connection is None:
+            via = self._detours.via(owner.owner, self._ready.keys(), self._loop.time())
+            connection = self._ready[via] if via is not None else None
+        return (owner, connection) if connection is not None else None
+
     def _offer(self, entry: Pending) -> None:
-        """Send to the owner if there is one that can be reached, else keep for the next map."""
+        """Send to the owner if there is a way to it, else keep for the next map or sweep."""
         if entry.done.done():
             return
-        owner = self._map.slots[entry.slot] if self._map is not None else None
-        connection = self._ready.get(owner.owner) if owner and owner.owner else None
-        if owner is None or connection is None or owner.successor is not None:
-            # A slot on its way to a successor takes nothing any more: wait for the handover.
+        way = self._way(entry.slot)
+        entry.refused = way is None
+        if way is None:
             return
-        entry.refused = False
+        owner, connection = way
         entry.epoch = owner.epoch
+        entry.via = connection.address.incarnation
         entry.offers += 1
-        connection.send(
-            connection.frames.message(
-                entry.slot, owner.epoch, entry.id, entry.kind, entry.recipient, entry.body
-            )
+        frame = connection.frames.message(
+            entry.slot, owner.epoch, entry.id, entry.kind, entry.recipient, entry.body
         )
+        if owner.owner is not None and owner.owner != entry.via:
+            frame = wire.relay(owner.owner, frame)
+        connection.send(frame)
 
     async def _keep(self, address: Address) -> None:
         """Keep one coreapp connected until cancelled."""
@@ -297,7 +348,8 @@ class Links:
         try:
             while True:
                 connection = CoreappConnection(self, address)
-                if await self._connect(connection):
+                self._made[address.incarnation] = connection
+                if await connection.connect(CONNECT_SECONDS):
                     await connection.lost.wait()
                     attempt = 0 if connection.proved else attempt
                 if connection.refused:
@@ -307,23 +359,5 @@ class Links:
         finally:
             if connection is not None:
                 connection.abort()
-
-    async def _connect(self, connection: CoreappConnection) -> bool:
-        address = connection.address
-        context = tls.client_context() if address.fingerprint else None
-        try:
-            async with asyncio.timeout(2.0):
-                await asyncio.get_running_loop().create_connection(
-                    lambda: connection, address.host, address.port, ssl=context
-                )
-        except (OSError, TimeoutError):
-            return False
-        return True
-
-
-def _too_late(entry: Pending) -> NotReady:
-    if entry.offers:
-        return NotReady(
-            f"outcome unknown for message {text_of(entry.id)}: its shard did not answer"
-        )
-    return NotReady("not accepted: no coreapp owns the recipient's shard right now")
+                if self._made.get(address.incarnation) is connection:
+                    del self._made[address.incarnation]

@@ -15,6 +15,9 @@ from warouter.sockets import notice_silence
 log = logging.getLogger(__name__)
 
 MOST_IN_ONE = wire.MAX_ENVELOPE // 2
+TICK_SECONDS = 0.25
+QUIET_SECONDS = 0.5  # nothing heard for so long: ask
+SILENT_SECONDS = 1.2  # nothing heard for so long: cut
 
 
 class LinkConnection(asyncio.Protocol):
@@ -29,6 +32,8 @@ class LinkConnection(asyncio.Protocol):
         self._opener: wire.Opener | None = None
         self._out: list[bytes] = []
         self._flushing = False
+        self._quiet = 0.0
+        self.silent = False  # cut off, since nothing was heard for too long
 
     @property
     def ready(self) -> bool:
@@ -46,7 +51,21 @@ class LinkConnection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    def on_frame(self, frame: wire.Message | wire.Outcome) -> None:
+    def watch(self, passed: float) -> None:
+        """``passed`` seconds went by: ask a peer that is quiet, cut one that does not answer.
+
+        The caller counts no time in which it stood still itself: that says nothing of the peer.
+        """
+        if self._transport is None:
+            return
+        self._quiet += passed
+        if self._quiet >= SILENT_SECONDS:
+            self.silent = True
+            self.abort()
+        elif self.ready and self._quiet >= QUIET_SECONDS:
+            self.send(wire.PING)
+
+    def on_frame(self, frame: wire.Frame) -> None:
         raise NotImplementedError
 
     def on_handshake(self, hello: memoryview) -> None:
@@ -75,6 +94,7 @@ class LinkConnection(asyncio.Protocol):
             notice_silence(sock)
 
     def data_received(self, data: bytes) -> None:
+        self._quiet = 0.0
         try:
             for envelope in self._splitter.feed(data):
                 if self._opener is None:

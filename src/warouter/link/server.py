@@ -21,6 +21,13 @@ MAX_WEBAPPS = 256
 MAX_UNREAD = 16 << 20
 
 OnMessage = Callable[["WebappConnection", wire.Message], None]
+OnRelay = Callable[["WebappConnection", wire.Relay], None]
+
+
+def relay_nothing(webapp: WebappConnection, frame: wire.Relay) -> None:
+    """The webapp tries another coreapp, or waits."""
+    message = frame.message
+    webapp.send(webapp.frames.outcome(wire.UNREACHED, message.slot, message.epoch, [message.id]))
 
 
 class WebappConnection(LinkConnection):
@@ -60,10 +67,16 @@ class WebappConnection(LinkConnection):
         self._write_plain(wire.proof(key, b"server", self._hello, theirs))
         self._start_session(version, wire.session_key(key, self._hello, theirs), sends=1)
 
-    def on_frame(self, frame: wire.Message | wire.Outcome) -> None:
-        if not isinstance(frame, wire.Message):
-            raise ProtocolError("a webapp sends messages only")
-        self._server.on_message(self, frame)
+    def on_frame(self, frame: wire.Frame) -> None:
+        match frame:
+            case wire.Message():
+                self._server.on_message(self, frame)
+            case wire.Relay():
+                self._server.on_relay(self, frame)
+            case wire.Ping():
+                self.send(wire.PONG)
+            case _:
+                raise ProtocolError("a webapp sends messages only")
 
     def on_lost(self) -> None:
         if self._deadline is not None:
@@ -72,11 +85,16 @@ class WebappConnection(LinkConnection):
 
 
 class LinkServer:
-    """Listens for webapps. ``on_message`` is called on the loop for every message that arrives."""
+    """Listens for webapps. ``on_message`` is called on the loop for every message that arrives,
+    ``on_relay`` for one that another coreapp owns.
+    """
 
-    def __init__(self, link_key: bytes, on_message: OnMessage) -> None:
+    def __init__(
+        self, link_key: bytes, on_message: OnMessage, on_relay: OnRelay = relay_nothing
+    ) -> None:
         self.link_key = link_key
         self.on_message = on_message
+        self.on_relay = on_relay
         self._connections: set[WebappConnection] = set()
         self._server: asyncio.Server | None = None
 

@@ -13,6 +13,7 @@ from warouter.app_settings import ApplicationSettings, effective
 from warouter.config import Settings
 from warouter.errors import CommandError, OutcomeUnknown
 from warouter.link import tls
+from warouter.link.relay import Relay
 from warouter.link.server import LinkServer
 from warouter.node.runtime import Identity, boottime, cancel, check_database, run_until
 from warouter.owner.appender import Appender
@@ -54,7 +55,12 @@ class Coreapp:
         """Listen, register, and wire; afterwards ``tasks`` run the process."""
         host = self._settings.coreapp_hostname
         context, fingerprint = (None, None) if tls.on_this_host(host) else tls.server_context(host)
-        self.link = LinkServer(self.link_key, lambda webapp, m: self.appender.on_message(webapp, m))
+        self.relay = Relay(self.journal.address)
+        self.link = LinkServer(
+            self.link_key,
+            lambda webapp, m: self.appender.on_message(webapp, m),
+            self.relay.on_relay,
+        )
         try:
             port = await self.link.start(host, self._settings.link_port, context)
         except OSError as error:
@@ -123,6 +129,7 @@ class Coreapp:
     async def stop(self, tasks: list[asyncio.Task[None]]) -> None:
         """Hand everything over, then let go of what is left."""
         await self.ownership.leave()
+        await self.relay.close()
         await self.link.stop()
         await self.upstream.close()
         await cancel(tasks)

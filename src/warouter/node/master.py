@@ -140,38 +140,42 @@ class Master:
             return  # the picture's epochs may be old now
         current = picture.map
         if picture.request is not None and picture.request.state == "waiting":
-            await self._begin_request(term, current, picture.request, now)
+            await self._begin_request(term, picture, picture.request, now)
             return
-        planned = plan(self._view(current, now), self._timing.lease)
+        planned = plan(self._view(picture, current, now), self._timing.lease)
         if planned is not None:
             await self._write(term, current, planned)
         elif picture.request is not None and current.settled:
             await self._session.end_request(term, picture.request.id, "done", "")
         await self._forget(term, picture, now)
 
-    def _view(self, current: ShardMap, now: float, *, asked: bool = False) -> View:
+    def _view(
+        self, picture: Picture, current: ShardMap, now: float, *, asked: bool = False
+    ) -> View:
         ages = {slot: now - since for (slot, _, _), since in self._named_since.items()}
         coreapps = {i: m for i, m in self._members.items() if m.node.role == "coreapp"}
-        return View(current, coreapps, ages, asked)
+        return View(current, coreapps, ages, asked, picture.moved)
 
     async def _begin_request(
-        self, term: int, current: ShardMap, request: ShardRequest, now: float
+        self, term: int, picture: Picture, request: ShardRequest, now: float
     ) -> None:
         """The new count and the successors of every slot that moves, in one transaction."""
+        current = picture.map
         target = ShardMap(current.version, request.shards, current.slots)
-        planned = plan(self._view(target, now, asked=True), self._timing.lease) or target
-        _, successions = changes(target, planned)
+        view = self._view(picture, target, now, asked=True)
+        planned = plan(view, self._timing.lease) or target
+        _, successions = changes(target, planned, self._members)
         await self._session.name_successors(term, successions, request)
         log.info("shards set", extra={"shards": request.shards, "moving": len(successions)})
         self._wake.set()
 
     async def _write(self, term: int, current: ShardMap, planned: ShardMap) -> None:
-        takeovers, successions = changes(current, planned)
+        takeovers, successions = changes(current, planned, self._members)
         if takeovers:
             await self._take_over(term, takeovers)
         if successions:
             await self._session.name_successors(term, successions)
-            log.info("successors named", extra={"slots": [s.slot for s in successions]})
+            log.info("successors named", extra={"slots": {s.slot: s.reason for s in successions}})
         self._wake.set()
 
     async def _take_over(self, term: int, takeovers: list[Takeover]) -> None:

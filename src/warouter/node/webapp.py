@@ -17,6 +17,7 @@ from warouter.api.tokens import TokenCache
 from warouter.config import Settings
 from warouter.errors import CommandError, OutcomeUnknown
 from warouter.link import tls
+from warouter.link.client import Links
 from warouter.node.edge import Edge
 from warouter.node.mapview import MapView
 from warouter.node.runtime import Identity, cancel, check_database, run_until
@@ -126,7 +127,7 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
     tasks = [
         asyncio.create_task(view.run(), name="shard map"),
         asyncio.create_task(view.links.sweep(), name="sweep"),
-        asyncio.create_task(_beat(session, settings, notifier), name="beats"),
+        asyncio.create_task(_beat(session, view.links, settings, notifier), name="beats"),
     ]
     notifier.ready(f"serving on port {port}")
     try:
@@ -144,13 +145,13 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
         late.cancel()
 
 
-async def _beat(session: NodeSession, settings: Settings, notifier: Notifier) -> None:
-    """A webapp owns nothing; its beats show that it lives."""
+async def _beat(session: NodeSession, links: Links, settings: Settings, notifier: Notifier) -> None:
+    """A webapp owns nothing; its beats show that it lives, and say whom it does not reach."""
     timing = settings.timing
     missing = False
     while True:
         try:
-            await session.beat(True, timing.trust)
+            await session.beat(True, timing.trust, links.unreached())
             missing = False
         except OutcomeUnknown as error:
             if not missing:

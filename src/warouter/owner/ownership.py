@@ -299,7 +299,9 @@ class Ownership:
             await wait_for(self._progress, remaining)
 
     def _idle(self, slot: OwnedSlot) -> bool:
-        return slot.appending == 0 and slot.lanes.out == 0 and self.quiet(slot)
+        # Without the upstream's claim no answer will come any more.
+        answered = slot.lanes.out == 0 or not slot.claimed
+        return slot.appending == 0 and answered and self.quiet(slot)
 
     async def _watch_deadlines(self) -> None:
         """At a deadline nothing more is sent: the slot closes, the upstream socket with it."""

@@ -123,6 +123,8 @@ class Sender:
     def on_upstream_down(self) -> None:
         for slot in self._ownership.slots.values():
             slot.claimed = slot.claiming = False
+        self._ownership.progressed()
+        self._ownership.wake()
 
     def on_upstream_writable(self) -> None:
         self.pump_all()

@@ -32,7 +32,8 @@ select m.version, m.shards, t.term, t.incarnation as leader,
          where a.datname = current_database()
            and a.application_name ~ '^wa:[0-9a-f]{32}:') as sessions,
        (select row(r.id, r.shards, r.state) from shard_request r
-         where r.state in ('waiting', 'running')) as request
+         where r.state in ('waiting', 'running')) as request,
+       moved_lately() as moved
   from shard_map m, term t"""
 _TERMINATE_HOLDER = """
 select pg_terminate_backend(l.pid) from pg_locks l
@@ -59,6 +60,7 @@ class Picture(msgspec.Struct, frozen=True):
     sessions: frozenset[UUID]
     server: tuple[Any, int]
     request: ShardRequest | None
+    moved: frozenset[int] = frozenset()  # slots that left an owner in trouble a moment ago
 
 
 class LeaderSession:
@@ -81,6 +83,7 @@ class LeaderSession:
             sessions=frozenset(UUID(s) for s in state["sessions"] or ()),
             server=(state["started"], state["timeline"]),
             request=ShardRequest(*state["request"]) if state["request"] else None,
+            moved=frozenset(state["moved"]),
         )
 
     async def try_lock(self) -> bool:
@@ -130,11 +133,12 @@ class LeaderSession:
     ) -> None:
         """Planned moves; with ``request`` also the new shard count, in one transaction."""
         await self._write(
-            "select name_successors($1,$2,$3,$4,$5,$6,$7)",
+            "select name_successors($1,$2,$3,$4,$5,$6,$7,$8)",
             term,
             [m.slot for m in moves],
             [m.seen_epoch for m in moves],
             [m.to for m in moves],
+            [m.reason for m in moves],
             request.id if request else None,
             request.shards if request else None,
         )

@@ -13,8 +13,10 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
+from warouter.cluster.address import Address
 from warouter.config import Settings
 from warouter.store.database import Session
+from warouter.store.nodes import ADDRESS_SQL, address_of
 
 # An owner whose commit is unanswered for so long ends the connection and renews.
 WRITE_SECONDS = 2.0
@@ -206,6 +208,11 @@ class Journal:
             "select value from setting where name = 'application'", within=WRITE_SECONDS
         )
         return msgspec.json.decode(rows[0]["value"], type=dict[str, Any]) if rows else {}
+
+    async def address(self, incarnation: UUID) -> Address | None:
+        """Where another coreapp's link listens; None when its row is gone."""
+        rows = await self._records.fetch(ADDRESS_SQL, incarnation, within=WRITE_SECONDS)
+        return address_of(rows[0]) if rows else None
 
     async def prune(self, owned: Mapping[int, int], days: float, limit: int) -> int:
         """Delete up to ``limit`` settled rows a slot and journal that are older than ``days``."""

@@ -20,7 +20,7 @@ from warouter.store import locks
 from warouter.store.database import Connection, application_name, connect, listen
 
 _REGISTER = "select register_node($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11)"
-_BEAT = "select * from beat($1, $2)"
+_BEAT = "select * from beat($1, $2, $3)"
 _LEAVE = """
 with me as (update node set leaving = true where incarnation = $1),
      told as (select pg_notify('warouter', 'nodes'))
@@ -31,7 +31,8 @@ _MAP = "select version, shards from shard_map"
 SLOTS_SQL = "select slot, epoch, owner, successor from slot order by slot"
 NODES_SQL = """
 select n.incarnation, n.name, n.role, n.leaving, n.host, n.port, n.link_key, n.fingerprint,
-       n.version, n.pid, b.counter, coalesce(b.upstream_ok, true) as upstream_ok
+       n.version, n.pid, b.counter, coalesce(b.upstream_ok, true) as upstream_ok,
+       coalesce(b.unreached, '{}') as unreached
   from node n left join beat b using (incarnation) order by n.name, n.started_at"""
 
 
@@ -82,17 +83,19 @@ class NodeSession:
     def connected(self) -> bool:
         return self._connection is not None and not self._connection.is_closed()
 
-    async def beat(self, upstream_ok: bool, within: float) -> Beat:
-        """One renewal; OutcomeUnknown when no answer came within ``within`` seconds."""
+    async def beat(self, upstream_ok: bool, within: float, unreached: Sequence[UUID] = ()) -> Beat:
+        """One renewal; OutcomeUnknown when no answer came within ``within`` seconds.
+
+        ``unreached`` are the coreapps that this webapp has no link to.
+        """
+        said = (self._registration.incarnation, upstream_ok, list(unreached))
         try:
             async with asyncio.timeout(within), self._lock:
                 connection = await self._connected()
-                row = await connection.fetchrow(_BEAT, self._registration.incarnation, upstream_ok)
+                row = await connection.fetchrow(_BEAT, *said)
                 if row is None:
                     await self._register(connection)
-                    row = await connection.fetchrow(
-                        _BEAT, self._registration.incarnation, upstream_ok
-                    )
+                    row = await connection.fetchrow(_BEAT, *said)
         except Exception as error:
             self.terminate()
             raise OutcomeUnknown(f"beat: {error!r}") from error
@@ -173,6 +176,7 @@ def node_of(row: Any) -> Node:
         row["counter"],
         row["leaving"],
         row["upstream_ok"],
+        frozenset(row["unreached"]),
     )
 
 
@@ -197,13 +201,24 @@ async def read_rows(source: asyncpg.Pool | Connection) -> Sequence[Any]:
 
 def addresses_of(rows: Sequence[Any]) -> dict[UUID, Address]:
     """Where each coreapp's link listens, from the rows of NODES_SQL."""
-    return {
-        r["incarnation"]: Address(
-            r["incarnation"], r["name"], r["host"], r["port"], r["link_key"], r["fingerprint"]
-        )
-        for r in rows
-        if r["role"] == "coreapp"
-    }
+    return {r["incarnation"]: address_of(r) for r in rows if r["role"] == "coreapp"}
+
+
+ADDRESS_SQL = """
+select incarnation, name, host, port, link_key, fingerprint
+  from node where incarnation = $1 and role = 'coreapp'"""
+
+
+def address_of(row: Any) -> Address:
+    """The address from a row of ADDRESS_SQL or NODES_SQL."""
+    return Address(
+        row["incarnation"],
+        row["name"],
+        row["host"],
+        row["port"],
+        row["link_key"],
+        row["fingerprint"],
+    )
 
 
 async def live_incarnations(source: asyncpg.Pool | Connection) -> set[UUID]:

@@ -2,6 +2,9 @@
 
 It reconnects for ever with a short back-off. A message is encoded when it is told and leaves only
 if ``may_send`` still says yes at the moment of the write: that is the owner's local deadline.
+
+An upstream that is frozen or silently cut off keeps its socket open, so it is asked when it has
+been quiet for a moment, and the connection is cut when it does not answer.
 """
 
 from __future__ import annotations
@@ -21,6 +24,8 @@ from warouter.upstream.protocol import (
     MAX_FRAME,
     Hello,
     Listener,
+    Ping,
+    Pong,
     ToUpstream,
     decode_from_upstream,
     encode,
@@ -30,8 +35,10 @@ log = logging.getLogger(__name__)
 
 # What lies in the kernel when a lease ends still leaves after abort(): keep it small.
 SEND_BUFFER = 64 * 1024
-FAILURES = 5  # connects that fail in a row (about 1.5 s) before the upstream counts as lost
-OWN_END_SECONDS = 0.05
+TICK_SECONDS = 0.1
+QUIET_SECONDS = 0.2  # nothing heard for so long: ask
+LOST_SECONDS = 1.5  # nothing heard for so long: cut the connection, the upstream counts as lost
+CONNECT_SECONDS = 1.0
 _LINGER_ZERO = struct.pack("ii", 1, 0)
 
 
@@ -57,15 +64,19 @@ class SimulatorUpstream(asyncio.Protocol):
         self._out: list[bytes] = []
         self._flushing = False
         self._lost = asyncio.Event()
+        self._guarded = False  # something is queued that only an owner may say
         self._writable = True
         self._closed = False
         self._failures = 0
-        self._own_end = False
+        # Seconds without a word, counted in ticks: a moment in which this process itself stood
+        # still says nothing of the upstream.
+        self._quiet = 0.0  # on this connection
+        self._unheard = 0.0  # on any
 
     @property
     def well(self) -> bool:
-        """Connected, or lost only a moment ago: an owner that is not well is replaced."""
-        return self.connected or self._failures < FAILURES
+        """The upstream was heard a moment ago: an owner that is not well is replaced."""
+        return self._unheard < LOST_SECONDS
 
     @property
     def connected(self) -> bool:
@@ -78,11 +89,16 @@ class SimulatorUpstream(asyncio.Protocol):
 
     async def run(self) -> None:
         """Keep connected until cancelled or closed."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._keep_connected())
+            group.create_task(self._watch())
+
+    async def _keep_connected(self) -> None:
         loop = asyncio.get_running_loop()
         while not self._closed:
             try:
                 await asyncio.wait_for(
-                    loop.create_connection(lambda: self, *self._address), timeout=2.0
+                    loop.create_connection(lambda: self, *self._address), timeout=CONNECT_SECONDS
                 )
             except (OSError, TimeoutError) as error:
                 if self._failures == 0:
@@ -94,28 +110,40 @@ class SimulatorUpstream(asyncio.Protocol):
                 self.abort()
                 return
             await self._lost.wait()
-            if self._own_end:
-                # An owner's deadline says nothing of the upstream: it must not be replaced for it.
-                await asyncio.sleep(OWN_END_SECONDS)
-                continue
             await asyncio.sleep(backoff(self._failures, first=0.02, most=1.0))
             self._failures += 1  # until the next connection has heard something
+
+    async def _watch(self) -> None:
+        """Ask an upstream that is quiet; cut one that does not answer."""
+        last = self._loop.time()
+        while not self._closed:
+            await asyncio.sleep(TICK_SECONDS)
+            now = self._loop.time()
+            passed, last = min(now - last, 2 * TICK_SECONDS), now
+            was_well = self.well
+            self._quiet += passed
+            self._unheard += passed
+            if self.connected and self._quiet >= LOST_SECONDS:
+                log.warning("upstream silent: connection cut")
+                self.abort()
+            elif self.connected and self._quiet >= QUIET_SECONDS:
+                self.tell(Ping())
+            if was_well and not self.well:
+                log.warning("upstream lost")
+                self._listener.on_upstream_down()
 
     def tell(self, message: ToUpstream) -> None:
         if self._transport is None:
             return
+        self._guarded = self._guarded or not isinstance(message, Hello | Ping)
         self._out.append(encode(message))
         if not self._flushing:
             self._flushing = True
             self._loop.call_soon(self._flush)
 
     def abort(self) -> None:
-        self._own_end = self._transport is not None or self._own_end
-        self._cut()
-
-    def _cut(self) -> None:
         transport, self._transport = self._transport, None
-        self._out.clear()
+        self._forget_queued()
         if transport is None:
             return
         sock = cast("socket.socket", transport.get_extra_info("socket"))
@@ -139,25 +167,28 @@ class SimulatorUpstream(asyncio.Protocol):
         self._splitter = _batch.Splitter(MAX_FRAME)
         self._lost.clear()
         self._writable = True
-        self._own_end = False
-        # Not told: it acts for no slot, so it may leave while no lease holds.
-        self._transport.write(_batch.pack([encode(self._hello)]))
+        self._quiet = 0.0
+        self.tell(self._hello)
+        self.tell(Ping())
         self._listener.on_upstream_up()
 
     def data_received(self, data: bytes) -> None:
         self._failures = 0
+        self._quiet = self._unheard = 0.0
         try:
             for frame in self._splitter.feed(data):
                 if self._transport is None:
                     return  # the listener aborted in the middle of a read
-                self._listener.on_upstream(decode_from_upstream(frame))
+                message = decode_from_upstream(frame)
+                if not isinstance(message, Pong):
+                    self._listener.on_upstream(message)
         except (WarouterError, ValueError) as error:
             log.error("upstream broke the protocol", extra={"error": str(error)})
-            self._cut()
+            self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
-        self._out.clear()
+        self._forget_queued()
         self._lost.set()
         self._listener.on_upstream_down()
 
@@ -172,8 +203,12 @@ class SimulatorUpstream(asyncio.Protocol):
         self._flushing = False
         if self._transport is None or not self._out:
             return
-        if not self._may_send():
+        if self._guarded and not self._may_send():
             self.abort()
             return
-        frames, self._out = self._out, []
+        frames, self._out, self._guarded = self._out, [], False
         self._transport.write(_batch.pack(frames))
+
+    def _forget_queued(self) -> None:
+        self._out.clear()
+        self._guarded = False

@@ -119,8 +119,16 @@ class EventAck(msgspec.Struct, tag="event_ack", array_like=True, frozen=True):
     number: int
 
 
-ToUpstream = Hello | Claim | Release | Send | EventAck
-FromUpstream = Claimed | Refused | Revoked | Answer | Event
+class Ping(msgspec.Struct, tag="ping", array_like=True, frozen=True):
+    """Are you there? Asked of an upstream that has been quiet."""
+
+
+class Pong(msgspec.Struct, tag="pong", array_like=True, frozen=True):
+    """I am: the answer to a Ping, at once and whatever else waits."""
+
+
+ToUpstream = Hello | Claim | Release | Send | EventAck | Ping
+FromUpstream = Claimed | Refused | Revoked | Answer | Event | Pong
 
 encode = msgspec.msgpack.Encoder().encode
 decode_to_upstream = msgspec.msgpack.Decoder(ToUpstream).decode

@@ -21,6 +21,8 @@ from warouter.upstream.protocol import (
     EventAck,
     FromUpstream,
     Hello,
+    Ping,
+    Pong,
     Refused,
     Release,
     Revoked,
@@ -110,6 +112,9 @@ class Exchange:
             return
         if peer not in self.peers:
             raise ProtocolError("the first frame is no hello")
+        if isinstance(message, Ping):
+            _tell(peer, Pong())
+            return
         if not 0 <= message.slot < SLOTS:
             raise ProtocolError(f"there is no slot {message.slot}")
         match message:

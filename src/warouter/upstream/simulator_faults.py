@@ -70,7 +70,12 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ] = 0.0
     latency_ms: Annotated[
         int,
-        Meta(ge=0, le=_LONGEST_MS, description="delay of everything the simulator says, in ms"),
+        Meta(
+            ge=0,
+            le=_LONGEST_MS,
+            description="delay of everything the simulator says, in ms; from 1500 on coreapps take "
+            "it for lost",
+        ),
     ] = 0
     repeat: Annotated[
         float,

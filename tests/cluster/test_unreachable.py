@@ -1,0 +1,191 @@
+"""Owners that live but are cut off: from the upstream, or from the webapp. Silently, by a proxy."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from contextlib import AsyncExitStack
+from uuid import UUID
+
+import pytest
+
+from tests.cluster.business import Business
+from tests.cluster.conftest import Start
+from tests.cluster.facts import Facts
+from tests.support.proxy import Proxy
+from warouter._hash import slot_of
+from warouter.cluster.shardmap import ShardMap
+from warouter.local.cluster import Cluster, Placement
+
+pytestmark = pytest.mark.timeout(120)
+
+
+async def test_a_frozen_simulator_moves_nothing_and_loses_nothing(start: Start) -> None:
+    cluster, business = await start()
+    simulator = cluster.processes["simulator"]
+    async with Facts(cluster) as facts:
+        business.start()
+        await business.more(200)
+        before = await facts.map()
+        simulator.kill(signal.SIGSTOP)
+        try:
+            for _ in range(3):
+                await facts.until_some(_ALL_WITHOUT_UPSTREAM)
+                await asyncio.sleep(1.0)  # long enough for a leader to do something rash
+        finally:
+            simulator.kill(signal.SIGCONT)
+        await facts.until_none("select count(*) from beat where not upstream_ok")
+        await business.more(400)
+        await business.stop()
+        await business.all_called_back()
+        assert await facts.wrong(business) == []
+        assert business.errors == business.unknown == []
+        assert _owners(await facts.map()) == _owners(before)
+
+
+async def test_an_owner_cut_from_the_upstream_is_relieved(start: Start) -> None:
+    """All of its slots are sent by others soon, once, and the log says why."""
+    async with Proxies() as proxies:
+        cluster, business = await start(before=proxies.before, place=proxies.place)
+        async with Facts(cluster) as facts:
+            business.start()
+            await business.more(200)
+            old = (await facts.map()).slots[0]
+            victim = await facts.process_of(old.owner)
+            cut = time.monotonic()
+            proxies.of[victim.name].cut()
+            moved = await facts.until(lambda m: m.slots[0].owner != old.owner)
+            await _sent_under(business, 0, moved.slots[0].epoch)
+            await business.more(400)
+            await business.stop()
+            await business.all_called_back()
+            assert await facts.wrong(business) == []
+            assert business.errors == business.unknown == []
+            log = await facts.connection.fetch(
+                "select reason from owner_log where from_incarnation = $1", old.owner
+            )
+            assert {row["reason"] for row in log} == {"upstream"}
+            assert old.owner not in _owners(await facts.map())
+            arrivals = (await business.record())["arrivals"]
+            first = min(at for at, slot, _, epoch in arrivals if slot == 0 and epoch > old.epoch)
+            print(f"sent by the next owner {first - cut:.2f} s after the cut")
+            assert first - cut < 4.0
+            proxies.of[victim.name].heal()
+            await facts.until_none("select count(*) from beat where not upstream_ok")
+
+
+async def test_an_owner_cut_from_the_webapp_is_relayed_to_and_then_relieved(start: Start) -> None:
+    """Requests go on within two seconds, by relay; a moment later the slots move."""
+    cluster, business = await start()
+    async with Facts(cluster) as facts, AsyncExitStack() as stack:
+        old = (await facts.map()).slots[0]
+        proxy = await _between(stack, facts, old.owner)
+        business.start()
+        await business.more(400)
+        cut = time.monotonic()
+        proxy.cut()
+        await business._send(_recipient_of(0), "by relay")
+        relayed = time.monotonic() - cut
+        await facts.until(lambda m: m.slots[0].owner != old.owner)
+        moved = time.monotonic() - cut
+        print(f"answered {relayed:.2f} s after the cut, moved after {moved:.2f} s")
+        assert relayed < 3.0
+        assert moved < 6.0
+        await business.more(400)
+        await business.stop()
+        await business.all_called_back()
+        assert await facts.wrong(business) == []
+        assert business.errors == business.unknown == []
+        log = await facts.connection.fetch(
+            "select reason from owner_log where from_incarnation = $1", old.owner
+        )
+        assert {row["reason"] for row in log} == {"unreachable"}
+        arrivals = (await business.record())["arrivals"]
+        after = [at for at, slot, _, epoch in arrivals if (slot, epoch) == (0, old.epoch)]
+        assert max(after) > cut + 0.5  # the owner that was cut off has sent it itself
+
+
+async def test_an_owner_that_one_webapp_of_two_does_not_reach_stays(start: Start) -> None:
+    cluster, business = await start(webapps=2)
+    async with Facts(cluster) as facts, AsyncExitStack() as stack:
+        before = await facts.map()
+        proxy = await _between(stack, facts, before.slots[0].owner)
+        business.start()
+        await business.more(200)
+        proxy.cut()
+        await facts.until_some("select 1 from beat where unreached <> '{}'")
+        await business.more(200)
+        await asyncio.sleep(2.0)  # long enough for a leader to move it
+        await business.more(200)
+        await business.stop()
+        await business.all_called_back()
+        assert await facts.wrong(business) == []
+        assert business.errors == business.unknown == []
+        assert _owners(await facts.map()) == _owners(before)
+
+
+async def _between(stack: AsyncExitStack, facts: Facts, coreapp: UUID | None) -> Proxy:
+    """A proxy through which webapp-1, and nobody else, reaches a coreapp from now on."""
+    where = "select host, port from node where incarnation = $1"
+    host, port = await facts.connection.fetchrow(where, coreapp)
+    proxy = await stack.enter_async_context(Proxy(lambda: (host, port)))
+    point = "update node set port = $2 where incarnation = $1"
+    await facts.connection.execute(point, coreapp, proxy.port)
+    webapp = facts.cluster.processes["webapp-1"]
+    webapp.kill(signal.SIGKILL)  # it is started again and reads the row
+    async with asyncio.timeout(20):
+        await proxy.used.wait()
+        await webapp.ready.wait()
+    await facts.connection.execute(point, coreapp, port)
+    return proxy
+
+
+def _recipient_of(slot: int) -> str:
+    return next(r for n in range(10_000) if slot_of(r := f"49160{n:07d}") == slot)
+
+
+class Proxies:
+    """Between each coreapp and the simulator: one each, by the coreapp's name."""
+
+    def __init__(self, coreapps: int = 3) -> None:
+        self.of = {f"coreapp-{n}": Proxy(self._target) for n in range(1, coreapps + 1)}
+
+    async def __aenter__(self) -> Proxies:
+        for proxy in self.of.values():
+            await proxy.__aenter__()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for proxy in self.of.values():
+            await proxy.__aexit__()
+
+    def before(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+
+    def place(self, name: str, _role: str) -> Placement:
+        if name not in self.of:
+            return Placement()
+        address = f"127.0.0.1:{self.of[name].port}"
+        return Placement(environment={"WAROUTER_UPSTREAM_ADDRESS": address})
+
+    def _target(self) -> tuple[str, int]:
+        return self._cluster.settings.upstream_host_port
+
+
+async def _sent_under(business: Business, slot: int, epoch: int) -> None:
+    """Until the simulator has taken a message of the slot under this epoch or a later one."""
+    while True:
+        arrivals = (await business.record())["arrivals"]
+        if any(s == slot and e >= epoch for _, s, _, e in arrivals):
+            return
+        await business.more(1)
+
+
+_ALL_WITHOUT_UPSTREAM = """
+select 1 where not exists (select 1 from beat b join node n using (incarnation)
+                            where n.role = 'coreapp' and b.upstream_ok)"""
+
+
+def _owners(current: ShardMap) -> list[object]:
+    return [s.owner for s in current.slots]
