@@ -206,7 +206,8 @@ async def _patiently(
         except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError) as error:
             if loop.time() > give_up:
                 raise CommandError(await _in_the_way(connection, name)) from error
-            log.info("waits for a lock", extra={"migration": name, "attempt": attempt + 1})
+            if attempt == 2:  # a busy table costs a try or two
+                log.warning("a migration waits for its locks", extra={"migration": name})
         await asyncio.sleep(backoff(attempt, first=0.05, most=1.0))
         attempt += 1
 
