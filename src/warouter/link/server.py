@@ -76,7 +76,7 @@ class LinkServer:
     def __init__(self, link_key: bytes, on_message: OnMessage) -> None:
         self.link_key = link_key
         self.on_message = on_message
-        self._connections: set[WebappConnection] = set()
+        self._connections: dict[WebappConnection, None] = {}  # in the order they came
         self._server: asyncio.Server | None = None
 
     @property
@@ -100,8 +100,8 @@ class LinkServer:
     def admit(self, connection: WebappConnection) -> bool:
         if len(self._connections) >= MAX_WEBAPPS:
             return False
-        self._connections.add(connection)
+        self._connections[connection] = None
         return True
 
     def forget(self, connection: WebappConnection) -> None:
-        self._connections.discard(connection)
+        self._connections.pop(connection, None)
