@@ -22,7 +22,7 @@ from tests.simulation.webhook import Deliveries, Receiver
 from warouter._hash import slot_of
 from warouter.config import Settings, Timing
 
-LINK_PORT = 6250
+LINK_PORT = 7000  # of the first coreapp
 RATE_ERROR = 0.02
 RECOVERY = 10.0  # I15
 LEAST_FAULTS, MOST_FAULTS = 3, 7
@@ -136,7 +136,7 @@ class World:
         if name in self.masters:
             process.spawn(nodes.master(process, self.settings, self.timing))
             return
-        port = LINK_PORT + 10 + self.coreapps.index(name)
+        port = LINK_PORT + self.coreapps.index(name)
         settings = _with(self.settings, coreapp_ports=str(port))
         process.spawn(nodes.coreapp(process, settings, process.told))
 
