@@ -101,6 +101,8 @@ class Run:
         session.run = self
 
     def begin(self) -> None:
+        if self.session.run is not self:
+            return  # the session died in the stall
         trouble = self.server.troubles.get(self.session.process)
         if trouble is not None and trouble.late and self.statement.writes:
             self._bound()

@@ -190,7 +190,7 @@ class Upstream:
 
     def _status(self, send: Send) -> None:
         when = self._clock.now + 0.02 + self._random.random() * 0.1
-        self._clock.at(when, self._issue, send.slot, f"{send.id}:sent:1", send.to)
+        self._clock.at(when, self._issue, send.slot, f"{send.id}:delivered:1", send.to)
 
     def _issue(self, slot: int, key: str, recipient: str) -> None:
         queue = self._queues[slot]
