@@ -88,10 +88,38 @@ class Faults:
     def silent_upstream(self, random: Random) -> None:
         self._cut(self.world.link(random.choice(self.world.coreapps), "upstream"), random)
 
+    def slow_link(self, random: Random) -> None:
+        """From a coreapp or a master to the database; perhaps it is cut in the end."""
+        name = random.choice((*self.world.coreapps, *self.world.masters))
+        link = self.world.link(name, "database")
+        link.slow = random.uniform(0.1, 1.0)
+        seconds = random.uniform(2.0, 5.0)
+        self.ends(seconds, setattr, link, "slow", 0.0)
+        if random.random() < 0.6:
+            clock = self.world.clock
+            clock.at(min(clock.now + seconds * random.random(), self.healed), self._cut, link, random)
+
+    def busy_cut(self, random: Random) -> None:
+        """A coreapp is cut off or paused for longer than its lease, with much left to send."""
+        self.world.upstream.throttle = random.uniform(0.5, 0.9)
+        self.world.upstream.slowness = random.uniform(0.1, 1.0)
+        seconds = self.world.timing.lease * random.uniform(1.0, 2.0)
+        self.ends(seconds + 1.0, setattr, self.world.upstream, "throttle", 0.0)
+        self.ends(seconds + 1.0, setattr, self.world.upstream, "slowness", 0.01)
+        name = random.choice(self.world.coreapps)
+        clock = self.world.clock
+        if random.random() < 0.5:
+            clock.at(clock.now + random.random(), self._pause, name, seconds)
+        else:
+            link = self.world.link(name, "database")
+            clock.at(clock.now + random.random(), link.block)
+            self.ends(seconds + 1.0, link.unblock)
+
     def swizzle(self, random: Random) -> None:
         """Clog several links one by one, and let them go in another order."""
-        links = [self.world.link(c, other) for c in self.world.coreapps for other in ("database", "upstream")]
-        links += [self.world.link(m, "database") for m in self.world.masters]
+        links = [self.world.link(c, "upstream") for c in self.world.coreapps]
+        databases = (*self.world.coreapps, *self.world.masters)
+        links += [self.world.link(name, "database") for name in databases]
         links += [self.world.link(w, c) for w in self.world.webapps for c in self.world.coreapps]
         chosen = random.sample(links, random.randint(2, min(5, len(links))))
         clock = self.world.clock
@@ -181,6 +209,10 @@ KINDS: tuple[Callable[[Faults, Random], None], ...] = (
     Faults.cut_master,
     Faults.cut_webapp,
     Faults.silent_upstream,
+    Faults.slow_link,
+    Faults.slow_link,
+    Faults.busy_cut,
+    Faults.busy_cut,
     Faults.swizzle,
     Faults.unknown_outcome,
     Faults.unknown_outcome,

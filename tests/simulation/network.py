@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from tests.simulation.loop import Clock, Loop, Timer
 
 SILENCE = (2.5, 4.0)  # seconds until the ends of a blocked link give its connections up
+RETRANSMITS = 2.0  # seconds until an old connection tries again on a link that was blocked
 
 
 class End(Protocol):
@@ -36,12 +37,15 @@ class Link:
         self.ends: dict[End, None] = {}
         self.base = 0.0002 + random.random() * 0.002
         self.spread = 0.0005 + random.random() * 0.004
+        self.slow = 0.0  # seconds more, while it is congested
         self._random = random
         self._held: list[tuple[Pipe, Callable[..., object], tuple[Any, ...]]] = []
         self._breaks: Timer | None = None
 
     def delay(self) -> float:
         draw = self._random.random()
+        if self.slow:
+            return self.base + draw * self.slow
         if draw > 0.995:
             return self.base + draw * 0.05
         return self.base + draw * self.spread
@@ -60,6 +64,9 @@ class Link:
         if self._breaks is not None:
             self._breaks.cancel()
         held, self._held = self._held, []
+        for pipe in dict.fromkeys(pipe for pipe, _, _ in held):
+            if self._random.random() < 0.5:
+                pipe.lag(self._random.random() * RETRANSMITS)
         for pipe, fn, args in held:
             pipe.send(fn, *args)
 
@@ -85,6 +92,10 @@ class Pipe:
     def __init__(self, link: Link) -> None:
         self.link = link
         self._last = 0.0
+
+    def lag(self, seconds: float) -> None:
+        """Nothing of it arrives before so long."""
+        self._last = max(self._last, self.link.clock.now + seconds)
 
     def send(self, fn: Callable[..., object], *args: Any) -> None:
         link = self.link

@@ -19,7 +19,8 @@ from tests.simulation.network import Pipe
 from tests.simulation.statements import Statement, find
 from tests.simulation.tables import Refused, Tables
 
-NOTICED = 0.5  # client_connection_check_interval: a running statement's client has gone
+# client_connection_check_interval: a running statement's client has gone; or that was lost as well.
+NOTICED, UNNOTICED = 0.5, 3.0
 DOUBTS = ("answer lost", "session dies after", "session dies before", "warned")
 
 
@@ -85,7 +86,8 @@ class Session:
             self.end()
         else:
             server = self.server
-            server.clock.at(server.clock.now + NOTICED * server.draw(), self.end)
+            within = NOTICED if server.draw() < 0.7 else UNNOTICED
+            server.clock.at(server.clock.now + within * server.draw(), self.end)
 
 
 class Run:

@@ -176,7 +176,7 @@ class Upstream:
         message_id = parse(send.id)
         known = self._answers.get(message_id)
         if known is None and self.throttle and self._random.random() < self.throttle:
-            wait = int(self._random.choice((20, 200, 900, 1500)))
+            wait = int(self._random.choice((20, 200, 900, 1500, 3000)))
             return Answer(send.slot, send.id, THROTTLED, "Rate limit hit", "", wait)
         self.history.takes(send.slot, send.epoch, peer.number, send.seq, send, message_id)
         if known is None:
