@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any
 from uuid import UUID
 
 from tests.simulation.network import Link
 from tests.simulation.server import DOUBTS, Trouble
+from warouter.store import journal
 
 FIRST, LAST, HEALED = 2.0, 16.0, 20.0  # true seconds: of beginnings, and of the last end
 SHARDS = (1, 2, 4, 8, 16, 32)
+Kind = Callable[["Faults", Random], None]
 
 
 class Faults:
     """Some faults for one run. ``healed`` is when the last of them is over."""
 
-    def __init__(self, world: Any, random: Random, count: int) -> None:
+    def __init__(self, world: Any, random: Random, count: int, kinds: Sequence[Kind]) -> None:
         self.world = world
         self.random = random
         self.healed = FIRST
         moments = sorted(random.uniform(FIRST, LAST) for _ in range(count))
         for moment in moments:
-            kind = random.choice(KINDS)
+            kind = random.choice(kinds)
             world.clock.at(moment, self._begin, kind, Random(random.getrandbits(64)))
             self.healed = max(self.healed, moment)
         self.healed = min(HEALED, self.healed + 6.0)
 
-    def _begin(self, kind: Callable[[Faults, Random], None], random: Random) -> None:
+    def _begin(self, kind: Kind, random: Random) -> None:
         history = self.world.history
         history.note("fault", kind.__name__)
         history.faults[kind.__name__] = history.faults.get(kind.__name__, 0) + 1
@@ -107,13 +109,17 @@ class Faults:
         self.ends(seconds + 1.0, setattr, self.world.upstream, "throttle", 0.0)
         self.ends(seconds + 1.0, setattr, self.world.upstream, "slowness", 0.01)
         name = random.choice(self.world.coreapps)
+        link = self.world.link(name, "database")
         clock = self.world.clock
+        begins = clock.now + random.random() * 2
         if random.random() < 0.5:
-            clock.at(clock.now + random.random(), self._pause, name, seconds)
+            link.slow = random.uniform(0.3, 1.0)
+            clock.at(begins, setattr, link, "slow", 0.0)
+        if random.random() < 0.5:
+            clock.at(begins, self._pause, name, seconds)
         else:
-            link = self.world.link(name, "database")
-            clock.at(clock.now + random.random(), link.block)
-            self.ends(seconds + 1.0, link.unblock)
+            clock.at(begins, link.block)
+            self.ends(seconds + 2.0, link.unblock)
 
     def swizzle(self, random: Random) -> None:
         """Clog several links one by one, and let them go in another order."""
@@ -144,7 +150,10 @@ class Faults:
     def late_statement(self, random: Random) -> None:
         """Statements are executed so late that their caller may have given up."""
         trouble = self._trouble(random)
-        trouble.late += [random.uniform(0.2, 4.0) for _ in range(random.randint(1, 4))]
+        patience = journal.WRITE_SECONDS * random.uniform(1.0, 1.15)
+        trouble.late += [
+            random.choice((patience, random.uniform(0.2, 4.0))) for _ in range(random.randint(1, 4))
+        ]
         self.ends(4.0, trouble.late.clear)
 
     def restart_database(self, random: Random) -> None:
@@ -161,7 +170,9 @@ class Faults:
     def _trouble(self, random: Random) -> Trouble:
         name = random.choice((*self.world.coreapps, *self.world.coreapps, *self.world.masters))
         troubles: dict[str, Trouble] = self.world.server.troubles
-        return troubles.setdefault(name, Trouble())
+        trouble = troubles.setdefault(name, Trouble())
+        trouble.only = random.choice(("", "append_messages"))
+        return trouble
 
     # the upstream and the receiver
 
@@ -196,7 +207,8 @@ def _start_server(server: Any, promoted: bool) -> None:
     server.start(promoted=promoted)
 
 
-KINDS: tuple[Callable[[Faults, Random], None], ...] = (
+# As often as they stand here.
+KINDS: tuple[Kind, ...] = (
     Faults.kill_coreapp,
     Faults.kill_coreapp,
     Faults.pause_coreapp,

@@ -29,7 +29,11 @@ class Trouble:
 
     def __init__(self) -> None:
         self.late: list[float] = []  # so long they take to be executed
-        self.doubts: list[str] = []  # of DOUBTS, for those that write
+        self.doubts: list[str] = []  # of DOUBTS
+        self.only = ""  # the one kind of statement that it befalls; or whatever writes
+
+    def befalls(self, statement: Statement) -> bool:
+        return statement.writes and self.only in ("", statement.name)
 
 
 class Session:
@@ -86,7 +90,7 @@ class Session:
             self.end()
         else:
             server = self.server
-            within = NOTICED if server.draw() < 0.7 else UNNOTICED
+            within = NOTICED if server.draw() < 0.5 else UNNOTICED
             server.clock.at(server.clock.now + within * server.draw(), self.end)
 
 
@@ -106,7 +110,7 @@ class Run:
         if self.session.run is not self:
             return  # the session died in the stall
         trouble = self.server.troubles.get(self.session.process)
-        if trouble is not None and trouble.late and self.statement.writes:
+        if trouble is not None and trouble.late and trouble.befalls(self.statement):
             self._bound()
             seconds = trouble.late.pop()
             self.server.history.note("late", self.session.process, self.statement.name, seconds)
@@ -174,7 +178,7 @@ class Run:
 
     def _doubt(self) -> str:
         trouble = self.server.troubles.get(self.session.process)
-        if trouble is None or not trouble.doubts or not self.statement.writes:
+        if trouble is None or not trouble.doubts or not trouble.befalls(self.statement):
             return ""
         doubt = trouble.doubts.pop()
         self.server.history.note("doubt", self.session.process, self.statement.name, doubt)

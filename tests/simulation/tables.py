@@ -110,6 +110,7 @@ class Tables:
         self.epochs = [0] * SLOTS
         self.owners: list[UUID | None] = [None] * SLOTS
         self.successors: list[UUID | None] = [None] * SLOTS
+        self.named = [0.0] * SLOTS  # when the successor was
         self.log: list[Change] = []
         self.request: list[Any] | None = None  # id, shards, state
         self.messages = [Journal() for _ in range(SLOTS)]
@@ -270,6 +271,7 @@ class Tables:
         for slot, epoch, heir in zip(slots, epochs, heirs, strict=True):
             if self.epochs[slot] == epoch:
                 self.successors[slot] = heir
+                self.named[slot] = self._history.now()
         self.version += 1
         self.shards = shards or self.shards
         if self.request is not None and request == self.request[0]:

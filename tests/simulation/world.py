@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import gc
 import logging
+from collections.abc import Sequence
 from random import Random
 from time import process_time
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from tests.simulation import driver, nodes, seams
-from tests.simulation.faults import Faults
+from tests.simulation.faults import KINDS, Faults, Kind
 from tests.simulation.history import History
 from tests.simulation.judge import judge
 from tests.simulation.loop import Clock, Loop
@@ -41,8 +42,18 @@ class Result(NamedTuple):
     trace: list[tuple[Any, ...]]
 
 
-def run(seed: int, seconds: float = 30.0, *, lose: str = "", digest: bool = False) -> Result:
-    """Simulate ``seed`` for at least so long. ``lose``: a flag of Tables to switch off."""
+def run(
+    seed: int,
+    seconds: float = 30.0,
+    *,
+    lose: str = "",
+    kinds: Sequence[Kind] = KINDS,
+    digest: bool = False,
+) -> Result:
+    """Simulate ``seed`` for at least so long.
+
+    ``lose``: a flag of Tables to switch off; ``kinds``: which faults there are.
+    """
     began = process_time()
     logging.disable(logging.CRITICAL)
     collects = gc.isenabled()
@@ -50,7 +61,7 @@ def run(seed: int, seconds: float = 30.0, *, lose: str = "", digest: bool = Fals
     try:
         random = Random(f"warouter:{seed}")
         with driver.installed(), seams.drawn(random) as window:
-            world = World(seed, random, seconds, window)
+            world = World(seed, random, seconds, window, kinds)
             if lose:
                 setattr(world.tables, lose, False)
             world.run()
@@ -74,7 +85,9 @@ def run(seed: int, seconds: float = 30.0, *, lose: str = "", digest: bool = Fals
 class World:
     """Everything of one run."""
 
-    def __init__(self, seed: int, random: Random, seconds: float, window: int) -> None:
+    def __init__(
+        self, seed: int, random: Random, seconds: float, window: int, kinds: Sequence[Kind]
+    ) -> None:
         self.seed = seed
         self.random = random
         self.clock = Clock(Random(random.getrandbits(64)))
@@ -107,7 +120,8 @@ class World:
         self.processes: dict[str, nodes.Process] = {}
         self.fronts: list[nodes.Webapp] = []
         self._told: set[str] = set()
-        self.faults = Faults(self, random, random.randint(LEAST_FAULTS, MOST_FAULTS))
+        count = random.randint(LEAST_FAULTS, MOST_FAULTS)
+        self.faults = Faults(self, random, count, kinds)
         self.until = max(seconds, self.faults.healed + RECOVERY)
 
     def run(self) -> None:
