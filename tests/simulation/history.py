@@ -22,7 +22,7 @@ class History:
         self.trust = 0.0
         self.epochs: defaultdict[int, int] = defaultdict(int)
         self.owners: dict[int, UUID | None] = {}
-        self.beats: dict[tuple[UUID, int], float] = {}
+        self.beats: dict[UUID, dict[int, float]] = {}
         self.sent: defaultdict[int, int] = defaultdict(int)  # newest epoch that has sent, by slot
         self.acked: list[tuple[str, bytes, float, float]] = []
         self.unaccepted: list[bytes] = []
@@ -60,9 +60,7 @@ class History:
 
     def beaten(self, inc: UUID, slots: list[int]) -> None:
         """A beat was executed that renewed these slots."""
-        now = self.now()
-        for slot in slots:
-            self.beats[inc, slot] = now
+        self.beats.setdefault(inc, {}).update(dict.fromkeys(slots, self.now()))
 
     # the upstream
 
@@ -75,7 +73,7 @@ class History:
         self.sent[slot] = max(epoch, self.sent[slot])
         if self.owners.get(slot) != inc:
             self.broken("I12", f"slot {slot}: sent by {_short(inc)}, who does not own it")
-        since = now - self.beats.get((inc, slot), -1e9)
+        since = now - self.beats.get(inc, {}).get(slot, -1e9)
         if since > self.trust + SLACK:
             self.broken("I14", f"slot {slot}: sent {since:.3f} s after its last beat")
 

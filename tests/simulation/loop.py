@@ -12,11 +12,47 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from random import Random
 from typing import Any, cast
 
+from tests.simulation.patch import patched
+
 STEPS_A_MOMENT = 100_000  # so many callbacks without time passing: it would never end
+
+
+_running: list[Any] = [None]
+
+
+@contextmanager
+def installed() -> Iterator[None]:
+    """Within, asyncio asks here which loop runs.
+
+    CPython 3.11 makes a system call each time it is asked; that was half of a run's time.
+    """
+    names = (
+        (asyncio.events, "get_running_loop", _get_running_loop),
+        (asyncio.events, "_get_running_loop", lambda: _running[0]),
+        (asyncio.events, "_get_event_loop", lambda stacklevel=3: _get_running_loop()),
+        (asyncio.events, "get_event_loop", _get_running_loop),
+        (asyncio.tasks, "current_task", _current_task),
+        (asyncio, "get_running_loop", _get_running_loop),
+        (asyncio, "get_event_loop", _get_running_loop),
+        (asyncio, "current_task", _current_task),
+    )
+    with patched([change for change in names if hasattr(*change[:2])]):
+        yield
+
+
+def _get_running_loop() -> Any:
+    if _running[0] is None:
+        raise RuntimeError("no running event loop")
+    return _running[0]
+
+
+def _current_task(loop: Any = None) -> Any:
+    return asyncio.tasks._current_tasks.get(loop or _get_running_loop())  # type: ignore[attr-defined]
 
 
 class Timer:
@@ -197,7 +233,7 @@ class Loop:
         if self.paused:
             self._queued = False
             return
-        asyncio._set_running_loop(self.asyncio)
+        _running[0] = self
         clock = self.clock
         limit = clock.steps + STEPS_A_MOMENT
         try:
@@ -210,7 +246,7 @@ class Loop:
                     raise RuntimeError(f"{self.process.name} spins at {clock.now}")
         finally:
             self._queued = False
-            asyncio._set_running_loop(None)
+            _running[0] = None
 
     def unwind(self) -> None:
         """The process is gone: end its coroutines, whose words nobody hears any more."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from tests.simulation.seams import patched
+from tests.simulation.patch import patched
 from tests.simulation.world import Result
 from tests.simulation.world import run as run_whole
 from warouter import wire

@@ -5,13 +5,14 @@ They make what is rare at full size common.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from random import Random
 from typing import Any
 
 from tests.simulation import webhook
+from tests.simulation.patch import patched
 from warouter.cluster import cursor, lanes
 from warouter.owner import appender, callbacks, events, recorder, sender, slot
 from warouter.store import election, journal
@@ -52,17 +53,3 @@ def drawn(random: Random) -> Iterator[int]:
     chosen.append((callbacks, "Callbacks", webhook.Deliveries))
     with patched(chosen):
         yield window
-
-
-@contextmanager
-def patched(changes: list[tuple[Any, str, Any]]) -> Iterator[None]:
-    """Set names of modules or classes, and set them back."""
-    before: list[Callable[[], None]] = []
-    try:
-        for where, name, value in changes:
-            before.append(partial(setattr, where, name, vars(where)[name]))
-            setattr(where, name, value)
-        yield
-    finally:
-        for restore in reversed(before):
-            restore()

@@ -8,7 +8,6 @@ from uuid import UUID
 
 from tests.simulation.locks import SLOT, TERM, Lock
 from tests.simulation.tables import Tables
-from warouter._hash import SLOTS
 
 Wants = Callable[[Any, tuple[Any, ...]], list[Lock]]
 Does = Callable[[Any, Any, tuple[Any, ...]], list[Any]]
@@ -127,8 +126,8 @@ def _state(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
 
 
 def _slots(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
-    t: Tables = s.tables
-    return list(zip(range(SLOTS), t.epochs, t.owners, t.successors, strict=True))
+    rows: list[Any] = s.tables.slots()
+    return rows
 
 
 def _nodes(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:

@@ -105,13 +105,15 @@ class Tables:
         self.term = 0
         self.leader: UUID | None = None
         self.nodes: dict[UUID, dict[str, Any]] = {}
-        self.version = 1
+        self._version = 1
         self.shards = shards
         self.epochs = [0] * SLOTS
         self.owners: list[UUID | None] = [None] * SLOTS
         self.successors: list[UUID | None] = [None] * SLOTS
         self.named = [0.0] * SLOTS  # when the successor was
         self.log: list[Change] = []
+        self._renewals: dict[UUID, list[dict[str, Any]]] = {}  # answers to beats, and
+        self._rows: list[tuple[int, int, UUID | None, UUID | None]] = []  # rows, until they change
         self.request: list[Any] | None = None  # id, shards, state
         self.messages = [Journal() for _ in range(SLOTS)]
         self.places: dict[bytes, tuple[int, int]] = {}
@@ -226,12 +228,36 @@ class Tables:
 
     # what nodes and leaders write
 
+    @property
+    def version(self) -> int:
+        return self._version
+
+    @version.setter
+    def version(self, number: int) -> None:
+        """Of the shard map: it grows whenever a slot's row changes."""
+        self._version = number
+        self._renewals.clear()
+        self._rows = []
+
     def beat(self, inc: UUID, upstream_ok: bool) -> list[dict[str, Any]]:
         node = self.nodes.get(inc)
         if node is None:
             return []
         node["counter"] += 1
         node["upstream_ok"] = upstream_ok
+        if inc not in self._renewals:
+            self._renewals[inc] = self._renewal(inc)
+        return self._renewals[inc]
+
+    def slots(self) -> list[tuple[int, int, UUID | None, UUID | None]]:
+        """All rows of the table."""
+        if not self._rows:
+            self._rows = list(
+                zip(range(SLOTS), self.epochs, self.owners, self.successors, strict=True)
+            )
+        return self._rows
+
+    def _renewal(self, inc: UUID) -> list[dict[str, Any]]:
         mine = [s for s in range(SLOTS) if self.owners[s] == inc]
         kept = [s for s in mine if self.successors[s] is None]
         handing = [s for s in mine if self.successors[s] is not None]

@@ -10,7 +10,7 @@ from time import process_time
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from tests.simulation import driver, nodes, seams
+from tests.simulation import driver, loop, nodes, seams
 from tests.simulation.faults import KINDS, Faults, Kind
 from tests.simulation.history import History
 from tests.simulation.judge import judge
@@ -60,7 +60,7 @@ def run(
     gc.disable()
     try:
         random = Random(f"warouter:{seed}")
-        with driver.installed(), seams.drawn(random) as window:
+        with loop.installed(), driver.installed(), seams.drawn(random) as window:
             world = World(seed, random, seconds, window, kinds)
             if lose:
                 setattr(world.tables, lose, False)
@@ -116,7 +116,7 @@ class World:
         self.shuffles = random.random() < 0.3
         self.coreapps = [f"coreapp{n}" for n in range(random.choice((2, 3, 3)))]
         self.masters = ["master0", "master1"]
-        self.webapps = [f"webapp{n}" for n in range(random.choice((1, 1, 2)))]
+        self.webapps = [f"webapp{n}" for n in range(random.choice((1, 1, 1, 2)))]
         self.processes: dict[str, nodes.Process] = {}
         self.fronts: list[nodes.Webapp] = []
         self._told: set[str] = set()
@@ -173,7 +173,7 @@ class World:
     def _start_webapp(self, name: str) -> None:
         process = self._process(name)
         slots = self.random.sample(range(32), self.random.choice((2, 6, 20)))
-        count = self.random.randint(6, 14)
+        count = self.random.randint(5, 12)
         load = nodes.Load(self.seed, self.faults.healed + 3.0, 2.0, _recipients(name, slots, count))
         if self.random.random() < 0.3:
             self.upstream.unknown.update(self.random.sample(load.recipients, 1))
@@ -185,7 +185,7 @@ class World:
         process.spawn(front.run())
 
     def _process(self, name: str) -> nodes.Process:
-        loop = Loop(
+        own = Loop(
             self.clock,
             Random(self.random.getrandbits(64)),
             offset=self.random.random() * 1000,
@@ -194,7 +194,7 @@ class World:
             failed=lambda how: self.history.broken("I15", f"{name}: {how}"),
         )
         incarnation = UUID(int=self.random.getrandbits(128))
-        process = nodes.Process(self, name, name.rstrip("0123456789"), loop, incarnation)
+        process = nodes.Process(self, name, name.rstrip("0123456789"), own, incarnation)
         self.processes[name] = process
         return process
 
@@ -208,7 +208,7 @@ def _timing(random: Random) -> tuple[Timing, Settings]:
         beat=beat,
         lease=lease,
         margin=margin,
-        poll=random.uniform(0.2, 0.5),
+        poll=random.uniform(0.25, 0.6),
         join=random.uniform(0.5, 3.0),
         hold=hold,
         map_poll=random.uniform(0.3, 1.0),
