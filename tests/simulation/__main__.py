@@ -1,4 +1,7 @@
-"""Run many seeds: ``python -m tests.simulation --seeds 10000``; show one: ``--seed 4711 --trace``."""
+"""Run many seeds, or show one.
+
+python -m tests.simulation --seeds 10000; python -m tests.simulation --seed 4711 --trace
+"""
 
 from __future__ import annotations
 

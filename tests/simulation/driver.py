@@ -130,7 +130,7 @@ class Connection:
         self._say_goodbye()
         self.reset()
 
-    async def close(self, timeout: float | None = None) -> None:
+    async def close(self, **_timeout: float) -> None:
         self.terminate()
 
     # the network

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from tests.simulation.network import Link
 from tests.simulation.server import DOUBTS, Trouble
+from tests.simulation.upstream import WAITS
 from warouter.store import journal
 
 FIRST, LAST, HEALED = 2.0, 16.0, 20.0  # true seconds: of beginnings, and of the last end
@@ -99,15 +100,19 @@ class Faults:
         self.ends(seconds, setattr, link, "slow", 0.0)
         if random.random() < 0.6:
             clock = self.world.clock
-            clock.at(min(clock.now + seconds * random.random(), self.healed), self._cut, link, random)
+            clock.at(
+                min(clock.now + seconds * random.random(), self.healed), self._cut, link, random
+            )
 
     def busy_cut(self, random: Random) -> None:
         """A coreapp is cut off or paused for longer than its lease, with much left to send."""
-        self.world.upstream.throttle = random.uniform(0.5, 0.9)
-        self.world.upstream.slowness = random.uniform(0.1, 1.0)
+        upstream = self.world.upstream
+        upstream.throttle = random.uniform(0.7, 1.0)
+        upstream.waits = random.choice((WAITS, (300, 600, 900)))
+        upstream.slowness = random.uniform(0.1, 1.0)
         seconds = self.world.timing.lease * random.uniform(1.0, 2.0)
-        self.ends(seconds + 1.0, setattr, self.world.upstream, "throttle", 0.0)
-        self.ends(seconds + 1.0, setattr, self.world.upstream, "slowness", 0.01)
+        self.ends(seconds + 1.0, setattr, upstream, "throttle", 0.0)
+        self.ends(seconds + 1.0, setattr, upstream, "slowness", 0.01)
         name = random.choice(self.world.coreapps)
         link = self.world.link(name, "database")
         clock = self.world.clock

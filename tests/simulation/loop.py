@@ -178,7 +178,11 @@ class Loop:
         return asyncio.Future(loop=self.asyncio)
 
     def create_task(
-        self, coroutine: Coroutine[Any, Any, Any], *, name: str | None = None, context: object = None
+        self,
+        coroutine: Coroutine[Any, Any, Any],
+        *,
+        name: str | None = None,
+        context: object = None,
     ) -> asyncio.Task[Any]:
         return asyncio.Task(coroutine, loop=self.asyncio, name=name)
 

@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
+from tests.simulation.faults import Faults, Kind
 from tests.simulation.patch import patched
 from tests.simulation.world import Result
 from tests.simulation.world import run as run_whole
@@ -16,6 +17,7 @@ from warouter.cluster.lanes import Entry, Lanes
 from warouter.cluster.lease import Lease
 from warouter.cluster.role import Happened
 from warouter.owner.appender import Appender
+from warouter.owner.events import EventAppender
 from warouter.owner.ownership import Ownership
 from warouter.owner.sender import Sender
 from warouter.owner.slot import OwnedSlot
@@ -26,21 +28,16 @@ Changes = list[tuple[Any, str, Any]]
 
 def no_fence() -> Changes:
     """I2: the database takes an owner's writes without asking whether it still is one."""
-    return []  # the flag of Tables that is switched off stands in FLAGS
-
-
-def no_term() -> Changes:
-    """I13: the database takes a leader's writes without asking for its term."""
     return []
 
 
 def no_deadline() -> Changes:
-    """I3, I14: a lease that was once given holds for ever."""
-
-    def holds(self: Lease, slot: int, now: float) -> bool:
-        return slot in self._deadline
-
-    return [(Lease, "holds", holds), (Lease, "next_deadline", lambda self: None)]
+    """I3, I14: who owned a slot once acts for it until it hears otherwise."""
+    return [
+        (Lease, "next_deadline", lambda self: None),
+        (Ownership, "may_act", lambda self, slot: slot in self.slots),
+        (Ownership, "all_hold", lambda self: True),
+    ]
 
 
 def deadline_from_the_answer() -> Changes:
@@ -141,8 +138,6 @@ def parked_are_forgotten() -> Changes:
 
 def event_acked_at_once() -> Changes:
     """I8: the upstream is told that an event is stored when it has only been heard."""
-    from warouter.owner.events import EventAppender
-
     append = EventAppender.append
 
     def early(self: EventAppender, slot: OwnedSlot, event: Any, done: Callable[[], None]) -> None:
@@ -152,33 +147,31 @@ def event_acked_at_once() -> Changes:
     return [(EventAppender, "append", early)]
 
 
-def gaps_stay_open() -> Changes:
-    """I15: places in the journal that were never used hold the mark for ever."""
+class Mutant(NamedTuple):
+    """What is taken out, and the faults against which it stood."""
 
-    def settle(self: OwnedSlot, seqs: Iterable[int], upto: int) -> None:
-        self.loaded = upto
+    changes: Callable[[], Changes]
+    threats: tuple[Kind, ...]
+    flag: str = ""  # of Tables, switched off
 
-    return [(OwnedSlot, "settle_gaps", settle)]
 
-
-FLAGS = {no_fence: "fenced", no_term: "termed"}
-MUTANTS: dict[str, Callable[[], Changes]] = {
-    mutant.__name__: mutant
+_LONG = (Faults.busy_cut, Faults.busy_cut, Faults.pause_coreapp, Faults.kill_coreapp)
+_DOUBT = (Faults.late_statement, Faults.unknown_outcome)
+MUTANTS: dict[str, Mutant] = {
+    mutant.changes.__name__: mutant
     for mutant in (
-        no_fence,
-        no_term,
-        no_deadline,
-        deadline_from_the_answer,
-        same_epoch_again,
-        new_before_old,
-        skipped_backlog,
-        ack_before_commit,
-        unblocked_lane,
-        unbounded_window,
-        settled_when_sent,
-        parked_are_forgotten,
-        event_acked_at_once,
-        gaps_stay_open,
+        Mutant(no_fence, (*_LONG, *_DOUBT), "fenced"),
+        Mutant(no_deadline, _LONG),
+        Mutant(deadline_from_the_answer, (Faults.busy_cut, Faults.slow_link)),
+        Mutant(same_epoch_again, (Faults.late_statement,)),
+        Mutant(new_before_old, (*_LONG, *_DOUBT)),
+        Mutant(skipped_backlog, (*_LONG, *_DOUBT)),
+        Mutant(ack_before_commit, _LONG),
+        Mutant(unblocked_lane, (Faults.throttle, Faults.busy_cut)),
+        Mutant(unbounded_window, (*_LONG, Faults.disconnect_upstream)),
+        Mutant(settled_when_sent, (*_LONG, Faults.throttle, Faults.kill_coreapp)),
+        Mutant(parked_are_forgotten, (Faults.busy_cut, Faults.throttle, Faults.kill_coreapp)),
+        Mutant(event_acked_at_once, _LONG),
     )
 }
 
@@ -186,5 +179,5 @@ MUTANTS: dict[str, Callable[[], Changes]] = {
 def run(name: str, seed: int, seconds: float = 30.0) -> Result:
     """One seed of the product without a mechanism."""
     mutant = MUTANTS[name]
-    with patched(mutant()):
-        return run_whole(seed, seconds, lose=FLAGS.get(mutant, ""))
+    with patched(mutant.changes()):
+        return run_whole(seed, seconds, lose=mutant.flag, kinds=mutant.threats)

@@ -133,7 +133,9 @@ class Tables:
         if not self.fenced:
             for s, e in zip(slots, epochs, strict=True):
                 if s not in own:
-                    self._history.broken("I2", f"slot {s}: a write under {e} after {self.epochs[s]}")
+                    self._history.broken(
+                        "I2", f"slot {s}: a write under {e} after {self.epochs[s]}"
+                    )
             return set(slots)
         return own
 

@@ -32,6 +32,7 @@ from warouter.upstream.simulator_fence import Fence, Standing, Verdict
 
 PORT = 6260
 THROTTLED, UNKNOWN_USER = 429, 1013
+WAITS: tuple[int, ...] = (20, 200, 900, 1500, 3000)
 
 
 class Outlet(Transport):
@@ -99,6 +100,7 @@ class Upstream:
         self.fences = fences
         self.refuses = 0  # connections
         self.throttle = 0.0  # how many sends are to be tried again later
+        self.waits = WAITS  # after how many milliseconds
         self.statuses = 0.3  # how many messages get a status
         self.unknown: set[str] = set()  # recipients who are no WhatsApp users
         self.slowness = 0.01  # seconds an answer may take
@@ -176,7 +178,7 @@ class Upstream:
         message_id = parse(send.id)
         known = self._answers.get(message_id)
         if known is None and self.throttle and self._random.random() < self.throttle:
-            wait = int(self._random.choice((20, 200, 900, 1500, 3000)))
+            wait = self._random.choice(self.waits)
             return Answer(send.slot, send.id, THROTTLED, "Rate limit hit", "", wait)
         self.history.takes(send.slot, send.epoch, peer.number, send.seq, send, message_id)
         if known is None:
