@@ -11,6 +11,7 @@ import asyncpg
 
 from tests.simulation.loop import Loop
 from tests.simulation.network import Link, Pipe
+from tests.simulation.patch import patched
 from tests.simulation.server import Server, Session
 
 
@@ -42,12 +43,8 @@ class _Wire:
 @contextmanager
 def installed() -> Iterator[None]:
     """Within, connections lead to the simulated server of the process that asks for one."""
-    real = asyncpg.connect
-    asyncpg.connect = _connect
-    try:
+    with patched([(asyncpg, "connect", _connect)]):
         yield
-    finally:
-        asyncpg.connect = real
 
 
 async def _connect(**keywords: Any) -> Connection:
