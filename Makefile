@@ -24,6 +24,9 @@ demo: setup ## start a whole cluster on this machine and send messages through a
 test: setup ## run the tests (TEST="tests/unit -k hash" chooses)
 	$(BIN)/python -m pytest $(TEST)
 
+simulate: setup ## run whole clusters on virtual time under drawn faults (SEEDS=10000 FIRST=0 JOBS=2)
+	$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),1000) --first $(or $(FIRST),0) --jobs $(or $(JOBS),2)
+
 lint: setup ## check style, types, stubs and the import floors
 	@$(call check,ruff) check $(SOURCES)
 	@$(call check,ruff) format --check $(SOURCES)

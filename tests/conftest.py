@@ -1,10 +1,15 @@
-"""No test runs against anything but the compiled extensions."""
+"""No test runs against anything but the compiled extensions, nor fails for a slow machine."""
 
 from importlib.machinery import EXTENSION_SUFFIXES
+
+from hypothesis import HealthCheck, settings
 
 from warouter import _batch, _hash
 
 for module in (_hash, _batch):
     assert module.__file__.endswith(tuple(EXTENSION_SUFFIXES)), f"{module.__name__} is not compiled"
+
+settings.register_profile("warouter", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("warouter")
 
 pytest_plugins = ["tests.support.postgres"]

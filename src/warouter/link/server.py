@@ -95,7 +95,7 @@ class LinkServer:
         self.link_key = link_key
         self.on_message = on_message
         self.on_relay = on_relay
-        self._connections: set[WebappConnection] = set()
+        self._connections: dict[WebappConnection, None] = {}  # in the order they came
         self._server: asyncio.Server | None = None
 
     @property
@@ -119,8 +119,8 @@ class LinkServer:
     def admit(self, connection: WebappConnection) -> bool:
         if len(self._connections) >= MAX_WEBAPPS:
             return False
-        self._connections.add(connection)
+        self._connections[connection] = None
         return True
 
     def forget(self, connection: WebappConnection) -> None:
-        self._connections.discard(connection)
+        self._connections.pop(connection, None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from secrets import token_bytes
 
 import asyncpg
@@ -39,8 +40,15 @@ LINK_KEY_BYTES = 32
 class Coreapp:
     """One coreapp process: everything it is made of, and who is told what."""
 
-    def __init__(self, settings: Settings, identity: Identity, notifier: Notifier) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        identity: Identity,
+        notifier: Notifier,
+        clock: Callable[[], float] = boottime,
+    ) -> None:
         self._settings = settings
+        self._clock = clock
         self._identity = identity
         self._notifier = notifier
         self._timing = settings.timing
@@ -75,7 +83,7 @@ class Coreapp:
             self._settings, registration, lambda _what: self.ownership.wake()
         )
         self.ownership = Ownership(
-            self.session, self.journal, self._timing, boottime, lambda: self.upstream.well
+            self.session, self.journal, self._timing, self._clock, lambda: self.upstream.well
         )
         self.recorder = Recorder(self.ownership, self.journal)
         self.ownership.flush = self.recorder.flush
@@ -85,7 +93,7 @@ class Coreapp:
             self.recorder,
             lambda: self._app_settings,
             self._settings,
-            boottime,
+            self._clock,
         )
         self.events = EventAppender(
             self.ownership,
@@ -94,7 +102,7 @@ class Coreapp:
             lambda ack: self.sender.ack_event(ack),
             self.recorder.touch,
         )
-        self.sender = Sender(self.ownership, self.journal, self.recorder, self.events, boottime)
+        self.sender = Sender(self.ownership, self.journal, self.recorder, self.events, self._clock)
         self.appender = Appender(
             self.ownership,
             self.journal,

@@ -1,0 +1,245 @@
+"""What goes wrong in a run: drawn by seed, each with its end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import Any
+from uuid import UUID
+
+from tests.simulation.network import Link
+from tests.simulation.server import DOUBTS, Trouble
+from tests.simulation.upstream import WAITS
+from warouter.store import journal
+
+FIRST, LAST, HEALED = 2.0, 16.0, 20.0  # true seconds: of beginnings, and of the last end
+SHARDS = (1, 2, 4, 8, 16, 32)
+Kind = Callable[["Faults", Random], None]
+
+
+class Faults:
+    """Some faults for one run. ``healed`` is when the last of them is over."""
+
+    def __init__(self, world: Any, random: Random, count: int, kinds: Sequence[Kind]) -> None:
+        self.world = world
+        self.random = random
+        self.healed = FIRST
+        moments = sorted(random.uniform(FIRST, LAST) for _ in range(count))
+        for moment in moments:
+            kind = random.choice(kinds)
+            world.clock.at(moment, self._begin, kind, Random(random.getrandbits(64)))
+            self.healed = max(self.healed, moment)
+        self.healed = min(HEALED, self.healed + 6.0)
+
+    def _begin(self, kind: Kind, random: Random) -> None:
+        history = self.world.history
+        history.note("fault", kind.__name__)
+        history.faults[kind.__name__] = history.faults.get(kind.__name__, 0) + 1
+        kind(self, random)
+
+    def ends(self, seconds: float, heal: Callable[..., object], *arguments: Any) -> None:
+        """The fault is over after so long, and in time."""
+        when = min(self.world.clock.now + seconds, self.healed)
+        self.world.clock.at(when, heal, *arguments)
+
+    # processes
+
+    def kill_coreapp(self, random: Random) -> None:
+        name = random.choice(self.world.coreapps)
+        self.world.kill(name)
+        self.ends(random.uniform(0.1, 4.0), self.world.start, name)
+
+    def pause_coreapp(self, random: Random) -> None:
+        """Shorter or longer than the lease."""
+        lease = self.world.timing.lease
+        seconds = random.choice((random.uniform(0.1, lease), random.uniform(lease, 2.2 * lease)))
+        self._pause(random.choice(self.world.coreapps), seconds)
+
+    def kill_master(self, random: Random) -> None:
+        name = random.choice(self.world.masters)
+        self.world.kill(name)
+        self.ends(random.uniform(0.1, 4.0), self.world.start, name)
+
+    def pause_master(self, random: Random) -> None:
+        self._pause(random.choice(self.world.masters), random.uniform(0.5, 6.0))
+
+    def leave(self, random: Random) -> None:
+        """A coreapp is told to stop, and comes back."""
+        name = random.choice(self.world.coreapps)
+        self.world.tell_to_stop(name)
+        self.ends(random.uniform(1.0, 6.0), self.world.start, name)
+
+    def _pause(self, name: str, seconds: float) -> None:
+        process = self.world.processes.get(name)
+        if process is not None and process.alive:
+            process.loop.pause()
+            self.ends(seconds, process.loop.resume)
+
+    # links
+
+    def cut_coreapp(self, random: Random) -> None:
+        """From the database, with the upstream reachable."""
+        self._cut(self.world.link(random.choice(self.world.coreapps), "database"), random)
+
+    def cut_master(self, random: Random) -> None:
+        self._cut(self.world.link(random.choice(self.world.masters), "database"), random)
+
+    def cut_webapp(self, random: Random) -> None:
+        other = random.choice(("database", *self.world.coreapps))
+        self._cut(self.world.link(random.choice(self.world.webapps), other), random)
+
+    def silent_upstream(self, random: Random) -> None:
+        self._cut(self.world.link(random.choice(self.world.coreapps), "upstream"), random)
+
+    def slow_link(self, random: Random) -> None:
+        """From a coreapp or a master to the database; perhaps it is cut in the end."""
+        name = random.choice((*self.world.coreapps, *self.world.masters))
+        link = self.world.link(name, "database")
+        link.slow = random.uniform(0.1, 1.0)
+        seconds = random.uniform(2.0, 5.0)
+        self.ends(seconds, setattr, link, "slow", 0.0)
+        if random.random() < 0.6:
+            clock = self.world.clock
+            clock.at(
+                min(clock.now + seconds * random.random(), self.healed), self._cut, link, random
+            )
+
+    def busy_cut(self, random: Random) -> None:
+        """A coreapp is cut off or paused for longer than its lease, with much left to send."""
+        upstream = self.world.upstream
+        upstream.throttle = random.uniform(0.7, 1.0)
+        upstream.waits = random.choice((WAITS, (300, 600, 900)))
+        upstream.slowness = random.uniform(0.1, 1.0)
+        seconds = self.world.timing.lease * random.uniform(1.0, 2.0)
+        self.ends(seconds + 1.0, setattr, upstream, "throttle", 0.0)
+        self.ends(seconds + 1.0, setattr, upstream, "slowness", 0.01)
+        name = random.choice(self.world.coreapps)
+        link = self.world.link(name, "database")
+        clock = self.world.clock
+        begins = clock.now + random.random() * 2
+        if random.random() < 0.5:
+            link.slow = random.uniform(0.3, 1.0)
+            clock.at(begins, setattr, link, "slow", 0.0)
+        if random.random() < 0.5:
+            clock.at(begins, self._pause, name, seconds)
+        else:
+            clock.at(begins, link.block)
+            self.ends(seconds + 2.0, link.unblock)
+
+    def swizzle(self, random: Random) -> None:
+        """Clog several links one by one, and let them go in another order."""
+        links = [self.world.link(c, "upstream") for c in self.world.coreapps]
+        databases = (*self.world.coreapps, *self.world.masters)
+        links += [self.world.link(name, "database") for name in databases]
+        links += [self.world.link(w, c) for w in self.world.webapps for c in self.world.coreapps]
+        chosen = random.sample(links, random.randint(2, min(5, len(links))))
+        clock = self.world.clock
+        for n, link in enumerate(chosen):
+            clock.at(min(clock.now + 0.3 * n * random.random(), self.healed), link.block)
+        random.shuffle(chosen)
+        for link in chosen:
+            self.ends(2.0 + random.uniform(0.0, 3.0), link.unblock)
+
+    def _cut(self, link: Link, random: Random) -> None:
+        link.block()
+        self.ends(random.choice((random.uniform(0.1, 1.5), random.uniform(1.5, 6.0))), link.unblock)
+
+    # the database
+
+    def unknown_outcome(self, random: Random) -> None:
+        """Answers of a coreapp or a master are lost; what they are about may be committed."""
+        trouble = self._trouble(random)
+        trouble.doubts += [random.choice(DOUBTS) for _ in range(random.randint(1, 4))]
+        self.ends(4.0, trouble.doubts.clear)
+
+    def late_statement(self, random: Random) -> None:
+        """Statements are executed so late that their caller may have given up."""
+        trouble = self._trouble(random)
+        patience = journal.WRITE_SECONDS * random.uniform(1.0, 1.15)
+        trouble.late += [
+            random.choice((patience, random.uniform(0.2, 4.0))) for _ in range(random.randint(1, 4))
+        ]
+        self.ends(4.0, trouble.late.clear)
+
+    def restart_database(self, random: Random) -> None:
+        """Restarted, or a standby promoted that lacks nothing."""
+        if self.world.server.up:
+            self.world.server.stop()
+            promoted = random.random() < 0.3
+            self.ends(random.uniform(0.05, 2.0), _start_server, self.world.server, promoted)
+
+    def stall_database(self, random: Random) -> None:
+        self.world.server.stall()
+        self.ends(random.uniform(0.5, 2.5), self.world.server.unstall)
+
+    def _trouble(self, random: Random) -> Trouble:
+        name = random.choice((*self.world.coreapps, *self.world.coreapps, *self.world.masters))
+        troubles: dict[str, Trouble] = self.world.server.troubles
+        trouble = troubles.setdefault(name, Trouble())
+        trouble.only = random.choice(("", "append_messages"))
+        return trouble
+
+    # the upstream and the receiver
+
+    def disconnect_upstream(self, random: Random) -> None:
+        self.world.upstream.disconnect(random.choice((0.5, 1.0)))
+        if random.random() < 0.4:
+            self.world.upstream.refuses += 1
+            self.ends(random.uniform(0.5, 5.0), self._accept_again)
+
+    def throttle(self, random: Random) -> None:
+        self.world.upstream.throttle = random.uniform(0.2, 0.9)
+        self.ends(random.uniform(1.0, 4.0), setattr, self.world.upstream, "throttle", 0.0)
+
+    def refuse_callbacks(self, random: Random) -> None:
+        self.world.receiver.refuses = random.uniform(0.2, 1.0)
+        self.ends(random.uniform(1.0, 4.0), setattr, self.world.receiver, "refuses", 0.0)
+
+    def _accept_again(self) -> None:
+        self.world.upstream.refuses -= 1
+
+    # operators
+
+    def set_shards(self, random: Random) -> None:
+        tables = self.world.tables
+        if tables.request is None:
+            request = UUID(int=random.getrandbits(128))
+            tables.request = [request, random.choice(SHARDS), "waiting"]
+            self.world.server.notify("shards")
+
+
+def _start_server(server: Any, promoted: bool) -> None:
+    server.start(promoted=promoted)
+
+
+# As often as they stand here.
+KINDS: tuple[Kind, ...] = (
+    Faults.kill_coreapp,
+    Faults.kill_coreapp,
+    Faults.pause_coreapp,
+    Faults.pause_coreapp,
+    Faults.kill_master,
+    Faults.pause_master,
+    Faults.leave,
+    Faults.cut_coreapp,
+    Faults.cut_coreapp,
+    Faults.cut_master,
+    Faults.cut_webapp,
+    Faults.silent_upstream,
+    Faults.slow_link,
+    Faults.slow_link,
+    Faults.busy_cut,
+    Faults.busy_cut,
+    Faults.swizzle,
+    Faults.unknown_outcome,
+    Faults.unknown_outcome,
+    Faults.late_statement,
+    Faults.late_statement,
+    Faults.restart_database,
+    Faults.stall_database,
+    Faults.disconnect_upstream,
+    Faults.throttle,
+    Faults.refuse_callbacks,
+    Faults.set_shards,
+    Faults.set_shards,
+)

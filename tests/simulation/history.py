@@ -1,0 +1,123 @@
+"""What happened in one run, judged as it happens; the numbers are those of the invariants."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+SLACK = 0.001  # seconds, for rounding
+
+
+class History:
+    """A trace, and what was broken."""
+
+    def __init__(self) -> None:
+        self.now: Callable[[], float] = lambda: 0.0
+        self.trace: list[tuple[Any, ...]] = []
+        self.faults: dict[str, int] = {}
+        self.violations: list[tuple[float, str, str]] = []
+        self.trust = 0.0
+        self.epochs: defaultdict[int, int] = defaultdict(int)
+        self.owners: dict[int, UUID | None] = {}
+        self.beats: dict[UUID, dict[int, float]] = {}
+        self.sent: defaultdict[int, int] = defaultdict(int)  # newest epoch that has sent, by slot
+        self.acked: list[tuple[str, bytes, float, float]] = []
+        self.unaccepted: list[bytes] = []
+        self.taken: dict[bytes, tuple[str, int]] = {}
+        self.bodies: dict[bytes, bytes] = {}
+        self.repeats: defaultdict[tuple[int, int, int], int] = defaultdict(int)
+        self.refused: set[bytes] = set()
+        self.delivered: set[tuple[int, int, int]] = set()
+        self.window = 64
+
+    def note(self, what: str, *details: Any) -> None:
+        self.trace.append((self.now(), what, *details))
+
+    def broken(self, number: str, how: str) -> None:
+        """An invariant does not hold."""
+        self.note("BROKEN", number, how)
+        self.violations.append((self.now(), number, how))
+
+    def digest(self) -> str:
+        """The same for the same run."""
+        return hashlib.sha256(repr(self.trace).encode()).hexdigest()
+
+    # the database
+
+    def owner(self, change: Any) -> None:
+        """A slot changed hands: one chain of rising epochs per slot (I4, I20)."""
+        slot = change.slot
+        self.note("owner", slot, change.epoch, _short(change.to), change.reason)
+        if change.epoch <= self.epochs[slot]:
+            self.broken("I4", f"slot {slot}: epoch {change.epoch} after {self.epochs[slot]}")
+        if change.was != self.owners.get(slot):
+            self.broken("I20", f"slot {slot}: from {change.was}, but it was {self.owners[slot]}")
+        self.epochs[slot] = change.epoch
+        self.owners[slot] = change.to
+
+    def beaten(self, inc: UUID, slots: list[int]) -> None:
+        """A beat was executed that renewed these slots."""
+        self.beats.setdefault(inc, {}).update(dict.fromkeys(slots, self.now()))
+
+    # the upstream
+
+    def leaves(self, inc: UUID, slot: int, epoch: int, message_id: bytes) -> None:
+        """The bytes of a send leave (I3, I12, I14): whatever the upstream will make of them."""
+        now = self.now()
+        self.note("send", slot, epoch, _short(inc), message_id[-6:].hex())
+        if epoch < self.sent[slot]:
+            self.broken("I3", f"slot {slot}: sent under {epoch} after {self.sent[slot]}")
+        self.sent[slot] = max(epoch, self.sent[slot])
+        if self.owners.get(slot) != inc:
+            self.broken("I12", f"slot {slot}: sent by {_short(inc)}, who does not own it")
+        since = now - self.beats.get(inc, {}).get(slot, -1e9)
+        if since > self.trust + SLACK:
+            self.broken("I14", f"slot {slot}: sent {since:.3f} s after its last beat")
+
+    def takes(
+        self, slot: int, epoch: int, connection: int, seq: int, send: Any, message_id: bytes
+    ) -> None:
+        """The upstream takes a message, or knows it (I6)."""
+        if message_id in self.taken:
+            self.repeats[slot, epoch, connection] += 1
+            if self.repeats[slot, epoch, connection] > self.window:
+                self.broken("I6", f"slot {slot}: over {self.window} repeats under {epoch}")
+            return
+        body = bytes(send.body)
+        if self.bodies.setdefault(body, message_id) != message_id:
+            self.broken("I6", f"one message under two ids: {body!r}")
+        self.taken[message_id] = (send.to, len(self.taken))
+        self.note("taken", slot, epoch, seq, send.to, message_id[-6:].hex())
+
+    def event_acked(self, key: str, on_disk: bool) -> None:
+        """The upstream will not deliver this event again (I8)."""
+        self.note("event", key[-8:])
+        if not on_disk:
+            self.broken("I8", f"event acked before it was on disk: {key}")
+
+    def delivers(self, slot: int, kind: int, seq: int) -> None:
+        """The business has an event."""
+        self.note("callback", slot, kind, seq)
+        self.delivered.add((slot, kind, seq))
+
+    # webapps
+
+    def acks(self, recipient: str, message_id: bytes, offered: float, on_disk: bool) -> None:
+        """A client was told 201 (I1)."""
+        self.note("acked", recipient, message_id[-6:].hex())
+        self.acked.append((recipient, message_id, offered, self.now()))
+        if not on_disk:
+            self.broken("I1", f"acked before it was on disk: {message_id[-6:].hex()}")
+
+    def fails(self, recipient: str, message_id: bytes, why: str) -> None:
+        """A client was told 503."""
+        self.note("failed", recipient, message_id[-6:].hex(), why[:12])
+        if why.startswith("not accepted"):
+            self.unaccepted.append(message_id)
+
+
+def _short(inc: UUID | None) -> str:
+    return inc.hex[:6] if inc is not None else "nobody"

@@ -1,0 +1,55 @@
+"""Sizes and times of the product made small, by seed: batches of one, early timeouts, tiny windows.
+
+They make what is rare at full size common.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from random import Random
+from typing import Any
+
+from tests.simulation import webhook
+from tests.simulation.patch import patched
+from warouter.cluster import cursor, lanes
+from warouter.owner import appender, callbacks, events, recorder, sender, slot
+from warouter.store import election, journal
+
+WINDOW = lanes.WINDOW
+Seam = tuple[tuple[Any, ...], str, tuple[Any, ...]]
+
+# Where, which name, what it may be.
+_SEAMS: tuple[Seam, ...] = (
+    ((appender,), "MAX_ROWS", (1, 2, 5)),
+    ((events,), "MAX_ROWS", (1, 3)),
+    ((sender, callbacks), "PAGE", (1, 2, 3)),
+    ((sender, callbacks), "PARKED_PAGE", (1, 2)),
+    ((slot, sender), "MAX_IN_MEMORY", (2, 4)),
+    ((callbacks, slot), "MAX_EVENTS_IN_MEMORY", (2, 4)),
+    ((cursor,), "MAX_RANGES", (1, 3)),
+    ((sender,), "PARK_AFTER_MS", (10, 100)),
+    ((sender,), "PARK_AFTER_TRIES", (1, 2)),
+    ((journal,), "WRITE_SECONDS", (0.3, 1.0)),
+    ((election,), "WRITE_SECONDS", (0.3, 2.0)),
+    ((recorder,), "FLUSH_SECONDS", (0.001, 0.3)),
+)
+_SHARE = 0.3
+
+
+@contextmanager
+def drawn(random: Random) -> Iterator[int]:
+    """Some of the seams for one run; gives the window of unsettled sends."""
+    chosen = [
+        (module, name, value)
+        for modules, name, values in _SEAMS
+        if random.random() < _SHARE
+        for value in (random.choice(values),)
+        for module in modules
+    ]
+    window = random.choice((2, 4, 8)) if random.random() < _SHARE else WINDOW
+    chosen.append((slot, "Lanes", partial(lanes.Lanes, window)))
+    chosen.append((callbacks, "Callbacks", webhook.Deliveries))
+    with patched(chosen):
+        yield window

@@ -1,0 +1,280 @@
+"""PostgreSQL: sessions, and statements on their way in, under locks, and out again.
+
+A client that has gone leaves a statement behind that may yet be executed; a session that dies
+takes its statement with it, before its commit or after. What is late, lost or in doubt is drawn
+from ``Trouble``, one for each process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import Any
+from uuid import UUID
+
+from tests.simulation.history import History
+from tests.simulation.locks import Locks, Transaction
+from tests.simulation.loop import Clock, Timer
+from tests.simulation.network import Pipe
+from tests.simulation.statements import Statement, find
+from tests.simulation.tables import Refused, Tables
+
+# client_connection_check_interval: a running statement's client has gone; or that was lost as well.
+NOTICED, UNNOTICED = 0.5, 3.0
+DOUBTS = ("answer lost", "session dies after", "session dies before", "warned")
+
+
+class Trouble:
+    """What is to befall the next statements of one process."""
+
+    def __init__(self) -> None:
+        self.late: list[float] = []  # so long they take to be executed
+        self.doubts: list[str] = []  # of DOUBTS
+        self.only = ""  # the one kind of statement that it befalls; or whatever writes
+
+    def befalls(self, statement: Statement) -> bool:
+        return statement.writes and self.only in ("", statement.name)
+
+
+class Session:
+    """One backend."""
+
+    def __init__(
+        self, server: Server, process: str, client: Any, back: Pipe, settings: dict[str, str]
+    ) -> None:
+        self.server = server
+        self.process = process
+        self.client = client
+        self.back = back
+        self.incarnation = UUID(settings["application_name"][3:35])
+        self.lock_timeout = _seconds(settings.get("lock_timeout", "0"))
+        self.statement_timeout = _seconds(settings.get("statement_timeout", "0"))
+        self.alive = True
+        self.listens = False
+        self.run: Run | None = None
+        back.link.ends[self] = None
+
+    def holds_any(self, keys: set[int]) -> bool:
+        transaction = self.run.transaction if self.run is not None else None
+        held = transaction.wants[: transaction.held] if transaction else []
+        return any(lock.key in keys for lock in held)
+
+    def kill(self) -> None:
+        """pg_terminate_backend, or the end of the server."""
+        if self.alive:
+            self.end()
+            self.back.send(self.client.reset)
+
+    def end(self) -> None:
+        """The session is over; what it had not committed is not."""
+        if not self.alive:
+            return
+        self.alive = False
+        self.server.sessions.pop(self, None)
+        self.back.link.ends.pop(self, None)
+        if self.server.leader_lock is self:
+            self.server.leader_lock = None
+        if self.run is not None:
+            self.run.abort()
+
+    def receive(self, data: Any) -> None:
+        """Statements come by ``Server.arrive``."""
+
+    def reset(self) -> None:
+        """The client is not heard of any more."""
+        self.end()
+
+    def client_gone(self) -> None:
+        """The client has closed its end; an idle session ends at once."""
+        if self.run is None:
+            self.end()
+        else:
+            server = self.server
+            within = NOTICED if server.draw() < 0.5 else UNNOTICED
+            server.clock.at(server.clock.now + within * server.draw(), self.end)
+
+
+class Run:
+    """One statement in its session, from its arrival to its answer."""
+
+    def __init__(self, session: Session, statement: Statement, arguments: tuple[Any, ...]) -> None:
+        self.session = session
+        self.server = session.server
+        self.statement = statement
+        self.arguments = arguments
+        self.transaction: Transaction | None = None
+        self.timers: list[Timer] = []
+        session.run = self
+
+    def begin(self) -> None:
+        if self.session.run is not self:
+            return  # the session died in the stall
+        trouble = self.server.troubles.get(self.session.process)
+        if trouble is not None and trouble.late and trouble.befalls(self.statement):
+            self._bound()
+            seconds = trouble.late.pop()
+            self.server.history.note("late", self.session.process, self.statement.name, seconds)
+            self._after(seconds, self.lock)
+        else:
+            self.lock()
+
+    def lock(self) -> None:
+        if not self.statement.writes:
+            self.execute()
+            return
+        assert self.statement.wants is not None
+        wants = self.statement.wants(self.server.tables, self.arguments)
+        self.transaction = Transaction(wants, self.locked)
+        self.server.locks.acquire(self.transaction)
+        if self.transaction is not None and self.transaction.waits:
+            self._bound()
+            if self.session.lock_timeout:
+                self._after(self.session.lock_timeout, self._lock_late)
+
+    def locked(self) -> None:
+        """All locks are held; the commit may take a while."""
+        if self.server.commit_seconds:
+            self._after(self.server.commit_seconds * self.server.draw(), self.execute)
+        else:
+            self.execute()
+
+    def execute(self) -> None:
+        """The moment of the commit."""
+        if self.server.stalled:
+            self.server.after_stall.append(self.execute)
+            return
+        if self.session.run is not self:
+            return
+        doubt = self._doubt()
+        if doubt == "session dies before":
+            self.session.kill()
+            return
+        try:
+            rows = self.statement.does(self.server, self.session, self.arguments)
+        except Refused as refused:
+            self.fail(refused.state)
+            return
+        self.finish()
+        if doubt == "session dies after":
+            self.session.kill()
+        elif self.session.alive and doubt != "answer lost":
+            self.session.back.send(self.session.client.answer, rows, doubt == "warned")
+
+    def fail(self, state: str) -> None:
+        if self.session.run is self:
+            self.finish()
+            self.session.back.send(self.session.client.failure, state)
+
+    def abort(self) -> None:
+        self.finish()
+
+    def finish(self) -> None:
+        self.session.run = None
+        for timer in self.timers:
+            timer.cancel()
+        if self.transaction is not None:
+            self.server.locks.release(self.transaction)
+            self.transaction = None
+
+    def _doubt(self) -> str:
+        trouble = self.server.troubles.get(self.session.process)
+        if trouble is None or not trouble.doubts or not trouble.befalls(self.statement):
+            return ""
+        doubt = trouble.doubts.pop()
+        self.server.history.note("doubt", self.session.process, self.statement.name, doubt)
+        return doubt
+
+    def _bound(self) -> None:
+        if self.session.statement_timeout:
+            self._after(self.session.statement_timeout, self.fail, "57014")
+
+    def _lock_late(self) -> None:
+        if self.transaction is not None and self.transaction.waits:
+            self.fail("55P03")
+
+    def _after(self, seconds: float, fn: Callable[..., object], *arguments: Any) -> None:
+        clock = self.server.clock
+        self.timers.append(clock.at(clock.now + seconds, fn, *arguments))
+
+
+class Server:
+    """The one PostgreSQL of the cluster."""
+
+    name = "database"
+
+    def __init__(self, clock: Clock, random: Random, history: History, tables: Tables) -> None:
+        self.clock = clock
+        self.draw = random.random
+        self.history = history
+        self.tables = tables
+        self.locks = Locks()
+        self.sessions: dict[Session, None] = {}
+        self.troubles: dict[str, Trouble] = {}
+        self.leader_lock: Session | None = None
+        self.started = 1
+        self.up = True
+        self.stalled = 0
+        self.after_stall: list[Callable[[], None]] = []
+        self.commit_seconds = 0.0
+        self.hints = 1.0  # how many of the notifications arrive
+
+    def now(self) -> float:
+        return self.clock.now
+
+    def incarnations(self) -> dict[UUID, None]:
+        """Who has a session: pg_stat_activity."""
+        return dict.fromkeys(session.incarnation for session in self.sessions)
+
+    def accept(
+        self, process: str, client: Any, back: Pipe, settings: dict[str, str]
+    ) -> Session | None:
+        """A new backend, unless the server is down."""
+        if not self.up:
+            return None
+        session = Session(self, process, client, back, settings)
+        self.sessions[session] = None
+        return session
+
+    def arrive(self, session: Session, sql: str, arguments: tuple[Any, ...]) -> None:
+        """A statement has come; its client may have gone meanwhile."""
+        if not session.alive:
+            return
+        run = Run(session, find(sql), arguments)
+        if self.stalled:
+            self.after_stall.append(run.begin)
+        else:
+            run.begin()
+
+    def notify(self, what: str) -> None:
+        """NOTIFY: a hint, which may be lost."""
+        for session in self.sessions:
+            if session.listens and (self.hints == 1.0 or self.draw() < self.hints):
+                session.back.send(session.client.hint, what)
+
+    def stall(self) -> None:
+        self.stalled += 1
+
+    def unstall(self) -> None:
+        self.stalled -= 1
+        if not self.stalled:
+            waiting, self.after_stall = self.after_stall, []
+            for go_on in waiting:
+                go_on()
+
+    def stop(self) -> None:
+        """Every session ends, every transaction that is under way with it."""
+        self.up = False
+        for session in list(self.sessions):
+            session.kill()
+
+    def start(self, *, promoted: bool) -> None:
+        """Up again, or a standby that has everything that was committed in its place."""
+        self.started += 1
+        self.tables.timeline += promoted
+        self.up = True
+
+
+def _seconds(text: str) -> float:
+    if text.endswith("ms"):
+        return float(text[:-2]) / 1000
+    return float(text.removesuffix("s"))

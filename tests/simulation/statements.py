@@ -1,0 +1,281 @@
+"""Every statement that warouter sends, by a piece of its text: its locks, and what it does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from tests.simulation.locks import SLOT, TERM, Lock
+from tests.simulation.tables import Tables
+
+Wants = Callable[[Any, tuple[Any, ...]], list[Lock]]
+Does = Callable[[Any, Any, tuple[Any, ...]], list[Any]]
+
+
+class Statement:
+    """What the server knows of one kind of statement. ``writes``: its outcome can be in doubt."""
+
+    __slots__ = ("does", "name", "wants", "writes")
+
+    def __init__(self, name: str, wants: Wants | None, does: Does) -> None:
+        self.name = name
+        self.wants = wants
+        self.does = does
+        self.writes = wants is not None
+
+
+def find(sql: str) -> Statement:
+    """The statement with this text; KeyError when warouter has learned a new one."""
+    found = _known.get(sql)
+    if found is None:
+        piece = next((piece for piece in _STATEMENTS if piece in sql), None)
+        if piece is None:
+            raise KeyError(f"the simulation does not know the statement {sql!r}")
+        found = _known[sql] = _STATEMENTS[piece]
+    return found
+
+
+def _shared(_tables: Tables, arguments: tuple[Any, ...]) -> list[Lock]:
+    return [Lock(SLOT + s, False) for s in sorted(arguments[1])]
+
+
+def _exclusive(_tables: Tables, arguments: tuple[Any, ...]) -> list[Lock]:
+    return [Lock(SLOT + s, True) for s in sorted(arguments[1])]
+
+
+def _term_and_slots(_tables: Tables, arguments: tuple[Any, ...]) -> list[Lock]:
+    return [Lock(TERM, False), *(Lock(SLOT + s, True) for s in sorted(arguments[2]))]
+
+
+def _term_and_old(tables: Tables, _arguments: tuple[Any, ...]) -> list[Lock]:
+    return [Lock(TERM, False), *(Lock(SLOT + s, True) for s in tables.old_timeline())]
+
+
+def _term(_tables: Tables, _arguments: tuple[Any, ...]) -> list[Lock]:
+    return [Lock(TERM, False)]
+
+
+def _term_alone(_tables: Tables, _arguments: tuple[Any, ...]) -> list[Lock]:
+    return [Lock(TERM, True)]
+
+
+def _nothing(_tables: Tables, _arguments: tuple[Any, ...]) -> list[Lock]:
+    return []
+
+
+# What is more than a call of the function with the same name in tables.py. ``s`` is the server,
+# ``c`` the session, ``a`` the arguments.
+
+
+def _register(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    inc, name, role, host, port, link_key, fingerprint, version, _, _, pid = a
+    if inc not in s.tables.nodes:
+        s.tables.nodes[inc] = {
+            "incarnation": inc,
+            "name": name,
+            "role": role,
+            "leaving": False,
+            "host": host,
+            "port": port,
+            "link_key": link_key,
+            "fingerprint": fingerprint,
+            "version": version,
+            "pid": pid,
+            "counter": 0,
+            "upstream_ok": True,
+        }
+    s.notify("nodes")
+    return []
+
+
+def _beat(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    rows: list[dict[str, Any]] = s.tables.beat(*a)
+    if rows:
+        s.history.beaten(a[0], rows[0]["slots"])
+    return rows
+
+
+def _leave(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    inc, role = a
+    if inc in s.tables.nodes:
+        s.tables.nodes[inc]["leaving"] = True
+    s.notify("nodes")
+    alive = s.incarnations()
+    heirs = any(
+        n["role"] == role and n["incarnation"] != inc and not n["leaving"] and i in alive
+        for i, n in s.tables.nodes.items()
+    )
+    return [{"exists": heirs}]
+
+
+def _state(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    t: Tables = s.tables
+    return [
+        {
+            "version": t.version,
+            "shards": t.shards,
+            "term": t.term,
+            "leader": t.leader,
+            "started": s.started,
+            "timeline": t.timeline,
+            "sessions": [inc.hex for inc in s.incarnations()],
+            "request": tuple(t.request) if t.request else None,
+        }
+    ]
+
+
+def _slots(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    rows: list[Any] = s.tables.slots()
+    return rows
+
+
+def _nodes(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    return sorted((dict(n) for n in s.tables.nodes.values()), key=lambda n: n["name"])
+
+
+def _map(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    return [{"version": s.tables.version, "shards": s.tables.shards}]
+
+
+def _lead(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    if s.leader_lock is None:
+        s.leader_lock = c
+    return [{"won": s.leader_lock is c}]
+
+
+def _win(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    rows: list[Any] = s.tables.win_term(*a)
+    s.history.note("term", rows[0]["term"], a[0].hex[:6])
+    return rows
+
+
+def _end_holder(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    if s.leader_lock is not None and s.leader_lock is not c:
+        s.leader_lock.kill()
+    return []
+
+
+def _end_slots(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    for session in list(s.sessions):
+        if session is not c and session.holds_any({SLOT + slot for slot in a[1]}):
+            session.kill()
+    return []
+
+
+def _end_dead(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    gone = {UUID(name[3:]) for name in a[0]}
+    for session in list(s.sessions):
+        if session.incarnation in gone:
+            session.kill()
+    return []
+
+
+def _page(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    return [tuple(row) for row in s.tables.messages[a[0]].page(*a[1:])]
+
+
+def _event_page(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    return [tuple(row) for row in s.tables.events[a[0]][a[1]].page(*a[2:])]
+
+
+def _parked(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    return [
+        row for slot in a[0] for row in _waiting(s.tables.messages[slot], s.now(), {"slot": slot})
+    ]
+
+
+def _parked_events(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    return [
+        row
+        for slot in a[0]
+        for kind, journal in enumerate(s.tables.events[slot])
+        for row in _waiting(journal, s.now(), {"slot": slot, "kind": kind})
+    ]
+
+
+def _waiting(journal: Any, now: float, where: dict[str, int]) -> list[dict[str, Any]]:
+    lanes: dict[str, list[float]] = {}
+    for parked in journal.parked.values():
+        lanes.setdefault(parked.row.recipient, []).append(parked.due)
+    return [
+        {**where, "recipient": recipient, "waiting": len(dues), "due_in": min(dues) - now}
+        for recipient, dues in lanes.items()
+    ]
+
+
+def _parked_of(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    slot, recipient, limit = a
+    rows = sorted(
+        (p for p in s.tables.messages[slot].parked.values() if p.row.recipient == recipient),
+        key=lambda p: p.row.seq,
+    )
+    return [{**p.row._asdict(), "attempts": p.attempts} for p in rows[:limit]]
+
+
+def _parked_events_of(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    slot, recipient, kind, limit = a
+    rows = sorted(
+        (p for p in s.tables.events[slot][kind].parked.values() if p.row.recipient == recipient),
+        key=lambda p: p.row.seq,
+    )
+    return [
+        {**p.row._asdict(), "attempts": p.attempts, "age": s.now() - p.first} for p in rows[:limit]
+    ]
+
+
+def _call(name: str, *, tells: str = "") -> Does:
+    def call(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+        rows: list[Any] = getattr(s.tables, name)(*a)
+        if tells:
+            s.notify(tells)
+        return rows
+
+    return call
+
+
+def _record(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    rows: list[Any] = s.tables.record_progress(s.now(), *a)
+    return rows
+
+
+_known: dict[str, Statement] = {}
+_STATEMENTS = {
+    piece: Statement(piece.strip("( "), wants, does)
+    for piece, wants, does in (
+        ("append_messages(", _shared, _call("append_messages")),
+        ("append_events(", _shared, _call("append_events")),
+        ("record_progress(", _shared, _record),
+        ("open_slots(", _shared, _call("open_slots")),
+        ("select prune(", _shared, lambda s, c, a: [{"gone": 0}]),
+        ("hand_over(", _exclusive, _call("hand_over", tells="map")),
+        ("release_slots(", _exclusive, _call("release_slots", tells="map")),
+        ("renew_epochs(", _exclusive, _call("renew_epochs", tells="map")),
+        ("take_over(", _term_and_slots, _call("take_over", tells="map")),
+        ("name_successors(", _term, _call("name_successors", tells="map")),
+        ("end_shard_request(", _term, _call("end_shard_request", tells="shards")),
+        ("raise_epochs(", _term_and_old, _call("raise_epochs", tells="map")),
+        ("forget_nodes(", _term, _call("forget_nodes")),
+        ("win_term(", _term_alone, _win),
+        ("register_node(", _nothing, _register),
+        ("from beat(", _nothing, _beat),
+        ("set leaving = true", _nothing, _leave),
+        ("pg_postmaster_start_time()", None, _state),
+        ("select slot, epoch, owner, successor", None, _slots),
+        ("select n.incarnation, n.name", None, _nodes),
+        ("select version, shards from shard_map", None, _map),
+        ("pg_try_advisory_lock($1, 0)", None, _lead),
+        ("pg_try_advisory_lock($1, hashtext", None, lambda s, c, a: [{"won": True}]),
+        ("l.objid = 0", None, _end_holder),
+        ("l.objid = any", None, _end_slots),
+        ("pg_terminate_backend(a.pid)", None, _end_dead),
+        ("from message where slot", None, _page),
+        ("from event\n where slot", None, _event_page),
+        ("from parked_message where slot = any", None, _parked),
+        ("from parked_event where slot = any", None, _parked_events),
+        ("from parked_message\n where slot = $1", None, _parked_of),
+        ("from parked_event where slot = $1", None, _parked_events_of),
+        ("from setting where", None, lambda s, c, a: []),
+        ("SET transaction_timeout", None, lambda s, c, a: []),
+    )
+}

@@ -1,0 +1,216 @@
+"""The WhatsApp side: claims, a fence that may be off, dedupe, answers, statuses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import Any, ClassVar
+from uuid import UUID
+
+from tests.simulation.history import History
+from tests.simulation.loop import Clock
+from tests.simulation.network import Link, Pipe, Transport
+from warouter import _batch
+from warouter._hash import SLOTS
+from warouter.message_id import parse
+from warouter.upstream.protocol import (
+    Answer,
+    Claim,
+    Claimed,
+    Event,
+    EventAck,
+    Hello,
+    Refused,
+    Release,
+    Revoked,
+    Send,
+    decode_to_upstream,
+    encode,
+)
+from warouter.upstream.simulator_events import EventQueue
+from warouter.upstream.simulator_fence import Fence, Standing, Verdict
+
+PORT = 6260
+THROTTLED, UNKNOWN_USER = 429, 1013
+WAITS: tuple[int, ...] = (20, 200, 900, 1500, 3000)
+
+
+class Outlet(Transport):
+    """A coreapp's end: what leaves is judged the moment it is written."""
+
+    def write(self, data: Any) -> None:
+        if self.closed:
+            return
+        messages = [decode_to_upstream(frame) for frame in _batch.split(data)]
+        incarnation: UUID = self.loop.process.incarnation
+        for message in messages:
+            if isinstance(message, Send):
+                self.peer.upstream.history.leaves(
+                    incarnation, message.slot, message.epoch, parse(message.id)
+                )
+        self.out.send(self.peer.receive, messages)
+
+
+class Peer:
+    """The upstream's end of one connection."""
+
+    def __init__(self, upstream: Upstream, client: Transport, link: Link, number: int) -> None:
+        self.upstream = upstream
+        self.client = client
+        self.link = link
+        self.number = number
+        self.incarnation = ""
+        self.out = Pipe(link)
+        self.open = True
+        link.ends[self] = None
+
+    def receive(self, messages: list[Any]) -> None:
+        if self.open:
+            for message in messages:
+                self.upstream.hear(self, message)
+
+    def reset(self) -> None:
+        if self.open:
+            self.open = False
+            self.link.ends.pop(self, None)
+            self.upstream.gone(self)
+
+    def close(self) -> None:
+        """The upstream ends the connection."""
+        if self.open:
+            self.out.send(self.client.reset)
+            self.reset()
+
+    def tell(self, message: Any) -> None:
+        self.tell_frames([encode(message)])
+
+    def tell_frames(self, frames: list[bytes]) -> None:
+        if self.open:
+            self.out.send(self.client.receive, bytes(_batch.pack(frames)))
+
+
+class Upstream:
+    """All slots, all peers."""
+
+    name = "upstream"
+    transport_class: ClassVar[type[Transport]] = Outlet
+
+    def __init__(self, clock: Clock, random: Random, history: History, *, fences: bool) -> None:
+        self.history = history
+        self.fences = fences
+        self.refuses = 0  # connections
+        self.throttle = 0.0  # how many sends are to be tried again later
+        self.waits = WAITS  # after how many milliseconds
+        self.statuses = 0.3  # how many messages get a status
+        self.unknown: set[str] = set()  # recipients who are no WhatsApp users
+        self.slowness = 0.01  # seconds an answer may take
+        self._clock = clock
+        self._random = random
+        self._fence: Fence[Peer] = Fence()
+        self._queues = [EventQueue() for _ in range(SLOTS)]
+        self._peers: dict[Peer, None] = {}
+        self._count = 0
+        self._answers: dict[bytes, int] = {}
+        self._keys: dict[tuple[int, int], str] = {}
+        self.stored: Callable[[str], bool] = lambda _key: True
+
+    @property
+    def unacked(self) -> int:
+        return sum(map(len, self._queues))
+
+    def accept(self, client: Transport, link: Link) -> Peer | None:
+        if self.refuses:
+            return None
+        self._count += 1
+        peer = Peer(self, client, link, self._count)
+        self._peers[peer] = None
+        return peer
+
+    def gone(self, peer: Peer) -> None:
+        self._peers.pop(peer, None)
+        self._fence.gone(peer)
+
+    def disconnect(self, share: float) -> None:
+        """Drop connections."""
+        for peer in list(self._peers):
+            if self._random.random() < share:
+                peer.close()
+
+    def hear(self, peer: Peer, message: Any) -> None:
+        match message:
+            case Hello():
+                peer.incarnation = message.incarnation
+            case Send():
+                self._send(peer, message)
+            case EventAck():
+                self._acked(peer, message)
+            case Claim():
+                self._claim(peer, message)
+            case Release():
+                self._fence.release(message.slot, message.epoch, peer)
+
+    def _claim(self, peer: Peer, claim: Claim) -> None:
+        slot, epoch = claim.slot, claim.epoch
+        before, seen = self._fence.holder(slot), self._fence.seen(slot)
+        verdict = self._fence.claim(slot, epoch, peer.incarnation, peer)
+        if verdict is not Verdict.GRANTED:
+            peer.tell(Refused(slot, epoch, seen) if self.fences else Claimed(slot, epoch))
+            return
+        if before is not None and before is not peer and epoch > seen and self.fences:
+            before.tell(Revoked(slot, seen, epoch))
+        peer.tell(Claimed(slot, epoch))
+        self._queues[slot].rewind()
+        self._deliver(slot)
+
+    def _send(self, peer: Peer, send: Send) -> None:
+        standing = self._fence.standing(send.slot, send.epoch, peer.incarnation, peer)
+        if standing is not Standing.HOLDS and self.fences:
+            peer.tell(Refused(send.slot, send.epoch, self._fence.seen(send.slot)))
+            return
+        answer = self._answer(peer, send)
+        if self.slowness:
+            when = self._clock.now + self._random.random() * self.slowness
+            self._clock.at(when, peer.tell, answer)
+        else:
+            peer.tell(answer)
+
+    def _answer(self, peer: Peer, send: Send) -> Answer:
+        message_id = parse(send.id)
+        known = self._answers.get(message_id)
+        if known is None and self.throttle and self._random.random() < self.throttle:
+            wait = self._random.choice(self.waits)
+            return Answer(send.slot, send.id, THROTTLED, "Rate limit hit", "", wait)
+        self.history.takes(send.slot, send.epoch, peer.number, send.seq, send, message_id)
+        if known is None:
+            known = self._answers[message_id] = UNKNOWN_USER if send.to in self.unknown else 0
+            if not known and self._random.random() < self.statuses:
+                self._status(send)
+        if known:
+            self.history.refused.add(message_id)
+            return Answer(send.slot, send.id, known, "User is not valid")
+        return Answer(send.slot, send.id)
+
+    def _status(self, send: Send) -> None:
+        when = self._clock.now + 0.02 + self._random.random() * 0.1
+        self._clock.at(when, self._issue, send.slot, f"{send.id}:delivered:1", send.to)
+
+    def _issue(self, slot: int, key: str, recipient: str) -> None:
+        queue = self._queues[slot]
+        number = queue.number()
+        self._keys[slot, number] = key
+        queue.add(number, encode(Event(slot, number, "status", key, recipient, b"{}")))
+        self._deliver(slot)
+
+    def _deliver(self, slot: int) -> None:
+        holder = self._fence.holder(slot)
+        if holder is not None and holder.open:
+            frames = self._queues[slot].deliver()
+            if frames:
+                holder.tell_frames(frames)
+
+    def _acked(self, peer: Peer, ack: EventAck) -> None:
+        standing = self._fence.standing(ack.slot, ack.epoch, peer.incarnation, peer)
+        if standing is Standing.HOLDS and self._queues[ack.slot].ack(ack.number):
+            key = self._keys[ack.slot, ack.number]
+            self.history.event_acked(key, self.stored(key))
+            self._deliver(ack.slot)
