@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from array import array
 from collections.abc import Iterator
 from typing import Any
@@ -23,6 +24,7 @@ class Arrivals:
         self.epoch = array("q")
         self.counters: dict[str, Any] = {}
         self.last = [0.0] * 32  # by slot
+        self._one_at_a_time = asyncio.Lock()
 
     def __len__(self) -> int:
         return len(self.at)
@@ -32,6 +34,10 @@ class Arrivals:
 
     async def fetch(self) -> None:
         """Everything new, and the counters as they are now."""
+        async with self._one_at_a_time:
+            await self._fetch()
+
+    async def _fetch(self) -> None:
         since = self.at[-1] if self.at else float("-inf")
         async with self._http.get(f"{self._url}/record?since={since}") as answer:
             self.counters = await answer.json()

@@ -199,7 +199,8 @@ class Lab:
         """Until its supervisor has restarted a process once more than that, and it is ready."""
         process = self.process(name)
         await self.until(lambda: process.restarts > restarts, 2 * PROMISED_SECONDS)
-        await process.wait_ready()
+        async with asyncio.timeout(PROMISED_SECONDS):
+            await process.ready.wait()
 
     # inside
 
