@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from base64 import b64encode
 from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import aiohttp
@@ -92,9 +93,11 @@ class Business:
         async with self.heard:
             await self.heard.wait_for(lambda: self.answers >= goal)
 
-    async def all_called_back(self, status: str = "read") -> None:
+    async def all_called_back(
+        self, status: str = "read", among: Mapping[str, Sequence[str]] | None = None
+    ) -> None:
         """Wait until every acknowledged message has been called back with this status."""
-        ids = {i for some in self.acked.values() for i in some}
+        ids = {i for some in (self.acked if among is None else among).values() for i in some}
         async with self.heard:
             await self.heard.wait_for(lambda: all(status in self.statuses[i] for i in ids))
 

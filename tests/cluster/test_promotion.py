@@ -1,0 +1,164 @@
+"""PostgreSQL fails over to a standby: no number is held twice, and all resumes without hands."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import pytest
+import pytest_asyncio
+
+from tests.cluster.business import Business
+from tests.cluster.checker import violations
+from tests.cluster.conftest import Start, _folder
+from tests.cluster.facts import Facts
+from tests.support.standby import Pair
+from warouter import message_id
+from warouter.cluster.shardmap import ShardMap
+
+pytestmark = pytest.mark.timeout(120)
+
+GOAL_SECONDS = 2.0
+_MISSING = """
+select array_agg(id) from unnest($1::bytea[]) as acked(id)
+ where not exists (select 1 from message m where m.id = acked.id)"""
+
+
+@pytest_asyncio.fixture
+async def pair() -> AsyncIterator[Pair]:
+    """A primary that runs with a standby that follows it, asynchronously."""
+    folder = _folder()
+    servers = Pair(folder)
+    try:
+        await servers.start()
+        await servers.follow()
+        yield servers
+    finally:
+        await servers.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+async def test_a_clean_promotion_costs_a_pause_and_nothing_else(pair: Pair, start: Start) -> None:
+    cluster, business = await start(environment=pair.environment)
+    async with Facts(cluster) as facts:
+        before = await facts.map()
+        business.start()
+        await business.more(300)
+    await pair.end_primary(signal.SIGINT)
+    await pair.promote()
+    await _sends_again(business)
+    async with Facts(cluster) as facts:
+        current = await facts.until(_on_timeline(2))
+        await business.more(300)
+        await business.stop()
+        await business.all_called_back()
+        assert await facts.wrong(business) == []
+        assert business.errors == business.unknown == []
+        assert [s.owner for s in current.slots] == [s.owner for s in before.slots]
+        reasons = await facts.connection.fetch("select distinct reason from owner_log")
+        assert {row["reason"] for row in reasons} <= {"unowned", "renew", "timeline"}
+        assert await facts.connection.fetchval("select term >> 32 from term") == 2
+
+
+async def test_a_standby_that_lacks_the_last_takeover_hands_out_no_number_twice(
+    pair: Pair, start: Start
+) -> None:
+    cluster, business = await start(environment=pair.environment)
+    async with Facts(cluster) as facts:
+        business.start()
+        await business.more(300)
+        await pair.cut_off()
+        before = (await facts.map()).slots[0]
+        (await facts.process_of(before.owner)).kill(signal.SIGKILL)
+        taken = (await facts.until(lambda m: m.slots[0].owner != before.owner)).slots[0]
+        await business.more(300)
+        old_log = await facts.connection.fetch("select * from owner_log order by id")
+    await pair.end_primary(signal.SIGKILL)
+    await pair.promote()
+    known = {recipient: len(ids) for recipient, ids in business.acked.items()}
+    await _sends_again(business)
+    async with Facts(cluster) as facts:
+        await facts.until(_on_timeline(2))
+        await business.more(300)
+        await business.stop()
+        later = {r: ids[known.get(r, 0) :] for r, ids in business.acked.items()}
+        await business.all_called_back(among=later)
+        new_log = await facts.connection.fetch("select * from owner_log order by id")
+        record = await business.record()
+
+        assert _handed_out_twice(old_log, new_log) == []
+        assert (record["stale"], record["conflicts"]) == (0, 0)
+        # The last owner of the old primary lives: its pair is worth nothing here.
+        held = await facts.connection.fetchval(
+            "select held_slots($1, array[$2]::smallint[], array[$3]::bigint[])",
+            taken.owner,
+            taken.slot,
+            taken.epoch,
+        )
+        assert held == []
+        # Seqs that the standby had not got are given again, so that they tell nothing here.
+        assert violations(later, record | {"inversions": 0}, business.statuses, new_log) == []
+        assert business.errors == business.unknown == []
+        # What was sent was sent under the id that its 201 bore, lost at the database or not.
+        acked = {i for ids in business.acked.values() for i in ids}
+        assert {i for ids in record["ids"].values() for i in ids} <= acked
+        missing = await _missing(facts, business)
+        assert missing, "the old primary acknowledged what the standby never got"
+        assert missing.isdisjoint(i for ids in later.values() for i in ids)
+        print(f"lost with the old primary, as asynchronous replication allows: {len(missing)}")
+
+
+async def test_with_a_synchronous_standby_promotions_lose_nothing(pair: Pair, start: Start) -> None:
+    await pair.synchronous()
+    cluster, business = await start(environment=pair.environment)
+    business.start()
+    for _ in range(3):
+        await business.more(300)
+        await pair.end_primary(signal.SIGKILL)
+        await pair.promote()
+        await pair.follow()  # until then no commit is answered
+        await _sends_again(business)
+    async with Facts(cluster) as facts:
+        await facts.until(_on_timeline(4))
+        await business.more(300)
+        await business.stop()
+        await business.all_called_back()
+        assert await facts.wrong(business) == []
+        assert await _missing(facts, business) == set()
+
+
+async def _sends_again(business: Business) -> None:
+    """From the promotion, which has just returned, to the next message at the WhatsApp side."""
+    began = time.monotonic()
+    seen = (await business.record())["unique"]
+    while (await business.record())["unique"] == seen:
+        await business.more(1)
+    took = time.monotonic() - began
+    print(f"sends again {took:.2f} s after the new primary takes writes")
+    assert took <= GOAL_SECONDS
+
+
+def _on_timeline(number: int) -> Any:
+    def holds(current: ShardMap) -> bool:
+        return all(s.owner is not None and s.epoch >> 32 == number for s in current.slots)
+
+    return holds
+
+
+def _handed_out_twice(*logs: list[asyncpg.Record]) -> list[tuple[int, int]]:
+    """(slot, epoch) pairs that two incarnations were given."""
+    holders: dict[tuple[int, int], set[UUID | None]] = {}
+    for row in (row for log in logs for row in log):
+        holders.setdefault((row["slot"], row["epoch"]), set()).add(row["to_incarnation"])
+    return [pair for pair, owners in holders.items() if len(owners) > 1]
+
+
+async def _missing(facts: Facts, business: Business) -> set[str]:
+    """Acknowledged ids that the database does not have."""
+    ids = [message_id.parse(i) for some in business.acked.values() for i in some]
+    return {message_id.text_of(i) for i in await facts.connection.fetchval(_MISSING, ids) or ()}
