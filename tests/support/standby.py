@@ -75,8 +75,10 @@ class Pair:
 
     async def synchronous(self) -> None:
         """From here on a commit is answered when the standby has it on its disk too."""
-        await _run(self.primary, "alter system set synchronous_standby_names = '*'")
-        await _run(self.primary, "select pg_reload_conf()")
+        assert self.standby is not None
+        for server in (self.primary, self.standby):  # the standby for when it is promoted
+            await _run(server, "alter system set synchronous_standby_names = '*'")
+            await _run(server, "select pg_reload_conf()")
         await self.until(
             self.primary,
             "select exists (select 1 from pg_stat_replication where sync_state = 'sync')",
