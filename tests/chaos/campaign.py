@@ -25,7 +25,7 @@ from tests.chaos.marks import Mark
 from tests.chaos.nemesis import NEMESES
 
 WARM_SECONDS = 5.0
-QUIET_SECONDS = (0.3, 1.2)  # between two faults
+QUIET_SECONDS = (0.8, 1.6)  # between two faults
 CALLBACK_SECONDS = 30.0  # without any progress, until the last callbacks count as lost
 
 

@@ -12,7 +12,8 @@ from tests.chaos.arrivals import Arrivals
 from tests.chaos.history import History
 from tests.chaos.marks import Mark
 
-AFTER = 0.5  # a pause is looked for up to so long after a change was answered
+BEFORE, AFTER = 0.05, 0.5  # requests that began so long before a change, or after its answer
+CALM = 0.2  # what is compared with ends so long before it
 
 
 class Figure(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,14 +35,18 @@ class Seen:
         self._a = arrivals
         self._h = history
 
-    def back(self, mark: Mark, after: float | None = None) -> dict[int, float]:
-        """Per slot of the victims: from the fault to the first arrival under a newer epoch."""
+    def back(self, mark: Mark) -> dict[int, float]:
+        """Per slot of the victims: from the fault to the first arrival under a newer epoch.
+
+        Only up to the recovery: a slot that stayed where it was belongs to no failover.
+        """
         found: dict[int, float] = {}
-        begin = mark.at if after is None else after
-        for i in range(bisect_left(self._a.at, begin), len(self._a.at)):
+        for i in range(bisect_left(self._a.at, mark.at), len(self._a.at)):
+            if mark.recovered is not None and self._a.at[i] > mark.recovered:
+                break
             slot = self._a.slot[i]
             if slot in mark.owned and slot not in found and self._a.epoch[i] > mark.owned[slot]:
-                found[slot] = self._a.at[i] - begin
+                found[slot] = self._a.at[i] - mark.at
                 if len(found) == len(mark.owned):
                     break
         return found
@@ -64,15 +69,14 @@ class Seen:
         return None
 
     def waits(self, begin: float, end: float) -> dict[int, float]:
-        """Per slot the longest time from a request to its arrival upstream, of those that wait or
-        begin between these times."""
+        """Per slot the longest time from a request to its arrival, of requests in between."""
         longest: dict[int, float] = {}
         first = bisect_left(self._a.at, begin)
         for i in range(first, len(self._a.at)):
             if self._a.at[i] > end + 10.0:
                 break
             number = self._h.number.get(self._a.id[i])
-            if number is None or self._h.began[number] > end:
+            if number is None or not begin <= self._h.began[number] <= end:
                 continue
             wait = self._a.at[i] - self._h.began[number]
             slot = self._a.slot[i]
@@ -151,8 +155,8 @@ def _set_shards(seen: Seen, marks: Sequence[Mark]) -> Iterator[Figure]:
     before: list[float] = []
     for mark in marks:
         length = (mark.call_s or 0.0) + AFTER
-        waits = seen.waits(mark.at, mark.at + length)
-        calm = seen.waits(mark.at - 0.1 - length, mark.at - 0.1)
+        waits = seen.waits(mark.at - BEFORE, mark.at + length)
+        calm = seen.waits(mark.at - BEFORE - length - CALM, mark.at - CALM)
         moved += [w for slot, w in waits.items() if slot in mark.moved]
         stayed += [w for slot, w in waits.items() if slot not in mark.moved]
         before += calm.values()
@@ -180,7 +184,7 @@ def _figure(
         n=len(ordered),
         p50=_rank(ordered, 0.5),
         p99=_rank(ordered, 0.99),
-        most=ordered[-1] if ordered else 0.0,
+        most=_rank(ordered, 1.0),
         goal=goal,
     )
     if met is None or not ordered:
@@ -192,4 +196,4 @@ def _rank(ordered: Sequence[float], share: float) -> float:
     """The nearest rank; 0 of nothing."""
     if not ordered:
         return 0.0
-    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
+    return round(ordered[max(0, math.ceil(share * len(ordered)) - 1)], 1)

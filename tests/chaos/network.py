@@ -13,6 +13,7 @@ is a proxy that forwards nothing. Links are not cut there.
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -59,7 +60,7 @@ class Network(Protocol):
 
 def enter_namespace() -> None:
     """Run this program again in a network and mount namespace of its own, if it may."""
-    if os.geteuid() != 0 or os.environ.get(_INSIDE):
+    if os.environ.get(_INSIDE) or not _may_make_namespaces():
         return
     os.environ[_INSIDE] = "1"
     command = ["unshare", "--net", "--mount", sys.executable, *sys.orig_argv[1:]]
@@ -68,7 +69,13 @@ def enter_namespace() -> None:
 
 def usable() -> bool:
     """Whether namespaces can be made here."""
-    return os.geteuid() == 0 and bool(os.environ.get(_INSIDE))
+    return bool(os.environ.get(_INSIDE))
+
+
+def _may_make_namespaces() -> bool:
+    if os.geteuid() != 0 or shutil.which("ip") is None or shutil.which("unshare") is None:
+        return False
+    return subprocess.run(["unshare", "--net", "--mount", "true"]).returncode == 0
 
 
 class Namespaces:

@@ -160,6 +160,19 @@ async def test_a_lost_link_offers_again(links: Links, owner: Owner) -> None:
     assert (await owner.came.get()).id == MESSAGE_ID
 
 
+async def test_a_coreapp_that_ends_its_link_may_be_dead_and_is_told_of(owner: Owner) -> None:
+    gone = asyncio.Event()
+    links = Links(hold=5.0, on_doubt=lambda: None, on_gone=gone.set)
+    await connect(links, owner)
+    links.set_map(owned_by(OWNER, 7))
+    await submit(links)
+    assert not gone.is_set()
+    await owner.server.stop()
+    async with asyncio.timeout(5):
+        await gone.wait()
+    await links.close()
+
+
 async def test_with_another_key_nothing_passes(links: Links, owner: Owner) -> None:
     await connect(links, owner, link_key=b"x" * 32)
     links.set_map(owned_by(OWNER, 7))

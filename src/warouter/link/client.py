@@ -132,9 +132,15 @@ class CoreappConnection(LinkConnection):
 class Links:
     """All links of one webapp, and the messages that wait for their owner's answer."""
 
-    def __init__(self, hold: float, on_doubt: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        hold: float,
+        on_doubt: Callable[[], None],
+        on_gone: Callable[[], None] = lambda: None,
+    ) -> None:
         self._hold = hold
         self._on_doubt = on_doubt  # the shard map seems old: read it
+        self._on_gone = on_gone  # a coreapp ended its link: it may be dead
         # Kept, since Python 3.11 makes a system call each time it is asked for.
         self._loop = asyncio.get_running_loop()
         self._map: ShardMap | None = None
@@ -263,6 +269,8 @@ class Links:
         for entry in list(self._pending.values()):
             if entry.via == incarnation:
                 self._offer(entry)
+        if not connection.silent:
+            self._on_gone()
         self._on_doubt()
 
     def on_outcome(self, connection: CoreappConnection, frame: wire.Outcome) -> None:

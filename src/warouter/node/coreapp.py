@@ -25,7 +25,7 @@ from warouter.owner.recorder import Recorder
 from warouter.owner.sender import Sender
 from warouter.owner.slot import OwnedSlot
 from warouter.store.journal import Journal
-from warouter.store.nodes import Beat, NodeSession
+from warouter.store.nodes import LINK_GONE, Beat, NodeSession
 from warouter.systemd import Notifier
 from warouter.upstream.client import SimulatorUpstream
 
@@ -79,9 +79,7 @@ class Coreapp:
         registration = self._identity.registration(
             host, port, link_key=self.link_key, fingerprint=fingerprint
         )
-        self.session = NodeSession(
-            self._settings, registration, lambda _what: self.ownership.wake()
-        )
+        self.session = NodeSession(self._settings, registration, self._on_hint)
         self.ownership = Ownership(
             self.session, self.journal, self._timing, self._clock, lambda: self.upstream.well
         )
@@ -143,6 +141,10 @@ class Coreapp:
         await cancel(tasks)
         self.session.terminate()
         await self.journal.close()
+
+    def _on_hint(self, what: str) -> None:
+        if what != LINK_GONE:  # that one is for masters
+            self.ownership.wake()
 
     def _on_appended(self) -> None:
         self.sender.pump_all()

@@ -16,9 +16,11 @@ from warouter.errors import ChangeRefused, NotReady
 from warouter.link.client import Links
 from warouter.store import database
 from warouter.store.nodes import (
+    LINK_GONE,
     addresses_of,
     ask_for_shards,
     find_inbound,
+    hint_link_gone,
     live_incarnations,
     read_map,
     read_nodes,
@@ -53,7 +55,8 @@ class MapView:
         self._leaving = False
         self._clock = asyncio.get_running_loop().time
         self._beats = Beats(timing.map_poll * 3)
-        self.links = Links(timing.hold, self._wake.set)
+        self._link_gone = False
+        self.links = Links(timing.hold, self._wake.set, self._on_link_gone)
         self.map: ShardMap | None = None
         self.on_auth_change: Callable[[], None] = lambda: None
 
@@ -63,6 +66,7 @@ class MapView:
             self._wake.clear()
             try:
                 await self._listen()
+                await self._tell_leader()
                 await self.refresh()
                 self._away = False
             except Exception as error:
@@ -164,8 +168,19 @@ class MapView:
     def _on_hint(self, what: str) -> None:
         if what == "auth":
             self.on_auth_change()
-        else:
+        elif what != LINK_GONE:
             self._wake.set()
+
+    def _on_link_gone(self) -> None:
+        self._link_gone = True
+        self._wake.set()
+
+    async def _tell_leader(self) -> None:
+        """A process that dies breaks its links at once: the leader need not wait for its poll."""
+        if self._link_gone:
+            self._link_gone = False
+            async with asyncio.timeout(READ_SECONDS):
+                await hint_link_gone(self._pool)
 
     async def _warnings(self, shards: int) -> list[str]:
         nodes = await read_nodes(self._pool)

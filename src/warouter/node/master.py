@@ -17,12 +17,13 @@ from warouter.config import Settings, Timing
 from warouter.errors import FencedError, OutcomeUnknown
 from warouter.node.runtime import Identity, boottime, cancel, check_database, run_until
 from warouter.store.election import LeaderSession, Picture
-from warouter.store.nodes import NodeSession, ShardRequest
+from warouter.store.nodes import LINK_GONE, NodeSession, ShardRequest
 from warouter.systemd import Notifier
 
 log = logging.getLogger(__name__)
 
 SOON = 0.02  # seconds to the next look when somebody seems to be gone
+ALERT_LOOKS = 4  # a session that is about to end is seen by the next look, or the one after
 FORGET_SECONDS = 60.0  # a dead incarnation's row is kept so long for whoever looks
 
 
@@ -45,6 +46,7 @@ class Master:
         self._notifier = notifier
         self._clock = clock
         self._wake = asyncio.Event()
+        self._alert = 0  # looks that follow each other quickly
         self._membership = Membership(timing.lease, timing.poll, timing.join)
         self._term: Term | None = None
         self._members: dict[UUID, Member] = {}
@@ -54,8 +56,10 @@ class Master:
         self._failing = False
         self._next_beat = 0.0
 
-    def wake(self) -> None:
-        """Look now: something may have changed."""
+    def wake(self, what: str = "") -> None:
+        """Look now: something may have changed. After LINK_GONE look soon again, a few times."""
+        if what == LINK_GONE:
+            self._alert = ALERT_LOOKS
         self._wake.set()
 
     async def run(self) -> None:
@@ -216,7 +220,8 @@ class Master:
             self._notifier.alive()
 
     async def _pause(self, started: float) -> None:
-        poll = SOON if self._membership.doubtful else self._timing.poll
+        poll = SOON if self._membership.doubtful or self._alert else self._timing.poll
+        self._alert = max(0, self._alert - 1)
         remaining = poll - (self._clock() - started)
         try:
             async with asyncio.timeout(max(remaining, 0.005)):
@@ -229,7 +234,7 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
     """Run a master until ``stop``."""
     identity = Identity(settings, "master")
     await check_database(settings, identity)
-    node = NodeSession(settings, identity.registration("", 0), lambda _what: master.wake())
+    node = NodeSession(settings, identity.registration("", 0), lambda what: master.wake(what))
     session = LeaderSession(settings, identity.incarnation, identity.application)
     master = Master(identity.incarnation, settings.timing, session, node, notifier)
     task = asyncio.create_task(master.run(), name="master")

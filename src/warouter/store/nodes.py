@@ -27,6 +27,7 @@ with me as (update node set leaving = true where incarnation = $1),
 select exists (select 1 from node n join pg_stat_activity a
                   on a.application_name like 'wa:' || replace(n.incarnation::text, '-', '') || ':%'
                 where n.role = $2 and n.incarnation <> $1 and not n.leaving) from told"""
+LINK_GONE = "link"  # the hint of a webapp whose link to a coreapp has ended
 _MAP = "select version, shards from shard_map"
 SLOTS_SQL = "select slot, epoch, owner, successor from slot order by slot"
 NODES_SQL = """
@@ -178,6 +179,11 @@ def node_of(row: Any) -> Node:
         row["upstream_ok"],
         frozenset(row["unreached"]),
     )
+
+
+async def hint_link_gone(pool: asyncpg.Pool) -> None:
+    """Tell the masters that a coreapp's link has ended: they look at once."""
+    await pool.execute("select pg_notify($1, $2)", locks.CHANNEL, LINK_GONE)
 
 
 async def read_map(source: asyncpg.Pool | Connection) -> ShardMap:
