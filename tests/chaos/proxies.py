@@ -109,9 +109,11 @@ class Proxy:
         try:
             while data := await reader.read(1 << 16):
                 await self._open.wait()
+                if reader.exception() is not None:
+                    break  # reset meanwhile: what it had sent is lost with the cut
                 writer.write(data)
                 await writer.drain()
-        except OSError:
+        except (OSError, RuntimeError):  # uvloop's word for a transport that is gone
             pass
         finally:
             writer.close()
