@@ -55,7 +55,7 @@ chaos-short: setup ## hurt a cluster of real processes for some minutes, 60 faul
 	$(BIN)/python -m tests.chaos $(CHAOS)
 
 chaos: setup ## the long campaign: 300 faults and more, a million messages (CHAOS="--seed 1")
-	$(BIN)/python -m tests.chaos --long --rate 800 --out chaos-report $(CHAOS)
+	$(BIN)/python -m tests.chaos --long --rate 900 --out chaos-report $(CHAOS)
 
 chaos-mutants: setup ## show that the judge finds a build that lacks a mechanism
 	$(BIN)/python -m tests.chaos.mutation
