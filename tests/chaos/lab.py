@@ -26,6 +26,7 @@ from tests.chaos.arrivals import Arrivals
 from tests.chaos.load import Load
 from tests.chaos.network import Namespaces, Network, usable
 from tests.chaos.proxies import Proxies
+from tests.support.wait import soon
 from warouter.cluster.shardmap import ShardMap
 from warouter.local.cluster import Cluster, Options, Placement
 from warouter.local.postgres import Postgres
@@ -113,7 +114,7 @@ class Lab:
         for process in self.cluster.processes.values():
             process.kill(signal.SIGCONT)
         await self.cluster.stop()
-        self.network.close()
+        await self.network.close()
         if not keep:
             shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -189,11 +190,7 @@ class Lab:
 
     async def until(self, holds: Callable[[], bool], seconds: float = PROMISED_SECONDS) -> None:
         """Wait for something that sends no signal; TimeoutError after so long."""
-        async with asyncio.timeout(seconds):
-            while True:
-                if holds():
-                    return
-                await asyncio.sleep(LOOK_SECONDS)
+        await soon(holds, seconds)
 
     async def back(self, name: str, restarts: int) -> None:
         """Until its supervisor has restarted a process once more than that, and it is ready."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
@@ -24,32 +23,10 @@ from tests.chaos.nemesis import an_owner, begin, healed, nemesis
 from tests.chaos.network import enter_namespace
 from tests.cluster import mutants
 
-_BACKENDS = """
-select pid from pg_stat_activity
- where datname = current_database() and application_name like 'wa:%:localhost:' || $1"""
 _NO_CHECK = """
 create or replace function held_slots(p_incarnation uuid, p_slots smallint[], p_epochs bigint[])
 returns smallint[] language plpgsql volatile as $$ begin return p_slots; end $$"""
-_LAST_STATEMENTS_SECONDS = 0.3
 _LEASE_AND_MORE_SECONDS = 3.0
-
-
-@nemesis("stall-statements")
-async def stall_statements(lab: Lab) -> Mark:
-    """What an owner had sent to the database is executed after its slots were taken over."""
-    name = await an_owner(lab)
-    mark = await begin(lab, "stall-statements", [name])
-    pids = [row["pid"] for row in await lab.sql(_BACKENDS, name)]
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        await asyncio.sleep(_LAST_STATEMENTS_SECONDS)
-        lab.process(name).kill(signal.SIGKILL)
-        await asyncio.sleep(_LEASE_AND_MORE_SECONDS)
-    finally:
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
-    return healed(mark)
 
 
 async def nothing(_lab: Lab) -> None:

@@ -14,9 +14,14 @@ from tests.chaos.nemesis import an_owner, begin, healed, nemesis
 _SESSIONS = """
 select pg_terminate_backend(pid) from pg_stat_activity
  where datname = current_database() and application_name like 'wa:%:localhost:' || $1"""
+_BACKENDS = """
+select pid from pg_stat_activity
+ where datname = current_database() and application_name like 'wa:%:localhost:' || $1"""
 _LEADER_LOCK = """
 select pg_terminate_backend(pid) from pg_locks
  where locktype = 'advisory' and classid = 7701 and granted"""
+_LAST_STATEMENTS_SECONDS = 0.3
+_LEASE_AND_MORE_SECONDS = 3.0
 
 
 @nemesis("kill-postgres")
@@ -76,6 +81,24 @@ async def end_leader_session(lab: Lab) -> Mark:
     for _ in range(3):
         await lab.sql(_LEADER_LOCK)
         await asyncio.sleep(0.3)
+    return healed(mark)
+
+
+@nemesis("stall-statements")
+async def stall_statements(lab: Lab) -> Mark:
+    """What an owner had sent to the database is executed after its slots were taken over."""
+    name = await an_owner(lab)
+    mark = await begin(lab, "stall-statements", [name])
+    pids = [row["pid"] for row in await lab.sql(_BACKENDS, name)]
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        await asyncio.sleep(_LAST_STATEMENTS_SECONDS)
+        lab.process(name).kill(signal.SIGKILL)
+        await asyncio.sleep(_LEASE_AND_MORE_SECONDS)
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
     return healed(mark)
 
 

@@ -55,7 +55,7 @@ class Network(Protocol):
 
     def heal_pair(self, one: str, other: str) -> None: ...
 
-    def close(self) -> None: ...
+    async def close(self) -> None: ...
 
 
 def enter_namespace() -> None:
@@ -145,7 +145,7 @@ class Namespaces:
         for here, there in ((one, other), (other, one)):
             _batch([f"neigh del {self._address(there, LINK)} dev links"], here)
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Take everything down, so that the next cluster finds nothing."""
         _batch([f"netns del {name}" for name in self._numbers])
         _batch([f"link del br-{net}" for net in NETS])

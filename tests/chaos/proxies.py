@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from tests.chaos.network import DATABASE, UPSTREAM
+from tests.support.proxy import Proxy, Target
 from warouter.local.cluster import Placement
-
-Target = Callable[[], tuple[str, int] | Path]
 
 
 class Proxies:
@@ -25,6 +22,7 @@ class Proxies:
         self._upstream_port = upstream_port
         self._socket_folder = socket_folder
         self._proxies: dict[tuple[str, str], Proxy] = {}
+        self._opening: list[asyncio.Task[Proxy]] = []
 
     def place(self, name: str, role: str) -> Placement:
         environment = {
@@ -48,77 +46,18 @@ class Proxies:
 
     heal_pair = cut_pair
 
-    def close(self) -> None:
+    async def close(self) -> None:
+        await asyncio.gather(*self._opening)
         for proxy in self._proxies.values():
-            proxy.close()
+            await proxy.__aexit__()
 
     def _proxy(self, name: str, net: str) -> Proxy:
         if (name, net) not in self._proxies:
-            self._proxies[name, net] = Proxy(self._target(net))
+            proxy = self._proxies[name, net] = Proxy(self._target(net))
+            self._opening.append(asyncio.create_task(proxy.__aenter__()))
         return self._proxies[name, net]
 
     def _target(self, net: str) -> Target:
         if net == DATABASE:
             return lambda: self._socket_folder() / ".s.PGSQL.5432"
         return lambda: ("127.0.0.1", self._upstream_port())
-
-
-class Proxy:
-    """Forwards bytes both ways while it is not cut; then it keeps them and says nothing."""
-
-    def __init__(self, target: Target) -> None:
-        self._target = target
-        self._open = asyncio.Event()
-        self._open.set()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._socket = socket.create_server(("127.0.0.1", 0))
-        self.port = int(self._socket.getsockname()[1])
-        self._start(self._serve())
-
-    def cut(self) -> None:
-        self._open.clear()
-
-    def heal(self) -> None:
-        self._open.set()
-
-    def close(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        self._socket.close()
-
-    async def _serve(self) -> None:
-        async with await asyncio.start_server(self._connected, sock=self._socket) as server:
-            await server.serve_forever()
-
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await self._open.wait()
-        target = self._target()
-        try:
-            there = await (
-                asyncio.open_unix_connection(target)
-                if isinstance(target, Path)
-                else asyncio.open_connection(*target)
-            )
-        except OSError:
-            writer.close()
-            return
-        self._start(self._pump(reader, there[1]))
-        self._start(self._pump(there[0], writer))
-
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while data := await reader.read(1 << 16):
-                await self._open.wait()
-                if reader.exception() is not None:
-                    break  # reset meanwhile: what it had sent is lost with the cut
-                writer.write(data)
-                await writer.drain()
-        except (OSError, RuntimeError):  # uvloop's word for a transport that is gone
-            pass
-        finally:
-            writer.close()
-
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        task: asyncio.Task[None] = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)

@@ -39,6 +39,7 @@ COUNTS: dict[str, tuple[int, int]] = {
     "kill-postgres": (2, 8),
     "restart-postgres": (1, 4),
     "stall-postgres": (1, 6),
+    "stall-statements": (1, 3),
     "end-sessions-of-owner": (1, 3),
     "end-sessions-of-webapp": (1, 2),
     "end-leader-session": (1, 2),

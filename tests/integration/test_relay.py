@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from uuid import UUID, uuid4
 
@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 
 from tests.support.proxy import Proxy
+from tests.support.wait import soon
 from warouter import wire
 from warouter.cluster.address import Address
 from warouter.cluster.shardmap import ShardMap, SlotOwner
@@ -83,14 +84,6 @@ class World:
         began = time.monotonic()
         await soon(lambda: self.links.connected == count)
         return time.monotonic() - began
-
-
-async def soon(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while True:
-            if holds():
-                return
-            await asyncio.sleep(0.01)
 
 
 @pytest_asyncio.fixture

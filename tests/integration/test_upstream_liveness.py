@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest_asyncio
 
 from tests.support.proxy import Proxy
+from tests.support.wait import soon
 from warouter.upstream import client
 from warouter.upstream.client import SimulatorUpstream
 from warouter.upstream.protocol import Claim
@@ -45,14 +46,6 @@ class Coreapp:
         began = time.monotonic()
         await soon(lambda: self.client.well == well)
         return time.monotonic() - began
-
-
-async def soon(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while True:
-            if holds():
-                return
-            await asyncio.sleep(0.01)
 
 
 @pytest_asyncio.fixture

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable
+from pathlib import Path
 from typing import Self
+
+Target = Callable[[], tuple[str, int] | Path]  # asked at each connection; a path is a Unix socket
 
 
 class Proxy:
-    """``cut`` stops both directions, new connections included; ``heal`` lets all that waits on."""
+    """``cut`` stops both directions, new connections included; ``heal`` lets all that waits on.
 
-    def __init__(self, target: Callable[[], tuple[str, int]]) -> None:
-        self._target = target  # asked at each connection
+    The port is taken at once, connections are served inside of ``async with``.
+    """
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._socket.getsockname()[1])
         self._open = asyncio.Event()
         self._open.set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -19,8 +28,7 @@ class Proxy:
         self.used = asyncio.Event()  # somebody connected to it
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.port = int(self._server.sockets[0].getsockname()[1])
+        self._server = await asyncio.start_server(self._serve, sock=self._socket)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -45,19 +53,27 @@ class Proxy:
         self._tasks.add(task)
         try:
             await self._open.wait()
-            far_reader, far_writer = await asyncio.open_connection(*self._target())
+            far_reader, far_writer = await self._open_far()
             self._writers.add(far_writer)
             await asyncio.gather(self._pass(reader, far_writer), self._pass(far_reader, writer))
         except (OSError, asyncio.CancelledError):
             writer.transport.abort()
 
+    async def _open_far(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        target = self._target()
+        if isinstance(target, Path):
+            return await asyncio.open_unix_connection(target)
+        return await asyncio.open_connection(*target)
+
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while data := await reader.read(1 << 16):
                 await self._open.wait()
+                if reader.exception() is not None:
+                    break  # reset meanwhile: what it had sent is lost with the cut
                 writer.write(data)
                 await writer.drain()
-        except OSError:
+        except (OSError, RuntimeError):  # uvloop's word for a transport that is gone
             pass
         await self._open.wait()  # a cut hides the end of a connection too
         writer.transport.abort() if writer.transport.is_closing() else writer.close()

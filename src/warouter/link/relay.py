@@ -19,8 +19,8 @@ from uuid import UUID
 
 from warouter import wire
 from warouter.cluster.address import Address
-from warouter.link.client import CoreappConnection
 from warouter.link.connection import TICK_SECONDS
+from warouter.link.coreapp import CoreappConnection
 from warouter.link.server import WebappConnection, relay_nothing
 
 log = logging.getLogger(__name__)
