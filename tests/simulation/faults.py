@@ -91,6 +91,25 @@ class Faults:
     def silent_upstream(self, random: Random) -> None:
         self._cut(self.world.link(random.choice(self.world.coreapps), "upstream"), random)
 
+    def cut_owner_from_webapp(self, random: Random) -> None:
+        """From one of them: what it has for this owner goes through another coreapp."""
+        self._cut(self.world.link(random.choice(self.world.webapps), self._owner(random)), random)
+
+    def cut_owner_from_webapps(self, random: Random) -> None:
+        """From all of them, one after the other; masters and the upstream hear it as before."""
+        owner, seconds = self._owner(random), random.uniform(2.0, 6.0)
+        for webapp in self.world.webapps:
+            self._block(self.world.link(webapp, owner), random.random() * 0.3, seconds)
+
+    def cut_owner_from_upstream(self, random: Random) -> None:
+        link = self.world.link(self._owner(random), "upstream")
+        self._block(link, 0.0, random.uniform(2.0, 6.0))
+
+    def freeze_upstream(self, random: Random) -> None:
+        """All coreapps lack it: none of them is in trouble for himself."""
+        self.world.upstream.freeze()
+        self.ends(random.uniform(0.5, 5.0), self.world.upstream.thaw)
+
     def slow_link(self, random: Random) -> None:
         """From a coreapp or a master to the database; perhaps it is cut in the end."""
         name = random.choice((*self.world.coreapps, *self.world.masters))
@@ -139,6 +158,19 @@ class Faults:
         random.shuffle(chosen)
         for link in chosen:
             self.ends(2.0 + random.uniform(0.0, 3.0), link.unblock)
+
+    def _owner(self, random: Random) -> str:
+        """The name of a coreapp that owns something, or else of any."""
+        owners = set(self.world.tables.owners)
+        processes = self.world.processes
+        names = [c for c in self.world.coreapps if c in processes]
+        owning = [c for c in names if processes[c].alive and processes[c].incarnation in owners]
+        return random.choice(owning or self.world.coreapps)
+
+    def _block(self, link: Link, after: float, seconds: float) -> None:
+        clock = self.world.clock
+        clock.at(min(clock.now + after, self.healed), link.block)
+        self.ends(after + seconds, link.unblock)
 
     def _cut(self, link: Link, random: Random) -> None:
         link.block()
@@ -225,7 +257,11 @@ KINDS: tuple[Kind, ...] = (
     Faults.cut_coreapp,
     Faults.cut_master,
     Faults.cut_webapp,
+    Faults.cut_owner_from_webapp,
+    Faults.cut_owner_from_webapps,
     Faults.silent_upstream,
+    Faults.cut_owner_from_upstream,
+    Faults.freeze_upstream,
     Faults.slow_link,
     Faults.slow_link,
     Faults.busy_cut,
