@@ -179,6 +179,9 @@ class Upstream:
     def _claim(self, peer: Peer, claim: Claim) -> None:
         slot, epoch = claim.slot, claim.epoch
         before, seen = self._fence.holder(slot), self._fence.seen(slot)
+        same = before is not None and (epoch, peer.incarnation) == (seen, before.incarnation)
+        if same and before.number > peer.number:
+            return  # said before the coreapp gave this connection up
         verdict = self._fence.claim(slot, epoch, peer.incarnation, peer)
         if verdict is not Verdict.GRANTED:
             peer.tell(Refused(slot, epoch, seen) if self.fences else Claimed(slot, epoch))
