@@ -117,6 +117,7 @@ class Tables:
         self.why: list[str | None] = [None] * SLOTS  # of the successor
         self.named = [0.0] * SLOTS  # when the successor was
         self.log: list[Change] = []
+        self._troubled: list[Change] = []
         self._renewals: dict[UUID, list[dict[str, Any]]] = {}  # answers to beats, and
         self._rows: list[tuple[int, int, UUID | None, UUID | None]] = []  # rows, until they change
         self.request: list[Any] | None = None  # id, shards, state
@@ -335,7 +336,7 @@ class Tables:
     def moved_lately(self) -> list[int]:
         """Slots that left an owner in trouble within the last minute."""
         since = self._history.now() - MOVED_SECONDS
-        return sorted({c.slot for c in self.log if c.at > since and c.reason in TROUBLES})
+        return sorted({c.slot for c in self._troubled if c.at > since})
 
     def old_timeline(self) -> list[int]:
         """Slots whose epoch was given out before the last change of timeline."""
@@ -360,6 +361,8 @@ class Tables:
         self.why[slot] = None
         entry = Change(slot, was, to, epoch, term, reason, self._history.now())
         self.log.append(entry)
+        if reason in TROUBLES:
+            self._troubled.append(entry)
         self._history.owner(entry)
 
     def _rare(self, now: float, held: set[int], rare: dict[str, list[dict[str, Any]]]) -> None:
