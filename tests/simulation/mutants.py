@@ -16,6 +16,7 @@ from warouter import wire
 from warouter.cluster.lanes import Entry, Lanes
 from warouter.cluster.lease import Lease
 from warouter.cluster.role import Happened
+from warouter.node.master import Master
 from warouter.owner.appender import Appender
 from warouter.owner.events import EventAppender
 from warouter.owner.ownership import Ownership
@@ -147,6 +148,11 @@ def event_acked_at_once() -> Changes:
     return [(EventAppender, "append", early)]
 
 
+def no_term() -> Changes:
+    """I13: who led once leads on, and the database takes a leader's writes unasked."""
+    return [(Master, "_still_leads", lambda self, picture, started: True)]
+
+
 class Mutant(NamedTuple):
     """What is taken out, and the faults against which it stood."""
 
@@ -173,6 +179,7 @@ MUTANTS: dict[str, Mutant] = {
         Mutant(settled_when_sent, (*_LONG, Faults.throttle, Faults.kill_coreapp), 5),
         Mutant(parked_are_forgotten, (Faults.busy_cut, Faults.throttle, Faults.kill_coreapp), 6),
         Mutant(event_acked_at_once, _LONG, 1),
+        Mutant(no_term, (Faults.pause_master, Faults.kill_coreapp, Faults.set_shards), 6, "termed"),
     )
 }
 
