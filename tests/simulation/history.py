@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from typing import Any
 from uuid import UUID
@@ -17,7 +17,8 @@ class History:
     def __init__(self) -> None:
         self.now: Callable[[], float] = lambda: 0.0
         self.trace: list[tuple[Any, ...]] = []
-        self.faults: dict[str, int] = {}
+        self.faults: Counter[str] = Counter()
+        self.hits: Counter[str] = Counter()  # those of the faults that met something
         self.violations: list[tuple[float, str, str]] = []
         self.trust = 0.0
         self.epochs: defaultdict[int, int] = defaultdict(int)

@@ -155,11 +155,12 @@ class Upstream:
             for act, arguments in waiting:
                 act(*arguments)
 
-    def disconnect(self, share: float) -> None:
-        """Drop connections."""
-        for peer in list(self._peers):
-            if self._random.random() < share:
-                peer.close()
+    def disconnect(self, share: float) -> int:
+        """Drop connections; how many."""
+        dropped = [peer for peer in self._peers if self._random.random() < share]
+        for peer in dropped:
+            peer.close()
+        return len(dropped)
 
     def hear(self, peer: Peer, message: Any) -> None:
         match message:
