@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from uuid import UUID
 
 from tests.simulation.faults import Faults, Kind
 from tests.simulation.patch import patched
 from tests.simulation.tables import TROUBLES
 from tests.simulation.world import run
+from warouter.cluster.trouble import Trouble
 from warouter.link.relay import Relay
 
 SEEDS = 12
@@ -46,3 +48,14 @@ def test_an_owner_without_the_upstream_is_relieved() -> None:
 
 def test_nothing_moves_when_nobody_has_the_upstream() -> None:
     assert not TROUBLES & reasons(Faults.freeze_upstream).keys()
+
+
+def test_without_the_excuse_of_a_shared_loss_something_moves() -> None:
+    observe = Trouble.observe
+    stranger = UUID(int=1)  # lives and has no trouble, so that none is shared by all
+
+    def strict(self: Trouble, gap: float, living: set[UUID], ailing: set[UUID]) -> None:
+        observe(self, gap, living | {stranger}, ailing)
+
+    with patched([(Trouble, "observe", strict)]):
+        assert reasons(Faults.freeze_upstream)["upstream"]
