@@ -15,6 +15,7 @@ FAILED_BEFORE: dict[int, str] = {
     47: "a statement that died in a stall of the database kept its slots' locks (the model)",
     244: "a successor named a moment before the end (the judge)",
     246: "a claim on a connection that was given up undid that of the next one (the simulator)",
+    12177: "two epochs in a row that ended with a window each (the judge)",
     332: "a window of one is slower than the clients (a seam)",
 }
 
