@@ -13,9 +13,11 @@ import time
 from collections import Counter
 from typing import Any
 
+from tests.simulation.faults import KINDS
 from tests.simulation.world import Result, run
 
 SHOWN = 20  # failing seeds
+ENOUGH = 300  # seeds in which every kind of fault must have hit something
 
 
 def main() -> int:
@@ -44,6 +46,7 @@ class Tally:
     def __init__(self) -> None:
         self._failed: list[Result] = []
         self._faults: Counter[str] = Counter()
+        self._hits: Counter[str] = Counter()
         self._seeds = self._messages = 0
         self._seconds = self._cpu = 0.0
 
@@ -53,16 +56,20 @@ class Tally:
         self._cpu += result.cpu
         self._messages += result.messages
         self._faults.update(result.faults)
+        self._hits.update(result.hits)
         if result.violations:
             self._failed.append(result)
         if number % 500 == 0:
             print(f"{number} seeds, {len(self._failed)} failed", flush=True)
 
     def summary(self, elapsed: float) -> str:
-        faults = ", ".join(f"{name} {n}" for name, n in sorted(self._faults.items()))
+        faults = ", ".join(
+            f"{name} {self._hits[name]}/{n}" for name, n in sorted(self._faults.items())
+        )
         return (
             f"{self._seeds} seeds, {self._seconds:.0f} simulated s, {self._messages} messages,"
-            f" {self._faults.total()} faults ({faults}) in {elapsed:.1f} s,"
+            f" {self._hits.total()} faults that hit of {self._faults.total()} ({faults})"
+            f" in {elapsed:.1f} s,"
             f" {self._cpu / self._seeds * 1000:.0f} ms of CPU a seed: {len(self._failed)} failed"
         )
 
@@ -72,6 +79,10 @@ class Tally:
             print(f"\nseed {result.seed}: {number} at {at:.3f} s: {how}")
             again = f"--seed {result.seed} --seconds {seconds:g} --trace"
             print(f"  again: python -m tests.simulation {again}")
+        missed = sorted({kind.__name__ for kind in KINDS} - self._hits.keys())
+        if missed and self._seeds >= ENOUGH:
+            print(f"\nnothing was hit by: {', '.join(missed)}")
+            return 1
         return 1 if self._failed else 0
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from typing import Any
 from uuid import UUID
@@ -17,7 +17,8 @@ class History:
     def __init__(self) -> None:
         self.now: Callable[[], float] = lambda: 0.0
         self.trace: list[tuple[Any, ...]] = []
-        self.faults: dict[str, int] = {}
+        self.faults: Counter[str] = Counter()
+        self.hits: Counter[str] = Counter()  # those of the faults that met something
         self.violations: list[tuple[float, str, str]] = []
         self.trust = 0.0
         self.epochs: defaultdict[int, int] = defaultdict(int)
@@ -28,7 +29,8 @@ class History:
         self.unaccepted: list[bytes] = []
         self.taken: dict[bytes, tuple[str, int]] = {}
         self.bodies: dict[bytes, bytes] = {}
-        self.repeats: defaultdict[tuple[int, int, int], int] = defaultdict(int)
+        self.repeats: defaultdict[tuple[int, int, int, int], int] = defaultdict(int)
+        self.under: dict[bytes, int] = {}  # the epoch that a message came under last
         self.refused: set[bytes] = set()
         self.delivered: set[tuple[int, int, int]] = set()
         self.window = 64
@@ -80,10 +82,16 @@ class History:
     def takes(
         self, slot: int, epoch: int, connection: int, seq: int, send: Any, message_id: bytes
     ) -> None:
-        """The upstream takes a message, or knows it (I6)."""
+        """The upstream takes a message, or knows it (I6).
+
+        Each epoch leaves at most a window of unsettled messages behind. One that ends before it
+        has repeated what the one before it left adds its own to that.
+        """
+        before = self.under.get(message_id, epoch)
+        self.under[message_id] = epoch
         if message_id in self.taken:
-            self.repeats[slot, epoch, connection] += 1
-            if self.repeats[slot, epoch, connection] > self.window:
+            self.repeats[slot, epoch, connection, before] += 1
+            if self.repeats[slot, epoch, connection, before] > self.window:
                 self.broken("I6", f"slot {slot}: over {self.window} repeats under {epoch}")
             return
         body = bytes(send.body)

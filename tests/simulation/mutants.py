@@ -16,6 +16,7 @@ from warouter import wire
 from warouter.cluster.lanes import Entry, Lanes
 from warouter.cluster.lease import Lease
 from warouter.cluster.role import Happened
+from warouter.node.master import Master
 from warouter.owner.appender import Appender
 from warouter.owner.events import EventAppender
 from warouter.owner.ownership import Ownership
@@ -147,6 +148,11 @@ def event_acked_at_once() -> Changes:
     return [(EventAppender, "append", early)]
 
 
+def no_term() -> Changes:
+    """I13: who led once leads on, and the database takes a leader's writes unasked."""
+    return [(Master, "_still_leads", lambda self, picture, started: True)]
+
+
 class Mutant(NamedTuple):
     """What is taken out, and the faults against which it stood."""
 
@@ -162,17 +168,18 @@ MUTANTS: dict[str, Mutant] = {
     mutant.changes.__name__: mutant
     for mutant in (
         Mutant(no_fence, (*_LONG, *_DOUBT), 1, "fenced"),
-        Mutant(no_deadline, _LONG, 6),
-        Mutant(deadline_from_the_answer, (Faults.busy_cut, Faults.slow_link), 18),
-        Mutant(same_epoch_again, (Faults.late_statement,), 32),
+        Mutant(no_deadline, _LONG, 1),
+        Mutant(deadline_from_the_answer, (Faults.busy_cut, Faults.slow_link), 31),
+        Mutant(same_epoch_again, (Faults.late_statement,), 23),
         Mutant(new_before_old, (*_LONG, *_DOUBT), 1),
         Mutant(skipped_backlog, (*_LONG, *_DOUBT), 31),
         Mutant(ack_before_commit, _LONG),
         Mutant(unblocked_lane, (Faults.throttle, Faults.busy_cut), 3),
-        Mutant(unbounded_window, (*_LONG, Faults.disconnect_upstream), 32),
-        Mutant(settled_when_sent, (*_LONG, Faults.throttle, Faults.kill_coreapp), 23),
-        Mutant(parked_are_forgotten, (Faults.busy_cut, Faults.throttle, Faults.kill_coreapp), 20),
-        Mutant(event_acked_at_once, _LONG, 18),
+        Mutant(unbounded_window, (Faults.disconnect_upstream, Faults.slow_link, *_DOUBT[:1]), 1),
+        Mutant(settled_when_sent, (*_LONG, Faults.throttle, Faults.kill_coreapp), 5),
+        Mutant(parked_are_forgotten, (Faults.busy_cut, Faults.throttle, Faults.kill_coreapp), 6),
+        Mutant(event_acked_at_once, _LONG, 1),
+        Mutant(no_term, (Faults.pause_master, Faults.kill_coreapp, Faults.set_shards), 6, "termed"),
     )
 }
 

@@ -19,6 +19,7 @@ from warouter.node.coreapp import Coreapp
 from warouter.node.mapview import MapView
 from warouter.node.master import Master
 from warouter.node.runtime import Identity
+from warouter.node.webapp import _beat
 from warouter.store.database import application_name
 from warouter.store.election import LeaderSession
 from warouter.store.nodes import NodeSession
@@ -169,12 +170,16 @@ class Webapp:
         name = application_name(process.incarnation, process.name)
         pool: Any = _Pool(process)
         self.view = MapView(settings, timing, pool, name)
+        self._settings = settings
+        registration = _Identity(process).registration("", 0)
+        self._session = NodeSession(settings, registration, lambda _what: None)
         self._plan = plan
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.view.run())
             group.create_task(self.view.links.sweep())
+            group.create_task(_beat(self._session, self.view.links, self._settings, Notifier("")))
             for recipient in self._plan.recipients:
                 group.create_task(self._client(recipient))
 

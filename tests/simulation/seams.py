@@ -14,6 +14,7 @@ from typing import Any
 from tests.simulation import webhook
 from tests.simulation.patch import patched
 from warouter.cluster import cursor, lanes
+from warouter.link import detour
 from warouter.owner import appender, callbacks, events, recorder, sender, slot
 from warouter.store import election, journal
 
@@ -50,6 +51,7 @@ def drawn(random: Random) -> Iterator[int]:
     ]
     window = random.choice((2, 4, 8)) if random.random() < _SHARE else WINDOW
     chosen.append((slot, "Lanes", partial(lanes.Lanes, window)))
+    chosen.append((detour, "random", Random(random.getrandbits(64))))
     chosen.append((callbacks, "Callbacks", webhook.Deliveries))
     with patched(chosen):
         yield window

@@ -30,6 +30,7 @@ class Trouble:
     def __init__(self) -> None:
         self.late: list[float] = []  # so long they take to be executed
         self.doubts: list[str] = []  # of DOUBTS
+        self.unmet: set[str] = set()  # faults that no statement has met yet
         self.only = ""  # the one kind of statement that it befalls; or whatever writes
 
     def befalls(self, statement: Statement) -> bool:
@@ -113,6 +114,7 @@ class Run:
         if trouble is not None and trouble.late and trouble.befalls(self.statement):
             self._bound()
             seconds = trouble.late.pop()
+            self._meets(trouble, "late_statement")
             self.server.history.note("late", self.session.process, self.statement.name, seconds)
             self._after(seconds, self.lock)
         else:
@@ -181,8 +183,14 @@ class Run:
         if trouble is None or not trouble.doubts or not trouble.befalls(self.statement):
             return ""
         doubt = trouble.doubts.pop()
+        self._meets(trouble, "unknown_outcome")
         self.server.history.note("doubt", self.session.process, self.statement.name, doubt)
         return doubt
+
+    def _meets(self, trouble: Trouble, kind: str) -> None:
+        if kind in trouble.unmet:
+            trouble.unmet.discard(kind)
+            self.server.history.hits[kind] += 1
 
     def _bound(self) -> None:
         if self.session.statement_timeout:

@@ -84,6 +84,7 @@ def _register(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
             "pid": pid,
             "counter": 0,
             "upstream_ok": True,
+            "unreached": [],
         }
     s.notify("nodes")
     return []
@@ -121,6 +122,7 @@ def _state(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
             "timeline": t.timeline,
             "sessions": [inc.hex for inc in s.incarnations()],
             "request": tuple(t.request) if t.request else None,
+            "moved": t.moved_lately(),
         }
     ]
 
@@ -132,6 +134,11 @@ def _slots(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
 
 def _nodes(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
     return sorted((dict(n) for n in s.tables.nodes.values()), key=lambda n: n["name"])
+
+
+def _address(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    node = s.tables.nodes.get(a[0])
+    return [dict(node)] if node is not None and node["role"] == "coreapp" else []
 
 
 def _map(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
@@ -263,6 +270,7 @@ _STATEMENTS = {
         ("pg_postmaster_start_time()", None, _state),
         ("select slot, epoch, owner, successor", None, _slots),
         ("select n.incarnation, n.name", None, _nodes),
+        ("from node where incarnation = $1 and role", None, _address),
         ("select version, shards from shard_map", None, _map),
         ("pg_try_advisory_lock($1, 0)", None, _lead),
         ("pg_try_advisory_lock($1, hashtext", None, lambda s, c, a: [{"won": True}]),

@@ -1,4 +1,4 @@
-"""What PostgreSQL stores, and the functions of 0002_functions.sql over it.
+"""What PostgreSQL stores, and the functions of 0002_functions.sql and 0003_troubles.sql over it.
 
 A function runs here at the moment of its commit, while it holds its locks: what it has checked then
 still holds. ``fenced`` and ``termed`` are there to be taken out by mutants.
@@ -13,6 +13,9 @@ from uuid import UUID
 
 from tests.simulation.history import History
 from warouter._hash import SLOTS
+
+MOVED_SECONDS = 60.0
+TROUBLES = frozenset(("unreachable", "upstream", "overdue"))
 
 
 class Refused(Exception):
@@ -53,6 +56,7 @@ class Change(NamedTuple):
     epoch: int
     term: int | None
     reason: str
+    at: float
 
 
 class Parked(NamedTuple):
@@ -110,8 +114,10 @@ class Tables:
         self.epochs = [0] * SLOTS
         self.owners: list[UUID | None] = [None] * SLOTS
         self.successors: list[UUID | None] = [None] * SLOTS
+        self.why: list[str | None] = [None] * SLOTS  # of the successor
         self.named = [0.0] * SLOTS  # when the successor was
         self.log: list[Change] = []
+        self._troubled: list[Change] = []
         self._renewals: dict[UUID, list[dict[str, Any]]] = {}  # answers to beats, and
         self._rows: list[tuple[int, int, UUID | None, UUID | None]] = []  # rows, until they change
         self.request: list[Any] | None = None  # id, shards, state
@@ -241,12 +247,13 @@ class Tables:
         self._renewals.clear()
         self._rows = []
 
-    def beat(self, inc: UUID, upstream_ok: bool) -> list[dict[str, Any]]:
+    def beat(self, inc: UUID, upstream_ok: bool, unreached: list[UUID]) -> list[dict[str, Any]]:
         node = self.nodes.get(inc)
         if node is None:
             return []
         node["counter"] += 1
         node["upstream_ok"] = upstream_ok
+        node["unreached"] = unreached
         if inc not in self._renewals:
             self._renewals[inc] = self._renewal(inc)
         return self._renewals[inc]
@@ -295,10 +302,10 @@ class Tables:
 
     def name_successors(self, term: int, inc: UUID, *a: Any) -> list[dict[str, Any]]:
         self.hold_term(term, inc)
-        slots, epochs, heirs, request, shards = a
-        for slot, epoch, heir in zip(slots, epochs, heirs, strict=True):
+        *moves, request, shards = a
+        for slot, epoch, heir, reason in zip(*moves, strict=True):
             if self.epochs[slot] == epoch:
-                self.successors[slot] = heir
+                self.successors[slot], self.why[slot] = heir, reason
                 self.named[slot] = self._history.now()
         self.version += 1
         self.shards = shards or self.shards
@@ -326,6 +333,11 @@ class Tables:
             self.nodes.pop(each, None)
         return [{}]
 
+    def moved_lately(self) -> list[int]:
+        """Slots that left an owner in trouble within the last minute."""
+        since = self._history.now() - MOVED_SECONDS
+        return sorted({c.slot for c in self._troubled if c.at > since})
+
     def old_timeline(self) -> list[int]:
         """Slots whose epoch was given out before the last change of timeline."""
         return [
@@ -343,9 +355,14 @@ class Tables:
         """change_owner: a new epoch, and the row that says why."""
         was = self.owners[slot]
         epoch = self.next_number(max(self.epochs[slot], above))
+        if reason == "handover":
+            reason = self.why[slot] or reason
         self.owners[slot], self.successors[slot], self.epochs[slot] = to, None, epoch
-        entry = Change(slot, was, to, epoch, term, reason)
+        self.why[slot] = None
+        entry = Change(slot, was, to, epoch, term, reason, self._history.now())
         self.log.append(entry)
+        if reason in TROUBLES:
+            self._troubled.append(entry)
         self._history.owner(entry)
 
     def _rare(self, now: float, held: set[int], rare: dict[str, list[dict[str, Any]]]) -> None:

@@ -14,6 +14,8 @@ SEEDS = 200
 FAILED_BEFORE: dict[int, str] = {
     47: "a statement that died in a stall of the database kept its slots' locks (the model)",
     244: "a successor named a moment before the end (the judge)",
+    246: "a claim on a connection that was given up undid that of the next one (the simulator)",
+    12177: "two epochs in a row that ended with a window each (the judge)",
     332: "a window of one is slower than the clients (a seam)",
 }
 
@@ -36,7 +38,7 @@ def test_what_failed_before_holds(seed: int) -> None:
 def test_a_run_is_long_and_has_faults() -> None:
     result = run(3)
     assert result.seconds >= 30
-    assert sum(result.faults.values()) >= 3
+    assert sum(result.hits.values()) >= 3
     assert result.messages
 
 

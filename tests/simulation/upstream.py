@@ -20,6 +20,8 @@ from warouter.upstream.protocol import (
     Event,
     EventAck,
     Hello,
+    Ping,
+    Pong,
     Refused,
     Release,
     Revoked,
@@ -66,14 +68,13 @@ class Peer:
 
     def receive(self, messages: list[Any]) -> None:
         if self.open:
-            for message in messages:
-                self.upstream.hear(self, message)
+            self.upstream.turn(self._heard, messages)
 
     def reset(self) -> None:
         if self.open:
             self.open = False
             self.link.ends.pop(self, None)
-            self.upstream.gone(self)
+            self.upstream.turn(self.upstream.gone, self)
 
     def close(self) -> None:
         """The upstream ends the connection."""
@@ -87,6 +88,10 @@ class Peer:
     def tell_frames(self, frames: list[bytes]) -> None:
         if self.open:
             self.out.send(self.client.receive, bytes(_batch.pack(frames)))
+
+    def _heard(self, messages: list[Any]) -> None:
+        for message in messages:
+            self.upstream.hear(self, message)
 
 
 class Upstream:
@@ -104,6 +109,8 @@ class Upstream:
         self.statuses = 0.3  # how many messages get a status
         self.unknown: set[str] = set()  # recipients who are no WhatsApp users
         self.slowness = 0.01  # seconds an answer may take
+        self.frozen = 0
+        self._waiting: list[tuple[Callable[..., object], tuple[Any, ...]]] = []
         self._clock = clock
         self._random = random
         self._fence: Fence[Peer] = Fence()
@@ -130,16 +137,37 @@ class Upstream:
         self._peers.pop(peer, None)
         self._fence.gone(peer)
 
-    def disconnect(self, share: float) -> None:
-        """Drop connections."""
-        for peer in list(self._peers):
-            if self._random.random() < share:
-                peer.close()
+    def turn(self, act: Callable[..., object], *arguments: Any) -> None:
+        """Do it now, or, frozen, afterwards in the order of arrival."""
+        if self.frozen:
+            self._waiting.append((act, arguments))
+        else:
+            act(*arguments)
+
+    def freeze(self) -> None:
+        """Its process stands still; its kernel goes on taking connections and what they bring."""
+        self.frozen += 1
+
+    def thaw(self) -> None:
+        self.frozen -= 1
+        if not self.frozen:
+            waiting, self._waiting = self._waiting, []
+            for act, arguments in waiting:
+                act(*arguments)
+
+    def disconnect(self, share: float) -> int:
+        """Drop connections; how many."""
+        dropped = [peer for peer in self._peers if self._random.random() < share]
+        for peer in dropped:
+            peer.close()
+        return len(dropped)
 
     def hear(self, peer: Peer, message: Any) -> None:
         match message:
             case Hello():
                 peer.incarnation = message.incarnation
+            case Ping():
+                peer.tell(Pong())
             case Send():
                 self._send(peer, message)
             case EventAck():
@@ -152,6 +180,9 @@ class Upstream:
     def _claim(self, peer: Peer, claim: Claim) -> None:
         slot, epoch = claim.slot, claim.epoch
         before, seen = self._fence.holder(slot), self._fence.seen(slot)
+        same = before is not None and (epoch, peer.incarnation) == (seen, before.incarnation)
+        if same and before.number > peer.number:
+            return  # said before the coreapp gave this connection up
         verdict = self._fence.claim(slot, epoch, peer.incarnation, peer)
         if verdict is not Verdict.GRANTED:
             peer.tell(Refused(slot, epoch, seen) if self.fences else Claimed(slot, epoch))
@@ -170,7 +201,7 @@ class Upstream:
         answer = self._answer(peer, send)
         if self.slowness:
             when = self._clock.now + self._random.random() * self.slowness
-            self._clock.at(when, peer.tell, answer)
+            self._clock.at(when, self.turn, peer.tell, answer)
         else:
             peer.tell(answer)
 
@@ -192,7 +223,7 @@ class Upstream:
 
     def _status(self, send: Send) -> None:
         when = self._clock.now + 0.02 + self._random.random() * 0.1
-        self._clock.at(when, self._issue, send.slot, f"{send.id}:delivered:1", send.to)
+        self._clock.at(when, self.turn, self._issue, send.slot, f"{send.id}:delivered:1", send.to)
 
     def _issue(self, slot: int, key: str, recipient: str) -> None:
         queue = self._queues[slot]

@@ -37,6 +37,7 @@ class Result(NamedTuple):
     digest: str
     seconds: float
     faults: dict[str, int]
+    hits: dict[str, int]
     messages: int
     cpu: float
     trace: list[tuple[Any, ...]]
@@ -76,6 +77,7 @@ def run(
         history.digest() if digest else "",
         world.clock.now,
         history.faults,
+        history.hits,
         len(history.acked),
         process_time() - began,
         history.trace,

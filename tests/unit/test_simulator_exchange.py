@@ -153,6 +153,19 @@ def test_a_reconnect_under_the_same_epoch_moves_the_slot(world: World) -> None:
     assert (world.counters.unclaimed, world.counters.stale, world.counters.revoked) == (1, 0, 0)
 
 
+def test_a_connection_that_was_given_up_takes_nothing_from_the_next_one(world: World) -> None:
+    """Its claim was held up on the way and is read after that of the new connection."""
+    old, new = world.peer("a"), world.peer("a")
+    world.tell(new, Claim(SLOT, 1))
+    world.tell(old, Claim(SLOT, 1))
+    world.exchange.gone(old)
+    assert heard(old) == []
+    world.tell(new, send("m1"))
+    world.later(0.03)
+    assert heard(new)[:2] == [Claimed(SLOT, 1), Answer(SLOT, "m1")]
+    assert world.exchange.held() == {SLOT: 1}
+
+
 def test_renewing_the_epoch_on_one_connection_revokes_nothing(world: World) -> None:
     owner = world.owner("a", 1)
     world.tell(owner, Claim(SLOT, 2), send("m1", epoch=1), send("m1", epoch=2))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from itertools import count
 from random import Random
 
 from warouter._hash import SLOTS
@@ -40,6 +41,7 @@ from warouter.upstream.simulator_statuses import Taken, Timetable, payload
 
 REPEAT_S = 0.1
 _BURST_S = 0.1
+_numbers = count()
 
 # slot, kind, key, recipient, payload, contact: an Event without its number.
 _EventParts = tuple[int, str, str, str, bytes, bytes]
@@ -48,12 +50,13 @@ _EventParts = tuple[int, str, str, str, bytes, bytes]
 class Peer:
     """One connection as the exchange sees it; ``wake`` is called when ``out`` gets its first frame.
 
-    Whoever takes frames out of ``out`` empties it.
+    Whoever takes frames out of ``out`` empties it. ``number``: connections in the order they came.
     """
 
-    __slots__ = ("held", "incarnation", "node", "out", "tokens", "topped_up", "wake")
+    __slots__ = ("held", "incarnation", "node", "number", "out", "tokens", "topped_up", "wake")
 
     def __init__(self, wake: Callable[[], None]) -> None:
+        self.number = next(_numbers)
         self.wake = wake
         self.out: list[bytes | bytearray | memoryview] = []
         self.node = ""
@@ -161,6 +164,8 @@ class Exchange:
         if claim.epoch < 1:
             raise ProtocolError("epochs count from 1")
         before, seen = self._fence.holder(claim.slot), self._fence.seen(claim.slot)
+        if before is not None and claim.epoch == seen and _came_after(before, peer):
+            return
         verdict = self._fence.claim(claim.slot, claim.epoch, peer.incarnation, peer)
         if verdict is Verdict.GRANTED:
             self._granted(peer, claim, before, seen)
@@ -250,6 +255,11 @@ class Exchange:
         if holder is not None:
             for frame in self._queues[slot].deliver():
                 holder.tell(frame)
+
+
+def _came_after(holder: Peer, peer: Peer) -> bool:
+    """What the coreapp had said on a connection that it gave up may be read after the next one."""
+    return holder.incarnation == peer.incarnation and holder.number > peer.number
 
 
 def _tell(peer: Peer, message: FromUpstream) -> None:
