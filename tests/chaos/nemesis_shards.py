@@ -13,6 +13,7 @@ from tests.chaos.nemesis import begin, healed, nemesis
 from warouter._hash import SHARD_COUNTS
 
 RETRIES = 50
+REST_SECONDS = 60.0  # slots that left an owner in trouble stay where they are for so long
 
 
 @nemesis("set-shards")
@@ -82,7 +83,7 @@ async def join_doubled_up(lab: Lab) -> Mark:
     await _set(lab, 8)
     mark = await begin(lab, "join-doubled-up")
     (new,) = await lab.cluster.add_coreapps(1)
-    async with asyncio.timeout(PROMISED_SECONDS):
+    async with asyncio.timeout(REST_SECONDS + PROMISED_SECONDS):
         while True:
             if new.name in await lab.owners():
                 break
