@@ -10,6 +10,7 @@ from uuid import uuid4
 import pytest
 import pytest_asyncio
 
+from tests.support.wait import soon
 from warouter import _batch, wire
 from warouter.cluster.address import Address
 from warouter.cluster.shardmap import ShardMap, SlotOwner
@@ -171,6 +172,33 @@ async def test_a_coreapp_that_ends_its_link_may_be_dead_and_is_told_of(owner: Ow
     async with asyncio.timeout(5):
         await gone.wait()
     await links.close()
+
+
+async def test_a_coreapp_that_was_let_go_is_not_reported(links: Links, owner: Owner) -> None:
+    await connect(links, owner)
+    links.set_map(owned_by(OWNER, 7))
+    await submit(links)
+    links.set_addresses({})
+    await soon(lambda: links.connected == 0)
+    assert links.unreached() == []
+    await asyncio.sleep(client.PATIENCE_SECONDS)  # what counts as down counts from then on
+    assert links.unreached() == []
+
+
+async def test_an_id_that_is_answered_twice_at_once_ends_its_wait_once(
+    links: Links, owner: Owner
+) -> None:
+    await connect(links, owner)
+    owner.answer = -1
+    links.set_map(owned_by(OWNER, 7))
+    call = submit(links)
+    await owner.came.get()
+    (webapp,) = owner.server._connections
+    webapp.send(wire.outcome(wire.ACKED, 5, 7, [MESSAGE_ID, MESSAGE_ID]))
+    await call
+    owner.answer = wire.ACKED
+    await submit(links)  # the link still stands
+    assert list(owner.server._connections) == [webapp]
 
 
 async def test_with_another_key_nothing_passes(links: Links, owner: Owner) -> None:

@@ -34,7 +34,7 @@ class Connection(web.RequestHandler):
     @property
     def idle(self) -> bool:
         """Nothing was asked that is not answered."""
-        return self._waiter is not None
+        return self._waiter is not None and not self._waiter.done()
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None

@@ -167,8 +167,9 @@ class Links:
         if self._ready.get(incarnation) is not connection:
             return
         del self._ready[incarnation]
-        # One that fell silent has been away for long enough already.
-        self._down(incarnation, 0.0 if connection.silent else PATIENCE_SECONDS)
+        if incarnation in self._tasks:  # else it was let go
+            # One that fell silent has been away for long enough already.
+            self._down(incarnation, 0.0 if connection.silent else PATIENCE_SECONDS)
         for entry in list(self._pending.values()):
             if entry.via == incarnation:
                 self._offer(entry)
@@ -177,7 +178,8 @@ class Links:
         self._on_doubt()
 
     def on_outcome(self, connection: CoreappConnection, frame: wire.Outcome) -> None:
-        entries = [e for i in frame.ids if (e := self._pending.get(i)) and not e.done.done()]
+        ids = dict.fromkeys(frame.ids)  # each once, whatever a peer says
+        entries = [e for i in ids if (e := self._pending.get(i)) and not e.done.done()]
         if frame.outcome == wire.UNREACHED:
             self._on_unreached(connection.address.incarnation, frame, entries)
             return

@@ -282,6 +282,10 @@ class Cluster:
         await asyncio.gather(*(self._start(p) for p in self.processes.values() if p.role == role))
 
     async def _start(self, process: Process) -> None:
+        keeper = self._keepers.pop(process.name, None)
+        if keeper is not None:  # it may be about to restart what is started here
+            keeper.cancel()
+            await asyncio.gather(keeper, return_exceptions=True)
         await process.start()
         self._keepers[process.name] = asyncio.create_task(process.keep())
 

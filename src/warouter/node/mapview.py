@@ -65,12 +65,14 @@ class MapView:
         while True:
             self._wake.clear()
             try:
-                await self._listen()
-                await self._tell_leader()
-                await self.refresh()
+                async with asyncio.timeout(self._timing.trust):
+                    connection = await self._connected()
+                    await self._tell_leader(connection)
+                    await self._refresh(connection)
                 self._away = False
             except Exception as error:
                 # Whatever a driver raises when its server dies: serving goes on without news.
+                self._let_go()
                 if not self._away:
                     log.warning("shard map not followed", extra={"error": repr(error)})
                 self._away = True
@@ -80,12 +82,11 @@ class MapView:
             except TimeoutError:
                 continue
 
-    async def refresh(self) -> None:
-        async with asyncio.timeout(READ_SECONDS):
-            new = await read_map(self._pool)
-            rows = await read_rows(self._pool)
-            self._beats.observe(self._clock(), {r["incarnation"]: r["counter"] for r in rows})
-            self.links.set_addresses(addresses_of(rows))
+    async def _refresh(self, connection: asyncpg.Connection) -> None:
+        new = await read_map(connection)
+        rows = await read_rows(connection)
+        self._beats.observe(self._clock(), {r["incarnation"]: r["counter"] for r in rows})
+        self.links.set_addresses(addresses_of(rows))
         if self.map != new:
             self.map = new
             self.links.set_map(new)
@@ -160,10 +161,20 @@ class MapView:
         if self._hints is not None:
             await database.close_politely(self._hints)
 
-    async def _listen(self) -> None:
+    async def _connected(self) -> asyncpg.Connection:
+        """A connection of its own: one whose server hangs is ended, and the next one looked for.
+
+        A pool would wait for it much longer.
+        """
         if self._hints is None or self._hints.is_closed():
             self._hints = await database.connect(self._settings, self._application)
             await database.listen(self._hints, self._on_hint)
+        return self._hints
+
+    def _let_go(self) -> None:
+        hints, self._hints = self._hints, None
+        if hints is not None:
+            hints.terminate()
 
     def _on_hint(self, what: str) -> None:
         if what == "auth":
@@ -175,12 +186,11 @@ class MapView:
         self._link_gone = True
         self._wake.set()
 
-    async def _tell_leader(self) -> None:
+    async def _tell_leader(self, connection: asyncpg.Connection) -> None:
         """A process that dies breaks its links at once: the leader need not wait for its poll."""
         if self._link_gone:
             self._link_gone = False
-            async with asyncio.timeout(READ_SECONDS):
-                await hint_link_gone(self._pool)
+            await hint_link_gone(connection)
 
     async def _warnings(self, shards: int) -> list[str]:
         nodes = await read_nodes(self._pool)

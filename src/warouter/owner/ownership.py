@@ -128,7 +128,8 @@ class Ownership:
         """Ask for successors and hand everything over; bounded, the lease is the safety net."""
         try:
             async with asyncio.timeout(LEAVE_SECONDS):
-                while self.slots and await self._session.say_leaving():
+                # A spare says so too: it is no heir any more, and its end is no crash.
+                while await self._session.say_leaving() and self.slots:
                     self._emptied.clear()
                     await wait_for(self._emptied, self._timing.beat)
                 left = {n: s.epoch for n, s in self.slots.items() if n not in self._busy}

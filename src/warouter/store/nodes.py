@@ -181,9 +181,9 @@ def node_of(row: Any) -> Node:
     )
 
 
-async def hint_link_gone(pool: asyncpg.Pool) -> None:
+async def hint_link_gone(connection: Connection) -> None:
     """Tell the masters that a coreapp's link has ended: they look at once."""
-    await pool.execute("select pg_notify($1, $2)", locks.CHANNEL, LINK_GONE)
+    await connection.execute("select pg_notify($1, $2)", locks.CHANNEL, LINK_GONE)
 
 
 async def read_map(source: asyncpg.Pool | Connection) -> ShardMap:

@@ -130,7 +130,8 @@ class SimulatorUpstream(asyncio.Protocol):
                 self.tell(Ping())
             if was_well and not self.well:
                 log.warning("upstream lost")
-                self._listener.on_upstream_down()
+                if not self.connected:  # else what was claimed on this connection stands
+                    self._listener.on_upstream_down()
 
     def tell(self, message: ToUpstream) -> None:
         if self._transport is None:

@@ -1,0 +1,27 @@
+"""A coreapp that stops says so, also when it owns nothing."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+import asyncpg
+
+from warouter.config import Settings, Timing
+from warouter.owner.ownership import Ownership
+from warouter.store.journal import Journal
+from warouter.store.nodes import NodeSession, Registration
+
+
+async def test_a_spare_that_stops_is_no_heir_and_no_crash(
+    settings: Settings, pool: asyncpg.Pool
+) -> None:
+    me = Registration(
+        incarnation=uuid4(), name="spare", role="coreapp", host="", port=0, version="", pid=0
+    )
+    session = NodeSession(settings, me, lambda _what: None)
+    journal = Journal(settings, me.incarnation, "test")
+    await session.beat(True, 5.0)
+    await Ownership(session, journal, Timing(), lambda: 0.0, lambda: True).leave()
+    assert await pool.fetchval("select leaving from node where incarnation = $1", me.incarnation)
+    session.terminate()
+    await journal.close()

@@ -1,0 +1,40 @@
+"""What a webapp knows of the cluster, when the server it asks hangs and another takes writes."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from uuid import uuid4
+
+import asyncpg
+import msgspec
+
+from tests.support.proxy import Proxy
+from tests.support.wait import soon
+from warouter.config import Settings, Timing
+from warouter.node.mapview import MapView
+from warouter.store.database import create_pool
+
+
+async def test_a_server_that_hangs_is_left_for_the_one_that_answers(
+    settings: Settings, pool: asyncpg.Pool
+) -> None:
+    server = Path(settings.db_hostname) / f".s.PGSQL.{settings.db_port}"
+    async with Proxy(lambda: server) as hangs:
+        several = msgspec.structs.replace(
+            settings,
+            db_hostname=f"127.0.0.1,{settings.db_hostname}",
+            db_port=f"{hangs.port},{settings.db_port}",
+        )
+        through = await create_pool(several, "test", 2)
+        view = MapView(several, Timing(), through, f"wa:{uuid4().hex}:w")
+        following = asyncio.create_task(view.run())
+        await soon(lambda: view.map is not None)
+        assert hangs.used.is_set()
+        hangs.cut()
+        await pool.execute("update shard_map set shards = 32")
+        await soon(lambda: view.map is not None and view.map.shards == 32, seconds=6)
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+        await view.close()
+        through.terminate()
