@@ -56,7 +56,7 @@ def plot(outcome: Outcome, answered: Sequence[float], arrived: Sequence[float]) 
     rates = [f'<text x="8" y="{y(r) + 4:.1f}">{r}</text>' for r in (0, top // 2, top)]
     times = [
         f'<text x="{x(n):.1f}" y="{HEIGHT - 18}">{n} s</text>'
-        for n in range(0, seconds + 1, max(1, seconds // 10))
+        for n in range(0, seconds, max(1, seconds // 10))
     ]
     return "\n".join([*parts, *rates, *times, "</svg>"])
 
