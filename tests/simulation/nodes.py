@@ -138,29 +138,6 @@ async def master(process: Process, settings: Settings, timing: Timing) -> None:
     await leader.run()
 
 
-class _Pool:
-    """A pool of one connection, made anew when it is lost."""
-
-    def __init__(self, process: Process) -> None:
-        self._process = process
-        self._lock = asyncio.Lock()
-        self._connection: Any = None
-
-    async def fetch(self, sql: str, *arguments: Any) -> Any:
-        async with self._lock:
-            return await (await self._connected()).fetch(sql, *arguments)
-
-    async def fetchrow(self, sql: str, *arguments: Any) -> Any:
-        async with self._lock:
-            return await (await self._connected()).fetchrow(sql, *arguments)
-
-    async def _connected(self) -> Any:
-        if self._connection is None or self._connection.is_closed():
-            name = application_name(self._process.incarnation, self._process.name)
-            self._connection = await self._process.to_database({"application_name": name})
-        return self._connection
-
-
 class Webapp:
     """A webapp's links and map, and the clients of its API."""
 
@@ -168,8 +145,8 @@ class Webapp:
         self.process = process
         self._history = process.world.history
         name = application_name(process.incarnation, process.name)
-        pool: Any = _Pool(process)
-        self.view = MapView(settings, timing, pool, name)
+        no_pool: Any = None  # nobody calls what needs one
+        self.view = MapView(settings, timing, no_pool, name)
         self._settings = settings
         registration = _Identity(process).registration("", 0)
         self._session = NodeSession(settings, registration, lambda _what: None)

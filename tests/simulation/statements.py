@@ -110,6 +110,11 @@ def _leave(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
     return [{"exists": heirs}]
 
 
+def _notify(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    s.notify(a[1])
+    return []
+
+
 def _state(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
     t: Tables = s.tables
     return [
@@ -267,6 +272,7 @@ _STATEMENTS = {
         ("register_node(", _nothing, _register),
         ("from beat(", _nothing, _beat),
         ("set leaving = true", _nothing, _leave),
+        ("select pg_notify(", None, _notify),
         ("pg_postmaster_start_time()", None, _state),
         ("select slot, epoch, owner, successor", None, _slots),
         ("select n.incarnation, n.name", None, _nodes),
