@@ -36,7 +36,7 @@ async def hold_snapshot(lab: Lab) -> asyncpg.Connection:
     settings = lab.cluster.settings
     connection = await open_writable(settings.db_servers, **connect_arguments(settings))
     await connection.execute("begin isolation level repeatable read")
-    await connection.fetch("select count(*) from message")
+    await connection.fetch("select count(*) from pg_class")
     return connection
 
 
