@@ -33,7 +33,11 @@ def parsed() -> argparse.Namespace:
 
 async def main(options: argparse.Namespace) -> int:
     seed = options.seed if options.seed is not None else int(time.time())
-    names = (options.only * options.times) if options.only else drawn(seed, options.long)
+    names = (
+        (options.only * options.times)
+        if options.only
+        else drawn(seed, LONG if options.long else SHORT)
+    )
     lab = Lab(Size(rate=options.rate), seed)
     print(f"seed {seed}, {len(names)} faults, {lab.folder}", file=sys.stderr, flush=True)
     keep = options.keep
@@ -49,6 +53,5 @@ async def main(options: argparse.Namespace) -> int:
 
 if __name__ == "__main__":
     given = parsed()
-    assert (SHORT, LONG) == (0, 1)
     enter_namespace()
     sys.exit(uvloop.run(main(given)))
