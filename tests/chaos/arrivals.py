@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from array import array
-from collections.abc import Iterator
 from typing import Any
 
 import aiohttp
-
-from warouter.local.gaps import Arrival
 
 
 class Arrivals:
@@ -25,12 +22,6 @@ class Arrivals:
         self.counters: dict[str, Any] = {}
         self.last = [0.0] * 32  # by slot
         self._one_at_a_time = asyncio.Lock()
-
-    def __len__(self) -> int:
-        return len(self.at)
-
-    def __iter__(self) -> Iterator[Arrival]:
-        return map(Arrival, self.at, self.slot, self.id, self.epoch)
 
     async def fetch(self) -> None:
         """Everything new, and the counters as they are now."""

@@ -50,7 +50,6 @@ class MapView:
         self._application = application
         self._wake = asyncio.Event()
         self._hints: asyncpg.Connection | None = None
-        self._changed = asyncio.Event()
         self._away = False
         self._leaving = False
         self._clock = asyncio.get_running_loop().time
