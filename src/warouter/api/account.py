@@ -12,8 +12,9 @@ from warouter._hash import SHARD_COUNTS
 from warouter.api.context import Context
 from warouter.api.envelope import success
 from warouter.api.request import read_json
+from warouter.api.route import Access, Route
 from warouter.api.tokens import Caller
-from warouter.errors import NotFound, ParameterInvalid, ParameterMissing
+from warouter.errors import ChangeRefused, NotFound, ParameterInvalid, ParameterMissing
 from warouter.store.accounts import Account
 
 log = logging.getLogger(__name__)
@@ -98,3 +99,18 @@ def _check_certificate(wish: ShardsRequest, account: Account, *, needed: bool) -
 
 def _digits(spelling: str) -> str:
     return spelling.translate(_DROPPED)
+
+
+ROUTES = (
+    Route("GET", "/v1/account/shards", Access.ADMIN, show_shards, "The number of shards"),
+    Route(
+        "POST",
+        "/v1/account/shards",
+        Access.ADMIN,
+        set_shards,
+        "Change the number of shards while traffic flows; 201 once the new map is in force",
+        body=ShardsRequest,
+        status=(201,),
+        errors=(ParameterMissing, ParameterInvalid, NotFound, ChangeRefused),
+    ),
+)

@@ -8,8 +8,7 @@ import itertools
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import NamedTuple
+from collections.abc import AsyncIterator
 
 from aiohttp import HttpVersion11, web
 from aiohttp.typedefs import Handler as WebHandler
@@ -17,10 +16,10 @@ from aiohttp.typedefs import Middleware
 
 from warouter import __version__
 from warouter.api import account, auth, contacts, messages, ops, settings, users
-from warouter.api.auth import Access, authorise
+from warouter.api.auth import authorise
 from warouter.api.context import Context
 from warouter.api.envelope import failure
-from warouter.api.tokens import Caller
+from warouter.api.route import Route
 from warouter.errors import (
     ApiError,
     BodyTooLarge,
@@ -34,39 +33,20 @@ from warouter.store.accounts import is_unavailable
 
 log = logging.getLogger(__name__)
 
-Handler = Callable[[Context, web.Request, Caller], Awaitable[web.Response]]
-
 CONTEXT = web.AppKey("context", Context)
 SERVER = f"warouter/{__version__}"
 QUIET_SECONDS = 10.0  # without a request that failed for the database: then it is news again
 
 
-class Route(NamedTuple):
-    method: str
-    path: str
-    access: Access
-    handler: Handler
-
-
 # Everything that is served. A route says who may use it; there is no other way to add one.
-ROUTES = (
-    Route("GET", "/", Access.OPEN, ops.root),
-    Route("HEAD", "/", Access.OPEN, ops.root),
-    Route("GET", "/v1/health", Access.MONITOR, ops.health),
-    Route("POST", "/v1/users/login", Access.OPEN, auth.login),
-    Route("POST", "/v1/users/logout", Access.USER, auth.logout),
-    Route("POST", "/v1/users", Access.ADMIN, users.create),
-    Route("GET", "/v1/users/{username}", Access.ADMIN, users.show),
-    Route("PUT", "/v1/users/{username}", Access.ADMIN, users.change),
-    Route("DELETE", "/v1/users/{username}", Access.ADMIN, users.delete),
-    Route("POST", "/v1/messages", Access.USER, messages.send),
-    Route("PUT", "/v1/messages/{message}", Access.USER, messages.mark),
-    Route("POST", "/v1/contacts", Access.USER, contacts.check),
-    Route("GET", "/v1/settings/application", Access.ADMIN, settings.show),
-    Route("PATCH", "/v1/settings/application", Access.ADMIN, settings.patch),
-    Route("DELETE", "/v1/settings/application", Access.ADMIN, settings.reset),
-    Route("GET", "/v1/account/shards", Access.ADMIN, account.show_shards),
-    Route("POST", "/v1/account/shards", Access.ADMIN, account.set_shards),
+ROUTES: tuple[Route, ...] = (
+    *ops.ROUTES,
+    *auth.ROUTES,
+    *users.ROUTES,
+    *messages.ROUTES,
+    *contacts.ROUTES,
+    *settings.ROUTES,
+    *account.ROUTES,
 )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import enum
 import logging
 from hmac import compare_digest
 
@@ -15,8 +14,9 @@ from warouter.api.decode import decode
 from warouter.api.envelope import success
 from warouter.api.passwords import Passwords, check_new_password
 from warouter.api.request import read_body
+from warouter.api.route import Access, Route
 from warouter.api.tokens import Caller, hash_of, new_token
-from warouter.errors import AccessDenied, Forbidden, PasswordChangeRequired
+from warouter.errors import AccessDenied, Forbidden, ParameterInvalid, PasswordChangeRequired
 from warouter.store.accounts import ADMIN, Accounts, User
 
 log = logging.getLogger(__name__)
@@ -28,15 +28,6 @@ _NOBODY = Caller("", "")
 _MONITOR = Caller("", "ROLE_MONITOR")
 
 
-class Access(enum.Enum):
-    """What a route asks for. Every route names one: there is no default."""
-
-    OPEN = "nothing"
-    USER = "a token"
-    ADMIN = "a token of an administrator"
-    MONITOR = "a token or the API key"
-
-
 class Login(msgspec.Struct, frozen=True):
     new_password: str | None = None
 
@@ -46,7 +37,7 @@ _LOGIN = msgspec.json.Decoder(Login)
 
 async def authorise(context: Context, request: web.Request, access: Access) -> Caller:
     """The caller, if ``access`` is theirs; AccessDenied (401) or Forbidden (403) if not."""
-    if access is Access.OPEN:
+    if access in (Access.OPEN, Access.LOGIN):
         return _NOBODY
     scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
     credentials = credentials.strip()
@@ -150,3 +141,18 @@ def _basic(request: web.Request) -> tuple[str, str]:
     if not colon or not username.isprintable() or len(username) > NAME_MOST:
         raise AccessDenied("Invalid credentials.")
     return username, password
+
+
+ROUTES = (
+    Route(
+        "POST",
+        "/v1/users/login",
+        Access.LOGIN,
+        login,
+        "Log in: a token of 7 days; new_password changes the password first",
+        body=Login,
+        body_required=False,
+        errors=(ParameterInvalid,),
+    ),
+    Route("POST", "/v1/users/logout", Access.USER, logout, "Log out: ends the token that was sent"),
+)

@@ -15,8 +15,10 @@ from aiohttp import web
 from warouter.api.context import Context
 from warouter.api.envelope import success
 from warouter.api.request import read_json
+from warouter.api.route import Access, Route
 from warouter.api.rules import filled_list
 from warouter.api.tokens import Caller
+from warouter.errors import BodyTooLarge, ParameterInvalid, ParameterMissing
 from warouter.recipient import wa_id
 
 
@@ -41,3 +43,16 @@ def _checked(number: str) -> dict[str, Any]:
         return {"input": number, "status": "valid", "wa_id": wa_id(number)}
     except ValueError:
         return {"input": number, "status": "invalid"}
+
+
+ROUTES = (
+    Route(
+        "POST",
+        "/v1/contacts",
+        Access.USER,
+        check,
+        "The wa_id of each number",
+        body=ContactsRequest,
+        errors=(ParameterMissing, ParameterInvalid, BodyTooLarge),
+    ),
+)

@@ -12,9 +12,18 @@ from warouter._hash import slot_of
 from warouter.api.context import MESSAGE, READ_MARK, Context
 from warouter.api.envelope import META_JSON, encoded, success
 from warouter.api.request import path_name, read_body, read_json
+from warouter.api.route import Access, Route
+from warouter.api.schema import Message
 from warouter.api.tokens import Caller
 from warouter.api.validate import parse_message
-from warouter.errors import NotFound, ParameterInvalid
+from warouter.errors import (
+    BodyTooLarge,
+    InvalidRecipientType,
+    MessageTooLong,
+    NotFound,
+    ParameterInvalid,
+    ParameterMissing,
+)
 from warouter.message_id import mint, text_of
 
 
@@ -57,3 +66,33 @@ async def _submit(context: Context, recipient: str, kind: int, body: bytes) -> b
     raw = mint(slot, time.time_ns() // 1_000_000, os.urandom(12))
     await context.submit(slot, raw, recipient, kind, body)
     return raw
+
+
+ROUTES = (
+    Route(
+        "POST",
+        "/v1/messages",
+        Access.USER,
+        send,
+        "Send a message; 201 once it is on disk",
+        body=Message,
+        status=(201,),
+        errors=(
+            ParameterMissing,
+            ParameterInvalid,
+            MessageTooLong,
+            InvalidRecipientType,
+            NotFound,
+            BodyTooLarge,
+        ),
+    ),
+    Route(
+        "PUT",
+        "/v1/messages/{message}",
+        Access.USER,
+        mark,
+        "Mark an inbound message as read",
+        body=Mark,
+        errors=(ParameterMissing, ParameterInvalid, NotFound),
+    ),
+)

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from warouter.api.context import Context, NodeState
 from warouter.api.envelope import success
+from warouter.api.route import Access, Route
 from warouter.api.tokens import Caller
 
 # The best first: one connected coreapp is enough for a client that sees one gateway.
@@ -31,3 +32,10 @@ async def health(context: Context, _request: web.Request, _caller: Caller) -> we
 def _gateway_status(states: Sequence[NodeState]) -> str:
     seen = {state.gateway_status for state in states if state.role == "coreapp"}
     return next((status for status in _STATUSES if status in seen), "disconnected")
+
+
+ROUTES = (
+    Route("GET", "/", Access.OPEN, root, "Whether this process answers, for load balancers"),
+    Route("HEAD", "/", Access.OPEN, root, "The same without a body"),
+    Route("GET", "/v1/health", Access.MONITOR, health, "The state of every master and coreapp"),
+)

@@ -13,8 +13,9 @@ from warouter.api.context import Context
 from warouter.api.decode import explained
 from warouter.api.envelope import success
 from warouter.api.request import read_json
+from warouter.api.route import Access, Route
 from warouter.api.tokens import Caller
-from warouter.app_settings import effective, merge, webhook_url_problem
+from warouter.app_settings import ApplicationSettings, effective, merge, webhook_url_problem
 from warouter.errors import ParameterInvalid
 
 log = logging.getLogger(__name__)
@@ -67,3 +68,18 @@ def _check_webhook(context: Context, given: Mapping[str, Any]) -> None:
     )
     if problem is not None:
         raise ParameterInvalid(f"webhooks.url {problem}")
+
+
+ROUTES = (
+    Route("GET", "/v1/settings/application", Access.ADMIN, show, "All settings of the application"),
+    Route(
+        "PATCH",
+        "/v1/settings/application",
+        Access.ADMIN,
+        patch,
+        "Change the fields that are there, and those only",
+        body=ApplicationSettings,
+        errors=(ParameterInvalid,),
+    ),
+    Route("DELETE", "/v1/settings/application", Access.ADMIN, reset, "Back to the defaults"),
+)

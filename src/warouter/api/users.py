@@ -12,8 +12,15 @@ from warouter.api.context import Context
 from warouter.api.envelope import success
 from warouter.api.passwords import check_new_password
 from warouter.api.request import path_name, read_json
+from warouter.api.route import Access, Route
 from warouter.api.tokens import Caller
-from warouter.errors import Forbidden, NotFound, ParameterInvalid, UserNotCreated
+from warouter.errors import (
+    Forbidden,
+    NotFound,
+    ParameterInvalid,
+    ParameterMissing,
+    UserNotCreated,
+)
 
 log = logging.getLogger(__name__)
 
@@ -91,3 +98,35 @@ def _check_username(username: str) -> None:
         raise ParameterInvalid(
             "username must not have control characters, a colon, a slash or spaces around it"
         )
+
+
+ROUTES = (
+    Route(
+        "POST",
+        "/v1/users",
+        Access.ADMIN,
+        create,
+        "Create a user of role ROLE_USER",
+        body=NewUser,
+        status=(201,),
+        errors=(ParameterMissing, ParameterInvalid, UserNotCreated),
+    ),
+    Route("GET", "/v1/users/{username}", Access.ADMIN, show, "Name and role", errors=(NotFound,)),
+    Route(
+        "PUT",
+        "/v1/users/{username}",
+        Access.ADMIN,
+        change,
+        "Set the password; ends all tokens of the user",
+        body=NewPassword,
+        errors=(ParameterMissing, ParameterInvalid, NotFound),
+    ),
+    Route(
+        "DELETE",
+        "/v1/users/{username}",
+        Access.ADMIN,
+        delete,
+        "Delete the user and all tokens of the user",
+        errors=(Forbidden, NotFound),
+    ),
+)

@@ -1,0 +1,52 @@
+"""What a route of the API is: method, path, who may use it, its handler, and what describes it.
+
+Each module of the API lists its own as ``ROUTES``; ``app.py`` puts them together, and the OpenAPI
+description is made of the same entries.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, NamedTuple
+
+from aiohttp import web
+
+from warouter.api.context import Context
+from warouter.api.tokens import Caller
+from warouter.errors import ApiError
+
+Handler = Callable[[Context, web.Request, Caller], Awaitable[web.StreamResponse]]
+
+
+class Access(enum.Enum):
+    """What a route asks for. Every route names one: there is no default."""
+
+    OPEN = "nothing"
+    LOGIN = "a user name and a password (Basic)"
+    USER = "a token"
+    ADMIN = "a token of an administrator"
+    MONITOR = "a token or the API key"
+
+
+class Route(NamedTuple):
+    """One method of one path.
+
+    ``body`` is what is decoded of the request: a Struct (or another msgspec type) for JSON, a
+    content type such as ``image/*`` for raw bytes, None for no body. ``answer`` is the content of a
+    success beside ``meta`` in the same way: a Struct, a content type, None for ``meta`` alone.
+    ``status`` lists the success statuses, the usual one first. ``errors`` are those that this route
+    may answer beyond those that any route may (401, 429, 503 ...). ``query`` is name -> meaning.
+    """
+
+    method: str
+    path: str
+    access: Access
+    handler: Handler
+    summary: str
+    body: Any = None
+    body_required: bool = True
+    answer: Any = None
+    status: tuple[int, ...] = (200,)
+    errors: tuple[type[ApiError], ...] = ()
+    query: Mapping[str, str] = {}
