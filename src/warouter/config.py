@@ -120,6 +120,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     upstream_address: str = msgspec.field(
         name="WAROUTER_UPSTREAM_ADDRESS", default="127.0.0.1:6260"
     )
+    upstream_services: str = msgspec.field(
+        name="WAROUTER_UPSTREAM_SERVICES", default="127.0.0.1:6262"
+    )
     shards_cert: str = msgspec.field(name="WAROUTER_SHARDS_CERT", default="after-7-days")
     webhook_allow_http: bool = msgspec.field(name="WAROUTER_WEBHOOK_ALLOW_HTTP", default=False)
     allow_private: str = msgspec.field(name="WAROUTER_ALLOW_PRIVATE", default="")
@@ -174,12 +177,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def upstream_host_port(self) -> tuple[str, int]:
-        host, _, port = self.upstream_address.rpartition(":")
-        if not host or not port.isdigit():
-            raise ConfigError(
-                f"WAROUTER_UPSTREAM_ADDRESS is {self.upstream_address!r}; it must be host:port."
-            )
-        return host, int(port)
+        return _host_port(self.upstream_address, "WAROUTER_UPSTREAM_ADDRESS")
+
+    @property
+    def upstream_services_url(self) -> str:
+        """Where the upstream's media and registration are."""
+        host, port = _host_port(self.upstream_services, "WAROUTER_UPSTREAM_SERVICES")
+        return f"http://{host}:{port}"
 
     def __repr__(self) -> str:
         return "Settings(...)"
@@ -237,3 +241,10 @@ def _first_port(ports: str, name: str) -> int:
     if not first.isdigit() or not 0 <= int(first) <= 65535:
         raise ConfigError(f"{name} is {ports!r}; its first entry must be a port number.")
     return int(first)
+
+
+def _host_port(address: str, name: str) -> tuple[str, int]:
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit():
+        raise ConfigError(f"{name} is {address!r}; it must be host:port.")
+    return host, int(port)

@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import ipaddress
 import logging
-import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -28,7 +26,6 @@ from warouter import __version__
 from warouter.app_settings import (
     ApplicationSettings,
     Network,
-    is_allowed,
     webhook_url_problem,
 )
 from warouter.cluster.delivery import (
@@ -41,6 +38,7 @@ from warouter.cluster.delivery import (
     given_up,
     retry_delay_ms,
 )
+from warouter.egress import socket_factory
 
 log = logging.getLogger(__name__)
 
@@ -176,7 +174,7 @@ class Callbacks:
     async def run(self) -> None:
         """Deliver until cancelled. An error of the owner's callables ends it, and is raised."""
         connector = aiohttp.TCPConnector(
-            limit=0, socket_factory=self._open_socket, keepalive_timeout=KEEPALIVE
+            limit=0, socket_factory=socket_factory(self._allow_private), keepalive_timeout=KEEPALIVE
         )
         async with (
             aiohttp.ClientSession(
@@ -308,17 +306,6 @@ class Callbacks:
         if 200 <= status < 300:
             return "success"
         return str(status) if status else failure
-
-    def _open_socket(self, info: aiohttp.AddrInfoType) -> socket.socket:
-        """A socket for an address that callbacks may go to, or OSError.
-
-        This is the one place that every connection passes, after the name was resolved and with
-        the very address that is connected to: there is no second lookup to be lied to.
-        """
-        family, kind, protocol, _, address = info
-        if not is_allowed(ipaddress.ip_address(str(address[0])), self._allow_private):
-            raise OSError(errno.EACCES, "address is not public and not in WAROUTER_ALLOW_PRIVATE")
-        return socket.socket(family, kind, protocol)
 
     # ------------------------------------------------------------------ what became of it
 

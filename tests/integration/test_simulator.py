@@ -685,13 +685,13 @@ async def test_the_command_serves_until_it_is_stopped(stop: signal.Signals) -> N
         sys.executable,
         "-c",
         "from warouter.cli.simulator import simulator; simulator()",
-        *("--port", "0", "--control-port", "0"),
+        *("--port", "0", "--control-port", "0", "--services-port", "0"),
         stdout=asyncio.subprocess.PIPE,
     )
     assert process.stdout is not None
     async with asyncio.timeout(PATIENCE_S):
         line = (await process.stdout.readline()).decode()
-        found = re.search(r"at ([\d.]+):(\d+), control port (http://\S+)", line)
+        found = re.search(r"at ([\d.]+):(\d+), services port \d+, control port (http://\S+)", line)
         assert found is not None
         async with aiohttp.ClientSession() as http, http.get(found[3]) as answer:
             assert answer.status == 200

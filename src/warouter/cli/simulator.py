@@ -46,13 +46,25 @@ def _switches() -> str:
     help="JSON over HTTP, on loopback only.",
 )
 @click.option(
+    "--services-port",
+    default=6262,
+    show_default=True,
+    type=click.IntRange(0, 65535),
+    help="Media and registration over HTTP, for coreapps and webapps.",
+)
+@click.option(
     "--data-dir",
     type=click.Path(file_okay=False, path_type=Path),
     help="Keeps the authority's key, so that certificates survive a restart.",
 )
 @click.pass_context
 def simulator(
-    ctx: click.Context, host: str, port: int, control_port: int, data_dir: Path | None
+    ctx: click.Context,
+    host: str,
+    port: int,
+    control_port: int,
+    services_port: int,
+    data_dir: Path | None,
 ) -> None:
     """Stand in for WhatsApp's servers, until interrupted.
 
@@ -64,7 +76,7 @@ def simulator(
     if ctx.invoked_subcommand is not None:
         return
     try:
-        run(partial(_serve_until_told, host, port, control_port, data_dir))
+        run(partial(_serve_until_told, host, port, control_port, services_port, data_dir))
     except (OSError, ValueError) as error:
         raise CommandError(f"the simulator cannot start: {error}") from error
 
@@ -145,6 +157,7 @@ async def _serve_until_told(
     host: str,
     port: int,
     control_port: int,
+    services_port: int,
     data_dir: Path | None,
     stop: asyncio.Event,
     notifier: Notifier,
@@ -154,7 +167,8 @@ async def _serve_until_told(
         notifier.ready("serving")
 
     serving = asyncio.create_task(
-        serve(host, port, control_port, ready=ready, data_dir=data_dir), name="simulator"
+        serve(host, port, control_port, services_port, ready=ready, data_dir=data_dir),
+        name="simulator",
     )
     await run_until(stop, [serving])
     await cancel([serving])
@@ -162,7 +176,8 @@ async def _serve_until_told(
 
 def _say_ready(addresses: Addresses) -> None:
     click.echo(
-        f"simulator at {addresses.host}:{addresses.port}, control port {addresses.control_url}"
+        f"simulator at {addresses.host}:{addresses.port}, services port {addresses.services_port},"
+        f" control port {addresses.control_url}"
     )
 
 

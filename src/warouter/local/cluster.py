@@ -220,8 +220,9 @@ class Cluster:
         await migrate.migrate(self.settings)
 
     async def _start_simulator(self, old: dict[str, Any]) -> None:
-        port, self.control_port = _free_port(), _free_port()
+        port, self.control_port, services = _free_port(), _free_port(), _free_port()
         self._environment["WAROUTER_UPSTREAM_ADDRESS"] = f"127.0.0.1:{port}"
+        self._environment["WAROUTER_UPSTREAM_SERVICES"] = f"127.0.0.1:{services}"
         arguments = [
             "simulator",
             "--host",
@@ -230,6 +231,8 @@ class Cluster:
             str(port),
             "--control-port",
             str(self.control_port),
+            "--services-port",
+            str(services),
             "--data-dir",
             str(self.folder),
         ]

@@ -1,9 +1,10 @@
 """The simulator's server: the stand-in for WhatsApp's servers, and the oracle of the tests.
 
-Coreapps connect over TCP and speak ``upstream.protocol``; people and tests use the control port
-(``simulator_control``). What is decided is decided in ``simulator_exchange``; here are the sockets,
-the clock and the tick. Everything that arrives in one read is taken together, and what a connection
-is told in one turn of the loop leaves in one write.
+Coreapps connect over TCP and speak ``upstream.protocol``; media and registration are services over
+HTTP (``simulator_services``); people and tests use the control port (``simulator_control``). What
+is decided is decided in ``simulator_exchange``; here are the sockets, the clock and the tick.
+Everything that arrives in one read is taken together, and what a connection is told in one turn of
+the loop leaves in one write.
 
 The state is in memory only. A restart forgets claims, queued events and, above all, which ids were
 taken: what is sent again after it is taken again. The authority's key alone is kept, in the data
@@ -33,6 +34,7 @@ from warouter.upstream.protocol import MAX_FRAME, decode_to_upstream
 from warouter.upstream.simulator_control import Addresses, application
 from warouter.upstream.simulator_exchange import Exchange, Peer
 from warouter.upstream.simulator_faults import Faults
+from warouter.upstream.simulator_services import services
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +46,7 @@ async def serve(
     host: str,
     port: int,
     control_port: int,
+    services_port: int = 0,
     *,
     ready: Callable[[Addresses], None] | None = None,
     data_dir: Path | None = None,
@@ -55,7 +58,7 @@ async def serve(
     key = None
     if data_dir is not None:
         key = await asyncio.to_thread(authority.kept_key, data_dir / KEY_FILE)
-    simulator = Simulator(host, port, control_port, key=key)
+    simulator = Simulator(host, port, control_port, services_port, key=key)
     addresses = await simulator.start()
     try:
         if ready is not None:
@@ -76,6 +79,7 @@ class Simulator:
         host: str = "127.0.0.1",
         port: int = 0,
         control_port: int = 0,
+        services_port: int = 0,
         *,
         key: Ed25519PrivateKey | None = None,
         random: Random | None = None,
@@ -83,13 +87,15 @@ class Simulator:
         self._host = host
         self._port = port
         self._control_port = control_port
+        self._services_port = services_port
         self.key = key or Ed25519PrivateKey.generate()
         # Milliseconds in the upper bits: numbers of a later process are above all earlier ones.
         first_number = int(time.time() * 1000) << 20
         self.exchange = Exchange(random or Random(), first_number)
         self.connections: set[Connection] = set()
         self._server: asyncio.Server | None = None
-        self._runner: web.AppRunner | None = None
+        self._control: web.AppRunner | None = None
+        self._services: web.AppRunner | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -106,23 +112,22 @@ class Simulator:
         self.exchange.faults = faults
 
     async def start(self) -> Addresses:
-        """Listen on both ports; OSError if one is taken, and then on neither."""
+        """Listen on all ports; OSError if one is taken, and then on none."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
             lambda: Connection(self), self._host, self._port, backlog=512
         )
         port = _port(self._server.sockets)
-        self._runner = web.AppRunner(application(self), access_log=None)
+        self._control = web.AppRunner(application(self), access_log=None)
+        self._services = web.AppRunner(services(self), access_log=None)
         try:
-            await self._runner.setup()
-            site = web.TCPSite(self._runner, "127.0.0.1", self._control_port)
-            await site.start()
+            control_port = await _listen(self._control, "127.0.0.1", self._control_port)
+            services_port = await _listen(self._services, self._host, self._services_port)
         except OSError:
             await self.stop()
             raise
-        control_port = cast("tuple[str, int]", self._runner.addresses[0])[1]
         self._tick()
-        return Addresses(self._host, port, f"http://127.0.0.1:{control_port}")
+        return Addresses(self._host, port, f"http://127.0.0.1:{control_port}", services_port)
 
     async def stop(self) -> None:
         """Close the ports and every connection."""
@@ -132,8 +137,9 @@ class Simulator:
             self._server.close()
         for connection in tuple(self.connections):
             connection.drop()
-        if self._runner is not None:
-            await self._runner.cleanup()
+        for runner in (self._control, self._services):
+            if runner is not None:
+                await runner.cleanup()
         if self._server is not None:
             await self._server.wait_closed()
 
@@ -221,3 +227,9 @@ class Connection(asyncio.Protocol):
 
 def _port(sockets: tuple[socket.socket, ...]) -> int:
     return cast("int", sockets[0].getsockname()[1])
+
+
+async def _listen(runner: web.AppRunner, host: str, port: int) -> int:
+    await runner.setup()
+    await web.TCPSite(runner, host, port).start()
+    return cast("tuple[str, int]", runner.addresses[0])[1]

@@ -39,11 +39,15 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Addresses(msgspec.Struct, frozen=True):
-    """Where a simulator listens: coreapps at host and port, people and tests at the URL."""
+    """Where a simulator listens: coreapps at host and port, people and tests at the URL.
+
+    ``services_port`` is on the same host.
+    """
 
     host: str
     port: int
     control_url: str
+    services_port: int
 
 
 class CertificateRequest(msgspec.Struct, forbid_unknown_fields=True):

@@ -1,0 +1,27 @@
+"""The simulator's services: what WhatsApp offers beside the message connection, over HTTP.
+
+Coreapps and webapps reach it at ``WAROUTER_UPSTREAM_SERVICES``. Unlike the control port it is part
+of the product's world: nothing here is for tests alone.
+
+    GET    /              what this is
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+if TYPE_CHECKING:
+    from warouter.upstream.simulator import Simulator
+
+
+def services(simulator: Simulator) -> web.Application:
+    """The services of a simulator, to be run on its loop."""
+    app = web.Application()
+    app.router.add_get("/", _index)
+    return app
+
+
+async def _index(request: web.Request) -> web.Response:
+    return web.json_response({"what": "services of the warouter simulator"})
