@@ -16,6 +16,7 @@ import pytest_asyncio
 from aiohttp.test_utils import TestClient, TestServer
 from argon2 import PasswordHasher
 
+from tests.support.described import check_answer
 from tests.support.postgres import clone
 from warouter.api.app import build_app
 from warouter.api.auth import seed_administrator
@@ -123,7 +124,10 @@ class Api:
         headers: dict[str, str] | None = None,
         data: Any = None,
     ) -> Answer:
-        """Send ``body`` as JSON or ``data`` as it is, with the token as Bearer."""
+        """Send ``body`` as JSON or ``data`` as it is, with the token as Bearer.
+
+        Every answer is held against the description.
+        """
         sent = dict(headers or {})
         if token is not None:
             sent["Authorization"] = f"Bearer {token}"
@@ -132,7 +136,9 @@ class Api:
         async with self.client.request(
             method, path, data=data, headers=sent, allow_redirects=False
         ) as response:
-            return Answer(response.status, response.headers, await response.read())
+            answer = Answer(response.status, response.headers, await response.read())
+        check_answer(method, path, answer.status, answer.headers, answer.body)
+        return answer
 
     async def send(self, body: object = None, **options: Any) -> Answer:
         """POST /v1/messages as the user."""

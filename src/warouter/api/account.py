@@ -9,6 +9,7 @@ import msgspec
 from aiohttp import web
 
 from warouter._hash import SHARD_COUNTS
+from warouter.api.answers import ShardsAnswer
 from warouter.api.context import Context
 from warouter.api.envelope import success
 from warouter.api.request import read_json
@@ -102,7 +103,14 @@ def _digits(spelling: str) -> str:
 
 
 ROUTES = (
-    Route("GET", "/v1/account/shards", Access.ADMIN, show_shards, "The number of shards"),
+    Route(
+        "GET",
+        "/v1/account/shards",
+        Access.ADMIN,
+        show_shards,
+        "The number of shards",
+        answer=ShardsAnswer,
+    ),
     Route(
         "POST",
         "/v1/account/shards",
@@ -110,6 +118,7 @@ ROUTES = (
         set_shards,
         "Change the number of shards while traffic flows; 201 once the new map is in force",
         body=ShardsRequest,
+        answer=ShardsAnswer,
         status=(201,),
         errors=(ParameterMissing, ParameterInvalid, NotFound, ChangeRefused),
     ),

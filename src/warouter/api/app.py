@@ -15,7 +15,7 @@ from aiohttp.typedefs import Handler as WebHandler
 from aiohttp.typedefs import Middleware
 
 from warouter import __version__
-from warouter.api import account, auth, contacts, messages, ops, settings, users
+from warouter.api import account, auth, contacts, messages, ops, page, settings, users
 from warouter.api.auth import authorise
 from warouter.api.context import Context
 from warouter.api.envelope import failure
@@ -47,6 +47,7 @@ ROUTES: tuple[Route, ...] = (
     *contacts.ROUTES,
     *settings.ROUTES,
     *account.ROUTES,
+    *page.ROUTES,
 )
 
 
@@ -54,6 +55,7 @@ def build_app(context: Context) -> web.Application:
     """The application; while it runs it follows changes of users and tokens."""
     app = web.Application(middlewares=[_answering()], client_max_size=context.config.json_limit)
     app[CONTEXT] = context
+    app[page.DESCRIPTION] = page.Description(ROUTES)
     for path, routes in itertools.groupby(ROUTES, key=lambda route: route.path):
         # Some clients send a trailing slash and follow no redirect.
         resources = [app.router.add_resource(p) for p in _spellings(path)]

@@ -9,6 +9,7 @@ from hmac import compare_digest
 import msgspec
 from aiohttp import web
 
+from warouter.api.answers import TokenAnswer
 from warouter.api.context import Context
 from warouter.api.decode import decode
 from warouter.api.envelope import success
@@ -152,6 +153,7 @@ ROUTES = (
         "Log in: a token of 7 days; new_password changes the password first",
         body=Login,
         body_required=False,
+        answer=TokenAnswer,
         errors=(ParameterInvalid,),
     ),
     Route("POST", "/v1/users/logout", Access.USER, logout, "Log out: ends the token that was sent"),

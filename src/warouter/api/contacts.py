@@ -12,6 +12,7 @@ from typing import Any, Literal
 import msgspec
 from aiohttp import web
 
+from warouter.api.answers import ContactsAnswer
 from warouter.api.context import Context
 from warouter.api.envelope import success
 from warouter.api.request import read_json
@@ -53,6 +54,7 @@ ROUTES = (
         check,
         "The wa_id of each number",
         body=ContactsRequest,
+        answer=ContactsAnswer,
         errors=(ParameterMissing, ParameterInvalid, BodyTooLarge),
     ),
 )

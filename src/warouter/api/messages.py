@@ -9,6 +9,7 @@ import msgspec
 from aiohttp import web
 
 from warouter._hash import slot_of
+from warouter.api.answers import MessageAnswer
 from warouter.api.context import MESSAGE, READ_MARK, Context
 from warouter.api.envelope import META_JSON, encoded, success
 from warouter.api.request import path_name, read_body, read_json
@@ -76,6 +77,7 @@ ROUTES = (
         send,
         "Send a message; 201 once it is on disk",
         body=Message,
+        answer=MessageAnswer,
         status=(201,),
         errors=(
             ParameterMissing,

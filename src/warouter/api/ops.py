@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
+from warouter.api.answers import ClusterHealthAnswer, SingleHealthAnswer, UpAnswer
 from warouter.api.context import Context, NodeState
 from warouter.api.envelope import success
 from warouter.api.route import Access, Route
@@ -35,7 +36,21 @@ def _gateway_status(states: Sequence[NodeState]) -> str:
 
 
 ROUTES = (
-    Route("GET", "/", Access.OPEN, root, "Whether this process answers, for load balancers"),
-    Route("HEAD", "/", Access.OPEN, root, "The same without a body"),
-    Route("GET", "/v1/health", Access.MONITOR, health, "The state of every master and coreapp"),
+    Route(
+        "GET",
+        "/",
+        Access.OPEN,
+        root,
+        "Whether this process answers, for load balancers",
+        answer=UpAnswer,
+    ),
+    Route("HEAD", "/", Access.OPEN, root, "The same without a body", answer=UpAnswer),
+    Route(
+        "GET",
+        "/v1/health",
+        Access.MONITOR,
+        health,
+        "The state of every master and coreapp",
+        answer=(ClusterHealthAnswer, SingleHealthAnswer),
+    ),
 )

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from warouter.api.answers import ApplicationAnswer
 from warouter.api.context import Context
 from warouter.api.decode import explained
 from warouter.api.envelope import success
@@ -71,7 +72,14 @@ def _check_webhook(context: Context, given: Mapping[str, Any]) -> None:
 
 
 ROUTES = (
-    Route("GET", "/v1/settings/application", Access.ADMIN, show, "All settings of the application"),
+    Route(
+        "GET",
+        "/v1/settings/application",
+        Access.ADMIN,
+        show,
+        "All settings of the application",
+        answer=ApplicationAnswer,
+    ),
     Route(
         "PATCH",
         "/v1/settings/application",

@@ -7,6 +7,7 @@ import logging
 import msgspec
 from aiohttp import web
 
+from warouter.api.answers import UserAnswer, UserNameAnswer
 from warouter.api.auth import DEFAULT_USERNAME, NAME_LEAST, NAME_MOST
 from warouter.api.context import Context
 from warouter.api.envelope import success
@@ -108,10 +109,19 @@ ROUTES = (
         create,
         "Create a user of role ROLE_USER",
         body=NewUser,
+        answer=UserNameAnswer,
         status=(201,),
         errors=(ParameterMissing, ParameterInvalid, UserNotCreated),
     ),
-    Route("GET", "/v1/users/{username}", Access.ADMIN, show, "Name and role", errors=(NotFound,)),
+    Route(
+        "GET",
+        "/v1/users/{username}",
+        Access.ADMIN,
+        show,
+        "Name and role",
+        answer=UserAnswer,
+        errors=(NotFound,),
+    ),
     Route(
         "PUT",
         "/v1/users/{username}",
@@ -119,6 +129,7 @@ ROUTES = (
         change,
         "Set the password; ends all tokens of the user",
         body=NewPassword,
+        answer=UserNameAnswer,
         errors=(ParameterMissing, ParameterInvalid, NotFound),
     ),
     Route(
@@ -127,6 +138,7 @@ ROUTES = (
         Access.ADMIN,
         delete,
         "Delete the user and all tokens of the user",
+        answer=UserNameAnswer,
         errors=(Forbidden, NotFound),
     ),
 )
