@@ -62,7 +62,7 @@ def test_every_route_says_what_it_does_and_answers() -> None:
     assert silent == []
     without = {(r.method, r.path) for r in ROUTES if r.answer is None}
     assert without - ONLY_META == set(), "give these an answer, or a line in ONLY_META"
-    assert ONLY_META <= without, "these have an answer by now"
+    assert without >= ONLY_META, "these have an answer by now"
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=name)

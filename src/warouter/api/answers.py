@@ -17,7 +17,7 @@ GatewayStatus = Literal["connected", "connecting", "disconnected", "uninitialize
 NodeRole = Literal["primary_master", "secondary_master", "coreapp"]
 
 
-class Answer(msgspec.Struct, frozen=True):
+class Answer(msgspec.Struct):
     """Base of what is answered."""
 
 
