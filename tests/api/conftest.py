@@ -17,6 +17,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from argon2 import PasswordHasher
 
 from tests.support.described import check_answer
+from tests.support.integration import Integration, installed
 from tests.support.postgres import clone
 from warouter.api.app import build_app
 from warouter.api.auth import seed_administrator
@@ -222,3 +223,10 @@ async def api(pool: asyncpg.Pool) -> AsyncIterator[Api]:
         assert await accounts.add_token(name, password_hash, hash_of(token))
     yield api
     await api.client.close()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def site() -> AsyncIterator[Integration]:
+    """A cluster of real processes; those who use it run on the session's loop."""
+    async with installed(shards=2, coreapps=3, masters=2, webapps=1) as integration:
+        yield integration
