@@ -60,7 +60,7 @@ def test_every_route_is_described_once() -> None:
 def test_every_route_says_what_it_does_and_answers() -> None:
     silent = [name(r) for r in ROUTES if not r.summary.strip()]
     assert silent == []
-    without = {(r.method, r.path) for r in ROUTES if r.answer is None}
+    without = {(r.method, r.path) for r in ROUTES if r.answer is None and min(r.status) < 400}
     assert without - ONLY_META == set(), "give these an answer, or a line in ONLY_META"
     assert without >= ONLY_META, "these have an answer by now"
 

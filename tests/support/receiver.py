@@ -68,11 +68,11 @@ class Receiver:
             p for p in self.posts if any(m["id"] == message_id for m in p.body.get("messages", ()))
         )
 
-    async def status(self, message_id: str, name: str) -> dict[str, Any]:
+    async def status(self, message_id: str, name: str, seconds: float = 30.0) -> dict[str, Any]:
         def found() -> dict[str, Any] | None:
             return next((s for s in self.statuses(message_id) if s["status"] == name), None)
 
-        status: dict[str, Any] = await self.until(found)
+        status: dict[str, Any] = await self.until(found, seconds)
         return status
 
     def _elements(self, key: str, refused: bool) -> Iterator[dict[str, Any]]:

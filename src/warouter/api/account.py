@@ -9,9 +9,9 @@ import msgspec
 from aiohttp import web
 
 from warouter._hash import SHARD_COUNTS
-from warouter.api.answers import ShardsAnswer
 from warouter.api.context import Context
 from warouter.api.envelope import success
+from warouter.api.replies import ShardsAnswer
 from warouter.api.request import read_json
 from warouter.api.route import Access, Route
 from warouter.api.tokens import Caller

@@ -9,11 +9,11 @@ from hmac import compare_digest
 import msgspec
 from aiohttp import web
 
-from warouter.api.answers import TokenAnswer
 from warouter.api.context import Context
 from warouter.api.decode import decode
 from warouter.api.envelope import success
 from warouter.api.passwords import Passwords, check_new_password
+from warouter.api.replies import TokenAnswer
 from warouter.api.request import read_body
 from warouter.api.route import Access, Route
 from warouter.api.tokens import Caller, hash_of, new_token

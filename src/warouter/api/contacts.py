@@ -12,9 +12,9 @@ from typing import Any, Literal
 import msgspec
 from aiohttp import web
 
-from warouter.api.answers import ContactsAnswer
 from warouter.api.context import Context
 from warouter.api.envelope import success
+from warouter.api.replies import ContactsAnswer
 from warouter.api.request import read_json
 from warouter.api.route import Access, Route
 from warouter.api.rules import filled_list

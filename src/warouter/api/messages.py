@@ -9,9 +9,9 @@ import msgspec
 from aiohttp import web
 
 from warouter._hash import slot_of
-from warouter.api.answers import MessageAnswer
 from warouter.api.context import MESSAGE, READ_MARK, Context
 from warouter.api.envelope import META_JSON, encoded, success
+from warouter.api.replies import MessageAnswer
 from warouter.api.request import path_name, read_body, read_json
 from warouter.api.route import Access, Route
 from warouter.api.schema import Message

@@ -12,8 +12,8 @@ from typing import Any
 
 import msgspec
 
-from warouter.api.answers import ErrorAnswer, Meta
 from warouter.api.examples import BODIES
+from warouter.api.replies import ErrorAnswer, Meta
 from warouter.api.route import Access, Route
 from warouter.errors import (
     AccessDenied,
@@ -122,9 +122,7 @@ def errors_of(route: Route) -> list[type[ApiError]]:
 
 
 def answers_of(route: Route) -> tuple[Any, ...]:
-    """The shapes of a success: none for meta alone, one, or several alternatives."""
-    if route.answer is None:
-        return ()
+    """The shapes of a success, alternatives; None is meta alone."""
     return route.answer if isinstance(route.answer, tuple) else (route.answer,)
 
 
@@ -196,7 +194,8 @@ def _request_body(route: Route, schemas: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _responses(route: Route, schemas: Mapping[str, Any]) -> dict[str, Any]:
-    successes = {str(s): _success(route, s, schemas) for s in route.status}
+    # What is gone from the API has no success.
+    successes = {str(s): _success(route, s, schemas) for s in route.status if s < 400}
     by_status: dict[int, list[type[ApiError]]] = {}
     for error in errors_of(route):
         by_status.setdefault(error.status, []).append(error)
@@ -208,11 +207,9 @@ def _success(route: Route, status: int, schemas: Mapping[str, Any]) -> dict[str,
     response: dict[str, Any] = {"description": _MEANINGS.get(status, "Done.")}
     if route.method == "HEAD" or status == 304:
         return response
-    shapes = [a for a in answers_of(route) if not isinstance(a, str)]
-    types = [a for a in answers_of(route) if isinstance(a, str)]
-    content: dict[str, Any] = {content_type: {} for content_type in types}
-    if shapes or not types:
-        beside = [schemas[_key(s)] for s in shapes]
+    answers = answers_of(route)
+    content: dict[str, Any] = {a: {} for a in answers if isinstance(a, str)}
+    if beside := [schemas[_key(a)] if a else {} for a in answers if not isinstance(a, str)]:
         content[JSON] = {"schema": _enveloped(schemas[_key(Meta)], beside)}
     return response | {"content": content}
 
@@ -225,8 +222,6 @@ def _enveloped(meta: Any, shapes: list[Any]) -> dict[str, Any]:
         "required": ["meta"],
         "unevaluatedProperties": False,
     }
-    if not shapes:
-        return envelope
     return envelope | (shapes[0] if len(shapes) == 1 else {"anyOf": shapes})
 
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
-from warouter.api.answers import ClusterHealthAnswer, SingleHealthAnswer, UpAnswer
 from warouter.api.context import Context, NodeState
 from warouter.api.envelope import success
+from warouter.api.replies import ClusterHealthAnswer, SingleHealthAnswer, UpAnswer
 from warouter.api.route import Access, Route
 from warouter.api.tokens import Caller
 

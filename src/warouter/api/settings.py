@@ -9,10 +9,10 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from warouter.api.answers import ApplicationAnswer
 from warouter.api.context import Context
 from warouter.api.decode import explained
 from warouter.api.envelope import success
+from warouter.api.replies import ApplicationAnswer
 from warouter.api.request import read_json
 from warouter.api.route import Access, Route
 from warouter.api.tokens import Caller

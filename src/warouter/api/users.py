@@ -7,11 +7,11 @@ import logging
 import msgspec
 from aiohttp import web
 
-from warouter.api.answers import UserAnswer, UserNameAnswer
 from warouter.api.auth import DEFAULT_USERNAME, NAME_LEAST, NAME_MOST
 from warouter.api.context import Context
 from warouter.api.envelope import success
 from warouter.api.passwords import check_new_password
+from warouter.api.replies import UserAnswer, UserNameAnswer
 from warouter.api.request import path_name, read_json
 from warouter.api.route import Access, Route
 from warouter.api.tokens import Caller
