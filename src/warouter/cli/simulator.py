@@ -50,7 +50,7 @@ def _switches() -> str:
     default=6262,
     show_default=True,
     type=click.IntRange(0, 65535),
-    help="Media and registration over HTTP, for coreapps and webapps.",
+    help="Media, contacts and registration over HTTP, for coreapps and webapps.",
 )
 @click.option(
     "--data-dir",
