@@ -20,7 +20,7 @@ from warouter.api.request import read_json
 from warouter.api.route import Access, Route
 from warouter.api.rules import filled_list
 from warouter.api.tokens import Caller
-from warouter.errors import BodyTooLarge, NotReady, Overloaded, ParameterInvalid, ParameterMissing
+from warouter.errors import BodyTooLarge, ParameterInvalid, ParameterMissing
 
 _AT_ONCE = 500  # spellings that are read in one turn of the loop
 
@@ -96,6 +96,6 @@ ROUTES = (
         "The wa_id of each number",
         body=ContactsRequest,
         answer=ContactsAnswer,
-        errors=(ParameterMissing, ParameterInvalid, BodyTooLarge, NotReady, Overloaded),
+        errors=(ParameterMissing, ParameterInvalid, BodyTooLarge),
     ),
 )

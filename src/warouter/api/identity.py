@@ -15,7 +15,7 @@ from warouter.api.request import path_name, read_json
 from warouter.api.route import Access, Route
 from warouter.api.rules import filled
 from warouter.api.tokens import Caller
-from warouter.errors import NotFound, NotReady, ParameterInvalid, ParameterMissing
+from warouter.errors import NotFound, ParameterInvalid, ParameterMissing
 from warouter.recipient import wa_id
 from warouter.upstream.directory import Identity
 
@@ -68,7 +68,7 @@ ROUTES = (
         show,
         "The identity of a contact",
         answer=IdentityAnswer,
-        errors=(NotFound, NotReady),
+        errors=(NotFound,),
     ),
     Route(
         "PUT",
@@ -78,6 +78,6 @@ ROUTES = (
         "Acknowledge the identity of a contact",
         body=IdentityRequest,
         answer=IdentityAnswer,
-        errors=(ParameterMissing, ParameterInvalid, NotFound, NotReady),
+        errors=(ParameterMissing, ParameterInvalid, NotFound),
     ),
 )

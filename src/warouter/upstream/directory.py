@@ -90,8 +90,9 @@ class Directory:
                 content = await answer.content.readexactly(_length(answer))
                 return answer.status, content
         except (aiohttp.ClientError, asyncio.IncompleteReadError, OSError) as error:
-            # TimeoutError is an OSError.
-            raise UpstreamAway(f"the upstream's services do not answer: {error!r}") from error
+            # Not in its own words, which may hold a number. TimeoutError is an OSError.
+            reason = type(error).__name__
+            raise UpstreamAway(f"the upstream's services do not answer ({reason})") from error
 
 
 def _length(answer: aiohttp.ClientResponse) -> int:
