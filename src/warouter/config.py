@@ -123,6 +123,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     upstream_services: str = msgspec.field(
         name="WAROUTER_UPSTREAM_SERVICES", default="127.0.0.1:6262"
     )
+    require_contact_check: bool = msgspec.field(
+        name="WAROUTER_REQUIRE_CONTACT_CHECK", default=False
+    )
     shards_cert: str = msgspec.field(name="WAROUTER_SHARDS_CERT", default="after-7-days")
     webhook_allow_http: bool = msgspec.field(name="WAROUTER_WEBHOOK_ALLOW_HTTP", default=False)
     allow_private: str = msgspec.field(name="WAROUTER_ALLOW_PRIVATE", default="")

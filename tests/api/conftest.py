@@ -21,13 +21,16 @@ from tests.support.integration import Integration, installed
 from tests.support.postgres import clone
 from warouter.api.app import build_app
 from warouter.api.auth import seed_administrator
+from warouter.api.contact_book import ContactBook
 from warouter.api.context import ApiConfig, Context, NodeState
 from warouter.api.passwords import Passwords
 from warouter.api.tokens import TokenCache, hash_of, new_token
 from warouter.config import Settings
 from warouter.local.postgres import Postgres
 from warouter.store.accounts import ADMIN, USER, Accounts
+from warouter.store.contacts import ContactStore
 from warouter.store.database import create_pool
+from warouter.upstream.directory import Directory
 
 API_KEY = "0123456789abcdef"
 ADMIN_PASSWORD = "Adm1n!passw"
@@ -161,7 +164,13 @@ def basic(username: str, password: str) -> str:
     return "Basic " + b64encode(f"{username}:{password}".encode()).decode()
 
 
-async def serve(pool: asyncpg.Pool, config: ApiConfig = CONFIG) -> Api:
+async def serve(
+    pool: asyncpg.Pool,
+    config: ApiConfig = CONFIG,
+    *,
+    services_url: str = "http://127.0.0.1:1",  # where nobody listens
+    contact_check: bool = False,
+) -> Api:
     """A running application with a client; close ``api.client`` after use."""
     accounts, recorder = Accounts(pool), Recorder()
     context = Context(
@@ -174,6 +183,9 @@ async def serve(pool: asyncpg.Pool, config: ApiConfig = CONFIG) -> Api:
         set_shards=recorder.set_shards,
         health=recorder.health,
         find_inbound=recorder.find_inbound,
+        contacts=ContactBook(
+            ContactStore(pool), Directory(services_url, timeout=1.0), required=contact_check
+        ),
     )
     client = TestClient(TestServer(build_app(context)))
     await client.start_server()

@@ -35,6 +35,8 @@ MATRIX: dict[tuple[str, str], dict[str, int]] = {
     ("POST", "/v1/messages"): ANY_USER,
     ("PUT", "/v1/messages/{message}"): ANY_USER,
     ("POST", "/v1/contacts"): ANY_USER,
+    ("GET", "/v1/contacts/{wa_id}/identity"): {**ANY_USER, USER: 404, ADMIN: 404},
+    ("PUT", "/v1/contacts/{wa_id}/identity"): {**ANY_USER, USER: 404, ADMIN: 404},
     ("GET", "/v1/settings/application"): {**ONLY_ADMIN, ADMIN: 200},
     ("PATCH", "/v1/settings/application"): ONLY_ADMIN,
     ("DELETE", "/v1/settings/application"): {**ONLY_ADMIN, ADMIN: 200},
@@ -68,7 +70,8 @@ async def test_matrix_of_roles(api: Api, caller: str) -> None:
     # Logout last: it ends the token.
     for method, path in sorted(MATRIX, key=lambda route: route[1].endswith("logout")):
         for slash in ("", "/") if path != "/" and not path.endswith("logout") else ("",):
-            filled = path.replace("{username}", "nobody").replace("{message}", "m") + slash
+            filled = path.replace("{username}", "nobody").replace("{message}", "m")
+            filled = filled.replace("{wa_id}", "bob") + slash
             answer = await api.call(method, filled, headers=headers)
             assert answer.status == MATRIX[method, path][caller], (method, filled, answer.body)
             assert "Location" not in answer.headers

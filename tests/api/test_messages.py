@@ -268,3 +268,27 @@ async def test_marks_that_are_refused(
     answer = await api.call("PUT", f"/v1/messages/{path}", body, token=api.user)
     assert (answer.status, answer.code) == (status, code)
     assert api.recorder.submitted == []
+
+
+async def test_an_hsm_travels_as_the_template_that_it_is(api: Api) -> None:
+    hsm = {
+        "namespace": "ns",
+        "element_name": "hello",
+        "language": {"policy": "deterministic", "code": "en"},
+        "localizable_params": [{"default": "Bob"}],
+    }
+    answer = await api.send({"to": f"+{TO}", "type": "hsm", "hsm": hsm, "ttl": 60})
+    assert answer.status == 201
+    (_, _, recipient, _, body) = api.recorder.submitted[0]
+    assert recipient == TO
+    assert msgspec.json.decode(body) == {
+        "to": f"+{TO}",
+        "type": "template",
+        "ttl": 60,
+        "template": {
+            "namespace": "ns",
+            "name": "hello",
+            "language": {"policy": "deterministic", "code": "en"},
+            "components": [{"type": "body", "parameters": [{"type": "text", "text": "Bob"}]}],
+        },
+    }

@@ -340,7 +340,7 @@ async def test_unknown_numbers(world: World) -> None:
     await world.faults(unknown=[TO])
     owner = await world.owner()
     answer = await owner.send("m1", 1)
-    assert (answer.code, answer.title, answer.retry_ms) == (1013, "User is not valid", -1)
+    assert (answer.code, answer.title, answer.retry_ms) == (470, "Re-engagement message", -1)
 
 
 async def test_throttle(world: World) -> None:

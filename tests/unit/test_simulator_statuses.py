@@ -82,7 +82,8 @@ def test_payload_has_the_v1_form(status: str) -> None:
         assert made["conversation"]["origin"] == {"type": "business_initiated"}
         assert made["pricing"]["billable"] is True
     if status == "failed":
-        assert set(made["errors"][0]) == {"code", "title", "href"}
+        assert set(made["errors"][0]) == {"code", "title", "details", "href"}
+        assert made["errors"][0]["title"] == "Receiver Incapable"
 
 
 def test_one_conversation_per_recipient() -> None:

@@ -15,7 +15,7 @@ from aiohttp.typedefs import Handler as WebHandler
 from aiohttp.typedefs import Middleware
 
 from warouter import __version__
-from warouter.api import account, auth, contacts, messages, ops, page, settings, users
+from warouter.api import account, auth, contacts, identity, messages, ops, page, settings, users
 from warouter.api.auth import authorise
 from warouter.api.context import Context
 from warouter.api.envelope import failure
@@ -45,6 +45,7 @@ ROUTES: tuple[Route, ...] = (
     *users.ROUTES,
     *messages.ROUTES,
     *contacts.ROUTES,
+    *identity.ROUTES,
     *settings.ROUTES,
     *account.ROUTES,
     *page.ROUTES,
@@ -99,6 +100,7 @@ async def _following(app: web.Application) -> AsyncIterator[None]:
     with contextlib.suppress(asyncio.CancelledError):
         await follower
     context.passwords.close()
+    await context.contacts.close()
 
 
 def _answering() -> Middleware:

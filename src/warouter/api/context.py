@@ -8,6 +8,7 @@ from typing import Literal
 
 import msgspec
 
+from warouter.api.contact_book import ContactBook
 from warouter.api.passwords import Passwords
 from warouter.api.tokens import TokenCache
 from warouter.app_settings import Network
@@ -58,3 +59,5 @@ class Context:
     health: Callable[[], Awaitable[list[NodeState]]]
     # The sender's wa_id of an inbound message, None if the id is unknown.
     find_inbound: Callable[[str], Awaitable[str | None]]
+    # Closed with the application.
+    contacts: ContactBook

@@ -11,6 +11,7 @@ from aiohttp import web
 from warouter._hash import slot_of
 from warouter.api.context import MESSAGE, READ_MARK, Context
 from warouter.api.envelope import META_JSON, encoded, success
+from warouter.api.hsm import as_template
 from warouter.api.replies import MessageAnswer
 from warouter.api.request import path_name, read_body, read_json
 from warouter.api.route import Access, Route
@@ -36,9 +37,16 @@ _MARK = msgspec.json.Decoder(Mark)
 
 
 async def send(context: Context, request: web.Request, _caller: Caller) -> web.Response:
-    """201 once the message is on disk at the owner of its slot. The body travels on as it came."""
+    """201 once the message is on disk at the owner of its slot. The body travels on as it came.
+
+    Only a deprecated `hsm` does not: it travels as the template that it is.
+    """
     body = await read_body(request, context.config.json_limit)
     parsed = parse_message(body)
+    if context.contacts.required and not await context.contacts.may_send(parsed.recipient):
+        raise NotFound("unknown contact")  # clients compare these words
+    if parsed.type == "hsm":
+        body = as_template(body)
     if parsed.media_ids:
         raise NotFound(f"media {parsed.media_ids[0]} is unknown: send it by link")
     raw = await _submit(context, parsed.recipient, MESSAGE, body)

@@ -20,7 +20,7 @@ from warouter.node.runtime import cancel, run, run_until
 from warouter.systemd import Notifier
 from warouter.upstream.simulator import serve
 from warouter.upstream.simulator_control import Addresses
-from warouter.upstream.simulator_faults import described
+from warouter.upstream.simulator_faults import NUMBERS, described
 from warouter.upstream.simulator_inbound import TYPES
 
 _TIMEOUT_S = 10.0
@@ -50,7 +50,7 @@ def _switches() -> str:
     default=6262,
     show_default=True,
     type=click.IntRange(0, 65535),
-    help="Media and registration over HTTP, for coreapps and webapps.",
+    help="Media, contacts and registration over HTTP, for coreapps and webapps.",
 )
 @click.option(
     "--data-dir",
@@ -195,7 +195,7 @@ def _switch(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals:
         raise CommandError(f"a switch is set as NAME=VALUE, not {text!r}")
-    if name == "unknown" and not value.startswith("["):
+    if name in NUMBERS and not value.startswith("["):
         return name, [number for number in value.split(",") if number]
     return name, _parsed(value, name)
 

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from warouter.api.app import build_app
 from warouter.api.auth import seed_administrator
+from warouter.api.contact_book import ContactBook
 from warouter.api.context import ApiConfig, Context
 from warouter.api.passwords import Passwords
 from warouter.api.tokens import TokenCache
@@ -23,9 +24,11 @@ from warouter.node.mapview import MapView
 from warouter.node.runtime import Identity, cancel, check_database, run_until
 from warouter.owner.callbacks import networks
 from warouter.store.accounts import Accounts
+from warouter.store.contacts import ContactStore
 from warouter.store.database import create_pool
 from warouter.store.nodes import NodeSession
 from warouter.systemd import Notifier
+from warouter.upstream.directory import Directory
 
 log = logging.getLogger(__name__)
 
@@ -114,6 +117,11 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
             set_shards=view.set_shards,
             health=view.health,
             find_inbound=view.find_inbound,
+            contacts=ContactBook(
+                ContactStore(pool),
+                Directory(settings.upstream_services_url),
+                required=settings.require_contact_check,
+            ),
         )
     )
     runner = web.AppRunner(app, shutdown_timeout=LAST_SECONDS)

@@ -16,6 +16,7 @@ import asyncpg
 import msgspec
 
 from warouter.cluster.role import Happened
+from warouter.codes import error_object
 from warouter.errors import OutcomeUnknown, ProtocolError
 from warouter.owner.ownership import Ownership
 from warouter.owner.slot import OwnedSlot
@@ -127,9 +128,6 @@ def failed_status(answer: Answer, recipient: str, now: int) -> NewEvent:
 
     Its key has no time: whoever sends the message again after a crash writes the same event.
     """
-    error = {"code": answer.code, "title": answer.title}
-    if answer.details:
-        error["details"] = answer.details
     payload = msgspec.json.encode(
         {
             "id": answer.id,
@@ -138,7 +136,7 @@ def failed_status(answer: Answer, recipient: str, now: int) -> NewEvent:
             "type": "message",
             "status": "failed",
             "timestamp": str(now),
-            "errors": [error],
+            "errors": [error_object(answer.code, answer.title, answer.details)],
         }
     )
     return NewEvent(STATUS, f"{answer.id}:failed", recipient, payload)

@@ -115,7 +115,7 @@ class _Control:
         # All are built before the first is delivered: one bad one changes nothing.
         messages = [build(one, _new_id(), now) for one in (asked if several else [asked])]
         for message in messages:
-            self._exchange.inject(message, time.monotonic())
+            self._exchange.inject(message, time.monotonic(), time.time())
         ids = [message.id for message in messages]
         return _answer({"ids": ids} if several else {"id": ids[0]}, status=201)
 

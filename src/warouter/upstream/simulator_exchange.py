@@ -34,7 +34,8 @@ from warouter.upstream.protocol import (
 from warouter.upstream.simulator_events import EventQueue
 from warouter.upstream.simulator_faults import Faults
 from warouter.upstream.simulator_fence import Fence, Standing, Verdict
-from warouter.upstream.simulator_inbound import Inbound
+from warouter.upstream.simulator_identity import Identities
+from warouter.upstream.simulator_inbound import Inbound, with_identity
 from warouter.upstream.simulator_intake import Intake
 from warouter.upstream.simulator_record import Record
 from warouter.upstream.simulator_statuses import Taken, Timetable, payload
@@ -87,7 +88,8 @@ class Exchange:
         self._fence: Fence[Peer] = Fence()
         self._queues = [EventQueue(first_number) for _ in range(SLOTS)]
         self._timetable = Timetable()
-        self._intake = Intake(self.record, self._timetable, random)
+        self.identities = Identities()
+        self._intake = Intake(self.record, self._timetable, self.identities, random)
         self._again: deque[tuple[float, _EventParts]] = deque()
 
     @property
@@ -136,11 +138,15 @@ class Exchange:
         self._fence.gone(peer)
         peer.held.clear()
 
-    def inject(self, message: Inbound, now: float) -> None:
+    def inject(self, message: Inbound, now: float, wall: float) -> None:
         """An inbound message for the slot of its sender."""
         self.record.counters.inbound += 1
-        slot, sender = message.slot, message.wa_id
-        self._issue(now, slot, "inbound", message.id, sender, message.payload, message.contact)
+        slot, sender, payload = message.slot, message.wa_id, message.payload
+        if message.new_identity:
+            payload = with_identity(payload, self.identities.change(sender, wall))
+        self.identities.meet(sender, wall)
+        self._intake.refusals.wrote(sender, now)
+        self._issue(now, slot, "inbound", message.id, sender, payload, message.contact)
 
     def tick(self, now: float, wall: float) -> None:
         """Do what has come due; to be called every few milliseconds."""

@@ -18,6 +18,7 @@ from msgspec import Meta
 from warouter._hash import slot_of
 from warouter.recipient import wa_id
 from warouter.upstream.protocol import MAX_FRAME
+from warouter.upstream.simulator_identity import Identity
 
 # Room for the other fields of the frame.
 LARGEST = MAX_FRAME - 16 * 1024
@@ -48,13 +49,17 @@ class Request(msgspec.Struct, forbid_unknown_fields=True, rename={"sender": "fro
 
 
 class Inbound(msgspec.Struct, frozen=True):
-    """One message: ``payload`` is the element of ``messages[]``, ``contact`` of ``contacts[]``."""
+    """One message: ``payload`` is the element of ``messages[]``, ``contact`` of ``contacts[]``.
+
+    ``new_identity``: it says that the customer has another identity now.
+    """
 
     id: str
     slot: int
     wa_id: str
     payload: bytes
     contact: bytes
+    new_identity: bool = False
 
 
 def build(asked: object, new_id: str, now: int) -> Inbound:
@@ -84,7 +89,13 @@ def build(asked: object, new_id: str, now: int) -> Inbound:
     contact = msgspec.json.encode({"profile": {"name": request.name or number}, "wa_id": number})
     if len(payload) + len(contact) > LARGEST:
         raise ValueError(f"an inbound message has at most {LARGEST} bytes, not {len(payload)}")
-    return Inbound(message["id"], slot_of(number), number, payload, contact)
+    changed = kind == "system" and message["system"]["type"] == "user_identity_changed"
+    return Inbound(message["id"], slot_of(number), number, payload, contact, changed)
+
+
+def with_identity(payload: bytes, identity: Identity) -> bytes:
+    """The element of ``messages[]`` with the identity of its sender."""
+    return b'%b,"identity":%b}' % (payload[:-1], msgspec.json.encode(identity))
 
 
 # What the object of a type must have; what else it has travels on untouched.

@@ -31,11 +31,13 @@ class Counters(msgspec.Struct, kw_only=True):
     misrouted: int = 0
     """Messages that were sent for another slot than their recipient's."""
     rejected: int = 0
-    """Of ``unique``: refused for good (1009, 1013)."""
+    """Of ``unique``: refused for good, with whatever code."""
     throttled: int = 0
     """Sends that were asked to come again (429, 131056); not received."""
     read_marks: int = 0
     """Inbound messages that were marked as read, each counted once."""
+    checked: int = 0
+    """Numbers that a contact check asked about."""
     claims: int = 0
     """Claims that were granted."""
     refused: int = 0

@@ -11,6 +11,7 @@ from random import Random
 
 import msgspec
 
+from warouter.codes import error_object
 from warouter.upstream.simulator_faults import Faults
 
 ALL = ("sent", "delivered", "read")
@@ -96,9 +97,7 @@ _PRICED = (
     b'"origin":{"type":"business_initiated"}},'
     b'"pricing":{"pricing_model":"CBP","billable":true,"category":"business_initiated"}}'
 )
-_ERRORS = (
-    b',"errors":[{"code":1026,"title":"Receiver Incapable","href":"/docs/whatsapp/api/errors"}]}'
-)
+_ERRORS = b',"errors":[%b]}' % msgspec.json.encode(error_object(1026))
 
 
 def _disorders(sent: str, delivered: str, read: str) -> list[tuple[str, str, str]]:
