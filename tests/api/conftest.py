@@ -25,7 +25,12 @@ from warouter.api.tokens import TokenCache, hash_of, new_token
 from warouter.config import Settings
 from warouter.local.postgres import Postgres
 from warouter.store.accounts import ADMIN, USER, Accounts
+from warouter.store.audit import Audit
+from warouter.store.backup import Backups
 from warouter.store.database import create_pool
+from warouter.store.logins import Logins
+from warouter.store.registration import Registrations
+from warouter.upstream.registration import Authority
 
 API_KEY = "0123456789abcdef"
 ADMIN_PASSWORD = "Adm1n!passw"
@@ -154,13 +159,20 @@ def basic(username: str, password: str) -> str:
     return "Basic " + b64encode(f"{username}:{password}".encode()).decode()
 
 
-async def serve(pool: asyncpg.Pool, config: ApiConfig = CONFIG) -> Api:
+async def serve(
+    pool: asyncpg.Pool, config: ApiConfig = CONFIG, authority: str = "http://127.0.0.1:1"
+) -> Api:
     """A running application with a client; close ``api.client`` after use."""
     accounts, recorder = Accounts(pool), Recorder()
     context = Context(
         accounts=accounts,
         tokens=TokenCache(accounts),
         passwords=Passwords(),
+        logins=Logins(pool),
+        audit=Audit(pool),
+        registrations=Registrations(pool),
+        authority=Authority(authority),
+        backups=Backups(pool),
         config=config,
         submit=recorder.submit,
         shards=recorder.get_shards,
@@ -186,7 +198,8 @@ def database(postgres: Postgres) -> Settings:
 @pytest_asyncio.fixture
 async def pool(database: Settings) -> AsyncIterator[asyncpg.Pool]:
     pool = await create_pool(database, "test", 8)
-    for table in ("token", "user_account", "setting", "account"):
+    tables = ("token", "user_account", "setting", "account", "registration", "attempt", "audit")
+    for table in tables:
         await pool.execute(f"delete from {table}")
     yield pool
     await pool.close()

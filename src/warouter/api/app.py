@@ -15,7 +15,18 @@ from aiohttp.typedefs import Handler as WebHandler
 from aiohttp.typedefs import Middleware
 
 from warouter import __version__
-from warouter.api import account, auth, contacts, messages, ops, settings, users
+from warouter.api import (
+    account,
+    auth,
+    backup,
+    contacts,
+    messages,
+    ops,
+    registration,
+    settings,
+    two_step,
+    users,
+)
 from warouter.api.auth import authorise
 from warouter.api.context import Context
 from warouter.api.envelope import failure
@@ -47,6 +58,9 @@ ROUTES: tuple[Route, ...] = (
     *contacts.ROUTES,
     *settings.ROUTES,
     *account.ROUTES,
+    *registration.ROUTES,
+    *two_step.ROUTES,
+    *backup.ROUTES,
 )
 
 
