@@ -31,6 +31,7 @@ from warouter.store.database import create_pool
 from warouter.store.logins import Logins
 from warouter.store.registration import Registrations
 from warouter.upstream.registration import Authority
+from warouter.upstream.simulator import Simulator
 
 API_KEY = "0123456789abcdef"
 ADMIN_PASSWORD = "Adm1n!passw"
@@ -203,6 +204,15 @@ async def pool(database: Settings) -> AsyncIterator[asyncpg.Pool]:
         await pool.execute(f"delete from {table}")
     yield pool
     await pool.close()
+
+
+@pytest_asyncio.fixture
+async def authority() -> AsyncIterator[Simulator]:
+    """A simulator, which is the registration authority too."""
+    simulator = Simulator()
+    await simulator.start()
+    yield simulator
+    await simulator.stop()
 
 
 @pytest_asyncio.fixture
