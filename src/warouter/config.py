@@ -7,7 +7,7 @@ them. The Struct *is* the table of variables. Unknown ``WA_*`` names are reporte
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -129,6 +129,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     shards_cert: str = msgspec.field(name="WAROUTER_SHARDS_CERT", default="after-7-days")
     webhook_allow_http: bool = msgspec.field(name="WAROUTER_WEBHOOK_ALLOW_HTTP", default=False)
     allow_private: str = msgspec.field(name="WAROUTER_ALLOW_PRIVATE", default="")
+    trusted_proxies: str = msgspec.field(name="WAROUTER_TRUSTED_PROXIES", default="")
+    audit_days: Annotated[int, msgspec.Meta(ge=1, le=36_500)] = msgspec.field(
+        name="WAROUTER_AUDIT_RETENTION", default=365
+    )
     retention_days: float = msgspec.field(name="WAROUTER_RETENTION", default=30.0)
     json_limit: int = msgspec.field(name="WAROUTER_JSON_LIMIT", default=64 * 1024)
     log_level: str = msgspec.field(name="WAROUTER_LOG_LEVEL", default="INFO")

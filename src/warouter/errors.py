@@ -84,6 +84,12 @@ class AlreadyExists(ApiError):
     status, code, title = 400, 1004, "Resource already exists"
 
 
+class NumberTaken(ApiError):
+    """Another number is registered here: one cluster serves one."""
+
+    status, code, title = 409, 1004, "Resource already exists"
+
+
 class AccessDenied(ApiError):
     status, code, title = 401, 1005, "Access denied"
 

@@ -28,9 +28,15 @@ from warouter.api.tokens import TokenCache, hash_of, new_token
 from warouter.config import Settings
 from warouter.local.postgres import Postgres
 from warouter.store.accounts import ADMIN, USER, Accounts
+from warouter.store.audit import Audit
+from warouter.store.backup import Backups
 from warouter.store.contacts import ContactStore
 from warouter.store.database import create_pool
+from warouter.store.logins import Logins
+from warouter.store.registration import Registrations
 from warouter.upstream.directory import Directory
+from warouter.upstream.registration import Authority
+from warouter.upstream.simulator import Simulator
 
 API_KEY = "0123456789abcdef"
 ADMIN_PASSWORD = "Adm1n!passw"
@@ -177,6 +183,11 @@ async def serve(
         accounts=accounts,
         tokens=TokenCache(accounts),
         passwords=Passwords(),
+        logins=Logins(pool),
+        audit=Audit(pool),
+        registrations=Registrations(pool),
+        authority=Authority(services_url),
+        backups=Backups(pool),
         config=config,
         submit=recorder.submit,
         shards=recorder.get_shards,
@@ -205,10 +216,20 @@ def database(postgres: Postgres) -> Settings:
 @pytest_asyncio.fixture
 async def pool(database: Settings) -> AsyncIterator[asyncpg.Pool]:
     pool = await create_pool(database, "test", 8)
-    for table in ("token", "user_account", "setting", "account"):
+    tables = ("token", "user_account", "setting", "account", "registration", "attempt", "audit")
+    for table in tables:
         await pool.execute(f"delete from {table}")
     yield pool
     await pool.close()
+
+
+@pytest_asyncio.fixture
+async def authority() -> AsyncIterator[Simulator]:
+    """A simulator, which is the registration authority too."""
+    simulator = Simulator()
+    await simulator.start()
+    yield simulator
+    await simulator.stop()
 
 
 @pytest_asyncio.fixture

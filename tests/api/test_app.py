@@ -44,6 +44,12 @@ MATRIX: dict[tuple[str, str], dict[str, int]] = {
     ("POST", "/v1/account/shards"): ONLY_ADMIN,
     ("GET", "/v1/openapi.json"): OPEN,
     ("GET", "/v1/docs"): OPEN,
+    ("POST", "/v1/account"): ONLY_ADMIN,
+    ("POST", "/v1/account/verify"): ONLY_ADMIN,
+    ("POST", "/v1/settings/account/two-step"): ONLY_ADMIN,
+    ("DELETE", "/v1/settings/account/two-step"): {**ONLY_ADMIN, ADMIN: 404},
+    ("POST", "/v1/settings/backup"): ONLY_ADMIN,
+    ("POST", "/v1/settings/restore"): ONLY_ADMIN,
 }
 
 

@@ -15,7 +15,20 @@ from aiohttp.typedefs import Handler as WebHandler
 from aiohttp.typedefs import Middleware
 
 from warouter import __version__
-from warouter.api import account, auth, contacts, identity, messages, ops, page, settings, users
+from warouter.api import (
+    account,
+    auth,
+    backup,
+    contacts,
+    identity,
+    messages,
+    ops,
+    page,
+    registration,
+    settings,
+    two_step,
+    users,
+)
 from warouter.api.auth import authorise
 from warouter.api.context import Context
 from warouter.api.envelope import failure
@@ -49,6 +62,9 @@ ROUTES: tuple[Route, ...] = (
     *settings.ROUTES,
     *account.ROUTES,
     *page.ROUTES,
+    *registration.ROUTES,
+    *two_step.ROUTES,
+    *backup.ROUTES,
 )
 
 

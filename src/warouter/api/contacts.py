@@ -16,7 +16,6 @@ from aiohttp import web
 from warouter.api.context import Context
 from warouter.api.envelope import success
 from warouter.api.numbers import is_national, read
-from warouter.api.replies import ContactsAnswer
 from warouter.api.request import read_json
 from warouter.api.route import Access, Route
 from warouter.api.rules import filled_list

@@ -13,6 +13,11 @@ from warouter.api.passwords import Passwords
 from warouter.api.tokens import TokenCache
 from warouter.app_settings import Network
 from warouter.store.accounts import Accounts
+from warouter.store.audit import Audit
+from warouter.store.backup import Backups
+from warouter.store.logins import Logins
+from warouter.store.registration import Registrations
+from warouter.upstream.registration import Authority
 
 MESSAGE, READ_MARK = 0, 1
 
@@ -39,6 +44,7 @@ class ApiConfig(msgspec.Struct, frozen=True, kw_only=True):
     api_key: str | None = None
     multiconnect: bool = True
     shards_cert: Literal["after-7-days", "never"] = "after-7-days"
+    trusted_proxies: tuple[Network, ...] = ()
 
     def __repr__(self) -> str:
         return "ApiConfig(...)"
@@ -51,6 +57,11 @@ class Context:
     accounts: Accounts
     tokens: TokenCache
     passwords: Passwords
+    logins: Logins
+    audit: Audit
+    registrations: Registrations
+    authority: Authority
+    backups: Backups
     config: ApiConfig
     submit: Submit
     shards: Callable[[], Awaitable[int]]

@@ -79,7 +79,7 @@ class UserAnswer(Answer):
     users: list[UserShown]
 
 
-# ---------------------------------------------------------------- messages and contacts
+# ---------------------------------------------------------------- messages
 
 
 class MessageId(Answer):
@@ -88,18 +88,6 @@ class MessageId(Answer):
 
 class MessageAnswer(Answer):
     messages: list[MessageId]
-
-
-class ContactChecked(Answer):
-    """`input` as it came; `wa_id` only when `status` is valid."""
-
-    input: str
-    status: Literal["valid", "invalid", "processing", "failed"]
-    wa_id: Annotated[str, msgspec.Meta(pattern="^[0-9]{5,15}$")] | UnsetType = UNSET
-
-
-class ContactsAnswer(Answer):
-    contacts: list[ContactChecked]
 
 
 # ---------------------------------------------------------------- settings and account

@@ -22,6 +22,7 @@ COMMANDS = {
     "migrate": "warouter.cli.migrate:migrate",
     "simulator": "warouter.cli.simulator:simulator",
     "status": "warouter.cli.status:status",
+    "audit": "warouter.cli.audit:audit",
 }
 UNEXPECTED = 70  # EX_SOFTWARE
 

@@ -71,7 +71,7 @@ def simulator(
     Takes the connections of coreapps, answers messages, issues statuses, delivers inbound messages,
     records what a judge needs, and does what the fault switches ask. All but the authority's key is
     in memory. The control port: GET and DELETE /record, POST /inbound, GET, PUT and DELETE /faults,
-    POST /certificates, GET /authority.
+    POST /certificates, GET /authority, GET /codes.
     """
     if ctx.invoked_subcommand is not None:
         return
@@ -139,6 +139,13 @@ def record(url: str | None, data_dir: Path, ids: bool, times: bool, forget: bool
         _show(_call(control_url, "DELETE", "/record"))
     else:
         _show(_call(control_url, "GET", f"/record?ids={ids:d}&times={times:d}"))
+
+
+@simulator.command()
+@_control_options
+def codes(url: str | None, data_dir: Path) -> None:
+    """Show the registration codes that were sent, as an SMS would."""
+    _show(_call(_control_url(url, data_dir), "GET", "/codes"))
 
 
 @simulator.command(epilog=_switches())

@@ -62,11 +62,12 @@ def status(data_dir: Path | None, as_json: bool, watch: bool, history: int) -> N
     Reads one snapshot of the database that WA_DB_* names, or that of a local cluster: --data-dir,
     else ./warouter-data if there is one.
     """
-    settings = settings_for("master", _folder(data_dir))
+    settings = settings_for("master", default_folder(data_dir))
     uvloop.run(_watch(settings, as_json, history) if watch else _once(settings, as_json, history))
 
 
-def _folder(data_dir: Path | None) -> Path | None:
+def default_folder(data_dir: Path | None) -> Path | None:
+    """The data directory that is meant: the one given, else ./warouter-data if there is one."""
     if data_dir is None and "WA_DB_HOSTNAME" not in os.environ:
         return _DEFAULT_FOLDER if (_DEFAULT_FOLDER / NAME).exists() else None
     return data_dir

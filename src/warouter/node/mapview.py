@@ -29,6 +29,7 @@ from warouter.store.nodes import (
     shard_request_state,
     withdraw_shard_request,
 )
+from warouter.store.registration import is_registered
 
 log = logging.getLogger(__name__)
 
@@ -125,6 +126,7 @@ class MapView:
                 nodes = await read_nodes(self._pool)
                 alive = await live_incarnations(self._pool)
                 leader = await read_term(self._pool)
+                registered = await is_registered(self._pool)
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise NotReady("the database does not answer") from error
         alive -= self._beats.silent(self._timing.lease)
@@ -142,7 +144,8 @@ class MapView:
             else:
                 role = "coreapp"
                 connected = up and node.incarnation in owners and node.upstream_ok
-            status = "connected" if connected else "disconnected"
+            serving = "connected" if registered else "unregistered"
+            status = serving if connected else "disconnected"
             states[node.name] = NodeState(node.name, status, role)
         return list(states.values())
 

@@ -14,6 +14,7 @@ from warouter.api.auth import seed_administrator
 from warouter.api.contact_book import ContactBook
 from warouter.api.context import ApiConfig, Context
 from warouter.api.passwords import Passwords
+from warouter.api.registration import once_registered
 from warouter.api.tokens import TokenCache
 from warouter.config import Settings
 from warouter.errors import CommandError, OutcomeUnknown
@@ -24,11 +25,16 @@ from warouter.node.mapview import MapView
 from warouter.node.runtime import Identity, cancel, check_database, run_until
 from warouter.owner.callbacks import networks
 from warouter.store.accounts import Accounts
+from warouter.store.audit import Audit
+from warouter.store.backup import Backups
 from warouter.store.contacts import ContactStore
 from warouter.store.database import create_pool
+from warouter.store.logins import Logins
 from warouter.store.nodes import NodeSession
+from warouter.store.registration import Registrations
 from warouter.systemd import Notifier
 from warouter.upstream.directory import Directory
+from warouter.upstream.registration import Authority
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +52,7 @@ def api_config(settings: Settings) -> ApiConfig:
         api_key=settings.api_key or None,
         multiconnect=settings.multiconnect,
         shards_cert="never" if settings.shards_cert == "never" else "after-7-days",
+        trusted_proxies=tuple(networks(settings.trusted_proxies, "WAROUTER_TRUSTED_PROXIES")),
     )
 
 
@@ -102,7 +109,7 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
     sockets = listen(settings)
     pool = await create_pool(settings, identity.application, POOL)
     view = MapView(settings, settings.timing, pool, identity.application)
-    accounts, passwords = Accounts(pool), Passwords()
+    accounts, passwords, registrations = Accounts(pool), Passwords(), Registrations(pool)
     tokens = TokenCache(accounts)
     view.on_auth_change = tokens.wake
     await seed_administrator(accounts, passwords)
@@ -111,8 +118,13 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
             accounts=accounts,
             tokens=tokens,
             passwords=passwords,
+            logins=Logins(pool),
+            audit=Audit(pool, settings.audit_days),
+            registrations=registrations,
+            authority=Authority(settings.upstream_services_url),
+            backups=Backups(pool),
             config=api_config(settings),
-            submit=view.links.submit,
+            submit=once_registered(view.links.submit, registrations),
             shards=view.shards,
             set_shards=view.set_shards,
             health=view.health,

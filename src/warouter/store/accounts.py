@@ -6,16 +6,13 @@ of table ``change``, which triggers raise.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import asyncpg
 import msgspec
 
-if TYPE_CHECKING:
-    from asyncpg.pool import PoolConnectionProxy
+from warouter.store.bounded import Bounded
 
 ADMIN = "ROLE_ADMIN"
 USER = "ROLE_USER"
@@ -67,6 +64,7 @@ on conflict (one) do update
    set cc = excluded.cc, phone_number = excluded.phone_number, cert = excluded.cert,
        authority_key = excluded.authority_key, registered_at = now()"""
 _SET_PIN = "update account set pin_hash = $1"
+_SET_CERTIFICATE = "update account set cert = $1"
 
 
 class User(msgspec.Struct, frozen=True):
@@ -114,12 +112,8 @@ def is_unavailable(error: BaseException) -> bool:
     return isinstance(error, OSError | TimeoutError | asyncpg.InternalClientError)
 
 
-class Accounts:
+class Accounts(Bounded):
     """Every call is bounded by ``timeout`` seconds and raises what ``is_unavailable`` judges."""
-
-    def __init__(self, pool: asyncpg.Pool, timeout: float = 5.0) -> None:
-        self._pool = pool
-        self._timeout = timeout
 
     # ------------------------------------------------------------ users
 
@@ -229,15 +223,10 @@ class Accounts:
         async with self._connection() as connection:
             await connection.execute(_SET_PIN, pin_hash)
 
-    @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[PoolConnectionProxy[Any]]:
-        async with asyncio.timeout(self._timeout), self._pool.acquire() as connection:
-            try:
-                yield connection
-            except asyncio.CancelledError:
-                # An answer that did not come in time must not be waited for on release.
-                connection.terminate()
-                raise
+    async def set_certificate(self, cert: str) -> None:
+        """Keep a newer certificate of the registered number."""
+        async with self._connection() as connection:
+            await connection.execute(_SET_CERTIFICATE, cert)
 
 
 def _object(text: str | None) -> dict[str, Any]:

@@ -7,6 +7,7 @@
     POST   /inbound       one inbound message, or a list of them
     GET    /faults        the switches; PUT sets those it names, DELETE clears all
     POST   /certificates  a verified-name certificate: {"cc", "phone_number", "name"?, "valid_s"?}
+    GET    /codes         the last registration code of each number, as an SMS would show it
     GET    /authority     the public key (base64) that certificates are checked with
 
 Bad input is a 4xx with {"error": a sentence} and changes nothing.
@@ -72,6 +73,7 @@ def application(simulator: Simulator) -> web.Application:
     app.router.add_delete("/faults", control.clear_faults)
     app.router.add_post("/certificates", control.certificate)
     app.router.add_get("/authority", control.authority)
+    app.router.add_get("/codes", control.codes)
     return app
 
 
@@ -148,6 +150,9 @@ class _Control:
     async def authority(self, request: web.Request) -> web.Response:
         public_key = base64.b64encode(authority.public_bytes(self._simulator.key)).decode()
         return _answer({"public_key": public_key})
+
+    async def codes(self, request: web.Request) -> web.Response:
+        return _answer({"codes": self._simulator.numbers.codes(time.monotonic())})
 
 
 @web.middleware

@@ -5,6 +5,7 @@ of the product's world: nothing here is for tests alone.
 
     GET    /              what this is
     /contacts ...         who is on WhatsApp, identities (``simulator_contacts``)
+    /registration/...     codes, verification, two-step pins (simulator_registration)
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from warouter.upstream.simulator_contacts import contact_routes
+from warouter.upstream.simulator_registration import add_registration
 
 if TYPE_CHECKING:
     from warouter.upstream.simulator import Simulator
@@ -24,6 +26,7 @@ def services(simulator: Simulator) -> web.Application:
     app = web.Application()
     app.router.add_get("/", _index)
     app.router.add_routes(contact_routes(simulator))
+    add_registration(app, simulator)
     return app
 
 
