@@ -26,6 +26,8 @@ from warouter.config import Settings
 from warouter.local.postgres import Postgres
 from warouter.store.accounts import ADMIN, USER, Accounts
 from warouter.store.database import create_pool
+from warouter.store.photo import Photos
+from warouter.store.stickers import Stickers
 
 API_KEY = "0123456789abcdef"
 ADMIN_PASSWORD = "Adm1n!passw"
@@ -48,6 +50,7 @@ class Recorder:
     nodes: list[NodeState] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     shards: int = 1
+    served_chain: str = ""
     refuse: Exception | None = None
 
     async def submit(self, slot: int, raw: bytes, recipient: str, kind: int, body: bytes) -> None:
@@ -167,6 +170,9 @@ async def serve(pool: asyncpg.Pool, config: ApiConfig = CONFIG) -> Api:
         set_shards=recorder.set_shards,
         health=recorder.health,
         find_inbound=recorder.find_inbound,
+        photos=Photos(pool),
+        stickers=Stickers(pool),
+        served_chain=lambda: recorder.served_chain,
     )
     client = TestClient(TestServer(build_app(context)))
     await client.start_server()
@@ -186,7 +192,7 @@ def database(postgres: Postgres) -> Settings:
 @pytest_asyncio.fixture
 async def pool(database: Settings) -> AsyncIterator[asyncpg.Pool]:
     pool = await create_pool(database, "test", 8)
-    for table in ("token", "user_account", "setting", "account"):
+    for table in ("token", "user_account", "setting", "account", "profile_photo", "sticker_pack"):
         await pool.execute(f"delete from {table}")
     yield pool
     await pool.close()

@@ -15,7 +15,21 @@ from aiohttp.typedefs import Handler as WebHandler
 from aiohttp.typedefs import Middleware
 
 from warouter import __version__
-from warouter.api import account, auth, contacts, messages, ops, settings, users
+from warouter.api import (
+    account,
+    auth,
+    certificates,
+    contacts,
+    groups,
+    messages,
+    ops,
+    profile,
+    providers,
+    services,
+    settings,
+    stickers,
+    users,
+)
 from warouter.api.auth import authorise
 from warouter.api.context import Context
 from warouter.api.envelope import failure
@@ -46,6 +60,12 @@ ROUTES: tuple[Route, ...] = (
     *messages.ROUTES,
     *contacts.ROUTES,
     *settings.ROUTES,
+    *providers.ROUTES,
+    *profile.ROUTES,
+    *certificates.ROUTES,
+    *services.ROUTES,
+    *stickers.ROUTES,
+    *groups.ROUTES,
     *account.ROUTES,
 )
 

@@ -12,6 +12,8 @@ from warouter.api.passwords import Passwords
 from warouter.api.tokens import TokenCache
 from warouter.app_settings import Network
 from warouter.store.accounts import Accounts
+from warouter.store.photo import Photos
+from warouter.store.stickers import Stickers
 
 MESSAGE, READ_MARK = 0, 1
 
@@ -58,3 +60,7 @@ class Context:
     health: Callable[[], Awaitable[list[NodeState]]]
     # The sender's wa_id of an inbound message, None if the id is unknown.
     find_inbound: Callable[[str], Awaitable[str | None]]
+    photos: Photos
+    stickers: Stickers
+    # The certificates (PEM, leaf first) that this webapp shows; "" without TLS.
+    served_chain: Callable[[], str] = lambda: ""

@@ -1,0 +1,29 @@
+"""A connection of the pool for one call, bounded in time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+
+if TYPE_CHECKING:
+    from asyncpg.pool import PoolConnectionProxy
+
+SECONDS = 5.0
+
+
+@asynccontextmanager
+async def connection(
+    pool: asyncpg.Pool, seconds: float = SECONDS
+) -> AsyncIterator[PoolConnectionProxy[Any]]:
+    """TimeoutError after so many seconds, waiting for the connection included."""
+    async with asyncio.timeout(seconds), pool.acquire() as taken:
+        try:
+            yield taken
+        except asyncio.CancelledError:
+            # An answer that did not come in time must not be waited for on release.
+            taken.terminate()
+            raise
