@@ -30,8 +30,6 @@ from warouter.app_settings import (
     webhook_url_problem,
 )
 from warouter.cluster.delivery import (
-    GIVE_UP,
-    GIVE_UP_EARLY,
     INBOUND,
     STATUS,
     Breaker,
@@ -39,6 +37,7 @@ from warouter.cluster.delivery import (
     Item,
     body,
     given_up,
+    patience,
     retry_delay_ms,
 )
 from warouter.egress import socket_factory
@@ -86,7 +85,7 @@ class Callbacks:
     ``settled(items)`` they were delivered; ``park(items, delay_ms, reason)`` the first failed
     alone (its ``attempts`` and ``first_at`` are set), the others wait behind it, and their lane is
     blocked until ``unblock``; ``dead(items, reason)`` they were tried for seven days, or under
-    ``callback_persist: false`` for ``give_up_early`` seconds.
+    ``callback_persist: false`` for a while.
 
     Once parked events are due they are added again, the first ones of their lane first, with
     ``first_at`` set: this lets them into their blocked lane, ahead of what is turned away
@@ -107,10 +106,8 @@ class Callbacks:
         allow_private: Sequence[Network] = (),
         timeout: float = TIMEOUT,
         clock: Callable[[], float] | None = None,
-        give_up_early: float = GIVE_UP_EARLY,
     ) -> None:
         self._settings = settings
-        self._give_up_early = give_up_early
         self._trust: ssl.SSLContext | bool = True
         self._may_act = may_act
         self._settled = settled
@@ -386,7 +383,8 @@ class Callbacks:
     @property
     def _patience(self) -> float:
         """Seconds of trying after which an event is given up."""
-        return GIVE_UP if self._settings().callback_persist else self._give_up_early
+        settings = self._settings()
+        return patience(settings.callback_backoff_delay_ms, kept=settings.callback_persist)
 
     def _delay_ms(self, attempts: int) -> int:
         settings = self._settings()

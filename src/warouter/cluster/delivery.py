@@ -33,8 +33,8 @@ LANE_EVENTS = 8
 # So many failures in a row, without a success of that kind in between, open the circuit.
 FAILURES = 5
 GIVE_UP = 7 * 24 * 3600.0
-# As long under `callback_persist: false`: some tries, and then it is dropped.
-GIVE_UP_EARLY = 60.0
+# Steps of the back-off for as long under `callback_persist: false`: six tries of a single event.
+EARLY_STEPS = 20
 
 
 class Item(NamedTuple):
@@ -413,6 +413,11 @@ class Breaker:
 def retry_delay_ms(attempts: int, step_ms: int, most_ms: int) -> int:
     """How long an event is parked that failed alone ``attempts`` times, milliseconds."""
     return linear_ms(max(1, attempts), step_ms=step_ms, most_ms=most_ms)
+
+
+def patience(step_ms: int, *, kept: bool) -> float:
+    """Seconds of trying after which an event is given up. ``kept``: it is a dead letter then."""
+    return GIVE_UP if kept else EARLY_STEPS * step_ms / 1000
 
 
 def given_up(first_at: float | None, now: float, after: float = GIVE_UP) -> bool:

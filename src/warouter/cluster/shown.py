@@ -17,11 +17,11 @@ _IDENTITY_CHANGES = frozenset({"user_identity_changed", "customer_identity_chang
 _BILLING = ("conversation", "pricing")
 
 
-class _System(msgspec.Struct):
+class _System(msgspec.Struct, frozen=True):
     type: str = ""
 
 
-class _Message(msgspec.Struct):
+class _Message(msgspec.Struct, frozen=True):
     type: str = ""
     system: _System = _System()
 
