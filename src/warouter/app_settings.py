@@ -1,7 +1,7 @@
 """settings/application: the fields, their defaults and ranges in one place. Pure.
 
 Only what a client set is stored; ``effective`` lays it over the defaults. The webapp writes them,
-coreapps read webhook, back-off and status switches from them.
+coreapps follow them; docs/api.md says which of them steer what.
 """
 
 from __future__ import annotations
@@ -12,6 +12,16 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import msgspec
+
+# Names in table `setting`, whose changes webapps and coreapps follow.
+APPLICATION = "application"
+BUSINESS_PROFILE = "business_profile"
+COMPLIANCE_INFO = "compliance_info"
+PROFILE_ABOUT = "profile_about"
+MEDIA_PROVIDERS = "media_providers"
+EXTERNAL_CERTIFICATE = "external_certificate"
+WEBHOOK_CA = "webhook_ca"
+MESSAGE_GC = "message_gc"
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -65,9 +75,9 @@ class ApplicationSettings(msgspec.Struct, frozen=True, kw_only=True):
     media: MediaSettings = MediaSettings()
     webhooks: Webhooks = Webhooks()
     sent_status: bool = False  # the older switch for `sent`
-    pass_through: bool = False
+    pass_through: bool = False  # as in the product from v2.35 it cannot be turned on
     garbagecollector_enable: GarbageCollector = GarbageCollector()
-    db_garbagecollector_enable: bool = True
+    db_garbagecollector_enable: bool = True  # the older name of garbagecollector_enable.messages
     heartbeat_interval: Seconds = 5  # kept for clients; the pace of failover is not set here
     unhealthy_interval: Seconds = 30
     notify_user_change_number: bool = True
@@ -107,7 +117,15 @@ def merge(stored: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]
     """
     given = _without_nulls(patch)
     typed = msgspec.to_builtins(msgspec.convert(given, ApplicationSettings, strict=False))
-    return _laid_over(stored, _same_keys(given, typed))
+    return _laid_over(stored, _agreed(_same_keys(given, typed)))
+
+
+def log_level(stored: Mapping[str, Any]) -> str | None:
+    """The logging level that was set, by its name in upper case; None if none was."""
+    if stored.get("verbose_logging"):
+        return "DEBUG"
+    level = stored.get("log_level")
+    return str(level).upper() if level else None
 
 
 def webhook_url_problem(
@@ -181,6 +199,18 @@ def _same_keys(given: Mapping[str, Any], typed: Mapping[str, Any]) -> dict[str, 
         for key, value in typed.items()
         if key in given
     }
+
+
+def _agreed(given: dict[str, Any]) -> dict[str, Any]:
+    """Both names of one field with one value (the newer name counts), and no pass_through."""
+    collector = given.get("garbagecollector_enable", {})
+    messages = collector.get("messages", given.get("db_garbagecollector_enable"))
+    if messages is not None:
+        given["db_garbagecollector_enable"] = messages
+        given["garbagecollector_enable"] = {**collector, "messages": messages}
+    if "pass_through" in given:
+        given["pass_through"] = False
+    return given
 
 
 def _laid_over(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import ssl
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -36,6 +37,7 @@ from warouter.cluster.delivery import (
     Item,
     body,
     given_up,
+    patience,
     retry_delay_ms,
 )
 from warouter.egress import socket_factory
@@ -82,7 +84,8 @@ class Callbacks:
     The owner hears of the end of every event, on the loop, and records it:
     ``settled(items)`` they were delivered; ``park(items, delay_ms, reason)`` the first failed
     alone (its ``attempts`` and ``first_at`` are set), the others wait behind it, and their lane is
-    blocked until ``unblock``; ``dead(items, reason)`` they were tried for seven days.
+    blocked until ``unblock``; ``dead(items, reason)`` they were tried for seven days, or under
+    ``callback_persist: false`` for a while.
 
     Once parked events are due they are added again, the first ones of their lane first, with
     ``first_at`` set: this lets them into their blocked lane, ahead of what is turned away
@@ -105,6 +108,7 @@ class Callbacks:
         clock: Callable[[], float] | None = None,
     ) -> None:
         self._settings = settings
+        self._trust: ssl.SSLContext | bool = True
         self._may_act = may_act
         self._settled = settled
         self._park = park
@@ -170,6 +174,13 @@ class Callbacks:
         for breaker in self._breakers.values():
             breaker.hurry()
         self._wake.set()
+
+    def trust(self, ca: str) -> None:
+        """Judge receivers by these certificates (PEM) alone; "": by those of the system.
+
+        ssl.SSLError for what is none. Connections made before are not used again.
+        """
+        self._trust = _trusting(ca) if ca else True
 
     async def run(self) -> None:
         """Deliver until cancelled. An error of the owner's callables ends it, and is raised."""
@@ -298,7 +309,9 @@ class Callbacks:
         """The ``result`` of one POST. The status alone decides; what follows it is cut and lost."""
         status, failure = 0, ""
         try:
-            async with session.post(self._url, data=payload, allow_redirects=False) as response:
+            async with session.post(
+                self._url, data=payload, allow_redirects=False, ssl=self._trust
+            ) as response:
                 status = response.status
                 await _drain(response)
         except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -332,8 +345,8 @@ class Callbacks:
         )
         if breaker.open:
             queue.deferred(batch)
-            self._give_up(queue.expired(now) if probe else [], reason)
-        elif len(batch) == 1 and given_up(batch[0].first_at, now):
+            self._give_up(queue.expired(now, self._patience) if probe else [], reason)
+        elif len(batch) == 1 and given_up(batch[0].first_at, now, self._patience):
             self._give_up(queue.delivered(batch), reason)
         else:
             self._park_failed(queue.failed(batch), now, reason)
@@ -367,6 +380,12 @@ class Callbacks:
         if items:
             self._dead(items, reason)
 
+    @property
+    def _patience(self) -> float:
+        """Seconds of trying after which an event is given up."""
+        settings = self._settings()
+        return patience(settings.callback_backoff_delay_ms, kept=settings.callback_persist)
+
     def _delay_ms(self, attempts: int) -> int:
         settings = self._settings()
         return retry_delay_ms(
@@ -395,6 +414,14 @@ class _Leased(aiohttp.BytesPayload):
             self.withheld = True
             raise aiohttp.ClientError("the lease has ended")
         await super().write_with_length(writer, content_length)
+
+
+def _trusting(ca: str) -> ssl.SSLContext:
+    context = ssl.create_default_context(cadata=ca)
+    # What a business runs itself is seldom up to the letter of RFC 5280, nor always a root.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    return context
 
 
 async def _drain(response: aiohttp.ClientResponse) -> None:

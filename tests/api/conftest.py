@@ -33,7 +33,9 @@ from warouter.store.backup import Backups
 from warouter.store.contacts import ContactStore
 from warouter.store.database import create_pool
 from warouter.store.logins import Logins
+from warouter.store.photo import Photos
 from warouter.store.registration import Registrations
+from warouter.store.stickers import Stickers
 from warouter.upstream.directory import Directory
 from warouter.upstream.registration import Authority
 from warouter.upstream.simulator import Simulator
@@ -59,6 +61,7 @@ class Recorder:
     nodes: list[NodeState] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     shards: int = 1
+    served_chain: str = ""
     refuse: Exception | None = None
 
     async def submit(self, slot: int, raw: bytes, recipient: str, kind: int, body: bytes) -> None:
@@ -197,6 +200,9 @@ async def serve(
         contacts=ContactBook(
             ContactStore(pool), Directory(services_url, timeout=1.0), required=contact_check
         ),
+        photos=Photos(pool),
+        stickers=Stickers(pool),
+        served_chain=lambda: recorder.served_chain,
     )
     client = TestClient(TestServer(build_app(context)))
     await client.start_server()
@@ -213,11 +219,16 @@ def database(postgres: Postgres) -> Settings:
     return asyncio.run(clone(postgres))
 
 
+TABLES = (
+    *("token", "user_account", "setting", "account", "registration", "attempt", "audit"),
+    *("profile_photo", "sticker_pack"),
+)
+
+
 @pytest_asyncio.fixture
 async def pool(database: Settings) -> AsyncIterator[asyncpg.Pool]:
     pool = await create_pool(database, "test", 8)
-    tables = ("token", "user_account", "setting", "account", "registration", "attempt", "audit")
-    for table in tables:
+    for table in TABLES:
         await pool.execute(f"delete from {table}")
     yield pool
     await pool.close()

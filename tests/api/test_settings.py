@@ -102,6 +102,7 @@ async def test_every_field_can_be_set(api: Api) -> None:
         "callback_backoff_delay_ms": 5000,
         "max_callback_backoff_delay_ms": 60000,
         "heartbeat_interval": 10,
+        "pass_through": False,  # accepted, but not turned on: as the product from v2.35
     }
     assert await shown(api) == wanted
     answer = await api.call("DELETE", PATH, token=api.admin)
@@ -110,8 +111,22 @@ async def test_every_field_can_be_set(api: Api) -> None:
     assert await shown(api) == DEFAULTS
 
 
+async def test_two_names_of_one_switch(api: Api) -> None:
+    for body, kept in (
+        ({"db_garbagecollector_enable": "false"}, False),
+        ({"garbagecollector_enable": {"messages": True}}, True),
+        ({"garbagecollector_enable": {"messages": False}, "db_garbagecollector_enable": 1}, False),
+        ({"garbagecollector_enable": {"media": True}}, False),
+    ):
+        assert (await patch(api, body)).status == 200
+        after = await shown(api)
+        assert after["db_garbagecollector_enable"] is kept
+        assert after["garbagecollector_enable"]["messages"] is kept
+    assert after["garbagecollector_enable"]["media"]
+
+
 async def test_patches_at_once_lose_nothing(api: Api) -> None:
-    fields = ["sent_status", "verbose_logging", "pass_through", "show_security_notifications"]
+    fields = ["sent_status", "verbose_logging", "callback_persist", "show_security_notifications"]
     answers = await asyncio.gather(*(patch(api, {field: True}) for field in fields))
     assert [a.status for a in answers] == [200] * len(fields)
     after = await shown(api)

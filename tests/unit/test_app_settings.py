@@ -14,6 +14,7 @@ from warouter.app_settings import (
     ApplicationSettings,
     effective,
     is_allowed,
+    log_level,
     merge,
     webhook_url_problem,
 )
@@ -235,3 +236,16 @@ def test_no_spelling_of_an_inner_address_is_public(address: str) -> None:
 @pytest.mark.parametrize("address", ["93.184.216.34", "2606:2800:220:1::1", "2002:5db8:d822::1"])
 def test_public_addresses_are_allowed(address: str) -> None:
     assert is_allowed(ipaddress.ip_address(address), ())
+
+
+@pytest.mark.parametrize(
+    ("stored", "level"),
+    [
+        ({}, None),
+        ({"verbose_logging": False}, None),
+        ({"log_level": "warning"}, "WARNING"),
+        ({"log_level": "error", "verbose_logging": True}, "DEBUG"),
+    ],
+)
+def test_the_log_level_that_was_set(stored: dict[str, Any], level: str | None) -> None:
+    assert log_level(stored) == level

@@ -16,7 +16,9 @@ from warouter.store.accounts import Accounts
 from warouter.store.audit import Audit
 from warouter.store.backup import Backups
 from warouter.store.logins import Logins
+from warouter.store.photo import Photos
 from warouter.store.registration import Registrations
+from warouter.store.stickers import Stickers
 from warouter.upstream.registration import Authority
 
 MESSAGE, READ_MARK = 0, 1
@@ -72,3 +74,7 @@ class Context:
     find_inbound: Callable[[str], Awaitable[str | None]]
     # Closed with the application.
     contacts: ContactBook
+    photos: Photos
+    stickers: Stickers
+    # The certificates (PEM, leaf first) that this webapp shows; "" without TLS.
+    served_chain: Callable[[], str] = lambda: ""

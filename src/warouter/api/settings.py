@@ -16,12 +16,17 @@ from warouter.api.replies import ApplicationAnswer
 from warouter.api.request import read_json
 from warouter.api.route import Access, Route
 from warouter.api.tokens import Caller
-from warouter.app_settings import ApplicationSettings, effective, merge, webhook_url_problem
+from warouter.app_settings import (
+    APPLICATION,
+    ApplicationSettings,
+    effective,
+    merge,
+    webhook_url_problem,
+)
 from warouter.errors import ParameterInvalid
 
 log = logging.getLogger(__name__)
 
-APPLICATION = "application"
 _PATCH = msgspec.json.Decoder(dict[str, Any])
 
 

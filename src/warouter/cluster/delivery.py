@@ -33,6 +33,8 @@ LANE_EVENTS = 8
 # So many failures in a row, without a success of that kind in between, open the circuit.
 FAILURES = 5
 GIVE_UP = 7 * 24 * 3600.0
+# Steps of the back-off for as long under `callback_persist: false`: six tries of a single event.
+EARLY_STEPS = 20
 
 
 class Item(NamedTuple):
@@ -210,15 +212,15 @@ class Delivery:
             lane.blocked = False
             self._drop_if_idle(lane)
 
-    def expired(self, now: float) -> list[Item]:
-        """Give up what heads a lane and was first tried too long ago.
+    def expired(self, now: float, after: float = GIVE_UP) -> list[Item]:
+        """Give up what heads a lane and was first tried so many seconds ago.
 
         For a receiver that is down: all that waits counts as tried from the first call on.
         """
         gone: list[Item] = []
         for lane in [lane for lanes in self._slots.values() for lane in lanes.values()]:
             before = len(gone)
-            while lane.items and given_up(lane.items[0].first_at, now):
+            while lane.items and given_up(lane.items[0].first_at, now, after):
                 gone.append(lane.items.popleft())
             self._count(lane.slot, before - len(gone))
             if lane.items and lane.items[-1].first_at is None:
@@ -413,9 +415,14 @@ def retry_delay_ms(attempts: int, step_ms: int, most_ms: int) -> int:
     return linear_ms(max(1, attempts), step_ms=step_ms, most_ms=most_ms)
 
 
-def given_up(first_at: float | None, now: float) -> bool:
-    """It has been tried for seven days: a dead letter."""
-    return first_at is not None and now - first_at >= GIVE_UP
+def patience(step_ms: int, *, kept: bool) -> float:
+    """Seconds of trying after which an event is given up. ``kept``: it is a dead letter then."""
+    return GIVE_UP if kept else EARLY_STEPS * step_ms / 1000
+
+
+def given_up(first_at: float | None, now: float, after: float = GIVE_UP) -> bool:
+    """It has been tried for so many seconds, as a rule seven days: a dead letter."""
+    return first_at is not None and now - first_at >= after
 
 
 def body(items: list[Item]) -> bytes:

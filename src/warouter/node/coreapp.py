@@ -4,23 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+import ssl
+from collections.abc import Callable, Mapping
 from secrets import token_bytes
+from typing import Any
 
 import asyncpg
 import msgspec
 
-from warouter.app_settings import ApplicationSettings, effective
+from warouter.app_settings import (
+    APPLICATION,
+    MESSAGE_GC,
+    WEBHOOK_CA,
+    ApplicationSettings,
+    effective,
+)
 from warouter.config import Settings
 from warouter.errors import CommandError, OutcomeUnknown
 from warouter.link import tls
 from warouter.link.relay import Relay
 from warouter.link.server import LinkServer
+from warouter.node.loglevel import LogLevel
 from warouter.node.runtime import Identity, boottime, cancel, check_database, run_until
 from warouter.owner.appender import Appender
 from warouter.owner.callbacks import CallbackFeed
 from warouter.owner.events import EventAppender
-from warouter.owner.ownership import Ownership
+from warouter.owner.ownership import Ownership, wait_for
 from warouter.owner.recorder import Recorder
 from warouter.owner.sender import Sender
 from warouter.owner.slot import OwnedSlot
@@ -35,6 +44,7 @@ PRUNE_SECONDS = 30.0
 PRUNE_ROWS = 500
 PRUNE_PAUSE = 0.05
 LINK_KEY_BYTES = 32
+FOLLOWED = (APPLICATION, WEBHOOK_CA, MESSAGE_GC)
 
 
 class Coreapp:
@@ -55,6 +65,10 @@ class Coreapp:
         self._app_settings = ApplicationSettings()
         self._settings_version = -1
         self._settings_changed = asyncio.Event()
+        self._log_level = LogLevel(settings.log_level)
+        self._webhook_ca = ""
+        self._collections: int | None = None  # how often PUT services/message/gc was called
+        self._collect = asyncio.Event()
         self._ready = False
         self.journal = Journal(settings, identity.incarnation, identity.application)
         self.link_key = token_bytes(LINK_KEY_BYTES)
@@ -169,27 +183,56 @@ class Coreapp:
             await self._settings_changed.wait()
             self._settings_changed.clear()
             try:
-                self._app_settings = effective(await self.journal.application_settings())
+                self._adopt(await self.journal.settings_of(*FOLLOWED))
             except (OutcomeUnknown, asyncpg.PostgresError, msgspec.ValidationError) as error:
                 log.warning("settings not read", extra={"error": str(error)})
                 self._settings_version = -1  # the next beat tries again
                 continue
             self.callbacks.settings_changed()
 
-    async def _prune(self) -> None:
-        """Retention, slot by slot in small steps between everything else."""
-        while True:
-            await asyncio.sleep(PRUNE_SECONDS)
-            for slot in list(self.ownership.slots.values()):
-                await self._prune_slot(slot)
+    def _adopt(self, stored: Mapping[str, dict[str, Any]]) -> None:
+        application = stored[APPLICATION]
+        self._app_settings = effective(application)
+        self._log_level.follow(application)
+        self._trust(stored[WEBHOOK_CA].get("pem", ""))
+        calls = stored[MESSAGE_GC].get("calls", 0)
+        if self._collections not in (None, calls):
+            self._collect.set()
+        self._collections = calls
 
-    async def _prune_slot(self, slot: OwnedSlot) -> None:
+    def _trust(self, ca: str) -> None:
+        if ca == self._webhook_ca:
+            return
+        self._webhook_ca = ca
+        try:
+            self.callbacks.callbacks.trust(ca)
+        except ssl.SSLError as error:  # checked when it was stored: written by another hand
+            log.error("webhook CA cannot be used", extra={"error": str(error)})
+            return
+        log.info("webhook CA in force", extra={"own": bool(ca)})
+
+    async def _prune(self) -> None:
+        """Retention, slot by slot in small steps between everything else.
+
+        By itself unless it was switched off; when it was asked for, all that may go.
+        """
+        while True:
+            await wait_for(self._collect, PRUNE_SECONDS)
+            asked = self._collect.is_set()
+            self._collect.clear()
+            if not (asked or self._app_settings.garbagecollector_enable.messages):
+                continue
+            days = 0.0 if asked else self._settings.retention_days
+            for slot in list(self.ownership.slots.values()):
+                await self._prune_slot(slot, days)
+            if asked:
+                log.info("garbage collected", extra={"slots": len(self.ownership.slots)})
+
+    async def _prune_slot(self, slot: OwnedSlot, days: float) -> None:
         gone = PRUNE_ROWS
         while slot.accepts and gone >= PRUNE_ROWS:
             try:
-                gone = await self.journal.prune(
-                    {slot.slot: slot.epoch}, self._settings.retention_days, PRUNE_ROWS
-                )
+                gone = await self.journal.prune({slot.slot: slot.epoch}, days, PRUNE_ROWS)
             except (OutcomeUnknown, asyncpg.PostgresError) as error:
                 log.warning("not pruned", extra={"slot": slot.slot, "error": str(error)})
                 return

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-import ssl
 
 from aiohttp import web
 
@@ -21,8 +20,11 @@ from warouter.errors import CommandError, OutcomeUnknown
 from warouter.link import tls
 from warouter.link.client import Links
 from warouter.node.edge import Edge
+from warouter.node.loglevel import LogLevel
 from warouter.node.mapview import MapView
 from warouter.node.runtime import Identity, cancel, check_database, run_until
+from warouter.node.server_tls import ServerTls
+from warouter.node.settings import SettingsFollower
 from warouter.owner.callbacks import networks
 from warouter.store.accounts import Accounts
 from warouter.store.audit import Audit
@@ -31,7 +33,9 @@ from warouter.store.contacts import ContactStore
 from warouter.store.database import create_pool
 from warouter.store.logins import Logins
 from warouter.store.nodes import NodeSession
+from warouter.store.photo import Photos
 from warouter.store.registration import Registrations
+from warouter.store.stickers import Stickers
 from warouter.systemd import Notifier
 from warouter.upstream.directory import Directory
 from warouter.upstream.registration import Authority
@@ -80,38 +84,19 @@ def listen(settings: Settings) -> list[socket.socket]:
     return sockets
 
 
-def tls_context(settings: Settings) -> ssl.SSLContext | None:
-    """TLS of the public port; None with WAROUTER_NO_TLS=1."""
-    if settings.no_tls:
-        return None
-    if not settings.tls_cert or not settings.tls_key:
-        raise CommandError(
-            "No certificate: set WAROUTER_TLS_CERT and WAROUTER_TLS_KEY to PEM files,"
-            " or WAROUTER_NO_TLS=1 behind a proxy that ends TLS."
-        )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    try:
-        context.load_cert_chain(settings.tls_cert, settings.tls_key)
-    except (OSError, ssl.SSLError) as error:
-        raise CommandError(
-            f"The certificate {settings.tls_cert} with the key {settings.tls_key}"
-            f" cannot be loaded: {error}."
-        ) from error
-    return context
-
-
 async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> None:
     """Run a webapp until ``stop``; open requests then get their answers."""
     identity = Identity(settings, "webapp")
     await check_database(settings, identity)
-    context = tls_context(settings)
     sockets = listen(settings)
     pool = await create_pool(settings, identity.application, POOL)
     view = MapView(settings, settings.timing, pool, identity.application)
     accounts, passwords, registrations = Accounts(pool), Passwords(), Registrations(pool)
     tokens = TokenCache(accounts)
     view.on_auth_change = tokens.wake
+    server_tls = None if settings.no_tls else ServerTls(settings.tls_cert, settings.tls_key)
+    follower = SettingsFollower(accounts, server_tls, LogLevel(settings.log_level))
+    await follower.adopt()
     await seed_administrator(accounts, passwords)
     app = build_app(
         Context(
@@ -134,20 +119,24 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
                 Directory(settings.upstream_services_url),
                 required=settings.require_contact_check,
             ),
+            photos=Photos(pool),
+            stickers=Stickers(pool),
+            served_chain=lambda: server_tls.chain if server_tls else "",
         )
     )
     runner = web.AppRunner(app, shutdown_timeout=LAST_SECONDS)
     await runner.setup()
     assert runner.server is not None
     port = sockets[0].getsockname()[1]
-    edge = Edge(runner.server, sockets, context)
+    edge = Edge(runner.server, sockets, server_tls.context if server_tls else None)
     await edge.open()
     registration = identity.registration(settings.webapp_hostname, port)
     session = NodeSession(settings, registration, lambda _what: None)
     tasks = [
         asyncio.create_task(view.run(), name="shard map"),
         asyncio.create_task(view.links.sweep(), name="sweep"),
-        asyncio.create_task(_beat(session, view.links, settings, notifier), name="beats"),
+        asyncio.create_task(follower.run(), name="settings"),
+        asyncio.create_task(_beat(session, view.links, settings, notifier, follower), name="beats"),
     ]
     notifier.ready(f"serving on port {port}")
     try:
@@ -165,13 +154,20 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
         late.cancel()
 
 
-async def _beat(session: NodeSession, links: Links, settings: Settings, notifier: Notifier) -> None:
+async def _beat(
+    session: NodeSession,
+    links: Links,
+    settings: Settings,
+    notifier: Notifier,
+    follower: SettingsFollower,
+) -> None:
     """A webapp owns nothing; its beats show that it lives, and say whom it does not reach."""
     timing = settings.timing
     missing = False
     while True:
         try:
-            await session.beat(True, timing.trust, links.unreached())
+            beat = await session.beat(True, timing.trust, links.unreached())
+            follower.saw(beat.settings_version)
             missing = False
         except OutcomeUnknown as error:
             if not missing:

@@ -15,6 +15,7 @@ import asyncpg
 
 from warouter.app_settings import ApplicationSettings, Network
 from warouter.cluster.delivery import INBOUND, STATUS, Item
+from warouter.cluster.shown import shown
 from warouter.config import Settings
 from warouter.errors import ConfigError, OutcomeUnknown
 from warouter.owner.ownership import Ownership
@@ -50,6 +51,7 @@ class CallbackFeed:
         self._clock = clock
         self._tasks: set[asyncio.Task[None]] = set()
         self._settings_known = False
+        self.dropped = 0  # events that were given up under callback_persist: false
         self.callbacks = Callbacks(
             settings=app_settings,
             may_act=self._may_act,
@@ -101,21 +103,14 @@ class CallbackFeed:
 
     def _feed(self, slot: OwnedSlot, row: EventRow) -> None:
         journal = slot.events[row.kind]
-        if not self._wanted(row):
+        payload = shown(row.kind, row.key, bytes(row.payload), self._app_settings())
+        if payload is None:
             slot.settle_event(row.kind, row.seq)
             self._recorder.touch(slot)
             return
         journal.held += 1
         contact = bytes(row.contact) if row.contact is not None else None
-        self.callbacks.add(
-            Item(slot.slot, row.seq, row.kind, row.recipient, bytes(row.payload), contact)
-        )
-
-    def _wanted(self, row: EventRow) -> bool:
-        """Statuses may be switched off one by one; the journal keeps them all the same."""
-        if row.kind == INBOUND:
-            return True
-        return self._app_settings().reports(row.key.split(":")[1])
+        self.callbacks.add(Item(slot.slot, row.seq, row.kind, row.recipient, payload, contact))
 
     # what the delivery says
 
@@ -150,6 +145,9 @@ class CallbackFeed:
             self._let_go(slot, journal, item.kind)
 
     def _dead(self, items: list[Item], reason: str) -> None:
+        if not self._app_settings().callback_persist:
+            self._drop(items, reason)
+            return
         log.warning("callbacks given up", extra={"events": len(items), "reason": reason})
         for slot, journal, item in self._mine(items):
             row = {"kind": item.kind, "seq": item.seq, "attempts": item.attempts}
@@ -159,6 +157,12 @@ class CallbackFeed:
                 slot.note("dead", **row, reason=reason)
                 slot.settle_event(item.kind, item.seq)
             self._let_go(slot, journal, item.kind)
+
+    def _drop(self, items: list[Item], reason: str) -> None:
+        """The business does not want them kept: they end as if they had been delivered."""
+        log.warning("callbacks dropped", extra={"events": len(items), "reason": reason})
+        self.dropped += len(items)
+        self._settled(items)
 
     def _mine(self, items: list[Item]) -> Iterable[tuple[OwnedSlot, EventLog, Item]]:
         for item in items:
@@ -259,18 +263,21 @@ class CallbackFeed:
         for row in rows:
             lane.seqs.add(row["seq"])
             slot.events[kind].held += 1
-            self.callbacks.add(
-                Item(
-                    slot.slot,
-                    row["seq"],
-                    kind,
-                    recipient,
-                    row["payload"],
-                    row["contact"],
-                    row["attempts"],
-                    now - row["age"],
-                )
+            payload = shown(kind, row["key"], row["payload"], self._app_settings())
+            item = Item(
+                slot.slot,
+                row["seq"],
+                kind,
+                recipient,
+                row["payload"] if payload is None else payload,
+                row["contact"],
+                row["attempts"],
+                now - row["age"],
             )
+            if payload is None:  # switched off since it was parked
+                self._settled([item])
+            else:
+                self.callbacks.add(item)
 
 
 def networks(text: str, name: str = "WAROUTER_ALLOW_PRIVATE") -> list[Network]:

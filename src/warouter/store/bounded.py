@@ -1,16 +1,32 @@
-"""What the stores of the webapp share: a connection of the pool for a bounded time."""
+"""A connection of the webapp's pool for one call, bounded in time."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
+
+SECONDS = 5.0
+
+
+@asynccontextmanager
+async def connection(
+    pool: asyncpg.Pool, seconds: float = SECONDS
+) -> AsyncIterator[PoolConnectionProxy[Any]]:
+    """TimeoutError after so many seconds, waiting for the connection included."""
+    async with asyncio.timeout(seconds), pool.acquire() as taken:
+        try:
+            yield taken
+        except asyncio.CancelledError:
+            # An answer that did not come in time must not be waited for on release.
+            taken.terminate()
+            raise
 
 
 class Bounded:
@@ -19,16 +35,9 @@ class Bounded:
     A call that fails raises what ``store.accounts.is_unavailable`` judges.
     """
 
-    def __init__(self, pool: asyncpg.Pool, timeout: float = 5.0) -> None:
+    def __init__(self, pool: asyncpg.Pool, timeout: float = SECONDS) -> None:
         self._pool = pool
         self._timeout = timeout
 
-    @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[PoolConnectionProxy[Any]]:
-        async with asyncio.timeout(self._timeout), self._pool.acquire() as connection:
-            try:
-                yield connection
-            except asyncio.CancelledError:
-                # An answer that did not come in time must not be waited for on release.
-                connection.terminate()
-                raise
+    def _connection(self) -> AbstractAsyncContextManager[PoolConnectionProxy[Any]]:
+        return connection(self._pool, self._timeout)

@@ -202,12 +202,15 @@ class Journal:
             _PARKED_EVENTS_OF, slot, recipient, kind, limit, within=WRITE_SECONDS
         )
 
-    async def application_settings(self) -> dict[str, Any]:
-        """What is stored of settings/application; defaults are laid under it by app_settings."""
+    async def settings_of(self, *names: str) -> dict[str, dict[str, Any]]:
+        """What is stored in table ``setting`` under each of the names; {} where nothing is."""
         rows = await self._records.fetch(
-            "select value from setting where name = 'application'", within=WRITE_SECONDS
+            "select name, value from setting where name = any ($1)",
+            list(names),
+            within=WRITE_SECONDS,
         )
-        return msgspec.json.decode(rows[0]["value"], type=dict[str, Any]) if rows else {}
+        stored = {r["name"]: msgspec.json.decode(r["value"], type=dict[str, Any]) for r in rows}
+        return {name: stored.get(name, {}) for name in names}
 
     async def address(self, incarnation: UUID) -> Address | None:
         """Where another coreapp's link listens; None when its row is gone."""

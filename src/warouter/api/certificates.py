@@ -1,0 +1,158 @@
+"""The API's own TLS certificate, and the authorities that webhook receivers are judged by."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+
+from aiohttp import web
+
+from warouter.api.context import Context
+from warouter.api.envelope import success
+from warouter.api.request import read_body
+from warouter.api.route import Access, Route
+from warouter.api.tokens import Caller
+from warouter.app_settings import EXTERNAL_CERTIFICATE, WEBHOOK_CA
+from warouter.errors import BodyTooLarge, NotFound, ParameterInvalid
+
+log = logging.getLogger(__name__)
+
+PAIR_BYTES = 64 * 1024
+BUNDLE_BYTES = 512 * 1024
+_TEXT = "text/plain"
+
+
+async def set_external(context: Context, request: web.Request, caller: Caller) -> web.Response:
+    """In force on every webapp within a second; connections that are open go on."""
+    from warouter import certificate  # it loads 8 MiB that a webapp needs for these calls alone
+
+    text = await _text(request, PAIR_BYTES)
+    try:
+        pair = certificate.checked_pair(text, datetime.now(UTC))
+    except ValueError as error:
+        raise ParameterInvalid(f"the certificate cannot be used: {error}") from None
+    stored = {"chain": pair.chain, "key": pair.key}
+    await context.accounts.change_setting(EXTERNAL_CERTIFICATE, lambda _: stored)
+    log.warning("certificate replaced", extra={"by": caller.username})
+    return success({})
+
+
+async def reset_external(context: Context, _request: web.Request, caller: Caller) -> web.Response:
+    """Back to the files; also where there was none."""
+    await context.accounts.delete_setting(EXTERNAL_CERTIFICATE)
+    log.warning("certificate deleted", extra={"by": caller.username})
+    return success({})
+
+
+async def show_signers(context: Context, _request: web.Request, _caller: Caller) -> web.Response:
+    """What signed the certificate that is served: of a chain, all but the first."""
+    from warouter import certificate
+
+    chain = context.served_chain()
+    signers = certificate.signers(chain) if chain else ""
+    if not signers:
+        raise NotFound("the chain that is served does not hold the certificate that signed it")
+    return _pem(signers)
+
+
+async def set_webhook_ca(context: Context, request: web.Request, caller: Caller) -> web.Response:
+    """In force for callbacks within a second, instead of the authorities of the system."""
+    from warouter import certificate
+
+    text = await _text(request, BUNDLE_BYTES)
+    try:
+        bundle = certificate.checked_authorities(text)
+    except ValueError as error:
+        raise ParameterInvalid(f"the bundle cannot be used: {error}") from None
+    await context.accounts.change_setting(WEBHOOK_CA, lambda _: {"pem": bundle})
+    log.warning("webhook CA replaced", extra={"by": caller.username})
+    return success({})
+
+
+async def show_webhook_ca(context: Context, _request: web.Request, _caller: Caller) -> web.Response:
+    stored = await context.accounts.setting(WEBHOOK_CA)
+    if not stored:
+        raise _no_bundle()
+    return _pem(stored["pem"])
+
+
+async def reset_webhook_ca(context: Context, _request: web.Request, caller: Caller) -> web.Response:
+    """Back to the authorities of the system."""
+    if not await context.accounts.setting(WEBHOOK_CA):
+        raise _no_bundle()
+    await context.accounts.delete_setting(WEBHOOK_CA)
+    log.warning("webhook CA deleted", extra={"by": caller.username})
+    return success({})
+
+
+async def _text(request: web.Request, limit: int) -> str:
+    body = await read_body(request, limit)
+    try:
+        return body.decode("ascii")
+    except UnicodeDecodeError:
+        raise ParameterInvalid("the body is no PEM: it must be ASCII text") from None
+
+
+def _pem(text: str) -> web.Response:
+    return web.Response(text=text, content_type=_TEXT)
+
+
+def _no_bundle() -> NotFound:
+    return NotFound("there are no CA certificates for webhooks")
+
+
+_EXTERNAL, _WEBHOOKS = "/v1/certificates/external", "/v1/certificates/webhooks/ca"
+
+ROUTES = (
+    Route(
+        "POST",
+        _EXTERNAL,
+        Access.ADMIN,
+        set_external,
+        "Set the certificate of the API: PEM of the chain and its private key",
+        body=_TEXT,
+        errors=(ParameterInvalid, BodyTooLarge),
+    ),
+    Route(
+        "DELETE",
+        _EXTERNAL,
+        Access.ADMIN,
+        reset_external,
+        "Back to the certificate of WAROUTER_TLS_CERT (an addition to the product)",
+    ),
+    Route(
+        "GET",
+        f"{_EXTERNAL}/ca",
+        Access.ADMIN,
+        show_signers,
+        "What signed the certificate that is served, as PEM",
+        answer=_TEXT,
+        errors=(NotFound,),
+    ),
+    Route(
+        "POST",
+        _WEBHOOKS,
+        Access.ADMIN,
+        set_webhook_ca,
+        "Set the CA certificates (PEM) that webhook receivers are judged by",
+        body=_TEXT,
+        errors=(ParameterInvalid, BodyTooLarge),
+    ),
+    Route(
+        "GET",
+        _WEBHOOKS,
+        Access.ADMIN,
+        show_webhook_ca,
+        "The CA certificates for webhooks, as PEM",
+        answer=_TEXT,
+        errors=(NotFound,),
+    ),
+    Route(
+        "DELETE",
+        _WEBHOOKS,
+        Access.ADMIN,
+        reset_webhook_ca,
+        "Back to the CA certificates of the system",
+        errors=(NotFound,),
+    ),
+)

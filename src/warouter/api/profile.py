@@ -1,0 +1,275 @@
+"""What customers see of the business: profile, compliance information, about, photo."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from warouter.api.answers import within
+from warouter.api.context import Context
+from warouter.api.envelope import success
+from warouter.api.request import read_body, read_json
+from warouter.api.route import Access, Route
+from warouter.api.rules import required, short
+from warouter.api.tokens import Caller
+from warouter.app_settings import BUSINESS_PROFILE, COMPLIANCE_INFO, PROFILE_ABOUT
+from warouter.errors import BodyTooLarge, NotFound, ParameterInvalid, ParameterMissing
+from warouter.store.photo import Photo
+
+log = logging.getLogger(__name__)
+
+ABOUT_CHARS = 139
+PHOTO_BYTES = 5 * 1024 * 1024
+_WEBSITES, _WEBSITE_CHARS = 2, 256
+_LIMITS = {"address": 256, "description": 512, "email": 128, "vertical": 128}
+_COMPLIANCE_CHARS = 256
+# What the bytes are is told by their beginning, whatever the header calls them.
+_PHOTOS = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG\r\n\x1a\n": "image/png"}
+
+
+class BusinessProfile(msgspec.Struct, frozen=True, kw_only=True):
+    """At most 256 characters, ``description`` 512, ``email`` and ``vertical`` 128."""
+
+    address: str | None = None
+    description: str | None = None
+    email: str | None = None
+    vertical: str | None = None
+    websites: list[str] | None = None
+
+
+class CustomerCare(msgspec.Struct, frozen=True, kw_only=True):
+    email: str | None = None
+    landline_number: str | None = None
+    mobile_number: str | None = None
+
+
+class GrievanceOfficer(msgspec.Struct, frozen=True, kw_only=True):
+    name: str | None = None
+    email: str | None = None
+    landline_number: str | None = None
+    mobile_number: str | None = None
+
+
+class ComplianceInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What India asks of a business. Texts have at most 256 characters."""
+
+    entity_name: str | None = None
+    entity_type: str | None = None
+    entity_type_custom: str | None = None
+    is_registered: bool | None = None
+    customer_care_details: CustomerCare | None = None
+    grievance_officer_details: GrievanceOfficer | None = None
+
+
+class About(msgspec.Struct, frozen=True):
+    text: str | None = None
+
+
+_PROFILE = msgspec.json.Decoder(BusinessProfile, strict=False)
+_COMPLIANCE = msgspec.json.Decoder(ComplianceInfo, strict=False)
+_ABOUT = msgspec.json.Decoder(About)
+_EMPTY_PROFILE = {"address": "", "description": "", "email": "", "vertical": "", "websites": []}
+
+
+async def show_profile(context: Context, _request: web.Request, _caller: Caller) -> web.Response:
+    stored = await context.accounts.setting(BUSINESS_PROFILE)
+    return success({"settings": {"business": {"profile": {**_EMPTY_PROFILE, **stored}}}})
+
+
+async def set_profile(context: Context, request: web.Request, caller: Caller) -> web.Response:
+    """Changes the fields that are there; an empty one clears."""
+    wish = await read_json(request, context.config.json_limit, _PROFILE)
+    for name, most in _LIMITS.items():
+        short(getattr(wish, name), name, most)
+    if wish.websites is not None:
+        if len(wish.websites) > _WEBSITES:
+            raise ParameterInvalid(f"websites has more than {_WEBSITES} elements")
+        for n, website in enumerate(wish.websites):
+            short(website, f"websites[{n}]", _WEBSITE_CHARS)
+    await _change(context, BUSINESS_PROFILE, wish)
+    log.info("business profile changed", extra={"by": caller.username})
+    return success({})
+
+
+async def show_compliance(context: Context, _request: web.Request, _caller: Caller) -> web.Response:
+    stored = await context.accounts.setting(COMPLIANCE_INFO)
+    return success({"settings": {"business": {"compliance_info": stored}}})
+
+
+async def set_compliance(context: Context, request: web.Request, caller: Caller) -> web.Response:
+    """Changes the fields that are there."""
+    wish = await read_json(request, context.config.json_limit, _COMPLIANCE)
+    _check_texts(_given(wish), "")
+    await _change(context, COMPLIANCE_INFO, wish)
+    log.info("compliance information changed", extra={"by": caller.username})
+    return success({})
+
+
+async def show_about(context: Context, _request: web.Request, _caller: Caller) -> web.Response:
+    stored = await context.accounts.setting(PROFILE_ABOUT)
+    return success({"settings": {"profile": {"about": {"text": "", **stored}}}})
+
+
+async def set_about(context: Context, request: web.Request, caller: Caller) -> web.Response:
+    wish = await read_json(request, context.config.json_limit, _ABOUT)
+    short(required(wish.text, "text"), "text", ABOUT_CHARS)
+    await _change(context, PROFILE_ABOUT, wish)
+    log.info("about changed", extra={"by": caller.username})
+    return success({})
+
+
+async def show_photo(context: Context, request: web.Request, _caller: Caller) -> web.Response:
+    """The image, or with ``format=link`` where it is (the same path, with a token)."""
+    wanted = request.query.get("format", "")
+    if wanted not in ("", "link"):
+        raise ParameterInvalid("format must be link, or left out")
+    if wanted:
+        if not await context.photos.exists():
+            raise _no_photo()
+        return success({"settings": {"profile": {"photo": {"link": _link(request)}}}})
+    photo = await context.photos.get()
+    if photo is None:
+        raise _no_photo()
+    return web.Response(body=photo.data, content_type=photo.mime)
+
+
+async def set_photo(context: Context, request: web.Request, caller: Caller) -> web.Response:
+    data = await read_body(request, PHOTO_BYTES)
+    if not data:
+        raise ParameterMissing("the request has no body, an image is required")
+    mime = next((mime for begin, mime in _PHOTOS.items() if data.startswith(begin)), None)
+    if mime is None:
+        raise ParameterInvalid("the body is no JPEG or PNG image")
+    await context.photos.set(Photo(mime, data))
+    log.info("profile photo changed", extra={"by": caller.username, "bytes": len(data)})
+    return success({})
+
+
+async def delete_photo(context: Context, _request: web.Request, caller: Caller) -> web.Response:
+    """Also where there was none."""
+    await context.photos.delete()
+    log.info("profile photo deleted", extra={"by": caller.username})
+    return success({})
+
+
+async def _change(context: Context, name: str, wish: msgspec.Struct) -> None:
+    given = _given(wish)
+
+    def changed(stored: Mapping[str, Any]) -> dict[str, Any]:
+        return {**stored, **given}
+
+    await context.accounts.change_setting(name, changed)
+
+
+def _given(wish: msgspec.Struct) -> dict[str, Any]:
+    """The fields that are there; null is as good as absent."""
+    fields: dict[str, Any] = msgspec.to_builtins(wish)
+    return {
+        name: {k: v for k, v in value.items() if v is not None}
+        if isinstance(value, dict)
+        else value
+        for name, value in fields.items()
+        if value is not None
+    }
+
+
+def _check_texts(fields: Mapping[str, Any], path: str) -> None:
+    for name, value in fields.items():
+        if isinstance(value, str):
+            short(value, f"{path}{name}", _COMPLIANCE_CHARS)
+        elif isinstance(value, dict):
+            _check_texts(value, f"{path}{name}.")
+
+
+def _link(request: web.Request) -> str:
+    try:
+        return str(request.url.origin().with_path(_PHOTO))
+    except ValueError:  # it is made of the header Host
+        raise ParameterInvalid("the header Host is no host") from None
+
+
+def _no_photo() -> NotFound:
+    return NotFound("there is no profile photo")
+
+
+_REFUSALS = (ParameterInvalid, ParameterMissing)
+_BUSINESS, _INFO = "/v1/settings/business/profile", "/v1/settings/business/compliance_info"
+_ABOUT_PATH, _PHOTO = "/v1/settings/profile/about", "/v1/settings/profile/photo"
+
+ROUTES = (
+    Route(
+        "GET",
+        _BUSINESS,
+        Access.USER,
+        show_profile,
+        "The business's profile",
+        answer=within("settings.business.profile", BusinessProfile),
+    ),
+    Route(
+        "POST",
+        _BUSINESS,
+        Access.ADMIN,
+        set_profile,
+        "Change the fields of the profile that are there",
+        body=BusinessProfile,
+        errors=_REFUSALS,
+    ),
+    Route(
+        "GET",
+        _INFO,
+        Access.USER,
+        show_compliance,
+        "What India asks of a business",
+        answer=within("settings.business.compliance_info", ComplianceInfo),
+    ),
+    Route(
+        "POST",
+        _INFO,
+        Access.ADMIN,
+        set_compliance,
+        "Change the fields of the compliance information that are there",
+        body=ComplianceInfo,
+        errors=_REFUSALS,
+    ),
+    Route(
+        "GET",
+        _ABOUT_PATH,
+        Access.USER,
+        show_about,
+        "The about text",
+        answer=within("settings.profile.about", About),
+    ),
+    Route(
+        "PATCH",
+        _ABOUT_PATH,
+        Access.ADMIN,
+        set_about,
+        "Change the about text: at most 139 characters",
+        body=About,
+        errors=_REFUSALS,
+    ),
+    Route(
+        "GET",
+        _PHOTO,
+        Access.USER,
+        show_photo,
+        "The photo: its bytes, or with format=link where they are",
+        answer="image/*",
+        errors=(NotFound, ParameterInvalid),
+        query={"format": "link: answer with JSON, settings.profile.photo.link"},
+    ),
+    Route(
+        "POST",
+        _PHOTO,
+        Access.ADMIN,
+        set_photo,
+        "Set the photo: a JPEG or PNG of at most 5 MiB",
+        body="image/*",
+        errors=(*_REFUSALS, BodyTooLarge),
+    ),
+    Route("DELETE", _PHOTO, Access.ADMIN, delete_photo, "Take the photo away"),
+)

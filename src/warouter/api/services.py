@@ -1,0 +1,42 @@
+"""PUT /v1/services/message/gc: prune now what is settled and old enough."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from aiohttp import web
+
+from warouter.api.context import Context
+from warouter.api.envelope import success
+from warouter.api.route import Access, Route
+from warouter.api.tokens import Caller
+from warouter.app_settings import MESSAGE_GC
+
+log = logging.getLogger(__name__)
+
+
+async def collect(context: Context, _request: web.Request, caller: Caller) -> web.Response:
+    """Asks the owners of all slots, who hear of it with their next beat, and answers at once.
+
+    Nothing younger than ten minutes goes, nor what is not settled.
+    """
+    await context.accounts.change_setting(MESSAGE_GC, _one_more)
+    log.info("garbage collection asked for", extra={"by": caller.username})
+    return success({})
+
+
+def _one_more(stored: Mapping[str, Any]) -> dict[str, Any]:
+    return {"calls": stored.get("calls", 0) + 1}
+
+
+ROUTES = (
+    Route(
+        "PUT",
+        "/v1/services/message/gc",
+        Access.USER,
+        collect,
+        "Prune settled messages and events older than ten minutes, now",
+    ),
+)

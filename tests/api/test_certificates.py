@@ -1,0 +1,146 @@
+"""Certificates: what is taken, what is refused, and that no key ever comes back."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytest
+
+from tests.api.conftest import Answer, Api
+from tests.support.certificates import Signed, rsa_key
+
+EXTERNAL = "/v1/certificates/external"
+WEBHOOKS = "/v1/certificates/webhooks/ca"
+ROOT = Signed("root", authority=True)
+MIDDLE = Signed("middle", ROOT, authority=True)
+LEAF = Signed("localhost", MIDDLE)
+OTHER = Signed("other")
+HEADERS = {"Content-Type": "text/plain"}
+
+
+async def post(api: Api, path: str, text: str | bytes) -> Answer:
+    data = text.encode() if isinstance(text, str) else text
+    return await api.call("POST", path, data=data, headers=HEADERS, token=api.admin)
+
+
+async def stored(api: Api) -> Any:
+    return await api.context.accounts.setting("external_certificate")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        LEAF.pem + MIDDLE.pem + ROOT.pem + LEAF.key,
+        LEAF.key + ROOT.pem + MIDDLE.pem + LEAF.pem,
+        f"Bag Attributes\n  x: y\n{LEAF.key}\nsubject=...\n{MIDDLE.pem}{LEAF.pem}{ROOT.pem}",
+    ],
+    ids=["as usual", "in any order", "with words between"],
+)
+async def test_a_chain_and_its_key(api: Api, text: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    answer = await post(api, EXTERNAL, text)
+    assert (answer.status, set(answer.json)) == (200, {"meta"})
+    assert await stored(api) == {"chain": LEAF.pem + MIDDLE.pem + ROOT.pem, "key": LEAF.key}
+    assert LEAF.key.splitlines()[1] not in caplog.text
+    answer = await api.call("DELETE", EXTERNAL, token=api.admin)
+    assert (answer.status, await stored(api)) == (200, {})
+
+
+async def test_one_that_signed_itself_and_an_rsa_key(api: Api) -> None:
+    for pair in (OTHER, Signed(key=rsa_key())):
+        assert (await post(api, EXTERNAL, pair.pem + pair.key)).status == 200
+        assert (await stored(api))["chain"] == pair.pem
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "one private key, not 0"),
+        ("hello", "one private key, not 0"),
+        (LEAF.pem, "one private key, not 0"),
+        (LEAF.key, "no certificate"),
+        (LEAF.pem + LEAF.key + OTHER.key, "one private key, not 2"),
+        (LEAF.pem + OTHER.key, "belongs to none"),
+        (LEAF.pem + OTHER.pem + LEAF.key, "does not belong to the chain"),
+        (LEAF.pem + LEAF.locked_key, "encrypted"),
+        (LEAF.pem.replace("M", "N", 9) + LEAF.key, "damaged"),
+        (LEAF.pem + LEAF.key.replace("M", "N", 9), "damaged or of an unknown kind"),
+        (LEAF.pem[:200] + LEAF.key, "no certificate"),
+        ((old := Signed(begins=-3, days=-1)).pem + old.key, "expired"),
+        ((new := Signed(begins=2)).pem + new.key, "not valid before"),
+        ((weak := Signed(key=rsa_key(1024))).pem + weak.key, "OpenSSL does not take it"),
+        ("é", "ASCII"),
+        (b"\xff\x00", "ASCII"),
+    ],
+)
+async def test_what_could_not_be_served_with(api: Api, text: str | bytes, words: str) -> None:
+    assert (await post(api, EXTERNAL, OTHER.pem + OTHER.key)).status == 200
+    answer = await post(api, EXTERNAL, text)
+    assert (answer.status, answer.code) == (400, 1009)
+    assert words in answer.error["details"]
+    assert await stored(api) == {"chain": OTHER.pem, "key": OTHER.key}
+
+
+async def test_too_large(api: Api) -> None:
+    assert (await post(api, EXTERNAL, "x" * (64 * 1024 + 1))).status == 413
+    assert (await post(api, WEBHOOKS, "x" * (512 * 1024 + 1))).status == 413
+
+
+async def test_what_signed_the_one_that_is_served(api: Api) -> None:
+    for chain, signers in (
+        (LEAF.pem + MIDDLE.pem + ROOT.pem, MIDDLE.pem + ROOT.pem),
+        (OTHER.pem, OTHER.pem),
+    ):
+        api.recorder.served_chain = chain
+        answer = await api.call("GET", f"{EXTERNAL}/ca", token=api.admin)
+        assert (answer.status, answer.body.decode()) == (200, signers)
+        assert answer.headers["Content-Type"].startswith("text/plain")
+    for chain in (LEAF.pem, ""):
+        api.recorder.served_chain = chain
+        answer = await api.call("GET", f"{EXTERNAL}/ca", token=api.admin)
+        assert (answer.status, answer.code) == (404, 1006)
+
+
+async def test_authorities_for_webhooks(api: Api) -> None:
+    for method in ("GET", "DELETE"):
+        answer = await api.call(method, WEBHOOKS, token=api.admin)
+        assert (answer.status, answer.code) == (404, 1006)
+    answer = await post(api, WEBHOOKS, f"# ours\n{ROOT.pem}\n{OTHER.pem}{ROOT.pem}")
+    assert (answer.status, set(answer.json)) == (200, {"meta"})
+    answer = await api.call("GET", WEBHOOKS, token=api.admin)
+    assert (answer.status, answer.body.decode()) == (200, ROOT.pem + OTHER.pem)
+    assert answer.headers["Content-Type"].startswith("text/plain")
+    for text, words in (
+        ("", "no certificate"),
+        ("-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----", "damaged"),
+        (ROOT.pem + ROOT.key, "no keys"),
+        (b"\xff", "ASCII"),
+    ):
+        answer = await post(api, WEBHOOKS, text)
+        assert (answer.status, answer.code) == (400, 1009)
+        assert words in answer.error["details"]
+    assert (await api.call("GET", WEBHOOKS, token=api.admin)).body.decode() == ROOT.pem + OTHER.pem
+    assert (await api.call("DELETE", WEBHOOKS, token=api.admin)).status == 200
+    assert (await api.call("GET", WEBHOOKS, token=api.admin)).status == 404
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        *((method, EXTERNAL) for method in ("POST", "DELETE")),
+        ("GET", f"{EXTERNAL}/ca"),
+        *((method, WEBHOOKS) for method in ("POST", "GET", "DELETE")),
+    ],
+)
+async def test_only_administrators(api: Api, method: str, path: str) -> None:
+    assert (await api.call(method, path, token=api.user)).status == 403
+    assert (await api.call(method, path)).status == 401
+
+
+async def test_c12_garbage_collection_is_asked_for(api: Api) -> None:
+    for calls in (1, 2):
+        answer = await api.call("PUT", "/v1/services/message/gc", token=api.user)
+        assert (answer.status, set(answer.json)) == (200, {"meta"})
+        assert await api.context.accounts.setting("message_gc") == {"calls": calls}
+    assert (await api.call("PUT", "/v1/services/message/gc")).status == 401

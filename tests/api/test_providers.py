@@ -1,0 +1,112 @@
+"""Media providers: kept for whoever fetches links, shown without their secrets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.api.conftest import Api
+from warouter.api.providers import MASK
+
+PATH = "/v1/settings/application/media/providers"
+BEARER = {"name": "cdn", "type": "www", "config": {"bearer": "s3cret-token"}}
+BASIC = {
+    "name": "files",
+    "type": "www",
+    "config": {"basic": {"username": "us", "password": "pässword"}},
+}
+
+
+async def shown(api: Api) -> Any:
+    answer = await api.call("GET", PATH, token=api.admin)
+    assert answer.status == 200
+    return answer.json["settings"]["application"]["media"]["providers"]
+
+
+async def stored(api: Api) -> Any:
+    return (await api.context.accounts.setting("media_providers")).get("providers", [])
+
+
+async def add(api: Api, *providers: object) -> Any:
+    return await api.call("POST", PATH, list(providers), token=api.admin)
+
+
+async def test_secrets_are_kept_and_never_shown(api: Api) -> None:
+    assert await shown(api) == []
+    answer = await add(api, BEARER, BASIC)
+    assert (answer.status, set(answer.json)) == (200, {"meta"})
+    assert await stored(api) == [BEARER, BASIC]
+    masked = [
+        BEARER | {"config": {"bearer": MASK}},
+        BASIC | {"config": {"basic": {"username": "us", "password": MASK}}},
+    ]
+    assert await shown(api) == masked
+    assert (await add(api, *masked)).status == 200  # what was read may be sent back
+    assert await stored(api) == [BEARER, BASIC]
+
+
+async def test_the_type_may_be_left_out_and_a_name_replaces(api: Api) -> None:
+    assert (await add(api, {"name": "cdn", "config": {"bearer": "one"}})).status == 200
+    assert (await add(api, BEARER)).status == 200
+    assert await stored(api) == [BEARER]
+
+
+async def test_the_settings_of_the_application_are_another_matter(api: Api) -> None:
+    await add(api, BEARER)
+    await api.call("DELETE", "/v1/settings/application", token=api.admin)
+    assert await stored(api) == [BEARER]
+
+
+async def test_delete(api: Api) -> None:
+    await add(api, BEARER, BASIC)
+    answer = await api.call("DELETE", f"{PATH}/cdn", token=api.admin)
+    assert (answer.status, set(answer.json)) == (200, {"meta"})
+    assert await stored(api) == [BASIC]
+    answer = await api.call("DELETE", f"{PATH}/cdn", token=api.admin)
+    assert (answer.status, answer.code) == (404, 1006)
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "words"),
+    [
+        ([], 1009, "the body must not be empty"),
+        ({}, 1009, "the body must be a list"),
+        ([{"config": {"bearer": "x"}}], 1008, "[0].name is required"),
+        ([{"name": "a"}], 1008, "[0].config is required"),
+        ([{"name": "", "config": {"bearer": "x"}}], 1009, "[0].name must not be empty"),
+        ([{"name": "a" * 65, "config": {"bearer": "x"}}], 1009, "[0].name has 65"),
+        ([{"name": "a/b", "config": {"bearer": "x"}}], 1009, "[0].name has a slash"),
+        ([{"name": "a", "config": {}}], 1009, "[0].config must have either"),
+        (
+            [{"name": "a", "config": {"bearer": "x", "basic": {"username": "u", "password": "p"}}}],
+            1009,
+            "[0].config must have either",
+        ),
+        ([{"name": "a", "config": {"basic": {"username": "u"}}}], 1008, "password is required"),
+        ([{"name": "a", "config": {"bearer": "x\r\nHost: y"}}], 1009, "control characters"),
+        ([{"name": "a", "config": {"bearer": "x y"}}], 1009, "without spaces"),
+        ([{"name": "a", "config": {"bearer": "x" * 4097}}], 1009, "has 4097"),
+        ([{"name": "a", "type": "ftp", "config": {"bearer": "x"}}], 1009, "[0].type has a value"),
+        ([BASIC, 5], 1009, "[1] must be an object"),
+        ([BEARER | {"name": f"n{i}"} for i in range(33)], 1009, "at most 32"),
+    ],
+)
+async def test_refusals_change_nothing(api: Api, body: object, code: int, words: str) -> None:
+    await add(api, BEARER)
+    answer = await api.call("POST", PATH, body, token=api.admin)
+    assert (answer.status, answer.code) == (400, code)
+    assert words in answer.error["details"]
+    assert await stored(api) == [BEARER]
+
+
+async def test_no_more_than_the_limit_in_several_calls(api: Api) -> None:
+    assert (await add(api, *(BEARER | {"name": f"n{i}"} for i in range(32)))).status == 200
+    assert (await add(api, BEARER)).status == 400
+    assert len(await stored(api)) == 32
+
+
+async def test_only_administrators(api: Api) -> None:
+    for method, path in (("GET", PATH), ("POST", PATH), ("DELETE", f"{PATH}/x")):
+        assert (await api.call(method, path, token=api.user)).status == 403
+        assert (await api.call(method, path)).status == 401

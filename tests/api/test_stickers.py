@@ -1,0 +1,150 @@
+"""Sticker packs and their stickers (onprem-api.md 1.9); groups, which are gone (C48)."""
+
+from __future__ import annotations
+
+import asyncio
+from uuid import uuid4
+
+import pytest
+
+from tests.api.conftest import Answer, Api
+from warouter.api.groups import ROUTES as GROUPS
+
+PATH = "/v1/stickerpacks"
+PACK = {
+    "publisher": "Lucky Shrub",
+    "name": "Cacti",
+    "ios_app_store_link": "https://apps.apple.example/1",
+    "android_app_store_link": "",
+}
+STICKER = {"image_data_id": "36c484d1-1283-4b94-988d-7276bdec4de2", "emojis": ["🌵", "👍🏽"]}
+
+
+async def call(api: Api, method: str, path: str = "", body: object = None) -> Answer:
+    return await api.call(method, PATH + path, body, token=api.user)
+
+
+async def new_pack(api: Api) -> str:
+    answer = await call(api, "POST", "", PACK)
+    assert answer.status == 201
+    (pack,) = answer.json["stickerpacks"]
+    assert set(pack) == {"id"}
+    return f"/{pack['id']}"
+
+
+def missing(answer: Answer) -> bool:
+    return (answer.status, answer.code) == (404, 1006)
+
+
+async def test_packs(api: Api) -> None:
+    assert (await call(api, "GET")).json["stickerpacks"] == []
+    pack = await new_pack(api)
+    whole = PACK | {"id": pack[1:]}
+    assert (await call(api, "GET")).json["stickerpacks"] == [whole]
+    assert (await call(api, "GET", pack)).json["stickerpacks"] == [whole]
+    answer = await call(api, "PATCH", pack, {"name": "Succulents", "publisher": None})
+    assert answer.json["stickerpacks"] == [{"id": pack[1:]}]
+    changed = whole | {"name": "Succulents"}
+    assert (await call(api, "GET", pack)).json["stickerpacks"] == [changed]
+    answer = await call(api, "DELETE", pack)
+    assert (answer.status, set(answer.json)) == (200, {"meta"})
+    for method, body in (("GET", None), ("PATCH", {"name": "x"}), ("DELETE", None)):
+        assert missing(await call(api, method, pack, body))
+
+
+async def test_stickers(api: Api) -> None:
+    pack = await new_pack(api)
+    stickers = f"{pack}/stickers"
+    assert (await call(api, "GET", stickers)).json["stickers"] == []
+    for index in range(3):
+        answer = await call(api, "POST", stickers, STICKER)
+        assert (answer.status, answer.json["stickers"]) == (201, [{"index": index}])
+    assert (await call(api, "PATCH", f"{stickers}/1", {"emojis": ["🌿"]})).status == 200
+    one = STICKER | {"index": 1, "emojis": ["🌿"]}
+    assert (await call(api, "GET", f"{stickers}/1")).json["stickers"] == [one]
+    assert (await call(api, "DELETE", f"{stickers}/2")).status == 200
+    # An index is given once: whoever kept one does not find another sticker under it.
+    assert (await call(api, "POST", stickers, STICKER)).json["stickers"] == [{"index": 3}]
+    found = (await call(api, "GET", stickers)).json["stickers"]
+    assert [s["index"] for s in found] == [0, 1, 3]
+    assert missing(await call(api, "GET", f"{stickers}/2"))
+    await call(api, "DELETE", pack)
+    for method, body in (("GET", None), ("POST", STICKER)):
+        assert missing(await call(api, method, stickers, body))
+    for method, body in (("GET", None), ("PATCH", {"emojis": ["x"]}), ("DELETE", None)):
+        assert missing(await call(api, method, f"{stickers}/0", body))
+
+
+async def test_a_pack_is_full_at_thirty_also_when_asked_at_once(api: Api) -> None:
+    stickers = f"{await new_pack(api)}/stickers"
+    answers = await asyncio.gather(*(call(api, "POST", stickers, STICKER) for _ in range(33)))
+    assert sorted(answer.status for answer in answers) == [201] * 30 + [400] * 3
+    assert len((await call(api, "GET", stickers)).json["stickers"]) == 30
+
+
+async def test_there_are_none_of_whatsapp(api: Api) -> None:
+    pack = await new_pack(api)
+    query = "?namespace=whatsapp"
+    assert (await call(api, "GET", query)).json["stickerpacks"] == []
+    for path in ("", "/stickers", "/stickers/0"):
+        assert missing(await call(api, "GET", f"{pack}{path}{query}"))
+    assert (await call(api, "POST", query, PACK)).status == 400
+    assert (await call(api, "GET", "?namespace=other")).status == 400
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "words"),
+    [
+        ({}, 1008, "publisher is required"),
+        (PACK | {"name": None}, 1008, "name is required"),
+        (PACK | {"name": ""}, 1009, "name must not be empty"),
+        (PACK | {"publisher": "p" * 129}, 1009, "publisher has 129"),
+        (PACK | {"ios_app_store_link": "ftp://x"}, 1009, "ios_app_store_link must be a URL"),
+        (PACK | {"name": 5}, 1009, "name must be a string"),
+        ([], 1009, "the body must be an object"),
+    ],
+)
+async def test_packs_that_are_refused(api: Api, body: object, code: int, words: str) -> None:
+    answer = await call(api, "POST", "", body)
+    assert (answer.status, answer.code) == (400, code)
+    assert words in answer.error["details"]
+    assert (await call(api, "GET")).json["stickerpacks"] == []
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "words"),
+    [
+        ({"emojis": ["x"]}, 1008, "image_data_id is required"),
+        ({"image_data_id": "x"}, 1008, "emojis is required"),
+        ({"image_data_id": "", "emojis": ["x"]}, 1009, "image_data_id must not be empty"),
+        ({"image_data_id": "x", "emojis": []}, 1009, "emojis must not be empty"),
+        ({"image_data_id": "x", "emojis": ["x"] * 4}, 1009, "emojis has 4"),
+        ({"image_data_id": "x", "emojis": ["x" * 33]}, 1009, "emojis[0] has 33"),
+        ({"image_data_id": "x", "emojis": [5]}, 1009, "emojis[0] must be a string"),
+    ],
+)
+async def test_stickers_that_are_refused(api: Api, body: object, code: int, words: str) -> None:
+    stickers = f"{await new_pack(api)}/stickers"
+    answer = await call(api, "POST", stickers, body)
+    assert (answer.status, answer.code) == (400, code)
+    assert words in answer.error["details"]
+    assert (await call(api, "GET", stickers)).json["stickers"] == []
+
+
+async def test_what_could_never_be_an_id_is_not_found(api: Api) -> None:
+    pack = await new_pack(api)
+    for name in ("x", pack[1:].replace("-", ""), f"{{{pack[1:]}}}", "0" * 300, str(uuid4())):
+        assert missing(await call(api, "GET", f"/{name}"))
+    for index in ("x", "-1", "1.0", "9" * 10, "9" * 300, "²"):
+        assert missing(await call(api, "GET", f"{pack}/stickers/{index}"))
+
+
+@pytest.mark.parametrize("route", GROUPS, ids=lambda route: f"{route.method} {route.path}")
+async def test_c48_groups_are_gone(api: Api, route: object) -> None:
+    path = route.path.replace("{group}", "1234-5678")  # type: ignore[attr-defined]
+    method = route.method  # type: ignore[attr-defined]
+    for spelling in (path, f"{path}/"):
+        answer = await api.call(method, spelling, token=api.user)
+        assert missing(answer)
+        assert answer.error["details"] == "groups are no longer part of the API"
+        assert (await api.call(method, spelling)).status == 401

@@ -1,0 +1,317 @@
+"""What steers, steers: settings written as the API does, on a real coreapp with its database.
+
+Events go in where those of the upstream do and come out at a real receiver.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import ssl
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncpg
+import msgspec
+import pytest
+import pytest_asyncio
+from aiohttp import web
+
+from tests.support.certificates import Signed
+from tests.support.wait import soon
+from warouter import pem
+from warouter.api import services
+from warouter.app_settings import APPLICATION, MESSAGE_GC, WEBHOOK_CA, merge
+from warouter.config import Settings
+from warouter.node import coreapp as module
+from warouter.node.coreapp import Coreapp
+from warouter.node.runtime import Identity
+from warouter.owner.events import INBOUND, STATUS, NewEvent
+from warouter.owner.ownership import wait_for
+from warouter.store.accounts import Accounts
+from warouter.systemd import Notifier
+
+SLOT = 3
+RECIPIENT = "4915112345678"
+STEP_MS = 20
+OLD = "interval '11 minutes'"
+
+
+class Business:
+    """The receiver, and the pen that changes settings; ``status`` is what it answers."""
+
+    def __init__(self, pool: asyncpg.Pool, coreapp: Coreapp) -> None:
+        self.pool = pool
+        self.coreapp = coreapp
+        self.accounts = Accounts(pool)
+        self.status = 200
+        self.statuses: dict[str, dict[str, Any]] = {}
+        self.messages: dict[str, dict[str, Any]] = {}
+        self._count = 0
+
+    async def listen(self, context: ssl.SSLContext | None = None) -> web.AppRunner:
+        app = web.Application()
+        app.router.add_post("/", self._hook)
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+        scheme = "https" if context else "http"
+        self.url = f"{scheme}://localhost:{runner.addresses[0][1]}/"
+        return runner
+
+    async def _hook(self, request: web.Request) -> web.Response:
+        body = await request.json()
+        if self.status < 300:
+            self.statuses |= {s["id"]: s for s in body.get("statuses", ())}
+            self.messages |= {m["id"]: m for m in body.get("messages", ())}
+        return web.Response(status=self.status)
+
+    async def patch(self, **fields: Any) -> None:
+        """As PATCH /v1/settings/application; returns once the coreapp has it."""
+        await self.accounts.change_setting(APPLICATION, lambda stored: merge(stored, fields))
+        await self.followed()
+
+    async def followed(self) -> None:
+        version = await self.pool.fetchval("select version from change where what = 'settings'")
+        seen = self.coreapp
+        await soon(
+            lambda: seen._settings_version >= version and not seen._settings_changed.is_set()
+        )
+
+    async def event(self, kind: int, name: str, payload: dict[str, Any]) -> str:
+        """Append one event as the upstream's are; its id, once it is committed."""
+        self._count += 1
+        number = f"id{self._count}"
+        key = f"{number}:{name}:1" if kind == STATUS else number
+        body = json.dumps({"id": number, **payload}).encode()
+        done = asyncio.Event()
+        slot = self.coreapp.ownership.slots[SLOT]
+        self.coreapp.events.append(slot, NewEvent(kind, key, RECIPIENT, body), done.set)
+        await done.wait()
+        return number
+
+    async def status_of(self, name: str, **fields: Any) -> str:
+        return await self.event(STATUS, name, {"status": name, **fields})
+
+    async def system(self, kind: str) -> str:
+        return await self.event(INBOUND, "", {"type": "system", "system": {"type": kind}})
+
+    async def called_back(self) -> None:
+        """Until all that was appended before has been dealt with: both journals are settled."""
+        slot = self.coreapp.ownership.slots[SLOT]
+        await soon(lambda: all(e.cursor.mark == e.next_seq - 1 for e in slot.events))
+
+
+@pytest_asyncio.fixture
+async def coreapp(settings: Settings, pool: asyncpg.Pool) -> AsyncIterator[Coreapp]:
+    """A coreapp that owns one slot; there is no upstream, and no master."""
+    settings = msgspec.structs.replace(
+        settings, webhook_allow_http=True, allow_private="127.0.0.0/8,::1/128", coreapp_ports="0"
+    )
+    coreapp = Coreapp(settings, Identity(settings, "coreapp"), Notifier())
+    await coreapp.start()
+    tasks = coreapp.tasks()
+    owner = "update slot set owner = $1, epoch = epoch + 1 where slot = $2"
+    await pool.execute(owner, coreapp._identity.incarnation, SLOT)
+    await soon(lambda: SLOT in coreapp.ownership.slots and coreapp.ownership.slots[SLOT].accepts)
+    yield coreapp
+    await coreapp.stop(tasks)
+
+
+@pytest_asyncio.fixture
+async def business(coreapp: Coreapp, pool: asyncpg.Pool) -> AsyncIterator[Business]:
+    business = Business(pool, coreapp)
+    runner = await business.listen()
+    await business.patch(callback_backoff_delay_ms=STEP_MS, webhooks={"url": business.url})
+    yield business
+    await runner.cleanup()
+
+
+async def test_statuses_are_switched_one_by_one(business: Business) -> None:
+    wanted: set[str] = set()
+    for switches, names in (
+        ({}, {"delivered", "read", "failed"}),
+        ({"webhooks": {"message": {"sent": True, "delivered": False}}}, {"sent", "read", "failed"}),
+        ({"webhooks": {"message": {"sent": False, "read": False}}}, {"failed"}),
+        ({"sent_status": True}, {"sent", "failed"}),
+    ):
+        await business.patch(**switches)
+        for name in ("sent", "delivered", "read", "failed"):
+            number = await business.status_of(name)
+            wanted |= {number} if name in names else set()
+        await business.called_back()
+        assert set(business.statuses) == wanted, switches
+
+
+async def test_billing_is_hidden(business: Business) -> None:
+    billing = {"conversation": {"id": "c"}, "pricing": {"billable": True}}
+    first = await business.status_of("delivered", **billing)
+    await business.called_back()
+    await business.patch(webhook_payload_conversation_pricingmodel_disabled=True)
+    second = await business.status_of("delivered", **billing)
+    await business.called_back()
+    assert business.statuses[first] == {"id": first, "status": "delivered", **billing}
+    assert business.statuses[second] == {"id": second, "status": "delivered"}
+
+
+async def test_system_messages_are_let_through_or_not(business: Business) -> None:
+    kinds = ("user_changed_number", "user_identity_changed")
+    wanted: set[str] = set()
+    for switches, through in (
+        ({}, [True, False]),
+        ({"show_security_notifications": True, "notify_user_change_number": False}, [False, True]),
+    ):
+        await business.patch(**switches)
+        for kind, comes in zip(kinds, through, strict=True):
+            number = await business.system(kind)
+            wanted |= {number} if comes else set()
+        await business.called_back()
+        assert set(business.messages) == wanted
+
+
+async def test_a_status_that_is_switched_off_while_it_is_parked_ends(business: Business) -> None:
+    business.status = 500
+    await business.patch(callback_backoff_delay_ms=200)
+    await business.status_of("delivered")
+    slot = business.coreapp.ownership.slots[SLOT]
+    await soon(lambda: RECIPIENT in slot.events[STATUS].parked)
+    await business.patch(webhooks={"message": {"delivered": False}})
+    await soon(lambda: RECIPIENT not in slot.events[STATUS].parked)
+    business.status = 200
+    read = await business.status_of("read")
+    await business.called_back()
+    assert list(business.statuses) == [read]
+    await business.coreapp.recorder.flush()
+    assert await business.pool.fetchval("select count(*) from parked_event") == 0
+
+
+@pytest.mark.parametrize("count", [1, 40], ids=["one event", "a receiver that is down"])
+async def test_what_is_not_to_be_kept_is_dropped_and_said(
+    business: Business, count: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING, "warouter.owner.callbacks")
+    await business.patch(callback_persist=False)
+    business.status = 500
+    lost = [await business.status_of("delivered") for _ in range(count)]
+    feed = business.coreapp.callbacks
+    await soon(lambda: feed.dropped == count, 30)
+    await business.called_back()
+    business.status = 200
+    kept = await business.status_of("read")
+    await business.called_back()
+    assert list(business.statuses) == [kept]
+    assert kept not in lost
+    said = [r for r in caplog.records if r.message == "callbacks dropped"]
+    assert sum(r.__dict__["events"] for r in said) == count
+    await business.coreapp.recorder.flush()
+    for table in ("parked_event", "dead_letter"):
+        assert await business.pool.fetchval(f"select count(*) from {table}") == 0
+
+
+async def test_what_is_kept_outlasts_the_same_outage(business: Business) -> None:
+    business.status = 500
+    sent = [await business.status_of("delivered") for _ in range(40)]
+    requests = business.coreapp.callbacks.callbacks.requests
+    await soon(lambda: requests.total() >= 12)
+    business.status = 200
+    await soon(lambda: set(business.statuses) == set(sent), 30)
+    assert business.coreapp.callbacks.dropped == 0
+
+
+async def test_the_webhook_ca_of_the_api_is_in_force(business: Business) -> None:
+    root = Signed("root", authority=True)
+    served = Signed("localhost", root)
+    runner = await business.listen(pem.server_context(served.pem + served.key))
+    requests = business.coreapp.callbacks.callbacks.requests
+    await business.patch(webhooks={"url": business.url})
+    number = await business.status_of("delivered")
+    await soon(lambda: any(result == "tls" for _, result in requests))
+    assert number not in business.statuses
+    await business.accounts.change_setting(WEBHOOK_CA, lambda _: {"pem": root.pem})
+    await soon(lambda: number in business.statuses)
+    await business.accounts.delete_setting(WEBHOOK_CA)
+    await business.followed()
+    refused = requests["status_change", "tls"]  # type: ignore[index]
+    await business.status_of("delivered")
+    await soon(lambda: requests["status_change", "tls"] > refused)  # type: ignore[index]
+    await runner.cleanup()
+
+
+async def journal(business: Business, count: int, *, old: bool) -> None:
+    """So many settled events; old ones are from eleven minutes ago."""
+    for _ in range(count):
+        await business.status_of("delivered")
+    await business.called_back()
+    await business.coreapp.recorder.flush()
+    if old:
+        await business.pool.execute(f"update event set recorded_at = recorded_at - {OLD}")
+
+
+async def left(business: Business) -> int:
+    return int(await business.pool.fetchval("select count(*) from event"))
+
+
+async def until_left(business: Business, count: int) -> None:
+    async with asyncio.timeout(10):
+        while True:
+            if await left(business) == count:
+                return
+            await asyncio.sleep(0.02)
+
+
+async def test_gc_prunes_what_is_settled_and_older_than_ten_minutes(
+    business: Business, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PRUNE_ROWS", 5)  # several steps
+    await journal(business, 23, old=True)
+    await journal(business, 2, old=False)
+    await business.accounts.change_setting(MESSAGE_GC, services._one_more)
+    await until_left(business, 2)
+    await business.accounts.change_setting(MESSAGE_GC, services._one_more)
+    await business.followed()
+    await business.pool.execute(f"update event set recorded_at = recorded_at - {OLD}")
+    business.status = 500
+    await business.status_of("delivered")
+    await business.pool.execute(f"update event set recorded_at = recorded_at - {OLD}")
+    await business.accounts.change_setting(MESSAGE_GC, services._one_more)
+    await until_left(business, 1)  # it is not delivered: it stays, however old
+
+
+async def test_retention_prunes_by_itself_unless_it_is_switched_off(
+    business: Business, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds = 0
+
+    async def quick(event: asyncio.Event, _seconds: float | None) -> None:
+        nonlocal rounds
+        rounds += 1
+        await wait_for(event, 0.02)
+
+    monkeypatch.setattr(module, "wait_for", quick)
+    await business.patch(garbagecollector_enable={"messages": False})
+    await journal(business, 3, old=True)
+    await business.accounts.change_setting(MESSAGE_GC, services._one_more)
+    await until_left(business, 0)  # that it was asked for counts all the same
+    await journal(business, 3, old=False)
+    await business.pool.execute("update event set recorded_at = recorded_at - interval '31 days'")
+    before = rounds
+    await soon(lambda: rounds > before + 3)
+    assert await left(business) == 3
+    await business.patch(db_garbagecollector_enable=True)
+    await until_left(business, 0)
+
+
+async def test_the_log_level_is_followed(business: Business) -> None:
+    root = logging.getLogger()
+    before = root.level
+    try:
+        await business.patch(log_level="error")
+        assert root.level == logging.ERROR
+        await business.patch(verbose_logging=True)
+        assert root.level == logging.DEBUG
+        await business.accounts.delete_setting(APPLICATION)
+        await business.followed()
+        assert root.level == logging.INFO  # of WAROUTER_LOG_LEVEL
+    finally:
+        root.setLevel(before)
