@@ -13,9 +13,10 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import ssl
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -39,6 +40,7 @@ from warouter.cluster.delivery import (
     retry_delay_ms,
 )
 from warouter.egress import socket_factory
+from warouter.signature import signed
 
 log = logging.getLogger(__name__)
 
@@ -88,6 +90,8 @@ class Callbacks:
     ``first_at`` set: this lets them into their blocked lane, ahead of what is turned away
     meanwhile. A lane is unblocked when nothing of it is parked any more.
 
+    ``ports`` bind public addresses; ``client_tls`` shows the certificate that a receiver asks for.
+
     Plain counters: ``requests`` and ``duration_ms`` by Result, ``delivered`` events by kind.
     """
 
@@ -101,6 +105,8 @@ class Callbacks:
         dead: Callable[[list[Item], str], None],
         allow_http: bool = False,
         allow_private: Sequence[Network] = (),
+        ports: Collection[int] | None = None,
+        client_tls: ssl.SSLContext | None = None,
         timeout: float = TIMEOUT,
         clock: Callable[[], float] | None = None,
     ) -> None:
@@ -111,6 +117,8 @@ class Callbacks:
         self._dead = dead
         self._allow_http = allow_http
         self._allow_private = tuple(allow_private)
+        self._ports = ports
+        self._client_tls = client_tls
         self._timeout = aiohttp.ClientTimeout(total=timeout)
         self._now = clock or _boottime
         self._queues = {kind: Delivery() for kind in KINDS}
@@ -174,7 +182,10 @@ class Callbacks:
     async def run(self) -> None:
         """Deliver until cancelled. An error of the owner's callables ends it, and is raised."""
         connector = aiohttp.TCPConnector(
-            limit=0, socket_factory=socket_factory(self._allow_private), keepalive_timeout=KEEPALIVE
+            limit=0,
+            socket_factory=socket_factory(self._allow_private, self._ports),
+            keepalive_timeout=KEEPALIVE,
+            ssl=self._client_tls or True,
         )
         async with (
             aiohttp.ClientSession(
@@ -258,7 +269,10 @@ class Callbacks:
         url = self._settings().webhooks.url
         if url:
             problem = webhook_url_problem(
-                url, allow_http=self._allow_http, allow_private=self._allow_private
+                url,
+                allow_http=self._allow_http,
+                allow_private=self._allow_private,
+                ports=self._ports,
             )
             if problem:
                 log.warning("webhook URL cannot be used", extra={"problem": problem})
@@ -272,10 +286,12 @@ class Callbacks:
     ) -> None:
         """POST one batch and act on the answer."""
         slots = {item.slot for item in batch}
-        payload = _Leased(body(batch), lambda: all(map(self._may_act, slots)))
+        content = body(batch)
+        payload = _Leased(content, lambda: all(map(self._may_act, slots)))
+        headers = signed(content, self._settings().webhooks.secrets, int(time.time()))
         began = time.monotonic()
         try:
-            result = await self._post(session, payload)
+            result = await self._post(session, payload, headers)
         except asyncio.CancelledError:
             self._unsent(kind, batch, probe=probe)
             raise
@@ -294,11 +310,15 @@ class Callbacks:
         else:
             self._failed(kind, batch, f"webhook: {result}", probe=probe)
 
-    async def _post(self, session: aiohttp.ClientSession, payload: _Leased) -> str:
+    async def _post(
+        self, session: aiohttp.ClientSession, payload: _Leased, headers: dict[str, str]
+    ) -> str:
         """The ``result`` of one POST. The status alone decides; what follows it is cut and lost."""
         status, failure = 0, ""
         try:
-            async with session.post(self._url, data=payload, allow_redirects=False) as response:
+            async with session.post(
+                self._url, data=payload, headers=headers, allow_redirects=False
+            ) as response:
                 status = response.status
                 await _drain(response)
         except (aiohttp.ClientError, OSError, ValueError) as error:

@@ -235,3 +235,28 @@ def test_no_spelling_of_an_inner_address_is_public(address: str) -> None:
 @pytest.mark.parametrize("address", ["93.184.216.34", "2606:2800:220:1::1", "2002:5db8:d822::1"])
 def test_public_addresses_are_allowed(address: str) -> None:
     assert is_allowed(ipaddress.ip_address(address), ())
+
+
+@pytest.mark.parametrize(
+    ("url", "fine"),
+    [
+        ("https://example.com/", True),
+        ("https://example.com:8443/", True),
+        ("https://example.com:444/", False),
+        ("https://8.8.8.8:444/", False),
+        ("https://8.8.8.8:0/", False),
+    ],
+)
+def test_ports_of_public_addresses(url: str, fine: bool) -> None:
+    problem = webhook_url_problem(url, allow_http=False, allow_private=(), ports={443, 8443})
+    assert (problem is None) is fine
+    assert fine or "WAROUTER_WEBHOOK_PORTS" in str(problem)
+
+
+def test_a_listed_network_and_a_name_that_may_lie_in_one_have_any_port() -> None:
+    listed = (ipaddress.ip_network("10.0.0.0/8"),)
+    for host in ("10.0.0.1", "hook.internal"):
+        url = f"https://{host}:5000/"
+        assert webhook_url_problem(url, allow_http=False, allow_private=listed, ports={443}) is None
+    url = "https://8.8.8.8:5000/"
+    assert webhook_url_problem(url, allow_http=False, allow_private=listed, ports={443})

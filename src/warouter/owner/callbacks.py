@@ -16,6 +16,7 @@ import asyncpg
 from warouter.app_settings import ApplicationSettings, Network
 from warouter.cluster.delivery import INBOUND, STATUS, Item
 from warouter.config import Settings
+from warouter.egress import client_tls
 from warouter.errors import ConfigError, OutcomeUnknown
 from warouter.owner.ownership import Ownership
 from warouter.owner.recorder import Recorder
@@ -58,6 +59,8 @@ class CallbackFeed:
             dead=self._dead,
             allow_http=settings.webhook_allow_http,
             allow_private=networks(settings.allow_private),
+            ports=settings.allowed_webhook_ports,
+            client_tls=client_tls(settings.webhook_client_cert, settings.webhook_client_key),
             clock=clock,
         )
         ownership.quiet = lambda slot: not self.callbacks.in_flight_of(slot.slot)
