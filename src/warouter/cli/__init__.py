@@ -22,6 +22,7 @@ COMMANDS = {
     "migrate": "warouter.cli.migrate:migrate",
     "simulator": "warouter.cli.simulator:simulator",
     "status": "warouter.cli.status:status",
+    "callbacks": "warouter.cli.callbacks:callbacks",
 }
 UNEXPECTED = 70  # EX_SOFTWARE
 
