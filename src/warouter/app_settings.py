@@ -80,7 +80,7 @@ class ApplicationSettings(msgspec.Struct, frozen=True, kw_only=True):
     heartbeat_interval: Seconds = 5  # kept for clients; the pace of failover is not set here
     unhealthy_interval: Seconds = 30
     notify_user_change_number: bool = True
-    show_security_notifications: bool = False
+    show_security_notifications: bool = True
     skip_referral_media_download: bool = False
     webhook_payload_conversation_pricingmodel_disabled: bool = False
     axolotl_context_striping_disabled: bool = False

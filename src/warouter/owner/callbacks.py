@@ -15,6 +15,7 @@ import asyncpg
 
 from warouter.app_settings import ApplicationSettings, Network
 from warouter.cluster.delivery import GIVE_UP, INBOUND, STATUS, Item
+from warouter.cluster.preference import as_wanted, wanted
 from warouter.config import Settings
 from warouter.egress import client_tls
 from warouter.errors import ConfigError, OutcomeUnknown
@@ -112,21 +113,14 @@ class CallbackFeed:
 
     def _feed(self, slot: OwnedSlot, row: EventRow) -> None:
         journal = slot.events[row.kind]
-        if not self._wanted(row):
+        if not wanted(row.kind, row.key, row.payload, self._app_settings()):
             slot.settle_event(row.kind, row.seq)
             self._recorder.touch(slot)
             return
         journal.held += 1
         contact = bytes(row.contact) if row.contact is not None else None
-        self.callbacks.add(
-            Item(slot.slot, row.seq, row.kind, row.recipient, bytes(row.payload), contact)
-        )
-
-    def _wanted(self, row: EventRow) -> bool:
-        """Statuses may be switched off one by one; the journal keeps them all the same."""
-        if row.kind == INBOUND:
-            return True
-        return self._app_settings().reports(row.key.split(":")[1])
+        payload = as_wanted(row.kind, bytes(row.payload), self._app_settings())
+        self.callbacks.add(Item(slot.slot, row.seq, row.kind, row.recipient, payload, contact))
 
     # what the delivery says
 
@@ -279,7 +273,7 @@ class CallbackFeed:
                     row["seq"],
                     kind,
                     recipient,
-                    row["payload"],
+                    as_wanted(kind, row["payload"], self._app_settings()),
                     row["contact"],
                     row["attempts"],
                     now - row["age"],

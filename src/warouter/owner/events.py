@@ -127,7 +127,7 @@ def failed_status(answer: Answer, recipient: str, now: int) -> NewEvent:
 
     Its key has no time: whoever sends the message again after a crash writes the same event.
     """
-    error = {"code": answer.code, "title": answer.title}
+    error = {"code": answer.code, "title": answer.title, "href": "/docs/whatsapp/api/errors"}
     if answer.details:
         error["details"] = answer.details
     payload = msgspec.json.encode(
