@@ -133,6 +133,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     audit_days: Annotated[int, msgspec.Meta(ge=1, le=36_500)] = msgspec.field(
         name="WAROUTER_AUDIT_RETENTION", default=365
     )
+    webhook_ports: str = msgspec.field(name="WAROUTER_WEBHOOK_PORTS", default="443,8443")
+    webhook_client_cert: str = msgspec.field(name="WAROUTER_WEBHOOK_CLIENT_CERT", default="")
+    webhook_client_key: str = msgspec.field(name="WAROUTER_WEBHOOK_CLIENT_KEY", default="")
     retention_days: float = msgspec.field(name="WAROUTER_RETENTION", default=30.0)
     json_limit: int = msgspec.field(name="WAROUTER_JSON_LIMIT", default=64 * 1024)
     log_level: str = msgspec.field(name="WAROUTER_LOG_LEVEL", default="INFO")
@@ -183,6 +186,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return _first_port(self.webapp_ports, "WEBAPP_EXTERNAL_PORTS")
 
     @property
+    def allowed_webhook_ports(self) -> frozenset[int]:
+        """Where webhooks at public addresses may listen; 80 too once plain http is allowed."""
+        parts = [p.strip() for p in self.webhook_ports.split(",")]
+        if not all(p.isdigit() and 0 < int(p) <= 65535 for p in parts):
+            raise ConfigError(
+                f"WAROUTER_WEBHOOK_PORTS is {self.webhook_ports!r}; it must be port numbers,"
+                " separated by commas."
+            )
+        return frozenset(map(int, parts)) | ({80} if self.webhook_allow_http else frozenset())
+
+    @property
     def upstream_host_port(self) -> tuple[str, int]:
         return _host_port(self.upstream_address, "WAROUTER_UPSTREAM_ADDRESS")
 
@@ -227,6 +241,7 @@ def load(environ: Mapping[str, str]) -> Settings:
     if settings.coreapp_hostname in ("0.0.0.0", "::", ""):
         raise ConfigError("COREAPP_HOSTNAME must be the address that webapps reach this host at.")
     _ = settings.db_servers  # refused here, not at the first connection
+    _ = settings.allowed_webhook_ports
     if not settings.db_schema.isidentifier():
         raise ConfigError("WAROUTER_DB_SCHEMA must be a plain identifier.")
     return settings

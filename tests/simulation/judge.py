@@ -98,6 +98,8 @@ def _events(history: History, tables: Tables, world: Any) -> None:
     """I8, I10: every event is stored, acked upstream, and was delivered at least once."""
     if world.upstream.unacked:
         history.broken("I15", f"{world.upstream.unacked} events are not acked upstream")
+    if tables.asked:
+        history.broken("I15", f"{len(tables.asked)} dead letters were asked for and left")
     for slot, journals in enumerate(tables.events):
         for kind, journal in enumerate(journals):
             for seq in journal.rows:

@@ -251,6 +251,15 @@ def _record(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
     return rows
 
 
+def _asked_letters(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    return [{"slot": slot} for slot in sorted({place[0] for place in s.tables.asked} & set(a[0]))]
+
+
+def _take_up_letters(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    rows: list[Any] = s.tables.take_up_letters(s.now(), *a)
+    return rows
+
+
 _known: dict[str, Statement] = {}
 _STATEMENTS = {
     piece: Statement(piece.strip("( "), wants, does)
@@ -258,6 +267,7 @@ _STATEMENTS = {
         ("append_messages(", _shared, _call("append_messages")),
         ("append_events(", _shared, _call("append_events")),
         ("record_progress(", _shared, _record),
+        ("take_up_letters(", _shared, _take_up_letters),
         ("open_slots(", _shared, _call("open_slots")),
         ("select prune(", _shared, lambda s, c, a: [{"gone": 0}]),
         ("hand_over(", _exclusive, _call("hand_over", tells="map")),
@@ -289,6 +299,7 @@ _STATEMENTS = {
         ("from parked_event where slot = any", None, _parked_events),
         ("from parked_message\n where slot = $1", None, _parked_of),
         ("from parked_event where slot = $1", None, _parked_events_of),
+        ("from dead_letter where slot = any", None, _asked_letters),
         ("from setting where", None, lambda s, c, a: []),
         ("SET transaction_timeout", None, lambda s, c, a: []),
     )

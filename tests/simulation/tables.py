@@ -1,4 +1,4 @@
-"""What PostgreSQL stores, and the functions of 0002_functions.sql and 0003_troubles.sql over it.
+"""What PostgreSQL stores, and the functions of the migrations over it.
 
 A function runs here at the moment of its commit, while it holds its locks: what it has checked then
 still holds. ``fenced`` and ``termed`` are there to be taken out by mutants.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_right
+from collections import Counter
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -125,7 +126,7 @@ class Tables:
         self.places: dict[bytes, tuple[int, int]] = {}
         self.events = [(Journal(), Journal()) for _ in range(SLOTS)]
         self.keys: set[str] = set()
-        self.dead: set[tuple[int, int, int]] = set()
+        self.asked: dict[tuple[int, int, int], Event] = {}  # dead letters, all to be replayed
 
     # what an owner writes
 
@@ -191,6 +192,18 @@ class Tables:
         if a[9]:
             self._rare(now, held, json.loads(a[9]))
         return [{"held": list(held)}]
+
+    def take_up_letters(
+        self, now: float, inc: UUID, slots: list[int], epochs: list[int], tried: float, limit: int
+    ) -> list[tuple[int, int, str, int]]:
+        held = self.held(inc, slots, epochs)
+        taken = sorted(place for place in self.asked if place[0] in held)[:limit]
+        lanes: Counter[tuple[int, int, str]] = Counter()
+        for slot, kind, seq in taken:
+            row = self.asked.pop((slot, kind, seq))
+            self.events[slot][kind].parked[seq] = Parked(row, 1, now, now - tried)
+            lanes[slot, kind, row.recipient] += 1
+        return [(*lane, letters) for lane, letters in lanes.items()]
 
     def open_slots(self, inc: UUID, slots: list[int], epochs: list[int]) -> list[tuple[Any, ...]]:
         held = self.held(inc, slots, epochs)

@@ -43,6 +43,7 @@ class ApiConfig(msgspec.Struct, frozen=True, kw_only=True):
     contacts_limit: int = 512 * 1024
     allow_http_webhook: bool = False
     allow_private: tuple[Network, ...] = ()
+    webhook_ports: frozenset[int] = frozenset((443, 8443))
     api_key: str | None = None
     multiconnect: bool = True
     shards_cert: Literal["after-7-days", "never"] = "after-7-days"

@@ -21,6 +21,7 @@ from warouter.app_settings import (
     ApplicationSettings,
     effective,
     merge,
+    shown,
     webhook_url_problem,
 )
 from warouter.errors import ParameterInvalid
@@ -33,7 +34,7 @@ _PATCH = msgspec.json.Decoder(dict[str, Any])
 async def show(context: Context, _request: web.Request, _caller: Caller) -> web.Response:
     """All fields, with the own number as `wa_id` once one is registered."""
     stored = await context.accounts.setting(APPLICATION)
-    fields = msgspec.to_builtins(effective(stored))
+    fields = shown(effective(stored))
     account = await context.accounts.account()
     if account is not None:
         fields["wa_id"] = account.cc + account.phone_number
@@ -70,7 +71,10 @@ def _check_webhook(context: Context, given: Mapping[str, Any]) -> None:
         return
     config = context.config
     problem = webhook_url_problem(
-        url, allow_http=config.allow_http_webhook, allow_private=config.allow_private
+        url,
+        allow_http=config.allow_http_webhook,
+        allow_private=config.allow_private,
+        ports=config.webhook_ports,
     )
     if problem is not None:
         raise ParameterInvalid(f"webhooks.url {problem}")

@@ -23,6 +23,7 @@ COMMANDS = {
     "simulator": "warouter.cli.simulator:simulator",
     "status": "warouter.cli.status:status",
     "audit": "warouter.cli.audit:audit",
+    "callbacks": "warouter.cli.callbacks:callbacks",
 }
 UNEXPECTED = 70  # EX_SOFTWARE
 

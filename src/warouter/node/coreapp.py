@@ -33,6 +33,7 @@ from warouter.owner.ownership import Ownership, wait_for
 from warouter.owner.recorder import Recorder
 from warouter.owner.sender import Sender
 from warouter.owner.slot import OwnedSlot
+from warouter.store.dead_letters import LETTERS
 from warouter.store.journal import Journal
 from warouter.store.nodes import LINK_GONE, Beat, NodeSession
 from warouter.systemd import Notifier
@@ -157,7 +158,9 @@ class Coreapp:
         await self.journal.close()
 
     def _on_hint(self, what: str) -> None:
-        if what != LINK_GONE:  # that one is for masters
+        if what == LETTERS:
+            self.callbacks.look_for_letters()
+        elif what != LINK_GONE:  # that one is for masters
             self.ownership.wake()
 
     def _on_appended(self) -> None:

@@ -53,6 +53,7 @@ def api_config(settings: Settings) -> ApiConfig:
         json_limit=settings.json_limit,
         allow_http_webhook=settings.webhook_allow_http,
         allow_private=tuple(networks(settings.allow_private)),
+        webhook_ports=settings.allowed_webhook_ports,
         api_key=settings.api_key or None,
         multiconnect=settings.multiconnect,
         shards_cert="never" if settings.shards_cert == "never" else "after-7-days",

@@ -49,6 +49,10 @@ select seq, kind, key, recipient, payload, contact, attempts,
        extract(epoch from clock_timestamp() - first_at)::float8 as age
   from parked_event where slot = $1 and recipient = $2 and kind = $3 order by seq limit $4"""
 
+_ASKED_LETTERS = """
+select distinct slot from dead_letter where slot = any ($1) and asked_at is not null"""
+_TAKE_UP_LETTERS = "select * from take_up_letters($1,$2,$3, $4 * interval '1 second', $5)"
+
 
 class Row(NamedTuple):
     """One message as it is appended or read back. ``kind`` 0 is a message, 1 a read mark."""
@@ -201,6 +205,29 @@ class Journal:
         return await self._records.fetch(
             _PARKED_EVENTS_OF, slot, recipient, kind, limit, within=WRITE_SECONDS
         )
+
+    async def asked_letters(self, slots: Sequence[int]) -> list[int]:
+        """Those of the slots with dead letters that an operator wants to be delivered again."""
+        rows = await self._records.fetch(_ASKED_LETTERS, list(slots), within=WRITE_SECONDS)
+        return [row["slot"] for row in rows]
+
+    async def take_up_letters(
+        self, owned: Mapping[int, int], tried: float, limit: int
+    ) -> list[tuple[int, int, str, int]]:
+        """Move some of them to the parked events, as if first tried so many seconds ago.
+
+        How many came to which lane: (slot, kind, recipient, letters).
+        """
+        rows = await self._records.fetch(
+            _TAKE_UP_LETTERS,
+            self._incarnation,
+            list(owned),
+            list(owned.values()),
+            tried,
+            limit,
+            within=WRITE_SECONDS,
+        )
+        return [tuple(row) for row in rows]
 
     async def settings_of(self, *names: str) -> dict[str, dict[str, Any]]:
         """What is stored in table ``setting`` under each of the names; {} where nothing is."""

@@ -54,6 +54,19 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         float,
         Meta(ge=0, le=1, description="ratio of messages that are taken and end as `failed` (1026)"),
     ] = 0.0
+    warning: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1,
+            description="ratio of messages that get `warning` (an item is not in the catalog) in "
+            "place of `sent`",
+        ),
+    ] = 0.0
+    deleted: Annotated[
+        float,
+        Meta(ge=0, le=1, description="ratio of messages that get `deleted` in place of `read`"),
+    ] = 0.0
     unknown: Annotated[
         tuple[str, ...],
         Meta(
@@ -200,7 +213,9 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def all_statuses(self) -> bool:
         """Every message gets its three statuses in order: nothing has to be drawn."""
         ratios = (self.sent, self.delivered, self.read)
-        return ratios == (1.0, 1.0, 1.0) and not self.failed and not self.reorder
+        return ratios == (1.0, 1.0, 1.0) and not (
+            self.failed or self.warning or self.deleted or self.reorder
+        )
 
 
 def described() -> list[tuple[str, Any, str]]:

@@ -46,12 +46,16 @@ class Request(msgspec.Struct, forbid_unknown_fields=True, rename={"sender": "fro
     id: Annotated[str, Meta(min_length=1, max_length=128)] | None = None
     timestamp: Annotated[int, Meta(ge=0)] | None = None
     context: dict[str, Any] | None = None
+    referral: dict[str, Any] | None = None
+    identity: dict[str, Any] | None = None
 
 
 class Inbound(msgspec.Struct, frozen=True):
     """One message: ``payload`` is the element of ``messages[]``, ``contact`` of ``contacts[]``.
 
     ``new_identity``: it says that the customer has another identity now.
+    With the type ``error`` it is nobody's (``wa_id`` is empty): an element of ``errors[]``, for
+    what concerns no message.
     """
 
     id: str
@@ -76,14 +80,18 @@ def build(asked: object, new_id: str, now: int) -> Inbound:
     given = fields.pop(kind, None)
     request = msgspec.convert(fields, Request)
     number = wa_id(request.sender)
+    if kind == "error":
+        error = TYPES[kind](request, given)["error"]
+        return Inbound(request.id or new_id, slot_of(number), "", msgspec.json.encode(error), b"")
     message: dict[str, Any] = {
         "from": number,
         "id": request.id or new_id,
         "timestamp": str(now if request.timestamp is None else request.timestamp),
         "type": kind,
     }
-    if request.context is not None:
-        message["context"] = request.context
+    for name in ("context", "referral", "identity"):
+        if (value := getattr(request, name)) is not None:
+            message[name] = value
     message |= TYPES[kind](request, given)
     payload = msgspec.json.encode(message)
     contact = msgspec.json.encode({"profile": {"name": request.name or number}, "wa_id": number})
@@ -127,6 +135,13 @@ class _ContactName(msgspec.Struct):
 class _ContactCard(msgspec.Struct):
     name: _ContactName
     phones: list[dict[str, Any]] = []
+
+
+class _Error(msgspec.Struct):
+    code: int
+    title: str
+    details: str | None = None
+    href: str | None = None
 
 
 class _Button(msgspec.Struct):
@@ -228,6 +243,21 @@ def _plain(kind: str, shape: Any) -> Callable[[Request, object], dict[str, Any]]
     return made
 
 
+def _contacts(request: Request, given: object) -> dict[str, Any]:
+    """Each phone says its wa_id, empty if its number cannot be one."""
+    cards = _plain("contacts", list[_ContactCard])(request, given)["contacts"]
+    for phone in (phone for card in cards for phone in card.get("phones", ())):
+        phone.setdefault("wa_id", _wa_id_or_none(str(phone.get("phone", ""))))
+    return {"contacts": cards}
+
+
+def _wa_id_or_none(spelling: str) -> str:
+    try:
+        return wa_id(spelling)
+    except ValueError:
+        return ""
+
+
 def _empty(request: Request, given: object) -> dict[str, Any]:
     return {}
 
@@ -249,13 +279,14 @@ TYPES: dict[str, Callable[[Request, object], dict[str, Any]]] = {
     "text": _text,
     **dict.fromkeys(_MIMES, _media),
     "location": _plain("location", _Location),
-    "contacts": _plain("contacts", list[_ContactCard]),
+    "contacts": _contacts,
     "button": _button,
     "interactive": _plain("interactive", _Interactive),
     "order": _plain("order", _Order),
     "system": _system,
     "ephemeral": _empty,
     "unknown": _unknown,
+    "error": _plain("error", _Error),
 }
 
 

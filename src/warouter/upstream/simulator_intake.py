@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from random import Random
 
+import msgspec
+
 from warouter import codes
 from warouter._hash import slot_of
 from warouter.upstream.protocol import Answer, Send
@@ -59,9 +61,10 @@ class Intake:
         return self._held_off(send, now) or self._take(send, now, wall)
 
     def _mark(self, send: Send) -> Answer:
-        if send.id not in self._marks:
-            self._marks.add(send.id)
-            self._record.marked(send.id)
+        marked = _marked(send)
+        if marked not in self._marks:
+            self._marks.add(marked)
+            self._record.marked(marked)
         return Answer(send.slot, send.id)
 
     def _held_off(self, send: Send, now: float) -> Answer | None:
@@ -100,6 +103,21 @@ class Intake:
         if slot != send.slot:
             self._record.counters.misrouted += 1
         return self.refusals.code(send, now)
+
+
+class _Mark(msgspec.Struct):
+    message_id: str = ""
+
+
+_mark = msgspec.json.Decoder(_Mark)
+
+
+def _marked(send: Send) -> str:
+    """The inbound message that was read. The mark has an id of its own, as every row has."""
+    try:
+        return _mark.decode(send.body).message_id or send.id
+    except msgspec.DecodeError:
+        return send.id
 
 
 def _settled(send: Send, code: int) -> Answer:
