@@ -328,6 +328,12 @@ def test_media_ids_are_reported() -> None:
     )
     assert parsed.media_ids == ["m2"]
     assert parse(**parameter(type="image", image={"id": "m3"})).media_ids == ["m3"]
+    headers = [
+        {"components": [{"type": "header", "parameters": [{"type": "image", "image": {"id": m}}]}]}
+        for m in ("m4", "m5")
+    ]
+    carousel = template(components=[{"type": "carousel", "cards": headers}])
+    assert parse(**carousel).media_ids == ["m4", "m5"]
 
 
 def text(body: bytes) -> bytes:

@@ -9,11 +9,22 @@ from typing import Any
 
 import msgspec
 
+from warouter.errors import ParameterInvalid
+
+_FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
 
 def as_template(body: bytes) -> bytes:
-    """The JSON of a message of type ``hsm`` that was found valid, as one of type ``template``."""
-    message: dict[str, Any] = msgspec.json.decode(body)
-    hsm = message.pop("hsm")
+    """The JSON of a message of type ``hsm`` that was found valid, as one of type ``template``.
+
+    All other fields are those of ``body``, byte for byte. ParameterInvalid if its ``hsm`` holds, in
+    a place where nobody looked, a number that is none of this world.
+    """
+    message: dict[str, Any] = dict(_FIELDS.decode(body))
+    try:
+        hsm = msgspec.json.decode(message.pop("hsm"))
+    except msgspec.ValidationError:
+        raise ParameterInvalid("hsm holds a number that is out of range") from None
     message["type"] = "template"
     message["template"] = _template(hsm)
     return msgspec.json.encode(message)

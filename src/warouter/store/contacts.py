@@ -6,9 +6,14 @@ Answers are good for 7 days; a number that was valid once may be written to afte
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
+
+if TYPE_CHECKING:
+    from asyncpg.pool import PoolConnectionProxy
 
 CACHE_DAYS = 7
 
@@ -25,8 +30,7 @@ on conflict (wa_id) do update set valid = excluded.valid, checked_at = excluded.
 
 
 class ContactStore:
-    """Every call is bounded by ``timeout`` seconds; raises what ``accounts.is_unavailable``
-    judges."""
+    """Every call is bounded by ``timeout`` seconds; it raises what ``is_unavailable`` judges."""
 
     def __init__(self, pool: asyncpg.Pool, timeout: float = 5.0) -> None:
         self._pool = pool
@@ -34,16 +38,26 @@ class ContactStore:
 
     async def known(self, wa_ids: Collection[str]) -> dict[str, bool]:
         """What is known of these numbers, and not older than ``CACHE_DAYS``: on WhatsApp or not."""
-        async with asyncio.timeout(self._timeout):
-            rows = await self._pool.fetch(_KNOWN, list(wa_ids), CACHE_DAYS)
+        async with self._connection() as connection:
+            rows = await connection.fetch(_KNOWN, list(wa_ids), CACHE_DAYS)
         return {row["wa_id"]: row["valid"] for row in rows}
 
     async def is_valid(self, wa_id: str) -> bool:
         """Whether the last answer on this number, however old, was that it is on WhatsApp."""
-        async with asyncio.timeout(self._timeout):
-            return await self._pool.fetchval(_IS_VALID, wa_id) is True
+        async with self._connection() as connection:
+            return await connection.fetchval(_IS_VALID, wa_id) is True
 
-    async def save(self, valid: dict[str, bool]) -> None:
+    async def save(self, valid: Mapping[str, bool]) -> None:
         """Answers that came just now."""
-        async with asyncio.timeout(self._timeout):
-            await self._pool.execute(_SAVE, list(valid), list(valid.values()))
+        async with self._connection() as connection:
+            await connection.execute(_SAVE, list(valid), list(valid.values()))
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[PoolConnectionProxy[Any]]:
+        async with asyncio.timeout(self._timeout), self._pool.acquire() as connection:
+            try:
+                yield connection
+            except asyncio.CancelledError:
+                # An answer that did not come in time must not be waited for on release.
+                connection.terminate()
+                raise
