@@ -8,14 +8,22 @@ import msgspec
 from aiohttp import web
 
 from warouter.api.audited import audited
+from warouter.api.auth import DEFAULT_USERNAME
 from warouter.api.context import Context
+from warouter.api.decode import decode
 from warouter.api.envelope import success
 from warouter.api.request import read_json
 from warouter.api.route import Access, Route
 from warouter.api.rules import filled
 from warouter.api.tokens import Caller
 from warouter.app_settings import effective
-from warouter.errors import BodyTooLarge, NumberTaken, ParameterInvalid, ParameterMissing
+from warouter.errors import (
+    ApiError,
+    BodyTooLarge,
+    NumberTaken,
+    ParameterInvalid,
+    ParameterMissing,
+)
 from warouter.store.accounts import ADMIN
 from warouter.store.backup import Saved
 
@@ -23,7 +31,6 @@ log = logging.getLogger(__name__)
 
 RESTORE_LIMIT = 4 * 1024 * 1024
 PASSWORD_CHARS = 1024
-_DEFAULT_ADMIN = "admin"
 
 
 class BackupRequest(msgspec.Struct, frozen=True):
@@ -92,14 +99,14 @@ def _password(password: str) -> str:
 def _checked(content: bytes) -> Saved:
     """What a backup holds, if it makes a cluster that works; ValueError if not."""
     try:
-        saved = _SAVED.decode(content)
+        saved = decode(content, _SAVED)
         effective(saved.settings.get("application", {}))
-    except (msgspec.MsgspecError, TypeError) as error:
+    except (ApiError, msgspec.MsgspecError, TypeError) as error:
         raise ValueError(f"its content is not as it must be: {error}") from error
     if not all(isinstance(value, dict) for value in saved.settings.values()):
         raise ValueError("one of its settings is no object")
-    if not any(u.username == _DEFAULT_ADMIN and u.role == ADMIN for u in saved.users):
-        raise ValueError(f"it has no account {_DEFAULT_ADMIN}")
+    if not any(u.username == DEFAULT_USERNAME and u.role == ADMIN for u in saved.users):
+        raise ValueError(f"it has no account {DEFAULT_USERNAME}")
     return saved
 
 

@@ -10,6 +10,7 @@ import msgspec
 import uvloop
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from warouter.cli.nodes import data_dir_option, settings_for
 from warouter.cli.status import PIPE_COLUMNS, default_folder
@@ -61,10 +62,15 @@ async def _read(settings: Settings, most: int) -> list[Entry]:
         await close_politely(connection)
 
 
+def _plain(text: str) -> Text:
+    """As it is, but nothing that a terminal would obey: clients' own words stand in it."""
+    return Text("".join(c if c.isprintable() else "?" for c in text))
+
+
 def _show(entries: list[Entry]) -> None:
     table = Table(*COLUMNS, box=None, pad_edge=False)
     for entry in entries:
-        table.add_row(*(text.replace("[", r"\[") for text in msgspec.structs.astuple(entry)))
+        table.add_row(*(_plain(text) for text in msgspec.structs.astuple(entry)))
     console = Console()
     if not console.is_terminal:
         console = Console(width=PIPE_COLUMNS)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import Meta
 
 from warouter.store.bounded import Bounded
 
+_LATEST = 1 << 33  # the year 2242
 _SETTINGS = "select name, value::text from setting order by name"
 _USERS = "select username, password_hash, role, must_change from user_account order by username"
 _ACCOUNT = """
-select cc, phone_number, cert, encode(authority_key, 'base64'), pin_hash,
+select cc, phone_number, cert, authority_key, pin_hash,
        extract(epoch from registered_at)::float8
   from account"""
 _CLEAR_SETTINGS = "delete from setting"
@@ -31,7 +33,7 @@ on conflict (username) do update
        is distinct from (excluded.password_hash, excluded.role, excluded.must_change)"""
 _SET_ACCOUNT = """
 insert into account as a (one, cc, phone_number, cert, authority_key, pin_hash, registered_at)
-values (true, $1, $2, $3, decode($4, 'base64'), $5, to_timestamp($6::float8))
+values (true, $1, $2, $3, $4, $5, to_timestamp($6::float8))
 on conflict (one) do update
    set cert = excluded.cert, authority_key = excluded.authority_key,
        pin_hash = excluded.pin_hash, registered_at = excluded.registered_at
@@ -49,14 +51,14 @@ class SavedUser(msgspec.Struct, frozen=True):
 
 
 class SavedAccount(msgspec.Struct, frozen=True):
-    """The registered number. ``authority_key`` is base64, ``registered_at`` unix seconds."""
+    """The registered number. ``registered_at`` is unix seconds."""
 
     cc: str
     phone_number: str
     cert: str | None
-    authority_key: str | None
+    authority_key: bytes | None
     pin_hash: str | None
-    registered_at: float
+    registered_at: Annotated[float, Meta(ge=0, le=_LATEST)]
 
 
 class Saved(msgspec.Struct, frozen=True):
