@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+from collections.abc import Callable
 
 from aiohttp import web
 
@@ -116,7 +117,9 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
         asyncio.create_task(view.run(), name="shard map"),
         asyncio.create_task(view.links.sweep(), name="sweep"),
         asyncio.create_task(follower.run(), name="settings"),
-        asyncio.create_task(_beat(session, view.links, settings, notifier, follower), name="beats"),
+        asyncio.create_task(
+            _beat(session, view.links, settings, notifier, follower.saw), name="beats"
+        ),
     ]
     notifier.ready(f"serving on port {port}")
     try:
@@ -139,15 +142,18 @@ async def _beat(
     links: Links,
     settings: Settings,
     notifier: Notifier,
-    follower: SettingsFollower,
+    saw: Callable[[int], None] = lambda _version: None,
 ) -> None:
-    """A webapp owns nothing; its beats show that it lives, and say whom it does not reach."""
+    """A webapp owns nothing; its beats show that it lives, and say whom it does not reach.
+
+    ``saw`` hears where the counter of the settings stands.
+    """
     timing = settings.timing
     missing = False
     while True:
         try:
             beat = await session.beat(True, timing.trust, links.unreached())
-            follower.saw(beat.settings_version)
+            saw(beat.settings_version)
             missing = False
         except OutcomeUnknown as error:
             if not missing:
