@@ -21,7 +21,6 @@ PROFILE_ABOUT = "profile_about"
 MEDIA_PROVIDERS = "media_providers"
 EXTERNAL_CERTIFICATE = "external_certificate"
 WEBHOOK_CA = "webhook_ca"
-MESSAGE_GC = "message_gc"
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address

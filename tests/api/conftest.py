@@ -7,6 +7,7 @@ import ipaddress
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import asyncpg
@@ -27,6 +28,7 @@ from warouter.local.postgres import Postgres
 from warouter.store.accounts import ADMIN, USER, Accounts
 from warouter.store.database import create_pool
 from warouter.store.photo import Photos
+from warouter.store.services import ask_for_collection
 from warouter.store.stickers import Stickers
 
 API_KEY = "0123456789abcdef"
@@ -172,6 +174,7 @@ async def serve(pool: asyncpg.Pool, config: ApiConfig = CONFIG) -> Api:
         find_inbound=recorder.find_inbound,
         photos=Photos(pool),
         stickers=Stickers(pool),
+        collect=partial(ask_for_collection, pool),
         served_chain=lambda: recorder.served_chain,
     )
     client = TestClient(TestServer(build_app(context)))

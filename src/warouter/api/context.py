@@ -62,5 +62,7 @@ class Context:
     find_inbound: Callable[[str], Awaitable[str | None]]
     photos: Photos
     stickers: Stickers
+    # Asks all owners to prune what is settled and old enough.
+    collect: Callable[[], Awaitable[None]]
     # The certificates (PEM, leaf first) that this webapp shows; "" without TLS.
     served_chain: Callable[[], str] = lambda: ""

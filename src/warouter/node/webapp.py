@@ -6,6 +6,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable
+from functools import partial
 
 from aiohttp import web
 
@@ -29,6 +30,7 @@ from warouter.store.accounts import Accounts
 from warouter.store.database import create_pool
 from warouter.store.nodes import NodeSession
 from warouter.store.photo import Photos
+from warouter.store.services import ask_for_collection
 from warouter.store.stickers import Stickers
 from warouter.systemd import Notifier
 
@@ -102,6 +104,7 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
             find_inbound=view.find_inbound,
             photos=Photos(pool),
             stickers=Stickers(pool),
+            collect=partial(ask_for_collection, pool),
             served_chain=lambda: server_tls.chain if server_tls else "",
         )
     )

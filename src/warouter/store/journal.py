@@ -49,6 +49,12 @@ select seq, kind, key, recipient, payload, contact, attempts,
        extract(epoch from clock_timestamp() - first_at)::float8 as age
   from parked_event where slot = $1 and recipient = $2 and kind = $3 order by seq limit $4"""
 
+# The row without a name is the counter of collections.
+_SETTINGS = """
+select name, value from setting where name = any ($1)
+union all
+select null, to_jsonb(version) from change where what = 'message_gc'"""
+
 
 class Row(NamedTuple):
     """One message as it is appended or read back. ``kind`` 0 is a message, 1 a read mark."""
@@ -202,15 +208,14 @@ class Journal:
             _PARKED_EVENTS_OF, slot, recipient, kind, limit, within=WRITE_SECONDS
         )
 
-    async def settings_of(self, *names: str) -> dict[str, dict[str, Any]]:
-        """What is stored in table ``setting`` under each of the names; {} where nothing is."""
-        rows = await self._records.fetch(
-            "select name, value from setting where name = any ($1)",
-            list(names),
-            within=WRITE_SECONDS,
-        )
-        stored = {r["name"]: msgspec.json.decode(r["value"], type=dict[str, Any]) for r in rows}
-        return {name: stored.get(name, {}) for name in names}
+    async def settings_of(self, *names: str) -> tuple[dict[str, dict[str, Any]], int]:
+        """What table ``setting`` holds under the names ({} where nothing is), and how often a
+        garbage collection was asked for.
+        """
+        rows = await self._records.fetch(_SETTINGS, list(names), within=WRITE_SECONDS)
+        stored = {r["name"]: msgspec.json.decode(r["value"]) for r in rows}
+        collections = stored.pop(None, 0)
+        return {name: stored.get(name, {}) for name in names}, collections
 
     async def address(self, incarnation: UUID) -> Address | None:
         """Where another coreapp's link listens; None when its row is gone."""
