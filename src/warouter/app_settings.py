@@ -23,7 +23,6 @@ PROFILE_ABOUT = "profile_about"
 MEDIA_PROVIDERS = "media_providers"
 EXTERNAL_CERTIFICATE = "external_certificate"
 WEBHOOK_CA = "webhook_ca"
-MESSAGE_GC = "message_gc"
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -90,7 +89,7 @@ class ApplicationSettings(msgspec.Struct, frozen=True, kw_only=True):
     heartbeat_interval: Seconds = 5  # kept for clients; the pace of failover is not set here
     unhealthy_interval: Seconds = 30
     notify_user_change_number: bool = True
-    show_security_notifications: bool = True
+    show_security_notifications: bool = False
     skip_referral_media_download: bool = False
     webhook_payload_conversation_pricingmodel_disabled: bool = False
     axolotl_context_striping_disabled: bool = False

@@ -7,6 +7,7 @@ import ipaddress
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import asyncpg
@@ -35,6 +36,7 @@ from warouter.store.database import create_pool
 from warouter.store.logins import Logins
 from warouter.store.photo import Photos
 from warouter.store.registration import Registrations
+from warouter.store.services import ask_for_collection
 from warouter.store.stickers import Stickers
 from warouter.upstream.directory import Directory
 from warouter.upstream.registration import Authority
@@ -202,6 +204,7 @@ async def serve(
         ),
         photos=Photos(pool),
         stickers=Stickers(pool),
+        collect=partial(ask_for_collection, pool),
         served_chain=lambda: recorder.served_chain,
     )
     client = TestClient(TestServer(build_app(context)))

@@ -136,11 +136,3 @@ async def test_authorities_for_webhooks(api: Api) -> None:
 async def test_only_administrators(api: Api, method: str, path: str) -> None:
     assert (await api.call(method, path, token=api.user)).status == 403
     assert (await api.call(method, path)).status == 401
-
-
-async def test_c12_garbage_collection_is_asked_for(api: Api) -> None:
-    for calls in (1, 2):
-        answer = await api.call("PUT", "/v1/services/message/gc", token=api.user)
-        assert (answer.status, set(answer.json)) == (200, {"meta"})
-        assert await api.context.accounts.setting("message_gc") == {"calls": calls}
-    assert (await api.call("PUT", "/v1/services/message/gc")).status == 401

@@ -19,6 +19,7 @@ import pytest_asyncio
 from tests.support.certificates import Signed, rsa_key
 from tests.support.wait import soon
 from warouter.api.tokens import hash_of, new_token
+from warouter.app_settings import EXTERNAL_CERTIFICATE
 from warouter.config import Settings
 from warouter.errors import CommandError
 from warouter.local.process import Process
@@ -58,7 +59,10 @@ class Webapp:
     async def shown(self, context: ssl.SSLContext | None = None) -> str:
         """The certificate (PEM) that a new connection is shown."""
         look = context or ssl._create_unverified_context()
-        _, writer = await asyncio.open_connection("127.0.0.1", self.port, ssl=look)
+        name = "localhost" if look.check_hostname else None
+        _, writer = await asyncio.open_connection(
+            "127.0.0.1", self.port, ssl=look, server_hostname=name
+        )
         der = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
         writer.close()
         return ssl.DER_cert_to_PEM_cert(der).strip()
@@ -121,7 +125,7 @@ async def test_replaced_under_load_without_one_failed_request(webapp: Webapp) ->
             await webapp.until_shown(pair)
             if signer:
                 strict = ssl.create_default_context(cadata=root.pem)
-                strict.check_hostname = False
+                assert strict.check_hostname
                 assert await webapp.shown(strict) == pair.pem.strip()
                 assert await webapp.call("GET", f"{PATH}/ca") == (200, root.pem)
         stop.set()
@@ -152,6 +156,17 @@ async def test_the_database_wins_at_the_start_and_its_end_brings_the_files_back(
     log = webapp.process.log
     await soon(lambda: "certificate not adopted" in log.read_text())
     assert await webapp.shown() == pair.pem.strip()
+
+
+async def test_a_damaged_one_in_the_database_keeps_no_webapp_down(
+    webapp: Webapp, pool: asyncpg.Pool
+) -> None:
+    damaged = {"chain": webapp.file.pem, "key": Signed().key}
+    await Accounts(pool).change_setting(EXTERNAL_CERTIFICATE, lambda _: damaged)
+    await webapp.process.stop()
+    await webapp.process.start()
+    assert await webapp.shown() == webapp.file.pem.strip()
+    assert "certificate of the database cannot be used" in webapp.process.log.read_text()
 
 
 async def test_nothing_to_serve_with_is_one_sentence(webapp: Webapp) -> None:

@@ -21,8 +21,7 @@ from aiohttp import web
 from tests.support.certificates import Signed
 from tests.support.wait import soon
 from warouter import pem
-from warouter.api import services
-from warouter.app_settings import APPLICATION, MESSAGE_GC, WEBHOOK_CA, merge
+from warouter.app_settings import APPLICATION, WEBHOOK_CA, effective, merge
 from warouter.config import Settings
 from warouter.node import coreapp as module
 from warouter.node.coreapp import Coreapp
@@ -30,6 +29,7 @@ from warouter.node.runtime import Identity
 from warouter.owner.events import INBOUND, STATUS, NewEvent
 from warouter.owner.ownership import wait_for
 from warouter.store.accounts import Accounts
+from warouter.store.services import ask_for_collection
 from warouter.systemd import Notifier
 
 SLOT = 3
@@ -73,11 +73,9 @@ class Business:
         await self.followed()
 
     async def followed(self) -> None:
-        version = await self.pool.fetchval("select version from change where what = 'settings'")
-        seen = self.coreapp
-        await soon(
-            lambda: seen._settings_version >= version and not seen._settings_changed.is_set()
-        )
+        """Until the coreapp has adopted what is stored of the application's settings."""
+        stored = effective(await self.accounts.setting(APPLICATION))
+        await soon(lambda: self.coreapp._app_settings == stored)
 
     async def event(self, kind: int, name: str, payload: dict[str, Any]) -> str:
         """Append one event as the upstream's are; its id, once it is committed."""
@@ -231,7 +229,7 @@ async def test_the_webhook_ca_of_the_api_is_in_force(business: Business) -> None
     await business.accounts.change_setting(WEBHOOK_CA, lambda _: {"pem": root.pem})
     await soon(lambda: number in business.statuses)
     await business.accounts.delete_setting(WEBHOOK_CA)
-    await business.followed()
+    await soon(lambda: not business.coreapp._webhook_ca)
     refused = requests["status_change", "tls"]  # type: ignore[index]
     await business.status_of("delivered")
     await soon(lambda: requests["status_change", "tls"] > refused)  # type: ignore[index]
@@ -261,20 +259,22 @@ async def until_left(business: Business, count: int) -> None:
 
 
 async def test_gc_prunes_what_is_settled_and_older_than_ten_minutes(
-    business: Business, monkeypatch: pytest.MonkeyPatch
+    business: Business, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO, module.__name__)
     monkeypatch.setattr(module, "PRUNE_ROWS", 5)  # several steps
     await journal(business, 23, old=True)
     await journal(business, 2, old=False)
-    await business.accounts.change_setting(MESSAGE_GC, services._one_more)
+    await ask_for_collection(business.pool)
     await until_left(business, 2)
-    await business.accounts.change_setting(MESSAGE_GC, services._one_more)
-    await business.followed()
+    await ask_for_collection(business.pool)
+    await soon(lambda: [r.message for r in caplog.records].count("garbage collected") == 2)
+    assert await left(business) == 2
     await business.pool.execute(f"update event set recorded_at = recorded_at - {OLD}")
     business.status = 500
     await business.status_of("delivered")
     await business.pool.execute(f"update event set recorded_at = recorded_at - {OLD}")
-    await business.accounts.change_setting(MESSAGE_GC, services._one_more)
+    await ask_for_collection(business.pool)
     await until_left(business, 1)  # it is not delivered: it stays, however old
 
 
@@ -291,7 +291,7 @@ async def test_retention_prunes_by_itself_unless_it_is_switched_off(
     monkeypatch.setattr(module, "wait_for", quick)
     await business.patch(garbagecollector_enable={"messages": False})
     await journal(business, 3, old=True)
-    await business.accounts.change_setting(MESSAGE_GC, services._one_more)
+    await ask_for_collection(business.pool)
     await until_left(business, 0)  # that it was asked for counts all the same
     await journal(business, 3, old=False)
     await business.pool.execute("update event set recorded_at = recorded_at - interval '31 days'")

@@ -77,5 +77,7 @@ class Context:
     contacts: ContactBook
     photos: Photos
     stickers: Stickers
+    # Asks all owners to prune what is settled and old enough.
+    collect: Callable[[], Awaitable[None]]
     # The certificates (PEM, leaf first) that this webapp shows; "" without TLS.
     served_chain: Callable[[], str] = lambda: ""

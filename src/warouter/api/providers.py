@@ -39,7 +39,7 @@ class Config(msgspec.Struct, frozen=True, omit_defaults=True):
     basic: Basic | None = None
 
 
-class Provider(msgspec.Struct, frozen=True):
+class MediaProvider(msgspec.Struct, frozen=True):
     """``name`` is what a message says in ``provider.name``: 1 to 64 characters, no slash."""
 
     name: str
@@ -47,7 +47,7 @@ class Provider(msgspec.Struct, frozen=True):
     type: Literal["www"] = "www"
 
 
-_PROVIDERS = msgspec.json.Decoder(list[Provider])
+_PROVIDERS = msgspec.json.Decoder(list[MediaProvider])
 
 
 async def show(context: Context, _request: web.Request, _caller: Caller) -> web.Response:
@@ -91,7 +91,7 @@ async def remove(context: Context, request: web.Request, caller: Caller) -> web.
     return success({})
 
 
-def _check(provider: Provider, path: str) -> None:
+def _check(provider: MediaProvider, path: str) -> None:
     filled(provider.name, f"{path}.name", NAME_CHARS)
     if not provider.name.isprintable() or "/" in provider.name:
         raise ParameterInvalid(f"{path}.name has a slash or control characters")
@@ -116,17 +116,17 @@ def _check_secret(text: str, path: str, most: int) -> None:
         raise ParameterInvalid(f"{path} has control characters")
 
 
-def _stored(setting: Mapping[str, Any]) -> list[Provider]:
-    return msgspec.convert(setting.get("providers", []), list[Provider])
+def _stored(setting: Mapping[str, Any]) -> list[MediaProvider]:
+    return msgspec.convert(setting.get("providers", []), list[MediaProvider])
 
 
-def _masked(provider: Provider) -> Provider:
+def _masked(provider: MediaProvider) -> MediaProvider:
     basic = provider.config.basic
     shown = Config(bearer=MASK) if basic is None else Config(basic=Basic(basic.username, MASK))
     return msgspec.structs.replace(provider, config=shown)
 
 
-def _unmasked(provider: Provider, known: Provider | None) -> Provider:
+def _unmasked(provider: MediaProvider, known: MediaProvider | None) -> MediaProvider:
     """What was read from GET may be sent back: the mask stands for the secret that is known."""
     bearer, basic = provider.config.bearer, provider.config.basic
     secret = bearer if basic is None else basic.password
@@ -149,7 +149,7 @@ ROUTES = (
         Access.ADMIN,
         show,
         "Media providers, their secrets masked",
-        answer=within("settings.application.media.providers", list[Provider], "Providers"),
+        answer=within("settings.application.media.providers", list[MediaProvider], "Providers"),
     ),
     Route(
         "POST",
@@ -157,7 +157,7 @@ ROUTES = (
         Access.ADMIN,
         add,
         "Add or replace media providers, by name",
-        body=list[Provider],
+        body=list[MediaProvider],
         errors=(ParameterInvalid, ParameterMissing),
     ),
     Route(

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from typing import Any
 
 from aiohttp import web
 
@@ -12,7 +10,6 @@ from warouter.api.context import Context
 from warouter.api.envelope import success
 from warouter.api.route import Access, Route
 from warouter.api.tokens import Caller
-from warouter.app_settings import MESSAGE_GC
 
 log = logging.getLogger(__name__)
 
@@ -22,13 +19,9 @@ async def collect(context: Context, _request: web.Request, caller: Caller) -> we
 
     Nothing younger than ten minutes goes, nor what is not settled.
     """
-    await context.accounts.change_setting(MESSAGE_GC, _one_more)
+    await context.collect()
     log.info("garbage collection asked for", extra={"by": caller.username})
     return success({})
-
-
-def _one_more(stored: Mapping[str, Any]) -> dict[str, Any]:
-    return {"calls": stored.get("calls", 0) + 1}
 
 
 ROUTES = (

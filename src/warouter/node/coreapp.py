@@ -14,7 +14,6 @@ import msgspec
 
 from warouter.app_settings import (
     APPLICATION,
-    MESSAGE_GC,
     WEBHOOK_CA,
     ApplicationSettings,
     effective,
@@ -45,7 +44,7 @@ PRUNE_SECONDS = 30.0
 PRUNE_ROWS = 500
 PRUNE_PAUSE = 0.05
 LINK_KEY_BYTES = 32
-FOLLOWED = (APPLICATION, WEBHOOK_CA, MESSAGE_GC)
+FOLLOWED = (APPLICATION, WEBHOOK_CA)
 
 
 class Coreapp:
@@ -186,22 +185,21 @@ class Coreapp:
             await self._settings_changed.wait()
             self._settings_changed.clear()
             try:
-                self._adopt(await self.journal.settings_of(*FOLLOWED))
+                self._adopt(*await self.journal.settings_of(*FOLLOWED))
             except (OutcomeUnknown, asyncpg.PostgresError, msgspec.ValidationError) as error:
                 log.warning("settings not read", extra={"error": str(error)})
                 self._settings_version = -1  # the next beat tries again
                 continue
             self.callbacks.settings_changed()
 
-    def _adopt(self, stored: Mapping[str, dict[str, Any]]) -> None:
+    def _adopt(self, stored: Mapping[str, dict[str, Any]], collections: int) -> None:
         application = stored[APPLICATION]
         self._app_settings = effective(application)
         self._log_level.follow(application)
         self._trust(stored[WEBHOOK_CA].get("pem", ""))
-        calls = stored[MESSAGE_GC].get("calls", 0)
-        if self._collections not in (None, calls):
+        if self._collections not in (None, collections):
             self._collect.set()
-        self._collections = calls
+        self._collections = collections
 
     def _trust(self, ca: str) -> None:
         if ca == self._webhook_ca:

@@ -39,23 +39,31 @@ class ServerTls:
         return pem.certificates(self._served)
 
     def adopt(self, stored: Mapping[str, Any]) -> None:
-        """Serve with ``{"chain", "key"}`` (PEM), with the files if it is empty.
+        """Serve with ``{"chain", "key"}`` (PEM), with the files if it is empty or damaged.
 
         CommandError if there is nothing to serve with.
         """
-        text = f"{stored['chain']}{stored['key']}" if stored else self._of_files()
+        if not (stored and self._serve(f"{stored['chain']}{stored['key']}", "database")):
+            self._serve(self._of_files(), self._cert_file)
+
+    def _serve(self, text: str, source: str) -> bool:
+        """Whether it can be served with. CommandError if it cannot and is of the files."""
         if text == self._served:
-            return
+            return True
         try:
             context = pem.server_context(text)
         except ssl.SSLError as error:
-            raise self._unusable(stored, error) from error
+            if source == self._cert_file:
+                raise self._unusable(error) from error
+            # Checked when it was stored: written by another hand, or by an older OpenSSL.
+            log.error("certificate of the database cannot be used", extra={"error": str(error)})
+            return False
         if self._current is None:
             self.context = context
             self.context.sni_callback = self._choose
         self._current, self._served = context, text
-        source = "database" if stored else self._cert_file
         log.info("certificate in force", extra={"source": source})
+        return True
 
     def _choose(self, handshake: ssl.SSLObject, _name: str | None, _base: ssl.SSLContext) -> None:
         """Called in every handshake, also of clients that name no host."""
@@ -71,11 +79,9 @@ class ServerTls:
         try:
             return f"{Path(self._cert_file).read_text()}\n{Path(self._key_file).read_text()}"
         except (OSError, UnicodeDecodeError) as error:
-            raise self._unusable({}, error) from error
+            raise self._unusable(error) from error
 
-    def _unusable(self, stored: Mapping[str, Any], error: Exception) -> CommandError:
-        if stored:
-            return CommandError(f"The certificate in the database cannot be loaded: {error}.")
+    def _unusable(self, error: Exception) -> CommandError:
         return CommandError(
             f"The certificate {self._cert_file} with the key {self._key_file}"
             f" cannot be loaded: {error}."

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+from collections.abc import Callable
+from functools import partial
 
 from aiohttp import web
 
@@ -35,6 +37,7 @@ from warouter.store.logins import Logins
 from warouter.store.nodes import NodeSession
 from warouter.store.photo import Photos
 from warouter.store.registration import Registrations
+from warouter.store.services import ask_for_collection
 from warouter.store.stickers import Stickers
 from warouter.systemd import Notifier
 from warouter.upstream.directory import Directory
@@ -122,6 +125,7 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
             ),
             photos=Photos(pool),
             stickers=Stickers(pool),
+            collect=partial(ask_for_collection, pool),
             served_chain=lambda: server_tls.chain if server_tls else "",
         )
     )
@@ -137,7 +141,9 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
         asyncio.create_task(view.run(), name="shard map"),
         asyncio.create_task(view.links.sweep(), name="sweep"),
         asyncio.create_task(follower.run(), name="settings"),
-        asyncio.create_task(_beat(session, view.links, settings, notifier, follower), name="beats"),
+        asyncio.create_task(
+            _beat(session, view.links, settings, notifier, follower.saw), name="beats"
+        ),
     ]
     notifier.ready(f"serving on port {port}")
     try:
@@ -160,15 +166,18 @@ async def _beat(
     links: Links,
     settings: Settings,
     notifier: Notifier,
-    follower: SettingsFollower,
+    saw: Callable[[int], None] = lambda _version: None,
 ) -> None:
-    """A webapp owns nothing; its beats show that it lives, and say whom it does not reach."""
+    """A webapp owns nothing; its beats show that it lives, and say whom it does not reach.
+
+    ``saw`` hears where the counter of the settings stands.
+    """
     timing = settings.timing
     missing = False
     while True:
         try:
             beat = await session.beat(True, timing.trust, links.unreached())
-            follower.saw(beat.settings_version)
+            saw(beat.settings_version)
             missing = False
         except OutcomeUnknown as error:
             if not missing:

@@ -52,6 +52,11 @@ select seq, kind, key, recipient, payload, contact, attempts,
 _ASKED_LETTERS = """
 select distinct slot from dead_letter where slot = any ($1) and asked_at is not null"""
 _TAKE_UP_LETTERS = "select * from take_up_letters($1,$2,$3, $4 * interval '1 second', $5)"
+# The row without a name is the counter of collections.
+_SETTINGS = """
+select name, value from setting where name = any ($1)
+union all
+select null, to_jsonb(version) from change where what = 'message_gc'"""
 
 
 class Row(NamedTuple):
@@ -229,15 +234,14 @@ class Journal:
         )
         return [tuple(row) for row in rows]
 
-    async def settings_of(self, *names: str) -> dict[str, dict[str, Any]]:
-        """What is stored in table ``setting`` under each of the names; {} where nothing is."""
-        rows = await self._records.fetch(
-            "select name, value from setting where name = any ($1)",
-            list(names),
-            within=WRITE_SECONDS,
-        )
-        stored = {r["name"]: msgspec.json.decode(r["value"], type=dict[str, Any]) for r in rows}
-        return {name: stored.get(name, {}) for name in names}
+    async def settings_of(self, *names: str) -> tuple[dict[str, dict[str, Any]], int]:
+        """What table ``setting`` holds under the names ({} where nothing is), and how often a
+        garbage collection was asked for.
+        """
+        rows = await self._records.fetch(_SETTINGS, list(names), within=WRITE_SECONDS)
+        stored = {r["name"]: msgspec.json.decode(r["value"]) for r in rows}
+        collections = stored.pop(None, 0)
+        return {name: stored.get(name, {}) for name in names}, collections
 
     async def address(self, incarnation: UUID) -> Address | None:
         """Where another coreapp's link listens; None when its row is gone."""

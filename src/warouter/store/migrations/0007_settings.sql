@@ -28,3 +28,12 @@ create table sticker (
     emojis        text[] not null,
     primary key (pack, index)
 );
+
+-- How often PUT /v1/services/message/gc was called. Not a setting, lest a restored backup call it.
+insert into change (what, version) values ('message_gc', 0);
+
+-- Coreapps hear of the settings' counter with their beats, look at the other one, and prune.
+create function ask_for_gc() returns void language sql volatile as $$
+    update change set version = version + 1 where what in ('message_gc', 'settings');
+    select pg_notify('warouter', 'settings');
+$$;
