@@ -93,11 +93,9 @@ def replay(
         raise click.UsageError("Which letters? Give ids, --kind, --recipient or --all.")
     which = _selected(kind, recipient, letters)
     asked = uvloop.run(_ask(settings_of(data_dir), which))
-    if letters and asked < len(set(letters)):
-        click.echo(f"Not all of these are dead letters: {asked} of {len(set(letters))}.", err=True)
     click.echo(f"{asked:,} dead letters will be delivered once more")
-    if letters and not asked:
-        raise click.exceptions.Exit(1)
+    if letters and asked < len(set(letters)):
+        raise CommandError(f"Of these {len(set(letters))} only {asked} are dead letters.")
 
 
 async def _find(settings: Settings, which: Selection, limit: int) -> tuple[list[Letter], int]:
