@@ -20,12 +20,16 @@ from tests.support.postgres import clone
 from warouter.api.app import build_app
 from warouter.api.auth import seed_administrator
 from warouter.api.context import ApiConfig, Context, NodeState
+from warouter.api.operations import Operations
 from warouter.api.passwords import Passwords
 from warouter.api.tokens import TokenCache, hash_of, new_token
 from warouter.config import Settings
 from warouter.local.postgres import Postgres
 from warouter.store.accounts import ADMIN, USER, Accounts
 from warouter.store.database import create_pool
+from warouter.store.facts import read_facts
+from warouter.store.reports import read_reports
+from warouter.store.stats import Statistics
 
 API_KEY = "0123456789abcdef"
 ADMIN_PASSWORD = "Adm1n!passw"
@@ -156,7 +160,15 @@ def basic(username: str, password: str) -> str:
 
 async def serve(pool: asyncpg.Pool, config: ApiConfig = CONFIG) -> Api:
     """A running application with a client; close ``api.client`` after use."""
-    accounts, recorder = Accounts(pool), Recorder()
+    accounts, recorder, statistics = Accounts(pool), Recorder(), Statistics(pool)
+    operations = Operations(
+        node="h:webapp-1",
+        reports=lambda: read_reports(pool),
+        stored=statistics.cluster,
+        tables=statistics.tables,
+        facts=lambda: read_facts(pool),
+        own=lambda: operations.meter.samples(),
+    )
     context = Context(
         accounts=accounts,
         tokens=TokenCache(accounts),
@@ -167,6 +179,7 @@ async def serve(pool: asyncpg.Pool, config: ApiConfig = CONFIG) -> Api:
         set_shards=recorder.set_shards,
         health=recorder.health,
         find_inbound=recorder.find_inbound,
+        operations=operations,
     )
     client = TestClient(TestServer(build_app(context)))
     await client.start_server()

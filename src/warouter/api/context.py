@@ -8,6 +8,7 @@ from typing import Literal
 
 import msgspec
 
+from warouter.api.operations import Operations
 from warouter.api.passwords import Passwords
 from warouter.api.tokens import TokenCache
 from warouter.app_settings import Network
@@ -26,6 +27,7 @@ class NodeState(msgspec.Struct, frozen=True):
     name: str
     gateway_status: str  # connected, connecting, disconnected, uninitialized, unregistered
     role: str  # primary_master, secondary_master, coreapp
+    problem: str = ""  # why a node that does not answer is taken for away
 
 
 class ApiConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,3 +60,5 @@ class Context:
     health: Callable[[], Awaitable[list[NodeState]]]
     # The sender's wa_id of an inbound message, None if the id is unknown.
     find_inbound: Callable[[str], Awaitable[str | None]]
+    # Metrics, stats, support, rate limits.
+    operations: Operations

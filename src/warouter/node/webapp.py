@@ -12,6 +12,10 @@ from aiohttp import web
 from warouter.api.app import build_app
 from warouter.api.auth import seed_administrator
 from warouter.api.context import ApiConfig, Context
+from warouter.api.guard import LOOPBACK, Limits
+from warouter.api.limits import parse_rates
+from warouter.api.meter import Meter
+from warouter.api.operations import Operations
 from warouter.api.passwords import Passwords
 from warouter.api.tokens import TokenCache
 from warouter.config import Settings
@@ -20,11 +24,16 @@ from warouter.link import tls
 from warouter.link.client import Links
 from warouter.node.edge import Edge
 from warouter.node.mapview import MapView
+from warouter.node.report_webapp import WebappFigures
+from warouter.node.reporter import Reporter, process_samples
 from warouter.node.runtime import Identity, cancel, check_database, run_until
 from warouter.owner.callbacks import networks
 from warouter.store.accounts import Accounts
 from warouter.store.database import create_pool
+from warouter.store.facts import read_facts
 from warouter.store.nodes import NodeSession
+from warouter.store.reports import read_reports
+from warouter.store.stats import Statistics
 from warouter.systemd import Notifier
 
 log = logging.getLogger(__name__)
@@ -43,6 +52,16 @@ def api_config(settings: Settings) -> ApiConfig:
         api_key=settings.api_key or None,
         multiconnect=settings.multiconnect,
         shards_cert="never" if settings.shards_cert == "never" else "after-7-days",
+    )
+
+
+def limits(settings: Settings) -> Limits:
+    """How many connections the webapp takes, and from where any number."""
+    proxies = networks(settings.trusted_proxies, "WAROUTER_TRUSTED_PROXIES")
+    return Limits(
+        connections=settings.connections,
+        connections_per_address=settings.connections_per_address,
+        exempt=(*LOOPBACK, *proxies),
     )
 
 
@@ -96,6 +115,7 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
     identity = Identity(settings, "webapp")
     await check_database(settings, identity)
     context = tls_context(settings)
+    rates, bounds = parse_rates(settings.rate_limit), limits(settings)
     sockets = listen(settings)
     pool = await create_pool(settings, identity.application, POOL)
     view = MapView(settings, settings.timing, pool, identity.application)
@@ -103,6 +123,20 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
     tokens = TokenCache(accounts)
     view.on_auth_change = tokens.wake
     await seed_administrator(accounts, passwords)
+    meter = Meter()
+    figures = WebappFigures(meter, view)
+    statistics = Statistics(pool)
+    operations = Operations(
+        node=identity.name,
+        reports=lambda: read_reports(pool),
+        stored=statistics.cluster,
+        tables=statistics.tables,
+        facts=lambda: read_facts(pool),
+        own=lambda: [*figures.samples(), *process_samples()],
+        rates=rates,
+        meter=meter,
+    )
+    reporter = Reporter(settings, identity, figures.samples)
     app = build_app(
         Context(
             accounts=accounts,
@@ -114,19 +148,22 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
             set_shards=view.set_shards,
             health=view.health,
             find_inbound=view.find_inbound,
+            operations=operations,
         )
     )
     runner = web.AppRunner(app, shutdown_timeout=LAST_SECONDS)
     await runner.setup()
     assert runner.server is not None
     port = sockets[0].getsockname()[1]
-    edge = Edge(runner.server, sockets, context)
+    edge = figures.door = Edge(runner.server, sockets, context, bounds)
     await edge.open()
     registration = identity.registration(settings.webapp_hostname, port)
     session = NodeSession(settings, registration, lambda _what: None)
     tasks = [
         asyncio.create_task(view.run(), name="shard map"),
         asyncio.create_task(view.links.sweep(), name="sweep"),
+        asyncio.create_task(edge.sweep(), name="slow clients"),
+        asyncio.create_task(reporter.run(), name="reports"),
         asyncio.create_task(_beat(session, view.links, settings, notifier), name="beats"),
     ]
     notifier.ready(f"serving on port {port}")
@@ -139,6 +176,7 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
         late = asyncio.get_running_loop().call_later(CLOSE_SECONDS, pool.terminate)
         await runner.cleanup()
         await cancel(tasks)
+        await reporter.close()
         await view.close()
         session.terminate()
         await pool.close()

@@ -273,12 +273,12 @@ class CallbackFeed:
             )
 
 
-def networks(text: str) -> list[Network]:
-    """WAROUTER_ALLOW_PRIVATE: networks separated by commas. ConfigError names the wrong one."""
+def networks(text: str, variable: str = "WAROUTER_ALLOW_PRIVATE") -> list[Network]:
+    """Networks separated by commas. ConfigError names the wrong one, and the variable."""
     result: list[Network] = []
     for part in filter(None, (p.strip() for p in text.split(","))):
         try:
             result.append(ipaddress.ip_network(part, strict=False))
         except ValueError as error:
-            raise ConfigError(f"WAROUTER_ALLOW_PRIVATE: {part!r} is not a network.") from error
+            raise ConfigError(f"{variable}: {part!r} is not a network.") from error
     return result
