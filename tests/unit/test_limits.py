@@ -6,8 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from warouter.api.envelope import failure
 from warouter.api.limits import Bucket, Rate, Rates, parse_rates
-from warouter.errors import ConfigError
+from warouter.config import load
+from warouter.errors import ApiError, ConfigError
+from warouter.node.webapp import limits
 
 
 def test_a_burst_then_the_rate() -> None:
@@ -50,3 +53,35 @@ def test_settings() -> None:
 def test_what_is_wrong_is_said(text: str) -> None:
     with pytest.raises(ConfigError, match="WAROUTER_RATE_LIMIT"):
         parse_rates(text)
+
+
+def test_connections() -> None:
+    bounds = limits(load({"WAROUTER_TRUSTED_PROXIES": "10.0.0.4, 192.0.2.0/24"}))
+    assert (bounds.connections, bounds.connections_per_address) == (2_000, 100)
+    assert [str(n) for n in bounds.exempt] == [
+        *("127.0.0.0/8", "::1/128", "10.0.0.4/32", "192.0.2.0/24")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("WAROUTER_TRUSTED_PROXIES", "10.0.0.4/33"),
+        ("WAROUTER_CONNECTIONS", "0"),
+        ("WAROUTER_CONNECTIONS_PER_ADDRESS", "-1"),
+    ],
+)
+def test_what_cannot_be_a_limit_is_named(name: str, value: str) -> None:
+    with pytest.raises(ConfigError, match=name):
+        limits(load({name: value}))
+
+
+def test_whoever_is_told_to_wait_is_told_how_long() -> None:
+    told = [e for e in (ApiError, *subclasses(ApiError)) if e.status in (429, 503)]
+    assert len(told) >= 3
+    for error in told:
+        assert failure(error("later")).headers["Retry-After"].isdigit()
+
+
+def subclasses(of: type[ApiError]) -> list[type[ApiError]]:
+    return [c for child in of.__subclasses__() for c in (child, *subclasses(child))]

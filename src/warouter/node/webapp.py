@@ -19,7 +19,7 @@ from warouter.api.operations import Operations
 from warouter.api.passwords import Passwords
 from warouter.api.tokens import TokenCache
 from warouter.config import Settings
-from warouter.errors import CommandError, OutcomeUnknown
+from warouter.errors import CommandError, ConfigError, OutcomeUnknown
 from warouter.link import tls
 from warouter.link.client import Links
 from warouter.node.edge import Edge
@@ -38,7 +38,7 @@ from warouter.systemd import Notifier
 
 log = logging.getLogger(__name__)
 
-POOL = 6  # with the beat's and the hints' connection at most 8 a webapp
+POOL = 6  # with the beat's, the hints' and the reports' connection at most 9 a webapp
 LAST_SECONDS = 0.5  # for the answers to what was held until the end
 CLOSE_SECONDS = 0.5  # for a database that does not answer
 
@@ -57,6 +57,10 @@ def api_config(settings: Settings) -> ApiConfig:
 
 def limits(settings: Settings) -> Limits:
     """How many connections the webapp takes, and from where any number."""
+    if min(settings.connections, settings.connections_per_address) < 1:
+        raise ConfigError(
+            "WAROUTER_CONNECTIONS and WAROUTER_CONNECTIONS_PER_ADDRESS must be above 0."
+        )
     proxies = networks(settings.trusted_proxies, "WAROUTER_TRUSTED_PROXIES")
     return Limits(
         connections=settings.connections,
