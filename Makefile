@@ -45,6 +45,15 @@ lint: setup ## check style, types, stubs and the import floors
 		done; \
 	else echo "systemd units: not run (Debian's package systemd brings systemd-analyze)"; fi
 
+	@if command -v promtool >/dev/null; then \
+		scratch=$$(mktemp -d); trap 'rm -rf $$scratch' EXIT; cp deploy/monitoring/*.yml $$scratch; \
+		touch $$scratch/warouter.key $$scratch/warouter-ca.crt; \
+		sed -i "s#/etc/prometheus#$$scratch#" $$scratch/prometheus.yml; \
+		promtool check config $$scratch/prometheus.yml > $$scratch/said 2>&1 \
+			&& promtool test rules $$scratch/warouter.rules.test.yml >> $$scratch/said 2>&1 \
+			|| { cat $$scratch/said; exit 1; }; echo "monitoring: rules and scrape config are right"; \
+	else echo "monitoring: not run (Debian's package prometheus brings promtool)"; fi
+
 bench: setup ## time the compiled parts beside their readable twins (BENCH="-k hash" chooses)
 	$(BIN)/python -m pytest bench --benchmark-columns=min,median,max,rounds --benchmark-warmup=on $(BENCH)
 

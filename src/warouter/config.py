@@ -138,6 +138,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     webhook_client_key: str = msgspec.field(name="WAROUTER_WEBHOOK_CLIENT_KEY", default="")
     retention_days: float = msgspec.field(name="WAROUTER_RETENTION", default=30.0)
     json_limit: int = msgspec.field(name="WAROUTER_JSON_LIMIT", default=64 * 1024)
+    rate_limit: str = msgspec.field(name="WAROUTER_RATE_LIMIT", default="off")
+    connections: int = msgspec.field(name="WAROUTER_CONNECTIONS", default=2_000)
+    connections_per_address: int = msgspec.field(
+        name="WAROUTER_CONNECTIONS_PER_ADDRESS", default=100
+    )
     log_level: str = msgspec.field(name="WAROUTER_LOG_LEVEL", default="INFO")
     beat: float = msgspec.field(name="WAROUTER_BEAT", default=0.3)
     lease: float = msgspec.field(name="WAROUTER_LEASE", default=1.5)

@@ -118,6 +118,14 @@ class BodyTooLarge(ApiError):
     status, code, title = 413, 1009, "Parameter value is not valid"
 
 
+class HeadTooLarge(ApiError):
+    status, code, title = 431, 1009, "Parameter value is not valid"
+
+
+class RequestTooSlow(ApiError):
+    status, code, title = 408, 1000, "Generic error"
+
+
 class NotReady(ApiError):
     status, code, title = 503, 1011, "Service not ready"
     retry_after = 1

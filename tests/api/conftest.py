@@ -24,6 +24,7 @@ from warouter.api.app import build_app
 from warouter.api.auth import seed_administrator
 from warouter.api.contact_book import ContactBook
 from warouter.api.context import ApiConfig, Context, NodeState
+from warouter.api.operations import Operations
 from warouter.api.passwords import Passwords
 from warouter.api.tokens import TokenCache, hash_of, new_token
 from warouter.config import Settings
@@ -33,10 +34,13 @@ from warouter.store.audit import Audit
 from warouter.store.backup import Backups
 from warouter.store.contacts import ContactStore
 from warouter.store.database import create_pool
+from warouter.store.facts import read_facts
 from warouter.store.logins import Logins
 from warouter.store.photo import Photos
 from warouter.store.registration import Registrations
+from warouter.store.reports import read_reports
 from warouter.store.services import ask_for_collection
+from warouter.store.stats import Statistics
 from warouter.store.stickers import Stickers
 from warouter.upstream.directory import Directory
 from warouter.upstream.registration import Authority
@@ -183,7 +187,15 @@ async def serve(
     contact_check: bool = False,
 ) -> Api:
     """A running application with a client; close ``api.client`` after use."""
-    accounts, recorder = Accounts(pool), Recorder()
+    accounts, recorder, statistics = Accounts(pool), Recorder(), Statistics(pool)
+    operations = Operations(
+        node="h:webapp-1",
+        reports=lambda: read_reports(pool),
+        stored=statistics.cluster,
+        tables=statistics.tables,
+        facts=lambda: read_facts(pool),
+        own=lambda: operations.meter.samples(),
+    )
     context = Context(
         accounts=accounts,
         tokens=TokenCache(accounts),
@@ -206,6 +218,7 @@ async def serve(
         stickers=Stickers(pool),
         collect=partial(ask_for_collection, pool),
         served_chain=lambda: recorder.served_chain,
+        operations=operations,
     )
     client = TestClient(TestServer(build_app(context)))
     await client.start_server()

@@ -24,10 +24,18 @@ CALLERS = (NONE, USER, ADMIN, KEY, REVOKED)
 OPEN = dict.fromkeys(CALLERS, 200)
 ANY_USER = {NONE: 401, USER: 400, ADMIN: 400, KEY: 401, REVOKED: 401}
 ONLY_ADMIN = {NONE: 401, USER: 403, ADMIN: 400, KEY: 401, REVOKED: 401}
+MONITOR = {NONE: 401, USER: 200, ADMIN: 200, KEY: 200, REVOKED: 401}
 MATRIX: dict[tuple[str, str], dict[str, int]] = {
     ("GET", "/"): OPEN,
     ("HEAD", "/"): OPEN,
-    ("GET", "/v1/health"): {NONE: 401, USER: 200, ADMIN: 200, KEY: 200, REVOKED: 401},
+    ("GET", "/v1/health"): MONITOR,
+    ("GET", "/metrics"): MONITOR,
+    ("GET", "/v1/metrics"): MONITOR,
+    ("GET", "/v1/stats/app"): MONITOR,
+    ("GET", "/v1/stats/app/internal"): MONITOR,
+    ("GET", "/v1/stats/db"): MONITOR,
+    ("GET", "/v1/stats/db/internal"): MONITOR,
+    ("GET", "/v1/support"): {**ONLY_ADMIN, ADMIN: 200},
     ("POST", "/v1/users/login"): dict.fromkeys(CALLERS, 401),  # it takes Basic only
     ("POST", "/v1/users/logout"): {**ANY_USER, USER: 200, ADMIN: 200},
     ("POST", "/v1/users"): ONLY_ADMIN,
@@ -129,7 +137,8 @@ async def test_matrix_of_roles(api: Api, caller: str) -> None:
 
 async def test_c16_root_needs_nothing(api: Api, pool: asyncpg.Pool) -> None:
     pool.terminate()
-    answer = await api.call("GET", "/")
+    async with asyncio.timeout(1):
+        answer = await api.call("GET", "/")
     assert answer.status == 200
     assert answer.json["meta"]["version"] == "v2.53.0"
     assert (await api.call("HEAD", "/")).status == 200
@@ -150,6 +159,19 @@ async def test_c06_health_of_a_cluster(api: Api) -> None:
         },
         "meta": {"api_status": "stable", "version": "v2.53.0"},
     }
+
+
+async def test_a_node_that_does_not_answer_has_an_error_beside_its_status(api: Api) -> None:
+    api.recorder.nodes = [
+        NodeState("host:core1", "disconnected", "coreapp", "the node does not answer")
+    ]
+    answer = await api.call("GET", "/v1/health", token=api.user)
+    assert "errors" not in answer.json
+    node = answer.json["health"]["host:core1"]
+    assert (node["gateway_status"], node["role"]) == ("disconnected", "coreapp")
+    assert node["errors"] == [
+        {"code": 1011, "title": "Service not ready", "details": "the node does not answer"}
+    ]
 
 
 async def test_c06_health_of_a_single_instance(api: Api, pool: asyncpg.Pool) -> None:

@@ -9,6 +9,7 @@ from typing import Literal
 import msgspec
 
 from warouter.api.contact_book import ContactBook
+from warouter.api.operations import Operations
 from warouter.api.passwords import Passwords
 from warouter.api.tokens import TokenCache
 from warouter.app_settings import Network
@@ -34,6 +35,7 @@ class NodeState(msgspec.Struct, frozen=True):
     name: str
     gateway_status: str  # connected, connecting, disconnected, uninitialized, unregistered
     role: str  # primary_master, secondary_master, coreapp
+    problem: str = ""  # why a node that does not answer is taken for away
 
 
 class ApiConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,5 +81,7 @@ class Context:
     stickers: Stickers
     # Asks all owners to prune what is settled and old enough.
     collect: Callable[[], Awaitable[None]]
+    # Metrics, stats, support, rate limits.
+    operations: Operations
     # The certificates (PEM, leaf first) that this webapp shows; "" without TLS.
     served_chain: Callable[[], str] = lambda: ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from aiohttp import web
 
@@ -11,6 +12,7 @@ from warouter.api.envelope import success
 from warouter.api.replies import ClusterHealthAnswer, SingleHealthAnswer, UpAnswer
 from warouter.api.route import Access, Route
 from warouter.api.tokens import Caller
+from warouter.errors import NotReady
 
 # The best first: one connected coreapp is enough for a client that sees one gateway.
 _STATUSES = ("connected", "connecting", "unregistered", "uninitialized", "disconnected")
@@ -25,9 +27,17 @@ async def health(context: Context, _request: web.Request, _caller: Caller) -> we
     """A map of nodes with Multiconnect, the single shape without."""
     states = await context.health()
     if context.config.multiconnect:
-        shown = {s.name: {"gateway_status": s.gateway_status, "role": s.role} for s in states}
-        return success({"health": shown})
+        return success({"health": {state.name: _shown(state) for state in states}})
     return success({"health": {"gateway_status": _gateway_status(states)}})
+
+
+def _shown(state: NodeState) -> dict[str, Any]:
+    """The status stands there as well when there is an error: clients look for it first."""
+    shown: dict[str, Any] = {"gateway_status": state.gateway_status, "role": state.role}
+    if state.problem:
+        error = NotReady(state.problem)
+        shown["errors"] = [{"code": error.code, "title": error.title, "details": error.details}]
+    return shown
 
 
 def _gateway_status(states: Sequence[NodeState]) -> str:

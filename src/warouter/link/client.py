@@ -59,6 +59,10 @@ class Links:
         return len(self._pending)
 
     @property
+    def pending_bytes(self) -> int:
+        return self._bytes
+
+    @property
     def connected(self) -> int:
         return len(self._ready)
 

@@ -24,6 +24,8 @@ from warouter.link import tls
 from warouter.link.relay import Relay
 from warouter.link.server import LinkServer
 from warouter.node.loglevel import LogLevel
+from warouter.node.report_coreapp import CoreappFigures
+from warouter.node.reporter import Reporter
 from warouter.node.runtime import Identity, boottime, cancel, check_database, run_until
 from warouter.owner.appender import Appender
 from warouter.owner.callbacks import CallbackFeed
@@ -246,9 +248,12 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
     await check_database(settings, identity)
     coreapp = Coreapp(settings, identity, notifier)
     await coreapp.start()
-    tasks = coreapp.tasks()
+    figures = CoreappFigures(coreapp, settings.beat, boottime)
+    reporter = Reporter(settings, identity, figures.samples, figures.state)
+    tasks = [*coreapp.tasks(), asyncio.create_task(reporter.run(), name="reports")]
     try:
         await run_until(stop, tasks)
     finally:
         notifier.stopping()
         await coreapp.stop(tasks)
+        await reporter.close()

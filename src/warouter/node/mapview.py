@@ -60,6 +60,11 @@ class MapView:
         self.map: ShardMap | None = None
         self.on_auth_change: Callable[[], None] = lambda: None
 
+    @property
+    def away(self) -> bool:
+        """The database did not answer when it was last asked."""
+        return self._away
+
     async def run(self) -> None:
         """Follow until cancelled; while the database is away the last map is kept."""
         while True:
@@ -146,7 +151,8 @@ class MapView:
                 connected = up and node.incarnation in owners and node.upstream_ok
             serving = "connected" if registered else "unregistered"
             status = serving if connected else "disconnected"
-            states[node.name] = NodeState(node.name, status, role)
+            problem = "" if up else "the node does not answer"
+            states[node.name] = NodeState(node.name, status, role, problem)
         return list(states.values())
 
     async def find_inbound(self, message_id: str) -> str | None:

@@ -14,16 +14,22 @@ from warouter.api.app import build_app
 from warouter.api.auth import seed_administrator
 from warouter.api.contact_book import ContactBook
 from warouter.api.context import ApiConfig, Context
+from warouter.api.limits import parse_rates
+from warouter.api.meter import Meter
+from warouter.api.operations import Operations
+from warouter.api.pace import LOOPBACK, Limits
 from warouter.api.passwords import Passwords
 from warouter.api.registration import once_registered
 from warouter.api.tokens import TokenCache
 from warouter.config import Settings
-from warouter.errors import CommandError, OutcomeUnknown
+from warouter.errors import CommandError, ConfigError, OutcomeUnknown
 from warouter.link import tls
 from warouter.link.client import Links
 from warouter.node.edge import Edge
 from warouter.node.loglevel import LogLevel
 from warouter.node.mapview import MapView
+from warouter.node.report_webapp import WebappFigures
+from warouter.node.reporter import Reporter, process_samples
 from warouter.node.runtime import Identity, cancel, check_database, run_until
 from warouter.node.server_tls import ServerTls
 from warouter.node.settings import SettingsFollower
@@ -33,11 +39,14 @@ from warouter.store.audit import Audit
 from warouter.store.backup import Backups
 from warouter.store.contacts import ContactStore
 from warouter.store.database import create_pool
+from warouter.store.facts import read_facts
 from warouter.store.logins import Logins
 from warouter.store.nodes import NodeSession
 from warouter.store.photo import Photos
 from warouter.store.registration import Registrations
+from warouter.store.reports import read_reports
 from warouter.store.services import ask_for_collection
+from warouter.store.stats import Statistics
 from warouter.store.stickers import Stickers
 from warouter.systemd import Notifier
 from warouter.upstream.directory import Directory
@@ -45,7 +54,7 @@ from warouter.upstream.registration import Authority
 
 log = logging.getLogger(__name__)
 
-POOL = 6  # with the beat's and the hints' connection at most 8 a webapp
+POOL = 6  # with the beat's, the hints' and the reports' connection at most 9 a webapp
 LAST_SECONDS = 0.5  # for the answers to what was held until the end
 CLOSE_SECONDS = 0.5  # for a database that does not answer
 
@@ -61,6 +70,20 @@ def api_config(settings: Settings) -> ApiConfig:
         multiconnect=settings.multiconnect,
         shards_cert="never" if settings.shards_cert == "never" else "after-7-days",
         trusted_proxies=tuple(networks(settings.trusted_proxies, "WAROUTER_TRUSTED_PROXIES")),
+    )
+
+
+def limits(settings: Settings) -> Limits:
+    """How many connections the webapp takes, and from where any number."""
+    if min(settings.connections, settings.connections_per_address) < 1:
+        raise ConfigError(
+            "WAROUTER_CONNECTIONS and WAROUTER_CONNECTIONS_PER_ADDRESS must be above 0."
+        )
+    proxies = networks(settings.trusted_proxies, "WAROUTER_TRUSTED_PROXIES")
+    return Limits(
+        connections=settings.connections,
+        connections_per_address=settings.connections_per_address,
+        exempt=(*LOOPBACK, *proxies),
     )
 
 
@@ -92,6 +115,7 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
     """Run a webapp until ``stop``; open requests then get their answers."""
     identity = Identity(settings, "webapp")
     await check_database(settings, identity)
+    rates, bounds = parse_rates(settings.rate_limit), limits(settings)
     sockets = listen(settings)
     pool = await create_pool(settings, identity.application, POOL)
     view = MapView(settings, settings.timing, pool, identity.application)
@@ -102,6 +126,20 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
     follower = SettingsFollower(accounts, server_tls, LogLevel(settings.log_level))
     await follower.adopt()
     await seed_administrator(accounts, passwords)
+    meter = Meter()
+    figures = WebappFigures(meter, view)
+    statistics = Statistics(pool)
+    operations = Operations(
+        node=identity.name,
+        reports=lambda: read_reports(pool),
+        stored=statistics.cluster,
+        tables=statistics.tables,
+        facts=lambda: read_facts(pool),
+        own=lambda: [*figures.samples(), *process_samples()],
+        rates=rates,
+        meter=meter,
+    )
+    reporter = Reporter(settings, identity, figures.samples)
     app = build_app(
         Context(
             accounts=accounts,
@@ -127,13 +165,16 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
             stickers=Stickers(pool),
             collect=partial(ask_for_collection, pool),
             served_chain=lambda: server_tls.chain if server_tls else "",
+            operations=operations,
         )
     )
     runner = web.AppRunner(app, shutdown_timeout=LAST_SECONDS)
     await runner.setup()
     assert runner.server is not None
     port = sockets[0].getsockname()[1]
-    edge = Edge(runner.server, sockets, server_tls.context if server_tls else None)
+    edge = figures.door = Edge(
+        runner.server, sockets, server_tls.context if server_tls else None, bounds
+    )
     await edge.open()
     registration = identity.registration(settings.webapp_hostname, port)
     session = NodeSession(settings, registration, lambda _what: None)
@@ -144,6 +185,8 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
         asyncio.create_task(
             _beat(session, view.links, settings, notifier, follower.saw), name="beats"
         ),
+        asyncio.create_task(edge.sweep(), name="slow clients"),
+        asyncio.create_task(reporter.run(), name="reports"),
     ]
     notifier.ready(f"serving on port {port}")
     try:
@@ -155,6 +198,7 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
         late = asyncio.get_running_loop().call_later(CLOSE_SECONDS, pool.terminate)
         await runner.cleanup()
         await cancel(tasks)
+        await reporter.close()
         await view.close()
         session.terminate()
         await pool.close()

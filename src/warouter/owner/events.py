@@ -118,7 +118,8 @@ class EventAppender:
             journal.loaded = row.seq
         journal.committed = row.seq
         if outcome == REFUSED:
-            log.error("event cannot be stored", extra={"key": row.key, "payload": row.payload})
+            log.error("event cannot be stored", extra={"key": row.key, "bytes": len(row.payload)})
+            log.debug("event cannot be stored", extra={"payload": str(row.payload)})
         slot.settle_event(row.kind, row.seq)  # a repeat: its place stays empty
         self._on_gap(slot)
 
