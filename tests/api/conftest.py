@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import ipaddress
+import shutil
+import tempfile
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -24,10 +28,15 @@ from warouter.api.passwords import Passwords
 from warouter.api.tokens import TokenCache, hash_of, new_token
 from warouter.config import Settings
 from warouter.local.postgres import Postgres
+from warouter.media.directory import Directory
+from warouter.media.library import Library
 from warouter.store.accounts import ADMIN, USER, Accounts
 from warouter.store.database import create_pool
+from warouter.store.media import through_pool
 
 API_KEY = "0123456789abcdef"
+MEDIA_DIR = Path(tempfile.mkdtemp(prefix="warouter-media-"))
+atexit.register(shutil.rmtree, MEDIA_DIR, ignore_errors=True)
 ADMIN_PASSWORD = "Adm1n!passw"
 USER_PASSWORD = "Us3r!passw0rd"
 _HASHER = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
@@ -154,7 +163,7 @@ def basic(username: str, password: str) -> str:
     return "Basic " + b64encode(f"{username}:{password}".encode()).decode()
 
 
-async def serve(pool: asyncpg.Pool, config: ApiConfig = CONFIG) -> Api:
+async def serve(pool: asyncpg.Pool, config: ApiConfig = CONFIG, media_quota: int = 0) -> Api:
     """A running application with a client; close ``api.client`` after use."""
     accounts, recorder = Accounts(pool), Recorder()
     context = Context(
@@ -167,6 +176,7 @@ async def serve(pool: asyncpg.Pool, config: ApiConfig = CONFIG) -> Api:
         set_shards=recorder.set_shards,
         health=recorder.health,
         find_inbound=recorder.find_inbound,
+        media=Library(through_pool(pool), Directory(MEDIA_DIR), media_quota),
     )
     client = TestClient(TestServer(build_app(context)))
     await client.start_server()
@@ -186,7 +196,7 @@ def database(postgres: Postgres) -> Settings:
 @pytest_asyncio.fixture
 async def pool(database: Settings) -> AsyncIterator[asyncpg.Pool]:
     pool = await create_pool(database, "test", 8)
-    for table in ("token", "user_account", "setting", "account"):
+    for table in ("token", "user_account", "setting", "account", "media"):
         await pool.execute(f"delete from {table}")
     yield pool
     await pool.close()

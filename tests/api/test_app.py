@@ -34,6 +34,9 @@ MATRIX: dict[tuple[str, str], dict[str, int]] = {
     ("DELETE", "/v1/users/{username}"): {**ONLY_ADMIN, ADMIN: 404},
     ("POST", "/v1/messages"): ANY_USER,
     ("PUT", "/v1/messages/{message}"): ANY_USER,
+    ("POST", "/v1/media"): ANY_USER,
+    ("GET", "/v1/media/{media}"): {**ANY_USER, USER: 404, ADMIN: 404},
+    ("DELETE", "/v1/media/{media}"): {**ANY_USER, USER: 404, ADMIN: 404},
     ("POST", "/v1/contacts"): ANY_USER,
     ("GET", "/v1/settings/application"): {**ONLY_ADMIN, ADMIN: 200},
     ("PATCH", "/v1/settings/application"): ONLY_ADMIN,
@@ -65,7 +68,8 @@ async def test_matrix_of_roles(api: Api, caller: str) -> None:
     # Logout last: it ends the token.
     for method, path in sorted(MATRIX, key=lambda route: route[1].endswith("logout")):
         for slash in ("", "/") if path != "/" and not path.endswith("logout") else ("",):
-            filled = path.replace("{username}", "nobody").replace("{message}", "m") + slash
+            filled = path.replace("{username}", "nobody").replace("{message}", "m")
+            filled = filled.replace("{media}", "m") + slash
             answer = await api.call(method, filled, headers=headers)
             assert answer.status == MATRIX[method, path][caller], (method, filled, answer.body)
             assert "Location" not in answer.headers
@@ -147,7 +151,6 @@ async def test_without_an_api_key_none_is_accepted(api: Api, pool: asyncpg.Pool)
         "/v1/groups",
         "/v1/groups/123/invite",
         "/v1/stickerpacks",
-        "/v1/media",
         "/v1/messages/a/b",
         "/v2/messages",
         "/v1//messages",

@@ -15,7 +15,7 @@ from aiohttp.typedefs import Handler as WebHandler
 from aiohttp.typedefs import Middleware
 
 from warouter import __version__
-from warouter.api import account, auth, contacts, messages, ops, settings, users
+from warouter.api import account, auth, contacts, media, messages, ops, settings, users
 from warouter.api.auth import authorise
 from warouter.api.context import Context
 from warouter.api.envelope import failure
@@ -44,6 +44,7 @@ ROUTES: tuple[Route, ...] = (
     *auth.ROUTES,
     *users.ROUTES,
     *messages.ROUTES,
+    *media.ROUTES,
     *contacts.ROUTES,
     *settings.ROUTES,
     *account.ROUTES,

@@ -11,12 +11,14 @@ import msgspec
 from warouter.api.passwords import Passwords
 from warouter.api.tokens import TokenCache
 from warouter.app_settings import Network
+from warouter.media.library import Library
 from warouter.store.accounts import Accounts
 
-MESSAGE, READ_MARK = 0, 1
+# What travels to the owner. MEDIA is a message whose owner has to see to media before it sends it.
+MESSAGE, READ_MARK, MEDIA = 0, 1, 2
 
-# submit(slot, id of 20 bytes, recipient, MESSAGE or READ_MARK, body) returns once the message is
-# durable; otherwise it raises NotReady or Overloaded.
+# submit(slot, id of 20 bytes, recipient, MESSAGE, READ_MARK or MEDIA, body) returns once the message
+# is durable; otherwise it raises NotReady or Overloaded.
 Submit = Callable[[int, bytes, str, int, bytes], Awaitable[None]]
 
 
@@ -58,3 +60,4 @@ class Context:
     health: Callable[[], Awaitable[list[NodeState]]]
     # The sender's wa_id of an inbound message, None if the id is unknown.
     find_inbound: Callable[[str], Awaitable[str | None]]
+    media: Library

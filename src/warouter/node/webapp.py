@@ -6,7 +6,9 @@ import asyncio
 import logging
 import socket
 import ssl
+from pathlib import Path
 
+import asyncpg
 from aiohttp import web
 
 from warouter.api.app import build_app
@@ -18,12 +20,15 @@ from warouter.config import Settings
 from warouter.errors import CommandError, OutcomeUnknown
 from warouter.link import tls
 from warouter.link.client import Links
+from warouter.media.directory import Directory
+from warouter.media.library import Library
 from warouter.node.edge import Edge
 from warouter.node.mapview import MapView
 from warouter.node.runtime import Identity, cancel, check_database, run_until
 from warouter.owner.callbacks import networks
 from warouter.store.accounts import Accounts
 from warouter.store.database import create_pool
+from warouter.store.media import through_pool
 from warouter.store.nodes import NodeSession
 from warouter.systemd import Notifier
 
@@ -91,6 +96,11 @@ def tls_context(settings: Settings) -> ssl.SSLContext | None:
     return context
 
 
+def library(settings: Settings, pool: asyncpg.Pool) -> Library:
+    directory = Directory(Path(settings.media_dir))
+    return Library(through_pool(pool), directory, settings.media_quota)
+
+
 async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> None:
     """Run a webapp until ``stop``; open requests then get their answers."""
     identity = Identity(settings, "webapp")
@@ -114,6 +124,7 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
             set_shards=view.set_shards,
             health=view.health,
             find_inbound=view.find_inbound,
+            media=library(settings, pool),
         )
     )
     runner = web.AppRunner(app, shutdown_timeout=LAST_SECONDS)
