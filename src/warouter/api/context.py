@@ -17,8 +17,8 @@ from warouter.store.accounts import Accounts
 # What travels to the owner. MEDIA is a message whose owner has to see to media before it sends it.
 MESSAGE, READ_MARK, MEDIA = 0, 1, 2
 
-# submit(slot, id of 20 bytes, recipient, MESSAGE, READ_MARK or MEDIA, body) returns once the message
-# is durable; otherwise it raises NotReady or Overloaded.
+# submit(slot, id of 20 bytes, recipient, kind, body) returns once the message is durable; otherwise
+# it raises NotReady or Overloaded.
 Submit = Callable[[int, bytes, str, int, bytes], Awaitable[None]]
 
 

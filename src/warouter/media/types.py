@@ -6,6 +6,7 @@ is no image, audio or video is a document, whatever it is.
 
 from __future__ import annotations
 
+import mimetypes
 import re
 
 from warouter.errors import BodyTooLarge, MediaRefused, ParameterInvalid, ParameterMissing
@@ -28,6 +29,16 @@ _MOST_CHARS = 255
 # Bodies of forms are no content of a file: whoever sends one means something else.
 _FORMS = {"multipart/form-data", "multipart/mixed", "application/x-www-form-urlencoded"}
 # The OpenAPI document of the product has it, and clients copied it.
+_VAGUE = {"", GENERIC, "binary/octet-stream", "application/binary", "text/plain", "*/*"}
+_USUAL = {
+    "image": "image/jpeg",
+    "audio": "audio/mpeg",
+    "video": "video/mp4",
+    "sticker": "image/webp",
+    "document": GENERIC,
+}
+# Containers that are taken for pictures by their first bytes or their name.
+_AS_SOUND = {"video/mp4": "audio/mp4", "application/ogg": "audio/ogg", "video/3gpp": "audio/3gpp"}
 _MISSPELT = {"audio/acc": "audio/aac", "image/jpg": "image/jpeg", "audio/mp3": "audio/mpeg"}
 
 
@@ -69,8 +80,10 @@ def limit_of(mime: str) -> int:
     return LIMITS[kind_of(mime)]
 
 
-def check(mime: str, head: bytes, size: int) -> None:
+def check(mime: str, head: bytes, size: int, limit: int | None = None) -> None:
     """Whether whole media is what its type says; ``head`` are its first bytes.
+
+    ``limit`` stands in for that of the type.
 
     ParameterMissing if it is empty, BodyTooLarge above its limit, MediaRefused if the content is
     plainly of another type.
@@ -80,9 +93,29 @@ def check(mime: str, head: bytes, size: int) -> None:
     found, base = sniffed(head), base_of(mime)
     if found and _belies(base, found):
         raise MediaRefused(f"the content is not {base}, but {found}")
-    limit = STILL_STICKER if base == "image/webp" and not _animated(head) else limit_of(mime)
+    if limit is None:
+        still = base == "image/webp" and not _animated(head)
+        limit = STILL_STICKER if still else limit_of(mime)
     if size > limit:
         raise BodyTooLarge(f"{kind_of(mime)} of {size} bytes: at most {limit} are allowed")
+
+
+def of_link(kind: str, said: str, head: bytes, name: str) -> str:
+    """The type of what a link gave, for an image, audio, video, document or sticker.
+
+    Servers often say nothing useful: then the content decides, then the ``name`` in the link.
+    MediaRefused if it can be no such media.
+    """
+    base = base_of(said)
+    if not _TYPE.fullmatch(base) or base in _VAGUE:
+        said = sniffed(head) or mimetypes.guess_type(name)[0] or _USUAL[kind]
+    if kind == "document":
+        return said
+    base = _MISSPELT.get(base_of(said), base_of(said))
+    base = _AS_SOUND.get(base, base) if kind == "audio" else base
+    if base != "image/webp" if kind == "sticker" else base.partition("/")[0] != kind:
+        raise MediaRefused(f"the link gives {base}, which is no {kind}")
+    return said if base == base_of(said) else base
 
 
 def sniffed(head: bytes) -> str:
