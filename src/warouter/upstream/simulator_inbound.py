@@ -1,7 +1,7 @@
 """Inbound messages of every type in the v1 webhook form. Pure.
 
 Media arrives as the product shows what it has not fetched: an object with ``status`` undownloaded
-and without ``id`` and ``file``.
+and without ``id`` and ``file``. Its content stays at the simulator's media service.
 """
 
 from __future__ import annotations
@@ -45,16 +45,21 @@ class Request(msgspec.Struct, forbid_unknown_fields=True, rename={"sender": "fro
     id: Annotated[str, Meta(min_length=1, max_length=128)] | None = None
     timestamp: Annotated[int, Meta(ge=0)] | None = None
     context: dict[str, Any] | None = None
+    referral: dict[str, Any] | None = None
 
 
 class Inbound(msgspec.Struct, frozen=True):
-    """One message: ``payload`` is the element of ``messages[]``, ``contact`` of ``contacts[]``."""
+    """One message: ``payload`` is the element of ``messages[]``, ``contact`` of ``contacts[]``.
+
+    ``contents`` holds the bytes of its media by their place: the type's name, `referral`.
+    """
 
     id: str
     slot: int
     wa_id: str
     payload: bytes
     contact: bytes
+    contents: dict[str, bytes] = {}
 
 
 def build(asked: object, new_id: str, now: int) -> Inbound:
@@ -80,11 +85,15 @@ def build(asked: object, new_id: str, now: int) -> Inbound:
     if request.context is not None:
         message["context"] = request.context
     message |= TYPES[kind](request, given)
+    contents = {kind: _decoded(request.data)} if request.data and kind in _MIMES else {}
+    if request.referral is not None:
+        message["referral"], ad = _referral(request.referral)
+        contents |= {"referral": ad} if ad else {}
     payload = msgspec.json.encode(message)
     contact = msgspec.json.encode({"profile": {"name": request.name or number}, "wa_id": number})
     if len(payload) + len(contact) > LARGEST:
         raise ValueError(f"an inbound message has at most {LARGEST} bytes, not {len(payload)}")
-    return Inbound(message["id"], slot_of(number), number, payload, contact)
+    return Inbound(message["id"], slot_of(number), number, payload, contact, contents)
 
 
 # What the object of a type must have; what else it has travels on untouched.
@@ -206,6 +215,21 @@ def _media(request: Request, given: object) -> dict[str, Any]:
         media["caption"] = request.body
     media["status"] = "undownloaded"
     return {kind: _checked(media, _Media, kind)}
+
+
+def _referral(given: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+    """The ad that a customer came from, with ``data`` (base64) in its image or video taken out."""
+    referral = dict(given)
+    for kind in ("image", "video"):
+        if referral.get(kind) is None:
+            continue
+        media = dict(_object(referral[kind], kind))
+        content = _decoded(str(media.pop("data", "")))
+        media.setdefault("mime_type", _MIMES[kind])
+        media.setdefault("sha256", hashlib.sha256(content).hexdigest())
+        referral[kind] = media | {"status": "undownloaded"}
+        return referral, content
+    return referral, b""
 
 
 def _plain(kind: str, shape: Any) -> Callable[[Request, object], dict[str, Any]]:

@@ -4,6 +4,7 @@ Coreapps and webapps reach it at ``WAROUTER_UPSTREAM_SERVICES``. Unlike the cont
 of the product's world: nothing here is for tests alone.
 
     GET    /              what this is
+    /media                content for handles (``simulator_media``)
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aiohttp import web
+
+from warouter.upstream.simulator_media import add_media
 
 if TYPE_CHECKING:
     from warouter.upstream.simulator import Simulator
@@ -20,6 +23,7 @@ def services(simulator: Simulator) -> web.Application:
     """The services of a simulator, to be run on its loop."""
     app = web.Application()
     app.router.add_get("/", _index)
+    add_media(app, simulator)
     return app
 
 
