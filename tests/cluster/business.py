@@ -29,6 +29,8 @@ class Business:
         self.errors: list[tuple[int, str]] = []
         self.statuses: dict[str, list[str]] = defaultdict(list)  # id -> statuses as called back
         self.inbound: Counter[str] = Counter()
+        self.messages: list[dict[str, Any]] = []  # inbound ones as called back, in order
+        self.failures: dict[str, dict[str, Any]] = {}  # id -> the error of its `failed`
         self.heard = asyncio.Condition()
         self.answers = 0
         self.refuse_every = 0  # the webhook answers 500 to each n-th POST
@@ -162,8 +164,11 @@ class Business:
         async with self.heard:
             for status in body.get("statuses", ()):
                 self.statuses[status["id"]].append(status["status"])
+                if status["status"] == "failed":
+                    self.failures[status["id"]] = status["errors"][0]
             for message in body.get("messages", ()):
                 self.inbound[message["id"]] += 1
+                self.messages.append(message)
             self.heard.notify_all()
         return web.Response()
 

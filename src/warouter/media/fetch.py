@@ -96,7 +96,8 @@ class Fetcher:
     async def _follow(
         self, session: aiohttp.ClientSession, link: str, headers: Mapping[str, str]
     ) -> tuple[aiohttp.ClientResponse, str]:
-        url, origin = link, _origin(link)
+        url = link.strip().replace(" ", "%20")  # a name of a file, as people write it
+        origin = _origin(url)
         for _ in range(REDIRECTS + 1):
             problem = webhook_url_problem(
                 url, allow_http=self._allow_http, allow_private=self._allow_private
