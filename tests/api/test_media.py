@@ -132,6 +132,7 @@ async def test_c30_download_gives_the_same_bytes_with_type_and_length(api: Api) 
     assert answer.headers["Content-Type"] == "image/jpeg"
     assert answer.headers["Content-Length"] == str(len(content))
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["Server"].startswith("warouter/")
     assert "Transfer-Encoding" not in answer.headers
 
 

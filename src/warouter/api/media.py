@@ -10,6 +10,7 @@ import aiohttp
 import msgspec
 from aiohttp import web
 
+from warouter import __version__
 from warouter.api.context import MEDIA, MESSAGE, Context
 from warouter.api.envelope import success
 from warouter.api.request import path_name
@@ -67,6 +68,8 @@ async def download(context: Context, request: web.Request, _caller: Caller) -> w
             # Whatever somebody sent, no browser shall take it for a page of ours.
             "X-Content-Type-Options": "nosniff",
             "Content-Disposition": "attachment",
+            # Set here: what is streamed has left before the middleware could add it.
+            "Server": f"warouter/{__version__}",
         }
     )
     await response.prepare(request)

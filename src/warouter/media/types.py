@@ -6,7 +6,6 @@ is no image, audio or video is a document, whatever it is.
 
 from __future__ import annotations
 
-import mimetypes
 import re
 
 from warouter.errors import BodyTooLarge, MediaRefused, ParameterInvalid, ParameterMissing
@@ -36,6 +35,32 @@ _USUAL = {
     "video": "video/mp4",
     "sticker": "image/webp",
     "document": GENERIC,
+}
+_BY_NAME = {
+    "aac": "audio/aac",
+    "amr": "audio/amr",
+    "csv": "text/csv",
+    "doc": "application/msword",
+    "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+    "gif": "image/gif",
+    "jpeg": "image/jpeg",
+    "jpg": "image/jpeg",
+    "m4a": "audio/mp4",
+    "mp3": "audio/mpeg",
+    "mp4": "video/mp4",
+    "oga": "audio/ogg",
+    "ogg": "audio/ogg",
+    "opus": "audio/ogg; codecs=opus",
+    "pdf": "application/pdf",
+    "png": "image/png",
+    "ppt": "application/vnd.ms-powerpoint",
+    "pptx": "application/vnd.openxmlformats-officedocument.presentationml.presentation",
+    "txt": "text/plain",
+    "webp": "image/webp",
+    "xls": "application/vnd.ms-excel",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "zip": "application/zip",
+    "3gp": "video/3gpp",
 }
 # Containers that are taken for pictures by their first bytes or their name.
 _AS_SOUND = {"video/mp4": "audio/mp4", "application/ogg": "audio/ogg", "video/3gpp": "audio/3gpp"}
@@ -108,7 +133,7 @@ def of_link(kind: str, said: str, head: bytes, name: str) -> str:
     """
     base = base_of(said)
     if not _TYPE.fullmatch(base) or base in _VAGUE:
-        said = sniffed(head) or mimetypes.guess_type(name)[0] or _USUAL[kind]
+        said = sniffed(head) or _BY_NAME.get(_suffix(name)) or _USUAL[kind]
     if kind == "document":
         return said
     base = _MISSPELT.get(base_of(said), base_of(said))
@@ -116,6 +141,10 @@ def of_link(kind: str, said: str, head: bytes, name: str) -> str:
     if base != "image/webp" if kind == "sticker" else base.partition("/")[0] != kind:
         raise MediaRefused(f"the link gives {base}, which is no {kind}")
     return said if base == base_of(said) else base
+
+
+def _suffix(name: str) -> str:
+    return name.rpartition(".")[2].lower()
 
 
 def sniffed(head: bytes) -> str:
