@@ -8,16 +8,20 @@ import os
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
 import asyncpg
+import msgspec
 import pytest
 import pytest_asyncio
 
 from tests.support.wait import soon
+from warouter.app_settings import ApplicationSettings, GarbageCollector
 from warouter.cluster.lanes import Entry
 from warouter.cluster.role import Happened
+from warouter.config import Settings
 from warouter.errors import MediaAway, MediaRefused, NotFound
 from warouter.media.cleaning import expire, sweep
 from warouter.media.directory import Directory
@@ -25,13 +29,15 @@ from warouter.media.fetch import Fetcher
 from warouter.media.library import Library
 from warouter.media.references import Reference
 from warouter.message_id import mint
+from warouter.node.media import MediaWork
 from warouter.owner import uploads as uploads_file
 from warouter.owner.attachments import MEDIA, Attachments
+from warouter.owner.downloads import Downloads
 from warouter.owner.slot import OwnedSlot
 from warouter.owner.uploads import MOST_AT_ONCE, Uploads
 from warouter.store.media import RECEIVED, Media, through_pool
 from warouter.upstream.media import MediaService
-from warouter.upstream.protocol import Answer
+from warouter.upstream.protocol import Answer, Event
 from warouter.upstream.simulator import Simulator
 
 CONTENT = b"\xff\xd8\xff\xe0" + bytes(range(256)) * 20
@@ -271,7 +277,7 @@ class Slot:
         for entry, handles in self.attachments.prepared(self.slot, taken):
             self.sent.append((entry.id, handles))
 
-    def _answer(self, _slot: OwnedSlot, answer: Answer) -> None:
+    def _answer(self, answer: Answer) -> None:
         self.answers.append(answer)
 
 
@@ -366,6 +372,133 @@ async def test_final_refusals_and_passing_trouble(library: Library, uploads: Upl
     await soon(lambda: bool(away.answers))
     assert away.answers[0].retry_ms > 0
     await away.attachments._uploads.close()
+
+
+# ---------------------------------------------------------------- from the upstream
+
+
+def inbound(number: int, sender: str, handle: str = "") -> Event:
+    message: dict[str, Any] = {"from": sender, "id": str(number), "type": "text"}
+    if handle:
+        digest = hashlib.sha256(CONTENT).hexdigest()
+        media = {"mime_type": "image/jpeg", "sha256": digest, "status": "undownloaded"}
+        message |= {"type": "image", "image": media}
+    media_of = {"image": handle} if handle else {}
+    payload = msgspec.json.encode(message)
+    return Event(5, number, "inbound", str(number), sender, payload, b"", media_of)
+
+
+class Inbox:
+    """Downloads for one slot, and what they passed on."""
+
+    def __init__(self, library: Library, simulator: Any, **more: Any) -> None:
+        self.service = MediaService(simulator.url)
+        self.passed: list[Event] = []
+        self.slot = OwnedSlot(5, 1)
+        self.downloads = Downloads(
+            library,
+            self.service,
+            ApplicationSettings,
+            "https://api.test/",
+            lambda _slot, event: self.passed.append(event),
+            **more,
+        )
+
+    def come(self, *events: Event) -> None:
+        for event in events:
+            self.downloads.on_event(self.slot, event)
+
+    @property
+    def numbers(self) -> list[int]:
+        return [event.number for event in self.passed]
+
+    def message(self, number: int) -> Any:
+        (event,) = [event for event in self.passed if event.number == number]
+        return msgspec.json.decode(event.payload)
+
+
+async def test_events_of_a_sender_wait_for_its_media_and_nobody_else(
+    library: Library, simulator: Simulator
+) -> None:
+    handle, _, _ = await simulator.media.put(chunks(CONTENT), "image/jpeg")
+    inbox = Inbox(library, simulator)
+    status = Event(5, 4, "status", "m:sent:1", "a", b"{}")
+    inbox.come(inbound(1, "a", handle), inbound(2, "a"), inbound(3, "b"), status)
+    inbox.come(inbound(1, "a", handle))  # again, on a new connection: not twice
+    assert inbox.numbers == [3, 4]
+    await soon(lambda: len(inbox.passed) == 4)
+    assert inbox.numbers == [3, 4, 1, 2]
+    media = inbox.message(1)["image"]
+    assert media["link"] == f"https://api.test/v1/media/{media['id']}"
+    inbox.come(inbound(5, "a"))
+    assert inbox.numbers[-1] == 5  # nothing waits any more
+    await inbox.service.close()
+
+
+async def test_a_download_that_hangs_is_given_up_in_time(
+    library: Library, simulator: Simulator
+) -> None:
+    simulator.use(simulator.faults.changed({"media_ms": 2000}))
+    inbox = Inbox(library, simulator, most_seconds=0.3)
+    # More than move at a time: those that wait for a place are bounded as well.
+    inbox.come(*(inbound(n, f"s{n}", "h") for n in range(3 * MOST_AT_ONCE)))
+    began = time.monotonic()
+    await soon(lambda: len(inbox.passed) == 3 * MOST_AT_ONCE)
+    assert time.monotonic() - began < 1.9
+    for number in range(3 * MOST_AT_ONCE):
+        message = inbox.message(number)
+        assert message["image"]["status"] == "undownloaded"
+        assert [error["code"] for error in message["errors"]] == [400]
+    await inbox.service.close()
+
+
+async def test_a_handle_that_is_unknown_or_content_that_is_another(
+    library: Library, simulator: Simulator
+) -> None:
+    handle, _, _ = await simulator.media.put(chunks(CONTENT[:-1]), "image/jpeg")
+    inbox = Inbox(library, simulator)
+    inbox.come(inbound(1, "a", "unknown"), inbound(2, "b", handle))
+    await soon(lambda: len(inbox.passed) == 2)
+    assert "404" in inbox.message(1)["errors"][0]["details"]
+    assert "digest" in inbox.message(2)["errors"][0]["details"]
+    await inbox.service.close()
+
+
+async def test_a_lost_slot_passes_nothing_on(library: Library, simulator: Simulator) -> None:
+    handle, _, _ = await simulator.media.put(chunks(CONTENT), "image/jpeg")
+    simulator.use(simulator.faults.changed({"media_ms": 100}))
+    inbox = Inbox(library, simulator)
+    inbox.come(inbound(1, "a", handle), inbound(2, "a"))
+    inbox.slot.happened(Happened.FENCED)
+    inbox.downloads.forget(inbox.slot)
+    await asyncio.sleep(0.3)
+    assert inbox.passed == []
+    await inbox.service.close()
+
+
+@pytest.mark.parametrize("switched_on", [False, True])
+async def test_the_owner_of_slot_0_cleans_up_as_the_settings_say(
+    settings: Settings, pool: asyncpg.Pool, tmp_path: Path, switched_on: bool
+) -> None:
+    """The wiring alone: what stands for owner, sender and events only has to hold callables."""
+    settings = msgspec.structs.replace(settings, media_dir=str(tmp_path))
+    app_settings = ApplicationSettings(garbagecollector_enable=GarbageCollector(media=switched_on))
+    ownership: Any = SimpleNamespace(closed=[], slots={0: None})
+    sender: Any = SimpleNamespace(on_upstream=None, pump=None)
+    events: Any = SimpleNamespace(on_event=None)
+    work = MediaWork(settings, "test", lambda: app_settings, ownership, sender, events)
+    directory = Directory(tmp_path)
+    library = Library(through_pool(pool), directory, 0)
+    media = await library.receive(chunks(CONTENT), "image/jpeg")
+    await pool.execute("update media set created_at = now() - interval '31 days'")
+    orphan = directory.path_of(uuid4())
+    orphan.write_bytes(b"x")
+    age(orphan, 7200)
+    await work._clean()
+    assert whole(tmp_path) == (set() if switched_on else {str(media.id)})
+    assert (await library.find(media.id) is None) == switched_on
+    await work.close()
+    directory.close()
 
 
 def test_sha256_is_what_hashlib_says(tmp_path: Path) -> None:

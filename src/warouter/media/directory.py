@@ -31,6 +31,7 @@ P = ParamSpec("P")
 
 CHUNK = 256 * 1024  # bytes a turn in a thread
 _THREADS = 4
+_MODE = 0o750  # what customers send is nobody else's
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -128,7 +129,7 @@ class _Writing:
     """A file that is being written; its methods run in threads, one after the other."""
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(_MODE, parents=True, exist_ok=True)
         self._path = path
         self._file = path.open("xb")  # its lock keeps discard() out of a write that still runs
         self._digest = hashlib.sha256()
@@ -186,7 +187,7 @@ def _read(file: BinaryIO, digest: Any) -> bytes:
 
 
 def _keep(staged: Path, place: Path) -> None:
-    place.parent.mkdir(parents=True, exist_ok=True)
+    place.parent.mkdir(_MODE, parents=True, exist_ok=True)
     staged.rename(place)
     folder = os.open(place.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:

@@ -51,7 +51,7 @@ class MediaWork:
             allow_http=settings.media_allow_http, allow_private=networks(settings.allow_private)
         )
         self._uploads = Uploads(self._library, self._service, fetcher)
-        attachments = Attachments(self._uploads, sender.on_answer, sender.pump)
+        attachments = Attachments(self._uploads, sender.on_upstream, sender.pump)
         downloads = Downloads(
             self._library, self._service, app_settings, settings.public_url, events.on_event
         )

@@ -43,7 +43,7 @@ class Attachments:
     def __init__(
         self,
         uploads: Uploads,
-        answer: Callable[[OwnedSlot, Answer], None],
+        answer: Callable[[Answer], None],
         pump: Callable[[OwnedSlot], None],
     ) -> None:
         self._uploads = uploads
@@ -111,7 +111,7 @@ class Attachments:
             mine.ready[entry.id] = entry, tuple(handles)
             self._pump(slot)
         elif slot.lanes.is_out(entry.id):
-            self._answer(slot, answer)
+            self._answer(answer)
 
     def _references(self, entry: Entry) -> list[Reference]:
         try:

@@ -44,7 +44,7 @@ PARKED_LOOK_SECONDS = 0.2
 PARK_MOST_MS = 24 * 3600 * 1000
 REASON_CHARS = 200
 PARKED_PAGE = 64
-_KINDS = {0: "message", 1: "read", 2: "message"}
+READ_MARK = 1  # every other kind is a message, those of later builds too
 
 Prepared = Iterable[tuple[Entry, tuple[str, ...]]]
 
@@ -110,7 +110,7 @@ class Sender:
                     entry.seq,
                     text_of(entry.id),
                     entry.recipient,
-                    _KINDS[entry.kind],
+                    "read" if entry.kind == READ_MARK else "message",
                     memoryview(entry.body),
                     media,
                 )
@@ -141,7 +141,7 @@ class Sender:
             return
         match message:
             case Answer():
-                self.on_answer(slot, message)
+                self._on_answer(slot, message)
             case Event():
                 self.on_event(slot, message)
             case Claimed() if message.epoch == slot.epoch:
@@ -196,7 +196,7 @@ class Sender:
         if self.upstream is not None:
             self.upstream.abort()
 
-    def on_answer(self, slot: OwnedSlot, answer: Answer) -> None:
+    def _on_answer(self, slot: OwnedSlot, answer: Answer) -> None:
         self.answered += 1
         message_id = parse(answer.id)
         if answer.code != 0 and answer.retry_ms >= 0:

@@ -1,7 +1,8 @@
 """Media of outgoing messages to the upstream: fetched or read, uploaded once, known by its handle.
 
-One flight a reference, whatever many messages wait for it; at most eight move bytes at a time. What
-came of a flight is remembered for a while, failures too. A flight whose slots are all lost ends.
+One flight a reference, whatever many messages wait for it; at most eight links are fetched and
+eight media uploaded at a time. What came of a flight is remembered for a while, failures too. A
+flight whose slots are all lost ends.
 """
 
 from __future__ import annotations
@@ -51,7 +52,9 @@ class Uploads:
         self._library = library
         self._service = service
         self._fetcher = fetcher
-        self._places = asyncio.Semaphore(MOST_AT_ONCE)
+        # Two, so that links which hang do not stand in the way of what is here already.
+        self._fetching = asyncio.Semaphore(MOST_AT_ONCE)
+        self._uploading = asyncio.Semaphore(MOST_AT_ONCE)
         self._flights: dict[Reference, _Flight] = {}
         self._known: dict[Reference, _Outcome] = {}
         self.uploaded = 0
@@ -121,25 +124,24 @@ class Uploads:
         return await _again(lambda: self._linked(reference), LinkFailed, LINK_PAUSES)
 
     async def _stored(self, reference: Reference) -> str:
-        async with self._places:
-            media = await self._library.find(UUID(reference.id))
-            if media is None:
-                raise NotFound(f"media {reference.id} is no longer there")
-            return await self._upload(self._library.content(media), media.mime)
+        media = await self._library.find(UUID(reference.id))
+        if media is None:
+            raise NotFound(f"media {reference.id} is no longer there")
+        return await self._upload(self._library.content(media), media.mime)
 
     async def _linked(self, reference: Reference) -> str:
-        async with self._places:
-            headers: dict[str, str] = {}
-            if reference.provider:
-                providers = await self._library.rows.providers()
-                headers = credentials(providers, reference.provider)
+        headers: dict[str, str] = {}
+        if reference.provider:
+            providers = await self._library.rows.providers()
+            headers = credentials(providers, reference.provider)
+        async with self._fetching:
             staged, mime = await self._fetch(reference, headers)
-            directory = self._library.directory
-            try:
-                content = directory.read(staged.path, staged.size, staged.sha256)
-                return await self._upload(content, mime)
-            finally:
-                await directory.drop(staged)
+        directory = self._library.directory
+        try:
+            content = directory.read(staged.path, staged.size, staged.sha256)
+            return await self._upload(content, mime)
+        finally:
+            await directory.drop(staged)
 
     async def _fetch(self, reference: Reference, headers: dict[str, str]) -> tuple[Staged, str]:
         limit = types.LIMITS[reference.type]
@@ -159,7 +161,8 @@ class Uploads:
 
     async def _upload(self, content: AsyncIterator[bytes], mime: str) -> str:
         try:
-            handle = await self._service.upload(content, mime)
+            async with self._uploading:
+                handle = await self._service.upload(content, mime)
         except Damaged as error:
             log.error("media is damaged", extra={"reason": str(error)})
             raise MediaRefused("the stored media is damaged") from error
