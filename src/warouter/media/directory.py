@@ -89,7 +89,12 @@ class Directory:
 
         FileNotFoundError before the first if there is no file.
         """
-        file = await self._run(open, path, "rb")
+        try:
+            file = await self._run(open, path, "rb")
+        except MediaAway as error:
+            if isinstance(error.__cause__, FileNotFoundError):
+                raise error.__cause__ from None
+            raise
         try:
             if (await self._run(os.fstat, file.fileno())).st_size != size:
                 raise Damaged(f"{path} has not {size} bytes")
@@ -169,11 +174,9 @@ async def _blocks(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
 
 @contextmanager
 def _told() -> Iterator[None]:
-    """OSErrors in words of the API; that a file is not there is for the caller."""
+    """OSErrors in words of the API."""
     try:
         yield
-    except FileNotFoundError:
-        raise
     except OSError as error:
         if error.errno in _FULL:
             raise MediaFull("there is no space left for media") from error
