@@ -143,6 +143,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     connections_per_address: int = msgspec.field(
         name="WAROUTER_CONNECTIONS_PER_ADDRESS", default=100
     )
+    media_dir: str = msgspec.field(name="WAROUTER_MEDIA_DIR", default="/usr/local/wamedia")
+    media_quota: int = msgspec.field(name="WAROUTER_MEDIA_QUOTA", default=50 << 30)
+    media_allow_http: bool = msgspec.field(name="WAROUTER_MEDIA_ALLOW_HTTP", default=False)
+    public_url: str = msgspec.field(name="WAROUTER_PUBLIC_URL", default="")
     log_level: str = msgspec.field(name="WAROUTER_LOG_LEVEL", default="INFO")
     beat: float = msgspec.field(name="WAROUTER_BEAT", default=0.3)
     lease: float = msgspec.field(name="WAROUTER_LEASE", default=1.5)

@@ -138,6 +138,25 @@ class ChangeRefused(ApiError):
     retry_after = 1
 
 
+class MediaRefused(ApiError):
+    """Content that is not what it is said to be, or a link that cannot be had: final."""
+
+    status, code, title = 400, 1014, "Internal error"
+
+
+class MediaFull(ApiError):
+    """The quota or the disk is used up. Not the client's fault, and nothing that time cures."""
+
+    status, code, title = 507, 1014, "Internal error"
+
+
+class MediaAway(ApiError):
+    """The media directory cannot be read or written; the product's code for it."""
+
+    status, code, title = 503, 1005, "Access denied"
+    retry_after = 10
+
+
 class UserNotCreated(ApiError):
     status, code, title = 400, 1014, "Internal error"
 

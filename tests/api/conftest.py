@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import ipaddress
+import shutil
+import tempfile
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -29,6 +33,8 @@ from warouter.api.passwords import Passwords
 from warouter.api.tokens import TokenCache, hash_of, new_token
 from warouter.config import Settings
 from warouter.local.postgres import Postgres
+from warouter.media.directory import Directory
+from warouter.media.library import Library
 from warouter.store.accounts import ADMIN, USER, Accounts
 from warouter.store.audit import Audit
 from warouter.store.backup import Backups
@@ -36,17 +42,20 @@ from warouter.store.contacts import ContactStore
 from warouter.store.database import create_pool
 from warouter.store.facts import read_facts
 from warouter.store.logins import Logins
+from warouter.store.media import through_pool
 from warouter.store.photo import Photos
 from warouter.store.registration import Registrations
 from warouter.store.reports import read_reports
 from warouter.store.services import ask_for_collection
 from warouter.store.stats import Statistics
 from warouter.store.stickers import Stickers
-from warouter.upstream.directory import Directory
+from warouter.upstream.directory import NumberDirectory
 from warouter.upstream.registration import Authority
 from warouter.upstream.simulator import Simulator
 
 API_KEY = "0123456789abcdef"
+MEDIA_DIR = Path(tempfile.mkdtemp(prefix="warouter-media-"))
+atexit.register(shutil.rmtree, MEDIA_DIR, ignore_errors=True)
 ADMIN_PASSWORD = "Adm1n!passw"
 USER_PASSWORD = "Us3r!passw0rd"
 _HASHER = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
@@ -185,6 +194,7 @@ async def serve(
     *,
     services_url: str = "http://127.0.0.1:1",  # where nobody listens
     contact_check: bool = False,
+    media_quota: int = 0,
 ) -> Api:
     """A running application with a client; close ``api.client`` after use."""
     accounts, recorder, statistics = Accounts(pool), Recorder(), Statistics(pool)
@@ -212,13 +222,14 @@ async def serve(
         health=recorder.health,
         find_inbound=recorder.find_inbound,
         contacts=ContactBook(
-            ContactStore(pool), Directory(services_url, timeout=1.0), required=contact_check
+            ContactStore(pool), NumberDirectory(services_url, timeout=1.0), required=contact_check
         ),
         photos=Photos(pool),
         stickers=Stickers(pool),
         collect=partial(ask_for_collection, pool),
         served_chain=lambda: recorder.served_chain,
         operations=operations,
+        media=Library(through_pool(pool), Directory(MEDIA_DIR), media_quota),
     )
     client = TestClient(TestServer(build_app(context)))
     await client.start_server()
@@ -237,7 +248,7 @@ def database(postgres: Postgres) -> Settings:
 
 TABLES = (
     *("token", "user_account", "setting", "account", "registration", "attempt", "audit"),
-    *("profile_photo", "sticker_pack"),
+    *("profile_photo", "sticker_pack", "media"),
 )
 
 

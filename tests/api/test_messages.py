@@ -83,7 +83,8 @@ async def test_sends(api: Api, case: str, path: str) -> None:
     assert set(shown) == {"id"}
     raw = parse(shown["id"])
     # The body travels on byte for byte, under the id that was answered.
-    assert api.recorder.submitted == [(slot_of(TO), raw, TO, 0, body)]
+    kind = 2 if b'"link"' in body else 0  # what refers to media is prepared by its owner
+    assert api.recorder.submitted == [(slot_of(TO), raw, TO, kind, body)]
     assert slot_of_id(raw) == slot_of(TO)
 
 

@@ -30,6 +30,7 @@ class Business:
         self.statuses: dict[str, list[str]] = defaultdict(list)  # id -> statuses as called back
         self.failures: dict[str, list[dict[str, Any]]] = {}  # id -> errors of its `failed`
         self.inbound: Counter[str] = Counter()
+        self.messages: list[dict[str, Any]] = []  # inbound ones as called back, in order
         self.heard = asyncio.Condition()
         self.answers = 0
         self.refuse_every = 0  # the webhook answers 500 to each n-th POST
@@ -167,6 +168,7 @@ class Business:
                     self.failures[status["id"]] = status["errors"]
             for message in body.get("messages", ()):
                 self.inbound[message["id"]] += 1
+                self.messages.append(message)
             self.heard.notify_all()
         return web.Response()
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Collection
 
 from warouter.errors import NotReady, Overloaded
 from warouter.store.contacts import ContactStore
-from warouter.upstream.directory import MOST_NUMBERS, Directory, Identity, UpstreamAway
+from warouter.upstream.directory import MOST_NUMBERS, Identity, NumberDirectory, UpstreamAway
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ class ContactBook:
     def __init__(
         self,
         store: ContactStore,
-        directory: Directory,
+        directory: NumberDirectory,
         *,
         required: bool,
         clock: Callable[[], float] = time.monotonic,

@@ -13,6 +13,7 @@ from warouter.api.operations import Operations
 from warouter.api.passwords import Passwords
 from warouter.api.tokens import TokenCache
 from warouter.app_settings import Network
+from warouter.media.library import Library
 from warouter.store.accounts import Accounts
 from warouter.store.audit import Audit
 from warouter.store.backup import Backups
@@ -22,10 +23,11 @@ from warouter.store.registration import Registrations
 from warouter.store.stickers import Stickers
 from warouter.upstream.registration import Authority
 
-MESSAGE, READ_MARK = 0, 1
+# What travels to the owner. MEDIA is a message whose owner has to see to media before it sends it.
+MESSAGE, READ_MARK, MEDIA = 0, 1, 2
 
-# submit(slot, id of 20 bytes, recipient, MESSAGE or READ_MARK, body) returns once the message is
-# durable; otherwise it raises NotReady or Overloaded.
+# submit(slot, id of 20 bytes, recipient, kind, body) returns once the message is durable; otherwise
+# it raises NotReady or Overloaded.
 Submit = Callable[[int, bytes, str, int, bytes], Awaitable[None]]
 
 
@@ -81,6 +83,7 @@ class Context:
     stickers: Stickers
     # Asks all owners to prune what is settled and old enough.
     collect: Callable[[], Awaitable[None]]
+    media: Library
     # Metrics, stats, support, rate limits.
     operations: Operations
     # The certificates (PEM, leaf first) that this webapp shows; "" without TLS.

@@ -9,9 +9,10 @@ import msgspec
 from aiohttp import web
 
 from warouter._hash import slot_of
-from warouter.api.context import MESSAGE, READ_MARK, Context
+from warouter.api.context import READ_MARK, Context
 from warouter.api.envelope import META_JSON, encoded, success
 from warouter.api.hsm import as_template
+from warouter.api.media import kind_of
 from warouter.api.replies import MessageAnswer
 from warouter.api.request import path_name, read_body, read_json
 from warouter.api.route import Access, Route
@@ -47,9 +48,8 @@ async def send(context: Context, request: web.Request, _caller: Caller) -> web.R
         raise NotFound("unknown contact")  # clients compare these words
     if parsed.type == "hsm":
         body = as_template(body)
-    if parsed.media_ids:
-        raise NotFound(f"media {parsed.media_ids[0]} is unknown: send it by link")
-    raw = await _submit(context, parsed.recipient, MESSAGE, body)
+    kind = await kind_of(context, parsed.type, parsed.media_ids, body)
+    raw = await _submit(context, parsed.recipient, kind, body)
     # Put together by hand: this is the answer that thousands of requests a second wait for.
     return encoded(
         b'{"messages":[{"id":"%b"}],"meta":%b}' % (text_of(raw).encode(), META_JSON), 201

@@ -50,6 +50,10 @@ class Lanes:
         """Messages sent and not answered."""
         return len(self._out)
 
+    def is_out(self, message_id: bytes) -> bool:
+        """Whether this message is out: sent, or on its way to be."""
+        return message_id in self._out
+
     @property
     def window_full(self) -> bool:
         return len(self._unrecorded) >= self._window

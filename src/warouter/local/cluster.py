@@ -223,6 +223,9 @@ class Cluster:
             "WAROUTER_SHARDS_CERT": "never",
             "WAROUTER_WEBHOOK_ALLOW_HTTP": "1",
             "WAROUTER_ALLOW_PRIVATE": networks,
+            "WAROUTER_MEDIA_DIR": str(self.folder / "media"),
+            "WAROUTER_MEDIA_ALLOW_HTTP": "1",
+            "WAROUTER_PUBLIC_URL": self.url,
             **self.options.environment,
         }
         await migrate.migrate(self.settings)

@@ -24,6 +24,7 @@ from warouter.link import tls
 from warouter.link.relay import Relay
 from warouter.link.server import LinkServer
 from warouter.node.loglevel import LogLevel
+from warouter.node.media import MediaWork
 from warouter.node.report_coreapp import CoreappFigures
 from warouter.node.reporter import Reporter
 from warouter.node.runtime import Identity, boottime, cancel, check_database, run_until
@@ -117,6 +118,14 @@ class Coreapp:
             self.recorder.touch,
         )
         self.sender = Sender(self.ownership, self.journal, self.recorder, self.events, self._clock)
+        self.media = MediaWork(
+            self._settings,
+            self._identity.application,
+            lambda: self._app_settings,
+            self.ownership,
+            self.sender,
+            self.events,
+        )
         self.appender = Appender(
             self.ownership,
             self.journal,
@@ -145,6 +154,7 @@ class Coreapp:
             "callbacks": self.callbacks.run(),
             "settings": self._follow_settings(),
             "prune": self._prune(),
+            "media": self.media.run(),
         }
         return [asyncio.create_task(coroutine, name=name) for name, coroutine in work.items()]
 
@@ -154,6 +164,7 @@ class Coreapp:
         await self.relay.close()
         await self.link.stop()
         await self.upstream.close()
+        await self.media.close()
         await cancel(tasks)
         self.session.terminate()
         await self.journal.close()

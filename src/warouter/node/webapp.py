@@ -7,7 +7,9 @@ import logging
 import socket
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
+import asyncpg
 from aiohttp import web
 
 from warouter.api.app import build_app
@@ -25,6 +27,8 @@ from warouter.config import Settings
 from warouter.errors import CommandError, ConfigError, OutcomeUnknown
 from warouter.link import tls
 from warouter.link.client import Links
+from warouter.media.directory import Directory
+from warouter.media.library import Library
 from warouter.node.edge import Edge
 from warouter.node.loglevel import LogLevel
 from warouter.node.mapview import MapView
@@ -41,6 +45,7 @@ from warouter.store.contacts import ContactStore
 from warouter.store.database import create_pool
 from warouter.store.facts import read_facts
 from warouter.store.logins import Logins
+from warouter.store.media import through_pool
 from warouter.store.nodes import NodeSession
 from warouter.store.photo import Photos
 from warouter.store.registration import Registrations
@@ -49,7 +54,7 @@ from warouter.store.services import ask_for_collection
 from warouter.store.stats import Statistics
 from warouter.store.stickers import Stickers
 from warouter.systemd import Notifier
-from warouter.upstream.directory import Directory
+from warouter.upstream.directory import NumberDirectory
 from warouter.upstream.registration import Authority
 
 log = logging.getLogger(__name__)
@@ -111,6 +116,11 @@ def listen(settings: Settings) -> list[socket.socket]:
     return sockets
 
 
+def library(settings: Settings, pool: asyncpg.Pool) -> Library:
+    directory = Directory(Path(settings.media_dir))
+    return Library(through_pool(pool), directory, settings.media_quota)
+
+
 async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> None:
     """Run a webapp until ``stop``; open requests then get their answers."""
     identity = Identity(settings, "webapp")
@@ -158,7 +168,7 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
             find_inbound=view.find_inbound,
             contacts=ContactBook(
                 ContactStore(pool),
-                Directory(settings.upstream_services_url),
+                NumberDirectory(settings.upstream_services_url),
                 required=settings.require_contact_check,
             ),
             photos=Photos(pool),
@@ -166,6 +176,7 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
             collect=partial(ask_for_collection, pool),
             served_chain=lambda: server_tls.chain if server_tls else "",
             operations=operations,
+            media=library(settings, pool),
         )
     )
     runner = web.AppRunner(app, shutdown_timeout=LAST_SECONDS)

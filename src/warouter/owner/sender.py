@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import asyncpg
@@ -44,7 +44,9 @@ PARKED_LOOK_SECONDS = 0.2
 PARK_MOST_MS = 24 * 3600 * 1000
 REASON_CHARS = 200
 PARKED_PAGE = 64
-_KINDS = {0: "message", 1: "read"}
+READ_MARK = 1  # every other kind is a message, those of later builds too
+
+Prepared = Iterable[tuple[Entry, tuple[str, ...]]]
 
 
 class Sender:
@@ -65,6 +67,9 @@ class Sender:
         self._clock = clock
         self._tasks: set[asyncio.Task[None]] = set()
         self.upstream: Upstream | None = None
+        # What of the lanes' heads may go, with the handles of its media (owner.attachments).
+        self.prepared: Callable[[OwnedSlot, list[Entry]], Prepared] = _as_they_are
+        self.on_event: Callable[[OwnedSlot, Event], None] = events.on_event
         self.sent = 0
         self.answered = 0
         ownership.opened.append(self._on_opened)
@@ -96,7 +101,7 @@ class Sender:
             return
         self._wake_for(slot, slot.lanes.due(self._clock()))
         room_below = slot.cursor.first_range if slot.cursor.full else None
-        for entry in slot.lanes.take(room_below):
+        for entry, media in self.prepared(slot, slot.lanes.take(room_below)):
             self.sent += 1
             upstream.tell(
                 Send(
@@ -105,8 +110,9 @@ class Sender:
                     entry.seq,
                     text_of(entry.id),
                     entry.recipient,
-                    _KINDS[entry.kind],
+                    "read" if entry.kind == READ_MARK else "message",
                     memoryview(entry.body),
+                    media,
                 )
             )
         if not slot.caught_up and slot.lanes.waiting < MAX_IN_MEMORY // 2:
@@ -137,7 +143,7 @@ class Sender:
             case Answer():
                 self._on_answer(slot, message)
             case Event():
-                self._events.on_event(slot, message)
+                self.on_event(slot, message)
             case Claimed() if message.epoch == slot.epoch:
                 slot.claimed, slot.claiming = True, False
                 slot.lanes.requeue()
@@ -326,3 +332,7 @@ class Sender:
         finally:
             slot.loading = False
         self.pump(slot)
+
+
+def _as_they_are(_slot: OwnedSlot, entries: list[Entry]) -> Prepared:
+    return ((entry, ()) for entry in entries)

@@ -60,7 +60,7 @@ select null, to_jsonb(version) from change where what = 'message_gc'"""
 
 
 class Row(NamedTuple):
-    """One message as it is appended or read back. ``kind`` 0 is a message, 1 a read mark."""
+    """One message as it is appended or read back; ``kind`` 1 is a read mark, 2 one with media."""
 
     slot: int
     seq: int

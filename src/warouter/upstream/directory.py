@@ -51,7 +51,7 @@ _NUMBERS = msgspec.json.Decoder(Numbers)
 _IDENTITY = msgspec.json.Decoder(Identity)
 
 
-class Directory:
+class NumberDirectory:
     """The services at ``url``. Make it on the running loop, ``close`` it there."""
 
     def __init__(self, url: str, timeout: float = TIMEOUT_S) -> None:

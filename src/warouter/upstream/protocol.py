@@ -65,7 +65,8 @@ class Send(msgspec.Struct, tag="send", array_like=True, frozen=True):
     """One message. ``kind`` is ``message`` or ``read`` (a read mark of an inbound message).
 
     ``id`` is the text form; ``to`` the wa_id; ``body`` the JSON that the API client sent, as it
-    came. ``seq`` is the journal's number within the slot.
+    came. ``seq`` is the journal's number within the slot. ``media`` are the handles of the media
+    that the body refers to, in its order.
     """
 
     slot: int
@@ -75,6 +76,7 @@ class Send(msgspec.Struct, tag="send", array_like=True, frozen=True):
     to: str
     kind: str
     body: memoryview
+    media: tuple[str, ...] = ()
 
 
 class Answer(msgspec.Struct, tag="answer", array_like=True, frozen=True):
@@ -99,7 +101,8 @@ class Event(msgspec.Struct, tag="event", array_like=True, frozen=True):
     ``status`` or ``inbound``. ``key`` is unique: ``<id>:<status>:<timestamp>`` for a status, the
     upstream's id for an inbound message. ``recipient`` is the wa_id on the other side.
     ``payload`` is JSON in the v1 webhook form: the element of ``statuses[]`` or ``messages[]``;
-    ``contact`` the element of ``contacts[]`` of an inbound message, else empty.
+    ``contact`` the element of ``contacts[]`` of an inbound message, else empty. ``media`` are the
+    handles of its media by their place in the payload: the name of the type's object, `referral`.
     """
 
     slot: int
@@ -109,6 +112,7 @@ class Event(msgspec.Struct, tag="event", array_like=True, frozen=True):
     recipient: str
     payload: bytes
     contact: bytes = b""
+    media: dict[str, str] = {}
 
 
 class EventAck(msgspec.Struct, tag="event_ack", array_like=True, frozen=True):

@@ -44,8 +44,9 @@ REPEAT_S = 0.1
 _BURST_S = 0.1
 _numbers = count()
 
-# slot, kind, key, recipient, payload, contact: an Event without its number.
-_EventParts = tuple[int, str, str, str, bytes, bytes]
+# slot, kind, key, recipient, payload, contact, media: an Event without its number.
+_EventParts = tuple[int, str, str, str, bytes, bytes, dict[str, str]]
+_NO_MEDIA: dict[str, str] = {}
 
 
 class Peer:
@@ -138,15 +139,17 @@ class Exchange:
         self._fence.gone(peer)
         peer.held.clear()
 
-    def inject(self, message: Inbound, now: float, wall: float) -> None:
-        """An inbound message for the slot of its sender."""
+    def inject(
+        self, message: Inbound, now: float, wall: float, media: dict[str, str] = _NO_MEDIA
+    ) -> None:
+        """An inbound message for the slot of its sender; ``media`` are handles by place."""
         self.record.counters.inbound += 1
         slot, sender, payload = message.slot, message.wa_id, message.payload
         if message.new_identity:
             payload = with_identity(payload, self.identities.change(sender, wall))
         self.identities.meet(sender, wall)
         self._intake.refusals.wrote(sender, now)
-        self._issue(now, slot, "inbound", message.id, sender, payload, message.contact)
+        self._issue(now, slot, "inbound", message.id, sender, payload, message.contact, media)
 
     def tick(self, now: float, wall: float) -> None:
         """Do what has come due; to be called every few milliseconds."""
@@ -241,7 +244,7 @@ class Exchange:
         timestamp = taken.timestamp(status, self._delays)
         key = f"{taken.id}:{status}:{timestamp}"
         body = payload(status, taken.id, taken.to, timestamp)
-        self._issue(now, taken.slot, "status", key, taken.to, body, b"")
+        self._issue(now, taken.slot, "status", key, taken.to, body, b"", _NO_MEDIA)
 
     def _issue(self, now: float, *event: *_EventParts) -> None:
         self._offer(*event)
@@ -249,11 +252,18 @@ class Exchange:
             self._again.append((now + REPEAT_S, event))
 
     def _offer(
-        self, slot: int, kind: str, key: str, recipient: str, body: bytes, contact: bytes
+        self,
+        slot: int,
+        kind: str,
+        key: str,
+        recipient: str,
+        body: bytes,
+        contact: bytes,
+        media: dict[str, str],
     ) -> None:
         queue = self._queues[slot]
         number = queue.number()
-        queue.add(number, encode(Event(slot, number, kind, key, recipient, body, contact)))
+        queue.add(number, encode(Event(slot, number, kind, key, recipient, body, contact, media)))
         self._deliver(slot)
 
     def _deliver(self, slot: int) -> None:

@@ -183,6 +183,12 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     pause: Annotated[
         bool, Meta(description="take no message: sends wait unanswered until it is off")
     ] = False
+    media_ms: Annotated[
+        int, Meta(ge=0, le=_LONGEST_MS, description="delay of the media service's answers, in ms")
+    ] = 0
+    media_status: Annotated[
+        int, Meta(ge=0, le=599, description="HTTP status of all its answers, 0 for the right ones")
+    ] = 0
 
     def __post_init__(self) -> None:
         if not self.sent_ms <= self.delivered_ms <= self.read_ms:

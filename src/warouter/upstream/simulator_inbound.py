@@ -1,7 +1,7 @@
 """Inbound messages of every type in the v1 webhook form. Pure.
 
 Media arrives as the product shows what it has not fetched: an object with ``status`` undownloaded
-and without ``id`` and ``file``.
+and without ``id`` and ``file``. Its content stays at the simulator's media service.
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ class Inbound(msgspec.Struct, frozen=True):
     ``new_identity``: it says that the customer has another identity now.
     With the type ``error`` it is nobody's (``wa_id`` is empty): an element of ``errors[]``, for
     what concerns no message.
+    ``contents`` holds the bytes of its media by their place: the type's name, `referral`.
     """
 
     id: str
@@ -64,6 +65,7 @@ class Inbound(msgspec.Struct, frozen=True):
     payload: bytes
     contact: bytes
     new_identity: bool = False
+    contents: dict[str, bytes] = {}
 
 
 def build(asked: object, new_id: str, now: int) -> Inbound:
@@ -93,12 +95,16 @@ def build(asked: object, new_id: str, now: int) -> Inbound:
         if (value := getattr(request, name)) is not None:
             message[name] = value
     message |= TYPES[kind](request, given)
+    contents = {kind: _decoded(request.data)} if request.data and kind in _MIMES else {}
+    if request.referral is not None:
+        message["referral"], ad = _referral(request.referral)
+        contents |= {"referral": ad} if ad else {}
     payload = msgspec.json.encode(message)
     contact = msgspec.json.encode({"profile": {"name": request.name or number}, "wa_id": number})
     if len(payload) + len(contact) > LARGEST:
         raise ValueError(f"an inbound message has at most {LARGEST} bytes, not {len(payload)}")
     changed = kind == "system" and message["system"]["type"] == "user_identity_changed"
-    return Inbound(message["id"], slot_of(number), number, payload, contact, changed)
+    return Inbound(message["id"], slot_of(number), number, payload, contact, changed, contents)
 
 
 def with_identity(payload: bytes, identity: Identity) -> bytes:
@@ -232,6 +238,21 @@ def _media(request: Request, given: object) -> dict[str, Any]:
         media["caption"] = request.body
     media["status"] = "undownloaded"
     return {kind: _checked(media, _Media, kind)}
+
+
+def _referral(given: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+    """The ad that a customer came from, with ``data`` (base64) in its image or video taken out."""
+    referral = dict(given)
+    for kind in ("image", "video"):
+        if referral.get(kind) is None:
+            continue
+        media = dict(_object(referral[kind], kind))
+        content = _decoded(str(media.pop("data", "")))
+        media.setdefault("mime_type", _MIMES[kind])
+        media.setdefault("sha256", hashlib.sha256(content).hexdigest())
+        referral[kind] = media | {"status": "undownloaded"}
+        return referral, content
+    return referral, b""
 
 
 def _plain(kind: str, shape: Any) -> Callable[[Request, object], dict[str, Any]]:

@@ -85,6 +85,8 @@ class Intake:
 
     def _take(self, send: Send, now: float, wall: float) -> Answer:
         self._record.arrived(now, send.slot, send.epoch, send.seq, send.id, send.to)
+        if send.media:
+            self._record.attached(send.id, send.media)
         code = self._judged(send, now)
         self._codes[send.id] = code
         if code:
