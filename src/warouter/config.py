@@ -127,6 +127,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     webhook_allow_http: bool = msgspec.field(name="WAROUTER_WEBHOOK_ALLOW_HTTP", default=False)
     allow_private: str = msgspec.field(name="WAROUTER_ALLOW_PRIVATE", default="")
     retention_days: float = msgspec.field(name="WAROUTER_RETENTION", default=30.0)
+    pending_seconds: float = msgspec.field(name="WAROUTER_PENDING", default=86_400.0)
     json_limit: int = msgspec.field(name="WAROUTER_JSON_LIMIT", default=64 * 1024)
     log_level: str = msgspec.field(name="WAROUTER_LOG_LEVEL", default="INFO")
     beat: float = msgspec.field(name="WAROUTER_BEAT", default=0.3)

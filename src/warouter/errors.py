@@ -84,6 +84,12 @@ class AlreadyExists(ApiError):
     status, code, title = 400, 1004, "Resource already exists"
 
 
+class KeyTaken(ApiError):
+    """An Idempotency-Key that came before with another request."""
+
+    status, code, title = 409, 1004, "Resource already exists"
+
+
 class AccessDenied(ApiError):
     status, code, title = 401, 1005, "Access denied"
 

@@ -26,6 +26,8 @@ from warouter.config import Settings
 from warouter.local.postgres import Postgres
 from warouter.store.accounts import ADMIN, USER, Accounts
 from warouter.store.database import create_pool
+from warouter.store.trace import Trace, read_trace
+from warouter.wire import Outgoing
 
 API_KEY = "0123456789abcdef"
 ADMIN_PASSWORD = "Adm1n!passw"
@@ -43,17 +45,18 @@ CONFIG = ApiConfig(
 class Recorder:
     """Stands where the rest of the webapp is; ``refuse`` is raised instead of taking a message."""
 
-    submitted: list[tuple[int, bytes, str, int, bytes]] = field(default_factory=list)
+    submitted: list[Outgoing] = field(default_factory=list)
     inbound: dict[str, str] = field(default_factory=dict)
     nodes: list[NodeState] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     shards: int = 1
     refuse: Exception | None = None
 
-    async def submit(self, slot: int, raw: bytes, recipient: str, kind: int, body: bytes) -> None:
+    async def submit(self, message: Outgoing) -> bytes:
         if self.refuse is not None:
             raise self.refuse
-        self.submitted.append((slot, raw, recipient, kind, body))
+        self.submitted.append(message)
+        return message.id
 
     async def get_shards(self) -> int:
         return self.shards
@@ -154,6 +157,11 @@ def basic(username: str, password: str) -> str:
     return "Basic " + b64encode(f"{username}:{password}".encode()).decode()
 
 
+async def traced(pool: asyncpg.Pool, message_id: str) -> Trace | None:
+    async with pool.acquire() as connection:
+        return await read_trace(connection, message_id)
+
+
 async def serve(pool: asyncpg.Pool, config: ApiConfig = CONFIG) -> Api:
     """A running application with a client; close ``api.client`` after use."""
     accounts, recorder = Accounts(pool), Recorder()
@@ -167,6 +175,7 @@ async def serve(pool: asyncpg.Pool, config: ApiConfig = CONFIG) -> Api:
         set_shards=recorder.set_shards,
         health=recorder.health,
         find_inbound=recorder.find_inbound,
+        trace=lambda message_id: traced(pool, message_id),
     )
     client = TestClient(TestServer(build_app(context)))
     await client.start_server()

@@ -12,12 +12,14 @@ from warouter.api.passwords import Passwords
 from warouter.api.tokens import TokenCache
 from warouter.app_settings import Network
 from warouter.store.accounts import Accounts
+from warouter.store.trace import Trace
+from warouter.wire import Outgoing
 
 MESSAGE, READ_MARK = 0, 1
 
-# submit(slot, id of 20 bytes, recipient, MESSAGE or READ_MARK, body) returns once the message is
-# durable; otherwise it raises NotReady or Overloaded.
-Submit = Callable[[int, bytes, str, int, bytes], Awaitable[None]]
+# Returns the id (20 bytes) that the message is known under once it is durable: another one than its
+# own if its key came before with the same request. Otherwise NotReady, Overloaded or KeyTaken.
+Submit = Callable[[Outgoing], Awaitable[bytes]]
 
 
 class NodeState(msgspec.Struct, frozen=True):
@@ -58,3 +60,5 @@ class Context:
     health: Callable[[], Awaitable[list[NodeState]]]
     # The sender's wa_id of an inbound message, None if the id is unknown.
     find_inbound: Callable[[str], Awaitable[str | None]]
+    # Where a message is, None if its id is unknown.
+    trace: Callable[[str], Awaitable[Trace | None]]

@@ -22,6 +22,7 @@ COMMANDS = {
     "migrate": "warouter.cli.migrate:migrate",
     "simulator": "warouter.cli.simulator:simulator",
     "status": "warouter.cli.status:status",
+    "trace": "warouter.cli.trace:trace",
 }
 UNEXPECTED = 70  # EX_SOFTWARE
 

@@ -81,7 +81,12 @@ class Coreapp:
         )
         self.session = NodeSession(self._settings, registration, self._on_hint)
         self.ownership = Ownership(
-            self.session, self.journal, self._timing, self._clock, lambda: self.upstream.well
+            self.session,
+            self.journal,
+            self._timing,
+            self._clock,
+            lambda: self.upstream.well,
+            self._settings.pending_seconds,
         )
         self.recorder = Recorder(self.ownership, self.journal)
         self.ownership.flush = self.recorder.flush
@@ -100,7 +105,14 @@ class Coreapp:
             lambda ack: self.sender.ack_event(ack),
             self.recorder.touch,
         )
-        self.sender = Sender(self.ownership, self.journal, self.recorder, self.events, self._clock)
+        self.sender = Sender(
+            self.ownership,
+            self.journal,
+            self.recorder,
+            self.events,
+            self._clock,
+            self._settings.pending_seconds,
+        )
         self.appender = Appender(
             self.ownership,
             self.journal,
@@ -182,6 +194,7 @@ class Coreapp:
             await asyncio.sleep(PRUNE_SECONDS)
             for slot in list(self.ownership.slots.values()):
                 await self._prune_slot(slot)
+            await self._prune_keys()
 
     async def _prune_slot(self, slot: OwnedSlot) -> None:
         gone = PRUNE_ROWS
@@ -192,6 +205,17 @@ class Coreapp:
                 )
             except (OutcomeUnknown, asyncpg.PostgresError) as error:
                 log.warning("not pruned", extra={"slot": slot.slot, "error": str(error)})
+                return
+            await asyncio.sleep(PRUNE_PAUSE)
+
+    async def _prune_keys(self) -> None:
+        gone = PRUNE_ROWS
+        while gone >= PRUNE_ROWS:
+            owned = list(self.ownership.slots)
+            try:
+                gone = await self.journal.prune_keys(owned, PRUNE_ROWS) if owned else 0
+            except (OutcomeUnknown, asyncpg.PostgresError) as error:
+                log.warning("request keys not pruned", extra={"error": str(error)})
                 return
             await asyncio.sleep(PRUNE_PAUSE)
 

@@ -114,6 +114,7 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
             set_shards=view.set_shards,
             health=view.health,
             find_inbound=view.find_inbound,
+            trace=view.trace,
         )
     )
     runner = web.AppRunner(app, shutdown_timeout=LAST_SECONDS)
