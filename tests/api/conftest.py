@@ -51,12 +51,13 @@ class Recorder:
     warnings: list[str] = field(default_factory=list)
     shards: int = 1
     refuse: Exception | None = None
+    known_as: bytes | None = None  # the id of a request that came before
 
     async def submit(self, message: Outgoing) -> bytes:
         if self.refuse is not None:
             raise self.refuse
         self.submitted.append(message)
-        return message.id
+        return self.known_as or message.id
 
     async def get_shards(self) -> int:
         return self.shards

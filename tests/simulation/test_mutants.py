@@ -22,6 +22,7 @@ FOUND_BY = {
     "settled_when_sent": {"I1", "I5"},
     "parked_are_forgotten": {"I7"},
     "event_acked_at_once": {"I8"},
+    "keys_are_not_looked_at": {"I11"},
     "no_term": {"I13"},
 }
 

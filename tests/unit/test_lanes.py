@@ -175,12 +175,11 @@ def test_whatever_happens_first_sends_are_in_order_and_nothing_is_lost(
     assert all(order == sorted(order) for order in script.first.values())
 
 
+RECIPIENTS = st.sampled_from(["a", "b", "c"])
+
+
 def dated(seq: int, expires: float, recipient: str = "a") -> Entry:
     return entry(seq, recipient)._replace(expires=expires)
-
-
-def seqs(entries: list[Entry]) -> list[int]:
-    return [e.seq for e in entries]
 
 
 def test_what_has_waited_too_long_is_taken_out_from_anywhere_in_a_lane() -> None:
@@ -259,6 +258,3 @@ def test_lanes_with_expiry_lose_nothing(data: st.DataObject) -> None:
         lanes.recorded(e.seq for e in taken)
     assert sorted(e.seq for e in ended if e) == list(range(1, pushed + 1))
     assert lanes.waiting == 0
-
-
-RECIPIENTS = st.sampled_from(["a", "b", "c"])

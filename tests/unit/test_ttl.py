@@ -28,8 +28,11 @@ def test_what_clients_write(wish: int | str | None, seconds: int | None) -> None
 
 @pytest.mark.parametrize(
     "wish",
-    ["", "0", 0, -1, "-1", "P", "PT", "P1DT", "P0D", "P31D", MOST_SECONDS + 1, "1 hour", "P1W"]
-    + ["P1M", "1e3", "PT1.5S", "p1d", "9" * 400, "P" + "9" * 400 + "D", "\u0663", "P4D\n", " 60"],
+    [
+        *("", "0", 0, -1, "-1", MOST_SECONDS + 1, "9" * 400, "1e3", "1 hour", " 60", "\u0663"),
+        *("P", "PT", "P1DT", "P0D", "P31D", "P1W", "P1M", "PT1.5S", "p1d", "P4D\n"),
+        "P" + "9" * 400 + "D",
+    ],
 )
 def test_anything_else_is_refused(wish: int | str) -> None:
     with pytest.raises(ParameterInvalid, match="ttl"):
@@ -38,5 +41,5 @@ def test_anything_else_is_refused(wish: int | str) -> None:
 
 @pytest.mark.parametrize("wish", ["true", "1.5", "[]", "{}", '"x"', "1e400"])
 def test_in_a_body_it_is_the_parameter_that_is_named(wish: str) -> None:
-    with pytest.raises(ParameterInvalid, match="ttl|body"):
+    with pytest.raises(ParameterInvalid, match="ttl"):
         parse_message(b'{"to":"250788123123","text":{"body":"x"},"ttl":%s}' % wish.encode())

@@ -50,6 +50,7 @@ PARKED_LOOK_SECONDS = 0.2
 PARK_MOST_MS = 24 * 3600 * 1000
 REASON_CHARS = 200
 PARKED_PAGE = 64
+HEARSAY_SECONDS = 1.0  # after a takeover the upstream says within it what it took before
 _KINDS = {0: "message", 1: "read"}
 _READ_MARK = 1
 _EXPIRED = (410, "Message expired", "its ttl passed before it could be sent")
@@ -195,6 +196,7 @@ class Sender:
             self.upstream.tell(Claim(slot.slot, slot.epoch))
 
     def _on_opened(self, slot: OwnedSlot) -> None:
+        slot.opened_at = self._clock()
         for recipient in slot.parked:
             slot.lanes.block(recipient)
         self._claim(slot)
@@ -293,8 +295,10 @@ class Sender:
     async def _end(self, slot: OwnedSlot, late: list[Entry]) -> None:
         """These end as failed, each once that is on disk.
 
-        A status says that the upstream took the message from an owner before this one.
+        A status says that the upstream took the message, from an owner before this one: it is
+        settled then. Without one, what an owner before sent in its last moments may be failed here.
         """
+        await asyncio.sleep(max(0.0, slot.opened_at + HEARSAY_SECONDS - self._clock()))
         try:
             taken = await self._journal.with_status([text_of(entry.id) for entry in late])
         except (OutcomeUnknown, asyncpg.PostgresError) as error:

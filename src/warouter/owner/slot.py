@@ -28,6 +28,7 @@ class OwnedSlot:
         self.slot = slot
         self.epoch = epoch
         self.state = State.OPENING
+        self.opened_at = -math.inf  # the sender's seconds
         self.claimed = False  # the upstream granted the claim on the present connection
         self.claiming = False  # it was asked for on the present connection
 
