@@ -52,7 +52,7 @@ select seq, id, recipient, kind, body, attempts, ttl,
 # A range and a filter: the index finds them in every collation, see store.trace.
 _WITH_STATUS = """
 select i.id from unnest($1::text[]) as i(id)
- where exists (select 1 from event e where e.key >= i.id || ':' and e.key < i.id || ':zz'
+ where exists (select 1 from event e where e.key >= i.id || ':' and e.key < i.id || ':xx'
                   and starts_with(e.key, i.id || ':'))"""
 _PARKED_EVENTS = """
 select slot, recipient, kind, count(*) as waiting,

@@ -3,9 +3,9 @@
 Nothing is searched through: a row is found by its id, the statuses of a message lie next to each
 other in the index of event keys (``<id>:<status>...``), and cursors say what is settled.
 
-The range of those keys is written so that it holds in every collation: its ends differ from the
-keys between them by letters, never by punctuation, which some collations pass over. Keys of other
-ids that a collation puts between them as well are filtered out.
+The range of those keys is written so that it holds in any collation: its ends differ from the keys
+between them by letters, never by punctuation, which some collations pass over, and no status begins
+with a letter after w. Keys of other ids that a collation puts between them are filtered out.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _SLOT = """
 select s.epoch, n.name as owner, m.shards, c.mark, c.ranges
   from slot s join send_cursor c using (slot) cross join shard_map m
   left join node n on n.incarnation = s.owner where s.slot = $1"""
-_OF_MESSAGE = "{0}.key >= $1 || ':' and {0}.key < $1 || ':zz' and starts_with({0}.key, $1 || ':')"
+_OF_MESSAGE = "{0}.key >= $1 || ':' and {0}.key < $1 || ':xx' and starts_with({0}.key, $1 || ':')"
 _STATE = f"""
        d.reason as dead_reason, d.attempts as dead_attempts, {_TIME.format("d.died_at")} as died_at,
        p.reason as parked_reason, p.attempts as parked_attempts,
