@@ -97,30 +97,55 @@ async def test_what_is_fenced_or_refused_leaves_no_key(
     assert await journal.append(OWNED, [row(4, "a"), row(5, "c")]) == {}
 
 
-async def test_owners_that_are_given_the_same_keys_at_once(
-    journals: tuple[Journal, Journal], pool: asyncpg.Pool
-) -> None:
-    """In any order and many times over: no circle of waiting, one message a key."""
-    mine, theirs = journals
-    names = [f"key {n}" for n in range(200)]
+NAMES = [f"key {n}" for n in range(200)]
+
+
+async def fates(journals: tuple[Journal, Journal]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Two owners are given the same keys for different requests, at once and in any order."""
     random = Random(1)
 
     async def all_of_them(journal: Journal, owned: dict[int, int], slot: int) -> dict[str, Any]:
-        fates: dict[str, Any] = {}
-        shuffled = random.sample(names, len(names))
-        for at in range(0, len(names), 20):
+        found: dict[str, Any] = {}
+        shuffled = random.sample(NAMES, len(NAMES))
+        for at in range(0, len(NAMES), 20):
             part = shuffled[at : at + 20]
             rows = [row(at + n + 1, name, f"to {slot}", slot=slot) for n, name in enumerate(part)]
-            found = await journal.append(owned, rows)
-            fates |= {name: found.get(n, 0) for n, name in enumerate(part)}
-        return fates
+            outcomes = await journal.append(owned, rows)
+            found |= {name: outcomes.get(n, 0) for n, name in enumerate(part)}
+        return found
 
-    first, second = await asyncio.gather(
-        all_of_them(mine, OWNED, 3), all_of_them(theirs, OTHERS, 5)
-    )
-    for name in names:
+    first, second = journals
+    return await asyncio.gather(all_of_them(first, OWNED, 3), all_of_them(second, OTHERS, 5))
+
+
+async def test_owners_that_are_given_the_same_keys_at_once(
+    journals: tuple[Journal, Journal], pool: asyncpg.Pool
+) -> None:
+    """No circle of waiting, and one message a key."""
+    first, second = await fates(journals)
+    for name in NAMES:
         assert sorted((first[name], second[name])) == [0, CLASHED], name
-    assert await pool.fetchval(COUNT) == len(names)
+    assert await pool.fetchval(COUNT) == len(NAMES)
+
+
+async def test_looking_before_writing_would_not_do(
+    journals: tuple[Journal, Journal], pool: asyncpg.Pool
+) -> None:
+    """The same with a look first and no rule of the table: keys get two messages."""
+    source = await pool.fetchval(
+        "select pg_get_functiondef(oid) from pg_proc where proname = 'append_requests'"
+    )
+    head, _, rest = source.partition("on conflict (key) do update")
+    _, _, tail = rest.partition(";")
+    looks = head.replace(
+        "where f.key is not null",
+        "where not exists (select 1 from request_key r where r.key = f.key) and f.key is not null",
+    )
+    slowly = f"{looks}; perform pg_sleep(0.02);{tail}"
+    await pool.execute(slowly)
+    await pool.execute("alter table request_key drop constraint request_key_pkey")
+    await fates(journals)
+    assert await pool.fetchval(COUNT) > len(NAMES)
 
 
 async def test_an_owner_waits_for_another_that_has_not_committed(
