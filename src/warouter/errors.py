@@ -90,6 +90,12 @@ class NumberTaken(ApiError):
     status, code, title = 409, 1004, "Resource already exists"
 
 
+class KeyTaken(ApiError):
+    """An Idempotency-Key that came before with another request."""
+
+    status, code, title = 409, 1004, "Resource already exists"
+
+
 class AccessDenied(ApiError):
     status, code, title = 401, 1005, "Access denied"
 

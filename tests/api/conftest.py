@@ -49,9 +49,11 @@ from warouter.store.reports import read_reports
 from warouter.store.services import ask_for_collection
 from warouter.store.stats import Statistics
 from warouter.store.stickers import Stickers
+from warouter.store.trace import Trace, read_trace
 from warouter.upstream.directory import NumberDirectory
 from warouter.upstream.registration import Authority
 from warouter.upstream.simulator import Simulator
+from warouter.wire import Outgoing
 
 API_KEY = "0123456789abcdef"
 MEDIA_DIR = Path(tempfile.mkdtemp(prefix="warouter-media-"))
@@ -71,18 +73,20 @@ CONFIG = ApiConfig(
 class Recorder:
     """Stands where the rest of the webapp is; ``refuse`` is raised instead of taking a message."""
 
-    submitted: list[tuple[int, bytes, str, int, bytes]] = field(default_factory=list)
+    submitted: list[Outgoing] = field(default_factory=list)
     inbound: dict[str, str] = field(default_factory=dict)
     nodes: list[NodeState] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     shards: int = 1
     served_chain: str = ""
     refuse: Exception | None = None
+    known_as: bytes | None = None  # the id of a request that came before
 
-    async def submit(self, slot: int, raw: bytes, recipient: str, kind: int, body: bytes) -> None:
+    async def submit(self, message: Outgoing) -> bytes:
         if self.refuse is not None:
             raise self.refuse
-        self.submitted.append((slot, raw, recipient, kind, body))
+        self.submitted.append(message)
+        return self.known_as or message.id
 
     async def get_shards(self) -> int:
         return self.shards
@@ -188,6 +192,11 @@ def basic(username: str, password: str) -> str:
     return "Basic " + b64encode(f"{username}:{password}".encode()).decode()
 
 
+async def traced(pool: asyncpg.Pool, message_id: str) -> Trace | None:
+    async with pool.acquire() as connection:
+        return await read_trace(connection, message_id)
+
+
 async def serve(
     pool: asyncpg.Pool,
     config: ApiConfig = CONFIG,
@@ -230,6 +239,7 @@ async def serve(
         served_chain=lambda: recorder.served_chain,
         operations=operations,
         media=Library(through_pool(pool), Directory(MEDIA_DIR), media_quota),
+        trace=lambda message_id: traced(pool, message_id),
     )
     client = TestClient(TestServer(build_app(context)))
     await client.start_server()

@@ -43,6 +43,7 @@ MATRIX: dict[tuple[str, str], dict[str, int]] = {
     ("PUT", "/v1/users/{username}"): ONLY_ADMIN,
     ("DELETE", "/v1/users/{username}"): {**ONLY_ADMIN, ADMIN: 404},
     ("POST", "/v1/messages"): ANY_USER,
+    ("GET", "/v1/messages/{message}"): {**ANY_USER, USER: 404, ADMIN: 404},
     ("PUT", "/v1/messages/{message}"): ANY_USER,
     ("POST", "/v1/media"): ANY_USER,
     ("GET", "/v1/media/{media}"): {**ANY_USER, USER: 404, ADMIN: 404},

@@ -23,7 +23,7 @@ from warouter.owner.events import EventAppender
 from warouter.owner.ownership import Ownership
 from warouter.owner.sender import Sender
 from warouter.owner.slot import OwnedSlot
-from warouter.store.journal import INSERTED, Row
+from warouter.store.journal import INSERTED, Journal, Row
 
 Changes = list[tuple[Any, str, Any]]
 
@@ -159,6 +159,16 @@ def no_term() -> Changes:
     return [(Master, "_still_leads", lambda self, picture, started: True)]
 
 
+def keys_are_not_looked_at() -> Changes:
+    """I11: each request is a message of its own."""
+    append = Journal._append_once
+
+    async def blind(self: Journal, owned: Any, rows: list[Row]) -> Any:
+        return await append(self, owned, [row._replace(key=None) for row in rows])
+
+    return [(Journal, "_append_once", blind)]
+
+
 class Mutant(NamedTuple):
     """What is taken out, and the faults against which it stood."""
 
@@ -186,6 +196,7 @@ MUTANTS: dict[str, Mutant] = {
         Mutant(parked_are_forgotten, (Faults.busy_cut, Faults.throttle, Faults.kill_coreapp), 6),
         Mutant(event_acked_at_once, _LONG, 1),
         Mutant(letters_in_the_dark, (Faults.replay_letters,)),
+        Mutant(keys_are_not_looked_at, _LONG),
         Mutant(no_term, (Faults.pause_master, Faults.kill_coreapp, Faults.set_shards), 6, "termed"),
     )
 }

@@ -14,8 +14,10 @@ from uuid import UUID
 
 from tests.simulation.history import History
 from warouter._hash import SLOTS
+from warouter.message_id import parse
 
 MOVED_SECONDS = 60.0
+TOO_LATE = (408, 410)
 TROUBLES = frozenset(("unreachable", "upstream", "overdue"))
 
 
@@ -35,6 +37,8 @@ class Message(NamedTuple):
     recipient: str
     kind: int
     body: bytes
+    ttl: int | None
+    accepted: float
 
 
 class Event(NamedTuple):
@@ -124,6 +128,7 @@ class Tables:
         self.request: list[Any] | None = None  # id, shards, state
         self.messages = [Journal() for _ in range(SLOTS)]
         self.places: dict[bytes, tuple[int, int]] = {}
+        self.requests: dict[bytes, tuple[bytes, bytes]] = {}  # key -> id, hash of the request
         self.events = [(Journal(), Journal()) for _ in range(SLOTS)]
         self.keys: set[str] = set()
         self.asked: dict[tuple[int, int, int], Event] = {}  # dead letters, all to be replayed
@@ -146,21 +151,34 @@ class Tables:
             return set(slots)
         return own
 
-    def append_messages(self, inc: UUID, *a: list[Any]) -> list[dict[str, int]]:
+    def append_messages(self, now: float, inc: UUID, *a: list[Any]) -> list[dict[str, Any]]:
+        nothing = [None] * len(a[2])
+        return self.append_requests(now, inc, *a, nothing, nothing, nothing)
+
+    def append_requests(self, now: float, inc: UUID, *a: list[Any]) -> list[dict[str, Any]]:
         held = self.held(inc, a[0], a[1])
-        rows = list(zip(*a[2:], strict=True))
+        rows = list(zip(*a[2:9], strict=True))
         fresh: set[bytes] = set()
         for slot, seq, message_id, *_ in rows:
             new = slot in held and message_id not in self.places and message_id not in fresh
             if new and seq in self.messages[slot].rows:
                 raise Refused("23505")  # before anything is changed: the statement is one
             fresh.add(message_id)
-        outcomes: list[dict[str, int]] = []
-        for n, (slot, seq, message_id, recipient, kind, body) in enumerate(rows):
+        outcomes: list[dict[str, Any]] = []
+        for n, (slot, seq, message_id, recipient, kind, body, ttl) in enumerate(rows):
+            key, request = a[9][n], a[10][n]
             if slot not in held:
                 outcomes.append({"ordinal": n, "outcome": 2})
+                continue
+            mine = (message_id, request)
+            first, came = mine if key is None else self.requests.setdefault(key, mine)
+            if first != message_id:
+                outcome = 4 if came == request else 5
+                outcomes.append({"ordinal": n, "outcome": outcome, "first": first})
             elif message_id not in self.places:
-                self.messages[slot].add(Message(seq, message_id, recipient, kind, bytes(body)))
+                self.messages[slot].add(
+                    Message(seq, message_id, recipient, kind, bytes(body), ttl, now)
+                )
                 self.places[message_id] = (slot, seq)
             elif self.places[message_id] != (slot, seq):
                 outcomes.append({"ordinal": n, "outcome": 1})
@@ -177,6 +195,8 @@ class Tables:
                 continue
             self.events[slot][kind].add(Event(seq, kind, key, recipient, bytes(payload), contact))
             self.keys.add(key)
+            if key.endswith(":failed") and json.loads(payload)["errors"][0]["code"] in TOO_LATE:
+                self._history.expired[parse(key.partition(":")[0])] = self._history.now()
         return outcomes
 
     def record_progress(self, now: float, inc: UUID, *a: Any) -> list[dict[str, Any]]:

@@ -21,14 +21,16 @@ from warouter.store.logins import Logins
 from warouter.store.photo import Photos
 from warouter.store.registration import Registrations
 from warouter.store.stickers import Stickers
+from warouter.store.trace import Trace
 from warouter.upstream.registration import Authority
+from warouter.wire import Outgoing
 
 # What travels to the owner. MEDIA is a message whose owner has to see to media before it sends it.
 MESSAGE, READ_MARK, MEDIA = 0, 1, 2
 
-# submit(slot, id of 20 bytes, recipient, kind, body) returns once the message is durable; otherwise
-# it raises NotReady or Overloaded.
-Submit = Callable[[int, bytes, str, int, bytes], Awaitable[None]]
+# Returns the id (20 bytes) that the message is known under once it is durable: another one than its
+# own if its key came before with the same request. Otherwise NotReady, Overloaded or KeyTaken.
+Submit = Callable[[Outgoing], Awaitable[bytes]]
 
 
 class NodeState(msgspec.Struct, frozen=True):
@@ -84,6 +86,8 @@ class Context:
     # Asks all owners to prune what is settled and old enough.
     collect: Callable[[], Awaitable[None]]
     media: Library
+    # Where a message is, None if its id is unknown.
+    trace: Callable[[str], Awaitable[Trace | None]]
     # Metrics, stats, support, rate limits.
     operations: Operations
     # The certificates (PEM, leaf first) that this webapp shows; "" without TLS.

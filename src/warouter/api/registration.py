@@ -27,6 +27,7 @@ from warouter.errors import (
 from warouter.recipient import wa_id
 from warouter.store.accounts import Account
 from warouter.store.registration import Pending, Registrations
+from warouter.wire import Outgoing
 
 log = logging.getLogger(__name__)
 
@@ -109,9 +110,7 @@ def once_registered(submit: Submit, registrations: Registrations) -> Submit:
     """
     registered = False
 
-    async def submit_if_registered(
-        slot: int, message_id: bytes, recipient: str, kind: int, body: bytes
-    ) -> None:
+    async def submit_if_registered(message: Outgoing) -> bytes:
         nonlocal registered
         if not registered:
             registered = await registrations.is_registered()
@@ -119,7 +118,7 @@ def once_registered(submit: Submit, registrations: Registrations) -> Submit:
             raise NotReady(
                 "not accepted: no number is registered yet", retry_after=UNREGISTERED_SECONDS
             )
-        await submit(slot, message_id, recipient, kind, body)
+        return await submit(message)
 
     return submit_if_registered
 

@@ -14,6 +14,7 @@ from warouter.api import schema
 from warouter.api.decode import decode
 from warouter.api.interactive import check_interactive
 from warouter.api.rules import check_media, filled, filled_list, one_of, required
+from warouter.api.ttl import ttl_of
 from warouter.errors import (
     InvalidRecipientType,
     MessageTooLong,
@@ -36,6 +37,7 @@ class Parsed(msgspec.Struct, frozen=True):
     recipient_type: str
     type: str
     media_ids: list[str]
+    ttl: int | None = None  # seconds
 
 
 def parse_message(body: bytes) -> Parsed:
@@ -48,7 +50,7 @@ def parse_message(body: bytes) -> Parsed:
         raise ParameterInvalid(f"type must be one of {', '.join(_RULES)}")
     ids: list[str] = []
     rule(message, ids)
-    return Parsed(recipient, "individual", kind, ids)
+    return Parsed(recipient, "individual", kind, ids, ttl_of(message.ttl))
 
 
 def recipient_of(spelling: str, path: str) -> str:

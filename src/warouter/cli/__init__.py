@@ -24,6 +24,7 @@ COMMANDS = {
     "status": "warouter.cli.status:status",
     "audit": "warouter.cli.audit:audit",
     "callbacks": "warouter.cli.callbacks:callbacks",
+    "trace": "warouter.cli.trace:trace",
 }
 UNEXPECTED = 70  # EX_SOFTWARE
 

@@ -74,7 +74,7 @@ def default_folder(data_dir: Path | None) -> Path | None:
 
 
 async def _once(settings: Settings, as_json: bool, history: int) -> None:
-    connection = await _connected(settings)
+    connection = await connected(settings)
     try:
         found = await _read(connection, history, as_json)
     finally:
@@ -87,7 +87,7 @@ async def _once(settings: Settings, as_json: bool, history: int) -> None:
 
 async def _watch(settings: Settings, as_json: bool, history: int) -> None:
     """Until Ctrl-C. The first look must succeed; later the trouble is shown and looked past."""
-    connection = await _connected(settings)
+    connection = await connected(settings)
     page: AbstractContextManager[Live | None] = (
         nullcontext()
         if as_json
@@ -97,7 +97,7 @@ async def _watch(settings: Settings, as_json: bool, history: int) -> None:
         while True:
             try:
                 if connection.is_closed():
-                    connection = await _connected(settings)
+                    connection = await connected(settings)
                 found = await _read(connection, history, as_json)
             except CommandError as error:
                 await close_politely(connection)
@@ -107,7 +107,7 @@ async def _watch(settings: Settings, as_json: bool, history: int) -> None:
             await asyncio.sleep(EVERY_SECONDS)
 
 
-async def _connected(settings: Settings) -> Connection:
+async def connected(settings: Settings) -> Connection:
     connection = await first_connection(settings, APPLICATION)
     try:
         await migrate.check(connection)

@@ -98,7 +98,12 @@ class Coreapp:
         )
         self.session = NodeSession(self._settings, registration, self._on_hint)
         self.ownership = Ownership(
-            self.session, self.journal, self._timing, self._clock, lambda: self.upstream.well
+            self.session,
+            self.journal,
+            self._timing,
+            self._clock,
+            lambda: self.upstream.well,
+            self._settings.pending_seconds,
         )
         self.recorder = Recorder(self.ownership, self.journal)
         self.ownership.flush = self.recorder.flush
@@ -117,7 +122,14 @@ class Coreapp:
             lambda ack: self.sender.ack_event(ack),
             self.recorder.touch,
         )
-        self.sender = Sender(self.ownership, self.journal, self.recorder, self.events, self._clock)
+        self.sender = Sender(
+            self.ownership,
+            self.journal,
+            self.recorder,
+            self.events,
+            self._clock,
+            self._settings.pending_seconds,
+        )
         self.media = MediaWork(
             self._settings,
             self._identity.application,
@@ -234,6 +246,7 @@ class Coreapp:
             await wait_for(self._collect, PRUNE_SECONDS)
             asked = self._collect.is_set()
             self._collect.clear()
+            await self._prune_keys()
             if not (asked or self._app_settings.garbagecollector_enable.messages):
                 continue
             days = 0.0 if asked else self._settings.retention_days
@@ -249,6 +262,17 @@ class Coreapp:
                 gone = await self.journal.prune({slot.slot: slot.epoch}, days, PRUNE_ROWS)
             except (OutcomeUnknown, asyncpg.PostgresError) as error:
                 log.warning("not pruned", extra={"slot": slot.slot, "error": str(error)})
+                return
+            await asyncio.sleep(PRUNE_PAUSE)
+
+    async def _prune_keys(self) -> None:
+        gone = PRUNE_ROWS
+        while gone >= PRUNE_ROWS:
+            owned = list(self.ownership.slots)
+            try:
+                gone = await self.journal.prune_keys(owned, PRUNE_ROWS) if owned else 0
+            except (OutcomeUnknown, asyncpg.PostgresError) as error:
+                log.warning("request keys not pruned", extra={"error": str(error)})
                 return
             await asyncio.sleep(PRUNE_PAUSE)
 

@@ -30,6 +30,7 @@ from warouter.store.nodes import (
     withdraw_shard_request,
 )
 from warouter.store.registration import is_registered
+from warouter.store.trace import Trace, read_trace
 
 log = logging.getLogger(__name__)
 
@@ -158,6 +159,11 @@ class MapView:
     async def find_inbound(self, message_id: str) -> str | None:
         """The sender of an inbound message that is still in a journal."""
         return await find_inbound(self._pool, message_id)
+
+    async def trace(self, message_id: str) -> Trace | None:
+        """Where a message is; None if nothing is known of its id."""
+        async with asyncio.timeout(READ_SECONDS), self._pool.acquire() as connection:
+            return await read_trace(connection, message_id)
 
     def end_waiting(self) -> None:
         """This process stops: what still waits is told so now."""

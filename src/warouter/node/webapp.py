@@ -177,6 +177,7 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
             served_chain=lambda: server_tls.chain if server_tls else "",
             operations=operations,
             media=library(settings, pool),
+            trace=view.trace,
         )
     )
     runner = web.AppRunner(app, shutdown_timeout=LAST_SECONDS)
