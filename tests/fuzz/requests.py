@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from random import Random
 from typing import Any, NamedTuple
 
-from tests.fuzz.values import Values, encoded, mangled
+from tests.fuzz.values import Values, encoded, mangled, nudged
 from tests.support.described import DOCUMENT
 from warouter.api.app import ROUTES
+from warouter.api.examples import BODIES
 from warouter.api.route import Route
 
 # What would end the campaign itself: the token's own end, and the change of who may do what.
@@ -131,6 +132,10 @@ def _body(route: Route, random: Random) -> bytes:
     schema = content.get("application/json", {}).get("schema")
     if schema is None:
         return random.randbytes(random.choice((0, 1, 100)))
+    examples = list(BODIES.get((route.method, route.path), {}).values())
+    if examples and random.random() < 0.4:
+        example = random.choice(examples)
+        return encoded(example if random.random() < 0.2 else nudged(example, random), random)
     values = Values(DOCUMENT, random, random.choice((0.0, 0.05, 0.3)))
     return mangled(encoded(values.value(schema), random), random)
 

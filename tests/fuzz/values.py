@@ -112,6 +112,17 @@ class Values:
         return made
 
 
+def nudged(value: Any, random: Random) -> Any:
+    """A copy of a right value, with one thing in it made odd."""
+    if isinstance(value, dict) and value and random.random() < 0.9:
+        key = random.choice(list(value))
+        return value | {key: nudged(value[key], random)}
+    if isinstance(value, list) and value and random.random() < 0.9:
+        at = random.randrange(len(value))
+        return [*value[:at], nudged(value[at], random), *value[at + 1 :]]
+    return random.choice(ODD)
+
+
 def nested(depth: int) -> list[Any]:
     value: list[Any] = []
     for _ in range(depth):
