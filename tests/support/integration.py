@@ -105,6 +105,12 @@ class Integration:
         options.setdefault("headers", {"Authorization": self.basic})
         return await self.call("POST", "/v1/users/login", **options)
 
+    async def token_of(self, username: str, password: str) -> str:
+        pair = b64encode(f"{username}:{password}".encode()).decode()
+        reply = await self.login(headers={"Authorization": f"Basic {pair}"})
+        token: str = reply.json["users"][0]["token"]
+        return token
+
     async def settings(self) -> dict[str, Any]:
         reply = await self.call("GET", "/v1/settings/application")
         shown: dict[str, Any] = reply.json["settings"]["application"]

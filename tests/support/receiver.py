@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from aiohttp import web
 
 MEDIA_TYPES = ("image", "audio", "voice", "video", "document", "sticker")
+ENDS = ("read", "failed")
 STATUSES = {"sending", "sent", "delivered", "read", "failed", "deleted", "warning"}
 
 
@@ -30,6 +31,7 @@ class Receiver:
 
     def __init__(self) -> None:
         self.posts: list[Posted] = []
+        self.ended: set[str] = set()  # messages that were reported read or failed
         self.answer: Callable[[dict[str, Any]], int] = lambda _body: 200
         self.url = ""
         self._heard = asyncio.Condition()
@@ -85,6 +87,9 @@ class Receiver:
         status = self.answer(body)
         async with self._heard:
             self.posts.append(Posted(time.monotonic(), request.headers.copy(), body, status))
+            if status < 300:
+                ends = (s["id"] for s in body.get("statuses", ()) if s["status"] in ENDS)
+                self.ended.update(ends)
             self._heard.notify_all()
         return web.Response(status=status)
 

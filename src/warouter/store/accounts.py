@@ -53,6 +53,8 @@ _ADD_SETTING = """
 insert into setting (name, value) values ($1, '{}') on conflict (name) do nothing"""
 _SETTING_FOR_UPDATE = "select value::text from setting where name = $1 for update"
 _SET_SETTING = "update setting set value = $2::text::jsonb where name = $1"
+# Before any row of setting: its triggers lock this one, so whoever took a row first could deadlock.
+_LOCK_SETTINGS = "select version from change where what = 'settings' for no key update"
 _DELETE_SETTING = "delete from setting where name = $1"
 _ACCOUNT = """
 select cc, phone_number, cert, authority_key, pin_hash,
@@ -98,9 +100,10 @@ class Account(msgspec.Struct, frozen=True):
 
 
 # A call that PostgreSQL refused since it cannot serve now, by the beginning of its SQLSTATE:
-# connection (08), resources (53), locks (55P03), shutdown and the like (57), a transaction that
-# took too long (25P), read-only since a failover (25006).
-_NOT_SERVED = ("08", "53", "55P03", "57", "25P", "25006")
+# connection (08), a transaction that others made impossible (40), resources (53), locks (55P03),
+# shutdown and the like (57), a transaction that took too long (25P), read-only since a failover
+# (25006).
+_NOT_SERVED = ("08", "40", "53", "55P03", "57", "25P", "25006")
 
 
 def is_unavailable(error: BaseException) -> bool:
@@ -194,13 +197,15 @@ class Accounts(Bounded):
     ) -> None:
         """Replace a setting by ``change(present)``; changes of one setting wait for each other."""
         async with self._connection() as connection, connection.transaction():
+            await connection.execute(_LOCK_SETTINGS)
             await connection.execute(_ADD_SETTING, name)
             present = _object(await connection.fetchval(_SETTING_FOR_UPDATE, name))
             changed = change(present)
             await connection.execute(_SET_SETTING, name, msgspec.json.encode(changed).decode())
 
     async def delete_setting(self, name: str) -> None:
-        async with self._connection() as connection:
+        async with self._connection() as connection, connection.transaction():
+            await connection.execute(_LOCK_SETTINGS)
             await connection.execute(_DELETE_SETTING, name)
 
     # ------------------------------------------------------------ the registered number

@@ -10,11 +10,22 @@ is answered again and never delivered twice.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 import msgspec
+from msgspec import Meta
 
 MAX_FRAME = 1 << 20
+
+# What the upstream says is bounded where it is decoded: a frame beyond ends the connection.
+Slot = Annotated[int, Meta(ge=0, le=31)]
+Epoch = Annotated[int, Meta(ge=0, le=1 << 62)]
+Number = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
+Code = Annotated[int, Meta(ge=0, le=(1 << 31) - 1)]
+RetryMs = Annotated[int, Meta(ge=-1, le=24 * 3600 * 1000)]
+Key = Annotated[str, Meta(min_length=1, max_length=512)]
+Sentence = Annotated[str, Meta(max_length=2000)]
+Digits = Annotated[str, Meta(pattern="^[0-9]{5,15}$")]
 
 
 class Hello(msgspec.Struct, tag="hello", array_like=True, frozen=True):
@@ -34,24 +45,24 @@ class Claim(msgspec.Struct, tag="claim", array_like=True, frozen=True):
 class Claimed(msgspec.Struct, tag="claimed", array_like=True, frozen=True):
     """Granted; unacknowledged events of the slot follow."""
 
-    slot: int
-    epoch: int
+    slot: Slot
+    epoch: Epoch
 
 
 class Refused(msgspec.Struct, tag="refused", array_like=True, frozen=True):
     """A claim (or a send) under an epoch below ``seen``, or equal to it by another incarnation."""
 
-    slot: int
-    epoch: int
-    seen: int
+    slot: Slot
+    epoch: Epoch
+    seen: Epoch
 
 
 class Revoked(msgspec.Struct, tag="revoked", array_like=True, frozen=True):
     """A newer claim took the slot from this connection."""
 
-    slot: int
-    epoch: int
-    seen: int
+    slot: Slot
+    epoch: Epoch
+    seen: Epoch
 
 
 class Release(msgspec.Struct, tag="release", array_like=True, frozen=True):
@@ -86,12 +97,12 @@ class Answer(msgspec.Struct, tag="answer", array_like=True, frozen=True):
     try the same id again after that time, -1 is final.
     """
 
-    slot: int
-    id: str
-    code: int = 0
-    title: str = ""
-    details: str = ""
-    retry_ms: int = -1
+    slot: Slot
+    id: Key
+    code: Code = 0
+    title: Sentence = ""
+    details: Sentence = ""
+    retry_ms: RetryMs = -1
 
 
 class Event(msgspec.Struct, tag="event", array_like=True, frozen=True):
@@ -105,11 +116,11 @@ class Event(msgspec.Struct, tag="event", array_like=True, frozen=True):
     handles of its media by their place in the payload: the name of the type's object, `referral`.
     """
 
-    slot: int
-    number: int
+    slot: Slot
+    number: Number
     kind: str
-    key: str
-    recipient: str
+    key: Key
+    recipient: Digits
     payload: bytes
     contact: bytes = b""
     media: dict[str, str] = {}
