@@ -10,7 +10,10 @@ import asyncio
 import ipaddress
 import resource
 import socket
+import ssl
+import tempfile
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +21,7 @@ import pytest_asyncio
 from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 
+from warouter.certificate import self_signed
 from warouter.errors import BodyTooLarge, MediaRefused
 from warouter.media.directory import Directory
 from warouter.media.fetch import Fetcher, LinkFailed, credentials
@@ -334,3 +338,25 @@ async def test_1_gib_without_a_length_is_cut_at_the_limit(sites: Sites, tmp_path
     assert sent < 64
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - high < 32 * 1024  # KiB
     directory.close()
+
+
+async def test_https_holds_the_name_of_the_link_to_its_certificate(sites: Sites) -> None:
+    """The address is pinned, the name is not given up for it."""
+    cert, key = self_signed("good.test", ["good.test"])
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "cert").write_bytes(cert)
+        (Path(folder) / "key").write_bytes(key)
+        server_side = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        server_side.load_cert_chain(f"{folder}/cert", f"{folder}/key")
+    trusting = ssl.create_default_context(cadata=cert.decode())
+    loop = asyncio.get_running_loop()
+    listening = await loop.create_server(sites._server, PUBLIC, 0, ssl=server_side)
+    port = listening.sockets[0].getsockname()[1]
+    names = Names(good=[[PUBLIC]], other=[[PUBLIC]])
+    fetch = fetcher(allow_http=False, context=trusting, resolver=names)
+    assert await fetched(fetch, f"https://good.test:{port}/") == b"ok"
+    with pytest.raises(LinkFailed, match="certificate"):
+        await fetched(fetch, f"https://other.test:{port}/")
+    with pytest.raises(LinkFailed, match="certificate"):  # the usual authorities
+        await fetched(fetcher(resolver=names), f"https://good.test:{port}/")
+    listening.close()
