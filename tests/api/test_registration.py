@@ -21,6 +21,7 @@ from warouter.store.registration import Registrations
 from warouter.upstream.authority import Certificate, issue, public_bytes
 from warouter.upstream.simulator import Simulator
 from warouter.upstream.simulator_numbers import CODE_TRIES, CODES, PIN_TRIES
+from warouter.wire import Outgoing
 
 CC, PHONE = "49", "301234567"
 NUMBER = CC + PHONE
@@ -78,7 +79,7 @@ async def everything(pool: asyncpg.Pool) -> str:
 async def reg(api: Api, pool: asyncpg.Pool, authority: Simulator) -> AsyncIterator[Registering]:
     assert authority._services is not None
     url = "http://{}:{}".format(*authority._services.addresses[0][:2])
-    serving = await serve(pool, CONFIG, url)
+    serving = await serve(pool, CONFIG, services_url=url)
     serving.admin, serving.user = api.admin, api.user
     yield Registering(serving, authority, url)
     await serving.client.close()
@@ -108,7 +109,7 @@ async def test_a_number_from_nothing_to_registered(reg: Registering) -> None:
 
 async def test_another_webapp_hears_the_code(reg: Registering, pool: asyncpg.Pool) -> None:
     await reg.ask(method="voice")
-    other = await serve(pool, CONFIG, reg.url)
+    other = await serve(pool, CONFIG, services_url=reg.url)
     try:
         body = {"code": reg.code}
         answer = await other.call("POST", "/v1/account/verify/", body, token=reg.api.admin)
@@ -297,7 +298,7 @@ async def test_an_authority_that_is_away_or_mad(api: Api, pool: asyncpg.Pool) ->
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    mad_api = await serve(pool, CONFIG, f"http://127.0.0.1:{runner.addresses[0][1]}")
+    mad_api = await serve(pool, CONFIG, services_url=f"http://127.0.0.1:{runner.addresses[0][1]}")
     try:
         for text, status in (
             ("", 200),
@@ -325,16 +326,17 @@ async def test_messages_before_registration_are_refused_and_kept_by_the_sender(
 ) -> None:
     submitted = reg.api.recorder.submitted
     submit = once_registered(reg.api.recorder.submit, Registrations(pool))
+    message = Outgoing(1, b"x" * 20, "491511234567", 0, b"{}")
     for _ in range(2):
         with pytest.raises(NotReady) as caught:
-            await submit(1, b"id", "491", 0, b"{}")
+            await submit(message)
         assert (caught.value.status, caught.value.code) == (503, 1011)
         assert caught.value.retry_after == 5
     assert submitted == []
     await reg.register()
-    await submit(1, b"id", "491", 0, b"{}")
+    await submit(message)
     pool.terminate()  # it is not asked again
-    await submit(1, b"id", "491", 0, b"{}")
+    await submit(message)
     assert len(submitted) == 2
 
 
