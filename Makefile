@@ -7,7 +7,7 @@ SOURCES := src tests bench setup.py
 PYX := $(wildcard src/warouter/_*.pyx)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test lint bench bench-e2e bench-wide size lock clean
+.PHONY: help setup build demo test lint fuzz bench bench-e2e bench-wide size lock clean
 .PHONY: chaos-short chaos chaos-mutants chaos-calm chaos-power simulate
 
 help: ## show this list
@@ -44,6 +44,18 @@ lint: setup ## check style, types, stubs and the import floors
 				|| { cat $$scratch/said; exit 1; }; tail -n 1 $$scratch/said; \
 		done; \
 	else echo "systemd units: not run (Debian's package systemd brings systemd-analyze)"; fi
+
+	@if command -v promtool >/dev/null; then \
+		scratch=$$(mktemp -d); trap 'rm -rf $$scratch' EXIT; cp deploy/monitoring/*.yml $$scratch; \
+		touch $$scratch/warouter.key $$scratch/warouter-ca.crt; \
+		sed -i "s#/etc/prometheus#$$scratch#" $$scratch/prometheus.yml; \
+		promtool check config $$scratch/prometheus.yml > $$scratch/said 2>&1 \
+			&& promtool test rules $$scratch/warouter.rules.test.yml >> $$scratch/said 2>&1 \
+			|| { cat $$scratch/said; exit 1; }; echo "monitoring: rules and scrape config are right"; \
+	else echo "monitoring: not run (Debian's package prometheus brings promtool)"; fi
+
+fuzz: setup ## odd requests at a real cluster: 20,000 generated, 100,000 mutated (FUZZ="--seed 1")
+	$(BIN)/python -m tests.fuzz $(FUZZ)
 
 bench: setup ## time the compiled parts beside their readable twins (BENCH="-k hash" chooses)
 	$(BIN)/python -m pytest bench --benchmark-columns=min,median,max,rounds --benchmark-warmup=on $(BENCH)

@@ -7,11 +7,13 @@ coreapps follow them; docs/api.md says which of them steer what.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import msgspec
+
+from warouter.signature import key_of
 
 # Names in table `setting`, whose changes webapps and coreapps follow.
 APPLICATION = "application"
@@ -29,6 +31,7 @@ _IPV6_GLOBAL = ipaddress.IPv6Network("2000::/3")
 _RELAY = ipaddress.IPv4Network("192.88.99.0/24")  # 6to4 relays
 _DAY_MS = 24 * 3600 * 1000
 _URL_CHARS = 2048
+_BOUND = "has a port that is not allowed by WAROUTER_WEBHOOK_PORTS"
 
 Milliseconds = Annotated[int, msgspec.Meta(ge=1, le=_DAY_MS)]
 Seconds = Annotated[int, msgspec.Meta(ge=1, le=24 * 3600)]
@@ -47,6 +50,12 @@ class Webhooks(msgspec.Struct, frozen=True, kw_only=True):
     url: str = ""  # empty: no webhook
     max_concurrent_requests: Literal[6, 12, 18, 24] = 6
     message: StatusSwitches = StatusSwitches()
+    # Ours: callbacks are signed with each of them; two while one replaces the other.
+    secrets: Annotated[tuple[str, ...], msgspec.Meta(max_length=2)] = ()
+
+    def __post_init__(self) -> None:
+        for secret in self.secrets:
+            key_of(secret)
 
 
 class MediaSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,31 +136,55 @@ def log_level(stored: Mapping[str, Any]) -> str | None:
     return str(level).upper() if level else None
 
 
+def shown(settings: ApplicationSettings) -> dict[str, Any]:
+    """As a client may see them: how many secrets there are, never which."""
+    fields: dict[str, Any] = msgspec.to_builtins(settings)
+    if secrets := fields["webhooks"].pop("secrets"):
+        fields["webhooks"]["secrets_count"] = len(secrets)
+    return fields
+
+
 def webhook_url_problem(
-    url: str, *, allow_http: bool, allow_private: Sequence[Network]
+    url: str,
+    *,
+    allow_http: bool,
+    allow_private: Sequence[Network],
+    ports: Collection[int] | None = None,
 ) -> str | None:
-    """Why ``url`` cannot be a webhook, or None. Names are resolved, and checked, on delivery."""
+    """Why ``url`` cannot be a webhook, or None. Names are resolved, and checked, on delivery.
+
+    ``ports`` (None: any) bind all but the networks of ``allow_private``.
+    """
     if len(url) > _URL_CHARS:
         return f"is longer than {_URL_CHARS} characters"
     if not url.isprintable() or " " in url or "\\" in url:
         return "has spaces, control characters or backslashes"
     try:
         parts = urlsplit(url)
-        host, _port = parts.hostname, parts.port
+        host, port = parts.hostname, parts.port
     except ValueError:
         return "is not a valid URL"
     if parts.scheme not in (("http", "https") if allow_http else ("https",)):
         return "must start with https://"
     if not host:
         return "has no host"
-    return _host_problem(host.rstrip("."), allow_private)
+    if port is None:
+        port = 443 if parts.scheme == "https" else 80
+    bound = ports is not None and port not in ports
+    return _host_problem(host.rstrip("."), allow_private, bound=bound)
+
+
+def is_listed(address: Address, allow_private: Sequence[Network]) -> bool:
+    """Whether an operator has named the address's network: there any port will do."""
+    real = _real(address)
+    return any(real in network for network in allow_private)
 
 
 def is_allowed(address: Address, allow_private: Sequence[Network]) -> bool:
     """Whether callbacks may go to this address: public ones, and what is listed."""
-    real = _real(address)
-    if any(real in network for network in allow_private):
+    if is_listed(address, allow_private):
         return True
+    real = _real(address)
     if real.is_multicast or not real.is_global:
         return False
     if isinstance(real, ipaddress.IPv6Address):
@@ -167,7 +200,8 @@ def _real(address: Address) -> Address:
     return address
 
 
-def _host_problem(host: str, allow_private: Sequence[Network]) -> str | None:
+def _host_problem(host: str, allow_private: Sequence[Network], *, bound: bool) -> str | None:
+    """``bound``: the port is for none but a listed address."""
     if host == "localhost" or host.endswith(".localhost"):
         host = "127.0.0.1"
     try:
@@ -177,9 +211,11 @@ def _host_problem(host: str, allow_private: Sequence[Network]) -> str | None:
         last = host.rpartition(".")[2]
         if not last or last.isdigit() or last.lower().startswith("0x"):
             return "has a host that is neither a name nor a usual IP address"
+        return _BOUND if bound and not allow_private else None
+    if is_listed(address, allow_private):
         return None
     if is_allowed(address, allow_private):
-        return None
+        return _BOUND if bound else None
     return "points to an address that is not public and not allowed by WAROUTER_ALLOW_PRIVATE"
 
 

@@ -7,7 +7,7 @@ them. The Struct *is* the table of variables. Unknown ``WA_*`` names are reporte
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -123,11 +123,31 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     upstream_services: str = msgspec.field(
         name="WAROUTER_UPSTREAM_SERVICES", default="127.0.0.1:6262"
     )
+    require_contact_check: bool = msgspec.field(
+        name="WAROUTER_REQUIRE_CONTACT_CHECK", default=False
+    )
     shards_cert: str = msgspec.field(name="WAROUTER_SHARDS_CERT", default="after-7-days")
     webhook_allow_http: bool = msgspec.field(name="WAROUTER_WEBHOOK_ALLOW_HTTP", default=False)
     allow_private: str = msgspec.field(name="WAROUTER_ALLOW_PRIVATE", default="")
+    trusted_proxies: str = msgspec.field(name="WAROUTER_TRUSTED_PROXIES", default="")
+    audit_days: Annotated[int, msgspec.Meta(ge=1, le=36_500)] = msgspec.field(
+        name="WAROUTER_AUDIT_RETENTION", default=365
+    )
+    webhook_ports: str = msgspec.field(name="WAROUTER_WEBHOOK_PORTS", default="443,8443")
+    webhook_client_cert: str = msgspec.field(name="WAROUTER_WEBHOOK_CLIENT_CERT", default="")
+    webhook_client_key: str = msgspec.field(name="WAROUTER_WEBHOOK_CLIENT_KEY", default="")
     retention_days: float = msgspec.field(name="WAROUTER_RETENTION", default=30.0)
+    pending_seconds: float = msgspec.field(name="WAROUTER_PENDING", default=86_400.0)
     json_limit: int = msgspec.field(name="WAROUTER_JSON_LIMIT", default=64 * 1024)
+    rate_limit: str = msgspec.field(name="WAROUTER_RATE_LIMIT", default="off")
+    connections: int = msgspec.field(name="WAROUTER_CONNECTIONS", default=2_000)
+    connections_per_address: int = msgspec.field(
+        name="WAROUTER_CONNECTIONS_PER_ADDRESS", default=100
+    )
+    media_dir: str = msgspec.field(name="WAROUTER_MEDIA_DIR", default="/usr/local/wamedia")
+    media_quota: int = msgspec.field(name="WAROUTER_MEDIA_QUOTA", default=50 << 30)
+    media_allow_http: bool = msgspec.field(name="WAROUTER_MEDIA_ALLOW_HTTP", default=False)
+    public_url: str = msgspec.field(name="WAROUTER_PUBLIC_URL", default="")
     log_level: str = msgspec.field(name="WAROUTER_LOG_LEVEL", default="INFO")
     beat: float = msgspec.field(name="WAROUTER_BEAT", default=0.3)
     lease: float = msgspec.field(name="WAROUTER_LEASE", default=1.5)
@@ -176,6 +196,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return _first_port(self.webapp_ports, "WEBAPP_EXTERNAL_PORTS")
 
     @property
+    def allowed_webhook_ports(self) -> frozenset[int]:
+        """Where webhooks at public addresses may listen; 80 too once plain http is allowed."""
+        parts = [p.strip() for p in self.webhook_ports.split(",")]
+        if not all(p.isdigit() and 0 < int(p) <= 65535 for p in parts):
+            raise ConfigError(
+                f"WAROUTER_WEBHOOK_PORTS is {self.webhook_ports!r}; it must be port numbers,"
+                " separated by commas."
+            )
+        return frozenset(map(int, parts)) | ({80} if self.webhook_allow_http else frozenset())
+
+    @property
     def upstream_host_port(self) -> tuple[str, int]:
         return _host_port(self.upstream_address, "WAROUTER_UPSTREAM_ADDRESS")
 
@@ -220,6 +251,7 @@ def load(environ: Mapping[str, str]) -> Settings:
     if settings.coreapp_hostname in ("0.0.0.0", "::", ""):
         raise ConfigError("COREAPP_HOSTNAME must be the address that webapps reach this host at.")
     _ = settings.db_servers  # refused here, not at the first connection
+    _ = settings.allowed_webhook_ports
     if not settings.db_schema.isidentifier():
         raise ConfigError("WAROUTER_DB_SCHEMA must be a plain identifier.")
     return settings

@@ -1,5 +1,7 @@
 """Where outgoing HTTP may go: public addresses, and what ``WAROUTER_ALLOW_PRIVATE`` lists.
 
+With ``ports``, to public addresses only on these.
+
 Used for callbacks and for media links: both go to addresses that a client of the API named.
 """
 
@@ -8,14 +10,19 @@ from __future__ import annotations
 import errno
 import ipaddress
 import socket
-from collections.abc import Callable, Sequence
+import ssl
+from collections.abc import Callable, Collection, Sequence
+from typing import NamedTuple
 
 from aiohttp import AddrInfoType
 
-from warouter.app_settings import Network, is_allowed
+from warouter.app_settings import Network, is_allowed, is_listed
+from warouter.errors import ConfigError
 
 
-def socket_factory(allow_private: Sequence[Network]) -> Callable[[AddrInfoType], socket.socket]:
+def socket_factory(
+    allow_private: Sequence[Network], ports: Collection[int] | None = None
+) -> Callable[[AddrInfoType], socket.socket]:
     """For aiohttp's TCPConnector: a socket for an address that is allowed, or OSError (EACCES).
 
     This is the one place that every connection passes, after the name was resolved and with the
@@ -24,8 +31,51 @@ def socket_factory(allow_private: Sequence[Network]) -> Callable[[AddrInfoType],
 
     def open_socket(info: AddrInfoType) -> socket.socket:
         family, kind, protocol, _, address = info
-        if not is_allowed(ipaddress.ip_address(str(address[0])), allow_private):
+        host = ipaddress.ip_address(str(address[0]))
+        if not is_allowed(host, allow_private):
             raise OSError(errno.EACCES, "address is not public and not in WAROUTER_ALLOW_PRIVATE")
+        if ports is not None and address[1] not in ports and not is_listed(host, allow_private):
+            raise OSError(errno.EACCES, "port is not in WAROUTER_WEBHOOK_PORTS")
         return socket.socket(family, kind, protocol)
 
     return open_socket
+
+
+class ClientCertificate(NamedTuple):
+    """PEM files that prove who calls."""
+
+    cert: str
+    key: str
+
+
+def client_certificate(cert: str, key: str) -> ClientCertificate | None:
+    """The files, tried once; None without any. ConfigError says what cannot be used."""
+    if not cert and not key:
+        return None
+    if not cert or not key:
+        raise ConfigError(
+            "WAROUTER_WEBHOOK_CLIENT_CERT and WAROUTER_WEBHOOK_CLIENT_KEY go together."
+        )
+    client = ClientCertificate(cert, key)
+    try:
+        receiver_tls("", client)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(
+            f"WAROUTER_WEBHOOK_CLIENT_CERT {cert} with the key {key} cannot be loaded: {error}."
+        ) from error
+    return client
+
+
+def receiver_tls(ca: str, client: ClientCertificate | None) -> ssl.SSLContext:
+    """TLS towards a receiver that is judged by ``ca`` (PEM) alone; "": by those of the system.
+
+    ssl.SSLError for what holds no certificate, OSError for files that cannot be read.
+    """
+    context = ssl.create_default_context(cadata=ca or None)
+    if ca:
+        # What a business runs itself is seldom up to the letter of RFC 5280, nor always a root.
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    if client is not None:
+        context.load_cert_chain(client.cert, client.key)
+    return context

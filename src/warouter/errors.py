@@ -84,6 +84,18 @@ class AlreadyExists(ApiError):
     status, code, title = 400, 1004, "Resource already exists"
 
 
+class NumberTaken(ApiError):
+    """Another number is registered here: one cluster serves one."""
+
+    status, code, title = 409, 1004, "Resource already exists"
+
+
+class KeyTaken(ApiError):
+    """An Idempotency-Key that came before with another request."""
+
+    status, code, title = 409, 1004, "Resource already exists"
+
+
 class AccessDenied(ApiError):
     status, code, title = 401, 1005, "Access denied"
 
@@ -112,6 +124,14 @@ class BodyTooLarge(ApiError):
     status, code, title = 413, 1009, "Parameter value is not valid"
 
 
+class HeadTooLarge(ApiError):
+    status, code, title = 431, 1009, "Parameter value is not valid"
+
+
+class RequestTooSlow(ApiError):
+    status, code, title = 408, 1000, "Generic error"
+
+
 class NotReady(ApiError):
     status, code, title = 503, 1011, "Service not ready"
     retry_after = 1
@@ -122,6 +142,25 @@ class ChangeRefused(ApiError):
 
     status, code, title = 403, 1011, "Service not ready"
     retry_after = 1
+
+
+class MediaRefused(ApiError):
+    """Content that is not what it is said to be, or a link that cannot be had: final."""
+
+    status, code, title = 400, 1014, "Internal error"
+
+
+class MediaFull(ApiError):
+    """The quota or the disk is used up. Not the client's fault, and nothing that time cures."""
+
+    status, code, title = 507, 1014, "Internal error"
+
+
+class MediaAway(ApiError):
+    """The media directory cannot be read or written; the product's code for it."""
+
+    status, code, title = 503, 1005, "Access denied"
+    retry_after = 10
 
 
 class UserNotCreated(ApiError):

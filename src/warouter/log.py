@@ -1,17 +1,24 @@
 """Logs: one JSON line an event, constant event text, data as fields.
 
-``bind`` adds fields (node, role, term, epoch) to every line of this process.
+``bind`` adds fields (node, role, term, epoch) to every line of this process. What people say to
+each other is nobody's business here: no body is logged, and of what looks like a phone number only
+the ends are. A field is of bounded length, whoever it came from.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 from datetime import UTC, datetime
 from typing import Any
 
+FIELD_CHARS = 4_000
+ERROR_CHARS = 16_000  # a traceback
 _PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+# Digits of a number's length that stand alone: not within a name, an address or a time.
+_NUMBER = re.compile(r"(?<![0-9A-Za-z_.:-])(\+?[0-9]{2})[0-9]{4,11}([0-9]{2})(?![0-9A-Za-z_.:-])")
 _bound: dict[str, Any] = {}
 
 
@@ -30,10 +37,26 @@ class JsonLines(logging.Formatter):
             "event": record.getMessage(),
             **_bound,
         }
-        line.update((k, v) for k, v in vars(record).items() if k not in _PLAIN)
+        line.update((k, shown(v)) for k, v in vars(record).items() if k not in _PLAIN)
         if record.exc_info:
-            line["error"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str, ensure_ascii=True)
+            line["error"] = shown(self.formatException(record.exc_info), ERROR_CHARS)
+        return json.dumps(line, default=lambda value: shown(str(value)), ensure_ascii=True)
+
+
+def shown(value: Any, most: int = FIELD_CHARS) -> Any:
+    """What is logged of a value: of numbers the ends, of bytes their count, of much the start."""
+    match value:
+        case str():
+            text = _NUMBER.sub(r"\1...\2", value[:most])
+            return text if len(value) <= most else f"{text}..."
+        case bytes() | bytearray() | memoryview():
+            return f"{len(value)} bytes"
+        case dict():
+            return {str(shown(k)): shown(v, most) for k, v in value.items()}
+        case list() | tuple() | set() | frozenset():
+            return [shown(item, most) for item in value]
+        case _:
+            return value
 
 
 def setup(level: str) -> None:

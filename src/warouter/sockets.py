@@ -6,6 +6,7 @@ Keepalive alone does not do it while data is in flight; TCP_USER_TIMEOUT does.
 from __future__ import annotations
 
 import socket
+import struct
 
 SILENCE_MS = 2_500
 
@@ -19,3 +20,14 @@ def notice_silence(sock: socket.socket) -> None:
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 1)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENCE_MS)
+
+
+def accept_queue(listener: socket.socket) -> tuple[int, int]:
+    """Connections that wait to be accepted, and how many may; zeros for a closed socket."""
+    try:
+        # tcp_info of a listening socket has them as tcpi_unacked and tcpi_sacked.
+        info = listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 32)
+    except OSError:
+        return 0, 0
+    waiting, size = struct.unpack_from("=II", info, 24)
+    return waiting, size

@@ -13,10 +13,9 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
-import ssl
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -40,7 +39,8 @@ from warouter.cluster.delivery import (
     patience,
     retry_delay_ms,
 )
-from warouter.egress import socket_factory
+from warouter.egress import ClientCertificate, receiver_tls, socket_factory
+from warouter.signature import signed
 
 log = logging.getLogger(__name__)
 
@@ -91,6 +91,8 @@ class Callbacks:
     ``first_at`` set: this lets them into their blocked lane, ahead of what is turned away
     meanwhile. A lane is unblocked when nothing of it is parked any more.
 
+    ``ports`` bind public addresses; ``client`` is shown to a receiver that asks for a certificate.
+
     Plain counters: ``requests`` and ``duration_ms`` by Result, ``delivered`` events by kind.
     """
 
@@ -104,17 +106,21 @@ class Callbacks:
         dead: Callable[[list[Item], str], None],
         allow_http: bool = False,
         allow_private: Sequence[Network] = (),
+        ports: Collection[int] | None = None,
+        client: ClientCertificate | None = None,
         timeout: float = TIMEOUT,
         clock: Callable[[], float] | None = None,
     ) -> None:
         self._settings = settings
-        self._trust: ssl.SSLContext | bool = True
         self._may_act = may_act
         self._settled = settled
         self._park = park
         self._dead = dead
         self._allow_http = allow_http
         self._allow_private = tuple(allow_private)
+        self._ports = ports
+        self._client = client
+        self._tls = receiver_tls("", client)
         self._timeout = aiohttp.ClientTimeout(total=timeout)
         self._now = clock or _boottime
         self._queues = {kind: Delivery() for kind in KINDS}
@@ -180,12 +186,14 @@ class Callbacks:
 
         ssl.SSLError for what is none. Connections made before are not used again.
         """
-        self._trust = _trusting(ca) if ca else True
+        self._tls = receiver_tls(ca, self._client)
 
     async def run(self) -> None:
         """Deliver until cancelled. An error of the owner's callables ends it, and is raised."""
         connector = aiohttp.TCPConnector(
-            limit=0, socket_factory=socket_factory(self._allow_private), keepalive_timeout=KEEPALIVE
+            limit=0,
+            socket_factory=socket_factory(self._allow_private, self._ports),
+            keepalive_timeout=KEEPALIVE,
         )
         async with (
             aiohttp.ClientSession(
@@ -269,7 +277,10 @@ class Callbacks:
         url = self._settings().webhooks.url
         if url:
             problem = webhook_url_problem(
-                url, allow_http=self._allow_http, allow_private=self._allow_private
+                url,
+                allow_http=self._allow_http,
+                allow_private=self._allow_private,
+                ports=self._ports,
             )
             if problem:
                 log.warning("webhook URL cannot be used", extra={"problem": problem})
@@ -283,10 +294,12 @@ class Callbacks:
     ) -> None:
         """POST one batch and act on the answer."""
         slots = {item.slot for item in batch}
-        payload = _Leased(body(batch), lambda: all(map(self._may_act, slots)))
+        content = body(batch)
+        payload = _Leased(content, lambda: all(map(self._may_act, slots)))
+        headers = signed(content, self._settings().webhooks.secrets, int(time.time()))
         began = time.monotonic()
         try:
-            result = await self._post(session, payload)
+            result = await self._post(session, payload, headers)
         except asyncio.CancelledError:
             self._unsent(kind, batch, probe=probe)
             raise
@@ -305,12 +318,18 @@ class Callbacks:
         else:
             self._failed(kind, batch, f"webhook: {result}", probe=probe)
 
-    async def _post(self, session: aiohttp.ClientSession, payload: _Leased) -> str:
+    async def _post(
+        self, session: aiohttp.ClientSession, payload: _Leased, headers: dict[str, str]
+    ) -> str:
         """The ``result`` of one POST. The status alone decides; what follows it is cut and lost."""
         status, failure = 0, ""
         try:
             async with session.post(
-                self._url, data=payload, allow_redirects=False, ssl=self._trust
+                self._url,
+                data=payload,
+                headers=headers,
+                allow_redirects=False,
+                ssl=self._tls,
             ) as response:
                 status = response.status
                 await _drain(response)
@@ -414,14 +433,6 @@ class _Leased(aiohttp.BytesPayload):
             self.withheld = True
             raise aiohttp.ClientError("the lease has ended")
         await super().write_with_length(writer, content_length)
-
-
-def _trusting(ca: str) -> ssl.SSLContext:
-    context = ssl.create_default_context(cadata=ca)
-    # What a business runs itself is seldom up to the letter of RFC 5280, nor always a root.
-    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    return context
 
 
 async def _drain(response: aiohttp.ClientResponse) -> None:

@@ -8,7 +8,8 @@ incarnation published in its node row.
     hello       lowest version | highest version | nonce
     handshake   server: hello_s     client: hello_c proof_c     server: proof_s
     message     kind 1 | slot | epoch | id | message kind | recipient size | recipient | body
-    outcome     kind 2 | outcome | slot | epoch | ids
+                version 2: ... | recipient size | ttl | keyed | recipient | key | body
+    outcome     kind 2 | outcome | slot | epoch | ids; of ALREADY each id and the one before it
     relay       kind 3 | incarnation of the owner | message frame
     ping, pong  kind 4, kind 5
 
@@ -21,10 +22,13 @@ from __future__ import annotations
 
 import hmac
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from hashlib import blake2b, sha256
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 from uuid import UUID
+
+import msgspec
 
 from warouter import _batch
 from warouter.errors import NoCommonVersion, ProtocolError
@@ -38,13 +42,39 @@ MAC_SIZE = 16
 
 MESSAGE, OUTCOME, RELAY = 1, 2, 3
 # UNREACHED: a coreapp that was to relay has no answer of the owner and will get none.
-ACKED, NOT_OWNER, OVERLOADED, REFUSED, UNREACHED = 0, 1, 2, 3, 4
+# ALREADY: the same request has come before and its message has another id; CLASHED: its key has
+# come with another request. Both are of version 2.
+ACKED, NOT_OWNER, OVERLOADED, REFUSED, UNREACHED, ALREADY, CLASHED = 0, 1, 2, 3, 4, 5, 6
 PING, PONG = b"\x04", b"\x05"
 
 _MESSAGE = struct.Struct("<BBQ20sBB")
+_MESSAGE_2 = struct.Struct("<BBQ20sBBI?")
+_HASH_SIZE = 32
 _OUTCOME = struct.Struct("<BBBQ")
 _RELAY_SIZE = 1 + 16
 _COUNTER = struct.Struct("<BQ")
+
+
+class Key(NamedTuple):
+    """A request that may come more than once: two SHA-256."""
+
+    name: bytes  # of the user and the key that the client gave
+    request: bytes  # of the request's body
+
+
+class Outgoing(msgspec.Struct, frozen=True):
+    """One message on its way to the owner of ``slot``. ``kind`` 0 is a message, 1 a read mark.
+
+    ``ttl`` is in whole seconds, 1 or more.
+    """
+
+    slot: int
+    id: bytes
+    recipient: str
+    kind: int
+    body: bytes
+    ttl: int | None = None
+    key: Key | None = None
 
 
 class Message(NamedTuple):
@@ -56,6 +86,8 @@ class Message(NamedTuple):
     kind: int
     recipient: str
     body: memoryview
+    ttl: int | None = None
+    key: Key | None = None
 
 
 class Outcome(NamedTuple):
@@ -86,9 +118,36 @@ Frame = Message | Outcome | Relay | Ping | Pong
 
 
 def message(
-    slot: int, epoch: int, message_id: bytes, kind: int, recipient: str, body: bytes
+    slot: int,
+    epoch: int,
+    message_id: bytes,
+    kind: int,
+    recipient: str,
+    body: bytes,
+    ttl: int | None = None,
+    key: Key | None = None,
 ) -> bytes:
-    """The bytes of a message frame."""
+    """The bytes of a message frame of version 2."""
+    name = recipient.encode("ascii")
+    head = _MESSAGE_2.pack(
+        MESSAGE, slot, epoch, message_id, kind, len(name), ttl or 0, key is not None
+    )
+    return head + name + (body if key is None else key.name + key.request + body)
+
+
+def message_1(
+    slot: int,
+    epoch: int,
+    message_id: bytes,
+    kind: int,
+    recipient: str,
+    body: bytes,
+    ttl: int | None = None,
+    key: Key | None = None,
+) -> bytes:
+    """The bytes of a message frame of version 1, which has no place for a ttl or a key."""
+    if ttl is not None or key is not None:
+        raise ValueError("link version 1 carries neither a ttl nor a key")
     name = recipient.encode("ascii")
     return _MESSAGE.pack(MESSAGE, slot, epoch, message_id, kind, len(name)) + name + body
 
@@ -103,49 +162,106 @@ def relay(owner: UUID, message: bytes) -> bytes:
     return bytes((RELAY,)) + owner.bytes + message
 
 
-def parse(frame: memoryview) -> Frame:
-    """One frame of an envelope; ProtocolError for anything else."""
-    if len(frame) and frame[0] == MESSAGE and len(frame) >= _MESSAGE.size:
-        _, slot, epoch, message_id, kind, size = _MESSAGE.unpack_from(frame)
-        body_at = _MESSAGE.size + size
-        if slot > 31 or len(frame) < body_at:
-            raise ProtocolError("message frame of a wrong shape")
-        recipient = str(frame[_MESSAGE.size : body_at], "ascii")
-        return Message(slot, epoch, message_id, kind, recipient, frame[body_at:])
+def pairs(ids: list[bytes]) -> Iterator[tuple[bytes, bytes]]:
+    """Of an ALREADY outcome: (id that was offered, id of the message that came before)."""
+    return zip(ids[::2], ids[1::2], strict=True)
+
+
+def _read_message(frame: memoryview) -> Message:
+    if len(frame) < _MESSAGE_2.size:
+        raise ProtocolError("message frame of a wrong shape")
+    _, slot, epoch, message_id, kind, size, ttl, keyed = _MESSAGE_2.unpack_from(frame)
+    key_at = _MESSAGE_2.size + size
+    body_at = key_at + 2 * _HASH_SIZE if keyed else key_at
+    if slot > 31 or len(frame) < body_at:
+        raise ProtocolError("message frame of a wrong shape")
+    recipient = str(frame[_MESSAGE_2.size : key_at], "ascii")
+    key = None
+    if keyed:
+        middle = key_at + _HASH_SIZE
+        key = Key(bytes(frame[key_at:middle]), bytes(frame[middle:body_at]))
+    return Message(slot, epoch, message_id, kind, recipient, frame[body_at:], ttl or None, key)
+
+
+def _read_message_1(frame: memoryview) -> Message:
+    if len(frame) < _MESSAGE.size:
+        raise ProtocolError("message frame of a wrong shape")
+    _, slot, epoch, message_id, kind, size = _MESSAGE.unpack_from(frame)
+    body_at = _MESSAGE.size + size
+    if slot > 31 or len(frame) < body_at:
+        raise ProtocolError("message frame of a wrong shape")
+    recipient = str(frame[_MESSAGE.size : body_at], "ascii")
+    return Message(slot, epoch, message_id, kind, recipient, frame[body_at:])
+
+
+def _parse(read: Callable[[memoryview], Message], frame: memoryview) -> Frame:
+    """One frame of an envelope; ProtocolError for anything else. ``read`` a version's messages."""
+    if len(frame) and frame[0] == MESSAGE:
+        return read(frame)
     if len(frame) and frame[0] == OUTCOME and len(frame) >= _OUTCOME.size:
         _, result, slot, epoch = _OUTCOME.unpack_from(frame)
         ids = bytes(frame[_OUTCOME.size :])
-        if len(ids) % ID_SIZE:
+        if len(ids) % (ID_SIZE * 2 if result == ALREADY else ID_SIZE):
             raise ProtocolError("outcome frame of a wrong shape")
         return Outcome(
             result, slot, epoch, [ids[i : i + ID_SIZE] for i in range(0, len(ids), ID_SIZE)]
         )
-    return _parse_rare(frame)
+    return _parse_rare(read, frame)
 
 
-def _parse_rare(frame: memoryview) -> Frame:
+def _parse_rare(read: Callable[[memoryview], Message], frame: memoryview) -> Frame:
     if frame == PING:
         return Ping()
     if frame == PONG:
         return Pong()
     if len(frame) > _RELAY_SIZE and frame[0] == RELAY and frame[_RELAY_SIZE] == MESSAGE:
-        message = parse(frame[_RELAY_SIZE:])
-        if isinstance(message, Message):
-            return Relay(UUID(bytes=bytes(frame[1:_RELAY_SIZE])), message)
+        return Relay(UUID(bytes=bytes(frame[1:_RELAY_SIZE])), read(frame[_RELAY_SIZE:]))
     raise ProtocolError("frame of an unknown kind")
 
 
-class Frames(NamedTuple):
-    """How the frames of one link version are written and read."""
+parse = partial(_parse, _read_message)
+parse_1 = partial(_parse, _read_message_1)
 
-    message: Callable[[int, int, bytes, int, str, bytes], bytes]
+
+class MakesMessage(Protocol):
+    """A version's message frame; ValueError for what it has no place for."""
+
+    def __call__(
+        self,
+        slot: int,
+        epoch: int,
+        message_id: bytes,
+        kind: int,
+        recipient: str,
+        body: bytes,
+        ttl: int | None = None,
+        key: Key | None = None,
+        /,
+    ) -> bytes: ...
+
+
+class Frames(NamedTuple):
+    """How the frames of one link version are written and read.
+
+    ``requests``: messages may have a ttl and a key.
+    """
+
+    message: MakesMessage
     outcome: Callable[[int, int, int, list[bytes]], bytes]
     parse: Callable[[memoryview], Frame]
+    requests: bool = True
+
+    def take(self, ttl: int | None, key: Key | None) -> bool:
+        """Whether a message with these can go in this version without losing them."""
+        return self.requests or (ttl is None and key is None)
 
 
 # By link version, without gaps. The one before a new one stays until no build that speaks nothing
 # newer may run beside this one.
-FRAMES = {1: Frames(message, outcome, parse)}
+FRAMES = {
+    1: Frames(message_1, outcome, parse_1, requests=False),
+    2: Frames(message, outcome, parse),
+}
 
 
 def hello(nonce: bytes) -> bytes:

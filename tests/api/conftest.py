@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import ipaddress
+import shutil
+import tempfile
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -17,21 +21,43 @@ import pytest_asyncio
 from aiohttp.test_utils import TestClient, TestServer
 from argon2 import PasswordHasher
 
+from tests.support.described import check_answer
+from tests.support.integration import Integration, installed
 from tests.support.postgres import clone
 from warouter.api.app import build_app
 from warouter.api.auth import seed_administrator
+from warouter.api.contact_book import ContactBook
 from warouter.api.context import ApiConfig, Context, NodeState
+from warouter.api.operations import Operations
 from warouter.api.passwords import Passwords
 from warouter.api.tokens import TokenCache, hash_of, new_token
 from warouter.config import Settings
 from warouter.local.postgres import Postgres
+from warouter.media.directory import Directory
+from warouter.media.library import Library
 from warouter.store.accounts import ADMIN, USER, Accounts
+from warouter.store.audit import Audit
+from warouter.store.backup import Backups
+from warouter.store.contacts import ContactStore
 from warouter.store.database import create_pool
+from warouter.store.facts import read_facts
+from warouter.store.logins import Logins
+from warouter.store.media import through_pool
 from warouter.store.photo import Photos
+from warouter.store.registration import Registrations
+from warouter.store.reports import read_reports
 from warouter.store.services import ask_for_collection
+from warouter.store.stats import Statistics
 from warouter.store.stickers import Stickers
+from warouter.store.trace import Trace, read_trace
+from warouter.upstream.directory import NumberDirectory
+from warouter.upstream.registration import Authority
+from warouter.upstream.simulator import Simulator
+from warouter.wire import Outgoing
 
 API_KEY = "0123456789abcdef"
+MEDIA_DIR = Path(tempfile.mkdtemp(prefix="warouter-media-"))
+atexit.register(shutil.rmtree, MEDIA_DIR, ignore_errors=True)
 ADMIN_PASSWORD = "Adm1n!passw"
 USER_PASSWORD = "Us3r!passw0rd"
 _HASHER = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
@@ -47,18 +73,20 @@ CONFIG = ApiConfig(
 class Recorder:
     """Stands where the rest of the webapp is; ``refuse`` is raised instead of taking a message."""
 
-    submitted: list[tuple[int, bytes, str, int, bytes]] = field(default_factory=list)
+    submitted: list[Outgoing] = field(default_factory=list)
     inbound: dict[str, str] = field(default_factory=dict)
     nodes: list[NodeState] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     shards: int = 1
     served_chain: str = ""
     refuse: Exception | None = None
+    known_as: bytes | None = None  # the id of a request that came before
 
-    async def submit(self, slot: int, raw: bytes, recipient: str, kind: int, body: bytes) -> None:
+    async def submit(self, message: Outgoing) -> bytes:
         if self.refuse is not None:
             raise self.refuse
-        self.submitted.append((slot, raw, recipient, kind, body))
+        self.submitted.append(message)
+        return self.known_as or message.id
 
     async def get_shards(self) -> int:
         return self.shards
@@ -128,7 +156,10 @@ class Api:
         headers: dict[str, str] | None = None,
         data: Any = None,
     ) -> Answer:
-        """Send ``body`` as JSON or ``data`` as it is, with the token as Bearer."""
+        """Send ``body`` as JSON or ``data`` as it is, with the token as Bearer.
+
+        Every answer is held against the description.
+        """
         sent = dict(headers or {})
         if token is not None:
             sent["Authorization"] = f"Bearer {token}"
@@ -137,7 +168,9 @@ class Api:
         async with self.client.request(
             method, path, data=data, headers=sent, allow_redirects=False
         ) as response:
-            return Answer(response.status, response.headers, await response.read())
+            answer = Answer(response.status, response.headers, await response.read())
+        check_answer(method, path, answer.status, answer.headers, answer.body)
+        return answer
 
     async def send(self, body: object = None, **options: Any) -> Answer:
         """POST /v1/messages as the user."""
@@ -159,23 +192,54 @@ def basic(username: str, password: str) -> str:
     return "Basic " + b64encode(f"{username}:{password}".encode()).decode()
 
 
-async def serve(pool: asyncpg.Pool, config: ApiConfig = CONFIG) -> Api:
+async def traced(pool: asyncpg.Pool, message_id: str) -> Trace | None:
+    async with pool.acquire() as connection:
+        return await read_trace(connection, message_id)
+
+
+async def serve(
+    pool: asyncpg.Pool,
+    config: ApiConfig = CONFIG,
+    *,
+    services_url: str = "http://127.0.0.1:1",  # where nobody listens
+    contact_check: bool = False,
+    media_quota: int = 0,
+) -> Api:
     """A running application with a client; close ``api.client`` after use."""
-    accounts, recorder = Accounts(pool), Recorder()
+    accounts, recorder, statistics = Accounts(pool), Recorder(), Statistics(pool)
+    operations = Operations(
+        node="h:webapp-1",
+        reports=lambda: read_reports(pool),
+        stored=statistics.cluster,
+        tables=statistics.tables,
+        facts=lambda: read_facts(pool),
+        own=lambda: operations.meter.samples(),
+    )
     context = Context(
         accounts=accounts,
         tokens=TokenCache(accounts),
         passwords=Passwords(),
+        logins=Logins(pool),
+        audit=Audit(pool),
+        registrations=Registrations(pool),
+        authority=Authority(services_url),
+        backups=Backups(pool),
         config=config,
         submit=recorder.submit,
         shards=recorder.get_shards,
         set_shards=recorder.set_shards,
         health=recorder.health,
         find_inbound=recorder.find_inbound,
+        contacts=ContactBook(
+            ContactStore(pool), NumberDirectory(services_url, timeout=1.0), required=contact_check
+        ),
         photos=Photos(pool),
         stickers=Stickers(pool),
         collect=partial(ask_for_collection, pool),
         served_chain=lambda: recorder.served_chain,
+        operations=operations,
+        media=Library(through_pool(pool), Directory(MEDIA_DIR), media_quota),
+        trace=lambda message_id: traced(pool, message_id),
     )
     client = TestClient(TestServer(build_app(context)))
     await client.start_server()
@@ -192,13 +256,28 @@ def database(postgres: Postgres) -> Settings:
     return asyncio.run(clone(postgres))
 
 
+TABLES = (
+    *("token", "user_account", "setting", "account", "registration", "attempt", "audit"),
+    *("profile_photo", "sticker_pack", "media"),
+)
+
+
 @pytest_asyncio.fixture
 async def pool(database: Settings) -> AsyncIterator[asyncpg.Pool]:
     pool = await create_pool(database, "test", 8)
-    for table in ("token", "user_account", "setting", "account", "profile_photo", "sticker_pack"):
+    for table in TABLES:
         await pool.execute(f"delete from {table}")
     yield pool
     await pool.close()
+
+
+@pytest_asyncio.fixture
+async def authority() -> AsyncIterator[Simulator]:
+    """A simulator, which is the registration authority too."""
+    simulator = Simulator()
+    await simulator.start()
+    yield simulator
+    await simulator.stop()
 
 
 @pytest_asyncio.fixture
@@ -225,3 +304,10 @@ async def api(pool: asyncpg.Pool) -> AsyncIterator[Api]:
         assert await accounts.add_token(name, password_hash, hash_of(token))
     yield api
     await api.client.close()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def site() -> AsyncIterator[Integration]:
+    """A cluster of real processes; those who use it run on the session's loop."""
+    async with installed(shards=2, coreapps=3, masters=2, webapps=1) as integration:
+        yield integration

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -57,24 +58,34 @@ async def test_inputs_are_echoed_as_they_came(api: Api) -> None:
         "0016315551004",
         " 1631555 1004 ",
         "1.631.555.1004",
+        "tel:+1-631-555-1004",
+        "+1\u00a0631\u2013555\u20111004",
     ]
-    others = [
-        "",
-        "bob",
-        "12",
-        "1234567890123456",
-        "☎ 16315551004",
-        "\uff11\uff16\uff13\uff11",
-        "a\r\nb",
-        "+",
-    ]
+    others = ["", "bob", "12", "1234567890123456", "☎ 16315551004", "a\r\nb", "+", "0171 1234567"]
     answer = await check(api, {"contacts": [*spellings, *others, spellings[0]]})
     shown = answer.json["contacts"]
     assert [c["input"] for c in shown] == [*spellings, *others, spellings[0]]
     assert {c["wa_id"] for c in shown[: len(spellings)]} == {"16315551004"}
     for contact in shown[len(spellings) : -1]:
-        assert set(contact) == {"input", "status"}
-        assert contact["status"] == "invalid"
+        assert contact == {"input": contact["input"], "status": "invalid"}
+    assert shown[-1] == shown[0]
+
+
+async def test_national_spellings_are_of_the_country_of_the_registered_number(api: Api) -> None:
+    spelt = {"contacts": ["0171 1234567", "+49 (0)171 1234567", "+49 171 1234567"]}
+    before = (await check(api, spelt)).json["contacts"]
+    assert [c["status"] for c in before] == ["invalid", "valid", "valid"]
+    await api.context.accounts.save_account("49", "30123456", None, None)
+    after = (await check(api, spelt)).json["contacts"]
+    assert {c["wa_id"] for c in after} == {"491711234567"}
+
+
+async def test_c35_takes_no_time(api: Api) -> None:
+    numbers = [f"+49 (0)171 {n:07}" for n in range(1000)]
+    began = time.monotonic()
+    answer = await check(api, {"blocking": "wait", "contacts": numbers})
+    assert time.monotonic() - began < 5.0  # far less, on a machine that is not busy
+    assert [c["wa_id"] for c in answer.json["contacts"]] == [f"49171{n:07}" for n in range(1000)]
 
 
 @pytest.mark.parametrize(

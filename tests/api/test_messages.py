@@ -13,6 +13,7 @@ from tests.api.conftest import Api
 from warouter._hash import slot_of
 from warouter.errors import NotReady, OutcomeUnknown, Overloaded
 from warouter.message_id import parse, slot_of_id
+from warouter.wire import Outgoing
 
 TO = "250788123123"
 TEXT = {"to": TO, "type": "text", "text": {"body": "Simple Message"}}
@@ -83,7 +84,8 @@ async def test_sends(api: Api, case: str, path: str) -> None:
     assert set(shown) == {"id"}
     raw = parse(shown["id"])
     # The body travels on byte for byte, under the id that was answered.
-    assert api.recorder.submitted == [(slot_of(TO), raw, TO, 0, body)]
+    kind = 2 if b'"link"' in body else 0  # what refers to media is prepared by its owner
+    assert api.recorder.submitted == [Outgoing(slot_of(TO), raw, TO, kind, body)]
     assert slot_of_id(raw) == slot_of(TO)
 
 
@@ -93,7 +95,7 @@ async def test_the_body_is_not_encoded_again(api: Api) -> None:
         % (TO.encode())
     )
     assert (await api.send(data=body)).status == 201
-    assert api.recorder.submitted[0][4] == body
+    assert api.recorder.submitted[0].body == body
 
 
 async def test_ids_are_unique(api: Api) -> None:
@@ -104,8 +106,8 @@ async def test_ids_are_unique(api: Api) -> None:
 @pytest.mark.parametrize("spelling", ["+250788123123", "00250 788 123 123", "(250) 788-123.123"])
 async def test_spellings_go_to_one_recipient(api: Api, spelling: str) -> None:
     assert (await api.send({**TEXT, "to": spelling})).status == 201
-    slot, _, recipient, _, _ = api.recorder.submitted[0]
-    assert (slot, recipient) == (slot_of(TO), TO)
+    sent = api.recorder.submitted[0]
+    assert (sent.slot, sent.recipient) == (slot_of(TO), TO)
 
 
 async def test_media_that_was_never_uploaded(api: Api) -> None:
@@ -182,7 +184,7 @@ async def test_client_extras_do_not_matter(api: Api) -> None:
 async def test_fields_of_ours_in_a_body_have_no_effect(api: Api) -> None:
     answer = await api.send({**TEXT, "id": "x", "status": "read", "slot": 99, "epoch": 1})
     assert answer.status == 201
-    assert api.recorder.submitted[0][0] == slot_of(TO)
+    assert api.recorder.submitted[0].slot == slot_of(TO)
 
 
 @pytest.mark.parametrize(
@@ -242,10 +244,10 @@ async def test_mark_read(api: Api) -> None:
         answer = await api.call("PUT", path, {"status": "read"}, token=api.user)
         assert answer.status == 200
         assert set(answer.json) == {"meta"}
-    slot, raw, recipient, kind, body = api.recorder.submitted[0]
-    assert (slot, recipient, kind) == (slot_of(TO), TO, 1)
-    assert slot_of_id(raw) == slot
-    assert msgspec.json.decode(body) == {"status": "read", "message_id": "wamid.ABC="}
+    sent = api.recorder.submitted[0]
+    assert (sent.slot, sent.recipient, sent.kind) == (slot_of(TO), TO, 1)
+    assert slot_of_id(sent.id) == sent.slot
+    assert msgspec.json.decode(sent.body) == {"status": "read", "message_id": "wamid.ABC="}
 
 
 @pytest.mark.parametrize(
@@ -268,3 +270,27 @@ async def test_marks_that_are_refused(
     answer = await api.call("PUT", f"/v1/messages/{path}", body, token=api.user)
     assert (answer.status, answer.code) == (status, code)
     assert api.recorder.submitted == []
+
+
+async def test_an_hsm_travels_as_the_template_that_it_is(api: Api) -> None:
+    hsm = {
+        "namespace": "ns",
+        "element_name": "hello",
+        "language": {"policy": "deterministic", "code": "en"},
+        "localizable_params": [{"default": "Bob"}],
+    }
+    answer = await api.send({"to": f"+{TO}", "type": "hsm", "hsm": hsm, "ttl": 60})
+    assert answer.status == 201
+    (_, _, recipient, _, body) = api.recorder.submitted[0]
+    assert recipient == TO
+    assert msgspec.json.decode(body) == {
+        "to": f"+{TO}",
+        "type": "template",
+        "ttl": 60,
+        "template": {
+            "namespace": "ns",
+            "name": "hello",
+            "language": {"policy": "deterministic", "code": "en"},
+            "components": [{"type": "body", "parameters": [{"type": "text", "text": "Bob"}]}],
+        },
+    }

@@ -11,9 +11,10 @@ import pytest
 
 from tests.api.conftest import Answer, Api, reconfigured, serve
 from warouter.app_settings import effective
+from warouter.app_settings import shown as as_shown
 
 PATH = "/v1/settings/application"
-DEFAULTS = msgspec.json.decode(msgspec.json.encode(effective({})))
+DEFAULTS = msgspec.json.decode(msgspec.json.encode(as_shown(effective({}))))
 
 
 async def shown(api: Api) -> Any:

@@ -28,7 +28,9 @@ class Business:
         self.unknown: list[str] = []  # requests without an answer (a killed webapp)
         self.errors: list[tuple[int, str]] = []
         self.statuses: dict[str, list[str]] = defaultdict(list)  # id -> statuses as called back
+        self.failures: dict[str, list[dict[str, Any]]] = {}  # id -> errors of its `failed`
         self.inbound: Counter[str] = Counter()
+        self.messages: list[dict[str, Any]] = []  # inbound ones as called back, in order
         self.heard = asyncio.Condition()
         self.answers = 0
         self.refuse_every = 0  # the webhook answers 500 to each n-th POST
@@ -115,7 +117,7 @@ class Business:
             ids: list[str] = (await answer.json())["ids"]
             return ids
 
-    async def faults(self, **switches: float) -> None:
+    async def faults(self, **switches: object) -> None:
         url = f"{self.cluster.control_url}/faults"
         async with self.http.put(url, json=switches) as answer:
             assert answer.status == 200, await answer.text()
@@ -162,8 +164,11 @@ class Business:
         async with self.heard:
             for status in body.get("statuses", ()):
                 self.statuses[status["id"]].append(status["status"])
+                if status["status"] == "failed":
+                    self.failures[status["id"]] = status["errors"]
             for message in body.get("messages", ()):
                 self.inbound[message["id"]] += 1
+                self.messages.append(message)
             self.heard.notify_all()
         return web.Response()
 

@@ -17,7 +17,7 @@ from warouter.store import database
 from warouter.store.nodes import read_map, read_nodes, read_term
 
 # Slots whose cursors do not reach the end of their journals.
-_OPEN_CURSORS = """
+OPEN_CURSORS = """
 select count(*) from (
     select 1 from send_cursor c
      where c.mark < (select max(m.seq) from message m where m.slot = c.slot)
@@ -85,5 +85,5 @@ class Facts:
         log = await self.connection.fetch("select * from owner_log order by id")
         found = violations(business.acked, await business.record(), business.statuses, log)
         if not found:
-            await self.until_none(_OPEN_CURSORS)  # or a journal could never be pruned
+            await self.until_none(OPEN_CURSORS)  # or a journal could never be pruned
         return found

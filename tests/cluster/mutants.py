@@ -88,10 +88,10 @@ def new_before_old() -> None:
         await asyncio.sleep(0.3)
         while slot.open and after < upto:
             rows = await self._journal.page(slot.slot, after, upto, 500)
-            for row in rows:
+            for row, age in rows:
                 if not slot.cursor.settled(row.seq):
-                    self.ready(slot, row)
-            after = rows[-1].seq if len(rows) == 500 else upto
+                    self.ready(slot, row, age)
+            after = rows[-1][0].seq if len(rows) == 500 else upto
         self.pump(slot)
 
     def impatient(self: Sender, slot: OwnedSlot) -> None:

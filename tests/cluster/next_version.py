@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from warouter import wire
 from warouter.cli import main
@@ -45,10 +46,8 @@ select pg_notify('warouter', 'of the next build');
 _origins: dict[bytes, int] = {}
 
 
-def message(
-    slot: int, epoch: int, message_id: bytes, kind: int, recipient: str, body: bytes
-) -> bytes:
-    old = wire.FRAMES[OLD].message(slot, epoch, message_id, kind, recipient, body)
+def message(*fields: Any) -> bytes:
+    old = wire.FRAMES[OLD].message(*fields)
     return old[:1] + _ORIGIN.pack(os.getpid()) + old[1:]
 
 
@@ -65,7 +64,7 @@ def parse(frame: memoryview) -> wire.Message | wire.Outcome:
 async def append_once(
     self: Journal, owned: Mapping[int, int], rows: Sequence[Row]
 ) -> dict[int, int]:
-    slots, seqs, ids, recipients, kinds, bodies = zip(*rows, strict=True)
+    slots, seqs, ids, recipients, kinds, bodies, _, _ = zip(*rows, strict=True)
     found = await self._appends.fetch(
         _APPEND,
         self._incarnation,

@@ -29,11 +29,21 @@ ALL_WELL = Counter({CONNECTED: 2, DISCONNECTED: 1, LEADS: 1, FOLLOWS: 1})
 
 
 async def health(business: Business) -> Health:
-    """The map as it is answered: those two fields of each node, and no more."""
+    """The map as it is answered: those two fields, and an error of who does not answer."""
     body = await business.call("GET", "/v1/health")
     assert body["meta"] == {"api_status": "stable", "version": "v2.53.0"}
-    assert all(set(node) == {"gateway_status", "role"} for node in body["health"].values())
+    for node in body["health"].values():
+        assert set(node) - {"errors"} == {"gateway_status", "role"}
+        if "errors" in node:
+            assert node["gateway_status"] == "disconnected"
+            assert node["errors"][0]["details"] == "the node does not answer"
     return {name: (n["gateway_status"], n["role"]) for name, n in body["health"].items()}
+
+
+async def silent(business: Business) -> set[str]:
+    """The nodes with an error."""
+    body = await business.call("GET", "/v1/health")
+    return {name for name, node in body["health"].items() if "errors" in node}
 
 
 async def until(business: Business, holds: Callable[[Health], bool]) -> Health:
@@ -112,6 +122,7 @@ async def test_a_frozen_coreapp_is_disconnected_and_stays_a_spare(start: Start) 
         try:
             wanted = {**before, name: DISCONNECTED, heir: CONNECTED}
             await until(business, lambda h: h == wanted)
+            assert await silent(business) == {name}
         finally:
             victim.kill(signal.SIGCONT)
         await facts.until_some(
@@ -119,6 +130,7 @@ async def test_a_frozen_coreapp_is_disconnected_and_stays_a_spare(start: Start) 
             " a.application_name like 'wa:' || replace(n.incarnation::text, '-', '') || ':%'"
         )
         assert await health(business) == wanted == await truth(facts)
+        assert await silent(business) == set()
 
 
 async def test_a_dead_leader_leads_no_more(start: Start) -> None:

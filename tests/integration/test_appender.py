@@ -24,7 +24,7 @@ ME = uuid4()
 class Side:
     """An appender with open slots, and what it told a webapp and the sender."""
 
-    frames = wire.FRAMES[1]
+    frames = wire.FRAMES[2]
 
     def __init__(self, settings: Settings) -> None:
         me = Registration(
@@ -136,3 +136,24 @@ async def test_frames_that_come_before_their_epoch_are_kept(side: Side) -> None:
     side.offer(4, 5, 2)
     side.appender.give_up_early({3: 11})
     assert side.outcomes[-1].outcome == wire.NOT_OWNER
+
+
+async def test_requests_that_come_again_are_answered_with_the_first_id(side: Side) -> None:
+    """Their places stay empty and are settled; only what is new goes on to be sent."""
+    slot = side.open(3, 11)
+    key, other = (wire.Key(b"k" * 32, request * 32) for request in (b"a", b"b"))
+    for n, wanted in enumerate((key, key, other, None)):
+        message = wire.Message(
+            3, 11, message_id(n), 0, "4915112345678", memoryview(b"{}"), 60, wanted
+        )
+        side.appender.on_message(side, message)
+    await side.drain()
+    answers = {o.outcome: o.ids for o in side.outcomes}
+    assert answers == {
+        wire.ACKED: [message_id(0), message_id(3)],
+        wire.ALREADY: [message_id(1), message_id(0)],
+        wire.CLASHED: [message_id(2)],
+    }
+    assert [(row.seq, row.ttl) for row in side.ready] == [(1, 60), (4, 60)]
+    assert slot.cursor.settled(2)
+    assert slot.cursor.settled(3)

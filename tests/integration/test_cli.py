@@ -82,6 +82,27 @@ def test_without_a_certificate_a_webapp_says_so(postgres: Postgres, settings: Se
     assert "WAROUTER_TLS_CERT" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("environ", "says"),
+    [
+        ({"WAROUTER_WEBHOOK_PORTS": "https"}, "must be port numbers"),
+        ({"WAROUTER_WEBHOOK_CLIENT_CERT": "/nowhere.pem"}, "go together"),
+        (
+            {"WAROUTER_WEBHOOK_CLIENT_CERT": "/no.pem", "WAROUTER_WEBHOOK_CLIENT_KEY": "/no.key"},
+            "cannot be loaded",
+        ),
+    ],
+)
+def test_what_is_wrong_with_the_webhooks_variables(
+    postgres: Postgres, settings: Settings, environ: dict[str, str], says: str
+) -> None:
+    here = postgres.settings(settings.database) | {"COREAPP_EXTERNAL_PORTS": "0"}
+    done = run("coreapp", **here, **environ)
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_typo_is_reported_once(postgres: Postgres) -> None:
     done = run("master", **postgres.settings("postgres"), WA_DB_HSOTNAME="x")
     assert done.stderr.count("WA_DB_HSOTNAME") == 1

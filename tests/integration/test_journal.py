@@ -45,15 +45,15 @@ def event(seq: int, key: str, slot: int = 3) -> EventRow:
 async def test_appended_rows_are_read_back_in_seq_order(journal: Journal) -> None:
     body = bytes(range(256))  # no byte may fail a batch
     assert await journal.append(OWNED, [row(1), row(2, body=body), row(1, slot=5)]) == {}
-    assert await journal.page(3, 0, 99, 10) == [row(1), row(2, body=body)]
-    assert await journal.page(3, 1, 99, 10) == [row(2, body=body)]
+    assert [r for r, _ in await journal.page(3, 0, 99, 10)] == [row(1), row(2, body=body)]
+    assert [r for r, _ in await journal.page(3, 1, 99, 10)] == [row(2, body=body)]
 
 
 async def test_a_known_id_is_recognised_and_fails_no_other(journal: Journal) -> None:
     await journal.append(OWNED, [row(1)])
     again = row(1)._replace(seq=2)
     assert await journal.append(OWNED, [again, row(3)]) == {0: KNOWN}
-    assert [r.seq for r in await journal.page(3, 0, 99, 10)] == [1, 3]
+    assert [r.seq for r, _ in await journal.page(3, 0, 99, 10)] == [1, 3]
 
 
 async def test_the_same_id_twice_in_one_batch_is_stored_once(journal: Journal) -> None:
@@ -77,7 +77,7 @@ async def test_a_data_error_is_bisected_to_the_row_that_has_it(journal: Journal)
     rows = [row(n) for n in range(1, 6)]
     rows[2] = bad
     assert await journal.append(OWNED, rows) == {2: REFUSED}
-    assert [r.seq for r in await journal.page(3, 0, 99, 10)] == [1, 2, 4, 5]
+    assert [r.seq for r, _ in await journal.page(3, 0, 99, 10)] == [1, 2, 4, 5]
 
 
 async def test_an_event_is_stored_once_by_its_key(journal: Journal, pool: asyncpg.Pool) -> None:
@@ -109,13 +109,13 @@ async def test_a_parked_message_moves_with_the_cursor_and_comes_back(journal: Jo
     await journal.append(OWNED, [row(1), row(2)])
     park = {"slot": 3, "seq": 1, "attempts": 2, "delay_ms": 5000, "reason": "pair rate"}
     await journal.record(OWNED, Progress({3: (1, [])}, {}, {"park": [park]}))
-    (lane,) = await journal.parked([3])
+    (lane,) = await journal.parked([3], 86_400.0)
     assert (lane["recipient"], lane["waiting"]) == ("4915112345678", 1)
     assert 4.0 < lane["due_in"] <= 5.0
     (stored,) = await journal.parked_of(3, "4915112345678", 10)
     assert (stored["seq"], stored["attempts"], stored["body"]) == (1, 2, b"{}")
     await journal.record(OWNED, Progress({}, {}, {"unpark": [{"slot": 3, "seq": 1}]}))
-    assert await journal.parked([3]) == []
+    assert await journal.parked([3], 86_400.0) == []
 
 
 async def test_a_dead_event_keeps_everything_it_had(journal: Journal, pool: asyncpg.Pool) -> None:
@@ -174,7 +174,7 @@ async def test_pruning_spares_what_is_young_or_not_settled(
     await journal.record(OWNED, Progress({3: (3, [5, 5])}, {}, {}))
     assert await journal.prune(OWNED, 1.0, 2) == 2
     assert await journal.prune(OWNED, 0.0, 100) == 1  # never younger than ten minutes
-    assert [r.seq for r in await journal.page(3, 0, 99, 10)] == [4, 5]
+    assert [r.seq for r, _ in await journal.page(3, 0, 99, 10)] == [4, 5]
 
 
 async def test_the_hot_reads_use_their_index(journal: Journal, pool: asyncpg.Pool) -> None:

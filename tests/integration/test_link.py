@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -64,8 +65,10 @@ async def connect(links: Links, owner: Owner, incarnation: object = OWNER, **mor
     links.set_addresses({incarnation: address._replace(**more)})
 
 
-def submit(links: Links, body: bytes = b'{"to":"1"}') -> asyncio.Task[None]:
-    return asyncio.ensure_future(links.submit(5, MESSAGE_ID, "4915112345678", 0, body))
+def submit(links: Links, body: bytes = b'{"to":"1"}') -> asyncio.Task[bytes]:
+    return asyncio.ensure_future(
+        links.submit(wire.Outgoing(5, MESSAGE_ID, "4915112345678", 0, body))
+    )
 
 
 async def test_a_message_arrives_as_it_is_and_its_ack_ends_the_wait(
@@ -130,10 +133,13 @@ async def test_too_late_says_whether_the_outcome_is_known(owner: Owner) -> None:
 
 async def test_what_is_held_is_bounded(links: Links, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "MAX_HELD", 2)
-    calls = [asyncio.ensure_future(links.submit(5, bytes([n]), "1", 0, b"")) for n in range(2)]
+    calls = [
+        asyncio.ensure_future(links.submit(wire.Outgoing(5, bytes([n]), "1", 0, b"")))
+        for n in range(2)
+    ]
     await asyncio.sleep(0)
     with pytest.raises(Overloaded):
-        await links.submit(5, b"3", "1", 0, b"")
+        await links.submit(wire.Outgoing(5, b"3", "1", 0, b""))
     for call in calls:
         call.cancel()
     await asyncio.gather(*calls, return_exceptions=True)
@@ -233,7 +239,10 @@ async def test_a_stranger_is_cut_off(owner: Owner, sent: bytes) -> None:
     assert owner.came.empty()
 
 
-def next_message(*fields: object) -> bytes:
+NEXT = max(wire.FRAMES) + 1
+
+
+def next_message(*fields: Any) -> bytes:
     """A message frame as a next version might have it: one byte more."""
     return b"\x07" + wire.message(*fields)
 
@@ -251,7 +260,7 @@ async def test_the_frames_are_those_of_the_highest_common_version(
         seen.append(frame[0])
         return parse_next(frame)
 
-    monkeypatch.setitem(wire.FRAMES, 2, wire.Frames(next_message, wire.outcome, parse))
+    monkeypatch.setitem(wire.FRAMES, NEXT, wire.Frames(next_message, wire.outcome, parse))
     await connect(links, owner)
     links.set_map(owned_by(OWNER, 7))
     await submit(links)
@@ -263,13 +272,13 @@ async def test_an_older_webapp_is_answered_in_its_own_version(
     owner: Owner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mine = bytes((1, 1)) + bytes(wire.NONCE_SIZE)
-    monkeypatch.setitem(wire.FRAMES, 2, wire.Frames(next_message, wire.outcome, parse_next))
+    monkeypatch.setitem(wire.FRAMES, NEXT, wire.Frames(next_message, wire.outcome, parse_next))
     reader, writer, theirs = await greeted(owner)
-    assert theirs[:2] == bytes((1, 2))
+    assert theirs[:2] == bytes((1, NEXT))
     writer.write(_batch.pack([mine + wire.proof(KEY, b"client", theirs, mine)]))
     await reader.readexactly(4 + wire.PROOF_SIZE)
     sealer = wire.Sealer(wire.session_key(KEY, theirs, mine), 0)
-    writer.write(sealer.seal([wire.message(5, 7, MESSAGE_ID, 0, "4915112345678", b"{}")]))
+    writer.write(sealer.seal([wire.message_1(5, 7, MESSAGE_ID, 0, "4915112345678", b"{}")]))
     assert (await owner.came.get()).id == MESSAGE_ID
     writer.close()
 
@@ -277,13 +286,13 @@ async def test_an_older_webapp_is_answered_in_its_own_version(
 async def test_a_webapp_without_a_common_version_is_refused_and_told_of(
     owner: Owner, caplog: pytest.LogCaptureFixture
 ) -> None:
-    mine = bytes((2, 3)) + bytes(wire.NONCE_SIZE)
+    mine = bytes((NEXT, NEXT + 1)) + bytes(wire.NONCE_SIZE)
     reader, writer, theirs = await greeted(owner)
     writer.write(_batch.pack([mine + wire.proof(KEY, b"client", theirs, mine)]))
     assert await reader.read() == b""
     writer.close()
     assert [r.error for r in caplog.records] == [
-        "this side speaks link versions 1 to 1, the other side 2 to 3:"
+        f"this side speaks link versions 1 to {NEXT - 1}, the other side {NEXT} to {NEXT + 1}:"
         " restart this side with a build that speaks one of both"
     ]
 
@@ -294,7 +303,7 @@ async def test_a_coreapp_without_a_common_version_is_told_why_and_tried_again_sl
     monkeypatch.setattr(client, "REFUSED_SECONDS", 0.2)
     loop = asyncio.get_running_loop()
     heard: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
-    theirs = bytes((2, 3)) + bytes(wire.NONCE_SIZE)
+    theirs = bytes((NEXT, NEXT + 1)) + bytes(wire.NONCE_SIZE)
 
     async def newer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(_batch.pack([theirs]))
@@ -306,13 +315,13 @@ async def test_a_coreapp_without_a_common_version_is_told_why_and_tried_again_sl
     links.set_addresses({OWNER: Address(OWNER, "coreapp-1", "127.0.0.1", port, KEY, None)})
     first, answer = await heard.get()
     mine = answer[4 : 4 + wire.HELLO_SIZE]
-    assert mine[:2] == bytes((1, 1))
+    assert mine[:2] == bytes((1, NEXT - 1))
     assert answer[4 + wire.HELLO_SIZE :] == wire.proof(KEY, b"client", theirs, mine)
     second, _ = await heard.get()
     assert second - first >= 0.2
     record = caplog.records[0]
     assert record.coreapp == "coreapp-1"
-    assert "link versions 1 to 1, the other side 2 to 3: restart this side" in record.error
+    assert f"the other side {NEXT} to {NEXT + 1}: restart this side" in record.error
     server.close()
 
 
@@ -355,7 +364,9 @@ async def test_more_than_an_envelope_holds_is_offered_in_parts(links: Links, own
     body = b"x" * 60_000
     calls = [
         asyncio.ensure_future(
-            links.submit(5, bytes((1, 5)) + n.to_bytes(18, "big"), "4915112345678", 0, body)
+            links.submit(
+                wire.Outgoing(5, bytes((1, 5)) + n.to_bytes(18, "big"), "4915112345678", 0, body)
+            )
         )
         for n in range(300)
     ]

@@ -75,8 +75,10 @@ class World:
         slots = tuple(SlotOwner(n, epoch, owner) for n in range(32))
         self.links.set_map(ShardMap(epoch, 1, slots))
 
-    def submit(self, number: int = 0) -> asyncio.Task[None]:
-        call = self.links.submit(5, bytes((1, 5, number)) + bytes(17), "4915112345678", 0, BODY)
+    def submit(self, number: int = 0) -> asyncio.Task[bytes]:
+        call = self.links.submit(
+            wire.Outgoing(5, bytes((1, 5, number)) + bytes(17), "4915112345678", 0, BODY)
+        )
         return asyncio.ensure_future(call)
 
     async def linked(self, count: int) -> float:
@@ -249,7 +251,7 @@ async def test_a_relay_between_hosts_is_pinned_to_the_certificate(right: bool) -
     nowhere = address._replace(port=1, fingerprint=None)
     links.set_addresses({OWNER: nowhere, OTHER: await other.start(OTHER)})
     links.set_map(ShardMap(1, 1, tuple(SlotOwner(n, 7, OWNER) for n in range(32))))
-    call = links.submit(5, bytes((1, 5)) + bytes(18), "4915112345678", 0, BODY)
+    call = links.submit(wire.Outgoing(5, bytes((1, 5)) + bytes(18), "4915112345678", 0, BODY))
     if right:
         await call
     else:

@@ -340,7 +340,7 @@ async def test_unknown_numbers(world: World) -> None:
     await world.faults(unknown=[TO])
     owner = await world.owner()
     answer = await owner.send("m1", 1)
-    assert (answer.code, answer.title, answer.retry_ms) == (1013, "User is not valid", -1)
+    assert (answer.code, answer.title, answer.retry_ms) == (470, "Re-engagement message", -1)
 
 
 async def test_throttle(world: World) -> None:
@@ -624,10 +624,12 @@ async def test_inject_record_and_faults_by_hand(world: World, data_dir: str) -> 
     assert (await owner.event()).key == json.loads(injected.output)["id"]
     record = await _run("record", "--data-dir", data_dir, "--ids")
     assert (json.loads(record.output)["inbound"], json.loads(record.output)["ids"]) == (1, {})
-    switches = ["repeat=0.5", f"unknown={TO}"]
+    switches = ["repeat=0.5", f"unknown={TO}", f"blocked={TO},49151", 'templates={"promo":2061}']
     shown = await _run("faults", "--data-dir", data_dir, *switches)
     assert json.loads(shown.output)["unknown"] == [TO]
     assert (world.simulator.faults.repeat, world.simulator.faults.unknown) == (0.5, (TO,))
+    assert world.simulator.faults.blocked == (TO, "49151")
+    assert world.simulator.faults.templates == {"promo": 2061}
     await _run("faults", "--url", world.addresses.control_url, "--clear")
     assert world.simulator.faults.repeat == 0
     await _run("record", "--data-dir", data_dir, "--forget")
@@ -704,3 +706,32 @@ async def test_help_explains_every_switch(world: World) -> None:
     for arguments in (["--help"], ["faults", "--help"]):
         output = (await _run(*arguments)).output
         assert all(f"{name} (" in output for name in faults)
+
+
+# Services
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("POST", "/contacts", b'{"contacts":["491511"]}', 200),
+        ("POST", "/contacts", b'{"contacts":[]}', 400),
+        ("POST", "/contacts", b'{"contacts":["1"],"more":1}', 400),
+        ("POST", "/contacts", b'{"contacts":[%b"1"]}' % (b'"1",' * 1000), 400),
+        ("POST", "/contacts", b"{}", 400),
+        ("POST", "/contacts", b"\xff", 400),
+        ("GET", "/contacts/491511/identity", b"", 404),
+        ("PUT", "/contacts/491511/identity", b'{"hash":"x"}', 404),
+        ("PUT", "/contacts/491511/identity", b'{"hash":1}', 400),
+        ("PUT", "/contacts/%ff%00/identity", b'{"hash":"x"}', 404),
+    ],
+)
+async def test_services_for_contacts(
+    world: World, method: str, path: str, body: bytes, status: int
+) -> None:
+    url = f"http://127.0.0.1:{world.addresses.services_port}{path}"
+    async with aiohttp.request(method, url, data=body) as answer:
+        assert answer.status == status
+        content = await answer.json()
+    assert content == {"contacts": ["491511"]} if status == 200 else content["error"]
+    assert world.simulator.exchange.record.counters.checked == (status == 200)

@@ -742,6 +742,78 @@ class TestOwnership:
         assert callbacks.queue_size == callbacks.waiting_of(0) == 1
 
 
+class TestOddAnswers:
+    """What receivers and what stands before them say, or do not."""
+
+    @pytest.mark.parametrize(("status", "good"), [(200, True), (500, False)])
+    async def test_a_compressed_answer_is_not_unpacked(self, owner, receiver, watch, status, good):
+        """Not even one that is no gzip at all: the status alone decides."""
+        receiver.answer = lambda _post: web.Response(
+            status=status, body=b"no gzip", headers={"Content-Encoding": "gzip"}
+        )
+        async with running(owner) as callbacks:
+            callbacks.add(event(1))
+            await watch.until(lambda: owner.settled or owner.parked)
+        assert bool(owner.settled) is good
+        assert "Content-Encoding" not in receiver.requests[0].headers
+
+    @pytest.mark.parametrize(
+        ("said", "result"),
+        [
+            (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", "success"),
+            (b"HTTP/1.0 200 OK\r\n\r\nok", "success"),
+            (b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\ncut", "success"),
+            (b"HTTP/1.1 304 Not Modified\r\n\r\n", "304"),
+            (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\n", "success"),
+            (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000 + b"\r\n\r\n", "connection"),
+            (b"HTTP/1.1 abc\r\n\r\n", "connection"),
+            (b"SSH-2.0-OpenSSH\r\n", "connection"),
+            (b"\x15\x03\x01\x00\x02\x02F", "connection"),
+            (b"", "connection"),
+        ],
+    )
+    async def test_raw_answers(self, owner, watch, said, result):
+        async with raw_receiver(said) as url:
+            owner.settings = settings_of(url)
+            async with running(owner) as callbacks:
+                callbacks.add(event(1))
+                await watch.until(lambda: owner.settled or owner.parked)
+                assert callbacks.requests == {Result("status_change", result): 1}
+
+    @pytest.mark.parametrize("scheme", ["http", "https"])
+    async def test_who_takes_a_connection_and_says_nothing_is_a_timeout(self, owner, watch, scheme):
+        """With https not even a handshake."""
+        async with raw_receiver(None, scheme) as url:
+            owner.settings = settings_of(url)
+            async with running(owner, timeout=0.2) as callbacks:
+                callbacks.add(event(1))
+                await watch.until(lambda: owner.parked)
+                assert callbacks.requests == {Result("status_change", "timeout"): 1}
+
+
+@contextlib.asynccontextmanager
+async def raw_receiver(said, scheme="http"):
+    """Answers each connection with these bytes; None: with nothing, and keeps it."""
+    kept = []
+
+    async def serve(reader, writer):
+        kept.append(writer)
+        if said is None:
+            return
+        await reader.read(1)
+        writer.write(said)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    finally:
+        server.close()
+        for writer in kept:
+            writer.close()
+
+
 class TestAddresses:
     """Names are looked up by the real resolver; only what the system's lookup says is set."""
 

@@ -274,6 +274,23 @@ class Faults:
         self.world.server.notify("shards")
         return bool(tables.request[1] != tables.shards)
 
+    def replay_letters(self, random: Random) -> bool:
+        """Some events that were delivered turn out to be dead letters, and shall come again."""
+        tables, history = self.world.tables, self.world.history
+        settled = [
+            (slot, kind, seq)
+            for slot, kind, seq in sorted(history.delivered)
+            if tables.events[slot][kind].settled(seq)
+            and seq not in tables.events[slot][kind].parked
+            and (slot, kind, seq) not in tables.asked
+        ]
+        for place in random.sample(settled, min(len(settled), random.randint(1, 8))):
+            slot, kind, seq = place
+            tables.asked[place] = tables.events[slot][kind].rows[seq]
+            history.delivered.discard(place)
+        self.world.server.notify("letters")
+        return bool(settled)
+
 
 def _start_server(server: Any, promoted: bool) -> None:
     server.start(promoted=promoted)
@@ -313,4 +330,5 @@ KINDS: tuple[Kind, ...] = (
     Faults.refuse_callbacks,
     Faults.set_shards,
     Faults.set_shards,
+    Faults.replay_letters,
 )

@@ -32,6 +32,8 @@ class History:
         self.repeats: defaultdict[tuple[int, int, int, int], int] = defaultdict(int)
         self.under: dict[bytes, int] = {}  # the epoch that a message came under last
         self.refused: set[bytes] = set()
+        self.expired: dict[bytes, float] = {}  # ended by an owner, since they had waited too long
+        self.requests: dict[Any, bytes] = {}  # key -> the id that its requests are answered with
         self.delivered: set[tuple[int, int, int]] = set()
         self.window = 64
 
@@ -119,6 +121,12 @@ class History:
         self.acked.append((recipient, message_id, offered, self.now()))
         if not on_disk:
             self.broken("I1", f"acked before it was on disk: {message_id[-6:].hex()}")
+
+    def answers(self, key: Any, message_id: bytes) -> None:
+        """A request with a key is known under this id, each time that it comes (I11)."""
+        first = self.requests.setdefault(key, message_id)
+        if first != message_id:
+            self.broken("I11", f"one request, two messages: {first.hex()}, {message_id.hex()}")
 
     def fails(self, recipient: str, message_id: bytes, why: str) -> None:
         """A client was told 503."""

@@ -9,6 +9,7 @@ from tests.simulation.history import History
 from tests.simulation.tables import Tables
 from warouter._hash import SLOTS
 
+SLOWEST = 0.97  # of the clocks of processes, against the one that all is judged by
 HANDOVER = 2.0  # seconds, on top of a lease, after which a named successor owns its slot
 
 
@@ -28,7 +29,7 @@ def _nothing_lost(history: History, tables: Tables) -> None:
     for recipient, message_id, _, _ in history.acked:
         if message_id not in tables.places:
             history.broken("I1", f"acked and not stored: {message_id[-6:].hex()} to {recipient}")
-        elif message_id not in history.taken:
+        elif message_id not in history.taken and message_id not in history.expired:
             place = tables.places[message_id]
             history.broken("I1", f"acked and never sent: {message_id[-6:].hex()} at {place}")
     for message_id in history.unaccepted:
@@ -40,7 +41,9 @@ def _all_ended(history: History, tables: Tables) -> None:
     """I5: every stored message was sent or refused, and is settled."""
     for slot, journal in enumerate(tables.messages):
         for seq, row in journal.rows.items():
-            if row.id not in history.taken:
+            if row.id in history.expired:
+                _expired(history, tables, slot, row)
+            elif row.id not in history.taken:
                 history.broken("I5", f"slot {slot}: seq {seq} was never sent")
             elif not journal.settled(seq):
                 history.broken("I15", f"slot {slot}: seq {seq} is not settled")
@@ -50,6 +53,15 @@ def _all_ended(history: History, tables: Tables) -> None:
         slot = message_id[1]
         if not any(e.key.endswith(":failed") for e in tables.events[slot][0].rows.values()):
             history.broken("I5", f"slot {slot}: refused by the upstream without a status")
+
+
+def _expired(history: History, tables: Tables, slot: int, row: Any) -> None:
+    """A message may end unsent when its ttl has passed, and is then settled with a status."""
+    waited = history.expired[row.id] - row.accepted
+    if row.ttl is None or waited < row.ttl * SLOWEST:
+        history.broken("I5", f"slot {slot}: seq {row.seq} ended before its time")
+    if not tables.messages[slot].settled(row.seq):
+        history.broken("I15", f"slot {slot}: seq {row.seq} ended and is not settled")
 
 
 def _in_order(history: History) -> None:
@@ -98,6 +110,8 @@ def _events(history: History, tables: Tables, world: Any) -> None:
     """I8, I10: every event is stored, acked upstream, and was delivered at least once."""
     if world.upstream.unacked:
         history.broken("I15", f"{world.upstream.unacked} events are not acked upstream")
+    if tables.asked:
+        history.broken("I15", f"{len(tables.asked)} dead letters were asked for and left")
     for slot, journals in enumerate(tables.events):
         for kind, journal in enumerate(journals):
             for seq in journal.rows:

@@ -18,11 +18,12 @@ from warouter.cluster.lease import Lease
 from warouter.cluster.role import Happened
 from warouter.node.master import Master
 from warouter.owner.appender import Appender
+from warouter.owner.callbacks import CallbackFeed
 from warouter.owner.events import EventAppender
 from warouter.owner.ownership import Ownership
 from warouter.owner.sender import Sender
 from warouter.owner.slot import OwnedSlot
-from warouter.store.journal import INSERTED, Row
+from warouter.store.journal import INSERTED, Journal, Row
 
 Changes = list[tuple[Any, str, Any]]
 
@@ -148,9 +149,24 @@ def event_acked_at_once() -> Changes:
     return [(EventAppender, "append", early)]
 
 
+def letters_in_the_dark() -> Changes:
+    """I10: dead letters are moved to the parked ones, and nobody looks there."""
+    return [(CallbackFeed, "_revive", lambda self, *lane: None)]
+
+
 def no_term() -> Changes:
     """I13: who led once leads on, and the database takes a leader's writes unasked."""
     return [(Master, "_still_leads", lambda self, picture, started: True)]
+
+
+def keys_are_not_looked_at() -> Changes:
+    """I11: each request is a message of its own."""
+    append = Journal._append_once
+
+    async def blind(self: Journal, owned: Any, rows: list[Row]) -> Any:
+        return await append(self, owned, [row._replace(key=None) for row in rows])
+
+    return [(Journal, "_append_once", blind)]
 
 
 class Mutant(NamedTuple):
@@ -179,6 +195,8 @@ MUTANTS: dict[str, Mutant] = {
         Mutant(settled_when_sent, (*_LONG, Faults.throttle, Faults.kill_coreapp), 5),
         Mutant(parked_are_forgotten, (Faults.busy_cut, Faults.throttle, Faults.kill_coreapp), 6),
         Mutant(event_acked_at_once, _LONG, 1),
+        Mutant(letters_in_the_dark, (Faults.replay_letters,)),
+        Mutant(keys_are_not_looked_at, _LONG),
         Mutant(no_term, (Faults.pause_master, Faults.kill_coreapp, Faults.set_shards), 6, "termed"),
     )
 }

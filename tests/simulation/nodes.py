@@ -24,6 +24,7 @@ from warouter.store.database import application_name
 from warouter.store.election import LeaderSession
 from warouter.store.nodes import NodeSession
 from warouter.systemd import Notifier
+from warouter.wire import Key, Outgoing
 
 
 class Process:
@@ -161,34 +162,46 @@ class Webapp:
                 group.create_task(self._client(recipient))
 
     async def _client(self, recipient: str) -> None:
-        """One message after the other to one recipient, now and then some at once."""
+        """One message after the other to one recipient, now and then some at once.
+
+        Some of those are one request that comes three times, and some messages have a ttl.
+        """
         random = Random(f"{self._plan.seed}:{recipient}")
+        wishes = Random(f"{self._plan.seed}:{recipient}:wishes")
         until = self._plan.seconds
         await asyncio.sleep(random.random() * self._plan.pause)
         while self.process.world.clock.now < until:
             many = 3 if random.random() < 0.1 else 1
             ids = [self._mint(recipient, random) for _ in range(many)]
+            ttl = wishes.randint(1, 3) if wishes.random() < 0.2 else None
+            key = Key(ids[0] + bytes(12), bytes(32)) if wishes.random() < 0.5 else None
             if many == 1:
-                await self._submit(recipient, ids[0])
+                await self._submit(recipient, ids[0], ttl)
             else:
-                await asyncio.gather(*(self._submit(recipient, each) for each in ids))
+                await asyncio.gather(*(self._submit(recipient, each, ttl, key) for each in ids))
             gap = random.expovariate(1 / self._plan.pause)
             await asyncio.sleep(0 if gap < self._plan.pause / 4 else gap)
 
-    async def _submit(self, recipient: str, message_id: bytes) -> None:
+    async def _submit(
+        self, recipient: str, message_id: bytes, ttl: int | None = None, key: Key | None = None
+    ) -> None:
         world = self.process.world
+        body = message_id[-8:]
+        message = Outgoing(slot_of(recipient), message_id, recipient, 0, body, ttl, key)
         offered = world.clock.now
         try:
-            await self.view.links.submit(
-                slot_of(recipient), message_id, recipient, 0, message_id[-8:]
-            )
+            known = await self.view.links.submit(message)
         except ApiError as error:
             if error.status == 400:
                 self._history.broken("I5", f"a valid message was refused: {error}")
             self._history.fails(recipient, message_id, str(error))
         else:
-            on_disk = message_id in world.tables.places
-            self._history.acks(recipient, message_id, offered, on_disk)
+            if key is None and known != message_id:
+                self._history.broken("I11", "a message is known under another's id")
+            on_disk = known in world.tables.places
+            if key is not None:
+                self._history.answers(key, known)
+            self._history.acks(recipient, known, offered, on_disk)
 
     def _mint(self, recipient: str, random: Random) -> bytes:
         now_ms = int(self.process.world.clock.now * 1000)

@@ -27,6 +27,7 @@ _SEAMS: tuple[Seam, ...] = (
     ((events,), "MAX_ROWS", (1, 3)),
     ((sender, callbacks), "PAGE", (1, 2, 3)),
     ((sender, callbacks), "PARKED_PAGE", (1, 2)),
+    ((callbacks,), "LETTERS_PAGE", (1, 2)),
     ((slot, sender), "MAX_IN_MEMORY", (2, 4)),
     ((callbacks, slot), "MAX_EVENTS_IN_MEMORY", (2, 4)),
     ((cursor,), "MAX_RANGES", (1, 3)),

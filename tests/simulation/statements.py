@@ -184,7 +184,8 @@ def _end_dead(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
 
 
 def _page(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
-    return [tuple(row) for row in s.tables.messages[a[0]].page(*a[1:])]
+    rows = s.tables.messages[a[0]].page(*a[1:])
+    return [(*row[:6], s.now() - row.accepted) for row in rows]
 
 
 def _event_page(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
@@ -192,9 +193,20 @@ def _event_page(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
 
 
 def _parked(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
-    return [
-        row for slot in a[0] for row in _waiting(s.tables.messages[slot], s.now(), {"slot": slot})
-    ]
+    now = s.now()
+    found = []
+    for slot in a[0]:
+        journal = s.tables.messages[slot]
+        for lane in _waiting(journal, now, {"slot": slot}):
+            rows = [p.row for p in journal.parked.values() if p.row.recipient == lane["recipient"]]
+            ends = [min(row.ttl or a[1], a[1]) - (now - row.accepted) for row in rows]
+            found.append({**lane, "ends_in": min(ends)})
+    return found
+
+
+def _with_status(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    noted = {key.partition(":")[0] for key in s.tables.keys if ":" in key}
+    return [{"id": each} for each in a[0] if each in noted]
 
 
 def _parked_events(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
@@ -222,7 +234,10 @@ def _parked_of(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
         (p for p in s.tables.messages[slot].parked.values() if p.row.recipient == recipient),
         key=lambda p: p.row.seq,
     )
-    return [{**p.row._asdict(), "attempts": p.attempts} for p in rows[:limit]]
+    return [
+        {**p.row._asdict(), "attempts": p.attempts, "age": s.now() - p.row.accepted}
+        for p in rows[:limit]
+    ]
 
 
 def _parked_events_of(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
@@ -246,8 +261,27 @@ def _call(name: str, *, tells: str = "") -> Does:
     return call
 
 
+def _append(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    rows: list[Any] = s.tables.append_messages(s.now(), *a)
+    return rows
+
+
+def _append_requests(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    rows: list[Any] = s.tables.append_requests(s.now(), *a)
+    return rows
+
+
 def _record(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
     rows: list[Any] = s.tables.record_progress(s.now(), *a)
+    return rows
+
+
+def _asked_letters(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    return [{"slot": slot} for slot in sorted({place[0] for place in s.tables.asked} & set(a[0]))]
+
+
+def _take_up_letters(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    rows: list[Any] = s.tables.take_up_letters(s.now(), *a)
     return rows
 
 
@@ -255,10 +289,13 @@ _known: dict[str, Statement] = {}
 _STATEMENTS = {
     piece: Statement(piece.strip("( "), wants, does)
     for piece, wants, does in (
-        ("append_messages(", _shared, _call("append_messages")),
+        ("append_messages(", _shared, _append),
+        ("append_requests(", _shared, _append_requests),
         ("append_events(", _shared, _call("append_events")),
         ("record_progress(", _shared, _record),
+        ("take_up_letters(", _shared, _take_up_letters),
         ("open_slots(", _shared, _call("open_slots")),
+        ("select prune_keys(", _nothing, lambda s, c, a: [{"gone": 0}]),
         ("select prune(", _shared, lambda s, c, a: [{"gone": 0}]),
         ("hand_over(", _exclusive, _call("hand_over", tells="map")),
         ("release_slots(", _exclusive, _call("release_slots", tells="map")),
@@ -284,11 +321,13 @@ _STATEMENTS = {
         ("l.objid = any", None, _end_slots),
         ("pg_terminate_backend(a.pid)", None, _end_dead),
         ("from message where slot", None, _page),
+        ("e.key >= i.id", None, _with_status),
         ("from event\n where slot", None, _event_page),
         ("from parked_message where slot = any", None, _parked),
         ("from parked_event where slot = any", None, _parked_events),
-        ("from parked_message\n where slot = $1", None, _parked_of),
+        ("from parked_message where slot = $1", None, _parked_of),
         ("from parked_event where slot = $1", None, _parked_events_of),
+        ("from dead_letter where slot = any", None, _asked_letters),
         ("from setting where", None, lambda s, c, a: []),
         ("SET transaction_timeout", None, lambda s, c, a: []),
     )

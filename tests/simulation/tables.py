@@ -1,4 +1,4 @@
-"""What PostgreSQL stores, and the functions of 0002_functions.sql and 0003_troubles.sql over it.
+"""What PostgreSQL stores, and the functions of the migrations over it.
 
 A function runs here at the moment of its commit, while it holds its locks: what it has checked then
 still holds. ``fenced`` and ``termed`` are there to be taken out by mutants.
@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_right
+from collections import Counter
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from tests.simulation.history import History
 from warouter._hash import SLOTS
+from warouter.message_id import parse
 
 MOVED_SECONDS = 60.0
+TOO_LATE = (408, 410)
 TROUBLES = frozenset(("unreachable", "upstream", "overdue"))
 
 
@@ -34,6 +37,8 @@ class Message(NamedTuple):
     recipient: str
     kind: int
     body: bytes
+    ttl: int | None
+    accepted: float
 
 
 class Event(NamedTuple):
@@ -123,9 +128,10 @@ class Tables:
         self.request: list[Any] | None = None  # id, shards, state
         self.messages = [Journal() for _ in range(SLOTS)]
         self.places: dict[bytes, tuple[int, int]] = {}
+        self.requests: dict[bytes, tuple[bytes, bytes]] = {}  # key -> id, hash of the request
         self.events = [(Journal(), Journal()) for _ in range(SLOTS)]
         self.keys: set[str] = set()
-        self.dead: set[tuple[int, int, int]] = set()
+        self.asked: dict[tuple[int, int, int], Event] = {}  # dead letters, all to be replayed
 
     # what an owner writes
 
@@ -145,21 +151,34 @@ class Tables:
             return set(slots)
         return own
 
-    def append_messages(self, inc: UUID, *a: list[Any]) -> list[dict[str, int]]:
+    def append_messages(self, now: float, inc: UUID, *a: list[Any]) -> list[dict[str, Any]]:
+        nothing = [None] * len(a[2])
+        return self.append_requests(now, inc, *a, nothing, nothing, nothing)
+
+    def append_requests(self, now: float, inc: UUID, *a: list[Any]) -> list[dict[str, Any]]:
         held = self.held(inc, a[0], a[1])
-        rows = list(zip(*a[2:], strict=True))
+        rows = list(zip(*a[2:9], strict=True))
         fresh: set[bytes] = set()
         for slot, seq, message_id, *_ in rows:
             new = slot in held and message_id not in self.places and message_id not in fresh
             if new and seq in self.messages[slot].rows:
                 raise Refused("23505")  # before anything is changed: the statement is one
             fresh.add(message_id)
-        outcomes: list[dict[str, int]] = []
-        for n, (slot, seq, message_id, recipient, kind, body) in enumerate(rows):
+        outcomes: list[dict[str, Any]] = []
+        for n, (slot, seq, message_id, recipient, kind, body, ttl) in enumerate(rows):
+            key, request = a[9][n], a[10][n]
             if slot not in held:
                 outcomes.append({"ordinal": n, "outcome": 2})
+                continue
+            mine = (message_id, request)
+            first, came = mine if key is None else self.requests.setdefault(key, mine)
+            if first != message_id:
+                outcome = 4 if came == request else 5
+                outcomes.append({"ordinal": n, "outcome": outcome, "first": first})
             elif message_id not in self.places:
-                self.messages[slot].add(Message(seq, message_id, recipient, kind, bytes(body)))
+                self.messages[slot].add(
+                    Message(seq, message_id, recipient, kind, bytes(body), ttl, now)
+                )
                 self.places[message_id] = (slot, seq)
             elif self.places[message_id] != (slot, seq):
                 outcomes.append({"ordinal": n, "outcome": 1})
@@ -176,6 +195,8 @@ class Tables:
                 continue
             self.events[slot][kind].add(Event(seq, kind, key, recipient, bytes(payload), contact))
             self.keys.add(key)
+            if key.endswith(":failed") and json.loads(payload)["errors"][0]["code"] in TOO_LATE:
+                self._history.expired[parse(key.partition(":")[0])] = self._history.now()
         return outcomes
 
     def record_progress(self, now: float, inc: UUID, *a: Any) -> list[dict[str, Any]]:
@@ -191,6 +212,18 @@ class Tables:
         if a[9]:
             self._rare(now, held, json.loads(a[9]))
         return [{"held": list(held)}]
+
+    def take_up_letters(
+        self, now: float, inc: UUID, slots: list[int], epochs: list[int], tried: float, limit: int
+    ) -> list[tuple[int, int, str, int]]:
+        held = self.held(inc, slots, epochs)
+        taken = sorted(place for place in self.asked if place[0] in held)[:limit]
+        lanes: Counter[tuple[int, int, str]] = Counter()
+        for slot, kind, seq in taken:
+            row = self.asked.pop((slot, kind, seq))
+            self.events[slot][kind].parked[seq] = Parked(row, 1, now, now - tried)
+            lanes[slot, kind, row.recipient] += 1
+        return [(*lane, letters) for lane, letters in lanes.items()]
 
     def open_slots(self, inc: UUID, slots: list[int], epochs: list[int]) -> list[tuple[Any, ...]]:
         held = self.held(inc, slots, epochs)

@@ -22,6 +22,8 @@ FOUND_BY = {
     "settled_when_sent": {"I1", "I5"},
     "parked_are_forgotten": {"I7"},
     "event_acked_at_once": {"I8"},
+    "letters_in_the_dark": {"I10", "I15"},
+    "keys_are_not_looked_at": {"I11"},
     "no_term": {"I13"},
 }
 

@@ -229,7 +229,13 @@ class Upstream:
         queue = self._queues[slot]
         number = queue.number()
         self._keys[slot, number] = key
-        queue.add(number, encode(Event(slot, number, "status", key, recipient, b"{}")))
+        message_id, status, timestamp = key.split(":")
+        payload = b'{"id":"%b","status":"%b","timestamp":"%b"}' % (
+            message_id.encode(),
+            status.encode(),
+            timestamp.encode(),
+        )
+        queue.add(number, encode(Event(slot, number, "status", key, recipient, payload)))
         self._deliver(slot)
 
     def _deliver(self, slot: int) -> None:

@@ -421,6 +421,16 @@ class TestBody:
     def test_messages_without_a_contact(self):
         assert body([Item(0, 1, INBOUND, "1", b"{}", None)]) == b'{"messages":[{}]}'
 
+    def test_what_is_nobodys_is_an_error(self):
+        error = Item(0, 1, INBOUND, "", b'{"code":1}')
+        message = Item(0, 2, INBOUND, "1", b'{"id":"2"}', b'{"wa_id":"1"}')
+        assert body([error]) == b'{"errors":[{"code":1}]}'
+        assert json.loads(body([error, message])) == {
+            "contacts": [{"wa_id": "1"}],
+            "messages": [{"id": "2"}],
+            "errors": [{"code": 1}],
+        }
+
     @given(st.lists(st.text(), min_size=1))
     def test_payloads_travel_byte_for_byte(self, texts):
         payloads = [json.dumps({"body": text}, ensure_ascii=False).encode() for text in texts]

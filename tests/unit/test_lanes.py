@@ -173,3 +173,88 @@ def test_whatever_happens_first_sends_are_in_order_and_nothing_is_lost(
         script.play("answer", 0)
     assert sorted(script.answered) == list(range(1, script.seq + 1))
     assert all(order == sorted(order) for order in script.first.values())
+
+
+RECIPIENTS = st.sampled_from(["a", "b", "c"])
+
+
+def dated(seq: int, expires: float, recipient: str = "a") -> Entry:
+    return entry(seq, recipient)._replace(expires=expires)
+
+
+def test_what_has_waited_too_long_is_taken_out_from_anywhere_in_a_lane() -> None:
+    lanes = Lanes()
+    for each in (dated(1, 10, "a"), dated(2, 5, "a"), dated(3, 5, "b"), dated(4, 9, "b")):
+        lanes.push(each)
+    assert lanes.expire(4.9) == []
+    assert seqs(lanes.expire(5)) == [2, 3]
+    assert lanes.waiting == 2
+    assert seqs(lanes.take()) == [1, 4]
+    lanes.answered(entry(1).id)
+    lanes.answered(entry(4).id)
+    assert lanes.waiting == 0
+
+
+def test_a_lane_that_expired_whole_takes_new_messages() -> None:
+    lanes = Lanes()
+    lanes.push(dated(1, 5))
+    assert seqs(lanes.expire(5)) == [1]
+    assert lanes.take() == []
+    lanes.push(dated(2, 9))
+    assert seqs(lanes.take()) == [2]
+
+
+def test_what_is_out_is_not_taken_out_nor_when_its_connection_was_lost() -> None:
+    lanes = Lanes()
+    lanes.push(dated(1, 5))
+    lanes.push(dated(2, 6))
+    assert seqs(lanes.take()) == [1]
+    assert seqs(lanes.expire(5.5)) == []
+    lanes.requeue()
+    assert seqs(lanes.expire(7)) == [2]
+    assert seqs(lanes.take()) == [1]
+
+
+def test_a_retry_may_expire_since_it_was_not_taken() -> None:
+    lanes = Lanes()
+    lanes.push(dated(1, 5))
+    lanes.push(dated(2, 50))
+    lanes.take()
+    lanes.requeue()
+    lanes.take()
+    lanes.retry(entry(1).id, due=20)
+    assert seqs(lanes.expire(6)) == [1]
+    assert lanes.due(30) is None
+    assert seqs(lanes.take()) == [2]
+
+
+@given(st.data())
+def test_lanes_with_expiry_lose_nothing(data: st.DataObject) -> None:
+    """Whatever the order of pushes, answers, retries and looks: each entry ends exactly once."""
+    lanes, now, pushed, ended, out = Lanes(), 0.0, 0, [], {}
+    for _ in range(data.draw(st.integers(1, 60))):
+        now += data.draw(st.floats(0, 2))
+        match data.draw(st.sampled_from(["push", "take", "answer", "retry", "expire", "requeue"])):
+            case "push":
+                pushed += 1
+                lanes.push(dated(pushed, now + data.draw(st.floats(0, 8)), data.draw(RECIPIENTS)))
+            case "take":
+                lanes.due(now)
+                out |= {e.id: e for e in lanes.take()}
+            case "answer" if out:
+                ended.append(lanes.answered(out.popitem()[0]))
+            case "retry" if out:
+                lanes.retry(out.popitem()[0], now + 1)
+            case "expire":
+                ended += lanes.expire(now)
+            case "requeue":
+                lanes.requeue()
+                out = {}
+    ended += lanes.expire(now + 100)
+    lanes.requeue()
+    lanes.due(now + 200)
+    while taken := lanes.take():
+        ended += [lanes.answered(e.id) for e in taken]
+        lanes.recorded(e.seq for e in taken)
+    assert sorted(e.seq for e in ended if e) == list(range(1, pushed + 1))
+    assert lanes.waiting == 0

@@ -16,6 +16,7 @@ from warouter.errors import ApiError
 
 TO = "250788123123"
 LINK = {"link": "https://example.com/a.jpg"}
+IMAGE = {"type": "image", "image": LINK}
 
 
 def parse(**fields: Any) -> Parsed:
@@ -125,6 +126,35 @@ ACCEPTED: list[dict[str, Any]] = [
     parameter(type="document", document=LINK),
     parameter(type="video", video=LINK),
     parameter(type="coupon_code", coupon_code="late addition"),
+    parameter(type="date_time", date_time={"component": {"day_of_week": 1, "hour": 3}}),
+    parameter(type="date_time", date_time={"unix_epoch": {"timestamp": 1669204800}}),
+    parameter(type="currency", currency={"fallback_value": "1", "code": "EUR", "amount_1000": "9"}),
+    parameter(type="location", location={"latitude": "1", "longitude": 2, "name": "here"}),
+    parameter(type="limited_time_offer", limited_time_offer={"expiration_time_ms": 1}),
+    parameter(type="action", action={"flow_token": "t", "flow_action_data": {"a": [1]}}),
+    parameter(type="text", parameter_name="who", text=""),
+    template(components=[{"type": "BODY", "parameters": [{"type": "text", "text": "t"}]}]),
+    template(components=[{"type": "button", "sub_type": "url", "index": 1, "parameters": []}]),
+    template(components=[{"type": "button", "sub_type": "flow", "index": "0"}]),
+    template(components=[{"type": "button", "sub_type": "CATALOG", "index": 0}]),
+    template(components=[{"type": "limited_time_offer", "parameters": []}]),
+    template(
+        components=[
+            {
+                "type": "carousel",
+                "cards": [
+                    {
+                        "card_index": n,
+                        "components": [
+                            {"type": "header", "parameters": [{"type": "image", "image": LINK}]},
+                            {"type": "button", "sub_type": "quick_reply", "index": "0"},
+                        ],
+                    }
+                    for n in range(3)
+                ],
+            }
+        ]
+    ),
     {
         "type": "hsm",
         "hsm": {
@@ -147,7 +177,13 @@ ACCEPTED: list[dict[str, Any]] = [
     interactive("list", rows(10, description="d" * 72)),
     interactive("product", {"catalog_id": "1", "product_retailer_id": "2"}, body=None),
     interactive("product_list", products(30), header={"type": "text", "text": "h"}),
-    interactive("address_message", {"name": "address_message"}),
+    interactive("address_message", {"name": "address_message", "parameters": {"country": "IN"}}),
+    interactive("location_request_message", {"name": "send_location"}),
+    interactive("flow", {"name": "flow", "parameters": {"flow_id": "1"}}),
+    interactive("order_details", {}, header={"type": "image", "image": LINK}),
+    {"text": {"body": "x"}, "type": "", "biz_opaque_callback_data": {"a": 1}},
+    {"text": {"body": "x"}, "context": None, "preview_url": "true", "ttl": "3600"},
+    {"type": "audio", "audio": {**LINK, "caption": None, "filename": None}},
     {"type": "reaction", "reaction": {"message_id": "m", "emoji": ""}},
 ]
 
@@ -217,6 +253,32 @@ REFUSED: list[tuple[dict[str, Any], int, str]] = [
     (parameter(type="image", image={}), 1008, "parameters[0].image.id or"),
     (parameter(type="currency", currency={}), 1008, "currency.code is required"),
     (parameter(text="x"), 1008, "parameters[0].type is required"),
+    (parameter(type="location"), 1008, "components[0].parameters[0].location is required"),
+    (
+        parameter(type="location", location={"latitude": 99, "longitude": 1}),
+        1009,
+        "template.components[0].parameters[0].location.latitude must be between",
+    ),
+    (
+        template(components=[{"type": "BUTTON", "sub_type": "url"}]),
+        1008,
+        "template.components[0].index is required",
+    ),
+    (
+        template(
+            components=[
+                {"type": "carousel", "cards": [{"components": [{"type": "header"}, {"type": ""}]}]}
+            ]
+        ),
+        1009,
+        "template.components[0].cards[0].components[1].type must not be empty",
+    ),
+    ({"text": {"body": "x"}, "context": "wamid"}, 1009, "context must be an object"),
+    (
+        interactive("product", {"catalog_id": "1", "product_retailer_id": "2"}, header=IMAGE),
+        1009,
+        "interactive.header.type must be one of text",
+    ),
     ({"type": "hsm", "hsm": {}}, 1008, "hsm.namespace is required"),
     ({"type": "interactive"}, 1008, "interactive is required"),
     (interactive("menu", {}), 1009, "interactive.type must be one of list, button"),
@@ -266,6 +328,12 @@ def test_media_ids_are_reported() -> None:
     )
     assert parsed.media_ids == ["m2"]
     assert parse(**parameter(type="image", image={"id": "m3"})).media_ids == ["m3"]
+    headers = [
+        {"components": [{"type": "header", "parameters": [{"type": "image", "image": {"id": m}}]}]}
+        for m in ("m4", "m5")
+    ]
+    carousel = template(components=[{"type": "carousel", "cards": headers}])
+    assert parse(**carousel).media_ids == ["m4", "m5"]
 
 
 def text(body: bytes) -> bytes:

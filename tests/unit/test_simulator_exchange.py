@@ -239,7 +239,7 @@ def test_read_marks_are_recorded_once_and_get_no_status(world: World) -> None:
 
 def test_an_inbound_message_waits_for_a_claimant(world: World) -> None:
     inbound = build({"from": TO, "body": "hi"}, "wamid", 1)
-    world.exchange.inject(inbound, world.now)
+    world.exchange.inject(inbound, world.now, WALL + world.now)
     owner = world.peer("a")
     world.tell(owner, Claim(SLOT, 1))
     claimed, event = heard(owner)
@@ -277,7 +277,7 @@ def test_unknown_numbers_are_refused_for_good(world: World) -> None:
     owner = world.owner("a", 1)
     world.tell(owner, send("m1"), send("m1"))
     (answer, again) = heard(owner)
-    assert (answer.code, answer.title, answer.retry_ms) == (1013, "User is not valid", -1)
+    assert (answer.code, answer.title, answer.retry_ms) == (470, "Re-engagement message", -1)
     assert again == answer
     world.later(1)
     assert heard(owner) == []

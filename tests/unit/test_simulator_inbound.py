@@ -75,7 +75,35 @@ def test_every_form(kind: str, asked: dict[str, Any], expected: Any) -> None:
 
 
 def test_the_forms_are_all_types() -> None:
-    assert {kind for kind, _, _ in FORMS} == set(TYPES)
+    assert {kind for kind, _, _ in FORMS} | {"error"} == set(TYPES)
+
+
+def test_an_error_is_of_nobody_and_has_the_slot_of_its_sender() -> None:
+    error = {"code": 1014, "title": "Internal error", "details": "d", "href": "/h"}
+    built = build({"from": FROM, "type": "error", "error": error}, "new", 1)
+    assert (built.id, built.wa_id, built.slot, built.contact) == ("new", "", slot_of(FROM), b"")
+    assert msgspec.json.decode(built.payload) == error
+
+
+@pytest.mark.parametrize(
+    ("phone", "wa_id"),
+    [
+        ({"phone": "+49 151 123"}, "49151123"),
+        ({"phone": "home"}, ""),
+        ({}, ""),
+        ({"phone": "1", "wa_id": "491511"}, "491511"),
+    ],
+)
+def test_phones_of_contacts_always_say_a_wa_id(phone: dict[str, Any], wa_id: str) -> None:
+    card = {"name": {"formatted_name": "Ann"}, "phones": [phone]}
+    message = made(type="contacts", contacts=[card])
+    assert message["contacts"][0]["phones"][0]["wa_id"] == wa_id
+
+
+def test_referral_and_identity_travel() -> None:
+    referral, identity = {"source_type": "ad"}, {"acknowledged": True, "hash": "h"}
+    message = made(body="x", referral=referral, identity=identity)
+    assert (message["referral"], message["identity"]) == (referral, identity)
 
 
 def test_unknown_says_why() -> None:
@@ -121,6 +149,8 @@ BAD: list[tuple[object, str]] = [
     ({"from": FROM, "type": "contacts", "contacts": [{}]}, "name"),
     ({"from": FROM, "type": "interactive", "interactive": {"type": "button_reply"}}, "interactive"),
     ({"from": FROM, "type": "interactive", "interactive": {"type": "x"}}, "interactive"),
+    ({"from": FROM, "type": "error"}, "error"),
+    ({"from": FROM, "type": "error", "error": {"code": "x", "title": "t"}}, "code"),
     ({"from": FROM, "type": "order", "order": {"catalog_id": "c"}}, "product_items"),
     ({"from": FROM, "body": "x" * LARGEST}, "at most"),
     ({"from": FROM, "body": "x", "id": ""}, "id"),

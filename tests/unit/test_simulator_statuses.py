@@ -60,13 +60,21 @@ def test_empty_places_give_no_status() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "timestamp"), [("sent", 1010), ("delivered", 1011), ("read", 1012), ("failed", 1010)]
+    ("status", "timestamp"),
+    [
+        ("sent", 1010),
+        ("delivered", 1011),
+        ("read", 1012),
+        ("failed", 1010),
+        ("warning", 1010),
+        ("deleted", 1012),
+    ],
 )
 def test_the_timestamp_is_of_the_status_not_of_its_telling(status: str, timestamp: int) -> None:
     assert taken("a", 10.5).timestamp(status, (0.2, 0.6, 1.6)) == timestamp
 
 
-@pytest.mark.parametrize("status", ["sent", "delivered", "read", "failed"])
+@pytest.mark.parametrize("status", ["sent", "delivered", "read", "failed", "warning", "deleted"])
 def test_payload_has_the_v1_form(status: str) -> None:
     made = msgspec.json.decode(payload(status, 'q"\\é', "491511234567", 1700000000))
     assert made["id"] == 'q"\\é'
@@ -82,7 +90,8 @@ def test_payload_has_the_v1_form(status: str) -> None:
         assert made["conversation"]["origin"] == {"type": "business_initiated"}
         assert made["pricing"]["billable"] is True
     if status == "failed":
-        assert set(made["errors"][0]) == {"code", "title", "href"}
+        assert set(made["errors"][0]) == {"code", "title", "details", "href"}
+        assert made["errors"][0]["title"] == "Receiver Incapable"
 
 
 def test_one_conversation_per_recipient() -> None:
@@ -104,6 +113,8 @@ def test_defaults_draw_everything_in_order(seed: int) -> None:
     [
         (Faults(failed=1.0), {FAILED}),
         (Faults(sent=0.0), {("", "delivered", "read")}),
+        (Faults(warning=1.0), {("warning", "delivered", "read")}),
+        (Faults(deleted=1.0, failed=0.0), {("sent", "delivered", "deleted")}),
         (Faults(delivered=0.0, read=0.0), {("sent", "", "")}),
     ],
 )

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from warouter.log import JsonLines
+from warouter.log import JsonLines, shown
 from warouter.retry import backoff, linear_ms
 from warouter.systemd import Notifier
 
@@ -35,7 +35,7 @@ def test_whatever_is_logged_is_one_line_of_json(text: str) -> None:
     line = JsonLines().format(record)
     assert line.isascii()
     assert line.isprintable()
-    assert json.loads(line)["text"] == text
+    assert json.loads(line)["text"] == shown(text)
 
 
 def test_the_service_manager_hears_ready_and_status(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -17,16 +18,54 @@ epochs = st.integers(0, 2**63)
 slots = st.integers(0, 31)
 
 
-@given(
-    slots, epochs, ids, st.integers(0, 1), st.from_regex("[0-9]{5,15}", fullmatch=True), st.binary()
-)
-def test_a_message_comes_out_as_it_went_in(
-    slot: int, epoch: int, message_id: bytes, kind: int, recipient: str, body: bytes
+numbers = st.from_regex("[0-9]{5,15}", fullmatch=True)
+ttls = st.none() | st.integers(1, 2**32 - 1)
+hashes = st.binary(min_size=32, max_size=32)
+keys = st.none() | st.builds(wire.Key, hashes, hashes)
+messages = st.tuples(slots, epochs, ids, st.integers(0, 255), numbers, st.binary(), ttls, keys)
+
+
+@given(messages)
+def test_a_message_comes_out_as_it_went_in(fields: Any) -> None:
+    for version, frames in wire.FRAMES.items():
+        if version == 1:
+            fields = (*fields[:6], None, None)
+        parsed = frames.parse(memoryview(frames.message(*fields)))
+        assert isinstance(parsed, wire.Message)
+        assert parsed == wire.Message(*fields)
+
+
+@given(messages)
+def test_version_1_loses_neither_a_ttl_nor_a_key_silently(fields: Any) -> None:
+    *_, ttl, key = fields
+    frames = wire.FRAMES[1]
+    assert frames.take(ttl, key) == (ttl is None and key is None)
+    assert wire.FRAMES[2].take(ttl, key)
+    if not frames.take(ttl, key):
+        with pytest.raises(ValueError, match="neither"):
+            frames.message(*fields)
+
+
+@given(messages, st.data())
+def test_a_message_that_is_cut_off_is_a_protocol_error(fields: Any, data: st.DataObject) -> None:
+    """Up to its body, which may have any length."""
+    *_, ttl, key = fields
+    whole = wire.message(*fields[:5], b"", ttl, key)
+    cut = data.draw(st.integers(0, len(whole) - 1))
+    with pytest.raises(ProtocolError):
+        wire.parse(memoryview(whole[:cut]))
+
+
+@given(slots, epochs, st.lists(st.tuples(ids, ids)))
+def test_of_messages_that_came_before_both_ids_are_told(
+    slot: int, epoch: int, some: list[tuple[bytes, bytes]]
 ) -> None:
-    frame = memoryview(wire.message(slot, epoch, message_id, kind, recipient, body))
-    parsed = wire.parse(frame)
-    assert isinstance(parsed, wire.Message)
-    assert parsed == wire.Message(slot, epoch, message_id, kind, recipient, memoryview(body))
+    flat = [each for pair in some for each in pair]
+    parsed = wire.parse(memoryview(wire.outcome(wire.ALREADY, slot, epoch, flat)))
+    assert isinstance(parsed, wire.Outcome)
+    assert list(wire.pairs(parsed.ids)) == some
+    with pytest.raises(ProtocolError):
+        wire.parse(memoryview(wire.outcome(wire.ALREADY, slot, epoch, [*flat, bytes(20)])))
 
 
 @given(st.integers(0, 3), slots, epochs, st.lists(ids))
@@ -38,7 +77,7 @@ def test_an_outcome_comes_out_as_it_went_in(
     )
 
 
-@given(st.uuids(), st.from_regex("[0-9]{5,15}", fullmatch=True), st.binary())
+@given(st.uuids(), numbers, st.binary())
 def test_a_relayed_message_comes_out_as_it_went_in(
     owner: UUID, recipient: str, body: bytes
 ) -> None:

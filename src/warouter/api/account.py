@@ -9,17 +9,28 @@ import msgspec
 from aiohttp import web
 
 from warouter._hash import SHARD_COUNTS
+from warouter.api.audited import audited, subject
 from warouter.api.context import Context
 from warouter.api.envelope import success
+from warouter.api.guard import check_guarded
+from warouter.api.replies import ShardsAnswer
 from warouter.api.request import read_json
 from warouter.api.route import Access, Route
 from warouter.api.tokens import Caller
-from warouter.errors import ChangeRefused, NotFound, ParameterInvalid, ParameterMissing
+from warouter.errors import (
+    ChangeRefused,
+    NotFound,
+    ParameterInvalid,
+    ParameterMissing,
+    TooManyRequests,
+)
 from warouter.store.accounts import Account
+from warouter.store.logins import PIN
 
 log = logging.getLogger(__name__)
 
 CERT_FREE_SECONDS = 7 * 24 * 3600
+PIN_DIGITS = 6
 _DROPPED = str.maketrans("", "", "+()-. ")
 
 
@@ -48,8 +59,9 @@ async def set_shards(context: Context, request: web.Request, caller: Caller) -> 
     account = await context.accounts.account()
     if account is None:
         raise NotFound("no number is registered yet")
+    subject(request, f"{wish.shards} shards")
     _check_number(wish, account)
-    await _check_pin(context, wish, account)
+    await _check_pin(context, request, wish, account)
     _check_certificate(wish, account, needed=_needs_certificate(context, account))
     log.info("change of shards asked for", extra={"shards": wish.shards, "by": caller.username})
     warnings = await context.set_shards(wish.shards)
@@ -57,18 +69,21 @@ async def set_shards(context: Context, request: web.Request, caller: Caller) -> 
 
 
 def _check_number(wish: ShardsRequest, account: Account) -> None:
-    if _digits(wish.cc) != account.cc:
+    if digits(wish.cc) != account.cc:
         raise ParameterInvalid("cc is not the country code of the registered number")
-    if _digits(wish.phone_number) != account.phone_number:
+    if digits(wish.phone_number) != account.phone_number:
         raise ParameterInvalid("phone_number is not the registered number (without cc)")
 
 
-async def _check_pin(context: Context, wish: ShardsRequest, account: Account) -> None:
+async def _check_pin(
+    context: Context, request: web.Request, wish: ShardsRequest, account: Account
+) -> None:
     if account.pin_hash is None:
         return
     if not wish.pin:
         raise ParameterMissing("pin is required since two-step verification is on")
-    if not await context.passwords.verify(account.pin_hash, wish.pin):
+    number = account.cc + account.phone_number
+    if not await check_guarded(context, request, PIN, number, account.pin_hash, wish.pin):
         raise ParameterInvalid("pin is wrong")
 
 
@@ -86,31 +101,58 @@ def _check_certificate(wish: ShardsRequest, account: Account, *, needed: bool) -
         if wish.cert != account.cert:
             raise ParameterInvalid("cert is not the certificate of the registration")
         return
-    # Only here: it loads 8 MiB that a webapp needs for this rare call alone.
+    checked_certificate(wish.cert, account.authority_key, account.cc + account.phone_number)
+
+
+def checked_certificate(cert: str, authority_key: bytes, number: str) -> None:
+    """ParameterInvalid unless the authority of the key says now that this is the number's."""
+    # Only here: it loads 8 MiB that a webapp needs for rare calls alone.
     from warouter.upstream import authority
 
     try:
-        certificate = authority.check(wish.cert, account.authority_key, time.time())
+        certificate = authority.check(cert, authority_key, time.time())
     except ValueError as error:
         raise ParameterInvalid(f"cert is not valid: {error}") from None
-    if certificate.number != account.cc + account.phone_number:
+    if certificate.number != number:
         raise ParameterInvalid("cert is not valid: it is of another number")
 
 
-def _digits(spelling: str) -> str:
+def digits(spelling: str) -> str:
+    """A part of a number without the signs that people write into it."""
     return spelling.translate(_DROPPED)
 
 
+def required_pin(pin: str) -> str:
+    """A pin for two-step verification: six digits, else ParameterInvalid."""
+    if not (len(pin) == PIN_DIGITS and pin.isascii() and pin.isdigit()):
+        raise ParameterInvalid(f"pin must have {PIN_DIGITS} digits")
+    return pin
+
+
 ROUTES = (
-    Route("GET", "/v1/account/shards", Access.ADMIN, show_shards, "The number of shards"),
+    Route(
+        "GET",
+        "/v1/account/shards",
+        Access.ADMIN,
+        show_shards,
+        "The number of shards",
+        answer=ShardsAnswer,
+    ),
     Route(
         "POST",
         "/v1/account/shards",
         Access.ADMIN,
-        set_shards,
+        audited("set shards", set_shards),
         "Change the number of shards while traffic flows; 201 once the new map is in force",
         body=ShardsRequest,
+        answer=ShardsAnswer,
         status=(201,),
-        errors=(ParameterMissing, ParameterInvalid, NotFound, ChangeRefused),
+        errors=(
+            ParameterMissing,
+            ParameterInvalid,
+            NotFound,
+            ChangeRefused,
+            TooManyRequests,
+        ),
     ),
 )

@@ -18,22 +18,32 @@ from warouter import __version__
 from warouter.api import (
     account,
     auth,
+    backup,
     certificates,
     contacts,
     groups,
+    identity,
+    media,
     messages,
     ops,
+    page,
     profile,
     providers,
+    registration,
     services,
     settings,
+    stats,
     stickers,
+    support,
+    two_step,
     users,
 )
 from warouter.api.auth import authorise
 from warouter.api.context import Context
 from warouter.api.envelope import failure
-from warouter.api.route import Route
+from warouter.api.meter import Meter
+from warouter.api.protocol import check_head
+from warouter.api.route import Access, Route
 from warouter.errors import (
     ApiError,
     BodyTooLarge,
@@ -55,10 +65,14 @@ QUIET_SECONDS = 10.0  # without a request that failed for the database: then it 
 # Everything that is served. A route says who may use it; there is no other way to add one.
 ROUTES: tuple[Route, ...] = (
     *ops.ROUTES,
+    *stats.ROUTES,
+    *support.ROUTES,
     *auth.ROUTES,
     *users.ROUTES,
     *messages.ROUTES,
+    *media.ROUTES,
     *contacts.ROUTES,
+    *identity.ROUTES,
     *settings.ROUTES,
     *providers.ROUTES,
     *profile.ROUTES,
@@ -67,13 +81,21 @@ ROUTES: tuple[Route, ...] = (
     *stickers.ROUTES,
     *groups.ROUTES,
     *account.ROUTES,
+    *page.ROUTES,
+    *registration.ROUTES,
+    *two_step.ROUTES,
+    *backup.ROUTES,
 )
 
 
 def build_app(context: Context) -> web.Application:
     """The application; while it runs it follows changes of users and tokens."""
-    app = web.Application(middlewares=[_answering()], client_max_size=context.config.json_limit)
+    app = web.Application(
+        middlewares=[_answering(context.operations.meter)],
+        client_max_size=context.config.json_limit,
+    )
     app[CONTEXT] = context
+    app[page.DESCRIPTION] = page.Description(ROUTES)
     for path, routes in itertools.groupby(ROUTES, key=lambda route: route.path):
         # Some clients send a trailing slash and follow no redirect.
         resources = [app.router.add_resource(p) for p in _spellings(path)]
@@ -89,8 +111,14 @@ def _spellings(path: str) -> tuple[str, ...]:
 
 
 def _guarded(context: Context, route: Route) -> WebHandler:
+    # Who watches must see most when most is going on.
+    limited = route.access not in (Access.OPEN, Access.MONITOR)
+
     async def handle(request: web.Request) -> web.StreamResponse:
+        check_head(request)
         caller = await authorise(context, request, route.access)
+        if limited:
+            context.operations.admit(route.method, route.path)
         return await route.handler(context, request, caller)
 
     return handle
@@ -117,24 +145,35 @@ async def _following(app: web.Application) -> AsyncIterator[None]:
     with contextlib.suppress(asyncio.CancelledError):
         await follower
     context.passwords.close()
+    await context.contacts.close()
 
 
-def _answering() -> Middleware:
-    """The middleware that turns every error into an envelope and names the request."""
+def _answering(meter: Meter) -> Middleware:
+    """The middleware that turns every error into an envelope, names the request and counts it."""
     prefix, numbers = os.urandom(4).hex(), itertools.count(1)
     outage = _Outage()
+
+    async def answered(
+        request: web.Request, handler: WebHandler, request_id: str
+    ) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except ApiError as error:
+            return failure(error)
+        except web.HTTPException as error:
+            return _of_framework(error)
+        except Exception as error:
+            return failure(_of_surprise(error, request, request_id, outage))
 
     @web.middleware
     async def answer(request: web.Request, handler: WebHandler) -> web.StreamResponse:
         request_id = f"{prefix}-{next(numbers):x}"
+        began, status = meter.begin(), 0
         try:
-            response = await handler(request)
-        except ApiError as error:
-            response = failure(error)
-        except web.HTTPException as error:
-            response = _of_framework(error)
-        except Exception as error:
-            response = failure(_of_surprise(error, request, request_id, outage))
+            response = await answered(request, handler, request_id)
+            status = response.status
+        finally:
+            meter.end(request, status, began)
         response.headers["Server"] = SERVER
         response.headers["X-Request-Id"] = request_id
         return response
@@ -176,7 +215,10 @@ def _of_surprise(
     error: Exception, request: web.Request, request_id: str, outage: _Outage
 ) -> ApiError:
     """What a client is told of an error that no handler expected: never what it was."""
-    data = {"request": request_id, "method": request.method, "path": request.path}
+    # The path as the route has it: in its place may be a number, which is nobody's business.
+    resource = request.match_info.route.resource
+    path = resource.canonical if resource is not None else "none of ours"
+    data = {"request": request_id, "method": request.method, "path": path}
     if is_unavailable(error) or isinstance(error, OutcomeUnknown):
         outage.report(data, error)
         return NotReady("the database does not answer", retry_after=1)

@@ -9,15 +9,26 @@ from hmac import compare_digest
 import msgspec
 from aiohttp import web
 
+from warouter.api.audited import note_refusal, recorded, subject
 from warouter.api.context import Context
 from warouter.api.decode import decode
 from warouter.api.envelope import success
+from warouter.api.guard import check_guarded
 from warouter.api.passwords import Passwords, check_new_password
+from warouter.api.replies import TokenAnswer
 from warouter.api.request import read_body
 from warouter.api.route import Access, Route
+from warouter.api.source import source_of
 from warouter.api.tokens import Caller, hash_of, new_token
-from warouter.errors import AccessDenied, Forbidden, ParameterInvalid, PasswordChangeRequired
+from warouter.errors import (
+    AccessDenied,
+    Forbidden,
+    ParameterInvalid,
+    PasswordChangeRequired,
+    TooManyRequests,
+)
 from warouter.store.accounts import ADMIN, Accounts, User
+from warouter.store.logins import USER
 
 log = logging.getLogger(__name__)
 
@@ -51,16 +62,25 @@ async def authorise(context: Context, request: web.Request, access: Access) -> C
 
 
 async def login(context: Context, request: web.Request, _caller: Caller) -> web.Response:
-    """Basic credentials for a token of 7 days; ``new_password`` changes the password first."""
+    """Basic credentials for a token of 7 days; ``new_password`` changes the password first.
+
+    Some clients send the present password as the new one: that changes nothing.
+    """
     body = await read_body(request, context.config.json_limit)
     wish = decode(body, _LOGIN) if body.strip() else Login()
     username, password = _basic(request)
     user = await context.accounts.user(username)
-    right = await context.passwords.verify(user.password_hash if user else None, password)
+    known_hash = user.password_hash if user else None
+    right = await check_guarded(context, request, USER, username, known_hash, password)
     if user is None or not right:
-        log.warning("login refused", extra={"username": username, "peer": request.remote})
+        source = source_of(request, context.config.trusted_proxies)
+        log.warning("login refused", extra={"username": username, "source": source})
+        await note_refusal(context, request, username, "log in", "401/1005 wrong credentials")
         raise AccessDenied("Invalid credentials.")
-    password_hash = await _current_hash(context, user, password, wish.new_password)
+    if wish.new_password and wish.new_password != password:
+        password_hash = await _change_password(context, request, user, wish.new_password)
+    else:
+        password_hash = await _current_hash(context, user, password)
     token = new_token()
     expires = await context.accounts.add_token(user.username, password_hash, hash_of(token))
     if expires is None:  # the password was changed, or the user deleted, since it was checked
@@ -90,14 +110,19 @@ async def seed_administrator(
     )
 
 
-async def _current_hash(context: Context, user: User, password: str, new: str | None) -> str:
-    """The password's hash after an asked-for change; some clients send the present one as new."""
-    if new and new != password:
-        check_new_password(new, "new_password")
+async def _change_password(context: Context, request: web.Request, user: User, new: str) -> str:
+    """The new password's hash, now in force."""
+    check_new_password(new, "new_password")
+    subject(request, user.username)
+    async with recorded(context, request, user.username, "change password"):
         changed = await context.passwords.hash(new)
         await context.accounts.set_password(user.username, changed)
         await context.tokens.refresh()
-        return changed
+    return changed
+
+
+async def _current_hash(context: Context, user: User, password: str) -> str:
+    """The present password's hash, renewed if it is of weaker parameters than today's."""
     if user.must_change:
         raise PasswordChangeRequired(
             "the default password must be changed: log in with new_password in the body"
@@ -152,7 +177,8 @@ ROUTES = (
         "Log in: a token of 7 days; new_password changes the password first",
         body=Login,
         body_required=False,
-        errors=(ParameterInvalid,),
+        answer=TokenAnswer,
+        errors=(ParameterInvalid, AccessDenied, PasswordChangeRequired, TooManyRequests),
     ),
     Route("POST", "/v1/users/logout", Access.USER, logout, "Log out: ends the token that was sent"),
 )

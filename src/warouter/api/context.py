@@ -8,18 +8,29 @@ from typing import Literal
 
 import msgspec
 
+from warouter.api.contact_book import ContactBook
+from warouter.api.operations import Operations
 from warouter.api.passwords import Passwords
 from warouter.api.tokens import TokenCache
 from warouter.app_settings import Network
+from warouter.media.library import Library
 from warouter.store.accounts import Accounts
+from warouter.store.audit import Audit
+from warouter.store.backup import Backups
+from warouter.store.logins import Logins
 from warouter.store.photo import Photos
+from warouter.store.registration import Registrations
 from warouter.store.stickers import Stickers
+from warouter.store.trace import Trace
+from warouter.upstream.registration import Authority
+from warouter.wire import Outgoing
 
-MESSAGE, READ_MARK = 0, 1
+# What travels to the owner. MEDIA is a message whose owner has to see to media before it sends it.
+MESSAGE, READ_MARK, MEDIA = 0, 1, 2
 
-# submit(slot, id of 20 bytes, recipient, MESSAGE or READ_MARK, body) returns once the message is
-# durable; otherwise it raises NotReady or Overloaded.
-Submit = Callable[[int, bytes, str, int, bytes], Awaitable[None]]
+# Returns the id (20 bytes) that the message is known under once it is durable: another one than its
+# own if its key came before with the same request. Otherwise NotReady, Overloaded or KeyTaken.
+Submit = Callable[[Outgoing], Awaitable[bytes]]
 
 
 class NodeState(msgspec.Struct, frozen=True):
@@ -28,6 +39,7 @@ class NodeState(msgspec.Struct, frozen=True):
     name: str
     gateway_status: str  # connected, connecting, disconnected, uninitialized, unregistered
     role: str  # primary_master, secondary_master, coreapp
+    problem: str = ""  # why a node that does not answer is taken for away
 
 
 class ApiConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,9 +49,11 @@ class ApiConfig(msgspec.Struct, frozen=True, kw_only=True):
     contacts_limit: int = 512 * 1024
     allow_http_webhook: bool = False
     allow_private: tuple[Network, ...] = ()
+    webhook_ports: frozenset[int] = frozenset((443, 8443))
     api_key: str | None = None
     multiconnect: bool = True
     shards_cert: Literal["after-7-days", "never"] = "after-7-days"
+    trusted_proxies: tuple[Network, ...] = ()
 
     def __repr__(self) -> str:
         return "ApiConfig(...)"
@@ -52,6 +66,11 @@ class Context:
     accounts: Accounts
     tokens: TokenCache
     passwords: Passwords
+    logins: Logins
+    audit: Audit
+    registrations: Registrations
+    authority: Authority
+    backups: Backups
     config: ApiConfig
     submit: Submit
     shards: Callable[[], Awaitable[int]]
@@ -60,9 +79,16 @@ class Context:
     health: Callable[[], Awaitable[list[NodeState]]]
     # The sender's wa_id of an inbound message, None if the id is unknown.
     find_inbound: Callable[[str], Awaitable[str | None]]
+    # Closed with the application.
+    contacts: ContactBook
     photos: Photos
     stickers: Stickers
     # Asks all owners to prune what is settled and old enough.
     collect: Callable[[], Awaitable[None]]
+    media: Library
+    # Where a message is, None if its id is unknown.
+    trace: Callable[[str], Awaitable[Trace | None]]
+    # Metrics, stats, support, rate limits.
+    operations: Operations
     # The certificates (PEM, leaf first) that this webapp shows; "" without TLS.
     served_chain: Callable[[], str] = lambda: ""

@@ -13,6 +13,8 @@ _PASSED_ON = (
     "catalog_message",
     "order_details",
     "order_status",
+    "flow",
+    "cta_url",
 )
 TYPES = ("list", "button", "product", "product_list", *_PASSED_ON)
 _PATH = "interactive"
@@ -53,8 +55,9 @@ def _check_body(body: schema.Words | None) -> None:
 
 def _check_header(header: schema.Header, kind: str, ids: list[str]) -> None:
     path = f"{_PATH}.header"
-    # Only reply buttons may show media above the text.
-    allowed = ("text", "image", "video", "document") if kind == "button" else ("text",)
+    # Lists and products show only a text above the text.
+    media = kind == "button" or kind in _PASSED_ON
+    allowed = ("text", "image", "video", "document") if media else ("text",)
     match one_of(header.type, f"{path}.type", allowed):
         case "image":
             check_media(header.image, f"{path}.image", ids)

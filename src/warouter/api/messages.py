@@ -1,4 +1,4 @@
-"""POST /v1/messages and PUT /v1/messages/{id}."""
+"""POST /v1/messages; PUT and GET /v1/messages/{id}."""
 
 from __future__ import annotations
 
@@ -9,8 +9,12 @@ import msgspec
 from aiohttp import web
 
 from warouter._hash import slot_of
-from warouter.api.context import MESSAGE, READ_MARK, Context
+from warouter.api.context import READ_MARK, Context
 from warouter.api.envelope import META_JSON, encoded, success
+from warouter.api.hsm import as_template
+from warouter.api.idempotency import HEADER, key_of
+from warouter.api.media import kind_of
+from warouter.api.replies import MessageAnswer
 from warouter.api.request import path_name, read_body, read_json
 from warouter.api.route import Access, Route
 from warouter.api.schema import Message
@@ -19,28 +23,43 @@ from warouter.api.validate import parse_message
 from warouter.errors import (
     BodyTooLarge,
     InvalidRecipientType,
+    KeyTaken,
     MessageTooLong,
     NotFound,
     ParameterInvalid,
     ParameterMissing,
 )
 from warouter.message_id import mint, text_of
+from warouter.store.trace import Trace
+from warouter.wire import Key, Outgoing
 
 
 class Mark(msgspec.Struct, frozen=True):
     status: str
 
 
+class Traced(msgspec.Struct, frozen=True):
+    trace: Trace
+
+
 _MARK = msgspec.json.Decoder(Mark)
 
 
-async def send(context: Context, request: web.Request, _caller: Caller) -> web.Response:
-    """201 once the message is on disk at the owner of its slot. The body travels on as it came."""
+async def send(context: Context, request: web.Request, caller: Caller) -> web.Response:
+    """201 once the message is on disk at the owner of its slot. The body travels on as it came.
+
+    Only a deprecated `hsm` does not: it travels as the template that it is. With an Idempotency-Key
+    that came before, the answer is that of the first request.
+    """
     body = await read_body(request, context.config.json_limit)
     parsed = parse_message(body)
-    if parsed.media_ids:
-        raise NotFound(f"media {parsed.media_ids[0]} is unknown: send it by link")
-    raw = await _submit(context, parsed.recipient, MESSAGE, body)
+    key = key_of(request.headers.getall(HEADER, ()), caller.username, body)
+    if context.contacts.required and not await context.contacts.may_send(parsed.recipient):
+        raise NotFound("unknown contact")  # clients compare these words
+    if parsed.type == "hsm":
+        body = as_template(body)
+    kind = await kind_of(context, parsed.type, parsed.media_ids, body)
+    raw = await _submit(context, parsed.recipient, kind, body, parsed.ttl, key)
     # Put together by hand: this is the answer that thousands of requests a second wait for.
     return encoded(
         b'{"messages":[{"id":"%b"}],"meta":%b}' % (text_of(raw).encode(), META_JSON), 201
@@ -61,11 +80,25 @@ async def mark(context: Context, request: web.Request, _caller: Caller) -> web.R
     return success({})
 
 
-async def _submit(context: Context, recipient: str, kind: int, body: bytes) -> bytes:
+async def trace(context: Context, request: web.Request, _caller: Caller) -> web.Response:
+    """Where a message is, with every step that is known of it. Nothing of its content."""
+    found = await context.trace(path_name(request, "message"))
+    if found is None:
+        raise NotFound("there is no message with this id, or it is no longer kept")
+    return success({"trace": found})
+
+
+async def _submit(
+    context: Context,
+    recipient: str,
+    kind: int,
+    body: bytes,
+    ttl: int | None = None,
+    key: Key | None = None,
+) -> bytes:
     slot = slot_of(recipient)
     raw = mint(slot, time.time_ns() // 1_000_000, os.urandom(12))
-    await context.submit(slot, raw, recipient, kind, body)
-    return raw
+    return await context.submit(Outgoing(slot, raw, recipient, kind, body, ttl, key))
 
 
 ROUTES = (
@@ -76,6 +109,7 @@ ROUTES = (
         send,
         "Send a message; 201 once it is on disk",
         body=Message,
+        answer=MessageAnswer,
         status=(201,),
         errors=(
             ParameterMissing,
@@ -83,8 +117,18 @@ ROUTES = (
             MessageTooLong,
             InvalidRecipientType,
             NotFound,
+            KeyTaken,
             BodyTooLarge,
         ),
+    ),
+    Route(
+        "GET",
+        "/v1/messages/{message}",
+        Access.USER,
+        trace,
+        "Where a message is, with every step and its time (an addition)",
+        answer=Traced,
+        errors=(NotFound,),
     ),
     Route(
         "PUT",

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from aiohttp import web
 
 from warouter.api.context import Context, NodeState
 from warouter.api.envelope import success
+from warouter.api.replies import ClusterHealthAnswer, SingleHealthAnswer, UpAnswer
 from warouter.api.route import Access, Route
 from warouter.api.tokens import Caller
+from warouter.errors import NotReady
 
 # The best first: one connected coreapp is enough for a client that sees one gateway.
 _STATUSES = ("connected", "connecting", "unregistered", "uninitialized", "disconnected")
@@ -24,9 +27,17 @@ async def health(context: Context, _request: web.Request, _caller: Caller) -> we
     """A map of nodes with Multiconnect, the single shape without."""
     states = await context.health()
     if context.config.multiconnect:
-        shown = {s.name: {"gateway_status": s.gateway_status, "role": s.role} for s in states}
-        return success({"health": shown})
+        return success({"health": {state.name: _shown(state) for state in states}})
     return success({"health": {"gateway_status": _gateway_status(states)}})
+
+
+def _shown(state: NodeState) -> dict[str, Any]:
+    """The status stands there as well when there is an error: clients look for it first."""
+    shown: dict[str, Any] = {"gateway_status": state.gateway_status, "role": state.role}
+    if state.problem:
+        error = NotReady(state.problem)
+        shown["errors"] = [{"code": error.code, "title": error.title, "details": error.details}]
+    return shown
 
 
 def _gateway_status(states: Sequence[NodeState]) -> str:
@@ -35,7 +46,21 @@ def _gateway_status(states: Sequence[NodeState]) -> str:
 
 
 ROUTES = (
-    Route("GET", "/", Access.OPEN, root, "Whether this process answers, for load balancers"),
-    Route("HEAD", "/", Access.OPEN, root, "The same without a body"),
-    Route("GET", "/v1/health", Access.MONITOR, health, "The state of every master and coreapp"),
+    Route(
+        "GET",
+        "/",
+        Access.OPEN,
+        root,
+        "Whether this process answers, for load balancers",
+        answer=UpAnswer,
+    ),
+    Route("HEAD", "/", Access.OPEN, root, "The same without a body", answer=UpAnswer),
+    Route(
+        "GET",
+        "/v1/health",
+        Access.MONITOR,
+        health,
+        "The state of every master and coreapp",
+        answer=(ClusterHealthAnswer, SingleHealthAnswer),
+    ),
 )

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import string
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from secrets import token_urlsafe
 from typing import TypeVar
 
@@ -48,17 +49,41 @@ class Passwords:
         # OWASP's least parameters; the hash carries them, so that they can be raised later.
         self._hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
         self._threads = ThreadPoolExecutor(WORKERS, thread_name_prefix="argon2")
+        self._free = asyncio.Semaphore(WORKERS)
         self._under_way = 0
         self._nobody = self._hasher.hash(token_urlsafe())
 
     async def hash(self, password: str) -> str:
         """The argon2id hash in its usual text form. TooManyRequests if too many wait."""
-        return await self._in_thread(lambda: self._hasher.hash(password))
+        return await self.run(lambda: self._hasher.hash(password))
 
     async def verify(self, password_hash: str | None, password: str) -> bool:
         """Whether the password is right; None (no such user) takes as long and is never right."""
-        right = await self._in_thread(lambda: self._check(password_hash or self._nobody, password))
+        async with self.turn():
+            return await self.verify_now(password_hash, password)
+
+    async def verify_now(self, password_hash: str | None, password: str) -> bool:
+        """As ``verify``, by a caller whose turn it is."""
+        given = password_hash or self._nobody
+        right = await self._in_thread(lambda: self._check(given, password))
         return right and password_hash is not None
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Do other work that is as costly, in its turn and in a thread."""
+        async with self.turn():
+            return await self._in_thread(work)
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Wait for one of the two turns; TooManyRequests at once if 32 wait already."""
+        if self._under_way >= WORKERS + WAITING:
+            raise TooManyRequests("too many passwords are being checked, try again later")
+        self._under_way += 1
+        try:
+            async with self._free:
+                yield
+        finally:
+            self._under_way -= 1
 
     def is_outdated(self, password_hash: str) -> bool:
         """Whether the hash was made with weaker parameters than today's."""
@@ -74,13 +99,7 @@ class Passwords:
             return False
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
-        if self._under_way >= WORKERS + WAITING:
-            raise TooManyRequests("too many passwords are being checked, try again later")
-        self._under_way += 1
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
-        finally:
-            self._under_way -= 1
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
 
 def check_new_password(password: str, path: str) -> None:

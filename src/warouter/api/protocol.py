@@ -8,19 +8,31 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from weakref import WeakSet
 
 from aiohttp import web
 
 from warouter import __version__
 from warouter.api.envelope import failure
-from warouter.errors import ApiError, GenericError
+from warouter.api.pace import HEAD_BYTES, HEAD_FIELDS, TARGET_BYTES, Gate, Limits, Pace
+from warouter.errors import ApiError, GenericError, HeadTooLarge, Overloaded, RequestTooSlow
 
 log = logging.getLogger(__name__)
+
+SWEEP_SECONDS = 1.0
+LINGER_SECONDS = 5.0  # for the rest of a body that nobody wants, before its connection is closed
 
 
 class NotHttp(GenericError):
     """The bytes that came are no request that may be answered otherwise."""
+
+
+def check_head(request: web.Request) -> None:
+    """HeadTooLarge (431) for a block of fields above 16 KiB. The parser bounds each one alone."""
+    size = sum(len(name) + len(value) + 4 for name, value in request.raw_headers)
+    if size > HEAD_BYTES:
+        raise HeadTooLarge(f"the header is larger than {HEAD_BYTES} bytes")
 
 
 class Connection(web.RequestHandler):
@@ -28,13 +40,68 @@ class Connection(web.RequestHandler):
 
     def __init__(self, connections: Connections, server: web.Server) -> None:
         # A compressed body could be a bomb; the application refuses it by its header.
-        super().__init__(server, loop=asyncio.get_running_loop(), auto_decompress=False)
+        super().__init__(
+            server,
+            loop=asyncio.get_running_loop(),
+            auto_decompress=False,
+            keepalive_timeout=connections.limits.idle_seconds,
+            lingering_time=LINGER_SECONDS,
+            max_line_size=TARGET_BYTES,
+            max_field_size=TARGET_BYTES,
+            max_headers=HEAD_FIELDS,
+        )
         self._connections = connections
+        self._address: str | None = None  # set once it was let in
+        self.pace = Pace(self._loop.time())
 
     @property
     def idle(self) -> bool:
         """Nothing was asked that is not answered."""
         return self._waiter is not None and not self._waiter.done()
+
+    @property
+    def asking(self) -> bool:
+        """A request is under way whose body has not ended."""
+        request = self._current_request
+        return request is not None and not request.content.is_eof()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        peer = transport.get_extra_info("peername")
+        address = str(peer[0]) if isinstance(peer, tuple) and peer else ""
+        super().connection_made(transport)
+        if self._connections.let_in(address):
+            self._address = address
+        else:
+            self.refuse(Overloaded("there are too many connections; retry later"))
+
+    def data_received(self, data: bytes) -> None:
+        now = self._loop.time()
+        waiting, before = self.idle and not self._messages, self._request_count
+        self.pace.came(len(data), now, waiting=waiting)
+        super().data_received(data)
+        if self._request_count != before:
+            self.pace.asked(now)
+        elif waiting and self.pace.head_bytes > HEAD_BYTES + TARGET_BYTES:
+            self._connections.dropped["head"] += 1
+            self.refuse(HeadTooLarge(f"the header is larger than {HEAD_BYTES} bytes"))
+
+    def look(self, limits: Limits, now: float) -> str:
+        """What the client is too slow at, or nothing."""
+        transport = self.transport
+        if transport is None:
+            return ""
+        request = self._current_request
+        if self._reading_paused:
+            self.pace.held_back(now)
+        written = request.writer.output_size if request is not None else 0
+        self.pace.left(written, transport.get_write_buffer_size(), now)
+        return self.pace.fault(limits, now, reading=self.asking)
+
+    def refuse(self, error: ApiError) -> None:
+        """Answer without a request, and close."""
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.write(_alone(error))
+        self.force_close()
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
@@ -45,7 +112,7 @@ class Connection(web.RequestHandler):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         super().connection_lost(exc)
-        self._connections.lost(self)
+        self._connections.lost(self, self._address)
 
     def handle_error(
         self,
@@ -70,18 +137,39 @@ class Connection(web.RequestHandler):
         return response
 
 
+def _alone(error: ApiError) -> bytes:
+    """A whole answer that no request asked for."""
+    response = failure(error)
+    body = bytes(response.body) if isinstance(response.body, bytes) else b""
+    fields = {
+        "Content-Type": "application/json",
+        "Content-Length": str(len(body)),
+        "Connection": "close",
+        "Server": f"warouter/{__version__}",
+    }
+    if error.retry_after is not None:
+        fields["Retry-After"] = str(error.retry_after)
+    head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+    return f"HTTP/1.1 {error.status} {error.title}\r\n{head}\r\n".encode() + body
+
+
 class Connections:
     """A protocol factory for ``loop.create_server`` that knows what it made.
 
     ``server`` is a runner's. Once ``leaving`` is set each answer is the last of its connection.
     """
 
-    def __init__(self, server: web.Server) -> None:
+    def __init__(self, server: web.Server, limits: Limits | None = None) -> None:
         self._server = server
+        self.limits = limits or Limits()
+        self._gate = Gate(self.limits)
         # Weak, since one whose TLS handshake fails is never lost: it never was.
         self._open: WeakSet[Connection] = WeakSet()
         self._none = asyncio.Event()
         self.leaving = False
+        self.accepted = 0
+        self.refused = 0
+        self.dropped: Counter[str] = Counter()
 
     def __call__(self) -> Connection:
         connection = Connection(self, self._server)
@@ -91,10 +179,52 @@ class Connections:
     def __len__(self) -> int:
         return len(self._open)
 
-    def lost(self, connection: Connection) -> None:
+    def let_in(self, address: str) -> bool:
+        """Whether a connection that was made may stay."""
+        self.accepted += 1
+        if self._gate.enter(address):
+            return True
+        self.refused += 1
+        return False
+
+    def lost(self, connection: Connection, address: str | None) -> None:
+        if address is not None:
+            self._gate.leave(address)
         self._open.discard(connection)
         if not self._open:
             self._none.set()
+
+    async def sweep(self) -> None:
+        """Runs until cancelled: once a second ends the connections of clients that are too slow."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            now = loop.time()
+            for connection in list(self._open):
+                fault = connection.look(self.limits, now)
+                if fault:
+                    self._drop(connection, fault)
+
+    def states(self) -> Counter[str]:
+        """Connections by state, in the product's words."""
+        return Counter(
+            "keep-alive"
+            if c.idle and not c.pace.head_bytes
+            else "read"
+            if c.idle or c.asking
+            else "handle-request"
+            for c in self._open
+        )
+
+    def _drop(self, connection: Connection, fault: str) -> None:
+        self.dropped[fault] += 1
+        if fault == "stall":
+            if connection.transport is not None:
+                connection.transport.abort()  # there is no way to tell it anything
+        elif fault == "head" and not connection.pace.head_bytes:
+            connection.force_close()  # it has asked nothing, so it is told nothing
+        else:
+            connection.refuse(RequestTooSlow("the request came too slowly"))
 
     def close_idle(self) -> None:
         for connection in list(self._open):

@@ -34,7 +34,8 @@ class Route(NamedTuple):
 
     ``body`` is what is decoded of the request: a Struct (or another msgspec type) for JSON, a
     content type such as ``image/*`` for raw bytes, None for no body. ``answer`` is the content of a
-    success beside ``meta`` in the same way: a Struct, a content type, None for ``meta`` alone.
+    success beside ``meta`` in the same way: a Struct, a content type, None for ``meta`` alone; a
+    tuple holds alternatives.
     ``status`` lists the success statuses, the usual one first. ``errors`` are those that this route
     may answer beyond those that any route may (401, 429, 503 ...). ``query`` is name -> meaning.
     """

@@ -142,6 +142,7 @@ class Parameter(Wire):
     image: Media | None = None
     video: Media | None = None
     document: Media | None = None
+    location: Location | None = None
 
 
 class Component(Wire):
@@ -149,6 +150,12 @@ class Component(Wire):
     sub_type: str | None = None
     index: int | None = None
     parameters: list[Parameter] | None = None
+    cards: list[Card] | None = None  # of a carousel
+
+
+class Card(Wire):
+    card_index: int | None = None
+    components: list[Component] | None = None
 
 
 class Template(Wire):

@@ -12,6 +12,7 @@ from aiohttp import web
 from warouter.api.context import Context
 from warouter.api.decode import explained
 from warouter.api.envelope import success
+from warouter.api.replies import ApplicationAnswer
 from warouter.api.request import read_json
 from warouter.api.route import Access, Route
 from warouter.api.tokens import Caller
@@ -20,6 +21,7 @@ from warouter.app_settings import (
     ApplicationSettings,
     effective,
     merge,
+    shown,
     webhook_url_problem,
 )
 from warouter.errors import ParameterInvalid
@@ -32,7 +34,7 @@ _PATCH = msgspec.json.Decoder(dict[str, Any])
 async def show(context: Context, _request: web.Request, _caller: Caller) -> web.Response:
     """All fields, with the own number as `wa_id` once one is registered."""
     stored = await context.accounts.setting(APPLICATION)
-    fields = msgspec.to_builtins(effective(stored))
+    fields = shown(effective(stored))
     account = await context.accounts.account()
     if account is not None:
         fields["wa_id"] = account.cc + account.phone_number
@@ -69,14 +71,24 @@ def _check_webhook(context: Context, given: Mapping[str, Any]) -> None:
         return
     config = context.config
     problem = webhook_url_problem(
-        url, allow_http=config.allow_http_webhook, allow_private=config.allow_private
+        url,
+        allow_http=config.allow_http_webhook,
+        allow_private=config.allow_private,
+        ports=config.webhook_ports,
     )
     if problem is not None:
         raise ParameterInvalid(f"webhooks.url {problem}")
 
 
 ROUTES = (
-    Route("GET", "/v1/settings/application", Access.ADMIN, show, "All settings of the application"),
+    Route(
+        "GET",
+        "/v1/settings/application",
+        Access.ADMIN,
+        show,
+        "All settings of the application",
+        answer=ApplicationAnswer,
+    ),
     Route(
         "PATCH",
         "/v1/settings/application",

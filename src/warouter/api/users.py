@@ -7,10 +7,12 @@ import logging
 import msgspec
 from aiohttp import web
 
+from warouter.api.audited import audited, subject
 from warouter.api.auth import DEFAULT_USERNAME, NAME_LEAST, NAME_MOST
 from warouter.api.context import Context
 from warouter.api.envelope import success
 from warouter.api.passwords import check_new_password
+from warouter.api.replies import UserAnswer, UserNameAnswer
 from warouter.api.request import path_name, read_json
 from warouter.api.route import Access, Route
 from warouter.api.tokens import Caller
@@ -44,6 +46,7 @@ async def create(context: Context, request: web.Request, caller: Caller) -> web.
     _check_username(new.username)
     check_new_password(new.password, "password")
     password_hash = await context.passwords.hash(new.password)
+    subject(request, new.username)
     if not await context.accounts.create_user(new.username, password_hash):
         raise UserNotCreated("Unable to create user. Already exist?")
     log.info("user created", extra={"username": new.username, "by": caller.username})
@@ -60,6 +63,7 @@ async def show(context: Context, request: web.Request, _caller: Caller) -> web.R
 async def change(context: Context, request: web.Request, caller: Caller) -> web.Response:
     """A new password; it ends all tokens of the user."""
     username = path_name(request, "username")
+    subject(request, username)
     wish = await read_json(request, context.config.json_limit, _NEW_PASSWORD)
     check_new_password(wish.password, "password")
     password_hash = await context.passwords.hash(wish.password)
@@ -73,6 +77,7 @@ async def change(context: Context, request: web.Request, caller: Caller) -> web.
 async def delete(context: Context, request: web.Request, caller: Caller) -> web.Response:
     """Ends all tokens of the user, too."""
     username = path_name(request, "username")
+    subject(request, username)
     if username == DEFAULT_USERNAME:
         raise Forbidden(f"the account {DEFAULT_USERNAME} cannot be deleted")
     if not await context.accounts.delete_user(username):
@@ -105,28 +110,39 @@ ROUTES = (
         "POST",
         "/v1/users",
         Access.ADMIN,
-        create,
+        audited("create user", create),
         "Create a user of role ROLE_USER",
         body=NewUser,
+        answer=UserNameAnswer,
         status=(201,),
         errors=(ParameterMissing, ParameterInvalid, UserNotCreated),
     ),
-    Route("GET", "/v1/users/{username}", Access.ADMIN, show, "Name and role", errors=(NotFound,)),
+    Route(
+        "GET",
+        "/v1/users/{username}",
+        Access.ADMIN,
+        show,
+        "Name and role",
+        answer=UserAnswer,
+        errors=(NotFound,),
+    ),
     Route(
         "PUT",
         "/v1/users/{username}",
         Access.ADMIN,
-        change,
+        audited("change password", change),
         "Set the password; ends all tokens of the user",
         body=NewPassword,
+        answer=UserNameAnswer,
         errors=(ParameterMissing, ParameterInvalid, NotFound),
     ),
     Route(
         "DELETE",
         "/v1/users/{username}",
         Access.ADMIN,
-        delete,
+        audited("delete user", delete),
         "Delete the user and all tokens of the user",
+        answer=UserNameAnswer,
         errors=(Forbidden, NotFound),
     ),
 )

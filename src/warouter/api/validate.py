@@ -14,6 +14,7 @@ from warouter.api import schema
 from warouter.api.decode import decode
 from warouter.api.interactive import check_interactive
 from warouter.api.rules import check_media, filled, filled_list, one_of, required
+from warouter.api.ttl import ttl_of
 from warouter.errors import (
     InvalidRecipientType,
     MessageTooLong,
@@ -36,6 +37,7 @@ class Parsed(msgspec.Struct, frozen=True):
     recipient_type: str
     type: str
     media_ids: list[str]
+    ttl: int | None = None  # seconds
 
 
 def parse_message(body: bytes) -> Parsed:
@@ -48,7 +50,7 @@ def parse_message(body: bytes) -> Parsed:
         raise ParameterInvalid(f"type must be one of {', '.join(_RULES)}")
     ids: list[str] = []
     rule(message, ids)
-    return Parsed(recipient, "individual", kind, ids)
+    return Parsed(recipient, "individual", kind, ids, ttl_of(message.ttl))
 
 
 def recipient_of(spelling: str, path: str) -> str:
@@ -80,15 +82,15 @@ def _check_text(message: schema.Message, _ids: list[str]) -> None:
         )
 
 
-def _check_location(message: schema.Message, _ids: list[str]) -> None:
-    location = required(message.location, "location")
+def _check_location(given: schema.Location | None, path: str) -> None:
+    location = required(given, path)
     for name, value, most in (
         ("latitude", location.latitude, 90),
         ("longitude", location.longitude, 180),
     ):
         # Written so that "nan", which a number in a string may spell, fails too.
-        if not -most <= required(value, f"location.{name}") <= most:
-            raise ParameterInvalid(f"location.{name} must be between -{most} and {most}")
+        if not -most <= required(value, f"{path}.{name}") <= most:
+            raise ParameterInvalid(f"{path}.{name} must be between -{most} and {most}")
 
 
 def _check_contacts(message: schema.Message, _ids: list[str]) -> None:
@@ -108,13 +110,20 @@ def _check_template(message: schema.Message, ids: list[str]) -> None:
     template = required(message.template, "template")
     filled(template.name, "template.name")
     _check_language(template.language, "template.language")
-    for n, component in enumerate(template.components or ()):
-        path = f"template.components[{n}]"
-        if filled(component.type, f"{path}.type") == "button":
-            filled(component.sub_type, f"{path}.sub_type")
-            required(component.index, f"{path}.index")
+    _check_components(template.components, "template.components", ids)
+
+
+def _check_components(components: list[schema.Component] | None, path: str, ids: list[str]) -> None:
+    for n, component in enumerate(components or ()):
+        where = f"{path}[{n}]"
+        if filled(component.type, f"{where}.type").lower() == "button":
+            filled(component.sub_type, f"{where}.sub_type")
+            required(component.index, f"{where}.index")
         for m, parameter in enumerate(component.parameters or ()):
-            _check_parameter(parameter, f"{path}.parameters[{m}]", ids)
+            _check_parameter(parameter, f"{where}.parameters[{m}]", ids)
+        for m, card in enumerate(component.cards or ()):
+            # The depth of a body is limited, and so is that of cards in cards.
+            _check_components(card.components, f"{where}.cards[{m}].components", ids)
 
 
 def _check_parameter(parameter: schema.Parameter, path: str, ids: list[str]) -> None:
@@ -136,6 +145,8 @@ def _check_parameter(parameter: schema.Parameter, path: str, ids: list[str]) -> 
             check_media(parameter.video, f"{path}.video", ids)
         case "document":
             check_media(parameter.document, f"{path}.document", ids)
+        case "location":
+            _check_location(parameter.location, f"{path}.location")
 
 
 def _check_hsm(message: schema.Message, _ids: list[str]) -> None:
@@ -165,7 +176,7 @@ _RULES: dict[str, Callable[[schema.Message, list[str]], None]] = {
     "video": lambda m, ids: check_media(m.video, "video", ids),
     "document": lambda m, ids: check_media(m.document, "document", ids),
     "sticker": lambda m, ids: check_media(m.sticker, "sticker", ids),
-    "location": _check_location,
+    "location": lambda m, _ids: _check_location(m.location, "location"),
     "contacts": _check_contacts,
     "template": _check_template,
     "hsm": _check_hsm,

@@ -22,6 +22,9 @@ COMMANDS = {
     "migrate": "warouter.cli.migrate:migrate",
     "simulator": "warouter.cli.simulator:simulator",
     "status": "warouter.cli.status:status",
+    "audit": "warouter.cli.audit:audit",
+    "callbacks": "warouter.cli.callbacks:callbacks",
+    "trace": "warouter.cli.trace:trace",
 }
 UNEXPECTED = 70  # EX_SOFTWARE
 

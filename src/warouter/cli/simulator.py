@@ -20,7 +20,7 @@ from warouter.node.runtime import cancel, run, run_until
 from warouter.systemd import Notifier
 from warouter.upstream.simulator import serve
 from warouter.upstream.simulator_control import Addresses
-from warouter.upstream.simulator_faults import described
+from warouter.upstream.simulator_faults import NUMBERS, described
 from warouter.upstream.simulator_inbound import TYPES
 
 _TIMEOUT_S = 10.0
@@ -50,7 +50,7 @@ def _switches() -> str:
     default=6262,
     show_default=True,
     type=click.IntRange(0, 65535),
-    help="Media and registration over HTTP, for coreapps and webapps.",
+    help="Media, contacts and registration over HTTP, for coreapps and webapps.",
 )
 @click.option(
     "--data-dir",
@@ -71,7 +71,7 @@ def simulator(
     Takes the connections of coreapps, answers messages, issues statuses, delivers inbound messages,
     records what a judge needs, and does what the fault switches ask. All but the authority's key is
     in memory. The control port: GET and DELETE /record, POST /inbound, GET, PUT and DELETE /faults,
-    POST /certificates, GET /authority.
+    POST /certificates, GET /authority, GET /codes.
     """
     if ctx.invoked_subcommand is not None:
         return
@@ -141,6 +141,13 @@ def record(url: str | None, data_dir: Path, ids: bool, times: bool, forget: bool
         _show(_call(control_url, "GET", f"/record?ids={ids:d}&times={times:d}"))
 
 
+@simulator.command()
+@_control_options
+def codes(url: str | None, data_dir: Path) -> None:
+    """Show the registration codes that were sent, as an SMS would."""
+    _show(_call(_control_url(url, data_dir), "GET", "/codes"))
+
+
 @simulator.command(epilog=_switches())
 @_control_options
 @click.option("--clear", is_flag=True, help="First set all switches back.")
@@ -195,7 +202,7 @@ def _switch(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals:
         raise CommandError(f"a switch is set as NAME=VALUE, not {text!r}")
-    if name == "unknown" and not value.startswith("["):
+    if name in NUMBERS and not value.startswith("["):
         return name, [number for number in value.split(",") if number]
     return name, _parsed(value, name)
 

@@ -62,18 +62,19 @@ def status(data_dir: Path | None, as_json: bool, watch: bool, history: int) -> N
     Reads one snapshot of the database that WA_DB_* names, or that of a local cluster: --data-dir,
     else ./warouter-data if there is one.
     """
-    settings = settings_for("master", _folder(data_dir))
+    settings = settings_for("master", default_folder(data_dir))
     uvloop.run(_watch(settings, as_json, history) if watch else _once(settings, as_json, history))
 
 
-def _folder(data_dir: Path | None) -> Path | None:
+def default_folder(data_dir: Path | None) -> Path | None:
+    """The data directory that is meant: the one given, else ./warouter-data if there is one."""
     if data_dir is None and "WA_DB_HOSTNAME" not in os.environ:
         return _DEFAULT_FOLDER if (_DEFAULT_FOLDER / NAME).exists() else None
     return data_dir
 
 
 async def _once(settings: Settings, as_json: bool, history: int) -> None:
-    connection = await _connected(settings)
+    connection = await connected(settings)
     try:
         found = await _read(connection, history, as_json)
     finally:
@@ -86,7 +87,7 @@ async def _once(settings: Settings, as_json: bool, history: int) -> None:
 
 async def _watch(settings: Settings, as_json: bool, history: int) -> None:
     """Until Ctrl-C. The first look must succeed; later the trouble is shown and looked past."""
-    connection = await _connected(settings)
+    connection = await connected(settings)
     page: AbstractContextManager[Live | None] = (
         nullcontext()
         if as_json
@@ -96,7 +97,7 @@ async def _watch(settings: Settings, as_json: bool, history: int) -> None:
         while True:
             try:
                 if connection.is_closed():
-                    connection = await _connected(settings)
+                    connection = await connected(settings)
                 found = await _read(connection, history, as_json)
             except CommandError as error:
                 await close_politely(connection)
@@ -106,7 +107,7 @@ async def _watch(settings: Settings, as_json: bool, history: int) -> None:
             await asyncio.sleep(EVERY_SECONDS)
 
 
-async def _connected(settings: Settings) -> Connection:
+async def connected(settings: Settings) -> Connection:
     connection = await first_connection(settings, APPLICATION)
     try:
         await migrate.check(connection)

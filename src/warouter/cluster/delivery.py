@@ -40,7 +40,8 @@ EARLY_STEPS = 20
 class Item(NamedTuple):
     """One event to deliver. ``payload`` is the JSON of its element in the v1 webhook body.
 
-    ``contact`` is the ``contacts[]`` element of an inbound message. ``attempts`` counts the POSTs
+    ``contact`` is the ``contacts[]`` element of an inbound message. An inbound one without a
+    ``recipient`` is an out-of-band error, an element of ``errors[]``. ``attempts`` counts the POSTs
     in which it failed alone. ``first_at`` is when it was first tried; it is None for what comes
     from the journal and set for what was parked, which is let into its blocked lane by that.
     """
@@ -427,12 +428,15 @@ def given_up(first_at: float | None, now: float, after: float = GIVE_UP) -> bool
 
 def body(items: list[Item]) -> bytes:
     """The v1 webhook body of events of one kind; their JSON goes in as it came."""
-    payloads = b",".join([item.payload for item in items])
     if items[0].kind == STATUS:
-        return b'{"statuses":[' + payloads + b"]}"
-    messages = b'"messages":[' + payloads + b"]}"
-    contacts = b",".join(dict.fromkeys(item.contact for item in items if item.contact))
-    return b'{"contacts":[' + contacts + b"]," + messages if contacts else b"{" + messages
+        return b'{"statuses":[' + b",".join([item.payload for item in items]) + b"]}"
+    arrays = {
+        b"contacts": dict.fromkeys(item.contact for item in items if item.contact),
+        b"messages": [item.payload for item in items if item.recipient],
+        b"errors": [item.payload for item in items if not item.recipient],
+    }
+    fields = (b'"%b":[%b]' % (name, b",".join(of)) for name, of in arrays.items() if of)
+    return b"{" + b",".join(fields) + b"}"
 
 
 class _Lane:

@@ -5,6 +5,7 @@ Rules of this file:
     it moves before the head is answered: order per recipient needs no more than that;
   * lanes are served in seq order of their heads, so nobody is starved;
   * a blocked lane (its recipient is parked) sends nothing; what comes for it is parked too;
+  * what has waited too long is handed back instead (``expire``), unless the upstream may have it;
   * what is out and not yet recorded as settled is at most ``window``: those are the repeats that a
     successor may cause.
 """
@@ -12,6 +13,7 @@ Rules of this file:
 from __future__ import annotations
 
 import heapq
+import math
 from collections import deque
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -20,7 +22,10 @@ WINDOW = 64
 
 
 class Entry(NamedTuple):
-    """One message in memory; ``body`` is the JSON as it came. Ordered by seq."""
+    """One message in memory; ``body`` is the JSON as it came. Ordered by seq.
+
+    It is not to be sent any more at ``expires``: by its own ttl (``timed``) or as too old.
+    """
 
     seq: int
     id: bytes
@@ -29,6 +34,8 @@ class Entry(NamedTuple):
     body: bytes | memoryview
     attempts: int = 0
     parked: bool = False
+    expires: float = math.inf
+    timed: bool = False
 
 
 class Lanes:
@@ -43,12 +50,18 @@ class Lanes:
         self._out: dict[bytes, Entry] = {}
         self._unrecorded: set[int] = set()
         self._blocked: set[str] = set()
+        self._asked: set[bytes] = set()  # out on a connection that was lost: may be taken
+        self._soonest = math.inf  # nothing expires earlier
         self.waiting = 0
 
     @property
     def out(self) -> int:
         """Messages sent and not answered."""
         return len(self._out)
+
+    def is_out(self, message_id: bytes) -> bool:
+        """Whether this message is out: sent, or on its way to be."""
+        return message_id in self._out
 
     @property
     def window_full(self) -> bool:
@@ -60,6 +73,8 @@ class Lanes:
             return False
         lane = self._lanes.get(entry.recipient)
         self.waiting += 1
+        if entry.expires < self._soonest:
+            self._soonest = entry.expires
         if lane is None:
             self._lanes[entry.recipient] = deque((entry,))
             heapq.heappush(self._ready, (entry.seq, entry.recipient))
@@ -88,6 +103,7 @@ class Lanes:
         entry = self._out.pop(message_id, None)
         if entry is None:
             return None
+        self._asked.discard(message_id)
         self._advance(entry.recipient)
         return entry
 
@@ -96,6 +112,8 @@ class Lanes:
         entry = self._out.pop(message_id, None)
         if entry is None:
             return None
+        self._asked.discard(message_id)
+        self._soonest = min(self._soonest, entry.expires)
         lane = self._lanes[entry.recipient]
         lane[0] = entry._replace(attempts=entry.attempts + 1)
         heapq.heappush(self._later, (due, entry.seq, entry.recipient))
@@ -114,7 +132,30 @@ class Lanes:
         """The connection is new: what was out and is unanswered goes out again, in seq order."""
         for entry in self._out.values():
             heapq.heappush(self._again, (entry.seq, entry.recipient))
+        self._asked.update(self._out)
         self._out.clear()
+
+    def expire(self, now: float) -> list[Entry]:
+        """Take out what expires by ``now``, in seq order, from wherever it stands in its lane.
+
+        What is out, or was when its connection was lost, stays: only the upstream knows of it.
+        """
+        if now < self._soonest:
+            return []
+        self._soonest = math.inf
+        gone: list[Entry] = []
+        beheaded: set[str] = set()
+        for recipient, lane in list(self._lanes.items()):
+            kept = deque(entry for entry in lane if not self._expired(entry, now))
+            if len(kept) == len(lane):
+                continue
+            gone += (entry for entry in lane if self._expired(entry, now))
+            if not kept or kept[0].seq != lane[0].seq:
+                beheaded.add(recipient)
+            self._lanes[recipient] = kept
+        self._new_heads(beheaded)
+        self.waiting -= len(gone)
+        return sorted(gone)
 
     def block(self, recipient: str) -> list[Entry]:
         """Park a recipient: its whole lane is handed back, in seq order, to be parked."""
@@ -122,14 +163,10 @@ class Lanes:
         lane = self._lanes.pop(recipient, None)
         if lane is None:
             return []
-        self._ready = [item for item in self._ready if item[1] != recipient]
-        heapq.heapify(self._ready)
-        self._again = [item for item in self._again if item[1] != recipient]
-        heapq.heapify(self._again)
-        self._later = [item for item in self._later if item[2] != recipient]
-        heapq.heapify(self._later)
+        self._forget_heads({recipient})
         for entry in lane:
             self._out.pop(entry.id, None)
+            self._asked.discard(entry.id)
         self.waiting -= len(lane)
         return list(lane)
 
@@ -139,6 +176,32 @@ class Lanes:
     def recorded(self, seqs: Iterable[int]) -> None:
         """These are settled in the database: they leave the window."""
         self._unrecorded.difference_update(seqs)
+
+    def _expired(self, entry: Entry, now: float) -> bool:
+        if entry.id in self._out or entry.id in self._asked:
+            return False
+        if entry.expires <= now:
+            return True
+        self._soonest = min(self._soonest, entry.expires)
+        return False
+
+    def _new_heads(self, beheaded: set[str]) -> None:
+        """Lanes whose head was taken out go on with the next, if there is one."""
+        if beheaded:
+            self._forget_heads(beheaded)
+        for recipient in beheaded:
+            if lane := self._lanes[recipient]:
+                heapq.heappush(self._ready, (lane[0].seq, recipient))
+            else:
+                del self._lanes[recipient]
+
+    def _forget_heads(self, recipients: set[str]) -> None:
+        self._ready = [item for item in self._ready if item[1] not in recipients]
+        heapq.heapify(self._ready)
+        self._again = [item for item in self._again if item[1] not in recipients]
+        heapq.heapify(self._again)
+        self._later = [item for item in self._later if item[2] not in recipients]
+        heapq.heapify(self._later)
 
     def _go(self, recipient: str) -> Entry:
         entry = self._lanes[recipient][0]

@@ -63,5 +63,8 @@ def _wanted(payload: bytes, settings: ApplicationSettings) -> bool:
 def _without_billing(payload: bytes) -> bytes:
     if not any(b'"%s"' % name.encode() in payload for name in _BILLING):
         return payload
-    fields = msgspec.json.decode(payload, type=dict[str, msgspec.Raw])
+    try:
+        fields = msgspec.json.decode(payload, type=dict[str, msgspec.Raw])
+    except msgspec.DecodeError:
+        return payload  # whoever made it has to answer for it
     return msgspec.json.encode({k: v for k, v in fields.items() if k not in _BILLING})

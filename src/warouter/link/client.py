@@ -17,7 +17,7 @@ from warouter import wire
 from warouter._hash import SLOTS
 from warouter.cluster.address import Address
 from warouter.cluster.shardmap import ShardMap, SlotOwner
-from warouter.errors import Overloaded, ParameterInvalid
+from warouter.errors import ApiError, KeyTaken, Overloaded, ParameterInvalid
 from warouter.link.connection import TICK_SECONDS
 from warouter.link.coreapp import CoreappConnection
 from warouter.link.detour import PATIENCE_SECONDS, Detours
@@ -59,6 +59,10 @@ class Links:
         return len(self._pending)
 
     @property
+    def pending_bytes(self) -> int:
+        return self._bytes
+
+    @property
     def connected(self) -> int:
         return len(self._ready)
 
@@ -66,33 +70,25 @@ class Links:
         """Coreapps that this webapp has had no link to for more than a moment."""
         return self._detours.unreached(self._loop.time())
 
-    async def submit(
-        self, slot: int, message_id: bytes, recipient: str, kind: int, body: bytes
-    ) -> None:
-        """Return when the message is on disk at its owner.
+    async def submit(self, message: wire.Outgoing) -> bytes:
+        """Return when the message is on disk at its owner: the id that it is known under.
 
-        Raises Overloaded at once when too much is held, NotReady when no owner answered in time
-        (details say whether the outcome is unknown).
+        That is another one than the message's if its key has come before with the same request;
+        with another request KeyTaken is raised. Raises Overloaded at once when too much is held,
+        NotReady when no owner answered in time (details say whether the outcome is unknown).
         """
-        if len(self._pending) >= MAX_HELD or self._bytes + len(body) > MAX_HELD_BYTES:
+        size = len(message.body)
+        if len(self._pending) >= MAX_HELD or self._bytes + size > MAX_HELD_BYTES:
             raise Overloaded("too many messages wait for their shard; retry later")
-        entry = Pending(
-            slot,
-            message_id,
-            recipient,
-            kind,
-            body,
-            self._loop.time() + self._hold,
-            self._loop.create_future(),
-        )
-        self._pending[message_id] = entry
-        self._bytes += len(body)
+        entry = Pending(message, self._loop.time() + self._hold, self._loop.create_future())
+        self._pending[message.id] = entry
+        self._bytes += size
         try:
             self._offer(entry)
-            await entry.done
+            return await entry.done
         finally:
-            self._pending.pop(message_id, None)
-            self._bytes -= len(body)
+            self._pending.pop(message.id, None)
+            self._bytes -= size
 
     def set_map(self, new: ShardMap) -> None:
         """A newer shard map: offer what waits for slots that changed hands."""
@@ -178,6 +174,9 @@ class Links:
         self._on_doubt()
 
     def on_outcome(self, connection: CoreappConnection, frame: wire.Outcome) -> None:
+        if frame.outcome == wire.ALREADY:
+            self._on_already(frame)
+            return
         ids = dict.fromkeys(frame.ids)  # each once, whatever a peer says
         entries = [e for i in ids if (e := self._pending.get(i)) and not e.done.done()]
         if frame.outcome == wire.UNREACHED:
@@ -186,19 +185,24 @@ class Links:
         doubt = False
         for entry in entries:
             if frame.outcome == wire.ACKED:
-                entry.done.set_result(None)
-            elif frame.outcome == wire.OVERLOADED and entry.offers > 1:
-                entry.refused = True  # an earlier offer may be on disk: only its id may be tried
+                entry.done.set_result(entry.message.id)
+            elif (error := _final(frame.outcome, entry)) is not None:
+                entry.done.set_exception(error)
             elif frame.outcome == wire.OVERLOADED:
-                entry.done.set_exception(Overloaded("the shard's queue is full; retry later"))
-            elif frame.outcome == wire.REFUSED:
-                entry.done.set_exception(ParameterInvalid("the message cannot be stored"))
+                entry.refused = True
             elif frame.epoch >= entry.epoch:
                 doubt = entry.refused = True
         if doubt:
             self._on_doubt()
 
     # inside
+
+    def _on_already(self, frame: wire.Outcome) -> None:
+        """The same request came before, perhaps to another webapp: its message is the one."""
+        for offered, first in wire.pairs(frame.ids):
+            entry = self._pending.get(offered)
+            if entry is not None and not entry.done.done():
+                entry.done.set_result(first)
 
     def _on_unreached(self, via: UUID, frame: wire.Outcome, entries: list[Pending]) -> None:
         """Who was to relay did not reach the owner either: try the next one, or wait."""
@@ -239,16 +243,25 @@ class Links:
         """Send to the owner if there is a way to it, else keep for the next map or sweep."""
         if entry.done.done():
             return
+        message = entry.message
         way = self._way(entry.slot)
-        entry.refused = way is None
-        if way is None:
+        entry.old_link = way is not None and not way[1].frames.take(message.ttl, message.key)
+        entry.refused = way is None or entry.old_link
+        if way is None or entry.old_link:
             return
         owner, connection = way
         entry.epoch = owner.epoch
         entry.via = connection.address.incarnation
         entry.offers += 1
         frame = connection.frames.message(
-            entry.slot, owner.epoch, entry.id, entry.kind, entry.recipient, entry.body
+            entry.slot,
+            owner.epoch,
+            message.id,
+            message.kind,
+            message.recipient,
+            message.body,
+            message.ttl,
+            message.key,
         )
         if owner.owner is not None and owner.owner != entry.via:
             frame = wire.relay(owner.owner, frame)
@@ -274,3 +287,15 @@ class Links:
                 connection.abort()
                 if self._made.get(address.incarnation) is connection:
                     del self._made[address.incarnation]
+
+
+def _final(outcome: int, entry: Pending) -> ApiError | None:
+    """The error that this outcome ends a request with; None if it is offered again."""
+    match outcome:
+        case wire.REFUSED:
+            return ParameterInvalid("the message cannot be stored")
+        case wire.CLASHED:
+            return KeyTaken("this Idempotency-Key came before with another body")
+        case wire.OVERLOADED if entry.offers <= 1:
+            return Overloaded("the shard's queue is full; retry later")
+    return None  # of those that are overloaded an earlier offer may be on disk: only its id goes on

@@ -7,50 +7,43 @@ from uuid import UUID
 
 from warouter.errors import NotReady
 from warouter.message_id import text_of
+from warouter.wire import Outgoing
 
 
 class Pending:
     """One message that no owner has answered for yet."""
 
     __slots__ = (
-        "body",
         "deadline",
         "done",
         "epoch",
-        "id",
-        "kind",
+        "message",
         "offers",
-        "recipient",
+        "old_link",
         "refused",
         "slot",
         "via",
     )
 
-    def __init__(
-        self,
-        slot: int,
-        message_id: bytes,
-        recipient: str,
-        kind: int,
-        body: bytes,
-        deadline: float,
-        done: asyncio.Future[None],
-    ) -> None:
-        self.slot = slot
-        self.id = message_id
-        self.recipient = recipient
-        self.kind = kind
-        self.body = body
+    def __init__(self, message: Outgoing, deadline: float, done: asyncio.Future[bytes]) -> None:
+        self.message = message
+        self.slot = message.slot
         self.deadline = deadline
-        self.done = done
+        self.done = done  # its result is the id under which the message is known
         self.epoch = -1  # under which it was offered last
         self.via: UUID | None = None  # to which coreapp it went then: the owner, or who relays
         self.offers = 0  # how often it left
         self.refused = False  # nobody could take it: the sweep offers it again
+        self.old_link = False  # the way to the owner has no place for its ttl or key
 
     def too_late(self) -> NotReady:
         if self.offers:
             return NotReady(
-                f"outcome unknown for message {text_of(self.id)}: its shard did not answer"
+                f"outcome unknown for message {text_of(self.message.id)}: its shard did not answer"
+            )
+        if self.old_link:
+            return NotReady(
+                "not accepted: the recipient's shard is on a coreapp of a build that knows"
+                " neither ttl nor Idempotency-Key"
             )
         return NotReady("not accepted: no coreapp owns the recipient's shard right now")

@@ -112,7 +112,7 @@ class Passage:
         self._relay.relayed += 1
         self._used = self._loop.time()
         if self._connection is not None and self._connection.proved:
-            _pass_on(self._connection, message)
+            self._pass_on(self._connection, message)
         else:
             self._early.append(message)
         return True
@@ -123,7 +123,7 @@ class Passage:
         self._settled.set()
         early, self._early = self._early, []
         for message in early:
-            _pass_on(connection, message)
+            self._pass_on(connection, message)
 
     def on_lost(self, _connection: CoreappConnection) -> None:
         self._fail()
@@ -131,10 +131,11 @@ class Passage:
 
     def on_outcome(self, _connection: CoreappConnection, frame: wire.Outcome) -> None:
         answers: dict[WebappConnection, list[bytes]] = defaultdict(list)
-        for message_id in frame.ids:
-            asked = self._forget((message_id, frame.epoch))
+        step = 2 if frame.outcome == wire.ALREADY else 1
+        for n in range(0, len(frame.ids), step):
+            asked = self._forget((frame.ids[n], frame.epoch))
             if asked is not None:
-                answers[asked.webapp].append(message_id)
+                answers[asked.webapp].extend(frame.ids[n : n + step])
         for webapp, ids in answers.items():
             webapp.send(webapp.frames.outcome(frame.outcome, frame.slot, frame.epoch, ids))
 
@@ -190,14 +191,22 @@ class Passage:
         for (webapp, slot, epoch), ids in answers.items():
             webapp.send(webapp.frames.outcome(wire.UNREACHED, slot, epoch, ids))
 
+    def _pass_on(self, connection: CoreappConnection, m: wire.Message) -> None:
+        if not connection.frames.take(m.ttl, m.key):
+            # The owner's build would lose its ttl or key.
+            asked = self._forget((m.id, m.epoch))
+            if asked is not None:
+                frames = asked.webapp.frames
+                asked.webapp.send(frames.outcome(wire.UNREACHED, m.slot, m.epoch, [m.id]))
+            return
+        frame = connection.frames.message(
+            m.slot, m.epoch, m.id, m.kind, m.recipient, bytes(m.body), m.ttl, m.key
+        )
+        connection.send(frame)
+
     def _forget(self, key: tuple[bytes, int]) -> Asked | None:
         asked = self._asked.pop(key, None)
         if asked is not None:
             self._relay.waiting -= 1
             self._relay.waiting_bytes -= asked.size
         return asked
-
-
-def _pass_on(connection: CoreappConnection, m: wire.Message) -> None:
-    frame = connection.frames.message(m.slot, m.epoch, m.id, m.kind, m.recipient, bytes(m.body))
-    connection.send(frame)

@@ -49,6 +49,14 @@ def here(_name: str, _role: str) -> Placement:
     return Placement()
 
 
+# Of the outer environment, for the children.
+_WEBHOOK = (
+    "WAROUTER_WEBHOOK_PORTS",
+    "WAROUTER_WEBHOOK_CLIENT_CERT",
+    "WAROUTER_WEBHOOK_CLIENT_KEY",
+)
+
+
 class Options(msgspec.Struct, frozen=True, kw_only=True):
     """What ``warouter up`` is told. ``port`` 0 takes a free one.
 
@@ -215,6 +223,9 @@ class Cluster:
             "WAROUTER_SHARDS_CERT": "never",
             "WAROUTER_WEBHOOK_ALLOW_HTTP": "1",
             "WAROUTER_ALLOW_PRIVATE": networks,
+            "WAROUTER_MEDIA_DIR": str(self.folder / "media"),
+            "WAROUTER_MEDIA_ALLOW_HTTP": "1",
+            "WAROUTER_PUBLIC_URL": self.url,
             **self.options.environment,
         }
         await migrate.migrate(self.settings)
@@ -310,7 +321,7 @@ class Cluster:
         outer = {
             k: v for k, v in os.environ.items() if not k.startswith(("WA_", "WAROUTER_", "NOTIFY"))
         }
-        for name in ("WAROUTER_LOG_LEVEL", "WA_API_KEY", "WAROUTER_HOLD"):
+        for name in ("WAROUTER_LOG_LEVEL", "WA_API_KEY", "WAROUTER_HOLD", *_WEBHOOK):
             if name in os.environ:
                 outer[name] = os.environ[name]
         return outer | self._environment | environment

@@ -24,6 +24,9 @@ from warouter.link import tls
 from warouter.link.relay import Relay
 from warouter.link.server import LinkServer
 from warouter.node.loglevel import LogLevel
+from warouter.node.media import MediaWork
+from warouter.node.report_coreapp import CoreappFigures
+from warouter.node.reporter import Reporter
 from warouter.node.runtime import Identity, boottime, cancel, check_database, run_until
 from warouter.owner.appender import Appender
 from warouter.owner.callbacks import CallbackFeed
@@ -32,6 +35,7 @@ from warouter.owner.ownership import Ownership, wait_for
 from warouter.owner.recorder import Recorder
 from warouter.owner.sender import Sender
 from warouter.owner.slot import OwnedSlot
+from warouter.store.dead_letters import LETTERS
 from warouter.store.journal import Journal
 from warouter.store.nodes import LINK_GONE, Beat, NodeSession
 from warouter.systemd import Notifier
@@ -94,7 +98,12 @@ class Coreapp:
         )
         self.session = NodeSession(self._settings, registration, self._on_hint)
         self.ownership = Ownership(
-            self.session, self.journal, self._timing, self._clock, lambda: self.upstream.well
+            self.session,
+            self.journal,
+            self._timing,
+            self._clock,
+            lambda: self.upstream.well,
+            self._settings.pending_seconds,
         )
         self.recorder = Recorder(self.ownership, self.journal)
         self.ownership.flush = self.recorder.flush
@@ -113,7 +122,22 @@ class Coreapp:
             lambda ack: self.sender.ack_event(ack),
             self.recorder.touch,
         )
-        self.sender = Sender(self.ownership, self.journal, self.recorder, self.events, self._clock)
+        self.sender = Sender(
+            self.ownership,
+            self.journal,
+            self.recorder,
+            self.events,
+            self._clock,
+            self._settings.pending_seconds,
+        )
+        self.media = MediaWork(
+            self._settings,
+            self._identity.application,
+            lambda: self._app_settings,
+            self.ownership,
+            self.sender,
+            self.events,
+        )
         self.appender = Appender(
             self.ownership,
             self.journal,
@@ -127,6 +151,7 @@ class Coreapp:
             self._identity.incarnation.hex,
             self.sender,
             self.ownership.all_hold,
+            congested=lambda: self.events.full,
         )
         self.sender.upstream = self.upstream
         self.ownership.beaten.append(self._on_beat)
@@ -142,6 +167,7 @@ class Coreapp:
             "callbacks": self.callbacks.run(),
             "settings": self._follow_settings(),
             "prune": self._prune(),
+            "media": self.media.run(),
         }
         return [asyncio.create_task(coroutine, name=name) for name, coroutine in work.items()]
 
@@ -151,12 +177,15 @@ class Coreapp:
         await self.relay.close()
         await self.link.stop()
         await self.upstream.close()
+        await self.media.close()
         await cancel(tasks)
         self.session.terminate()
         await self.journal.close()
 
     def _on_hint(self, what: str) -> None:
-        if what != LINK_GONE:  # that one is for masters
+        if what == LETTERS:
+            self.callbacks.look_for_letters()
+        elif what != LINK_GONE:  # that one is for masters
             self.ownership.wake()
 
     def _on_appended(self) -> None:
@@ -218,6 +247,7 @@ class Coreapp:
             await wait_for(self._collect, PRUNE_SECONDS)
             asked = self._collect.is_set()
             self._collect.clear()
+            await self._prune_keys()
             if not (asked or self._app_settings.garbagecollector_enable.messages):
                 continue
             days = 0.0 if asked else self._settings.retention_days
@@ -236,6 +266,17 @@ class Coreapp:
                 return
             await asyncio.sleep(PRUNE_PAUSE)
 
+    async def _prune_keys(self) -> None:
+        gone = PRUNE_ROWS
+        while gone >= PRUNE_ROWS:
+            owned = list(self.ownership.slots)
+            try:
+                gone = await self.journal.prune_keys(owned, PRUNE_ROWS) if owned else 0
+            except (OutcomeUnknown, asyncpg.PostgresError) as error:
+                log.warning("request keys not pruned", extra={"error": str(error)})
+                return
+            await asyncio.sleep(PRUNE_PAUSE)
+
 
 async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> None:
     """Run a coreapp until ``stop``, then drain and hand over."""
@@ -243,9 +284,12 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
     await check_database(settings, identity)
     coreapp = Coreapp(settings, identity, notifier)
     await coreapp.start()
-    tasks = coreapp.tasks()
+    figures = CoreappFigures(coreapp, settings.beat, boottime)
+    reporter = Reporter(settings, identity, figures.samples, figures.state)
+    tasks = [*coreapp.tasks(), asyncio.create_task(reporter.run(), name="reports")]
     try:
         await run_until(stop, tasks)
     finally:
         notifier.stopping()
         await coreapp.stop(tasks)
+        await reporter.close()

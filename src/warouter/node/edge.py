@@ -16,11 +16,15 @@ from collections.abc import Callable, Sequence
 
 from aiohttp import web
 
+from warouter.api.pace import Limits
 from warouter.api.protocol import Connections
+from warouter.metrics import Sample
+from warouter.sockets import accept_queue
 
 log = logging.getLogger(__name__)
 
 BACKLOG = 2_048
+HANDSHAKE_SECONDS = 10.0
 IDLE_SECONDS = 1.0  # a request may be on its way on a connection that is kept alive
 DRAIN_SECONDS = 2.5  # with the seconds before; what is held for its shard is answered then
 
@@ -29,9 +33,15 @@ class Edge:
     """The listening sockets of a webapp and the connections that came through them."""
 
     def __init__(
-        self, server: web.Server, sockets: Sequence[socket.socket], tls: ssl.SSLContext | None
+        self,
+        server: web.Server,
+        sockets: Sequence[socket.socket],
+        tls: ssl.SSLContext | None,
+        limits: Limits | None = None,
     ) -> None:
-        self._connections = Connections(server)
+        self._connections = Connections(server, limits)
+        self.sweep = self._connections.sweep
+        self._most_queued = 0
         self._sockets = sockets
         self._tls = tls
         self._servers: list[asyncio.Server] = []
@@ -41,9 +51,35 @@ class Edge:
         loop = asyncio.get_running_loop()
         for sock in self._sockets:
             server = await loop.create_server(
-                self._connections, sock=sock, ssl=self._tls, backlog=BACKLOG
+                self._connections,
+                sock=sock,
+                ssl=self._tls,
+                backlog=BACKLOG,
+                ssl_handshake_timeout=HANDSHAKE_SECONDS if self._tls else None,
             )
             self._servers.append(server)
+
+    def samples(self) -> list[Sample]:
+        """The figures of these sockets and connections."""
+        connections = self._connections
+        queues = [accept_queue(sock) for sock in self._sockets]
+        queued = sum(waiting for waiting, _ in queues)
+        self._most_queued = max(self._most_queued, queued)
+        return [
+            Sample("web_connections", connections.accepted),
+            Sample("web_process_limit_hit", connections.refused),
+            Sample("web_pending_connections", queued),
+            Sample("web_max_pending_connections", self._most_queued),
+            Sample("web_queue_len", sum(size for _, size in queues)),
+            *(
+                Sample("web_requests", connections.states()[state], {"state": state})
+                for state in ("keep-alive", "read", "handle-request")
+            ),
+            *(
+                Sample("warouter_connections_dropped_total", connections.dropped[r], {"reason": r})
+                for r in ("head", "body", "stall")
+            ),
+        ]
 
     async def leave(self, end_waiting: Callable[[], None]) -> None:
         """Take no more connections, answer what was asked; ``end_waiting`` ends what is held."""

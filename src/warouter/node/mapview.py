@@ -29,6 +29,8 @@ from warouter.store.nodes import (
     shard_request_state,
     withdraw_shard_request,
 )
+from warouter.store.registration import is_registered
+from warouter.store.trace import Trace, read_trace
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +60,11 @@ class MapView:
         self.links = Links(timing.hold, self._wake.set, self._on_link_gone)
         self.map: ShardMap | None = None
         self.on_auth_change: Callable[[], None] = lambda: None
+
+    @property
+    def away(self) -> bool:
+        """The database did not answer when it was last asked."""
+        return self._away
 
     async def run(self) -> None:
         """Follow until cancelled; while the database is away the last map is kept."""
@@ -125,6 +132,7 @@ class MapView:
                 nodes = await read_nodes(self._pool)
                 alive = await live_incarnations(self._pool)
                 leader = await read_term(self._pool)
+                registered = await is_registered(self._pool)
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise NotReady("the database does not answer") from error
         alive -= self._beats.silent(self._timing.lease)
@@ -142,13 +150,20 @@ class MapView:
             else:
                 role = "coreapp"
                 connected = up and node.incarnation in owners and node.upstream_ok
-            status = "connected" if connected else "disconnected"
-            states[node.name] = NodeState(node.name, status, role)
+            serving = "connected" if registered else "unregistered"
+            status = serving if connected else "disconnected"
+            problem = "" if up else "the node does not answer"
+            states[node.name] = NodeState(node.name, status, role, problem)
         return list(states.values())
 
     async def find_inbound(self, message_id: str) -> str | None:
         """The sender of an inbound message that is still in a journal."""
         return await find_inbound(self._pool, message_id)
+
+    async def trace(self, message_id: str) -> Trace | None:
+        """Where a message is; None if nothing is known of its id."""
+        async with asyncio.timeout(READ_SECONDS), self._pool.acquire() as connection:
+            return await read_trace(connection, message_id)
 
     def end_waiting(self) -> None:
         """This process stops: what still waits is told so now."""

@@ -15,6 +15,8 @@ from warouter.cluster.shardmap import ShardMap
 from warouter.cluster.term import Term
 from warouter.config import Settings, Timing
 from warouter.errors import FencedError, OutcomeUnknown
+from warouter.metrics import Sample
+from warouter.node.reporter import Reporter
 from warouter.node.runtime import Identity, boottime, cancel, check_database, run_until
 from warouter.store.election import LeaderSession, Picture
 from warouter.store.nodes import LINK_GONE, NodeSession, ShardRequest
@@ -55,6 +57,11 @@ class Master:
         self._timeline: int | None = None
         self._failing = False
         self._next_beat = 0.0
+
+    @property
+    def term(self) -> int | None:
+        """The term in which this master leads."""
+        return self._term.number if self._term is not None else None
 
     def wake(self, what: str = "") -> None:
         """Look now: something may have changed. After LINK_GONE look soon again, a few times."""
@@ -237,11 +244,21 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
     node = NodeSession(settings, identity.registration("", 0), lambda what: master.wake(what))
     session = LeaderSession(settings, identity.incarnation, identity.application)
     master = Master(identity.incarnation, settings.timing, session, node, notifier)
-    task = asyncio.create_task(master.run(), name="master")
+    reporter = Reporter(settings, identity, lambda: _figures(master))
+    tasks = [
+        asyncio.create_task(master.run(), name="master"),
+        asyncio.create_task(reporter.run(), name="reports"),
+    ]
     notifier.ready("secondary")
     try:
-        await run_until(stop, [task])
+        await run_until(stop, tasks)
     finally:
         notifier.stopping()
-        await cancel([task])
+        await cancel(tasks)
         await master.close()
+        await reporter.close()
+
+
+def _figures(master: Master) -> list[Sample]:
+    leads = Sample("warouter_master_leads", int(master.term is not None))
+    return [leads] if master.term is None else [leads, Sample("warouter_term", master.term)]

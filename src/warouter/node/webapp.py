@@ -7,36 +7,59 @@ import logging
 import socket
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
+import asyncpg
 from aiohttp import web
 
 from warouter.api.app import build_app
 from warouter.api.auth import seed_administrator
+from warouter.api.contact_book import ContactBook
 from warouter.api.context import ApiConfig, Context
+from warouter.api.limits import parse_rates
+from warouter.api.meter import Meter
+from warouter.api.operations import Operations
+from warouter.api.pace import LOOPBACK, Limits
 from warouter.api.passwords import Passwords
+from warouter.api.registration import once_registered
 from warouter.api.tokens import TokenCache
 from warouter.config import Settings
-from warouter.errors import CommandError, OutcomeUnknown
+from warouter.errors import CommandError, ConfigError, OutcomeUnknown
 from warouter.link import tls
 from warouter.link.client import Links
+from warouter.media.directory import Directory
+from warouter.media.library import Library
 from warouter.node.edge import Edge
 from warouter.node.loglevel import LogLevel
 from warouter.node.mapview import MapView
+from warouter.node.report_webapp import WebappFigures
+from warouter.node.reporter import Reporter, process_samples
 from warouter.node.runtime import Identity, cancel, check_database, run_until
 from warouter.node.server_tls import ServerTls
 from warouter.node.settings import SettingsFollower
 from warouter.owner.callbacks import networks
 from warouter.store.accounts import Accounts
+from warouter.store.audit import Audit
+from warouter.store.backup import Backups
+from warouter.store.contacts import ContactStore
 from warouter.store.database import create_pool
+from warouter.store.facts import read_facts
+from warouter.store.logins import Logins
+from warouter.store.media import through_pool
 from warouter.store.nodes import NodeSession
 from warouter.store.photo import Photos
+from warouter.store.registration import Registrations
+from warouter.store.reports import read_reports
 from warouter.store.services import ask_for_collection
+from warouter.store.stats import Statistics
 from warouter.store.stickers import Stickers
 from warouter.systemd import Notifier
+from warouter.upstream.directory import NumberDirectory
+from warouter.upstream.registration import Authority
 
 log = logging.getLogger(__name__)
 
-POOL = 6  # with the beat's and the hints' connection at most 8 a webapp
+POOL = 6  # with the beat's, the hints' and the reports' connection at most 9 a webapp
 LAST_SECONDS = 0.5  # for the answers to what was held until the end
 CLOSE_SECONDS = 0.5  # for a database that does not answer
 
@@ -47,9 +70,25 @@ def api_config(settings: Settings) -> ApiConfig:
         json_limit=settings.json_limit,
         allow_http_webhook=settings.webhook_allow_http,
         allow_private=tuple(networks(settings.allow_private)),
+        webhook_ports=settings.allowed_webhook_ports,
         api_key=settings.api_key or None,
         multiconnect=settings.multiconnect,
         shards_cert="never" if settings.shards_cert == "never" else "after-7-days",
+        trusted_proxies=tuple(networks(settings.trusted_proxies, "WAROUTER_TRUSTED_PROXIES")),
+    )
+
+
+def limits(settings: Settings) -> Limits:
+    """How many connections the webapp takes, and from where any number."""
+    if min(settings.connections, settings.connections_per_address) < 1:
+        raise ConfigError(
+            "WAROUTER_CONNECTIONS and WAROUTER_CONNECTIONS_PER_ADDRESS must be above 0."
+        )
+    proxies = networks(settings.trusted_proxies, "WAROUTER_TRUSTED_PROXIES")
+    return Limits(
+        connections=settings.connections,
+        connections_per_address=settings.connections_per_address,
+        exempt=(*LOOPBACK, *proxies),
     )
 
 
@@ -77,42 +116,77 @@ def listen(settings: Settings) -> list[socket.socket]:
     return sockets
 
 
+def library(settings: Settings, pool: asyncpg.Pool) -> Library:
+    directory = Directory(Path(settings.media_dir))
+    return Library(through_pool(pool), directory, settings.media_quota)
+
+
 async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> None:
     """Run a webapp until ``stop``; open requests then get their answers."""
     identity = Identity(settings, "webapp")
     await check_database(settings, identity)
+    rates, bounds = parse_rates(settings.rate_limit), limits(settings)
     sockets = listen(settings)
     pool = await create_pool(settings, identity.application, POOL)
     view = MapView(settings, settings.timing, pool, identity.application)
-    accounts, passwords = Accounts(pool), Passwords()
+    accounts, passwords, registrations = Accounts(pool), Passwords(), Registrations(pool)
     tokens = TokenCache(accounts)
     view.on_auth_change = tokens.wake
     server_tls = None if settings.no_tls else ServerTls(settings.tls_cert, settings.tls_key)
     follower = SettingsFollower(accounts, server_tls, LogLevel(settings.log_level))
     await follower.adopt()
     await seed_administrator(accounts, passwords)
+    meter = Meter()
+    figures = WebappFigures(meter, view)
+    statistics = Statistics(pool)
+    operations = Operations(
+        node=identity.name,
+        reports=lambda: read_reports(pool),
+        stored=statistics.cluster,
+        tables=statistics.tables,
+        facts=lambda: read_facts(pool),
+        own=lambda: [*figures.samples(), *process_samples()],
+        rates=rates,
+        meter=meter,
+    )
+    reporter = Reporter(settings, identity, figures.samples)
     app = build_app(
         Context(
             accounts=accounts,
             tokens=tokens,
             passwords=passwords,
+            logins=Logins(pool),
+            audit=Audit(pool, settings.audit_days),
+            registrations=registrations,
+            authority=Authority(settings.upstream_services_url),
+            backups=Backups(pool),
             config=api_config(settings),
-            submit=view.links.submit,
+            submit=once_registered(view.links.submit, registrations),
             shards=view.shards,
             set_shards=view.set_shards,
             health=view.health,
             find_inbound=view.find_inbound,
+            contacts=ContactBook(
+                ContactStore(pool),
+                NumberDirectory(settings.upstream_services_url),
+                required=settings.require_contact_check,
+            ),
             photos=Photos(pool),
             stickers=Stickers(pool),
             collect=partial(ask_for_collection, pool),
             served_chain=lambda: server_tls.chain if server_tls else "",
+            operations=operations,
+            media=library(settings, pool),
+            trace=view.trace,
         )
     )
     runner = web.AppRunner(app, shutdown_timeout=LAST_SECONDS)
     await runner.setup()
     assert runner.server is not None
     port = sockets[0].getsockname()[1]
-    edge = Edge(runner.server, sockets, server_tls.context if server_tls else None)
+    edge = figures.door = Edge(
+        runner.server, sockets, server_tls.context if server_tls else None, bounds
+    )
     await edge.open()
     registration = identity.registration(settings.webapp_hostname, port)
     session = NodeSession(settings, registration, lambda _what: None)
@@ -123,6 +197,8 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
         asyncio.create_task(
             _beat(session, view.links, settings, notifier, follower.saw), name="beats"
         ),
+        asyncio.create_task(edge.sweep(), name="slow clients"),
+        asyncio.create_task(reporter.run(), name="reports"),
     ]
     notifier.ready(f"serving on port {port}")
     try:
@@ -134,6 +210,7 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
         late = asyncio.get_running_loop().call_later(CLOSE_SECONDS, pool.terminate)
         await runner.cleanup()
         await cancel(tasks)
+        await reporter.close()
         await view.close()
         session.terminate()
         await pool.close()

@@ -19,7 +19,17 @@ from warouter.cluster.role import Happened, State
 from warouter.errors import OutcomeUnknown
 from warouter.owner.ownership import Ownership
 from warouter.owner.slot import OwnedSlot
-from warouter.store.journal import FENCED, INSERTED, KNOWN, REFUSED, Journal, Row
+from warouter.store.journal import (
+    ALREADY,
+    CLASHED,
+    FENCED,
+    INSERTED,
+    KNOWN,
+    REFUSED,
+    Fate,
+    Journal,
+    Row,
+)
 
 log = logging.getLogger(__name__)
 
@@ -154,7 +164,7 @@ class Appender:
         self.appended += len(rows) - len(outcomes)
         self._finish(alive + ended, rows, outcomes)
 
-    def _finish(self, batch: list[Queued], rows: list[Row], outcomes: dict[int, int]) -> None:
+    def _finish(self, batch: list[Queued], rows: list[Row], outcomes: dict[int, Fate]) -> None:
         """Acks, one frame per webapp and slot; inserted rows go on to be sent.
 
         ``rows`` belong to the first of ``batch``; the rest have none and look for their owner.
@@ -163,14 +173,17 @@ class Appender:
         fenced: list[OwnedSlot] = []
         for ordinal, (webapp, frame, slot) in enumerate(batch):
             slot.appending -= 1
-            result = wire.NOT_OWNER
+            result, ids = wire.NOT_OWNER, [frame.id]
             if ordinal < len(rows):
                 outcome = outcomes.get(ordinal, INSERTED)
+                if isinstance(outcome, bytes):
+                    ids.append(outcome)
+                    outcome = ALREADY
                 result = _RESULTS[outcome]
                 self._note(slot, rows[ordinal], outcome)
                 if outcome == FENCED:
                     fenced.append(slot)
-            answers[webapp, result, frame.slot, frame.epoch].append(frame.id)
+            answers[webapp, result, frame.slot, frame.epoch] += ids
         for (webapp, result, slot_number, epoch), ids in answers.items():
             webapp.send(webapp.frames.outcome(result, slot_number, epoch, ids))
         for slot in fenced:
@@ -192,13 +205,22 @@ class Appender:
             self._on_ready(slot, row)
 
 
-_RESULTS = {INSERTED: wire.ACKED, KNOWN: wire.ACKED, FENCED: wire.NOT_OWNER, REFUSED: wire.REFUSED}
+_RESULTS = {
+    INSERTED: wire.ACKED,
+    KNOWN: wire.ACKED,
+    FENCED: wire.NOT_OWNER,
+    REFUSED: wire.REFUSED,
+    ALREADY: wire.ALREADY,
+    CLASHED: wire.CLASHED,
+}
 
 
 def _row(frame: wire.Message, slot: OwnedSlot) -> Row:
     seq = slot.next_seq
     slot.next_seq += 1
-    return Row(slot.slot, seq, frame.id, frame.recipient, frame.kind, frame.body)
+    return Row(
+        slot.slot, seq, frame.id, frame.recipient, frame.kind, frame.body, frame.ttl, frame.key
+    )
 
 
 def _refuse(webapp: Webapp, frame: wire.Message, result: int) -> None:

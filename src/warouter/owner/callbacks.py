@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterable
 import asyncpg
 
 from warouter.app_settings import ApplicationSettings, Network
-from warouter.cluster.delivery import INBOUND, STATUS, Item
+from warouter.cluster.delivery import GIVE_UP, INBOUND, STATUS, Item
 from warouter.cluster.shown import shown
 from warouter.config import Settings
+from warouter.egress import client_certificate
 from warouter.errors import ConfigError, OutcomeUnknown
 from warouter.owner.ownership import Ownership
 from warouter.owner.recorder import Recorder
@@ -29,6 +30,9 @@ log = logging.getLogger(__name__)
 PAGE = 500
 PARKED_PAGE = 100
 PARKED_LOOK_SECONDS = 0.2
+LETTERS_LOOK_SECONDS = 5.0  # unless a hint says that some were asked for
+LETTERS_PAGE = 500
+REPLAY_SECONDS = 3600.0  # a dead letter is tried again for so long
 KINDS = (STATUS, INBOUND)
 
 
@@ -52,6 +56,7 @@ class CallbackFeed:
         self._tasks: set[asyncio.Task[None]] = set()
         self._settings_known = False
         self.dropped = 0  # events that were given up under callback_persist: false
+        self._letters_due = 0.0
         self.callbacks = Callbacks(
             settings=app_settings,
             may_act=self._may_act,
@@ -60,6 +65,8 @@ class CallbackFeed:
             dead=self._dead,
             allow_http=settings.webhook_allow_http,
             allow_private=networks(settings.allow_private),
+            ports=settings.allowed_webhook_ports,
+            client=client_certificate(settings.webhook_client_cert, settings.webhook_client_key),
             clock=clock,
         )
         ownership.quiet = lambda slot: not self.callbacks.in_flight_of(slot.slot)
@@ -74,6 +81,10 @@ class CallbackFeed:
             for slot in self._ownership.slots.values():
                 for kind in KINDS:
                     self._load(slot, kind)
+
+    def look_for_letters(self) -> None:
+        """An operator may have asked for dead letters."""
+        self._letters_due = 0.0
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -239,6 +250,9 @@ class CallbackFeed:
         while True:
             await asyncio.sleep(PARKED_LOOK_SECONDS)
             now = self._clock()
+            if now >= self._letters_due:
+                self._letters_due = now + LETTERS_LOOK_SECONDS
+                await self._take_up_letters()
             for slot in list(self._ownership.slots.values()):
                 for kind in KINDS:
                     for recipient, lane in list(slot.events[kind].parked.items()):
@@ -279,13 +293,54 @@ class CallbackFeed:
             else:
                 self.callbacks.add(item)
 
+    async def _take_up_letters(self) -> None:
+        """Dead letters that were asked for: back among the parked events, by their owner's hand.
 
-def networks(text: str) -> list[Network]:
-    """WAROUTER_ALLOW_PRIVATE: networks separated by commas. ConfigError names the wrong one."""
+        Not for a slot that has much to deliver: they wait where they are.
+        """
+        mine = {
+            number: slot
+            for number, slot in self._ownership.slots.items()
+            if slot.accepts and all(log.held < MAX_EVENTS_IN_MEMORY for log in slot.events)
+        }
+        try:
+            asked = await self._journal.asked_letters(list(mine))
+        except (OutcomeUnknown, asyncpg.PostgresError) as error:
+            log.warning("dead letters not looked for", extra={"error": str(error)})
+            return
+        owned = {number: mine[number].epoch for number in asked if mine[number].accepts}
+        if not owned:
+            return
+        try:
+            lanes = await self._journal.take_up_letters(
+                owned, GIVE_UP - REPLAY_SECONDS, LETTERS_PAGE
+            )
+        except (OutcomeUnknown, asyncpg.PostgresError) as error:
+            self._ownership.doubt(owned, f"dead letters not taken up: {error}")
+            return
+        log.info("dead letters taken up", extra={"letters": sum(lane[3] for lane in lanes)})
+        self._letters_due = 0.0  # there may be more
+        for number, kind, recipient, letters in lanes:
+            if mine[number].open:  # else its next epoch reads them
+                self._revive(mine[number], kind, recipient, letters)
+
+    def _revive(self, slot: OwnedSlot, kind: int, recipient: str, letters: int) -> None:
+        """So many letters more lie in the parked table: a lane like any that is parked."""
+        journal = slot.events[kind]
+        lane = journal.parked.get(recipient)
+        if lane is not None:
+            lane.waiting += letters
+            return
+        journal.parked[recipient] = ParkedLane(self._clock(), letters)
+        self.callbacks.block(slot.slot, recipient, kind)
+
+
+def networks(text: str, name: str = "WAROUTER_ALLOW_PRIVATE") -> list[Network]:
+    """The variable ``name``: networks separated by commas. ConfigError names the wrong one."""
     result: list[Network] = []
     for part in filter(None, (p.strip() for p in text.split(","))):
         try:
             result.append(ipaddress.ip_network(part, strict=False))
         except ValueError as error:
-            raise ConfigError(f"WAROUTER_ALLOW_PRIVATE: {part!r} is not a network.") from error
+            raise ConfigError(f"{name}: {part!r} is not a network.") from error
     return result

@@ -16,7 +16,9 @@ import asyncpg
 import msgspec
 
 from warouter.cluster.role import Happened
+from warouter.codes import error_object
 from warouter.errors import OutcomeUnknown, ProtocolError
+from warouter.owner.foreign import problem
 from warouter.owner.ownership import Ownership
 from warouter.owner.slot import OwnedSlot
 from warouter.store.journal import FENCED, INSERTED, REFUSED, EventRow, Journal
@@ -25,6 +27,7 @@ from warouter.upstream.protocol import Answer, Event, EventAck
 log = logging.getLogger(__name__)
 
 MAX_ROWS = 2_000
+MAX_QUEUED = 32 * 1024 * 1024  # bytes of events that are not on disk: then no more are read
 STATUS, INBOUND = 0, 1
 _KINDS = {"status": STATUS, "inbound": INBOUND}
 
@@ -57,11 +60,17 @@ class EventAppender:
         self._ack = ack
         self._queue: deque[tuple[OwnedSlot, NewEvent, Callable[[], None]]] = deque()
         self._wake = asyncio.Event()
+        self._queued_bytes = 0
         self.appended = 0
 
     @property
     def queued(self) -> int:
         return len(self._queue)
+
+    @property
+    def full(self) -> bool:
+        """So much waits for the disk that the upstream is not listened to."""
+        return self._queued_bytes > MAX_QUEUED
 
     def on_event(self, slot: OwnedSlot, event: Event) -> None:
         """One event from the upstream. Unacknowledged, it would come again.
@@ -70,15 +79,21 @@ class EventAppender:
         """
         if event.kind not in _KINDS or (event.kind == "status" and event.key.count(":") < 1):
             raise ProtocolError(f"no event of a kind that is known: {event.kind} {event.key}")
+        acknowledge = EventAck(slot.slot, slot.epoch, event.number)
+        if reason := problem(event):
+            # Acknowledged, or it would come again for ever; no business could read it.
+            log.error("event of the upstream refused", extra={"slot": slot.slot, "reason": reason})
+            self._ack(acknowledge)
+            return
         new = NewEvent(
             _KINDS[event.kind], event.key, event.recipient, event.payload, event.contact or None
         )
-        acknowledge = EventAck(slot.slot, slot.epoch, event.number)
         self.append(slot, new, lambda: self._ack(acknowledge))
 
     def append(self, slot: OwnedSlot, event: NewEvent, done: Callable[[], None]) -> None:
         """Queue an event; ``done`` is called once it is on disk."""
         self._queue.append((slot, event, done))
+        self._queued_bytes += _size(event)
         self._wake.set()
 
     async def run(self) -> None:
@@ -87,7 +102,10 @@ class EventAppender:
             self._wake.clear()
             while self._queue:
                 batch = [self._queue.popleft() for _ in range(min(len(self._queue), MAX_ROWS))]
-                await self._commit([item for item in batch if item[0].open])
+                try:
+                    await self._commit([item for item in batch if item[0].open])
+                finally:
+                    self._queued_bytes -= sum(_size(event) for _, event, _ in batch)
 
     async def _commit(self, batch: list[tuple[OwnedSlot, NewEvent, Callable[[], None]]]) -> None:
         if not batch:
@@ -117,9 +135,14 @@ class EventAppender:
             journal.loaded = row.seq
         journal.committed = row.seq
         if outcome == REFUSED:
-            log.error("event cannot be stored", extra={"key": row.key, "payload": row.payload})
+            log.error("event cannot be stored", extra={"key": row.key, "bytes": len(row.payload)})
+            log.debug("event cannot be stored", extra={"payload": str(row.payload)})
         slot.settle_event(row.kind, row.seq)  # a repeat: its place stays empty
         self._on_gap(slot)
+
+
+def _size(event: NewEvent) -> int:
+    return len(event.payload) + len(event.contact or b"")
 
 
 def failed_status(answer: Answer, recipient: str, now: int) -> NewEvent:
@@ -127,9 +150,6 @@ def failed_status(answer: Answer, recipient: str, now: int) -> NewEvent:
 
     Its key has no time: whoever sends the message again after a crash writes the same event.
     """
-    error = {"code": answer.code, "title": answer.title}
-    if answer.details:
-        error["details"] = answer.details
     payload = msgspec.json.encode(
         {
             "id": answer.id,
@@ -138,7 +158,7 @@ def failed_status(answer: Answer, recipient: str, now: int) -> NewEvent:
             "type": "message",
             "status": "failed",
             "timestamp": str(now),
-            "errors": [error],
+            "errors": [error_object(answer.code, answer.title, answer.details)],
         }
     )
     return NewEvent(STATUS, f"{answer.id}:failed", recipient, payload)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable, Callable, Mapping
 
 from warouter.cluster.lease import Lease
@@ -38,12 +39,14 @@ class Ownership:
         timing: Timing,
         clock: Callable[[], float],
         upstream_ok: Callable[[], bool],
+        pending: float = math.inf,
     ) -> None:
         self._session = session
         self._journal = journal
         self._timing = timing
         self._clock = clock
         self._upstream_ok = upstream_ok
+        self._pending = pending  # seconds that a message may wait
         self._lease = Lease(timing.trust)
         self._spent: dict[int, int] = {}
         self._confirmed: dict[int, float] = {}  # when the last beat that renewed a slot was sent
@@ -221,7 +224,7 @@ class Ownership:
             self._lease.renewed(self._confirmed.get(number, float("-inf")), [number])
         self._lease_changed.set()
         opened = {o.slot: o for o in await self._journal.open(epochs)}
-        parked = await self._journal.parked(list(opened))
+        parked = await self._journal.parked(list(opened), self._pending)
         parked_events = await self._journal.parked_events(list(opened))
         now = self._clock()
         for number, epoch in epochs.items():
@@ -233,7 +236,8 @@ class Ownership:
                 continue
             slot.opened(opened[number])
         for row in parked:
-            lane = ParkedLane(now + row["due_in"], row["waiting"])
+            ends = math.inf if row["ends_in"] is None else now + row["ends_in"]
+            lane = ParkedLane(now + row["due_in"], row["waiting"], ends)
             if row["slot"] in self.slots:
                 self.slots[row["slot"]].parked[row["recipient"]] = lane
         for row in parked_events:

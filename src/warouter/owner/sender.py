@@ -2,14 +2,20 @@
 
 Right after its commit a message is sent from memory; what did not fit is read back in seq order.
 The lease is asked before anything is told to the upstream, and once more at the write itself.
+
+A message that was not taken within its ttl, or within ``pending`` seconds, ends as failed, whether
+the upstream is there or not. One that it may have taken already is told to it again, or ends by the
+status that it has.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Iterable
+from functools import partial
 from typing import Any
 
 import asyncpg
@@ -44,7 +50,12 @@ PARKED_LOOK_SECONDS = 0.2
 PARK_MOST_MS = 24 * 3600 * 1000
 REASON_CHARS = 200
 PARKED_PAGE = 64
-_KINDS = {0: "message", 1: "read"}
+READ_MARK = 1  # every other kind is a message, those of later builds too
+HEARSAY_SECONDS = 1.0  # after a takeover the upstream says within it what it took before
+_EXPIRED = (410, "Message expired", "its ttl passed before it could be sent")
+_TOO_OLD = (408, "Message is not valid", "it was pending for too long and could not be sent")
+
+Prepared = Iterable[tuple[Entry, tuple[str, ...]]]
 
 
 class Sender:
@@ -57,14 +68,19 @@ class Sender:
         recorder: Recorder,
         events: EventAppender,
         clock: Callable[[], float],
+        pending: float = math.inf,
     ) -> None:
         self._ownership = ownership
         self._journal = journal
+        self._pending = pending  # seconds that a message may wait, whatever its ttl
         self._recorder = recorder
         self._events = events
         self._clock = clock
         self._tasks: set[asyncio.Task[None]] = set()
         self.upstream: Upstream | None = None
+        # What of the lanes' heads may go, with the handles of its media (owner.attachments).
+        self.prepared: Callable[[OwnedSlot, list[Entry]], Prepared] = _as_they_are
+        self.on_event: Callable[[OwnedSlot, Event], None] = events.on_event
         self.sent = 0
         self.answered = 0
         ownership.opened.append(self._on_opened)
@@ -74,9 +90,12 @@ class Sender:
 
     # from the appender
 
-    def ready(self, slot: OwnedSlot, row: Row) -> None:
-        """A row is on disk and may go from memory."""
-        entry = Entry(row.seq, row.id, row.recipient, row.kind, row.body)
+    def ready(self, slot: OwnedSlot, row: Row, age: float = 0.0) -> None:
+        """A row is on disk, for ``age`` seconds, and may go from memory."""
+        expires, timed = self._end_of(row.kind, row.ttl, age)
+        entry = Entry(
+            row.seq, row.id, row.recipient, row.kind, row.body, expires=expires, timed=timed
+        )
         if not slot.lanes.push(entry):
             self._park(slot, [entry], self._later_than(slot, row.recipient), "behind a parked one")
 
@@ -94,9 +113,11 @@ class Sender:
             return
         if not upstream.writable or not self._ownership.may_act(slot.slot):
             return
-        self._wake_for(slot, slot.lanes.due(self._clock()))
+        now = self._clock()
+        self._wake_for(slot, slot.lanes.due(now))
+        self._end_late(slot, now)
         room_below = slot.cursor.first_range if slot.cursor.full else None
-        for entry in slot.lanes.take(room_below):
+        for entry, media in self.prepared(slot, slot.lanes.take(room_below)):
             self.sent += 1
             upstream.tell(
                 Send(
@@ -105,8 +126,9 @@ class Sender:
                     entry.seq,
                     text_of(entry.id),
                     entry.recipient,
-                    _KINDS[entry.kind],
+                    "read" if entry.kind == READ_MARK else "message",
                     memoryview(entry.body),
+                    media,
                 )
             )
         if not slot.caught_up and slot.lanes.waiting < MAX_IN_MEMORY // 2:
@@ -137,7 +159,7 @@ class Sender:
             case Answer():
                 self._on_answer(slot, message)
             case Event():
-                self._events.on_event(slot, message)
+                self.on_event(slot, message)
             case Claimed() if message.epoch == slot.epoch:
                 slot.claimed, slot.claiming = True, False
                 slot.lanes.requeue()
@@ -156,14 +178,17 @@ class Sender:
             self.upstream.tell(message)
 
     async def run_parked(self) -> None:
-        """Take up parked recipients when their time has come."""
+        """Take up parked recipients when their time has come; end what has waited too long."""
         while True:
             await asyncio.sleep(PARKED_LOOK_SECONDS)
             now = self._clock()
             for slot in list(self._ownership.slots.values()):
+                if slot.state is State.ACTIVE:
+                    self._end_late(slot, now)
                 for recipient, lane in list(slot.parked.items()):
-                    if lane.flying == 0 and lane.due <= now and slot.claimed:
-                        await self._take_up(slot, recipient, lane)
+                    due = lane.due <= now and slot.claimed
+                    if lane.flying == 0 and (due or lane.ends <= now):
+                        await self._take_up(slot, recipient, lane, due)
 
     # inside
 
@@ -176,6 +201,7 @@ class Sender:
             self.upstream.tell(Claim(slot.slot, slot.epoch))
 
     def _on_opened(self, slot: OwnedSlot) -> None:
+        slot.opened_at = self._clock()
         for recipient in slot.parked:
             slot.lanes.block(recipient)
         self._claim(slot)
@@ -237,6 +263,7 @@ class Sender:
         for entry in entries:
             lane = slot.parked.setdefault(entry.recipient, ParkedLane(0.0, 0))
             lane.due = max(lane.due, self._clock() + delay_ms / 1000)
+            lane.ends = min(lane.ends, entry.expires)
             slot.note(
                 "park",
                 seq=entry.seq,
@@ -256,33 +283,82 @@ class Sender:
         lane = slot.parked.get(recipient)
         return max(0.0, (lane.due - self._clock()) * 1000) if lane else 0.0
 
-    async def _take_up(self, slot: OwnedSlot, recipient: str, lane: ParkedLane) -> None:
-        lane.flying = -1
+    def _end_of(self, kind: int, ttl: int | None, age: float) -> tuple[float, bool]:
+        """When a message of this age is not to be sent any more, and whether by its ttl."""
+        if kind == READ_MARK:
+            return math.inf, False
+        timed = ttl is not None and ttl <= self._pending
+        return self._clock() - age + (ttl if timed and ttl else self._pending), timed
+
+    def _end_late(self, slot: OwnedSlot, now: float) -> None:
+        late = slot.lanes.expire(now)
+        if late:
+            self._begin(self._end(slot, late))
+            if not slot.caught_up:
+                self._load(slot)
+
+    async def _end(self, slot: OwnedSlot, late: list[Entry]) -> None:
+        """These end as failed, each once that is on disk.
+
+        A status says that the upstream took the message, from an owner before this one: it is
+        settled then. Without one, what an owner before sent in its last moments may be failed here.
+        """
+        await asyncio.sleep(max(0.0, slot.opened_at + HEARSAY_SECONDS - self._clock()))
+        try:
+            taken = await self._journal.with_status([text_of(entry.id) for entry in late])
+        except (OutcomeUnknown, asyncpg.PostgresError) as error:
+            self._ownership.doubt({slot.slot: slot.epoch}, f"statuses not read: {error}")
+            return
+        if not slot.open:
+            return
+        for entry in late:
+            name = text_of(entry.id)
+            settled = partial(self._settled, slot, entry)
+            if name in taken:
+                settled()
+                continue
+            answer = Answer(slot.slot, name, *(_EXPIRED if entry.timed else _TOO_OLD))
+            self._events.append(
+                slot, failed_status(answer, entry.recipient, int(time.time())), settled
+            )
+        self.pump(slot)
+
+    async def _take_up(self, slot: OwnedSlot, recipient: str, lane: ParkedLane, due: bool) -> None:
+        """Read parked messages of a recipient: all to be sent, if ``due``, else to end the late.
+
+        Those beyond the page are looked at when their turn comes.
+        """
+        lane.flying, lane.ends = -1, math.inf
         await self._recorder.flush()
         try:
             rows = await self._journal.parked_of(slot.slot, recipient, PARKED_PAGE)
         except (OutcomeUnknown, asyncpg.PostgresError) as error:
             log.warning("parked messages not read", extra={"error": str(error)})
             lane.flying = 0
+            lane.ends = self._clock() + PARKED_LOOK_SECONDS
             return
         if not slot.open:
             return
-        lane.flying = len(rows)
-        for row in rows:
-            slot.lanes.push(
-                Entry(
-                    row["seq"],
-                    row["id"],
-                    recipient,
-                    row["kind"],
-                    row["body"],
-                    row["attempts"],
-                    True,
-                )
-            )
+        entries = [self._parked_entry(recipient, row) for row in rows]
+        now = self._clock()
+        taken = entries if due else [entry for entry in entries if entry.expires <= now]
+        lane.flying = len(taken)
+        lane.ends = min([lane.ends, *(e.expires for e in entries if e.expires > now)])
         if not rows:
             self._lane_done(slot, recipient)
-        self.pump(slot)
+        if due:
+            for entry in taken:
+                slot.lanes.push(entry)
+            self.pump(slot)
+        elif taken:
+            await self._end(slot, taken)
+
+    def _parked_entry(self, recipient: str, row: Any) -> Entry:
+        kind = row["kind"]
+        end = self._end_of(kind, row["ttl"], row["age"])
+        return Entry(
+            row["seq"], row["id"], recipient, kind, row["body"], row["attempts"], True, *end
+        )
 
     def _unpark(self, slot: OwnedSlot, entry: Entry) -> None:
         slot.note("unpark", seq=entry.seq)
@@ -292,9 +368,7 @@ class Sender:
         lane.waiting -= 1
         lane.flying -= 1
         if lane.waiting <= 0:
-            self._lane_done(slot, entry.recipient)
-        elif lane.flying == 0:
-            lane.due = self._clock()  # the next page of it
+            self._lane_done(slot, entry.recipient)  # else the next page of it, when that is due
 
     def _lane_done(self, slot: OwnedSlot, recipient: str) -> None:
         slot.parked.pop(recipient, None)
@@ -305,7 +379,10 @@ class Sender:
         if slot.loading or slot.loaded >= slot.committed or not slot.open:
             return
         slot.loading = True
-        task = asyncio.ensure_future(self._read(slot))
+        self._begin(self._read(slot))
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -316,13 +393,18 @@ class Sender:
                 rows = await self._journal.page(slot.slot, slot.loaded, upto, PAGE)
                 if not slot.open:
                     return
-                for row in rows:
+                for row, age in rows:
                     if not slot.cursor.settled(row.seq):
-                        self.ready(slot, row)
-                slot.settle_gaps((r.seq for r in rows), rows[-1].seq if len(rows) == PAGE else upto)
+                        self.ready(slot, row, age)
+                last = rows[-1][0].seq if len(rows) == PAGE else upto
+                slot.settle_gaps((row.seq for row, _ in rows), last)
                 self._recorder.touch(slot)
         except (OutcomeUnknown, asyncpg.PostgresError) as error:
             self._ownership.doubt({slot.slot: slot.epoch}, f"journal not read: {error}")
         finally:
             slot.loading = False
         self.pump(slot)
+
+
+def _as_they_are(_slot: OwnedSlot, entries: list[Entry]) -> Prepared:
+    return ((entry, ()) for entry in entries)

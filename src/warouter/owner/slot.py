@@ -8,6 +8,7 @@ when memory is full, ``loaded`` stays behind ``committed`` and pages are read in
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -27,6 +28,7 @@ class OwnedSlot:
         self.slot = slot
         self.epoch = epoch
         self.state = State.OPENING
+        self.opened_at = -math.inf  # the sender's seconds
         self.claimed = False  # the upstream granted the claim on the present connection
         self.claiming = False  # it was asked for on the present connection
 
@@ -146,9 +148,10 @@ class EventLog:
 class ParkedLane:
     """A recipient whose messages (or events) lie in the parked table."""
 
-    __slots__ = ("due", "flying", "seqs", "waiting")
+    __slots__ = ("due", "ends", "flying", "seqs", "waiting")
 
-    def __init__(self, due: float, waiting: int) -> None:
+    def __init__(self, due: float, waiting: int, ends: float = math.inf) -> None:
+        self.ends = ends  # of messages: when the first of them is not to be sent any more
         self.due = due  # the caller's seconds
         self.waiting = waiting  # rows in the table, or on their way to it
         self.flying = 0  # rows of it that are being sent right now; -1 while they are read

@@ -6,16 +6,13 @@ of table ``change``, which triggers raise.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import asyncpg
 import msgspec
 
-if TYPE_CHECKING:
-    from asyncpg.pool import PoolConnectionProxy
+from warouter.store.bounded import Bounded
 
 ADMIN = "ROLE_ADMIN"
 USER = "ROLE_USER"
@@ -56,6 +53,8 @@ _ADD_SETTING = """
 insert into setting (name, value) values ($1, '{}') on conflict (name) do nothing"""
 _SETTING_FOR_UPDATE = "select value::text from setting where name = $1 for update"
 _SET_SETTING = "update setting set value = $2::text::jsonb where name = $1"
+# Before any row of setting: its triggers lock this one, so whoever took a row first could deadlock.
+_LOCK_SETTINGS = "select version from change where what = 'settings' for no key update"
 _DELETE_SETTING = "delete from setting where name = $1"
 _ACCOUNT = """
 select cc, phone_number, cert, authority_key, pin_hash,
@@ -67,6 +66,7 @@ on conflict (one) do update
    set cc = excluded.cc, phone_number = excluded.phone_number, cert = excluded.cert,
        authority_key = excluded.authority_key, registered_at = now()"""
 _SET_PIN = "update account set pin_hash = $1"
+_SET_CERTIFICATE = "update account set cert = $1"
 
 
 class User(msgspec.Struct, frozen=True):
@@ -100,9 +100,10 @@ class Account(msgspec.Struct, frozen=True):
 
 
 # A call that PostgreSQL refused since it cannot serve now, by the beginning of its SQLSTATE:
-# connection (08), resources (53), locks (55P03), shutdown and the like (57), a transaction that
-# took too long (25P), read-only since a failover (25006).
-_NOT_SERVED = ("08", "53", "55P03", "57", "25P", "25006")
+# connection (08), a transaction that others made impossible (40), resources (53), locks (55P03),
+# shutdown and the like (57), a transaction that took too long (25P), read-only since a failover
+# (25006).
+_NOT_SERVED = ("08", "40", "53", "55P03", "57", "25P", "25006")
 
 
 def is_unavailable(error: BaseException) -> bool:
@@ -114,12 +115,8 @@ def is_unavailable(error: BaseException) -> bool:
     return isinstance(error, OSError | TimeoutError | asyncpg.InternalClientError)
 
 
-class Accounts:
+class Accounts(Bounded):
     """Every call is bounded by ``timeout`` seconds and raises what ``is_unavailable`` judges."""
-
-    def __init__(self, pool: asyncpg.Pool, timeout: float = 5.0) -> None:
-        self._pool = pool
-        self._timeout = timeout
 
     # ------------------------------------------------------------ users
 
@@ -200,13 +197,15 @@ class Accounts:
     ) -> None:
         """Replace a setting by ``change(present)``; changes of one setting wait for each other."""
         async with self._connection() as connection, connection.transaction():
+            await connection.execute(_LOCK_SETTINGS)
             await connection.execute(_ADD_SETTING, name)
             present = _object(await connection.fetchval(_SETTING_FOR_UPDATE, name))
             changed = change(present)
             await connection.execute(_SET_SETTING, name, msgspec.json.encode(changed).decode())
 
     async def delete_setting(self, name: str) -> None:
-        async with self._connection() as connection:
+        async with self._connection() as connection, connection.transaction():
+            await connection.execute(_LOCK_SETTINGS)
             await connection.execute(_DELETE_SETTING, name)
 
     # ------------------------------------------------------------ the registered number
@@ -229,15 +228,10 @@ class Accounts:
         async with self._connection() as connection:
             await connection.execute(_SET_PIN, pin_hash)
 
-    @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[PoolConnectionProxy[Any]]:
-        async with asyncio.timeout(self._timeout), self._pool.acquire() as connection:
-            try:
-                yield connection
-            except asyncio.CancelledError:
-                # An answer that did not come in time must not be waited for on release.
-                connection.terminate()
-                raise
+    async def set_certificate(self, cert: str) -> None:
+        """Keep a newer certificate of the registered number."""
+        async with self._connection() as connection:
+            await connection.execute(_SET_CERTIFICATE, cert)
 
 
 def _object(text: str | None) -> dict[str, Any]:

@@ -1,10 +1,10 @@
-"""A connection of the pool for one call, bounded in time."""
+"""A connection of the webapp's pool for one call, bounded in time."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -27,3 +27,17 @@ async def connection(
             # An answer that did not come in time must not be waited for on release.
             taken.terminate()
             raise
+
+
+class Bounded:
+    """A store on a pool. Every call is bounded by ``timeout`` seconds.
+
+    A call that fails raises what ``store.accounts.is_unavailable`` judges.
+    """
+
+    def __init__(self, pool: asyncpg.Pool, timeout: float = SECONDS) -> None:
+        self._pool = pool
+        self._timeout = timeout
+
+    def _connection(self) -> AbstractAsyncContextManager[PoolConnectionProxy[Any]]:
+        return connection(self._pool, self._timeout)

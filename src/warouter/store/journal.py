@@ -17,29 +17,43 @@ from warouter.cluster.address import Address
 from warouter.config import Settings
 from warouter.store.database import Session
 from warouter.store.nodes import ADDRESS_SQL, address_of
+from warouter.wire import Key
 
 # An owner whose commit is unanswered for so long ends the connection and renews.
 WRITE_SECONDS = 2.0
-INSERTED, KNOWN, FENCED, REFUSED = 0, 1, 2, 3
+INSERTED, KNOWN, FENCED, REFUSED, ALREADY, CLASHED = 0, 1, 2, 3, 4, 5
+# What became of a row that was to be appended: one of these, or the id of the message that came
+# before with the same key and the same request (ALREADY).
+Fate = int | bytes
 # The server gives up as well: what an owner no longer waits for must not hold a slot's lock.
 _LIMITS = {"lock_timeout": "1500ms", "statement_timeout": "3s"}
 
 _APPEND = "select * from append_messages($1,$2,$3,$4,$5,$6,$7,$8,$9)"
+_APPEND_REQUESTS = "select * from append_requests($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12)"
 _APPEND_EVENTS = "select * from append_events($1,$2,$3,$4,$5,$6,$7,$8,$9,$10)"
 _RECORD = "select record_progress($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11) as held"
 _PAGE = """
-select seq, id, recipient, kind, body from message where slot = $1 and seq > $2 and seq <= $3
- order by seq limit $4"""
+select seq, id, recipient, kind, body, ttl,
+       extract(epoch from clock_timestamp() - accepted_at)::float8 as age
+  from message where slot = $1 and seq > $2 and seq <= $3 order by seq limit $4"""
 _EVENT_PAGE = """
 select seq, kind, key, recipient, payload, contact from event
  where slot = $1 and kind = $2 and seq > $3 and seq <= $4 order by seq limit $5"""
 _PARKED = """
 select slot, recipient, count(*) as waiting,
-       extract(epoch from min(due_at) - clock_timestamp())::float8 as due_in
+       extract(epoch from min(due_at) - clock_timestamp())::float8 as due_in,
+       min(least(ttl, $2::float8) - extract(epoch from clock_timestamp() - accepted_at))
+           filter (where kind <> 1)::float8 as ends_in
   from parked_message where slot = any ($1) group by slot, recipient"""
 _PARKED_OF = """
-select seq, id, recipient, kind, body, attempts from parked_message
- where slot = $1 and recipient = $2 order by seq limit $3"""
+select seq, id, recipient, kind, body, attempts, ttl,
+       extract(epoch from clock_timestamp() - accepted_at)::float8 as age
+  from parked_message where slot = $1 and recipient = $2 order by seq limit $3"""
+# A range and a filter: the index finds them in every collation, see store.trace.
+_WITH_STATUS = """
+select i.id from unnest($1::text[]) as i(id)
+ where exists (select 1 from event e where e.key >= i.id || ':' and e.key < i.id || ':xx'
+                  and starts_with(e.key, i.id || ':'))"""
 _PARKED_EVENTS = """
 select slot, recipient, kind, count(*) as waiting,
        extract(epoch from min(due_at) - clock_timestamp())::float8 as due_in
@@ -49,6 +63,9 @@ select seq, kind, key, recipient, payload, contact, attempts,
        extract(epoch from clock_timestamp() - first_at)::float8 as age
   from parked_event where slot = $1 and recipient = $2 and kind = $3 order by seq limit $4"""
 
+_ASKED_LETTERS = """
+select distinct slot from dead_letter where slot = any ($1) and asked_at is not null"""
+_TAKE_UP_LETTERS = "select * from take_up_letters($1,$2,$3, $4 * interval '1 second', $5)"
 # The row without a name is the counter of collections.
 _SETTINGS = """
 select name, value from setting where name = any ($1)
@@ -57,7 +74,10 @@ select null, to_jsonb(version) from change where what = 'message_gc'"""
 
 
 class Row(NamedTuple):
-    """One message as it is appended or read back. ``kind`` 0 is a message, 1 a read mark."""
+    """One message as it is appended or read back; ``kind`` 1 is a read mark, 2 one with media.
+
+    ``ttl`` is in seconds; the key is not read back.
+    """
 
     slot: int
     seq: int
@@ -65,6 +85,8 @@ class Row(NamedTuple):
     recipient: str
     kind: int
     body: bytes | memoryview
+    ttl: int | None = None
+    key: Key | None = None
 
 
 class EventRow(NamedTuple):
@@ -113,8 +135,8 @@ class Journal:
         self._appends = Session(settings, application, **_LIMITS)
         self._records = Session(settings, application, **_LIMITS)
 
-    async def append(self, owned: Mapping[int, int], rows: Sequence[Row]) -> dict[int, int]:
-        """Append in one commit; the ordinals that were not inserted, with why.
+    async def append(self, owned: Mapping[int, int], rows: Sequence[Row]) -> dict[int, Fate]:
+        """Append in one commit; the ordinals that were not inserted, with their fate.
 
         ``owned`` is slot -> epoch for every slot in ``rows``. A data error bisects the batch, so
         one bad row cannot fail the others: its outcome is REFUSED.
@@ -180,9 +202,10 @@ class Journal:
         """Leave slots without an owner: this process stops, and nobody is there to succeed it."""
         return await self._give("select release_slots($1,$2,$3) as gone", owned)
 
-    async def page(self, slot: int, after: int, upto: int, limit: int) -> list[Row]:
+    async def page(self, slot: int, after: int, upto: int, limit: int) -> list[tuple[Row, float]]:
+        """Rows in seq order, each with its age in seconds."""
         rows = await self._records.fetch(_PAGE, slot, after, upto, limit, within=WRITE_SECONDS)
-        return [Row(slot, *row) for row in rows]
+        return [(Row(slot, *fields), age) for *fields, age in rows]
 
     async def event_page(
         self, slot: int, kind: int, after: int, upto: int, limit: int
@@ -192,9 +215,16 @@ class Journal:
         )
         return [EventRow(slot, *row) for row in rows]
 
-    async def parked(self, slots: Sequence[int]) -> list[Any]:
-        """Parked recipients: slot, recipient, waiting, due_in (seconds, may be below 0)."""
-        return await self._records.fetch(_PARKED, list(slots), within=WRITE_SECONDS)
+    async def with_status(self, ids: Sequence[str]) -> set[str]:
+        """Those of the messages of which a status is in the journal of events."""
+        rows = await self._records.fetch(_WITH_STATUS, list(ids), within=WRITE_SECONDS)
+        return {row["id"] for row in rows}
+
+    async def parked(self, slots: Sequence[int], pending: float) -> list[Any]:
+        """Parked recipients: slot, recipient, waiting, due_in (seconds, may be below 0), and
+        ends_in: when the first of theirs ends by its ttl or after ``pending`` seconds, or None.
+        """
+        return await self._records.fetch(_PARKED, list(slots), pending, within=WRITE_SECONDS)
 
     async def parked_of(self, slot: int, recipient: str, limit: int) -> list[Any]:
         return await self._records.fetch(_PARKED_OF, slot, recipient, limit, within=WRITE_SECONDS)
@@ -207,6 +237,29 @@ class Journal:
         return await self._records.fetch(
             _PARKED_EVENTS_OF, slot, recipient, kind, limit, within=WRITE_SECONDS
         )
+
+    async def asked_letters(self, slots: Sequence[int]) -> list[int]:
+        """Those of the slots with dead letters that an operator wants to be delivered again."""
+        rows = await self._records.fetch(_ASKED_LETTERS, list(slots), within=WRITE_SECONDS)
+        return [row["slot"] for row in rows]
+
+    async def take_up_letters(
+        self, owned: Mapping[int, int], tried: float, limit: int
+    ) -> list[tuple[int, int, str, int]]:
+        """Move some of them to the parked events, as if first tried so many seconds ago.
+
+        How many came to which lane: (slot, kind, recipient, letters).
+        """
+        rows = await self._records.fetch(
+            _TAKE_UP_LETTERS,
+            self._incarnation,
+            list(owned),
+            list(owned.values()),
+            tried,
+            limit,
+            within=WRITE_SECONDS,
+        )
+        return [tuple(row) for row in rows]
 
     async def settings_of(self, *names: str) -> tuple[dict[str, dict[str, Any]], int]:
         """What table ``setting`` holds under the names ({} where nothing is), and how often a
@@ -235,6 +288,13 @@ class Journal:
         )
         return int(rows[0]["gone"])
 
+    async def prune_keys(self, slots: Sequence[int], limit: int) -> int:
+        """Forget up to ``limit`` request keys of these slots that are older than 24 hours."""
+        rows = await self._records.fetch(
+            "select prune_keys($1,$2) as gone", list(slots), limit, within=WRITE_SECONDS
+        )
+        return int(rows[0]["gone"])
+
     def terminate(self) -> None:
         self._appends.terminate()
         self._records.terminate()
@@ -249,16 +309,37 @@ class Journal:
         )
         return set(rows[0]["gone"])
 
-    async def _append_once(self, owned: Mapping[int, int], rows: Sequence[Row]) -> dict[int, int]:
+    async def _append_once(self, owned: Mapping[int, int], rows: Sequence[Row]) -> dict[int, Fate]:
+        *columns, ttls, keys = zip(*rows, strict=True)
+        if any(ttls) or any(keys):
+            return await self._append_requests(owned, [*columns, ttls], keys)
         answer = await self._appends.fetch(
             _APPEND,
             self._incarnation,
             list(owned),
             list(owned.values()),
-            *zip(*rows, strict=True),
+            *columns,
             within=WRITE_SECONDS,
         )
         return {row["ordinal"]: row["outcome"] for row in answer}
+
+    async def _append_requests(
+        self, owned: Mapping[int, int], columns: list[Any], keys: Sequence[Key | None]
+    ) -> dict[int, Fate]:
+        answer = await self._appends.fetch(
+            _APPEND_REQUESTS,
+            self._incarnation,
+            list(owned),
+            list(owned.values()),
+            *columns,
+            [key and key.name for key in keys],
+            [key and key.request for key in keys],
+            within=WRITE_SECONDS,
+        )
+        return {
+            row["ordinal"]: row["first"] if row["outcome"] == ALREADY else row["outcome"]
+            for row in answer
+        }
 
     async def _append_events_once(
         self, owned: Mapping[int, int], rows: Sequence[EventRow]
@@ -273,9 +354,9 @@ class Journal:
         )
         return {row["ordinal"]: row["outcome"] for row in answer}
 
-    async def _bisect(self, once: Any, owned: Mapping[int, int], rows: Any) -> dict[int, int]:
+    async def _bisect(self, once: Any, owned: Mapping[int, int], rows: Any) -> dict[int, Any]:
         try:
-            outcomes: dict[int, int] = await once(owned, rows)
+            outcomes: dict[int, Any] = await once(owned, rows)
             return outcomes
         except asyncpg.PostgresError as error:
             if (error.sqlstate or "")[:2] not in ("22", "23", "54"):

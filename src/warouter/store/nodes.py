@@ -245,7 +245,7 @@ async def read_term(source: asyncpg.Pool | Connection) -> UUID | None:
 async def find_inbound(source: asyncpg.Pool | Connection, message_id: str) -> str | None:
     """The sender of an inbound message that is still in a journal."""
     sender: str | None = await source.fetchval(
-        "select recipient from event where key = $1 and kind = 1", message_id
+        "select recipient from event where key = $1 and kind = 1 and recipient <> ''", message_id
     )
     return sender
 

@@ -95,7 +95,7 @@ select case when a.application_name like 'wa:%' then substr(a.application_name, 
  where a.datname = current_database() and a.pid <> pg_backend_pid()
    and a.backend_type = 'client backend'
  group by 1 order by 1"""
-_DATABASE = """
+DATABASE_SQL = """
 select current_setting('max_connections')::integer as most,
        extract(epoch from clock_timestamp() - pg_postmaster_start_time())::float8 as up_s,
        coalesce(o.held_s, 0) as held_s, coalesce(o.held_by, '') as held_by,
@@ -329,7 +329,7 @@ async def _request(connection: Connection) -> RequestStatus | None:
 
 async def _database(connection: Connection) -> DatabaseStatus:
     sessions = {r["name"]: r["connections"] for r in await connection.fetch(_SESSIONS)}
-    row = await connection.fetchrow(_DATABASE)
+    row = await connection.fetchrow(DATABASE_SQL)
     assert row is not None
     return DatabaseStatus(
         up_s=row["up_s"],

@@ -53,12 +53,15 @@ class SimulatorUpstream(asyncio.Protocol):
         incarnation: str,
         listener: Listener,
         may_send: Callable[[], bool],
+        congested: Callable[[], bool] = lambda: False,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._address = (host, port)
         self._hello = Hello(node, incarnation)
         self._listener = listener
         self._may_send = may_send
+        self._congested = congested  # more waits here than may: nothing is read meanwhile
+        self._reading = True
         self._transport: asyncio.Transport | None = None
         self._splitter = _batch.Splitter(MAX_FRAME)
         self._out: list[bytes] = []
@@ -120,6 +123,9 @@ class SimulatorUpstream(asyncio.Protocol):
             await asyncio.sleep(TICK_SECONDS)
             now = self._loop.time()
             passed, last = min(now - last, 2 * TICK_SECONDS), now
+            if not self._reading:
+                self._read_again()
+                continue  # that nothing was heard is our own doing
             was_well = self.well
             self._quiet += passed
             self._unheard += passed
@@ -166,6 +172,7 @@ class SimulatorUpstream(asyncio.Protocol):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         notice_silence(sock)
         self._splitter = _batch.Splitter(MAX_FRAME)
+        self._reading = True
         self._lost.clear()
         self._writable = True
         self._quiet = 0.0
@@ -183,12 +190,16 @@ class SimulatorUpstream(asyncio.Protocol):
                 message = decode_from_upstream(frame)
                 if not isinstance(message, Pong):
                     self._listener.on_upstream(message)
-        except (WarouterError, ValueError) as error:
+        except (WarouterError, ValueError, RecursionError) as error:
             log.error("upstream broke the protocol", extra={"error": str(error)})
             self.abort()
+        if self._transport is not None and self._congested():
+            self._reading = False
+            self._transport.pause_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
+        self._reading = True
         self._forget_queued()
         self._lost.set()
         self._listener.on_upstream_down()
@@ -209,6 +220,11 @@ class SimulatorUpstream(asyncio.Protocol):
             return
         frames, self._out, self._guarded = self._out, [], False
         self._transport.write(_batch.pack(frames))
+
+    def _read_again(self) -> None:
+        if self._transport is not None and not self._congested():
+            self._reading = True
+            self._transport.resume_reading()
 
     def _forget_queued(self) -> None:
         self._out.clear()

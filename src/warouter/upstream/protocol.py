@@ -10,11 +10,22 @@ is answered again and never delivered twice.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 import msgspec
+from msgspec import Meta
 
 MAX_FRAME = 1 << 20
+
+# What the upstream says is bounded where it is decoded: a frame beyond ends the connection.
+Slot = Annotated[int, Meta(ge=0, le=31)]
+Epoch = Annotated[int, Meta(ge=0, le=1 << 62)]
+Number = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
+Code = Annotated[int, Meta(ge=0, le=(1 << 31) - 1)]
+RetryMs = Annotated[int, Meta(ge=-1, le=24 * 3600 * 1000)]
+Key = Annotated[str, Meta(min_length=1, max_length=512)]
+Sentence = Annotated[str, Meta(max_length=2000)]
+Digits = Annotated[str, Meta(pattern="^[0-9]{5,15}$")]
 
 
 class Hello(msgspec.Struct, tag="hello", array_like=True, frozen=True):
@@ -34,24 +45,24 @@ class Claim(msgspec.Struct, tag="claim", array_like=True, frozen=True):
 class Claimed(msgspec.Struct, tag="claimed", array_like=True, frozen=True):
     """Granted; unacknowledged events of the slot follow."""
 
-    slot: int
-    epoch: int
+    slot: Slot
+    epoch: Epoch
 
 
 class Refused(msgspec.Struct, tag="refused", array_like=True, frozen=True):
     """A claim (or a send) under an epoch below ``seen``, or equal to it by another incarnation."""
 
-    slot: int
-    epoch: int
-    seen: int
+    slot: Slot
+    epoch: Epoch
+    seen: Epoch
 
 
 class Revoked(msgspec.Struct, tag="revoked", array_like=True, frozen=True):
     """A newer claim took the slot from this connection."""
 
-    slot: int
-    epoch: int
-    seen: int
+    slot: Slot
+    epoch: Epoch
+    seen: Epoch
 
 
 class Release(msgspec.Struct, tag="release", array_like=True, frozen=True):
@@ -65,7 +76,8 @@ class Send(msgspec.Struct, tag="send", array_like=True, frozen=True):
     """One message. ``kind`` is ``message`` or ``read`` (a read mark of an inbound message).
 
     ``id`` is the text form; ``to`` the wa_id; ``body`` the JSON that the API client sent, as it
-    came. ``seq`` is the journal's number within the slot.
+    came. ``seq`` is the journal's number within the slot. ``media`` are the handles of the media
+    that the body refers to, in its order.
     """
 
     slot: int
@@ -75,6 +87,7 @@ class Send(msgspec.Struct, tag="send", array_like=True, frozen=True):
     to: str
     kind: str
     body: memoryview
+    media: tuple[str, ...] = ()
 
 
 class Answer(msgspec.Struct, tag="answer", array_like=True, frozen=True):
@@ -84,12 +97,12 @@ class Answer(msgspec.Struct, tag="answer", array_like=True, frozen=True):
     try the same id again after that time, -1 is final.
     """
 
-    slot: int
-    id: str
-    code: int = 0
-    title: str = ""
-    details: str = ""
-    retry_ms: int = -1
+    slot: Slot
+    id: Key
+    code: Code = 0
+    title: Sentence = ""
+    details: Sentence = ""
+    retry_ms: RetryMs = -1
 
 
 class Event(msgspec.Struct, tag="event", array_like=True, frozen=True):
@@ -99,16 +112,18 @@ class Event(msgspec.Struct, tag="event", array_like=True, frozen=True):
     ``status`` or ``inbound``. ``key`` is unique: ``<id>:<status>:<timestamp>`` for a status, the
     upstream's id for an inbound message. ``recipient`` is the wa_id on the other side.
     ``payload`` is JSON in the v1 webhook form: the element of ``statuses[]`` or ``messages[]``;
-    ``contact`` the element of ``contacts[]`` of an inbound message, else empty.
+    ``contact`` the element of ``contacts[]`` of an inbound message, else empty. ``media`` are the
+    handles of its media by their place in the payload: the name of the type's object, `referral`.
     """
 
-    slot: int
-    number: int
+    slot: Slot
+    number: Number
     kind: str
-    key: str
-    recipient: str
+    key: Key
+    recipient: Digits
     payload: bytes
     contact: bytes = b""
+    media: dict[str, str] = {}
 
 
 class EventAck(msgspec.Struct, tag="event_ack", array_like=True, frozen=True):

@@ -34,6 +34,8 @@ from warouter.upstream.protocol import MAX_FRAME, decode_to_upstream
 from warouter.upstream.simulator_control import Addresses, application
 from warouter.upstream.simulator_exchange import Exchange, Peer
 from warouter.upstream.simulator_faults import Faults
+from warouter.upstream.simulator_media import MediaStore
+from warouter.upstream.simulator_numbers import Numbers
 from warouter.upstream.simulator_services import services
 
 log = logging.getLogger(__name__)
@@ -89,9 +91,11 @@ class Simulator:
         self._control_port = control_port
         self._services_port = services_port
         self.key = key or Ed25519PrivateKey.generate()
+        self.numbers = Numbers()
         # Milliseconds in the upper bits: numbers of a later process are above all earlier ones.
         first_number = int(time.time() * 1000) << 20
         self.exchange = Exchange(random or Random(), first_number)
+        self.media = MediaStore(self.exchange.record)
         self.connections: set[Connection] = set()
         self._server: asyncio.Server | None = None
         self._control: web.AppRunner | None = None
@@ -142,6 +146,7 @@ class Simulator:
                 await runner.cleanup()
         if self._server is not None:
             await self._server.wait_closed()
+        self.media.close()
 
     def _tick(self) -> None:
         # Armed first, so that nothing that goes wrong below stops the clock.

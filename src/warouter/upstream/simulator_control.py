@@ -2,11 +2,13 @@
 
     GET    /              what this is, who is connected, which slots are held
     GET    /record        the counters; ?ids=1 the ids per recipient and the read marks,
+                          ?media=1 what media each message named,
                           ?times=1 the first arrivals (?since=S: after S monotonic seconds)
     DELETE /record        forget the record, not which ids were taken
     POST   /inbound       one inbound message, or a list of them
     GET    /faults        the switches; PUT sets those it names, DELETE clears all
     POST   /certificates  a verified-name certificate: {"cc", "phone_number", "name"?, "valid_s"?}
+    GET    /codes         the last registration code of each number, as an SMS would show it
     GET    /authority     the public key (base64) that certificates are checked with
 
 Bad input is a 4xx with {"error": a sentence} and changes nothing.
@@ -17,7 +19,7 @@ from __future__ import annotations
 import base64
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -26,7 +28,7 @@ from aiohttp import web
 from warouter.recipient import wa_id
 from warouter.upstream import authority
 from warouter.upstream.simulator_faults import Faults
-from warouter.upstream.simulator_inbound import build
+from warouter.upstream.simulator_inbound import Inbound, build
 
 if TYPE_CHECKING:
     from warouter.upstream.simulator import Simulator
@@ -72,6 +74,7 @@ def application(simulator: Simulator) -> web.Application:
     app.router.add_delete("/faults", control.clear_faults)
     app.router.add_post("/certificates", control.certificate)
     app.router.add_get("/authority", control.authority)
+    app.router.add_get("/codes", control.codes)
     return app
 
 
@@ -100,6 +103,8 @@ class _Control:
         if _wanted(request, "ids"):
             found["ids"] = record.ids()
             found["marks"] = record.marks()
+        if _wanted(request, "media"):
+            found["media"] = record.media()
         if _wanted(request, "times") or "since" in request.query:
             found["arrivals"] = record.arrivals(since)
         return _answer(found)
@@ -114,10 +119,18 @@ class _Control:
         now = int(time.time())
         # All are built before the first is delivered: one bad one changes nothing.
         messages = [build(one, _new_id(), now) for one in (asked if several else [asked])]
-        for message in messages:
-            self._exchange.inject(message, time.monotonic())
+        handles = [await self._kept(message) for message in messages]
+        for message, media in zip(messages, handles, strict=True):
+            self._exchange.inject(message, time.monotonic(), time.time(), media)
         ids = [message.id for message in messages]
         return _answer({"ids": ids} if several else {"id": ids[0]}, status=201)
+
+    async def _kept(self, message: Inbound) -> dict[str, str]:
+        """The handles of the message's contents, by their place in it."""
+        found = {}
+        for place, content in message.contents.items():
+            found[place], _, _ = await self._simulator.media.put(_whole(content), "")
+        return found
 
     async def faults(self, request: web.Request) -> web.Response:
         return _answer(self._simulator.faults)
@@ -149,6 +162,9 @@ class _Control:
         public_key = base64.b64encode(authority.public_bytes(self._simulator.key)).decode()
         return _answer({"public_key": public_key})
 
+    async def codes(self, request: web.Request) -> web.Response:
+        return _answer({"codes": self._simulator.numbers.codes(time.monotonic())})
+
 
 @web.middleware
 async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -161,6 +177,10 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         return _answer({"error": error.text or error.reason}, status=error.status)
     except ValueError as error:
         return _answer({"error": str(error)}, status=400)
+
+
+async def _whole(content: bytes) -> AsyncIterator[bytes]:
+    yield content
 
 
 def _answer(value: object, *, status: int = 200) -> web.Response:

@@ -34,7 +34,8 @@ from warouter.upstream.protocol import (
 from warouter.upstream.simulator_events import EventQueue
 from warouter.upstream.simulator_faults import Faults
 from warouter.upstream.simulator_fence import Fence, Standing, Verdict
-from warouter.upstream.simulator_inbound import Inbound
+from warouter.upstream.simulator_identity import Identities
+from warouter.upstream.simulator_inbound import Inbound, with_identity
 from warouter.upstream.simulator_intake import Intake
 from warouter.upstream.simulator_record import Record
 from warouter.upstream.simulator_statuses import Taken, Timetable, payload
@@ -43,8 +44,9 @@ REPEAT_S = 0.1
 _BURST_S = 0.1
 _numbers = count()
 
-# slot, kind, key, recipient, payload, contact: an Event without its number.
-_EventParts = tuple[int, str, str, str, bytes, bytes]
+# slot, kind, key, recipient, payload, contact, media: an Event without its number.
+_EventParts = tuple[int, str, str, str, bytes, bytes, dict[str, str]]
+_NO_MEDIA: dict[str, str] = {}
 
 
 class Peer:
@@ -87,7 +89,8 @@ class Exchange:
         self._fence: Fence[Peer] = Fence()
         self._queues = [EventQueue(first_number) for _ in range(SLOTS)]
         self._timetable = Timetable()
-        self._intake = Intake(self.record, self._timetable, random)
+        self.identities = Identities()
+        self._intake = Intake(self.record, self._timetable, self.identities, random)
         self._again: deque[tuple[float, _EventParts]] = deque()
 
     @property
@@ -136,11 +139,17 @@ class Exchange:
         self._fence.gone(peer)
         peer.held.clear()
 
-    def inject(self, message: Inbound, now: float) -> None:
-        """An inbound message for the slot of its sender."""
+    def inject(
+        self, message: Inbound, now: float, wall: float, media: dict[str, str] = _NO_MEDIA
+    ) -> None:
+        """An inbound message for the slot of its sender; ``media`` are handles by place."""
         self.record.counters.inbound += 1
-        slot, sender = message.slot, message.wa_id
-        self._issue(now, slot, "inbound", message.id, sender, message.payload, message.contact)
+        slot, sender, payload = message.slot, message.wa_id, message.payload
+        if message.new_identity:
+            payload = with_identity(payload, self.identities.change(sender, wall))
+        self.identities.meet(sender, wall)
+        self._intake.refusals.wrote(sender, now)
+        self._issue(now, slot, "inbound", message.id, sender, payload, message.contact, media)
 
     def tick(self, now: float, wall: float) -> None:
         """Do what has come due; to be called every few milliseconds."""
@@ -235,7 +244,7 @@ class Exchange:
         timestamp = taken.timestamp(status, self._delays)
         key = f"{taken.id}:{status}:{timestamp}"
         body = payload(status, taken.id, taken.to, timestamp)
-        self._issue(now, taken.slot, "status", key, taken.to, body, b"")
+        self._issue(now, taken.slot, "status", key, taken.to, body, b"", _NO_MEDIA)
 
     def _issue(self, now: float, *event: *_EventParts) -> None:
         self._offer(*event)
@@ -243,11 +252,18 @@ class Exchange:
             self._again.append((now + REPEAT_S, event))
 
     def _offer(
-        self, slot: int, kind: str, key: str, recipient: str, body: bytes, contact: bytes
+        self,
+        slot: int,
+        kind: str,
+        key: str,
+        recipient: str,
+        body: bytes,
+        contact: bytes,
+        media: dict[str, str],
     ) -> None:
         queue = self._queues[slot]
         number = queue.number()
-        queue.add(number, encode(Event(slot, number, kind, key, recipient, body, contact)))
+        queue.add(number, encode(Event(slot, number, kind, key, recipient, body, contact, media)))
         self._deliver(slot)
 
     def _deliver(self, slot: int) -> None:

@@ -11,9 +11,22 @@ from typing import Annotated, Any, get_type_hints
 import msgspec
 from msgspec import Meta
 
+from warouter.codes import TEMPLATE_CODES
 from warouter.recipient import wa_id
 
 _LONGEST_MS = 600_000
+# The switches that hold wa_ids, and the others for which messages are refused for good.
+NUMBERS = ("unknown", "blocked", "experiment", "incapable")
+_REFUSING = (
+    "templates",
+    "window",
+    "identity_check",
+    "tier",
+    "spam",
+    "no_payment",
+    "uncertified",
+    "locked",
+)
 
 
 class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -41,10 +54,82 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         float,
         Meta(ge=0, le=1, description="ratio of messages that are taken and end as `failed` (1026)"),
     ] = 0.0
+    warning: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1,
+            description="ratio of messages that get `warning` (an item is not in the catalog) in "
+            "place of `sent`",
+        ),
+    ] = 0.0
+    deleted: Annotated[
+        float,
+        Meta(ge=0, le=1, description="ratio of messages that get `deleted` in place of `read`"),
+    ] = 0.0
     unknown: Annotated[
         tuple[str, ...],
-        Meta(description="numbers that are no WhatsApp users: refused for good with 1013"),
+        Meta(
+            description="numbers that are no WhatsApp users: refused for good, templates with 1013 "
+            "and all else with 470, and `invalid` when a contact check asks"
+        ),
     ] = ()
+    no_contacts: Annotated[
+        bool, Meta(description="answer contact checks with 503: the API shows them as `failed`")
+    ] = False
+    blocked: Annotated[
+        tuple[str, ...],
+        Meta(description="numbers that blocked the business: refused for good with 1007"),
+    ] = ()
+    experiment: Annotated[
+        tuple[str, ...],
+        Meta(description="numbers that are part of an experiment: refused for good with 472"),
+    ] = ()
+    incapable: Annotated[
+        tuple[str, ...],
+        Meta(description="numbers whose app cannot show messages: refused for good with 1026"),
+    ] = ()
+    templates: Annotated[
+        dict[str, int],
+        Meta(
+            description="templates by name that are refused for good, each with its code: "
+            '{"promo": 2061}; 2000 parameters, 2001 not there, 2061 paused, 2062 disabled ...'
+        ),
+    ] = {}
+    window: Annotated[
+        bool,
+        Meta(
+            description="hold to the customer's window: anything but a template is refused with "
+            "470 unless the customer wrote in the last 24 hours"
+        ),
+    ] = False
+    identity_check: Annotated[
+        bool,
+        Meta(
+            description="refuse messages with 480 to customers whose identity changed and is not "
+            "acknowledged"
+        ),
+    ] = False
+    tier: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="recipients in 24 hours that did not write themselves, 0 for no limit; "
+            "messages to more of them are refused with 471",
+        ),
+    ] = 0
+    spam: Annotated[
+        float, Meta(ge=0, le=1, description="ratio of messages that are refused as spam with 471")
+    ] = 0.0
+    no_payment: Annotated[
+        bool, Meta(description="the account cannot pay: refuse every message with 402")
+    ] = False
+    uncertified: Annotated[
+        bool, Meta(description="the certificate is not signed: refuse every message with 430")
+    ] = False
+    locked: Annotated[
+        bool, Meta(description="the account is locked: refuse every message with 1031")
+    ] = False
     throttle: Annotated[
         float,
         Meta(ge=0, le=1, description="ratio of messages answered 429, to be tried again"),
@@ -98,13 +183,23 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     pause: Annotated[
         bool, Meta(description="take no message: sends wait unanswered until it is off")
     ] = False
+    media_ms: Annotated[
+        int, Meta(ge=0, le=_LONGEST_MS, description="delay of the media service's answers, in ms")
+    ] = 0
+    media_status: Annotated[
+        int, Meta(ge=0, le=599, description="HTTP status of all its answers, 0 for the right ones")
+    ] = 0
 
     def __post_init__(self) -> None:
         if not self.sent_ms <= self.delivered_ms <= self.read_ms:
             raise ValueError("sent_ms, delivered_ms and read_ms must not fall")
-        for number in self.unknown:
-            if wa_id(number) != number:
-                raise ValueError(f"unknown holds wa_ids (digits only), not {number!r}")
+        for name in NUMBERS:
+            for number in getattr(self, name):
+                if wa_id(number) != number:
+                    raise ValueError(f"{name} holds wa_ids (digits only), not {number!r}")
+        for code in self.templates.values():
+            if code not in TEMPLATE_CODES:
+                raise ValueError(f"{code} is no code of a template ({TEMPLATE_CODES[0]} to 2062)")
 
     def changed(self, switches: dict[str, Any]) -> Faults:
         """These faults with some switches set; msgspec.ValidationError says what is wrong."""
@@ -116,16 +211,24 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return self.sent_ms / 1000, self.delivered_ms / 1000, self.read_ms / 1000
 
     @property
+    def refuses(self) -> bool:
+        """Some message may be refused for good."""
+        return any(getattr(self, name) for name in (*NUMBERS, *_REFUSING))
+
+    @property
     def all_statuses(self) -> bool:
         """Every message gets its three statuses in order: nothing has to be drawn."""
         ratios = (self.sent, self.delivered, self.read)
-        return ratios == (1.0, 1.0, 1.0) and not self.failed and not self.reorder
+        return ratios == (1.0, 1.0, 1.0) and not (
+            self.failed or self.warning or self.deleted or self.reorder
+        )
 
 
 def described() -> list[tuple[str, Any, str]]:
     """Name, default and description of every switch, in the order of the Struct."""
     hints = get_type_hints(Faults, include_extras=True)
+    calm = Faults()
     return [
-        (field.name, field.default, hints[field.name].__metadata__[0].description)
+        (field.name, getattr(calm, field.name), hints[field.name].__metadata__[0].description)
         for field in msgspec.structs.fields(Faults)
     ]

@@ -1,7 +1,7 @@
 """Inbound messages of every type in the v1 webhook form. Pure.
 
 Media arrives as the product shows what it has not fetched: an object with ``status`` undownloaded
-and without ``id`` and ``file``.
+and without ``id`` and ``file``. Its content stays at the simulator's media service.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from msgspec import Meta
 from warouter._hash import slot_of
 from warouter.recipient import wa_id
 from warouter.upstream.protocol import MAX_FRAME
+from warouter.upstream.simulator_identity import Identity
 
 # Room for the other fields of the frame.
 LARGEST = MAX_FRAME - 16 * 1024
@@ -45,16 +46,26 @@ class Request(msgspec.Struct, forbid_unknown_fields=True, rename={"sender": "fro
     id: Annotated[str, Meta(min_length=1, max_length=128)] | None = None
     timestamp: Annotated[int, Meta(ge=0)] | None = None
     context: dict[str, Any] | None = None
+    referral: dict[str, Any] | None = None
+    identity: dict[str, Any] | None = None
 
 
 class Inbound(msgspec.Struct, frozen=True):
-    """One message: ``payload`` is the element of ``messages[]``, ``contact`` of ``contacts[]``."""
+    """One message: ``payload`` is the element of ``messages[]``, ``contact`` of ``contacts[]``.
+
+    ``new_identity``: it says that the customer has another identity now.
+    With the type ``error`` it is nobody's (``wa_id`` is empty): an element of ``errors[]``, for
+    what concerns no message.
+    ``contents`` holds the bytes of its media by their place: the type's name, `referral`.
+    """
 
     id: str
     slot: int
     wa_id: str
     payload: bytes
     contact: bytes
+    new_identity: bool = False
+    contents: dict[str, bytes] = {}
 
 
 def build(asked: object, new_id: str, now: int) -> Inbound:
@@ -71,20 +82,34 @@ def build(asked: object, new_id: str, now: int) -> Inbound:
     given = fields.pop(kind, None)
     request = msgspec.convert(fields, Request)
     number = wa_id(request.sender)
+    if kind == "error":
+        error = TYPES[kind](request, given)["error"]
+        return Inbound(request.id or new_id, slot_of(number), "", msgspec.json.encode(error), b"")
     message: dict[str, Any] = {
         "from": number,
         "id": request.id or new_id,
         "timestamp": str(now if request.timestamp is None else request.timestamp),
         "type": kind,
     }
-    if request.context is not None:
-        message["context"] = request.context
+    for name in ("context", "referral", "identity"):
+        if (value := getattr(request, name)) is not None:
+            message[name] = value
     message |= TYPES[kind](request, given)
+    contents = {kind: _decoded(request.data)} if request.data and kind in _MIMES else {}
+    if request.referral is not None:
+        message["referral"], ad = _referral(request.referral)
+        contents |= {"referral": ad} if ad else {}
     payload = msgspec.json.encode(message)
     contact = msgspec.json.encode({"profile": {"name": request.name or number}, "wa_id": number})
     if len(payload) + len(contact) > LARGEST:
         raise ValueError(f"an inbound message has at most {LARGEST} bytes, not {len(payload)}")
-    return Inbound(message["id"], slot_of(number), number, payload, contact)
+    changed = kind == "system" and message["system"]["type"] == "user_identity_changed"
+    return Inbound(message["id"], slot_of(number), number, payload, contact, changed, contents)
+
+
+def with_identity(payload: bytes, identity: Identity) -> bytes:
+    """The element of ``messages[]`` with the identity of its sender."""
+    return b'%b,"identity":%b}' % (payload[:-1], msgspec.json.encode(identity))
 
 
 # What the object of a type must have; what else it has travels on untouched.
@@ -116,6 +141,13 @@ class _ContactName(msgspec.Struct):
 class _ContactCard(msgspec.Struct):
     name: _ContactName
     phones: list[dict[str, Any]] = []
+
+
+class _Error(msgspec.Struct):
+    code: int
+    title: str
+    details: str | None = None
+    href: str | None = None
 
 
 class _Button(msgspec.Struct):
@@ -208,6 +240,21 @@ def _media(request: Request, given: object) -> dict[str, Any]:
     return {kind: _checked(media, _Media, kind)}
 
 
+def _referral(given: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+    """The ad that a customer came from, with ``data`` (base64) in its image or video taken out."""
+    referral = dict(given)
+    for kind in ("image", "video"):
+        if referral.get(kind) is None:
+            continue
+        media = dict(_object(referral[kind], kind))
+        content = _decoded(str(media.pop("data", "")))
+        media.setdefault("mime_type", _MIMES[kind])
+        media.setdefault("sha256", hashlib.sha256(content).hexdigest())
+        referral[kind] = media | {"status": "undownloaded"}
+        return referral, content
+    return referral, b""
+
+
 def _plain(kind: str, shape: Any) -> Callable[[Request, object], dict[str, Any]]:
     def made(request: Request, given: object) -> dict[str, Any]:
         if given is None:
@@ -215,6 +262,21 @@ def _plain(kind: str, shape: Any) -> Callable[[Request, object], dict[str, Any]]
         return {kind: _checked(given, shape, kind)}
 
     return made
+
+
+def _contacts(request: Request, given: object) -> dict[str, Any]:
+    """Each phone says its wa_id, empty if its number cannot be one."""
+    cards = _plain("contacts", list[_ContactCard])(request, given)["contacts"]
+    for phone in (phone for card in cards for phone in card.get("phones", ())):
+        phone.setdefault("wa_id", _wa_id_or_none(str(phone.get("phone", ""))))
+    return {"contacts": cards}
+
+
+def _wa_id_or_none(spelling: str) -> str:
+    try:
+        return wa_id(spelling)
+    except ValueError:
+        return ""
 
 
 def _empty(request: Request, given: object) -> dict[str, Any]:
@@ -238,13 +300,14 @@ TYPES: dict[str, Callable[[Request, object], dict[str, Any]]] = {
     "text": _text,
     **dict.fromkeys(_MIMES, _media),
     "location": _plain("location", _Location),
-    "contacts": _plain("contacts", list[_ContactCard]),
+    "contacts": _contacts,
     "button": _button,
     "interactive": _plain("interactive", _Interactive),
     "order": _plain("order", _Order),
     "system": _system,
     "ephemeral": _empty,
     "unknown": _unknown,
+    "error": _plain("error", _Error),
 }
 
 

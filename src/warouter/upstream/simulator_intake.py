@@ -8,33 +8,36 @@ from __future__ import annotations
 
 from random import Random
 
+import msgspec
+
+from warouter import codes
 from warouter._hash import slot_of
 from warouter.upstream.protocol import Answer, Send
 from warouter.upstream.simulator_faults import Faults
+from warouter.upstream.simulator_identity import Identities
 from warouter.upstream.simulator_record import Record
+from warouter.upstream.simulator_refusals import Refusals
 from warouter.upstream.simulator_statuses import ALL, Taken, Timetable, drawn
 
 NOT_VALID = 1009
-UNKNOWN_USER = 1013
+# Both are asked to come again, so no status ever shows them.
 RATE_LIMIT = 429
 PAIR_RATE = 131056
-
-_MESSAGES = {
-    NOT_VALID: ("Parameter value is not valid", "the recipient is no wa_id"),
-    UNKNOWN_USER: ("User is not valid", "the recipient is not a WhatsApp user"),
-}
 
 
 class Intake:
     """Takes messages in the order in which they are offered."""
 
-    def __init__(self, record: Record, timetable: Timetable, random: Random) -> None:
+    def __init__(
+        self, record: Record, timetable: Timetable, identities: Identities, random: Random
+    ) -> None:
         self._record = record
         self._timetable = timetable
+        self._identities = identities
         self._random = random
         self._faults = Faults()
         self._plain = True
-        self._unknown: frozenset[str] = frozenset()
+        self.refusals = Refusals(identities, random)
         self._codes: dict[str, int] = {}
         self._marks: set[str] = set()
         self._pair_free: dict[str, float] = {}
@@ -43,7 +46,7 @@ class Intake:
         """Go by other faults from now on."""
         self._faults = faults
         self._plain = faults.all_statuses
-        self._unknown = frozenset(faults.unknown)
+        self.refusals.use(faults)
         if not faults.pair_rate:
             self._pair_free.clear()
 
@@ -58,9 +61,10 @@ class Intake:
         return self._held_off(send, now) or self._take(send, now, wall)
 
     def _mark(self, send: Send) -> Answer:
-        if send.id not in self._marks:
-            self._marks.add(send.id)
-            self._record.marked(send.id)
+        marked = _marked(send)
+        if marked not in self._marks:
+            self._marks.add(marked)
+            self._record.marked(marked)
         return Answer(send.slot, send.id)
 
     def _held_off(self, send: Send, now: float) -> Answer | None:
@@ -81,27 +85,45 @@ class Intake:
 
     def _take(self, send: Send, now: float, wall: float) -> Answer:
         self._record.arrived(now, send.slot, send.epoch, send.seq, send.id, send.to)
-        code = self._judged(send)
+        if send.media:
+            self._record.attached(send.id, send.media)
+        code = self._judged(send, now)
         self._codes[send.id] = code
         if code:
             self._record.counters.rejected += 1
         else:
             statuses = ALL if self._plain else drawn(self._faults, self._random)
             self._timetable.add(Taken(send.slot, send.id, send.to, now, wall, statuses))
+            self._identities.meet(send.to, wall)
         return _settled(send, code)
 
-    def _judged(self, send: Send) -> int:
+    def _judged(self, send: Send, now: float) -> int:
         try:
             slot = slot_of(send.to)
         except ValueError:
             return NOT_VALID
         if slot != send.slot:
             self._record.counters.misrouted += 1
-        return UNKNOWN_USER if send.to in self._unknown else 0
+        return self.refusals.code(send, now)
+
+
+class _Mark(msgspec.Struct):
+    message_id: str = ""
+
+
+_mark = msgspec.json.Decoder(_Mark)
+
+
+def _marked(send: Send) -> str:
+    """The inbound message that was read. The mark has an id of its own, as every row has."""
+    try:
+        return _mark.decode(send.body).message_id or send.id
+    except msgspec.DecodeError:
+        return send.id
 
 
 def _settled(send: Send, code: int) -> Answer:
     if not code:
         return Answer(send.slot, send.id)
-    title, details = _MESSAGES[code]
-    return Answer(send.slot, send.id, code, title, details)
+    details = "the recipient is no wa_id" if code == NOT_VALID else codes.details(code)
+    return Answer(send.slot, send.id, code, codes.title(code), details)

@@ -31,11 +31,13 @@ class Counters(msgspec.Struct, kw_only=True):
     misrouted: int = 0
     """Messages that were sent for another slot than their recipient's."""
     rejected: int = 0
-    """Of ``unique``: refused for good (1009, 1013)."""
+    """Of ``unique``: refused for good, with whatever code."""
     throttled: int = 0
     """Sends that were asked to come again (429, 131056); not received."""
     read_marks: int = 0
     """Inbound messages that were marked as read, each counted once."""
+    checked: int = 0
+    """Numbers that a contact check asked about."""
     claims: int = 0
     """Claims that were granted."""
     refused: int = 0
@@ -50,6 +52,20 @@ class Counters(msgspec.Struct, kw_only=True):
     """Inbound messages injected."""
     acked: int = 0
     """Events that were acknowledged."""
+    media_uploads: int = 0
+    """Media that coreapps brought."""
+    media_bytes: int = 0
+    """Bytes of those."""
+    media_unknown: int = 0
+    """First arrivals that named media which this process was never given."""
+
+
+class Upload(msgspec.Struct, frozen=True):
+    """Media that a coreapp brought; ``sha256`` in hex."""
+
+    mime: str
+    bytes: int
+    sha256: str
 
 
 class Record:
@@ -59,6 +75,8 @@ class Record:
         self.counters = Counters()
         self._recipients: dict[str, _Recipient] = {}
         self._marks: list[str] = []
+        self._uploads: dict[str, Upload] = {}
+        self._attached: dict[str, tuple[str, ...]] = {}
         self._arrivals: deque[tuple[float, int, str, int]] = deque(maxlen=ARRIVALS)
 
     def arrived(self, now: float, slot: int, epoch: int, seq: int, id: str, to: str) -> None:
@@ -81,6 +99,24 @@ class Record:
         self.counters.received += 1
         self.counters.repeats += 1
 
+    def uploaded(self, handle: str, upload: Upload) -> None:
+        """A coreapp brought media."""
+        self.counters.media_uploads += 1
+        self.counters.media_bytes += upload.bytes
+        self._uploads[handle] = upload
+
+    def attached(self, id: str, handles: tuple[str, ...]) -> None:
+        """A message that came for the first time names media."""
+        self._attached[id] = handles
+        self.counters.media_unknown += any(handle not in self._uploads for handle in handles)
+
+    def media(self) -> dict[str, list[Upload | None]]:
+        """What each message named, in its order; None for what was never brought."""
+        return {
+            id: [self._uploads.get(handle) for handle in handles]
+            for id, handles in self._attached.items()
+        }
+
     def marked(self, id: str) -> None:
         """An inbound message was marked as read for the first time."""
         self.counters.read_marks += 1
@@ -99,10 +135,11 @@ class Record:
         return [arrival for arrival in self._arrivals if arrival[0] > since]
 
     def forget(self) -> None:
-        """Start anew. Which ids were taken is not forgotten: that is no matter of the record."""
+        """Start anew. Which ids and media were taken is not forgotten: no matter of the record."""
         self.counters = Counters()
         self._recipients.clear()
         self._marks.clear()
+        self._attached.clear()
         self._arrivals.clear()
 
 

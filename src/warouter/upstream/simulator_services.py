@@ -4,6 +4,9 @@ Coreapps and webapps reach it at ``WAROUTER_UPSTREAM_SERVICES``. Unlike the cont
 of the product's world: nothing here is for tests alone.
 
     GET    /              what this is
+    /contacts ...         who is on WhatsApp, identities (``simulator_contacts``)
+    /registration/...     codes, verification, two-step pins (simulator_registration)
+    /media                content for handles (``simulator_media``)
 """
 
 from __future__ import annotations
@@ -11,6 +14,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aiohttp import web
+
+from warouter.upstream.simulator_contacts import contact_routes
+from warouter.upstream.simulator_media import add_media
+from warouter.upstream.simulator_registration import add_registration
 
 if TYPE_CHECKING:
     from warouter.upstream.simulator import Simulator
@@ -20,6 +27,9 @@ def services(simulator: Simulator) -> web.Application:
     """The services of a simulator, to be run on its loop."""
     app = web.Application()
     app.router.add_get("/", _index)
+    app.router.add_routes(contact_routes(simulator))
+    add_registration(app, simulator)
+    add_media(app, simulator)
     return app
 
 

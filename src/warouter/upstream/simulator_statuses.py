@@ -11,6 +11,7 @@ from random import Random
 
 import msgspec
 
+from warouter.codes import error_object
 from warouter.upstream.simulator_faults import Faults
 
 ALL = ("sent", "delivered", "read")
@@ -68,6 +69,10 @@ def drawn(faults: Faults, random: Random) -> tuple[str, str, str]:
         status if random.random() < ratio else ""
         for status, ratio in zip(ALL, (faults.sent, faults.delivered, faults.read), strict=True)
     )
+    if faults.warning and random.random() < faults.warning:
+        sent = "warning"
+    if faults.deleted and random.random() < faults.deleted:
+        read = "deleted"
     if random.random() < faults.reorder:
         return random.choice(_disorders(sent, delivered, read))
     return sent, delivered, read
@@ -80,12 +85,13 @@ def payload(status: str, id: str, to: str, timestamp: int) -> bytes:
     head = _HEAD % (name, number, number, status.encode(), timestamp)
     if status == "failed":
         return head + _ERRORS
-    if status == "read":
-        return head + b"}"
-    return head + _PRICED % (int(to), timestamp + _CONVERSATION_S)
+    if status in _PRICED_ONES:
+        return head + _PRICED % (int(to), timestamp + _CONVERSATION_S)
+    return head + b"}"
 
 
-_PLACES = {"sent": 0, "delivered": 1, "read": 2, "failed": 0}
+_PLACES = {"sent": 0, "delivered": 1, "read": 2, "failed": 0, "warning": 0, "deleted": 2}
+_PRICED_ONES = frozenset(("sent", "delivered"))
 
 _HEAD = (
     b'{"id":%b,"recipient_id":"%b","message":{"recipient_id":"%b"},"type":"message",'
@@ -96,9 +102,7 @@ _PRICED = (
     b'"origin":{"type":"business_initiated"}},'
     b'"pricing":{"pricing_model":"CBP","billable":true,"category":"business_initiated"}}'
 )
-_ERRORS = (
-    b',"errors":[{"code":1026,"title":"Receiver Incapable","href":"/docs/whatsapp/api/errors"}]}'
-)
+_ERRORS = b',"errors":[%b]}' % msgspec.json.encode(error_object(1026))
 
 
 def _disorders(sent: str, delivered: str, read: str) -> list[tuple[str, str, str]]:

@@ -1,0 +1,56 @@
+"""A message of the deprecated type ``hsm`` as the template that it is. Pure.
+
+``element_name`` is the template's name, ``localizable_params`` are the parameters of its text.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from warouter.errors import ParameterInvalid
+
+_FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def as_template(body: bytes) -> bytes:
+    """The JSON of a message of type ``hsm`` that was found valid, as one of type ``template``.
+
+    All other fields are those of ``body``, byte for byte. ParameterInvalid if its ``hsm`` holds, in
+    a place where nobody looked, a number that is none of this world.
+    """
+    message: dict[str, Any] = dict(_FIELDS.decode(body))
+    try:
+        hsm = msgspec.json.decode(message.pop("hsm"))
+    except msgspec.ValidationError:
+        raise ParameterInvalid("hsm holds a number that is out of range") from None
+    message["type"] = "template"
+    message["template"] = _template(hsm)
+    return msgspec.json.encode(message)
+
+
+def _template(hsm: dict[str, Any]) -> dict[str, Any]:
+    template = {
+        "namespace": hsm["namespace"],
+        "name": hsm["element_name"],
+        "language": hsm["language"],
+    }
+    parameters = [_parameter(one) for one in hsm.get("localizable_params") or ()]
+    if parameters:
+        template["components"] = [{"type": "body", "parameters": parameters}]
+    return template
+
+
+def _parameter(given: dict[str, Any]) -> dict[str, Any]:
+    """``default`` is the text, or what stands for an amount or a time that cannot be shown."""
+    default = given["default"]
+    if currency := given.get("currency"):
+        code = currency.get("currency_code") or currency.get("code")
+        amount = currency.get("amount_1000")
+        if code and amount is not None:
+            shown = {"fallback_value": default, "code": code, "amount_1000": amount}
+            return {"type": "currency", "currency": shown}
+    if moment := given.get("date_time"):
+        return {"type": "date_time", "date_time": {"fallback_value": default, **moment}}
+    return {"type": "text", "text": default}

@@ -1,0 +1,74 @@
+"""The product's rate limits: a token bucket for POST /v1/messages, another for the rest. Pure.
+
+Each webapp counts for itself, as each web container of the product did.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from warouter.errors import ConfigError
+
+OFF, PRODUCT = "off", "product"
+_PRODUCT = "50/150,20/60"
+_SENTENCE = (
+    "it must be off, product (50 messages a second with bursts of 150, 20 of the rest with bursts"
+    " of 60), or RATE/BURST,RATE/BURST for messages and the rest"
+)
+
+
+class Rate(msgspec.Struct, frozen=True):
+    """``rate`` requests a second in the long run, ``burst`` at once after a pause."""
+
+    rate: float
+    burst: int
+
+
+class Rates(msgspec.Struct, frozen=True):
+    """What POST /v1/messages and what everything else may do."""
+
+    messages: Rate
+    others: Rate
+
+
+class Bucket:
+    """Fills by ``rate`` tokens a second up to ``burst``; each request takes one."""
+
+    __slots__ = ("_at", "_rate", "_tokens")
+
+    def __init__(self, rate: Rate, now: float) -> None:
+        self._rate = rate
+        self._tokens = float(rate.burst)
+        self._at = now
+
+    def take(self, now: float) -> float:
+        """0.0 if there was a token; else seconds until there is one, and nothing is taken.
+
+        ``now`` is the caller's clock, which never goes back.
+        """
+        filled = self._tokens + (now - self._at) * self._rate.rate
+        self._tokens, self._at = min(filled, self._rate.burst), now
+        if self._tokens >= 1.0:
+            self._tokens -= 1.0
+            return 0.0
+        return (1.0 - self._tokens) / self._rate.rate
+
+
+def parse_rates(text: str) -> Rates | None:
+    """WAROUTER_RATE_LIMIT; None for ``off``. ConfigError says what it must be."""
+    if text.strip().lower() == OFF:
+        return None
+    parts = (_PRODUCT if text.strip().lower() == PRODUCT else text).split(",")
+    try:
+        messages, others = (_rate(part) for part in parts)
+    except ValueError as error:
+        raise ConfigError(f"WAROUTER_RATE_LIMIT is {text!r}; {_SENTENCE}.") from error
+    return Rates(messages, others)
+
+
+def _rate(part: str) -> Rate:
+    rate, _, burst = part.partition("/")
+    parsed = Rate(float(rate), int(burst))
+    if not (0 < parsed.rate <= 1e6 and 1 <= parsed.burst <= 1_000_000):
+        raise ValueError(part)
+    return parsed

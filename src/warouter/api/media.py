@@ -1,0 +1,170 @@
+"""POST, GET and DELETE of /v1/media, and what a message that refers to media needs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from uuid import UUID
+
+import aiohttp
+import msgspec
+from aiohttp import web
+
+from warouter import __version__
+from warouter.api.context import MEDIA, MESSAGE, Context
+from warouter.api.envelope import success
+from warouter.api.request import path_name
+from warouter.api.route import Access, Route
+from warouter.api.tokens import Caller
+from warouter.errors import (
+    BodyTooLarge,
+    MediaAway,
+    MediaFull,
+    MediaRefused,
+    NotFound,
+    ParameterInvalid,
+    ParameterMissing,
+)
+from warouter.media import references, types
+from warouter.media.directory import Damaged
+
+log = logging.getLogger(__name__)
+
+
+class MediaId(msgspec.Struct, frozen=True):
+    """``id`` is a UUID."""
+
+    id: str
+
+
+class Uploaded(msgspec.Struct, frozen=True):
+    media: list[MediaId]
+
+
+async def upload(context: Context, request: web.Request, _caller: Caller) -> web.Response:
+    """Store the raw bytes of the body; they are never whole in memory."""
+    mime = types.checked(request.headers.get("Content-Type"))
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise ParameterInvalid("Content-Encoding must be identity: send the body uncompressed")
+    media = await context.media.receive(_chunks(request), mime, length=request.content_length)
+    return success({"media": [{"id": str(media.id)}]}, 201)
+
+
+async def download(context: Context, request: web.Request, _caller: Caller) -> web.StreamResponse:
+    """Stream the stored bytes; the last ones only if all are as they were stored."""
+    media = await context.media.find(_media_id(request))
+    if media is None:
+        raise _unknown()
+    content = context.media.content(media)
+    try:
+        first = await anext(content, b"")
+    except (FileNotFoundError, Damaged) as error:
+        log.error("media cannot be read", extra={"media": str(media.id), "reason": str(error)})
+        raise _unknown() from error
+    response = web.StreamResponse(
+        headers={
+            "Content-Type": media.mime,
+            "Content-Length": str(media.size),
+            # Whatever somebody sent, no browser shall take it for a page of ours.
+            "X-Content-Type-Options": "nosniff",
+            "Content-Disposition": "attachment",
+            # Set here: what is streamed has left before the middleware could add it.
+            "Server": f"warouter/{__version__}",
+        }
+    )
+    await response.prepare(request)
+    try:
+        await response.write(first)
+        async for chunk in content:
+            await response.write(chunk)
+    except Damaged as error:
+        # The length that was announced is not reached: nobody takes this for the whole.
+        log.error("media is damaged", extra={"media": str(media.id), "reason": str(error)})
+        if request.transport is not None:
+            request.transport.abort()
+        return response
+    except ConnectionError:
+        return response  # the client has gone
+    await response.write_eof()
+    return response
+
+
+async def remove(context: Context, request: web.Request, _caller: Caller) -> web.Response:
+    if not await context.media.remove(_media_id(request)):
+        raise _unknown()
+    return success({})
+
+
+async def kind_of(context: Context, message_type: str, media_ids: list[str], body: bytes) -> int:
+    """The kind under which a message travels: MEDIA if its owner has to see to media first.
+
+    NotFound (404/1006) for an id that is no media's.
+    """
+    for text in media_ids:
+        try:
+            known = await context.media.known(UUID(text))
+        except ValueError:
+            known = False
+        if not known:
+            raise NotFound(f"there is no media {text}")
+    if message_type not in references.TYPES:
+        return MESSAGE
+    return MEDIA if references.find(body) else MESSAGE
+
+
+async def _chunks(request: web.Request) -> AsyncIterator[bytes]:
+    try:
+        while chunk := await request.content.readany():
+            yield chunk
+    except (aiohttp.ClientPayloadError, ConnectionError) as error:
+        raise ParameterInvalid("the body is broken off or badly framed") from error
+
+
+def _media_id(request: web.Request) -> UUID:
+    try:
+        return UUID(path_name(request, "media"))
+    except ValueError:
+        raise _unknown() from None
+
+
+def _unknown() -> NotFound:
+    return NotFound("there is no media with this id")
+
+
+ROUTES = (
+    Route(
+        "POST",
+        "/v1/media",
+        Access.USER,
+        upload,
+        "Upload media: the raw bytes, with their Content-Type",
+        body="*/*",
+        answer=Uploaded,
+        status=(201,),
+        errors=(
+            ParameterMissing,
+            ParameterInvalid,
+            BodyTooLarge,
+            MediaRefused,
+            MediaFull,
+            MediaAway,
+        ),
+    ),
+    Route(
+        "GET",
+        "/v1/media/{media}",
+        Access.USER,
+        download,
+        "Download media, uploaded or received",
+        answer="*/*",
+        errors=(NotFound, MediaAway),
+    ),
+    Route(
+        "DELETE",
+        "/v1/media/{media}",
+        Access.USER,
+        remove,
+        "Delete media",
+        errors=(NotFound, MediaAway),
+    ),
+)

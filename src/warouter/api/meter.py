@@ -1,0 +1,60 @@
+"""Counting requests: how many, with which result, how long. A few additions a request."""
+
+from __future__ import annotations
+
+import time
+
+from aiohttp import web
+
+from warouter.metrics import Sample
+
+_OTHER = "other"  # a path that is none of ours: anybody could make up any number of names
+
+
+class Meter:
+    """One a webapp. ``under_way`` are requests that are being handled."""
+
+    def __init__(self) -> None:
+        self._labels: dict[tuple[str, str], str] = {}
+        self._by_result: dict[tuple[str, int], list[float]] = {}  # [requests, seconds]
+        self.under_way = 0
+        self.limited = 0
+
+    def begin(self) -> float:
+        self.under_way += 1
+        return time.perf_counter()
+
+    def end(self, request: web.Request, status: int, began: float) -> None:
+        """``status`` 0: nobody was there any more to be answered."""
+        self.under_way -= 1
+        resource = request.match_info.route.resource
+        label = self._label(request.method, resource.canonical) if resource is not None else _OTHER
+        entry = self._by_result.setdefault((label, status), [0, 0.0])
+        entry[0] += 1
+        entry[1] += time.perf_counter() - began
+
+    def samples(self) -> list[Sample]:
+        samples = [
+            Sample("web_handled_requests", sum(e[0] for e in self._by_result.values())),
+            Sample("warouter_requests_limited_total", self.limited),
+        ]
+        for (method, status), (count, seconds) in self._by_result.items():
+            labels = {"method": method, "result": str(status)}
+            samples += [
+                Sample("api_requests_duration_ms_count", count, labels),
+                Sample("api_requests_duration_ms_sum", round(seconds * 1000), labels),
+                Sample("endpoint_requests", count, labels),
+            ]
+        return samples
+
+    def _label(self, method: str, path: str) -> str:
+        label = self._labels.get((method, path))
+        if label is None:
+            label = self._labels[method, path] = label_of(method, path)
+        return label
+
+
+def label_of(method: str, path: str) -> str:
+    """As the product names it: POST /v1/messages/{id}/ is ``POST_v1_messages_id``."""
+    name = path.strip("/").replace("/", "_").replace("{", "").replace("}", "")
+    return f"{method}_{name}"

@@ -1,0 +1,108 @@
+"""What `POST /v1/contacts` makes of a spelling: the wa_id that messages should go to. Pure.
+
+Digits are taken as an international number, whatever stands between them. ``phonenumbers`` is asked
+for what the frozen rule of ``recipient.py`` does not read: a trunk zero after the country code,
+"+49 (0)171 1234567", and a national number with its own trunk zero, "0171 1234567". It is asked for
+nothing else: where WhatsApp writes a number otherwise than the telephone does (Mexico, Brazil), its
+own digits stay. What comes out is a wa_id that the frozen rule leaves as it is.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+
+import phonenumbers
+
+from warouter.recipient import wa_id
+
+# Besides these: every kind of dash and space that Unicode has.
+_BETWEEN = frozenset("()[]./\N{FULLWIDTH LEFT PARENTHESIS}\N{FULLWIDTH RIGHT PARENTHESIS}")
+_WIDE_PLUS = "\N{FULLWIDTH PLUS SIGN}"
+_KINDS_BETWEEN = frozenset(("Pd", "Zs"))
+_CODES = frozenset(map(str, phonenumbers.COUNTRY_CODE_TO_REGION_CODE))
+_LONGEST = 64  # characters; no spelling of 15 digits needs more
+
+
+def read(spelling: str, country_code: str | None = None) -> str | None:
+    """The wa_id, or None for what is no number.
+
+    ``country_code`` (of the registered number) is needed for national spellings only.
+    """
+    text = _plain(spelling)
+    digits = _digits(text)
+    if digits is None:
+        return None
+    international = digits.removeprefix("00")
+    if international != digits or text.startswith(("+", _WIDE_PLUS)) or not digits.startswith("0"):
+        return _checked(_without_trunk_zero(international))
+    return _national(digits, country_code)
+
+
+def is_national(spelling: str) -> bool:
+    """Whether ``read`` needs to know the country."""
+    digits = _digits(_plain(spelling))
+    return digits is not None and digits[:1] == "0" and digits[:2] != "00"
+
+
+def _plain(spelling: str) -> str:
+    """Without what surrounds it, and the invisible marks that telephones copy along."""
+    text = spelling.strip(" ")[: _LONGEST + 1]
+    if not text.isascii():
+        text = "".join(char for char in text if unicodedata.category(char) != "Cf")
+    return text.removeprefix("tel:")
+
+
+def _digits(text: str) -> str | None:
+    """The digits of any script in ASCII; None if there is anything that belongs to no number."""
+    if len(text) > _LONGEST:
+        return None
+    if text.isascii() and text.isdigit():
+        return text
+    found = []
+    for char in text.removeprefix("+").removeprefix(_WIDE_PLUS):
+        if char.isdecimal():
+            found.append(str(unicodedata.decimal(char)))
+        elif char not in _BETWEEN and unicodedata.category(char) not in _KINDS_BETWEEN:
+            return None
+    return "".join(found)
+
+
+def _without_trunk_zero(digits: str) -> str:
+    code = next((digits[:n] for n in (1, 2, 3) if digits[:n] in _CODES), "")
+    rest = digits[len(code) :]
+    if not code or not rest.startswith("0"):
+        return digits  # what nearly every number is; it costs no parsing
+    parsed = _parsed(f"+{digits}", None)
+    if parsed is None or not _possible(parsed):
+        return digits
+    # Italy's zero belongs to the number and stays; another one does not.
+    national = phonenumbers.national_significant_number(parsed)
+    return code + national if national == rest.lstrip("0") else digits
+
+
+def _national(digits: str, country_code: str | None) -> str | None:
+    region = phonenumbers.region_code_for_country_code(int(country_code)) if country_code else None
+    parsed = _parsed(digits, region) if region else None
+    if parsed is None or not _possible(parsed):
+        return None
+    return _checked(phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)[1:])
+
+
+def _possible(parsed: phonenumbers.PhoneNumber) -> bool:
+    """As long as numbers of the country are, the area's code included."""
+    found = phonenumbers.is_possible_number_with_reason(parsed)
+    return bool(found == phonenumbers.ValidationResult.IS_POSSIBLE)
+
+
+def _parsed(text: str, region: str | None) -> phonenumbers.PhoneNumber | None:
+    try:
+        return phonenumbers.parse(text, region)
+    except phonenumbers.NumberParseException:
+        return None
+
+
+def _checked(digits: str) -> str | None:
+    try:
+        return wa_id(digits)
+    except ValueError:
+        return None

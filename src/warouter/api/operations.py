@@ -1,0 +1,49 @@
+"""What operators see of a webapp and its cluster: where the handlers get it from."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from warouter.api.limits import Bucket, Rates
+from warouter.api.meter import Meter
+from warouter.errors import TooManyRequests
+from warouter.metrics import Sample
+from warouter.store.facts import ClusterFacts
+from warouter.store.reports import Report
+
+MESSAGES = ("POST", "/v1/messages")
+
+
+@dataclass(slots=True)
+class Operations:
+    """One a webapp. The callables raise the store's errors when the database does not answer."""
+
+    node: str
+    reports: Callable[[], Awaitable[list[Report]]]
+    stored: Callable[[], Awaitable[list[Sample]]]
+    tables: Callable[[], Awaitable[list[Sample]]]
+    facts: Callable[[], Awaitable[ClusterFacts]]
+    own: Callable[[], list[Sample]]  # of this process, at this moment
+    rates: Rates | None = None
+    meter: Meter = field(default_factory=Meter)
+    _buckets: dict[bool, Bucket] = field(default_factory=dict)
+
+    def admit(self, method: str, path: str) -> None:
+        """TooManyRequests when the rate limit of this request's kind is used up."""
+        if self.rates is None:
+            return
+        sends = (method, path) == MESSAGES
+        now = time.monotonic()
+        bucket = self._buckets.get(sends)
+        if bucket is None:
+            rate = self.rates.messages if sends else self.rates.others
+            bucket = self._buckets[sends] = Bucket(rate, now)
+        wait = bucket.take(now)
+        if wait > 0:
+            self.meter.limited += 1
+            raise TooManyRequests(
+                "the rate limit is reached; slow down", retry_after=max(1, math.ceil(wait))
+            )

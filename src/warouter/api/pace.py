@@ -1,0 +1,128 @@
+"""How slow, how many and how large a client may be, and when that is found. Pure.
+
+Nothing here runs per byte: a connection notes when things began, and one look a second at all of
+them finds who takes too long. Times are the caller's seconds, on a clock that never goes back.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import Counter
+
+import msgspec
+
+from warouter.app_settings import Network
+
+HEAD_BYTES = 16 * 1024
+HEAD_FIELDS = 100
+TARGET_BYTES = 8 * 1024
+LOOPBACK: tuple[Network, ...] = (
+    ipaddress.ip_network("127.0.0.0/8"),
+    ipaddress.ip_network("::1/128"),
+)
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """Of one webapp. ``exempt`` networks may open any number of connections: proxies, and this
+    host. All together stay below ``connections`` all the same.
+    """
+
+    head_seconds: float = 10.0  # for all of a request's line and fields, from its first byte
+    body_grace_seconds: float = 5.0
+    body_bytes_per_second: float = 1024.0
+    idle_seconds: float = 75.0  # between two requests
+    stall_seconds: float = 30.0  # without a byte of the answer that could leave
+    connections: int = 2_000
+    connections_per_address: int = 100
+    exempt: tuple[Network, ...] = LOOPBACK
+
+
+class Pace:
+    """Of one connection: what it is at, since when, and how far it has come."""
+
+    __slots__ = ("_body_bytes", "_body_since", "_head_bytes", "_head_since", "_left", "_left_since")
+
+    def __init__(self, now: float) -> None:
+        self._head_since: float | None = now  # a new connection owes its first request
+        self._head_bytes = 0
+        self._body_since = now
+        self._body_bytes = 0
+        self._left = (0, 0)
+        self._left_since: float | None = None
+
+    @property
+    def head_bytes(self) -> int:
+        """What has come of a request's head that is not complete."""
+        return self._head_bytes
+
+    def came(self, size: int, now: float, *, waiting: bool) -> None:
+        """Bytes arrived; ``waiting``: no request was under way before."""
+        if waiting:
+            self._head_since = now if self._head_since is None else self._head_since
+            self._head_bytes += size
+        else:
+            self._body_bytes += size
+
+    def asked(self, now: float) -> None:
+        """A request's head is complete."""
+        self._head_since, self._head_bytes = None, 0
+        self._body_since, self._body_bytes = now, 0
+
+    def held_back(self, now: float) -> None:
+        """It is not the client's fault that nothing of its body came: we do not read."""
+        self._body_since, self._body_bytes = now, 0
+
+    def left(self, written: int, waiting: int, now: float) -> None:
+        """``waiting`` bytes of an answer do not leave; ``written`` is what it has had so far."""
+        if waiting == 0:
+            self._left_since = None
+        elif self._left_since is None or (written, waiting) != self._left:
+            self._left, self._left_since = (written, waiting), now
+
+    def fault(self, limits: Limits, now: float, *, reading: bool) -> str:
+        """``head``, ``body`` or ``stall`` if it is too slow, else nothing. ``reading``: a request
+        is under way whose body has not ended.
+        """
+        if self._head_since is not None and now - self._head_since >= limits.head_seconds:
+            return "head"
+        took = now - self._body_since
+        owed = limits.body_bytes_per_second * took
+        if reading and took >= limits.body_grace_seconds and self._body_bytes < owed:
+            return "body"
+        if self._left_since is not None and now - self._left_since >= limits.stall_seconds:
+            return "stall"
+        return ""
+
+
+class Gate:
+    """Who may open a connection: counts them in all and per address."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._by_address: Counter[str] = Counter()
+        self._all = 0
+
+    def enter(self, address: str) -> bool:
+        """Whether there is room for one more; every one that was let in must ``leave``."""
+        limits = self._limits
+        if self._all >= limits.connections:
+            return False
+        full = self._by_address[address] >= limits.connections_per_address
+        if full and not self._is_exempt(address):
+            return False
+        self._by_address[address] += 1
+        self._all += 1
+        return True
+
+    def leave(self, address: str) -> None:
+        self._all -= 1
+        self._by_address[address] -= 1
+        if self._by_address[address] <= 0:
+            del self._by_address[address]
+
+    def _is_exempt(self, address: str) -> bool:
+        try:
+            parsed = ipaddress.ip_address(address)
+        except ValueError:
+            return not address  # a Unix socket has none
+        return any(parsed in network for network in self._limits.exempt)

@@ -1,0 +1,146 @@
+"""What the API answers beside ``meta``, one Struct an answer, one field a wire name.
+
+Types only: they describe, handlers build their answers by hand. The tests hold every answer they
+get against them.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from warouter.app_settings import ApplicationSettings
+
+GatewayStatus = Literal["connected", "connecting", "disconnected", "uninitialized", "unregistered"]
+NodeRole = Literal["primary_master", "secondary_master", "coreapp"]
+
+
+class Answer(msgspec.Struct):
+    """Base of what is answered."""
+
+
+# ---------------------------------------------------------------- the envelope
+
+
+class Meta(Answer):
+    """`version` is the version of the API that is spoken, not warouter's own."""
+
+    api_status: Literal["stable", "deprecated", "experimental"]
+    version: Annotated[str, msgspec.Meta(pattern=r"^v[0-9]+\.[0-9]+\.[0-9]+$")]
+    warnings: list[str] | UnsetType = UNSET
+
+
+class Error(Answer):
+    """`code` and `title` are the product's; `details` says what was wrong with this request."""
+
+    code: int
+    title: str
+    details: Annotated[str, msgspec.Meta(min_length=1)]
+    href: str
+
+
+class ErrorAnswer(Answer):
+    """Every failure."""
+
+    meta: Meta
+    errors: Annotated[list[Error], msgspec.Meta(min_length=1)]
+
+
+# ---------------------------------------------------------------- users
+
+
+class Token(Answer):
+    """`expires_after` is in UTC, such as `2026-12-01 13:41:29+00:00`."""
+
+    token: str
+    expires_after: Annotated[str, msgspec.Meta(pattern=r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\+00:00$")]
+
+
+class TokenAnswer(Answer):
+    users: list[Token]
+
+
+class UserName(Answer):
+    username: str
+
+
+class UserNameAnswer(Answer):
+    users: list[UserName]
+
+
+class UserShown(Answer):
+    username: str
+    ROLES: Literal["ROLE_ADMIN", "ROLE_USER"]
+
+
+class UserAnswer(Answer):
+    users: list[UserShown]
+
+
+# ---------------------------------------------------------------- messages
+
+
+class MessageId(Answer):
+    id: str
+
+
+class MessageAnswer(Answer):
+    messages: list[MessageId]
+
+
+# ---------------------------------------------------------------- settings and account
+
+
+class ApplicationShown(ApplicationSettings, frozen=True, kw_only=True):
+    """`wa_id` is the own number, once one is registered."""
+
+    wa_id: str | UnsetType = UNSET
+
+
+class ApplicationGroup(Answer):
+    application: ApplicationShown
+
+
+class ApplicationAnswer(Answer):
+    settings: ApplicationGroup
+
+
+class ShardCount(Answer):
+    shards: Literal[1, 2, 4, 8, 16, 32]
+
+
+class ShardsAnswer(Answer):
+    account: ShardCount
+
+
+# ---------------------------------------------------------------- monitoring
+
+
+class UpAnswer(Answer):
+    status: Literal["up"]
+
+
+class NodeHealth(Answer):
+    """`errors` stands in the place of `gateway_status` for a node that does not answer."""
+
+    role: NodeRole
+    gateway_status: GatewayStatus | UnsetType = UNSET
+    errors: list[Error] | UnsetType = UNSET
+
+
+class ClusterHealthAnswer(Answer):
+    """By node, `host:container`: with WA_APP_MULTICONNECT=1."""
+
+    health: dict[str, NodeHealth]
+
+
+class SingleHealth(Answer):
+    gateway_status: GatewayStatus
+
+
+class SingleHealthAnswer(Answer):
+    """Without Multiconnect."""
+
+    health: SingleHealth

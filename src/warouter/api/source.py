@@ -1,0 +1,63 @@
+"""Where a request comes from: the peer, or what a trusted proxy says of it."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+
+from aiohttp import web
+
+from warouter.app_settings import Network
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+_IPV6_CUSTOMER = 64  # bits: what one customer of a provider has at the least
+
+
+def source_of(request: web.Request, trusted: Sequence[Network]) -> str:
+    """The address as text; empty for a peer without one (a Unix socket).
+
+    ``X-Forwarded-For`` counts only from a proxy in ``trusted``, and of it the last entry that is no
+    such proxy: what stands before it is what the client itself wrote.
+    """
+    peer = _address(request.remote or "")
+    forwarded = request.headers.getall("X-Forwarded-For", [])
+    hops = [hop.strip() for line in forwarded for hop in line.split(",")]
+    while peer is not None and _listed(peer, trusted) and hops:
+        further = _address(hops.pop())
+        if further is None:
+            break
+        peer = further
+    return "" if peer is None else str(peer)
+
+
+def limited_address(source: str, trusted: Sequence[Network]) -> str | None:
+    """What is counted for the source: its address, of IPv6 the /64. None: it has no limit.
+
+    None are loopback and the listed proxies, behind which are many.
+    """
+    address = _address(source)
+    if address is None or address.is_loopback or _listed(address, trusted):
+        return None
+    if isinstance(address, ipaddress.IPv6Address):
+        return str(ipaddress.ip_network((address, _IPV6_CUSTOMER), strict=False))
+    return str(address)
+
+
+def _address(text: str) -> Address | None:
+    """The address of ``1.2.3.4``, ``1.2.3.4:5``, ``::1`` or ``[::1]:5``; IPv4 if it is mapped."""
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    try:
+        address = ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    return address
+
+
+def _listed(address: Address, networks: Sequence[Network]) -> bool:
+    return any(address in network for network in networks)

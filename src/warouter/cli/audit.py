@@ -1,0 +1,77 @@
+"""``warouter audit``: who did what that matters, from where, and how it ended."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import asyncpg
+import click
+import msgspec
+import uvloop
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from warouter.cli.nodes import data_dir_option, settings_for
+from warouter.cli.status import PIPE_COLUMNS, default_folder
+from warouter.config import Settings
+from warouter.errors import CommandError
+from warouter.store import migrate
+from warouter.store.audit import Entry, read_audit
+from warouter.store.database import close_politely, first_connection
+
+APPLICATION = "warouter audit"  # not "wa:...": those sessions are taken for a node's
+COLUMNS = ("at (UTC)", "who", "what", "about", "from", "outcome")
+
+
+@click.command()
+@data_dir_option
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.option(
+    "--last",
+    default=50,
+    show_default=True,
+    type=click.IntRange(1, 1_000_000),
+    help="How many entries, the newest first.",
+)
+def audit(data_dir: Path | None, as_json: bool, last: int) -> None:
+    """Show refused logins, changes of users, shards and registration, backups and restores.
+
+    Reads the database that WA_DB_* names, or that of a local cluster: --data-dir, else
+    ./warouter-data if there is one.
+    """
+    settings = settings_for("master", default_folder(data_dir))
+    entries = uvloop.run(_read(settings, last))
+    if as_json:
+        for entry in entries:
+            click.echo(msgspec.json.encode(entry))
+    else:
+        _show(entries)
+
+
+async def _read(settings: Settings, most: int) -> list[Entry]:
+    connection = await first_connection(settings, APPLICATION)
+    try:
+        await migrate.check(connection)
+        return await read_audit(connection, most)
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise CommandError(
+            f"The database did not answer ({error or type(error).__name__}): try again."
+        ) from error
+    finally:
+        await close_politely(connection)
+
+
+def _plain(text: str) -> Text:
+    """As it is, but nothing that a terminal would obey: clients' own words stand in it."""
+    return Text("".join(c if c.isprintable() else "?" for c in text))
+
+
+def _show(entries: list[Entry]) -> None:
+    table = Table(*COLUMNS, box=None, pad_edge=False)
+    for entry in entries:
+        table.add_row(*(_plain(text) for text in msgspec.structs.astuple(entry)))
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=PIPE_COLUMNS)
+    console.print(table)

@@ -1,0 +1,146 @@
+"""``warouter callbacks``: dead letters listed, shown, and delivered once more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+import uvloop
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from warouter.cli.database import connected, settings_of
+from warouter.cli.nodes import data_dir_option
+from warouter.config import Settings
+from warouter.errors import CommandError
+from warouter.recipient import wa_id
+from warouter.store import dead_letters
+from warouter.store.dead_letters import KINDS, Letter, Selection
+
+APPLICATION = "warouter callbacks"
+PIPE_COLUMNS = 160
+MOST = 100_000
+
+_kind = click.option("--kind", type=click.Choice(KINDS), help="Statuses or inbound messages only.")
+_recipient = click.option("--recipient", metavar="NUMBER", help="Those of one customer only.")
+_json = click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+
+
+@click.group()
+def callbacks() -> None:
+    """Dead letters: events that the webhook refused for seven days.
+
+    Of the database that WA_DB_* names, or of a local cluster: --data-dir, else ./warouter-data if
+    there is one.
+    """
+
+
+@callbacks.command("list")
+@data_dir_option
+@_kind
+@_recipient
+@_json
+@click.option("--limit", type=click.IntRange(1, MOST), default=50, show_default=True)
+def list_(
+    data_dir: Path | None, kind: str | None, recipient: str | None, as_json: bool, limit: int
+) -> None:
+    """List them, those that died first first."""
+    which = _selected(kind, recipient, ())
+    letters, total = uvloop.run(_find(settings_of(data_dir), which, limit))
+    if as_json:
+        click.echo(msgspec.json.encode({"total": total, "letters": letters}))
+    else:
+        _console().print(_table(letters))
+        click.echo(f"{len(letters):,} of {total:,} dead letters")
+
+
+@callbacks.command()
+@data_dir_option
+@click.argument("letter", metavar="ID")
+def show(data_dir: Path | None, letter: str) -> None:
+    """Show one as JSON, with its event."""
+    which = _selected(None, None, (letter,))
+    letters, _ = uvloop.run(_find(settings_of(data_dir), which, 1))
+    if not letters:
+        raise CommandError(f"There is no dead letter {letter}.")
+    click.echo(msgspec.json.format(msgspec.json.encode(letters[0]), indent=2))
+
+
+@callbacks.command()
+@data_dir_option
+@_kind
+@_recipient
+@click.option("--all", "every", is_flag=True, help="All there are.")
+@click.argument("letters", metavar="[ID]...", nargs=-1)
+def replay(
+    data_dir: Path | None,
+    kind: str | None,
+    recipient: str | None,
+    every: bool,
+    letters: tuple[str, ...],
+) -> None:
+    """Deliver letters once more: those named, those of a kind or customer, or --all.
+
+    The owners of their slots do it within seconds. A letter that is refused again is tried for
+    another hour, with the back-off of the settings, and then is a dead letter again; so long it
+    holds back what else of its kind there is for its customer.
+    """
+    if not (letters or kind or recipient or every):
+        raise click.UsageError("Which letters? Give ids, --kind, --recipient or --all.")
+    which = _selected(kind, recipient, letters)
+    asked = uvloop.run(_ask(settings_of(data_dir), which))
+    click.echo(f"{asked:,} dead letters will be delivered once more")
+    if letters and asked < len(set(letters)):
+        raise CommandError(f"Of these {len(set(letters))} only {asked} are dead letters.")
+
+
+async def _find(settings: Settings, which: Selection, limit: int) -> tuple[list[Letter], int]:
+    async with connected(settings, APPLICATION) as connection:
+        letters = await dead_letters.find(connection, which, limit)
+        return letters, await dead_letters.count(connection, which)
+
+
+async def _ask(settings: Settings, which: Selection) -> int:
+    async with connected(settings, APPLICATION) as connection:
+        return await dead_letters.ask(connection, which)
+
+
+def _selected(kind: str | None, recipient: str | None, letters: tuple[str, ...]) -> Selection:
+    return Selection(
+        None if kind is None else KINDS.index(kind),
+        None if recipient is None else _told(wa_id, recipient),
+        [_told(dead_letters.parse, text) for text in letters] or None,
+    )
+
+
+def _told(read: Callable[[str], Any], text: str) -> Any:
+    try:
+        return read(text)
+    except ValueError as error:
+        raise CommandError(str(error)) from error
+
+
+def _table(letters: list[Letter]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for name in ("id", "recipient", "event", "died at", "attempts", "reason"):
+        table.add_column(name, justify="right" if name == "attempts" else "left")
+    for one in letters:
+        table.add_row(
+            one.id,
+            one.recipient,
+            Text(one.key),
+            one.died_at,
+            str(one.attempts),
+            Text(f"{one.reason}, replay asked for" if one.asked else one.reason),
+        )
+    return table
+
+
+def _console() -> Console:
+    """As wide as the terminal; into a file or a pipe wide enough for every column."""
+    console = Console()
+    return console if console.is_terminal else Console(width=PIPE_COLUMNS)

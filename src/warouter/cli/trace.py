@@ -1,0 +1,88 @@
+"""``warouter trace``: where one message is, as the database knows it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import asyncpg
+import click
+import msgspec
+import uvloop
+
+from warouter.cli.nodes import data_dir_option, settings_for
+from warouter.cli.status import connected, default_folder
+from warouter.config import Settings
+from warouter.errors import CommandError
+from warouter.store.database import close_politely
+from warouter.store.status import EPOCH_BITS
+from warouter.store.trace import Callback, Step, Trace, read_trace
+
+
+@click.command()
+@data_dir_option
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.argument("message_id")
+def trace(data_dir: Path | None, as_json: bool, message_id: str) -> None:
+    """Show where a message is, outgoing or inbound, with every step and its time.
+
+    Reads the database that WA_DB_* names, or that of a local cluster: --data-dir, else
+    ./warouter-data if there is one. Nothing of the message's content is shown.
+    """
+    found = uvloop.run(_find(settings_for("master", default_folder(data_dir)), message_id))
+    if as_json:
+        click.echo(msgspec.json.encode(found))
+        return
+    for line in _lines(found):
+        click.echo(line)
+
+
+async def _find(settings: Settings, message_id: str) -> Trace:
+    connection = await connected(settings)
+    try:
+        found = await read_trace(connection, message_id)
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise CommandError(
+            f"The database did not answer ({error or type(error).__name__}): try again."
+        ) from error
+    finally:
+        await close_politely(connection)
+    if found is None:
+        raise CommandError(
+            f"There is no message {message_id[:64]!r}, or it is no longer kept:"
+            " check the id, and WAROUTER_RETENTION."
+        )
+    return found
+
+
+def _lines(found: Trace) -> list[str]:
+    timeline, n = divmod(found.epoch, 1 << EPOCH_BITS)
+    side = "to" if found.direction == "outgoing" else "from"
+    facts = [
+        ("message", f"{found.id} ({found.direction}, {found.kind}) {side} {found.recipient}"),
+        ("state", found.state),
+        ("place", f"slot {found.slot}, shard {found.shard}, owner {found.owner or 'nobody'}"),
+        ("epoch", f"{timeline}.{n}"),
+    ]
+    if found.ttl is not None:
+        facts.append(("ttl", f"{found.ttl} s"))
+    steps = [f"{step.at or '':<24}  {_step(step)}" for step in found.steps]
+    return [*(f"{name:<9}{fact}" for name, fact in facts), "", *map(str.rstrip, steps)]
+
+
+def _step(step: Step) -> str:
+    words = [step.step, *_more(step)]
+    if step.callback is not None:
+        state = ", ".join((step.callback.state, *_more(step.callback)))
+        words.append(f"callback {state}")
+    return ", ".join(words)
+
+
+def _more(part: Step | Callback) -> list[str]:
+    words = []
+    if part.attempts is not None:
+        words.append(f"attempt {part.attempts}")
+    if part.due_in_s is not None:
+        words.append(f"due in {part.due_in_s:.0f} s")
+    if part.reason:
+        words.append(part.reason)
+    return words

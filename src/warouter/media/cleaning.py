@@ -1,0 +1,42 @@
+"""Clean-up of media: what is old, what has no row, what was never finished.
+
+One coreapp does it (the owner of slot 0), in small steps and without a lock: everything here may
+be done twice. Old media goes only with ``garbagecollector_enable.media``, as in the product.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from warouter.media.library import Library
+
+log = logging.getLogger(__name__)
+
+STEP = 200  # rows or files at a time
+PAUSE_SECONDS = 0.05
+# Nothing younger is taken for a leftover: an upload may still be on its way to its row.
+YOUNG_SECONDS = 3600.0
+
+
+async def expire(library: Library, days: float) -> int:
+    """Remove media that is older than so many days; how many."""
+    gone = 0
+    while ids := await library.rows.expire(days, STEP):
+        for media_id in ids:
+            await library.directory.remove(media_id)
+        gone += len(ids)
+        await asyncio.sleep(PAUSE_SECONDS)
+    return gone
+
+
+async def sweep(library: Library, young: float = YOUNG_SECONDS) -> int:
+    """Remove files that were never finished, and whole ones without a row; how many."""
+    gone = await library.directory.leftovers(young)
+    async for ids in library.directory.names(young, STEP):
+        orphans = set(ids) - await library.rows.known(ids)
+        for media_id in orphans:
+            await library.directory.remove(media_id)
+        gone += len(orphans)
+        await asyncio.sleep(PAUSE_SECONDS)
+    return gone

@@ -1,0 +1,213 @@
+"""Fetching the link of a message: from public addresses only, of a bounded size, in bounded time.
+
+A client of the API names the link, so it is handled as hostile: every address that a name gives is
+checked at the socket, each redirect is checked anew, no proxy of the environment is used, nothing
+is decompressed, and credentials go to the origin they are for.
+"""
+
+from __future__ import annotations
+
+import base64
+import errno
+import ipaddress
+import logging
+import socket
+import ssl
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import aiohttp
+from aiohttp import AddrInfoType
+from aiohttp.abc import AbstractResolver
+from yarl import URL
+
+from warouter import __version__
+from warouter.app_settings import Network, is_allowed, webhook_url_problem
+from warouter.egress import socket_factory
+from warouter.errors import MediaRefused, WarouterError
+
+log = logging.getLogger(__name__)
+
+# What WAROUTER_ALLOW_PRIVATE lists may be asked on any port.
+PORTS = frozenset({80, 443, 8080, 8443})
+REDIRECTS = 3
+TOTAL_SECONDS = 60.0  # of one try, redirects included
+QUIET_SECONDS = 15.0  # without a byte
+_REDIRECTED = (301, 302, 303, 307, 308)
+_LATER = (408, 425, 429)  # refusals that may be none the next time
+_HEADERS = {"User-Agent": f"warouter/{__version__}", "Accept-Encoding": "identity"}
+
+
+class LinkFailed(WarouterError):
+    """A try failed in a way that the next one may not."""
+
+
+class Fetched(NamedTuple):
+    """An answer that begins: its Content-Type, the length if it says one, and its content.
+
+    ``name`` is the last part of the path that it was found under.
+    """
+
+    mime: str
+    length: int | None
+    name: str
+    chunks: AsyncIterator[bytes]
+
+
+class Fetcher:
+    """Fetches links; ``resolver`` and ``context`` stand in for DNS and the usual authorities."""
+
+    def __init__(
+        self,
+        *,
+        allow_http: bool = False,
+        allow_private: Sequence[Network] = (),
+        resolver: AbstractResolver | None = None,
+        context: ssl.SSLContext | None = None,
+        total: float = TOTAL_SECONDS,
+    ) -> None:
+        self._allow_http = allow_http
+        self._allow_private = tuple(allow_private)
+        self._resolver = resolver
+        self._context = context
+        self._timeout = aiohttp.ClientTimeout(
+            total=total, sock_connect=10.0, sock_read=min(total, QUIET_SECONDS)
+        )
+
+    @asynccontextmanager
+    async def open(self, link: str, headers: Mapping[str, str] = {}) -> AsyncIterator[Fetched]:
+        """The answer at the end of up to three redirects; ``headers`` go to the link's origin only.
+
+        MediaRefused for what will not change, LinkFailed for what may; ``chunks`` raises both too.
+        """
+        async with self._session() as session:
+            with _told():
+                response, url = await self._follow(session, link, headers)
+            async with response:
+                yield Fetched(
+                    response.headers.get("Content-Type", ""),
+                    response.content_length,
+                    URL(url).name,
+                    _content(response),
+                )
+
+    async def _follow(
+        self, session: aiohttp.ClientSession, link: str, headers: Mapping[str, str]
+    ) -> tuple[aiohttp.ClientResponse, str]:
+        url = link.strip().replace(" ", "%20")  # a name of a file, as people write it
+        origin = _origin(url)
+        for _ in range(REDIRECTS + 1):
+            problem = webhook_url_problem(
+                url, allow_http=self._allow_http, allow_private=self._allow_private
+            )
+            if problem:
+                raise MediaRefused(f"the link {problem}")
+            mine = headers if _origin(url) == origin else {}
+            response = await session.get(url, headers=mine, allow_redirects=False)
+            location = response.headers.get("Location")
+            if response.status not in _REDIRECTED or location is None:
+                return _accepted(response), url
+            response.close()
+            url = str(URL(url).join(URL(location)))
+        raise MediaRefused(f"the link redirects more than {REDIRECTS} times")
+
+    def _session(self) -> aiohttp.ClientSession:
+        """One a fetch: what one link leads to is kept apart from every other."""
+        connector = aiohttp.TCPConnector(
+            socket_factory=_guarded(self._allow_private),
+            resolver=self._resolver,
+            ssl=self._context or True,
+            force_close=True,
+            use_dns_cache=False,
+        )
+        return aiohttp.ClientSession(
+            connector=connector,
+            connector_owner=True,
+            timeout=self._timeout,
+            headers=_HEADERS,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            trust_env=False,
+        )
+
+
+def credentials(providers: Iterable[Mapping[str, Any]], name: str) -> dict[str, str]:
+    """The header for links of this provider; MediaRefused if there is no such provider.
+
+    ``providers`` are those of settings/application/media/providers.
+    """
+    config = next((p.get("config") for p in providers if p.get("name") == name), None)
+    match config:
+        case {"bearer": str(token)}:
+            return {"Authorization": f"Bearer {token}"}
+        case {"basic": {"username": str(user), "password": str(password)}}:
+            pair = base64.b64encode(f"{user}:{password}".encode()).decode()
+            return {"Authorization": f"Basic {pair}"}
+        case None:
+            raise MediaRefused(f"there is no media provider {name}")
+        case _:
+            return {}
+
+
+def _guarded(allow_private: Sequence[Network]) -> Callable[[AddrInfoType], socket.socket]:
+    """As all outgoing HTTP, and on public addresses only the ports of the web."""
+    factory = socket_factory(allow_private)
+
+    def open_socket(info: AddrInfoType) -> socket.socket:
+        host, port = info[4][:2]
+        if port not in PORTS and is_allowed(ipaddress.ip_address(str(host)), ()):
+            raise OSError(errno.EACCES, f"port {port} is none that media is fetched from")
+        return factory(info)
+
+    return open_socket
+
+
+def _accepted(response: aiohttp.ClientResponse) -> aiohttp.ClientResponse:
+    status = response.status
+    if 200 <= status < 300 and response.headers.get("Content-Encoding", "identity") == "identity":
+        return response
+    response.close()
+    if status >= 500 or status in _LATER:
+        raise LinkFailed(f"the link answered {status}")
+    if status < 300:
+        raise MediaRefused("the link gives compressed content")
+    raise MediaRefused(f"the link answered {status}")
+
+
+async def _content(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    with _told():
+        while chunk := await response.content.readany():
+            yield chunk
+
+
+class _told:
+    """What aiohttp and sockets raise, in our two words."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, aiohttp.ClientOSError | OSError) and error.errno == errno.EACCES:
+            raise MediaRefused(f"the link leads to an address that is refused: {_reason(error)}")
+        if isinstance(error, aiohttp.InvalidURL | aiohttp.NonHttpUrlClientError):
+            raise MediaRefused("the link is no URL that can be fetched") from error
+        if isinstance(error, TimeoutError):
+            raise LinkFailed("the link did not answer in time") from error
+        if isinstance(error, aiohttp.ClientError | OSError):
+            raise LinkFailed(f"the link cannot be fetched: {_reason(error)}") from error
+        if isinstance(error, ValueError):
+            raise MediaRefused("the link is no URL that can be fetched") from error
+
+
+def _reason(error: BaseException) -> str:
+    return str(error)[:200] or type(error).__name__
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None] | None:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme, parts.hostname, parts.port
+    except ValueError:
+        return None

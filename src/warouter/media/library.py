@@ -1,0 +1,122 @@
+"""Media as a whole: a file in the directory and its row.
+
+The file comes first and the row after it, so what has a row has its file. What fails in between is
+an orphan, which ``media.cleaning`` removes.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import AsyncIterator
+from uuid import UUID, uuid4
+
+from warouter.errors import BodyTooLarge, MediaFull
+from warouter.media import types
+from warouter.media.directory import Directory, Staged
+from warouter.store.media import UPLOADED, Media, MediaRows
+
+log = logging.getLogger(__name__)
+
+KNOWN_SECONDS = 10.0
+KNOWN_MOST = 10_000
+
+
+class Library:
+    """``quota`` bounds the bytes of all media, uploaded and received; 0 is none."""
+
+    def __init__(self, rows: MediaRows, directory: Directory, quota: int) -> None:
+        self.rows = rows
+        self.directory = directory
+        self._quota = quota
+        self._known: dict[UUID, float] = {}  # until when an id is taken to be there
+
+    async def receive(
+        self,
+        chunks: AsyncIterator[bytes],
+        mime: str,
+        *,
+        length: int | None = None,
+        kind: int = UPLOADED,
+        handle: str | None = None,
+        sha256: bytes | None = None,
+    ) -> Media:
+        """Store what comes, under a new id; on any error nothing is left.
+
+        ``length`` is what the sender announces, ``handle`` the upstream's name of received media,
+        ``sha256`` what it must be. BodyTooLarge, MediaFull, MediaRefused, ParameterMissing (empty),
+        MediaAway (the directory), ValueError (another digest), and what ``chunks`` raises.
+        """
+        # What customers send is kept as it is; what clients upload has to be fit for sending.
+        most = types.limit_of(mime) if kind == UPLOADED else types.LARGEST
+        if length is not None:
+            await self._expect(length, most, mime)
+        staged = await self.directory.stage(chunks, most)
+        try:
+            if kind == UPLOADED:
+                types.check(mime, staged.head, staged.size)
+            if sha256 is not None and staged.sha256 != sha256:
+                raise ValueError("the content does not have the digest that was announced")
+            return await self._add(staged, mime, kind, handle)
+        finally:
+            await self.directory.drop(staged)
+
+    async def find(self, media_id: UUID) -> Media | None:
+        return await self.rows.find(media_id)
+
+    async def known(self, media_id: UUID) -> bool:
+        """Whether there is such media; a yes is believed for a short while."""
+        now = time.monotonic()
+        if self._known.get(media_id, now) > now:
+            return True
+        if await self.rows.find(media_id) is None:
+            return False
+        if len(self._known) >= KNOWN_MOST:
+            self._known.clear()
+        self._known[media_id] = now + KNOWN_SECONDS
+        return True
+
+    def content(self, media: Media) -> AsyncIterator[bytes]:
+        """The content in chunks; FileNotFoundError, or Damaged instead of the last chunk."""
+        path = self.directory.path_of(media.id)
+        return self.directory.read(path, media.size, media.sha256)
+
+    async def remove(self, media_id: UUID) -> bool:
+        """Remove row and file; whether it was there."""
+        self._known.pop(media_id, None)
+        found = await self.rows.remove(media_id)
+        if found:
+            await self.directory.remove(media_id)
+        return found
+
+    async def _expect(self, length: int, most: int, mime: str) -> None:
+        """Refuse by what is announced, before anything is read."""
+        if length > most:
+            kind = types.kind_of(mime)
+            raise BodyTooLarge(f"{kind} of {length} bytes: at most {most} are allowed")
+        if self._quota and await self.rows.total() + length > self._quota:
+            raise _full()
+
+    async def _add(self, staged: Staged, mime: str, kind: int, handle: str | None) -> Media:
+        media = Media(uuid4(), kind, mime, staged.size, staged.sha256)
+        await self.directory.keep(staged, media.id)
+        known: UUID | None = None
+        try:
+            known = await self.rows.add(media, handle, self._quota)
+        except Exception:
+            # It may have a row all the same: then a file without one is the lesser evil.
+            log.warning("media without a row", extra={"media": str(media.id)})
+            raise
+        if known == media.id:
+            return media
+        await self.directory.remove(media.id)
+        if known is None:
+            raise _full()
+        earlier = await self.rows.find(known)
+        if earlier is None:  # removed this very moment
+            raise MediaFull("the media was removed while it came")
+        return earlier
+
+
+def _full() -> MediaFull:
+    return MediaFull("the quota of media is used up (WAROUTER_MEDIA_QUOTA)")

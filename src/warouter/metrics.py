@@ -1,0 +1,209 @@
+"""Metrics: every one that exists, and the two forms in which they are shown. Pure.
+
+A process collects samples, reports them (``store.reports``), and a webapp shows them all. The
+product's names and labels are kept; ours begin with ``warouter_`` and follow Prometheus's rules.
+A sample of a name that is not in the catalogue, from a newer build beside this one, is left out.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+
+TEXT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+NODE = "node"
+BUILD_INFO = "warouter_build_info"
+
+
+class Page(enum.Enum):
+    """Where a metric is shown."""
+
+    WEB = "/metrics"
+    APP = "/v1/stats/app"
+    APP_INTERNAL = "/v1/stats/app/internal"
+    DB = "/v1/stats/db"
+    DB_INTERNAL = "/v1/stats/db/internal"
+    PROCESS = "/metrics for a webapp, /v1/stats/app for others"
+
+
+class Described(NamedTuple):
+    """What is known of a metric beside its samples."""
+
+    type: str  # "counter" or "gauge"
+    page: Page
+    help: str
+
+
+class Sample(msgspec.Struct, frozen=True, array_like=True):
+    """One value. ``labels`` are without ``node``, which whoever shows it adds."""
+
+    name: str
+    value: float
+    labels: dict[str, str] = {}
+
+
+_COUNTERS: dict[Page, dict[str, str]] = {
+    Page.WEB: {
+        "web_connections": "Connections accepted",
+        "web_handled_requests": "Requests answered",
+        "web_process_limit_hit": "Connections refused, as there were too many",
+        "api_requests_duration_ms_count": "Requests by method and result",
+        "api_requests_duration_ms_sum": "Milliseconds that requests took, by method and result",
+        "warouter_connections_dropped_total": "Connections of clients that were ended, by reason",
+        "warouter_requests_limited_total": "Requests over the rate limit",
+    },
+    Page.APP: {
+        "callback_requests": "POSTs to the webhook by result and type",
+        "callback_requests_duration_ms_count": "POSTs to the webhook whose time was taken",
+        "callback_requests_duration_ms_sum": "Milliseconds that POSTs to the webhook took",
+        "endpoint_requests": "Requests to the API by method and result",
+        "warouter_messages_appended_total": "Messages written to the journal",
+        "warouter_append_commits_total": "Commits that wrote messages",
+        "warouter_messages_sent_total": "Messages told to the upstream, repeats included",
+        "warouter_messages_answered_total": "Answers of the upstream to messages",
+        "warouter_events_appended_total": "Statuses and inbound messages written to the journal",
+        "warouter_callback_events_total": "Events that the webhook has taken, by type",
+        "warouter_beats_total": "Beats that were confirmed",
+        "warouter_beats_late_total": "Beats confirmed later than twice their interval",
+    },
+    Page.DB: {
+        "warouter_owner_changes_total": "Slots that changed their owner, by reason",
+    },
+    Page.PROCESS: {
+        "warouter_process_cpu_seconds_total": "Processor time used",
+    },
+}
+_GAUGES: dict[Page, dict[str, str]] = {
+    Page.WEB: {
+        "web_uptime": "Seconds since the webapp was started",
+        "web_pending_connections": "Connections that wait to be accepted",
+        "web_max_pending_connections": "Most connections seen waiting to be accepted",
+        "web_queue_len": "Size of the queue of connections that wait to be accepted",
+        "web_idle_processes": "Processes that handle nothing at the moment",
+        "web_total_processes": "Processes of the webapp",
+        "web_requests": "Connections by state",
+        "warouter_link_connected": "Coreapps that the webapp has a link to",
+        "warouter_link_pending_messages": "Messages that wait for their owner's answer",
+        "warouter_link_pending_bytes": "Size of the messages that wait for their owner's answer",
+        "warouter_database_up": "Whether the webapp reads the shard map",
+    },
+    Page.APP: {
+        "callback_queue_size": "Events that wait for the webhook",
+        "pending_outgoing_messages": "Messages accepted and not taken by the upstream yet",
+        "warouter_slots_owned": "Slots that the coreapp owns",
+        "warouter_upstream_connected": "Whether the coreapp has its upstream",
+        "warouter_link_webapps": "Connections of webapps and of relaying coreapps",
+        "warouter_callbacks_failing": "Whether callbacks of a type fail one after the other",
+        "warouter_parked_recipients": "Recipients whose messages wait for a retry",
+        "warouter_master_leads": "Whether the master leads",
+        "warouter_term": "Term of the leading master",
+    },
+    Page.APP_INTERNAL: {
+        "warouter_slot_epoch": "Epoch of an owned slot",
+        "warouter_slot_journal_seq": "Highest seq of an owned slot's messages",
+        "warouter_slot_settled_seq": "Seq up to which an owned slot's messages are settled",
+        "warouter_slot_waiting_messages": "Messages of an owned slot in memory",
+        "warouter_slot_waiting_callbacks": "Events of an owned slot that wait for the webhook",
+        "warouter_append_queued_messages": "Messages that wait for a commit",
+    },
+    Page.DB: {
+        "db_contacts": "Contacts by type",
+        "db_message_receipts": "Statuses in the journal",
+        "db_messages": "Messages in the journal",
+        "warouter_shards": "Number of shards",
+        "warouter_slots_unowned": "Slots without an owner",
+        "warouter_slots_moving": "Slots on their way to another owner",
+        "warouter_shard_map_version": "Version of the shard map",
+        "warouter_leading_masters": "Masters that lead and live: 1, or nobody does",
+        "warouter_node_alive": "Whether a master, coreapp or webapp lives",
+        "warouter_messages_unsettled": "Messages in the journal, not settled and not parked",
+        "warouter_messages_oldest_seconds": "Age of the oldest message that is not settled",
+        "warouter_messages_parked": "Messages that wait for a retry",
+        "warouter_callbacks_unsettled": "Events in the journal, not called back and not parked",
+        "warouter_callbacks_oldest_seconds": "Age of the oldest event that is not called back",
+        "warouter_callbacks_parked": "Events that wait for a retry",
+        "warouter_dead_letters": "Events that were given up",
+        "warouter_database_connections": "Connections to the database",
+        "warouter_database_max_connections": "Most connections that the database allows",
+        "warouter_database_bytes": "Size of the database",
+        "warouter_oldest_transaction_seconds": "Age of the oldest open transaction",
+        "warouter_oldest_snapshot_transactions": "Transactions since the oldest open snapshot",
+    },
+    Page.DB_INTERNAL: {
+        "warouter_table_bytes": "Size of a table with its indexes",
+        "warouter_table_rows": "Rows of a table as the statistics have them",
+        "warouter_table_dead_rows": "Dead rows of a table as the statistics have them",
+    },
+    Page.PROCESS: {
+        BUILD_INFO: "1, with the version and the API's version as labels",
+        "warouter_process_resident_memory_bytes": "Memory in use",
+        "warouter_process_uptime_seconds": "Seconds since the process was started",
+        "warouter_process_open_files": "Open files",
+    },
+}
+
+CATALOGUE: Mapping[str, Described] = {
+    name: Described(type_, page, text)
+    for type_, pages in (("counter", _COUNTERS), ("gauge", _GAUGES))
+    for page, names in pages.items()
+    for name, text in names.items()
+}
+
+
+def labelled(samples: Iterable[Sample], **labels: str) -> list[Sample]:
+    """The samples with more labels."""
+    return [Sample(s.name, s.value, {**s.labels, **labels}) for s in samples]
+
+
+def json_form(samples: Iterable[Sample]) -> dict[str, Any]:
+    """The product's JSON: name -> {type, help, data: [{labels, value}]}."""
+    return {
+        name: {
+            "type": CATALOGUE[name].type,
+            "help": CATALOGUE[name].help,
+            "data": [{"labels": s.labels, "value": _number(s.value)} for s in group],
+        }
+        for name, group in _grouped(samples).items()
+    }
+
+
+def text_form(samples: Iterable[Sample]) -> str:
+    """Prometheus's text format 0.0.4."""
+    lines: list[str] = []
+    for name, group in _grouped(samples).items():
+        lines.append(f"# HELP {name} {_escaped(CATALOGUE[name].help)}")
+        lines.append(f"# TYPE {name} {CATALOGUE[name].type}")
+        for sample in group:
+            pairs = ",".join(f'{k}="{_quoted(v)}"' for k, v in sample.labels.items())
+            lines.append(f"{name}{{{pairs}}} {_number(sample.value)}" if pairs else _bare(sample))
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _bare(sample: Sample) -> str:
+    return f"{sample.name} {_number(sample.value)}"
+
+
+def _grouped(samples: Iterable[Sample]) -> dict[str, list[Sample]]:
+    """By name, in the catalogue's order; a series stands once, and its last value counts."""
+    groups: dict[str, dict[tuple[tuple[str, str], ...], Sample]] = {}
+    for sample in samples:
+        if sample.name in CATALOGUE:
+            key = tuple(sorted(sample.labels.items()))
+            groups.setdefault(sample.name, {})[key] = sample
+    return {name: list(groups[name].values()) for name in CATALOGUE if name in groups}
+
+
+def _number(value: float) -> int | float:
+    """Whole numbers as such: some clients read nothing else."""
+    return int(value) if float(value).is_integer() else round(value, 6)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("\n", "\\n")
+
+
+def _quoted(text: str) -> str:
+    return _escaped(text).replace('"', '\\"')

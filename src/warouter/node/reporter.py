@@ -1,0 +1,139 @@
+"""What a process says of itself every two seconds: its figures, and facts of it and its host.
+
+Started beside the work, by ``main``: nothing waits for it, and what it cannot say it says later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import platform
+import resource
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+from warouter import __version__
+from warouter.config import Settings
+from warouter.errors import OutcomeUnknown
+from warouter.metrics import BUILD_INFO, Sample
+from warouter.node.runtime import Identity
+from warouter.store.reports import Body, ReportWriter
+
+log = logging.getLogger(__name__)
+
+EVERY_SECONDS = 2.0
+API_VERSION = "v2.53.0"
+_STARTED = time.monotonic()
+_PAGE_BYTES = resource.getpagesize()
+
+
+# Variables whose values are shown. Of any other that is set only the name is: it may be a secret.
+SHOWN = frozenset(
+    {
+        *("WA_DB_ENGINE", "WA_DB_PORT", "WA_DB_NAME_PREFIX", "WA_APP_MULTICONNECT"),
+        *("COREAPP_HOSTNAME", "COREAPP_EXTERNAL_PORTS", "COREAPP_CONTAINER_NAME"),
+        *("WEBAPP_HOSTNAME", "WEBAPP_EXTERNAL_PORTS", "WEBAPP_CONTAINER_NAME"),
+        *("WAROUTER_NODE", "WAROUTER_PUBLIC_PORT", "WAROUTER_NO_TLS", "WAROUTER_UPSTREAM"),
+        *("WAROUTER_DB_NAME", "WAROUTER_DB_SCHEMA", "WAROUTER_SHARDS_CERT", "WAROUTER_RETENTION"),
+        *("WAROUTER_WEBHOOK_ALLOW_HTTP", "WAROUTER_ALLOW_PRIVATE", "WAROUTER_JSON_LIMIT"),
+        *("WAROUTER_BEAT", "WAROUTER_LEASE", "WAROUTER_MARGIN", "WAROUTER_HOLD"),
+        *("WAROUTER_LOG_LEVEL", "WAROUTER_RATE_LIMIT", "WAROUTER_TRUSTED_PROXIES"),
+        *("WAROUTER_CONNECTIONS", "WAROUTER_CONNECTIONS_PER_ADDRESS"),
+    }
+)
+_OURS = ("WA_", "WAROUTER_", "COREAPP_", "WEBAPP_", "WACORE_")
+
+
+class Reporter:
+    """``figures`` are asked at each report; ``state`` adds facts that change, by name."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        identity: Identity,
+        figures: Callable[[], list[Sample]],
+        state: Callable[[], Mapping[str, Any]] = dict,
+    ) -> None:
+        self._writer = ReportWriter(settings, identity.incarnation, identity.name, identity.role)
+        self._figures = figures
+        self._state = state
+        self._facts = host_facts(shown_environment(os.environ))
+
+    async def run(self) -> None:
+        """Report until cancelled."""
+        failing = False
+        while True:
+            try:
+                await self._writer.write(self._body())
+                failing = False
+            except (OutcomeUnknown, asyncpg.PostgresError) as error:
+                if not failing:
+                    log.warning("not reported", extra={"error": str(error)})
+                failing = True
+            await asyncio.sleep(EVERY_SECONDS)
+
+    async def close(self) -> None:
+        """This process stops in order: its row goes."""
+        with contextlib.suppress(OutcomeUnknown, asyncpg.PostgresError):
+            await self._writer.close(remove=True)
+
+    def _body(self) -> Body:
+        facts = {**self._facts, **moment_facts(), **self._state()}
+        return Body([*self._figures(), *process_samples()], facts)
+
+
+def process_samples() -> list[Sample]:
+    """What every process is: build, memory, processor time, files."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    resident = int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE_BYTES
+    return [
+        Sample(BUILD_INFO, 1, {"version": __version__, "api": API_VERSION}),
+        Sample("warouter_process_resident_memory_bytes", resident),
+        Sample("warouter_process_cpu_seconds_total", used.ru_utime + used.ru_stime),
+        Sample("warouter_process_uptime_seconds", round(time.monotonic() - _STARTED)),
+        Sample("warouter_process_open_files", len(os.listdir("/proc/self/fd"))),
+    ]
+
+
+def host_facts(environment: list[str]) -> dict[str, Any]:
+    """What stays as it is. ``environment`` has no secret: see ``shown_environment``."""
+    system = _os_release()
+    return {
+        "description": f"warouter {__version__}",
+        "env": environment,
+        "os_name": system.get("NAME", platform.system()),
+        "os_version": system.get("VERSION_ID", platform.release()),
+        "python": platform.python_version(),
+    }
+
+
+def moment_facts() -> dict[str, Any]:
+    """The host's time, and the bytes that are free where this process runs."""
+    disk = os.statvfs(".")
+    return {
+        "device_iso8601": datetime.now(UTC).isoformat(timespec="seconds"),
+        "free_space": disk.f_bavail * disk.f_frsize,
+    }
+
+
+def _os_release() -> dict[str, str]:
+    try:
+        return platform.freedesktop_os_release()
+    except OSError:
+        return {}
+
+
+def shown_environment(environ: Mapping[str, str]) -> list[str]:
+    """``NAME=value`` of what is set and harmless, ``NAME=***`` of the rest."""
+    return [
+        f"{name}={value if name in SHOWN else '***'}"
+        for name, value in sorted(environ.items())
+        if name.startswith(_OURS) and value
+    ]

@@ -1,0 +1,166 @@
+"""Media of inbound messages: downloaded before their event is stored, each sender in order.
+
+An event without media passes at once, unless one of its sender still waits. Nothing is acknowledged
+before it is stored, so a slot that is lost costs a second download at most: a handle that was
+stored is found again. Whatever goes wrong, an event waits a minute at most and then goes on with
+its media undownloaded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from warouter.app_settings import ApplicationSettings
+from warouter.errors import MediaRefused
+from warouter.media import types
+from warouter.media.inbound import Stored, completed, described, wanted
+from warouter.media.library import Library
+from warouter.owner.slot import OwnedSlot
+from warouter.store.media import RECEIVED, Media
+from warouter.upstream.media import MediaService, ServiceRefused
+from warouter.upstream.protocol import Event
+
+log = logging.getLogger(__name__)
+
+MOST_AT_ONCE = 8
+MOST_SECONDS = 60.0  # from its arrival to its going on, whatever became of its media
+PAUSES = (0.3, 1.0, 3.0)  # seconds between the tries
+
+
+class Downloads:
+    """Stands before ``pass_on``, which stores an event and acknowledges it."""
+
+    def __init__(
+        self,
+        library: Library,
+        service: MediaService,
+        settings: Callable[[], ApplicationSettings],
+        public_url: str,
+        pass_on: Callable[[OwnedSlot, Event], None],
+        most_seconds: float = MOST_SECONDS,
+    ) -> None:
+        self._library = library
+        self._service = service
+        self._settings = settings
+        self._public_url = public_url.rstrip("/")
+        self._pass_on = pass_on
+        self._most_seconds = most_seconds
+        self._places = asyncio.Semaphore(MOST_AT_ONCE)
+        self._lanes: dict[OwnedSlot, dict[str, deque[_Waiting]]] = {}
+
+    def on_event(self, slot: OwnedSlot, event: Event) -> None:
+        """One event from the upstream, in the order of its slot."""
+        lane = self._lanes.get(slot, {}).get(event.recipient)
+        places = self._wanted(event)
+        if event.kind != "inbound" or (lane is None and not places):
+            self._pass_on(slot, event)
+            return
+        if lane is None:
+            lane = self._lanes.setdefault(slot, {}).setdefault(event.recipient, deque())
+        if any(waiting.event.number == event.number for waiting in lane):
+            return  # delivered again on a new connection
+        waiting = _Waiting(event)
+        lane.append(waiting)
+        if places:
+            waiting.task = asyncio.ensure_future(self._complete(slot, waiting, places))
+        else:
+            waiting.ready = True
+
+    def forget(self, slot: OwnedSlot) -> None:
+        """The epoch has ended: the upstream gives what is not acknowledged to the next owner."""
+        for lane in self._lanes.pop(slot, {}).values():
+            for waiting in lane:
+                if waiting.task is not None:
+                    waiting.task.cancel()
+
+    def _wanted(self, event: Event) -> list[str]:
+        if not event.media:
+            return []
+        settings = self._settings()
+        auto: tuple[str, ...] = settings.media.auto_download
+        return wanted(event.media, auto, settings.skip_referral_media_download)
+
+    async def _complete(self, slot: OwnedSlot, waiting: _Waiting, places: list[str]) -> None:
+        event = waiting.event
+        stored: dict[str, Stored] = {}
+        failed: dict[str, str] = {}
+        try:
+            message: dict[str, Any] = msgspec.json.decode(event.payload)
+            async with asyncio.timeout(self._most_seconds):
+                for place in places:
+                    failed[place] = "the media could not be downloaded in time"
+                    try:
+                        media = await self._download(event.media[place], described(message, place))
+                        stored[place] = self._where(media)
+                        del failed[place]
+                    except (MediaRefused, ServiceRefused, ValueError) as error:
+                        failed[place] = str(error)
+        except Exception as error:
+            log.warning("inbound media not downloaded", extra={"reason": repr(error)[:200]})
+        payload = completed(event.payload, stored, failed)
+        waiting.event = msgspec.structs.replace(event, payload=payload)
+        waiting.ready = True
+        self._go_on(slot, event.recipient)
+
+    def _go_on(self, slot: OwnedSlot, sender: str) -> None:
+        lanes = self._lanes.get(slot, {})
+        lane = lanes.get(sender)
+        while lane and lane[0].ready and slot.open:
+            self._pass_on(slot, lane.popleft().event)
+        if not lane:
+            lanes.pop(sender, None)
+
+    async def _download(self, handle: str, media: dict[str, Any] | None) -> Media:
+        """The media of a handle, from what is stored or from the upstream, after some tries.
+
+        ServiceRefused, MediaRefused, ValueError: it cannot be had.
+        """
+        if media is None:
+            raise ValueError("the message has no object for its media")
+        for pause in (*PAUSES, None):
+            try:
+                async with self._places:
+                    return await self._once(handle, media)
+            except (ServiceRefused, MediaRefused, ValueError):
+                raise
+            except Exception:
+                if pause is None:
+                    raise
+                await asyncio.sleep(pause)
+        raise AssertionError
+
+    async def _once(self, handle: str, media: dict[str, Any]) -> Media:
+        found = await self._library.rows.find_handle(handle)
+        if found is not None:
+            return found
+        mime = str(media.get("mime_type") or types.GENERIC)
+        digest = bytes.fromhex(str(media.get("sha256", "")))
+        async with self._service.download(handle) as chunks:
+            return await self._library.receive(
+                chunks, mime, kind=RECEIVED, handle=handle, sha256=digest
+            )
+
+    def _where(self, media: Media) -> Stored:
+        link = f"{self._public_url}/v1/media/{media.id}" if self._public_url else ""
+        return Stored(str(media.id), self._file(media.id), link)
+
+    def _file(self, media_id: UUID) -> str:
+        return str(self._library.directory.path_of(media_id))
+
+
+class _Waiting:
+    """An event of a sender that waits for its media, or for what came before it."""
+
+    __slots__ = ("event", "ready", "task")
+
+    def __init__(self, event: Event) -> None:
+        self.event = event
+        self.ready = False
+        self.task: asyncio.Task[None] | None = None

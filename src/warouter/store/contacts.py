@@ -1,0 +1,63 @@
+"""The contact store: what the upstream said of a number, and when. Nothing here is fenced.
+
+Answers are good for 7 days; a number that was valid once may be written to after that as well.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+
+if TYPE_CHECKING:
+    from asyncpg.pool import PoolConnectionProxy
+
+CACHE_DAYS = 7
+
+_KNOWN = """
+select wa_id, valid from contact
+ where wa_id = any ($1::text[]) and checked_at > now() - make_interval(days => $2)"""
+_IS_VALID = "select valid from contact where wa_id = $1"
+# In order, so that two webapps that save the same numbers wait for each other and no more.
+_SAVE = """
+insert into contact (wa_id, valid, checked_at)
+select t.wa_id, t.valid, now() from unnest($1::text[], $2::boolean[]) as t(wa_id, valid)
+ order by t.wa_id
+on conflict (wa_id) do update set valid = excluded.valid, checked_at = excluded.checked_at"""
+
+
+class ContactStore:
+    """Every call is bounded by ``timeout`` seconds; it raises what ``is_unavailable`` judges."""
+
+    def __init__(self, pool: asyncpg.Pool, timeout: float = 5.0) -> None:
+        self._pool = pool
+        self._timeout = timeout
+
+    async def known(self, wa_ids: Collection[str]) -> dict[str, bool]:
+        """What is known of these numbers, and not older than ``CACHE_DAYS``: on WhatsApp or not."""
+        async with self._connection() as connection:
+            rows = await connection.fetch(_KNOWN, list(wa_ids), CACHE_DAYS)
+        return {row["wa_id"]: row["valid"] for row in rows}
+
+    async def is_valid(self, wa_id: str) -> bool:
+        """Whether the last answer on this number, however old, was that it is on WhatsApp."""
+        async with self._connection() as connection:
+            return await connection.fetchval(_IS_VALID, wa_id) is True
+
+    async def save(self, valid: Mapping[str, bool]) -> None:
+        """Answers that came just now."""
+        async with self._connection() as connection:
+            await connection.execute(_SAVE, list(valid), list(valid.values()))
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[PoolConnectionProxy[Any]]:
+        async with asyncio.timeout(self._timeout), self._pool.acquire() as connection:
+            try:
+                yield connection
+            except asyncio.CancelledError:
+                # An answer that did not come in time must not be waited for on release.
+                connection.terminate()
+                raise

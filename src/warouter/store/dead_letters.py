@@ -1,0 +1,125 @@
+"""Dead letters as an operator sees them: listed, and asked to be delivered once more.
+
+Nothing here writes what an owner writes: a letter that is asked for is marked, and the owner of its
+slot moves it (``Journal.take_up_letters``), fenced as ever.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from warouter.store import locks
+from warouter.store.database import Connection
+
+LETTERS = "letters"  # the payload of NOTIFY: some were asked for
+KINDS = ("status", "inbound")
+
+_WHERE = """
+ where ($1::smallint is null or kind = $1) and ($2::text is null or recipient = $2)
+   and ($3::text[] is null or slot || '-' || kind || '-' || seq = any ($3))"""
+_COLUMNS = """
+select slot, kind, seq, key, recipient, attempts, reason, asked_at is not null as asked,
+       to_char(died_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as died_at,
+       payload, contact
+  from dead_letter"""
+_FIND = f"{_COLUMNS} {_WHERE} order by dead_letter.died_at, slot, kind, seq limit $4"
+_COUNT = f"select count(*) from dead_letter {_WHERE}"
+_ASK = f"""
+with asked as (update dead_letter set asked_at = now() {_WHERE} returning 1)
+select count(*) from asked"""
+_ID = re.compile(r"(status|inbound)-(\d{1,2})-(\d{1,18})")
+
+
+class Place(NamedTuple):
+    """Where a letter's event lies in the journals."""
+
+    kind: int
+    slot: int
+    seq: int
+
+    @property
+    def text(self) -> str:
+        """The letter's id: ``status-13-204``."""
+        return f"{KINDS[self.kind]}-{self.slot}-{self.seq}"
+
+
+def parse(text: str) -> Place:
+    """The place that an id names; ValueError with a sentence."""
+    found = _ID.fullmatch(text)
+    if found is None:
+        raise ValueError(f"{text!r} is no letter: ids look like status-13-204 or inbound-5-17.")
+    return Place(KINDS.index(found[1]), int(found[2]), int(found[3]))
+
+
+class Selection(NamedTuple):
+    """Which letters: all that match what is not None."""
+
+    kind: int | None = None
+    recipient: str | None = None
+    places: Sequence[Place] | None = None
+
+    @property
+    def arguments(self) -> tuple[Any, ...]:
+        places = self.places
+        keys = None if places is None else [f"{p.slot}-{p.kind}-{p.seq}" for p in places]
+        return self.kind, self.recipient, keys
+
+
+class Letter(msgspec.Struct, frozen=True):
+    """One dead letter; ``payload`` and ``contact`` are elements of the callback's arrays.
+
+    ``key`` is message id, status and timestamp, or the inbound message's id. ``asked``: its replay
+    was asked for and has not begun.
+    """
+
+    id: str
+    kind: str
+    slot: int
+    seq: int
+    key: str
+    recipient: str
+    attempts: int
+    died_at: str
+    reason: str
+    asked: bool
+    payload: msgspec.Raw
+    contact: msgspec.Raw | None
+
+
+async def find(connection: Connection, which: Selection, limit: int) -> list[Letter]:
+    """The first so many, those that died first first."""
+    return [_letter(row) for row in await connection.fetch(_FIND, *which.arguments, limit)]
+
+
+async def count(connection: Connection, which: Selection) -> int:
+    return int(await connection.fetchval(_COUNT, *which.arguments))
+
+
+async def ask(connection: Connection, which: Selection) -> int:
+    """Ask for their replay; how many there are. To ask twice changes nothing."""
+    asked = int(await connection.fetchval(_ASK, *which.arguments))
+    if asked:
+        await connection.execute("select pg_notify($1, $2)", locks.CHANNEL, LETTERS)
+    return asked
+
+
+def _letter(row: Any) -> Letter:
+    kind = row["kind"]
+    return Letter(
+        id=Place(kind, row["slot"], row["seq"]).text,
+        kind=KINDS[kind],
+        slot=row["slot"],
+        seq=row["seq"],
+        key=row["key"],
+        recipient=row["recipient"],
+        attempts=row["attempts"],
+        died_at=row["died_at"],
+        reason=row["reason"],
+        asked=row["asked"],
+        payload=msgspec.Raw(row["payload"]),
+        contact=None if row["contact"] is None else msgspec.Raw(row["contact"]),
+    )

@@ -1,0 +1,57 @@
+"""What /v1/support says of the cluster as a whole, in one reading."""
+
+from __future__ import annotations
+
+import asyncio
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from warouter.store.nodes import SLOTS_SQL, map_of
+
+READ_SECONDS = 5.0
+
+_FACTS = """
+select m.version, m.shards, t.incarnation as leader, current_database() as database,
+       current_schema() as schema, current_setting('server_version') as server_version,
+       (select max(version) from schema_migration) as schema_version,
+       a.cc || a.phone_number as number,
+       coalesce(extract(epoch from a.registered_at), 0)::bigint as registered_at
+  from shard_map m cross join term t left join account a on true"""
+
+
+class ClusterFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """``leader``: who leads or led last. ``owned``: incarnation -> shards of which it owns slots.
+    ``number`` is None while none is registered; ``registered_at`` is in seconds since 1970.
+    """
+
+    shards: int
+    leader: UUID | None
+    owned: dict[UUID, list[int]]
+    schema_version: int
+    database: str
+    schema: str
+    server_version: str
+    number: str | None
+    registered_at: int
+
+
+async def read_facts(pool: asyncpg.Pool) -> ClusterFacts:
+    """TimeoutError or asyncpg's errors when the database does not answer."""
+    async with asyncio.timeout(READ_SECONDS), pool.acquire() as connection:
+        row = await connection.fetchrow(_FACTS)
+        assert row is not None
+        slots = map_of(row["version"], row["shards"], await connection.fetch(SLOTS_SQL))
+    owners = {s.owner for s in slots.slots if s.owner is not None}
+    return ClusterFacts(
+        shards=row["shards"],
+        leader=row["leader"],
+        owned={owner: slots.shards_of(owner) for owner in owners},
+        schema_version=row["schema_version"],
+        database=row["database"],
+        schema=row["schema"],
+        server_version=row["server_version"],
+        number=row["number"],
+        registered_at=row["registered_at"],
+    )

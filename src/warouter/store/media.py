@@ -1,0 +1,116 @@
+"""The rows of media: what each file of the media directory is. Nothing here is fenced.
+
+Webapps read and write them through their pool, coreapps through a session of their own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from warouter.config import Settings
+from warouter.store.database import Session
+
+UPLOADED, RECEIVED = 0, 1
+SECONDS = 5.0
+
+Fetch = Callable[..., Awaitable[list[Any]]]
+
+_FIND = "select id, kind, mime, size, sha256 from media where id = $1"
+_FIND_HANDLE = "select id, kind, mime, size, sha256 from media where handle = $1"
+_ADD = "select add_media($1,$2,$3,$4,$5,$6,$7) as id"
+_REMOVE = "delete from media where id = $1 returning id"
+_TOTAL = "select bytes from media_total"
+_KNOWN = "select id from media where id = any ($1::uuid[])"
+_EXPIRE = """
+delete from media where id in (
+    select id from media where created_at < now() - $1 * interval '1 day'
+     order by created_at limit $2 for update skip locked)
+returning id"""
+_PROVIDERS = "select value::text as value from setting where name = 'media_providers'"
+
+
+class Media(msgspec.Struct, frozen=True):
+    """``size`` in bytes, ``sha256`` 32 bytes, ``mime`` the Content-Type with its parameters."""
+
+    id: UUID
+    kind: int
+    mime: str
+    size: int
+    sha256: bytes
+
+
+class MediaRows:
+    """``fetch(sql, *arguments)`` gives rows, or raises what the driver or the session raises."""
+
+    def __init__(self, fetch: Fetch) -> None:
+        self._fetch = fetch
+
+    async def find(self, media_id: UUID) -> Media | None:
+        return _media(await self._fetch(_FIND, media_id))
+
+    async def find_handle(self, handle: str) -> Media | None:
+        """What was received under this name of the upstream's."""
+        return _media(await self._fetch(_FIND_HANDLE, handle))
+
+    async def add(self, media: Media, handle: str | None, quota: int) -> UUID | None:
+        """The id it is known by: another one if the handle is there; None: beyond the quota."""
+        rows = await self._fetch(
+            _ADD, media.id, media.kind, media.mime, media.size, media.sha256, handle, quota
+        )
+        found: UUID | None = rows[0]["id"]
+        return found
+
+    async def remove(self, media_id: UUID) -> bool:
+        return bool(await self._fetch(_REMOVE, media_id))
+
+    async def total(self) -> int:
+        """Bytes of all media."""
+        return int((await self._fetch(_TOTAL))[0]["bytes"])
+
+    async def known(self, ids: Sequence[UUID]) -> set[UUID]:
+        """Those of the ids that have a row."""
+        return {row["id"] for row in await self._fetch(_KNOWN, list(ids))}
+
+    async def expire(self, days: float, limit: int) -> list[UUID]:
+        """Delete up to ``limit`` rows older than so many days; whose files are to go as well."""
+        return [row["id"] for row in await self._fetch(_EXPIRE, days, limit)]
+
+    async def providers(self) -> list[dict[str, Any]]:
+        """What settings/application/media/providers holds, as it is stored."""
+        rows = await self._fetch(_PROVIDERS)
+        value = msgspec.json.decode(rows[0]["value"]) if rows else {}
+        found: list[dict[str, Any]] = value.get("providers", [])
+        return found
+
+
+def through_pool(pool: asyncpg.Pool) -> MediaRows:
+    async def fetch(sql: str, *arguments: Any) -> list[Any]:
+        async with asyncio.timeout(SECONDS), pool.acquire() as connection:
+            try:
+                rows: list[Any] = await connection.fetch(sql, *arguments)
+            except asyncio.CancelledError:
+                connection.terminate()  # an answer that came too late is not waited for
+                raise
+            return rows
+
+    return MediaRows(fetch)
+
+
+def through_session(settings: Settings, application: str) -> tuple[MediaRows, Session]:
+    """For a coreapp: a connection of its own, made when the first media comes."""
+    session = Session(settings, application, lock_timeout="1500ms", statement_timeout="4s")
+
+    async def fetch(sql: str, *arguments: Any) -> list[Any]:
+        return await session.fetch(sql, *arguments, within=SECONDS)
+
+    return MediaRows(fetch), session
+
+
+def _media(rows: list[Any]) -> Media | None:
+    return Media(*rows[0]) if rows else None

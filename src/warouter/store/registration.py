@@ -1,0 +1,72 @@
+"""The number that a registration code was asked for, until it is the registered one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from warouter.store.bounded import Bounded
+
+_BEGIN = """
+insert into registration (cc, phone_number, cert, pin_hash) values ($1, $2, $3, $4)
+on conflict (one) do update
+   set cc = excluded.cc, phone_number = excluded.phone_number, cert = excluded.cert,
+       pin_hash = excluded.pin_hash, asked_at = now()"""
+_PENDING = "select cc, phone_number, cert, pin_hash from registration"
+_COMPLETE = """
+insert into account (one, cc, phone_number, cert, authority_key, pin_hash)
+values (true, $1, $2, $3, $4, $5) on conflict (one) do nothing"""
+_REGISTERED = "select cc = $1 and phone_number = $2 from account"
+_IS_REGISTERED = "select exists (select from account)"
+
+
+class Pending(msgspec.Struct, frozen=True):
+    """A number whose code is on its way. ``pin_hash`` if a pin was given with it."""
+
+    cc: str
+    phone_number: str
+    cert: str
+    pin_hash: str | None
+
+    @property
+    def number(self) -> str:
+        return self.cc + self.phone_number
+
+
+class Registrations(Bounded):
+    """One registration at a time: asking for another number's code replaces it."""
+
+    async def begin(self, pending: Pending) -> None:
+        async with self._connection() as connection:
+            await connection.execute(_BEGIN, *msgspec.structs.astuple(pending))
+
+    async def pending(self) -> Pending | None:
+        """What a code was asked for last. It stays, so that a verification can be repeated."""
+        async with self._connection() as connection:
+            row = await connection.fetchrow(_PENDING)
+        return Pending(*row) if row else None
+
+    async def complete(self, pending: Pending, authority_key: bytes, *, two_step: bool) -> bool:
+        """Register the number, now. False if another one is registered; the same is left alone."""
+        async with self._connection() as connection, connection.transaction():
+            await connection.execute(
+                _COMPLETE,
+                pending.cc,
+                pending.phone_number,
+                pending.cert,
+                authority_key,
+                pending.pin_hash if two_step else None,
+            )
+            same: bool = await connection.fetchval(_REGISTERED, pending.cc, pending.phone_number)
+        return same
+
+    async def is_registered(self) -> bool:
+        async with self._connection() as connection:
+            return await is_registered(connection)
+
+
+async def is_registered(source: Any) -> bool:
+    """Whether a number is registered here; ``source`` is a pool or a connection."""
+    found: bool = await source.fetchval(_IS_REGISTERED)
+    return found

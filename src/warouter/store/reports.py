@@ -1,0 +1,87 @@
+"""What processes report of themselves: one row each, written by its own, read by webapps."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from warouter.config import Settings
+from warouter.metrics import Sample
+from warouter.store.database import APPLICATION_BYTES, Connection, Session
+
+WRITE_SECONDS = 2.0
+FRESH_SECONDS = 10.0  # who has said nothing for so long is not shown
+KEPT_SECONDS = 60
+
+# The row of whoever was killed is removed by the next one who reports.
+_WRITE = f"""
+with gone as (
+    delete from report where at < now() - interval '{KEPT_SECONDS} seconds' and incarnation <> $1)
+insert into report (incarnation, node, role, body) values ($1, $2, $3, $4::jsonb)
+on conflict (incarnation) do update set at = now(), body = excluded.body"""
+_REMOVE = "delete from report where incarnation = $1"
+# The last incarnation of a node: one that was restarted stands here twice for a moment.
+_READ = """
+select distinct on (node) incarnation, node, role, body::text,
+       extract(epoch from clock_timestamp() - at)::float8 as age_s
+  from report where at > clock_timestamp() - make_interval(secs => $1)
+ order by node, at desc"""
+
+
+class Body(msgspec.Struct, frozen=True):
+    """``facts`` are of the process and its host: see ``node.reporter``."""
+
+    samples: list[Sample]
+    facts: dict[str, Any] = {}
+
+
+class Report(msgspec.Struct, frozen=True):
+    """The last word of one process. ``role``: webapp, coreapp, master."""
+
+    incarnation: UUID
+    node: str
+    role: str
+    age_s: float
+    body: Body
+
+
+class ReportWriter:
+    """Writes the row of one incarnation, on a connection of its own.
+
+    That is not named as the others of an incarnation are: nobody is judged alive by it.
+    """
+
+    def __init__(self, settings: Settings, incarnation: UUID, node: str, role: str) -> None:
+        name = f"report:{node}".encode()[:APPLICATION_BYTES].decode(errors="ignore")
+        self._session = Session(settings, name, synchronous_commit="off")
+        self._who = (incarnation, node, role)
+
+    async def write(self, body: Body) -> None:
+        """OutcomeUnknown or asyncpg.PostgresError when it was not written; say it again later."""
+        text = msgspec.json.encode(body).decode()
+        await self._session.fetch(_WRITE, *self._who, text, within=WRITE_SECONDS)
+
+    async def close(self, *, remove: bool) -> None:
+        """``remove``: this process stops in order, and is not to be shown any more."""
+        try:
+            if remove:
+                await self._session.fetch(_REMOVE, self._who[0], within=0.5)
+        finally:
+            self._session.terminate()
+
+
+async def read_reports(source: asyncpg.Pool | Connection) -> list[Report]:
+    """The fresh reports, the newest of each node."""
+    return [
+        Report(
+            row["incarnation"],
+            row["node"],
+            row["role"],
+            row["age_s"],
+            msgspec.json.decode(row["body"], type=Body),
+        )
+        for row in await source.fetch(_READ, FRESH_SECONDS)
+    ]

@@ -1,0 +1,119 @@
+"""Asking the upstream about numbers: who is on WhatsApp, and which identity somebody has.
+
+Calls go to the upstream's services over HTTP. Each has a time limit, and an answer of another shape
+than agreed counts as none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import TypeVar
+
+import aiohttp
+import msgspec
+
+from warouter.errors import WarouterError
+
+T = TypeVar("T")
+
+MOST_NUMBERS = 1_000  # of one call
+MOST_BYTES = 1 << 20  # of one answer
+TIMEOUT_S = 10.0
+_JSON = {"Content-Type": "application/json"}
+
+
+class UpstreamAway(WarouterError):
+    """The upstream's services did not answer in time, or not as agreed."""
+
+
+class Numbers(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``POST /contacts``: wa_ids, 1 to ``MOST_NUMBERS``; answered with those on WhatsApp."""
+
+    contacts: list[str]
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """``GET /contacts/{wa_id}/identity``; ``created_timestamp`` is unix seconds."""
+
+    hash: str
+    created_timestamp: int
+    acknowledged: bool
+
+
+class Acknowledged(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``PUT /contacts/{wa_id}/identity``: this hash is known to be the customer's."""
+
+    hash: str
+
+
+_NUMBERS = msgspec.json.Decoder(Numbers)
+_IDENTITY = msgspec.json.Decoder(Identity)
+
+
+class NumberDirectory:
+    """The services at ``url``. Make it on the running loop, ``close`` it there."""
+
+    def __init__(self, url: str, timeout: float = TIMEOUT_S) -> None:
+        self._url = url
+        self._http = aiohttp.ClientSession(
+            timeout=aiohttp.ClientTimeout(total=timeout), connector=aiohttp.TCPConnector(limit=16)
+        )
+
+    async def on_whatsapp(self, numbers: Sequence[str]) -> set[str]:
+        """Those of at most ``MOST_NUMBERS`` wa_ids that are on WhatsApp; UpstreamAway."""
+        asked = msgspec.json.encode(Numbers(list(numbers)))
+        status, body = await self._call("POST", "/contacts", asked)
+        if status != 200:
+            raise UpstreamAway(f"the upstream answered {status} to a contact check")
+        return set(_decoded(body, _NUMBERS).contacts)
+
+    async def identity(self, wa_id: str) -> Identity | None:
+        """None if the upstream knows of none; UpstreamAway."""
+        status, body = await self._call("GET", _path(wa_id))
+        return None if _unknown(status) else _decoded(body, _IDENTITY)
+
+    async def acknowledge(self, wa_id: str, hash: str) -> Identity | None:
+        """The identity with what the hash did to it; None if there is none; UpstreamAway."""
+        told = msgspec.json.encode(Acknowledged(hash))
+        status, body = await self._call("PUT", _path(wa_id), told)
+        return None if _unknown(status) else _decoded(body, _IDENTITY)
+
+    async def close(self) -> None:
+        await self._http.close()
+
+    async def _call(self, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
+        try:
+            async with self._http.request(
+                method, self._url + path, data=body, headers=_JSON, allow_redirects=False
+            ) as answer:
+                content = await answer.content.readexactly(_length(answer))
+                return answer.status, content
+        except (aiohttp.ClientError, asyncio.IncompleteReadError, OSError) as error:
+            # Not in its own words, which may hold a number. TimeoutError is an OSError.
+            reason = type(error).__name__
+            raise UpstreamAway(f"the upstream's services do not answer ({reason})") from error
+
+
+def _length(answer: aiohttp.ClientResponse) -> int:
+    length = answer.content_length
+    if length is None or length > MOST_BYTES:
+        raise UpstreamAway("the upstream's services answered without a length, or too much")
+    return length
+
+
+def _path(wa_id: str) -> str:
+    return f"/contacts/{wa_id}/identity"
+
+
+def _unknown(status: int) -> bool:
+    if status not in (200, 404):
+        raise UpstreamAway(f"the upstream answered {status} to a question for an identity")
+    return status == 404
+
+
+def _decoded(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
+    try:
+        return decoder.decode(body)
+    except msgspec.DecodeError as error:
+        raise UpstreamAway(f"the upstream's services answered with other words: {error}") from error

@@ -1,0 +1,116 @@
+"""The upstream's media service: content up for a handle, a handle down for its content.
+
+A message names handles, never content. The service is the operator's own choice of address, so
+nothing is checked here but sizes and times.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from urllib.parse import quote
+
+import aiohttp
+import msgspec
+
+from warouter.errors import WarouterError
+
+ANSWER_BYTES = 64 * 1024
+TOTAL_SECONDS = 120.0
+QUIET_SECONDS = 15.0
+CONNECT_SECONDS = 5.0
+
+
+class ServiceAway(WarouterError):
+    """It did not answer, or said that it cannot now: to be tried again."""
+
+
+class ServiceRefused(WarouterError):
+    """It said no to this content or this handle."""
+
+
+class _Answer(msgspec.Struct):
+    handle: str
+
+
+class MediaService:
+    """Media at ``url``, which is that of the upstream's services."""
+
+    def __init__(self, url: str) -> None:
+        self._url = f"{url}/media"
+        self._session: aiohttp.ClientSession | None = None
+
+    async def upload(self, content: AsyncIterator[bytes], mime: str) -> str:
+        """The handle of this content. What ``content`` raises is raised."""
+        source = _Source(content)
+        headers = {"Content-Type": mime}
+        try:
+            async with self._http().post(self._url, data=source.read(), headers=headers) as answer:
+                _judge(answer)
+                body = await answer.content.read(ANSWER_BYTES)
+                return msgspec.json.decode(body, type=_Answer).handle
+        except (aiohttp.ClientError, OSError) as error:
+            if source.error is not None:
+                raise source.error from error
+            raise ServiceAway(f"media service: {error or type(error).__name__}") from error
+        except msgspec.DecodeError as error:
+            raise ServiceAway("media service: an answer that is none") from error
+
+    @asynccontextmanager
+    async def download(self, handle: str) -> AsyncIterator[AsyncIterator[bytes]]:
+        """The content of a handle in chunks, which raise ServiceAway too."""
+        url = f"{self._url}/{quote(handle, safe='')}"
+        try:
+            async with self._http().get(url) as answer:
+                _judge(answer)
+                yield _content(answer)
+        except (aiohttp.ClientError, OSError) as error:
+            raise ServiceAway(f"media service: {error or type(error).__name__}") from error
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    def _http(self) -> aiohttp.ClientSession:
+        """Made with the first media: most clusters of a test never see any."""
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                timeout=aiohttp.ClientTimeout(
+                    total=TOTAL_SECONDS, sock_connect=CONNECT_SECONDS, sock_read=QUIET_SECONDS
+                ),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=False,
+                trust_env=False,
+            )
+        return self._session
+
+
+class _Source:
+    """Content on its way up; remembers what stopped it, which aiohttp would put in other words."""
+
+    def __init__(self, content: AsyncIterator[bytes]) -> None:
+        self._content = content
+        self.error: Exception | None = None
+
+    async def read(self) -> AsyncIterator[bytes]:
+        try:
+            async for chunk in self._content:
+                yield chunk
+        except Exception as error:
+            self.error = error
+            raise
+
+
+def _judge(answer: aiohttp.ClientResponse) -> None:
+    if answer.status >= 500 or answer.status in (408, 429):
+        raise ServiceAway(f"media service answered {answer.status}")
+    if answer.status >= 300:
+        raise ServiceRefused(f"media service answered {answer.status}")
+
+
+async def _content(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    try:
+        while chunk := await answer.content.readany():
+            yield chunk
+    except (aiohttp.ClientError, OSError) as error:
+        raise ServiceAway(f"media service: {error or type(error).__name__}") from error

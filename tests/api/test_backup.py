@@ -1,0 +1,332 @@
+"""POST /v1/settings/backup and /v1/settings/restore."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncpg
+import msgspec
+import pytest
+import pytest_asyncio
+
+from tests.api.conftest import (
+    ADMIN,
+    ADMIN_HASH,
+    ADMIN_PASSWORD,
+    USER_PASSWORD,
+    Answer,
+    Api,
+    serve,
+)
+from tests.support.postgres import clone
+from warouter.api.auth import seed_administrator
+from warouter.api.backup import RESTORE_LIMIT
+from warouter.api.sealed import FORM, check_form, seal, unseal
+from warouter.api.tokens import hash_of, new_token
+from warouter.local.postgres import Postgres
+from warouter.store.database import create_pool
+
+PASSWORD = "a good long password ☺"
+OTHER = "0ther!Passw"
+
+
+async def filled(api: Api) -> None:
+    accounts = api.context.accounts
+    await accounts.change_setting("application", lambda _: {"callback_persist": False, "later": 1})
+    await accounts.change_setting("profile", lambda _: {"about": "Bäckerei ☺"})
+    await accounts.save_account("49", "301234567", "CERT", bytes(range(32)))
+    await accounts.set_pin(ADMIN_HASH)
+    await accounts._pool.execute("update account set registered_at = now() - interval '30 days'")
+
+
+async def backup(api: Api, password: object = PASSWORD) -> Answer:
+    body = {"password": password}
+    return await api.call("POST", "/v1/settings/backup", body, token=api.admin)
+
+
+async def data_of(api: Api) -> str:
+    answer = await backup(api)
+    assert answer.status == 200, answer.body
+    text: str = answer.json["settings"]["data"]
+    return text
+
+
+async def restore(api: Api, data: object, password: object = PASSWORD) -> Answer:
+    body = {"password": password, "data": data}
+    return await api.call("POST", "/v1/settings/restore", body, token=api.admin)
+
+
+async def everything(pool: asyncpg.Pool) -> list[Any]:
+    queries = (
+        "select * from setting order by name",
+        "select username, password_hash, role, must_change from user_account order by username",
+        "select cc, phone_number, cert, authority_key, pin_hash, registered_at from account",
+    )
+    return [await pool.fetch(query) for query in queries]
+
+
+@pytest_asyncio.fixture
+async def elsewhere(postgres: Postgres) -> AsyncIterator[Api]:
+    """A fresh cluster of its own, whose administrator has another password."""
+    pool = await create_pool(await clone(postgres), "test", 4)
+    api = await serve(pool)
+    accounts, passwords = api.context.accounts, api.context.passwords
+    await seed_administrator(accounts, passwords, OTHER)
+    user = await accounts.user("admin")
+    assert user is not None
+    api.admin = new_token()
+    await accounts.add_token("admin", user.password_hash, hash_of(api.admin))
+    yield api
+    await api.client.close()
+    await pool.close()
+
+
+async def test_a_fresh_cluster_becomes_the_one_that_was_saved(
+    api: Api, pool: asyncpg.Pool, elsewhere: Api
+) -> None:
+    await filled(api)
+    data = await data_of(api)
+    answer = await restore(elsewhere, data)
+    assert answer.status == 200
+    assert set(answer.json) == {"meta"}
+    there = elsewhere.context.accounts._pool
+    assert await everything(there) == await everything(pool)
+    # The administrator there has another password now: the old token and password are over.
+    assert (await elsewhere.call("GET", "/v1/health", token=elsewhere.admin)).status == 401
+    assert (await elsewhere.login("admin", OTHER)).status == 401
+    assert (await elsewhere.login("admin", ADMIN_PASSWORD)).status == 200
+    assert (await elsewhere.login("worker", USER_PASSWORD)).status == 200
+    account = await elsewhere.context.accounts.account()
+    assert account is not None
+    assert account.registered_seconds_ago > 29 * 86400
+    assert account.authority_key == bytes(range(32))
+
+
+async def test_restored_on_the_same_cluster(api: Api, pool: asyncpg.Pool) -> None:
+    await filled(api)
+    saved = await everything(pool)
+    data = await data_of(api)
+    accounts = api.context.accounts
+    await accounts.change_setting("application", lambda _: {"callback_persist": True})
+    await accounts.change_setting("new", lambda _: {"a": 1})
+    await accounts.delete_setting("profile")
+    await accounts.create_user("clerk", ADMIN_HASH)
+    token = new_token()
+    await accounts.add_token("clerk", ADMIN_HASH, hash_of(token))
+    assert (await api.call("GET", "/v1/health", token=token)).status == 200
+    await pool.execute("update user_account set password_hash = 'x' where username = 'worker'")
+    await pool.execute("update account set cert = 'ANOTHER', pin_hash = null")
+    await api.context.tokens.refresh()
+    assert (await restore(api, data)).status == 200
+    assert await everything(pool) == saved
+    # Who changed or went has no token any more; who did not keeps it.
+    assert (await api.call("GET", "/v1/health", token=api.user)).status == 401
+    assert (await api.call("GET", "/v1/health", token=token)).status == 401
+    assert (await api.call("GET", "/v1/health", token=api.admin)).status == 200
+    assert await pool.fetchval("select count(*) from token") == 1
+
+
+async def test_restored_twice_changes_nothing_more(api: Api, pool: asyncpg.Pool) -> None:
+    await filled(api)
+    data = await data_of(api)
+    for _ in range(2):
+        assert (await restore(api, data)).status == 200
+    assert (await api.call("GET", "/v1/health", token=api.user)).status == 200
+
+
+async def test_the_text_shows_nothing_and_is_another_each_time(api: Api) -> None:
+    await filled(api)
+    first, second = await data_of(api), await data_of(api)
+    assert first.startswith("warouter-backup:1:")
+    assert first[len(FORM) : len(FORM) + 30] != second[len(FORM) : len(FORM) + 30]
+    raw = base64.urlsafe_b64decode(first[len(FORM) :])
+    for secret in (b"argon2", b"301234567", b"admin", b"CERT", b"callback"):
+        assert secret not in raw
+        assert secret.decode() not in first
+
+
+async def test_wrong_passwords_and_damaged_data_change_nothing(
+    api: Api, pool: asyncpg.Pool
+) -> None:
+    await filled(api)
+    data = await data_of(api)
+    await api.context.accounts.change_setting("application", lambda _: {"callback_persist": True})
+    before = await everything(pool)
+    raw = bytearray(base64.urlsafe_b64decode(data[len(FORM) :]))
+    damaged = []
+    for at in (0, 15, 16, 27, 28, len(raw) // 2, len(raw) - 17, len(raw) - 1):
+        flipped = bytearray(raw)
+        flipped[at] ^= 1
+        damaged.append(FORM + base64.urlsafe_b64encode(flipped).decode())
+    for bad in (
+        *damaged,
+        "nonsense",
+        FORM,
+        f"{FORM}AAAA",
+        f"{FORM}{'A' * 200}",
+        f"{FORM}é",
+        data[:-8],
+        f"{data}AAAA",
+        data.replace(":1:", ":2:"),
+        f" {data}",
+    ):
+        answer = await restore(api, bad)
+        assert (answer.status, answer.code) == (400, 1009), bad[:40]
+    for password in ("wrong", PASSWORD + " ", PASSWORD.upper()):
+        answer = await restore(api, data, password)
+        assert (answer.status, answer.code) == (400, 1009)
+    assert await everything(pool) == before
+    assert (await api.call("GET", "/v1/health", token=api.user)).status == 200
+
+
+REGISTERED = {
+    "cc": "49",
+    "phone_number": "301234567",
+    "cert": None,
+    "authority_key": None,
+    "pin_hash": None,
+    "registered_at": 1.0,
+}
+
+
+def saved(**changes: Any) -> dict[str, Any]:
+    admin = {"username": "admin", "password_hash": "x", "role": ADMIN, "must_change": False}
+    return {"settings": {}, "users": [admin], "account": None} | changes
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"[]",
+        {},
+        saved(users=[]),
+        saved(users=[{"username": "admin", "password_hash": "x", "role": "GOD"}]),
+        saved(settings={"application": {"callback_persist": "perhaps"}}),
+        saved(settings={"application": []}),
+        saved(settings={"profile": "text"}),
+        saved(account={"cc": "49"}),
+        saved(users=[*saved()["users"], {**saved()["users"][0], "username": "a\0b"}]),
+        saved(account={**REGISTERED, "authority_key": "?"}),
+        saved(account={**REGISTERED, "registered_at": 1e300}),
+        saved(account={**REGISTERED, "registered_at": -1}),
+        saved(settings={"x" * 10: {"a": "\0"}}),
+    ],
+)
+async def test_what_no_cluster_could_have_saved(
+    api: Api, pool: asyncpg.Pool, content: object
+) -> None:
+    before = await everything(pool)
+    raw = content if isinstance(content, bytes) else msgspec.json.encode(content)
+    answer = await restore(api, seal(raw, PASSWORD))
+    assert (answer.status, answer.code) == (400, 1009)
+    assert await everything(pool) == before
+
+
+async def test_it_is_all_or_nothing(api: Api, pool: asyncpg.Pool) -> None:
+    """The last user cannot be stored: what was written before is taken back."""
+    await filled(api)
+    before = await everything(pool)
+    users = [*saved()["users"], {**saved()["users"][0], "username": "cursed"}]
+    content = saved(users=users, settings={"profile": {"a": 1}})
+    await pool.execute(
+        "alter table user_account add constraint cursed check (username <> 'cursed')"
+    )
+    try:
+        answer = await restore(api, seal(msgspec.json.encode(content), PASSWORD))
+        assert answer.status == 500
+    finally:
+        await pool.execute("alter table user_account drop constraint cursed")
+    assert await everything(pool) == before
+    assert (await api.call("GET", "/v1/health", token=api.user)).status == 200
+
+
+async def test_a_backup_of_another_number_is_refused(
+    api: Api, pool: asyncpg.Pool, elsewhere: Api
+) -> None:
+    await filled(api)
+    data = await data_of(api)
+    await elsewhere.context.accounts.save_account("1", "6315550000", None, None)
+    there = elsewhere.context.accounts._pool
+    before = await everything(there)
+    answer = await restore(elsewhere, data)
+    assert (answer.status, answer.code) == (409, 1004)
+    assert await everything(there) == before
+
+
+async def test_a_backup_from_before_registration_takes_none_away(
+    api: Api, pool: asyncpg.Pool
+) -> None:
+    data = await data_of(api)
+    await filled(api)
+    assert (await restore(api, data)).status == 200
+    assert await api.context.accounts.account() is not None
+    assert await pool.fetchval("select count(*) from setting") == 0
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ({}, 1008),
+        ({"password": ""}, 1009),
+        ({"password": None}, 1009),
+        ({"password": 5}, 1009),
+        ({"password": "x" * 1025}, 1009),
+    ],
+)
+async def test_passwords_that_are_refused(api: Api, body: dict[str, Any], code: int) -> None:
+    for path in ("backup", "restore"):
+        sent = body | ({"data": "x"} if path == "restore" else {})
+        answer = await api.call("POST", f"/v1/settings/{path}", sent, token=api.admin)
+        assert (answer.status, answer.code) == (400, code)
+    answer = await api.call(
+        "POST", "/v1/settings/backup", token=api.admin, data=b'{"password":"\\ud800"}'
+    )
+    assert (answer.status, answer.code) == (400, 1009)
+
+
+async def test_the_limit_of_restore_is_its_own(api: Api) -> None:
+    frame = len('{"password":"x","data":""}')
+    for size, status in ((RESTORE_LIMIT, 400), (RESTORE_LIMIT + 1, 413)):
+        data = b'{"password":"x","data":"%b"}' % (b"A" * (size - frame))
+        answer = await api.call(
+            "POST", "/v1/settings/restore", token=api.admin, data=io.BytesIO(data)
+        )
+        assert (answer.status, answer.code) == (status, 1009)
+    deep = b'{"password":"x","data":' + b"[" * 1_000_000
+    answer = await api.call("POST", "/v1/settings/restore", token=api.admin, data=deep)
+    assert answer.status == 400
+
+
+async def test_a_backup_of_much(api: Api, pool: asyncpg.Pool) -> None:
+    await pool.execute(
+        "insert into user_account select 'user' || n, $1, 'ROLE_USER', false"
+        " from generate_series(1, 1000) n",
+        ADMIN_HASH,
+    )
+    before = await everything(pool)
+    data = await data_of(api)
+    assert len(data) < 64 * 1024
+    await pool.execute("delete from user_account where username like 'user%'")
+    assert (await restore(api, data)).status == 200
+    assert await everything(pool) == before
+
+
+async def test_backups_wait_for_their_turn(api: Api) -> None:
+    answers = await asyncio.gather(*(backup(api) for _ in range(40)))
+    statuses = [a.status for a in answers]
+    assert set(statuses) == {200, 429}
+    assert statuses.count(200) >= 34
+
+
+def test_what_unpacks_to_too_much_is_refused() -> None:
+    text = seal(b"\0" * (33 * 1024 * 1024), PASSWORD)
+    assert len(text) < 64 * 1024
+    with pytest.raises(ValueError, match="too large"):
+        unseal(check_form(text), PASSWORD)
+    assert unseal(check_form(seal(b"content", PASSWORD)), PASSWORD) == b"content"

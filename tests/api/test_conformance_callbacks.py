@@ -1,0 +1,163 @@
+"""The cases of real webhook receivers, by id: what is posted to them, and what if they refuse."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from tests.support.integration import TEXT, Integration
+from tests.support.receiver import judge_courier, judge_vumi
+
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(120)]
+
+SENDER = "250788123124"
+
+
+@pytest_asyncio.fixture(autouse=True, loop_scope="session")
+async def judged(site: Integration) -> AsyncIterator[None]:
+    """Whatever the receiver was posted in a test, both judges understand."""
+    before = len(site.receiver.posts)
+    yield
+    site.receiver.answer = lambda _body: 200
+    for post in site.receiver.posts[before:]:
+        judge_courier(post.body)
+        judge_vumi(post.body)
+        assert post.headers["Content-Type"] == "application/json"
+        assert "Content-Encoding" not in post.headers
+
+
+async def called_back(site: Integration, **message: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """An inbound message as it was posted, and its element of ``contacts``."""
+    message_id = await site.inject({"from": SENDER, "name": "Jerry Cooney", **message})
+    post = await site.receiver.message(message_id)
+    found = next(m for m in post.body["messages"] if m["id"] == message_id)
+    contact = next(c for c in post.body["contacts"] if c["wa_id"] == SENDER)
+    return found, contact
+
+
+async def test_c39_a_receiver_that_refuses_statuses(site: Integration) -> None:
+    receiver = site.receiver
+    receiver.answer = lambda body: 200 if "messages" in body else 400
+    reply = await site.send({**TEXT, "to": "250788123199"})
+    message_id = reply.json["messages"][0]["id"]
+
+    def refusals() -> list[float]:
+        return [
+            post.at
+            for post in receiver.posts
+            if post.answered == 400
+            and any(s["id"] == message_id for s in post.body.get("statuses", ()))
+        ]
+
+    await receiver.until(lambda: len(refusals()) >= 1)
+    # Messages keep flowing meanwhile, each on its own.
+    for n in range(5):
+        await called_back(site, type="text", body=f"in {n}")
+    await receiver.until(lambda: len(refusals()) >= 4, 60)
+    assert receiver.statuses(message_id) == []
+    times = refusals()
+    gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
+    # The n-th failure waits n steps of 200 ms, up to 2 s: never less, and longer as it goes on.
+    assert max(gaps) >= 0.35
+    receiver.answer = lambda _body: 200
+    await receiver.status(message_id, "read")
+
+
+async def test_c40_an_inbound_text(site: Integration) -> None:
+    message, contact = await called_back(site, type="text", body="Hello ☺")
+    assert message["from"] == SENDER
+    assert message["type"] == "text"
+    assert message["text"] == {"body": "Hello ☺"}
+    assert message["timestamp"].isdigit()
+    assert isinstance(message["timestamp"], str)
+    assert contact == {"profile": {"name": "Jerry Cooney"}, "wa_id": SENDER}
+
+
+LIST_REPLY = {"id": "0", "title": "ROW1", "description": "the first"}
+FORMS: dict[str, dict[str, Any]] = {
+    "button": {"type": "button", "button": {"text": "No", "payload": None}},
+    "button reply": {
+        "type": "interactive",
+        "interactive": {"type": "button_reply", "button_reply": {"id": "0", "title": "Yes"}},
+    },
+    "list reply": {
+        "type": "interactive",
+        "interactive": {"type": "list_reply", "list_reply": LIST_REPLY},
+    },
+    "location": {
+        "type": "location",
+        "location": {"latitude": 0.25, "longitude": -1.5, "name": "Here", "address": "Street"},
+    },
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+async def test_c42_what_customers_choose_and_share(site: Integration, form: str) -> None:
+    wanted = FORMS[form]
+    message, _contact = await called_back(site, **wanted)
+    assert message["type"] == wanted["type"]
+    assert message[wanted["type"]] == wanted[wanted["type"]]
+
+
+async def test_c42_an_unknown_type(site: Integration) -> None:
+    message, _contact = await called_back(site, type="unknown")
+    assert message["errors"][0]["code"] == 501
+    assert message["errors"][0]["title"]
+
+
+async def test_c43_statuses(site: Integration) -> None:
+    message_id = (await site.send(TEXT)).json["messages"][0]["id"]
+    for name in ("sent", "delivered", "read"):
+        status = await site.receiver.status(message_id, name)
+        assert status["timestamp"].isdigit()
+        assert status["recipient_id"] == TEXT["to"]
+        assert status["message"]["recipient_id"].lstrip("+") == TEXT["to"]
+
+
+async def test_c43_a_status_that_failed(site: Integration) -> None:
+    unknown = "250788999999"
+    await site.faults(unknown=[unknown])
+    try:
+        message_id = (await site.send({**TEXT, "to": unknown})).json["messages"][0]["id"]
+        status = await site.receiver.status(message_id, "failed")
+    finally:
+        await site.faults()
+    (error,) = status["errors"]
+    assert isinstance(error["code"], int)
+    assert error["title"]
+
+
+async def test_c44_contacts(site: Integration) -> None:
+    card = {
+        "name": {"formatted_name": "Kerry Fisher", "first_name": "Kerry"},
+        "phones": [{"phone": "+1 (940) 555-1234", "type": "CELL", "wa_id": "19405551234"}],
+    }
+    message, _contact = await called_back(site, type="contacts", contacts=[card])
+    (shown,) = message["contacts"]
+    assert shown["name"]["formatted_name"] == "Kerry Fisher"
+    assert "wa_id" in shown["phones"][0]
+
+
+async def test_rule_9_one_recipient_does_not_hold_up_another(site: Integration) -> None:
+    refused = "250788000001"
+
+    def answer(body: dict[str, Any]) -> int:
+        return 400 if refused in json.dumps(body) else 200
+
+    site.receiver.answer = answer
+    blocked = (await site.send({**TEXT, "to": refused})).json["messages"][0]["id"]
+    await site.receiver.until(lambda: site.receiver.statuses(blocked, refused=True))
+    others = await asyncio.gather(
+        *(site.send({**TEXT, "to": f"2507880001{n:02d}"}) for n in range(40))
+    )
+    for other in others:
+        await site.receiver.status(other.json["messages"][0]["id"], "read")
+    assert site.receiver.statuses(blocked) == []
+    site.receiver.answer = lambda _body: 200
+    await site.receiver.status(blocked, "read")

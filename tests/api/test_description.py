@@ -1,0 +1,201 @@
+"""GET /v1/openapi.json and /v1/docs: valid, complete, true (rules 1 and 3; S25)."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from typing import Any
+
+import jsonschema_rs
+import msgspec
+import pytest
+from schemathesis.specs.openapi.definitions import OPENAPI_31
+
+from tests.api.conftest import Api
+from tests.support.described import DOCUMENT, Undocumented, check_answer, route_of
+from warouter.api.app import ROUTES
+from warouter.api.examples import BODIES
+from warouter.api.openapi import errors_of
+from warouter.api.route import Route
+
+# What answers with meta alone: the call is the effect.
+ONLY_META = {
+    ("POST", "/v1/users/logout"),
+    ("PUT", "/v1/messages/{message}"),
+    ("PATCH", "/v1/settings/application"),
+    ("DELETE", "/v1/settings/application"),
+}
+
+
+def name(route: Route) -> str:
+    return f"{route.method} {route.path}"
+
+
+def test_it_is_valid_openapi() -> None:
+    validator = jsonschema_rs.Draft202012Validator(OPENAPI_31)
+    assert [str(e) for e in validator.iter_errors(DOCUMENT)] == []
+    for schema in DOCUMENT["components"]["schemas"].values():
+        dialect = "https://json-schema.org/draft/2020-12/schema"
+        jsonschema_rs.meta.validate({**schema, "$schema": dialect})
+
+
+def test_every_reference_leads_somewhere() -> None:
+    text = msgspec.json.encode(DOCUMENT).decode()
+    named = set(re.findall(r'"#/components/schemas/([^"]+)"', text))
+    assert named == set(DOCUMENT["components"]["schemas"])
+
+
+def test_every_route_is_described_once() -> None:
+    described = {
+        f"{method.upper()} {path}"
+        for path, operations in DOCUMENT["paths"].items()
+        for method in operations
+    }
+    assert described == {name(r) for r in ROUTES}
+    assert len(described) == len(ROUTES)
+    operations = [o for path in DOCUMENT["paths"].values() for o in path.values()]
+    assert len({o["operationId"] for o in operations}) == len(ROUTES)
+
+
+def test_every_route_says_what_it_does_and_answers() -> None:
+    silent = [name(r) for r in ROUTES if not r.summary.strip()]
+    assert silent == []
+    without = {(r.method, r.path) for r in ROUTES if r.answer is None and min(r.status) < 400}
+    assert without - ONLY_META == set(), "give these an answer, or a line in ONLY_META"
+    assert without >= ONLY_META, "these have an answer by now"
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=name)
+def test_errors_have_their_statuses(route: Route) -> None:
+    responses = DOCUMENT["paths"][route.path][route.method.lower()]["responses"]
+    assert set(responses) == {str(s) for s in route.status} | {
+        str(e.status) for e in errors_of(route)
+    }
+    for status, response in responses.items():
+        if status in ("429", "503"):
+            assert "Retry-After" in response["headers"]
+    assert ("401" in responses) == (route.access.name != "OPEN")
+
+
+def test_created_is_answered_where_clients_want_it() -> None:
+    for path in ("/v1/messages", "/v1/users", "/v1/account/shards"):
+        assert next(r for r in ROUTES if (r.method, r.path) == ("POST", path)).status == (201,)
+    assert all(204 not in r.status for r in ROUTES)
+
+
+def test_examples_fit_what_they_show() -> None:
+    for (method, path), examples in BODIES.items():
+        route = route_of(method, path)
+        assert route is not None, (method, path)
+        for example in examples.values():
+            msgspec.convert(example, route.body)
+            content = DOCUMENT["paths"][path][method.lower()]["requestBody"]["content"]
+            schema = content["application/json"]["schema"]
+            whole = {**schema, "components": DOCUMENT["components"]}
+            jsonschema_rs.Draft202012Validator(whole).validate(example)
+
+
+META = {"api_status": "stable", "version": "v2.53.0"}
+ERROR = {"code": 1, "title": "t", "details": "d", "href": "h"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "body"),
+    [
+        ("POST", "/v1/messages", 200, {"messages": [{"id": "x"}], "meta": META}),
+        ("POST", "/v1/messages", 201, {"messages": [{"id": "x"}]}),
+        ("POST", "/v1/messages", 201, {"messages": [{"id": 1}], "meta": META}),
+        ("POST", "/v1/messages", 201, {"messages": [{"id": "x"}], "meta": META, "errors": []}),
+        ("POST", "/v1/messages/", 201, {"messages": [{"id": "x"}], "meta": META, "slot": 1}),
+        ("POST", "/v1/users/logout", 200, {"users": [], "meta": META}),
+        ("GET", "/v1/users/x?y=1", 200, {"users": [{"username": "x"}], "meta": META}),
+        ("GET", "/v1/health", 200, {"health": {"a": {"gateway_status": "odd"}}, "meta": META}),
+        ("POST", "/v1/users", 400, {"meta": META, "errors": []}),
+        ("POST", "/v1/users", 400, {"meta": META, "errors": [{**ERROR, "details": ""}]}),
+        ("POST", "/v1/users", 503, {"meta": META, "errors": [ERROR]}),  # no Retry-After
+        ("GET", "/v1/users", 200, {"meta": META}),
+        ("DELETE", "/v1/users/x", 204, {}),
+    ],
+)
+def test_answers_that_are_not_as_described_are_found(
+    method: str, path: str, status: int, body: Any
+) -> None:
+    headers = {"Content-Type": "application/json; charset=utf-8"}
+    with pytest.raises(Undocumented):
+        check_answer(method, path, status, headers, msgspec.json.encode(body))
+
+
+def test_answers_as_described_are_not() -> None:
+    headers = {"Content-Type": "application/json"}
+    for method, path, status, body in (
+        ("POST", "/v1/messages/", 201, {"messages": [{"id": "x"}], "meta": META}),
+        ("GET", "/v1/health?x=y", 200, {"health": {}, "meta": META}),
+        ("GET", "/v1/health", 200, {"health": {"gateway_status": "connected"}, "meta": META}),
+        ("POST", "/v1/users", 400, {"meta": META, "errors": [ERROR]}),
+    ):
+        check_answer(method, path, status, headers, msgspec.json.encode(body))
+
+
+async def test_it_is_served_to_anybody(api: Api) -> None:
+    answer = await api.call("GET", "/v1/openapi.json")
+    assert answer.status == 200
+    assert answer.json == msgspec.json.decode(msgspec.json.encode(DOCUMENT))
+    assert answer.json["info"]["version"] == "v2.53.0"
+    tag = answer.headers["ETag"]
+    for known in (tag, f'"other", W/{tag}', "*"):
+        again = await api.call("GET", "/v1/openapi.json", headers={"If-None-Match": known})
+        assert (again.status, again.body, again.headers["ETag"]) == (304, b"", tag)
+    other = await api.call("GET", "/v1/openapi.json/", headers={"If-None-Match": '"x"'})
+    assert other.status == 200
+
+
+class Page(HTMLParser):
+    """Reads a page: what it names, what it would load, whether its elements close."""
+
+    VOID = frozenset({"meta"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.seen: list[str] = []
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.loaded: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append(tag)
+        if tag not in self.VOID:
+            self.open.append(tag)
+        found = {k: v or "" for k, v in attrs}
+        self.ids += [found["id"]] if "id" in found else []
+        self.links += [found["href"]] if "href" in found else []
+        self.loaded += [v for k, v in found.items() if k in ("src", "srcset", "data", "action")]
+        assert not any(k.startswith("on") or k == "style" for k in found)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+async def test_the_page_reads_alone(api: Api) -> None:
+    answer = await api.call("GET", "/v1/docs")
+    assert answer.status == 200
+    assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+    policy = answer.headers["Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'; style-src 'sha256-")
+    page = Page()
+    page.feed(answer.body.decode())
+    page.close()
+    assert page.open == []
+    assert page.loaded == []
+    assert "script" not in page.seen
+    assert "viewport" in answer.body.decode()
+    assert len(page.ids) == len(set(page.ids))
+    inner = {link[1:] for link in page.links if link.startswith("#")}
+    assert inner <= set(page.ids)
+    assert [link for link in page.links if not link.startswith("#")] == ["/v1/openapi.json"]
+    assert page.seen.count("details") == len(ROUTES)
+    for route in ROUTES:
+        assert f"<code>{route.path}</code>" in answer.body.decode()
+    tag = answer.headers["ETag"]
+    again = await api.call("GET", "/v1/docs/", headers={"If-None-Match": tag})
+    assert again.status == 304

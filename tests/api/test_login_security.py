@@ -1,0 +1,291 @@
+"""S1, S2, S4, S5: passwords, the default account and tokens, seen by an attacker."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import os
+import re
+import time
+from base64 import urlsafe_b64encode
+from collections import Counter
+from pathlib import Path
+
+import asyncpg
+import msgspec
+import pytest
+from argon2 import PasswordHasher
+
+from tests.api.conftest import ADMIN_PASSWORD, USER_PASSWORD, Api, basic, serve
+from warouter.api.app import ROUTES
+from warouter.api.passwords import WAITING, WORKERS, Passwords
+from warouter.api.route import Access
+from warouter.api.tokens import TokenCache, hash_of, new_token
+from warouter.errors import TooManyRequests
+from warouter.store.accounts import TOKENS_PER_USER, Accounts
+
+NEW = "N3w!passw"
+
+
+@pytest.mark.parametrize(
+    "new", ["Sh0rt!a", "x" * 65, "alllower1!", "ALLUPPER1!", "NoDigits!", "NoSpecial1"]
+)
+async def test_s4_the_password_rule(api: Api, new: str) -> None:
+    answer = await api.login("admin", ADMIN_PASSWORD, {"new_password": new})
+    assert (answer.status, answer.code) == (400, 1009)
+    assert "new_password" in answer.error["details"]
+
+
+async def test_s5_a_password_change_ends_all_tokens_of_the_user(api: Api) -> None:
+    changed = await api.login("worker", USER_PASSWORD, {"new_password": NEW})
+    assert changed.status == 200
+    assert (await api.call("GET", "/v1/health", token=api.user)).code == 1005
+    assert (await api.call("GET", "/v1/health", token=api.admin)).status == 200
+    token = changed.json["users"][0]["token"]
+    assert (await api.call("GET", "/v1/health", token=token)).status == 200
+    assert (await api.login("worker", USER_PASSWORD)).status == 401
+
+
+async def test_s5_bad_tokens_are_401_and_submit_nothing(api: Api) -> None:
+    body = {"to": "12345678", "text": {"body": "x"}}
+    flipped = [
+        api.user[:n] + ("A" if api.user[n] != "A" else "B") + api.user[n + 1 :] for n in range(43)
+    ]
+    for token in [*flipped, "", "x", api.user + "A", "é" * 43, "' or 1=1 --", "a.b.c"]:
+        answer = await api.call("POST", "/v1/messages", body, token=token)
+        assert (answer.status, answer.code) == (401, 1005), token
+        assert answer.headers["WWW-Authenticate"]
+    for headers in (
+        {},
+        {"D360-API-KEY": api.user},  # C50: another product's header
+        {"Authorization": api.user},
+        {"Authorization": basic("admin", ADMIN_PASSWORD)},
+        {"Authorization": f"Apikey {api.user}"},
+    ):
+        answer = await api.call("POST", "/v1/messages", body, headers=headers)
+        assert (answer.status, answer.code) == (401, 1005)
+    assert api.recorder.submitted == []
+
+
+async def test_s1_the_database_keeps_only_hashes(api: Api, pool: asyncpg.Pool) -> None:
+    token = await api.token_of("worker", USER_PASSWORD)
+    pin = "908172"
+    await api.context.accounts.save_account("49", "301234567", None, None)
+    await api.context.accounts.set_pin(await api.context.passwords.hash(pin))
+    assert (await api.login("worker", USER_PASSWORD, {"new_password": NEW})).status == 200
+    assert (await api.login("worker", USER_PASSWORD)).status == 401
+    hashes = await pool.fetch(
+        "select password_hash from user_account union all select pin_hash from account"
+    )
+    assert len(hashes) == 3
+    assert all(row[0].startswith("$argon2id$v=19$m=19456,t=2,p=1$") for row in hashes)
+    tables = await pool.fetch("select tablename from pg_tables where schemaname = 'warouter'")
+    assert len(tables) > 15
+    dump = "".join([str(await pool.fetch(f'select * from "{t[0]}"')) for t in tables])
+    assert "$argon2id$" in dump
+    for secret in (ADMIN_PASSWORD, USER_PASSWORD, NEW, token, api.admin, pin):
+        assert secret not in dump
+    assert hash_of(api.admin) in {row[0] for row in await pool.fetch("select hash from token")}
+
+
+def resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+async def test_s1_200_logins_at_a_time(api: Api) -> None:
+    before, most, over = resident_bytes(), 0, asyncio.Event()
+
+    async def watch() -> None:
+        nonlocal most
+        while not over.is_set():
+            most = max(most, resident_bytes())
+            await asyncio.sleep(0.002)
+
+    async def messages() -> list[int]:
+        body = {"to": "12345678", "text": {"body": "x"}}
+        return [(await api.send(body)).status for _ in range(20)]
+
+    watching = asyncio.create_task(watch())
+    sending = asyncio.create_task(messages())
+    answers = await asyncio.gather(*(api.login("worker", USER_PASSWORD) for _ in range(200)))
+    # Messages go on meanwhile: hashing is done beside the loop.
+    assert await sending == [201] * 20
+    over.set()
+    await watching
+    seen = Counter(answer.status for answer in answers)
+    assert set(seen) == {200, 429}
+    assert seen[200] >= WORKERS + WAITING
+    for answer in answers:
+        if answer.status == 429:
+            assert answer.code == 1015
+            assert answer.headers["Retry-After"] == "1"
+    assert most - before <= 64 * 1024 * 1024
+
+
+async def test_s2_an_unknown_user_costs_the_same_work_and_gets_the_same_answer(api: Api) -> None:
+    passwords = api.context.passwords
+    check, checked = passwords._check, []
+
+    def noted(hashed: str, password: str) -> bool:
+        checked.append((hashed.rpartition("$")[0].rpartition("$")[0], password))
+        return check(hashed, password)
+
+    passwords._check = noted  # type: ignore[method-assign]
+    answers = [await api.login(name, "wrong") for name in ("worker", "nobody")]
+    assert checked == [("$argon2id$v=19$m=19456,t=2,p=1", "wrong")] * 2
+    assert answers[0].body == answers[1].body
+    assert answers[0].status == answers[1].status == 401
+    assert set(answers[0].headers) == set(answers[1].headers)
+
+
+def test_s2_a_check_takes_as_long_for_an_unknown_user() -> None:
+    passwords = Passwords()
+    try:
+        hashed = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1).hash(USER_PASSWORD)
+        took: dict[str, list[float]] = {hashed: [], passwords._nobody: []}
+        for _ in range(25):
+            for each, times in took.items():
+                began = time.thread_time()  # of this thread alone, whatever else runs here
+                assert passwords._check(each, "wrong") is False
+                times.append(time.thread_time() - began)
+        known, unknown = (min(times) for times in took.values())
+        assert abs(known - unknown) < 0.1 * known
+    finally:
+        passwords.close()
+
+
+async def test_s4_the_default_password_is_good_for_setting_another_only(
+    fresh: Api, pool: asyncpg.Pool
+) -> None:
+    user = await fresh.context.accounts.user("admin")
+    assert user is not None
+    # No login gives a token before the change. Should there be one, it opens nothing.
+    assert (await fresh.login("admin", "secret")).code == 1024
+    assert await pool.fetchval("select count(*) from token") == 0
+    token = new_token()
+    assert await fresh.context.accounts.add_token("admin", user.password_hash, hash_of(token))
+    seen = 0
+    for route in ROUTES:
+        if route.access in (Access.OPEN, Access.LOGIN):
+            continue
+        path = re.sub(r"{[^}]*}", "x", route.path)
+        answer = await fresh.call(route.method, path, {}, token=token)
+        assert answer.status == 401, (route.method, route.path)
+        if route.method != "HEAD":
+            assert answer.code == 1024, (route.method, route.path)
+        seen += 1
+    assert seen > 15
+    assert await pool.fetchval("select count(*) from audit") == 0
+    changed = await fresh.login("admin", "secret", {"new_password": NEW})
+    token = changed.json["users"][0]["token"]
+    assert (await fresh.call("GET", "/v1/health", token=token)).status == 200
+
+
+def segment(value: object) -> str:
+    return urlsafe_b64encode(msgspec.json.encode(value)).rstrip(b"=").decode()
+
+
+async def test_s5_what_looks_like_a_jwt_is_no_token(api: Api) -> None:
+    claims = segment({"sub": "admin", "user": "admin", "role": "ROLE_ADMIN", "exp": 1 << 40})
+    for algorithm in ("none", "None", "HS256", "HS512", "RS256", ""):
+        signed = f"{segment({'alg': algorithm, 'typ': 'JWT'})}.{claims}"
+        for key in (b"", b"secret", b"admin", api.admin.encode(), hash_of(api.admin)):
+            signature = hmac.new(key, signed.encode(), "sha256").digest()
+            for end in ("", segment_of(signature)):
+                answer = await api.call("GET", "/v1/health", token=f"{signed}.{end}")
+                assert (answer.status, answer.code) == (401, 1005)
+
+
+def segment_of(raw: bytes) -> str:
+    return urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+async def test_s5_a_token_in_another_spelling_is_none(api: Api) -> None:
+    assert (await api.call("GET", "/v1/health", token=f"{api.user}=")).status == 401
+    assert (await api.call("GET", "/v1/health", token=api.user.swapcase())).status == 401
+    assert (await api.call("GET", "/v1/health", token=hash_of(api.user).hex())).status == 401
+
+
+async def test_s5_at_most_fifty_tokens_a_user_the_oldest_go(api: Api, pool: asyncpg.Pool) -> None:
+    accounts = api.context.accounts
+    user = await accounts.user("worker")
+    assert user is not None
+    tokens = [new_token() for _ in range(TOKENS_PER_USER + 5)]
+    for token in tokens:
+        assert await accounts.add_token("worker", user.password_hash, hash_of(token))
+    count = await pool.fetchval("select count(*) from token where username = 'worker'")
+    assert count == TOKENS_PER_USER
+    await api.context.tokens.refresh()
+    assert (await api.call("GET", "/v1/health", token=api.user)).status == 401
+    assert (await api.call("GET", "/v1/health", token=tokens[4])).status == 401
+    assert (await api.call("GET", "/v1/health", token=tokens[5])).status == 200
+    assert (await api.call("GET", "/v1/health", token=api.admin)).status == 200
+
+
+async def test_s5_a_token_ends_to_the_second(api: Api, pool: asyncpg.Pool) -> None:
+    accounts = Accounts(pool)
+    clock = [1000.0]
+    cache = TokenCache(accounts, clock=lambda: clock[0])
+    assert await cache.caller(api.user) is not None
+    await pool.execute("update token set expires_at = now() + interval '10 seconds'")
+    await cache.refresh()
+    clock[0] += 9.0
+    assert await cache.caller(api.user) is not None
+    clock[0] += 1.0
+    # From memory no more; and one that is read anew goes by the database's clock.
+    await pool.execute("update token set expires_at = now() - interval '1 second'")
+    assert await cache.caller(api.user) is None
+    assert (await api.call("GET", "/v1/health", token=api.user)).code == 1005
+    await pool.execute("update token set expires_at = now() + interval '1 second'")
+    assert await TokenCache(accounts).caller(api.user) is not None
+
+
+async def test_s5_revocation_reaches_another_webapp_within_a_second(
+    api: Api, pool: asyncpg.Pool
+) -> None:
+    other = await serve(pool)
+
+    async def ended(token: str) -> None:
+        async with asyncio.timeout(1.0):
+            while (await other.call("GET", "/v1/health", token=token)).status == 200:
+                pass
+
+    try:
+        changed = await api.token_of("worker", USER_PASSWORD)
+        for token in (api.user, changed, api.admin):
+            assert (await other.call("GET", "/v1/health", token=token)).status == 200
+        await api.call("POST", "/v1/users/logout", token=api.user)
+        await ended(api.user)
+        assert (await other.call("GET", "/v1/health", token=changed)).status == 200
+        body = {"password": NEW}
+        await api.call("PUT", "/v1/users/worker", body, token=api.admin)
+        await ended(changed)
+        again = await api.token_of("worker", NEW)
+        assert (await other.call("GET", "/v1/health", token=again)).status == 200
+        await api.call("DELETE", "/v1/users/worker", token=api.admin)
+        await ended(again)
+        assert (await other.call("GET", "/v1/health", token=api.admin)).status == 200
+    finally:
+        await other.client.close()
+
+
+async def test_s1_surplus_password_checks_are_429(api: Api) -> None:
+    passwords = api.context.passwords
+    results = await asyncio.gather(
+        *(passwords.verify(None, "x") for _ in range(WORKERS + WAITING + 10)),
+        return_exceptions=True,
+    )
+    surplus = [r for r in results if isinstance(r, TooManyRequests)]
+    assert len(surplus) == 10
+    assert surplus[0].status == 429
+    assert await passwords.verify(None, "x") is False
+
+
+async def test_s1_weaker_hashes_are_renewed_at_login(api: Api, pool: asyncpg.Pool) -> None:
+    weak = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(USER_PASSWORD)
+    await pool.execute("update user_account set password_hash = $1 where username = 'worker'", weak)
+    assert (await api.login("worker", USER_PASSWORD)).status == 200
+    user = await api.context.accounts.user("worker")
+    assert user is not None
+    assert "m=19456" in user.password_hash
+    assert (await api.login("worker", USER_PASSWORD)).status == 200

@@ -1,0 +1,283 @@
+"""S3: attempts at passwords and pins are counted for all webapps together, before argon2."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+
+import asyncpg
+import pytest
+import pytest_asyncio
+
+from tests.api.conftest import (
+    ADMIN_PASSWORD,
+    CONFIG,
+    USER_PASSWORD,
+    Answer,
+    Api,
+    basic,
+    reconfigured,
+    serve,
+)
+from warouter.store.logins import Limits, Logins
+
+LIMITS = Limits()
+STRANGER = "203.0.113.9"
+PROXIED = reconfigured(trusted_proxies=(ipaddress.ip_network("127.0.0.1/32"),))
+
+
+async def pass_by(pool: asyncpg.Pool, seconds: float) -> None:
+    """Let time pass for the attempts: all that is remembered of them gets older."""
+    await pool.execute(
+        "update attempt set since = since - $1::float8 * interval '1 s',"
+        " until = until - $1::float8 * interval '1 s'",
+        seconds,
+    )
+
+
+class Checked:
+    """Counts what reaches argon2 in an API."""
+
+    def __init__(self, *apis: Api) -> None:
+        self.count = 0
+        for api in apis:
+            passwords = api.context.passwords
+            check = passwords._check
+
+            def counted(hashed: str, password: str, check=check) -> bool:  # type: ignore[no-untyped-def]
+                self.count += 1
+                return bool(check(hashed, password))
+
+            passwords._check = counted  # type: ignore[method-assign]
+
+
+@pytest_asyncio.fixture
+async def webapps(api: Api, pool: asyncpg.Pool) -> AsyncIterator[list[Api]]:
+    """Three behind a proxy on loopback; ``api`` has made the users."""
+    async with AsyncExitStack() as stack:
+        several = []
+        for _ in range(3):
+            webapp = await serve(pool, PROXIED)
+            stack.push_async_callback(webapp.client.close)
+            several.append(webapp)
+        yield several
+
+
+async def guess(api: Api, username: str, password: str, source: str | None = STRANGER) -> Answer:
+    headers = {"Authorization": basic(username, password)}
+    if source is not None:
+        headers["X-Forwarded-For"] = source
+    return await api.call("POST", "/v1/users/login", headers=headers)
+
+
+async def wait_of(api: Api, username: str, source: str | None = STRANGER) -> int:
+    """For how many seconds the user must wait now."""
+    answer = await guess(api, username, "wrong", source)
+    assert (answer.status, answer.code) == (429, 1015), answer.body
+    assert "Token" not in answer.body.decode()
+    return int(answer.headers["Retry-After"])
+
+
+async def test_s3_five_failures_then_waits_that_double_up_to_15_minutes(
+    webapps: list[Api], pool: asyncpg.Pool
+) -> None:
+    checked = Checked(*webapps)
+    for n in range(LIMITS.failures):
+        assert (await guess(webapps[n % 3], "worker", "wrong")).status == 401
+    expected = [30, 60, 120, 240, 480, 900, 900, 900]
+    for n, seconds in enumerate(expected):
+        webapp = webapps[n % 3]
+        assert seconds - 3 <= await wait_of(webapp, "worker") <= seconds
+        # The right password must wait as well: else it could be guessed.
+        assert (await guess(webapps[(n + 1) % 3], "worker", USER_PASSWORD)).status == 429
+        await pass_by(pool, seconds)
+        assert (await guess(webapp, "worker", "wrong")).status == 401
+    assert checked.count == LIMITS.failures + len(expected)
+    # Never for good: 15 minutes after the last failure it is let in, and all is forgotten.
+    await pass_by(pool, LIMITS.longest)
+    assert (await guess(webapps[0], "worker", USER_PASSWORD)).status == 200
+    for _ in range(LIMITS.failures):
+        assert (await guess(webapps[1], "worker", "wrong")).status == 401
+
+
+async def test_s3_failures_over_more_than_a_minute_cost_nothing(
+    webapps: list[Api], pool: asyncpg.Pool
+) -> None:
+    for _ in range(3):
+        for _ in range(LIMITS.failures - 1):
+            assert (await guess(webapps[0], "worker", "wrong")).status == 401
+        await pass_by(pool, LIMITS.window)
+    assert (await guess(webapps[0], "worker", USER_PASSWORD)).status == 200
+
+
+async def test_s3_who_has_waited_starts_anew_after_15_quiet_minutes(
+    webapps: list[Api], pool: asyncpg.Pool
+) -> None:
+    for _ in range(LIMITS.failures):
+        await guess(webapps[0], "worker", "wrong")
+    await pass_by(pool, LIMITS.first + LIMITS.longest)
+    for _ in range(LIMITS.failures):
+        assert (await guess(webapps[0], "worker", "wrong")).status == 401
+
+
+async def test_s3_unknown_users_are_treated_alike(webapps: list[Api]) -> None:
+    for _ in range(LIMITS.failures):
+        assert (await guess(webapps[0], "nobody", "wrong")).status == 401
+    assert await wait_of(webapps[1], "nobody") > 25
+
+
+async def test_s3_a_wait_of_one_user_is_none_of_another(webapps: list[Api]) -> None:
+    for _ in range(LIMITS.failures):
+        await guess(webapps[0], "worker", "wrong")
+    assert (await guess(webapps[0], "worker", USER_PASSWORD)).status == 429
+    assert (await guess(webapps[0], "admin", ADMIN_PASSWORD)).status == 200
+
+
+async def test_s3_strangers_cannot_lock_a_user_out_of_where_that_one_logs_in(
+    webapps: list[Api], pool: asyncpg.Pool
+) -> None:
+    assert (await guess(webapps[0], "admin", ADMIN_PASSWORD, "198.51.100.7")).status == 200
+    for n in range(LIMITS.failures):
+        assert (await guess(webapps[0], "admin", "wrong", f"203.0.113.{n}")).status == 401
+    assert await wait_of(webapps[1], "admin", "203.0.113.200") > 25
+    assert (await guess(webapps[1], "admin", ADMIN_PASSWORD, "198.51.100.7")).status == 200
+    # There it is limited too, for itself.
+    for _ in range(LIMITS.failures):
+        assert (await guess(webapps[2], "admin", "wrong", "198.51.100.7")).status == 401
+    assert await wait_of(webapps[1], "admin", "198.51.100.7") > 25
+    # An address that was not used for 90 days is a stranger's.
+    await pass_by(pool, LIMITS.longest + LIMITS.known_days * 86400)
+    for n in range(LIMITS.failures):
+        await guess(webapps[0], "admin", "wrong", f"203.0.113.{n}")
+    assert (await guess(webapps[1], "admin", ADMIN_PASSWORD, "198.51.100.7")).status == 429
+
+
+async def test_s3_an_address_has_20_failures_a_minute(
+    webapps: list[Api], pool: asyncpg.Pool
+) -> None:
+    checked = Checked(*webapps)
+    for n in range(LIMITS.per_address):
+        assert (await guess(webapps[n % 3], f"user{n}", "wrong")).status == 401
+    answer = await guess(webapps[0], "worker", USER_PASSWORD)
+    assert (answer.status, answer.code) == (429, 1015)
+    assert 50 < int(answer.headers["Retry-After"]) <= 60
+    assert checked.count == LIMITS.per_address
+    assert (await guess(webapps[0], "worker", USER_PASSWORD, "203.0.113.10")).status == 200
+    await pass_by(pool, LIMITS.window)
+    assert (await guess(webapps[0], "worker", USER_PASSWORD)).status == 200
+
+
+async def test_s3_what_succeeds_does_not_count_for_the_address(webapps: list[Api]) -> None:
+    for _ in range(LIMITS.per_address + 5):
+        assert (await guess(webapps[0], "worker", USER_PASSWORD)).status == 200
+
+
+async def test_s3_right_passwords_in_parallel_are_all_let_in(webapps: list[Api]) -> None:
+    answers = await asyncio.gather(
+        *(guess(webapps[n % 3], "worker", USER_PASSWORD) for n in range(30))
+    )
+    assert {a.status for a in answers} == {200}
+
+
+async def test_s3_loopback_and_proxies_have_no_limit_of_the_address(
+    api: Api, webapps: list[Api]
+) -> None:
+    for n in range(LIMITS.per_address + 2):
+        assert (await guess(api, f"user{n}", "wrong", None)).status == 401
+        assert (await guess(webapps[0], f"name{n}", "wrong", None)).status == 401
+
+
+async def test_s3_the_header_of_who_is_no_proxy_is_not_believed(api: Api) -> None:
+    # Here loopback is not listed: every guess comes from loopback, whatever it says.
+    for n in range(LIMITS.failures):
+        assert (await guess(api, "worker", "wrong", f"203.0.113.{n}")).status == 401
+    assert await wait_of(api, "worker", "203.0.113.77") > 25
+    assert CONFIG.trusted_proxies == ()
+
+
+async def test_s3_parallel_guesses_are_not_let_through_before_they_are_counted(
+    webapps: list[Api],
+) -> None:
+    checked = Checked(*webapps)
+    answers = await asyncio.gather(
+        *(guess(webapps[n % 3], "worker", f"wrong{n}") for n in range(90))
+    )
+    # Two a webapp are under way when the fifth failure is written.
+    assert checked.count <= LIMITS.failures - 1 + 2 * 3
+    assert sum(a.status == 401 for a in answers) == checked.count
+    assert {a.status for a in answers} == {401, 429}
+
+
+@pytest.mark.timeout(180)
+async def test_s3_ten_thousand_guesses_in_five_minutes(
+    webapps: list[Api], pool: asyncpg.Pool
+) -> None:
+    """From one address over three webapps, over many names; five minutes pass in 100 steps."""
+    checked = Checked(*webapps)
+    passed, steps, each = 0.0, 100, 100
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    for step in range(steps):
+        answers = await asyncio.gather(
+            *(
+                guess(webapps[n % 3], "admin" if n % 2 else f"name{n % 40}", f"guess{step}-{n}")
+                for n in range(each)
+            )
+        )
+        assert {a.status for a in answers} <= {401, 429}
+        # What the guesses themselves took is part of the five minutes.
+        still = (step + 1) * 300.0 / steps - (loop.time() - began) - passed
+        if still > 0 and step < steps - 1:
+            await pass_by(pool, still)
+            passed += still
+    assert checked.count <= 100
+    assert checked.count >= LIMITS.per_address  # the test is no test if nothing is checked
+    await pass_by(pool, LIMITS.longest)
+    assert (await guess(webapps[1], "admin", ADMIN_PASSWORD)).status == 200
+
+
+async def test_s3_pins_guessed_at_set_shards_count(api: Api, pool: asyncpg.Pool) -> None:
+    accounts = api.context.accounts
+    await accounts.save_account("49", "301234567", None, None)
+    await accounts.set_pin(await api.context.passwords.hash("123456"))
+    wish = {"cc": "49", "phone_number": "301234567", "shards": 2}
+
+    async def set_shards(pin: str) -> Answer:
+        return await api.call("POST", "/v1/account/shards", wish | {"pin": pin}, token=api.admin)
+
+    checked = Checked(api)
+    for n in range(LIMITS.failures):
+        assert (await set_shards(f"00000{n}")).code == 1009
+    answer = await set_shards("123456")
+    assert (answer.status, answer.code) == (429, 1015)
+    assert 25 < int(answer.headers["Retry-After"]) <= 30
+    assert checked.count == LIMITS.failures
+    assert api.recorder.shards == 1
+    await pass_by(pool, LIMITS.first)
+    assert (await set_shards("123456")).status == 201
+    # Pins are not passwords: the administrator may log in meanwhile.
+    for n in range(LIMITS.failures):
+        await set_shards(f"00000{n}")
+    assert (await api.login("admin", ADMIN_PASSWORD)).status == 200
+
+
+async def test_old_attempts_are_pruned(pool: asyncpg.Pool) -> None:
+    logins = Logins(pool)
+    for name in ("a", "b"):
+        await logins.failed(await logins.begin("user", name, "203.0.113.9", "203.0.113.9"))
+    await logins.succeeded(await logins.begin("user", "c", "203.0.113.9", None))
+    await pass_by(pool, 3_700)
+    await logins.failed(await logins.begin("user", "d", "203.0.113.8", None))
+    rows = await pool.fetch("select what, name from attempt order by what")
+    assert [tuple(r) for r in rows] == [("known", "c\n203.0.113.9"), ("user", "d")]
+    await pass_by(pool, LIMITS.known_days * 86_400)
+    await logins.failed(await logins.begin("user", "d", "203.0.113.8", None))
+    assert await pool.fetchval("select count(*) from attempt") == 1
+
+
+async def test_a_name_cannot_pose_as_a_name_at_an_address(api: Api) -> None:
+    answer = await guess(api, "admin\n127.0.0.1", "wrong", None)
+    assert (answer.status, answer.code) == (401, 1005)
+    assert await api.context.accounts._pool.fetchval("select count(*) from attempt") == 0

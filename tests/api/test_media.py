@@ -1,0 +1,296 @@
+"""Media over HTTP: C21, C25 to C31, limits, and what a broken or lying upload leaves behind."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import resource
+from collections.abc import AsyncIterator
+from io import BytesIO
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+import pytest
+
+from tests.api.conftest import MEDIA_DIR, USER_HASH, Api, serve
+from tests.support.wait import soon
+from warouter.api.context import MEDIA, MESSAGE
+from warouter.api.tokens import hash_of, new_token
+from warouter.media.types import LIMITS, STILL_STICKER
+from warouter.store.accounts import USER
+
+MIB = 1 << 20
+JPEG = b"\xff\xd8\xff\xe0" + bytes(range(256)) * 40
+PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 100
+PDF = b"%PDF-1.7\n" + b"x" * 100
+STILL = b"RIFF\x10\x00\x00\x00WEBPVP8 " + b"\0" * 40
+ANIMATED = b"RIFF\x10\x00\x00\x00WEBPVP8X\x0a\x00\x00\x00\x02" + b"\0" * 40
+
+
+async def upload(api: Api, data: Any, mime: str | None, **headers: str) -> Any:
+    sent = dict(headers) if mime is None else {"Content-Type": mime, **headers}
+    return await api.call("POST", "/v1/media", data=data, headers=sent, token=api.user)
+
+
+async def uploaded(api: Api, data: Any = JPEG, mime: str = "image/jpeg") -> str:
+    answer = await upload(api, data, mime)
+    assert answer.status == 201, answer.body
+    media_id: str = answer.json["media"][0]["id"]
+    return media_id
+
+
+async def refused(api: Api, status: int, code: int, data: Any, mime: str | None) -> str:
+    """The details of a refusal that leaves neither file nor row."""
+    before = files()
+    answer = await upload(api, data, mime)
+    assert (answer.status, answer.code) == (status, code), answer.body
+    await soon(lambda: files() == before)
+    details: str = answer.error["details"]
+    return details
+
+
+def files() -> set[str]:
+    """All files of the media directory, unfinished ones too."""
+    return {str(path) for path in MEDIA_DIR.rglob("*") if path.is_file()}
+
+
+async def blocks(count: int, size: int, first: bytes = b"") -> AsyncIterator[bytes]:
+    if first:
+        yield first
+    for _ in range(count):
+        yield b"\0" * size
+
+
+@pytest.mark.parametrize("path", ["/v1/media", "/v1/media/"])
+async def test_c27_upload_is_201_with_a_uuid(api: Api, path: str) -> None:
+    headers = {"Content-Type": "image/jpeg"}
+    answer = await api.call("POST", path, data=JPEG, headers=headers, token=api.user)
+    assert answer.status == 201
+    assert set(answer.json) == {"media", "meta"}
+    (one,) = answer.json["media"]
+    assert list(one) == ["id"]
+    assert str(UUID(one["id"])) == one["id"]
+
+
+async def test_c28_c21_an_uploaded_id_goes_into_a_template_header(api: Api) -> None:
+    media = await uploaded(api)
+    header = {"type": "header", "parameters": [{"type": "image", "image": {"id": media}}]}
+    body = {"type": "body", "parameters": [{"type": "text", "text": "you"}]}
+    language = {"policy": "deterministic", "code": "en"}
+    template = {"namespace": "n", "name": "t", "language": language, "components": [header, body]}
+    message = {"to": "4915112345", "type": "template", "template": template}
+    answer = await api.call("POST", "/v1/messages/", message, token=api.user)
+    assert answer.status == 201
+    assert [kind for _, _, _, kind, _ in api.recorder.submitted] == [MEDIA]
+
+
+async def test_c25_a_document_in_an_interactive_header(api: Api) -> None:
+    media = await uploaded(api, PDF, "application/pdf")
+    interactive = {
+        "type": "button",
+        "header": {"type": "document", "document": {"id": media, "filename": "a.pdf"}},
+        "body": {"text": "b"},
+        "footer": {"text": "f"},
+        "action": {"buttons": [{"type": "reply", "reply": {"id": "0", "title": "ok"}}]},
+    }
+    answer = await api.send({"to": "4915112345", "type": "interactive", "interactive": interactive})
+    assert answer.status == 201
+    assert api.recorder.submitted[0][3] == MEDIA
+
+
+@pytest.mark.parametrize("kind", ["image", "video", "audio", "document"])
+async def test_c26_links_are_taken_and_travel_as_media(api: Api, kind: str) -> None:
+    answer = await api.send({"to": "4915112345", "type": kind, kind: {"link": "https://a.test/x"}})
+    assert answer.status == 201
+    assert api.recorder.submitted[0][3] == MEDIA
+
+
+async def test_a_message_without_media_is_a_plain_one(api: Api) -> None:
+    await api.send({"to": "4915112345", "text": {"body": "see the link"}})
+    language = {"policy": "deterministic", "code": "en"}
+    template = {"name": "t", "language": language}
+    await api.send({"to": "4915112345", "type": "template", "template": template})
+    assert [kind for _, _, _, kind, _ in api.recorder.submitted] == [MESSAGE, MESSAGE]
+
+
+async def test_c29_chunked_with_parameters(api: Api) -> None:
+    answer = await upload(api, blocks(3, 10), "text/plain; charset=utf-8")
+    assert answer.status == 201
+    assert answer.headers["Content-Type"].startswith("application/json")
+    found = await api.call("GET", f"/v1/media/{answer.json['media'][0]['id']}", token=api.user)
+    assert found.headers["Content-Type"] == "text/plain; charset=utf-8"
+    assert found.body == b"\0" * 30
+
+
+async def test_c30_download_gives_the_same_bytes_with_type_and_length(api: Api) -> None:
+    content = JPEG * 100  # several chunks
+    media = await uploaded(api, content)
+    answer = await api.call("GET", f"/v1/media/{media}", token=api.user)
+    assert answer.status == 200
+    assert answer.body == content
+    assert answer.headers["Content-Type"] == "image/jpeg"
+    assert answer.headers["Content-Length"] == str(len(content))
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["Server"].startswith("warouter/")
+    assert "Transfer-Encoding" not in answer.headers
+
+
+async def test_what_one_webapp_stored_another_one_serves(api: Api, pool: asyncpg.Pool) -> None:
+    media = await uploaded(api)
+    other = await serve(pool)
+    try:
+        found = await other.call("GET", f"/v1/media/{media}", token=api.user)
+        assert found.body == JPEG
+    finally:
+        await other.client.close()
+
+
+async def test_c31_a_dead_token(api: Api) -> None:
+    headers = {"Content-Type": "image/jpeg"}
+    answer = await api.call("POST", "/v1/media", data=JPEG, headers=headers, token="dead")
+    assert (answer.status, answer.code) == (401, 1005)
+    assert answer.error["title"] == "Access denied"
+
+
+async def test_delete(api: Api, pool: asyncpg.Pool) -> None:
+    media = await uploaded(api)
+    assert await pool.fetchval("select bytes from media_total") == len(JPEG)
+    before = files()
+    answer = await api.call("DELETE", f"/v1/media/{media}", token=api.user)
+    assert (answer.status, set(answer.json)) == (200, {"meta"})
+    assert len(before - files()) == 1
+    assert await pool.fetchval("select bytes from media_total") == 0
+    for method in ("GET", "DELETE"):
+        gone = await api.call(method, f"/v1/media/{media}", token=api.user)
+        assert (gone.status, gone.code) == (404, 1006)
+    message = {"to": "4915112345", "type": "image", "image": {"id": media}}
+    assert (await api.send(message)).code == 1006
+
+
+@pytest.mark.parametrize("media", [str(uuid4()), "nonsense", "..%2f..%2fetc%2fpasswd", "%00"])
+async def test_unknown_ids_are_404_json(api: Api, media: str) -> None:
+    for method in ("GET", "DELETE"):
+        answer = await api.call(method, f"/v1/media/{media}", token=api.user)
+        assert (answer.status, answer.code) == (404, 1006)
+    message = {"to": "4915112345", "type": "image", "image": {"id": media}}
+    answer = await api.send(message)
+    assert (answer.status, answer.code) == (404, 1006)
+    assert api.recorder.submitted == []
+
+
+async def test_what_is_refused_leaves_nothing(api: Api, pool: asyncpg.Pool) -> None:
+    assert "empty" in await refused(api, 400, 1008, b"", "image/jpeg")
+    assert "but image/png" in await refused(api, 400, 1014, PNG, "image/jpeg")
+    assert "but application/pdf" in await refused(api, 400, 1014, PDF, "video/mp4")
+    assert "but image/jpeg" in await refused(api, 400, 1014, JPEG, "application/pdf")
+    assert "form" in await refused(api, 400, 1009, JPEG, "multipart/form-data; boundary=x")
+    assert "type/subtype" in await refused(api, 400, 1009, JPEG, "image")
+    assert "of" in await refused(api, 413, 1009, STILL + bytes(STILL_STICKER), "image/webp")
+    assert await pool.fetchval("select count(*) from media") == 0
+    assert await pool.fetchval("select bytes from media_total") == 0
+
+
+@pytest.mark.parametrize(
+    ("data", "mime"),
+    [
+        (b"no magic at all", "image/jpeg"),  # believed: only plain contradictions are refused
+        (JPEG, "application/octet-stream"),
+        (JPEG, "Image/JPG"),
+        (b"x", "application/vnd.openxmlformats-officedocument.wordprocessingml.document"),
+        (b"OggS" + b"x" * 40, "audio/ogg; codecs=opus"),
+        (ANIMATED + bytes(STILL_STICKER), "image/webp"),
+        (STILL, "image/webp"),
+    ],
+)
+async def test_what_is_taken(api: Api, data: bytes, mime: str) -> None:
+    assert (await upload(api, data, mime)).status == 201
+
+
+@pytest.mark.parametrize(("mime", "kind"), [("image/jpeg", "image"), ("audio/aac", "audio")])
+async def test_the_limit_of_a_type_to_the_byte(api: Api, mime: str, kind: str) -> None:
+    limit = LIMITS[kind]
+    before = files()
+    assert (await upload(api, BytesIO(b"\0" * limit), mime)).status == 201
+    kept = files()
+    assert len(kept - before) == 1
+    # By the length that is announced, and without one, where only counting helps.
+    for over in (BytesIO(b"\0" * (limit + 1)), blocks(limit // MIB, MIB, b"\0")):
+        answer = await upload(api, over, mime)
+        assert (answer.status, answer.code) == (413, 1009)
+        await soon(lambda: files() == kept)
+
+
+async def test_a_body_of_1_gib_without_a_length_is_cut_at_the_limit(api: Api) -> None:
+    pulled = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal pulled
+        for _ in range(1024):
+            pulled += 1
+            yield b"\0" * MIB
+
+    before, high = files(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    try:
+        answer = await upload(api, endless(), "image/jpeg")
+    except ConnectionError:
+        pass  # the answer came, and the connection was closed, while it was still sending
+    else:
+        assert answer.status == 413
+    assert pulled < 64
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - high < 32 * 1024  # KiB
+    await soon(lambda: files() == before)
+
+
+async def test_an_upload_that_is_broken_off_leaves_nothing(api: Api, pool: asyncpg.Pool) -> None:
+    before = files()
+    server = api.client.server
+    reader, writer = await asyncio.open_connection(server.host, server.port)
+    head = (
+        f"POST /v1/media HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {api.user}\r\n"
+        "Content-Type: video/mp4\r\nContent-Length: 5000000\r\n\r\n"
+    )
+    writer.write(head.encode() + b"\0" * MIB)
+    await soon(lambda: files() != before)  # it is being written
+    writer.transport.abort()
+    await soon(lambda: files() == before)
+    assert await pool.fetchval("select count(*) from media") == 0
+    assert reader is not None
+
+
+async def test_the_quota(pool: asyncpg.Pool) -> None:
+    api = await serve(pool, media_quota=3 * len(JPEG))
+    try:
+        api.user = new_token()
+        await api.context.accounts.create_user("worker", USER_HASH, USER)
+        assert await api.context.accounts.add_token("worker", USER_HASH, hash_of(api.user))
+        media = await uploaded(api)
+        assert (await upload(api, JPEG * 3, "image/jpeg")).code == 1014
+        answers = await asyncio.gather(
+            *(upload(api, blocks(1, 8, JPEG[:-8]), "image/jpeg") for _ in range(6))
+        )
+        assert sorted(answer.status for answer in answers) == [201, 201, 507, 507, 507, 507]
+        assert await pool.fetchval("select bytes from media_total") == 3 * len(JPEG)
+        await api.call("DELETE", f"/v1/media/{media}", token=api.user)
+        assert (await upload(api, JPEG, "image/jpeg")).status == 201
+    finally:
+        await api.client.close()
+
+
+async def test_a_damaged_file_is_never_served_as_whole(api: Api) -> None:
+    media = await uploaded(api, JPEG * 100)
+    path = MEDIA_DIR / "shared" / media
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(Exception, match=r"payload|Payload|disconnect|reset|closed"):
+        await api.call("GET", f"/v1/media/{media}", token=api.user)
+    path.write_bytes(content[:-1])
+    answer = await api.call("GET", f"/v1/media/{media}", token=api.user)
+    assert (answer.status, answer.code) == (404, 1006)
+
+
+async def test_sha256_of_the_content_is_in_the_row(api: Api, pool: asyncpg.Pool) -> None:
+    media = await uploaded(api)
+    digest = await pool.fetchval("select sha256 from media where id = $1", UUID(media))
+    assert digest == hashlib.sha256(JPEG).digest()

@@ -1,0 +1,226 @@
+"""S17: a hostile upstream cannot end a coreapp, fill its memory, or break a callback."""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from collections.abc import AsyncIterator
+from random import Random
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from tests.support.integration import TEXT, Integration, installed
+from tests.support.wait import soon
+from warouter import _batch
+from warouter._hash import slot_of
+from warouter.local.cluster import Placement
+from warouter.upstream.client import SimulatorUpstream
+from warouter.upstream.protocol import (
+    MAX_FRAME,
+    Answer,
+    Claim,
+    Claimed,
+    Event,
+    EventAck,
+    Ping,
+    Pong,
+    Refused,
+    decode_to_upstream,
+    encode,
+)
+
+SENDER = "4915112345678"
+SLOT = slot_of(SENDER)
+
+
+class Hostile:
+    """An upstream that grants every claim, and says whatever a test wants it to."""
+
+    def __init__(self) -> None:
+        self.port = 0
+        self.writer: asyncio.StreamWriter | None = None
+        self.claims: dict[int, int] = {}  # of the connection of now
+        self.acked: set[int] = set()
+        self.connections = 0
+
+    async def start(self) -> None:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def stop(self) -> None:
+        self._server.close()
+        if self.writer is not None:
+            self.writer.close()
+
+    def say(self, *messages: Any) -> None:
+        assert self.writer is not None
+        self.writer.write(_batch.pack([encode(message) for message in messages]))
+
+    async def claimed(self) -> None:
+        await soon(lambda: SLOT in self.claims, 30)
+
+    async def attack(self, raw: bytes) -> None:
+        """Bytes that end the connection; returns when the coreapp is back and owns its slots."""
+        await self.claimed()
+        before = self.connections
+        assert self.writer is not None
+        self.writer.write(raw)
+        await soon(lambda: self.connections > before, 30)
+        await self.claimed()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        self.writer, self.claims = writer, {}
+        splitter = _batch.Splitter(MAX_FRAME)
+        try:
+            while data := await reader.read(65536):
+                for frame in splitter.feed(data):
+                    self._hear(writer, decode_to_upstream(frame))
+        except ConnectionError:
+            pass
+        finally:
+            writer.close()
+
+    def _hear(self, writer: asyncio.StreamWriter, message: Any) -> None:
+        match message:
+            case Claim(slot, epoch):
+                self.claims[slot] = epoch
+                writer.write(_batch.pack([encode(Claimed(slot, epoch))]))
+            case Ping():
+                writer.write(_batch.pack([encode(Pong())]))
+            case EventAck():
+                self.acked.add(message.number)
+
+
+@pytest_asyncio.fixture
+async def hostile() -> AsyncIterator[Hostile]:
+    hostile = Hostile()
+    await hostile.start()
+    yield hostile
+    await hostile.stop()
+
+
+@pytest_asyncio.fixture
+async def site(hostile: Hostile) -> AsyncIterator[Integration]:
+    """A cluster whose coreapp is connected to the hostile upstream."""
+    aside = Placement(environment={"WAROUTER_UPSTREAM_ADDRESS": f"127.0.0.1:{hostile.port}"})
+
+    def place(_name: str, role: str) -> Placement:
+        return aside if role == "coreapp" else Placement()
+
+    async with installed(shards=1, coreapps=1, masters=1, place=place) as site:
+        yield site
+
+
+def framed(payload: bytes) -> bytes:
+    return _batch.pack([payload])
+
+
+ATTACKS = {
+    "noise": Random(1).randbytes(5_000),
+    "http": b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+    "a length of 4 GiB": struct.pack("<I", 2**32 - 1) + struct.pack(">I", 2**32 - 1),
+    "deep": framed(b"\x91" * 200_000),
+    "nil": framed(b"\xc0"),
+    "unknown tag": framed(b"\x92\xa4evil\x00"),
+    "a slot that is none": framed(encode(Claimed(99, 1))),
+    "an epoch beyond all": framed(encode(Refused(SLOT, 1, 2**63 - 1))),
+    "no id": framed(encode(Answer(SLOT, "no id of ours"))),
+    "an unknown kind": framed(encode(Event(SLOT, 1, "evil", "k:x", SENDER, b"{}"))),
+    "a wait of years": framed(encode(Answer(SLOT, "x" * 27, 429, "t", "d", 2**60))),
+}
+
+
+def inbound(number: int, body: str) -> Event:
+    payload = (
+        b'{"from":"%b","id":"in-%d","timestamp":"1670394125","type":"text","text":{"body":"%b"}}'
+        % (SENDER.encode(), number, body.encode())
+    )
+    contact = b'{"profile":{"name":"x"},"wa_id":"%b"}' % SENDER.encode()
+    return Event(SLOT, number, "inbound", f"in-{number}", SENDER, payload, contact)
+
+
+BROKEN = [
+    b"",
+    b'"}]}',
+    b'{}],"statuses":[{}',
+    b"\xff\xfe\x00",
+    b'{"from":1,"id":"x","timestamp":"1","type":"text"}',
+    b"[" * 500_000,
+]
+
+
+@pytest.mark.timeout(180)
+async def test_s17_a_hostile_upstream(site: Integration, hostile: Hostile) -> None:
+    coreapp = next(p for p in site.cluster.processes.values() if p.role == "coreapp")
+    pid = coreapp.pid
+    for raw in ATTACKS.values():
+        await hostile.attack(raw)
+    # What can be no callback is acknowledged and goes no further; what follows it does.
+    broken = [Event(SLOT, n, "inbound", f"b{n}", SENDER, p) for n, p in enumerate(BROKEN, 1)]
+    await hostile.claimed()
+    hostile.say(*broken, inbound(100, "good"))
+    post = await site.receiver.message("in-100")
+    assert [m["id"] for m in post.body["messages"]] == ["in-100"]
+    await soon(lambda: hostile.acked >= {*range(1, len(BROKEN) + 1), 100}, 30)
+    assert len([p for p in site.receiver.posts if "messages" in p.body]) == 1
+    # A largest frame is still one event, and the business still sends.
+    hostile.say(inbound(101, "x" * (MAX_FRAME - 2_000)))
+    await site.receiver.message("in-101")
+    assert (await site.send(TEXT)).status == 201
+    assert coreapp.pid == pid
+    assert coreapp.restarts == 0
+
+
+class Listener:
+    """What a coreapp is to its client; it is full when the test says so."""
+
+    def __init__(self, port: int) -> None:
+        self.full = False
+        self.heard = 0
+        self.downs = 0
+        self.client = SimulatorUpstream(
+            "127.0.0.1", port, "node", "a", self, lambda: True, congested=lambda: self.full
+        )
+
+    def on_upstream(self, _message: Any) -> None:
+        self.heard += 1
+
+    def on_upstream_up(self) -> None:
+        self.client.tell(Claim(SLOT, 1))
+
+    def on_upstream_down(self) -> None:
+        self.downs += 1
+
+    def on_upstream_writable(self) -> None:
+        pass
+
+
+async def test_s17_a_flood_waits_outside(hostile: Hostile) -> None:
+    listener = Listener(hostile.port)
+    task = asyncio.create_task(listener.client.run())
+    try:
+        await hostile.claimed()
+        await soon(lambda: listener.heard >= 1)
+        listener.full = True
+        flood = inbound(1, "x" * 100_000)
+        for _ in range(300):
+            hostile.say(flood)
+        # It reads what was on its way, then no more: the rest waits with whoever sent it.
+        assert hostile.writer is not None
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(2.5):
+                await hostile.writer.drain()
+        assert listener.heard < 100
+        assert hostile.writer.transport.get_write_buffer_size() > 10_000_000
+        # Longer than an upstream may be silent: that is not its fault.
+        assert listener.client.well
+        assert listener.downs == 0
+        listener.full = False
+        await soon(lambda: listener.heard >= 300)
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        listener.client.abort()

@@ -1,0 +1,202 @@
+"""Dead letters of a whole cluster: listed, shown, replayed, refused again, through a crash."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.cluster.business import Business
+from tests.cluster.conftest import Start
+from tests.cluster.facts import Facts
+from tests.cluster.hook import Hook
+from warouter._hash import slot_of
+from warouter.local.cluster import Cluster
+
+pytestmark = pytest.mark.timeout(120)
+
+BAD, GOOD = "491511234567", "491517654321"
+_LETTERS = "select count(*) from dead_letter"
+_PARKED = "select count(*) from parked_event"
+
+
+class Scene(NamedTuple):
+    cluster: Cluster
+    business: Business
+    hook: Hook
+    facts: Facts
+
+    async def inject(self, sender: str, *texts: str) -> list[str]:
+        url = f"{self.cluster.control_url}/inbound"
+        asked = [{"from": sender, "body": text} for text in texts]
+        async with self.business.http.post(url, json=asked) as answer:
+            ids: list[str] = (await answer.json())["ids"]
+            return ids
+
+    async def reach(self, sender: str) -> None:
+        """Until the owner of the sender's slot goes by the new settings."""
+        while True:
+            (name,) = await self.inject(sender, "are you there?")
+            heard = self.business.heard
+            async with asyncio.timeout(20):
+                while name not in self.hook.messages and name not in self.business.inbound:
+                    async with heard:
+                        with suppress(TimeoutError):
+                            async with asyncio.timeout(0.05):
+                                await heard.wait()
+            if name in self.hook.messages:
+                self.hook.messages.clear()
+                self.hook.contacts.clear()
+                return
+
+    async def dead(self, *texts: str) -> list[str]:
+        """Messages of BAD that were refused for seven days, as the database remembers it."""
+        self.hook.answer = refusing
+        ids = await self.inject(BAD, *texts)
+        await self.inject(GOOD, "one that is taken")
+        await self.facts.until_some(f"select 1 where ({_PARKED}) = {len(texts)}")
+        await self.pass_seven_days()
+        await self.facts.until_some(f"select 1 where ({_LETTERS}) = {len(texts)}")
+        return ids
+
+    async def pass_seven_days(self) -> None:
+        await self.facts.connection.execute(
+            "update parked_event set first_at = first_at - interval '7 days'"
+        )
+
+    async def command(self, *arguments: str) -> tuple[int, str, str]:
+        """``warouter callbacks`` in a process of its own."""
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "warouter", "callbacks", *arguments),
+            *("--data-dir", str(self.cluster.folder)),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        out, err = await process.communicate()
+        assert process.returncode is not None
+        assert "Traceback" not in err.decode()
+        return process.returncode, out.decode(), err.decode()
+
+    async def letters(self, *arguments: str) -> Any:
+        code, out, err = await self.command("list", "--json", *arguments)
+        assert code == 0, err
+        return json.loads(out)
+
+
+def refusing(body: dict[str, Any]) -> int:
+    return 400 if any(m["from"] == BAD for m in body.get("messages", ())) else 200
+
+
+@asynccontextmanager
+async def scene_of(start: Start) -> AsyncIterator[Scene]:
+    cluster, business = await start(masters=1)
+    async with Facts(cluster) as facts, Hook() as hook:
+        wish = {"callback_backoff_delay_ms": 50, "webhooks": {"url": hook.url}}
+        await business.call("PATCH", "/v1/settings/application", json=wish)
+        scene = Scene(cluster, business, hook, facts)
+        for sender in (BAD, GOOD):
+            await scene.reach(sender)
+        yield scene
+        assert hook.wrong == []
+
+
+async def test_letters_are_listed_shown_and_replayed(start: Start) -> None:
+    async with scene_of(start) as scene:
+        ids = await scene.dead("a", "b", "c")
+        found = await scene.letters()
+        assert found["total"] == 3
+        assert [letter["key"] for letter in found["letters"]] == ids
+        first = found["letters"][0]
+        assert (first["kind"], first["recipient"]) == ("inbound", BAD)
+        assert first["slot"] == slot_of(BAD)
+        assert first["payload"]["text"] == {"body": "a"}
+        assert "400" in first["reason"]
+        assert len((await scene.letters("--limit", "2"))["letters"]) == 2
+        assert (await scene.letters("--kind", "status"))["total"] == 0
+        assert (await scene.letters("--recipient", f"+{GOOD}"))["total"] == 0
+        assert first["id"] in (await scene.command("list"))[1]
+        shown = json.loads((await scene.command("show", first["id"]))[1])
+        assert shown == first
+
+        scene.hook.answer = lambda _body: 200
+        second = found["letters"][1]
+        code, out, _ = await scene.command("replay", second["id"])
+        assert (code, out) == (0, "1 dead letters will be delivered once more\n")
+        await scene.hook.until(lambda: ids[1] in scene.hook.messages)
+        assert not {ids[0], ids[2]} & set(scene.hook.messages)
+        await scene.facts.until_none(_PARKED)
+        assert (await scene.letters())["total"] == 2
+
+        await scene.command("replay", "--recipient", BAD, "--kind", "inbound")
+        await scene.hook.until(lambda: set(ids) <= set(scene.hook.messages))
+        assert list(scene.hook.contacts) == [GOOD, BAD]
+        await scene.facts.until_none(_PARKED)
+        assert (await scene.letters())["total"] == 0
+        (after,) = await scene.inject(BAD, "after")
+        await scene.hook.until(lambda: after in scene.hook.messages)
+
+
+async def test_a_letter_that_is_refused_again_is_a_letter_again(start: Start) -> None:
+    async with scene_of(start) as scene:
+        ids = await scene.dead("a")
+        refused = len([1 for _, _, status in scene.hook.posts if status == 400])
+        await scene.command("replay", "--all")
+        await scene.hook.until(
+            lambda: len([1 for _, _, status in scene.hook.posts if status == 400]) > refused + 1
+        )
+        assert (await scene.letters())["total"] == 0  # it has an hour
+        (behind,) = await scene.inject(BAD, "behind it")
+        await scene.facts.until_some(f"select 1 where ({_PARKED}) = 2")
+        await scene.pass_seven_days()
+        await scene.facts.until_some(f"select 1 where ({_LETTERS}) = 2")
+        found = (await scene.letters())["letters"]
+        assert {letter["key"] for letter in found} == {*ids, behind}
+        assert not any(letter["asked"] for letter in found)
+        scene.hook.answer = lambda _body: 200
+        await scene.command("replay", "--all")
+        await scene.hook.until(lambda: {*ids, behind} <= set(scene.hook.messages))
+
+
+async def test_the_owner_dies_while_it_replays(start: Start) -> None:
+    """At least once, and nothing is lost: the next owner finds what was not answered."""
+    async with scene_of(start) as scene:
+        ids = await scene.dead("a", "b", "c")
+        scene.hook.answer = lambda _body: 200
+        scene.hook.silence.clear()
+        await scene.command("replay", "--all")
+        await scene.hook.until(lambda: scene.hook.open)
+        old = (await scene.facts.map()).slots[slot_of(BAD)]
+        (await scene.facts.process_of(old.owner)).kill(signal.SIGKILL)
+        await scene.facts.until(lambda m: m.slots[slot_of(BAD)].owner != old.owner)
+        scene.hook.messages.clear()
+        scene.hook.silence.set()
+        await scene.hook.until(lambda: set(ids) <= set(scene.hook.messages))
+        await scene.facts.until_none(_PARKED)
+        assert (await scene.letters())["total"] == 0
+
+
+async def test_what_is_wrong_with_a_call(start: Start) -> None:
+    async with scene_of(start) as scene:
+        for arguments, says in (
+            (("replay",), "Which letters?"),
+            (("replay", "status-1-1"), "only 0 are dead letters"),
+            (("replay", "letter"), "is no letter"),
+            (("replay", "status-1-1;drop"), "is no letter"),
+            (("show", "status-99-1"), "There is no dead letter"),
+            (("list", "--recipient", "abc"), "digits"),
+            (("list", "--kind", "other"), "--kind"),
+            (("list", "--limit", "0"), "--limit"),
+        ):
+            code, _, err = await scene.command(*arguments)
+            assert code != 0
+            assert says in err
+        assert (await scene.command("replay", "--all"))[:2] == (
+            0,
+            "0 dead letters will be delivered once more\n",
+        )

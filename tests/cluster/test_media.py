@@ -1,0 +1,385 @@
+"""Media through a cluster of real processes: out by id and by link, in, and through a failover."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import signal
+import sys
+from base64 import b64encode
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from tests.cluster.business import Business
+from tests.cluster.conftest import Start
+from tests.cluster.facts import Facts
+from warouter._hash import slot_of
+
+pytestmark = pytest.mark.timeout(120)
+
+JPEG = b"\xff\xd8\xff\xe0" + bytes(range(256)) * 300
+TO, OTHER = "491700000001", "491700000002"
+PARKED = "select count(*) from parked_message"
+
+
+def digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+async def upload(business: Business, content: bytes, mime: str) -> str:
+    headers = {**business.headers, "Content-Type": mime}
+    answer = await business.call("POST", "/v1/media", data=content, headers=headers)
+    media_id: str = answer["media"][0]["id"]
+    return media_id
+
+
+async def send(business: Business, to: str, **message: Any) -> str:
+    kind = next(iter(message))
+    answer = await business.call("POST", "/v1/messages", json={"to": to, "type": kind, **message})
+    message_id: str = answer["messages"][0]["id"]
+    return message_id
+
+
+async def reached(business: Business, status: str, *ids: str) -> None:
+    async with asyncio.timeout(60), business.heard:
+        await business.heard.wait_for(lambda: all(status in business.statuses[i] for i in ids))
+
+
+async def record(business: Business) -> dict[str, Any]:
+    url = f"{business.cluster.control_url}/record?ids=1&media=1"
+    async with business.http.get(url) as answer:
+        found: dict[str, Any] = await answer.json()
+        return found
+
+
+class Site:
+    """A server that links lead to."""
+
+    def __init__(self) -> None:
+        self.requests: list[web.Request] = []
+        self.asked = asyncio.Event()
+        self.let_go = asyncio.Event()
+        self.url = ""
+        self.broken = 2
+
+    async def slow(self, request: web.Request) -> web.Response:
+        self.requests.append(request)
+        self.asked.set()
+        await self.let_go.wait()
+        return web.Response(body=JPEG, content_type="image/jpeg")
+
+    async def quick(self, request: web.Request) -> web.Response:
+        self.requests.append(request)
+        return web.Response(body=JPEG, content_type="image/jpeg")
+
+    async def flaky(self, request: web.Request) -> web.Response:
+        self.broken -= 1
+        return web.Response(status=503) if self.broken >= 0 else await self.quick(request)
+
+    async def page(self, _request: web.Request) -> web.Response:
+        return web.Response(text="<html>", content_type="text/html")
+
+    async def large(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "image/jpeg"})
+        await response.prepare(request)
+        for _ in range(64):
+            await response.write(bytes(1 << 20))
+        return response
+
+
+@asynccontextmanager
+async def serving() -> AsyncIterator[Site]:
+    site = Site()
+    app = web.Application()
+    for name in ("slow", "quick", "flaky", "page", "large"):
+        app.router.add_get(f"/{name}", getattr(site, name))
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    site.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    yield site
+    site.let_go.set()
+    await runner.cleanup()
+
+
+async def test_media_by_id_is_brought_once_and_named_in_order(start: Start) -> None:
+    _cluster, business = await start()
+    first = await upload(business, JPEG, "image/jpeg")
+    second = await upload(business, b"%PDF-" + JPEG, "application/pdf")
+    ids = [await send(business, TO, image={"id": first}) for _ in range(3)]
+    parameters = [
+        {"type": "image", "image": {"id": first}},
+        {"type": "document", "document": {"id": second, "filename": "a.pdf"}},
+    ]
+    template = {
+        "name": "t",
+        "language": {"policy": "deterministic", "code": "en"},
+        "components": [{"type": "header", "parameters": parameters}],
+    }
+    ids.append(await send(business, TO, template=template))
+    await reached(business, "read", *ids)
+    found = await record(business)
+    assert found["ids"][TO] == ids
+    assert (found["media_uploads"], found["media_unknown"]) == (2, 0)
+    named = {i: [(m["sha256"], m["mime"]) for m in media] for i, media in found["media"].items()}
+    image = (digest(JPEG), "image/jpeg")
+    document = (digest(b"%PDF-" + JPEG), "application/pdf")
+    assert named == {**{i: [image] for i in ids[:3]}, ids[3]: [image, document]}
+
+
+async def test_a_slow_link_holds_back_its_own_recipient_and_nobody_else(start: Start) -> None:
+    _cluster, business = await start(shards=1)
+    async with Facts(business.cluster) as facts, serving() as site:
+        other = next(
+            n for n in map(str, range(491700000100, 491700009999)) if slot_of(n) == slot_of(TO)
+        )
+        first = await send(business, TO, text={"body": "before"})
+        image = await send(business, TO, image={"link": f"{site.url}/slow"})
+        last = await send(business, TO, text={"body": "behind"})
+        await asyncio.wait_for(site.asked.wait(), 30)
+        aside = await send(business, other, text={"body": "of the same slot"})
+        await reached(business, "read", first, aside)
+        # It gives its place in the window back, while its media goes on being fetched.
+        await facts.until_some(PARKED)
+        assert not business.statuses[image]
+        assert not business.statuses[last]
+        site.let_go.set()
+        await reached(business, "read", image, last)
+        found = await record(business)
+        assert found["ids"][TO] == [first, image, last]
+        assert [m["sha256"] for m in found["media"][image]] == [digest(JPEG)]
+        assert (len(site.requests), found["inversions"], found["repeats"]) == (1, 0, 0)
+
+
+async def test_links_that_cannot_be_had_are_failed_statuses(start: Start) -> None:
+    _cluster, business = await start()
+    async with serving() as site:
+        wrong = {
+            f"{site.url}/missing": "404",
+            f"{site.url}/page": "text/html",
+            f"{site.url}/large": "larger",
+            "http://10.0.0.1/x.jpg": "address",
+            "http://169.254.169.254/latest/meta-data": "address",
+        }
+        ids = {
+            await send(business, f"49171000000{n}", image={"link": link}): why
+            for n, (link, why) in enumerate(wrong.items())
+        }
+        good = await send(business, OTHER, image={"link": f"{site.url}/flaky", "caption": "c"})
+        await reached(business, "failed", *ids)
+        await reached(business, "read", good)
+        for message_id, why in ids.items():
+            error = business.failures[message_id][0]
+            assert error["code"] in (1009, 1014), error
+            assert why in error["details"], error
+        found = await record(business)
+        assert found["unique"] == 1  # what failed was never sent
+        assert found["media_uploads"] == 1
+
+
+async def test_credentials_of_a_provider(start: Start) -> None:
+    _cluster, business = await start()
+    async with Facts(business.cluster) as facts, serving() as site:
+        await facts.connection.execute(
+            """insert into setting (name, value) values ('media_providers', '{"providers":
+               [{"name": "mine", "type": "www", "config": {"bearer": "t0ken"}}]}')"""
+        )
+        link = {"link": f"{site.url}/quick"}
+        named = await send(business, TO, image={**link, "provider": {"name": "mine"}})
+        plain = await send(business, TO, image=link)
+        unknown = await send(business, TO, image={**link, "provider": {"name": "nobody"}})
+        await reached(business, "read", named, plain)
+        await reached(business, "failed", unknown)
+        seen = [request.headers.get("Authorization") for request in site.requests]
+        assert seen == ["Bearer t0ken", None]
+        assert "nobody" in business.failures[unknown][0]["details"]
+
+
+async def test_an_owner_dies_while_it_fetches(start: Start) -> None:
+    cluster, business = await start()
+    async with Facts(cluster) as facts, serving() as site:
+        image = await send(business, TO, image={"link": f"{site.url}/slow"})
+        behind = await send(business, TO, text={"body": "behind"})
+        await asyncio.wait_for(site.asked.wait(), 30)
+        slot = slot_of(TO)
+        old = (await facts.map()).slots[slot]
+        (await facts.process_of(old.owner)).kill(signal.SIGKILL)
+        await facts.until(lambda m: m.slots[slot].owner != old.owner)
+        site.let_go.set()
+        await reached(business, "read", image, behind)
+        found = await record(business)
+        assert found["ids"][TO] == [image, behind]
+        assert (found["unique"], found["stale"]) == (2, 0)
+
+
+async def test_upstream_that_takes_no_media_holds_the_message_until_it_does(start: Start) -> None:
+    _cluster, business = await start()
+    media = await upload(business, JPEG, "image/jpeg")
+    await business.faults(media_status=503)
+    image = await send(business, TO, image={"id": media})
+    text = await send(business, OTHER, text={"body": "t"})
+    await reached(business, "read", text)
+    async with Facts(business.cluster) as facts:
+        await facts.until_some(PARKED)
+    await business.faults(media_status=0)
+    await reached(business, "read", image)
+    assert (await record(business))["media_unknown"] == 0
+
+
+async def inject(business: Business, *messages: dict[str, Any]) -> list[str]:
+    url = f"{business.cluster.control_url}/inbound"
+    async with business.http.post(url, json=list(messages)) as answer:
+        assert answer.status == 201, await answer.text()
+        ids: list[str] = (await answer.json())["ids"]
+        return ids
+
+
+async def called_back(business: Business, *ids: str) -> list[dict[str, Any]]:
+    async with asyncio.timeout(60), business.heard:
+        await business.heard.wait_for(lambda: all(business.inbound[i] for i in ids))
+    by_id = {message["id"]: message for message in business.messages}
+    return [by_id[i] for i in ids]
+
+
+async def content_of(business: Business, media_id: str) -> tuple[bytes, Any]:
+    url = f"{business.cluster.url}/v1/media/{media_id}"
+    async with business.http.get(url, headers=business.headers) as answer:
+        assert answer.status == 200
+        return await answer.read(), answer.headers
+
+
+KINDS = {
+    "image": ("image/jpeg", JPEG, {"body": "a caption"}),
+    "document": ("application/pdf", b"%PDF-1", {"document": {"filename": "a.pdf"}}),
+    "audio": ("audio/mpeg", b"ID3" + JPEG, {}),
+    "voice": ("audio/ogg; codecs=opus", b"OggS" + JPEG, {}),
+    "video": ("video/mp4", b"\0\0\0\x18ftypmp42" + JPEG, {"body": "v"}),
+    "sticker": ("image/webp", b"RIFF\0\0\0\0WEBPVP8 " + b"x" * 999, {}),
+}
+
+
+async def test_c41_inbound_media_of_every_type_downloads(start: Start) -> None:
+    cluster, business = await start()
+    ids = await inject(
+        business,
+        *(
+            {
+                "from": f"4917200000{n:02d}",
+                "type": kind,
+                "mime": mime,
+                "data": b64encode(content).decode(),
+                **more,
+            }
+            for n, (kind, (mime, content, more)) in enumerate(KINDS.items())
+        ),
+    )
+    messages = await called_back(business, *ids)
+    for message, (kind, (mime, content, _)) in zip(messages, KINDS.items(), strict=True):
+        media = message[kind]
+        assert message["type"] == kind
+        assert (media["mime_type"], media["sha256"]) == (mime, digest(content))
+        assert media["link"] == f"{cluster.url}/v1/media/{media['id']}"
+        stored = await asyncio.to_thread(Path(media["file"]).read_bytes)
+        assert stored == content  # a path on the shared volume, as the product has it
+        assert "status" not in media
+        assert "errors" not in message
+        body, headers = await content_of(business, media["id"])
+        assert body == content
+        assert (headers["Content-Type"], headers["Content-Length"]) == (mime, str(len(content)))
+    assert messages[0]["image"]["caption"] == "a caption"
+    assert messages[1]["document"]["filename"] == "a.pdf"
+
+
+async def test_c41_a_file_injected_by_hand(start: Start, tmp_path: Path) -> None:
+    cluster, business = await start()
+    picture = tmp_path / "picture.jpg"
+    picture.write_bytes(JPEG)
+    command = ["-m", "warouter", "simulator", "inject", "--data-dir", str(cluster.folder)]
+    more = ["--from", TO, "--type", "image", "--file", str(picture), "--body", "look"]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, *command, *more, stdout=asyncio.subprocess.PIPE
+    )
+    assert (await process.communicate())[0]
+    assert process.returncode == 0
+    async with asyncio.timeout(30), business.heard:
+        await business.heard.wait_for(lambda: bool(business.messages))
+    media = business.messages[0]["image"]
+    assert media["caption"] == "look"
+    assert (await content_of(business, media["id"]))[0] == JPEG
+
+
+def image(sender: str, content: bytes = JPEG) -> dict[str, Any]:
+    return {"from": sender, "type": "image", "data": b64encode(content).decode()}
+
+
+async def test_what_is_not_wanted_stays_undownloaded(start: Start) -> None:
+    _cluster, business = await start()
+    await set_application(
+        business, media={"auto_download": ["document"]}, skip_referral_media_download=True
+    )
+    ad = {"source_url": "https://a.test", "image": {"data": b64encode(JPEG).decode()}}
+    (picture, referred) = await called_back(
+        business,
+        *await inject(
+            business, image(TO), {"from": OTHER, "type": "text", "body": "t", "referral": ad}
+        ),
+    )
+    assert picture["image"]["status"] == "undownloaded"
+    assert not {"id", "file", "link"} & set(picture["image"])
+    assert referred["referral"]["image"]["status"] == "undownloaded"
+    assert "errors" not in picture
+    await set_application(business, skip_referral_media_download=False)
+    (referred,) = await called_back(
+        business,
+        *await inject(business, {"from": TO, "type": "text", "body": "t", "referral": ad}),
+    )
+    body, _ = await content_of(business, referred["referral"]["image"]["id"])
+    assert body == JPEG
+
+
+async def set_application(business: Business, **settings: Any) -> None:
+    """Set, and wait until every coreapp has read it: a beat brings it."""
+    await business.call("PATCH", "/v1/settings/application", json=settings)
+    async with Facts(business.cluster) as facts:
+        counters = "select sum(counter) from beat b join node n using (incarnation)"
+        coreapps = f"{counters} where n.role = 'coreapp'"
+        now = await facts.connection.fetchval(coreapps)
+        await facts.until_some(f"select 1 where ({coreapps}) > {now + 12}")
+
+
+async def test_media_that_cannot_be_downloaded_says_so_and_keeps_its_place(start: Start) -> None:
+    _cluster, business = await start()
+    await business.faults(media_status=500)
+    waits, behind = await inject(
+        business, image(TO), {"from": TO, "type": "text", "body": "behind"}
+    )
+    (aside,) = await inject(business, {"from": OTHER, "type": "text", "body": "aside"})
+    sent = await send(business, TO, text={"body": "t"})
+    # Statuses and other senders do not wait for it.
+    await reached(business, "read", sent)
+    await called_back(business, aside)
+    picture, _text = await called_back(business, waits, behind)
+    assert picture["image"]["status"] == "undownloaded"
+    assert "id" not in picture["image"]
+    (error,) = picture["errors"]
+    assert (error["code"], error["title"]) == (400, "Media download error")
+    assert [m["id"] for m in business.messages if m["from"] == TO] == [waits, behind]
+
+
+async def test_a_download_goes_on_when_the_owner_dies(start: Start) -> None:
+    cluster, business = await start()
+    async with Facts(cluster) as facts:
+        await business.faults(media_ms=3000)
+        ids = await inject(business, image(TO), {"from": TO, "type": "text", "body": "behind"})
+        old = (await facts.map()).slots[slot_of(TO)]
+        (await facts.process_of(old.owner)).kill(signal.SIGKILL)
+        await business.faults(media_ms=0)
+        picture, _text = await called_back(business, *ids)
+        assert (await content_of(business, picture["image"]["id"]))[0] == JPEG
+        assert [m["id"] for m in business.messages] == ids
+        assert await facts.connection.fetchval("select count(*) from media") == 1

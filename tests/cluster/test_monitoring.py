@@ -1,0 +1,332 @@
+"""Metrics, stats and support of a real cluster, and no secret in anything it says (S19, S20)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.cluster.business import Business
+from tests.cluster.conftest import Start
+from tests.cluster.facts import Facts
+from tests.support import exposition
+from tests.support.monitoring import metrics_asked_for
+from tests.support.wait import soon
+from warouter.local.cluster import Cluster
+
+pytestmark = pytest.mark.timeout(180)
+
+KEY = "canary-apikey-4711"
+PAGES = ("/metrics", "/v1/stats/app", "/v1/stats/db")
+ALL = (*PAGES, "/v1/metrics", "/v1/stats/app/internal", "/v1/stats/db/internal")
+MOST_SECONDS = 40.0  # a safety limit, no measure
+# Their names are the product's, whatever promtool thinks of them.
+PRODUCT = (
+    *("api_requests_duration_ms", "callback_requests", "endpoint_requests"),
+    *("web_connections", "web_handled_requests", "web_process_limit_hit"),
+)
+
+
+class Scrape:
+    """One reading of pages: by name, and labels without ``node`` in their order."""
+
+    def __init__(self, values: list[exposition.Value]) -> None:
+        self.values = values
+        self.names = {value.name for value in values}
+
+    def sum(self, name: str, **labels: str) -> float:
+        return sum(
+            v.value for v in self.values if v.name == name and labels.items() <= v.labels.items()
+        )
+
+    def of(self, name: str) -> dict[str, float]:
+        return {v.labels["node"]: v.value for v in self.values if v.name == name}
+
+
+async def text_of(business: Business, path: str, url: str = "") -> str:
+    headers = {"Authorization": f"Apikey {KEY}"}
+    address = f"{url or business.cluster.url}{path}?format=prometheus"
+    async with business.http.get(address, headers=headers) as answer:
+        assert answer.status == 200, (path, await answer.text())
+        return await answer.text()
+
+
+async def scrape(business: Business, url: str = "", pages: tuple[str, ...] = PAGES) -> Scrape:
+    texts = [await text_of(business, page, url) for page in pages]
+    return Scrape([value for text in texts for value in exposition.read(text)])
+
+
+async def until(
+    business: Business, holds: Callable[[Scrape], bool], pages: tuple[str, ...] = PAGES
+) -> Scrape:
+    """Processes report every two seconds, so what has happened is seen a moment later."""
+    seen = Scrape([])
+    try:
+        async with asyncio.timeout(MOST_SECONDS):
+            while True:
+                seen = await scrape(business, pages=pages)
+                if holds(seen):
+                    return seen
+                await asyncio.sleep(0.1)
+    except TimeoutError:
+        shown = [v for v in seen.values if not v.name.startswith("warouter_process")]
+        raise AssertionError(f"the last reading: {shown}") from None
+
+
+async def test_the_figures_of_a_cluster_under_traffic(start: Start) -> None:
+    _, business = await start(webapps=2, environment={"WA_API_KEY": KEY})
+    business.start(8)
+    await business.more(200)
+    await business.stop()
+    await business.inject(5)
+    await business.all_called_back()
+    acked = sum(map(len, business.acked.values()))
+    seen = await until(
+        business,
+        lambda s: (
+            s.sum("endpoint_requests", method="POST_v1_messages", result="201") == acked
+            and s.sum("callback_queue_size") == s.sum("pending_outgoing_messages") == 0
+            and s.sum("callback_requests", type="inbound_message", result="success") > 0
+            and s.sum("warouter_messages_answered_total") >= acked
+            and s.sum("warouter_messages_unsettled") == 0
+        ),
+    )
+    assert seen.sum("warouter_messages_appended_total") == acked
+    assert seen.sum("warouter_callback_events_total", type="inbound_message") == 5
+    assert seen.sum("db_messages") == acked
+    assert seen.sum("db_message_receipts") >= 3 * acked
+    assert seen.sum("warouter_slots_owned") == 32
+    assert seen.sum("warouter_master_leads") == seen.sum("warouter_leading_masters") == 1
+    assert seen.sum("warouter_shards") == 2
+    assert seen.sum("warouter_slots_unowned") == 0
+    roles = {f"localhost:{name}": p.role for name, p in business.cluster.processes.items()}
+    nodes = {node for node, role in roles.items() if role != "simulator"}
+    assert set(seen.of("warouter_build_info")) == set(seen.of("warouter_node_alive")) == nodes
+    assert set(seen.of("warouter_node_alive").values()) == {1}
+    assert set(seen.of("web_uptime")) == {n for n, role in roles.items() if role == "webapp"}
+    assert set(seen.of("warouter_link_connected").values()) == {3}
+    assert set(seen.of("warouter_database_up").values()) == {1}
+    assert all(value > 1e6 for value in seen.of("warouter_process_resident_memory_bytes").values())
+    # Whatever dashboard and rules ask for is there.
+    assert metrics_asked_for() <= seen.names
+    for path in ALL:
+        await check_format(business, path)
+    await check_support(business)
+
+
+async def check_format(business: Business, path: str) -> None:
+    """Both forms say the same, and promtool has nothing to say of ours."""
+    text = await text_of(business, path)
+    complaints = exposition.promtool_complaints(text)
+    assert [c for c in complaints or () if not c.startswith(PRODUCT)] == []
+    content: Any = await business.call("GET", path)
+    keys = ["metrics"] if path.endswith("metrics") else path.split("/")[2:]
+    for key in keys:
+        content = content[key]
+    assert set(content) == {value.name for value in exposition.read(text)}
+
+
+async def check_support(business: Business) -> None:
+    nodes = (await business.call("GET", "/v1/support"))["support"]
+    shards = sorted(str(node["shards"]) for node in nodes.values())
+    assert shards == ["[[-1, -1]]", "[[0, 0]]", "[[1, 1]]", "[]", "[]"]
+    for node in nodes.values():
+        assert node["debug_info"] == "16315550000"
+        assert node["os_name"]
+        assert node["free_space_data"] > 0
+        assert node["schema"]["message"] >= 8
+        assert "WA_API_KEY=***" in node["env"]
+        assert node["socket_conn"] == ("UP" if node["role"] == "coreapp" else "UNK")
+
+
+async def test_deaths_are_seen(start: Start) -> None:
+    cluster, business = await start(environment={"WA_API_KEY": KEY})
+    async with Facts(cluster) as facts:
+        before = await scrape(business)
+        taken = before.sum("warouter_owner_changes_total", reason="dead")
+        victim = await facts.process_of((await facts.map()).slots[0].owner)
+        victim.kill(signal.SIGKILL)
+        await until(
+            business,
+            lambda s: (
+                s.sum("warouter_owner_changes_total", reason="dead") == taken + 16
+                and s.sum("warouter_slots_owned") == 32
+            ),
+        )
+        masters = [p for p in cluster.processes.values() if p.role == "master"]
+        for master in masters:
+            master.kill(signal.SIGSTOP)
+        await until(business, lambda s: s.sum("warouter_leading_masters") == 0)
+        for master in masters:
+            master.kill(signal.SIGCONT)
+        await until(business, lambda s: s.sum("warouter_leading_masters") == 1)
+
+
+async def test_without_database_and_coreapps_the_front_answers_at_once(start: Start) -> None:
+    """C16: a load balancer asks every 30 s; and the webapp says what it misses."""
+    cluster, business = await start(environment={"WA_API_KEY": KEY})
+    assert cluster.postgres is not None
+    frozen = [p for p in cluster.processes.values() if p.role in ("coreapp", "master")]
+    for process in frozen:
+        process.kill(signal.SIGSTOP)
+    await asyncio.to_thread(cluster.postgres.stop)
+    try:
+        for _ in range(20):
+            began = time.monotonic()
+            async with business.http.get(f"{cluster.url}/") as answer:
+                assert answer.status == 200
+            assert time.monotonic() - began < 1.0
+            await asyncio.sleep(0.05)
+        await until(business, lambda s: s.sum("warouter_database_up") == 0, ("/metrics",))
+        headers = {"Authorization": f"Apikey {KEY}"}
+        async with business.http.get(f"{cluster.url}/v1/stats/db", headers=headers) as answer:
+            assert answer.status == 503
+            assert answer.headers["Retry-After"]
+    finally:
+        for process in frozen:
+            process.kill(signal.SIGCONT)
+        await asyncio.to_thread(cluster.postgres.start)
+
+
+# ---------------------------------------------------------------- secrets
+
+CANARIES = {
+    "api key": KEY,
+    "database password": "canary-database-0815",
+    "new user's password": "C4nary!user-pass",
+    "wrong password": "C4nary!wrong-pass",
+    "pin": "735142",
+    "provider's bearer": "canary-bearer-2718",
+    "provider's password": "canary-basic-3141",
+    "backup password": "canary-backup-1618",
+    "text": "canary text of a message",
+    "recipient": "4915198765432",
+    "sender": "4917098765432",
+}
+
+
+async def provoke(business: Business) -> list[bytes]:
+    """Say every canary at every door; everything that was answered to somebody else."""
+    cluster, answers = business.cluster, []
+
+    async def call(method: str, path: str, json: object = None, **more: Any) -> None:
+        more.setdefault("headers", business.headers)
+        url = cluster.url + path
+        async with business.http.request(method, url, json=json, **more) as answer:
+            answers.append(await answer.read())
+
+    secret = CANARIES
+    user = {"username": "canary", "password": secret["new user's password"]}
+    account = {"cc": "1", "phone_number": "6315550000", "pin": secret["pin"]}
+    provider = [
+        {"name": "a", "type": "www", "config": {"bearer": secret["provider's bearer"]}},
+        {
+            "name": "b",
+            "type": "www",
+            "config": {"basic": {"username": "u", "password": secret["provider's password"]}},
+        },
+    ]
+    await call("POST", "/v1/users", user)
+    await call("PUT", "/v1/users/canary", {"password": secret["new user's password"] + "2"})
+    wrong = aiohttp.encode_basic_auth("admin", secret["wrong password"])
+    await call("POST", "/v1/users/login", headers={"Authorization": wrong})
+    for token in ("Bearer " + secret["wrong password"], "Apikey " + secret["wrong password"]):
+        await call("GET", "/v1/health", headers={"Authorization": token})
+    await call("POST", "/v1/account", {**account, "method": "sms", "cert": "x"})
+    await call("POST", "/v1/account/shards", {**account, "shards": 3})
+    await call("POST", "/v1/settings/account/two-step", {"pin": secret["pin"]})
+    await call("POST", "/v1/settings/application/media/providers", provider)
+    await call("POST", "/v1/settings/backup", {"password": secret["backup password"]})
+    text = {"body": secret["text"]}
+    for to in (secret["recipient"], "+" + secret["recipient"], "00" + secret["recipient"]):
+        await call("POST", "/v1/messages", {"to": to, "text": text})
+    await call("PUT", f"/v1/contacts/{secret['recipient']}/identity", {"hash": "x"})
+    inbound = {"from": secret["sender"], "type": "text", "body": secret["text"]}
+    async with business.http.post(f"{cluster.control_url}/inbound", json=inbound) as answer:
+        assert answer.status == 201
+    return answers
+
+
+def said_by(folder: Path, cluster: Cluster) -> dict[str, bytes]:
+    """Logs and command lines of everything that runs here."""
+    said = {str(p): p.read_bytes() for p in folder.rglob("*.log")}
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            said[str(entry)] = entry.read_bytes()
+        except OSError:  # it has ended
+            continue
+    return said
+
+
+async def test_no_secret_is_told(start: Start) -> None:
+    environment = {
+        "WA_API_KEY": KEY,
+        "WA_DB_PASSWORD": CANARIES["database password"],
+        "WAROUTER_LOG_LEVEL": "DEBUG",
+    }
+    cluster, business = await start(environment=environment)
+    refused = await provoke(business)
+    business.start(4)
+    await business.more(20)
+    # What goes wrong is logged too: the webhook, the database, an owner.
+    business.refuse_every = 2
+    async with Facts(cluster) as facts:
+        keys = [
+            row[0]
+            for row in await facts.connection.fetch(
+                "select link_key from node where link_key is not null"
+            )
+        ]
+        victim = await facts.process_of((await facts.map()).slots[0].owner)
+        victim.kill(signal.SIGKILL)
+        await business.more(20)
+    await business.stop()
+    assert cluster.postgres is not None
+    await asyncio.to_thread(cluster.postgres.stop)
+    async with business.http.get(cluster.url + "/v1/health", headers=business.headers) as answer:
+        assert answer.status in (401, 503)
+    await asyncio.to_thread(cluster.postgres.start)
+    await until(business, lambda s: s.sum("warouter_slots_owned") == 32)
+    pages = [(await text_of(business, path)).encode() for path in ALL]
+    pages += [
+        json.dumps(await business.call("GET", path)).encode()
+        for path in ("/v1/support", "/v1/health", "/v1/settings/application")
+    ]
+
+    token = business.headers["Authorization"].removeprefix("Bearer ")
+    secrets = {**CANARIES, "admin's password": cluster.password, "token": token}
+    told = {name: value.encode() for name, value in secrets.items()}
+    told |= {f"link key {n}": key.hex().encode() for n, key in enumerate(keys)}
+    places = said_by(cluster.folder, cluster) | {f"answer {n}": p for n, p in enumerate(pages)}
+    assert sum(place.endswith(".log") for place in places) >= 7
+    found = [
+        (name, where) for where, text in places.items() for name, s in told.items() if s in text
+    ]
+    # What a client said is quoted back to itself at most, and never a secret.
+    quoted = {n: s for n, s in told.items() if n not in ("text", "recipient")}
+    found += [(n, "refusal") for text in refused for n, s in quoted.items() if s in text]
+    assert found == []
+    await check_processes(cluster)
+
+
+async def check_processes(cluster: Cluster) -> None:
+    processes = [p for p in cluster.processes.values() if p.role != "simulator"]
+    # One that was restarted a moment ago may be at its imports still.
+    await soon(lambda: all(has_no_core(process.pid) for process in processes))
+    for process in processes:
+        for line in process.log.read_text().splitlines():
+            # One event a line; a start without a database says one sentence to whoever started it.
+            assert line.startswith("Error: ") or json.loads(line)["event"], process.name
+
+
+def has_no_core(pid: int | None) -> bool:
+    limits = Path(f"/proc/{pid}/limits").read_text()
+    (core,) = [line for line in limits.splitlines() if line.startswith("Max core file")]
+    return core.split()[4:6] == ["0", "0"]

@@ -1,0 +1,147 @@
+"""What the upstream refuses, end to end: from the request to the callback that says why."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from tests.cluster.business import Business
+from tests.cluster.conftest import Start
+from warouter.local.cluster import Cluster
+
+pytestmark = pytest.mark.timeout(120)
+
+TO = "491520000001"
+
+
+async def sent(business: Business, to: str, **fields: Any) -> str:
+    body = fields or {"text": {"body": "hi"}}
+    answer = await business.call("POST", "/v1/messages", json={"to": to, **body})
+    message_id: str = answer["messages"][0]["id"]
+    return message_id
+
+
+async def called_back(business: Business, message_id: str, status: str) -> None:
+    async with business.heard:
+        await business.heard.wait_for(lambda: status in business.statuses[message_id])
+
+
+async def failure(business: Business, message_id: str) -> tuple[int, str]:
+    """Code and title of a message that fails, after a look at the whole error."""
+    await called_back(business, message_id, "failed")
+    (error,) = business.failures[message_id]
+    assert set(error) == {"code", "title", "details", "href"}
+    assert error["details"]
+    assert error["href"] == "/docs/whatsapp/api/errors"
+    return error["code"], error["title"]
+
+
+def template(name: str) -> dict[str, Any]:
+    return {"type": "template", "template": {"name": name, "language": {"code": "en"}}}
+
+
+def hsm(name: str) -> dict[str, Any]:
+    language = {"policy": "deterministic", "code": "en"}
+    return {"type": "hsm", "hsm": {"namespace": "n", "element_name": name, "language": language}}
+
+
+async def identity_changed(business: Business, cluster: Cluster) -> None:
+    system = {"type": "user_identity_changed", "body": "changed"}
+    inbound = {"from": TO, "type": "system", "system": system}
+    async with business.http.post(f"{cluster.control_url}/inbound", json=inbound) as answer:
+        assert answer.status == 201
+
+
+async def test_each_refusal_is_called_back_with_its_code(start: Start) -> None:
+    _, business = await start(masters=1, coreapps=2)
+    numbers = [f"49152000010{n}" for n in range(6)]
+    unknown, blocked, experiment, incapable, *fine = numbers
+    await business.faults(
+        unknown=[unknown],
+        blocked=[blocked],
+        experiment=[experiment],
+        incapable=[incapable],
+        templates={"promo": 2061},
+        tier=2,
+    )
+    expected = {
+        await sent(business, unknown): (470, "Re-engagement message"),
+        await sent(business, unknown, **template("hello")): (1013, "User is not valid"),
+        await sent(business, blocked): (1007, "Recipient blocked to receive message"),
+        await sent(business, experiment): (472, "User's number is part of an experiment"),
+        await sent(business, incapable): (1026, "Receiver Incapable"),
+        await sent(business, fine[0], **template("promo")): (2061, "Template paused"),
+        # An hsm is refused as the template that it is.
+        await sent(business, fine[0], **hsm("promo")): (2061, "Template paused"),
+    }
+    assert {i: await failure(business, i) for i in expected} == expected
+    # Nobody before was reached: the tier is two of those who follow.
+    passed = [await sent(business, to) for to in fine]
+    for message_id in passed:
+        await called_back(business, message_id, "read")
+    over = await sent(business, TO)
+    assert await failure(business, over) == (471, "Spam rate limit hit")
+    await business.faults(tier=0, pair_rate=2)
+    retried = [await sent(business, TO) for _ in range(3)]
+    for message_id in retried:
+        await called_back(business, message_id, "read")
+    assert set(business.failures) == {*expected, over}  # a pair rate only delays
+
+
+async def test_an_identity_is_refused_until_it_is_acknowledged(start: Start) -> None:
+    cluster, business = await start(masters=1, coreapps=2)
+    path = f"/v1/contacts/{TO}/identity"
+    await business.faults(identity_check=True)
+    await called_back(business, await sent(business, TO), "read")
+    assert (await business.call("GET", path))["identity"]["acknowledged"]
+    await identity_changed(business, cluster)
+    refused = await sent(business, TO)
+    assert await failure(business, refused) == (480, "User potentially changed")
+    hash = (await business.call("GET", path))["identity"]["hash"]
+    assert (await business.call("PUT", path, json={"hash": hash}))["identity"]["acknowledged"]
+    await called_back(business, await sent(business, TO), "read")
+
+
+async def test_only_checked_contacts_are_written_to(start: Start) -> None:
+    """C32-C34, with a check through one webapp and the message through the other."""
+    cluster, business = await start(
+        masters=1,
+        coreapps=2,
+        webapps=2,
+        environment={"WAROUTER_REQUIRE_CONTACT_CHECK": "1"},
+    )
+    stranger = "491520000002"
+    await business.faults(unknown=[stranger])
+
+    async def send(url: str, to: str) -> tuple[int, Any]:
+        message = {"to": to, "text": {"body": "hi"}}
+        async with business.http.post(
+            f"{url}/v1/messages", json=message, headers=business.headers
+        ) as answer:
+            return answer.status, await answer.json()
+
+    async def check(url: str, *numbers: str) -> Any:
+        wish = {"blocking": "wait", "contacts": [f"+{n}" for n in numbers], "force_check": True}
+        async with business.http.post(
+            f"{url}/v1/contacts", json=wish, headers=business.headers
+        ) as answer:
+            assert answer.status == 200
+            return (await answer.json())["contacts"]
+
+    one, other = cluster.webapp_urls
+    for status, body in await asyncio.gather(send(one, TO), send(other, TO)):
+        assert status == 404
+        (error,) = body["errors"]
+        assert (error["code"], error["title"]) == (1006, "Resource not found")
+        assert error["details"] == "unknown contact"
+    assert await check(one, TO, stranger) == [
+        {"input": f"+{TO}", "status": "valid", "wa_id": TO},
+        {"input": f"+{stranger}", "status": "invalid"},
+    ]
+    for url in (one, other):
+        status, body = await send(url, TO)
+        assert status == 201
+        await called_back(business, body["messages"][0]["id"], "read")
+        assert (await send(url, stranger))[0] == 404

@@ -1,0 +1,112 @@
+"""A number is registered under a running cluster; twenty ask for other shards at once."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from typing import Any
+
+import pytest
+
+from tests.cluster.business import Business
+from tests.cluster.conftest import Start
+from tests.cluster.facts import Facts
+
+pytestmark = pytest.mark.timeout(120)
+
+MOST_SECONDS = 30.0  # a safety limit, no measure
+MESSAGE = {"to": "491511234567", "type": "text", "text": {"body": "x"}}
+
+
+async def ask(
+    business: Business, url: str, method: str, path: str, body: object = None
+) -> tuple[int, dict[str, Any]]:
+    async with business.http.request(
+        method, url + path, json=body, headers=business.headers
+    ) as answer:
+        return answer.status, await answer.json()
+
+
+async def statuses(business: Business, url: str) -> set[str]:
+    """The gateway statuses of the coreapps."""
+    _, body = await ask(business, url, "GET", "/v1/health")
+    nodes = body["health"].values()
+    return {n["gateway_status"] for n in nodes if n["role"] == "coreapp"}
+
+
+async def test_a_number_is_registered_while_the_cluster_runs(start: Start) -> None:
+    cluster, business = await start(webapps=2, coreapps=2, shards=2)
+    one, other = cluster.webapp_urls
+    described = cluster.description()
+    async with Facts(cluster) as facts:
+        await facts.connection.execute("delete from account")
+        for url in (one, other):
+            assert await statuses(business, url) == {"unregistered"}
+            status, refused = await ask(business, url, "POST", "/v1/messages", MESSAGE)
+            assert (status, refused["errors"][0]["code"]) == (503, 1011)
+        wish = {
+            "cc": described["cc"],
+            "phone_number": described["phone_number"],
+            "method": "sms",
+            "cert": described["cert"],
+        }
+        status, asked = await ask(business, one, "POST", "/v1/account", wish)
+        assert (status, asked["account"]) == (202, [{"vname": "warouter demo"}])
+        async with business.http.get(cluster.control_url + "/codes") as answer:
+            codes = (await answer.json())["codes"]
+        code = {"code": codes[wish["cc"] + wish["phone_number"]]["code"]}
+        assert (await ask(business, other, "POST", "/v1/account/verify", code))[0] == 201
+        # Every webapp knows at once, and nobody was restarted.
+        for url in (one, other):
+            assert (await ask(business, url, "POST", "/v1/messages", MESSAGE))[0] == 201
+            assert await statuses(business, url) == {"connected"}
+            assert (await ask(business, url, "POST", "/v1/account", wish))[0] == 201
+        actions = await facts.connection.fetch("select action, outcome from audit order by id")
+        assert [tuple(row) for row in actions] == [
+            ("register", "done"),
+            ("verify registration", "done"),
+            ("register", "done"),
+            ("register", "done"),
+        ]
+
+
+async def test_s26_twenty_set_shards_at_once_one_runs(start: Start) -> None:
+    cluster, business = await start(webapps=2, coreapps=2, shards=2)
+    described = cluster.description()
+    wish = {"cc": described["cc"], "phone_number": described["phone_number"], "shards": 4}
+    masters = [p for p in cluster.processes.values() if p.role == "master"]
+    for master in masters:  # so that none is done before all have asked
+        master.kill(signal.SIGSTOP)
+    try:
+        calls = [
+            asyncio.create_task(
+                ask(business, cluster.webapp_urls[n % 2], "POST", "/v1/account/shards", wish)
+            )
+            for n in range(20)
+        ]
+        refused: list[tuple[int, dict[str, Any]]] = []
+        async with asyncio.timeout(MOST_SECONDS):
+            for call in asyncio.as_completed(calls):
+                refused.append(await call)
+                if len(refused) == 19:
+                    break
+    finally:
+        for master in masters:
+            master.kill(signal.SIGCONT)
+    assert {(status, body["errors"][0]["code"]) for status, body in refused} == {(403, 1011)}
+    answers = await asyncio.gather(*calls)
+    assert sorted(status for status, _ in answers) == [201] + [403] * 19
+    async with Facts(cluster) as facts:
+        rows = await facts.connection.fetch(
+            "select actor, subject, source, outcome from audit where action = 'set shards'"
+        )
+        assert len(rows) == 20
+        assert {row["actor"] for row in rows} == {"admin"}
+        assert {row["subject"] for row in rows} == {"4 shards"}
+        assert {row["source"] for row in rows} == {"127.0.0.1"}
+        assert sorted(row["outcome"][:8] for row in rows) == ["403/1011"] * 19 + ["done"]
+        assert (await facts.map()).shards == 4
+    # Whoever was refused asks again.
+    wish["shards"] = 2
+    status, _ = await ask(business, cluster.url, "POST", "/v1/account/shards", wish)
+    assert status == 201

@@ -1,0 +1,174 @@
+"""Requests that come more than once, messages that end unsent, and the trace of one (I11, I5).
+
+``WAROUTER_TEST_REQUESTS`` is how many requests there are, each sent three times at once; 10,000 is
+the whole proof, the default a short one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from itertools import cycle
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.cluster.business import Business
+from tests.cluster.conftest import Start
+from tests.cluster.facts import OPEN_CURSORS, Facts
+from warouter.local.cluster import Cluster
+
+pytestmark = pytest.mark.timeout(600)
+
+REQUESTS = int(os.environ.get("WAROUTER_TEST_REQUESTS", "1500"))
+AT_ONCE = 60
+KILLS = REQUESTS // 500
+WEBAPPS = 3
+ATTEMPTS = 200
+
+
+class Clients:
+    """Send each request three times at once, to webapps of their choice, until it is answered."""
+
+    def __init__(self, business: Business) -> None:
+        self._business = business
+        self._urls = cycle(business.cluster.webapp_urls)
+        self.ids: dict[int, set[str]] = {}
+        self.answered = 0
+        self.failed = 0  # tries that had no answer, or a 503
+        self.progress = asyncio.Condition()
+
+    async def run(self, numbers: Any) -> None:
+        """One of many workers on the same iterator."""
+        for number in numbers:
+            ids = await asyncio.gather(*(self._send(number) for _ in range(3)))
+            self.ids[number] = set(ids)
+            async with self.progress:
+                self.answered += 1
+                self.progress.notify_all()
+
+    async def until(self, count: int) -> None:
+        async with self.progress:
+            await self.progress.wait_for(lambda: self.answered >= count)
+
+    async def _send(self, number: int) -> str:
+        message = {"to": f"49151{number:07d}", "text": {"body": f"request {number}"}}
+        headers = {**self._business.headers, "Idempotency-Key": f"request {number}"}
+        for _ in range(ATTEMPTS):
+            url = f"{next(self._urls)}/v1/messages"
+            try:
+                async with self._business.http.post(url, json=message, headers=headers) as answer:
+                    body = await answer.json()
+                    if answer.status == 201:
+                        return str(body["messages"][0]["id"])
+                    assert answer.status == 503, body
+            except aiohttp.ClientError:
+                pass  # its webapp was killed: another one, with the same key
+            self.failed += 1
+            await asyncio.sleep(0.02)
+        raise AssertionError(f"request {number} was not answered in {ATTEMPTS} tries")
+
+
+async def kill_webapps(cluster: Cluster, clients: Clients) -> None:
+    """One after the other, evenly over the requests; each is restarted by the cluster."""
+    for n in range(KILLS):
+        await clients.until(REQUESTS * (n + 1) // (KILLS + 1))
+        cluster.processes[f"webapp-{n % WEBAPPS + 1}"].kill(signal.SIGKILL)
+
+
+async def test_each_request_is_one_message_while_webapps_are_killed(start: Start) -> None:
+    cluster, business = await start(webapps=WEBAPPS)
+    clients = Clients(business)
+    numbers = iter(range(REQUESTS))
+    async with Facts(cluster) as facts:
+        killer = asyncio.create_task(kill_webapps(cluster, clients))
+        await asyncio.gather(*(clients.run(numbers) for _ in range(AT_ONCE)))
+        await killer
+        assert len(clients.ids) == REQUESTS
+        assert [n for n, ids in clients.ids.items() if len(ids) != 1] == []
+        assert len(set().union(*clients.ids.values())) == REQUESTS
+        stored = await facts.connection.fetchval("select count(*) from message")
+        keys = await facts.connection.fetchval("select count(*) from request_key")
+        assert stored == keys == REQUESTS
+        among = {str(n): sorted(ids) for n, ids in clients.ids.items()}
+        await business.all_called_back("read", among)
+        record = await business.record()
+        assert record["unique"] == REQUESTS
+        print(
+            f"{REQUESTS} requests three times each, {KILLS} webapps killed, {clients.failed} tries"
+            f" without a 201: {stored} messages stored, {record['unique']} at the upstream"
+        )
+
+
+async def test_the_same_key_with_another_body_also_to_another_owner(start: Start) -> None:
+    cluster, business = await start()
+    await business.set_shards(2)
+    headers = {**business.headers, "Idempotency-Key": "one"}
+    answers = []
+    for to in ("4915100000001", "4915100000002", "4915100000003", "4915100000001"):
+        message = {"to": to, "text": {"body": "x"}}
+        url = f"{cluster.url}/v1/messages"
+        async with business.http.post(url, json=message, headers=headers) as answer:
+            answers.append((answer.status, await answer.json()))
+    statuses = [status for status, _ in answers]
+    assert statuses == [201, 409, 409, 201]
+    assert answers[1][1]["errors"][0]["code"] == 1004
+    assert answers[0][1]["messages"] == answers[3][1]["messages"]
+
+
+async def status_of(business: Business, message_id: str) -> str:
+    """The first one that is called back."""
+    async with business.heard:
+        await business.heard.wait_for(lambda: business.statuses[message_id])
+    return business.statuses[message_id][0]
+
+
+async def trace(business: Business, message_id: str) -> dict[str, Any]:
+    found: dict[str, Any] = (await business.call("GET", f"/v1/messages/{message_id}"))["trace"]
+    return found
+
+
+async def send(business: Business, **more: Any) -> str:
+    message = {"to": "4915100000001", "text": {"body": "x"}, **more}
+    answer = await business.call("POST", "/v1/messages", json=message)
+    return str(answer["messages"][0]["id"])
+
+
+async def test_while_the_upstream_is_away_messages_end_by_their_ttl_or_by_age(start: Start) -> None:
+    """One behind another, also across a failover; what is in time is sent when it is back."""
+    cluster, business = await start(environment={"WAROUTER_PENDING": "6"})
+    await business.faults(refuse=True, disconnect=True)
+    async with Facts(cluster) as facts:
+        old = await send(business)
+        late = await send(business, ttl=3)
+        slot = (await facts.map()).slots[(await trace(business, late))["slot"]]
+        (await facts.process_of(slot.owner)).kill(signal.SIGKILL)
+        assert await status_of(business, late) == "failed"
+        assert (await trace(business, old))["state"] == "waiting"
+        assert await status_of(business, old) == "failed"
+        in_time = await send(business, ttl="PT1H")
+        await business.faults(refuse=False)
+        await business.all_called_back("read", {"": [in_time]})
+        for message_id, code in ((late, "410 Message expired"), (old, "408 Message is not valid")):
+            found = await trace(business, message_id)
+            assert found["state"] == "failed"
+            assert found["steps"][-1]["reason"].startswith(code)
+        assert (await business.record())["unique"] == 1
+        await facts.until_none(OPEN_CURSORS)
+
+
+async def test_a_parked_message_ends_by_its_ttl_before_its_next_try(start: Start) -> None:
+    cluster, business = await start()
+    await business.faults(throttle=1.0, throttle_ms=60_000)
+    async with Facts(cluster) as facts:
+        waits = await send(business)
+        late = await send(business, ttl=2)
+        await facts.until_some("select count(*) from parked_message having count(*) = 2")
+        assert await status_of(business, late) == "failed"
+        await facts.until_none("select count(*) - 1 from parked_message")
+        found = await trace(business, waits)
+        assert found["state"] == "parked"
+        assert found["steps"][-1]["reason"]
+        assert 0 < found["steps"][-1]["due_in_s"] <= 60

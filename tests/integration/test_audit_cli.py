@@ -1,0 +1,96 @@
+"""``warouter audit`` and ``warouter simulator codes`` through the command line."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+
+import asyncpg
+import msgspec
+import pytest
+from click.testing import CliRunner, Result
+
+from warouter.cli import cli
+from warouter.config import Settings
+from warouter.errors import CommandError
+from warouter.store.audit import Audit
+from warouter.upstream.simulator import Simulator
+
+
+async def invoke(settings: Settings | None, *arguments: str) -> Result:
+    env = (
+        {}
+        if settings is None
+        else {
+            "WA_DB_HOSTNAME": settings.db_hostname,
+            "WA_DB_PORT": settings.db_port,
+            "WA_DB_USERNAME": settings.db_username,
+            "WA_DB_PASSWORD": settings.db_password,
+            "WAROUTER_DB_NAME": settings.database,
+        }
+    )
+    return await asyncio.to_thread(CliRunner().invoke, cli, arguments, env=env)
+
+
+async def test_the_latest_first_as_a_table_and_as_json(
+    settings: Settings, pool: asyncpg.Pool
+) -> None:
+    audit = Audit(pool)
+    for n in range(3):
+        number = await audit.begin("admin", f"deed {n}", "203.0.113.9")
+        await audit.end(number, "[bold]clerk", "done")
+    await audit.begin("adm\x1b[31min", "log in", "203.0.113.9", outcome="401/1005")
+    shown = await invoke(settings, "audit", "--last", "3")
+    assert shown.exit_code == 0, shown.output
+    lines = shown.output.splitlines()
+    assert len(lines) == 4
+    assert "outcome" in lines[0]
+    assert "\x1b" not in shown.output
+    assert "adm?[31min" in lines[1]
+    assert "deed 2" in lines[2]
+    assert "[bold]clerk" in lines[2]
+    assert "deed 0" not in shown.output
+    listed = await invoke(settings, "audit", "--json")
+    entries = [msgspec.json.decode(line) for line in listed.output.splitlines()]
+    assert [e["action"] for e in entries] == ["log in", "deed 2", "deed 1", "deed 0"]
+    assert entries[1] | {"at": ""} == {
+        "at": "",
+        "actor": "admin",
+        "action": "deed 2",
+        "subject": "[bold]clerk",
+        "source": "203.0.113.9",
+        "outcome": "done",
+    }
+
+
+async def test_without_a_database_one_sentence() -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    env = {"WA_DB_HOSTNAME": "127.0.0.1", "WA_DB_PORT": str(port)}
+    result = await asyncio.to_thread(CliRunner().invoke, cli, ["audit"], env=env)
+    assert isinstance(result.exception, CommandError)
+    assert "cannot be reached" in str(result.exception)
+
+
+async def test_codes_as_an_sms_would_show_them() -> None:
+    simulator = Simulator()
+    addresses = await simulator.start()
+    try:
+        code = simulator.numbers.request("491511234567", "sms", None, time.monotonic())
+        shown = await invoke(None, "simulator", "codes", "--url", addresses.control_url)
+        assert shown.exit_code == 0, shown.output
+        found = msgspec.json.decode(shown.output)["codes"]["491511234567"]
+        assert (found["code"], found["method"]) == (code, "sms")
+        assert 590 < found["valid_s"] <= 600
+    finally:
+        await simulator.stop()
+
+
+@pytest.mark.parametrize("days", ["0", "-1", "many"])
+async def test_a_retention_that_is_none(days: str) -> None:
+    env = {"WA_DB_HOSTNAME": "127.0.0.1", "WAROUTER_AUDIT_RETENTION": days}
+    result = await asyncio.to_thread(CliRunner().invoke, cli, ["audit"], env=env)
+    assert isinstance(result.exception, CommandError)
+    assert "WAROUTER_AUDIT_RETENTION" in str(result.exception)

@@ -1,0 +1,121 @@
+"""The owner's side of a replay on a real PostgreSQL: fenced, in one step, nothing lost."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from uuid import uuid4
+
+import asyncpg
+import pytest
+import pytest_asyncio
+
+from tests.integration.test_journal import ME, OWNED, event, own
+from warouter.config import Settings
+from warouter.store import database, dead_letters
+from warouter.store.dead_letters import Place, Selection, parse
+from warouter.store.journal import Journal, Progress
+
+ALL = Selection()
+LANE = "4915112345678"
+
+
+@pytest_asyncio.fixture
+async def journal(settings: Settings, pool: asyncpg.Pool) -> AsyncIterator[Journal]:
+    """The journal of ME, who owns slots 3 and 5, with a dead letter for seq 1 to 3 of each."""
+    for slot, epoch in OWNED.items():
+        await own(pool, slot, epoch, ME)
+    journal = Journal(settings, ME, "test")
+    rows = [event(n, f"{slot}.{n}:read:1", slot) for slot in OWNED for n in (1, 2, 3)]
+    assert await journal.append_events(OWNED, rows) == {}
+    dead = [
+        {"slot": r.slot, "kind": 0, "seq": r.seq, "attempts": 7, "reason": "webhook: 400"}
+        for r in rows
+    ]
+    await journal.record(OWNED, Progress({}, {}, {"dead": dead}))
+    yield journal
+    await journal.close()
+
+
+@pytest_asyncio.fixture
+async def operator(settings: Settings) -> AsyncIterator[asyncpg.Connection]:
+    connection = await database.connect(settings, "operator")
+    yield connection
+    await connection.close()
+
+
+async def parked(pool: asyncpg.Pool) -> list[tuple[int, int]]:
+    rows = await pool.fetch("select slot, seq from parked_event order by slot, seq")
+    return [tuple(row) for row in rows]
+
+
+async def test_only_what_was_asked_for_is_taken_up(
+    journal: Journal, pool: asyncpg.Pool, operator: asyncpg.Connection
+) -> None:
+    assert await journal.asked_letters([3, 5]) == []
+    assert await journal.take_up_letters(OWNED, 60, 10) == []
+    which = Selection(places=[Place(0, 3, 2), Place(0, 5, 1), Place(1, 3, 1)])
+    assert await dead_letters.ask(operator, which) == 2
+    assert sorted(await journal.asked_letters([3, 5])) == [3, 5]
+    assert sorted(await journal.take_up_letters(OWNED, 60, 10)) == [
+        (3, 0, LANE, 1),
+        (5, 0, LANE, 1),
+    ]
+    assert await parked(pool) == [(3, 2), (5, 1)]
+    assert await dead_letters.count(operator, ALL) == 4
+    (row,) = await journal.parked_events_of(3, LANE, 0, 10)
+    assert (row["key"], row["attempts"]) == ("3.2:read:1", 7)
+    assert 60 <= row["age"] < 120
+
+
+async def test_an_ended_epoch_takes_up_nothing(
+    journal: Journal, pool: asyncpg.Pool, operator: asyncpg.Connection
+) -> None:
+    await dead_letters.ask(operator, ALL)
+    await own(pool, 3, 11, uuid4())
+    assert await journal.take_up_letters(OWNED, 60, 10) == [(5, 0, LANE, 3)]
+    assert await parked(pool) == [(5, 1), (5, 2), (5, 3)]
+    assert await dead_letters.count(operator, ALL) == 3
+
+
+async def test_a_page_at_a_time(
+    journal: Journal, pool: asyncpg.Pool, operator: asyncpg.Connection
+) -> None:
+    await dead_letters.ask(operator, ALL)
+    assert await journal.take_up_letters(OWNED, 60, 2) == [(3, 0, LANE, 2)]
+    assert await parked(pool) == [(3, 1), (3, 2)]
+
+
+async def test_a_letter_may_die_again_also_when_its_journal_is_pruned(
+    journal: Journal, pool: asyncpg.Pool, operator: asyncpg.Connection
+) -> None:
+    await dead_letters.ask(operator, ALL)
+    await journal.take_up_letters(OWNED, 60, 10)
+    await pool.execute("delete from event")
+    again = {"slot": 3, "kind": 0, "seq": 1, "attempts": 8, "reason": "webhook: 500"}
+    await journal.record(OWNED, Progress({}, {}, {"park_events": [again | {"delay_ms": 5}]}))
+    assert (3, 1) in await parked(pool)
+    await journal.record(OWNED, Progress({}, {}, {"dead": [again]}))
+    (letter,) = await dead_letters.find(operator, ALL, 10)
+    assert (letter.id, letter.attempts, letter.asked) == ("status-3-1", 8, False)
+    assert bytes(letter.payload) == b"{}"
+    assert (3, 1) not in await parked(pool)
+
+
+async def test_selections(journal: Journal, operator: asyncpg.Connection) -> None:
+    for which, count in (
+        (ALL, 6),
+        (Selection(kind=1), 0),
+        (Selection(kind=0, recipient=LANE), 6),
+        (Selection(recipient="491"), 0),
+        (Selection(places=[Place(0, 3, 1), Place(0, 3, 9)]), 1),
+    ):
+        assert await dead_letters.count(operator, which) == count
+    assert len(await dead_letters.find(operator, ALL, 4)) == 4
+
+
+def test_ids() -> None:
+    assert parse("status-13-204") == Place(0, 13, 204)
+    assert parse("inbound-0-1").text == "inbound-0-1"
+    for wrong in ("", "13-204", "status-13", "status--1-2", "status-1-2 ", "message-1-2"):
+        with pytest.raises(ValueError, match="is no letter"):
+            parse(wrong)

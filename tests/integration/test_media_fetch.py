@@ -1,0 +1,336 @@
+"""S14 for media links: nothing that a link says makes a connection where none may be made.
+
+A trap listens where no connection may ever arrive. One allowed loopback address stands for the
+public internet: what is refused is refused by the same check, whatever stands on the other side.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import resource
+import socket
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from aiohttp import web
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+from warouter.errors import BodyTooLarge, MediaRefused
+from warouter.media.directory import Directory
+from warouter.media.fetch import Fetcher, LinkFailed, credentials
+
+PUBLIC, TRAP = "127.0.0.2", "127.0.0.1"
+ALLOWED = (ipaddress.ip_network(f"{PUBLIC}/32"),)
+MIB = 1 << 20
+
+
+class Names(AbstractResolver):
+    """A DNS that lies: each lookup of a name takes the next of its answers, the last for ever."""
+
+    def __init__(self, **answers: list[list[str]]) -> None:
+        self.answers = answers
+        self.asked: list[str] = []
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        self.asked.append(host)
+        left = self.answers.get(host.partition(".")[0], [[TRAP]])
+        addresses = left.pop(0) if len(left) > 1 else left[0]
+        return [
+            ResolveResult(
+                hostname=host,
+                host=address,
+                port=port,
+                family=socket.AF_INET6 if ":" in address else socket.AF_INET,
+                proto=0,
+                flags=socket.AI_NUMERICHOST,
+            )
+            for address in addresses
+        ]
+
+    async def close(self) -> None:
+        return None
+
+
+class Sites:
+    """A server at the allowed address, and a trap at the same port of the forbidden ones."""
+
+    def __init__(self) -> None:
+        self.trapped = 0
+        self.requests: list[web.BaseRequest] = []
+        self.answer: Callable[[web.BaseRequest], Any] = lambda _request: web.Response(body=b"ok")
+        self.port = 0
+        self._server = web.Server(self._handle, access_log=None)
+        self._listening: list[asyncio.Server] = []
+
+    async def start(self) -> None:
+        loop = asyncio.get_running_loop()
+        listening = await loop.create_server(self._server, PUBLIC, 0)
+        self.port = listening.sockets[0].getsockname()[1]
+        self._listening = [
+            listening,
+            await asyncio.start_server(self._trap, TRAP, self.port),
+            await asyncio.start_server(self._trap, "::1", self.port),
+        ]
+
+    async def stop(self) -> None:
+        for listening in self._listening:
+            listening.close()
+        await self._server.shutdown(0.1)
+        for listening in self._listening:
+            await listening.wait_closed()
+
+    def url(self, host: str = PUBLIC, path: str = "/x.jpg") -> str:
+        return f"http://{host}:{self.port}{path}"
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        self.requests.append(request)
+        answer = self.answer(request)
+        return await answer if asyncio.iscoroutine(answer) else answer
+
+    def _trap(self, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.trapped += 1
+        writer.close()
+
+
+@pytest_asyncio.fixture
+async def sites() -> AsyncIterator[Sites]:
+    sites = Sites()
+    await sites.start()
+    yield sites
+    await sites.stop()
+
+
+async def fetched(fetcher: Fetcher, link: str, **headers: str) -> bytes:
+    async with fetcher.open(link, headers) as answer:
+        return b"".join([chunk async for chunk in answer.chunks])
+
+
+def fetcher(**more: Any) -> Fetcher:
+    return Fetcher(**{"allow_http": True, "allow_private": ALLOWED, "total": 5.0, **more})
+
+
+HOSTS = [
+    # loopback in every spelling that some resolver or library understands
+    *("127.0.0.1", "127.1", "127.0.1", "2130706433", "0x7f000001", "0x7f.1", "0x7f.0.0.1"),
+    *("0177.0.0.1", "017700000001", "127.0.0.1.", "127.000.000.001", "00000177.1", "0", "0.0.0.0"),
+    *("localhost", "LOCALHOST", "localhost.", "a.localhost", "user@127.0.0.1", "u:p@127.0.0.1"),
+    *(
+        f"{PUBLIC}@127.0.0.1",
+        "127.0.0.1%2f",
+        "\uff11\uff12\uff17.0.0.1",
+        "127\u30020\u30020\u30021",
+    ),
+    # IPv6
+    *("[::1]", "[::]", "[0:0:0:0:0:0:0:1]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]"),
+    *("[0:0:0:0:0:ffff:127.0.0.1]", "[::127.0.0.1]", "[64:ff9b::7f00:1]", "[2002:7f00:1::]"),
+    *("[fe80::1]", "[fe80::1%25lo]", "[fc00::1]", "[fd00:ec2::254]", "[ff02::1]", "[::1%25lo]"),
+    # private, shared, link-local, metadata, multicast, reserved, broadcast, test networks
+    *("10.0.0.1", "172.16.0.1", "172.31.255.255", "192.168.0.1", "100.64.0.1", "169.254.169.254"),
+    *("2852039166", "0xa9fea9fe", "169.254.169.254.", "[::ffff:169.254.169.254]", "224.0.0.1"),
+    *("240.0.0.1", "255.255.255.255", "192.0.0.1", "192.0.2.1", "198.18.0.1", "203.0.113.1"),
+    *("192.88.99.1", "0.1.2.3", "127.255.255.254", "198.51.100.7"),
+]
+NAMES = ["trap.test", "trap.test.", "trap.xn--p1ai", "tráp.test", "a.b.trap.test"]
+
+
+@pytest.mark.parametrize("host", HOSTS + NAMES)
+async def test_no_form_of_a_forbidden_address_is_connected_to(sites: Sites, host: str) -> None:
+    """The resolver answers every name with the trap, as DNS of an attacker would."""
+    for scheme in ("http", "https"):
+        link = f"{scheme}://{host}:{sites.port}/x.jpg"
+        with pytest.raises(MediaRefused):
+            await fetched(fetcher(resolver=Names()), link)
+    # And with the system's own resolver; whether the name is known at all does not matter.
+    with pytest.raises((MediaRefused, LinkFailed)):
+        await fetched(fetcher(), f"http://{host}:{sites.port}/x.jpg")
+    assert (sites.trapped, sites.requests) == (0, [])
+
+
+def test_there_are_enough_forms() -> None:
+    assert len(set(HOSTS + NAMES)) >= 60
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        *("file:///etc/passwd", "ftp://127.0.0.2/x", "gopher://127.0.0.2/", "javascript:1", "//x"),
+        *("", "http://", "http:///x", "http://127.0.0.2:99999/", "http://127.0.0.2:x/", "data:,x"),
+        *("http://127.0.0.2/\r\nHost: x", "http://127.0.0.2\\@127.0.0.1/", "http://[::1/"),
+    ],
+)
+async def test_what_is_no_link(sites: Sites, link: str) -> None:
+    with pytest.raises(MediaRefused):
+        await fetched(fetcher(), link)
+    assert sites.trapped == 0
+
+
+async def test_a_name_that_is_rebound_after_the_check(sites: Sites) -> None:
+    names = Names(rebind=[[PUBLIC], [TRAP]])
+    fetch = fetcher(resolver=names)
+    assert await fetched(fetch, sites.url("rebind.test")) == b"ok"
+    assert names.asked == ["rebind.test"]  # one lookup, and its very address was connected to
+    with pytest.raises(MediaRefused):
+        await fetched(fetch, sites.url("rebind.test"))
+    assert sites.trapped == 0
+
+
+@pytest.mark.parametrize(
+    "mix", [[TRAP, PUBLIC], [PUBLIC, TRAP], ["::1", PUBLIC], [TRAP, "::1", PUBLIC]]
+)
+async def test_of_mixed_addresses_only_the_allowed_one_is_used(
+    sites: Sites, mix: list[str]
+) -> None:
+    assert await fetched(fetcher(resolver=Names(mix=[mix])), sites.url("mix.test")) == b"ok"
+    assert sites.trapped == 0
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        *("http://169.254.169.254/latest/meta-data/", "http://[::1]:{port}/", "//127.1:{port}/"),
+        *("http://127.0.0.1:{port}/", "http://trap.test:{port}/", "file:///etc/passwd"),
+        "http://2130706433:{port}/",
+    ],
+)
+async def test_redirects_are_checked_anew(sites: Sites, location: str) -> None:
+    to = location.format(port=sites.port)
+    sites.answer = lambda _request: web.Response(status=302, headers={"Location": to})
+    with pytest.raises(MediaRefused):
+        await fetched(fetcher(resolver=Names()), sites.url())
+    assert sites.trapped == 0
+    assert len(sites.requests) == 1
+
+
+async def test_three_redirects_are_followed_and_not_four(sites: Sites) -> None:
+    def answer(request: web.BaseRequest) -> web.Response:
+        left = int(request.path[1:])
+        if not left:
+            return web.Response(body=b"there")
+        return web.Response(status=302, headers={"Location": f"/{left - 1}"})
+
+    sites.answer = answer
+    assert await fetched(fetcher(), sites.url(path="/3")) == b"there"
+    with pytest.raises(MediaRefused, match="more than 3"):
+        await fetched(fetcher(), sites.url(path="/4"))
+
+
+async def test_a_public_address_only_on_ports_of_the_web() -> None:
+    """Nothing is sent: the socket is refused before there is one."""
+    with pytest.raises(MediaRefused, match="port 22 "):
+        await fetched(fetcher(), "http://8.8.8.8:22/")
+
+
+async def test_http_only_when_it_is_allowed(sites: Sites) -> None:
+    with pytest.raises(MediaRefused, match="https"):
+        await fetched(fetcher(allow_http=False), sites.url())
+    assert sites.requests == []
+
+
+async def test_no_proxy_of_the_environment(sites: Sites, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, f"http://{TRAP}:{sites.port}")
+    assert await fetched(fetcher(), sites.url()) == b"ok"
+    assert sites.trapped == 0
+
+
+async def test_credentials_go_to_the_origin_of_the_link_only(sites: Sites) -> None:
+    def answer(request: web.BaseRequest) -> web.Response:
+        if request.path == "/away":
+            other = f"http://other.test:{sites.port}/x"
+            return web.Response(status=307, headers={"Location": other})
+        return web.Response(body=b"ok")
+
+    sites.answer = answer
+    fetch = fetcher(resolver=Names(one=[[PUBLIC]], other=[[PUBLIC]]))
+    await fetched(fetch, sites.url("one.test"), Authorization="Bearer secret")
+    await fetched(fetch, sites.url("one.test", "/away"), Authorization="Bearer secret")
+    seen = [request.headers.get("Authorization") for request in sites.requests]
+    assert seen == ["Bearer secret", "Bearer secret", None]
+
+
+def test_credentials_of_providers() -> None:
+    providers = [
+        {"name": "b", "type": "www", "config": {"bearer": "t"}},
+        {"name": "u", "type": "www", "config": {"basic": {"username": "n", "password": "p"}}},
+    ]
+    assert credentials(providers, "b") == {"Authorization": "Bearer t"}
+    assert credentials(providers, "u") == {"Authorization": "Basic bjpw"}
+    with pytest.raises(MediaRefused, match="no media provider x"):
+        credentials(providers, "x")
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        *((404, MediaRefused), (403, MediaRefused), (410, MediaRefused), (304, MediaRefused)),
+        *((500, LinkFailed), (503, LinkFailed), (429, LinkFailed), (408, LinkFailed)),
+    ],
+)
+async def test_what_may_change_and_what_not(
+    sites: Sites, status: int, error: type[Exception]
+) -> None:
+    sites.answer = lambda _request: web.Response(status=status)
+    with pytest.raises(error, match=str(status)):
+        await fetched(fetcher(), sites.url())
+
+
+async def test_nobody_there_is_no_verdict(sites: Sites) -> None:
+    with socket.socket() as free:
+        free.bind((PUBLIC, 0))
+        port = free.getsockname()[1]
+    with pytest.raises(LinkFailed):
+        await fetched(fetcher(), f"http://{PUBLIC}:{port}/")
+
+
+async def test_compressed_content_is_refused(sites: Sites) -> None:
+    gzip = {"Content-Encoding": "gzip"}
+    sites.answer = lambda _request: web.Response(body=b"x", headers=gzip)
+    with pytest.raises(MediaRefused, match="compressed"):
+        await fetched(fetcher(), sites.url())
+
+
+async def test_a_link_that_drips_is_given_up_in_time(sites: Sites) -> None:
+    ended = asyncio.Event()
+
+    async def drip(request: web.BaseRequest) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        try:
+            while True:
+                await response.write(b".")
+                await asyncio.sleep(0.01)
+        finally:
+            ended.set()
+
+    sites.answer = drip
+    with pytest.raises(LinkFailed, match="in time"):
+        await fetched(fetcher(total=0.5), sites.url())
+    await asyncio.wait_for(ended.wait(), 5)
+
+
+async def test_1_gib_without_a_length_is_cut_at_the_limit(sites: Sites, tmp_path: Any) -> None:
+    sent = 0
+
+    async def flood(request: web.BaseRequest) -> web.StreamResponse:
+        nonlocal sent
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for _ in range(1024):
+            await response.write(bytes(MIB))
+            sent += 1
+        return response
+
+    sites.answer = flood
+    directory = Directory(tmp_path)
+    high = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(BodyTooLarge):
+        async with fetcher(total=60.0).open(sites.url()) as answer:
+            await directory.stage(answer.chunks, 5 * MIB)
+    assert sent < 64
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - high < 32 * 1024  # KiB
+    directory.close()

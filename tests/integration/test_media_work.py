@@ -1,0 +1,512 @@
+"""Media between real files, a real database and the simulator's real services."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import msgspec
+import pytest
+import pytest_asyncio
+
+from tests.support.wait import soon
+from warouter.app_settings import ApplicationSettings, GarbageCollector
+from warouter.cluster.lanes import Entry
+from warouter.cluster.role import Happened
+from warouter.config import Settings
+from warouter.errors import MediaAway, MediaRefused, NotFound
+from warouter.media.cleaning import expire, sweep
+from warouter.media.directory import Directory
+from warouter.media.fetch import Fetcher
+from warouter.media.library import Library
+from warouter.media.references import Reference
+from warouter.message_id import mint
+from warouter.node.media import MediaWork
+from warouter.owner import uploads as uploads_file
+from warouter.owner.attachments import MEDIA, Attachments
+from warouter.owner.downloads import Downloads
+from warouter.owner.slot import OwnedSlot
+from warouter.owner.uploads import MOST_AT_ONCE, Uploads
+from warouter.store.media import RECEIVED, Media, through_pool
+from warouter.upstream.media import MediaService
+from warouter.upstream.protocol import Answer, Event
+from warouter.upstream.simulator import Simulator
+
+CONTENT = b"\xff\xd8\xff\xe0" + bytes(range(256)) * 20
+
+
+async def chunks(*parts: bytes) -> AsyncIterator[bytes]:
+    for part in parts:
+        yield part
+
+
+@pytest.fixture
+def library(pool: asyncpg.Pool, tmp_path: Path) -> Any:
+    directory = Directory(tmp_path)
+    yield Library(through_pool(pool), directory, 0)
+    directory.close()
+
+
+@pytest_asyncio.fixture
+async def simulator() -> AsyncIterator[Simulator]:
+    simulator = Simulator()
+    addresses = await simulator.start()
+    simulator.url = f"http://127.0.0.1:{addresses.services_port}"  # type: ignore[attr-defined]
+    yield simulator
+    await simulator.stop()
+
+
+@pytest_asyncio.fixture
+async def uploads(library: Library, simulator: Any) -> AsyncIterator[Uploads]:
+    uploads = Uploads(library, MediaService(simulator.url), Fetcher())
+    yield uploads
+    await uploads.close()
+
+
+def whole(tmp_path: Path) -> set[str]:
+    return {path.name for path in tmp_path.rglob("*") if path.is_file()}
+
+
+def age(path: Path, seconds: float) -> None:
+    then = time.time() - seconds
+    os.utime(path, (then, then))
+
+
+# ---------------------------------------------------------------- clean-up
+
+
+async def test_old_media_goes_with_row_and_file(
+    library: Library, pool: asyncpg.Pool, tmp_path: Path
+) -> None:
+    old = [await library.receive(chunks(CONTENT), "image/jpeg") for _ in range(3)]
+    new = await library.receive(chunks(CONTENT), "image/jpeg")
+    await pool.execute(
+        "update media set created_at = now() - interval '31 days' where id = any ($1)",
+        [media.id for media in old],
+    )
+    assert await expire(library, 30) == 3
+    assert whole(tmp_path) == {str(new.id)}
+    assert await library.rows.total() == len(CONTENT)
+    assert await expire(library, 30) == 0
+
+
+async def test_leftovers_go_and_what_is_in_use_stays(library: Library, tmp_path: Path) -> None:
+    media = await library.receive(chunks(CONTENT), "image/jpeg")
+    orphan, young, unfinished = uuid4(), uuid4(), tmp_path / "partial" / "half"
+    foreign = tmp_path / "shared" / "somebody-elses.txt"
+    for path in (library.directory.path_of(orphan), unfinished, foreign):
+        path.write_bytes(b"x")
+        age(path, 7200)
+    library.directory.path_of(young).write_bytes(b"x")  # its row may be on its way
+    age(library.directory.path_of(media.id), 7200)
+    assert await sweep(library) == 2
+    assert whole(tmp_path) == {str(media.id), str(young), foreign.name}
+
+
+async def test_a_crash_between_file_and_row_leaves_an_orphan_that_is_swept(
+    library: Library, pool: asyncpg.Pool, tmp_path: Path
+) -> None:
+    await pool.execute("alter table media add constraint none check (false) not valid")
+    with pytest.raises(asyncpg.CheckViolationError):
+        await library.receive(chunks(CONTENT), "image/jpeg")
+    (path,) = (tmp_path / "shared").iterdir()
+    age(path, 7200)
+    assert await sweep(library) == 1
+    assert whole(tmp_path) == set()
+    assert await library.rows.total() == 0
+
+
+async def test_a_directory_that_cannot_be_used(pool: asyncpg.Pool, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    directory = Directory(tmp_path / "file")  # not a folder: nobody may write there, root neither
+    with pytest.raises(MediaAway):
+        await Library(through_pool(pool), directory, 0).receive(chunks(CONTENT), "image/jpeg")
+    directory.close()
+
+
+async def test_one_handle_is_one_media(library: Library, tmp_path: Path) -> None:
+    """Two owners, one after the other, may download the same."""
+    found = await asyncio.gather(
+        *(
+            library.receive(chunks(CONTENT), "image/jpeg", kind=RECEIVED, handle="h")
+            for _ in range(4)
+        )
+    )
+    assert len({media.id for media in found}) == 1
+    assert whole(tmp_path) == {str(found[0].id)}
+    assert await library.rows.total() == len(CONTENT)
+
+
+async def test_another_digest_is_refused(library: Library, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="digest"):
+        await library.receive(chunks(CONTENT), "image/jpeg", sha256=bytes(32))
+    assert whole(tmp_path) == set()
+
+
+# ---------------------------------------------------------------- to the upstream
+
+
+def reference(media: Media) -> Reference:
+    return Reference("image", id=str(media.id))
+
+
+async def test_many_messages_bring_one_media_once(
+    library: Library, uploads: Uploads, simulator: Simulator
+) -> None:
+    media = await library.receive(chunks(CONTENT), "image/jpeg")
+    handles = await asyncio.gather(*(uploads.handle(reference(media), n) for n in range(20)))
+    assert len(set(handles)) == 1
+    assert uploads.known(reference(media)) == handles[0]
+    counters = simulator.exchange.record.counters
+    assert (counters.media_uploads, counters.media_bytes) == (1, len(CONTENT))
+    path, mime = simulator.media.find(handles[0]) or (Path(), "")
+    content = await asyncio.to_thread(path.read_bytes)
+    assert (content, mime) == (CONTENT, "image/jpeg")
+
+
+async def test_no_more_than_eight_move_bytes_at_a_time(
+    library: Library, uploads: Uploads, simulator: Any
+) -> None:
+    media = [await library.receive(chunks(CONTENT), "image/jpeg") for _ in range(20)]
+    busy = peak = 0
+    full = asyncio.Event()
+    put = simulator.media.put
+
+    async def counted(content: AsyncIterator[bytes], mime: str) -> Any:
+        nonlocal busy, peak
+        busy += 1
+        peak = max(peak, busy)
+        if busy == MOST_AT_ONCE:  # time for a ninth, if there could be one
+            asyncio.get_running_loop().call_later(0.1, full.set)
+        await full.wait()
+        try:
+            return await put(content, mime)
+        finally:
+            busy -= 1
+
+    simulator.media.put = counted
+    await asyncio.gather(*(uploads.handle(reference(one), 1) for one in media))
+    assert peak == MOST_AT_ONCE
+
+
+async def test_a_damaged_file_is_not_brought(library: Library, uploads: Uploads) -> None:
+    media = await library.receive(chunks(CONTENT), "image/jpeg")
+    path = library.directory.path_of(media.id)
+    path.write_bytes(CONTENT[:-1] + b"?")
+    with pytest.raises(MediaRefused, match="damaged"):
+        await uploads.handle(reference(media), 1)
+    with pytest.raises(MediaRefused, match="damaged"):  # remembered for a while
+        uploads.known(reference(media))
+
+
+async def test_media_that_was_deleted_meanwhile(uploads: Uploads) -> None:
+    with pytest.raises(NotFound):
+        await uploads.handle(Reference("image", id=str(uuid4())), 1)
+
+
+async def test_a_file_that_shows_up_late_is_waited_for(
+    library: Library, uploads: Uploads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploads_file, "FILE_PAUSES", (0.2,) * 20)
+    media = await library.receive(chunks(CONTENT), "image/jpeg")
+    path = library.directory.path_of(media.id)
+    hidden = path.rename(path.with_suffix(".hidden"))
+    call = asyncio.ensure_future(uploads.handle(reference(media), 1))
+    await asyncio.sleep(0.1)
+    hidden.rename(path)
+    assert await call
+
+
+async def test_a_flight_ends_with_the_last_slot_that_waits_for_it(
+    library: Library, uploads: Uploads, simulator: Any
+) -> None:
+    begun, released = asyncio.Event(), asyncio.Event()
+
+    async def hang(content: AsyncIterator[bytes], mime: str) -> Any:
+        begun.set()
+        await released.wait()
+        raise ValueError("nobody waits any more")
+
+    put, simulator.media.put = simulator.media.put, hang
+    media = await library.receive(chunks(CONTENT), "image/jpeg")
+    calls = [asyncio.ensure_future(uploads.handle(reference(media), slot)) for slot in (1, 2)]
+    await asyncio.wait_for(begun.wait(), 10)
+    uploads.forget(1)
+    assert not calls[1].done()
+    uploads.forget(2)
+    # Who comes at this very moment gets a flight of his own.
+    simulator.media.put = put
+    assert await asyncio.wait_for(uploads.handle(reference(media), 3), 10)
+    released.set()
+    await asyncio.gather(*calls, return_exceptions=True)
+    assert all(call.cancelled() for call in calls)
+
+
+# ---------------------------------------------------------------- between lanes and upstream
+
+
+class Slot:
+    """An open slot with Attachments at work, and what came of them."""
+
+    def __init__(self, uploads: Any) -> None:
+        self.slot = OwnedSlot(5, 1)
+        self.slot.happened(Happened.OPENED)
+        self.sent: list[tuple[bytes, tuple[str, ...]]] = []
+        self.answers: list[Answer] = []
+        self.attachments = Attachments(uploads, self._answer, self.pump)
+        self.seq = 0
+
+    def push(self, to: str, media: str = "") -> bytes:
+        self.seq += 1
+        message_id = mint(5, self.seq, os.urandom(12))
+        body = b'{"type":"image","image":{"id":"%b"}}' % media.encode()
+        kind = MEDIA if media else 0
+        assert self.slot.lanes.push(Entry(self.seq, message_id, to, kind, body))
+        return message_id
+
+    def pump(self, _slot: OwnedSlot | None = None) -> None:
+        taken = self.slot.lanes.take()
+        for entry, handles in self.attachments.prepared(self.slot, taken):
+            self.sent.append((entry.id, handles))
+
+    def _answer(self, answer: Answer) -> None:
+        self.answers.append(answer)
+
+
+class Gate:
+    """Uploads whose handles come when the test says so."""
+
+    def __init__(self) -> None:
+        self.open = asyncio.Event()
+        self.forgotten: list[int] = []
+
+    async def handle(self, reference: Reference, _slot: int) -> str:
+        await self.open.wait()
+        return f"handle of {reference.id}"
+
+    def forget(self, slot: int) -> None:
+        self.forgotten.append(slot)
+
+
+async def test_only_the_recipient_waits_for_media() -> None:
+    gate = Gate()
+    at = Slot(gate)
+    first, behind, aside = at.push("1", "m"), at.push("1"), at.push("2")
+    at.pump()
+    assert at.sent == [(aside, ())]
+    gate.open.set()
+    await soon(lambda: len(at.sent) == 2)
+    assert at.sent[1] == (first, ("handle of m",))
+    assert at.slot.lanes.answered(first) is not None
+    at.pump()
+    assert at.sent[2] == (behind, ())
+
+
+async def test_a_new_connection_does_not_send_it_twice() -> None:
+    gate = Gate()
+    at = Slot(gate)
+    first = at.push("1", "m")
+    at.pump()
+    at.slot.lanes.requeue()  # claimed anew on a new connection, while it is being prepared
+    at.pump()
+    gate.open.set()
+    await soon(lambda: bool(at.sent))
+    await asyncio.sleep(0.05)
+    assert at.sent == [(first, ("handle of m",))]
+
+
+async def test_what_became_ready_while_it_was_not_out_goes_with_the_next_turn() -> None:
+    gate = Gate()
+    at = Slot(gate)
+    first = at.push("1", "m")
+    at.pump()
+    at.slot.lanes.requeue()
+    gate.open.set()
+    at.attachments._pump = lambda _slot: None  # as without a lease
+    await asyncio.sleep(0.05)
+    assert at.sent == []
+    at.pump()
+    assert at.sent == [(first, ("handle of m",))]
+
+
+async def test_a_slot_that_is_lost_sends_and_answers_nothing() -> None:
+    gate = Gate()
+    at = Slot(gate)
+    at.push("1", "m")
+    at.pump()
+    at.slot.happened(Happened.FENCED)
+    at.attachments.forget(at.slot)
+    gate.open.set()
+    await asyncio.sleep(0.05)
+    assert (at.sent, at.answers, gate.forgotten) == ([], [], [5])
+
+
+async def test_what_takes_long_gives_its_place_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("warouter.owner.attachments.PATIENCE_SECONDS", 0.05)
+    at = Slot(Gate())
+    at.push("1", "m")
+    at.pump()
+    await soon(lambda: bool(at.answers))
+    assert at.answers[0].retry_ms > 1000  # which parks it
+    assert at.sent == []
+
+
+async def test_final_refusals_and_passing_trouble(library: Library, uploads: Uploads) -> None:
+    at = Slot(uploads)
+    at.push("1", str(uuid4()))
+    at.pump()
+    await soon(lambda: bool(at.answers))
+    assert (at.answers[0].code, at.answers[0].retry_ms) == (1006, -1)
+    media = await library.receive(chunks(CONTENT), "image/jpeg")
+    away = Slot(Uploads(library, MediaService("http://127.0.0.1:1"), Fetcher()))
+    away.push("1", str(media.id))
+    away.pump()
+    await soon(lambda: bool(away.answers))
+    assert away.answers[0].retry_ms > 0
+    await away.attachments._uploads.close()
+
+
+# ---------------------------------------------------------------- from the upstream
+
+
+def inbound(number: int, sender: str, handle: str = "") -> Event:
+    message: dict[str, Any] = {"from": sender, "id": str(number), "type": "text"}
+    if handle:
+        digest = hashlib.sha256(CONTENT).hexdigest()
+        media = {"mime_type": "image/jpeg", "sha256": digest, "status": "undownloaded"}
+        message |= {"type": "image", "image": media}
+    media_of = {"image": handle} if handle else {}
+    payload = msgspec.json.encode(message)
+    return Event(5, number, "inbound", str(number), sender, payload, b"", media_of)
+
+
+class Inbox:
+    """Downloads for one slot, and what they passed on."""
+
+    def __init__(self, library: Library, simulator: Any, **more: Any) -> None:
+        self.service = MediaService(simulator.url)
+        self.passed: list[Event] = []
+        self.slot = OwnedSlot(5, 1)
+        self.downloads = Downloads(
+            library,
+            self.service,
+            ApplicationSettings,
+            "https://api.test/",
+            lambda _slot, event: self.passed.append(event),
+            **more,
+        )
+
+    def come(self, *events: Event) -> None:
+        for event in events:
+            self.downloads.on_event(self.slot, event)
+
+    @property
+    def numbers(self) -> list[int]:
+        return [event.number for event in self.passed]
+
+    def message(self, number: int) -> Any:
+        (event,) = [event for event in self.passed if event.number == number]
+        return msgspec.json.decode(event.payload)
+
+
+async def test_events_of_a_sender_wait_for_its_media_and_nobody_else(
+    library: Library, simulator: Simulator
+) -> None:
+    handle, _, _ = await simulator.media.put(chunks(CONTENT), "image/jpeg")
+    inbox = Inbox(library, simulator)
+    status = Event(5, 4, "status", "m:sent:1", "a", b"{}")
+    inbox.come(inbound(1, "a", handle), inbound(2, "a"), inbound(3, "b"), status)
+    inbox.come(inbound(1, "a", handle))  # again, on a new connection: not twice
+    assert inbox.numbers == [3, 4]
+    await soon(lambda: len(inbox.passed) == 4)
+    assert inbox.numbers == [3, 4, 1, 2]
+    media = inbox.message(1)["image"]
+    assert media["link"] == f"https://api.test/v1/media/{media['id']}"
+    inbox.come(inbound(5, "a"))
+    assert inbox.numbers[-1] == 5  # nothing waits any more
+    await inbox.service.close()
+
+
+async def test_a_download_that_hangs_is_given_up_in_time(
+    library: Library, simulator: Simulator
+) -> None:
+    simulator.use(simulator.faults.changed({"media_ms": 2000}))
+    inbox = Inbox(library, simulator, most_seconds=0.3)
+    # More than move at a time: those that wait for a place are bounded as well.
+    inbox.come(*(inbound(n, f"s{n}", "h") for n in range(3 * MOST_AT_ONCE)))
+    began = time.monotonic()
+    await soon(lambda: len(inbox.passed) == 3 * MOST_AT_ONCE)
+    assert time.monotonic() - began < 1.9
+    for number in range(3 * MOST_AT_ONCE):
+        message = inbox.message(number)
+        assert message["image"]["status"] == "undownloaded"
+        assert [error["code"] for error in message["errors"]] == [400]
+    await inbox.service.close()
+
+
+async def test_a_handle_that_is_unknown_or_content_that_is_another(
+    library: Library, simulator: Simulator
+) -> None:
+    handle, _, _ = await simulator.media.put(chunks(CONTENT[:-1]), "image/jpeg")
+    inbox = Inbox(library, simulator)
+    inbox.come(inbound(1, "a", "unknown"), inbound(2, "b", handle))
+    await soon(lambda: len(inbox.passed) == 2)
+    assert "404" in inbox.message(1)["errors"][0]["details"]
+    assert "digest" in inbox.message(2)["errors"][0]["details"]
+    await inbox.service.close()
+
+
+async def test_a_lost_slot_passes_nothing_on(library: Library, simulator: Simulator) -> None:
+    handle, _, _ = await simulator.media.put(chunks(CONTENT), "image/jpeg")
+    simulator.use(simulator.faults.changed({"media_ms": 100}))
+    inbox = Inbox(library, simulator)
+    inbox.come(inbound(1, "a", handle), inbound(2, "a"))
+    inbox.slot.happened(Happened.FENCED)
+    inbox.downloads.forget(inbox.slot)
+    await asyncio.sleep(0.3)
+    assert inbox.passed == []
+    await inbox.service.close()
+
+
+@pytest.mark.parametrize("switched_on", [False, True])
+async def test_the_owner_of_slot_0_cleans_up_as_the_settings_say(
+    settings: Settings, pool: asyncpg.Pool, tmp_path: Path, switched_on: bool
+) -> None:
+    """The wiring alone: what stands for owner, sender and events only has to hold callables."""
+    settings = msgspec.structs.replace(settings, media_dir=str(tmp_path))
+    app_settings = ApplicationSettings(garbagecollector_enable=GarbageCollector(media=switched_on))
+    ownership: Any = SimpleNamespace(closed=[], slots={0: None})
+    sender: Any = SimpleNamespace(on_upstream=None, pump=None)
+    events: Any = SimpleNamespace(on_event=None)
+    work = MediaWork(settings, "test", lambda: app_settings, ownership, sender, events)
+    directory = Directory(tmp_path)
+    library = Library(through_pool(pool), directory, 0)
+    media = await library.receive(chunks(CONTENT), "image/jpeg")
+    await pool.execute("update media set created_at = now() - interval '31 days'")
+    orphan = directory.path_of(uuid4())
+    orphan.write_bytes(b"x")
+    age(orphan, 7200)
+    await work._clean()
+    assert whole(tmp_path) == (set() if switched_on else {str(media.id)})
+    assert (await library.find(media.id) is None) == switched_on
+    await work.close()
+    directory.close()
+
+
+def test_sha256_is_what_hashlib_says(tmp_path: Path) -> None:
+    async def staged() -> bytes:
+        directory = Directory(tmp_path)
+        found = await directory.stage(chunks(*(bytes([n]) * 1000 for n in range(256))), 1 << 20)
+        directory.close()
+        return found.sha256
+
+    expected = hashlib.sha256(b"".join(bytes([n]) * 1000 for n in range(256))).digest()
+    assert asyncio.run(staged()) == expected

@@ -1,0 +1,181 @@
+"""An existing integration, pointed at a real cluster: its requests, its token, its receiver.
+
+Every answer is also held against the description.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from base64 import b64encode
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import aiohttp
+import msgspec
+
+from tests.support.described import check_answer
+from tests.support.receiver import Receiver
+from warouter.local.cluster import Cluster, Options
+
+API_KEY = "monitor-0123456789"
+TEXT = {"to": "250788123123", "type": "text", "text": {"body": "Simple Message"}}
+
+
+class Reply(NamedTuple):
+    """An answer that was read."""
+
+    status: int
+    headers: Any
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        assert self.headers["Content-Type"].partition(";")[0] == "application/json"
+        return msgspec.json.decode(self.body)
+
+    def refused(self, status: int, code: int) -> dict[str, Any]:
+        """The error, which must have this status and code, in the shape err(S, code)."""
+        assert self.status == status, self.body
+        assert set(self.json) == {"meta", "errors"}
+        error: dict[str, Any] = self.json["errors"][0]
+        assert error["code"] == code, error
+        assert isinstance(error["title"], str)
+        assert isinstance(error["details"], str)
+        return error
+
+
+class Integration:
+    """What an installation has: URL, user, password; ``token`` once logged in."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+        self.receiver = Receiver()
+        self.token = ""
+        # As long as a client waits; no cookies, no connection limit.
+        self.http = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0),
+            timeout=aiohttp.ClientTimeout(total=30),
+        )
+
+    @property
+    def basic(self) -> str:
+        pair = f"{self.cluster.user}:{self.cluster.password}"
+        return "Basic " + b64encode(pair.encode()).decode()
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        token: str | None = None,
+        headers: dict[str, str] | None = None,
+        data: Any = None,
+        url: str = "",
+    ) -> Reply:
+        """``body`` as JSON or ``data`` as it is; as Bearer of ``token``, the own one unless told.
+
+        Headers that are given replace the Bearer.
+        """
+        sent = {"Accept": "application/json"}
+        if body is not None:
+            data = msgspec.json.encode(body)
+            sent["Content-Type"] = "application/json"
+        if headers is None:
+            headers = {"Authorization": f"Bearer {self.token if token is None else token}"}
+        async with self.http.request(
+            method,
+            (url or self.cluster.url) + path,
+            data=data,
+            headers=sent | headers,
+            allow_redirects=False,
+        ) as response:
+            reply = Reply(response.status, response.headers.copy(), await response.read())
+        check_answer(method, path, reply.status, reply.headers, reply.body)
+        return reply
+
+    async def send(self, body: object = None, **options: Any) -> Reply:
+        return await self.call("POST", "/v1/messages", TEXT if body is None else body, **options)
+
+    async def login(self, **options: Any) -> Reply:
+        options.setdefault("headers", {"Authorization": self.basic})
+        return await self.call("POST", "/v1/users/login", **options)
+
+    async def token_of(self, username: str, password: str) -> str:
+        pair = b64encode(f"{username}:{password}".encode()).decode()
+        reply = await self.login(headers={"Authorization": f"Basic {pair}"})
+        token: str = reply.json["users"][0]["token"]
+        return token
+
+    async def settings(self) -> dict[str, Any]:
+        reply = await self.call("GET", "/v1/settings/application")
+        shown: dict[str, Any] = reply.json["settings"]["application"]
+        return shown
+
+    async def configure(self, settings: dict[str, Any]) -> None:
+        reply = await self.call("PATCH", "/v1/settings/application", settings)
+        assert reply.status == 200, reply.body
+
+    async def inject(self, message: dict[str, Any]) -> str:
+        """An inbound message through the simulator; its id."""
+        url = f"{self.cluster.control_url}/inbound"
+        async with self.http.post(url, json=message) as response:
+            assert response.status == 201, await response.text()
+            message_id: str = (await response.json())["id"]
+            return message_id
+
+    async def faults(self, **switches: Any) -> None:
+        """Set the simulator's switches; none clears all."""
+        url = f"{self.cluster.control_url}/faults"
+        call = self.http.put(url, json=switches) if switches else self.http.delete(url)
+        async with call as response:
+            assert response.status == 200, await response.text()
+
+    async def hook(self) -> None:
+        """The webhook of the receiver, every status, short back-off."""
+        await self.configure(
+            {
+                "callback_backoff_delay_ms": "200",
+                "max_callback_backoff_delay_ms": "2000",
+                "webhooks": {
+                    "url": self.receiver.url,
+                    "message": {"sent": True, "delivered": True, "read": True},
+                },
+            }
+        )
+
+
+@asynccontextmanager
+async def installed(**options: Any) -> AsyncIterator[Integration]:
+    """A cluster of real processes with a logged-in integration; gone afterwards."""
+    folder = await asyncio.to_thread(_folder)
+    environment = {"WA_API_KEY": API_KEY, **options.pop("environment", {})}
+    cluster = Cluster(
+        Options(data_dir=folder, port=0, tls=False, environment=environment, **options)
+    )
+    try:
+        await cluster.start()
+        integration = Integration(cluster)
+        try:
+            await integration.receiver.start()
+            reply = await integration.login()
+            integration.token = reply.json["users"][0]["token"]
+            await integration.hook()
+            yield integration
+        finally:
+            await integration.http.close()
+            await integration.receiver.stop()
+    finally:
+        await cluster.stop()
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+
+def _folder() -> Path:
+    """Not pytest's own: that is 0700 of root, and PostgreSQL runs as another account."""
+    folder = Path(tempfile.mkdtemp(prefix="warouter-test-", dir="/tmp"))
+    folder.chmod(0o711)
+    return folder

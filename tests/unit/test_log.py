@@ -1,0 +1,71 @@
+"""Log lines: one an event whatever is in it, no numbers, no bodies, no end of length (S20)."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+import pytest
+
+from warouter.log import ERROR_CHARS, FIELD_CHARS, JsonLines, shown
+
+NASTY = "a\r\nb\x1b[31mred\x1b[0m\u2028c\u2029d\x00e\x85f\x0bg\ud800h"
+
+
+def line_of(**fields: object) -> str:
+    record = logging.makeLogRecord({"msg": "event", "levelname": "INFO", **fields})
+    return JsonLines().format(record)
+
+
+@pytest.mark.parametrize("field", ["username", "error", "reason", "path", "peer", "x"])
+def test_no_field_breaks_the_line_or_reaches_the_terminal(field: str) -> None:
+    line = line_of(**{field: NASTY})
+    assert line.isascii()
+    assert line.isprintable()
+    assert json.loads(line)["event"] == "event"
+
+
+def test_keys_lists_and_tracebacks_are_escaped_as_well() -> None:
+    try:
+        raise RuntimeError(NASTY)
+    except RuntimeError as error:
+        info = (type(error), error, error.__traceback__)
+    line = line_of(slots={NASTY: [NASTY, {NASTY}]}, exc_info=info, other=RuntimeError(NASTY))
+    assert line.isascii()
+    assert line.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("text", "logged"),
+    [
+        ("4915112345678", "49...78"),
+        ("+4915112345678 is unknown", "+49...78 is unknown"),
+        ("recipient '4915112345678', slot 7", "recipient '49...78', slot 7"),
+        ("1234567", "1234567"),
+        # no numbers: a node, an address, a version, a time, an id
+        ("host:coreapp-12345678", "host:coreapp-12345678"),
+        ("10.0.0.12:6250", "10.0.0.12:6250"),
+        ("2026-11-24T22:00:00.123", "2026-11-24T22:00:00.123"),
+        ("d3b07384d113edec49eaa6238ad5ff00", "d3b07384d113edec49eaa6238ad5ff00"),
+    ],
+)
+def test_of_a_number_only_the_ends_are_shown(text: str, logged: str) -> None:
+    assert shown(text) == logged
+    assert shown({"reason": [text]}) == {"reason": [logged]}
+
+
+def test_bytes_are_counted_only() -> None:
+    assert shown(b'{"text":{"body":"secret"}}') == "26 bytes"
+    assert "secret" not in line_of(payload=b"secret", view=memoryview(b"secret"))
+
+
+def test_length_is_bounded() -> None:
+    assert len(shown("x" * 10_000)) == FIELD_CHARS + 3
+    assert shown("x" * FIELD_CHARS) == "x" * FIELD_CHARS
+    assert len(shown("x" * 100_000, ERROR_CHARS)) == ERROR_CHARS + 3
+
+
+def test_numbers_and_flags_stay_what_they_are() -> None:
+    line = json.loads(line_of(term=4_294_967_303, led=True, age=1.5, slots={3: 4_294_967_300}))
+    assert (line["term"], line["led"], line["age"]) == (4_294_967_303, True, 1.5)
+    assert line["slots"] == {"3": 4_294_967_300}
