@@ -66,6 +66,7 @@ _COUNTERS: dict[Page, dict[str, str]] = {
         "warouter_messages_answered_total": "Answers of the upstream to messages",
         "warouter_events_appended_total": "Statuses and inbound messages written to the journal",
         "warouter_callback_events_total": "Events that the webhook has taken, by type",
+        "warouter_callback_events_dropped_total": "Events given up under callback_persist: false",
         "warouter_beats_total": "Beats that were confirmed",
         "warouter_beats_late_total": "Beats confirmed later than twice their interval",
     },

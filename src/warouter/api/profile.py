@@ -69,6 +69,10 @@ class About(msgspec.Struct, frozen=True):
     text: str | None = None
 
 
+class PhotoLink(msgspec.Struct, frozen=True):
+    link: str
+
+
 _PROFILE = msgspec.json.Decoder(BusinessProfile, strict=False)
 _COMPLIANCE = msgspec.json.Decoder(ComplianceInfo, strict=False)
 _ABOUT = msgspec.json.Decoder(About)
@@ -258,7 +262,7 @@ ROUTES = (
         Access.USER,
         show_photo,
         "The photo: its bytes, or with format=link where they are",
-        answer="image/*",
+        answer=("image/*", within("settings.profile.photo", PhotoLink)),
         errors=(NotFound, ParameterInvalid),
         query={"format": "link: answer with JSON, settings.profile.photo.link"},
     ),

@@ -56,7 +56,11 @@ class CoreappFigures:
     def _callbacks(self, slots: list[OwnedSlot]) -> list[Sample]:
         callbacks = self._coreapp.callbacks.callbacks
         behind = sum(max(0, e.committed - e.loaded) for s in slots for e in s.events)
-        samples = [Sample("callback_queue_size", callbacks.queue_size + behind)]
+        dropped = self._coreapp.callbacks.dropped
+        samples = [
+            Sample("callback_queue_size", callbacks.queue_size + behind),
+            Sample("warouter_callback_events_dropped_total", dropped),
+        ]
         for label, count in callbacks.requests.items():
             labels = {"result": label.result, "type": label.type}
             took = callbacks.duration_ms[label]
