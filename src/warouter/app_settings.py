@@ -7,6 +7,7 @@ coreapps follow them; docs/api.md says which of them steer what.
 from __future__ import annotations
 
 import ipaddress
+import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -31,6 +32,7 @@ _IPV6_GLOBAL = ipaddress.IPv6Network("2000::/3")
 _RELAY = ipaddress.IPv4Network("192.88.99.0/24")  # 6to4 relays
 _DAY_MS = 24 * 3600 * 1000
 _URL_CHARS = 2048
+_DOTS = str.maketrans("\u3002\uff0e\uff61", "...")
 _BOUND = "has a port that is not allowed by WAROUTER_WEBHOOK_PORTS"
 
 Milliseconds = Annotated[int, msgspec.Meta(ge=1, le=_DAY_MS)]
@@ -171,7 +173,9 @@ def webhook_url_problem(
     if port is None:
         port = 443 if parts.scheme == "https" else 80
     bound = ports is not None and port not in ports
-    return _host_problem(host.rstrip("."), allow_private, bound=bound)
+    # As an IDN is read: other letters, digits and dots may stand for those of an address.
+    plain = unicodedata.normalize("NFKC", host).translate(_DOTS).lower()
+    return _host_problem(plain.rstrip("."), allow_private, bound=bound)
 
 
 def is_listed(address: Address, allow_private: Sequence[Network]) -> bool:

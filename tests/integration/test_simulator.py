@@ -298,7 +298,18 @@ OBJECTS: dict[str, dict[str, Any]] = {
 MEDIA = ("image", "audio", "voice", "video", "document", "sticker")
 
 
-@pytest.mark.parametrize("kind", TYPES)
+async def test_an_out_of_band_error_is_of_nobody(world: World) -> None:
+    owner = await world.owner()
+    error = {"code": 1014, "title": "Internal error"}
+    status, answer = await world.ask(
+        "POST", "/inbound", {"from": TO, "type": "error", "error": error}
+    )
+    event = await owner.event()
+    assert (status, event.key, event.recipient, event.contact) == (201, answer["id"], "", b"")
+    assert msgspec.json.decode(event.payload) == error
+
+
+@pytest.mark.parametrize("kind", [kind for kind in TYPES if kind != "error"])
 async def test_every_inbound_type_reaches_the_owner(world: World, kind: str) -> None:
     owner = await world.owner()
     asked = {"from": f"+{TO}", "name": "Ann", "type": kind}

@@ -274,3 +274,25 @@ def test_a_listed_network_and_a_name_that_may_lie_in_one_have_any_port() -> None
         assert webhook_url_problem(url, allow_http=False, allow_private=listed, ports={443}) is None
     url = "https://8.8.8.8:5000/"
     assert webhook_url_problem(url, allow_http=False, allow_private=listed, ports={443})
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "\u24db\u24deca\u24dbhost",
+        "\uff4c\uff4f\uff43\uff41\uff4c\uff48\uff4f\uff53\uff54",
+        "\uff11\uff12\uff17.0.0.1",
+        "127\u30020\u30020\u30021",
+        "127\uff610\uff610\uff611",
+        "\u2460\u2461\u2466.0.0.1",
+        "0\uff387f.1",
+    ],
+)
+def test_an_address_in_other_letters_is_refused_when_it_is_set(host: str) -> None:
+    assert webhook_url_problem(f"https://{host}/", allow_http=False, allow_private=())
+
+
+def test_a_name_in_other_letters_is_fine() -> None:
+    for host in ("m\u00fcnchen.example", "\u4f8b\u3048.\u30c6\u30b9\u30c8"):
+        url = f"https://{host}/"
+        assert webhook_url_problem(url, allow_http=False, allow_private=()) is None

@@ -84,3 +84,12 @@ def test_every_variable_is_in_the_operators_table() -> None:
     table = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
     names = {field.encode_name for field in msgspec.structs.fields(Settings)} | UNUSED
     assert [name for name in sorted(names) if f"`{name}`" not in table] == []
+
+
+def test_ports_of_webhooks() -> None:
+    assert load({}).allowed_webhook_ports == {443, 8443}
+    http = {"WAROUTER_WEBHOOK_PORTS": "443, 9443", "WAROUTER_WEBHOOK_ALLOW_HTTP": "1"}
+    assert load(http).allowed_webhook_ports == {80, 443, 9443}
+    for wrong in ("https", "443,", "0", "65536", "-1"):
+        with pytest.raises(ConfigError, match="WAROUTER_WEBHOOK_PORTS"):
+            load({"WAROUTER_WEBHOOK_PORTS": wrong})
