@@ -170,6 +170,7 @@ class Api:
         ) as response:
             answer = Answer(response.status, response.headers, await response.read())
         check_answer(method, path, answer.status, answer.headers, answer.body)
+        assert b"$argon2" not in answer.body
         return answer
 
     async def send(self, body: object = None, **options: Any) -> Answer:

@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
+from tests.support.documented import rows
 from tests.support.integration import API_KEY, TEXT, Integration
 from tests.support.receiver import judge_courier, judge_vumi
+from warouter.api.app import ROUTES
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(120)]
 
@@ -23,6 +25,11 @@ JPEG = base64.b64decode(
     "PxA="
 )
 PDF = b"%PDF-1.4\n1 0 obj<<>>endobj\ntrailer<<>>\n%%EOF\n"
+
+
+async def test_every_endpoint_of_the_docs_is_served() -> None:
+    promised = {route for route, row in rows().items() if row.kind != "not there"}
+    assert promised - {(r.method, r.path) for r in ROUTES} == set()
 
 
 # ---------------------------------------------------------------- settings of a fresh install

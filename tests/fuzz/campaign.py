@@ -45,7 +45,7 @@ class Report:
     raw_statuses: Counter[int] = field(default_factory=Counter)
     grown_kib: int = 0
     seconds: float = 0.0
-    failures: list[str] = field(default_factory=list)
+    failures: dict[str, list[str]] = field(default_factory=dict)  # where, by what
 
     def lines(self) -> list[str]:
         return [
@@ -54,7 +54,10 @@ class Report:
             f"generated: {_figures(self.statuses)}; {self.accepted} asked for a change and got it",
             f"mutated:   {_figures(self.raw_statuses)}",
             f"memory of the webapp grew by {self.grown_kib / 1024:.1f} MiB",
-            *(f"FAILED {failure}" for failure in self.failures),
+            *(
+                f"FAILED {len(where)} times: {what}; first {where[0]}"
+                for what, where in self.failures.items()
+            ),
         ]
 
 
@@ -144,12 +147,14 @@ class Campaign:
             got = await line.ask(request.raw, head=request.route.method == "HEAD")
         except (OSError, EOFError, TimeoutError) as error:
             line.close()
-            self._fail(f"generated {request.number}: {request.path[:80]} no answer: {error!r}")
+            self._fail(
+                f"no answer: {error!r}", f"generated {request.number}: {request.raw[:300]!r}"
+            )
             return None
         try:
             _judge(request, got)
         except AssertionError as error:
-            self._fail(f"generated {request.number}: {error}")
+            self._fail(str(error), f"generated {request.number}: {request.raw[:300]!r}")
         return got
 
     # ---------------------------------------------------------------- mutated requests
@@ -173,7 +178,7 @@ class Campaign:
                 statuses = await blurted(*self._address, raw)
                 seen.update(statuses or [0])
                 if wrong := [s for s in statuses if s >= 500 and s != 503]:
-                    self._fail(f"mutated {number}: {wrong} to {raw[:300]!r}")
+                    self._fail(f"answered {wrong}", f"mutated {number}: {raw[:300]!r}")
 
         await asyncio.gather(*(worker() for _ in range(RAW_AT_ONCE)))
         return seen
@@ -183,24 +188,24 @@ class Campaign:
     async def _compare(self, state: State, before: dict[str, Any], what: str) -> None:
         after = await state.read()
         if changed := [name for name in before if before[name] != after[name]]:
-            self._fail(f"{what}: changed {', '.join(changed)}")
+            self._fail(f"changed {', '.join(changed)}", what)
 
     async def _end(self, before: dict[int, int]) -> None:
         after = memory(self._site)
         if set(after) != set(before):
-            self._fail(f"the webapps were {sorted(before)} and are {sorted(after)}")
+            self._fail("a webapp ended", f"process ids {sorted(before)}, then {sorted(after)}")
             return
         self.report.grown_kib = max(after[pid] - before[pid] for pid in before)
         if self.report.grown_kib > MOST_KIB:
-            self._fail(f"memory grew by {self.report.grown_kib} KiB")
+            self._fail("memory grew", f"by {self.report.grown_kib} KiB")
         for line in self._lines:
             line.close()
         reply = await self._site.call("GET", "/v1/users/admin")
         if reply.status != 200:
-            self._fail(f"the administrator's token no longer works: {reply.status}")
+            self._fail("the administrator's token no longer works", f"status {reply.status}")
 
-    def _fail(self, what: str) -> None:
-        self.report.failures.append(what)
+    def _fail(self, what: str, where: str) -> None:
+        self.report.failures.setdefault(what, []).append(where)
 
 
 def _refuses(request: Made, got: Got | None) -> bool:
@@ -210,7 +215,8 @@ def _refuses(request: Made, got: Got | None) -> bool:
 
 def _judge(request: Made, got: Got) -> None:
     """AssertionError for an answer that must not be."""
-    assert got.status < 500 or got.status == 503, f"{got.status} to {request.raw[:400]!r}"
+    path, method = request.path, request.route.method
+    assert got.status < 500 or got.status == 503, f"{method} {request.route.path}: {got.status}"
     if got.status >= 400 and request.route.method == "HEAD":
         return  # there is no body to look at
     if got.status >= 400:
@@ -218,11 +224,10 @@ def _judge(request: Made, got: Got) -> None:
         assert error["details"], request.path
         if error["code"] == 1000 or got.status in (404, 405):
             return  # no HTTP, or no path of ours: refused before any route
-    path, method = request.path, request.route.method
     try:
         check_answer(method, path, got.status, got.headers, got.body)
     except Undocumented as error:
-        raise AssertionError(f"{error} for {request.raw[:200]!r}") from None
+        raise AssertionError(str(error).partition(": ")[0]) from None
 
 
 def _figures(statuses: Counter[int]) -> str:
