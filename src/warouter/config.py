@@ -7,7 +7,7 @@ them. The Struct *is* the table of variables. Unknown ``WA_*`` names are reporte
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -127,7 +127,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     webhook_allow_http: bool = msgspec.field(name="WAROUTER_WEBHOOK_ALLOW_HTTP", default=False)
     allow_private: str = msgspec.field(name="WAROUTER_ALLOW_PRIVATE", default="")
     retention_days: float = msgspec.field(name="WAROUTER_RETENTION", default=30.0)
-    pending_seconds: float = msgspec.field(name="WAROUTER_PENDING", default=86_400.0)
+    pending_seconds: Annotated[float, msgspec.Meta(ge=1)] = msgspec.field(
+        name="WAROUTER_PENDING", default=86_400.0
+    )
     json_limit: int = msgspec.field(name="WAROUTER_JSON_LIMIT", default=64 * 1024)
     log_level: str = msgspec.field(name="WAROUTER_LOG_LEVEL", default="INFO")
     beat: float = msgspec.field(name="WAROUTER_BEAT", default=0.3)
