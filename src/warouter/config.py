@@ -137,7 +137,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     webhook_client_cert: str = msgspec.field(name="WAROUTER_WEBHOOK_CLIENT_CERT", default="")
     webhook_client_key: str = msgspec.field(name="WAROUTER_WEBHOOK_CLIENT_KEY", default="")
     retention_days: float = msgspec.field(name="WAROUTER_RETENTION", default=30.0)
-    pending_seconds: float = msgspec.field(name="WAROUTER_PENDING", default=86_400.0)
+    pending_seconds: Annotated[float, msgspec.Meta(ge=1)] = msgspec.field(
+        name="WAROUTER_PENDING", default=86_400.0
+    )
     json_limit: int = msgspec.field(name="WAROUTER_JSON_LIMIT", default=64 * 1024)
     rate_limit: str = msgspec.field(name="WAROUTER_RATE_LIMIT", default="off")
     connections: int = msgspec.field(name="WAROUTER_CONNECTIONS", default=2_000)

@@ -3,9 +3,8 @@
 Right after its commit a message is sent from memory; what did not fit is read back in seq order.
 The lease is asked before anything is told to the upstream, and once more at the write itself.
 
-A message that was not taken within its ttl, or within ``pending`` seconds, ends as failed, whether
-the upstream is there or not. One that it may have taken already is told to it again, or ends by the
-status that it has.
+What has waited too long ends unsent (``owner.expiry``), whether the upstream is there or not; what
+it may have taken already is told to it again.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ import logging
 import math
 import time
 from collections.abc import Callable, Coroutine, Iterable
-from functools import partial
 from typing import Any
 
 import asyncpg
@@ -25,6 +23,7 @@ from warouter.cluster.role import Happened, State
 from warouter.errors import OutcomeUnknown
 from warouter.message_id import parse, text_of
 from warouter.owner.events import EventAppender, failed_status
+from warouter.owner.expiry import Expiry
 from warouter.owner.ownership import Ownership
 from warouter.owner.recorder import Recorder
 from warouter.owner.slot import MAX_IN_MEMORY, OwnedSlot, ParkedLane
@@ -51,9 +50,6 @@ PARK_MOST_MS = 24 * 3600 * 1000
 REASON_CHARS = 200
 PARKED_PAGE = 64
 READ_MARK = 1  # every other kind is a message, those of later builds too
-HEARSAY_SECONDS = 1.0  # after a takeover the upstream says within it what it took before
-_EXPIRED = (410, "Message expired", "its ttl passed before it could be sent")
-_TOO_OLD = (408, "Message is not valid", "it was pending for too long and could not be sent")
 
 Prepared = Iterable[tuple[Entry, tuple[str, ...]]]
 
@@ -72,7 +68,7 @@ class Sender:
     ) -> None:
         self._ownership = ownership
         self._journal = journal
-        self._pending = pending  # seconds that a message may wait, whatever its ttl
+        self._expiry = Expiry(ownership, journal, events, clock, pending)
         self._recorder = recorder
         self._events = events
         self._clock = clock
@@ -92,7 +88,7 @@ class Sender:
 
     def ready(self, slot: OwnedSlot, row: Row, age: float = 0.0) -> None:
         """A row is on disk, for ``age`` seconds, and may go from memory."""
-        expires, timed = self._end_of(row.kind, row.ttl, age)
+        expires, timed = self._expiry.end_of(row.kind, row.ttl, age)
         entry = Entry(
             row.seq, row.id, row.recipient, row.kind, row.body, expires=expires, timed=timed
         )
@@ -283,13 +279,6 @@ class Sender:
         lane = slot.parked.get(recipient)
         return max(0.0, (lane.due - self._clock()) * 1000) if lane else 0.0
 
-    def _end_of(self, kind: int, ttl: int | None, age: float) -> tuple[float, bool]:
-        """When a message of this age is not to be sent any more, and whether by its ttl."""
-        if kind == READ_MARK:
-            return math.inf, False
-        timed = ttl is not None and ttl <= self._pending
-        return self._clock() - age + (ttl if timed and ttl else self._pending), timed
-
     def _end_late(self, slot: OwnedSlot, now: float) -> None:
         late = slot.lanes.expire(now)
         if late:
@@ -298,29 +287,7 @@ class Sender:
                 self._load(slot)
 
     async def _end(self, slot: OwnedSlot, late: list[Entry]) -> None:
-        """These end as failed, each once that is on disk.
-
-        A status says that the upstream took the message, from an owner before this one: it is
-        settled then. Without one, what an owner before sent in its last moments may be failed here.
-        """
-        await asyncio.sleep(max(0.0, slot.opened_at + HEARSAY_SECONDS - self._clock()))
-        try:
-            taken = await self._journal.with_status([text_of(entry.id) for entry in late])
-        except (OutcomeUnknown, asyncpg.PostgresError) as error:
-            self._ownership.doubt({slot.slot: slot.epoch}, f"statuses not read: {error}")
-            return
-        if not slot.open:
-            return
-        for entry in late:
-            name = text_of(entry.id)
-            settled = partial(self._settled, slot, entry)
-            if name in taken:
-                settled()
-                continue
-            answer = Answer(slot.slot, name, *(_EXPIRED if entry.timed else _TOO_OLD))
-            self._events.append(
-                slot, failed_status(answer, entry.recipient, int(time.time())), settled
-            )
+        await self._expiry.end(slot, late, self._settled)
         self.pump(slot)
 
     async def _take_up(self, slot: OwnedSlot, recipient: str, lane: ParkedLane, due: bool) -> None:
@@ -355,7 +322,7 @@ class Sender:
 
     def _parked_entry(self, recipient: str, row: Any) -> Entry:
         kind = row["kind"]
-        end = self._end_of(kind, row["ttl"], row["age"])
+        end = self._expiry.end_of(kind, row["ttl"], row["age"])
         return Entry(
             row["seq"], row["id"], recipient, kind, row["body"], row["attempts"], True, *end
         )

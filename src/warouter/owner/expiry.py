@@ -1,0 +1,79 @@
+"""Messages that end unsent: when, and with which status.
+
+A message that the upstream has not taken within its ttl, or within ``pending`` seconds, ends as
+failed. One that it has taken from an owner before this one ends by the status that says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Callable
+from functools import partial
+
+import asyncpg
+
+from warouter.cluster.lanes import Entry
+from warouter.errors import OutcomeUnknown
+from warouter.message_id import text_of
+from warouter.owner.events import EventAppender, failed_status
+from warouter.owner.ownership import Ownership
+from warouter.owner.slot import OwnedSlot
+from warouter.store.journal import Journal
+from warouter.upstream.protocol import Answer
+
+HEARSAY_SECONDS = 1.0  # after a takeover the upstream says within it what it took before
+_READ_MARK = 1
+_EXPIRED = (410, "Message expired", "its ttl passed before it could be sent")
+_TOO_OLD = (408, "Message is not valid", "it was pending for too long and could not be sent")
+
+
+class Expiry:
+    """``clock`` is the owner's, ``pending`` how many seconds a message may wait at most."""
+
+    def __init__(
+        self,
+        ownership: Ownership,
+        journal: Journal,
+        events: EventAppender,
+        clock: Callable[[], float],
+        pending: float,
+    ) -> None:
+        self._ownership = ownership
+        self._journal = journal
+        self._events = events
+        self._clock = clock
+        self._pending = pending
+
+    def end_of(self, kind: int, ttl: int | None, age: float) -> tuple[float, bool]:
+        """When a message of this age is not to be sent any more, and whether by its ttl."""
+        if kind == _READ_MARK:
+            return math.inf, False
+        timed = ttl is not None and ttl <= self._pending
+        return self._clock() - age + (ttl if timed and ttl else self._pending), timed
+
+    async def end(
+        self, slot: OwnedSlot, late: list[Entry], settled: Callable[[OwnedSlot, Entry], None]
+    ) -> None:
+        """These end as failed; each is ``settled`` once its status is on disk.
+
+        Without a status of the upstream, what an owner before this one sent in its last moments may
+        be failed here.
+        """
+        await asyncio.sleep(max(0.0, slot.opened_at + HEARSAY_SECONDS - self._clock()))
+        try:
+            taken = await self._journal.with_status([text_of(entry.id) for entry in late])
+        except (OutcomeUnknown, asyncpg.PostgresError) as error:
+            self._ownership.doubt({slot.slot: slot.epoch}, f"statuses not read: {error}")
+            return
+        if not slot.open:
+            return
+        for entry in late:
+            name = text_of(entry.id)
+            if name in taken:
+                settled(slot, entry)
+                continue
+            answer = Answer(slot.slot, name, *(_EXPIRED if entry.timed else _TOO_OLD))
+            event = failed_status(answer, entry.recipient, int(time.time()))
+            self._events.append(slot, event, partial(settled, slot, entry))
