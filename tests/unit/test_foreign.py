@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from random import Random
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
 import pytest
 
+from tests.support.wait import soon
 from warouter._hash import slot_of
+from warouter.owner.events import MAX_QUEUED, EventAppender, NewEvent
 from warouter.owner.foreign import problem
 from warouter.upstream.protocol import (
     Answer,
@@ -163,6 +167,26 @@ def test_mutated_frames_are_decoded_or_refused() -> None:
         if not isinstance(message, Pong):
             assert 0 <= message.slot <= 31
     assert taken > 1_000
+
+
+async def test_what_waits_for_the_disk_is_counted_in_bytes() -> None:
+    """Events of slots that were lost meanwhile are let go, and counted no more."""
+    unused: Any = None
+    appender = EventAppender(unused, unused, unused, unused, unused)
+    lost: Any = SimpleNamespace(open=False)
+    large = NewEvent(0, "k:sent", SENDER, b"x" * 1_000_000, b"y" * 100_000)
+    for _ in range(MAX_QUEUED // 1_100_000):
+        appender.append(lost, large, lambda: None)
+    assert not appender.full
+    appender.append(lost, large, lambda: None)
+    assert appender.full
+    task = asyncio.create_task(appender.run())
+    await soon(lambda: appender.queued == 0)
+    assert not appender.full
+    appender.append(lost, large, lambda: None)
+    await soon(lambda: appender.queued == 0)
+    task.cancel()
+    assert not appender.full
 
 
 def test_deep_msgpack_is_refused() -> None:
