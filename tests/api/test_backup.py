@@ -17,6 +17,7 @@ from tests.api.conftest import (
     ADMIN,
     ADMIN_HASH,
     ADMIN_PASSWORD,
+    USER_HASH,
     USER_PASSWORD,
     Answer,
     Api,
@@ -210,6 +211,12 @@ def saved(**changes: Any) -> dict[str, Any]:
         saved(settings={"application": {"callback_persist": "perhaps"}}),
         saved(settings={"application": []}),
         saved(settings={"profile": "text"}),
+        saved(settings={"business_profile": {"address": 5}}),
+        saved(settings={"compliance_info": {"is_registered": []}}),
+        saved(settings={"profile_about": {"text": []}}),
+        saved(settings={"media_providers": {"providers": [{"name": "a"}]}}),
+        saved(settings={"external_certificate": {"chain": "a"}}),
+        saved(settings={"webhook_ca": {"text": "a"}}),
         saved(account={"cc": "49"}),
         saved(users=[*saved()["users"], {**saved()["users"][0], "username": "a\0b"}]),
         saved(account={**REGISTERED, "authority_key": "?"}),
@@ -226,6 +233,35 @@ async def test_what_no_cluster_could_have_saved(
     answer = await restore(api, seal(raw, PASSWORD))
     assert (answer.status, answer.code) == (400, 1009)
     assert await everything(pool) == before
+
+
+async def test_restored_while_others_log_in_and_change_things(api: Api) -> None:
+    """None of them deadlocks: each would lock rows, and then the counter that triggers raise."""
+    accounts, backups = api.context.accounts, api.context.backups
+    await accounts.change_setting("application", lambda _: {"callback_persist": True})
+    saved = await backups.read()
+    done = asyncio.Event()
+
+    async def log_in_and_out() -> None:
+        while not done.is_set():
+            token = hash_of(new_token())
+            await accounts.add_token("worker", USER_HASH, token)
+            await accounts.remove_token(token)
+
+    async def change() -> None:
+        while not done.is_set():
+            await accounts.set_password("worker", USER_HASH)
+            await accounts.change_setting("application", dict)
+
+    async def restore() -> None:
+        try:
+            for _ in range(40):
+                await accounts.create_user("clerk", USER_HASH)
+                assert await backups.replace(saved)
+        finally:
+            done.set()
+
+    await asyncio.gather(restore(), log_in_and_out(), log_in_and_out(), change())
 
 
 async def test_it_is_all_or_nothing(api: Api, pool: asyncpg.Pool) -> None:

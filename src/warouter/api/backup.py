@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 from aiohttp import web
 
 from warouter.api.audited import audited
 from warouter.api.auth import DEFAULT_USERNAME
+from warouter.api.certificates import StoredBundle, StoredPair
 from warouter.api.context import Context
 from warouter.api.decode import decode
 from warouter.api.envelope import success
+from warouter.api.profile import About, BusinessProfile, ComplianceInfo
+from warouter.api.providers import StoredProviders
 from warouter.api.request import read_json
 from warouter.api.route import Access, Route
 from warouter.api.rules import filled
 from warouter.api.tokens import Caller
-from warouter.app_settings import effective
+from warouter.app_settings import (
+    APPLICATION,
+    BUSINESS_PROFILE,
+    COMPLIANCE_INFO,
+    EXTERNAL_CERTIFICATE,
+    MEDIA_PROVIDERS,
+    PROFILE_ABOUT,
+    WEBHOOK_CA,
+    ApplicationSettings,
+)
 from warouter.errors import (
     ApiError,
     BodyTooLarge,
@@ -31,6 +45,16 @@ log = logging.getLogger(__name__)
 
 RESTORE_LIMIT = 4 * 1024 * 1024
 PASSWORD_CHARS = 1024
+# What is stored under each name: all that read it rely on it.
+_KINDS: Mapping[str, Any] = {
+    APPLICATION: ApplicationSettings,
+    BUSINESS_PROFILE: BusinessProfile,
+    COMPLIANCE_INFO: ComplianceInfo,
+    PROFILE_ABOUT: About,
+    MEDIA_PROVIDERS: StoredProviders,
+    EXTERNAL_CERTIFICATE: StoredPair,
+    WEBHOOK_CA: StoredBundle,
+}
 
 
 class BackupRequest(msgspec.Struct, frozen=True):
@@ -100,11 +124,10 @@ def _checked(content: bytes) -> Saved:
     """What a backup holds, if it makes a cluster that works; ValueError if not."""
     try:
         saved = decode(content, _SAVED)
-        effective(saved.settings.get("application", {}))
+        for name, value in saved.settings.items():
+            msgspec.convert(value, _KINDS.get(name, dict[str, Any]), strict=False)
     except (ApiError, msgspec.MsgspecError, TypeError) as error:
         raise ValueError(f"its content is not as it must be: {error}") from error
-    if not all(isinstance(value, dict) for value in saved.settings.values()):
-        raise ValueError("one of its settings is no object")
     if not any(u.username == DEFAULT_USERNAME and u.role == ADMIN for u in saved.users):
         raise ValueError(f"it has no account {DEFAULT_USERNAME}")
     return saved

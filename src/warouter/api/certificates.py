@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from datetime import UTC, datetime
 
+import msgspec
 from aiohttp import web
 
 from warouter.api.context import Context
@@ -20,6 +21,19 @@ log = logging.getLogger(__name__)
 PAIR_BYTES = 64 * 1024
 BUNDLE_BYTES = 512 * 1024
 _TEXT = "text/plain"
+
+
+class StoredPair(msgspec.Struct, frozen=True):
+    """What is stored of the API's certificate, in PEM; the chain leaf first."""
+
+    chain: str
+    key: str
+
+
+class StoredBundle(msgspec.Struct, frozen=True):
+    """What is stored of the authorities of webhook receivers."""
+
+    pem: str
 
 
 async def set_external(context: Context, request: web.Request, caller: Caller) -> web.Response:

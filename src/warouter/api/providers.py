@@ -47,6 +47,10 @@ class MediaProvider(msgspec.Struct, frozen=True):
     type: Literal["www"] = "www"
 
 
+class StoredProviders(msgspec.Struct, frozen=True):
+    providers: list[MediaProvider] = []
+
+
 _PROVIDERS = msgspec.json.Decoder(list[MediaProvider])
 
 
@@ -117,7 +121,7 @@ def _check_secret(text: str, path: str, most: int) -> None:
 
 
 def _stored(setting: Mapping[str, Any]) -> list[MediaProvider]:
-    return msgspec.convert(setting.get("providers", []), list[MediaProvider])
+    return msgspec.convert(setting, StoredProviders).providers
 
 
 def _masked(provider: MediaProvider) -> MediaProvider:

@@ -53,8 +53,6 @@ _ADD_SETTING = """
 insert into setting (name, value) values ($1, '{}') on conflict (name) do nothing"""
 _SETTING_FOR_UPDATE = "select value::text from setting where name = $1 for update"
 _SET_SETTING = "update setting set value = $2::text::jsonb where name = $1"
-# Before any row of setting: its triggers lock this one, so whoever took a row first could deadlock.
-_LOCK_SETTINGS = "select version from change where what = 'settings' for no key update"
 _DELETE_SETTING = "delete from setting where name = $1"
 _ACCOUNT = """
 select cc, phone_number, cert, authority_key, pin_hash,
@@ -129,13 +127,13 @@ class Accounts(Bounded):
         self, username: str, password_hash: str, role: str = USER, *, must_change: bool = False
     ) -> bool:
         """False if the name is taken."""
-        async with self._connection() as connection:
+        async with self._changing("auth") as connection:
             arguments = (username, password_hash, role, must_change)
             return await connection.fetchval(_CREATE_USER, *arguments) is not None
 
     async def set_password(self, username: str, password_hash: str) -> bool:
         """Also ends all tokens of the user; False if there is no such user."""
-        async with self._connection() as connection, connection.transaction():
+        async with self._changing("auth") as connection:
             if await connection.fetchval(_SET_PASSWORD, username, password_hash) is None:
                 return False
             await connection.execute(_REMOVE_TOKENS, username)
@@ -143,12 +141,12 @@ class Accounts(Bounded):
 
     async def rehash(self, username: str, old_hash: str, new_hash: str) -> None:
         """The same password under newer parameters, unless it was changed meanwhile."""
-        async with self._connection() as connection:
+        async with self._changing("auth") as connection:
             await connection.execute(_REHASH, username, old_hash, new_hash)
 
     async def delete_user(self, username: str) -> bool:
         """Also ends the user's tokens; False if there is no such user."""
-        async with self._connection() as connection:
+        async with self._changing("auth") as connection:
             return await connection.fetchval(_DELETE_USER, username) is not None
 
     # ------------------------------------------------------------ tokens
@@ -159,7 +157,7 @@ class Accounts(Bounded):
         Returns when it ends, as ``2026-12-01 13:41:29+00:00``; None if the user is gone or has
         another password than the one that was checked.
         """
-        async with self._connection() as connection, connection.transaction():
+        async with self._changing("auth") as connection:
             if await connection.fetchval(_LOCK_USER, username, password_hash) is None:
                 return None
             expires: str = await connection.fetchval(_ADD_TOKEN, token_hash, username, TOKEN_DAYS)
@@ -169,7 +167,7 @@ class Accounts(Bounded):
             return expires
 
     async def remove_token(self, token_hash: bytes) -> None:
-        async with self._connection() as connection:
+        async with self._changing("auth") as connection:
             await connection.execute(_REMOVE_TOKEN, token_hash)
 
     async def holders(self, hashes: Sequence[bytes]) -> list[Holder]:
@@ -196,16 +194,14 @@ class Accounts(Bounded):
         self, name: str, change: Callable[[Mapping[str, Any]], dict[str, Any]]
     ) -> None:
         """Replace a setting by ``change(present)``; changes of one setting wait for each other."""
-        async with self._connection() as connection, connection.transaction():
-            await connection.execute(_LOCK_SETTINGS)
+        async with self._changing("settings") as connection:
             await connection.execute(_ADD_SETTING, name)
             present = _object(await connection.fetchval(_SETTING_FOR_UPDATE, name))
             changed = change(present)
             await connection.execute(_SET_SETTING, name, msgspec.json.encode(changed).decode())
 
     async def delete_setting(self, name: str) -> None:
-        async with self._connection() as connection, connection.transaction():
-            await connection.execute(_LOCK_SETTINGS)
+        async with self._changing("settings") as connection:
             await connection.execute(_DELETE_SETTING, name)
 
     # ------------------------------------------------------------ the registered number

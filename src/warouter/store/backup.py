@@ -92,7 +92,7 @@ class Backups(Bounded):
 
         Ends the tokens of users who change or go. A registration is never taken away.
         """
-        async with self._connection() as connection, connection.transaction():
+        async with self._changing("auth", "settings") as connection:
             account = saved.account
             if account is not None:
                 fields = msgspec.structs.astuple(account)

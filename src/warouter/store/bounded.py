@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
 SECONDS = 5.0
 
+# Triggers raise these counters with every change, and so lock them. Whoever had locked a row before
+# could deadlock; and in one order, whoever needs both.
+_LOCK = "select version from change where what = any ($1::text[]) order by what for no key update"
+
 
 @asynccontextmanager
 async def connection(
@@ -41,3 +45,10 @@ class Bounded:
 
     def _connection(self) -> AbstractAsyncContextManager[PoolConnectionProxy[Any]]:
         return connection(self._pool, self._timeout)
+
+    @asynccontextmanager
+    async def _changing(self, *what: str) -> AsyncIterator[PoolConnectionProxy[Any]]:
+        """A transaction that changes `auth` (users, tokens) or `settings`, one after the other."""
+        async with self._connection() as taken, taken.transaction():
+            await taken.execute(_LOCK, what)
+            yield taken
