@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import resource
 from collections.abc import AsyncIterator
@@ -12,11 +13,13 @@ from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
+from aiohttp import ClientPayloadError
 
 from tests.api.conftest import MEDIA_DIR, USER_HASH, Api, serve
 from tests.support.wait import soon
 from warouter.api.context import MEDIA, MESSAGE
 from warouter.api.tokens import hash_of, new_token
+from warouter.media import directory
 from warouter.media.types import LIMITS, STILL_STICKER
 from warouter.store.accounts import USER
 
@@ -275,6 +278,33 @@ async def test_the_quota(pool: asyncpg.Pool) -> None:
         assert (await upload(api, JPEG, "image/jpeg")).status == 201
     finally:
         await api.client.close()
+
+
+async def test_a_volume_that_fails_amid_a_download_adds_nothing_to_it(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error in JSON would be taken for the rest of the media."""
+    content = JPEG * 100
+    media = await uploaded(api, content)
+    read, turns = directory._read, []
+
+    def failing(file: Any, digest: Any) -> bytes:
+        turns.append(1)
+        if len(turns) > 2:
+            raise OSError(errno.EIO, "Input/output error")
+        chunk: bytes = read(file, digest)
+        return chunk
+
+    monkeypatch.setattr(directory, "_read", failing)
+    headers = {"Authorization": f"Bearer {api.user}"}
+    async with api.client.get(f"/v1/media/{media}", headers=headers) as response:
+        assert response.status == 200
+        got = await response.content.readany()
+        with pytest.raises(ClientPayloadError):
+            got += await response.content.read()
+    assert len(turns) == 3
+    assert got == content[: len(got)]
+    assert (await api.call("GET", "/")).status == 200
 
 
 async def test_a_damaged_file_is_never_served_as_whole(api: Api) -> None:

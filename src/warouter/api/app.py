@@ -158,12 +158,12 @@ def _answering(meter: Meter) -> Middleware:
     ) -> web.StreamResponse:
         try:
             return await handler(request)
-        except ApiError as error:
-            return failure(error)
-        except web.HTTPException as error:
-            return _of_framework(error)
         except Exception as error:
-            return failure(_of_surprise(error, request, request_id, outage))
+            if request.writer.output_size > 0:
+                # Another answer would be read as the rest of this one. The connection ends instead.
+                log.error("answer broken off", extra={"request": request_id}, exc_info=error)
+                raise ConnectionError("an answer is on its way already") from error
+            return _of_error(error, request, request_id, outage)
 
     @web.middleware
     async def answer(request: web.Request, handler: WebHandler) -> web.StreamResponse:
@@ -179,6 +179,18 @@ def _answering(meter: Meter) -> Middleware:
         return response
 
     return answer
+
+
+def _of_error(
+    error: Exception, request: web.Request, request_id: str, outage: _Outage
+) -> web.StreamResponse:
+    match error:
+        case ApiError():
+            return failure(error)
+        case web.HTTPException():
+            return _of_framework(error)
+        case _:
+            return failure(_of_surprise(error, request, request_id, outage))
 
 
 def _of_framework(error: web.HTTPException) -> web.StreamResponse:
