@@ -31,3 +31,20 @@ def accept_queue(listener: socket.socket) -> tuple[int, int]:
         return 0, 0
     waiting, size = struct.unpack_from("=II", info, 24)
     return waiting, size
+
+
+def unheard(sock: socket.socket) -> tuple[int, int]:
+    """Bytes that the peer has taken so far, and how much it has not: 0 when it has all.
+
+    What lies in TLS or in the kernel counts, as a transport's own buffer does not tell of either.
+    """
+    try:
+        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 148)
+    except OSError:
+        return 0, 0  # closed, or not TCP
+    if len(info) < 148:
+        return 0, 0
+    (packets,) = struct.unpack_from("=I", info, 24)  # tcpi_unacked
+    (acked,) = struct.unpack_from("=Q", info, 120)  # tcpi_bytes_acked
+    (unsent,) = struct.unpack_from("=I", info, 144)  # tcpi_notsent_bytes
+    return acked, packets + unsent

@@ -38,7 +38,7 @@ async def report(
     who = incarnation or uuid4()
     writer = ReportWriter(settings, who, node, role)
     await writer.write(Body(list(samples), FACTS))
-    await writer.close(remove=False)
+    writer.terminate()
     return who
 
 

@@ -63,7 +63,7 @@ def test_an_answer_that_does_not_leave_is_ended_after_30_s() -> None:
     pace.left(1000, 500, 29.9)
     assert pace.fault(LIMITS, 29.9, reading=False) == ""
     assert pace.fault(LIMITS, 30.0, reading=False) == "stall"
-    pace.left(1000, 400, 30.0)  # something left
+    pace.left(1100, 400, 30.0)  # something was taken
     assert pace.fault(LIMITS, 59.9, reading=False) == ""
     pace.left(1000, 0, 59.9)
     assert pace.fault(LIMITS, 900.0, reading=False) == ""

@@ -40,14 +40,21 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 class Pace:
     """Of one connection: what it is at, since when, and how far it has come."""
 
-    __slots__ = ("_body_bytes", "_body_since", "_head_bytes", "_head_since", "_left", "_left_since")
+    __slots__ = (
+        "_body_bytes",
+        "_body_since",
+        "_head_bytes",
+        "_head_since",
+        "_left_since",
+        "_taken",
+    )
 
     def __init__(self, now: float) -> None:
         self._head_since: float | None = now  # a new connection owes its first request
         self._head_bytes = 0
         self._body_since = now
         self._body_bytes = 0
-        self._left = (0, 0)
+        self._taken = 0
         self._left_since: float | None = None
 
     @property
@@ -72,12 +79,12 @@ class Pace:
         """It is not the client's fault that nothing of its body came: we do not read."""
         self._body_since, self._body_bytes = now, 0
 
-    def left(self, written: int, waiting: int, now: float) -> None:
-        """``waiting`` bytes of an answer do not leave; ``written`` is what it has had so far."""
+    def left(self, taken: int, waiting: int, now: float) -> None:
+        """``waiting`` of an answer is not taken yet; ``taken`` bytes were so far."""
         if waiting == 0:
             self._left_since = None
-        elif self._left_since is None or (written, waiting) != self._left:
-            self._left, self._left_since = (written, waiting), now
+        elif self._left_since is None or taken != self._taken:
+            self._taken, self._left_since = taken, now
 
     def fault(self, limits: Limits, now: float, *, reading: bool) -> str:
         """``head``, ``body`` or ``stall`` if it is too slow, else nothing. ``reading``: a request

@@ -17,6 +17,7 @@ from warouter import __version__
 from warouter.api.envelope import failure
 from warouter.api.pace import HEAD_BYTES, HEAD_FIELDS, TARGET_BYTES, Gate, Limits, Pace
 from warouter.errors import ApiError, GenericError, HeadTooLarge, Overloaded, RequestTooSlow
+from warouter.sockets import unheard
 
 log = logging.getLogger(__name__)
 
@@ -90,11 +91,11 @@ class Connection(web.RequestHandler):
         transport = self.transport
         if transport is None:
             return ""
-        request = self._current_request
         if self._reading_paused:
             self.pace.held_back(now)
-        written = request.writer.output_size if request is not None else 0
-        self.pace.left(written, transport.get_write_buffer_size(), now)
+        sock = transport.get_extra_info("socket")
+        taken, waiting = unheard(sock) if sock is not None else (0, 0)
+        self.pace.left(taken, waiting, now)
         return self.pace.fault(limits, now, reading=self.asking)
 
     def refuse(self, error: ApiError) -> None:
@@ -206,9 +207,9 @@ class Connections:
                     self._drop(connection, fault)
 
     def states(self) -> Counter[str]:
-        """Connections by state, in the product's words."""
+        """Connections by what they are at."""
         return Counter(
-            "keep-alive"
+            "idle"
             if c.idle and not c.pace.head_bytes
             else "read"
             if c.idle or c.asking

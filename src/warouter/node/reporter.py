@@ -73,16 +73,17 @@ class Reporter:
             try:
                 await self._writer.write(self._body())
                 failing = False
-            except (OutcomeUnknown, asyncpg.PostgresError) as error:
+            except Exception as error:
+                # Whatever it was: what is told of the work must not end the work.
                 if not failing:
-                    log.warning("not reported", extra={"error": str(error)})
+                    log.warning("not reported", extra={"error": repr(error)})
                 failing = True
             await asyncio.sleep(EVERY_SECONDS)
 
     async def close(self) -> None:
         """This process stops in order: its row goes."""
-        with contextlib.suppress(OutcomeUnknown, asyncpg.PostgresError):
-            await self._writer.close(remove=True)
+        with contextlib.suppress(OutcomeUnknown, asyncpg.PostgresError, OSError):
+            await self._writer.close()
 
     def _body(self) -> Body:
         facts = {**self._facts, **moment_facts(), **self._state()}

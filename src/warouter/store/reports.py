@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 from uuid import UUID
 
@@ -10,9 +11,11 @@ import msgspec
 
 from warouter.config import Settings
 from warouter.metrics import Sample
-from warouter.store.database import APPLICATION_BYTES, Connection, Session
+from warouter.store.database import APPLICATION_BYTES, Session
 
 WRITE_SECONDS = 2.0
+READ_SECONDS = 2.0
+CLOSE_SECONDS = 0.5
 FRESH_SECONDS = 10.0  # who has said nothing for so long is not shown
 KEPT_SECONDS = 60
 
@@ -64,17 +67,25 @@ class ReportWriter:
         text = msgspec.json.encode(body).decode()
         await self._session.fetch(_WRITE, *self._who, text, within=WRITE_SECONDS)
 
-    async def close(self, *, remove: bool) -> None:
-        """``remove``: this process stops in order, and is not to be shown any more."""
+    async def close(self) -> None:
+        """This process stops in order: it is not shown any more. TimeoutError and what ``write``
+        raises when the row could not be removed in time; it is forgotten later.
+        """
         try:
-            if remove:
-                await self._session.fetch(_REMOVE, self._who[0], within=0.5)
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._session.fetch(_REMOVE, self._who[0], within=CLOSE_SECONDS)
         finally:
             self._session.terminate()
 
+    def terminate(self) -> None:
+        """End the connection at once, and leave the row."""
+        self._session.terminate()
 
-async def read_reports(source: asyncpg.Pool | Connection) -> list[Report]:
-    """The fresh reports, the newest of each node."""
+
+async def read_reports(pool: asyncpg.Pool) -> list[Report]:
+    """The fresh reports, the newest of each node. TimeoutError when the database hangs."""
+    async with asyncio.timeout(READ_SECONDS):
+        rows = await pool.fetch(_READ, FRESH_SECONDS)
     return [
         Report(
             row["incarnation"],
@@ -83,5 +94,5 @@ async def read_reports(source: asyncpg.Pool | Connection) -> list[Report]:
             row["age_s"],
             msgspec.json.decode(row["body"], type=Body),
         )
-        for row in await source.fetch(_READ, FRESH_SECONDS)
+        for row in rows
     ]

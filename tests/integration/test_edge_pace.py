@@ -1,0 +1,116 @@
+"""Slow clients at the edge as it runs: on uvloop, in plain text and in TLS (S9)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+import uvloop
+from aiohttp import web
+
+from tests.support.wait import soon
+from warouter.api.pace import Limits
+from warouter.certificate import self_signed
+from warouter.node.edge import Edge
+
+QUICK = Limits(head_seconds=1.0, body_grace_seconds=1.0, stall_seconds=1.0, idle_seconds=3.0)
+LARGE = 64 << 20
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+async def answer(request: web.BaseRequest) -> web.Response:
+    return web.Response(body=b"x" * LARGE if request.path == "/large" else await request.read())
+
+
+def contexts(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    certificate, key = self_signed("localhost", ["localhost"])
+    (folder / "crt").write_bytes(certificate)
+    (folder / "key").write_bytes(key)
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(folder / "crt", folder / "key")
+    client = ssl.create_default_context(cafile=folder / "crt")
+    return server, client
+
+
+async def with_edge(
+    tls: tuple[ssl.SSLContext, ssl.SSLContext] | None,
+    clients: Callable[[Edge, Callable[[], Awaitable[Streams]]], Awaitable[None]],
+) -> None:
+    assert type(asyncio.get_running_loop()) is uvloop.Loop
+    sock = socket.create_server(("127.0.0.1", 0))
+    edge = Edge(web.Server(answer), [sock], tls[0] if tls else None, QUICK)
+    await edge.open()
+    port = sock.getsockname()[1]
+    sweep = asyncio.create_task(edge.sweep())
+
+    def connect() -> Awaitable[Streams]:
+        options = {"ssl": tls[1], "server_hostname": "localhost"} if tls else {}
+        return asyncio.open_connection("127.0.0.1", port, limit=1024, **options)
+
+    try:
+        async with asyncio.timeout(30):
+            await clients(edge, connect)
+        assert not sweep.done()  # whatever clients do: it goes on
+    finally:
+        sweep.cancel()
+        await edge.leave(lambda: None)
+        await asyncio.sleep(0.2)  # uvloop closes what was aborted
+
+
+def dropped(edge: Edge, reason: str) -> float:
+    (value,) = [
+        s.value
+        for s in edge.samples()
+        if s.name == "warouter_connections_dropped_total" and s.labels == {"reason": reason}
+    ]
+    return value
+
+
+SLOW = {
+    "head": b"GET / HTTP/1.1\r\nHost: x\r\n",
+    "body": b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n\r\nx",
+    "stall": b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("fault", SLOW)
+@pytest.mark.parametrize("secure", [False, True])
+def test_slow_clients_on_uvloop(secure: bool, fault: str, tmp_path: Path) -> None:
+    async def slow(edge: Edge, connect: Callable[[], Awaitable[Streams]]) -> None:
+        reader, writer = await connect()
+        writer.write(SLOW[fault])
+        if fault != "stall":
+            assert (await reader.readline()).startswith(b"HTTP/1.1 408 ")
+        await soon(lambda: dropped(edge, fault) == 1)
+        writer.transport.abort()
+        reader, writer = await connect()
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200 ")
+        writer.transport.abort()
+
+    tls = contexts(tmp_path) if secure else None
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(with_edge(tls, slow))
+
+
+def test_a_tls_handshake_that_does_not_come_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("warouter.node.edge.HANDSHAKE_SECONDS", 1.0)
+    tls = contexts(tmp_path)
+
+    async def mute(edge: Edge, _connect: Callable[[], Awaitable[Streams]]) -> None:
+        port = edge._sockets[0].getsockname()[1]
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        async with asyncio.timeout(5):
+            with contextlib.suppress(ConnectionError):
+                assert await reader.read() == b""
+        writer.close()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(with_edge(tls, mute))
