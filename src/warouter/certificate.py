@@ -14,13 +14,15 @@ from typing import Any, NamedTuple
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.x509.oid import NameOID
 
 from warouter import pem
 
 _PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
 _SKEW = timedelta(minutes=5)  # between the clocks of who signs and who serves
+_MOST_IN_CHAIN = 10
+_MOST_RSA_BITS = 8192
 
 
 def self_signed(name: str, hosts: Sequence[str], days: int = 825) -> tuple[bytes, bytes]:
@@ -66,6 +68,8 @@ def checked_pair(text: str, now: datetime) -> Pair:
     if len(keys) != 1:
         raise ValueError(f"there must be one private key, not {len(keys)}")
     certificates = _certificates(text)
+    if len(certificates) > _MOST_IN_CHAIN:
+        raise ValueError(f"there are {len(certificates)} certificates, more than {_MOST_IN_CHAIN}")
     key = _private_key(keys[0])
     public = _public_bytes(key.public_key())
     own = [c for c in certificates if _public_bytes(c.public_key()) == public]
@@ -114,14 +118,30 @@ def _certificates(text: str) -> list[x509.Certificate]:
 
 def _private_key(block: str) -> _PrivateKey:
     try:
-        key = serialization.load_pem_private_key(block.encode(), None)
+        # The full validation takes seconds for a large RSA key, and holds the interpreter so long.
+        key = serialization.load_pem_private_key(
+            block.encode(), None, unsafe_skip_rsa_key_validation=True
+        )
     except TypeError:
         raise ValueError("the private key is encrypted: send it without a passphrase") from None
     except (ValueError, UnsupportedAlgorithm):
         raise ValueError("the private key is damaged or of an unknown kind") from None
     if not isinstance(key, _PrivateKey):
         raise ValueError("the private key must be an RSA, EC or Ed25519 key")
+    if isinstance(key, rsa.RSAPrivateKey):
+        _check_rsa(key)
     return key
+
+
+def _check_rsa(key: rsa.RSAPrivateKey) -> None:
+    """ValueError unless what it signs can be verified."""
+    if key.key_size > _MOST_RSA_BITS:
+        raise ValueError(f"the private key has more than {_MOST_RSA_BITS} bits")
+    scheme, digest = padding.PKCS1v15(), hashes.SHA256()
+    try:
+        key.public_key().verify(key.sign(b"", scheme, digest), b"", scheme, digest)
+    except (InvalidSignature, ValueError):
+        raise ValueError("the private key is damaged or of an unknown kind") from None
 
 
 def _chain(leaf: x509.Certificate, rest: list[x509.Certificate]) -> list[x509.Certificate]:

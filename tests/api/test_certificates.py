@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import logging
+import time
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests.api.conftest import Answer, Api
 from tests.support.certificates import Signed, rsa_key
+from warouter.certificate import checked_pair
 
 EXTERNAL = "/v1/certificates/external"
 WEBHOOKS = "/v1/certificates/webhooks/ca"
@@ -22,6 +26,15 @@ HEADERS = {"Content-Type": "text/plain"}
 async def post(api: Api, path: str, text: str | bytes) -> Answer:
     data = text.encode() if isinstance(text, str) else text
     return await api.call("POST", path, data=data, headers=HEADERS, token=api.admin)
+
+
+def forged_key() -> rsa.RSAPrivateKey:
+    """Of the right form; what it signs, nobody can verify."""
+    good = rsa_key().private_numbers()
+    wrong = rsa.RSAPrivateNumbers(
+        good.p, good.q, good.d - 2, good.dmp1 - 2, good.dmq1 - 2, good.iqmp, good.public_numbers
+    )
+    return wrong.private_key(unsafe_skip_rsa_key_validation=True)
 
 
 async def stored(api: Api) -> Any:
@@ -70,6 +83,8 @@ async def test_one_that_signed_itself_and_an_rsa_key(api: Api) -> None:
         ((old := Signed(begins=-3, days=-1)).pem + old.key, "expired"),
         ((new := Signed(begins=2)).pem + new.key, "not valid before"),
         ((weak := Signed(key=rsa_key(1024))).pem + weak.key, "OpenSSL does not take it"),
+        ((forged := Signed(key=forged_key())).pem + forged.key, "damaged"),
+        (LEAF.pem + LEAF.key + "".join(Signed().pem for _ in range(10)), "more than 10"),
         ("é", "ASCII"),
         (b"\xff\x00", "ASCII"),
     ],
@@ -80,6 +95,14 @@ async def test_what_could_not_be_served_with(api: Api, text: str | bytes, words:
     assert (answer.status, answer.code) == (400, 1009)
     assert words in answer.error["details"]
     assert await stored(api) == {"chain": OTHER.pem, "key": OTHER.key}
+
+
+def test_a_large_key_takes_no_time() -> None:
+    """A thread does not help while OpenSSL holds the interpreter: nobody is served meanwhile."""
+    pair = Signed(key=rsa_key(4096))
+    began = time.thread_time()
+    checked_pair(pair.pem + pair.key, datetime.now(UTC))
+    assert time.thread_time() - began < 0.05
 
 
 async def test_too_large(api: Api) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 from uuid import uuid4
 
@@ -12,7 +13,9 @@ import msgspec
 from tests.support.proxy import Proxy
 from tests.support.wait import soon
 from warouter.config import Settings, Timing
+from warouter.errors import NotReady
 from warouter.node.mapview import MapView
+from warouter.store.bounded import SECONDS
 from warouter.store.database import create_pool
 
 
@@ -36,5 +39,30 @@ async def test_a_server_that_hangs_is_left_for_the_one_that_answers(
         await soon(lambda: view.map is not None and view.map.shards == 32, seconds=6)
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
+        await view.close()
+        through.terminate()
+
+
+async def test_a_server_that_hangs_is_not_waited_for_longer_than_anywhere(
+    settings: Settings,
+) -> None:
+    """Also when the pool had a connection: one that hangs is ended, not waited for."""
+    server = Path(settings.db_hostname) / f".s.PGSQL.{settings.db_port}"
+    async with Proxy(lambda: server) as hangs:
+        alone = msgspec.structs.replace(settings, db_hostname="127.0.0.1", db_port=str(hangs.port))
+        through = await create_pool(alone, "test", 3)
+        view = MapView(alone, Timing(), through, f"wa:{uuid4().hex}:w")
+        await asyncio.gather(view.health(), view.shards(), view.find_inbound("x"), view.trace("x"))
+        hangs.cut()
+        began = time.monotonic()
+        failed = await asyncio.gather(
+            view.health(),
+            view.shards(),
+            view.find_inbound("x"),
+            view.trace("x"),
+            return_exceptions=True,
+        )
+        assert [type(error) for error in failed] == [NotReady, *[TimeoutError] * 3]
+        assert time.monotonic() - began < SECONDS + 2
         await view.close()
         through.terminate()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import msgspec
 from aiohttp import web
@@ -15,6 +16,9 @@ from warouter.api.route import Access, Route
 from warouter.api.tokens import Caller
 from warouter.app_settings import EXTERNAL_CERTIFICATE, WEBHOOK_CA
 from warouter.errors import BodyTooLarge, NotFound, ParameterInvalid
+
+if TYPE_CHECKING:
+    from warouter.certificate import Pair
 
 log = logging.getLogger(__name__)
 
@@ -38,11 +42,9 @@ class StoredBundle(msgspec.Struct, frozen=True):
 
 async def set_external(context: Context, request: web.Request, caller: Caller) -> web.Response:
     """In force on every webapp within a second; connections that are open go on."""
-    from warouter import certificate  # it loads 8 MiB that a webapp needs for these calls alone
-
     text = await _text(request, PAIR_BYTES)
     try:
-        pair = certificate.checked_pair(text, datetime.now(UTC))
+        pair = await context.passwords.run(lambda: _pair(text))
     except ValueError as error:
         raise ParameterInvalid(f"the certificate cannot be used: {error}") from None
     stored = {"chain": pair.chain, "key": pair.key}
@@ -60,10 +62,8 @@ async def reset_external(context: Context, _request: web.Request, caller: Caller
 
 async def show_signers(context: Context, _request: web.Request, _caller: Caller) -> web.Response:
     """What signed the certificate that is served: of a chain, all but the first."""
-    from warouter import certificate
-
     chain = context.served_chain()
-    signers = certificate.signers(chain) if chain else ""
+    signers = await context.passwords.run(lambda: _signers(chain)) if chain else ""
     if not signers:
         raise NotFound("the chain that is served does not hold the certificate that signed it")
     return _pem(signers)
@@ -71,11 +71,9 @@ async def show_signers(context: Context, _request: web.Request, _caller: Caller)
 
 async def set_webhook_ca(context: Context, request: web.Request, caller: Caller) -> web.Response:
     """In force for callbacks within a second, instead of the authorities of the system."""
-    from warouter import certificate
-
     text = await _text(request, BUNDLE_BYTES)
     try:
-        bundle = certificate.checked_authorities(text)
+        bundle = await context.passwords.run(lambda: _bundle(text))
     except ValueError as error:
         raise ParameterInvalid(f"the bundle cannot be used: {error}") from None
     await context.accounts.change_setting(WEBHOOK_CA, lambda _: {"pem": bundle})
@@ -97,6 +95,28 @@ async def reset_webhook_ca(context: Context, _request: web.Request, caller: Call
     await context.accounts.delete_setting(WEBHOOK_CA)
     log.warning("webhook CA deleted", extra={"by": caller.username})
     return success({})
+
+
+# In threads: what they import, 8 MiB that a webapp needs for these calls alone, takes its time, and
+# so do many or large certificates.
+
+
+def _pair(text: str) -> Pair:
+    from warouter import certificate
+
+    return certificate.checked_pair(text, datetime.now(UTC))
+
+
+def _signers(chain: str) -> str:
+    from warouter import certificate
+
+    return certificate.signers(chain)
+
+
+def _bundle(text: str) -> str:
+    from warouter import certificate
+
+    return certificate.checked_authorities(text)
 
 
 async def _text(request: web.Request, limit: int) -> str:

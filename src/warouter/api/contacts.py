@@ -22,7 +22,7 @@ from warouter.api.rules import filled_list
 from warouter.api.tokens import Caller
 from warouter.errors import BodyTooLarge, ParameterInvalid, ParameterMissing
 
-_AT_ONCE = 500  # spellings that are read in one turn of the loop
+_AT_ONCE = 200  # spellings that are read in one turn of the loop
 
 
 class ContactsRequest(msgspec.Struct, frozen=True):

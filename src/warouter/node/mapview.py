@@ -15,6 +15,7 @@ from warouter.config import Settings, Timing
 from warouter.errors import ChangeRefused, NotReady
 from warouter.link.client import Links
 from warouter.store import database
+from warouter.store.bounded import connection
 from warouter.store.nodes import (
     LINK_GONE,
     addresses_of,
@@ -37,7 +38,6 @@ log = logging.getLogger(__name__)
 BEGIN_SECONDS = 3.0  # a leader takes a request up within a poll; none for so long: nobody leads
 CHANGE_SECONDS = 30.0
 LOOK_SECONDS = 0.02
-READ_SECONDS = 5.0
 
 
 class MapView:
@@ -98,8 +98,8 @@ class MapView:
             self.links.set_map(new)
 
     async def shards(self) -> int:
-        async with asyncio.timeout(READ_SECONDS):
-            return (await read_map(self._pool)).shards
+        async with connection(self._pool) as taken:
+            return (await read_map(taken)).shards
 
     async def set_shards(self, shards: int) -> list[str]:
         """Ask the leader and wait until the new map is in force; warnings for a person.
@@ -127,12 +127,12 @@ class MapView:
     async def health(self) -> list[NodeState]:
         """Every master and coreapp with its state, as the product shows clusters."""
         try:
-            async with asyncio.timeout(READ_SECONDS):
-                current = await read_map(self._pool)
-                nodes = await read_nodes(self._pool)
-                alive = await live_incarnations(self._pool)
-                leader = await read_term(self._pool)
-                registered = await is_registered(self._pool)
+            async with connection(self._pool) as taken:
+                current = await read_map(taken)
+                nodes = await read_nodes(taken)
+                alive = await live_incarnations(taken)
+                leader = await read_term(taken)
+                registered = await is_registered(taken)
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise NotReady("the database does not answer") from error
         alive -= self._beats.silent(self._timing.lease)
@@ -158,12 +158,13 @@ class MapView:
 
     async def find_inbound(self, message_id: str) -> str | None:
         """The sender of an inbound message that is still in a journal."""
-        return await find_inbound(self._pool, message_id)
+        async with connection(self._pool) as taken:
+            return await find_inbound(taken, message_id)
 
     async def trace(self, message_id: str) -> Trace | None:
         """Where a message is; None if nothing is known of its id."""
-        async with asyncio.timeout(READ_SECONDS), self._pool.acquire() as connection:
-            return await read_trace(connection, message_id)
+        async with connection(self._pool) as taken:
+            return await read_trace(taken, message_id)
 
     def end_waiting(self) -> None:
         """This process stops: what still waits is told so now."""

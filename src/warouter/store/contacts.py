@@ -5,15 +5,9 @@ Answers are good for 7 days; a number that was valid once may be written to afte
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Mapping
 
-import asyncpg
-
-if TYPE_CHECKING:
-    from asyncpg.pool import PoolConnectionProxy
+from warouter.store.bounded import Bounded
 
 CACHE_DAYS = 7
 
@@ -29,12 +23,8 @@ select t.wa_id, t.valid, now() from unnest($1::text[], $2::boolean[]) as t(wa_id
 on conflict (wa_id) do update set valid = excluded.valid, checked_at = excluded.checked_at"""
 
 
-class ContactStore:
+class ContactStore(Bounded):
     """Every call is bounded by ``timeout`` seconds; it raises what ``is_unavailable`` judges."""
-
-    def __init__(self, pool: asyncpg.Pool, timeout: float = 5.0) -> None:
-        self._pool = pool
-        self._timeout = timeout
 
     async def known(self, wa_ids: Collection[str]) -> dict[str, bool]:
         """What is known of these numbers, and not older than ``CACHE_DAYS``: on WhatsApp or not."""
@@ -51,13 +41,3 @@ class ContactStore:
         """Answers that came just now."""
         async with self._connection() as connection:
             await connection.execute(_SAVE, list(valid), list(valid.values()))
-
-    @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[PoolConnectionProxy[Any]]:
-        async with asyncio.timeout(self._timeout), self._pool.acquire() as connection:
-            try:
-                yield connection
-            except asyncio.CancelledError:
-                # An answer that did not come in time must not be waited for on release.
-                connection.terminate()
-                raise

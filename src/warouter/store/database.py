@@ -26,6 +26,7 @@ from warouter.store.servers import open_writable
 log = logging.getLogger(__name__)
 
 Connection = asyncpg.Connection
+Source = asyncpg.Pool | asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 APPLICATION_BYTES = 63  # longer names are cut by PostgreSQL
 CONNECT_SECONDS = 5.0
 _TRANSPORT = "_transport"  # asyncpg has no public way to its socket; a test holds it to this name

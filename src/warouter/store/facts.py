@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from uuid import UUID
 
 import asyncpg
 import msgspec
 
+from warouter.store.bounded import connection
 from warouter.store.nodes import SLOTS_SQL, map_of
-
-READ_SECONDS = 5.0
 
 _FACTS = """
 select m.version, m.shards, t.incarnation as leader, current_database() as database,
@@ -39,10 +37,10 @@ class ClusterFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 async def read_facts(pool: asyncpg.Pool) -> ClusterFacts:
     """TimeoutError or asyncpg's errors when the database does not answer."""
-    async with asyncio.timeout(READ_SECONDS), pool.acquire() as connection:
-        row = await connection.fetchrow(_FACTS)
+    async with connection(pool) as taken:
+        row = await taken.fetchrow(_FACTS)
         assert row is not None
-        slots = map_of(row["version"], row["shards"], await connection.fetch(SLOTS_SQL))
+        slots = map_of(row["version"], row["shards"], await taken.fetch(SLOTS_SQL))
     owners = {s.owner for s in slots.slots if s.owner is not None}
     return ClusterFacts(
         shards=row["shards"],

@@ -5,7 +5,6 @@ Webapps read and write them through their pool, coreapps through a session of th
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 from uuid import UUID
@@ -14,10 +13,10 @@ import asyncpg
 import msgspec
 
 from warouter.config import Settings
+from warouter.store.bounded import SECONDS, connection
 from warouter.store.database import Session
 
 UPLOADED, RECEIVED = 0, 1
-SECONDS = 5.0
 
 Fetch = Callable[..., Awaitable[list[Any]]]
 
@@ -91,12 +90,8 @@ class MediaRows:
 
 def through_pool(pool: asyncpg.Pool) -> MediaRows:
     async def fetch(sql: str, *arguments: Any) -> list[Any]:
-        async with asyncio.timeout(SECONDS), pool.acquire() as connection:
-            try:
-                rows: list[Any] = await connection.fetch(sql, *arguments)
-            except asyncio.CancelledError:
-                connection.terminate()  # an answer that came too late is not waited for
-                raise
+        async with connection(pool) as taken:
+            rows: list[Any] = await taken.fetch(sql, *arguments)
             return rows
 
     return MediaRows(fetch)

@@ -17,7 +17,7 @@ from warouter.cluster.shardmap import ShardMap, SlotOwner
 from warouter.config import Settings
 from warouter.errors import ChangeRefused, OutcomeUnknown
 from warouter.store import locks
-from warouter.store.database import Connection, application_name, connect, listen
+from warouter.store.database import Connection, Source, application_name, connect, listen
 
 _REGISTER = "select register_node($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11)"
 _BEAT = "select * from beat($1, $2, $3)"
@@ -186,7 +186,7 @@ async def hint_link_gone(connection: Connection) -> None:
     await connection.execute("select pg_notify($1, $2)", locks.CHANNEL, LINK_GONE)
 
 
-async def read_map(source: asyncpg.Pool | Connection) -> ShardMap:
+async def read_map(source: Source) -> ShardMap:
     """The shard map as it stands."""
     state = await source.fetchrow(_MAP)
     assert state is not None
@@ -194,12 +194,12 @@ async def read_map(source: asyncpg.Pool | Connection) -> ShardMap:
     return map_of(state["version"], state["shards"], rows)
 
 
-async def read_nodes(source: asyncpg.Pool | Connection) -> list[Node]:
+async def read_nodes(source: Source) -> list[Node]:
     """Every registered incarnation."""
     return [node_of(row) for row in await source.fetch(NODES_SQL)]
 
 
-async def read_rows(source: asyncpg.Pool | Connection) -> Sequence[Any]:
+async def read_rows(source: Source) -> Sequence[Any]:
     """The node rows as they are."""
     rows: Sequence[Any] = await source.fetch(NODES_SQL)
     return rows
@@ -227,7 +227,7 @@ def address_of(row: Any) -> Address:
     )
 
 
-async def live_incarnations(source: asyncpg.Pool | Connection) -> set[UUID]:
+async def live_incarnations(source: Source) -> set[UUID]:
     """Incarnations with at least one database session."""
     rows = await source.fetch(
         "select distinct substr(application_name, 4, 32) as inc from pg_stat_activity"
@@ -236,13 +236,13 @@ async def live_incarnations(source: asyncpg.Pool | Connection) -> set[UUID]:
     return {UUID(r["inc"]) for r in rows}
 
 
-async def read_term(source: asyncpg.Pool | Connection) -> UUID | None:
+async def read_term(source: Source) -> UUID | None:
     """The incarnation that leads, or led last."""
     leader: UUID | None = await source.fetchval("select incarnation from term")
     return leader
 
 
-async def find_inbound(source: asyncpg.Pool | Connection, message_id: str) -> str | None:
+async def find_inbound(source: Source, message_id: str) -> str | None:
     """The sender of an inbound message that is still in a journal."""
     sender: str | None = await source.fetchval(
         "select recipient from event where key = $1 and kind = 1 and recipient <> ''", message_id

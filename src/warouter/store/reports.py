@@ -11,10 +11,10 @@ import msgspec
 
 from warouter.config import Settings
 from warouter.metrics import Sample
+from warouter.store.bounded import connection
 from warouter.store.database import APPLICATION_BYTES, Session
 
 WRITE_SECONDS = 2.0
-READ_SECONDS = 2.0
 CLOSE_SECONDS = 0.5
 FRESH_SECONDS = 10.0  # who has said nothing for so long is not shown
 KEPT_SECONDS = 60
@@ -84,8 +84,8 @@ class ReportWriter:
 
 async def read_reports(pool: asyncpg.Pool) -> list[Report]:
     """The fresh reports, the newest of each node. TimeoutError when the database hangs."""
-    async with asyncio.timeout(READ_SECONDS):
-        rows = await pool.fetch(_READ, FRESH_SECONDS)
+    async with connection(pool) as taken:
+        rows = await taken.fetch(_READ, FRESH_SECONDS)
     return [
         Report(
             row["incarnation"],

@@ -15,12 +15,12 @@ import asyncpg
 
 from warouter.metrics import Sample
 from warouter.store import locks
+from warouter.store.bounded import connection
+from warouter.store.database import Source
 from warouter.store.status import BACKLOG_SQL, CALLBACKS_SQL, DATABASE_SQL
 
 T = TypeVar("T")
-Reader = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
-READ_SECONDS = 5.0
 KEEP_SECONDS = 3.0  # several scrapers, one reading
 MOST_COUNTED = 100_000
 SETTLED_SECONDS = 60.0  # seconds after which a change of owner is counted once and for all
@@ -114,18 +114,18 @@ class Statistics:
         self.tables: Callable[[], Awaitable[list[Sample]]] = _Kept(self._read_tables).get
 
     async def _read_cluster(self) -> list[Sample]:
-        async with asyncio.timeout(READ_SECONDS), self._pool.acquire() as connection:
+        async with connection(self._pool) as taken:
             return [
-                *await _shard_map(connection),
-                *await _journals(connection),
-                *await _waiting(connection),
-                *await self._changes.read(connection),
-                *await _database(connection),
+                *await _shard_map(taken),
+                *await _journals(taken),
+                *await _waiting(taken),
+                *await self._changes.read(taken),
+                *await _database(taken),
             ]
 
     async def _read_tables(self) -> list[Sample]:
-        async with asyncio.timeout(READ_SECONDS), self._pool.acquire() as connection:
-            rows = await connection.fetch(_TABLES)
+        async with connection(self._pool) as taken:
+            rows = await taken.fetch(_TABLES)
         return [
             Sample(f"warouter_table_{what}", row[what], {"table": row["name"]})
             for row in rows
@@ -160,7 +160,7 @@ class _OwnerChanges:
         self._counts: dict[str, int] = {}
         self._last = 0
 
-    async def read(self, connection: Reader) -> list[Sample]:
+    async def read(self, connection: Source) -> list[Sample]:
         rows = await connection.fetch(_CHANGES, self._last, SETTLED_SECONDS)
         shown = dict(self._counts)
         for row in rows:
@@ -173,7 +173,7 @@ class _OwnerChanges:
         ]
 
 
-async def _shard_map(connection: Reader) -> list[Sample]:
+async def _shard_map(connection: Source) -> list[Sample]:
     row = await connection.fetchrow(_MAP)
     assert row is not None
     nodes = await connection.fetch(_NODES, locks.ALIVE)
@@ -194,7 +194,7 @@ async def _shard_map(connection: Reader) -> list[Sample]:
     ]
 
 
-async def _journals(connection: Reader) -> list[Sample]:
+async def _journals(connection: Source) -> list[Sample]:
     samples = [
         Sample("db_messages", await connection.fetchval(_MESSAGES), {"type": "undefined"}),
         Sample("db_message_receipts", await connection.fetchval(_RECEIPTS)),
@@ -218,7 +218,7 @@ async def _journals(connection: Reader) -> list[Sample]:
     ]
 
 
-async def _waiting(connection: Reader) -> list[Sample]:
+async def _waiting(connection: Source) -> list[Sample]:
     counts = {(row["what"], row["kind"]): row["n"] for row in await connection.fetch(_WAITING)}
     return [
         Sample("warouter_messages_parked", counts["parked", 0]),
@@ -232,7 +232,7 @@ async def _waiting(connection: Reader) -> list[Sample]:
     ]
 
 
-async def _database(connection: Reader) -> list[Sample]:
+async def _database(connection: Source) -> list[Sample]:
     row = await connection.fetchrow(DATABASE_SQL)
     assert row is not None
     size = await connection.fetchval("select pg_database_size(current_database())")

@@ -1,0 +1,117 @@
+"""The database takes connections and does not answer: every route says so in bounded time."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.api.conftest import ADMIN_HASH, ADMIN_PASSWORD, basic, serve
+from tests.support.proxy import Proxy
+from warouter.api.app import ROUTES
+from warouter.api.route import Access, Route
+from warouter.api.tokens import hash_of, new_token
+from warouter.config import Settings
+from warouter.store.accounts import ADMIN
+from warouter.store.bounded import SECONDS
+from warouter.store.database import create_pool
+
+pytestmark = pytest.mark.timeout(60)
+
+UUID = "36c484d1-1283-4b94-988d-7276bdec4de2"
+JPEG = b"\xff\xd8\xff1234"
+# Bodies that reach the database; a route without one takes none, or is refused before.
+BODIES: dict[tuple[str, str], object] = {
+    ("POST", "/v1/users"): {"username": "clerk", "password": "N3w!passw"},
+    ("PUT", "/v1/users/{username}"): {"password": "N3w!passw"},
+    ("POST", "/v1/media"): b"hello",
+    ("PATCH", "/v1/settings/application"): {"callback_persist": True},
+    ("POST", "/v1/settings/application/media/providers"): [
+        {"name": "a", "config": {"bearer": "x"}}
+    ],
+    ("POST", "/v1/settings/business/profile"): {"address": "x"},
+    ("POST", "/v1/settings/business/compliance_info"): {"entity_name": "x"},
+    ("PATCH", "/v1/settings/profile/about"): {"text": "x"},
+    ("POST", "/v1/settings/profile/photo"): JPEG,
+    ("POST", "/v1/account"): {},
+    ("POST", "/v1/account/verify"): {},
+    ("POST", "/v1/account/shards"): {},
+    ("POST", "/v1/settings/account/two-step"): {},
+    ("POST", "/v1/settings/backup"): {},
+    ("POST", "/v1/settings/restore"): {},
+    ("POST", "/v1/stickerpacks"): {"publisher": "a", "name": "b"},
+    ("PATCH", "/v1/stickerpacks/{pack}"): {"name": "b"},
+    ("POST", "/v1/stickerpacks/{pack}/stickers"): {"image_data_id": "x", "emojis": ["x"]},
+    ("PATCH", "/v1/stickerpacks/{pack}/stickers/{index}"): {"emojis": ["x"]},
+}
+# What needs no database, or not by itself: the rest of a webapp stands behind these.
+WITHOUT = {
+    *("/", "/v1/openapi.json", "/v1/docs", "/metrics", "/v1/metrics", "/v1/health"),
+    *("/v1/messages", "/v1/contacts", "/v1/contacts/{wa_id}/identity"),
+    *("/v1/certificates/external/ca",),
+}
+NEED_IT = [
+    route
+    for route in ROUTES
+    if route.path not in WITHOUT
+    and not route.path.startswith("/v1/groups")
+    and (route.method, route.path)
+    not in {
+        ("PUT", "/v1/messages/{message}"),
+        ("GET", "/v1/messages/{message}"),
+        ("GET", "/v1/account/shards"),
+        ("POST", "/v1/certificates/external"),
+        ("POST", "/v1/certificates/webhooks/ca"),
+    }
+]
+
+
+def path_of(route: Route) -> str:
+    path = route.path.replace("{index}", "0")
+    return re.sub(r"\{\w+\}", "clerk", re.sub(r"\{(media|pack)\}", UUID, path))
+
+
+async def test_every_route_is_503_in_time(database: Settings) -> None:
+    server = Path(database.db_hostname) / f".s.PGSQL.{database.db_port}"
+    async with Proxy(lambda: server) as proxy:
+        through = msgspec.structs.replace(
+            database, db_hostname="127.0.0.1", db_port=str(proxy.port)
+        )
+        pool = await create_pool(through, "test", 6)
+        for table in ("token", "user_account", "attempt"):
+            await pool.execute(f"delete from {table}")
+        api = await serve(pool)
+        try:
+            token = new_token()
+            await api.context.accounts.create_user("admin", ADMIN_HASH, ADMIN)
+            assert await api.context.accounts.add_token("admin", ADMIN_HASH, hash_of(token))
+            assert (await api.call("GET", "/v1/health", token=token)).status == 200
+            proxy.cut()
+
+            async def ask(route: Route) -> tuple[str, int, float]:
+                body = BODIES.get((route.method, route.path))
+                headers = {"Content-Type": "text/plain"}
+                if route.access is Access.LOGIN:
+                    headers["Authorization"] = basic("admin", ADMIN_PASSWORD)
+                else:
+                    headers["Authorization"] = f"Bearer {token}"
+                sent: dict[str, Any] = {"data": body} if isinstance(body, bytes) else {"body": body}
+                began = time.monotonic()
+                answer = await api.call(route.method, path_of(route), headers=headers, **sent)
+                assert answer.headers.get("Retry-After") == "1", (route.path, answer.body)
+                return f"{route.method} {route.path}", answer.status, time.monotonic() - began
+
+            answers = await asyncio.gather(*map(ask, NEED_IT))
+            assert (await api.call("GET", "/")).status == 200
+            assert (await api.call("GET", "/metrics", token=token)).status == 200
+            assert [a for a in answers if a[1] != 503 or a[2] > SECONDS + 3] == []
+            proxy.heal()
+            assert (await api.call("GET", "/v1/settings/application", token=token)).status == 200
+        finally:
+            pool.terminate()
+            await api.client.close()
