@@ -4,23 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import asyncpg
 import click
 import msgspec
 import uvloop
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from warouter.cli.nodes import data_dir_option, settings_for
-from warouter.cli.status import PIPE_COLUMNS, default_folder
+from warouter.cli.database import connected, console, settings_of
+from warouter.cli.nodes import data_dir_option
 from warouter.config import Settings
-from warouter.errors import CommandError
-from warouter.store import migrate
 from warouter.store.audit import Entry, read_audit
-from warouter.store.database import close_politely, first_connection
 
-APPLICATION = "warouter audit"  # not "wa:...": those sessions are taken for a node's
+APPLICATION = "warouter audit"
+PIPE_COLUMNS = 140
 COLUMNS = ("at (UTC)", "who", "what", "about", "from", "outcome")
 
 
@@ -40,8 +36,7 @@ def audit(data_dir: Path | None, as_json: bool, last: int) -> None:
     Reads the database that WA_DB_* names, or that of a local cluster: --data-dir, else
     ./warouter-data if there is one.
     """
-    settings = settings_for("master", default_folder(data_dir))
-    entries = uvloop.run(_read(settings, last))
+    entries = uvloop.run(_read(settings_of(data_dir), last))
     if as_json:
         for entry in entries:
             click.echo(msgspec.json.encode(entry))
@@ -50,16 +45,8 @@ def audit(data_dir: Path | None, as_json: bool, last: int) -> None:
 
 
 async def _read(settings: Settings, most: int) -> list[Entry]:
-    connection = await first_connection(settings, APPLICATION)
-    try:
-        await migrate.check(connection)
+    async with connected(settings, APPLICATION) as connection:
         return await read_audit(connection, most)
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise CommandError(
-            f"The database did not answer ({error or type(error).__name__}): try again."
-        ) from error
-    finally:
-        await close_politely(connection)
 
 
 def _plain(text: str) -> Text:
@@ -71,7 +58,4 @@ def _show(entries: list[Entry]) -> None:
     table = Table(*COLUMNS, box=None, pad_edge=False)
     for entry in entries:
         table.add_row(*(_plain(text) for text in msgspec.structs.astuple(entry)))
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=PIPE_COLUMNS)
-    console.print(table)
+    console(PIPE_COLUMNS).print(table)

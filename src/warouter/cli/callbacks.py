@@ -9,11 +9,10 @@ from typing import Any
 import click
 import msgspec
 import uvloop
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from warouter.cli.database import connected, settings_of
+from warouter.cli.database import connected, console, settings_of
 from warouter.cli.nodes import data_dir_option
 from warouter.config import Settings
 from warouter.errors import CommandError
@@ -54,7 +53,7 @@ def list_(
     if as_json:
         click.echo(msgspec.json.encode({"total": total, "letters": letters}))
     else:
-        _console().print(_table(letters))
+        console(PIPE_COLUMNS).print(_table(letters))
         click.echo(f"{len(letters):,} of {total:,} dead letters")
 
 
@@ -138,9 +137,3 @@ def _table(letters: list[Letter]) -> Table:
             Text(f"{one.reason}, replay asked for" if one.asked else one.reason),
         )
     return table
-
-
-def _console() -> Console:
-    """As wide as the terminal; into a file or a pipe wide enough for every column."""
-    console = Console()
-    return console if console.is_terminal else Console(width=PIPE_COLUMNS)

@@ -1,13 +1,14 @@
-"""The database of a cluster, for commands of an operator: found, connected to, checked."""
+"""The database of a cluster, for commands of an operator: found, connected to, checked, shown."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import asyncpg
+from rich.console import Console
 
 from warouter.cli.nodes import settings_for
 from warouter.config import Settings
@@ -32,13 +33,38 @@ async def connected(settings: Settings, application: str) -> AsyncIterator[Conne
 
     ``application`` must not begin with ``wa:``: those sessions are taken for a node's.
     """
+    connection = await checked(settings, application)
+    try:
+        with told():
+            yield connection
+    finally:
+        await close_politely(connection)
+
+
+async def checked(settings: Settings, application: str) -> Connection:
+    """A session with a schema that this build can read, for the caller to close."""
     connection = await first_connection(settings, application)
     try:
-        await migrate.check(connection)
-        yield connection
+        with told():
+            await migrate.check(connection)
+    except BaseException:
+        await close_politely(connection)
+        raise
+    return connection
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """The driver's errors in one sentence."""
+    try:
+        yield
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise CommandError(
             f"The database did not answer ({error or type(error).__name__}): try again."
         ) from error
-    finally:
-        await close_politely(connection)
+
+
+def console(columns: int) -> Console:
+    """As wide as the terminal; into a file or a pipe wide enough for every column."""
+    found = Console()
+    return found if found.is_terminal else Console(width=columns)

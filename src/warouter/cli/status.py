@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
-import asyncpg
 import click
 import msgspec
 import uvloop
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from warouter._hash import SLOTS
-from warouter.cli.nodes import data_dir_option, settings_for
+from warouter.cli.database import checked, connected, console, settings_of, told
+from warouter.cli.nodes import data_dir_option
 from warouter.config import Settings
 from warouter.errors import CommandError
-from warouter.local.description import NAME
-from warouter.store import migrate
-from warouter.store.database import Connection, close_politely, first_connection
+from warouter.store.database import Connection, close_politely
 from warouter.store.status import (
     EPOCH_BITS,
     NodeStatus,
@@ -39,7 +36,6 @@ EVERY_SECONDS = 1.0
 LATEST_CHANGES = 10
 PIPE_COLUMNS = 140
 TOGETHER_SECONDS = 1.0  # the changes of one takeover are no further apart
-_DEFAULT_FOLDER = Path("warouter-data")
 _STATES = {"alive": "green", "silent": "yellow", "dead": "red"}
 
 
@@ -62,42 +58,32 @@ def status(data_dir: Path | None, as_json: bool, watch: bool, history: int) -> N
     Reads one snapshot of the database that WA_DB_* names, or that of a local cluster: --data-dir,
     else ./warouter-data if there is one.
     """
-    settings = settings_for("master", default_folder(data_dir))
+    settings = settings_of(data_dir)
     uvloop.run(_watch(settings, as_json, history) if watch else _once(settings, as_json, history))
 
 
-def default_folder(data_dir: Path | None) -> Path | None:
-    """The data directory that is meant: the one given, else ./warouter-data if there is one."""
-    if data_dir is None and "WA_DB_HOSTNAME" not in os.environ:
-        return _DEFAULT_FOLDER if (_DEFAULT_FOLDER / NAME).exists() else None
-    return data_dir
-
-
 async def _once(settings: Settings, as_json: bool, history: int) -> None:
-    connection = await connected(settings)
-    try:
+    async with connected(settings, APPLICATION) as connection:
         found = await _read(connection, history, as_json)
-    finally:
-        await close_politely(connection)
     if as_json:
         _show_json(found)
     else:
-        _console().print(_page(found, history))
+        console(PIPE_COLUMNS).print(_page(found, history))
 
 
 async def _watch(settings: Settings, as_json: bool, history: int) -> None:
     """Until Ctrl-C. The first look must succeed; later the trouble is shown and looked past."""
-    connection = await connected(settings)
+    connection = await checked(settings, APPLICATION)
     page: AbstractContextManager[Live | None] = (
         nullcontext()
         if as_json
-        else Live(console=_console(), auto_refresh=False, vertical_overflow="visible")
+        else Live(console=console(PIPE_COLUMNS), auto_refresh=False, vertical_overflow="visible")
     )
     with page as live:
         while True:
             try:
                 if connection.is_closed():
-                    connection = await connected(settings)
+                    connection = await checked(settings, APPLICATION)
                 found = await _read(connection, history, as_json)
             except CommandError as error:
                 await close_politely(connection)
@@ -107,27 +93,11 @@ async def _watch(settings: Settings, as_json: bool, history: int) -> None:
             await asyncio.sleep(EVERY_SECONDS)
 
 
-async def connected(settings: Settings) -> Connection:
-    connection = await first_connection(settings, APPLICATION)
-    try:
-        await migrate.check(connection)
-    except BaseException as error:
-        await close_politely(connection)
-        if isinstance(error, asyncpg.PostgresError):
-            raise CommandError(f"The database cannot be read: {error}.") from error
-        raise
-    return connection
-
-
 async def _read(connection: Connection, history: int, as_json: bool) -> Status:
     # Each line of the page may stand for all slots.
     rows = history if as_json else history * SLOTS
-    try:
+    with told():
         return await read_status(connection, rows)
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise CommandError(
-            f"The database did not answer ({error or type(error).__name__}): try again."
-        ) from error
 
 
 def _show(live: Live | None, found: Status, history: int) -> None:
@@ -146,12 +116,6 @@ def _show_trouble(live: Live | None, sentence: str) -> None:
         click.echo(sentence, err=True)
     else:
         live.update(Text(sentence, style="red"), refresh=True)
-
-
-def _console() -> Console:
-    """As wide as the terminal; into a file or a pipe wide enough for every column."""
-    console = Console()
-    return console if console.is_terminal else Console(width=PIPE_COLUMNS)
 
 
 # the page

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import asyncpg
 import click
 import msgspec
 import uvloop
 
-from warouter.cli.nodes import data_dir_option, settings_for
-from warouter.cli.status import connected, default_folder
+from warouter.cli.database import connected, settings_of
+from warouter.cli.nodes import data_dir_option
 from warouter.config import Settings
 from warouter.errors import CommandError
-from warouter.store.database import close_politely
 from warouter.store.status import EPOCH_BITS
 from warouter.store.trace import Callback, Step, Trace, read_trace
+
+APPLICATION = "warouter trace"
 
 
 @click.command()
@@ -28,7 +28,7 @@ def trace(data_dir: Path | None, as_json: bool, message_id: str) -> None:
     Reads the database that WA_DB_* names, or that of a local cluster: --data-dir, else
     ./warouter-data if there is one. Nothing of the message's content is shown.
     """
-    found = uvloop.run(_find(settings_for("master", default_folder(data_dir)), message_id))
+    found = uvloop.run(_find(settings_of(data_dir), message_id))
     if as_json:
         click.echo(msgspec.json.encode(found))
         return
@@ -37,15 +37,8 @@ def trace(data_dir: Path | None, as_json: bool, message_id: str) -> None:
 
 
 async def _find(settings: Settings, message_id: str) -> Trace:
-    connection = await connected(settings)
-    try:
+    async with connected(settings, APPLICATION) as connection:
         found = await read_trace(connection, message_id)
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise CommandError(
-            f"The database did not answer ({error or type(error).__name__}): try again."
-        ) from error
-    finally:
-        await close_politely(connection)
     if found is None:
         raise CommandError(
             f"There is no message {message_id[:64]!r}, or it is no longer kept:"
