@@ -486,6 +486,18 @@ class TestTls:
             }
         assert shown == [((("commonName", "warouter"),),)]
 
+    async def test_it_is_shown_to_a_receiver_of_the_webhook_s_own_ca_too(
+        self, owner, watch, authority, server
+    ):
+        async with serving(noting([]), server) as url:
+            own = client_certificate(*authority.issue("warouter"))
+            owner.settings = settings_of(url)
+            async with running(owner, timeout=5.0, client=own) as callbacks:
+                callbacks.trust(authority.file.read_text())
+                callbacks.add(event(1))
+                await watch.until(lambda: owner.parked or owner.settled)
+                assert dict(callbacks.requests) == {Result("status_change", "success"): 1}
+
     async def test_without_one_such_a_receiver_is_a_failure(
         self, owner, watch, authority, server, monkeypatch
     ):
