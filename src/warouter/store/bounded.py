@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,9 @@ SECONDS = 5.0
 # could deadlock; and in one order, whoever needs both.
 _LOCK = "select version from change where what = any ($1::text[]) order by what for no key update"
 
+# fetch(sql, *arguments) -> rows
+Fetch = Callable[..., Awaitable[list[Any]]]
+
 
 @asynccontextmanager
 async def connection(
@@ -31,6 +34,17 @@ async def connection(
             # An answer that did not come in time must not be waited for on release.
             taken.terminate()
             raise
+
+
+def fetcher(pool: asyncpg.Pool, seconds: float = SECONDS) -> Fetch:
+    """Single statements, each bounded as ``connection`` is."""
+
+    async def fetch(sql: str, *arguments: Any) -> list[Any]:
+        async with connection(pool, seconds) as taken:
+            rows: list[Any] = await taken.fetch(sql, *arguments)
+            return rows
+
+    return fetch
 
 
 class Bounded:

@@ -5,7 +5,7 @@ Webapps read and write them through their pool, coreapps through a session of th
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -13,12 +13,11 @@ import asyncpg
 import msgspec
 
 from warouter.config import Settings
-from warouter.store.bounded import SECONDS, connection
+from warouter.store.bounded import Fetch, fetcher
 from warouter.store.database import Session
 
 UPLOADED, RECEIVED = 0, 1
-
-Fetch = Callable[..., Awaitable[list[Any]]]
+SECONDS = 5.0
 
 _FIND = "select id, kind, mime, size, sha256 from media where id = $1"
 _FIND_HANDLE = "select id, kind, mime, size, sha256 from media where handle = $1"
@@ -89,12 +88,8 @@ class MediaRows:
 
 
 def through_pool(pool: asyncpg.Pool) -> MediaRows:
-    async def fetch(sql: str, *arguments: Any) -> list[Any]:
-        async with connection(pool) as taken:
-            rows: list[Any] = await taken.fetch(sql, *arguments)
-            return rows
-
-    return MediaRows(fetch)
+    """For a webapp."""
+    return MediaRows(fetcher(pool))
 
 
 def through_session(settings: Settings, application: str) -> tuple[MediaRows, Session]:
