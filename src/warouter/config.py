@@ -112,7 +112,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     webapp_container: str = msgspec.field(name="WEBAPP_CONTAINER_NAME", default="")
 
     node: str = msgspec.field(name="WAROUTER_NODE", default="")
-    public_port: int = msgspec.field(name="WAROUTER_PUBLIC_PORT", default=0)
+    public_port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = msgspec.field(
+        name="WAROUTER_PUBLIC_PORT", default=0
+    )
     tls_cert: str = msgspec.field(name="WAROUTER_TLS_CERT", default="")
     tls_key: str = msgspec.field(name="WAROUTER_TLS_KEY", default="")
     no_tls: bool = msgspec.field(name="WAROUTER_NO_TLS", default=False)
@@ -136,25 +138,31 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     webhook_ports: str = msgspec.field(name="WAROUTER_WEBHOOK_PORTS", default="443,8443")
     webhook_client_cert: str = msgspec.field(name="WAROUTER_WEBHOOK_CLIENT_CERT", default="")
     webhook_client_key: str = msgspec.field(name="WAROUTER_WEBHOOK_CLIENT_KEY", default="")
-    retention_days: float = msgspec.field(name="WAROUTER_RETENTION", default=30.0)
+    retention_days: Annotated[float, msgspec.Meta(ge=0)] = msgspec.field(
+        name="WAROUTER_RETENTION", default=30.0
+    )
     pending_seconds: Annotated[float, msgspec.Meta(ge=1)] = msgspec.field(
         name="WAROUTER_PENDING", default=86_400.0
     )
-    json_limit: int = msgspec.field(name="WAROUTER_JSON_LIMIT", default=64 * 1024)
+    json_limit: Annotated[int, msgspec.Meta(ge=1024, le=1 << 20)] = msgspec.field(
+        name="WAROUTER_JSON_LIMIT", default=64 * 1024
+    )
     rate_limit: str = msgspec.field(name="WAROUTER_RATE_LIMIT", default="off")
     connections: int = msgspec.field(name="WAROUTER_CONNECTIONS", default=2_000)
     connections_per_address: int = msgspec.field(
         name="WAROUTER_CONNECTIONS_PER_ADDRESS", default=100
     )
     media_dir: str = msgspec.field(name="WAROUTER_MEDIA_DIR", default="/usr/local/wamedia")
-    media_quota: int = msgspec.field(name="WAROUTER_MEDIA_QUOTA", default=50 << 30)
+    media_quota: Annotated[int, msgspec.Meta(ge=0)] = msgspec.field(
+        name="WAROUTER_MEDIA_QUOTA", default=50 << 30
+    )
     media_allow_http: bool = msgspec.field(name="WAROUTER_MEDIA_ALLOW_HTTP", default=False)
     public_url: str = msgspec.field(name="WAROUTER_PUBLIC_URL", default="")
     log_level: str = msgspec.field(name="WAROUTER_LOG_LEVEL", default="INFO")
     beat: float = msgspec.field(name="WAROUTER_BEAT", default=0.3)
     lease: float = msgspec.field(name="WAROUTER_LEASE", default=1.5)
     margin: float = msgspec.field(name="WAROUTER_MARGIN", default=0.2)
-    hold: float = msgspec.field(name="WAROUTER_HOLD", default=10.0)
+    hold: Annotated[float, msgspec.Meta(ge=0)] = msgspec.field(name="WAROUTER_HOLD", default=10.0)
 
     @property
     def timing(self) -> Timing:
