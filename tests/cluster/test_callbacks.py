@@ -272,7 +272,7 @@ class TestStatuses:
         await hook.until(lambda: "read" in names(hook, later))
         assert names(hook, name) == ["failed"]
         (error,) = hook.statuses[name][0]["errors"]
-        assert error["code"] == (1026 if how == "taken" else 1013)
+        assert error["code"] == (1026 if how == "taken" else 470)
         assert error["href"]
 
     async def test_deleted_and_warning(self, scene: Scene, hook: Hook) -> None:
