@@ -32,6 +32,12 @@ async def test_c01_login_without_a_body(api: Api) -> None:
     assert "errors" not in answer.json
 
 
+async def test_a_login_whose_body_is_null(api: Api) -> None:
+    headers = {"Authorization": basic("admin", ADMIN_PASSWORD)}
+    answer = await api.call("POST", "/v1/users/login", data=b"null", headers=headers)
+    assert answer.status == 200
+
+
 async def test_c02_the_present_password_as_the_new_one(api: Api) -> None:
     answer = await api.login("admin", ADMIN_PASSWORD, {"new_password": ADMIN_PASSWORD})
     assert answer.status == 200

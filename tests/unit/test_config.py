@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import msgspec
@@ -9,6 +10,7 @@ import pytest
 
 from warouter.config import UNUSED, Settings, Timing, load, unknown_names
 from warouter.errors import ConfigError
+from warouter.node.reporter import SHOWN
 
 
 def test_defaults_and_conversions() -> None:
@@ -93,6 +95,31 @@ def test_every_variable_is_in_the_operators_table() -> None:
     table = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
     names = {field.encode_name for field in msgspec.structs.fields(Settings)} | UNUSED
     assert [name for name in sorted(names) if f"`{name}`" not in table] == []
+
+
+def test_the_operators_table_has_nothing_else_and_the_defaults_in_force() -> None:
+    table = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+    defaults = {f.encode_name: f.default for f in msgspec.structs.fields(Settings)}
+    rows = re.findall(r"^\| (`[A-Z].*?`) \| (\S+) ?.*? \|", table, re.MULTILINE)
+    shown = {
+        name: default.strip("`")
+        for names, default in rows
+        for name in re.findall(r"`((?:WA|WAROUTER|COREAPP|WEBAPP)_[A-Z_]+)`", names)
+    }
+    assert shown == {name: _in_words(value) for name, value in defaults.items()}
+
+
+def _in_words(default: object) -> str:
+    if isinstance(default, bool):
+        return str(int(default))
+    return f"{default:g}" if isinstance(default, float) else str(default) or "-"
+
+
+def test_what_support_shows_is_read_and_no_secret() -> None:
+    names = {field.encode_name for field in msgspec.structs.fields(Settings)}
+    assert names >= SHOWN
+    words = ("PASSWORD", "KEY", "USERNAME", "SECRET", "URL")
+    assert [name for name in SHOWN if any(word in name for word in words)] == []
 
 
 def test_ports_of_webhooks() -> None:

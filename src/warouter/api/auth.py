@@ -43,7 +43,7 @@ class Login(msgspec.Struct, frozen=True):
     new_password: str | None = None
 
 
-_LOGIN = msgspec.json.Decoder(Login)
+_LOGIN = msgspec.json.Decoder(Login | None)  # what some clients send for no body
 
 
 async def authorise(context: Context, request: web.Request, access: Access) -> Caller:
@@ -67,7 +67,7 @@ async def login(context: Context, request: web.Request, _caller: Caller) -> web.
     Some clients send the present password as the new one: that changes nothing.
     """
     body = await read_body(request, context.config.json_limit)
-    wish = decode(body, _LOGIN) if body.strip() else Login()
+    wish = (decode(body, _LOGIN) if body.strip() else None) or Login()
     username, password = _basic(request)
     user = await context.accounts.user(username)
     known_hash = user.password_hash if user else None

@@ -8,10 +8,11 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from warouter import API_VERSION
 from warouter.errors import ApiError
 
-# The API that is spoken, which clients compare; warouter's own version is in the Server header.
-META = {"api_status": "stable", "version": "v2.53.0"}
+# warouter's own version is in the Server header.
+META = {"api_status": "stable", "version": API_VERSION}
 META_JSON = msgspec.json.encode(META)
 HREF = "https://developers.facebook.com/docs/whatsapp/api/errors"
 _DETAILS_CHARS = 400  # a client's own words may be quoted in them

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from warouter import __version__
+from warouter import API_VERSION, __version__
 from warouter.metrics import BUILD_INFO, Sample
 from warouter.node.runtime import Identity
 from warouter.store.bounded import Fetch
@@ -26,7 +26,6 @@ from warouter.store.reports import Body, ReportWriter
 log = logging.getLogger(__name__)
 
 EVERY_SECONDS = 2.0
-API_VERSION = "v2.53.0"
 _STARTED = time.monotonic()
 _PAGE_BYTES = resource.getpagesize()
 
@@ -42,7 +41,9 @@ SHOWN = frozenset(
         *("WAROUTER_WEBHOOK_ALLOW_HTTP", "WAROUTER_ALLOW_PRIVATE", "WAROUTER_JSON_LIMIT"),
         *("WAROUTER_BEAT", "WAROUTER_LEASE", "WAROUTER_MARGIN", "WAROUTER_HOLD"),
         *("WAROUTER_LOG_LEVEL", "WAROUTER_RATE_LIMIT", "WAROUTER_TRUSTED_PROXIES"),
-        *("WAROUTER_CONNECTIONS", "WAROUTER_CONNECTIONS_PER_ADDRESS"),
+        *("WAROUTER_CONNECTIONS", "WAROUTER_CONNECTIONS_PER_ADDRESS", "WAROUTER_WEBHOOK_PORTS"),
+        *("WAROUTER_PENDING", "WAROUTER_AUDIT_RETENTION", "WAROUTER_REQUIRE_CONTACT_CHECK"),
+        *("WAROUTER_MEDIA_DIR", "WAROUTER_MEDIA_QUOTA", "WAROUTER_MEDIA_ALLOW_HTTP"),
     }
 )
 _OURS = ("WA_", "WAROUTER_", "COREAPP_", "WEBAPP_", "WACORE_")
