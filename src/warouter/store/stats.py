@@ -134,20 +134,25 @@ class Statistics:
 
 
 class _Kept(Generic[T]):
-    """One reading at a time; its result serves for ``KEEP_SECONDS``."""
+    """One reading at a time, for all who ask meanwhile; its result serves for ``KEEP_SECONDS``."""
 
     def __init__(self, read: Callable[[], Awaitable[T]]) -> None:
         self._read = read
-        self._lock = asyncio.Lock()
+        self._reading: asyncio.Task[None] | None = None
         self._at = float("-inf")
         self._value: list[T] = []
 
     async def get(self) -> T:
-        async with self._lock:
-            if time.monotonic() - self._at > KEEP_SECONDS:
-                self._value = [await self._read()]
-                self._at = time.monotonic()
-            return self._value[0]
+        if time.monotonic() - self._at > KEEP_SECONDS:
+            if self._reading is None or self._reading.done():
+                self._reading = asyncio.create_task(self._renew())
+            # Also its failure is for all: one after the other they would wait ever longer.
+            await asyncio.shield(self._reading)
+        return self._value[0]
+
+    async def _renew(self) -> None:
+        self._value = [await self._read()]
+        self._at = time.monotonic()
 
 
 class _OwnerChanges:
