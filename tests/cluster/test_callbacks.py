@@ -64,11 +64,12 @@ async def scene() -> AsyncIterator[Scene]:
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def hook(scene: Scene) -> AsyncIterator[Hook]:
-    """A fresh receiver, the defaults but for a quick back-off, no faults."""
+    """A fresh receiver that wants every event and has a quick back-off, no faults."""
     async with Hook() as hook:
         await scene.business.call("DELETE", "/v1/settings/application")
         await scene.settings(
             callback_backoff_delay_ms=STEP_MS,
+            show_security_notifications=True,
             webhooks={"url": hook.url, "message": {"sent": True}},
         )
         await scene.inject({"from": "491510000000", "body": "are you there?"})
