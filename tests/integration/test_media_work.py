@@ -464,6 +464,37 @@ async def test_a_handle_that_is_unknown_or_content_that_is_another(
     await inbox.service.close()
 
 
+@pytest.mark.parametrize("payload", [b"{", b"[]", b'{"image":{},"errors":null}', b"\xff"])
+async def test_what_cannot_be_completed_goes_on_as_it_came(
+    library: Library, simulator: Simulator, payload: bytes
+) -> None:
+    """Whoever stores it looks at it; its sender does not wait for ever."""
+    inbox = Inbox(library, simulator)
+    broken = msgspec.structs.replace(inbound(1, "a", "unknown"), payload=payload)
+    inbox.come(broken, inbound(2, "a"))
+    await soon(lambda: len(inbox.passed) == 2)
+    assert inbox.passed == [broken, inbound(2, "a")]
+    await inbox.service.close()
+
+
+async def test_what_waits_for_media_is_bounded_in_bytes(
+    library: Library, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("warouter.owner.downloads.MOST_HELD", 1000)
+    simulator.use(simulator.faults.changed({"media_ms": 100}))
+    inbox = Inbox(library, simulator)
+    behind = msgspec.structs.replace(inbound(2, "a"), payload=bytes(1000))
+    inbox.come(inbound(1, "a", "unknown"), behind)
+    assert inbox.downloads.full
+    await soon(lambda: len(inbox.passed) == 2)
+    assert not inbox.downloads.full
+    inbox.come(inbound(3, "a", "unknown"), behind)
+    assert inbox.downloads.full
+    inbox.downloads.forget(inbox.slot)
+    assert not inbox.downloads.full
+    await inbox.service.close()
+
+
 async def test_a_lost_slot_passes_nothing_on(library: Library, simulator: Simulator) -> None:
     handle, _, _ = await simulator.media.put(chunks(CONTENT), "image/jpeg")
     simulator.use(simulator.faults.changed({"media_ms": 100}))
