@@ -158,7 +158,16 @@ def _answer(request: web.Request, samples: Iterable[Sample], keys: tuple[str, ..
 
 
 def _route(path: str, handler: Handler, summary: str, answer: type) -> Route:
-    return Route("GET", path, Access.MONITOR, handler, summary, answer=answer, query=_QUERY)
+    return Route(
+        "GET",
+        path,
+        Access.MONITOR,
+        handler,
+        summary,
+        answer=(answer, "text/plain"),
+        errors=(ParameterInvalid,),
+        query=_QUERY,
+    )
 
 
 ROUTES = (
