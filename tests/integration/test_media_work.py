@@ -225,6 +225,34 @@ async def test_a_file_that_shows_up_late_is_waited_for(
     assert await call
 
 
+async def test_an_upload_that_breaks_off_is_no_error_of_the_simulators(
+    simulator: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    begun, ended = asyncio.Event(), asyncio.Event()
+    put = simulator.media.put
+
+    async def watched(content: AsyncIterator[bytes], mime: str) -> Any:
+        begun.set()
+        try:
+            return await put(content, mime)
+        finally:
+            asyncio.get_running_loop().call_soon(ended.set)
+
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            yield bytes(1000)
+            await asyncio.sleep(0.01)
+
+    simulator.media.put = watched
+    service = MediaService(simulator.url)
+    call = asyncio.ensure_future(service.upload(endless(), "image/jpeg"))
+    await asyncio.wait_for(begun.wait(), 10)
+    call.cancel()
+    await asyncio.wait_for(ended.wait(), 10)
+    await service.close()
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
 async def test_a_flight_ends_with_the_last_slot_that_waits_for_it(
     library: Library, uploads: Uploads, simulator: Any
 ) -> None:

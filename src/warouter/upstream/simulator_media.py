@@ -107,6 +107,8 @@ def add_media(app: web.Application, simulator: Simulator) -> None:
             handle, size, sha256 = await simulator.media.put(_chunks(request), mime)
         except ValueError as error:
             return web.json_response({"error": str(error)}, status=413)
+        except ConnectionError:
+            return web.Response(status=400)  # nobody is there to read it
         simulator.media.uploaded(handle, mime, size, sha256)
         return web.json_response({"handle": handle}, status=201)
 
