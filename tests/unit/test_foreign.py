@@ -92,6 +92,7 @@ def test_an_inbound_message_has_what_receivers_read(key: str) -> None:
 def test_only_an_error_out_of_band_is_nobodys() -> None:
     for payload in (INBOUND, b"{}", b"[]", ERROR.replace(b"1014", b'"1014"'), ERROR[:-1]):
         assert problem(event("inbound", payload, recipient=""))
+    assert problem(event("inbound", ERROR, recipient="", contact=b"{"))
     assert problem(event("status", STATUS, recipient=""))
     assert problem(event("inbound", ERROR))  # a message of somebody's is no error
 
@@ -203,3 +204,9 @@ def test_deep_msgpack_is_refused() -> None:
     for depth in (1_000, 200_000):
         with pytest.raises((ValueError, RecursionError)):
             decode_from_upstream(b"\x91" * depth)
+
+
+def test_what_names_nobody_is_an_error_or_nothing() -> None:
+    for payload in (INBOUND, b"{}", b'{"code":"1014","title":"x"}'):
+        assert problem(event("inbound", payload, recipient=""))
+    assert problem(event(recipient=""))

@@ -32,7 +32,7 @@ class _Inbound(msgspec.Struct, gc=False, rename={"sender": "from"}):
 
 class _Error(msgspec.Struct, gc=False):
     code: int
-    title: str
+    title: _Name
 
 
 class _Contact(msgspec.Struct, gc=False):
