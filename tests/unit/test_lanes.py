@@ -264,7 +264,6 @@ def test_what_is_withheld_goes_once_it_is_released_and_holds_its_lane_until_then
 def test_lanes_with_expiry_lose_nothing(data: st.DataObject) -> None:
     """Whatever the order of pushes, answers, retries and looks: each entry ends exactly once."""
     lanes, now, pushed, ended, out = Lanes(), 0.0, 0, [], {}
-    withheld: list[bytes] = []
     for _ in range(data.draw(st.integers(1, 60))):
         now += data.draw(st.floats(0, 2))
         match data.draw(st.sampled_from(ACTIONS)):
@@ -283,12 +282,8 @@ def test_lanes_with_expiry_lose_nothing(data: st.DataObject) -> None:
             case "requeue":
                 lanes.requeue()
                 out = {}
-            case "withhold" if out:
-                withheld.append(next(iter(out)))
-                lanes.withhold(withheld[-1])
-            case "release" if withheld:
-                lanes.release(withheld[-1])
-                out.pop(withheld.pop(), None)
+            case "withhold" | "release" as what if out:
+                getattr(lanes, what)(next(iter(out)))
     ended += lanes.expire(now + 100)
     lanes.requeue()
     lanes.due(now + 200)

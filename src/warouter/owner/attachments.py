@@ -1,8 +1,9 @@
 """Messages that refer to media, between their lane and the upstream.
 
 Such a message is withheld while its media is prepared, so the order of its recipient holds and
-nobody else waits; it goes with the turn after, unless it has expired. One that takes long gives its place in the window back: it is parked, its
-media goes on being prepared, and it finds the handle ready when it is taken up.
+nobody else waits; then it goes, unless it has expired. One that takes long gives its place in the
+window back: it is parked, its media goes on being prepared, and it finds the handle ready when it
+is taken up.
 """
 
 from __future__ import annotations
