@@ -144,7 +144,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     pending_seconds: Annotated[float, msgspec.Meta(ge=1)] = msgspec.field(
         name="WAROUTER_PENDING", default=86_400.0
     )
-    json_limit: Annotated[int, msgspec.Meta(ge=1024, le=1 << 20)] = msgspec.field(
+    # A message goes to the upstream in one frame of at most 1 MiB.
+    json_limit: Annotated[int, msgspec.Meta(ge=1024, le=512 * 1024)] = msgspec.field(
         name="WAROUTER_JSON_LIMIT", default=64 * 1024
     )
     rate_limit: str = msgspec.field(name="WAROUTER_RATE_LIMIT", default="off")

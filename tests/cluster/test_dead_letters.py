@@ -163,6 +163,24 @@ async def test_a_letter_that_is_refused_again_is_a_letter_again(start: Start) ->
         await scene.hook.until(lambda: {*ids, behind} <= set(scene.hook.messages))
 
 
+async def test_a_letter_is_not_lost_by_a_replay_under_callback_persist_false(start: Start) -> None:
+    async with scene_of(start) as scene:
+        ids = await scene.dead("a", "b")
+        wish = {"callback_persist": False}
+        await scene.business.call("PATCH", "/v1/settings/application", json=wish)
+        fresh = [await scene.inject(BAD, "not kept")]
+        await scene.facts.until_some(_PARKED)
+        await scene.facts.until_none(_PARKED)  # those of the moment are dropped
+        assert (await scene.letters())["total"] == 2
+        await scene.command("replay", "--all")
+        await scene.facts.until_none(f"{_LETTERS} where asked_at is not null")
+        await scene.facts.until_some(f"select 1 where ({_LETTERS}) = 2")
+        scene.hook.answer = lambda _body: 200
+        await scene.command("replay", "--all")
+        await scene.hook.until(lambda: set(ids) <= set(scene.hook.messages))
+        assert not set(*fresh) & set(scene.hook.messages)
+
+
 async def test_the_owner_dies_while_it_replays(start: Start) -> None:
     """At least once, and nothing is lost: the next owner finds what was not answered."""
     async with scene_of(start) as scene:

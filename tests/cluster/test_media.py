@@ -383,3 +383,21 @@ async def test_a_download_goes_on_when_the_owner_dies(start: Start) -> None:
         assert (await content_of(business, picture["image"]["id"]))[0] == JPEG
         assert [m["id"] for m in business.messages] == ids
         assert await facts.connection.fetchval("select count(*) from media") == 1
+
+
+async def test_media_that_is_ready_after_the_ttl_is_not_sent(start: Start) -> None:
+    """Ready before its message is parked, or when it comes back from there."""
+    _cluster, business = await start()
+    await business.faults(media_ms=1500)
+    media = await upload(business, JPEG, "image/jpeg")
+    late = await send(business, TO, image={"id": media}, ttl=1)
+    behind = await send(business, TO, text={"body": "behind"})
+    await reached(business, "read", behind)
+    await reached(business, "failed", late)
+    assert business.failures[late][0]["code"] == 410
+    async with serving() as site:
+        parked = await send(business, OTHER, image={"link": f"{site.url}/slow"}, ttl=4)
+        await asyncio.wait_for(site.asked.wait(), 30)
+        await reached(business, "failed", parked)
+        assert business.failures[parked][0]["code"] == 410
+    assert (await record(business))["ids"] == {TO: [behind]}

@@ -118,6 +118,26 @@ async def test_a_parked_message_moves_with_the_cursor_and_comes_back(journal: Jo
     assert await journal.parked([3], 86_400.0) == []
 
 
+async def test_what_is_parked_again_needs_no_row_in_the_journal(
+    journal: Journal, pool: asyncpg.Pool
+) -> None:
+    """Collected on request after ten minutes, while its recipient still waits."""
+    await journal.append(OWNED, [row(1)])
+    await journal.append_events(OWNED, [event(1, "a")])
+    parks = {"slot": 3, "seq": 1, "attempts": 1, "delay_ms": 1, "reason": "first"}
+    rare = {"park": [parks], "park_events": [parks | {"kind": 0}]}
+    await journal.record(OWNED, Progress({3: (1, [])}, {(3, 0): (1, [])}, rare))
+    await pool.execute("update message set accepted_at = now() - interval '11 minutes'")
+    await pool.execute("update event set recorded_at = now() - interval '11 minutes'")
+    assert await journal.prune(OWNED, 0.0, 100) == 2
+    parks |= {"attempts": 2, "delay_ms": 60_000, "reason": "second"}
+    rare = {"park": [parks], "park_events": [parks | {"kind": 0}]}
+    await journal.record(OWNED, Progress({}, {}, rare))
+    for table in ("parked_message", "parked_event"):
+        (found,) = await pool.fetch(f"select attempts, reason, due_at > now() from {table}")
+        assert tuple(found) == (2, "second", True), table
+
+
 async def test_a_dead_event_keeps_everything_it_had(journal: Journal, pool: asyncpg.Pool) -> None:
     await journal.append_events(OWNED, [event(1, "a"), event(2, "b")])
     place = {"slot": 3, "kind": 0, "seq": 1, "attempts": 9, "reason": "webhook: 400"}

@@ -225,6 +225,34 @@ async def test_a_file_that_shows_up_late_is_waited_for(
     assert await call
 
 
+async def test_an_upload_that_breaks_off_is_no_error_of_the_simulators(
+    simulator: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    begun, ended = asyncio.Event(), asyncio.Event()
+    put = simulator.media.put
+
+    async def watched(content: AsyncIterator[bytes], mime: str) -> Any:
+        begun.set()
+        try:
+            return await put(content, mime)
+        finally:
+            asyncio.get_running_loop().call_soon(ended.set)
+
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            yield bytes(1000)
+            await asyncio.sleep(0.01)
+
+    simulator.media.put = watched
+    service = MediaService(simulator.url)
+    call = asyncio.ensure_future(service.upload(endless(), "image/jpeg"))
+    await asyncio.wait_for(begun.wait(), 10)
+    call.cancel()
+    await asyncio.wait_for(ended.wait(), 10)
+    await service.close()
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
 async def test_a_flight_ends_with_the_last_slot_that_waits_for_it(
     library: Library, uploads: Uploads, simulator: Any
 ) -> None:
@@ -461,6 +489,37 @@ async def test_a_handle_that_is_unknown_or_content_that_is_another(
     await soon(lambda: len(inbox.passed) == 2)
     assert "404" in inbox.message(1)["errors"][0]["details"]
     assert "digest" in inbox.message(2)["errors"][0]["details"]
+    await inbox.service.close()
+
+
+@pytest.mark.parametrize("payload", [b"{", b"[]", b'{"image":{},"errors":null}', b"\xff"])
+async def test_what_cannot_be_completed_goes_on_as_it_came(
+    library: Library, simulator: Simulator, payload: bytes
+) -> None:
+    """Whoever stores it looks at it; its sender does not wait for ever."""
+    inbox = Inbox(library, simulator)
+    broken = msgspec.structs.replace(inbound(1, "a", "unknown"), payload=payload)
+    inbox.come(broken, inbound(2, "a"))
+    await soon(lambda: len(inbox.passed) == 2)
+    assert inbox.passed == [broken, inbound(2, "a")]
+    await inbox.service.close()
+
+
+async def test_what_waits_for_media_is_bounded_in_bytes(
+    library: Library, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("warouter.owner.downloads.MOST_HELD", 1000)
+    simulator.use(simulator.faults.changed({"media_ms": 100}))
+    inbox = Inbox(library, simulator)
+    behind = msgspec.structs.replace(inbound(2, "a"), payload=bytes(1000))
+    inbox.come(inbound(1, "a", "unknown"), behind)
+    assert inbox.downloads.full
+    await soon(lambda: len(inbox.passed) == 2)
+    assert not inbox.downloads.full
+    inbox.come(inbound(3, "a", "unknown"), behind)
+    assert inbox.downloads.full
+    inbox.downloads.forget(inbox.slot)
+    assert not inbox.downloads.full
     await inbox.service.close()
 
 

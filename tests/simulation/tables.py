@@ -414,9 +414,9 @@ class Tables:
 
 
 def _park(journal: Journal, p: dict[str, Any], now: float) -> None:
-    row = journal.rows.get(p["seq"])
+    was = journal.parked.get(p["seq"])
+    row = was.row if was else journal.rows.get(p["seq"])
     if row is not None:
-        was = journal.parked.get(p["seq"])
         first = was.first if was else now
         journal.parked[p["seq"]] = Parked(row, p["attempts"], now + p["delay_ms"] / 1000, first)
 

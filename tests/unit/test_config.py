@@ -48,6 +48,9 @@ def test_of_the_external_ports_the_first_is_the_link() -> None:
         ({"WAROUTER_SHARDS_CERT": "maybe"}, "after-7-days or never"),
         ({"WAROUTER_DB_SCHEMA": "a; drop"}, "plain identifier"),
         ({"WAROUTER_LOG_LEVEL": "FOO"}, "must be one of"),
+        # Above it, one message would cut the connection to the upstream again and again.
+        ({"WAROUTER_JSON_LIMIT": "1048576"}, "WAROUTER_JSON_LIMIT: Expected `int` <= 524288"),
+        ({"WAROUTER_JSON_LIMIT": "0"}, "WAROUTER_JSON_LIMIT: Expected `int` >= 1024"),
         ({"WAROUTER_PENDING": "0"}, "WAROUTER_PENDING: Expected `float` >= 1"),
         ({"WAROUTER_PENDING": "nan"}, "WAROUTER_PENDING: Expected `float` >= 1"),
         ({"WAROUTER_RETENTION": "-1"}, "WAROUTER_RETENTION: Expected `float` >= 0"),

@@ -28,6 +28,7 @@ from warouter.upstream.protocol import (
 SENDER = "4915112345678"
 STATUS = b'{"id":"gBEG","recipient_id":"49151","status":"sent","timestamp":"1670394125"}'
 INBOUND = b'{"from":"49151","id":"ABC","timestamp":"1670394125","type":"text","text":{"body":"x"}}'
+ERROR = b'{"code":1014,"title":"Internal error","details":"media lost"}'
 CONTACT = b'{"profile":{"name":"Jerry"},"wa_id":"49151"}'
 
 
@@ -41,7 +42,7 @@ def test_what_honest_upstreams_say_is_taken() -> None:
         event(),
         event("inbound", INBOUND, key="ABC", contact=CONTACT),
         event("inbound", INBOUND.replace(b"x", "☺\\u0000".encode())),
-        event("inbound", b'{"code":1014,"title":"Internal error"}', recipient=""),
+        event("inbound", ERROR, key="ABC", recipient=""),  # out of band, so nobody's
     ):
         assert decode_from_upstream(encode(honest)) == honest
         assert problem(honest) is None
@@ -61,6 +62,7 @@ def test_what_honest_upstreams_say_is_taken() -> None:
         STATUS[:-1],
         STATUS.replace(b'"1670394125"', b"1670394125"),
         STATUS.replace(b'"1670394125"', b'"soon"'),
+        STATUS.replace(b'"1670394125"', b'"1670394125\\n"'),
         STATUS.replace(b'"gBEG"', b"7"),
         STATUS.replace(b'"gBEG"', b'""'),
         STATUS.replace(b"gBEG", b"g" * 1000),
@@ -85,6 +87,14 @@ def test_an_inbound_message_has_what_receivers_read(key: str) -> None:
     for value in (None, 7, "", {}, ...):
         changed = {k: v for k, v in (message | {key: value}).items() if v is not ...}
         assert problem(event("inbound", msgspec.json.encode(changed)))
+
+
+def test_only_an_error_out_of_band_is_nobodys() -> None:
+    for payload in (INBOUND, b"{}", b"[]", ERROR.replace(b"1014", b'"1014"'), ERROR[:-1]):
+        assert problem(event("inbound", payload, recipient=""))
+    assert problem(event("inbound", ERROR, recipient="", contact=b"{"))
+    assert problem(event("status", STATUS, recipient=""))
+    assert problem(event("inbound", ERROR))  # a message of somebody's is no error
 
 
 def test_keys_that_no_row_can_hold_are_refused() -> None:
@@ -115,6 +125,7 @@ def test_keys_that_no_row_can_hold_are_refused() -> None:
         event(recipient="49 151"),
         event(recipient="4915112345678\x00"),
         event(recipient="1" * 16),
+        event(recipient="4915112345678\n"),
         Event(0, -1, "status", "k:sent", SENDER, STATUS),
         Event(32, 1, "status", "k:sent", SENDER, STATUS),
     ],

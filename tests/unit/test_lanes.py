@@ -175,6 +175,7 @@ def test_whatever_happens_first_sends_are_in_order_and_nothing_is_lost(
     assert all(order == sorted(order) for order in script.first.values())
 
 
+ACTIONS = ["push", "take", "answer", "retry", "expire", "requeue", "withhold", "release"]
 RECIPIENTS = st.sampled_from(["a", "b", "c"])
 
 
@@ -228,13 +229,44 @@ def test_a_retry_may_expire_since_it_was_not_taken() -> None:
     assert seqs(lanes.take()) == [2]
 
 
+def test_what_is_withheld_was_never_sent_so_it_expires_like_the_rest() -> None:
+    """Once it is released, or its connection was lost: before it is still being prepared."""
+    for end in (lambda lanes: lanes.release(entry(1).id), lambda lanes: lanes.requeue()):
+        lanes = Lanes()
+        lanes.push(dated(1, 5))
+        lanes.push(dated(2, 50))
+        assert seqs(lanes.take()) == [1]
+        lanes.withhold(entry(1).id)
+        assert lanes.out == 0  # a drain does not wait for it
+        assert lanes.expire(6) == []
+        end(lanes)
+        assert seqs(lanes.expire(6)) == [1]
+        assert seqs(lanes.take()) == [2]
+
+
+def test_what_is_withheld_goes_once_it_is_released_and_holds_its_lane_until_then() -> None:
+    lanes = Lanes()
+    lanes.push(dated(1, 50))
+    lanes.push(dated(2, 50))
+    lanes.take()
+    lanes.withhold(entry(1).id)
+    assert lanes.take() == []
+    lanes.release(entry(1).id)
+    lanes.release(entry(1).id)  # once is enough
+    assert seqs(lanes.take()) == [1]
+    lanes.requeue()
+    assert lanes.expire(60) == [dated(2, 50)]  # the first was sent
+    assert seqs(lanes.take()) == [1]
+    assert lanes.take() == []
+
+
 @given(st.data())
 def test_lanes_with_expiry_lose_nothing(data: st.DataObject) -> None:
     """Whatever the order of pushes, answers, retries and looks: each entry ends exactly once."""
     lanes, now, pushed, ended, out = Lanes(), 0.0, 0, [], {}
     for _ in range(data.draw(st.integers(1, 60))):
         now += data.draw(st.floats(0, 2))
-        match data.draw(st.sampled_from(["push", "take", "answer", "retry", "expire", "requeue"])):
+        match data.draw(st.sampled_from(ACTIONS)):
             case "push":
                 pushed += 1
                 lanes.push(dated(pushed, now + data.draw(st.floats(0, 8)), data.draw(RECIPIENTS)))
@@ -250,6 +282,8 @@ def test_lanes_with_expiry_lose_nothing(data: st.DataObject) -> None:
             case "requeue":
                 lanes.requeue()
                 out = {}
+            case "withhold" | "release" as what if out:
+                getattr(lanes, what)(next(iter(out)))
     ended += lanes.expire(now + 100)
     lanes.requeue()
     lanes.due(now + 200)

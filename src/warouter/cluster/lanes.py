@@ -51,17 +51,31 @@ class Lanes:
         self._unrecorded: set[int] = set()
         self._blocked: set[str] = set()
         self._asked: set[bytes] = set()  # out on a connection that was lost: may be taken
+        self._withheld: set[bytes] = set()  # out, but the upstream has not been told
         self._soonest = math.inf  # nothing expires earlier
         self.waiting = 0
 
     @property
     def out(self) -> int:
         """Messages sent and not answered."""
-        return len(self._out)
+        return len(self._out) - len(self._withheld)
 
     def is_out(self, message_id: bytes) -> bool:
         """Whether this message is out: sent, or on its way to be."""
         return message_id in self._out
+
+    def withhold(self, message_id: bytes) -> None:
+        """This message is out and is not sent yet: what it needs is still to be prepared."""
+        if message_id in self._out:
+            self._withheld.add(message_id)
+
+    def release(self, message_id: bytes) -> None:
+        """What was withheld may go with the next ``take``, unless it expires before."""
+        if message_id in self._withheld:
+            self._withheld.discard(message_id)
+            entry = self._out.pop(message_id)
+            self._soonest = min(self._soonest, entry.expires)
+            heapq.heappush(self._again, (entry.seq, entry.recipient))
 
     @property
     def window_full(self) -> bool:
@@ -104,6 +118,7 @@ class Lanes:
         if entry is None:
             return None
         self._asked.discard(message_id)
+        self._withheld.discard(message_id)
         self._advance(entry.recipient)
         return entry
 
@@ -113,6 +128,7 @@ class Lanes:
         if entry is None:
             return None
         self._asked.discard(message_id)
+        self._withheld.discard(message_id)
         self._soonest = min(self._soonest, entry.expires)
         lane = self._lanes[entry.recipient]
         lane[0] = entry._replace(attempts=entry.attempts + 1)
@@ -132,8 +148,12 @@ class Lanes:
         """The connection is new: what was out and is unanswered goes out again, in seq order."""
         for entry in self._out.values():
             heapq.heappush(self._again, (entry.seq, entry.recipient))
-        self._asked.update(self._out)
+            if entry.id in self._withheld:
+                self._soonest = min(self._soonest, entry.expires)
+            else:
+                self._asked.add(entry.id)
         self._out.clear()
+        self._withheld.clear()
 
     def expire(self, now: float) -> list[Entry]:
         """Take out what expires by ``now``, in seq order, from wherever it stands in its lane.
@@ -167,6 +187,7 @@ class Lanes:
         for entry in lane:
             self._out.pop(entry.id, None)
             self._asked.discard(entry.id)
+            self._withheld.discard(entry.id)
         self.waiting -= len(lane)
         return list(lane)
 

@@ -151,7 +151,7 @@ class Coreapp:
             self._identity.incarnation.hex,
             self.sender,
             self.ownership.all_hold,
-            congested=lambda: self.events.full,
+            congested=lambda: self.events.full or self.media.downloads.full,
         )
         self.sender.upstream = self.upstream
         self.ownership.beaten.append(self._on_beat)

@@ -52,13 +52,13 @@ class MediaWork:
         )
         self._uploads = Uploads(self._library, self._service, fetcher)
         attachments = Attachments(self._uploads, sender.on_upstream, sender.pump)
-        downloads = Downloads(
+        self.downloads = Downloads(
             self._library, self._service, app_settings, settings.public_url, events.on_event
         )
         sender.prepared = attachments.prepared
-        sender.on_event = downloads.on_event
+        sender.on_event = self.downloads.on_event
         ownership.closed.append(attachments.forget)
-        ownership.closed.append(downloads.forget)
+        ownership.closed.append(self.downloads.forget)
 
     async def run(self) -> None:
         """Clean up now and then, if this coreapp is the one to do it: the owner of slot 0."""

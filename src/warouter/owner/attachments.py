@@ -1,8 +1,9 @@
 """Messages that refer to media, between their lane and the upstream.
 
-Such a message is out of its lane while its media is prepared, so the order of its recipient holds
-and nobody else waits. One that takes long gives its place in the window back: it is parked, its
-media goes on being prepared, and it finds the handle ready when it is taken up.
+Such a message is withheld while its media is prepared, so the order of its recipient holds and
+nobody else waits; then it goes, unless it has expired. One that takes long gives its place in the
+window back: it is parked, its media goes on being prepared, and it finds the handle ready when it
+is taken up.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from warouter.cluster.lanes import Entry
+from warouter.cluster.lanes import WINDOW, Entry
 from warouter.errors import ApiError
 from warouter.media.references import Reference, find
 from warouter.message_id import text_of
@@ -28,6 +29,7 @@ MEDIA = 2  # the kind of such messages
 PATIENCE_SECONDS = 2.0
 # With more than FEW that wait in a slot each gives its place back sooner.
 FEW, HURRIED_SECONDS = 16, 0.5
+MOST_READY = 2 * WINDOW  # more than can be on their way
 AGAIN_MS = 3_000
 TROUBLE_MS, MOST_TROUBLE_MS = 2_000, 30_000
 TROUBLE = 1014
@@ -54,18 +56,17 @@ class Attachments:
     def prepared(
         self, slot: OwnedSlot, entries: Sequence[Entry]
     ) -> Iterator[tuple[Entry, tuple[str, ...]]]:
-        """What of ``entries``, and of those before, may go now; with its media's handles."""
+        """What of ``entries`` may go now, with its media's handles; the rest comes again."""
         for entry in entries:
             if entry.kind != MEDIA:
                 yield entry, ()
+                continue
+            mine = self._slots.setdefault(slot, _Prepared({}, {}))
+            handles = mine.ready.pop(entry.id, None)
+            if handles is not None:
+                yield entry, handles
             else:
-                self._take(slot, entry)
-        mine = self._slots.get(slot)
-        if mine is None:
-            return
-        # What a lost connection has put back is not out: it comes again among ``entries``.
-        for message_id in [i for i in mine.ready if slot.lanes.is_out(i)]:
-            yield mine.ready.pop(message_id)
+                self._take(slot, mine, entry)
 
     def forget(self, slot: OwnedSlot) -> None:
         """The slot's epoch has ended: nothing of it is prepared or answered any more."""
@@ -75,9 +76,9 @@ class Attachments:
                 task.cancel()
         self._uploads.forget(slot.slot)
 
-    def _take(self, slot: OwnedSlot, entry: Entry) -> None:
-        mine = self._slots.setdefault(slot, _Prepared({}, {}))
-        if entry.id in mine.preparing or entry.id in mine.ready:
+    def _take(self, slot: OwnedSlot, mine: _Prepared, entry: Entry) -> None:
+        slot.lanes.withhold(entry.id)
+        if entry.id in mine.preparing:  # since before a new connection
             return
         patience = PATIENCE_SECONDS if len(mine.preparing) < FEW else HURRIED_SECONDS
         task = asyncio.ensure_future(self._prepare(slot, entry, patience))
@@ -108,7 +109,10 @@ class Attachments:
             return
         mine.preparing.pop(entry.id, None)
         if answer is None:
-            mine.ready[entry.id] = entry, tuple(handles)
+            if len(mine.ready) >= MOST_READY:  # they have expired
+                mine.ready.clear()
+            mine.ready[entry.id] = tuple(handles)
+            slot.lanes.release(entry.id)
             self._pump(slot)
         elif slot.lanes.is_out(entry.id):
             self._answer(answer)
@@ -130,7 +134,7 @@ class _Prepared(NamedTuple):
     """Of one slot, by message id."""
 
     preparing: dict[bytes, asyncio.Task[None]]
-    ready: dict[bytes, tuple[Entry, tuple[str, ...]]]
+    ready: dict[bytes, tuple[str, ...]]
 
 
 def _later(slot: OwnedSlot, entry: Entry, delay_ms: int, why: str) -> Answer:

@@ -157,7 +157,9 @@ class CallbackFeed:
 
     def _dead(self, items: list[Item], reason: str) -> None:
         if not self._app_settings().callback_persist:
-            self._drop(items, reason)
+            self._drop([item for item in items if not self._was_letter(item)], reason)
+            items = [item for item in items if self._was_letter(item)]
+        if not items:
             return
         log.warning("callbacks given up", extra={"events": len(items), "reason": reason})
         for slot, journal, item in self._mine(items):
@@ -171,9 +173,16 @@ class CallbackFeed:
 
     def _drop(self, items: list[Item], reason: str) -> None:
         """The business does not want them kept: they end as if they had been delivered."""
+        if not items:
+            return
         log.warning("callbacks dropped", extra={"events": len(items), "reason": reason})
         self.dropped += len(items)
         self._settled(items)
+
+    def _was_letter(self, item: Item) -> bool:
+        """Replayed, at an operator's wish: what is refused once more stays kept."""
+        tried = self._clock() - item.first_at if item.first_at is not None else 0.0
+        return tried >= GIVE_UP - REPLAY_SECONDS
 
     def _mine(self, items: list[Item]) -> Iterable[tuple[OwnedSlot, EventLog, Item]]:
         for item in items:

@@ -12,6 +12,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -30,6 +31,7 @@ from warouter.upstream.protocol import Event
 log = logging.getLogger(__name__)
 
 MOST_AT_ONCE = 8
+MOST_HELD = 32 * 1024 * 1024  # bytes of events that wait: then no more are read
 MOST_SECONDS = 60.0  # from its arrival to its going on, whatever became of its media
 PAUSES = (0.3, 1.0, 3.0)  # seconds between the tries
 
@@ -54,6 +56,12 @@ class Downloads:
         self._most_seconds = most_seconds
         self._places = asyncio.Semaphore(MOST_AT_ONCE)
         self._lanes: dict[OwnedSlot, dict[str, deque[_Waiting]]] = {}
+        self._held = 0
+
+    @property
+    def full(self) -> bool:
+        """So much waits for media that the upstream is not listened to."""
+        return self._held > MOST_HELD
 
     def on_event(self, slot: OwnedSlot, event: Event) -> None:
         """One event from the upstream, in the order of its slot."""
@@ -68,6 +76,7 @@ class Downloads:
             return  # delivered again on a new connection
         waiting = _Waiting(event)
         lane.append(waiting)
+        self._held += waiting.size
         if places:
             waiting.task = asyncio.ensure_future(self._complete(slot, waiting, places))
         else:
@@ -77,6 +86,7 @@ class Downloads:
         """The epoch has ended: the upstream gives what is not acknowledged to the next owner."""
         for lane in self._lanes.pop(slot, {}).values():
             for waiting in lane:
+                self._held -= waiting.size
                 if waiting.task is not None:
                     waiting.task.cancel()
 
@@ -104,8 +114,9 @@ class Downloads:
                         failed[place] = str(error)
         except Exception as error:
             log.warning("inbound media not downloaded", extra={"reason": repr(error)[:200]})
-        payload = completed(event.payload, stored, failed)
-        waiting.event = msgspec.structs.replace(event, payload=payload)
+        with suppress(Exception):  # else it goes on as it came: whoever stores it looks at it
+            payload = completed(event.payload, stored, failed)
+            waiting.event = msgspec.structs.replace(event, payload=payload)
         waiting.ready = True
         self._go_on(slot, event.recipient)
 
@@ -113,7 +124,9 @@ class Downloads:
         lanes = self._lanes.get(slot, {})
         lane = lanes.get(sender)
         while lane and lane[0].ready and slot.open:
-            self._pass_on(slot, lane.popleft().event)
+            waiting = lane.popleft()
+            self._held -= waiting.size
+            self._pass_on(slot, waiting.event)
         if not lane:
             lanes.pop(sender, None)
 
@@ -158,9 +171,10 @@ class Downloads:
 class _Waiting:
     """An event of a sender that waits for its media, or for what came before it."""
 
-    __slots__ = ("event", "ready", "task")
+    __slots__ = ("event", "ready", "size", "task")
 
     def __init__(self, event: Event) -> None:
         self.event = event
+        self.size = len(event.payload) + len(event.contact)
         self.ready = False
         self.task: asyncio.Task[None] | None = None

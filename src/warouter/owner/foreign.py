@@ -14,7 +14,7 @@ import msgspec
 from warouter.upstream.protocol import Event
 
 _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
-_Time = Annotated[str, msgspec.Meta(pattern="^[0-9]{1,16}$")]
+_Time = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,16}\Z")]
 
 
 class _Status(msgspec.Struct, gc=False):
@@ -56,9 +56,13 @@ def problem(event: Event) -> str | None:
     """Why the event can be no callback, or None."""
     if not event.key.isprintable():
         return "its key has control characters"
-    if not event.recipient:
-        return _problem(_ERROR, event.payload) if event.kind == "inbound" else "it has no recipient"
-    return _problem(_PAYLOADS.get(event.kind, _OBJECT), event.payload) or (
+    if event.recipient:
+        decode = _PAYLOADS.get(event.kind, _OBJECT)
+    elif event.kind == "inbound":
+        decode = _ERROR  # out of band: nobody's
+    else:
+        return "it has no recipient"
+    return _problem(decode, event.payload) or (
         _problem(_CONTACT, event.contact) if event.contact else None
     )
 

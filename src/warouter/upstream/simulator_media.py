@@ -13,7 +13,6 @@ import hashlib
 import secrets
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -40,7 +39,7 @@ class MediaStore:
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     async def put(self, chunks: AsyncIterator[bytes], mime: str) -> tuple[str, int, str]:
-        """Keep content: its handle, size and SHA-256 in hex. ValueError if it is too large."""
+        """Keep content: its handle, size, SHA-256 in hex. ValueError if too large or broken off."""
         handle = secrets.token_urlsafe(18)
         path = self._path(handle)
         digest, size = hashlib.sha256(), 0
@@ -125,6 +124,10 @@ def add_media(app: web.Application, simulator: Simulator) -> None:
 
 
 async def _chunks(request: web.Request) -> AsyncIterator[bytes]:
-    with suppress(aiohttp.EofStream):
+    try:
         while chunk := await request.content.readany():
             yield chunk
+    except aiohttp.EofStream:
+        return
+    except ConnectionError as error:
+        raise ValueError("the upload was broken off") from error

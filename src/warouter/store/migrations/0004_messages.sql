@@ -82,10 +82,17 @@ begin
     return deleted;
 end $$;
 
--- As before, and a parked message keeps its age and its ttl.
+-- As before, and a parked message keeps its age and its ttl. What is parked again is found where it is
+-- parked: its row in the journal may be pruned.
 create or replace function record_rare(p_held smallint[], p_rare jsonb) returns void
 language plpgsql volatile as $$
 begin
+    update parked_message m
+       set attempts = p.attempts, due_at = clock_timestamp() + p.delay_ms * interval '1 ms',
+           reason = p.reason
+      from jsonb_to_recordset(p_rare -> 'park')
+           as p(slot smallint, seq bigint, attempts integer, delay_ms bigint, reason text)
+     where m.slot = p.slot and m.seq = p.seq and p.slot = any (p_held);
     insert into parked_message (slot, seq, id, recipient, kind, body, attempts, due_at, reason,
                                 ttl, accepted_at)
     select m.slot, m.seq, m.id, m.recipient, m.kind, m.body,
@@ -95,11 +102,17 @@ begin
            as p(slot smallint, seq bigint, attempts integer, delay_ms bigint, reason text)
       join message m on m.slot = p.slot and m.seq = p.seq
      where p.slot = any (p_held)
-    on conflict (slot, seq) do update
-       set attempts = excluded.attempts, due_at = excluded.due_at, reason = excluded.reason;
+    on conflict (slot, seq) do nothing;
     delete from parked_message m
      using jsonb_to_recordset(p_rare -> 'unpark') as p(slot smallint, seq bigint)
      where m.slot = p.slot and m.seq = p.seq and p.slot = any (p_held);
+    update parked_event e
+       set attempts = p.attempts, due_at = clock_timestamp() + p.delay_ms * interval '1 ms',
+           reason = p.reason
+      from jsonb_to_recordset(p_rare -> 'park_events')
+           as p(slot smallint, kind smallint, seq bigint, attempts integer, delay_ms bigint,
+                reason text)
+     where e.slot = p.slot and e.kind = p.kind and e.seq = p.seq and p.slot = any (p_held);
     insert into parked_event (slot, seq, kind, key, recipient, payload, contact,
                               attempts, due_at, reason)
     select e.slot, e.seq, e.kind, e.key, e.recipient, e.payload, e.contact,
@@ -109,8 +122,7 @@ begin
                 reason text)
       join event e on e.slot = p.slot and e.kind = p.kind and e.seq = p.seq
      where p.slot = any (p_held)
-    on conflict (slot, kind, seq) do update
-       set attempts = excluded.attempts, due_at = excluded.due_at, reason = excluded.reason;
+    on conflict (slot, kind, seq) do nothing;
     -- From the parked table if it was parked, else (a receiver down for days) from the journal.
     insert into dead_letter (slot, seq, kind, key, recipient, payload, contact, attempts, reason)
     select e.slot, e.seq, e.kind, e.key, e.recipient, e.payload, e.contact, p.attempts, p.reason
