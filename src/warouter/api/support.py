@@ -57,10 +57,16 @@ class NodeSupport(msgspec.Struct):
     socket_conn: str
 
 
-class Support(msgspec.Struct):
-    """Nodes by name with Multiconnect, else the fields of the one that is connected."""
+class ClusterSupport(msgspec.Struct):
+    """Nodes by name with Multiconnect."""
 
     support: dict[str, NodeSupport]
+
+
+class SingleSupport(msgspec.Struct):
+    """Without it the fields of the one that is connected."""
+
+    support: NodeSupport
 
 
 async def support(context: Context, _request: web.Request, _caller: Caller) -> web.Response:
@@ -137,6 +143,6 @@ ROUTES = (
         Access.ADMIN,
         support,
         "Builds, host, shards and configuration of every master and coreapp",
-        answer=Support,
+        answer=(ClusterSupport, SingleSupport),
     ),
 )

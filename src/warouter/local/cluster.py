@@ -9,7 +9,7 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -49,12 +49,18 @@ def here(_name: str, _role: str) -> Placement:
     return Placement()
 
 
-# Of the outer environment, for the children.
-_WEBHOOK = (
-    "WAROUTER_WEBHOOK_PORTS",
-    "WAROUTER_WEBHOOK_CLIENT_CERT",
-    "WAROUTER_WEBHOOK_CLIENT_KEY",
+# What is decided here, whatever the outer environment says; its database is looked at apart.
+_DECIDED = (
+    *("WA_DB_", "WAROUTER_DB_", "WAROUTER_NODE", "WAROUTER_PUBLIC_PORT"),
+    *("WAROUTER_TLS_", "WAROUTER_NO_TLS", "WAROUTER_UPSTREAM"),
 )
+
+
+def outer_settings(environ: Mapping[str, str]) -> dict[str, str]:
+    """The settings of ``environ`` that hold for every process of a cluster."""
+    names = (field.encode_name for field in msgspec.structs.fields(Settings))
+    ours = (name for name in names if name.startswith(("WA_", "WAROUTER_")))
+    return {n: environ[n] for n in ours if environ.get(n) and not n.startswith(_DECIDED)}
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -226,6 +232,7 @@ class Cluster:
             "WAROUTER_MEDIA_DIR": str(self.folder / "media"),
             "WAROUTER_MEDIA_ALLOW_HTTP": "1",
             "WAROUTER_PUBLIC_URL": self.url,
+            **outer_settings(os.environ),
             **self.options.environment,
         }
         await migrate.migrate(self.settings)
@@ -317,13 +324,10 @@ class Cluster:
         return {"WAROUTER_TLS_CERT": str(cert), "WAROUTER_TLS_KEY": str(key)}
 
     def _full(self, environment: dict[str, str]) -> dict[str, str]:
-        """What a child sees: ours, and of the outer environment what is not a setting."""
+        """What a child sees: the cluster's settings, and of outside what is not a setting."""
         outer = {
             k: v for k, v in os.environ.items() if not k.startswith(("WA_", "WAROUTER_", "NOTIFY"))
         }
-        for name in ("WAROUTER_LOG_LEVEL", "WA_API_KEY", "WAROUTER_HOLD", *_WEBHOOK):
-            if name in os.environ:
-                outer[name] = os.environ[name]
         return outer | self._environment | environment
 
     def _dsn(self) -> str:
