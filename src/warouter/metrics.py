@@ -47,11 +47,11 @@ class Sample(msgspec.Struct, frozen=True, array_like=True):
 
 _COUNTERS: dict[Page, dict[str, str]] = {
     Page.WEB: {
-        "web_connections": "Connections accepted",
-        "web_handled_requests": "Requests answered",
-        "web_process_limit_hit": "Connections refused, as there were too many",
+        "web_connections": "Connections that clients have opened",
         "api_requests_duration_ms_count": "Requests by method and result",
-        "api_requests_duration_ms_sum": "Milliseconds that requests took, by method and result",
+        "api_requests_duration_ms_sum": "Time that requests took in ms, by method and result",
+        "warouter_requests_answered_total": "Requests that have had their answer",
+        "warouter_connections_refused_total": "Connections beyond WAROUTER_CONNECTIONS",
         "warouter_connections_dropped_total": "Connections of clients that were ended, by reason",
         "warouter_requests_limited_total": "Requests over the rate limit",
     },
@@ -79,13 +79,13 @@ _COUNTERS: dict[Page, dict[str, str]] = {
 }
 _GAUGES: dict[Page, dict[str, str]] = {
     Page.WEB: {
-        "web_uptime": "Seconds since the webapp was started",
-        "web_pending_connections": "Connections that wait to be accepted",
-        "web_max_pending_connections": "Most connections seen waiting to be accepted",
-        "web_queue_len": "Size of the queue of connections that wait to be accepted",
-        "web_idle_processes": "Processes that handle nothing at the moment",
-        "web_total_processes": "Processes of the webapp",
-        "web_requests": "Connections by state",
+        "web_uptime": "How long the webapp has been running, in seconds",
+        "web_pending_connections": "Connections that the webapp has not taken up yet",
+        "web_max_pending_connections": "The most of them at once so far",
+        "web_queue_len": "How many of them there is room for",
+        "web_idle_processes": "1 while no request is being handled",
+        "web_total_processes": "1: a webapp is one process",
+        "web_requests": "Connections, by what they are at",
         "warouter_link_connected": "Coreapps that the webapp has a link to",
         "warouter_link_pending_messages": "Messages that wait for their owner's answer",
         "warouter_link_pending_bytes": "Size of the messages that wait for their owner's answer",

@@ -82,7 +82,7 @@ async def test_c28_c21_an_uploaded_id_goes_into_a_template_header(api: Api) -> N
     message = {"to": "4915112345", "type": "template", "template": template}
     answer = await api.call("POST", "/v1/messages/", message, token=api.user)
     assert answer.status == 201
-    assert [kind for _, _, _, kind, _ in api.recorder.submitted] == [MEDIA]
+    assert [sent.kind for sent in api.recorder.submitted] == [MEDIA]
 
 
 async def test_c25_a_document_in_an_interactive_header(api: Api) -> None:
@@ -96,14 +96,14 @@ async def test_c25_a_document_in_an_interactive_header(api: Api) -> None:
     }
     answer = await api.send({"to": "4915112345", "type": "interactive", "interactive": interactive})
     assert answer.status == 201
-    assert api.recorder.submitted[0][3] == MEDIA
+    assert api.recorder.submitted[0].kind == MEDIA
 
 
 @pytest.mark.parametrize("kind", ["image", "video", "audio", "document"])
 async def test_c26_links_are_taken_and_travel_as_media(api: Api, kind: str) -> None:
     answer = await api.send({"to": "4915112345", "type": kind, kind: {"link": "https://a.test/x"}})
     assert answer.status == 201
-    assert api.recorder.submitted[0][3] == MEDIA
+    assert api.recorder.submitted[0].kind == MEDIA
 
 
 async def test_a_message_without_media_is_a_plain_one(api: Api) -> None:
@@ -111,7 +111,7 @@ async def test_a_message_without_media_is_a_plain_one(api: Api) -> None:
     language = {"policy": "deterministic", "code": "en"}
     template = {"name": "t", "language": language}
     await api.send({"to": "4915112345", "type": "template", "template": template})
-    assert [kind for _, _, _, kind, _ in api.recorder.submitted] == [MESSAGE, MESSAGE]
+    assert [sent.kind for sent in api.recorder.submitted] == [MESSAGE, MESSAGE]
 
 
 async def test_c29_chunked_with_parameters(api: Api) -> None:

@@ -281,7 +281,8 @@ async def test_an_hsm_travels_as_the_template_that_it_is(api: Api) -> None:
     }
     answer = await api.send({"to": f"+{TO}", "type": "hsm", "hsm": hsm, "ttl": 60})
     assert answer.status == 201
-    (_, _, recipient, _, body) = api.recorder.submitted[0]
+    sent = api.recorder.submitted[0]
+    recipient, body = sent.recipient, sent.body
     assert recipient == TO
     assert msgspec.json.decode(body) == {
         "to": f"+{TO}",

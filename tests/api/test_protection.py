@@ -44,7 +44,7 @@ class Front:
 
     @property
     def connections(self) -> int:
-        states = ("keep-alive", "read", "handle-request")
+        states = ("idle", "read", "handle-request")
         return int(sum(self.figure("web_requests", state=state) for state in states))
 
     async def connect(self, **options: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -317,7 +317,7 @@ async def test_too_many_connections_of_one_address(front: Open) -> None:
     held[0][1].close()
     await soon(lambda: f.connections == 3)
     assert (await f.say(f.get()))[0] == 200  # the place is free again
-    assert f.figure("web_process_limit_hit") >= 1
+    assert f.figure("warouter_connections_refused_total") >= 1
     for _, writer in [*held[1:], other]:
         writer.close()
 

@@ -119,8 +119,8 @@ async def test_s7_inner_fields_of_messages_and_settings(api: Api) -> None:
     sent = await api.send(body)
     assert sent.status == 201
     assert sent.json["messages"][0]["id"] != "x"
-    slot, _raw, recipient, *_ = api.recorder.submitted[0]
-    assert (slot, recipient) == (slot_of(TO), TO)
+    first = api.recorder.submitted[0]
+    assert (first.slot, first.recipient) == (slot_of(TO), TO)
     before = await api.call("GET", "/v1/settings/application", token=api.admin)
     patched = await api.call("PATCH", "/v1/settings/application", INNER, token=api.admin)
     assert patched.status == 200

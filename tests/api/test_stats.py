@@ -12,9 +12,9 @@ import pytest
 from tests.api.conftest import API_KEY, Api, reconfigured, serve
 from tests.support import exposition
 from warouter.api.limits import Rate, Rates, parse_rates
-from warouter.config import Settings
 from warouter.errors import Overloaded
 from warouter.metrics import Sample
+from warouter.store.bounded import fetcher
 from warouter.store.reports import Body, ReportWriter
 
 PAGES = ("/metrics", "/v1/metrics", "/v1/stats/app", "/v1/stats/db")
@@ -33,12 +33,11 @@ FACTS = {
 
 
 async def report(
-    settings: Settings, node: str, role: str, *samples: Sample, incarnation: UUID | None = None
+    pool: asyncpg.Pool, node: str, role: str, *samples: Sample, incarnation: UUID | None = None
 ) -> UUID:
     who = incarnation or uuid4()
-    writer = ReportWriter(settings, who, node, role)
+    writer = ReportWriter(fetcher(pool), who, node, role)
     await writer.write(Body(list(samples), FACTS))
-    writer.terminate()
     return who
 
 
@@ -95,9 +94,9 @@ async def test_c15_requests_are_counted_by_method_and_result(api: Api) -> None:
     assert all(isinstance(point["value"], int) for point in sums)  # some clients read only those
 
 
-async def test_figures_of_every_process_are_on_its_page(api: Api, database: Settings) -> None:
+async def test_figures_of_every_process_are_on_its_page(api: Api, pool: asyncpg.Pool) -> None:
     await report(
-        database,
+        pool,
         "h:coreapp-1",
         "coreapp",
         Sample("callback_queue_size", 3),
@@ -106,9 +105,9 @@ async def test_figures_of_every_process_are_on_its_page(api: Api, database: Sett
         Sample("warouter_process_open_files", 20),
         Sample("warouter_of_a_newer_build", 1),
     )
-    await report(database, "h:master-1", "master", Sample("warouter_master_leads", 1))
+    await report(pool, "h:master-1", "master", Sample("warouter_master_leads", 1))
     await report(
-        database,
+        pool,
         "h:webapp-2",
         "webapp",
         Sample("web_uptime", 12),
@@ -139,22 +138,22 @@ async def test_figures_of_every_process_are_on_its_page(api: Api, database: Sett
     assert "warouter_of_a_newer_build" not in app
 
 
-async def test_a_node_that_was_restarted_is_shown_once(api: Api, database: Settings) -> None:
+async def test_a_node_that_was_restarted_is_shown_once(api: Api, pool: asyncpg.Pool) -> None:
     for size in (1, 2):
-        await report(database, "h:coreapp-1", "coreapp", Sample("callback_queue_size", size))
+        await report(pool, "h:coreapp-1", "coreapp", Sample("callback_queue_size", size))
     stats = (await api.call("GET", "/v1/stats/app", headers=KEY)).json["stats"]["app"]
     data = stats["callback_queue_size"]["data"]
     assert data == [{"labels": {"node": "h:coreapp-1"}, "value": 2}]
 
 
 async def test_who_has_fallen_silent_is_not_shown_and_later_removed(
-    api: Api, database: Settings, pool: asyncpg.Pool
+    api: Api, pool: asyncpg.Pool
 ) -> None:
-    gone = await report(database, "h:coreapp-1", "coreapp", Sample("callback_queue_size", 1))
+    gone = await report(pool, "h:coreapp-1", "coreapp", Sample("callback_queue_size", 1))
     await pool.execute("update report set at = at - interval '11 seconds'")
     assert (await api.call("GET", "/v1/stats/app", headers=KEY)).json["stats"]["app"] == {}
     await pool.execute("update report set at = at - interval '1 minute'")
-    await report(database, "h:coreapp-2", "coreapp")
+    await report(pool, "h:coreapp-2", "coreapp")
     left = [r["incarnation"] for r in await pool.fetch("select incarnation from report")]
     assert gone not in left
     assert len(left) == 1
@@ -176,13 +175,13 @@ async def test_without_the_database_a_webapp_speaks_of_itself(api: Api, pool: as
 # support
 
 
-async def test_support_of_a_cluster(api: Api, database: Settings, pool: asyncpg.Pool) -> None:
+async def test_support_of_a_cluster(api: Api, pool: asyncpg.Pool) -> None:
     owner, leader = [
-        await report(database, f"h:{name}", role)
+        await report(pool, f"h:{name}", role)
         for name, role in (("coreapp-1", "coreapp"), ("master-1", "master"))
     ]
     for name, role in (("coreapp-2", "coreapp"), ("master-2", "master"), ("web-2", "webapp")):
-        await report(database, f"h:{name}", role)
+        await report(pool, f"h:{name}", role)
     await pool.execute("update shard_map set shards = 2")
     await pool.execute("update slot set owner = case when slot % 2 = 1 then $1::uuid end", owner)
     await pool.execute("update term set incarnation = $1", leader)
@@ -214,14 +213,12 @@ async def test_support_of_a_cluster(api: Api, database: Settings, pool: asyncpg.
     }
 
 
-async def test_support_of_a_single_instance(
-    api: Api, database: Settings, pool: asyncpg.Pool
-) -> None:
+async def test_support_of_a_single_instance(api: Api, pool: asyncpg.Pool) -> None:
     single = await serve(pool, reconfigured(multiconnect=False))
     try:
         assert (await single.call("GET", "/v1/support", token=api.admin)).json["support"] == {}
-        await report(database, "h:coreapp-1", "coreapp")
-        owner = await report(database, "h:coreapp-2", "coreapp")
+        await report(pool, "h:coreapp-1", "coreapp")
+        owner = await report(pool, "h:coreapp-2", "coreapp")
         await pool.execute("update slot set owner = $1", owner)
         await api.context.accounts.save_account("1", "6315550000", "cert", b"k" * 32)
         node = (await single.call("GET", "/v1/support", token=api.admin)).json["support"]

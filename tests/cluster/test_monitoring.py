@@ -30,7 +30,7 @@ MOST_SECONDS = 40.0  # a safety limit, no measure
 # Their names are the product's, whatever promtool thinks of them.
 PRODUCT = (
     *("api_requests_duration_ms", "callback_requests", "endpoint_requests"),
-    *("web_connections", "web_handled_requests", "web_process_limit_hit"),
+    "web_connections",
 )
 
 

@@ -34,7 +34,7 @@ from tests.integration.test_webhook import (
 )
 from warouter.app_settings import ApplicationSettings, Webhooks
 from warouter.cluster.delivery import INBOUND, STATUS
-from warouter.egress import client_tls
+from warouter.egress import client_certificate
 from warouter.errors import ConfigError
 from warouter.webhook import Result
 
@@ -480,11 +480,23 @@ class TestTls:
             return web.Response()
 
         async with serving(handle, server) as url:
-            own = client_tls(*authority.issue("warouter"))
-            assert await tried(owner, watch, url, client_tls=own) == {
+            own = client_certificate(*authority.issue("warouter"))
+            assert await tried(owner, watch, url, client=own) == {
                 Result("status_change", "success"): 1
             }
         assert shown == [((("commonName", "warouter"),),)]
+
+    async def test_it_is_shown_to_a_receiver_of_the_webhook_s_own_ca_too(
+        self, owner, watch, authority, server
+    ):
+        async with serving(noting([]), server) as url:
+            own = client_certificate(*authority.issue("warouter"))
+            owner.settings = settings_of(url)
+            async with running(owner, timeout=5.0, client=own) as callbacks:
+                callbacks.trust(authority.file.read_text())
+                callbacks.add(event(1))
+                await watch.until(lambda: owner.parked or owner.settled)
+                assert dict(callbacks.requests) == {Result("status_change", "success"): 1}
 
     async def test_without_one_such_a_receiver_is_a_failure(
         self, owner, watch, authority, server, monkeypatch
@@ -492,8 +504,7 @@ class TestTls:
         monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
         seen = []
         async with serving(noting(seen), server) as url:
-            none = ssl.create_default_context()
-            (result,) = await tried(owner, watch, url, client_tls=none)
+            (result,) = await tried(owner, watch, url, client=None)
         assert result.result in ("tls", "connection")
         assert seen == []
 
@@ -504,14 +515,14 @@ class TestTls:
         monkeypatch.setenv("SSL_CERT_FILE", str(other.file))
         seen = []
         async with serving(noting(seen), server) as url:
-            own = client_tls(*authority.issue("warouter"))
-            results = await tried(owner, watch, url, client_tls=own)
+            own = client_certificate(*authority.issue("warouter"))
+            results = await tried(owner, watch, url, client=own)
         assert results == {Result("status_change", "tls"): 1}
         assert seen == []
 
     def test_what_is_wrong_with_the_files(self, authority, tmp_path):
         cert, key = authority.issue("warouter")
-        assert client_tls("", "") is None
+        assert client_certificate("", "") is None
         for one, other in ((cert, ""), ("", key), (cert, str(tmp_path / "none")), (key, cert)):
             with pytest.raises(ConfigError, match="WAROUTER_WEBHOOK_CLIENT_CERT"):
-                client_tls(one, other)
+                client_certificate(one, other)

@@ -39,10 +39,10 @@ def test_text() -> None:
         Sample("web_requests", 0.5, {"state": 'x"\\\n', "node": "a:b"}),
     ]
     assert text_form(samples) == (
-        "# HELP web_uptime Seconds since the webapp was started\n"
+        "# HELP web_uptime How long the webapp has been running, in seconds\n"
         "# TYPE web_uptime gauge\n"
         "web_uptime 12\n"
-        "# HELP web_requests Connections by state\n"
+        "# HELP web_requests Connections, by what they are at\n"
         "# TYPE web_requests gauge\n"
         'web_requests{state="read",node="a:b"} 2\n'
         'web_requests{state="x\\"\\\\\\n",node="a:b"} 0.5\n'

@@ -35,7 +35,7 @@ class Meter:
 
     def samples(self) -> list[Sample]:
         samples = [
-            Sample("web_handled_requests", sum(e[0] for e in self._by_result.values())),
+            Sample("warouter_requests_answered_total", sum(e[0] for e in self._by_result.values())),
             Sample("warouter_requests_limited_total", self.limited),
         ]
         for (method, status), (count, seconds) in self._by_result.items():

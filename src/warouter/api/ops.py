@@ -8,7 +8,7 @@ from typing import Any
 from aiohttp import web
 
 from warouter.api.context import Context, NodeState
-from warouter.api.envelope import success
+from warouter.api.envelope import HREF, success
 from warouter.api.replies import ClusterHealthAnswer, SingleHealthAnswer, UpAnswer
 from warouter.api.route import Access, Route
 from warouter.api.tokens import Caller
@@ -36,7 +36,9 @@ def _shown(state: NodeState) -> dict[str, Any]:
     shown: dict[str, Any] = {"gateway_status": state.gateway_status, "role": state.role}
     if state.problem:
         error = NotReady(state.problem)
-        shown["errors"] = [{"code": error.code, "title": error.title, "details": error.details}]
+        shown["errors"] = [
+            {"code": error.code, "title": error.title, "details": error.details, "href": HREF}
+        ]
     return shown
 
 

@@ -207,9 +207,9 @@ class Connections:
                     self._drop(connection, fault)
 
     def states(self) -> Counter[str]:
-        """Connections by state, in the product's words."""
+        """Connections by what they are at."""
         return Counter(
-            "keep-alive"
+            "idle"
             if c.idle and not c.pace.head_bytes
             else "read"
             if c.idle or c.asking

@@ -123,10 +123,10 @@ class UpAnswer(Answer):
 
 
 class NodeHealth(Answer):
-    """`errors` stands in the place of `gateway_status` for a node that does not answer."""
+    """`errors` says why, beside the status of a node that does not answer."""
 
     role: NodeRole
-    gateway_status: GatewayStatus | UnsetType = UNSET
+    gateway_status: GatewayStatus
     errors: list[Error] | UnsetType = UNSET
 
 

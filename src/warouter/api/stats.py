@@ -167,8 +167,8 @@ def _route(path: str, handler: Handler, summary: str, answer: type) -> Route:
         handler,
         summary,
         answer=(answer, "text/plain"),
-        query=_QUERY,
         errors=(ParameterInvalid,),
+        query=_QUERY,
     )
 
 

@@ -58,13 +58,13 @@ class NodeSupport(msgspec.Struct):
 
 
 class ClusterSupport(msgspec.Struct):
-    """Nodes by name with Multiconnect."""
+    """Nodes by name, with Multiconnect."""
 
     support: dict[str, NodeSupport]
 
 
-class SingleSupport(msgspec.Struct):
-    """Without it the fields of the one that is connected."""
+class Support(msgspec.Struct):
+    """Of the one that is connected, without Multiconnect."""
 
     support: NodeSupport
 
@@ -143,6 +143,6 @@ ROUTES = (
         Access.ADMIN,
         support,
         "Builds, host, shards and configuration of every master and coreapp",
-        answer=(ClusterSupport, SingleSupport),
+        answer=(ClusterSupport, Support),
     ),
 )

@@ -285,11 +285,11 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
     coreapp = Coreapp(settings, identity, notifier)
     await coreapp.start()
     figures = CoreappFigures(coreapp, settings.beat, boottime)
-    reporter = Reporter(settings, identity, figures.samples, figures.state)
+    reporter = Reporter(coreapp.journal.aside, identity, figures.samples, figures.state)
     tasks = [*coreapp.tasks(), asyncio.create_task(reporter.run(), name="reports")]
     try:
         await run_until(stop, tasks)
     finally:
         notifier.stopping()
-        await coreapp.stop(tasks)
         await reporter.close()
+        await coreapp.stop(tasks)

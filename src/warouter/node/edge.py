@@ -67,13 +67,13 @@ class Edge:
         self._most_queued = max(self._most_queued, queued)
         return [
             Sample("web_connections", connections.accepted),
-            Sample("web_process_limit_hit", connections.refused),
+            Sample("warouter_connections_refused_total", connections.refused),
             Sample("web_pending_connections", queued),
             Sample("web_max_pending_connections", self._most_queued),
             Sample("web_queue_len", sum(size for _, size in queues)),
             *(
                 Sample("web_requests", connections.states()[state], {"state": state})
-                for state in ("keep-alive", "read", "handle-request")
+                for state in ("idle", "read", "handle-request")
             ),
             *(
                 Sample("warouter_connections_dropped_total", connections.dropped[r], {"reason": r})

@@ -20,6 +20,7 @@ from warouter.node.reporter import Reporter
 from warouter.node.runtime import Identity, boottime, cancel, check_database, run_until
 from warouter.store.election import LeaderSession, Picture
 from warouter.store.nodes import LINK_GONE, NodeSession, ShardRequest
+from warouter.store.reports import report_session
 from warouter.systemd import Notifier
 
 log = logging.getLogger(__name__)
@@ -244,7 +245,8 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
     node = NodeSession(settings, identity.registration("", 0), lambda what: master.wake(what))
     session = LeaderSession(settings, identity.incarnation, identity.application)
     master = Master(identity.incarnation, settings.timing, session, node, notifier)
-    reporter = Reporter(settings, identity, lambda: _figures(master))
+    reports, fetch = report_session(settings, identity.name)
+    reporter = Reporter(fetch, identity, lambda: _figures(master))
     tasks = [
         asyncio.create_task(master.run(), name="master"),
         asyncio.create_task(reporter.run(), name="reports"),
@@ -257,6 +259,7 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
         await cancel(tasks)
         await master.close()
         await reporter.close()
+        await reports.close()
 
 
 def _figures(master: Master) -> list[Sample]:

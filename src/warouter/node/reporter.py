@@ -17,13 +17,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import asyncpg
-
 from warouter import __version__
-from warouter.config import Settings
-from warouter.errors import OutcomeUnknown
 from warouter.metrics import BUILD_INFO, Sample
 from warouter.node.runtime import Identity
+from warouter.store.bounded import Fetch
 from warouter.store.reports import Body, ReportWriter
 
 log = logging.getLogger(__name__)
@@ -52,16 +49,19 @@ _OURS = ("WA_", "WAROUTER_", "COREAPP_", "WEBAPP_", "WACORE_")
 
 
 class Reporter:
-    """``figures`` are asked at each report; ``state`` adds facts that change, by name."""
+    """``figures`` are asked at each report; ``state`` adds facts that change, by name.
+
+    ``fetch`` reaches the database: see ``store.reports``.
+    """
 
     def __init__(
         self,
-        settings: Settings,
+        fetch: Fetch,
         identity: Identity,
         figures: Callable[[], list[Sample]],
         state: Callable[[], Mapping[str, Any]] = dict,
     ) -> None:
-        self._writer = ReportWriter(settings, identity.incarnation, identity.name, identity.role)
+        self._writer = ReportWriter(fetch, identity.incarnation, identity.name, identity.role)
         self._figures = figures
         self._state = state
         self._facts = host_facts(shown_environment(os.environ))
@@ -82,8 +82,8 @@ class Reporter:
 
     async def close(self) -> None:
         """This process stops in order: its row goes."""
-        with contextlib.suppress(OutcomeUnknown, asyncpg.PostgresError, OSError):
-            await self._writer.close()
+        with contextlib.suppress(Exception):
+            await self._writer.remove()
 
     def _body(self) -> Body:
         facts = {**self._facts, **moment_facts(), **self._state()}

@@ -41,6 +41,7 @@ from warouter.owner.callbacks import networks
 from warouter.store.accounts import Accounts
 from warouter.store.audit import Audit
 from warouter.store.backup import Backups
+from warouter.store.bounded import fetcher
 from warouter.store.contacts import ContactStore
 from warouter.store.database import create_pool
 from warouter.store.facts import read_facts
@@ -149,7 +150,7 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
         rates=rates,
         meter=meter,
     )
-    reporter = Reporter(settings, identity, figures.samples)
+    reporter = Reporter(fetcher(pool), identity, figures.samples)
     app = build_app(
         Context(
             accounts=accounts,

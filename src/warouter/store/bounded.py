@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
 
 SECONDS = 5.0
+
+# fetch(sql, *arguments) -> rows
+Fetch = Callable[..., Awaitable[list[Any]]]
 
 
 @asynccontextmanager
@@ -27,6 +30,17 @@ async def connection(
             # An answer that did not come in time must not be waited for on release.
             taken.terminate()
             raise
+
+
+def fetcher(pool: asyncpg.Pool, seconds: float = SECONDS) -> Fetch:
+    """Single statements, each bounded as ``connection`` is."""
+
+    async def fetch(sql: str, *arguments: Any) -> list[Any]:
+        async with connection(pool, seconds) as taken:
+            rows: list[Any] = await taken.fetch(sql, *arguments)
+            return rows
+
+    return fetch
 
 
 class Bounded:

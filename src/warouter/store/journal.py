@@ -270,6 +270,10 @@ class Journal:
         collections = stored.pop(None, 0)
         return {name: stored.get(name, {}) for name in names}, collections
 
+    async def aside(self, sql: str, *arguments: Any) -> list[Any]:
+        """Something small that is not fenced and not of the journal."""
+        return await self._records.fetch(sql, *arguments, within=WRITE_SECONDS)
+
     async def address(self, incarnation: UUID) -> Address | None:
         """Where another coreapp's link listens; None when its row is gone."""
         rows = await self._records.fetch(ADDRESS_SQL, incarnation, within=WRITE_SECONDS)

@@ -5,8 +5,7 @@ Webapps read and write them through their pool, coreapps through a session of th
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -14,12 +13,11 @@ import asyncpg
 import msgspec
 
 from warouter.config import Settings
+from warouter.store.bounded import Fetch, fetcher
 from warouter.store.database import Session
 
 UPLOADED, RECEIVED = 0, 1
 SECONDS = 5.0
-
-Fetch = Callable[..., Awaitable[list[Any]]]
 
 _FIND = "select id, kind, mime, size, sha256 from media where id = $1"
 _FIND_HANDLE = "select id, kind, mime, size, sha256 from media where handle = $1"
@@ -90,16 +88,8 @@ class MediaRows:
 
 
 def through_pool(pool: asyncpg.Pool) -> MediaRows:
-    async def fetch(sql: str, *arguments: Any) -> list[Any]:
-        async with asyncio.timeout(SECONDS), pool.acquire() as connection:
-            try:
-                rows: list[Any] = await connection.fetch(sql, *arguments)
-            except asyncio.CancelledError:
-                connection.terminate()  # an answer that came too late is not waited for
-                raise
-            return rows
-
-    return MediaRows(fetch)
+    """For a webapp."""
+    return MediaRows(fetcher(pool))
 
 
 def through_session(settings: Settings, application: str) -> tuple[MediaRows, Session]:

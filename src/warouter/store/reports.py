@@ -11,11 +11,12 @@ import msgspec
 
 from warouter.config import Settings
 from warouter.metrics import Sample
+from warouter.store.bounded import Fetch
 from warouter.store.database import APPLICATION_BYTES, Session
 
 WRITE_SECONDS = 2.0
 READ_SECONDS = 2.0
-CLOSE_SECONDS = 0.5
+REMOVE_SECONDS = 0.5
 FRESH_SECONDS = 10.0  # who has said nothing for so long is not shown
 KEPT_SECONDS = 60
 
@@ -52,34 +53,39 @@ class Report(msgspec.Struct, frozen=True):
 
 
 class ReportWriter:
-    """Writes the row of one incarnation, on a connection of its own.
+    """Writes the row of one incarnation by ``fetch``, on a connection that the process has anyway.
 
-    That is not named as the others of an incarnation are: nobody is judged alive by it.
+    The table is unlogged, so that no commit waits for the disk.
     """
 
-    def __init__(self, settings: Settings, incarnation: UUID, node: str, role: str) -> None:
-        name = f"report:{node}".encode()[:APPLICATION_BYTES].decode(errors="ignore")
-        self._session = Session(settings, name, synchronous_commit="off")
+    def __init__(self, fetch: Fetch, incarnation: UUID, node: str, role: str) -> None:
+        self._fetch = fetch
         self._who = (incarnation, node, role)
 
     async def write(self, body: Body) -> None:
-        """OutcomeUnknown or asyncpg.PostgresError when it was not written; say it again later."""
-        text = msgspec.json.encode(body).decode()
-        await self._session.fetch(_WRITE, *self._who, text, within=WRITE_SECONDS)
+        """What ``fetch`` raises when it was not written; say it again later."""
+        await self._fetch(_WRITE, *self._who, msgspec.json.encode(body).decode())
 
-    async def close(self) -> None:
-        """This process stops in order: it is not shown any more. TimeoutError and what ``write``
+    async def remove(self) -> None:
+        """This process stops in order: it is not shown any more. TimeoutError and what ``fetch``
         raises when the row could not be removed in time; it is forgotten later.
         """
-        try:
-            async with asyncio.timeout(CLOSE_SECONDS):
-                await self._session.fetch(_REMOVE, self._who[0], within=CLOSE_SECONDS)
-        finally:
-            self._session.terminate()
+        async with asyncio.timeout(REMOVE_SECONDS):
+            await self._fetch(_REMOVE, self._who[0])
 
-    def terminate(self) -> None:
-        """End the connection at once, and leave the row."""
-        self._session.terminate()
+
+def report_session(settings: Settings, node: str) -> tuple[Session, Fetch]:
+    """For a master, whose other connections must not wait for a report.
+
+    It is not named as those of an incarnation are: nobody is judged alive by it.
+    """
+    name = f"report:{node}".encode()[:APPLICATION_BYTES].decode(errors="ignore")
+    session = Session(settings, name)
+
+    async def fetch(sql: str, *arguments: Any) -> list[Any]:
+        return await session.fetch(sql, *arguments, within=WRITE_SECONDS)
+
+    return session, fetch
 
 
 async def read_reports(pool: asyncpg.Pool) -> list[Report]:
