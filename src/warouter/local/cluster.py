@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import logging
 import os
 import socket
@@ -99,6 +100,7 @@ class Cluster:
         self._webapp_ports: list[int] = []
         self.port = 0
         self.control_port = 0
+        self._lock: int | None = None
         self._written = ""
 
     # what programs read
@@ -126,6 +128,7 @@ class Cluster:
         """Everything up, in order; CommandError with one sentence when something is not."""
         self.port = _take_port(self.options.port)
         self.folder.mkdir(parents=True, exist_ok=True)
+        self._lock = _take_folder(self.folder)
         old = read_description(self.folder)
         await self._start_database()
         await self._start_simulator(old)
@@ -169,6 +172,9 @@ class Cluster:
         await asyncio.gather(*self._keepers.values(), return_exceptions=True)
         if self.postgres is not None:
             await asyncio.to_thread(self.postgres.stop)
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     async def add_coreapps(self, count: int) -> list[Process]:
         """Start more coreapps: the document's way to scale up."""
@@ -354,6 +360,19 @@ def _take_port(port: int) -> int:
                 f"Port {port} is taken ({error.strerror}): stop what uses it, or give --port."
             ) from error
     return port
+
+
+def _take_folder(folder: Path) -> int:
+    """A lock on the folder while this process lives: a second one would end its PostgreSQL."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        raise CommandError(
+            f"A cluster runs on {folder} already: stop it first, or give another --data-dir."
+        ) from error
+    return descriptor
 
 
 def _free_port() -> int:
