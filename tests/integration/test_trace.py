@@ -219,7 +219,7 @@ async def test_every_query_is_answered_from_an_index(pool: asyncpg.Pool) -> None
             plan = await connection.fetch(f"explain {sql}", *arguments)
             lines = "\n".join(row[0] for row in plan)
             for table in ("message", "parked_message", "event", "parked_event", "dead_letter"):
-                assert f"Seq Scan on {table}" not in lines, lines
+                assert f"Seq Scan on {table} " not in lines, lines
 
 
 async def run(settings: Settings, *arguments: str) -> Result:

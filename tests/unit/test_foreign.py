@@ -41,6 +41,7 @@ def test_what_honest_upstreams_say_is_taken() -> None:
         event(),
         event("inbound", INBOUND, key="ABC", contact=CONTACT),
         event("inbound", INBOUND.replace(b"x", "☺\\u0000".encode())),
+        event("inbound", b'{"code":1014,"title":"Internal error"}', recipient=""),
     ):
         assert decode_from_upstream(encode(honest)) == honest
         assert problem(honest) is None
@@ -114,7 +115,6 @@ def test_keys_that_no_row_can_hold_are_refused() -> None:
         event(recipient="49 151"),
         event(recipient="4915112345678\x00"),
         event(recipient="1" * 16),
-        event(recipient=""),
         Event(0, -1, "status", "k:sent", SENDER, STATUS),
         Event(32, 1, "status", "k:sent", SENDER, STATUS),
     ],
@@ -193,3 +193,9 @@ def test_deep_msgpack_is_refused() -> None:
     for depth in (1_000, 200_000):
         with pytest.raises((ValueError, RecursionError)):
             decode_from_upstream(b"\x91" * depth)
+
+
+def test_what_names_nobody_is_an_error_or_nothing() -> None:
+    for payload in (INBOUND, b"{}", b'{"code":"1014","title":"x"}'):
+        assert problem(event("inbound", payload, recipient=""))
+    assert problem(event(recipient=""))

@@ -30,6 +30,11 @@ class _Inbound(msgspec.Struct, gc=False, rename={"sender": "from"}):
     type: _Name
 
 
+class _Error(msgspec.Struct, gc=False):
+    code: int
+    title: _Name
+
+
 class _Contact(msgspec.Struct, gc=False):
     wa_id: _Name
 
@@ -43,6 +48,7 @@ _PAYLOADS: Mapping[str, Callable[[bytes], object]] = {
     "inbound": msgspec.json.Decoder(_Inbound).decode,
 }
 _OBJECT = msgspec.json.Decoder(_Object).decode
+_ERROR = msgspec.json.Decoder(_Error).decode
 _CONTACT = msgspec.json.Decoder(_Contact).decode
 
 
@@ -50,6 +56,8 @@ def problem(event: Event) -> str | None:
     """Why the event can be no callback, or None."""
     if not event.key.isprintable():
         return "its key has control characters"
+    if not event.recipient:
+        return _problem(_ERROR, event.payload) if event.kind == "inbound" else "it has no recipient"
     return _problem(_PAYLOADS.get(event.kind, _OBJECT), event.payload) or (
         _problem(_CONTACT, event.contact) if event.contact else None
     )

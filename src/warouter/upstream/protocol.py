@@ -25,7 +25,7 @@ Code = Annotated[int, Meta(ge=0, le=(1 << 31) - 1)]
 RetryMs = Annotated[int, Meta(ge=-1, le=24 * 3600 * 1000)]
 Key = Annotated[str, Meta(min_length=1, max_length=512)]
 Sentence = Annotated[str, Meta(max_length=2000)]
-Digits = Annotated[str, Meta(pattern="^[0-9]{5,15}$")]
+Recipient = Annotated[str, Meta(pattern="^([0-9]{5,15})?$")]
 
 
 class Hello(msgspec.Struct, tag="hello", array_like=True, frozen=True):
@@ -110,7 +110,8 @@ class Event(msgspec.Struct, tag="event", array_like=True, frozen=True):
 
     ``number`` counts the events of a slot upwards and is what is acknowledged. ``kind`` is
     ``status`` or ``inbound``. ``key`` is unique: ``<id>:<status>:<timestamp>`` for a status, the
-    upstream's id for an inbound message. ``recipient`` is the wa_id on the other side.
+    upstream's id for an inbound message. ``recipient`` is the wa_id on the other side; an inbound
+    event without one is an error that concerns no message, an element of ``errors[]``.
     ``payload`` is JSON in the v1 webhook form: the element of ``statuses[]`` or ``messages[]``;
     ``contact`` the element of ``contacts[]`` of an inbound message, else empty. ``media`` are the
     handles of its media by their place in the payload: the name of the type's object, `referral`.
@@ -120,7 +121,7 @@ class Event(msgspec.Struct, tag="event", array_like=True, frozen=True):
     number: Number
     kind: str
     key: Key
-    recipient: Digits
+    recipient: Recipient
     payload: bytes
     contact: bytes = b""
     media: dict[str, str] = {}
