@@ -57,6 +57,7 @@ class ApiError(WarouterError):
     """
 
     status = 500
+    challenge = "Bearer"  # of a 401
     code = 1014
     title = "Internal error"
     retry_after: int | None = None
@@ -98,6 +99,12 @@ class KeyTaken(ApiError):
 
 class AccessDenied(ApiError):
     status, code, title = 401, 1005, "Access denied"
+
+
+class LoginRefused(AccessDenied):
+    """Clients that wait to be asked (``curl --anyauth``, .NET) log in when asked for Basic."""
+
+    challenge = "Basic"
 
 
 class Forbidden(ApiError):

@@ -31,6 +31,21 @@ async def test_c01_login_without_a_body(site: Integration) -> None:
         assert reply.json["users"][0]["token"]
 
 
+@pytest.mark.parametrize("body", [b"null", b"[]", b"{}", b" "])
+async def test_c01_login_with_what_means_no_body(site: Integration, body: bytes) -> None:
+    headers = {"Authorization": site.basic, "Content-Type": "application/json"}
+    reply = await site.login(data=body, headers=headers)
+    assert reply.status == 200
+
+
+async def test_c01_a_client_that_waits_to_be_asked_is_asked_for_basic(site: Integration) -> None:
+    reply = await site.login(headers={})
+    assert reply.status == 401
+    assert reply.headers["WWW-Authenticate"] == 'Basic realm="warouter"'
+    other = await site.call("GET", "/v1/health", headers={})
+    assert other.headers["WWW-Authenticate"] == 'Bearer realm="warouter"'
+
+
 async def test_c02_login_with_the_same_password_as_new(site: Integration) -> None:
     reply = await site.login(body={"new_password": site.cluster.password})
     assert reply.status == 200

@@ -91,7 +91,7 @@ async def test_c15_metrics(site: Integration, path: str) -> None:
     assert reply.status == 200
     assert reply.headers["Content-Type"].startswith("text/plain")
     text = reply.body.decode()
-    for name in ("web_uptime", "web_requests"):
+    for name in ("web_uptime", "web_requests", "callback_queue_size"):
         assert re.search(rf"^{name}(\{{.*\}})? \d", text, re.MULTILINE), name
     line = re.search(
         r'^api_requests_duration_ms_sum\{(.*method="POST_v1_messages".*)\}', text, re.M

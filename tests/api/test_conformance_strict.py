@@ -68,3 +68,15 @@ async def test_c37_more_than_the_limit_a_second(strict: Integration) -> None:
     for reply in refused:
         reply.refused(429, 1015)
         assert int(reply.headers["Retry-After"]) >= 1
+
+
+async def test_a_local_cluster_is_told_so_by_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As `warouter up` is started: by variables of the shell, not by options of a test."""
+    monkeypatch.setenv("WAROUTER_REQUIRE_CONTACT_CHECK", "1")
+    monkeypatch.setenv("WA_APP_MULTICONNECT", "0")
+    async with installed(shards=1, coreapps=1, masters=1) as one:
+        (await one.send({**TEXT, "to": NUMBER})).refused(404, 1006)
+        health = await one.call("GET", "/v1/health")
+        assert health.json["health"] == {"gateway_status": "connected"}

@@ -66,6 +66,8 @@ async def test_c13_c14_each_page_in_both_forms(api: Api) -> None:
         assert {v.name for v in exposition.read(text.body.decode())} == set(content)
         wrong = await api.call("GET", f"{path}?format=xml", token=api.user)
         assert (wrong.status, wrong.code) == (400, 1009)
+        empty = await api.call("GET", f"{path}?format=", token=api.user)
+        assert set(empty.json) == set(answer.json)
 
 
 async def test_c15_requests_are_counted_by_method_and_result(api: Api) -> None:
@@ -126,6 +128,7 @@ async def test_figures_of_every_process_are_on_its_page(api: Api, pool: asyncpg.
     assert web["web_uptime"] == [({"node": "h:webapp-2"}, 12)]
     assert web["warouter_process_open_files"] == [({"node": "h:webapp-2"}, 30)]
     assert app["callback_queue_size"] == [({"node": "h:coreapp-1"}, 3)]
+    assert web["callback_queue_size"] == app["callback_queue_size"]
     labels = {"result": "success", "type": "status_change", "node": "h:coreapp-1"}
     assert app["callback_requests"] == [(labels, 7)]
     assert app["warouter_master_leads"] == [({"node": "h:master-1"}, 1)]

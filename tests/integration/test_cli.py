@@ -36,6 +36,7 @@ def free_port() -> str:
         (["master"], {"WA_DB_HOSTNAME": "x", "WA_DB_PORT": "many"}, "WA_DB_PORT"),
         (["webapp"], {"WA_DB_HOSTNAME": "x", "WA_DB_ENGINE": "MYSQL"}, "PostgreSQL only"),
         (["up", "--upstream", "cloud"], {}, "not there yet"),
+        (["up"], {"WA_API_KEY": "short"}, "12 to 128 characters"),
         (["up", "--shards", "3"], {}, "'1', '2', '4', '8', '16', '32'"),
         (["coreapp", "--data-dir", "/nowhere"], {}, "start `warouter up` first"),
     ],

@@ -10,6 +10,7 @@ import pytest
 
 from warouter.config import UNUSED, Settings, Timing, load, unknown_names
 from warouter.errors import ConfigError
+from warouter.local.cluster import outer_settings
 from warouter.node.reporter import SHOWN
 
 
@@ -132,3 +133,19 @@ def test_ports_of_webhooks() -> None:
     for wrong in ("https", "443,", "0", "65536", "-1"):
         with pytest.raises(ConfigError, match="WAROUTER_WEBHOOK_PORTS"):
             load({"WAROUTER_WEBHOOK_PORTS": wrong})
+
+
+def test_a_local_cluster_takes_the_settings_of_outside_but_what_it_decides_itself() -> None:
+    given = {
+        "WAROUTER_REQUIRE_CONTACT_CHECK": "1",
+        "WA_APP_MULTICONNECT": "0",
+        "WAROUTER_RATE_LIMIT": "",
+        "WAROUTER_TLS_CERT": "/x",
+        "WA_DB_HOSTNAME": "db",
+        "WAROUTER_TYPO": "1",
+        "PATH": "/bin",
+    }
+    assert outer_settings(given) == {
+        "WAROUTER_REQUIRE_CONTACT_CHECK": "1",
+        "WA_APP_MULTICONNECT": "0",
+    }

@@ -23,6 +23,7 @@ from warouter.api.tokens import Caller, hash_of, new_token
 from warouter.errors import (
     AccessDenied,
     Forbidden,
+    LoginRefused,
     ParameterInvalid,
     PasswordChangeRequired,
     TooManyRequests,
@@ -43,7 +44,8 @@ class Login(msgspec.Struct, frozen=True):
     new_password: str | None = None
 
 
-_LOGIN = msgspec.json.Decoder(Login | None)  # what some clients send for no body
+_LOGIN = msgspec.json.Decoder(Login)
+_NOTHING = (b"", b"null", b"[]")  # the last is how PHP writes an empty object
 
 
 async def authorise(context: Context, request: web.Request, access: Access) -> Caller:
@@ -67,7 +69,7 @@ async def login(context: Context, request: web.Request, _caller: Caller) -> web.
     Some clients send the present password as the new one: that changes nothing.
     """
     body = await read_body(request, context.config.json_limit)
-    wish = (decode(body, _LOGIN) if body.strip() else None) or Login()
+    wish = Login() if body.strip() in _NOTHING else decode(body, _LOGIN)
     username, password = _basic(request)
     user = await context.accounts.user(username)
     known_hash = user.password_hash if user else None
@@ -76,7 +78,7 @@ async def login(context: Context, request: web.Request, _caller: Caller) -> web.
         source = source_of(request, context.config.trusted_proxies)
         log.warning("login refused", extra={"username": username, "source": source})
         await note_refusal(context, request, username, "log in", "401/1005 wrong credentials")
-        raise AccessDenied("Invalid credentials.")
+        raise LoginRefused("Invalid credentials.")
     if wish.new_password and wish.new_password != password:
         password_hash = await _change_password(context, request, user, wish.new_password)
     else:
@@ -84,7 +86,7 @@ async def login(context: Context, request: web.Request, _caller: Caller) -> web.
     token = new_token()
     expires = await context.accounts.add_token(user.username, password_hash, hash_of(token))
     if expires is None:  # the password was changed, or the user deleted, since it was checked
-        raise AccessDenied("Invalid credentials.")
+        raise LoginRefused("Invalid credentials.")
     return success({"users": [{"token": token, "expires_after": expires}]})
 
 
@@ -154,17 +156,17 @@ def _api_key(context: Context, key: str) -> Caller:
 
 
 def _basic(request: web.Request) -> tuple[str, str]:
-    """(user name, password) of a Basic header; AccessDenied for whatever is none."""
+    """(user name, password) of a Basic header; LoginRefused for whatever is none."""
     scheme, _, encoded = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "basic":
-        raise AccessDenied("credentials are required: Authorization: Basic base64(user:password)")
+        raise LoginRefused("credentials are required: Authorization: Basic base64(user:password)")
     try:
         text = base64.b64decode(encoded.strip(), validate=True).decode()
     except ValueError:
-        raise AccessDenied("Invalid credentials.") from None
+        raise LoginRefused("Invalid credentials.") from None
     username, colon, password = text.partition(":")
     if not colon or not username.isprintable() or len(username) > NAME_MOST:
-        raise AccessDenied("Invalid credentials.")
+        raise LoginRefused("Invalid credentials.")
     return username, password
 
 

@@ -49,7 +49,7 @@ def failure(error: ApiError) -> web.Response:
     if error.retry_after is not None:
         response.headers["Retry-After"] = str(error.retry_after)
     if error.status == 401:
-        response.headers["WWW-Authenticate"] = 'Bearer realm="warouter"'
+        response.headers["WWW-Authenticate"] = f'{error.challenge} realm="warouter"'
     return response
 
 

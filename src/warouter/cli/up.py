@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from collections.abc import Coroutine
 from pathlib import Path
@@ -13,7 +14,7 @@ import uvloop
 from rich.console import Console
 from rich.panel import Panel
 
-from warouter.config import load
+from warouter.config import load, unknown_names
 from warouter.local.cluster import CC, PHONE_NUMBER, Cluster, Options
 from warouter.local.description import NAME
 
@@ -52,9 +53,12 @@ def up(
 ) -> None:
     """Run PostgreSQL, masters, coreapps, webapps and the simulator until Ctrl-C.
 
-    PostgreSQL is the embedded one unless WA_DB_HOSTNAME names another.
+    PostgreSQL is the embedded one unless WA_DB_HOSTNAME names another. Other WA_* and WAROUTER_*
+    variables hold for all processes (docs/operations.md).
     """
-    load({"WAROUTER_UPSTREAM": upstream})
+    load({**os.environ, "WAROUTER_UPSTREAM": upstream})
+    for name in unknown_names(os.environ):
+        click.echo(f"{name} is not a variable of warouter: it is ignored.", err=True)
     options = Options(
         data_dir=data_dir,
         shards=int(shards),

@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import logging
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -49,12 +50,18 @@ def here(_name: str, _role: str) -> Placement:
     return Placement()
 
 
-# Of the outer environment, for the children.
-_WEBHOOK = (
-    "WAROUTER_WEBHOOK_PORTS",
-    "WAROUTER_WEBHOOK_CLIENT_CERT",
-    "WAROUTER_WEBHOOK_CLIENT_KEY",
+# What is decided here, whatever the outer environment says; its database is looked at apart.
+_DECIDED = (
+    *("WA_DB_", "WAROUTER_DB_", "WAROUTER_NODE", "WAROUTER_PUBLIC_PORT"),
+    *("WAROUTER_TLS_", "WAROUTER_NO_TLS", "WAROUTER_UPSTREAM"),
 )
+
+
+def outer_settings(environ: Mapping[str, str]) -> dict[str, str]:
+    """The settings of ``environ`` that hold for every process of a cluster."""
+    names = (field.encode_name for field in msgspec.structs.fields(Settings))
+    ours = (name for name in names if name.startswith(("WA_", "WAROUTER_")))
+    return {n: environ[n] for n in ours if environ.get(n) and not n.startswith(_DECIDED)}
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,6 +100,7 @@ class Cluster:
         self._webapp_ports: list[int] = []
         self.port = 0
         self.control_port = 0
+        self._lock: int | None = None
         self._written = ""
 
     # what programs read
@@ -120,6 +128,7 @@ class Cluster:
         """Everything up, in order; CommandError with one sentence when something is not."""
         self.port = _take_port(self.options.port)
         self.folder.mkdir(parents=True, exist_ok=True)
+        self._lock = _take_folder(self.folder)
         old = read_description(self.folder)
         await self._start_database()
         await self._start_simulator(old)
@@ -163,6 +172,9 @@ class Cluster:
         await asyncio.gather(*self._keepers.values(), return_exceptions=True)
         if self.postgres is not None:
             await asyncio.to_thread(self.postgres.stop)
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     async def add_coreapps(self, count: int) -> list[Process]:
         """Start more coreapps: the document's way to scale up."""
@@ -226,6 +238,7 @@ class Cluster:
             "WAROUTER_MEDIA_DIR": str(self.folder / "media"),
             "WAROUTER_MEDIA_ALLOW_HTTP": "1",
             "WAROUTER_PUBLIC_URL": self.url,
+            **outer_settings(os.environ),
             **self.options.environment,
         }
         await migrate.migrate(self.settings)
@@ -317,13 +330,10 @@ class Cluster:
         return {"WAROUTER_TLS_CERT": str(cert), "WAROUTER_TLS_KEY": str(key)}
 
     def _full(self, environment: dict[str, str]) -> dict[str, str]:
-        """What a child sees: ours, and of the outer environment what is not a setting."""
+        """What a child sees: the cluster's settings, and of outside what is not a setting."""
         outer = {
             k: v for k, v in os.environ.items() if not k.startswith(("WA_", "WAROUTER_", "NOTIFY"))
         }
-        for name in ("WAROUTER_LOG_LEVEL", "WA_API_KEY", "WAROUTER_HOLD", *_WEBHOOK):
-            if name in os.environ:
-                outer[name] = os.environ[name]
         return outer | self._environment | environment
 
     def _dsn(self) -> str:
@@ -350,6 +360,19 @@ def _take_port(port: int) -> int:
                 f"Port {port} is taken ({error.strerror}): stop what uses it, or give --port."
             ) from error
     return port
+
+
+def _take_folder(folder: Path) -> int:
+    """A lock on the folder while this process lives: a second one would end its PostgreSQL."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        raise CommandError(
+            f"A cluster runs on {folder} already: stop it first, or give another --data-dir."
+        ) from error
+    return descriptor
 
 
 def _free_port() -> int:
