@@ -16,13 +16,13 @@ _TABLES = (
     ("event_cursor", "update"),
 )
 _FUNCTION = """
-create table audit (at timestamptz default clock_timestamp(), what text, slot smallint,
-                    writer text, owner uuid);
+create table stale_write (at timestamptz default clock_timestamp(), what text, slot smallint,
+                          writer text, owner uuid);
 create function audit_writer() returns trigger language plpgsql volatile as $$
 declare
     writer text := substr(current_setting('application_name'), 4, 32);
 begin
-    insert into audit (what, slot, writer, owner)
+    insert into stale_write (what, slot, writer, owner)
     select distinct tg_table_name, r.slot, writer, s.owner
       from rows r join slot s on s.slot = r.slot
      where s.owner is null or replace(s.owner::text, '-', '') <> writer;
@@ -42,5 +42,5 @@ async def install(connection: asyncpg.Connection) -> None:
 
 async def stale_writes(connection: asyncpg.Connection) -> list[str]:
     """What was written by somebody who did not own the slot any more."""
-    rows = await connection.fetch("select what, count(*) as n from audit group by what")
+    rows = await connection.fetch("select what, count(*) as n from stale_write group by what")
     return [f"I2: {r['n']} stale writes to {r['what']}" for r in rows]
