@@ -77,7 +77,11 @@ class Lab:
                 place=self._place,
                 postgres=self.network.postgres_options | (postgres or {}),
                 simulator_host=self.network.simulator_host,
-                environment={"WAROUTER_ALLOW_PRIVATE": "127.0.0.0/8,10.77.0.0/16"},
+                environment={
+                    "WAROUTER_ALLOW_PRIVATE": "127.0.0.0/8,10.77.0.0/16",
+                    # All load comes from one address, as through a balancer.
+                    "WAROUTER_TRUSTED_PROXIES": "10.77.0.0/16",
+                },
             )
         )
         self._connection: asyncpg.Connection | None = None
