@@ -46,15 +46,6 @@ UNUSED = frozenset(
 )
 
 
-class Secret(str):
-    """A string that does not show itself in a repr."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "'***'"
-
-
 class Timing(msgspec.Struct, frozen=True, kw_only=True):
     """The clockwork of ownership, seconds. The rules are asserted on load."""
 

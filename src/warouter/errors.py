@@ -81,10 +81,6 @@ class InvalidRecipientType(ApiError):
     status, code, title = 400, 1002, "Invalid recipient type"
 
 
-class AlreadyExists(ApiError):
-    status, code, title = 400, 1004, "Resource already exists"
-
-
 class NumberTaken(ApiError):
     """Another number is registered here: one cluster serves one."""
 
