@@ -455,6 +455,24 @@ async def test_a_client_that_has_gone_is_not_answered(both: Both) -> None:
     assert len(side.connections) == 0
 
 
+async def test_an_idle_connection_ends_but_not_one_that_waits_for_its_answer(both: Both) -> None:
+    side = both.fast
+    side.held = True
+    connection, wire = await side.open()
+    connection.data_received(post(both.slow.api))
+    connection._next_keepalive_close_time = 0.0
+    connection._process_keepalive()  # as its timer does
+    assert not wire.closed
+    message, done = side.waiting[0]
+    done(message.id)
+    connection._process_keepalive()
+    assert not wire.closed  # it has just been used
+    connection._next_keepalive_close_time = 0.0
+    connection._process_keepalive()
+    assert wire.closed
+    connection.connection_lost(None)
+
+
 async def test_a_body_that_does_not_end_is_noticed(both: Both) -> None:
     """The sweep's look at slow clients knows of requests that the fast path holds."""
     connection, wire = await both.fast.open()

@@ -95,8 +95,6 @@ class Connection(web.RequestHandler):
     def asked(self) -> None:
         """The fast path has taken a request."""
         self._fast_asked = True
-        # It may be held for some seconds: far less than aiohttp waits for the next one.
-        self._next_keepalive_close_time = self._loop.time() + self.keepalive_timeout
 
     def answer(self, answer: bytes) -> None:
         """The answer to what the fast path has asked."""
@@ -141,6 +139,14 @@ class Connection(web.RequestHandler):
         """Nothing is under way here, no answer waits to leave, and none was the last one."""
         busy = self._messages or self.pace.head_bytes or self._paused or self._upgraded
         return self.idle and not (busy or self._close or self._force_close)
+
+    def _process_keepalive(self) -> None:
+        """aiohttp's end of an idle connection. It does not see what the fast path has asked."""
+        if self._fast_asked:
+            later = self._loop.time() + self.keepalive_timeout
+            self._keepalive_handle = self._loop.call_at(later, self._process_keepalive)
+        else:
+            super()._process_keepalive()
 
     def _to_aiohttp(self, data: bytes) -> None:
         now = self._loop.time()
