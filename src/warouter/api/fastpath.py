@@ -167,6 +167,7 @@ class FastPath:
         if message is None:
             return False
         meter = self._meter
+        meter.fast += 1
         asking.asked()
         done = partial(self._done, asking, meter.begin(), meter.request_id())
         try:

@@ -21,6 +21,7 @@ class Meter:
         self._by_result: dict[tuple[str, int], list[float]] = {}  # [requests, seconds]
         self.under_way = 0
         self.limited = 0
+        self.fast = 0  # took the fast path
         self._prefix, self._numbers = os.urandom(4).hex(), itertools.count(1)
 
     def request_id(self) -> str:
@@ -50,6 +51,7 @@ class Meter:
         samples = [
             Sample("warouter_requests_answered_total", sum(e[0] for e in self._by_result.values())),
             Sample("warouter_requests_limited_total", self.limited),
+            Sample("warouter_requests_fast_total", self.fast),
         ]
         for (method, status), (count, seconds) in self._by_result.items():
             labels = {"method": method, "result": str(status)}
