@@ -119,7 +119,7 @@ class Coreapp:
             self.ownership,
             self.journal,
             self.callbacks.committed,
-            lambda ack: self.sender.ack_event(ack),
+            lambda slot, numbers: self.sender.ack_events(slot, numbers),
             self.recorder.touch,
         )
         self.sender = Sender(

@@ -33,6 +33,8 @@ from warouter.upstream.protocol import (
     Claim,
     Claimed,
     Event,
+    EventAck,
+    EventAcks,
     Refused,
     Release,
     Revoked,
@@ -74,6 +76,7 @@ class Sender:
         self._clock = clock
         self._tasks: set[asyncio.Task[None]] = set()
         self.upstream: Upstream | None = None
+        self._many = False  # it understands EventAcks
         # What of the lanes' heads may go, with the handles of its media (owner.attachments).
         self.prepared: Callable[[OwnedSlot, list[Entry]], Prepared] = _as_they_are
         self.on_event: Callable[[OwnedSlot, Event], None] = events.on_event
@@ -152,12 +155,15 @@ class Sender:
         if slot is None:
             return
         match message:
+            case Event():
+                # Of a claim under an epoch before this one; it comes again with the next claim.
+                if slot.claimed:
+                    self.on_event(slot, message)
             case Answer():
                 self._on_answer(slot, message)
-            case Event():
-                self.on_event(slot, message)
             case Claimed() if message.epoch == slot.epoch:
                 slot.claimed, slot.claiming = True, False
+                self._many = message.many
                 slot.lanes.requeue()
                 self.pump(slot)
             case Refused() if message.epoch == slot.epoch:
@@ -169,9 +175,15 @@ class Sender:
             case _:
                 log.info("stale word of the upstream", extra={"slot": message.slot})
 
-    def ack_event(self, message: Any) -> None:
-        if self.upstream is not None:
-            self.upstream.tell(message)
+    def ack_events(self, slot: OwnedSlot, numbers: list[int]) -> None:
+        """These events of the slot are on disk."""
+        if self.upstream is None:
+            return
+        if self._many:
+            self.upstream.tell(EventAcks(slot.slot, slot.epoch, numbers))
+        else:
+            for number in numbers:
+                self.upstream.tell(EventAck(slot.slot, slot.epoch, number))
 
     async def run_parked(self) -> None:
         """Take up parked recipients when their time has come; end what has waited too long."""

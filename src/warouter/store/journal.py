@@ -97,8 +97,8 @@ class EventRow(NamedTuple):
     kind: int
     key: str
     recipient: str
-    payload: bytes | memoryview
-    contact: bytes | memoryview | None
+    payload: bytes
+    contact: bytes | None
 
 
 class Opened(msgspec.Struct, frozen=True):
