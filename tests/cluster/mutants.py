@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import socket
 import sys
-from collections.abc import Callable
 from typing import Any
 
 from warouter import wire
@@ -24,7 +23,6 @@ from warouter.owner.sender import Sender
 from warouter.owner.slot import OwnedSlot
 from warouter.store.election import LeaderSession
 from warouter.upstream.protocol import Event
-
 
 
 def ack_before_commit() -> None:

@@ -189,7 +189,7 @@ class Coreapp:
             self.ownership.wake()
 
     def _on_appended(self) -> None:
-        self.sender.pump_all()
+        self.sender.pump_moved()
         self.ownership.progressed()
 
     def _on_beat(self, beat: Beat) -> None:

@@ -181,4 +181,3 @@ def failed_status(answer: Answer, recipient: str, now: int) -> NewEvent:
         }
     )
     return NewEvent(STATUS, f"{answer.id}:failed", recipient, payload)
-
