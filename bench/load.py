@@ -81,7 +81,7 @@ class Run:
     def __init__(self, order: Load, ledger: Ledger) -> None:
         self.order = order
         self.ledger = ledger
-        self.request: Callable[[], bytes] = itertools.cycle(_ring(order)).__next__
+        self.request: Callable[[], bytes] = itertools.cycle(list(_ring(order))).__next__
         # A run without these asks at once after an answer.
         self.gated = bool(order.most_open or order.per_second or order.count)
         self.keep: Callable[[bytes, float], None] | None = self._keep_times

@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 _TICK = os.sysconf("SC_CLK_TCK")
+CORES = os.cpu_count() or 1
 _MIB = 1024  # of the KiB that /proc counts in
 
 
@@ -32,6 +33,12 @@ def busy_seconds() -> float:
     """What all processes of the machine have used so far; interrupts belong to nobody."""
     user, nice, system = Path("/proc/stat").read_text().split(maxsplit=4)[1:4]
     return (int(user) + int(nice) + int(system)) / _TICK
+
+
+def idle_seconds() -> float:
+    """Of all cores so far, what they waited for the disk included."""
+    idle, waited = Path("/proc/stat").read_text().split(maxsplit=6)[4:6]
+    return (int(idle) + int(waited)) / _TICK
 
 
 def foreign_seconds() -> float:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -20,19 +21,23 @@ import msgspec
 import uvloop
 
 from bench import machine
-from bench.e2e import accepts, lag, lives
+from bench.e2e import accepts, backlog, compiled, growth, journal, lag, lives, scaling
 from bench.e2e.extent import FULL, QUICK, Extent
 from bench.e2e.site import Found, say
-from warouter.errors import CommandError
 
 MOST_SECONDS = 29 * 60.0  # for everything; a part that is not done by then has failed
 
 # In this order: each with the seconds after which it repeats no noisy round any more.
 Part = Callable[[Path, float, Extent], Awaitable[tuple[Found, list[str]]]]
 PARTS: dict[str, tuple[Part, float]] = {
-    "accepts": (accepts.measure, 330.0),
+    "compiled": (compiled.measure, 20.0),
+    "accepts": (accepts.measure, 300.0),
     "latency": (lag.measure, 70.0),
     "lives": (lives.measure, 320.0),
+    "backlog": (backlog.measure, 200.0),
+    "scaling": (scaling.measure, 180.0),
+    "growth": (growth.measure, 380.0),
+    "journal": (journal.measure, 220.0),
 }
 
 
@@ -57,7 +62,7 @@ class Bench:
         try:
             async with asyncio.timeout_at(asyncio.get_running_loop().time() + self._left()):
                 found, wrong = await part(folder, began + share, self._extent)
-        except (CommandError, TimeoutError, OSError) as error:
+        except Exception as error:  # the others go on, and the exit code tells
             found, wrong = {}, [f"{name}: not measured ({type(error).__name__}: {error})"]
         self._keep(found)
         self.wrong += wrong
@@ -69,9 +74,11 @@ class Bench:
         return max(0.0, self._ends - time.monotonic())
 
     def _keep(self, found: Found) -> None:
-        for name in ("foreign_cores", "noisy_rounds"):
-            self.figures[name] |= found.pop(name, {})
-        self.figures |= found
+        for name, value in found.items():
+            if isinstance(value, dict):
+                self.figures.setdefault(name, {}).update(value)
+            else:
+                self.figures[name] = value
 
 
 def show(figures: Found) -> None:
@@ -100,6 +107,9 @@ def _options() -> argparse.Namespace:
 async def run(parts: list[str], folder: Path, extent: Extent) -> int:
     """The exit code."""
     say(f"on {machine.description()}; only ratios compare between machines")
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     bench = Bench(folder, extent)
     for name in PARTS:
         if name in parts:

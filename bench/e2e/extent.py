@@ -29,5 +29,5 @@ QUICK = Extent(
     windows=1,
     growth_seconds=1.0,
     callbacks=40_000,
-    journal=(10_000, 200_000),
+    journal=(10_000, 100_000, 2_000_000),
 )

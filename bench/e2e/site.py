@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,8 @@ import asyncpg
 from bench import machine
 from bench.child import Child
 from bench.load import Command, Load
-from warouter.local.cluster import Cluster, Options
+from warouter.errors import CommandError
+from warouter.local.cluster import CC, PHONE_NUMBER, Cluster, Options
 from warouter.store.database import connect
 
 DRAIN_SECONDS = 180.0
@@ -75,13 +76,13 @@ class Site:
         await self.v1("PATCH", "settings/application", {"webhooks": hook, **BACKOFF})
 
     async def v1(self, method: str, path: str, body: object, authorization: str = "") -> Found:
-        """One call of the API, by the first webapp; SystemExit with its errors."""
+        """One call of the API, by the first webapp; CommandError with its errors."""
         headers = {"Authorization": authorization or f"Bearer {self.token}"}
         url = f"{self.cluster.webapp_urls[0]}/v1/{path}"
         async with self.http.request(method, url, json=body, headers=headers) as answer:
             found: Found = await answer.json()
             if answer.status >= 300:
-                raise SystemExit(f"{method} /v1/{path}: {answer.status} {found}")
+                raise CommandError(f"{method} /v1/{path}: {answer.status} {found}")
             return found
 
     async def simulator(self, method: str, path: str, body: object = None) -> Found:
@@ -90,7 +91,7 @@ class Site:
         async with self.http.request(method, url, json=body) as answer:
             found: Found = await answer.json()
             if answer.status >= 300:
-                raise SystemExit(f"simulator {method} {path}: {answer.status} {found}")
+                raise CommandError(f"simulator {method} {path}: {answer.status} {found}")
             return found
 
     async def faults(self, **switches: Any) -> None:
@@ -128,6 +129,12 @@ class Site:
         rows = await self.database.fetch(_CONNECTIONS)
         return Counter({row["name"]: row["n"] for row in rows})
 
+    async def set_shards(self, shards: int) -> None:
+        """Live, and done when this returns."""
+        cluster = self.cluster
+        body = {"cc": CC, "phone_number": PHONE_NUMBER, "shards": shards}
+        await self.v1("POST", "account/shards", {**body, "cert": cluster.cert})
+
     # load
 
     def order(self, connections: int, seconds: float, **more: Any) -> Load:
@@ -150,12 +157,17 @@ class Site:
         found["per_s"] = found["measured"] / found["seconds"]
         return found
 
-    async def measured(self, order: Load, *, drain: bool = True) -> Found:
-        """Run it; CPU per accepted message until all is drained, or only until the last 201."""
+    async def measured(
+        self, order: Load, *, drain: bool = True, until: Callable[[], Awaitable[bool]] | None = None
+    ) -> Found:
+        """Run it; CPU per accepted message until all is drained, or ``until``.
+
+        Without ``drain`` only until the last 201.
+        """
         before, others, began = self.cpu(), machine.foreign_seconds(), time.monotonic()
         found = await self.run(order)
         if drain:
-            await self.drained()
+            await (until or self.drained)()
         after, others = self.cpu(), machine.foreign_seconds() - others
         found["cpu"] = machine.per_message_us(before, after, found["accepted"])
         found["product_us"] = sum(
@@ -175,6 +187,18 @@ class Site:
                 return True
             await asyncio.sleep(LOOK_SECONDS)
         say(f"  not drained after {DRAIN_SECONDS:g} s")
+        return False
+
+    async def stored(self) -> bool:
+        """Until the simulator has every message, and every status of theirs is in the journal."""
+        give_up = time.monotonic() + DRAIN_SECONDS
+        while time.monotonic() < give_up:
+            record = await self.simulator("GET", "record")
+            issued = record["unique"] >= self.accepted and record["statuses"] >= 3 * self.expected
+            if issued and not (await self.simulator("GET", ""))["unacked"]:
+                return True
+            await asyncio.sleep(LOOK_SECONDS)
+        say(f"  statuses not stored after {DRAIN_SECONDS:g} s")
         return False
 
     async def counts(self) -> Found:
