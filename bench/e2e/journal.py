@@ -1,9 +1,9 @@
 """CPU of a message while the journal grows: old rows, as of a cluster that has run for long.
 
-They are made by SQL: one message and its three statuses, again and again, evenly over the slots. Their seq is below that
-of any real row (0 and less), so they are settled and nobody has to be told; ids are of the real
-form, their time a day ago, so that they lie in the indexes where old ids do. A second cluster with
-few rows, emptied before each run, takes turns with the one that grows.
+They are made by SQL: one message and its three statuses, again and again, evenly over the slots.
+Their seq is below that of any real row (0 and less), so they are settled and nobody has to be told;
+ids are of the real form, their time a day ago, so that they lie in the indexes where old ids do. A
+second cluster with few rows, emptied before each run, takes turns with the one that grows.
 """
 
 from __future__ import annotations
