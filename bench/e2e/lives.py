@@ -15,6 +15,7 @@ from statistics import median
 from bench import machine
 from bench.e2e.extent import Extent
 from bench.e2e.site import LOUD, Found, Site, say, site
+from bench.load import INTERVAL
 
 MOST_OPEN = 4_000
 CONNECTIONS = 64
@@ -98,7 +99,7 @@ def _minutes(found: Found) -> list[int]:
     """Whole life cycles a second, minute by minute from the end of the warm-up."""
     marks = [(0.0, found["whole_at_start"])]
     for at, _accepted, whole in found["progress"]:
-        if at >= marks[-1][0] + MINUTE - 0.25:
+        if at >= len(marks) * MINUTE - INTERVAL:  # the last count is just before the end
             marks.append((at, whole))
     if len(marks) == 1:  # less than a minute was asked for
         at, _accepted, whole = found["progress"][-1]
