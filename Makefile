@@ -62,8 +62,8 @@ fuzz: setup ## odd requests at a real cluster: 20,000 generated, 100,000 mutated
 bench: setup ## time the compiled parts beside their readable twins (BENCH="-k hash" chooses)
 	$(BIN)/python -m pytest bench --benchmark-columns=min,median,max,rounds --benchmark-warmup=on $(BENCH)
 
-bench-e2e: setup ## time whole clusters, end to end
-	$(BIN)/python -m bench.e2e
+bench-e2e: setup ## every figure of whole clusters, 30 minutes at most (E2E="--only lives")
+	$(BIN)/python -m bench.e2e $(E2E)
 
 bench-peers: setup $(PEERS)/installed ## time accepting beside PgQueuer, procrastinate, NATS, RabbitMQ, Redis
 	$(BIN)/python -m bench.peers

@@ -1,8 +1,9 @@
-"""The load generator and the webhook, in a process of their own on raw sockets.
+"""The load generator, in a process of its own on raw sockets; it is the webhook, too.
 
-It is told what to do by lines of JSON on standard input and answers each with one on standard
-output; its first line is the port of the webhook. So that it costs little beside what is measured,
-it reads of an answer only the status, the length and the id, and of a callback only id and status.
+It is told what to do by lines of JSON on standard input (``Command``) and answers each with one on
+standard output; its first line is the port of the webhook (``bench.hook``). It shares the cores
+with what is measured, so it is cheap: requests are made ahead, and of an answer that looks like the
+one before (length, status, place of the id) nothing else is read. Any other answer is parsed.
 """
 
 from __future__ import annotations
@@ -12,18 +13,23 @@ import itertools
 import sys
 import time
 from collections import Counter, deque
-from typing import cast
+from collections.abc import Callable, Iterator, Sequence
+from random import Random
+from typing import NamedTuple, cast
 
 import msgspec
 import uvloop
 
+from bench.hook import Hook, Ledger
+
 RECIPIENTS = 10_000
+MOST_MADE = 131_072  # requests in the ring: of more recipients each order takes others
 BODY = b'{"to":"49151%08d","type":"text","text":{"body":"Your order %08d is on its way. %b"}}'
 FILLER = b"It was packed today and leaves our house tonight. " * 2
-LEVELS = {"sent": 1, "delivered": 2, "read": 4}
-WHOLE = 7
+FINISH_SECONDS = 30.0
+INTERVAL = 0.5  # of the counts in ``progress``
 _ID = b'"id":"'
-_ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+_CREATED = b"HTTP/1.1 201"
 
 
 class Load(msgspec.Struct):
@@ -31,7 +37,8 @@ class Load(msgspec.Struct):
 
     With ``most_open`` a connection waits while so many messages have not all their callbacks. With
     ``per_second`` requests are due at that pace instead, whether answers come or not, and a time
-    counts from when its request was due.
+    counts from when its request was due. With ``count`` so many are sent, and ``seconds`` is the
+    most that they may take.
     """
 
     port: int
@@ -40,60 +47,32 @@ class Load(msgspec.Struct):
     seconds: float
     most_open: int = 0
     per_second: float = 0.0
-    numbers: list[int] = []
+    count: int = 0
+    numbers: list[int] = []  # recipients by number; else ``recipients`` of them
+    recipients: int = RECIPIENTS
     warm_up: float = 0.0
     lives: bool = True  # whether callbacks will come for these messages
+    ports: list[int] = []  # connections go round these; else to ``port``
+    times: bool = False  # give the monotonic time of each 201 back, by id
 
 
 class Command(msgspec.Struct):
-    """``load`` runs it, ``counts`` asks where the callbacks stand."""
+    """``load`` runs it; ``refuse`` lets the webhook say 503 from now on, or not.
+
+    Neither: only where the callbacks stand.
+    """
 
     load: Load | None = None
+    refuse: bool | None = None
 
 
-class CallbackStatus(msgspec.Struct):
-    id: str
-    status: str
+class Shape(NamedTuple):
+    """Where the id stands in an answer of that length."""
 
-
-class Callback(msgspec.Struct):
-    statuses: list[CallbackStatus] = []
-
-
-class Ledger:
-    """Which messages were accepted, and which callbacks came for each."""
-
-    def __init__(self) -> None:
-        self.accepted: set[bytes] = set()
-        self.seen: dict[str, int] = {}
-        self.whole = 0
-        self.callbacks = 0
-        self.posts = 0
-        self.repeats = 0
-
-    def on_callback(self, body: bytes) -> None:
-        self.posts += 1
-        for status in _CALLBACKS.decode(body).statuses:
-            before = self.seen.get(status.id, 0)
-            now = before | LEVELS.get(status.status, 0)
-            self.callbacks += 1
-            self.repeats += before == now
-            self.seen[status.id] = now
-            self.whole += now == WHOLE != before
-
-    def counts(self) -> dict[str, int]:
-        whole = {i.encode() for i, seen in self.seen.items() if seen == WHOLE}
-        return {
-            "accepted": len(self.accepted),
-            "whole": self.whole,
-            "whole_and_accepted": len(whole & self.accepted),
-            "callbacks": self.callbacks,
-            "repeated_callbacks": self.repeats,
-            "posts": self.posts,
-        }
-
-
-_CALLBACKS = msgspec.json.Decoder(Callback)
+    size: int
+    mark: int
+    start: int
+    end: int
 
 
 class Run:
@@ -102,46 +81,58 @@ class Run:
     def __init__(self, order: Load, ledger: Ledger) -> None:
         self.order = order
         self.ledger = ledger
-        self._numbers = order.numbers or range(RECIPIENTS)
-        self.head = (
-            f"POST /v1/messages HTTP/1.1\r\nHost: localhost:{order.port}\r\n"
-            f"Authorization: Bearer {order.token}\r\nContent-Type: application/json\r\n"
-            "Content-Length: "
-        ).encode()
+        self.request: Callable[[], bytes] = itertools.cycle(list(_ring(order))).__next__
+        # A run without these asks at once after an answer.
+        self.gated = bool(order.most_open or order.per_second or order.count)
+        self.keep: Callable[[bytes, float], None] | None = self._keep_times
+        if not order.times:
+            self.keep = ledger.keep if order.lives else None
+        self.shape: Shape | None = None
         self.statuses: Counter[int] = Counter()
         self.latencies: list[float] = []
+        self.times: dict[str, float] = {}
+        self.progress: list[tuple[float, int, int]] = []
         self.lost = 0
         self.stopped = False
-        self.open_at_start = ledger.whole
+        self.whole_before = ledger.whole
         self.accepted = 0
+        self.asked = 0
         self.waiting: list[Client] = []
         self.due: deque[float] = deque()
+        self.ended = asyncio.Event()  # ``count`` is reached
         self.idle = asyncio.Event()
         self.busy = 0
 
     @property
     def open(self) -> int:
         """Accepted here, callbacks not all there yet."""
-        return self.accepted - (self.ledger.whole - self.open_at_start)
+        return self.accepted - (self.ledger.whole - self.whole_before)
 
-    def request(self) -> bytes:
-        n = next(_numbers)
-        body = BODY % (self._numbers[n % len(self._numbers)], n % 100_000_000, FILLER)
-        return b"%b%d\r\n\r\n%b" % (self.head, len(body), body)
-
-    def answered(self, status: int, message_id: bytes, seconds: float) -> None:
+    def answered(self, status: int, message_id: bytes, began: float) -> None:
+        """An answer of any kind."""
+        now = time.perf_counter()
         self.statuses[status] += 1
-        self.latencies.append(seconds)
+        self.latencies.append(now - began)
         if status == 201:
             self.accepted += 1
-            if self.order.lives:
-                self.ledger.accepted.add(message_id)
+            if self.keep is not None:
+                self.keep(message_id, now)
+
+    def _keep_times(self, message_id: bytes, now: float) -> None:
+        self.times[message_id.decode()] = now
+        if self.order.lives:
+            self.ledger.keep(message_id, now)
 
     def may_go(self) -> bool:
         """Whether a free connection may ask now."""
-        if self.order.per_second:
-            return bool(self.due)
-        return not self.order.most_open or self.open < self.order.most_open
+        order = self.order
+        if order.per_second and not self.due:
+            return False
+        if order.count and self.asked >= order.count:
+            if not self.busy:
+                self.ended.set()
+            return False
+        return not order.most_open or self.open < order.most_open
 
     def wake(self) -> None:
         """Callbacks came, or a request is due: connections that waited for it may go on."""
@@ -158,8 +149,11 @@ class Run:
                 self.due.append(due)
                 self.wake()
 
-
-_numbers = itertools.count(1)
+    async def count(self) -> None:
+        """Note every half second how many were accepted, and how many are whole."""
+        while True:
+            await asyncio.sleep(INTERVAL)
+            self.progress.append((time.perf_counter(), self.accepted, self.ledger.whole))
 
 
 class Client(asyncio.Protocol):
@@ -181,30 +175,61 @@ class Client(asyncio.Protocol):
         run = self._run
         if run.stopped or self._transport is None:
             return
-        if not run.may_go():
+        if run.gated and not run.may_go():
             run.waiting.append(self)
             return
         run.busy += 1
+        run.asked += 1
         self._asking = True
         self._sent = run.due.popleft() if run.due else time.perf_counter()
         self._transport.write(run.request())
 
     def data_received(self, data: bytes) -> None:
+        run = self._run
+        shape = run.shape
+        if (
+            shape is not None
+            and len(data) == shape.size
+            and data.startswith(_CREATED)
+            and data.startswith(_ID, shape.mark)
+            and not self._buffer
+        ):
+            now = time.perf_counter()
+            run.latencies.append(now - self._sent)
+            run.accepted += 1
+            if run.keep is not None:
+                run.keep(data[shape.start : shape.end], now)
+            if run.gated or run.stopped:
+                self._go_on()
+            else:
+                self._sent = now
+                run.asked += 1
+                self._transport.write(run.request())  # type: ignore[union-attr]
+            return
+        self._read(data)
+
+    def _read(self, data: bytes) -> None:
+        """An answer that is cut, or unlike the one before."""
         self._buffer += data
         end = self._buffer.find(b"\r\n\r\n")
         if end < 0:
             return
         head = self._buffer[:end].lower()
-        size = int(head.partition(b"content-length:")[2].split(b"\r\n", 1)[0])
-        if len(self._buffer) < end + 4 + size:
+        size = end + 4 + int(head.partition(b"content-length:")[2].split(b"\r\n", 1)[0])
+        if len(self._buffer) < size:
             return
-        body = self._buffer[end + 4 :]
-        self._buffer = b""
-        at = body.find(_ID) + len(_ID)
-        message_id = body[at : body.find(b'"', at)]
-        self._run.answered(int(head[9:12]), message_id, time.perf_counter() - self._sent)
-        self._done()
-        self.next()
+        if len(self._buffer) > size:  # it says more than its length allows: no answer at all
+            self.close()
+            return
+        answer, self._buffer = self._buffer, b""
+        mark = answer.find(_ID, end)
+        start = mark + len(_ID)
+        stop = answer.find(b'"', start)
+        status = int(head[9:12])
+        if status == 201 and mark > 0:
+            self._run.shape = Shape(size, mark, start, stop)
+        self._run.answered(status, answer[start:stop], self._sent)
+        self._go_on()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
@@ -216,36 +241,15 @@ class Client(asyncio.Protocol):
         if self._transport is not None:
             self._transport.close()
 
+    def _go_on(self) -> None:
+        self._done()
+        self.next()
+
     def _done(self) -> None:
         self._asking = False
         self._run.busy -= 1
         if self._run.stopped and not self._run.busy:
             self._run.idle.set()
-
-
-class Hook(asyncio.Protocol):
-    """The business's webhook: a raw HTTP server that takes POSTs with a length and says 200."""
-
-    def __init__(self, office: Office) -> None:
-        self._office = office
-        self._buffer = b""
-        self._transport: asyncio.Transport | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)
-
-    def data_received(self, data: bytes) -> None:
-        self._buffer += data
-        while (end := self._buffer.find(b"\r\n\r\n")) >= 0:
-            head = self._buffer[:end].lower()
-            size = int(head.partition(b"content-length:")[2].split(b"\r\n", 1)[0])
-            if len(self._buffer) < end + 4 + size:
-                return
-            body = self._buffer[end + 4 : end + 4 + size]
-            self._buffer = self._buffer[end + 4 + size :]
-            self._office.on_callback(body)
-            assert self._transport is not None
-            self._transport.write(_ANSWER)
 
 
 class Office:
@@ -255,34 +259,47 @@ class Office:
         self.ledger = Ledger()
         self._run: Run | None = None
 
-    def on_callback(self, body: bytes) -> None:
-        self.ledger.on_callback(body)
+    def on_callbacks(self) -> None:
+        """Some came."""
         if self._run is not None and self._run.waiting:
             self._run.wake()
+
+    async def do(self, command: Command) -> dict[str, object]:
+        """One command, and what there is to say to it."""
+        if command.refuse is not None:
+            self.ledger.refusing = command.refuse
+        if command.load is not None:
+            return await self.load(command.load)
+        return self.ledger.counts()
 
     async def load(self, order: Load) -> dict[str, object]:
         """Run it; what was counted between the warm-up and the end."""
         run = self._run = Run(order, self.ledger)
+        ports = itertools.cycle(order.ports or [order.port])
         loop = asyncio.get_running_loop()
         clients = [
-            (await loop.create_connection(lambda: Client(run), "127.0.0.1", order.port))[1]
+            (await loop.create_connection(lambda: Client(run), "127.0.0.1", next(ports)))[1]
             for _ in range(order.connections)
         ]
         pacer = asyncio.create_task(run.pace()) if order.per_second else None
+        counter = asyncio.create_task(run.count())
         await asyncio.sleep(order.warm_up)
         cold = _latencies(run.latencies)
         run.latencies.clear()
         began, accepted, whole, opened = self._mark(run)
-        await asyncio.sleep(order.seconds)
+        await self._until_end(run)
         ended, accepted_then, whole_then, open_then = self._mark(run)
         run.stopped = True
         if pacer is not None:
             await pacer
+        counter.cancel()
         if run.busy:
-            await asyncio.wait_for(run.idle.wait(), 30)
+            await asyncio.wait_for(run.idle.wait(), FINISH_SECONDS)
         for client in clients:
             client.close()
         self._run = None
+        statuses = run.statuses
+        statuses[201] = run.accepted
         return {
             "seconds": ended - began,
             "measured": accepted_then - accepted,
@@ -290,15 +307,47 @@ class Office:
             "lives": whole_then - whole,
             "open_at_start": opened,
             "open_at_end": open_then,
-            "statuses": {str(status): n for status, n in run.statuses.items()},
+            "statuses": {str(status): n for status, n in statuses.items()},
             "lost": run.lost,
             "unasked": len(run.due),
             "warm_up_most_ms": cold["most_ms"],
+            "whole_at_start": whole,
+            "progress": [(at - began, *counts) for at, *counts in run.progress],
+            "times": run.times,
             **_latencies(run.latencies),
         }
 
+    async def _until_end(self, run: Run) -> None:
+        try:
+            await asyncio.wait_for(run.ended.wait(), run.order.seconds)
+        except TimeoutError:
+            return
+
     def _mark(self, run: Run) -> tuple[float, int, int, int]:
         return time.perf_counter(), run.accepted, self.ledger.whole, run.open
+
+
+_orders = itertools.count()
+
+
+def _ring(order: Load) -> Iterator[bytes]:
+    """The requests of a run, in the order in which they are sent, again and again."""
+    head = (
+        f"POST /v1/messages HTTP/1.1\r\nHost: localhost:{order.port}\r\n"
+        f"Authorization: Bearer {order.token}\r\nContent-Type: application/json\r\n"
+        "Content-Length: "
+    ).encode()
+    number = next(_orders)
+    for n in order.numbers or _drawn(order.recipients, number):
+        body = BODY % (n, (number * MOST_MADE + n) % 100_000_000, FILLER)
+        yield b"%b%d\r\n\r\n%b" % (head, len(body), body)
+
+
+def _drawn(recipients: int, order: int) -> Sequence[int]:
+    """All recipients, or another part of them for each order, evenly over the whole."""
+    if recipients <= MOST_MADE:
+        return range(recipients)
+    return Random(order).sample(range(recipients), MOST_MADE)
 
 
 def _latencies(seconds: list[float]) -> dict[str, float]:
@@ -311,16 +360,18 @@ def _latencies(seconds: list[float]) -> dict[str, float]:
 
 
 async def main() -> None:
+    """Until standard input is closed."""
     office = Office()
     loop = asyncio.get_running_loop()
-    hook = await loop.create_server(lambda: Hook(office), "127.0.0.1", 0)
+    hook = await loop.create_server(
+        lambda: Hook(office.ledger, office.on_callbacks), "127.0.0.1", 0
+    )
     _say(hook.sockets[0].getsockname()[1])
-    commands = asyncio.StreamReader()
+    commands = asyncio.StreamReader(limit=64 << 20)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(commands), sys.stdin)
     decoder = msgspec.json.Decoder(Command)
     while line := await commands.readline():
-        order = decoder.decode(line).load
-        _say(await office.load(order) if order is not None else office.ledger.counts())
+        _say(await office.do(decoder.decode(line)))
     hook.close()
 
 

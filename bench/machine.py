@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 _TICK = os.sysconf("SC_CLK_TCK")
+CORES = os.cpu_count() or 1
 _MIB = 1024  # of the KiB that /proc counts in
 
 
@@ -17,16 +19,31 @@ def cpu_seconds(pid: int) -> float:
 
 
 def family_cpu_seconds(pid: int) -> float:
-    """Of a process with its children, those that ended included (PostgreSQL's backends)."""
-    fields = _stat(pid)
-    ended = (int(fields[13]) + int(fields[14])) / _TICK
-    return cpu_seconds(pid) + ended + sum(_quiet_cpu(child) for child in children(pid))
+    """Of a process and all below it, those that ended included (PostgreSQL's backends)."""
+    own, ended = 0.0, 0.0
+    with suppress(OSError, IndexError):  # it ended meanwhile: its parent has its time now
+        fields = _stat(pid)
+        own = (int(fields[11]) + int(fields[12])) / _TICK
+        ended = (int(fields[13]) + int(fields[14])) / _TICK
+        return own + ended + sum(map(family_cpu_seconds, children(pid)))
+    return own + ended
 
 
 def busy_seconds() -> float:
     """What all processes of the machine have used so far; interrupts belong to nobody."""
     user, nice, system = Path("/proc/stat").read_text().split(maxsplit=4)[1:4]
     return (int(user) + int(nice) + int(system)) / _TICK
+
+
+def idle_seconds() -> float:
+    """Of all cores so far, what they waited for the disk included."""
+    idle, waited = Path("/proc/stat").read_text().split(maxsplit=6)[4:6]
+    return (int(idle) + int(waited)) / _TICK
+
+
+def foreign_seconds() -> float:
+    """CPU so far of all that this process did not start, itself left out."""
+    return busy_seconds() - family_cpu_seconds(os.getpid())
 
 
 def children(pid: int) -> list[int]:
@@ -75,13 +92,6 @@ def description() -> str:
 
 def _stat(pid: int) -> list[str]:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-
-
-def _quiet_cpu(pid: int) -> float:
-    try:
-        return cpu_seconds(pid)
-    except (OSError, IndexError):
-        return 0.0  # it ended meanwhile: its parent has its time now, at the next look
 
 
 def _first(names: Iterable[str]) -> str:

@@ -27,7 +27,8 @@ import msgspec
 import uvloop
 
 from bench import machine
-from bench.e2e import ON, Child, say
+from bench.child import Child
+from bench.e2e.site import ON, say
 from bench.load import RECIPIENTS, Command, Load
 from warouter._hash import slot_of
 from warouter.cluster.shardmap import ShardMap

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from html import escape
 
 from tests.chaos.campaign import Outcome
+from tests.support.svg import opened, polyline
 
 WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 1600, 420, 60, 30, 40
 COLOURS = (
@@ -36,13 +37,11 @@ def plot(outcome: Outcome, answered: Sequence[float], arrived: Sequence[float]) 
     def y(rate: float) -> float:
         return TOP + (HEIGHT - TOP - BOTTOM) * (1 - rate / top)
 
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}"'
-        ' font-family="sans-serif" font-size="12">',
-        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>',
-        f'<text x="{LEFT}" y="16">messages a second: accepted (black), sent (grey);'
-        " red kills, blue freezes, violet cuts, green shards, yellow others</text>",
-    ]
+    parts = opened(
+        *(WIDTH, HEIGHT, LEFT),
+        "messages a second: accepted (black), sent (grey);"
+        " red kills, blue freezes, violet cuts, green shards, yellow others",
+    )
     for mark in outcome.marks:
         at = x(mark.at - outcome.began)
         parts.append(
@@ -51,8 +50,7 @@ def plot(outcome: Outcome, answered: Sequence[float], arrived: Sequence[float]) 
             f"<title>{escape(mark.kind)} {escape(' '.join(mark.victims))}</title></line>"
         )
     for line, colour in zip(reversed(lines), ("#999", "black"), strict=True):
-        points = " ".join(f"{x(n + 0.5):.1f},{y(rate):.1f}" for n, rate in enumerate(line))
-        parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}"/>')
+        parts.append(polyline(((x(n + 0.5), y(rate)) for n, rate in enumerate(line)), colour))
     rates = [f'<text x="8" y="{y(r) + 4:.1f}">{r}</text>' for r in (0, top // 2, top)]
     times = [
         f'<text x="{x(n):.1f}" y="{HEIGHT - 18}">{n} s</text>'

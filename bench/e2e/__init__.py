@@ -1,0 +1,1 @@
+"""Whole clusters under load; see bench/README.md."""
