@@ -215,7 +215,7 @@ async def test_the_hot_reads_use_their_index(journal: Journal, pool: asyncpg.Poo
 async def test_kinds_and_contacts_are_kept_beside_repeats(
     journal: Journal, pool: asyncpg.Pool
 ) -> None:
-    """A column of zeros or of nothing is left out on the way, also where rows are asked about."""
+    """A column of zeros or of nothing is left out on the way, also when a row is known."""
     inbound = event(1, "in")._replace(kind=1, contact=b"{}")
     assert await journal.append_events(OWNED, [event(1, "a"), inbound]) == {}
     assert await journal.append_events(OWNED, [inbound._replace(seq=2), event(2, "b")]) == {
