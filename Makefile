@@ -1,6 +1,7 @@
 # Needs python3 >= 3.11 with venv and headers, gcc and make; the rest is installed into .venv.
 PYTHON ?= python3
 VENV := .venv
+PEERS := .venv-peers
 BIN := $(VENV)/bin
 STARTED := $(shell date +%s.%N)
 SOURCES := src tests bench setup.py
@@ -8,6 +9,7 @@ PYX := $(wildcard src/warouter/_*.pyx)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build demo test lint fuzz bench bench-e2e bench-wide size lock clean
+.PHONY: bench-peers
 .PHONY: chaos-short chaos chaos-mutants chaos-calm chaos-power simulate
 
 help: ## show this list
@@ -63,6 +65,9 @@ bench: setup ## time the compiled parts beside their readable twins (BENCH="-k h
 bench-e2e: setup ## every figure of whole clusters, 30 minutes at most (E2E="--only lives")
 	$(BIN)/python -m bench.e2e $(E2E)
 
+bench-peers: setup $(PEERS)/installed ## time accepting beside PgQueuer, procrastinate, NATS, RabbitMQ, Redis
+	$(BIN)/python -m bench.peers
+
 chaos-short: setup ## hurt a cluster of real processes for some minutes, 60 faults and more
 	$(BIN)/python -m tests.chaos $(CHAOS)
 
@@ -92,7 +97,7 @@ lock: setup ## resolve the newest allowed versions anew into requirements.lock
 		--custom-compile-command "make lock" --output-file requirements.lock
 
 clean: ## remove .venv and everything that was built
-	rm -rf $(VENV) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(PEERS) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 	rm -f src/warouter/*.so
 
 # One check by name; it finds its own helpers beside it. A missing one says so, and fails.
@@ -111,3 +116,13 @@ $(VENV)/locked: requirements.lock
 $(VENV)/installed: $(VENV)/locked pyproject.toml setup.py $(PYX)
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
+
+# The peers' clients stay out of .venv; what they share with the project they take from it. A client
+# that cannot be had is named by the bench, so that this does not fail.
+$(PEERS)/installed: bench/peers/requirements.txt $(VENV)/locked
+	$(BIN)/python -m venv $(PEERS)
+	$(BIN)/python -c $(PURELIB) > $$($(PEERS)/bin/python -c $(PURELIB))/project.pth
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -r $< && touch $@ \
+		|| echo "bench-peers: not every client could be installed into $(PEERS)"
+
+PURELIB := 'import sysconfig; print(sysconfig.get_path("purelib"))'

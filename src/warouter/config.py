@@ -139,6 +139,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     json_limit: Annotated[int, msgspec.Meta(ge=1024, le=512 * 1024)] = msgspec.field(
         name="WAROUTER_JSON_LIMIT", default=64 * 1024
     )
+    fast_path: bool = msgspec.field(name="WAROUTER_FAST_PATH", default=True)
     rate_limit: str = msgspec.field(name="WAROUTER_RATE_LIMIT", default="off")
     connections: int = msgspec.field(name="WAROUTER_CONNECTIONS", default=2_000)
     connections_per_address: int = msgspec.field(

@@ -54,6 +54,7 @@ _COUNTERS: dict[Page, dict[str, str]] = {
         "warouter_connections_refused_total": "Connections beyond WAROUTER_CONNECTIONS",
         "warouter_connections_dropped_total": "Connections of clients that were ended, by reason",
         "warouter_requests_limited_total": "Requests over the rate limit",
+        "warouter_requests_fast_total": "Messages that took the fast path past aiohttp",
     },
     Page.APP: {
         "callback_requests": "POSTs to the webhook by result and type",

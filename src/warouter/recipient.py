@@ -16,6 +16,13 @@ def wa_id(spelling: str) -> str:
     Drops ``+ ( ) - .`` and spaces, then a leading ``00``; anything else than ASCII digits that is
     left, or a number of them outside 5..15, raises ValueError with a sentence that says why.
     """
+    if (  # as most senders write it: nothing to drop
+        MIN_DIGITS <= len(spelling) <= MAX_DIGITS
+        and spelling.isascii()
+        and spelling.isdigit()
+        and not spelling.startswith("00")
+    ):
+        return spelling
     digits = spelling.translate(_DROPPED)
     digits = digits.removeprefix("00")
     if not digits:

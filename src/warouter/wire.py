@@ -62,7 +62,7 @@ class Key(NamedTuple):
     request: bytes  # of the request's body
 
 
-class Outgoing(msgspec.Struct, frozen=True):
+class Outgoing(msgspec.Struct, frozen=True, gc=False):
     """One message on its way to the owner of ``slot``. ``kind`` 0 is a message, 1 a read mark.
 
     ``ttl`` is in whole seconds, 1 or more.
@@ -77,7 +77,7 @@ class Outgoing(msgspec.Struct, frozen=True):
     key: Key | None = None
 
 
-class Message(NamedTuple):
+class Message(msgspec.Struct, frozen=True, gc=False):
     """One message for the owner of ``slot`` under ``epoch``; ``body`` a view of what arrived."""
 
     slot: int

@@ -15,7 +15,7 @@ from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tests.api.conftest import CONFIG, Answer, Api, serve
-from warouter.api.registration import once_registered
+from warouter.api.registration import OnceRegistered
 from warouter.errors import NotReady
 from warouter.store.registration import Registrations
 from warouter.upstream.authority import Certificate, issue, public_bytes
@@ -325,7 +325,7 @@ async def test_messages_before_registration_are_refused_and_kept_by_the_sender(
     reg: Registering, pool: asyncpg.Pool
 ) -> None:
     submitted = reg.api.recorder.submitted
-    submit = once_registered(reg.api.recorder.submit, Registrations(pool))
+    submit = OnceRegistered(Registrations(pool)).submit(reg.api.recorder.submit)
     message = Outgoing(1, b"x" * 20, "491511234567", 0, b"{}")
     for _ in range(2):
         with pytest.raises(NotReady) as caught:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import socket
 import sys
-from collections.abc import Callable
 from typing import Any
 
 from warouter import wire
@@ -18,13 +17,12 @@ from warouter.cluster.lanes import Entry, Lanes
 from warouter.cluster.lease import Lease
 from warouter.node import edge
 from warouter.owner.appender import Appender
-from warouter.owner.events import EventAppender, NewEvent
+from warouter.owner.events import EventAppender
 from warouter.owner.ownership import Ownership
 from warouter.owner.sender import Sender
 from warouter.owner.slot import OwnedSlot
 from warouter.store.election import LeaderSession
-
-Done = Callable[[], None]
+from warouter.upstream.protocol import Event
 
 
 def ack_before_commit() -> None:
@@ -58,17 +56,17 @@ def two_of_a_recipient_at_once() -> None:
 
 def upstream_ack_before_commit() -> None:
     """I8: an event is acknowledged upstream while it is still in memory."""
-    append, commit = EventAppender.append, EventAppender._commit
+    on_event, commit = EventAppender.on_event, EventAppender._commit
 
-    def early(self: EventAppender, slot: OwnedSlot, event: NewEvent, done: Done) -> None:
-        done()
-        append(self, slot, event, lambda: None)
+    def early(self: EventAppender, slot: OwnedSlot, event: Event) -> None:
+        self._ack(slot, [event.number])
+        on_event(self, slot, event)
 
     async def slow(self: EventAppender, batch: list[Any]) -> None:
         await asyncio.sleep(0.05)
         await commit(self, batch)
 
-    EventAppender.append = early  # type: ignore[method-assign]
+    EventAppender.on_event = early  # type: ignore[method-assign]
     EventAppender._commit = slow  # type: ignore[method-assign]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import resource
 from typing import Any
 
@@ -95,3 +96,27 @@ async def test_a_thousand_connections_at_once_are_served(start: Start) -> None:
     assert len(ids) == 1000
     async with Facts(cluster) as facts:
         assert await sent(facts) == 1000
+
+
+@pytest.mark.parametrize(("switch", "taken"), [("1", 5), ("0", 0)])
+async def test_messages_take_the_fast_path_unless_it_is_off(
+    start: Start, switch: str, taken: int
+) -> None:
+    environment = {"WAROUTER_FAST_PATH": switch}
+    cluster, business = await start(coreapps=1, masters=1, environment=environment)
+    request = post(business, b"Content-Length: %d" % len(GOOD), body=GOOD)
+    await exchange(cluster, request)  # whether a number is registered is known from here on
+    reader, writer = await asyncio.open_connection("127.0.0.1", cluster.port)
+    # The first of a connection may come before aiohttp waits for it.
+    for _ in range(6):
+        writer.write(request)
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 201 ")
+        await reader.readexactly(int(head.lower().split(b"content-length: ")[1].split(b"\r")[0]))
+    writer.close()
+    url = f"{cluster.url}/metrics?format=prometheus"
+    async with business.http.get(url, headers=business.headers) as answer:
+        (line,) = re.findall(r"^warouter_requests_fast_total.* (\d+)", await answer.text(), re.M)
+    assert int(line) in (taken, taken and taken + 1)
+    async with Facts(cluster) as facts:
+        assert await sent(facts) == 7

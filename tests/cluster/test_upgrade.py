@@ -25,7 +25,7 @@ _BY_NEXT = "select count(*) from message where origin <> 0"
 
 
 async def test_upgraded_process_by_process_and_back(start: Start) -> None:
-    cluster, business = await start(webapps=2, shards=8)
+    cluster, business = await start(webapps=2, coreapps=3, shards=8)
     async with Facts(cluster) as facts:
         business.start()
         await business.more(200)

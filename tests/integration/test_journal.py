@@ -210,3 +210,28 @@ async def test_the_hot_reads_use_their_index(journal: Journal, pool: asyncpg.Poo
         " order by seq limit 500"
     )
     assert any("message_pkey" in line[0] for line in plan)
+
+
+async def test_kinds_and_contacts_are_kept_beside_repeats(
+    journal: Journal, pool: asyncpg.Pool
+) -> None:
+    """A column of zeros or of nothing is left out on the way, also where each row is asked about."""
+    inbound = event(1, "in")._replace(kind=1, contact=b"{}")
+    assert await journal.append_events(OWNED, [event(1, "a"), inbound]) == {}
+    assert await journal.append_events(OWNED, [inbound._replace(seq=2), event(2, "b")]) == {
+        0: KNOWN
+    }
+    assert await journal.append_events(OWNED, [event(3, "b"), event(4, "c")]) == {0: KNOWN}
+    found = await pool.fetch("select kind, seq, key, contact from event order by kind, seq")
+    assert [tuple(r) for r in found] == [
+        (0, 1, "a", None),
+        (0, 2, "b", None),
+        (0, 4, "c", None),
+        (1, 1, "in", b"{}"),
+    ]
+    mark = row(1)._replace(kind=1)
+    assert await journal.append(OWNED, [mark, row(2)]) == {}
+    assert await journal.append(OWNED, [mark._replace(seq=3), row(4)]) == {0: KNOWN}
+    assert await journal.append(OWNED, [row(4)._replace(seq=5), row(6)]) == {0: KNOWN}
+    kinds = await pool.fetch("select seq, kind from message order by seq")
+    assert [tuple(r) for r in kinds] == [(1, 1), (2, 0), (4, 0), (6, 0)]

@@ -83,7 +83,7 @@ class Owner:
 
     async def claim(self, epoch: int, slot: int = SLOT) -> None:
         self.client.tell(Claim(slot, epoch))
-        await self.next(lambda m: m == Claimed(slot, epoch))
+        await self.next(lambda m: m == Claimed(slot, epoch, True))
 
     async def send(self, id: str, seq: int, *, epoch: int = 1, to: str = TO) -> Answer:
         self.client.tell(

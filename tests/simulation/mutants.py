@@ -24,6 +24,7 @@ from warouter.owner.ownership import Ownership
 from warouter.owner.sender import Sender
 from warouter.owner.slot import OwnedSlot
 from warouter.store.journal import INSERTED, Journal, Row
+from warouter.upstream.protocol import Event
 
 Changes = list[tuple[Any, str, Any]]
 
@@ -140,13 +141,13 @@ def parked_are_forgotten() -> Changes:
 
 def event_acked_at_once() -> Changes:
     """I8: the upstream is told that an event is stored when it has only been heard."""
-    append = EventAppender.append
+    on_event = EventAppender.on_event
 
-    def early(self: EventAppender, slot: OwnedSlot, event: Any, done: Callable[[], None]) -> None:
-        done()
-        append(self, slot, event, lambda: None)
+    def early(self: EventAppender, slot: OwnedSlot, event: Event) -> None:
+        self._ack(slot, [event.number])
+        on_event(self, slot, event)
 
-    return [(EventAppender, "append", early)]
+    return [(EventAppender, "on_event", early)]
 
 
 def letters_in_the_dark() -> Changes:

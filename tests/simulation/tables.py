@@ -153,7 +153,8 @@ class Tables:
 
     def append_messages(self, now: float, inc: UUID, *a: list[Any]) -> list[dict[str, Any]]:
         nothing = [None] * len(a[2])
-        return self.append_requests(now, inc, *a, nothing, nothing, nothing)
+        columns = [*a[:6], a[6] or [0] * len(a[2]), a[7]]
+        return self.append_requests(now, inc, *columns, nothing, nothing, nothing)
 
     def append_requests(self, now: float, inc: UUID, *a: list[Any]) -> list[dict[str, Any]]:
         held = self.held(inc, a[0], a[1])
@@ -187,8 +188,10 @@ class Tables:
     def append_events(self, inc: UUID, *a: list[Any]) -> list[dict[str, int]]:
         held = self.held(inc, a[0], a[1])
         outcomes: list[dict[str, int]] = []
+        kinds, contacts = a[4] or [0] * len(a[2]), a[8] or [None] * len(a[2])
+        columns = (*a[2:4], kinds, *a[5:8], contacts)
         for n, (slot, seq, kind, key, recipient, payload, contact) in enumerate(
-            zip(*a[2:], strict=True)
+            zip(*columns, strict=True)
         ):
             if slot not in held or key in self.keys:
                 outcomes.append({"ordinal": n, "outcome": 1 if slot in held else 2})

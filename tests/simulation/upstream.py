@@ -19,6 +19,7 @@ from warouter.upstream.protocol import (
     Claimed,
     Event,
     EventAck,
+    EventAcks,
     Hello,
     Ping,
     Pong,
@@ -171,7 +172,9 @@ class Upstream:
             case Send():
                 self._send(peer, message)
             case EventAck():
-                self._acked(peer, message)
+                self._acked(peer, message.slot, message.epoch, [message.number])
+            case EventAcks():
+                self._acked(peer, message.slot, message.epoch, message.numbers)
             case Claim():
                 self._claim(peer, message)
             case Release():
@@ -185,11 +188,11 @@ class Upstream:
             return  # said before the coreapp gave this connection up
         verdict = self._fence.claim(slot, epoch, peer.incarnation, peer)
         if verdict is not Verdict.GRANTED:
-            peer.tell(Refused(slot, epoch, seen) if self.fences else Claimed(slot, epoch))
+            peer.tell(Refused(slot, epoch, seen) if self.fences else Claimed(slot, epoch, True))
             return
         if before is not None and before is not peer and epoch > seen and self.fences:
             before.tell(Revoked(slot, seen, epoch))
-        peer.tell(Claimed(slot, epoch))
+        peer.tell(Claimed(slot, epoch, True))
         self._queues[slot].rewind()
         self._deliver(slot)
 
@@ -245,9 +248,11 @@ class Upstream:
             if frames:
                 holder.tell_frames(frames)
 
-    def _acked(self, peer: Peer, ack: EventAck) -> None:
-        standing = self._fence.standing(ack.slot, ack.epoch, peer.incarnation, peer)
-        if standing is Standing.HOLDS and self._queues[ack.slot].ack(ack.number):
-            key = self._keys[ack.slot, ack.number]
-            self.history.event_acked(key, self.stored(key))
-            self._deliver(ack.slot)
+    def _acked(self, peer: Peer, slot: int, epoch: int, numbers: list[int]) -> None:
+        if self._fence.standing(slot, epoch, peer.incarnation, peer) is not Standing.HOLDS:
+            return
+        for number in numbers:
+            if self._queues[slot].ack(number):
+                key = self._keys[slot, number]
+                self.history.event_acked(key, self.stored(key))
+        self._deliver(slot)

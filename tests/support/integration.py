@@ -157,20 +157,20 @@ async def installed(**options: Any) -> AsyncIterator[Integration]:
     cluster = Cluster(
         Options(data_dir=folder, port=0, tls=False, environment=environment, **options)
     )
+    integration = Integration(cluster)
     try:
         await cluster.start()
-        integration = Integration(cluster)
-        try:
-            await integration.receiver.start()
-            reply = await integration.login()
-            integration.token = reply.json["users"][0]["token"]
-            await integration.hook()
-            yield integration
-        finally:
-            await integration.http.close()
-            await integration.receiver.stop()
+        await integration.receiver.start()
+        reply = await integration.login()
+        integration.token = reply.json["users"][0]["token"]
+        await integration.hook()
+        yield integration
     finally:
+        # First whoever calls the receiver. Where the loop stood still between two tests, calls wait
+        # to be accepted, and what a server accepts while it closes is never closed.
         await cluster.stop()
+        await integration.http.close()
+        await integration.receiver.stop()
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
 

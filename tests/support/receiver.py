@@ -46,8 +46,8 @@ class Receiver:
         self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}/hook"
 
     async def stop(self) -> None:
-        assert self._runner is not None
-        await self._runner.cleanup()
+        if self._runner is not None:
+            await self._runner.cleanup()
 
     def statuses(self, message_id: str, *, refused: bool = False) -> list[dict[str, Any]]:
         """The statuses of a message in the order in which they were taken (or refused)."""

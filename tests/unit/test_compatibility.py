@@ -15,8 +15,13 @@ from warouter.upstream import protocol
 def test_a_field_at_the_end_of_an_upstream_frame_is_passed_over() -> None:
     later = msgspec.msgpack.encode(["hello", "coreapp-1", "ab" * 16, {"a field": "of later"}])
     assert protocol.decode_to_upstream(later) == protocol.Hello("coreapp-1", "ab" * 16)
-    later = msgspec.msgpack.encode(["claimed", 5, 7, "later"])
-    assert protocol.decode_from_upstream(later) == protocol.Claimed(5, 7)
+    later = msgspec.msgpack.encode(["claimed", 5, 7, True, "later"])
+    assert protocol.decode_from_upstream(later) == protocol.Claimed(5, 7, True)
+
+
+def test_an_upstream_of_the_build_before_gets_one_acknowledgement_an_event() -> None:
+    before = protocol.decode_from_upstream(msgspec.msgpack.encode(["claimed", 5, 7]))
+    assert before == protocol.Claimed(5, 7, many=False)
 
 
 def test_a_setting_of_a_later_build_is_kept() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from random import Random
-from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -12,8 +11,10 @@ import pytest
 
 from tests.support.wait import soon
 from warouter._hash import slot_of
+from warouter.cluster.role import State
 from warouter.owner.events import MAX_QUEUED, EventAppender, NewEvent
 from warouter.owner.foreign import problem
+from warouter.owner.slot import OwnedSlot
 from warouter.upstream.protocol import (
     Answer,
     Claimed,
@@ -184,7 +185,8 @@ async def test_what_waits_for_the_disk_is_counted_in_bytes() -> None:
     """Events of slots that were lost meanwhile are let go, and counted no more."""
     unused: Any = None
     appender = EventAppender(unused, unused, unused, unused, unused)
-    lost: Any = SimpleNamespace(open=False)
+    lost: Any = OwnedSlot(1, 1)
+    lost.state = State.CLOSED
     large = NewEvent(0, "k:sent", SENDER, b"x" * 1_000_000, b"y" * 100_000)
     for _ in range(MAX_QUEUED // 1_100_000):
         appender.append(lost, large, lambda: None)

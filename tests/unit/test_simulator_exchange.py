@@ -46,7 +46,7 @@ class World:
     def owner(self, incarnation: str, epoch: int, slot: int = SLOT) -> Peer:
         peer = self.peer(incarnation)
         self.tell(peer, Claim(slot, epoch))
-        assert Claimed(slot, epoch) in heard(peer)
+        assert Claimed(slot, epoch, True) in heard(peer)
         return peer
 
     def tell(self, peer: Peer, *messages: ToUpstream) -> None:
@@ -162,14 +162,14 @@ def test_a_connection_that_was_given_up_takes_nothing_from_the_next_one(world: W
     assert heard(old) == []
     world.tell(new, send("m1"))
     world.later(0.03)
-    assert heard(new)[:2] == [Claimed(SLOT, 1), Answer(SLOT, "m1")]
+    assert heard(new)[:2] == [Claimed(SLOT, 1, True), Answer(SLOT, "m1")]
     assert world.exchange.held() == {SLOT: 1}
 
 
 def test_renewing_the_epoch_on_one_connection_revokes_nothing(world: World) -> None:
     owner = world.owner("a", 1)
     world.tell(owner, Claim(SLOT, 2), send("m1", epoch=1), send("m1", epoch=2))
-    assert heard(owner) == [Claimed(SLOT, 2), Refused(SLOT, 1, 2), Answer(SLOT, "m1")]
+    assert heard(owner) == [Claimed(SLOT, 2, True), Refused(SLOT, 1, 2), Answer(SLOT, "m1")]
 
 
 def test_a_released_slot_takes_nothing_and_keeps_its_events(world: World) -> None:
@@ -181,7 +181,7 @@ def test_a_released_slot_takes_nothing_and_keeps_its_events(world: World) -> Non
     new = world.peer("b")
     world.tell(new, Claim(SLOT, 2))
     messages = heard(new)
-    assert messages[0] == Claimed(SLOT, 2)
+    assert messages[0] == Claimed(SLOT, 2, True)
     assert statuses(messages) == [("m1", "sent"), ("m1", "delivered"), ("m1", "read")]
 
 
@@ -198,7 +198,7 @@ def test_unacknowledged_events_come_first_and_in_order_to_the_new_claimant(world
     new = world.peer("b")
     world.tell(new, Claim(SLOT, 2))
     claimed, *events = heard(new)
-    assert claimed == Claimed(SLOT, 2)
+    assert claimed == Claimed(SLOT, 2, True)
     assert events[0] == first[1]
     numbers = [event.number for event in events]
     assert numbers == sorted(numbers)
@@ -243,7 +243,7 @@ def test_an_inbound_message_waits_for_a_claimant(world: World) -> None:
     owner = world.peer("a")
     world.tell(owner, Claim(SLOT, 1))
     claimed, event = heard(owner)
-    assert claimed == Claimed(SLOT, 1)
+    assert claimed == Claimed(SLOT, 1, True)
     assert event == Event(SLOT, 1, "inbound", "wamid", TO, inbound.payload, inbound.contact)
 
 
@@ -388,7 +388,7 @@ def test_a_forgotten_fence_takes_everything_and_counts_what_is_stale(world: Worl
     old = world.owner("a", 1)
     new = world.owner("b", 2)
     world.tell(old, send("m1", epoch=1), Claim(SLOT, 1))
-    assert heard(old) == [Answer(SLOT, "m1"), Claimed(SLOT, 1)]
+    assert heard(old) == [Answer(SLOT, "m1"), Claimed(SLOT, 1, True)]
     world.tell(new, send("m2", 2, epoch=2))
     assert heard(new) == [Answer(SLOT, "m2")]
     assert (world.counters.stale, world.counters.revoked, world.counters.unique) == (1, 0, 2)

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import itertools
 import logging
-import os
 import time
 from collections.abc import AsyncIterator
 
@@ -14,7 +13,7 @@ from aiohttp import HttpVersion11, web
 from aiohttp.typedefs import Handler as WebHandler
 from aiohttp.typedefs import Middleware
 
-from warouter import __version__
+from warouter import SERVER
 from warouter.api import (
     account,
     auth,
@@ -58,7 +57,6 @@ from warouter.store.accounts import is_unavailable
 log = logging.getLogger(__name__)
 
 CONTEXT = web.AppKey("context", Context)
-SERVER = f"warouter/{__version__}"
 QUIET_SECONDS = 10.0  # without a request that failed for the database: then it is news again
 
 
@@ -150,7 +148,6 @@ async def _following(app: web.Application) -> AsyncIterator[None]:
 
 def _answering(meter: Meter) -> Middleware:
     """The middleware that turns every error into an envelope, names the request and counts it."""
-    prefix, numbers = os.urandom(4).hex(), itertools.count(1)
     outage = _Outage()
 
     async def answered(
@@ -167,7 +164,7 @@ def _answering(meter: Meter) -> Middleware:
 
     @web.middleware
     async def answer(request: web.Request, handler: WebHandler) -> web.StreamResponse:
-        request_id = f"{prefix}-{next(numbers):x}"
+        request_id = meter.request_id()
         began, status = meter.begin(), 0
         try:
             response = await answered(request, handler, request_id)

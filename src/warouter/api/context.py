@@ -13,6 +13,7 @@ from warouter.api.operations import Operations
 from warouter.api.passwords import Passwords
 from warouter.api.tokens import TokenCache
 from warouter.app_settings import Network
+from warouter.errors import ApiError
 from warouter.media.library import Library
 from warouter.store.accounts import Accounts
 from warouter.store.audit import Audit
@@ -31,6 +32,8 @@ MESSAGE, READ_MARK, MEDIA = 0, 1, 2
 # Returns the id (20 bytes) that the message is known under once it is durable: another one than its
 # own if its key came before with the same request. Otherwise NotReady, Overloaded or KeyTaken.
 Submit = Callable[[Outgoing], Awaitable[bytes]]
+# The same without a wait: what became of it is told once. Raises Overloaded at once.
+Offer = Callable[[Outgoing, Callable[[bytes | ApiError], None]], None]
 
 
 class NodeState(msgspec.Struct, frozen=True):

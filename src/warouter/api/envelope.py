@@ -34,23 +34,30 @@ def encoded(body: bytes, status: int = 200) -> web.Response:
 
 def failure(error: ApiError) -> web.Response:
     """The error as the product words it, with Retry-After where a retry may help."""
-    body = {
-        "meta": META,
-        "errors": [
-            {
-                "code": error.code,
-                "title": error.title,
-                "details": _plain(error.details),
-                "href": HREF,
-            }
-        ],
-    }
-    response = encoded(msgspec.json.encode(body), error.status)
-    if error.retry_after is not None:
-        response.headers["Retry-After"] = str(error.retry_after)
-    if error.status == 401:
-        response.headers["WWW-Authenticate"] = f'{error.challenge} realm="warouter"'
+    response = encoded(error_body(error), error.status)
+    response.headers.update(error_fields(error))
     return response
+
+
+def error_body(error: ApiError) -> bytes:
+    """The JSON of an error."""
+    said = {
+        "code": error.code,
+        "title": error.title,
+        "details": _plain(error.details),
+        "href": HREF,
+    }
+    return msgspec.json.encode({"meta": META, "errors": [said]})
+
+
+def error_fields(error: ApiError) -> dict[str, str]:
+    """Fields of an error's answer beside the usual ones."""
+    fields = {}
+    if error.retry_after is not None:
+        fields["Retry-After"] = str(error.retry_after)
+    if error.status == 401:
+        fields["WWW-Authenticate"] = f'{error.challenge} realm="warouter"'
+    return fields
 
 
 def _plain(details: str) -> str:

@@ -10,7 +10,7 @@ import aiohttp
 import msgspec
 from aiohttp import web
 
-from warouter import __version__
+from warouter import SERVER
 from warouter.api.context import MEDIA, MESSAGE, Context
 from warouter.api.envelope import success
 from warouter.api.request import path_name
@@ -69,7 +69,7 @@ async def download(context: Context, request: web.Request, _caller: Caller) -> w
             "X-Content-Type-Options": "nosniff",
             "Content-Disposition": "attachment",
             # Set here: what is streamed has left before the middleware could add it.
-            "Server": f"warouter/{__version__}",
+            "Server": SERVER,
         }
     )
     await response.prepare(request)
@@ -107,6 +107,11 @@ async def kind_of(context: Context, message_type: str, media_ids: list[str], bod
             known = False
         if not known:
             raise NotFound(f"there is no media {text}")
+    return travels_as(message_type, body)
+
+
+def travels_as(message_type: str, body: bytes) -> int:
+    """MEDIA if the owner has to see to media before it sends the message, else MESSAGE."""
     if message_type not in references.TYPES:
         return MESSAGE
     return MEDIA if references.find(body) else MESSAGE

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import time
 
 from aiohttp import web
@@ -19,6 +21,12 @@ class Meter:
         self._by_result: dict[tuple[str, int], list[float]] = {}  # [requests, seconds]
         self.under_way = 0
         self.limited = 0
+        self.fast = 0  # took the fast path
+        self._prefix, self._numbers = os.urandom(4).hex(), itertools.count(1)
+
+    def request_id(self) -> str:
+        """A name for a request, in its answer and in the log."""
+        return f"{self._prefix}-{next(self._numbers):x}"
 
     def begin(self) -> float:
         self.under_way += 1
@@ -26,10 +34,16 @@ class Meter:
 
     def end(self, request: web.Request, status: int, began: float) -> None:
         """``status`` 0: nobody was there any more to be answered."""
-        self.under_way -= 1
         resource = request.match_info.route.resource
         label = self._label(request.method, resource.canonical) if resource is not None else _OTHER
-        entry = self._by_result.setdefault((label, status), [0, 0.0])
+        self.answered(label, status, began)
+
+    def answered(self, label: str, status: int, began: float) -> None:
+        """``end``, for whoever knows the label of the request's route."""
+        self.under_way -= 1
+        entry = self._by_result.get((label, status))
+        if entry is None:
+            entry = self._by_result[label, status] = [0, 0.0]
         entry[0] += 1
         entry[1] += time.perf_counter() - began
 
@@ -37,6 +51,7 @@ class Meter:
         samples = [
             Sample("warouter_requests_answered_total", sum(e[0] for e in self._by_result.values())),
             Sample("warouter_requests_limited_total", self.limited),
+            Sample("warouter_requests_fast_total", self.fast),
         ]
         for (method, status), (count, seconds) in self._by_result.items():
             labels = {"method": method, "result": str(status)}

@@ -13,8 +13,9 @@ from weakref import WeakSet
 
 from aiohttp import web
 
-from warouter import __version__
-from warouter.api.envelope import failure
+from warouter import SERVER
+from warouter.api.envelope import error_body, error_fields, failure
+from warouter.api.fastpath import FIRST_LINE, FastPath, Reader
 from warouter.api.pace import HEAD_BYTES, HEAD_FIELDS, TARGET_BYTES, Gate, Limits, Pace
 from warouter.errors import ApiError, GenericError, HeadTooLarge, Overloaded, RequestTooSlow
 from warouter.sockets import unheard
@@ -54,17 +55,29 @@ class Connection(web.RequestHandler):
         self._connections = connections
         self._address: str | None = None  # set once it was let in
         self.pace = Pace(self._loop.time())
+        self._fast = Reader(connections.fast) if connections.fast is not None else None
+        self._fast_asked = False  # the fast path has a request that is not answered
+        self._behind = b""  # came after that request
 
     @property
     def idle(self) -> bool:
         """Nothing was asked that is not answered."""
-        return self._waiter is not None and not self._waiter.done()
+        waiting = self._waiter is not None and not self._waiter.done()
+        return waiting and not self._fast_asked and not self._fast_held
 
     @property
     def asking(self) -> bool:
         """A request is under way whose body has not ended."""
         request = self._current_request
-        return request is not None and not request.content.is_eof()
+        return self._fast_held or (request is not None and not request.content.is_eof())
+
+    @property
+    def gone(self) -> bool:
+        return self.transport is None or self.transport.is_closing()
+
+    @property
+    def leaving(self) -> bool:
+        return self._connections.leaving
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         peer = transport.get_extra_info("peername")
@@ -76,6 +89,66 @@ class Connection(web.RequestHandler):
             self.refuse(Overloaded("there are too many connections; retry later"))
 
     def data_received(self, data: bytes) -> None:
+        for read in self._left_by_fast_path(data):
+            self._to_aiohttp(read)
+
+    def asked(self) -> None:
+        """The fast path has taken a request."""
+        self._fast_asked = True
+
+    def answer(self, answer: bytes) -> None:
+        """The answer to what the fast path has asked."""
+        assert self.transport is not None
+        self._fast_asked = False
+        self.transport.write(answer)
+        self._next_keepalive_close_time = self._loop.time() + self.keepalive_timeout
+        if self.leaving:
+            self.force_close()
+        elif self._behind:
+            behind, self._behind = self._behind, b""
+            self.transport.resume_reading()
+            self.data_received(behind)
+
+    def _left_by_fast_path(self, data: bytes) -> list[bytes]:
+        """Give the fast path what it takes; the reads that are returned are aiohttp's."""
+        if self._fast is None:
+            return [data]
+        if self._fast_asked:
+            self._behind += data
+            if self.transport is not None:
+                self.transport.pause_reading()
+            return []
+        held = self._fast.held
+        if not held and not (data.startswith(FIRST_LINE) and self._free):
+            return [data]
+        left = self._fast.read(data, self)
+        if not left:
+            now = self._loop.time()
+            if held:
+                self.pace.came(len(data), now, waiting=False)
+            else:
+                self.pace.asked(now)
+        return left
+
+    @property
+    def _fast_held(self) -> bool:
+        return self._fast is not None and self._fast.held
+
+    @property
+    def _free(self) -> bool:
+        """Nothing is under way here, no answer waits to leave, and none was the last one."""
+        busy = self._messages or self.pace.head_bytes or self._paused or self._upgraded
+        return self.idle and not (busy or self._close or self._force_close)
+
+    def _process_keepalive(self) -> None:
+        """aiohttp's end of an idle connection. It does not see what the fast path has asked."""
+        if self._fast_asked:
+            later = self._loop.time() + self.keepalive_timeout
+            self._keepalive_handle = self._loop.call_at(later, self._process_keepalive)
+        else:
+            super()._process_keepalive()
+
+    def _to_aiohttp(self, data: bytes) -> None:
         now = self._loop.time()
         waiting, before = self.idle and not self._messages, self._request_count
         self.pace.came(len(data), now, waiting=waiting)
@@ -112,6 +185,7 @@ class Connection(web.RequestHandler):
         return await super().finish_response(request, resp, start_time)
 
     def connection_lost(self, exc: BaseException | None) -> None:
+        self._fast = None  # it refers to itself through its parser
         super().connection_lost(exc)
         self._connections.lost(self, self._address)
 
@@ -133,23 +207,21 @@ class Connection(web.RequestHandler):
             error = ApiError("unexpected error; it is logged")
         response = failure(error)
         response.set_status(status)
-        response.headers["Server"] = f"warouter/{__version__}"
+        response.headers["Server"] = SERVER
         response.force_close()
         return response
 
 
 def _alone(error: ApiError) -> bytes:
     """A whole answer that no request asked for."""
-    response = failure(error)
-    body = bytes(response.body) if isinstance(response.body, bytes) else b""
+    body = error_body(error)
     fields = {
         "Content-Type": "application/json",
         "Content-Length": str(len(body)),
         "Connection": "close",
-        "Server": f"warouter/{__version__}",
+        "Server": SERVER,
+        **error_fields(error),
     }
-    if error.retry_after is not None:
-        fields["Retry-After"] = str(error.retry_after)
     head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
     return f"HTTP/1.1 {error.status} {error.title}\r\n{head}\r\n".encode() + body
 
@@ -160,8 +232,11 @@ class Connections:
     ``server`` is a runner's. Once ``leaving`` is set each answer is the last of its connection.
     """
 
-    def __init__(self, server: web.Server, limits: Limits | None = None) -> None:
+    def __init__(
+        self, server: web.Server, limits: Limits | None = None, fast: FastPath | None = None
+    ) -> None:
         self._server = server
+        self.fast = fast
         self.limits = limits or Limits()
         self._gate = Gate(self.limits)
         # Weak, since one whose TLS handshake fails is never lost: it never was.

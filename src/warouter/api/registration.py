@@ -103,24 +103,29 @@ async def verify(context: Context, request: web.Request, caller: Caller) -> web.
     return success({}, 201)
 
 
-def once_registered(submit: Submit, registrations: Registrations) -> Submit:
-    """``submit``, refused with 503 until a number is registered. It is asked until then only.
+class OnceRegistered:
+    """Whether a number is registered; the database is asked until it is, and not again."""
 
-    503 and not 4xx, since that is what senders keep their message for and try again.
-    """
-    registered = False
+    def __init__(self, registrations: Registrations) -> None:
+        self._registrations = registrations
+        self.known = False  # that one is
 
-    async def submit_if_registered(message: Outgoing) -> bytes:
-        nonlocal registered
-        if not registered:
-            registered = await registrations.is_registered()
-        if not registered:
-            raise NotReady(
-                "not accepted: no number is registered yet", retry_after=UNREGISTERED_SECONDS
-            )
-        return await submit(message)
+    def submit(self, submit: Submit) -> Submit:
+        """``submit``, refused with 503 until a number is registered.
 
-    return submit_if_registered
+        503 and not 4xx, since that is what senders keep their message for and try again.
+        """
+
+        async def submit_if_registered(message: Outgoing) -> bytes:
+            if not self.known:
+                self.known = await self._registrations.is_registered()
+            if not self.known:
+                raise NotReady(
+                    "not accepted: no number is registered yet", retry_after=UNREGISTERED_SECONDS
+                )
+            return await submit(message)
+
+        return submit_if_registered
 
 
 def _number(wish: RegistrationRequest) -> tuple[str, str]:

@@ -73,13 +73,12 @@ class TokenCache:
         entry = self._entries.get(key)
         if entry is None:
             entry = await self._load(key)
-        if entry is None:
-            return None
-        caller, ends = entry
-        if self._clock() >= ends:
-            self._entries.pop(key, None)
-            return None
-        return caller
+        return self._living(key, entry)
+
+    def known(self, token: str) -> Caller | None:
+        """Who holds the token, from memory; None also if only the database could tell."""
+        key = hash_of(token)
+        return self._living(key, self._entries.get(key))
 
     def forget(self, token_hash: bytes) -> None:
         """Drop a token at once, without waiting for the counter."""
@@ -110,6 +109,15 @@ class TokenCache:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._poll):
                     await self._woken.wait()
+
+    def _living(self, key: bytes, entry: tuple[Caller, float] | None) -> Caller | None:
+        if entry is None:
+            return None
+        caller, ends = entry
+        if self._clock() >= ends:
+            self._entries.pop(key, None)
+            return None
+        return caller
 
     async def _load(self, key: bytes) -> tuple[Caller, float] | None:
         while True:

@@ -27,7 +27,7 @@ _DECODER = msgspec.json.Decoder(schema.Message, strict=False)
 _LANGUAGE_POLICIES = ("deterministic", "fallback")
 
 
-class Parsed(msgspec.Struct, frozen=True):
+class Parsed(msgspec.Struct, frozen=True, gc=False):
     """What the webapp needs to know of a message; its body travels beside it.
 
     ``recipient`` is a wa_id, ``media_ids`` are the ids of uploaded media that it refers to.

@@ -25,6 +25,7 @@ COMMANDS = {
     "audit": "warouter.cli.audit:audit",
     "callbacks": "warouter.cli.callbacks:callbacks",
     "trace": "warouter.cli.trace:trace",
+    "sizing": "warouter.cli.sizing:sizing",
 }
 UNEXPECTED = 70  # EX_SOFTWARE
 

@@ -16,6 +16,7 @@ from rich.panel import Panel
 
 from warouter.config import load, unknown_names
 from warouter.local.cluster import CC, PHONE_NUMBER, Cluster, Options
+from warouter.local.counts import cores, webapps_for
 from warouter.local.description import NAME
 
 
@@ -27,8 +28,17 @@ from warouter.local.description import NAME
     show_default=True,
     help="Of a fresh data directory; later by the API.",
 )
-@click.option("--coreapps", type=click.IntRange(1, 64), default=3, show_default=True)
-@click.option("--webapps", type=click.IntRange(1, 16), default=1, show_default=True)
+@click.option(
+    "--coreapps",
+    type=click.IntRange(1, 64),
+    show_default="one more than shards, at least 3",
+)
+@click.option(
+    "--webapps",
+    type=click.IntRange(1, 16),
+    show_default="by cores: one for each four, at least 1",
+    help="They share --port.",
+)
 @click.option("--masters", type=click.IntRange(1, 8), default=2, show_default=True)
 @click.option("--port", type=click.IntRange(0, 65535), default=9090, show_default=True)
 @click.option("--no-tls", is_flag=True, help="Plain HTTP instead of a self-signed certificate.")
@@ -43,8 +53,8 @@ from warouter.local.description import NAME
 )
 def up(
     shards: str,
-    coreapps: int,
-    webapps: int,
+    coreapps: int | None,
+    webapps: int | None,
     masters: int,
     port: int,
     no_tls: bool,
@@ -63,7 +73,7 @@ def up(
         data_dir=data_dir,
         shards=int(shards),
         coreapps=coreapps,
-        webapps=webapps,
+        webapps=webapps or webapps_for(cores()),
         masters=masters,
         port=port,
         tls=not no_tls,

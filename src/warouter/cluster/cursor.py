@@ -53,7 +53,12 @@ class Cursor:
         return i >= 0 and seq <= self._to[i]
 
     def settle(self, seq: int) -> None:
-        self.settle_range(seq, seq)
+        if seq == self.mark + 1 and not self._from:  # nearly always: all is settled in its order
+            self.mark = seq
+        elif self._to and self._to[-1] == seq - 1:
+            self._to[-1] = seq
+        else:
+            self.settle_range(seq, seq)
 
     def settle_range(self, low: int, high: int) -> None:
         """Settle low..high inclusive, joining whatever touches."""

@@ -97,14 +97,18 @@ class Delivery:
 
     def add(self, item: Item) -> bool:
         """Queue the next event of its lane. False: the lane is blocked, park it."""
-        lane = self._slots.setdefault(item.slot, {}).get(item.recipient)
+        lanes = self._slots.get(item.slot)
+        if lanes is None:
+            lanes = self._slots[item.slot] = {}
+        lane = lanes.get(item.recipient)
         if lane is None:
             lane = self._lane(item.slot, item.recipient)
         elif lane.blocked and item.first_at is None:
             return False
         lane.items.append(item)
         self._count(item.slot, 1)
-        self._offer(lane)
+        if not lane.queued:
+            self._offer(lane)
         return True
 
     def take(self, limit_events: int, limit_bytes: int) -> list[Item]:
@@ -135,6 +139,9 @@ class Delivery:
         """
         closed = self._close(batch)
         for lane, items in closed:
+            if not (lane.suspects or lane.items or lane.blocked):
+                self._drop_if_idle(lane)  # nearly always
+                continue
             lane.suspects -= min(lane.suspects, len(items))
             lane.quota = lane.suspects
             if lane.suspects and lane.items:  # the second half of one recipient's events
@@ -275,12 +282,15 @@ class Delivery:
 
     def _close(self, batch: list[Item]) -> list[tuple[_Lane, list[Item]]]:
         """End an open batch: its lanes with their events, without those of forgotten slots."""
-        by_lane: dict[tuple[int, str], list[Item]] = {}
+        by_lane: dict[_Lane, list[Item]] = {}
         for item in batch:
-            by_lane.setdefault((item.slot, item.recipient), []).append(item)
+            lane = self._slots[item.slot][item.recipient]
+            if lane in by_lane:
+                by_lane[lane].append(item)
+            else:
+                by_lane[lane] = [item]
         closed: list[tuple[_Lane, list[Item]]] = []
-        for (slot, recipient), items in by_lane.items():
-            lane = self._slots[slot][recipient]
+        for lane, items in by_lane.items():
             lane.open = False
             if lane.orphan:
                 lane.orphan = False

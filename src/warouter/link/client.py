@@ -21,7 +21,7 @@ from warouter.errors import ApiError, KeyTaken, Overloaded, ParameterInvalid
 from warouter.link.connection import TICK_SECONDS
 from warouter.link.coreapp import CoreappConnection
 from warouter.link.detour import PATIENCE_SECONDS, Detours
-from warouter.link.pending import Pending
+from warouter.link.pending import Done, Pending
 from warouter.retry import backoff
 
 log = logging.getLogger(__name__)
@@ -70,25 +70,39 @@ class Links:
         """Coreapps that this webapp has had no link to for more than a moment."""
         return self._detours.unreached(self._loop.time())
 
-    async def submit(self, message: wire.Outgoing) -> bytes:
-        """Return when the message is on disk at its owner: the id that it is known under.
+    def offer(self, message: wire.Outgoing, done: Done) -> None:
+        """Call ``done`` once the message is on disk at its owner, with the id that it is known
+        under, or once it will not be, with the error.
 
-        That is another one than the message's if its key has come before with the same request;
-        with another request KeyTaken is raised. Raises Overloaded at once when too much is held,
-        NotReady when no owner answered in time (details say whether the outcome is unknown).
+        The id is another one than the message's if its key has come before with the same request;
+        with another request the error is KeyTaken. NotReady: no owner answered in time (details say
+        whether the outcome is unknown). Raises Overloaded at once when too much is held.
         """
         size = len(message.body)
         if len(self._pending) >= MAX_HELD or self._bytes + size > MAX_HELD_BYTES:
             raise Overloaded("too many messages wait for their shard; retry later")
-        entry = Pending(message, self._loop.time() + self._hold, self._loop.create_future())
+        entry = Pending(message, self._loop.time() + self._hold, done)
         self._pending[message.id] = entry
         self._bytes += size
+        self._offer(entry)
+
+    async def submit(self, message: wire.Outgoing) -> bytes:
+        """``offer``, and wait for what becomes of it."""
+        result: asyncio.Future[bytes] = self._loop.create_future()
+
+        def done(outcome: bytes | ApiError) -> None:
+            if result.done():
+                return  # whoever waited has gone
+            if isinstance(outcome, bytes):
+                result.set_result(outcome)
+            else:
+                result.set_exception(outcome)
+
+        self.offer(message, done)
         try:
-            self._offer(entry)
-            return await entry.done
+            return await result
         finally:
-            self._pending.pop(message.id, None)
-            self._bytes -= size
+            self._forget(message.id)
 
     def set_map(self, new: ShardMap) -> None:
         """A newer shard map: offer what waits for slots that changed hands."""
@@ -128,16 +142,14 @@ class Links:
             passable = {slot for slot in range(SLOTS) if self._way(slot)}
             for entry in list(self._pending.values()):
                 if entry.deadline <= now:
-                    if not entry.done.done():
-                        entry.done.set_exception(entry.too_late())
+                    self._end(entry, entry.too_late())
                 elif entry.refused and entry.slot in passable:
                     self._offer(entry)
 
     def end_waiting(self) -> None:
         """This process stops: answer for what no owner has answered for."""
-        for entry in self._pending.values():
-            if not entry.done.done():
-                entry.done.set_exception(entry.too_late())
+        for entry in list(self._pending.values()):
+            self._end(entry, entry.too_late())
 
     async def close(self) -> None:
         tasks = list(self._tasks.values())
@@ -174,20 +186,42 @@ class Links:
         self._on_doubt()
 
     def on_outcome(self, connection: CoreappConnection, frame: wire.Outcome) -> None:
-        if frame.outcome == wire.ALREADY:
-            self._on_already(frame)
-            return
+        match frame.outcome:
+            case wire.ACKED:
+                self._on_acked(frame.ids)
+            case wire.ALREADY:
+                self._on_already(frame)
+            case _:
+                self._on_refused(connection, frame)
+
+    # inside
+
+    def _end(self, entry: Pending, outcome: bytes | ApiError) -> None:
+        if self._forget(entry.message.id) is not None:
+            entry.done(outcome)
+
+    def _forget(self, message_id: bytes) -> Pending | None:
+        entry = self._pending.pop(message_id, None)
+        if entry is not None:
+            self._bytes -= len(entry.message.body)
+        return entry
+
+    def _on_acked(self, ids: list[bytes]) -> None:
+        for message_id in ids:
+            entry = self._forget(message_id)
+            if entry is not None:
+                entry.done(message_id)
+
+    def _on_refused(self, connection: CoreappConnection, frame: wire.Outcome) -> None:
         ids = dict.fromkeys(frame.ids)  # each once, whatever a peer says
-        entries = [e for i in ids if (e := self._pending.get(i)) and not e.done.done()]
+        entries = [entry for i in ids if (entry := self._pending.get(i)) is not None]
         if frame.outcome == wire.UNREACHED:
             self._on_unreached(connection.address.incarnation, frame, entries)
             return
         doubt = False
         for entry in entries:
-            if frame.outcome == wire.ACKED:
-                entry.done.set_result(entry.message.id)
-            elif (error := _final(frame.outcome, entry)) is not None:
-                entry.done.set_exception(error)
+            if (error := _final(frame.outcome, entry)) is not None:
+                self._end(entry, error)
             elif frame.outcome == wire.OVERLOADED:
                 entry.refused = True
             elif frame.epoch >= entry.epoch:
@@ -195,14 +229,12 @@ class Links:
         if doubt:
             self._on_doubt()
 
-    # inside
-
     def _on_already(self, frame: wire.Outcome) -> None:
         """The same request came before, perhaps to another webapp: its message is the one."""
         for offered, first in wire.pairs(frame.ids):
             entry = self._pending.get(offered)
-            if entry is not None and not entry.done.done():
-                entry.done.set_result(first)
+            if entry is not None:
+                self._end(entry, first)
 
     def _on_unreached(self, via: UUID, frame: wire.Outcome, entries: list[Pending]) -> None:
         """Who was to relay did not reach the owner either: try the next one, or wait."""
@@ -241,8 +273,6 @@ class Links:
 
     def _offer(self, entry: Pending) -> None:
         """Send to the owner if there is a way to it, else keep for the next map or sweep."""
-        if entry.done.done():
-            return
         message = entry.message
         way = self._way(entry.slot)
         entry.old_link = way is not None and not way[1].frames.take(message.ttl, message.key)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Callable
 from uuid import UUID
 
-from warouter.errors import NotReady
+from warouter.errors import ApiError, NotReady
 from warouter.message_id import text_of
 from warouter.wire import Outgoing
+
+# What becomes of a message: the id under which it is known, or why it is not accepted.
+Done = Callable[[bytes | ApiError], None]
 
 
 class Pending:
@@ -25,11 +28,11 @@ class Pending:
         "via",
     )
 
-    def __init__(self, message: Outgoing, deadline: float, done: asyncio.Future[bytes]) -> None:
+    def __init__(self, message: Outgoing, deadline: float, done: Done) -> None:
         self.message = message
         self.slot = message.slot
         self.deadline = deadline
-        self.done = done  # its result is the id under which the message is known
+        self.done = done  # called once, when this is no longer pending
         self.epoch = -1  # under which it was offered last
         self.via: UUID | None = None  # to which coreapp it went then: the owner, or who relays
         self.offers = 0  # how often it left

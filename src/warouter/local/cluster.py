@@ -22,10 +22,11 @@ import msgspec
 from warouter.certificate import self_signed
 from warouter.config import Settings, load
 from warouter.errors import CommandError
+from warouter.local.counts import coreapps_for
 from warouter.local.description import read_description, write_description
 from warouter.local.postgres import Postgres
 from warouter.local.process import Process
-from warouter.local.seed import first_seed, ready_map
+from warouter.local.seed import first_seed, ready_map, shards_now
 from warouter.store import migrate
 
 log = logging.getLogger(__name__)
@@ -67,13 +68,16 @@ def outer_settings(environ: Mapping[str, str]) -> dict[str, str]:
 class Options(msgspec.Struct, frozen=True, kw_only=True):
     """What ``warouter up`` is told. ``port`` 0 takes a free one.
 
+    ``coreapps`` None: one more than there are shards, at least three. The shards are those of the
+    database: ``shards`` is only what a fresh one starts with.
+
     ``place`` says, by name and role, how each process is started; ``postgres`` are options of the
     embedded server.
     """
 
     data_dir: Path
     shards: int = 2
-    coreapps: int = 3
+    coreapps: int | None = None
     webapps: int = 1
     masters: int = 2
     port: int = 9090
@@ -141,7 +145,7 @@ class Cluster:
             self.cert,
             await self._authority_key(),
         )
-        for n in range(1, self.options.coreapps + 1):
+        for n in range(1, await self._coreapps() + 1):
             self._add_coreapp(n)
         await self._start_all("coreapp")
         for n in range(1, self.options.masters + 1):
@@ -279,6 +283,11 @@ class Cluster:
             http.get(f"{self.control_url}/authority") as answer,
         ):
             return str((await answer.json())["public_key"])
+
+    async def _coreapps(self) -> int:
+        if self.options.coreapps is not None:
+            return self.options.coreapps
+        return coreapps_for(await shards_now(self.settings))
 
     def _add_coreapp(self, number: int) -> Process:
         return self._add("coreapp", number, {"COREAPP_EXTERNAL_PORTS": "0"})

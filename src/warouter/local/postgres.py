@@ -29,7 +29,6 @@ _OPTIONS = {
     "max_connections": "300",
     "shared_buffers": "128MB",
     "log_min_messages": "warning",
-    "wal_init_zero": "off",
     # Measured: with the defaults checkpoints come every few seconds under load.
     "max_wal_size": "4GB",
     "min_wal_size": "1GB",

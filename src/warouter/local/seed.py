@@ -45,6 +45,15 @@ async def first_seed(
         await pool.close()
 
 
+async def shards_now(settings: Settings) -> int:
+    """The shard count that the database holds."""
+    connection = await connect(settings, "seed")
+    try:
+        return (await read_map(connection)).shards
+    finally:
+        await close_politely(connection)
+
+
 async def ready_map(settings: Settings, seconds: float) -> None:
     """Wait until every slot has its owner and none is on the way."""
     changed = asyncio.Event()

@@ -119,7 +119,7 @@ class Coreapp:
             self.ownership,
             self.journal,
             self.callbacks.committed,
-            lambda ack: self.sender.ack_event(ack),
+            lambda slot, numbers: self.sender.ack_events(slot, numbers),
             self.recorder.touch,
         )
         self.sender = Sender(
@@ -189,7 +189,7 @@ class Coreapp:
             self.ownership.wake()
 
     def _on_appended(self) -> None:
-        self.sender.pump_all()
+        self.sender.pump_moved()
         self.ownership.progressed()
 
     def _on_beat(self, beat: Beat) -> None:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 
 from aiohttp import web
 
+from warouter.api.fastpath import FastPath
 from warouter.api.pace import Limits
 from warouter.api.protocol import Connections
 from warouter.metrics import Sample
@@ -38,8 +39,9 @@ class Edge:
         sockets: Sequence[socket.socket],
         tls: ssl.SSLContext | None,
         limits: Limits | None = None,
+        fast: FastPath | None = None,
     ) -> None:
-        self._connections = Connections(server, limits)
+        self._connections = Connections(server, limits, fast)
         self.sweep = self._connections.sweep
         self._most_queued = 0
         self._sockets = sockets

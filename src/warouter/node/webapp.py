@@ -16,12 +16,13 @@ from warouter.api.app import build_app
 from warouter.api.auth import seed_administrator
 from warouter.api.contact_book import ContactBook
 from warouter.api.context import ApiConfig, Context
+from warouter.api.fastpath import FastPath
 from warouter.api.limits import parse_rates
 from warouter.api.meter import Meter
 from warouter.api.operations import Operations
 from warouter.api.pace import LOOPBACK, Limits
 from warouter.api.passwords import Passwords
-from warouter.api.registration import once_registered
+from warouter.api.registration import OnceRegistered
 from warouter.api.tokens import TokenCache
 from warouter.config import Settings
 from warouter.errors import CommandError, ConfigError, OutcomeUnknown
@@ -131,6 +132,7 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
     pool = await create_pool(settings, identity.application, POOL)
     view = MapView(settings, settings.timing, pool, identity.application)
     accounts, passwords, registrations = Accounts(pool), Passwords(), Registrations(pool)
+    registered = OnceRegistered(registrations)
     tokens = TokenCache(accounts)
     view.on_auth_change = tokens.wake
     server_tls = None if settings.no_tls else ServerTls(settings.tls_cert, settings.tls_key)
@@ -151,43 +153,43 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
         meter=meter,
     )
     reporter = Reporter(fetcher(pool), identity, figures.samples)
-    app = build_app(
-        Context(
-            accounts=accounts,
-            tokens=tokens,
-            passwords=passwords,
-            logins=Logins(pool),
-            audit=Audit(pool, settings.audit_days),
-            registrations=registrations,
-            authority=Authority(settings.upstream_services_url),
-            backups=Backups(pool),
-            config=api_config(settings),
-            submit=once_registered(view.links.submit, registrations),
-            shards=view.shards,
-            set_shards=view.set_shards,
-            health=view.health,
-            find_inbound=view.find_inbound,
-            contacts=ContactBook(
-                ContactStore(pool),
-                NumberDirectory(settings.upstream_services_url),
-                required=settings.require_contact_check,
-            ),
-            photos=Photos(pool),
-            stickers=Stickers(pool),
-            collect=partial(ask_for_collection, pool),
-            served_chain=lambda: server_tls.chain if server_tls else "",
-            operations=operations,
-            media=library(settings, pool),
-            trace=view.trace,
-        )
+    context = Context(
+        accounts=accounts,
+        tokens=tokens,
+        passwords=passwords,
+        logins=Logins(pool),
+        audit=Audit(pool, settings.audit_days),
+        registrations=registrations,
+        authority=Authority(settings.upstream_services_url),
+        backups=Backups(pool),
+        config=api_config(settings),
+        submit=registered.submit(view.links.submit),
+        shards=view.shards,
+        set_shards=view.set_shards,
+        health=view.health,
+        find_inbound=view.find_inbound,
+        contacts=ContactBook(
+            ContactStore(pool),
+            NumberDirectory(settings.upstream_services_url),
+            required=settings.require_contact_check,
+        ),
+        photos=Photos(pool),
+        stickers=Stickers(pool),
+        collect=partial(ask_for_collection, pool),
+        served_chain=lambda: server_tls.chain if server_tls else "",
+        operations=operations,
+        media=library(settings, pool),
+        trace=view.trace,
     )
-    runner = web.AppRunner(app, shutdown_timeout=LAST_SECONDS)
+    runner = web.AppRunner(build_app(context), shutdown_timeout=LAST_SECONDS)
     await runner.setup()
     assert runner.server is not None
     port = sockets[0].getsockname()[1]
-    edge = figures.door = Edge(
-        runner.server, sockets, server_tls.context if server_tls else None, bounds
-    )
+    certificate = server_tls.context if server_tls else None
+    fast = None
+    if settings.fast_path:
+        fast = FastPath(context, view.links.offer, lambda: registered.known)
+    edge = figures.door = Edge(runner.server, sockets, certificate, bounds, fast)
     await edge.open()
     registration = identity.registration(settings.webapp_hostname, port)
     session = NodeSession(settings, registration, lambda _what: None)

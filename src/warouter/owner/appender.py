@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
@@ -148,9 +148,12 @@ class Appender:
 
     async def _commit(self, batch: list[Queued]) -> None:
         # Decided once and by place: one id may stand here twice, under an ended epoch and anew.
-        alive = [item for item in batch if item[2].open]
-        ended = [item for item in batch if not item[2].open]
-        owned = {slot.slot: slot.epoch for _, _, slot in alive}
+        slots = dict.fromkeys(slot for _, _, slot in batch)
+        alive, ended = batch, []
+        if not all(slot.open for slot in slots):
+            alive = [item for item in batch if item[2].open]
+            ended = [item for item in batch if not item[2].open]
+        owned = {slot.slot: slot.epoch for slot in slots if slot.open}
         rows = [_row(frame, slot) for _, frame, slot in alive]
         try:
             outcomes = await self._journal.append(owned, rows) if rows else {}
@@ -169,23 +172,25 @@ class Appender:
 
         ``rows`` belong to the first of ``batch``; the rest have none and look for their owner.
         """
-        answers: dict[tuple[Webapp, int, int, int], list[bytes]] = defaultdict(list)
+        answers: dict[tuple[Webapp, int, OwnedSlot], list[bytes]] = {}
         fenced: list[OwnedSlot] = []
         for ordinal, (webapp, frame, slot) in enumerate(batch):
             slot.appending -= 1
-            result, ids = wire.NOT_OWNER, [frame.id]
+            result, first = wire.NOT_OWNER, None
             if ordinal < len(rows):
-                outcome = outcomes.get(ordinal, INSERTED)
+                outcome = outcomes.get(ordinal, INSERTED) if outcomes else INSERTED
                 if isinstance(outcome, bytes):
-                    ids.append(outcome)
-                    outcome = ALREADY
+                    first, outcome = outcome, ALREADY
                 result = _RESULTS[outcome]
                 self._note(slot, rows[ordinal], outcome)
                 if outcome == FENCED:
                     fenced.append(slot)
-            answers[webapp, result, frame.slot, frame.epoch] += ids
-        for (webapp, result, slot_number, epoch), ids in answers.items():
-            webapp.send(webapp.frames.outcome(result, slot_number, epoch, ids))
+            ids = answers.setdefault((webapp, result, slot), [])
+            ids.append(frame.id)
+            if first is not None:
+                ids.append(first)
+        for (webapp, result, slot), ids in answers.items():
+            webapp.send(webapp.frames.outcome(result, slot.slot, slot.epoch, ids))
         for slot in fenced:
             self._ownership.close(slot, Happened.FENCED)
         self._on_appended()

@@ -95,11 +95,11 @@ class CallbackFeed:
         """An event is on disk."""
         journal = slot.events[row.kind]
         room = self._settings_known and journal.held < MAX_EVENTS_IN_MEMORY
-        direct = journal.caught_up and room
+        direct = room and journal.caught_up
         journal.committed = row.seq
         if direct:
             journal.loaded = row.seq
-            self._feed(slot, row)
+            self._feed(slot, journal, row)
 
     def _may_act(self, slot: int) -> bool:
         """No POST begins for a slot that is on its way to another owner."""
@@ -112,26 +112,25 @@ class CallbackFeed:
                 self.callbacks.block(slot.slot, recipient, kind)
             self._load(slot, kind)
 
-    def _feed(self, slot: OwnedSlot, row: EventRow) -> None:
-        journal = slot.events[row.kind]
-        payload = shown(row.kind, row.key, bytes(row.payload), self._app_settings())
-        if payload is None:
-            slot.settle_event(row.kind, row.seq)
+    def _feed(self, slot: OwnedSlot, journal: EventLog, row: EventRow) -> None:
+        number, seq, kind, key, recipient, payload, contact = row
+        seen = shown(kind, key, payload, self._app_settings())
+        if seen is None:
+            slot.settle_event(kind, seq)
             self._recorder.touch(slot)
             return
         journal.held += 1
-        contact = bytes(row.contact) if row.contact is not None else None
-        self.callbacks.add(Item(slot.slot, row.seq, row.kind, row.recipient, payload, contact))
+        self.callbacks.add(Item(number, seq, kind, recipient, seen, contact))
 
     # what the delivery says
 
     def _settled(self, items: list[Item]) -> None:
         for slot, journal, item in self._mine(items):
-            if self._was_parked(journal, item):
+            if journal.parked and self._was_parked(journal, item):
                 self._unpark(slot, journal, item, "unpark_events")
             else:
                 slot.settle_event(item.kind, item.seq)
-            self._let_go(slot, journal, item.kind)
+        self._let_go(items)
 
     def _park(self, items: list[Item], delay_ms: int, reason: str) -> None:
         for slot, journal, item in self._mine(items):
@@ -153,7 +152,7 @@ class CallbackFeed:
                 delay_ms=delay_ms,
                 reason=reason,
             )
-            self._let_go(slot, journal, item.kind)
+        self._let_go(items)
 
     def _dead(self, items: list[Item], reason: str) -> None:
         if not self._app_settings().callback_persist:
@@ -169,7 +168,7 @@ class CallbackFeed:
             else:
                 slot.note("dead", **row, reason=reason)
                 slot.settle_event(item.kind, item.seq)
-            self._let_go(slot, journal, item.kind)
+        self._let_go(items)
 
     def _drop(self, items: list[Item], reason: str) -> None:
         """The business does not want them kept: they end as if they had been delivered."""
@@ -211,11 +210,16 @@ class CallbackFeed:
         journal.parked.pop(recipient, None)
         self.callbacks.unblock(slot.slot, recipient, kind)
 
-    def _let_go(self, slot: OwnedSlot, journal: EventLog, kind: int) -> None:
-        journal.held -= 1
-        self._recorder.touch(slot)
-        if not journal.caught_up and journal.held < MAX_EVENTS_IN_MEMORY // 2:
-            self._load(slot, kind)
+    def _let_go(self, items: list[Item]) -> None:
+        """The delivery has them no more; there may be room for what waits in the journals."""
+        logs: dict[EventLog, tuple[OwnedSlot, int]] = {}
+        for slot, journal, item in self._mine(items):
+            journal.held -= 1
+            logs[journal] = slot, item.kind
+        for journal, (slot, kind) in logs.items():
+            self._recorder.touch(slot)
+            if not journal.caught_up and journal.held < MAX_EVENTS_IN_MEMORY // 2:
+                self._load(slot, kind)
         self._ownership.progressed()
 
     # reading back
@@ -245,7 +249,7 @@ class CallbackFeed:
                     return
                 for row in rows:
                     if not journal.cursor.settled(row.seq):
-                        self._feed(slot, row)
+                        self._feed(slot, journal, row)
                 last = rows[-1].seq if len(rows) == PAGE else upto
                 slot.settle_event_gaps(kind, (r.seq for r in rows), last)
                 self._recorder.touch(slot)

@@ -65,9 +65,12 @@ class Downloads:
 
     def on_event(self, slot: OwnedSlot, event: Event) -> None:
         """One event from the upstream, in the order of its slot."""
+        if event.kind != "inbound":
+            self._pass_on(slot, event)
+            return
         lane = self._lanes.get(slot, {}).get(event.recipient)
         places = self._wanted(event)
-        if event.kind != "inbound" or (lane is None and not places):
+        if lane is None and not places:
             self._pass_on(slot, event)
             return
         if lane is None:

@@ -22,7 +22,7 @@ from warouter.owner.foreign import problem
 from warouter.owner.ownership import Ownership
 from warouter.owner.slot import OwnedSlot
 from warouter.store.journal import FENCED, INSERTED, REFUSED, EventRow, Journal
-from warouter.upstream.protocol import Answer, Event, EventAck
+from warouter.upstream.protocol import Answer, Event
 
 log = logging.getLogger(__name__)
 
@@ -32,14 +32,22 @@ STATUS, INBOUND = 0, 1
 _KINDS = {"status": STATUS, "inbound": INBOUND}
 
 
+# Kind, key, recipient, payload and contact of an event before it has a place in the journal.
+_Parts = tuple[int, str, str, bytes, bytes | None]
+
+
 class NewEvent(NamedTuple):
-    """An event before it has a place in the journal."""
+    """The same by name, for what the owner itself has to say."""
 
     kind: int
     key: str
     recipient: str
     payload: bytes
     contact: bytes | None = None
+
+
+# The slot, the row, and who hears that it is on disk: a callable, or the upstream by a number.
+Queued = tuple[OwnedSlot, EventRow, Callable[[], None] | int]
 
 
 class EventAppender:
@@ -50,7 +58,7 @@ class EventAppender:
         ownership: Ownership,
         journal: Journal,
         on_committed: Callable[[OwnedSlot, EventRow], None],
-        ack: Callable[[EventAck], None],
+        ack: Callable[[OwnedSlot, list[int]], None],
         on_gap: Callable[[OwnedSlot], None],
     ) -> None:
         self._ownership = ownership
@@ -58,7 +66,7 @@ class EventAppender:
         self._on_committed = on_committed
         self._on_gap = on_gap  # a seq was used up without a row: to be recorded
         self._ack = ack
-        self._queue: deque[tuple[OwnedSlot, NewEvent, Callable[[], None]]] = deque()
+        self._queue: deque[Queued] = deque()
         self._wake = asyncio.Event()
         self._queued_bytes = 0
         self.appended = 0
@@ -77,24 +85,20 @@ class EventAppender:
 
         ProtocolError for one that can be no event: the connection is closed.
         """
-        if event.kind not in _KINDS or (event.kind == "status" and event.key.count(":") < 1):
+        kind = _KINDS.get(event.kind)
+        if kind is None or (kind == STATUS and ":" not in event.key):
             raise ProtocolError(f"no event of a kind that is known: {event.kind} {event.key}")
-        acknowledge = EventAck(slot.slot, slot.epoch, event.number)
         if reason := problem(event):
             # Acknowledged, or it would come again for ever; no business could read it.
             log.error("event of the upstream refused", extra={"slot": slot.slot, "reason": reason})
-            self._ack(acknowledge)
+            self._ack(slot, [event.number])
             return
-        new = NewEvent(
-            _KINDS[event.kind], event.key, event.recipient, event.payload, event.contact or None
-        )
-        self.append(slot, new, lambda: self._ack(acknowledge))
+        new = (kind, event.key, event.recipient, event.payload, event.contact or None)
+        self._put(slot, new, event.number)
 
     def append(self, slot: OwnedSlot, event: NewEvent, done: Callable[[], None]) -> None:
-        """Queue an event; ``done`` is called once it is on disk."""
-        self._queue.append((slot, event, done))
-        self._queued_bytes += _size(event)
-        self._wake.set()
+        """Queue an event of our own; ``done`` is called once it is on disk."""
+        self._put(slot, event, done)
 
     async def run(self) -> None:
         while True:
@@ -105,25 +109,40 @@ class EventAppender:
                 try:
                     await self._commit([item for item in batch if item[0].open])
                 finally:
-                    self._queued_bytes -= sum(_size(event) for _, event, _ in batch)
+                    self._queued_bytes -= sum(_size(row) for _, row, _ in batch)
 
-    async def _commit(self, batch: list[tuple[OwnedSlot, NewEvent, Callable[[], None]]]) -> None:
+    def _put(self, slot: OwnedSlot, event: _Parts, told: Callable[[], None] | int) -> None:
+        """The order of the queue is that of the journal: an event has its place from here on."""
+        journal = slot.events[event[0]]
+        row = EventRow(slot.slot, journal.next_seq, *event)
+        journal.next_seq += 1
+        self._queue.append((slot, row, told))
+        self._queued_bytes += _size(row)
+        self._wake.set()
+
+    async def _commit(self, batch: list[Queued]) -> None:
         if not batch:
             return
         owned = {slot.slot: slot.epoch for slot, _, _ in batch}
-        rows = [_row(slot, event) for slot, event, _ in batch]
+        rows = [row for _, row, _ in batch]
         try:
             outcomes = await self._journal.append_events(owned, rows)
         except (OutcomeUnknown, asyncpg.PostgresError) as error:
             self._ownership.doubt(owned, str(error))
             return
-        for ordinal, ((slot, _, done), row) in enumerate(zip(batch, rows, strict=True)):
-            outcome = outcomes.get(ordinal, INSERTED)
+        acks: dict[OwnedSlot, list[int]] = {}
+        for ordinal, (slot, row, told) in enumerate(batch):
+            outcome = outcomes.get(ordinal, INSERTED) if outcomes else INSERTED
             if outcome == FENCED:
                 self._ownership.close(slot, Happened.FENCED)
             elif slot.open:
                 self._note(slot, row, outcome)
-                done()
+                if isinstance(told, int):
+                    acks.setdefault(slot, []).append(told)
+                else:
+                    told()
+        for slot, numbers in acks.items():
+            self._ack(slot, numbers)
 
     def _note(self, slot: OwnedSlot, row: EventRow, outcome: int) -> None:
         if outcome == INSERTED:
@@ -141,8 +160,8 @@ class EventAppender:
         self._on_gap(slot)
 
 
-def _size(event: NewEvent) -> int:
-    return len(event.payload) + len(event.contact or b"")
+def _size(row: EventRow) -> int:
+    return len(row.payload) + len(row.contact or b"")
 
 
 def failed_status(answer: Answer, recipient: str, now: int) -> NewEvent:
@@ -162,10 +181,3 @@ def failed_status(answer: Answer, recipient: str, now: int) -> NewEvent:
         }
     )
     return NewEvent(STATUS, f"{answer.id}:failed", recipient, payload)
-
-
-def _row(slot: OwnedSlot, event: NewEvent) -> EventRow:
-    journal = slot.events[event.kind]
-    seq = journal.next_seq
-    journal.next_seq += 1
-    return EventRow(slot.slot, seq, *event)

@@ -33,6 +33,8 @@ from warouter.upstream.protocol import (
     Claim,
     Claimed,
     Event,
+    EventAck,
+    EventAcks,
     Refused,
     Release,
     Revoked,
@@ -74,6 +76,9 @@ class Sender:
         self._clock = clock
         self._tasks: set[asyncio.Task[None]] = set()
         self.upstream: Upstream | None = None
+        self._many = False  # it understands EventAcks
+        self._moved: dict[OwnedSlot, None] = {}
+        self._soon = False  # what has moved is looked at in this turn of the loop
         # What of the lanes' heads may go, with the handles of its media (owner.attachments).
         self.prepared: Callable[[OwnedSlot, list[Entry]], Prepared] = _as_they_are
         self.on_event: Callable[[OwnedSlot, Event], None] = events.on_event
@@ -88,12 +93,18 @@ class Sender:
 
     def ready(self, slot: OwnedSlot, row: Row, age: float = 0.0) -> None:
         """A row is on disk, for ``age`` seconds, and may go from memory."""
-        expires, timed = self._expiry.end_of(row.kind, row.ttl, age)
-        entry = Entry(
-            row.seq, row.id, row.recipient, row.kind, row.body, expires=expires, timed=timed
-        )
+        _, seq, message_id, recipient, kind, body, ttl, _ = row
+        expires, timed = self._expiry.end_of(kind, ttl, age)
+        entry = Entry(seq, message_id, recipient, kind, body, 0, False, expires, timed)
+        self._moved[slot] = None
         if not slot.lanes.push(entry):
-            self._park(slot, [entry], self._later_than(slot, row.recipient), "behind a parked one")
+            self._park(slot, [entry], self._later_than(slot, recipient), "behind a parked one")
+
+    def pump_moved(self) -> None:
+        """Those slots of which something may go that could not before."""
+        moved, self._moved = self._moved, {}
+        for slot in moved:
+            self.pump(slot)
 
     def pump_all(self) -> None:
         for slot in list(self._ownership.slots.values()):
@@ -152,12 +163,15 @@ class Sender:
         if slot is None:
             return
         match message:
+            case Event():
+                # Of a claim under an epoch before this one; it comes again with the next claim.
+                if slot.claimed:
+                    self.on_event(slot, message)
             case Answer():
                 self._on_answer(slot, message)
-            case Event():
-                self.on_event(slot, message)
             case Claimed() if message.epoch == slot.epoch:
                 slot.claimed, slot.claiming = True, False
+                self._many = message.many
                 slot.lanes.requeue()
                 self.pump(slot)
             case Refused() if message.epoch == slot.epoch:
@@ -169,9 +183,15 @@ class Sender:
             case _:
                 log.info("stale word of the upstream", extra={"slot": message.slot})
 
-    def ack_event(self, message: Any) -> None:
-        if self.upstream is not None:
-            self.upstream.tell(message)
+    def ack_events(self, slot: OwnedSlot, numbers: list[int]) -> None:
+        """These events of the slot are on disk."""
+        if self.upstream is None:
+            return
+        if self._many:
+            self.upstream.tell(EventAcks(slot.slot, slot.epoch, numbers))
+        else:
+            for number in numbers:
+                self.upstream.tell(EventAck(slot.slot, slot.epoch, number))
 
     async def run_parked(self) -> None:
         """Take up parked recipients when their time has come; end what has waited too long."""
@@ -226,7 +246,14 @@ class Sender:
             else:
                 event = failed_status(answer, entry.recipient, int(time.time()))
                 self._events.append(slot, event, lambda: self._settled(slot, entry))
-        self.pump(slot)
+        self._moved[slot] = None
+        if not self._soon:  # one look for all the answers of a read
+            self._soon = True
+            asyncio.get_running_loop().call_soon(self._after_answers)
+
+    def _after_answers(self) -> None:
+        self._soon = False
+        self.pump_moved()
         self._ownership.progressed()
 
     def _settled(self, slot: OwnedSlot, entry: Entry) -> None:

@@ -97,8 +97,8 @@ class EventRow(NamedTuple):
     kind: int
     key: str
     recipient: str
-    payload: bytes | memoryview
-    contact: bytes | memoryview | None
+    payload: bytes
+    contact: bytes | None
 
 
 class Opened(msgspec.Struct, frozen=True):
@@ -314,15 +314,21 @@ class Journal:
         return set(rows[0]["gone"])
 
     async def _append_once(self, owned: Mapping[int, int], rows: Sequence[Row]) -> dict[int, Fate]:
-        *columns, ttls, keys = zip(*rows, strict=True)
+        slots, seqs, ids, recipients, kinds, bodies, ttls, keys = zip(*rows, strict=True)
         if any(ttls) or any(keys):
-            return await self._append_requests(owned, [*columns, ttls], keys)
+            columns = [slots, seqs, ids, recipients, kinds, bodies, ttls]
+            return await self._append_requests(owned, columns, keys)
         answer = await self._appends.fetch(
             _APPEND,
             self._incarnation,
             list(owned),
             list(owned.values()),
-            *columns,
+            slots,
+            seqs,
+            ids,
+            recipients,
+            _unless_empty(kinds),
+            bodies,
             within=WRITE_SECONDS,
         )
         return {row["ordinal"]: row["outcome"] for row in answer}
@@ -348,12 +354,19 @@ class Journal:
     async def _append_events_once(
         self, owned: Mapping[int, int], rows: Sequence[EventRow]
     ) -> dict[int, int]:
+        slots, seqs, kinds, keys, recipients, payloads, contacts = zip(*rows, strict=True)
         answer = await self._records.fetch(
             _APPEND_EVENTS,
             self._incarnation,
             list(owned),
             list(owned.values()),
-            *zip(*rows, strict=True),
+            slots,
+            seqs,
+            _unless_empty(kinds),
+            keys,
+            recipients,
+            payloads,
+            _unless_empty(contacts),
             within=WRITE_SECONDS,
         )
         return {row["ordinal"]: row["outcome"] for row in answer}
@@ -371,6 +384,11 @@ class Journal:
         left = await self._bisect(once, owned, rows[:middle])
         right = await self._bisect(once, owned, rows[middle:])
         return left | {middle + n: outcome for n, outcome in right.items()}
+
+
+def _unless_empty(column: Sequence[Any]) -> Sequence[Any] | None:
+    """None for a column of zeros or Nones, which is nearly always one: it is not encoded then."""
+    return column if any(column) else None
 
 
 def _ranges(flat: Sequence[int]) -> str:

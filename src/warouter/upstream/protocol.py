@@ -25,7 +25,7 @@ Code = Annotated[int, Meta(ge=0, le=(1 << 31) - 1)]
 RetryMs = Annotated[int, Meta(ge=-1, le=24 * 3600 * 1000)]
 Key = Annotated[str, Meta(min_length=1, max_length=512)]
 Sentence = Annotated[str, Meta(max_length=2000)]
-Recipient = Annotated[str, Meta(pattern=r"^([0-9]{5,15})?\Z")]
+Recipient = Annotated[str, Meta(pattern=r"^(?:[0-9]{5,15})?\Z")]
 
 
 class Hello(msgspec.Struct, tag="hello", array_like=True, frozen=True):
@@ -43,10 +43,11 @@ class Claim(msgspec.Struct, tag="claim", array_like=True, frozen=True):
 
 
 class Claimed(msgspec.Struct, tag="claimed", array_like=True, frozen=True):
-    """Granted; unacknowledged events of the slot follow."""
+    """Granted; unacknowledged events of the slot follow. ``many``: EventAcks are understood."""
 
     slot: Slot
     epoch: Epoch
+    many: bool = False
 
 
 class Refused(msgspec.Struct, tag="refused", array_like=True, frozen=True):
@@ -135,6 +136,14 @@ class EventAck(msgspec.Struct, tag="event_ack", array_like=True, frozen=True):
     number: int
 
 
+class EventAcks(msgspec.Struct, tag="event_acks", array_like=True, frozen=True):
+    """As an EventAck for each of ``numbers``; only for a side whose Claimed said ``many``."""
+
+    slot: int
+    epoch: int
+    numbers: list[int]
+
+
 class Ping(msgspec.Struct, tag="ping", array_like=True, frozen=True):
     """Are you there? Asked of an upstream that has been quiet."""
 
@@ -143,7 +152,7 @@ class Pong(msgspec.Struct, tag="pong", array_like=True, frozen=True):
     """I am: the answer to a Ping, at once and whatever else waits."""
 
 
-ToUpstream = Hello | Claim | Release | Send | EventAck | Ping
+ToUpstream = Hello | Claim | Release | Send | EventAck | EventAcks | Ping
 FromUpstream = Claimed | Refused | Revoked | Answer | Event | Pong
 
 encode = msgspec.msgpack.Encoder().encode

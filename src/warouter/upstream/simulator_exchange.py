@@ -20,6 +20,7 @@ from warouter.upstream.protocol import (
     Claimed,
     Event,
     EventAck,
+    EventAcks,
     FromUpstream,
     Hello,
     Ping,
@@ -127,7 +128,9 @@ class Exchange:
             case Send():
                 self._send(peer, message, now, wall)
             case EventAck():
-                self._ack(peer, message, now)
+                self._ack(peer, message.slot, message.epoch, [message.number])
+            case EventAcks():
+                self._ack(peer, message.slot, message.epoch, message.numbers)
             case Claim():
                 self._claim(peer, message, now)
             case Release():
@@ -180,7 +183,7 @@ class Exchange:
             self._granted(peer, claim, before, seen)
         elif self._faults.forget_fence:
             self.record.counters.claims += 1
-            _tell(peer, Claimed(claim.slot, claim.epoch))
+            _tell(peer, Claimed(claim.slot, claim.epoch, True))
         else:
             below = verdict is Verdict.BELOW
             self.record.counters.refused += below
@@ -193,7 +196,7 @@ class Exchange:
         if before is not None and before is not peer and newer and not self._faults.forget_fence:
             self.record.counters.revoked += 1
             _tell(before, Revoked(claim.slot, seen, claim.epoch))
-        _tell(peer, Claimed(claim.slot, claim.epoch))
+        _tell(peer, Claimed(claim.slot, claim.epoch, True))
         self._queues[claim.slot].rewind()
         self._deliver(claim.slot)
 
@@ -233,11 +236,11 @@ class Exchange:
 
     # Events in
 
-    def _ack(self, peer: Peer, ack: EventAck, now: float) -> None:
+    def _ack(self, peer: Peer, slot: int, epoch: int, numbers: list[int]) -> None:
         # Only the claimant's word counts: a late one of an older claim costs a redelivery at most.
-        if self._fence.standing(ack.slot, ack.epoch, peer.incarnation, peer) is Standing.HOLDS:
-            self.record.counters.acked += self._queues[ack.slot].ack(ack.number)
-            self._deliver(ack.slot)
+        if self._fence.standing(slot, epoch, peer.incarnation, peer) is Standing.HOLDS:
+            self.record.counters.acked += sum(map(self._queues[slot].ack, numbers))
+            self._deliver(slot)
 
     def _status(self, status: str, taken: Taken, now: float) -> None:
         self.record.counters.statuses += 1

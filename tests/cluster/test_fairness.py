@@ -1,0 +1,319 @@
+"""What is slow or too much holds up nobody else: a recipient, the webhook, a shard, a flood (I16).
+
+No time is a gate here: it is counted what the others have got while the slow one is still slow.
+How much slower they become is what ``bench/fairness.py`` measures.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from itertools import chain, count, cycle, islice
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from tests.cluster.business import Business
+from tests.cluster.conftest import Start
+from tests.cluster.facts import Facts
+from tests.cluster.hook import Hook
+from tests.cluster.lines import Answer, Line, Lines
+from warouter._hash import slot_of
+from warouter.local.process import Process
+
+pytestmark = pytest.mark.timeout(120)
+
+AT_ONCE = 64
+HOT = "4915300000000"
+HOT_SLOT = slot_of(HOT)
+LONG_LEASE = {"WAROUTER_LEASE": "9", "WAROUTER_HOLD": "60"}
+
+
+def recipients(number: int, holds: Callable[[int], bool] = lambda _slot: True) -> list[str]:
+    """So many numbers of slots for which it holds."""
+    numbers: Iterator[str] = (f"49154{n:07d}" for n in count())
+    return list(islice((r for r in numbers if holds(slot_of(r))), number))
+
+
+def text(to: str, **more: Any) -> dict[str, Any]:
+    return {"to": to, "type": "text", "text": {"body": "x"}, **more}
+
+
+def keep(business: Business, to: str, message_id: str) -> str:
+    """To the account of what was acknowledged. Each alone: there is no order among requests that
+    run at the same time.
+    """
+    business.acked[f"{to} {message_id}"] = [message_id]
+    return message_id
+
+
+async def burst(business: Business, to: Iterable[str], **more: Any) -> list[str]:
+    """Messages to these, many at once and in about this order; their ids."""
+    left = enumerate(to)
+    ids: dict[int, str] = {}
+
+    async def worker() -> None:
+        for number, recipient in left:
+            answer = await business.call("POST", "/v1/messages", json=text(recipient, **more))
+            ids[number] = keep(business, recipient, answer["messages"][0]["id"])
+
+    await asyncio.gather(*(worker() for _ in range(AT_ONCE)))
+    return [ids[number] for number in sorted(ids)]
+
+
+async def arrived(business: Business, ids: Iterable[str]) -> int:
+    """How many of them the upstream has taken."""
+    there = {i for some in (await business.record())["ids"].values() for i in some}
+    return len(there.intersection(ids))
+
+
+async def all_arrived(business: Business, ids: list[str]) -> None:
+    """The upstream sends no signal of what it takes."""
+    while True:
+        if await arrived(business, ids) == len(ids):
+            return
+        await asyncio.sleep(0.02)
+
+
+async def all_right(business: Business, facts: Facts) -> None:
+    """Everything acknowledged is sent, once, and called back."""
+    await business.all_called_back()
+    assert await facts.wrong(business) == []
+    assert business.errors == business.unknown == []
+
+
+class TestRecipient:
+    """One recipient has a large backlog; each message of it costs a round trip to the upstream."""
+
+    async def test_others_of_its_slot_and_of_others_go_on(self, start: Start) -> None:
+        cluster, business = await start(shards=1, coreapps=1, masters=1)
+        async with Facts(cluster) as facts:
+            await business.faults(latency_ms=200)
+            hot = await burst(business, [HOT] * 500)
+            near = recipients(100, lambda slot: slot == HOT_SLOT)
+            far = recipients(300, lambda slot: slot != HOT_SLOT)
+            others = await burst(business, chain.from_iterable(zip(near, far[:100], strict=True)))
+            others += await burst(business, far[100:])
+            await business.all_called_back("read", {"others": others})
+            # They took some ten round trips; had they waited for the hot one, it would be through.
+            assert await arrived(business, hot) < 250
+            await business.faults(latency_ms=0)
+            await all_right(business, facts)
+
+
+class SlowHook(Hook):
+    """Lets those POSTs hang of which ``hangs`` says so, until ``released`` is set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hangs: Callable[[dict[str, Any]], bool] = lambda _body: False
+        self.released = asyncio.Event()
+        self.hanging = 0
+
+    async def _post(self, request: web.Request) -> web.Response:
+        if self.hangs(await request.json()):
+            self.hanging += 1
+            async with self.heard:
+                self.heard.notify_all()
+            await self.released.wait()
+            self.hanging -= 1
+        return await super()._post(request)
+
+    def read(self, ids: Iterable[str]) -> int:
+        """How many of these messages were called back as read."""
+        return sum(any(s["status"] == "read" for s in self.statuses[i]) for i in ids)
+
+
+class TestWebhook:
+    """It lets some callbacks hang, for less than the 15 s after which they count as failed."""
+
+    @asynccontextmanager
+    async def hook(self, business: Business) -> AsyncIterator[SlowHook]:
+        """The receiver of all callbacks."""
+        async with SlowHook() as hook:
+            webhooks = {"url": hook.url, "message": {"sent": True}}
+            await business.call("PATCH", "/v1/settings/application", json={"webhooks": webhooks})
+            while not hook.messages:  # until the owner goes by the new settings
+                await business.inject(1)
+                await asyncio.sleep(0.05)
+            try:
+                yield hook
+            finally:
+                hook.released.set()
+
+    async def test_inbound_messages_and_sending_go_on_while_statuses_hang(
+        self, start: Start
+    ) -> None:
+        _, business = await start(shards=1, coreapps=1, masters=1)
+        async with self.hook(business) as hook:
+            hook.hangs = lambda body: "statuses" in body
+            first = await burst(business, recipients(100))
+            await hook.until(lambda: hook.hanging == 5)  # of the six POSTs that there may be
+            ids = first + await burst(business, recipients(200))
+            inbound = await business.inject(200)
+            await hook.until(lambda: all(i in hook.messages for i in inbound))
+            await all_arrived(business, ids)
+            assert hook.hanging == 5
+            assert not hook.statuses
+            hook.released.set()
+            await hook.until(lambda: hook.read(ids) == len(ids))
+            assert hook.wrong == []
+
+    async def test_others_get_their_statuses_while_those_of_some_recipients_hang(
+        self, start: Start
+    ) -> None:
+        _, business = await start(shards=1, coreapps=1, masters=1)
+        async with self.hook(business) as hook:
+            slow, others = recipients(304)[:4], recipients(304)[4:]
+            hook.hangs = lambda body: any(s["recipient_id"] in slow for s in body["statuses"])
+            stuck: list[str] = []
+            for number, recipient in enumerate(slow, 1):  # each in a POST of its own
+                stuck += await burst(business, [recipient] * 5)
+                await hook.until(lambda number=number: hook.hanging == number)
+            ids = await burst(business, others)
+            await hook.until(lambda: hook.read(ids) == len(ids))
+            assert hook.hanging == len(slow)
+            assert hook.read(stuck) == 0
+            hook.released.set()
+            await hook.until(lambda: hook.read(stuck) == len(stuck))
+            assert hook.wrong == []
+
+
+class TestShard:
+    """Two shards with an owner each, of which one is slow."""
+
+    async def test_one_with_more_than_its_connection_takes(self, start: Start) -> None:
+        cluster, business = await start(coreapps=2)
+        async with Facts(cluster) as facts:
+            await business.faults(rate=20.0)  # messages a second and connection
+            slow = await burst(business, recipients(400, lambda slot: slot % 2 == 0))
+            others = await burst(business, recipients(60, lambda slot: slot % 2 == 1))
+            await business.all_called_back("read", {"others": others})
+            assert await arrived(business, slow) < 200
+            await business.faults(rate=0.0)
+            await all_right(business, facts)
+
+    async def test_one_whose_owner_is_frozen(self, start: Start) -> None:
+        cluster, business = await start(coreapps=2, environment=LONG_LEASE)
+        async with Facts(cluster) as facts:
+            owner = await facts.process_of((await facts.map()).slots[0].owner)
+            with frozen(owner):
+                to = recipients(200, lambda slot: slot % 2 == 0)
+                waiting = asyncio.create_task(burst(business, to))
+                others = await burst(business, recipients(500, lambda slot: slot % 2 == 1))
+                await business.all_called_back("read", {"others": others})
+                assert len(business.acked) == len(others)  # none of the frozen one's
+            await waiting
+            await all_right(business, facts)
+
+
+@contextmanager
+def frozen(process: Process) -> Iterator[None]:
+    """It stands still inside, and lives."""
+    process.kill(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        process.kill(signal.SIGCONT)
+
+
+def resident_mib(process: Process) -> int:
+    """Its memory at this moment."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0]) // 1024
+
+
+async def first(
+    asked: dict[asyncio.Task[Answer], Line], refused: int
+) -> tuple[list[Line], list[asyncio.Task[Answer]]]:
+    """Wait until so many are refused: their connections, and the requests that are held."""
+    done: set[asyncio.Task[Answer]] = set()
+    waiting = set(asked)
+    while len(done) < refused:
+        some, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        done |= some
+    assert Counter(task.result().error for task in done) == {(503, 1016, True): len(done)}
+    return [asked[task] for task in done], list(waiting)
+
+
+class TestOverload:
+    """More than may be held, on keep-alive connections: refused at once, with flat memory."""
+
+    async def test_more_bytes_than_are_held(self, start: Start) -> None:
+        """The owner is frozen; requests of half a megabyte wait for it until there is no room."""
+        cluster, business = await start(
+            shards=1,
+            coreapps=1,
+            masters=1,
+            environment={**LONG_LEASE, "WAROUTER_JSON_LIMIT": str(512 * 1024)},
+        )
+        webapp, coreapp = (cluster.processes[f"{role}-1"] for role in ("webapp", "coreapp"))
+        token = business.headers["Authorization"]
+        sender = recipients(1_000).__iter__()
+
+        async def ask(line: Line) -> Answer:
+            to = next(sender)
+            answer = await line.ask(token, text(to, filler="." * 500_000))
+            if answer.status == 201:
+                keep(business, to, answer.id)
+            return answer
+
+        async with Facts(cluster) as facts, Lines(cluster.webapp_urls[0], 240) as lines:
+            with frozen(coreapp):
+                asked = {asyncio.create_task(ask(line)): line for line in lines.all}
+                refused, held = await first(asked, 240 - 64 * 1024 * 1024 // 500_000)
+                before = resident_mib(webapp)
+                for _ in range(3):
+                    again = await asyncio.gather(*(ask(line) for line in refused))
+                    assert {a.error for a in again} == {(503, 1016, True)}
+                after = resident_mib(webapp)
+                assert not any(task.done() for task in held)
+            answers = await asyncio.gather(*held)
+            assert {a.status for a in answers} == {201}
+            answers = await asyncio.gather(*(ask(line) for line in refused))
+            assert {a.status for a in answers} == {201}
+            await all_right(business, facts)
+        print(f"webapp {before} MiB, after {3 * len(refused)} refused requests {after} MiB")
+        assert after - before < 24  # of 150 MiB that were refused
+
+    async def test_requests_that_waited_for_too_long(self, start: Start) -> None:
+        cluster, business = await start(
+            shards=1, coreapps=1, masters=1, environment={**LONG_LEASE, "WAROUTER_HOLD": "1"}
+        )
+        token = business.headers["Authorization"]
+        to = recipients(300)
+        async with Facts(cluster) as facts, Lines(cluster.webapp_urls[0], len(to)) as lines:
+            with frozen(cluster.processes["coreapp-1"]):
+                for _ in range(2):
+                    asking = (
+                        line.ask(token, text(r)) for line, r in zip(lines.all, to, strict=True)
+                    )
+                    answers = await asyncio.gather(*asking)
+                    assert {a.error for a in answers} == {(503, 1011, True)}
+            while (answer := await lines.all[0].ask(token, text(HOT))).status != 201:
+                assert answer.error == (503, 1011, True)  # its link is being made anew
+            keep(business, HOT, answer.id)
+            for line, recipient in zip(lines.all, to, strict=True):
+                keep(business, recipient, (await line.ask(token, text(recipient))).id)
+            await all_right(business, facts)
+
+    async def test_more_messages_than_an_owner_has_in_memory(self, start: Start) -> None:
+        """The upstream is paused: what comes beyond 2,000 a slot stays in the journal."""
+        cluster, business = await start(shards=1, coreapps=1, masters=1)
+        coreapp = cluster.processes["coreapp-1"]
+        to = recipients(300, lambda slot: slot == HOT_SLOT)
+        async with Facts(cluster) as facts:
+            await business.faults(pause=True)
+            await burst(business, islice(cycle(to), 2_500), filler="." * 10_000)
+            before = resident_mib(coreapp)
+            await burst(business, islice(cycle(to), 2_500), filler="." * 10_000)
+            after = resident_mib(coreapp)
+            print(f"coreapp {before} MiB, after 25 MB more {after} MiB")
+            assert after - before < 12
+            await business.faults(pause=False)
+            await all_right(business, facts)
