@@ -27,6 +27,10 @@ from warouter.upstream.protocol import Answer, Event
 log = logging.getLogger(__name__)
 
 MAX_ROWS = 2_000
+# Statuses come in a stream, and a commit costs as much as a hundred of them. One that comes after a
+# pause is committed at once; the next ones gather for the rest of this time.
+GATHER_SECONDS = 0.005
+GATHER_ROWS = 500  # so many wait for nothing
 MAX_QUEUED = 32 * 1024 * 1024  # bytes of events that are not on disk: then no more are read
 STATUS, INBOUND = 0, 1
 _KINDS = {"status": STATUS, "inbound": INBOUND}
@@ -68,6 +72,7 @@ class EventAppender:
         self._ack = ack
         self._queue: deque[Queued] = deque()
         self._wake = asyncio.Event()
+        self._began = float("-inf")  # the last commit
         self._queued_bytes = 0
         self.appended = 0
 
@@ -105,11 +110,19 @@ class EventAppender:
             await self._wake.wait()
             self._wake.clear()
             while self._queue:
+                await self._gather()
                 batch = [self._queue.popleft() for _ in range(min(len(self._queue), MAX_ROWS))]
                 try:
                     await self._commit([item for item in batch if item[0].open])
                 finally:
                     self._queued_bytes -= sum(_size(row) for _, row, _ in batch)
+
+    async def _gather(self) -> None:
+        clock = asyncio.get_running_loop().time
+        rest = self._began + GATHER_SECONDS - clock()
+        if rest > 0 and len(self._queue) < GATHER_ROWS:
+            await asyncio.sleep(rest)
+        self._began = clock()
 
     def _put(self, slot: OwnedSlot, event: _Parts, told: Callable[[], None] | int) -> None:
         """The order of the queue is that of the journal: an event has its place from here on."""
