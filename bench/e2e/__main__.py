@@ -130,6 +130,8 @@ def main() -> int:
     folder.chmod(0o711)
     try:
         return uvloop.run(run(options.parts, folder, QUICK if options.quick else FULL))
+    except asyncio.CancelledError:
+        return 128 + signal.SIGTERM
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
@@ -35,13 +37,24 @@ class Samples:
         self.resident: dict[str, list[float]] = defaultdict(list)
         self.connections: Counter[str] = Counter()
 
-    async def take(self) -> None:
-        """Until cancelled."""
-        while True:
+    @asynccontextmanager
+    async def taken(self) -> AsyncIterator[None]:
+        """Meanwhile; what goes wrong with them is raised at the end."""
+        stop = asyncio.Event()
+        taking = asyncio.create_task(self._take(stop))
+        try:
+            yield
+        finally:
+            stop.set()  # not cancelled: its query would be left half done
+            await taking
+
+    async def _take(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
             for name, mib in self._here.resident().items():
                 self.resident[name].append(mib)
             self.connections |= await self._here.connections()
-            await asyncio.sleep(SAMPLE_SECONDS)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), SAMPLE_SECONDS)
 
     def growth(self) -> dict[str, float]:
         """By process, as a part of what it was, over all but the first minute."""
@@ -57,9 +70,8 @@ async def measure(folder: Path, _until: float, extent: Extent) -> tuple[Found, l
         beside = _beside(here)
         samples = Samples(here)
         order = here.order(CONNECTIONS, extent.life_seconds, warm_up=WARM_UP, most_open=MOST_OPEN)
-        sampling = asyncio.create_task(samples.take())
-        found = await here.measured(order)
-        sampling.cancel()
+        async with samples.taken():
+            found = await here.measured(order)
         figures = _figures(found, samples, idle)
         figures["rss_beside_mib"] = {
             **{f"{n}_idle": mib for n, mib in beside.items()},
