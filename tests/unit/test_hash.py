@@ -86,7 +86,7 @@ def test_consecutive_numbers_spread_evenly():
         ("15550100000\0", "ASCII digits only"),
         ("\u0660\u0661\u0662\u0663\u0664\u0665", "ASCII digits only"),
         ("\uff11\uff12\uff13\uff14\uff15\uff16", "ASCII digits only"),
-        ("12345\ud800", "surrogates"),
+        ("12345\ud800", "ASCII digits only"),
     ],
 )
 def test_other_spellings_are_refused(wa_id, reason):
@@ -106,7 +106,7 @@ def test_any_text_is_hashed_or_refused(text):
     if canonical:
         assert 0 <= _hash.slot_of(text) < 32
     else:
-        with pytest.raises(ValueError, match=r"wa_id|surrogates"):
+        with pytest.raises(ValueError, match="wa_id"):
             _hash.slot_of(text)
 
 
