@@ -98,8 +98,9 @@ class Connection(web.RequestHandler):
 
     def answer(self, answer: bytes) -> None:
         """The answer to what the fast path has asked."""
-        assert self.transport is not None
         self._fast_asked = False
+        if self.transport is None or self.transport.is_closing():
+            return  # the client has gone
         self.transport.write(answer)
         self._next_keepalive_close_time = self._loop.time() + self.keepalive_timeout
         if self.leaving:
