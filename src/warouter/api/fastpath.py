@@ -16,7 +16,7 @@ from collections.abc import Callable
 from email.utils import formatdate
 from functools import partial
 from http import HTTPStatus
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
@@ -36,6 +36,8 @@ from warouter.wire import Outgoing
 FIRST_LINE = b"POST /v1/messages HTTP/1.1\r\n"
 HEAD_BYTES = 4096  # of a head that is taken; aiohttp's limits are all above
 HEAD_FIELDS = 32
+MOST_HEADS = 4096  # kept, of whatever many clients write
+_END = b"\r\n\r\n"
 _BEARER = b"Bearer "
 _KEY = HEADER.lower().encode()
 # What makes a request more than a head and as many bytes of body, or means something to aiohttp.
@@ -85,6 +87,8 @@ class Reader:
 
     def read(self, data: bytes, asking: Asking) -> list[bytes]:
         """Take a request, or its first part; else the reads it came in, for aiohttp."""
+        if not self._held and self._path.take_known(data, asking):
+            return []
         reads, self._held = [*self._held, data], []
         try:
             self._parser.feed_data(data)
@@ -92,10 +96,12 @@ class Reader:
             self._start()
             return reads
         if self._plain(sum(map(len, reads))):
-            if not self._ended and self._path.caller(self._fields) is not None:
+            if not self._ended and self._path.knows(self._fields):
                 self._held = reads
                 return []
             if self._ended and self._path.take(self._fields, b"".join(self._pieces), asking):
+                if len(reads) == 1:
+                    self._path.remember(data, self._fields)
                 self._forget()
                 return []
         self._start()
@@ -146,8 +152,19 @@ class Reader:
         self._ended = True
 
 
+class Head(NamedTuple):
+    """A plain head that has come before: how long its body is, who asks, until when they may."""
+
+    length: int
+    caller: Caller
+    ends: float
+
+
 class FastPath:
     """What the connections of one webapp share.
+
+    A client writes the same head again and again. One that was found plain is known by its bytes
+    and need not be read, nor its token be looked up, as long as no token changes.
 
     ``offer`` and ``registered`` are as in the Context: the first takes a message to its owner, the
     other says whether a number is known to be registered.
@@ -163,12 +180,44 @@ class FastPath:
         self._date = _Date()
         self._loop = asyncio.get_running_loop()
         self._answers: list[tuple[Asking, bytes]] = []
+        self._heads: dict[bytes, Head] = {}
+        self._generation = -1  # of the tokens, when the heads were kept
+
+    def take_known(self, data: bytes, asking: Asking) -> bool:
+        """``take`` for one whole request under a head that has come before."""
+        end = data.find(_END) + len(_END)
+        head = self._heads.get(data[:end])
+        if head is None or len(data) != end + head.length:
+            return False
+        if self._generation != self._tokens.generation or time.monotonic() >= head.ends:
+            self._heads.clear()
+            return False
+        message = self._message(head.caller, {}, data[end:])
+        return message is not None and self._ask(message, asking)
+
+    def remember(self, data: bytes, fields: dict[bytes, bytes]) -> None:
+        """These bytes were read as one plain request with these fields, and it was taken."""
+        end = data.index(_END) + len(_END)
+        length = int(fields[b"content-length"])
+        entry = self._entry(fields)
+        if entry is None or _KEY in fields or len(data) != end + length:
+            return
+        if self._generation != self._tokens.generation or len(self._heads) >= MOST_HEADS:
+            self._heads.clear()
+            self._generation = self._tokens.generation
+        self._heads[data[:end]] = Head(length, *entry)
 
     def take(self, fields: dict[bytes, bytes], body: bytes, asking: Asking) -> bool:
         """Offer the message, and answer when it is known what became of it. False: not taken."""
-        message = self._message(fields, body)
-        if message is None:
-            return False
+        entry = self._entry(fields)
+        message = self._message(entry[0], fields, body) if entry is not None else None
+        return message is not None and self._ask(message, asking)
+
+    def knows(self, fields: dict[bytes, bytes]) -> bool:
+        """Whether it is in memory who asks, and they may."""
+        return self._entry(fields) is not None
+
+    def _ask(self, message: Outgoing, asking: Asking) -> bool:
         meter = self._meter
         meter.fast += 1
         asking.asked()
@@ -180,23 +229,23 @@ class FastPath:
             done(error)
         return True
 
-    def caller(self, fields: dict[bytes, bytes]) -> Caller | None:
-        """Who asks, if that is in memory and they may."""
+    def _entry(self, fields: dict[bytes, bytes]) -> tuple[Caller, float] | None:
+        """Who asks, and until when they may, if that is in memory."""
         given = fields.get(b"authorization", b"")
         if not given.startswith(_BEARER) or not given.isascii():
             return None
-        caller = self._tokens.known(given[len(_BEARER) :].decode())
-        return None if caller is None or caller.must_change else caller
+        entry = self._tokens.known(given[len(_BEARER) :].decode())
+        return None if entry is None or entry[0].must_change else entry
 
-    def _message(self, fields: dict[bytes, bytes], body: bytes) -> Outgoing | None:
+    def _message(self, caller: Caller, fields: dict[bytes, bytes], body: bytes) -> Outgoing | None:
         """The message of a request that is good and needs nothing looked up."""
-        caller = self.caller(fields)
-        if caller is None or self._context.contacts.required or not self._registered():
+        if self._context.contacts.required or not self._registered():
             return None
         try:
             parsed = parse_message(body)
-            keys = [fields[_KEY].decode("utf-8", "replace")] if _KEY in fields else ()
-            key = key_of(keys, caller.username, body)
+            key = None
+            if _KEY in fields:
+                key = key_of([fields[_KEY].decode("utf-8", "replace")], caller.username, body)
         except ApiError:
             return None
         if parsed.media_ids or parsed.type == "hsm":

@@ -138,8 +138,17 @@ class Connection(web.RequestHandler):
     @property
     def _free(self) -> bool:
         """Nothing is under way here, no answer waits to leave, and none was the last one."""
-        busy = self._messages or self.pace.head_bytes or self._paused or self._upgraded
-        return self.idle and not (busy or self._close or self._force_close)
+        waiter = self._waiter
+        return not (
+            waiter is None
+            or waiter.done()
+            or self._messages
+            or self.pace.head_bytes
+            or self._paused
+            or self._upgraded
+            or self._close
+            or self._force_close
+        )
 
     def _process_keepalive(self) -> None:
         """aiohttp's end of an idle connection. It does not see what the fast path has asked."""

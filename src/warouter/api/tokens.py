@@ -75,10 +75,19 @@ class TokenCache:
             entry = await self._load(key)
         return self._living(key, entry)
 
-    def known(self, token: str) -> Caller | None:
-        """Who holds the token, from memory; None also if only the database could tell."""
+    @property
+    def generation(self) -> int:
+        """Grows whenever something that was told of a token may not hold any more."""
+        return self._generation
+
+    def known(self, token: str) -> tuple[Caller, float] | None:
+        """Who holds the token, and until when on our clock; from memory, so that None says nothing.
+
+        It holds no longer than the generation stays.
+        """
         key = hash_of(token)
-        return self._living(key, self._entries.get(key))
+        entry = self._entries.get(key)
+        return entry if self._living(key, entry) is not None else None
 
     def forget(self, token_hash: bytes) -> None:
         """Drop a token at once, without waiting for the counter."""
@@ -144,6 +153,7 @@ class TokenCache:
                 self._entries.pop(key, None)
             elif key in self._entries:
                 self._entries[key] = _entry(holder, now)
+        self._generation += 1  # what was told meanwhile was still the old
 
     def _report(self, error: Exception) -> None:
         """One line when it begins, not one a poll."""

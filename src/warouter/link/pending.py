@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from uuid import UUID
 
+import msgspec
+
 from warouter.errors import ApiError, NotReady
 from warouter.message_id import text_of
 from warouter.wire import Outgoing
@@ -13,31 +15,21 @@ from warouter.wire import Outgoing
 Done = Callable[[bytes | ApiError], None]
 
 
-class Pending:
+class Pending(msgspec.Struct, eq=False):
     """One message that no owner has answered for yet."""
 
-    __slots__ = (
-        "deadline",
-        "done",
-        "epoch",
-        "message",
-        "offers",
-        "old_link",
-        "refused",
-        "slot",
-        "via",
-    )
+    message: Outgoing
+    deadline: float
+    done: Done  # called once, when this is no longer pending
+    epoch: int = -1  # under which it was offered last
+    via: UUID | None = None  # to which coreapp it went then: the owner, or who relays
+    offers: int = 0  # how often it left
+    refused: bool = False  # nobody could take it: the sweep offers it again
+    old_link: bool = False  # the way to the owner has no place for its ttl or key
 
-    def __init__(self, message: Outgoing, deadline: float, done: Done) -> None:
-        self.message = message
-        self.slot = message.slot
-        self.deadline = deadline
-        self.done = done  # called once, when this is no longer pending
-        self.epoch = -1  # under which it was offered last
-        self.via: UUID | None = None  # to which coreapp it went then: the owner, or who relays
-        self.offers = 0  # how often it left
-        self.refused = False  # nobody could take it: the sweep offers it again
-        self.old_link = False  # the way to the owner has no place for its ttl or key
+    @property
+    def slot(self) -> int:
+        return self.message.slot
 
     def too_late(self) -> NotReady:
         if self.offers:
