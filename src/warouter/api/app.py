@@ -164,7 +164,7 @@ def _answering(meter: Meter) -> Middleware:
 
     @web.middleware
     async def answer(request: web.Request, handler: WebHandler) -> web.StreamResponse:
-        request_id = meter.request_id()
+        request_id = meter.request_id().decode()
         began, status = meter.begin(), 0
         try:
             response = await answered(request, handler, request_id)

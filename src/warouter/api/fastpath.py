@@ -31,6 +31,7 @@ from warouter.api.operations import MESSAGES
 from warouter.api.tokens import Caller
 from warouter.api.validate import parse_message
 from warouter.errors import ApiError
+from warouter.message_id import SIZE as ID_SIZE
 from warouter.wire import Outgoing
 
 FIRST_LINE = b"POST /v1/messages HTTP/1.1\r\n"
@@ -67,7 +68,9 @@ class Asking(Protocol):
         """A request is taken and will be answered."""
         ...
 
-    def answer(self, answer: bytes) -> None: ...
+    def answer(self, answer: bytes, now: float, *, last: bool) -> None:
+        """Write it, and end if it was the ``last``; ``now`` is the loop's time."""
+        ...
 
 
 class Reader:
@@ -177,9 +180,10 @@ class FastPath:
         self._meter = context.operations.meter
         self._tokens = context.tokens
         self.body_limit = context.config.json_limit
-        self._date = _Date()
+        self._second = 0  # of the template's Date
+        self._template = b""
         self._loop = asyncio.get_running_loop()
-        self._answers: list[tuple[Asking, bytes]] = []
+        self._answers: list[tuple[Asking, bytes, bool]] = []
         self._heads: dict[bytes, Head] = {}
         self._generation = -1  # of the tokens, when the heads were kept
 
@@ -221,7 +225,7 @@ class FastPath:
         meter = self._meter
         meter.fast += 1
         asking.asked()
-        done = partial(self._done, asking, meter.begin(), meter.request_id())
+        done = partial(self._done, asking, meter.begin())
         try:
             self._context.operations.admit(*MESSAGES)
             self._offer(message, done)
@@ -252,50 +256,60 @@ class FastPath:
             return None
         return outgoing(parsed.recipient, travels_as(parsed.type, body), body, parsed.ttl, key)
 
-    def _done(
-        self, asking: Asking, began: float, request_id: str, outcome: bytes | ApiError
-    ) -> None:
+    def _done(self, asking: Asking, began: float, outcome: bytes | ApiError) -> None:
         if asking.gone:
             self._meter.answered(_LABEL, 0, began)
             return
-        status, fields = 201, ""
+        last = asking.leaving
+        if isinstance(outcome, bytes) and not last:
+            self._meter.answered(_LABEL, 201, began)
+            answer = self._created() % (self._meter.request_id(), accepted(outcome))
+        else:
+            answer = self._rare(outcome, began, last=last)
+        # One after the other, with nothing in between: a client that hears of one wakes up once,
+        # and not for each.
+        if not self._answers:
+            self._loop.call_soon(self._write)
+        self._answers.append((asking, answer, last))
+
+    def _created(self) -> bytes:
+        """The answer to a message that was taken, but for the request's id and the body."""
+        second = int(time.time())
+        if second != self._second:
+            self._second = second
+            self._template = _head(201, "", b"%b", _ACCEPTED_SIZE, second) + b"%b"
+        return self._template
+
+    def _rare(self, outcome: bytes | ApiError, began: float, *, last: bool) -> bytes:
+        """The answer to what was refused, or the last one of a connection."""
         if isinstance(outcome, bytes):
-            body = accepted(outcome)
+            status, fields, body = 201, "", accepted(outcome)
         else:
             status, body = outcome.status, error_body(outcome)
             fields = "".join(f"{n}: {v}\r\n" for n, v in error_fields(outcome).items())
         self._meter.answered(_LABEL, status, began)
-        last = "Connection: close\r\n" if asking.leaving else ""
-        answer = (
-            f"HTTP/1.1 {status} {_REASONS[status]}\r\nContent-Type: application/json\r\n{fields}"
-            f"Server: {SERVER}\r\nX-Request-Id: {request_id}\r\nContent-Length: {len(body)}\r\n"
-            f"Date: {self._date()}\r\n{last}\r\n".encode()
+        return (
+            _head(status, fields, self._meter.request_id(), len(body), time.time(), last=last)
             + body
         )
-        # One after the other, with nothing in between: a client that hears of one wakes up once,
-        # and not for each, which costs more than all else here.
-        if not self._answers:
-            self._loop.call_soon(self._write)
-        self._answers.append((asking, answer))
 
     def _write(self) -> None:
         answers, self._answers = self._answers, []
-        for asking, answer in answers:
-            asking.answer(answer)
+        now = self._loop.time()
+        for asking, answer, last in answers:
+            asking.answer(answer, now, last=last)
 
 
-class _Date:
-    """The value of the Date field, made anew each second."""
-
-    def __init__(self) -> None:
-        self._second = 0
-        self._text = ""
-
-    def __call__(self) -> str:
-        second = int(time.time())
-        if second != self._second:
-            self._second, self._text = second, formatdate(second, usegmt=True)
-        return self._text
+def _head(
+    status: int, fields: str, request_id: bytes, size: int, now: float, *, last: bool = False
+) -> bytes:
+    """In the order of aiohttp."""
+    return (
+        f"HTTP/1.1 {status} {_REASONS[status]}\r\nContent-Type: application/json\r\n{fields}"
+        f"Server: {SERVER}\r\nX-Request-Id: {request_id.decode()}\r\nContent-Length: {size}\r\n"
+        f"Date: {formatdate(now, usegmt=True)}\r\n{'Connection: close' if last else ''}"
+    ).encode() + (b"\r\n\r\n" if last else b"\r\n")
 
 
+_ACCEPTED_SIZE = len(accepted(bytes(ID_SIZE)))
 _REASONS = {status.value: status.phrase for status in HTTPStatus}

@@ -22,11 +22,11 @@ class Meter:
         self.under_way = 0
         self.limited = 0
         self.fast = 0  # took the fast path
-        self._prefix, self._numbers = os.urandom(4).hex(), itertools.count(1)
+        self._names, self._numbers = os.urandom(4).hex().encode() + b"-%x", itertools.count(1)
 
-    def request_id(self) -> str:
+    def request_id(self) -> bytes:
         """A name for a request, in its answer and in the log."""
-        return f"{self._prefix}-{next(self._numbers):x}"
+        return self._names % next(self._numbers)
 
     def begin(self) -> float:
         self.under_way += 1

@@ -96,14 +96,14 @@ class Connection(web.RequestHandler):
         """The fast path has taken a request."""
         self._fast_asked = True
 
-    def answer(self, answer: bytes) -> None:
+    def answer(self, answer: bytes, now: float, *, last: bool) -> None:
         """The answer to what the fast path has asked."""
         self._fast_asked = False
         if self.transport is None or self.transport.is_closing():
             return  # the client has gone
         self.transport.write(answer)
-        self._next_keepalive_close_time = self._loop.time() + self.keepalive_timeout
-        if self.leaving:
+        self._next_keepalive_close_time = now + self._keepalive_timeout
+        if last:
             self.force_close()
         elif self._behind:
             behind, self._behind = self._behind, b""

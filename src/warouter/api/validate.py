@@ -50,7 +50,8 @@ def parse_message(body: bytes) -> Parsed:
         raise ParameterInvalid(f"type must be one of {', '.join(_RULES)}")
     ids: list[str] = []
     rule(message, ids)
-    return Parsed(recipient, "individual", kind, ids, ttl_of(message.ttl))
+    ttl = None if message.ttl is None else ttl_of(message.ttl)
+    return Parsed(recipient, "individual", kind, ids, ttl)
 
 
 def recipient_of(spelling: str, path: str) -> str:
@@ -62,7 +63,7 @@ def recipient_of(spelling: str, path: str) -> str:
 
 
 def _recipient(message: schema.Message) -> str:
-    if message.recipient_type not in (None, "", "individual"):
+    if message.recipient_type and message.recipient_type != "individual":
         if message.recipient_type == "group":
             raise InvalidRecipientType(
                 "recipient_type group: messages to groups are no longer part of the API,"

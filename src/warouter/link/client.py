@@ -11,12 +11,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from typing import NamedTuple
 from uuid import UUID
 
 from warouter import wire
 from warouter._hash import SLOTS
 from warouter.cluster.address import Address
-from warouter.cluster.shardmap import ShardMap, SlotOwner
+from warouter.cluster.shardmap import ShardMap
 from warouter.errors import ApiError, KeyTaken, Overloaded, ParameterInvalid
 from warouter.link.connection import TICK_SECONDS
 from warouter.link.coreapp import CoreappConnection
@@ -30,6 +31,14 @@ MAX_HELD = 20_000
 MAX_HELD_BYTES = 64 << 20
 REFUSED_SECONDS = 10.0  # to the next try of a coreapp whose build shares no link version with ours
 CONNECT_SECONDS = 2.0
+
+
+class Way(NamedTuple):
+    """How a slot's owner is reached under its epoch: by its own link, or by who relays to it."""
+
+    epoch: int
+    connection: CoreappConnection
+    relayed_to: UUID | None
 
 
 class Links:
@@ -47,6 +56,7 @@ class Links:
         # Kept, since Python 3.11 makes a system call each time it is asked for.
         self._loop = asyncio.get_running_loop()
         self._map: ShardMap | None = None
+        self._straight: dict[int, Way] = {}  # known ways without a detour, by slot
         self._made: dict[UUID, CoreappConnection] = {}  # the present attempt at each coreapp
         self._ready: dict[UUID, CoreappConnection] = {}
         self._detours = Detours()
@@ -107,6 +117,7 @@ class Links:
     def set_map(self, new: ShardMap) -> None:
         """A newer shard map: offer what waits for slots that changed hands."""
         old, self._map = self._map, new
+        self._straight.clear()
         moved = {
             s.slot
             for i, s in enumerate(new.slots)
@@ -162,6 +173,7 @@ class Links:
     def on_ready(self, connection: CoreappConnection) -> None:
         incarnation = connection.address.incarnation
         self._ready[incarnation] = connection
+        self._straight.clear()
         self._detours.up(incarnation)
         if self._map is None:
             return
@@ -175,6 +187,7 @@ class Links:
         if self._ready.get(incarnation) is not connection:
             return
         del self._ready[incarnation]
+        self._straight.clear()
         if incarnation in self._tasks:  # else it was let go
             # One that fell silent has been away for long enough already.
             self._down(incarnation, 0.0 if connection.silent else PATIENCE_SECONDS)
@@ -259,33 +272,37 @@ class Links:
             if entry.refused and entry.slot in mine:
                 self._offer(entry)
 
-    def _way(self, slot: int) -> tuple[SlotOwner, CoreappConnection] | None:
+    def _way(self, slot: int) -> Way | None:
         """The slot's owner, and the link to it or to who relays; None: wait."""
+        way = self._straight.get(slot)
+        if way is not None:
+            return way
         owner = self._map.slots[slot] if self._map is not None else None
         if owner is None or owner.owner is None or owner.successor is not None:
             # A slot on its way to a successor takes nothing any more: wait for the handover.
             return None
         connection = self._ready.get(owner.owner)
-        if connection is None:
-            via = self._detours.via(owner.owner, self._ready.keys(), self._loop.time())
-            connection = self._ready[via] if via is not None else None
-        return (owner, connection) if connection is not None else None
+        if connection is not None:
+            way = self._straight[slot] = Way(owner.epoch, connection, None)
+            return way
+        via = self._detours.via(owner.owner, self._ready.keys(), self._loop.time())
+        return Way(owner.epoch, self._ready[via], owner.owner) if via is not None else None
 
     def _offer(self, entry: Pending) -> None:
         """Send to the owner if there is a way to it, else keep for the next map or sweep."""
         message = entry.message
-        way = self._way(entry.slot)
-        entry.old_link = way is not None and not way[1].frames.take(message.ttl, message.key)
-        entry.refused = way is None or entry.old_link
-        if way is None or entry.old_link:
+        way = self._way(message.slot)
+        if way is None or not way.connection.frames.take(message.ttl, message.key):
+            entry.refused, entry.old_link = True, way is not None
             return
-        owner, connection = way
-        entry.epoch = owner.epoch
+        entry.refused = entry.old_link = False
+        connection = way.connection
+        entry.epoch = way.epoch
         entry.via = connection.address.incarnation
         entry.offers += 1
         frame = connection.frames.message(
-            entry.slot,
-            owner.epoch,
+            message.slot,
+            way.epoch,
             message.id,
             message.kind,
             message.recipient,
@@ -293,8 +310,8 @@ class Links:
             message.ttl,
             message.key,
         )
-        if owner.owner is not None and owner.owner != entry.via:
-            frame = wire.relay(owner.owner, frame)
+        if way.relayed_to is not None:
+            frame = wire.relay(way.relayed_to, frame)
         connection.send(frame)
 
     async def _keep(self, address: Address) -> None:
