@@ -1,8 +1,8 @@
 """The others, who are measured, and what may be slow beside them.
 
 The others are a thousand recipients of one shard, half of them of one slot, and get messages at a
-steady pace. The hot recipient is of that slot; the shard that is slow is the other one. What is slow
-is under way before the others begin, and ends after they have their callbacks.
+steady pace. The hot recipient is of that slot; the shard that is slow is the other one. What is
+slow is under way before the others begin, and ends after they have their callbacks.
 """
 
 from __future__ import annotations
