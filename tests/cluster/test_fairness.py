@@ -105,6 +105,27 @@ class TestRecipient:
             await business.faults(latency_ms=0)
             await all_right(business, facts)
 
+    @pytest.mark.parametrize("hot", [300, 2_500])
+    async def test_others_that_come_between_its_messages_and_behind_them(
+        self, start: Start, hot: int
+    ) -> None:
+        """It takes up neither the ranges of the cursor nor the memory of its slot, and its order
+        holds, also when the owner dies while it is parked.
+        """
+        cluster, business = await start(shards=1, coreapps=2, masters=1)
+        async with Facts(cluster) as facts:
+            await business.faults(latency_ms=300)
+            others = recipients(400, lambda slot: slot == HOT_SLOT)
+            between = chain.from_iterable(zip([HOT] * 200, others[:200], strict=True))
+            ids = await burst(business, [*between, *[HOT] * (hot - 200), *others[200:]])
+            theirs = ids[1:400:2] + ids[-200:]
+            await business.all_called_back("read", {"others": theirs})
+            assert await arrived(business, set(ids).difference(theirs)) < 40
+            assert await facts.connection.fetchval("select count(*) from parked_message")
+            await business.faults(latency_ms=0)
+            (await facts.process_of((await facts.map()).slots[0].owner)).kill(signal.SIGKILL)
+            await all_right(business, facts)
+
 
 class SlowHook(Hook):
     """Lets those POSTs hang of which ``hangs`` says so, until ``released`` is set."""
