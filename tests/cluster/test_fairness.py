@@ -302,6 +302,32 @@ class TestOverload:
         print(f"webapp {before} MiB, after {3 * len(refused)} refused requests {after} MiB")
         assert after - before < 24  # of 150 MiB that were refused
 
+    async def test_one_shard_leaves_room_for_the_others(self, start: Start) -> None:
+        """The owner of one of two shards is frozen, and there is more for it than may be held."""
+        cluster, business = await start(
+            coreapps=2, environment={**LONG_LEASE, "WAROUTER_JSON_LIMIT": str(512 * 1024)}
+        )
+        token = business.headers["Authorization"]
+        async with Facts(cluster) as facts, Lines(cluster.webapp_urls[0], 200) as lines:
+            to = recipients(200, lambda slot: slot % 2 == 0)
+
+            async def ask(line: Line, recipient: str) -> Answer:
+                answer = await line.ask(token, text(recipient, filler="." * 500_000))
+                if answer.status == 201:
+                    keep(business, recipient, answer.id)
+                return answer
+
+            with frozen(await facts.process_of((await facts.map()).slots[0].owner)):
+                pairs = zip(lines.all, to, strict=True)
+                asked = {asyncio.create_task(ask(*pair)): pair[0] for pair in pairs}
+                _, held = await first(asked, 200 - 64 * 1024 * 1024 // 500_000)
+                to = recipients(200, lambda slot: slot % 2 == 1)
+                others = await burst(business, to, filler="." * 200_000)
+                await business.all_called_back("read", {"others": others})
+                assert any(not task.done() for task in held)
+            await asyncio.gather(*held)
+            await all_right(business, facts)
+
     async def test_requests_that_waited_for_too_long(self, start: Start) -> None:
         cluster, business = await start(
             shards=1, coreapps=1, masters=1, environment={**LONG_LEASE, "WAROUTER_HOLD": "1"}
