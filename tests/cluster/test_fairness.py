@@ -173,9 +173,11 @@ class TestWebhook:
         _, business = await start(shards=1, coreapps=1, masters=1)
         async with self.hook(business) as hook:
             hook.hangs = lambda body: "statuses" in body
-            first = await burst(business, recipients(100))
-            await hook.until(lambda: hook.hanging == 5)  # of the six POSTs that there may be
-            ids = first + await burst(business, recipients(200))
+            ids: list[str] = []
+            for number in range(1, 6):  # of the six POSTs that there may be, each with other lanes
+                ids += await burst(business, recipients(50)[10 * number - 10 : 10 * number])
+                await hook.until(lambda number=number: hook.hanging >= number)
+            ids += await burst(business, recipients(200))
             inbound = await business.inject(200)
             await hook.until(lambda: all(i in hook.messages for i in inbound))
             await all_arrived(business, ids)
