@@ -105,6 +105,27 @@ class TestRecipient:
             await business.faults(latency_ms=0)
             await all_right(business, facts)
 
+    @pytest.mark.parametrize("hot", [300, 2_500])
+    async def test_others_that_come_between_its_messages_and_behind_them(
+        self, start: Start, hot: int
+    ) -> None:
+        """It takes up neither the ranges of the cursor nor the memory of its slot, and its order
+        holds, also when the owner dies while it is parked.
+        """
+        cluster, business = await start(shards=1, coreapps=2, masters=1)
+        async with Facts(cluster) as facts:
+            await business.faults(latency_ms=300)
+            others = recipients(400, lambda slot: slot == HOT_SLOT)
+            between = chain.from_iterable(zip([HOT] * 200, others[:200], strict=True))
+            ids = await burst(business, [*between, *[HOT] * (hot - 200), *others[200:]])
+            theirs = ids[1:400:2] + ids[-200:]
+            await business.all_called_back("read", {"others": theirs})
+            assert await arrived(business, set(ids).difference(theirs)) < 40
+            assert await facts.connection.fetchval("select count(*) from parked_message")
+            await business.faults(latency_ms=0)
+            (await facts.process_of((await facts.map()).slots[0].owner)).kill(signal.SIGKILL)
+            await all_right(business, facts)
+
 
 class SlowHook(Hook):
     """Lets those POSTs hang of which ``hangs`` says so, until ``released`` is set."""
@@ -152,9 +173,11 @@ class TestWebhook:
         _, business = await start(shards=1, coreapps=1, masters=1)
         async with self.hook(business) as hook:
             hook.hangs = lambda body: "statuses" in body
-            first = await burst(business, recipients(100))
-            await hook.until(lambda: hook.hanging == 5)  # of the six POSTs that there may be
-            ids = first + await burst(business, recipients(200))
+            ids: list[str] = []
+            for number in range(1, 6):  # of the six POSTs that there may be, each with other lanes
+                ids += await burst(business, recipients(50)[10 * number - 10 : 10 * number])
+                await hook.until(lambda number=number: hook.hanging >= number)
+            ids += await burst(business, recipients(200))
             inbound = await business.inject(200)
             await hook.until(lambda: all(i in hook.messages for i in inbound))
             await all_arrived(business, ids)
@@ -280,6 +303,32 @@ class TestOverload:
             await all_right(business, facts)
         print(f"webapp {before} MiB, after {3 * len(refused)} refused requests {after} MiB")
         assert after - before < 24  # of 150 MiB that were refused
+
+    async def test_one_shard_leaves_room_for_the_others(self, start: Start) -> None:
+        """The owner of one of two shards is frozen, and there is more for it than may be held."""
+        cluster, business = await start(
+            coreapps=2, environment={**LONG_LEASE, "WAROUTER_JSON_LIMIT": str(512 * 1024)}
+        )
+        token = business.headers["Authorization"]
+        async with Facts(cluster) as facts, Lines(cluster.webapp_urls[0], 200) as lines:
+            to = recipients(200, lambda slot: slot % 2 == 0)
+
+            async def ask(line: Line, recipient: str) -> Answer:
+                answer = await line.ask(token, text(recipient, filler="." * 500_000))
+                if answer.status == 201:
+                    keep(business, recipient, answer.id)
+                return answer
+
+            with frozen(await facts.process_of((await facts.map()).slots[0].owner)):
+                pairs = zip(lines.all, to, strict=True)
+                asked = {asyncio.create_task(ask(*pair)): pair[0] for pair in pairs}
+                _, held = await first(asked, 200 - 64 * 1024 * 1024 // 500_000)
+                to = recipients(200, lambda slot: slot % 2 == 1)
+                others = await burst(business, to, filler="." * 200_000)
+                await business.all_called_back("read", {"others": others})
+                assert any(not task.done() for task in held)
+            await asyncio.gather(*held)
+            await all_right(business, facts)
 
     async def test_requests_that_waited_for_too_long(self, start: Start) -> None:
         cluster, business = await start(

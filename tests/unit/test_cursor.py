@@ -39,3 +39,13 @@ def test_it_says_when_it_is_full_and_where_the_first_range_begins() -> None:
     assert cursor.first_range == 2
     cursor.settle(1)
     assert not cursor.full
+
+
+def test_it_is_crowded_before_it_is_full() -> None:
+    cursor = Cursor()
+    for seq in range(2, MAX_RANGES, 2):
+        cursor.settle(seq)
+    assert not cursor.crowded
+    cursor.settle(MAX_RANGES)
+    assert cursor.crowded
+    assert not cursor.full

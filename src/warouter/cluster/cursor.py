@@ -32,6 +32,11 @@ class Cursor:
         return len(self._from) >= MAX_RANGES
 
     @property
+    def crowded(self) -> bool:
+        """Half full: more ranges than a window of answers in disorder makes."""
+        return len(self._from) >= MAX_RANGES // 2
+
+    @property
     def highest(self) -> int:
         """The greatest settled position."""
         return self._to[-1] if self._to else self.mark

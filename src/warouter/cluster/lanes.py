@@ -64,6 +64,10 @@ class Lanes:
         """Whether this message is out: sent, or on its way to be."""
         return message_id in self._out
 
+    def length(self, recipient: str) -> int:
+        """How many messages are in this recipient's lane."""
+        return len(self._lanes.get(recipient, ()))
+
     def withhold(self, message_id: bytes) -> None:
         """This message is out and is not sent yet: what it needs is still to be prepared."""
         if message_id in self._out:

@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 
 MAX_HELD = 20_000
 MAX_HELD_BYTES = 64 << 20
+LEAST_WEIGHT = MAX_HELD_BYTES // MAX_HELD  # bytes that stand for the place of one message
 REFUSED_SECONDS = 10.0  # to the next try of a coreapp whose build shares no link version with ours
 CONNECT_SECONDS = 2.0
 
@@ -63,6 +64,7 @@ class Links:
         self._tasks: dict[UUID, asyncio.Task[None]] = {}
         self._pending: dict[bytes, Pending] = {}
         self._bytes = 0
+        self._weights = [0] * SLOTS  # of what is held, by slot
 
     @property
     def pending(self) -> int:
@@ -91,9 +93,13 @@ class Links:
         size = len(message.body)
         if len(self._pending) >= MAX_HELD or self._bytes + size > MAX_HELD_BYTES:
             raise Overloaded("too many messages wait for their shard; retry later")
+        half = len(self._pending) >= MAX_HELD // 2 or self._bytes >= MAX_HELD_BYTES // 2
+        if half and self._takes_too_much(message.slot):
+            raise Overloaded("too many messages wait for this shard; retry later")
         entry = Pending(message, self._loop.time() + self._hold, done)
         self._pending[message.id] = entry
         self._bytes += size
+        self._weights[entry.slot] += size + LEAST_WEIGHT
         self._offer(entry)
 
     async def submit(self, message: wire.Outgoing) -> bytes:
@@ -216,8 +222,15 @@ class Links:
     def _forget(self, message_id: bytes) -> Pending | None:
         entry = self._pending.pop(message_id, None)
         if entry is not None:
-            self._bytes -= len(entry.message.body)
+            size = len(entry.message.body)
+            self._bytes -= size
+            self._weights[entry.slot] -= size + LEAST_WEIGHT
         return entry
+
+    def _takes_too_much(self, slot: int) -> bool:
+        """Its shard has its even part of what may be held: the rest is left to the others."""
+        shards = self._map.shards if self._map is not None else 1
+        return sum(self._weights[slot % shards :: shards]) * shards >= MAX_HELD_BYTES
 
     def _on_acked(self, ids: list[bytes]) -> None:
         for message_id in ids:

@@ -47,6 +47,8 @@ log = logging.getLogger(__name__)
 PAGE = 500
 PARK_AFTER_MS = 1_000  # a wait longer than this does not keep a place in the window
 PARK_AFTER_TRIES = 5
+LANE_MOST = MAX_IN_MEMORY // 16  # messages of one recipient that keep their places in memory,
+LANE_MOST_CROWDED = 4  # and in the cursor, once there are many ranges
 PARKED_LOOK_SECONDS = 0.2
 PARK_MOST_MS = 24 * 3600 * 1000
 REASON_CHARS = 200
@@ -243,6 +245,7 @@ class Sender:
                 return
             if answer.code == 0 or entry.kind == 1:
                 self._settled(slot, entry)
+                self._make_way(slot, entry)
             else:
                 event = failed_status(answer, entry.recipient, int(time.time()))
                 self._events.append(slot, event, lambda: self._settled(slot, entry))
@@ -263,6 +266,17 @@ class Sender:
         else:
             slot.settle(entry.seq)
         self._recorder.touch(slot)
+
+    def _make_way(self, slot: OwnedSlot, answered: Entry) -> None:
+        """Park a recipient with so many messages that others would wait for memory or the cursor.
+
+        Its head was just answered and the next is not out: so all that is behind is parked at once,
+        and as ever nothing that is not parked comes before what is.
+        """
+        most = LANE_MOST_CROWDED if slot.cursor.crowded else LANE_MOST
+        if not answered.parked and slot.lanes.length(answered.recipient) > most:
+            waiting = slot.lanes.block(answered.recipient)
+            self._park(slot, waiting, 0.0, "many wait for this recipient")
 
     def _on_retry(self, slot: OwnedSlot, message_id: bytes, answer: Answer) -> None:
         entry = slot.lanes.retry(message_id, self._clock() + answer.retry_ms / 1000)
@@ -362,7 +376,10 @@ class Sender:
         lane.waiting -= 1
         lane.flying -= 1
         if lane.waiting <= 0:
-            self._lane_done(slot, entry.recipient)  # else the next page of it, when that is due
+            self._lane_done(slot, entry.recipient)
+        elif lane.flying == 0 and lane.due <= self._clock():
+            lane.flying = -1
+            self._begin(self._take_up(slot, entry.recipient, lane, due=True))  # the next page
 
     def _lane_done(self, slot: OwnedSlot, recipient: str) -> None:
         slot.parked.pop(recipient, None)

@@ -1,0 +1,1 @@
+"""By how much one slow thing slows the others."""
