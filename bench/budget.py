@@ -3,8 +3,8 @@
     python -m bench.budget              # life cycles
     python -m bench.budget --accepts    # 201s while the upstream is paused
 
-py-spy (``pip install py-spy``) looks at one webapp and one coreapp 400 times a second while the load
-runs. Of a sample's stack the innermost frame counts that a line of a table below matches, so a
+py-spy (``pip install py-spy``) looks at one webapp and one coreapp 400 times a second while load is
+on. Of a sample's stack the innermost frame counts that a line of a table below matches, so a
 system call counts for whoever made it. PostgreSQL is split by what its backends work for.
 """
 

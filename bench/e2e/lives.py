@@ -20,7 +20,7 @@ from bench.e2e.site import LOUD, Found, Site, say, site
 from bench.load import INTERVAL
 
 MOST_OPEN = 4_000
-CONNECTIONS = 64
+CONNECTIONS = 256
 MINUTE = 60.0
 MINUTES = 5
 WARM_UP = 3.0

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 MAX_ROWS = 2_000
 # Statuses come in a stream, and a commit costs as much as a hundred of them. One that comes after a
 # pause is committed at once; the next ones gather for the rest of this time.
-GATHER_SECONDS = 0.005
+GATHER_SECONDS = 0.010
 GATHER_ROWS = 500  # so many wait for nothing
 MAX_QUEUED = 32 * 1024 * 1024  # bytes of events that are not on disk: then no more are read
 STATUS, INBOUND = 0, 1
