@@ -124,7 +124,6 @@ class Appender:
             await self._wake.wait()
             self._wake.clear()
             while self._queue:
-                await asyncio.sleep(0)  # what has arrived meanwhile is read, and goes along
                 await self._commit(self._batch())
 
     def _keep_early(self, webapp: Webapp, frame: wire.Message) -> None:
