@@ -61,7 +61,7 @@ from warouter.upstream.registration import Authority
 
 log = logging.getLogger(__name__)
 
-POOL = 6  # with the beat's, the hints' and the reports' connection at most 9 a webapp
+POOL = 6  # most; usually one, which makes three with the beats' and the hints'
 LAST_SECONDS = 0.5  # for the answers to what was held until the end
 CLOSE_SECONDS = 0.5  # for a database that does not answer
 

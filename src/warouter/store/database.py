@@ -82,6 +82,9 @@ async def connect(settings: Settings, application: str, **server: str) -> Connec
     return connection
 
 
+POOL_IDLE_SECONDS = 5.0  # what a burst of calls has opened is closed again soon
+
+
 async def create_pool(settings: Settings, application: str, most: int) -> asyncpg.Pool:
     """A pool of up to ``most`` connections, for reads and for what needs no fence.
 
@@ -98,6 +101,7 @@ async def create_pool(settings: Settings, application: str, most: int) -> asyncp
         "init_size": 1,
         "min_size": 0,
         "max_size": most,
+        "max_inactive_connection_lifetime": POOL_IDLE_SECONDS,
         "init": _after_pool_connect,
         "timeout": CONNECT_SECONDS,
         "command_timeout": 10.0,
