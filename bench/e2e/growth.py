@@ -14,11 +14,12 @@ from bench.e2e.extent import Extent
 from bench.e2e.rounds import Rounds, Side, rounds
 from bench.e2e.site import LOUD, Found, Site, say, site
 
-CONNECTIONS = 64
+CONNECTIONS = 256
 MOST_OPEN = 4_000
 SHARDS = (1, 2, 4, 8, 16, 32)
 RECIPIENTS = (1_000, 10_000, 100_000, 1_000_000)
 WEBAPPS = (1, 2, 3)
+OWNERS = (1, 2, 4)  # shards, of which the 3 coreapps have one, one, and two or one
 DEFAULT_SHARDS = 2
 FILL_SECONDS = 120.0
 COST = "product_us"
@@ -53,18 +54,31 @@ class Growth:
 async def measure(folder: Path, until: float, extent: Extent) -> tuple[Found, list[str]]:
     """The figures of this part, and what was wrong."""
     growth = Growth(extent, until)
-    async with site(folder, webapps=max(WEBAPPS)) as here:
-        await here.faults(**LOUD)
-        lives = partial(life_cycles, here, extent.growth_seconds)
-        await lives()  # warm
+    (folder / "one").mkdir(mode=0o711)
+    # Shards alone: with one coreapp, since what several share has smaller commits, see "owners".
+    async with site(folder / "one", coreapps=1) as here:
+        lives = await _warm(here, extent)
         await growth.compare("shards", {str(n): partial(_sharded, here, n, lives) for n in SHARDS})
+        wrong = await here.check("growth, one coreapp")
+    (folder / "three").mkdir(mode=0o711)
+    async with site(folder / "three", webapps=max(WEBAPPS)) as here:
+        lives = await _warm(here, extent)
+        await growth.compare("owners", {str(n): partial(_sharded, here, n, lives) for n in OWNERS})
         await here.set_shards(DEFAULT_SHARDS)
         await growth.compare("webapps", {str(n): partial(lives, webapps=n) for n in WEBAPPS})
         await growth.compare(
             "recipients", {str(n): partial(lives, recipients=n) for n in RECIPIENTS}
         )
         await _callbacks(growth, here, extent)
-        return growth.figures, await here.check("growth")
+        return growth.figures, wrong + await here.check("growth")
+
+
+async def _warm(here: Site, extent: Extent) -> Side:
+    """A run of life cycles on this cluster, which has had one."""
+    await here.faults(**LOUD)
+    lives = partial(life_cycles, here, extent.growth_seconds)
+    await lives()
+    return lives
 
 
 async def life_cycles(
