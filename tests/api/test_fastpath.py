@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
+import asyncpg
 import msgspec
 import pytest
 import pytest_asyncio
@@ -21,9 +22,10 @@ from aiohttp import web
 from tests.api.conftest import USER_PASSWORD, Api
 from tests.fuzz.raw import CHUNKS, FRAMINGS, LINES, bases, mutated
 from warouter.api.app import build_app
-from warouter.api.fastpath import HEAD_BYTES, FastPath
+from warouter.api.fastpath import HEAD_BYTES, FastPath, Head
 from warouter.api.limits import parse_rates
 from warouter.api.protocol import Connection, Connections
+from warouter.api.tokens import hash_of
 from warouter.errors import ApiError, KeyTaken, NotReady, Overloaded
 from warouter.wire import Outgoing
 
@@ -499,4 +501,92 @@ async def test_a_token_that_is_revoked_is_refused(both: Both) -> None:
     assert answer.written.count(b" 201 ") == 2
     await api.call("POST", "/v1/users/logout", token=token)
     answer = await both.same(post(api, token=token))
+    assert answer.written.startswith(b"HTTP/1.1 401 ")
+
+
+# Heads that have come before
+
+
+def heads(both: Both) -> dict[bytes, Head]:
+    path = both.fast.connections.fast
+    assert path is not None
+    return path._heads
+
+
+async def test_a_head_is_known_for_every_connection_and_any_body_of_its_length(both: Both) -> None:
+    api = both.slow.api
+    await both.same(post(api))
+    (known,) = heads(both).values()
+    assert (known.length, known.caller.username) == (len(GOOD), "worker")
+    await both.same(post(api, GOOD.replace(b"hello", b"other")))
+    await both.same(post(api, GOOD.replace(b"hello", b"he\0lo")), post(api))
+    await both.same(post(api, GOOD)[:-1], b"}" + post(api))
+    await both.same(post(api) + b"\r\n", post(api))
+    await both.same(post(api) + post(api))
+    assert len(heads(both)) == 1
+
+
+async def test_heads_that_are_not_kept(both: Both) -> None:
+    api = both.slow.api
+    await both.same(post(api, GOOD, b"Idempotency-Key: a"))
+    await both.same(post(api) + b"\r\n")
+    await both.same(post(api)[:-3], post(api)[-3:])
+    await both.same(post(api, b"{}"))
+    assert both.took == 3
+    assert heads(both) == {}
+
+
+async def test_so_many_heads_are_kept(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("warouter.api.fastpath.MOST_HEADS", 3)
+    for n in range(8):
+        await both.same(*[post(both.slow.api, GOOD, b"X-Trace: %d" % n)] * 2)
+        assert 1 <= len(heads(both)) <= 3
+    assert both.took == 16
+
+
+async def test_a_token_that_another_webapp_ends(both: Both, pool: asyncpg.Pool) -> None:
+    api = both.slow.api
+    token = await api.token_of("worker", USER_PASSWORD)
+    request = post(api, token=token)
+    await api.context.tokens.caller(token)  # in memory from here on
+    answer = await both.same(request, request, request)
+    assert answer.written.count(b" 201 ") == both.took == 3
+    await pool.execute("delete from token where hash = $1", hash_of(token))
+    await api.context.tokens.refresh()
+    answer = await both.same(request)
+    assert answer.written.startswith(b"HTTP/1.1 401 ")
+
+
+async def test_a_token_that_expires(both: Both) -> None:
+    api = both.slow.api
+    await both.same(post(api))
+    for head, known in heads(both).items():
+        heads(both)[head] = known._replace(ends=0.0)
+    await both.same(post(api))  # it is looked up again
+    assert all(known.ends > 0 for known in heads(both).values())
+
+
+async def test_what_is_told_while_tokens_are_read_again_holds_no_longer(
+    both: Both, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokens, api = both.slow.api.context.tokens, both.slow.api
+    await both.same(post(api))
+    holders, asked, going_on = tokens._accounts.holders, asyncio.Event(), asyncio.Event()
+
+    async def slow(keys: list[bytes]) -> Any:
+        found = await holders(keys)
+        asked.set()
+        await going_on.wait()
+        return found
+
+    await pool.execute("delete from token where hash = $1", hash_of(api.user))
+    monkeypatch.setattr(tokens._accounts, "holders", slow)
+    reading = asyncio.create_task(tokens.refresh())
+    await asked.wait()
+    answer = await both.same(post(api))  # the token is not known to be gone yet
+    assert answer.written.startswith(b"HTTP/1.1 201 ")
+    assert heads(both) != {}
+    going_on.set()
+    await reading
+    answer = await both.same(post(api))
     assert answer.written.startswith(b"HTTP/1.1 401 ")
