@@ -167,7 +167,8 @@ class FastPath:
     """What the connections of one webapp share.
 
     A client writes the same head again and again. One that was found plain is known by its bytes
-    and need not be read, nor its token be looked up, as long as no token changes.
+    and need not be read, nor its token be looked up, as long as no token changes. So heads, with
+    the tokens in them, stay in memory for that long, and nowhere else.
 
     ``offer`` and ``registered`` are as in the Context: the first takes a message to its owner, the
     other says whether a number is known to be registered.

@@ -42,7 +42,7 @@ def new_token() -> str:
 
 
 def hash_of(token: str) -> bytes:
-    """The only form in which a token is kept."""
+    """The only form in which a token is stored."""
     return sha256(token.encode()).digest()
 
 
