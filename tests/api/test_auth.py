@@ -7,6 +7,7 @@ import logging
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import asyncpg
 import pytest
@@ -220,3 +221,39 @@ async def test_line_breaks_in_a_name_stay_in_one_log_line(
 async def test_caller_of_a_known_token(api: Api) -> None:
     caller = await api.context.tokens.caller(api.user)
     assert caller == Caller("worker", "ROLE_USER", hash_of(api.user))
+
+
+async def test_many_who_begin_with_a_token_ask_the_database_once(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accounts = api.context.accounts
+    cache, holders, asked = TokenCache(accounts), accounts.holders, []
+
+    async def counted(keys: list[bytes]) -> Any:
+        asked.append(keys)
+        return await holders(keys)
+
+    monkeypatch.setattr(accounts, "holders", counted)
+    callers = await asyncio.gather(*(cache.caller(api.user) for _ in range(100)))
+    assert {caller.username for caller in callers if caller} == {"worker"}
+    assert len(callers) == 100
+    assert asked == [[hash_of(api.user)]]
+    nobody = new_token()
+    assert await asyncio.gather(*(cache.caller(nobody) for _ in range(100))) == [None] * 100
+    assert len(asked) == 2
+
+
+async def test_a_question_that_fails_fails_for_all_who_asked(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = TokenCache(api.context.accounts)
+
+    async def away(_keys: list[bytes]) -> Any:
+        raise TimeoutError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(api.context.accounts, "holders", away)
+        calls = (cache.caller(api.user) for _ in range(3))
+        failed = await asyncio.gather(*calls, return_exceptions=True)
+    assert [type(error) for error in failed] == [TimeoutError] * 3
+    assert await cache.caller(api.user) is not None  # asked again

@@ -59,6 +59,7 @@ class TokenCache:
         self._poll = poll
         self._clock = clock
         self._entries: dict[bytes, tuple[Caller, float]] = {}
+        self._loading: dict[bytes, asyncio.Future[tuple[Caller, float] | None]] = {}
         self._version = -1
         self._generation = 0
         self._refreshing = asyncio.Lock()
@@ -129,6 +130,22 @@ class TokenCache:
         return caller
 
     async def _load(self, key: bytes) -> tuple[Caller, float] | None:
+        """From the database; whoever asks for the same token meanwhile waits for the same answer.
+
+        When many connections begin with a token that is new here, that is one question.
+        """
+        loading = self._loading.get(key)
+        if loading is None:
+            loading = self._loading[key] = asyncio.ensure_future(self._read(key))
+            loading.add_done_callback(lambda done: self._loaded(key, done))
+        return await asyncio.shield(loading)
+
+    def _loaded(self, key: bytes, done: asyncio.Future[tuple[Caller, float] | None]) -> None:
+        del self._loading[key]
+        if not done.cancelled():
+            done.exception()  # looked at, should everybody have gone
+
+    async def _read(self, key: bytes) -> tuple[Caller, float] | None:
         while True:
             # A reload that began meanwhile may have missed this one: what was read could be older.
             generation, now = self._generation, self._clock()
