@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import Literal
 
@@ -108,6 +109,7 @@ class OnceRegistered:
 
     def __init__(self, registrations: Registrations) -> None:
         self._registrations = registrations
+        self._asking: asyncio.Future[bool] | None = None
         self.known = False  # that one is
 
     def submit(self, submit: Submit) -> Submit:
@@ -118,7 +120,7 @@ class OnceRegistered:
 
         async def submit_if_registered(message: Outgoing) -> bytes:
             if not self.known:
-                self.known = await self._registrations.is_registered()
+                self.known = await self._ask()
             if not self.known:
                 raise NotReady(
                     "not accepted: no number is registered yet", retry_after=UNREGISTERED_SECONDS
@@ -126,6 +128,12 @@ class OnceRegistered:
             return await submit(message)
 
         return submit_if_registered
+
+    async def _ask(self) -> bool:
+        """One question for all who come meanwhile: many come at once to a webapp that is new."""
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.ensure_future(self._registrations.is_registered())
+        return await asyncio.shield(self._asking)
 
 
 def _number(wish: RegistrationRequest) -> tuple[str, str]:

@@ -26,22 +26,24 @@ class Costs(msgspec.Struct, frozen=True, kw_only=True):
     Memory in MiB a process, bytes a message. PostgreSQL's CPU is counted for each owner.
     """
 
-    # full_us: goals of `make bench-e2e`, to be replaced by what its life cycles take. thin: life
-    # cycles at 480/s over 32 shards (2.3 ms in coreapps, 1.0 ms in PostgreSQL, 0.2 ms in the
-    # webapp), 1,570/s over 8 and 3,050/s over 2, each all that was to be had on two shared cores.
-    webapp: Cpu = Cpu(full_us=16.0, thin_us=200.0, thin_cores=0.07)
-    coreapp: Cpu = Cpu(full_us=25.0, thin_us=2_300.0, thin_cores=0.10)
-    postgres: Cpu = Cpu(full_us=25.0, thin_us=1_000.0, thin_cores=0.04)
+    # full_us: `make bench-e2e`, 14,223 life cycles/s on 2 shards took 18.0 us of the webapp, 54.8
+    # of both coreapps and 38.0 of PostgreSQL, less the thin part. thin: life cycles at 480/s over 32
+    # shards (2.3 ms in coreapps, 1.0 ms in PostgreSQL, 0.2 ms in the webapp), 1,570/s over 8 and
+    # 3,050/s over 2, all that two shared cores gave before the work on speed.
+    webapp: Cpu = Cpu(full_us=13.0, thin_us=200.0, thin_cores=0.07)
+    coreapp: Cpu = Cpu(full_us=41.0, thin_us=2_300.0, thin_cores=0.10)
+    postgres: Cpu = Cpu(full_us=32.5, thin_us=1_000.0, thin_cores=0.04)
     # `make bench`, test_append: batches of 256 through one connection, with fsync. A life cycle is
     # a message and three events.
     writer_rows_per_s: float = 165_781.0
     rows: int = 4
-    # Goals of `make bench-e2e`: connections of a process, resident memory at rest and at full rate.
+    # `make bench-e2e`, five minutes of life cycles: connections of a process under load; what is
+    # planned of resident memory at rest and at full rate (55 and 58 MiB were the most).
     webapp_connections: int = 3
     coreapp_connections: int = 3
     master_connections: int = 3
     idle_mib: float = 60.0
-    busy_mib: float = 200.0
+    busy_mib: float = 100.0
     # Life cycles of texts as in `make bench-e2e`, 48,763 at 6,087/s: 2,816 bytes of WAL and 2,157
     # in tables and indexes each; 4,999 at 250/s: 3,190 and 2,197.
     wal_bytes: float = 2_800.0
