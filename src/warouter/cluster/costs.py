@@ -27,9 +27,9 @@ class Costs(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     # full_us: `make bench-e2e`, 14,223 life cycles/s on 2 shards took 18.0 us of the webapp, 54.8
-    # of both coreapps and 38.0 of PostgreSQL, less the thin part. thin: life cycles at 480/s over 32
-    # shards (2.3 ms in coreapps, 1.0 ms in PostgreSQL, 0.2 ms in the webapp), 1,570/s over 8 and
-    # 3,050/s over 2, all that two shared cores gave before the work on speed.
+    # of both coreapps and 38.0 of PostgreSQL, less the thin part. thin: life cycles at 480/s over
+    # 32 shards (2.3 ms in coreapps, 1.0 ms in PostgreSQL, 0.2 ms in the webapp), 1,570/s over 8
+    # and 3,050/s over 2, all that two shared cores gave before the work on speed.
     webapp: Cpu = Cpu(full_us=13.0, thin_us=200.0, thin_cores=0.07)
     coreapp: Cpu = Cpu(full_us=41.0, thin_us=2_300.0, thin_cores=0.10)
     postgres: Cpu = Cpu(full_us=32.5, thin_us=1_000.0, thin_cores=0.04)
