@@ -1,0 +1,106 @@
+"""POST /v1/messages inside the webapp, without sockets: from the read to the frame, and the answer.
+
+256 connections ask once each; the owner's ack answers them all. Divide by 256 for one request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import uvloop
+from aiohttp import web
+
+from warouter import wire
+from warouter._hash import SLOTS
+from warouter.api.fastpath import FastPath
+from warouter.api.meter import Meter
+from warouter.api.protocol import Connection, Connections
+from warouter.api.tokens import Caller, TokenCache, hash_of, new_token
+from warouter.cluster.shardmap import ShardMap, SlotOwner
+from warouter.link.client import Links
+from warouter.link.coreapp import CoreappConnection
+
+ASKING = 256
+KEY = b"k" * 32
+BODY = b'{"to":"4915112345678","type":"text","text":{"body":"hello %b"}}' % (b"x" * 150)
+
+
+class Sink(asyncio.Transport):
+    """A socket that takes everything."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writes = 0
+
+    def write(self, data: Any) -> None:
+        self.writes += 1
+
+    def is_closing(self) -> bool:
+        return False
+
+
+class Scene:
+    """A webapp's edge and its link to one owner of all slots."""
+
+    def __init__(self) -> None:
+        token, tokens = new_token(), TokenCache(SimpleNamespace())  # type: ignore[arg-type]
+        tokens._entries[hash_of(token)] = (Caller("admin", "ROLE_ADMIN"), float("inf"))
+        owner = uuid4()
+        self.links = Links(10.0, lambda: None)
+        slots = tuple(SlotOwner(slot, 1, owner) for slot in range(SLOTS))
+        self.links.set_map(ShardMap(1, 1, slots))
+        address = SimpleNamespace(incarnation=owner)
+        self.coreapp = CoreappConnection(self.links, address)  # type: ignore[arg-type]
+        self.coreapp._transport = Sink()
+        self.coreapp._start_session(max(wire.FRAMES), KEY, sends=0)
+        self.links.on_ready(self.coreapp)
+        operations = SimpleNamespace(meter=Meter(), admit=lambda *_: None)
+        context: Any = SimpleNamespace(
+            operations=operations,
+            tokens=tokens,
+            contacts=SimpleNamespace(required=False),
+            config=SimpleNamespace(json_limit=65536),
+        )
+        self.path = FastPath(context, self.links.offer, lambda: True)
+        self.request = (
+            b"POST /v1/messages HTTP/1.1\r\nHost: localhost:9090\r\nAuthorization: Bearer "
+            b"%b\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
+        ) % (token.encode(), len(BODY), BODY)
+        self.sockets = [Sink() for _ in range(ASKING)]
+        self.connections: list[Connection] = []
+
+    async def open(self) -> None:
+        make = Connections(web.Server(lambda _: None), None, self.path)  # type: ignore[arg-type]
+        for sock in self.sockets:
+            self.connections.append(make())
+            self.connections[-1].connection_made(sock)
+        await asyncio.sleep(0.01)  # aiohttp's tasks wait for requests now
+
+    def turn(self) -> None:
+        for connection in self.connections:
+            connection.data_received(self.request)
+        self.coreapp._flush()
+        ids = list(self.links._pending)
+        acks = wire.parse(memoryview(wire.outcome(wire.ACKED, 31, 1, ids)))
+        assert isinstance(acks, wire.Outcome)
+        self.links.on_outcome(self.coreapp, acks)
+        self.path._write()
+
+
+@pytest.mark.benchmark(group="256 requests by the fast path, without sockets")
+def test_turn(benchmark: Any) -> None:
+    async def timed() -> None:
+        scene = Scene()
+        await scene.open()
+        scene.turn()  # its head is known from here on
+        benchmark(scene.turn)
+        turns = {sock.writes for sock in scene.sockets}
+        assert len(turns) == 1
+        assert turns.pop() > 1
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(timed())
