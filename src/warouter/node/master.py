@@ -25,7 +25,7 @@ from warouter.systemd import Notifier
 
 log = logging.getLogger(__name__)
 
-SOON = 0.02  # seconds to the next look when somebody seems to be gone
+SOON = 0.04  # seconds to the next look when somebody seems to be gone: enough to connect anew
 ALERT_LOOKS = 4  # a session that is about to end is seen by the next look, or the one after
 FORGET_SECONDS = 60.0  # a dead incarnation's row is kept so long for whoever looks
 
