@@ -215,11 +215,13 @@ class SimulatorUpstream(asyncio.Protocol):
         self._flushing = False
         if self._transport is None or not self._out:
             return
+        packed = _batch.pack(self._out)
+        # The last thing before the write: who is frozen in between still sends, and is refused.
         if self._guarded and not self._may_send():
             self.abort()
             return
-        frames, self._out, self._guarded = self._out, [], False
-        self._transport.write(_batch.pack(frames))
+        self._out, self._guarded = [], False
+        self._transport.write(packed)
 
     def _read_again(self) -> None:
         if self._transport is not None and not self._congested():
