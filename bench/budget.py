@@ -75,14 +75,20 @@ def shares(raw: str, table: tuple[tuple[str, tuple[str, ...]], ...]) -> dict[str
     return {name: count / total for name, count in found.most_common()}
 
 
+def py_spy() -> str:
+    """Where it is; SystemExit with what to do if it is nowhere."""
+    beside = str(Path(sys.executable).parent)
+    tool = shutil.which("py-spy", path=beside) or shutil.which("py-spy")
+    if tool is None:
+        raise SystemExit("py-spy is not installed: .venv/bin/pip install py-spy")
+    return tool
+
+
 async def watched(pid: int, out: Path, seconds: float) -> str:
     """What py-spy saw of a process."""
-    tool = shutil.which("py-spy", path=Path(sys.executable).parent) or shutil.which("py-spy")
-    if tool is None:
-        raise SystemExit("py-spy is not installed: pip install py-spy")
     arguments = ("record", "--format", "raw", "--rate", str(RATE), "--duration", str(int(seconds)))
     process = await asyncio.create_subprocess_exec(
-        *(tool, *arguments, "--output", str(out), "--pid", str(pid)),
+        *(py_spy(), *arguments, "--output", str(out), "--pid", str(pid)),
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
     )
@@ -148,6 +154,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.budget", description=__doc__)
     parser.add_argument("--accepts", action="store_true", help="201s with the upstream paused")
     options = parser.parse_args()
+    py_spy()  # before anything is started
     folder = Path(tempfile.mkdtemp(prefix="warouter-budget-", dir="/tmp"))
     folder.chmod(0o711)
     (folder / "cluster").mkdir(mode=0o711)
