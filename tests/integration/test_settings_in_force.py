@@ -39,13 +39,18 @@ OLD = "interval '11 minutes'"
 
 
 class Business:
-    """The receiver, and the pen that changes settings; ``status`` is what it answers."""
+    """The receiver, and the pen that changes settings.
+
+    ``status`` is what it answers, while ``answers`` is set.
+    """
 
     def __init__(self, pool: asyncpg.Pool, coreapp: Coreapp) -> None:
         self.pool = pool
         self.coreapp = coreapp
         self.accounts = Accounts(pool)
         self.status = 200
+        self.answers = asyncio.Event()
+        self.answers.set()
         self.statuses: dict[str, dict[str, Any]] = {}
         self.messages: dict[str, dict[str, Any]] = {}
         self._count = 0
@@ -62,6 +67,7 @@ class Business:
 
     async def _hook(self, request: web.Request) -> web.Response:
         body = await request.json()
+        await self.answers.wait()
         if self.status < 300:
             self.statuses |= {s["id"]: s for s in body.get("statuses", ())}
             self.messages |= {m["id"]: m for m in body.get("messages", ())}
@@ -258,6 +264,17 @@ async def until_left(business: Business, count: int) -> None:
             await asyncio.sleep(0.02)
 
 
+async def collected(business: Business, caplog: pytest.LogCaptureFixture) -> None:
+    """Ask for a collection, as the API does; returns once the owner has pruned."""
+
+    def rounds() -> int:
+        return [r.message for r in caplog.records].count("garbage collected")
+
+    before = rounds()
+    await ask_for_collection(business.pool)
+    await soon(lambda: rounds() > before)
+
+
 async def test_gc_prunes_what_is_settled_and_older_than_ten_minutes(
     business: Business, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -265,17 +282,32 @@ async def test_gc_prunes_what_is_settled_and_older_than_ten_minutes(
     monkeypatch.setattr(module, "PRUNE_ROWS", 5)  # several steps
     await journal(business, 23, old=True)
     await journal(business, 2, old=False)
-    await ask_for_collection(business.pool)
-    await until_left(business, 2)
-    await ask_for_collection(business.pool)
-    await soon(lambda: [r.message for r in caplog.records].count("garbage collected") == 2)
+    await collected(business, caplog)
     assert await left(business) == 2
     await business.pool.execute(f"update event set recorded_at = recorded_at - {OLD}")
+    await collected(business, caplog)
+    assert await left(business) == 0
+
+
+async def test_gc_takes_nothing_that_is_not_called_back(
+    business: Business, caplog: pytest.LogCaptureFixture
+) -> None:
+    """However old it is: not from the journal while it is out, nor when it is parked instead."""
+    caplog.set_level(logging.INFO, module.__name__)
+    business.answers.clear()
     business.status = 500
-    await business.status_of("delivered")
+    number = await business.status_of("delivered")
     await business.pool.execute(f"update event set recorded_at = recorded_at - {OLD}")
-    await ask_for_collection(business.pool)
-    await until_left(business, 1)  # it is not delivered: it stays, however old
+    await collected(business, caplog)
+    assert await left(business) == 1
+    business.answers.set()
+    slot = business.coreapp.ownership.slots[SLOT]
+    await soon(lambda: RECIPIENT in slot.events[STATUS].parked)
+    await business.coreapp.recorder.flush()
+    await collected(business, caplog)
+    assert await left(business) == 0  # the parked one is what is left of it
+    business.status = 200
+    await soon(lambda: number in business.statuses)
 
 
 async def test_retention_prunes_by_itself_unless_it_is_switched_off(
