@@ -31,6 +31,7 @@ class History:
         self.bodies: dict[bytes, bytes] = {}
         self.repeats: defaultdict[tuple[int, int, int, int], int] = defaultdict(int)
         self.under: dict[bytes, int] = {}  # the epoch that a message came under last
+        self.over: dict[bytes, int] = {}  # the newest connection that it came over
         self.refused: set[bytes] = set()
         self.expired: dict[bytes, float] = {}  # ended by an owner, since they had waited too long
         self.requests: dict[Any, bytes] = {}  # key -> the id that its requests are answered with
@@ -87,13 +88,16 @@ class History:
         """The upstream takes a message, or knows it (I6).
 
         Each epoch leaves at most a window of unsettled messages behind. One that ends before it
-        has repeated what the one before it left adds its own to that.
+        has repeated what the one before it left adds its own to that. A repeat counts for the
+        newer of the two connections: what an upstream that was silent reads late on the old one
+        was sent first, whichever it takes first.
         """
         before = self.under.get(message_id, epoch)
         self.under[message_id] = epoch
+        newest = self.over[message_id] = max(connection, self.over.get(message_id, connection))
         if message_id in self.taken:
-            self.repeats[slot, epoch, connection, before] += 1
-            if self.repeats[slot, epoch, connection, before] > self.window:
+            self.repeats[slot, epoch, newest, before] += 1
+            if self.repeats[slot, epoch, newest, before] > self.window:
                 self.broken("I6", f"slot {slot}: over {self.window} repeats under {epoch}")
             return
         body = bytes(send.body)
