@@ -9,7 +9,8 @@ incarnation published in its node row.
     handshake   server: hello_s     client: hello_c proof_c     server: proof_s
     message     kind 1 | slot | epoch | id | message kind | recipient size | recipient | body
                 version 2: ... | recipient size | ttl | keyed | recipient | key | body
-    outcome     kind 2 | outcome | slot | epoch | ids; of ALREADY each id and the one before it
+    outcome     kind 2 | outcome | slot | epoch | ids; of ALREADY each id and the one before it;
+                of ACKED the slot says nothing, since one frame acks all slots under an epoch
     relay       kind 3 | incarnation of the owner | message frame
     ping, pong  kind 4, kind 5
 
@@ -30,9 +31,8 @@ from uuid import UUID
 
 import msgspec
 
-from warouter import _batch
+from warouter import _batch, _frames
 from warouter.errors import NoCommonVersion, ProtocolError
-from warouter.message_id import SIZE as ID_SIZE
 
 MAX_ENVELOPE = 8 << 20
 NONCE_SIZE = 32
@@ -45,11 +45,10 @@ MESSAGE, OUTCOME, RELAY = 1, 2, 3
 # ALREADY: the same request has come before and its message has another id; CLASHED: its key has
 # come with another request. Both are of version 2.
 ACKED, NOT_OWNER, OVERLOADED, REFUSED, UNREACHED, ALREADY, CLASHED = 0, 1, 2, 3, 4, 5, 6
+ANY_SLOT = 0  # in an ACKED outcome
 PING, PONG = b"\x04", b"\x05"
 
 _MESSAGE = struct.Struct("<BBQ20sBB")
-_MESSAGE_2 = struct.Struct("<BBQ20sBBI?")
-_HASH_SIZE = 32
 _OUTCOME = struct.Struct("<BBBQ")
 _RELAY_SIZE = 1 + 16
 _COUNTER = struct.Struct("<BQ")
@@ -91,7 +90,10 @@ class Message(msgspec.Struct, frozen=True, gc=False):
 
 
 class Outcome(NamedTuple):
-    """What became of messages of one slot; ``epoch`` is the one they were sent under."""
+    """What became of messages of one slot; ``epoch`` is the one they were sent under.
+
+    Of messages that were ACKED ``slot`` is any: their ids are enough.
+    """
 
     outcome: int
     slot: int
@@ -117,22 +119,7 @@ class Pong(NamedTuple):
 Frame = Message | Outcome | Relay | Ping | Pong
 
 
-def message(
-    slot: int,
-    epoch: int,
-    message_id: bytes,
-    kind: int,
-    recipient: str,
-    body: bytes,
-    ttl: int | None = None,
-    key: Key | None = None,
-) -> bytes:
-    """The bytes of a message frame of version 2."""
-    name = recipient.encode("ascii")
-    head = _MESSAGE_2.pack(
-        MESSAGE, slot, epoch, message_id, kind, len(name), ttl or 0, key is not None
-    )
-    return head + name + (body if key is None else key.name + key.request + body)
+message = _frames.message
 
 
 def message_1(
@@ -168,19 +155,7 @@ def pairs(ids: list[bytes]) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _read_message(frame: memoryview) -> Message:
-    if len(frame) < _MESSAGE_2.size:
-        raise ProtocolError("message frame of a wrong shape")
-    _, slot, epoch, message_id, kind, size, ttl, keyed = _MESSAGE_2.unpack_from(frame)
-    key_at = _MESSAGE_2.size + size
-    body_at = key_at + 2 * _HASH_SIZE if keyed else key_at
-    if slot > 31 or len(frame) < body_at:
-        raise ProtocolError("message frame of a wrong shape")
-    recipient = str(frame[_MESSAGE_2.size : key_at], "ascii")
-    key = None
-    if keyed:
-        middle = key_at + _HASH_SIZE
-        key = Key(bytes(frame[key_at:middle]), bytes(frame[middle:body_at]))
-    return Message(slot, epoch, message_id, kind, recipient, frame[body_at:], ttl or None, key)
+    return _frames.read_message(frame, Message, Key)
 
 
 def _read_message_1(frame: memoryview) -> Message:
@@ -200,12 +175,10 @@ def _parse(read: Callable[[memoryview], Message], frame: memoryview) -> Frame:
         return read(frame)
     if len(frame) and frame[0] == OUTCOME and len(frame) >= _OUTCOME.size:
         _, result, slot, epoch = _OUTCOME.unpack_from(frame)
-        ids = bytes(frame[_OUTCOME.size :])
-        if len(ids) % (ID_SIZE * 2 if result == ALREADY else ID_SIZE):
+        ids = _frames.ids(frame, _OUTCOME.size)
+        if result == ALREADY and len(ids) % 2:
             raise ProtocolError("outcome frame of a wrong shape")
-        return Outcome(
-            result, slot, epoch, [ids[i : i + ID_SIZE] for i in range(0, len(ids), ID_SIZE)]
-        )
+        return Outcome(result, slot, epoch, ids)
     return _parse_rare(read, frame)
 
 

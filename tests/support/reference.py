@@ -1,4 +1,4 @@
-"""The readable specification of the two extensions: XXH64 of short keys, and framing."""
+"""The readable specification of the extensions: XXH64 of short keys, framing, and arrays."""
 
 PREFIX = 4
 
@@ -50,6 +50,18 @@ def split(stream: bytes) -> tuple[list[bytes], bytes]:
         frames.append(stream[PREFIX:end])
         stream = stream[end:]
     return frames, stream
+
+
+def array(oid: int, column: list[bytes | None]) -> bytes:
+    """PostgreSQL's array of elements of type ``oid``, each in its binary form; None is null."""
+    head = [1 if column else 0, int(None in column), oid, *([len(column), 1] if column else [])]
+    return b"".join(_i32(n) for n in head) + b"".join(
+        _i32(-1) if element is None else _i32(len(element)) + element for element in column
+    )
+
+
+def _i32(number: int) -> bytes:
+    return number.to_bytes(4, "big", signed=True)
 
 
 def _rotl(x: int, bits: int) -> int:

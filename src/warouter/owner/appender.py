@@ -168,11 +168,11 @@ class Appender:
         self._finish(alive + ended, rows, outcomes)
 
     def _finish(self, batch: list[Queued], rows: list[Row], outcomes: dict[int, Fate]) -> None:
-        """Acks, one frame per webapp and slot; inserted rows go on to be sent.
+        """Acks, one frame per webapp and epoch; inserted rows go on to be sent.
 
         ``rows`` belong to the first of ``batch``; the rest have none and look for their owner.
         """
-        answers: dict[tuple[Webapp, int, OwnedSlot], list[bytes]] = {}
+        answers: dict[tuple[Webapp, int, int, int], list[bytes]] = {}
         fenced: list[OwnedSlot] = []
         for ordinal, (webapp, frame, slot) in enumerate(batch):
             slot.appending -= 1
@@ -185,12 +185,13 @@ class Appender:
                 self._note(slot, rows[ordinal], outcome)
                 if outcome == FENCED:
                     fenced.append(slot)
-            ids = answers.setdefault((webapp, result, slot), [])
+            number = wire.ANY_SLOT if result == wire.ACKED else slot.slot
+            ids = answers.setdefault((webapp, result, number, slot.epoch), [])
             ids.append(frame.id)
             if first is not None:
                 ids.append(first)
-        for (webapp, result, slot), ids in answers.items():
-            webapp.send(webapp.frames.outcome(result, slot.slot, slot.epoch, ids))
+        for (webapp, result, number, epoch), ids in answers.items():
+            webapp.send(webapp.frames.outcome(result, number, epoch, ids))
         for slot in fenced:
             self._ownership.close(slot, Happened.FENCED)
         self._on_appended()

@@ -20,7 +20,7 @@ import asyncpg
 from warouter.config import Settings
 from warouter.errors import CommandError, OutcomeUnknown
 from warouter.sockets import notice_silence
-from warouter.store import locks
+from warouter.store import arrays, locks
 from warouter.store.servers import open_writable
 
 log = logging.getLogger(__name__)
@@ -177,6 +177,7 @@ class Session:
         if self._connection is None or self._connection.is_closed():
             try:
                 connection = await connect(self._settings, self._application, **self._server)
+                arrays.encode_at_once(connection)
                 connection.add_log_listener(self._on_notice)
             except Exception as error:
                 raise OutcomeUnknown(f"no connection to the database: {error!r}") from error

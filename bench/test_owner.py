@@ -1,0 +1,93 @@
+"""A batch inside the coreapp, without sockets and without the database: from the read to the acks.
+
+40 messages of 16 slots come in one envelope, as they do with 256 connections over two owners; a
+journal that says yes at once stands in for PostgreSQL. Divide by 40 for one message.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import uvloop
+
+from bench.test_fastpath import BODY, KEY, Sink
+from warouter import wire
+from warouter.cluster.lanes import Lanes
+from warouter.cluster.role import Happened
+from warouter.config import Timing
+from warouter.link.server import LinkServer, WebappConnection
+from warouter.message_id import mint
+from warouter.owner.appender import Appender
+from warouter.owner.ownership import Ownership
+from warouter.owner.sender import Sender
+from warouter.owner.slot import OwnedSlot
+
+BATCH = 40
+OWNED = range(0, 32, 2)
+
+
+class Scene:
+    """One owner of 16 slots and its link to a webapp."""
+
+    def __init__(self) -> None:
+        nothing: Any = SimpleNamespace(on_event=None)
+        self.ownership = Ownership(nothing, nothing, Timing(), lambda: 0.0, lambda: True)
+        for number in OWNED:
+            slot = self.ownership.slots[number] = OwnedSlot(number, 1)
+            slot.happened(Happened.OPENED)
+        self.sender = Sender(self.ownership, nothing, nothing, nothing, lambda: 0.0)
+        journal: Any = SimpleNamespace(append=self._append)
+        self.appender = Appender(
+            self.ownership, journal, self.sender.ready, lambda: None, lambda _slot: None
+        )
+        server = LinkServer(b"", self.appender.on_message)
+        self.webapp = WebappConnection(server)
+        self.webapp._transport = self.sink = Sink()
+        self.webapp._start_session(max(wire.FRAMES), KEY, sends=1)
+        self.sealer = wire.Sealer(KEY, 0)
+
+    async def _append(self, _owned: Any, _rows: Sequence[Any]) -> dict[int, Any]:
+        return {}
+
+    def envelope(self) -> bytes:
+        """As a webapp writes it, and with room for what it makes."""
+        for slot in self.ownership.slots.values():
+            slot.lanes = Lanes()
+        frames = [
+            wire.message(
+                slot := OWNED[n % len(OWNED)],
+                1,
+                mint(slot, 0, uuid4().bytes[:12]),
+                0,
+                f"49151123{n:05}",
+                BODY,
+            )
+            for n in range(BATCH)
+        ]
+        return self.sealer.seal(frames)
+
+    def turn(self, envelope: bytes) -> None:
+        self.webapp.data_received(envelope)
+        commit = self.appender._commit(self.appender._batch())
+        with pytest.raises(StopIteration):
+            commit.send(None)
+        self.webapp._flush()
+
+
+@pytest.mark.benchmark(group="40 messages in a coreapp, without sockets and database")
+def test_turn(benchmark: Any) -> None:
+    async def timed() -> None:
+        scene = Scene()
+        benchmark.pedantic(
+            scene.turn, setup=lambda: ((scene.envelope(),), {}), rounds=2_000, warmup_rounds=50
+        )
+        assert scene.appender.appended == 2_050 * BATCH
+        assert scene.sink.writes == 2_050
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(timed())
