@@ -85,7 +85,7 @@ def new_before_old() -> None:
     async def backlog(self: Sender, slot: OwnedSlot, after: int, upto: int) -> None:
         await asyncio.sleep(0.3)
         while slot.open and after < upto:
-            rows = await self._journal.page(slot.slot, after, upto, 500)
+            rows = await self._journal.page(slot.slot, after, upto, 500, 1 << 20)
             for row, age in rows:
                 if not slot.cursor.settled(row.seq):
                     self.ready(slot, row, age)

@@ -45,15 +45,24 @@ def event(seq: int, key: str, slot: int = 3) -> EventRow:
 async def test_appended_rows_are_read_back_in_seq_order(journal: Journal) -> None:
     body = bytes(range(256))  # no byte may fail a batch
     assert await journal.append(OWNED, [row(1), row(2, body=body), row(1, slot=5)]) == {}
-    assert [r for r, _ in await journal.page(3, 0, 99, 10)] == [row(1), row(2, body=body)]
-    assert [r for r, _ in await journal.page(3, 1, 99, 10)] == [row(2, body=body)]
+    assert [r for r, _ in await journal.page(3, 0, 99, 10, 1 << 20)] == [row(1), row(2, body=body)]
+    assert [r for r, _ in await journal.page(3, 1, 99, 10, 1 << 20)] == [row(2, body=body)]
+
+
+async def test_a_page_ends_with_the_row_that_fills_it(journal: Journal) -> None:
+    rows = [row(seq, body=bytes(size)) for seq, size in enumerate((10, 5_000, 10, 40_000, 10), 1)]
+    await journal.append(OWNED, rows)
+    for most, seqs in ((1, [1]), (11, [1, 2]), (5_011, [1, 2, 3]), (5_021, [1, 2, 3, 4])):
+        assert [r.seq for r, _ in await journal.page(3, 0, 99, 10, most)] == seqs
+    assert [r.seq for r, _ in await journal.page(3, 0, 99, 2, 1 << 20)] == [1, 2]
+    assert [r.seq for r, _ in await journal.page(3, 2, 4, 10, 1 << 20)] == [3, 4]
 
 
 async def test_a_known_id_is_recognised_and_fails_no_other(journal: Journal) -> None:
     await journal.append(OWNED, [row(1)])
     again = row(1)._replace(seq=2)
     assert await journal.append(OWNED, [again, row(3)]) == {0: KNOWN}
-    assert [r.seq for r, _ in await journal.page(3, 0, 99, 10)] == [1, 3]
+    assert [r.seq for r, _ in await journal.page(3, 0, 99, 10, 1 << 20)] == [1, 3]
 
 
 async def test_the_same_id_twice_in_one_batch_is_stored_once(journal: Journal) -> None:
@@ -77,7 +86,7 @@ async def test_a_data_error_is_bisected_to_the_row_that_has_it(journal: Journal)
     rows = [row(n) for n in range(1, 6)]
     rows[2] = bad
     assert await journal.append(OWNED, rows) == {2: REFUSED}
-    assert [r.seq for r, _ in await journal.page(3, 0, 99, 10)] == [1, 2, 4, 5]
+    assert [r.seq for r, _ in await journal.page(3, 0, 99, 10, 1 << 20)] == [1, 2, 4, 5]
 
 
 async def test_an_event_is_stored_once_by_its_key(journal: Journal, pool: asyncpg.Pool) -> None:
@@ -194,7 +203,7 @@ async def test_pruning_spares_what_is_young_or_not_settled(
     await journal.record(OWNED, Progress({3: (3, [5, 5])}, {}, {}))
     assert await journal.prune(OWNED, 1.0, 2) == 2
     assert await journal.prune(OWNED, 0.0, 100) == 1  # never younger than ten minutes
-    assert [r.seq for r, _ in await journal.page(3, 0, 99, 10)] == [4, 5]
+    assert [r.seq for r, _ in await journal.page(3, 0, 99, 10, 1 << 20)] == [4, 5]
 
 
 async def test_the_hot_reads_use_their_index(journal: Journal, pool: asyncpg.Pool) -> None:

@@ -203,7 +203,7 @@ async def test_age_and_ttl_are_read_back_also_of_a_parked_message(
     journal = journals[0]
     await journal.append(OWNED, [row(1)._replace(ttl=60), row(2), row(3, kind=1)])
     await pool.execute("update message set accepted_at = now() - interval '100 seconds'")
-    page = await journal.page(3, 0, 9, 9)
+    page = await journal.page(3, 0, 9, 9, 1 << 20)
     assert [r.ttl for r, _ in page] == [60, None, None]
     assert all(100 <= age < 110 for _, age in page)
     park = [

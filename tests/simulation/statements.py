@@ -184,7 +184,12 @@ def _end_dead(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
 
 
 def _page(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
-    rows = s.tables.messages[a[0]].page(*a[1:])
+    rows, size = [], 0
+    for row in s.tables.messages[a[0]].page(*a[1:4]):
+        if size >= a[4]:
+            break
+        size += len(row.body)
+        rows.append(row)
     return [(*row[:6], s.now() - row.accepted) for row in rows]
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.wait import soon
 from warouter._hash import slot_of
-from warouter.cluster.role import State
+from warouter.cluster.role import Happened
 from warouter.owner.events import MAX_QUEUED, EventAppender, NewEvent
 from warouter.owner.foreign import problem
 from warouter.owner.slot import OwnedSlot
@@ -186,7 +186,7 @@ async def test_what_waits_for_the_disk_is_counted_in_bytes() -> None:
     unused: Any = None
     appender = EventAppender(unused, unused, unused, unused, unused)
     lost: Any = OwnedSlot(1, 1)
-    lost.state = State.CLOSED
+    lost.happened(Happened.FENCED)
     large = NewEvent(0, "k:sent", SENDER, b"x" * 1_000_000, b"y" * 100_000)
     for _ in range(MAX_QUEUED // 1_100_000):
         appender.append(lost, large, lambda: None)

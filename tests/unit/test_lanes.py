@@ -260,6 +260,25 @@ def test_what_is_withheld_goes_once_it_is_released_and_holds_its_lane_until_then
     assert lanes.take() == []
 
 
+def test_what_waits_is_counted_in_bytes_however_it_leaves() -> None:
+    lanes, size = filled("111", "222", "333", "333"), len(entry(1).body)
+    lanes.push(dated(5, 5, "444"))
+    assert lanes.bytes == 5 * size
+    lanes.take()
+    assert lanes.bytes == 5 * size  # until it is answered
+    lanes.answered(entry(1).id)
+    lanes.retry(entry(2).id, due=9.0)
+    assert lanes.bytes == 4 * size
+    lanes.block("333")
+    assert lanes.bytes == 2 * size
+    lanes.requeue()
+    lanes.answered(entry(5).id)
+    lanes.due(9.0)
+    lanes.take()
+    lanes.answered(entry(2).id)
+    assert lanes.bytes == size
+
+
 @given(st.data())
 def test_lanes_with_expiry_lose_nothing(data: st.DataObject) -> None:
     """Whatever the order of pushes, answers, retries and looks: each entry ends exactly once."""
@@ -291,4 +310,4 @@ def test_lanes_with_expiry_lose_nothing(data: st.DataObject) -> None:
         ended += [lanes.answered(e.id) for e in taken]
         lanes.recorded(e.seq for e in taken)
     assert sorted(e.seq for e in ended if e) == list(range(1, pushed + 1))
-    assert lanes.waiting == 0
+    assert (lanes.waiting, lanes.bytes) == (0, 0)

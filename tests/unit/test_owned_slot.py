@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from warouter.owner.slot import OwnedSlot
+from warouter.cluster.lanes import Entry
+from warouter.owner.slot import MAX_BYTES_IN_MEMORY, MAX_IN_MEMORY, OwnedSlot
 from warouter.store.journal import Opened
 
 
@@ -41,3 +43,15 @@ def test_gaps_of_events_are_settled_by_kind() -> None:
     assert slot.events[0].cursor.flat == [3, 4]
     assert slot.events[0].cursor.mark == 1
     assert slot.dirty
+
+
+@pytest.mark.parametrize("size", [2, 60_000])
+def test_memory_is_full_of_many_or_of_large_messages(size: int) -> None:
+    slot, pushed = opened(0, [], 1), 0
+    while slot.has_room:
+        pushed += 1
+        slot.lanes.push(Entry(pushed, pushed.to_bytes(20, "big"), f"{pushed:09}", 0, bytes(size)))
+        if pushed == min(MAX_IN_MEMORY, MAX_BYTES_IN_MEMORY // size) // 2 - 1:
+            assert slot.half_empty
+    assert not slot.half_empty
+    assert pushed == min(MAX_IN_MEMORY, MAX_BYTES_IN_MEMORY // size + 1)

@@ -15,7 +15,7 @@ from __future__ import annotations
 import heapq
 import math
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 WINDOW = 64
@@ -54,6 +54,7 @@ class Lanes:
         self._withheld: set[bytes] = set()  # out, but the upstream has not been told
         self._soonest = math.inf  # nothing expires earlier
         self.waiting = 0
+        self.bytes = 0  # of the bodies of what waits
 
     @property
     def out(self) -> int:
@@ -91,6 +92,7 @@ class Lanes:
             return False
         lane = self._lanes.get(entry.recipient)
         self.waiting += 1
+        self.bytes += len(entry.body)
         if entry.expires < self._soonest:
             self._soonest = entry.expires
         if lane is None:
@@ -178,7 +180,7 @@ class Lanes:
                 beheaded.add(recipient)
             self._lanes[recipient] = kept
         self._new_heads(beheaded)
-        self.waiting -= len(gone)
+        self._left(gone)
         return sorted(gone)
 
     def block(self, recipient: str) -> list[Entry]:
@@ -192,7 +194,7 @@ class Lanes:
             self._out.pop(entry.id, None)
             self._asked.discard(entry.id)
             self._withheld.discard(entry.id)
-        self.waiting -= len(lane)
+        self._left(lane)
         return list(lane)
 
     def unblock(self, recipient: str) -> None:
@@ -201,6 +203,10 @@ class Lanes:
     def recorded(self, seqs: Iterable[int]) -> None:
         """These are settled in the database: they leave the window."""
         self._unrecorded.difference_update(seqs)
+
+    def _left(self, entries: Collection[Entry]) -> None:
+        self.waiting -= len(entries)
+        self.bytes -= sum(len(entry.body) for entry in entries)
 
     def _expired(self, entry: Entry, now: float) -> bool:
         if entry.id in self._out or entry.id in self._asked:
@@ -236,7 +242,7 @@ class Lanes:
 
     def _advance(self, recipient: str) -> None:
         lane = self._lanes[recipient]
-        lane.popleft()
+        self.bytes -= len(lane.popleft().body)
         self.waiting -= 1
         if lane:
             heapq.heappush(self._ready, (lane[0].seq, recipient))

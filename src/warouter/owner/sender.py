@@ -45,6 +45,7 @@ from warouter.upstream.protocol import (
 log = logging.getLogger(__name__)
 
 PAGE = 500
+PAGE_BYTES = 1 << 20
 PARK_AFTER_MS = 1_000  # a wait longer than this does not keep a place in the window
 PARK_AFTER_TRIES = 5
 LANE_MOST = MAX_IN_MEMORY // 16  # messages of one recipient that keep their places in memory,
@@ -140,7 +141,7 @@ class Sender:
                     media,
                 )
             )
-        if not slot.caught_up and slot.lanes.waiting < MAX_IN_MEMORY // 2:
+        if not slot.caught_up and slot.half_empty:
             self._load(slot)
 
     # Listener of the upstream
@@ -401,13 +402,14 @@ class Sender:
         try:
             while slot.open and slot.loaded < slot.committed and slot.has_room:
                 upto = slot.committed
-                rows = await self._journal.page(slot.slot, slot.loaded, upto, PAGE)
+                rows = await self._journal.page(slot.slot, slot.loaded, upto, PAGE, PAGE_BYTES)
                 if not slot.open:
                     return
                 for row, age in rows:
                     if not slot.cursor.settled(row.seq):
                         self.ready(slot, row, age)
-                last = rows[-1][0].seq if len(rows) == PAGE else upto
+                full = len(rows) == PAGE or sum(len(row.body) for row, _ in rows) >= PAGE_BYTES
+                last = rows[-1][0].seq if full else upto
                 slot.settle_gaps((row.seq for row, _ in rows), last)
                 self._recorder.touch(slot)
         except (OutcomeUnknown, asyncpg.PostgresError) as error:

@@ -17,7 +17,9 @@ from warouter.cluster.lanes import Lanes
 from warouter.cluster.role import Happened, State, step
 from warouter.store.journal import Opened
 
-MAX_IN_MEMORY = 2_000  # messages a slot; what exceeds it is read back from the journal
+# Of messages a slot; what exceeds either is read back from the journal. One process may own all 32.
+MAX_IN_MEMORY = 2_000
+MAX_BYTES_IN_MEMORY = 2 << 20
 MAX_EVENTS_IN_MEMORY = 2_000
 
 
@@ -28,6 +30,8 @@ class OwnedSlot:
         self.slot = slot
         self.epoch = epoch
         self.state = State.OPENING
+        self.open = True  # its epoch has not ended
+        self.accepts = False
         self.opened_at = -math.inf  # the sender's seconds
         self.claimed = False  # the upstream granted the claim on the present connection
         self.claiming = False  # it was asked for on the present connection
@@ -48,16 +52,10 @@ class OwnedSlot:
         self.unrecorded: list[int] = []  # settled in memory, not yet in the database
         self.rare: dict[str, list[dict[str, Any]]] = {}
 
-    @property
-    def open(self) -> bool:
-        return self.state is not State.CLOSED
-
-    @property
-    def accepts(self) -> bool:
-        return self.state is State.ACTIVE
-
     def happened(self, what: Happened) -> None:
         self.state = step(self.state, what)
+        self.open = self.state is not State.CLOSED
+        self.accepts = self.state is State.ACTIVE
 
     def opened(self, journal: Opened) -> None:
         """The journal's positions, read after the epoch's first commit."""
@@ -77,7 +75,13 @@ class OwnedSlot:
 
     @property
     def has_room(self) -> bool:
-        return self.lanes.waiting < MAX_IN_MEMORY
+        return self.lanes.waiting < MAX_IN_MEMORY and self.lanes.bytes < MAX_BYTES_IN_MEMORY
+
+    @property
+    def half_empty(self) -> bool:
+        """There is room for a page worth reading."""
+        lanes = self.lanes
+        return lanes.waiting < MAX_IN_MEMORY // 2 and lanes.bytes < MAX_BYTES_IN_MEMORY // 2
 
     def settle(self, seq: int) -> None:
         """A message needs no more sending: taken, failed for good, or parked."""

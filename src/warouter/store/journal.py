@@ -35,7 +35,9 @@ _RECORD = "select record_progress($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11) as held"
 _PAGE = """
 select seq, id, recipient, kind, body, ttl,
        extract(epoch from clock_timestamp() - accepted_at)::float8 as age
-  from message where slot = $1 and seq > $2 and seq <= $3 order by seq limit $4"""
+  from (select *, sum(octet_length(body)) over (order by seq) - octet_length(body) as before
+          from message where slot = $1 and seq > $2 and seq <= $3 order by seq limit $4) as m
+ where before < $5 order by seq"""
 _EVENT_PAGE = """
 select seq, kind, key, recipient, payload, contact from event
  where slot = $1 and kind = $2 and seq > $3 and seq <= $4 order by seq limit $5"""
@@ -202,9 +204,15 @@ class Journal:
         """Leave slots without an owner: this process stops, and nobody is there to succeed it."""
         return await self._give("select release_slots($1,$2,$3) as gone", owned)
 
-    async def page(self, slot: int, after: int, upto: int, limit: int) -> list[tuple[Row, float]]:
-        """Rows in seq order, each with its age in seconds."""
-        rows = await self._records.fetch(_PAGE, slot, after, upto, limit, within=WRITE_SECONDS)
+    async def page(
+        self, slot: int, after: int, upto: int, limit: int, most_bytes: int
+    ) -> list[tuple[Row, float]]:
+        """Rows in seq order, each with its age in seconds: at most ``limit``, and none beyond those
+        whose bodies make up ``most_bytes``.
+        """
+        rows = await self._records.fetch(
+            _PAGE, slot, after, upto, limit, most_bytes, within=WRITE_SECONDS
+        )
         return [(Row(slot, *fields), age) for *fields, age in rows]
 
     async def event_page(
