@@ -14,6 +14,7 @@ from binascii import a2b_base64, b2a_base64
 
 VERSION = 1
 SIZE = 20
+RANDOM_SIZE = 12
 TEXT_SIZE = 27
 # Base64 has the letters + and / where base64url has - and _; what is none of ours becomes a hole.
 _TO_URL = bytes.maketrans(b"+/", b"-_")
@@ -28,7 +29,12 @@ def mint(slot: int, now_ms: int, random: bytes) -> bytes:
 
 def text_of(raw: bytes) -> str:
     """The 27 characters that API clients and webhooks see."""
-    return b2a_base64(raw)[:TEXT_SIZE].translate(_TO_URL).decode("ascii")
+    return letters_of(raw).decode("ascii")
+
+
+def letters_of(raw: bytes) -> bytes:
+    """``text_of`` in ASCII, for a body."""
+    return b2a_base64(raw)[:TEXT_SIZE].translate(_TO_URL)
 
 
 def parse(text: str) -> bytes:

@@ -76,10 +76,14 @@ class Asking(Protocol):
 class Reader:
     """One connection's requests, read by llhttp; ``on_...`` are its callbacks."""
 
-    __slots__ = ("_begun", "_ended", "_fields", "_held", "_parser", "_path", "_pieces", "_twice")
+    __slots__ = (
+        *("_begun", "_ended", "_fields", "_held", "_parser", "_path", "_pieces", "_twice"),
+        "take_known",
+    )
 
     def __init__(self, path: FastPath) -> None:
         self._path = path
+        self.take_known = path.take_known
         self._held: list[bytes] = []
         self._start()
 
@@ -90,8 +94,6 @@ class Reader:
 
     def read(self, data: bytes, asking: Asking) -> list[bytes]:
         """Take a request, or its first part; else the reads it came in, for aiohttp."""
-        if not self._held and self._path.take_known(data, asking):
-            return []
         reads, self._held = [*self._held, data], []
         try:
             self._parser.feed_data(data)

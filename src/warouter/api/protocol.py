@@ -89,6 +89,17 @@ class Connection(web.RequestHandler):
             self.refuse(Overloaded("there are too many connections; retry later"))
 
     def data_received(self, data: bytes) -> None:
+        fast = self._fast
+        if (
+            fast is not None
+            and not self._fast_asked
+            and not fast.held
+            and data.startswith(FIRST_LINE)
+            and self._free
+            and fast.take_known(data, self)
+        ):
+            self.pace.asked(self._loop.time())
+            return
         for read in self._left_by_fast_path(data):
             self._to_aiohttp(read)
 

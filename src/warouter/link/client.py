@@ -99,7 +99,7 @@ class Links:
         entry = Pending(message, self._loop.time() + self._hold, done)
         self._pending[message.id] = entry
         self._bytes += size
-        self._weights[entry.slot] += size + LEAST_WEIGHT
+        self._weights[message.slot] += size + LEAST_WEIGHT
         self._offer(entry)
 
     async def submit(self, message: wire.Outgoing) -> bytes:
@@ -233,9 +233,14 @@ class Links:
         return sum(self._weights[slot % shards :: shards]) * shards >= MAX_HELD_BYTES
 
     def _on_acked(self, ids: list[bytes]) -> None:
+        pending, weights = self._pending, self._weights
         for message_id in ids:
-            entry = self._forget(message_id)
-            if entry is not None:
+            entry = pending.pop(message_id, None)
+            if entry is not None:  # as _forget, of which this is the many
+                message = entry.message
+                size = len(message.body)
+                self._bytes -= size
+                weights[message.slot] -= size + LEAST_WEIGHT
                 entry.done(message_id)
 
     def _on_refused(self, connection: CoreappConnection, frame: wire.Outcome) -> None:
