@@ -1,6 +1,9 @@
-"""The readable specification of the extensions: XXH64 of short keys, framing, and arrays."""
+"""The readable specification of the extensions: XXH64 of short keys, framing, arrays, ids."""
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 
 PREFIX = 4
+LETTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
 
 P1 = 0x9E3779B185EBCA87
 P2 = 0xC2B2AE3D27D4EB4F
@@ -58,6 +61,19 @@ def array(oid: int, column: list[bytes | None]) -> bytes:
     return b"".join(_i32(n) for n in head) + b"".join(
         _i32(-1) if element is None else _i32(len(element)) + element for element in column
     )
+
+
+def id_text(raw: bytes) -> str:
+    """A message id as clients see it: base64url without its filling."""
+    return urlsafe_b64encode(raw).decode().rstrip("=")
+
+
+def id_of(text: str) -> bytes | None:
+    """The id with this text, if it is one: version 1, a slot, and spelt in the one right way."""
+    if len(text) != 27 or not LETTERS.issuperset(text):
+        return None
+    raw = urlsafe_b64decode(text + "=")
+    return raw if id_text(raw) == text and raw[0] == 1 and raw[1] < 32 else None
 
 
 def _i32(number: int) -> bytes:

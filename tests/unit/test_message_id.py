@@ -6,7 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from warouter.message_id import SIZE, TEXT_SIZE, VERSION, mint, parse, slot_of_id, text_of
+from tests.support import reference
+from warouter.message_id import SIZE, letters_of, mint, parse, slot_of_id, text_of
+
+TEXT_SIZE = 27
 
 IDS = st.builds(
     mint,
@@ -18,7 +21,7 @@ IDS = st.builds(
 
 def test_layout() -> None:
     raw = mint(7, 0x0123456789AB, bytes(range(12)))
-    assert raw == bytes((VERSION, 7)) + bytes.fromhex("0123456789ab") + bytes(range(12))
+    assert raw == bytes((1, 7)) + bytes.fromhex("0123456789ab") + bytes(range(12))
     assert text_of(raw) == "AQcBI0VniasAAQIDBAUGBwgJCgs"
 
 
@@ -28,7 +31,34 @@ def test_text_and_back(raw: bytes) -> None:
     assert len(raw) == SIZE
     assert len(text) == TEXT_SIZE
     assert parse(text) == raw
+    assert letters_of(raw).decode() == text
     assert 0 <= slot_of_id(raw) <= 31
+
+
+@given(st.binary(min_size=20, max_size=20))
+def test_it_is_spelt_as_the_twin_says(raw: bytes) -> None:
+    assert text_of(raw) == reference.id_text(raw)
+
+
+@given(st.text("ABZabz0189-_+/=", min_size=25, max_size=29) | st.from_regex(r"A[A-f][\w-]{25}"))
+def test_it_is_read_as_the_twin_says(text: str) -> None:
+    expected = reference.id_of(text)
+    if expected is None:
+        with pytest.raises(ValueError, match="not a message id"):
+            parse(text)
+    else:
+        assert parse(text) == expected
+
+
+def test_what_no_id_is_made_of() -> None:
+    for slot, now, random in ((32, 0, bytes(12)), (0, 2**48, bytes(12)), (0, 0, bytes(11))):
+        with pytest.raises(ValueError, match="an id is of"):
+            mint(slot, now, random)
+    with pytest.raises(OverflowError):
+        mint(-1, 0, bytes(12))
+    for spell in (text_of, letters_of):
+        with pytest.raises(ValueError, match="20 bytes"):
+            spell(bytes(19))
 
 
 @given(st.integers(0, 31), st.integers(0, 2**48 - 2), st.binary(min_size=12, max_size=12))

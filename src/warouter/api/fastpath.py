@@ -25,13 +25,14 @@ from warouter.api.context import Context, Offer
 from warouter.api.envelope import error_body, error_fields
 from warouter.api.idempotency import HEADER, key_of
 from warouter.api.media import travels_as
-from warouter.api.messages import accepted, outgoing
+from warouter.api.messages import ACCEPTED, accepted, outgoing
 from warouter.api.meter import label_of
 from warouter.api.operations import MESSAGES
 from warouter.api.tokens import Caller
 from warouter.api.validate import parse_message
 from warouter.errors import ApiError
 from warouter.message_id import SIZE as ID_SIZE
+from warouter.message_id import letters_of
 from warouter.wire import Outgoing
 
 FIRST_LINE = b"POST /v1/messages HTTP/1.1\r\n"
@@ -266,7 +267,7 @@ class FastPath:
         last = asking.leaving
         if isinstance(outcome, bytes) and not last:
             self._meter.answered(_LABEL, 201, began)
-            answer = self._created() % (self._meter.request_id(), accepted(outcome))
+            answer = self._created() % (self._meter.request_id(), letters_of(outcome))
         else:
             answer = self._rare(outcome, began, last=last)
         # One after the other, with nothing in between: a client that hears of one wakes up once,
@@ -276,11 +277,11 @@ class FastPath:
         self._answers.append((asking, answer, last))
 
     def _created(self) -> bytes:
-        """The answer to a message that was taken, but for the request's id and the body."""
+        """The answer to a message that was taken, but for the request's id and its own."""
         second = int(time.time())
         if second != self._second:
             self._second = second
-            self._template = _head(201, "", b"%b", _ACCEPTED_SIZE, second) + b"%b"
+            self._template = _head(201, "", b"%b", _ACCEPTED_SIZE, second) + ACCEPTED
         return self._template
 
     def _rare(self, outcome: bytes | ApiError, began: float, *, last: bool) -> bytes:

@@ -34,6 +34,8 @@ from warouter.message_id import RANDOM_SIZE, letters_of, mint
 from warouter.store.trace import Trace
 from warouter.wire import Key, Outgoing
 
+ACCEPTED = b'{"messages":[{"id":"%%b"}],"meta":%b}' % META_JSON  # a 201 but for the id
+
 
 class Mark(msgspec.Struct, frozen=True):
     status: str
@@ -66,7 +68,7 @@ async def send(context: Context, request: web.Request, caller: Caller) -> web.Re
 
 def accepted(raw: bytes) -> bytes:
     """The body of a 201. By hand, since thousands of requests a second wait for it."""
-    return b'{"messages":[{"id":"%b"}],"meta":%b}' % (letters_of(raw), META_JSON)
+    return ACCEPTED % letters_of(raw)
 
 
 async def mark(context: Context, request: web.Request, _caller: Caller) -> web.Response:
