@@ -88,6 +88,21 @@ async def test_what_is_committed_is_acked_and_goes_on(side: Side) -> None:
     assert [row.seq for row in side.ready] == [1, 2, 3]
 
 
+async def test_one_frame_acks_all_slots_of_an_epoch(side: Side, pool: asyncpg.Pool) -> None:
+    """A relay knows what it has asked by id and epoch, so each epoch has a frame of its own."""
+    epochs = {3: 11, 5: 11, 6: 12}
+    sql = "update slot set owner = $1, epoch = $2 where slot = $3"
+    for n, (number, epoch) in enumerate(epochs.items()):
+        await pool.execute(sql, ME, epoch, number)
+        side.open(number, epoch)
+        side.offer(number, epoch, n)
+    await side.drain()
+    assert sorted((o.outcome, o.epoch, o.ids) for o in side.outcomes) == [
+        (wire.ACKED, 11, [message_id(0), message_id(1)]),
+        (wire.ACKED, 12, [message_id(2)]),
+    ]
+
+
 async def test_one_id_under_an_ended_epoch_and_anew_in_one_batch(side: Side) -> None:
     """The frame of the ended epoch has no row: the row belongs to the one that was offered anew."""
     old = side.open(3, 10)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from typing import Any
 from uuid import UUID
 
@@ -36,6 +37,28 @@ def test_a_message_comes_out_as_it_went_in(fields: Any) -> None:
 
 
 @given(messages)
+def test_a_message_is_laid_out_as_a_build_of_version_2_reads_it(fields: Any) -> None:
+    """What the compiled code writes, told by ``struct``: it must stay while version 2 is spoken."""
+    slot, epoch, message_id, kind, recipient, body, ttl, key = fields
+    head = struct.pack(
+        "<BBQ20sBBI?",
+        *(wire.MESSAGE, slot, epoch, message_id, kind, len(recipient), ttl or 0, key is not None),
+    )
+    hashes = b"".join(key or ())
+    assert wire.message(*fields) == head + recipient.encode() + hashes + body
+
+
+def test_what_fits_in_no_frame_is_refused() -> None:
+    good = (3, 7, bytes(20), 0, "12345", b"{}", None, None)
+    for place, bad in ((2, bytes(19)), (4, "1" * 256), (4, "123\u0660"), (7, (bytes(32), b"x"))):
+        with pytest.raises(ValueError, match=r"frame|id|hashes"):
+            wire.message(*good[:place], bad, *good[place + 1 :])  # type: ignore[arg-type]
+    for place, large in ((0, 256), (1, 2**64), (3, 256), (6, 2**32)):
+        with pytest.raises(OverflowError):
+            wire.message(*good[:place], large, *good[place + 1 :])  # type: ignore[arg-type]
+
+
+@given(messages)
 def test_version_1_loses_neither_a_ttl_nor_a_key_silently(fields: Any) -> None:
     *_, ttl, key = fields
     frames = wire.FRAMES[1]
@@ -54,6 +77,18 @@ def test_a_message_that_is_cut_off_is_a_protocol_error(fields: Any, data: st.Dat
     cut = data.draw(st.integers(0, len(whole) - 1))
     with pytest.raises(ProtocolError):
         wire.parse(memoryview(whole[:cut]))
+
+
+@given(st.binary(max_size=140), st.sampled_from([wire.MESSAGE, wire.OUTCOME, wire.RELAY]))
+def test_any_frame_is_read_within_its_bounds(tail: bytes, kind: int) -> None:
+    frame = bytes((kind, 3)) + tail
+    try:
+        parsed = wire.parse(memoryview(frame))
+    except (ProtocolError, ValueError):  # the latter for a recipient that is not ASCII
+        return
+    if isinstance(parsed, wire.Message):
+        key = () if parsed.key is None else parsed.key
+        assert 37 + len(parsed.recipient) + sum(map(len, key)) + len(parsed.body) == len(frame)
 
 
 @given(slots, epochs, st.lists(st.tuples(ids, ids)))

@@ -90,7 +90,7 @@ class Connection(web.RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         fast = self._fast
-        if (
+        if (  # nearly all that comes, with none of the steps that it does not need
             fast is not None
             and not self._fast_asked
             and not fast.held
