@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from warouter._scan import LOOK, NOT_ASCII, scan
 from warouter.errors import ApiError, ParameterInvalid, ParameterMissing
 
 T = TypeVar("T")
@@ -36,10 +37,10 @@ def decode(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
     """
     try:
         value = decoder.decode(body)
-        # A body of few brackets cannot be deep, whatever stands in its strings; most end here.
-        if body.count(b"{") + body.count(b"[") > MAX_DEPTH or b"\\u0000" in body:
+        seen = scan(body, MAX_DEPTH)
+        if seen & LOOK:
             _inspect(msgspec.json.decode(body))
-        if not body.isascii():
+        if seen & NOT_ASCII:
             body.decode()  # unknown keys are skipped without a look at their bytes
     except msgspec.ValidationError as error:
         raise explained(error) from None

@@ -50,10 +50,16 @@ _NOT_PLAIN = frozenset(
     }
 )
 _LABEL = label_of(*MESSAGES)
+_HERE = b"\0"  # where an id belongs
 
 
 class Asking(Protocol):
-    """A connection, as the fast path needs it: it has one request under way at the most."""
+    """A connection, as the fast path needs it: it has one request under way at the most.
+
+    ``head_size`` is the fast path's own note: bytes of the last head.
+    """
+
+    head_size: int
 
     @property
     def gone(self) -> bool:
@@ -184,8 +190,8 @@ class FastPath:
         self._meter = context.operations.meter
         self._tokens = context.tokens
         self.body_limit = context.config.json_limit
-        self._second = 0  # of the template's Date
-        self._template = b""
+        self._second = 0  # of the Date in _around
+        self._around: list[bytes] = []
         self._loop = asyncio.get_running_loop()
         self._answers: list[tuple[Asking, bytes, bool]] = []
         self._heads: dict[bytes, Head] = {}
@@ -193,14 +199,17 @@ class FastPath:
 
     def take_known(self, data: bytes, asking: Asking) -> bool:
         """``take`` for one whole request under a head that has come before."""
-        end = data.find(_END) + len(_END)
-        head = self._heads.get(data[:end])
-        if head is None or len(data) != end + head.length:
+        size = asking.head_size  # as long as the one before: nearly always
+        head = self._heads.get(data[:size])
+        if head is None:
+            size = asking.head_size = data.find(_END) + len(_END)
+            head = self._heads.get(data[:size])
+        if head is None or len(data) != size + head.length:
             return False
         if self._generation != self._tokens.generation or time.monotonic() >= head.ends:
             self._heads.clear()
             return False
-        message = self._message(head.caller, {}, data[end:])
+        message = self._message(head.caller, {}, data[size:])
         return message is not None and self._ask(message, asking)
 
     def remember(self, data: bytes, fields: dict[bytes, bytes]) -> None:
@@ -264,25 +273,27 @@ class FastPath:
         if asking.gone:
             self._meter.answered(_LABEL, 0, began)
             return
+        if not self._answers:
+            # One after the other, with nothing in between: a client that hears of one wakes up
+            # once, and not for each.
+            self._loop.call_soon(self._write)
+            self._tell_time()
         last = asking.leaving
         if isinstance(outcome, bytes) and not last:
             self._meter.answered(_LABEL, 201, began)
-            answer = self._created() % (self._meter.request_id(), letters_of(outcome))
+            head, middle, end = self._around
+            answer = b"".join((head, self._meter.request_id(), middle, letters_of(outcome), end))
         else:
             answer = self._rare(outcome, began, last=last)
-        # One after the other, with nothing in between: a client that hears of one wakes up once,
-        # and not for each.
-        if not self._answers:
-            self._loop.call_soon(self._write)
         self._answers.append((asking, answer, last))
 
-    def _created(self) -> bytes:
-        """The answer to a message that was taken, but for the request's id and its own."""
+    def _tell_time(self) -> None:
+        """For the answers of this turn: what stands around the request's id and the message's."""
         second = int(time.time())
         if second != self._second:
             self._second = second
-            self._template = _head(201, "", b"%b", _ACCEPTED_SIZE, second) + ACCEPTED
-        return self._template
+            head = _head(201, "", _HERE, _ACCEPTED_SIZE, second)
+            self._around = (head + ACCEPTED % _HERE).split(_HERE)
 
     def _rare(self, outcome: bytes | ApiError, began: float, *, last: bool) -> bytes:
         """The answer to what was refused, or the last one of a connection."""

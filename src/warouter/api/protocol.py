@@ -56,6 +56,7 @@ class Connection(web.RequestHandler):
         self._address: str | None = None  # set once it was let in
         self.pace = Pace(self._loop.time())
         self._fast = Reader(connections.fast) if connections.fast is not None else None
+        self.head_size = 0
         self._fast_asked = False  # the fast path has a request that is not answered
         self._behind = b""  # came after that request
 
