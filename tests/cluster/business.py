@@ -109,9 +109,16 @@ class Business:
         async with self.heard:
             await self.heard.wait_for(lambda: all(status in self.statuses[i] for i in ids))
 
-    async def inject(self, count: int) -> list[str]:
-        """Inbound messages through the simulator; their ids."""
-        items = [{"from": f"49170{n:07d}", "type": "text", "body": f"in {n}"} for n in range(count)]
+    async def inject(self, count: int, senders: Sequence[str] = (), filler: str = "") -> list[str]:
+        """Inbound messages through the simulator, of these or of as many senders; their ids."""
+        items = [
+            {
+                "from": senders[n % len(senders)] if senders else f"49170{n:07d}",
+                "type": "text",
+                "body": f"in {n}{filler}",
+            }
+            for n in range(count)
+        ]
         url = f"{self.cluster.control_url}/inbound"
         async with self.http.post(url, json=items) as answer:
             ids: list[str] = (await answer.json())["ids"]

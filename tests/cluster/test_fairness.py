@@ -87,6 +87,14 @@ async def all_right(business: Business, facts: Facts) -> None:
     assert business.errors == business.unknown == []
 
 
+async def on_disk(facts: Facts, events: int) -> None:
+    """A commit of events sends no signal."""
+    while True:
+        if await facts.connection.fetchval("select count(*) from event") >= events:
+            return
+        await asyncio.sleep(0.02)
+
+
 class TestRecipient:
     """One recipient has a large backlog; each message of it costs a round trip to the upstream."""
 
@@ -204,6 +212,32 @@ class TestWebhook:
             assert hook.read(stuck) == 0
             hook.released.set()
             await hook.until(lambda: hook.read(stuck) == len(stuck))
+            assert hook.wrong == []
+
+    async def test_what_waits_for_a_receiver_that_hangs_is_in_memory_up_to_a_limit(
+        self, start: Start
+    ) -> None:
+        """60 MB of one slot, and as much again, which stays in the journal and comes from there."""
+        cluster, business = await start(shards=1, coreapps=1, masters=1)
+        coreapp = cluster.processes["coreapp-1"]
+        senders = iter(recipients(1_900, lambda slot: slot == HOT_SLOT))
+        ids: list[str] = []
+
+        async def come(count: int) -> int:
+            while some := list(islice(senders, min(10, count))):
+                ids.extend(await business.inject(len(some), some, "." * 60_000))
+                count -= len(some)
+            await on_disk(facts, len(ids))
+            return resident_mib(coreapp)
+
+        async with Facts(cluster) as facts, self.hook(business) as hook:
+            hook.hangs = lambda _body: True
+            before = await come(1_000)
+            after = await come(900)
+            print(f"coreapp {before} MiB, with 54 MB more that wait {after} MiB")
+            assert after - before < 30  # its buffers are large, too
+            hook.released.set()
+            await hook.until(lambda: all(i in hook.messages for i in ids))
             assert hook.wrong == []
 
 

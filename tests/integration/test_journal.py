@@ -58,6 +58,15 @@ async def test_a_page_ends_with_the_row_that_fills_it(journal: Journal) -> None:
     assert [r.seq for r, _ in await journal.page(3, 2, 4, 10, 1 << 20)] == [3, 4]
 
 
+async def test_so_does_a_page_of_events(journal: Journal) -> None:
+    events = [event(n, f"k{n}")._replace(payload=bytes(n * 100)) for n in range(1, 6)]
+    await journal.append_events(OWNED, events)
+    for most, seqs in ((1, [1]), (101, [1, 2]), (301, [1, 2, 3]), (1 << 20, [1, 2, 3, 4, 5])):
+        page = await journal.event_page(3, 0, 0, 99, 10, most)
+        assert [e.seq for e in page] == seqs
+        assert page == events[: len(seqs)]
+
+
 async def test_a_known_id_is_recognised_and_fails_no_other(journal: Journal) -> None:
     await journal.append(OWNED, [row(1)])
     again = row(1)._replace(seq=2)

@@ -184,17 +184,24 @@ def _end_dead(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
 
 
 def _page(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
-    rows, size = [], 0
-    for row in s.tables.messages[a[0]].page(*a[1:4]):
-        if size >= a[4]:
-            break
-        size += len(row.body)
-        rows.append(row)
+    rows = _upto(a[4], s.tables.messages[a[0]].page(*a[1:4]), lambda row: len(row.body))
     return [(*row[:6], s.now() - row.accepted) for row in rows]
 
 
 def _event_page(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
-    return [tuple(row) for row in s.tables.events[a[0]][a[1]].page(*a[2:])]
+    rows = s.tables.events[a[0]][a[1]].page(*a[2:5])
+    return [tuple(row) for row in _upto(a[5], rows, lambda row: len(row.payload))]
+
+
+def _upto(most: int, rows: list[Any], size: Callable[[Any], int]) -> list[Any]:
+    """The first rows, to the one that makes up ``most`` bytes."""
+    taken, total = [], 0
+    for row in rows:
+        if total >= most:
+            break
+        total += size(row)
+        taken.append(row)
+    return taken
 
 
 def _parked(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
@@ -327,7 +334,7 @@ _STATEMENTS = {
         ("pg_terminate_backend(a.pid)", None, _end_dead),
         ("from message where slot", None, _page),
         ("e.key >= i.id", None, _with_status),
-        ("from event\n where slot", None, _event_page),
+        ("from event\n         where slot", None, _event_page),
         ("from parked_message where slot = any", None, _parked),
         ("from parked_event where slot = any", None, _parked_events),
         ("from parked_message where slot = $1", None, _parked_of),

@@ -7,7 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from warouter.cluster.lanes import Entry
-from warouter.owner.slot import MAX_BYTES_IN_MEMORY, MAX_IN_MEMORY, OwnedSlot
+from warouter.owner.slot import (
+    MAX_BYTES_IN_MEMORY,
+    MAX_EVENTS_IN_MEMORY,
+    MAX_IN_MEMORY,
+    EventLog,
+    OwnedSlot,
+)
 from warouter.store.journal import Opened
 
 
@@ -55,3 +61,16 @@ def test_memory_is_full_of_many_or_of_large_messages(size: int) -> None:
             assert slot.half_empty
     assert not slot.half_empty
     assert pushed == min(MAX_IN_MEMORY, MAX_BYTES_IN_MEMORY // size + 1)
+
+
+@pytest.mark.parametrize("size", [200, 60_000])
+def test_the_delivery_has_many_or_large_events_and_no_more(size: int) -> None:
+    journal = EventLog()
+    most = min(MAX_EVENTS_IN_MEMORY, MAX_BYTES_IN_MEMORY // size + 1)
+    while journal.has_room:
+        journal.hold(size)
+    assert journal.held == most
+    while not journal.half_empty:
+        journal.let_go(size)
+    assert journal.held == min(MAX_EVENTS_IN_MEMORY // 2 - 1, MAX_BYTES_IN_MEMORY // 2 // size)
+    assert journal.held_bytes == journal.held * size

@@ -55,6 +55,11 @@ class Item(NamedTuple):
     attempts: int = 0
     first_at: float | None = None
 
+    @property
+    def size(self) -> int:
+        """Bytes of JSON."""
+        return len(self.payload) + len(self.contact or b"")
+
 
 class Delivery:
     """The events of one kind that a coreapp has to deliver, for all its slots.

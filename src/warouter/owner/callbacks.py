@@ -21,13 +21,14 @@ from warouter.egress import client_certificate
 from warouter.errors import ConfigError, OutcomeUnknown
 from warouter.owner.ownership import Ownership
 from warouter.owner.recorder import Recorder
-from warouter.owner.slot import MAX_EVENTS_IN_MEMORY, EventLog, OwnedSlot, ParkedLane
+from warouter.owner.slot import EventLog, OwnedSlot, ParkedLane
 from warouter.store.journal import EventRow, Journal
 from warouter.webhook import Callbacks
 
 log = logging.getLogger(__name__)
 
 PAGE = 500
+PAGE_BYTES = 1 << 20
 PARKED_PAGE = 100
 PARKED_LOOK_SECONDS = 0.2
 LETTERS_LOOK_SECONDS = 5.0  # unless a hint says that some were asked for
@@ -94,8 +95,7 @@ class CallbackFeed:
     def committed(self, slot: OwnedSlot, row: EventRow) -> None:
         """An event is on disk."""
         journal = slot.events[row.kind]
-        room = self._settings_known and journal.held < MAX_EVENTS_IN_MEMORY
-        direct = room and journal.caught_up
+        direct = self._settings_known and journal.has_room and journal.caught_up
         journal.committed = row.seq
         if direct:
             journal.loaded = row.seq
@@ -119,8 +119,9 @@ class CallbackFeed:
             slot.settle_event(kind, seq)
             self._recorder.touch(slot)
             return
-        journal.held += 1
-        self.callbacks.add(Item(number, seq, kind, recipient, seen, contact))
+        item = Item(number, seq, kind, recipient, seen, contact)
+        journal.hold(item.size)
+        self.callbacks.add(item)
 
     # what the delivery says
 
@@ -214,11 +215,11 @@ class CallbackFeed:
         """The delivery has them no more; there may be room for what waits in the journals."""
         logs: dict[EventLog, tuple[OwnedSlot, int]] = {}
         for slot, journal, item in self._mine(items):
-            journal.held -= 1
+            journal.let_go(item.size)
             logs[journal] = slot, item.kind
         for journal, (slot, kind) in logs.items():
             self._recorder.touch(slot)
-            if not journal.caught_up and journal.held < MAX_EVENTS_IN_MEMORY // 2:
+            if not journal.caught_up and journal.half_empty:
                 self._load(slot, kind)
         self._ownership.progressed()
 
@@ -238,19 +239,18 @@ class CallbackFeed:
     async def _read(self, slot: OwnedSlot, kind: int) -> None:
         journal = slot.events[kind]
         try:
-            while (
-                slot.open
-                and journal.loaded < journal.committed
-                and journal.held < MAX_EVENTS_IN_MEMORY
-            ):
+            while slot.open and journal.loaded < journal.committed and journal.has_room:
                 upto = journal.committed
-                rows = await self._journal.event_page(slot.slot, kind, journal.loaded, upto, PAGE)
+                rows = await self._journal.event_page(
+                    slot.slot, kind, journal.loaded, upto, PAGE, PAGE_BYTES
+                )
                 if not slot.open:
                     return
                 for row in rows:
                     if not journal.cursor.settled(row.seq):
                         self._feed(slot, journal, row)
-                last = rows[-1].seq if len(rows) == PAGE else upto
+                full = len(rows) == PAGE or sum(len(row.payload) for row in rows) >= PAGE_BYTES
+                last = rows[-1].seq if full else upto
                 slot.settle_event_gaps(kind, (r.seq for r in rows), last)
                 self._recorder.touch(slot)
         except (OutcomeUnknown, asyncpg.PostgresError) as error:
@@ -289,7 +289,6 @@ class CallbackFeed:
             self._lane_done(slot, slot.events[kind], recipient, kind)
         for row in rows:
             lane.seqs.add(row["seq"])
-            slot.events[kind].held += 1
             payload = shown(kind, row["key"], row["payload"], self._app_settings())
             item = Item(
                 slot.slot,
@@ -301,6 +300,7 @@ class CallbackFeed:
                 row["attempts"],
                 now - row["age"],
             )
+            slot.events[kind].hold(item.size)
             if payload is None:  # switched off since it was parked
                 self._settled([item])
             else:
@@ -314,7 +314,7 @@ class CallbackFeed:
         mine = {
             number: slot
             for number, slot in self._ownership.slots.items()
-            if slot.accepts and all(log.held < MAX_EVENTS_IN_MEMORY for log in slot.events)
+            if slot.accepts and all(log.has_room for log in slot.events)
         }
         try:
             asked = await self._journal.asked_letters(list(mine))

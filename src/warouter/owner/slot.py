@@ -17,10 +17,11 @@ from warouter.cluster.lanes import Lanes
 from warouter.cluster.role import Happened, State, step
 from warouter.store.journal import Opened
 
-# Of messages a slot; what exceeds either is read back from the journal. One process may own all 32.
+# Of messages a slot, and of its events of a kind; what is beyond either is read from the journal.
+# One process may own all 32 slots.
 MAX_IN_MEMORY = 2_000
-MAX_BYTES_IN_MEMORY = 2 << 20
 MAX_EVENTS_IN_MEMORY = 2_000
+MAX_BYTES_IN_MEMORY = 2 << 20
 
 
 class OwnedSlot:
@@ -127,7 +128,9 @@ def _settle_gaps(cursor: Cursor, after: int, seqs: Iterable[int], upto: int) -> 
 class EventLog:
     """One kind of events of a slot: positions, and the recipients that are parked."""
 
-    __slots__ = ("committed", "cursor", "held", "loaded", "loading", "next_seq", "parked")
+    __slots__ = (
+        *("committed", "cursor", "held", "held_bytes", "loaded", "loading", "next_seq", "parked"),
+    )
 
     def __init__(self) -> None:
         self.cursor = Cursor()
@@ -136,6 +139,7 @@ class EventLog:
         self.loaded = 0
         self.loading = False
         self.held = 0  # events of this journal that the webhook delivery has
+        self.held_bytes = 0
         self.parked: dict[str, ParkedLane] = {}
 
     def opened(self, mark: int, ranges: list[int], next_seq: int) -> None:
@@ -144,9 +148,28 @@ class EventLog:
         self.committed = next_seq - 1
         self.loaded = mark
 
+    def hold(self, size: int) -> None:
+        """The delivery has one more, of so many bytes."""
+        self.held += 1
+        self.held_bytes += size
+
+    def let_go(self, size: int) -> None:
+        self.held -= 1
+        self.held_bytes -= size
+
     @property
     def caught_up(self) -> bool:
         return self.loaded >= self.committed and not self.loading
+
+    @property
+    def has_room(self) -> bool:
+        return self.held < MAX_EVENTS_IN_MEMORY and self.held_bytes < MAX_BYTES_IN_MEMORY
+
+    @property
+    def half_empty(self) -> bool:
+        """There is room for a page worth reading."""
+        held, size = self.held, self.held_bytes
+        return held < MAX_EVENTS_IN_MEMORY // 2 and size < MAX_BYTES_IN_MEMORY // 2
 
 
 class ParkedLane:

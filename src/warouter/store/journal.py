@@ -39,8 +39,11 @@ select seq, id, recipient, kind, body, ttl,
           from message where slot = $1 and seq > $2 and seq <= $3 order by seq limit $4) as m
  where before < $5 order by seq"""
 _EVENT_PAGE = """
-select seq, kind, key, recipient, payload, contact from event
- where slot = $1 and kind = $2 and seq > $3 and seq <= $4 order by seq limit $5"""
+select seq, kind, key, recipient, payload, contact
+  from (select *, sum(octet_length(payload)) over (order by seq) - octet_length(payload) as before
+          from event
+         where slot = $1 and kind = $2 and seq > $3 and seq <= $4 order by seq limit $5) as e
+ where before < $6 order by seq"""
 _PARKED = """
 select slot, recipient, count(*) as waiting,
        extract(epoch from min(due_at) - clock_timestamp())::float8 as due_in,
@@ -216,10 +219,11 @@ class Journal:
         return [(Row(slot, *fields), age) for *fields, age in rows]
 
     async def event_page(
-        self, slot: int, kind: int, after: int, upto: int, limit: int
+        self, slot: int, kind: int, after: int, upto: int, limit: int, most_bytes: int
     ) -> list[EventRow]:
+        """As ``page``, for one kind of events."""
         rows = await self._records.fetch(
-            _EVENT_PAGE, slot, kind, after, upto, limit, within=WRITE_SECONDS
+            _EVENT_PAGE, slot, kind, after, upto, limit, most_bytes, within=WRITE_SECONDS
         )
         return [EventRow(slot, *row) for row in rows]
 
