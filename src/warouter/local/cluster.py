@@ -24,6 +24,7 @@ from warouter.config import Settings, load
 from warouter.errors import CommandError
 from warouter.local.counts import coreapps_for
 from warouter.local.description import read_description, write_description
+from warouter.local.ports import free_port
 from warouter.local.postgres import Postgres
 from warouter.local.process import Process
 from warouter.local.seed import first_seed, ready_map, shards_now
@@ -248,7 +249,7 @@ class Cluster:
         await migrate.migrate(self.settings)
 
     async def _start_simulator(self, old: dict[str, Any]) -> None:
-        port, self.control_port, services = _free_port(), _free_port(), _free_port()
+        port, self.control_port, services = free_port(), free_port(), free_port()
         self._environment["WAROUTER_UPSTREAM_ADDRESS"] = f"127.0.0.1:{port}"
         self._environment["WAROUTER_UPSTREAM_SERVICES"] = f"127.0.0.1:{services}"
         arguments = [
@@ -293,7 +294,7 @@ class Cluster:
         return self._add("coreapp", number, {"COREAPP_EXTERNAL_PORTS": "0"})
 
     def _add_webapp(self, number: int) -> Process:
-        port = _free_port()
+        port = free_port()
         self._webapp_ports.append(port)
         environment = {
             "WEBAPP_EXTERNAL_PORTS": str(port),
@@ -359,7 +360,7 @@ class Cluster:
 def _take_port(port: int) -> int:
     """The port, if it is free; webapps share it later, so it is only looked at here."""
     if port == 0:
-        return _free_port()
+        return free_port()
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -382,12 +383,6 @@ def _take_folder(folder: Path) -> int:
             f"A cluster runs on {folder} already: stop it first, or give another --data-dir."
         ) from error
     return descriptor
-
-
-def _free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _number(name: str) -> int:
