@@ -88,13 +88,17 @@ async def test_every_sensitive_call_has_its_row(api: Api, pool: asyncpg.Pool) ->
 async def test_20_parallel_calls_20_rows(api: Api, pool: asyncpg.Pool) -> None:
     """One at a time as the database has it; the cluster's own refusal is in tests/cluster."""
     await api.context.accounts.save_account("49", "301234567", None, None)
-    running = asyncio.Lock()
+    running, others, refused = asyncio.Lock(), asyncio.Event(), 0
 
     async def one_at_a_time(shards: int) -> list[str]:
+        nonlocal refused
         if running.locked():
+            refused += 1
+            if refused == 19:
+                others.set()
             raise ChangeRefused("another change of the shard count is under way; retry")
         async with running:
-            await asyncio.sleep(0.5)
+            await others.wait()
         return []
 
     api.recorder.set_shards = one_at_a_time  # type: ignore[method-assign]

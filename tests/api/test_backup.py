@@ -24,8 +24,10 @@ from tests.api.conftest import (
     serve,
 )
 from tests.support.postgres import clone
+from tests.support.wait import soon
 from warouter.api.auth import seed_administrator
 from warouter.api.backup import RESTORE_LIMIT
+from warouter.api.passwords import WAITING
 from warouter.api.sealed import FORM, check_form, seal, unseal
 from warouter.api.tokens import hash_of, new_token
 from warouter.local.postgres import Postgres
@@ -354,10 +356,12 @@ async def test_a_backup_of_much(api: Api, pool: asyncpg.Pool) -> None:
 
 
 async def test_backups_wait_for_their_turn(api: Api) -> None:
-    answers = await asyncio.gather(*(backup(api) for _ in range(40)))
-    statuses = [a.status for a in answers]
-    assert set(statuses) == {200, 429}
-    assert statuses.count(200) >= 34
+    passwords = api.context.passwords
+    async with passwords.turn(), passwords.turn():
+        calls = [asyncio.create_task(backup(api)) for _ in range(WAITING + 8)]
+        await soon(lambda: sum(call.done() for call in calls) == 8)
+    statuses = [answer.status for answer in await asyncio.gather(*calls)]
+    assert (statuses.count(200), statuses.count(429)) == (WAITING, 8)
 
 
 def test_what_unpacks_to_too_much_is_refused() -> None:

@@ -8,6 +8,7 @@ import asyncpg
 import pytest
 
 from tests.api.conftest import ADMIN_PASSWORD, Api
+from tests.support.postgres import PATIENT
 from warouter.api.tokens import hash_of, new_token
 
 PATH = "/v1/settings/application"
@@ -25,6 +26,7 @@ async def test_settings_are_locked_in_one_order(
     async with pool.acquire() as holder, pool.acquire() as looker:
         transaction = holder.transaction()
         await transaction.start()
+        await holder.execute(PATIENT)
         await holder.execute("select from change where what = 'settings' for update")
         call = asyncio.create_task(api.call(method, PATH, body, token=api.admin))
         async with asyncio.timeout(5):

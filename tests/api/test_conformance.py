@@ -339,4 +339,4 @@ async def alive(site: Integration) -> None:
     began = time.monotonic()
     reply = await site.call("GET", "/", headers={})
     assert 200 <= reply.status < 400
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 5  # what its health check waits

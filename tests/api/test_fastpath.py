@@ -579,8 +579,8 @@ async def test_what_is_told_while_tokens_are_read_again_holds_no_longer(
         await going_on.wait()
         return found
 
-    await pool.execute("delete from token where hash = $1", hash_of(api.user))
     monkeypatch.setattr(tokens._accounts, "holders", slow)
+    await pool.execute("delete from token where hash = $1", hash_of(api.user))
     reading = asyncio.create_task(tokens.refresh())
     await asked.wait()
     answer = await both.same(post(api))  # the token is not known to be gone yet

@@ -180,7 +180,7 @@ async def test_a_million_brackets_are_400_at_once(front: Open) -> None:
         began = time.perf_counter()
         length = b"Content-Length: %d" % len(deep)
         assert (await f.say(f.post(length, body=deep)))[0] == 400
-        assert time.perf_counter() - began < 1.0
+        assert time.perf_counter() - began < 5.0
 
 
 # S11

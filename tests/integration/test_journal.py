@@ -125,11 +125,11 @@ async def test_progress_of_a_fenced_slot_is_not_recorded(
 
 async def test_a_parked_message_moves_with_the_cursor_and_comes_back(journal: Journal) -> None:
     await journal.append(OWNED, [row(1), row(2)])
-    park = {"slot": 3, "seq": 1, "attempts": 2, "delay_ms": 5000, "reason": "pair rate"}
+    park = {"slot": 3, "seq": 1, "attempts": 2, "delay_ms": 500_000, "reason": "pair rate"}
     await journal.record(OWNED, Progress({3: (1, [])}, {}, {"park": [park]}))
     (lane,) = await journal.parked([3], 86_400.0)
     assert (lane["recipient"], lane["waiting"]) == ("4915112345678", 1)
-    assert 4.0 < lane["due_in"] <= 5.0
+    assert 400.0 < lane["due_in"] <= 500.0
     (stored,) = await journal.parked_of(3, "4915112345678", 10)
     assert (stored["seq"], stored["attempts"], stored["body"]) == (1, 2, b"{}")
     await journal.record(OWNED, Progress({}, {}, {"unpark": [{"slot": 3, "seq": 1}]}))

@@ -58,7 +58,7 @@ class World:
     def __init__(self, highest: int = 2) -> None:
         known: dict[UUID, Address] = {}
         self.owner, self.other = Coreapp(known, highest), Coreapp(known, 2)
-        self.links = Links(hold=1.0, on_doubt=lambda: None)
+        self.links = Links(hold=8.0, on_doubt=lambda: None)
 
     async def start(self, stack: AsyncExitStack, *, straight: bool) -> None:
         """The webapp has a link to the owner only if ``straight``, else to the other coreapp."""
@@ -124,12 +124,14 @@ async def test_a_key_of_another_request_is_a_conflict(world: World) -> None:
 
 @pytest.mark.parametrize("message", [TIMED, KEYED], ids=["ttl", "key"])
 async def test_to_an_older_owner_nothing_goes_without_its_ttl_or_key(
-    older: World, message: wire.Outgoing
+    older: World, message: wire.Outgoing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is held, for a newer build may own the slot in a moment, and then refused with 503."""
+    monkeypatch.setattr(older.links, "_hold", 1.0)
     with pytest.raises(NotReady):
         await older.links.submit(message)
     assert older.owner.came.empty()
+    monkeypatch.undo()
     assert await older.links.submit(PLAIN) == ID
     assert (await older.owner.came.get()).ttl is None
 

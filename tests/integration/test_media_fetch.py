@@ -23,6 +23,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from warouter.certificate import self_signed
 from warouter.errors import BodyTooLarge, MediaRefused
+from warouter.local.ports import free_port
 from warouter.media.directory import Directory
 from warouter.media.fetch import Fetcher, LinkFailed, credentials
 
@@ -73,10 +74,9 @@ class Sites:
 
     async def start(self) -> None:
         loop = asyncio.get_running_loop()
-        listening = await loop.create_server(self._server, PUBLIC, 0)
-        self.port = listening.sockets[0].getsockname()[1]
+        self.port = free_port()  # one and the same at all addresses
         self._listening = [
-            listening,
+            await loop.create_server(self._server, PUBLIC, self.port),
             await asyncio.start_server(self._trap, TRAP, self.port),
             await asyncio.start_server(self._trap, "::1", self.port),
         ]

@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest_asyncio
 
+from tests.support.postgres import PATIENT
 from warouter.config import Settings
 from warouter.store.journal import CLASHED, FENCED, KNOWN, REFUSED, Journal, Progress, Row
 from warouter.wire import Key
@@ -157,6 +158,7 @@ async def test_an_owner_waits_for_another_that_has_not_committed(
             wanted = key(f"commits {commits}")
             transaction = connection.transaction()
             await transaction.start()
+            await connection.execute(PATIENT)
             await connection.execute(
                 "insert into request_key (key, id, slot, request) values ($1, $2, 5, $3)",
                 wanted.name,

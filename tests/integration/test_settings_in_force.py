@@ -111,7 +111,11 @@ class Business:
 async def coreapp(settings: Settings, pool: asyncpg.Pool) -> AsyncIterator[Coreapp]:
     """A coreapp that owns one slot; there is no upstream, and no master."""
     settings = msgspec.structs.replace(
-        settings, webhook_allow_http=True, allow_private="127.0.0.0/8,::1/128", coreapp_ports="0"
+        settings,
+        webhook_allow_http=True,
+        allow_private="127.0.0.0/8,::1/128",
+        coreapp_ports="0",
+        lease=9.0,  # a machine that stands still for a second is not a fault here
     )
     coreapp = Coreapp(settings, Identity(settings, "coreapp"), Notifier())
     await coreapp.start()

@@ -124,7 +124,9 @@ async def test_owner_changes_only_grow(pool: asyncpg.Pool) -> None:
 
 async def test_tables(pool: asyncpg.Pool) -> None:
     await fill(pool, 300)
-    await pool.execute("analyze message")
+    async with pool.acquire() as connection:
+        await connection.execute("select pg_stat_force_next_flush()")
+        await connection.execute("analyze message")
     samples = {(s.name, s.labels["table"]): s.value for s in await Statistics(pool).tables()}
     assert samples["warouter_table_rows", "message"] == 300
     assert samples["warouter_table_bytes", "message"] > 8192

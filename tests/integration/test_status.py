@@ -13,6 +13,7 @@ import pytest
 import pytest_asyncio
 from click.testing import CliRunner, Result
 
+from tests.support.postgres import PATIENT
 from warouter.cli import cli
 from warouter.cli.status import _age, _number
 from warouter.config import Settings
@@ -204,6 +205,7 @@ async def test_shards_with_owners_epochs_successors_and_the_request(
 @pytest.mark.usefixtures("cluster")
 async def test_the_oldest_open_transaction_is_shown(settings: Settings, pool: asyncpg.Pool) -> None:
     async with pool.acquire() as connection, connection.transaction(isolation="repeatable_read"):
+        await connection.execute(PATIENT)
         await connection.execute("select count(*) from slot")
         await asyncio.sleep(0.2)
         await connection.execute("select 1")

@@ -16,6 +16,7 @@ from aiohttp import web
 from warouter import __version__
 from warouter.app_settings import ApplicationSettings, Webhooks
 from warouter.cluster.delivery import FAILURES, GIVE_UP, INBOUND, STATUS, Item
+from warouter.local.ports import free_port
 from warouter.webhook import BATCH_EVENTS, Callbacks, Result
 
 LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"),)
@@ -59,7 +60,7 @@ class Receiver:
         app.router.add_route("*", "/{path:.*}", self._handle)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, self.host, port)
+        site = web.TCPSite(self._runner, self.host, port or free_port())
         await site.start()
         self.port = self._runner.addresses[0][1]
         return self
@@ -517,7 +518,7 @@ class TestFailures:
             return response
 
         receiver.answer = drip
-        async with running(owner, timeout=0.1) as callbacks:
+        async with running(owner, timeout=2.0) as callbacks:
             callbacks.add(event(1))
             await all_settled(owner, 1)
             assert callbacks.requests == {Result("status_change", "success"): 1}

@@ -20,6 +20,9 @@ from warouter.local.postgres import Postgres
 from warouter.store.database import create_pool
 from warouter.store.migrate import migrate
 
+# First in a transaction of a test that waits in it: else the server ends it after a second.
+PATIENT = "set local idle_in_transaction_session_timeout = 0"
+
 _counter = itertools.count()
 
 
