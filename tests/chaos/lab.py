@@ -75,7 +75,10 @@ class Lab:
                 webapps=size.webapps,
                 masters=size.masters,
                 place=self._place,
-                postgres=self.network.postgres_options | (postgres or {}),
+                # Little to redo after a kill: webapps hold what they have got for 10 s.
+                postgres=self.network.postgres_options
+                | {"checkpoint_timeout": "1min"}
+                | (postgres or {}),
                 simulator_host=self.network.simulator_host,
                 environment={
                     "WAROUTER_ALLOW_PRIVATE": "127.0.0.0/8,10.77.0.0/16",

@@ -64,7 +64,9 @@ class Load:
         await web.TCPSite(self._runner, webhook_host, 0).start()
         port = self._runner.addresses[0][1]
         self.http = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=30)
+            # An idle connection that its webapp closes just now would swallow a request.
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=1.0),
+            timeout=aiohttp.ClientTimeout(total=30),
         )
         basic = b64encode(f"{user}:{password}".encode()).decode()
         login = await self.call(

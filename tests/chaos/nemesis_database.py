@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import time
@@ -43,13 +44,13 @@ async def stall_postgres(lab: Lab) -> Mark:
     server = lab.cluster.postgres
     assert server is not None
     pids = [server.pid, *children_of(server.pid)]
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
     try:
+        for pid in pids:
+            _signal(pid, signal.SIGSTOP)
         await asyncio.sleep(2.0)
     finally:
         for pid in reversed(pids):
-            os.kill(pid, signal.SIGCONT)
+            _signal(pid, signal.SIGCONT)
     mark.accepts = time.monotonic()
     return healed(mark)
 
@@ -90,16 +91,22 @@ async def stall_statements(lab: Lab) -> Mark:
     name = await an_owner(lab)
     mark = await begin(lab, "stall-statements", [name])
     pids = [row["pid"] for row in await lab.sql(_BACKENDS, name)]
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
     try:
+        for pid in pids:
+            _signal(pid, signal.SIGSTOP)
         await asyncio.sleep(_LAST_STATEMENTS_SECONDS)
         lab.process(name).kill(signal.SIGKILL)
         await asyncio.sleep(_LEASE_AND_MORE_SECONDS)
     finally:
         for pid in pids:
-            os.kill(pid, signal.SIGCONT)
+            _signal(pid, signal.SIGCONT)
     return healed(mark)
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    """A backend may have ended since it was listed."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
 
 
 async def _bounce(lab: Lab, kind: str, how: signal.Signals) -> Mark:

@@ -8,7 +8,7 @@ from tests.chaos.arrivals import Arrivals
 from tests.chaos.campaign import Outcome
 from tests.chaos.figures import Seen, figures
 from tests.chaos.history import History
-from tests.chaos.judge import api_errors, in_order, needless, repeats, unanswered
+from tests.chaos.judge import api_errors, in_order, needless, repeats, stale, unanswered
 from tests.chaos.marks import Mark
 from tests.chaos.nemesis import NEMESES
 from tests.chaos.plot import plot
@@ -86,6 +86,19 @@ def test_takeovers_are_needless_when_no_coreapp_was_harmed() -> None:
     assert needless([mark("kill-postgres")], log)
     assert needless([mark("kill-owner")], log) == []
     assert needless([mark("kill-postgres", at=50.0)], log) == []
+
+
+def test_an_owner_without_sessions_may_be_taken_for_dead_once() -> None:
+    log = [{"wall": 1010.5, "reason": "dead"}, {"wall": 1050.5, "reason": "dead"}]
+    unlucky, again, calm = (mark("end-sessions-of-owner", at=at) for at in (10.0, 50.0, 90.0))
+    assert needless([unlucky, calm], log) == []
+    assert len(needless([unlucky, again, calm], log)) == 2
+    assert needless([unlucky, again, calm, calm, calm], log) == []
+
+
+def test_what_a_killed_owner_sent_last_may_be_read_late() -> None:
+    assert stale([mark("kill-owner", stale=3)]) == []
+    assert stale([mark("freeze-owner", stale=3)])
 
 
 def test_a_kill_may_cost_a_window_of_repeats_for_each_slot() -> None:

@@ -386,9 +386,9 @@ def text(body: bytes) -> bytes:
     ids=lambda body: repr(body[:60]),
 )
 def test_hostile_bodies_are_refused_at_once(body: bytes) -> None:
-    began = time.perf_counter()
+    began = time.process_time()  # the machine may be busy with something else
     error = refusal(body)
-    assert time.perf_counter() - began < 0.2
+    assert time.process_time() - began < 0.2
     assert error.code in (1008, 1009)
     assert error.details.isprintable()
 
