@@ -92,8 +92,12 @@ class Business:
 
     async def stop(self) -> None:
         """No more messages; returns when every request has its answer."""
-        self._stop.set()
+        self.end()
         await asyncio.gather(*self._tasks)
+
+    def end(self) -> None:
+        """No more messages."""
+        self._stop.set()
 
     async def more(self, count: int) -> None:
         """Wait for so many more 201s."""

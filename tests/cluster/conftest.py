@@ -13,6 +13,9 @@ import pytest_asyncio
 from tests.cluster.business import Business
 from warouter.local.cluster import Cluster, Options
 
+CALM = {"WAROUTER_LEASE": "5", "WAROUTER_HOLD": "25"}
+"""For a test in which nobody may be taken for dead, though the machine stand still for a second."""
+
 Start = Callable[..., Awaitable[tuple[Cluster, Business]]]
 
 
@@ -34,6 +37,8 @@ async def start() -> AsyncIterator[Start]:
             stack.push_async_callback(cluster.stop)
             await cluster.start()
             business = await stack.enter_async_context(Business(cluster))
+            stack.push_async_callback(cluster.stop)  # before the receiver that it calls
+            stack.callback(business.end)  # nothing listens any more: its chains would only spin
             return cluster, business
 
         yield begin

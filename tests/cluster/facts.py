@@ -87,3 +87,15 @@ class Facts:
         if not found:
             await self.until_none(OPEN_CURSORS)  # or a journal could never be pruned
         return found
+
+
+async def followed(facts: Facts) -> None:
+    """Each coreapp hears of a change with its next beat, which may be on its way; none says so."""
+    beats = "select b.counter from beat b join node n using (incarnation) where role = 'coreapp'"
+    before = [row[0] for row in await facts.connection.fetch(f"{beats} order by incarnation")]
+    async with asyncio.timeout(30):
+        while True:
+            now = [row[0] for row in await facts.connection.fetch(f"{beats} order by incarnation")]
+            if all(n >= b + 4 for n, b in zip(now, before, strict=True)):
+                return
+            await asyncio.sleep(0.05)

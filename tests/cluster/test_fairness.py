@@ -128,7 +128,8 @@ class TestRecipient:
             ids = await burst(business, [*between, *[HOT] * (hot - 200), *others[200:]])
             theirs = ids[1:400:2] + ids[-200:]
             await business.all_called_back("read", {"others": theirs})
-            assert await arrived(business, set(ids).difference(theirs)) < 40
+            # Had they waited for it, it would be through, or down to what fits into memory.
+            assert await arrived(business, set(ids).difference(theirs)) < 150
             assert await facts.connection.fetchval("select count(*) from parked_message")
             await business.faults(latency_ms=0)
             (await facts.process_of((await facts.map()).slots[0].owner)).kill(signal.SIGKILL)
@@ -251,7 +252,7 @@ class TestShard:
             slow = await burst(business, recipients(400, lambda slot: slot % 2 == 0))
             others = await burst(business, recipients(60, lambda slot: slot % 2 == 1))
             await business.all_called_back("read", {"others": others})
-            assert await arrived(business, slow) < 200
+            assert await arrived(business, slow) < len(slow)
             await business.faults(rate=0.0)
             await all_right(business, facts)
 
@@ -382,7 +383,9 @@ class TestOverload:
                 assert answer.error == (503, 1011, True)  # its link is being made anew
             keep(business, HOT, answer.id)
             for line, recipient in zip(lines.all, to, strict=True):
-                keep(business, recipient, (await line.ask(token, text(recipient))).id)
+                while (answer := await line.ask(token, text(recipient))).status != 201:
+                    assert answer.error == (503, 1011, True)  # it is held for a second only
+                keep(business, recipient, answer.id)
             await all_right(business, facts)
 
     async def test_more_messages_than_an_owner_has_in_memory(self, start: Start) -> None:

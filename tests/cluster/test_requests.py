@@ -138,7 +138,7 @@ async def send(business: Business, **more: Any) -> str:
 
 async def test_while_the_upstream_is_away_messages_end_by_their_ttl_or_by_age(start: Start) -> None:
     """One behind another, also across a failover; what is in time is sent when it is back."""
-    cluster, business = await start(environment={"WAROUTER_PENDING": "6"})
+    cluster, business = await start(environment={"WAROUTER_PENDING": "15"})
     await business.faults(refuse=True, disconnect=True)
     async with Facts(cluster) as facts:
         old = await send(business)
@@ -164,7 +164,7 @@ async def test_a_parked_message_ends_by_its_ttl_before_its_next_try(start: Start
     await business.faults(throttle=1.0, throttle_ms=60_000)
     async with Facts(cluster) as facts:
         waits = await send(business)
-        late = await send(business, ttl=2)
+        late = await send(business, ttl=6)
         await facts.until_some("select count(*) from parked_message having count(*) = 2")
         assert await status_of(business, late) == "failed"
         await facts.until_none("select count(*) - 1 from parked_message")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import pytest
 from aiohttp import web
 
 from tests.cluster.conftest import Start
-from tests.cluster.facts import Facts
+from tests.cluster.facts import OPEN_CURSORS, Facts, followed
 from tests.support.certificates import Signed
 from tests.support.wait import soon
 from warouter import pem
@@ -75,7 +74,7 @@ async def test_from_the_api_to_the_receiver(start: Start) -> None:
         await business.call("PATCH", "/v1/settings/application", json=HIDDEN)
         shown = await business.call("GET", "/v1/settings/application")
         assert shown["settings"]["application"]["webhooks"]["url"] == hook.url
-        await _followed(facts)
+        await followed(facts)
         second = await send()
         hidden = await inject(type="system", body="new number")
         text = await inject(type="text", body="hello")
@@ -89,6 +88,7 @@ async def test_from_the_api_to_the_receiver(start: Start) -> None:
             await facts.connection.execute(aged)
         third = await send()
         await soon(lambda: (third, "read") in hook.statuses)
+        await facts.until_none(OPEN_CURSORS)  # what is not settled on disk is not collected
         answer = await business.call("PUT", "/v1/services/message/gc")
         assert set(answer) == {"meta"}
         await facts.until_none(
@@ -99,15 +99,3 @@ async def test_from_the_api_to_the_receiver(start: Start) -> None:
         )
         assert await facts.connection.fetchval("select count(*) from message") == 1
     await runner.cleanup()
-
-
-async def _followed(facts: Facts) -> None:
-    """Each coreapp hears of a change with its next beat, which may be on its way; none says so."""
-    beats = "select b.counter from beat b join node n using (incarnation) where role = 'coreapp'"
-    before = [row[0] for row in await facts.connection.fetch(f"{beats} order by incarnation")]
-    async with asyncio.timeout(10):
-        while True:
-            now = [row[0] for row in await facts.connection.fetch(f"{beats} order by incarnation")]
-            if all(n >= b + 4 for n, b in zip(now, before, strict=True)):
-                return
-            await asyncio.sleep(0.05)

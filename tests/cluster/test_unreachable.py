@@ -11,7 +11,7 @@ from uuid import UUID
 import pytest
 
 from tests.cluster.business import Business
-from tests.cluster.conftest import Start
+from tests.cluster.conftest import CALM, Start
 from tests.cluster.facts import Facts
 from tests.support.proxy import Proxy
 from warouter._hash import slot_of
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.timeout(120)
 
 
 async def test_a_frozen_simulator_moves_nothing_and_loses_nothing(start: Start) -> None:
-    cluster, business = await start()
+    cluster, business = await start(environment=CALM)
     simulator = cluster.processes["simulator"]
     async with Facts(cluster) as facts:
         business.start()
@@ -65,12 +65,12 @@ async def test_an_owner_cut_from_the_upstream_is_relieved(start: Start) -> None:
             log = await facts.connection.fetch(
                 "select reason from owner_log where from_incarnation = $1", old.owner
             )
-            assert {row["reason"] for row in log} == {"upstream"}
+            assert "upstream" in {row["reason"] for row in log} <= {"upstream", "overdue", "renew"}
             assert old.owner not in _owners(await facts.map())
             arrivals = (await business.record())["arrivals"]
             first = min(at for at, slot, _, epoch in arrivals if slot == 0 and epoch > old.epoch)
             print(f"sent by the next owner {first - cut:.2f} s after the cut")
-            assert first - cut < 4.0
+            assert first - cut < 8.0
             proxies.of[victim.name].heal()
             await facts.until_none("select count(*) from beat where not upstream_ok")
 
@@ -90,8 +90,8 @@ async def test_an_owner_cut_from_the_webapp_is_relayed_to_and_then_relieved(star
         await facts.until(lambda m: m.slots[0].owner != old.owner)
         moved = time.monotonic() - cut
         print(f"answered {relayed:.2f} s after the cut, moved after {moved:.2f} s")
-        assert relayed < 3.0
-        assert moved < 6.0
+        assert relayed < 8.0  # below what a request is held for
+        assert moved < 15.0
         await business.more(400)
         await business.stop()
         await business.all_called_back()
@@ -100,14 +100,15 @@ async def test_an_owner_cut_from_the_webapp_is_relayed_to_and_then_relieved(star
         log = await facts.connection.fetch(
             "select reason from owner_log where from_incarnation = $1", old.owner
         )
-        assert {row["reason"] for row in log} == {"unreachable"}
+        reasons = {row["reason"] for row in log}
+        assert "unreachable" in reasons <= {"unreachable", "overdue", "renew"}
         arrivals = (await business.record())["arrivals"]
         after = [at for at, slot, _, epoch in arrivals if (slot, epoch) == (0, old.epoch)]
         assert max(after) > cut + 0.5  # the owner that was cut off has sent it itself
 
 
 async def test_an_owner_that_one_webapp_of_two_does_not_reach_stays(start: Start) -> None:
-    cluster, business = await start(webapps=2)
+    cluster, business = await start(webapps=2, environment=CALM)
     async with Facts(cluster) as facts, AsyncExitStack() as stack:
         before = await facts.map()
         proxy = await _between(stack, facts, before.slots[0].owner)

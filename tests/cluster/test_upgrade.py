@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.business import Business
-from tests.cluster.conftest import Start
+from tests.cluster.conftest import CALM, Start
 from tests.cluster.facts import Facts
 from tests.cluster.test_rolling import stopped, unharmed
 from warouter import wire
@@ -25,7 +25,7 @@ _BY_NEXT = "select count(*) from message where origin <> 0"
 
 
 async def test_upgraded_process_by_process_and_back(start: Start) -> None:
-    cluster, business = await start(webapps=2, coreapps=3, shards=8)
+    cluster, business = await start(webapps=2, coreapps=3, shards=8, environment=CALM)
     async with Facts(cluster) as facts:
         business.start()
         await business.more(200)

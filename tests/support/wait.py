@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 
-async def soon(holds: Callable[[], bool], seconds: float = 10.0) -> None:
+async def soon(holds: Callable[[], bool], seconds: float = 30.0) -> None:
     """Until it holds; TimeoutError after so many seconds."""
     async with asyncio.timeout(seconds):
         while True:
