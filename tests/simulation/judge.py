@@ -67,11 +67,12 @@ def _expired(history: History, tables: Tables, slot: int, row: Any) -> None:
 def _in_order(history: History) -> None:
     """I7: of two messages to one recipient, the one acked before the other was offered goes first.
 
-    Judged by when the upstream first took each.
+    Judged by when the upstream first took each. One that had ended by its ttl has no place: an
+    upstream without a fence may still read what its former owner had written in time.
     """
     lanes: dict[str, list[tuple[float, float, int]]] = defaultdict(list)
     for recipient, message_id, offered, acked in history.acked:
-        if message_id in history.taken:
+        if message_id in history.taken and message_id not in history.expired:
             lanes[recipient].append((offered, acked, history.taken[message_id][1]))
     for recipient, lane in lanes.items():
         lane.sort()
