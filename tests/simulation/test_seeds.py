@@ -17,6 +17,8 @@ FAILED_BEFORE: dict[int, str] = {
     246: "a claim on a connection that was given up undid that of the next one (the simulator)",
     12177: "two epochs in a row that ended with a window each (the judge)",
     332: "a window of one is slower than the clients (a seam)",
+    779: "what had ended by its ttl was taken late by an upstream without a fence (the judge)",
+    5150: "a repeat counted for the older of its two connections (the judge)",
 }
 
 
