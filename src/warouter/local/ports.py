@@ -19,8 +19,9 @@ def free_port() -> int:
     It is below those that the kernel gives to outgoing connections: one of them would take the port
     before its process does, or while it restarts.
     """
+    beyond = max(_first_outgoing(), LOWEST + 1)
     for _ in range(_TRIES):
-        port = random.randrange(LOWEST, max(_first_outgoing(), LOWEST + 1))
+        port = random.randrange(LOWEST, beyond)
         if port not in _given and _free(port):
             _given.add(port)
             return port

@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 RETRY_SECONDS = 0.05
 RENEW_SECONDS = 0.25
 LEAVE_SECONDS = 3.0
+DRAIN_CUT = "slots are handed over with messages that have no answer"
 
 
 class Ownership:
@@ -299,6 +300,8 @@ class Ownership:
         while any(s.open and not self._idle(s) for s in slots):
             remaining = give_up - self._clock()
             if remaining <= 0:
+                # What has no answer yet is sent again by the successor, and dropped by its id.
+                log.warning(DRAIN_CUT, extra={"open": sum(not self._idle(s) for s in slots)})
                 return
             self._progress.clear()
             await wait_for(self._progress, remaining)
