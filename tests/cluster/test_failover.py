@@ -120,6 +120,7 @@ async def test_a_second_change_of_shards_is_refused_while_one_runs(start: Start)
 async def test_a_coreapp_told_to_stop_hands_over_first(start: Start) -> None:
     cluster, business = await start(environment=CALM)
     async with Facts(cluster) as facts:
+        await business.faults(latency_ms=100)  # some are out at any moment
         business.start()
         await business.more(200)
         old = (await facts.map()).slots[0]
