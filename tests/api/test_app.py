@@ -89,7 +89,7 @@ MATRIX |= {
     ("POST", f"{_CERTIFICATES}/webhooks/ca"): ONLY_ADMIN,
     ("GET", f"{_CERTIFICATES}/webhooks/ca"): ADMIN_GONE,
     ("DELETE", f"{_CERTIFICATES}/webhooks/ca"): ADMIN_GONE,
-    ("PUT", "/v1/services/message/gc"): READ,
+    ("PUT", "/v1/services/message/gc"): ADMIN_READ,
     ("GET", "/v1/stickerpacks"): READ,
     ("POST", "/v1/stickerpacks"): ANY_USER,
     **{

@@ -170,7 +170,7 @@ async def make(api: Api, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Make]
 
     async def side(changes: dict[str, Any], *, is_fast: bool) -> Side:
         made = Side(None, api, [], [])  # type: ignore[arg-type]
-        operations = replace(api.context.operations, **changes, _buckets={})
+        operations = replace(api.context.operations, **changes)
         context = replace(api.context, submit=made.submit, operations=operations)
         fast = FastPath(context, made.offer, lambda: True) if is_fast else None
         runner = web.AppRunner(build_app(context), shutdown_timeout=0.1)

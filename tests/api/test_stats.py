@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from tests.api.conftest import API_KEY, Api, reconfigured, serve
+from tests.api.conftest import API_KEY, USER_PASSWORD, Api, basic, reconfigured, serve
 from tests.support import exposition
 from warouter.api.limits import Rate, Rates, parse_rates
 from warouter.errors import Overloaded
@@ -254,6 +254,27 @@ async def test_c37_the_product_s_rate_limits(api: Api) -> None:
     metrics = (await api.call("GET", "/metrics", headers=KEY)).json["metrics"]
     limited = metrics["warouter_requests_limited_total"]["data"][0]["value"]
     assert limited == len(refused)
+
+
+async def test_strangers_take_nothing_from_what_users_may_do(api: Api) -> None:
+    """As many log-ins as the bucket has drained it for everybody."""
+    api.context.operations.rates = Rates(Rate(0.001, 20), Rate(0.001, 20))
+    strangers = [await api.login("nobody", "wrong") for _ in range(25)]
+    assert {a.status for a in strangers} == {401, 429}
+    right = {"Authorization": basic("worker", USER_PASSWORD)}
+    assert (await api.call("POST", "/v1/users/login", headers=right)).status == 200
+    for _ in range(20):
+        assert (await api.call("GET", "/v1/stickerpacks", token=api.user)).status == 200
+    assert (await api.call("GET", "/v1/stickerpacks", token=api.user)).status == 429
+
+
+async def test_what_one_user_does_takes_nothing_from_another(api: Api) -> None:
+    api.context.operations.rates = Rates(Rate(0.001, 3), Rate(0.001, 3))
+    packs, sent = "/v1/stickerpacks", ("POST", "/v1/messages", MESSAGE)
+    assert [(await api.send(MESSAGE)).status for _ in range(4)] == [201] * 3 + [429]
+    assert [(await api.call("GET", packs, token=api.user)).status for _ in range(4)][-1] == 429
+    assert [(await api.call(*sent, token=api.admin)).status for _ in range(4)] == [201] * 3 + [429]
+    assert (await api.call("GET", packs, token=api.admin)).status == 200
 
 
 async def test_retry_after_says_when_a_token_is_there(api: Api) -> None:

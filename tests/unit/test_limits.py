@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from warouter.api.envelope import failure
-from warouter.api.limits import Bucket, Rate, Rates, parse_rates
+from warouter.api.limits import MOST_BUCKETS, Bucket, Buckets, Rate, Rates, parse_rates
 from warouter.config import load
 from warouter.errors import ApiError, ConfigError
 from warouter.node.webapp import limits
@@ -37,6 +37,25 @@ def test_never_more_than_burst_and_rate_allow(rate: float, burst: int, pauses: l
         assert taken <= burst + now * rate + 1e-6
         if wait > 0:
             assert wait <= 1 / rate + 1e-9
+
+
+def test_each_user_has_buckets_of_their_own() -> None:
+    buckets = Buckets(Rates(Rate(1, 2), Rate(1, 3)))
+    assert [buckets.take("a", 0.0, sends=True) for _ in range(3)] == [0.0, 0.0, 1.0]
+    assert [buckets.take("a", 0.0, sends=False) for _ in range(4)] == [0.0, 0.0, 0.0, 1.0]
+    assert buckets.take("b", 0.0, sends=True) == 0.0
+
+
+def test_buckets_that_are_full_again_are_not_kept() -> None:
+    buckets = Buckets(Rates(Rate(1, 10), Rate(1, 10)))
+    for n in range(MOST_BUCKETS - 1):
+        buckets.take(f"user{n}", 0.0, sends=True)
+    for _ in range(10):
+        buckets.take("busy", 5.0, sends=True)
+    buckets.take("new", 6.0, sends=True)
+    assert len(buckets) == 2
+    assert buckets.take("busy", 6.0, sends=True) == 0.0  # one second's worth, and no more
+    assert buckets.take("busy", 6.0, sends=True) > 0
 
 
 def test_settings() -> None:

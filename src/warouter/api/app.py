@@ -109,14 +109,15 @@ def _spellings(path: str) -> tuple[str, ...]:
 
 
 def _guarded(context: Context, route: Route) -> WebHandler:
-    # Who watches must see most when most is going on.
-    limited = route.access not in (Access.OPEN, Access.MONITOR)
+    # Who watches must see most when most is going on, and a stranger who logs in has limits of
+    # another kind (api/guard.py): what has no user takes from nobody's bucket.
+    limited = route.access in (Access.USER, Access.ADMIN)
 
     async def handle(request: web.Request) -> web.StreamResponse:
         check_head(request)
         caller = await authorise(context, request, route.access)
         if limited:
-            context.operations.admit(route.method, route.path)
+            context.operations.admit(route.method, route.path, caller.username)
         return await route.handler(context, request, caller)
 
     return handle

@@ -210,7 +210,7 @@ class FastPath:
             self._heads.clear()
             return False
         message = self._message(head.caller, {}, data[size:])
-        return message is not None and self._ask(message, asking)
+        return message is not None and self._ask(message, head.caller, asking)
 
     def remember(self, data: bytes, fields: dict[bytes, bytes]) -> None:
         """These bytes were read as one plain request with these fields, and it was taken."""
@@ -227,20 +227,22 @@ class FastPath:
     def take(self, fields: dict[bytes, bytes], body: bytes, asking: Asking) -> bool:
         """Offer the message, and answer when it is known what became of it. False: not taken."""
         entry = self._entry(fields)
-        message = self._message(entry[0], fields, body) if entry is not None else None
-        return message is not None and self._ask(message, asking)
+        if entry is None:
+            return False
+        message = self._message(entry[0], fields, body)
+        return message is not None and self._ask(message, entry[0], asking)
 
     def knows(self, fields: dict[bytes, bytes]) -> bool:
         """Whether it is in memory who asks, and they may."""
         return self._entry(fields) is not None
 
-    def _ask(self, message: Outgoing, asking: Asking) -> bool:
+    def _ask(self, message: Outgoing, caller: Caller, asking: Asking) -> bool:
         meter = self._meter
         meter.fast += 1
         asking.asked()
         done = partial(self._done, asking, meter.begin())
         try:
-            self._context.operations.admit(*MESSAGES)
+            self._context.operations.admit(*MESSAGES, caller.username)
             self._offer(message, done)
         except ApiError as error:
             done(error)

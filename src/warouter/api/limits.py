@@ -1,4 +1,5 @@
-"""The product's rate limits: a token bucket for POST /v1/messages, another for the rest. Pure.
+"""The product's rate limits: each user has a token bucket for POST /v1/messages and one for the
+rest. Pure.
 
 Each webapp counts for itself, as each web container of the product did.
 """
@@ -11,6 +12,7 @@ from warouter.errors import ConfigError
 
 OFF, PRODUCT = "off", "product"
 _PRODUCT = "50/150,20/60"
+MOST_BUCKETS = 4096  # kept; a full one is as good as none
 _SENTENCE = (
     "it must be off, product (50 messages a second with bursts of 150, 20 of the rest with bursts"
     " of 60), or RATE/BURST,RATE/BURST for messages and the rest"
@@ -52,6 +54,31 @@ class Bucket:
             self._tokens -= 1.0
             return 0.0
         return (1.0 - self._tokens) / self._rate.rate
+
+    def full(self, now: float) -> bool:
+        """Whether it would be the same if it were made now."""
+        return self._tokens + (now - self._at) * self._rate.rate >= self._rate.burst
+
+
+class Buckets:
+    """Those of all users. What one user does takes nothing from another."""
+
+    def __init__(self, rates: Rates) -> None:
+        self._rates = rates
+        self._of: dict[tuple[str, bool], Bucket] = {}
+
+    def __len__(self) -> int:
+        return len(self._of)
+
+    def take(self, user: str, now: float, *, sends: bool) -> float:
+        """As ``Bucket.take``; ``sends`` is POST /v1/messages."""
+        bucket = self._of.get((user, sends))
+        if bucket is None:
+            if len(self._of) >= MOST_BUCKETS:
+                self._of = {key: kept for key, kept in self._of.items() if not kept.full(now)}
+            rate = self._rates.messages if sends else self._rates.others
+            bucket = self._of[user, sends] = Bucket(rate, now)
+        return bucket.take(now)
 
 
 def parse_rates(text: str) -> Rates | None:

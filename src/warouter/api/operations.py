@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from warouter.api.limits import Bucket, Rates
+from warouter.api.limits import Buckets, Rates
 from warouter.api.meter import Meter
 from warouter.errors import TooManyRequests
 from warouter.metrics import Sample
@@ -29,19 +29,16 @@ class Operations:
     own: Callable[[], list[Sample]]  # of this process, at this moment
     rates: Rates | None = None
     meter: Meter = field(default_factory=Meter)
-    _buckets: dict[bool, Bucket] = field(default_factory=dict)
+    _buckets: Buckets | None = field(default=None, init=False)
 
-    def admit(self, method: str, path: str) -> None:
-        """TooManyRequests when the rate limit of this request's kind is used up."""
+    def admit(self, method: str, path: str, user: str) -> None:
+        """TooManyRequests when the user's rate limit for this kind of request is used up."""
         if self.rates is None:
             return
+        if self._buckets is None:
+            self._buckets = Buckets(self.rates)
         sends = (method, path) == MESSAGES
-        now = time.monotonic()
-        bucket = self._buckets.get(sends)
-        if bucket is None:
-            rate = self.rates.messages if sends else self.rates.others
-            bucket = self._buckets[sends] = Bucket(rate, now)
-        wait = bucket.take(now)
+        wait = self._buckets.take(user, time.monotonic(), sends=sends)
         if wait > 0:
             self.meter.limited += 1
             raise TooManyRequests(
