@@ -10,12 +10,20 @@ from tests.api.conftest import Api
 from warouter.api.providers import MASK
 
 PATH = "/v1/settings/application/media/providers"
-BEARER = {"name": "cdn", "type": "www", "config": {"bearer": "s3cret-token"}}
+ORIGINS = ["https://cdn.example.com", "https://cdn.example.com:8443"]
+BEARER = {
+    "name": "cdn",
+    "type": "www",
+    "config": {"bearer": "s3cret-token"},
+    "origins": ORIGINS,
+}
 BASIC = {
     "name": "files",
     "type": "www",
     "config": {"basic": {"username": "us", "password": "pässword"}},
+    "origins": ["https://files.example.com"],
 }
+OLD = {"name": "cdn", "type": "www", "config": {"bearer": "s3cret-token"}}
 
 
 async def shown(api: Api) -> Any:
@@ -50,6 +58,36 @@ async def test_the_type_may_be_left_out_and_a_name_replaces(api: Api) -> None:
     assert (await add(api, {"name": "cdn", "config": {"bearer": "one"}})).status == 200
     assert (await add(api, BEARER)).status == 200
     assert await stored(api) == [BEARER]
+
+
+async def test_a_client_that_knows_no_origins_keeps_those_that_are_there(api: Api) -> None:
+    """Old integrations store their providers at each start."""
+    await add(api, BEARER)
+    assert (await add(api, OLD)).status == 200
+    assert (await add(api, OLD | {"config": {"bearer": "new"}, "origins": None})).status == 200
+    assert await stored(api) == [BEARER | {"config": {"bearer": "new"}}]
+    assert (await add(api, OLD | {"origins": []})).status == 200  # said: nowhere
+    assert await stored(api) == [OLD | {"origins": []}]
+
+
+async def test_a_provider_without_origins_says_so(api: Api) -> None:
+    """One of a client, and one that a build before this one has stored."""
+    warning = "media provider cdn has no origins: its credentials are sent nowhere"
+    answer = await add(api, OLD, BASIC)
+    assert (answer.status, answer.json["meta"]["warnings"]) == (200, [warning])
+    await api.context.accounts.change_setting("media_providers", lambda _: {"providers": [OLD]})
+    answer = await api.call("GET", PATH, token=api.admin)
+    assert answer.json["meta"]["warnings"] == [warning]
+    assert (await shown(api))[0]["origins"] == []
+    answer = await add(api, BEARER)
+    assert "warnings" not in answer.json["meta"]
+
+
+async def test_an_origin_is_kept_in_one_spelling(api: Api) -> None:
+    given = ["HTTPS://CDN.example.com:443/", "https://cdn.example.com", "https://tráp.test:8443"]
+    assert (await add(api, BEARER | {"origins": given})).status == 200
+    origins = ["https://cdn.example.com", "https://xn--trp-fla.test:8443"]
+    assert (await shown(api))[0]["origins"] == origins
 
 
 async def test_the_settings_of_the_application_are_another_matter(api: Api) -> None:
@@ -88,6 +126,12 @@ async def test_delete(api: Api) -> None:
         ([{"name": "a", "config": {"bearer": "x y"}}], 1009, "without spaces"),
         ([{"name": "a", "config": {"bearer": "x" * 4097}}], 1009, "has 4097"),
         ([{"name": "a", "type": "ftp", "config": {"bearer": "x"}}], 1009, "[0].type has a value"),
+        ([BEARER | {"origins": "https://a"}], 1009, "[0].origins must be a list"),
+        ([BEARER | {"origins": ["http://a.test"]}], 1009, "[0].origins[0] must start with https"),
+        ([BEARER | {"origins": ["https://a.test/x"]}], 1009, "[0].origins[0] must have nothing"),
+        ([BEARER | {"origins": [*ORIGINS, "*"]}], 1009, "[0].origins[2] must be https://host"),
+        ([BEARER | {"origins": ["https://a.test"] * 33}], 1009, "[0].origins has 33"),
+        ([BEARER | {"origins": ["https://" + "a" * 300]}], 1009, "[0].origins[0] has 308"),
         ([BASIC, 5], 1009, "[1] must be an object"),
         ([BEARER | {"name": f"n{i}"} for i in range(33)], 1009, "at most 32"),
     ],

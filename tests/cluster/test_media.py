@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import signal
+import ssl
 import sys
 from base64 import b64encode
 from collections.abc import AsyncIterator
@@ -12,6 +13,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from aiohttp import web
 
@@ -19,6 +21,7 @@ from tests.cluster.business import Business
 from tests.cluster.conftest import Start
 from tests.cluster.facts import Facts
 from warouter._hash import slot_of
+from warouter.certificate import self_signed
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -93,15 +96,17 @@ class Site:
 
 
 @asynccontextmanager
-async def serving() -> AsyncIterator[Site]:
+async def serving(
+    host: str = "127.0.0.1", context: ssl.SSLContext | None = None
+) -> AsyncIterator[Site]:
     site = Site()
     app = web.Application()
     for name in ("slow", "quick", "flaky", "page", "large"):
         app.router.add_get(f"/{name}", getattr(site, name))
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    site.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+    site.url = f"{'https' if context else 'http'}://{host}:{runner.addresses[0][1]}"
     yield site
     site.let_go.set()
     await runner.cleanup()
@@ -182,22 +187,59 @@ async def test_links_that_cannot_be_had_are_failed_statuses(start: Start) -> Non
         assert found["media_uploads"] == 1
 
 
-async def test_credentials_of_a_provider(start: Start) -> None:
-    _cluster, business = await start()
-    async with Facts(business.cluster) as facts, serving() as site:
+@pytest.fixture
+def authority(tmp_path: Path) -> tuple[Path, ssl.SSLContext]:
+    """A certificate of localhost that a coreapp can be told to trust, and a server's side of it."""
+    cert, key = self_signed("localhost", ["localhost"])
+    for name, content in (("cert.pem", cert), ("key.pem", key)):
+        (tmp_path / name).write_bytes(content)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+    return tmp_path / "cert.pem", context
+
+
+PROVIDERS = "/v1/settings/application/media/providers"
+OLD_PROVIDER = {"name": "mine", "type": "www", "config": {"bearer": "t0ken"}}
+
+
+async def test_credentials_of_a_provider_go_to_its_origins_only(
+    start: Start, authority: tuple[Path, ssl.SSLContext]
+) -> None:
+    """What any user may send: a link to his own server, with the name of a provider."""
+    trusted, context = authority
+    _cluster, business = await start(environment={"SSL_CERT_FILE": str(trusted)})
+    async with (
+        Facts(business.cluster) as facts,
+        serving() as theirs,
+        serving("localhost", context) as site,
+    ):
+        # As a build before this one has stored it.
         await facts.connection.execute(
-            """insert into setting (name, value) values ('media_providers', '{"providers":
-               [{"name": "mine", "type": "www", "config": {"bearer": "t0ken"}}]}')"""
+            "insert into setting (name, value) values ('media_providers', $1)",
+            msgspec.json.encode({"providers": [OLD_PROVIDER]}).decode(),
         )
-        link = {"link": f"{site.url}/quick"}
-        named = await send(business, TO, image={**link, "provider": {"name": "mine"}})
-        plain = await send(business, TO, image=link)
-        unknown = await send(business, TO, image={**link, "provider": {"name": "nobody"}})
+        provider = {"provider": {"name": "mine"}}
+        home, away = {"link": f"{site.url}/quick"}, {"link": f"{theirs.url}/quick"}
+        early = await send(business, TO, image={**home, **provider})
+        await reached(business, "failed", early)
+        stored = await business.call(
+            "POST", PROVIDERS, json=[OLD_PROVIDER | {"origins": [site.url]}]
+        )
+        assert "warnings" not in stored["meta"]
+        await business.call("POST", PROVIDERS, json=[OLD_PROVIDER])  # as at each start
+        named = await send(business, TO, image={**home, **provider})
+        stolen = await send(business, TO, image={**away, **provider})
+        unknown = await send(business, TO, image={**home, "provider": {"name": "nobody"}})
+        plain = await send(business, TO, image=away)
         await reached(business, "read", named, plain)
-        await reached(business, "failed", unknown)
-        seen = [request.headers.get("Authorization") for request in site.requests]
-        assert seen == ["Bearer t0ken", None]
-        assert "nobody" in business.failures[unknown][0]["details"]
+        await reached(business, "failed", stolen, unknown)
+        seen = [[r.headers.get("Authorization") for r in s.requests] for s in (site, theirs)]
+        assert seen == [["Bearer t0ken"], [None]]
+        said = {early: "no origins", stolen: "not one of the origins", unknown: "nobody"}
+        for message_id, why in said.items():
+            (error,) = business.failures[message_id]
+            assert error["code"] == 1014
+            assert why in error["details"]
 
 
 async def test_an_owner_dies_while_it_fetches(start: Start) -> None:

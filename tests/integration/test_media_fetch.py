@@ -13,6 +13,7 @@ import socket
 import ssl
 import tempfile
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,8 @@ from warouter.certificate import self_signed
 from warouter.errors import BodyTooLarge, MediaRefused
 from warouter.local.ports import free_port
 from warouter.media.directory import Directory
-from warouter.media.fetch import Fetcher, LinkFailed, credentials
+from warouter.media.fetch import Fetcher, LinkFailed
+from warouter.media.providers import Credentials, CredentialsRefused
 
 PUBLIC, TRAP = "127.0.0.2", "127.0.0.1"
 ALLOWED = (ipaddress.ip_network(f"{PUBLIC}/32"),)
@@ -109,8 +111,23 @@ async def sites() -> AsyncIterator[Sites]:
     await sites.stop()
 
 
-async def fetched(fetcher: Fetcher, link: str, **headers: str) -> bytes:
-    async with fetcher.open(link, headers) as answer:
+@asynccontextmanager
+async def https(sites: Sites, *names: str) -> AsyncIterator[tuple[int, ssl.SSLContext]]:
+    """The same server with TLS under these names: its port, and what a client is to trust."""
+    cert, key = self_signed(names[0], list(names))
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "cert").write_bytes(cert)
+        (Path(folder) / "key").write_bytes(key)
+        server_side = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        server_side.load_cert_chain(f"{folder}/cert", f"{folder}/key")
+    loop = asyncio.get_running_loop()
+    listening = await loop.create_server(sites._server, PUBLIC, 0, ssl=server_side)
+    yield listening.sockets[0].getsockname()[1], ssl.create_default_context(cadata=cert.decode())
+    listening.close()
+
+
+async def fetched(fetcher: Fetcher, link: str, shown: Credentials | None = None) -> bytes:
+    async with fetcher.open(link, shown) as answer:
         return b"".join([chunk async for chunk in answer.chunks])
 
 
@@ -242,30 +259,71 @@ async def test_no_proxy_of_the_environment(sites: Sites, monkeypatch: pytest.Mon
     assert sites.trapped == 0
 
 
-async def test_credentials_go_to_the_origin_of_the_link_only(sites: Sites) -> None:
+def for_origins(*origins: str) -> Credentials:
+    return Credentials("cdn", {"Authorization": "Bearer secret"}, frozenset(origins))
+
+
+def _anywhere(_credentials: Credentials, _url: str) -> None:
+    """The mutant: nobody asks for whom the credentials are."""
+
+
+@pytest.mark.parametrize("mutant", [False, True], ids=["", "no_origin_check"])
+async def test_a_users_link_does_not_read_the_credentials(
+    sites: Sites, monkeypatch: pytest.MonkeyPatch, mutant: bool
+) -> None:
+    if mutant:
+        monkeypatch.setattr(Credentials, "check", _anywhere)
+    async with https(sites, "users.test") as (port, context):
+        fetch = fetcher(context=context, resolver=Names(users=[[PUBLIC]]))
+        with suppress(MediaRefused):
+            await fetched(fetch, f"https://users.test:{port}/", for_origins("https://one.test"))
+    assert any(secret for _, secret in shown_to(sites)) == mutant
+
+
+def shown_to(sites: Sites) -> list[tuple[str, str | None]]:
+    return [(r.host.partition(":")[0], r.headers.get("Authorization")) for r in sites.requests]
+
+
+async def test_credentials_go_to_the_origins_of_their_provider_and_nowhere_else(
+    sites: Sites,
+) -> None:
+    """Neither where a message's link leads, nor where the provider's own host redirects to."""
+
     def answer(request: web.BaseRequest) -> web.Response:
-        if request.path == "/away":
-            other = f"http://other.test:{sites.port}/x"
-            return web.Response(status=307, headers={"Location": other})
-        return web.Response(body=b"ok")
+        if request.path == "/ok":
+            return web.Response(body=b"ok")
+        host = {"/away": "other.test", "/back": "one.test"}[request.path]
+        to = f"https://{host}:{port}/ok"
+        return web.Response(status=307, headers={"Location": to})
 
     sites.answer = answer
-    fetch = fetcher(resolver=Names(one=[[PUBLIC]], other=[[PUBLIC]]))
-    await fetched(fetch, sites.url("one.test"), Authorization="Bearer secret")
-    await fetched(fetch, sites.url("one.test", "/away"), Authorization="Bearer secret")
-    seen = [request.headers.get("Authorization") for request in sites.requests]
-    assert seen == ["Bearer secret", "Bearer secret", None]
-
-
-def test_credentials_of_providers() -> None:
-    providers = [
-        {"name": "b", "type": "www", "config": {"bearer": "t"}},
-        {"name": "u", "type": "www", "config": {"basic": {"username": "n", "password": "p"}}},
-    ]
-    assert credentials(providers, "b") == {"Authorization": "Bearer t"}
-    assert credentials(providers, "u") == {"Authorization": "Basic bjpw"}
-    with pytest.raises(MediaRefused, match="no media provider x"):
-        credentials(providers, "x")
+    async with https(sites, "one.test", "other.test") as (port, context):
+        names = Names(one=[[PUBLIC]], other=[[PUBLIC]])
+        fetch = fetcher(allow_http=True, context=context, resolver=names)
+        mine = for_origins(f"https://one.test:{port}")
+        assert await fetched(fetch, f"https://one.test:{port}/ok", mine) == b"ok"
+        assert shown_to(sites) == [("one.test", "Bearer secret")]
+        sites.requests.clear()
+        await fetched(fetch, f"https://one.test:{port}/away", mine)
+        assert shown_to(sites) == [("one.test", "Bearer secret"), ("other.test", None)]
+        sites.requests.clear()
+        for link in (
+            f"https://other.test:{port}/ok",
+            f"https://other.test:{port}/back",
+            f"http://one.test:{sites.port}/ok",
+            f"https://one.test:{port + 1 if port < 65535 else port - 1}/ok",
+            f"https://one.test:{port}@other.test:{port}/ok",
+            f"https://one.test.:{port}/ok",
+        ):
+            with pytest.raises(CredentialsRefused, match="not one of the origins"):
+                await fetched(fetch, link, mine)
+        with pytest.raises(CredentialsRefused, match="has no origins"):
+            await fetched(fetch, f"https://one.test:{port}/ok", for_origins())
+        assert sites.requests == []
+        # Two origins of one provider: a redirect from one to the other takes nothing along.
+        both = for_origins(f"https://one.test:{port}", f"https://other.test:{port}")
+        await fetched(fetch, f"https://one.test:{port}/away", both)
+        assert shown_to(sites) == [("one.test", "Bearer secret"), ("other.test", None)]
 
 
 @pytest.mark.parametrize(
@@ -342,21 +400,11 @@ async def test_1_gib_without_a_length_is_cut_at_the_limit(sites: Sites, tmp_path
 
 async def test_https_holds_the_name_of_the_link_to_its_certificate(sites: Sites) -> None:
     """The address is pinned, the name is not given up for it."""
-    cert, key = self_signed("good.test", ["good.test"])
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "cert").write_bytes(cert)
-        (Path(folder) / "key").write_bytes(key)
-        server_side = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        server_side.load_cert_chain(f"{folder}/cert", f"{folder}/key")
-    trusting = ssl.create_default_context(cadata=cert.decode())
-    loop = asyncio.get_running_loop()
-    listening = await loop.create_server(sites._server, PUBLIC, 0, ssl=server_side)
-    port = listening.sockets[0].getsockname()[1]
-    names = Names(good=[[PUBLIC]], other=[[PUBLIC]])
-    fetch = fetcher(allow_http=False, context=trusting, resolver=names)
-    assert await fetched(fetch, f"https://good.test:{port}/") == b"ok"
-    with pytest.raises(LinkFailed, match="certificate"):
-        await fetched(fetch, f"https://other.test:{port}/")
-    with pytest.raises(LinkFailed, match="certificate"):  # the usual authorities
-        await fetched(fetcher(resolver=names), f"https://good.test:{port}/")
-    listening.close()
+    async with https(sites, "good.test") as (port, context):
+        names = Names(good=[[PUBLIC]], other=[[PUBLIC]])
+        fetch = fetcher(allow_http=False, context=context, resolver=names)
+        assert await fetched(fetch, f"https://good.test:{port}/") == b"ok"
+        with pytest.raises(LinkFailed, match="certificate"):
+            await fetched(fetch, f"https://other.test:{port}/")
+        with pytest.raises(LinkFailed, match="certificate"):  # the usual authorities
+            await fetched(fetcher(resolver=names), f"https://good.test:{port}/")

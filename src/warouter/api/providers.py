@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -14,14 +14,16 @@ from warouter.api.context import Context
 from warouter.api.envelope import success
 from warouter.api.request import path_name, read_json
 from warouter.api.route import Access, Route
-from warouter.api.rules import filled, filled_list
+from warouter.api.rules import filled, filled_list, short
 from warouter.api.tokens import Caller
 from warouter.app_settings import MEDIA_PROVIDERS
 from warouter.errors import NotFound, ParameterInvalid, ParameterMissing
+from warouter.media.providers import checked_origin
 
 log = logging.getLogger(__name__)
 
-MOST = 32
+MOST, MOST_ORIGINS = 32, 32
+ORIGIN_CHARS = 300
 NAME_CHARS, BEARER_CHARS, USERNAME_CHARS, PASSWORD_CHARS = 64, 4096, 256, 256
 # Shown instead of a secret. Sent back under the same name it stands for the one that is stored.
 MASK = "********"
@@ -40,11 +42,16 @@ class Config(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class MediaProvider(msgspec.Struct, frozen=True):
-    """``name`` is what a message says in ``provider.name``: 1 to 64 characters, no slash."""
+    """``name`` is what a message says in ``provider.name``: 1 to 64 characters, no slash.
+
+    ``origins`` (https://host or https://host:port) are where the credentials may go. A POST without
+    them leaves those that are there; with none of them the credentials go nowhere.
+    """
 
     name: str
     config: Config
     type: Literal["www"] = "www"
+    origins: list[str] | None = None
 
 
 class StoredProviders(msgspec.Struct, frozen=True):
@@ -55,29 +62,31 @@ _PROVIDERS = msgspec.json.Decoder(list[MediaProvider])
 
 
 async def show(context: Context, _request: web.Request, _caller: Caller) -> web.Response:
-    """All providers, secrets masked."""
+    """All providers, secrets masked; a warning for each whose credentials go nowhere."""
     providers = [_masked(p) for p in _stored(await context.accounts.setting(MEDIA_PROVIDERS))]
-    return success({"settings": {"application": {"media": {"providers": providers}}}})
+    shown = {"settings": {"application": {"media": {"providers": providers}}}}
+    return success(shown, warnings=_warnings(providers))
 
 
 async def add(context: Context, request: web.Request, caller: Caller) -> web.Response:
     """Adds those that are named for the first time, replaces the others."""
     wish = await read_json(request, context.config.json_limit, _PROVIDERS)
     filled_list(wish, "the body", MOST)
-    for n, provider in enumerate(wish):
-        _check(provider, f"[{n}]")
+    checked = [_checked(provider, f"[{n}]") for n, provider in enumerate(wish)]
+    present: list[MediaProvider] = []
 
     def changed(stored: Mapping[str, Any]) -> dict[str, Any]:
         by_name = {provider.name: provider for provider in _stored(stored)}
-        for provider in wish:
-            by_name[provider.name] = _unmasked(provider, by_name.get(provider.name))
+        for provider in checked:
+            by_name[provider.name] = _merged(provider, by_name.get(provider.name))
         if len(by_name) > MOST:
             raise ParameterInvalid(f"there would be {len(by_name)} providers, {MOST} are allowed")
-        return {"providers": msgspec.to_builtins(list(by_name.values()))}
+        present[:] = by_name.values()
+        return {"providers": msgspec.to_builtins(present)}
 
     await context.accounts.change_setting(MEDIA_PROVIDERS, changed)
     log.info("media providers changed", extra={"by": caller.username})
-    return success({})
+    return success({}, warnings=_warnings(present))
 
 
 async def remove(context: Context, request: web.Request, caller: Caller) -> web.Response:
@@ -95,7 +104,8 @@ async def remove(context: Context, request: web.Request, caller: Caller) -> web.
     return success({})
 
 
-def _check(provider: MediaProvider, path: str) -> None:
+def _checked(provider: MediaProvider, path: str) -> MediaProvider:
+    """The provider with its origins in one spelling; ParameterInvalid or ParameterMissing."""
     filled(provider.name, f"{path}.name", NAME_CHARS)
     if not provider.name.isprintable() or "/" in provider.name:
         raise ParameterInvalid(f"{path}.name has a slash or control characters")
@@ -112,6 +122,22 @@ def _check(provider: MediaProvider, path: str) -> None:
         _check_secret(basic.password, f"{path}.config.basic.password", PASSWORD_CHARS)
         if ":" in basic.username:
             raise ParameterInvalid(f"{path}.config.basic.username must not have a colon")
+    if provider.origins is None:
+        return provider
+    return msgspec.structs.replace(provider, origins=_origins(provider.origins, f"{path}.origins"))
+
+
+def _origins(given: list[str], path: str) -> list[str]:
+    if len(given) > MOST_ORIGINS:
+        raise ParameterInvalid(f"{path} has {len(given)} elements, at most {MOST_ORIGINS}")
+    origins = []
+    for n, text in enumerate(given):
+        short(text, f"{path}[{n}]", ORIGIN_CHARS)
+        try:
+            origins.append(checked_origin(text))
+        except ValueError as error:
+            raise ParameterInvalid(f"{path}[{n}] {error}") from None
+    return list(dict.fromkeys(origins))
 
 
 def _check_secret(text: str, path: str, most: int) -> None:
@@ -127,7 +153,23 @@ def _stored(setting: Mapping[str, Any]) -> list[MediaProvider]:
 def _masked(provider: MediaProvider) -> MediaProvider:
     basic = provider.config.basic
     shown = Config(bearer=MASK) if basic is None else Config(basic=Basic(basic.username, MASK))
-    return msgspec.structs.replace(provider, config=shown)
+    return msgspec.structs.replace(provider, config=shown, origins=provider.origins or [])
+
+
+def _warnings(providers: Sequence[MediaProvider]) -> list[str]:
+    return [
+        f"media provider {provider.name} has no origins: its credentials are sent nowhere"
+        for provider in providers
+        if not provider.origins
+    ]
+
+
+def _merged(provider: MediaProvider, known: MediaProvider | None) -> MediaProvider:
+    """What a POST says, over what is known under the same name."""
+    origins = provider.origins
+    if origins is None:  # integrations of old store their providers at each start
+        origins = (known.origins if known is not None else None) or []
+    return msgspec.structs.replace(_unmasked(provider, known), origins=origins)
 
 
 def _unmasked(provider: MediaProvider, known: MediaProvider | None) -> MediaProvider:

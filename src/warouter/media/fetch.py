@@ -2,21 +2,19 @@
 
 A client of the API names the link, so it is handled as hostile: every address that a name gives is
 checked at the socket, each redirect is checked anew, no proxy of the environment is used, nothing
-is decompressed, and credentials go to the origin they are for.
+is decompressed, and credentials go to the origins of their provider.
 """
 
 from __future__ import annotations
 
-import base64
 import errno
 import ipaddress
 import logging
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from typing import NamedTuple
 
 import aiohttp
 from aiohttp import AddrInfoType
@@ -27,6 +25,7 @@ from warouter import __version__
 from warouter.app_settings import Network, is_allowed, webhook_url_problem
 from warouter.egress import socket_factory
 from warouter.errors import MediaRefused, WarouterError
+from warouter.media.providers import Credentials, origin_of
 
 log = logging.getLogger(__name__)
 
@@ -77,14 +76,18 @@ class Fetcher:
         )
 
     @asynccontextmanager
-    async def open(self, link: str, headers: Mapping[str, str] = {}) -> AsyncIterator[Fetched]:
-        """The answer at the end of up to three redirects; ``headers`` go to the link's origin only.
+    async def open(
+        self, link: str, credentials: Credentials | None = None
+    ) -> AsyncIterator[Fetched]:
+        """The answer at the end of up to three redirects.
+
+        ``credentials`` go to the link's own origin only, if they may go there at all.
 
         MediaRefused for what will not change, LinkFailed for what may; ``chunks`` raises both too.
         """
         async with self._session() as session:
             with _told():
-                response, url = await self._follow(session, link, headers)
+                response, url = await self._follow(session, link, credentials)
             async with response:
                 yield Fetched(
                     response.headers.get("Content-Type", ""),
@@ -94,17 +97,19 @@ class Fetcher:
                 )
 
     async def _follow(
-        self, session: aiohttp.ClientSession, link: str, headers: Mapping[str, str]
+        self, session: aiohttp.ClientSession, link: str, credentials: Credentials | None
     ) -> tuple[aiohttp.ClientResponse, str]:
         url = link.strip().replace(" ", "%20")  # a name of a file, as people write it
-        origin = _origin(url)
+        if credentials is not None:
+            credentials.check(url)
+        origin = origin_of(url)
         for _ in range(REDIRECTS + 1):
             problem = webhook_url_problem(
                 url, allow_http=self._allow_http, allow_private=self._allow_private
             )
             if problem:
                 raise MediaRefused(f"the link {problem}")
-            mine = headers if _origin(url) == origin else {}
+            mine = credentials.headers if credentials and origin_of(url) == origin else {}
             response = await session.get(url, headers=mine, allow_redirects=False)
             location = response.headers.get("Location")
             if response.status not in _REDIRECTED or location is None:
@@ -131,24 +136,6 @@ class Fetcher:
             auto_decompress=False,
             trust_env=False,
         )
-
-
-def credentials(providers: Iterable[Mapping[str, Any]], name: str) -> dict[str, str]:
-    """The header for links of this provider; MediaRefused if there is no such provider.
-
-    ``providers`` are those of settings/application/media/providers.
-    """
-    config = next((p.get("config") for p in providers if p.get("name") == name), None)
-    match config:
-        case {"bearer": str(token)}:
-            return {"Authorization": f"Bearer {token}"}
-        case {"basic": {"username": str(user), "password": str(password)}}:
-            pair = base64.b64encode(f"{user}:{password}".encode()).decode()
-            return {"Authorization": f"Basic {pair}"}
-        case None:
-            raise MediaRefused(f"there is no media provider {name}")
-        case _:
-            return {}
 
 
 def _guarded(allow_private: Sequence[Network]) -> Callable[[AddrInfoType], socket.socket]:
@@ -203,11 +190,3 @@ class _told:
 
 def _reason(error: BaseException) -> str:
     return str(error)[:200] or type(error).__name__
-
-
-def _origin(url: str) -> tuple[str, str | None, int | None] | None:
-    try:
-        parts = urlsplit(url)
-        return parts.scheme, parts.hostname, parts.port
-    except ValueError:
-        return None

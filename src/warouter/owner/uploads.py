@@ -18,8 +18,9 @@ from uuid import UUID
 from warouter.errors import ApiError, MediaRefused, NotFound
 from warouter.media import types
 from warouter.media.directory import Damaged, Staged
-from warouter.media.fetch import Fetcher, LinkFailed, credentials
+from warouter.media.fetch import Fetcher, LinkFailed
 from warouter.media.library import Library
+from warouter.media.providers import Credentials, CredentialsRefused, credentials
 from warouter.media.references import Reference
 from warouter.upstream.media import MediaService, ServiceRefused
 
@@ -110,6 +111,8 @@ class Uploads:
         if error is None:
             lasts = STORED_SECONDS if reference.id else LINK_SECONDS
             self._remember(reference, _Outcome(now + lasts, task.result(), None))
+        elif isinstance(error, CredentialsRefused):
+            pass  # an administrator may change it any moment
         elif isinstance(error, ApiError) and error.status < 500:
             self._remember(reference, _Outcome(now + FAILED_SECONDS, "", error))
 
@@ -130,12 +133,11 @@ class Uploads:
         return await self._upload(self._library.content(media), media.mime)
 
     async def _linked(self, reference: Reference) -> str:
-        headers: dict[str, str] = {}
+        shown: Credentials | None = None
         if reference.provider:
-            providers = await self._library.rows.providers()
-            headers = credentials(providers, reference.provider)
+            shown = credentials(await self._library.rows.providers(), reference.provider)
         async with self._fetching:
-            staged, mime = await self._fetch(reference, headers)
+            staged, mime = await self._fetch(reference, shown)
         directory = self._library.directory
         try:
             content = directory.read(staged.path, staged.size, staged.sha256)
@@ -143,10 +145,10 @@ class Uploads:
         finally:
             await directory.drop(staged)
 
-    async def _fetch(self, reference: Reference, headers: dict[str, str]) -> tuple[Staged, str]:
+    async def _fetch(self, reference: Reference, shown: Credentials | None) -> tuple[Staged, str]:
         limit = types.LIMITS[reference.type]
         directory = self._library.directory
-        async with self._fetcher.open(reference.link, headers) as answer:
+        async with self._fetcher.open(reference.link, shown) as answer:
             staged = await directory.stage(answer.chunks, limit)
             try:
                 if not staged.size:

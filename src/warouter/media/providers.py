@@ -1,0 +1,108 @@
+"""Whose credentials a link is fetched with, and where these may go. Pure.
+
+A message of any user names a provider, so the link beside it decides nothing: credentials go to the
+origins that an administrator named, over https, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from yarl import URL
+
+from warouter.errors import MediaRefused
+
+_SECURE = "https"
+
+
+class CredentialsRefused(MediaRefused):
+    """The provider is unknown, or its credentials are not for this link: until it is changed."""
+
+
+class Credentials(NamedTuple):
+    """What ``origin_of`` calls the places that ``headers`` may be shown to is in ``origins``."""
+
+    provider: str
+    headers: Mapping[str, str]
+    origins: frozenset[str]
+
+    def check(self, url: str) -> None:
+        """CredentialsRefused unless the credentials may go to the origin of ``url``."""
+        if not self.origins:
+            raise CredentialsRefused(
+                f"the media provider {self.provider} has no origins: its credentials go nowhere"
+                " until an administrator names them"
+            )
+        origin = origin_of(url)
+        if origin not in self.origins:
+            raise CredentialsRefused(
+                f"{origin} is not one of the origins of the media provider {self.provider}:"
+                " its credentials do not go there"
+            )
+
+
+def origin_of(url: str) -> str:
+    """``https://host[:port]`` as the HTTP client understands the URL, or "" if it is none.
+
+    Lower case, names as in DNS, the usual port left out: one spelling for each place.
+    """
+    try:
+        return str(URL(url).origin())
+    except ValueError:
+        return ""
+
+
+def checked_origin(text: str) -> str:
+    """The origin that an administrator named; ValueError says what is wrong with it."""
+    origin = origin_of(text)
+    url = URL(text) if origin else URL()
+    if not origin or not text.isprintable() or "\\" in text or " " in text:
+        raise ValueError("must be https://host or https://host:port")
+    if url.scheme != _SECURE:
+        raise ValueError("must start with https://")
+    # A path would promise a limit that is none: redirects and the server itself know no such thing.
+    if url.user is not None or url.raw_path not in ("", "/") or url.query_string or url.fragment:
+        raise ValueError("must have nothing but a host and perhaps a port after https://")
+    return origin
+
+
+def credentials(providers: Iterable[Any], name: str) -> Credentials:
+    """Those of the provider of this name; CredentialsRefused if there is none.
+
+    ``providers`` are those of settings/application/media/providers as they are stored, which was
+    perhaps not by the API.
+    """
+    stored = next((p for p in providers if isinstance(p, Mapping) and p.get("name") == name), None)
+    if stored is None:
+        raise CredentialsRefused(f"there is no media provider {name}")
+    return Credentials(name, _headers(stored, name), _origins(stored.get("origins")))
+
+
+def _headers(stored: Mapping[str, Any], name: str) -> dict[str, str]:
+    match stored.get("config"):
+        case {"bearer": str(token)}:
+            value = f"Bearer {token}"
+        case {"basic": {"username": str(user), "password": str(password)}}:
+            pair = f"{user}:{password}".encode(errors="replace")
+            value = f"Basic {base64.b64encode(pair).decode()}"
+        case _:
+            raise CredentialsRefused(
+                f"the media provider {name} has no credentials that can be used"
+            )
+    if not value.isascii() or not value.isprintable():
+        raise CredentialsRefused(f"the media provider {name} has no credentials that can be used")
+    return {"Authorization": value}
+
+
+def _origins(stored: Any) -> frozenset[str]:
+    named = stored if isinstance(stored, list) else ()
+    return frozenset(filter(None, map(_usable, named)))
+
+
+def _usable(text: Any) -> str:
+    try:
+        return checked_origin(text) if isinstance(text, str) else ""
+    except ValueError:
+        return ""
