@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from uuid import UUID, uuid4
 
@@ -117,7 +118,7 @@ async def test_shards_and_successors_are_set_in_one_step(
     assert picture.request is not None
     assert (picture.request.id, picture.request.shards) == (asked, 2)
     moves = [Succession(n, owned.slots[n].epoch, HEIR) for n in range(1, 32, 2)]
-    await leader.name_successors(term, moves, picture.request)
+    assert await leader.begin_request(term, moves, picture.request)
     now = await read_map(pool)
     assert now.shards == 2
     assert [s.successor for s in now.slots] == [None, HEIR] * 16
@@ -133,3 +134,66 @@ async def test_one_change_of_shards_at_a_time(pool: asyncpg.Pool) -> None:
         await ask_for_shards(pool, 4)
     assert await withdraw_shard_request(pool, first)
     await ask_for_shards(pool, 4)
+
+
+async def test_a_request_that_was_given_up_is_dead_for_whoever_saw_it_before(
+    leader: LeaderSession, pool: asyncpg.Pool
+) -> None:
+    """Its caller was told 403: not even a leader of an older build may still begin it."""
+    term = await leader.win()
+    await leader.take_over(term, [takeover(n, 0) for n in range(32)], [0] * 32)
+    asked = await ask_for_shards(pool, 2)
+    before = await read_map(pool)
+    move = Succession(1, before.slots[1].epoch, HEIR)
+    seen = (await leader.look()).request
+    assert seen is not None
+    assert await withdraw_shard_request(pool, asked)
+    await pool.execute(
+        "select name_successors($1,$2,$3,$4,$5,array['rebalance'],$6,$7)",
+        *(term, ME, [1], [move.seen_epoch], [HEIR], asked, 2),
+    )
+    assert await read_map(pool) == before
+    assert not await leader.begin_request(term, [move], seen)
+    assert await read_map(pool) == before
+    assert await pool.fetchval("select count(why) from slot") == 0
+
+
+async def test_who_gives_up_while_a_leader_begins_is_the_second(
+    leader: LeaderSession, pool: asyncpg.Pool
+) -> None:
+    term = await leader.win()
+    asked = await ask_for_shards(pool, 2)
+    async with pool.acquire() as other, other.transaction():
+        await other.execute(
+            "select name_successors($1,$2,'{}','{}','{}','{}'::text[],$3,2)", term, ME, asked
+        )
+        giving_up = asyncio.create_task(withdraw_shard_request(pool, asked))
+        await blocked(pool)
+    assert not await giving_up
+    assert (await read_map(pool)).shards == 2
+
+
+@pytest.mark.parametrize("ago", ["1 hour", "-1 hour"])
+async def test_a_request_whose_webapp_is_gone_is_not_begun_later(
+    leader: LeaderSession, pool: asyncpg.Pool, ago: str
+) -> None:
+    """Also when the database's clock went back meanwhile."""
+    term = await leader.win()
+    asked = await ask_for_shards(pool, 2)
+    await pool.execute("update shard_request set requested_at = now() - $1::text::interval", ago)
+    seen = (await leader.look()).request
+    assert seen is not None
+    await pool.execute(
+        "select name_successors($1,$2,'{}','{}','{}','{}'::text[],$3,2)", term, ME, asked
+    )
+    assert (await read_map(pool)).shards == 1
+    assert await shard_request_state(pool, asked) == ("refused", "nobody waits for it any more")
+    await ask_for_shards(pool, 4)
+
+
+async def blocked(pool: asyncpg.Pool) -> None:
+    """Until a session waits for another's row."""
+    waits = "select exists (select from pg_stat_activity where wait_event_type = 'Lock')"
+    waiting = False
+    while not waiting:
+        waiting = await pool.fetchval(waits)

@@ -9,11 +9,13 @@ from uuid import uuid4
 
 import asyncpg
 import msgspec
+import pytest
 
 from tests.support.proxy import Proxy
 from tests.support.wait import soon
 from warouter.config import Settings, Timing
-from warouter.errors import NotReady
+from warouter.errors import ChangeRefused, NotReady
+from warouter.node import mapview
 from warouter.node.mapview import MapView
 from warouter.store.bounded import SECONDS
 from warouter.store.database import create_pool
@@ -66,3 +68,24 @@ async def test_a_server_that_hangs_is_not_waited_for_longer_than_anywhere(
         assert time.monotonic() - began < SECONDS + 2
         await view.close()
         through.terminate()
+
+
+async def test_403_says_that_nothing_happens_and_503_that_it_may(
+    settings: Settings, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A change that was decided and is not through in time was a 403 as well, and took effect."""
+    monkeypatch.setattr(mapview, "BEGIN_SECONDS", 0.1)
+    monkeypatch.setattr(mapview, "CHANGE_SECONDS", 0.1)
+    view = MapView(settings, Timing(), pool, f"wa:{uuid4().hex}:w")
+    with pytest.raises(ChangeRefused, match="no master leads"):
+        await view.set_shards(4)
+    state = await pool.fetch("select state, shards from shard_request")
+    assert [tuple(row) for row in state] == [("refused", 4)]
+    monkeypatch.setattr(mapview, "BEGIN_SECONDS", 60.0)
+    asking = asyncio.create_task(view.set_shards(8))
+    begun = "update shard_request set state = 'running' where state = 'waiting' returning id"
+    request = None
+    while request is None:
+        request = await pool.fetchval(begun)
+    with pytest.raises(NotReady, match="goes on"):
+        await asking

@@ -274,6 +274,15 @@ class Faults:
         self.world.server.notify("shards")
         return bool(tables.request[1] != tables.shards)
 
+    def give_up_shards(self, random: Random) -> bool:
+        """Asked for, and given up once a master has seen it: before it is begun, or just after."""
+        tables, clock = self.world.tables, self.world.clock
+        asked = self.set_shards(random)
+        if tables.request is not None and tables.request[2] == "waiting":
+            request, delay = tables.request[0], random.choice((0.0, random.uniform(0.0, 1.0)))
+            tables.on_look = lambda: clock.at(clock.now + delay, tables.give_up, request)
+        return asked
+
     def replay_letters(self, random: Random) -> bool:
         """Some events that were delivered turn out to be dead letters, and shall come again."""
         tables, history = self.world.tables, self.world.history
@@ -330,5 +339,6 @@ KINDS: tuple[Kind, ...] = (
     Faults.refuse_callbacks,
     Faults.set_shards,
     Faults.set_shards,
+    Faults.give_up_shards,
     Faults.replay_letters,
 )

@@ -160,6 +160,11 @@ def no_term() -> Changes:
     return [(Master, "_still_leads", lambda self, picture, started: True)]
 
 
+def given_up_and_begun() -> Changes:
+    """I12: a leader begins the change of shards that it saw, whoever has given it up since."""
+    return []
+
+
 def keys_are_not_looked_at() -> Changes:
     """I11: each request is a message of its own."""
     append = Journal._append_once
@@ -197,6 +202,7 @@ MUTANTS: dict[str, Mutant] = {
         Mutant(parked_are_forgotten, (Faults.busy_cut, Faults.throttle, Faults.kill_coreapp), 6),
         Mutant(event_acked_at_once, _LONG, 1),
         Mutant(letters_in_the_dark, (Faults.replay_letters,)),
+        Mutant(given_up_and_begun, (Faults.give_up_shards, Faults.slow_link), 1, "asked_still"),
         Mutant(keys_are_not_looked_at, _LONG),
         Mutant(no_term, (Faults.pause_master, Faults.kill_coreapp, Faults.set_shards), 6, "termed"),
     )

@@ -117,6 +117,7 @@ def _notify(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
 
 def _state(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
     t: Tables = s.tables
+    t.looked()
     return [
         {
             "version": t.version,
@@ -314,6 +315,7 @@ _STATEMENTS = {
         ("renew_epochs(", _exclusive, _call("renew_epochs", tells="map")),
         ("take_over(", _term_and_slots, _call("take_over", tells="map")),
         ("name_successors(", _term, _call("name_successors", tells="map")),
+        ("begin_shard_request(", _term, _call("begin_shard_request", tells="map")),
         ("end_shard_request(", _term, _call("end_shard_request", tells="shards")),
         ("raise_epochs(", _term_and_old, _call("raise_epochs", tells="map")),
         ("forget_nodes(", _term, _call("forget_nodes")),

@@ -1,7 +1,7 @@
 """What PostgreSQL stores, and the functions of the migrations over it.
 
 A function runs here at the moment of its commit, while it holds its locks: what it has checked then
-still holds. ``fenced`` and ``termed`` are there to be taken out by mutants.
+still holds. ``fenced``, ``termed`` and ``asked_still`` are there to be taken out by mutants.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from bisect import bisect_right
 from collections import Counter
+from collections.abc import Callable
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -109,7 +110,7 @@ class Tables:
 
     def __init__(self, history: History, shards: int) -> None:
         self._history = history
-        self.fenced = self.termed = True
+        self.fenced = self.termed = self.asked_still = True
         self.timeline = 1
         self.term = 0
         self.leader: UUID | None = None
@@ -126,6 +127,8 @@ class Tables:
         self._renewals: dict[UUID, list[dict[str, Any]]] = {}  # answers to beats, and
         self._rows: list[tuple[int, int, UUID | None, UUID | None]] = []  # rows, until they change
         self.request: list[Any] | None = None  # id, shards, state
+        self.given_up: set[UUID] = set()  # requests
+        self.on_look: Callable[[], object] = _nothing  # a master has seen the request
         self.messages = [Journal() for _ in range(SLOTS)]
         self.places: dict[bytes, tuple[int, int]] = {}
         self.requests: dict[bytes, tuple[bytes, bytes]] = {}  # key -> id, hash of the request
@@ -338,16 +341,40 @@ class Tables:
 
     def name_successors(self, term: int, inc: UUID, *a: Any) -> list[dict[str, Any]]:
         self.hold_term(term, inc)
-        *moves, request, shards = a
+        *moves, _request, shards = a
         for slot, epoch, heir, reason in zip(*moves, strict=True):
             if self.epochs[slot] == epoch:
                 self.successors[slot], self.why[slot] = heir, reason
                 self.named[slot] = self._history.now()
         self.version += 1
         self.shards = shards or self.shards
-        if self.request is not None and request == self.request[0]:
-            self.request[2] = "running"
         return [{}]
+
+    def begin_shard_request(self, term: int, inc: UUID, *a: Any) -> list[dict[str, Any]]:
+        self.hold_term(term, inc)
+        request = a[4]
+        waits = self.request is not None and (request, "waiting") == (
+            self.request[0],
+            self.request[2],
+        )
+        if not waits and self.asked_still:
+            return [{"begun": False}]
+        if request in self.given_up:
+            self._history.broken("I12", "a change of shards that was given up took effect")
+        if self.request is not None and waits:
+            self.request[2] = "running"
+        self.name_successors(term, inc, *a)
+        return [{"begun": True}]
+
+    def looked(self) -> None:
+        on_look, self.on_look = self.on_look, _nothing
+        on_look()
+
+    def give_up(self, request: UUID) -> None:
+        """withdraw_shard_request: unless a leader has begun it."""
+        if self.request is not None and (self.request[0], self.request[2]) == (request, "waiting"):
+            self.request = None
+            self.given_up.add(request)
 
     def end_shard_request(self, term: int, inc: UUID, request: UUID, *_: str) -> list[Any]:
         self.hold_term(term, inc)
@@ -422,6 +449,10 @@ def _park(journal: Journal, p: dict[str, Any], now: float) -> None:
     if row is not None:
         first = was.first if was else now
         journal.parked[p["seq"]] = Parked(row, p["attempts"], now + p["delay_ms"] / 1000, first)
+
+
+def _nothing() -> None:
+    return None
 
 
 def _array(text: str) -> list[int]:

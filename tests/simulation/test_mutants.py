@@ -24,6 +24,7 @@ FOUND_BY = {
     "event_acked_at_once": {"I8"},
     "letters_in_the_dark": {"I10", "I15"},
     "keys_are_not_looked_at": {"I11"},
+    "given_up_and_begun": {"I12"},
     "no_term": {"I13"},
 }
 

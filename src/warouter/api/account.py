@@ -52,7 +52,10 @@ async def show_shards(context: Context, _request: web.Request, _caller: Caller) 
 
 
 async def set_shards(context: Context, request: web.Request, caller: Caller) -> web.Response:
-    """201 once the new map is in force, with warnings in ``meta``; ChangeRefused (403) if not."""
+    """201 once the new map is in force, with warnings in ``meta``.
+
+    ChangeRefused (403): it is not, and will not be by this call. NotReady (503): it may yet be.
+    """
     wish = await read_json(request, context.config.json_limit, _SHARDS)
     if wish.shards not in SHARD_COUNTS:
         raise ParameterInvalid(f"shards must be one of {', '.join(map(str, SHARD_COUNTS))}")

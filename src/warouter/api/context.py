@@ -77,7 +77,7 @@ class Context:
     config: ApiConfig
     submit: Submit
     shards: Callable[[], Awaitable[int]]
-    # Returns warnings once the new map is in force; raises ChangeRefused.
+    # Returns warnings once the new map is in force; ChangeRefused, or NotReady if it may yet be.
     set_shards: Callable[[int], Awaitable[list[str]]]
     health: Callable[[], Awaitable[list[NodeState]]]
     # The sender's wa_id of an inbound message, None if the id is unknown.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from uuid import UUID
 
 import asyncpg
 
@@ -38,6 +39,7 @@ log = logging.getLogger(__name__)
 BEGIN_SECONDS = 3.0  # a leader takes a request up within a poll; none for so long: nobody leads
 CHANGE_SECONDS = 30.0
 LOOK_SECONDS = 0.02
+_AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
 class MapView:
@@ -104,15 +106,23 @@ class MapView:
     async def set_shards(self, shards: int) -> list[str]:
         """Ask the leader and wait until the new map is in force; warnings for a person.
 
-        ChangeRefused while another change runs, when nobody leads, or when it takes too long.
+        ChangeRefused while another change runs or when nobody leads: then it never takes effect.
+        NotReady when it may: it is decided and goes on, or the database does not say.
         """
         request = await ask_for_shards(self._pool, shards)
+        try:
+            await self._wait_for(request)
+        except _AWAY as error:
+            raise NotReady("outcome unknown: ask for the shards in ten seconds") from error
+        return await self._warnings(shards)
+
+    async def _wait_for(self, request: UUID) -> None:
         loop = asyncio.get_running_loop()
         began, seen_running = loop.time(), False
         while True:
             state, details = await shard_request_state(self._pool, request)
             if state == "done":
-                return await self._warnings(shards)
+                return
             if state == "refused":
                 raise ChangeRefused(details or "the change was refused; retry")
             seen_running = seen_running or state == "running"
@@ -121,7 +131,7 @@ class MapView:
                 if await withdraw_shard_request(self._pool, request):
                     raise ChangeRefused("no master leads right now; retry")
             elif waited > CHANGE_SECONDS or self._leaving:
-                raise ChangeRefused("the change goes on, but is not in force yet; ask again")
+                raise NotReady("the change is decided and goes on, but is not in force yet")
             await asyncio.sleep(LOOK_SECONDS)
 
     async def health(self) -> list[NodeState]:
@@ -133,7 +143,7 @@ class MapView:
                 alive = await live_incarnations(taken)
                 leader = await read_term(taken)
                 registered = await is_registered(taken)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except _AWAY as error:
             raise NotReady("the database does not answer") from error
         alive -= self._beats.silent(self._timing.lease)
         multiconnect = current.shards > 1

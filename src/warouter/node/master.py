@@ -177,8 +177,11 @@ class Master:
         view = self._view(picture, target, now, asked=True)
         planned = plan(view, self._timing.lease) or target
         _, successions = changes(target, planned, self._members)
-        await self._session.name_successors(term, successions, request)
-        log.info("shards set", extra={"shards": request.shards, "moving": len(successions)})
+        said = {"shards": request.shards, "moving": len(successions)}
+        if await self._session.begin_request(term, successions, request):
+            log.info("shards set", extra=said)
+        else:
+            log.info("shards not set: the request was given up", extra=said)
         self._wake.set()
 
     async def _write(self, term: int, current: ShardMap, planned: ShardMap) -> None:

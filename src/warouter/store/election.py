@@ -128,20 +128,27 @@ class LeaderSession:
             list(ages),
         )
 
-    async def name_successors(
-        self, term: int, moves: Sequence[Succession], request: ShardRequest | None = None
-    ) -> None:
-        """Planned moves; with ``request`` also the new shard count, in one transaction."""
+    async def name_successors(self, term: int, moves: Sequence[Succession]) -> None:
+        """Planned moves."""
         await self._write(
-            "select name_successors($1,$2,$3,$4,$5,$6,$7,$8)",
-            term,
-            [m.slot for m in moves],
-            [m.seen_epoch for m in moves],
-            [m.to for m in moves],
-            [m.reason for m in moves],
-            request.id if request else None,
-            request.shards if request else None,
+            "select name_successors($1,$2,$3,$4,$5,$6,$7,$8)", term, *_columns(moves), None, None
         )
+
+    async def begin_request(
+        self, term: int, moves: Sequence[Succession], request: ShardRequest
+    ) -> bool:
+        """Planned moves and the new shard count, in one transaction.
+
+        False, and nothing is changed, when the request was given up meanwhile.
+        """
+        rows = await self._write(
+            "select begin_shard_request($1,$2,$3,$4,$5,$6,$7,$8) as begun",
+            term,
+            *_columns(moves),
+            request.id,
+            request.shards,
+        )
+        return bool(rows[0]["begun"])
 
     async def end_request(self, term: int, request: UUID, state: str, details: str) -> None:
         await self._write("select end_shard_request($1,$2,$3,$4,$5)", term, request, state, details)
@@ -159,10 +166,21 @@ class LeaderSession:
         """A clean close frees the lock at once."""
         await self._session.close()
 
-    async def _write(self, sql: str, term: int, *rest: Any) -> None:
+    async def _write(self, sql: str, term: int, *rest: Any) -> list[Any]:
         try:
-            await self._session.fetch(sql, term, self._incarnation, *rest, within=WRITE_SECONDS)
+            return await self._session.fetch(
+                sql, term, self._incarnation, *rest, within=WRITE_SECONDS
+            )
         except asyncpg.PostgresError as error:
             if error.sqlstate == STALE_TERM:
                 raise FencedError(str(error)) from error
             raise
+
+
+def _columns(moves: Sequence[Succession]) -> tuple[list[Any], ...]:
+    return (
+        [m.slot for m in moves],
+        [m.seen_epoch for m in moves],
+        [m.to for m in moves],
+        [m.reason for m in moves],
+    )
