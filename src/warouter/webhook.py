@@ -85,7 +85,8 @@ class Callbacks:
     ``settled(items)`` they were delivered; ``park(items, delay_ms, reason)`` the first failed
     alone (its ``attempts`` and ``first_at`` are set), the others wait behind it, and their lane is
     blocked until ``unblock``; ``dead(items, reason)`` they were tried for seven days, or under
-    ``callback_persist: false`` for a while.
+    ``callback_persist: false`` for a while. ``broken(slots, error)``: an error that nobody foresaw,
+    most likely of one of these calls; the owner forgets the slots and begins anew.
 
     Once parked events are due they are added again, the first ones of their lane first, with
     ``first_at`` set: this lets them into their blocked lane, ahead of what is turned away
@@ -104,6 +105,7 @@ class Callbacks:
         settled: Callable[[list[Item]], None],
         park: Callable[[list[Item], int, str], None],
         dead: Callable[[list[Item], str], None],
+        broken: Callable[[Collection[int], Exception], None],
         allow_http: bool = False,
         allow_private: Sequence[Network] = (),
         ports: Collection[int] | None = None,
@@ -116,6 +118,7 @@ class Callbacks:
         self._settled = settled
         self._park = park
         self._dead = dead
+        self._broken = broken
         self._allow_http = allow_http
         self._allow_private = tuple(allow_private)
         self._ports = ports
@@ -189,7 +192,7 @@ class Callbacks:
         self._tls = receiver_tls(ca, self._client)
 
     async def run(self) -> None:
-        """Deliver until cancelled. An error of the owner's callables ends it, and is raised."""
+        """Deliver until cancelled."""
         connector = aiohttp.TCPConnector(
             limit=0,
             socket_factory=socket_factory(self._allow_private, self._ports),
@@ -292,7 +295,17 @@ class Callbacks:
     async def _deliver(
         self, session: aiohttp.ClientSession, kind: int, batch: list[Item], *, probe: bool
     ) -> None:
-        """POST one batch and act on the answer."""
+        """POST one batch and act on the answer; whatever is wrong with it stays with its slots."""
+        try:
+            await self._post_and_act(session, kind, batch, probe=probe)
+        except Exception as error:
+            self._queues[kind].abandoned(batch)
+            self._breakers[kind].aborted(probe=probe)
+            self._broken({item.slot for item in batch}, error)
+
+    async def _post_and_act(
+        self, session: aiohttp.ClientSession, kind: int, batch: list[Item], *, probe: bool
+    ) -> None:
         slots = {item.slot for item in batch}
         content = body(batch)
         payload = _Leased(content, lambda: all(map(self._may_act, slots)))
@@ -335,6 +348,9 @@ class Callbacks:
                 await _drain(response)
         except (aiohttp.ClientError, OSError, ValueError) as error:
             failure = _cause(error)
+        except Exception:
+            log.exception("webhook POST failed")
+            failure = "connection"
         if 200 <= status < 300:
             return "success"
         return str(status) if status else failure

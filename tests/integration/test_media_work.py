@@ -34,12 +34,14 @@ from warouter.owner import uploads as uploads_file
 from warouter.owner.attachments import MEDIA, Attachments
 from warouter.owner.downloads import Downloads
 from warouter.owner.slot import OwnedSlot
+from warouter.owner.tasks import SlotTasks
 from warouter.owner.uploads import MOST_AT_ONCE, Uploads
 from warouter.store.media import RECEIVED, Media, through_pool
 from warouter.upstream.media import MediaService
 from warouter.upstream.protocol import Answer, Event
 from warouter.upstream.simulator import Simulator
 
+TASKS = SlotTasks(lambda epochs, why: pytest.fail(f"{epochs} in doubt: {why}"))
 CONTENT = b"\xff\xd8\xff\xe0" + bytes(range(256)) * 20
 
 
@@ -289,7 +291,7 @@ class Slot:
         self.slot.happened(Happened.OPENED)
         self.sent: list[tuple[bytes, tuple[str, ...]]] = []
         self.answers: list[Answer] = []
-        self.attachments = Attachments(uploads, self._answer, self.pump)
+        self.attachments = Attachments(uploads, self._answer, self.pump, TASKS)
         self.seq = 0
 
     def push(self, to: str, media: str = "") -> bytes:
@@ -429,6 +431,7 @@ class Inbox:
             ApplicationSettings,
             "https://api.test/",
             lambda _slot, event: self.passed.append(event),
+            TASKS,
             **more,
         )
 
@@ -542,7 +545,7 @@ async def test_the_owner_of_slot_0_cleans_up_as_the_settings_say(
     """The wiring alone: what stands for owner, sender and events only has to hold callables."""
     settings = msgspec.structs.replace(settings, media_dir=str(tmp_path))
     app_settings = ApplicationSettings(garbagecollector_enable=GarbageCollector(media=switched_on))
-    ownership: Any = SimpleNamespace(closed=[], slots={0: None})
+    ownership: Any = SimpleNamespace(closed=[], slots={0: None}, tasks=TASKS)
     sender: Any = SimpleNamespace(on_upstream=None, pump=None)
     events: Any = SimpleNamespace(on_event=None)
     work = MediaWork(settings, "test", lambda: app_settings, ownership, sender, events)

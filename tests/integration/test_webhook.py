@@ -13,7 +13,7 @@ from collections import Counter, defaultdict
 import pytest
 from aiohttp import web
 
-from warouter import __version__
+from warouter import __version__, webhook
 from warouter.app_settings import ApplicationSettings, Webhooks
 from warouter.cluster.delivery import FAILURES, GIVE_UP, INBOUND, STATUS, Item
 from warouter.local.ports import free_port
@@ -106,7 +106,7 @@ class Owner:
 
     def __init__(self, watch, url):
         self.watch = watch
-        self.settled, self.parked, self.dead = [], [], []
+        self.settled, self.parked, self.dead, self.broken = [], [], [], []
         self.held = set()  # slots without a lease
         self.retries_at_once = False
         self.settings = settings_of(url)
@@ -125,6 +125,12 @@ class Owner:
 
     def on_dead(self, items, reason):
         self.dead.append((items, reason))
+        self.watch.notify()
+
+    def on_broken(self, slots, error):
+        self.broken.append((slots, error))
+        for slot in slots:
+            self.callbacks.forget(slot)
         self.watch.notify()
 
     def may_act(self, slot):
@@ -210,6 +216,7 @@ async def running(owner, **options):
         settled=owner.on_settled,
         park=owner.on_park,
         dead=owner.on_dead,
+        broken=owner.on_broken,
         **options,
     )
     task = asyncio.create_task(callbacks.run())
@@ -349,24 +356,38 @@ class TestDelivery:
             assert callbacks.queue_size == 1
         assert logged() == [("WARNING", "webhook URL cannot be used")]
 
-    async def test_an_error_of_the_owner_ends_the_run(self, owner, watch):
-        def broken(_items):
-            raise RuntimeError("cannot record")
+    async def test_an_error_of_the_owner_stays_with_its_slots(self, owner, watch):
+        """Nobody else's callbacks stop for it, and the slot goes on once it is begun anew."""
+        record = owner.on_settled
+
+        def broken(items):
+            if items[0].slot == 1 and not owner.broken:
+                raise RuntimeError("cannot record")
+            record(items)
 
         owner.on_settled = broken
-        callbacks = Callbacks(
-            settings=lambda: owner.settings,
-            may_act=owner.may_act,
-            settled=owner.on_settled,
-            park=owner.on_park,
-            dead=owner.on_dead,
-            allow_http=True,
-            allow_private=LOOPBACK,
-        )
-        callbacks.add(event(1))
-        with pytest.raises(ExceptionGroup) as raised:
-            await callbacks.run()
-        assert raised.group_contains(RuntimeError, match="cannot record")
+        async with running(owner) as callbacks:
+            callbacks.add(event(1, "r1", slot=1))
+            await watch.until(lambda: owner.broken)
+            callbacks.add(event(2, "r2", slot=2))
+            callbacks.add(event(3, "r1", slot=1))  # read again by the next epoch
+            await watch.until(lambda: len(owner.settled) == 2)
+        [(slots, error)] = owner.broken
+        assert slots == {1}
+        assert str(error) == "cannot record"
+        assert sorted(owner.ids()) == ["r1.3", "r2.2"]
+
+    async def test_a_post_that_raises_what_nobody_foresaw_is_a_failure(
+        self, owner, watch, monkeypatch
+    ):
+        async def odd(*_arguments, **_named):
+            raise KeyError("odd")
+
+        monkeypatch.setattr(webhook, "_drain", odd)
+        async with running(owner) as callbacks:
+            callbacks.add(event(1))
+            await watch.until(lambda: owner.settled)  # its status had come: that alone decides
+        assert not owner.broken
 
 
 class TestFailures:

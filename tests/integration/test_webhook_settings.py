@@ -62,6 +62,7 @@ class Owner:
         )
         self.settled: list[Item] = []
         self.dead: list[Item] = []
+        self.broken: list[Exception] = []
 
     def park(self, items: list[Item], _delay_ms: int, _reason: str) -> None:
         for item in items:
@@ -75,6 +76,7 @@ class Owner:
             settled=self.settled.extend,
             park=self.park,
             dead=lambda items, _reason: self.dead.extend(items),
+            broken=lambda _slots, error: self.broken.append(error),
             allow_private=LOOPBACK,
         )
         task = asyncio.create_task(self.callbacks.run())

@@ -193,6 +193,16 @@ class Delivery:
                 lane.queued = False
                 self._clear(lane, self._tried)
 
+    def abandoned(self, batch: list[Item]) -> None:
+        """What became of it is not known, nor if it was closed: its slots are forgotten next."""
+        for item in batch:
+            lane = self._slots.get(item.slot, {}).get(item.recipient)
+            if lane is not None and lane.open:
+                lane.open = False
+                if lane.orphan:
+                    lane.orphan = False
+                    self._clear(lane)
+
     def restore(self) -> None:
         """The receiver is up: what was deferred goes first, it has waited longest."""
         self._ready.extendleft(reversed(self._tried))

@@ -333,7 +333,15 @@ class Links:
         connection.send(frame)
 
     async def _keep(self, address: Address) -> None:
-        """Keep one coreapp connected until cancelled."""
+        """Keep one coreapp connected until cancelled, whatever goes wrong."""
+        while True:
+            try:
+                await self._connect_again(address)
+            except Exception:
+                log.exception("link failed", extra={"coreapp": address.name})
+                await asyncio.sleep(REFUSED_SECONDS)
+
+    async def _connect_again(self, address: Address) -> None:
         attempt = 0
         connection: CoreappConnection | None = None
         try:

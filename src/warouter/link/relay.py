@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 from uuid import UUID
 
-from warouter import wire
+from warouter import background, wire
 from warouter.cluster.address import Address
 from warouter.link.connection import TICK_SECONDS
 from warouter.link.coreapp import CoreappConnection
@@ -97,7 +97,7 @@ class Passage:
         self._settled = asyncio.Event()  # the link is proved, or was lost
         self._failed = False
         self._used = self._loop.time()
-        self.task = asyncio.create_task(self._run(), name="relay")
+        self.task = background.begin(self._run(), self._broke)
 
     def take(self, webapp: WebappConnection, frame: wire.Relay) -> bool:
         """Pass one message on; False when the owner was not reached a moment ago."""
@@ -143,15 +143,23 @@ class Passage:
 
     async def _run(self) -> None:
         try:
+            await self._passing()
+            if not self._idle():
+                await asyncio.sleep(REST_SECONDS)
+        finally:
+            self._relay.ended(self)
+
+    async def _passing(self) -> None:
+        try:
             if await self._reach():
                 await self._keep()
         finally:
             self._fail()
             if self._connection is not None:
                 self._connection.abort()
-        if not self._idle():
-            await asyncio.sleep(REST_SECONDS)
-        self._relay.ended(self)
+
+    def _broke(self, error: Exception) -> None:
+        log.error("relay failed", extra={"owner": self.owner.hex}, exc_info=error)
 
     async def _reach(self) -> bool:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import socket
@@ -12,6 +13,8 @@ from pathlib import Path
 
 from warouter.errors import CommandError
 from warouter.retry import backoff
+
+log = logging.getLogger(__name__)
 
 READY_SECONDS = 20.0
 STOP_SECONDS = 8.0
@@ -89,7 +92,11 @@ class Process:
                 return  # told so while it was down
             self.ready.clear()
             self.restarts += 1
-            await self._spawn()
+            try:
+                await self._spawn()
+            except OSError as error:  # no memory, no descriptors: there is a next time
+                said = {"process": self.name, "error": str(error)}
+                log.error("process not restarted", extra=said)
 
     def kill(self, number: signal.Signals) -> None:
         """Send a signal to this very child."""

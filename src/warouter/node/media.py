@@ -51,9 +51,14 @@ class MediaWork:
             allow_http=settings.media_allow_http, allow_private=networks(settings.allow_private)
         )
         self._uploads = Uploads(self._library, self._service, fetcher)
-        attachments = Attachments(self._uploads, sender.on_upstream, sender.pump)
+        attachments = Attachments(self._uploads, sender.on_upstream, sender.pump, ownership.tasks)
         self.downloads = Downloads(
-            self._library, self._service, app_settings, settings.public_url, events.on_event
+            self._library,
+            self._service,
+            app_settings,
+            settings.public_url,
+            events.on_event,
+            ownership.tasks,
         )
         sender.prepared = attachments.prepared
         sender.on_event = self.downloads.on_event

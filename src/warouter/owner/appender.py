@@ -12,11 +12,8 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-import asyncpg
-
 from warouter import wire
 from warouter.cluster.role import Happened, State
-from warouter.errors import OutcomeUnknown
 from warouter.owner.ownership import Ownership
 from warouter.owner.slot import OwnedSlot
 from warouter.store.journal import (
@@ -157,11 +154,11 @@ class Appender:
         rows = [_row(frame, slot) for _, frame, slot in alive]
         try:
             outcomes = await self._journal.append(owned, rows) if rows else {}
-        except (OutcomeUnknown, asyncpg.PostgresError) as error:
+        except Exception as error:
             # Never acked: the webapps offer these ids again under the next epoch.
             log.warning("append not confirmed", extra={"rows": len(rows), "error": str(error)})
             self._finish(ended + alive, [], {})
-            self._ownership.doubt(owned, str(error))
+            self._ownership.tasks.failed(owned, error)
             return
         self.commits += 1
         self.appended += len(rows) - len(outcomes)

@@ -20,6 +20,7 @@ from warouter.errors import ApiError
 from warouter.media.references import Reference, find
 from warouter.message_id import text_of
 from warouter.owner.slot import OwnedSlot
+from warouter.owner.tasks import SlotTasks
 from warouter.owner.uploads import Uploads
 from warouter.upstream.protocol import Answer
 
@@ -47,10 +48,12 @@ class Attachments:
         uploads: Uploads,
         answer: Callable[[Answer], None],
         pump: Callable[[OwnedSlot], None],
+        tasks: SlotTasks,
     ) -> None:
         self._uploads = uploads
         self._answer = answer
         self._pump = pump
+        self._tasks = tasks
         self._slots: dict[OwnedSlot, _Prepared] = {}
 
     def prepared(
@@ -81,7 +84,7 @@ class Attachments:
         if entry.id in mine.preparing:  # since before a new connection
             return
         patience = PATIENCE_SECONDS if len(mine.preparing) < FEW else HURRIED_SECONDS
-        task = asyncio.ensure_future(self._prepare(slot, entry, patience))
+        task = self._tasks.begin(slot, self._prepare(slot, entry, patience))
         mine.preparing[entry.id] = task
 
     async def _prepare(self, slot: OwnedSlot, entry: Entry, patience: float) -> None:

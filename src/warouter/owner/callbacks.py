@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 import asyncpg
 
@@ -54,7 +54,7 @@ class CallbackFeed:
         self._recorder = recorder
         self._app_settings = app_settings
         self._clock = clock
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = ownership.tasks
         self._settings_known = False
         self.dropped = 0  # events that were given up under callback_persist: false
         self._letters_due = 0.0
@@ -64,6 +64,7 @@ class CallbackFeed:
             settled=self._settled,
             park=self._park,
             dead=self._dead,
+            broken=self._broken,
             allow_http=settings.webhook_allow_http,
             allow_private=networks(settings.allow_private),
             ports=settings.allowed_webhook_ports,
@@ -171,6 +172,11 @@ class CallbackFeed:
                 slot.settle_event(item.kind, item.seq)
         self._let_go(items)
 
+    def _broken(self, slots: Collection[int], error: Exception) -> None:
+        """Only epochs that stand: what belonged to an ended one was forgotten with it."""
+        owned = self._ownership.slots
+        self._tasks.failed({n: owned[n].epoch for n in slots if n in owned}, error)
+
     def _drop(self, items: list[Item], reason: str) -> None:
         """The business does not want them kept: they end as if they had been delivered."""
         if not items:
@@ -232,9 +238,7 @@ class CallbackFeed:
         if not self._settings_known:
             return
         journal.loading = True
-        task = asyncio.ensure_future(self._read(slot, kind))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks.begin(slot, self._read(slot, kind))
 
     async def _read(self, slot: OwnedSlot, kind: int) -> None:
         journal = slot.events[kind]
@@ -253,8 +257,6 @@ class CallbackFeed:
                 last = rows[-1].seq if full else upto
                 slot.settle_event_gaps(kind, (r.seq for r in rows), last)
                 self._recorder.touch(slot)
-        except (OutcomeUnknown, asyncpg.PostgresError) as error:
-            self._ownership.doubt({slot.slot: slot.epoch}, f"events not read: {error}")
         finally:
             journal.loading = False
 
@@ -265,12 +267,15 @@ class CallbackFeed:
             now = self._clock()
             if now >= self._letters_due:
                 self._letters_due = now + LETTERS_LOOK_SECONDS
-                await self._take_up_letters()
+                await self._tasks.guard(dict[int, int], self._take_up_letters())
             for slot in list(self._ownership.slots.values()):
-                for kind in KINDS:
-                    for recipient, lane in list(slot.events[kind].parked.items()):
-                        if lane.flying == 0 and lane.due <= now and slot.accepts:
-                            await self._take_up(slot, kind, recipient, lane)
+                await self._tasks.guard(slot.current, self._look_at(slot, now))
+
+    async def _look_at(self, slot: OwnedSlot, now: float) -> None:
+        for kind in KINDS:
+            for recipient, lane in list(slot.events[kind].parked.items()):
+                if lane.flying == 0 and lane.due <= now and slot.accepts:
+                    await self._take_up(slot, kind, recipient, lane)
 
     async def _take_up(self, slot: OwnedSlot, kind: int, recipient: str, lane: ParkedLane) -> None:
         lane.flying = -1

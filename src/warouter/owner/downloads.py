@@ -24,6 +24,7 @@ from warouter.media import types
 from warouter.media.inbound import Stored, completed, described, wanted
 from warouter.media.library import Library
 from warouter.owner.slot import OwnedSlot
+from warouter.owner.tasks import SlotTasks
 from warouter.store.media import RECEIVED, Media
 from warouter.upstream.media import MediaService, ServiceRefused
 from warouter.upstream.protocol import Event
@@ -46,6 +47,7 @@ class Downloads:
         settings: Callable[[], ApplicationSettings],
         public_url: str,
         pass_on: Callable[[OwnedSlot, Event], None],
+        tasks: SlotTasks,
         most_seconds: float = MOST_SECONDS,
     ) -> None:
         self._library = library
@@ -53,6 +55,7 @@ class Downloads:
         self._settings = settings
         self._public_url = public_url.rstrip("/")
         self._pass_on = pass_on
+        self._tasks = tasks
         self._most_seconds = most_seconds
         self._places = asyncio.Semaphore(MOST_AT_ONCE)
         self._lanes: dict[OwnedSlot, dict[str, deque[_Waiting]]] = {}
@@ -81,7 +84,7 @@ class Downloads:
         lane.append(waiting)
         self._held += waiting.size
         if places:
-            waiting.task = asyncio.ensure_future(self._complete(slot, waiting, places))
+            waiting.task = self._tasks.begin(slot, self._complete(slot, waiting, places))
         else:
             waiting.ready = True
 

@@ -12,12 +12,11 @@ from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
-import asyncpg
 import msgspec
 
 from warouter.cluster.role import Happened
 from warouter.codes import error_object
-from warouter.errors import OutcomeUnknown, ProtocolError
+from warouter.errors import ProtocolError
 from warouter.owner.foreign import problem
 from warouter.owner.ownership import Ownership
 from warouter.owner.slot import OwnedSlot
@@ -140,8 +139,8 @@ class EventAppender:
         rows = [row for _, row, _ in batch]
         try:
             outcomes = await self._journal.append_events(owned, rows)
-        except (OutcomeUnknown, asyncpg.PostgresError) as error:
-            self._ownership.doubt(owned, str(error))
+        except Exception as error:
+            self._ownership.tasks.failed(owned, error)
             return
         acks: dict[OwnedSlot, list[int]] = {}
         for ordinal, (slot, row, told) in enumerate(batch):

@@ -12,13 +12,9 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-import asyncpg
-
 from warouter.cluster.lanes import Entry
-from warouter.errors import OutcomeUnknown
 from warouter.message_id import text_of
 from warouter.owner.events import EventAppender, failed_status
-from warouter.owner.ownership import Ownership
 from warouter.owner.slot import OwnedSlot
 from warouter.store.journal import Journal
 from warouter.upstream.protocol import Answer
@@ -34,13 +30,11 @@ class Expiry:
 
     def __init__(
         self,
-        ownership: Ownership,
         journal: Journal,
         events: EventAppender,
         clock: Callable[[], float],
         pending: float,
     ) -> None:
-        self._ownership = ownership
         self._journal = journal
         self._events = events
         self._clock = clock
@@ -62,11 +56,7 @@ class Expiry:
         be failed here.
         """
         await asyncio.sleep(max(0.0, slot.opened_at + HEARSAY_SECONDS - self._clock()))
-        try:
-            taken = await self._journal.with_status([text_of(entry.id) for entry in late])
-        except (OutcomeUnknown, asyncpg.PostgresError) as error:
-            self._ownership.doubt({slot.slot: slot.epoch}, f"statuses not read: {error}")
-            return
+        taken = await self._journal.with_status([text_of(entry.id) for entry in late])
         if not slot.open:
             return
         for entry in late:

@@ -12,13 +12,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Set
 
+from warouter import background
 from warouter.cluster.lease import Lease
 from warouter.cluster.role import Happened, State
 from warouter.config import Timing
 from warouter.errors import OutcomeUnknown
 from warouter.owner.slot import OwnedSlot, ParkedLane
+from warouter.owner.tasks import SlotTasks
 from warouter.store.journal import Journal
 from warouter.store.nodes import Beat, NodeSession
 
@@ -54,7 +56,7 @@ class Ownership:
         self._renewed: dict[int, float] = {}  # when a slot last got a new epoch by renewal
         self._floor: dict[int, int] = {}  # epochs the upstream has seen
         self._busy: set[int] = set()  # slots that a task is opening, renewing or handing over
-        self._tasks: set[asyncio.Task[None]] = set()
+        self.tasks = SlotTasks(self.doubt)
         self._wake = asyncio.Event()
         self._progress = asyncio.Event()
         self._emptied = asyncio.Event()
@@ -118,7 +120,8 @@ class Ownership:
             slot = self.slots.get(number)
             if slot is not None and slot.epoch == epoch:
                 self.close(slot, Happened.DOUBTED)
-        log.warning("slots in doubt", extra={"slots": sorted(owned), "error": why})
+        if owned:
+            log.warning("slots in doubt", extra={"slots": sorted(owned), "error": why})
 
     # tasks
 
@@ -197,26 +200,22 @@ class Ownership:
     def _begin(self, slots: Mapping[int, int] | list[int], work: Awaitable[None]) -> None:
         numbers = set(slots)
         self._busy |= numbers
+        moved = self._moved(numbers, work)
+        background.begin(moved, lambda error: self.tasks.failed(self._open_of(numbers), error))
 
-        async def guarded() -> None:
-            try:
-                await work
-            except Exception as error:
-                # Whatever it was: a slot must not stay half open, nor this process half alive.
-                log.warning(
-                    "slots not moved", extra={"slots": sorted(numbers), "error": repr(error)}
-                )
-                for slot in [s for n, s in self.slots.items() if n in numbers]:
-                    self.close(slot, Happened.DOUBTED)
+    async def _moved(self, numbers: set[int], work: Awaitable[None]) -> None:
+        try:
+            # Whatever it was: a slot must not stay half open, nor this process half alive.
+            if not await self.tasks.guard(lambda: self._open_of(numbers), work):
+                log.warning("slots not moved", extra={"slots": sorted(numbers)})
                 await asyncio.sleep(RETRY_SECONDS)
-            finally:
-                self._busy -= numbers
-                self.progressed()
-                self.wake()
+        finally:
+            self._busy -= numbers
+            self.progressed()
+            self.wake()
 
-        task = asyncio.ensure_future(guarded())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    def _open_of(self, numbers: Set[int]) -> dict[int, int]:
+        return {n: slot.epoch for n, slot in self.slots.items() if n in numbers}
 
     async def _open(self, epochs: Mapping[int, int]) -> None:
         """Begin epochs: one synchronous write under each, then read where the journal stands."""

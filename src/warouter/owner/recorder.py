@@ -9,10 +9,7 @@ import asyncio
 import logging
 from typing import Any
 
-import asyncpg
-
 from warouter.cluster.role import Happened
-from warouter.errors import OutcomeUnknown
 from warouter.owner.ownership import Ownership, wait_for
 from warouter.owner.slot import OwnedSlot
 from warouter.store.journal import Journal, Progress
@@ -62,8 +59,8 @@ class Recorder:
             slot.dirty, slot.unrecorded, slot.rare = False, [], {}
         try:
             held = await self._journal.record(owned, progress)
-        except (OutcomeUnknown, asyncpg.PostgresError) as error:
-            self._ownership.doubt(owned, str(error))
+        except Exception as error:
+            self._ownership.tasks.failed(owned, error)
             return
         self.commits += 1
         for slot in slots:

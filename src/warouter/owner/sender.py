@@ -13,7 +13,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import asyncpg
@@ -73,11 +73,11 @@ class Sender:
     ) -> None:
         self._ownership = ownership
         self._journal = journal
-        self._expiry = Expiry(ownership, journal, events, clock, pending)
+        self._expiry = Expiry(journal, events, clock, pending)
         self._recorder = recorder
         self._events = events
         self._clock = clock
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = ownership.tasks
         self.upstream: Upstream | None = None
         self._many = False  # it understands EventAcks
         self._moved: dict[OwnedSlot, None] = {}
@@ -200,14 +200,17 @@ class Sender:
         """Take up parked recipients when their time has come; end what has waited too long."""
         while True:
             await asyncio.sleep(PARKED_LOOK_SECONDS)
-            now = self._clock()
             for slot in list(self._ownership.slots.values()):
-                if slot.state is State.ACTIVE:
-                    self._end_late(slot, now)
-                for recipient, lane in list(slot.parked.items()):
-                    due = lane.due <= now and slot.claimed
-                    if lane.flying == 0 and (due or lane.ends <= now):
-                        await self._take_up(slot, recipient, lane, due)
+                await self._tasks.guard(slot.current, self._look_at(slot))
+
+    async def _look_at(self, slot: OwnedSlot) -> None:
+        now = self._clock()
+        if slot.state is State.ACTIVE:
+            self._end_late(slot, now)
+        for recipient, lane in list(slot.parked.items()):
+            due = lane.due <= now and slot.claimed
+            if lane.flying == 0 and (due or lane.ends <= now):
+                await self._take_up(slot, recipient, lane, due)
 
     # inside
 
@@ -324,7 +327,7 @@ class Sender:
     def _end_late(self, slot: OwnedSlot, now: float) -> None:
         late = slot.lanes.expire(now)
         if late:
-            self._begin(self._end(slot, late))
+            self._tasks.begin(slot, self._end(slot, late))
             if not slot.caught_up:
                 self._load(slot)
 
@@ -380,7 +383,8 @@ class Sender:
             self._lane_done(slot, entry.recipient)
         elif lane.flying == 0 and lane.due <= self._clock():
             lane.flying = -1
-            self._begin(self._take_up(slot, entry.recipient, lane, due=True))  # the next page
+            next_page = self._take_up(slot, entry.recipient, lane, due=True)
+            self._tasks.begin(slot, next_page)
 
     def _lane_done(self, slot: OwnedSlot, recipient: str) -> None:
         slot.parked.pop(recipient, None)
@@ -391,12 +395,7 @@ class Sender:
         if slot.loading or slot.loaded >= slot.committed or not slot.open:
             return
         slot.loading = True
-        self._begin(self._read(slot))
-
-    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.ensure_future(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks.begin(slot, self._read(slot))
 
     async def _read(self, slot: OwnedSlot) -> None:
         try:
@@ -412,8 +411,6 @@ class Sender:
                 last = rows[-1][0].seq if full else upto
                 slot.settle_gaps((row.seq for row, _ in rows), last)
                 self._recorder.touch(slot)
-        except (OutcomeUnknown, asyncpg.PostgresError) as error:
-            self._ownership.doubt({slot.slot: slot.epoch}, f"journal not read: {error}")
         finally:
             slot.loading = False
         self.pump(slot)

@@ -58,6 +58,10 @@ class OwnedSlot:
         self.open = self.state is not State.CLOSED
         self.accepts = self.state is State.ACTIVE
 
+    def current(self) -> dict[int, int]:
+        """This epoch, by its slot."""
+        return {self.slot: self.epoch}
+
     def opened(self, journal: Opened) -> None:
         """The journal's positions, read after the epoch's first commit."""
         self.cursor = Cursor(journal.send_mark, journal.send_ranges)

@@ -1,0 +1,105 @@
+"""Work beside everything else: who hears of its errors, for every place that begins some."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import gc
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import warouter
+from warouter import background
+
+SRC = Path(warouter.__file__).parent
+BEGINNERS = {"create_task", "ensure_future", "run_coroutine_threadsafe", "TaskGroup"}
+
+# Every function that begins a task by itself, and who hears of an error in it. A new one is
+# written with background.begin or, for work of a slot, with owner.tasks, or belongs here.
+PROCESS = "ends the process, which is restarted and whose slots others take over"
+CALLER = "raised to who awaits it"
+HEARD = {
+    "api/app.py:_following": "run() catches everything, every round",
+    "api/contact_book.py:_ask": "_answers catches everything: its callers get their outcome",
+    "api/registration.py:_ask": CALLER,
+    "api/tokens.py:_load": CALLER,
+    "background.py:begin": "told to `failed`",
+    "cli/demo.py:_until_told": CALLER,
+    "cli/demo.py:_shown": CALLER,
+    "cli/simulator.py:_serve_until_told": CALLER,
+    "cli/up.py:_until": CALLER,
+    "link/client.py:set_addresses": "_keep catches everything and tries again",
+    "local/cluster.py:_start": "keep() catches what a start may raise and tries again",
+    "local/demo.py:_send_all": CALLER,
+    "local/demo.py:_act": CALLER,
+    "local/process.py:wait_ready": "waits only",
+    "local/scene.py:own_cluster": CALLER,
+    "node/coreapp.py:main": PROCESS,
+    "node/coreapp.py:tasks": PROCESS,
+    "node/edge.py:_close_sockets": "a client that went before it was served",
+    "node/master.py:main": PROCESS,
+    "node/runtime.py:run_until": "waits only",
+    "node/webapp.py:main": PROCESS,
+    "owner/callbacks.py:run": PROCESS,
+    "owner/ownership.py:run": PROCESS,
+    "owner/uploads.py:handle": CALLER,
+    "store/database.py:fetch": CALLER,
+    "store/servers.py:open_writable": CALLER,
+    "store/stats.py:get": CALLER,
+    "upstream/client.py:run": PROCESS,
+    "webhook.py:_start_posts": "_deliver catches everything: it ends the epochs of its slots",
+    "webhook.py:run": PROCESS,
+}
+
+
+def test_every_place_that_begins_a_task_is_known() -> None:
+    assert set(_places()) == HEARD.keys()
+
+
+def _places() -> Iterator[str]:
+    for path in sorted(SRC.rglob("*.py")):
+        for function in ast.walk(ast.parse(path.read_text())):
+            if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef) and any(
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Attribute | ast.Name)
+                and _name(node.func) in BEGINNERS
+                for node in ast.walk(function)
+            ):
+                yield f"{path.relative_to(SRC)}:{function.name}"
+
+
+def _name(function: ast.Attribute | ast.Name) -> str:
+    return function.attr if isinstance(function, ast.Attribute) else function.id
+
+
+async def test_an_error_is_told() -> None:
+    told: list[Exception] = []
+
+    async def broken() -> None:
+        await asyncio.sleep(0)
+        raise KeyError("nobody thought of it")
+
+    await background.begin(broken(), told.append)
+    assert [repr(error) for error in told] == ["KeyError('nobody thought of it')"]
+
+
+async def test_a_task_that_nobody_holds_is_kept_until_it_ends() -> None:
+    ended = asyncio.Event()
+
+    async def work() -> None:
+        await asyncio.sleep(0.01)
+        ended.set()
+
+    background.begin(work(), pytest.fail)
+    gc.collect()
+    await ended.wait()
+
+
+async def test_a_cancelled_task_is_no_error() -> None:
+    task = background.begin(asyncio.sleep(3600), pytest.fail)
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
