@@ -45,6 +45,10 @@ class FencedError(WarouterError):
     """A write was refused since its (slot, epoch, incarnation) is not, or no longer, the owner."""
 
 
+class UnfitDatabase(WarouterError, ConnectionError):
+    """A session with PostgreSQL has settings under which a promise would not hold."""
+
+
 class OutcomeUnknown(WarouterError):
     """A write was sent to PostgreSQL and no answer came: it may or may not be committed."""
 

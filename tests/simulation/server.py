@@ -47,6 +47,7 @@ class Session:
         self.process = process
         self.client = client
         self.back = back
+        self.settings = settings
         self.incarnation = UUID(settings["application_name"][3:35])
         self.lock_timeout = _seconds(settings.get("lock_timeout", "0"))
         self.statement_timeout = _seconds(settings.get("statement_timeout", "0"))

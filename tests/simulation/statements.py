@@ -184,6 +184,10 @@ def _end_dead(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
     return []
 
 
+def _settings_found(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    return [{"name": name, "value": c.settings.get(name)} for name in a[0]]
+
+
 def _page(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
     rows = _upto(a[4], s.tables.messages[a[0]].page(*a[1:4]), lambda row: len(row.body))
     return [(*row[:6], s.now() - row.accepted) for row in rows]
@@ -343,6 +347,6 @@ _STATEMENTS = {
         ("from parked_event where slot = $1", None, _parked_events_of),
         ("from dead_letter where slot = any", None, _asked_letters),
         ("from setting where", None, lambda s, c, a: []),
-        ("SET transaction_timeout", None, lambda s, c, a: []),
+        ("current_setting(name, true)", None, _settings_found),
     )
 }

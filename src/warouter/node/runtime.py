@@ -17,7 +17,7 @@ import uvloop
 
 from warouter import __version__, log
 from warouter.config import Settings
-from warouter.store import database, migrate
+from warouter.store import database, migrate, server_settings
 from warouter.store.nodes import Registration
 from warouter.systemd import Notifier
 
@@ -74,6 +74,9 @@ async def check_database(settings: Settings, identity: Identity) -> None:
     connection = await database.first_connection(settings, identity.application)
     try:
         await migrate.check(connection)
+        found = await database.settings_found(connection, list(server_settings.WARNED))
+        for sentence in server_settings.dangers(found):
+            logger.warning("database endangers messages", extra={"why": sentence})
     finally:
         await database.close_politely(connection)
 

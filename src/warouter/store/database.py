@@ -11,16 +11,16 @@ import asyncio
 import contextlib
 import logging
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 
 from warouter.config import Settings
-from warouter.errors import CommandError, OutcomeUnknown
+from warouter.errors import CommandError, OutcomeUnknown, UnfitDatabase
 from warouter.sockets import notice_silence
-from warouter.store import arrays, locks
+from warouter.store import arrays, locks, server_settings
 from warouter.store.servers import open_writable
 
 log = logging.getLogger(__name__)
@@ -31,12 +31,8 @@ APPLICATION_BYTES = 63  # longer names are cut by PostgreSQL
 CONNECT_SECONDS = 5.0
 _TRANSPORT = "_transport"  # asyncpg has no public way to its socket; a test holds it to this name
 READ_ONLY = "25006"
-_TCP_KEEPALIVE = {
-    "tcp_keepalives_idle": "1",
-    "tcp_keepalives_interval": "1",
-    "tcp_keepalives_count": "3",
-    "tcp_user_timeout": "2500",
-}
+_SETTINGS = """
+select name, current_setting(name, true) as value from unnest($1::text[]) as name"""
 # A write that ends with one of these may or may not be committed: lost connection, shutdown.
 _UNKNOWN_STATES = ("08", "57P")
 # So does a session that ended with its server: a PANIC may come after the commit was written.
@@ -65,17 +61,20 @@ def connect_arguments(settings: Settings) -> dict[str, Any]:
 
 
 async def connect(settings: Settings, application: str, **server: str) -> Connection:
-    """A dedicated connection whose peer's silence is noticed within about three seconds."""
+    """A dedicated connection whose peer's silence is noticed within about three seconds.
+
+    ``server`` are settings of its own. UnfitDatabase if the session is not what it asked to be.
+    """
+    asked = server_settings.startup(application, settings.db_schema, **server)
     async with asyncio.timeout(CONNECT_SECONDS):
         connection = await open_writable(
             settings.db_servers,
             **connect_arguments(settings),
             timeout=CONNECT_SECONDS,
-            server_settings=_server_settings(settings, application) | server,
+            server_settings=asked,
         )
         try:
-            _harden_socket(connection)
-            await _after_connect(connection)
+            await _look_over(connection, asked)
         except BaseException:
             connection.terminate()
             raise
@@ -92,8 +91,13 @@ async def create_pool(settings: Settings, application: str, most: int) -> asyncp
     while the server is away asyncpg would log a traceback at each try to do so.
     """
 
+    asked = server_settings.startup(application, settings.db_schema)
+
     async def open_one(*_: object, **arguments: Any) -> Connection:
         return await open_writable(settings.db_servers, **arguments)
+
+    async def look_over(connection: Connection) -> None:
+        await _look_over(connection, asked)
 
     arguments: dict[str, Any] = {
         "connect": open_one,
@@ -102,10 +106,10 @@ async def create_pool(settings: Settings, application: str, most: int) -> asyncp
         "min_size": 0,
         "max_size": most,
         "max_inactive_connection_lifetime": POOL_IDLE_SECONDS,
-        "init": _after_pool_connect,
+        "init": look_over,
         "timeout": CONNECT_SECONDS,
         "command_timeout": 10.0,
-        "server_settings": _server_settings(settings, application),
+        "server_settings": asked,
     }
     return await asyncpg.create_pool(**arguments)
 
@@ -211,6 +215,8 @@ async def first_connection(settings: Settings, application: str) -> Connection:
         raise CommandError(
             f"Database {settings.database!r} does not exist at {where}: run `warouter migrate`."
         ) from error
+    except UnfitDatabase as error:
+        raise CommandError(str(error)) from error
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         # Without the lines of detail and hint that PostgreSQL may add.
         reason = str(error).partition("\n")[0] or type(error).__name__
@@ -229,26 +235,17 @@ async def listen(connection: Connection, wake: Callable[[str], None]) -> None:
     await connection.add_listener(locks.CHANNEL, on_notify)
 
 
-def _server_settings(settings: Settings, application: str) -> dict[str, str]:
-    return {
-        "application_name": application,
-        "search_path": settings.db_schema,
-        "jit": "off",
-        "idle_in_transaction_session_timeout": "1000",
-        # A statement whose client has gone must not go on holding its locks.
-        "client_connection_check_interval": "500ms",
-        **_TCP_KEEPALIVE,
-    }
+async def settings_found(connection: Connection, names: Sequence[str]) -> dict[str, str | None]:
+    """The settings as this session has them; None for what the server does not know."""
+    rows = await connection.fetch(_SETTINGS, names)
+    return {row["name"]: row["value"] for row in rows}
 
 
-async def _after_connect(connection: Connection) -> None:
-    """What depends on the version: from 17 on a whole transaction is bounded as well."""
-    if connection.get_server_version().major >= 17:
-        await connection.execute("SET transaction_timeout = '10s'")
-
-
-async def _after_pool_connect(connection: Connection) -> None:
+async def _look_over(connection: Connection, asked: Mapping[str, str]) -> None:
     _harden_socket(connection)
+    found = await settings_found(connection, server_settings.looked_at(asked))
+    if sentence := server_settings.refusal(asked, found):
+        raise UnfitDatabase(sentence)
 
 
 async def _finish(call: asyncio.Future[Any], connection: Connection, within: float) -> Any:

@@ -21,20 +21,23 @@ from importlib import resources
 from typing import NamedTuple
 
 import asyncpg
+import msgspec
 
 from warouter._hash import HASH_NAME, HASH_VERSION
 from warouter.config import Settings
 from warouter.errors import CommandError
 from warouter.retry import backoff
 from warouter.store import locks
-from warouter.store.database import Connection, connect_arguments
-from warouter.store.servers import open_writable
+from warouter.store.database import Connection, connect
 
 log = logging.getLogger(__name__)
 
 # Shorter than deadlock_timeout, so that it is always this side that gives way.
 LOCK_MS = 200
 TRY_SECONDS = 120.0
+_APPLICATION = "warouter migrate"
+# A file may take its time, and so may a busy machine between two statements.
+_UNBOUNDED = {"idle_in_transaction_session_timeout": "0", "transaction_timeout": "0"}
 _TABLE = """
 create table if not exists schema_migration (
     version    integer primary key,
@@ -106,14 +109,10 @@ async def migrate(settings: Settings) -> list[str]:
     file has changed, or when the locks of a file cannot be had.
     """
     await _ensure_database(settings)
-    connection = await open_writable(
-        settings.db_servers, **connect_arguments(settings), timeout=10.0
-    )
+    connection = await connect(settings, _APPLICATION, **_UNBOUNDED)
     try:
         await connection.execute("select pg_advisory_lock($1, 0)", locks.MIGRATE)
-        schema = settings.db_schema
-        await connection.execute(f'create schema if not exists "{schema}"')
-        await connection.execute("select set_config('search_path', $1, false)", schema)
+        await connection.execute(f'create schema if not exists "{settings.db_schema}"')
         await connection.execute(_TABLE)
         if not await connection.fetchval(_HAS_RUNS_WITH):
             await _patiently(connection, "schema_migration.runs_with", _ADD_RUNS_WITH)
@@ -154,13 +153,11 @@ async def check(connection: Connection) -> None:
 
 
 async def _ensure_database(settings: Settings) -> None:
-    arguments = connect_arguments(settings) | {"timeout": 10.0}
     try:
-        connection = await open_writable(settings.db_servers, **arguments)
+        connection = await connect(settings, _APPLICATION)
     except asyncpg.InvalidCatalogNameError:
-        connection = await open_writable(
-            settings.db_servers, **arguments | {"database": "postgres"}
-        )
+        elsewhere = msgspec.structs.replace(settings, db_name="postgres")
+        connection = await connect(elsewhere, _APPLICATION, **_UNBOUNDED)
         name = await connection.fetchval("select quote_ident($1)", settings.database)
         with suppress(asyncpg.DuplicateDatabaseError):  # another migration was faster
             await connection.execute(f"create database {name}")

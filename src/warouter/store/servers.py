@@ -13,10 +13,14 @@ from typing import Any
 
 import asyncpg
 
+from warouter.store.server_settings import NEWER
+
 Connection = asyncpg.Connection
 Server = tuple[str, int]
 
 HEAD_START = 0.25
+# Those that ended a session since it asked for what a newer PostgreSQL has.
+_older: set[Server] = set()
 
 
 async def open_writable(servers: Sequence[Server], **arguments: Any) -> Connection:
@@ -48,9 +52,25 @@ async def _open(server: Server, arguments: dict[str, Any]) -> Connection:
     host, port = server
     given = arguments | {"host": host, "port": port, "target_session_attrs": "read-write"}
     try:
-        connection: Connection = await asyncpg.connect(**given)
+        return await _start(server, given)
     except asyncpg.TargetServerAttributeNotMatched as error:
-        raise ConnectionRefusedError(f"{host}:{port} takes no writes") from error
+        raise ConnectionRefusedError(
+            f"{host}:{port} takes no writes: a standby, or default_transaction_read_only is on"
+        ) from error
+
+
+async def _start(server: Server, arguments: dict[str, Any]) -> Connection:
+    """Once more without what only a newer PostgreSQL knows, and the next time at once so."""
+    wanted = arguments["server_settings"]
+    if server in _older:
+        wanted = {name: value for name, value in wanted.items() if name not in NEWER}
+    try:
+        connection: Connection = await asyncpg.connect(**arguments | {"server_settings": wanted})
+    except asyncpg.UndefinedObjectError:
+        if server in _older:
+            raise
+        _older.add(server)
+        return await _start(server, arguments)
     return connection
 
 
