@@ -56,13 +56,6 @@ async def test_a_terminated_backend_leaves_the_outcome_unknown(
     await session.close()
 
 
-async def test_a_commit_that_comes_back_with_a_warning_is_unknown(settings: Settings) -> None:
-    session = Session(settings, "warned")
-    with pytest.raises(OutcomeUnknown, match="with a warning"):
-        await session.fetch("do $$ begin raise warning 'not replicated'; end $$", within=10.0)
-    await session.close()
-
-
 async def test_a_refused_statement_is_not_unknown(settings: Settings) -> None:
     session = Session(settings, "refused")
     with pytest.raises(asyncpg.UndefinedTableError) as caught:

@@ -29,6 +29,11 @@ _ERRORS: dict[str, type[asyncpg.PostgresError]] = {
 }
 
 
+_NOT_REPLICATED = asyncpg.PostgresLogMessage.new(
+    {"S": "WARNING", "C": "01000", "M": "not replicated", "R": "SyncRepWaitForLSN"}
+)
+
+
 class _Version(NamedTuple):
     major: int
 
@@ -188,7 +193,7 @@ class Connection:
         waiter, self._waiter = self._waiter, None
         if warned:
             for tell in self._notices:
-                tell(self, "commit was not replicated")
+                tell(self, _NOT_REPLICATED)
         if waiter is not None and not waiter.done():
             waiter.set_result(self._shape(rows))
 

@@ -33,6 +33,9 @@ _TRANSPORT = "_transport"  # asyncpg has no public way to its socket; a test hol
 READ_ONLY = "25006"
 _SETTINGS = """
 select name, current_setting(name, true) as value from unnest($1::text[]) as name"""
+# Where PostgreSQL says that a commit was not, or may not be, on a synchronous standby. Known by its
+# place in the source: texts are translated, and 01000 is the SQLSTATE of any warning.
+_NOT_REPLICATED = "SyncRepWaitForLSN"
 # A write that ends with one of these may or may not be committed: lost connection, shutdown.
 _UNKNOWN_STATES = ("08", "57P")
 # So does a session that ended with its server: a PANIC may come after the commit was written.
@@ -123,12 +126,17 @@ def outcome_unknown(error: BaseException) -> bool:
     return True
 
 
+def doubts_commit(notice: asyncpg.PostgresLogMessage) -> bool:
+    """Whether a notice says that a commit may not last. One that says not whence it is may."""
+    return notice.server_source_function in (None, _NOT_REPLICATED)
+
+
 class Session:
     """One dedicated connection, made when needed, used by one caller at a time.
 
     ``fetch`` either returns rows, raises asyncpg.PostgresError (not committed), or raises
-    OutcomeUnknown (may be committed) after the connection was ended. A commit that came back with a
-    warning (a cancelled wait for a standby) is unknown too.
+    OutcomeUnknown (may be committed) after the connection was ended. A commit whose wait for a
+    synchronous standby was cancelled is unknown too; all other warnings are only logged.
     """
 
     def __init__(self, settings: Settings, application: str, **server: str) -> None:
@@ -137,17 +145,14 @@ class Session:
         self._server = server
         self._lock = asyncio.Lock()
         self._connection: Connection | None = None
-        self._warned = False
+        self._doubted = False
+        self._warnings: set[tuple[str | None, str | None]] = set()
 
-    async def fetch(
-        self, sql: str, *arguments: Any, within: float, notices: bool = False
-    ) -> list[Any]:
-        """``within`` seconds from when it is this call's turn. ``notices``: warnings say nothing
-        about a commit, as with a backend that was to be ended and is gone already.
-        """
+    async def fetch(self, sql: str, *arguments: Any, within: float) -> list[Any]:
+        """``within`` seconds from when it is this call's turn."""
         async with self._lock:
             connection = await self._connected()
-            self._warned = False
+            self._doubted = False
             call = asyncio.ensure_future(connection.fetch(sql, *arguments))
             try:
                 rows: list[Any] = await _finish(call, connection, within)
@@ -161,9 +166,9 @@ class Session:
             except (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
                 self.terminate()
                 raise OutcomeUnknown(str(error) or type(error).__name__) from error
-            if self._warned and not notices:
+            if self._doubted:
                 self.terminate()
-                raise OutcomeUnknown("committed with a warning")
+                raise OutcomeUnknown("committed, but maybe not on a standby")
             return rows
 
     def terminate(self) -> None:
@@ -188,9 +193,12 @@ class Session:
             self._connection = connection
         return self._connection
 
-    def _on_notice(self, _connection: object, message: object) -> None:
-        self._warned = True
-        log.info("database warned", extra={"warning": str(message)})
+    def _on_notice(self, _connection: object, notice: asyncpg.PostgresLogMessage) -> None:
+        self._doubted = self._doubted or doubts_commit(notice)
+        kind = notice.sqlstate, notice.server_source_function
+        if kind not in self._warnings:  # the same may come with every write
+            self._warnings.add(kind)
+            log.warning("database warned", extra={"warning": notice.message, "state": kind[0]})
 
 
 async def close_politely(connection: Connection) -> None:

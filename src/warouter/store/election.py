@@ -102,20 +102,16 @@ class LeaderSession:
 
     async def depose_holder(self) -> None:
         """End the session that holds the lock: a frozen process would keep it for ever."""
-        await self._session.fetch(
-            _TERMINATE_HOLDER, locks.LEADER, within=WRITE_SECONDS, notices=True
-        )
+        await self._session.fetch(_TERMINATE_HOLDER, locks.LEADER, within=WRITE_SECONDS)
 
     async def end_sessions(self, dead: Sequence[UUID]) -> None:
         """End what is left of dead incarnations, so that no lock of theirs holds up a takeover."""
         names = [f"wa:{inc.hex}" for inc in dead]
-        await self._session.fetch(_TERMINATE_DEAD, names, within=WRITE_SECONDS, notices=True)
+        await self._session.fetch(_TERMINATE_DEAD, names, within=WRITE_SECONDS)
 
     async def end_lock_holders(self, slots: Sequence[int]) -> None:
         """End the sessions that hold these slots' locks: a statement that does not come back."""
-        await self._session.fetch(
-            _TERMINATE_SLOTS, locks.SLOT, list(slots), within=WRITE_SECONDS, notices=True
-        )
+        await self._session.fetch(_TERMINATE_SLOTS, locks.SLOT, list(slots), within=WRITE_SECONDS)
 
     async def take_over(self, term: int, moves: Sequence[Takeover], ages: Sequence[int]) -> None:
         await self._write(
