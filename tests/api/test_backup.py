@@ -357,7 +357,7 @@ async def test_a_backup_of_much(api: Api, pool: asyncpg.Pool) -> None:
 
 async def test_backups_wait_for_their_turn(api: Api) -> None:
     passwords = api.context.passwords
-    async with passwords.turn(), passwords.turn():
+    async with passwords.callers_turn("another"):
         calls = [asyncio.create_task(backup(api)) for _ in range(WAITING + 8)]
         await soon(lambda: sum(call.done() for call in calls) == 8)
     statuses = [answer.status for answer in await asyncio.gather(*calls)]

@@ -135,23 +135,51 @@ async def test_s3_a_wait_of_one_user_is_none_of_another(webapps: list[Api]) -> N
     assert (await guess(webapps[0], "admin", ADMIN_PASSWORD)).status == 200
 
 
-async def test_s3_strangers_cannot_lock_a_user_out_of_where_that_one_logs_in(
+async def test_s3_nobody_is_locked_out_by_what_others_guess(webapps: list[Api]) -> None:
+    """Neither where that user has logged in before nor anywhere else."""
+    assert (await guess(webapps[0], "admin", ADMIN_PASSWORD, "198.51.100.7")).status == 200
+    for n in range(6):
+        for _ in range(LIMITS.failures):
+            await guess(webapps[n % 3], "admin", "wrong", f"203.0.113.{n}")
+    assert await wait_of(webapps[1], "admin", "203.0.113.0") > 25
+    for fresh in ("198.51.100.7", "198.51.100.8", "2001:db8::1"):
+        assert (await guess(webapps[1], "admin", ADMIN_PASSWORD, fresh)).status == 200
+
+
+async def test_s3_where_a_user_logs_in_there_are_limits_too(webapps: list[Api]) -> None:
+    assert (await guess(webapps[0], "admin", ADMIN_PASSWORD)).status == 200
+    for _ in range(LIMITS.failures):
+        assert (await guess(webapps[2], "admin", "wrong")).status == 401
+    assert await wait_of(webapps[1], "admin") > 25
+
+
+async def test_s3_who_guesses_from_many_addresses_has_one_failure_at_each(
     webapps: list[Api], pool: asyncpg.Pool
 ) -> None:
-    assert (await guess(webapps[0], "admin", ADMIN_PASSWORD, "198.51.100.7")).status == 200
-    for n in range(LIMITS.failures):
-        assert (await guess(webapps[0], "admin", "wrong", f"203.0.113.{n}")).status == 401
-    assert await wait_of(webapps[1], "admin", "203.0.113.200") > 25
-    assert (await guess(webapps[1], "admin", ADMIN_PASSWORD, "198.51.100.7")).status == 200
-    # There it is limited too, for itself.
+    home = "198.51.100.7"
+    assert (await guess(webapps[0], "admin", ADMIN_PASSWORD, home)).status == 200
+    for n in range(LIMITS.spread - 1):
+        assert (await guess(webapps[n % 3], "admin", "wrong", f"203.0.113.{n}")).status == 401
+    checked = Checked(*webapps)
+    for n in range(100, 110):
+        assert (await guess(webapps[n % 3], "admin", "wrong", f"203.0.113.{n}")).status == 401
+        assert 25 < await wait_of(webapps[0], "admin", f"203.0.113.{n}") <= 30
+    assert checked.count == 10
+    # Not so at home, and not for another user.
+    for name, source in (("admin", home), ("worker", "203.0.113.0")):
+        for _ in range(LIMITS.failures):
+            assert (await guess(webapps[0], name, "wrong", source)).status == 401
+    await pass_by(pool, LIMITS.spread_window)
     for _ in range(LIMITS.failures):
-        assert (await guess(webapps[2], "admin", "wrong", "198.51.100.7")).status == 401
-    assert await wait_of(webapps[1], "admin", "198.51.100.7") > 25
-    # An address that was not used for 90 days is a stranger's.
-    await pass_by(pool, LIMITS.longest + LIMITS.known_days * 86400)
+        assert (await guess(webapps[0], "admin", "wrong", "203.0.113.200")).status == 401
+    assert (await guess(webapps[0], "admin", "wrong", "203.0.113.200")).status == 429
+
+
+async def test_s3_a_customer_of_ipv6_has_a_64(webapps: list[Api]) -> None:
     for n in range(LIMITS.failures):
-        await guess(webapps[0], "admin", "wrong", f"203.0.113.{n}")
-    assert (await guess(webapps[1], "admin", ADMIN_PASSWORD, "198.51.100.7")).status == 429
+        assert (await guess(webapps[0], "admin", "wrong", f"2001:db8::{n}")).status == 401
+    assert await wait_of(webapps[0], "admin", "2001:db8::ffff:1") > 25
+    assert (await guess(webapps[0], "admin", ADMIN_PASSWORD, "2001:db8:0:1::1")).status == 200
 
 
 async def test_s3_an_address_has_20_failures_a_minute(
@@ -263,18 +291,27 @@ async def test_s3_pins_guessed_at_set_shards_count(api: Api, pool: asyncpg.Pool)
     assert (await api.login("admin", ADMIN_PASSWORD)).status == 200
 
 
+async def fail(logins: Logins, name: str, prefix: str, address: str | None) -> None:
+    attempt = await logins.look("user", name, prefix, address)
+    await logins.begin(attempt)
+    await logins.failed(attempt)
+
+
 async def test_old_attempts_are_pruned(pool: asyncpg.Pool) -> None:
     logins = Logins(pool)
     for name in ("a", "b"):
-        await logins.failed(await logins.begin("user", name, "203.0.113.9", "203.0.113.9"))
-    await logins.succeeded(await logins.begin("user", "c", "203.0.113.9", None))
+        await fail(logins, name, "203.0.113.9", "203.0.113.9")
+    attempt = await logins.look("user", "c", "203.0.113.9", None)
+    await logins.begin(attempt)
+    await logins.succeeded(attempt)
     await pass_by(pool, 3_700)
-    await logins.failed(await logins.begin("user", "d", "203.0.113.8", None))
+    await fail(logins, "d", "203.0.113.8", None)
     rows = await pool.fetch("select what, name from attempt order by what")
-    assert [tuple(r) for r in rows] == [("known", "c\n203.0.113.9"), ("user", "d")]
+    failed = [("spread", "d"), ("user", "d\n203.0.113.8")]
+    assert [tuple(r) for r in rows] == [("known", "c\n203.0.113.9"), *failed]
     await pass_by(pool, LIMITS.known_days * 86_400)
-    await logins.failed(await logins.begin("user", "d", "203.0.113.8", None))
-    assert await pool.fetchval("select count(*) from attempt") == 1
+    await fail(logins, "d", "203.0.113.8", None)
+    assert await pool.fetchval("select count(*) from attempt") == 2
 
 
 async def test_a_name_cannot_pose_as_a_name_at_an_address(api: Api) -> None:

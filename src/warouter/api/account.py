@@ -12,7 +12,7 @@ from warouter._hash import SHARD_COUNTS
 from warouter.api.audited import audited, subject
 from warouter.api.context import Context
 from warouter.api.envelope import success
-from warouter.api.guard import check_guarded
+from warouter.api.guard import check_pin
 from warouter.api.replies import ShardsAnswer
 from warouter.api.request import read_json
 from warouter.api.route import Access, Route
@@ -25,7 +25,6 @@ from warouter.errors import (
     TooManyRequests,
 )
 from warouter.store.accounts import Account
-from warouter.store.logins import PIN
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +63,7 @@ async def set_shards(context: Context, request: web.Request, caller: Caller) -> 
         raise NotFound("no number is registered yet")
     subject(request, f"{wish.shards} shards")
     _check_number(wish, account)
-    await _check_pin(context, request, wish, account)
+    await _check_pin(context, request, caller, wish, account)
     _check_certificate(wish, account, needed=_needs_certificate(context, account))
     log.info("change of shards asked for", extra={"shards": wish.shards, "by": caller.username})
     warnings = await context.set_shards(wish.shards)
@@ -79,14 +78,14 @@ def _check_number(wish: ShardsRequest, account: Account) -> None:
 
 
 async def _check_pin(
-    context: Context, request: web.Request, wish: ShardsRequest, account: Account
+    context: Context, request: web.Request, caller: Caller, wish: ShardsRequest, account: Account
 ) -> None:
     if account.pin_hash is None:
         return
     if not wish.pin:
         raise ParameterMissing("pin is required since two-step verification is on")
     number = account.cc + account.phone_number
-    if not await check_guarded(context, request, PIN, number, account.pin_hash, wish.pin):
+    if not await check_pin(context, request, caller, number, account.pin_hash, wish.pin):
         raise ParameterInvalid("pin is wrong")
 
 

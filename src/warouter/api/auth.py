@@ -13,7 +13,7 @@ from warouter.api.audited import note_refusal, recorded, subject
 from warouter.api.context import Context
 from warouter.api.decode import decode
 from warouter.api.envelope import success
-from warouter.api.guard import check_guarded
+from warouter.api.guard import check_password
 from warouter.api.passwords import Passwords, check_new_password
 from warouter.api.replies import TokenAnswer
 from warouter.api.request import read_body
@@ -29,7 +29,6 @@ from warouter.errors import (
     TooManyRequests,
 )
 from warouter.store.accounts import ADMIN, Accounts, User
-from warouter.store.logins import USER
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +72,7 @@ async def login(context: Context, request: web.Request, _caller: Caller) -> web.
     username, password = _basic(request)
     user = await context.accounts.user(username)
     known_hash = user.password_hash if user else None
-    right = await check_guarded(context, request, USER, username, known_hash, password)
+    right = await check_password(context, request, username, known_hash, password)
     if user is None or not right:
         source = source_of(request, context.config.trusted_proxies)
         log.warning("login refused", extra={"username": username, "source": source})
@@ -117,7 +116,7 @@ async def _change_password(context: Context, request: web.Request, user: User, n
     check_new_password(new, "new_password")
     subject(request, user.username)
     async with recorded(context, request, user.username, "change password"):
-        changed = await context.passwords.hash(new)
+        changed = await context.passwords.hash(new, user.username)
         await context.accounts.set_password(user.username, changed)
         await context.tokens.refresh()
     return changed
@@ -131,7 +130,7 @@ async def _current_hash(context: Context, user: User, password: str) -> str:
         )
     if not context.passwords.is_outdated(user.password_hash):
         return user.password_hash
-    renewed = await context.passwords.hash(password)
+    renewed = await context.passwords.hash(password, user.username)
     await context.accounts.rehash(user.username, user.password_hash, renewed)
     return renewed
 

@@ -88,7 +88,7 @@ async def backup(context: Context, request: web.Request, caller: Caller) -> web.
     wish = await read_json(request, context.config.json_limit, _BACKUP)
     password = _password(wish.password)
     content = msgspec.json.encode(await context.backups.read())
-    data = await context.passwords.run(lambda: seal(content, password))
+    data = await context.passwords.run(lambda: seal(content, password), caller.session)
     log.info("backup made", extra={"by": caller.username})
     return success({"settings": {"data": data}})
 
@@ -101,7 +101,7 @@ async def restore(context: Context, request: web.Request, caller: Caller) -> web
     password, text = _password(wish.password), filled(wish.data, "data")
     try:
         raw = check_form(text)
-        saved = _checked(await context.passwords.run(lambda: unseal(raw, password)))
+        saved = _checked(await context.passwords.run(lambda: unseal(raw, password), caller.session))
     except ValueError as error:
         raise ParameterInvalid(f"data or password is not valid: {error}") from None
     if not await context.backups.replace(saved):

@@ -44,7 +44,7 @@ async def set_external(context: Context, request: web.Request, caller: Caller) -
     """In force on every webapp within a second; connections that are open go on."""
     text = await _text(request, PAIR_BYTES)
     try:
-        pair = await context.passwords.run(lambda: _pair(text))
+        pair = await context.passwords.run(lambda: _pair(text), caller.session)
     except ValueError as error:
         raise ParameterInvalid(f"the certificate cannot be used: {error}") from None
     stored = {"chain": pair.chain, "key": pair.key}
@@ -60,10 +60,12 @@ async def reset_external(context: Context, _request: web.Request, caller: Caller
     return success({})
 
 
-async def show_signers(context: Context, _request: web.Request, _caller: Caller) -> web.Response:
+async def show_signers(context: Context, _request: web.Request, caller: Caller) -> web.Response:
     """What signed the certificate that is served: of a chain, all but the first."""
     chain = context.served_chain()
-    signers = await context.passwords.run(lambda: _signers(chain)) if chain else ""
+    signers = ""
+    if chain:
+        signers = await context.passwords.run(lambda: _signers(chain), caller.session)
     if not signers:
         raise NotFound("the chain that is served does not hold the certificate that signed it")
     return _pem(signers)
@@ -73,7 +75,7 @@ async def set_webhook_ca(context: Context, request: web.Request, caller: Caller)
     """In force for callbacks within a second, instead of the authorities of the system."""
     text = await _text(request, BUNDLE_BYTES)
     try:
-        bundle = await context.passwords.run(lambda: _bundle(text))
+        bundle = await context.passwords.run(lambda: _bundle(text), caller.session)
     except ValueError as error:
         raise ParameterInvalid(f"the bundle cannot be used: {error}") from None
     await context.accounts.change_setting(WEBHOOK_CA, lambda _: {"pem": bundle})

@@ -1,4 +1,9 @@
-"""Checking a password or a pin under the limits of attempts."""
+"""Checking a password or a pin under the limits of attempts.
+
+Who must wait is refused at once, before anybody waits for a turn to have something hashed. All of a
+check, the limits once more among it, is then done in one turn, so that no more attempts are ever
+checked and not yet counted than there are turns.
+"""
 
 from __future__ import annotations
 
@@ -7,36 +12,66 @@ import math
 from aiohttp import web
 
 from warouter.api.context import Context
-from warouter.api.source import limited_address, source_of
+from warouter.api.passwords import Standing
+from warouter.api.source import limited_address, prefix_of, source_of
+from warouter.api.tokens import Caller
 from warouter.errors import TooManyRequests
+from warouter.store.logins import PIN, USER, Attempt
 
 
-async def check_guarded(
+async def check_password(
+    context: Context, request: web.Request, username: str, password_hash: str | None, password: str
+) -> bool:
+    """Whether a stranger's password is right; ``password_hash`` is None if there is no such user.
+
+    TooManyRequests (429 with Retry-After) when the name must wait at that address, or the address.
+    """
+    attempt = await admitted(context, request, USER, username)
+    standing = Standing.KNOWN if attempt.known else Standing(1 + attempt.failed)
+    async with context.passwords.strangers_turn(attempt.prefix, username, standing):
+        return await _checked(context, attempt, password_hash, password)
+
+
+async def check_pin(
     context: Context,
     request: web.Request,
-    what: str,
-    name: str,
-    password_hash: str | None,
-    password: str,
+    caller: Caller,
+    number: str,
+    pin_hash: str | None,
+    pin: str,
 ) -> bool:
-    """Whether the password is right. ``what`` is logins.USER or logins.PIN, ``name`` whose it is.
+    """Whether a caller's pin is right. Its failures count for the number, from wherever they come.
 
-    TooManyRequests (429 with Retry-After) when the name or the address must wait, before anything
-    is hashed. All of it is done in one turn, so that no more attempts are ever checked and not yet
-    counted than there are turns: two a webapp.
+    TooManyRequests as for a password.
     """
+    attempt = await admitted(context, request, PIN, number)
+    async with context.passwords.callers_turn(caller.session):
+        return await _checked(context, attempt, pin_hash, pin)
+
+
+async def admitted(context: Context, request: web.Request, what: str, name: str) -> Attempt:
+    """An attempt of this request that may be checked; TooManyRequests if it must wait."""
     trusted = context.config.trusted_proxies
     source = source_of(request, trusted)
-    async with context.passwords.turn():
-        attempt = await context.logins.begin(what, name, source, limited_address(source, trusted))
-        if attempt.wait > 0:
-            seconds = math.ceil(attempt.wait)
-            raise TooManyRequests(
-                f"too many failed attempts, wait {seconds} s", retry_after=seconds
-            )
-        right = await context.passwords.verify_now(password_hash, password)
-        if right:
-            await context.logins.succeeded(attempt)
-        else:
-            await context.logins.failed(attempt)
+    address = limited_address(source, trusted)
+    attempt = await context.logins.look(what, name, prefix_of(source), address)
+    _refuse(attempt.wait)
+    return attempt
+
+
+async def _checked(
+    context: Context, attempt: Attempt, password_hash: str | None, password: str
+) -> bool:
+    _refuse(await context.logins.begin(attempt))
+    right = await context.passwords.verify_now(password_hash, password)
+    if right:
+        await context.logins.succeeded(attempt)
+    else:
+        await context.logins.failed(attempt)
     return right
+
+
+def _refuse(wait: float) -> None:
+    if wait > 0:
+        seconds = math.ceil(wait)
+        raise TooManyRequests(f"too many failed attempts, wait {seconds} s", retry_after=seconds)

@@ -1,25 +1,39 @@
-"""Passwords and pins: argon2id in at most two threads, and the product's rule for new ones."""
+"""Passwords and pins: argon2id in a few threads, and the product's rule for new ones."""
 
 from __future__ import annotations
 
 import asyncio
 import ctypes
+import enum
+import logging
 import string
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from secrets import token_urlsafe
 from typing import TypeVar
 
-from argon2 import PasswordHasher
+from argon2 import PasswordHasher, Type, extract_parameters
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from warouter.errors import ParameterInvalid, TooManyRequests
+from warouter.api.turns import Turns
+from warouter.errors import ParameterInvalid
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-WORKERS = 2
-WAITING = 32
+WORKERS = 2  # for strangers
+CALLERS = 1  # for those with a token
+WAITING = 32  # in each line
+# Of a hash that is checked, whoever wrote it. Ours have 19,456 KiB, 2 passes, 1 lane.
+_BOUNDS = (
+    ("memory_cost", 1, 65_536),
+    ("time_cost", 1, 10),
+    ("parallelism", 1, 4),
+    ("hash_len", 16, 64),
+    ("salt_len", 8, 64),
+)
 _LEAST, _MOST = 8, 64
 _M_MMAP_THRESHOLD, _LARGE = -3, 1 << 20  # malloc.h; bytes
 _CLASSES = (
@@ -28,6 +42,14 @@ _CLASSES = (
     ("a lower-case letter", frozenset(string.ascii_lowercase)),
     ("a special character", frozenset(string.punctuation)),
 )
+
+
+class Standing(enum.IntEnum):
+    """What is known of an attempt before it is checked; each kind waits in a line of its own."""
+
+    KNOWN = 0  # the user has logged in from there
+    CLEAN = 1  # nothing from there has failed lately
+    FAILED = 2
 
 
 def _give_back_large_blocks() -> None:
@@ -42,48 +64,49 @@ def _give_back_large_blocks() -> None:
 
 
 class Passwords:
-    """One check costs about 27 ms and 19 MiB: two at a time, 32 may wait, the rest get 429."""
+    """Checks and hashes, in threads, each in its turn.
+
+    A check costs about 27 ms and 19 MiB. Strangers have two turns at a time, and three lines of 32
+    that wait for them, by their standing; callers with a token have a turn of their own, so that
+    no number of strangers keeps an administrator from changing a password.
+    """
 
     def __init__(self) -> None:
         _give_back_large_blocks()
         # OWASP's least parameters; the hash carries them, so that they can be raised later.
         self._hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
-        self._threads = ThreadPoolExecutor(WORKERS, thread_name_prefix="argon2")
-        self._free = asyncio.Semaphore(WORKERS)
-        self._under_way = 0
+        self._threads = ThreadPoolExecutor(WORKERS + CALLERS, thread_name_prefix="argon2")
+        self._strangers = Turns(WORKERS, WAITING, len(Standing))
+        self._callers = Turns(CALLERS, WAITING)
         self._nobody = self._hasher.hash(token_urlsafe())
 
-    async def hash(self, password: str) -> str:
+    async def hash(self, password: str, whose: str = "") -> str:
         """The argon2id hash in its usual text form. TooManyRequests if too many wait."""
-        return await self.run(lambda: self._hasher.hash(password))
+        return await self.run(lambda: self._hasher.hash(password), whose)
 
-    async def verify(self, password_hash: str | None, password: str) -> bool:
-        """Whether the password is right; None (no such user) takes as long and is never right."""
-        async with self.turn():
-            return await self.verify_now(password_hash, password)
+    async def run(self, work: Callable[[], T], whose: str = "") -> T:
+        """Do other work that is as costly, in the caller's turn and in a thread."""
+        async with self.callers_turn(whose):
+            return await self._in_thread(work)
 
     async def verify_now(self, password_hash: str | None, password: str) -> bool:
-        """As ``verify``, by a caller whose turn it is."""
+        """Whether the password is right, by who has a turn.
+
+        None (no such user) takes as long and is never right.
+        """
         given = password_hash or self._nobody
         right = await self._in_thread(lambda: self._check(given, password))
         return right and password_hash is not None
 
-    async def run(self, work: Callable[[], T]) -> T:
-        """Do other work that is as costly, in its turn and in a thread."""
-        async with self.turn():
-            return await self._in_thread(work)
+    def strangers_turn(
+        self, address: str, name: str, standing: Standing
+    ) -> AbstractAsyncContextManager[None]:
+        """Wait for a turn to check who this is; TooManyRequests if too many wait."""
+        return self._strangers.turn(address, name, standing)
 
-    @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
-        """Wait for one of the two turns; TooManyRequests at once if 32 wait already."""
-        if self._under_way >= WORKERS + WAITING:
-            raise TooManyRequests("too many passwords are being checked, try again later")
-        self._under_way += 1
-        try:
-            async with self._free:
-                yield
-        finally:
-            self._under_way -= 1
+    def callers_turn(self, whose: str) -> AbstractAsyncContextManager[None]:
+        """Wait for a turn of those who have a token. ``whose`` is what they share fairly by."""
+        return self._callers.turn(whose)
 
     def is_outdated(self, password_hash: str) -> bool:
         """Whether the hash was made with weaker parameters than today's."""
@@ -93,13 +116,34 @@ class Passwords:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _check(self, password_hash: str, password: str) -> bool:
+        problem = hash_problem(password_hash)
+        if problem is not None:
+            log.error("password hash not used", extra={"reason": problem})
+            password_hash = self._nobody
         try:
-            return self._hasher.verify(password_hash, password)
+            return self._hasher.verify(password_hash, password) and problem is None
         except (VerificationError, InvalidHashError):
             return False
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+
+def hash_problem(password_hash: str) -> str | None:
+    """Why a stored hash is not to be used, or None.
+
+    Whoever wrote it chose what a check of it costs: that may be no more than 64 MiB and ten passes.
+    """
+    try:
+        found = extract_parameters(password_hash)
+    except ValueError:  # InvalidHashError is one
+        return "it is no argon2 hash"
+    if found.type is not Type.ID:
+        return "it is not of the kind argon2id"
+    for name, least, most in _BOUNDS:
+        if not least <= getattr(found, name) <= most:
+            return f"its {name} is not between {least} and {most}"
+    return None
 
 
 def check_new_password(password: str, path: str) -> None:

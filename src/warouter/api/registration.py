@@ -68,7 +68,7 @@ _REQUEST = msgspec.json.Decoder(RegistrationRequest)
 _VERIFY = msgspec.json.Decoder(VerifyRequest)
 
 
-async def register(context: Context, request: web.Request, _caller: Caller) -> web.Response:
+async def register(context: Context, request: web.Request, caller: Caller) -> web.Response:
     """201 if the number is registered here already, 202 once a code is on its way to it."""
     wish = await read_json(request, context.config.json_limit, _REQUEST)
     cc, phone_number = _number(wish)
@@ -81,7 +81,7 @@ async def register(context: Context, request: web.Request, _caller: Caller) -> w
         await _renew_certificate(context, account, wish.cert)
         return success({}, 201)
     # Before anything is sent: whatever can still be refused here is refused without a code.
-    pin_hash = await context.passwords.hash(pin) if pin else None
+    pin_hash = await context.passwords.hash(pin, caller.session) if pin else None
     sent = await context.authority.send_code(cc + phone_number, wish.cert, wish.method, pin)
     await context.registrations.begin(Pending(cc, phone_number, wish.cert, pin_hash))
     return success({"account": [{"vname": sent.vname}]}, 202)

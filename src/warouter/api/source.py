@@ -39,9 +39,18 @@ def limited_address(source: str, trusted: Sequence[Network]) -> str | None:
     address = _address(source)
     if address is None or address.is_loopback or _listed(address, trusted):
         return None
+    return prefix_of(source)
+
+
+def prefix_of(source: str) -> str:
+    """What failures from the source count for: its address, of IPv6 the /64.
+
+    Not more of IPv4: the right password must not wait for what a neighbour guesses.
+    """
+    address = _address(source)
     if isinstance(address, ipaddress.IPv6Address):
         return str(ipaddress.ip_network((address, _IPV6_CUSTOMER), strict=False))
-    return str(address)
+    return source
 
 
 def _address(text: str) -> Address | None:

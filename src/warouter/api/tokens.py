@@ -35,6 +35,11 @@ class Caller(msgspec.Struct, frozen=True):
     token_hash: bytes = b""
     must_change: bool = False
 
+    @property
+    def session(self) -> str:
+        """What tells callers with the same name apart: a stolen token from the others."""
+        return self.token_hash.hex()
+
 
 def new_token() -> str:
     """43 characters of base64url: 32 random bytes."""

@@ -33,7 +33,7 @@ async def enable(context: Context, request: web.Request, caller: Caller) -> web.
     wish = await read_json(request, context.config.json_limit, _REQUEST)
     pin = required_pin(wish.pin)
     cert = await _certificate(context)
-    pin_hash = await context.passwords.hash(pin)
+    pin_hash = await context.passwords.hash(pin, caller.session)
     # The authority first: what it refuses changes nothing here. If the database is lost in between,
     # the call is 503, and repeating it makes both the same again.
     await context.authority.set_pin(cert, pin)

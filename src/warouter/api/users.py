@@ -45,7 +45,7 @@ async def create(context: Context, request: web.Request, caller: Caller) -> web.
     new = await read_json(request, context.config.json_limit, _NEW_USER)
     _check_username(new.username)
     check_new_password(new.password, "password")
-    password_hash = await context.passwords.hash(new.password)
+    password_hash = await context.passwords.hash(new.password, caller.session)
     subject(request, new.username)
     if not await context.accounts.create_user(new.username, password_hash):
         raise UserNotCreated("Unable to create user. Already exist?")
@@ -66,7 +66,7 @@ async def change(context: Context, request: web.Request, caller: Caller) -> web.
     subject(request, username)
     wish = await read_json(request, context.config.json_limit, _NEW_PASSWORD)
     check_new_password(wish.password, "password")
-    password_hash = await context.passwords.hash(wish.password)
+    password_hash = await context.passwords.hash(wish.password, caller.session)
     if not await context.accounts.set_password(username, password_hash):
         raise _unknown()
     await context.tokens.refresh()

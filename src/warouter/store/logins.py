@@ -1,11 +1,15 @@
-"""Attempts at passwords and pins, counted in the database for all webapps together.
+"""Attempts at passwords, pins and the API key, counted in the database for all webapps together.
 
-A name may fail five times a minute; then it must wait, twice as long after each further failure, at
-most 15 minutes. An address may have 20 checks a minute that fail or are under way. Both are decided
-before anything is hashed, by the database's clock.
+A user's failures count for the address that they come from: five a minute, then that address must
+wait for that user, twice as long after each further failure, at most 15 minutes. So nobody is kept
+out by what others guess elsewhere: the right password from an address that has not failed is always
+checked. An address may have 20 checks a minute that fail or are under way, for all users together.
 
-Nobody is locked out for good: the wait ends, and a user's failures from an address where that user
-has logged in before count apart from all others, so that strangers cannot keep a user waiting.
+Who guesses from many addresses is slowed by what is left to each: once a user had 20 failures in
+an hour, from wherever, one failure, and no more five, makes an address wait. Addresses where the
+user has logged in before keep their five.
+
+All is decided before anything is hashed, by the database's clock, and no wait is for good.
 """
 
 from __future__ import annotations
@@ -14,11 +18,20 @@ import msgspec
 
 from warouter.store.bounded import Bounded
 
-USER, PIN = "user", "pin"
+USER, PIN, KEY = "user", "pin", "key"
 
-_IS_KNOWN = """
-select exists (select from attempt where what = 'known' and name = $1
-                  and since > now() - make_interval(days => $2))"""
+# What is known before a check: the wait of what the attempt counts for and of its address, whether
+# the user has logged in from there, and whether a check from there has failed lately.
+_LOOK = """
+select coalesce(greatest(
+           (select extract(epoch from until - now()) from attempt
+             where what = $1 and name = $2),
+           (select extract(epoch from since - now()) + $6::float8 from attempt
+             where what = 'address' and name = $4 and failures >= $5)), 0)::float8,
+       exists (select from attempt where what = 'known' and name = $3
+                  and since > now() - make_interval(days => $7)),
+       exists (select from attempt where failures > 0
+                  and (what, name) in (($1, $2), ('address', $4)))"""
 _WAIT = """
 select extract(epoch from until - now())::float8 from attempt
  where what = $1 and name = $2 and until > now()"""
@@ -36,6 +49,7 @@ select extract(epoch from since - now())::float8 + $2::float8
   from attempt where what = 'address' and name = $1"""
 _GIVE_BACK = """
 update attempt set failures = greatest(failures - 1, 0) where what = 'address' and name = $1"""
+_SPREAD = "select attempt_spread($1, $2, $3)"
 _FAILED = "select attempt_failed($1, $2, $3, $4, $5, $6)"
 _FORGET = "delete from attempt where what = $1 and name = $2"
 _KNOW = """
@@ -51,8 +65,9 @@ delete from attempt where (what, name) in (
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """After ``failures`` of a name in ``window`` seconds it waits for ``first`` seconds, after each
-    further one twice as long, at most ``longest``. ``per_address`` checks a window.
+    """After ``failures`` of a name at an address in ``window`` seconds it waits for ``first``
+    seconds, after each further one twice as long, at most ``longest``. ``per_address`` checks a
+    window. ``spread`` failures of a name in ``spread_window`` seconds leave one to each address.
     """
 
     failures: int = 5
@@ -61,50 +76,86 @@ class Limits(msgspec.Struct, frozen=True):
     longest: float = 900.0
     per_address: int = 20
     known_days: int = 90
+    spread: int = 20
+    spread_window: float = 3600.0
 
 
 class Attempt(msgspec.Struct, frozen=True):
-    """One attempt. ``wait`` above 0: it may not be checked for so many seconds."""
+    """One attempt, as it stood before it was checked. ``wait`` above 0: not for so many seconds.
+
+    ``known``: the user has logged in from there. ``failed``: something there failed lately.
+    """
 
     what: str
     name: str
-    source: str
-    counted: str  # what its failure counts for
+    prefix: str
     address: str | None
     wait: float
+    known: bool
+    failed: bool
+
+    @property
+    def counted(self) -> str:
+        """What its failure counts for. Of a pin, which only callers may guess, all there are."""
+        return self.name if self.what == PIN else self.at
+
+    @property
+    def at(self) -> str:
+        """The name at the address."""
+        return _at(self.name, self.prefix)
 
 
 class Logins(Bounded):
-    """``begin`` an attempt, check it unless it must wait, and say how it ended."""
+    """``look`` at an attempt; ``begin`` it when its turn comes; say how it ended."""
 
     limits = Limits()
 
-    async def begin(self, what: str, name: str, source: str, address: str | None) -> Attempt:
-        """``source`` is where it comes from, ``address`` what is limited for it, None for nothing.
+    async def look(self, what: str, name: str, prefix: str, address: str | None) -> Attempt:
+        """``prefix`` is what failures count for, ``address`` the same if it has a limit of its own.
 
-        Counts a check for the address unless the attempt must wait.
+        Changes nothing.
         """
+        limits, at = self.limits, _at(name, prefix)
+        async with self._connection() as connection:
+            row = await connection.fetchrow(
+                _LOOK,
+                what,
+                name if what == PIN else at,
+                at,
+                address,
+                limits.per_address,
+                limits.window,
+                limits.known_days,
+            )
+        assert row is not None
+        return Attempt(what, name, prefix, address, max(row[0], 0.0), row[1], row[2])
+
+    async def begin(self, attempt: Attempt) -> float:
+        """Seconds that it must wait; 0: it may be checked, and counts for its address."""
         limits = self.limits
         async with self._connection() as connection, connection.transaction():
-            here = _at(name, source)
-            known = await connection.fetchval(_IS_KNOWN, here, limits.known_days)
-            counted = here if known else name
-            wait = await connection.fetchval(_WAIT, what, counted)
-            if wait is None and address is not None:
-                taken = await connection.fetchval(_TAKE, address, limits.per_address, limits.window)
-                if taken is None:
-                    wait = await connection.fetchval(_WINDOW_LEFT, address, limits.window)
-        return Attempt(what, name, source, counted, address, max(wait or 0.0, 0.0))
+            wait = await connection.fetchval(_WAIT, attempt.what, attempt.counted)
+            if wait is None and attempt.address is not None:
+                arguments = (attempt.address, limits.per_address, limits.window)
+                if await connection.fetchval(_TAKE, *arguments) is None:
+                    wait = await connection.fetchval(_WINDOW_LEFT, attempt.address, limits.window)
+        return max(wait or 0.0, 0.0)
 
     async def failed(self, attempt: Attempt) -> None:
         """It was checked and was wrong."""
-        limits = self.limits
+        limits, free = self.limits, self.limits.failures
         async with self._connection() as connection:
+            if attempt.what == USER:
+                spread = await connection.fetchval(
+                    _SPREAD, attempt.name, limits.spread, limits.spread_window
+                )
+                if spread and not attempt.known:
+                    free = 1
             await connection.execute(
                 _FAILED,
                 attempt.what,
                 attempt.counted,
-                limits.failures,
+                free,
                 limits.window,
                 limits.first,
                 limits.longest,
@@ -118,9 +169,9 @@ class Logins(Bounded):
             if attempt.address is not None:
                 await connection.execute(_GIVE_BACK, attempt.address)
             if attempt.what == USER:
-                await connection.execute(_KNOW, _at(attempt.name, attempt.source))
+                await connection.execute(_KNOW, attempt.at)
 
 
-def _at(name: str, source: str) -> str:
+def _at(name: str, prefix: str) -> str:
     """A name at an address. No name has a line break."""
-    return f"{name}\n{source}"
+    return f"{name}\n{prefix}"
