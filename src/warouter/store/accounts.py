@@ -13,6 +13,7 @@ import asyncpg
 import msgspec
 
 from warouter.store.bounded import Bounded
+from warouter.store.database import ends_session
 
 ADMIN = "ROLE_ADMIN"
 USER = "ROLE_USER"
@@ -98,16 +99,18 @@ class Account(msgspec.Struct, frozen=True):
 
 
 # A call that PostgreSQL refused since it cannot serve now, by the beginning of its SQLSTATE:
-# connection (08), a transaction that others made impossible (40), resources (53), locks (55P03),
-# shutdown and the like (57), a transaction that took too long (25P), read-only since a failover
-# (25006).
-_NOT_SERVED = ("08", "40", "53", "55P03", "57", "25P", "25006")
+# connection (08), a transaction that took too long (25P), read-only since a failover (25006), a
+# role or a password (28), a database (3D) that are gone, rights that were taken away (42501), a
+# transaction that others made impossible (40), resources (53), locks (55P03), shutdown and the
+# like (57), its disk (58), its configuration (F0).
+_NOT_SERVED = ("08", "25P", "25006", "28", "3D", "42501", "40", "53", "55P03", "57", "58", "F0")
 
 
 def is_unavailable(error: BaseException) -> bool:
     """Whether a call failed since the database is away or busy, not since the call is wrong."""
     if isinstance(error, asyncpg.PostgresError):
-        return (error.sqlstate or "08").startswith(_NOT_SERVED)
+        # What ends a session, or refuses one, whatever the reason, is no fault of the call.
+        return ends_session(error) or (error.sqlstate or "08").startswith(_NOT_SERVED)
     if isinstance(error, asyncpg.InterfaceError):
         return not isinstance(error, ValueError)  # that is a wrong argument
     return isinstance(error, OSError | TimeoutError | asyncpg.InternalClientError)

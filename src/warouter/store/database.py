@@ -39,7 +39,7 @@ _NOT_REPLICATED = "SyncRepWaitForLSN"
 # A write that ends with one of these may or may not be committed: lost connection, shutdown.
 _UNKNOWN_STATES = ("08", "57P")
 # So does a session that ended with its server: a PANIC may come after the commit was written.
-_UNKNOWN_SEVERITIES = ("FATAL", "PANIC")
+_ENDING_SEVERITIES = ("FATAL", "PANIC")
 
 
 def application_name(incarnation: UUID, node: str) -> str:
@@ -120,10 +120,14 @@ async def create_pool(settings: Settings, application: str, most: int) -> asyncp
 def outcome_unknown(error: BaseException) -> bool:
     """Whether a write that ended so may nevertheless be committed."""
     if isinstance(error, asyncpg.PostgresError):
-        state = error.sqlstate or "08000"
-        fatal = getattr(error, "severity_en", None) or getattr(error, "severity", None)
-        return state.startswith(_UNKNOWN_STATES) or fatal in _UNKNOWN_SEVERITIES
+        return ends_session(error) or (error.sqlstate or "08").startswith(_UNKNOWN_STATES)
     return True
+
+
+def ends_session(error: asyncpg.PostgresError) -> bool:
+    """Whether the session is over with this error, or was refused."""
+    severity = getattr(error, "severity_en", None) or getattr(error, "severity", None)
+    return severity in _ENDING_SEVERITIES
 
 
 def doubts_commit(notice: asyncpg.PostgresLogMessage) -> bool:

@@ -1,0 +1,183 @@
+"""The database refuses new sessions: every route answers 503 with Retry-After, and none 500."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import msgspec
+import pytest
+
+from tests.api.conftest import ADMIN_HASH, ADMIN_PASSWORD, Api, basic, serve
+from tests.api.test_database_frozen import BODIES, NEED_IT, path_of
+from tests.support.postgres import clone
+from warouter.api.app import ROUTES
+from warouter.api.route import Access, Route
+from warouter.api.tokens import hash_of, new_token
+from warouter.config import Settings, load
+from warouter.errors import OutcomeUnknown
+from warouter.local.postgres import Postgres
+from warouter.store.accounts import ADMIN, is_unavailable
+from warouter.store.database import Session, connect, create_pool
+from warouter.store.migrate import migrate
+
+# How an operator, or an accident, keeps a role {role} out of a database {name}, and the SQLSTATE.
+REFUSALS = {
+    "no login": ("28000", "alter role {role} nologin"),
+    "no session of the role left": ("53300", "alter role {role} connection limit 0"),
+    "no session of the database left": ("53300", "alter database {name} connection limit 0"),
+    "database closed": ("55000", "alter database {name} allow_connections false"),
+    "database renamed": ("3D000", "alter database {name} rename to {name}_aside"),
+    "no right to connect": ("42501", "revoke connect on database {name} from public, {role}"),
+}
+
+
+class Site:
+    """A webapp whose role is no superuser, and an operator who is."""
+
+    def __init__(self, settings: Settings, operator: asyncpg.Connection) -> None:
+        self.settings = settings
+        self.operator = operator
+        self.token = new_token()
+        self.api: Api
+        self.pool: asyncpg.Pool
+
+    async def start(self) -> None:
+        self.pool = await create_pool(self.settings, "test", 4)
+        self.api = await serve(self.pool)
+        await self.api.context.accounts.create_user("admin", ADMIN_HASH, ADMIN)
+        await self.api.context.accounts.add_token("admin", ADMIN_HASH, hash_of(self.token))
+        answer = await self.api.call("GET", "/v1/settings/application", token=self.token)
+        assert answer.status == 200
+
+    async def end_sessions(self) -> None:
+        ended = "select pg_terminate_backend(pid, 10000) from pg_stat_activity where usename = $1"
+        await self.operator.execute(ended, self.settings.db_username)
+
+    async def judge(self, state: str) -> None:
+        """Sessions are refused with that SQLSTATE, and every route and owner says the right."""
+        with pytest.raises(asyncpg.PostgresError) as refused:
+            await self.pool.fetchval("select 1")
+        assert refused.value.sqlstate == state
+        answers = {f"{r.method} {r.path}": (r in NEED_IT, await self._ask(r)) for r in ROUTES}
+        wrong = {n: a for n, (needs, a) in answers.items() if (needs and a != 503) or a == 500}
+        assert wrong == {}
+        session = Session(self.settings, "owner")
+        with pytest.raises(OutcomeUnknown, match="no connection to the database"):
+            await session.fetch("select 1", within=10.0)
+
+    async def _ask(self, route: Route) -> int:
+        body = BODIES.get((route.method, route.path))
+        headers = {"Content-Type": "text/plain", "Authorization": f"Bearer {self.token}"}
+        if route.access is Access.LOGIN:
+            headers["Authorization"] = basic("admin", ADMIN_PASSWORD)
+        sent: dict[str, Any] = {"data": body} if isinstance(body, bytes) else {"body": body}
+        answer = await self.api.call(route.method, path_of(route), headers=headers, **sent)
+        if answer.status == 503:
+            assert re.fullmatch("[1-9][0-9]*", answer.headers["Retry-After"]), route.path
+        return answer.status
+
+
+@asynccontextmanager
+async def served(server: Postgres, settings: Settings) -> AsyncIterator[Site]:
+    role = f"{settings.database}_role"
+    operator = await asyncpg.connect(server.dsn("postgres"))
+    inside = await asyncpg.connect(server.dsn(settings.database))
+    await operator.execute(f"create role {role} login")
+    await inside.execute(
+        f"grant usage on schema warouter to {role};"
+        f" grant all on all tables in schema warouter to {role}"
+    )
+    await inside.close()
+    site = Site(msgspec.structs.replace(settings, db_username=role), operator)
+    await site.start()
+    try:
+        yield site
+    finally:
+        site.pool.terminate()
+        await site.api.client.close()
+        await operator.close()
+
+
+@pytest.mark.parametrize("how", REFUSALS)
+async def test_every_route_is_503_while_sessions_are_refused(postgres: Postgres, how: str) -> None:
+    state, sql = REFUSALS[how]
+    async with served(postgres, await clone(postgres)) as site:
+        if how == "database renamed":
+            await site.end_sessions()
+        names = {"name": site.settings.database, "role": site.settings.db_username}
+        await site.operator.execute(sql.format(**names))
+        await site.end_sessions()
+        await site.judge(state)
+
+
+async def test_so_it_is_while_pg_hba_rejects_or_no_session_is_left(server: Postgres) -> None:
+    settings = load(server.settings())
+    await migrate(settings)
+    async with served(server, settings) as site:
+        rule = f"local all {site.settings.db_username} reject\n"
+        before = await asyncio.to_thread(_put_first, server.folder / "pg_hba.conf", rule)
+        await site.operator.execute("select pg_reload_conf()")
+        with pytest.raises(asyncpg.InvalidAuthorizationSpecificationError):
+            await _connect_until_refused(site)
+        await site.end_sessions()
+        await site.judge("28000")
+        await asyncio.to_thread((server.folder / "pg_hba.conf").write_text, before)
+        await site.operator.execute("select pg_reload_conf()")
+        async with AsyncExitStack() as stack:
+            with pytest.raises(asyncpg.TooManyConnectionsError):
+                await _take_all(server, stack)
+            await site.judge("53300")
+
+
+async def _connect_until_refused(site: Site) -> None:
+    """Until the postmaster has read the file anew."""
+    while True:
+        found = await connect(site.settings, "test")
+        await found.close()
+
+
+async def _take_all(server: Postgres, stack: AsyncExitStack) -> None:
+    while True:
+        taken = await asyncpg.connect(server.dsn("postgres"))
+        stack.push_async_callback(taken.close)
+
+
+def _put_first(path: Path, line: str) -> str:
+    before = path.read_text()
+    path.write_text(line + before)
+    return before
+
+
+@pytest.fixture
+def server() -> Iterator[Postgres]:
+    """A server of this test's own with few connections."""
+    with tempfile.TemporaryDirectory(prefix="warouter-test-", dir="/tmp") as name:
+        Path(name).chmod(0o711)
+        server = Postgres(Path(name) / "pg", fsync="off", max_connections="12")
+        server.start()
+        yield server
+        server.stop()
+
+
+async def test_rights_that_were_taken_away_are_no_fault_of_ours(postgres: Postgres) -> None:
+    settings = await clone(postgres)
+    async with served(postgres, settings) as site:
+        inside = await asyncpg.connect(postgres.dsn(settings.database))
+        await inside.execute(
+            f"revoke all on all tables in schema warouter from {site.settings.db_username}"
+        )
+        await inside.close()
+        answer = await site.api.call("GET", "/v1/settings/application", token=site.token)
+        assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
+
+
+def test_a_statement_that_is_wrong_is_our_fault() -> None:
+    for state in ("42601", "42P01", "22P02", "23505", "XX000"):
+        assert not is_unavailable(asyncpg.PostgresError.new({"S": "ERROR", "C": state, "M": "no"}))
