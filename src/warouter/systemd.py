@@ -8,25 +8,28 @@ from __future__ import annotations
 
 import os
 import socket
+from contextlib import suppress
 
 
 class Notifier:
-    """Sends to ``$NOTIFY_SOCKET``; does nothing when there is none."""
+    """Sends to ``$NOTIFY_SOCKET``; does nothing when there is none.
+
+    It never raises: a sign of life must not be what ends a process. It has one socket from its
+    start on, since a process without a free descriptor is alive, too.
+    """
 
     def __init__(self, address: str | None = None) -> None:
-        self._address = address if address is not None else os.environ.get("NOTIFY_SOCKET", "")
+        found = address if address is not None else os.environ.get("NOTIFY_SOCKET", "")
+        self._path = "\0" + found[1:] if found.startswith("@") else found
+        self._socket: socket.socket | None = None
+        self._open()
 
     def send(self, *lines: str) -> None:
-        if not self._address:
-            return
-        path = "\0" + self._address[1:] if self._address.startswith("@") else self._address
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
-            sock.setblocking(False)
+        sock = self._open()
+        if sock is not None:
             # A supervisor that is gone or slow must never hold up an owner.
-            try:
-                sock.sendto("\n".join(lines).encode(), path)
-            except OSError:
-                return
+            with suppress(OSError):
+                sock.sendto("\n".join(lines).encode(), self._path)
 
     def ready(self, status: str) -> None:
         self.send("READY=1", f"STATUS={status}", f"MAINPID={os.getpid()}")
@@ -39,3 +42,18 @@ class Notifier:
 
     def stopping(self) -> None:
         self.send("STOPPING=1")
+
+    def close(self) -> None:
+        """Nothing is sent any more."""
+        self._path = ""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def _open(self) -> socket.socket | None:
+        if self._path and self._socket is None:
+            with suppress(OSError):
+                sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+                sock.setblocking(False)
+                self._socket = sock
+        return self._socket

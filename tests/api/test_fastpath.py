@@ -98,7 +98,7 @@ class Side:
         return self.refuse or self.known_as or message.id
 
     async def open(self) -> tuple[Connection, Wire]:
-        connection, wire = self.connections(), Wire()
+        connection, wire = self.connections.enter(""), Wire()
         connection.connection_made(wire)
         await settled(connection, wire)
         return connection, wire

@@ -93,7 +93,7 @@ async def front(api: Api) -> AsyncIterator[Open]:
             assert runner.server is not None
             sock = socket.create_server(("127.0.0.1", 0), backlog=2048)
             edge = Edge(runner.server, [sock], None, limits)
-            await edge.open()
+            edge.open()
             stack.push_async_callback(edge.leave, lambda: None)
             sweep = asyncio.create_task(edge.sweep())
             stack.callback(sweep.cancel)

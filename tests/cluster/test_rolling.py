@@ -114,7 +114,8 @@ async def test_what_waits_to_be_accepted_is_answered_before_the_port_closes(
     webapps = [p for p in cluster.processes.values() if p.role == "webapp"]
     for webapp in webapps:
         webapp.kill(signal.SIGSTOP)  # so that connections are queued, and nobody accepts them
-    queued = [await asyncio.open_connection("127.0.0.1", cluster.port) for _ in range(40)]
+    # More than are accepted in the turns of the loop until it has heard its SIGTERM.
+    queued = [await asyncio.open_connection("127.0.0.1", cluster.port) for _ in range(240)]
     for _, writer in queued:
         writer.write(request(business))
     stopping = asyncio.create_task(stopped(webapps[0]))

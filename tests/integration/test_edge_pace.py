@@ -44,7 +44,7 @@ async def with_edge(
     assert type(asyncio.get_running_loop()) is uvloop.Loop
     sock = socket.create_server(("127.0.0.1", 0))
     edge = Edge(web.Server(answer), [sock], tls[0] if tls else None, QUICK)
-    await edge.open()
+    edge.open()
     port = sock.getsockname()[1]
     sweep = asyncio.create_task(edge.sweep())
 
@@ -101,7 +101,7 @@ def test_slow_clients_on_uvloop(secure: bool, fault: str, tmp_path: Path) -> Non
 def test_a_tls_handshake_that_does_not_come_is_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("warouter.node.edge.HANDSHAKE_SECONDS", 1.0)
+    monkeypatch.setattr("warouter.acceptor.HANDSHAKE_SECONDS", 1.0)
     tls = contexts(tmp_path)
 
     async def mute(edge: Edge, _connect: Callable[[], Awaitable[Streams]]) -> None:

@@ -47,11 +47,14 @@ def test_the_service_manager_hears_ready_and_status(tmp_path: Path) -> None:
         lines = manager.recv(4096).decode().splitlines()
         assert lines[:2] == ["READY=1", "STATUS=secondary"]
         assert manager.recv(4096) == b"WATCHDOG=1"
+        notifier.close()
 
 
 @pytest.mark.parametrize("address", ["", "/nowhere/at/all"])
 def test_without_a_service_manager_nothing_happens(address: str) -> None:
-    Notifier(address).ready("fine")
+    notifier = Notifier(address)
+    notifier.ready("fine")
+    notifier.close()
 
 
 def test_a_master_stays_light() -> None:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections import Counter
-from weakref import WeakSet
 
 from aiohttp import web
 
@@ -53,7 +53,6 @@ class Connection(web.RequestHandler):
             max_headers=HEAD_FIELDS,
         )
         self._connections = connections
-        self._address: str | None = None  # set once it was let in
         self.pace = Pace(self._loop.time())
         self._fast = Reader(connections.fast) if connections.fast is not None else None
         self.head_size = 0
@@ -63,7 +62,9 @@ class Connection(web.RequestHandler):
     @property
     def idle(self) -> bool:
         """Nothing was asked that is not answered."""
-        waiting = self._waiter is not None and not self._waiter.done()
+        # Without one a request is under way, or aiohttp has not begun to wait.
+        waiter = self._waiter
+        waiting = self._request_count == 0 if waiter is None else not waiter.done()
         return waiting and not self._fast_asked and not self._fast_held
 
     @property
@@ -79,15 +80,6 @@ class Connection(web.RequestHandler):
     @property
     def leaving(self) -> bool:
         return self._connections.leaving
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        peer = transport.get_extra_info("peername")
-        address = str(peer[0]) if isinstance(peer, tuple) and peer else ""
-        super().connection_made(transport)
-        if self._connections.let_in(address):
-            self._address = address
-        else:
-            self.refuse(Overloaded("there are too many connections; retry later"))
 
     def data_received(self, data: bytes) -> None:
         fast = self._fast
@@ -209,7 +201,7 @@ class Connection(web.RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         self._fast = None  # it refers to itself through its parser
         super().connection_lost(exc)
-        self._connections.lost(self, self._address)
+        self._connections.lost(self)
 
     def handle_error(
         self,
@@ -249,9 +241,10 @@ def _alone(error: ApiError) -> bytes:
 
 
 class Connections:
-    """A protocol factory for ``loop.create_server`` that knows what it made.
+    """Makes the connection of each client that is let in, and knows those that are open.
 
     ``server`` is a runner's. Once ``leaving`` is set each answer is the last of its connection.
+    A client has its place from its accept on, so that TLS handshakes count as well.
     """
 
     def __init__(
@@ -261,34 +254,43 @@ class Connections:
         self.fast = fast
         self.limits = limits or Limits()
         self._gate = Gate(self.limits)
-        # Weak, since one whose TLS handshake fails is never lost: it never was.
-        self._open: WeakSet[Connection] = WeakSet()
+        self._open: dict[Connection, str] = {}  # with the address that it counts for
         self._none = asyncio.Event()
+        self._refusal = _alone(Overloaded("there are too many connections; retry later"))
         self.leaving = False
         self.accepted = 0
         self.refused = 0
         self.dropped: Counter[str] = Counter()
 
-    def __call__(self) -> Connection:
-        connection = Connection(self, self._server)
-        self._open.add(connection)
-        return connection
-
     def __len__(self) -> int:
         return len(self._open)
 
-    def let_in(self, address: str) -> bool:
-        """Whether a connection that was made may stay."""
-        self.accepted += 1
-        if self._gate.enter(address):
-            return True
-        self.refused += 1
-        return False
+    # acceptor.Doorkeeper
 
-    def lost(self, connection: Connection, address: str | None) -> None:
+    def enter(self, address: str, sock: socket.socket | None = None) -> Connection | None:
+        """The connection of a client at ``address``, unless there are too many."""
+        if not self._gate.enter(address):
+            return None
+        self.accepted += 1
+        connection = Connection(self, self._server)
+        self._open[connection] = address
+        return connection
+
+    def refuse(self) -> bytes:
+        """There is no room for one more; what it is told."""
+        self.accepted += 1
+        self.refused += 1
+        return self._refusal
+
+    def failed(self, connection: Connection) -> None:
+        """Its TLS handshake did."""
+        self.dropped["handshake"] += 1
+        self.lost(connection)
+
+    def lost(self, connection: Connection) -> None:
+        address = self._open.pop(connection, None)
         if address is not None:
             self._gate.leave(address)
-        self._open.discard(connection)
         if not self._open:
             self._none.set()
 

@@ -16,16 +16,15 @@ from collections.abc import Callable, Sequence
 
 from aiohttp import web
 
+from warouter.acceptor import Acceptor
 from warouter.api.fastpath import FastPath
 from warouter.api.pace import Limits
-from warouter.api.protocol import Connections
+from warouter.api.protocol import Connection, Connections
 from warouter.metrics import Sample
 from warouter.sockets import accept_queue
 
 log = logging.getLogger(__name__)
 
-BACKLOG = 2_048
-HANDSHAKE_SECONDS = 10.0
 IDLE_SECONDS = 1.0  # a request may be on its way on a connection that is kept alive
 DRAIN_SECONDS = 2.5  # with the seconds before; what is held for its shard is answered then
 
@@ -46,20 +45,14 @@ class Edge:
         self._most_queued = 0
         self._sockets = sockets
         self._tls = tls
-        self._servers: list[asyncio.Server] = []
-        self._taken: list[asyncio.Task[object]] = []
+        self._acceptors: list[Acceptor[Connection]] = []
 
-    async def open(self) -> None:
-        loop = asyncio.get_running_loop()
+    def open(self) -> None:
+        """Accept from now on."""
         for sock in self._sockets:
-            server = await loop.create_server(
-                self._connections,
-                sock=sock,
-                ssl=self._tls,
-                backlog=BACKLOG,
-                ssl_handshake_timeout=HANDSHAKE_SECONDS if self._tls else None,
-            )
-            self._servers.append(server)
+            acceptor = Acceptor(sock, self._connections, self._tls)
+            acceptor.open()
+            self._acceptors.append(acceptor)
 
     def samples(self) -> list[Sample]:
         """The figures of these sockets and connections."""
@@ -79,7 +72,7 @@ class Edge:
             ),
             *(
                 Sample("warouter_connections_dropped_total", connections.dropped[r], {"reason": r})
-                for r in ("head", "body", "stall")
+                for r in ("handshake", "head", "body", "stall")
             ),
         ]
 
@@ -87,36 +80,11 @@ class Edge:
         """Take no more connections, answer what was asked; ``end_waiting`` ends what is held."""
         began = asyncio.get_running_loop().time()
         self._connections.leaving = True
-        self._close_sockets()
-        await asyncio.sleep(0)  # what was taken is among the connections now
+        for acceptor in self._acceptors:
+            acceptor.close()
         if not await self._connections.ended(IDLE_SECONDS):
             self._connections.close_idle()
         waited = asyncio.get_running_loop().time() - began
         if not await self._connections.ended(DRAIN_SECONDS - waited):
             log.info("ends what is held", extra={"connections": len(self._connections)})
             end_waiting()
-
-    def _close_sockets(self) -> None:
-        """Close all, taking what was queued: only what comes in between two calls is reset."""
-        loop = asyncio.get_running_loop()
-        copies = [sock.dup() for sock in self._sockets]
-        for server in self._servers:
-            server.close()
-        for copy in copies:
-            for taken in _queued(copy):
-                accepted = loop.connect_accepted_socket(self._connections, taken, ssl=self._tls)
-                self._taken.append(asyncio.ensure_future(accepted))
-
-
-def _queued(listener: socket.socket) -> list[socket.socket]:
-    """Accept all that waits, and close the listener at once."""
-    listener.setblocking(False)
-    taken: list[socket.socket] = []
-    try:
-        while True:
-            taken.append(listener.accept()[0])
-    except OSError:  # BlockingIOError: none is left
-        listener.close()
-    for sock in taken:
-        sock.setblocking(False)
-    return taken

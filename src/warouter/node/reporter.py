@@ -95,13 +95,24 @@ class Reporter:
 def process_samples() -> list[Sample]:
     """What every process is: build, memory, processor time, files."""
     used = resource.getrusage(resource.RUSAGE_SELF)
-    resident = int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE_BYTES
     return [
         Sample(BUILD_INFO, 1, {"version": __version__, "api": API_VERSION}),
-        Sample("warouter_process_resident_memory_bytes", resident),
         Sample("warouter_process_cpu_seconds_total", used.ru_utime + used.ru_stime),
         Sample("warouter_process_uptime_seconds", round(time.monotonic() - _STARTED)),
-        Sample("warouter_process_open_files", len(os.listdir("/proc/self/fd"))),
+        *_of_proc(),
+    ]
+
+
+def _of_proc() -> list[Sample]:
+    """What is read there takes a file descriptor: nothing when there is none left."""
+    try:
+        resident = int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE_BYTES
+        files = len(os.listdir("/proc/self/fd"))
+    except OSError:
+        return []
+    return [
+        Sample("warouter_process_resident_memory_bytes", resident),
+        Sample("warouter_process_open_files", files),
     ]
 
 

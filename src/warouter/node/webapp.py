@@ -190,7 +190,7 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
     if settings.fast_path:
         fast = FastPath(context, view.links.offer, lambda: registered.known)
     edge = figures.door = Edge(runner.server, sockets, certificate, bounds, fast)
-    await edge.open()
+    edge.open()
     registration = identity.registration(settings.webapp_hostname, port)
     session = NodeSession(settings, registration, lambda _what: None)
     tasks = [

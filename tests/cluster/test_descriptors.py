@@ -1,0 +1,85 @@
+"""Real processes with no file descriptor left: they live, beat, serve who is there, and recover."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import socket
+
+import pytest
+
+from tests.cluster.conftest import CALM, Start
+from tests.cluster.facts import Facts
+from warouter.local.process import Process
+
+pytestmark = pytest.mark.timeout(120)
+
+MESSAGE = {"to": "4915112345678", "type": "text", "text": {"body": "hello"}}
+ROLES = ("webapp", "coreapp", "master")
+BEATS = "select n.role, b.counter from beat b join node n using (incarnation)"
+SESSIONS = (
+    "select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'wa:%'"
+)
+
+
+class Exhausted:
+    """The processes may open nothing more: their limit lies below what they have open."""
+
+    def __init__(self, processes: list[Process]) -> None:
+        self._processes = processes
+        self._limits = [self._limit(p) for p in processes]
+
+    def __enter__(self) -> Exhausted:
+        for process, (_, hard) in zip(self._processes, self._limits, strict=True):
+            self._limit(process, (3, hard))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process, limits in zip(self._processes, self._limits, strict=True):
+            if process.alive:
+                self._limit(process, limits)
+
+    def _limit(self, process: Process, new: tuple[int, int] | None = None) -> tuple[int, int]:
+        assert process.pid is not None
+        if new is None:
+            return resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
+        return resource.prlimit(process.pid, resource.RLIMIT_NOFILE, new)
+
+
+async def all_beat(facts: Facts, times: int) -> None:
+    """Every process beats so often from now on, as the incarnation that it is."""
+    begun = {row["role"]: row["counter"] for row in await facts.connection.fetch(BEATS)}
+    assert set(begun) == set(ROLES)
+    wanted = " or ".join(f"role = '{r}' and counter >= {n + times}" for r, n in begun.items())
+    await facts.until_some(f"select 1 where (select count(*) from ({BEATS}) b where {wanted}) = 3")
+
+
+async def test_no_descriptor_left(start: Start) -> None:
+    cluster, business = await start(shards=1, coreapps=1, masters=1, webapps=1, environment=CALM)
+    processes = [p for p in cluster.processes.values() if p.role in ROLES]
+    assert len(processes) == len(ROLES)
+    before = {p.name: p.pid for p in processes}
+    callers = []
+    async with Facts(cluster) as facts:
+        link = await facts.connection.fetchval("select port from node where role = 'coreapp'")
+        await business.call("POST", "/v1/messages", json=MESSAGE)
+        with Exhausted(processes):
+            for port in (cluster.port, link) * 10:
+                caller = socket.create_connection(("127.0.0.1", port))  # by the kernel alone
+                callers.append(caller)
+            await all_beat(facts, 5)
+            # On a connection, and over a link, that were there before.
+            await business.call("POST", "/v1/messages", json=MESSAGE)
+            await facts.connection.execute(SESSIONS)
+            await asyncio.sleep(1.0)  # for some attempts to connect anew: none can succeed
+        for caller in callers:
+            caller.close()
+        await all_beat(facts, 2)
+        async with asyncio.timeout(30):
+            reader, writer = await asyncio.open_connection("127.0.0.1", cluster.port)
+            writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert (await reader.readline()).startswith(b"HTTP/1.1 200 ")
+            writer.close()
+        await business.call("POST", "/v1/messages", json=MESSAGE)
+    assert {p.name: p.pid for p in processes} == before
+    assert [p.restarts for p in processes] == [0] * len(ROLES)
