@@ -42,6 +42,7 @@ class Side:
             lambda _slot, row: self.ready.append(row),
             self.told.set,
             lambda _slot: None,
+            lambda _slot: None,
         )
 
     def open(self, number: int, epoch: int) -> OwnedSlot:

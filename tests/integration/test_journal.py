@@ -127,13 +127,13 @@ async def test_a_parked_message_moves_with_the_cursor_and_comes_back(journal: Jo
     await journal.append(OWNED, [row(1), row(2)])
     park = {"slot": 3, "seq": 1, "attempts": 2, "delay_ms": 500_000, "reason": "pair rate"}
     await journal.record(OWNED, Progress({3: (1, [])}, {}, {"park": [park]}))
-    (lane,) = await journal.parked([3], 86_400.0)
-    assert (lane["recipient"], lane["waiting"]) == ("4915112345678", 1)
+    (lane,) = await journal.parked([3], 86_400.0, 10)
+    assert (lane["recipient"], lane["full"]) == ("4915112345678", False)
     assert 400.0 < lane["due_in"] <= 500.0
-    (stored,) = await journal.parked_of(3, "4915112345678", 10)
+    (stored,) = await journal.parked_of(3, ["4915112345678"], 10)
     assert (stored["seq"], stored["attempts"], stored["body"]) == (1, 2, b"{}")
     await journal.record(OWNED, Progress({}, {}, {"unpark": [{"slot": 3, "seq": 1}]}))
-    assert await journal.parked([3], 86_400.0) == []
+    assert await journal.parked([3], 86_400.0, 10) == []
 
 
 async def test_what_is_parked_again_needs_no_row_in_the_journal(
@@ -164,7 +164,7 @@ async def test_a_dead_event_keeps_everything_it_had(journal: Journal, pool: asyn
     await journal.record(OWNED, Progress({}, {}, {"dead": [place, place | {"seq": 2}]}))
     dead = await pool.fetch("select key, attempts, reason from dead_letter order by seq")
     assert [tuple(d) for d in dead] == [("a", 9, "webhook: 400"), ("b", 9, "webhook: 400")]
-    assert await journal.parked_events([3]) == []
+    assert await journal.parked_events([(3, 0), (3, 1)], 10) == []
 
 
 async def test_renew_raises_what_is_ours_only(journal: Journal, pool: asyncpg.Pool) -> None:

@@ -212,11 +212,12 @@ async def test_age_and_ttl_are_read_back_also_of_a_parked_message(
         {"slot": 3, "seq": n, "attempts": 1, "delay_ms": 5000, "reason": "r"} for n in (1, 2, 3)
     ]
     await journal.record(OWNED, Progress({}, {}, {"park": park}))
-    (lane,) = await journal.parked([3], 86_400.0)
+    (lane,) = await journal.parked([3], 86_400.0, 9)
     assert -50 < lane["ends_in"] <= -40
-    rows = await journal.parked_of(3, "4915112345678", 9)
+    rows = await journal.parked_of(3, ["4915112345678"], 9)
     assert [r["ttl"] for r in rows] == [60, None, None]
     assert all(100 <= r["age"] < 110 for r in rows)
-    await pool.execute("delete from parked_message where seq < 3")
-    (lane,) = await journal.parked([3], 86_400.0)
+    unpark = [{"slot": 3, "seq": n} for n in (1, 2)]
+    await journal.record(OWNED, Progress({}, {}, {"unpark": unpark}))
+    (lane,) = await journal.parked([3], 86_400.0, 9)
     assert lane["ends_in"] is None  # a read mark waits for as long as it takes

@@ -26,9 +26,10 @@ from warouter.owner.appender import Appender
 from warouter.owner.callbacks import CallbackFeed
 from warouter.owner.events import EventAppender, NewEvent
 from warouter.owner.ownership import Ownership
+from warouter.owner.parked import ParkedLane
 from warouter.owner.recorder import Recorder
 from warouter.owner.sender import Sender
-from warouter.owner.slot import OwnedSlot, ParkedLane
+from warouter.owner.slot import OwnedSlot
 from warouter.store.journal import Journal
 from warouter.store.nodes import NodeSession, Registration
 from warouter.upstream.protocol import Answer
@@ -87,6 +88,7 @@ class Slots:
             self.sender.ready,
             lambda: None,
             self.recorder.touch,
+            self.sender.behind,
         )
         self.outcomes: list[Outcome] = []
 
@@ -122,7 +124,7 @@ async def slots(settings: Settings, pool: asyncpg.Pool) -> AsyncIterator[Slots]:
 
 def _next_page(slots: Slots, slot: OwnedSlot) -> str:
     """The first page of a parked recipient is sent and answered, and its next page is read."""
-    slot.parked[RECIPIENT] = lane = ParkedLane(0.0, 2)
+    slot.parked[RECIPIENT] = lane = ParkedLane(0.0)
     lane.flying = 1
     slot.lanes.block(RECIPIENT)
     slot.lanes.push(Entry(1, _id(3), RECIPIENT, 0, b"{}", 1, True))
@@ -132,7 +134,7 @@ def _next_page(slots: Slots, slot: OwnedSlot) -> str:
 
 
 def _parked(slots: Slots, slot: OwnedSlot) -> str:
-    slot.parked[RECIPIENT] = ParkedLane(0.0, 2)
+    slot.parked[RECIPIENT] = ParkedLane(0.0)
     slot.claimed = True
     return "parked_of"
 
@@ -151,7 +153,7 @@ def _events(slots: Slots, slot: OwnedSlot) -> str:
 
 
 def _parked_events(_slots: Slots, slot: OwnedSlot) -> str:
-    slot.events[0].parked[RECIPIENT] = ParkedLane(0.0, 2)
+    slot.events[0].parked[RECIPIENT] = ParkedLane(0.0)
     return "parked_events_of"
 
 
@@ -224,7 +226,7 @@ async def test_without_the_guard_a_task_ends_unheard(
     slot, other = slots.open(3), slots.open(5)
     slots.journal.fail.add(_next_page(slots, slot))
     await soon(lambda: not slots.journal.fail)
-    other.parked[RECIPIENT], other.claimed = ParkedLane(0.0, 2), True
+    other.parked[RECIPIENT], other.claimed = ParkedLane(0.0), True
     looks = asyncio.create_task(slots.sender.run_parked())
     await soon(lambda: not other.parked)  # each lane that is due was looked at
     looks.cancel()

@@ -139,6 +139,15 @@ def parked_are_forgotten() -> Changes:
     return [(Sender, "_on_opened", deaf)]
 
 
+def parked_beyond_the_page_are_free() -> Changes:
+    """I7: who is parked and not in memory is sent to as if nothing of it waited."""
+
+    async def nobody(self: Journal, *_asked: Any) -> list[Any]:
+        return []
+
+    return [(Journal, "parked_among", nobody)]
+
+
 def event_acked_at_once() -> Changes:
     """I8: the upstream is told that an event is stored when it has only been heard."""
     on_event = EventAppender.on_event
@@ -200,6 +209,11 @@ MUTANTS: dict[str, Mutant] = {
         Mutant(unbounded_window, (Faults.disconnect_upstream, Faults.slow_link, *_DOUBT[:1]), 407),
         Mutant(settled_when_sent, (*_LONG, Faults.throttle, Faults.kill_coreapp), 5),
         Mutant(parked_are_forgotten, (Faults.busy_cut, Faults.throttle, Faults.kill_coreapp), 6),
+        Mutant(
+            parked_beyond_the_page_are_free,
+            (Faults.busy_cut, Faults.throttle, Faults.kill_coreapp),
+            14,
+        ),
         Mutant(event_acked_at_once, _LONG, 1),
         Mutant(letters_in_the_dark, (Faults.replay_letters,)),
         Mutant(given_up_and_begun, (Faults.give_up_shards, Faults.slow_link), 1, "asked_still"),

@@ -15,7 +15,16 @@ from tests.simulation import webhook
 from tests.simulation.patch import patched
 from warouter.cluster import cursor, lanes
 from warouter.link import detour
-from warouter.owner import appender, callbacks, events, recorder, sender, slot
+from warouter.owner import (
+    appender,
+    callbacks,
+    events,
+    parked,
+    parked_messages,
+    recorder,
+    sender,
+    slot,
+)
 from warouter.store import election, journal
 
 WINDOW = lanes.WINDOW
@@ -26,11 +35,16 @@ _SEAMS: tuple[Seam, ...] = (
     ((appender,), "MAX_ROWS", (1, 2, 5)),
     ((events,), "MAX_ROWS", (1, 3)),
     ((sender, callbacks), "PAGE", (1, 2, 3)),
-    ((sender, callbacks), "PARKED_PAGE", (1, 2)),
+    ((parked_messages, callbacks), "PARKED_PAGE", (1, 2)),
+    ((parked,), "MAX_PARKED", (1, 2, 3)),
+    ((parked,), "PAGE_LANES", (1, 2)),
+    ((parked,), "LOOK_SECONDS", (0.1, 1.0)),
+    ((parked_messages,), "LANES_AT_ONCE", (1, 2)),
+    ((parked_messages,), "MAX_FLYING", (1, 3)),
     ((callbacks,), "LETTERS_PAGE", (1, 2)),
     ((sender, callbacks), "PAGE_BYTES", (1, 100)),
-    ((slot, sender), "MAX_IN_MEMORY", (2, 4)),
-    ((slot,), "MAX_BYTES_IN_MEMORY", (2, 200)),
+    ((slot, sender, parked_messages), "MAX_IN_MEMORY", (2, 4)),
+    ((slot, parked_messages), "MAX_BYTES_IN_MEMORY", (2, 200)),
     ((slot,), "MAX_EVENTS_IN_MEMORY", (2, 4)),
     ((cursor,), "MAX_RANGES", (1, 3)),
     ((sender,), "PARK_AFTER_MS", (10, 100)),

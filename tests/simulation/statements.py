@@ -210,15 +210,17 @@ def _upto(most: int, rows: list[Any], size: Callable[[Any], int]) -> list[Any]:
 
 
 def _parked(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
-    now = s.now()
-    found = []
-    for slot in a[0]:
-        journal = s.tables.messages[slot]
-        for lane in _waiting(journal, now, {"slot": slot}):
-            rows = [p.row for p in journal.parked.values() if p.row.recipient == lane["recipient"]]
-            ends = [min(row.ttl or a[1], a[1]) - (now - row.accepted) for row in rows]
-            found.append({**lane, "ends_in": min(ends)})
-    return found
+    slots, pending, most = a
+    return [
+        {"slot": slot, **row}
+        for slot in slots
+        for row in _first_lanes(s.tables.messages[slot], s.now(), pending, most)
+    ]
+
+
+def _parked_among(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    slot, pending, recipients = a
+    return _lanes(s.tables.messages[slot], s.now(), pending, set(recipients))
 
 
 def _with_status(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
@@ -227,34 +229,57 @@ def _with_status(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
 
 
 def _parked_events(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    slots, kinds, most = a
     return [
-        row
-        for slot in a[0]
-        for kind, journal in enumerate(s.tables.events[slot])
-        for row in _waiting(journal, s.now(), {"slot": slot, "kind": kind})
+        {"slot": slot, "kind": kind, **row}
+        for slot, kind in zip(slots, kinds, strict=True)
+        for row in _first_lanes(s.tables.events[slot][kind], s.now(), None, most)
     ]
 
 
-def _waiting(journal: Any, now: float, where: dict[str, int]) -> list[dict[str, Any]]:
-    lanes: dict[str, list[float]] = {}
-    for parked in journal.parked.values():
-        lanes.setdefault(parked.row.recipient, []).append(parked.due)
-    return [
-        {**where, "recipient": recipient, "waiting": len(dues), "due_in": min(dues) - now}
-        for recipient, dues in lanes.items()
-    ]
+def _parked_events_among(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    slot, kind, recipients = a
+    return _lanes(s.tables.events[slot][kind], s.now(), None, set(recipients))
+
+
+def _first_lanes(journal: Any, now: float, pending: float | None, most: int) -> list[Any]:
+    """Those that are to be looked at first."""
+    lanes = _lanes(journal, now, pending, None)
+    lanes.sort(key=lambda row: (row["due_in"], row["recipient"]))
+    return [{**row, "full": len(lanes) >= most} for row in lanes[:most]]
+
+
+def _lanes(journal: Any, now: float, pending: float | None, among: set[str] | None) -> list[Any]:
+    """By recipient: when its first row is due, and when the first with a ttl ends."""
+    lanes: dict[str, list[Any]] = {}
+    for seq in sorted(journal.parked):
+        parked = journal.parked[seq]
+        if among is None or parked.row.recipient in among:
+            lanes.setdefault(parked.row.recipient, []).append(parked)
+    found = []
+    for recipient, rows in lanes.items():
+        ends = None
+        if pending is not None:
+            ends = min(
+                min(p.row.ttl or pending, pending) - (now - p.row.accepted) for p in rows[:64]
+            )
+        found.append({"recipient": recipient, "due_in": rows[0].due - now, "ends_in": ends})
+    return found
 
 
 def _parked_of(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
-    slot, recipient, limit = a
-    rows = sorted(
-        (p for p in s.tables.messages[slot].parked.values() if p.row.recipient == recipient),
-        key=lambda p: p.row.seq,
-    )
-    return [
-        {**p.row._asdict(), "attempts": p.attempts, "age": s.now() - p.row.accepted}
-        for p in rows[:limit]
-    ]
+    slot, recipients, limit = a
+    parked = s.tables.messages[slot].parked
+    found = []
+    for recipient in recipients:
+        rows = sorted(
+            (p for p in parked.values() if p.row.recipient == recipient), key=lambda p: p.row.seq
+        )
+        found += [
+            {**p.row._asdict(), "attempts": p.attempts, "age": s.now() - p.row.accepted}
+            for p in rows[:limit]
+        ]
+    return found
 
 
 def _parked_events_of(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
@@ -341,11 +366,14 @@ _STATEMENTS = {
         ("from message where slot", None, _page),
         ("e.key >= i.id", None, _with_status),
         ("from event\n         where slot", None, _event_page),
-        ("from parked_message where slot = any", None, _parked),
-        ("from parked_event where slot = any", None, _parked_events),
-        ("from parked_message where slot = $1", None, _parked_of),
-        ("from parked_event where slot = $1", None, _parked_events_of),
-        ("from dead_letter where slot = any", None, _asked_letters),
+        ("from unnest($1::smallint[]) s(slot),\n       lateral (select recipient", None, _parked),
+        ("select $1::smallint as slot) s", None, _parked_among),
+        ("from unnest($2::text[]) r(recipient)", None, _parked_of),
+        ("from unnest($1::smallint[], $2::smallint[]) s(slot, kind)", None, _parked_events),
+        ("$2::smallint as kind) s", None, _parked_events_among),
+        ("from parked_event where slot = $1 and recipient", None, _parked_events_of),
+        ("mend_parked(", _shared, lambda s, c, a: [{"mended": 0}]),
+        ("exists (select from dead_letter", None, _asked_letters),
         ("from setting where", None, lambda s, c, a: []),
         ("current_setting(name, true)", None, _settings_found),
     )

@@ -21,6 +21,7 @@ FOUND_BY = {
     "unbounded_window": {"I6"},
     "settled_when_sent": {"I1", "I5"},
     "parked_are_forgotten": {"I7"},
+    "parked_beyond_the_page_are_free": {"I7"},
     "event_acked_at_once": {"I8"},
     "letters_in_the_dark": {"I10", "I15"},
     "keys_are_not_looked_at": {"I11"},

@@ -44,6 +44,7 @@ class Item(NamedTuple):
     ``recipient`` is an out-of-band error, an element of ``errors[]``. ``attempts`` counts the POSTs
     in which it failed alone. ``first_at`` is when it was first tried; it is None for what comes
     from the journal and set for what was parked, which is let into its blocked lane by that.
+    ``parked``: its row lies in the parked table.
     """
 
     slot: int
@@ -54,6 +55,7 @@ class Item(NamedTuple):
     contact: bytes | None = None
     attempts: int = 0
     first_at: float | None = None
+    parked: bool = False
 
     @property
     def size(self) -> int:

@@ -144,6 +144,7 @@ class Coreapp:
             self.sender.ready,
             self._on_appended,
             self.recorder.touch,
+            self.sender.behind,
         )
         self.upstream = SimulatorUpstream(
             *self._settings.upstream_host_port,

@@ -86,9 +86,11 @@ class CoreappFigures:
 
 
 def _unsettled(slot: OwnedSlot) -> int:
-    """Messages of a slot that the upstream has not taken: in memory, on disk only, parked."""
+    """Messages of a slot that the upstream has not taken: in memory, on disk only, and of each
+    parked recipient one at least.
+    """
     behind = max(0, slot.committed - slot.loaded)
-    return slot.lanes.waiting + behind + sum(lane.waiting for lane in slot.parked.values())
+    return slot.lanes.waiting + behind + len(slot.parked)
 
 
 def _of_slot(slot: OwnedSlot) -> list[Sample]:

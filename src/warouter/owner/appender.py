@@ -58,11 +58,13 @@ class Appender:
         on_ready: Callable[[OwnedSlot, Row], None],
         on_appended: Callable[[], None],
         on_gap: Callable[[OwnedSlot], None],
+        on_behind: Callable[[OwnedSlot], None],
     ) -> None:
         self._ownership = ownership
         self._journal = journal
         self._on_ready = on_ready  # this row is on disk and may be sent from memory
         self._on_appended = on_appended  # after each commit
+        self._on_behind = on_behind  # rows are on disk that have to be read before they are sent
         self._on_gap = on_gap  # a seq was used up without a row: to be recorded
         ownership.opened.append(lambda _slot: self.slots_changed())
         self._queue: deque[Queued] = deque()
@@ -206,6 +208,8 @@ class Appender:
             self._on_gap(slot)
         elif direct:
             self._on_ready(slot, row)
+        else:
+            self._on_behind(slot)
 
 
 _RESULTS = {

@@ -20,8 +20,9 @@ from warouter.config import Settings
 from warouter.egress import client_certificate
 from warouter.errors import ConfigError, OutcomeUnknown
 from warouter.owner.ownership import Ownership
+from warouter.owner.parked import ParkedLane
 from warouter.owner.recorder import Recorder
-from warouter.owner.slot import EventLog, OwnedSlot, ParkedLane
+from warouter.owner.slot import EventLog, OwnedSlot
 from warouter.store.journal import EventRow, Journal
 from warouter.webhook import Callbacks
 
@@ -30,6 +31,7 @@ log = logging.getLogger(__name__)
 PAGE = 500
 PAGE_BYTES = 1 << 20
 PARKED_PAGE = 100
+MEND_ROWS = 500
 PARKED_LOOK_SECONDS = 0.2
 LETTERS_LOOK_SECONDS = 5.0  # unless a hint says that some were asked for
 LETTERS_PAGE = 500
@@ -101,6 +103,8 @@ class CallbackFeed:
         if direct:
             journal.loaded = row.seq
             self._feed(slot, journal, row)
+        elif journal.parked.beyond and journal.half_empty:
+            self._load(slot, row.kind)
 
     def _may_act(self, slot: int) -> bool:
         """No POST begins for a slot that is on its way to another owner."""
@@ -128,7 +132,7 @@ class CallbackFeed:
 
     def _settled(self, items: list[Item]) -> None:
         for slot, journal, item in self._mine(items):
-            if journal.parked and self._was_parked(journal, item):
+            if item.parked:
                 self._unpark(slot, journal, item, "unpark_events")
             else:
                 slot.settle_event(item.kind, item.seq)
@@ -138,15 +142,15 @@ class CallbackFeed:
         for slot, journal, item in self._mine(items):
             lane = journal.parked.get(item.recipient)
             if lane is None:
-                lane = journal.parked[item.recipient] = ParkedLane(0.0, 0)
+                lane = journal.parked[item.recipient] = ParkedLane(0.0)
             lane.due = max(lane.due, self._clock() + delay_ms / 1000)
-            if item.seq in lane.seqs:
+            lane.more = True
+            if item.parked:
                 lane.flying -= 1
             else:
-                lane.seqs.add(item.seq)
-                lane.waiting += 1
                 slot.settle_event(item.kind, item.seq)
-            slot.note(
+            slot.note_parked(
+                lane,
                 "park_events",
                 kind=item.kind,
                 seq=item.seq,
@@ -165,7 +169,7 @@ class CallbackFeed:
         log.warning("callbacks given up", extra={"events": len(items), "reason": reason})
         for slot, journal, item in self._mine(items):
             row = {"kind": item.kind, "seq": item.seq, "attempts": item.attempts}
-            if self._was_parked(journal, item):
+            if item.parked:
                 self._unpark(slot, journal, item, "dead", attempts=item.attempts, reason=reason)
             else:
                 slot.note("dead", **row, reason=reason)
@@ -196,22 +200,18 @@ class CallbackFeed:
             if slot is not None:
                 yield slot, slot.events[item.kind], item
 
-    def _was_parked(self, journal: EventLog, item: Item) -> bool:
-        lane = journal.parked.get(item.recipient)
-        return lane is not None and item.seq in lane.seqs
-
     def _unpark(
         self, slot: OwnedSlot, journal: EventLog, item: Item, what: str, **more: object
     ) -> None:
-        slot.note(what, kind=item.kind, seq=item.seq, **more)
         lane = journal.parked[item.recipient]
-        lane.seqs.discard(item.seq)
-        lane.waiting -= 1
+        slot.note_parked(lane, what, kind=item.kind, seq=item.seq, **more)
         lane.flying -= 1
-        if lane.waiting <= 0:
-            self._lane_done(slot, journal, item.recipient, item.kind)
-        elif lane.flying == 0:
+        if lane.flying:
+            return
+        if lane.more:
             lane.due = self._clock()  # the next page of it
+        else:
+            self._lane_done(slot, journal, item.recipient, item.kind)
 
     def _lane_done(self, slot: OwnedSlot, journal: EventLog, recipient: str, kind: int) -> None:
         journal.parked.pop(recipient, None)
@@ -244,12 +244,16 @@ class CallbackFeed:
         journal = slot.events[kind]
         try:
             while slot.open and journal.loaded < journal.committed and journal.has_room:
-                upto = journal.committed
+                upto, let_go = journal.committed, journal.parked.let_go
                 rows = await self._journal.event_page(
                     slot.slot, kind, journal.loaded, upto, PAGE, PAGE_BYTES
                 )
+                if journal.parked.beyond:
+                    await self._find_parked(slot, kind, {row.recipient for row in rows})
                 if not slot.open:
                     return
+                if journal.parked.let_go != let_go:
+                    continue  # who was let go meanwhile may be among these
                 for row in rows:
                     if not journal.cursor.settled(row.seq):
                         self._feed(slot, journal, row)
@@ -273,27 +277,57 @@ class CallbackFeed:
 
     async def _look_at(self, slot: OwnedSlot, now: float) -> None:
         for kind in KINDS:
-            for recipient, lane in list(slot.events[kind].parked.items()):
-                if lane.flying == 0 and lane.due <= now and slot.accepts:
+            journal = slot.events[kind]
+            for recipient in journal.parked.surplus(now, slot.recorded):
+                self.callbacks.unblock(slot.slot, recipient, kind)
+            if slot.accepts and journal.parked.wants(now):
+                await self._read_on(slot, kind)
+            for recipient, lane in list(journal.parked.items()):
+                if lane.flying == 0 and lane.due <= now and slot.accepts and journal.has_room:
                     await self._take_up(slot, kind, recipient, lane)
 
+    async def _read_on(self, slot: OwnedSlot, kind: int) -> None:
+        """The next parked recipients into memory."""
+        journal = slot.events[kind]
+        await self._recorder.flush()
+        if not slot.open:
+            return
+        await self._journal.mend_parked(slot.current(), MEND_ROWS)
+        rows = await self._journal.parked_events([(slot.slot, kind)], journal.parked.page)
+        if slot.open:
+            for recipient in journal.parked.read(rows, self._clock()):
+                self.callbacks.block(slot.slot, recipient, kind)
+
+    async def _find_parked(self, slot: OwnedSlot, kind: int, recipients: set[str]) -> None:
+        """Block those of them that are parked and not in memory, before anything is delivered."""
+        parked = slot.events[kind].parked
+        await self._recorder.flush()  # the table has all that is known here
+        unknown = recipients - parked.keys()
+        if not unknown or not slot.open:
+            return
+        rows = await self._journal.parked_events_among(slot.slot, kind, unknown)
+        now = self._clock()
+        for row in rows:
+            if slot.open and parked.found(row, now):
+                self.callbacks.block(slot.slot, row["recipient"], kind)
+
     async def _take_up(self, slot: OwnedSlot, kind: int, recipient: str, lane: ParkedLane) -> None:
-        lane.flying = -1
+        lane.flying, lane.more = -1, False
         await self._recorder.flush()  # what is noted as parked must be in the table
         try:
             rows = await self._journal.parked_events_of(slot.slot, recipient, kind, PARKED_PAGE)
         except (OutcomeUnknown, asyncpg.PostgresError) as error:
             log.warning("parked events not read", extra={"error": str(error)})
-            lane.flying = 0
+            lane.flying, lane.more = 0, True
             return
         if not slot.open:
             return
         now = self._clock()
         lane.flying = len(rows)
-        if not rows:
+        lane.more = lane.more or len(rows) >= PARKED_PAGE
+        if not rows and not lane.more:
             self._lane_done(slot, slot.events[kind], recipient, kind)
         for row in rows:
-            lane.seqs.add(row["seq"])
             payload = shown(kind, row["key"], row["payload"], self._app_settings())
             item = Item(
                 slot.slot,
@@ -304,6 +338,7 @@ class CallbackFeed:
                 row["contact"],
                 row["attempts"],
                 now - row["age"],
+                parked=True,
             )
             slot.events[kind].hold(item.size)
             if payload is None:  # switched off since it was parked
@@ -338,18 +373,18 @@ class CallbackFeed:
             return
         log.info("dead letters taken up", extra={"letters": sum(lane[3] for lane in lanes)})
         self._letters_due = 0.0  # there may be more
-        for number, kind, recipient, letters in lanes:
+        for number, kind, recipient, _ in lanes:
             if mine[number].open:  # else its next epoch reads them
-                self._revive(mine[number], kind, recipient, letters)
+                self._revive(mine[number], kind, recipient)
 
-    def _revive(self, slot: OwnedSlot, kind: int, recipient: str, letters: int) -> None:
-        """So many letters more lie in the parked table: a lane like any that is parked."""
+    def _revive(self, slot: OwnedSlot, kind: int, recipient: str) -> None:
+        """More letters lie in the parked table: a lane like any that is parked."""
         journal = slot.events[kind]
         lane = journal.parked.get(recipient)
         if lane is not None:
-            lane.waiting += letters
+            lane.more = True
             return
-        journal.parked[recipient] = ParkedLane(self._clock(), letters)
+        journal.parked[recipient] = ParkedLane(self._clock())
         self.callbacks.block(slot.slot, recipient, kind)
 
 

@@ -19,7 +19,8 @@ from warouter.cluster.lease import Lease
 from warouter.cluster.role import Happened, State
 from warouter.config import Timing
 from warouter.errors import OutcomeUnknown
-from warouter.owner.slot import OwnedSlot, ParkedLane
+from warouter.owner.parked import Parked
+from warouter.owner.slot import OwnedSlot
 from warouter.owner.tasks import SlotTasks
 from warouter.store.journal import Journal
 from warouter.store.nodes import Beat, NodeSession
@@ -224,8 +225,10 @@ class Ownership:
             self._lease.renewed(self._confirmed.get(number, float("-inf")), [number])
         self._lease_changed.set()
         opened = {o.slot: o for o in await self._journal.open(epochs)}
-        parked = await self._journal.parked(list(opened), self._pending)
-        parked_events = await self._journal.parked_events(list(opened))
+        page = Parked().page
+        lanes = [(n, kind) for n in opened for kind in (0, 1)]
+        parked = await self._journal.parked(list(opened), self._pending, page)
+        parked_events = await self._journal.parked_events(lanes, page)
         now = self._clock()
         for number, epoch in epochs.items():
             slot = self.slots.get(number)
@@ -235,15 +238,10 @@ class Ownership:
                 self.close(slot, Happened.FENCED)
                 continue
             slot.opened(opened[number])
-        for row in parked:
-            ends = math.inf if row["ends_in"] is None else now + row["ends_in"]
-            lane = ParkedLane(now + row["due_in"], row["waiting"], ends)
-            if row["slot"] in self.slots:
-                self.slots[row["slot"]].parked[row["recipient"]] = lane
-        for row in parked_events:
-            lane = ParkedLane(now + row["due_in"], row["waiting"])
-            if row["slot"] in self.slots:
-                self.slots[row["slot"]].events[row["kind"]].parked[row["recipient"]] = lane
+            slot.parked.read([r for r in parked if r["slot"] == number], now)
+            mine = [r for r in parked_events if r["slot"] == number]
+            for kind, events in enumerate(slot.events):
+                events.parked.read([r for r in mine if r["kind"] == kind], now)
         self._announce(epochs)
 
     def _announce(self, epochs: Mapping[int, int]) -> None:

@@ -57,6 +57,7 @@ class Recorder:
         progress = _progress(slots)
         for slot in slots:
             slot.dirty, slot.unrecorded, slot.rare = False, [], {}
+            slot.records += 1
         try:
             held = await self._journal.record(owned, progress)
         except Exception as error:
@@ -67,6 +68,7 @@ class Recorder:
             if slot.slot not in held:
                 self._ownership.close(slot, Happened.FENCED)
                 continue
+            slot.recorded = slot.records
             slot.lanes.recorded(settled[slot.slot])
         for slot in slots:
             if slot.open:

@@ -16,17 +16,16 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import asyncpg
-
 from warouter.cluster.lanes import Entry
 from warouter.cluster.role import Happened, State
-from warouter.errors import OutcomeUnknown
 from warouter.message_id import parse, text_of
 from warouter.owner.events import EventAppender, failed_status
 from warouter.owner.expiry import Expiry
 from warouter.owner.ownership import Ownership
+from warouter.owner.parked import ParkedLane
+from warouter.owner.parked_messages import ParkedMessages
 from warouter.owner.recorder import Recorder
-from warouter.owner.slot import MAX_IN_MEMORY, OwnedSlot, ParkedLane
+from warouter.owner.slot import MAX_IN_MEMORY, OwnedSlot
 from warouter.store.journal import Journal, Row
 from warouter.upstream.protocol import (
     Answer,
@@ -53,7 +52,6 @@ LANE_MOST_CROWDED = 4  # and in the cursor, once there are many ranges
 PARKED_LOOK_SECONDS = 0.2
 PARK_MOST_MS = 24 * 3600 * 1000
 REASON_CHARS = 200
-PARKED_PAGE = 64
 READ_MARK = 1  # every other kind is a message, those of later builds too
 
 Prepared = Iterable[tuple[Entry, tuple[str, ...]]]
@@ -75,6 +73,17 @@ class Sender:
         self._journal = journal
         self._expiry = Expiry(journal, events, clock, pending)
         self._recorder = recorder
+        self._parked = ParkedMessages(
+            ownership,
+            journal,
+            recorder,
+            self._expiry,
+            clock,
+            pending,
+            self.pump,
+            self._settled,
+            self._park_behind,
+        )
         self._events = events
         self._clock = clock
         self._tasks = ownership.tasks
@@ -101,7 +110,11 @@ class Sender:
         entry = Entry(seq, message_id, recipient, kind, body, 0, False, expires, timed)
         self._moved[slot] = None
         if not slot.lanes.push(entry):
-            self._park(slot, [entry], self._later_than(slot, recipient), "behind a parked one")
+            self._park_behind(slot, recipient, [entry])
+
+    def behind(self, slot: OwnedSlot) -> None:
+        """A row is on disk that does not go from memory: it is read when there is room."""
+        self._moved[slot] = None
 
     def pump_moved(self) -> None:
         """Those slots of which something may go that could not before."""
@@ -204,13 +217,9 @@ class Sender:
                 await self._tasks.guard(slot.current, self._look_at(slot))
 
     async def _look_at(self, slot: OwnedSlot) -> None:
-        now = self._clock()
         if slot.state is State.ACTIVE:
-            self._end_late(slot, now)
-        for recipient, lane in list(slot.parked.items()):
-            due = lane.due <= now and slot.claimed
-            if lane.flying == 0 and (due or lane.ends <= now):
-                await self._take_up(slot, recipient, lane, due)
+            self._end_late(slot, self._clock())
+        await self._parked.look_at(slot)
 
     # inside
 
@@ -266,7 +275,7 @@ class Sender:
     def _settled(self, slot: OwnedSlot, entry: Entry) -> None:
         if entry.parked:
             slot.unrecorded.append(entry.seq)
-            self._unpark(slot, entry)
+            self._parked.unpark(slot, entry)
         else:
             slot.settle(entry.seq)
         self._recorder.touch(slot)
@@ -301,28 +310,36 @@ class Sender:
 
     def _park(self, slot: OwnedSlot, entries: list[Entry], delay_ms: float, reason: str) -> None:
         """Move messages of one recipient to the parked table, with the cursor's change."""
+        now = self._clock()
         for entry in entries:
-            lane = slot.parked.setdefault(entry.recipient, ParkedLane(0.0, 0))
-            lane.due = max(lane.due, self._clock() + delay_ms / 1000)
+            lane = slot.parked.setdefault(entry.recipient, ParkedLane(0.0))
+            lane.due = max(lane.due, now + delay_ms / 1000)
             lane.ends = min(lane.ends, entry.expires)
-            slot.note(
+            lane.more = True
+            ends = (
+                {} if entry.expires == math.inf else {"ends_ms": int((entry.expires - now) * 1000)}
+            )
+            slot.note_parked(
+                lane,
                 "park",
                 seq=entry.seq,
                 attempts=entry.attempts,
                 delay_ms=min(int(delay_ms), PARK_MOST_MS),
                 reason=reason.replace("\0", " ")[:REASON_CHARS] or "retry",
+                **ends,
             )
             if entry.parked:
                 lane.flying -= 1
                 slot.unrecorded.append(entry.seq)
             else:
-                lane.waiting += 1
                 slot.settle(entry.seq)
         self._recorder.touch(slot)
 
-    def _later_than(self, slot: OwnedSlot, recipient: str) -> float:
+    def _park_behind(self, slot: OwnedSlot, recipient: str, entries: list[Entry]) -> None:
+        """The recipient is parked already: they wait for as long as what is before them."""
         lane = slot.parked.get(recipient)
-        return max(0.0, (lane.due - self._clock()) * 1000) if lane else 0.0
+        delay = max(0.0, (lane.due - self._clock()) * 1000) if lane else 0.0
+        self._park(slot, entries, delay, "behind a parked one")
 
     def _end_late(self, slot: OwnedSlot, now: float) -> None:
         late = slot.lanes.expire(now)
@@ -335,61 +352,6 @@ class Sender:
         await self._expiry.end(slot, late, self._settled)
         self.pump(slot)
 
-    async def _take_up(self, slot: OwnedSlot, recipient: str, lane: ParkedLane, due: bool) -> None:
-        """Read parked messages of a recipient: all to be sent, if ``due``, else to end the late.
-
-        Those beyond the page are looked at when their turn comes.
-        """
-        lane.flying, lane.ends = -1, math.inf
-        await self._recorder.flush()
-        try:
-            rows = await self._journal.parked_of(slot.slot, recipient, PARKED_PAGE)
-        except (OutcomeUnknown, asyncpg.PostgresError) as error:
-            log.warning("parked messages not read", extra={"error": str(error)})
-            lane.flying = 0
-            lane.ends = self._clock() + PARKED_LOOK_SECONDS
-            return
-        if not slot.open:
-            return
-        entries = [self._parked_entry(recipient, row) for row in rows]
-        now = self._clock()
-        taken = entries if due else [entry for entry in entries if entry.expires <= now]
-        lane.flying = len(taken)
-        lane.ends = min([lane.ends, *(e.expires for e in entries if e.expires > now)])
-        if not rows:
-            self._lane_done(slot, recipient)
-        if due:
-            for entry in taken:
-                slot.lanes.push(entry)
-            self.pump(slot)
-        elif taken:
-            await self._end(slot, taken)
-
-    def _parked_entry(self, recipient: str, row: Any) -> Entry:
-        kind = row["kind"]
-        end = self._expiry.end_of(kind, row["ttl"], row["age"])
-        return Entry(
-            row["seq"], row["id"], recipient, kind, row["body"], row["attempts"], True, *end
-        )
-
-    def _unpark(self, slot: OwnedSlot, entry: Entry) -> None:
-        slot.note("unpark", seq=entry.seq)
-        lane = slot.parked.get(entry.recipient)
-        if lane is None:
-            return
-        lane.waiting -= 1
-        lane.flying -= 1
-        if lane.waiting <= 0:
-            self._lane_done(slot, entry.recipient)
-        elif lane.flying == 0 and lane.due <= self._clock():
-            lane.flying = -1
-            next_page = self._take_up(slot, entry.recipient, lane, due=True)
-            self._tasks.begin(slot, next_page)
-
-    def _lane_done(self, slot: OwnedSlot, recipient: str) -> None:
-        slot.parked.pop(recipient, None)
-        slot.lanes.unblock(recipient)
-
     def _load(self, slot: OwnedSlot) -> None:
         """Read on from the journal, beside everything else, if something is left there."""
         if slot.loading or slot.loaded >= slot.committed or not slot.open:
@@ -400,10 +362,14 @@ class Sender:
     async def _read(self, slot: OwnedSlot) -> None:
         try:
             while slot.open and slot.loaded < slot.committed and slot.has_room:
-                upto = slot.committed
+                upto, let_go = slot.committed, slot.parked.let_go
                 rows = await self._journal.page(slot.slot, slot.loaded, upto, PAGE, PAGE_BYTES)
+                if slot.parked.beyond:
+                    await self._parked.find(slot, {row.recipient for row, _ in rows})
                 if not slot.open:
                     return
+                if slot.parked.let_go != let_go:
+                    continue  # who was let go meanwhile may be among these
                 for row, age in rows:
                     if not slot.cursor.settled(row.seq):
                         self.ready(slot, row, age)

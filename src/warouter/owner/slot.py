@@ -15,6 +15,7 @@ from typing import Any
 from warouter.cluster.cursor import Cursor
 from warouter.cluster.lanes import Lanes
 from warouter.cluster.role import Happened, State, step
+from warouter.owner.parked import Parked, ParkedLane
 from warouter.store.journal import Opened
 
 # Of messages a slot, and of its events of a kind; what is beyond either is read from the journal.
@@ -44,7 +45,7 @@ class OwnedSlot:
         self.loaded = 0  # highest seq that is, or was, in memory
         self.loading = False
         self.appending = 0  # frames in the appender that belong to this slot
-        self.parked: dict[str, ParkedLane] = {}
+        self.parked = Parked()
         self.timer: asyncio.TimerHandle | None = None  # for the next retry
 
         self.events = (EventLog(), EventLog())  # by kind: statuses, inbound messages
@@ -52,6 +53,8 @@ class OwnedSlot:
         self.dirty = False  # a cursor moved since it was recorded
         self.unrecorded: list[int] = []  # settled in memory, not yet in the database
         self.rare: dict[str, list[dict[str, Any]]] = {}
+        self.records = 0  # how often it was recorded, or is being recorded
+        self.recorded = 0  # the number of the last record that is on disk
 
     def happened(self, what: Happened) -> None:
         self.state = step(self.state, what)
@@ -75,8 +78,11 @@ class OwnedSlot:
 
     @property
     def caught_up(self) -> bool:
-        """Everything on disk is, or was, in memory: the next commit may go straight there."""
-        return self.loaded >= self.committed and not self.loading
+        """Everything on disk is, or was, in memory: the next commit may go straight there.
+
+        Unless its recipient may be parked beyond what is in memory: then it is looked for first.
+        """
+        return self.loaded >= self.committed and not self.loading and not self.parked.beyond
 
     @property
     def has_room(self) -> bool:
@@ -113,6 +119,11 @@ class OwnedSlot:
         self.dirty = _settle_gaps(journal.cursor, journal.loaded, seqs, upto) or self.dirty
         journal.loaded = upto
 
+    def note_parked(self, lane: ParkedLane, what: str, **row: Any) -> None:
+        """Something rare of a parked recipient: it stays in memory until that is recorded."""
+        lane.noted = self.records + 1
+        self.note(what, **row)
+
     def note(self, what: str, **row: Any) -> None:
         """Something rare for the next record: see store.journal.Progress."""
         self.rare.setdefault(what, []).append({"slot": self.slot, **row})
@@ -144,7 +155,7 @@ class EventLog:
         self.loading = False
         self.held = 0  # events of this journal that the webhook delivery has
         self.held_bytes = 0
-        self.parked: dict[str, ParkedLane] = {}
+        self.parked = Parked()
 
     def opened(self, mark: int, ranges: list[int], next_seq: int) -> None:
         self.cursor = Cursor(mark, ranges)
@@ -163,7 +174,7 @@ class EventLog:
 
     @property
     def caught_up(self) -> bool:
-        return self.loaded >= self.committed and not self.loading
+        return self.loaded >= self.committed and not self.loading and not self.parked.beyond
 
     @property
     def has_room(self) -> bool:
@@ -174,16 +185,3 @@ class EventLog:
         """There is room for a page worth reading."""
         held, size = self.held, self.held_bytes
         return held < MAX_EVENTS_IN_MEMORY // 2 and size < MAX_BYTES_IN_MEMORY // 2
-
-
-class ParkedLane:
-    """A recipient whose messages (or events) lie in the parked table."""
-
-    __slots__ = ("due", "ends", "flying", "seqs", "waiting")
-
-    def __init__(self, due: float, waiting: int, ends: float = math.inf) -> None:
-        self.ends = ends  # of messages: when the first of them is not to be sent any more
-        self.due = due  # the caller's seconds
-        self.waiting = waiting  # rows in the table, or on their way to it
-        self.flying = 0  # rows of it that are being sent right now; -1 while they are read
-        self.seqs: set[int] = set()  # of events: those rows of it that are known here

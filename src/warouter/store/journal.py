@@ -6,7 +6,7 @@ raises OutcomeUnknown; the caller then goes on under a new epoch only (``renew``
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -34,7 +34,7 @@ _APPEND_EVENTS = "select * from append_events($1,$2,$3,$4,$5,$6,$7,$8,$9,$10)"
 _RECORD = "select record_progress($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11) as held"
 _PAGE = """
 select seq, id, recipient, kind, body, ttl,
-       extract(epoch from clock_timestamp() - accepted_at)::float8 as age
+       greatest(extract(epoch from clock_timestamp() - accepted_at), 0)::float8 as age
   from (select *, sum(octet_length(body)) over (order by seq) - octet_length(body) as before
           from message where slot = $1 and seq > $2 and seq <= $3 order by seq limit $4) as m
  where before < $5 order by seq"""
@@ -44,32 +44,67 @@ select seq, kind, key, recipient, payload, contact
           from event
          where slot = $1 and kind = $2 and seq > $3 and seq <= $4 order by seq limit $5) as e
  where before < $6 order by seq"""
-_PARKED = """
-select slot, recipient, count(*) as waiting,
-       extract(epoch from min(due_at) - clock_timestamp())::float8 as due_in,
-       min(least(ttl, $2::float8) - extract(epoch from clock_timestamp() - accepted_at))
-           filter (where kind <> 1)::float8 as ends_in
-  from parked_message where slot = any ($1) group by slot, recipient"""
-_PARKED_OF = """
-select seq, id, recipient, kind, body, attempts, ttl,
-       extract(epoch from clock_timestamp() - accepted_at)::float8 as age
-  from parked_message where slot = $1 and recipient = $2 order by seq limit $3"""
+# In how many seconds what is parked is due: no later than after the whole of its wait, wherever the
+# database's clock has gone since. (Rows from before that was kept wait a day at most.)
+_DUE_IN = """
+extract(epoch from due_at - greatest(clock_timestamp(),
+                                     coalesce(parked_at, due_at - interval '1 day')))::float8"""
+_AGE = "greatest(extract(epoch from clock_timestamp() - {0}), 0)::float8"
+# The first row of a lane, and which of its messages with a ttl ends first: of the next few.
+_LANE = f"""
+       lateral (select {_DUE_IN} as due_in,
+                       case when kind <> 1 then $2 - {_AGE.format("accepted_at")} end as ends_in
+                  from parked_message p
+                 where p.slot = s.slot and p.recipient = l.recipient order by seq limit 1) f,
+       lateral (select min(ttl - {_AGE.format("accepted_at")}) as ends_in
+                  from (select ttl, accepted_at from parked_message p
+                         where p.slot = s.slot and p.recipient = l.recipient and ttl is not null
+                         order by seq limit 64) p) t"""
+_PARKED = f"""
+select s.slot, l.recipient, l.full, f.due_in, least(f.ends_in, t.ends_in) as ends_in
+  from unnest($1::smallint[]) s(slot),
+       lateral (select recipient, sum(count(*)) over () >= $3 as full
+                  from (select recipient from parked_message p
+                         where p.slot = s.slot and look_at is not null
+                         order by look_at limit $3) h
+                 group by recipient) l,{_LANE}"""
+_PARKED_AMONG = f"""
+select l.recipient, f.due_in, least(f.ends_in, t.ends_in) as ends_in
+  from (select $1::smallint as slot) s, unnest($3::text[]) l(recipient),{_LANE}"""
+_PARKED_OF = f"""
+select r.recipient, p.seq, p.id, p.kind, p.body, p.attempts, p.ttl, p.age
+  from unnest($2::text[]) r(recipient),
+       lateral (select seq, id, kind, body, attempts, ttl, {_AGE.format("accepted_at")} as age
+                  from parked_message m
+                 where m.slot = $1 and m.recipient = r.recipient order by seq limit $3) p"""
 # A range and a filter: the index finds them in every collation, see store.trace.
 _WITH_STATUS = """
 select i.id from unnest($1::text[]) as i(id)
  where exists (select 1 from event e where e.key >= i.id || ':' and e.key < i.id || ':xx'
                   and starts_with(e.key, i.id || ':'))"""
-_PARKED_EVENTS = """
-select slot, recipient, kind, count(*) as waiting,
-       extract(epoch from min(due_at) - clock_timestamp())::float8 as due_in
-  from parked_event where slot = any ($1) group by slot, recipient, kind"""
-_PARKED_EVENTS_OF = """
-select seq, kind, key, recipient, payload, contact, attempts,
-       extract(epoch from clock_timestamp() - first_at)::float8 as age
+_EVENT_LANE = f"""
+       lateral (select {_DUE_IN} as due_in from parked_event p
+                 where p.slot = s.slot and p.kind = s.kind and p.recipient = l.recipient
+                 order by seq limit 1) f"""
+_PARKED_EVENTS = f"""
+select s.slot, s.kind, l.recipient, l.full, f.due_in, null::float8 as ends_in
+  from unnest($1::smallint[], $2::smallint[]) s(slot, kind),
+       lateral (select recipient, sum(count(*)) over () >= $3 as full
+                  from (select recipient from parked_event p
+                         where p.slot = s.slot and p.kind = s.kind and look_at is not null
+                         order by look_at limit $3) h
+                 group by recipient) l,{_EVENT_LANE}"""
+_PARKED_EVENTS_AMONG = f"""
+select l.recipient, f.due_in, null::float8 as ends_in
+  from (select $1::smallint as slot, $2::smallint as kind) s,
+       unnest($3::text[]) l(recipient),{_EVENT_LANE}"""
+_PARKED_EVENTS_OF = f"""
+select seq, kind, key, recipient, payload, contact, attempts, {_AGE.format("first_at")} as age
   from parked_event where slot = $1 and recipient = $2 and kind = $3 order by seq limit $4"""
 
 _ASKED_LETTERS = """
-select distinct slot from dead_letter where slot = any ($1) and asked_at is not null"""
+select s.slot from unnest($1::smallint[]) s(slot)
+ where exists (select from dead_letter d where d.slot = s.slot and d.asked_at is not null)"""
 _TAKE_UP_LETTERS = "select * from take_up_letters($1,$2,$3, $4 * interval '1 second', $5)"
 # The row without a name is the counter of collections.
 _SETTINGS = """
@@ -232,23 +267,60 @@ class Journal:
         rows = await self._records.fetch(_WITH_STATUS, list(ids), within=WRITE_SECONDS)
         return {row["id"] for row in rows}
 
-    async def parked(self, slots: Sequence[int], pending: float) -> list[Any]:
-        """Parked recipients: slot, recipient, waiting, due_in (seconds, may be below 0), and
-        ends_in: when the first of theirs ends by its ttl or after ``pending`` seconds, or None.
+    async def parked(self, slots: Sequence[int], pending: float, rows: int) -> list[Any]:
+        """Parked recipients of each slot, of so many ``rows``: those to be looked at first.
+
+        recipient, due_in (seconds, may be below 0), ends_in: when the first of theirs ends by its
+        ttl or after ``pending`` seconds, or None; full: there may be more of them.
         """
-        return await self._records.fetch(_PARKED, list(slots), pending, within=WRITE_SECONDS)
+        return await self._records.fetch(_PARKED, list(slots), pending, rows, within=WRITE_SECONDS)
 
-    async def parked_of(self, slot: int, recipient: str, limit: int) -> list[Any]:
-        return await self._records.fetch(_PARKED_OF, slot, recipient, limit, within=WRITE_SECONDS)
+    async def parked_among(
+        self, slot: int, recipients: Collection[str], pending: float
+    ) -> list[Any]:
+        """Those of the recipients that are parked, as ``parked`` has them."""
+        return await self._records.fetch(
+            _PARKED_AMONG, slot, pending, list(recipients), within=WRITE_SECONDS
+        )
 
-    async def parked_events(self, slots: Sequence[int]) -> list[Any]:
-        """Parked lanes: slot, recipient, kind, waiting, due_in (seconds, may be below 0)."""
-        return await self._records.fetch(_PARKED_EVENTS, list(slots), within=WRITE_SECONDS)
+    async def parked_of(self, slot: int, recipients: Collection[str], limit: int) -> list[Any]:
+        """Of each of the recipients the first messages, at most ``limit``, in seq order."""
+        return await self._records.fetch(
+            _PARKED_OF, slot, list(recipients), limit, within=WRITE_SECONDS
+        )
+
+    async def parked_events(self, lanes: Sequence[tuple[int, int]], rows: int) -> list[Any]:
+        """As ``parked``, for pairs of a slot and a kind; ends_in is None."""
+        slots, kinds = zip(*lanes, strict=True) if lanes else ((), ())
+        return await self._records.fetch(_PARKED_EVENTS, slots, kinds, rows, within=WRITE_SECONDS)
+
+    async def parked_events_among(
+        self, slot: int, kind: int, recipients: Collection[str]
+    ) -> list[Any]:
+        """As ``parked_among``."""
+        return await self._records.fetch(
+            _PARKED_EVENTS_AMONG, slot, kind, list(recipients), within=WRITE_SECONDS
+        )
 
     async def parked_events_of(self, slot: int, recipient: str, kind: int, limit: int) -> list[Any]:
         return await self._records.fetch(
             _PARKED_EVENTS_OF, slot, recipient, kind, limit, within=WRITE_SECONDS
         )
+
+    async def mend_parked(self, owned: Mapping[int, int], limit: int) -> int:
+        """After the database's clock went back: what was parked in its future waits from now on.
+
+        At most ``limit`` recipients a table; how many.
+        """
+        rows = await self._records.fetch(
+            "select mend_parked($1,$2,$3,$4) as mended",
+            self._incarnation,
+            list(owned),
+            list(owned.values()),
+            limit,
+            within=WRITE_SECONDS,
+        )
+        return int(rows[0]["mended"])
 
     async def asked_letters(self, slots: Sequence[int]) -> list[int]:
         """Those of the slots with dead letters that an operator wants to be delivered again."""

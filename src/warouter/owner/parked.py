@@ -1,0 +1,104 @@
+"""The recipients of a slot whose messages (or events of one kind) lie in the parked table.
+
+Rules of this file:
+  * so many are in memory at most, those that are to be looked at first; ``beyond`` says that the
+    table has others;
+  * who is here is blocked in its lane; who is not is looked for in the table, as long as some are
+    beyond, before anything of it is sent: nothing may overtake what is parked;
+  * one is let go from memory only when all that is known of it is on disk and nothing of it is out,
+    and a page of the journal that was being read meanwhile is read again.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Sequence
+from typing import Any
+
+MAX_PARKED = 1_000  # recipients in memory; one process may own all 32 slots
+PAGE_LANES = 100  # recipients that one reading of the table brings
+LOOK_SECONDS = 5.0  # after so long the table is looked at for those beyond, whatever was seen
+
+
+class ParkedLane:
+    """A recipient whose messages (or events) lie in the parked table. Times: the caller's seconds.
+
+    ``due`` is when they are to be tried, ``ends`` when the first of them is not to be sent any
+    more. ``more`` says that the table may hold rows beyond those that are out.
+    """
+
+    __slots__ = ("due", "ends", "flying", "more", "noted")
+
+    def __init__(self, due: float, ends: float = math.inf) -> None:
+        self.due = due
+        self.ends = ends
+        self.more = True
+        self.flying = 0  # rows of it that are being sent right now; -1 while they are read
+        self.noted = 0  # the number of the record that has all that is known of it
+
+    @property
+    def look(self) -> float:
+        """When there is something to do for it."""
+        return min(self.due, self.ends)
+
+
+class Parked(dict[str, ParkedLane]):
+    """Those in memory, by recipient."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.beyond = False
+        self.let_go = 0  # how often some were
+        self._next_look = -math.inf
+
+    @property
+    def page(self) -> int:
+        """How many rows to read, so that some are new."""
+        return len(self) + PAGE_LANES
+
+    def found(self, row: Any, now: float) -> bool:
+        """The table has this recipient, see ``Journal.parked``; False if it was here already."""
+        if row["recipient"] in self:
+            return False
+        ends = math.inf if row["ends_in"] is None else now + row["ends_in"]
+        self[row["recipient"]] = ParkedLane(now + row["due_in"], ends)
+        return True
+
+    def read(self, rows: Sequence[Any], now: float) -> list[str]:
+        """A page of those that are looked at first; who of them is new here."""
+        new = [row["recipient"] for row in rows if self.found(row, now)]
+        full = any(row["full"] for row in rows)
+        looks = [self[row["recipient"]].look for row in rows]
+        self.beyond = full
+        self._next_look = min(max(looks) if full else math.inf, now + LOOK_SECONDS)
+        return new
+
+    def wants(self, now: float) -> bool:
+        """The table is worth a look: somebody beyond may be due, and there is room."""
+        return self.beyond and now >= self._next_look and len(self) < MAX_PARKED
+
+    def surplus(self, now: float, recorded: int) -> list[str]:
+        """Let go of those that are beyond the limit; the recipients.
+
+        Those that are looked at last. If somebody beyond may be due, half of the places are for
+        whoever is due.
+        """
+        crowded = self.beyond and now >= self._next_look and len(self) <= MAX_PARKED
+        excess = len(self) - (MAX_PARKED // 2 if crowded else MAX_PARKED)
+        if excess <= 0:
+            return []
+        idle = [
+            (lane.look, recipient)
+            for recipient, lane in self.items()
+            if lane.flying == 0 and lane.noted <= recorded and (not crowded or lane.look > now)
+        ]
+        chosen = heapq.nlargest(excess, idle)
+        if not chosen:
+            return []
+        for _, recipient in chosen:
+            del self[recipient]
+        self.let_go += 1
+        self.beyond = True
+        self._next_look = min(self._next_look, chosen[-1][0])
+        return [recipient for _, recipient in chosen]
