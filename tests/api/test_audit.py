@@ -65,7 +65,7 @@ async def test_every_sensitive_call_has_its_row(api: Api, pool: asyncpg.Pool) ->
         ("POST", "/v1/account/verify", {}, "verify registration"),
         ("POST", "/v1/settings/account/two-step", {"pin": "123456"}, "two-step on"),
         ("DELETE", "/v1/settings/account/two-step", None, "two-step off"),
-        ("POST", "/v1/settings/backup", {"password": "x"}, "backup"),
+        ("POST", "/v1/settings/backup", {"password": GOOD}, "backup"),
         ("POST", "/v1/settings/restore", {"password": "x", "data": "x"}, "restore"),
     ]
     for method, path, body, _ in calls:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import hashlib
 import io
+import zlib
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -12,11 +14,14 @@ import asyncpg
 import msgspec
 import pytest
 import pytest_asyncio
+from argon2 import PasswordHasher
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from tests.api.conftest import (
     ADMIN,
     ADMIN_HASH,
     ADMIN_PASSWORD,
+    USER,
     USER_HASH,
     USER_PASSWORD,
     Answer,
@@ -25,16 +30,28 @@ from tests.api.conftest import (
 )
 from tests.support.postgres import clone
 from tests.support.wait import soon
+from warouter.api import sealed
 from warouter.api.auth import seed_administrator
 from warouter.api.backup import RESTORE_LIMIT
 from warouter.api.passwords import WAITING
 from warouter.api.sealed import FORM, check_form, seal, unseal
 from warouter.api.tokens import hash_of, new_token
+from warouter.certificate import self_signed
 from warouter.local.postgres import Postgres
 from warouter.store.database import create_pool
 
-PASSWORD = "a good long password ☺"
+PASSWORD = "A g00d long password! ☺"
 OTHER = "0ther!Passw"
+FORM_1 = "warouter-backup:1:"
+COSTS = dict(sealed._COSTS)
+SECRET = "whsec_" + base64.b64encode(bytes(32)).decode()
+
+
+@pytest.fixture(autouse=True)
+def cheaper(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key costs 0.4 s; what it costs has a test of its own."""
+    monkeypatch.setitem(sealed._COSTS, FORM, 2**12)
+    monkeypatch.setitem(sealed._COSTS, FORM_1, 2**12)
 
 
 async def filled(api: Api) -> None:
@@ -144,7 +161,7 @@ async def test_restored_twice_changes_nothing_more(api: Api, pool: asyncpg.Pool)
 async def test_the_text_shows_nothing_and_is_another_each_time(api: Api) -> None:
     await filled(api)
     first, second = await data_of(api), await data_of(api)
-    assert first.startswith("warouter-backup:1:")
+    assert first.startswith("warouter-backup:2:")
     assert first[len(FORM) : len(FORM) + 30] != second[len(FORM) : len(FORM) + 30]
     raw = base64.urlsafe_b64decode(first[len(FORM) :])
     for secret in (b"argon2", b"301234567", b"admin", b"CERT", b"callback"):
@@ -174,7 +191,8 @@ async def test_wrong_passwords_and_damaged_data_change_nothing(
         f"{FORM}é",
         data[:-8],
         f"{data}AAAA",
-        data.replace(":1:", ":2:"),
+        data.replace(":2:", ":1:"),
+        data.replace(":2:", ":3:"),
         f" {data}",
     ):
         answer = await restore(api, bad)
@@ -186,6 +204,7 @@ async def test_wrong_passwords_and_damaged_data_change_nothing(
     assert (await api.call("GET", "/v1/health", token=api.user)).status == 200
 
 
+BEARER = {"bearer": "secret"}
 REGISTERED = {
     "cc": "49",
     "phone_number": "301234567",
@@ -196,9 +215,28 @@ REGISTERED = {
 }
 
 
+PARAMETERS = "m=19456,t=2,p=1"
+
+
 def saved(**changes: Any) -> dict[str, Any]:
-    admin = {"username": "admin", "password_hash": "x", "role": ADMIN, "must_change": False}
+    admin = {"username": "admin", "password_hash": ADMIN_HASH, "role": ADMIN, "must_change": False}
     return {"settings": {}, "users": [admin], "account": None} | changes
+
+
+def with_user(**changes: Any) -> dict[str, Any]:
+    """As well as it can be, but for the changes of its second user."""
+    user = {"username": "clerk", "password_hash": ADMIN_HASH, "role": USER, "must_change": False}
+    return saved(users=[*saved()["users"], user | changes])
+
+
+def costing(parameters: str) -> str:
+    """A hash that costs as much to check."""
+    assert PARAMETERS in ADMIN_HASH
+    return ADMIN_HASH.replace(PARAMETERS, parameters)
+
+
+def webhook(url: str) -> dict[str, Any]:
+    return saved(settings={"application": {"webhooks": {"url": url}}})
 
 
 @pytest.mark.parametrize(
@@ -225,6 +263,44 @@ def saved(**changes: Any) -> dict[str, Any]:
         saved(account={**REGISTERED, "registered_at": 1e300}),
         saved(account={**REGISTERED, "registered_at": -1}),
         saved(settings={"x" * 10: {"a": "\0"}}),
+        # What the API would not have let in.
+        with_user(username="a:b!"),
+        with_user(username="abc"),
+        with_user(username="x" * 33),
+        with_user(username=" clerk"),
+        with_user(username="cl\nerk"),
+        with_user(username="admin"),
+        with_user(role=ADMIN),
+        saved(users=[{**saved()["users"][0], "role": USER}]),
+        with_user(password_hash="x"),
+        with_user(password_hash=ADMIN_HASH.replace("argon2id", "argon2i")),
+        *(
+            with_user(password_hash=costing(parameters))
+            for parameters in (
+                *("m=4194304,t=2,p=1", "m=65537,t=2,p=1", "m=19456,t=4000000,p=1"),
+                *("m=19456,t=11,p=1", "m=65536,t=2,p=5", f"m={'9' * 5000},t=2,p=1"),
+            )
+        ),
+        saved(account={**REGISTERED, "pin_hash": costing("m=4194304,t=2,p=1")}),
+        saved(account={**REGISTERED, "cc": "x"}),
+        saved(account={**REGISTERED, "phone_number": "30-1234567"}),
+        saved(account={**REGISTERED, "authority_key": "AAAA"}),
+        saved(account={**REGISTERED, "cert": "x" * 8193}),
+        webhook("http://203.0.113.9/"),
+        webhook("https://10.0.0.1/"),
+        webhook("https://8.8.8.8:22/"),
+        saved(settings={"application": {"callback_backoff_delay_ms": 0}}),
+        saved(settings={"application": {"webhooks": {"secrets": ["whsec_x"]}}}),
+        saved(settings={"application": {"webhooks": None}}),
+        saved(settings={"business_profile": {"description": "x" * 513}}),
+        saved(settings={"business_profile": {"websites": ["a", "b", "c"]}}),
+        saved(settings={"compliance_info": {"entity_name": "x" * 257}}),
+        saved(settings={"profile_about": {"text": "x" * 140}}),
+        saved(settings={"media_providers": {"providers": [{"name": "a/b", "config": BEARER}]}}),
+        saved(settings={"media_providers": {"providers": [{"name": "a", "config": {}}]}}),
+        saved(settings={"external_certificate": {"chain": "a", "key": "b"}}),
+        saved(settings={"webhook_ca": {"pem": "-----BEGIN ü-----"}}),
+        saved(settings={"webhook_ca": {"pem": "nothing"}}),
     ],
 )
 async def test_what_no_cluster_could_have_saved(
@@ -232,9 +308,74 @@ async def test_what_no_cluster_could_have_saved(
 ) -> None:
     before = await everything(pool)
     raw = content if isinstance(content, bytes) else msgspec.json.encode(content)
-    answer = await restore(api, seal(raw, PASSWORD))
+    answer = await restore(api, seal(raw, PASSWORD, FORM_1))  # which costs less
     assert (answer.status, answer.code) == (400, 1009)
     assert await everything(pool) == before
+
+
+async def test_what_a_cluster_could_have_saved(api: Api, pool: asyncpg.Pool) -> None:
+    """The twin of the one above, without a fault."""
+    pair = [part.decode() for part in self_signed("here", ["here"])]
+    settings = {
+        "application": {
+            "webhooks": {"url": "https://example.com/", "secrets": [SECRET]},
+            "later": 1,
+        },
+        "business_profile": {"description": "x" * 512, "websites": ["a", "b"]},
+        "compliance_info": {"entity_name": "x" * 256},
+        "profile_about": {"text": "x" * 139},
+        "media_providers": {"providers": [{"name": "a", "config": BEARER}]},
+        "external_certificate": {"chain": pair[0], "key": pair[1]},
+        "webhook_ca": {"pem": pair[0]},
+        "of a later version": {"a": 1},
+    }
+    content = with_user(password_hash=costing("m=65536,t=10,p=4")) | {
+        "settings": settings,
+        "account": {**REGISTERED, "pin_hash": ADMIN_HASH},
+    }
+    answer = await restore(api, seal(msgspec.json.encode(content), PASSWORD, FORM_1))
+    assert answer.status == 200, answer.body
+    assert "warnings" not in answer.json["meta"]
+    assert await pool.fetchval("select count(*) from setting") == len(settings)
+    assert await api.context.accounts.setting("application") == settings["application"]
+
+
+async def test_a_certificate_that_has_expired_since_is_a_warning(api: Api) -> None:
+    pair = [part.decode() for part in self_signed("here", ["here"], days=0)]
+    content = saved(settings={"external_certificate": {"chain": pair[0], "key": pair[1]}})
+    answer = await restore(api, seal(msgspec.json.encode(content), PASSWORD, FORM_1))
+    assert answer.status == 200, answer.body
+    (warning,) = answer.json["meta"]["warnings"]
+    assert "expired" in warning
+
+
+async def test_a_backup_of_form_1_is_read_whatever_its_password(
+    api: Api, pool: asyncpg.Pool
+) -> None:
+    content = msgspec.json.encode(with_user())
+    answer = await restore(api, seal(content, "x", FORM_1), "x")
+    assert answer.status == 200, answer.body
+    assert await pool.fetchval("select count(*) from user_account where username = 'clerk'") == 1
+
+
+async def test_a_hash_that_costs_too_much_is_not_checked(
+    api: Api, pool: asyncpg.Pool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """However it came into the database: whoever knows the password, its check takes no minutes."""
+    dear = costing("m=4194304,t=2,p=1")
+    await pool.execute("update user_account set password_hash = $1 where username = 'worker'", dear)
+    used: list[str] = []
+
+    class Noted(PasswordHasher):
+        def verify(self, hash: str | bytes, password: str | bytes) -> bool:
+            used.append(str(hash))
+            return super().verify(hash, password)
+
+    passwords = api.context.passwords
+    passwords._hasher = Noted(time_cost=2, memory_cost=19_456, parallelism=1)
+    assert (await api.login("worker", USER_PASSWORD)).status == 401
+    assert used == [passwords._nobody]
+    assert "password hash not used" in caplog.text
 
 
 async def test_restored_while_others_log_in_and_change_things(api: Api) -> None:
@@ -270,8 +411,7 @@ async def test_it_is_all_or_nothing(api: Api, pool: asyncpg.Pool) -> None:
     """The last user cannot be stored: what was written before is taken back."""
     await filled(api)
     before = await everything(pool)
-    users = [*saved()["users"], {**saved()["users"][0], "username": "cursed"}]
-    content = saved(users=users, settings={"profile": {"a": 1}})
+    content = with_user(username="cursed") | {"settings": {"profile": {"a": 1}}}
     await pool.execute(
         "alter table user_account add constraint cursed check (username <> 'cursed')"
     )
@@ -328,6 +468,26 @@ async def test_passwords_that_are_refused(api: Api, body: dict[str, Any], code: 
     assert (answer.status, answer.code) == (400, 1009)
 
 
+@pytest.mark.parametrize(
+    ("password", "status"),
+    [
+        *(("x", 400), ("Sh0rt!a", 400), ("alllower1!", 400), ("ALLUPPER1!", 400)),
+        *(("NoDigits!", 400), ("NoSpecial1", 400), ("Aa1!" * 17, 400)),
+        *(("Passw0rd!11", 200), ("Aa1!Aa1!", 200), ("Aa1!" * 16, 200)),
+    ],
+)
+async def test_the_password_of_a_backup_is_one_by_the_rule(
+    api: Api, password: str, status: int
+) -> None:
+    answer = await backup(api, password)
+    assert answer.status == status
+    if status == 200:
+        data = answer.json["settings"]["data"]
+        assert (await restore(api, data, password)).status == 200
+    else:
+        assert answer.code == 1009
+
+
 async def test_the_limit_of_restore_is_its_own(api: Api) -> None:
     frame = len('{"password":"x","data":""}')
     for size, status in ((RESTORE_LIMIT, 400), (RESTORE_LIMIT + 1, 413)):
@@ -362,6 +522,20 @@ async def test_backups_wait_for_their_turn(api: Api) -> None:
         await soon(lambda: sum(call.done() for call in calls) == 8)
     statuses = [answer.status for answer in await asyncio.gather(*calls)]
     assert (statuses.count(200), statuses.count(429)) == (WAITING, 8)
+
+
+@pytest.mark.parametrize(("form", "n"), [(FORM_1, 2**15), (FORM, 2**17)])
+def test_the_key_costs_what_its_form_says(
+    form: str, n: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Held against another implementation of scrypt."""
+    monkeypatch.setattr(sealed, "_COSTS", COSTS)
+    text = seal(b"content", PASSWORD, form)
+    raw = base64.urlsafe_b64decode(text.removeprefix(form))
+    key = hashlib.scrypt(PASSWORD.encode(), salt=raw[:16], n=n, r=8, p=1, maxmem=2**28, dklen=32)
+    packed = AESGCM(key).decrypt(raw[16:28], raw[28:], form.encode())
+    assert zlib.decompress(packed) == b"content"
+    assert unseal(check_form(text), PASSWORD) == b"content"
 
 
 def test_what_unpacks_to_too_much_is_refused() -> None:

@@ -213,7 +213,7 @@ CANARIES = {
     "pin": "735142",
     "provider's bearer": "canary-bearer-2718",
     "provider's password": "canary-basic-3141",
-    "backup password": "canary-backup-1618",
+    "backup password": "canary-Backup-1618",
     "text": "canary text of a message",
     "recipient": "4915198765432",
     "sender": "4917098765432",

@@ -87,13 +87,7 @@ async def show_profile(context: Context, _request: web.Request, _caller: Caller)
 async def set_profile(context: Context, request: web.Request, caller: Caller) -> web.Response:
     """Changes the fields that are there; an empty one clears."""
     wish = await read_json(request, context.config.json_limit, _PROFILE)
-    for name, most in _LIMITS.items():
-        short(getattr(wish, name), name, most)
-    if wish.websites is not None:
-        if len(wish.websites) > _WEBSITES:
-            raise ParameterInvalid(f"websites has more than {_WEBSITES} elements")
-        for n, website in enumerate(wish.websites):
-            short(website, f"websites[{n}]", _WEBSITE_CHARS)
+    check_profile(wish)
     await _change(context, BUSINESS_PROFILE, wish)
     log.info("business profile changed", extra={"by": caller.username})
     return success({})
@@ -107,7 +101,7 @@ async def show_compliance(context: Context, _request: web.Request, _caller: Call
 async def set_compliance(context: Context, request: web.Request, caller: Caller) -> web.Response:
     """Changes the fields that are there."""
     wish = await read_json(request, context.config.json_limit, _COMPLIANCE)
-    _check_texts(_given(wish), "")
+    check_compliance(wish)
     await _change(context, COMPLIANCE_INFO, wish)
     log.info("compliance information changed", extra={"by": caller.username})
     return success({})
@@ -120,7 +114,8 @@ async def show_about(context: Context, _request: web.Request, _caller: Caller) -
 
 async def set_about(context: Context, request: web.Request, caller: Caller) -> web.Response:
     wish = await read_json(request, context.config.json_limit, _ABOUT)
-    short(required(wish.text, "text"), "text", ABOUT_CHARS)
+    required(wish.text, "text")
+    check_about(wish)
     await _change(context, PROFILE_ABOUT, wish)
     log.info("about changed", extra={"by": caller.username})
     return success({})
@@ -158,6 +153,27 @@ async def delete_photo(context: Context, _request: web.Request, caller: Caller) 
     await context.photos.delete()
     log.info("profile photo deleted", extra={"by": caller.username})
     return success({})
+
+
+def check_profile(profile: BusinessProfile) -> None:
+    """ParameterInvalid for a text that is too long."""
+    for name, most in _LIMITS.items():
+        short(getattr(profile, name), name, most)
+    if profile.websites is not None:
+        if len(profile.websites) > _WEBSITES:
+            raise ParameterInvalid(f"websites has more than {_WEBSITES} elements")
+        for n, website in enumerate(profile.websites):
+            short(website, f"websites[{n}]", _WEBSITE_CHARS)
+
+
+def check_compliance(info: ComplianceInfo) -> None:
+    """ParameterInvalid for a text that is too long."""
+    _check_texts(_given(info), "")
+
+
+def check_about(about: About) -> None:
+    """ParameterInvalid for a text that is too long."""
+    short(about.text, "text", ABOUT_CHARS)
 
 
 async def _change(context: Context, name: str, wish: msgspec.Struct) -> None:

@@ -104,6 +104,14 @@ async def remove(context: Context, request: web.Request, caller: Caller) -> web.
     return success({})
 
 
+def check_providers(stored: StoredProviders) -> None:
+    """ParameterInvalid or ParameterMissing unless a POST could have left them."""
+    if len(stored.providers) > MOST:
+        raise ParameterInvalid(f"there are {len(stored.providers)} providers, {MOST} are allowed")
+    for n, provider in enumerate(stored.providers):
+        _checked(provider, f"providers[{n}]")
+
+
 def _checked(provider: MediaProvider, path: str) -> MediaProvider:
     """The provider with its origins in one spelling; ParameterInvalid or ParameterMissing."""
     filled(provider.name, f"{path}.name", NAME_CHARS)

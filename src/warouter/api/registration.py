@@ -71,7 +71,7 @@ _VERIFY = msgspec.json.Decoder(VerifyRequest)
 async def register(context: Context, request: web.Request, caller: Caller) -> web.Response:
     """201 if the number is registered here already, 202 once a code is on its way to it."""
     wish = await read_json(request, context.config.json_limit, _REQUEST)
-    cc, phone_number = _number(wish)
+    cc, phone_number = checked_number(wish.cc, wish.phone_number)
     filled(wish.cert, "cert", CERT_CHARS)
     pin = required_pin(wish.pin) if wish.pin else None
     subject(request, cc + phone_number)
@@ -136,9 +136,9 @@ class OnceRegistered:
         return await asyncio.shield(self._asking)
 
 
-def _number(wish: RegistrationRequest) -> tuple[str, str]:
-    """(cc, phone_number), digits only."""
-    cc, phone_number = digits(wish.cc), digits(wish.phone_number)
+def checked_number(cc: str, phone_number: str) -> tuple[str, str]:
+    """Both parts of a number, digits only; ParameterInvalid if they make none."""
+    cc, phone_number = digits(cc), digits(phone_number)
     for name, part in (("cc", cc), ("phone_number", phone_number)):
         if not (part.isascii() and part.isdigit()):
             raise ParameterInvalid(f"{name} must be digits")

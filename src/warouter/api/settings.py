@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from warouter.api.context import Context
+from warouter.api.context import ApiConfig, Context
 from warouter.api.decode import explained
 from warouter.api.envelope import success
 from warouter.api.replies import ApplicationAnswer
@@ -50,7 +50,7 @@ async def patch(context: Context, request: web.Request, caller: Caller) -> web.R
 
     try:
         # Before the transaction: nothing that is refused shall lock the row.
-        _check_webhook(context, changed({}))
+        check_webhook(context.config, changed({}))
         await context.accounts.change_setting(APPLICATION, changed)
     except msgspec.ValidationError as error:
         raise explained(error) from None
@@ -65,11 +65,11 @@ async def reset(context: Context, _request: web.Request, caller: Caller) -> web.
     return success({})
 
 
-def _check_webhook(context: Context, given: Mapping[str, Any]) -> None:
+def check_webhook(config: ApiConfig, given: Mapping[str, Any]) -> None:
+    """ParameterInvalid if the webhook's URL is none that callbacks may go to."""
     url = given.get("webhooks", {}).get("url", "")
     if not url:
         return
-    config = context.config
     problem = webhook_url_problem(
         url,
         allow_http=config.allow_http_webhook,

@@ -43,7 +43,7 @@ _NEW_PASSWORD = msgspec.json.Decoder(NewPassword)
 async def create(context: Context, request: web.Request, caller: Caller) -> web.Response:
     """Always a ROLE_USER: there is one administrator."""
     new = await read_json(request, context.config.json_limit, _NEW_USER)
-    _check_username(new.username)
+    check_username(new.username)
     check_new_password(new.password, "password")
     password_hash = await context.passwords.hash(new.password, caller.session)
     subject(request, new.username)
@@ -95,7 +95,8 @@ def _unknown() -> NotFound:
     return NotFound("there is no such user")
 
 
-def _check_username(username: str) -> None:
+def check_username(username: str) -> None:
+    """ParameterInvalid unless it can be the name of a user."""
     if not NAME_LEAST <= len(username) <= NAME_MOST:
         raise ParameterInvalid(f"username must have {NAME_LEAST} to {NAME_MOST} characters")
     # A colon would end the name in a Basic header, a slash in a path.
