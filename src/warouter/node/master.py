@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -25,6 +26,7 @@ from warouter.systemd import Notifier
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
 SOON = 0.04  # seconds to the next look when somebody seems to be gone: enough to connect anew
 ALERT_LOOKS = 4  # a session that is about to end is seen by the next look, or the one after
 FORGET_SECONDS = 60.0  # a dead incarnation's row is kept so long for whoever looks
@@ -52,6 +54,7 @@ class Master:
         self._alert = 0  # looks that follow each other quickly
         self._membership = Membership(timing.lease, timing.poll, timing.join)
         self._term: Term | None = None
+        self._led = 0  # the last term that this master has led in
         self._members: dict[UUID, Member] = {}
         self._named_since: dict[tuple[int, int, UUID], float] = {}
         self._dead_since: dict[UUID, float] = {}
@@ -93,7 +96,7 @@ class Master:
         if self._term is not None and not self._still_leads(picture, started):
             self._resign("the term is another's, or was not confirmed in time")
             return
-        if self._term is None and not await self._campaign(picture):
+        if self._term is None and not await self._campaign(picture, started):
             return
         await self._lead(picture, started)
 
@@ -110,26 +113,32 @@ class Master:
         self._dead_since = {inc: self._dead_since.get(inc, now) for inc in dead}
 
     def _still_leads(self, picture: Picture, started: float) -> bool:
+        """The look confirms it, if that did not take too long itself."""
         assert self._term is not None
-        mine = (self._term.number, self._incarnation) == (picture.term, picture.leader)
-        if not mine or not self._term.holds(self._clock()):
-            return False
         self._term = self._term.confirm(started)
-        return True
+        mine = (self._term.number, self._incarnation) == (picture.term, picture.leader)
+        return mine and self._term.holds(self._clock())
 
-    async def _campaign(self, picture: Picture) -> bool:
-        """Win the term if nobody holds it, or if who holds it is dead."""
+    async def _campaign(self, picture: Picture, started: float) -> bool:
+        """Win the term if nobody holds it, or if who holds it is dead. Whether to lead at once."""
         leader = self._members.get(picture.leader) if picture.leader else None
         if leader is not None and leader.verdict is Verdict.DEAD:
             await self._session.depose_holder()
         if not await self._session.try_lock():
             return False
-        sent = self._clock()
-        number = await self._session.win()
-        self._term = Term(number, sent, self._timing.trust)
+        if picture.leader == self._incarnation and picture.term > self._led:
+            # Won, but the answer did not come. Nothing was written in this term that may be late.
+            number, sent = picture.term, started
+        else:
+            sent = self._clock()
+            number = await self._beating(self._session.win())
+        self._term, self._led = Term(number, sent, self._timing.trust), number
         log.info("leads", extra={"term": number})
         self._notifier.status(f"primary, term {number}")
-        return True
+        if self._term.holds(self._clock()):
+            return True
+        self._wake.set()  # after a slow commit the next look confirms it
+        return False
 
     def _resign(self, why: str) -> None:
         if self._term is not None:
@@ -146,7 +155,7 @@ class Master:
         term = self._term.number
         timeline = picture.server[1]
         if self._timeline != timeline:
-            await self._session.raise_epochs(term)
+            await self._beating(self._session.raise_epochs(term))
             self._timeline = timeline
             self._wake.set()
             return  # the picture's epochs may be old now
@@ -158,7 +167,7 @@ class Master:
         if planned is not None:
             await self._write(term, current, planned)
         elif picture.request is not None and current.settled:
-            await self._session.end_request(term, picture.request.id, "done", "")
+            await self._beating(self._session.end_request(term, picture.request.id, "done", ""))
         await self._forget(term, picture, now)
 
     def _view(
@@ -178,7 +187,7 @@ class Master:
         planned = plan(view, self._timing.lease) or target
         _, successions = changes(target, planned, self._members)
         said = {"shards": request.shards, "moving": len(successions)}
-        if await self._session.begin_request(term, successions, request):
+        if await self._beating(self._session.begin_request(term, successions, request)):
             log.info("shards set", extra=said)
         else:
             log.info("shards not set: the request was given up", extra=said)
@@ -189,7 +198,7 @@ class Master:
         if takeovers:
             await self._take_over(term, takeovers)
         if successions:
-            await self._session.name_successors(term, successions)
+            await self._beating(self._session.name_successors(term, successions))
             log.info("successors named", extra={"slots": {s.slot: s.reason for s in successions}})
         self._wake.set()
 
@@ -198,7 +207,8 @@ class Master:
         if dead:
             await self._session.end_sessions(sorted(dead))
         try:
-            await self._session.take_over(term, takeovers, [self._age_ms(t) for t in takeovers])
+            ages = [self._age_ms(t) for t in takeovers]
+            await self._beating(self._session.take_over(term, takeovers, ages))
         except asyncpg.LockNotAvailableError:
             # A statement that does not come back holds a slot: end it, take over next round.
             await self._session.end_lock_holders([t.slot for t in takeovers])
@@ -221,7 +231,7 @@ class Master:
             if now - since > FORGET_SECONDS and inc not in owners and inc not in picture.sessions
         ]
         if gone:
-            await self._session.forget_nodes(term, gone)
+            await self._beating(self._session.forget_nodes(term, gone))
 
     async def _beat(self, started: float) -> None:
         """Only after an answered round: a leader that cannot look must fall silent."""
@@ -229,6 +239,22 @@ class Master:
             await self._node.beat(True, self._timing.trust)
             self._next_beat = started + self._timing.beat
             self._notifier.alive()
+
+    async def _beating(self, write: Coroutine[Any, Any, T]) -> T:
+        """A commit may take longer than a lease: while one is waited for, beats go on."""
+        answer = asyncio.ensure_future(write)
+        try:
+            while True:
+                remaining = self._next_beat - self._clock()
+                done, _ = await asyncio.wait({answer}, timeout=max(remaining, 0.0))
+                if done:
+                    return answer.result()
+                await self._beat(self._clock())
+        finally:
+            if not answer.done():
+                self._session.terminate()  # nobody waits for it any more
+                await asyncio.wait({answer})
+                answer.exception()
 
     async def _pause(self, started: float) -> None:
         poll = SOON if self._membership.doubtful or self._alert else self._timing.poll

@@ -29,6 +29,8 @@ Connection = asyncpg.Connection
 Source = asyncpg.Pool | asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 APPLICATION_BYTES = 63  # longer names are cut by PostgreSQL
 CONNECT_SECONDS = 5.0
+# What takes longer to commit may or may not be committed: one limit, for owners and leaders alike.
+WRITE_SECONDS = 2.0
 _TRANSPORT = "_transport"  # asyncpg has no public way to its socket; a test holds it to this name
 READ_ONLY = "25006"
 _SETTINGS = """

@@ -20,11 +20,11 @@ from warouter.cluster.shardmap import ShardMap
 from warouter.config import Settings
 from warouter.errors import FencedError
 from warouter.store import locks
-from warouter.store.database import Session
+from warouter.store.database import WRITE_SECONDS, Session
 from warouter.store.nodes import NODES_SQL, SLOTS_SQL, ShardRequest, map_of, node_of
 
 STALE_TERM = "WA002"
-WRITE_SECONDS = 1.0
+LOOK_SECONDS = 1.0  # what commits nothing is answered at once, or not at all
 _STATE = """
 select m.version, m.shards, t.term, t.incarnation as leader,
        pg_postmaster_start_time() as started, next_number(0) >> 32 as timeline,
@@ -72,9 +72,9 @@ class LeaderSession:
 
     async def look(self) -> Picture:
         """Read the state of the cluster. OutcomeUnknown when the database does not answer."""
-        state = (await self._session.fetch(_STATE, within=WRITE_SECONDS))[0]
-        slots = await self._session.fetch(SLOTS_SQL, within=WRITE_SECONDS)
-        nodes = await self._session.fetch(NODES_SQL, within=WRITE_SECONDS)
+        state = (await self._session.fetch(_STATE, within=LOOK_SECONDS))[0]
+        slots = await self._session.fetch(SLOTS_SQL, within=LOOK_SECONDS)
+        nodes = await self._session.fetch(NODES_SQL, within=LOOK_SECONDS)
         return Picture(
             map=map_of(state["version"], state["shards"], slots),
             term=state["term"],
@@ -89,12 +89,14 @@ class LeaderSession:
     async def try_lock(self) -> bool:
         """The lock that keeps masters apart. False while another holds it."""
         rows = await self._session.fetch(
-            "select pg_try_advisory_lock($1, 0) as won", locks.LEADER, within=WRITE_SECONDS
+            "select pg_try_advisory_lock($1, 0) as won", locks.LEADER, within=LOOK_SECONDS
         )
         return bool(rows[0]["won"])
 
     async def win(self) -> int:
-        """Raise the term; from here on nobody else's leader writes pass."""
+        """Raise the term; from here on nobody else's leader writes pass. OutcomeUnknown: a look at
+        the term row, once the lock is held again, says whether it was raised.
+        """
         rows = await self._session.fetch(
             "select win_term($1) as term", self._incarnation, within=WRITE_SECONDS
         )
@@ -102,16 +104,16 @@ class LeaderSession:
 
     async def depose_holder(self) -> None:
         """End the session that holds the lock: a frozen process would keep it for ever."""
-        await self._session.fetch(_TERMINATE_HOLDER, locks.LEADER, within=WRITE_SECONDS)
+        await self._session.fetch(_TERMINATE_HOLDER, locks.LEADER, within=LOOK_SECONDS)
 
     async def end_sessions(self, dead: Sequence[UUID]) -> None:
         """End what is left of dead incarnations, so that no lock of theirs holds up a takeover."""
         names = [f"wa:{inc.hex}" for inc in dead]
-        await self._session.fetch(_TERMINATE_DEAD, names, within=WRITE_SECONDS)
+        await self._session.fetch(_TERMINATE_DEAD, names, within=LOOK_SECONDS)
 
     async def end_lock_holders(self, slots: Sequence[int]) -> None:
         """End the sessions that hold these slots' locks: a statement that does not come back."""
-        await self._session.fetch(_TERMINATE_SLOTS, locks.SLOT, list(slots), within=WRITE_SECONDS)
+        await self._session.fetch(_TERMINATE_SLOTS, locks.SLOT, list(slots), within=LOOK_SECONDS)
 
     async def take_over(self, term: int, moves: Sequence[Takeover], ages: Sequence[int]) -> None:
         await self._write(

@@ -15,12 +15,10 @@ import msgspec
 
 from warouter.cluster.address import Address
 from warouter.config import Settings
-from warouter.store.database import Session
+from warouter.store.database import WRITE_SECONDS, Session
 from warouter.store.nodes import ADDRESS_SQL, address_of
 from warouter.wire import Key
 
-# An owner whose commit is unanswered for so long ends the connection and renews.
-WRITE_SECONDS = 2.0
 INSERTED, KNOWN, FENCED, REFUSED, ALREADY, CLASHED = 0, 1, 2, 3, 4, 5
 # What became of a row that was to be appended: one of these, or the id of the message that came
 # before with the same key and the same request (ALREADY).

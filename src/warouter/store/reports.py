@@ -12,9 +12,8 @@ import msgspec
 from warouter.config import Settings
 from warouter.metrics import Sample
 from warouter.store.bounded import Fetch, connection
-from warouter.store.database import APPLICATION_BYTES, Session
+from warouter.store.database import APPLICATION_BYTES, WRITE_SECONDS, Session
 
-WRITE_SECONDS = 2.0
 READ_SECONDS = 2.0
 REMOVE_SECONDS = 0.5
 FRESH_SECONDS = 10.0  # who has said nothing for so long is not shown
