@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from random import Random
 
+from tests.fuzz.framings import REFUSED
+
 # What an intermediary and a server might read differently; each takes the place of the framing.
 FRAMINGS = (
     b"Content-Length: 5\r\nTransfer-Encoding: chunked",
@@ -195,6 +197,19 @@ def _header_twice(raw: bytes, random: Random) -> bytes:
     return _joined(line, [*headers, random.choice(headers or [b""])], body)
 
 
+def _refused(raw: bytes, random: Random) -> bytes:
+    """With a part of REFUSED in it."""
+    line, headers, body = _split(raw)
+    parts = random.choice(list(REFUSED.values()))
+    taken = {b"host": "host", b"content-length": "length"}
+    kept = [h for h in headers if taken.get(h.partition(b":")[0].lower()) not in parts]
+    added = [
+        parts[name].removesuffix(b"\r\n") for name in ("host", "length", "more") if name in parts
+    ]
+    added = [part.replace(b"%d", b"%d" % len(body)) for part in added]
+    return _joined(parts.get("line", line), [*kept, *added], body)
+
+
 def _pipelined(raw: bytes, random: Random) -> bytes:
     return raw + raw[_cuts(raw, random)[0] :]
 
@@ -211,5 +226,6 @@ _MUTATIONS = (
     _other_line,
     _line_ends,
     _header_twice,
+    _refused,
     _pipelined,
 )

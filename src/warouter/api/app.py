@@ -41,7 +41,6 @@ from warouter.api.auth import authorise
 from warouter.api.context import Context
 from warouter.api.envelope import failure
 from warouter.api.meter import Meter
-from warouter.api.protocol import check_head
 from warouter.api.route import Access, Route
 from warouter.errors import (
     ApiError,
@@ -114,7 +113,6 @@ def _guarded(context: Context, route: Route) -> WebHandler:
     limited = route.access in (Access.USER, Access.ADMIN)
 
     async def handle(request: web.Request) -> web.StreamResponse:
-        check_head(request)
         caller = await authorise(context, request, route.access)
         if limited:
             context.operations.admit(route.method, route.path, caller.username)

@@ -1,11 +1,11 @@
-"""POST /v1/messages past aiohttp's request, task and response: the way of thousands a second.
+"""Fast path for POST /v1/messages that bypasses aiohttp's request, task and response objects.
 
-aiohttp costs some 40 us of CPU a request, llhttp and what is done here about 10. Taken is only what
-is beyond doubt: one whole request of plain fields on an otherwise idle connection, with a token
-that is in memory and a good message that nothing has to be looked up for. Everything else, every
-error too, is left to aiohttp as the bytes that came, so one place says what is wrong with a
-request. Only what becomes of a message that was offered to its owner is answered here, in the bytes
-that aiohttp would write: tests/api/test_fastpath.py compares the two.
+aiohttp costs some 40 us of CPU a request, what is done here about 10. Taken is only what is beyond
+doubt: a request of plain fields (as api/framing.py found it), with a token that is in memory and a
+good message that nothing has to be looked up for. Everything else, every error too, is left to
+aiohttp as the bytes that came, so one place says what is wrong with a request. Only what becomes of
+a message that was offered to its owner is answered here, in the bytes that aiohttp would write:
+tests/api/test_fastpath.py compares the two.
 """
 
 from __future__ import annotations
@@ -18,11 +18,10 @@ from functools import partial
 from http import HTTPStatus
 from typing import NamedTuple, Protocol
 
-from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
-
 from warouter import SERVER
 from warouter.api.context import Context, Offer
 from warouter.api.envelope import error_body, error_fields
+from warouter.api.framing import END, Head
 from warouter.api.idempotency import HEADER, key_of
 from warouter.api.media import travels_as
 from warouter.api.messages import ACCEPTED, accepted, outgoing
@@ -39,7 +38,6 @@ FIRST_LINE = b"POST /v1/messages HTTP/1.1\r\n"
 HEAD_BYTES = 4096  # of a head that is taken; aiohttp's limits are all above
 HEAD_FIELDS = 32
 MOST_HEADS = 4096  # kept, of whatever many clients write
-_END = b"\r\n\r\n"
 _BEARER = b"Bearer "
 _KEY = HEADER.lower().encode()
 # What makes a request more than a head and as many bytes of body, or means something to aiohttp.
@@ -76,95 +74,18 @@ class Asking(Protocol):
         ...
 
     def answer(self, answer: bytes, now: float, *, last: bool) -> None:
-        """Write it, and end if it was the ``last``; ``now`` is the loop's time."""
+        """Write it, and end if it was the ``last``; ``now`` is the loop's time.
+
+        Nothing that came behind the request is read in this call: it is one of many in a turn.
+        """
+        ...
+
+    def broke(self, error: Exception) -> None:
+        """Something failed that never should: log it, and end this connection alone."""
         ...
 
 
-class Reader:
-    """One connection's requests, read by llhttp; ``on_...`` are its callbacks."""
-
-    __slots__ = (
-        *("_begun", "_ended", "_fields", "_held", "_parser", "_path", "_pieces", "_twice"),
-        "take_known",
-    )
-
-    def __init__(self, path: FastPath) -> None:
-        self._path = path
-        self.take_known = path.take_known
-        self._held: list[bytes] = []
-        self._start()
-
-    @property
-    def held(self) -> bool:
-        """A request has begun whose body has not ended."""
-        return bool(self._held)
-
-    def read(self, data: bytes, asking: Asking) -> list[bytes]:
-        """Take a request, or its first part; else the reads it came in, for aiohttp."""
-        reads, self._held = [*self._held, data], []
-        try:
-            self._parser.feed_data(data)
-        except (HttpParserError, HttpParserUpgrade):
-            self._start()
-            return reads
-        if self._plain(sum(map(len, reads))):
-            if not self._ended and self._path.knows(self._fields):
-                self._held = reads
-                return []
-            if self._ended and self._path.take(self._fields, b"".join(self._pieces), asking):
-                if len(reads) == 1:
-                    self._path.remember(data, self._fields)
-                self._forget()
-                return []
-        self._start()
-        return reads
-
-    def _start(self) -> None:
-        self._parser = HttpRequestParser(self)
-        self._forget()
-
-    def _forget(self) -> None:
-        self._fields: dict[bytes, bytes] = {}
-        self._pieces: list[bytes] = []
-        self._begun = 0
-        self._twice = self._ended = False
-
-    def _plain(self, size: int) -> bool:
-        """Whether ``size`` bytes are one request with its head complete, which says nothing but
-        who asks and how long the body is.
-        """
-        fields = self._fields
-        length = fields.get(b"content-length", b"")
-        return (
-            self._begun == 1
-            and not self._twice
-            and b"host" in fields
-            and length.isdigit()
-            and int(length) <= self._path.body_limit
-            and size <= int(length) + HEAD_BYTES
-            and len(fields) <= HEAD_FIELDS
-            and _NOT_PLAIN.isdisjoint(fields)
-            and (b"connection" not in fields or fields[b"connection"].lower() == b"keep-alive")
-        )
-
-    def on_message_begin(self) -> None:
-        self._begun += 1
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        name = name.lower()
-        fields = self._fields
-        if name in fields:
-            self._twice = True
-        fields[name] = value
-
-    def on_body(self, piece: bytes) -> None:
-        self._pieces.append(piece)
-
-    def on_message_complete(self) -> None:
-        self._ended = True
-
-
-class Head(NamedTuple):
+class Known(NamedTuple):
     """A plain head that has come before: how long its body is, who asks, until when they may."""
 
     length: int
@@ -189,12 +110,12 @@ class FastPath:
         self._registered = registered
         self._meter = context.operations.meter
         self._tokens = context.tokens
-        self.body_limit = context.config.json_limit
+        self._body_limit = context.config.json_limit
         self._second = 0  # of the Date in _around
         self._around: list[bytes] = []
         self._loop = asyncio.get_running_loop()
         self._answers: list[tuple[Asking, bytes, bool]] = []
-        self._heads: dict[bytes, Head] = {}
+        self._heads: dict[bytes, Known] = {}
         self._generation = -1  # of the tokens, when the heads were kept
 
     def take_known(self, data: bytes, asking: Asking) -> bool:
@@ -202,7 +123,7 @@ class FastPath:
         size = asking.head_size  # as long as the one before: nearly always
         head = self._heads.get(data[:size])
         if head is None:
-            size = asking.head_size = data.find(_END) + len(_END)
+            size = asking.head_size = data.find(END) + len(END)
             head = self._heads.get(data[:size])
         if head is None or len(data) != size + head.length:
             return False
@@ -212,29 +133,42 @@ class FastPath:
         message = self._message(head.caller, {}, data[size:])
         return message is not None and self._ask(message, head.caller, asking)
 
-    def remember(self, data: bytes, fields: dict[bytes, bytes]) -> None:
-        """These bytes were read as one plain request with these fields, and it was taken."""
-        end = data.index(_END) + len(_END)
-        length = int(fields[b"content-length"])
-        entry = self._entry(fields)
-        if entry is None or _KEY in fields or len(data) != end + length:
-            return
+    def plain(self, head: Head) -> bool:
+        """Whether a request says nothing but who asks and how long its message is."""
+        fields = head.fields
+        return (
+            head.line == FIRST_LINE
+            and 0 < head.length <= self._body_limit
+            and not head.twice
+            and head.size <= HEAD_BYTES
+            and len(fields) <= HEAD_FIELDS
+            and _NOT_PLAIN.isdisjoint(fields)
+            and (b"connection" not in fields or fields[b"connection"].lower() == b"keep-alive")
+        )
+
+    def knows(self, head: Head) -> bool:
+        """Whether it is in memory who asks, and they may."""
+        return self._entry(head.fields) is not None
+
+    def take(self, head: Head, request: bytes, asking: Asking) -> bool:
+        """Offer the message of a plain request, head and body, and answer when it is known what
+        became of it. False: not taken.
+        """
+        entry = self._entry(head.fields)
+        if entry is None:
+            return False
+        message = self._message(entry[0], head.fields, request[head.size :])
+        if message is None or not self._ask(message, entry[0], asking):
+            return False
+        if _KEY not in head.fields:
+            self._remember(request[: head.size], Known(head.length, *entry))
+        return True
+
+    def _remember(self, head: bytes, known: Known) -> None:
         if self._generation != self._tokens.generation or len(self._heads) >= MOST_HEADS:
             self._heads.clear()
             self._generation = self._tokens.generation
-        self._heads[data[:end]] = Head(length, *entry)
-
-    def take(self, fields: dict[bytes, bytes], body: bytes, asking: Asking) -> bool:
-        """Offer the message, and answer when it is known what became of it. False: not taken."""
-        entry = self._entry(fields)
-        if entry is None:
-            return False
-        message = self._message(entry[0], fields, body)
-        return message is not None and self._ask(message, entry[0], asking)
-
-    def knows(self, fields: dict[bytes, bytes]) -> bool:
-        """Whether it is in memory who asks, and they may."""
-        return self._entry(fields) is not None
+        self._heads[head] = known
 
     def _ask(self, message: Outgoing, caller: Caller, asking: Asking) -> bool:
         meter = self._meter
@@ -314,7 +248,10 @@ class FastPath:
         answers, self._answers = self._answers, []
         now = self._loop.time()
         for asking, answer, last in answers:
-            asking.answer(answer, now, last=last)
+            try:
+                asking.answer(answer, now, last=last)
+            except Exception as error:  # one connection's, not that of those behind it
+                asking.broke(error)
 
 
 def _head(

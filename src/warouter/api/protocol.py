@@ -1,7 +1,9 @@
-"""The HTTP connection: aiohttp's, with the product's envelope for what its parser refuses.
+"""A client's HTTP connection: one reader of boundaries, two that answer.
 
-A request line, header or framing that is no HTTP never reaches the application; aiohttp would
-answer in plain text. The connection is closed after it, so nothing behind it is read as a request.
+``framing`` finds where each request begins and ends. A plain message is answered by the fast path;
+of anything else aiohttp is given the bytes of that one request, as they come, and never one behind
+its end. What follows is not looked at before the answer has left, so no two parsers hold parts of
+one stream. What is no HTTP is answered here, in the product's envelope, and ends the connection.
 """
 
 from __future__ import annotations
@@ -10,68 +12,96 @@ import asyncio
 import logging
 import socket
 from collections import Counter
+from enum import Enum
 
 from aiohttp import web
 
 from warouter import SERVER
 from warouter.api.envelope import error_body, error_fields, failure
-from warouter.api.fastpath import FIRST_LINE, FastPath, Reader
-from warouter.api.pace import HEAD_BYTES, HEAD_FIELDS, TARGET_BYTES, Gate, Limits, Pace
-from warouter.errors import ApiError, GenericError, HeadTooLarge, Overloaded, RequestTooSlow
+from warouter.api.fastpath import FastPath
+from warouter.api.framing import (
+    END,
+    Body,
+    Head,
+    NotHttp,
+    Sized,
+    check_begun,
+    read_head,
+    without_blank_lines,
+)
+from warouter.api.pace import HEAD_FIELDS, TARGET_BYTES, Gate, Limits, Pace
+from warouter.errors import ApiError, HeadTooLarge, Overloaded, RequestTooSlow
 from warouter.sockets import unheard
 
 log = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 1.0
 LINGER_SECONDS = 5.0  # for the rest of a body that nobody wants, before its connection is closed
+_NEVER_SECONDS = 365 * 86_400.0  # aiohttp ends no connection for being idle: sweep() does
 
 
-class NotHttp(GenericError):
-    """The bytes that came are no request that may be answered otherwise."""
+class Turn(Enum):
+    """What a connection is at. One request is under way at the most."""
+
+    HEAD = 0  # the next request is waited for, or the rest of its head
+    HOLD = 1  # the rest of a body that the fast path will take
+    FEED = 2  # aiohttp has a request and gets the rest of its body
+    ANSWER = 3  # a whole request is with aiohttp or the fast path
+    DRAIN = 4  # aiohttp has answered, and drops the rest of the body
+    NEXT = 5  # answered; what came behind it is read in a turn of the loop of its own
+    ENDED = 6  # nothing more is read
 
 
-def check_head(request: web.Request) -> None:
-    """HeadTooLarge (431) for a block of fields above 16 KiB. The parser bounds each one alone."""
-    size = sum(len(name) + len(value) + 4 for name, value in request.raw_headers)
-    if size > HEAD_BYTES:
-        raise HeadTooLarge(f"the header is larger than {HEAD_BYTES} bytes")
+_HEAD, _ANSWER = Turn.HEAD, Turn.ANSWER  # Enum makes a search of each: too slow for each message
 
 
 class Connection(web.RequestHandler):
     """One connection of a client."""
 
     def __init__(self, connections: Connections, server: web.Server) -> None:
+        loop = asyncio.get_running_loop()
         # A compressed body could be a bomb; the application refuses it by its header.
         super().__init__(
             server,
-            loop=asyncio.get_running_loop(),
+            loop=loop,
             auto_decompress=False,
-            keepalive_timeout=connections.limits.idle_seconds,
+            keepalive_timeout=_NEVER_SECONDS,
             lingering_time=LINGER_SECONDS,
             max_line_size=TARGET_BYTES,
             max_field_size=TARGET_BYTES,
             max_headers=HEAD_FIELDS,
         )
         self._connections = connections
-        self.pace = Pace(self._loop.time())
-        self._fast = Reader(connections.fast) if connections.fast is not None else None
+        self._fast = connections.fast
+        self._now, self._soon = loop.time, loop.call_soon
+        self.pace = Pace(loop.time())
         self.head_size = 0
-        self._fast_asked = False  # the fast path has a request that is not answered
-        self._behind = b""  # came after that request
+        self._turn = Turn.HEAD
+        self._came = b""  # of the next request; in HOLD, of the present one
+        self._head: Head | None = None  # of the request under way
+        self._body: Body = Sized(0)
+        self._full = False  # aiohttp takes no more of the body for now
+        self._answering = False  # aiohttp's answer has begun
+        self._last = False  # in DRAIN: nothing comes behind it
+        self._reading = True
+        self._idle_since = loop.time()
 
     @property
     def idle(self) -> bool:
         """Nothing was asked that is not answered."""
-        # Without one a request is under way, or aiohttp has not begun to wait.
-        waiter = self._waiter
-        waiting = self._request_count == 0 if waiter is None else not waiter.done()
-        return waiting and not self._fast_asked and not self._fast_held
+        return self._turn is Turn.HEAD
 
     @property
     def asking(self) -> bool:
         """A request is under way whose body has not ended."""
-        request = self._current_request
-        return self._fast_held or (request is not None and not request.content.is_eof())
+        return self._turn in (Turn.HOLD, Turn.FEED)
+
+    @property
+    def state(self) -> str:
+        """As ``web_requests`` names it."""
+        if self._turn is Turn.HEAD and not self._came:
+            return "idle"
+        return "read" if self.idle or self.asking else "handle-request"
 
     @property
     def gone(self) -> bool:
@@ -82,124 +112,205 @@ class Connection(web.RequestHandler):
         return self._connections.leaving
 
     def data_received(self, data: bytes) -> None:
-        fast = self._fast
         if (  # nearly all that comes, with none of the steps that it does not need
-            fast is not None
-            and not self._fast_asked
-            and not fast.held
-            and data.startswith(FIRST_LINE)
-            and self._free
-            and fast.take_known(data, self)
+            self._turn is _HEAD
+            and not self._came
+            and self._fast is not None
+            and not self.writing_paused
+            and self._fast.take_known(data, self)
         ):
-            self.pace.asked(self._loop.time())
-            return
-        for read in self._left_by_fast_path(data):
-            self._to_aiohttp(read)
+            self.pace.asked(self._now())
+        elif data:
+            self._guarded(data)
+        else:
+            super().data_received(data)  # aiohttp's own: its parser goes on with what it has
 
     def asked(self) -> None:
         """The fast path has taken a request."""
-        self._fast_asked = True
+        self._turn = _ANSWER
 
     def answer(self, answer: bytes, now: float, *, last: bool) -> None:
-        """The answer to what the fast path has asked."""
-        self._fast_asked = False
+        """The answer to what the fast path was asked."""
         if self.transport is None or self.transport.is_closing():
             return  # the client has gone
         self.transport.write(answer)
-        self._next_keepalive_close_time = now + self._keepalive_timeout
         if last:
             self.force_close()
-        elif self._behind:
-            behind, self._behind = self._behind, b""
-            self.transport.resume_reading()
-            self.data_received(behind)
-
-    def _left_by_fast_path(self, data: bytes) -> list[bytes]:
-        """Give the fast path what it takes; the reads that are returned are aiohttp's."""
-        if self._fast is None:
-            return [data]
-        if self._fast_asked:
-            self._behind += data
-            if self.transport is not None:
-                self.transport.pause_reading()
-            return []
-        held = self._fast.held
-        if not held and not (data.startswith(FIRST_LINE) and self._free):
-            return [data]
-        left = self._fast.read(data, self)
-        if not left:
-            now = self._loop.time()
-            if held:
-                self.pace.came(len(data), now, waiting=False)
-            else:
-                self.pace.asked(now)
-        return left
-
-    @property
-    def _fast_held(self) -> bool:
-        return self._fast is not None and self._fast.held
-
-    @property
-    def _free(self) -> bool:
-        """Nothing is under way here, no answer waits to leave, and none was the last one."""
-        waiter = self._waiter
-        return not (
-            waiter is None
-            or waiter.done()
-            or self._messages
-            or self.pace.head_bytes
-            or self._paused
-            or self._upgraded
-            or self._close
-            or self._force_close
-        )
-
-    def _process_keepalive(self) -> None:
-        """aiohttp's end of an idle connection. It does not see what the fast path has asked."""
-        if self._fast_asked:
-            later = self._loop.time() + self.keepalive_timeout
-            self._keepalive_handle = self._loop.call_at(later, self._process_keepalive)
+        elif self._came:
+            self._next(now)
         else:
-            super()._process_keepalive()
+            self._turn, self._idle_since = _HEAD, now
 
-    def _to_aiohttp(self, data: bytes) -> None:
-        now = self._loop.time()
-        waiting, before = self.idle and not self._messages, self._request_count
-        self.pace.came(len(data), now, waiting=waiting)
-        super().data_received(data)
-        if self._request_count != before:
-            self.pace.asked(now)
-        elif waiting and self.pace.head_bytes > HEAD_BYTES + TARGET_BYTES:
-            self._connections.dropped["head"] += 1
-            self.refuse(HeadTooLarge(f"the header is larger than {HEAD_BYTES} bytes"))
-
-    def look(self, limits: Limits, now: float) -> str:
-        """What the client is too slow at, or nothing."""
-        transport = self.transport
-        if transport is None:
-            return ""
-        if self._reading_paused:
-            self.pace.held_back(now)
-        sock = transport.get_extra_info("socket")
-        taken, waiting = unheard(sock) if sock is not None else (0, 0)
-        self.pace.left(taken, waiting, now)
-        return self.pace.fault(limits, now, reading=self.asking)
-
-    def refuse(self, error: ApiError) -> None:
-        """Answer without a request, and close."""
-        if self.transport is not None and not self.transport.is_closing():
-            self.transport.write(_alone(error))
+    def broke(self, error: Exception) -> None:
+        """A fault of ours: this connection ends, no other hears of it."""
+        log.error("connection failed", exc_info=error)
         self.force_close()
+
+    # What came, request by request
+
+    def _guarded(self, data: bytes) -> None:
+        """Take what came. Whatever is wrong with it ends this connection and no other."""
+        try:
+            self._take(data)
+            self._hold_back()
+        except ApiError as error:
+            if isinstance(error, HeadTooLarge):
+                self._connections.dropped["head"] += 1
+            log.debug("request refused", extra={"reason": error.details})
+            self.refuse(error)
+        except Exception as error:
+            self.broke(error)
+
+    def _take(self, data: bytes) -> None:
+        match self._turn:
+            case Turn.HEAD:
+                self._begin(data)
+            case Turn.HOLD:
+                self.pace.came(len(data), self._now(), waiting=False)
+                self._came += data
+                self._take_whole()
+            case Turn.FEED | Turn.DRAIN:
+                self._feed(data)
+            case Turn.ANSWER | Turn.NEXT:
+                self._came += data
+
+    def _begin(self, data: bytes) -> None:
+        """Begin the next request, once its head is here."""
+        before = len(self._came)
+        self._came += data
+        if self._came.startswith(b"\r\n"):  # old clients end a body with it
+            self._came, before = without_blank_lines(self._came), 0
+        if not self._came:
+            return
+        end = self._came.find(END, max(0, before - len(END)))
+        if end < 0:
+            check_begun(self._came, before)
+            self.pace.came(len(self._came) - before, self._now(), waiting=True)
+            return
+        self._head = head = read_head(self._came[: end + len(END)])
+        self.pace.asked(self._now())
+        fast = self._fast
+        if fast is None or self.writing_paused or not fast.plain(head):
+            self._give()
+            return
+        self._turn = Turn.HOLD
+        self._take_whole()
+
+    def _take_whole(self) -> None:
+        """The fast path's: all of a request at once. If it does not want it, it is aiohttp's."""
+        head, fast = self._head, self._fast
+        assert head is not None
+        assert fast is not None
+        size = head.size + head.length
+        if len(self._came) < size:
+            if not fast.knows(head):
+                self._give()
+            return
+        request, behind = self._came[:size], self._came[size:]
+        if fast.take(head, request, self):
+            self._came = behind
+        else:
+            self._give()
+
+    def _give(self) -> None:
+        """aiohttp's: the head, and of the body what is here."""
+        assert self._head is not None
+        came, self._came = self._came, b""
+        self._body, self._turn = self._head.body(), Turn.FEED
+        self._feed(came, self._head.size)
+
+    def _feed(self, data: bytes, head: int = 0) -> None:
+        """The next bytes for aiohttp, ``head`` of them before the body; none of what follows."""
+        size = head + self._body.take(data[head:])
+        self.pace.came(size - head, self._now(), waiting=False)
+        super().data_received(data[:size])
+        if not self._body.ended:
+            return
+        self._came = data[size:]
+        if self._turn is Turn.FEED:
+            self._turn = Turn.ANSWER
+        elif self._last:
+            self._turn = Turn.ENDED
+        else:
+            self._answering = False
+            self._next(self._now())
+
+    def _next(self, now: float) -> None:
+        """A request is done with. What came behind it is read in a turn of its own."""
+        self._idle_since = now
+        if self._came:
+            self._turn = Turn.NEXT
+            self._soon(self._go_on)
+        else:
+            self._turn = Turn.HEAD
+
+    def _go_on(self) -> None:
+        if self._turn is Turn.NEXT and not self.gone:
+            came, self._came = self._came, b""
+            self._turn = Turn.HEAD
+            self._guarded(came)
+
+    def _hold_back(self) -> None:
+        """Read only what somebody takes."""
+        wanted = not self._full and (not self._came or self._turn in (Turn.HEAD, Turn.HOLD))
+        if wanted != self._reading and self.transport is not None:
+            self._reading = wanted
+            if wanted:
+                self.transport.resume_reading()
+            else:
+                self.transport.pause_reading()
+
+    # What aiohttp tells
+
+    def pause_reading(self) -> None:
+        """The handler does not keep up with its body."""
+        self._full, self._reading = True, False
+        super().pause_reading()
+
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        self._full = False
+        super().resume_reading(resume_parser)
+        self._reading = not self._full
+        self._hold_back()
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
-        if self._connections.leaving and resp is not None:
+        self._answering = True
+        if resp is not None and (self._connections.leaving or self._unsure):
             resp.force_close()  # said in its header, so that the client asks elsewhere next
-        return await super().finish_response(request, resp, start_time)
+        response, reset = await super().finish_response(request, resp, start_time)
+        self._answered(is_last=reset or not response.keep_alive)
+        return response, reset
+
+    @property
+    def _unsure(self) -> bool:
+        """A client that waits for ``100 Continue`` may send its body or not, once answered."""
+        return self._turn is Turn.FEED and self._head is not None and b"expect" in self._head.fields
+
+    def _answered(self, *, is_last: bool) -> None:
+        """aiohttp's answer has left."""
+        if self._turn is Turn.FEED:
+            self._turn, self._last = Turn.DRAIN, is_last
+        elif self._turn is not Turn.ANSWER:
+            self.force_close()  # ended meanwhile, or it answered what it was not asked
+        elif is_last:
+            self._turn = Turn.ENDED
+        else:
+            self._answering = False
+            self._next(self._now())
+            self._hold_back()
+
+    def close(self) -> None:
+        self._turn = Turn.ENDED
+        super().close()
+
+    def force_close(self) -> None:
+        self._turn = Turn.ENDED
+        super().force_close()
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        self._fast = None  # it refers to itself through its parser
+        self._turn = Turn.ENDED
         super().connection_lost(exc)
         self._connections.lost(self)
 
@@ -224,6 +335,31 @@ class Connection(web.RequestHandler):
         response.headers["Server"] = SERVER
         response.force_close()
         return response
+
+    # How slow it is
+
+    def look(self, limits: Limits, now: float) -> str:
+        """What the client is too slow at, ``idle`` if it has asked nothing for long, or nothing."""
+        transport = self.transport
+        if transport is None:
+            return ""
+        if not self._reading:
+            self.pace.held_back(now)
+        sock = transport.get_extra_info("socket")
+        taken, waiting = unheard(sock) if sock is not None else (0, 0)
+        self.pace.left(taken, waiting, now)
+        fault = self.pace.fault(limits, now, reading=self.asking)
+        is_idle = self._turn is Turn.HEAD and not self._came
+        if not fault and is_idle and now - self._idle_since >= limits.idle_seconds:
+            return "idle"
+        return fault
+
+    def refuse(self, error: ApiError) -> None:
+        """Answer without a request, and close."""
+        if not self._answering and not self.gone:
+            assert self.transport is not None
+            self.transport.write(_alone(error))
+        self.force_close()
 
 
 def _alone(error: ApiError) -> bytes:
@@ -306,17 +442,13 @@ class Connections:
                     self._drop(connection, fault)
 
     def states(self) -> Counter[str]:
-        """Connections by what they are at."""
-        return Counter(
-            "idle"
-            if c.idle and not c.pace.head_bytes
-            else "read"
-            if c.idle or c.asking
-            else "handle-request"
-            for c in self._open
-        )
+        """Connections by what they are at: ``idle``, ``read``, ``handle-request``."""
+        return Counter(connection.state for connection in self._open)
 
     def _drop(self, connection: Connection, fault: str) -> None:
+        if fault == "idle":
+            connection.force_close()  # as was agreed: no fault of the client's
+            return
         self.dropped[fault] += 1
         if fault == "stall":
             if connection.transport is not None:

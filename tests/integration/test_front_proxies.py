@@ -1,0 +1,245 @@
+"""A user and an administrator behind one proxy that reuses its connections to the webapp.
+
+HAProxy and nginx as Debian has them, and a relay of our own that puts everybody on one connection.
+Between the proxy and the webapp lies a network that cuts and joins what it carries where it hurts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from tests.support.front import LINE, Front, Request, any_request, judge, other, plain, sized, trap
+from tests.support.wait import soon
+from warouter.api.protocol import Connection
+from warouter.node.edge import Edge
+
+KEPT_BACK = b"KEPT-BACK"  # a body that ends so arrives with what follows it
+Stop = Callable[[], Awaitable[None]]
+
+HAPROXY = """
+defaults
+    mode http
+    http-reuse always
+    timeout connect 10s
+    timeout client 60s
+    timeout server 60s
+frontend front
+    bind 127.0.0.1:{port}
+    default_backend back
+backend back
+    server webapp 127.0.0.1:{to} maxconn 1
+"""
+NGINX = """
+daemon off;
+master_process off;
+pid {folder}/pid;
+error_log {folder}/error.log;
+events {{ }}
+http {{
+    access_log off;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    upstream webapp {{ server 127.0.0.1:{to}; keepalive 1; }}
+    server {{
+        listen 127.0.0.1:{port};
+        location / {{
+            proxy_pass http://webapp;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            proxy_request_buffering off;
+        }}
+    }}
+}}
+"""
+
+
+class Network:
+    """Carries one connection's bytes on, cut before each trap and joined behind KEPT_BACK.
+
+    A piece leaves once the webapp has read all before it, so that each is a read of its own.
+    """
+
+    def __init__(self, port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._port = port
+        self._sent = self._read = 0
+        self.connections = 0
+        received = Connection.data_received
+
+        def counting(connection: Connection, data: bytes) -> None:
+            received(connection, data)
+            self._read += len(data)
+
+        monkeypatch.setattr(Connection, "data_received", counting)
+
+    async def start(self) -> tuple[int, Stop]:
+        server = await asyncio.start_server(self._carry, "127.0.0.1", 0)
+
+        async def stop() -> None:
+            server.close()
+
+        return server.sockets[0].getsockname()[1], stop
+
+    async def send(self, writer: asyncio.StreamWriter, piece: bytes) -> None:
+        await soon(lambda: self._read >= self._sent)
+        await asyncio.sleep(0.005)  # what has been read may be answered, or not
+        self._sent += len(piece)
+        writer.write(piece)
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        to_reader, to_writer = await asyncio.open_connection("127.0.0.1", self._port)
+        back = asyncio.create_task(_copied(to_reader, writer))
+        kept = b""
+        with contextlib.suppress(ConnectionError):
+            while data := await reader.read(1 << 16):
+                pieces = cut(kept + data)
+                kept = pieces.pop() if pieces[-1].endswith(KEPT_BACK) else b""
+                if kept and len(kept) > 3:
+                    pieces.append(kept[:-3])
+                    kept = kept[-3:]
+                for piece in pieces:
+                    await self.send(to_writer, piece)
+        to_writer.close()
+        await back
+
+
+async def _copied(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(ConnectionError):
+        while data := await reader.read(1 << 16):
+            writer.write(data)
+    writer.close()
+
+
+def cut(data: bytes) -> list[bytes]:
+    """Before each line that could be taken for a message's, wherever it stands."""
+    pieces = data.split(LINE)
+    return [piece for piece in (pieces[0], *(LINE + rest for rest in pieces[1:])) if piece]
+
+
+class Stage:
+    """The webapp's edge, and a network in front of it."""
+
+    def __init__(self, front: Front, network: Network, port: int, through: int) -> None:
+        self.front = front
+        self.network = network
+        self.port = port  # of the webapp
+        self.through = through  # of the network
+
+
+@pytest.fixture
+async def stage(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stage]:
+    front = Front()
+    sock = socket.create_server(("127.0.0.1", 0))
+    edge = Edge(front.server, [sock], None, None, front.fast)
+    edge.open()
+    port = sock.getsockname()[1]
+    network = Network(port, monkeypatch)
+    through, stop = await network.start()
+    yield Stage(front, network, port, through)
+    await stop()
+    await edge.leave(lambda: None)
+
+
+@contextlib.asynccontextmanager
+async def proxy(name: str, config: str, folder: Path, to: int) -> AsyncIterator[int]:
+    """Debian's ``haproxy`` or ``nginx`` in front of a port; its own."""
+    program = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin")
+    if program is None:
+        pytest.skip(f"not run: there is no {name} here (apt-get install {name})")
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    path = folder / "config"
+    path.write_text(config.format(port=port, to=to, folder=folder))
+    options = ["-db", "-f"] if name == "haproxy" else ["-p", str(folder), "-c"]
+    process = await asyncio.create_subprocess_exec(program, *options, str(path))
+    try:
+        await soon(lambda: _listens(port))
+        yield port
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as sock:
+        return sock.connect_ex(("127.0.0.1", port)) == 0
+
+
+async def ask(port: int, request: Request) -> int:
+    """The status of its answer, on a connection of its own."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        writer.write(request.raw)
+        async with asyncio.timeout(30):
+            return int((await reader.readline()).split(b" ")[1])
+    finally:
+        writer.close()
+
+
+def a_day(random: Random) -> list[Request]:
+    """An attacker's requests, each with an administrator's behind it."""
+    sent: list[Request] = []
+
+    def add(make: Callable[..., Request], who: str, *rest: object) -> None:
+        sent.append(make(who, len(sent), *rest))
+
+    for _ in range(4):
+        add(plain, "user")
+        add(sized, "user", "/early", b"x" * random.randrange(400) + KEPT_BACK)
+        add(trap, "user")
+        add(other, "admin", "/get")
+        add(plain, "admin")
+    return sent
+
+
+@pytest.mark.parametrize(("name", "config"), [("haproxy", HAPROXY), ("nginx", NGINX)])
+async def test_behind_a_proxy_that_reuses(
+    stage: Stage, name: str, config: str, tmp_path: Path
+) -> None:
+    async with proxy(name, config, tmp_path, stage.through) as port:
+        for request in (sent := a_day(Random(1))):
+            assert await ask(port, request) in (200, 201), request
+    assert judge(sent, stage.front.runs) == []
+    assert stage.network.connections <= 3  # it did reuse: the test is about that
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_behind_a_relay_that_puts_everybody_on_one_connection(
+    stage: Stage, seed: int
+) -> None:
+    """It knows where requests end, waits for an answer before it sends the next, or does not."""
+    random = Random(seed)
+    sent = a_day(random) if seed % 2 else [any_request(random, mark) for mark in range(30)]
+    reader, writer = await asyncio.open_connection("127.0.0.1", stage.port)
+    heard = bytearray()
+
+    async def listen() -> None:
+        while data := await reader.read(1 << 16):
+            heard.extend(data)
+
+    listening = asyncio.create_task(listen())
+    kept = b""
+    for request in sent:
+        data = kept + request.raw
+        kept = data[len(data) - random.choice((0, 0, 0, 1, 3, 40)) :]
+        at = random.randrange(1, len(data))
+        for piece in cut(data[: len(data) - len(kept)]):
+            for part in (piece[:at], piece[at:]) if random.random() < 0.3 else (piece,):
+                await stage.network.send(writer, part)
+    await stage.network.send(writer, kept)
+    await soon(lambda: len(stage.front.marks(bytes(heard))) >= len(sent) or listening.done())
+    assert judge(sent, stage.front.runs, stage.front.marks(bytes(heard))) == []
+    writer.close()
+    await listening
