@@ -132,6 +132,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     retention_days: Annotated[float, msgspec.Meta(ge=0)] = msgspec.field(
         name="WAROUTER_RETENTION", default=30.0
     )
+    letters_days: Annotated[float, msgspec.Meta(ge=0)] = msgspec.field(
+        name="WAROUTER_LETTERS_RETENTION", default=365.0
+    )
     pending_seconds: Annotated[float, msgspec.Meta(ge=1)] = msgspec.field(
         name="WAROUTER_PENDING", default=86_400.0
     )

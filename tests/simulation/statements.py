@@ -374,6 +374,10 @@ _STATEMENTS = {
         ("from parked_event where slot = $1 and recipient", None, _parked_events_of),
         ("mend_parked(", _shared, lambda s, c, a: [{"mended": 0}]),
         ("exists (select from dead_letter", None, _asked_letters),
+        ("delete from owner_log", None, lambda s, c, a: []),
+        ("delete from shard_request", None, lambda s, c, a: []),
+        ("delete from contact", None, lambda s, c, a: []),
+        ("delete from dead_letter", None, lambda s, c, a: []),
         ("from setting where", None, lambda s, c, a: []),
         ("current_setting(name, true)", None, _settings_found),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from secrets import token_bytes
 from typing import Any
 
@@ -36,6 +36,7 @@ from warouter.owner.recorder import Recorder
 from warouter.owner.sender import Sender
 from warouter.owner.slot import OwnedSlot
 from warouter.store.dead_letters import LETTERS
+from warouter.store.history import prune_history, prune_letters
 from warouter.store.journal import Journal
 from warouter.store.nodes import LINK_GONE, Beat, NodeSession
 from warouter.systemd import Notifier
@@ -249,6 +250,8 @@ class Coreapp:
             asked = self._collect.is_set()
             self._collect.clear()
             await self._prune_keys()
+            if 0 in self.ownership.slots:
+                await self._prune_history()
             if not (asked or self._app_settings.garbagecollector_enable.messages):
                 continue
             days = 0.0 if asked else self._settings.retention_days
@@ -268,15 +271,32 @@ class Coreapp:
             await asyncio.sleep(PRUNE_PAUSE)
 
     async def _prune_keys(self) -> None:
-        gone = PRUNE_ROWS
-        while gone >= PRUNE_ROWS:
-            owned = list(self.ownership.slots)
+        await self._in_steps(
+            "request keys", lambda: self.journal.prune_keys(list(self.ownership.slots), PRUNE_ROWS)
+        )
+
+    async def _prune_history(self) -> None:
+        """What belongs to no slot is pruned by the owner of slot 0."""
+        journal, settings = self.journal, self._settings
+        days, letters = settings.retention_days, settings.letters_days
+        await self._in_steps("history", lambda: prune_history(journal.aside, days, PRUNE_ROWS))
+        if letters and await self._in_steps(
+            "dead letters", lambda: prune_letters(journal.aside, letters, PRUNE_ROWS)
+        ):
+            log.warning("dead letters removed", extra={"older_than_days": letters})
+
+    async def _in_steps(self, what: str, step: Callable[[], Awaitable[int]]) -> int:
+        """Few rows at a time, until there are no more; how many went."""
+        total, gone = 0, PRUNE_ROWS
+        while gone >= PRUNE_ROWS and self.ownership.slots:
             try:
-                gone = await self.journal.prune_keys(owned, PRUNE_ROWS) if owned else 0
+                gone = await step()
             except (OutcomeUnknown, asyncpg.PostgresError) as error:
-                log.warning("request keys not pruned", extra={"error": str(error)})
-                return
+                log.warning("not pruned", extra={"what": what, "error": str(error)})
+                break
+            total += gone
             await asyncio.sleep(PRUNE_PAUSE)
+        return total
 
 
 async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> None:

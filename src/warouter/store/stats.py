@@ -79,13 +79,15 @@ union all select 'events', kind, count(*)
   from (select kind from parked_event limit {MOST_COUNTED}) p group by kind
 union all select 'dead', kind, count(*)
   from (select kind from dead_letter limit {MOST_COUNTED}) d group by kind"""
-_CHANGES = """
-with bound as (
-    select coalesce(max(id), $1) as id from owner_log
-     where id > $1 and at < clock_timestamp() - make_interval(secs => $2))
+_CHANGES = f"""
+with added as (
+    select id, reason, at from owner_log where id > $1 order by id limit {MOST_COUNTED}),
+bound as (
+    select coalesce(max(id), $1) as id from added
+     where at < clock_timestamp() - make_interval(secs => $2))
 select l.reason, count(*) as n, count(*) filter (where l.id <= b.id) as settled,
        max(b.id) as last
-  from owner_log l, bound b where l.id > $1 group by l.reason"""
+  from added l, bound b group by l.reason"""
 _CONTACTS = """
 select coalesce((select case when s.n_live_tup > 0 then s.n_live_tup
                              else greatest(c.reltuples, 0) end
@@ -156,7 +158,7 @@ class _Kept(Generic[T]):
 
 
 class _OwnerChanges:
-    """Counts the owner log, which grows for ever, by what was added since the last look.
+    """Counts the owner log by what was added since the last look, so many rows a look at most.
 
     Rows younger than a minute are counted anew each time: ids are given before the commit.
     """

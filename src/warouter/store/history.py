@@ -1,0 +1,56 @@
+"""What is kept for people to look at, and for how long: nothing grows for ever.
+
+The journals have a retention of their own (``Journal.prune``). Here a few rows go at a time, by
+index, whoever asks; two who ask at once take different rows.
+"""
+
+from __future__ import annotations
+
+from warouter.store.bounded import Fetch
+
+LEAST_DAYS = 1.0  # of the owner log: what happened today is always there
+VALID_DAYS = 365.0  # an answer that a number is on WhatsApp
+INVALID_DAYS = 7.0  # that it is not: nobody reads it any more
+
+# The last row of each slot stays, however old it is: it says who owns the slot, and why.
+_OWNER_LOG = """
+delete from owner_log where id in (
+    select l.id from owner_log l
+     where l.at < now() - $1 * interval '1 day'
+       and exists (select from owner_log n where n.slot = l.slot and n.id > l.id)
+     order by l.at limit $2 for update skip locked) returning 1"""
+_REQUESTS = """
+delete from shard_request where id in (
+    select id from shard_request
+     where ended_at < now() - $1 * interval '1 day' and state in ('done', 'refused')
+     order by ended_at limit $2 for update skip locked) returning 1"""
+_CONTACTS = """
+delete from contact where wa_id in (
+    select wa_id from contact
+     where checked_at < now() - $1 * interval '1 day'
+       and (not valid or checked_at < now() - $2 * interval '1 day')
+     order by checked_at limit $3 for update skip locked) returning 1"""
+_LETTERS = """
+delete from dead_letter where (slot, kind, seq) in (
+    select slot, kind, seq from dead_letter
+     where died_at < now() - $1 * interval '1 day' and asked_at is null
+     order by died_at limit $2 for update skip locked) returning 1"""
+
+
+async def prune_history(fetch: Fetch, days: float, rows: int) -> int:
+    """Forget changes of owners and of shards older than ``days``, and answers about numbers.
+
+    At most ``rows`` of each; how many of that of which most went. Raises what ``fetch`` does.
+    """
+    kept = max(days, LEAST_DAYS)
+    gone = [
+        await fetch(_OWNER_LOG, kept, rows),
+        await fetch(_REQUESTS, kept, rows),
+        await fetch(_CONTACTS, INVALID_DAYS, VALID_DAYS, rows),
+    ]
+    return max(map(len, gone))
+
+
+async def prune_letters(fetch: Fetch, days: float, rows: int) -> int:
+    """Remove up to ``rows`` dead letters that died more than ``days`` ago; how many."""
+    return len(await fetch(_LETTERS, days, rows))
