@@ -92,6 +92,10 @@ cdef class Splitter:
             self._tail += memoryview(data)[start:]
         return frames
 
+    def allow(self, max_frame: int) -> None:
+        """Take payloads of up to ``max_frame`` bytes from the next `feed` on."""
+        self._max_frame = max_frame
+
     def pending(self) -> int:
         """How many bytes of an unfinished frame are held."""
         return len(self._tail)

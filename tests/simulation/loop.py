@@ -18,6 +18,7 @@ from random import Random
 from typing import Any, cast
 
 from tests.simulation.patch import patched
+from warouter.link import server
 
 STEPS_A_MOMENT = 100_000  # so many callbacks without time passing: it would never end
 
@@ -27,7 +28,7 @@ _running: list[Any] = [None]
 
 @contextmanager
 def installed() -> Iterator[None]:
-    """Within, asyncio asks here which loop runs.
+    """Within, asyncio asks here which loop runs, and coreapps listen on simulated ports.
 
     CPython 3.11 makes a system call each time it is asked; that was half of a run's time.
     """
@@ -40,9 +41,15 @@ def installed() -> Iterator[None]:
         (asyncio, "get_running_loop", _get_running_loop),
         (asyncio, "get_event_loop", _get_running_loop),
         (asyncio, "current_task", _current_task),
+        (server, "listen", _listen),
     )
     with patched([change for change in names if hasattr(*change[:2])]):
         yield
+
+
+async def _listen(_host: str, port: int, keeper: Any, _tls: object = None) -> list[Any]:
+    """As ``acceptor.listen``."""
+    return [_get_running_loop().listen(lambda: keeper.enter("", None), port)]
 
 
 def _get_running_loop() -> Any:
@@ -204,9 +211,7 @@ class Loop:
     ) -> tuple[Any, Any]:
         return cast("tuple[Any, Any]", await self.process.dial(factory, port))
 
-    async def create_server(
-        self, factory: Callable[[], Any], host: str, port: int, ssl: object = None
-    ) -> Any:
+    def listen(self, factory: Callable[[], Any], port: int) -> Any:
         return self.process.listen(factory, port)
 
     # for the simulation

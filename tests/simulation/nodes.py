@@ -75,24 +75,20 @@ class Process:
 
 
 class Listening:
-    """A port that a process listens on; also the asyncio server and its socket."""
+    """A port that a process listens on; also its acceptor."""
 
     transport_class: ClassVar[type[Transport]] = Transport
 
     def __init__(self, process: Process, factory: Callable[[], Any], port: int) -> None:
         self.name = process.name
-        self.sockets = [self]
         self._process = process
         self._factory = factory
-        self._port = port
-
-    def getsockname(self) -> tuple[str, int]:
-        return "simulated", self._port
+        self.port = port
 
     def close(self) -> None:
         ports = self._process.world.network.ports
-        if ports.get(self._port) is self:
-            del ports[self._port]
+        if ports.get(self.port) is self:
+            del ports[self.port]
 
     def accept(self, client: Transport, link: Link) -> Transport:
         end = Transport(self._process.loop, link)

@@ -157,6 +157,15 @@ def test_nothing_is_taken_after_an_error(length):
         splitter.feed(prefix(1) + b"x")
 
 
+def test_the_limit_may_grow_and_what_came_before_is_kept():
+    splitter = Splitter(2)
+    assert splitter.feed(prefix(2) + b"ab" + prefix(2) + b"c") == [b"ab"]
+    splitter.allow(1000)
+    assert splitter.feed(b"d" + prefix(1000) + bytes(1000)) == [b"cd", bytes(1000)]
+    with pytest.raises(FrameTooLarge):
+        splitter.feed(prefix(1001))
+
+
 @pytest.mark.parametrize("data", [bytearray(b"\0\0\0\0"), memoryview(b"\0\0\0\0"), "text", None])
 def test_feed_takes_bytes_only(data):
     with pytest.raises(TypeError):

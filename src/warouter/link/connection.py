@@ -27,7 +27,8 @@ class LinkConnection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self.frames = wire.FRAMES[max(wire.FRAMES)]  # the session's, once its version is agreed
-        self._splitter = _batch.Splitter(wire.MAX_ENVELOPE)
+        # Who has not proved to know the key makes nothing be kept but a proof.
+        self._splitter = _batch.Splitter(wire.HANDSHAKE_SIZE)
         self._sealer: wire.Sealer | None = None
         self._opener: wire.Opener | None = None
         self._out: list[bytes] = []
@@ -50,6 +51,12 @@ class LinkConnection(asyncio.Protocol):
     def abort(self) -> None:
         if self._transport is not None:
             self._transport.abort()
+
+    def close(self) -> None:
+        """Let what is queued leave, then close."""
+        self._flush()
+        if self._transport is not None:
+            self._transport.close()
 
     def watch(self, passed: float) -> None:
         """``passed`` seconds went by: ask a peer that is quiet, cut one that does not answer.
@@ -120,6 +127,7 @@ class LinkConnection(asyncio.Protocol):
 
     def _start_session(self, version: int, key: bytes, sends: int) -> None:
         self.frames = wire.FRAMES[version]
+        self._splitter.allow(wire.MAX_ENVELOPE)
         self._sealer = wire.Sealer(key, sends)
         self._opener = wire.Opener(key, 1 - sends)
 

@@ -5,17 +5,22 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
+import socket
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from secrets import token_bytes
 
 from warouter import wire
+from warouter.acceptor import Acceptor, listen
 from warouter.errors import ProtocolError
 from warouter.link.connection import LinkConnection
+from warouter.link.strangers import Strangers
 
 log = logging.getLogger(__name__)
 
-HANDSHAKE_SECONDS = 5.0
+PROOF_SECONDS = 5.0  # from the accept on: for the TLS handshake and the proof
+MAX_STRANGERS = 32
 MAX_WEBAPPS = 256
 # A webapp that does not read its answers must not fill this process's memory.
 MAX_UNREAD = 16 << 20
@@ -37,16 +42,21 @@ class WebappConnection(LinkConnection):
         super().__init__()
         self._server = server
         self._hello = wire.hello(token_bytes(wire.NONCE_SIZE))
-        self._deadline: asyncio.TimerHandle | None = None
+        self.sock: socket.socket | None = None
+        self.deadline: asyncio.TimerHandle | None = None
+
+    def end(self) -> None:
+        """Cut it off, also amid its TLS handshake."""
+        if self._transport is not None:
+            self.abort()
+        elif self.sock is not None:
+            with suppress(OSError):
+                self.sock.shutdown(socket.SHUT_RDWR)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        if not self._server.admit(self):
-            self.abort()
-            return
         assert self._transport is not None
         self._transport.set_write_buffer_limits(high=MAX_UNREAD)
-        self._deadline = asyncio.get_running_loop().call_later(HANDSHAKE_SECONDS, self.abort)
         self._write_plain(self._hello)
 
     def pause_writing(self) -> None:
@@ -62,8 +72,7 @@ class WebappConnection(LinkConnection):
         if not hmac.compare_digest(wanted, bytes(hello[wire.HELLO_SIZE :])):
             raise ProtocolError("link handshake with a wrong key")
         version = wire.common_version(self._hello, theirs)
-        if self._deadline is not None:
-            self._deadline.cancel()
+        self._server.proved(self)
         self._write_plain(wire.proof(key, b"server", self._hello, theirs))
         self._start_session(version, wire.session_key(key, self._hello, theirs), sends=1)
 
@@ -79,9 +88,7 @@ class WebappConnection(LinkConnection):
                 raise ProtocolError("a webapp sends messages only")
 
     def on_lost(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-        self._server.forget(self)
+        self._server.failed(self)
 
 
 class LinkServer:
@@ -95,8 +102,9 @@ class LinkServer:
         self.link_key = link_key
         self.on_message = on_message
         self.on_relay = on_relay
-        self._connections: dict[WebappConnection, None] = {}  # in the order they came
-        self._server: asyncio.Server | None = None
+        self._strangers: Strangers[WebappConnection] = Strangers(MAX_STRANGERS)
+        self._connections: dict[WebappConnection, None] = {}  # proved, in the order they came
+        self._acceptors: list[Acceptor[WebappConnection]] = []
 
     @property
     def webapps(self) -> int:
@@ -104,23 +112,46 @@ class LinkServer:
 
     async def start(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> int:
         """Listen; the port that was taken (``port`` 0 takes a free one)."""
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: WebappConnection(self), host, port, ssl=tls)
-        return int(self._server.sockets[0].getsockname()[1])
+        self._acceptors = await listen(host, port, self, tls)
+        return self._acceptors[0].port
 
     async def stop(self) -> None:
-        if self._server is not None:
-            self._server.close()
+        for acceptor in self._acceptors:
+            acceptor.close()
+        for stranger in self._strangers:
+            stranger.end()
         for connection in list(self._connections):
-            connection._flush()
-            if connection._transport is not None:
-                connection._transport.close()
+            connection.close()
 
-    def admit(self, connection: WebappConnection) -> bool:
+    def proved(self, connection: WebappConnection) -> None:
+        """It knows the key. ProtocolError if there are too many that do."""
+        self._leave(connection)
         if len(self._connections) >= MAX_WEBAPPS:
-            return False
+            raise ProtocolError(f"there are {MAX_WEBAPPS} links already")
         self._connections[connection] = None
-        return True
 
-    def forget(self, connection: WebappConnection) -> None:
+    # acceptor.Doorkeeper
+
+    def enter(self, address: str, sock: socket.socket | None) -> WebappConnection:
+        connection = WebappConnection(self)
+        connection.sock = sock
+        loop = asyncio.get_running_loop()
+        connection.deadline = loop.call_later(PROOF_SECONDS, connection.end)
+        gone = self._strangers.enter(connection, address)
+        if gone is not None:
+            gone.end()
+        return connection
+
+    def refuse(self) -> bytes:
+        """The process has no descriptor for it: it is told nothing."""
+        return b""
+
+    def failed(self, connection: WebappConnection) -> None:
+        """It is gone, or never came as far as to be one."""
+        self._leave(connection)
         self._connections.pop(connection, None)
+
+    def _leave(self, connection: WebappConnection) -> None:
+        self._strangers.leave(connection)
+        if connection.deadline is not None:
+            connection.deadline.cancel()
