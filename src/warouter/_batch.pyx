@@ -17,6 +17,7 @@ from warouter.errors import FrameTooLarge
 
 cdef enum:
     _PREFIX = 4
+    _MOST_SKIPPED = 64  # frames; who announces more has lost the framing
 
 cdef Py_ssize_t _LARGEST = 0xFFFFFFFF
 
@@ -65,17 +66,26 @@ cdef class Splitter:
     ``max_frame`` is the longest payload in bytes that is taken. A longer announcement raises
     FrameTooLarge before anything is allocated for it, the frames of that read are lost with it,
     and from then on `feed` raises ValueError: the connection can only be closed.
+
+    With ``keep``, at most ``max_frame``, a frame of up to 64 times ``max_frame`` is no error: a
+    view of its first ``keep`` bytes stands in its place, and the rest is thrown away as it comes.
     """
 
     cdef Py_ssize_t _max_frame
+    cdef Py_ssize_t _keep
+    cdef Py_ssize_t _skip  # so much that follows is the rest of a frame that was too large
     cdef bint _broken
     # The beginning of an unfinished frame. A bytearray grows geometrically, so a frame in many
     # reads is copied in linear time, and a peer that sends it byte by byte costs no more memory.
     # Once a view of it is handed out it is never touched again: a fresh one takes its place.
     cdef bytearray _tail
 
-    def __cinit__(self, Py_ssize_t max_frame):
+    def __cinit__(self, Py_ssize_t max_frame, Py_ssize_t keep=0):
+        if keep > max_frame:
+            raise ValueError("more cannot be kept of a frame than a frame may have")
         self._max_frame = max_frame
+        self._keep = keep
+        self._skip = 0
         self._broken = False
         self._tail = bytearray()
 
@@ -85,6 +95,8 @@ cdef class Splitter:
         cdef Py_ssize_t start = 0
         if self._broken:
             raise ValueError("nothing is taken after a frame that was too large")
+        if self._skip:
+            start = self._over(data, 0, self._skip)
         if self._tail:
             start = self._finish(data, frames)
         start = self._cut(data, start, frames)
@@ -102,14 +114,16 @@ cdef class Splitter:
 
     cdef Py_ssize_t _finish(self, bytes data, list frames) except -1:
         """Feed the held frame until it is whole or ``data`` is used up; where the rest begins."""
-        cdef Py_ssize_t whole, start = self._extend(data, 0, _PREFIX)
+        cdef Py_ssize_t length, taken, start = self._extend(data, 0, _PREFIX)
         if len(self._tail) < _PREFIX:
             return start
-        whole = _PREFIX + self._announced(<const uint8_t*>PyByteArray_AS_STRING(self._tail))
-        start = self._extend(data, start, whole)
-        if len(self._tail) == whole:
+        length = _length(<const uint8_t*>PyByteArray_AS_STRING(self._tail))
+        taken = self._taken(length)
+        start = self._extend(data, start, _PREFIX + taken)
+        if len(self._tail) == _PREFIX + taken:
             frames.append(memoryview(self._tail).toreadonly()[_PREFIX:])
             self._tail = bytearray()
+            start = self._over(data, start, length - taken)
         return start
 
     cdef Py_ssize_t _extend(self, bytes data, Py_ssize_t start, Py_ssize_t upto) except -1:
@@ -124,23 +138,33 @@ cdef class Splitter:
         """Append a view of each whole frame from ``start`` on; where the unfinished one begins."""
         cdef const uint8_t* raw = <const uint8_t*>PyBytes_AS_STRING(data)
         cdef Py_ssize_t size = len(data)
-        cdef Py_ssize_t end
+        cdef Py_ssize_t length, taken, end
         view = memoryview(data)
         while size - start >= _PREFIX:
-            end = start + _PREFIX + self._announced(raw + start)
+            length = _length(raw + start)
+            taken = self._taken(length)
+            end = start + _PREFIX + taken
             if end > size:
                 break
             frames.append(view[start + _PREFIX:end])
-            start = end
+            start = end if taken == length else self._over(data, end, length - taken)
         return start
 
-    cdef Py_ssize_t _announced(self, const uint8_t* prefix) except -1:
-        cdef Py_ssize_t length = _length(prefix)
-        if length > self._max_frame:
+    cdef Py_ssize_t _taken(self, Py_ssize_t length) except -1:
+        """How much of a frame of this length is handed out."""
+        if length <= self._max_frame:
+            return length
+        if not self._keep or length > _MOST_SKIPPED * self._max_frame:
             self._broken = True
             self._tail = bytearray()
             raise FrameTooLarge(length, self._max_frame)
-        return length
+        return self._keep
+
+    cdef Py_ssize_t _over(self, bytes data, Py_ssize_t start, Py_ssize_t rest) except -1:
+        """Pass over the rest of a frame, as far as there is any; where the next one begins."""
+        cdef Py_ssize_t here = min(rest, len(data) - start)
+        self._skip = rest - here
+        return start + here
 
 
 cdef Py_ssize_t _size(object payload) except -1:

@@ -65,6 +65,10 @@ _COUNTERS: dict[Page, dict[str, str]] = {
         "warouter_append_commits_total": "Commits that wrote messages",
         "warouter_messages_sent_total": "Messages told to the upstream, repeats included",
         "warouter_messages_answered_total": "Answers of the upstream to messages",
+        "warouter_messages_asked_again_total": "Messages told to the upstream once more, as it had "
+        "not answered",
+        "warouter_events_refused_total": "Events of the upstream that can be no callback",
+        "warouter_upstream_broken_total": "Frames of the upstream that cannot be read",
         "warouter_events_appended_total": "Statuses and inbound messages written to the journal",
         "warouter_callback_events_total": "Events that the webhook has taken, by type",
         "warouter_callback_events_dropped_total": "Events given up under callback_persist: false",

@@ -61,14 +61,15 @@ class Hostile:
     async def claimed(self) -> None:
         await soon(lambda: SLOT in self.claims, 30)
 
-    async def attack(self, raw: bytes) -> None:
-        """Bytes that end the connection; returns when the coreapp is back and owns its slots."""
+    async def attack(self, raw: bytes, *, ends: bool) -> None:
+        """These bytes; if the connection ``ends`` by them, until the slots are claimed anew."""
         await self.claimed()
         before = self.connections
         assert self.writer is not None
         self.writer.write(raw)
-        await soon(lambda: self.connections > before, 30)
-        await self.claimed()
+        if ends:
+            await soon(lambda: self.connections > before, 30)
+            await self.claimed()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
@@ -118,10 +119,14 @@ def framed(payload: bytes) -> bytes:
     return _batch.pack([payload])
 
 
-ATTACKS = {
+# The framing is lost: the connection begins anew.
+ENDING = {
     "noise": Random(1).randbytes(5_000),
     "http": b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
     "a length of 4 GiB": struct.pack("<I", 2**32 - 1) + struct.pack(">I", 2**32 - 1),
+}
+# One frame that makes no sense: the next one does.
+PASSED_OVER = {
     "deep": framed(b"\x91" * 200_000),
     "nil": framed(b"\xc0"),
     "unknown tag": framed(b"\x92\xa4evil\x00"),
@@ -156,8 +161,15 @@ BROKEN = [
 async def test_s17_a_hostile_upstream(site: Integration, hostile: Hostile) -> None:
     coreapp = next(p for p in site.cluster.processes.values() if p.role == "coreapp")
     pid = coreapp.pid
-    for raw in ATTACKS.values():
-        await hostile.attack(raw)
+    for raw in ENDING.values():
+        await hostile.attack(raw, ends=True)
+    connections = hostile.connections
+    for number, raw in enumerate(PASSED_OVER.values(), 200):
+        await hostile.attack(raw, ends=False)
+        hostile.say(inbound(number, "good"))
+        await site.receiver.message(f"in-{number}")
+    assert hostile.connections == connections
+    before = len([p for p in site.receiver.posts if "messages" in p.body])
     # What can be no callback is acknowledged and goes no further; what follows it does.
     broken = [Event(SLOT, n, "inbound", f"b{n}", SENDER, p) for n, p in enumerate(BROKEN, 1)]
     await hostile.claimed()
@@ -165,7 +177,7 @@ async def test_s17_a_hostile_upstream(site: Integration, hostile: Hostile) -> No
     post = await site.receiver.message("in-100")
     assert [m["id"] for m in post.body["messages"]] == ["in-100"]
     await soon(lambda: hostile.acked >= {*range(1, len(BROKEN) + 1), 100}, 30)
-    assert len([p for p in site.receiver.posts if "messages" in p.body]) == 1
+    assert len([p for p in site.receiver.posts if "messages" in p.body]) == before + 1
     # A largest frame is still one event, and the business still sends.
     hostile.say(inbound(101, "x" * (MAX_FRAME - 2_000)))
     await site.receiver.message("in-101")
@@ -187,6 +199,9 @@ class Listener:
 
     def on_upstream(self, _message: Any) -> None:
         self.heard += 1
+
+    def on_broken(self, _broken: Any) -> None:
+        pass
 
     def on_upstream_up(self) -> None:
         self.client.tell(Claim(SLOT, 1))

@@ -31,6 +31,9 @@ class Coreapp:
     def on_upstream(self, message: Any) -> None:
         self.heard.put_nowait(message)
 
+    def on_broken(self, broken: Any) -> None:
+        self.heard.put_nowait(broken)
+
     def on_upstream_up(self) -> None:
         self.ups += 1
 

@@ -166,6 +166,39 @@ def test_the_limit_may_grow_and_what_came_before_is_kept():
         splitter.feed(prefix(1001))
 
 
+@given(
+    st.lists(st.integers(0, 40)),
+    st.integers(1, 20),
+    st.lists(st.integers(1, 30), min_size=1),
+)
+def test_of_frames_that_are_too_large_the_beginning_is_kept(sizes, keep, reads):
+    """Whatever the reads: the frames around one that is too large come as if it were short."""
+    payloads = [bytes([n % 256]) * size for n, size in enumerate(sizes)]
+    stream = reference.pack(payloads)
+    splitter = Splitter(20, keep)
+    frames, at = [], 0
+    while at < len(stream):
+        for size in reads:
+            frames += splitter.feed(stream[at : at + size])
+            at += size
+    assert frames == [p if len(p) <= 20 else p[:keep] for p in payloads]
+    assert splitter.pending() == 0
+
+
+def test_what_is_far_too_large_is_refused_nevertheless():
+    with pytest.raises(FrameTooLarge):
+        Splitter(100, 10).feed(prefix(6_401))
+    assert Splitter(100, 10).feed(prefix(6_400) + bytes(6_400) + prefix(1) + b"x") == [
+        bytes(10),
+        b"x",
+    ]
+
+
+def test_no_more_is_kept_than_a_frame_may_have():
+    with pytest.raises(ValueError, match="more cannot be kept"):
+        Splitter(100, 101)
+
+
 @pytest.mark.parametrize("data", [bytearray(b"\0\0\0\0"), memoryview(b"\0\0\0\0"), "text", None])
 def test_feed_takes_bytes_only(data):
     with pytest.raises(TypeError):

@@ -311,3 +311,72 @@ def test_lanes_with_expiry_lose_nothing(data: st.DataObject) -> None:
         lanes.recorded(e.seq for e in taken)
     assert sorted(e.seq for e in ended if e) == list(range(1, pushed + 1))
     assert (lanes.waiting, lanes.bytes) == (0, 0)
+
+
+def test_what_is_told_is_not_asked_for_before_the_second_look() -> None:
+    lanes = filled("111", "222")
+    lanes.take()
+    assert lanes.unanswered() == []
+    lanes.answered(entry(1).id)
+    lanes.push(entry(3, "111"))
+    lanes.take()
+    assert lanes.unanswered() == []  # the upstream works them off
+    lanes.answered(entry(3).id)  # told before that look: nothing is overtaken
+    assert lanes.unanswered() == []
+
+
+def test_what_was_overtaken_is_asked_for_at_once() -> None:
+    lanes = filled("111", "222", "333")
+    lanes.take()
+    lanes.unanswered()
+    lanes.push(entry(4, "444"))
+    lanes.take()
+    lanes.answered(entry(4).id)
+    assert seqs(lanes.unanswered()) == [1, 2, 3]
+
+
+def test_of_a_silent_upstream_more_and_more_is_asked_for() -> None:
+    lanes = filled(*(f"{n}" for n in range(100_000, 100_007)))
+    lanes.take()
+    lanes.unanswered()
+    asked = []
+    for _ in range(3):
+        due = lanes.unanswered()
+        asked.append(seqs(due))
+        for e in due:
+            lanes.ask_again(e.id)
+        lanes.take()
+    assert asked == [[1], [2, 3], [4, 5, 6, 7]]
+
+
+def test_what_is_asked_for_again_keeps_its_place_and_does_not_expire() -> None:
+    lanes = Lanes()
+    first = Entry(1, bytes(20), "111", 0, b"{}", expires=5.0)
+    lanes.push(first)
+    lanes.push(entry(2, "111"))
+    lanes.take()
+    lanes.ask_again(first.id)
+    assert lanes.expire(9.0) == []  # the upstream may have it
+    again = lanes.take()
+    assert seqs(again) == [1]
+    assert again[0].attempts == 1
+    assert lanes.expire(9.0) == []
+    lanes.answered(first.id)
+    assert seqs(lanes.take()) == [2]
+
+
+def test_after_a_new_connection_everything_is_new() -> None:
+    lanes = filled("111", "222")
+    lanes.take()
+    lanes.unanswered()
+    lanes.requeue()
+    lanes.take()
+    assert lanes.unanswered() == []
+
+
+def test_what_waits_for_its_media_is_not_asked_for() -> None:
+    lanes = filled("111")
+    lanes.take()
+    lanes.withhold(entry(1).id)
+    assert lanes.unanswered() == []
+    assert lanes.unanswered() == []

@@ -6,6 +6,8 @@ Rules of this file:
   * lanes are served in seq order of their heads, so nobody is starved;
   * a blocked lane (its recipient is parked) sends nothing; what comes for it is parked too;
   * what has waited too long is handed back instead (``expire``), unless the upstream may have it;
+  * an answer may be lost: what has been out for long is told again (``unanswered``), a few at a
+    time as long as the upstream may only be slow;
   * what is out and not yet recorded as settled is at most ``window``: those are the repeats that a
     successor may cause.
 """
@@ -53,6 +55,10 @@ class Lanes:
         self._asked: set[bytes] = set()  # out on a connection that was lost: may be taken
         self._withheld: set[bytes] = set()  # out, but the upstream has not been told
         self._soonest = math.inf  # nothing expires earlier
+        # What was out at the last call of ``unanswered``, and what was heard since.
+        self._seen: dict[bytes, Entry] = {}
+        self._heard = self._overtaken = False
+        self._most = 1
         self.waiting = 0
         self.bytes = 0  # of the bodies of what waits
 
@@ -123,8 +129,7 @@ class Lanes:
         entry = self._out.pop(message_id, None)
         if entry is None:
             return None
-        self._asked.discard(message_id)
-        self._withheld.discard(message_id)
+        self._hear(message_id)
         self._advance(entry.recipient)
         return entry
 
@@ -133,8 +138,7 @@ class Lanes:
         entry = self._out.pop(message_id, None)
         if entry is None:
             return None
-        self._asked.discard(message_id)
-        self._withheld.discard(message_id)
+        self._hear(message_id)
         self._soonest = min(self._soonest, entry.expires)
         lane = self._lanes[entry.recipient]
         lane[0] = entry._replace(attempts=entry.attempts + 1)
@@ -150,6 +154,32 @@ class Lanes:
                 heapq.heappush(self._again, (seq, recipient))
         return self._later[0][0] if self._later else None
 
+    def unanswered(self) -> list[Entry]:
+        """What has been out since the last call: its answer is lost, or the upstream is slow.
+
+        It answers in order. Has it answered what was told after that call, all of it is lost; while
+        it works them off, nothing is. As long as it says nothing at all, the first is asked for,
+        then the next two, four, ...: many at once would hold up one that is slow.
+        """
+        waited = [e for e in self._seen.values() if self._out.get(e.id) is e]
+        due = waited
+        if self._heard or not waited:
+            self._most = 1
+        if not self._overtaken:
+            due = [] if self._heard else waited[: self._most]
+            self._most = min(self._window, self._most * 2) if due else 1
+        self._seen = {i: e for i, e in self._out.items() if i not in self._withheld}
+        self._heard = self._overtaken = False
+        return due
+
+    def ask_again(self, message_id: bytes) -> None:
+        """What is out goes out once more; until it is answered it does not expire."""
+        entry = self._out.pop(message_id)
+        self._asked.add(message_id)
+        lane = self._lanes[entry.recipient]
+        lane[0] = entry._replace(attempts=entry.attempts + 1)
+        heapq.heappush(self._again, (entry.seq, entry.recipient))
+
     def requeue(self) -> None:
         """The connection is new: what was out and is unanswered goes out again, in seq order."""
         for entry in self._out.values():
@@ -160,6 +190,7 @@ class Lanes:
                 self._asked.add(entry.id)
         self._out.clear()
         self._withheld.clear()
+        self._seen.clear()
 
     def expire(self, now: float) -> list[Entry]:
         """Take out what expires by ``now``, in seq order, from wherever it stands in its lane.
@@ -203,6 +234,15 @@ class Lanes:
     def recorded(self, seqs: Iterable[int]) -> None:
         """These are settled in the database: they leave the window."""
         self._unrecorded.difference_update(seqs)
+
+    def _hear(self, message_id: bytes) -> None:
+        if message_id in self._asked:
+            self._asked.discard(message_id)  # an answer to which telling of it, nobody knows
+        elif message_id in self._seen:
+            self._heard = True
+        else:
+            self._overtaken = True
+        self._withheld.discard(message_id)
 
     def _left(self, entries: Collection[Entry]) -> None:
         self.waiting -= len(entries)

@@ -42,7 +42,13 @@ class CoreappFigures:
             Sample("warouter_append_queued_messages", c.appender.queued),
             Sample("warouter_messages_sent_total", c.sender.sent),
             Sample("warouter_messages_answered_total", c.sender.answered),
+            Sample("warouter_messages_asked_again_total", c.sender.asked_again),
             Sample("warouter_events_appended_total", c.events.appended),
+            Sample("warouter_events_refused_total", c.events.refused),
+            *(
+                Sample("warouter_upstream_broken_total", c.sender.broken[what], {"what": what})
+                for what in ("event", "answer", "other")
+            ),
             Sample("warouter_beats_total", self._beats),
             Sample("warouter_beats_late_total", self._late),
             *self._callbacks(slots),

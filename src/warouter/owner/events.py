@@ -16,7 +16,6 @@ import msgspec
 
 from warouter.cluster.role import Happened
 from warouter.codes import error_object
-from warouter.errors import ProtocolError
 from warouter.owner.foreign import problem
 from warouter.owner.ownership import Ownership
 from warouter.owner.slot import OwnedSlot
@@ -74,6 +73,7 @@ class EventAppender:
         self._began = float("-inf")  # the last commit
         self._queued_bytes = 0
         self.appended = 0
+        self.refused = 0
 
     @property
     def queued(self) -> int:
@@ -85,19 +85,14 @@ class EventAppender:
         return self._queued_bytes > MAX_QUEUED
 
     def on_event(self, slot: OwnedSlot, event: Event) -> None:
-        """One event from the upstream. Unacknowledged, it would come again.
-
-        ProtocolError for one that can be no event: the connection is closed.
-        """
-        kind = _KINDS.get(event.kind)
-        if kind is None or (kind == STATUS and ":" not in event.key):
-            raise ProtocolError(f"no event of a kind that is known: {event.kind} {event.key}")
+        """One event from the upstream. Unacknowledged, it would come again."""
         if reason := problem(event):
             # Acknowledged, or it would come again for ever; no business could read it.
+            self.refused += 1
             log.error("event of the upstream refused", extra={"slot": slot.slot, "reason": reason})
             self._ack(slot, [event.number])
             return
-        new = (kind, event.key, event.recipient, event.payload, event.contact or None)
+        new = (_KINDS[event.kind], event.key, event.recipient, event.payload, event.contact or None)
         self._put(slot, new, event.number)
 
     def append(self, slot: OwnedSlot, event: NewEvent, done: Callable[[], None]) -> None:

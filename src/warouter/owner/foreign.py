@@ -39,25 +39,24 @@ class _Contact(msgspec.Struct, gc=False):
     wa_id: _Name
 
 
-class _Object(msgspec.Struct, gc=False):
-    """Of an event of another kind only that it is an object."""
-
-
 _PAYLOADS: Mapping[str, Callable[[bytes], object]] = {
     "status": msgspec.json.Decoder(_Status).decode,
     "inbound": msgspec.json.Decoder(_Inbound).decode,
 }
-_OBJECT = msgspec.json.Decoder(_Object).decode
 _ERROR = msgspec.json.Decoder(_Error).decode
 _CONTACT = msgspec.json.Decoder(_Contact).decode
 
 
 def problem(event: Event) -> str | None:
     """Why the event can be no callback, or None."""
+    if event.kind not in _PAYLOADS:
+        return f"its kind is not known: {event.kind}"
+    if event.kind == "status" and ":" not in event.key:
+        return "its key names no message"
     if not event.key.isprintable():
         return "its key has control characters"
     if event.recipient:
-        decode = _PAYLOADS.get(event.kind, _OBJECT)
+        decode = _PAYLOADS[event.kind]
     elif event.kind == "inbound":
         decode = _ERROR  # out of band: nobody's
     else:

@@ -13,6 +13,7 @@ import asyncio
 import logging
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -27,6 +28,7 @@ from warouter.owner.parked_messages import ParkedMessages
 from warouter.owner.recorder import Recorder
 from warouter.owner.slot import MAX_IN_MEMORY, OwnedSlot
 from warouter.store.journal import Journal, Row
+from warouter.upstream.broken import ANSWER, EVENT, Broken
 from warouter.upstream.protocol import (
     Answer,
     Claim,
@@ -39,6 +41,7 @@ from warouter.upstream.protocol import (
     Revoked,
     Send,
     Upstream,
+    encode,
 )
 
 log = logging.getLogger(__name__)
@@ -52,6 +55,9 @@ LANE_MOST_CROWDED = 4  # and in the cursor, once there are many ranges
 PARKED_LOOK_SECONDS = 0.2
 PARK_MOST_MS = 24 * 3600 * 1000
 REASON_CHARS = 200
+# What the upstream has not answered for so long is looked at; at the second look it is told again.
+ANSWER_SECONDS = 5.0
+UNANSWERED_MS = 30_000  # until one that has been told PARK_AFTER_TRIES times for nothing is again
 READ_MARK = 1  # every other kind is a message, those of later builds too
 
 Prepared = Iterable[tuple[Entry, tuple[str, ...]]]
@@ -96,6 +102,8 @@ class Sender:
         self.on_event: Callable[[OwnedSlot, Event], None] = events.on_event
         self.sent = 0
         self.answered = 0
+        self.asked_again = 0
+        self.broken: Counter[str] = Counter()  # frames that could not be read, by what they were
         ownership.opened.append(self._on_opened)
         ownership.closed.append(self._on_closed)
         ownership.lapsed.append(self._on_lapsed)
@@ -178,6 +186,31 @@ class Sender:
         slot = self._ownership.slots.get(message.slot)
         if slot is None:
             return
+        try:
+            self._hear(slot, message)
+        except Exception as error:  # one slot's, whatever it is: the connection is everybody's
+            self._tasks.failed(slot.current(), error)
+
+    def on_broken(self, broken: Broken) -> None:
+        """A frame that nobody can read: an answer is asked for again as if it were lost."""
+        what = broken.what if broken.what in (EVENT, ANSWER) else "other"
+        self.broken[what] += 1
+        # The one place where content is logged: nobody will see this event in another way.
+        log.error(
+            "upstream frame cannot be read",
+            extra={
+                "what": what,
+                "slot": broken.slot,
+                "number": broken.number,
+                "reason": broken.reason,
+                "frame": broken.shown,
+            },
+        )
+        slot = self._ownership.slots.get(-1 if broken.slot is None else broken.slot)
+        if slot is not None and slot.claimed and broken.number is not None:
+            self.ack_events(slot, [broken.number])
+
+    def _hear(self, slot: OwnedSlot, message: Any) -> None:
         match message:
             case Event():
                 # Of a claim under an epoch before this one; it comes again with the next claim.
@@ -185,7 +218,7 @@ class Sender:
                     self.on_event(slot, message)
             case Answer():
                 self._on_answer(slot, message)
-            case Claimed() if message.epoch == slot.epoch:
+            case Claimed() if message.epoch == slot.epoch and not slot.claimed:
                 slot.claimed, slot.claiming = True, False
                 self._many = message.many
                 slot.lanes.requeue()
@@ -218,17 +251,37 @@ class Sender:
 
     async def _look_at(self, slot: OwnedSlot) -> None:
         if slot.state is State.ACTIVE:
-            self._end_late(slot, self._clock())
+            now = self._clock()
+            if now >= slot.look_due:
+                slot.look_due = now + ANSWER_SECONDS
+                self._ask_again(slot, now)
+            self._end_late(slot, now)
         await self._parked.look_at(slot)
 
     # inside
+
+    def _ask_again(self, slot: OwnedSlot, now: float) -> None:
+        """What the upstream has not answered is told to it again: it drops what it knows by id."""
+        if slot.claiming and now - slot.claimed_at >= ANSWER_SECONDS:
+            slot.claiming = False
+            self._claim(slot)
+        if not slot.claimed:
+            return
+        for entry in slot.lanes.unanswered():
+            self.asked_again += 1
+            if entry.attempts + 1 < PARK_AFTER_TRIES:
+                slot.lanes.ask_again(entry.id)
+            else:
+                waiting = slot.lanes.block(entry.recipient)
+                self._park(slot, waiting, UNANSWERED_MS, "the upstream does not answer")
+        self.pump(slot)
 
     def _claim(self, slot: OwnedSlot) -> None:
         """Once a connection; asked again with every beat, should the lease not hold just now."""
         if self.upstream is None or not self.upstream.connected or slot.claiming:
             return
         if self._ownership.may_act(slot.slot):
-            slot.claiming = True
+            slot.claiming, slot.claimed_at = True, self._clock()
             self.upstream.tell(Claim(slot.slot, slot.epoch))
 
     def _on_opened(self, slot: OwnedSlot) -> None:
@@ -249,7 +302,11 @@ class Sender:
 
     def _on_answer(self, slot: OwnedSlot, answer: Answer) -> None:
         self.answered += 1
-        message_id = parse(answer.id)
+        try:
+            message_id = parse(answer.id)
+        except ValueError as error:
+            self.on_broken(Broken(ANSWER, slot.slot, None, str(error), encode(answer)))
+            return
         if answer.code != 0 and answer.retry_ms >= 0:
             self._on_retry(slot, message_id, answer)
         else:

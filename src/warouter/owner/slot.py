@@ -37,6 +37,8 @@ class OwnedSlot:
         self.opened_at = -math.inf  # the sender's seconds
         self.claimed = False  # the upstream granted the claim on the present connection
         self.claiming = False  # it was asked for on the present connection
+        self.claimed_at = -math.inf  # and when, by the sender's clock
+        self.look_due = -math.inf  # the next look at what the upstream has not answered
 
         self.lanes = Lanes()
         self.cursor = Cursor()

@@ -3,6 +3,9 @@
 It reconnects for ever with a short back-off. A message is encoded when it is told and leaves only
 if ``may_send`` still says yes at the moment of the write: that is the owner's local deadline.
 
+A frame that makes no sense is told to the listener and passed over: it would come again with each
+connection. Only a stream whose framing is lost is begun anew.
+
 An upstream that is frozen or silently cut off keeps its socket open, so it is asked when it has
 been quiet for a moment, and the connection is cut when it does not answer.
 """
@@ -17,9 +20,10 @@ from collections.abc import Callable
 from typing import cast
 
 from warouter import _batch
-from warouter.errors import WarouterError
+from warouter.errors import FrameTooLarge
 from warouter.retry import backoff
 from warouter.sockets import notice_silence
+from warouter.upstream.broken import HEAD, identify
 from warouter.upstream.protocol import (
     MAX_FRAME,
     Hello,
@@ -38,6 +42,7 @@ SEND_BUFFER = 64 * 1024
 TICK_SECONDS = 0.1
 QUIET_SECONDS = 0.2  # nothing heard for so long: ask
 LOST_SECONDS = 1.5  # nothing heard for so long: cut the connection, the upstream counts as lost
+MUTE_SECONDS = 3.0  # nothing that makes sense for so long: the framing is lost, begin anew
 CONNECT_SECONDS = 1.0
 _LINGER_ZERO = struct.pack("ii", 1, 0)
 
@@ -63,7 +68,7 @@ class SimulatorUpstream(asyncio.Protocol):
         self._congested = congested  # more waits here than may: nothing is read meanwhile
         self._reading = True
         self._transport: asyncio.Transport | None = None
-        self._splitter = _batch.Splitter(MAX_FRAME)
+        self._splitter = _splitter()
         self._out: list[bytes] = []
         self._flushing = False
         self._lost = asyncio.Event()
@@ -74,6 +79,7 @@ class SimulatorUpstream(asyncio.Protocol):
         # Seconds without a word, counted in ticks: a moment in which this process itself stood
         # still says nothing of the upstream.
         self._quiet = 0.0  # on this connection
+        self._mute = 0.0  # the same, of words that make sense
         self._unheard = 0.0  # on any
 
     @property
@@ -128,9 +134,13 @@ class SimulatorUpstream(asyncio.Protocol):
                 continue  # that nothing was heard is our own doing
             was_well = self.well
             self._quiet += passed
+            self._mute += passed
             self._unheard += passed
             if self.connected and self._quiet >= LOST_SECONDS:
                 log.warning("upstream silent: connection cut")
+                self.abort()
+            elif self.connected and self._mute >= MUTE_SECONDS:
+                log.error("upstream makes no sense: connection cut")
                 self.abort()
             elif self.connected and self._quiet >= QUIET_SECONDS:
                 self.tell(Ping())
@@ -171,11 +181,11 @@ class SimulatorUpstream(asyncio.Protocol):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         notice_silence(sock)
-        self._splitter = _batch.Splitter(MAX_FRAME)
+        self._splitter = _splitter()
         self._reading = True
         self._lost.clear()
         self._writable = True
-        self._quiet = 0.0
+        self._quiet = self._mute = 0.0
         self.tell(self._hello)
         self.tell(Ping())
         self._listener.on_upstream_up()
@@ -184,15 +194,23 @@ class SimulatorUpstream(asyncio.Protocol):
         self._failures = 0
         self._quiet = self._unheard = 0.0
         try:
-            for frame in self._splitter.feed(data):
-                if self._transport is None:
-                    return  # the listener aborted in the middle of a read
-                message = decode_from_upstream(frame)
-                if not isinstance(message, Pong):
-                    self._listener.on_upstream(message)
-        except (WarouterError, ValueError, RecursionError) as error:
+            frames = self._splitter.feed(data)
+        except FrameTooLarge as error:
             log.error("upstream broke the protocol", extra={"error": str(error)})
             self.abort()
+            return
+        for frame in frames:
+            if self._transport is None:
+                return  # the listener aborted in the middle of a read
+            try:
+                message = decode_from_upstream(frame)
+            except (ValueError, RecursionError) as error:
+                # It would come again on the next connection: this one goes on without it.
+                self._listener.on_broken(identify(frame, str(error)))
+                continue
+            self._mute = 0.0
+            if not isinstance(message, Pong):
+                self._listener.on_upstream(message)
         if self._transport is not None and self._congested():
             self._reading = False
             self._transport.pause_reading()
@@ -231,3 +249,8 @@ class SimulatorUpstream(asyncio.Protocol):
     def _forget_queued(self) -> None:
         self._out.clear()
         self._guarded = False
+
+
+def _splitter() -> _batch.Splitter:
+    """Of a frame that is too large its beginning is handed out, which does not decode."""
+    return _batch.Splitter(MAX_FRAME, HEAD)

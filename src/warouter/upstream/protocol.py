@@ -15,9 +15,11 @@ from typing import Annotated, Any, Protocol
 import msgspec
 from msgspec import Meta
 
+from warouter.upstream.broken import Broken
+
 MAX_FRAME = 1 << 20
 
-# What the upstream says is bounded where it is decoded: a frame beyond ends the connection.
+# What the upstream says is bounded where it is decoded: a frame beyond is logged and passed over.
 Slot = Annotated[int, Meta(ge=0, le=31)]
 Epoch = Annotated[int, Meta(ge=0, le=1 << 62)]
 Number = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
@@ -164,6 +166,10 @@ class Listener(Protocol):
     """What an owner wants to hear; called on the loop, in the order of arrival."""
 
     def on_upstream(self, message: Any) -> None: ...
+
+    def on_broken(self, broken: Broken) -> None:
+        """A frame came that is none of the protocol's."""
+        ...
 
     def on_upstream_up(self) -> None: ...
 

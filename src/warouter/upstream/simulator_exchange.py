@@ -16,6 +16,7 @@ from random import Random
 from warouter._hash import SLOTS
 from warouter.errors import ProtocolError
 from warouter.upstream.protocol import (
+    Answer,
     Claim,
     Claimed,
     Event,
@@ -32,6 +33,7 @@ from warouter.upstream.protocol import (
     ToUpstream,
     encode,
 )
+from warouter.upstream.simulator_broken import broken, broken_event, noise
 from warouter.upstream.simulator_events import EventQueue
 from warouter.upstream.simulator_faults import Faults
 from warouter.upstream.simulator_fence import Fence, Standing, Verdict
@@ -183,7 +185,7 @@ class Exchange:
             self._granted(peer, claim, before, seen)
         elif self._faults.forget_fence:
             self.record.counters.claims += 1
-            _tell(peer, Claimed(claim.slot, claim.epoch, True))
+            self._answer(peer, Claimed(claim.slot, claim.epoch, True))
         else:
             below = verdict is Verdict.BELOW
             self.record.counters.refused += below
@@ -196,7 +198,7 @@ class Exchange:
         if before is not None and before is not peer and newer and not self._faults.forget_fence:
             self.record.counters.revoked += 1
             _tell(before, Revoked(claim.slot, seen, claim.epoch))
-        _tell(peer, Claimed(claim.slot, claim.epoch, True))
+        self._answer(peer, Claimed(claim.slot, claim.epoch, True))
         self._queues[claim.slot].rewind()
         self._deliver(claim.slot)
 
@@ -213,7 +215,7 @@ class Exchange:
         if peer.held or not self._may_take(peer, now):
             peer.held.append(send)
         else:
-            _tell(peer, self._intake.answer(send, now, wall))
+            self._answer(peer, self._intake.answer(send, now, wall))
 
     def _may_take(self, peer: Peer, now: float) -> bool:
         rate = self._faults.rate
@@ -232,7 +234,16 @@ class Exchange:
             send = peer.held.popleft()
             standing = self._fence.standing(send.slot, send.epoch, peer.incarnation, peer)
             if standing is Standing.HOLDS or self._faults.forget_fence:
-                _tell(peer, self._intake.answer(send, now, wall))
+                self._answer(peer, self._intake.answer(send, now, wall))
+
+    def _answer(self, peer: Peer, answer: Answer | Claimed) -> None:
+        faults = self._faults
+        if faults.lost_answers and self._random.random() < faults.lost_answers:
+            return
+        frame = encode(answer)
+        if faults.broken_answers and self._random.random() < faults.broken_answers:
+            frame = broken(frame, self._random)
+        peer.tell(frame)
 
     # Events in
 
@@ -266,7 +277,14 @@ class Exchange:
     ) -> None:
         queue = self._queues[slot]
         number = queue.number()
-        queue.add(number, encode(Event(slot, number, kind, key, recipient, body, contact, media)))
+        frame = encode(Event(slot, number, kind, key, recipient, body, contact, media))
+        if self._faults.broken_events and self._random.random() < self._faults.broken_events:
+            queue.add(number, broken_event(frame, self._random))
+            number = queue.number()
+            frame = encode(Event(slot, number, kind, key, recipient, body, contact, media))
+            if (holder := self._fence.holder(slot)) is not None:
+                holder.tell(noise(self._random))
+        queue.add(number, frame)
         self._deliver(slot)
 
     def _deliver(self, slot: int) -> None:

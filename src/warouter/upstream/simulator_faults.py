@@ -183,6 +183,33 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     pause: Annotated[
         bool, Meta(description="take no message: sends wait unanswered until it is off")
     ] = False
+    lost_answers: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1,
+            description="ratio of answers, to messages and to claims, that are never said; what "
+            "was taken stays taken",
+        ),
+    ] = 0.0
+    broken_answers: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1,
+            description="ratio of answers whose frame nobody can read: a field of another type, "
+            "cut off, larger than a frame may be",
+        ),
+    ] = 0.0
+    broken_events: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1,
+            description="ratio of events before which a broken one of the slot comes, again and "
+            "again until it is acknowledged, and a frame that is none",
+        ),
+    ] = 0.0
     media_ms: Annotated[
         int, Meta(ge=0, le=_LONGEST_MS, description="delay of the media service's answers, in ms")
     ] = 0
