@@ -2,8 +2,8 @@
 
 ``bind`` adds fields (node, role, term, epoch) to every line of this process. What people say to
 each other is nobody's business here: no body is logged, and of what looks like a phone number only
-the ends are. The one exception is a frame of the upstream that nobody can read: see upstream.broken.
-A field is of bounded length, whoever it came from.
+the ends are; but for a frame of the upstream that nobody can read (upstream.broken). A field is of
+bounded length, whoever it came from.
 """
 
 from __future__ import annotations

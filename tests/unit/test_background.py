@@ -21,6 +21,7 @@ BEGINNERS = {"create_task", "ensure_future", "run_coroutine_threadsafe", "TaskGr
 PROCESS = "ends the process, which is restarted and whose slots others take over"
 CALLER = "raised to who awaits it"
 HEARD = {
+    "acceptor.py:_admit": "_begin catches everything: its connection ends",
     "api/app.py:_following": "run() catches everything, every round",
     "api/contact_book.py:_ask": "_answers catches everything: its callers get their outcome",
     "api/registration.py:_ask": CALLER,
@@ -38,7 +39,7 @@ HEARD = {
     "local/scene.py:own_cluster": CALLER,
     "node/coreapp.py:main": PROCESS,
     "node/coreapp.py:tasks": PROCESS,
-    "node/edge.py:_close_sockets": "a client that went before it was served",
+    "node/master.py:_beating": CALLER,
     "node/master.py:main": PROCESS,
     "node/runtime.py:run_until": "waits only",
     "node/webapp.py:main": PROCESS,
