@@ -9,7 +9,9 @@
     upstream    the WhatsApp side
     webhook     the business's receiver
     nodes       processes: coreapps, masters, webapps with their clients
-    faults      what goes wrong, and when it is over
+    faults      what goes wrong, and when it is over: processes, links, the whole of the database
+    nemeses     the same of clocks, single statements, the disk, single answers
+    kinds       which faults are drawn, and how often
     seams       sizes and times made small, by seed
     history     what happened, judged as it happens
     judge       what must hold in the end

@@ -12,21 +12,13 @@ import asyncpg
 from tests.simulation.loop import Loop
 from tests.simulation.network import Link, Pipe
 from tests.simulation.patch import patched
-from tests.simulation.server import Server, Session
+from tests.simulation.server import SHUTDOWN, Server, Session
 
 
 class StaleTerm(asyncpg.PostgresError):
     """A leader write of a term that is over."""
 
     sqlstate = "WA002"
-
-
-_ERRORS: dict[str, type[asyncpg.PostgresError]] = {
-    "WA002": StaleTerm,
-    "55P03": asyncpg.LockNotAvailableError,
-    "57014": asyncpg.QueryCanceledError,
-    "23505": asyncpg.UniqueViolationError,
-}
 
 
 _NOT_REPLICATED = asyncpg.PostgresLogMessage.new(
@@ -139,7 +131,11 @@ class Connection:
 
     def called(self, settings: dict[str, str], future: asyncio.Future[Any]) -> None:
         """The server is reached."""
-        session = self._server.accept(self._loop.process.name, self, self._down, settings)
+        name = self._loop.process.name
+        if state := self._server.refusal(name):
+            self._down.send(self._loop.call_soon, _refused, state, future)
+            return
+        session = self._server.accept(name, self, self._down, settings)
         if session is not None and self._closed:
             session.end()
             return
@@ -150,7 +146,7 @@ class Connection:
         self._loop.call_soon(self._answered, rows, warned)
 
     def failure(self, state: str) -> None:
-        self._loop.call_soon(self._failed, _ERRORS[state](state))
+        self._loop.call_soon(self._failed, _error(state))
 
     def hint(self, what: str) -> None:
         if not self._closed:
@@ -219,6 +215,20 @@ class Connection:
         self._closed = True
         self._link.ends.pop(self, None)
         self._loop.process.ends.pop(self, None)
+
+
+def _refused(state: str, future: asyncio.Future[Any]) -> None:
+    if not future.done():
+        future.set_exception(_error(state))
+
+
+def _error(state: str) -> asyncpg.PostgresError:
+    """As asyncpg makes it of what the server says."""
+    if state == StaleTerm.sqlstate:
+        return StaleTerm(state)
+    said = {"S": "ERROR", "V": "FATAL" if state == SHUTDOWN else "ERROR", "C": state, "M": state}
+    error: asyncpg.PostgresError = asyncpg.PostgresError.new(said)
+    return error
 
 
 def _reached(session: Session | None, future: asyncio.Future[Any]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from random import Random
 from typing import Any
 from uuid import UUID
@@ -15,18 +15,23 @@ from warouter.store import journal
 FIRST, LAST, HEALED = 2.0, 16.0, 20.0  # true seconds: of beginnings, and of the last end
 SHARDS = (1, 2, 4, 8, 16, 32)
 Kind = Callable[["Faults", Random], bool]  # whether there was something to hit
+Plan = Iterable[tuple[float, Kind]]  # true seconds of their beginnings, ascending
+
+
+def drawn(random: Random, count: int, kinds: Sequence[Kind]) -> Plan:
+    """So many faults of these kinds."""
+    for moment in sorted(random.uniform(FIRST, LAST) for _ in range(count)):
+        yield moment, random.choice(kinds)
 
 
 class Faults:
-    """Some faults for one run. ``healed`` is when the last of them is over."""
+    """The faults of one run. ``healed`` is when the last of them is over."""
 
-    def __init__(self, world: Any, random: Random, count: int, kinds: Sequence[Kind]) -> None:
+    def __init__(self, world: Any, random: Random, plan: Plan) -> None:
         self.world = world
         self.random = random
         self.healed = FIRST
-        moments = sorted(random.uniform(FIRST, LAST) for _ in range(count))
-        for moment in moments:
-            kind = random.choice(kinds)
+        for moment, kind in plan:
             world.clock.at(moment, self._begin, kind, Random(random.getrandbits(64)))
             self.healed = max(self.healed, moment)
         self.healed = min(HEALED, self.healed + 6.0)
@@ -105,19 +110,19 @@ class Faults:
     def cut_owner_from_webapp(self, random: Random) -> bool:
         """From one of them: what it has for this owner goes through another coreapp."""
         return self._cut(
-            self.world.link(random.choice(self.world.webapps), self._owner(random)), random
+            self.world.link(random.choice(self.world.webapps), self.owner(random)), random
         )
 
     def cut_owner_from_webapps(self, random: Random) -> bool:
         """From all of them, one after the other; masters and the upstream hear it as before."""
-        owner, seconds = self._owner(random), random.uniform(2.0, 6.0)
+        owner, seconds = self.owner(random), random.uniform(2.0, 6.0)
         links = [self.world.link(webapp, owner) for webapp in self.world.webapps]
         for link in links:
             self._block(link, random.random() * 0.3, seconds)
         return all(link.ends for link in links)
 
     def cut_owner_from_upstream(self, random: Random) -> bool:
-        link = self.world.link(self._owner(random), "upstream")
+        link = self.world.link(self.owner(random), "upstream")
         hit = bool(link.ends)
         self._block(link, 0.0, random.uniform(2.0, 6.0))
         return hit
@@ -181,7 +186,7 @@ class Faults:
             self.ends(2.0 + random.uniform(0.0, 3.0), link.unblock)
         return hit
 
-    def _owner(self, random: Random) -> str:
+    def owner(self, random: Random) -> str:
         """The name of a coreapp that owns something, or else of any."""
         owners = set(self.world.tables.owners)
         processes = self.world.processes
@@ -303,42 +308,3 @@ class Faults:
 
 def _start_server(server: Any, promoted: bool) -> None:
     server.start(promoted=promoted)
-
-
-# As often as they stand here.
-KINDS: tuple[Kind, ...] = (
-    Faults.kill_coreapp,
-    Faults.kill_coreapp,
-    Faults.pause_coreapp,
-    Faults.pause_coreapp,
-    Faults.kill_master,
-    Faults.pause_master,
-    Faults.leave,
-    Faults.cut_coreapp,
-    Faults.cut_coreapp,
-    Faults.cut_master,
-    Faults.cut_webapp,
-    Faults.cut_owner_from_webapp,
-    Faults.cut_owner_from_webapps,
-    Faults.silent_upstream,
-    Faults.cut_owner_from_upstream,
-    Faults.freeze_upstream,
-    Faults.slow_link,
-    Faults.slow_link,
-    Faults.busy_cut,
-    Faults.busy_cut,
-    Faults.swizzle,
-    Faults.unknown_outcome,
-    Faults.unknown_outcome,
-    Faults.late_statement,
-    Faults.late_statement,
-    Faults.restart_database,
-    Faults.stall_database,
-    Faults.disconnect_upstream,
-    Faults.throttle,
-    Faults.refuse_callbacks,
-    Faults.set_shards,
-    Faults.set_shards,
-    Faults.give_up_shards,
-    Faults.replay_letters,
-)

@@ -56,8 +56,11 @@ def _all_ended(history: History, tables: Tables) -> None:
 
 
 def _expired(history: History, tables: Tables, slot: int, row: Any) -> None:
-    """A message may end unsent when its ttl has passed, and is then settled with a status."""
-    waited = history.expired[row.id] - row.accepted
+    """A message may end unsent when its ttl has passed, and is then settled with a status.
+
+    By the clock of the database, if that was put forward meanwhile.
+    """
+    waited = history.expired[row.id] - tables.stored[row.id] + history.stepped
     if row.ttl is None or waited < row.ttl * SLOWEST:
         history.broken("I5", f"slot {slot}: seq {row.seq} ended before its time")
     if not tables.messages[slot].settled(row.seq):

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from random import Random
@@ -20,6 +21,7 @@ from typing import Any, cast
 from tests.simulation.patch import patched
 from warouter.link import server
 
+EPOCH = 1.7e9  # what wall clocks say when a run begins
 STEPS_A_MOMENT = 100_000  # so many callbacks without time passing: it would never end
 
 
@@ -42,6 +44,7 @@ def installed() -> Iterator[None]:
         (asyncio, "get_event_loop", _get_running_loop),
         (asyncio, "current_task", _current_task),
         (server, "listen", _listen),
+        (time, "time", _wall),
     )
     with patched([change for change in names if hasattr(*change[:2])]):
         yield
@@ -50,6 +53,12 @@ def installed() -> Iterator[None]:
 async def _listen(_host: str, port: int, keeper: Any, _tls: object = None) -> list[Any]:
     """As ``acceptor.listen``."""
     return [_get_running_loop().listen(lambda: keeper.enter("", None), port)]
+
+
+def _wall(real: Callable[[], float] = time.time) -> float:
+    """time.time of the process that runs, and of no other: it may be stepped."""
+    loop = _running[0]
+    return real() if loop is None else EPOCH + loop.clock.now + loop.ahead
 
 
 def _get_running_loop() -> Any:
@@ -150,6 +159,7 @@ class Loop:
         self._failed = failed
         self._ready: list[Timer] = []
         self._queued = False  # stands in clock.busy, or is being drained
+        self.ahead = 0.0  # seconds of this process's wall clock before the true time
         self.paused = False
         self.dead = False
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine
 from random import Random
 from typing import Any, ClassVar
@@ -40,6 +41,7 @@ class Process:
         self.alive = True
         self.port = 0
         self.told = asyncio.Event()
+        self.node: Coreapp | None = None
         loop.process = self
 
     def spawn(self, main: Coroutine[Any, Any, None]) -> None:
@@ -109,7 +111,7 @@ class _Identity(Identity):
 
 async def coreapp(process: Process, settings: Settings, told: asyncio.Event) -> None:
     """As ``node.coreapp.main``, with a clock of its own."""
-    node = Coreapp(settings, _Identity(process), Notifier(""), process.loop.time)
+    node = process.node = Coreapp(settings, _Identity(process), Notifier(""), process.loop.time)
     await node.start()
     tasks = node.tasks()
     watch = asyncio.ensure_future(told.wait())
@@ -200,7 +202,7 @@ class Webapp:
             self._history.acks(recipient, known, offered, on_disk)
 
     def _mint(self, recipient: str, random: Random) -> bytes:
-        now_ms = int(self.process.world.clock.now * 1000)
+        now_ms = int(time.time() * 1000)
         return mint(slot_of(recipient), now_ms, random.randbytes(12))
 
 

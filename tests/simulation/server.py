@@ -2,7 +2,7 @@
 
 A client that has gone leaves a statement behind that may yet be executed; a session that dies
 takes its statement with it, before its commit or after. What is late, lost or in doubt is drawn
-from ``Trouble``, one for each process.
+from ``Trouble``, what fails from ``Failing``; there is one of each for a process.
 """
 
 from __future__ import annotations
@@ -22,6 +22,12 @@ from tests.simulation.tables import Refused, Tables
 # client_connection_check_interval: a running statement's client has gone; or that was lost as well.
 NOTICED, UNNOTICED = 0.5, 3.0
 DOUBTS = ("answer lost", "session dies after", "session dies before", "warned")
+NO_ENTRY, NO_RIGHT, SHUTDOWN = "28000", "42501", "57P01"
+# What a sound statement may fail with, whatever it is: rights, resources, deadlocks, disks, a
+# standby in the place of the primary. Not among them: classes 22, 23 and 54, which blame the data.
+FAILURES = (
+    *("0A000", "25006", "40P01", "42501", "53100", "53200", "55P03", "57014", "58030", "XX000"),
+)
 
 
 class Trouble:
@@ -35,6 +41,32 @@ class Trouble:
 
     def befalls(self, statement: Statement) -> bool:
         return statement.writes and self.only in ("", statement.name)
+
+
+class Failing:
+    """Statements of one process that fail, and connections that are refused to it.
+
+    ``share`` of its statements and connections fail, ``after`` of those that write once they are
+    committed, with the end of their session. ``writes_only``: beats and what only reads are spared.
+    """
+
+    def __init__(
+        self,
+        share: float,
+        states: tuple[str, ...],
+        *,
+        after: float = 0.0,
+        writes_only: bool = False,
+        refuses: str = "",
+    ) -> None:
+        self.share = share
+        self.states = states
+        self.after = after
+        self.writes_only = writes_only
+        self.refuses = refuses  # the state that a connection is refused with
+
+    def befalls(self, statement: Statement) -> bool:
+        return statement.flushes or not self.writes_only
 
 
 class Session:
@@ -53,6 +85,7 @@ class Session:
         self.statement_timeout = _seconds(settings.get("statement_timeout", "0"))
         self.alive = True
         self.listens = False
+        self.beats = False  # it is the one that says that its process lives
         self.run: Run | None = None
         back.link.ends[self] = None
 
@@ -136,8 +169,10 @@ class Run:
 
     def locked(self) -> None:
         """All locks are held; the commit may take a while."""
-        if self.server.commit_seconds:
-            self._after(self.server.commit_seconds * self.server.draw(), self.execute)
+        least, most = self.server.slowest or (0.0, self.server.commit_seconds)
+        if most and (self.statement.flushes or not self.server.slowest):
+            self._bound()
+            self._after(least + (most - least) * self.server.draw(), self.execute)
         else:
             self.execute()
 
@@ -152,10 +187,18 @@ class Run:
         if doubt == "session dies before":
             self.session.kill()
             return
+        failing = self._failure()
+        if failing and failing != SHUTDOWN:
+            self.fail(failing)
+            return
         try:
             rows = self.statement.does(self.server, self.session, self.arguments)
         except Refused as refused:
             self.fail(refused.state)
+            return
+        if failing:
+            self.fail(failing)
+            self.session.kill()
             return
         self.finish()
         if doubt == "session dies after":
@@ -187,6 +230,19 @@ class Run:
         self._meets(trouble, "unknown_outcome")
         self.server.history.note("doubt", self.session.process, self.statement.name, doubt)
         return doubt
+
+    def _failure(self) -> str:
+        """The SQLSTATE that it fails with, if it does; SHUTDOWN: once it is committed."""
+        failing = self.server.failing.get(self.session.process)
+        if failing is None or not failing.befalls(self.statement):
+            return ""
+        draw = self.server.draw()
+        if draw >= failing.share:
+            return ""
+        late = self.statement.writes and draw < failing.share * failing.after
+        state = SHUTDOWN if late else failing.states[int(self.server.draw() * len(failing.states))]
+        self.server.history.note("fails", self.session.process, self.statement.name, state)
+        return state
 
     def _meets(self, trouble: Trouble, kind: str) -> None:
         if kind in trouble.unmet:
@@ -225,10 +281,14 @@ class Server:
         self.stalled = 0
         self.after_stall: list[Callable[[], None]] = []
         self.commit_seconds = 0.0
+        self.slowest: tuple[float, float] | None = None  # seconds of each flush, on a slow disk
+        self.failing: dict[str, Failing] = {}  # by process
+        self.ahead = 0.0  # seconds of its wall clock before the true time
         self.hints = 1.0  # how many of the notifications arrive
 
     def now(self) -> float:
-        return self.clock.now
+        """What its wall clock says: it may be stepped."""
+        return self.clock.now + self.ahead
 
     def incarnations(self) -> dict[UUID, None]:
         """Who has a session: pg_stat_activity."""
@@ -237,12 +297,19 @@ class Server:
     def accept(
         self, process: str, client: Any, back: Pipe, settings: dict[str, str]
     ) -> Session | None:
-        """A new backend, unless the server is down."""
+        """A new backend, unless the server is down or refuses this process."""
         if not self.up:
             return None
         session = Session(self, process, client, back, settings)
         self.sessions[session] = None
         return session
+
+    def refusal(self, process: str) -> str:
+        """The SQLSTATE that a connection of this process is refused with, if it is."""
+        failing = self.failing.get(process)
+        if not self.up or failing is None or not failing.refuses:
+            return ""
+        return failing.refuses if self.draw() < failing.share else ""
 
     def arrive(self, session: Session, sql: str, arguments: tuple[Any, ...]) -> None:
         """A statement has come; its client may have gone meanwhile."""

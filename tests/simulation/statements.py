@@ -11,18 +11,24 @@ from tests.simulation.tables import Tables
 
 Wants = Callable[[Any, tuple[Any, ...]], list[Lock]]
 Does = Callable[[Any, Any, tuple[Any, ...]], list[Any]]
+UNFLUSHED = frozenset(("from beat", "register_node"))  # what keeps a node known
 
 
 class Statement:
-    """What the server knows of one kind of statement. ``writes``: its outcome can be in doubt."""
+    """What the server knows of one kind of statement.
 
-    __slots__ = ("does", "name", "wants", "writes")
+    ``writes``: its outcome can be in doubt; ``flushes``: its commit waits for the disk, which a
+    beat's does not.
+    """
+
+    __slots__ = ("does", "flushes", "name", "wants", "writes")
 
     def __init__(self, name: str, wants: Wants | None, does: Does) -> None:
         self.name = name
         self.wants = wants
         self.does = does
         self.writes = wants is not None
+        self.flushes = self.writes and name not in UNFLUSHED
 
 
 def find(sql: str) -> Statement:
@@ -91,6 +97,7 @@ def _register(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
 
 
 def _beat(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    c.beats = True
     rows: list[dict[str, Any]] = s.tables.beat(*a)
     if rows:
         s.history.beaten(a[0], rows[0]["slots"])

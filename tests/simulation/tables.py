@@ -110,6 +110,7 @@ class Tables:
 
     def __init__(self, history: History, shards: int) -> None:
         self._history = history
+        self.now = history.now  # on the database's wall clock
         self.fenced = self.termed = self.asked_still = True
         self.timeline = 1
         self.term = 0
@@ -131,6 +132,7 @@ class Tables:
         self.on_look: Callable[[], object] = _nothing  # a master has seen the request
         self.messages = [Journal() for _ in range(SLOTS)]
         self.places: dict[bytes, tuple[int, int]] = {}
+        self.stored: dict[bytes, float] = {}  # when, in true time
         self.requests: dict[bytes, tuple[bytes, bytes]] = {}  # key -> id, hash of the request
         self.events = [(Journal(), Journal()) for _ in range(SLOTS)]
         self.keys: set[str] = set()
@@ -184,6 +186,7 @@ class Tables:
                     Message(seq, message_id, recipient, kind, bytes(body), ttl, now)
                 )
                 self.places[message_id] = (slot, seq)
+                self.stored[message_id] = self._history.now()
             elif self.places[message_id] != (slot, seq):
                 outcomes.append({"ordinal": n, "outcome": 1})
         return outcomes
@@ -398,7 +401,7 @@ class Tables:
 
     def moved_lately(self) -> list[int]:
         """Slots that left an owner in trouble within the last minute."""
-        since = self._history.now() - MOVED_SECONDS
+        since = self.now() - MOVED_SECONDS
         return sorted({c.slot for c in self._troubled if c.at > since})
 
     def old_timeline(self) -> list[int]:
@@ -422,7 +425,7 @@ class Tables:
             reason = self.why[slot] or reason
         self.owners[slot], self.successors[slot], self.epochs[slot] = to, None, epoch
         self.why[slot] = None
-        entry = Change(slot, was, to, epoch, term, reason, self._history.now())
+        entry = Change(slot, was, to, epoch, term, reason, self.now())
         self.log.append(entry)
         if reason in TROUBLES:
             self._troubled.append(entry)

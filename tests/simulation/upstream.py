@@ -34,6 +34,7 @@ from warouter.upstream.simulator_events import EventQueue
 from warouter.upstream.simulator_fence import Fence, Standing, Verdict
 
 PORT = 6260
+BROKEN_CODE = 1 << 40  # no code of an answer: what bears it cannot be decoded
 THROTTLED, UNKNOWN_USER = 429, 1013
 WAITS: tuple[int, ...] = (20, 200, 900, 1500, 3000)
 
@@ -110,6 +111,9 @@ class Upstream:
         self.statuses = 0.3  # how many messages get a status
         self.unknown: set[str] = set()  # recipients who are no WhatsApp users
         self.slowness = 0.01  # seconds an answer may take
+        self.loses = 0.0  # how many answers are never given
+        self.breaks = 0.0  # of messages and events: how many get a word that nobody can decode
+        self.broken: set[bytes] = set()  # messages whose answer is broken whenever it is given
         self.frozen = 0
         self._waiting: list[tuple[Callable[..., object], tuple[Any, ...]]] = []
         self._clock = clock
@@ -202,6 +206,9 @@ class Upstream:
             peer.tell(Refused(send.slot, send.epoch, self._fence.seen(send.slot)))
             return
         answer = self._answer(peer, send)
+        if self.loses and self._random.random() < self.loses:
+            self.history.note("lost", answer.id)
+            return
         if self.slowness:
             when = self._clock.now + self._random.random() * self.slowness
             self._clock.at(when, self.turn, peer.tell, answer)
@@ -219,6 +226,10 @@ class Upstream:
             known = self._answers[message_id] = UNKNOWN_USER if send.to in self.unknown else 0
             if not known and self._random.random() < self.statuses:
                 self._status(send)
+            if self.breaks and self._random.random() < self.breaks:
+                self.broken.add(message_id)
+        if message_id in self.broken:
+            return Answer(send.slot, send.id, BROKEN_CODE)
         if known:
             self.history.refused.add(message_id)
             return Answer(send.slot, send.id, known, "User is not valid")
@@ -238,6 +249,9 @@ class Upstream:
             status.encode(),
             timestamp.encode(),
         )
+        if self.breaks and self._random.random() < self.breaks:
+            self.history.unreadable.add(key)
+            recipient = "nobody"  # it comes again and again, and can never be decoded
         queue.add(number, encode(Event(slot, number, "status", key, recipient, payload)))
         self._deliver(slot)
 

@@ -16,6 +16,7 @@ from warouter.cluster.delivery import Item
 
 Lane = tuple[int, int, str]
 AGAIN = 0.2
+PATIENCE = 5.0  # seconds until a POST without an answer counts as failed
 
 
 class Receiver:
@@ -25,6 +26,7 @@ class Receiver:
         self.history = history
         self.draw = draw
         self.refuses = 0.0  # how many POSTs fail
+        self.hangs = 0.0  # how many recipients' POSTs are left without an answer
         self.seconds = 0.05
 
 
@@ -91,6 +93,9 @@ class Deliveries:
             self._loop.call_later(AGAIN, self._post, lane, queue)
             return
         self._flying[lane[0]] += 1
+        if self.receiver.hangs and self.receiver.draw() < self.receiver.hangs:
+            self._loop.call_later(PATIENCE, self._answered, lane, queue, True)
+            return
         refused = self.receiver.draw() < self.receiver.refuses
         if not refused:
             self.receiver.history.delivers(lane[0], lane[1], queue[0].seq)

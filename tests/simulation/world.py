@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from tests.simulation import driver, loop, nodes, seams
-from tests.simulation.faults import KINDS, Faults, Kind
+from tests.simulation.faults import Faults, Kind, Plan, drawn
 from tests.simulation.history import History
 from tests.simulation.judge import judge
+from tests.simulation.kinds import DRAWN
 from tests.simulation.loop import Clock, Loop
 from tests.simulation.network import Link, Network
 from tests.simulation.server import Server
@@ -48,12 +49,14 @@ def run(
     seconds: float = 30.0,
     *,
     lose: str = "",
-    kinds: Sequence[Kind] = KINDS,
+    kinds: Sequence[Kind] = DRAWN,
+    plan: Plan = (),
     digest: bool = False,
 ) -> Result:
     """Simulate ``seed`` for at least so long.
 
-    ``lose``: a flag of Tables to switch off; ``kinds``: which faults there are.
+    ``lose``: a flag of Tables to switch off; ``kinds``: which faults there are; ``plan``: those
+    that there are, and when, instead of drawn ones.
     """
     began = process_time()
     logging.disable(logging.CRITICAL)
@@ -62,7 +65,7 @@ def run(
     try:
         random = Random(f"warouter:{seed}")
         with loop.installed(), driver.installed(), seams.drawn(random) as window:
-            world = World(seed, random, seconds, window, kinds)
+            world = World(seed, random, seconds, window, kinds, plan)
             if lose:
                 setattr(world.tables, lose, False)
             world.run()
@@ -88,7 +91,13 @@ class World:
     """Everything of one run."""
 
     def __init__(
-        self, seed: int, random: Random, seconds: float, window: int, kinds: Sequence[Kind]
+        self,
+        seed: int,
+        random: Random,
+        seconds: float,
+        window: int,
+        kinds: Sequence[Kind],
+        plan: Plan,
     ) -> None:
         self.seed = seed
         self.random = random
@@ -101,6 +110,7 @@ class World:
         self.network = Network(self.clock, Random(random.getrandbits(64)))
         self.tables = Tables(self.history, random.choice((1, 2, 4, 8, 32)))
         self.server = Server(self.clock, Random(random.getrandbits(64)), self.history, self.tables)
+        self.tables.now = self.server.now
         self.server.commit_seconds = random.choice((0.0, 0.0, 0.005, 0.05))
         self.server.hints = random.choice((1.0, 1.0, 0.5, 0.0))
         self.upstream = Upstream(
@@ -123,7 +133,7 @@ class World:
         self.fronts: list[nodes.Webapp] = []
         self._told: set[str] = set()
         count = random.randint(LEAST_FAULTS, MOST_FAULTS)
-        self.faults = Faults(self, random, count, kinds)
+        self.faults = Faults(self, random, plan or drawn(random, count, kinds))
         self.until = max(seconds, self.faults.healed + RECOVERY)
 
     def run(self) -> None:

@@ -158,7 +158,7 @@ class Postgres:
         while time.monotonic() < give_up:
             if self._child.poll() is not None:
                 raise CommandError(f"PostgreSQL did not start: {_last_line(self.log.read_text())}")
-            if _status(pid_file) in ("ready", "standby") and _pid(pid_file) == self._child.pid:
+            if _ready(_lines(pid_file), self._child.pid):
                 return
             time.sleep(0.01)
         self.stop()
@@ -220,9 +220,13 @@ def _identity(binaries: Path, folder: Path) -> tuple[list[str], dict[str, Any]]:
     return ["unshare", "-U", *mapping], {}
 
 
-def _status(pid_file: Path) -> str:
-    lines = _lines(pid_file)
-    return lines[7].strip() if len(lines) > 7 else ""
+def _ready(lines: list[str], pid: int) -> bool:
+    """Whether postmaster.pid, as it was read at once, is this server's and says that it accepts.
+
+    Read twice, it could be that of a predecessor that was killed, and then this one's: the status
+    of the one with the pid of the other, seconds before crash recovery has ended.
+    """
+    return len(lines) > 7 and lines[7].strip() in ("ready", "standby") and lines[0] == str(pid)
 
 
 def _pid(pid_file: Path) -> int | None:

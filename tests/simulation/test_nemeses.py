@@ -1,0 +1,27 @@
+"""Clocks that are stepped, statements that fail, disks that are slow: each against its promise.
+
+Most faults of ``nemeses`` end by themselves. Those here that last to the end of a run are the ones
+that the cluster must do without hands: somebody else takes over, or everything goes on slowly.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.simulation.faults import Faults, Kind, Plan
+from tests.simulation.kinds import DRAWN
+from tests.simulation.nemeses import NEMESES
+from tests.simulation.world import run
+
+SEEDS = 8
+
+
+def broken(plan: Plan) -> dict[int, tuple[float, str, str]]:
+    """By seed, the first promise that was broken when just this went wrong."""
+    results = [run(seed, plan=plan) for seed in range(SEEDS)]
+    return {result.seed: result.violations[0] for result in results if result.violations}
+
+
+@pytest.mark.parametrize("kind", [kind for kind in NEMESES if kind in DRAWN])
+def test_what_is_promised_holds_beside_a_nemesis_and_a_killed_owner(kind: Kind) -> None:
+    assert not broken(((3.0, kind), (5.0, Faults.kill_coreapp), (8.0, kind)))
