@@ -57,8 +57,11 @@ _SHARE = 0.3
 
 
 @contextmanager
-def drawn(random: Random) -> Iterator[int]:
-    """Some of the seams for one run; gives the window of unsettled sends."""
+def drawn(random: Random, *, small: bool = True) -> Iterator[int]:
+    """Some of the seams for one run, unless it is to have the product's own sizes and times.
+
+    Gives the window of unsettled sends.
+    """
     chosen = [
         (module, name, value)
         for modules, name, values in _SEAMS
@@ -67,6 +70,8 @@ def drawn(random: Random) -> Iterator[int]:
         for module in modules
     ]
     window = random.choice((2, 4, 8)) if random.random() < _SHARE else WINDOW
+    if not small:
+        chosen, window = [], WINDOW
     chosen.append((slot, "Lanes", partial(lanes.Lanes, window)))
     chosen.append((detour, "random", Random(random.getrandbits(64))))
     chosen.append((callbacks, "Callbacks", webhook.Deliveries))

@@ -51,12 +51,14 @@ def run(
     lose: str = "",
     kinds: Sequence[Kind] = DRAWN,
     plan: Plan = (),
+    small: bool = True,
     digest: bool = False,
 ) -> Result:
     """Simulate ``seed`` for at least so long.
 
     ``lose``: a flag of Tables to switch off; ``kinds``: which faults there are; ``plan``: those
-    that there are, and when, instead of drawn ones.
+    that there are, and when, instead of drawn ones. Not ``small``: the product's own sizes and
+    limits of time.
     """
     began = process_time()
     logging.disable(logging.CRITICAL)
@@ -64,7 +66,7 @@ def run(
     gc.disable()
     try:
         random = Random(f"warouter:{seed}")
-        with loop.installed(), driver.installed(), seams.drawn(random) as window:
+        with loop.installed(), driver.installed(), seams.drawn(random, small=small) as window:
             world = World(seed, random, seconds, window, kinds, plan)
             if lose:
                 setattr(world.tables, lose, False)
