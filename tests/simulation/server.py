@@ -80,7 +80,8 @@ class Session:
         self.client = client
         self.back = back
         self.settings = settings
-        self.incarnation = UUID(settings["application_name"][3:35])
+        name = settings["application_name"]
+        self.incarnation = UUID(name[3:35]) if name.startswith("wa:") else None
         self.lock_timeout = _seconds(settings.get("lock_timeout", "0"))
         self.statement_timeout = _seconds(settings.get("statement_timeout", "0"))
         self.alive = True
@@ -292,7 +293,7 @@ class Server:
 
     def incarnations(self) -> dict[UUID, None]:
         """Who has a session: pg_stat_activity."""
-        return dict.fromkeys(session.incarnation for session in self.sessions)
+        return dict.fromkeys(s.incarnation for s in self.sessions if s.incarnation is not None)
 
     def accept(
         self, process: str, client: Any, back: Pipe, settings: dict[str, str]

@@ -35,6 +35,7 @@ from warouter.owner.ownership import Ownership, wait_for
 from warouter.owner.recorder import Recorder
 from warouter.owner.sender import Sender
 from warouter.owner.slot import OwnedSlot
+from warouter.store.aside import Aside, find_address, settings_of
 from warouter.store.dead_letters import LETTERS
 from warouter.store.history import prune_history, prune_letters
 from warouter.store.journal import Journal
@@ -75,13 +76,14 @@ class Coreapp:
         self._collect = asyncio.Event()
         self._ready = False
         self.journal = Journal(settings, identity.incarnation, identity.application)
+        self._aside = Aside(settings, "settings", identity.name)
         self.link_key = token_bytes(LINK_KEY_BYTES)
 
     async def start(self) -> None:
         """Listen, register, and wire; afterwards ``tasks`` run the process."""
         host = self._settings.coreapp_hostname
         context, fingerprint = (None, None) if tls.on_this_host(host) else tls.server_context(host)
-        self.relay = Relay(self.journal.address)
+        self.relay = Relay(lambda owner: find_address(self._aside.fetch, owner))
         self.link = LinkServer(
             self.link_key,
             lambda webapp, m: self.appender.on_message(webapp, m),
@@ -183,6 +185,7 @@ class Coreapp:
         await cancel(tasks)
         self.session.terminate()
         await self.journal.close()
+        await self._aside.close()
 
     def _on_hint(self, what: str) -> None:
         if what == LETTERS:
@@ -213,7 +216,7 @@ class Coreapp:
             await self._settings_changed.wait()
             self._settings_changed.clear()
             try:
-                self._adopt(*await self.journal.settings_of(*FOLLOWED))
+                self._adopt(*await settings_of(self._aside.fetch, FOLLOWED))
             except (OutcomeUnknown, asyncpg.PostgresError, msgspec.ValidationError) as error:
                 log.warning("settings not read", extra={"error": str(error)})
                 self._settings_version = -1  # the next beat tries again
@@ -306,7 +309,8 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
     coreapp = Coreapp(settings, identity, notifier)
     await coreapp.start()
     figures = CoreappFigures(coreapp, settings.beat, boottime)
-    reporter = Reporter(coreapp.journal.aside, identity, figures.samples, figures.state)
+    reports = Aside(settings, "report", identity.name)
+    reporter = Reporter(reports.fetch, identity, figures.samples, figures.state)
     tasks = [*coreapp.tasks(), asyncio.create_task(reporter.run(), name="reports")]
     try:
         await run_until(stop, tasks)
@@ -314,3 +318,4 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
         notifier.stopping()
         await reporter.close()
         await coreapp.stop(tasks)
+        await reports.close()

@@ -19,9 +19,9 @@ from warouter.errors import FencedError, OutcomeUnknown
 from warouter.metrics import Sample
 from warouter.node.reporter import Reporter
 from warouter.node.runtime import Identity, boottime, cancel, check_database, run_until
+from warouter.store.aside import Aside
 from warouter.store.election import LeaderSession, Picture
 from warouter.store.nodes import LINK_GONE, NodeSession, ShardRequest
-from warouter.store.reports import report_session
 from warouter.systemd import Notifier
 
 log = logging.getLogger(__name__)
@@ -274,8 +274,8 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
     node = NodeSession(settings, identity.registration("", 0), lambda what: master.wake(what))
     session = LeaderSession(settings, identity.incarnation, identity.application)
     master = Master(identity.incarnation, settings.timing, session, node, notifier)
-    reports, fetch = report_session(settings, identity.name)
-    reporter = Reporter(fetch, identity, lambda: _figures(master))
+    reports = Aside(settings, "report", identity.name)
+    reporter = Reporter(reports.fetch, identity, lambda: _figures(master))
     tasks = [
         asyncio.create_task(master.run(), name="master"),
         asyncio.create_task(reporter.run(), name="reports"),

@@ -13,10 +13,8 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from warouter.cluster.address import Address
 from warouter.config import Settings
 from warouter.store.database import WRITE_SECONDS, Session
-from warouter.store.nodes import ADDRESS_SQL, address_of
 from warouter.wire import Key
 
 INSERTED, KNOWN, FENCED, REFUSED, ALREADY, CLASHED = 0, 1, 2, 3, 4, 5
@@ -104,11 +102,6 @@ _ASKED_LETTERS = """
 select s.slot from unnest($1::smallint[]) s(slot)
  where exists (select from dead_letter d where d.slot = s.slot and d.asked_at is not null)"""
 _TAKE_UP_LETTERS = "select * from take_up_letters($1,$2,$3, $4 * interval '1 second', $5)"
-# The row without a name is the counter of collections.
-_SETTINGS = """
-select name, value from setting where name = any ($1)
-union all
-select null, to_jsonb(version) from change where what = 'message_gc'"""
 
 
 class Row(NamedTuple):
@@ -342,24 +335,6 @@ class Journal:
             within=WRITE_SECONDS,
         )
         return [tuple(row) for row in rows]
-
-    async def settings_of(self, *names: str) -> tuple[dict[str, dict[str, Any]], int]:
-        """What table ``setting`` holds under the names ({} where nothing is), and how often a
-        garbage collection was asked for.
-        """
-        rows = await self._records.fetch(_SETTINGS, list(names), within=WRITE_SECONDS)
-        stored = {r["name"]: msgspec.json.decode(r["value"]) for r in rows}
-        collections = stored.pop(None, 0)
-        return {name: stored.get(name, {}) for name in names}, collections
-
-    async def aside(self, sql: str, *arguments: Any) -> list[Any]:
-        """Something small that is not fenced and not of the journal."""
-        return await self._records.fetch(sql, *arguments, within=WRITE_SECONDS)
-
-    async def address(self, incarnation: UUID) -> Address | None:
-        """Where another coreapp's link listens; None when its row is gone."""
-        rows = await self._records.fetch(ADDRESS_SQL, incarnation, within=WRITE_SECONDS)
-        return address_of(rows[0]) if rows else None
 
     async def prune(self, owned: Mapping[int, int], days: float, limit: int) -> int:
         """Delete up to ``limit`` settled rows a slot and journal that are older than ``days``."""

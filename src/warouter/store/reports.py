@@ -9,10 +9,8 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from warouter.config import Settings
 from warouter.metrics import Sample
 from warouter.store.bounded import Fetch, connection
-from warouter.store.database import APPLICATION_BYTES, WRITE_SECONDS, Session
 
 READ_SECONDS = 2.0
 REMOVE_SECONDS = 0.5
@@ -52,7 +50,7 @@ class Report(msgspec.Struct, frozen=True):
 
 
 class ReportWriter:
-    """Writes the row of one incarnation by ``fetch``, on a connection that the process has anyway.
+    """Writes the row of one incarnation by ``fetch``.
 
     The table is unlogged, so that no commit waits for the disk.
     """
@@ -71,20 +69,6 @@ class ReportWriter:
         """
         async with asyncio.timeout(REMOVE_SECONDS):
             await self._fetch(_REMOVE, self._who[0])
-
-
-def report_session(settings: Settings, node: str) -> tuple[Session, Fetch]:
-    """For a master, whose other connections must not wait for a report.
-
-    It is not named as those of an incarnation are: nobody is judged alive by it.
-    """
-    name = f"report:{node}".encode()[:APPLICATION_BYTES].decode(errors="ignore")
-    session = Session(settings, name)
-
-    async def fetch(sql: str, *arguments: Any) -> list[Any]:
-        return await session.fetch(sql, *arguments, within=WRITE_SECONDS)
-
-    return session, fetch
 
 
 async def read_reports(pool: asyncpg.Pool) -> list[Report]:

@@ -1,0 +1,76 @@
+"""Sessions for what may wait: reports, settings, addresses. No write of a slot waits behind them.
+
+One is made when it is needed and closed as soon as nothing needs it: kept open, one more for each
+of some dozens of coreapps would be more than all webapps have. Its name is not that of an
+incarnation: nobody is judged alive by it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from warouter.cluster.address import Address
+from warouter.config import Settings
+from warouter.store.bounded import Fetch
+from warouter.store.database import APPLICATION_BYTES, WRITE_SECONDS, Session
+from warouter.store.nodes import ADDRESS_SQL, address_of
+
+IDLE_SECONDS = 0.2
+# The row without a name is the counter of collections.
+_SETTINGS = """
+select name, value from setting where name = any ($1)
+union all
+select null, to_jsonb(version) from change where what = 'message_gc'"""
+
+
+class Aside:
+    """One such session; ``what`` it is for and ``node`` make its name."""
+
+    def __init__(self, settings: Settings, what: str, node: str) -> None:
+        name = f"{what}:{node}".encode()[:APPLICATION_BYTES].decode(errors="ignore")
+        self._session = Session(settings, name, lock_timeout="1500ms", statement_timeout="3s")
+        self._users = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._closing: asyncio.Task[None] | None = None
+
+    async def fetch(self, sql: str, *arguments: Any) -> list[Any]:
+        """One statement, alone in its transaction. Raises what ``Session.fetch`` does."""
+        self._users += 1
+        if self._timer is not None:
+            self._timer.cancel()
+        try:
+            return await self._session.fetch(sql, *arguments, within=WRITE_SECONDS)
+        finally:
+            self._users -= 1
+            if not self._users:
+                loop = asyncio.get_running_loop()
+                self._timer = loop.call_later(IDLE_SECONDS, self._let_go)
+
+    async def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        await self._session.close()
+
+    def _let_go(self) -> None:
+        self._closing = asyncio.ensure_future(self._session.close())
+
+
+async def settings_of(fetch: Fetch, names: Sequence[str]) -> tuple[dict[str, dict[str, Any]], int]:
+    """What table ``setting`` holds under the names ({} where nothing is), and how often a garbage
+    collection was asked for.
+    """
+    rows = await fetch(_SETTINGS, list(names))
+    stored = {r["name"]: msgspec.json.decode(r["value"]) for r in rows}
+    collections = stored.pop(None, 0)
+    return {name: stored.get(name, {}) for name in names}, collections
+
+
+async def find_address(fetch: Fetch, incarnation: UUID) -> Address | None:
+    """Where another coreapp's link listens; None when its row is gone."""
+    rows = await fetch(ADDRESS_SQL, incarnation)
+    return address_of(rows[0]) if rows else None

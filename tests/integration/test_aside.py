@@ -1,0 +1,75 @@
+"""Reports and settings wait in sessions of their own, which are there for a moment only."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import asyncpg
+import msgspec
+import pytest_asyncio
+
+from warouter.config import Settings
+from warouter.node import coreapp
+from warouter.store import database
+from warouter.systemd import Notifier
+
+WAITING = """
+select a.application_name from pg_locks l join pg_stat_activity a using (pid)
+ where l.relation = to_regclass($1) and not l.granted"""
+SESSIONS = "select {} from pg_stat_activity where application_name = $1"
+NODE = "host:coreapp-1"
+
+
+@pytest_asyncio.fixture
+async def operator(settings: Settings) -> AsyncIterator[asyncpg.Connection]:
+    """Beside a coreapp that runs as its process does, and has reported once."""
+    own = msgspec.structs.replace(settings, coreapp_ports="0", node=NODE)
+    stop = asyncio.Event()
+    process = asyncio.create_task(coreapp.main(own, stop, Notifier("")))
+    operator = await database.connect(settings, "operator")
+    await until(operator, "select exists (select 1 from report where node = $1)", NODE)
+    yield operator
+    stop.set()
+    await process
+    await operator.close()
+
+
+async def until(operator: asyncpg.Connection, sql: str, *arguments: object) -> object:
+    async with asyncio.timeout(30):
+        while not (found := await operator.fetchval(sql, *arguments)):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    return found
+
+
+@asynccontextmanager
+async def locked(settings: Settings, table: str) -> AsyncIterator[None]:
+    """As by a dump that was followed by an ALTER."""
+    other = await database.connect(settings, "other", idle_in_transaction_session_timeout="0")
+    try:
+        async with other.transaction():
+            await other.execute(f"lock table {table} in access exclusive mode")
+            yield
+    finally:
+        await other.close()
+
+
+async def test_a_report_that_waits_holds_up_no_session_of_an_owner(
+    settings: Settings, operator: asyncpg.Connection
+) -> None:
+    async with locked(settings, "report"):
+        assert await until(operator, WAITING, "report") == f"report:{NODE}"
+
+
+async def test_settings_that_cannot_be_read_hold_up_no_session_of_an_owner(
+    settings: Settings, operator: asyncpg.Connection
+) -> None:
+    async with locked(settings, "setting"):
+        await operator.execute("update change set version = version + 1 where what = 'settings'")
+        assert await until(operator, WAITING, "setting") == f"settings:{NODE}"
+
+
+async def test_such_a_session_is_closed_when_nothing_needs_it(operator: asyncpg.Connection) -> None:
+    for count in ("count(*) = 1", "count(*) = 0"):
+        await until(operator, SESSIONS.format(count), f"report:{NODE}")
