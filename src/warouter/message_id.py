@@ -12,7 +12,16 @@ from __future__ import annotations
 
 from warouter._ids import letters_of, mint, parse, text_of
 
-__all__ = ["RANDOM_SIZE", "SIZE", "letters_of", "mint", "parse", "slot_of_id", "text_of"]
+__all__ = [
+    "RANDOM_SIZE",
+    "SIZE",
+    "letters_of",
+    "mint",
+    "minted_at",
+    "parse",
+    "slot_of_id",
+    "text_of",
+]
 
 SIZE = 20
 RANDOM_SIZE = 12
@@ -21,3 +30,8 @@ RANDOM_SIZE = 12
 def slot_of_id(raw: bytes) -> int:
     """The slot that an id carries."""
     return raw[1]
+
+
+def minted_at(raw: bytes) -> float:
+    """When the id was minted: seconds since 1970, by the clock of the webapp that did."""
+    return int.from_bytes(raw[2:8], "big") / 1000

@@ -5,6 +5,7 @@ They make what is rare at full size common.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -19,6 +20,7 @@ from warouter.owner import (
     appender,
     callbacks,
     events,
+    expiry,
     parked,
     parked_messages,
     recorder,
@@ -75,5 +77,13 @@ def drawn(random: Random, *, small: bool = True) -> Iterator[int]:
     chosen.append((slot, "Lanes", partial(lanes.Lanes, window)))
     chosen.append((detour, "random", Random(random.getrandbits(64))))
     chosen.append((callbacks, "Callbacks", webhook.Deliveries))
+    chosen.append((expiry, "wall", _wall))
     with patched(chosen):
         yield window
+
+
+def _wall() -> float:
+    """The clock that ids are minted by."""
+    loop: Any = asyncio.get_running_loop()
+    now: float = loop.process.world.clock.now
+    return now

@@ -13,12 +13,13 @@ from collections.abc import Callable
 from functools import partial
 
 from warouter.cluster.lanes import Entry
-from warouter.message_id import text_of
+from warouter.message_id import minted_at, text_of
 from warouter.owner.events import EventAppender, failed_status
 from warouter.owner.slot import OwnedSlot
 from warouter.store.journal import Journal
 from warouter.upstream.protocol import Answer
 
+wall = time.time
 HEARSAY_SECONDS = 1.0  # after a takeover the upstream says within it what it took before
 _READ_MARK = 1
 _EXPIRED = (410, "Message expired", "its ttl passed before it could be sent")
@@ -40,10 +41,19 @@ class Expiry:
         self._clock = clock
         self._pending = pending
 
-    def end_of(self, kind: int, ttl: int | None, age: float) -> tuple[float, bool]:
-        """When a message of this age is not to be sent any more, and whether by its ttl."""
+    def end_of(
+        self, kind: int, ttl: int | None, age: float, message_id: bytes
+    ) -> tuple[float, bool]:
+        """When a message is not to be sent any more, and whether by its ttl.
+
+        ``age`` is by the database's clock. A message does not end because that was set forward:
+        who reads it back from there asks the clocks of the nodes as well, and the younger age
+        counts.
+        """
         if kind == _READ_MARK:
             return math.inf, False
+        if age > 0:
+            age = max(0.0, min(age, wall() - minted_at(message_id)))
         timed = ttl is not None and ttl <= self._pending
         return self._clock() - age + (ttl if timed and ttl else self._pending), timed
 

@@ -172,7 +172,7 @@ class ParkedMessages:
 
     def _entry(self, row: Any) -> Entry:
         kind = row["kind"]
-        end = self._expiry.end_of(kind, row["ttl"], row["age"])
+        end = self._expiry.end_of(kind, row["ttl"], row["age"], row["id"])
         place = row["seq"], row["id"], row["recipient"], kind, row["body"]
         return Entry(*place, row["attempts"], True, *end)
 

@@ -114,7 +114,7 @@ class Sender:
     def ready(self, slot: OwnedSlot, row: Row, age: float = 0.0) -> None:
         """A row is on disk, for ``age`` seconds, and may go from memory."""
         _, seq, message_id, recipient, kind, body, ttl, _ = row
-        expires, timed = self._expiry.end_of(kind, ttl, age)
+        expires, timed = self._expiry.end_of(kind, ttl, age, message_id)
         entry = Entry(seq, message_id, recipient, kind, body, 0, False, expires, timed)
         self._moved[slot] = None
         if not slot.lanes.push(entry):

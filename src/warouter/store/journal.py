@@ -6,6 +6,7 @@ raises OutcomeUnknown; the caller then goes on under a new epoch only (``renew``
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -98,6 +99,11 @@ _PARKED_EVENTS_OF = f"""
 select seq, kind, key, recipient, payload, contact, attempts, {_AGE.format("first_at")} as age
   from parked_event where slot = $1 and recipient = $2 and kind = $3 order by seq limit $4"""
 
+# How far the database's clock is ahead of this node's makes everything younger.
+_PRUNE = """
+select prune($1, $2, $3,
+             greatest($4 * interval '1 day', interval '10 minutes')
+             + greatest(clock_timestamp() - to_timestamp($6), interval '0'), $5) as gone"""
 _ASKED_LETTERS = """
 select s.slot from unnest($1::smallint[]) s(slot)
  where exists (select from dead_letter d where d.slot = s.slot and d.asked_at is not null)"""
@@ -337,14 +343,19 @@ class Journal:
         return [tuple(row) for row in rows]
 
     async def prune(self, owned: Mapping[int, int], days: float, limit: int) -> int:
-        """Delete up to ``limit`` settled rows a slot and journal that are older than ``days``."""
+        """Delete up to ``limit`` settled rows a slot and journal that are older than ``days``.
+
+        By the database's clock and by this node's: one that was set forward takes nothing away, or
+        an id that is offered again would not be recognised.
+        """
         rows = await self._records.fetch(
-            "select prune($1,$2,$3, $4 * interval '1 day', $5) as gone",
+            _PRUNE,
             self._incarnation,
             list(owned),
             list(owned.values()),
             days,
             limit,
+            time.time(),
             within=WRITE_SECONDS,
         )
         return int(rows[0]["gone"])

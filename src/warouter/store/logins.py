@@ -9,7 +9,8 @@ Who guesses from many addresses is slowed by what is left to each: once a user h
 an hour, from wherever, one failure, and no more five, makes an address wait. Addresses where the
 user has logged in before keep their five.
 
-All is decided before anything is hashed, by the database's clock, and no wait is for good.
+All is decided before anything is hashed, by the database's clock, and no wait is for good: what
+lies further ahead than a wait can reach was written before that clock went back, and is void.
 """
 
 from __future__ import annotations
@@ -25,24 +26,25 @@ USER, PIN, KEY = "user", "pin", "key"
 _LOOK = """
 select coalesce(greatest(
            (select extract(epoch from until - now()) from attempt
-             where what = $1 and name = $2),
+             where what = $1 and name = $2 and until <= now() + $8::float8 * interval '1 s'),
            (select extract(epoch from since - now()) + $6::float8 from attempt
-             where what = 'address' and name = $4 and failures >= $5)), 0)::float8,
+             where what = 'address' and name = $4 and failures >= $5
+               and since <= now() + $6::float8 * interval '1 s')), 0)::float8,
        exists (select from attempt where what = 'known' and name = $3
                   and since > now() - make_interval(days => $7)),
        exists (select from attempt where failures > 0
                   and (what, name) in (($1, $2), ('address', $4)))"""
 _WAIT = """
 select extract(epoch from until - now())::float8 from attempt
- where what = $1 and name = $2 and until > now()"""
-_TAKE = """
+ where what = $1 and name = $2 and until > now() and until <= now() + $3::float8 * interval '1 s'"""
+_OVER = """(a.since <= now() - $3::float8 * interval '1 s'
+                               or a.since > now() + $3::float8 * interval '1 s')"""
+_TAKE = f"""
 insert into attempt as a (what, name, failures) values ('address', $1, 1)
 on conflict (what, name) do update
-   set failures = case when a.since <= now() - $3::float8 * interval '1 s' then 1
-                       else a.failures + 1 end,
-       since = case when a.since <= now() - $3::float8 * interval '1 s' then now()
-                    else a.since end
- where a.failures < $2 or a.since <= now() - $3::float8 * interval '1 s'
+   set failures = case when {_OVER} then 1 else a.failures + 1 end,
+       since = case when {_OVER} then now() else a.since end
+ where a.failures < $2 or {_OVER}
 returning failures"""
 _WINDOW_LEFT = """
 select extract(epoch from since - now())::float8 + $2::float8
@@ -126,6 +128,7 @@ class Logins(Bounded):
                 limits.per_address,
                 limits.window,
                 limits.known_days,
+                limits.longest,
             )
         assert row is not None
         return Attempt(what, name, prefix, address, max(row[0], 0.0), row[1], row[2])
@@ -134,7 +137,7 @@ class Logins(Bounded):
         """Seconds that it must wait; 0: it may be checked, and counts for its address."""
         limits = self.limits
         async with self._connection() as connection, connection.transaction():
-            wait = await connection.fetchval(_WAIT, attempt.what, attempt.counted)
+            wait = await connection.fetchval(_WAIT, attempt.what, attempt.counted, limits.longest)
             if wait is None and attempt.address is not None:
                 arguments = (attempt.address, limits.per_address, limits.window)
                 if await connection.fetchval(_TAKE, *arguments) is None:

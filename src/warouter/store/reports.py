@@ -20,7 +20,9 @@ KEPT_SECONDS = 60
 # The row of whoever was killed is removed by the next one who reports.
 _WRITE = f"""
 with gone as (
-    delete from report where at < now() - interval '{KEPT_SECONDS} seconds' and incarnation <> $1)
+    delete from report where incarnation <> $1
+       and at not between now() - interval '{KEPT_SECONDS} seconds'
+                      and now() + interval '{KEPT_SECONDS} seconds')
 insert into report (incarnation, node, role, body) values ($1, $2, $3, $4::jsonb)
 on conflict (incarnation) do update set at = now(), body = excluded.body"""
 _REMOVE = "delete from report where incarnation = $1"
@@ -28,7 +30,8 @@ _REMOVE = "delete from report where incarnation = $1"
 _READ = """
 select distinct on (node) incarnation, node, role, body::text,
        extract(epoch from clock_timestamp() - at)::float8 as age_s
-  from report where at > clock_timestamp() - make_interval(secs => $1)
+  from report where at between clock_timestamp() - make_interval(secs => $1)
+                          and clock_timestamp() + make_interval(secs => $1)
  order by node, at desc"""
 
 

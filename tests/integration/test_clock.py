@@ -1,0 +1,136 @@
+"""The database's clock is set forward or back: what is stored delays or loses nothing for it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import pytest
+import pytest_asyncio
+
+from tests.support.clock import step
+from warouter.config import Settings
+from warouter.store import journal as journals
+from warouter.store.election import LeaderSession
+from warouter.store.journal import KNOWN, Journal, Progress, Row
+from warouter.store.logins import Limits, Logins
+from warouter.store.reports import Body, ReportWriter, read_reports
+
+ME = uuid4()
+OWNED = {3: 10}
+HOUR = 3600.0
+ADDRESS = "203.0.113.9"
+
+
+@pytest_asyncio.fixture
+async def journal(settings: Settings, pool: asyncpg.Pool) -> AsyncIterator[Journal]:
+    await pool.execute("update slot set owner = $1, epoch = 10 where slot = 3", ME)
+    journal = Journal(settings, ME, "test")
+    yield journal
+    await journal.close()
+
+
+def row(seq: int, number: int) -> Row:
+    return Row(3, seq, bytes((1, 3)) + number.to_bytes(18, "big"), "4915112345678", 0, b"{}")
+
+
+class Behind:
+    """The clock of a node, so many seconds behind the database's."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+
+    def time(self) -> float:
+        return time.time() - self._seconds
+
+
+def without_nodes_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The build without the mechanism."""
+    alone = journals._PRUNE.replace(
+        "to_timestamp($6)", "(clock_timestamp() + 0 * $6 * '1 s'::interval)"
+    )
+    monkeypatch.setattr(journals, "_PRUNE", alone)
+
+
+@pytest.mark.parametrize("mutant", [None, without_nodes_clock])
+async def test_an_id_is_recognised_after_the_clock_went_forward(
+    journal: Journal,
+    pool: asyncpg.Pool,
+    monkeypatch: pytest.MonkeyPatch,
+    mutant: Callable[[pytest.MonkeyPatch], None] | None,
+) -> None:
+    """A collection took what was a second old, and what was offered again was sent twice."""
+    if mutant is not None:
+        mutant(monkeypatch)
+    await journal.append(OWNED, [row(1, 1)])
+    await journal.record(OWNED, Progress({3: (1, [])}, {}, {}))
+    await step(pool, HOUR)
+    monkeypatch.setattr(journals, "time", Behind(HOUR))
+    assert await journal.prune(OWNED, 0.0, 9) == (mutant is not None)
+    again = await journal.append(OWNED, [row(2, 1)])
+    assert again == ({} if mutant else {0: KNOWN})
+
+
+async def test_what_is_old_by_both_clocks_goes(
+    journal: Journal, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await journal.append(OWNED, [row(1, 1), row(2, 2)])
+    await journal.record(OWNED, Progress({3: (2, [])}, {}, {}))
+    await pool.execute("update message set accepted_at = now() - interval '11 minutes'")
+    monkeypatch.setattr(journals, "time", Behind(-HOUR))  # the database's is behind: that counts
+    assert await journal.prune(OWNED, 0.0, 9) == 2
+
+
+async def test_a_slot_that_left_a_troubled_owner_may_leave_the_next_one(
+    settings: Settings, pool: asyncpg.Pool
+) -> None:
+    """Once a minute: for an hour it could not, when the clock went back by one."""
+    await pool.execute("insert into owner_log (slot, epoch, reason) values (3, 1, 'unreachable')")
+    leader = LeaderSession(settings, ME, "leader")
+    assert (await leader.look()).moved == {3}
+    await step(pool, -HOUR)
+    assert (await leader.look()).moved == frozenset()
+    await leader.close()
+
+
+async def test_nobody_waits_longer_to_log_in_than_the_longest_wait(pool: asyncpg.Pool) -> None:
+    logins, limits = Logins(pool), Limits()
+    for _ in range(limits.failures):
+        await _fail(logins, "eve")
+    attempt = await logins.look("user", "eve", ADDRESS, ADDRESS)
+    assert 0 < attempt.wait <= limits.first
+    await step(pool, -HOUR)
+    attempt = await logins.look("user", "eve", ADDRESS, ADDRESS)
+    assert (attempt.wait, await logins.begin(attempt)) == (0, 0)
+
+
+async def test_an_address_is_not_shut_out_until_the_clock_comes_back(pool: asyncpg.Pool) -> None:
+    logins, limits = Logins(pool), Limits()
+    for n in range(limits.per_address):
+        await _fail(logins, f"user{n}")
+    attempt = await logins.look("user", "eve", ADDRESS, ADDRESS)
+    assert 0 < attempt.wait <= limits.window
+    await step(pool, -HOUR)
+    attempt = await logins.look("user", "eve", ADDRESS, ADDRESS)
+    assert (attempt.wait, await logins.begin(attempt)) == (0, 0)
+
+
+async def test_the_dead_are_not_shown_until_the_clock_comes_back(pool: asyncpg.Pool) -> None:
+    async def fetch(sql: str, *arguments: Any) -> list[Any]:
+        rows: list[Any] = await pool.fetch(sql, *arguments)
+        return rows
+
+    await ReportWriter(fetch, uuid4(), "gone", "coreapp").write(Body([]))
+    await step(pool, -HOUR)
+    await ReportWriter(fetch, uuid4(), "here", "coreapp").write(Body([]))
+    assert [report.node for report in await read_reports(pool)] == ["here"]
+    assert await pool.fetchval("select count(*) from report") == 1
+
+
+async def _fail(logins: Logins, name: str) -> None:
+    attempt = await logins.look("user", name, ADDRESS, ADDRESS)
+    await logins.begin(attempt)
+    await logins.failed(attempt)
