@@ -3,19 +3,25 @@
     byte 0      version (1)
     byte 1      slot 0..31, so any process can route by the id alone
     bytes 2-7   milliseconds since 1970, big endian
-    bytes 8-19  random
+    bytes 8-19  random; of a message with media the first two are the mark of its user
 
 The version byte has its high bits clear, so every id starts with the letters of version and slot.
 """
 
 from __future__ import annotations
 
+from functools import lru_cache
+from hashlib import blake2b
+
 from warouter._ids import letters_of, mint, parse, text_of
 
 __all__ = [
+    "MARK_SIZE",
     "RANDOM_SIZE",
     "SIZE",
     "letters_of",
+    "mark_of",
+    "mark_of_id",
     "mint",
     "minted_at",
     "parse",
@@ -25,6 +31,7 @@ __all__ = [
 
 SIZE = 20
 RANDOM_SIZE = 12
+MARK_SIZE = 2
 
 
 def slot_of_id(raw: bytes) -> int:
@@ -35,3 +42,14 @@ def slot_of_id(raw: bytes) -> int:
 def minted_at(raw: bytes) -> float:
     """When the id was minted: seconds since 1970, by the clock of the webapp that did."""
     return int.from_bytes(raw[2:8], "big") / 1000
+
+
+@lru_cache(1024)
+def mark_of(username: str) -> bytes:
+    """Two bytes for a user: enough to share places fairly, too few to tell who it is."""
+    return blake2b(username.encode(errors="replace"), digest_size=MARK_SIZE).digest()
+
+
+def mark_of_id(raw: bytes) -> bytes:
+    """The mark of the user who sent a message with media; of any other id it is chance."""
+    return raw[8 : 8 + MARK_SIZE]

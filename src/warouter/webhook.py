@@ -40,6 +40,7 @@ from warouter.cluster.delivery import (
     retry_delay_ms,
 )
 from warouter.egress import ClientCertificate, receiver_tls, socket_factory
+from warouter.names import Names
 from warouter.signature import signed
 
 log = logging.getLogger(__name__)
@@ -196,6 +197,7 @@ class Callbacks:
         connector = aiohttp.TCPConnector(
             limit=0,
             socket_factory=socket_factory(self._allow_private, self._ports),
+            resolver=Names().of("webhook"),
             keepalive_timeout=KEEPALIVE,
         )
         async with (

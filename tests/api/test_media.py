@@ -324,3 +324,38 @@ async def test_sha256_of_the_content_is_in_the_row(api: Api, pool: asyncpg.Pool)
     media = await uploaded(api)
     digest = await pool.fetchval("select sha256 from media where id = $1", UUID(media))
     assert digest == hashlib.sha256(JPEG).digest()
+
+
+@pytest.mark.parametrize("mime", ["image/jpeg\r\nSet-Cookie: a=b", "image/\u0001", "é", ""])
+async def test_a_type_that_nobody_checked_is_served_as_bytes(
+    api: Api, pool: asyncpg.Pool, mime: str
+) -> None:
+    """Rows of before: what the upstream called a customer's media was stored as it came."""
+    media = await uploaded(api)
+    await pool.execute("update media set mime = $2 where id = $1", UUID(media), mime)
+    answer = await api.call("GET", f"/v1/media/{media}", token=api.user)
+    assert (answer.status, answer.body) == (200, JPEG)
+    assert answer.headers["Content-Type"] == "application/octet-stream"
+    assert "Set-Cookie" not in answer.headers
+
+
+async def test_an_unmounted_directory_is_no_unknown_id(api: Api) -> None:
+    media = await uploaded(api)
+    away = (MEDIA_DIR / "shared").rename(MEDIA_DIR / "away")
+    try:
+        answer = await api.call("GET", f"/v1/media/{media}", token=api.user)
+        assert (answer.status, answer.code) == (503, 1005)
+    finally:
+        away.rename(MEDIA_DIR / "shared")
+    assert (await api.call("GET", f"/v1/media/{media}", token=api.user)).status == 200
+
+
+async def test_an_id_tells_owners_apart_by_user(api: Api) -> None:
+    """Their links share the places of an owner; nobody else is to read anything out of an id."""
+    for token in (api.user, api.user, api.admin):
+        message = {"to": "4915112345", "type": "image", "image": {"link": "https://a.test/x"}}
+        assert (await api.call("POST", "/v1/messages", message, token=token)).status == 201
+    await api.send({"to": "4915112345", "text": {"body": "no media"}})
+    one, two, other, _chance = [sent.id[8:10] for sent in api.recorder.submitted]
+    assert one == two != other
+    assert len({sent.id for sent in api.recorder.submitted}) == 4

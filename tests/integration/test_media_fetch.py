@@ -375,6 +375,40 @@ async def test_a_link_that_drips_is_given_up_in_time(sites: Sites) -> None:
     await asyncio.wait_for(ended.wait(), 5)
 
 
+async def test_a_link_below_the_least_pace_gives_its_place_to_the_next(
+    sites: Sites, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Never quiet, never done: within a total of minutes only its pace tells."""
+    monkeypatch.setattr("warouter.media.fetch.LEAST_PACE", MIB)
+    ended = asyncio.Event()
+
+    async def drip(request: web.BaseRequest) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        try:
+            while True:
+                await response.write(bytes(100))
+                await asyncio.sleep(0.01)
+        finally:
+            ended.set()
+
+    sites.answer = drip
+    with pytest.raises(LinkFailed, match="in time"):
+        await fetched(fetcher(total=600.0, grace=0.5), sites.url())
+    await asyncio.wait_for(ended.wait(), 10)
+
+
+async def test_a_reader_that_is_slow_itself_cuts_nobody_off(sites: Sites) -> None:
+    sites.answer = lambda _request: web.Response(body=bytes(4 * MIB))
+    got = 0
+    async with fetcher(total=600.0, grace=0.5).open(sites.url()) as answer:
+        async for chunk in answer.chunks:
+            if not got:
+                await asyncio.sleep(1.0)  # a volume that hesitates
+            got += len(chunk)
+    assert got == 4 * MIB
+
+
 async def test_1_gib_without_a_length_is_cut_at_the_limit(sites: Sites, tmp_path: Any) -> None:
     sent = 0
 

@@ -7,15 +7,17 @@ import hashlib
 import os
 import time
 from collections.abc import AsyncIterator
+from ipaddress import ip_network
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import asyncpg
 import msgspec
 import pytest
 import pytest_asyncio
+from aiohttp import web
 
 from tests.support.wait import soon
 from warouter.app_settings import ApplicationSettings, GarbageCollector
@@ -42,6 +44,7 @@ from warouter.upstream.protocol import Answer, Event
 from warouter.upstream.simulator import Simulator
 
 TASKS = SlotTasks(lambda epochs, why: pytest.fail(f"{epochs} in doubt: {why}"))
+USER = b"us"
 CONTENT = b"\xff\xd8\xff\xe0" + bytes(range(256)) * 20
 
 
@@ -164,7 +167,7 @@ async def test_many_messages_bring_one_media_once(
     library: Library, uploads: Uploads, simulator: Simulator
 ) -> None:
     media = await library.receive(chunks(CONTENT), "image/jpeg")
-    handles = await asyncio.gather(*(uploads.handle(reference(media), n) for n in range(20)))
+    handles = await asyncio.gather(*(uploads.handle(reference(media), n, USER) for n in range(20)))
     assert len(set(handles)) == 1
     assert uploads.known(reference(media)) == handles[0]
     counters = simulator.exchange.record.counters
@@ -195,7 +198,7 @@ async def test_no_more_than_eight_move_bytes_at_a_time(
             busy -= 1
 
     simulator.media.put = counted
-    await asyncio.gather(*(uploads.handle(reference(one), 1) for one in media))
+    await asyncio.gather(*(uploads.handle(reference(one), 1, USER) for one in media))
     assert peak == MOST_AT_ONCE
 
 
@@ -204,14 +207,14 @@ async def test_a_damaged_file_is_not_brought(library: Library, uploads: Uploads)
     path = library.directory.path_of(media.id)
     path.write_bytes(CONTENT[:-1] + b"?")
     with pytest.raises(MediaRefused, match="damaged"):
-        await uploads.handle(reference(media), 1)
+        await uploads.handle(reference(media), 1, USER)
     with pytest.raises(MediaRefused, match="damaged"):  # remembered for a while
         uploads.known(reference(media))
 
 
 async def test_media_that_was_deleted_meanwhile(uploads: Uploads) -> None:
     with pytest.raises(NotFound):
-        await uploads.handle(Reference("image", id=str(uuid4())), 1)
+        await uploads.handle(Reference("image", id=str(uuid4())), 1, USER)
 
 
 async def test_a_file_that_shows_up_late_is_waited_for(
@@ -221,7 +224,7 @@ async def test_a_file_that_shows_up_late_is_waited_for(
     media = await library.receive(chunks(CONTENT), "image/jpeg")
     path = library.directory.path_of(media.id)
     hidden = path.rename(path.with_suffix(".hidden"))
-    call = asyncio.ensure_future(uploads.handle(reference(media), 1))
+    call = asyncio.ensure_future(uploads.handle(reference(media), 1, USER))
     await asyncio.sleep(0.1)
     hidden.rename(path)
     assert await call
@@ -267,14 +270,14 @@ async def test_a_flight_ends_with_the_last_slot_that_waits_for_it(
 
     put, simulator.media.put = simulator.media.put, hang
     media = await library.receive(chunks(CONTENT), "image/jpeg")
-    calls = [asyncio.ensure_future(uploads.handle(reference(media), slot)) for slot in (1, 2)]
+    calls = [asyncio.ensure_future(uploads.handle(reference(media), slot, USER)) for slot in (1, 2)]
     await asyncio.wait_for(begun.wait(), 10)
     uploads.forget(1)
     assert not calls[1].done()
     uploads.forget(2)
     # Who comes at this very moment gets a flight of his own.
     simulator.media.put = put
-    assert await asyncio.wait_for(uploads.handle(reference(media), 3), 10)
+    assert await asyncio.wait_for(uploads.handle(reference(media), 3, USER), 10)
     released.set()
     await asyncio.gather(*calls, return_exceptions=True)
     assert all(call.cancelled() for call in calls)
@@ -294,11 +297,13 @@ class Slot:
         self.attachments = Attachments(uploads, self._answer, self.pump, TASKS)
         self.seq = 0
 
-    def push(self, to: str, media: str = "") -> bytes:
+    def push(self, to: str, media: str = "", *, link: str = "", user: str = "us") -> bytes:
         self.seq += 1
-        message_id = mint(5, self.seq, os.urandom(12))
-        body = b'{"type":"image","image":{"id":"%b"}}' % media.encode()
-        kind = MEDIA if media else 0
+        mark = hashlib.blake2b(user.encode(), digest_size=2).digest()
+        message_id = mint(5, self.seq, mark + os.urandom(10))
+        image = {"link": link} if link else {"id": media}
+        body = msgspec.json.encode({"type": "image", "image": image})
+        kind = MEDIA if media or link else 0
         assert self.slot.lanes.push(Entry(self.seq, message_id, to, kind, body))
         return message_id
 
@@ -318,7 +323,7 @@ class Gate:
         self.open = asyncio.Event()
         self.forgotten: list[int] = []
 
-    async def handle(self, reference: Reference, _slot: int) -> str:
+    async def handle(self, reference: Reference, _slot: int, _user: bytes) -> str:
         await self.open.wait()
         return f"handle of {reference.id}"
 
@@ -404,6 +409,136 @@ async def test_final_refusals_and_passing_trouble(library: Library, uploads: Upl
     await away.attachments._uploads.close()
 
 
+async def test_media_whose_file_is_away_is_tried_again_while_its_row_is_there(
+    library: Library, uploads: Uploads, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An unmounted volume fails no message; media that was deleted does."""
+    monkeypatch.setattr(uploads_file, "FILE_PAUSES", (0.01, 0.01))
+    media = await library.receive(chunks(CONTENT), "image/jpeg")
+    at = Slot(uploads)
+    path = library.directory.path_of(media.id)
+    one_file = path.with_suffix(".away")
+    for hide, show in (
+        (lambda: path.rename(one_file), lambda: one_file.rename(path)),
+        (
+            lambda: (tmp_path / "shared").rename(tmp_path / "unmounted"),
+            lambda: (tmp_path / "unmounted").rename(tmp_path / "shared"),
+        ),
+    ):
+        hide()
+        message = at.push("1", str(media.id))
+        at.pump()
+        await soon(lambda: bool(at.answers))
+        answer = at.answers.pop()
+        assert answer.retry_ms > 0, answer
+        assert at.slot.lanes.answered(message) is not None
+        show()
+    at.push("1", str(media.id))
+    at.pump()
+    await soon(lambda: bool(at.sent))  # and it was not remembered
+    assert at.slot.lanes.answered(at.sent[0][0]) is not None
+    other = await library.receive(chunks(CONTENT), "image/jpeg")
+    await library.remove(other.id)
+    at.push("1", str(other.id))
+    at.pump()
+    await soon(lambda: bool(at.answers))
+    assert (at.answers[0].code, at.answers[0].retry_ms) == (1006, -1)
+
+
+class Site:
+    """A server of links: /slow says nothing until it is let go."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.let_go = asyncio.Event()
+        self.server = web.Server(self._handle, access_log=None)
+
+    async def _handle(self, request: web.BaseRequest) -> web.Response:
+        self.asked.append(request.path)
+        if request.path.startswith("/slow"):
+            await self.let_go.wait()
+        return web.Response(body=CONTENT, content_type="image/jpeg")
+
+
+@pytest_asyncio.fixture
+async def site() -> AsyncIterator[tuple[Site, str]]:
+    site = Site()
+    server = await asyncio.get_running_loop().create_server(site.server, "127.0.0.1", 0)
+    yield site, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    site.let_go.set()
+    server.close()
+    await site.server.shutdown(0.1)
+
+
+@pytest_asyncio.fixture
+async def linking(library: Library, simulator: Any) -> AsyncIterator[Uploads]:
+    fetcher = Fetcher(allow_http=True, allow_private=[ip_network("127.0.0.0/8")])
+    uploads = Uploads(library, MediaService(simulator.url), fetcher)
+    yield uploads
+    await uploads.close()
+
+
+async def test_slow_links_of_one_user_hold_nobody_else_up(
+    linking: Uploads, site: tuple[Site, str]
+) -> None:
+    """24 of them, and another user's link waited until each had been given up once."""
+    server, url = site
+    at = Slot(linking)
+    for n in range(24):
+        at.push(f"4915{n}", link=f"{url}/slow{n}", user="slow")
+    at.pump()
+    await soon(lambda: len(server.asked) >= 2)
+    quick = at.push("4916", link=f"{url}/quick", user="quick")
+    at.pump()
+    await soon(lambda: bool(at.sent), 50)
+    assert at.sent[0][0] == quick
+    assert len([path for path in server.asked if path.startswith("/slow")]) <= 8
+    at.slot.happened(Happened.FENCED)
+    at.attachments.forget(at.slot)
+
+
+async def test_a_user_waits_behind_no_flight_of_another(
+    linking: Uploads, site: tuple[Site, str]
+) -> None:
+    """Not even for a link that the other has named before, at the end of his queue."""
+    server, url = site
+    at = Slot(linking)
+    for n in range(6):
+        at.push(f"4915{n}", link=f"{url}/slow{n}", user="slow")
+    at.push("49159", link=f"{url}/quick", user="slow")
+    at.pump()
+    await soon(lambda: len(server.asked) == 2)
+    mine = at.push("4916", link=f"{url}/quick", user="quick")
+    at.pump()
+    await soon(lambda: bool(at.sent))
+    assert at.sent[0][0] == mine
+    at.slot.happened(Happened.FENCED)
+    at.attachments.forget(at.slot)
+
+
+async def test_flights_are_bounded_for_all_and_for_each_user(
+    linking: Uploads, site: tuple[Site, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploads_file, "MOST_OF_USER", 3)
+    monkeypatch.setattr(uploads_file, "MOST_FLIGHTS", 5)
+    server, url = site
+    at = Slot(linking)
+    for n in range(10):
+        at.push(f"4915{n}", link=f"{url}/slow{n}", user="a")
+    at.pump()
+    await soon(lambda: len(at.answers) == 7)
+    for n in range(10):
+        at.push(f"4916{n}", link=f"{url}/slow{n}", user="b")
+    at.pump()
+    await soon(lambda: len(at.answers) == 15)
+    assert all(answer.retry_ms > 0 for answer in at.answers)  # they come again
+    server.let_go.set()
+    await soon(lambda: len(at.sent) == 5)
+    at.push("4917", link=f"{url}/quick", user="a")
+    at.pump()
+    await soon(lambda: len(at.sent) == 6)  # and there is room again
+
+
 # ---------------------------------------------------------------- from the upstream
 
 
@@ -480,6 +615,23 @@ async def test_a_download_that_hangs_is_given_up_in_time(
         message = inbox.message(number)
         assert message["image"]["status"] == "undownloaded"
         assert [error["code"] for error in message["errors"]] == [400]
+    await inbox.service.close()
+
+
+@pytest.mark.parametrize("mime", ["image/jpeg\r\nSet-Cookie: a=b", "é", "", None, 5, {}])
+async def test_an_inbound_type_that_is_none_is_stored_as_bytes(
+    library: Library, simulator: Simulator, mime: Any
+) -> None:
+    handle, _, _ = await simulator.media.put(chunks(CONTENT), "image/jpeg")
+    inbox = Inbox(library, simulator)
+    event = inbound(1, "a", handle)
+    message = msgspec.json.decode(event.payload)
+    message["image"]["mime_type"] = mime
+    inbox.come(msgspec.structs.replace(event, payload=msgspec.json.encode(message)))
+    await soon(lambda: bool(inbox.passed))
+    stored = await library.find(UUID(inbox.message(1)["image"]["id"]))
+    assert stored is not None
+    assert stored.mime == "application/octet-stream"
     await inbox.service.close()
 
 

@@ -45,7 +45,7 @@ HEARD = {
     "node/webapp.py:main": PROCESS,
     "owner/callbacks.py:run": PROCESS,
     "owner/ownership.py:run": PROCESS,
-    "owner/uploads.py:handle": CALLER,
+    "owner/uploads.py:_take_off": CALLER,
     "store/database.py:fetch": CALLER,
     "store/servers.py:open_writable": CALLER,
     "store/stats.py:get": CALLER,

@@ -6,7 +6,10 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from warouter.api.validate import parse_message
 from warouter.media.inbound import Stored, completed, described, wanted
 from warouter.media.references import Reference, find
 
@@ -44,6 +47,61 @@ def test_a_template_names_several_in_order() -> None:
         Reference("document", link="https://a"),
         Reference("video", id="3"),
     ]
+
+
+def test_cards_of_a_carousel_in_order() -> None:
+    def card(n: int, **media: Any) -> dict[str, Any]:
+        header = {"type": "header", "parameters": [{"type": "image", "image": media}]}
+        return {"card_index": n, "components": [header, {"type": "body", "parameters": []}]}
+
+    body = {"type": "body", "parameters": [{"type": "document", "document": {"id": "0"}}]}
+    cards = [card(0, id="1"), card(1, link="https://a", provider={"name": "p"}), {"card_index": 2}]
+    components = [body, {"type": "carousel", "cards": cards}]
+    assert references(type="template", template={"name": "t", "components": components}) == [
+        Reference("document", id="0"),
+        Reference("image", id="1"),
+        Reference("image", link="https://a", provider="p"),
+    ]
+
+
+MEDIA = st.sampled_from([{"id": "i"}, {"id": "j"}, {"link": "https://a"}])
+PARAMETERS = st.lists(
+    st.sampled_from(["image", "video", "document"]).flatmap(
+        lambda kind: MEDIA.map(lambda media: {"type": kind, kind: media})
+    )
+    | st.just({"type": "text", "text": "t"}),
+    max_size=2,
+)
+
+
+def _card(components: list[Any]) -> dict[str, Any]:
+    return {"components": components}
+
+
+COMPONENT = st.fixed_dictionaries(
+    {"type": st.sampled_from(["header", "body"])}, optional={"parameters": PARAMETERS}
+)
+COMPONENTS: Any = st.recursive(
+    st.lists(COMPONENT, max_size=3),
+    lambda inner: st.lists(
+        COMPONENT
+        | st.fixed_dictionaries(
+            {"type": st.just("carousel")},
+            optional={"parameters": PARAMETERS, "cards": st.lists(inner.map(_card), max_size=3)},
+        ),
+        max_size=3,
+    ),
+    max_leaves=6,
+)
+
+
+@given(COMPONENTS)
+def test_what_was_checked_is_what_is_prepared(components: list[Any]) -> None:
+    """Every id that the API has looked up reaches the upstream, in the same order."""
+    language = {"policy": "deterministic", "code": "en"}
+    template = {"name": "t", "language": language, "components": components}
+    body = msgspec.json.encode({"to": "4915112345", "type": "template", "template": template})
+    assert [found.id for found in find(body) if found.id] == parse_message(body).media_ids
 
 
 def test_a_header_of_an_interactive_message() -> None:

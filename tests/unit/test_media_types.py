@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from warouter.errors import BodyTooLarge, MediaRefused, ParameterInvalid, ParameterMissing
 from warouter.media.types import (
+    GENERIC,
     KIB,
     MIB,
     check,
@@ -15,6 +16,7 @@ from warouter.media.types import (
     kind_of,
     limit_of,
     of_link,
+    safe,
     sniffed,
 )
 
@@ -165,3 +167,21 @@ def test_the_type_of_what_a_link_gave(
 def test_a_link_that_gives_something_else(kind: str, said: str) -> None:
     with pytest.raises(MediaRefused, match=f"no {kind}"):
         of_link(kind, said, b"?", "")
+
+
+@pytest.mark.parametrize("mime", ["image/jpeg", "audio/ogg; codecs=opus", "image/JPEG", "x/y; z=1"])
+def test_a_type_that_may_be_served(mime: str) -> None:
+    assert safe(mime) == safe(f" {mime} ") == mime
+
+
+@given(st.text() | st.sampled_from(["image/jpeg\r\nSet-Cookie: a=b", "image/jpeg; a=\n", "image"]))
+def test_whatever_a_stranger_calls_it_is_fit_for_a_header(mime: str) -> None:
+    found = safe(mime)
+    assert found.isascii()
+    assert found.isprintable()
+    assert found in (GENERIC, mime.strip())
+    assert found == safe(found)
+
+
+def test_the_parameters_of_a_server_are_no_way_around() -> None:
+    assert of_link("document", "application/pdf; a=\r\nb", b"", "x") == GENERIC

@@ -203,7 +203,8 @@ class FastPath:
             return None
         if parsed.media_ids or parsed.type == "hsm":
             return None
-        return outgoing(parsed.recipient, travels_as(parsed.type, body), body, parsed.ttl, key)
+        kind = travels_as(parsed.type, body)
+        return outgoing(parsed.recipient, kind, body, caller.username, parsed.ttl, key)
 
     def _done(self, asking: Asking, began: float, outcome: bytes | ApiError) -> None:
         if asking.gone:

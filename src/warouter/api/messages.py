@@ -10,7 +10,7 @@ import msgspec
 from aiohttp import web
 
 from warouter._hash import slot_of
-from warouter.api.context import READ_MARK, Context
+from warouter.api.context import MEDIA, READ_MARK, Context
 from warouter.api.envelope import META_JSON, encoded, success
 from warouter.api.hsm import as_template
 from warouter.api.idempotency import HEADER, key_of
@@ -30,7 +30,7 @@ from warouter.errors import (
     ParameterInvalid,
     ParameterMissing,
 )
-from warouter.message_id import RANDOM_SIZE, letters_of, mint
+from warouter.message_id import MARK_SIZE, RANDOM_SIZE, letters_of, mark_of, mint
 from warouter.store.trace import Trace
 from warouter.wire import Key, Outgoing
 
@@ -62,7 +62,9 @@ async def send(context: Context, request: web.Request, caller: Caller) -> web.Re
     if parsed.type == "hsm":
         body = as_template(body)
     kind = await kind_of(context, parsed.type, parsed.media_ids, body)
-    raw = await _submit(context, parsed.recipient, kind, body, parsed.ttl, key)
+    raw = await context.submit(
+        outgoing(parsed.recipient, kind, body, caller.username, parsed.ttl, key)
+    )
     return encoded(accepted(raw), 201)
 
 
@@ -71,7 +73,7 @@ def accepted(raw: bytes) -> bytes:
     return ACCEPTED % letters_of(raw)
 
 
-async def mark(context: Context, request: web.Request, _caller: Caller) -> web.Response:
+async def mark(context: Context, request: web.Request, caller: Caller) -> web.Response:
     """Mark an inbound message read; the mark takes the way of a message to its sender."""
     message_id = path_name(request, "message")
     wish = await read_json(request, context.config.json_limit, _MARK)
@@ -81,7 +83,7 @@ async def mark(context: Context, request: web.Request, _caller: Caller) -> web.R
     if sender is None:
         raise NotFound("there is no inbound message with this id")
     body = msgspec.json.encode({"status": "read", "message_id": message_id})
-    await _submit(context, sender, READ_MARK, body)
+    await context.submit(outgoing(sender, READ_MARK, body, caller.username))
     return success({})
 
 
@@ -91,17 +93,6 @@ async def trace(context: Context, request: web.Request, _caller: Caller) -> web.
     if found is None:
         raise NotFound("there is no message with this id, or it is no longer kept")
     return success({"trace": found})
-
-
-async def _submit(
-    context: Context,
-    recipient: str,
-    kind: int,
-    body: bytes,
-    ttl: int | None = None,
-    key: Key | None = None,
-) -> bytes:
-    return await context.submit(outgoing(recipient, kind, body, ttl, key))
 
 
 def _draws() -> Iterator[bytes]:
@@ -116,11 +107,19 @@ _random = _draws()
 
 
 def outgoing(
-    recipient: str, kind: int, body: bytes, ttl: int | None = None, key: Key | None = None
+    recipient: str,
+    kind: int,
+    body: bytes,
+    username: str,
+    ttl: int | None = None,
+    key: Key | None = None,
 ) -> Outgoing:
     """A message on its way to the owner of its recipient's slot, with an id of its own."""
     slot = slot_of(recipient)
-    raw = mint(slot, time.time_ns() // 1_000_000, next(_random))
+    chance = next(_random)
+    if kind == MEDIA:  # whose links they are: an owner shares its places by it
+        chance = mark_of(username) + chance[MARK_SIZE:]
+    raw = mint(slot, time.time_ns() // 1_000_000, chance)
     return Outgoing(slot, raw, recipient, kind, body, ttl, key)
 
 

@@ -18,6 +18,7 @@ from warouter.api.rules import required, short
 from warouter.api.tokens import Caller
 from warouter.app_settings import BUSINESS_PROFILE, COMPLIANCE_INFO, PROFILE_ABOUT
 from warouter.errors import BodyTooLarge, NotFound, ParameterInvalid, ParameterMissing
+from warouter.media import types
 from warouter.store.photo import Photo
 
 log = logging.getLogger(__name__)
@@ -133,7 +134,7 @@ async def show_photo(context: Context, request: web.Request, _caller: Caller) ->
     photo = await context.photos.get()
     if photo is None:
         raise _no_photo()
-    return web.Response(body=photo.data, content_type=photo.mime)
+    return web.Response(body=photo.data, content_type=types.base_of(types.safe(photo.mime)))
 
 
 async def set_photo(context: Context, request: web.Request, caller: Caller) -> web.Response:

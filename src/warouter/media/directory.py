@@ -87,12 +87,13 @@ class Directory:
     async def read(self, path: Path, size: int, sha256: bytes) -> AsyncIterator[bytes]:
         """The content in chunks. The last one only if all of it is as it was written: Damaged.
 
-        FileNotFoundError before the first if there is no file.
+        FileNotFoundError before the first if there is no file, MediaAway if there is no folder for
+        any: then the volume is not mounted.
         """
         try:
             file = await self._run(open, path, "rb")
         except MediaAway as error:
-            if isinstance(error.__cause__, FileNotFoundError):
+            if isinstance(error.__cause__, FileNotFoundError) and path.parent.is_dir():
                 raise error.__cause__ from None
             raise
         try:

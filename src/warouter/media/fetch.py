@@ -7,12 +7,13 @@ is decompressed, and credentials go to the origins of their provider.
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import ipaddress
 import logging
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Hashable, Sequence
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
@@ -26,6 +27,7 @@ from warouter.app_settings import Network, is_allowed, webhook_url_problem
 from warouter.egress import socket_factory
 from warouter.errors import MediaRefused, WarouterError
 from warouter.media.providers import Credentials, origin_of
+from warouter.names import Names
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +35,10 @@ log = logging.getLogger(__name__)
 PORTS = frozenset({80, 443, 8080, 8443})
 REDIRECTS = 3
 TOTAL_SECONDS = 60.0  # of one try, redirects included
-QUIET_SECONDS = 15.0  # without a byte
+# An answer begins within this time, and lags no further behind the least pace: who drips gives his
+# place to the next.
+GRACE_SECONDS = 10.0
+LEAST_PACE = 16 * 1024  # bytes/s
 _REDIRECTED = (301, 302, 303, 307, 308)
 _LATER = (408, 425, 429)  # refusals that may be none the next time
 _HEADERS = {"User-Agent": f"warouter/{__version__}", "Accept-Encoding": "identity"}
@@ -66,34 +71,39 @@ class Fetcher:
         resolver: AbstractResolver | None = None,
         context: ssl.SSLContext | None = None,
         total: float = TOTAL_SECONDS,
+        grace: float = GRACE_SECONDS,
     ) -> None:
         self._allow_http = allow_http
         self._allow_private = tuple(allow_private)
         self._resolver = resolver
+        self._names = Names()
+        self._grace = grace
         self._context = context
         self._timeout = aiohttp.ClientTimeout(
-            total=total, sock_connect=10.0, sock_read=min(total, QUIET_SECONDS)
+            total=total, sock_connect=grace, sock_read=min(total, grace)
         )
 
     @asynccontextmanager
     async def open(
-        self, link: str, credentials: Credentials | None = None
+        self, link: str, credentials: Credentials | None = None, asker: Hashable = None
     ) -> AsyncIterator[Fetched]:
         """The answer at the end of up to three redirects.
 
-        ``credentials`` go to the link's own origin only, if they may go there at all.
+        ``credentials`` go to the link's own origin only, if they may go there at all. Lookups of
+        names count as those of ``asker``.
 
         MediaRefused for what will not change, LinkFailed for what may; ``chunks`` raises both too.
         """
-        async with self._session() as session:
+        async with self._session(asker) as session:
             with _told():
-                response, url = await self._follow(session, link, credentials)
+                async with asyncio.timeout(self._grace):
+                    response, url = await self._follow(session, link, credentials)
             async with response:
                 yield Fetched(
                     response.headers.get("Content-Type", ""),
                     response.content_length,
                     URL(url).name,
-                    _content(response),
+                    _content(response, self._grace),
                 )
 
     async def _follow(
@@ -118,11 +128,11 @@ class Fetcher:
             url = str(URL(url).join(URL(location)))
         raise MediaRefused(f"the link redirects more than {REDIRECTS} times")
 
-    def _session(self) -> aiohttp.ClientSession:
+    def _session(self, asker: Hashable) -> aiohttp.ClientSession:
         """One a fetch: what one link leads to is kept apart from every other."""
         connector = aiohttp.TCPConnector(
             socket_factory=_guarded(self._allow_private),
-            resolver=self._resolver,
+            resolver=self._resolver or self._names.of(asker),
             ssl=self._context or True,
             force_close=True,
             use_dns_cache=False,
@@ -163,9 +173,18 @@ def _accepted(response: aiohttp.ClientResponse) -> aiohttp.ClientResponse:
     raise MediaRefused(f"the link answered {status}")
 
 
-async def _content(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+async def _content(response: aiohttp.ClientResponse, grace: float) -> AsyncIterator[bytes]:
+    """What comes, as long as it comes at the least pace; only the time waited for it counts."""
+    now = asyncio.get_running_loop().time
+    left = grace
     with _told():
-        while chunk := await response.content.readany():
+        while True:
+            began = now()
+            async with asyncio.timeout(left):
+                chunk = await response.content.readany()
+            if not chunk:
+                return
+            left = min(grace, left - (now() - began) + len(chunk) / LEAST_PACE)
             yield chunk
 
 

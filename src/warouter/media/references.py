@@ -6,7 +6,7 @@ which. The order is that of the body, and the upstream is told the handles in th
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -48,6 +48,11 @@ class _Part(msgspec.Struct):
 
 class _Component(msgspec.Struct):
     parameters: list[_Part] | None = None
+    cards: list[_Card] | None = None  # of a carousel
+
+
+class _Card(msgspec.Struct):
+    components: list[_Component] | None = None
 
 
 class _Template(msgspec.Struct):
@@ -77,11 +82,7 @@ def find(body: bytes | memoryview) -> list[Reference]:
     message = _DECODER.decode(body)
     match message.type:
         case "template" if message.template is not None:
-            return _of_parts(
-                part
-                for component in message.template.components or ()
-                for part in component.parameters or ()
-            )
+            return _of_parts(_parameters(message.template.components))
         case "interactive" if message.interactive is not None:
             header = message.interactive.header
             return _of_parts(() if header is None else (header,))
@@ -91,7 +92,15 @@ def find(body: bytes | memoryview) -> list[Reference]:
             return []
 
 
-def _of_parts(parts: Any) -> list[Reference]:
+def _parameters(components: list[_Component] | None) -> Iterator[_Part]:
+    """Those of the components and, in its place, of each card of a carousel."""
+    for component in components or ():
+        yield from component.parameters or ()
+        for card in component.cards or ():
+            yield from _parameters(card.components)
+
+
+def _of_parts(parts: Iterable[_Part]) -> list[Reference]:
     return [
         reference
         for part in parts

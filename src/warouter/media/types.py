@@ -87,6 +87,13 @@ def checked(content_type: str | None) -> str:
     return f"{base}; {parameters.strip()}" if semicolon and parameters.strip() else base
 
 
+def safe(mime: str) -> str:
+    """What a stranger says the type is, fit for a header; octet-stream if it is not."""
+    text = mime.strip()
+    fit = _TYPE.fullmatch(base_of(text)) and len(text) <= _MOST_CHARS and _plain(text)
+    return text if fit else GENERIC
+
+
 def base_of(mime: str) -> str:
     return mime.partition(";")[0].strip().lower()
 
@@ -131,8 +138,8 @@ def of_link(kind: str, said: str, head: bytes, name: str) -> str:
     Servers often say nothing useful: then the content decides, then the ``name`` in the link.
     MediaRefused if it can be no such media.
     """
-    base = base_of(said)
-    if not _TYPE.fullmatch(base) or base in _VAGUE:
+    said = safe(said)
+    if base_of(said) in _VAGUE:
         said = sniffed(head) or _BY_NAME.get(_suffix(name)) or _USUAL[kind]
     if kind == "document":
         return said

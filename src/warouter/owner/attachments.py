@@ -18,10 +18,10 @@ import msgspec
 from warouter.cluster.lanes import WINDOW, Entry
 from warouter.errors import ApiError
 from warouter.media.references import Reference, find
-from warouter.message_id import text_of
+from warouter.message_id import mark_of_id, text_of
 from warouter.owner.slot import OwnedSlot
 from warouter.owner.tasks import SlotTasks
-from warouter.owner.uploads import Uploads
+from warouter.owner.uploads import Busy, Uploads
 from warouter.upstream.protocol import Answer
 
 log = logging.getLogger(__name__)
@@ -93,10 +93,10 @@ class Attachments:
         try:
             async with asyncio.timeout(patience):
                 handles = [
-                    await self._uploads.handle(reference, slot.slot)
+                    await self._uploads.handle(reference, slot.slot, mark_of_id(entry.id))
                     for reference in self._references(entry)
                 ]
-        except TimeoutError:
+        except (TimeoutError, Busy):
             answer = _later(slot, entry, AGAIN_MS, "media is being prepared")
         except ApiError as error:
             if error.status < 500:

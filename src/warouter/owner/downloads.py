@@ -159,7 +159,7 @@ class Downloads:
         found = await self._library.rows.find_handle(handle)
         if found is not None:
             return found
-        mime = str(media.get("mime_type") or types.GENERIC)
+        mime = types.safe(str(media.get("mime_type") or ""))
         digest = bytes.fromhex(str(media.get("sha256", "")))
         async with self._service.download(handle) as chunks:
             return await self._library.receive(

@@ -1,8 +1,8 @@
 """Media of outgoing messages to the upstream: fetched or read, uploaded once, known by its handle.
 
-One flight a reference, whatever many messages wait for it; at most eight links are fetched and
-eight media uploaded at a time. What came of a flight is remembered for a while, failures too. A
-flight whose slots are all lost ends.
+One flight a reference and user, whatever many messages wait for it; at most eight links are fetched
+(``owner.links``) and eight media uploaded at a time. What came of a flight is remembered for a
+while, failures too. A flight whose slots are all lost ends.
 """
 
 from __future__ import annotations
@@ -10,18 +10,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections import Counter
+from collections.abc import AsyncIterator
 from functools import partial
 from typing import NamedTuple
 from uuid import UUID
 
-from warouter.errors import ApiError, MediaRefused, NotFound
+from warouter.errors import ApiError, MediaAway, MediaRefused, NotFound, WarouterError
 from warouter.media import types
-from warouter.media.directory import Damaged, Staged
-from warouter.media.fetch import Fetcher, LinkFailed
+from warouter.media.directory import Damaged
+from warouter.media.fetch import Fetcher
 from warouter.media.library import Library
-from warouter.media.providers import Credentials, CredentialsRefused, credentials
+from warouter.media.providers import CredentialsRefused
 from warouter.media.references import Reference
+from warouter.owner.links import Links
 from warouter.upstream.media import MediaService, ServiceRefused
 
 log = logging.getLogger(__name__)
@@ -31,14 +33,25 @@ STORED_SECONDS = 3600.0  # the content under an id never changes
 LINK_SECONDS = 600.0  # as long as the Cloud API keeps a link
 FAILED_SECONDS = 60.0
 MOST_KNOWN = 10_000
-LINK_PAUSES = (0.5, 2.0, 6.0)  # seconds between the tries of a link
+MOST_FLIGHTS, MOST_OF_USER = 2_000, 500  # beyond them messages wait without one
 FILE_PAUSES = (0.2, 1.0)  # a file that another host has just written may show up late
+
+
+class Busy(WarouterError):
+    """So much is being prepared that this has to come again."""
 
 
 class _Outcome(NamedTuple):
     until: float
     handle: str
     error: ApiError | None
+
+
+class _Wanted(NamedTuple):
+    """Each user's flights are his own: nobody waits behind the slow links of another."""
+
+    reference: Reference
+    user: bytes
 
 
 class _Flight(NamedTuple):
@@ -52,14 +65,13 @@ class Uploads:
     def __init__(self, library: Library, service: MediaService, fetcher: Fetcher) -> None:
         self._library = library
         self._service = service
-        self._fetcher = fetcher
-        # Two, so that links which hang do not stand in the way of what is here already.
-        self._fetching = asyncio.Semaphore(MOST_AT_ONCE)
+        # Links which hang do not stand in the way of what is here already.
+        self._links = Links(library, fetcher)
         self._uploading = asyncio.Semaphore(MOST_AT_ONCE)
-        self._flights: dict[Reference, _Flight] = {}
+        self._flights: dict[_Wanted, _Flight] = {}
+        self._users: Counter[bytes] = Counter()  # flights by user
         self._known: dict[Reference, _Outcome] = {}
         self.uploaded = 0
-        self.fetched = 0
 
     def known(self, reference: Reference) -> str | None:
         """The handle, if it is known; None if it is not, the ApiError if it cannot be had."""
@@ -73,28 +85,36 @@ class Uploads:
             raise outcome.error
         return outcome.handle
 
-    async def handle(self, reference: Reference, slot: int) -> str:
+    async def handle(self, reference: Reference, slot: int, user: bytes) -> str:
         """The handle, after a flight if need be; a caller that goes away leaves the flight on.
 
-        An ApiError below 500 is final; anything else is to be tried again.
+        An ApiError below 500 is final; Busy and anything else is to be tried again.
         """
         known = self.known(reference)
         if known is not None:
             return known
-        flight = self._flights.get(reference)
+        wanted = _Wanted(reference, user)
+        flight = self._flights.get(wanted)
         if flight is None:
-            task = asyncio.ensure_future(self._fly(reference))
-            flight = self._flights[reference] = _Flight(task, set())
-            task.add_done_callback(partial(self._landed, reference))
+            flight = self._take_off(wanted)
         flight.slots.add(slot)
         return await asyncio.shield(flight.task)
 
+    def _take_off(self, wanted: _Wanted) -> _Flight:
+        if len(self._flights) >= MOST_FLIGHTS or self._users[wanted.user] >= MOST_OF_USER:
+            raise Busy("too much media is being prepared")
+        task = asyncio.ensure_future(self._fly(*wanted))
+        flight = self._flights[wanted] = _Flight(task, set())
+        self._users[wanted.user] += 1
+        task.add_done_callback(partial(self._landed, wanted))
+        return flight
+
     def forget(self, slot: int) -> None:
         """The slot is lost: what only it waits for ends."""
-        for reference, flight in list(self._flights.items()):
+        for wanted, flight in list(self._flights.items()):
             flight.slots.discard(slot)
             if not flight.slots:
-                del self._flights[reference]  # who comes now gets one of his own
+                del self._flights[wanted]  # who comes now gets one of his own
                 flight.task.cancel()
 
     async def close(self) -> None:
@@ -102,10 +122,14 @@ class Uploads:
             flight.task.cancel()
         await self._service.close()
 
-    def _landed(self, reference: Reference, task: asyncio.Task[str]) -> None:
+    def _landed(self, wanted: _Wanted, task: asyncio.Task[str]) -> None:
+        reference, user = wanted
+        self._users[user] -= 1
+        if not self._users[user]:
+            del self._users[user]
         if task.cancelled():
             return
-        self._flights.pop(reference, None)
+        self._flights.pop(wanted, None)
         error = task.exception()
         now = time.monotonic()
         if error is None:
@@ -121,45 +145,32 @@ class Uploads:
             self._known.pop(next(iter(self._known)))
         self._known[reference] = outcome
 
-    async def _fly(self, reference: Reference) -> str:
+    async def _fly(self, reference: Reference, user: bytes) -> str:
         if reference.id:
-            return await _again(lambda: self._stored(reference), FileNotFoundError, FILE_PAUSES)
-        return await _again(lambda: self._linked(reference), LinkFailed, LINK_PAUSES)
+            return await self._stored(reference)
+        return await self._linked(reference, user)
 
     async def _stored(self, reference: Reference) -> str:
-        media = await self._library.find(UUID(reference.id))
-        if media is None:
-            raise NotFound(f"media {reference.id} is no longer there")
-        return await self._upload(self._library.content(media), media.mime)
+        """As long as the row is there its file may come: NotFound is final, MediaAway is not."""
+        for pause in (*FILE_PAUSES, None):
+            media = await self._library.find(UUID(reference.id))
+            if media is None:
+                raise NotFound(f"media {reference.id} is no longer there")
+            try:
+                return await self._upload(self._library.content(media), types.safe(media.mime))
+            except FileNotFoundError:
+                if pause is not None:
+                    await asyncio.sleep(pause)
+        raise MediaAway(f"the file of media {reference.id} is not in the media directory")
 
-    async def _linked(self, reference: Reference) -> str:
-        shown: Credentials | None = None
-        if reference.provider:
-            shown = credentials(await self._library.rows.providers(), reference.provider)
-        async with self._fetching:
-            staged, mime = await self._fetch(reference, shown)
+    async def _linked(self, reference: Reference, user: bytes) -> str:
+        staged, mime = await self._links.fetch(reference, user)
         directory = self._library.directory
         try:
             content = directory.read(staged.path, staged.size, staged.sha256)
             return await self._upload(content, mime)
         finally:
             await directory.drop(staged)
-
-    async def _fetch(self, reference: Reference, shown: Credentials | None) -> tuple[Staged, str]:
-        limit = types.LIMITS[reference.type]
-        directory = self._library.directory
-        async with self._fetcher.open(reference.link, shown) as answer:
-            staged = await directory.stage(answer.chunks, limit)
-            try:
-                if not staged.size:
-                    raise MediaRefused("the link gives nothing")
-                mime = types.of_link(reference.type, answer.mime, staged.head, answer.name)
-                types.check(mime, staged.head, staged.size, limit)
-            except BaseException:
-                await directory.drop(staged)
-                raise
-        self.fetched += 1
-        return staged, mime
 
     async def _upload(self, content: AsyncIterator[bytes], mime: str) -> str:
         try:
@@ -172,18 +183,3 @@ class Uploads:
             raise MediaRefused(str(error)) from error
         self.uploaded += 1
         return handle
-
-
-async def _again(
-    work: Callable[[], Awaitable[str]], trouble: type[Exception], pauses: tuple[float, ...]
-) -> str:
-    """Try again after each of these pauses; trouble that lasts is final."""
-    for pause in pauses:
-        try:
-            return await work()
-        except trouble:
-            await asyncio.sleep(pause)
-    try:
-        return await work()
-    except trouble as error:
-        raise MediaRefused(str(error)) from error

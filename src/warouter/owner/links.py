@@ -1,0 +1,93 @@
+"""The links of outgoing messages: each fetched into the media directory, in fair turns.
+
+Where a link leads is its sender's choice, so the places are shared by users and origins
+(``media.turns``), and a link that is too slow loses its place (``media.fetch``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from warouter.errors import MediaRefused
+from warouter.media import types
+from warouter.media.directory import Staged
+from warouter.media.fetch import Fetcher, LinkFailed
+from warouter.media.library import Library
+from warouter.media.providers import Credentials, credentials, origin_of
+from warouter.media.references import Reference
+from warouter.media.turns import Source, Turn, Turns
+
+PAUSES = (0.5, 2.0, 6.0)  # seconds between the tries of a link
+
+
+class Links:
+    """Fetches links, a few at a time."""
+
+    def __init__(self, library: Library, fetcher: Fetcher) -> None:
+        self._library = library
+        self._fetcher = fetcher
+        self._turns = Turns()
+        self._granted: dict[Turn, asyncio.Future[None]] = {}
+        self.fetched = 0
+
+    async def fetch(self, reference: Reference, user: bytes) -> tuple[Staged, str]:
+        """What the link of ``user`` gives, and its type; the caller drops what was staged.
+
+        An ApiError below 500 is final: LinkFailed that lasts becomes one after four tries.
+        """
+        for pause in PAUSES:
+            try:
+                return await self._try(reference, user)
+            except LinkFailed:
+                await asyncio.sleep(pause)
+        try:
+            return await self._try(reference, user)
+        except LinkFailed as error:
+            raise MediaRefused(str(error)) from error
+
+    async def _try(self, reference: Reference, user: bytes) -> tuple[Staged, str]:
+        async with self._place(Source(user, origin_of(reference.link))):
+            shown: Credentials | None = None
+            if reference.provider:
+                shown = credentials(await self._library.rows.providers(), reference.provider)
+            return await self._once(reference, shown, user)
+
+    async def _once(
+        self, reference: Reference, shown: Credentials | None, user: bytes
+    ) -> tuple[Staged, str]:
+        limit = types.LIMITS[reference.type]
+        directory = self._library.directory
+        async with self._fetcher.open(reference.link, shown, user) as answer:
+            staged = await directory.stage(answer.chunks, limit)
+            try:
+                if not staged.size:
+                    raise MediaRefused("the link gives nothing")
+                mime = types.of_link(reference.type, answer.mime, staged.head, answer.name)
+                types.check(mime, staged.head, staged.size, limit)
+            except BaseException:
+                await directory.drop(staged)
+                raise
+        self.fetched += 1
+        return staged, mime
+
+    @asynccontextmanager
+    async def _place(self, source: Source) -> AsyncIterator[None]:
+        turn = self._turns.ask(source)
+        granted = self._granted[turn] = asyncio.get_running_loop().create_future()
+        self._grant()
+        try:
+            await granted
+            yield
+        finally:
+            self._granted.pop(turn, None)
+            self._turns.end(turn, time.monotonic())
+            self._grant()
+
+    def _grant(self) -> None:
+        while (turn := self._turns.next(time.monotonic())) is not None:
+            granted = self._granted[turn]
+            if not granted.done():  # else it was cancelled and ends its turn in a moment
+                granted.set_result(None)

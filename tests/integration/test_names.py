@@ -1,0 +1,184 @@
+"""Names that clients chose: silent ones keep neither the loop's lookups nor each other waiting."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.wait import soon
+from warouter.names import Names
+
+HERE = socket.getaddrinfo("127.0.0.1", 80, type=socket.SOCK_STREAM)
+
+
+class Server:
+    """Lookups of "silent" names hang until they are let go; others are answered."""
+
+    def __init__(self) -> None:
+        self.hanging = 0
+        self.most = 0
+        self.let_go = threading.Event()
+        self._lock = threading.Lock()
+
+    def __call__(self, host: str, _port: int, **_: Any) -> list[Any]:
+        if "silent" in host:
+            with self._lock:
+                self.hanging += 1
+                self.most = max(self.most, self.hanging)
+            self.let_go.wait(60)
+            with self._lock:
+                self.hanging -= 1
+        if "none" in host:
+            raise socket.gaierror(socket.EAI_NONAME, "no such name")
+        if "odd" in host:
+            raise UnicodeError("label too long")
+        return HERE
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    server = Server()
+    yield server
+    server.let_go.set()
+
+
+async def look_up(names: Names, asker: str, host: str) -> list[str]:
+    found = await names.of(asker).resolve(host, 80, socket.AF_UNSPEC)
+    return [address["host"] for address in found]
+
+
+async def test_silent_names_of_one_asker_keep_nobody_else_waiting(server: Server) -> None:
+    names = Names(threads=6, each=4, seconds=60.0, lookup=server)
+    calls = [asyncio.ensure_future(look_up(names, "a", f"silent-{n}")) for n in range(24)]
+    await soon(lambda: server.hanging == 4)
+    assert await look_up(names, "b", "good") == ["127.0.0.1"]
+    server.let_go.set()
+    assert await asyncio.gather(*calls) == [["127.0.0.1"]] * 24
+    assert server.most == 4
+
+
+async def test_what_is_given_up_counts_until_its_thread_ends_and_no_longer(server: Server) -> None:
+    names = Names(threads=2, each=2, seconds=0.2, lookup=server)
+    for _ in range(3):
+        calls = [look_up(names, "a", "silent") for _ in range(8)]
+        for result in await asyncio.gather(*calls, return_exceptions=True):
+            assert isinstance(result, OSError)
+            assert "in time" in str(result)
+    assert server.most == 2
+    with pytest.raises(OSError, match="in time"):  # all threads hang
+        await look_up(names, "b", "good")
+    server.let_go.set()
+    await soon(lambda: server.hanging == 0)
+    assert await look_up(names, "a", "good") == ["127.0.0.1"]
+    assert await look_up(names, "b", "good") == ["127.0.0.1"]
+
+
+async def test_a_caller_that_goes_away_takes_nothing_along(server: Server) -> None:
+    names = Names(threads=1, each=1, seconds=60.0, lookup=server)
+    first = asyncio.ensure_future(look_up(names, "a", "silent"))
+    await soon(lambda: server.hanging == 1)
+    waiting = [asyncio.ensure_future(look_up(names, asker, "silent")) for asker in "ab"]
+    await asyncio.sleep(0)
+    for call in (first, *waiting):
+        call.cancel()
+    await asyncio.gather(first, *waiting, return_exceptions=True)
+    server.let_go.set()
+    assert await look_up(names, "b", "good") == ["127.0.0.1"]
+
+
+@pytest.mark.parametrize("host", ["none", "odd"])
+async def test_no_such_name(server: Server, host: str) -> None:
+    with pytest.raises(OSError, match=r"no such name|is no name"):
+        await look_up(Names(lookup=server), "a", host)
+
+
+async def test_the_systems_own_lookup() -> None:
+    assert "127.0.0.1" in await look_up(Names(), "a", "localhost")
+    with pytest.raises(OSError, match="is no name"):
+        await look_up(Names(), "a", "a" * 70 + ".test")
+
+
+# ---------------------------------------------------------------- a name server that says nothing
+
+SILENT = """
+import asyncio, fcntl, os, socket, struct, subprocess, tempfile, uvloop
+from contextlib import suppress
+from warouter.errors import WarouterError
+from warouter.media.fetch import Fetcher
+
+with socket.socket() as up:  # the loopback of this network of our own
+    fcntl.ioctl(up, 0x8914, struct.pack("16sH14x", b"lo", 0x1 | 0x40))
+silent = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+silent.bind(("127.0.0.1", 53))
+for place, text in (
+    ("/etc/resolv.conf", "nameserver 127.0.0.1\\noptions timeout:30 attempts:5\\n"),
+    ("/etc/hosts", "127.0.0.1 localhost database.test\\n"),
+):
+    with tempfile.NamedTemporaryFile("w", delete=False) as file:
+        file.write(text)
+    subprocess.run(["mount", "--bind", file.name, place], check=True)
+
+
+async def fetch(fetcher, n):
+    with suppress(WarouterError):
+        async with fetcher.open(f"https://silent-{n}.example.com/x.jpg"):
+            pass
+
+
+async def main():
+    database = await asyncio.start_server(lambda _r, w: w.close(), "127.0.0.1", 0)
+    port = database.sockets[0].getsockname()[1]
+    fetcher = Fetcher()
+    links = [asyncio.create_task(fetch(fetcher, n)) for n in range(8)]
+    loop = asyncio.get_running_loop()
+    asked = set()
+    while len(asked) < 2:  # as many as the loop looks up at a time
+        question = await loop.sock_recv(silent, 512)
+        asked.add(question[13 : 13 + question[12]])
+    try:
+        async with asyncio.timeout(25):
+            await asyncio.open_connection("database.test", port)
+        print("connected", flush=True)
+    except TimeoutError:
+        print("the name of the database was not found in time", flush=True)
+    os._exit(0)  # lookups of the loop's own would be waited for
+
+silent.setblocking(False)
+uvloop.run(main())
+"""
+
+
+def namespaced() -> list[str]:
+    """A command prefix for a network and mounts of its own; [] where that cannot be had."""
+    for more in ([], ["--user", "--map-root-user"]):
+        prefix = ["unshare", *more, "--net", "--mount"]
+        if shutil.which("unshare") and _works([*prefix, "true"]):
+            return prefix
+    return []
+
+
+def _works(command: list[str]) -> bool:
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+async def test_a_silent_name_server_does_not_take_the_database_away(tmp_path: Path) -> None:
+    """Eight links, and the coreapp could not look its database up any more."""
+    prefix = namespaced()
+    if not prefix:
+        pytest.skip("not run: no network namespace can be made here (unshare of util-linux)")
+    script = tmp_path / "silent.py"
+    script.write_text(SILENT)
+    process = await asyncio.create_subprocess_exec(
+        *prefix, sys.executable, str(script), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    out, err = await process.communicate()
+    assert out == b"connected\n", err.decode()
