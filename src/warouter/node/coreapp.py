@@ -280,11 +280,11 @@ class Coreapp:
 
     async def _prune_history(self) -> None:
         """What belongs to no slot is pruned by the owner of slot 0."""
-        journal, settings = self.journal, self._settings
+        fetch, settings = self._aside.fetch, self._settings
         days, letters = settings.retention_days, settings.letters_days
-        await self._in_steps("history", lambda: prune_history(journal.aside, days, PRUNE_ROWS))
+        await self._in_steps("history", lambda: prune_history(fetch, days, PRUNE_ROWS))
         if letters and await self._in_steps(
-            "dead letters", lambda: prune_letters(journal.aside, letters, PRUNE_ROWS)
+            "dead letters", lambda: prune_letters(fetch, letters, PRUNE_ROWS)
         ):
             log.warning("dead letters removed", extra={"older_than_days": letters})
 
