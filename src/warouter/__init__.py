@@ -4,4 +4,4 @@ from importlib.metadata import version
 
 __version__ = version("warouter")
 API_VERSION = "v2.53.0"  # the API that is spoken, which clients compare
-SERVER = f"warouter/{__version__}"  # how every answer names us
+SERVER = f"warouter/{__version__}"  # how every answer names us, unless that is switched off

@@ -143,6 +143,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         name="WAROUTER_JSON_LIMIT", default=64 * 1024
     )
     fast_path: bool = msgspec.field(name="WAROUTER_FAST_PATH", default=True)
+    server_version: bool = msgspec.field(name="WAROUTER_SERVER_VERSION", default=True)
     rate_limit: str = msgspec.field(name="WAROUTER_RATE_LIMIT", default="off")
     connections: int = msgspec.field(name="WAROUTER_CONNECTIONS", default=2_000)
     connections_per_address: int = msgspec.field(

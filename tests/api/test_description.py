@@ -15,10 +15,12 @@ from tests.api.conftest import Api
 from tests.support.described import DOCUMENT, Undocumented, check_answer, route_of
 from tests.support.documented import rows
 from warouter.api.app import ROUTES
+from warouter.api.envelope import common_fields
 from warouter.api.examples import BODIES
 from warouter.api.openapi import errors_of
 from warouter.api.route import Route
 
+COMMON = common_fields(server_version=True)
 # What answers with meta alone: the call is the effect.
 ONLY_META = {
     ("POST", "/v1/users/logout"),
@@ -155,13 +157,13 @@ ERROR = {"code": 1, "title": "t", "details": "d", "href": "h"}
 def test_answers_that_are_not_as_described_are_found(
     method: str, path: str, status: int, body: Any
 ) -> None:
-    headers = {"Content-Type": "application/json; charset=utf-8"}
+    headers = COMMON | {"Content-Type": "application/json; charset=utf-8"}
     with pytest.raises(Undocumented):
         check_answer(method, path, status, headers, msgspec.json.encode(body))
 
 
 def test_answers_as_described_are_not() -> None:
-    headers = {"Content-Type": "application/json"}
+    headers = COMMON | {"Content-Type": "application/json"}
     for method, path, status, body in (
         ("POST", "/v1/messages/", 201, {"messages": [{"id": "x"}], "meta": META}),
         ("GET", "/v1/health?x=y", 200, {"health": {}, "meta": META}),

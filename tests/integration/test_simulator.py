@@ -37,6 +37,7 @@ from warouter.upstream.protocol import (
 )
 from warouter.upstream.simulator import Simulator, serve
 from warouter.upstream.simulator_control import Addresses
+from warouter.upstream.simulator_guard import is_named
 from warouter.upstream.simulator_inbound import TYPES
 
 TO = "491511234567"
@@ -554,6 +555,49 @@ async def test_web_pages_are_kept_out(world: World) -> None:
         page.delete(f"{world.addresses.control_url}/record") as answer,
     ):
         assert answer.status == 403
+
+
+async def test_web_pages_are_kept_out_of_the_services(world: World) -> None:
+    url = f"http://{world.addresses.host}:{world.addresses.services_port}/"
+    async with aiohttp.ClientSession() as http:
+        async with http.get(url, headers={"Origin": "http://example.org"}) as answer:
+            assert answer.status == 403
+        async with http.get(url) as answer:
+            assert answer.status == 200
+
+
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [
+        ("127.0.0.1:{port}", 200),
+        ("localhost:{port}", 200),
+        ("LOCALHOST", 200),
+        ("[::1]:{port}", 200),
+        ("rebound.example:{port}", 421),
+        ("localhost.rebound.example", 421),
+        ("127.0.0.1.rebound.example", 421),
+        ("10.0.0.5", 421),
+    ],
+)
+async def test_the_control_port_answers_to_its_own_names_only(
+    world: World, name: str, status: int
+) -> None:
+    """A page whose name was made to mean this machine is of the same origin for its browser."""
+    url = world.addresses.control_url
+    host = name.format(port=url.rpartition(":")[2])
+    async with (
+        aiohttp.ClientSession(headers={"Host": host}) as http,
+        http.delete(f"{url}/record") as answer,
+    ):
+        assert answer.status == status
+        assert ("error" in await answer.json()) == (status != 200)
+
+
+def test_names_that_are_listed_are_names() -> None:
+    assert is_named("Tunnel.example:1", {"tunnel.example"})
+    assert not is_named("other.example", {"tunnel.example"})
+    assert not is_named("", {"tunnel.example"})
+    assert not is_named("localhost:x", set())
 
 
 @pytest.mark.parametrize(

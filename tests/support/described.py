@@ -37,6 +37,7 @@ def check_answer(
     method: str, path: str, status: int, headers: Mapping[str, str], body: bytes
 ) -> None:
     """Undocumented if the answer is none that the description promises."""
+    _check_fields(f"{method} {path} -> {status}", path, headers)
     route = route_of(method, path)
     if route is None:
         if status not in (400, 404, 405):  # 400: a method that HTTP does not have
@@ -59,6 +60,15 @@ def check_answer(
         raise Undocumented(f"{where} answers {content_type}, not {list(response['content'])}")
     if described == JSON:
         _check_body(where, route, status, body)
+
+
+def _check_fields(where: str, path: str, headers: Mapping[str, str]) -> None:
+    """No browser guesses what an answer is, nor keeps it, but for the description itself."""
+    if headers.get("X-Content-Type-Options") != "nosniff":
+        raise Undocumented(f"{where} may be taken for what it is not")
+    kept = headers.get("Cache-Control") != "no-store"
+    if kept and path.partition("?")[0].rstrip("/") not in ("/v1/docs", "/v1/openapi.json"):
+        raise Undocumented(f"{where} may be kept")
 
 
 def _check_body(where: str, route: Route, status: int, body: bytes) -> None:

@@ -7,13 +7,12 @@ import contextlib
 import itertools
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 from aiohttp import HttpVersion11, web
 from aiohttp.typedefs import Handler as WebHandler
 from aiohttp.typedefs import Middleware
 
-from warouter import SERVER
 from warouter.api import (
     account,
     auth,
@@ -39,7 +38,7 @@ from warouter.api import (
 )
 from warouter.api.auth import authorise
 from warouter.api.context import Context
-from warouter.api.envelope import failure
+from warouter.api.envelope import common_fields, failure
 from warouter.api.meter import Meter
 from warouter.api.route import Access, Route
 from warouter.errors import (
@@ -87,8 +86,9 @@ ROUTES: tuple[Route, ...] = (
 
 def build_app(context: Context) -> web.Application:
     """The application; while it runs it follows changes of users and tokens."""
+    common = common_fields(server_version=context.config.server_version)
     app = web.Application(
-        middlewares=[_answering(context.operations.meter)],
+        middlewares=[_answering(context.operations.meter, common)],
         client_max_size=context.config.json_limit,
     )
     app[CONTEXT] = context
@@ -145,7 +145,7 @@ async def _following(app: web.Application) -> AsyncIterator[None]:
     await context.contacts.close()
 
 
-def _answering(meter: Meter) -> Middleware:
+def _answering(meter: Meter, common: Mapping[str, str]) -> Middleware:
     """The middleware that turns every error into an envelope, names the request and counts it."""
     outage = _Outage()
 
@@ -170,7 +170,8 @@ def _answering(meter: Meter) -> Middleware:
             status = response.status
         finally:
             meter.end(request, status, began)
-        response.headers["Server"] = SERVER
+        for name, value in common.items():
+            response.headers.setdefault(name, value)
         response.headers["X-Request-Id"] = request_id
         return response
 

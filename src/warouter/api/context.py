@@ -57,6 +57,7 @@ class ApiConfig(msgspec.Struct, frozen=True, kw_only=True):
     multiconnect: bool = True
     shards_cert: Literal["after-7-days", "never"] = "after-7-days"
     trusted_proxies: tuple[Network, ...] = ()
+    server_version: bool = True
 
     def __repr__(self) -> str:
         return "ApiConfig(...)"

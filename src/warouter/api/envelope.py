@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from warouter import API_VERSION
+from warouter import API_VERSION, SERVER
 from warouter.errors import ApiError
 
 # warouter's own version is in the Server header.
@@ -58,6 +58,19 @@ def error_fields(error: ApiError) -> dict[str, str]:
     if error.status == 401:
         fields["WWW-Authenticate"] = f'{error.challenge} realm="warouter"'
     return fields
+
+
+def common_fields(*, server_version: bool) -> dict[str, str]:
+    """Fields of every answer that does not say otherwise, in their order on both ways.
+
+    An answer may hold a token or somebody's words: no browser or proxy keeps it, or guesses what
+    it is. ``server_version``: say which build answers.
+    """
+    return {
+        "Cache-Control": "no-store",
+        "X-Content-Type-Options": "nosniff",
+        "Server": SERVER if server_version else SERVER.partition("/")[0],
+    }
 
 
 def _plain(details: str) -> str:

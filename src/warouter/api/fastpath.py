@@ -18,9 +18,8 @@ from functools import partial
 from http import HTTPStatus
 from typing import NamedTuple, Protocol
 
-from warouter import SERVER
 from warouter.api.context import Context, Offer
-from warouter.api.envelope import error_body, error_fields
+from warouter.api.envelope import common_fields, error_body, error_fields
 from warouter.api.framing import END, Head
 from warouter.api.idempotency import HEADER, key_of
 from warouter.api.media import travels_as
@@ -111,6 +110,8 @@ class FastPath:
         self._meter = context.operations.meter
         self._tokens = context.tokens
         self._body_limit = context.config.json_limit
+        common = common_fields(server_version=context.config.server_version)
+        self._common = "".join(f"{name}: {value}\r\n" for name, value in common.items())
         self._second = 0  # of the Date in _around
         self._around: list[bytes] = []
         self._loop = asyncio.get_running_loop()
@@ -229,7 +230,7 @@ class FastPath:
         second = int(time.time())
         if second != self._second:
             self._second = second
-            head = _head(201, "", _HERE, _ACCEPTED_SIZE, second)
+            head = _head(201, self._common, _HERE, _ACCEPTED_SIZE, second)
             self._around = (head + ACCEPTED % _HERE).split(_HERE)
 
     def _rare(self, outcome: bytes | ApiError, began: float, *, last: bool) -> bytes:
@@ -241,7 +242,14 @@ class FastPath:
             fields = "".join(f"{n}: {v}\r\n" for n, v in error_fields(outcome).items())
         self._meter.answered(_LABEL, status, began)
         return (
-            _head(status, fields, self._meter.request_id(), len(body), time.time(), last=last)
+            _head(
+                status,
+                fields + self._common,
+                self._meter.request_id(),
+                len(body),
+                time.time(),
+                last=last,
+            )
             + body
         )
 
@@ -261,7 +269,7 @@ def _head(
     """In the order of aiohttp."""
     return (
         f"HTTP/1.1 {status} {_REASONS[status]}\r\nContent-Type: application/json\r\n{fields}"
-        f"Server: {SERVER}\r\nX-Request-Id: {request_id.decode()}\r\nContent-Length: {size}\r\n"
+        f"X-Request-Id: {request_id.decode()}\r\nContent-Length: {size}\r\n"
         f"Date: {formatdate(now, usegmt=True)}\r\n{'Connection: close' if last else ''}"
     ).encode() + (b"\r\n\r\n" if last else b"\r\n")
 

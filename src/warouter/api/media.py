@@ -10,9 +10,8 @@ import aiohttp
 import msgspec
 from aiohttp import web
 
-from warouter import SERVER
 from warouter.api.context import MEDIA, MESSAGE, Context
-from warouter.api.envelope import success
+from warouter.api.envelope import common_fields, success
 from warouter.api.request import path_name
 from warouter.api.route import Access, Route
 from warouter.api.tokens import Caller
@@ -67,10 +66,9 @@ async def download(context: Context, request: web.Request, _caller: Caller) -> w
             "Content-Type": types.safe(media.mime),
             "Content-Length": str(media.size),
             # Whatever somebody sent, no browser shall take it for a page of ours.
-            "X-Content-Type-Options": "nosniff",
             "Content-Disposition": "attachment",
             # Set here: what is streamed has left before the middleware could add it.
-            "Server": SERVER,
+            **common_fields(server_version=context.config.server_version),
         }
     )
     await response.prepare(request)

@@ -12,12 +12,12 @@ import asyncio
 import logging
 import socket
 from collections import Counter
+from collections.abc import Mapping
 from enum import Enum
 
 from aiohttp import web
 
-from warouter import SERVER
-from warouter.api.envelope import error_body, error_fields, failure
+from warouter.api.envelope import common_fields, error_body, error_fields, failure
 from warouter.api.fastpath import FastPath
 from warouter.api.framing import (
     END,
@@ -332,7 +332,7 @@ class Connection(web.RequestHandler):
             error = ApiError("unexpected error; it is logged")
         response = failure(error)
         response.set_status(status)
-        response.headers["Server"] = SERVER
+        response.headers.update(self._connections.common)
         response.force_close()
         return response
 
@@ -358,18 +358,18 @@ class Connection(web.RequestHandler):
         """Answer without a request, and close."""
         if not self._answering and not self.gone:
             assert self.transport is not None
-            self.transport.write(_alone(error))
+            self.transport.write(_alone(error, self._connections.common))
         self.force_close()
 
 
-def _alone(error: ApiError) -> bytes:
+def _alone(error: ApiError, common: Mapping[str, str]) -> bytes:
     """A whole answer that no request asked for."""
     body = error_body(error)
     fields = {
         "Content-Type": "application/json",
         "Content-Length": str(len(body)),
         "Connection": "close",
-        "Server": SERVER,
+        **common,
         **error_fields(error),
     }
     head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
@@ -384,15 +384,23 @@ class Connections:
     """
 
     def __init__(
-        self, server: web.Server, limits: Limits | None = None, fast: FastPath | None = None
+        self,
+        server: web.Server,
+        limits: Limits | None = None,
+        fast: FastPath | None = None,
+        *,
+        server_version: bool = True,
     ) -> None:
         self._server = server
+        self.common = common_fields(server_version=server_version)
         self.fast = fast
         self.limits = limits or Limits()
         self._gate = Gate(self.limits)
         self._open: dict[Connection, str] = {}  # with the address that it counts for
         self._none = asyncio.Event()
-        self._refusal = _alone(Overloaded("there are too many connections; retry later"))
+        self._refusal = _alone(
+            Overloaded("there are too many connections; retry later"), self.common
+        )
         self.leaving = False
         self.accepted = 0
         self.refused = 0

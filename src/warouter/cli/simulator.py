@@ -9,6 +9,7 @@ import mimetypes
 import textwrap
 import urllib.error
 import urllib.request
+from collections.abc import Callable, Coroutine
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,12 @@ def _switches() -> str:
     help="JSON over HTTP, on loopback only.",
 )
 @click.option(
+    "--control-name",
+    "control_names",
+    multiple=True,
+    help="A host name under which the control port may be asked, besides those of loopback.",
+)
+@click.option(
     "--services-port",
     default=6262,
     show_default=True,
@@ -63,6 +70,7 @@ def simulator(
     host: str,
     port: int,
     control_port: int,
+    control_names: tuple[str, ...],
     services_port: int,
     data_dir: Path | None,
 ) -> None:
@@ -75,8 +83,17 @@ def simulator(
     """
     if ctx.invoked_subcommand is not None:
         return
+    serving = partial(
+        serve,
+        host,
+        port,
+        control_port,
+        services_port,
+        data_dir=data_dir,
+        control_names=control_names,
+    )
     try:
-        run(partial(_serve_until_told, host, port, control_port, services_port, data_dir))
+        run(partial(_serve_until_told, serving))
     except (OSError, ValueError) as error:
         raise CommandError(f"the simulator cannot start: {error}") from error
 
@@ -161,22 +178,13 @@ def faults(url: str | None, data_dir: Path, clear: bool, switches: tuple[str, ..
 
 
 async def _serve_until_told(
-    host: str,
-    port: int,
-    control_port: int,
-    services_port: int,
-    data_dir: Path | None,
-    stop: asyncio.Event,
-    notifier: Notifier,
+    serve: Callable[..., Coroutine[Any, Any, None]], stop: asyncio.Event, notifier: Notifier
 ) -> None:
     def ready(addresses: Addresses) -> None:
         _say_ready(addresses)
         notifier.ready("serving")
 
-    serving = asyncio.create_task(
-        serve(host, port, control_port, services_port, ready=ready, data_dir=data_dir),
-        name="simulator",
-    )
+    serving = asyncio.create_task(serve(ready=ready), name="simulator")
     await run_until(stop, [serving])
     await cancel([serving])
 

@@ -39,8 +39,10 @@ class Edge:
         tls: ssl.SSLContext | None,
         limits: Limits | None = None,
         fast: FastPath | None = None,
+        *,
+        server_version: bool = True,
     ) -> None:
-        self._connections = Connections(server, limits, fast)
+        self._connections = Connections(server, limits, fast, server_version=server_version)
         self.sweep = self._connections.sweep
         self._most_queued = 0
         self._sockets = sockets

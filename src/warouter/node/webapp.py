@@ -77,6 +77,7 @@ def api_config(settings: Settings) -> ApiConfig:
         multiconnect=settings.multiconnect,
         shards_cert="never" if settings.shards_cert == "never" else "after-7-days",
         trusted_proxies=tuple(networks(settings.trusted_proxies, "WAROUTER_TRUSTED_PROXIES")),
+        server_version=settings.server_version,
     )
 
 
@@ -189,7 +190,14 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
     fast = None
     if settings.fast_path:
         fast = FastPath(context, view.links.offer, lambda: registered.known)
-    edge = figures.door = Edge(runner.server, sockets, certificate, bounds, fast)
+    edge = figures.door = Edge(
+        runner.server,
+        sockets,
+        certificate,
+        bounds,
+        fast,
+        server_version=settings.server_version,
+    )
     edge.open()
     registration = identity.registration(settings.webapp_hostname, port)
     session = NodeSession(settings, registration, lambda _what: None)

@@ -18,7 +18,7 @@ import logging
 import socket
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
 from typing import cast
@@ -52,6 +52,7 @@ async def serve(
     *,
     ready: Callable[[Addresses], None] | None = None,
     data_dir: Path | None = None,
+    control_names: Sequence[str] = (),
 ) -> None:
     """Run a simulator until cancelled; ``ready`` hears where it listens (port 0: any free one).
 
@@ -60,7 +61,9 @@ async def serve(
     key = None
     if data_dir is not None:
         key = await asyncio.to_thread(authority.kept_key, data_dir / KEY_FILE)
-    simulator = Simulator(host, port, control_port, services_port, key=key)
+    simulator = Simulator(
+        host, port, control_port, services_port, key=key, control_names=control_names
+    )
     addresses = await simulator.start()
     try:
         if ready is not None:
@@ -73,7 +76,9 @@ async def serve(
 class Simulator:
     """One simulator; ``start`` and ``stop`` it on the running loop, once.
 
-    The control port listens on loopback only. ``random`` draws what the ratios of the faults ask.
+    The control port listens on loopback only, and answers to names of loopback and to
+    ``control_names``, as whom a tunnel may call it. ``random`` draws what the ratios of the faults
+    ask.
     """
 
     def __init__(
@@ -85,7 +90,9 @@ class Simulator:
         *,
         key: Ed25519PrivateKey | None = None,
         random: Random | None = None,
+        control_names: Sequence[str] = (),
     ) -> None:
+        self.control_names = frozenset(control_names)
         self._host = host
         self._port = port
         self._control_port = control_port

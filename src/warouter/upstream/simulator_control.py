@@ -28,6 +28,7 @@ from aiohttp import web
 from warouter.recipient import wa_id
 from warouter.upstream import authority
 from warouter.upstream.simulator_faults import Faults
+from warouter.upstream.simulator_guard import no_pages, only_as
 from warouter.upstream.simulator_inbound import Inbound, build
 
 if TYPE_CHECKING:
@@ -63,7 +64,8 @@ class CertificateRequest(msgspec.Struct, forbid_unknown_fields=True):
 
 def application(simulator: Simulator) -> web.Application:
     """The control port of a simulator, to be run on its loop."""
-    app = web.Application(middlewares=[_errors], client_max_size=LARGEST_BODY)
+    middlewares = [no_pages, only_as(simulator.control_names), _errors]
+    app = web.Application(middlewares=middlewares, client_max_size=LARGEST_BODY)
     control = _Control(simulator)
     app.router.add_get("/", control.index)
     app.router.add_get("/record", control.record)
@@ -168,9 +170,6 @@ class _Control:
 
 @web.middleware
 async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    if "Origin" in request.headers:
-        # A page in somebody's browser can reach loopback too.
-        return _answer({"error": "the control port is not for web pages"}, status=403)
     try:
         return await handler(request)
     except web.HTTPException as error:

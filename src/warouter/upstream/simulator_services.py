@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from warouter.upstream.simulator_contacts import contact_routes
+from warouter.upstream.simulator_guard import no_pages
 from warouter.upstream.simulator_media import add_media
 from warouter.upstream.simulator_registration import add_registration
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 def services(simulator: Simulator) -> web.Application:
     """The services of a simulator, to be run on its loop."""
-    app = web.Application()
+    app = web.Application(middlewares=[no_pages])
     app.router.add_get("/", _index)
     app.router.add_routes(contact_routes(simulator))
     add_registration(app, simulator)
