@@ -67,7 +67,7 @@ async def test_settings_that_cannot_be_read_hold_up_no_session_of_an_owner(
 ) -> None:
     async with locked(settings, "setting"):
         await operator.execute("update change set version = version + 1 where what = 'settings'")
-        assert await until(operator, WAITING, "setting") == f"settings:{NODE}"
+        assert await until(operator, WAITING, "setting") == f"aside:{NODE}"
 
 
 async def test_such_a_session_is_closed_when_nothing_needs_it(operator: asyncpg.Connection) -> None:

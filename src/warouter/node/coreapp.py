@@ -76,7 +76,7 @@ class Coreapp:
         self._collect = asyncio.Event()
         self._ready = False
         self.journal = Journal(settings, identity.incarnation, identity.application)
-        self._aside = Aside(settings, "settings", identity.name)
+        self._aside = Aside(settings, "aside", identity.name)
         self.link_key = token_bytes(LINK_KEY_BYTES)
 
     async def start(self) -> None:
