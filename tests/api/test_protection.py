@@ -20,8 +20,11 @@ from aiohttp import web
 from tests.api.conftest import Api
 from tests.support.wait import soon
 from warouter.api.app import build_app
+from warouter.api.fastpath import FastPath
 from warouter.api.pace import Limits
+from warouter.errors import ApiError
 from warouter.node.edge import Edge
+from warouter.wire import Outgoing
 
 Open = Callable[..., Awaitable["Front"]]
 GOOD = b'{"to":"4915112345678","type":"text","text":{"body":"hello"}}'
@@ -78,6 +81,11 @@ async def heard(reader: asyncio.StreamReader) -> tuple[int, dict[str, Any]]:
 
 @pytest_asyncio.fixture
 async def front(api: Api) -> AsyncIterator[Open]:
+    def offer(message: Outgoing, done: Callable[[bytes | ApiError], None]) -> None:
+        api.recorder.submitted.append(message)
+        asyncio.get_running_loop().call_soon(done, message.id)
+
+    await api.context.tokens.caller(api.user)  # in memory from here on
     async with contextlib.AsyncExitStack() as stack:
 
         async def begin(limits: Limits | None = None) -> Front:
@@ -92,7 +100,8 @@ async def front(api: Api) -> AsyncIterator[Open]:
             stack.push_async_callback(runner.cleanup)
             assert runner.server is not None
             sock = socket.create_server(("127.0.0.1", 0), backlog=2048)
-            edge = Edge(runner.server, [sock], None, limits)
+            fast = FastPath(api.context, offer, lambda: True)
+            edge = Edge(runner.server, [sock], None, limits, fast)
             edge.open()
             stack.push_async_callback(edge.leave, lambda: None)
             sweep = asyncio.create_task(edge.sweep())
@@ -295,6 +304,53 @@ async def test_kept_alive_for_a_while(front: Open) -> None:
         await asyncio.sleep(1.2)  # longer than a head may take
     assert await ended(reader, 5) == b""
     assert time.monotonic() - began > 3.0
+    writer.close()
+
+
+IDLE = Limits(head_seconds=1.0, body_grace_seconds=9.0, idle_seconds=30.0, exempt=())
+
+
+@pytest.mark.parametrize("apart", [False, True], ids=["in one read", "behind the answer"])
+async def test_a_head_behind_another_request_has_its_deadline_too(front: Open, apart: bool) -> None:
+    f = await front(IDLE)
+    reader, writer = await f.connect()
+    half = b"GET / HTTP/1.1\r\nX: "
+    writer.write(f.get() if apart else f.get() + half)
+    assert (await heard(reader))[0] == 200
+    if apart:
+        writer.write(half)
+    assert (await ended(reader, 15)).startswith(b"HTTP/1.1 408 ")
+    assert f.figure("warouter_connections_dropped_total", reason="head") == 1
+    writer.close()
+
+
+async def test_a_body_that_is_still_coming_is_not_idle(front: Open) -> None:
+    """Not even on a connection that was used before, whose time to be idle has begun."""
+    f = await front(Limits(body_grace_seconds=60.0, idle_seconds=1.0, exempt=()))
+    reader, writer = await f.connect()
+    length = b"Content-Length: %d" % len(GOOD)
+    for _ in range(2):
+        writer.write(f.post(length))
+        for at in range(0, len(GOOD), 20):
+            writer.write(GOOD[at : at + 20])
+            await asyncio.sleep(0.6)
+        assert (await heard(reader))[0] == 201
+    writer.close()
+
+
+async def test_a_refusal_before_the_body_ends_a_client_that_waits_for_continue(
+    front: Open,
+) -> None:
+    """It may send its body or not: nothing behind the answer can be read as a request."""
+    f = await front()
+    reader, writer = await f.connect()
+    length = b"Content-Length: 70000"
+    writer.write(f.post(length, b"Expect: 100-continue"))
+    head = await reader.readuntil(b"\r\n\r\n")
+    if head.startswith(b"HTTP/1.1 100 "):
+        head = await reader.readuntil(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 413 ")
+    assert b"\r\nConnection: close\r\n" in head
     writer.close()
 
 

@@ -173,3 +173,21 @@ async def test_requests_that_come_again_are_answered_with_the_first_id(side: Sid
     assert [(row.seq, row.ttl) for row in side.ready] == [(1, 60), (4, 60)]
     assert slot.cursor.settled(2)
     assert slot.cursor.settled(3)
+
+
+async def test_a_row_that_cannot_go_on_takes_nobody_s_ack_away(side: Side) -> None:
+    """A fault of ours with one row of a batch: all are on disk and acked; its slot is doubted."""
+    slot = side.open(3, 11)
+    ready = side.ready.append
+
+    def broken(row: Row) -> None:
+        if row.seq == 1:
+            raise KeyError("ours")
+        ready(row)
+
+    side.appender._on_ready = lambda _slot, row: broken(row)
+    for n in range(3):
+        side.offer(3, 11, n)
+    await side.drain()
+    assert [(o.outcome, len(o.ids)) for o in side.outcomes] == [(wire.ACKED, 3)]
+    assert not slot.open

@@ -25,6 +25,7 @@ from tests.support.front import (
     sized,
     trap,
 )
+from warouter.api.fastpath import FastPath
 from warouter.api.protocol import Connection, Connections
 
 Make = Callable[[Connections], Connection]
@@ -143,6 +144,110 @@ async def test_the_judge_finds_a_fast_path_that_begins_within_a_head() -> None:
         random = Random(seed)
         found += await played(*drawn(random), forgetful, random) != []
     assert found > 0
+
+
+# Many connections, answered in one turn
+
+
+class Crowd:
+    """A few clients whose messages wait, to be answered all in one turn."""
+
+    def __init__(self, behind: bytes = b"") -> None:
+        self.front = Front()
+        self.front.gate.clear()
+        self._connections = Connections(self.front.server, None, self.front.fast)
+        self.clients: list[tuple[Connection, Wire]] = []
+        self._behind = behind  # what the first one sends ahead of its answer
+
+    async def ask(self, many: int = 24) -> None:
+        for mark in range(many):
+            connection, wire = real(self._connections), Wire()
+            connection.connection_made(wire)
+            await turns(3)
+            connection.data_received(plain("user", mark).raw)
+            self.clients.append((connection, wire))
+        if self._behind:
+            self.clients[0][0].data_received(self._behind)
+        await turns()
+        assert len(self.front.runs) == many
+
+    async def answer(self) -> list[int]:
+        """The statuses of those behind the first, and of the first's answers."""
+        self.front.gate.set()
+        self.front.release()
+        await turns()
+        for connection, _ in self.clients:
+            connection.connection_lost(None)
+        return [wire.written.count(b"HTTP/1.1 201 ") for _, wire in self.clients]
+
+
+@pytest.mark.parametrize(
+    "behind",
+    [
+        b"POST /v1/messages HTTP/1.1\r\nHost: a\r\nContent-Length: " + b"0" * 5000 + b"\r\n\r\n",
+        b"\0" * 100,
+        plain("user", 999_998).raw,
+        b"GET /get HTTP/1.1\r\nHost: a\r\n\r\n" * 50,
+    ],
+    ids=["digits", "no HTTP", "a message", "fifty requests"],
+)
+async def test_what_one_client_sends_ahead_takes_nobody_s_answer_away(behind: bytes) -> None:
+    crowd = Crowd(behind)
+    await crowd.ask()
+    assert (await crowd.answer())[1:] == [1] * 23
+    assert crowd.clients[0][1].written.startswith(b"HTTP/1.1 201 ")
+
+
+async def test_nothing_of_one_client_is_read_in_another_s_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    crowd = Crowd(plain("user", 999_998).raw)
+    await crowd.ask()
+    read = len(crowd.front.runs)
+    crowd.front.release()
+    crowd.front.fast._write()
+    assert crowd.clients[-1][1].written.startswith(b"HTTP/1.1 201 ")
+    assert len(crowd.front.runs) == read
+    await turns()
+    assert len(crowd.front.runs) == read + 1
+    await crowd.answer()
+
+
+def break_first(crowd: Crowd, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fault of ours, in the first client's connection."""
+
+    def broken(data: bytes) -> None:
+        raise KeyError("ours")
+
+    monkeypatch.setattr(crowd.clients[0][1], "write", broken)
+
+
+async def test_a_fault_in_one_connection_is_logged_and_ends_it_alone(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    crowd = Crowd()
+    await crowd.ask()
+    break_first(crowd, monkeypatch)
+    assert (await crowd.answer())[1:] == [1] * 23
+    assert crowd.clients[0][1].closed
+    assert [r.message for r in caplog.records] == ["connection failed"]
+
+
+async def test_the_judge_finds_answers_in_one_loop_without_a_guard(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def unguarded(path: FastPath) -> None:
+        answers, path._answers = path._answers, []
+        for asking, answer, last in answers:
+            asking.answer(answer, 0.0, last=last)
+
+    monkeypatch.setattr(FastPath, "_write", unguarded)
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _loop, _context: None)
+    crowd = Crowd()
+    await crowd.ask()
+    break_first(crowd, monkeypatch)
+    assert (await crowd.answer())[1:] != [1] * 23
 
 
 def drawn(random: Random) -> tuple[list[Request], list[int]]:

@@ -374,3 +374,45 @@ async def test_more_than_an_envelope_holds_is_offered_in_parts(links: Links, own
     links.set_map(owned_by(OWNER, 7))
     await asyncio.gather(*calls)
     assert owner.came.qsize() == 300
+
+
+async def test_one_that_does_not_take_its_outcome_takes_away_nobody_else_s(
+    links: Links, owner: Owner, caplog: pytest.LogCaptureFixture
+) -> None:
+    owner.answer = -1
+    await connect(links, owner)
+    links.set_map(owned_by(OWNER, 7))
+    heard: list[object] = []
+
+    def broken(outcome: object) -> None:
+        raise KeyError(outcome)
+
+    ids = [bytes((1, 5)) + n.to_bytes(18, "big") for n in range(4)]
+    for message_id, done in zip(ids, (broken, heard.append, broken, heard.append), strict=True):
+        links.offer(wire.Outgoing(5, message_id, "4915112345678", 0, b"{}"), done)
+    for _ in ids:
+        await owner.came.get()
+    (webapp,) = owner.server._connections
+    webapp.send(wire.outcome(wire.ACKED, 5, 7, ids[:2]))
+    webapp.send(wire.outcome(wire.REFUSED, 5, 7, ids[2:]))
+    await soon(lambda: len(heard) == 2)
+    assert (links.pending, links.pending_bytes, links.connected) == (0, 0, 1)
+    assert [r.message for r in caplog.records].count("outcome not taken") == 2
+
+
+async def test_a_frame_that_is_not_handled_ends_its_link_alone(
+    links: Links, owner: Owner, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What waited on it is offered again on the next."""
+    await connect(links, owner)
+    links.set_map(owned_by(OWNER, 7))
+    handle, faults = owner.server.on_message, [KeyError("ours")]
+
+    def once(webapp: WebappConnection, message: wire.Message) -> None:
+        if faults:
+            raise faults.pop()
+        handle(webapp, message)
+
+    owner.server.on_message = once
+    assert await submit(links) == MESSAGE_ID
+    assert "link closed: frame not handled" in [r.message for r in caplog.records]

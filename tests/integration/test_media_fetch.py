@@ -442,3 +442,18 @@ async def test_https_holds_the_name_of_the_link_to_its_certificate(sites: Sites)
             await fetched(fetch, f"https://other.test:{port}/")
         with pytest.raises(LinkFailed, match="certificate"):  # the usual authorities
             await fetched(fetcher(resolver=names), f"https://good.test:{port}/")
+
+
+async def test_a_length_of_thousands_of_digits_is_refused() -> None:
+    """llhttp takes zeros without end, and Python reads no number of so many digits."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: " + b"0" * 5000 + b"2\r\n\r\nok")
+        writer.close()
+
+    server = await asyncio.start_server(serve, PUBLIC, 0)
+    port = server.sockets[0].getsockname()[1]
+    with pytest.raises(MediaRefused, match="Content-Length"):
+        await fetched(fetcher(), f"http://{PUBLIC}:{port}/x.jpg")
+    server.close()

@@ -217,13 +217,18 @@ class FastPath:
             self._loop.call_soon(self._write)
             self._tell_time()
         last = asking.leaving
-        if isinstance(outcome, bytes) and not last:
-            self._meter.answered(_LABEL, 201, began)
-            head, middle, end = self._around
-            answer = b"".join((head, self._meter.request_id(), middle, letters_of(outcome), end))
+        try:
+            if isinstance(outcome, bytes) and not last:
+                self._meter.answered(_LABEL, 201, began)
+                head, middle, end = self._around
+                letters = letters_of(outcome)
+                answer = b"".join((head, self._meter.request_id(), middle, letters, end))
+            else:
+                answer = self._rare(outcome, began, last=last)
+        except Exception as error:  # one outcome of many: the others have theirs
+            asking.broke(error)
         else:
-            answer = self._rare(outcome, began, last=last)
-        self._answers.append((asking, answer, last))
+            self._answers.append((asking, answer, last))
 
     def _tell_time(self) -> None:
         """For the answers of this turn: what stands around the request's id and the message's."""

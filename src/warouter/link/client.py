@@ -217,7 +217,10 @@ class Links:
 
     def _end(self, entry: Pending, outcome: bytes | ApiError) -> None:
         if self._forget(entry.message.id) is not None:
-            entry.done(outcome)
+            try:
+                entry.done(outcome)
+            except Exception as error:
+                _not_told(error)
 
     def _forget(self, message_id: bytes) -> Pending | None:
         entry = self._pending.pop(message_id, None)
@@ -241,7 +244,10 @@ class Links:
                 size = len(message.body)
                 self._bytes -= size
                 weights[message.slot] -= size + LEAST_WEIGHT
-                entry.done(message_id)
+                try:
+                    entry.done(message_id)
+                except Exception as error:  # one request's, not that of those behind it
+                    _not_told(error)
 
     def _on_refused(self, connection: CoreappConnection, frame: wire.Outcome) -> None:
         ids = dict.fromkeys(frame.ids)  # each once, whatever a peer says
@@ -360,6 +366,11 @@ class Links:
                 connection.abort()
                 if self._made.get(address.incarnation) is connection:
                     del self._made[address.incarnation]
+
+
+def _not_told(error: Exception) -> None:
+    """Whoever asked does not take the outcome; all others get theirs."""
+    log.error("outcome not taken", exc_info=error)
 
 
 def _final(outcome: int, entry: Pending) -> ApiError | None:

@@ -115,6 +115,9 @@ class LinkConnection(asyncio.Protocol):
         except (WarouterError, ValueError) as error:
             log.warning("link closed: broken protocol", extra={"error": str(error)})
             self.abort()
+        except Exception as error:  # ours: what waited on this link is offered again on the next
+            log.error("link closed: frame not handled", extra=self.peer(), exc_info=error)
+            self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None

@@ -101,7 +101,7 @@ class Fetcher:
             async with response:
                 yield Fetched(
                     response.headers.get("Content-Type", ""),
-                    response.content_length,
+                    _length(response),
                     URL(url).name,
                     _content(response, self._grace),
                 )
@@ -171,6 +171,13 @@ def _accepted(response: aiohttp.ClientResponse) -> aiohttp.ClientResponse:
     if status < 300:
         raise MediaRefused("the link gives compressed content")
     raise MediaRefused(f"the link answered {status}")
+
+
+def _length(response: aiohttp.ClientResponse) -> int | None:
+    try:
+        return response.content_length
+    except ValueError as error:  # Python reads no numbers of thousands of digits
+        raise MediaRefused("the link's Content-Length is no number of bytes") from error
 
 
 async def _content(response: aiohttp.ClientResponse, grace: float) -> AsyncIterator[bytes]:

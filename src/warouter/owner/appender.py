@@ -181,7 +181,10 @@ class Appender:
                 if isinstance(outcome, bytes):
                     first, outcome = outcome, ALREADY
                 result = _RESULTS[outcome]
-                self._note(slot, rows[ordinal], outcome)
+                try:
+                    self._note(slot, rows[ordinal], outcome)
+                except Exception as error:  # the row is on disk all the same: the rest is acked
+                    self._ownership.tasks.failed(slot.current(), error)
                 if outcome == FENCED:
                     fenced.append(slot)
             number = wire.ANY_SLOT if result == wire.ACKED else slot.slot

@@ -89,7 +89,7 @@ class NumberDirectory:
             ) as answer:
                 content = await answer.content.readexactly(_length(answer))
                 return answer.status, content
-        except (aiohttp.ClientError, asyncio.IncompleteReadError, OSError) as error:
+        except (aiohttp.ClientError, asyncio.IncompleteReadError, OSError, ValueError) as error:
             # Not in its own words, which may hold a number. TimeoutError is an OSError.
             reason = type(error).__name__
             raise UpstreamAway(f"the upstream's services do not answer ({reason})") from error
