@@ -95,6 +95,9 @@ lock: setup ## resolve the newest allowed versions anew into requirements.lock
 	$(BIN)/uv pip compile --quiet pyproject.toml --extra local --group dev --universal \
 		--python-version 3.11 --generate-hashes --upgrade --no-annotate \
 		--custom-compile-command "make lock" --output-file requirements.lock
+	$(BIN)/uv pip compile --quiet pyproject.toml --group build --constraint requirements.lock \
+		--universal --python-version 3.11 --generate-hashes --no-annotate \
+		--custom-compile-command "make lock" --output-file deploy/requirements.lock
 
 clean: ## remove .venv and everything that was built
 	rm -rf $(VENV) $(PEERS) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -18,6 +18,7 @@ pytestmark = pytest.mark.timeout(120)
 async def test_a_second_run_on_a_data_directory_is_refused_and_does_no_harm(start: Start) -> None:
     cluster, business = await start(shards=1, coreapps=1, masters=1)
     assert cluster.postgres is not None
+    assert cluster.about_postgres.startswith("PostgreSQL 18.")
     postgres, before = cluster.postgres.pid, (cluster.folder / "cluster.json").read_bytes()
     second = Cluster(Options(data_dir=cluster.folder, port=0, tls=False))
     with pytest.raises(CommandError, match=r"A cluster runs on .* already"):

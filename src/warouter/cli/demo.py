@@ -103,6 +103,7 @@ async def _run(cluster: AbstractAsyncContextManager[Scene], plan: Plan, started_
     async with AsyncExitStack() as stack:
         with console.status("starting the cluster"):
             scene = await stack.enter_async_context(cluster)
+        click.echo(await scene.about_postgres())
         report = await _shown(console, scene, plan)
         console.print(table(report, plan, started_at))
         stack.enter_context(console.status("stopping what was started"))

@@ -125,6 +125,7 @@ def show_ready(console: Console, cluster: Cluster) -> None:
     }
     lines = [f"{name:<10} {value}" for name, value in facts.items()]
     console.print(Panel("\n".join(lines), title="warouter is ready", expand=False))
+    click.echo(cluster.about_postgres)
     for line in (
         f"TOKEN=$(curl{insecure} -s -u '{cluster.user}:{cluster.password}' -X POST"
         f' {cluster.url}/v1/users/login | sed \'s/.*"token":"\\([^"]*\\).*/\\1/\')',

@@ -26,8 +26,9 @@ from warouter.local.counts import coreapps_for
 from warouter.local.description import read_description, write_description
 from warouter.local.ports import free_port
 from warouter.local.postgres import Postgres
+from warouter.local.postgres_version import described
 from warouter.local.process import Process
-from warouter.local.seed import first_seed, ready_map, shards_now
+from warouter.local.seed import first_seed, ready_map, server_version, shards_now
 from warouter.store import migrate
 
 log = logging.getLogger(__name__)
@@ -100,6 +101,7 @@ class Cluster:
         self.user = "admin"
         self.password = ""
         self.cert = ""
+        self.about_postgres = ""  # a sentence for who started it
         self._keepers: dict[str, asyncio.Task[None]] = {}
         self._environment: dict[str, str] = {}
         self._webapp_ports: list[int] = []
@@ -156,6 +158,8 @@ class Cluster:
             self._add_webapp(n)
         await self._start_all("webapp")
         await ready_map(self.settings, SETTLE_SECONDS)
+        version = await server_version(self.settings)
+        self.about_postgres = described(version, embedded=self.postgres is not None)
         self.write_description()
 
     async def run(self, stop: asyncio.Event) -> None:

