@@ -100,6 +100,7 @@ _GAUGES: dict[Page, dict[str, str]] = {
         "callback_queue_size": "Events that wait for the webhook",
         "pending_outgoing_messages": "Messages accepted and not taken by the upstream yet",
         "warouter_slots_owned": "Slots that the coreapp owns",
+        "warouter_journal_writable": "Whether the coreapp can write its journals",
         "warouter_upstream_connected": "Whether the coreapp has its upstream",
         "warouter_link_webapps": "Connections of webapps and of relaying coreapps",
         "warouter_callbacks_failing": "Whether callbacks of a type fail one after the other",

@@ -91,6 +91,7 @@ def _register(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
             "counter": 0,
             "upstream_ok": True,
             "unreached": [],
+            "journal_ok": True,
         }
     s.notify("nodes")
     return []
@@ -338,6 +339,7 @@ _known: dict[str, Statement] = {}
 _STATEMENTS = {
     piece: Statement(piece.strip("( "), wants, does)
     for piece, wants, does in (
+        ("select unwritable()", None, lambda s, c, a: [{"missing": None}]),
         ("append_messages(", _shared, _append),
         ("append_requests(", _shared, _append_requests),
         ("append_events(", _shared, _call("append_events")),

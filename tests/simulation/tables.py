@@ -19,7 +19,7 @@ from warouter.message_id import parse
 
 MOVED_SECONDS = 60.0
 TOO_LATE = (408, 410)
-TROUBLES = frozenset(("unreachable", "upstream", "overdue"))
+TROUBLES = frozenset(("unreachable", "upstream", "journal", "overdue"))
 
 
 class Refused(Exception):
@@ -289,13 +289,16 @@ class Tables:
         self._renewals.clear()
         self._rows = []
 
-    def beat(self, inc: UUID, upstream_ok: bool, unreached: list[UUID]) -> list[dict[str, Any]]:
+    def beat(
+        self, inc: UUID, upstream_ok: bool, unreached: list[UUID], journal_ok: bool
+    ) -> list[dict[str, Any]]:
         node = self.nodes.get(inc)
         if node is None:
             return []
         node["counter"] += 1
         node["upstream_ok"] = upstream_ok
         node["unreached"] = unreached
+        node["journal_ok"] = journal_ok
         if inc not in self._renewals:
             self._renewals[inc] = self._renewal(inc)
         return self._renewals[inc]
@@ -423,6 +426,8 @@ class Tables:
         epoch = self.next_number(max(self.epochs[slot], above))
         if reason == "handover":
             reason = self.why[slot] or reason
+        elif reason == "overdue" and self.why[slot] == "journal":
+            reason = "journal"
         self.owners[slot], self.successors[slot], self.epochs[slot] = to, None, epoch
         self.why[slot] = None
         entry = Change(slot, was, to, epoch, term, reason, self.now())

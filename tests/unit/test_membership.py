@@ -23,6 +23,7 @@ class Watched:
         self.leaving = False
         self.webapps: dict[UUID, set[UUID]] = {}  # and what they report
         self.without_upstream: set[UUID] = set()
+        self.without_journal: set[UUID] = set()
 
     def poll(self, *silent: UUID, gap: float = POLL) -> dict[UUID, Member]:
         self.now += gap
@@ -37,6 +38,7 @@ class Watched:
                 self.leaving,
                 upstream_ok=n not in self.without_upstream,
                 unreached=frozenset(self.webapps.get(n, ())),
+                journal_ok=n not in self.without_journal,
             )
             for n, beat in self.beats.items()
         }
@@ -240,3 +242,26 @@ def test_a_leader_that_was_away_counts_nothing_of_it() -> None:
     watched.webapps[X] = {A}
     watched.poll()
     assert troubles(watched.poll(gap=60.0)) == {}
+
+
+def test_who_cannot_write_is_in_trouble_after_a_second_and_ailing_at_once() -> None:
+    watched = Watched(A, B, C)
+    watched.polls(50)
+    watched.without_journal.add(A)
+    judged = watched.poll()
+    assert (judged[A].trouble, judged[A].ailing) == ("", True)
+    judged = watched.polls(11)
+    assert judged[A].trouble == "journal"
+    assert not judged[B].ailing
+    watched.without_journal.clear()
+    assert watched.polls(20)[A].trouble  # for a while it may come back
+    assert not watched.polls(20)[A].trouble
+
+
+def test_a_database_that_nobody_can_write_is_nobodys_trouble() -> None:
+    watched = Watched(A, B, C)
+    watched.polls(50)
+    watched.without_journal |= {A, B, C}
+    assert not any(m.trouble or m.ailing for m in watched.polls(30).values())
+    watched.without_journal -= {A}  # they do not recover in the same instant
+    assert not any(m.trouble for m in watched.polls(20).values())

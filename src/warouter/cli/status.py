@@ -186,6 +186,8 @@ def _state(node: NodeStatus) -> str:
         more.append(f" for {_age(node.silent_s)}")
     if not node.upstream_ok:
         more.append(", no upstream")
+    if not node.journal_ok:
+        more.append(", cannot write")
     return node.state + "".join(more)
 
 

@@ -13,7 +13,14 @@ from uuid import UUID
 
 import msgspec
 
-from warouter.cluster.trouble import LASTED, UNREACHABLE, UPSTREAM, Trouble, reported
+from warouter.cluster.trouble import (
+    JOURNAL,
+    LASTED,
+    UNREACHABLE,
+    UPSTREAM,
+    Trouble,
+    reported,
+)
 
 # A name whose incarnations keep dying is trusted again only after this doubling of the join time.
 MAX_DISTRUST = 5
@@ -29,7 +36,8 @@ class Verdict(StrEnum):
 class Node(msgspec.Struct, frozen=True):
     """What a node's row and beat say. ``counter`` is None before the first beat.
 
-    ``unreached`` are the coreapps that a webapp has no link to.
+    ``unreached`` are the coreapps that a webapp has no link to; ``journal_ok``: a coreapp can
+    write its journals.
     """
 
     incarnation: UUID
@@ -39,6 +47,7 @@ class Node(msgspec.Struct, frozen=True):
     leaving: bool = False
     upstream_ok: bool = True
     unreached: frozenset[UUID] = frozenset()
+    journal_ok: bool = True
 
 
 class Member(msgspec.Struct, frozen=True):
@@ -130,6 +139,7 @@ class Membership:
         ailing = {
             UNREACHABLE: reported(reports),
             UPSTREAM: {n.incarnation for n in living if not n.upstream_ok},
+            JOURNAL: {n.incarnation for n in living if not n.journal_ok},
         }
         for kind, trouble in self._troubles.items():
             trouble.observe(gap, coreapps, ailing[kind])

@@ -1,4 +1,4 @@
-"""Coreapps that live and are of no use: webapps do not reach them, or they lack the upstream.
+"""Coreapps that live and are of no use: not reached, without upstream, unable to write.
 
 Rules of this file:
   * a trouble counts only when it has lasted for a moment, so that one which all share has time to
@@ -16,8 +16,8 @@ from collections import Counter
 from collections.abc import Mapping, Set
 from uuid import UUID
 
-UNREACHABLE, UPSTREAM = "unreachable", "upstream"
-LASTED = {UNREACHABLE: 1.0, UPSTREAM: 0.6}  # seconds until it counts
+UNREACHABLE, UPSTREAM, JOURNAL = "unreachable", "upstream", "journal"
+LASTED = {UNREACHABLE: 1.0, UPSTREAM: 0.6, JOURNAL: 1.0}  # seconds until it counts
 
 
 class Trouble:

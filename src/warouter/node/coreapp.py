@@ -35,6 +35,7 @@ from warouter.owner.ownership import Ownership, wait_for
 from warouter.owner.recorder import Recorder
 from warouter.owner.sender import Sender
 from warouter.owner.slot import OwnedSlot
+from warouter.owner.writable import Writable
 from warouter.store.aside import Aside, find_address, settings_of
 from warouter.store.dead_letters import LETTERS
 from warouter.store.history import prune_history, prune_letters
@@ -100,6 +101,7 @@ class Coreapp:
             host, port, link_key=self.link_key, fingerprint=fingerprint
         )
         self.session = NodeSession(self._settings, registration, self._on_hint)
+        self.writable = Writable(self.journal)
         self.ownership = Ownership(
             self.session,
             self.journal,
@@ -107,6 +109,7 @@ class Coreapp:
             self._clock,
             lambda: self.upstream.well,
             self._settings.pending_seconds,
+            self.writable.ok,
         )
         self.recorder = Recorder(self.ownership, self.journal)
         self.ownership.flush = self.recorder.flush
@@ -162,7 +165,8 @@ class Coreapp:
 
     def tasks(self) -> list[asyncio.Task[None]]:
         work = {
-            "beats": self.ownership.run(),
+            "beats": self._beat(),
+            "writable": self.writable.run(),
             "append": self.appender.run(),
             "record": self.recorder.run(),
             "events": self.events.run(),
@@ -174,6 +178,11 @@ class Coreapp:
             "media": self.media.run(),
         }
         return [asyncio.create_task(coroutine, name=name) for name, coroutine in work.items()]
+
+    async def _beat(self) -> None:
+        """The first beat says already whether the journals can be written."""
+        await self.writable.look()
+        await self.ownership.run()
 
     async def stop(self, tasks: list[asyncio.Task[None]]) -> None:
         """Hand everything over, then let go of what is left."""

@@ -159,7 +159,9 @@ class MapView:
                 connected = leads and multiconnect
             else:
                 role = "coreapp"
-                connected = up and node.incarnation in owners and node.upstream_ok
+                connected = (
+                    up and node.incarnation in owners and node.upstream_ok and node.journal_ok
+                )
             serving = "connected" if registered else "unregistered"
             status = serving if connected else "disconnected"
             problem = "" if up else "the node does not answer"

@@ -35,6 +35,7 @@ class CoreappFigures:
             Sample("pending_outgoing_messages", c.appender.queued + sum(map(_unsettled, slots))),
             Sample("warouter_slots_owned", len(slots)),
             Sample("warouter_upstream_connected", int(c.upstream.well)),
+            Sample("warouter_journal_writable", int(c.writable.ok())),
             Sample("warouter_link_webapps", c.link.webapps),
             Sample("warouter_parked_recipients", sum(len(s.parked) for s in slots)),
             Sample("warouter_messages_appended_total", c.appender.appended),

@@ -44,12 +44,14 @@ class Ownership:
         clock: Callable[[], float],
         upstream_ok: Callable[[], bool],
         pending: float = math.inf,
+        journal_ok: Callable[[], bool] = lambda: True,
     ) -> None:
         self._session = session
         self._journal = journal
         self._timing = timing
         self._clock = clock
         self._upstream_ok = upstream_ok
+        self._journal_ok = journal_ok
         self._pending = pending  # seconds that a message may wait
         self._lease = Lease(timing.trust)
         self._spent: dict[int, int] = {}
@@ -151,7 +153,9 @@ class Ownership:
             self._wake.clear()
             sent = self._clock()
             try:
-                beat = await self._session.beat(self._upstream_ok(), self._timing.trust)
+                beat = await self._session.beat(
+                    self._upstream_ok(), self._timing.trust, journal_ok=self._journal_ok()
+                )
             except OutcomeUnknown as error:
                 if not missing:
                     log.warning("beat not confirmed", extra={"error": str(error)})

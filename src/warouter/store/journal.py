@@ -15,6 +15,7 @@ import asyncpg
 import msgspec
 
 from warouter.config import Settings
+from warouter.errors import OutcomeUnknown
 from warouter.store.database import WRITE_SECONDS, Session
 from warouter.wire import Key
 
@@ -25,6 +26,7 @@ Fate = int | bytes
 # The server gives up as well: what an owner no longer waits for must not hold a slot's lock.
 _LIMITS = {"lock_timeout": "1500ms", "statement_timeout": "3s"}
 
+_UNWRITABLE = "select unwritable() as missing"
 _APPEND = "select * from append_messages($1,$2,$3,$4,$5,$6,$7,$8,$9)"
 _APPEND_REQUESTS = "select * from append_requests($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12)"
 _APPEND_EVENTS = "select * from append_events($1,$2,$3,$4,$5,$6,$7,$8,$9,$10)"
@@ -172,6 +174,20 @@ class Journal:
         self._appends = Session(settings, application, **_LIMITS)
         self._records = Session(settings, application, **_LIMITS)
 
+    async def problem(self) -> str:
+        """Why this process cannot write its journals, or "".
+
+        Both sessions are opened for it, and the database says which rights are missing.
+        """
+        try:
+            for session in (self._appends, self._records):
+                [row] = await session.fetch(_UNWRITABLE, within=WRITE_SECONDS)
+                if row["missing"] is not None:
+                    return str(row["missing"])
+        except (OutcomeUnknown, asyncpg.PostgresError) as error:
+            return str(error) or repr(error)
+        return ""
+
     async def append(self, owned: Mapping[int, int], rows: Sequence[Row]) -> dict[int, Fate]:
         """Append in one commit; the ordinals that were not inserted, with their fate.
 
@@ -207,7 +223,11 @@ class Journal:
         return set(rows[0]["held"])
 
     async def open(self, owned: Mapping[int, int]) -> list[Opened]:
-        """The first act of an epoch, for those of the slots that are held."""
+        """The first act of an epoch, for those of the slots that are held.
+
+        The session of appends is opened before: a slot that cannot be appended to is not taken.
+        """
+        await self._appends.fetch(_UNWRITABLE, within=WRITE_SECONDS)
         rows = await self._records.fetch(
             "select * from open_slots($1,$2,$3)",
             self._incarnation,

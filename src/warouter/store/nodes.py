@@ -20,7 +20,7 @@ from warouter.store import locks
 from warouter.store.database import Connection, Source, application_name, connect, listen
 
 _REGISTER = "select register_node($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11)"
-_BEAT = "select * from beat($1, $2, $3)"
+_BEAT = "select * from beat($1, $2, $3, $4)"
 _LEAVE = """
 with me as (update node set leaving = true where incarnation = $1),
      told as (select pg_notify('warouter', 'nodes'))
@@ -33,7 +33,7 @@ SLOTS_SQL = "select slot, epoch, owner, successor from slot order by slot"
 NODES_SQL = """
 select n.incarnation, n.name, n.role, n.leaving, n.host, n.port, n.link_key, n.fingerprint,
        n.version, n.pid, b.counter, coalesce(b.upstream_ok, true) as upstream_ok,
-       coalesce(b.unreached, '{}') as unreached
+       coalesce(b.unreached, '{}') as unreached, coalesce(b.journal_ok, true) as journal_ok
   from node n left join beat b using (incarnation) order by n.name, n.started_at"""
 
 
@@ -84,12 +84,19 @@ class NodeSession:
     def connected(self) -> bool:
         return self._connection is not None and not self._connection.is_closed()
 
-    async def beat(self, upstream_ok: bool, within: float, unreached: Sequence[UUID] = ()) -> Beat:
+    async def beat(
+        self,
+        upstream_ok: bool,
+        within: float,
+        unreached: Sequence[UUID] = (),
+        journal_ok: bool = True,
+    ) -> Beat:
         """One renewal; OutcomeUnknown when no answer came within ``within`` seconds.
 
-        ``unreached`` are the coreapps that this webapp has no link to.
+        ``unreached`` are the coreapps that this webapp has no link to; ``journal_ok``: this
+        coreapp can write its journals.
         """
-        said = (self._registration.incarnation, upstream_ok, list(unreached))
+        said = (self._registration.incarnation, upstream_ok, list(unreached), journal_ok)
         try:
             async with asyncio.timeout(within), self._lock:
                 connection = await self._connected()
@@ -178,6 +185,7 @@ def node_of(row: Any) -> Node:
         row["leaving"],
         row["upstream_ok"],
         frozenset(row["unreached"]),
+        row["journal_ok"],
     )
 
 

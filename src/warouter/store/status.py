@@ -28,6 +28,7 @@ _COUNTED_PLACES = 2_000
 _NODES = """
 select n.incarnation, n.name, n.role, n.pid, n.version, n.host, n.port, n.leaving,
        coalesce(b.upstream_ok, true) as upstream_ok,
+       coalesce(b.journal_ok, true) as journal_ok,
        extract(epoch from clock_timestamp() - n.started_at)::float8 as age_s,
        s.connections, s.silent_s
   from node n
@@ -127,6 +128,7 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
     age_s: float
     silent_s: float | None
     upstream_ok: bool
+    journal_ok: bool
     leaving: bool
     connections: int
     shards: list[int]
@@ -316,6 +318,7 @@ def _node(row: Any, slots: ShardMap, leader: UUID | None) -> NodeStatus:
         age_s=row["age_s"],
         silent_s=silent,
         upstream_ok=row["upstream_ok"],
+        journal_ok=row["journal_ok"],
         leaving=row["leaving"],
         connections=connections,
         shards=owned,

@@ -1,0 +1,41 @@
+"""Whether this coreapp can write its journals: looked at often, told with each beat.
+
+A coreapp that beats but cannot write (its address or its role lost a right, a second session is
+refused) would keep its slots for ever, and a spare like that would be given them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from warouter.store.journal import Journal
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 1.0
+AGAIN_SECONDS = 0.2  # while it cannot
+
+
+class Writable:
+    """``problem`` is why it cannot, "" if it can."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self.problem = "not looked at yet"
+
+    def ok(self) -> bool:
+        return not self.problem
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        while True:
+            await self.look()
+            await asyncio.sleep(AGAIN_SECONDS if self.problem else LOOK_SECONDS)
+
+    async def look(self) -> None:
+        before, self.problem = self.problem, await self._journal.problem()
+        if self.problem and self.problem != before:
+            log.error("journal cannot be written", extra={"reason": self.problem})
+        elif before and not self.problem:
+            log.info("journal can be written")

@@ -1,0 +1,88 @@
+"""What keeps a coreapp from writing its journals, as PostgreSQL tells it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from uuid import uuid4
+
+import asyncpg
+import msgspec
+import pytest
+import pytest_asyncio
+
+from warouter.config import Settings
+from warouter.owner.writable import Writable
+from warouter.store.journal import Journal
+
+ROLE = "lame_coreapp"
+
+
+class Lame:
+    """A coreapp with a role that may do everything, until a test takes something away."""
+
+    def __init__(self, pool: asyncpg.Pool, settings: Settings) -> None:
+        self.schema = settings.db_schema
+        self.run = pool.execute
+        own = msgspec.structs.replace(settings, db_username=ROLE)
+        self.journal = Journal(own, uuid4(), "test")
+        self.writable = Writable(self.journal)
+
+    async def problem(self) -> str:
+        await self.writable.look()
+        return self.writable.problem
+
+
+@pytest_asyncio.fixture
+async def lame(settings: Settings, pool: asyncpg.Pool) -> AsyncIterator[Lame]:
+    schema = settings.db_schema
+    await pool.execute(f"drop role if exists {ROLE}")
+    await pool.execute(f"create role {ROLE} login")
+    await pool.execute(f"grant usage on schema {schema} to {ROLE}")
+    for kind in ("tables", "sequences", "functions"):
+        await pool.execute(f"grant all on all {kind} in schema {schema} to {ROLE}")
+    await pool.execute(f"revoke execute on all functions in schema {schema} from public")
+    lame = Lame(pool, settings)
+    yield lame
+    await lame.journal.close()
+    await pool.execute(f"drop owned by {ROLE}")
+    await pool.execute(f"drop role {ROLE}")
+
+
+async def test_a_coreapp_that_may_do_everything_can_write(lame: Lame) -> None:
+    assert not lame.writable.ok()  # as long as nobody has looked
+    assert await lame.problem() == ""
+    assert lame.writable.ok()
+
+
+@pytest.mark.parametrize("function", ["append_messages", "record_progress"])
+async def test_a_right_to_a_function_is_missed(lame: Lame, function: str) -> None:
+    assert await lame.problem() == ""
+    await lame.run(
+        f"""do $$ declare f regprocedure; begin
+        for f in select oid from pg_proc where proname = '{function}' loop
+            execute 'revoke execute on function ' || f || ' from {ROLE}';
+        end loop; end $$"""
+    )
+    assert f"no right to execute {function}" in await lame.problem()
+    await lame.run(f"grant execute on all functions in schema {lame.schema} to {ROLE}")
+    assert await lame.problem() == ""
+
+
+@pytest.mark.parametrize(("right", "table"), [("insert", "message"), ("update", "send_cursor")])
+async def test_a_right_to_a_table_is_missed(lame: Lame, right: str, table: str) -> None:
+    await lame.run(f"revoke {right} on {table} from {ROLE}")
+    assert await lame.problem() == f"no right to {right} {table}"
+
+
+async def test_both_sessions_are_looked_at(lame: Lame) -> None:
+    await lame.run(f"alter role {ROLE} connection limit 1")
+    assert "too many connections" in await lame.problem()
+    await lame.run(f"alter role {ROLE} connection limit 2")
+    assert await lame.problem() == ""
+
+
+async def test_a_slot_is_not_opened_without_the_session_of_appends(lame: Lame) -> None:
+    """Both are opened before a slot is taken."""
+    await lame.run(f"alter role {ROLE} connection limit 1")
+    with pytest.raises(Exception, match="too many connections"):
+        await lame.journal.open({3: 1})
