@@ -46,6 +46,7 @@ HEARD = {
     "owner/callbacks.py:run": PROCESS,
     "owner/ownership.py:run": PROCESS,
     "owner/uploads.py:_take_off": CALLER,
+    "store/aside.py:_let_go": "closing catches everything",
     "store/database.py:fetch": CALLER,
     "store/servers.py:open_writable": CALLER,
     "store/stats.py:get": CALLER,
