@@ -35,6 +35,7 @@ HARMLESS = frozenset(
         "restart-postgres",
         "stall-postgres",
         "freeze-owner-short",
+        "use-up-files",
         "flap-freeze",
         "cut-owner-database-short",
         "end-sessions-of-owner",

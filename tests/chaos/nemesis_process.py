@@ -10,6 +10,7 @@ import time
 from tests.chaos.lab import Lab
 from tests.chaos.marks import Mark
 from tests.chaos.nemesis import an_owner, begin, healed, nemesis
+from tests.support.files import used_up
 
 STOP_PROMISED_SECONDS = 5.0
 
@@ -105,6 +106,21 @@ async def flap_freeze(lab: Lab) -> Mark:
     for _ in range(6):
         await _freeze(lab, [name], 0.2)
         await asyncio.sleep(0.2)
+    return healed(mark)
+
+
+@nemesis("use-up-files")
+async def use_up_files(lab: Lab) -> Mark:
+    """A webapp, an owner and the leader can open nothing more for a while: none of them ends."""
+    names = [lab.random.choice(lab.running("webapp")).name, await an_owner(lab), await lab.leader()]
+    mark = await begin(lab, "use-up-files", names)
+    victims = [lab.process(name) for name in names]
+    before = [process.restarts for process in victims]
+    with used_up(victims):
+        await asyncio.sleep(2.5)
+    for process, restarts in zip(victims, before, strict=True):
+        if process.restarts != restarts or not process.alive:
+            mark.wrong.append(f"I15: {process.name} ended without a descriptor")
     return healed(mark)
 
 

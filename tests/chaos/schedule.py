@@ -28,6 +28,7 @@ COUNTS: dict[str, tuple[int, int]] = {
     "freeze-leader": (1, 4),
     "freeze-leader-and-owner": (1, 3),
     "flap-freeze": (1, 2),
+    "use-up-files": (1, 4),
     "cut-owner-database-short": (1, 4),
     "cut-owner-upstream": (1, 6),
     "cut-owner-links": (1, 6),

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import resource
 import socket
 
 import pytest
 
 from tests.cluster.conftest import CALM, Start
 from tests.cluster.facts import Facts
-from warouter.local.process import Process
+from tests.support.files import used_up
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -20,30 +19,6 @@ BEATS = "select n.role, b.counter from beat b join node n using (incarnation)"
 SESSIONS = (
     "select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'wa:%'"
 )
-
-
-class Exhausted:
-    """The processes may open nothing more: their limit lies below what they have open."""
-
-    def __init__(self, processes: list[Process]) -> None:
-        self._processes = processes
-        self._limits = [self._limit(p) for p in processes]
-
-    def __enter__(self) -> Exhausted:
-        for process, (_, hard) in zip(self._processes, self._limits, strict=True):
-            self._limit(process, (3, hard))
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for process, limits in zip(self._processes, self._limits, strict=True):
-            if process.alive:
-                self._limit(process, limits)
-
-    def _limit(self, process: Process, new: tuple[int, int] | None = None) -> tuple[int, int]:
-        assert process.pid is not None
-        if new is None:
-            return resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
-        return resource.prlimit(process.pid, resource.RLIMIT_NOFILE, new)
 
 
 async def all_beat(facts: Facts, times: int) -> None:
@@ -63,7 +38,7 @@ async def test_no_descriptor_left(start: Start) -> None:
     async with Facts(cluster) as facts:
         link = await facts.connection.fetchval("select port from node where role = 'coreapp'")
         await business.call("POST", "/v1/messages", json=MESSAGE)
-        with Exhausted(processes):
+        with used_up(processes):
             for port in (cluster.port, link) * 10:
                 caller = socket.create_connection(("127.0.0.1", port))  # by the kernel alone
                 callers.append(caller)

@@ -40,10 +40,11 @@ def contexts(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
 async def with_edge(
     tls: tuple[ssl.SSLContext, ssl.SSLContext] | None,
     clients: Callable[[Edge, Callable[[], Awaitable[Streams]]], Awaitable[None]],
+    limits: Limits = QUICK,
 ) -> None:
     assert type(asyncio.get_running_loop()) is uvloop.Loop
     sock = socket.create_server(("127.0.0.1", 0))
-    edge = Edge(web.Server(answer), [sock], tls[0] if tls else None, QUICK)
+    edge = Edge(web.Server(answer), [sock], tls[0] if tls else None, limits)
     edge.open()
     port = sock.getsockname()[1]
     sweep = asyncio.create_task(edge.sweep())
@@ -114,3 +115,39 @@ def test_a_tls_handshake_that_does_not_come_is_ended(
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(with_edge(tls, mute))
+
+
+FEW = Limits(connections=6, connections_per_address=4, exempt=())
+
+
+def test_silent_tls_handshakes_count_for_the_limits_of_an_address_and_of_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("warouter.acceptor.HANDSHAKE_SECONDS", 60.0)
+
+    async def many(edge: Edge, _connect: Callable[[], Awaitable[Streams]]) -> None:
+        port = edge._sockets[0].getsockname()[1]
+
+        async def silent(address: str) -> Streams:
+            return await asyncio.open_connection("127.0.0.1", port, local_addr=(address, 0))
+
+        clients = [await silent("127.0.0.1") for _ in range(10)]
+        clients += [await silent(f"127.0.0.{n}") for n in range(2, 8)]
+        await soon(lambda: figure(edge, "web_connections") == 16)
+        # 4 of the first address, one each of two others; whoever had no place is gone at once.
+        assert figure(edge, "warouter_connections_refused_total") == 10
+        for reader, _ in clients[4:10] + clients[12:]:
+            async with asyncio.timeout(20):
+                with contextlib.suppress(ConnectionError):
+                    assert await reader.read() == b""
+        for _, writer in clients:
+            writer.close()
+        await soon(lambda: dropped(edge, "handshake") == 6)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(with_edge(contexts(tmp_path), many, FEW))
+
+
+def figure(edge: Edge, name: str) -> float:
+    (value,) = [s.value for s in edge.samples() if s.name == name]
+    return value

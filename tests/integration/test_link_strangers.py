@@ -161,3 +161,19 @@ async def test_links_beyond_the_most_are_closed(
             with pytest.raises(NotReady):
                 await second.submit(MESSAGE)
         assert owner.server.webapps == first.connected == 1
+
+
+async def test_strangers_do_not_fill_the_log(
+    owner: Owner, caplog: pytest.LogCaptureFixture
+) -> None:
+    await owner.start()
+    for _ in range(20):
+        reader, writer = await owner.stranger()
+        writer.write(bytes(wire.HANDSHAKE_SIZE + 4))
+        await ended(reader)
+    assert [record.message for record in caplog.records] == ["link handshake failed"]
+    owner.server._say_at = 0.0  # a minute later
+    reader, writer = await owner.stranger()
+    writer.write(bytes(wire.HANDSHAKE_SIZE + 4))
+    await ended(reader)
+    assert [record.times for record in caplog.records] == [1, 20]

@@ -78,6 +78,10 @@ class LinkConnection(asyncio.Protocol):
     def on_handshake(self, hello: memoryview) -> None:
         raise NotImplementedError
 
+    def on_broken(self, error: Exception) -> None:
+        """What came is not what a peer says."""
+        log.warning("link closed: broken protocol", extra={"error": str(error), **self.peer()})
+
     def on_no_common_version(self) -> None:
         """The two builds cannot talk: let the other side read why, then end."""
         if self._transport is not None:
@@ -113,7 +117,7 @@ class LinkConnection(asyncio.Protocol):
             log.error("link refused: no common version", extra={"error": str(error), **self.peer()})
             self.on_no_common_version()
         except (WarouterError, ValueError) as error:
-            log.warning("link closed: broken protocol", extra={"error": str(error)})
+            self.on_broken(error)
             self.abort()
         except Exception as error:  # ours: what waited on this link is offered again on the next
             log.error("link closed: frame not handled", extra=self.peer(), exc_info=error)

@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 PROOF_SECONDS = 5.0  # from the accept on: for the TLS handshake and the proof
 MAX_STRANGERS = 32
 MAX_WEBAPPS = 256
+SAY_SECONDS = 60.0
 # A webapp that does not read its answers must not fill this process's memory.
 MAX_UNREAD = 16 << 20
 
@@ -76,6 +77,12 @@ class WebappConnection(LinkConnection):
         self._write_plain(wire.proof(key, b"server", self._hello, theirs))
         self._start_session(version, wire.session_key(key, self._hello, theirs), sends=1)
 
+    def on_broken(self, error: Exception) -> None:
+        if self.ready:
+            super().on_broken(error)
+        else:
+            self._server.unproved(self, error)
+
     def on_frame(self, frame: wire.Frame) -> None:
         match frame:
             case wire.Message():
@@ -105,6 +112,8 @@ class LinkServer:
         self._strangers: Strangers[WebappConnection] = Strangers(MAX_STRANGERS)
         self._connections: dict[WebappConnection, None] = {}  # proved, in the order they came
         self._acceptors: list[Acceptor[WebappConnection]] = []
+        self._unproved = 0  # since it was said last
+        self._say_at = 0.0
 
     @property
     def webapps(self) -> int:
@@ -129,6 +138,15 @@ class LinkServer:
         if len(self._connections) >= MAX_WEBAPPS:
             raise ProtocolError(f"there are {MAX_WEBAPPS} links already")
         self._connections[connection] = None
+
+    def unproved(self, connection: WebappConnection, error: Exception) -> None:
+        """Say so, but once a minute: strangers must not fill the log."""
+        self._unproved += 1
+        now = asyncio.get_running_loop().time()
+        if now >= self._say_at:
+            said = {"error": str(error), "times": self._unproved, **connection.peer()}
+            log.warning("link handshake failed", extra=said)
+            self._unproved, self._say_at = 0, now + SAY_SECONDS
 
     # acceptor.Doorkeeper
 
