@@ -15,6 +15,7 @@ from warouter.cli import cli
 from warouter.config import Settings
 from warouter.errors import CommandError
 from warouter.store.audit import Audit
+from warouter.store.refusals import Note
 from warouter.upstream.simulator import Simulator
 
 
@@ -40,7 +41,7 @@ async def test_the_latest_first_as_a_table_and_as_json(
     for n in range(3):
         number = await audit.begin("admin", f"deed {n}", "203.0.113.9")
         await audit.end(number, "[bold]clerk", "done")
-    await audit.begin("adm\x1b[31min", "log in", "203.0.113.9", outcome="401/1005")
+    await audit.add({Note("adm\x1b[31min", "log in", "203.0.113.9", "401/1005"): 17})
     shown = await invoke(settings, "audit", "--last", "3")
     assert shown.exit_code == 0, shown.output
     lines = shown.output.splitlines()
@@ -48,6 +49,7 @@ async def test_the_latest_first_as_a_table_and_as_json(
     assert "outcome" in lines[0]
     assert "\x1b" not in shown.output
     assert "adm?[31min" in lines[1]
+    assert lines[1].split()[-1] == "17"
     assert "deed 2" in lines[2]
     assert "[bold]clerk" in lines[2]
     assert "deed 0" not in shown.output
@@ -61,6 +63,7 @@ async def test_the_latest_first_as_a_table_and_as_json(
         "subject": "[bold]clerk",
         "source": "203.0.113.9",
         "outcome": "done",
+        "times": 1,
     }
 
 

@@ -9,7 +9,7 @@ import msgspec
 from aiohttp import web
 
 from warouter._hash import SHARD_COUNTS
-from warouter.api.audited import audited, subject
+from warouter.api.audited import subject
 from warouter.api.context import Context
 from warouter.api.envelope import success
 from warouter.api.guard import check_pin
@@ -144,7 +144,7 @@ ROUTES = (
         "POST",
         "/v1/account/shards",
         Access.ADMIN,
-        audited("set shards", set_shards),
+        set_shards,
         "Change the number of shards while traffic flows; 201 once the new map is in force",
         body=ShardsRequest,
         answer=ShardsAnswer,
@@ -156,5 +156,6 @@ ROUTES = (
             ChangeRefused,
             TooManyRequests,
         ),
+        action="set shards",
     ),
 )

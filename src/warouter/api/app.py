@@ -36,6 +36,7 @@ from warouter.api import (
     two_step,
     users,
 )
+from warouter.api.audited import audited
 from warouter.api.auth import authorise
 from warouter.api.context import Context
 from warouter.api.envelope import common_fields, failure
@@ -111,12 +112,13 @@ def _guarded(context: Context, route: Route) -> WebHandler:
     # Who watches must see most when most is going on, and a stranger who logs in has limits of
     # another kind (api/guard.py): what has no user takes from nobody's bucket.
     limited = route.access in (Access.USER, Access.ADMIN)
+    handler = audited(route.name, route.handler) if route.audited else route.handler
 
     async def handle(request: web.Request) -> web.StreamResponse:
-        caller = await authorise(context, request, route.access)
+        caller = await authorise(context, request, route)
         if limited:
             context.operations.admit(route.method, route.path, caller.username)
-        return await route.handler(context, request, caller)
+        return await handler(context, request, caller)
 
     return handle
 
@@ -136,11 +138,15 @@ async def _expected(request: web.Request) -> web.StreamResponse | None:
 
 async def _following(app: web.Application) -> AsyncIterator[None]:
     context = app[CONTEXT]
-    follower = asyncio.create_task(context.tokens.run())
+    refusals = context.audit.refusals
+    tasks = [asyncio.create_task(context.tokens.run()), asyncio.create_task(refusals.run())]
     yield
-    follower.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await follower
+    for task in tasks:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+    with contextlib.suppress(Exception):  # without a database they are lost
+        await refusals.flush()
     context.passwords.close()
     await context.contacts.close()
 

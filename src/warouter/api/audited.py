@@ -1,19 +1,22 @@
-"""Deeds that leave a row in the audit log: whole routes, or a part of one."""
+"""What leaves a row in the audit log: whole routes, a part of one, and what is refused."""
 
 from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
 
 from aiohttp import web
 
 from warouter.api.context import Context
 from warouter.api.route import Handler
-from warouter.api.source import source_of
+from warouter.api.source import prefix_of, source_of
 from warouter.api.tokens import Caller
 from warouter.errors import ApiError
+from warouter.store.audit import DONE
+from warouter.store.refusals import Note
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +40,15 @@ def subject(request: web.Request, text: str) -> None:
     request[_SUBJECT] = text
 
 
+def named(fields: Mapping[str, Any], path: str = "") -> list[str]:
+    """The paths of the fields, never what is in them."""
+    return [
+        name
+        for key, value in fields.items()
+        for name in (named(value, f"{path}{key}.") if isinstance(value, dict) else [path + key])
+    ]
+
+
 @asynccontextmanager
 async def recorded(
     context: Context, request: web.Request, actor: str, action: str
@@ -50,7 +62,7 @@ async def recorded(
     outcome = "failed"
     try:
         yield
-        outcome = "done"
+        outcome = DONE
     except ApiError as error:
         outcome = f"{error.status}/{error.code} {error.details}"
         raise
@@ -58,18 +70,25 @@ async def recorded(
         await _end(context, number, request.get(_SUBJECT, ""), outcome)
 
 
-async def note_refusal(
-    context: Context, request: web.Request, actor: str, action: str, outcome: str
+def note_refusal(
+    context: Context, request: web.Request, actor: str, action: str, error: ApiError
 ) -> None:
-    """A row of something that was refused before it began."""
+    """Something was refused before it began. Equal ones are summed, by the address's prefix."""
+    source = prefix_of(source_of(request, context.config.trusted_proxies))
+    outcome = f"{error.status}/{error.code} {error.title}"
+    context.audit.refusals.note(actor, action, source, outcome)
+
+
+async def note_done(context: Context, request: web.Request, actor: str, action: str) -> None:
+    """Something was done that clients may do all the time: equal ones are summed, but at once."""
     source = source_of(request, context.config.trusted_proxies)
-    await context.audit.begin(actor, action, source, outcome=outcome)
+    await context.audit.add({Note(actor, action, source, DONE): 1})
 
 
 async def _end(context: Context, number: int, about: str, outcome: str) -> None:
     """The deed is done or refused: what the client is told does not depend on this row."""
     try:
-        await context.audit.end(number, about, _storable(outcome))
+        await context.audit.end(number, _storable(about), _storable(outcome))
     except Exception as error:
         log.warning("audit row not completed", extra={"row": number, "reason": repr(error)})
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import base64
 import logging
-from hmac import compare_digest
 
 import msgspec
 from aiohttp import web
 
-from warouter.api.audited import note_refusal, recorded, subject
+from warouter.api.audited import note_done, note_refusal, recorded, subject
 from warouter.api.context import Context
 from warouter.api.decode import decode
 from warouter.api.envelope import success
-from warouter.api.guard import check_password
+from warouter.api.guard import check_key, check_password
 from warouter.api.passwords import Passwords, check_new_password
 from warouter.api.replies import TokenAnswer
 from warouter.api.request import read_body
@@ -22,6 +21,7 @@ from warouter.api.source import source_of
 from warouter.api.tokens import Caller, hash_of, new_token
 from warouter.errors import (
     AccessDenied,
+    ApiError,
     Forbidden,
     LoginRefused,
     ParameterInvalid,
@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 
 DEFAULT_USERNAME = "admin"
 DEFAULT_PASSWORD = "secret"
+LOG_IN = "log in"
 NAME_LEAST, NAME_MOST = 4, 32
 _NOBODY = Caller("", "")
 _MONITOR = Caller("", "ROLE_MONITOR")
@@ -47,17 +48,17 @@ _LOGIN = msgspec.json.Decoder(Login)
 _NOTHING = (b"", b"null", b"[]")  # the last is how PHP writes an empty object
 
 
-async def authorise(context: Context, request: web.Request, access: Access) -> Caller:
-    """The caller, if ``access`` is theirs; AccessDenied (401) or Forbidden (403) if not."""
-    if access in (Access.OPEN, Access.LOGIN):
+async def authorise(context: Context, request: web.Request, route: Route) -> Caller:
+    """The caller, if the route is for them; AccessDenied (401) or Forbidden (403) if not."""
+    if route.access in (Access.OPEN, Access.LOGIN):
         return _NOBODY
     scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
     credentials = credentials.strip()
     match scheme.lower():
         case "bearer":
-            return await _bearer(context, credentials, access)
-        case "apikey" if access is Access.MONITOR:
-            return _api_key(context, credentials)
+            return await _bearer(context, request, credentials, route)
+        case "apikey" if route.access is Access.MONITOR:
+            return await _api_key(context, request, credentials)
         case _:
             raise AccessDenied("a valid token is required: Authorization: Bearer TOKEN")
 
@@ -69,30 +70,24 @@ async def login(context: Context, request: web.Request, _caller: Caller) -> web.
     """
     body = await read_body(request, context.config.json_limit)
     wish = Login() if body.strip() in _NOTHING else decode(body, _LOGIN)
-    username, password = _basic(request)
-    user = await context.accounts.user(username)
-    known_hash = user.password_hash if user else None
-    right = await check_password(context, request, username, known_hash, password)
-    if user is None or not right:
-        source = source_of(request, context.config.trusted_proxies)
-        log.warning("login refused", extra={"username": username, "source": source})
-        await note_refusal(context, request, username, "log in", "401/1005 wrong credentials")
-        raise LoginRefused("Invalid credentials.")
-    if wish.new_password and wish.new_password != password:
-        password_hash = await _change_password(context, request, user, wish.new_password)
-    else:
-        password_hash = await _current_hash(context, user, password)
-    token = new_token()
-    expires = await context.accounts.add_token(user.username, password_hash, hash_of(token))
-    if expires is None:  # the password was changed, or the user deleted, since it was checked
-        raise LoginRefused("Invalid credentials.")
+    username = ""
+    try:
+        username, password = _basic(request)
+        user = await _who(context, request, username, password)
+        token, expires = await _let_in(context, request, user, password, wish)
+    except ApiError as error:
+        if error.status < 500:
+            note_refusal(context, request, username, LOG_IN, error)
+        raise
+    await note_done(context, request, username, LOG_IN)
     return success({"users": [{"token": token, "expires_after": expires}]})
 
 
-async def logout(context: Context, _request: web.Request, caller: Caller) -> web.Response:
+async def logout(context: Context, request: web.Request, caller: Caller) -> web.Response:
     """Ends the token that was sent, and no other."""
     await context.accounts.remove_token(caller.token_hash)
     context.tokens.forget(caller.token_hash)
+    await note_done(context, request, caller.username, "log out")
     return success({})
 
 
@@ -109,6 +104,33 @@ async def seed_administrator(
     return await accounts.create_user(
         DEFAULT_USERNAME, password_hash, ADMIN, must_change=password is None
     )
+
+
+async def _who(context: Context, request: web.Request, username: str, password: str) -> User:
+    """The user whose name and password these are; LoginRefused if they are nobody's."""
+    user = await context.accounts.user(username)
+    known_hash = user.password_hash if user else None
+    right = await check_password(context, request, username, known_hash, password)
+    if user is None or not right:
+        source = source_of(request, context.config.trusted_proxies)
+        log.warning("login refused", extra={"username": username, "source": source})
+        raise LoginRefused("Invalid credentials.")
+    return user
+
+
+async def _let_in(
+    context: Context, request: web.Request, user: User, password: str, wish: Login
+) -> tuple[str, str]:
+    """(a new token, when it ends); LoginRefused if the password has just been changed."""
+    if wish.new_password and wish.new_password != password:
+        password_hash = await _change_password(context, request, user, wish.new_password)
+    else:
+        password_hash = await _current_hash(context, user, password)
+    token = new_token()
+    expires = await context.accounts.add_token(user.username, password_hash, hash_of(token))
+    if expires is None:  # the password was changed, or the user deleted, since it was checked
+        raise LoginRefused("Invalid credentials.")
+    return token, expires
 
 
 async def _change_password(context: Context, request: web.Request, user: User, new: str) -> str:
@@ -135,23 +157,28 @@ async def _current_hash(context: Context, user: User, password: str) -> str:
     return renewed
 
 
-async def _bearer(context: Context, token: str, access: Access) -> Caller:
+async def _bearer(context: Context, request: web.Request, token: str, route: Route) -> Caller:
     caller = await context.tokens.caller(token)
     if caller is None:
         raise AccessDenied("the token is not valid, or has expired")
     if caller.must_change:
         raise PasswordChangeRequired("the default password must be changed first")
-    if access is Access.ADMIN and caller.role != ADMIN:
-        raise Forbidden("only an administrator may do this")
+    if route.access is Access.ADMIN and caller.role != ADMIN:
+        refusal = Forbidden("only an administrator may do this")
+        note_refusal(context, request, caller.username, route.name, refusal)
+        raise refusal
     return caller
 
 
-def _api_key(context: Context, key: str) -> Caller:
-    expected = context.config.api_key
-    given = key.encode(errors="surrogateescape")
-    if not expected or not compare_digest(given, expected.encode()):
-        raise AccessDenied("the API key is not valid")
-    return _MONITOR
+async def _api_key(context: Context, request: web.Request, key: str) -> Caller:
+    refusal: ApiError = AccessDenied("the API key is not valid")
+    try:
+        if await check_key(context, request, key):
+            return _MONITOR
+    except TooManyRequests as error:
+        refusal = error
+    note_refusal(context, request, "", "API key", refusal)
+    raise refusal
 
 
 def _basic(request: web.Request) -> tuple[str, str]:

@@ -7,7 +7,6 @@ import logging
 import msgspec
 from aiohttp import web
 
-from warouter.api.audited import audited
 from warouter.api.context import Context
 from warouter.api.envelope import success
 from warouter.api.passwords import check_new_password
@@ -103,19 +102,21 @@ ROUTES = (
         "POST",
         "/v1/settings/backup",
         Access.ADMIN,
-        audited("backup", backup),
+        backup,
         "Settings, users and registration as one encrypted text",
         body=BackupRequest,
         answer=BackupAnswer,
         errors=(ParameterMissing, ParameterInvalid),
+        action="backup",
     ),
     Route(
         "POST",
         "/v1/settings/restore",
         Access.ADMIN,
-        audited("restore", restore),
+        restore,
         "Put a backup in place of settings, users and registration",
         body=RestoreRequest,
         errors=(ParameterMissing, ParameterInvalid, BodyTooLarge, NumberTaken),
+        action="restore",
     ),
 )

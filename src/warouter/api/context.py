@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import msgspec
@@ -12,6 +12,7 @@ from warouter.api.contact_book import ContactBook
 from warouter.api.operations import Operations
 from warouter.api.passwords import Passwords
 from warouter.api.tokens import TokenCache
+from warouter.api.waits import Waits
 from warouter.app_settings import Network
 from warouter.errors import ApiError
 from warouter.media.library import Library
@@ -96,3 +97,5 @@ class Context:
     operations: Operations
     # The certificates (PEM, leaf first) that this webapp shows; "" without TLS.
     served_chain: Callable[[], str] = lambda: ""
+    # Who must wait for having guessed at the API key.
+    waits: Waits = field(default_factory=Waits)

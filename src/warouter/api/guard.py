@@ -1,4 +1,4 @@
-"""Checking a password or a pin under the limits of attempts.
+"""Checking a password, a pin or the API key under the limits of attempts.
 
 Who must wait is refused at once, before anybody waits for a turn to have something hashed. All of a
 check, the limits once more among it, is then done in one turn, so that no more attempts are ever
@@ -7,7 +7,11 @@ checked and not yet counted than there are turns.
 
 from __future__ import annotations
 
+import logging
 import math
+import time
+from hashlib import sha256
+from hmac import compare_digest
 
 from aiohttp import web
 
@@ -16,7 +20,9 @@ from warouter.api.passwords import Standing
 from warouter.api.source import limited_address, prefix_of, source_of
 from warouter.api.tokens import Caller
 from warouter.errors import TooManyRequests
-from warouter.store.logins import PIN, USER, Attempt
+from warouter.store.logins import KEY, PIN, USER, Attempt
+
+log = logging.getLogger(__name__)
 
 
 async def check_password(
@@ -49,14 +55,53 @@ async def check_pin(
         return await _checked(context, attempt, pin_hash, pin)
 
 
+async def check_key(context: Context, request: web.Request, key: str) -> bool:
+    """Whether it is the API key. Guesses at it are limited as those at a password are.
+
+    What is right asks no database: who watches must see most when most is wrong. So whoever must
+    wait is told from memory, and every webapp knows it after the first wrong guess there.
+    """
+    trusted = context.config.trusted_proxies
+    prefix, now = prefix_of(source_of(request, trusted)), time.monotonic()
+    _refuse(context.waits.left(prefix, now))
+    expected = context.config.api_key
+    if expected is None:
+        return False
+    given = sha256(key.encode(errors="surrogateescape")).digest()
+    if compare_digest(given, sha256(expected.encode()).digest()):
+        return True
+    async with context.waits.judging:  # so that no more are judged at once than there are webapps
+        _refuse(context.waits.left(prefix, time.monotonic()))
+        await _wrong_key(context, request)
+    return False
+
+
+async def _wrong_key(context: Context, request: web.Request) -> None:
+    logins = context.logins
+    attempt = await look(context, request, KEY, "")
+    wait = attempt.wait or await logins.begin(attempt)
+    if not wait:
+        await logins.failed(attempt)
+        log.warning("API key refused", extra={"source": attempt.prefix})
+    left = wait or (await look(context, request, KEY, "")).wait
+    if left > 0:
+        context.waits.set(attempt.prefix, left, time.monotonic())
+    _refuse(wait)
+
+
 async def admitted(context: Context, request: web.Request, what: str, name: str) -> Attempt:
     """An attempt of this request that may be checked; TooManyRequests if it must wait."""
+    attempt = await look(context, request, what, name)
+    _refuse(attempt.wait)
+    return attempt
+
+
+async def look(context: Context, request: web.Request, what: str, name: str) -> Attempt:
+    """How an attempt of this request stands."""
     trusted = context.config.trusted_proxies
     source = source_of(request, trusted)
     address = limited_address(source, trusted)
-    attempt = await context.logins.look(what, name, prefix_of(source), address)
-    _refuse(attempt.wait)
-    return attempt
+    return await context.logins.look(what, name, prefix_of(source), address)
 
 
 async def _checked(

@@ -10,6 +10,7 @@ import msgspec
 from aiohttp import web
 
 from warouter.api.answers import within
+from warouter.api.audited import named, subject
 from warouter.api.context import Context
 from warouter.api.envelope import success
 from warouter.api.request import read_body, read_json
@@ -89,7 +90,7 @@ async def set_profile(context: Context, request: web.Request, caller: Caller) ->
     """Changes the fields that are there; an empty one clears."""
     wish = await read_json(request, context.config.json_limit, _PROFILE)
     check_profile(wish)
-    await _change(context, BUSINESS_PROFILE, wish)
+    await _change(context, request, BUSINESS_PROFILE, wish)
     log.info("business profile changed", extra={"by": caller.username})
     return success({})
 
@@ -103,7 +104,7 @@ async def set_compliance(context: Context, request: web.Request, caller: Caller)
     """Changes the fields that are there."""
     wish = await read_json(request, context.config.json_limit, _COMPLIANCE)
     check_compliance(wish)
-    await _change(context, COMPLIANCE_INFO, wish)
+    await _change(context, request, COMPLIANCE_INFO, wish)
     log.info("compliance information changed", extra={"by": caller.username})
     return success({})
 
@@ -117,7 +118,7 @@ async def set_about(context: Context, request: web.Request, caller: Caller) -> w
     wish = await read_json(request, context.config.json_limit, _ABOUT)
     required(wish.text, "text")
     check_about(wish)
-    await _change(context, PROFILE_ABOUT, wish)
+    await _change(context, request, PROFILE_ABOUT, wish)
     log.info("about changed", extra={"by": caller.username})
     return success({})
 
@@ -177,8 +178,9 @@ def check_about(about: About) -> None:
     short(about.text, "text", ABOUT_CHARS)
 
 
-async def _change(context: Context, name: str, wish: msgspec.Struct) -> None:
+async def _change(context: Context, request: web.Request, name: str, wish: msgspec.Struct) -> None:
     given = _given(wish)
+    subject(request, ", ".join(named(given)))
 
     def changed(stored: Mapping[str, Any]) -> dict[str, Any]:
         return {**stored, **given}

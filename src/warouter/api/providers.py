@@ -10,6 +10,7 @@ import msgspec
 from aiohttp import web
 
 from warouter.api.answers import within
+from warouter.api.audited import subject
 from warouter.api.context import Context
 from warouter.api.envelope import success
 from warouter.api.request import path_name, read_json
@@ -73,6 +74,7 @@ async def add(context: Context, request: web.Request, caller: Caller) -> web.Res
     wish = await read_json(request, context.config.json_limit, _PROVIDERS)
     filled_list(wish, "the body", MOST)
     checked = [_checked(provider, f"[{n}]") for n, provider in enumerate(wish)]
+    subject(request, ", ".join(provider.name for provider in checked))
     present: list[MediaProvider] = []
 
     def changed(stored: Mapping[str, Any]) -> dict[str, Any]:
@@ -91,6 +93,7 @@ async def add(context: Context, request: web.Request, caller: Caller) -> web.Res
 
 async def remove(context: Context, request: web.Request, caller: Caller) -> web.Response:
     name = path_name(request, "name")
+    subject(request, name)
 
     def changed(stored: Mapping[str, Any]) -> dict[str, Any]:
         present = _stored(stored)

@@ -10,7 +10,7 @@ import msgspec
 from aiohttp import web
 
 from warouter.api.account import checked_certificate, digits, required_pin
-from warouter.api.audited import audited, subject
+from warouter.api.audited import subject
 from warouter.api.context import Context, Submit
 from warouter.api.envelope import success
 from warouter.api.request import read_json
@@ -169,21 +169,23 @@ ROUTES = (
         "POST",
         "/v1/account",
         Access.ADMIN,
-        audited("register", register),
+        register,
         "Register the number: 202 when a code was sent, 201 when it is registered already",
         body=RegistrationRequest,
         answer=RegistrationAnswer,
         status=(202, 201),
         errors=(ParameterMissing, ParameterInvalid, NumberTaken, TooManyRequests, NotReady),
+        action="register",
     ),
     Route(
         "POST",
         "/v1/account/verify",
         Access.ADMIN,
-        audited("verify registration", verify),
+        verify,
         "Finish the registration with the code that was sent",
         body=VerifyRequest,
         status=(201,),
         errors=(ParameterMissing, ParameterInvalid, NotFound, NumberTaken, NotReady),
+        action="verify registration",
     ),
 )

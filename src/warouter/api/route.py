@@ -38,6 +38,8 @@ class Route(NamedTuple):
     tuple holds alternatives.
     ``status`` lists the success statuses, the usual one first. ``errors`` are those that this route
     may answer beyond those that any route may (401, 429, 503 ...). ``query`` is name -> meaning.
+    ``action`` is what a call is called in the audit log. ``unaudited`` says why calls leave no row
+    there although the access and the method of the route want one.
     """
 
     method: str
@@ -51,3 +53,16 @@ class Route(NamedTuple):
     status: tuple[int, ...] = (200,)
     errors: tuple[type[ApiError], ...] = ()
     query: Mapping[str, str] = {}
+    action: str = ""
+    unaudited: str = ""
+
+    @property
+    def name(self) -> str:
+        """What a call is called, in whatever it is told of."""
+        return self.action or f"{self.method} {self.path}"
+
+    @property
+    def audited(self) -> bool:
+        """Whether a call leaves a row: whatever only an administrator may do, and changes."""
+        changes = self.access is Access.ADMIN and self.method not in ("GET", "HEAD")
+        return bool(self.action or (changes and not self.unaudited))

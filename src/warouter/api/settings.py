@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from warouter.api.audited import named, subject
 from warouter.api.context import ApiConfig, Context
 from warouter.api.decode import explained
 from warouter.api.envelope import success
@@ -51,6 +52,7 @@ async def patch(context: Context, request: web.Request, caller: Caller) -> web.R
     try:
         # Before the transaction: nothing that is refused shall lock the row.
         check_webhook(context.config, changed({}))
+        subject(request, ", ".join(named(changed({}))))
         await context.accounts.change_setting(APPLICATION, changed)
     except msgspec.ValidationError as error:
         raise explained(error) from None

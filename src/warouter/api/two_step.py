@@ -8,7 +8,6 @@ import msgspec
 from aiohttp import web
 
 from warouter.api.account import required_pin
-from warouter.api.audited import audited
 from warouter.api.context import Context
 from warouter.api.envelope import success
 from warouter.api.request import read_json
@@ -63,17 +62,19 @@ ROUTES = (
         "POST",
         "/v1/settings/account/two-step",
         Access.ADMIN,
-        audited("two-step on", enable),
+        enable,
         "Turn two-step verification on, or change its pin",
         body=TwoStepRequest,
         errors=(ParameterMissing, ParameterInvalid, NotFound, NotReady),
+        action="two-step on",
     ),
     Route(
         "DELETE",
         "/v1/settings/account/two-step",
         Access.ADMIN,
-        audited("two-step off", disable),
+        disable,
         "Turn two-step verification off",
         errors=(NotFound, NotReady),
+        action="two-step off",
     ),
 )

@@ -7,7 +7,7 @@ import logging
 import msgspec
 from aiohttp import web
 
-from warouter.api.audited import audited, subject
+from warouter.api.audited import subject
 from warouter.api.auth import DEFAULT_USERNAME, NAME_LEAST, NAME_MOST
 from warouter.api.context import Context
 from warouter.api.envelope import success
@@ -111,12 +111,13 @@ ROUTES = (
         "POST",
         "/v1/users",
         Access.ADMIN,
-        audited("create user", create),
+        create,
         "Create a user of role ROLE_USER",
         body=NewUser,
         answer=UserNameAnswer,
         status=(201,),
         errors=(ParameterMissing, ParameterInvalid, UserNotCreated),
+        action="create user",
     ),
     Route(
         "GET",
@@ -131,19 +132,21 @@ ROUTES = (
         "PUT",
         "/v1/users/{username}",
         Access.ADMIN,
-        audited("change password", change),
+        change,
         "Set the password; ends all tokens of the user",
         body=NewPassword,
         answer=UserNameAnswer,
         errors=(ParameterMissing, ParameterInvalid, NotFound),
+        action="change password",
     ),
     Route(
         "DELETE",
         "/v1/users/{username}",
         Access.ADMIN,
-        audited("delete user", delete),
+        delete,
         "Delete the user and all tokens of the user",
         answer=UserNameAnswer,
         errors=(Forbidden, NotFound),
+        action="delete user",
     ),
 )

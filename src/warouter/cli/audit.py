@@ -17,7 +17,7 @@ from warouter.store.audit import Entry, read_audit
 
 APPLICATION = "warouter audit"
 PIPE_COLUMNS = 140
-COLUMNS = ("at (UTC)", "who", "what", "about", "from", "outcome")
+COLUMNS = ("at (UTC)", "who", "what", "about", "from", "outcome", "times")
 
 
 @click.command()
@@ -31,7 +31,9 @@ COLUMNS = ("at (UTC)", "who", "what", "about", "from", "outcome")
     help="How many entries, the newest first.",
 )
 def audit(data_dir: Path | None, as_json: bool, last: int) -> None:
-    """Show refused logins, changes of users, shards and registration, backups and restores.
+    """Show log-ins, refusals, and whatever an administrator has changed.
+
+    Equal log-ins and refusals are one row a minute, with how many they were.
 
     Reads the database that WA_DB_* names, or that of a local cluster: --data-dir, else
     ./warouter-data if there is one.
@@ -57,5 +59,5 @@ def _plain(text: str) -> Text:
 def _show(entries: list[Entry]) -> None:
     table = Table(*COLUMNS, box=None, pad_edge=False)
     for entry in entries:
-        table.add_row(*(_plain(text) for text in msgspec.structs.astuple(entry)))
+        table.add_row(*(_plain(str(value)) for value in msgspec.structs.astuple(entry)))
     console(PIPE_COLUMNS).print(table)

@@ -10,5 +10,6 @@ TERM = 7702
 SLOT = 7703
 ALIVE = 7704
 MIGRATE = 7705
+AUDIT = 7706  # in function audit_add
 
 CHANNEL = "warouter"  # NOTIFY: a hint that something named in the payload changed

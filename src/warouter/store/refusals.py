@@ -1,0 +1,73 @@
+"""Refusals on their way into the audit log: equal ones are summed here and written once a second.
+
+What a stranger is refused costs no statement each, and cannot fill memory or table. A second's
+worth is lost if the process is killed; whatever is *done* has its row at once (``store/audit.py``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+
+import msgspec
+
+log = logging.getLogger(__name__)
+
+MOST = 256  # kinds that are kept apart until they are written
+PAUSE_SECONDS = 1.0
+ANYBODY = "*"  # too short for the name of a user
+
+
+class Note(msgspec.Struct, frozen=True):
+    """What equal refusals, or log-ins, have in common."""
+
+    actor: str
+    action: str
+    source: str
+    outcome: str
+
+
+class Refusals:
+    """``run`` writes what was noted, with ``add``: so many more of each."""
+
+    def __init__(self, add: Callable[[Mapping[Note, int]], Awaitable[None]]) -> None:
+        self._add = add
+        self._sums: Counter[Note] = Counter()
+        self._noted = asyncio.Event()
+        self._writing = asyncio.Lock()
+
+    def note(self, actor: str, action: str, source: str, outcome: str, times: int = 1) -> None:
+        """One more. ``action`` and ``outcome`` are words of ours, of which there are few."""
+        note = Note(actor, action, source, outcome)
+        if note not in self._sums and len(self._sums) >= MOST:
+            note = Note(ANYBODY, action, ANYBODY, outcome)
+        self._sums[note] += times
+        self._noted.set()
+
+    async def flush(self) -> None:
+        """Write what was noted so far; if that fails, it is kept for the next time."""
+        async with self._writing:
+            sums, self._sums = self._sums, Counter()
+            self._noted.clear()
+            try:
+                await self._add(sums)
+            except BaseException:
+                for note, times in sums.items():
+                    self.note(note.actor, note.action, note.source, note.outcome, times)
+                raise
+
+    async def run(self) -> None:
+        """Until cancelled. Never ends by itself."""
+        away = False
+        while True:
+            await self._noted.wait()
+            try:
+                await self.flush()
+                away = False
+            except Exception as error:
+                if not away:
+                    log.warning("refusals not written", extra={"reason": repr(error)})
+                away = True
+            await asyncio.sleep(PAUSE_SECONDS)
