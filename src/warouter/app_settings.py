@@ -132,10 +132,10 @@ def merge(stored: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]
 
 def log_level(stored: Mapping[str, Any]) -> str | None:
     """The logging level that was set, by its name in upper case; None if none was."""
-    if stored.get("verbose_logging"):
+    settings = effective(stored)
+    if settings.verbose_logging:
         return "DEBUG"
-    level = stored.get("log_level")
-    return str(level).upper() if level else None
+    return settings.log_level.upper() if stored.get("log_level") else None
 
 
 def shown(settings: ApplicationSettings) -> dict[str, Any]:

@@ -278,7 +278,7 @@ class Callbacks:
                     queue.resume(slot)
 
     def _adopt_url(self) -> None:
-        """Take the URL of the settings; one that cannot be used counts as none."""
+        """Take the URL of the settings; one that cannot be used leaves the last one in force."""
         url = self._settings().webhooks.url
         if url:
             problem = webhook_url_problem(
@@ -289,7 +289,7 @@ class Callbacks:
             )
             if problem:
                 log.warning("webhook URL cannot be used", extra={"problem": problem})
-                url = ""
+                return
         self._url = url
 
     # ------------------------------------------------------------------ one POST

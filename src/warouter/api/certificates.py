@@ -16,6 +16,7 @@ from warouter.api.route import Access, Route
 from warouter.api.tokens import Caller
 from warouter.app_settings import EXTERNAL_CERTIFICATE, WEBHOOK_CA
 from warouter.errors import BodyTooLarge, NotFound, ParameterInvalid
+from warouter.stored import text_of
 
 if TYPE_CHECKING:
     from warouter.certificate import Pair
@@ -84,10 +85,10 @@ async def set_webhook_ca(context: Context, request: web.Request, caller: Caller)
 
 
 async def show_webhook_ca(context: Context, _request: web.Request, _caller: Caller) -> web.Response:
-    stored = await context.accounts.setting(WEBHOOK_CA)
-    if not stored:
+    bundle = text_of(await context.accounts.setting(WEBHOOK_CA), "pem")
+    if not bundle:
         raise _no_bundle()
-    return _pem(stored["pem"])
+    return _pem(bundle)
 
 
 async def reset_webhook_ca(context: Context, _request: web.Request, caller: Caller) -> web.Response:

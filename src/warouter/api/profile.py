@@ -21,6 +21,7 @@ from warouter.app_settings import BUSINESS_PROFILE, COMPLIANCE_INFO, PROFILE_ABO
 from warouter.errors import BodyTooLarge, NotFound, ParameterInvalid, ParameterMissing
 from warouter.media import types
 from warouter.store.photo import Photo
+from warouter.stored import usable
 
 log = logging.getLogger(__name__)
 
@@ -82,8 +83,12 @@ _EMPTY_PROFILE = {"address": "", "description": "", "email": "", "vertical": "",
 
 
 async def show_profile(context: Context, _request: web.Request, _caller: Caller) -> web.Response:
-    stored = await context.accounts.setting(BUSINESS_PROFILE)
+    stored = await _stored(context, BUSINESS_PROFILE, BusinessProfile)
     return success({"settings": {"business": {"profile": {**_EMPTY_PROFILE, **stored}}}})
+
+
+async def _stored(context: Context, name: str, kind: type[msgspec.Struct]) -> dict[str, Any]:
+    return usable(await context.accounts.setting(name), kind, {}).fields
 
 
 async def set_profile(context: Context, request: web.Request, caller: Caller) -> web.Response:
@@ -96,7 +101,7 @@ async def set_profile(context: Context, request: web.Request, caller: Caller) ->
 
 
 async def show_compliance(context: Context, _request: web.Request, _caller: Caller) -> web.Response:
-    stored = await context.accounts.setting(COMPLIANCE_INFO)
+    stored = await _stored(context, COMPLIANCE_INFO, ComplianceInfo)
     return success({"settings": {"business": {"compliance_info": stored}}})
 
 
@@ -110,7 +115,7 @@ async def set_compliance(context: Context, request: web.Request, caller: Caller)
 
 
 async def show_about(context: Context, _request: web.Request, _caller: Caller) -> web.Response:
-    stored = await context.accounts.setting(PROFILE_ABOUT)
+    stored = await _stored(context, PROFILE_ABOUT, About)
     return success({"settings": {"profile": {"about": {"text": "", **stored}}}})
 
 

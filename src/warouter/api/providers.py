@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Literal
 
 import msgspec
@@ -19,7 +20,7 @@ from warouter.api.rules import filled, filled_list, short
 from warouter.api.tokens import Caller
 from warouter.app_settings import MEDIA_PROVIDERS
 from warouter.errors import NotFound, ParameterInvalid, ParameterMissing
-from warouter.media.providers import checked_origin
+from warouter.media.providers import checked_origin, listed
 
 log = logging.getLogger(__name__)
 
@@ -158,7 +159,13 @@ def _check_secret(text: str, path: str, most: int) -> None:
 
 
 def _stored(setting: Mapping[str, Any]) -> list[MediaProvider]:
-    return msgspec.convert(setting, StoredProviders).providers
+    """Those that can be used; what is none of ours is not shown, and goes with the next change."""
+    found = []
+    with suppress(ValueError):
+        for one in listed(setting):
+            with suppress(msgspec.ValidationError):
+                found.append(msgspec.convert(one, MediaProvider))
+    return found
 
 
 def _masked(provider: MediaProvider) -> MediaProvider:

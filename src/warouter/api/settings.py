@@ -26,6 +26,7 @@ from warouter.app_settings import (
     webhook_url_problem,
 )
 from warouter.errors import ParameterInvalid
+from warouter.stored import usable
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +36,7 @@ _PATCH = msgspec.json.Decoder(dict[str, Any])
 async def show(context: Context, _request: web.Request, _caller: Caller) -> web.Response:
     """All fields, with the own number as `wa_id` once one is registered."""
     stored = await context.accounts.setting(APPLICATION)
-    fields = shown(effective(stored))
+    fields = shown(effective(usable(stored, ApplicationSettings, {}).fields))
     account = await context.accounts.account()
     if account is not None:
         fields["wa_id"] = account.cc + account.phone_number

@@ -68,6 +68,14 @@ def checked_origin(text: str) -> str:
     return origin
 
 
+def listed(stored: Any) -> list[Any]:
+    """The providers of what is stored as such; ValueError if it holds no list of them."""
+    providers = stored.get("providers", []) if isinstance(stored, Mapping) else None
+    if not isinstance(providers, list):
+        raise ValueError("it holds no list of providers")
+    return providers
+
+
 def credentials(providers: Iterable[Any], name: str) -> Credentials:
     """Those of the provider of this name; CredentialsRefused if there is none.
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import ssl
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from secrets import token_bytes
 from typing import Any
 
 import asyncpg
-import msgspec
 
 from warouter.app_settings import (
     APPLICATION,
@@ -23,6 +22,7 @@ from warouter.errors import CommandError, OutcomeUnknown
 from warouter.link import tls
 from warouter.link.relay import Relay
 from warouter.link.server import LinkServer
+from warouter.node.adoption import ApplicationFields, adopt
 from warouter.node.loglevel import LogLevel
 from warouter.node.media import MediaWork
 from warouter.node.report_coreapp import CoreappFigures
@@ -41,6 +41,7 @@ from warouter.store.dead_letters import LETTERS
 from warouter.store.history import prune_history, prune_letters
 from warouter.store.journal import Journal
 from warouter.store.nodes import LINK_GONE, Beat, NodeSession
+from warouter.stored import text_of
 from warouter.systemd import Notifier
 from warouter.upstream.client import SimulatorUpstream
 
@@ -72,6 +73,7 @@ class Coreapp:
         self._settings_version = -1
         self._settings_changed = asyncio.Event()
         self._log_level = LogLevel(settings.log_level)
+        self._application = ApplicationFields()
         self._webhook_ca = ""
         self._collections: int | None = None  # how often PUT services/message/gc was called
         self._collect = asyncio.Event()
@@ -225,31 +227,35 @@ class Coreapp:
             await self._settings_changed.wait()
             self._settings_changed.clear()
             try:
-                self._adopt(*await settings_of(self._aside.fetch, FOLLOWED))
-            except (OutcomeUnknown, asyncpg.PostgresError, msgspec.ValidationError) as error:
+                stored, collections = await settings_of(self._aside.fetch, FOLLOWED)
+            except (OutcomeUnknown, asyncpg.PostgresError) as error:
                 log.warning("settings not read", extra={"error": str(error)})
                 self._settings_version = -1  # the next beat tries again
                 continue
-            self.callbacks.settings_changed()
+            self._adopt(stored, collections)
 
-    def _adopt(self, stored: Mapping[str, dict[str, Any]], collections: int) -> None:
-        application = stored[APPLICATION]
-        self._app_settings = effective(application)
-        self._log_level.follow(application)
-        self._trust(stored[WEBHOOK_CA].get("pem", ""))
+    def _adopt(self, stored: Mapping[str, Any], collections: int) -> None:
+        """Each for itself: one that cannot be used leaves its last good value."""
+        adopt(APPLICATION, partial(self._adopt_application, stored[APPLICATION]))
+        adopt(WEBHOOK_CA, partial(self._trust, stored[WEBHOOK_CA]))
+        adopt(APPLICATION, self.callbacks.settings_changed)
         if self._collections not in (None, collections):
             self._collect.set()
         self._collections = collections
 
-    def _trust(self, ca: str) -> None:
+    def _adopt_application(self, stored: Any) -> None:
+        fields = self._application.adopt(stored)
+        self._app_settings = effective(fields)
+        self._log_level.follow(fields)
+
+    def _trust(self, stored: Any) -> None:
+        ca = text_of(stored, "pem") if stored != {} else ""
+        if ca is None:
+            raise ValueError("it is no PEM text")
         if ca == self._webhook_ca:
             return
+        self.callbacks.callbacks.trust(ca)
         self._webhook_ca = ca
-        try:
-            self.callbacks.callbacks.trust(ca)
-        except ssl.SSLError as error:  # checked when it was stored: written by another hand
-            log.error("webhook CA cannot be used", extra={"error": str(error)})
-            return
         log.info("webhook CA in force", extra={"own": bool(ca)})
 
     async def _prune(self) -> None:

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import logging
 import ssl
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from warouter import pem
 from warouter.errors import CommandError
+from warouter.stored import text_of
 
 log = logging.getLogger(__name__)
 
@@ -38,13 +38,21 @@ class ServerTls:
         """The certificates in PEM, leaf first."""
         return pem.certificates(self._served)
 
-    def adopt(self, stored: Mapping[str, Any]) -> None:
-        """Serve with ``{"chain", "key"}`` (PEM), with the files if it is empty or damaged.
+    def adopt(self, stored: Any) -> None:
+        """Serve with ``{"chain", "key"}`` (PEM), with the files if it is empty.
 
+        What cannot be used leaves the certificate that is in force; at first, that of the files.
         CommandError if there is nothing to serve with.
         """
-        if not (stored and self._serve(f"{stored['chain']}{stored['key']}", "database")):
-            self._serve(self._of_files(), self._cert_file)
+        if stored != {}:
+            text = text_of(stored, "chain", "key")
+            if text is None:
+                log.error("certificate of the database cannot be used", extra={"error": "no PEM"})
+            elif self._serve(text, "database"):
+                return
+            if self._current is not None:
+                return
+        self._serve(self._of_files(), self._cert_file)
 
     def _serve(self, text: str, source: str) -> bool:
         """Whether it can be served with. CommandError if it cannot and is of the files."""
@@ -52,7 +60,7 @@ class ServerTls:
             return True
         try:
             context = pem.server_context(text)
-        except ssl.SSLError as error:
+        except (ssl.SSLError, OSError, ValueError) as error:
             if source == self._cert_file:
                 raise self._unusable(error) from error
             # Checked when it was stored: written by another hand, or by an older OpenSSL.

@@ -10,6 +10,7 @@ import logging
 
 from warouter.app_settings import APPLICATION, EXTERNAL_CERTIFICATE
 from warouter.errors import CommandError
+from warouter.node.adoption import ApplicationFields, adopt
 from warouter.node.loglevel import LogLevel
 from warouter.node.server_tls import ServerTls
 from warouter.store.accounts import Accounts, is_unavailable
@@ -24,6 +25,7 @@ class SettingsFollower:
         self._accounts = accounts
         self._tls = tls
         self._level = level
+        self._application = ApplicationFields()
         self._version = -1
         self._changed = asyncio.Event()
 
@@ -35,9 +37,10 @@ class SettingsFollower:
 
     async def adopt(self) -> None:
         """Read and adopt. CommandError if there is no certificate that could be served with."""
-        self._level.follow(await self._accounts.setting(APPLICATION))
+        application = await self._accounts.raw_setting(APPLICATION)
+        adopt(APPLICATION, lambda: self._level.follow(self._application.adopt(application)))
         if self._tls is not None:
-            self._tls.adopt(await self._accounts.setting(EXTERNAL_CERTIFICATE))
+            self._tls.adopt(await self._accounts.raw_setting(EXTERNAL_CERTIFICATE))
 
     async def run(self) -> None:
         """Follow until cancelled. Whatever cannot be adopted leaves things as they are."""

@@ -7,18 +7,23 @@ Where a link leads is its sender's choice, so the places are shared by users and
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
+from warouter.app_settings import MEDIA_PROVIDERS
 from warouter.errors import MediaRefused
 from warouter.media import types
 from warouter.media.directory import Staged
 from warouter.media.fetch import Fetcher, LinkFailed
 from warouter.media.library import Library
-from warouter.media.providers import Credentials, credentials, origin_of
+from warouter.media.providers import Credentials, credentials, listed, origin_of
 from warouter.media.references import Reference
 from warouter.media.turns import Source, Turn, Turns
+
+log = logging.getLogger(__name__)
 
 PAUSES = (0.5, 2.0, 6.0)  # seconds between the tries of a link
 
@@ -31,6 +36,7 @@ class Links:
         self._fetcher = fetcher
         self._turns = Turns()
         self._granted: dict[Turn, asyncio.Future[None]] = {}
+        self._providers: list[Any] = []
         self.fetched = 0
 
     async def fetch(self, reference: Reference, user: bytes) -> tuple[Staged, str]:
@@ -50,10 +56,17 @@ class Links:
 
     async def _try(self, reference: Reference, user: bytes) -> tuple[Staged, str]:
         async with self._place(Source(user, origin_of(reference.link))):
-            shown: Credentials | None = None
-            if reference.provider:
-                shown = credentials(await self._library.rows.providers(), reference.provider)
+            shown = await self._credentials(reference.provider) if reference.provider else None
             return await self._once(reference, shown, user)
+
+    async def _credentials(self, provider: str) -> Credentials:
+        stored = await self._library.rows.providers()
+        try:
+            self._providers = listed(stored)
+        except ValueError as error:
+            extra = {"setting": MEDIA_PROVIDERS, "reason": str(error)}
+            log.error("stored setting cannot be used", extra=extra)  # the last good ones stay
+        return credentials(self._providers, provider)
 
     async def _once(
         self, reference: Reference, shown: Credentials | None, user: bytes

@@ -14,6 +14,7 @@ import msgspec
 
 from warouter.store.bounded import Bounded
 from warouter.store.database import ends_session
+from warouter.stored import decoded
 
 ADMIN = "ROLE_ADMIN"
 USER = "ROLE_USER"
@@ -188,10 +189,15 @@ class Accounts(Bounded):
     # ------------------------------------------------------------ settings
 
     async def setting(self, name: str) -> dict[str, Any]:
-        """What was stored under the name; empty if nothing was."""
+        """What was stored under the name; empty if nothing was, or nothing that is an object."""
+        stored = await self.raw_setting(name)
+        return stored if isinstance(stored, dict) else {}
+
+    async def raw_setting(self, name: str) -> Any:
+        """The same, whatever it is."""
         async with self._connection() as connection:
             text = await connection.fetchval(_SETTING, name)
-        return _object(text)
+        return {} if text is None else decoded(text)
 
     async def change_setting(
         self, name: str, change: Callable[[Mapping[str, Any]], dict[str, Any]]
@@ -199,8 +205,8 @@ class Accounts(Bounded):
         """Replace a setting by ``change(present)``; changes of one setting wait for each other."""
         async with self._changing("settings") as connection:
             await connection.execute(_ADD_SETTING, name)
-            present = _object(await connection.fetchval(_SETTING_FOR_UPDATE, name))
-            changed = change(present)
+            present = decoded(await connection.fetchval(_SETTING_FOR_UPDATE, name))
+            changed = change(present if isinstance(present, dict) else {})
             await connection.execute(_SET_SETTING, name, msgspec.json.encode(changed).decode())
 
     async def delete_setting(self, name: str) -> None:
@@ -231,8 +237,3 @@ class Accounts(Bounded):
         """Keep a newer certificate of the registered number."""
         async with self._connection() as connection:
             await connection.execute(_SET_CERTIFICATE, cert)
-
-
-def _object(text: str | None) -> dict[str, Any]:
-    value: dict[str, Any] = msgspec.json.decode(text) if text else {}
-    return value

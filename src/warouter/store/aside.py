@@ -12,13 +12,12 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-import msgspec
-
 from warouter.cluster.address import Address
 from warouter.config import Settings
 from warouter.store.bounded import Fetch
 from warouter.store.database import APPLICATION_BYTES, WRITE_SECONDS, Session
 from warouter.store.nodes import ADDRESS_SQL, address_of
+from warouter.stored import decoded
 
 IDLE_SECONDS = 0.2
 # The row without a name is the counter of collections.
@@ -60,12 +59,12 @@ class Aside:
         self._closing = asyncio.ensure_future(self._session.close())
 
 
-async def settings_of(fetch: Fetch, names: Sequence[str]) -> tuple[dict[str, dict[str, Any]], int]:
-    """What table ``setting`` holds under the names ({} where nothing is), and how often a garbage
-    collection was asked for.
+async def settings_of(fetch: Fetch, names: Sequence[str]) -> tuple[dict[str, Any], int]:
+    """What table ``setting`` holds under the names ({} where nothing is, else whatever it is), and
+    how often a garbage collection was asked for.
     """
     rows = await fetch(_SETTINGS, list(names))
-    stored = {r["name"]: msgspec.json.decode(r["value"]) for r in rows}
+    stored: dict[str | None, Any] = {r["name"]: decoded(r["value"]) for r in rows}
     collections = stored.pop(None, 0)
     return {name: stored.get(name, {}) for name in names}, collections
 

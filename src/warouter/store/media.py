@@ -15,6 +15,7 @@ import msgspec
 from warouter.config import Settings
 from warouter.store.bounded import Fetch, fetcher
 from warouter.store.database import Session
+from warouter.stored import decoded
 
 UPLOADED, RECEIVED = 0, 1
 SECONDS = 5.0
@@ -79,12 +80,10 @@ class MediaRows:
         """Delete up to ``limit`` rows older than so many days; whose files are to go as well."""
         return [row["id"] for row in await self._fetch(_EXPIRE, days, limit)]
 
-    async def providers(self) -> list[dict[str, Any]]:
-        """What settings/application/media/providers holds, as it is stored."""
+    async def providers(self) -> Any:
+        """What settings/application/media/providers holds, whatever that is; {} if nothing."""
         rows = await self._fetch(_PROVIDERS)
-        value = msgspec.json.decode(rows[0]["value"]) if rows else {}
-        found: list[dict[str, Any]] = value.get("providers", [])
-        return found
+        return decoded(rows[0]["value"]) if rows else {}
 
 
 def through_pool(pool: asyncpg.Pool) -> MediaRows:

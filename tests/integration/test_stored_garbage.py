@@ -1,0 +1,131 @@
+"""Garbage in the settings ends no process, at its start or later: the last good value stays."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import asyncpg
+import msgspec
+import pytest
+import pytest_asyncio
+
+from tests.support.certificates import Signed
+from tests.support.garbage import APPLICATION, CERTIFICATE, GARBAGE, write
+from tests.support.wait import soon
+from warouter.config import Settings
+from warouter.node.coreapp import FOLLOWED, Coreapp
+from warouter.node.loglevel import LogLevel
+from warouter.node.runtime import Identity
+from warouter.node.server_tls import ServerTls
+from warouter.node.settings import SettingsFollower
+from warouter.store.accounts import Accounts
+from warouter.systemd import Notifier
+
+UNUSABLE = "stored setting cannot be used"
+GOOD = '{"webhooks": {"url": "http://127.0.0.1:9/"}, "callback_backoff_delay_ms": %d}'
+
+
+@pytest_asyncio.fixture
+async def coreapp(settings: Settings, pool: asyncpg.Pool) -> AsyncIterator[Coreapp]:
+    """One that starts with garbage in everything that it follows."""
+    await write(pool, "application", '{"log_level": "loud", "sent_status": true, "webhooks": []}')
+    await write(pool, "webhook_ca", '{"pem": "é"}')
+    settings = msgspec.structs.replace(
+        settings,
+        webhook_allow_http=True,
+        allow_private="127.0.0.0/8",
+        coreapp_ports="0",
+        lease=9.0,
+    )
+    coreapp = Coreapp(settings, Identity(settings, "coreapp"), Notifier())
+    await coreapp.start()
+    tasks = coreapp.tasks()
+    yield coreapp
+    ended = [task for task in tasks if task.done()]
+    await coreapp.stop(tasks)
+    assert ended == []
+
+
+async def test_a_coreapp_keeps_what_was_good(
+    coreapp: Coreapp, pool: asyncpg.Pool, caplog: pytest.LogCaptureFixture
+) -> None:
+    callbacks = coreapp.callbacks.callbacks
+    trusted = callbacks._tls
+
+    async def followed(name: str, text: str) -> None:
+        """Until it was found unusable."""
+        said = caplog.text.count("cannot be used")
+        await write(pool, name, text)
+        await soon(lambda: caplog.text.count("cannot be used") > said)
+
+    async def good(delay_ms: int) -> None:
+        await write(pool, "application", GOOD % delay_ms)
+        await soon(lambda: coreapp._app_settings.callback_backoff_delay_ms == delay_ms)
+
+    await soon(lambda: coreapp._app_settings.sent_status)  # the good field among the bad ones
+    assert UNUSABLE in caplog.text
+    for n, (name, text) in enumerate((each, t) for each in FOLLOWED for t in GARBAGE[each]):
+        await good(1000 + n)
+        await followed(name, text)
+        assert callbacks._tls is trusted, text
+        if "webhooks" in text or name != "application" or not text.startswith("{"):
+            assert callbacks._url == "http://127.0.0.1:9/", text  # else it says that there is none
+    await write(pool, "webhook_ca", msgspec.json.encode({"pem": Signed("ours").pem}).decode())
+    await soon(lambda: callbacks._tls is not trusted)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> ServerTls:
+    pair = Signed("of the file")
+    (tmp_path / "cert").write_text(pair.pem)
+    (tmp_path / "key").write_text(pair.key)
+    return ServerTls(str(tmp_path / "cert"), str(tmp_path / "key"))
+
+
+async def test_a_webapp_keeps_what_was_good(
+    pool: asyncpg.Pool, files: ServerTls, caplog: pytest.LogCaptureFixture
+) -> None:
+    level = logging.getLogger().level
+    accounts = Accounts(pool)
+    follower = SettingsFollower(accounts, files, LogLevel("info"))
+    await write(pool, "external_certificate", CERTIFICATE[0])
+    await write(pool, "application", APPLICATION[0])
+    await follower.adopt()  # at its start: the files
+    of_files = files.chain
+    ours = Signed("of the database")
+    stored = {"chain": ours.pem, "key": ours.key}
+    await accounts.change_setting("external_certificate", lambda _: stored)
+    await accounts.change_setting("application", lambda _: {"log_level": "warning"})
+    following = asyncio.create_task(follower.run())
+    version = 0
+
+    async def followed() -> None:
+        nonlocal version
+        version += 1
+        follower.saw(version)
+        await soon(lambda: not follower._changed.is_set())
+
+    try:
+        await followed()
+        await soon(lambda: files.chain != of_files)
+        in_force = files.chain
+        for name in ("application", "external_certificate"):
+            for text in GARBAGE[name]:
+                await write(pool, "application", '{"log_level": "warning"}')
+                await followed()
+                await write(pool, name, text)
+                await followed()
+                await follower.adopt()
+                assert not following.done()
+                assert files.chain == in_force, text
+                if "log_level" in text or text == "[]":
+                    assert logging.getLogger().level == logging.WARNING, text
+        await accounts.delete_setting("external_certificate")
+        await follower.adopt()
+        assert files.chain == of_files
+    finally:
+        following.cancel()
+        logging.getLogger().setLevel(level)
