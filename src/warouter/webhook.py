@@ -60,6 +60,8 @@ HELD_PAUSE = 0.2
 # The product's names of the kinds in its metrics.
 KINDS = {STATUS: "status_change", INBOUND: "inbound_message"}
 
+HUNG = "webhook: timeout"
+
 _HEADERS = {"Content-Type": "application/json", "User-Agent": f"warouter/{__version__}"}
 
 
@@ -131,6 +133,7 @@ class Callbacks:
         self._breakers = {kind: Breaker() for kind in KINDS}
         self._warned: set[int] = set()
         self._in_flight: Counter[int] = Counter()  # POSTs by kind
+        self._suspects: Counter[int] = Counter()  # those of them that may hang
         self._slots_in_flight: Counter[int] = Counter()  # events by slot
         self._wake = asyncio.Event()
         self._url = ""
@@ -227,13 +230,16 @@ class Callbacks:
             if breaker.open:
                 batch = queue.probe(tried=breaker.due(self._now()))
             else:
-                batch = queue.take(BATCH_EVENTS, BATCH_BYTES)
+                batch = queue.take(BATCH_EVENTS, BATCH_BYTES, suspects=self._may_hang(kind))
             lapsed = {slot for slot in {item.slot for item in batch} if not self._may_act(slot)}
             batch = queue.withhold(batch, lapsed) if lapsed else batch
             if batch:
+                suspects = queue.suspicious(batch)
                 self._in_flight[kind] += 1
+                self._suspects[kind] += suspects
                 self._slots_in_flight.update(item.slot for item in batch)
-                posts.create_task(self._deliver(session, kind, batch, probe=breaker.begin()))
+                deliver = self._deliver(session, kind, batch, breaker.begin(), suspects)
+                posts.create_task(deliver)
 
     def _next_kind(self) -> int | None:
         """The kind that may have a POST now and has fewer in flight.
@@ -248,11 +254,21 @@ class Callbacks:
         able = [
             kind
             for kind, queue in self._queues.items()
-            if queue.ready
+            if (
+                queue.fresh or (queue.ready and (self._breakers[kind].open or self._may_hang(kind)))
+            )
             and self._breakers[kind].permits(now, untried=queue.untried)
             and self._in_flight[kind] < most - 1
         ]
         return min(able, key=lambda kind: self._in_flight[kind], default=None)
+
+    def _may_hang(self, kind: int) -> bool:
+        """Another POST may begin of what failed before: half of the kind's places are for others.
+
+        A receiver that lets every POST of some customers hang still gets those of all others.
+        """
+        most = self._settings().webhooks.max_concurrent_requests
+        return self._suspects[kind] < max(1, (most - 1) // 2)
 
     def _pause(self) -> float | None:
         """Seconds until time alone could change something; None: it cannot.
@@ -295,7 +311,12 @@ class Callbacks:
     # ------------------------------------------------------------------ one POST
 
     async def _deliver(
-        self, session: aiohttp.ClientSession, kind: int, batch: list[Item], *, probe: bool
+        self,
+        session: aiohttp.ClientSession,
+        kind: int,
+        batch: list[Item],
+        probe: bool,
+        suspects: bool,
     ) -> None:
         """POST one batch and act on the answer; whatever is wrong with it stays with its slots."""
         try:
@@ -304,6 +325,9 @@ class Callbacks:
             self._queues[kind].abandoned(batch)
             self._breakers[kind].aborted(probe=probe)
             self._broken({item.slot for item in batch}, error)
+        finally:
+            self._suspects[kind] -= suspects
+            self._wake.set()
 
     async def _post_and_act(
         self, session: aiohttp.ClientSession, kind: int, batch: list[Item], *, probe: bool
@@ -386,7 +410,7 @@ class Callbacks:
         elif len(batch) == 1 and given_up(batch[0].first_at, now, self._patience):
             self._give_up(queue.delivered(batch), reason)
         else:
-            self._park_failed(queue.failed(batch), now, reason)
+            self._park_failed(queue.failed(batch, hung=reason == HUNG), now, reason)
         if breaker.failing and kind not in self._warned:
             self._warned.add(kind)
             log.warning(

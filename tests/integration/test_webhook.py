@@ -390,6 +390,75 @@ class TestDelivery:
         assert not owner.broken
 
 
+class TestHanging:
+    """More recipients whose POSTs hang than there are places: everybody else is served."""
+
+    HANGING = 8
+
+    async def hang(self, post):
+        """As a receiver does that waits for something of these customers, and of no others."""
+        if any(name.startswith("bad") for name in map(recipient_of, events_of(post))):
+            await self.released.wait()
+        return 200
+
+    @pytest.fixture(autouse=True)
+    def release(self):
+        self.released = asyncio.Event()
+        yield
+        self.released.set()
+
+    def tried_again(self, callbacks):
+        """Each was parked, and its time has come."""
+        for n in range(self.HANGING):
+            callbacks.block(0, f"bad{n}", STATUS)
+            callbacks.add(event(n, f"bad{n}", attempts=1, first_at=time.monotonic()))
+
+    async def test_those_that_failed_before_leave_places_to_all_others(
+        self, owner, receiver, watch
+    ):
+        receiver.answer = self.hang
+        async with running(owner, timeout=60.0) as callbacks:
+            self.tried_again(callbacks)
+            await watch.until(lambda: receiver.in_flight == 2)  # of five places for statuses
+            for each in spread(50):
+                callbacks.add(each)
+            await watch.until(lambda: len(owner.settled) == 50)
+            assert receiver.in_flight == 2  # nobody waited for a time-out
+            assert not receiver.shared
+            self.released.set()
+            await watch.until(lambda: len(owner.settled) == 50 + self.HANGING)
+
+    async def test_without_the_suspicion_they_take_every_place(
+        self, owner, receiver, watch, monkeypatch
+    ):
+        """The build without the mechanism: the judge above finds nobody served."""
+        monkeypatch.setattr(Callbacks, "_may_hang", lambda _self, _kind: True)
+        receiver.answer = self.hang
+        async with running(owner, timeout=60.0) as callbacks:
+            self.tried_again(callbacks)
+            await watch.until(lambda: receiver.in_flight == 5)
+            callbacks.add(event(1))
+            posts = len(receiver.posts)
+            await asyncio.sleep(0.3)
+            assert (len(receiver.posts), owner.settled) == (posts, [])
+            self.released.set()
+            await watch.until(lambda: len(owner.settled) == 1 + self.HANGING)
+
+    async def test_those_that_hang_are_found_and_the_others_of_their_posts_delivered(
+        self, owner, receiver, watch
+    ):
+        """One time-out finds each recipient of a POST that hung, and not one for each half."""
+        receiver.answer = self.hang
+        events = [*spread(40), *spread(3, prefix="bad")]
+        random.Random(3).shuffle(events)
+        async with running(owner, timeout=1.0) as callbacks:
+            for each in events:
+                callbacks.add(each)
+            await watch.until(lambda: len(owner.settled) == 40 and len(owner.parked) == 3)
+        assert not any(name.startswith("bad") for name in owner.ids())
+        assert callbacks.requests[Result("status_change", "timeout")] == 1 + 3
+
+
 class TestFailures:
     async def test_an_outage_delays_everything_and_loses_or_parks_nothing(
         self, owner, receiver, logged

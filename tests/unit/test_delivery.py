@@ -173,6 +173,55 @@ class TestFailed:
         assert posts <= 1 + len(events) / LANE_EVENTS + 14 * (1 + len(parked)) + len(events)
 
 
+class TestSuspects:
+    def test_what_failed_before_leaves_places_to_others(self):
+        delivery = queue(item(1, "a"), item(2, "b"))
+        delivery.failed(delivery.take(100, BYTES))  # two halves
+        delivery.add(item(3, "c"))
+        fresh = delivery.take(100, BYTES, suspects=False)
+        assert seqs(fresh) == [3]
+        assert not delivery.suspicious(fresh)
+        assert delivery.take(100, BYTES, suspects=False) == []
+        assert delivery.ready
+        assert not delivery.fresh
+        half = delivery.take(100, BYTES)
+        assert seqs(half) == [1]
+        assert delivery.suspicious(half)
+
+    def test_parked_events_that_are_tried_again_are_under_suspicion(self):
+        delivery = queue(item(1, "a"))
+        [head] = delivery.failed(delivery.take(1, BYTES))
+        delivery.add(head._replace(attempts=1, first_at=5.0))
+        delivery.add(item(2, "a")._replace(first_at=5.0))
+        assert delivery.take(100, BYTES, suspects=False) == []
+        for seq in (1, 2):  # until nothing of it is parked any more
+            batch = delivery.take(100, BYTES)
+            assert seqs(batch) == [seq]
+            assert delivery.suspicious(batch)
+            delivery.delivered(batch)
+        delivery.unblock(0, "a")
+        delivery.add(item(3, "a"))
+        assert seqs(delivery.take(100, BYTES, suspects=False)) == [3]
+
+    def test_a_lane_that_is_blocked_where_it_stands_is_not_taken_as_a_fresh_one(self):
+        delivery = queue(item(1, "a"), item(2, "b"))
+        delivery.block(0, "a")
+        delivery.add(item(1, "a")._replace(first_at=5.0))
+        assert seqs(delivery.take(100, BYTES, suspects=False)) == [2]
+        assert seqs(delivery.take(100, BYTES)) == [1]
+
+    def test_what_hung_is_offered_again_recipient_by_recipient(self):
+        delivery = queue(*(item(n, recipient) for n, recipient in enumerate("abcab")))
+        delivery.failed(delivery.take(100, BYTES), hung=True)
+        batches = [delivery.take(100, BYTES) for _ in range(3)]
+        assert list(map(seqs, batches)) == [[0, 3], [1, 4], [2]]
+
+    def test_what_hung_of_one_recipient_is_halved(self):
+        delivery = queue(*(item(n, "a") for n in range(4)))
+        delivery.failed(delivery.take(100, BYTES), hung=True)
+        assert seqs(delivery.take(100, BYTES)) == [0, 1]
+
+
 class TestSlots:
     def test_a_forgotten_slot_is_gone_and_late_results_count_for_nothing(self):
         delivery = queue(item(1, "a", slot=1), item(2, "b", slot=2), item(3, "c", slot=1))
@@ -456,9 +505,14 @@ class DeliveryMachine(RuleBasedStateMachine):
         self.lanes = defaultdict(list)  # (slot, recipient) -> seqs that wait, in order
         self.parked = defaultdict(list)
         self.blocked = set()
+        self.failed_lanes = set()  # with events that stood in a batch that failed
         self.open = {}  # number -> lanes that are busy by it
         self.forgotten = defaultdict(set)  # number -> lanes of it that count no more
         self.deliveries = Counter()
+
+    def clear(self, lanes):
+        """No longer under suspicion."""
+        self.failed_lanes -= set(lanes)
 
     def check_lanes(self, items):
         by_lane = defaultdict(list)
@@ -482,9 +536,16 @@ class DeliveryMachine(RuleBasedStateMachine):
         assert let_in == (lane not in self.blocked)
         (self.lanes if let_in else self.parked)[lane].append(self.seq)
 
-    @rule(target=batches, events=st.integers(1, 12), size=st.integers(1, 200))
-    def take(self, events, size):
-        items = self.delivery.take(events, size)
+    @rule(target=batches, events=st.integers(1, 12), size=st.integers(1, 200), all=st.booleans())
+    def take(self, events, size, all):
+        ready, fresh = self.delivery.ready, self.delivery.fresh
+        items = self.delivery.take(events, size, suspects=all)
+        if items:
+            assert ready if all else fresh
+            lanes = set(self.check_lanes(items))
+            if lanes & self.blocked or lanes & self.failed_lanes:
+                assert all, "an event under suspicion took the place of another"
+                assert self.delivery.suspicious(items)
         assert len(items) <= events
         assert len(items) <= 1 or sum(len(i.payload) for i in items) <= size
         assert len(items) <= 1 or not any(i.attempts for i in items)
@@ -514,18 +575,21 @@ class DeliveryMachine(RuleBasedStateMachine):
     def delivered(self, batch):
         ends = self.end(batch)
         live = self.delivery.delivered(batch[1])
+        self.clear(ends)  # of some only the first half was; the model asks no more of those
         assert self.check_lanes(live) == ends
         for each in live:
             self.deliveries[each.seq] += 1
             assert self.deliveries[each.seq] == 1, "delivered twice without a failure"
 
-    @rule(batch=consumes(batches))
-    def failed(self, batch):
+    @rule(batch=consumes(batches), hung=st.booleans())
+    def failed(self, batch, hung):
         ends = self.end(batch)
-        handed = seqs(self.delivery.failed(batch[1]))
+        handed = seqs(self.delivery.failed(batch[1], hung=hung))
         if len(batch[1]) > 1 or not ends:
             assert handed == []
             self.put_back(ends)
+            if len(batch[1]) > 1:
+                self.failed_lanes |= ends.keys()
             return
         ((lane, own),) = ends.items()
         assert handed == own + self.lanes[lane]
@@ -536,6 +600,7 @@ class DeliveryMachine(RuleBasedStateMachine):
         ends = self.end(batch)
         self.delivery.returned(batch[1])
         self.put_back(ends)
+        self.clear(ends)
 
     @rule(target=batches, batch=consumes(batches), slot=SLOTS)
     def withhold(self, batch, slot):
@@ -545,6 +610,7 @@ class DeliveryMachine(RuleBasedStateMachine):
         gone = self.forgotten[number]
         lanes = self.check_lanes(items)
         self.put_back({x: own for x, own in lanes.items() if x[0] == slot and x not in gone})
+        self.clear(x for x in lanes if x[0] == slot)
         self.open[number] = {lane for lane in self.open[number] if lane[0] != slot}
         if not rest:
             del self.open[number]
@@ -561,6 +627,7 @@ class DeliveryMachine(RuleBasedStateMachine):
         ends = self.end(batch)
         self.delivery.deferred(batch[1])
         self.put_back(ends)
+        self.failed_lanes.clear()
 
     @rule()
     def restore(self):
@@ -597,6 +664,7 @@ class DeliveryMachine(RuleBasedStateMachine):
             for lane in [lane for lane in model if lane[0] == slot]:
                 del model[lane]
         self.blocked = {lane for lane in self.blocked if lane[0] != slot}
+        self.failed_lanes = {lane for lane in self.failed_lanes if lane[0] != slot}
 
     @rule(later=st.sampled_from([1.0, GIVE_UP / 2]))
     def expired(self, later):
@@ -615,6 +683,7 @@ class DeliveryMachine(RuleBasedStateMachine):
         # What failed precedes what was turned away before it.
         self.parked[lane] = sorted([*own, *self.parked[lane]])
         self.blocked.add(lane)
+        self.clear({lane})
 
     @invariant()
     def counts_what_waits(self):

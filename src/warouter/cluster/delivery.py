@@ -9,6 +9,9 @@ The rules of this file:
 * A batch that failed is halved, recipient by recipient and at last event by event, and the halves
   are offered again. Only the single event that fails is given back, to be parked, with all that
   waits behind it; from then on its lane is *blocked*: later events are turned away and parked too.
+* What failed before, or stood in one POST with what did, is *under suspicion*: it may hang until
+  the time-out once more, so it may not have all places (``suspicious``, ``take(suspects=False)``).
+  A batch that hung is offered again recipient by recipient: each half would cost a time-out.
 * An event that fails says little about the receiver, many in a row say that it is down: then the
   circuit opens and everything simply waits, unsplit and unparked, for the answer to a probe, one
   event at a time. What was tried is probed after the linear back-off; an event that was not is
@@ -73,6 +76,7 @@ class Delivery:
     def __init__(self) -> None:
         self._slots: dict[int, dict[str, _Lane]] = {}
         self._ready: deque[_Lane] = deque()
+        self._wary: deque[_Lane] = deque()  # parked events that are tried again
         self._tried: deque[_Lane] = deque()  # what the receiver refused when it seemed to be down
         self._groups: deque[deque[_Lane]] = deque()  # halves of failed batches, oldest first
         self._held: dict[int, list[_Lane]] = {}  # lanes set aside, by slot
@@ -86,12 +90,17 @@ class Delivery:
     @property
     def ready(self) -> bool:
         """Whether ``take`` is worth a call: without, there is nothing it could give."""
-        return bool(self._ready or self._groups or self._tried)
+        return bool(self._ready or self._groups or self._wary or self._tried)
+
+    @property
+    def fresh(self) -> bool:
+        """The same for ``take(suspects=False)``."""
+        return bool(self._ready)
 
     @property
     def untried(self) -> bool:
         """Whether there is more than what was deferred."""
-        return bool(self._ready)
+        return bool(self._ready or self._wary)
 
     @property
     def held(self) -> list[int]:
@@ -118,26 +127,39 @@ class Delivery:
             self._offer(lane)
         return True
 
-    def take(self, limit_events: int, limit_bytes: int) -> list[Item]:
+    def take(self, limit_events: int, limit_bytes: int, *, suspects: bool = True) -> list[Item]:
         """The next batch, empty if none may go: at most so many events and bytes of payload.
 
         ``limit_events`` is at least 1. One event may be larger than ``limit_bytes``; it goes
-        alone. So does one that has failed alone before, lest it fails others with it.
+        alone. So does one that has failed alone before, lest it fails others with it. Nothing of
+        it is under suspicion, unless all of it is, which goes first.
         """
-        while self._groups:
+        while suspects and self._groups:
             group = self._groups[0]
             batch = self._collect(group, limit_events, limit_bytes)
             if not group:
                 self._groups.popleft()
             if batch:
                 return batch
-        return self._collect(self._ready, limit_events, limit_bytes) or self._collect(
-            self._tried, limit_events, limit_bytes
-        )
+        # What is found to be blocked among those that are ready joins the wary ones.
+        queues = (self._wary, self._ready, self._wary, self._tried) if suspects else (self._ready,)
+        for lanes in queues:
+            if batch := self._collect(lanes, limit_events, limit_bytes):
+                return batch
+        return []
+
+    def suspicious(self, batch: list[Item]) -> bool:
+        """Whether a batch that was taken is of what failed before, or stood beside it."""
+        lane = self._slots[batch[0].slot][batch[0].recipient]
+        return lane.blocked or lane.suspects > 0
 
     def probe(self, *, tried: bool) -> list[Item]:
         """One event, to see whether the receiver is up: of what was tried, or else of the rest."""
-        return (tried and self._collect(self._tried, 1, 0)) or self._collect(self._ready, 1, 0)
+        return (
+            (tried and self._collect(self._tried, 1, 0))
+            or self._collect(self._ready, 1, 0)
+            or self._collect(self._wary, 1, 0)
+        )
 
     def delivered(self, batch: list[Item]) -> list[Item]:
         """The receiver took it (or it was given up): go on behind it.
@@ -157,17 +179,18 @@ class Delivery:
                 self._clear(lane)
         return [item for _, items in closed for item in items]
 
-    def failed(self, batch: list[Item]) -> list[Item]:
+    def failed(self, batch: list[Item], *, hung: bool = False) -> list[Item]:
         """The receiver refused it. A single event comes back, with what waits behind it, to park.
 
-        Its lane is blocked then. Of a larger batch nothing comes back; its halves are offered.
+        Its lane is blocked then. Of a larger batch nothing comes back; its halves are offered, or
+        after it ``hung`` each recipient by itself.
         """
         closed = self._close(batch)
         if len(batch) == 1:
             return [item for lane, items in closed for item in self._expel(lane, items)]
         self._put_back(closed)
         parts = [(lane, len(items)) for lane, items in closed]
-        for half in _halves(parts):
+        for half in _halves(parts) if not hung or len(parts) == 1 else ([p] for p in parts):
             for lane, count in half:
                 lane.suspects = max(lane.suspects, count)
                 lane.quota = count if len(parts) > 1 else (count + 1) // 2
@@ -281,6 +304,9 @@ class Delivery:
         room = limit_bytes
         while lanes and len(batch) < limit_events:
             lane = lanes[0]
+            if lane.items and lane.blocked and lanes is self._ready:
+                self._wary.append(lanes.popleft())  # it was blocked while it stood there
+                continue
             if lane.items and lane.slot not in self._held:
                 head = lane.items[0]
                 if batch and (head.attempts or _size(head) > room):
@@ -344,7 +370,8 @@ class Delivery:
     def _offer(self, lane: _Lane, lanes: deque[_Lane] | None = None) -> None:
         if lane.items and not lane.open and not lane.queued:
             lane.queued = True
-            (self._ready if lanes is None else lanes).append(lane)
+            usual = self._wary if lane.blocked else self._ready
+            (usual if lanes is None else lanes).append(lane)
 
     def _drop_if_idle(self, lane: _Lane) -> None:
         lanes = self._slots.get(lane.slot, {})
