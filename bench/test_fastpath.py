@@ -14,6 +14,7 @@ import pytest
 import uvloop
 from aiohttp import web
 
+from tests.support.wait import soon
 from warouter import wire
 from warouter._hash import SLOTS
 from warouter.api.fastpath import FastPath
@@ -27,6 +28,13 @@ from warouter.link.coreapp import CoreappConnection
 ASKING = 256
 KEY = b"k" * 32
 BODY = b'{"to":"4915112345678","type":"text","text":{"body":"hello %b"}}' % (b"x" * 150)
+
+
+LOG_IN = b"POST /v1/users/login HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}"
+
+
+async def log_in(_request: web.BaseRequest) -> web.Response:
+    return web.json_response({"users": []})
 
 
 class Sink(asyncio.Transport):
@@ -63,7 +71,7 @@ class Scene:
             operations=operations,
             tokens=tokens,
             contacts=SimpleNamespace(required=False),
-            config=SimpleNamespace(json_limit=65536),
+            config=SimpleNamespace(json_limit=65536, server_version=True),
         )
         self.path = FastPath(context, self.links.offer, lambda: True)
         self.request = (
@@ -74,11 +82,19 @@ class Scene:
         self.connections: list[Connection] = []
 
     async def open(self) -> None:
-        make = Connections(web.Server(lambda _: None), None, self.path)  # type: ignore[arg-type]
+        connections = Connections(web.Server(log_in), None, self.path)  # type: ignore[arg-type]
         for sock in self.sockets:
-            self.connections.append(make())
-            self.connections[-1].connection_made(sock)
+            connection = connections.enter("")
+            assert connection is not None
+            self.connections.append(connection)
+            connection.connection_made(sock)
         await asyncio.sleep(0.01)  # aiohttp's tasks wait for requests now
+
+    async def log_in(self) -> None:
+        """Each connection's first request, which is aiohttp's."""
+        for connection in self.connections:
+            connection.data_received(LOG_IN)
+        await soon(lambda: all(connection.idle for connection in self.connections))
 
     def turn(self) -> None:
         for connection in self.connections:
@@ -92,15 +108,20 @@ class Scene:
 
 
 @pytest.mark.benchmark(group="256 requests by the fast path, without sockets")
-def test_turn(benchmark: Any) -> None:
+@pytest.mark.parametrize("logs_in", [False, True], ids=["only sends", "logs in, then sends"])
+def test_turn(benchmark: Any, logs_in: bool) -> None:
     async def timed() -> None:
         scene = Scene()
         await scene.open()
+        if logs_in:
+            await scene.log_in()
         scene.turn()  # its head is known from here on
         benchmark(scene.turn)
         turns = {sock.writes for sock in scene.sockets}
         assert len(turns) == 1
         assert turns.pop() > 1
+        assert scene.path._meter.fast % ASKING == 0
+        assert scene.path._meter.fast > ASKING
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(timed())

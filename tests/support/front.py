@@ -66,7 +66,9 @@ class Front:
 
     async def _handle(self, request: web.BaseRequest) -> web.Response:
         await self.gate.wait()
-        body = b"" if request.path == "/early" else await request.read()
+        body = b""
+        while request.path != "/early" and (piece := await request.content.readany()):
+            body = body or piece  # what is looked at stands at its beginning
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         who = next((name for name, t in TOKENS.items() if t == token), f"{scheme} {token}")
         in_body = _MARK.search(body)
@@ -82,7 +84,7 @@ class Front:
             operations=SimpleNamespace(meter=Meter(), admit=lambda *_: None),
             tokens=tokens,
             contacts=SimpleNamespace(required=False),
-            config=SimpleNamespace(json_limit=65_536),
+            config=SimpleNamespace(json_limit=65_536, server_version=True),
         )
         path = FastPath(context, self._offer, lambda: True)
         message = path._message

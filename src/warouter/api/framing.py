@@ -25,8 +25,7 @@ _NAME = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
 # Possessive throughout: a match that fails has read each byte once.
 _LINE = re.compile(rb"([A-Z][A-Z-]{0,31}) ([!-~]++) HTTP/1\.([01])\r\n")
 _LINE_BEGUN = re.compile(rb"[A-Z][A-Z-]{0,31}(?: (?:[!-~]++(?: [HTP/1.0]{0,8}+\r?)?)?)?|\r")
-_FIELD = re.compile(rb"(%b++):(%b*+)\r\n" % (_NAME, _VISIBLE))
-_FIELDS = re.compile(rb"(?:%b++:%b*+\r\n)*+\r\n" % (_NAME, _VISIBLE))
+_FIELD = re.compile(rb"^(%b++):(%b*+)\r\n" % (_NAME, _VISIBLE), re.MULTILINE)
 _NEVER = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _BLANK = re.compile(rb"(?:\r\n)*+")
 _HOST = re.compile(rb"(?:[\w.~!$&'()*+,;=%-]+|\[[0-9A-Za-z:.%~_-]+\])(?::[0-9]{0,5})?", re.ASCII)
@@ -77,11 +76,11 @@ def read_head(head: bytes) -> Head:
     at = line.end()
     if len(head) - at - 2 > HEAD_BYTES:
         raise _too_large()
-    if _FIELDS.fullmatch(head, at) is None:
-        raise NotHttp("a header field is no NAME: VALUE of one line that ends with CR LF")
     if line[1] == b"CONNECT":
         raise NotHttp("this server is no proxy")
     found = _FIELD.findall(head, at)
+    if len(found) != head.count(b"\n") - 2 or not head.endswith(END):  # a line that is no field
+        raise NotHttp("a header field is no NAME: VALUE of one line that ends with CR LF")
     fields = {name.lower(): value.strip(b" \t") for name, value in found}
     twice = len(fields) != len(found)
     if len(found) > HEAD_FIELDS:
@@ -138,7 +137,7 @@ class Chunks:
     __slots__ = ("_expects", "_left", "_line", "ended")
 
     def __init__(self) -> None:
-        self._expects = _Line.SIZE
+        self._expects = _SIZE
         self._left = 0  # of the present chunk's data
         self._line = b""  # what has come of the next line
         self.ended = False
@@ -169,16 +168,16 @@ class Chunks:
 
     def _after(self, line: bytes) -> _Line:
         """What is expected behind this line and the data that it announces."""
-        if self._expects is not _Line.SIZE:
+        if self._expects is not _SIZE:
             if line != b"\r\n":
                 raise _badly_chunked()
-            self.ended = self._expects is _Line.LAST
-            return _Line.SIZE
+            self.ended = self._expects is _LAST
+            return _SIZE
         size = _CHUNK.fullmatch(line)
         if size is None:
             raise _badly_chunked()
         self._left = int(size[1], 16)
-        return _Line.DATA_END if self._left else _Line.LAST
+        return _DATA_END if self._left else _LAST
 
 
 class _Line(Enum):
@@ -187,6 +186,9 @@ class _Line(Enum):
     SIZE = 0
     DATA_END = 1  # the empty end of a chunk's data
     LAST = 2  # the empty one that ends the body
+
+
+_SIZE, _DATA_END, _LAST = _Line
 
 
 def _check_twice(names: list[bytes]) -> None:
