@@ -9,7 +9,7 @@ PYX := $(wildcard src/warouter/_*.pyx)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build demo test lint fuzz bench bench-e2e bench-wide size lock clean
-.PHONY: bench-peers
+.PHONY: bench-peers test-large
 .PHONY: chaos-short chaos chaos-mutants chaos-calm chaos-power simulate
 
 help: ## show this list
@@ -55,6 +55,9 @@ lint: setup ## check style, types, stubs and the import floors
 			&& promtool test rules $$scratch/warouter.rules.test.yml >> $$scratch/said 2>&1 \
 			|| { cat $$scratch/said; exit 1; }; echo "monitoring: rules and scrape config are right"; \
 	else echo "monitoring: not run (Debian's package prometheus brings promtool)"; fi
+
+test-large: setup ## each statement on tables of 2,000,000 rows: some 10 minutes, 2 GiB (LARGE="--only message")
+	$(BIN)/python -m tests.large $(LARGE)
 
 fuzz: setup ## odd requests at a real cluster: 20,000 generated, 100,000 mutated (FUZZ="--seed 1")
 	$(BIN)/python -m tests.fuzz $(FUZZ)

@@ -380,7 +380,7 @@ _STATEMENTS = {
         ("from unnest($2::text[]) r(recipient)", None, _parked_of),
         ("from unnest($1::smallint[], $2::smallint[]) s(slot, kind)", None, _parked_events),
         ("$2::smallint as kind) s", None, _parked_events_among),
-        ("from parked_event where slot = $1 and recipient", None, _parked_events_of),
+        ("from parked_event where slot = $1 and kind = $3", None, _parked_events_of),
         ("mend_parked(", _shared, lambda s, c, a: [{"mended": 0}]),
         ("exists (select from dead_letter", None, _asked_letters),
         ("delete from owner_log", None, lambda s, c, a: []),

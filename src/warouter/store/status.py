@@ -85,9 +85,22 @@ select v.slot, v.kind, sum(case when v.high - v.low - 1 > {_COUNTED_PLACES} then
                    end)::bigint as waiting
   from interval v where v.high - v.low > 1 group by v.slot, v.kind"""
 
-_PARKED = "select slot, count(*) as parked from parked_message group by slot"
-_PARKED_EVENTS = "select slot, kind, count(*) as parked from parked_event group by slot, kind"
-_DEAD = "select slot, kind, count(*) as dead from dead_letter group by slot, kind"
+# What waits or died is counted up to a limit: more than that is much, whatever the number.
+MOST_COUNTED = 100_000
+PARKED_SQL = f"""
+select s.slot, n.parked from generate_series(0, 31) s(slot),
+       lateral (select count(*) as parked from (
+                    select 1 from parked_message p
+                     where p.slot = s.slot limit {MOST_COUNTED}) p) n
+ where n.parked > 0"""
+_OF_KIND = """
+select s.slot, k.kind, n.{1} from generate_series(0, 31) s(slot), generate_series(0, 1) k(kind),
+       lateral (select count(*) as {1} from (
+                    select 1 from {0} p
+                     where p.slot = s.slot and p.kind = k.kind limit {2}) p) n
+ where n.{1} > 0"""
+PARKED_EVENTS_SQL = _OF_KIND.format("parked_event", "parked", MOST_COUNTED)
+DEAD_SQL = _OF_KIND.format("dead_letter", "dead", MOST_COUNTED)
 _SESSIONS = """
 select case when a.application_name like 'wa:%' then substr(a.application_name, 37)
             else coalesce(nullif(a.application_name, ''), a.backend_type) end as name,
@@ -255,10 +268,10 @@ async def _counts(connection: Connection) -> _Counts:
 
     return _Counts(
         await by_slot(BACKLOG_SQL),
-        await by_slot(_PARKED),
+        await by_slot(PARKED_SQL),
         await by_kind(CALLBACKS_SQL),
-        await by_kind(_PARKED_EVENTS),
-        await by_kind(_DEAD),
+        await by_kind(PARKED_EVENTS_SQL),
+        await by_kind(DEAD_SQL),
     )
 
 

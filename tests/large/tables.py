@@ -1,0 +1,61 @@
+"""How each table is filled: all in slot 3, which is worse than spread over 32."""
+
+from __future__ import annotations
+
+SLOT, EPOCH = 3, 10
+ID = "set_byte(set_byte(decode(lpad(to_hex(n), 40, '0'), 'hex'), 0, 1), 1, 3)"
+RECIPIENT = "(491500000000 + n)::text"
+# One recipient in twenty has many rows, all the same one.
+CROWDED = "case when n % 20 = 0 then '491400000000' else (491500000000 + n)::text end"
+
+# Table -> what fills it with $1 rows.
+FILLS = {
+    "message": f"""
+insert into message (slot, seq, id, recipient, body, accepted_at)
+select 3, n, {ID}, {RECIPIENT}, '{{"type":"text"}}', now() - interval '40 days'
+  from generate_series(1, $1::bigint) n""",
+    "parked_message": f"""
+insert into parked_message (slot, seq, id, recipient, kind, body, attempts, due_at, reason,
+                            parked_at, look_at)
+select 3, n, {ID}, {CROWDED}, 0, '{{"type":"text"}}', 1, t, 'pair rate', t - interval '1 hour',
+       case when n % 20 <> 0 or n = 20 then t end
+  from generate_series(1, $1::bigint) n, lateral (select now() + n * interval '1 ms' as t) d""",
+    "event": f"""
+insert into event (slot, seq, kind, key, recipient, payload, recorded_at)
+select 3, n, 0, n || ':delivered:1700000000', {RECIPIENT}, '{{}}', now() - interval '40 days'
+  from generate_series(1, $1::bigint) n""",
+    "parked_event": f"""
+insert into parked_event (slot, seq, kind, key, recipient, payload, attempts, due_at, reason,
+                          parked_at, look_at)
+select 3, n, 0, n::text, {CROWDED}, '{{}}', 1, t, 'status 500', t - interval '1 hour',
+       case when n % 20 <> 0 or n = 20 then t end
+  from generate_series(1, $1::bigint) n, lateral (select now() + n * interval '1 ms' as t) d""",
+    "dead_letter": f"""
+insert into dead_letter (slot, seq, kind, key, recipient, payload, attempts, reason, died_at)
+select 3, n, 0, n::text, {RECIPIENT}, '{{}}', 9, 'status 500', now() - n * interval '1 s'
+  from generate_series(1, $1::bigint) n""",
+    "request_key": f"""
+insert into request_key (key, id, slot, request, created_at)
+select sha256(n::text::bytea), {ID}, 3, '', now() - interval '25 hours'
+  from generate_series(1, $1::bigint) n""",
+    "owner_log": """
+insert into owner_log (slot, epoch, reason, at)
+select n % 32, n, case n % 3 when 0 then 'dead' when 1 then 'unreachable' else 'handover' end,
+       now() - ($1 - n) * interval '2 s'
+  from generate_series(1, $1::bigint) n""",
+    "shard_request": """
+insert into shard_request (id, shards, state, requested_at, ended_at)
+select gen_random_uuid(), 2, 'done', t, t
+  from generate_series(1, $1::bigint) n, lateral (select now() - n * interval '5 s' as t) d""",
+    "contact": f"""
+insert into contact (wa_id, valid, checked_at)
+select {RECIPIENT}, n % 10 > 0, now() - n * interval '20 s'
+  from generate_series(1, $1::bigint) n""",
+    "audit": """
+insert into audit (actor, action, source, outcome, at)
+select 'admin', 'log in', '203.0.113.9', 'ok', now() - n * interval '20 s'
+  from generate_series(1, $1::bigint) n""",
+    "attempt": """
+insert into attempt (what, name, failures, since)
+select 'known', 'u' || n, 0, now() - n * interval '5 s' from generate_series(1, $1::bigint) n""",
+}
