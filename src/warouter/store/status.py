@@ -85,19 +85,21 @@ select v.slot, v.kind, sum(case when v.high - v.low - 1 > {_COUNTED_PLACES} then
                    end)::bigint as waiting
   from interval v where v.high - v.low > 1 group by v.slot, v.kind"""
 
-# What waits or died is counted up to a limit: more than that is much, whatever the number.
+# What waits or died is counted up to a limit: more than that is much, whatever the number. In the
+# order of an index, or a slot without any would be looked for in the whole table.
 MOST_COUNTED = 100_000
 PARKED_SQL = f"""
 select s.slot, n.parked from generate_series(0, 31) s(slot),
        lateral (select count(*) as parked from (
                     select 1 from parked_message p
-                     where p.slot = s.slot limit {MOST_COUNTED}) p) n
+                     where p.slot = s.slot order by p.seq limit {MOST_COUNTED}) p) n
  where n.parked > 0"""
 _OF_KIND = """
 select s.slot, k.kind, n.{1} from generate_series(0, 31) s(slot), generate_series(0, 1) k(kind),
        lateral (select count(*) as {1} from (
                     select 1 from {0} p
-                     where p.slot = s.slot and p.kind = k.kind limit {2}) p) n
+                     where p.slot = s.slot and p.kind = k.kind
+                     order by p.seq limit {2}) p) n
  where n.{1} > 0"""
 PARKED_EVENTS_SQL = _OF_KIND.format("parked_event", "parked", MOST_COUNTED)
 DEAD_SQL = _OF_KIND.format("dead_letter", "dead", MOST_COUNTED)
