@@ -143,12 +143,14 @@ def test_s2_a_check_takes_as_long_for_an_unknown_user() -> None:
     try:
         hashed = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1).hash(USER_PASSWORD)
         took: dict[str, list[float]] = {hashed: [], passwords._nobody: []}
-        for _ in range(25):
+        for _ in range(200):  # on a loaded machine the least of few is not the least
             for each, times in took.items():
                 began = time.thread_time()  # of this thread alone, whatever else runs here
                 assert passwords._check(each, "wrong") is False
                 times.append(time.thread_time() - began)
-        known, unknown = (min(times) for times in took.values())
+            known, unknown = (min(times) for times in took.values())
+            if len(took[hashed]) >= 25 and abs(known - unknown) < 0.1 * known:
+                break
         assert abs(known - unknown) < 0.1 * known
     finally:
         passwords.close()
