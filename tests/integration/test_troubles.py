@@ -55,6 +55,20 @@ async def test_processes_of_the_version_before_beat_on(
     row = await pool.fetchrow("select * from beat($1, $2)", WEBAPP, False)
     assert (row["slots"], row["map_version"]) == ([], 1)
     assert not (await leader.look()).nodes[WEBAPP].upstream_ok
+    row = await pool.fetchrow("select * from beat($1, $2, $3)", WEBAPP, True, [OWNER])
+    assert (row["slots"], row["map_version"]) == ([], 1)
+    node = (await leader.look()).nodes[WEBAPP]
+    assert (node.upstream_ok, node.journal_ok) == (True, True)  # of that they say nothing
+    session.terminate()
+
+
+async def test_a_coreapp_says_with_its_beat_that_it_cannot_write(
+    settings: Settings, leader: LeaderSession
+) -> None:
+    session = NodeSession(settings, registration(OWNER, "coreapp"), lambda _what: None)
+    for ok in (False, True):
+        await session.beat(True, 1.0, journal_ok=ok)
+        assert (await leader.look()).nodes[OWNER].journal_ok == ok
     session.terminate()
 
 

@@ -6,11 +6,13 @@ from collections import Counter
 from uuid import UUID
 
 from tests.simulation.faults import Faults, Kind
+from tests.simulation.nemeses import cannot_write
 from tests.simulation.patch import patched
 from tests.simulation.tables import TROUBLES
 from tests.simulation.world import run
 from warouter.cluster.trouble import Trouble
 from warouter.link.relay import Relay
+from warouter.owner.writable import Writable
 
 SEEDS = 12
 
@@ -44,6 +46,15 @@ def test_an_owner_that_no_webapp_reaches_is_relieved() -> None:
 
 def test_an_owner_without_the_upstream_is_relieved() -> None:
     assert reasons(Faults.cut_owner_from_upstream)["upstream"]
+
+
+def test_an_owner_that_cannot_write_is_relieved() -> None:
+    assert reasons(cannot_write)["journal"]
+
+
+def test_without_its_word_on_it_an_owner_that_cannot_write_stays() -> None:
+    with patched([(Writable, "ok", lambda self: True)]):
+        assert not reasons(cannot_write)["journal"]
 
 
 def test_nothing_moves_when_nobody_has_the_upstream() -> None:
