@@ -27,12 +27,13 @@ from warouter.store.accounts import ADMIN, is_unavailable
 from warouter.store.database import Session, connect, create_pool
 from warouter.store.migrate import migrate
 
+CLOSE = "alter database {name} allow_connections false"
 # How an operator, or an accident, keeps a role {role} out of a database {name}, and the SQLSTATE.
 REFUSALS = {
     "no login": ("28000", "alter role {role} nologin"),
     "no session of the role left": ("53300", "alter role {role} connection limit 0"),
     "no session of the database left": ("53300", "alter database {name} connection limit 0"),
-    "database closed": ("55000", "alter database {name} allow_connections false"),
+    "database closed": ("55000", CLOSE),
     "database renamed": ("3D000", "alter database {name} rename to {name}_aside"),
     "no right to connect": ("42501", "revoke connect on database {name} from public, {role}"),
 }
@@ -109,9 +110,10 @@ async def served(server: Postgres, settings: Settings) -> AsyncIterator[Site]:
 async def test_every_route_is_503_while_sessions_are_refused(postgres: Postgres, how: str) -> None:
     state, sql = REFUSALS[how]
     async with served(postgres, await clone(postgres)) as site:
-        if how == "database renamed":
-            await site.end_sessions()
         names = {"name": site.settings.database, "role": site.settings.db_username}
+        if how == "database renamed":  # which must have no session, and the webapp makes new ones
+            await site.operator.execute(CLOSE.format(**names))
+            await site.end_sessions()
         await site.operator.execute(sql.format(**names))
         await site.end_sessions()
         await site.judge(state)
@@ -133,6 +135,7 @@ async def test_so_it_is_while_pg_hba_rejects_or_no_session_is_left(server: Postg
         async with AsyncExitStack() as stack:
             with pytest.raises(asyncpg.TooManyConnectionsError):
                 await _take_all(server, stack)
+            await site.end_sessions()
             await site.judge("53300")
 
 
@@ -160,7 +163,8 @@ def server() -> Iterator[Postgres]:
     """A server of this test's own with few connections."""
     with tempfile.TemporaryDirectory(prefix="warouter-test-", dir="/tmp") as name:
         Path(name).chmod(0o711)
-        server = Postgres(Path(name) / "pg", fsync="off", max_connections="12")
+        few = {"max_connections": "12", "superuser_reserved_connections": "8"}
+        server = Postgres(Path(name) / "pg", fsync="off", **few)
         server.start()
         yield server
         server.stop()
