@@ -24,7 +24,7 @@ from warouter.app_settings import ApplicationSettings, GarbageCollector
 from warouter.cluster.lanes import Entry
 from warouter.cluster.role import Happened
 from warouter.config import Settings
-from warouter.errors import MediaAway, MediaRefused, NotFound
+from warouter.errors import MediaAway, MediaFull, MediaRefused, NotFound
 from warouter.media.cleaning import expire, sweep
 from warouter.media.directory import Directory
 from warouter.media.fetch import Fetcher
@@ -154,6 +154,93 @@ async def test_another_digest_is_refused(library: Library, tmp_path: Path) -> No
     with pytest.raises(ValueError, match="digest"):
         await library.receive(chunks(CONTENT), "image/jpeg", sha256=bytes(32))
     assert whole(tmp_path) == set()
+
+
+# ---------------------------------------------------------------- the quota
+
+
+KIB, MIB = 1 << 10, 1 << 20
+
+
+def on_disk(folder: Path) -> int:
+    """Bytes that all files hold, unfinished ones too."""
+    return sum(path.stat().st_blocks * 512 for path in folder.rglob("*") if path.is_file())
+
+
+async def _anything(_library: Library) -> None:
+    """The mutant: nobody counts what is being written."""
+
+
+@pytest.mark.parametrize("mutant", [False, True], ids=["", "no_count_while_written"])
+async def test_an_upload_without_a_length_stays_below_the_quota_while_it_is_written(
+    pool: asyncpg.Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mutant: bool
+) -> None:
+    if mutant:
+        monkeypatch.setattr(Library, "_admit", _anything)
+    directory = Directory(tmp_path)
+    most = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal most
+        for _ in range(24):
+            yield bytes(MIB)
+            most = max(most, on_disk(tmp_path))
+
+    with pytest.raises(MediaFull):
+        await Library(through_pool(pool), directory, MIB).receive(endless(), "application/x")
+    assert (most > 2 * MIB) == mutant
+    await soon(lambda: whole(tmp_path) == set())
+    directory.close()
+
+
+async def test_uploads_of_several_webapps_stay_below_the_quota_together(
+    pool: asyncpg.Pool, tmp_path: Path
+) -> None:
+    """They share the directory, and each counts what the others are writing."""
+    directories = [Directory(tmp_path) for _ in range(3)]
+    libraries = [Library(through_pool(pool), each, 4 * MIB) for each in directories]
+    begun, go_on = 0, asyncio.Event()
+    most = 0
+
+    async def content() -> AsyncIterator[bytes]:
+        nonlocal begun, most
+        begun += 1
+        if begun == 12:
+            go_on.set()
+        await go_on.wait()
+        for _ in range(4):
+            yield bytes(256 * KIB)
+            most = max(most, on_disk(tmp_path))
+
+    calls = [libraries[n % 3].receive(content(), "application/x") for n in range(12)]
+    results = await asyncio.gather(*calls, return_exceptions=True)
+    stored = [result for result in results if isinstance(result, Media)]
+    assert len(stored) <= 4
+    assert all(isinstance(r, Media | MediaFull) for r in results), results
+    # What another webapp has finished and not yet given its row is seen by its own alone: such a
+    # row is refused if it does not fit. All that is being written is within the quota.
+    assert most < 2 * 4 * MIB
+    assert await libraries[0].rows.total() == len(stored) * MIB
+    await soon(lambda: whole(tmp_path) == {str(media.id) for media in stored})
+    for directory in directories:
+        directory.close()
+
+
+async def test_what_a_dead_process_left_counts_until_it_is_cleaned_up(
+    pool: asyncpg.Pool, tmp_path: Path
+) -> None:
+    directory = Directory(tmp_path)
+    library = Library(through_pool(pool), directory, MIB)
+    left = tmp_path / "partial" / "left"
+    left.parent.mkdir()
+    left.write_bytes(bytes(MIB))
+    assert await sweep(library) == 0  # it may still be written
+    with pytest.raises(MediaFull):
+        await library.receive(chunks(CONTENT), "image/jpeg")
+    age(left, 1000)
+    assert await sweep(library) == 1
+    assert await library.receive(chunks(CONTENT), "image/jpeg")
+    directory.close()
 
 
 # ---------------------------------------------------------------- to the upstream

@@ -17,6 +17,8 @@ STEP = 200  # rows or files at a time
 PAUSE_SECONDS = 0.05
 # Nothing younger is taken for a leftover: an upload may still be on its way to its row.
 YOUNG_SECONDS = 3600.0
+# What has not grown for so long is of a process that died. It counts for the quota until it goes.
+UNFINISHED_SECONDS = 900.0
 
 
 async def expire(library: Library, days: float) -> int:
@@ -32,7 +34,7 @@ async def expire(library: Library, days: float) -> int:
 
 async def sweep(library: Library, young: float = YOUNG_SECONDS) -> int:
     """Remove files that were never finished, and whole ones without a row; how many."""
-    gone = await library.directory.leftovers(young)
+    gone = await library.directory.leftovers(min(young, UNFINISHED_SECONDS))
     async for ids in library.directory.names(young, STEP):
         orphans = set(ids) - await library.rows.known(ids)
         for media_id in orphans:

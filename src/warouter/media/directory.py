@@ -14,7 +14,7 @@ import errno
 import hashlib
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -54,24 +54,48 @@ class Directory:
     def __init__(self, path: Path) -> None:
         self._shared = path / "shared"
         self._partial = path / "partial"
+        self._admitting = asyncio.Lock()
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="media")
 
     def path_of(self, media_id: UUID) -> Path:
         return self._shared / str(media_id)
 
-    async def stage(self, chunks: AsyncIterator[bytes], most: int) -> Staged:
-        """Write what comes, of at most ``most`` bytes; nothing is left behind on any error."""
+    async def stage(
+        self,
+        chunks: AsyncIterator[bytes],
+        most: int,
+        admit: Callable[[], Awaitable[None]] | None = None,
+    ) -> Staged:
+        """Write what comes, of at most ``most`` bytes; nothing is left behind on any error.
+
+        ``admit`` is asked before anything is written, when ``unfinished`` counts it already: of
+        several that write at the same time, here or elsewhere, each sees the others.
+        """
         writing = await self._run(_Writing, self._partial / uuid4().hex)
         try:
             async for block in _blocks(chunks):
-                await self._run(writing.write, block)
-                if writing.size > most:
+                if writing.size + len(block) > most:
                     raise BodyTooLarge(f"the media is larger than {most} bytes")
+                if admit is not None:
+                    await self._admit(writing, len(block), admit)
+                await self._run(writing.write, block)
             return await self._run(writing.finish)
         except BaseException:
             # Also when cancelled: the thread closes and removes it whatever becomes of us.
             self._threads.submit(writing.discard)
             raise
+
+    async def _admit(
+        self, writing: _Writing, size: int, admit: Callable[[], Awaitable[None]]
+    ) -> None:
+        """One after the other: those who do not fit do not keep out those who would."""
+        async with self._admitting:
+            await self._run(writing.claim, size)
+            try:
+                await admit()
+            except Exception:
+                await self._run(writing.claim, 0)
+                raise
 
     async def keep(self, staged: Staged, media_id: UUID) -> None:
         """Put a staged file in its place, durably."""
@@ -112,6 +136,10 @@ class Directory:
         finally:
             self._threads.submit(file.close)
 
+    async def unfinished(self) -> int:
+        """Bytes of all that is being written, by whatever process, or was when it died."""
+        return await self._run(_sizes, self._partial)
+
     async def leftovers(self, older_than: float) -> int:
         """Remove what was being written and has not grown for so many seconds; how many."""
         return await self._run(_remove_old, self._partial, older_than)
@@ -141,6 +169,10 @@ class _Writing:
         self._digest = hashlib.sha256()
         self._head = b""
         self.size = 0
+
+    def claim(self, size: int) -> None:
+        """Let the file be as large as it will be with so many bytes more."""
+        self._file.truncate(self.size + size)
 
     def write(self, block: bytes) -> None:
         if len(self._head) < HEAD:
@@ -211,6 +243,15 @@ def _remove_old(folder: Path, older_than: float) -> int:
         _unlink(Path(entry.path))
         gone += 1
     return gone
+
+
+def _sizes(folder: Path) -> int:
+    total = 0
+    with suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
+            with suppress(FileNotFoundError):  # finished meanwhile
+                total += entry.stat(follow_symlinks=False).st_size
+    return total
 
 
 def _old_files(folder: Path, older_than: float) -> list[UUID]:

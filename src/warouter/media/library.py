@@ -23,12 +23,13 @@ KNOWN_MOST = 10_000
 
 
 class Library:
-    """``quota`` bounds the bytes of all media, uploaded and received; 0 is none."""
+    """``quota`` bounds the bytes of all media, uploaded and received, unfinished too; 0 is none."""
 
     def __init__(self, rows: MediaRows, directory: Directory, quota: int) -> None:
         self.rows = rows
         self.directory = directory
         self._quota = quota
+        self._without_row = 0  # bytes of what is in its place here and has no row yet
         self._known: dict[UUID, float] = {}  # until when an id is taken to be there
 
     async def receive(
@@ -51,7 +52,7 @@ class Library:
         most = types.limit_of(mime) if kind == UPLOADED else types.LARGEST
         if length is not None:
             await self._expect(length, most, mime)
-        staged = await self.directory.stage(chunks, most)
+        staged = await self.directory.stage(chunks, most, self._admit if self._quota else None)
         try:
             if kind == UPLOADED:
                 types.check(mime, staged.head, staged.size)
@@ -97,16 +98,33 @@ class Library:
         if self._quota and await self.rows.total() + length > self._quota:
             raise _full()
 
+    async def _admit(self) -> None:
+        """MediaFull if what is stored and what is being written goes beyond the quota."""
+        before = -1
+        while True:
+            # In this order what is finished in between counts twice and never not at all; then the
+            # total has changed, and a second look tells.
+            unfinished = self._without_row + await self.directory.unfinished()
+            total = await self.rows.total()
+            if total + unfinished <= self._quota:
+                return
+            if total == before:
+                raise _full()
+            before = total
+
     async def _add(self, staged: Staged, mime: str, kind: int, handle: str | None) -> Media:
         media = Media(uuid4(), kind, mime, staged.size, staged.sha256)
-        await self.directory.keep(staged, media.id)
         known: UUID | None = None
+        self._without_row += media.size
         try:
+            await self.directory.keep(staged, media.id)
             known = await self.rows.add(media, handle, self._quota)
         except Exception:
             # It may have a row all the same: then a file without one is the lesser evil.
             log.warning("media without a row", extra={"media": str(media.id)})
             raise
+        finally:
+            self._without_row -= media.size
         if known == media.id:
             return media
         await self.directory.remove(media.id)
