@@ -15,7 +15,7 @@ from tests.support.wait import soon
 from warouter import _batch, wire
 from warouter.cluster.address import Address
 from warouter.cluster.shardmap import ShardMap, SlotOwner
-from warouter.errors import NotReady, Overloaded
+from warouter.errors import ApiError, NotReady, Overloaded
 from warouter.link import client, tls
 from warouter.link.client import Links
 from warouter.link.server import LinkServer, WebappConnection
@@ -416,3 +416,15 @@ async def test_a_frame_that_is_not_handled_ends_its_link_alone(
     owner.server.on_message = once
     assert await submit(links) == MESSAGE_ID
     assert "link closed: frame not handled" in [r.message for r in caplog.records]
+
+
+async def test_a_message_that_fits_no_frame_holds_up_nobody(links: Links, owner: Owner) -> None:
+    """They wait for the map, and are offered together once it is there."""
+    ended: list[object] = []
+    links.offer(wire.Outgoing(5, bytes(20), "4" * 256, 0, b"{}"), ended.append)
+    waiting = submit(links)
+    await connect(links, owner)
+    links.set_map(owned_by(OWNER, 7))
+    assert await waiting == MESSAGE_ID
+    assert [type(outcome) for outcome in ended] == [ApiError]
+    assert (links.pending, links.pending_bytes) == (0, 0)

@@ -232,3 +232,23 @@ async def test_without_the_guard_a_task_ends_unheard(
     looks.cancel()
     assert slot.open
     assert slot.parked[RECIPIENT].flying == -1  # for ever
+
+
+async def test_one_that_cannot_hear_of_its_event_takes_nobody_else_s_ack_away(
+    slots: Slots,
+) -> None:
+    slot, other = slots.open(3), slots.open(5)
+    heard = asyncio.Event()
+
+    def broken() -> None:
+        raise KeyError("ours")
+
+    slots.events.append(slot, NewEvent(0, "a:failed", RECIPIENT, b"{}"), broken)
+    slots.events.append(other, NewEvent(0, "b:failed", RECIPIENT, b"{}"), heard.set)
+    loop = asyncio.create_task(slots.events.run())
+    async with asyncio.timeout(30):
+        await heard.wait()
+    assert not slot.open
+    assert other.open
+    assert not loop.done()
+    loop.cancel()

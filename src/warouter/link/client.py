@@ -324,16 +324,21 @@ class Links:
         entry.epoch = way.epoch
         entry.via = connection.address.incarnation
         entry.offers += 1
-        frame = connection.frames.message(
-            message.slot,
-            way.epoch,
-            message.id,
-            message.kind,
-            message.recipient,
-            message.body,
-            message.ttl,
-            message.key,
-        )
+        try:
+            frame = connection.frames.message(
+                message.slot,
+                way.epoch,
+                message.id,
+                message.kind,
+                message.recipient,
+                message.body,
+                message.ttl,
+                message.key,
+            )
+        except ValueError as error:  # it fits no frame: the others that wait go their way
+            log.error("message not offered", exc_info=error)
+            self._end(entry, ApiError("an internal error: the message fits no frame"))
+            return
         if way.relayed_to is not None:
             frame = wire.relay(way.relayed_to, frame)
         connection.send(frame)

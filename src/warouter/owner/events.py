@@ -143,11 +143,15 @@ class EventAppender:
             if outcome == FENCED:
                 self._ownership.close(slot, Happened.FENCED)
             elif slot.open:
-                self._note(slot, row, outcome)
+                try:
+                    self._note(slot, row, outcome)
+                    if not isinstance(told, int):
+                        told()
+                except Exception as error:  # the rest of the batch is acked all the same
+                    self._ownership.tasks.failed(slot.current(), error)
+                    continue
                 if isinstance(told, int):
                     acks.setdefault(slot, []).append(told)
-                else:
-                    told()
         for slot, numbers in acks.items():
             self._ack(slot, numbers)
 
