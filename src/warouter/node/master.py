@@ -55,6 +55,7 @@ class Master:
         self._membership = Membership(timing.lease, timing.poll, timing.join)
         self._term: Term | None = None
         self._led = 0  # the last term that this master has led in
+        self._won_maybe = False  # a win is in doubt
         self._members: dict[UUID, Member] = {}
         self._named_since: dict[tuple[int, int, UUID], float] = {}
         self._dead_since: dict[UUID, float] = {}
@@ -96,7 +97,7 @@ class Master:
         if self._term is not None and not self._still_leads(picture, started):
             self._resign("the term is another's, or was not confirmed in time")
             return
-        if self._term is None and not await self._campaign(picture, started):
+        if self._term is None and not await self._campaign(picture):
             return
         await self._lead(picture, started)
 
@@ -119,19 +120,23 @@ class Master:
         mine = (self._term.number, self._incarnation) == (picture.term, picture.leader)
         return mine and self._term.holds(self._clock())
 
-    async def _campaign(self, picture: Picture, started: float) -> bool:
+    async def _campaign(self, picture: Picture) -> bool:
         """Win the term if nobody holds it, or if who holds it is dead. Whether to lead at once."""
         leader = self._members.get(picture.leader) if picture.leader else None
         if leader is not None and leader.verdict is Verdict.DEAD:
             await self._session.depose_holder()
         if not await self._session.try_lock():
             return False
+        sent = self._clock()
+        if self._won_maybe:  # whoever held the lock has come to its end: now a look tells
+            picture = await self._session.look()
         if picture.leader == self._incarnation and picture.term > self._led:
             # Won, but the answer did not come. Nothing was written in this term that may be late.
-            number, sent = picture.term, started
+            number = picture.term
         else:
-            sent = self._clock()
+            self._won_maybe = True
             number = await self._beating(self._session.win())
+        self._won_maybe = False
         self._term, self._led = Term(number, sent, self._timing.trust), number
         log.info("leads", extra={"term": number})
         self._notifier.status(f"primary, term {number}")
