@@ -34,6 +34,7 @@ class History:
         self.over: dict[bytes, int] = {}  # the newest connection that it came over
         self.refused: set[bytes] = set()
         self.expired: dict[bytes, float] = {}  # ended by an owner, since they had waited too long
+        self.lost: set[bytes] = set()  # messages of which an answer came to nobody
         self.unreadable: set[str] = set()  # events of the upstream that nobody can decode
         self.stepped = 0.0  # seconds that the database's clock was put forward, in all
         self.requests: dict[Any, bytes] = {}  # key -> the id that its requests are answered with
@@ -97,6 +98,8 @@ class History:
         before = self.under.get(message_id, epoch)
         self.under[message_id] = epoch
         newest = self.over[message_id] = max(connection, self.over.get(message_id, connection))
+        if message_id in self.taken and message_id in self.lost:
+            return  # it has to be told again until an answer comes
         if message_id in self.taken:
             self.repeats[slot, epoch, newest, before] += 1
             if self.repeats[slot, epoch, newest, before] > self.window:
@@ -107,6 +110,11 @@ class History:
             self.broken("I6", f"one message under two ids: {body!r}")
         self.taken[message_id] = (send.to, len(self.taken))
         self.note("taken", slot, epoch, seq, send.to, message_id[-6:].hex())
+
+    def loses(self, message_id: bytes) -> None:
+        """The upstream has taken a message, and its answer is lost on the way."""
+        self.note("lost", message_id[-6:].hex())
+        self.lost.add(message_id)
 
     def event_acked(self, key: str, on_disk: bool) -> None:
         """The upstream will not deliver this event again (I8)."""

@@ -45,6 +45,8 @@ DRAWN: tuple[Kind, ...] = (
     nemeses.fail_statements,
     nemeses.cannot_write,
     nemeses.slow_commits,
+    nemeses.lose_answers,
+    nemeses.break_words,
     nemeses.hang_callbacks,
 )
 BY_NAME: dict[str, Kind] = {kind.__name__: kind for kind in (*DRAWN, *nemeses.NEMESES)}

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from tests.simulation.faults import Faults, Kind
+from tests.simulation.faults import Faults, Kind, Plan
+from tests.simulation.nemeses import SLOW_PLAN, SLOW_SECONDS, break_words, lose_answers
 from tests.simulation.patch import patched
 from tests.simulation.world import Result
 from tests.simulation.world import run as run_whole
@@ -23,6 +24,7 @@ from warouter.owner.events import EventAppender
 from warouter.owner.ownership import Ownership
 from warouter.owner.sender import Sender
 from warouter.owner.slot import OwnedSlot
+from warouter.store import election
 from warouter.store.journal import INSERTED, Journal, Row
 from warouter.upstream.protocol import Event
 
@@ -184,6 +186,21 @@ def keys_are_not_looked_at() -> Changes:
     return [(Journal, "_append_once", blind)]
 
 
+def a_leader_waits_for_a_second() -> Changes:
+    """I15: what commits more slowly than that counts as unknown, and nobody can lead."""
+    return [(election, "WRITE_SECONDS", 1.0)]
+
+
+def an_answer_is_waited_for() -> Changes:
+    """I1, I15: what was sent and has no answer is not asked for again."""
+    return [(Lanes, "unanswered", lambda self: [])]
+
+
+def what_cannot_be_read_comes_again() -> Changes:
+    """I15: an event that does not decode is logged, and the upstream is not told so."""
+    return [(Sender, "on_broken", lambda self, broken: None)]
+
+
 class Mutant(NamedTuple):
     """What is taken out, and the faults against which it stood."""
 
@@ -191,6 +208,8 @@ class Mutant(NamedTuple):
     threats: tuple[Kind, ...]
     first: int = 0  # a seed that found it once: where to begin to look
     flag: str = ""  # of Tables, switched off
+    plan: Plan = ()  # instead of drawn faults, with the product's own limits
+    seconds: float = 30.0
 
 
 _LONG = (Faults.busy_cut, Faults.busy_cut, Faults.pause_coreapp, Faults.kill_coreapp)
@@ -219,12 +238,22 @@ MUTANTS: dict[str, Mutant] = {
         Mutant(given_up_and_begun, (Faults.give_up_shards, Faults.slow_link), 5, "asked_still"),
         Mutant(keys_are_not_looked_at, _LONG),
         Mutant(no_term, (Faults.pause_master, Faults.kill_coreapp, Faults.set_shards), 6, "termed"),
+        Mutant(a_leader_waits_for_a_second, (), 1, plan=SLOW_PLAN, seconds=SLOW_SECONDS),
+        Mutant(an_answer_is_waited_for, (lose_answers,)),
+        Mutant(what_cannot_be_read_comes_again, (break_words,)),
     )
 }
 
 
-def run(name: str, seed: int, seconds: float = 30.0) -> Result:
+def run(name: str, seed: int) -> Result:
     """One seed of the product without a mechanism."""
     mutant = MUTANTS[name]
     with patched(mutant.changes()):
-        return run_whole(seed, seconds, lose=mutant.flag, kinds=mutant.threats)
+        return run_whole(
+            seed,
+            mutant.seconds,
+            lose=mutant.flag,
+            kinds=mutant.threats,
+            plan=mutant.plan,
+            small=not mutant.plan,
+        )

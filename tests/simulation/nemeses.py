@@ -8,7 +8,7 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
-from tests.simulation.faults import Faults, Kind
+from tests.simulation.faults import Faults, Kind, Plan
 from tests.simulation.server import FAILURES, NO_ENTRY, NO_RIGHT, Failing
 
 HOUR = 3600.0
@@ -82,7 +82,7 @@ def lose_answers(faults: Faults, random: Random) -> bool:
 
 
 def break_words(faults: Faults, random: Random) -> bool:
-    """Some answers and events cannot be decoded, however often they come."""
+    """Some answers cannot be decoded, and some events never, however often they come."""
     upstream = faults.world.upstream
     upstream.breaks = random.choice((0.05, 0.3))
     faults.ends(random.uniform(0.5, 4.0), setattr, upstream, "breaks", 0.0)
@@ -120,12 +120,21 @@ def lock_out(world: Any, name: str, refused: bool) -> None:
             session.kill()
 
 
+def slow_for_good(faults: Faults, random: Random) -> bool:
+    """Each flush takes longer than a second from here on; nobody's limit is as short."""
+    faults.world.server.slowest = (1.0, 1.8)
+    return True
+
+
 def _step(world: Any, seconds: float) -> None:
     world.history.note("step", seconds)
     world.history.stepped += max(0.0, seconds)
     world.server.ahead += seconds
 
 
+# With the product's own limits, a killed owner is succeeded and a killed leader too.
+SLOW_PLAN: Plan = ((2.0, slow_for_good), (5.0, Faults.kill_coreapp), (8.0, Faults.kill_master))
+SLOW_SECONDS = 60.0  # of a run, until the last of its commits is through
 NEMESES: tuple[Kind, ...] = (
     step_database_clock,
     step_node_clock,

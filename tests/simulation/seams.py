@@ -74,6 +74,8 @@ def drawn(random: Random, *, small: bool = True) -> Iterator[int]:
     window = random.choice((2, 4, 8)) if random.random() < _SHARE else WINDOW
     if not small:
         chosen, window = [], WINDOW
+    else:
+        chosen += [(sender, "ANSWER_SECONDS", 1.0), (sender, "UNANSWERED_MS", 1_000)]
     chosen.append((slot, "Lanes", partial(lanes.Lanes, window)))
     chosen.append((detour, "random", Random(random.getrandbits(64))))
     chosen.append((callbacks, "Callbacks", webhook.Deliveries))

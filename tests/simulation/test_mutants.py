@@ -27,6 +27,9 @@ FOUND_BY = {
     "keys_are_not_looked_at": {"I11"},
     "given_up_and_begun": {"I12"},
     "no_term": {"I13"},
+    "a_leader_waits_for_a_second": {"I5", "I12", "I15"},
+    "an_answer_is_waited_for": {"I1", "I15"},
+    "what_cannot_be_read_comes_again": {"I15"},
 }
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.simulation.faults import Faults, Kind, Plan
 from tests.simulation.kinds import DRAWN
-from tests.simulation.nemeses import NEMESES
+from tests.simulation.nemeses import NEMESES, SLOW_PLAN, SLOW_SECONDS
 from tests.simulation.world import run
 
 SEEDS = 8
@@ -25,3 +25,8 @@ def broken(plan: Plan) -> dict[int, tuple[float, str, str]]:
 @pytest.mark.parametrize("kind", [kind for kind in NEMESES if kind in DRAWN])
 def test_what_is_promised_holds_beside_a_nemesis_and_a_killed_owner(kind: Kind) -> None:
     assert not broken(((3.0, kind), (5.0, Faults.kill_coreapp), (8.0, kind)))
+
+
+def test_commits_that_take_more_than_a_second_keep_nobody_from_leading_or_owning() -> None:
+    results = [run(seed, SLOW_SECONDS, plan=SLOW_PLAN, small=False) for seed in range(SEEDS)]
+    assert not {result.seed: result.violations[0] for result in results if result.violations}

@@ -7,6 +7,8 @@ from random import Random
 from typing import Any, ClassVar
 from uuid import UUID
 
+from msgspec import structs
+
 from tests.simulation.history import History
 from tests.simulation.loop import Clock
 from tests.simulation.network import Link, Pipe, Transport
@@ -35,6 +37,7 @@ from warouter.upstream.simulator_fence import Fence, Standing, Verdict
 
 PORT = 6260
 BROKEN_CODE = 1 << 40  # no code of an answer: what bears it cannot be decoded
+NOISE = b"\xc1noise"  # no msgpack at all
 THROTTLED, UNKNOWN_USER = 429, 1013
 WAITS: tuple[int, ...] = (20, 200, 900, 1500, 3000)
 
@@ -112,8 +115,7 @@ class Upstream:
         self.unknown: set[str] = set()  # recipients who are no WhatsApp users
         self.slowness = 0.01  # seconds an answer may take
         self.loses = 0.0  # how many answers are never given
-        self.breaks = 0.0  # of messages and events: how many get a word that nobody can decode
-        self.broken: set[bytes] = set()  # messages whose answer is broken whenever it is given
+        self.breaks = 0.0  # how many answers, and how many events for good, nobody can decode
         self.frozen = 0
         self._waiting: list[tuple[Callable[..., object], tuple[Any, ...]]] = []
         self._clock = clock
@@ -207,7 +209,12 @@ class Upstream:
             return
         answer = self._answer(peer, send)
         if self.loses and self._random.random() < self.loses:
-            self.history.note("lost", answer.id)
+            self.history.loses(parse(send.id))
+            return
+        if self.breaks and self._random.random() < self.breaks:
+            self.history.loses(parse(send.id))
+            garbled = encode(structs.replace(answer, code=BROKEN_CODE))
+            peer.tell_frames([self._random.choice((garbled, garbled[:-1], NOISE))])
             return
         if self.slowness:
             when = self._clock.now + self._random.random() * self.slowness
@@ -226,10 +233,6 @@ class Upstream:
             known = self._answers[message_id] = UNKNOWN_USER if send.to in self.unknown else 0
             if not known and self._random.random() < self.statuses:
                 self._status(send)
-            if self.breaks and self._random.random() < self.breaks:
-                self.broken.add(message_id)
-        if message_id in self.broken:
-            return Answer(send.slot, send.id, BROKEN_CODE)
         if known:
             self.history.refused.add(message_id)
             return Answer(send.slot, send.id, known, "User is not valid")
