@@ -58,9 +58,10 @@ def _all_ended(history: History, tables: Tables) -> None:
 def _expired(history: History, tables: Tables, slot: int, row: Any) -> None:
     """A message may end unsent when its ttl has passed, and is then settled with a status.
 
-    By the clock of the database, if that was put forward meanwhile.
+    Early only if two clocks agreed: the database's, put forward, and a node's that was set too.
     """
-    waited = history.expired[row.id] - tables.stored[row.id] + history.stepped
+    agreed = history.stepped if history.hits["step_node_clock"] else 0.0
+    waited = history.expired[row.id] - tables.stored[row.id] + agreed
     if row.ttl is None or waited < row.ttl * SLOWEST:
         history.broken("I5", f"slot {slot}: seq {row.seq} ended before its time")
     if not tables.messages[slot].settled(row.seq):

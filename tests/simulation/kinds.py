@@ -41,6 +41,7 @@ DRAWN: tuple[Kind, ...] = (
     Faults.set_shards,
     Faults.give_up_shards,
     Faults.replay_letters,
+    nemeses.step_database_clock,
     nemeses.step_node_clock,
     nemeses.fail_statements,
     nemeses.cannot_write,

@@ -44,7 +44,7 @@ def installed() -> Iterator[None]:
         (asyncio, "get_event_loop", _get_running_loop),
         (asyncio, "current_task", _current_task),
         (server, "listen", _listen),
-        (time, "time", _wall),
+        (time, "time", wall),
     )
     with patched([change for change in names if hasattr(*change[:2])]):
         yield
@@ -55,7 +55,7 @@ async def _listen(_host: str, port: int, keeper: Any, _tls: object = None) -> li
     return [_get_running_loop().listen(lambda: keeper.enter("", None), port)]
 
 
-def _wall(real: Callable[[], float] = time.time) -> float:
+def wall(real: Callable[[], float] = time.time) -> float:
     """time.time of the process that runs, and of no other: it may be stepped."""
     loop = _running[0]
     return real() if loop is None else EPOCH + loop.clock.now + loop.ahead

@@ -9,7 +9,13 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from tests.simulation.faults import Faults, Kind, Plan
-from tests.simulation.nemeses import SLOW_PLAN, SLOW_SECONDS, break_words, lose_answers
+from tests.simulation.nemeses import (
+    SLOW_PLAN,
+    SLOW_SECONDS,
+    break_words,
+    lose_answers,
+    step_database_clock,
+)
 from tests.simulation.patch import patched
 from tests.simulation.world import Result
 from tests.simulation.world import run as run_whole
@@ -191,6 +197,11 @@ def a_leader_waits_for_a_second() -> Changes:
     return [(election, "WRITE_SECONDS", 1.0)]
 
 
+def times_of_the_database_are_believed() -> Changes:
+    """I5, I15: how long something waits is asked of a clock that may have gone back since."""
+    return []
+
+
 def an_answer_is_waited_for() -> Changes:
     """I1, I15: what was sent and has no answer is not asked for again."""
     return [(Lanes, "unanswered", lambda self: [])]
@@ -239,6 +250,7 @@ MUTANTS: dict[str, Mutant] = {
         Mutant(keys_are_not_looked_at, _LONG),
         Mutant(no_term, (Faults.pause_master, Faults.kill_coreapp, Faults.set_shards), 6, "termed"),
         Mutant(a_leader_waits_for_a_second, (), 1, plan=SLOW_PLAN, seconds=SLOW_SECONDS),
+        Mutant(times_of_the_database_are_believed, (step_database_clock,), flag="aged"),
         Mutant(an_answer_is_waited_for, (lose_answers,)),
         Mutant(what_cannot_be_read_comes_again, (break_words,)),
     )

@@ -5,14 +5,13 @@ They make what is rare at full size common.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from random import Random
 from typing import Any
 
-from tests.simulation import webhook
+from tests.simulation import loop, webhook
 from tests.simulation.patch import patched
 from warouter.cluster import cursor, lanes
 from warouter.link import detour
@@ -79,13 +78,6 @@ def drawn(random: Random, *, small: bool = True) -> Iterator[int]:
     chosen.append((slot, "Lanes", partial(lanes.Lanes, window)))
     chosen.append((detour, "random", Random(random.getrandbits(64))))
     chosen.append((callbacks, "Callbacks", webhook.Deliveries))
-    chosen.append((expiry, "wall", _wall))
+    chosen.append((expiry, "wall", loop.wall))
     with patched(chosen):
         yield window
-
-
-def _wall() -> float:
-    """The clock that ids are minted by."""
-    loop: Any = asyncio.get_running_loop()
-    now: float = loop.process.world.clock.now
-    return now

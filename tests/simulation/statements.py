@@ -198,7 +198,7 @@ def _settings_found(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
 
 def _page(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
     rows = _upto(a[4], s.tables.messages[a[0]].page(*a[1:4]), lambda row: len(row.body))
-    return [(*row[:6], s.now() - row.accepted) for row in rows]
+    return [(*row[:6], _age(s, row.accepted)) for row in rows]
 
 
 def _event_page(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
@@ -222,13 +222,13 @@ def _parked(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
     return [
         {"slot": slot, **row}
         for slot in slots
-        for row in _first_lanes(s.tables.messages[slot], s.now(), pending, most)
+        for row in _first_lanes(s, s.tables.messages[slot], pending, most)
     ]
 
 
 def _parked_among(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
     slot, pending, recipients = a
-    return _lanes(s.tables.messages[slot], s.now(), pending, set(recipients))
+    return _lanes(s, s.tables.messages[slot], pending, set(recipients))
 
 
 def _with_status(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
@@ -241,23 +241,34 @@ def _parked_events(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
     return [
         {"slot": slot, "kind": kind, **row}
         for slot, kind in zip(slots, kinds, strict=True)
-        for row in _first_lanes(s.tables.events[slot][kind], s.now(), None, most)
+        for row in _first_lanes(s, s.tables.events[slot][kind], None, most)
     ]
 
 
 def _parked_events_among(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
     slot, kind, recipients = a
-    return _lanes(s.tables.events[slot][kind], s.now(), None, set(recipients))
+    return _lanes(s, s.tables.events[slot][kind], None, set(recipients))
 
 
-def _first_lanes(journal: Any, now: float, pending: float | None, most: int) -> list[Any]:
+def _age(s: Any, at: float) -> float:
+    """By a clock that may have gone back since."""
+    return float(max(s.now() - at, 0.0)) if s.tables.aged else float(s.now() - at)
+
+
+def _due_in(s: Any, parked: Any) -> float:
+    """No longer than the whole of its wait, wherever the clock has gone since."""
+    now = s.now()
+    return float(parked.due - (max(now, parked.since) if s.tables.aged else now))
+
+
+def _first_lanes(s: Any, journal: Any, pending: float | None, most: int) -> list[Any]:
     """Those that are to be looked at first."""
-    lanes = _lanes(journal, now, pending, None)
+    lanes = _lanes(s, journal, pending, None)
     lanes.sort(key=lambda row: (row["due_in"], row["recipient"]))
     return [{**row, "full": len(lanes) >= most} for row in lanes[:most]]
 
 
-def _lanes(journal: Any, now: float, pending: float | None, among: set[str] | None) -> list[Any]:
+def _lanes(s: Any, journal: Any, pending: float | None, among: set[str] | None) -> list[Any]:
     """By recipient: when its first row is due, and when the first with a ttl ends."""
     lanes: dict[str, list[Any]] = {}
     for seq in sorted(journal.parked):
@@ -269,9 +280,9 @@ def _lanes(journal: Any, now: float, pending: float | None, among: set[str] | No
         ends = None
         if pending is not None:
             ends = min(
-                min(p.row.ttl or pending, pending) - (now - p.row.accepted) for p in rows[:64]
+                min(p.row.ttl or pending, pending) - _age(s, p.row.accepted) for p in rows[:64]
             )
-        found.append({"recipient": recipient, "due_in": rows[0].due - now, "ends_in": ends})
+        found.append({"recipient": recipient, "due_in": _due_in(s, rows[0]), "ends_in": ends})
     return found
 
 
@@ -284,7 +295,7 @@ def _parked_of(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
             (p for p in parked.values() if p.row.recipient == recipient), key=lambda p: p.row.seq
         )
         found += [
-            {**p.row._asdict(), "attempts": p.attempts, "age": s.now() - p.row.accepted}
+            {**p.row._asdict(), "attempts": p.attempts, "age": _age(s, p.row.accepted)}
             for p in rows[:limit]
         ]
     return found
@@ -297,7 +308,7 @@ def _parked_events_of(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
         key=lambda p: p.row.seq,
     )
     return [
-        {**p.row._asdict(), "attempts": p.attempts, "age": s.now() - p.first} for p in rows[:limit]
+        {**p.row._asdict(), "attempts": p.attempts, "age": _age(s, p.first)} for p in rows[:limit]
     ]
 
 
@@ -381,7 +392,7 @@ _STATEMENTS = {
         ("from unnest($1::smallint[], $2::smallint[]) s(slot, kind)", None, _parked_events),
         ("$2::smallint as kind) s", None, _parked_events_among),
         ("from parked_event where slot = $1 and kind = $3", None, _parked_events_of),
-        ("mend_parked(", _shared, lambda s, c, a: [{"mended": 0}]),
+        ("mend_parked(", _shared, _call("mend_parked")),
         ("exists (select from dead_letter", None, _asked_letters),
         ("delete from owner_log", None, lambda s, c, a: []),
         ("delete from shard_request", None, lambda s, c, a: []),

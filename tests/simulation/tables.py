@@ -72,6 +72,7 @@ class Parked(NamedTuple):
     attempts: int
     due: float
     first: float
+    since: float  # when it was parked last: the beginning of its wait
 
 
 class Journal:
@@ -111,7 +112,7 @@ class Tables:
     def __init__(self, history: History, shards: int) -> None:
         self._history = history
         self.now = history.now  # on the database's wall clock
-        self.fenced = self.termed = self.asked_still = True
+        self.fenced = self.termed = self.asked_still = self.aged = True
         self.timeline = 1
         self.term = 0
         self.leader: UUID | None = None
@@ -230,9 +231,21 @@ class Tables:
         lanes: Counter[tuple[int, int, str]] = Counter()
         for slot, kind, seq in taken:
             row = self.asked.pop((slot, kind, seq))
-            self.events[slot][kind].parked[seq] = Parked(row, 1, now, now - tried)
+            self.events[slot][kind].parked[seq] = Parked(row, 1, now, now - tried, now)
             lanes[slot, kind, row.recipient] += 1
         return [(*lane, letters) for lane, letters in lanes.items()]
+
+    def mend_parked(
+        self, inc: UUID, slots: list[int], epochs: list[int], limit: int
+    ) -> list[dict[str, int]]:
+        now, mended = self.now(), 0
+        for slot in sorted(self.held(inc, slots, epochs)) if self.aged else ():
+            for journal in (self.messages[slot], *self.events[slot]):
+                late = [(seq, p) for seq, p in journal.parked.items() if p.since > now][:limit]
+                for seq, p in late:
+                    journal.parked[seq] = p._replace(due=p.due - (p.since - now), since=now)
+                mended += len(late)
+        return [{"mended": mended}]
 
     def open_slots(self, inc: UUID, slots: list[int], epochs: list[int]) -> list[tuple[Any, ...]]:
         held = self.held(inc, slots, epochs)
@@ -404,8 +417,8 @@ class Tables:
 
     def moved_lately(self) -> list[int]:
         """Slots that left an owner in trouble within the last minute."""
-        since = self.now() - MOVED_SECONDS
-        return sorted({c.slot for c in self._troubled if c.at > since})
+        now = self.now()
+        return sorted({c.slot for c in self._troubled if abs(now - c.at) < MOVED_SECONDS})
 
     def old_timeline(self) -> list[int]:
         """Slots whose epoch was given out before the last change of timeline."""
@@ -456,7 +469,9 @@ def _park(journal: Journal, p: dict[str, Any], now: float) -> None:
     row = was.row if was else journal.rows.get(p["seq"])
     if row is not None:
         first = was.first if was else now
-        journal.parked[p["seq"]] = Parked(row, p["attempts"], now + p["delay_ms"] / 1000, first)
+        journal.parked[p["seq"]] = Parked(
+            row, p["attempts"], now + p["delay_ms"] / 1000, first, now
+        )
 
 
 def _nothing() -> None:

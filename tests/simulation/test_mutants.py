@@ -28,6 +28,7 @@ FOUND_BY = {
     "given_up_and_begun": {"I12"},
     "no_term": {"I13"},
     "a_leader_waits_for_a_second": {"I5", "I12", "I15"},
+    "times_of_the_database_are_believed": {"I1", "I5", "I15"},
     "an_answer_is_waited_for": {"I1", "I15"},
     "what_cannot_be_read_comes_again": {"I15"},
 }
