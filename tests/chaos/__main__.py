@@ -13,6 +13,7 @@ from pathlib import Path
 import uvloop
 
 from tests.chaos import campaign, report
+from tests.chaos.clocks import CLOCKS, NOT_RUN, available
 from tests.chaos.lab import Lab, Size
 from tests.chaos.nemesis import NEMESES
 from tests.chaos.network import enter_namespace
@@ -38,7 +39,10 @@ async def main(options: argparse.Namespace) -> int:
         if options.only
         else drawn(seed, LONG if options.long else SHORT)
     )
-    lab = Lab(Size(rate=options.rate), seed)
+    clocks = any(CLOCKS in NEMESES[name].needs for name in names)
+    if clocks and not available():
+        print(NOT_RUN, file=sys.stderr)
+    lab = Lab(Size(rate=options.rate), seed, clocks=clocks and available())
     print(f"seed {seed}, {len(names)} faults, {lab.folder}", file=sys.stderr, flush=True)
     keep = options.keep
     try:

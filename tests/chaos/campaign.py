@@ -14,6 +14,7 @@ import msgspec
 
 from tests.chaos import (  # noqa: F401  (each registers its faults)
     nemesis_database,
+    nemesis_hardship,
     nemesis_network,
     nemesis_process,
     nemesis_shards,
@@ -48,7 +49,7 @@ async def run(lab: Lab, names: Sequence[str]) -> Outcome:
     skipped: list[str] = []
     for n, name in enumerate(names, 1):
         nemesis = NEMESES[name]
-        if not set(nemesis.needs) <= set(lab.network.cuts):
+        if not set(nemesis.needs) <= lab.means:
             skipped.append(name)
             continue
         marks.append(await _one(lab, name, f"{n}/{len(names)}"))

@@ -23,6 +23,7 @@ import msgspec
 
 from tests.chaos import audit
 from tests.chaos.arrivals import Arrivals
+from tests.chaos.clocks import CLOCKS, Clocks
 from tests.chaos.load import Load
 from tests.chaos.network import Namespaces, Network, usable
 from tests.chaos.proxies import Proxies
@@ -58,11 +59,13 @@ class Lab:
         *,
         program: Callable[[str], tuple[str, ...]] = lambda _role: ("-m", "warouter"),
         postgres: dict[str, str] | None = None,
+        clocks: bool = False,
     ) -> None:
         self.size = size
         self.random = Random(seed)
         self.seed = seed
         self.folder = _folder()
+        self._clocks = Clocks(self.folder / "clocks") if clocks else None
         self._program = program
         self.network: Network = self._make_network()
         self.cluster = Cluster(
@@ -94,6 +97,8 @@ class Lab:
 
     async def start(self) -> None:
         self._admit_network()
+        if self._clocks is not None:
+            os.environ.update(self._clocks.environment("postgres"))  # of its child, and no other
         await self.cluster.start()
         await self._reading(audit.install)
         processes = self.cluster.processes.values()
@@ -126,6 +131,20 @@ class Lab:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     # what is there
+
+    @property
+    def means(self) -> set[str]:
+        """What nemeses may need and is here: networks that can be cut, clocks that can be set."""
+        return {*self.network.cuts, *([CLOCKS] if self._clocks is not None else [])}
+
+    def clock(self, name: str, ahead: float) -> None:
+        """Set the wall clock of a process, or of PostgreSQL, so many seconds before the time."""
+        assert self._clocks is not None
+        self._clocks.set(name, ahead)
+
+    async def script(self, statements: str) -> None:
+        """Several statements without arguments."""
+        await self._reading(lambda c: c.execute(statements))
 
     async def sql(self, query: str, *arguments: Any) -> list[Any]:
         """Rows; a lost connection is made anew, for half a minute."""
@@ -218,7 +237,12 @@ class Lab:
 
     def _place(self, name: str, role: str) -> Placement:
         placement = self.network.place(name, role)
-        return msgspec.structs.replace(placement, program=self._program(role))
+        environment = placement.environment
+        if self._clocks is not None:
+            environment = environment | self._clocks.environment(name)
+        return msgspec.structs.replace(
+            placement, program=self._program(role), environment=environment
+        )
 
     def _admit_network(self) -> None:
         """PostgreSQL trusts loopback only; here its clients come from namespaces."""

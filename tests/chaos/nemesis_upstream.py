@@ -48,6 +48,19 @@ async def upstream_slow(lab: Lab) -> Mark:
     return await _for_a_while(lab, "upstream-slow", {"latency_ms": 400}, {"latency_ms": 0})
 
 
+@nemesis("upstream-loses")
+async def upstream_loses(lab: Lab) -> Mark:
+    """A tenth of its answers is never said."""
+    return await _for_a_while(lab, "upstream-loses", {"lost_answers": 0.1}, {"lost_answers": 0.0})
+
+
+@nemesis("upstream-breaks")
+async def upstream_breaks(lab: Lab) -> Mark:
+    """Some of its answers and events cannot be read, the latter whenever they come."""
+    on = {"broken_answers": 0.05, "broken_events": 0.05}
+    return await _for_a_while(lab, "upstream-breaks", on, dict.fromkeys(on, 0.0))
+
+
 @nemesis("upstream-frozen")
 async def upstream_frozen(lab: Lab) -> Mark:
     """The upstream keeps its sockets open and says nothing for 3 s."""

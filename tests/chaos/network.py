@@ -43,6 +43,10 @@ class Network(Protocol):
         """Where clients reach this webapp."""
         ...
 
+    def database_host(self, name: str) -> str:
+        """Where PostgreSQL sees this process come from."""
+        ...
+
     def cut(self, name: str, net: str) -> None:
         """Nothing passes between this process and anything else on ``net``."""
         ...
@@ -117,6 +121,9 @@ class Namespaces:
 
     def webapp_host(self, name: str) -> str:
         return self._address(name, LINK)
+
+    def database_host(self, name: str) -> str:
+        return self._address(name, DATABASE)
 
     def cut(self, name: str, net: str) -> None:
         here = f"neigh replace {self._address(name, net)} lladdr {_NOBODY} nud permanent"

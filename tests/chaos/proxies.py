@@ -35,6 +35,9 @@ class Proxies:
     def webapp_host(self, name: str) -> str:
         return "127.0.0.1"
 
+    def database_host(self, name: str) -> str:
+        raise NotImplementedError("processes have addresses in network namespaces only")
+
     def cut(self, name: str, net: str) -> None:
         self._proxies[name, net].cut()
 

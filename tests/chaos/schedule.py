@@ -52,6 +52,12 @@ COUNTS: dict[str, tuple[int, int]] = {
     "upstream-frozen": (1, 2),
     "webhook-fails": (1, 3),
     "webhook-down": (1, 2),
+    "upstream-loses": (1, 3),
+    "upstream-breaks": (1, 3),
+    "cannot-write": (1, 3),
+    "failing-statements": (1, 3),
+    "slow-commits": (1, 3),
+    "no-files": (1, 4),
 }
 SHORT, LONG = 0, 1
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from tests.simulation.faults import Faults, Kind, Plan
 from tests.simulation.nemeses import (
+    REFUSED_PLAN,
     SLOW_PLAN,
     SLOW_SECONDS,
     break_words,
@@ -30,6 +31,7 @@ from warouter.owner.events import EventAppender
 from warouter.owner.ownership import Ownership
 from warouter.owner.sender import Sender
 from warouter.owner.slot import OwnedSlot
+from warouter.owner.writable import Writable
 from warouter.store import election
 from warouter.store.journal import INSERTED, Journal, Row
 from warouter.upstream.protocol import Event
@@ -192,6 +194,11 @@ def keys_are_not_looked_at() -> Changes:
     return [(Journal, "_append_once", blind)]
 
 
+def who_cannot_write_keeps_its_slots() -> Changes:
+    """I15: an owner that beats and cannot write its journals says that all is well."""
+    return [(Writable, "ok", lambda self: True)]
+
+
 def a_leader_waits_for_a_second() -> Changes:
     """I15: what commits more slowly than that counts as unknown, and nobody can lead."""
     return [(election, "WRITE_SECONDS", 1.0)]
@@ -249,6 +256,7 @@ MUTANTS: dict[str, Mutant] = {
         Mutant(given_up_and_begun, (Faults.give_up_shards, Faults.slow_link), 5, "asked_still"),
         Mutant(keys_are_not_looked_at, _LONG),
         Mutant(no_term, (Faults.pause_master, Faults.kill_coreapp, Faults.set_shards), 6, "termed"),
+        Mutant(who_cannot_write_keeps_its_slots, (), plan=REFUSED_PLAN),
         Mutant(a_leader_waits_for_a_second, (), 1, plan=SLOW_PLAN, seconds=SLOW_SECONDS),
         Mutant(times_of_the_database_are_believed, (step_database_clock,), flag="aged"),
         Mutant(an_answer_is_waited_for, (lose_answers,)),

@@ -120,6 +120,18 @@ def lock_out(world: Any, name: str, refused: bool) -> None:
             session.kill()
 
 
+def refused_for_good(faults: Faults, random: Random) -> bool:
+    """An owner's address lost its entry; nobody gives it back."""
+    lock_out(faults.world, faults.owner(random), True)
+    return True
+
+
+def without_right_for_good(faults: Faults, random: Random) -> bool:
+    """An owner's role lost a right; nobody gives it back."""
+    lock_out(faults.world, faults.owner(random), False)
+    return True
+
+
 def slow_for_good(faults: Faults, random: Random) -> bool:
     """Each flush takes longer than a second from here on; nobody's limit is as short."""
     faults.world.server.slowest = (1.0, 1.8)
@@ -135,6 +147,8 @@ def _step(world: Any, seconds: float) -> None:
 # With the product's own limits, a killed owner is succeeded and a killed leader too.
 SLOW_PLAN: Plan = ((2.0, slow_for_good), (5.0, Faults.kill_coreapp), (8.0, Faults.kill_master))
 SLOW_SECONDS = 60.0  # of a run, until the last of its commits is through
+REFUSED_PLAN: Plan = ((4.0, refused_for_good),)
+WITHOUT_RIGHT_PLAN: Plan = ((4.0, without_right_for_good),)
 NEMESES: tuple[Kind, ...] = (
     step_database_clock,
     step_node_clock,

@@ -155,6 +155,12 @@ def _address(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
     return [dict(node)] if node is not None and node["role"] == "coreapp" else []
 
 
+def _unwritable(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    failing = s.failing.get(c.process)
+    missing = failing is not None and failing.writes_only
+    return [{"missing": "insert on message" if missing else None}]
+
+
 def _map(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
     return [{"version": s.tables.version, "shards": s.tables.shards}]
 
@@ -350,7 +356,7 @@ _known: dict[str, Statement] = {}
 _STATEMENTS = {
     piece: Statement(piece.strip("( "), wants, does)
     for piece, wants, does in (
-        ("select unwritable()", None, lambda s, c, a: [{"missing": None}]),
+        ("select unwritable()", None, _unwritable),
         ("append_messages(", _shared, _append),
         ("append_requests(", _shared, _append_requests),
         ("append_events(", _shared, _call("append_events")),

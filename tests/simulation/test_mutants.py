@@ -27,6 +27,7 @@ FOUND_BY = {
     "keys_are_not_looked_at": {"I11"},
     "given_up_and_begun": {"I12"},
     "no_term": {"I13"},
+    "who_cannot_write_keeps_its_slots": {"I1", "I5", "I15"},
     "a_leader_waits_for_a_second": {"I5", "I12", "I15"},
     "times_of_the_database_are_believed": {"I1", "I5", "I15"},
     "an_answer_is_waited_for": {"I1", "I15"},
