@@ -10,7 +10,7 @@ PYX := $(wildcard src/warouter/_*.pyx)
 .DEFAULT_GOAL := help
 .PHONY: help setup build demo test lint fuzz bench bench-e2e bench-wide size lock clean
 .PHONY: bench-peers test-large
-.PHONY: chaos-short chaos chaos-mutants chaos-calm chaos-power simulate
+.PHONY: chaos-short chaos chaos-mutants chaos-clocks chaos-calm chaos-power simulate
 
 help: ## show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -79,6 +79,9 @@ chaos: setup ## the long campaign: 300 faults and more, a million messages (CHAO
 
 chaos-mutants: setup ## show that the judge finds a build that lacks a mechanism
 	$(BIN)/python -m tests.chaos.mutation
+
+chaos-clocks: setup ## set the wall clocks of PostgreSQL and of processes, by up to hours (faketime)
+	$(BIN)/python -m tests.chaos --only step-database-clock --only step-node-clock --times 3 $(CHAOS)
 
 chaos-calm: setup ## ten minutes with busy loops and an open snapshot: nothing is taken over
 	$(BIN)/python -m tests.chaos.calm

@@ -1,12 +1,10 @@
-"""Clocks that are set, an owner that cannot write, statements that fail, slow commits, no files."""
+"""Clocks that are set, an owner that cannot write, statements that fail, slow commits."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import resource
 import signal
-import socket
 import time
 from collections.abc import AsyncIterator
 
@@ -19,11 +17,6 @@ from warouter.store.locks import ALIVE
 
 HOURS = (-3 * 3600.0, -60.0, 60.0, 3 * 3600.0)
 LOOK_SECONDS = 0.1
-FEW_FILES = 8  # less than any process has open
-STRANGERS = 32
-_SESSIONS = """
-select pg_terminate_backend(pid) from pg_stat_activity
- where datname = current_database() and application_name like 'wa:%:localhost:' || $1"""
 _NOT_BEATING = """
 select pg_terminate_backend(pid) from pg_stat_activity a
  where datname = current_database() and application_name like 'wa:%:localhost:' || $1
@@ -129,43 +122,6 @@ async def slow_commits(lab: Lab) -> Mark:
         lab.process(name).kill(signal.SIGKILL)
         await lab.back(name, restarts)
     return healed(mark)
-
-
-@nemesis("no-files")
-async def no_files(lab: Lab) -> Mark:
-    """A process can open no file for 2 s, and its sessions end; strangers ask for connections."""
-    role = lab.random.choice(("coreapp", "webapp", "master"))
-    name = await an_owner(lab) if role == "coreapp" else lab.running(role)[0].name
-    mark = await begin(lab, "no-files", [name])
-    process = lab.process(name)
-    pid, restarts = process.pid, process.restarts
-    assert pid is not None
-    before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-    strangers: list[socket.socket] = []
-    try:
-        resource.prlimit(pid, resource.RLIMIT_NOFILE, (FEW_FILES, before[1]))
-        if role == "webapp":
-            strangers = [_stranger(lab, name) for _ in range(STRANGERS)]
-        else:
-            await lab.sql(_SESSIONS, name)
-        await asyncio.sleep(2.0)
-    finally:
-        for stranger in strangers:
-            stranger.close()
-        with contextlib.suppress(ProcessLookupError):
-            resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
-    if process.restarts > restarts:
-        mark.wrong.append(f"{name} ended when it could open no file")
-    return healed(mark)
-
-
-def _stranger(lab: Lab, name: str) -> socket.socket:
-    """Connects, says nothing, and is not waited for."""
-    stranger = socket.socket()
-    stranger.setblocking(False)
-    port = int(lab.process(name).environment["WEBAPP_EXTERNAL_PORTS"])
-    stranger.connect_ex((lab.network.webapp_host(name), port))
-    return stranger
 
 
 async def _owns_nothing(lab: Lab, name: str, mark: Mark) -> None:

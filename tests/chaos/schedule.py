@@ -57,7 +57,6 @@ COUNTS: dict[str, tuple[int, int]] = {
     "cannot-write": (1, 3),
     "failing-statements": (1, 3),
     "slow-commits": (1, 3),
-    "no-files": (1, 4),
 }
 SHORT, LONG = 0, 1
 

@@ -243,7 +243,7 @@ MUTANTS: dict[str, Mutant] = {
         Mutant(skipped_backlog, (*_LONG, *_DOUBT), 31),
         Mutant(ack_before_commit, _LONG),
         Mutant(unblocked_lane, (Faults.throttle, Faults.busy_cut), 3),
-        Mutant(unbounded_window, (Faults.disconnect_upstream, Faults.slow_link, *_DOUBT[:1]), 9),
+        Mutant(unbounded_window, (Faults.disconnect_upstream, Faults.slow_link, *_DOUBT[:1]), 85),
         Mutant(settled_when_sent, (*_LONG, Faults.throttle, Faults.kill_coreapp), 19),
         Mutant(parked_are_forgotten, (Faults.busy_cut, Faults.throttle, Faults.kill_coreapp), 6),
         Mutant(
