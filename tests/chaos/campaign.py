@@ -15,6 +15,7 @@ import msgspec
 from tests.chaos import (  # noqa: F401  (each registers its faults)
     nemesis_database,
     nemesis_hardship,
+    nemesis_names,
     nemesis_network,
     nemesis_process,
     nemesis_shards,

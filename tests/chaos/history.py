@@ -25,6 +25,7 @@ class History:
         self.statuses: dict[str, tuple[str, ...]] = {}
         self.inbound: dict[str, int] = defaultdict(int)
         self.injected: list[str] = []
+        self.doomed: set[str] = set()  # acknowledged ids that are to end as failed
         self.read = 0  # messages whose read callback came
         self.retried = 0  # connects that were refused and tried again
         self._known: dict[tuple[str, ...], tuple[str, ...]] = {}
@@ -49,9 +50,10 @@ class History:
         self.statuses[message_id] = self._known.setdefault(now, now)
 
     def missing(self) -> list[str]:
-        """Acknowledged messages whose read callback has not come."""
+        """Acknowledged messages whose read callback, or failure, has not come."""
         seen = self.statuses
-        return [i for i in self.number if "read" not in seen.get(i, ())]
+        read = [i for i in self.number if "read" not in seen.get(i, ())]
+        return read + [i for i in self.doomed if "failed" not in seen.get(i, ())]
 
     def waits(self) -> list[tuple[float, float]]:
         """(began, seconds until the 201) of every request."""

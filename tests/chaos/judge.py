@@ -41,6 +41,7 @@ HARMLESS = frozenset(
         "end-sessions-of-owner",
         "end-sessions-of-webapp",
         "end-leader-session",
+        "silent-names",
         "kill-leader",
         "kill-webapp",
         "freeze-leader",
@@ -62,7 +63,7 @@ HARMLESS = frozenset(
 )
 # An owner's sessions all end while it lives. One that has none at two looks of the leader, 40 ms
 # apart, counts as dead: on a busy machine that is bad luck once, and a fault of the product twice.
-SESSIONLESS = frozenset({"end-sessions-of-owner", "stall-postgres"})
+SESSIONLESS = frozenset({"end-sessions-of-owner", "stall-postgres", "silent-names"})
 # Their last sends may lie unread at the simulator until the successor has claimed the slot.
 KILLED = frozenset(
     {"kill-owner", "kill-leader-and-owner", "kill-two-owners", "crash-loop", "set-shards-and-kill"}
@@ -82,6 +83,7 @@ async def judged(lab: Lab, marks: Sequence[Mark]) -> list[str]:
         *violations(history.acked, record, in_order(history, marks), log),
         *api_errors(history),
         *unanswered(history, marks),
+        *not_failed(history),
         *await lab.stale_writes(),
         *repeats(marks),
         *stale(marks),
@@ -105,6 +107,13 @@ def unanswered(history: History, marks: Sequence[Mark]) -> list[str]:
     rest = [why for at, _, why in history.unknown if not any(a <= at <= b for a, b in kills)]
     kinds = Counter(why[:80] for why in rest)
     return [f"API: {n} requests had no answer: {why}" for why, n in kinds.most_common(5)]
+
+
+def not_failed(history: History) -> list[str]:
+    """What cannot be sent is called back as failed, and as nothing else."""
+    seen = history.statuses
+    rest = [seen.get(i, ()) for i in history.doomed if set(seen.get(i, ())) != {"failed"}]
+    return [f"I8: {len(rest)} messages with dead links ended as {rest[0]}"] if rest else []
 
 
 def in_order(history: History, marks: Sequence[Mark]) -> Mapping[str, Sequence[str]]:
@@ -165,6 +174,7 @@ async def _accounted(lab: Lab, history: History) -> list[str]:
         r["body"]
         for r in rows
         if text_of(r["id"]) not in history.number
+        and text_of(r["id"]) not in history.doomed
         and r["body"].partition('"body":"')[2].partition('"')[0] not in unknown
     ]
     return [f"{len(stray)} rows that no request accounts for, as {stray[0]}"] if stray else []

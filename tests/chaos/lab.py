@@ -25,7 +25,8 @@ from tests.chaos import audit
 from tests.chaos.arrivals import Arrivals
 from tests.chaos.clocks import CLOCKS, Clocks
 from tests.chaos.load import Load
-from tests.chaos.network import Namespaces, Network, usable
+from tests.chaos.nameserver import NameServer
+from tests.chaos.network import NAME_SERVER, Namespaces, Network, usable
 from tests.chaos.proxies import Proxies
 from tests.support.wait import soon
 from warouter.cluster.shardmap import ShardMap
@@ -92,11 +93,14 @@ class Lab:
         )
         self._connection: asyncpg.Connection | None = None
         self._follower: asyncio.Task[None] | None = None
+        self.names: NameServer | None = None  # of the namespaces' hosts
 
     # life
 
     async def start(self) -> None:
         self._admit_network()
+        if isinstance(self.network, Namespaces):
+            self.names = await NameServer.start(NAME_SERVER)
         if self._clocks is not None:
             os.environ.update(self._clocks.environment("postgres"))  # of its child, and no other
         await self.cluster.start()
@@ -126,6 +130,8 @@ class Lab:
         for process in self.cluster.processes.values():
             process.kill(signal.SIGCONT)
         await self.cluster.stop()
+        if self.names is not None:
+            self.names.transport.close()
         await self.network.close()
         if not keep:
             shutil.rmtree(self.folder, ignore_errors=True)

@@ -76,6 +76,7 @@ SCENARIOS = (
         roles=("master",),
         only_mutant=unchecked_database,
     ),
+    Scenario("one_resolver", ("did not find its database",), ("silent-names",)),
 )
 
 

@@ -61,7 +61,7 @@ async def end_sessions_of_owner(lab: Lab) -> Mark:
     name = await an_owner(lab)
     mark = await begin(lab, "end-sessions-of-owner", [name])
     for _ in range(3):
-        await lab.sql(_SESSIONS, name)
+        await end_sessions(lab, name)
         await asyncio.sleep(0.3)
     return healed(mark)
 
@@ -71,7 +71,7 @@ async def end_sessions_of_webapp(lab: Lab) -> Mark:
     """The same of a webapp."""
     name = lab.random.choice(lab.running("webapp")).name
     mark = await begin(lab, "end-sessions-of-webapp", [name])
-    await lab.sql(_SESSIONS, name)
+    await end_sessions(lab, name)
     return healed(mark)
 
 
@@ -101,6 +101,11 @@ async def stall_statements(lab: Lab) -> Mark:
         for pid in pids:
             _signal(pid, signal.SIGCONT)
     return healed(mark)
+
+
+async def end_sessions(lab: Lab, name: str) -> None:
+    """All that this process has."""
+    await lab.sql(_SESSIONS, name)
 
 
 def _signal(pid: int, number: signal.Signals) -> None:

@@ -16,6 +16,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
@@ -26,6 +27,14 @@ DATABASE, UPSTREAM, LINK = "data", "wa", "links"
 NETS = (DATABASE, UPSTREAM, LINK)
 _NOBODY = "02:00:00:00:00:01"
 _INSIDE = "CHAOS_INSIDE"
+# The database's name is in /etc/hosts, all others are asked for at the name server, for as long as
+# may be.
+NAME_SERVER = "10.77.1.1"
+_DATABASE_NAME = "database.test"
+_NAMES = {
+    "/etc/hosts": f"127.0.0.1 localhost\n10.77.1.1 {_DATABASE_NAME}\n",
+    "/etc/resolv.conf": f"nameserver {NAME_SERVER}\noptions timeout:30 attempts:5\n",
+}
 
 
 class Network(Protocol):
@@ -95,6 +104,8 @@ class Namespaces:
         names = Path("/run/netns")
         names.mkdir(exist_ok=True)
         _run("mount", "-t", "tmpfs", "none", str(names))  # on a mount namespace of our own
+        for path, text in _NAMES.items():
+            _cover(path, text)
         lines = ["link set lo up"]
         for n, net in enumerate(NETS, 1):
             lines += [
@@ -109,7 +120,7 @@ class Namespaces:
         if name not in self._numbers:
             self._add(name, 10 + len(self._numbers))
         environment = {
-            "WA_DB_HOSTNAME": "10.77.1.1",
+            "WA_DB_HOSTNAME": _DATABASE_NAME,
             "WA_DB_PORT": "5432",
             "WAROUTER_UPSTREAM_ADDRESS": f"10.77.2.1:{self._upstream_port()}",
         }
@@ -156,6 +167,8 @@ class Namespaces:
         """Take everything down, so that the next cluster finds nothing."""
         _batch([f"netns del {name}" for name in self._numbers])
         _batch([f"link del br-{net}" for net in NETS])
+        for path in _NAMES:
+            _run("umount", path)
 
     def _add(self, name: str, number: int) -> None:
         self._numbers[name] = number
@@ -177,6 +190,15 @@ class Namespaces:
 
     def _address(self, name: str, net: str) -> str:
         return f"10.77.{_index(net)}.{self._numbers[name]}"
+
+
+def _cover(path: str, text: str) -> None:
+    """What the processes read there, on a mount namespace of our own."""
+    with tempfile.NamedTemporaryFile("w") as file:
+        file.write(text)
+        file.flush()
+        Path(file.name).chmod(0o644)
+        _run("mount", "--bind", file.name, path)
 
 
 def _index(net: str) -> int:

@@ -44,6 +44,7 @@ COUNTS: dict[str, tuple[int, int]] = {
     "end-sessions-of-owner": (1, 3),
     "end-sessions-of-webapp": (1, 2),
     "end-leader-session": (1, 2),
+    "silent-names": (1, 3),
     "upstream-disconnect": (1, 3),
     "upstream-throttle": (1, 4),
     "upstream-repeats": (1, 3),

@@ -9,12 +9,16 @@ import asyncio
 import sys
 from typing import Any
 
+from aiohttp import ThreadedResolver
+from aiohttp.abc import AbstractResolver
+
 from warouter import wire
 from warouter.acceptor import Acceptor
 from warouter.api.protocol import Connections
 from warouter.cli import main
 from warouter.cluster.lanes import Entry, Lanes
 from warouter.cluster.lease import Lease
+from warouter.names import Names
 from warouter.owner.appender import Appender
 from warouter.owner.events import EventAppender
 from warouter.owner.ownership import Ownership
@@ -127,6 +131,15 @@ def leave_at_once() -> None:
     Connections.ended = none_is_left  # type: ignore[method-assign]
 
 
+def one_resolver() -> None:
+    """I15: names that clients chose are looked up where the loop looks up its database."""
+
+    def of(self: Names, asker: object) -> AbstractResolver:
+        return ThreadedResolver()
+
+    Names.of = of  # type: ignore[method-assign]
+
+
 MUTANTS = {
     f.__name__: f
     for f in (
@@ -138,6 +151,7 @@ MUTANTS = {
         no_fence,
         queue_is_reset,
         leave_at_once,
+        one_resolver,
     )
 }
 
