@@ -8,7 +8,15 @@ from tests.chaos.arrivals import Arrivals
 from tests.chaos.campaign import Outcome
 from tests.chaos.figures import Seen, figures
 from tests.chaos.history import History
-from tests.chaos.judge import api_errors, in_order, needless, repeats, stale, unanswered
+from tests.chaos.judge import (
+    api_errors,
+    in_order,
+    needless,
+    not_failed,
+    repeats,
+    stale,
+    unanswered,
+)
 from tests.chaos.marks import Mark
 from tests.chaos.nemesis import NEMESES
 from tests.chaos.plot import plot
@@ -79,6 +87,18 @@ def test_a_request_without_an_answer_is_excused_by_the_death_of_a_webapp_only() 
     assert unanswered(history, [mark("kill-owner")])
     history.errors.append((10.5, 503, "not accepted"))
     assert len(api_errors(history)) == 1
+
+
+def test_a_message_with_a_dead_link_fails_and_does_nothing_else() -> None:
+    history = History()
+    history.doomed.add("a")
+    assert history.missing() == ["a"]
+    assert not_failed(history)
+    history.on_status("a", "failed")
+    assert history.missing() == []
+    assert not_failed(history) == []
+    history.on_status("a", "sent")
+    assert not_failed(history)
 
 
 def test_takeovers_are_needless_when_no_coreapp_was_harmed() -> None:
