@@ -326,7 +326,9 @@ class Callbacks:
             self._breakers[kind].aborted(probe=probe)
             self._broken({item.slot for item in batch}, error)
         finally:
+            self._in_flight[kind] -= 1
             self._suspects[kind] -= suspects
+            self._slots_in_flight.subtract(item.slot for item in batch)
             self._wake.set()
 
     async def _post_and_act(
@@ -342,10 +344,6 @@ class Callbacks:
         except asyncio.CancelledError:
             self._unsent(kind, batch, probe=probe)
             raise
-        finally:
-            self._in_flight[kind] -= 1
-            self._slots_in_flight.subtract(item.slot for item in batch)
-            self._wake.set()
         if payload.withheld:
             self._unsent(kind, batch, probe=probe)
             return

@@ -377,6 +377,23 @@ class TestDelivery:
         assert str(error) == "cannot record"
         assert sorted(owner.ids()) == ["r1.3", "r2.2"]
 
+    async def test_an_error_before_the_post_takes_no_place_away(self, owner, watch, monkeypatch):
+        """Six of them, and there were no places left for anybody."""
+
+        def odd(*_arguments):
+            raise KeyError("odd")
+
+        async with running(owner) as callbacks:
+            with monkeypatch.context() as patch:
+                patch.setattr(webhook, "signed", odd)
+                for number in range(1, 9):
+                    callbacks.add(event(number, f"r{number}", slot=3))
+                    await watch.until(lambda n=number: len(owner.broken) == n)
+                    assert callbacks.in_flight_of(3) == 0  # or a handover would wait for it
+            callbacks.add(event(100, "x", slot=3))
+            await all_settled(owner, 1)
+            assert callbacks.queue_size == 0
+
     async def test_a_post_that_raises_what_nobody_foresaw_is_a_failure(
         self, owner, watch, monkeypatch
     ):
