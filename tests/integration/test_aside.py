@@ -13,6 +13,7 @@ import pytest_asyncio
 from warouter.config import Settings
 from warouter.node import coreapp
 from warouter.store import database
+from warouter.store.aside import Aside
 from warouter.systemd import Notifier
 
 WAITING = """
@@ -73,3 +74,11 @@ async def test_settings_that_cannot_be_read_hold_up_no_session_of_an_owner(
 async def test_such_a_session_is_closed_when_nothing_needs_it(operator: asyncpg.Connection) -> None:
     for count in ("count(*) = 1", "count(*) = 0"):
         await until(operator, SESSIONS.format(count), f"report:{NODE}")
+
+
+async def test_who_comes_as_it_is_about_to_close_is_served(settings: Settings) -> None:
+    session = Aside(settings, "aside", NODE)
+    await session.fetch("select 1")
+    session._let_go()  # its timer, in the turn before the next use
+    assert [r["one"] for r in await session.fetch("select 1 as one")] == [1]
+    await session.close()

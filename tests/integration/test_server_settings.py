@@ -250,6 +250,27 @@ async def test_a_server_that_does_not_know_a_newer_setting_is_asked_without_it(
     assert servers._older == set(settings.db_servers)
 
 
+async def test_a_server_that_was_upgraded_is_asked_for_all_again(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A newer one answers where an older one refused a newer setting: same address and process."""
+    monkeypatch.setattr(servers, "_older", set(settings.db_servers))
+    connection = await database.connect(settings, "test")
+    if connection.get_server_version().major >= server_settings.NEWER_SINCE:
+        for name, value in server_settings.NEWER.items():
+            assert await connection.fetchval("select current_setting($1)", name) == value
+        assert not servers._older
+    await connection.close()
+
+
+async def test_a_name_beyond_ascii_is_no_reason_to_refuse(settings: Settings) -> None:
+    """PostgreSQL shows a spelling of its own for it."""
+    connection = await database.connect(settings, "wa:0123456789abcdef:b\u00fcro-1")
+    shown = await connection.fetchval("show application_name")
+    assert shown.startswith("wa:0123456789abcdef:b")
+    await connection.close()
+
+
 async def test_a_server_whose_disk_forgets_is_warned_of(settings: Settings) -> None:
     """The server of the tests has fsync off."""
     connection = await database.connect(settings, "test")

@@ -56,7 +56,11 @@ class Aside:
         await self._session.close()
 
     def _let_go(self) -> None:
-        self._closing = asyncio.ensure_future(self._session.close())
+        self._closing = asyncio.ensure_future(self._close_unused())
+
+    async def _close_unused(self) -> None:
+        if not self._users:  # somebody may have come since the timer
+            await self._session.close()
 
 
 async def settings_of(fetch: Fetch, names: Sequence[str]) -> tuple[dict[str, Any], int]:

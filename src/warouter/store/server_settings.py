@@ -56,6 +56,9 @@ TCP: Mapping[str, str] = {
 }
 # As PINNED, on servers that know them; an older one ends a session that asks for them.
 NEWER: Mapping[str, str] = {"transaction_timeout": "10s"}
+NEWER_SINCE = 17  # PostgreSQL's major version
+# Not compared either: of letters beyond ASCII PostgreSQL shows a spelling of its own.
+_NAME = "application_name"
 
 # What no session may choose: the one good value, and what another one breaks. Refused.
 REFUSED: Mapping[str, tuple[str, str]] = {
@@ -77,13 +80,13 @@ WARNED: Mapping[str, tuple[str, str]] = {
 
 def startup(application: str, schema: str, **own: str) -> dict[str, str]:
     """What a session asks for as it starts; ``own`` are its limits where PINNED has none."""
-    named = {"application_name": application, "search_path": schema}
+    named = {_NAME: application, "search_path": schema}
     return {**PINNED, **TCP, **NEWER, **named, **own}
 
 
 def looked_at(asked: Mapping[str, str]) -> list[str]:
     """The settings whose values ``refusal`` and ``dangers`` want to know."""
-    return [*(name for name in asked if name not in TCP), *REFUSED, *WARNED]
+    return [*(name for name in asked if name not in TCP and name != _NAME), *REFUSED, *WARNED]
 
 
 def refusal(asked: Mapping[str, str], found: Mapping[str, str | None]) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 import asyncpg
 
-from warouter.store.server_settings import NEWER
+from warouter.store.server_settings import NEWER, NEWER_SINCE
 
 Connection = asyncpg.Connection
 Server = tuple[str, int]
@@ -61,15 +61,18 @@ async def _open(server: Server, arguments: dict[str, Any]) -> Connection:
 
 async def _start(server: Server, arguments: dict[str, Any]) -> Connection:
     """Once more without what only a newer PostgreSQL knows, and the next time at once so."""
-    wanted = arguments["server_settings"]
-    if server in _older:
-        wanted = {name: value for name, value in wanted.items() if name not in NEWER}
-    try:
-        connection: Connection = await asyncpg.connect(**arguments | {"server_settings": wanted})
-    except asyncpg.UndefinedObjectError:
-        if server in _older:
-            raise
-        _older.add(server)
+    was_older = server in _older
+    if not was_older:
+        try:
+            return await asyncpg.connect(**arguments)
+        except asyncpg.UndefinedObjectError:
+            _older.add(server)
+    wanted = {n: v for n, v in arguments["server_settings"].items() if n not in NEWER}
+    connection: Connection = await asyncpg.connect(**arguments | {"server_settings": wanted})
+    if was_older and connection.get_server_version().major >= NEWER_SINCE:
+        # Another PostgreSQL answers there by now: an upgrade, or an address that moved.
+        connection.terminate()
+        _older.discard(server)
         return await _start(server, arguments)
     return connection
 
