@@ -32,7 +32,7 @@ from warouter.owner.sender import Sender
 from warouter.owner.slot import OwnedSlot
 from warouter.store.journal import Journal
 from warouter.store.nodes import NodeSession, Registration
-from warouter.upstream.protocol import Answer
+from warouter.upstream.protocol import Answer, Event
 from warouter.wire import FRAMES, NOT_OWNER, Message, Outcome, parse
 
 ME = uuid4()
@@ -232,6 +232,30 @@ async def test_without_the_guard_a_task_ends_unheard(
     looks.cancel()
     assert slot.open
     assert slot.parked[RECIPIENT].flying == -1  # for ever
+
+
+async def test_an_ack_that_fails_takes_nobody_else_s_away(
+    slots: Slots, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slot, other = slots.open(3), slots.open(5)
+    acked = asyncio.Event()
+
+    def ack(which: OwnedSlot, _numbers: list[int]) -> None:
+        if which is slot:
+            raise KeyError("ours")
+        acked.set()
+
+    monkeypatch.setattr(slots.events, "_ack", ack)
+    for which in (slot, other):
+        payload = b'{"id":"a","status":"read","timestamp":"1"}'
+        event = Event(which.slot, 7, "status", f"{which.slot}:read:1", RECIPIENT, payload)
+        slots.events.on_event(which, event)
+    loop = asyncio.create_task(slots.events.run())
+    await soon(lambda: acked.is_set() or loop.done())
+    assert not loop.done()
+    assert not slot.open
+    assert other.open
+    loop.cancel()
 
 
 async def test_one_that_cannot_hear_of_its_event_takes_nobody_else_s_ack_away(

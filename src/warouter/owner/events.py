@@ -153,7 +153,10 @@ class EventAppender:
                 if isinstance(told, int):
                     acks.setdefault(slot, []).append(told)
         for slot, numbers in acks.items():
-            self._ack(slot, numbers)
+            try:
+                self._ack(slot, numbers)
+            except Exception as error:
+                self._ownership.tasks.failed(slot.current(), error)
 
     def _note(self, slot: OwnedSlot, row: EventRow, outcome: int) -> None:
         if outcome == INSERTED:
