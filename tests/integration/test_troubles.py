@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from uuid import UUID, uuid4
 
 import asyncpg
+import pytest
 import pytest_asyncio
 
+from tests.simulation.tables import TROUBLES
 from warouter.cluster.plan import Succession, Takeover
 from warouter.config import Settings
 from warouter.store.election import LeaderSession
@@ -70,6 +73,17 @@ async def test_a_coreapp_says_with_its_beat_that_it_cannot_write(
         await session.beat(True, 1.0, journal_ok=ok)
         assert (await leader.look()).nodes[OWNER].journal_ok == ok
     session.terminate()
+
+
+@pytest.mark.parametrize("reason", sorted(TROUBLES))
+async def test_a_slot_rests_whatever_the_trouble_was(
+    leader: LeaderSession, pool: asyncpg.Pool, reason: str
+) -> None:
+    """Of an owner that could not write this was forgotten again: its slots moved all the time."""
+    log = "insert into owner_log (slot, epoch, reason, at) values ($1, 1, $2, now() + $3::interval)"
+    for slot, ago in enumerate((timedelta(), -timedelta(seconds=61), timedelta(seconds=90))):
+        await pool.execute(log, slot, reason, ago)
+    assert (await leader.look()).moved == {0}
 
 
 async def test_the_owner_log_says_why_and_the_slot_rests(

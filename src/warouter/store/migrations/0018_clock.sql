@@ -6,5 +6,5 @@ create or replace function moved_lately() returns smallint[] language sql volati
     select coalesce(array_agg(distinct slot), '{}') from owner_log
      where at > now() - interval '1 minute'  -- stable, so that the index is used
        and at < now() + interval '1 minute'
-       and reason in ('unreachable', 'upstream', 'overdue')
+       and reason in ('unreachable', 'upstream', 'journal', 'overdue')
 $$;
