@@ -140,23 +140,32 @@ class EventAppender:
         acks: dict[OwnedSlot, list[int]] = {}
         for ordinal, (slot, row, told) in enumerate(batch):
             outcome = outcomes.get(ordinal, INSERTED) if outcomes else INSERTED
-            if outcome == FENCED:
-                self._ownership.close(slot, Happened.FENCED)
-            elif slot.open:
-                try:
-                    self._note(slot, row, outcome)
-                    if not isinstance(told, int):
-                        told()
-                except Exception as error:  # the rest of the batch is acked all the same
-                    self._ownership.tasks.failed(slot.current(), error)
-                    continue
-                if isinstance(told, int):
-                    acks.setdefault(slot, []).append(told)
+            if self._stored(slot, row, told, outcome) and isinstance(told, int):
+                acks.setdefault(slot, []).append(told)
         for slot, numbers in acks.items():
             try:
                 self._ack(slot, numbers)
             except Exception as error:
                 self._ownership.tasks.failed(slot.current(), error)
+
+    def _stored(
+        self, slot: OwnedSlot, row: EventRow, told: Callable[[], None] | int, outcome: int
+    ) -> bool:
+        """Say so to whom it concerns, but for the upstream; False: the slot's epoch is over.
+
+        Whatever goes wrong in it, the rest of the batch goes on.
+        """
+        try:
+            if outcome == FENCED:
+                self._ownership.close(slot, Happened.FENCED)
+            elif slot.open:
+                self._note(slot, row, outcome)
+                if not isinstance(told, int):
+                    told()
+                return True
+        except Exception as error:
+            self._ownership.tasks.failed(slot.current(), error)
+        return False
 
     def _note(self, slot: OwnedSlot, row: EventRow, outcome: int) -> None:
         if outcome == INSERTED:
