@@ -35,7 +35,7 @@ def ack_before_commit() -> None:
     async def early(self: Appender, batch: list[Any]) -> None:
         for webapp, frame, _ in batch:
             webapp.send(webapp.frames.outcome(wire.ACKED, frame.slot, frame.epoch, [frame.id]))
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.25)  # long enough that a kill falls into it
         await commit(self, batch)
 
     Appender._commit = early  # type: ignore[method-assign]
@@ -66,7 +66,7 @@ def upstream_ack_before_commit() -> None:
         on_event(self, slot, event)
 
     async def slow(self: EventAppender, batch: list[Any]) -> None:
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.25)  # long enough that a kill falls into it
         await commit(self, batch)
 
     EventAppender.on_event = early  # type: ignore[method-assign]
