@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 from uuid import uuid4
@@ -10,9 +11,14 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
+from tests.integration.test_slot_tasks import ME as COREAPP
+from tests.integration.test_slot_tasks import Slots
 from tests.support.clock import step
+from tests.support.wait import soon
 from warouter.config import Settings
+from warouter.owner import parked, parked_messages
 from warouter.store.journal import EventRow, Journal, Progress, Row
+from warouter.upstream.protocol import Answer, Claim, Claimed, Send
 
 ME = uuid4()
 OWNED = {3: 10}
@@ -187,3 +193,96 @@ async def test_letters_are_a_lane_that_is_looked_at_now(
     assert await journal.take_up_letters(OWNED, 0.0, 2) == []
     looked = "select recipient from parked_event where look_at is not null order by seq"
     assert [r[0] for r in await pool.fetch(looked)] == ["a", "b"]
+
+
+OLD = "look_at = default, parked_at = default"
+
+
+async def test_what_an_older_build_parked_is_brought_into_order(
+    journal: Journal, pool: asyncpg.Pool
+) -> None:
+    """Each of its rows counted as one to be looked at first, and pages were full of them."""
+    await store(journal, ["a", "a", "a", "b", "c", "c"], ttl=60)
+    await park(journal, dict.fromkeys((1, 2, 3), HOUR) | {4: 0.0, 5: 10.0})
+    for table in ("parked_message", "parked_event"):
+        await pool.execute(f"update {table} set {OLD}")
+    await park(journal, {6: 0.0})  # by this build, behind one of the older
+    assert await journal.lead_parked(OWNED, 2, 0.0)
+    assert not await journal.lead_parked(OWNED, 2, 60.0)
+    looked = "select seq, look_at = due_at as due from {} where look_at is not null order by seq"
+    assert [tuple(r) for r in await pool.fetch(looked.format("parked_message"))] == [
+        (1, False),  # its ttl ends before
+        (4, True),
+        (5, True),
+    ]
+    assert [r[0] for r in await pool.fetch(looked.format("parked_event"))] == [1, 4, 5]
+    for page in await pages(journal, 1):
+        assert [r["recipient"] for r in page] == ["b"]
+    assert not await journal.lead_parked(OWNED, 1, 0.0)
+
+
+async def test_only_the_owner_brings_it_into_order(journal: Journal, pool: asyncpg.Pool) -> None:
+    await store(journal, ["a"])
+    await park(journal, {1: HOUR})
+    await pool.execute(f"update parked_message set {OLD}")
+    assert not await journal.lead_parked({3: 9}, 1, 0.0)
+    assert await journal.lead_parked(OWNED, 1, 0.0)
+
+
+async def test_who_is_due_is_sent_though_an_older_build_parked_many_before(
+    settings: Settings, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The owner read the same first page again and again, and never what was due behind it."""
+    for module, name, value in (
+        (parked, "MAX_PARKED", 20),
+        (parked, "PAGE_LANES", 10),
+        (parked, "LOOK_SECONDS", 0.1),
+        (parked_messages, "LEAD_ROWS", 20),
+        (parked_messages, "LEAD_SECONDS", 0.0),
+    ):
+        monkeypatch.setattr(module, name, value)
+    await pool.execute("update slot set owner = $1, epoch = 11 where slot = 3", COREAPP)
+    await pool.execute(
+        "insert into parked_message"
+        " (slot, seq, id, recipient, kind, body, attempts, due_at, reason)"
+        " select 3, n, set_byte(set_byte(decode(lpad(to_hex(n), 40, '0'), 'hex'), 0, 1), 1, 3),"
+        " case when n <= 100 then 'crowd' else 'r' || n end, 0, '{}', 1,"
+        " now() + case when n <= 180 then '20 h' else '0 s' end::interval, 'r'"
+        " from generate_series(1, 200) n"
+    )
+    slots = Slots(settings)
+    upstream = Taking(slots)
+    slots.sender.upstream = upstream  # type: ignore[assignment]
+    monkeypatch.setattr(slots.ownership, "may_act", lambda number: number in slots.ownership.slots)
+    tasks = [asyncio.create_task(run()) for run in (slots.recorder.run, slots.sender.run_parked)]
+    try:
+        await slots.ownership._open({3: 11})
+        await soon(lambda: len(upstream.taken) == 20)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await slots.journal.close()
+    assert upstream.taken == set(range(181, 201))
+
+
+class Taking:
+    """An upstream that takes what it is sent."""
+
+    connected = writable = True
+
+    def __init__(self, slots: Slots) -> None:
+        self._slots = slots
+        self.taken: set[int] = set()
+
+    def tell(self, message: Any) -> None:
+        loop = asyncio.get_running_loop()
+        answer = self._slots.sender.on_upstream
+        if isinstance(message, Claim):
+            loop.call_soon(answer, Claimed(message.slot, message.epoch))
+        elif isinstance(message, Send):
+            self.taken.add(message.seq)
+            loop.call_soon(answer, Answer(message.slot, message.id))
+
+    def abort(self) -> None:
+        """Nothing is kept."""

@@ -11,6 +11,7 @@ import asyncpg
 from tests.large.tables import EPOCH, SLOT
 from warouter.config import Settings
 from warouter.message_id import text_of
+from warouter.owner.parked import LEAD_ROWS
 from warouter.store import history, stats, status
 from warouter.store.audit import Audit, read_audit
 from warouter.store.bounded import fetcher
@@ -82,6 +83,7 @@ class Bench:
             Case("parked_message", "take up 20", lambda: journal.parked_of(SLOT, few, 4), OWNER),
             Case("parked_message", "park 64", lambda: self._record(park=park), OWNER),
             Case("parked_message", "unpark 64", lambda: self._record(unpark=park), OWNER),
+            Case("parked_message", "lead 1000", self._lead, OWNER),
             Case("parked_message", "mend", lambda: journal.mend_parked(OWNED, 500), OWNER),
             Case("parked_message", "status", lambda: self.pool.fetch(status.PARKED_SQL), READER),
             Case("parked_message", "next seq", lambda: journal.open(OWNED), OWNER),
@@ -119,6 +121,7 @@ class Bench:
             ),
             Case("parked_event", "park 64", lambda: self._record(park_events=park), OWNER),
             Case("parked_event", "unpark 64", lambda: self._record(unpark_events=park), OWNER),
+            Case("parked_event", "lead 1000", self._lead, OWNER),
             Case("parked_event", "mend", lambda: journal.mend_parked(OWNED, 500), OWNER),
             Case(
                 "parked_event",
@@ -188,6 +191,9 @@ class Bench:
         ask = "update dead_letter set asked_at = now() where slot = $1 and seq between 1 and 400"
         await self.pool.execute(ask, SLOT)
         await self.journal.take_up_letters(OWNED, 0.0, 500)
+
+    async def _lead(self) -> None:
+        assert await self.journal.lead_parked(OWNED, LEAD_ROWS, 0.0)
 
     async def _statistics(self) -> None:
         await stats.Statistics(self.pool).cluster()

@@ -20,7 +20,7 @@ from warouter.config import Settings
 from warouter.egress import client_certificate
 from warouter.errors import ConfigError, OutcomeUnknown
 from warouter.owner.ownership import Ownership
-from warouter.owner.parked import ParkedLane
+from warouter.owner.parked import LEAD_ROWS, LEAD_SECONDS, ParkedLane
 from warouter.owner.recorder import Recorder
 from warouter.owner.slot import EventLog, OwnedSlot
 from warouter.store.journal import EventRow, Journal
@@ -292,10 +292,11 @@ class CallbackFeed:
         await self._recorder.flush()
         if not slot.open:
             return
+        unled = await self._journal.lead_parked(slot.current(), LEAD_ROWS, LEAD_SECONDS)
         await self._journal.mend_parked(slot.current(), MEND_ROWS)
         rows = await self._journal.parked_events([(slot.slot, kind)], journal.parked.page)
         if slot.open:
-            for recipient in journal.parked.read(rows, self._clock()):
+            for recipient in journal.parked.read(rows, self._clock(), unled=unled):
                 self.callbacks.block(slot.slot, recipient, kind)
 
     async def _find_parked(self, slot: OwnedSlot, kind: int, recipients: set[str]) -> None:

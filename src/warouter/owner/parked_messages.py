@@ -18,7 +18,7 @@ from warouter.cluster.role import State
 from warouter.errors import OutcomeUnknown
 from warouter.owner.expiry import Expiry
 from warouter.owner.ownership import Ownership
-from warouter.owner.parked import ParkedLane
+from warouter.owner.parked import LEAD_ROWS, LEAD_SECONDS, ParkedLane
 from warouter.owner.recorder import Recorder
 from warouter.owner.slot import MAX_BYTES_IN_MEMORY, MAX_IN_MEMORY, OwnedSlot
 from warouter.store.journal import Journal
@@ -110,11 +110,12 @@ class ParkedMessages:
         await self._recorder.flush()
         if not slot.open:
             return
+        unled = await self._journal.lead_parked(slot.current(), LEAD_ROWS, LEAD_SECONDS)
         if await self._journal.mend_parked(slot.current(), MEND_ROWS):
             log.warning("the database's clock went back", extra={"slot": slot.slot})
         rows = await self._journal.parked([slot.slot], self._pending, slot.parked.page)
         if slot.open:
-            self._block(slot, slot.parked.read(rows, self._clock()))
+            self._block(slot, slot.parked.read(rows, self._clock(), unled=unled))
 
     def _block(self, slot: OwnedSlot, recipients: list[str]) -> None:
         """They are parked. Their lanes are empty, unless they were free again a moment ago."""

@@ -6,6 +6,7 @@ raises OutcomeUnknown; the caller then goes on under a new epoch only (``renew``
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -335,6 +336,27 @@ class Journal:
         return await self._records.fetch(
             _PARKED_EVENTS_OF, slot, recipient, kind, limit, within=WRITE_SECONDS
         )
+
+    async def lead_parked(self, owned: Mapping[int, int], rows: int, seconds: float) -> bool:
+        """Bring what an older build parked into order, so many rows a table at a time.
+
+        Pages would be full of it. True if after so many seconds there may be more.
+        """
+        loop = asyncio.get_running_loop()
+        until = loop.time() + seconds
+        while True:
+            found = await self._records.fetch(
+                "select lead_parked($1,$2,$3,$4) as led",
+                self._incarnation,
+                list(owned),
+                list(owned.values()),
+                rows,
+                within=WRITE_SECONDS,
+            )
+            if found[0]["led"] < rows:
+                return False
+            if loop.time() >= until:
+                return True
 
     async def mend_parked(self, owned: Mapping[int, int], limit: int) -> int:
         """After the database's clock went back: what was parked in its future waits from now on.

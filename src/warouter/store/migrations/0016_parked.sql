@@ -3,8 +3,9 @@
 -- What is parked is found by its time, in pages, however much there is, and ages cross a change of
 -- the database's clock. Of each recipient that is parked the first row says when to look at it
 -- (look_at; null in the others), and parked_at from when its wait counts: due_at - parked_at is how
--- long it is, which it never exceeds, wherever the clock goes. Rows from before this file are looked
--- at first. The functions that older builds call keep both columns.
+-- long it is, which it never exceeds, wherever the clock goes. The functions that older builds call
+-- keep both columns. Rows from before have -infinity, whether they are first or not, until
+-- lead_parked() has taken them up.
 
 alter table parked_message add column parked_at timestamptz;
 alter table parked_message add column look_at timestamptz default '-infinity';
@@ -215,4 +216,55 @@ begin
      where e.slot = f.slot and e.kind = f.kind and e.seq = f.seq;
     get diagnostics mended = row_count;
     return total + mended;
+end $$;
+
+-- Rows from before this file, up to p_limit a table: the first of each recipient says when to look
+-- at it, no later than when it ends by its ttl; the others say nothing. None waits for more than a
+-- day from now on. Returns how many there were in the table that had more.
+create function lead_parked(p_incarnation uuid, p_slots smallint[], p_epochs bigint[],
+                            p_limit integer)
+returns bigint language plpgsql volatile
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
+declare
+    held smallint[] := held_slots(p_incarnation, p_slots, p_epochs);
+    at constant timestamptz := clock_timestamp();
+    messages bigint;
+    events bigint;
+begin
+    update parked_message m
+       set due_at = least(m.due_at, at + interval '1 day'), parked_at = coalesce(m.parked_at, at),
+           look_at = case when m.seq = f.first then least(
+               m.due_at, at + interval '1 day', m.accepted_at + m.ttl * interval '1 s') end
+      from (select r.place, l.first
+              from unnest(held) as h(slot),
+                   lateral (select x.ctid as place, x.recipient from parked_message x
+                             where x.slot = h.slot and x.look_at is not null
+                               and x.look_at <= '-infinity'
+                             order by x.slot, x.look_at limit p_limit) r,
+                   lateral (select x.seq as first from parked_message x
+                             where x.slot = h.slot
+                               and (x.recipient, x.seq) between (r.recipient, 0)
+                                                           and (r.recipient, 1::bigint << 62)
+                             order by x.recipient, x.seq limit 1) l
+             limit p_limit) f
+     where m.ctid = f.place;
+    get diagnostics messages = row_count;
+    update parked_event e
+       set due_at = least(e.due_at, at + interval '1 day'), parked_at = coalesce(e.parked_at, at),
+           look_at = case when e.seq = f.first then least(e.due_at, at + interval '1 day') end
+      from (select r.place, l.first
+              from unnest(held) as h(slot), generate_series(0, 1) as k(kind),
+                   lateral (select x.ctid as place, x.recipient from parked_event x
+                             where x.slot = h.slot and x.kind = k.kind and x.look_at is not null
+                               and x.look_at <= '-infinity'
+                             order by x.slot, x.kind, x.look_at limit p_limit) r,
+                   lateral (select x.seq as first from parked_event x
+                             where x.slot = h.slot and x.kind = k.kind
+                               and (x.recipient, x.seq) between (r.recipient, 0)
+                                                           and (r.recipient, 1::bigint << 62)
+                             order by x.recipient, x.seq limit 1) l
+             limit p_limit) f
+     where e.ctid = f.place;
+    get diagnostics events = row_count;
+    return greatest(messages, events);
 end $$;
