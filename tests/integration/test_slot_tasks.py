@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 from uuid import uuid4
@@ -63,7 +64,7 @@ class Slots:
 
     frames = FRAMES[2]
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, pending: float = math.inf) -> None:
         me = Registration(
             incarnation=ME, name="me", role="coreapp", host="", port=0, version="", pid=0
         )
@@ -81,7 +82,9 @@ class Slots:
             lambda _slot, _numbers: None,
             self.recorder.touch,
         )
-        self.sender = Sender(self.ownership, self.journal, self.recorder, self.events, self.now)
+        self.sender = Sender(
+            self.ownership, self.journal, self.recorder, self.events, self.now, pending
+        )
         self.appender = Appender(
             self.ownership,
             self.journal,

@@ -301,7 +301,12 @@ def _parked_of(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
             (p for p in parked.values() if p.row.recipient == recipient), key=lambda p: p.row.seq
         )
         found += [
-            {**p.row._asdict(), "attempts": p.attempts, "age": _age(s, p.row.accepted)}
+            {
+                **p.row._asdict(),
+                "attempts": p.attempts,
+                "reason": p.reason,
+                "age": _age(s, p.row.accepted),
+            }
             for p in rows[:limit]
         ]
     return found

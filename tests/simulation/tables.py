@@ -73,6 +73,7 @@ class Parked(NamedTuple):
     due: float
     first: float
     since: float  # when it was parked last: the beginning of its wait
+    reason: str = ""
 
 
 class Journal:
@@ -470,7 +471,7 @@ def _park(journal: Journal, p: dict[str, Any], now: float) -> None:
     if row is not None:
         first = was.first if was else now
         journal.parked[p["seq"]] = Parked(
-            row, p["attempts"], now + p["delay_ms"] / 1000, first, now
+            row, p["attempts"], now + p["delay_ms"] / 1000, first, now, p["reason"]
         )
 
 

@@ -92,6 +92,18 @@ def test_a_blocked_lane_is_handed_back_and_takes_nothing() -> None:
     assert lanes.push(entry(10))
 
 
+def test_what_is_parked_says_whether_the_upstream_may_have_it() -> None:
+    lanes = filled("111", "222", "333", "444", "555", "111")
+    lanes.take()
+    lanes.ask_again(entry(1).id)  # once more, and not yet
+    lanes.retry(entry(3).id, due=5.0)  # it has said that it does not have it
+    lanes.withhold(entry(4).id)
+    said = [e.told for r in ("111", "222", "333", "444") for e in lanes.block(r)]
+    assert said == [True, False, True, False, False]
+    lanes.requeue()  # the connection is new
+    assert [e.told for e in lanes.block("555")] == [True]
+
+
 def test_below_bounds_what_may_go_when_the_cursor_is_full() -> None:
     lanes = filled("111", "222", "333")
     assert seqs(lanes.take(below=3)) == [1, 2]

@@ -6,6 +6,7 @@ Rules of this file:
   * lanes are served in seq order of their heads, so nobody is starved;
   * a blocked lane (its recipient is parked) sends nothing; what comes for it is parked too;
   * what has waited too long is handed back instead (``expire``), unless the upstream may have it;
+    what is parked then has ``told`` set, and ends by its age alone;
   * an answer may be lost: what has been out for long is told again (``unanswered``), a few at a
     time as long as the upstream may only be slow;
   * what is out and not yet recorded as settled is at most ``window``: those are the repeats that a
@@ -27,6 +28,7 @@ class Entry(NamedTuple):
     """One message in memory; ``body`` is the JSON as it came. Ordered by seq.
 
     It is not to be sent any more at ``expires``: by its own ttl (``timed``) or as too old.
+    ``told`` says of what is parked that the upstream may have it: it was told, and did not answer.
     """
 
     seq: int
@@ -38,6 +40,7 @@ class Entry(NamedTuple):
     parked: bool = False
     expires: float = math.inf
     timed: bool = False
+    told: bool = False
 
 
 class Lanes:
@@ -141,7 +144,7 @@ class Lanes:
         self._hear(message_id)
         self._soonest = min(self._soonest, entry.expires)
         lane = self._lanes[entry.recipient]
-        lane[0] = entry._replace(attempts=entry.attempts + 1)
+        lane[0] = entry._replace(attempts=entry.attempts + 1, told=False)
         heapq.heappush(self._later, (due, entry.seq, entry.recipient))
         return lane[0]
 
@@ -215,12 +218,18 @@ class Lanes:
         return sorted(gone)
 
     def block(self, recipient: str) -> list[Entry]:
-        """Park a recipient: its whole lane is handed back, in seq order, to be parked."""
+        """Park a recipient: its whole lane is handed back, in seq order, to be parked.
+
+        Of its head the upstream may not have said yet whether it has it.
+        """
         self._blocked.add(recipient)
         lane = self._lanes.pop(recipient, None)
         if lane is None:
             return []
         self._forget_heads({recipient})
+        head = lane[0]
+        if head.id in self._asked or (head.id in self._out and head.id not in self._withheld):
+            lane[0] = head._replace(told=True)
         for entry in lane:
             self._out.pop(entry.id, None)
             self._asked.discard(entry.id)

@@ -1,7 +1,8 @@
 """Messages that end unsent: when, and with which status.
 
 A message that the upstream has not taken within its ttl, or within ``pending`` seconds, ends as
-failed. One that it has taken from an owner before this one ends by the status that says so.
+failed. One that it has taken from an owner before this one ends by the status that says so. One
+that it was told and has not answered may be with the customer: its ttl ends it no more.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ HEARSAY_SECONDS = 1.0  # after a takeover the upstream says within it what it to
 _READ_MARK = 1
 _EXPIRED = (410, "Message expired", "its ttl passed before it could be sent")
 _TOO_OLD = (408, "Message is not valid", "it was pending for too long and could not be sent")
+_UNANSWERED = (408, "Message is not valid", "the upstream never said whether it took it")
 
 
 class Expiry:
@@ -74,6 +76,7 @@ class Expiry:
             if name in taken:
                 settled(slot, entry)
                 continue
-            answer = Answer(slot.slot, name, *(_EXPIRED if entry.timed else _TOO_OLD))
+            why = _UNANSWERED if entry.told else _EXPIRED if entry.timed else _TOO_OLD
+            answer = Answer(slot.slot, name, *why)
             event = failed_status(answer, entry.recipient, int(time.time()))
             self._events.append(slot, event, partial(settled, slot, entry))

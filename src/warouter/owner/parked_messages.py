@@ -31,6 +31,8 @@ LANES_AT_ONCE = 20  # which are so many
 MAX_FLYING = MAX_IN_MEMORY // 4  # parked messages of a slot in memory; one reading may go beyond
 MEND_ROWS = 500
 AGAIN_SECONDS = 0.2
+# The reason in the row of one that the upstream may have: it counts for owners after this one too.
+TOLD = "told, and not answered"
 
 
 class ParkedMessages:
@@ -173,9 +175,10 @@ class ParkedMessages:
 
     def _entry(self, row: Any) -> Entry:
         kind = row["kind"]
-        end = self._expiry.end_of(kind, row["ttl"], row["age"], row["id"])
+        told = row["reason"] == TOLD
+        end = self._expiry.end_of(kind, None if told else row["ttl"], row["age"], row["id"])
         place = row["seq"], row["id"], row["recipient"], kind, row["body"]
-        return Entry(*place, row["attempts"], True, *end)
+        return Entry(*place, row["attempts"], True, *end, told)
 
     def _done(self, slot: OwnedSlot, recipient: str) -> None:
         slot.parked.pop(recipient, None)

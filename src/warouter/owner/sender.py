@@ -24,7 +24,7 @@ from warouter.owner.events import EventAppender, failed_status
 from warouter.owner.expiry import Expiry
 from warouter.owner.ownership import Ownership
 from warouter.owner.parked import ParkedLane
-from warouter.owner.parked_messages import ParkedMessages
+from warouter.owner.parked_messages import TOLD, ParkedMessages
 from warouter.owner.recorder import Recorder
 from warouter.owner.slot import MAX_IN_MEMORY, OwnedSlot
 from warouter.store.journal import Journal, Row
@@ -273,7 +273,7 @@ class Sender:
                 slot.lanes.ask_again(entry.id)
             else:
                 waiting = slot.lanes.block(entry.recipient)
-                self._park(slot, waiting, UNANSWERED_MS, "the upstream does not answer")
+                self._park(slot, waiting, UNANSWERED_MS, "behind a parked one")
         self.pump(slot)
 
     def _claim(self, slot: OwnedSlot) -> None:
@@ -373,16 +373,16 @@ class Sender:
             lane.due = max(lane.due, now + delay_ms / 1000)
             lane.ends = min(lane.ends, entry.expires)
             lane.more = True
-            ends = (
-                {} if entry.expires == math.inf else {"ends_ms": int((entry.expires - now) * 1000)}
-            )
+            # Of one that was told the row is read when it is due: it ends later than by its ttl.
+            endless = entry.told or entry.expires == math.inf
+            ends = {} if endless else {"ends_ms": int((entry.expires - now) * 1000)}
             slot.note_parked(
                 lane,
                 "park",
                 seq=entry.seq,
                 attempts=entry.attempts,
                 delay_ms=min(int(delay_ms), PARK_MOST_MS),
-                reason=reason.replace("\0", " ")[:REASON_CHARS] or "retry",
+                reason=TOLD if entry.told else reason.replace("\0", " ")[:REASON_CHARS] or "retry",
                 **ends,
             )
             if entry.parked:

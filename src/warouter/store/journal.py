@@ -82,9 +82,10 @@ _PARKED_AMONG = f"""
 select l.recipient, f.due_in, least(f.ends_in, t.ends_in) as ends_in
   from (select $1::smallint as slot) s, unnest($3::text[]) l(recipient),{_LANE}"""
 _PARKED_OF = f"""
-select r.recipient, p.seq, p.id, p.kind, p.body, p.attempts, p.ttl, p.age
+select r.recipient, p.seq, p.id, p.kind, p.body, p.attempts, p.reason, p.ttl, p.age
   from unnest($2::text[]) r(recipient),
-       lateral (select seq, id, kind, body, attempts, ttl, {_AGE.format("accepted_at")} as age
+       lateral (select seq, id, kind, body, attempts, reason, ttl,
+                      {_AGE.format("accepted_at")} as age
                   from parked_message m
                  where m.slot = $1 and {_OF_LANE.format("r.recipient")}
                  order by recipient, seq limit $3) p"""

@@ -1,0 +1,138 @@
+"""A message that the upstream was told, and never answered for: the customer may have it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import asyncpg
+import pytest
+
+from tests.integration.test_slot_tasks import ME, RECIPIENT, Slots
+from tests.support.wait import soon
+from warouter.config import Settings
+from warouter.message_id import mint
+from warouter.owner import parked_messages, sender
+from warouter.upstream.protocol import Claim, Claimed, Send
+from warouter.wire import Message
+
+PENDING = 86_400.0
+
+
+class Silent:
+    """An upstream that grants every claim and answers for no message."""
+
+    connected = writable = True
+
+    def __init__(self, slots: Slots) -> None:
+        self._slots = slots
+        self.told: list[str] = []
+
+    def tell(self, message: Any) -> None:
+        if isinstance(message, Claim):
+            granted = Claimed(message.slot, message.epoch)
+            asyncio.get_running_loop().call_soon(self._slots.sender.on_upstream, granted)
+        elif isinstance(message, Send):
+            self.told.append(message.id)
+
+    def abort(self) -> None: ...
+
+
+@asynccontextmanager
+async def owner(settings: Settings) -> AsyncIterator[tuple[Slots, Silent]]:
+    """One that has slot 3, under the epoch in the table."""
+    slots = Slots(settings, PENDING)
+    slots.appender._on_appended = slots.sender.pump_moved
+    upstream: Any = Silent(slots)
+    slots.sender.upstream = upstream
+    lease = {"may_act": lambda number: number in slots.ownership.slots}
+    vars(slots.ownership).update(lease)  # no lease is renewed here
+    loops = [
+        asyncio.create_task(loop)
+        for loop in (
+            slots.appender.run(),
+            slots.recorder.run(),
+            slots.events.run(),
+            slots.sender.run_parked(),
+        )
+    ]
+    await slots.ownership._open({3: 11})
+    try:
+        yield slots, upstream
+    finally:
+        for loop in loops:
+            loop.cancel()
+        with suppress(asyncio.CancelledError):
+            await asyncio.gather(*loops)
+        await slots.journal.close()
+
+
+async def rows(pool: asyncpg.Pool, table: str, count: int) -> None:
+    """Until the table has so many."""
+    async with asyncio.timeout(30):
+        while True:
+            if await pool.fetchval(f"select count(*) from {table}") >= count:
+                return
+            await asyncio.sleep(0.01)
+
+
+async def told_and_parked(settings: Settings, pool: asyncpg.Pool) -> None:
+    """Two messages to a recipient are parked: one that was told, and one behind it."""
+    await pool.execute("update slot set owner = $1, epoch = 11 where slot = 3", ME)
+    async with owner(settings) as (slots, upstream):
+        for n, ttl in enumerate((600, 30_000)):
+            message_id, body = mint(3, 1, bytes([n] * 12)), memoryview(b"{}")
+            message = Message(3, 11, message_id, 0, RECIPIENT, body, ttl, None)
+            slots.appender.on_message(slots, message)
+        await rows(pool, "parked_message", 2)
+        assert len(upstream.told) >= 2
+        assert len(set(upstream.told)) == 1
+
+
+async def older(pool: asyncpg.Pool, by: str) -> None:
+    await pool.execute(f"update parked_message set accepted_at = accepted_at - interval '{by}'")
+
+
+async def ended(pool: asyncpg.Pool, count: int) -> list[Any]:
+    """The errors of so many statuses."""
+    await rows(pool, "event", count)
+    found = await pool.fetch("select convert_from(payload, 'utf8') as said from event order by seq")
+    return [json.loads(row["said"])["errors"][0] for row in found]
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sender, "ANSWER_SECONDS", 0.1)
+    monkeypatch.setattr(sender, "UNANSWERED_MS", 300)
+    monkeypatch.setattr(sender, "PARK_AFTER_TRIES", 2)
+
+
+@pytest.mark.usefixtures("hasty")
+async def test_its_ttl_does_not_end_it_but_a_day_does(
+    settings: Settings, pool: asyncpg.Pool
+) -> None:
+    await told_and_parked(settings, pool)
+    await older(pool, "1 hour")
+    async with owner(settings) as (_, upstream):  # another one reads it in the row
+        await soon(lambda: len(upstream.told) >= 3)
+        assert await pool.fetchval("select count(*) from event") == 0
+        await older(pool, "1 day")
+        first, behind = await ended(pool, 2)
+    assert (first["code"], first["details"]) == (408, "the upstream never said whether it took it")
+    assert (behind["code"], behind["title"]) == (410, "Message expired")
+
+
+@pytest.mark.usefixtures("hasty")
+async def test_without_the_word_in_its_row_the_ttl_would_end_it(
+    settings: Settings, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The build without the mechanism."""
+    await told_and_parked(settings, pool)
+    await older(pool, "1 hour")
+    monkeypatch.setattr(parked_messages, "TOLD", "nobody reads it")
+    async with owner(settings):
+        [first] = await ended(pool, 1)
+    assert first["details"] == "its ttl passed before it could be sent"
