@@ -4,7 +4,8 @@ The loop's own lookups share a handful of threads, and a name whose server is si
 up to half a minute: eight such links, and the process cannot find its database by name any more. So
 what a client of the API named never goes there. Here a thread serves one lookup and ends with it;
 what was given up counts until then, so there are never more than ``threads`` of them, nor more than
-``each`` of one asker.
+``each`` of one asker. A name has one thread at most, or a few silent ones that are asked for again
+and again would keep all: who asks meanwhile shares its answer, or fails as those before did.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ import asyncio
 import errno
 import socket
 import threading
-from collections.abc import Callable, Hashable
-from contextlib import suppress
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Hashable
+from contextlib import ExitStack, asynccontextmanager, suppress
+from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -24,6 +25,14 @@ THREADS, EACH = 32, 4
 SECONDS = 5.0  # for a lookup, waiting for a thread included
 
 Lookup = Callable[..., list[Any]]
+_Name = tuple[str, socket.AddressFamily]
+
+
+class _Begun(NamedTuple):
+    """A thread that looks a name up, and when it began by the loop's clock."""
+
+    at: float
+    answer: asyncio.Future[list[Any] | OSError]
 
 
 class Names:
@@ -40,6 +49,7 @@ class Names:
         self._seconds = seconds
         self._lookup = lookup or socket.getaddrinfo
         self._free = asyncio.Semaphore(threads)
+        self._begun: dict[_Name, _Begun] = {}
         # Kept alive by whoever waits for it or holds it.
         self._shares: WeakValueDictionary[Hashable, asyncio.Semaphore] = WeakValueDictionary()
 
@@ -53,38 +63,42 @@ class Names:
         """The addresses of a name; OSError if there are none, or none in time."""
         try:
             async with asyncio.timeout(self._seconds):
-                share = self._shares.setdefault(asker, asyncio.Semaphore(self._each))
-                found = await self._begin(share, host, port, family)
-                return _results(host, port, await found)
+                found = await self._found(asker, host, port, family)
         except TimeoutError as error:
-            raise OSError(errno.ETIMEDOUT, f"{host} was not found in time") from error
+            raise _late(host) from error
+        if isinstance(found, OSError):
+            raise OSError(*found.args) from found
+        return _results(host, port, found)
 
-    async def _begin(
-        self, share: asyncio.Semaphore, host: str, port: int, family: socket.AddressFamily
-    ) -> asyncio.Future[list[Any]]:
-        await share.acquire()
-        try:
-            await self._free.acquire()
-        except BaseException:
-            share.release()
-            raise
+    async def _found(
+        self, asker: Hashable, host: str, port: int, family: socket.AddressFamily
+    ) -> list[Any] | OSError:
+        name = host.lower().rstrip("."), family
+        begun = self._begun.get(name)
+        if begun is None:
+            share = self._shares.setdefault(asker, asyncio.Semaphore(self._each))
+            async with _places(share, self._free) as places:
+                begun = self._begun.get(name)  # by somebody who waited as well
+                if begun is None:
+                    begun = self._begin(name, host, port, places.pop_all().close)
+        elif asyncio.get_running_loop().time() - begun.at >= self._seconds:
+            return _late(host)
+        return await asyncio.shield(begun.answer)  # others may wait for it too
+
+    def _begin(self, name: _Name, host: str, port: int, leave: Callable[[], None]) -> _Begun:
+        """A thread for this name; it has its places until it ends."""
         loop = asyncio.get_running_loop()
-        answer: asyncio.Future[list[Any]] = loop.create_future()
+        begun = self._begun[name] = _Begun(loop.time(), loop.create_future())
 
         def ended(result: list[Any] | OSError) -> None:
-            self._free.release()
-            share.release()
-            if answer.done():  # given up
-                return
-            if isinstance(result, OSError):
-                answer.set_exception(result)
-            else:
-                answer.set_result(result)
+            del self._begun[name]
+            leave()
+            begun.answer.set_result(result)
 
         def run() -> None:
             result: list[Any] | OSError
             try:
-                result = self._lookup(host, port, family=family, type=socket.SOCK_STREAM)
+                result = self._lookup(host, port, family=name[1], type=socket.SOCK_STREAM)
             except OSError as error:
                 result = error
             except Exception as error:  # a name that cannot be written in DNS
@@ -97,7 +111,21 @@ class Names:
             threading.Thread(target=run, name="names", daemon=True).start()
         except RuntimeError as error:
             ended(OSError(errno.EAGAIN, str(error)))
-        return answer
+        return begun
+
+
+@asynccontextmanager
+async def _places(*semaphores: asyncio.Semaphore) -> AsyncIterator[ExitStack]:
+    """One of each, until the end of the block or of what the stack is handed to."""
+    with ExitStack() as places:
+        for semaphore in semaphores:
+            await semaphore.acquire()
+            places.callback(semaphore.release)
+        yield places
+
+
+def _late(host: str) -> OSError:
+    return OSError(errno.ETIMEDOUT, f"{host} was not found in time")
 
 
 class _Resolver(AbstractResolver):

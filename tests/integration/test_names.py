@@ -69,7 +69,7 @@ async def test_silent_names_of_one_asker_keep_nobody_else_waiting(server: Server
 async def test_what_is_given_up_counts_until_its_thread_ends_and_no_longer(server: Server) -> None:
     names = Names(threads=2, each=2, seconds=0.2, lookup=server)
     for _ in range(3):
-        calls = [look_up(names, "a", "silent") for _ in range(8)]
+        calls = [look_up(names, "a", f"silent-{n}") for n in range(8)]
         for result in await asyncio.gather(*calls, return_exceptions=True):
             assert isinstance(result, OSError)
             assert "in time" in str(result)
@@ -82,11 +82,39 @@ async def test_what_is_given_up_counts_until_its_thread_ends_and_no_longer(serve
     assert await look_up(names, "b", "good") == ["127.0.0.1"]
 
 
+async def test_a_silent_name_that_is_asked_for_again_has_one_thread(server: Server) -> None:
+    """Three dead links that are sent often do not keep the good ones of their sender waiting."""
+    names = Names(threads=8, each=4, seconds=0.2, lookup=server)
+    for _ in range(3):
+        calls = [look_up(names, "a", f"silent-{n % 3}") for n in range(24)]
+        for result in await asyncio.gather(*calls, return_exceptions=True):
+            assert isinstance(result, OSError)
+            assert "in time" in str(result)
+        assert server.hanging == 3
+        assert await look_up(names, "a", "good") == ["127.0.0.1"]
+    server.let_go.set()
+    await soon(lambda: server.hanging == 0)
+    assert await look_up(names, "a", "silent-1") == ["127.0.0.1"]  # found meanwhile
+
+
+async def test_who_asks_for_the_same_name_shares_the_answer(server: Server) -> None:
+    names = Names(threads=8, each=2, seconds=60.0, lookup=server)
+    calls = [asyncio.ensure_future(look_up(names, asker, "silent")) for asker in "abca"]
+    await soon(lambda: server.hanging == 1)
+    calls += [asyncio.ensure_future(look_up(names, "d", "Silent."))]
+    await asyncio.sleep(0)
+    gone = calls.pop(0)  # who began it
+    gone.cancel()
+    server.let_go.set()
+    assert await asyncio.gather(*calls) == [["127.0.0.1"]] * 4
+    assert server.most == 1
+
+
 async def test_a_caller_that_goes_away_takes_nothing_along(server: Server) -> None:
     names = Names(threads=1, each=1, seconds=60.0, lookup=server)
     first = asyncio.ensure_future(look_up(names, "a", "silent"))
     await soon(lambda: server.hanging == 1)
-    waiting = [asyncio.ensure_future(look_up(names, asker, "silent")) for asker in "ab"]
+    waiting = [asyncio.ensure_future(look_up(names, asker, f"silent-{asker}")) for asker in "ab"]
     await asyncio.sleep(0)
     for call in (first, *waiting):
         call.cancel()
