@@ -22,6 +22,7 @@ from tests.support.wait import soon
 from warouter.api.app import build_app
 from warouter.api.fastpath import FastPath
 from warouter.api.pace import Limits
+from warouter.api.protocol import Connection
 from warouter.errors import ApiError
 from warouter.node.edge import Edge
 from warouter.wire import Outgoing
@@ -292,6 +293,71 @@ async def test_an_answer_that_nobody_reads_is_ended(front: Open) -> None:
     await soon(lambda: f.figure("warouter_connections_dropped_total", reason="stall") == 1)
     await soon(lambda: f.figure("web_requests", state="handle-request") == 0)
     sock.close()
+
+
+async def test_a_closed_connection_whose_client_does_not_read_is_ended(front: Open) -> None:
+    """Its answers fill every buffer, then it says what ends it: nobody waits for it for ever."""
+    f = await front()
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    sock.setblocking(False)
+    loop = asyncio.get_running_loop()
+    await loop.sock_connect(sock, ("127.0.0.1", f.port))
+    await soon(lambda: any(c.transport is not None for c in f.edge._connections._open))
+    (connection,) = f.edge._connections._open
+    wire = connection.transport
+    wire.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    server, asked = f.edge._connections._server, 0
+    while not wire.get_write_buffer_size():
+        await loop.sock_sendall(sock, f.get())
+        asked += 1
+        await soon(lambda n=asked: server.requests_count == n and connection.idle)
+    await loop.sock_sendall(sock, b"\0\r\n\r\n")
+    await soon(lambda: wire.is_closing())
+    assert wire.get_write_buffer_size()
+    f.edge._connections.limits = QUICK
+    await soon(lambda: f.connections == 0)
+    assert f.figure("warouter_connections_dropped_total", reason="stall") == 1
+    assert f.figure("warouter_connections_dropped_total", reason="head") == 0
+    sock.close()
+
+
+def upgrade(f: Front) -> bytes:
+    """Asks for what is declined, and is answered before its body has come."""
+    fields = (b"Upgrade: websocket", b"Connection: Upgrade", b"Content-Length: 4")
+    return f.get(*fields).replace(b"GET / ", b"POST /v1/messages ")
+
+
+async def test_an_upgrade_that_is_answered_before_its_body_is_the_last_request(front: Open) -> None:
+    f = await front(QUICK)
+    reader, writer = await f.connect()
+    writer.write(upgrade(f))
+    head = await reader.readuntil(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 401 ")
+    assert b"\r\nConnection: close\r\n" in head
+    writer.write(b"yyyy" + f.get())
+    assert b"HTTP/1.1" not in await ended(reader, 20)
+    await soon(lambda: f.connections == 0)
+    writer.close()
+
+
+async def test_a_request_that_aiohttp_keeps_to_itself_ends_its_connection(
+    front: Open, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(Connection, "_unsure", False)  # as if nobody knew of upgrades
+    f = await front()
+    reader, writer = await f.connect()
+    writer.write(upgrade(f))
+    assert (await heard(reader))[0] == 401
+    writer.write(b"yyyy")
+    await soon(lambda: f.figure("web_requests", state="idle") == 1)
+    writer.write(f.get())
+    assert await ended(reader, 20) == b""
+    assert [r.message for r in caplog.records if r.name.startswith("warouter.api.protocol")] == [
+        "connection failed"
+    ]
+    assert f.connections == 0
+    writer.close()
 
 
 async def test_kept_alive_for_a_while(front: Open) -> None:

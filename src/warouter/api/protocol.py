@@ -12,8 +12,9 @@ import asyncio
 import logging
 import socket
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from enum import Enum
+from typing import cast
 
 from aiohttp import web
 
@@ -37,6 +38,7 @@ log = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 1.0
 LINGER_SECONDS = 5.0  # for the rest of a body that nobody wants, before its connection is closed
+OWED_LOOKS = 3  # aiohttp begins what it is given within three turns of the loop, not a second
 _NEVER_SECONDS = 365 * 86_400.0  # aiohttp ends no connection for being idle: sweep() does
 
 
@@ -77,11 +79,13 @@ class Connection(web.RequestHandler):
         self._now, self._soon = loop.time, loop.call_soon
         self.pace = Pace(loop.time())
         self.head_size = 0
+        self._wire: asyncio.Transport | None = None  # until it is lost: aiohttp's goes with close()
         self._turn = _HEAD
         self._came = b""  # of the next request; in HOLD, of the present one
         self._head: Head | None = None  # of the request under way
         self._body: Body = Sized(0)
         self._full = False  # aiohttp takes no more of the body for now
+        self._owed_looks: int | None = None  # since aiohttp got a request that it has not begun
         self._answering = False  # aiohttp's answer has begun
         self._last = False  # in DRAIN: nothing comes behind it
         self._reading = True
@@ -111,6 +115,10 @@ class Connection(web.RequestHandler):
     @property
     def leaving(self) -> bool:
         return self._connections.leaving
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._wire = cast("asyncio.Transport", transport)
+        super().connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
         if (  # nearly all that comes, with none of the steps that it does not need
@@ -217,7 +225,7 @@ class Connection(web.RequestHandler):
         """aiohttp's: the head, and of the body what is here."""
         assert self._head is not None
         came, self._came = self._came, b""
-        self._body, self._turn = self._head.body(), _FEED
+        self._body, self._turn, self._owed_looks = self._head.body(), _FEED, 0
         self._feed(came, self._head.size)
 
     def _feed(self, data: bytes, head: int = 0) -> None:
@@ -274,6 +282,15 @@ class Connection(web.RequestHandler):
         self._reading = not self._full
         self._hold_back()
 
+    async def _handle_request(
+        self,
+        request: web.BaseRequest,
+        start_time: float | None,
+        request_handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
+    ) -> tuple[web.StreamResponse, bool]:
+        self._owed_looks = None
+        return await super()._handle_request(request, start_time, request_handler)
+
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
@@ -286,8 +303,13 @@ class Connection(web.RequestHandler):
 
     @property
     def _unsure(self) -> bool:
-        """A client that waits for ``100 Continue`` may send its body or not, once answered."""
-        return self._turn is _FEED and self._head is not None and b"expect" in self._head.fields
+        """Answered before its body has ended, it must be the last one: a client that waits for
+        ``100 Continue`` may send its body or not, and aiohttp takes what comes behind an upgrade
+        that it has declined meanwhile for another protocol's.
+        """
+        if self._turn is not _FEED or self._head is None:
+            return False
+        return b"expect" in self._head.fields or b"upgrade" in self._head.fields
 
     def _answered(self, *, is_last: bool) -> None:
         """aiohttp's answer has left."""
@@ -311,7 +333,7 @@ class Connection(web.RequestHandler):
         super().force_close()
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        self._turn = _ENDED
+        self._turn, self._wire = _ENDED, None
         super().connection_lost(exc)
         self._connections.lost(self)
 
@@ -341,12 +363,14 @@ class Connection(web.RequestHandler):
 
     def look(self, limits: Limits, now: float) -> str:
         """What the client is too slow at, ``idle`` if it has asked nothing for long, or nothing."""
-        transport = self.transport
-        if transport is None:
+        wire = self._wire
+        if wire is None:
             return ""
+        if self._turn is _ENDED:
+            self.pace.asked(now)  # it owes nothing more but to take what it was told
         if not self._reading:
             self.pace.held_back(now)
-        sock = transport.get_extra_info("socket")
+        sock = wire.get_extra_info("socket")
         taken, waiting = unheard(sock) if sock is not None else (0, 0)
         self.pace.left(taken, waiting, now)
         fault = self.pace.fault(limits, now, reading=self.asking)
@@ -354,6 +378,18 @@ class Connection(web.RequestHandler):
         if not fault and is_idle and now - self._idle_since >= limits.idle_seconds:
             return "idle"
         return fault
+
+    def is_forgotten(self) -> bool:
+        """Whether no handler has what aiohttp was given, at the last of several looks."""
+        if self._owed_looks is None or self._turn is _ENDED:
+            return False
+        self._owed_looks += 1
+        return self._owed_looks >= OWED_LOOKS
+
+    def abort(self) -> None:
+        """End at once: there is no way to tell the client anything."""
+        if self._wire is not None:
+            self._wire.abort()
 
     def refuse(self, error: ApiError) -> None:
         """Answer without a request, and close."""
@@ -449,6 +485,8 @@ class Connections:
                 fault = connection.look(self.limits, now)
                 if fault:
                     self._drop(connection, fault)
+                elif connection.is_forgotten():
+                    connection.broke(RuntimeError("aiohttp began no request of what it was given"))
 
     def states(self) -> Counter[str]:
         """Connections by what they are at: ``idle``, ``read``, ``handle-request``."""
@@ -460,8 +498,7 @@ class Connections:
             return
         self.dropped[fault] += 1
         if fault == "stall":
-            if connection.transport is not None:
-                connection.transport.abort()  # there is no way to tell it anything
+            connection.abort()
         elif fault == "head" and not connection.pace.head_bytes:
             connection.force_close()  # it has asked nothing, so it is told nothing
         else:
