@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 import asyncpg
 import pytest
@@ -120,6 +121,83 @@ async def test_locks_that_are_not_to_be_had_are_explained(
     assert await migrate.migrate(settings) == ["9999_later.sql"]
 
 
+INDEX = "create index concurrently if not exists parked_twice on parked_message (slot, seq);"
+_VALID = "select indisvalid from pg_index where indexrelid = to_regclass('parked_twice')"
+
+
+async def _building(pool: asyncpg.Pool) -> None:
+    """Until an index waits for a transaction that is older."""
+    wait = "select count(*) from pg_stat_progress_create_index where phase like 'waiting for%'"
+    async with asyncio.timeout(30):
+        while True:
+            if await pool.fetchval(wait):
+                return
+            await asyncio.sleep(0.02)
+
+
+async def _open_transaction(settings: Settings) -> database.Connection:
+    writer = await database.connect(settings, "writer", idle_in_transaction_session_timeout="0")
+    await writer.execute("begin; delete from parked_message where slot = 9")
+    return writer
+
+
+async def test_writers_go_on_while_an_index_is_built(
+    settings: Settings, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Made in a transaction it held up the owners of large tables for as long as that took."""
+    _with_next(monkeypatch, INDEX, outside=True)
+    writer = await _open_transaction(settings)
+    migrating = asyncio.create_task(migrate.migrate(settings))
+    await _building(pool)
+    other = asyncio.create_task(migrate.migrate(settings))  # is not waited for, either
+    async with asyncio.timeout(10):
+        await pool.execute(_PARK)
+    assert not migrating.done()
+    await writer.execute("commit")
+    assert await migrating == ["9999_later.sql"]
+    assert await other == []
+    assert await pool.fetchval(_VALID)
+    await writer.close()
+
+
+_PARK = """
+insert into parked_message (slot, seq, id, recipient, kind, body, attempts, due_at, reason)
+values (9, 1, 'x', '1', 0, '', 1, now(), 'r')"""
+
+
+async def test_what_is_left_of_an_index_that_was_broken_off_is_made_again(
+    settings: Settings, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has the name already, and no statement would ever use it."""
+    _with_next(monkeypatch, INDEX, outside=True)
+    writer = await _open_transaction(settings)
+    migrating = asyncio.create_task(migrate.migrate(settings))
+    await _building(pool)
+    await pool.execute("select pg_terminate_backend(pid) from pg_stat_progress_create_index")
+    with pytest.raises((asyncpg.PostgresError, OSError)):
+        await migrating
+    await writer.close()
+    assert await pool.fetchval(_VALID) is False
+    assert await pool.fetchval("select 1 from schema_migration where version = 9999") is None
+    assert await migrate.migrate(settings) == ["9999_later.sql"]
+    assert await pool.fetchval(_VALID)
+
+
+def test_nothing_but_indexes_is_outside_a_transaction() -> None:
+    head = "-- runs with: 5\n-- outside a transaction\n\n"
+    assert Migration(7, "0007_x.sql", head + INDEX).indexes == {"parked_twice": INDEX[:-1]}
+    assert Migration(7, "0007_x.sql", INDEX).indexes == {}
+    with pytest.raises(CommandError, match=r"0007_x.sql: not an index made concurrently: drop"):
+        _ = Migration(7, "0007_x.sql", head + INDEX + "drop table node").indexes
+
+
+@pytest.mark.parametrize("file", [m for m in migrate.migrations() if m.version > 11])
+def test_an_index_on_a_table_that_was_there_is_outside_a_transaction(file: Migration) -> None:
+    made = set(re.findall(r"create table (\w+)", file.sql))
+    indexed = set(re.findall(r"create (?:unique )?index [^;]*? on (\w+)", file.sql))
+    assert file.indexes or indexed <= made
+
+
 async def test_a_changed_file_is_refused(settings: Settings, pool: asyncpg.Pool) -> None:
     await pool.execute("update schema_migration set checksum = 'other' where version = 1")
     await _refused(settings, "differs from the one that was applied")
@@ -149,10 +227,11 @@ async def _newer(pool: asyncpg.Pool, version: int, runs_with: int | None) -> Non
     )
 
 
-def _with_next(monkeypatch: pytest.MonkeyPatch, sql: str) -> None:
+def _with_next(monkeypatch: pytest.MonkeyPatch, sql: str, *, outside: bool = False) -> None:
     """This build has one file more."""
+    how = "-- outside a transaction\n" if outside else ""
     files = migrate.migrations()
-    later = Migration(9999, "9999_later.sql", f"-- runs with: {NEWEST}\n{sql}")
+    later = Migration(9999, "9999_later.sql", f"-- runs with: {NEWEST}\n{how}{sql}")
     monkeypatch.setattr(migrate, "migrations", lambda: [*files, later])
 
 

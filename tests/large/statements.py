@@ -156,6 +156,7 @@ class Bench:
             Case("shard_request", "prune 500", forget, OWNER),
             Case("contact", "known", lambda: contacts.known(["491500000001"]), READER),
             Case("contact", "prune 500", forget, OWNER),
+            Case("contact", "prune the rest", forget, OWNER),
             Case("audit", "begin", lambda: audit.begin("a", "b", "c"), READER),
             Case("audit", "latest", lambda: read_audit(self.pool, 50), READER),
             Case("attempt", "look", lambda: logins.look("user", "u1", "::1", None), READER),

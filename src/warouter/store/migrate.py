@@ -7,16 +7,25 @@ says in its first lines which builds may still run on the schema after it:
 
 A file that does not say so needs itself. So a schema is brought forward while an older build
 carries traffic: a file waits for its locks for a moment only, lets go of all it has, and tries
-again, since behind a waiting ALTER everything else would queue.
+again, since behind a waiting ALTER everything else would queue. Indexes on large tables are in a
+file of their own,
+
+    -- outside a transaction        each of its statements by itself
+
+all ``create index concurrently if not exists``, which no writer waits for. What a try that was
+broken off left of one is dropped first: it would count as there, and serve nobody.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
+import itertools
 import logging
 import re
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from importlib import resources
 from typing import NamedTuple
 
@@ -63,6 +72,15 @@ select pid, application_name, extract(epoch from clock_timestamp() - xact_start)
  where datname = current_database() and pid <> pg_backend_pid() and xact_start is not null
  order by xact_start limit 1"""
 _RUNS_WITH = re.compile(r"^-- runs with: (\d+)$")
+_OUTSIDE = "-- outside a transaction"
+_INDEX = re.compile(r"create index concurrently if not exists (\w+)\s")
+_BROKEN = """
+select exists (select from pg_index i join pg_class c on c.oid = i.indexrelid
+                where c.relnamespace = current_schema()::regnamespace and c.relname = $1
+                  and not i.indisvalid)"""
+# Of two who migrate. Not pg_advisory_lock: an index would wait for whoever waits in a statement.
+_TURN = "select pg_try_advisory_lock($1, 0)"
+TURN_SECONDS = 0.2
 
 
 class Migration(NamedTuple):
@@ -73,12 +91,27 @@ class Migration(NamedTuple):
     @property
     def runs_with(self) -> int:
         """The newest file of the oldest build that may run on the schema after this one."""
-        for line in self.sql.splitlines():
-            if not line.startswith("--"):
-                break
+        for line in self._head:
             if found := _RUNS_WITH.match(line):
                 return int(found[1])
         return self.version
+
+    @property
+    def indexes(self) -> dict[str, str]:
+        """The statements of a file outside a transaction, by the index that each makes."""
+        if _OUTSIDE not in self._head:
+            return {}
+        lines = [line for line in self.sql.splitlines() if not line.startswith("--")]
+        statements = [each.strip() for each in "\n".join(lines).split(";")]
+        found = {each: _INDEX.match(each) for each in statements if each}
+        if wrong := [each for each, made in found.items() if made is None]:
+            raise CommandError(f"{self.name}: not an index made concurrently: {wrong[0]}")
+        return {made[1]: each for each, made in found.items() if made is not None}
+
+    @property
+    def _head(self) -> list[str]:
+        """The comment that the file begins with."""
+        return list(itertools.takewhile(lambda line: line.startswith("--"), self.sql.splitlines()))
 
     @property
     def checksum(self) -> str:
@@ -111,7 +144,7 @@ async def migrate(settings: Settings) -> list[str]:
     await _ensure_database(settings)
     connection = await connect(settings, _APPLICATION, **_UNBOUNDED)
     try:
-        await connection.execute("select pg_advisory_lock($1, 0)", locks.MIGRATE)
+        await _take_turn(connection)
         await connection.execute(f'create schema if not exists "{settings.db_schema}"')
         await connection.execute(_TABLE)
         if not await connection.fetchval(_HAS_RUNS_WITH):
@@ -121,7 +154,7 @@ async def migrate(settings: Settings) -> list[str]:
         names = []
         for migration in migrations():
             if migration.version not in applied:
-                await _patiently(connection, migration.name, migration.sql, migration)
+                await _apply(connection, migration)
                 names.append(migration.name)
         return names
     finally:
@@ -186,19 +219,52 @@ def _compare(applied: dict[int, Applied]) -> None:
             )
 
 
+async def _take_turn(connection: Connection) -> None:
+    while True:
+        if await connection.fetchval(_TURN, locks.MIGRATE):
+            return
+        await asyncio.sleep(TURN_SECONDS)
+
+
+async def _apply(connection: Connection, migration: Migration) -> None:
+    indexes = migration.indexes
+    for index, sql in indexes.items():
+        await _again(connection, migration.name, partial(_build, connection, index, sql))
+    sql = "" if indexes else migration.sql
+    await _patiently(connection, migration.name, sql, migration)
+
+
+async def _build(connection: Connection, index: str, sql: str) -> None:
+    """It waits for older transactions, and nothing waits behind it but other changes of tables."""
+    await connection.execute(f"set lock_timeout = '{TRY_SECONDS:g}s'")
+    if await connection.fetchval(_BROKEN, index):
+        await connection.execute(f"drop index concurrently {index}")
+    await connection.execute(sql)
+
+
 async def _patiently(
     connection: Connection, name: str, sql: str, migration: Migration | None = None
 ) -> None:
     """One transaction that waits for each lock for a moment only; again until it had them all."""
+
+    async def once() -> None:
+        async with connection.transaction():
+            await connection.execute(f"set local lock_timeout = {LOCK_MS}")
+            if sql:
+                await connection.execute(sql)
+            if migration is not None:
+                await connection.execute(_INSERT, *_row(migration))
+
+    await _again(connection, name, once)
+
+
+async def _again(connection: Connection, name: str, once: Callable[[], Awaitable[None]]) -> None:
+    """Until it had its locks; CommandError when it has not got them in ``TRY_SECONDS``."""
     loop = asyncio.get_running_loop()
     give_up, attempt = loop.time() + TRY_SECONDS, 0
     while True:
         try:
-            async with connection.transaction():
-                await connection.execute(f"set local lock_timeout = {LOCK_MS}")
-                await connection.execute(sql)
-                if migration is not None:
-                    await connection.execute(_INSERT, *_row(migration))
+            await once()
             return
         except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError) as error:
             if loop.time() > give_up:
@@ -223,6 +289,6 @@ async def _in_the_way(connection: Connection, name: str) -> str:
         else ""
     )
     return (
-        f"{name} did not get its locks within {TRY_SECONDS:g} s{suspect}: nothing is changed;"
+        f"{name} did not get its locks within {TRY_SECONDS:g} s{suspect} and is not applied:"
         " end the long transaction or dump, and run `warouter migrate` again."
     )

@@ -6,9 +6,6 @@
 alter table audit add column times integer not null default 1;
 alter table audit add column since timestamptz;     -- when the minute (or hour) of a sum began
 
-create index audit_sum on audit (since, actor) where since is not null;
-create index audit_refused on audit (since) where since is not null and outcome <> 'done';
-
 -- So many more of the same. New kinds of refusals are kept apart up to p_minute a minute and p_day a
 -- day, since who guesses may write any name and come from anywhere. What is beyond is summed by the
 -- hour, of one user from wherever it came, of names that are nobody's together; `*` is no user's name.

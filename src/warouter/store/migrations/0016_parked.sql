@@ -5,20 +5,12 @@
 -- (look_at; null in the others), and parked_at from when its wait counts: due_at - parked_at is how
 -- long it is, which it never exceeds, wherever the clock goes. The functions that older builds call
 -- keep both columns. Rows from before have -infinity, whether they are first or not, until
--- lead_parked() has taken them up.
+-- lead_parked() has taken them up. The indexes are made by the next file.
 
 alter table parked_message add column parked_at timestamptz;
 alter table parked_message add column look_at timestamptz default '-infinity';
 alter table parked_event add column parked_at timestamptz;
 alter table parked_event add column look_at timestamptz default '-infinity';
-create index parked_message_look on parked_message (slot, look_at) where look_at is not null;
-create index parked_message_ahead on parked_message (slot, parked_at) where look_at is not null;
-create index parked_message_ttl on parked_message (slot, recipient, seq) where ttl is not null;
-create index parked_event_look on parked_event (slot, kind, look_at) where look_at is not null;
-create index parked_event_ahead on parked_event (slot, parked_at) where look_at is not null;
-create index dead_letter_asked_order on dead_letter (slot, kind, seq) where asked_at is not null;
-create index owner_log_slot on owner_log (slot, id);
-create index shard_request_ended on shard_request (ended_at);
 
 -- As before. ends_ms (may be missing) is in how many milliseconds a message is not to be sent any
 -- more. The plans must not depend on how many rows there were when somebody counted them last.
