@@ -189,6 +189,47 @@ async def test_s3_who_guesses_from_many_addresses_has_one_failure_at_each(
     assert (await guess(webapps[0], "admin", "wrong", "203.0.113.200")).status == 429
 
 
+async def spread(webapps: list[Api], name: str) -> None:
+    """Guess from so many addresses that one failure is left to each."""
+    for n in range(LIMITS.spread):
+        await guess(webapps[n % 3], name, "wrong", f"192.0.2.{n}")
+
+
+@pytest.mark.parametrize("minutes", [0, 50])
+async def test_s3_the_first_wait_is_30_seconds_whatever_came_before_it(
+    webapps: list[Api], pool: asyncpg.Pool, minutes: int
+) -> None:
+    for _ in range(LIMITS.failures - 1):
+        assert (await guess(webapps[0], "worker", "wrong")).status == 401
+    await pass_by(pool, 60 * minutes)
+    await spread(webapps, "worker")
+    for n, seconds in enumerate((30, 60, 120)):
+        assert (await guess(webapps[n], "worker", "wrong")).status == 401
+        assert seconds - 5 < await wait_of(webapps[0], "worker") <= seconds
+        await pass_by(pool, seconds)
+
+
+async def test_s3_a_wait_doubles_on_when_the_guesses_elsewhere_begin_or_end(
+    webapps: list[Api], pool: asyncpg.Pool
+) -> None:
+    for _ in range(LIMITS.failures):
+        assert (await guess(webapps[0], "worker", "wrong")).status == 401
+    assert 25 < await wait_of(webapps[0], "worker") <= 30
+    await pass_by(pool, 30)
+    await spread(webapps, "worker")
+    assert (await guess(webapps[1], "worker", "wrong")).status == 401
+    assert 55 < await wait_of(webapps[0], "worker") <= 60
+    await pass_by(pool, 60)
+    await pool.execute("delete from attempt where what = 'spread'")
+    assert (await guess(webapps[1], "worker", "wrong")).status == 401
+    assert 115 < await wait_of(webapps[0], "worker") <= 120
+    # 15 quiet minutes after it, that is forgotten: also if one failure is all that is left.
+    await pass_by(pool, 120 + LIMITS.longest)
+    await spread(webapps, "worker")
+    assert (await guess(webapps[2], "worker", "wrong")).status == 401
+    assert 25 < await wait_of(webapps[0], "worker") <= 30
+
+
 async def test_s3_a_customer_of_ipv6_has_a_64(webapps: list[Api]) -> None:
     for n in range(LIMITS.failures):
         assert (await guess(webapps[0], "admin", "wrong", f"2001:db8::{n}")).status == 401

@@ -52,7 +52,7 @@ select extract(epoch from since - now())::float8 + $2::float8
 _GIVE_BACK = """
 update attempt set failures = greatest(failures - 1, 0) where what = 'address' and name = $1"""
 _SPREAD = "select attempt_spread($1, $2, $3)"
-_FAILED = "select attempt_failed($1, $2, $3, $4, $5, $6)"
+_FAILED = "select attempt_failed($1, $2, $3, $4, $5, $6, $7)"
 _FORGET = "delete from attempt where what = $1 and name = $2"
 _KNOW = """
 insert into attempt (what, name, failures) values ('known', $1, 0)
@@ -146,22 +146,22 @@ class Logins(Bounded):
 
     async def failed(self, attempt: Attempt) -> None:
         """It was checked and was wrong."""
-        limits, free = self.limits, self.limits.failures
+        limits, at_once = self.limits, False
         async with self._connection() as connection:
             if attempt.what == USER:
                 spread = await connection.fetchval(
                     _SPREAD, attempt.name, limits.spread, limits.spread_window
                 )
-                if spread and not attempt.known:
-                    free = 1
+                at_once = spread and not attempt.known
             await connection.execute(
                 _FAILED,
                 attempt.what,
                 attempt.counted,
-                free,
+                limits.failures,
                 limits.window,
                 limits.first,
                 limits.longest,
+                at_once,
             )
             await connection.execute(_PRUNE, limits.known_days)
 

@@ -20,3 +20,19 @@ returns boolean language sql volatile as $$
                         else a.since end
     returning failures >= p_most;
 $$;
+
+-- The same of a name that is guessed from all over, if p_at_once: what it has left at an address is
+-- this failure, as though p_free - 1 had come this minute. Its first wait is p_first all the same, and
+-- what has waited before goes on doubling.
+create function attempt_failed(p_what text, p_name text, p_free integer, p_window float8,
+                               p_first float8, p_longest float8, p_at_once boolean)
+returns void language plpgsql volatile as $$
+begin
+    if p_at_once then
+        insert into attempt as a (what, name, failures) values (p_what, p_name, p_free - 1)
+        on conflict (what, name) do update
+           set failures = p_free - 1, since = now(), until = null
+         where a.failures < p_free or a.until <= now() - p_longest * interval '1 s';
+    end if;
+    perform attempt_failed(p_what, p_name, p_free, p_window, p_first, p_longest);
+end $$;
