@@ -22,22 +22,30 @@ class Notifier:
         found = address if address is not None else os.environ.get("NOTIFY_SOCKET", "")
         self._path = "\0" + found[1:] if found.startswith("@") else found
         self._socket: socket.socket | None = None
+        self._unsaid: tuple[str, ...] = ()  # of being ready, while it has not gone through
         self._open()
 
-    def send(self, *lines: str) -> None:
+    def send(self, *lines: str) -> bool:
+        """Whether it went through."""
         sock = self._open()
-        if sock is not None:
-            # A supervisor that is gone or slow must never hold up an owner.
-            with suppress(OSError):
-                sock.sendto("\n".join(lines).encode(), self._path)
+        if sock is None:
+            return False
+        # A supervisor that is gone or slow must never hold up an owner.
+        with suppress(OSError):
+            sock.sendto("\n".join(lines).encode(), self._path)
+            return True
+        return False
 
     def ready(self, status: str) -> None:
-        self.send("READY=1", f"STATUS={status}", f"MAINPID={os.getpid()}")
+        """Said again with each sign of life until it went through: who waits for it would kill."""
+        self._unsaid = ("READY=1", f"STATUS={status}", f"MAINPID={os.getpid()}")
+        self._say_ready()
 
     def status(self, text: str) -> None:
         self.send(f"STATUS={text}")
 
     def alive(self) -> None:
+        self._say_ready()
         self.send("WATCHDOG=1")
 
     def stopping(self) -> None:
@@ -49,6 +57,10 @@ class Notifier:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
+
+    def _say_ready(self) -> None:
+        if self._unsaid and self.send(*self._unsaid):
+            self._unsaid = ()
 
     def _open(self) -> socket.socket | None:
         if self._path and self._socket is None:

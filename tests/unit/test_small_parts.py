@@ -7,6 +7,7 @@ import logging
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,29 @@ def test_the_service_manager_hears_ready_and_status(tmp_path: Path) -> None:
         lines = manager.recv(4096).decode().splitlines()
         assert lines[:2] == ["READY=1", "STATUS=secondary"]
         assert manager.recv(4096) == b"WATCHDOG=1"
+        notifier.close()
+
+
+def test_ready_is_said_again_until_the_service_manager_takes_it(tmp_path: Path) -> None:
+    path = str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(path)
+        manager.settimeout(5)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+            other.setblocking(False)
+            full = 0
+            with suppress(BlockingIOError):
+                while other.sendto(b"X=1", path):  # until its queue is full
+                    full += 1
+        notifier = Notifier(path)
+        notifier.ready("serving")
+        notifier.alive()
+        for _ in range(full):
+            assert manager.recv(4096) == b"X=1"
+        for _ in range(2):
+            notifier.alive()
+        assert manager.recv(4096).startswith(b"READY=1\nSTATUS=serving\n")
+        assert [manager.recv(4096) for _ in range(2)] == [b"WATCHDOG=1"] * 2  # and once
         notifier.close()
 
 
