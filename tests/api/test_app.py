@@ -303,18 +303,6 @@ async def test_unusual_headers(api: Api, headers: dict[str, str]) -> None:
     assert (await api.send(body, headers=headers)).status == 201
 
 
-async def test_another_expectation_is_417(api: Api) -> None:
-    host, port = api.client.host, api.client.port
-    reader, writer = await asyncio.open_connection(host, port)
-    writer.write(b"POST /v1/messages HTTP/1.1\r\nHost: x\r\nExpect: miracle\r\n")
-    writer.write(b"Content-Length: 0\r\nConnection: close\r\n\r\n")
-    answer = await reader.read()
-    writer.close()
-    await writer.wait_closed()
-    assert answer.startswith(b"HTTP/1.1 417 ")
-    assert b'"errors":[{"code":1000,' in answer
-
-
 async def test_no_secret_shows_in_a_repr(api: Api) -> None:
     assert API_KEY not in repr(api.context)
     assert API_KEY not in repr(api.context.config)

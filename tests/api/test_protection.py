@@ -420,6 +420,24 @@ async def test_a_refusal_before_the_body_ends_a_client_that_waits_for_continue(
     writer.close()
 
 
+@pytest.mark.parametrize("method", [b"POST", b"DELETE"])
+@pytest.mark.parametrize("path", [b"/v1/messages", b"/v1/stats/app", b"/nowhere"])
+async def test_another_expectation_is_417_on_whatever_path(
+    front: Open, method: bytes, path: bytes
+) -> None:
+    f = await front()
+    reader, writer = await f.connect()
+    request = f.post(b"Expect: miracle", b"Content-Length: 0", path=path)
+    writer.write(request.replace(b"POST", method))
+    head = await reader.readuntil(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 417 ")
+    assert b"\r\nServer: warouter/" in head
+    assert b"\r\nCache-Control: no-store\r\n" in head
+    (error,) = json.loads(await reader.readuntil(b"}]}"))["errors"]
+    assert (error["code"], error["details"]) == (1000, "Expect may only be 100-continue")
+    writer.close()
+
+
 # S9: how many
 
 

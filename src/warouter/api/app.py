@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Mapping
 
-from aiohttp import HttpVersion11, web
+from aiohttp import web
 from aiohttp.typedefs import Handler as WebHandler
 from aiohttp.typedefs import Middleware
 
@@ -39,15 +39,11 @@ from warouter.api import (
 from warouter.api.audited import audited
 from warouter.api.auth import authorise
 from warouter.api.context import Context
-from warouter.api.envelope import common_fields, failure
+from warouter.api.envelope import common_fields, failure, of_framework
 from warouter.api.meter import Meter
 from warouter.api.route import Access, Route
 from warouter.errors import (
     ApiError,
-    BodyTooLarge,
-    GenericError,
-    MethodNotAllowed,
-    NotFound,
     NotReady,
     OutcomeUnknown,
 )
@@ -99,7 +95,7 @@ def build_app(context: Context) -> web.Application:
         resources = [app.router.add_resource(p) for p in _spellings(path)]
         for route in routes:
             for resource in resources:
-                resource.add_route(route.method, _guarded(context, route), expect_handler=_expected)
+                resource.add_route(route.method, _guarded(context, route))
     app.cleanup_ctx.append(_following)
     return app
 
@@ -121,19 +117,6 @@ def _guarded(context: Context, route: Route) -> WebHandler:
         return await handler(context, request, caller)
 
     return handle
-
-
-async def _expected(request: web.Request) -> web.StreamResponse | None:
-    """Say `continue`, or 417 in the envelope: aiohttp would answer with plain text."""
-    if request.version != HttpVersion11:
-        return None
-    if request.headers["Expect"].lower() != "100-continue":
-        refusal = GenericError("Expect may only be 100-continue")
-        refusal.status = 417
-        return failure(refusal)
-    await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-    request.writer.output_size = 0  # the answer itself has not begun
-    return None
 
 
 async def _following(app: web.Application) -> AsyncIterator[None]:
@@ -191,26 +174,9 @@ def _of_error(
         case ApiError():
             return failure(error)
         case web.HTTPException():
-            return _of_framework(error)
+            return of_framework(error)
         case _:
             return failure(_of_surprise(error, request, request_id, outage))
-
-
-def _of_framework(error: web.HTTPException) -> web.StreamResponse:
-    match error:
-        case web.HTTPNotFound():
-            return failure(NotFound("there is no such path"))
-        case web.HTTPMethodNotAllowed():
-            allowed = ", ".join(sorted(error.allowed_methods))
-            response = failure(MethodNotAllowed(f"this path takes {allowed}"))
-            response.headers["Allow"] = allowed
-            return response
-        case web.HTTPRequestEntityTooLarge():
-            return failure(BodyTooLarge("the body is too large"))
-        case _:
-            generic = GenericError(error.reason)
-            generic.status = error.status
-            return failure(generic)
 
 
 class _Outage:

@@ -9,7 +9,7 @@ import msgspec
 from aiohttp import web
 
 from warouter import API_VERSION, SERVER
-from warouter.errors import ApiError
+from warouter.errors import ApiError, BodyTooLarge, GenericError, MethodNotAllowed, NotFound
 
 # warouter's own version is in the Server header.
 META = {"api_status": "stable", "version": API_VERSION}
@@ -37,6 +37,26 @@ def failure(error: ApiError) -> web.Response:
     response = encoded(error_body(error), error.status)
     response.headers.update(error_fields(error))
     return response
+
+
+def of_framework(error: web.HTTPException) -> web.Response:
+    """What aiohttp refuses, in the product's words."""
+    match error:
+        case web.HTTPNotFound():
+            return failure(NotFound("there is no such path"))
+        case web.HTTPMethodNotAllowed():
+            allowed = ", ".join(sorted(error.allowed_methods))
+            response = failure(MethodNotAllowed(f"this path takes {allowed}"))
+            response.headers["Allow"] = allowed
+            return response
+        case web.HTTPRequestEntityTooLarge():
+            return failure(BodyTooLarge("the body is too large"))
+        case web.HTTPExpectationFailed():
+            generic = GenericError("Expect may only be 100-continue")
+        case _:
+            generic = GenericError(error.reason)
+    generic.status = error.status
+    return failure(generic)
 
 
 def error_body(error: ApiError) -> bytes:

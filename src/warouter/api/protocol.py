@@ -18,7 +18,7 @@ from typing import cast
 
 from aiohttp import web
 
-from warouter.api.envelope import common_fields, error_body, error_fields, failure
+from warouter.api.envelope import common_fields, error_body, error_fields, failure, of_framework
 from warouter.api.fastpath import FastPath
 from warouter.api.framing import (
     END,
@@ -295,6 +295,10 @@ class Connection(web.RequestHandler):
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
         self._answering = True
+        if isinstance(resp, web.HTTPException):
+            # aiohttp's own, of a request that the application never saw: its Expect is unknown.
+            resp = of_framework(resp)
+            resp.headers.update(self._connections.common)
         if resp is not None and (self._connections.leaving or self._unsure):
             resp.force_close()  # said in its header, so that the client asks elsewhere next
         response, reset = await super().finish_response(request, resp, start_time)
