@@ -25,6 +25,7 @@ from warouter.cluster.lanes import Entry
 from warouter.cluster.role import Happened
 from warouter.config import Settings
 from warouter.errors import MediaAway, MediaFull, MediaRefused, NotFound
+from warouter.media import directory as directory_file
 from warouter.media.cleaning import expire, sweep
 from warouter.media.directory import Directory
 from warouter.media.fetch import Fetcher
@@ -224,6 +225,28 @@ async def test_uploads_of_several_webapps_stay_below_the_quota_together(
     await soon(lambda: whole(tmp_path) == {str(media.id) for media in stored})
     for directory in directories:
         directory.close()
+
+
+async def test_uploads_end_together_while_the_database_hangs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each has a deadline of its own from its asking on, and nothing is left of any."""
+    monkeypatch.setattr(directory_file, "_ADMIT_SECONDS", 0.2)
+    directory = Directory(tmp_path)
+    asked = 0
+
+    async def hang() -> None:
+        nonlocal asked
+        asked += 1
+        await asyncio.Event().wait()
+
+    calls = [directory.stage(chunks(CONTENT), MIB, hang) for _ in range(10)]
+    async with asyncio.timeout(20):
+        results = await asyncio.gather(*calls, return_exceptions=True)
+    assert {type(result) for result in results} == {TimeoutError}
+    assert asked < 10  # most have ended while they waited for the others
+    await soon(lambda: whole(tmp_path) == set())
+    directory.close()
 
 
 async def test_what_a_dead_process_left_counts_until_it_is_cleaned_up(

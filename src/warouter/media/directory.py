@@ -31,6 +31,7 @@ P = ParamSpec("P")
 
 CHUNK = 256 * 1024  # bytes a turn in a thread
 _THREADS = 4
+_ADMIT_SECONDS = 5.0  # for whether there is room, from the asking on
 _MODE = 0o750  # what customers send is nobody else's
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -88,13 +89,18 @@ class Directory:
     async def _admit(
         self, writing: _Writing, size: int, admit: Callable[[], Awaitable[None]]
     ) -> None:
-        """One after the other: those who do not fit do not keep out those who would."""
-        async with self._admitting:
+        """One after the other: those who do not fit do not keep out those who would.
+
+        TimeoutError after ``_ADMIT_SECONDS``, the wait for the others included: while ``admit``
+        hangs, all who ask end together and not one after the other.
+        """
+        async with asyncio.timeout(_ADMIT_SECONDS), self._admitting:
             await self._run(writing.claim, size)
             try:
                 await admit()
-            except Exception:
-                await self._run(writing.claim, 0)
+            except BaseException:
+                # Whoever comes next must not count it; nothing else may run in between.
+                await asyncio.shield(self._run(writing.claim, 0))
                 raise
 
     async def keep(self, staged: Staged, media_id: UUID) -> None:
