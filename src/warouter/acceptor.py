@@ -62,6 +62,7 @@ class Acceptor(Generic[P]):
         self._loop = asyncio.get_running_loop()
         self._beginning: set[asyncio.Task[None]] = set()
         self._resting: asyncio.TimerHandle | None = None
+        self._closing = False
         self._reserve = _reserve()
         self._beyond = _first_spare()
         self._said = -SAY_SECONDS
@@ -79,6 +80,7 @@ class Acceptor(Generic[P]):
         """Close, taking what was queued: only what comes in between two calls is reset."""
         if self._listener.fileno() < 0:
             return
+        self._closing = True
         if self._resting is not None:
             self._resting.cancel()
         self._loop.remove_reader(self._listener)
@@ -89,8 +91,9 @@ class Acceptor(Generic[P]):
             self._reserve = None
 
     def _take_queued(self) -> None:
-        while self._take():
-            pass
+        for _ in range(BACKLOG):
+            if not self._take():
+                return
 
     def _accept(self) -> None:
         for _ in range(MOST_AT_ONCE):
@@ -166,6 +169,8 @@ class Acceptor(Generic[P]):
             self._reserve = _reserve()
 
     def _rest(self) -> None:
+        if self._closing:
+            return  # there is nothing to come back to
         self._loop.remove_reader(self._listener)
         self._resting = self._loop.call_later(REST_SECONDS, self._rested)
 

@@ -140,6 +140,25 @@ async def test_a_header_block_of_16_kib(front: Open, size: int, status: int) -> 
         assert body["errors"][0]["details"]
 
 
+async def test_a_field_as_large_as_the_header_block(front: Open) -> None:
+    f = await front()
+    value = b"v" * (16_384 - len(b"Host: x\r\nA: \r\n"))
+    assert (await f.say(f.get(b"A: " + value)))[0] == 200
+    assert (await f.say(f.get(b"A: v" + value)))[0] == 431
+
+
+ONCE = """Host Authorization Content-Length Transfer-Encoding Content-Type Content-Location
+Content-Range ETag Max-Forwards Server User-Agent"""
+
+
+@pytest.mark.parametrize("name", ONCE.split())
+async def test_a_field_that_stands_there_twice_is_named(front: Open, name: str) -> None:
+    f = await front()
+    status, body = await f.say(f.get(*[name.encode() + b": 1"] * 2))
+    assert status == 400
+    assert body["errors"][0]["details"] == f"the field {name.title()} stands there twice"
+
+
 async def test_a_header_that_never_ends_is_refused_early(front: Open) -> None:
     f = await front()
     reader, writer = await f.connect()
@@ -357,6 +376,32 @@ async def test_a_request_that_aiohttp_keeps_to_itself_ends_its_connection(
         "connection failed"
     ]
     assert f.connections == 0
+    writer.close()
+
+
+@pytest.mark.parametrize("fast", [True, False], ids=["fast path", "aiohttp"])
+async def test_a_client_that_sends_no_more_hears_what_it_has_asked(front: Open, fast: bool) -> None:
+    f = await front()
+    reader, writer = await f.connect()
+    fields = [b"Content-Length: %d" % len(GOOD)] + ([] if fast else [b"TE: trailers"])
+    half = b"GET / HTTP/1.1\r\nHo"
+    writer.write(f.post(*fields, body=GOOD) * 3 + half)
+    writer.write_eof()
+    for _ in range(3):
+        assert (await heard(reader))[0] == 201
+    assert await ended(reader, 20) == b""
+    assert len(f.api.recorder.submitted) == 3
+    await soon(lambda: f.connections == 0)
+    writer.close()
+
+
+async def test_a_client_that_sends_no_more_amid_a_body_is_closed(front: Open) -> None:
+    f = await front()
+    reader, writer = await f.connect()
+    writer.write(f.post(b"Content-Length: 60000", body=b"{"))
+    writer.write_eof()
+    assert await ended(reader, 20) == b""
+    await soon(lambda: f.connections == 0)
     writer.close()
 
 

@@ -252,6 +252,35 @@ def test_where_nothing_can_be_accepted_it_rests_and_goes_on_later(
     on_uvloop(100, body)
 
 
+def test_it_closes_for_good_where_nothing_can_be_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def body(opened: Acceptor, keeper: Keeper) -> None:
+        failed: list[object] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, it: failed.append(it))
+        monkeypatch.setattr(acceptor, "REST_SECONDS", 0.0)
+        free = used()
+        with closing(Client(opened.port)):
+            with files(3):
+                opened.close()
+            for _ in range(20):  # turns in which it would come back
+                await asyncio.sleep(0.001)
+            assert (failed, opened._reserve, opened._resting) == ([], None, None)
+        assert used() <= free
+
+    on_uvloop(100, body)
+
+
+def test_it_closes_although_clients_never_cease_to_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(acceptor, "BACKLOG", 8)
+    taken: list[int] = []
+    monkeypatch.setattr(Acceptor, "_take", lambda _self: len(taken) < 99 and not taken.append(1))
+
+    async def body(opened: Acceptor, keeper: Keeper) -> None:
+        opened.close()
+        assert len(taken) == 8
+
+    on_uvloop(100, body)
+
+
 def test_the_last_descriptors_are_not_for_strangers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(acceptor, "_first_spare", lambda: used() + 2)
 

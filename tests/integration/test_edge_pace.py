@@ -117,6 +117,50 @@ def test_a_tls_handshake_that_does_not_come_is_ended(
         runner.run(with_edge(tls, mute))
 
 
+@pytest.mark.parametrize("late", [False, True], ids=["silent", "late"])
+def test_a_tls_handshake_does_not_hold_up_a_stop(
+    late: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("warouter.acceptor.HANDSHAKE_SECONDS", 60.0)
+    monkeypatch.setattr("warouter.node.edge.DRAIN_SECONDS", 30.0)
+
+    async def mute(edge: Edge, _connect: Callable[[], Awaitable[Streams]]) -> None:
+        port = edge._sockets[0].getsockname()[1]
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        await soon(lambda: len(edge._connections) == 1)
+        if late:  # as if it had ended its handshake in the turn in which it was closed
+            (connection,) = edge._connections._open
+            connection._sock = None
+            edge._connections.close_idle()
+            with contextlib.suppress(ConnectionError, ssl.SSLError):
+                await writer.start_tls(tls[1], server_hostname="localhost")
+        held: list[bool] = []
+        await edge.leave(lambda: held.append(True))
+        assert (held, len(edge._connections)) == ([], 0)
+        writer.close()
+
+    tls = contexts(tmp_path)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(with_edge(tls, mute, Limits()))
+
+
+@pytest.mark.parametrize("together", [False, True], ids=["later", "at once"])
+def test_a_client_that_sends_no_more_on_uvloop(together: bool) -> None:
+    async def half(edge: Edge, connect: Callable[[], Awaitable[Streams]]) -> None:
+        reader, writer = await connect()
+        writer.write(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
+        if not together:
+            await soon(lambda: edge._connections.states()["handle-request"] == 1)
+        writer.write_eof()
+        said = await reader.read()
+        assert (said[:13], len(said) > LARGE) == (b"HTTP/1.1 200 ", True)
+        await soon(lambda: not len(edge._connections))
+        writer.close()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(with_edge(None, half, Limits()))
+
+
 FEW = Limits(connections=6, connections_per_address=4, exempt=())
 
 

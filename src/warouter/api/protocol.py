@@ -13,8 +13,9 @@ import logging
 import socket
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from enum import Enum
-from typing import cast
+from typing import Any, cast
 
 from aiohttp import web
 
@@ -30,7 +31,7 @@ from warouter.api.framing import (
     read_head,
     without_blank_lines,
 )
-from warouter.api.pace import HEAD_FIELDS, TARGET_BYTES, Gate, Limits, Pace
+from warouter.api.pace import HEAD_BYTES, HEAD_FIELDS, TARGET_BYTES, Gate, Limits, Pace
 from warouter.errors import ApiError, HeadTooLarge, Overloaded, RequestTooSlow
 from warouter.sockets import unheard
 
@@ -61,7 +62,9 @@ _HEAD, _HOLD, _FEED, _ANSWER, _DRAIN, _NEXT, _ENDED = Turn
 class Connection(web.RequestHandler):
     """One connection of a client."""
 
-    def __init__(self, connections: Connections, server: web.Server) -> None:
+    def __init__(
+        self, connections: Connections, server: web.Server, sock: socket.socket | None = None
+    ) -> None:
         loop = asyncio.get_running_loop()
         # A compressed body could be a bomb; the application refuses it by its header.
         super().__init__(
@@ -71,7 +74,7 @@ class Connection(web.RequestHandler):
             keepalive_timeout=_NEVER_SECONDS,
             lingering_time=LINGER_SECONDS,
             max_line_size=TARGET_BYTES,
-            max_field_size=TARGET_BYTES,
+            max_field_size=HEAD_BYTES,
             max_headers=HEAD_FIELDS,
         )
         self._connections = connections
@@ -79,6 +82,7 @@ class Connection(web.RequestHandler):
         self._now, self._soon = loop.time, loop.call_soon
         self.pace = Pace(loop.time())
         self.head_size = 0
+        self._sock = sock  # until it has shaken hands
         self._wire: asyncio.Transport | None = None  # until it is lost: aiohttp's goes with close()
         self._turn = _HEAD
         self._came = b""  # of the next request; in HOLD, of the present one
@@ -87,6 +91,7 @@ class Connection(web.RequestHandler):
         self._full = False  # aiohttp takes no more of the body for now
         self._owed_looks: int | None = None  # since aiohttp got a request that it has not begun
         self._answering = False  # aiohttp's answer has begun
+        self._hung_up = False  # the client sends no more
         self._last = False  # in DRAIN: nothing comes behind it
         self._reading = True
         self._idle_since = loop.time()
@@ -117,8 +122,10 @@ class Connection(web.RequestHandler):
         return self._connections.leaving
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._wire = cast("asyncio.Transport", transport)
+        self._sock, self._wire = None, cast("asyncio.Transport", transport)
         super().connection_made(transport)
+        if self._turn is _ENDED:
+            self.force_close()  # it was ended while it shook hands
 
     def data_received(self, data: bytes) -> None:
         if (  # nearly all that comes, with none of the steps that it does not need
@@ -145,7 +152,7 @@ class Connection(web.RequestHandler):
         self.transport.write(answer)
         if last:
             self.force_close()
-        elif self._came:
+        elif self._came or self._hung_up:
             self._next(now)
         else:
             self._turn, self._idle_since = _HEAD, now
@@ -250,6 +257,8 @@ class Connection(web.RequestHandler):
         if self._came:
             self._turn = _NEXT
             self._soon(self._go_on)
+        elif self._hung_up:
+            self.force_close()
         else:
             self._turn = _HEAD
 
@@ -258,6 +267,18 @@ class Connection(web.RequestHandler):
             came, self._came = self._came, b""
             self._turn = _HEAD
             self._guarded(came)
+            if self._hung_up and self._turn not in (_ANSWER, _ENDED):
+                self.force_close()  # the rest of it never comes
+
+    def eof_received(self) -> Any:
+        """The client sends no more: whether to keep the connection (aiohttp's type knows of no
+        answer). What it has asked in whole is answered all the same, unless in
+        TLS, where its end is everybody's.
+        """
+        self._hung_up = True
+        wire = self._wire
+        is_asked = self._turn in (_ANSWER, _NEXT)
+        return is_asked and wire is not None and wire.get_extra_info("sslcontext") is None
 
     def _hold_back(self) -> None:
         """Read only what somebody takes."""
@@ -335,6 +356,9 @@ class Connection(web.RequestHandler):
     def force_close(self) -> None:
         self._turn = _ENDED
         super().force_close()
+        if self._sock is not None:
+            with suppress(OSError):
+                self._sock.shutdown(socket.SHUT_RDWR)  # its handshake fails
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._turn, self._wire = _ENDED, None
@@ -457,7 +481,7 @@ class Connections:
         if not self._gate.enter(address):
             return None
         self.accepted += 1
-        connection = Connection(self, self._server)
+        connection = Connection(self, self._server, sock)
         self._open[connection] = address
         return connection
 
