@@ -10,7 +10,9 @@ an hour, from wherever, one failure, and no more five, makes an address wait. Ad
 user has logged in before keep their five.
 
 All is decided before anything is hashed, by the database's clock, and no wait is for good: what
-lies further ahead than a wait can reach was written before that clock went back, and is void.
+lies further ahead than a wait can reach was written before that clock went back, and is void. How
+far ahead is asked by clock_timestamp(): now() stands still from a transaction's begin on, and the
+longest wait, if another one has just written it, would look void.
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ USER, PIN, KEY = "user", "pin", "key"
 _LOOK = """
 select coalesce(greatest(
            (select extract(epoch from until - now()) from attempt
-             where what = $1 and name = $2 and until <= now() + $8::float8 * interval '1 s'),
+             where what = $1 and name = $2
+               and until <= clock_timestamp() + $8::float8 * interval '1 s'),
            (select extract(epoch from since - now()) + $6::float8 from attempt
              where what = 'address' and name = $4 and failures >= $5
                and since <= now() + $6::float8 * interval '1 s')), 0)::float8,
@@ -36,7 +39,8 @@ select coalesce(greatest(
                   and (what, name) in (($1, $2), ('address', $4)))"""
 _WAIT = """
 select extract(epoch from until - now())::float8 from attempt
- where what = $1 and name = $2 and until > now() and until <= now() + $3::float8 * interval '1 s'"""
+ where what = $1 and name = $2 and until > now()
+   and until <= clock_timestamp() + $3::float8 * interval '1 s'"""
 _OVER = """(a.since <= now() - $3::float8 * interval '1 s'
                                or a.since > now() + $3::float8 * interval '1 s')"""
 _TAKE = f"""
