@@ -61,6 +61,7 @@ class Tally:
         self._hits.update(result.hits)
         if result.violations:
             self._failed.append(result)
+            print(f"seed {result.seed} failed: {result.violations[0]}", flush=True)
         if number % 500 == 0:
             print(f"{number} seeds, {len(self._failed)} failed", flush=True)
 

@@ -6,8 +6,10 @@ from collections import defaultdict
 from typing import Any
 
 from tests.simulation.history import History
+from tests.simulation.loop import EPOCH
 from tests.simulation.tables import Tables
 from warouter._hash import SLOTS
+from warouter.message_id import minted_at
 
 SLOWEST = 0.97  # of the clocks of processes, against the one that all is judged by
 HANDOVER = 2.0  # seconds, on top of a lease, after which a named successor owns its slot
@@ -58,10 +60,14 @@ def _all_ended(history: History, tables: Tables) -> None:
 def _expired(history: History, tables: Tables, slot: int, row: Any) -> None:
     """A message may end unsent when its ttl has passed, and is then settled with a status.
 
-    Early only if two clocks agreed: the database's, put forward, and a node's that was set too.
+    Early only if two clocks agreed: the database's, put forward, and a node's that was set too. With
+    the database's put forward, the ttl counts from when the id was made: a webapp may have held it.
     """
     agreed = history.stepped if history.hits["step_node_clock"] else 0.0
-    waited = history.expired[row.id] - tables.stored[row.id] + agreed
+    began = tables.stored[row.id]
+    if history.hits["step_database_clock"]:
+        began = min(began, minted_at(row.id) - EPOCH)
+    waited = history.expired[row.id] - began + agreed
     if row.ttl is None or waited < row.ttl * SLOWEST:
         history.broken("I5", f"slot {slot}: seq {row.seq} ended before its time")
     if not tables.messages[slot].settled(row.seq):
