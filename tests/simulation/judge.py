@@ -60,8 +60,8 @@ def _all_ended(history: History, tables: Tables) -> None:
 def _expired(history: History, tables: Tables, slot: int, row: Any) -> None:
     """A message may end unsent when its ttl has passed, and is then settled with a status.
 
-    Early only if two clocks agreed: the database's, put forward, and a node's that was set too. With
-    the database's put forward, the ttl counts from when the id was made: a webapp may have held it.
+    Early only if two clocks agreed: the database's, put forward, and a node's that was set too.
+    With the former alone it counts from when the id was made: a webapp may have held it.
     """
     agreed = history.stepped if history.hits["step_node_clock"] else 0.0
     began = tables.stored[row.id]
