@@ -259,7 +259,8 @@ class Master:
             if not answer.done():
                 self._session.terminate()  # nobody waits for it any more
                 await asyncio.wait({answer})
-                answer.exception()
+            if not answer.cancelled():
+                answer.exception()  # looked at, also where a beat failed at the same moment
 
     async def _pause(self, started: float) -> None:
         poll = SOON if self._membership.doubtful or self._alert else self._timing.poll
