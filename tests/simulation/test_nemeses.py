@@ -19,6 +19,9 @@ from tests.simulation.nemeses import (
 )
 from tests.simulation.world import run
 
+# Whole runs, on a machine that may have other work.
+pytestmark = pytest.mark.timeout(300)
+
 SEEDS = 6
 
 

@@ -9,12 +9,17 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
+import pytest
+
 from tests.simulation.faults import Faults
 from tests.simulation.patch import patched
 from tests.simulation.world import run
 from warouter._hash import SLOTS
 from warouter.cluster.role import State
 from warouter.owner import ownership
+
+# Whole runs, on a machine that may have other work.
+pytestmark = pytest.mark.timeout(300)
 
 SEEDS = 15
 KILLED = 6.0  # true seconds

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from uuid import UUID
 
+import pytest
+
 from tests.simulation.faults import Faults, Kind
 from tests.simulation.nemeses import cannot_write
 from tests.simulation.patch import patched
@@ -13,6 +15,9 @@ from tests.simulation.world import run
 from warouter.cluster.trouble import Trouble
 from warouter.link.relay import Relay
 from warouter.owner.writable import Writable
+
+# Whole runs, on a machine that may have other work.
+pytestmark = pytest.mark.timeout(300)
 
 SEEDS = 12
 
