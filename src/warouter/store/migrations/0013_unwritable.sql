@@ -79,10 +79,12 @@ begin
     return raised;
 end $$;
 
--- Slots that left an owner in trouble within the last minute. One that had to be taken from it by
--- force counts as well.
+-- Slots that left an owner in trouble within the last minute, also where they had to be taken by
+-- force. A row dated later than in a minute was written before the clock was set back, and is passed
+-- over: it would keep its slot from moving until then.
 create or replace function moved_lately() returns smallint[] language sql volatile as $$
     select coalesce(array_agg(distinct slot), '{}') from owner_log
      where at > now() - interval '1 minute'  -- stable, so that the index is used
+       and at < now() + interval '1 minute'
        and reason in ('unreachable', 'upstream', 'journal', 'overdue')
 $$;

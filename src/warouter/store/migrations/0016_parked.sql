@@ -13,7 +13,10 @@ alter table parked_event add column parked_at timestamptz;
 alter table parked_event add column look_at timestamptz default '-infinity';
 
 -- As before. ends_ms (may be missing) is in how many milliseconds a message is not to be sent any
--- more. The plans must not depend on how many rows there were when somebody counted them last.
+-- more. The plans must not depend on how many rows there were at the last ANALYZE: on tables that had
+-- grown since, or were restored, a few rows took seconds, and the owner gave up its slot. So the rows
+-- of one recipient, and a row by its seq, are asked for by a range in the order of the one index that
+-- has it.
 create or replace function record_rare(p_held smallint[], p_rare jsonb) returns void
 language plpgsql volatile as $$
 begin
@@ -27,7 +30,7 @@ end $$;
 
 create function record_parked_messages(p_held smallint[], p_rare jsonb) returns void
 language plpgsql volatile
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_sort = off as $$
 declare
     at constant timestamptz := clock_timestamp();
     lane_slots smallint[];
@@ -37,8 +40,11 @@ begin
        set attempts = p.attempts, due_at = at + p.delay_ms * interval '1 ms', parked_at = at,
            reason = p.reason
       from jsonb_to_recordset(p_rare -> 'park')
-           as p(slot smallint, seq bigint, attempts integer, delay_ms bigint, reason text)
-     where m.slot = p.slot and m.seq = p.seq and p.slot = any (p_held);
+           as p(slot smallint, seq bigint, attempts integer, delay_ms bigint, reason text),
+           lateral (select f.ctid as place from parked_message f
+                     where f.slot = p.slot and f.seq between p.seq and p.seq
+                     order by f.seq limit 1) f
+     where m.ctid = f.place and p.slot = any (p_held);
     insert into parked_message (slot, seq, id, recipient, kind, body, attempts, due_at, reason,
                                 ttl, accepted_at, parked_at, look_at)
     select m.slot, m.seq, m.id, m.recipient, m.kind, m.body,
@@ -49,29 +55,37 @@ begin
      where p.slot = any (p_held)
     on conflict (slot, seq) do nothing;
     select array_agg(l.slot), array_agg(l.recipient) into lane_slots, lane_recipients
-      from (select distinct m.slot, m.recipient
+      from (select distinct p.slot, f.recipient
               from jsonb_to_recordset(coalesce(p_rare -> 'park', '[]') || coalesce(p_rare -> 'unpark', '[]'))
-                   as p(slot smallint, seq bigint)
-              join parked_message m on m.slot = p.slot and m.seq = p.seq
+                   as p(slot smallint, seq bigint),
+           lateral (select f.ctid as place, f.recipient from parked_message f
+                     where f.slot = p.slot and f.seq between p.seq and p.seq
+                     order by f.seq limit 1) f
              where p.slot = any (p_held)) l;
     delete from parked_message m
-     using jsonb_to_recordset(p_rare -> 'unpark') as p(slot smallint, seq bigint)
-     where m.slot = p.slot and m.seq = p.seq and p.slot = any (p_held);
+     using jsonb_to_recordset(p_rare -> 'unpark') as p(slot smallint, seq bigint),
+           lateral (select f.ctid as place from parked_message f
+                     where f.slot = p.slot and f.seq between p.seq and p.seq
+                     order by f.seq limit 1) f
+     where m.ctid = f.place and p.slot = any (p_held);
     update parked_message h
        set look_at = least(h.due_at, at + (
                select p.ends_ms from jsonb_to_recordset(p_rare -> 'park')
                       as p(slot smallint, seq bigint, ends_ms bigint)
                 where p.slot = h.slot and p.seq = h.seq limit 1) * interval '1 ms')
       from unnest(lane_slots, lane_recipients) as l(slot, recipient),
-           lateral (select f.seq from parked_message f
-                     where f.slot = l.slot and f.recipient = l.recipient order by f.seq limit 1) f
-     where h.slot = l.slot and h.seq = f.seq
+           lateral (select f.ctid as place from parked_message f
+                     where f.slot = l.slot
+                       and (f.recipient, f.seq) between (l.recipient, 0)
+                                                   and (l.recipient, 1::bigint << 62)
+                     order by f.recipient, f.seq limit 1) f
+     where h.ctid = f.place
        and (h.look_at is null or h.look_at = '-infinity' or h.parked_at = at);
 end $$;
 
 create function record_parked_events(p_held smallint[], p_rare jsonb) returns void
 language plpgsql volatile
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_sort = off as $$
 declare
     at constant timestamptz := clock_timestamp();
     gone constant jsonb := coalesce(p_rare -> 'unpark_events', '[]') || coalesce(p_rare -> 'dead', '[]');
@@ -84,8 +98,11 @@ begin
            reason = p.reason
       from jsonb_to_recordset(p_rare -> 'park_events')
            as p(slot smallint, kind smallint, seq bigint, attempts integer, delay_ms bigint,
-                reason text)
-     where e.slot = p.slot and e.kind = p.kind and e.seq = p.seq and p.slot = any (p_held);
+                reason text),
+           lateral (select f.ctid as place from parked_event f
+                     where f.slot = p.slot and f.kind = p.kind and f.seq between p.seq and p.seq
+                     order by f.seq limit 1) f
+     where e.ctid = f.place and p.slot = any (p_held);
     insert into parked_event (slot, seq, kind, key, recipient, payload, contact,
                               attempts, due_at, reason, parked_at, look_at)
     select e.slot, e.seq, e.kind, e.key, e.recipient, e.payload, e.contact,
@@ -101,24 +118,31 @@ begin
     select p.slot, p.seq, p.kind, e.key, e.recipient, e.payload, e.contact, p.attempts, p.reason
       from jsonb_to_recordset(p_rare -> 'dead')
            as p(slot smallint, kind smallint, seq bigint, attempts integer, reason text),
-           lateral (select v.key, v.recipient, v.payload, v.contact from parked_event v
-                     where v.slot = p.slot and v.kind = p.kind and v.seq = p.seq
+           lateral ((select v.key, v.recipient, v.payload, v.contact from parked_event v
+                      where v.slot = p.slot and v.kind = p.kind and v.seq between p.seq and p.seq
+                      order by v.seq limit 1)
                     union all
-                    select v.key, v.recipient, v.payload, v.contact from event v
-                     where v.slot = p.slot and v.kind = p.kind and v.seq = p.seq
+                    (select v.key, v.recipient, v.payload, v.contact from event v
+                      where v.slot = p.slot and v.kind = p.kind and v.seq between p.seq and p.seq
+                      order by v.seq limit 1)
                     limit 1) e
      where p.slot = any (p_held)
     on conflict (slot, kind, seq) do nothing;
     select array_agg(l.slot), array_agg(l.kind), array_agg(l.recipient)
       into lane_slots, lane_kinds, lane_recipients
-      from (select distinct e.slot, e.kind, e.recipient
+      from (select distinct p.slot, p.kind, f.recipient
               from jsonb_to_recordset(coalesce(p_rare -> 'park_events', '[]') || gone)
-                   as p(slot smallint, kind smallint, seq bigint)
-              join parked_event e on e.slot = p.slot and e.kind = p.kind and e.seq = p.seq
+                   as p(slot smallint, kind smallint, seq bigint),
+           lateral (select f.ctid as place, f.recipient from parked_event f
+                     where f.slot = p.slot and f.kind = p.kind and f.seq between p.seq and p.seq
+                     order by f.seq limit 1) f
              where p.slot = any (p_held)) l;
     delete from parked_event e
-     using jsonb_to_recordset(gone) as p(slot smallint, kind smallint, seq bigint)
-     where e.slot = p.slot and e.kind = p.kind and e.seq = p.seq and p.slot = any (p_held);
+     using jsonb_to_recordset(gone) as p(slot smallint, kind smallint, seq bigint),
+           lateral (select f.ctid as place from parked_event f
+                     where f.slot = p.slot and f.kind = p.kind and f.seq between p.seq and p.seq
+                     order by f.seq limit 1) f
+     where e.ctid = f.place and p.slot = any (p_held);
     perform lead_event_lanes(lane_slots, lane_kinds, lane_recipients, at);
 end $$;
 
@@ -126,13 +150,15 @@ end $$;
 create function lead_event_lanes(p_slots smallint[], p_kinds smallint[], p_recipients text[],
                                  p_at timestamptz)
 returns void language sql volatile
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_sort = off as $$
     update parked_event h set look_at = h.due_at
       from unnest(p_slots, p_kinds, p_recipients) as l(slot, kind, recipient),
-           lateral (select f.seq from parked_event f
-                     where f.slot = l.slot and f.kind = l.kind and f.recipient = l.recipient
-                     order by f.seq limit 1) f
-     where h.slot = l.slot and h.kind = l.kind and h.seq = f.seq
+           lateral (select f.ctid as place from parked_event f
+                     where f.slot = l.slot and f.kind = l.kind
+                       and (f.recipient, f.seq) between (l.recipient, 0)
+                                                   and (l.recipient, 1::bigint << 62)
+                     order by f.recipient, f.seq limit 1) f
+     where h.ctid = f.place
        and (h.look_at is null or h.look_at = '-infinity' or h.parked_at = p_at);
 $$;
 
