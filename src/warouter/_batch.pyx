@@ -82,7 +82,7 @@ cdef class Splitter:
 
     def __cinit__(self, Py_ssize_t max_frame, Py_ssize_t keep=0):
         if keep > max_frame:
-            raise ValueError("more cannot be kept of a frame than a frame may have")
+            raise ValueError("keep must not exceed the largest frame")
         self._max_frame = max_frame
         self._keep = keep
         self._skip = 0

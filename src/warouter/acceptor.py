@@ -139,7 +139,7 @@ class Acceptor(Generic[P]):
             if not isinstance(error, Exception):
                 raise
             if not isinstance(error, OSError):  # those are the client's: TLS errors, time-outs
-                log.error("connection failed at its start", exc_info=error)
+                log.error("connection setup failed", exc_info=error)
 
     def _turn_away(self, sock: socket.socket) -> None:
         told = self._keeper.refuse()

@@ -156,7 +156,7 @@ async def test_a_field_that_stands_there_twice_is_named(front: Open, name: str) 
     f = await front()
     status, body = await f.say(f.get(*[name.encode() + b": 1"] * 2))
     assert status == 400
-    assert body["errors"][0]["details"] == f"the field {name.title()} stands there twice"
+    assert body["errors"][0]["details"] == f"the field {name.title()} is given twice"
 
 
 async def test_a_header_that_never_ends_is_refused_early(front: Open) -> None:

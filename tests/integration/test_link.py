@@ -397,7 +397,7 @@ async def test_one_that_does_not_take_its_outcome_takes_away_nobody_else_s(
     webapp.send(wire.outcome(wire.REFUSED, 5, 7, ids[2:]))
     await soon(lambda: len(heard) == 2)
     assert (links.pending, links.pending_bytes, links.connected) == (0, 0, 1)
-    assert [r.message for r in caplog.records].count("outcome not taken") == 2
+    assert [r.message for r in caplog.records].count("outcome handler failed") == 2
 
 
 async def test_a_frame_that_is_not_handled_ends_its_link_alone(
@@ -415,7 +415,7 @@ async def test_a_frame_that_is_not_handled_ends_its_link_alone(
 
     owner.server.on_message = once
     assert await submit(links) == MESSAGE_ID
-    assert "link closed: frame not handled" in [r.message for r in caplog.records]
+    assert "link closed: frame handler failed" in [r.message for r in caplog.records]
 
 
 async def test_a_message_that_fits_no_frame_holds_up_nobody(links: Links, owner: Owner) -> None:

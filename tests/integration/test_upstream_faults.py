@@ -171,7 +171,7 @@ async def test_events_that_nobody_can_read_hold_up_nothing(
     broken, refused = world.coreapp.sender.broken, world.coreapp.events.refused
     assert broken["event"] + refused == 60
     assert broken["other"] == 60  # the noise before each
-    lines = [r for r in caplog.records if r.message == "upstream frame cannot be read"]
+    lines = [r for r in caplog.records if r.message == "upstream frame decoding failed"]
     assert len(lines) == broken["event"] + broken["other"]
     assert all(line.levelno == logging.ERROR and vars(line)["frame"] for line in lines)
 

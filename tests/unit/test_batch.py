@@ -195,7 +195,7 @@ def test_what_is_far_too_large_is_refused_nevertheless():
 
 
 def test_no_more_is_kept_than_a_frame_may_have():
-    with pytest.raises(ValueError, match="more cannot be kept"):
+    with pytest.raises(ValueError, match="keep must not exceed"):
         Splitter(100, 101)
 
 

@@ -83,10 +83,10 @@ def read_head(head: bytes) -> Head:
     if len(head) - at - 2 > HEAD_BYTES:
         raise _too_large()
     if line[1] == b"CONNECT":
-        raise NotHttp("this server is no proxy")
+        raise NotHttp("CONNECT is not supported: this server is not a proxy")
     found = _FIELD.findall(head, at)
     if len(found) != head.count(b"\n") - 2 or not head.endswith(END):  # a line that is no field
-        raise NotHttp("a header field is no NAME: VALUE of one line that ends with CR LF")
+        raise NotHttp("a header field is not one NAME: VALUE line ending in CR LF")
     fields = {name.lower(): value.strip(b" \t") for name, value in found}
     twice = len(fields) != len(found)
     if len(found) > HEAD_FIELDS:
@@ -200,14 +200,14 @@ _SIZE, _DATA_END, _LAST = _Line
 def _check_twice(names: list[bytes]) -> None:
     for name in _ONCE:
         if names.count(name) > 1:
-            raise NotHttp(f"the field {name.decode().title()} stands there twice")
+            raise NotHttp(f"the field {name.decode().title()} is given twice")
 
 
 def _check_host(host: bytes | None, *, is_1_0: bool) -> None:
     if host is None and is_1_0:
         return
     if host is None or _HOST.fullmatch(host) is None:
-        raise NotHttp("the field Host must be there and name a host")
+        raise NotHttp("the Host field is missing or malformed")
 
 
 def _length(fields: dict[bytes, bytes], *, is_1_0: bool) -> int:

@@ -118,7 +118,7 @@ class Passwords:
     def _check(self, password_hash: str, password: str) -> bool:
         problem = hash_problem(password_hash)
         if problem is not None:
-            log.error("password hash not used", extra={"reason": problem})
+            log.error("password hash rejected", extra={"reason": problem})
             password_hash = self._nobody
         try:
             return self._hasher.verify(password_hash, password) and problem is None

@@ -514,7 +514,9 @@ class Connections:
                 if fault:
                     self._drop(connection, fault)
                 elif connection.is_forgotten():
-                    connection.broke(RuntimeError("aiohttp began no request of what it was given"))
+                    connection.broke(
+                        RuntimeError("aiohttp started no handler for a request it was given")
+                    )
 
     def states(self) -> Counter[str]:
         """Connections by what they are at: ``idle``, ``read``, ``handle-request``."""

@@ -60,7 +60,7 @@ def checked(content: bytes, config: ApiConfig) -> tuple[Saved, list[str]]:
             _check_account(saved.account)
         _check_users(saved.users)
     except (ApiError, msgspec.MsgspecError, TypeError) as error:
-        raise ValueError(f"its content is not as it must be: {error}") from error
+        raise ValueError(f"its content is invalid: {error}") from error
     return saved, warnings
 
 
@@ -95,7 +95,7 @@ def _check_bundle(bundle: StoredBundle) -> None:
 
     short(bundle.pem, "the CA certificates for webhooks", BUNDLE_BYTES)
     if not bundle.pem.isascii():
-        raise ValueError("the CA certificates for webhooks are no PEM: they must be ASCII text")
+        raise ValueError("the CA certificates for webhooks are not PEM: they must be ASCII text")
     certificate.checked_authorities(bundle.pem)
 
 
@@ -113,9 +113,9 @@ def _check_users(users: list[SavedUser]) -> None:
     """There is one administrator, and each name once."""
     names = {user.username for user in users}
     if len(names) != len(users):
-        raise ValueError("a user is there twice")
+        raise ValueError("a user is listed twice")
     if DEFAULT_USERNAME not in names:
-        raise ValueError(f"it has no account {DEFAULT_USERNAME}")
+        raise ValueError(f"it lacks the account {DEFAULT_USERNAME}")
     for user in users:
         check_username(user.username)
         if (user.role == ADMIN) != (user.username == DEFAULT_USERNAME):

@@ -336,8 +336,8 @@ class Links:
                 message.key,
             )
         except ValueError as error:  # it fits no frame: the others that wait go their way
-            log.error("message not offered", exc_info=error)
-            self._end(entry, ApiError("an internal error: the message fits no frame"))
+            log.error("offering a message failed", exc_info=error)
+            self._end(entry, ApiError("an internal error: the message does not fit into a frame"))
             return
         if way.relayed_to is not None:
             frame = wire.relay(way.relayed_to, frame)
@@ -375,7 +375,7 @@ class Links:
 
 def _not_told(error: Exception) -> None:
     """Whoever asked does not take the outcome; all others get theirs."""
-    log.error("outcome not taken", exc_info=error)
+    log.error("outcome handler failed", exc_info=error)
 
 
 def _final(outcome: int, entry: Pending) -> ApiError | None:

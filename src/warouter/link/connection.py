@@ -120,7 +120,7 @@ class LinkConnection(asyncio.Protocol):
             self.on_broken(error)
             self.abort()
         except Exception as error:  # ours: what waited on this link is offered again on the next
-            log.error("link closed: frame not handled", extra=self.peer(), exc_info=error)
+            log.error("link closed: frame handler failed", extra=self.peer(), exc_info=error)
             self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -96,7 +96,7 @@ class Process:
                 await self._spawn()
             except OSError as error:  # no memory, no descriptors: there is a next time
                 said = {"process": self.name, "error": str(error)}
-                log.error("process not restarted", extra=said)
+                log.error("process restart failed", extra=said)
 
     def kill(self, number: signal.Signals) -> None:
         """Send a signal to this very child."""

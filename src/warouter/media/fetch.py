@@ -177,7 +177,7 @@ def _length(response: aiohttp.ClientResponse) -> int | None:
     try:
         return response.content_length
     except ValueError as error:  # Python reads no numbers of thousands of digits
-        raise MediaRefused("the link's Content-Length is no number of bytes") from error
+        raise MediaRefused("the link's Content-Length is not a valid number") from error
 
 
 async def _content(response: aiohttp.ClientResponse, grace: float) -> AsyncIterator[bytes]:

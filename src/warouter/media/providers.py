@@ -64,7 +64,7 @@ def checked_origin(text: str) -> str:
         raise ValueError("must start with https://")
     # A path would promise a limit that is none: redirects and the server itself know no such thing.
     if url.user is not None or url.raw_path not in ("", "/") or url.query_string or url.fragment:
-        raise ValueError("must have nothing but a host and perhaps a port after https://")
+        raise ValueError("must be https:// with only a host and an optional port")
     return origin
 
 

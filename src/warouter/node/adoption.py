@@ -41,4 +41,4 @@ class ApplicationFields:
 
 def _log_unusable(name: str, reason: str) -> None:
     extra = {"setting": name, "reason": reason[:200]}
-    log.error("stored setting cannot be used", extra=extra)
+    log.error("stored setting rejected", extra=extra)

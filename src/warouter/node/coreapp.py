@@ -251,7 +251,7 @@ class Coreapp:
     def _trust(self, stored: Any) -> None:
         ca = text_of(stored, "pem") if stored != {} else ""
         if ca is None:
-            raise ValueError("it is no PEM text")
+            raise ValueError("it is not PEM text")
         if ca == self._webhook_ca:
             return
         self.callbacks.callbacks.trust(ca)

@@ -113,7 +113,9 @@ class MapView:
         try:
             await self._wait_for(request)
         except _AWAY as error:
-            raise NotReady("outcome unknown: ask for the shards in ten seconds") from error
+            raise NotReady(
+                "outcome unknown: GET /v1/account/shards in ten seconds to see it"
+            ) from error
         return await self._warnings(shards)
 
     async def _wait_for(self, request: UUID) -> None:

@@ -195,7 +195,7 @@ class Master:
         if await self._beating(self._session.begin_request(term, successions, request)):
             log.info("shards set", extra=said)
         else:
-            log.info("shards not set: the request was given up", extra=said)
+            log.info("set-shards skipped: its request was withdrawn", extra=said)
         self._wake.set()
 
     async def _write(self, term: int, current: ShardMap, planned: ShardMap) -> None:

@@ -65,7 +65,7 @@ class Links:
             self._providers = listed(stored)
         except ValueError as error:
             extra = {"setting": MEDIA_PROVIDERS, "reason": str(error)}
-            log.error("stored setting cannot be used", extra=extra)  # the last good ones stay
+            log.error("stored setting rejected", extra=extra)  # the last good ones stay
         return credentials(self._providers, provider)
 
     async def _once(
@@ -77,7 +77,7 @@ class Links:
             staged = await directory.stage(answer.chunks, limit)
             try:
                 if not staged.size:
-                    raise MediaRefused("the link gives nothing")
+                    raise MediaRefused("the link's response is empty")
                 mime = types.of_link(reference.type, answer.mime, staged.head, answer.name)
                 types.check(mime, staged.head, staged.size, limit)
             except BaseException:

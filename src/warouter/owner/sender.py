@@ -197,7 +197,7 @@ class Sender:
         self.broken[what] += 1
         # The one place where content is logged: nobody will see this event in another way.
         log.error(
-            "upstream frame cannot be read",
+            "upstream frame decoding failed",
             extra={
                 "what": what,
                 "slot": broken.slot,

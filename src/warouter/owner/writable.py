@@ -36,6 +36,6 @@ class Writable:
     async def look(self) -> None:
         before, self.problem = self.problem, await self._journal.problem()
         if self.problem and self.problem != before:
-            log.warning("journal cannot be written", extra={"reason": self.problem})
+            log.warning("journal check failed", extra={"reason": self.problem})
         elif before and not self.problem:
-            log.info("journal can be written")
+            log.info("journal check recovered")

@@ -174,7 +174,7 @@ class Session:
                 raise OutcomeUnknown(str(error) or type(error).__name__) from error
             if self._doubted:
                 self.terminate()
-                raise OutcomeUnknown("committed, but maybe not on a standby")
+                raise OutcomeUnknown("committed here, but maybe not on the standby")
             return rows
 
     def terminate(self) -> None:

@@ -105,7 +105,10 @@ class Migration(NamedTuple):
         statements = [each.strip() for each in "\n".join(lines).split(";")]
         found = {each: _INDEX.match(each) for each in statements if each}
         if wrong := [each for each, made in found.items() if made is None]:
-            raise CommandError(f"{self.name}: not an index made concurrently: {wrong[0]}")
+            raise CommandError(
+                f"{self.name}: outside a transaction there may only be"
+                f" CREATE INDEX CONCURRENTLY IF NOT EXISTS, not: {wrong[0]}"
+            )
         return {made[1]: each for each, made in found.items() if made is not None}
 
     @property

@@ -68,6 +68,6 @@ class Refusals:
                 away = False
             except Exception as error:
                 if not away:
-                    log.warning("refusals not written", extra={"reason": repr(error)})
+                    log.warning("writing refusals failed", extra={"reason": repr(error)})
                 away = True
             await asyncio.sleep(PAUSE_SECONDS)

@@ -140,7 +140,7 @@ class SimulatorUpstream(asyncio.Protocol):
                 log.warning("upstream silent: connection cut")
                 self.abort()
             elif self.connected and self._mute >= MUTE_SECONDS:
-                log.error("upstream makes no sense: connection cut")
+                log.error("upstream framing lost: connection closed")
                 self.abort()
             elif self.connected and self._quiet >= QUIET_SECONDS:
                 self.tell(Ping())
