@@ -17,9 +17,10 @@ from aiohttp import web
 from tests.support.wait import soon
 from warouter import wire
 from warouter._hash import SLOTS
+from warouter.api.connections import Connections
 from warouter.api.fastpath import FastPath
 from warouter.api.meter import Meter
-from warouter.api.protocol import Connection, Connections
+from warouter.api.protocol import Connection
 from warouter.api.tokens import Caller, TokenCache, hash_of, new_token
 from warouter.cluster.shardmap import ShardMap, SlotOwner
 from warouter.link.client import Links

@@ -23,9 +23,10 @@ from tests.api.conftest import USER_PASSWORD, Api
 from tests.fuzz.framings import REFUSED, REFUSED_CHUNKS, chunked, odd
 from tests.fuzz.raw import CHUNKS, FRAMINGS, LINES, bases, mutated
 from warouter.api.app import build_app
+from warouter.api.connections import Connections
 from warouter.api.fastpath import HEAD_BYTES, FastPath, Known
 from warouter.api.limits import parse_rates
-from warouter.api.protocol import Connection, Connections
+from warouter.api.protocol import Connection
 from warouter.api.tokens import hash_of
 from warouter.errors import ApiError, KeyTaken, NotReady, Overloaded
 from warouter.wire import Outgoing

@@ -14,7 +14,7 @@ from aiohttp.abc import AbstractResolver
 
 from warouter import wire
 from warouter.acceptor import Acceptor
-from warouter.api.protocol import Connections
+from warouter.api.connections import Connections
 from warouter.cli import main
 from warouter.cluster.lanes import Entry, Lanes
 from warouter.cluster.lease import Lease

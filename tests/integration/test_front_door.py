@@ -25,8 +25,9 @@ from tests.support.front import (
     sized,
     trap,
 )
+from warouter.api.connections import Connections
 from warouter.api.fastpath import FastPath
-from warouter.api.protocol import Connection, Connections
+from warouter.api.protocol import Connection
 
 Make = Callable[[Connections], Connection]
 

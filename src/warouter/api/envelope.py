@@ -93,6 +93,20 @@ def common_fields(*, server_version: bool) -> dict[str, str]:
     }
 
 
+def alone(error: ApiError, common: Mapping[str, str]) -> bytes:
+    """A whole answer without a request, the last of its connection, as it is written."""
+    body = error_body(error)
+    fields = {
+        "Content-Type": _JSON,
+        "Content-Length": str(len(body)),
+        "Connection": "close",
+        **common,
+        **error_fields(error),
+    }
+    head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+    return f"HTTP/1.1 {error.status} {error.title}\r\n{head}\r\n".encode() + body
+
+
 def _plain(details: str) -> str:
     """Text that JSON can carry, of a length that a person reads."""
     text = details.encode(errors="replace").decode()

@@ -15,11 +15,11 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from enum import Enum
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from aiohttp import web
 
-from warouter.api.envelope import common_fields, error_body, error_fields, failure, of_framework
+from warouter.api.envelope import alone, failure, of_framework
 from warouter.api.fastpath import FastPath
 from warouter.api.framing import (
     END,
@@ -31,13 +31,12 @@ from warouter.api.framing import (
     read_head,
     without_blank_lines,
 )
-from warouter.api.pace import HEAD_BYTES, HEAD_FIELDS, TARGET_BYTES, Gate, Limits, Pace
-from warouter.errors import ApiError, HeadTooLarge, Overloaded, RequestTooSlow
+from warouter.api.pace import HEAD_BYTES, HEAD_FIELDS, TARGET_BYTES, Limits, Pace
+from warouter.errors import ApiError, HeadTooLarge
 from warouter.sockets import unheard
 
 log = logging.getLogger(__name__)
 
-SWEEP_SECONDS = 1.0
 LINGER_SECONDS = 5.0  # for the rest of a body that nobody wants, before its connection is closed
 OWED_LOOKS = 3  # aiohttp begins what it is given within three turns of the loop, not a second
 _NEVER_SECONDS = 365 * 86_400.0  # aiohttp ends no connection for being idle: sweep() does
@@ -59,12 +58,21 @@ class Turn(Enum):
 _HEAD, _HOLD, _FEED, _ANSWER, _DRAIN, _NEXT, _ENDED = Turn
 
 
+class Door(Protocol):
+    """What a connection knows of the door it came through."""
+
+    fast: FastPath | None
+    common: Mapping[str, str]  # fields of every answer
+    leaving: bool  # each answer is the last of its connection
+    dropped: Counter[str]  # connections that were ended, by the reason
+
+    def lost(self, connection: Connection) -> None: ...
+
+
 class Connection(web.RequestHandler):
     """One connection of a client."""
 
-    def __init__(
-        self, connections: Connections, server: web.Server, sock: socket.socket | None = None
-    ) -> None:
+    def __init__(self, door: Door, server: web.Server, sock: socket.socket | None = None) -> None:
         loop = asyncio.get_running_loop()
         # A compressed body could be a bomb; the application refuses it by its header.
         super().__init__(
@@ -77,8 +85,8 @@ class Connection(web.RequestHandler):
             max_field_size=HEAD_BYTES,
             max_headers=HEAD_FIELDS,
         )
-        self._connections = connections
-        self._fast = connections.fast
+        self._door = door
+        self._fast = door.fast
         self._now, self._soon = loop.time, loop.call_soon
         self.pace = Pace(loop.time())
         self.head_size = 0
@@ -119,7 +127,7 @@ class Connection(web.RequestHandler):
 
     @property
     def leaving(self) -> bool:
-        return self._connections.leaving
+        return self._door.leaving
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._sock, self._wire = None, cast("asyncio.Transport", transport)
@@ -171,7 +179,7 @@ class Connection(web.RequestHandler):
             self._hold_back()
         except ApiError as error:
             if isinstance(error, HeadTooLarge):
-                self._connections.dropped["head"] += 1
+                self._door.dropped["head"] += 1
             log.debug("request refused", extra={"reason": error.details})
             self.refuse(error)
         except Exception as error:
@@ -319,8 +327,8 @@ class Connection(web.RequestHandler):
         if isinstance(resp, web.HTTPException):
             # aiohttp's own, of a request that the application never saw: its Expect is unknown.
             resp = of_framework(resp)
-            resp.headers.update(self._connections.common)
-        if resp is not None and (self._connections.leaving or self._unsure):
+            resp.headers.update(self._door.common)
+        if resp is not None and (self._door.leaving or self._unsure):
             resp.force_close()  # said in its header, so that the client asks elsewhere next
         response, reset = await super().finish_response(request, resp, start_time)
         self._answered(is_last=reset or not response.keep_alive)
@@ -363,7 +371,7 @@ class Connection(web.RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         self._turn, self._wire = _ENDED, None
         super().connection_lost(exc)
-        self._connections.lost(self)
+        self._door.lost(self)
 
     def handle_error(
         self,
@@ -383,7 +391,7 @@ class Connection(web.RequestHandler):
             error = ApiError("unexpected error; it is logged")
         response = failure(error)
         response.set_status(status)
-        response.headers.update(self._connections.common)
+        response.headers.update(self._door.common)
         response.force_close()
         return response
 
@@ -423,129 +431,5 @@ class Connection(web.RequestHandler):
         """Answer without a request, and close."""
         if not self._answering and not self.gone:
             assert self.transport is not None
-            self.transport.write(_alone(error, self._connections.common))
+            self.transport.write(alone(error, self._door.common))
         self.force_close()
-
-
-def _alone(error: ApiError, common: Mapping[str, str]) -> bytes:
-    """A whole answer that no request asked for."""
-    body = error_body(error)
-    fields = {
-        "Content-Type": "application/json",
-        "Content-Length": str(len(body)),
-        "Connection": "close",
-        **common,
-        **error_fields(error),
-    }
-    head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
-    return f"HTTP/1.1 {error.status} {error.title}\r\n{head}\r\n".encode() + body
-
-
-class Connections:
-    """Makes the connection of each client that is let in, and knows those that are open.
-
-    ``server`` is a runner's. Once ``leaving`` is set each answer is the last of its connection.
-    A client has its place from its accept on, so that TLS handshakes count as well.
-    """
-
-    def __init__(
-        self,
-        server: web.Server,
-        limits: Limits | None = None,
-        fast: FastPath | None = None,
-        *,
-        server_version: bool = True,
-    ) -> None:
-        self._server = server
-        self.common = common_fields(server_version=server_version)
-        self.fast = fast
-        self.limits = limits or Limits()
-        self._gate = Gate(self.limits)
-        self._open: dict[Connection, str] = {}  # with the address that it counts for
-        self._none = asyncio.Event()
-        self._refusal = _alone(
-            Overloaded("there are too many connections; retry later"), self.common
-        )
-        self.leaving = False
-        self.accepted = 0
-        self.refused = 0
-        self.dropped: Counter[str] = Counter()
-
-    def __len__(self) -> int:
-        return len(self._open)
-
-    # acceptor.Doorkeeper
-
-    def enter(self, address: str, sock: socket.socket | None = None) -> Connection | None:
-        """The connection of a client at ``address``, unless there are too many."""
-        if not self._gate.enter(address):
-            return None
-        self.accepted += 1
-        connection = Connection(self, self._server, sock)
-        self._open[connection] = address
-        return connection
-
-    def refuse(self) -> bytes:
-        """There is no room for one more; what it is told."""
-        self.accepted += 1
-        self.refused += 1
-        return self._refusal
-
-    def failed(self, connection: Connection) -> None:
-        """Its TLS handshake did."""
-        self.dropped["handshake"] += 1
-        self.lost(connection)
-
-    def lost(self, connection: Connection) -> None:
-        address = self._open.pop(connection, None)
-        if address is not None:
-            self._gate.leave(address)
-        if not self._open:
-            self._none.set()
-
-    async def sweep(self) -> None:
-        """Runs until cancelled: once a second ends the connections of clients that are too slow."""
-        loop = asyncio.get_running_loop()
-        while True:
-            await asyncio.sleep(SWEEP_SECONDS)
-            now = loop.time()
-            for connection in list(self._open):
-                fault = connection.look(self.limits, now)
-                if fault:
-                    self._drop(connection, fault)
-                elif connection.is_forgotten():
-                    connection.broke(
-                        RuntimeError("aiohttp started no handler for a request it was given")
-                    )
-
-    def states(self) -> Counter[str]:
-        """Connections by what they are at: ``idle``, ``read``, ``handle-request``."""
-        return Counter(connection.state for connection in self._open)
-
-    def _drop(self, connection: Connection, fault: str) -> None:
-        if fault == "idle":
-            connection.force_close()  # as was agreed: no fault of the client's
-            return
-        self.dropped[fault] += 1
-        if fault == "stall":
-            connection.abort()
-        elif fault == "head" and not connection.pace.head_bytes:
-            connection.force_close()  # it has asked nothing, so it is told nothing
-        else:
-            connection.refuse(RequestTooSlow("the request came too slowly"))
-
-    def close_idle(self) -> None:
-        for connection in list(self._open):
-            if connection.idle:
-                connection.force_close()
-
-    async def ended(self, within: float) -> bool:
-        """Whether no connection is left, waiting up to ``within`` seconds for it."""
-        try:
-            async with asyncio.timeout(within):
-                while self._open:
-                    self._none.clear()
-                    await self._none.wait()
-        except TimeoutError:
-            return False
-        return True

@@ -17,9 +17,10 @@ from collections.abc import Callable, Sequence
 from aiohttp import web
 
 from warouter.acceptor import Acceptor
+from warouter.api.connections import Connections
 from warouter.api.fastpath import FastPath
 from warouter.api.pace import Limits
-from warouter.api.protocol import Connection, Connections
+from warouter.api.protocol import Connection
 from warouter.metrics import Sample
 from warouter.sockets import accept_queue
 
