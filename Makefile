@@ -33,7 +33,7 @@ lint: setup ## check style, types, stubs and the import floors
 	@$(call check,ruff) check $(SOURCES)
 	@$(call check,ruff) format --check $(SOURCES)
 	@$(call check,mypy)
-	@$(call check,stubtest) warouter._hash warouter._batch warouter._frames warouter._arrays warouter._ids warouter._scan
+	@$(call check,stubtest) warouter._hash warouter._batch warouter._frames warouter._arrays warouter._ids
 	@$(call check,cython-lint) $(PYX)
 	@$(call check,lint-imports)
 	@if command -v systemd-analyze >/dev/null; then \
