@@ -8,7 +8,7 @@ SOURCES := src tests bench setup.py
 PYX := $(wildcard src/warouter/_*.pyx)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test lint fuzz bench bench-e2e bench-wide size lock clean
+.PHONY: help setup build docs demo test lint fuzz bench bench-e2e bench-wide size lock clean
 .PHONY: bench-peers test-large
 .PHONY: chaos-short chaos chaos-mutants chaos-clocks chaos-calm chaos-power simulate
 
@@ -19,6 +19,9 @@ setup: $(VENV)/installed ## make .venv with the locked packages and the project,
 
 build: setup ## build the sdist and the wheel into dist/
 	$(BIN)/python -m build
+
+docs: setup ## write the tables of docs/operations.md that are made from the code
+	$(BIN)/python -m tests.support.variables
 
 demo: setup ## start a whole cluster on this machine and send messages through a failover
 	$(BIN)/warouter demo --since $(STARTED)

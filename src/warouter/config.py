@@ -1,47 +1,48 @@
-"""Configuration: one frozen Struct per concern, read once from the environment.
+"""Configuration, read once from the environment and checked as a whole.
 
-Names are the product's own (``WA_*``) and ``WAROUTER_*`` for what is new; docs/operations.md lists
-them. The Struct *is* the table of variables. Unknown ``WA_*`` names are reported: typos are seen.
+``variables`` lists what may be set. Names are the product's own (``WA_*``) and ``WAROUTER_*`` for
+what is new. Unknown names are reported, so that typos are seen.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 
 from warouter.errors import ConfigError
+from warouter.variables import SUPERVISED, Variables
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
-# The product's names that are accepted and steer nothing here.
+# The product's names that are accepted and change nothing.
 UNUSED = frozenset(
     [
         "WACORE_HOSTNAME",
+        "WA_CADVISOR_PORT",
+        "WA_CONFIG_ON_DB",
+        "WA_CORE_ENDPOINT",
         "WA_DB_CONNECTION_IDLE_TIMEOUT",
+        "WA_DB_CONNECTION_OPTION",
+        "WA_DB_NODE_EXPORTER_ENDPOINT",
         "WA_DB_PERSISTENT",
         "WA_DB_UPGRADE",
-        "WA_CONFIG_ON_DB",
         "WA_MASTER_NODE",
-        "WA_TCP_LISTEN_ADDRESS",
-        "WA_WEB_JWT_CRYPTO_KEY",
-        "WA_WEB_SERVERNAME",
-        "WA_WEB_SECURITY_LEVEL",
-        "WA_SECRET",
+        "WA_MYSQLD_EXPORTER_ENDPOINT",
+        "WA_NODE_EXPORTER_PORT",
+        "WA_PROMETHEUS_ENDPOINT",
+        "WA_PROMETHEUS_STORAGE_TSDB_RETENTION",
         "WA_RUNNING_ENV",
         "WA_RUNNING_ENV_VERSION",
-        "WA_DB_CONNECTION_OPTION",
+        "WA_SECRET",
+        "WA_TCP_LISTEN_ADDRESS",
         "WA_WEB_ENDPOINT",
-        "WA_WEB_USERNAME",
+        "WA_WEB_JWT_CRYPTO_KEY",
         "WA_WEB_PASSWORD",
-        "WA_CORE_ENDPOINT",
-        "WA_NODE_EXPORTER_PORT",
-        "WA_CADVISOR_PORT",
-        "WA_MYSQLD_EXPORTER_ENDPOINT",
-        "WA_DB_NODE_EXPORTER_ENDPOINT",
-        "WA_PROMETHEUS_STORAGE_TSDB_RETENTION",
-        "WA_PROMETHEUS_ENDPOINT",
+        "WA_WEB_SECURITY_LEVEL",
+        "WA_WEB_SERVERNAME",
+        "WA_WEB_USERNAME",
     ]
 )
 
@@ -78,88 +79,8 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
         return self.lease - self.margin
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What a process is told by its environment. Field names are the variables' names."""
-
-    db_engine: str = msgspec.field(name="WA_DB_ENGINE", default="PGSQL")
-    db_hostname: str = msgspec.field(name="WA_DB_HOSTNAME", default="")
-    db_port: str = msgspec.field(name="WA_DB_PORT", default="5432")
-    db_username: str = msgspec.field(name="WA_DB_USERNAME", default="postgres")
-    db_password: str = msgspec.field(name="WA_DB_PASSWORD", default="")
-    db_name_prefix: str = msgspec.field(name="WA_DB_NAME_PREFIX", default="")
-    db_name: str = msgspec.field(name="WAROUTER_DB_NAME", default="")
-    db_schema: str = msgspec.field(name="WAROUTER_DB_SCHEMA", default="warouter")
-    db_ssl_ca: str = msgspec.field(name="WA_DB_SSL_CA", default="")
-    db_ssl_cert: str = msgspec.field(name="WA_DB_SSL_CERT", default="")
-    db_ssl_key: str = msgspec.field(name="WA_DB_SSL_KEY", default="")
-
-    multiconnect: bool = msgspec.field(name="WA_APP_MULTICONNECT", default=False)
-    api_key: str = msgspec.field(name="WA_API_KEY", default="")
-    coreapp_hostname: str = msgspec.field(name="COREAPP_HOSTNAME", default="127.0.0.1")
-    coreapp_ports: str = msgspec.field(name="COREAPP_EXTERNAL_PORTS", default="6250")
-    coreapp_container: str = msgspec.field(name="COREAPP_CONTAINER_NAME", default="")
-    webapp_hostname: str = msgspec.field(name="WEBAPP_HOSTNAME", default="127.0.0.1")
-    webapp_ports: str = msgspec.field(name="WEBAPP_EXTERNAL_PORTS", default="9090")
-    webapp_container: str = msgspec.field(name="WEBAPP_CONTAINER_NAME", default="")
-
-    node: str = msgspec.field(name="WAROUTER_NODE", default="")
-    public_port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = msgspec.field(
-        name="WAROUTER_PUBLIC_PORT", default=0
-    )
-    tls_cert: str = msgspec.field(name="WAROUTER_TLS_CERT", default="")
-    tls_key: str = msgspec.field(name="WAROUTER_TLS_KEY", default="")
-    no_tls: bool = msgspec.field(name="WAROUTER_NO_TLS", default=False)
-    upstream: str = msgspec.field(name="WAROUTER_UPSTREAM", default="simulator")
-    upstream_address: str = msgspec.field(
-        name="WAROUTER_UPSTREAM_ADDRESS", default="127.0.0.1:6260"
-    )
-    upstream_services: str = msgspec.field(
-        name="WAROUTER_UPSTREAM_SERVICES", default="127.0.0.1:6262"
-    )
-    require_contact_check: bool = msgspec.field(
-        name="WAROUTER_REQUIRE_CONTACT_CHECK", default=False
-    )
-    shards_cert: str = msgspec.field(name="WAROUTER_SHARDS_CERT", default="after-7-days")
-    webhook_allow_http: bool = msgspec.field(name="WAROUTER_WEBHOOK_ALLOW_HTTP", default=False)
-    allow_private: str = msgspec.field(name="WAROUTER_ALLOW_PRIVATE", default="")
-    trusted_proxies: str = msgspec.field(name="WAROUTER_TRUSTED_PROXIES", default="")
-    audit_days: Annotated[int, msgspec.Meta(ge=1, le=36_500)] = msgspec.field(
-        name="WAROUTER_AUDIT_RETENTION", default=365
-    )
-    webhook_ports: str = msgspec.field(name="WAROUTER_WEBHOOK_PORTS", default="443,8443")
-    webhook_client_cert: str = msgspec.field(name="WAROUTER_WEBHOOK_CLIENT_CERT", default="")
-    webhook_client_key: str = msgspec.field(name="WAROUTER_WEBHOOK_CLIENT_KEY", default="")
-    retention_days: Annotated[float, msgspec.Meta(ge=0)] = msgspec.field(
-        name="WAROUTER_RETENTION", default=30.0
-    )
-    letters_days: Annotated[float, msgspec.Meta(ge=0)] = msgspec.field(
-        name="WAROUTER_LETTERS_RETENTION", default=365.0
-    )
-    pending_seconds: Annotated[float, msgspec.Meta(ge=1)] = msgspec.field(
-        name="WAROUTER_PENDING", default=86_400.0
-    )
-    # A message goes to the upstream in one frame of at most 1 MiB.
-    json_limit: Annotated[int, msgspec.Meta(ge=1024, le=512 * 1024)] = msgspec.field(
-        name="WAROUTER_JSON_LIMIT", default=64 * 1024
-    )
-    fast_path: bool = msgspec.field(name="WAROUTER_FAST_PATH", default=True)
-    server_version: bool = msgspec.field(name="WAROUTER_SERVER_VERSION", default=True)
-    rate_limit: str = msgspec.field(name="WAROUTER_RATE_LIMIT", default="off")
-    connections: int = msgspec.field(name="WAROUTER_CONNECTIONS", default=2_000)
-    connections_per_address: int = msgspec.field(
-        name="WAROUTER_CONNECTIONS_PER_ADDRESS", default=100
-    )
-    media_dir: str = msgspec.field(name="WAROUTER_MEDIA_DIR", default="/usr/local/wamedia")
-    media_quota: Annotated[int, msgspec.Meta(ge=0)] = msgspec.field(
-        name="WAROUTER_MEDIA_QUOTA", default=50 << 30
-    )
-    media_allow_http: bool = msgspec.field(name="WAROUTER_MEDIA_ALLOW_HTTP", default=False)
-    public_url: str = msgspec.field(name="WAROUTER_PUBLIC_URL", default="")
-    log_level: str = msgspec.field(name="WAROUTER_LOG_LEVEL", default="INFO")
-    beat: float = msgspec.field(name="WAROUTER_BEAT", default=0.3)
-    lease: float = msgspec.field(name="WAROUTER_LEASE", default=1.5)
-    margin: float = msgspec.field(name="WAROUTER_MARGIN", default=0.2)
-    hold: Annotated[float, msgspec.Meta(ge=0)] = msgspec.field(name="WAROUTER_HOLD", default=10.0)
+class Settings(Variables, frozen=True, kw_only=True):
+    """What a process is told by its environment, and what follows from it."""
 
     @property
     def timing(self) -> Timing:
@@ -271,8 +192,8 @@ def unknown_names(environ: Mapping[str, str]) -> list[str]:
     return sorted(n for n in environ if n.startswith(own) and n not in known | INTERNAL)
 
 
-# Read elsewhere: by tests and by the local cluster for its children.
-INTERNAL = frozenset({"WAROUTER_CYTHON_DEBUG", "WAROUTER_STOP_ON_EOF"})
+# Not settings: those of a supervisor, and the one that `setup.py` reads.
+INTERNAL = {"WAROUTER_CYTHON_DEBUG", *(variable.name for variable in SUPERVISED)}
 
 
 def _first_port(ports: str, name: str) -> int:

@@ -8,10 +8,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from warouter.config import UNUSED, Settings, Timing, load, unknown_names
+from tests.support.variables import BEGIN, END, PAGE, markdown, page
+from warouter.config import Settings, Timing, load, unknown_names
 from warouter.errors import ConfigError
 from warouter.local.cluster import outer_settings
 from warouter.node.reporter import SHOWN
+from warouter.variables import GROUPS
+
+SOURCE = Path(__file__).parents[2] / "src" / "warouter"
+BY_SETUP = {"WAROUTER_CYTHON_DEBUG"}  # read when the extensions are built, see CONTRIBUTING.md
 
 
 def test_defaults_and_conversions() -> None:
@@ -95,28 +100,35 @@ def test_the_password_does_not_show() -> None:
     assert "hunter2" not in repr(settings)
 
 
-def test_every_variable_is_in_the_operators_table() -> None:
-    table = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
-    names = {field.encode_name for field in msgspec.structs.fields(Settings)} | UNUSED
-    assert [name for name in sorted(names) if f"`{name}`" not in table] == []
+def test_the_operators_tables_are_those_of_the_code() -> None:
+    """`make docs` writes them."""
+    text = PAGE.read_text()
+    assert (text.count(BEGIN), text.count(END)) == (1, 1)
+    assert page(text) == text
 
 
-def test_the_operators_table_has_nothing_else_and_the_defaults_in_force() -> None:
-    table = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
-    defaults = {f.encode_name: f.default for f in msgspec.structs.fields(Settings)}
-    rows = re.findall(r"^\| (`[A-Z].*?`) \| (\S+) ?.*? \|", table, re.MULTILINE)
-    shown = {
-        name: default.strip("`")
-        for names, default in rows
-        for name in re.findall(r"`((?:WA|WAROUTER|COREAPP|WEBAPP)_[A-Z_]+)`", names)
-    }
-    assert shown == {name: _in_words(value) for name, value in defaults.items()}
+def test_every_setting_is_in_one_group() -> None:
+    described = [variable.name for group in GROUPS for variable in group.variables]
+    assert sorted(described) == sorted(f.encode_name for f in msgspec.structs.fields(Settings))
 
 
-def _in_words(default: object) -> str:
-    if isinstance(default, bool):
-        return str(int(default))
-    return f"{default:g}" if isinstance(default, float) else str(default) or "-"
+def test_every_meaning_is_one_sentence() -> None:
+    meanings = [v.meaning for group in GROUPS for v in group.variables]
+    assert [m for m in meanings if not m.endswith(".") or ". " in m] == []
+
+
+def test_every_variable_that_is_read_anywhere_is_in_the_operators_tables() -> None:
+    read = {name for file in SOURCE.rglob("*.py") for name in _names_read(file.read_text())}
+    assert {"NOTIFY_SOCKET", "WAROUTER_STOP_ON_EOF", "WA_DB_HOSTNAME"} <= read
+    tables = markdown()
+    assert [name for name in sorted(read - BY_SETUP) if f"`{name}`" not in tables] == []
+
+
+def _names_read(source: str) -> set[str]:
+    """Names of this product, and whatever else is looked up in an environment."""
+    ours = re.findall(r'"((?:WA|WACORE|WAROUTER|COREAPP|WEBAPP)_[A-Z0-9_]*[A-Z0-9])"', source)
+    others = re.findall(r'(?:environ(?:\.get\(|\[)|getenv\()"(\w+)"', source)
+    return {*ours, *others}
 
 
 def test_what_support_shows_is_read_and_no_secret() -> None:
