@@ -2,7 +2,7 @@
 
     loop        virtual time; an event loop for each process of the cluster
     network     links that clog, connections over them, dials
-    tables      what PostgreSQL stores, and its functions as 0002_functions.sql has them
+    tables      what PostgreSQL stores, and its functions as store/schema/functions has them
     locks       advisory locks with their queues
     server      PostgreSQL: sessions, statements that are late, lost, stalled, restarts
     driver      what stands in for asyncpg's connection

@@ -172,7 +172,7 @@ class Opened(msgspec.Struct, frozen=True):
 class Progress(msgspec.Struct):
     """What one commit records: cursors as slot [, kind] -> (mark, ranges), and what is rare.
 
-    ``rare`` is described at ``record_progress`` in the migrations.
+    ``rare`` is described in ``schema/functions/record_progress.sql``.
     """
 
     send: dict[int, tuple[int, list[int]]]

@@ -1,0 +1,23 @@
+-- Returns which of the (slot, epoch) pairs the incarnation owns. This is the fence of every write
+-- of an owner.
+--
+-- It takes the shared slot locks (class 7703) in ascending order in one statement, and reads the
+-- owners in a later one, whose snapshot is therefore not older than the locks. A check in the same
+-- statement as the lock let stale commits through. So this function, and every function that calls
+-- it, is VOLATILE and runs under READ COMMITTED.
+--
+-- Called by: append_messages, append_requests, append_events, record_progress, open_slots, prune,
+--   take_up_letters, mend_parked, lead_parked
+create function held_slots(p_incarnation uuid, p_slots smallint[], p_epochs bigint[])
+returns smallint[] language plpgsql volatile as $$
+declare
+    held smallint[];
+begin
+    perform pg_advisory_xact_lock_shared(7703, s)
+       from (select distinct unnest(p_slots) as s order by 1) as ascending;
+    select coalesce(array_agg(o.slot), '{}') into held
+      from slot o
+      join unnest(p_slots, p_epochs) as p(slot, epoch) on p.slot = o.slot and p.epoch = o.epoch
+     where o.owner = p_incarnation;
+    return held;
+end $$;

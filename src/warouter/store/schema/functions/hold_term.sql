@@ -1,0 +1,12 @@
+-- The first statement of every write of a leader: takes the term's lock (class 7702) shared, then
+-- fails with WA002 when the term is not the caller's any more. The check is a statement of its own,
+-- for the same reason as in held_slots.
+--
+-- Called by: take_over, name_successors, end_shard_request, raise_epochs, forget_nodes
+create function hold_term(p_term bigint, p_incarnation uuid) returns void language plpgsql volatile as $$
+begin
+    perform pg_advisory_xact_lock_shared(7702, 0);
+    if not exists (select 1 from term t where t.term = p_term and t.incarnation = p_incarnation) then
+        raise exception 'stale term %', p_term using errcode = 'WA002';
+    end if;
+end $$;

@@ -1,0 +1,50 @@
+-- Names successors for slots whose epoch is still the one that the leader saw. With p_request it
+-- also begins that request and sets the shard count, in the same transaction; nothing is changed
+-- when the request was withdrawn. A request that is older than ten seconds, or dated more than ten
+-- seconds ahead, is refused instead: nobody waits for it any more.
+--
+-- Called by: name_successors
+create function name_successors(
+    p_term bigint, p_incarnation uuid, p_slots smallint[], p_epochs bigint[], p_to uuid[],
+    p_request uuid, p_shards integer)
+returns void language plpgsql volatile as $$
+declare
+    began text;
+begin
+    perform hold_term(p_term, p_incarnation);
+    if p_request is not null then
+        update shard_request r
+           set state = t.state,
+               details = case t.state when 'refused' then 'nobody waits for it any more' end,
+               ended_at = case t.state when 'refused' then clock_timestamp() end
+          from (select case when clock_timestamp() - q.requested_at
+                                 between interval '-10 s' and interval '10 s'
+                            then 'running' else 'refused' end as state
+                  from shard_request q where q.id = p_request) t
+         where r.id = p_request and r.state = 'waiting'
+        returning r.state into began;
+        if began is distinct from 'running' then
+            return;
+        end if;
+    end if;
+    update slot o set successor = t.heir
+      from unnest(p_slots, p_epochs, p_to) as t(slot, epoch, heir)
+     where o.slot = t.slot and o.epoch = t.epoch;
+    update shard_map set version = version + 1, shards = coalesce(p_shards, shards),
+                         changed_at = clock_timestamp();
+    perform pg_notify('warouter', 'map');
+end $$;
+
+-- Does the same and notes why each slot moves; only where the successor is the one named here.
+--
+-- Called by: store/election.py, begin_shard_request
+create function name_successors(
+    p_term bigint, p_incarnation uuid, p_slots smallint[], p_epochs bigint[], p_to uuid[],
+    p_reasons text[], p_request uuid, p_shards integer)
+returns void language plpgsql volatile as $$
+begin
+    perform name_successors(p_term, p_incarnation, p_slots, p_epochs, p_to, p_request, p_shards);
+    update slot o set why = t.reason
+      from unnest(p_slots, p_epochs, p_to, p_reasons) as t(slot, epoch, heir, reason)
+     where o.slot = t.slot and o.epoch = t.epoch and o.successor = t.heir;
+end $$;

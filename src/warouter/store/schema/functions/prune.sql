@@ -1,0 +1,42 @@
+-- Deletes settled rows that are older than p_age from the journals of the held slots; returns how
+-- many. Nothing younger than ten minutes is deleted, so that an id that is offered again is always
+-- recognised. Only the oldest p_limit rows of a slot and journal are looked at, so that it costs
+-- nothing where nothing is old enough.
+--
+-- The settings make every plan go by the primary keys, however many rows there were at the last
+-- ANALYZE.
+--
+-- Called by: store/journal.py
+create function prune(p_incarnation uuid, p_slots smallint[], p_epochs bigint[],
+                                 p_age interval, p_limit integer)
+returns bigint language plpgsql volatile
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
+declare
+    held smallint[] := held_slots(p_incarnation, p_slots, p_epochs);
+    cutoff timestamptz := clock_timestamp() - greatest(p_age, interval '10 minutes');
+    s smallint;
+    settled bigint;
+    seqs bigint[];
+    total bigint := 0;
+begin
+    foreach s in array held loop
+        select c.mark into settled from send_cursor c where c.slot = s;
+        select array_agg(f.seq) into seqs
+          from (select x.seq, x.accepted_at from message x
+                 where x.slot = s and x.seq <= settled order by x.slot, x.seq limit p_limit) f
+         where f.accepted_at < cutoff;
+        delete from message m where m.slot = s and m.seq = any (seqs);
+        total := total + coalesce(cardinality(seqs), 0);
+        for k in 0..1 loop
+            select c.mark into settled from event_cursor c where c.slot = s and c.kind = k;
+            select array_agg(f.seq) into seqs
+              from (select x.seq, x.recorded_at from event x
+                     where x.slot = s and x.kind = k and x.seq <= settled
+                     order by x.slot, x.kind, x.seq limit p_limit) f
+             where f.recorded_at < cutoff;
+            delete from event e where e.slot = s and e.kind = k and e.seq = any (seqs);
+            total := total + coalesce(cardinality(seqs), 0);
+        end loop;
+    end loop;
+    return total;
+end $$;

@@ -1,0 +1,35 @@
+-- Records how far an owner's slots are settled; returns the slots that were held. Cursors come as
+-- columns (slot, kind of event, mark, ranges); p_rare (may be null) is JSON with what does not
+-- happen for each message, as arrays of objects:
+--
+--   park           {slot, seq, attempts, delay_ms, reason, ends_ms}  a message that must wait long;
+--                  ends_ms (may be missing): it is not to be sent any more in so many milliseconds
+--   unpark         {slot, seq}                                        it is settled now
+--   park_events    {slot, kind, seq, attempts, delay_ms, reason}      an event that must wait long
+--   unpark_events  {slot, kind, seq}                                  it is settled now
+--   dead           {slot, kind, seq, attempts, reason}                an event to the dead letters
+--
+-- What is said of a slot that is not held is left out.
+--
+-- Called by: store/journal.py
+create function record_progress(
+    p_incarnation uuid, p_slots smallint[], p_epochs bigint[],
+    p_send_slot smallint[], p_send_mark bigint[], p_send_ranges text[],
+    p_event_slot smallint[], p_event_kind smallint[], p_event_mark bigint[], p_event_ranges text[],
+    p_rare jsonb)
+returns smallint[] language plpgsql volatile as $$
+declare
+    held smallint[] := held_slots(p_incarnation, p_slots, p_epochs);
+begin
+    update send_cursor c set mark = p.mark, ranges = p.ranges::bigint[]
+      from unnest(p_send_slot, p_send_mark, p_send_ranges) as p(slot, mark, ranges)
+     where c.slot = p.slot and p.slot = any (held);
+    update event_cursor c set mark = p.mark, ranges = p.ranges::bigint[]
+      from unnest(p_event_slot, p_event_kind, p_event_mark, p_event_ranges)
+           as p(slot, kind, mark, ranges)
+     where c.slot = p.slot and c.kind = p.kind and p.slot = any (held);
+    if p_rare is not null then
+        perform record_rare(held, p_rare);
+    end if;
+    return held;
+end $$;

@@ -1,0 +1,13 @@
+-- The rare part of record_progress, for the slots in p_held.
+--
+-- Called by: record_progress
+create function record_rare(p_held smallint[], p_rare jsonb) returns void
+language plpgsql volatile as $$
+begin
+    if p_rare ?| array['park', 'unpark'] then
+        perform record_parked_messages(p_held, p_rare);
+    end if;
+    if p_rare ?| array['park_events', 'unpark_events', 'dead'] then
+        perform record_parked_events(p_held, p_rare);
+    end if;
+end $$;

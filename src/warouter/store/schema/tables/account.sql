@@ -1,0 +1,30 @@
+-- The number that this cluster serves, and numbers that the upstream was asked about.
+
+create table account (
+    one           boolean primary key default true check (one),
+    cc            text not null,
+    phone_number  text not null,
+    cert          text,
+    authority_key bytea,
+    pin_hash      text,                              -- of the two-step verification
+    registered_at timestamptz not null default now()
+);
+
+-- The number that a code was asked for. Whichever webapp hears the code finds it here.
+create table registration (
+    one          boolean primary key default true check (one),
+    cc           text not null,
+    phone_number text not null,
+    cert         text not null,
+    pin_hash     text,
+    asked_at     timestamptz not null default now()
+);
+
+-- The upstream's last answer about a number (WAROUTER_REQUIRE_CONTACT_CHECK).
+create table contact (
+    wa_id      text primary key collate "C",
+    valid      boolean not null,                     -- on WhatsApp
+    checked_at timestamptz not null default now()
+);
+create index contact_valid on contact (checked_at) where valid;
+create index contact_invalid on contact (checked_at) where not valid;

@@ -1,0 +1,61 @@
+-- The journal of messages of each slot, and how far it is settled. Written by the slot's owner
+-- only, through append_messages, append_requests, record_progress and prune.
+
+-- Appended once and not changed. A row stays until retention, also when the message is parked.
+create table message (
+    slot        smallint not null,
+    seq         bigint not null,                     -- given by the owner, ascending in its slot
+    id          bytea not null,
+    recipient   text not null,
+    kind        smallint not null default 0,         -- 0 message, 1 read mark, 2 message with media
+    accepted_at timestamptz not null default now(),
+    body        bytea not null,                      -- as it came
+    ttl         integer,                             -- seconds from accepted_at; null: none given
+    primary key (slot, seq)
+);
+create unique index message_id on message (id);
+
+-- Everything up to the mark is settled, and the ranges beyond it.
+create table send_cursor (
+    slot   smallint primary key,
+    mark   bigint not null default 0,
+    ranges bigint[] not null default '{}'            -- from, to, from, to ... beyond the mark
+) with (fillfactor = 50);
+insert into send_cursor (slot) select s from generate_series(0, 31) s;
+
+-- Messages that must wait long, with the later ones of their recipients. Copies of rows of message,
+-- found by recipient, by the time to look at them, and in the order of their wait's beginning.
+create table parked_message (
+    slot        smallint not null,
+    seq         bigint not null,
+    id          bytea not null,
+    recipient   text not null,
+    kind        smallint not null,
+    body        bytea not null,
+    attempts    integer not null,
+    due_at      timestamptz not null,                -- when it is to be tried again
+    reason      text not null,
+    ttl         integer,
+    accepted_at timestamptz not null default now(),
+    -- From when its wait counts: it never exceeds due_at - parked_at, wherever the clock goes.
+    parked_at   timestamptz,
+    -- Of the first row of each recipient: when to look at it; null in the others. -infinity: an
+    -- older build wrote the row, and lead_parked has not taken it up yet.
+    look_at     timestamptz default '-infinity',
+    primary key (slot, seq)
+);
+create index parked_message_lane on parked_message (slot, recipient, seq);
+create index parked_message_id on parked_message (id);
+create index parked_message_look on parked_message (slot, look_at) where look_at is not null;
+create index parked_message_ahead on parked_message (slot, parked_at) where look_at is not null;
+create index parked_message_ttl on parked_message (slot, recipient, seq) where ttl is not null;
+
+-- Idempotency keys. A row is kept for 24 hours, whatever becomes of its message.
+create table request_key (
+    key        bytea primary key,                    -- SHA-256 of the user and the key given
+    id         bytea not null,                       -- of the message that came first with it
+    slot       smallint not null,
+    request    bytea not null,                       -- SHA-256 of that request's body
+    created_at timestamptz not null default now()
+);
+create index request_key_age on request_key (slot, created_at);
