@@ -5,7 +5,7 @@ PEERS := .venv-peers
 BIN := $(VENV)/bin
 STARTED := $(shell date +%s.%N)
 SOURCES := src tests bench setup.py
-PYX := $(wildcard src/warouter/_*.pyx)
+PYX := $(wildcard src/warouter/_*.pyx src/warouter/*/_*.pyx)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build docs demo test lint fuzz bench bench-e2e bench-wide size lock clean
@@ -30,13 +30,13 @@ test: setup ## run the tests (TEST="tests/unit -k hash" chooses)
 	$(BIN)/python -m pytest $(TEST)
 
 simulate: setup ## run whole clusters on virtual time under drawn faults (SEEDS=10000 FIRST=0 JOBS=2)
-	$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),1000) --first $(or $(FIRST),0) --jobs $(or $(JOBS),2)
+	$(BIN)/python -m tests.campaigns.simulation --seeds $(or $(SEEDS),1000) --first $(or $(FIRST),0) --jobs $(or $(JOBS),2)
 
 lint: setup ## check style, types, stubs and the import floors
 	@$(call check,ruff) check $(SOURCES)
 	@$(call check,ruff) format --check $(SOURCES)
 	@$(call check,mypy)
-	@$(call check,stubtest) warouter._hash warouter._batch warouter._frames warouter._arrays warouter._ids
+	@$(call check,stubtest) warouter._hash warouter._batch warouter._ids warouter.link._frames warouter.store._arrays
 	@$(call check,cython-lint) $(PYX)
 	@$(call check,lint-imports)
 	@if command -v systemd-analyze >/dev/null; then \
@@ -60,10 +60,10 @@ lint: setup ## check style, types, stubs and the import floors
 	else echo "monitoring: not run (Debian's package prometheus brings promtool)"; fi
 
 test-large: setup ## each statement on tables of 2,000,000 rows: some 10 minutes, 2 GiB (LARGE="--only message")
-	$(BIN)/python -m tests.large $(LARGE)
+	$(BIN)/python -m tests.campaigns.large $(LARGE)
 
 fuzz: setup ## odd requests at a real cluster: 20,000 generated, 100,000 mutated (FUZZ="--seed 1")
-	$(BIN)/python -m tests.fuzz $(FUZZ)
+	$(BIN)/python -m tests.campaigns.fuzz $(FUZZ)
 
 bench: setup ## time the compiled parts beside their readable twins (BENCH="-k hash" chooses)
 	$(BIN)/python -m pytest bench --benchmark-columns=min,median,max,rounds --benchmark-warmup=on $(BENCH)
@@ -75,24 +75,24 @@ bench-peers: setup $(PEERS)/installed ## time accepting beside PgQueuer, procras
 	$(BIN)/python -m bench.peers
 
 chaos-short: setup ## hurt a cluster of real processes for some minutes, 60 faults and more
-	$(BIN)/python -m tests.chaos $(CHAOS)
+	$(BIN)/python -m tests.campaigns.chaos $(CHAOS)
 
 chaos: setup ## the long campaign: 300 faults and more, a million messages (CHAOS="--seed 1")
-	$(BIN)/python -m tests.chaos --long --rate 900 --out chaos-report $(CHAOS)
+	$(BIN)/python -m tests.campaigns.chaos --long --rate 900 --out chaos-report $(CHAOS)
 
 chaos-mutants: setup ## show that the judge finds a build that lacks a mechanism
-	$(BIN)/python -m tests.chaos.mutation
+	$(BIN)/python -m tests.campaigns.chaos.mutation
 
 chaos-clocks: setup ## set the wall clocks of PostgreSQL and of processes, by up to hours (faketime)
-	$(BIN)/python -m tests.chaos --only step-database-clock --only step-node-clock --times 3 $(CHAOS)
+	$(BIN)/python -m tests.campaigns.chaos --only step-database-clock --only step-node-clock --times 3 $(CHAOS)
 
 chaos-calm: setup ## ten minutes with busy loops and an open snapshot: nothing is taken over
-	$(BIN)/python -m tests.chaos.calm
+	$(BIN)/python -m tests.campaigns.chaos.calm
 
 bench-wide: setup ## 32 shards, 34 coreapps, 3 webapps, 3 masters: connections, memory, CPU, a kill
 	$(BIN)/python -m bench.wide
 chaos-power: setup ## cut PostgreSQL's power again and again under a whole cluster (needs FUSE)
-	$(BIN)/python -m tests.chaos.power $(CHAOS)
+	$(BIN)/python -m tests.campaigns.chaos.power $(CHAOS)
 
 size: setup ## show the size of a production install and of .venv, MiB
 	@scratch=$$(mktemp -d); trap 'rm -rf $$scratch' EXIT; \
@@ -110,7 +110,7 @@ lock: setup ## resolve the newest allowed versions anew into requirements.lock
 
 clean: ## remove .venv and everything that was built
 	rm -rf $(VENV) $(PEERS) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
-	rm -f src/warouter/*.so
+	rm -f src/warouter/*.so src/warouter/*/*.so
 
 # One check by name; it finds its own helpers beside it. A missing one says so, and fails.
 define check

@@ -15,11 +15,12 @@ setup(
     ext_modules=cythonize(
         [
             Extension(
-                "warouter.*",
-                ["src/warouter/_*.pyx"],
+                "*",
+                [sources],
                 extra_compile_args=["-O0", "-g"] if DEBUG else ["-O3"],
                 define_macros=[("CYTHON_TRACE_NOGIL", "1")] if DEBUG else [],
             )
+            for sources in ("src/warouter/_*.pyx", "src/warouter/*/_*.pyx")
         ],
         build_dir="build/cython",
         annotate=DEBUG,

@@ -28,19 +28,25 @@ SECONDS = 12.0
 RATE = 400
 # (component, what a frame "function (file:line)" holds)
 WEBAPP = (
-    ("answer, its write", ("answer (warouter/api/protocol.py", "_done (warouter/api/fastpath.py")),
-    ("auth", ("warouter/api/tokens.py", "caller (warouter/api/fastpath.py")),
-    ("decode, validate", ("warouter/api/decode.py", "warouter/api/validate.py", "recipient.py")),
-    ("id and slot", ("warouter/message_id.py", "outgoing (warouter/api/messages.py")),
-    ("link", ("warouter/link/", "warouter/wire.py")),
+    (
+        "answer, its write",
+        ("answer (warouter/http/connection.py", "_done (warouter/api/messages/fastpath.py"),
+    ),
+    ("auth", ("warouter/api/access/tokens.py", "caller (warouter/api/messages/fastpath.py")),
+    (
+        "decode, validate",
+        ("warouter/http/decode.py", "warouter/api/messages/validate.py", "recipient.py"),
+    ),
+    ("id and slot", ("warouter/message_id.py", "outgoing (warouter/api/messages/handlers.py")),
+    ("link", ("warouter/link/", "warouter/link/wire.py")),
     ("HTTP", ("warouter/api/", "aiohttp/")),
 )
 COREAPP = (
-    ("link", ("warouter/link/", "warouter/wire.py")),
-    ("callbacks", ("warouter/owner/callbacks.py", "warouter/webhook.py", "aiohttp/")),
-    ("callbacks", ("warouter/cluster/delivery.py", "warouter/cluster/shown.py")),
-    ("settle", ("warouter/owner/recorder.py", "warouter/cluster/cursor.py")),
-    ("events", ("warouter/owner/events.py", "warouter/owner/downloads.py")),
+    ("link", ("warouter/link/", "warouter/link/wire.py")),
+    ("callbacks", ("warouter/owner/callbacks.py", "warouter/webhook/callbacks.py", "aiohttp/")),
+    ("callbacks", ("warouter/webhook/queue.py", "warouter/webhook/shown.py")),
+    ("settle", ("warouter/owner/recorder.py", "warouter/flow/cursor.py")),
+    ("events", ("warouter/owner/events.py", "warouter/owner/media/downloads.py")),
     ("append", ("warouter/owner/appender.py",)),
     ("send, answers", ("warouter/owner/", "warouter/upstream/", "warouter/cluster/")),
     ("database, answers", ("asyncpg/", "warouter/store/")),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from warouter.cluster.delivery import INBOUND, STATUS, Delivery, Item, body
+from warouter.webhook.queue import INBOUND, STATUS, Delivery, Item, body
 
 BATCH = 50
 BYTES = 256 * 1024

@@ -15,16 +15,16 @@ import uvloop
 from aiohttp import web
 
 from tests.support.wait import soon
-from warouter import wire
 from warouter._hash import SLOTS
-from warouter.api.connections import Connections
-from warouter.api.fastpath import FastPath
-from warouter.api.meter import Meter
-from warouter.api.protocol import Connection
-from warouter.api.tokens import Caller, TokenCache, hash_of, new_token
+from warouter.api.access.tokens import Caller, TokenCache, hash_of, new_token
+from warouter.api.messages.fastpath import FastPath
 from warouter.cluster.shardmap import ShardMap, SlotOwner
+from warouter.http.connection import Connection
+from warouter.http.door import Connections
+from warouter.http.meter import Meter
+from warouter.link import wire
 from warouter.link.client import Links
-from warouter.link.coreapp import CoreappConnection
+from warouter.link.dial import CoreappConnection
 
 ASKING = 256
 KEY = b"k" * 32

@@ -16,11 +16,11 @@ import pytest
 import uvloop
 
 from bench.test_fastpath import BODY, KEY, Sink
-from warouter import wire
-from warouter.cluster.lanes import Lanes
 from warouter.cluster.role import Happened
 from warouter.config import Timing
-from warouter.link.server import LinkServer, WebappConnection
+from warouter.flow.lanes import Lanes
+from warouter.link import wire
+from warouter.link.listen import LinkServer, WebappConnection
 from warouter.message_id import mint
 from warouter.owner.appender import Appender
 from warouter.owner.ownership import Ownership

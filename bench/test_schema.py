@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from warouter.api.validate import parse_message
+from warouter.api.messages.validate import parse_message
 
 TEXT = msgspec.json.encode(
     {"to": "250788123123", "type": "text", "preview_url": True, "text": {"body": "Hello " * 20}}

@@ -6,6 +6,7 @@ what is new. Unknown names are reported, so that typos are seen.
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping
 from typing import Any
 
@@ -208,3 +209,17 @@ def _host_port(address: str, name: str) -> tuple[str, int]:
     if not host or not port.isdigit():
         raise ConfigError(f"{name} is {address!r}; it must be host:port.")
     return host, int(port)
+
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def networks(text: str, name: str = "WAROUTER_ALLOW_PRIVATE") -> list[Network]:
+    """The variable ``name``: networks separated by commas. ConfigError names the wrong one."""
+    result: list[Network] = []
+    for part in filter(None, (p.strip() for p in text.split(","))):
+        try:
+            result.append(ipaddress.ip_network(part, strict=False))
+        except ValueError as error:
+            raise ConfigError(f"{name}: {part!r} is not a network.") from error
+    return result

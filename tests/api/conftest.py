@@ -24,36 +24,36 @@ from argon2 import PasswordHasher
 from tests.support.described import check_answer
 from tests.support.integration import Integration, installed
 from tests.support.postgres import clone
+from warouter.api.access.auth import seed_administrator
+from warouter.api.access.passwords import Passwords
+from warouter.api.access.tokens import TokenCache, hash_of, new_token
 from warouter.api.app import build_app
-from warouter.api.auth import seed_administrator
-from warouter.api.contact_book import ContactBook
+from warouter.api.contacts.book import ContactBook
 from warouter.api.context import ApiConfig, Context, NodeState
-from warouter.api.operations import Operations
-from warouter.api.passwords import Passwords
-from warouter.api.tokens import TokenCache, hash_of, new_token
+from warouter.api.monitoring.operations import Operations
 from warouter.config import Settings
+from warouter.link.wire import Outgoing
 from warouter.local.postgres import Postgres
 from warouter.media.directory import Directory
 from warouter.media.library import Library
-from warouter.store.accounts import ADMIN, USER, Accounts
+from warouter.simulator.server import Simulator
+from warouter.store.account.accounts import ADMIN, USER, Accounts
+from warouter.store.account.contacts import ContactStore
+from warouter.store.account.logins import Logins
+from warouter.store.account.photo import Photos
+from warouter.store.account.registration import Registrations
+from warouter.store.account.services import ask_for_collection
+from warouter.store.account.stickers import Stickers
 from warouter.store.audit import Audit
 from warouter.store.backup import Backups
-from warouter.store.contacts import ContactStore
 from warouter.store.database import create_pool
-from warouter.store.facts import read_facts
-from warouter.store.logins import Logins
 from warouter.store.media import through_pool
-from warouter.store.photo import Photos
-from warouter.store.registration import Registrations
 from warouter.store.reports import read_reports
-from warouter.store.services import ask_for_collection
-from warouter.store.stats import Statistics
-from warouter.store.stickers import Stickers
-from warouter.store.trace import Trace, read_trace
-from warouter.upstream.directory import NumberDirectory
+from warouter.store.views.facts import read_facts
+from warouter.store.views.stats import Statistics
+from warouter.store.views.trace import Trace, read_trace
+from warouter.upstream.numbers import NumberDirectory
 from warouter.upstream.registration import Authority
-from warouter.upstream.simulator import Simulator
-from warouter.wire import Outgoing
 
 API_KEY = "0123456789abcdef"
 MEDIA_DIR = Path(tempfile.mkdtemp(prefix="warouter-media-"))

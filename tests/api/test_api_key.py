@@ -12,8 +12,8 @@ import pytest
 import pytest_asyncio
 
 from tests.api.conftest import API_KEY, Answer, Api, basic, reconfigured, serve
+from warouter.store.account.logins import Limits
 from warouter.store.audit import read_audit
-from warouter.store.logins import Limits
 
 LIMITS = Limits()
 PROXIED = reconfigured(trusted_proxies=(ipaddress.ip_network("127.0.0.1/32"),))

@@ -13,10 +13,10 @@ import asyncpg
 import pytest
 
 from tests.api.conftest import ADMIN_PASSWORD, USER_PASSWORD, Api, basic
-from warouter.api.auth import seed_administrator
-from warouter.api.tokens import Caller, TokenCache, hash_of, new_token
+from warouter.api.access.auth import seed_administrator
+from warouter.api.access.tokens import Caller, TokenCache, hash_of, new_token
 from warouter.log import JsonLines
-from warouter.store.accounts import Accounts, Holder
+from warouter.store.account.accounts import Accounts, Holder
 
 NEW = "N3w!passw"
 

@@ -31,14 +31,14 @@ from tests.api.conftest import (
 from tests.support.postgres import clone
 from tests.support.wait import soon
 from warouter.api import sealed
-from warouter.api.auth import seed_administrator
+from warouter.api.access.auth import seed_administrator
+from warouter.api.access.passwords import WAITING
+from warouter.api.access.tokens import hash_of, new_token
 from warouter.api.backup import RESTORE_LIMIT
-from warouter.api.passwords import WAITING
 from warouter.api.sealed import FORM, check_form, seal, unseal
-from warouter.api.tokens import hash_of, new_token
-from warouter.certificate import self_signed
 from warouter.local.postgres import Postgres
 from warouter.store.database import create_pool
+from warouter.tls.certificate import self_signed
 
 PASSWORD = "A g00d long password! ☺"
 OTHER = "0ther!Passw"

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests.api.conftest import Answer, Api
 from tests.support.certificates import Signed, rsa_key
-from warouter.certificate import checked_pair
+from warouter.tls.certificate import checked_pair
 
 EXTERNAL = "/v1/certificates/external"
 WEBHOOKS = "/v1/certificates/webhooks/ca"

@@ -9,7 +9,7 @@ import pytest
 
 from tests.api.conftest import ADMIN_PASSWORD, Api
 from tests.support.postgres import PATIENT
-from warouter.api.tokens import hash_of, new_token
+from warouter.api.access.tokens import hash_of, new_token
 
 PATH = "/v1/settings/application"
 WAITING = """

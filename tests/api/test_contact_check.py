@@ -13,9 +13,9 @@ import pytest
 import pytest_asyncio
 
 from tests.api.conftest import USER_HASH, Answer, Api, serve
-from warouter.api.tokens import hash_of, new_token
-from warouter.store.accounts import USER
-from warouter.upstream.simulator import Simulator
+from warouter.api.access.tokens import hash_of, new_token
+from warouter.simulator.server import Simulator
+from warouter.store.account.accounts import USER
 
 TO, STRANGER = "250788123123", "250788999999"
 
@@ -228,7 +228,7 @@ async def test_an_upstream_that_answers_nonsense_is_failed(
 async def test_too_many_that_wait_are_refused(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("warouter.api.contact_book.MOST_WAITING", 3)
+    monkeypatch.setattr("warouter.api.contacts.book.MOST_WAITING", 3)
     answer = await world.check("491511", "491512", "491513", "491514", blocking="wait")
     assert (answer.status, answer.code) == (503, 1016)
     assert world.asked == 0

@@ -13,11 +13,11 @@ import pytest
 
 from tests.api.conftest import ADMIN_HASH, ADMIN_PASSWORD, basic, serve
 from tests.support.proxy import Proxy
+from warouter.api.access.tokens import hash_of, new_token
 from warouter.api.app import ROUTES
 from warouter.api.route import Access, Route
-from warouter.api.tokens import hash_of, new_token
 from warouter.config import Settings
-from warouter.store.accounts import ADMIN
+from warouter.store.account.accounts import ADMIN
 from warouter.store.bounded import SECONDS
 from warouter.store.database import create_pool
 

@@ -17,13 +17,13 @@ import pytest
 from tests.api.conftest import ADMIN_HASH, ADMIN_PASSWORD, Api, basic, serve
 from tests.api.test_database_frozen import BODIES, NEED_IT, path_of
 from tests.support.postgres import clone
+from warouter.api.access.tokens import hash_of, new_token
 from warouter.api.app import ROUTES
 from warouter.api.route import Access, Route
-from warouter.api.tokens import hash_of, new_token
 from warouter.config import Settings, load
 from warouter.errors import OutcomeUnknown
 from warouter.local.postgres import Postgres
-from warouter.store.accounts import ADMIN, is_unavailable
+from warouter.store.account.accounts import ADMIN, is_unavailable
 from warouter.store.database import Session, connect, create_pool
 from warouter.store.migrate import migrate
 

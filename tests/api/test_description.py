@@ -15,10 +15,10 @@ from tests.api.conftest import Api
 from tests.support.described import DOCUMENT, Undocumented, check_answer, route_of
 from tests.support.documented import rows
 from warouter.api.app import ROUTES
-from warouter.api.envelope import common_fields
-from warouter.api.examples import BODIES
-from warouter.api.openapi import errors_of
+from warouter.api.description.examples import BODIES
+from warouter.api.description.openapi import errors_of
 from warouter.api.route import Route
+from warouter.http.envelope import common_fields
 
 COMMON = common_fields(server_version=True)
 # What answers with meta alone: the call is the effect.

@@ -20,16 +20,16 @@ import pytest_asyncio
 from aiohttp import web
 
 from tests.api.conftest import USER_PASSWORD, Api
-from tests.fuzz.framings import REFUSED, REFUSED_CHUNKS, chunked, odd
-from tests.fuzz.raw import CHUNKS, FRAMINGS, LINES, bases, mutated
+from tests.campaigns.fuzz.framings import REFUSED, REFUSED_CHUNKS, chunked, odd
+from tests.campaigns.fuzz.raw import CHUNKS, FRAMINGS, LINES, bases, mutated
+from warouter.api.access.tokens import hash_of
 from warouter.api.app import build_app
-from warouter.api.connections import Connections
-from warouter.api.fastpath import HEAD_BYTES, FastPath, Known
-from warouter.api.limits import parse_rates
-from warouter.api.protocol import Connection
-from warouter.api.tokens import hash_of
+from warouter.api.messages.fastpath import HEAD_BYTES, FastPath, Known
 from warouter.errors import ApiError, KeyTaken, NotReady, Overloaded
-from warouter.wire import Outgoing
+from warouter.http.connection import Connection
+from warouter.http.door import Connections
+from warouter.http.rates import parse_rates
+from warouter.link.wire import Outgoing
 
 GOOD = b'{"to":"4915112345678","type":"text","text":{"body":"hello"}}'
 _VARIES = re.compile(rb"(?<=\r\nDate: )[^\r]+|(?<=X-Request-Id: )[^\r]+|(?<=\"id\":\")[\w-]{27}")
@@ -168,7 +168,7 @@ Make = Callable[..., Awaitable[Both]]
 
 @pytest_asyncio.fixture
 async def make(api: Api, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Make]:
-    monkeypatch.setattr("warouter.api.protocol.LINGER_SECONDS", 0.0)
+    monkeypatch.setattr("warouter.http.connection.LINGER_SECONDS", 0.0)
     runners: list[web.AppRunner] = []
 
     async def side(changes: dict[str, Any], *, is_fast: bool) -> Side:
@@ -561,7 +561,7 @@ async def test_heads_that_are_not_kept(both: Both) -> None:
 
 
 async def test_so_many_heads_are_kept(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("warouter.api.fastpath.MOST_HEADS", 3)
+    monkeypatch.setattr("warouter.api.messages.fastpath.MOST_HEADS", 3)
     for n in range(8):
         await both.same(*[post(both.slow.api, GOOD, b"X-Trace: %d" % n)] * 2)
         assert 1 <= len(heads(both)) <= 3

@@ -13,8 +13,8 @@ from tests.api.test_fastpath import GOOD, Wire, settled
 from tests.support.described import Undocumented, check_answer
 from warouter import SERVER
 from warouter.api.app import build_app
-from warouter.api.connections import Connections
-from warouter.api.fastpath import FastPath
+from warouter.api.messages.fastpath import FastPath
+from warouter.http.door import Connections
 
 
 @pytest.mark.parametrize(

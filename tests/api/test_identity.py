@@ -10,10 +10,10 @@ import pytest
 import pytest_asyncio
 
 from tests.api.conftest import USER_HASH, Api, serve
-from warouter.api.tokens import hash_of, new_token
-from warouter.store.accounts import USER
-from warouter.upstream.simulator import Simulator
-from warouter.upstream.simulator_inbound import build
+from warouter.api.access.tokens import hash_of, new_token
+from warouter.simulator.inbound import build
+from warouter.simulator.server import Simulator
+from warouter.store.account.accounts import USER
 
 TO = "250788123123"
 PATH = f"/v1/contacts/{TO}/identity"

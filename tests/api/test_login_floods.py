@@ -22,8 +22,8 @@ from tests.api.conftest import (
     serve,
 )
 from tests.support.wait import soon
-from warouter.api.tokens import hash_of, new_token
-from warouter.api.turns import Line
+from warouter.api.access.tokens import hash_of, new_token
+from warouter.api.access.turns import Line
 
 PROXIED = reconfigured(trusted_proxies=(ipaddress.ip_network("127.0.0.1/32"),))
 CONNECTIONS = 40  # two are checked and 32 may wait

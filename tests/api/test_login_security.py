@@ -17,12 +17,12 @@ import pytest
 from argon2 import PasswordHasher
 
 from tests.api.conftest import ADMIN_PASSWORD, USER_PASSWORD, Api, basic, serve
+from warouter.api.access.passwords import WAITING, WORKERS, Passwords, Standing
+from warouter.api.access.tokens import TokenCache, hash_of, new_token
 from warouter.api.app import ROUTES
-from warouter.api.passwords import WAITING, WORKERS, Passwords, Standing
 from warouter.api.route import Access
-from warouter.api.tokens import TokenCache, hash_of, new_token
 from warouter.errors import TooManyRequests
-from warouter.store.accounts import TOKENS_PER_USER, Accounts
+from warouter.store.account.accounts import TOKENS_PER_USER, Accounts
 
 NEW = "N3w!passw"
 

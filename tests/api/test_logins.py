@@ -21,7 +21,7 @@ from tests.api.conftest import (
     reconfigured,
     serve,
 )
-from warouter.store.logins import Attempt, Limits, Logins
+from warouter.store.account.logins import Attempt, Limits, Logins
 
 LIMITS = Limits()
 STRANGER = "203.0.113.9"

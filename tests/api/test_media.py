@@ -17,11 +17,11 @@ from aiohttp import ClientPayloadError
 
 from tests.api.conftest import MEDIA_DIR, USER_HASH, Api, serve
 from tests.support.wait import soon
+from warouter.api.access.tokens import hash_of, new_token
 from warouter.api.context import MEDIA, MESSAGE
-from warouter.api.tokens import hash_of, new_token
 from warouter.media import directory
 from warouter.media.types import LIMITS, STILL_STICKER
-from warouter.store.accounts import USER
+from warouter.store.account.accounts import USER
 
 MIB = 1 << 20
 JPEG = b"\xff\xd8\xff\xe0" + bytes(range(256)) * 40

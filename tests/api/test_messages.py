@@ -12,8 +12,8 @@ import pytest
 from tests.api.conftest import Api
 from warouter._hash import slot_of
 from warouter.errors import NotReady, OutcomeUnknown, Overloaded
+from warouter.link.wire import Outgoing
 from warouter.message_id import parse, slot_of_id
-from warouter.wire import Outgoing
 
 TO = "250788123123"
 TEXT = {"to": TO, "type": "text", "text": {"body": "Simple Message"}}

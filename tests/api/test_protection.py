@@ -20,12 +20,12 @@ from aiohttp import web
 from tests.api.conftest import Api
 from tests.support.wait import soon
 from warouter.api.app import build_app
-from warouter.api.fastpath import FastPath
-from warouter.api.pace import Limits
-from warouter.api.protocol import Connection
+from warouter.api.messages.fastpath import FastPath
 from warouter.errors import ApiError
-from warouter.node.edge import Edge
-from warouter.wire import Outgoing
+from warouter.http.connection import Connection
+from warouter.http.edge import Edge
+from warouter.http.pace import Limits
+from warouter.link.wire import Outgoing
 
 Open = Callable[..., Awaitable["Front"]]
 GOOD = b'{"to":"4915112345678","type":"text","text":{"body":"hello"}}'
@@ -372,7 +372,7 @@ async def test_a_request_that_aiohttp_keeps_to_itself_ends_its_connection(
     await soon(lambda: f.figure("web_requests", state="idle") == 1)
     writer.write(f.get())
     assert await ended(reader, 20) == b""
-    assert [r.message for r in caplog.records if r.name.startswith("warouter.api.protocol")] == [
+    assert [r.message for r in caplog.records if r.name.startswith("warouter.http.connection")] == [
         "connection failed"
     ]
     assert f.connections == 0

@@ -15,13 +15,13 @@ from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tests.api.conftest import CONFIG, Answer, Api, serve
-from warouter.api.registration import OnceRegistered
+from warouter.api.account.registration import OnceRegistered
 from warouter.errors import NotReady
-from warouter.store.registration import Registrations
+from warouter.link.wire import Outgoing
+from warouter.simulator.numbers import CODE_TRIES, CODES, PIN_TRIES
+from warouter.simulator.server import Simulator
+from warouter.store.account.registration import Registrations
 from warouter.upstream.authority import Certificate, issue, public_bytes
-from warouter.upstream.simulator import Simulator
-from warouter.upstream.simulator_numbers import CODE_TRIES, CODES, PIN_TRIES
-from warouter.wire import Outgoing
 
 CC, PHONE = "49", "301234567"
 NUMBER = CC + PHONE

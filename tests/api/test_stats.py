@@ -11,8 +11,8 @@ import pytest
 
 from tests.api.conftest import API_KEY, USER_PASSWORD, Api, basic, reconfigured, serve
 from tests.support import exposition
-from warouter.api.limits import Rate, Rates, parse_rates
 from warouter.errors import Overloaded
+from warouter.http.rates import Rate, Rates, parse_rates
 from warouter.metrics import Sample
 from warouter.store.bounded import fetcher
 from warouter.store.reports import Body, ReportWriter

@@ -12,12 +12,12 @@ from typing import Any
 from aiohttp import ThreadedResolver
 from aiohttp.abc import AbstractResolver
 
-from warouter import wire
 from warouter.acceptor import Acceptor
-from warouter.api.connections import Connections
 from warouter.cli import main
-from warouter.cluster.lanes import Entry, Lanes
 from warouter.cluster.lease import Lease
+from warouter.flow.lanes import Entry, Lanes
+from warouter.http.door import Connections
+from warouter.link import wire
 from warouter.names import Names
 from warouter.owner.appender import Appender
 from warouter.owner.events import EventAppender

@@ -13,8 +13,8 @@ import struct
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from warouter import wire
 from warouter.cli import main
+from warouter.link import wire
 from warouter.store import journal, migrate
 from warouter.store.journal import WRITE_SECONDS, Journal, Row
 from warouter.store.migrate import Migration

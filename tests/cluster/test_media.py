@@ -21,7 +21,7 @@ from tests.cluster.business import Business
 from tests.cluster.conftest import Start
 from tests.cluster.facts import Facts
 from warouter._hash import slot_of
-from warouter.certificate import self_signed
+from warouter.tls.certificate import self_signed
 
 pytestmark = pytest.mark.timeout(120)
 

@@ -16,8 +16,8 @@ from tests.cluster.business import Business
 from tests.cluster.conftest import CALM, Start
 from tests.cluster.facts import Facts
 from tests.cluster.test_mutants import Place, without
+from warouter.demo.gaps import Arrival, longest_gap
 from warouter.local.cluster import here
-from warouter.local.gaps import Arrival, longest_gap
 from warouter.local.process import Process
 from warouter.owner.ownership import DRAIN_CUT
 

@@ -11,7 +11,7 @@ from tests.cluster.conftest import Start
 from tests.cluster.facts import OPEN_CURSORS, Facts, followed
 from tests.support.certificates import Signed
 from tests.support.wait import soon
-from warouter import pem
+from warouter.tls import pem
 
 pytestmark = pytest.mark.timeout(120)
 HIDDEN = {

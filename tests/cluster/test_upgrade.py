@@ -12,7 +12,7 @@ from tests.cluster.business import Business
 from tests.cluster.conftest import CALM, Start
 from tests.cluster.facts import Facts
 from tests.cluster.test_rolling import stopped, unharmed
-from warouter import wire
+from warouter.link import wire
 from warouter.local.cluster import Cluster
 from warouter.local.process import Process
 

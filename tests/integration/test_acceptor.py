@@ -17,8 +17,8 @@ import uvloop
 from tests.support.wait import soon
 from warouter import acceptor
 from warouter.acceptor import Acceptor
-from warouter.certificate import self_signed
 from warouter.systemd import Notifier
+from warouter.tls.certificate import self_signed
 
 HELLO, FULL = b"hello", b"full"
 

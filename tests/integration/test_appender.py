@@ -9,9 +9,9 @@ from uuid import uuid4
 import asyncpg
 import pytest_asyncio
 
-from warouter import wire
 from warouter.cluster.role import Happened
 from warouter.config import Settings, Timing
+from warouter.link import wire
 from warouter.owner.appender import Appender
 from warouter.owner.ownership import Ownership
 from warouter.owner.slot import OwnedSlot

@@ -14,9 +14,9 @@ from click.testing import CliRunner, Result
 from warouter.cli import cli
 from warouter.config import Settings
 from warouter.errors import CommandError
+from warouter.simulator.server import Simulator
 from warouter.store.audit import Audit
 from warouter.store.refusals import Note
-from warouter.upstream.simulator import Simulator
 
 
 async def invoke(settings: Settings | None, *arguments: str) -> Result:

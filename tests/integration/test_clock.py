@@ -14,9 +14,9 @@ import pytest_asyncio
 from tests.support.clock import step
 from warouter.config import Settings
 from warouter.store import journal as journals
+from warouter.store.account.logins import Limits, Logins
 from warouter.store.election import LeaderSession
 from warouter.store.journal import KNOWN, Journal, Progress, Row
-from warouter.store.logins import Limits, Logins
 from warouter.store.reports import Body, ReportWriter, read_reports
 
 ME = uuid4()

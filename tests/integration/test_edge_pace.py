@@ -14,9 +14,9 @@ import uvloop
 from aiohttp import web
 
 from tests.support.wait import soon
-from warouter.api.pace import Limits
-from warouter.certificate import self_signed
-from warouter.node.edge import Edge
+from warouter.http.edge import Edge
+from warouter.http.pace import Limits
+from warouter.tls.certificate import self_signed
 
 QUICK = Limits(head_seconds=1.0, body_grace_seconds=1.0, stall_seconds=1.0, idle_seconds=3.0)
 LARGE = 64 << 20
@@ -122,7 +122,7 @@ def test_a_tls_handshake_does_not_hold_up_a_stop(
     late: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("warouter.acceptor.HANDSHAKE_SECONDS", 60.0)
-    monkeypatch.setattr("warouter.node.edge.DRAIN_SECONDS", 30.0)
+    monkeypatch.setattr("warouter.http.edge.DRAIN_SECONDS", 30.0)
 
     async def mute(edge: Edge, _connect: Callable[[], Awaitable[Streams]]) -> None:
         port = edge._sockets[0].getsockname()[1]

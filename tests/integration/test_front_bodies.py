@@ -14,7 +14,7 @@ import uvloop
 from tests.integration.test_edge_pace import contexts
 from tests.support.front import Front, Request, judge, other, plain, sized
 from tests.support.wait import soon
-from warouter.node.edge import Edge
+from warouter.http.edge import Edge
 
 LARGE = 3 << 20
 

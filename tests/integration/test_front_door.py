@@ -25,9 +25,9 @@ from tests.support.front import (
     sized,
     trap,
 )
-from warouter.api.connections import Connections
-from warouter.api.fastpath import FastPath
-from warouter.api.protocol import Connection
+from warouter.api.messages.fastpath import FastPath
+from warouter.http.connection import Connection
+from warouter.http.door import Connections
 
 Make = Callable[[Connections], Connection]
 

@@ -19,8 +19,8 @@ import pytest
 
 from tests.support.front import LINE, Front, Request, any_request, judge, other, plain, sized, trap
 from tests.support.wait import soon
-from warouter.api.protocol import Connection
-from warouter.node.edge import Edge
+from warouter.http.connection import Connection
+from warouter.http.edge import Edge
 
 KEPT_BACK = b"KEPT-BACK"  # a body that ends so arrives with what follows it
 Stop = Callable[[], Awaitable[None]]

@@ -12,13 +12,14 @@ import pytest
 import pytest_asyncio
 
 from tests.support.wait import soon
-from warouter import _batch, wire
-from warouter.cluster.address import Address
+from warouter import _batch
 from warouter.cluster.shardmap import ShardMap, SlotOwner
 from warouter.errors import ApiError, NotReady, Overloaded
-from warouter.link import client, tls
+from warouter.link import client, wire
+from warouter.link.address import Address
 from warouter.link.client import Links
-from warouter.link.server import LinkServer, WebappConnection
+from warouter.link.listen import LinkServer, WebappConnection
+from warouter.tls import link as tls
 
 KEY = b"k" * 32
 OWNER, HEIR = uuid4(), uuid4()

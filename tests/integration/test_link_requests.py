@@ -11,14 +11,14 @@ import pytest
 import pytest_asyncio
 
 from tests.support.wait import soon
-from warouter import wire
-from warouter.cluster.address import Address
 from warouter.cluster.shardmap import ShardMap, SlotOwner
 from warouter.errors import KeyTaken, NotReady
-from warouter.link import server
+from warouter.link import listen as server
+from warouter.link import wire
+from warouter.link.address import Address
 from warouter.link.client import Links
+from warouter.link.listen import LinkServer, WebappConnection
 from warouter.link.relay import Relay
-from warouter.link.server import LinkServer, WebappConnection
 
 OWNER, OTHER = uuid4(), uuid4()
 ID, FIRST = bytes((1, 5)) + bytes(18), bytes((1, 5)) + b"f" * 18

@@ -12,14 +12,15 @@ import pytest
 import pytest_asyncio
 
 from tests.support.wait import soon
-from warouter import wire
-from warouter.cluster.address import Address
 from warouter.cluster.shardmap import ShardMap, SlotOwner
 from warouter.errors import NotReady
-from warouter.link import server, tls
+from warouter.link import listen as server
+from warouter.link import wire
+from warouter.link.address import Address
 from warouter.link.client import Links
-from warouter.link.server import LinkServer, WebappConnection
+from warouter.link.listen import LinkServer, WebappConnection
 from warouter.link.strangers import Strangers
+from warouter.tls import link as tls
 
 KEY, OWNER = b"k" * 32, uuid4()
 MESSAGE = wire.Outgoing(5, bytes((1, 5)) + bytes(18), "4915112345678", 0, b"{}")

@@ -22,12 +22,12 @@ import pytest_asyncio
 from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from warouter.certificate import self_signed
 from warouter.errors import BodyTooLarge, MediaRefused
 from warouter.local.ports import free_port
 from warouter.media.directory import Directory
 from warouter.media.fetch import Fetcher, LinkFailed
 from warouter.media.providers import Credentials, CredentialsRefused
+from warouter.tls.certificate import self_signed
 
 PUBLIC, TRAP = "127.0.0.2", "127.0.0.1"
 ALLOWED = (ipaddress.ip_network(f"{PUBLIC}/32"),)

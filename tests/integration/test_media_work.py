@@ -21,10 +21,10 @@ from aiohttp import web
 
 from tests.support.wait import soon
 from warouter.app_settings import ApplicationSettings, GarbageCollector
-from warouter.cluster.lanes import Entry
 from warouter.cluster.role import Happened
 from warouter.config import Settings
 from warouter.errors import MediaAway, MediaFull, MediaRefused, NotFound
+from warouter.flow.lanes import Entry
 from warouter.media import directory as directory_file
 from warouter.media.cleaning import expire, sweep
 from warouter.media.directory import Directory
@@ -32,17 +32,17 @@ from warouter.media.fetch import Fetcher
 from warouter.media.library import Library
 from warouter.media.references import Reference
 from warouter.message_id import mint
-from warouter.node.media import MediaWork
-from warouter.owner import uploads as uploads_file
-from warouter.owner.attachments import MEDIA, Attachments
-from warouter.owner.downloads import Downloads
+from warouter.owner.media import uploads as uploads_file
+from warouter.owner.media.attachments import MEDIA, Attachments
+from warouter.owner.media.downloads import Downloads
+from warouter.owner.media.uploads import MOST_AT_ONCE, Uploads
+from warouter.owner.media.work import MediaWork
 from warouter.owner.slot import OwnedSlot
 from warouter.owner.tasks import SlotTasks
-from warouter.owner.uploads import MOST_AT_ONCE, Uploads
+from warouter.simulator.server import Simulator
 from warouter.store.media import RECEIVED, Media, through_pool
 from warouter.upstream.media import MediaService
 from warouter.upstream.protocol import Answer, Event
-from warouter.upstream.simulator import Simulator
 
 TASKS = SlotTasks(lambda epochs, why: pytest.fail(f"{epochs} in doubt: {why}"))
 USER = b"us"
@@ -495,7 +495,7 @@ async def test_a_slot_that_is_lost_sends_and_answers_nothing() -> None:
 
 
 async def test_what_takes_long_gives_its_place_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("warouter.owner.attachments.PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr("warouter.owner.media.attachments.PATIENCE_SECONDS", 0.05)
     at = Slot(Gate())
     at.push("1", "m")
     at.pump()
@@ -773,7 +773,7 @@ async def test_what_cannot_be_completed_goes_on_as_it_came(
 async def test_what_waits_for_media_is_bounded_in_bytes(
     library: Library, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("warouter.owner.downloads.MOST_HELD", 1000)
+    monkeypatch.setattr("warouter.owner.media.downloads.MOST_HELD", 1000)
     simulator.use(simulator.faults.changed({"media_ms": 100}))
     inbox = Inbox(library, simulator)
     behind = msgspec.structs.replace(inbound(2, "a"), payload=bytes(1000))

@@ -16,7 +16,8 @@ from tests.integration.test_slot_tasks import Slots
 from tests.support.clock import step
 from tests.support.wait import soon
 from warouter.config import Settings
-from warouter.owner import parked, parked_messages
+from warouter.flow import parking as parked
+from warouter.owner import parked_messages
 from warouter.store.journal import EventRow, Journal, Progress, Row
 from warouter.upstream.protocol import Answer, Claim, Claimed, Send
 

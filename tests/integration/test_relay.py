@@ -13,15 +13,15 @@ import pytest_asyncio
 
 from tests.support.proxy import Proxy
 from tests.support.wait import soon
-from warouter import wire
-from warouter.cluster.address import Address
 from warouter.cluster.shardmap import ShardMap, SlotOwner
 from warouter.errors import NotReady
-from warouter.link import detour, relay, tls
+from warouter.link import detour, relay, wire
+from warouter.link.address import Address
 from warouter.link.client import Links
 from warouter.link.connection import SILENT_SECONDS
+from warouter.link.listen import LinkServer, WebappConnection
 from warouter.link.relay import Relay
-from warouter.link.server import LinkServer, WebappConnection
+from warouter.tls import link as tls
 
 OWNER, OTHER, THIRD = (uuid4() for _ in range(3))
 BODY = b'{"to":"1"}'

@@ -14,8 +14,8 @@ import pytest_asyncio
 
 from tests.support.postgres import PATIENT
 from warouter.config import Settings
+from warouter.link.wire import Key
 from warouter.store.journal import CLASHED, FENCED, KNOWN, REFUSED, Journal, Progress, Row
-from warouter.wire import Key
 
 ME, OTHER = uuid4(), uuid4()
 OWNED, OTHERS = {3: 10}, {5: 20}

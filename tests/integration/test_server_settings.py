@@ -16,7 +16,7 @@ from warouter.cluster.plan import Takeover
 from warouter.config import Settings
 from warouter.errors import CommandError, OutcomeUnknown, UnfitDatabase
 from warouter.store import database, server_settings, servers
-from warouter.store.accounts import Accounts, is_unavailable
+from warouter.store.account.accounts import Accounts, is_unavailable
 from warouter.store.database import Session
 from warouter.store.election import LeaderSession
 from warouter.store.journal import FENCED, INSERTED, EventRow, Journal, Progress, Row

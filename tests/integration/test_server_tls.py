@@ -17,13 +17,13 @@ import pytest_asyncio
 
 from tests.support.certificates import Signed, rsa_key
 from tests.support.wait import soon
-from warouter.api.tokens import hash_of, new_token
+from warouter.api.access.tokens import hash_of, new_token
 from warouter.app_settings import EXTERNAL_CERTIFICATE
 from warouter.config import Settings
 from warouter.errors import CommandError
 from warouter.local.ports import free_port
 from warouter.local.process import Process
-from warouter.store.accounts import ADMIN, Accounts
+from warouter.store.account.accounts import ADMIN, Accounts
 
 pytestmark = pytest.mark.timeout(90)
 PATH = "/v1/certificates/external"

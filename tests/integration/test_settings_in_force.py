@@ -20,7 +20,6 @@ from aiohttp import web
 
 from tests.support.certificates import Signed
 from tests.support.wait import soon
-from warouter import pem
 from warouter.app_settings import APPLICATION, WEBHOOK_CA, effective, merge
 from warouter.config import Settings
 from warouter.node import coreapp as module
@@ -28,9 +27,10 @@ from warouter.node.coreapp import Coreapp
 from warouter.node.runtime import Identity
 from warouter.owner.events import INBOUND, STATUS, NewEvent
 from warouter.owner.ownership import wait_for
-from warouter.store.accounts import Accounts
-from warouter.store.services import ask_for_collection
+from warouter.store.account.accounts import Accounts
+from warouter.store.account.services import ask_for_collection
 from warouter.systemd import Notifier
+from warouter.tls import pem
 
 SLOT = 3
 RECIPIENT = "4915112345678"

@@ -21,6 +21,10 @@ from click.testing import CliRunner, Result
 from warouter._hash import slot_of
 from warouter.cli.simulator import simulator as command
 from warouter.errors import CommandError
+from warouter.simulator.control import Addresses
+from warouter.simulator.guard import is_named
+from warouter.simulator.inbound import TYPES
+from warouter.simulator.server import Simulator, serve
 from warouter.upstream import authority
 from warouter.upstream.client import SimulatorUpstream
 from warouter.upstream.protocol import (
@@ -35,10 +39,6 @@ from warouter.upstream.protocol import (
     Revoked,
     Send,
 )
-from warouter.upstream.simulator import Simulator, serve
-from warouter.upstream.simulator_control import Addresses
-from warouter.upstream.simulator_guard import is_named
-from warouter.upstream.simulator_inbound import TYPES
 
 TO = "491511234567"
 SLOT = slot_of(TO)

@@ -19,22 +19,22 @@ import pytest_asyncio
 
 from tests.support.wait import soon
 from warouter.app_settings import ApplicationSettings
-from warouter.cluster.lanes import Entry
 from warouter.cluster.role import Happened
 from warouter.config import Settings, Timing
+from warouter.flow.lanes import Entry
+from warouter.flow.parking import ParkedLane
+from warouter.link.wire import FRAMES, NOT_OWNER, Message, Outcome, parse
 from warouter.message_id import mint, text_of
 from warouter.owner.appender import Appender
 from warouter.owner.callbacks import CallbackFeed
 from warouter.owner.events import EventAppender, NewEvent
 from warouter.owner.ownership import Ownership
-from warouter.owner.parked import ParkedLane
 from warouter.owner.recorder import Recorder
 from warouter.owner.sender import Sender
 from warouter.owner.slot import OwnedSlot
 from warouter.store.journal import Journal
 from warouter.store.nodes import NodeSession, Registration
 from warouter.upstream.protocol import Answer, Event
-from warouter.wire import FRAMES, NOT_OWNER, Message, Outcome, parse
 
 ME = uuid4()
 RECIPIENT = "4915112345678"

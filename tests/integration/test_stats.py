@@ -7,8 +7,8 @@ import re
 import asyncpg
 import pytest
 
-from warouter.store import stats
-from warouter.store.stats import Statistics
+from warouter.store.views import stats
+from warouter.store.views.stats import Statistics
 
 STATEMENTS = {
     "messages": stats._MESSAGES,

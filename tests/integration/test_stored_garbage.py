@@ -19,10 +19,10 @@ from warouter.config import Settings
 from warouter.node.coreapp import FOLLOWED, Coreapp
 from warouter.node.loglevel import LogLevel
 from warouter.node.runtime import Identity
-from warouter.node.server_tls import ServerTls
 from warouter.node.settings import SettingsFollower
-from warouter.store.accounts import Accounts
+from warouter.store.account.accounts import Accounts
 from warouter.systemd import Notifier
+from warouter.tls.server import ServerTls
 
 UNUSABLE = "stored setting rejected"
 GOOD = '{"webhooks": {"url": "http://127.0.0.1:9/"}, "callback_backoff_delay_ms": %d}'

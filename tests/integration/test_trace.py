@@ -16,9 +16,9 @@ from warouter.cli import cli
 from warouter.config import Settings
 from warouter.errors import CommandError
 from warouter.message_id import mint, text_of
-from warouter.store import trace
 from warouter.store.journal import _WITH_STATUS as WITH_STATUS
-from warouter.store.trace import Trace, read_trace
+from warouter.store.views import trace
+from warouter.store.views.trace import Trace, read_trace
 
 RAW = mint(3, 1_700_000_000_000, bytes(range(12)))
 ID = text_of(RAW)

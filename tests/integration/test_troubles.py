@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from tests.simulation.tables import TROUBLES
+from tests.campaigns.simulation.tables import TROUBLES
 from warouter.cluster.plan import Succession, Takeover
 from warouter.config import Settings
 from warouter.store.election import LeaderSession

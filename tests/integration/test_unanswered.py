@@ -14,10 +14,10 @@ import pytest
 from tests.integration.test_slot_tasks import ME, RECIPIENT, Slots
 from tests.support.wait import soon
 from warouter.config import Settings
+from warouter.link.wire import Message
 from warouter.message_id import mint
 from warouter.owner import parked_messages, sender
 from warouter.upstream.protocol import Claim, Claimed, Send
-from warouter.wire import Message
 
 PENDING = 86_400.0
 

@@ -18,17 +18,17 @@ import pytest_asyncio
 
 from tests.support.wait import soon
 from warouter._hash import slot_of
-from warouter.cluster.lanes import Lanes
 from warouter.config import Settings
+from warouter.flow.lanes import Lanes
+from warouter.link.wire import FRAMES, Message
 from warouter.message_id import mint
 from warouter.node.coreapp import Coreapp
 from warouter.node.runtime import Identity
 from warouter.owner import sender
+from warouter.simulator.faults import Faults
+from warouter.simulator.server import Simulator
 from warouter.systemd import Notifier
 from warouter.upstream.protocol import Event, encode
-from warouter.upstream.simulator import Simulator
-from warouter.upstream.simulator_faults import Faults
-from warouter.wire import FRAMES, Message
 
 SLOT = 3
 RECIPIENTS = [str(n) for n in range(4915112340000, 4915112350000) if slot_of(str(n)) == SLOT]

@@ -11,11 +11,11 @@ import pytest_asyncio
 
 from tests.support.proxy import Proxy
 from tests.support.wait import soon
+from warouter.simulator.faults import Faults
+from warouter.simulator.server import Simulator
 from warouter.upstream import client
 from warouter.upstream.client import SimulatorUpstream
 from warouter.upstream.protocol import Claim
-from warouter.upstream.simulator import Simulator
-from warouter.upstream.simulator_faults import Faults
 
 
 class Coreapp:

@@ -13,11 +13,12 @@ from collections import Counter, defaultdict
 import pytest
 from aiohttp import web
 
-from warouter import __version__, webhook
+from warouter import __version__
 from warouter.app_settings import ApplicationSettings, Webhooks
-from warouter.cluster.delivery import FAILURES, GIVE_UP, INBOUND, STATUS, Item
 from warouter.local.ports import free_port
-from warouter.webhook import BATCH_EVENTS, Callbacks, Result
+from warouter.webhook import callbacks as webhook
+from warouter.webhook.callbacks import BATCH_EVENTS, Callbacks, Result
+from warouter.webhook.queue import FAILURES, GIVE_UP, INBOUND, STATUS, Item
 
 LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"),)
 STEP_MS = 20
@@ -192,7 +193,7 @@ async def owner(watch, receiver):
 @pytest.fixture
 def logged(watch, caplog):
     """Lines of the webhook's log; a new one wakes the watch."""
-    logger = logging.getLogger("warouter.webhook")
+    logger = logging.getLogger("warouter.webhook.callbacks")
     handler = logging.Handler()
     handler.emit = watch.notify
     caplog.set_level(logging.INFO, logger.name)

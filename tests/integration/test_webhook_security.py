@@ -33,10 +33,10 @@ from tests.integration.test_webhook import (
     settings_of,
 )
 from warouter.app_settings import ApplicationSettings, Webhooks
-from warouter.cluster.delivery import INBOUND, STATUS
 from warouter.egress import client_certificate
 from warouter.errors import ConfigError
-from warouter.webhook import Result
+from warouter.webhook.callbacks import Result
+from warouter.webhook.queue import INBOUND, STATUS
 
 # {port} is the trap's. What a URL parser, a resolver and a socket may each read in their own way.
 LOOPBACK_FORMS = [

@@ -14,10 +14,10 @@ from aiohttp import web
 
 from tests.support.certificates import Signed
 from tests.support.wait import soon
-from warouter import pem
 from warouter.app_settings import ApplicationSettings, Webhooks
-from warouter.cluster.delivery import STATUS, Item
-from warouter.webhook import Callbacks, Result
+from warouter.tls import pem
+from warouter.webhook.callbacks import Callbacks, Result
+from warouter.webhook.queue import STATUS, Item
 
 LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"),)
 ROOT = Signed("root", authority=True)

@@ -11,8 +11,8 @@ import jsonschema_rs
 import msgspec
 
 from warouter.api.app import ROUTES
-from warouter.api.openapi import JSON
-from warouter.api.page import Description
+from warouter.api.description.openapi import JSON
+from warouter.api.description.page import Description
 from warouter.api.route import Route
 
 DOCUMENT = Description(ROUTES).document

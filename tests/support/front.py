@@ -16,12 +16,12 @@ from typing import Any, NamedTuple
 
 from aiohttp import web
 
-from warouter.api.fastpath import FastPath
-from warouter.api.meter import Meter
-from warouter.api.tokens import Caller, TokenCache, hash_of
+from warouter.api.access.tokens import Caller, TokenCache, hash_of
+from warouter.api.messages.fastpath import FastPath
 from warouter.errors import ApiError
+from warouter.http.meter import Meter
+from warouter.link.wire import Outgoing
 from warouter.message_id import letters_of
-from warouter.wire import Outgoing
 
 TOKENS = {"admin": "a" * 43, "user": "u" * 43}
 LINE = b"POST /v1/messages HTTP/1.1\r\n"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from tests.chaos.arrivals import Arrivals
-from tests.chaos.campaign import Outcome
-from tests.chaos.figures import Seen, figures
-from tests.chaos.history import History
-from tests.chaos.judge import (
+from tests.campaigns.chaos.arrivals import Arrivals
+from tests.campaigns.chaos.campaign import Outcome
+from tests.campaigns.chaos.figures import Seen, figures
+from tests.campaigns.chaos.history import History
+from tests.campaigns.chaos.judge import (
     api_errors,
     in_order,
     needless,
@@ -17,10 +17,10 @@ from tests.chaos.judge import (
     stale,
     unanswered,
 )
-from tests.chaos.marks import Mark
-from tests.chaos.nemesis import NEMESES
-from tests.chaos.plot import plot
-from tests.chaos.schedule import COUNTS, LONG, SHORT, drawn
+from tests.campaigns.chaos.marks import Mark
+from tests.campaigns.chaos.nemesis import NEMESES
+from tests.campaigns.chaos.plot import plot
+from tests.campaigns.chaos.schedule import COUNTS, LONG, SHORT, drawn
 
 
 def mark(kind: str, at: float = 10.0, **more: object) -> Mark:

@@ -14,40 +14,37 @@ from aiohttp.typedefs import Handler as WebHandler
 from aiohttp.typedefs import Middleware
 
 from warouter.api import (
-    account,
-    auth,
     backup,
     certificates,
-    contacts,
     groups,
-    identity,
     media,
-    messages,
-    ops,
-    page,
     profile,
     providers,
-    registration,
     services,
     settings,
-    stats,
     stickers,
-    support,
-    two_step,
-    users,
 )
-from warouter.api.audited import audited
-from warouter.api.auth import authorise
+from warouter.api.access import auth, two_step, users
+from warouter.api.access.audit import audited
+from warouter.api.access.auth import authorise
+from warouter.api.account import registration
+from warouter.api.account import shards as account
+from warouter.api.contacts import handlers as contacts
+from warouter.api.contacts import identity
 from warouter.api.context import Context
-from warouter.api.envelope import common_fields, failure, of_framework
-from warouter.api.meter import Meter
+from warouter.api.description import page
+from warouter.api.messages import handlers as messages
+from warouter.api.monitoring import health as ops
+from warouter.api.monitoring import stats, support
 from warouter.api.route import Access, Route
 from warouter.errors import (
     ApiError,
     NotReady,
     OutcomeUnknown,
 )
-from warouter.store.accounts import is_unavailable
+from warouter.http.envelope import common_fields, failure, of_framework
+from warouter.http.meter import Meter
+from warouter.store.account.accounts import is_unavailable
 
 log = logging.getLogger(__name__)
 
@@ -106,7 +103,7 @@ def _spellings(path: str) -> tuple[str, ...]:
 
 def _guarded(context: Context, route: Route) -> WebHandler:
     # Who watches must see most when most is going on, and a stranger who logs in has limits of
-    # another kind (api/guard.py): what has no user takes from nobody's bucket.
+    # another kind (api/access/attempts.py): what has no user takes from nobody's bucket.
     limited = route.access in (Access.USER, Access.ADMIN)
     handler = audited(route.name, route.handler) if route.audited else route.handler
 

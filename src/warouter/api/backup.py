@@ -7,20 +7,20 @@ import logging
 import msgspec
 from aiohttp import web
 
+from warouter.api.access.passwords import check_new_password
+from warouter.api.access.tokens import Caller
 from warouter.api.context import Context
-from warouter.api.envelope import success
-from warouter.api.passwords import check_new_password
-from warouter.api.request import read_json
+from warouter.api.messages.rules import filled
 from warouter.api.restored import checked
 from warouter.api.route import Access, Route
-from warouter.api.rules import filled
-from warouter.api.tokens import Caller
 from warouter.errors import (
     BodyTooLarge,
     NumberTaken,
     ParameterInvalid,
     ParameterMissing,
 )
+from warouter.http.envelope import success
+from warouter.http.request import read_json
 from warouter.store.backup import Saved
 
 log = logging.getLogger(__name__)

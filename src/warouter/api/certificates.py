@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING
 import msgspec
 from aiohttp import web
 
+from warouter.api.access.tokens import Caller
 from warouter.api.context import Context
-from warouter.api.envelope import success
-from warouter.api.request import read_body
 from warouter.api.route import Access, Route
-from warouter.api.tokens import Caller
 from warouter.app_settings import EXTERNAL_CERTIFICATE, WEBHOOK_CA
 from warouter.errors import BodyTooLarge, NotFound, ParameterInvalid
+from warouter.http.envelope import success
+from warouter.http.request import read_body
 from warouter.stored import text_of
 
 if TYPE_CHECKING:
-    from warouter.certificate import Pair
+    from warouter.tls.certificate import Pair
 
 log = logging.getLogger(__name__)
 
@@ -105,19 +105,19 @@ async def reset_webhook_ca(context: Context, _request: web.Request, caller: Call
 
 
 def _pair(text: str) -> Pair:
-    from warouter import certificate
+    from warouter.tls import certificate
 
     return certificate.checked_pair(text, datetime.now(UTC))
 
 
 def _signers(chain: str) -> str:
-    from warouter import certificate
+    from warouter.tls import certificate
 
     return certificate.signers(chain)
 
 
 def _bundle(text: str) -> str:
-    from warouter import certificate
+    from warouter.tls import certificate
 
     return certificate.checked_authorities(text)
 

@@ -8,24 +8,24 @@ from typing import Literal
 
 import msgspec
 
-from warouter.api.contact_book import ContactBook
-from warouter.api.operations import Operations
-from warouter.api.passwords import Passwords
-from warouter.api.tokens import TokenCache
-from warouter.api.waits import Waits
+from warouter.api.access.passwords import Passwords
+from warouter.api.access.tokens import TokenCache
+from warouter.api.access.waits import Waits
+from warouter.api.contacts.book import ContactBook
+from warouter.api.monitoring.operations import Operations
 from warouter.app_settings import Network
 from warouter.errors import ApiError
+from warouter.link.wire import Outgoing
 from warouter.media.library import Library
-from warouter.store.accounts import Accounts
+from warouter.store.account.accounts import Accounts
+from warouter.store.account.logins import Logins
+from warouter.store.account.photo import Photos
+from warouter.store.account.registration import Registrations
+from warouter.store.account.stickers import Stickers
 from warouter.store.audit import Audit
 from warouter.store.backup import Backups
-from warouter.store.logins import Logins
-from warouter.store.photo import Photos
-from warouter.store.registration import Registrations
-from warouter.store.stickers import Stickers
-from warouter.store.trace import Trace
+from warouter.store.views.trace import Trace
 from warouter.upstream.registration import Authority
-from warouter.wire import Outgoing
 
 # What travels to the owner. MEDIA is a message whose owner has to see to media before it sends it.
 MESSAGE, READ_MARK, MEDIA = 0, 1, 2

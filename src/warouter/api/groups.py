@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from warouter.api.access.tokens import Caller
 from warouter.api.context import Context
 from warouter.api.route import Access, Route
-from warouter.api.tokens import Caller
 from warouter.errors import NotFound
 
 

@@ -10,11 +10,9 @@ import aiohttp
 import msgspec
 from aiohttp import web
 
+from warouter.api.access.tokens import Caller
 from warouter.api.context import MEDIA, MESSAGE, Context
-from warouter.api.envelope import common_fields, success
-from warouter.api.request import path_name
 from warouter.api.route import Access, Route
-from warouter.api.tokens import Caller
 from warouter.errors import (
     BodyTooLarge,
     MediaAway,
@@ -24,6 +22,8 @@ from warouter.errors import (
     ParameterInvalid,
     ParameterMissing,
 )
+from warouter.http.envelope import common_fields, success
+from warouter.http.request import path_name
 from warouter.media import references, types
 from warouter.media.directory import Damaged
 

@@ -9,18 +9,18 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from warouter.api.answers import within
-from warouter.api.audited import named, subject
+from warouter.api.access.audit import named, subject
+from warouter.api.access.tokens import Caller
 from warouter.api.context import Context
-from warouter.api.envelope import success
-from warouter.api.request import read_body, read_json
+from warouter.api.description.wrapped import within
+from warouter.api.messages.rules import required, short
 from warouter.api.route import Access, Route
-from warouter.api.rules import required, short
-from warouter.api.tokens import Caller
 from warouter.app_settings import BUSINESS_PROFILE, COMPLIANCE_INFO, PROFILE_ABOUT
 from warouter.errors import BodyTooLarge, NotFound, ParameterInvalid, ParameterMissing
+from warouter.http.envelope import success
+from warouter.http.request import read_body, read_json
 from warouter.media import types
-from warouter.store.photo import Photo
+from warouter.store.account.photo import Photo
 from warouter.stored import usable
 
 log = logging.getLogger(__name__)

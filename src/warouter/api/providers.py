@@ -10,16 +10,16 @@ from typing import Any, Literal
 import msgspec
 from aiohttp import web
 
-from warouter.api.answers import within
-from warouter.api.audited import subject
+from warouter.api.access.audit import subject
+from warouter.api.access.tokens import Caller
 from warouter.api.context import Context
-from warouter.api.envelope import success
-from warouter.api.request import path_name, read_json
+from warouter.api.description.wrapped import within
+from warouter.api.messages.rules import filled, filled_list, short
 from warouter.api.route import Access, Route
-from warouter.api.rules import filled, filled_list, short
-from warouter.api.tokens import Caller
 from warouter.app_settings import MEDIA_PROVIDERS
 from warouter.errors import NotFound, ParameterInvalid, ParameterMissing
+from warouter.http.envelope import success
+from warouter.http.request import path_name, read_json
 from warouter.media.providers import checked_origin, listed
 
 log = logging.getLogger(__name__)

@@ -11,11 +11,13 @@ from typing import Any
 
 import msgspec
 
-from warouter.api.auth import DEFAULT_USERNAME
+from warouter.api.access.auth import DEFAULT_USERNAME
+from warouter.api.access.passwords import hash_problem
+from warouter.api.access.users import check_username
+from warouter.api.account.registration import CERT_CHARS, checked_number
 from warouter.api.certificates import BUNDLE_BYTES, PAIR_BYTES, StoredBundle, StoredPair
 from warouter.api.context import ApiConfig
-from warouter.api.decode import decode
-from warouter.api.passwords import hash_problem
+from warouter.api.messages.rules import short
 from warouter.api.profile import (
     About,
     BusinessProfile,
@@ -25,10 +27,7 @@ from warouter.api.profile import (
     check_profile,
 )
 from warouter.api.providers import StoredProviders, check_providers
-from warouter.api.registration import CERT_CHARS, checked_number
-from warouter.api.rules import short
 from warouter.api.settings import check_webhook
-from warouter.api.users import check_username
 from warouter.app_settings import (
     APPLICATION,
     BUSINESS_PROFILE,
@@ -41,7 +40,8 @@ from warouter.app_settings import (
     merge,
 )
 from warouter.errors import ApiError
-from warouter.store.accounts import ADMIN
+from warouter.http.decode import decode
+from warouter.store.account.accounts import ADMIN
 from warouter.store.backup import Saved, SavedAccount, SavedUser
 
 KEY_BYTES = 32  # of the authority
@@ -78,7 +78,7 @@ def _check_setting(name: str, value: Any, config: ApiConfig, warnings: list[str]
 
 def _check_pair(pair: StoredPair) -> list[str]:
     """A certificate that has expired since it was saved is no reason to lose all the rest."""
-    from warouter import certificate  # loads what a webapp needs for these rare calls alone
+    from warouter.tls import certificate  # loads what a webapp needs for these rare calls alone
 
     text = pair.chain + pair.key
     short(text, "the certificate", PAIR_BYTES)
@@ -91,7 +91,7 @@ def _check_pair(pair: StoredPair) -> list[str]:
 
 
 def _check_bundle(bundle: StoredBundle) -> None:
-    from warouter import certificate
+    from warouter.tls import certificate
 
     short(bundle.pem, "the CA certificates for webhooks", BUNDLE_BYTES)
     if not bundle.pem.isascii():

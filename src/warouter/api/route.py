@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 from aiohttp import web
 
+from warouter.api.access.tokens import Caller
 from warouter.api.context import Context
-from warouter.api.tokens import Caller
 from warouter.errors import ApiError
 
 Handler = Callable[[Context, web.Request, Caller], Awaitable[web.StreamResponse]]

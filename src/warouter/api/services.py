@@ -6,10 +6,10 @@ import logging
 
 from aiohttp import web
 
+from warouter.api.access.tokens import Caller
 from warouter.api.context import Context
-from warouter.api.envelope import success
 from warouter.api.route import Access, Route
-from warouter.api.tokens import Caller
+from warouter.http.envelope import success
 
 log = logging.getLogger(__name__)
 

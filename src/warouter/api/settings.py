@@ -9,14 +9,11 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from warouter.api.audited import named, subject
+from warouter.api.access.audit import named, subject
+from warouter.api.access.tokens import Caller
 from warouter.api.context import ApiConfig, Context
-from warouter.api.decode import explained
-from warouter.api.envelope import success
-from warouter.api.replies import ApplicationAnswer
-from warouter.api.request import read_json
+from warouter.api.description.replies import ApplicationAnswer
 from warouter.api.route import Access, Route
-from warouter.api.tokens import Caller
 from warouter.app_settings import (
     APPLICATION,
     ApplicationSettings,
@@ -26,6 +23,9 @@ from warouter.app_settings import (
     webhook_url_problem,
 )
 from warouter.errors import ParameterInvalid
+from warouter.http.decode import explained
+from warouter.http.envelope import success
+from warouter.http.request import read_json
 from warouter.stored import usable
 
 log = logging.getLogger(__name__)

@@ -8,15 +8,15 @@ from uuid import UUID
 import msgspec
 from aiohttp import web
 
-from warouter.api.answers import within
+from warouter.api.access.tokens import Caller
 from warouter.api.context import Context
-from warouter.api.envelope import success
-from warouter.api.request import path_name, read_json
+from warouter.api.description.wrapped import within
+from warouter.api.messages.rules import filled, filled_list, short
 from warouter.api.route import Access, Route
-from warouter.api.rules import filled, filled_list, short
-from warouter.api.tokens import Caller
 from warouter.errors import NotFound, ParameterInvalid, ParameterMissing
-from warouter.store.stickers import FULL, MOST_PACKS, MOST_STICKERS, Pack, Sticker
+from warouter.http.envelope import success
+from warouter.http.request import path_name, read_json
+from warouter.store.account.stickers import FULL, MOST_PACKS, MOST_STICKERS, Pack, Sticker
 
 NAME_CHARS, LINK_CHARS, IMAGE_ID_CHARS = 128, 2048, 256
 MOST_EMOJIS, EMOJI_CHARS = 3, 32

@@ -16,10 +16,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 
+from warouter.demo.run import Demo, Plan, Report
+from warouter.demo.scene import Scene, own_cluster, running_cluster, started_ago
+from warouter.demo.tally import STATUSES, Tally
 from warouter.errors import CommandError
-from warouter.local.demo import Demo, Plan, Report
-from warouter.local.scene import Scene, own_cluster, running_cluster, started_ago
-from warouter.local.tally import STATUSES, Tally
 
 SHOW_SECONDS = 0.1
 

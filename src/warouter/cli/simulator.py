@@ -18,11 +18,11 @@ import click
 
 from warouter.errors import CommandError
 from warouter.node.runtime import cancel, run, run_until
+from warouter.simulator.control import Addresses
+from warouter.simulator.faults import NUMBERS, described
+from warouter.simulator.inbound import TYPES
+from warouter.simulator.server import serve
 from warouter.systemd import Notifier
-from warouter.upstream.simulator import serve
-from warouter.upstream.simulator_control import Addresses
-from warouter.upstream.simulator_faults import NUMBERS, described
-from warouter.upstream.simulator_inbound import TYPES
 
 _TIMEOUT_S = 10.0
 _DATA_DIR = Path("warouter-data")

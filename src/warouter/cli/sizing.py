@@ -8,9 +8,9 @@ from math import inf
 import click
 import msgspec
 
-from warouter.cluster.costs import COSTS, Costs
-from warouter.cluster.original import NOT_ALIKE, Original, original_for
-from warouter.cluster.sizing import LOAD, SHARDS, Plan, Upstream, plan
+from warouter.sizing.costs import COSTS, Costs
+from warouter.sizing.original import NOT_ALIKE, Original, original_for
+from warouter.sizing.plan import LOAD, SHARDS, Plan, Upstream, plan
 
 _WIDTH = 32
 _LIMITS = {

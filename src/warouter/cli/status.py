@@ -21,7 +21,7 @@ from warouter.cli.nodes import data_dir_option
 from warouter.config import Settings
 from warouter.errors import CommandError
 from warouter.store.database import Connection, close_politely
-from warouter.store.status import (
+from warouter.store.views.status import (
     EPOCH_BITS,
     NodeStatus,
     OwnerChange,

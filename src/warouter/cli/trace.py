@@ -12,8 +12,8 @@ from warouter.cli.database import connected, settings_of
 from warouter.cli.nodes import data_dir_option
 from warouter.config import Settings
 from warouter.errors import CommandError
-from warouter.store.status import EPOCH_BITS
-from warouter.store.trace import Callback, Step, Trace, read_trace
+from warouter.store.views.status import EPOCH_BITS
+from warouter.store.views.trace import Callback, Step, Trace, read_trace
 
 APPLICATION = "warouter trace"
 

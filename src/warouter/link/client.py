@@ -11,17 +11,18 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from random import Random
 from typing import NamedTuple
 from uuid import UUID
 
-from warouter import wire
 from warouter._hash import SLOTS
-from warouter.cluster.address import Address
 from warouter.cluster.shardmap import ShardMap
 from warouter.errors import ApiError, KeyTaken, Overloaded, ParameterInvalid
+from warouter.link import wire
+from warouter.link.address import Address
 from warouter.link.connection import TICK_SECONDS
-from warouter.link.coreapp import CoreappConnection
 from warouter.link.detour import PATIENCE_SECONDS, Detours
+from warouter.link.dial import CoreappConnection
 from warouter.link.pending import Done, Pending
 from warouter.retry import backoff
 
@@ -60,7 +61,7 @@ class Links:
         self._straight: dict[int, Way] = {}  # known ways without a detour, by slot
         self._made: dict[UUID, CoreappConnection] = {}  # the present attempt at each coreapp
         self._ready: dict[UUID, CoreappConnection] = {}
-        self._detours = Detours()
+        self._detours = Detours(Random())
         self._tasks: dict[UUID, asyncio.Task[None]] = {}
         self._pending: dict[bytes, Pending] = {}
         self._bytes = 0

@@ -8,8 +8,9 @@ import socket
 from collections.abc import Iterator
 from typing import cast
 
-from warouter import _batch, wire
+from warouter import _batch
 from warouter.errors import NoCommonVersion, WarouterError
+from warouter.link import wire
 from warouter.sockets import notice_silence
 
 log = logging.getLogger(__name__)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Collection
+from random import Random
 from uuid import UUID
 
 # A link that is down for so long is worth a detour and a report; a coreapp that starts, or whose
@@ -16,7 +16,8 @@ BARREN_SECONDS = 1.0  # a coreapp that did not reach the owner either is not ask
 class Detours:
     """``now`` is in the seconds of the caller's clock."""
 
-    def __init__(self) -> None:
+    def __init__(self, random: Random) -> None:
+        self._random = random
         self._down: dict[UUID, float] = {}
         self._via: dict[UUID, UUID] = {}
         self._barren: dict[tuple[UUID, UUID], float] = {}
@@ -46,7 +47,7 @@ class Detours:
         if self._via.get(owner) not in fit:
             self._via.pop(owner, None)
             if fit:
-                self._via[owner] = random.choice(fit)
+                self._via[owner] = self._random.choice(fit)
         return self._via.get(owner)
 
     def failed(self, owner: UUID, via: UUID, now: float) -> None:

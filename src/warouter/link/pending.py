@@ -8,8 +8,8 @@ from uuid import UUID
 import msgspec
 
 from warouter.errors import ApiError, NotReady
+from warouter.link.wire import Outgoing
 from warouter.message_id import text_of
-from warouter.wire import Outgoing
 
 # What becomes of a message: the id under which it is known, or why it is not accepted.
 Done = Callable[[bytes | ApiError], None]

@@ -17,11 +17,12 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 from uuid import UUID
 
-from warouter import background, wire
-from warouter.cluster.address import Address
+from warouter import background
+from warouter.link import wire
+from warouter.link.address import Address
 from warouter.link.connection import TICK_SECONDS
-from warouter.link.coreapp import CoreappConnection
-from warouter.link.server import WebappConnection, relay_nothing
+from warouter.link.dial import CoreappConnection
+from warouter.link.listen import WebappConnection, relay_nothing
 
 log = logging.getLogger(__name__)
 

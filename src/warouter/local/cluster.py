@@ -19,7 +19,6 @@ from urllib.parse import quote
 import aiohttp
 import msgspec
 
-from warouter.certificate import self_signed
 from warouter.config import Settings, load
 from warouter.errors import CommandError
 from warouter.local.counts import coreapps_for
@@ -30,6 +29,7 @@ from warouter.local.postgres_version import described
 from warouter.local.process import Process
 from warouter.local.seed import first_seed, ready_map, server_version, shards_now
 from warouter.store import migrate
+from warouter.tls.certificate import self_signed
 
 log = logging.getLogger(__name__)
 

@@ -7,12 +7,12 @@ import secrets
 import string
 from base64 import b64decode
 
-from warouter.api.auth import DEFAULT_USERNAME
-from warouter.api.passwords import Passwords
+from warouter.api.access.auth import DEFAULT_USERNAME
+from warouter.api.access.passwords import Passwords
 from warouter.config import Settings
 from warouter.errors import CommandError
 from warouter.owner.ownership import wait_for
-from warouter.store.accounts import ADMIN, Accounts
+from warouter.store.account.accounts import ADMIN, Accounts
 from warouter.store.database import close_politely, connect, create_pool, listen
 from warouter.store.nodes import read_map
 

@@ -19,18 +19,17 @@ from warouter.app_settings import (
 )
 from warouter.config import Settings
 from warouter.errors import CommandError, OutcomeUnknown
-from warouter.link import tls
+from warouter.link.listen import LinkServer
 from warouter.link.relay import Relay
-from warouter.link.server import LinkServer
 from warouter.node.adoption import ApplicationFields, adopt
+from warouter.node.figures_coreapp import CoreappFigures
 from warouter.node.loglevel import LogLevel
-from warouter.node.media import MediaWork
-from warouter.node.report_coreapp import CoreappFigures
 from warouter.node.reporter import Reporter
 from warouter.node.runtime import Identity, boottime, cancel, check_database, run_until
 from warouter.owner.appender import Appender
 from warouter.owner.callbacks import CallbackFeed
 from warouter.owner.events import EventAppender
+from warouter.owner.media.work import MediaWork
 from warouter.owner.ownership import Ownership, wait_for
 from warouter.owner.recorder import Recorder
 from warouter.owner.sender import Sender
@@ -43,6 +42,7 @@ from warouter.store.journal import Journal
 from warouter.store.nodes import LINK_GONE, Beat, NodeSession
 from warouter.stored import text_of
 from warouter.systemd import Notifier
+from warouter.tls import link as tls
 from warouter.upstream.client import SimulatorUpstream
 
 log = logging.getLogger(__name__)

@@ -16,6 +16,7 @@ from warouter.config import Settings, Timing
 from warouter.errors import ChangeRefused, NotReady
 from warouter.link.client import Links
 from warouter.store import database
+from warouter.store.account.registration import is_registered
 from warouter.store.bounded import connection
 from warouter.store.nodes import (
     LINK_GONE,
@@ -31,8 +32,7 @@ from warouter.store.nodes import (
     shard_request_state,
     withdraw_shard_request,
 )
-from warouter.store.registration import is_registered
-from warouter.store.trace import Trace, read_trace
+from warouter.store.views.trace import Trace, read_trace
 
 log = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ from warouter.app_settings import APPLICATION, EXTERNAL_CERTIFICATE
 from warouter.errors import CommandError
 from warouter.node.adoption import ApplicationFields, adopt
 from warouter.node.loglevel import LogLevel
-from warouter.node.server_tls import ServerTls
-from warouter.store.accounts import Accounts, is_unavailable
+from warouter.store.account.accounts import Accounts, is_unavailable
+from warouter.tls.server import ServerTls
 
 log = logging.getLogger(__name__)
 

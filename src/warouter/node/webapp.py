@@ -12,51 +12,50 @@ from pathlib import Path
 import asyncpg
 from aiohttp import web
 
+from warouter.api.access.auth import seed_administrator
+from warouter.api.access.passwords import Passwords
+from warouter.api.access.tokens import TokenCache
+from warouter.api.account.registration import OnceRegistered
 from warouter.api.app import build_app
-from warouter.api.auth import seed_administrator
-from warouter.api.contact_book import ContactBook
+from warouter.api.contacts.book import ContactBook
 from warouter.api.context import ApiConfig, Context
-from warouter.api.fastpath import FastPath
-from warouter.api.limits import parse_rates
-from warouter.api.meter import Meter
-from warouter.api.operations import Operations
-from warouter.api.pace import LOOPBACK, Limits
-from warouter.api.passwords import Passwords
-from warouter.api.registration import OnceRegistered
-from warouter.api.tokens import TokenCache
-from warouter.config import Settings
+from warouter.api.messages.fastpath import FastPath
+from warouter.api.monitoring.operations import Operations
+from warouter.config import Settings, networks
 from warouter.errors import CommandError, ConfigError, OutcomeUnknown
-from warouter.link import tls
+from warouter.http.edge import Edge
+from warouter.http.meter import Meter
+from warouter.http.pace import LOOPBACK, Limits
+from warouter.http.rates import parse_rates
 from warouter.link.client import Links
 from warouter.media.directory import Directory
 from warouter.media.library import Library
-from warouter.node.edge import Edge
+from warouter.node.figures_webapp import WebappFigures
 from warouter.node.loglevel import LogLevel
 from warouter.node.mapview import MapView
-from warouter.node.report_webapp import WebappFigures
 from warouter.node.reporter import Reporter, process_samples
 from warouter.node.runtime import Identity, cancel, check_database, run_until
-from warouter.node.server_tls import ServerTls
 from warouter.node.settings import SettingsFollower
-from warouter.owner.callbacks import networks
-from warouter.store.accounts import Accounts
+from warouter.store.account.accounts import Accounts
+from warouter.store.account.contacts import ContactStore
+from warouter.store.account.logins import Logins
+from warouter.store.account.photo import Photos
+from warouter.store.account.registration import Registrations
+from warouter.store.account.services import ask_for_collection
+from warouter.store.account.stickers import Stickers
 from warouter.store.audit import Audit
 from warouter.store.backup import Backups
 from warouter.store.bounded import fetcher
-from warouter.store.contacts import ContactStore
 from warouter.store.database import create_pool
-from warouter.store.facts import read_facts
-from warouter.store.logins import Logins
 from warouter.store.media import through_pool
 from warouter.store.nodes import NodeSession
-from warouter.store.photo import Photos
-from warouter.store.registration import Registrations
 from warouter.store.reports import read_reports
-from warouter.store.services import ask_for_collection
-from warouter.store.stats import Statistics
-from warouter.store.stickers import Stickers
+from warouter.store.views.facts import read_facts
+from warouter.store.views.stats import Statistics
 from warouter.systemd import Notifier
-from warouter.upstream.directory import NumberDirectory
+from warouter.tls import link as tls
+from warouter.tls.server import ServerTls
+from warouter.upstream.numbers import NumberDirectory
 from warouter.upstream.registration import Authority
 
 log = logging.getLogger(__name__)

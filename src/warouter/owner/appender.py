@@ -12,8 +12,8 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from warouter import wire
 from warouter.cluster.role import Happened, State
+from warouter.link import wire
 from warouter.owner.ownership import Ownership
 from warouter.owner.slot import OwnedSlot
 from warouter.store.journal import (

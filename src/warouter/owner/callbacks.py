@@ -7,24 +7,23 @@ seq order. A parked recipient's events lie in a table of their own until their t
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 from collections.abc import Callable, Collection, Iterable
 
 import asyncpg
 
-from warouter.app_settings import ApplicationSettings, Network
-from warouter.cluster.delivery import GIVE_UP, INBOUND, STATUS, Item
-from warouter.cluster.shown import shown
-from warouter.config import Settings
+from warouter.app_settings import ApplicationSettings
+from warouter.config import Settings, networks
 from warouter.egress import client_certificate
-from warouter.errors import ConfigError, OutcomeUnknown
+from warouter.errors import OutcomeUnknown
+from warouter.flow.parking import LEAD_ROWS, LEAD_SECONDS, ParkedLane
 from warouter.owner.ownership import Ownership
-from warouter.owner.parked import LEAD_ROWS, LEAD_SECONDS, ParkedLane
 from warouter.owner.recorder import Recorder
 from warouter.owner.slot import EventLog, OwnedSlot
 from warouter.store.journal import EventRow, Journal
-from warouter.webhook import Callbacks
+from warouter.webhook.callbacks import Callbacks
+from warouter.webhook.queue import GIVE_UP, INBOUND, STATUS, Item
+from warouter.webhook.shown import shown
 
 log = logging.getLogger(__name__)
 
@@ -387,14 +386,3 @@ class CallbackFeed:
             return
         journal.parked[recipient] = ParkedLane(self._clock())
         self.callbacks.block(slot.slot, recipient, kind)
-
-
-def networks(text: str, name: str = "WAROUTER_ALLOW_PRIVATE") -> list[Network]:
-    """The variable ``name``: networks separated by commas. ConfigError names the wrong one."""
-    result: list[Network] = []
-    for part in filter(None, (p.strip() for p in text.split(","))):
-        try:
-            result.append(ipaddress.ip_network(part, strict=False))
-        except ValueError as error:
-            raise ConfigError(f"{name}: {part!r} is not a network.") from error
-    return result

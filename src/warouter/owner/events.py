@@ -16,10 +16,10 @@ import msgspec
 
 from warouter.cluster.role import Happened
 from warouter.codes import error_object
-from warouter.owner.foreign import problem
 from warouter.owner.ownership import Ownership
 from warouter.owner.slot import OwnedSlot
 from warouter.store.journal import FENCED, INSERTED, REFUSED, EventRow, Journal
+from warouter.upstream.checks import problem
 from warouter.upstream.protocol import Answer, Event
 
 log = logging.getLogger(__name__)

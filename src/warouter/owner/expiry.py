@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from warouter.cluster.lanes import Entry
+from warouter.flow.lanes import Entry
 from warouter.message_id import minted_at, text_of
 from warouter.owner.events import EventAppender, failed_status
 from warouter.owner.slot import OwnedSlot

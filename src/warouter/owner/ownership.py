@@ -19,7 +19,7 @@ from warouter.cluster.lease import Lease
 from warouter.cluster.role import Happened, State
 from warouter.config import Timing
 from warouter.errors import OutcomeUnknown
-from warouter.owner.parked import Parked
+from warouter.flow.parking import Parked
 from warouter.owner.slot import OwnedSlot
 from warouter.owner.tasks import SlotTasks
 from warouter.store.journal import Journal

@@ -13,12 +13,12 @@ from typing import Any
 
 import asyncpg
 
-from warouter.cluster.lanes import Entry
 from warouter.cluster.role import State
 from warouter.errors import OutcomeUnknown
+from warouter.flow.lanes import Entry
+from warouter.flow.parking import LEAD_ROWS, LEAD_SECONDS, ParkedLane
 from warouter.owner.expiry import Expiry
 from warouter.owner.ownership import Ownership
-from warouter.owner.parked import LEAD_ROWS, LEAD_SECONDS, ParkedLane
 from warouter.owner.recorder import Recorder
 from warouter.owner.slot import MAX_BYTES_IN_MEMORY, MAX_IN_MEMORY, OwnedSlot
 from warouter.store.journal import Journal

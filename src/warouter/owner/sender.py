@@ -17,13 +17,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from warouter.cluster.lanes import Entry
 from warouter.cluster.role import Happened, State
+from warouter.flow.lanes import Entry
+from warouter.flow.parking import ParkedLane
 from warouter.message_id import parse, text_of
 from warouter.owner.events import EventAppender, failed_status
 from warouter.owner.expiry import Expiry
 from warouter.owner.ownership import Ownership
-from warouter.owner.parked import ParkedLane
 from warouter.owner.parked_messages import TOLD, ParkedMessages
 from warouter.owner.recorder import Recorder
 from warouter.owner.slot import MAX_IN_MEMORY, OwnedSlot
@@ -97,7 +97,7 @@ class Sender:
         self._many = False  # it understands EventAcks
         self._moved: dict[OwnedSlot, None] = {}
         self._soon = False  # what has moved is looked at in this turn of the loop
-        # What of the lanes' heads may go, with the handles of its media (owner.attachments).
+        # What of the lanes' heads may go, with the handles of its media (owner.media.attachments).
         self.prepared: Callable[[OwnedSlot, list[Entry]], Prepared] = _as_they_are
         self.on_event: Callable[[OwnedSlot, Event], None] = events.on_event
         self.sent = 0

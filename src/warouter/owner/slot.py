@@ -12,10 +12,10 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from warouter.cluster.cursor import Cursor
-from warouter.cluster.lanes import Lanes
 from warouter.cluster.role import Happened, State, step
-from warouter.owner.parked import Parked, ParkedLane
+from warouter.flow.cursor import Cursor
+from warouter.flow.lanes import Lanes
+from warouter.flow.parking import Parked, ParkedLane
 from warouter.store.journal import Opened
 
 # Of messages a slot, and of its events of a kind; what is beyond either is read from the journal.

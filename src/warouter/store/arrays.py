@@ -9,7 +9,7 @@ import logging
 
 import asyncpg
 
-from warouter._arrays import ArrayCodec
+from warouter.store._arrays import ArrayCodec
 
 log = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from warouter.cluster.address import Address
 from warouter.config import Settings
+from warouter.link.address import Address
 from warouter.store.bounded import Fetch
 from warouter.store.database import APPLICATION_BYTES, WRITE_SECONDS, Session
 from warouter.store.nodes import ADDRESS_SQL, address_of

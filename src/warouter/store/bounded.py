@@ -50,7 +50,7 @@ def fetcher(pool: asyncpg.Pool, seconds: float = SECONDS) -> Fetch:
 class Bounded:
     """A store on a pool. Every call is bounded by ``timeout`` seconds.
 
-    A call that fails raises what ``store.accounts.is_unavailable`` judges.
+    A call that fails raises what ``store.account.accounts.is_unavailable`` judges.
     """
 
     def __init__(self, pool: asyncpg.Pool, timeout: float = SECONDS) -> None:

@@ -17,8 +17,8 @@ import msgspec
 
 from warouter.config import Settings
 from warouter.errors import OutcomeUnknown
+from warouter.link.wire import Key
 from warouter.store.database import WRITE_SECONDS, Session
-from warouter.wire import Key
 
 INSERTED, KNOWN, FENCED, REFUSED, ALREADY, CLASHED = 0, 1, 2, 3, 4, 5
 # What became of a row that was to be appended: one of these, or the id of the message that came
@@ -89,7 +89,7 @@ select r.recipient, p.seq, p.id, p.kind, p.body, p.attempts, p.reason, p.ttl, p.
                   from parked_message m
                  where m.slot = $1 and {_OF_LANE.format("r.recipient")}
                  order by recipient, seq limit $3) p"""
-# A range and a filter: the index finds them in every collation, see store.trace.
+# A range and a filter: the index finds them in every collation, see store.views.trace.
 _WITH_STATUS = """
 select i.id from unnest($1::text[]) as i(id)
  where exists (select 1 from event e where e.key >= i.id || ':' and e.key < i.id || ':xx'

@@ -11,11 +11,11 @@ import asyncpg
 import msgspec
 
 from warouter._hash import HASH_NAME, HASH_VERSION
-from warouter.cluster.address import Address
 from warouter.cluster.membership import Node
 from warouter.cluster.shardmap import ShardMap, SlotOwner
 from warouter.config import Settings
 from warouter.errors import ChangeRefused, OutcomeUnknown
+from warouter.link.address import Address
 from warouter.store import locks
 from warouter.store.database import Connection, Source, application_name, connect, listen
 

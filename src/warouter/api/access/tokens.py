@@ -1,0 +1,190 @@
+"""Tokens, checked from memory.
+
+A token is looked up in PostgreSQL once and then answered from here. Every change of a user or a
+token raises a counter there; it is polled, and when it has grown, all tokens that are kept are read
+again. So a revocation holds on every webapp within a second, and while the database is away, tokens
+that were seen before go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable
+from hashlib import sha256
+from secrets import token_urlsafe
+
+import msgspec
+
+from warouter.store.account.accounts import Accounts, Holder, is_unavailable
+
+log = logging.getLogger(__name__)
+
+TOKEN_BYTES = 32
+TOKEN_CHARS = 43
+POLL_SECONDS = 0.4
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """Who makes a request. ``token_hash`` is empty for the API key and for open endpoints."""
+
+    username: str
+    role: str
+    token_hash: bytes = b""
+    must_change: bool = False
+
+    @property
+    def session(self) -> str:
+        """What tells callers with the same name apart: a stolen token from the others."""
+        return self.token_hash.hex()
+
+
+def new_token() -> str:
+    """43 characters of base64url: 32 random bytes."""
+    return token_urlsafe(TOKEN_BYTES)
+
+
+def hash_of(token: str) -> bytes:
+    """The only form in which a token is stored."""
+    return sha256(token.encode()).digest()
+
+
+class TokenCache:
+    """``poll`` in seconds is how often the counter is read unasked; ``wake`` asks at once."""
+
+    def __init__(
+        self,
+        accounts: Accounts,
+        poll: float = POLL_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._accounts = accounts
+        self._poll = poll
+        self._clock = clock
+        self._entries: dict[bytes, tuple[Caller, float]] = {}
+        self._loading: dict[bytes, asyncio.Future[tuple[Caller, float] | None]] = {}
+        self._version = -1
+        self._generation = 0
+        self._refreshing = asyncio.Lock()
+        self._woken = asyncio.Event()
+        self._away = False
+
+    async def caller(self, token: str) -> Caller | None:
+        """Who holds the token; None if nobody does, or not any more."""
+        if len(token) != TOKEN_CHARS or not token.isascii():
+            return None
+        key = hash_of(token)
+        entry = self._entries.get(key)
+        if entry is None:
+            entry = await self._load(key)
+        return self._living(key, entry)
+
+    @property
+    def generation(self) -> int:
+        """Grows whenever something that was told of a token may not hold any more."""
+        return self._generation
+
+    def known(self, token: str) -> tuple[Caller, float] | None:
+        """Who holds the token, and until when on our clock; from memory, so that None says nothing.
+
+        It holds no longer than the generation stays.
+        """
+        key = hash_of(token)
+        entry = self._entries.get(key)
+        return entry if self._living(key, entry) is not None else None
+
+    def forget(self, token_hash: bytes) -> None:
+        """Drop a token at once, without waiting for the counter."""
+        self._generation += 1
+        self._entries.pop(token_hash, None)
+
+    def wake(self) -> None:
+        """A hint that users or tokens have changed."""
+        self._woken.set()
+
+    async def refresh(self) -> None:
+        """Read the counter and, if it has grown, all tokens that are kept."""
+        async with self._refreshing:
+            version = await self._accounts.auth_version()
+            if version != self._version:
+                await self._reload()
+                self._version = version
+
+    async def run(self) -> None:
+        """Follow the changes until cancelled. Never ends by itself."""
+        while True:
+            self._woken.clear()
+            try:
+                await self.refresh()
+                self._away = False
+            except Exception as error:
+                self._report(error)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._poll):
+                    await self._woken.wait()
+
+    def _living(self, key: bytes, entry: tuple[Caller, float] | None) -> Caller | None:
+        if entry is None:
+            return None
+        caller, ends = entry
+        if self._clock() >= ends:
+            self._entries.pop(key, None)
+            return None
+        return caller
+
+    async def _load(self, key: bytes) -> tuple[Caller, float] | None:
+        """From the database; whoever asks for the same token meanwhile waits for the same answer.
+
+        When many connections begin with a token that is new here, that is one question.
+        """
+        loading = self._loading.get(key)
+        if loading is None:
+            loading = self._loading[key] = asyncio.ensure_future(self._read(key))
+            loading.add_done_callback(lambda done: self._loaded(key, done))
+        return await asyncio.shield(loading)
+
+    def _loaded(self, key: bytes, done: asyncio.Future[tuple[Caller, float] | None]) -> None:
+        del self._loading[key]
+        if not done.cancelled():
+            done.exception()  # looked at, should everybody have gone
+
+    async def _read(self, key: bytes) -> tuple[Caller, float] | None:
+        while True:
+            # A reload that began meanwhile may have missed this one: what was read could be older.
+            generation, now = self._generation, self._clock()
+            holders = await self._accounts.holders([key])
+            if generation == self._generation:
+                break
+        if not holders:
+            return None
+        entry = _entry(holders[0], now)
+        self._entries[key] = entry
+        return entry
+
+    async def _reload(self) -> None:
+        self._generation += 1
+        kept, now = list(self._entries), self._clock()
+        if not kept:
+            return
+        living = {holder.hash: holder for holder in await self._accounts.holders(kept)}
+        for key in kept:
+            holder = living.get(key)
+            if holder is None:
+                self._entries.pop(key, None)
+            elif key in self._entries:
+                self._entries[key] = _entry(holder, now)
+        self._generation += 1  # what was told meanwhile was still the old
+
+    def _report(self, error: Exception) -> None:
+        """One line when it begins, not one a poll."""
+        if not self._away:
+            level = logging.WARNING if is_unavailable(error) else logging.ERROR
+            log.log(level, "tokens not followed", extra={"reason": repr(error)})
+        self._away = True
+
+
+def _entry(holder: Holder, now: float) -> tuple[Caller, float]:
+    caller = Caller(holder.username, holder.role, holder.hash, holder.must_change)
+    return caller, now + holder.seconds_left

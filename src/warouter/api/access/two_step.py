@@ -1,0 +1,80 @@
+"""POST and DELETE /v1/settings/account/two-step."""
+
+from __future__ import annotations
+
+import logging
+
+import msgspec
+from aiohttp import web
+
+from warouter.api.access.tokens import Caller
+from warouter.api.account.shards import required_pin
+from warouter.api.context import Context
+from warouter.api.route import Access, Route
+from warouter.errors import NotFound, NotReady, ParameterInvalid, ParameterMissing
+from warouter.http.envelope import success
+from warouter.http.request import read_json
+
+log = logging.getLogger(__name__)
+
+
+class TwoStepRequest(msgspec.Struct, frozen=True):
+    """``pin`` is six digits."""
+
+    pin: str
+
+
+_REQUEST = msgspec.json.Decoder(TwoStepRequest)
+
+
+async def enable(context: Context, request: web.Request, caller: Caller) -> web.Response:
+    """On, or another pin. It is kept as a hash only."""
+    wish = await read_json(request, context.config.json_limit, _REQUEST)
+    pin = required_pin(wish.pin)
+    cert = await _certificate(context)
+    pin_hash = await context.passwords.hash(pin, caller.session)
+    # The authority first: what it refuses changes nothing here. If the database is lost in between,
+    # the call is 503, and repeating it makes both the same again.
+    await context.authority.set_pin(cert, pin)
+    await context.accounts.set_pin(pin_hash)
+    log.info("two-step on", extra={"by": caller.username})
+    return success({})
+
+
+async def disable(context: Context, _request: web.Request, caller: Caller) -> web.Response:
+    """Off; 200 also if it was off."""
+    await context.authority.set_pin(await _certificate(context), None)
+    await context.accounts.set_pin(None)
+    log.info("two-step off", extra={"by": caller.username})
+    return success({})
+
+
+async def _certificate(context: Context) -> str:
+    """What shows the authority that the number is ours."""
+    account = await context.accounts.account()
+    if account is None or account.cert is None:
+        raise NotFound("no number is registered yet")
+    return account.cert
+
+
+ROUTES = (
+    Route(
+        "POST",
+        "/v1/settings/account/two-step",
+        Access.ADMIN,
+        enable,
+        "Turn two-step verification on, or change its pin",
+        body=TwoStepRequest,
+        errors=(ParameterMissing, ParameterInvalid, NotFound, NotReady),
+        action="two-step on",
+    ),
+    Route(
+        "DELETE",
+        "/v1/settings/account/two-step",
+        Access.ADMIN,
+        disable,
+        "Turn two-step verification off",
+        errors=(NotFound, NotReady),
+        action="two-step off",
+    ),
+)

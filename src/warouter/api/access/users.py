@@ -1,0 +1,152 @@
+"""POST /v1/users, and GET, PUT, DELETE /v1/users/{username}. For administrators."""
+
+from __future__ import annotations
+
+import logging
+
+import msgspec
+from aiohttp import web
+
+from warouter.api.access.audit import subject
+from warouter.api.access.auth import DEFAULT_USERNAME, NAME_LEAST, NAME_MOST
+from warouter.api.access.passwords import check_new_password
+from warouter.api.access.tokens import Caller
+from warouter.api.context import Context
+from warouter.api.description.replies import UserAnswer, UserNameAnswer
+from warouter.api.route import Access, Route
+from warouter.errors import (
+    Forbidden,
+    NotFound,
+    ParameterInvalid,
+    ParameterMissing,
+    UserNotCreated,
+)
+from warouter.http.envelope import success
+from warouter.http.request import path_name, read_json
+
+log = logging.getLogger(__name__)
+
+
+class NewUser(msgspec.Struct, frozen=True):
+    username: str
+    password: str
+
+
+class NewPassword(msgspec.Struct, frozen=True):
+    password: str
+
+
+_NEW_USER = msgspec.json.Decoder(NewUser)
+_NEW_PASSWORD = msgspec.json.Decoder(NewPassword)
+
+
+async def create(context: Context, request: web.Request, caller: Caller) -> web.Response:
+    """Always a ROLE_USER: there is one administrator."""
+    new = await read_json(request, context.config.json_limit, _NEW_USER)
+    check_username(new.username)
+    check_new_password(new.password, "password")
+    password_hash = await context.passwords.hash(new.password, caller.session)
+    subject(request, new.username)
+    if not await context.accounts.create_user(new.username, password_hash):
+        raise UserNotCreated("Unable to create user. Already exist?")
+    log.info("user created", extra={"username": new.username, "by": caller.username})
+    return _named(new.username, 201)
+
+
+async def show(context: Context, request: web.Request, _caller: Caller) -> web.Response:
+    user = await context.accounts.user(path_name(request, "username"))
+    if user is None:
+        raise _unknown()
+    return success({"users": [{"username": user.username, "ROLES": user.role}]})
+
+
+async def change(context: Context, request: web.Request, caller: Caller) -> web.Response:
+    """A new password; it ends all tokens of the user."""
+    username = path_name(request, "username")
+    subject(request, username)
+    wish = await read_json(request, context.config.json_limit, _NEW_PASSWORD)
+    check_new_password(wish.password, "password")
+    password_hash = await context.passwords.hash(wish.password, caller.session)
+    if not await context.accounts.set_password(username, password_hash):
+        raise _unknown()
+    await context.tokens.refresh()
+    log.info("password changed", extra={"username": username, "by": caller.username})
+    return _named(username)
+
+
+async def delete(context: Context, request: web.Request, caller: Caller) -> web.Response:
+    """Ends all tokens of the user, too."""
+    username = path_name(request, "username")
+    subject(request, username)
+    if username == DEFAULT_USERNAME:
+        raise Forbidden(f"the account {DEFAULT_USERNAME} cannot be deleted")
+    if not await context.accounts.delete_user(username):
+        raise _unknown()
+    await context.tokens.refresh()
+    log.info("user deleted", extra={"username": username, "by": caller.username})
+    return _named(username)
+
+
+def _named(username: str, status: int = 200) -> web.Response:
+    return success({"users": [{"username": username}]}, status)
+
+
+def _unknown() -> NotFound:
+    return NotFound("there is no such user")
+
+
+def check_username(username: str) -> None:
+    """ParameterInvalid unless it can be the name of a user."""
+    if not NAME_LEAST <= len(username) <= NAME_MOST:
+        raise ParameterInvalid(f"username must have {NAME_LEAST} to {NAME_MOST} characters")
+    # A colon would end the name in a Basic header, a slash in a path.
+    if not username.isprintable() or username.strip() != username or set(username) & set(":/"):
+        raise ParameterInvalid(
+            "username must not have control characters, a colon, a slash or spaces around it"
+        )
+
+
+ROUTES = (
+    Route(
+        "POST",
+        "/v1/users",
+        Access.ADMIN,
+        create,
+        "Create a user of role ROLE_USER",
+        body=NewUser,
+        answer=UserNameAnswer,
+        status=(201,),
+        errors=(ParameterMissing, ParameterInvalid, UserNotCreated),
+        action="create user",
+    ),
+    Route(
+        "GET",
+        "/v1/users/{username}",
+        Access.ADMIN,
+        show,
+        "Name and role",
+        answer=UserAnswer,
+        errors=(NotFound,),
+    ),
+    Route(
+        "PUT",
+        "/v1/users/{username}",
+        Access.ADMIN,
+        change,
+        "Set the password; ends all tokens of the user",
+        body=NewPassword,
+        answer=UserNameAnswer,
+        errors=(ParameterMissing, ParameterInvalid, NotFound),
+        action="change password",
+    ),
+    Route(
+        "DELETE",
+        "/v1/users/{username}",
+        Access.ADMIN,
+        delete,
+        "Delete the user and all tokens of the user",
+        answer=UserNameAnswer,
+        errors=(Forbidden, NotFound),
+        action="delete user",
+    ),
+)

@@ -1,0 +1,191 @@
+"""POST /v1/account and /v1/account/verify: registering the number with the authority."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Literal
+
+import msgspec
+from aiohttp import web
+
+from warouter.api.access.audit import subject
+from warouter.api.access.tokens import Caller
+from warouter.api.account.shards import checked_certificate, digits, required_pin
+from warouter.api.context import Context, Submit
+from warouter.api.messages.rules import filled
+from warouter.api.route import Access, Route
+from warouter.errors import (
+    NotFound,
+    NotReady,
+    NumberTaken,
+    ParameterInvalid,
+    ParameterMissing,
+    TooManyRequests,
+)
+from warouter.http.envelope import success
+from warouter.http.request import read_json
+from warouter.link.wire import Outgoing
+from warouter.recipient import wa_id
+from warouter.store.account.accounts import Account
+from warouter.store.account.registration import Pending, Registrations
+
+log = logging.getLogger(__name__)
+
+CODE_DIGITS = 6
+CERT_CHARS = 8192
+CC_DIGITS = 3
+UNREGISTERED_SECONDS = 5
+
+
+class RegistrationRequest(msgspec.Struct, frozen=True):
+    """``cc`` and ``phone_number`` are the two parts of the number; ``pin`` may be null."""
+
+    cc: str
+    phone_number: str
+    method: Literal["sms", "voice"]
+    cert: str
+    pin: str | None = None
+
+
+class VerifyRequest(msgspec.Struct, frozen=True):
+    code: str
+
+
+class RegisteringNumber(msgspec.Struct, frozen=True):
+    """The display name that the certificate names."""
+
+    vname: str
+
+
+class RegistrationAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """``account`` is there with 202 only."""
+
+    account: list[RegisteringNumber] = []
+
+
+_REQUEST = msgspec.json.Decoder(RegistrationRequest)
+_VERIFY = msgspec.json.Decoder(VerifyRequest)
+
+
+async def register(context: Context, request: web.Request, caller: Caller) -> web.Response:
+    """201 if the number is registered here already, 202 once a code is on its way to it."""
+    wish = await read_json(request, context.config.json_limit, _REQUEST)
+    cc, phone_number = checked_number(wish.cc, wish.phone_number)
+    filled(wish.cert, "cert", CERT_CHARS)
+    pin = required_pin(wish.pin) if wish.pin else None
+    subject(request, cc + phone_number)
+    account = await context.accounts.account()
+    if account is not None:
+        _check_same(account, cc, phone_number)
+        await _renew_certificate(context, account, wish.cert)
+        return success({}, 201)
+    # Before anything is sent: whatever can still be refused here is refused without a code.
+    pin_hash = await context.passwords.hash(pin, caller.session) if pin else None
+    sent = await context.authority.send_code(cc + phone_number, wish.cert, wish.method, pin)
+    await context.registrations.begin(Pending(cc, phone_number, wish.cert, pin_hash))
+    return success({"account": [{"vname": sent.vname}]}, 202)
+
+
+async def verify(context: Context, request: web.Request, caller: Caller) -> web.Response:
+    """201 once the number is registered, for all webapps; repeated with the same code, too."""
+    wish = await read_json(request, context.config.json_limit, _VERIFY)
+    code = wish.code.replace("-", "").replace(" ", "")  # as people read it off a phone
+    if not (code.isascii() and code.isdigit() and len(code) == CODE_DIGITS):
+        raise ParameterInvalid(f"code must have {CODE_DIGITS} digits")
+    pending = await context.registrations.pending()
+    if pending is None:
+        raise NotFound("no code was asked for: POST /v1/account comes first")
+    subject(request, pending.number)
+    known = await context.authority.verify(pending.cert, code)
+    if not await context.registrations.complete(pending, known.public_key, two_step=known.two_step):
+        raise NumberTaken("another number was registered here meanwhile")
+    log.info("number registered", extra={"by": caller.username})
+    return success({}, 201)
+
+
+class OnceRegistered:
+    """Whether a number is registered; the database is asked until it is, and not again."""
+
+    def __init__(self, registrations: Registrations) -> None:
+        self._registrations = registrations
+        self._asking: asyncio.Future[bool] | None = None
+        self.known = False  # that one is
+
+    def submit(self, submit: Submit) -> Submit:
+        """``submit``, refused with 503 until a number is registered.
+
+        503 and not 4xx, since that is what senders keep their message for and try again.
+        """
+
+        async def submit_if_registered(message: Outgoing) -> bytes:
+            if not self.known:
+                self.known = await self._ask()
+            if not self.known:
+                raise NotReady(
+                    "not accepted: no number is registered yet", retry_after=UNREGISTERED_SECONDS
+                )
+            return await submit(message)
+
+        return submit_if_registered
+
+    async def _ask(self) -> bool:
+        """One question for all who come meanwhile: many come at once to a webapp that is new."""
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.ensure_future(self._registrations.is_registered())
+        return await asyncio.shield(self._asking)
+
+
+def checked_number(cc: str, phone_number: str) -> tuple[str, str]:
+    """Both parts of a number, digits only; ParameterInvalid if they make none."""
+    cc, phone_number = digits(cc), digits(phone_number)
+    for name, part in (("cc", cc), ("phone_number", phone_number)):
+        if not (part.isascii() and part.isdigit()):
+            raise ParameterInvalid(f"{name} must be digits")
+    if len(cc) > CC_DIGITS or cc.startswith("0"):
+        raise ParameterInvalid(f"cc must be a country code of 1 to {CC_DIGITS} digits")
+    try:
+        wa_id(cc + phone_number)
+    except ValueError as error:
+        raise ParameterInvalid(f"phone_number is not valid: {error}") from None
+    return cc, phone_number
+
+
+def _check_same(account: Account, cc: str, phone_number: str) -> None:
+    if (account.cc, account.phone_number) != (cc, phone_number):
+        raise NumberTaken("another number is registered here: one cluster serves one number")
+
+
+async def _renew_certificate(context: Context, account: Account, cert: str) -> None:
+    """Keep a newer certificate of the registered number; one that is not valid is refused."""
+    if cert == account.cert or account.authority_key is None:
+        return
+    checked_certificate(cert, account.authority_key, account.cc + account.phone_number)
+    await context.accounts.set_certificate(cert)
+
+
+ROUTES = (
+    Route(
+        "POST",
+        "/v1/account",
+        Access.ADMIN,
+        register,
+        "Register the number: 202 when a code was sent, 201 when it is registered already",
+        body=RegistrationRequest,
+        answer=RegistrationAnswer,
+        status=(202, 201),
+        errors=(ParameterMissing, ParameterInvalid, NumberTaken, TooManyRequests, NotReady),
+        action="register",
+    ),
+    Route(
+        "POST",
+        "/v1/account/verify",
+        Access.ADMIN,
+        verify,
+        "Finish the registration with the code that was sent",
+        body=VerifyRequest,
+        status=(201,),
+        errors=(ParameterMissing, ParameterInvalid, NotFound, NumberTaken, NotReady),
+        action="verify registration",
+    ),
+)

@@ -1,0 +1,161 @@
+"""GET and POST /v1/account/shards. A call that is refused changes nothing."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+import msgspec
+from aiohttp import web
+
+from warouter._hash import SHARD_COUNTS
+from warouter.api.access.attempts import check_pin
+from warouter.api.access.audit import subject
+from warouter.api.access.tokens import Caller
+from warouter.api.context import Context
+from warouter.api.description.replies import ShardsAnswer
+from warouter.api.route import Access, Route
+from warouter.errors import (
+    ChangeRefused,
+    NotFound,
+    ParameterInvalid,
+    ParameterMissing,
+    TooManyRequests,
+)
+from warouter.http.envelope import success
+from warouter.http.request import read_json
+from warouter.store.account.accounts import Account
+
+log = logging.getLogger(__name__)
+
+CERT_FREE_SECONDS = 7 * 24 * 3600
+PIN_DIGITS = 6
+_DROPPED = str.maketrans("", "", "+()-. ")
+
+
+class ShardsRequest(msgspec.Struct, frozen=True):
+    """``shards`` may be a number in quotes, ``pin`` and ``cert`` may be null."""
+
+    cc: str
+    phone_number: str
+    shards: int
+    pin: str | None = None
+    cert: str | None = None
+
+
+_SHARDS = msgspec.json.Decoder(ShardsRequest, strict=False)
+
+
+async def show_shards(context: Context, _request: web.Request, _caller: Caller) -> web.Response:
+    return success({"account": {"shards": await context.shards()}})
+
+
+async def set_shards(context: Context, request: web.Request, caller: Caller) -> web.Response:
+    """201 once the new map is in force, with warnings in ``meta``.
+
+    ChangeRefused (403): it is not, and will not be by this call. NotReady (503): it may yet be.
+    """
+    wish = await read_json(request, context.config.json_limit, _SHARDS)
+    if wish.shards not in SHARD_COUNTS:
+        raise ParameterInvalid(f"shards must be one of {', '.join(map(str, SHARD_COUNTS))}")
+    account = await context.accounts.account()
+    if account is None:
+        raise NotFound("no number is registered yet")
+    subject(request, f"{wish.shards} shards")
+    _check_number(wish, account)
+    await _check_pin(context, request, caller, wish, account)
+    _check_certificate(wish, account, needed=_needs_certificate(context, account))
+    log.info("change of shards asked for", extra={"shards": wish.shards, "by": caller.username})
+    warnings = await context.set_shards(wish.shards)
+    return success({"account": {"shards": wish.shards}}, 201, warnings=warnings)
+
+
+def _check_number(wish: ShardsRequest, account: Account) -> None:
+    if digits(wish.cc) != account.cc:
+        raise ParameterInvalid("cc is not the country code of the registered number")
+    if digits(wish.phone_number) != account.phone_number:
+        raise ParameterInvalid("phone_number is not the registered number (without cc)")
+
+
+async def _check_pin(
+    context: Context, request: web.Request, caller: Caller, wish: ShardsRequest, account: Account
+) -> None:
+    if account.pin_hash is None:
+        return
+    if not wish.pin:
+        raise ParameterMissing("pin is required since two-step verification is on")
+    number = account.cc + account.phone_number
+    if not await check_pin(context, request, caller, number, account.pin_hash, wish.pin):
+        raise ParameterInvalid("pin is wrong")
+
+
+def _needs_certificate(context: Context, account: Account) -> bool:
+    old = account.registered_seconds_ago > CERT_FREE_SECONDS
+    return context.config.shards_cert == "after-7-days" and old
+
+
+def _check_certificate(wish: ShardsRequest, account: Account, *, needed: bool) -> None:
+    if not wish.cert:
+        if needed:
+            raise ParameterMissing("cert is required later than 7 days after registration")
+        return
+    if account.authority_key is None:
+        if wish.cert != account.cert:
+            raise ParameterInvalid("cert is not the certificate of the registration")
+        return
+    checked_certificate(wish.cert, account.authority_key, account.cc + account.phone_number)
+
+
+def checked_certificate(cert: str, authority_key: bytes, number: str) -> None:
+    """ParameterInvalid unless the authority of the key says now that this is the number's."""
+    # Only here: it loads 8 MiB that a webapp needs for rare calls alone.
+    from warouter.upstream import authority
+
+    try:
+        certificate = authority.check(cert, authority_key, time.time())
+    except ValueError as error:
+        raise ParameterInvalid(f"cert is not valid: {error}") from None
+    if certificate.number != number:
+        raise ParameterInvalid("cert is not valid: it is of another number")
+
+
+def digits(spelling: str) -> str:
+    """A part of a number without the signs that people write into it."""
+    return spelling.translate(_DROPPED)
+
+
+def required_pin(pin: str) -> str:
+    """A pin for two-step verification: six digits, else ParameterInvalid."""
+    if not (len(pin) == PIN_DIGITS and pin.isascii() and pin.isdigit()):
+        raise ParameterInvalid(f"pin must have {PIN_DIGITS} digits")
+    return pin
+
+
+ROUTES = (
+    Route(
+        "GET",
+        "/v1/account/shards",
+        Access.ADMIN,
+        show_shards,
+        "The number of shards",
+        answer=ShardsAnswer,
+    ),
+    Route(
+        "POST",
+        "/v1/account/shards",
+        Access.ADMIN,
+        set_shards,
+        "Change the number of shards while traffic flows; 201 once the new map is in force",
+        body=ShardsRequest,
+        answer=ShardsAnswer,
+        status=(201,),
+        errors=(
+            ParameterMissing,
+            ParameterInvalid,
+            NotFound,
+            ChangeRefused,
+            TooManyRequests,
+        ),
+        action="set shards",
+    ),
+)

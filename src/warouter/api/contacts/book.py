@@ -1,0 +1,161 @@
+"""Who is on WhatsApp, as the API answers it, and who may be written to.
+
+By default every number is: whether it is shows when something is sent. With
+``WAROUTER_REQUIRE_CONTACT_CHECK=1`` the upstream is asked, as the product did before v2.43: one
+call at a time, and what is asked for meanwhile goes with the next one. Answers are kept in the
+contact store for 7 days; which numbers may be written to is also kept here, for a minute.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import logging
+import time
+from collections.abc import Callable, Collection
+
+from warouter.errors import NotReady, Overloaded
+from warouter.store.account.contacts import ContactStore
+from warouter.upstream.numbers import MOST_NUMBERS, Identity, NumberDirectory, UpstreamAway
+
+log = logging.getLogger(__name__)
+
+WAIT_SECONDS = 15.0  # of a caller that waits for the upstream's answer
+MOST_WAITING = 100_000  # numbers
+CACHED_SECONDS = 60.0
+MOST_CACHED = 100_000
+
+Outcome = asyncio.Future[bool | None]  # None: no answer
+
+
+class ContactBook:
+    """``required``: only checked contacts may be written to. ``close`` it on its loop."""
+
+    def __init__(
+        self,
+        store: ContactStore,
+        directory: NumberDirectory,
+        *,
+        required: bool,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.required = required
+        self._store = store
+        self._directory = directory
+        self._clock = clock
+        self._waiting: dict[str, Outcome] = {}
+        self._asked: dict[str, Outcome] = {}
+        self._worker: asyncio.Task[None] | None = None
+        self._valid: dict[str, float] = {}  # until when, oldest first
+
+    async def may_send(self, wa_id: str) -> bool:
+        """Whether the number is a valid contact, by the last check of any webapp."""
+        if not self.required or self._valid.get(wa_id, 0.0) > self._clock():
+            return True
+        valid = await self._store.is_valid(wa_id)
+        self._remember({wa_id: valid})
+        return valid
+
+    async def check(self, wa_ids: Collection[str], *, wait: bool, force: bool) -> dict[str, str]:
+        """``valid``, ``invalid``, ``failed``, or without ``wait`` ``processing``, for each number.
+
+        ``force`` asks for those as well whose answer is in the store. Overloaded if too many wait.
+        """
+        if not self.required:
+            return dict.fromkeys(wa_ids, "valid")
+        known = {} if force else await self._store.known(wa_ids)
+        outcomes = self._ask([number for number in wa_ids if number not in known])
+        if wait and outcomes:
+            await asyncio.wait(outcomes.values(), timeout=WAIT_SECONDS)
+        statuses = {number: _status(outcome, wait) for number, outcome in outcomes.items()}
+        return statuses | {n: "valid" if valid else "invalid" for n, valid in known.items()}
+
+    async def identity(self, wa_id: str) -> Identity | None:
+        """None if nothing is known of the number; NotReady if the upstream does not answer."""
+        try:
+            return await self._directory.identity(wa_id)
+        except UpstreamAway as error:
+            raise _not_ready(error) from error
+
+    async def acknowledge(self, wa_id: str, hash: str) -> Identity | None:
+        """The identity after its hash was named; None and NotReady as in ``identity``."""
+        try:
+            return await self._directory.acknowledge(wa_id, hash)
+        except UpstreamAway as error:
+            raise _not_ready(error) from error
+
+    async def close(self) -> None:
+        """End what is under way."""
+        if self._worker is not None:
+            self._worker.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._worker
+        await self._directory.close()
+
+    def _ask(self, numbers: Collection[str]) -> dict[str, Outcome]:
+        """The outcome to come of each number; one that is asked for already is not asked twice."""
+        new = [n for n in numbers if n not in self._asked and n not in self._waiting]
+        if len(self._waiting) + len(new) > MOST_WAITING:
+            raise Overloaded("too many contact checks are waiting for the upstream")
+        loop = asyncio.get_running_loop()
+        self._waiting |= {number: loop.create_future() for number in new}
+        if self._waiting and self._worker is None:
+            self._worker = asyncio.create_task(self._work(), name="contact checks")
+        return {n: self._waiting.get(n) or self._asked[n] for n in numbers}
+
+    async def _work(self) -> None:
+        """One call after the other until nothing waits."""
+        try:
+            while self._waiting:
+                self._asked = dict(itertools.islice(self._waiting.items(), MOST_NUMBERS))
+                for number in self._asked:
+                    del self._waiting[number]
+                self._settle(await self._answers())
+        finally:
+            self._worker = None
+
+    async def _answers(self) -> dict[str, bool] | None:
+        """What the upstream says of those that are asked for, once it is stored."""
+        try:
+            found = await self._directory.on_whatsapp(list(self._asked))
+            valid = {number: number in found for number in self._asked}
+            await self._store.save(valid)
+        except Exception as error:  # whatever it is, somebody waits for an outcome
+            log.warning("contact check failed", extra={"reason": repr(error)})
+            return None
+        return valid
+
+    def _settle(self, valid: dict[str, bool] | None) -> None:
+        done, self._asked = self._asked, {}
+        if valid is None:
+            # Those behind would only wait for the same: no caller waits longer than one call.
+            done |= self._waiting
+            self._waiting = {}
+        else:
+            self._remember(valid)
+        for number, outcome in done.items():
+            outcome.set_result(None if valid is None else valid[number])
+
+    def _remember(self, valid: dict[str, bool]) -> None:
+        until = self._clock() + CACHED_SECONDS
+        for number, is_valid in valid.items():
+            self._valid.pop(number, None)
+            if is_valid:
+                self._valid[number] = until
+        while len(self._valid) > MOST_CACHED:
+            del self._valid[next(iter(self._valid))]
+
+
+def _status(outcome: Outcome, wait: bool) -> str:
+    if not outcome.done():
+        return "failed" if wait else "processing"
+    answer = outcome.result()
+    if answer is None:
+        return "failed"
+    return "valid" if answer else "invalid"
+
+
+def _not_ready(error: UpstreamAway) -> NotReady:
+    log.warning("identity not asked for", extra={"reason": str(error)})
+    return NotReady("the upstream does not answer", retry_after=1)

@@ -1,0 +1,101 @@
+"""POST /v1/contacts: the wa_id of each number, and whether it is on WhatsApp.
+
+From v2.43 of the API on every number is `valid`; `invalid` is what is no number. Whether the
+upstream is asked, as before, is the contact book's matter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+from aiohttp import web
+
+from warouter.api.access.tokens import Caller
+from warouter.api.contacts.numbers import is_national, read
+from warouter.api.context import Context
+from warouter.api.messages.rules import filled_list
+from warouter.api.route import Access, Route
+from warouter.errors import BodyTooLarge, ParameterInvalid, ParameterMissing
+from warouter.http.envelope import success
+from warouter.http.request import read_json
+
+_AT_ONCE = 200  # spellings that are read in one turn of the loop
+
+
+class ContactsRequest(msgspec.Struct, frozen=True):
+    """``blocking`` is ``no_wait`` unless it says ``wait``."""
+
+    contacts: list[str]
+    blocking: Literal["wait", "no_wait"] | None = None
+    force_check: bool | None = None
+
+
+class CheckedContact(msgspec.Struct, frozen=True, omit_defaults=True):
+    """``input`` is the spelling byte for byte; ``wa_id`` is there only if the number is valid."""
+
+    input: str
+    status: Literal["processing", "valid", "invalid", "failed"]
+    wa_id: str | None = None
+
+
+class ContactsAnswer(msgspec.Struct, frozen=True):
+    contacts: list[CheckedContact]
+
+
+_CONTACTS = msgspec.json.Decoder(ContactsRequest, strict=False)
+
+
+async def check(context: Context, request: web.Request, _caller: Caller) -> web.Response:
+    """One element a number, in the order and in the spelling of the request."""
+    asked = await read_json(request, context.config.contacts_limit, _CONTACTS)
+    spellings = filled_list(asked.contacts, "contacts")
+    numbers = await _read(context, spellings)
+    statuses = await context.contacts.check(
+        {number for number in numbers if number is not None},
+        wait=asked.blocking == "wait",
+        force=bool(asked.force_check),
+    )
+    pairs = zip(spellings, numbers, strict=True)
+    return success({"contacts": [_shown(spelling, wa_id, statuses) for spelling, wa_id in pairs]})
+
+
+async def _read(context: Context, spellings: Sequence[str]) -> list[str | None]:
+    country_code: str | None = None
+    numbers: list[str | None] = []
+    for start in range(0, len(spellings), _AT_ONCE):
+        some = spellings[start : start + _AT_ONCE]
+        if country_code is None and any(map(is_national, some)):
+            account = await context.accounts.account()
+            country_code = account.cc if account else ""
+        numbers += [read(spelling, country_code) for spelling in some]
+        await asyncio.sleep(0)  # others wait for the loop
+    return numbers
+
+
+def _shown(spelling: str, wa_id: str | None, statuses: dict[str, str]) -> CheckedContact:
+    match "invalid" if wa_id is None else statuses[wa_id]:
+        case "valid":
+            return CheckedContact(spelling, "valid", wa_id)
+        case "processing":
+            return CheckedContact(spelling, "processing")
+        case "failed":
+            return CheckedContact(spelling, "failed")
+        case _:
+            return CheckedContact(spelling, "invalid")
+
+
+ROUTES = (
+    Route(
+        "POST",
+        "/v1/contacts",
+        Access.USER,
+        check,
+        "The wa_id of each number",
+        body=ContactsRequest,
+        answer=ContactsAnswer,
+        errors=(ParameterMissing, ParameterInvalid, BodyTooLarge),
+    ),
+)

@@ -1,0 +1,83 @@
+"""GET and PUT /v1/contacts/{wa_id}/identity: the customer's keys, and that the business knows them.
+
+An identity changes when the customer takes another phone; it is then not acknowledged until the
+business names its hash.
+"""
+
+from __future__ import annotations
+
+import msgspec
+from aiohttp import web
+
+from warouter.api.access.tokens import Caller
+from warouter.api.context import Context
+from warouter.api.messages.rules import filled
+from warouter.api.route import Access, Route
+from warouter.errors import NotFound, ParameterInvalid, ParameterMissing
+from warouter.http.envelope import success
+from warouter.http.request import path_name, read_json
+from warouter.recipient import wa_id
+from warouter.upstream.numbers import Identity
+
+
+class IdentityRequest(msgspec.Struct, frozen=True):
+    hash: str
+
+
+class IdentityAnswer(msgspec.Struct, frozen=True):
+    identity: Identity
+
+
+_REQUEST = msgspec.json.Decoder(IdentityRequest)
+
+
+async def show(context: Context, request: web.Request, _caller: Caller) -> web.Response:
+    """404/1006 for a number that no message went to or came from."""
+    return _shown(await context.contacts.identity(_number(request)))
+
+
+async def acknowledge(context: Context, request: web.Request, _caller: Caller) -> web.Response:
+    """The business knows the identity with this hash; another hash is 400/1009."""
+    number = _number(request)
+    wish = await read_json(request, context.config.json_limit, _REQUEST)
+    hash = filled(wish.hash, "hash")
+    identity = await context.contacts.acknowledge(number, hash)
+    if identity is not None and identity.hash != hash:
+        raise ParameterInvalid("hash is not that of the contact's identity")
+    return _shown(identity)
+
+
+def _number(request: web.Request) -> str:
+    try:
+        return wa_id(path_name(request, "wa_id"))
+    except ValueError:
+        raise NotFound("there is no such contact") from None
+
+
+def _shown(identity: Identity | None) -> web.Response:
+    if identity is None:
+        raise NotFound("no identity of this contact is known")
+    return success({"identity": identity})
+
+
+ROUTES = (
+    Route(
+        "GET",
+        "/v1/contacts/{wa_id}/identity",
+        Access.USER,
+        show,
+        "The identity of a contact",
+        answer=IdentityAnswer,
+        errors=(NotFound,),
+    ),
+    Route(
+        "PUT",
+        "/v1/contacts/{wa_id}/identity",
+        Access.USER,
+        acknowledge,
+        "Acknowledge the identity of a contact",
+        body=IdentityRequest,
+        answer=IdentityAnswer,
+        errors=(ParameterMissing, ParameterInvalid, NotFound),
+    ),
+)

@@ -1,0 +1,239 @@
+"""The OpenAPI 3.1 description, made of the routes and of the Structs that validate.
+
+Nothing is written down twice: paths, roles, bodies, statuses and errors are those of ``Route``, and
+the schemas are msgspec's own of what is decoded and answered.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from warouter.api.description.examples import BODIES
+from warouter.api.description.replies import ErrorAnswer, Meta
+from warouter.api.route import Access, Route
+from warouter.errors import (
+    AccessDenied,
+    ApiError,
+    BodyTooLarge,
+    Forbidden,
+    NotReady,
+    Overloaded,
+    ParameterInvalid,
+    PasswordChangeRequired,
+    TooManyRequests,
+)
+
+JSON = "application/json"
+_REFERENCE = "#/components/schemas/{name}"
+_PARAMETER = re.compile(r"\{(\w+)\}")
+
+_INFO = """The WhatsApp Business On-Premises API v1, as warouter serves it.
+
+Every success is a JSON object with the resource beside `meta`, and without a key `errors`; every
+failure has `errors[0]` with `code`, `title` and `details`. Every path works with a trailing slash
+too. In bodies numbers and booleans may come as strings where the original took them so, null
+stands for an absent value where a field is optional, and unknown keys are ignored."""
+
+_SECURITY_SCHEMES = {
+    "Basic": {
+        "type": "http",
+        "scheme": "basic",
+        "description": "User name and password, for `POST /v1/users/login` only.",
+    },
+    "Bearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "The token of `POST /v1/users/login`. It lives for 7 days.",
+    },
+    "Apikey": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "Authorization",
+        "description": "The words `Apikey KEY`, with the key of WA_API_KEY, for monitors.",
+    },
+}
+_SECURITY: Mapping[Access, list[dict[str, list[str]]]] = {
+    Access.OPEN: [],
+    Access.LOGIN: [{"Basic": []}],
+    Access.USER: [{"Bearer": []}],
+    Access.ADMIN: [{"Bearer": []}],
+    Access.MONITOR: [{"Bearer": []}, {"Apikey": []}],
+}
+
+# What a route may answer whatever it does, by what it asks for.
+_ANY: tuple[type[ApiError], ...] = (ApiError, TooManyRequests, NotReady, Overloaded)
+_WITH_TOKEN: tuple[type[ApiError], ...] = (AccessDenied, PasswordChangeRequired)
+_WITH_BODY: tuple[type[ApiError], ...] = (ParameterInvalid, BodyTooLarge)
+
+_MEANINGS = {
+    200: "Done.",
+    201: "Created.",
+    202: "Accepted.",
+    304: "The caller has it already.",
+    400: "The request is not valid; nothing was changed.",
+    401: "No credentials, or wrong ones.",
+    403: "Not allowed, or not now.",
+    404: "There is no such thing.",
+    409: "It contradicts what is there.",
+    413: "The body is too large.",
+    429: "Too many requests.",
+    500: "An internal error, which is logged.",
+    503: "Not served at the moment: try again.",
+}
+_RETRY_AFTER = {
+    "description": "Seconds to wait before the next try.",
+    "schema": {"type": "string", "pattern": "^[0-9]+$"},
+}
+
+
+def describe(routes: Sequence[Route], version: str) -> dict[str, Any]:
+    """The whole description as builtins, ready for JSON. ``version`` is the API's."""
+    types = list(_types(routes))
+    shapes, components = msgspec.json.schema_components(types, ref_template=_REFERENCE)
+    schemas = dict(zip(map(_key, types), shapes, strict=True))
+    paths: dict[str, dict[str, Any]] = {}
+    for route in routes:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schemas)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "warouter", "version": version, "description": _INFO},
+        "paths": paths,
+        "components": {
+            "schemas": dict(sorted(components.items())),
+            "securitySchemes": _SECURITY_SCHEMES,
+        },
+    }
+
+
+def errors_of(route: Route) -> list[type[ApiError]]:
+    """Every error that the route may answer, its own first."""
+    found = [*route.errors, *_ANY]
+    if route.access is not Access.OPEN:
+        found += _WITH_TOKEN
+    if route.access is Access.ADMIN:
+        found.append(Forbidden)
+    if route.body is not None:
+        found += _WITH_BODY
+    return list(dict.fromkeys(found))
+
+
+def answers_of(route: Route) -> tuple[Any, ...]:
+    """The shapes of a success, alternatives; None is meta alone."""
+    return route.answer if isinstance(route.answer, tuple) else (route.answer,)
+
+
+def _types(routes: Sequence[Route]) -> Iterable[Any]:
+    """Each type of a body or an answer once."""
+    found: dict[str, Any] = {_key(t): t for t in (Meta, ErrorAnswer)}
+    for route in routes:
+        for shape in (route.body, *answers_of(route)):
+            if shape is not None and not isinstance(shape, str):
+                found.setdefault(_key(shape), shape)
+    return found.values()
+
+
+def _key(shape: Any) -> str:
+    """Types may be unhashable; their names, as Python shows them, are unique."""
+    return repr(shape)
+
+
+def _operation(route: Route, schemas: Mapping[str, Any]) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        "operationId": _name(route),
+        "tags": [_tag(route.path)],
+        "summary": route.summary,
+        "description": f"Asks for {route.access.value}.",
+        "security": _SECURITY[route.access],
+        "responses": _responses(route, schemas),
+    }
+    parameters = [*_path_parameters(route.path), *_query_parameters(route)]
+    if parameters:
+        operation["parameters"] = parameters
+    if route.body is not None:
+        operation["requestBody"] = _request_body(route, schemas)
+    return operation
+
+
+def _name(route: Route) -> str:
+    words = re.findall(r"\w+", route.path)
+    return "_".join([route.method.lower(), *words])
+
+
+def _tag(path: str) -> str:
+    parts = [p for p in path.split("/") if p and p != "v1"]
+    return parts[0] if parts else "monitoring"
+
+
+def _path_parameters(path: str) -> list[dict[str, Any]]:
+    return [
+        {"name": n, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+        for n in _PARAMETER.findall(path)
+    ]
+
+
+def _query_parameters(route: Route) -> list[dict[str, Any]]:
+    return [
+        {"name": n, "in": "query", "description": meaning, "schema": {"type": "string"}}
+        for n, meaning in route.query.items()
+    ]
+
+
+def _request_body(route: Route, schemas: Mapping[str, Any]) -> dict[str, Any]:
+    if isinstance(route.body, str):
+        content: dict[str, Any] = {route.body: {}}
+    else:
+        media: dict[str, Any] = {"schema": schemas[_key(route.body)]}
+        if examples := BODIES.get((route.method, route.path)):
+            media["examples"] = {name: {"value": value} for name, value in examples.items()}
+        content = {JSON: media}
+    return {"required": route.body_required, "content": content}
+
+
+def _responses(route: Route, schemas: Mapping[str, Any]) -> dict[str, Any]:
+    # What is gone from the API has no success.
+    successes = {str(s): _success(route, s, schemas) for s in route.status if s < 400}
+    by_status: dict[int, list[type[ApiError]]] = {}
+    for error in errors_of(route):
+        by_status.setdefault(error.status, []).append(error)
+    failures = {str(s): _failure(route, s, by_status[s], schemas) for s in sorted(by_status)}
+    return successes | failures
+
+
+def _success(route: Route, status: int, schemas: Mapping[str, Any]) -> dict[str, Any]:
+    response: dict[str, Any] = {"description": _MEANINGS.get(status, "Done.")}
+    if route.method == "HEAD" or status == 304:
+        return response
+    answers = answers_of(route)
+    content: dict[str, Any] = {a: {} for a in answers if isinstance(a, str)}
+    if beside := [schemas[_key(a)] if a else {} for a in answers if not isinstance(a, str)]:
+        content[JSON] = {"schema": _enveloped(schemas[_key(Meta)], beside)}
+    return response | {"content": content}
+
+
+def _enveloped(meta: Any, shapes: list[Any]) -> dict[str, Any]:
+    """Beside ``meta`` there is what the answer says, and nothing else: no key ``errors``."""
+    envelope = {
+        "type": "object",
+        "properties": {"meta": meta},
+        "required": ["meta"],
+        "unevaluatedProperties": False,
+    }
+    return envelope | (shapes[0] if len(shapes) == 1 else {"anyOf": shapes})
+
+
+def _failure(
+    route: Route, status: int, errors: list[type[ApiError]], schemas: Mapping[str, Any]
+) -> dict[str, Any]:
+    words = dict.fromkeys(f"{e.code} {e.title}" for e in errors)
+    meaning = _MEANINGS.get(status, "The request is refused.")
+    response: dict[str, Any] = {"description": f"{meaning} Codes: {', '.join(words)}."}
+    if route.method != "HEAD":
+        response["content"] = {JSON: {"schema": schemas[_key(ErrorAnswer)]}}
+    helps = [e.retry_after is not None for e in errors]
+    if any(helps):
+        response["headers"] = {"Retry-After": {**_RETRY_AFTER, "required": all(helps)}}
+    return response

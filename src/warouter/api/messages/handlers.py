@@ -1,0 +1,164 @@
+"""POST /v1/messages; PUT and GET /v1/messages/{id}."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+
+import msgspec
+from aiohttp import web
+
+from warouter._hash import slot_of
+from warouter.api.access.tokens import Caller
+from warouter.api.context import MEDIA, READ_MARK, Context
+from warouter.api.description.replies import MessageAnswer
+from warouter.api.media import kind_of
+from warouter.api.messages.hsm import as_template
+from warouter.api.messages.idempotency import HEADER, key_of
+from warouter.api.messages.schema import Message
+from warouter.api.messages.validate import parse_message
+from warouter.api.route import Access, Route
+from warouter.errors import (
+    BodyTooLarge,
+    InvalidRecipientType,
+    KeyTaken,
+    MessageTooLong,
+    NotFound,
+    ParameterInvalid,
+    ParameterMissing,
+)
+from warouter.http.envelope import META_JSON, encoded, success
+from warouter.http.request import path_name, read_body, read_json
+from warouter.link.wire import Key, Outgoing
+from warouter.message_id import MARK_SIZE, RANDOM_SIZE, letters_of, mark_of, mint
+from warouter.store.views.trace import Trace
+
+ACCEPTED = b'{"messages":[{"id":"%%b"}],"meta":%b}' % META_JSON  # a 201 but for the id
+
+
+class Mark(msgspec.Struct, frozen=True):
+    status: str
+
+
+class Traced(msgspec.Struct, frozen=True):
+    trace: Trace
+
+
+_MARK = msgspec.json.Decoder(Mark)
+
+
+async def send(context: Context, request: web.Request, caller: Caller) -> web.Response:
+    """201 once the message is on disk at the owner of its slot. The body travels on as it came.
+
+    Only a deprecated `hsm` does not: it travels as the template that it is. With an Idempotency-Key
+    that came before, the answer is that of the first request.
+    """
+    body = await read_body(request, context.config.json_limit)
+    parsed = parse_message(body)
+    key = key_of(request.headers.getall(HEADER, ()), caller.username, body)
+    if context.contacts.required and not await context.contacts.may_send(parsed.recipient):
+        raise NotFound("unknown contact")  # clients compare these words
+    if parsed.type == "hsm":
+        body = as_template(body)
+    kind = await kind_of(context, parsed.type, parsed.media_ids, body)
+    raw = await context.submit(
+        outgoing(parsed.recipient, kind, body, caller.username, parsed.ttl, key)
+    )
+    return encoded(accepted(raw), 201)
+
+
+def accepted(raw: bytes) -> bytes:
+    """The body of a 201. By hand, since thousands of requests a second wait for it."""
+    return ACCEPTED % letters_of(raw)
+
+
+async def mark(context: Context, request: web.Request, caller: Caller) -> web.Response:
+    """Mark an inbound message read; the mark takes the way of a message to its sender."""
+    message_id = path_name(request, "message")
+    wish = await read_json(request, context.config.json_limit, _MARK)
+    if wish.status != "read":
+        raise ParameterInvalid("status must be read")
+    sender = await context.find_inbound(message_id)
+    if sender is None:
+        raise NotFound("there is no inbound message with this id")
+    body = msgspec.json.encode({"status": "read", "message_id": message_id})
+    await context.submit(outgoing(sender, READ_MARK, body, caller.username))
+    return success({})
+
+
+async def trace(context: Context, request: web.Request, _caller: Caller) -> web.Response:
+    """Where a message is, with every step that is known of it. Nothing of its content."""
+    found = await context.trace(path_name(request, "message"))
+    if found is None:
+        raise NotFound("there is no message with this id, or it is no longer kept")
+    return success({"trace": found})
+
+
+def _draws() -> Iterator[bytes]:
+    """Random parts of ids, drawn for many at once: the system call costs more than the id."""
+    while True:
+        drawn = os.urandom(RANDOM_SIZE * 512)
+        for at in range(0, len(drawn), RANDOM_SIZE):
+            yield drawn[at : at + RANDOM_SIZE]
+
+
+_random = _draws()
+
+
+def outgoing(
+    recipient: str,
+    kind: int,
+    body: bytes,
+    username: str,
+    ttl: int | None = None,
+    key: Key | None = None,
+) -> Outgoing:
+    """A message on its way to the owner of its recipient's slot, with an id of its own."""
+    slot = slot_of(recipient)
+    chance = next(_random)
+    if kind == MEDIA:  # whose links they are: an owner shares its places by it
+        chance = mark_of(username) + chance[MARK_SIZE:]
+    raw = mint(slot, time.time_ns() // 1_000_000, chance)
+    return Outgoing(slot, raw, recipient, kind, body, ttl, key)
+
+
+ROUTES = (
+    Route(
+        "POST",
+        "/v1/messages",
+        Access.USER,
+        send,
+        "Send a message; 201 once it is on disk",
+        body=Message,
+        answer=MessageAnswer,
+        status=(201,),
+        errors=(
+            ParameterMissing,
+            ParameterInvalid,
+            MessageTooLong,
+            InvalidRecipientType,
+            NotFound,
+            KeyTaken,
+            BodyTooLarge,
+        ),
+    ),
+    Route(
+        "GET",
+        "/v1/messages/{message}",
+        Access.USER,
+        trace,
+        "Where a message is, with every step and its time (an addition)",
+        answer=Traced,
+        errors=(NotFound,),
+    ),
+    Route(
+        "PUT",
+        "/v1/messages/{message}",
+        Access.USER,
+        mark,
+        "Mark an inbound message as read",
+        body=Mark,
+        errors=(ParameterMissing, ParameterInvalid, NotFound),
+    ),
+)

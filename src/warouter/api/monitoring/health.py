@@ -1,0 +1,68 @@
+"""GET / for load balancers and GET /v1/health."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from aiohttp import web
+
+from warouter.api.access.tokens import Caller
+from warouter.api.context import Context, NodeState
+from warouter.api.description.replies import ClusterHealthAnswer, SingleHealthAnswer, UpAnswer
+from warouter.api.route import Access, Route
+from warouter.errors import NotReady
+from warouter.http.envelope import HREF, success
+
+# The best first: one connected coreapp is enough for a client that sees one gateway.
+_STATUSES = ("connected", "connecting", "unregistered", "uninitialized", "disconnected")
+
+
+async def root(_context: Context, _request: web.Request, _caller: Caller) -> web.Response:
+    """200 as long as this process answers, whatever the state of the cluster."""
+    return success({"status": "up"})
+
+
+async def health(context: Context, _request: web.Request, _caller: Caller) -> web.Response:
+    """A map of nodes with Multiconnect, the single shape without."""
+    states = await context.health()
+    if context.config.multiconnect:
+        return success({"health": {state.name: _shown(state) for state in states}})
+    return success({"health": {"gateway_status": _gateway_status(states)}})
+
+
+def _shown(state: NodeState) -> dict[str, Any]:
+    """The status stands there as well when there is an error: clients look for it first."""
+    shown: dict[str, Any] = {"gateway_status": state.gateway_status, "role": state.role}
+    if state.problem:
+        error = NotReady(state.problem)
+        shown["errors"] = [
+            {"code": error.code, "title": error.title, "details": error.details, "href": HREF}
+        ]
+    return shown
+
+
+def _gateway_status(states: Sequence[NodeState]) -> str:
+    seen = {state.gateway_status for state in states if state.role == "coreapp"}
+    return next((status for status in _STATUSES if status in seen), "disconnected")
+
+
+ROUTES = (
+    Route(
+        "GET",
+        "/",
+        Access.OPEN,
+        root,
+        "Whether this process answers, for load balancers",
+        answer=UpAnswer,
+    ),
+    Route("HEAD", "/", Access.OPEN, root, "The same without a body", answer=UpAnswer),
+    Route(
+        "GET",
+        "/v1/health",
+        Access.MONITOR,
+        health,
+        "The state of every master and coreapp",
+        answer=(ClusterHealthAnswer, SingleHealthAnswer),
+    ),
+)

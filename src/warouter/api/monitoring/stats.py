@@ -1,0 +1,182 @@
+"""GET /metrics and /v1/stats: figures of the whole cluster, for Prometheus or as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+from aiohttp import web
+
+from warouter.api.access.tokens import Caller
+from warouter.api.context import Context
+from warouter.api.route import Access, Handler, Route
+from warouter.errors import NotReady, ParameterInvalid
+from warouter.http.envelope import success
+from warouter.metrics import (
+    CATALOGUE,
+    NODE,
+    TEXT_TYPE,
+    Page,
+    Sample,
+    json_form,
+    labelled,
+    text_form,
+)
+from warouter.store.account.accounts import is_unavailable
+from warouter.store.reports import Report
+
+_QUERY = {"format": "`prometheus` for its text format, else JSON"}
+_PROCESS = frozenset({Page.PROCESS})
+_WEB = frozenset({Page.WEB}) | _PROCESS
+_APP = frozenset({Page.APP}) | _PROCESS
+_INTERNAL = frozenset({Page.APP_INTERNAL})
+_QUEUE = "callback_queue_size"  # a coreapp's, and monitors of the product look for it here too
+
+
+class Point(msgspec.Struct):
+    """One sample: its labels, `node` among them, and its value."""
+
+    labels: dict[str, str]
+    value: float
+
+
+class Metric(msgspec.Struct):
+    """A counter or a gauge."""
+
+    type: str
+    help: str
+    data: list[Point]
+
+
+class Metrics(msgspec.Struct):
+    metrics: dict[str, Metric]
+
+
+class AppStats(msgspec.Struct):
+    app: dict[str, Metric]
+
+
+class DbStats(msgspec.Struct):
+    db: dict[str, Metric]
+
+
+class Internal(msgspec.Struct):
+    internal: dict[str, Metric]
+
+
+class AppInternal(msgspec.Struct):
+    app: Internal
+
+
+class DbInternal(msgspec.Struct):
+    db: Internal
+
+
+class AppAnswer(msgspec.Struct):
+    stats: AppStats
+
+
+class DbAnswer(msgspec.Struct):
+    stats: DbStats
+
+
+class AppInternalAnswer(msgspec.Struct):
+    stats: AppInternal
+
+
+class DbInternalAnswer(msgspec.Struct):
+    stats: DbInternal
+
+
+async def metrics(context: Context, request: web.Request, _caller: Caller) -> web.Response:
+    """All webapps: this one as it is now, the others as they reported; without a database this."""
+    reports = await _reports(context)
+    samples = _of_all([r for r in reports if r.role == "webapp"], _WEB)
+    samples += [sample for sample in _of_all(reports, _APP) if sample.name == _QUEUE]
+    # The last word on a series counts: what this process knows of itself now.
+    samples += _on(_WEB, labelled(context.operations.own(), **{NODE: context.operations.node}))
+    return _answer(request, samples, ("metrics",))
+
+
+async def app(context: Context, request: web.Request, _caller: Caller) -> web.Response:
+    """Coreapps and masters, and the requests that webapps have answered."""
+    reports = await context.operations.reports()
+    webapps = [r for r in reports if r.role == "webapp"]
+    others = [r for r in reports if r.role != "webapp"]
+    samples = _of_all(webapps, _APP - _PROCESS) + _of_all(others, _APP)
+    return _answer(request, samples, ("stats", "app"))
+
+
+async def app_internal(context: Context, request: web.Request, _caller: Caller) -> web.Response:
+    """Further figures of coreapps, slot by slot."""
+    reports = await context.operations.reports()
+    return _answer(request, _of_all(reports, _INTERNAL), ("stats", "app", "internal"))
+
+
+async def db(context: Context, request: web.Request, _caller: Caller) -> web.Response:
+    """The shard map, the journals and the database, at most some seconds old."""
+    return _answer(request, await context.operations.stored(), ("stats", "db"))
+
+
+async def db_internal(context: Context, request: web.Request, _caller: Caller) -> web.Response:
+    """Sizes of the tables, from the database's statistics."""
+    return _answer(request, await context.operations.tables(), ("stats", "db", "internal"))
+
+
+async def _reports(context: Context) -> list[Report]:
+    """None while the database is away: a webapp that is up can say so of itself at least."""
+    try:
+        return await context.operations.reports()
+    except Exception as error:
+        if is_unavailable(error) or isinstance(error, NotReady):
+            return []
+        raise
+
+
+def _of_all(reports: list[Report], pages: frozenset[Page]) -> list[Sample]:
+    return [
+        sample
+        for report in reports
+        for sample in labelled(_on(pages, report.body.samples), **{NODE: report.node})
+    ]
+
+
+def _on(pages: frozenset[Page], samples: Iterable[Sample]) -> list[Sample]:
+    return [s for s in samples if s.name in CATALOGUE and CATALOGUE[s.name].page in pages]
+
+
+def _answer(request: web.Request, samples: Iterable[Sample], keys: tuple[str, ...]) -> web.Response:
+    match (request.query.get("format") or "json").lower():
+        case "prometheus":
+            body = text_form(samples).encode()
+            return web.Response(body=body, headers={"Content-Type": TEXT_TYPE})
+        case "json":
+            content: dict[str, object] = json_form(samples)
+            for key in reversed(keys):
+                content = {key: content}
+            return success(content)
+        case _:
+            raise ParameterInvalid("format must be prometheus or json")
+
+
+def _route(path: str, handler: Handler, summary: str, answer: type) -> Route:
+    return Route(
+        "GET",
+        path,
+        Access.MONITOR,
+        handler,
+        summary,
+        answer=(answer, "text/plain"),
+        errors=(ParameterInvalid,),
+        query=_QUERY,
+    )
+
+
+ROUTES = (
+    _route("/metrics", metrics, "Figures of the webapps", Metrics),
+    _route("/v1/metrics", metrics, "The same as /metrics", Metrics),
+    _route("/v1/stats/app", app, "Figures of coreapps and masters", AppAnswer),
+    _route("/v1/stats/app/internal", app_internal, "Figures of each owned slot", AppInternalAnswer),
+    _route("/v1/stats/db", db, "Figures of the journals and the database", DbAnswer),
+    _route("/v1/stats/db/internal", db_internal, "Sizes of the tables", DbInternalAnswer),
+)

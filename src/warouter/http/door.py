@@ -1,0 +1,128 @@
+"""The door of a webapp: who is let in, who is there, and who is too slow."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections import Counter
+from collections.abc import Mapping
+
+from aiohttp import web
+
+from warouter.errors import Overloaded, RequestTooSlow
+from warouter.http.connection import Connection
+from warouter.http.envelope import alone, common_fields
+from warouter.http.pace import Gate, Limits
+from warouter.http.plain import Reader
+
+SWEEP_SECONDS = 1.0
+
+
+class Connections:
+    """Makes the connection of each client that is let in, and knows those that are open.
+
+    ``server`` is a runner's. Once ``leaving`` is set each answer is the last of its connection.
+    A client has its place from its accept on, so that TLS handshakes count as well.
+    """
+
+    def __init__(
+        self,
+        server: web.Server,
+        limits: Limits | None = None,
+        fast: Reader | None = None,
+        *,
+        server_version: bool = True,
+    ) -> None:
+        self._server = server
+        self.common: Mapping[str, str] = common_fields(server_version=server_version)
+        self.fast = fast
+        self.limits = limits or Limits()
+        self._gate = Gate(self.limits)
+        self._open: dict[Connection, str] = {}  # with the address that it counts for
+        self._none = asyncio.Event()
+        self._refusal = alone(
+            Overloaded("there are too many connections; retry later"), self.common
+        )
+        self.leaving = False
+        self.accepted = 0
+        self.refused = 0
+        self.dropped: Counter[str] = Counter()
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    # acceptor.Doorkeeper
+
+    def enter(self, address: str, sock: socket.socket | None = None) -> Connection | None:
+        """The connection of a client at ``address``, unless there are too many."""
+        if not self._gate.enter(address):
+            return None
+        self.accepted += 1
+        connection = Connection(self, self._server, sock)
+        self._open[connection] = address
+        return connection
+
+    def refuse(self) -> bytes:
+        """There is no room for one more; what it is told."""
+        self.accepted += 1
+        self.refused += 1
+        return self._refusal
+
+    def failed(self, connection: Connection) -> None:
+        """Its TLS handshake did."""
+        self.dropped["handshake"] += 1
+        self.lost(connection)
+
+    def lost(self, connection: Connection) -> None:
+        address = self._open.pop(connection, None)
+        if address is not None:
+            self._gate.leave(address)
+        if not self._open:
+            self._none.set()
+
+    async def sweep(self) -> None:
+        """Runs until cancelled: once a second ends the connections of clients that are too slow."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            now = loop.time()
+            for connection in list(self._open):
+                fault = connection.look(self.limits, now)
+                if fault:
+                    self._drop(connection, fault)
+                elif connection.is_forgotten():
+                    connection.broke(
+                        RuntimeError("aiohttp started no handler for a request it was given")
+                    )
+
+    def states(self) -> Counter[str]:
+        """Connections by what they are at: ``idle``, ``read``, ``handle-request``."""
+        return Counter(connection.state for connection in self._open)
+
+    def _drop(self, connection: Connection, fault: str) -> None:
+        if fault == "idle":
+            connection.force_close()  # as was agreed: no fault of the client's
+            return
+        self.dropped[fault] += 1
+        if fault == "stall":
+            connection.abort()
+        elif fault == "head" and not connection.pace.head_bytes:
+            connection.force_close()  # it has asked nothing, so it is told nothing
+        else:
+            connection.refuse(RequestTooSlow("the request came too slowly"))
+
+    def close_idle(self) -> None:
+        for connection in list(self._open):
+            if connection.idle:
+                connection.force_close()
+
+    async def ended(self, within: float) -> bool:
+        """Whether no connection is left, waiting up to ``within`` seconds for it."""
+        try:
+            async with asyncio.timeout(within):
+                while self._open:
+                    self._none.clear()
+                    await self._none.wait()
+        except TimeoutError:
+            return False
+        return True

@@ -1,0 +1,93 @@
+"""Where clients reach a webapp, and how it goes without one of them seeing a reset.
+
+Linux resets what waits in the accept queue of a listening socket that is closed, also when another
+process listens on the same port (unless net.ipv4.tcp_migrate_req is 1: see docs/operations.md). So
+what has been queued is accepted first. Then each connection ends with its next answer, which says
+`Connection: close`; one that asks nothing is closed after a moment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import ssl
+from collections.abc import Callable, Sequence
+
+from aiohttp import web
+
+from warouter.acceptor import Acceptor
+from warouter.http.connection import Connection
+from warouter.http.door import Connections
+from warouter.http.pace import Limits
+from warouter.http.plain import Reader
+from warouter.metrics import Sample
+from warouter.sockets import accept_queue
+
+log = logging.getLogger(__name__)
+
+IDLE_SECONDS = 1.0  # a request may be on its way on a connection that is kept alive
+DRAIN_SECONDS = 2.5  # with the seconds before; what is held for its shard is answered then
+
+
+class Edge:
+    """The listening sockets of a webapp and the connections that came through them."""
+
+    def __init__(
+        self,
+        server: web.Server,
+        sockets: Sequence[socket.socket],
+        tls: ssl.SSLContext | None,
+        limits: Limits | None = None,
+        fast: Reader | None = None,
+        *,
+        server_version: bool = True,
+    ) -> None:
+        self._connections = Connections(server, limits, fast, server_version=server_version)
+        self.sweep = self._connections.sweep
+        self._most_queued = 0
+        self._sockets = sockets
+        self._tls = tls
+        self._acceptors: list[Acceptor[Connection]] = []
+
+    def open(self) -> None:
+        """Accept from now on."""
+        for sock in self._sockets:
+            acceptor = Acceptor(sock, self._connections, self._tls)
+            acceptor.open()
+            self._acceptors.append(acceptor)
+
+    def samples(self) -> list[Sample]:
+        """The figures of these sockets and connections."""
+        connections = self._connections
+        queues = [accept_queue(sock) for sock in self._sockets]
+        queued = sum(waiting for waiting, _ in queues)
+        self._most_queued = max(self._most_queued, queued)
+        return [
+            Sample("web_connections", connections.accepted),
+            Sample("warouter_connections_refused_total", connections.refused),
+            Sample("web_pending_connections", queued),
+            Sample("web_max_pending_connections", self._most_queued),
+            Sample("web_queue_len", sum(size for _, size in queues)),
+            *(
+                Sample("web_requests", connections.states()[state], {"state": state})
+                for state in ("idle", "read", "handle-request")
+            ),
+            *(
+                Sample("warouter_connections_dropped_total", connections.dropped[r], {"reason": r})
+                for r in ("handshake", "head", "body", "stall")
+            ),
+        ]
+
+    async def leave(self, end_waiting: Callable[[], None]) -> None:
+        """Take no more connections, answer what was asked; ``end_waiting`` ends what is held."""
+        began = asyncio.get_running_loop().time()
+        self._connections.leaving = True
+        for acceptor in self._acceptors:
+            acceptor.close()
+        if not await self._connections.ended(IDLE_SECONDS):
+            self._connections.close_idle()
+        waited = asyncio.get_running_loop().time() - began
+        if not await self._connections.ended(DRAIN_SECONDS - waited):
+            log.info("ends what is held", extra={"connections": len(self._connections)})
+            end_waiting()

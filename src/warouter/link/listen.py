@@ -1,0 +1,175 @@
+"""The coreapp's end of the link: takes messages from webapps, answers with outcomes."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+import socket
+import ssl
+from collections.abc import Callable
+from contextlib import suppress
+from secrets import token_bytes
+
+from warouter.acceptor import Acceptor, listen
+from warouter.errors import ProtocolError
+from warouter.link import wire
+from warouter.link.connection import LinkConnection
+from warouter.link.strangers import Strangers
+
+log = logging.getLogger(__name__)
+
+PROOF_SECONDS = 5.0  # from the accept on: for the TLS handshake and the proof
+MAX_STRANGERS = 32
+MAX_WEBAPPS = 256
+SAY_SECONDS = 60.0
+# A webapp that does not read its answers must not fill this process's memory.
+MAX_UNREAD = 16 << 20
+
+OnMessage = Callable[["WebappConnection", wire.Message], None]
+OnRelay = Callable[["WebappConnection", wire.Relay], None]
+
+
+def relay_nothing(webapp: WebappConnection, frame: wire.Relay) -> None:
+    """The webapp tries another coreapp, or waits."""
+    message = frame.message
+    webapp.send(webapp.frames.outcome(wire.UNREACHED, message.slot, message.epoch, [message.id]))
+
+
+class WebappConnection(LinkConnection):
+    """One webapp, as the coreapp sees it."""
+
+    def __init__(self, server: LinkServer) -> None:
+        super().__init__()
+        self._server = server
+        self._hello = wire.hello(token_bytes(wire.NONCE_SIZE))
+        self.sock: socket.socket | None = None
+        self.deadline: asyncio.TimerHandle | None = None
+
+    def end(self) -> None:
+        """Cut it off, also amid its TLS handshake."""
+        if self._transport is not None:
+            self.abort()
+        elif self.sock is not None:
+            with suppress(OSError):
+                self.sock.shutdown(socket.SHUT_RDWR)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        assert self._transport is not None
+        self._transport.set_write_buffer_limits(high=MAX_UNREAD)
+        self._write_plain(self._hello)
+
+    def pause_writing(self) -> None:
+        log.warning("link closed: the webapp does not read its answers")
+        self.abort()
+
+    def on_handshake(self, hello: memoryview) -> None:
+        if len(hello) != wire.HELLO_SIZE + wire.PROOF_SIZE:
+            raise ProtocolError("link handshake of another shape")
+        theirs = bytes(hello[: wire.HELLO_SIZE])
+        key = self._server.link_key
+        wanted = wire.proof(key, b"client", self._hello, theirs)
+        if not hmac.compare_digest(wanted, bytes(hello[wire.HELLO_SIZE :])):
+            raise ProtocolError("link handshake with a wrong key")
+        version = wire.common_version(self._hello, theirs)
+        self._server.proved(self)
+        self._write_plain(wire.proof(key, b"server", self._hello, theirs))
+        self._start_session(version, wire.session_key(key, self._hello, theirs), sends=1)
+
+    def on_broken(self, error: Exception) -> None:
+        if self.ready:
+            super().on_broken(error)
+        else:
+            self._server.unproved(self, error)
+
+    def on_frame(self, frame: wire.Frame) -> None:
+        match frame:
+            case wire.Message():
+                self._server.on_message(self, frame)
+            case wire.Relay():
+                self._server.on_relay(self, frame)
+            case wire.Ping():
+                self.send(wire.PONG)
+            case _:
+                raise ProtocolError("a webapp sends messages only")
+
+    def on_lost(self) -> None:
+        self._server.failed(self)
+
+
+class LinkServer:
+    """Listens for webapps. ``on_message`` is called on the loop for every message that arrives,
+    ``on_relay`` for one that another coreapp owns.
+    """
+
+    def __init__(
+        self, link_key: bytes, on_message: OnMessage, on_relay: OnRelay = relay_nothing
+    ) -> None:
+        self.link_key = link_key
+        self.on_message = on_message
+        self.on_relay = on_relay
+        self._strangers: Strangers[WebappConnection] = Strangers(MAX_STRANGERS)
+        self._connections: dict[WebappConnection, None] = {}  # proved, in the order they came
+        self._acceptors: list[Acceptor[WebappConnection]] = []
+        self._unproved = 0  # since it was said last
+        self._say_at = 0.0
+
+    @property
+    def webapps(self) -> int:
+        return len(self._connections)
+
+    async def start(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> int:
+        """Listen; the port that was taken (``port`` 0 takes a free one)."""
+        self._acceptors = await listen(host, port, self, tls)
+        return self._acceptors[0].port
+
+    async def stop(self) -> None:
+        for acceptor in self._acceptors:
+            acceptor.close()
+        for stranger in self._strangers:
+            stranger.end()
+        for connection in list(self._connections):
+            connection.close()
+
+    def proved(self, connection: WebappConnection) -> None:
+        """It knows the key. ProtocolError if there are too many that do."""
+        self._leave(connection)
+        if len(self._connections) >= MAX_WEBAPPS:
+            raise ProtocolError(f"there are {MAX_WEBAPPS} links already")
+        self._connections[connection] = None
+
+    def unproved(self, connection: WebappConnection, error: Exception) -> None:
+        """Say so, but once a minute: strangers must not fill the log."""
+        self._unproved += 1
+        now = asyncio.get_running_loop().time()
+        if now >= self._say_at:
+            said = {"error": str(error), "times": self._unproved, **connection.peer()}
+            log.warning("link handshake failed", extra=said)
+            self._unproved, self._say_at = 0, now + SAY_SECONDS
+
+    # acceptor.Doorkeeper
+
+    def enter(self, address: str, sock: socket.socket | None) -> WebappConnection:
+        connection = WebappConnection(self)
+        connection.sock = sock
+        loop = asyncio.get_running_loop()
+        connection.deadline = loop.call_later(PROOF_SECONDS, connection.end)
+        gone = self._strangers.enter(connection, address)
+        if gone is not None:
+            gone.end()
+        return connection
+
+    def refuse(self) -> bytes:
+        """The process has no descriptor for it: it is told nothing."""
+        return b""
+
+    def failed(self, connection: WebappConnection) -> None:
+        """It is gone, or never came as far as to be one."""
+        self._leave(connection)
+        self._connections.pop(connection, None)
+
+    def _leave(self, connection: WebappConnection) -> None:
+        self._strangers.leave(connection)
+        if connection.deadline is not None:
+            connection.deadline.cancel()

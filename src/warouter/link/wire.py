@@ -1,0 +1,310 @@
+"""Link frames: what a webapp and a coreapp say to each other, as bytes. Pure.
+
+A write carries one envelope: MAC, then the frames of this turn of the loop. The MAC is BLAKE2b
+(RFC 7693, keyed, 16 bytes) over direction, a counter and the frames, so nothing can be forged,
+replayed or left out. The session key comes from both hellos and the link key that the coreapp's
+incarnation published in its node row.
+
+    hello       lowest version | highest version | nonce
+    handshake   server: hello_s     client: hello_c proof_c     server: proof_s
+    message     kind 1 | slot | epoch | id | message kind | recipient size | recipient | body
+                version 2: ... | recipient size | ttl | keyed | recipient | key | body
+    outcome     kind 2 | outcome | slot | epoch | ids; of ALREADY each id and the one before it;
+                of ACKED the slot says nothing, since one frame acks all slots under an epoch
+    relay       kind 3 | incarnation of the owner | message frame
+    ping, pong  kind 4, kind 5
+
+The handshake and the envelope are the same in every version; a session's frames are those of the
+highest version that both sides speak. Proofs cover both hellos, so that nobody in between can talk
+two sides into an older one. What a new version has to keep is written in docs/compatibility.md.
+"""
+
+from __future__ import annotations
+
+import hmac
+import struct
+from collections.abc import Callable, Iterator
+from functools import partial
+from hashlib import blake2b, sha256
+from typing import NamedTuple, Protocol
+from uuid import UUID
+
+import msgspec
+
+from warouter import _batch
+from warouter.errors import NoCommonVersion, ProtocolError
+from warouter.link import _frames
+
+MAX_ENVELOPE = 8 << 20
+NONCE_SIZE = 32
+HELLO_SIZE = 2 + NONCE_SIZE
+PROOF_SIZE = 32
+HANDSHAKE_SIZE = HELLO_SIZE + PROOF_SIZE  # the longest envelope of a handshake
+MAC_SIZE = 16
+
+MESSAGE, OUTCOME, RELAY = 1, 2, 3
+# UNREACHED: a coreapp that was to relay has no answer of the owner and will get none.
+# ALREADY: the same request has come before and its message has another id; CLASHED: its key has
+# come with another request. Both are of version 2.
+ACKED, NOT_OWNER, OVERLOADED, REFUSED, UNREACHED, ALREADY, CLASHED = 0, 1, 2, 3, 4, 5, 6
+ANY_SLOT = 0  # in an ACKED outcome
+PING, PONG = b"\x04", b"\x05"
+
+_MESSAGE = struct.Struct("<BBQ20sBB")
+_OUTCOME = struct.Struct("<BBBQ")
+_RELAY_SIZE = 1 + 16
+_COUNTER = struct.Struct("<BQ")
+
+
+class Key(NamedTuple):
+    """A request that may come more than once: two SHA-256."""
+
+    name: bytes  # of the user and the key that the client gave
+    request: bytes  # of the request's body
+
+
+class Outgoing(msgspec.Struct, frozen=True, gc=False):
+    """One message on its way to the owner of ``slot``. ``kind`` 0 is a message, 1 a read mark.
+
+    ``ttl`` is in whole seconds, 1 or more.
+    """
+
+    slot: int
+    id: bytes
+    recipient: str
+    kind: int
+    body: bytes
+    ttl: int | None = None
+    key: Key | None = None
+
+
+class Message(msgspec.Struct, frozen=True, gc=False):
+    """One message for the owner of ``slot`` under ``epoch``; ``body`` a view of what arrived."""
+
+    slot: int
+    epoch: int
+    id: bytes
+    kind: int
+    recipient: str
+    body: memoryview
+    ttl: int | None = None
+    key: Key | None = None
+
+
+class Outcome(NamedTuple):
+    """What became of messages of one slot; ``epoch`` is the one they were sent under.
+
+    Of messages that were ACKED ``slot`` is any: their ids are enough.
+    """
+
+    outcome: int
+    slot: int
+    epoch: int
+    ids: list[bytes]
+
+
+class Relay(NamedTuple):
+    """A message for the coreapp to pass on to ``owner``."""
+
+    owner: UUID
+    message: Message
+
+
+class Ping(NamedTuple):
+    """Are you there? The answer is a Pong, at once."""
+
+
+class Pong(NamedTuple):
+    """I am."""
+
+
+Frame = Message | Outcome | Relay | Ping | Pong
+
+
+message = _frames.message
+
+
+def message_1(
+    slot: int,
+    epoch: int,
+    message_id: bytes,
+    kind: int,
+    recipient: str,
+    body: bytes,
+    ttl: int | None = None,
+    key: Key | None = None,
+) -> bytes:
+    """The bytes of a message frame of version 1, which has no place for a ttl or a key."""
+    if ttl is not None or key is not None:
+        raise ValueError("link version 1 carries neither a ttl nor a key")
+    name = recipient.encode("ascii")
+    return _MESSAGE.pack(MESSAGE, slot, epoch, message_id, kind, len(name)) + name + body
+
+
+def outcome(result: int, slot: int, epoch: int, ids: list[bytes]) -> bytes:
+    """The bytes of an outcome frame."""
+    return _OUTCOME.pack(OUTCOME, result, slot, epoch) + b"".join(ids)
+
+
+def relay(owner: UUID, message: bytes) -> bytes:
+    """The bytes of a relay frame around those of a message frame."""
+    return bytes((RELAY,)) + owner.bytes + message
+
+
+def pairs(ids: list[bytes]) -> Iterator[tuple[bytes, bytes]]:
+    """Of an ALREADY outcome: (id that was offered, id of the message that came before)."""
+    return zip(ids[::2], ids[1::2], strict=True)
+
+
+def _read_message(frame: memoryview) -> Message:
+    return _frames.read_message(frame, Message, Key)
+
+
+def _read_message_1(frame: memoryview) -> Message:
+    if len(frame) < _MESSAGE.size:
+        raise ProtocolError("message frame of a wrong shape")
+    _, slot, epoch, message_id, kind, size = _MESSAGE.unpack_from(frame)
+    body_at = _MESSAGE.size + size
+    if slot > 31 or len(frame) < body_at:
+        raise ProtocolError("message frame of a wrong shape")
+    recipient = str(frame[_MESSAGE.size : body_at], "ascii")
+    return Message(slot, epoch, message_id, kind, recipient, frame[body_at:])
+
+
+def _parse(read: Callable[[memoryview], Message], frame: memoryview) -> Frame:
+    """One frame of an envelope; ProtocolError for anything else. ``read`` a version's messages."""
+    if len(frame) and frame[0] == MESSAGE:
+        return read(frame)
+    if len(frame) and frame[0] == OUTCOME and len(frame) >= _OUTCOME.size:
+        _, result, slot, epoch = _OUTCOME.unpack_from(frame)
+        ids = _frames.ids(frame, _OUTCOME.size)
+        if result == ALREADY and len(ids) % 2:
+            raise ProtocolError("outcome frame of a wrong shape")
+        return Outcome(result, slot, epoch, ids)
+    return _parse_rare(read, frame)
+
+
+def _parse_rare(read: Callable[[memoryview], Message], frame: memoryview) -> Frame:
+    if frame == PING:
+        return Ping()
+    if frame == PONG:
+        return Pong()
+    if len(frame) > _RELAY_SIZE and frame[0] == RELAY and frame[_RELAY_SIZE] == MESSAGE:
+        return Relay(UUID(bytes=bytes(frame[1:_RELAY_SIZE])), read(frame[_RELAY_SIZE:]))
+    raise ProtocolError("frame of an unknown kind")
+
+
+parse = partial(_parse, _read_message)
+parse_1 = partial(_parse, _read_message_1)
+
+
+class MakesMessage(Protocol):
+    """A version's message frame; ValueError for what it has no place for."""
+
+    def __call__(
+        self,
+        slot: int,
+        epoch: int,
+        message_id: bytes,
+        kind: int,
+        recipient: str,
+        body: bytes,
+        ttl: int | None = None,
+        key: Key | None = None,
+        /,
+    ) -> bytes: ...
+
+
+class Frames(NamedTuple):
+    """How the frames of one link version are written and read.
+
+    ``requests``: messages may have a ttl and a key.
+    """
+
+    message: MakesMessage
+    outcome: Callable[[int, int, int, list[bytes]], bytes]
+    parse: Callable[[memoryview], Frame]
+    requests: bool = True
+
+    def take(self, ttl: int | None, key: Key | None) -> bool:
+        """Whether a message with these can go in this version without losing them."""
+        return self.requests or (ttl is None and key is None)
+
+
+# By link version, without gaps. The one before a new one stays until no build that speaks nothing
+# newer may run beside this one.
+FRAMES = {
+    1: Frames(message_1, outcome, parse_1, requests=False),
+    2: Frames(message, outcome, parse),
+}
+
+
+def hello(nonce: bytes) -> bytes:
+    """The first words of a side: which versions it speaks, and its nonce."""
+    return bytes((min(FRAMES), max(FRAMES))) + nonce
+
+
+def common_version(mine: bytes, theirs: bytes) -> int:
+    """The highest version that both hellos name; NoCommonVersion when there is none."""
+    highest = min(mine[1], theirs[1])
+    if highest < max(mine[0], theirs[0]):
+        older = "this side" if mine[1] < theirs[0] else "the other side"
+        raise NoCommonVersion(
+            f"this side speaks link versions {mine[0]} to {mine[1]}, the other side"
+            f" {theirs[0]} to {theirs[1]}: restart {older} with a build that speaks one of both"
+        )
+    return highest
+
+
+def proof(link_key: bytes, side: bytes, hello_server: bytes, hello_client: bytes) -> bytes:
+    """HMAC-SHA256 over both hellos; ``side`` is b"client" or b"server"."""
+    return hmac.new(link_key, side + hello_server + hello_client, sha256).digest()
+
+
+def session_key(link_key: bytes, hello_server: bytes, hello_client: bytes) -> bytes:
+    return hmac.new(link_key, b"session" + hello_server + hello_client, sha256).digest()
+
+
+class Sealer:
+    """Makes envelopes of one direction: ``direction`` 0 is webapp to coreapp, 1 the other."""
+
+    def __init__(self, key: bytes, direction: int) -> None:
+        self._key = key
+        self._direction = direction
+        self._counter = 0
+
+    def seal(self, frames: list[bytes]) -> bytes:
+        """All frames of a turn, ready for one write."""
+        packed = _batch.pack(frames)
+        mac = _mac(self._key, self._direction, self._counter, packed)
+        self._counter += 1
+        return _batch.pack([mac + packed])
+
+
+class Opener:
+    """Checks and opens the envelopes of one direction."""
+
+    def __init__(self, key: bytes, direction: int) -> None:
+        self._key = key
+        self._direction = direction
+        self._counter = 0
+
+    def open(self, envelope: memoryview) -> list[memoryview]:
+        """The frames; views of what arrived. ProtocolError when the MAC is not right."""
+        if len(envelope) < MAC_SIZE:
+            raise ProtocolError("envelope without a MAC")
+        packed = envelope[MAC_SIZE:]
+        wanted = _mac(self._key, self._direction, self._counter, packed)
+        if not hmac.compare_digest(wanted, bytes(envelope[:MAC_SIZE])):
+            raise ProtocolError("envelope with a wrong MAC")
+        self._counter += 1
+        try:
+            return _batch.split(packed)
+        except ValueError as error:
+            raise ProtocolError(str(error)) from error
+
+
+def _mac(key: bytes, direction: int, counter: int, packed: bytes | memoryview) -> bytes:
+    mac = blake2b(_COUNTER.pack(direction, counter), key=key, digest_size=MAC_SIZE)
+    mac.update(packed)
+    return mac.digest()

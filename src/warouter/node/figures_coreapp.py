@@ -1,0 +1,111 @@
+"""The figures of a coreapp, gathered from its parts when it reports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from warouter.metrics import Sample
+from warouter.owner.slot import OwnedSlot
+from warouter.store.nodes import Beat
+from warouter.webhook.callbacks import KINDS
+
+if TYPE_CHECKING:
+    from warouter.node.coreapp import Coreapp
+
+
+class CoreappFigures:
+    """Counts beats from when it was made; everything else is asked for.
+
+    ``beat_seconds`` is the beat's interval.
+    """
+
+    def __init__(self, coreapp: Coreapp, beat_seconds: float, clock: Callable[[], float]) -> None:
+        self._coreapp = coreapp
+        self._late_after = 2 * beat_seconds
+        self._clock = clock
+        self._last: float | None = None
+        self._beats = self._late = 0
+        coreapp.ownership.beaten.append(self._on_beat)
+
+    def samples(self) -> list[Sample]:
+        c = self._coreapp
+        slots = list(c.ownership.slots.values())
+        return [
+            Sample("pending_outgoing_messages", c.appender.queued + sum(map(_unsettled, slots))),
+            Sample("warouter_slots_owned", len(slots)),
+            Sample("warouter_upstream_connected", int(c.upstream.well)),
+            Sample("warouter_journal_writable", int(c.writable.ok())),
+            Sample("warouter_link_webapps", c.link.webapps),
+            Sample("warouter_parked_recipients", sum(len(s.parked) for s in slots)),
+            Sample("warouter_messages_appended_total", c.appender.appended),
+            Sample("warouter_append_commits_total", c.appender.commits),
+            Sample("warouter_append_queued_messages", c.appender.queued),
+            Sample("warouter_messages_sent_total", c.sender.sent),
+            Sample("warouter_messages_answered_total", c.sender.answered),
+            Sample("warouter_messages_asked_again_total", c.sender.asked_again),
+            Sample("warouter_events_appended_total", c.events.appended),
+            Sample("warouter_events_refused_total", c.events.refused),
+            *(
+                Sample("warouter_upstream_broken_total", c.sender.broken[what], {"what": what})
+                for what in ("event", "answer", "other")
+            ),
+            Sample("warouter_beats_total", self._beats),
+            Sample("warouter_beats_late_total", self._late),
+            *self._callbacks(slots),
+            *(sample for slot in slots for sample in _of_slot(slot)),
+        ]
+
+    def state(self) -> dict[str, Any]:
+        """What /v1/support says of it beside the host's facts."""
+        return {"socket_conn": "UP" if self._coreapp.upstream.well else "DN"}
+
+    def _callbacks(self, slots: list[OwnedSlot]) -> list[Sample]:
+        callbacks = self._coreapp.callbacks.callbacks
+        behind = sum(max(0, e.committed - e.loaded) for s in slots for e in s.events)
+        dropped = self._coreapp.callbacks.dropped
+        samples = [
+            Sample("callback_queue_size", callbacks.queue_size + behind),
+            Sample("warouter_callback_events_dropped_total", dropped),
+        ]
+        for label, count in callbacks.requests.items():
+            labels = {"result": label.result, "type": label.type}
+            took = callbacks.duration_ms[label]
+            samples += [
+                Sample("callback_requests", count, labels),
+                Sample("callback_requests_duration_ms_count", count, labels),
+                Sample("callback_requests_duration_ms_sum", took, labels),
+            ]
+        for kind in KINDS.values():
+            failing = int(kind in callbacks.failing)
+            samples += [
+                Sample("warouter_callbacks_failing", failing, {"type": kind}),
+                Sample("warouter_callback_events_total", callbacks.delivered[kind], {"type": kind}),
+            ]
+        return samples
+
+    def _on_beat(self, _beat: Beat) -> None:
+        now = self._clock()
+        self._beats += 1
+        if self._last is not None and now - self._last > self._late_after:
+            self._late += 1
+        self._last = now
+
+
+def _unsettled(slot: OwnedSlot) -> int:
+    """Messages of a slot that the upstream has not taken: in memory, on disk only, and of each
+    parked recipient one at least.
+    """
+    behind = max(0, slot.committed - slot.loaded)
+    return slot.lanes.waiting + behind + len(slot.parked)
+
+
+def _of_slot(slot: OwnedSlot) -> list[Sample]:
+    label = {"slot": str(slot.slot)}
+    return [
+        Sample("warouter_slot_epoch", slot.epoch, label),
+        Sample("warouter_slot_journal_seq", slot.committed, label),
+        Sample("warouter_slot_settled_seq", slot.cursor.mark, label),
+        Sample("warouter_slot_waiting_messages", slot.lanes.waiting, label),
+        Sample("warouter_slot_waiting_callbacks", sum(e.held for e in slot.events), label),
+    ]

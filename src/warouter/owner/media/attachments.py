@@ -1,0 +1,144 @@
+"""Messages that refer to media, between their lane and the upstream.
+
+Such a message is withheld while its media is prepared, so the order of its recipient holds and
+nobody else waits; then it goes, unless it has expired. One that takes long gives its place in the
+window back: it is parked, its media goes on being prepared, and it finds the handle ready when it
+is taken up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from warouter.errors import ApiError
+from warouter.flow.lanes import WINDOW, Entry
+from warouter.media.references import Reference, find
+from warouter.message_id import mark_of_id, text_of
+from warouter.owner.media.uploads import Busy, Uploads
+from warouter.owner.slot import OwnedSlot
+from warouter.owner.tasks import SlotTasks
+from warouter.upstream.protocol import Answer
+
+log = logging.getLogger(__name__)
+
+MEDIA = 2  # the kind of such messages
+PATIENCE_SECONDS = 2.0
+# With more than FEW that wait in a slot each gives its place back sooner.
+FEW, HURRIED_SECONDS = 16, 0.5
+MOST_READY = 2 * WINDOW  # more than can be on their way
+AGAIN_MS = 3_000
+TROUBLE_MS, MOST_TROUBLE_MS = 2_000, 30_000
+TROUBLE = 1014
+
+
+class Attachments:
+    """Prepares the media of entries that lanes gave out.
+
+    ``answer`` is told of what cannot be sent, in the words of the upstream: a final refusal, or one
+    to be tried again. ``pump`` is told that something of a slot is ready.
+    """
+
+    def __init__(
+        self,
+        uploads: Uploads,
+        answer: Callable[[Answer], None],
+        pump: Callable[[OwnedSlot], None],
+        tasks: SlotTasks,
+    ) -> None:
+        self._uploads = uploads
+        self._answer = answer
+        self._pump = pump
+        self._tasks = tasks
+        self._slots: dict[OwnedSlot, _Prepared] = {}
+
+    def prepared(
+        self, slot: OwnedSlot, entries: Sequence[Entry]
+    ) -> Iterator[tuple[Entry, tuple[str, ...]]]:
+        """What of ``entries`` may go now, with its media's handles; the rest comes again."""
+        for entry in entries:
+            if entry.kind != MEDIA:
+                yield entry, ()
+                continue
+            mine = self._slots.setdefault(slot, _Prepared({}, {}))
+            handles = mine.ready.pop(entry.id, None)
+            if handles is not None:
+                yield entry, handles
+            else:
+                self._take(slot, mine, entry)
+
+    def forget(self, slot: OwnedSlot) -> None:
+        """The slot's epoch has ended: nothing of it is prepared or answered any more."""
+        mine = self._slots.pop(slot, None)
+        if mine is not None:
+            for task in mine.preparing.values():
+                task.cancel()
+        self._uploads.forget(slot.slot)
+
+    def _take(self, slot: OwnedSlot, mine: _Prepared, entry: Entry) -> None:
+        slot.lanes.withhold(entry.id)
+        if entry.id in mine.preparing:  # since before a new connection
+            return
+        patience = PATIENCE_SECONDS if len(mine.preparing) < FEW else HURRIED_SECONDS
+        task = self._tasks.begin(slot, self._prepare(slot, entry, patience))
+        mine.preparing[entry.id] = task
+
+    async def _prepare(self, slot: OwnedSlot, entry: Entry, patience: float) -> None:
+        answer: Answer | None = None
+        handles: list[str] = []
+        try:
+            async with asyncio.timeout(patience):
+                handles = [
+                    await self._uploads.handle(reference, slot.slot, mark_of_id(entry.id))
+                    for reference in self._references(entry)
+                ]
+        except (TimeoutError, Busy):
+            answer = _later(slot, entry, AGAIN_MS, "media is being prepared")
+        except ApiError as error:
+            if error.status < 500:
+                answer = Answer(
+                    slot.slot, text_of(entry.id), error.code, error.title, error.details
+                )
+            else:
+                answer = self._troubled(slot, entry, error)
+        except Exception as error:
+            answer = self._troubled(slot, entry, error)
+        mine = self._slots.get(slot)
+        if mine is None or not slot.open:
+            return
+        mine.preparing.pop(entry.id, None)
+        if answer is None:
+            if len(mine.ready) >= MOST_READY:  # they have expired
+                mine.ready.clear()
+            mine.ready[entry.id] = tuple(handles)
+            slot.lanes.release(entry.id)
+            self._pump(slot)
+        elif slot.lanes.is_out(entry.id):
+            self._answer(answer)
+
+    def _references(self, entry: Entry) -> list[Reference]:
+        try:
+            return find(entry.body)
+        except (ValueError, msgspec.MsgspecError):
+            return []  # the upstream judges it
+
+    def _troubled(self, slot: OwnedSlot, entry: Entry, error: Exception) -> Answer:
+        """Nothing that is the message's fault: it waits, longer each time."""
+        log.warning("media not prepared", extra={"slot": slot.slot, "reason": repr(error)[:200]})
+        delay = min(TROUBLE_MS * 2 ** min(entry.attempts, 10), MOST_TROUBLE_MS)
+        return _later(slot, entry, delay, "media cannot be prepared now")
+
+
+class _Prepared(NamedTuple):
+    """Of one slot, by message id."""
+
+    preparing: dict[bytes, asyncio.Task[None]]
+    ready: dict[bytes, tuple[str, ...]]
+
+
+def _later(slot: OwnedSlot, entry: Entry, delay_ms: int, why: str) -> Answer:
+    return Answer(slot.slot, text_of(entry.id), TROUBLE, why, "", delay_ms)

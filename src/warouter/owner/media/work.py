@@ -1,0 +1,90 @@
+"""What a coreapp has of media: preparing what goes out, downloading what comes in, cleaning up."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from warouter.app_settings import ApplicationSettings
+from warouter.config import Settings, networks
+from warouter.media import cleaning
+from warouter.media.directory import Directory
+from warouter.media.fetch import Fetcher
+from warouter.media.library import Library
+from warouter.owner.events import EventAppender
+from warouter.owner.media.attachments import Attachments
+from warouter.owner.media.downloads import Downloads
+from warouter.owner.media.uploads import Uploads
+from warouter.owner.ownership import Ownership
+from warouter.owner.sender import Sender
+from warouter.store.media import through_session
+from warouter.upstream.media import MediaService
+
+log = logging.getLogger(__name__)
+
+CLEAN_SECONDS = 600.0
+
+
+class MediaWork:
+    """Puts itself between lanes and upstream, and between upstream and events."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        application: str,
+        app_settings: Callable[[], ApplicationSettings],
+        ownership: Ownership,
+        sender: Sender,
+        events: EventAppender,
+    ) -> None:
+        self._ownership = ownership
+        self._app_settings = app_settings
+        self._days = settings.retention_days
+        rows, self._session = through_session(settings, application)
+        self._directory = Directory(Path(settings.media_dir))
+        self._library = Library(rows, self._directory, settings.media_quota)
+        self._service = MediaService(settings.upstream_services_url)
+        fetcher = Fetcher(
+            allow_http=settings.media_allow_http, allow_private=networks(settings.allow_private)
+        )
+        self._uploads = Uploads(self._library, self._service, fetcher)
+        attachments = Attachments(self._uploads, sender.on_upstream, sender.pump, ownership.tasks)
+        self.downloads = Downloads(
+            self._library,
+            self._service,
+            app_settings,
+            settings.public_url,
+            events.on_event,
+            ownership.tasks,
+        )
+        sender.prepared = attachments.prepared
+        sender.on_event = self.downloads.on_event
+        ownership.closed.append(attachments.forget)
+        ownership.closed.append(self.downloads.forget)
+
+    async def run(self) -> None:
+        """Clean up now and then, if this coreapp is the one to do it: the owner of slot 0."""
+        while True:
+            await asyncio.sleep(CLEAN_SECONDS)
+            if 0 in self._ownership.slots:
+                await self._clean()
+
+    async def close(self) -> None:
+        await self._uploads.close()
+        await self._session.close()
+        self._directory.close()
+
+    async def _clean(self) -> None:
+        try:
+            old = 0
+            if self._app_settings().garbagecollector_enable.media:
+                old = await cleaning.expire(self._library, self._days)
+            leftovers = await cleaning.sweep(self._library)
+        except Exception as error:
+            # The volume or the database is away: there is a next time.
+            log.warning("media not cleaned up", extra={"error": repr(error)})
+            return
+        if old or leftovers:
+            log.info("media cleaned up", extra={"old": old, "leftovers": leftovers})

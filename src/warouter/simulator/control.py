@@ -1,0 +1,215 @@
+"""The control port: JSON over HTTP on loopback, for tests and by hand.
+
+    GET    /              what this is, who is connected, which slots are held
+    GET    /record        the counters; ?ids=1 the ids per recipient and the read marks,
+                          ?media=1 what media each message named,
+                          ?times=1 the first arrivals (?since=S: after S monotonic seconds)
+    DELETE /record        forget the record, not which ids were taken
+    POST   /inbound       one inbound message, or a list of them
+    GET    /faults        the switches; PUT sets those it names, DELETE clears all
+    POST   /certificates  a verified-name certificate: {"cc", "phone_number", "name"?, "valid_s"?}
+    GET    /codes         the last registration code of each number, as an SMS would show it
+    GET    /authority     the public key (base64) that certificates are checked with
+
+Bad input is a 4xx with {"error": a sentence} and changes nothing.
+"""
+
+from __future__ import annotations
+
+import base64
+import secrets
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from aiohttp import web
+
+from warouter.recipient import wa_id
+from warouter.simulator.faults import Faults
+from warouter.simulator.guard import no_pages, only_as
+from warouter.simulator.inbound import Inbound, build
+from warouter.upstream import authority
+
+if TYPE_CHECKING:
+    from warouter.simulator.server import Simulator
+
+# A document of 100 MB in base64.
+LARGEST_BODY = 140 * 1024 * 1024
+MOST_VALID_S = 100 * authority.VALID_S
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Addresses(msgspec.Struct, frozen=True):
+    """Where a simulator listens: coreapps at host and port, people and tests at the URL.
+
+    ``services_port`` is on the same host.
+    """
+
+    host: str
+    port: int
+    control_url: str
+    services_port: int
+
+
+class CertificateRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """The number in two parts, its display name, and for how many seconds; negative is expired."""
+
+    cc: str
+    phone_number: str
+    name: str = ""
+    valid_s: int = authority.VALID_S
+
+
+def application(simulator: Simulator) -> web.Application:
+    """The control port of a simulator, to be run on its loop."""
+    middlewares = [no_pages, only_as(simulator.control_names), _errors]
+    app = web.Application(middlewares=middlewares, client_max_size=LARGEST_BODY)
+    control = _Control(simulator)
+    app.router.add_get("/", control.index)
+    app.router.add_get("/record", control.record)
+    app.router.add_delete("/record", control.forget)
+    app.router.add_post("/inbound", control.inbound)
+    app.router.add_get("/faults", control.faults)
+    app.router.add_put("/faults", control.set_faults)
+    app.router.add_delete("/faults", control.clear_faults)
+    app.router.add_post("/certificates", control.certificate)
+    app.router.add_get("/authority", control.authority)
+    app.router.add_get("/codes", control.codes)
+    return app
+
+
+class _Control:
+    def __init__(self, simulator: Simulator) -> None:
+        self._simulator = simulator
+        self._exchange = simulator.exchange
+
+    async def index(self, request: web.Request) -> web.Response:
+        peers = [{"node": p.node, "incarnation": p.incarnation} for p in self._exchange.peers]
+        slots = {str(slot): epoch for slot, epoch in self._exchange.held().items()}
+        return _answer(
+            {
+                "what": "warouter simulator: the stand-in for WhatsApp's servers",
+                "monotonic_s": time.monotonic(),
+                "connections": peers,
+                "slots": slots,
+                "unacked": self._exchange.unacked(),
+            }
+        )
+
+    async def record(self, request: web.Request) -> web.Response:
+        since = _seconds(request.query.get("since", "-inf"))
+        record = self._exchange.record
+        found: dict[str, Any] = msgspec.structs.asdict(record.counters)
+        if _wanted(request, "ids"):
+            found["ids"] = record.ids()
+            found["marks"] = record.marks()
+        if _wanted(request, "media"):
+            found["media"] = record.media()
+        if _wanted(request, "times") or "since" in request.query:
+            found["arrivals"] = record.arrivals(since)
+        return _answer(found)
+
+    async def forget(self, request: web.Request) -> web.Response:
+        self._exchange.record.forget()
+        return _answer({})
+
+    async def inbound(self, request: web.Request) -> web.Response:
+        asked = _parsed(await request.read())
+        several = isinstance(asked, list)
+        now = int(time.time())
+        # All are built before the first is delivered: one bad one changes nothing.
+        messages = [build(one, _new_id(), now) for one in (asked if several else [asked])]
+        handles = [await self._kept(message) for message in messages]
+        for message, media in zip(messages, handles, strict=True):
+            self._exchange.inject(message, time.monotonic(), time.time(), media)
+        ids = [message.id for message in messages]
+        return _answer({"ids": ids} if several else {"id": ids[0]}, status=201)
+
+    async def _kept(self, message: Inbound) -> dict[str, str]:
+        """The handles of the message's contents, by their place in it."""
+        found = {}
+        for place, content in message.contents.items():
+            found[place], _, _ = await self._simulator.media.put(_whole(content), "")
+        return found
+
+    async def faults(self, request: web.Request) -> web.Response:
+        return _answer(self._simulator.faults)
+
+    async def set_faults(self, request: web.Request) -> web.Response:
+        switches = _object(_parsed(await request.read()))
+        self._simulator.use(self._simulator.faults.changed(switches))
+        return _answer(self._simulator.faults)
+
+    async def clear_faults(self, request: web.Request) -> web.Response:
+        self._simulator.use(Faults())
+        return _answer(self._simulator.faults)
+
+    async def certificate(self, request: web.Request) -> web.Response:
+        asked = msgspec.convert(_object(_parsed(await request.read())), CertificateRequest)
+        if not -MOST_VALID_S <= asked.valid_s <= MOST_VALID_S:
+            raise ValueError(f"valid_s is at most {MOST_VALID_S} seconds either way")
+        now = int(time.time())
+        certificate = authority.Certificate(
+            number=wa_id(asked.cc + asked.phone_number),
+            name=asked.name or "warouter test",
+            issued=now + min(0, asked.valid_s),
+            expires=now + asked.valid_s,
+        )
+        cert = authority.issue(self._simulator.key, certificate)
+        return _answer({"cert": cert, "expires": certificate.expires}, status=201)
+
+    async def authority(self, request: web.Request) -> web.Response:
+        public_key = base64.b64encode(authority.public_bytes(self._simulator.key)).decode()
+        return _answer({"public_key": public_key})
+
+    async def codes(self, request: web.Request) -> web.Response:
+        return _answer({"codes": self._simulator.numbers.codes(time.monotonic())})
+
+
+@web.middleware
+async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        return _answer({"error": error.text or error.reason}, status=error.status)
+    except ValueError as error:
+        return _answer({"error": str(error)}, status=400)
+
+
+async def _whole(content: bytes) -> AsyncIterator[bytes]:
+    yield content
+
+
+def _answer(value: object, *, status: int = 200) -> web.Response:
+    body = msgspec.json.encode(value)
+    return web.Response(body=body, status=status, content_type="application/json")
+
+
+def _parsed(body: bytes) -> Any:
+    try:
+        return msgspec.json.decode(body)
+    except msgspec.DecodeError as error:
+        raise ValueError(f"the body is not JSON: {error}") from error
+
+
+def _object(value: object) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError("the body is a JSON object")
+    return value
+
+
+def _wanted(request: web.Request, flag: str) -> bool:
+    return request.query.get(flag, "0") not in ("", "0")
+
+
+def _seconds(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise ValueError("since is a number of seconds") from error
+
+
+def _new_id() -> str:
+    return "ABGG" + secrets.token_urlsafe(18)

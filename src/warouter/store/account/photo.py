@@ -1,0 +1,46 @@
+"""The photo of the business's profile: one row."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import asyncpg
+
+from warouter.store.bounded import connection
+
+_GET = "select mime, data from profile_photo"
+_EXISTS = "select exists (select 1 from profile_photo)"
+_SET = """
+insert into profile_photo (one, mime, data) values (true, $1, $2)
+on conflict (one) do update
+   set mime = excluded.mime, data = excluded.data, changed_at = now()"""
+_DELETE = "delete from profile_photo"
+
+
+class Photo(NamedTuple):
+    mime: str
+    data: bytes
+
+
+class Photos:
+    """Calls raise what ``store.account.accounts.is_unavailable`` judges."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+
+    async def get(self) -> Photo | None:
+        async with connection(self._pool) as taken:
+            row = await taken.fetchrow(_GET)
+        return Photo(*row) if row else None
+
+    async def exists(self) -> bool:
+        async with connection(self._pool) as taken:
+            return bool(await taken.fetchval(_EXISTS))
+
+    async def set(self, photo: Photo) -> None:
+        async with connection(self._pool) as taken:
+            await taken.execute(_SET, photo.mime, photo.data)
+
+    async def delete(self) -> None:
+        async with connection(self._pool) as taken:
+            await taken.execute(_DELETE)

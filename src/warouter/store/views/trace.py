@@ -1,0 +1,229 @@
+"""Where one message is, and every step that is known of it, read in one read-only snapshot.
+
+Nothing is searched through: a row is found by its id, the statuses of a message lie next to each
+other in the index of event keys (``<id>:<status>...``), and cursors say what is settled.
+
+The range of those keys is written so that it holds in any collation: its ends differ from the keys
+between them by letters, never by punctuation, which some collations pass over, and no status begins
+with a letter after w. Keys of other ids that a collation puts between them are filtered out.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import asyncpg
+import msgspec
+from asyncpg.pool import PoolConnectionProxy
+
+from warouter.flow.cursor import Cursor
+from warouter.message_id import parse, slot_of_id
+from warouter.store.database import Connection
+
+_TIME = "to_char({} at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')"
+MESSAGE_SQL = f"""
+select seq, kind, recipient, ttl, {_TIME.format("accepted_at")} as at from message where id = $1"""
+PARKED_SQL = f"""
+select seq, kind, recipient, ttl, {_TIME.format("accepted_at")} as at, attempts, reason,
+       extract(epoch from due_at - clock_timestamp())::float8 as due_in_s
+  from parked_message where id = $1"""
+_SLOT = """
+select s.epoch, n.name as owner, m.shards, c.mark, c.ranges
+  from slot s join send_cursor c using (slot) cross join shard_map m
+  left join node n on n.incarnation = s.owner where s.slot = $1"""
+_OF_MESSAGE = "{0}.key >= $1 || ':' and {0}.key < $1 || ':xx' and starts_with({0}.key, $1 || ':')"
+_STATE = f"""
+       d.reason as dead_reason, d.attempts as dead_attempts, {_TIME.format("d.died_at")} as died_at,
+       p.reason as parked_reason, p.attempts as parked_attempts,
+       extract(epoch from p.due_at - clock_timestamp())::float8 as due_in_s,
+       c.mark, c.ranges"""
+_EVENTS = f"""
+select e.slot, e.seq, e.key, e.recipient, e.payload, {_TIME.format("e.recorded_at")} as at, {_STATE}
+  from event e join event_cursor c using (slot, kind)
+  left join parked_event p using (slot, kind, seq)
+  left join dead_letter d using (slot, kind, seq)
+ where e.kind = $2 and """
+_BURIED = f"""
+select d.slot, d.seq, d.key, d.recipient, d.payload, null as at, {_STATE}
+  from dead_letter d join event_cursor c using (slot, kind)
+  left join parked_event p using (slot, kind, seq)
+ where d.kind = $2 and not exists (select 1 from event e where e.key = d.key) and """
+STATUSES_SQL = _EVENTS + _OF_MESSAGE.format("e")
+BURIED_STATUSES_SQL = _BURIED + _OF_MESSAGE.format("d")
+INBOUND_SQL = f"{_EVENTS} e.key = $1"
+BURIED_INBOUND_SQL = f"{_BURIED} d.key = $1"
+_KINDS = {0: "message", 1: "read mark"}
+_RANKS = {"failed": 4, "read": 3, "delivered": 2, "sent": 1}
+STATUS, INBOUND = 0, 1
+Source: TypeAlias = "Connection | PoolConnectionProxy[asyncpg.Record]"
+
+
+class Callback(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What became of telling the business. ``settled``: delivered, or not wanted."""
+
+    state: str  # waiting, settled, parked, dead letter
+    attempts: int | None = None
+    due_in_s: float | None = None
+    reason: str | None = None
+    at: str | None = None
+
+
+class Step(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One step; ``at`` in UTC, by the database's clock, where it is known."""
+
+    step: str  # accepted, parked, settled, received, or a status of the upstream
+    at: str | None = None
+    timestamp: str | None = None  # the upstream's own, seconds since 1970
+    attempts: int | None = None
+    due_in_s: float | None = None
+    reason: str | None = None
+    callback: Callback | None = None
+
+
+class Trace(msgspec.Struct, frozen=True):
+    """``state``: waiting (or sent and not answered), parked, taken (no status yet), or the furthest
+    status; of an inbound message received. ``recipient`` is the other side's wa_id.
+    """
+
+    id: str
+    direction: str  # outgoing, incoming
+    kind: str
+    state: str
+    recipient: str | None
+    slot: int
+    shard: int
+    owner: str | None
+    epoch: int
+    ttl: int | None
+    steps: list[Step]
+
+
+class _Error(msgspec.Struct):
+    code: int = 0
+    title: str = ""
+    details: str = ""
+
+
+class _Payload(msgspec.Struct):
+    errors: list[_Error] = []
+    timestamp: str | None = None
+
+
+_PAYLOAD = msgspec.json.Decoder(_Payload)
+
+
+async def read_trace(connection: Source, message_id: str) -> Trace | None:
+    """What is known of a message, outgoing or inbound; None if nothing is."""
+    if not message_id.isprintable():
+        return None
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        try:
+            raw = parse(message_id)
+        except ValueError:
+            return await _incoming(connection, message_id)
+        return await _outgoing(connection, message_id, raw) or await _incoming(
+            connection, message_id
+        )
+
+
+async def _outgoing(connection: Source, message_id: str, raw: bytes) -> Trace | None:
+    row = await connection.fetchrow(MESSAGE_SQL, raw)
+    parked = await connection.fetchrow(PARKED_SQL, raw)
+    events = [
+        *await connection.fetch(STATUSES_SQL, message_id, STATUS),
+        *await connection.fetch(BURIED_STATUSES_SQL, message_id, STATUS),
+    ]
+    known = row or parked
+    if known is None and not events:
+        return None
+    where = await connection.fetchrow(_SLOT, slot_of_id(raw))
+    assert where is not None
+    statuses = sorted(map(_status, events), key=lambda s: (s.at or "", _RANKS.get(s.step, 0)))
+    own = _own_steps(known, parked, Cursor(where["mark"], where["ranges"]))
+    state = own[-1].step if own else "settled"
+    if state == "accepted":
+        state = "waiting"
+    elif state == "settled":
+        names = [s.step for s in statuses if s.step in _RANKS]
+        state = max(names, key=_RANKS.__getitem__, default="taken")
+    return Trace(
+        id=message_id,
+        direction="outgoing",
+        kind=_KINDS.get(known["kind"], "message") if known else "message",
+        state=state,
+        recipient=known["recipient"] if known else events[0]["recipient"],
+        ttl=known["ttl"] if known else None,
+        steps=[*own, *statuses],
+        **_place(where, slot_of_id(raw)),
+    )
+
+
+async def _incoming(connection: Source, message_id: str) -> Trace | None:
+    event = await connection.fetchrow(INBOUND_SQL, message_id, INBOUND)
+    event = event or await connection.fetchrow(BURIED_INBOUND_SQL, message_id, INBOUND)
+    if event is None:
+        return None
+    where = await connection.fetchrow(_SLOT, event["slot"])
+    assert where is not None
+    return Trace(
+        id=message_id,
+        direction="incoming",
+        kind="message",
+        state="received",
+        recipient=event["recipient"],
+        ttl=None,
+        steps=[Step("received", event["at"], callback=_callback(event))],
+        **_place(where, event["slot"]),
+    )
+
+
+def _place(where: Any, slot: int) -> dict[str, Any]:
+    return {
+        "slot": slot,
+        "shard": slot % where["shards"],
+        "owner": where["owner"],
+        "epoch": where["epoch"],
+    }
+
+
+def _own_steps(known: Any, parked: Any, cursor: Cursor) -> list[Step]:
+    """What the journal says: accepted, then parked or settled, or neither."""
+    if known is None:
+        return []
+    steps = [Step("accepted", known["at"])]
+    if parked is not None:
+        why = {"attempts": parked["attempts"], "due_in_s": parked["due_in_s"]}
+        steps.append(Step("parked", reason=parked["reason"], **why))
+    elif cursor.settled(known["seq"]):
+        steps.append(Step("settled"))
+    return steps
+
+
+def _status(event: Any) -> Step:
+    payload = _payload(event["payload"])
+    reasons = [f"{e.code} {e.title}: {e.details}".rstrip(": ") for e in payload.errors]
+    return Step(
+        event["key"].split(":")[1],
+        event["at"],
+        payload.timestamp,
+        reason="; ".join(reasons) or None,
+        callback=_callback(event),
+    )
+
+
+def _payload(raw: bytes) -> _Payload:
+    try:
+        return _PAYLOAD.decode(raw)
+    except msgspec.DecodeError:
+        return _Payload()
+
+
+def _callback(event: Any) -> Callback:
+    if event["dead_reason"] is not None:
+        attempts, reason = event["dead_attempts"], event["dead_reason"]
+        return Callback("dead letter", attempts, None, reason, event["died_at"])
+    if event["parked_reason"] is not None:
+        attempts, reason = event["parked_attempts"], event["parked_reason"]
+        return Callback("parked", attempts, event["due_in_s"], reason)
+    done = Cursor(event["mark"], event["ranges"]).settled(event["seq"])
+    return Callback("settled" if done else "waiting")

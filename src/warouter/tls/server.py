@@ -1,0 +1,96 @@
+"""TLS of the public port: the certificate of the database, else the one of the files.
+
+A new certificate is in force for the handshakes after it; connections that are open go on. Each
+certificate has a context of its own, chosen in the handshake: loaded into the one that listens, an
+EC certificate would stay beside an RSA one, and clients would still be shown it.
+"""
+
+from __future__ import annotations
+
+import logging
+import ssl
+from pathlib import Path
+from typing import Any
+
+from warouter.errors import CommandError
+from warouter.stored import text_of
+from warouter.tls import pem
+
+log = logging.getLogger(__name__)
+
+
+class ServerTls:
+    """``context`` is what listens, from the first ``adopt`` on; ``chain`` what clients are shown.
+
+    The files may be "" as long as the database has a certificate.
+    """
+
+    context: ssl.SSLContext
+
+    def __init__(self, cert_file: str, key_file: str) -> None:
+        self._cert_file = cert_file
+        self._key_file = key_file
+        self._served = ""
+        self._current: ssl.SSLContext | None = None
+
+    @property
+    def chain(self) -> str:
+        """The certificates in PEM, leaf first."""
+        return pem.certificates(self._served)
+
+    def adopt(self, stored: Any) -> None:
+        """Serve with ``{"chain", "key"}`` (PEM), with the files if it is empty.
+
+        What cannot be used leaves the certificate that is in force; at first, that of the files.
+        CommandError if there is nothing to serve with.
+        """
+        if stored != {}:
+            text = text_of(stored, "chain", "key")
+            if text is None:
+                log.error("certificate of the database cannot be used", extra={"error": "no PEM"})
+            elif self._serve(text, "database"):
+                return
+            if self._current is not None:
+                return
+        self._serve(self._of_files(), self._cert_file)
+
+    def _serve(self, text: str, source: str) -> bool:
+        """Whether it can be served with. CommandError if it cannot and is of the files."""
+        if text == self._served:
+            return True
+        try:
+            context = pem.server_context(text)
+        except (ssl.SSLError, OSError, ValueError) as error:
+            if source == self._cert_file:
+                raise self._unusable(error) from error
+            # Checked when it was stored: written by another hand, or by an older OpenSSL.
+            log.error("certificate of the database cannot be used", extra={"error": str(error)})
+            return False
+        if self._current is None:
+            self.context = context
+            self.context.sni_callback = self._choose
+        self._current, self._served = context, text
+        log.info("certificate in force", extra={"source": source})
+        return True
+
+    def _choose(self, handshake: ssl.SSLObject, _name: str | None, _base: ssl.SSLContext) -> None:
+        """Called in every handshake, also of clients that name no host."""
+        assert self._current is not None
+        handshake.context = self._current
+
+    def _of_files(self) -> str:
+        if not self._cert_file or not self._key_file:
+            raise CommandError(
+                "No certificate: set WAROUTER_TLS_CERT and WAROUTER_TLS_KEY to PEM files,"
+                " or WAROUTER_NO_TLS=1 behind a proxy that ends TLS."
+            )
+        try:
+            return f"{Path(self._cert_file).read_text()}\n{Path(self._key_file).read_text()}"
+        except (OSError, UnicodeDecodeError) as error:
+            raise self._unusable(error) from error
+
+    def _unusable(self, error: Exception) -> CommandError:
+        return CommandError(
+            f"The certificate {self._cert_file} with the key {self._key_file}"
+            f" cannot be loaded: {error}."
+        )

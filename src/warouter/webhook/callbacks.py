@@ -1,0 +1,499 @@
+"""Callbacks: the events of a coreapp, POSTed to the business's webhook.
+
+What may go, and what a failure means, is decided by ``webhook.queue``; this file has the clock
+and the sockets. An event stays here until it was delivered, parked or given up, each of which the
+owner of its slot is told: nothing is dropped. Without a webhook URL everything waits (the original
+product kept callbacks too, under ``callback_persist``), and the owner reads no further.
+
+Deadlines, ``Item.first_at`` and the clock are the owner's: seconds of CLOCK_BOOTTIME.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
+from typing import NamedTuple
+
+import aiohttp
+from aiohttp.abc import AbstractStreamWriter
+
+from warouter import __version__
+from warouter.app_settings import (
+    ApplicationSettings,
+    Network,
+    webhook_url_problem,
+)
+from warouter.egress import ClientCertificate, receiver_tls, socket_factory
+from warouter.names import Names
+from warouter.signature import signed
+from warouter.webhook.queue import (
+    INBOUND,
+    STATUS,
+    Breaker,
+    Delivery,
+    Item,
+    body,
+    given_up,
+    patience,
+    retry_delay_ms,
+)
+
+log = logging.getLogger(__name__)
+
+# One POST: small enough for receivers with a body limit of 1 MiB, large enough that a POST's own
+# cost (~65 us) does not matter.
+BATCH_EVENTS = 100
+BATCH_BYTES = 256 * 1024
+ANSWER_BYTES = 64 * 1024
+TIMEOUT = 15.0  # the whole POST, name lookup and answer included
+# Below the 5 s after which common receivers close an idle connection: one that is closed while a
+# POST is on its way counts as a failure.
+KEEPALIVE = 4.0
+# A slot whose lease has lapsed is asked about again so often, until it holds or is forgotten.
+HELD_PAUSE = 0.2
+
+# The product's names of the kinds in its metrics.
+KINDS = {STATUS: "status_change", INBOUND: "inbound_message"}
+
+HUNG = "webhook: timeout"
+
+_HEADERS = {"Content-Type": "application/json", "User-Agent": f"warouter/{__version__}"}
+
+
+class Result(NamedTuple):
+    """What ``requests`` and ``duration_ms`` count by: the product's labels.
+
+    ``result`` is ``success``, an HTTP status, or ``timeout``, ``address`` (not an allowed one),
+    ``tls`` or ``connection``.
+    """
+
+    type: str
+    result: str
+
+
+class Callbacks:
+    """Delivers the events of all slots of a coreapp, in order per recipient and kind.
+
+    ``settings`` gives the application settings of the moment; call ``settings_changed`` when they
+    differ. ``may_act(slot)`` says whether the lease still holds; it is asked before each POST, and
+    again when the POST has a connection. Events of a slot without a lease stay until the owner
+    forgets the slot, or has its lease again.
+
+    The owner hears of the end of every event, on the loop, and records it:
+    ``settled(items)`` they were delivered; ``park(items, delay_ms, reason)`` the first failed
+    alone (its ``attempts`` and ``first_at`` are set), the others wait behind it, and their lane is
+    blocked until ``unblock``; ``dead(items, reason)`` they were tried for seven days, or under
+    ``callback_persist: false`` for a while. ``broken(slots, error)``: an error that nobody foresaw,
+    most likely of one of these calls; the owner forgets the slots and begins anew.
+
+    Once parked events are due they are added again, the first ones of their lane first, with
+    ``first_at`` set: this lets them into their blocked lane, ahead of what is turned away
+    meanwhile. A lane is unblocked when nothing of it is parked any more.
+
+    ``ports`` bind public addresses; ``client`` is shown to a receiver that asks for a certificate.
+
+    Plain counters: ``requests`` and ``duration_ms`` by Result, ``delivered`` events by kind.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: Callable[[], ApplicationSettings],
+        may_act: Callable[[int], bool],
+        settled: Callable[[list[Item]], None],
+        park: Callable[[list[Item], int, str], None],
+        dead: Callable[[list[Item], str], None],
+        broken: Callable[[Collection[int], Exception], None],
+        allow_http: bool = False,
+        allow_private: Sequence[Network] = (),
+        ports: Collection[int] | None = None,
+        client: ClientCertificate | None = None,
+        timeout: float = TIMEOUT,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
+        self._settings = settings
+        self._may_act = may_act
+        self._settled = settled
+        self._park = park
+        self._dead = dead
+        self._broken = broken
+        self._allow_http = allow_http
+        self._allow_private = tuple(allow_private)
+        self._ports = ports
+        self._client = client
+        self._tls = receiver_tls("", client)
+        self._timeout = aiohttp.ClientTimeout(total=timeout)
+        self._now = clock or _boottime
+        self._queues = {kind: Delivery() for kind in KINDS}
+        self._breakers = {kind: Breaker() for kind in KINDS}
+        self._warned: set[int] = set()
+        self._in_flight: Counter[int] = Counter()  # POSTs by kind
+        self._suspects: Counter[int] = Counter()  # those of them that may hang
+        self._slots_in_flight: Counter[int] = Counter()  # events by slot
+        self._wake = asyncio.Event()
+        self._url = ""
+        self._adopt_url()
+        self.requests: Counter[Result] = Counter()
+        self.duration_ms: Counter[Result] = Counter()
+        self.delivered = {"status_change": 0, "inbound_message": 0}
+
+    @property
+    def queue_size(self) -> int:
+        """Events here that are not settled: waiting or in flight."""
+        return sum(queue.waiting for queue in self._queues.values()) + self._slots_in_flight.total()
+
+    @property
+    def failing(self) -> list[str]:
+        """Types whose callbacks fail one after the other."""
+        return [KINDS[kind] for kind, breaker in self._breakers.items() if breaker.failing]
+
+    def waiting_of(self, slot: int) -> int:
+        """Events of ``slot`` that wait here: what a reader of the journal bounds."""
+        return sum(queue.waiting_of(slot) for queue in self._queues.values())
+
+    def add(self, item: Item) -> None:
+        """Queue the next event of its slot and kind; parks it if its lane is blocked."""
+        if self._queues[item.kind].add(item):
+            self._wake.set()
+        else:
+            self._park_items([item], self._delay_ms(1), "waits behind a parked event")
+
+    def forget(self, slot: int) -> None:
+        """The slot is lost: nothing of it is sent or reported any more."""
+        for queue in self._queues.values():
+            queue.forget(slot)
+
+    def block(self, slot: int, recipient: str, kind: int) -> None:
+        """Events of this lane are parked: so are those that come, before any of them is sent."""
+        waiting = self._queues[kind].block(slot, recipient)
+        self._park_items(waiting, self._delay_ms(1), "waits behind a parked event")
+
+    def unblock(self, slot: int, recipient: str, kind: int) -> None:
+        """Nothing of this lane is parked any more."""
+        self._queues[kind].unblock(slot, recipient)
+
+    def in_flight_of(self, slot: int) -> int:
+        """Events of ``slot`` whose POST has not ended: a handover waits for them."""
+        return self._slots_in_flight[slot]
+
+    def settings_changed(self) -> None:
+        """Look at the settings again. A receiver that is down gets a probe at once."""
+        self._adopt_url()
+        for breaker in self._breakers.values():
+            breaker.hurry()
+        self._wake.set()
+
+    def trust(self, ca: str) -> None:
+        """Judge receivers by these certificates (PEM) alone; "": by those of the system.
+
+        ssl.SSLError for what is none. Connections made before are not used again.
+        """
+        self._tls = receiver_tls(ca, self._client)
+
+    async def run(self) -> None:
+        """Deliver until cancelled."""
+        connector = aiohttp.TCPConnector(
+            limit=0,
+            socket_factory=socket_factory(self._allow_private, self._ports),
+            resolver=Names().of("webhook"),
+            keepalive_timeout=KEEPALIVE,
+        )
+        async with (
+            aiohttp.ClientSession(
+                connector=connector,
+                timeout=self._timeout,
+                headers=_HEADERS,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=False,
+                trust_env=False,
+            ) as session,
+            asyncio.TaskGroup() as posts,
+        ):
+            while True:
+                self._wake.clear()
+                self._resume_held()
+                self._start_posts(session, posts)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._pause()):
+                        await self._wake.wait()
+
+    # ------------------------------------------------------------------ what goes now
+
+    def _start_posts(self, session: aiohttp.ClientSession, posts: asyncio.TaskGroup) -> None:
+        while (kind := self._next_kind()) is not None:
+            queue, breaker = self._queues[kind], self._breakers[kind]
+            if breaker.open:
+                batch = queue.probe(tried=breaker.due(self._now()))
+            else:
+                batch = queue.take(BATCH_EVENTS, BATCH_BYTES, suspects=self._may_hang(kind))
+            lapsed = {slot for slot in {item.slot for item in batch} if not self._may_act(slot)}
+            batch = queue.withhold(batch, lapsed) if lapsed else batch
+            if batch:
+                suspects = queue.suspicious(batch)
+                self._in_flight[kind] += 1
+                self._suspects[kind] += suspects
+                self._slots_in_flight.update(item.slot for item in batch)
+                deliver = self._deliver(session, kind, batch, breaker.begin(), suspects)
+                posts.create_task(deliver)
+
+    def _next_kind(self) -> int | None:
+        """The kind that may have a POST now and has fewer in flight.
+
+        One place is kept for the other kind: a receiver that lets every status hang until the
+        timeout still gets its inbound messages.
+        """
+        most = self._settings().webhooks.max_concurrent_requests
+        if not self._url or self._in_flight.total() >= most:
+            return None
+        now = self._now()
+        able = [
+            kind
+            for kind, queue in self._queues.items()
+            if (
+                queue.fresh or (queue.ready and (self._breakers[kind].open or self._may_hang(kind)))
+            )
+            and self._breakers[kind].permits(now, untried=queue.untried)
+            and self._in_flight[kind] < most - 1
+        ]
+        return min(able, key=lambda kind: self._in_flight[kind], default=None)
+
+    def _may_hang(self, kind: int) -> bool:
+        """Another POST may begin of what failed before: half of the kind's places are for others.
+
+        A receiver that lets every POST of some customers hang still gets those of all others.
+        """
+        most = self._settings().webhooks.max_concurrent_requests
+        return self._suspects[kind] < max(1, (most - 1) // 2)
+
+    def _pause(self) -> float | None:
+        """Seconds until time alone could change something; None: it cannot.
+
+        A probe that is due and did not go waits for a place, and the end of a POST wakes.
+        """
+        if not self._url:
+            return None
+        now = self._now()
+        waits = [
+            wait
+            for kind, queue in self._queues.items()
+            if queue.ready and (wait := self._breakers[kind].wait(now, untried=queue.untried))
+        ]
+        if any(queue.held for queue in self._queues.values()):
+            waits.append(HELD_PAUSE)
+        return min(waits, default=None)
+
+    def _resume_held(self) -> None:
+        for queue in self._queues.values():
+            for slot in queue.held:
+                if self._may_act(slot):
+                    queue.resume(slot)
+
+    def _adopt_url(self) -> None:
+        """Take the URL of the settings; one that cannot be used leaves the last one in force."""
+        url = self._settings().webhooks.url
+        if url:
+            problem = webhook_url_problem(
+                url,
+                allow_http=self._allow_http,
+                allow_private=self._allow_private,
+                ports=self._ports,
+            )
+            if problem:
+                log.warning("webhook URL cannot be used", extra={"problem": problem})
+                return
+        self._url = url
+
+    # ------------------------------------------------------------------ one POST
+
+    async def _deliver(
+        self,
+        session: aiohttp.ClientSession,
+        kind: int,
+        batch: list[Item],
+        probe: bool,
+        suspects: bool,
+    ) -> None:
+        """POST one batch and act on the answer; whatever is wrong with it stays with its slots."""
+        try:
+            await self._post_and_act(session, kind, batch, probe=probe)
+        except Exception as error:
+            self._queues[kind].abandoned(batch)
+            self._breakers[kind].aborted(probe=probe)
+            self._broken({item.slot for item in batch}, error)
+        finally:
+            self._in_flight[kind] -= 1
+            self._suspects[kind] -= suspects
+            self._slots_in_flight.subtract(item.slot for item in batch)
+            self._wake.set()
+
+    async def _post_and_act(
+        self, session: aiohttp.ClientSession, kind: int, batch: list[Item], *, probe: bool
+    ) -> None:
+        slots = {item.slot for item in batch}
+        content = body(batch)
+        payload = _Leased(content, lambda: all(map(self._may_act, slots)))
+        headers = signed(content, self._settings().webhooks.secrets, int(time.time()))
+        began = time.monotonic()
+        try:
+            result = await self._post(session, payload, headers)
+        except asyncio.CancelledError:
+            self._unsent(kind, batch, probe=probe)
+            raise
+        if payload.withheld:
+            self._unsent(kind, batch, probe=probe)
+            return
+        label = Result(KINDS[kind], result)
+        self.requests[label] += 1
+        self.duration_ms[label] += round((time.monotonic() - began) * 1000)
+        if result == "success":
+            self._succeeded(kind, batch)
+        else:
+            self._failed(kind, batch, f"webhook: {result}", probe=probe)
+
+    async def _post(
+        self, session: aiohttp.ClientSession, payload: _Leased, headers: dict[str, str]
+    ) -> str:
+        """The ``result`` of one POST. The status alone decides; what follows it is cut and lost."""
+        status, failure = 0, ""
+        try:
+            async with session.post(
+                self._url,
+                data=payload,
+                headers=headers,
+                allow_redirects=False,
+                ssl=self._tls,
+            ) as response:
+                status = response.status
+                await _drain(response)
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            failure = _cause(error)
+        except Exception:
+            log.exception("webhook POST failed")
+            failure = "connection"
+        if 200 <= status < 300:
+            return "success"
+        return str(status) if status else failure
+
+    # ------------------------------------------------------------------ what became of it
+
+    def _succeeded(self, kind: int, batch: list[Item]) -> None:
+        self._breakers[kind].succeeded()
+        live = self._queues[kind].delivered(batch)
+        self._queues[kind].restore()
+        self.delivered[KINDS[kind]] += len(batch)
+        if live:
+            self._settled(live)
+        if kind in self._warned:
+            self._warned.discard(kind)
+            log.info("webhook receiver works again", extra={"type": KINDS[kind]})
+
+    def _failed(self, kind: int, batch: list[Item], reason: str, *, probe: bool) -> None:
+        queue, breaker, settings = self._queues[kind], self._breakers[kind], self._settings()
+        now = self._now()
+        breaker.failed(
+            now,
+            probe=probe,
+            retry=batch[0].attempts > 0,
+            step_ms=settings.callback_backoff_delay_ms,
+            most_ms=settings.max_callback_backoff_delay_ms,
+        )
+        if breaker.open:
+            queue.deferred(batch)
+            self._give_up(queue.expired(now, self._patience) if probe else [], reason)
+        elif len(batch) == 1 and given_up(batch[0].first_at, now, self._patience):
+            self._give_up(queue.delivered(batch), reason)
+        else:
+            self._park_failed(queue.failed(batch, hung=reason == HUNG), now, reason)
+        if breaker.failing and kind not in self._warned:
+            self._warned.add(kind)
+            log.warning(
+                "webhook receiver is failing", extra={"type": KINDS[kind], "reason": reason}
+            )
+
+    def _unsent(self, kind: int, batch: list[Item], *, probe: bool) -> None:
+        """The lease ended, or the process does, before the POST was made or answered."""
+        lapsed = {slot for slot in {item.slot for item in batch} if not self._may_act(slot)}
+        queue = self._queues[kind]
+        queue.returned(queue.withhold(batch, lapsed))
+        self._breakers[kind].aborted(probe=probe)
+
+    def _park_failed(self, items: list[Item], now: float, reason: str) -> None:
+        if items:
+            head = items[0]
+            first_at = now if head.first_at is None else head.first_at
+            items[0] = head._replace(attempts=head.attempts + 1, first_at=first_at)
+            self._park_items(items, self._delay_ms(items[0].attempts), reason)
+
+    def _park_items(self, items: list[Item], delay_ms: int, reason: str) -> None:
+        if items:
+            now = self._now()
+            stamped = [i if i.first_at is not None else i._replace(first_at=now) for i in items]
+            self._park(stamped, delay_ms, reason)
+
+    def _give_up(self, items: list[Item], reason: str) -> None:
+        if items:
+            self._dead(items, reason)
+
+    @property
+    def _patience(self) -> float:
+        """Seconds of trying after which an event is given up."""
+        settings = self._settings()
+        return patience(settings.callback_backoff_delay_ms, kept=settings.callback_persist)
+
+    def _delay_ms(self, attempts: int) -> int:
+        settings = self._settings()
+        return retry_delay_ms(
+            attempts,
+            settings.callback_backoff_delay_ms,
+            settings.max_callback_backoff_delay_ms,
+        )
+
+
+class _Leased(aiohttp.BytesPayload):
+    """A body that leaves only if ``may_act`` says so once there is a connection to write it to.
+
+    Looking up the name, connecting and TLS may have taken longer than a lease lasts. The head of
+    the request leaves in the same write as the body, so the receiver sees nothing of it.
+    """
+
+    def __init__(self, value: bytes, may_act: Callable[[], bool]) -> None:
+        super().__init__(value, content_type="application/json")
+        self._may_act = may_act
+        self.withheld = False
+
+    async def write_with_length(
+        self, writer: AbstractStreamWriter, content_length: int | None
+    ) -> None:
+        if not self._may_act():
+            self.withheld = True
+            raise aiohttp.ClientError("the lease has ended")
+        await super().write_with_length(writer, content_length)
+
+
+async def _drain(response: aiohttp.ClientResponse) -> None:
+    """Read the answer's end, so the connection can serve again; cut it if it is too long."""
+    left = ANSWER_BYTES
+    while left > 0:
+        chunk = await response.content.read(left)
+        if not chunk:
+            return
+        left -= len(chunk)
+    response.close()
+
+
+def _cause(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return "timeout"
+    if isinstance(error, aiohttp.ClientSSLError):
+        return "tls"
+    refused = isinstance(error, aiohttp.ClientOSError) and error.errno == errno.EACCES
+    return "address" if refused else "connection"
+
+
+def _boottime() -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME)

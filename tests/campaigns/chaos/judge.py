@@ -1,0 +1,191 @@
+"""The offline judge: history, simulator, database and owner log against the invariants."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tests.campaigns.chaos.history import ORDER, History
+from tests.campaigns.chaos.lab import PROMISED_SECONDS, Lab
+from tests.campaigns.chaos.marks import Mark
+from tests.cluster.checker import violations
+from warouter.flow.lanes import WINDOW
+from warouter.message_id import text_of
+
+_UNSETTLED = """
+select count(*) as n from (
+    select 1 from send_cursor c
+     where c.mark < (select max(m.seq) from message m where m.slot = c.slot)
+    union all
+    select 1 from event_cursor c
+     where c.mark < (select max(e.seq) from event e where e.slot = c.slot and e.kind = c.kind)
+    union all select 1 from parked_message
+    union all select 1 from parked_event
+    union all select 1 from dead_letter) o"""
+_OWNER_LOG = "select *, extract(epoch from at)::float8 as wall from owner_log order by id"
+_MESSAGES = "select id, convert_from(body, 'UTF8') as body from message where kind = 0"
+# Takeovers that a fault without a dead or silent coreapp must not cause.
+NEEDLESS = frozenset({"dead", "overdue", "unowned"})
+HARMLESS = frozenset(
+    {
+        "kill-postgres",
+        "restart-postgres",
+        "stall-postgres",
+        "freeze-owner-short",
+        "use-up-files",
+        "flap-freeze",
+        "cut-owner-database-short",
+        "end-sessions-of-owner",
+        "end-sessions-of-webapp",
+        "end-leader-session",
+        "silent-names",
+        "kill-leader",
+        "kill-webapp",
+        "freeze-leader",
+        "cut-leader",
+        "cut-webapp-database",
+        "set-shards",
+        "set-shards-1-to-32",
+        "stop-owner",
+        "upstream-disconnect",
+        "upstream-throttle",
+        "upstream-repeats",
+        "upstream-reorders",
+        "upstream-slow",
+        "upstream-frozen",
+        "webhook-fails",
+        "webhook-down",
+        "calm",
+    }
+)
+# An owner's sessions all end while it lives. One that has none at two looks of the leader, 40 ms
+# apart, counts as dead: on a busy machine that is bad luck once, and a fault of the product twice.
+SESSIONLESS = frozenset({"end-sessions-of-owner", "stall-postgres", "silent-names"})
+# Their last sends may lie unread at the simulator until the successor has claimed the slot.
+KILLED = frozenset(
+    {"kill-owner", "kill-leader-and-owner", "kill-two-owners", "crash-loop", "set-shards-and-kill"}
+)
+
+
+async def judged(lab: Lab, marks: Sequence[Mark]) -> list[str]:
+    """Sentences; none means that everything held."""
+    async with lab.http.get(f"{lab.cluster.control_url}/record?ids=1") as answer:
+        record = await answer.json(content_type=None)
+    await lab.arrivals.fetch()
+    a = lab.arrivals
+    record["arrivals"] = zip(a.at, a.slot, a.id, a.epoch, strict=True)
+    history = lab.load.history
+    log = await lab.sql(_OWNER_LOG)
+    return [
+        *violations(history.acked, record, in_order(history, marks), log),
+        *api_errors(history),
+        *unanswered(history, marks),
+        *not_failed(history),
+        *await lab.stale_writes(),
+        *repeats(marks),
+        *stale(marks),
+        *needless(marks, log),
+        *await _accounted(lab, history),
+        *await _settled(lab),
+    ]
+
+
+def api_errors(history: History) -> list[str]:
+    """No request may fail; what a killed webapp left open is unknown, not failed."""
+    if not history.errors:
+        return []
+    kinds = Counter((status, body[:120]) for _, status, body in history.errors)
+    return [f"API: {n} requests were answered {what}" for what, n in kinds.most_common(5)]
+
+
+def unanswered(history: History, marks: Sequence[Mark]) -> list[str]:
+    """A request may end without an answer only when its webapp was killed."""
+    kills = [(m.at, m.recovered or m.healed) for m in marks if m.kind == "kill-webapp"]
+    rest = [why for at, _, why in history.unknown if not any(a <= at <= b for a, b in kills)]
+    kinds = Counter(why[:80] for why in rest)
+    return [f"API: {n} requests had no answer: {why}" for why, n in kinds.most_common(5)]
+
+
+def not_failed(history: History) -> list[str]:
+    """What cannot be sent is called back as failed, and as nothing else."""
+    seen = history.statuses
+    rest = [seen.get(i, ()) for i in history.doomed if set(seen.get(i, ())) != {"failed"}]
+    return [f"I8: {len(rest)} messages with dead links ended as {rest[0]}"] if rest else []
+
+
+def in_order(history: History, marks: Sequence[Mark]) -> Mapping[str, Sequence[str]]:
+    """The statuses as called back, but sorted where the upstream itself had mixed them up."""
+    mixed = [(m.at - 5, m.healed + 1) for m in marks if m.kind == "upstream-reorders"]
+    if not mixed:
+        return history.statuses
+    seen = dict(history.statuses)
+    for message_id, number in history.number.items():
+        if any(a <= history.answered[number] <= b for a, b in mixed):
+            seen[message_id] = tuple(sorted(seen.get(message_id, ()), key=ORDER.index))
+    return seen
+
+
+def repeats(marks: Sequence[Mark]) -> list[str]:
+    """At most a window for each slot that changed hands, and all dropped by id."""
+    return [
+        f"I6: {m.kind} cost {m.repeats} repeats for {len(m.owned)} slots"
+        for m in marks
+        if m.kind.startswith("kill-owner") and m.repeats > WINDOW * len(m.owned)
+    ]
+
+
+def stale(marks: Sequence[Mark]) -> list[str]:
+    """An owner stops by itself before its successor sends: the upstream's fence finds nothing."""
+    return [
+        f"I3: {m.stale} sends of an ended epoch at {m.kind}"
+        for m in marks
+        if m.stale and m.kind not in KILLED
+    ]
+
+
+def needless(marks: Sequence[Mark], log: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Takeovers during faults that harm no coreapp for longer than a lease."""
+    found: dict[str, list[str]] = {}
+    for mark in marks:
+        end = mark.wall + ((mark.recovered or mark.healed) - mark.at)
+        rows = [r for r in log if mark.wall <= r["wall"] <= end and r["reason"] in NEEDLESS]
+        if rows and mark.kind in HARMLESS:
+            reasons = Counter(r["reason"] for r in rows)
+            said = f"needless takeovers at {mark.kind}: {dict(reasons)}"
+            found.setdefault(mark.kind, []).append(said)
+    return [s for kind, said in found.items() if _often(kind, said, marks) for s in said]
+
+
+def _often(kind: str, said: Sequence[str], marks: Sequence[Mark]) -> bool:
+    """Once is too often, but for ``SESSIONLESS``: there twice, and in half of the faults."""
+    if kind not in SESSIONLESS:
+        return True
+    return len(said) >= 2 and 2 * len(said) >= sum(m.kind == kind for m in marks)
+
+
+async def _accounted(lab: Lab, history: History) -> list[str]:
+    """A row without a 201 belongs to a request without an answer, and was sent like all others."""
+    rows = await lab.sql(_MESSAGES)
+    unknown = {token for _, token, _ in history.unknown}
+    stray = [
+        r["body"]
+        for r in rows
+        if text_of(r["id"]) not in history.number
+        and text_of(r["id"]) not in history.doomed
+        and r["body"].partition('"body":"')[2].partition('"')[0] not in unknown
+    ]
+    return [f"{len(stray)} rows that no request accounts for, as {stray[0]}"] if stray else []
+
+
+async def _settled(lab: Lab) -> list[str]:
+    """Cursors reach the ends of their journals soon; nothing is parked or given up."""
+    give_up = time.monotonic() + PROMISED_SECONDS
+    while True:
+        (row,) = await lab.sql(_UNSETTLED)
+        if not row["n"] or time.monotonic() > give_up:
+            break
+        await asyncio.sleep(0.1)
+    return [f"I5: {row['n']} cursors or parked rows are not settled"] if row["n"] else []

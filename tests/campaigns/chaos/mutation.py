@@ -1,0 +1,140 @@
+"""``python -m tests.campaigns.chaos.mutation``: a build that lacks one mechanism is found
+
+Each scenario runs twice, with the product and with a mutant of it. The product must pass, the
+mutant must fail with the invariant that its mechanism is for.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import uvloop
+
+from tests.campaigns.chaos import campaign
+from tests.campaigns.chaos.lab import Lab, Size
+from tests.campaigns.chaos.marks import Mark
+from tests.campaigns.chaos.nemesis import an_owner, begin, healed, nemesis
+from tests.campaigns.chaos.network import enter_namespace
+from tests.cluster import mutants
+
+_NO_CHECK = """
+create or replace function held_slots(p_incarnation uuid, p_slots smallint[], p_epochs bigint[])
+returns smallint[] language plpgsql volatile as $$ begin return p_slots; end $$"""
+_LEASE_AND_MORE_SECONDS = 3.0
+
+
+async def nothing(_lab: Lab) -> None:
+    """No preparation."""
+
+
+async def slow_upstream(lab: Lab) -> None:
+    """Answers come late, so that lanes are long when an owner dies."""
+    await lab.faults(latency_ms=500)
+
+
+async def forgetful_upstream(lab: Lab) -> None:
+    """The upstream takes what anybody sends: only the owner itself can stop."""
+    await lab.faults(latency_ms=400, forget_fence=True)
+
+
+async def unchecked_database(lab: Lab) -> None:
+    """The other half of ``no_fence``."""
+    await lab.sql(_NO_CHECK)
+
+
+Preparation = Callable[[Lab], Awaitable[None]]
+
+
+class Scenario(NamedTuple):
+    """``finds``: the invariants of which at least one must be broken. ``roles`` run the mutant;
+    ``only_mutant`` is prepared for the mutant alone.
+    """
+
+    mutant: str
+    finds: tuple[str, ...]
+    faults: tuple[str, ...]
+    roles: tuple[str, ...] = ("coreapp",)
+    prepare: Preparation = nothing
+    only_mutant: Preparation = nothing
+
+
+SCENARIOS = (
+    Scenario("ack_before_commit", ("I1",), ("kill-owner",) * 4),
+    Scenario("upstream_ack_before_commit", ("I8",), ("kill-owner",) * 4),
+    Scenario("new_before_old", ("I7",), ("kill-owner",) * 4, prepare=slow_upstream),
+    Scenario("no_local_deadline", ("I3",), ("wake-late",) * 4, prepare=forgetful_upstream),
+    Scenario(
+        "no_fence",
+        ("I2", "I1"),  # the stale write itself, or a message that it has buried
+        ("stall-statements",) * 4,
+        roles=("master",),
+        only_mutant=unchecked_database,
+    ),
+    Scenario("one_resolver", ("did not find its database",), ("silent-names",)),
+)
+
+
+@nemesis("wake-late")
+async def wake_late(lab: Lab) -> Mark:
+    """An owner sleeps beyond its lease with answers and messages waiting for it."""
+    name = await an_owner(lab)
+    mark = await begin(lab, "wake-late", [name])
+    lab.process(name).kill(signal.SIGSTOP)
+    await asyncio.sleep(_LEASE_AND_MORE_SECONDS)
+    lab.process(name).kill(signal.SIGCONT)
+    return healed(mark)
+
+
+def program(mutant: str, roles: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
+    """What a role runs: the mutant where its mechanism lives, the product elsewhere."""
+    build = (str(Path(mutants.__file__)), mutant)
+    return lambda role: build if role in roles else ("-m", "warouter")
+
+
+async def found(scenario: Scenario, *, mutated: bool, seed: int) -> list[str]:
+    """What the judge says of the scenario."""
+    options: dict[str, Any] = (
+        {"program": program(scenario.mutant, scenario.roles)} if mutated else {}
+    )
+    lab = Lab(Size(coreapps=4, masters=2, rate=800.0), seed, **options)
+    try:
+        await lab.start()
+        await scenario.prepare(lab)
+        if mutated:
+            await scenario.only_mutant(lab)
+        return (await campaign.run(lab, scenario.faults)).wrong
+    finally:
+        await lab.stop(keep=False)
+
+
+async def main(names: list[str], seed: int) -> int:
+    failed = 0
+    for scenario in SCENARIOS:
+        if names and scenario.mutant not in names:
+            continue
+        product = await found(scenario, mutated=False, seed=seed)
+        mutant = await found(scenario, mutated=True, seed=seed)
+        caught = any(one in what for what in mutant for one in scenario.finds)
+        failed += bool(product) or not caught
+        print(f"{scenario.mutant:<28}{'caught' if caught else 'NOT CAUGHT':<12}{mutant}")
+        print(
+            f"{'  the product':<28}{'passes' if not product else 'FAILS':<12}{product}", flush=True
+        )
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.campaigns.chaos.mutation", description=__doc__
+    )
+    parser.add_argument("mutants", nargs="*", help="these only")
+    parser.add_argument("--seed", type=int, default=1)
+    given = parser.parse_args()
+    enter_namespace()
+    sys.exit(uvloop.run(main(given.mutants, given.seed)))

@@ -1,0 +1,142 @@
+"""Clocks that are set, an owner that cannot write, statements that fail, slow commits."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import time
+from collections.abc import AsyncIterator
+
+from tests.campaigns.chaos.clocks import CLOCKS, SEEN_SECONDS
+from tests.campaigns.chaos.lab import PROMISED_SECONDS, Lab
+from tests.campaigns.chaos.marks import Mark
+from tests.campaigns.chaos.nemesis import an_owner, begin, healed, nemesis
+from tests.campaigns.chaos.network import LINK
+from warouter.store.locks import ALIVE
+
+HOURS = (-3 * 3600.0, -60.0, 60.0, 3 * 3600.0)
+LOOK_SECONDS = 0.1
+_NOT_BEATING = """
+select pg_terminate_backend(pid) from pg_stat_activity a
+ where datname = current_database() and application_name like 'wa:%:localhost:' || $1
+   and not exists (select from pg_locks l
+                    where l.pid = a.pid and l.locktype = 'advisory' and l.classid = $2)"""
+# Installed once; what they do is a row. An error or a wait stands for what a disk may do.
+_HARDSHIP = """
+create table if not exists public.hardship (fails float8, seconds float8);
+insert into public.hardship select 0, 0 where not exists (select from public.hardship);
+create or replace function public.befalls() returns trigger language plpgsql as $$
+declare
+    h public.hardship := (select h from public.hardship h);
+begin
+    if random() < h.fails then
+        raise exception 'chaos: no space left' using errcode = '53100';
+    end if;
+    perform pg_sleep(h.seconds);
+    return null;
+end $$;
+create or replace trigger hardship after insert on message
+    for each statement execute function public.befalls();
+create or replace trigger hardship after insert on event
+    for each statement execute function public.befalls();
+create or replace trigger hardship after update on send_cursor
+    for each statement execute function public.befalls();
+create or replace trigger hardship after insert on owner_log
+    for each statement execute function public.befalls();
+"""
+
+
+@nemesis("step-database-clock", CLOCKS)
+async def step_database_clock(lab: Lab) -> Mark:
+    """Its clock is set while recipients are parked, an owner is killed, and it is set right."""
+    name = await an_owner(lab)
+    mark = await begin(lab, "step-database-clock", [name])
+    await lab.faults(throttle=0.3, throttle_ms=1500)
+    await asyncio.sleep(1.0)
+    ahead = lab.random.choice(HOURS)
+    lab.clock("postgres", ahead)
+    await lab.faults(throttle=0.0)
+    await asyncio.sleep(SEEN_SECONDS)
+    (row,) = await lab.sql("select extract(epoch from clock_timestamp())::float8 as now")
+    if abs(row["now"] - time.time() - ahead) > SEEN_SECONDS + PROMISED_SECONDS:
+        mark.wrong.append("the clock was not set")
+    restarts = lab.process(name).restarts
+    lab.process(name).kill(signal.SIGKILL)
+    await lab.back(name, restarts)
+    lab.clock("postgres", 0.0)
+    await asyncio.sleep(SEEN_SECONDS)
+    return healed(mark)
+
+
+@nemesis("step-node-clock", CLOCKS)
+async def step_node_clock(lab: Lab) -> Mark:
+    """The clock of a coreapp, a master or a webapp is set, and set right."""
+    role = lab.random.choice(("coreapp", "master", "webapp"))
+    name = await an_owner(lab) if role == "coreapp" else lab.running(role)[0].name
+    mark = await begin(lab, "step-node-clock", [name])
+    for ahead in (lab.random.choice(HOURS), 0.0):
+        lab.clock(name, ahead)
+        await asyncio.sleep(SEEN_SECONDS)
+    return healed(mark)
+
+
+@nemesis("cannot-write", LINK)
+async def cannot_write(lab: Lab) -> Mark:
+    """pg_hba.conf refuses an owner's address: it beats on and writes nothing, others can."""
+    name = await an_owner(lab)
+    mark = await begin(lab, "cannot-write", [name])
+    server = lab.cluster.postgres
+    assert server is not None
+    rules = server.folder / "pg_hba.conf"
+    before = rules.read_text()
+    try:
+        rules.write_text(f"host all all {lab.network.database_host(name)}/32 reject\n{before}")
+        await lab.sql("select pg_reload_conf()")
+        await asyncio.sleep(0.2)
+        await lab.sql(_NOT_BEATING, name, ALIVE)
+        await _owns_nothing(lab, name, mark)
+    finally:
+        rules.write_text(before)
+        await lab.sql("select pg_reload_conf()")
+    return healed(mark)
+
+
+@nemesis("failing-statements")
+async def failing_statements(lab: Lab) -> Mark:
+    """A fifth of what is written fails, as on a full disk."""
+    mark = await begin(lab, "failing-statements")
+    async with _hardship(lab, fails=0.2):
+        await asyncio.sleep(2.5)
+    return healed(mark)
+
+
+@nemesis("slow-commits")
+async def slow_commits(lab: Lab) -> Mark:
+    """What is written takes more than a second, and an owner is killed meanwhile."""
+    name = await an_owner(lab)
+    mark = await begin(lab, "slow-commits", [name])
+    async with _hardship(lab, seconds=1.2):
+        await asyncio.sleep(1.0)
+        restarts = lab.process(name).restarts
+        lab.process(name).kill(signal.SIGKILL)
+        await lab.back(name, restarts)
+    return healed(mark)
+
+
+async def _owns_nothing(lab: Lab, name: str, mark: Mark) -> None:
+    for _ in range(int(PROMISED_SECONDS / LOOK_SECONDS)):
+        if name not in await lab.owners():
+            return
+        await asyncio.sleep(LOOK_SECONDS)
+    mark.wrong.append(f"I15: {name} cannot write and owns its slots")
+
+
+@contextlib.asynccontextmanager
+async def _hardship(lab: Lab, fails: float = 0.0, seconds: float = 0.0) -> AsyncIterator[None]:
+    await lab.script(_HARDSHIP)
+    await lab.sql("update public.hardship set fails = $1, seconds = $2", fails, seconds)
+    try:
+        yield
+    finally:
+        await lab.sql("update public.hardship set fails = 0, seconds = 0")

@@ -1,0 +1,125 @@
+"""Shards that are set while traffic flows: up, down, with a kill in the middle, many at once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import time
+
+from tests.campaigns.chaos.lab import LOOK_SECONDS, PROMISED_SECONDS, Lab
+from tests.campaigns.chaos.marks import Mark
+from tests.campaigns.chaos.nemesis import begin, healed, nemesis
+from warouter._hash import SHARD_COUNTS
+
+RETRIES = 50
+REST_SECONDS = 60.0  # slots that left an owner in trouble stay where they are for so long
+
+
+@nemesis("set-shards")
+async def set_shards(lab: Lab) -> Mark:
+    """One change, to a count drawn."""
+    now = (await lab.map()).shards
+    return await _change(
+        lab, "set-shards", lab.random.choice([n for n in SHARD_COUNTS if n != now])
+    )
+
+
+@nemesis("set-shards-1-to-32")
+async def set_shards_far(lab: Lab) -> Mark:
+    """The longest change there is."""
+    await _set(lab, 1)
+    await lab.recovered(time.monotonic())
+    return await _change(lab, "set-shards-1-to-32", 32)
+
+
+@nemesis("set-shards-and-kill")
+async def set_shards_and_kill(lab: Lab) -> Mark:
+    """A coreapp dies in the middle; the call is retried until it is answered 201."""
+    now = (await lab.map()).shards
+    wish = lab.random.choice([n for n in SHARD_COUNTS if n != now])
+    victim = lab.random.choice(lab.running("coreapp"))
+    mark = await begin(lab, "set-shards-and-kill", [victim.name])
+    restarts = victim.restarts
+    change = asyncio.create_task(_set(lab, wish))
+    await asyncio.sleep(lab.random.uniform(0.0, 0.15))
+    victim.kill(signal.SIGKILL)
+    await change
+    await lab.back(victim.name, restarts)
+    return healed(mark)
+
+
+@nemesis("set-shards-twenty-at-once")
+async def set_shards_twenty(lab: Lab) -> Mark:
+    """Twenty calls at once: what is answered 201 was in force, the rest is refused with 403."""
+    mark = await begin(lab, "set-shards-twenty-at-once")
+    wishes = [lab.random.choice(SHARD_COUNTS) for _ in range(20)]
+    answers = await asyncio.gather(*(_call(lab, wish) for wish in wishes))
+    odd = [a for a in answers if a[0] not in (201, 403)]
+    if odd or not any(status == 201 for status, _ in answers):
+        mark.wrong.append(f"I12: twenty calls at once were answered {[a[0] for a in answers]}")
+    return healed(mark)
+
+
+@nemesis("scale-up-and-down")
+async def scale_up_and_down(lab: Lab) -> Mark:
+    """The document's way: start coreapps, set shards; set shards back, stop the coreapps."""
+    before = (await lab.map()).shards
+    mark = await begin(lab, "scale-up-and-down")
+    new = await lab.cluster.add_coreapps(2)
+    await _set(lab, 8)
+    await asyncio.sleep(1.0)
+    await _set(lab, min(before, 4))
+    for process in new:
+        await process.stop()
+        del lab.cluster.processes[process.name]
+    mark.victims = [process.name for process in new]
+    return healed(mark)
+
+
+@nemesis("join-doubled-up")
+async def join_doubled_up(lab: Lab) -> Mark:
+    """More shards than coreapps; then one joins, and doubled-up shards are handed to it."""
+    await _set(lab, 8)
+    mark = await begin(lab, "join-doubled-up")
+    (new,) = await lab.cluster.add_coreapps(1)
+    async with asyncio.timeout(REST_SECONDS + PROMISED_SECONDS):
+        while True:
+            if new.name in await lab.owners():
+                break
+            await asyncio.sleep(LOOK_SECONDS)
+    await new.stop()
+    del lab.cluster.processes[new.name]
+    mark.victims = [new.name]
+    return healed(mark)
+
+
+async def _change(lab: Lab, kind: str, wish: int) -> Mark:
+    before = await lab.map()
+    mark = await begin(lab, kind)
+    mark.call_s = await _set(lab, wish)
+    after = await lab.map()
+    mark.shards = (before.shards, wish)
+    mark.moved = [
+        a.slot for a, b in zip(before.slots, after.slots, strict=True) if a.owner != b.owner
+    ]
+    return healed(mark)
+
+
+async def _set(lab: Lab, wish: int) -> float:
+    """Set shards; retried as long as it is refused for now. The seconds of the last call."""
+    for _ in range(RETRIES):
+        since = time.monotonic()
+        status, body = await _call(lab, wish)
+        if status == 201:
+            return time.monotonic() - since
+        if status != 403:
+            break
+        await asyncio.sleep(0.2)
+    raise RuntimeError(f"set shards to {wish}: {status} {body!r}")
+
+
+async def _call(lab: Lab, wish: int) -> tuple[int, bytes]:
+    c = lab.cluster.description()
+    body = {"cc": c["cc"], "phone_number": c["phone_number"], "shards": wish}
+    return await lab.load.try_call("POST", "/v1/account/shards", data=json.dumps(body))

@@ -1,0 +1,23 @@
+"""Whole clusters in one thread: the real code on virtual time, under faults drawn from a seed.
+
+    loop        virtual time; an event loop for each process of the cluster
+    network     links that clog, connections over them, dials
+    tables      what PostgreSQL stores, and its functions as store/schema/functions has them
+    locks       advisory locks with their queues
+    server      PostgreSQL: sessions, statements that are late, lost, stalled, restarts
+    driver      what stands in for asyncpg's connection
+    upstream    the WhatsApp side
+    webhook     the business's receiver
+    nodes       processes: coreapps, masters, webapps with their clients
+    faults      what goes wrong, and when it is over: processes, links, the whole of the database
+    nemeses     the same of clocks, single statements, the disk, single answers
+    kinds       which faults are drawn, and how often
+    seams       sizes and times made small, by seed
+    history     what happened, judged as it happens
+    judge       what must hold in the end
+    world       one run
+    mutants     mechanisms taken out, each of which some seed must miss
+
+The same seed is the same run, bit for bit.
+``python -m tests.campaigns.simulation --help`` runs many.
+"""

@@ -1,0 +1,416 @@
+"""Every statement that warouter sends, by a piece of its text: its locks, and what it does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from tests.campaigns.simulation.locks import SLOT, TERM, Lock
+from tests.campaigns.simulation.tables import Tables
+
+Wants = Callable[[Any, tuple[Any, ...]], list[Lock]]
+Does = Callable[[Any, Any, tuple[Any, ...]], list[Any]]
+UNFLUSHED = frozenset(("from beat", "register_node"))  # what keeps a node known
+
+
+class Statement:
+    """What the server knows of one kind of statement.
+
+    ``writes``: its outcome can be in doubt; ``flushes``: its commit waits for the disk, which a
+    beat's does not.
+    """
+
+    __slots__ = ("does", "flushes", "name", "wants", "writes")
+
+    def __init__(self, name: str, wants: Wants | None, does: Does) -> None:
+        self.name = name
+        self.wants = wants
+        self.does = does
+        self.writes = wants is not None
+        self.flushes = self.writes and name not in UNFLUSHED
+
+
+def find(sql: str) -> Statement:
+    """The statement with this text; KeyError when warouter has learned a new one."""
+    found = _known.get(sql)
+    if found is None:
+        piece = next((piece for piece in _STATEMENTS if piece in sql), None)
+        if piece is None:
+            raise KeyError(f"the simulation does not know the statement {sql!r}")
+        found = _known[sql] = _STATEMENTS[piece]
+    return found
+
+
+def _shared(_tables: Tables, arguments: tuple[Any, ...]) -> list[Lock]:
+    return [Lock(SLOT + s, False) for s in sorted(arguments[1])]
+
+
+def _exclusive(_tables: Tables, arguments: tuple[Any, ...]) -> list[Lock]:
+    return [Lock(SLOT + s, True) for s in sorted(arguments[1])]
+
+
+def _term_and_slots(_tables: Tables, arguments: tuple[Any, ...]) -> list[Lock]:
+    return [Lock(TERM, False), *(Lock(SLOT + s, True) for s in sorted(arguments[2]))]
+
+
+def _term_and_old(tables: Tables, _arguments: tuple[Any, ...]) -> list[Lock]:
+    return [Lock(TERM, False), *(Lock(SLOT + s, True) for s in tables.old_timeline())]
+
+
+def _term(_tables: Tables, _arguments: tuple[Any, ...]) -> list[Lock]:
+    return [Lock(TERM, False)]
+
+
+def _term_alone(_tables: Tables, _arguments: tuple[Any, ...]) -> list[Lock]:
+    return [Lock(TERM, True)]
+
+
+def _nothing(_tables: Tables, _arguments: tuple[Any, ...]) -> list[Lock]:
+    return []
+
+
+# What is more than a call of the function with the same name in tables.py. ``s`` is the server,
+# ``c`` the session, ``a`` the arguments.
+
+
+def _register(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    inc, name, role, host, port, link_key, fingerprint, version, _, _, pid = a
+    if inc not in s.tables.nodes:
+        s.tables.nodes[inc] = {
+            "incarnation": inc,
+            "name": name,
+            "role": role,
+            "leaving": False,
+            "host": host,
+            "port": port,
+            "link_key": link_key,
+            "fingerprint": fingerprint,
+            "version": version,
+            "pid": pid,
+            "counter": 0,
+            "upstream_ok": True,
+            "unreached": [],
+            "journal_ok": True,
+        }
+    s.notify("nodes")
+    return []
+
+
+def _beat(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    c.beats = True
+    rows: list[dict[str, Any]] = s.tables.beat(*a)
+    if rows:
+        s.history.beaten(a[0], rows[0]["slots"])
+    return rows
+
+
+def _leave(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    inc, role = a
+    if inc in s.tables.nodes:
+        s.tables.nodes[inc]["leaving"] = True
+    s.notify("nodes")
+    alive = s.incarnations()
+    heirs = any(
+        n["role"] == role and n["incarnation"] != inc and not n["leaving"] and i in alive
+        for i, n in s.tables.nodes.items()
+    )
+    return [{"exists": heirs}]
+
+
+def _notify(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    s.notify(a[1])
+    return []
+
+
+def _state(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    t: Tables = s.tables
+    t.looked()
+    return [
+        {
+            "version": t.version,
+            "shards": t.shards,
+            "term": t.term,
+            "leader": t.leader,
+            "started": s.started,
+            "timeline": t.timeline,
+            "sessions": [inc.hex for inc in s.incarnations()],
+            "request": tuple(t.request) if t.request else None,
+            "moved": t.moved_lately(),
+        }
+    ]
+
+
+def _slots(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    rows: list[Any] = s.tables.slots()
+    return rows
+
+
+def _nodes(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    return sorted((dict(n) for n in s.tables.nodes.values()), key=lambda n: n["name"])
+
+
+def _address(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    node = s.tables.nodes.get(a[0])
+    return [dict(node)] if node is not None and node["role"] == "coreapp" else []
+
+
+def _unwritable(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    failing = s.failing.get(c.process)
+    missing = failing is not None and failing.writes_only
+    return [{"missing": "insert on message" if missing else None}]
+
+
+def _map(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    return [{"version": s.tables.version, "shards": s.tables.shards}]
+
+
+def _lead(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    if s.leader_lock is None:
+        s.leader_lock = c
+    return [{"won": s.leader_lock is c}]
+
+
+def _win(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    rows: list[Any] = s.tables.win_term(*a)
+    s.history.note("term", rows[0]["term"], a[0].hex[:6])
+    return rows
+
+
+def _end_holder(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    if s.leader_lock is not None and s.leader_lock is not c:
+        s.leader_lock.kill()
+    return []
+
+
+def _end_slots(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    for session in list(s.sessions):
+        if session is not c and session.holds_any({SLOT + slot for slot in a[1]}):
+            session.kill()
+    return []
+
+
+def _end_dead(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    gone = {UUID(name[3:]) for name in a[0]}
+    for session in list(s.sessions):
+        if session.incarnation in gone:
+            session.kill()
+    return []
+
+
+def _settings_found(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    return [{"name": name, "value": c.settings.get(name)} for name in a[0]]
+
+
+def _page(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    rows = _upto(a[4], s.tables.messages[a[0]].page(*a[1:4]), lambda row: len(row.body))
+    return [(*row[:6], _age(s, row.accepted)) for row in rows]
+
+
+def _event_page(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    rows = s.tables.events[a[0]][a[1]].page(*a[2:5])
+    return [tuple(row) for row in _upto(a[5], rows, lambda row: len(row.payload))]
+
+
+def _upto(most: int, rows: list[Any], size: Callable[[Any], int]) -> list[Any]:
+    """The first rows, to the one that makes up ``most`` bytes."""
+    taken, total = [], 0
+    for row in rows:
+        if total >= most:
+            break
+        total += size(row)
+        taken.append(row)
+    return taken
+
+
+def _parked(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    slots, pending, most = a
+    return [
+        {"slot": slot, **row}
+        for slot in slots
+        for row in _first_lanes(s, s.tables.messages[slot], pending, most)
+    ]
+
+
+def _parked_among(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    slot, pending, recipients = a
+    return _lanes(s, s.tables.messages[slot], pending, set(recipients))
+
+
+def _with_status(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    noted = {key.partition(":")[0] for key in s.tables.keys if ":" in key}
+    return [{"id": each} for each in a[0] if each in noted]
+
+
+def _parked_events(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    slots, kinds, most = a
+    return [
+        {"slot": slot, "kind": kind, **row}
+        for slot, kind in zip(slots, kinds, strict=True)
+        for row in _first_lanes(s, s.tables.events[slot][kind], None, most)
+    ]
+
+
+def _parked_events_among(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    slot, kind, recipients = a
+    return _lanes(s, s.tables.events[slot][kind], None, set(recipients))
+
+
+def _age(s: Any, at: float) -> float:
+    """By a clock that may have gone back since."""
+    return float(max(s.now() - at, 0.0)) if s.tables.aged else float(s.now() - at)
+
+
+def _due_in(s: Any, parked: Any) -> float:
+    """No longer than the whole of its wait, wherever the clock has gone since."""
+    now = s.now()
+    return float(parked.due - (max(now, parked.since) if s.tables.aged else now))
+
+
+def _first_lanes(s: Any, journal: Any, pending: float | None, most: int) -> list[Any]:
+    """Those that are to be looked at first."""
+    lanes = _lanes(s, journal, pending, None)
+    lanes.sort(key=lambda row: (row["due_in"], row["recipient"]))
+    return [{**row, "full": len(lanes) >= most} for row in lanes[:most]]
+
+
+def _lanes(s: Any, journal: Any, pending: float | None, among: set[str] | None) -> list[Any]:
+    """By recipient: when its first row is due, and when the first with a ttl ends."""
+    lanes: dict[str, list[Any]] = {}
+    for seq in sorted(journal.parked):
+        parked = journal.parked[seq]
+        if among is None or parked.row.recipient in among:
+            lanes.setdefault(parked.row.recipient, []).append(parked)
+    found = []
+    for recipient, rows in lanes.items():
+        ends = None
+        if pending is not None:
+            ends = min(
+                min(p.row.ttl or pending, pending) - _age(s, p.row.accepted) for p in rows[:64]
+            )
+        found.append({"recipient": recipient, "due_in": _due_in(s, rows[0]), "ends_in": ends})
+    return found
+
+
+def _parked_of(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    slot, recipients, limit = a
+    parked = s.tables.messages[slot].parked
+    found = []
+    for recipient in recipients:
+        rows = sorted(
+            (p for p in parked.values() if p.row.recipient == recipient), key=lambda p: p.row.seq
+        )
+        found += [
+            {
+                **p.row._asdict(),
+                "attempts": p.attempts,
+                "reason": p.reason,
+                "age": _age(s, p.row.accepted),
+            }
+            for p in rows[:limit]
+        ]
+    return found
+
+
+def _parked_events_of(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    slot, recipient, kind, limit = a
+    rows = sorted(
+        (p for p in s.tables.events[slot][kind].parked.values() if p.row.recipient == recipient),
+        key=lambda p: p.row.seq,
+    )
+    return [
+        {**p.row._asdict(), "attempts": p.attempts, "age": _age(s, p.first)} for p in rows[:limit]
+    ]
+
+
+def _call(name: str, *, tells: str = "") -> Does:
+    def call(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+        rows: list[Any] = getattr(s.tables, name)(*a)
+        if tells:
+            s.notify(tells)
+        return rows
+
+    return call
+
+
+def _append(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    rows: list[Any] = s.tables.append_messages(s.now(), *a)
+    return rows
+
+
+def _append_requests(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    rows: list[Any] = s.tables.append_requests(s.now(), *a)
+    return rows
+
+
+def _record(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    rows: list[Any] = s.tables.record_progress(s.now(), *a)
+    return rows
+
+
+def _asked_letters(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    return [{"slot": slot} for slot in sorted({place[0] for place in s.tables.asked} & set(a[0]))]
+
+
+def _take_up_letters(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    rows: list[Any] = s.tables.take_up_letters(s.now(), *a)
+    return rows
+
+
+_known: dict[str, Statement] = {}
+_STATEMENTS = {
+    piece: Statement(piece.strip("( "), wants, does)
+    for piece, wants, does in (
+        ("select unwritable()", None, _unwritable),
+        ("append_messages(", _shared, _append),
+        ("append_requests(", _shared, _append_requests),
+        ("append_events(", _shared, _call("append_events")),
+        ("record_progress(", _shared, _record),
+        ("take_up_letters(", _shared, _take_up_letters),
+        ("open_slots(", _shared, _call("open_slots")),
+        ("select prune_keys(", _nothing, lambda s, c, a: [{"gone": 0}]),
+        ("select prune(", _shared, lambda s, c, a: [{"gone": 0}]),
+        ("hand_over(", _exclusive, _call("hand_over", tells="map")),
+        ("release_slots(", _exclusive, _call("release_slots", tells="map")),
+        ("renew_epochs(", _exclusive, _call("renew_epochs", tells="map")),
+        ("take_over(", _term_and_slots, _call("take_over", tells="map")),
+        ("name_successors(", _term, _call("name_successors", tells="map")),
+        ("begin_shard_request(", _term, _call("begin_shard_request", tells="map")),
+        ("end_shard_request(", _term, _call("end_shard_request", tells="shards")),
+        ("raise_epochs(", _term_and_old, _call("raise_epochs", tells="map")),
+        ("forget_nodes(", _term, _call("forget_nodes")),
+        ("win_term(", _term_alone, _win),
+        ("register_node(", _nothing, _register),
+        ("from beat(", _nothing, _beat),
+        ("set leaving = true", _nothing, _leave),
+        ("select pg_notify(", None, _notify),
+        ("pg_postmaster_start_time()", None, _state),
+        ("select slot, epoch, owner, successor", None, _slots),
+        ("select n.incarnation, n.name", None, _nodes),
+        ("from node where incarnation = $1 and role", None, _address),
+        ("select version, shards from shard_map", None, _map),
+        ("pg_try_advisory_lock($1, 0)", None, _lead),
+        ("pg_try_advisory_lock($1, hashtext", None, lambda s, c, a: [{"won": True}]),
+        ("l.objid = 0", None, _end_holder),
+        ("l.objid = any", None, _end_slots),
+        ("pg_terminate_backend(a.pid)", None, _end_dead),
+        ("from message where slot", None, _page),
+        ("e.key >= i.id", None, _with_status),
+        ("from event\n         where slot", None, _event_page),
+        ("from unnest($1::smallint[]) s(slot),\n       lateral (select recipient", None, _parked),
+        ("select $1::smallint as slot) s", None, _parked_among),
+        ("from unnest($2::text[]) r(recipient)", None, _parked_of),
+        ("from unnest($1::smallint[], $2::smallint[]) s(slot, kind)", None, _parked_events),
+        ("$2::smallint as kind) s", None, _parked_events_among),
+        ("from parked_event where slot = $1 and kind = $3", None, _parked_events_of),
+        ("lead_parked(", _shared, lambda s, c, a: [{"led": 0}]),  # all builds write alike here
+        ("mend_parked(", _shared, _call("mend_parked")),
+        ("exists (select from dead_letter", None, _asked_letters),
+        ("delete from owner_log", None, lambda s, c, a: []),
+        ("delete from shard_request", None, lambda s, c, a: []),
+        ("delete from contact", None, lambda s, c, a: []),
+        ("delete from dead_letter", None, lambda s, c, a: []),
+        ("from setting where", None, lambda s, c, a: []),
+        ("current_setting(name, true)", None, _settings_found),
+    )
+}

@@ -1,0 +1,45 @@
+"""Clocks that are stepped, statements that fail, disks that are slow: each against its promise.
+
+Most faults of ``nemeses`` end by themselves. Those here that last to the end of a run are the ones
+that the cluster must do without hands: somebody else takes over, or everything goes on slowly.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.campaigns.simulation.faults import Faults, Kind, Plan
+from tests.campaigns.simulation.kinds import DRAWN
+from tests.campaigns.simulation.nemeses import (
+    NEMESES,
+    REFUSED_PLAN,
+    SLOW_PLAN,
+    SLOW_SECONDS,
+    WITHOUT_RIGHT_PLAN,
+)
+from tests.campaigns.simulation.world import run
+
+# Whole runs, on a machine that may have other work.
+pytestmark = pytest.mark.timeout(300)
+
+SEEDS = 6
+
+
+def broken(plan: Plan, seconds: float = 30.0, *, small: bool = True) -> dict[int, object]:
+    """By seed, the first promise that was broken when just this went wrong."""
+    results = [run(seed, seconds, plan=plan, small=small) for seed in range(SEEDS)]
+    return {result.seed: result.violations[0] for result in results if result.violations}
+
+
+@pytest.mark.parametrize("kind", [kind for kind in NEMESES if kind in DRAWN])
+def test_what_is_promised_holds_beside_a_nemesis_and_a_killed_owner(kind: Kind) -> None:
+    assert not broken(((3.0, kind), (5.0, Faults.kill_coreapp), (8.0, kind)))
+
+
+@pytest.mark.parametrize("plan", [REFUSED_PLAN, WITHOUT_RIGHT_PLAN])
+def test_an_owner_that_beats_and_cannot_write_is_succeeded(plan: Plan) -> None:
+    assert not broken(plan, small=False)
+
+
+def test_commits_that_take_more_than_a_second_keep_nobody_from_leading_or_owning() -> None:
+    assert not broken(SLOW_PLAN, SLOW_SECONDS, small=False)

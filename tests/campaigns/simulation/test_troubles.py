@@ -1,0 +1,77 @@
+"""Coreapps that live and are of no use: the faults meet what is there against them, and no more."""
+
+from __future__ import annotations
+
+from collections import Counter
+from uuid import UUID
+
+import pytest
+
+from tests.campaigns.simulation.faults import Faults, Kind
+from tests.campaigns.simulation.nemeses import cannot_write
+from tests.campaigns.simulation.patch import patched
+from tests.campaigns.simulation.tables import TROUBLES
+from tests.campaigns.simulation.world import run
+from warouter.cluster.trouble import Trouble
+from warouter.link.relay import Relay
+from warouter.owner.writable import Writable
+
+# Whole runs, on a machine that may have other work.
+pytestmark = pytest.mark.timeout(300)
+
+SEEDS = 12
+
+
+def reasons(kind: Kind) -> Counter[str]:
+    """Why slots changed hands when nothing but this went wrong."""
+    found: Counter[str] = Counter()
+    for seed in range(SEEDS):
+        result = run(seed, kinds=(kind,))
+        assert result.violations == [], seed
+        found.update(entry[5] for entry in result.trace if entry[1] == "owner")
+    return found
+
+
+def test_an_owner_that_one_of_the_webapps_does_not_reach_is_reached_through_another() -> None:
+    relayed = []
+    on_relay = Relay.on_relay
+
+    def counted(self: Relay, webapp: object, frame: object) -> None:
+        relayed.append(frame)
+        on_relay(self, webapp, frame)  # type: ignore[arg-type]
+
+    with patched([(Relay, "on_relay", counted)]):
+        reasons(Faults.cut_owner_from_webapp)
+    assert relayed
+
+
+def test_an_owner_that_no_webapp_reaches_is_relieved() -> None:
+    assert reasons(Faults.cut_owner_from_webapps)["unreachable"]
+
+
+def test_an_owner_without_the_upstream_is_relieved() -> None:
+    assert reasons(Faults.cut_owner_from_upstream)["upstream"]
+
+
+def test_an_owner_that_cannot_write_is_relieved() -> None:
+    assert reasons(cannot_write)["journal"]
+
+
+def test_without_its_word_on_it_an_owner_that_cannot_write_stays() -> None:
+    with patched([(Writable, "ok", lambda self: True)]):
+        assert not reasons(cannot_write)["journal"]
+
+
+def test_nothing_moves_when_nobody_has_the_upstream() -> None:
+    assert not TROUBLES & reasons(Faults.freeze_upstream).keys()
+
+
+def test_without_the_excuse_of_a_shared_loss_something_moves() -> None:
+    observe = Trouble.observe
+    stranger = UUID(int=1)  # lives and has no trouble, so that none is shared by all
+
+    def strict(self: Trouble, gap: float, living: set[UUID], ailing: set[UUID]) -> None:
+        observe(self, gap, living | {stranger}, ailing)
+
+    with patched([(Trouble, "observe", strict)]):
+        assert reasons(Faults.freeze_upstream)["upstream"]

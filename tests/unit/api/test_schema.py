@@ -1,0 +1,455 @@
+"""POST /v1/messages: what is accepted, what is refused, and in which words."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from warouter.api.messages.ttl import ttl_of
+from warouter.api.messages.validate import Parsed, parse_message
+from warouter.errors import ApiError
+from warouter.http.decode import MAX_DEPTH
+
+TO = "250788123123"
+LINK = {"link": "https://example.com/a.jpg"}
+IMAGE = {"type": "image", "image": LINK}
+
+
+def parse(**fields: Any) -> Parsed:
+    return parse_message(msgspec.json.encode({"to": TO, **fields}))
+
+
+def outcome(body: bytes) -> Parsed | ApiError:
+    """What became of a body; anything but these two ends the test."""
+    try:
+        return parse_message(body)
+    except ApiError as error:
+        return error
+
+
+def refusal(body: bytes) -> ApiError:
+    error = outcome(body)
+    assert isinstance(error, ApiError)
+    assert error.status == 400
+    return error
+
+
+def template(**fields: Any) -> dict[str, Any]:
+    return {
+        "type": "template",
+        "template": {"name": "hello", "language": {"code": "en_US"}, **fields},
+    }
+
+
+def parameter(**fields: Any) -> dict[str, Any]:
+    return template(components=[{"type": "body", "parameters": [fields]}])
+
+
+def interactive(kind: str, action: object, **fields: Any) -> dict[str, Any]:
+    content = {"type": kind, "body": {"text": "Choose"}, "action": action, **fields}
+    return {"type": "interactive", "interactive": content}
+
+
+def buttons(count: int = 1, **reply: Any) -> dict[str, Any]:
+    answer = {"id": "0", "title": "BUTTON1", **reply}
+    return {"buttons": [{"type": "reply", "reply": answer}] * count}
+
+
+def rows(count: int = 1, **row: Any) -> dict[str, Any]:
+    filled = [{"id": str(n), "title": f"row {n}", **row} for n in range(count)]
+    return {"button": "Menu", "sections": [{"rows": filled}]}
+
+
+def products(count: int = 1) -> dict[str, Any]:
+    items = [{"product_retailer_id": str(n)} for n in range(count)]
+    return {"catalog_id": "1", "sections": [{"product_items": items}]}
+
+
+ACCEPTED: list[dict[str, Any]] = [
+    {"type": "text", "text": {"body": "Simple Message"}},
+    {"text": {"body": "no type"}},
+    {"type": None, "text": {"body": "null type"}},
+    {"type": "text", "text": {"body": "☺" * 4096}},
+    {"type": "text", "preview_url": True, "text": {"body": "http://example.com"}},
+    {"type": "text", "text": {"body": "http://example.com", "preview_url": True}},
+    {"type": "text", "text": {"body": "x"}, "recipient_type": "individual"},
+    {"type": "text", "text": {"body": "x"}, "recipient_type": None},
+    {"type": "text", "text": {"body": "x"}, "context": {"message_id": "wamid"}, "ttl": "P4D"},
+    {"type": "text", "text": {"body": "x"}, "ttl": 3600, "render_mentions": False},
+    {"type": "text", "text": {"body": "x"}, "image": None, "template": {}, "unknown": [{"a": 1}]},
+    {"type": "image", "image": {**LINK, "caption": None}},
+    {"type": "image", "image": {**LINK, "caption": "look", "provider": {"name": "p"}}},
+    {"type": "image", "image": {"id": "", **LINK}},
+    {"type": "audio", "audio": LINK},
+    {"type": "video", "video": {"link": "HTTP://example.com/v", "caption": "c"}},
+    {"type": "document", "document": {**LINK, "filename": "a.pdf"}},
+    {"type": "sticker", "sticker": LINK},
+    {"type": "location", "location": {"latitude": "1.5", "longitude": "-0.1"}},
+    {"type": "location", "location": {"latitude": -90, "longitude": 180.0, "name": None}},
+    {"type": "contacts", "contacts": [{"name": {"formatted_name": "A B"}, "ims": []}]},
+    {
+        "type": "contacts",
+        "contacts": [
+            {
+                "name": {"formatted_name": "A", "first_name": "A"},
+                "phones": [{"phone": "+1", "type": "HOME", "wa_id": None}],
+                "emails": [{"email": "a@b.c"}],
+                "addresses": [{"city": "X", "zip": "1"}],
+                "org": {"company": "C"},
+                "urls": [{"url": "https://x"}],
+                "birthday": "2000-01-01",
+            }
+        ],
+    },
+    template(),
+    template(namespace="ns", language={"policy": "deterministic", "code": "en"}, components=[]),
+    template(components=None),
+    template(components=[{"type": "header", "parameters": [{"type": "image", "image": LINK}]}]),
+    template(components=[{"type": "footer"}]),
+    template(
+        components=[
+            {
+                "type": "button",
+                "sub_type": "quick_reply",
+                "index": "0",
+                "parameters": [{"type": "payload", "payload": "p"}],
+            }
+        ]
+    ),
+    parameter(type="text", text="t"),
+    parameter(type="currency", currency={"fallback_value": "$1", "code": "USD", "amount_1000": 1}),
+    parameter(type="date_time", date_time={"fallback_value": "today", "day_of_week": 1}),
+    parameter(type="document", document=LINK),
+    parameter(type="video", video=LINK),
+    parameter(type="coupon_code", coupon_code="late addition"),
+    parameter(type="date_time", date_time={"component": {"day_of_week": 1, "hour": 3}}),
+    parameter(type="date_time", date_time={"unix_epoch": {"timestamp": 1669204800}}),
+    parameter(type="currency", currency={"fallback_value": "1", "code": "EUR", "amount_1000": "9"}),
+    parameter(type="location", location={"latitude": "1", "longitude": 2, "name": "here"}),
+    parameter(type="limited_time_offer", limited_time_offer={"expiration_time_ms": 1}),
+    parameter(type="action", action={"flow_token": "t", "flow_action_data": {"a": [1]}}),
+    parameter(type="text", parameter_name="who", text=""),
+    template(components=[{"type": "BODY", "parameters": [{"type": "text", "text": "t"}]}]),
+    template(components=[{"type": "button", "sub_type": "url", "index": 1, "parameters": []}]),
+    template(components=[{"type": "button", "sub_type": "flow", "index": "0"}]),
+    template(components=[{"type": "button", "sub_type": "CATALOG", "index": 0}]),
+    template(components=[{"type": "limited_time_offer", "parameters": []}]),
+    template(
+        components=[
+            {
+                "type": "carousel",
+                "cards": [
+                    {
+                        "card_index": n,
+                        "components": [
+                            {"type": "header", "parameters": [{"type": "image", "image": LINK}]},
+                            {"type": "button", "sub_type": "quick_reply", "index": "0"},
+                        ],
+                    }
+                    for n in range(3)
+                ],
+            }
+        ]
+    ),
+    {
+        "type": "hsm",
+        "hsm": {
+            "namespace": "n",
+            "element_name": "e",
+            "language": {"policy": "fallback", "code": "en"},
+            "localizable_params": [
+                {"default": "x"},
+                {"default": "$1", "currency": {"currency_code": "USD", "amount_1000": "1000"}},
+                {"default": "d", "date_time": {"unix_epoch": {"timestamp": 1}}},
+            ],
+        },
+    },
+    interactive("button", buttons()),
+    interactive("button", buttons(3), header={"type": "text", "text": "h"}, footer={"text": "f"}),
+    interactive("button", buttons(), header={"type": "document", "document": LINK}),
+    interactive("button", buttons(), header={"type": "image", "image": LINK}),
+    interactive("button", buttons(), header={"type": "video", "video": LINK}),
+    interactive("list", rows(4)),
+    interactive("list", rows(10, description="d" * 72)),
+    interactive("product", {"catalog_id": "1", "product_retailer_id": "2"}, body=None),
+    interactive("product_list", products(30), header={"type": "text", "text": "h"}),
+    interactive("address_message", {"name": "address_message", "parameters": {"country": "IN"}}),
+    interactive("location_request_message", {"name": "send_location"}),
+    interactive("flow", {"name": "flow", "parameters": {"flow_id": "1"}}),
+    interactive("order_details", {}, header={"type": "image", "image": LINK}),
+    {"text": {"body": "x"}, "type": "", "biz_opaque_callback_data": {"a": 1}},
+    {"text": {"body": "x"}, "context": None, "preview_url": "true", "ttl": "3600"},
+    {"type": "audio", "audio": {**LINK, "caption": None, "filename": None}},
+    {"type": "reaction", "reaction": {"message_id": "m", "emoji": ""}},
+]
+
+
+@pytest.mark.parametrize("fields", ACCEPTED, ids=lambda f: str(f.get("type")))
+def test_accepted(fields: dict[str, Any]) -> None:
+    parsed = parse(**fields)
+    assert parsed == Parsed(
+        TO, "individual", fields.get("type") or "text", [], ttl_of(fields.get("ttl"))
+    )
+
+
+REFUSED: list[tuple[dict[str, Any], int, str]] = [
+    ({"text": {"body": "x" * 4097}}, 1001, "text.body has 4097 characters"),
+    ({"text": {"body": ""}}, 1009, "text.body must not be empty"),
+    ({"text": {}}, 1008, "text.body is required"),
+    ({}, 1008, "text is required"),
+    ({"text": "hello"}, 1009, "text must be an object, not a string"),
+    ({"text": {"body": 5}}, 1009, "text.body must be a string, not a whole number"),
+    ({"text": {"body": ["x"]}}, 1009, "text.body must be a string, not a list"),
+    ({"text": {"body": "x\0"}}, 1009, "U+0000"),
+    ({"text": {"body": "x"}, "preview_url": "maybe"}, 1009, "preview_url must be true or false"),
+    ({"type": "fax"}, 1009, "type must be one of text,"),
+    ({"type": 5}, 1009, "type must be a string"),
+    ({"text": {"body": "x"}, "recipient_type": "group"}, 1002, "groups are no longer"),
+    ({"text": {"body": "x"}, "recipient_type": "all"}, 1002, "recipient_type must be individual"),
+    ({"text": {"body": "x"}, "to": None}, 1008, "to is required"),
+    ({"text": {"body": "x"}, "to": ""}, 1009, "to must not be empty"),
+    ({"text": {"body": "x"}, "to": "bob"}, 1009, "to is not a WhatsApp number"),
+    ({"text": {"body": "x"}, "to": "1234"}, 1009, "to is not a WhatsApp number"),
+    ({"text": {"body": "x"}, "to": 250788123123}, 1009, "to must be a string"),
+    ({"text": {"body": "x"}, "to": "49123456789-1512345678"}, 1009, "to is not a WhatsApp number"),
+    ({"type": "image"}, 1008, "image is required"),
+    ({"type": "image", "image": {}}, 1008, "image.id or image.link is required"),
+    ({"type": "image", "image": {"id": "1", **LINK}}, 1009, "either id or link"),
+    ({"type": "image", "image": {"link": "ftp://x"}}, 1009, "image.link must be a URL"),
+    ({"type": "image", "image": {"link": "//x/y"}}, 1009, "image.link must be a URL"),
+    ({"type": "image", "image": {"link": "https:///x"}}, 1009, "image.link must be a URL"),
+    ({"type": "image", "image": {"link": "https://"}}, 1009, "image.link must be a URL"),
+    ({"type": "image", "image": {"link": "https://x/\r\n"}}, 1009, "control characters"),
+    ({"type": "image", "image": {"link": "https://" + "x" * 2048}}, 1009, "at most 2048"),
+    ({"type": "image", "image": {**LINK, "caption": 1}}, 1009, "image.caption must be a string"),
+    ({"type": "location", "location": {"latitude": 1}}, 1008, "location.longitude is required"),
+    ({"type": "location", "location": {"latitude": 91, "longitude": 0}}, 1009, "between -90 and"),
+    ({"type": "location", "location": {"latitude": "nan", "longitude": 0}}, 1009, "between"),
+    ({"type": "location", "location": {"latitude": 0, "longitude": "inf"}}, 1009, "between"),
+    ({"type": "location", "location": {"latitude": "north"}}, 1009, "must be a number"),
+    ({"type": "contacts"}, 1008, "contacts is required"),
+    ({"type": "contacts", "contacts": []}, 1009, "contacts must not be empty"),
+    ({"type": "contacts", "contacts": [{}]}, 1008, "contacts[0].name is required"),
+    (
+        {"type": "contacts", "contacts": [{"name": {"first_name": "A"}}]},
+        1008,
+        "contacts[0].name.formatted_name is required",
+    ),
+    ({"type": "template"}, 1008, "template is required"),
+    (template(name=None), 1008, "template.name is required"),
+    (template(language=None), 1008, "template.language is required"),
+    (template(language={}), 1008, "template.language.code is required"),
+    (template(language={"code": "en", "policy": "best"}), 1009, "template.language.policy must"),
+    (template(components=[{}]), 1008, "template.components[0].type is required"),
+    (template(components=[{"type": "button"}]), 1008, "components[0].sub_type is required"),
+    (
+        template(components=[{"type": "button", "sub_type": "url", "index": "first"}]),
+        1009,
+        "template.components[0].index must be a whole number",
+    ),
+    (parameter(type="text"), 1008, "components[0].parameters[0].text is required"),
+    (parameter(type="image", image={}), 1008, "parameters[0].image.id or"),
+    (parameter(type="currency", currency={}), 1008, "currency.code is required"),
+    (parameter(text="x"), 1008, "parameters[0].type is required"),
+    (parameter(type="location"), 1008, "components[0].parameters[0].location is required"),
+    (
+        parameter(type="location", location={"latitude": 99, "longitude": 1}),
+        1009,
+        "template.components[0].parameters[0].location.latitude must be between",
+    ),
+    (
+        template(components=[{"type": "BUTTON", "sub_type": "url"}]),
+        1008,
+        "template.components[0].index is required",
+    ),
+    (
+        template(
+            components=[
+                {"type": "carousel", "cards": [{"components": [{"type": "header"}, {"type": ""}]}]}
+            ]
+        ),
+        1009,
+        "template.components[0].cards[0].components[1].type must not be empty",
+    ),
+    ({"text": {"body": "x"}, "context": "wamid"}, 1009, "context must be an object"),
+    (
+        interactive("product", {"catalog_id": "1", "product_retailer_id": "2"}, header=IMAGE),
+        1009,
+        "interactive.header.type must be one of text",
+    ),
+    ({"type": "hsm", "hsm": {}}, 1008, "hsm.namespace is required"),
+    ({"type": "interactive"}, 1008, "interactive is required"),
+    (interactive("menu", {}), 1009, "interactive.type must be one of list, button"),
+    (interactive("button", None), 1008, "interactive.action is required"),
+    (interactive("button", {}), 1008, "interactive.action.buttons is required"),
+    (interactive("button", buttons(4)), 1009, "has 4 elements, at most 3"),
+    (interactive("button", buttons(title="x" * 21)), 1009, "at most 20"),
+    (interactive("button", buttons(), body=None), 1008, "interactive.body is required"),
+    (interactive("button", buttons(), body={"text": "x" * 4097}), 1001, "interactive.body.text"),
+    (interactive("button", buttons(), footer={"text": "x" * 61}), 1009, "footer.text has 61"),
+    (interactive("list", rows(11)), 1009, "11 rows in all, at most 10"),
+    (interactive("list", {**rows(), "button": "x" * 21}), 1009, "interactive.action.button has"),
+    (interactive("list", rows(1, title=None)), 1008, "sections[0].rows[0].title is required"),
+    (interactive("list", {"button": "M", "sections": [{"rows": []}]}), 1009, "rows must not be"),
+    (
+        interactive("list", {"button": "M", "sections": rows()["sections"] * 2}),
+        1008,
+        "sections[0].title is required",
+    ),
+    (
+        interactive("list", rows(), header={"type": "image", "image": LINK}),
+        1009,
+        "interactive.header.type must be one of text",
+    ),
+    (interactive("product", {"catalog_id": "1"}), 1008, "product_retailer_id is required"),
+    (interactive("product_list", products()), 1008, "interactive.header is required"),
+    (
+        interactive("product_list", products(31), header={"type": "text", "text": "h"}),
+        1009,
+        "31 products in all, at most 30",
+    ),
+    ({"type": "reaction", "reaction": {"emoji": "x"}}, 1008, "reaction.message_id is required"),
+]
+
+
+@pytest.mark.parametrize(("fields", "code", "words"), REFUSED)
+def test_refused(fields: dict[str, Any], code: int, words: str) -> None:
+    error = refusal(msgspec.json.encode({"to": TO, **fields}))
+    assert (error.status, error.code) == (400, code)
+    assert words in error.details
+
+
+def test_media_ids_are_reported() -> None:
+    assert parse(type="image", image={"id": "m1"}).media_ids == ["m1"]
+    parsed = parse(
+        **interactive("button", buttons(), header={"type": "document", "document": {"id": "m2"}})
+    )
+    assert parsed.media_ids == ["m2"]
+    assert parse(**parameter(type="image", image={"id": "m3"})).media_ids == ["m3"]
+    headers = [
+        {"components": [{"type": "header", "parameters": [{"type": "image", "image": {"id": m}}]}]}
+        for m in ("m4", "m5")
+    ]
+    carousel = template(components=[{"type": "carousel", "cards": headers}])
+    assert parse(**carousel).media_ids == ["m4", "m5"]
+
+
+def text(body: bytes) -> bytes:
+    return b'{"to":"' + TO.encode() + b'","text":{"body":"x"},' + body + b"}"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b" \n",
+        b"null",
+        b"[]",
+        b'"text"',
+        b"5",
+        b"{",
+        b"{}{}",
+        b"not json",
+        b"to=1&text=x",
+        b"\xef\xbb\xbf{}",
+        b"\x00",
+        b"\xff\xfe{\x00}\x00",
+        b'{"to":"250788123123","text":{"body":"\xff"}}',
+        b'{"to":"250788123123","text":{"body":"\xed\xa0\x80"}}',
+        b'{"to":"250788123123","text":{"body":"\\ud800"}}',
+        b'{"to":"250788123123","text":{"body":"\\ud800\\u0041"}}',
+        b'{"to":"250788123123","text":{"body":"\\udc00"}}',
+        b'{"to":"250788123123","text":{"body":"a\nb"}}',
+        b'{"to":"250788\\u0000123123","text":{"body":"x"}}',
+        text(b'"other":"\xff"'),
+        text(b'"other":"\\ud800"'),
+        text(b'"other":"\\u0000"'),
+        text(b'"\\u0000":1'),
+        text(b'"other":NaN'),
+        text(b'"other":Infinity'),
+        text(b'"other":1e'),
+        text(b'"other":' + b"[" * 40 + b"]" * 40),
+        text(b'"other":' + b'{"a":' * 40 + b"1" + b"}" * 40),
+        text(b'"other":' + b"[" * 100_000 + b"]" * 100_000),
+        text(b'"other":' + b"[" * 1_000_000),
+        b"[" * 1_000_000,
+        b'{"text":' * 10_000,
+        text(b'"ttl":' + b"9" * 5000),
+        text(b'"type":"location","location":{"latitude":1e400,"longitude":0}'),
+        text(b'"type":"location","location":{"latitude":' + b"9" * 400 + b',"longitude":0}'),
+    ],
+    ids=lambda body: repr(body[:60]),
+)
+def test_hostile_bodies_are_refused_at_once(body: bytes) -> None:
+    began = time.process_time()  # the machine may be busy with something else
+    error = refusal(body)
+    assert time.process_time() - began < 0.2
+    assert error.code in (1008, 1009)
+    assert error.details.isprintable()
+
+
+def test_nesting_is_counted_outside_of_strings() -> None:
+    deep = b"[" * (MAX_DEPTH - 1) + b"]" * (MAX_DEPTH - 1)
+    parse_message(text(b'"other":' + deep))
+    refusal(text(b'"other":[' + deep + b"]"))
+    parse(text={"body": "[{" * 500})
+    parse(text={"body": "\\u0000"})  # six characters, not NUL
+
+
+def test_the_last_of_two_equal_keys_counts() -> None:
+    parsed = parse_message(b'{"to":"11111","to":"22222","text":{"body":"x"}}')
+    assert parsed.recipient == "22222"
+
+
+@pytest.mark.parametrize("spelling", ["250788123123", "+250 788-123.123", "00250(788)123123"])
+def test_every_spelling_gives_one_recipient(spelling: str) -> None:
+    assert parse(to=spelling, text={"body": "x"}).recipient == TO
+
+
+def check(body: bytes) -> None:
+    """The recipient that is meant, or a refusal with a reason."""
+    match outcome(body):
+        case Parsed() as parsed:
+            assert parsed.recipient.isdigit()
+        case error:
+            assert error.status == 400
+            assert error.details
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_a_message_or_an_api_error(body: bytes) -> None:
+    check(body)
+
+
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
+JSON = st.recursive(
+    SCALARS,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["id", "type", "text", "name", "body", "link"]), inner, max_size=4
+        )
+    ),
+    max_leaves=12,
+)
+KINDS = ["text", "image", "location", "contacts", "template", "hsm", "interactive", "reaction"]
+
+
+@given(st.sampled_from(KINDS), JSON)
+def test_any_object_of_a_type_is_accepted_or_refused(kind: str, value: Any) -> None:
+    check(msgspec.json.encode({"to": TO, "type": kind, kind: value}))
+
+
+@given(st.sampled_from(ACCEPTED), st.data())
+def test_a_damaged_message_is_accepted_or_refused(
+    fields: dict[str, Any], data: st.DataObject
+) -> None:
+    body = bytearray(msgspec.json.encode({"to": TO, **fields}))
+    for _ in range(data.draw(st.integers(1, 4))):
+        body[data.draw(st.integers(0, len(body) - 1))] = data.draw(st.integers(0, 255))
+    check(bytes(body))

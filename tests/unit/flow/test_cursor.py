@@ -1,0 +1,51 @@
+"""The cursor against a plain set of settled positions."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from warouter.flow.cursor import MAX_RANGES, Cursor
+
+
+@given(st.integers(0, 20), st.lists(st.tuples(st.integers(1, 80), st.integers(0, 6))))
+def test_it_is_the_set_of_what_was_settled(mark: int, ranges: list[tuple[int, int]]) -> None:
+    cursor = Cursor(mark)
+    settled = set(range(mark + 1))
+    for low, length in ranges:
+        cursor.settle_range(low, low + length)
+        settled.update(range(low, low + length + 1))
+    assert {n for n in range(100) if cursor.settled(n)} == settled
+    assert not cursor.settled(cursor.first_open)
+    assert cursor.highest == max(settled)
+    again = Cursor(cursor.mark, cursor.flat)
+    assert (again.mark, again.flat) == (cursor.mark, cursor.flat)
+
+
+@given(st.permutations(range(1, 40)))
+def test_in_any_order_all_of_it_ends_in_the_mark(order: list[int]) -> None:
+    cursor = Cursor()
+    for seq in order:
+        cursor.settle(seq)
+    assert (cursor.mark, cursor.flat) == (39, [])
+
+
+def test_it_says_when_it_is_full_and_where_the_first_range_begins() -> None:
+    cursor = Cursor()
+    assert cursor.first_range is None
+    for seq in range(2, 2 * MAX_RANGES + 2, 2):
+        cursor.settle(seq)
+    assert cursor.full
+    assert cursor.first_range == 2
+    cursor.settle(1)
+    assert not cursor.full
+
+
+def test_it_is_crowded_before_it_is_full() -> None:
+    cursor = Cursor()
+    for seq in range(2, MAX_RANGES, 2):
+        cursor.settle(seq)
+    assert not cursor.crowded
+    cursor.settle(MAX_RANGES)
+    assert cursor.crowded
+    assert not cursor.full

@@ -1,0 +1,394 @@
+"""Lanes: order per recipient, the window, retries, parking. A model keeps them honest."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from warouter.flow.lanes import WINDOW, Entry, Lanes
+
+
+def entry(seq: int, recipient: str = "111", *, parked: bool = False) -> Entry:
+    return Entry(seq, seq.to_bytes(20, "big"), recipient, 0, b"{}", parked=parked)
+
+
+def seqs(entries: list[Entry]) -> list[int]:
+    return [e.seq for e in entries]
+
+
+def filled(*recipients: str) -> Lanes:
+    lanes = Lanes()
+    for seq, recipient in enumerate(recipients, 1):
+        assert lanes.push(entry(seq, recipient))
+    return lanes
+
+
+def test_one_message_a_recipient_is_out_at_a_time() -> None:
+    lanes = filled("111", "111", "222", "111")
+    assert seqs(lanes.take()) == [1, 3]
+    assert lanes.take() == []
+    lanes.answered(entry(1).id)
+    assert seqs(lanes.take()) == [2]
+
+
+def test_the_window_bounds_what_is_sent_and_not_recorded() -> None:
+    lanes = filled(*(f"{n}" for n in range(100_000, 100_000 + WINDOW + 5)))
+    taken = lanes.take()
+    assert len(taken) == WINDOW
+    for e in taken:
+        lanes.answered(e.id)
+    assert lanes.take() == []  # answered, but a successor would send them again
+    lanes.recorded(e.seq for e in taken[:3])
+    assert len(lanes.take()) == 3
+
+
+def test_a_retry_holds_back_that_recipient_only() -> None:
+    lanes = filled("111", "111", "222", "222")
+    lanes.take()
+    lanes.retry(entry(1).id, due=5.0)
+    lanes.answered(entry(3).id)
+    assert seqs(lanes.take()) == [4]
+    assert lanes.due(4.9) == 5.0
+    assert lanes.take() == []
+    assert lanes.due(5.0) is None
+    again = lanes.take()
+    assert seqs(again) == [1]
+    assert again[0].attempts == 1
+
+
+def test_a_window_full_of_retries_does_not_wait_for_itself() -> None:
+    lanes = filled(*(f"{n}" for n in range(100_000, 100_000 + WINDOW + 1)))
+    for e in lanes.take():
+        lanes.retry(e.id, due=5.0)
+    assert lanes.take() == []
+    lanes.due(5.0)
+    assert len(lanes.take()) == WINDOW
+
+
+def test_a_new_connection_repeats_no_more_than_the_window() -> None:
+    lanes = filled(*(f"{n}" for n in range(100_000, 100_000 + 2 * WINDOW)))
+    sent = {e.seq for e in lanes.take()}
+    lanes.requeue()
+    assert {e.seq for e in lanes.take()} == sent
+
+
+def test_a_new_connection_sends_what_is_unanswered_again_in_order() -> None:
+    lanes = filled("111", "222", "333", "111")
+    lanes.take()
+    lanes.answered(entry(2).id)
+    lanes.requeue()
+    assert seqs(lanes.take()) == [1, 3]
+
+
+def test_a_blocked_lane_is_handed_back_and_takes_nothing() -> None:
+    lanes = filled("111", "222", "111")
+    lanes.take()
+    assert seqs(lanes.block("111")) == [1, 3]
+    assert not lanes.push(entry(9))
+    assert lanes.push(entry(1, parked=True))
+    assert seqs(lanes.take()) == [1]
+    lanes.answered(entry(1).id)
+    lanes.unblock("111")
+    assert lanes.push(entry(10))
+
+
+def test_what_is_parked_says_whether_the_upstream_may_have_it() -> None:
+    lanes = filled("111", "222", "333", "444", "555", "111")
+    lanes.take()
+    lanes.ask_again(entry(1).id)  # once more, and not yet
+    lanes.retry(entry(3).id, due=5.0)  # it has said that it does not have it
+    lanes.withhold(entry(4).id)
+    said = [e.told for r in ("111", "222", "333", "444") for e in lanes.block(r)]
+    assert said == [True, False, True, False, False]
+    lanes.requeue()  # the connection is new
+    assert [e.told for e in lanes.block("555")] == [True]
+
+
+def test_below_bounds_what_may_go_when_the_cursor_is_full() -> None:
+    lanes = filled("111", "222", "333")
+    assert seqs(lanes.take(below=3)) == [1, 2]
+
+
+def test_an_answer_to_what_is_not_out_changes_nothing() -> None:
+    lanes = filled("111")
+    assert lanes.answered(entry(1).id) is None
+    assert lanes.retry(entry(1).id, 1.0) is None
+    assert lanes.waiting == 1
+
+
+actions = st.lists(
+    st.one_of(
+        st.tuples(st.just("push"), st.integers(0, 4)),
+        st.tuples(st.just("take"), st.just(0)),
+        st.tuples(st.just("answer"), st.integers(0, 10)),
+        st.tuples(st.just("retry"), st.integers(0, 10)),
+        st.tuples(st.just("reconnect"), st.just(0)),
+    ),
+    max_size=80,
+)
+
+
+class Script:
+    """Plays a script on lanes and keeps what an upstream would have seen."""
+
+    def __init__(self) -> None:
+        self.lanes = Lanes(window=6)
+        self.seq = 0
+        self.now = 0.0
+        self.out: list[Entry] = []
+        self.first: dict[str, list[int]] = {}
+        self.answered: list[int] = []
+
+    def play(self, action: str, n: int) -> None:
+        self.now += 1.0
+        self.lanes.due(self.now)
+        if action in ("answer", "retry") and not self.out:
+            return
+        getattr(self, action)(n)
+
+    def push(self, n: int) -> None:
+        self.seq += 1
+        self.lanes.push(entry(self.seq, f"{10_000 + n}"))
+
+    def take(self, _n: int) -> None:
+        for e in self.lanes.take():
+            assert all(e.recipient != o.recipient for o in self.out)
+            self.out.append(e)
+            seen = self.first.setdefault(e.recipient, [])
+            if e.seq not in seen:
+                seen.append(e.seq)
+
+    def answer(self, n: int) -> None:
+        e = self.out.pop(n % len(self.out))
+        assert self.lanes.answered(e.id) is not None
+        self.answered.append(e.seq)
+        self.lanes.recorded([e.seq])
+
+    def retry(self, n: int) -> None:
+        self.lanes.retry(self.out.pop(n % len(self.out)).id, self.now + n)
+
+    def reconnect(self, _n: int) -> None:
+        self.lanes.requeue()
+        self.out.clear()
+
+
+@given(actions)
+def test_whatever_happens_first_sends_are_in_order_and_nothing_is_lost(
+    actions: list[tuple[str, int]],
+) -> None:
+    script = Script()
+    for action, n in actions:
+        script.play(action, n)
+    while script.lanes.waiting:
+        script.now += 100.0
+        script.play("take", 0)
+        script.play("answer", 0)
+    assert sorted(script.answered) == list(range(1, script.seq + 1))
+    assert all(order == sorted(order) for order in script.first.values())
+
+
+ACTIONS = ["push", "take", "answer", "retry", "expire", "requeue", "withhold", "release"]
+RECIPIENTS = st.sampled_from(["a", "b", "c"])
+
+
+def dated(seq: int, expires: float, recipient: str = "a") -> Entry:
+    return entry(seq, recipient)._replace(expires=expires)
+
+
+def test_what_has_waited_too_long_is_taken_out_from_anywhere_in_a_lane() -> None:
+    lanes = Lanes()
+    for each in (dated(1, 10, "a"), dated(2, 5, "a"), dated(3, 5, "b"), dated(4, 9, "b")):
+        lanes.push(each)
+    assert lanes.expire(4.9) == []
+    assert seqs(lanes.expire(5)) == [2, 3]
+    assert lanes.waiting == 2
+    assert seqs(lanes.take()) == [1, 4]
+    lanes.answered(entry(1).id)
+    lanes.answered(entry(4).id)
+    assert lanes.waiting == 0
+
+
+def test_a_lane_that_expired_whole_takes_new_messages() -> None:
+    lanes = Lanes()
+    lanes.push(dated(1, 5))
+    assert seqs(lanes.expire(5)) == [1]
+    assert lanes.take() == []
+    lanes.push(dated(2, 9))
+    assert seqs(lanes.take()) == [2]
+
+
+def test_what_is_out_is_not_taken_out_nor_when_its_connection_was_lost() -> None:
+    lanes = Lanes()
+    lanes.push(dated(1, 5))
+    lanes.push(dated(2, 6))
+    assert seqs(lanes.take()) == [1]
+    assert seqs(lanes.expire(5.5)) == []
+    lanes.requeue()
+    assert seqs(lanes.expire(7)) == [2]
+    assert seqs(lanes.take()) == [1]
+
+
+def test_a_retry_may_expire_since_it_was_not_taken() -> None:
+    lanes = Lanes()
+    lanes.push(dated(1, 5))
+    lanes.push(dated(2, 50))
+    lanes.take()
+    lanes.requeue()
+    lanes.take()
+    lanes.retry(entry(1).id, due=20)
+    assert seqs(lanes.expire(6)) == [1]
+    assert lanes.due(30) is None
+    assert seqs(lanes.take()) == [2]
+
+
+def test_what_is_withheld_was_never_sent_so_it_expires_like_the_rest() -> None:
+    """Once it is released, or its connection was lost: before it is still being prepared."""
+    for end in (lambda lanes: lanes.release(entry(1).id), lambda lanes: lanes.requeue()):
+        lanes = Lanes()
+        lanes.push(dated(1, 5))
+        lanes.push(dated(2, 50))
+        assert seqs(lanes.take()) == [1]
+        lanes.withhold(entry(1).id)
+        assert lanes.out == 0  # a drain does not wait for it
+        assert lanes.expire(6) == []
+        end(lanes)
+        assert seqs(lanes.expire(6)) == [1]
+        assert seqs(lanes.take()) == [2]
+
+
+def test_what_is_withheld_goes_once_it_is_released_and_holds_its_lane_until_then() -> None:
+    lanes = Lanes()
+    lanes.push(dated(1, 50))
+    lanes.push(dated(2, 50))
+    lanes.take()
+    lanes.withhold(entry(1).id)
+    assert lanes.take() == []
+    lanes.release(entry(1).id)
+    lanes.release(entry(1).id)  # once is enough
+    assert seqs(lanes.take()) == [1]
+    lanes.requeue()
+    assert lanes.expire(60) == [dated(2, 50)]  # the first was sent
+    assert seqs(lanes.take()) == [1]
+    assert lanes.take() == []
+
+
+def test_what_waits_is_counted_in_bytes_however_it_leaves() -> None:
+    lanes, size = filled("111", "222", "333", "333"), len(entry(1).body)
+    lanes.push(dated(5, 5, "444"))
+    assert lanes.bytes == 5 * size
+    lanes.take()
+    assert lanes.bytes == 5 * size  # until it is answered
+    lanes.answered(entry(1).id)
+    lanes.retry(entry(2).id, due=9.0)
+    assert lanes.bytes == 4 * size
+    lanes.block("333")
+    assert lanes.bytes == 2 * size
+    lanes.requeue()
+    lanes.answered(entry(5).id)
+    lanes.due(9.0)
+    lanes.take()
+    lanes.answered(entry(2).id)
+    assert lanes.bytes == size
+
+
+@given(st.data())
+def test_lanes_with_expiry_lose_nothing(data: st.DataObject) -> None:
+    """Whatever the order of pushes, answers, retries and looks: each entry ends exactly once."""
+    lanes, now, pushed, ended, out = Lanes(), 0.0, 0, [], {}
+    for _ in range(data.draw(st.integers(1, 60))):
+        now += data.draw(st.floats(0, 2))
+        match data.draw(st.sampled_from(ACTIONS)):
+            case "push":
+                pushed += 1
+                lanes.push(dated(pushed, now + data.draw(st.floats(0, 8)), data.draw(RECIPIENTS)))
+            case "take":
+                lanes.due(now)
+                out |= {e.id: e for e in lanes.take()}
+            case "answer" if out:
+                ended.append(lanes.answered(out.popitem()[0]))
+            case "retry" if out:
+                lanes.retry(out.popitem()[0], now + 1)
+            case "expire":
+                ended += lanes.expire(now)
+            case "requeue":
+                lanes.requeue()
+                out = {}
+            case "withhold" | "release" as what if out:
+                getattr(lanes, what)(next(iter(out)))
+    ended += lanes.expire(now + 100)
+    lanes.requeue()
+    lanes.due(now + 200)
+    while taken := lanes.take():
+        ended += [lanes.answered(e.id) for e in taken]
+        lanes.recorded(e.seq for e in taken)
+    assert sorted(e.seq for e in ended if e) == list(range(1, pushed + 1))
+    assert (lanes.waiting, lanes.bytes) == (0, 0)
+
+
+def test_what_is_told_is_not_asked_for_before_the_second_look() -> None:
+    lanes = filled("111", "222")
+    lanes.take()
+    assert lanes.unanswered() == []
+    lanes.answered(entry(1).id)
+    lanes.push(entry(3, "111"))
+    lanes.take()
+    assert lanes.unanswered() == []  # the upstream works them off
+    lanes.answered(entry(3).id)  # told before that look: nothing is overtaken
+    assert lanes.unanswered() == []
+
+
+def test_what_was_overtaken_is_asked_for_at_once() -> None:
+    lanes = filled("111", "222", "333")
+    lanes.take()
+    lanes.unanswered()
+    lanes.push(entry(4, "444"))
+    lanes.take()
+    lanes.answered(entry(4).id)
+    assert seqs(lanes.unanswered()) == [1, 2, 3]
+
+
+def test_of_a_silent_upstream_more_and_more_is_asked_for() -> None:
+    lanes = filled(*(f"{n}" for n in range(100_000, 100_007)))
+    lanes.take()
+    lanes.unanswered()
+    asked = []
+    for _ in range(3):
+        due = lanes.unanswered()
+        asked.append(seqs(due))
+        for e in due:
+            lanes.ask_again(e.id)
+        lanes.take()
+    assert asked == [[1], [2, 3], [4, 5, 6, 7]]
+
+
+def test_what_is_asked_for_again_keeps_its_place_and_does_not_expire() -> None:
+    lanes = Lanes()
+    first = Entry(1, bytes(20), "111", 0, b"{}", expires=5.0)
+    lanes.push(first)
+    lanes.push(entry(2, "111"))
+    lanes.take()
+    lanes.ask_again(first.id)
+    assert lanes.expire(9.0) == []  # the upstream may have it
+    again = lanes.take()
+    assert seqs(again) == [1]
+    assert again[0].attempts == 1
+    assert lanes.expire(9.0) == []
+    lanes.answered(first.id)
+    assert seqs(lanes.take()) == [2]
+
+
+def test_after_a_new_connection_everything_is_new() -> None:
+    lanes = filled("111", "222")
+    lanes.take()
+    lanes.unanswered()
+    lanes.requeue()
+    lanes.take()
+    assert lanes.unanswered() == []
+
+
+def test_what_waits_for_its_media_is_not_asked_for() -> None:
+    lanes = filled("111")
+    lanes.take()
+    lanes.withhold(entry(1).id)
+    assert lanes.unanswered() == []
+    assert lanes.unanswered() == []

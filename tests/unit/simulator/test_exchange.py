@@ -1,0 +1,397 @@
+"""The exchange with peers but without sockets: every case is exact, since the time is given."""
+
+from random import Random
+from typing import Any
+
+import msgspec
+import pytest
+
+from warouter._hash import slot_of
+from warouter.errors import ProtocolError
+from warouter.simulator.exchange import REPEAT_S, Exchange, Peer
+from warouter.simulator.faults import Faults
+from warouter.simulator.inbound import build
+from warouter.upstream.protocol import (
+    Answer,
+    Claim,
+    Claimed,
+    Event,
+    EventAck,
+    Hello,
+    Refused,
+    Release,
+    Revoked,
+    Send,
+    ToUpstream,
+    decode_from_upstream,
+)
+
+TO = "491511234567"
+SLOT = slot_of(TO)
+WALL = 1_700_000_000.0
+
+
+class World:
+    """One exchange, its time and what its peers were told."""
+
+    def __init__(self) -> None:
+        self.exchange = Exchange(Random(5))
+        self.now = 100.0
+
+    def peer(self, incarnation: str) -> Peer:
+        peer = Peer(lambda: None)
+        self.tell(peer, Hello("node", incarnation))
+        return peer
+
+    def owner(self, incarnation: str, epoch: int, slot: int = SLOT) -> Peer:
+        peer = self.peer(incarnation)
+        self.tell(peer, Claim(slot, epoch))
+        assert Claimed(slot, epoch, True) in heard(peer)
+        return peer
+
+    def tell(self, peer: Peer, *messages: ToUpstream) -> None:
+        for message in messages:
+            self.exchange.hear(peer, message, self.now, WALL + self.now)
+
+    def later(self, seconds: float) -> None:
+        self.now += seconds
+        self.exchange.tick(self.now, WALL + self.now)
+
+    @property
+    def counters(self) -> Any:
+        return self.exchange.record.counters
+
+
+def heard(peer: Peer) -> list[Any]:
+    frames, peer.out = peer.out, []
+    return [decode_from_upstream(frame) for frame in frames]
+
+
+def send(id: str, seq: int = 1, *, epoch: int = 1, to: str = TO, kind: str = "message") -> Send:
+    return Send(slot_of(to), epoch, seq, id, to, kind, memoryview(b"{}"))
+
+
+def statuses(messages: list[Any]) -> list[tuple[str, str]]:
+    events = [message for message in messages if isinstance(message, Event)]
+    payloads = [msgspec.json.decode(event.payload) for event in events]
+    return [(payload["id"], payload["status"]) for payload in payloads]
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def with_faults(world: World, **switches: Any) -> None:
+    world.exchange.faults = Faults().changed(switches)
+
+
+def test_a_message_is_answered_and_gets_its_statuses(world: World) -> None:
+    owner = world.owner("a", 1)
+    world.tell(owner, send("m1"))
+    assert heard(owner) == [Answer(SLOT, "m1")]
+    world.later(0.03)
+    (event,) = heard(owner)
+    timestamp = int(WALL + 100.0)
+    assert event == Event(SLOT, 1, "status", f"m1:sent:{timestamp}", TO, event.payload)
+    world.later(0.03)
+    world.later(0.1)
+    events = heard(owner)
+    assert statuses(events) == [("m1", "delivered"), ("m1", "read")]
+    assert [event.number for event in events] == [2, 3]
+
+
+def test_a_known_id_is_answered_and_nothing_more(world: World) -> None:
+    owner = world.owner("a", 1)
+    world.tell(owner, send("m1"), send("m1"))
+    assert heard(owner) == [Answer(SLOT, "m1")] * 2
+    world.later(1)
+    assert len(heard(owner)) == 3
+    assert (world.counters.received, world.counters.unique, world.counters.repeats) == (2, 1, 1)
+
+
+def test_forgetting_the_record_forgets_no_id(world: World) -> None:
+    owner = world.owner("a", 1)
+    world.tell(owner, send("m1"))
+    world.exchange.record.forget()
+    world.tell(owner, send("m1"))
+    assert (world.counters.unique, world.counters.repeats) == (0, 1)
+
+
+def test_a_newer_claim_revokes_that_slot_only(world: World) -> None:
+    other = next(f"4915112{n:05}" for n in range(99999) if slot_of(f"4915112{n:05}") != SLOT)
+    old = world.owner("a", 1)
+    world.tell(old, Claim(slot_of(other), 1))
+    heard(old)
+    world.owner("b", 2)
+    assert heard(old) == [Revoked(SLOT, 1, 2)]
+    world.tell(old, send("m1"), send("m2", to=other))
+    assert heard(old) == [Refused(SLOT, 1, 2), Answer(slot_of(other), "m2")]
+    assert (world.counters.revoked, world.counters.stale, world.counters.unique) == (1, 1, 1)
+
+
+def test_an_equal_epoch_of_another_is_a_conflict(world: World) -> None:
+    old = world.owner("a", 3)
+    new = world.peer("b")
+    world.tell(new, Claim(SLOT, 3), Claim(SLOT, 2))
+    assert heard(new) == [Refused(SLOT, 3, 3), Refused(SLOT, 2, 3)]
+    assert (world.counters.conflicts, world.counters.refused) == (1, 1)
+    assert heard(old) == []
+    assert world.exchange.held() == {SLOT: 3}
+
+
+def test_a_reconnect_under_the_same_epoch_moves_the_slot(world: World) -> None:
+    old = world.owner("a", 1)
+    world.tell(old, send("m1"))
+    world.later(0.03)
+    assert len(heard(old)) == 2
+    new = world.peer("a")
+    world.tell(new, Claim(SLOT, 1))
+    assert statuses(heard(new)) == [("m1", "sent")]
+    world.tell(old, send("m2"))
+    assert heard(old) == [Refused(SLOT, 1, 1)]
+    assert (world.counters.unclaimed, world.counters.stale, world.counters.revoked) == (1, 0, 0)
+
+
+def test_a_connection_that_was_given_up_takes_nothing_from_the_next_one(world: World) -> None:
+    """Its claim was held up on the way and is read after that of the new connection."""
+    old, new = world.peer("a"), world.peer("a")
+    world.tell(new, Claim(SLOT, 1))
+    world.tell(old, Claim(SLOT, 1))
+    world.exchange.gone(old)
+    assert heard(old) == []
+    world.tell(new, send("m1"))
+    world.later(0.03)
+    assert heard(new)[:2] == [Claimed(SLOT, 1, True), Answer(SLOT, "m1")]
+    assert world.exchange.held() == {SLOT: 1}
+
+
+def test_renewing_the_epoch_on_one_connection_revokes_nothing(world: World) -> None:
+    owner = world.owner("a", 1)
+    world.tell(owner, Claim(SLOT, 2), send("m1", epoch=1), send("m1", epoch=2))
+    assert heard(owner) == [Claimed(SLOT, 2, True), Refused(SLOT, 1, 2), Answer(SLOT, "m1")]
+
+
+def test_a_released_slot_takes_nothing_and_keeps_its_events(world: World) -> None:
+    owner = world.owner("a", 1)
+    world.tell(owner, send("m1"), Release(SLOT, 1), send("m2"))
+    assert heard(owner) == [Answer(SLOT, "m1"), Refused(SLOT, 1, 1)]
+    world.later(1)
+    assert heard(owner) == []
+    new = world.peer("b")
+    world.tell(new, Claim(SLOT, 2))
+    messages = heard(new)
+    assert messages[0] == Claimed(SLOT, 2, True)
+    assert statuses(messages) == [("m1", "sent"), ("m1", "delivered"), ("m1", "read")]
+
+
+def test_unacknowledged_events_come_first_and_in_order_to_the_new_claimant(world: World) -> None:
+    old = world.owner("a", 1)
+    world.tell(old, send("m1", 1), send("m2", 2))
+    world.later(0.03)
+    first = [message for message in heard(old) if isinstance(message, Event)]
+    world.tell(old, EventAck(SLOT, 1, first[0].number))
+    world.exchange.gone(old)
+    assert world.exchange.held() == {}
+    world.later(1)
+    assert heard(old) == []
+    new = world.peer("b")
+    world.tell(new, Claim(SLOT, 2))
+    claimed, *events = heard(new)
+    assert claimed == Claimed(SLOT, 2, True)
+    assert events[0] == first[1]
+    numbers = [event.number for event in events]
+    assert numbers == sorted(numbers)
+    assert len(events) == 5
+    assert world.exchange.unacked() == 5
+    assert world.counters.revoked == 0
+
+
+@pytest.mark.parametrize("ack", [EventAck(SLOT, 1, 1), EventAck(SLOT, 3, 1)])
+def test_only_the_claimants_acks_count(world: World, ack: EventAck) -> None:
+    old = world.owner("a", 1)
+    world.tell(old, send("m1"))
+    world.later(0.03)
+    new = world.owner("b", 2)
+    world.tell(old, ack)
+    world.tell(new, ack)
+    assert world.exchange.unacked() == 1
+    world.tell(new, EventAck(SLOT, 2, 1))
+    assert world.exchange.unacked() == 0
+
+
+def test_inversions_and_misrouting_are_seen(world: World) -> None:
+    owner = world.owner("a", 1)
+    wrong = (SLOT + 1) % 32
+    world.tell(owner, Claim(wrong, 1), send("m2", 2), send("m1", 1))
+    world.tell(owner, Send(wrong, 1, 3, "m3", TO, "message", memoryview(b"{}")))
+    assert (world.counters.inversions, world.counters.misrouted) == (1, 1)
+
+
+def test_read_marks_are_recorded_once_and_get_no_status(world: World) -> None:
+    owner = world.owner("a", 1)
+    world.tell(owner, send("inbound-id", kind="read"), send("inbound-id", kind="read"))
+    world.later(1)
+    assert heard(owner) == [Answer(SLOT, "inbound-id")] * 2
+    assert (world.counters.read_marks, world.counters.received) == (1, 0)
+    assert world.exchange.record.marks() == ["inbound-id"]
+
+
+def test_an_inbound_message_waits_for_a_claimant(world: World) -> None:
+    inbound = build({"from": TO, "body": "hi"}, "wamid", 1)
+    world.exchange.inject(inbound, world.now, WALL + world.now)
+    owner = world.peer("a")
+    world.tell(owner, Claim(SLOT, 1))
+    claimed, event = heard(owner)
+    assert claimed == Claimed(SLOT, 1, True)
+    assert event == Event(SLOT, 1, "inbound", "wamid", TO, inbound.payload, inbound.contact)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [Claim(32, 1), Claim(-1, 1), Claim(SLOT, 0), Claim(SLOT, -4), Hello("again", "a"), send("m")],
+)
+def test_what_has_no_place_in_the_protocol(world: World, frame: ToUpstream) -> None:
+    peer = Peer(lambda: None) if isinstance(frame, Send) else world.peer("a")
+    with pytest.raises(ProtocolError):
+        world.tell(peer, frame)
+    assert heard(peer) == []
+
+
+def test_the_wake_comes_once_until_the_frames_are_taken() -> None:
+    woken: list[int] = []
+    peer = Peer(lambda: woken.append(1))
+    peer.tell(b"1")
+    peer.tell(b"2")
+    assert len(woken) == 1
+    peer.out = []
+    peer.tell(b"3")
+    assert len(woken) == 2
+
+
+# Faults
+
+
+def test_unknown_numbers_are_refused_for_good(world: World) -> None:
+    with_faults(world, unknown=[TO])
+    owner = world.owner("a", 1)
+    world.tell(owner, send("m1"), send("m1"))
+    (answer, again) = heard(owner)
+    assert (answer.code, answer.title, answer.retry_ms) == (470, "Re-engagement message", -1)
+    assert again == answer
+    world.later(1)
+    assert heard(owner) == []
+    assert (world.counters.rejected, world.counters.unique) == (1, 1)
+
+
+def test_what_is_no_wa_id_is_refused_for_good(world: World) -> None:
+    owner = world.owner("a", 1)
+    world.tell(owner, Send(SLOT, 1, 1, "m1", 'x"', "message", memoryview(b"{}")))
+    (answer,) = heard(owner)
+    assert (answer.code, answer.retry_ms) == (1009, -1)
+
+
+def test_a_throttled_message_is_not_taken(world: World) -> None:
+    with_faults(world, throttle=1.0, throttle_ms=70)
+    owner = world.owner("a", 1)
+    world.tell(owner, send("m1"))
+    (answer,) = heard(owner)
+    assert (answer.code, answer.retry_ms) == (429, 70)
+    with_faults(world)
+    world.tell(owner, send("m1"))
+    assert heard(owner) == [Answer(SLOT, "m1")]
+    assert (world.counters.received, world.counters.throttled) == (1, 1)
+
+
+def test_the_pair_rate_asks_to_wait_until_the_recipient_is_free(world: World) -> None:
+    with_faults(world, pair_rate=2)
+    owner = world.owner("a", 1)
+    world.tell(owner, send("m1", 1), send("m2", 2))
+    taken, later = heard(owner)
+    assert taken == Answer(SLOT, "m1")
+    assert (later.code, later.retry_ms) == (131056, 500)
+    world.later(later.retry_ms / 1000)
+    heard(owner)
+    world.tell(owner, send("m2", 2))
+    assert heard(owner) == [Answer(SLOT, "m2")]
+
+
+def test_the_rate_makes_messages_wait_in_order(world: World) -> None:
+    with_faults(world, rate=10, sent=0, delivered=0, read=0)
+    owner = world.owner("a", 1)
+    world.tell(owner, *[send(f"m{n}", n) for n in range(4)])
+    assert heard(owner) == [Answer(SLOT, "m0")]
+    world.later(0.099)
+    assert heard(owner) == []
+    world.later(0.002)
+    assert heard(owner) == [Answer(SLOT, "m1")]
+    with_faults(world)
+    world.later(0.001)
+    assert heard(owner) == [Answer(SLOT, "m2"), Answer(SLOT, "m3")]
+    assert world.counters.inversions == 0
+
+
+def test_pause_holds_messages_and_lets_claims_pass(world: World) -> None:
+    with_faults(world, pause=True)
+    owner = world.owner("a", 1)
+    world.tell(owner, send("m1"))
+    world.later(5)
+    assert heard(owner) == []
+    with_faults(world)
+    world.tell(owner, send("m2", 2))
+    world.later(0.001)
+    assert heard(owner) == [Answer(SLOT, "m1"), Answer(SLOT, "m2")]
+
+
+def test_what_waits_is_dropped_when_the_slot_is_claimed_anew(world: World) -> None:
+    with_faults(world, pause=True)
+    old = world.owner("a", 1)
+    world.tell(old, send("m1"))
+    world.owner("b", 2)
+    with_faults(world)
+    world.later(1)
+    assert heard(old) == [Revoked(SLOT, 1, 2)]
+    assert (world.counters.received, world.counters.stale) == (0, 0)
+
+
+def test_repeat_brings_an_event_again_under_a_new_number(world: World) -> None:
+    with_faults(world, repeat=1.0, delivered=0, read=0)
+    owner = world.owner("a", 1)
+    world.tell(owner, send("m1"))
+    world.later(0.03)
+    first = heard(owner)[-1]
+    world.later(REPEAT_S)
+    (second,) = heard(owner)
+    assert second.number == first.number + 1
+    assert (second.key, second.payload) == (first.key, first.payload)
+    world.later(1)
+    assert heard(owner) == []
+    assert world.counters.statuses == 1
+
+
+def test_reorder_and_failed(world: World) -> None:
+    owner = world.owner("a", 1)
+    with_faults(world, reorder=1.0)
+    world.tell(owner, send("m1", 1))
+    with_faults(world, failed=1.0)
+    world.tell(owner, send("m2", 2))
+    world.later(1)
+    found = statuses(heard(owner))
+    of_first = [status for id, status in found if id == "m1"]
+    assert sorted(of_first) == ["delivered", "read", "sent"]
+    assert of_first != ["sent", "delivered", "read"]
+    assert [status for id, status in found if id == "m2"] == ["failed"]
+
+
+def test_a_forgotten_fence_takes_everything_and_counts_what_is_stale(world: World) -> None:
+    with_faults(world, forget_fence=True)
+    old = world.owner("a", 1)
+    new = world.owner("b", 2)
+    world.tell(old, send("m1", epoch=1), Claim(SLOT, 1))
+    assert heard(old) == [Answer(SLOT, "m1"), Claimed(SLOT, 1, True)]
+    world.tell(new, send("m2", 2, epoch=2))
+    assert heard(new) == [Answer(SLOT, "m2")]
+    assert (world.counters.stale, world.counters.revoked, world.counters.unique) == (1, 0, 2)
+    world.later(1)
+    assert heard(old) == []
+    assert len(heard(new)) == 6

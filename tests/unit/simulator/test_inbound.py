@@ -1,0 +1,164 @@
+"""Inbound messages: the v1 form of every type, and a sentence for what cannot be built."""
+
+import base64
+import hashlib
+from typing import Any
+
+import msgspec
+import pytest
+
+from warouter._hash import slot_of
+from warouter.simulator.inbound import LARGEST, TYPES, build
+
+FROM = "491511234567"
+DATA = base64.b64encode(b"content").decode()
+SHA256 = hashlib.sha256(b"content").hexdigest()
+
+BUTTON_REPLY = {"type": "button_reply", "button_reply": {"id": "1", "title": "Yes"}}
+LIST_REPLY = {"type": "list_reply", "list_reply": {"id": "1", "title": "One", "description": "d"}}
+ORDER = {
+    "catalog_id": "c",
+    "product_items": [
+        {"product_retailer_id": "p", "quantity": 1, "item_price": 2.5, "currency": "EUR"}
+    ],
+}
+CARD = {"name": {"formatted_name": "Ann"}, "phones": [{"phone": "+49 151", "wa_id": "49151"}]}
+LOCATION = {"latitude": 52.5, "longitude": 13.4, "name": "Berlin"}
+
+# type, what is asked for besides from and type, what messages[] then has under the type
+FORMS: list[tuple[str, dict[str, Any], Any]] = [
+    ("text", {"body": "hello ☺"}, {"body": "hello ☺"}),
+    ("text", {"text": {"body": "x"}}, {"body": "x"}),
+    *[
+        (
+            kind,
+            {"data": DATA, "mime": "a/b"},
+            {"mime_type": "a/b", "sha256": SHA256, "status": "undownloaded"},
+        )
+        for kind in ("image", "audio", "voice", "video", "document", "sticker")
+    ],
+    (
+        "document",
+        {"document": {"filename": "a.pdf", "id": "7", "file": "/f"}, "data": DATA, "body": "c"},
+        {
+            "filename": "a.pdf",
+            "mime_type": "application/pdf",
+            "sha256": SHA256,
+            "caption": "c",
+            "status": "undownloaded",
+        },
+    ),
+    ("location", {"location": LOCATION}, LOCATION),
+    ("contacts", {"contacts": [CARD]}, [CARD]),
+    ("button", {"body": "Stop"}, {"payload": None, "text": "Stop"}),
+    ("button", {"button": {"payload": "p", "text": "Stop"}}, {"payload": "p", "text": "Stop"}),
+    ("interactive", {"interactive": BUTTON_REPLY}, BUTTON_REPLY),
+    ("interactive", {"interactive": LIST_REPLY}, LIST_REPLY),
+    ("order", {"order": ORDER}, ORDER),
+    ("system", {"body": "moved"}, {"type": "user_changed_number", "body": "moved"}),
+    ("ephemeral", {}, None),
+    ("unknown", {}, None),
+]
+
+
+def made(**asked: Any) -> dict[str, Any]:
+    built = build({"from": FROM} | asked, "new", 1700000000)
+    return msgspec.json.decode(built.payload, type=dict[str, Any])
+
+
+@pytest.mark.parametrize(("kind", "asked", "expected"), FORMS)
+def test_every_form(kind: str, asked: dict[str, Any], expected: Any) -> None:
+    message = made(type=kind, **asked)
+    assert message.get(kind) == expected
+    common = {key: message[key] for key in ("from", "id", "timestamp", "type")}
+    assert common == {"from": FROM, "id": "new", "timestamp": "1700000000", "type": kind}
+
+
+def test_the_forms_are_all_types() -> None:
+    assert {kind for kind, _, _ in FORMS} | {"error"} == set(TYPES)
+
+
+def test_an_error_is_of_nobody_and_has_the_slot_of_its_sender() -> None:
+    error = {"code": 1014, "title": "Internal error", "details": "d", "href": "/h"}
+    built = build({"from": FROM, "type": "error", "error": error}, "new", 1)
+    assert (built.id, built.wa_id, built.slot, built.contact) == ("new", "", slot_of(FROM), b"")
+    assert msgspec.json.decode(built.payload) == error
+
+
+@pytest.mark.parametrize(
+    ("phone", "wa_id"),
+    [
+        ({"phone": "+49 151 123"}, "49151123"),
+        ({"phone": "home"}, ""),
+        ({}, ""),
+        ({"phone": "1", "wa_id": "491511"}, "491511"),
+    ],
+)
+def test_phones_of_contacts_always_say_a_wa_id(phone: dict[str, Any], wa_id: str) -> None:
+    card = {"name": {"formatted_name": "Ann"}, "phones": [phone]}
+    message = made(type="contacts", contacts=[card])
+    assert message["contacts"][0]["phones"][0]["wa_id"] == wa_id
+
+
+def test_referral_and_identity_travel() -> None:
+    referral, identity = {"source_type": "ad"}, {"acknowledged": True, "hash": "h"}
+    message = made(body="x", referral=referral, identity=identity)
+    assert (message["referral"], message["identity"]) == (referral, identity)
+
+
+def test_unknown_says_why() -> None:
+    assert made(type="unknown")["errors"][0]["code"] == 501
+
+
+def test_without_a_type_it_is_a_text() -> None:
+    assert made(body="x")["type"] == "text"
+
+
+def test_the_sender_is_normalised_and_decides_the_slot() -> None:
+    inbound = build({"from": "+49 (151) 123-4567", "body": "x", "name": "Ann"}, "new", 1)
+    assert (inbound.wa_id, inbound.slot) == (FROM, slot_of(FROM))
+    assert msgspec.json.decode(inbound.contact) == {"profile": {"name": "Ann"}, "wa_id": FROM}
+    assert msgspec.json.decode(inbound.payload)["from"] == FROM
+
+
+def test_id_timestamp_and_context_can_be_given() -> None:
+    context = {"from": "49151", "id": "earlier"}
+    message = made(body="x", id="mine", timestamp=12, context=context)
+    assert (message["id"], message["timestamp"], message["context"]) == ("mine", "12", context)
+
+
+BAD: list[tuple[object, str]] = [
+    ([], "JSON object"),
+    ("text", "JSON object"),
+    ({"body": "x"}, "from"),
+    ({"from": 49151, "body": "x"}, "from"),
+    ({"from": "abc", "body": "x"}, "digits"),
+    ({"from": "123", "body": "x"}, "5 to 15"),
+    ({"from": FROM}, '"body"'),
+    ({"from": FROM, "type": "carrier pigeon"}, "the type is one of"),
+    ({"from": FROM, "type": ["text"]}, "the type is one of"),
+    ({"from": FROM, "text": {"body": 5}}, '"text": .*body'),
+    ({"from": FROM, "text": "x"}, '"text" is a JSON object'),
+    ({"from": FROM, "body": "x", "colour": "red"}, "colour"),
+    ({"from": FROM, "type": "image"}, "data"),
+    ({"from": FROM, "type": "image", "data": "not base64!"}, "base64"),
+    ({"from": FROM, "type": "image", "data": "é"}, "base64"),
+    ({"from": FROM, "type": "location", "body": "here"}, "location"),
+    ({"from": FROM, "type": "location", "location": {"latitude": 91, "longitude": 0}}, "latitude"),
+    ({"from": FROM, "type": "contacts", "contacts": {}}, "contacts"),
+    ({"from": FROM, "type": "contacts", "contacts": [{}]}, "name"),
+    ({"from": FROM, "type": "interactive", "interactive": {"type": "button_reply"}}, "interactive"),
+    ({"from": FROM, "type": "interactive", "interactive": {"type": "x"}}, "interactive"),
+    ({"from": FROM, "type": "error"}, "error"),
+    ({"from": FROM, "type": "error", "error": {"code": "x", "title": "t"}}, "code"),
+    ({"from": FROM, "type": "order", "order": {"catalog_id": "c"}}, "product_items"),
+    ({"from": FROM, "body": "x" * LARGEST}, "at most"),
+    ({"from": FROM, "body": "x", "id": ""}, "id"),
+    ({"from": FROM, "body": "x", "timestamp": "now"}, "timestamp"),
+]
+
+
+@pytest.mark.parametrize(("asked", "says"), BAD)
+def test_bad_input_is_a_sentence(asked: object, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        build(asked, "new", 1)

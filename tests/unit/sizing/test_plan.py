@@ -1,0 +1,286 @@
+"""`warouter sizing`: what a cluster needs grows with what is asked, and docs/scaling.md says it."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from math import inf
+from pathlib import Path
+
+import msgspec
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+
+from warouter._hash import SLOTS as REAL_SLOTS
+from warouter.cli import cli
+from warouter.errors import CommandError
+from warouter.sizing import plan as sizing
+from warouter.sizing.costs import COSTS, Costs, Cpu
+from warouter.sizing.original import ORIGINALS, RDS, original_for, rds_class
+from warouter.sizing.plan import SHARDS, Plan, Upstream, busy, carried, most, plan
+
+GUIDE = (Path(__file__).parents[3] / "docs" / "scaling.md").read_text()
+
+rates = st.floats(0.1, 100_000)
+shard_counts = st.sampled_from(SHARDS)
+upstreams = st.builds(Upstream, st.floats(1, 10_000) | st.just(inf), st.floats(0, 200))
+
+
+def planned(rate: float, shards: int | None, spares: int, cores: int, up: Upstream) -> Plan | None:
+    try:
+        return plan(rate, shards, spares=spares, cores=cores, upstream=up)
+    except CommandError:
+        return None
+
+
+@given(rates, rates, st.none() | shard_counts, st.integers(1, 32), st.integers(1, 64), upstreams)
+def test_more_messages_never_need_less(
+    one: float, other: float, shards: int | None, spares: int, cores: int, up: Upstream
+) -> None:
+    less, more = sorted((one, other))
+    small, great = (planned(rate, shards, spares, cores, up) for rate in (less, more))
+    if great is None:
+        return  # and if the greater is possible, the smaller is
+    assert small is not None
+    for name in ("shards", "webapps", "coreapps", "machines", "cpu_cores", "postgres_cores"):
+        assert getattr(small, name) <= getattr(great, name), name
+    for name in ("memory_mib", "wal_gib_per_day", "journal_gib_per_day", "wal_mib_per_s"):
+        assert getattr(small, name) <= getattr(great, name), name
+    assert sum(small.connections.values()) <= sum(great.connections.values())
+
+
+@given(rates, st.none() | shard_counts, st.integers(1, 32), st.integers(1, 64), upstreams)
+def test_a_plan_holds(
+    rate: float, shards: int | None, spares: int, cores: int, up: Upstream
+) -> None:
+    found = planned(rate, shards, spares, cores, up)
+    if found is None:
+        return
+    assert found.shards == shards or (shards is None and found.shards in SHARDS)
+    assert found.coreapps >= found.shards + 1
+    # Nothing of it is over what it was planned for, also when one machine of three is gone.
+    assert rate <= min(found.limits.values()) * (1 + 1e-9)
+    assert found.first in found.limits
+    left = found.coreapps - math.ceil(found.coreapps / 3)
+    busiest = math.ceil(found.shards / left) * rate / found.shards
+    assert busy(COSTS.coreapp, busiest, 1) <= 0.7 * (1 + 1e-9)
+    assert busiest <= up.rate * (1 + 1e-9)
+    webapps = found.webapps - math.ceil(found.webapps / 3)
+    assert busy(COSTS.webapp, rate / webapps, 1) <= 0.7 * (1 + 1e-9)
+    assert (found.machines - 1) * cores * 0.7 >= found.cpu_cores - 1e-9
+    assert found.connections == {
+        "webapps": found.webapps * COSTS.webapp_connections,
+        "coreapps": found.coreapps * COSTS.coreapp_connections,
+        "masters": found.masters * COSTS.master_connections,
+    }
+
+
+cpus = st.builds(
+    Cpu,
+    full_us=st.floats(1, 1_000),
+    thin_us=st.floats(0, 10_000),
+    thin_cores=st.floats(0, 0.5),
+)
+
+
+@given(cpus, st.floats(0.01, 100), st.integers(1, 40))
+def test_what_is_most_keeps_just_so_many_cores_busy(cpu: Cpu, cores: float, processes: int) -> None:
+    assert busy(cpu, most(cpu, cores, processes), processes) == pytest.approx(cores)
+
+
+def test_few_messages_in_many_shards_cost_more_each() -> None:
+    """As measured: 480/s over 32 shards take as much of coreapps as thousands over one."""
+    assert busy(COSTS.coreapp, 480, 32) == pytest.approx(1.1, rel=0.05)
+    assert busy(COSTS.coreapp, 480, 32) > busy(COSTS.coreapp, 20_000, 1)
+    assert plan(4_000, 32).machines > plan(4_000, 1).machines
+
+
+@given(st.integers(1, 32), upstreams)
+def test_more_shards_never_carry_less(spares: int, up: Upstream) -> None:
+    carries = [carried(shards, spares, up) for shards in SHARDS]
+    assert carries == sorted(carries)
+
+
+def test_costs_decide() -> None:
+    dear = Costs(coreapp=Cpu(full_us=200, thin_us=2_000, thin_cores=0.1))
+    assert plan(20_000, costs=dear).shards > plan(20_000).shards
+    assert plan(2_000, 1, costs=dear).first == "coreapp_cpu"
+    assert (
+        plan(20_000, costs=Costs(webapp=Cpu(full_us=400, thin_us=0, thin_cores=0))).webapps
+        > plan(20_000).webapps
+    )
+    slow_disk = Costs(writer_rows_per_s=4_000)
+    assert plan(2_000, costs=slow_disk).first == "owner_commits"
+    assert plan(1_000, upstream=Upstream(250, 50)).first == "upstream_rate"
+    assert plan(30_000, upstream=Upstream(inf, 50)).limits["upstream_answers"] == 40_960
+
+
+def test_slots_are_those_of_the_hash() -> None:
+    assert sizing.SLOTS == REAL_SLOTS
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--rate", "nan"], "makes no sense"),
+        (["--rate", "inf"], "makes no sense"),
+        (["--rate", "0"], "makes no sense"),
+        (["--rate", "many"], "not a valid float"),
+        ([], "Missing option '--rate'"),
+        (["--rate", "5", "--shards", "3"], "not one of"),
+        (["--rate", "5", "--spares", "0"], "--spares"),
+        (["--rate", "5", "--cores", "0"], "--cores"),
+        (["--rate", "5", "--upstream-rate", "0"], "must be above 0"),
+        (["--rate", "5", "--upstream-rate", "nan"], "must be above 0"),
+        (["--rate", "5", "--upstream-ms", "-1"], "0 ms or more"),
+        (["--rate", "1e9"], "One cluster serves one number"),
+        (["--rate", "100000", "--upstream-ms", "50"], "40,960/s"),
+        (["--rate", "1000", "--shards", "2", "--upstream-rate", "250"], "Ask for 8 shards"),
+        (["--rate", "8000", "--upstream-rate", "250"], "Plan --spares 17"),
+    ],
+)
+def test_bad_input_ends_in_one_sentence(arguments: list[str], sentence: str) -> None:
+    done = CliRunner().invoke(cli, ["sizing", *arguments])
+    assert done.exit_code != 0
+    said = done.output if done.output else str(done.exception)
+    assert sentence in said
+
+
+def test_what_is_advised_helps() -> None:
+    up = Upstream(250)
+    assert plan(1_000, 8, upstream=up).shards == 8
+    assert plan(8_000, spares=17, upstream=up).shards == 32
+
+
+def test_the_page_shows_both_sides() -> None:
+    done = CliRunner().invoke(cli, ["sizing", "--rate", "250"])
+    assert done.exit_code == 0
+    rows = {line[:22].strip(): line[22:].split() for line in done.output.splitlines()}
+    assert rows["coreapps"] == ["1", "+", "1", "spare", "32", "+", "1", "spare"]
+    assert rows["database connections"][-2:] == ["about", "1,700"]
+    assert "not like for like" in done.output
+    assert "What limits first" in done.output
+
+
+def test_json_says_the_same() -> None:
+    done = CliRunner().invoke(cli, ["sizing", "--rate", "1e5", "--json"])
+    said = msgspec.json.decode(done.output)
+    found = plan(100_000)
+    assert said["plan"]["machines"] == found.machines
+    assert said["coreapps"] == found.coreapps
+    assert said["connections"] == sum(said["plan"]["connections"].values())
+    assert said["limits_first"] == found.first
+    assert said["original"]["rate"] == 250
+    assert said["original_machines"] == 33
+    assert "not like for like" in said["comparison"]
+    assert said["costs"] == msgspec.to_builtins(COSTS)
+
+
+# the original's tables
+
+
+@pytest.mark.parametrize(
+    ("rate", "nearest"), [(1, 10), (10, 10), (11, 20), (150, 160), (250, 250), (1e6, 250)]
+)
+def test_the_nearest_rate_that_was_supported(rate: float, nearest: int) -> None:
+    assert original_for(rate).rate == nearest
+
+
+def test_the_class_of_rds_is_the_least_that_is_enough() -> None:
+    assert rds_class(1) == "db.m3.medium"
+    assert rds_class(298) == "db.m3.medium"
+    assert rds_class(299) == "db.t2.medium"
+    assert rds_class(1_700) == "db.m3.2xlarge"
+    assert rds_class(38_784) is None
+    assert len(dict(RDS)) == len(RDS) == 20
+
+
+# docs/scaling.md
+
+
+def row(*cells: object) -> str:
+    return "| " + " | ".join(str(cell) for cell in cells) + " |"
+
+
+def ours(rate: float, up: Upstream) -> str:
+    found = plan(rate, upstream=up)
+    return row(
+        f"{rate:,.0f}",
+        f"{found.machines} of {found.cores} cores",
+        found.webapps,
+        f"{found.shards} + {found.spares}",
+        found.masters,
+        sum(found.connections.values()),
+        found.postgres_cores,
+        f"{found.memory_mib / 1024:.1f} GiB",
+        f"{found.wal_mib_per_s:,.1f} MiB/s, {found.wal_gib_per_day:,.0f} GiB",
+        f"{found.journal_gib_per_day:,.0f} GiB",
+    )
+
+
+def theirs() -> Iterator[str]:
+    for one in ORIGINALS:
+        yield row(
+            one.rate,
+            f"{one.machines} ({one.older_machines})",
+            one.webapps,
+            f"{one.shards} + 1",
+            one.masters,
+            f"about {one.connections:,}" if one.connections else "",
+            one.database,
+        )
+
+
+def cost(value: object, command: str) -> str:
+    """The end of a cost's line: figure, and what measures it."""
+    return rf"\| {re.escape(str(value))} \| `{re.escape(command)}`"
+
+
+def cpu_of(cpu: Cpu) -> str:
+    return f"{cpu.full_us:g} µs, and up to {cpu.thin_us:,.0f} µs or {cpu.thin_cores:.0%} of a core"
+
+
+def test_the_guide_has_the_plans() -> None:
+    for rate in (1e3, 1e4, 1e5):
+        assert ours(rate, Upstream()) in GUIDE
+    for rate in (1e3, 4e3):
+        assert ours(rate, Upstream(250, 50)) in GUIDE
+
+
+def test_the_guide_has_the_originals_tables() -> None:
+    for line in theirs():
+        assert line in GUIDE
+    assert "not like for like" in GUIDE
+
+
+def test_the_guide_has_the_costs_and_what_measures_them() -> None:
+    c = COSTS
+    for value, command in (
+        (cpu_of(c.webapp), "make bench-e2e"),
+        (cpu_of(c.coreapp), "make bench-e2e"),
+        (cpu_of(c.postgres), "make bench-e2e"),
+        (f"{c.writer_rows_per_s:,.0f} rows/s", "make bench"),
+        (
+            f"{c.webapp_connections}, {c.coreapp_connections}, {c.master_connections}",
+            "make bench-e2e",
+        ),
+        (f"{c.idle_mib:g} and {c.busy_mib:g} MiB", "make bench-e2e"),
+        (f"{c.wal_bytes:,.0f} bytes", "pg_current_wal_lsn()"),
+        (f"{c.journal_bytes:,.0f} bytes", "pg_total_relation_size()"),
+    ):
+        assert re.search(cost(value, command), GUIDE), value
+
+
+def test_the_guide_has_the_limits() -> None:
+    """Each part's ceiling, and how far 32 shards go."""
+    assert f"{sizing.one_webapp():,.0f} messages/s" in GUIDE
+    assert f"{sizing.one_coreapp():,.0f} messages/s" in GUIDE
+    assert f"{sizing.one_writer():,.0f} messages/s" in GUIDE
+    postgres = COSTS.postgres
+    a_core = f"{sizing.LOAD * 1e6 / postgres.full_us:,.0f} messages/s a core"
+    assert f"{a_core}, less {postgres.thin_cores:.0%} of a core for each owner" in GUIDE
+    assert f"{carried(32, 1, Upstream()):,.0f} messages/s" in GUIDE
+    assert f"{sizing.windows(Upstream(answer_ms=50)):,.0f}/s" in GUIDE
