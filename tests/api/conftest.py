@@ -38,6 +38,7 @@ from warouter.media.directory import Directory
 from warouter.media.library import Library
 from warouter.simulator.server import Simulator
 from warouter.store.account.accounts import ADMIN, USER, Accounts
+from warouter.store.account.backup import Backups
 from warouter.store.account.contacts import ContactStore
 from warouter.store.account.logins import Logins
 from warouter.store.account.photo import Photos
@@ -45,7 +46,6 @@ from warouter.store.account.registration import Registrations
 from warouter.store.account.services import ask_for_collection
 from warouter.store.account.stickers import Stickers
 from warouter.store.audit import Audit
-from warouter.store.backup import Backups
 from warouter.store.database import create_pool
 from warouter.store.media import through_pool
 from warouter.store.reports import read_reports

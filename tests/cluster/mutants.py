@@ -12,13 +12,13 @@ from typing import Any
 from aiohttp import ThreadedResolver
 from aiohttp.abc import AbstractResolver
 
-from warouter.acceptor import Acceptor
 from warouter.cli import main
 from warouter.cluster.lease import Lease
 from warouter.flow.lanes import Entry, Lanes
 from warouter.http.door import Connections
 from warouter.link import wire
-from warouter.names import Names
+from warouter.net.acceptor import Acceptor
+from warouter.net.names import Names
 from warouter.owner.appender import Appender
 from warouter.owner.events import EventAppender
 from warouter.owner.ownership import Ownership

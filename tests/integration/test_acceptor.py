@@ -15,8 +15,8 @@ import pytest
 import uvloop
 
 from tests.support.wait import soon
-from warouter import acceptor
-from warouter.acceptor import Acceptor
+from warouter.net import acceptor
+from warouter.net.acceptor import Acceptor
 from warouter.systemd import Notifier
 from warouter.tls.certificate import self_signed
 

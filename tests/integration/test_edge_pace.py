@@ -102,7 +102,7 @@ def test_slow_clients_on_uvloop(secure: bool, fault: str, tmp_path: Path) -> Non
 def test_a_tls_handshake_that_does_not_come_is_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("warouter.acceptor.HANDSHAKE_SECONDS", 1.0)
+    monkeypatch.setattr("warouter.net.acceptor.HANDSHAKE_SECONDS", 1.0)
     tls = contexts(tmp_path)
 
     async def mute(edge: Edge, _connect: Callable[[], Awaitable[Streams]]) -> None:
@@ -121,7 +121,7 @@ def test_a_tls_handshake_that_does_not_come_is_ended(
 def test_a_tls_handshake_does_not_hold_up_a_stop(
     late: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("warouter.acceptor.HANDSHAKE_SECONDS", 60.0)
+    monkeypatch.setattr("warouter.net.acceptor.HANDSHAKE_SECONDS", 60.0)
     monkeypatch.setattr("warouter.http.edge.DRAIN_SECONDS", 30.0)
 
     async def mute(edge: Edge, _connect: Callable[[], Awaitable[Streams]]) -> None:
@@ -167,7 +167,7 @@ FEW = Limits(connections=6, connections_per_address=4, exempt=())
 def test_silent_tls_handshakes_count_for_the_limits_of_an_address_and_of_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("warouter.acceptor.HANDSHAKE_SECONDS", 60.0)
+    monkeypatch.setattr("warouter.net.acceptor.HANDSHAKE_SECONDS", 60.0)
 
     async def many(edge: Edge, _connect: Callable[[], Awaitable[Streams]]) -> None:
         port = edge._sockets[0].getsockname()[1]

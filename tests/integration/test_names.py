@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.support.wait import soon
-from warouter.names import Names
+from warouter.net.names import Names
 
 HERE = socket.getaddrinfo("127.0.0.1", 80, type=socket.SOCK_STREAM)
 

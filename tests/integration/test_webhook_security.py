@@ -33,8 +33,8 @@ from tests.integration.test_webhook import (
     settings_of,
 )
 from warouter.app_settings import ApplicationSettings, Webhooks
-from warouter.egress import client_certificate
 from warouter.errors import ConfigError
+from warouter.net.egress import client_certificate
 from warouter.webhook.callbacks import Result
 from warouter.webhook.queue import INBOUND, STATUS
 

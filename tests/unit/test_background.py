@@ -21,7 +21,7 @@ BEGINNERS = {"create_task", "ensure_future", "run_coroutine_threadsafe", "TaskGr
 PROCESS = "ends the process, which is restarted and whose slots others take over"
 CALLER = "raised to who awaits it"
 HEARD = {
-    "acceptor.py:_admit": "_begin catches everything: its connection ends",
+    "net/acceptor.py:_admit": "_begin catches everything: its connection ends",
     "api/app.py:_following": "run() catches everything, every round",
     "api/contacts/book.py:_ask": "_answers catches everything: its callers get their outcome",
     "api/account/registration.py:_ask": CALLER,

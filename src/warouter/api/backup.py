@@ -21,7 +21,7 @@ from warouter.errors import (
 )
 from warouter.http.envelope import success
 from warouter.http.request import read_json
-from warouter.store.backup import Saved
+from warouter.store.account.backup import Saved
 
 log = logging.getLogger(__name__)
 

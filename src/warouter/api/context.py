@@ -18,12 +18,12 @@ from warouter.errors import ApiError
 from warouter.link.wire import Outgoing
 from warouter.media.library import Library
 from warouter.store.account.accounts import Accounts
+from warouter.store.account.backup import Backups
 from warouter.store.account.logins import Logins
 from warouter.store.account.photo import Photos
 from warouter.store.account.registration import Registrations
 from warouter.store.account.stickers import Stickers
 from warouter.store.audit import Audit
-from warouter.store.backup import Backups
 from warouter.store.views.trace import Trace
 from warouter.upstream.registration import Authority
 

@@ -42,7 +42,7 @@ from warouter.app_settings import (
 from warouter.errors import ApiError
 from warouter.http.decode import decode
 from warouter.store.account.accounts import ADMIN
-from warouter.store.backup import Saved, SavedAccount, SavedUser
+from warouter.store.account.backup import Saved, SavedAccount, SavedUser
 
 KEY_BYTES = 32  # of the authority
 

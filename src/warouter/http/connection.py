@@ -33,7 +33,7 @@ from warouter.http.framing import (
 )
 from warouter.http.pace import HEAD_BYTES, HEAD_FIELDS, TARGET_BYTES, Limits, Pace
 from warouter.http.plain import Reader
-from warouter.sockets import unheard
+from warouter.net.sockets import unheard
 
 log = logging.getLogger(__name__)
 

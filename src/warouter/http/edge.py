@@ -16,13 +16,13 @@ from collections.abc import Callable, Sequence
 
 from aiohttp import web
 
-from warouter.acceptor import Acceptor
 from warouter.http.connection import Connection
 from warouter.http.door import Connections
 from warouter.http.pace import Limits
 from warouter.http.plain import Reader
 from warouter.metrics import Sample
-from warouter.sockets import accept_queue
+from warouter.net.acceptor import Acceptor
+from warouter.net.sockets import accept_queue
 
 log = logging.getLogger(__name__)
 

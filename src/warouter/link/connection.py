@@ -11,7 +11,7 @@ from typing import cast
 from warouter import _batch
 from warouter.errors import NoCommonVersion, WarouterError
 from warouter.link import wire
-from warouter.sockets import notice_silence
+from warouter.net.sockets import notice_silence
 
 log = logging.getLogger(__name__)
 

@@ -11,11 +11,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from secrets import token_bytes
 
-from warouter.acceptor import Acceptor, listen
 from warouter.errors import ProtocolError
 from warouter.link import wire
 from warouter.link.connection import LinkConnection
 from warouter.link.strangers import Strangers
+from warouter.net.acceptor import Acceptor, listen
 
 log = logging.getLogger(__name__)
 

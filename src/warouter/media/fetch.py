@@ -24,10 +24,10 @@ from yarl import URL
 
 from warouter import __version__
 from warouter.app_settings import Network, is_allowed, webhook_url_problem
-from warouter.egress import socket_factory
 from warouter.errors import MediaRefused, WarouterError
 from warouter.media.providers import Credentials, origin_of
-from warouter.names import Names
+from warouter.net.egress import socket_factory
+from warouter.net.names import Names
 
 log = logging.getLogger(__name__)
 

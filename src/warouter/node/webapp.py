@@ -37,6 +37,7 @@ from warouter.node.reporter import Reporter, process_samples
 from warouter.node.runtime import Identity, cancel, check_database, run_until
 from warouter.node.settings import SettingsFollower
 from warouter.store.account.accounts import Accounts
+from warouter.store.account.backup import Backups
 from warouter.store.account.contacts import ContactStore
 from warouter.store.account.logins import Logins
 from warouter.store.account.photo import Photos
@@ -44,7 +45,6 @@ from warouter.store.account.registration import Registrations
 from warouter.store.account.services import ask_for_collection
 from warouter.store.account.stickers import Stickers
 from warouter.store.audit import Audit
-from warouter.store.backup import Backups
 from warouter.store.bounded import fetcher
 from warouter.store.database import create_pool
 from warouter.store.media import through_pool

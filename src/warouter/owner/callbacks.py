@@ -14,9 +14,9 @@ import asyncpg
 
 from warouter.app_settings import ApplicationSettings
 from warouter.config import Settings, networks
-from warouter.egress import client_certificate
 from warouter.errors import OutcomeUnknown
 from warouter.flow.parking import LEAD_ROWS, LEAD_SECONDS, ParkedLane
+from warouter.net.egress import client_certificate
 from warouter.owner.ownership import Ownership
 from warouter.owner.recorder import Recorder
 from warouter.owner.slot import EventLog, OwnedSlot

@@ -19,7 +19,7 @@ import asyncpg
 
 from warouter.config import Settings
 from warouter.errors import CommandError, OutcomeUnknown, UnfitDatabase
-from warouter.sockets import notice_silence
+from warouter.net.sockets import notice_silence
 from warouter.store import arrays, locks, server_settings
 from warouter.store.servers import open_writable
 

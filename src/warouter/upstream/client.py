@@ -21,8 +21,8 @@ from typing import cast
 
 from warouter import _batch
 from warouter.errors import FrameTooLarge
+from warouter.net.sockets import notice_silence
 from warouter.retry import backoff
-from warouter.sockets import notice_silence
 from warouter.upstream.broken import HEAD, identify
 from warouter.upstream.protocol import (
     MAX_FRAME,

@@ -28,8 +28,8 @@ from warouter.app_settings import (
     Network,
     webhook_url_problem,
 )
-from warouter.egress import ClientCertificate, receiver_tls, socket_factory
-from warouter.names import Names
+from warouter.net.egress import ClientCertificate, receiver_tls, socket_factory
+from warouter.net.names import Names
 from warouter.signature import signed
 from warouter.webhook.queue import (
     INBOUND,
