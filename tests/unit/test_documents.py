@@ -1,0 +1,82 @@
+"""The documents name what exists: files, and pages with their headings."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+PACKAGE = ROOT / "src" / "warouter"
+DECISIONS = sorted((DOCS / "decisions").glob("[0-9]*.md"))
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS.rglob("*.md")]
+
+# Pages whose every path is checked; the older ones speak of files by their last part, too.
+EXACT = [DOCS / "glossary.md", *DECISIONS]
+
+
+def test_each_word_of_the_glossary_has_a_file() -> None:
+    rows = re.findall(r"^\| (.+?) \| (.+?) \| `(.+?)` \|$", _glossary(), re.MULTILINE)
+    assert len(rows) > 60
+    assert [row for row in rows if not (PACKAGE / row[2]).is_file()] == []
+
+
+def test_each_meaning_of_the_glossary_is_one_sentence() -> None:
+    rows = re.findall(r"^\| (.+?) \| (.+?) \| `.+?` \|$", _glossary(), re.MULTILINE)
+    assert [word for word, meaning in rows if not meaning.endswith(".") or ". " in meaning] == []
+
+
+def test_no_word_stands_twice_in_the_glossary() -> None:
+    words = re.findall(r"^\| (.+?) \| .+? \| `.+?` \|$", _glossary(), re.MULTILINE)
+    each = [word for several in words for word in several.split(", ")]
+    assert sorted(each) == sorted(set(each))
+
+
+@pytest.mark.parametrize("page", EXACT, ids=lambda page: page.stem)
+def test_each_file_that_is_named_exists(page: Path) -> None:
+    names = re.findall(r"`([\w./]+\.(?:pyx?|sql|json|md))`", page.read_text())
+    places = (PACKAGE, ROOT)
+    assert [n for n in names if not any((place / n).is_file() for place in places)] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_each_link_leads_to_a_file_and_a_heading(page: Path) -> None:
+    broken = []
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        path, _, anchor = target.partition("#")
+        if path.startswith(("http:", "https:")):
+            continue
+        file = (page.parent / path).resolve() if path else page
+        if not file.exists() or (anchor and anchor not in _anchors(file)):
+            broken.append(target)
+    assert broken == []
+
+
+@pytest.mark.parametrize("page", DECISIONS, ids=lambda page: page.stem)
+def test_each_decision_has_its_parts(page: Path) -> None:
+    parts = re.findall(r"^## (.+)$", page.read_text(), re.MULTILINE)
+    assert parts == ["Context", "Decision", "Evidence", "Consequences", "When to look again"]
+
+
+def test_decisions_are_numbered_and_listed() -> None:
+    numbers = [int(page.stem.partition("-")[0]) for page in DECISIONS]
+    assert all(after == before + 1 for before, after in pairwise([0, *numbers]))
+    listed = re.findall(
+        r"^(\d+)\. \[(.+)\]\((.+)\)$", (DOCS / "decisions/README.md").read_text(), re.MULTILINE
+    )
+    assert [name for _, _, name in listed] == [page.name for page in DECISIONS]
+    for page, (number, title, _) in zip(DECISIONS, listed, strict=True):
+        assert page.read_text().startswith(f"# {number}. {title}\n")
+
+
+def _glossary() -> str:
+    return (DOCS / "glossary.md").read_text()
+
+
+def _anchors(page: Path) -> set[str]:
+    """The headings of a page, as forges make names for links of them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
