@@ -21,7 +21,7 @@ build: setup ## build the sdist and the wheel into dist/
 	$(BIN)/python -m build
 
 docs: setup ## write the tables of docs/operations.md that are made from the code
-	$(BIN)/python -m tests.support.variables
+	$(BIN)/python -m tests.harness.variables
 
 demo: setup ## start a whole cluster on this machine and send messages through a failover
 	$(BIN)/warouter demo --since $(STARTED)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support import reference
+from tests.harness import reference
 from warouter._batch import Splitter, pack, split
 
 FRAMES = 256

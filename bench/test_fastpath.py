@@ -14,7 +14,7 @@ import pytest
 import uvloop
 from aiohttp import web
 
-from tests.support.wait import soon
+from tests.harness.wait import soon
 from warouter._hash import SLOTS
 from warouter.api.access.tokens import Caller, TokenCache, hash_of, new_token
 from warouter.api.messages.fastpath import FastPath

@@ -3,7 +3,7 @@
 import pytest
 import xxhash
 
-from tests.support import reference
+from tests.harness import reference
 from warouter import _hash
 
 CALLS = 1000

@@ -4,12 +4,14 @@ from importlib.machinery import EXTENSION_SUFFIXES
 
 from hypothesis import HealthCheck, settings
 
-from warouter import _batch, _hash
+from warouter import _batch, _hash, _ids
+from warouter.link import _frames
+from warouter.store import _arrays
 
-for module in (_hash, _batch):
+for module in (_hash, _batch, _ids, _frames, _arrays):
     assert module.__file__.endswith(tuple(EXTENSION_SUFFIXES)), f"{module.__name__} is not compiled"
 
 settings.register_profile("warouter", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("warouter")
 
-pytest_plugins = ["tests.support.postgres"]
+pytest_plugins = ["tests.harness.postgres"]

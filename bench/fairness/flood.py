@@ -10,7 +10,7 @@ from itertools import count
 from pathlib import Path
 
 from bench.e2e.site import ENVIRONMENT, Found, Site, say, site
-from tests.cluster.lines import Answer, Line, Lines
+from tests.harness.lines import Answer, Line, Lines
 
 CONNECTIONS, FILLER = 240, 500_000  # bytes of a message: together twice the 64 MiB that are held
 HOLD_SECONDS = 3.0

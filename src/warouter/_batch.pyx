@@ -3,7 +3,7 @@
 Sans-I/O: bytes in, views out. Bytes that arrived are immutable, so a frame is a view of them and
 nothing is copied on the way, but for the frame that a read cut in two. A view keeps its buffer
 alive; whoever keeps a frame for long and wants the rest of the read freed copies it.
-Readable twin: tests/support/reference.py.
+Readable twin: tests/harness/reference.py.
 """
 
 cimport cython

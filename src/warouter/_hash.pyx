@@ -1,7 +1,7 @@
 """Recipient to slot and shard: XXH64, seed 0, of the wa_id's ASCII digits.
 
 The slot is stored with every message, so this function is part of the data format. Its published
-test vectors are in tests/data/hash_vectors.json, its readable twin in tests/support/reference.py.
+test vectors are in tests/data/hash_vectors.json, its readable twin in tests/harness/reference.py.
 Source of the algorithm: the xxHash specification (github.com/Cyan4973/xxHash, doc/xxhash_spec.md).
 """
 

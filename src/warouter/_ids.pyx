@@ -1,6 +1,6 @@
 """Message ids, compiled: made, spelt and read once or more for every message and status.
 
-What they are is told in ``message_id``; readable twin: tests/support/reference.py.
+What they are is told in ``message_id``; readable twin: tests/harness/reference.py.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE

@@ -21,9 +21,9 @@ import pytest_asyncio
 from aiohttp.test_utils import TestClient, TestServer
 from argon2 import PasswordHasher
 
-from tests.support.described import check_answer
-from tests.support.integration import Integration, installed
-from tests.support.postgres import clone
+from tests.harness.described import check_answer
+from tests.harness.integration import Integration, installed
+from tests.harness.postgres import clone
 from warouter.api.access.auth import seed_administrator
 from warouter.api.access.passwords import Passwords
 from warouter.api.access.tokens import TokenCache, hash_of, new_token

@@ -28,8 +28,8 @@ from tests.api.conftest import (
     Api,
     serve,
 )
-from tests.support.postgres import clone
-from tests.support.wait import soon
+from tests.harness.postgres import clone
+from tests.harness.wait import soon
 from warouter.api import sealed
 from warouter.api.access.auth import seed_administrator
 from warouter.api.access.passwords import WAITING

@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests.api.conftest import Answer, Api
-from tests.support.certificates import Signed, rsa_key
+from tests.harness.certificates import Signed, rsa_key
 from warouter.tls.certificate import checked_pair
 
 EXTERNAL = "/v1/certificates/external"

@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from tests.api.conftest import ADMIN_PASSWORD, Api
-from tests.support.postgres import PATIENT
+from tests.harness.postgres import PATIENT
 from warouter.api.access.tokens import hash_of, new_token
 
 PATH = "/v1/settings/application"

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.api.conftest import Api
-from tests.support.integration import API_KEY, TEXT, Integration
+from tests.harness.integration import API_KEY, TEXT, Integration
 from warouter.local.seed import ready_map
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(120)]

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from tests.support.integration import TEXT, Integration
-from tests.support.receiver import judge_courier, judge_vumi
+from tests.harness.integration import TEXT, Integration
+from tests.harness.receiver import judge_courier, judge_vumi
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(120)]
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests.support.documented import rows
-from tests.support.integration import API_KEY, TEXT, Integration
-from tests.support.receiver import judge_courier, judge_vumi
+from tests.harness.documented import rows
+from tests.harness.integration import API_KEY, TEXT, Integration
+from tests.harness.receiver import judge_courier, judge_vumi
 from warouter.api.app import ROUTES
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(120)]

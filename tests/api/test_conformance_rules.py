@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.api.conftest import Api
-from tests.support.integration import TEXT, Integration
+from tests.harness.integration import TEXT, Integration
 from warouter._hash import slot_of
 from warouter.api.app import ROUTES
 from warouter.message_id import parse, slot_of_id

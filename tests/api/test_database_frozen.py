@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from tests.api.conftest import ADMIN_HASH, ADMIN_PASSWORD, basic, serve
-from tests.support.proxy import Proxy
+from tests.harness.proxy import Proxy
 from warouter.api.access.tokens import hash_of, new_token
 from warouter.api.app import ROUTES
 from warouter.api.route import Access, Route

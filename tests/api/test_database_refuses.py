@@ -16,7 +16,7 @@ import pytest
 
 from tests.api.conftest import ADMIN_HASH, ADMIN_PASSWORD, Api, basic, serve
 from tests.api.test_database_frozen import BODIES, NEED_IT, path_of
-from tests.support.postgres import clone
+from tests.harness.postgres import clone
 from warouter.api.access.tokens import hash_of, new_token
 from warouter.api.app import ROUTES
 from warouter.api.route import Access, Route

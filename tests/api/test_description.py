@@ -12,8 +12,8 @@ import pytest
 from schemathesis.specs.openapi.definitions import OPENAPI_31
 
 from tests.api.conftest import Api
-from tests.support.described import DOCUMENT, Undocumented, check_answer, route_of
-from tests.support.documented import rows
+from tests.harness.described import DOCUMENT, Undocumented, check_answer, route_of
+from tests.harness.documented import rows
 from warouter.api.app import ROUTES
 from warouter.api.description.examples import BODIES
 from warouter.api.description.openapi import errors_of

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from tests.api.conftest import Api, basic, reconfigured, serve
 from tests.api.test_fastpath import GOOD, Wire, settled
-from tests.support.described import Undocumented, check_answer
+from tests.harness.described import Undocumented, check_answer
 from warouter import SERVER
 from warouter.api.app import build_app
 from warouter.api.messages.fastpath import FastPath

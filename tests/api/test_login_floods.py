@@ -21,7 +21,7 @@ from tests.api.conftest import (
     reconfigured,
     serve,
 )
-from tests.support.wait import soon
+from tests.harness.wait import soon
 from warouter.api.access.tokens import hash_of, new_token
 from warouter.api.access.turns import Line
 

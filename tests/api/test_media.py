@@ -16,7 +16,7 @@ import pytest
 from aiohttp import ClientPayloadError
 
 from tests.api.conftest import MEDIA_DIR, USER_HASH, Api, serve
-from tests.support.wait import soon
+from tests.harness.wait import soon
 from warouter.api.access.tokens import hash_of, new_token
 from warouter.api.context import MEDIA, MESSAGE
 from warouter.media import directory

@@ -18,7 +18,7 @@ import pytest_asyncio
 from aiohttp import web
 
 from tests.api.conftest import Api
-from tests.support.wait import soon
+from tests.harness.wait import soon
 from warouter.api.app import build_app
 from warouter.api.messages.fastpath import FastPath
 from warouter.errors import ApiError

@@ -12,8 +12,8 @@ import requests
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
-from tests.support.described import DOCUMENT, check_answer
-from tests.support.integration import Integration, installed
+from tests.harness.described import DOCUMENT, check_answer
+from tests.harness.integration import Integration, installed
 from warouter.api.app import ROUTES
 
 EXAMPLES = 15  # a route

@@ -16,7 +16,7 @@ import pytest
 from tests.api.conftest import ADMIN_HASH, API_KEY, USER_HASH, Answer, Api
 from tests.api.test_app import MATRIX
 from tests.campaigns.fuzz.wire import Line
-from tests.support.integration import Integration
+from tests.harness.integration import Integration
 from warouter._hash import slot_of
 from warouter.api.access.tokens import hash_of
 from warouter.api.app import ROUTES

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from tests.support.integration import TEXT, Integration, installed
-from tests.support.wait import soon
+from tests.harness.integration import TEXT, Integration, installed
+from tests.harness.wait import soon
 from warouter import _batch
 from warouter._hash import slot_of
 from warouter.local.cluster import Placement

@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 
 from tests.api.conftest import API_KEY, USER_PASSWORD, Api, basic, reconfigured, serve
-from tests.support import exposition
+from tests.harness import exposition
 from warouter.errors import Overloaded
 from warouter.http.rates import Rate, Rates, parse_rates
 from warouter.metrics import Sample

@@ -6,7 +6,7 @@ import asyncpg
 import pytest
 
 from tests.api.conftest import Api
-from tests.support.garbage import GARBAGE, write
+from tests.harness.garbage import GARBAGE, write
 
 APPLICATION = "/v1/settings/application"
 READ = {

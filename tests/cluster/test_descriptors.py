@@ -9,7 +9,7 @@ import pytest
 
 from tests.cluster.conftest import CALM, Start
 from tests.cluster.facts import Facts
-from tests.support.files import used_up
+from tests.harness.files import used_up
 
 pytestmark = pytest.mark.timeout(120)
 

@@ -22,7 +22,7 @@ from tests.cluster.business import Business
 from tests.cluster.conftest import Start
 from tests.cluster.facts import Facts
 from tests.cluster.hook import Hook
-from tests.cluster.lines import Answer, Line, Lines
+from tests.harness.lines import Answer, Line, Lines
 from warouter._hash import slot_of
 from warouter.local.process import Process
 

@@ -17,9 +17,9 @@ import pytest
 from tests.cluster.business import Business
 from tests.cluster.conftest import Start
 from tests.cluster.facts import Facts
-from tests.support import exposition
-from tests.support.monitoring import metrics_asked_for
-from tests.support.wait import soon
+from tests.harness import exposition
+from tests.harness.monitoring import metrics_asked_for
+from tests.harness.wait import soon
 from warouter.local.cluster import Cluster
 
 pytestmark = pytest.mark.timeout(180)

@@ -17,7 +17,7 @@ from tests.cluster.business import Business
 from tests.cluster.checker import violations
 from tests.cluster.conftest import CALM, Start, _folder
 from tests.cluster.facts import Facts
-from tests.support.standby import Pair
+from tests.harness.standby import Pair
 from warouter import message_id
 from warouter.cluster.shardmap import ShardMap
 

@@ -9,8 +9,8 @@ from aiohttp import web
 
 from tests.cluster.conftest import Start
 from tests.cluster.facts import OPEN_CURSORS, Facts, followed
-from tests.support.certificates import Signed
-from tests.support.wait import soon
+from tests.harness.certificates import Signed
+from tests.harness.wait import soon
 from warouter.tls import pem
 
 pytestmark = pytest.mark.timeout(120)

@@ -13,7 +13,7 @@ import pytest
 from tests.cluster.business import Business
 from tests.cluster.conftest import CALM, Start
 from tests.cluster.facts import Facts
-from tests.support.proxy import Proxy
+from tests.harness.proxy import Proxy
 from warouter._hash import slot_of
 from warouter.cluster.shardmap import ShardMap
 from warouter.local.cluster import Cluster, Placement

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from tests.support.wait import soon
+from tests.harness.wait import soon
 from warouter.net import acceptor
 from warouter.net.acceptor import Acceptor
 from warouter.systemd import Notifier

@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from tests.support.clock import step
+from tests.harness.clock import step
 from warouter.config import Settings
 from warouter.store import journal as journals
 from warouter.store.account.logins import Limits, Logins

@@ -13,7 +13,7 @@ import pytest
 import uvloop
 from aiohttp import web
 
-from tests.support.wait import soon
+from tests.harness.wait import soon
 from warouter.http.edge import Edge
 from warouter.http.pace import Limits
 from warouter.tls.certificate import self_signed

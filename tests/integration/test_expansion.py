@@ -7,7 +7,7 @@ import itertools
 import asyncpg
 import pytest
 
-from tests.support.expansion import Shape, broken, shape
+from tests.harness.expansion import Shape, broken, shape
 from warouter.config import load
 from warouter.local.postgres import Postgres
 from warouter.store import migrate

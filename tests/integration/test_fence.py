@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from tests.support.postgres import PATIENT
+from tests.harness.postgres import PATIENT
 from warouter.config import Settings
 from warouter.store import database
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import uvloop
 
+from tests.harness.front import Front, Request, judge, other, plain, sized
+from tests.harness.wait import soon
 from tests.integration.test_edge_pace import contexts
-from tests.support.front import Front, Request, judge, other, plain, sized
-from tests.support.wait import soon
 from warouter.http.edge import Edge
 
 LARGE = 3 << 20

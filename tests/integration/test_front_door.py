@@ -14,7 +14,7 @@ from random import Random
 import pytest
 
 from tests.api.test_fastpath import Wire
-from tests.support.front import (
+from tests.harness.front import (
     LINE,
     Front,
     Request,

@@ -17,8 +17,8 @@ from random import Random
 
 import pytest
 
-from tests.support.front import LINE, Front, Request, any_request, judge, other, plain, sized, trap
-from tests.support.wait import soon
+from tests.harness.front import LINE, Front, Request, any_request, judge, other, plain, sized, trap
+from tests.harness.wait import soon
 from warouter.http.connection import Connection
 from warouter.http.edge import Edge
 

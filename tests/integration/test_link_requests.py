@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 import pytest_asyncio
 
-from tests.support.wait import soon
+from tests.harness.wait import soon
 from warouter.cluster.shardmap import ShardMap, SlotOwner
 from warouter.errors import KeyTaken, NotReady
 from warouter.link import listen as server

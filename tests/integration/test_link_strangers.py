@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 import pytest_asyncio
 
-from tests.support.wait import soon
+from tests.harness.wait import soon
 from warouter.cluster.shardmap import ShardMap, SlotOwner
 from warouter.errors import NotReady
 from warouter.link import listen as server

@@ -11,8 +11,8 @@ import asyncpg
 import msgspec
 import pytest
 
-from tests.support.proxy import Proxy
-from tests.support.wait import soon
+from tests.harness.proxy import Proxy
+from tests.harness.wait import soon
 from warouter.config import Settings, Timing
 from warouter.errors import ChangeRefused, NotReady
 from warouter.node import mapview

@@ -19,7 +19,7 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
-from tests.support.wait import soon
+from tests.harness.wait import soon
 from warouter.app_settings import ApplicationSettings, GarbageCollector
 from warouter.cluster.role import Happened
 from warouter.config import Settings

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.wait import soon
+from tests.harness.wait import soon
 from warouter.net.names import Names
 
 HERE = socket.getaddrinfo("127.0.0.1", 80, type=socket.SOCK_STREAM)

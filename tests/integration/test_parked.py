@@ -11,10 +11,10 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
+from tests.harness.clock import step
+from tests.harness.wait import soon
 from tests.integration.test_slot_tasks import ME as COREAPP
 from tests.integration.test_slot_tasks import Slots
-from tests.support.clock import step
-from tests.support.wait import soon
 from warouter.config import Settings
 from warouter.flow import parking as parked
 from warouter.owner import parked_messages

@@ -11,8 +11,8 @@ from uuid import UUID, uuid4
 import pytest
 import pytest_asyncio
 
-from tests.support.proxy import Proxy
-from tests.support.wait import soon
+from tests.harness.proxy import Proxy
+from tests.harness.wait import soon
 from warouter.cluster.shardmap import ShardMap, SlotOwner
 from warouter.errors import NotReady
 from warouter.link import detour, relay, wire

@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest_asyncio
 
-from tests.support.postgres import PATIENT
+from tests.harness.postgres import PATIENT
 from warouter.config import Settings
 from warouter.link.wire import Key
 from warouter.store.journal import CLASHED, FENCED, KNOWN, REFUSED, Journal, Progress, Row

@@ -15,7 +15,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from tests.support.postgres import PATIENT
+from tests.harness.postgres import PATIENT
 from warouter.local.postgres import Postgres
 
 STORE = Path(__file__).parents[2] / "src" / "warouter" / "store"

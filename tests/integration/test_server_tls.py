@@ -15,8 +15,8 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from tests.support.certificates import Signed, rsa_key
-from tests.support.wait import soon
+from tests.harness.certificates import Signed, rsa_key
+from tests.harness.wait import soon
 from warouter.api.access.tokens import hash_of, new_token
 from warouter.app_settings import EXTERNAL_CERTIFICATE
 from warouter.config import Settings

@@ -18,8 +18,8 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
-from tests.support.certificates import Signed
-from tests.support.wait import soon
+from tests.harness.certificates import Signed
+from tests.harness.wait import soon
 from warouter.app_settings import APPLICATION, WEBHOOK_CA, effective, merge
 from warouter.config import Settings
 from warouter.node import coreapp as module

@@ -17,7 +17,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from tests.support.wait import soon
+from tests.harness.wait import soon
 from warouter.app_settings import ApplicationSettings
 from warouter.cluster.role import Happened
 from warouter.config import Settings, Timing

@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 from click.testing import CliRunner, Result
 
-from tests.support.postgres import PATIENT
+from tests.harness.postgres import PATIENT
 from warouter.cli import cli
 from warouter.cli.status import _age, _number
 from warouter.config import Settings

@@ -12,9 +12,9 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from tests.support.certificates import Signed
-from tests.support.garbage import APPLICATION, CERTIFICATE, GARBAGE, write
-from tests.support.wait import soon
+from tests.harness.certificates import Signed
+from tests.harness.garbage import APPLICATION, CERTIFICATE, GARBAGE, write
+from tests.harness.wait import soon
 from warouter.config import Settings
 from warouter.node.coreapp import FOLLOWED, Coreapp
 from warouter.node.loglevel import LogLevel

@@ -11,8 +11,8 @@ from typing import Any
 import asyncpg
 import pytest
 
+from tests.harness.wait import soon
 from tests.integration.test_slot_tasks import ME, RECIPIENT, Slots
-from tests.support.wait import soon
 from warouter.config import Settings
 from warouter.link.wire import Message
 from warouter.message_id import mint

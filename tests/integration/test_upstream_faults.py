@@ -16,7 +16,7 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from tests.support.wait import soon
+from tests.harness.wait import soon
 from warouter._hash import slot_of
 from warouter.config import Settings
 from warouter.flow.lanes import Lanes

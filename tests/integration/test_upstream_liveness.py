@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest_asyncio
 
-from tests.support.proxy import Proxy
-from tests.support.wait import soon
+from tests.harness.proxy import Proxy
+from tests.harness.wait import soon
 from warouter.simulator.faults import Faults
 from warouter.simulator.server import Simulator
 from warouter.upstream import client

@@ -12,8 +12,8 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
-from tests.support.certificates import Signed
-from tests.support.wait import soon
+from tests.harness.certificates import Signed
+from tests.harness.wait import soon
 from warouter.app_settings import ApplicationSettings, Webhooks
 from warouter.tls import pem
 from warouter.webhook.callbacks import Callbacks, Result

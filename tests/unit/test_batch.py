@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support import reference
+from tests.harness import reference
 from warouter._batch import Splitter, pack, split
 from warouter.errors import FrameTooLarge
 

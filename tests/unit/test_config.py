@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.support.variables import BEGIN, END, PAGE, markdown, page
+from tests.harness.variables import BEGIN, END, PAGE, markdown, page
 from warouter.config import Settings, Timing, load, unknown_names
 from warouter.errors import ConfigError
 from warouter.local.cluster import outer_settings

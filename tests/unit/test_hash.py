@@ -8,7 +8,7 @@ import xxhash
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support import reference
+from tests.harness import reference
 from warouter import _hash
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "data" / "hash_vectors.json").read_text())

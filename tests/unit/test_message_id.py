@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support import reference
+from tests.harness import reference
 from warouter.message_id import SIZE, letters_of, mint, parse, slot_of_id, text_of
 
 TEXT_SIZE = 27

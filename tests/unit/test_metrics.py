@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support import exposition
+from tests.harness import exposition
 from warouter.metrics import CATALOGUE, Page, Sample, json_form, labelled, text_form
 
 

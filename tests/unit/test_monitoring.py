@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.monitoring import FOLDER, expressions, metrics_asked_for
+from tests.harness.monitoring import FOLDER, expressions, metrics_asked_for
 from warouter.metrics import CATALOGUE, Page
 
 needs_promtool = pytest.mark.skipif(

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.garbage import GARBAGE
+from tests.harness.garbage import GARBAGE
 from warouter.app_settings import ApplicationSettings, effective, log_level
 from warouter.stored import decoded, text_of, usable
 

@@ -28,7 +28,7 @@ from tests.campaigns.chaos.load import Load
 from tests.campaigns.chaos.nameserver import NameServer
 from tests.campaigns.chaos.network import NAME_SERVER, Namespaces, Network, usable
 from tests.campaigns.chaos.proxies import Proxies
-from tests.support.wait import soon
+from tests.harness.wait import soon
 from warouter.cluster.shardmap import ShardMap
 from warouter.local.cluster import Cluster, Options, Placement
 from warouter.local.postgres import Postgres

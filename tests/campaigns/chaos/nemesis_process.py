@@ -10,7 +10,7 @@ import time
 from tests.campaigns.chaos.lab import Lab
 from tests.campaigns.chaos.marks import Mark
 from tests.campaigns.chaos.nemesis import an_owner, begin, healed, nemesis
-from tests.support.files import used_up
+from tests.harness.files import used_up
 
 STOP_PROMISED_SECONDS = 5.0
 

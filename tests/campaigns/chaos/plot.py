@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from html import escape
 
 from tests.campaigns.chaos.campaign import Outcome
-from tests.support.svg import opened, polyline
+from tests.harness.svg import opened, polyline
 
 WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 1600, 420, 60, 30, 40
 COLOURS = (

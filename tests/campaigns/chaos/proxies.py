@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.campaigns.chaos.network import DATABASE, UPSTREAM
-from tests.support.proxy import Proxy, Target
+from tests.harness.proxy import Proxy, Target
 from warouter.local.cluster import Placement
 
 

@@ -11,7 +11,7 @@ import asyncio
 import secrets
 
 from tests.campaigns.fuzz.campaign import Campaign
-from tests.support.integration import installed
+from tests.harness.integration import installed
 
 
 def main() -> int:

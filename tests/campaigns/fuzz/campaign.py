@@ -22,8 +22,8 @@ from tests.campaigns.fuzz.raw import bases, mutated
 from tests.campaigns.fuzz.requests import Made, made
 from tests.campaigns.fuzz.state import State, memory
 from tests.campaigns.fuzz.wire import Got, Line, blurted
-from tests.support.described import Undocumented, check_answer
-from tests.support.integration import Integration
+from tests.harness.described import Undocumented, check_answer
+from tests.harness.integration import Integration
 
 LINES = 16
 BATCH = 64

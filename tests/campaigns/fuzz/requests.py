@@ -8,7 +8,7 @@ from random import Random
 from typing import Any, NamedTuple
 
 from tests.campaigns.fuzz.values import Values, encoded, mangled, nudged
-from tests.support.described import DOCUMENT
+from tests.harness.described import DOCUMENT
 from warouter.api.app import ROUTES
 from warouter.api.description.examples import BODIES
 from warouter.api.route import Route

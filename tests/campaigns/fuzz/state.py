@@ -7,7 +7,7 @@ from typing import Any
 
 import asyncpg
 
-from tests.support.integration import Integration
+from tests.harness.integration import Integration
 
 # Whole tables, row by row; and those that only grow.
 COMPARED = (

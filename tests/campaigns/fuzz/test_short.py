@@ -9,7 +9,7 @@ import pytest
 from tests.campaigns.fuzz.campaign import Campaign
 from tests.campaigns.fuzz.raw import bases, mutated
 from tests.campaigns.fuzz.requests import made
-from tests.support.integration import installed
+from tests.harness.integration import installed
 from warouter.api.app import ROUTES
 
 SEED = 4

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.wait import soon
+from tests.harness.wait import soon
 from warouter.api.access.turns import Line, Turns
 from warouter.errors import TooManyRequests
 

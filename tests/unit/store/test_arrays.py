@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support import reference
+from tests.harness import reference
 from warouter.store._arrays import ArrayCodec
 
 OIDS = {"int2": 21, "int8": 20, "text": 25, "bytea": 17}

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.support.wait import soon
+from tests.harness.wait import soon
 from warouter._hash import slot_of
 from warouter.cluster.role import Happened
 from warouter.owner.events import MAX_QUEUED, EventAppender, NewEvent

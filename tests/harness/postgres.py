@@ -1,6 +1,6 @@
 """A private PostgreSQL for tests: one server a session, one template, a clone per test.
 
-``WAROUTER_TEST_DSN_ENV`` is not read: the tests never depend on a server that happens to run.
+Whatever server happens to run on the machine is left alone.
 """
 
 from __future__ import annotations

@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 import aiohttp
 import msgspec
 
-from tests.support.described import check_answer
-from tests.support.receiver import Receiver
+from tests.harness.described import check_answer
+from tests.harness.receiver import Receiver
 from warouter.local.cluster import Cluster, Options
 
 API_KEY = "monitor-0123456789"
