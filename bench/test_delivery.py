@@ -2,7 +2,8 @@
 
 import pytest
 
-from warouter.webhook.queue import INBOUND, STATUS, Delivery, Item, body
+from warouter.kinds import INBOUND, STATUS
+from warouter.webhook.queue import Delivery, Item, body
 
 BATCH = 50
 BYTES = 256 * 1024

@@ -1,6 +1,7 @@
-"""Tasks that nobody awaits: kept until they end, and an error that nobody foresaw is told.
+"""Work in the background: tasks that nobody awaits, and waiting for an event with a time limit.
 
-asyncio itself keeps such a task weakly and mentions its error when it is collected, if ever.
+A task is kept until it ends, and its unforeseen error is reported: asyncio itself keeps such a task
+weakly and mentions its error when it is collected, if ever.
 """
 
 from __future__ import annotations
@@ -25,6 +26,15 @@ def begin(
     _running.add(task)
     task.add_done_callback(ended)
     return task
+
+
+async def wait_for(event: asyncio.Event, seconds: float | None) -> None:
+    """Return once the event is set, or after ``seconds``; None sets no limit."""
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return
 
 
 async def _guarded(work: Coroutine[Any, Any, None], failed: Callable[[Exception], None]) -> None:

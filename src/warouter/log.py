@@ -28,6 +28,23 @@ def bind(**fields: Any) -> None:
     _bound.update(fields)
 
 
+class Outage:
+    """A failure that lasts over many attempts and is logged when it begins, not at each attempt."""
+
+    def __init__(self) -> None:
+        self.lasts = False
+
+    def begins(self) -> bool:
+        """An attempt failed. True if the one before it did not: then it is worth a line."""
+        news, self.lasts = not self.lasts, True
+        return news
+
+    def ends(self) -> bool:
+        """An attempt succeeded. True if the one before it failed."""
+        news, self.lasts = self.lasts, False
+        return news
+
+
 class JsonLines(logging.Formatter):
     """One line of JSON; control characters in data are escaped, so one event is one line."""
 

@@ -18,7 +18,7 @@ from aiohttp import ClientPayloadError
 from tests.api.conftest import MEDIA_DIR, USER_HASH, Api, serve
 from tests.harness.wait import soon
 from warouter.api.access.tokens import hash_of, new_token
-from warouter.api.context import MEDIA, MESSAGE
+from warouter.kinds import MEDIA, MESSAGE
 from warouter.media import directory
 from warouter.media.types import LIMITS, STILL_STICKER
 from warouter.store.account.accounts import USER

@@ -25,6 +25,7 @@ from warouter.cluster.role import Happened
 from warouter.config import Settings
 from warouter.errors import MediaAway, MediaFull, MediaRefused, NotFound
 from warouter.flow.lanes import Entry
+from warouter.kinds import MEDIA
 from warouter.media import directory as directory_file
 from warouter.media.cleaning import expire, sweep
 from warouter.media.directory import Directory
@@ -33,7 +34,7 @@ from warouter.media.library import Library
 from warouter.media.references import Reference
 from warouter.message_id import mint
 from warouter.owner.media import uploads as uploads_file
-from warouter.owner.media.attachments import MEDIA, Attachments
+from warouter.owner.media.attachments import Attachments
 from warouter.owner.media.downloads import Downloads
 from warouter.owner.media.uploads import MOST_AT_ONCE, Uploads
 from warouter.owner.media.work import MediaWork

@@ -22,10 +22,11 @@ from tests.harness.certificates import Signed
 from tests.harness.wait import soon
 from warouter.app_settings import APPLICATION, WEBHOOK_CA, effective, merge
 from warouter.config import Settings
+from warouter.kinds import INBOUND, STATUS
 from warouter.node import coreapp as module
 from warouter.node.coreapp import Coreapp
 from warouter.node.runtime import Identity
-from warouter.owner.events import INBOUND, STATUS, NewEvent
+from warouter.owner.events import NewEvent
 from warouter.owner.ownership import wait_for
 from warouter.store.account.accounts import Accounts
 from warouter.store.account.services import ask_for_collection

@@ -15,10 +15,11 @@ from aiohttp import web
 
 from warouter import __version__
 from warouter.app_settings import ApplicationSettings, Webhooks
+from warouter.kinds import INBOUND, STATUS
 from warouter.local.ports import free_port
 from warouter.webhook import callbacks as webhook
 from warouter.webhook.callbacks import BATCH_EVENTS, Callbacks, Result
-from warouter.webhook.queue import FAILURES, GIVE_UP, INBOUND, STATUS, Item
+from warouter.webhook.queue import FAILURES, GIVE_UP, Item
 
 LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"),)
 STEP_MS = 20

@@ -34,9 +34,9 @@ from tests.integration.test_webhook import (
 )
 from warouter.app_settings import ApplicationSettings, Webhooks
 from warouter.errors import ConfigError
+from warouter.kinds import INBOUND, STATUS
 from warouter.net.egress import client_certificate
 from warouter.webhook.callbacks import Result
-from warouter.webhook.queue import INBOUND, STATUS
 
 # {port} is the trap's. What a URL parser, a resolver and a socket may each read in their own way.
 LOOPBACK_FORMS = [

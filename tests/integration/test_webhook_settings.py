@@ -15,9 +15,10 @@ from aiohttp import web
 from tests.harness.certificates import Signed
 from tests.harness.wait import soon
 from warouter.app_settings import ApplicationSettings, Webhooks
+from warouter.kinds import STATUS
 from warouter.tls import pem
 from warouter.webhook.callbacks import Callbacks, Result
-from warouter.webhook.queue import STATUS, Item
+from warouter.webhook.queue import Item
 
 LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"),)
 ROOT = Signed("root", authority=True)

@@ -7,7 +7,7 @@ import logging
 
 import pytest
 
-from warouter.log import ERROR_CHARS, FIELD_CHARS, JsonLines, shown
+from warouter.log import ERROR_CHARS, FIELD_CHARS, JsonLines, Outage, shown
 
 NASTY = "a\r\nb\x1b[31mred\x1b[0m\u2028c\u2029d\x00e\x85f\x0bg\ud800h"
 
@@ -69,3 +69,14 @@ def test_numbers_and_flags_stay_what_they_are() -> None:
     line = json.loads(line_of(term=4_294_967_303, led=True, age=1.5, slots={3: 4_294_967_300}))
     assert (line["term"], line["led"], line["age"]) == (4_294_967_303, True, 1.5)
     assert line["slots"] == {"3": 4_294_967_300}
+
+
+def test_an_outage_is_news_when_it_begins_and_when_it_ends() -> None:
+    outage = Outage()
+    assert not outage.ends()
+    assert not outage.lasts
+    assert [outage.begins() for _ in range(3)] == [True, False, False]
+    assert outage.lasts
+    assert [outage.ends() for _ in range(2)] == [True, False]
+    assert not outage.lasts
+    assert outage.begins()

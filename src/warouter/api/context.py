@@ -27,9 +27,6 @@ from warouter.store.audit import Audit
 from warouter.store.views.trace import Trace
 from warouter.upstream.registration import Authority
 
-# What travels to the owner. MEDIA is a message whose owner has to see to media before it sends it.
-MESSAGE, READ_MARK, MEDIA = 0, 1, 2
-
 # Returns the id (20 bytes) that the message is known under once it is durable: another one than its
 # own if its key came before with the same request. Otherwise NotReady, Overloaded or KeyTaken.
 Submit = Callable[[Outgoing], Awaitable[bytes]]

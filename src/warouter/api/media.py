@@ -11,7 +11,7 @@ import msgspec
 from aiohttp import web
 
 from warouter.api.access.tokens import Caller
-from warouter.api.context import MEDIA, MESSAGE, Context
+from warouter.api.context import Context
 from warouter.api.route import Access, Route
 from warouter.errors import (
     BodyTooLarge,
@@ -24,6 +24,7 @@ from warouter.errors import (
 )
 from warouter.http.envelope import common_fields, success
 from warouter.http.request import path_name
+from warouter.kinds import MEDIA, MESSAGE
 from warouter.media import references, types
 from warouter.media.directory import Damaged
 

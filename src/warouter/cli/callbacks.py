@@ -16,15 +16,18 @@ from warouter.cli.database import connected, console, settings_of
 from warouter.cli.nodes import data_dir_option
 from warouter.config import Settings
 from warouter.errors import CommandError
+from warouter.kinds import EVENT_NAMES
 from warouter.recipient import wa_id
 from warouter.store import dead_letters
-from warouter.store.dead_letters import KINDS, Letter, Selection
+from warouter.store.dead_letters import Letter, Selection
 
 APPLICATION = "warouter callbacks"
 PIPE_COLUMNS = 160
 MOST = 100_000
 
-_kind = click.option("--kind", type=click.Choice(KINDS), help="Statuses or inbound messages only.")
+_kind = click.option(
+    "--kind", type=click.Choice(EVENT_NAMES), help="Statuses or inbound messages only."
+)
 _recipient = click.option("--recipient", metavar="NUMBER", help="Those of one customer only.")
 _json = click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 
@@ -110,7 +113,7 @@ async def _ask(settings: Settings, which: Selection) -> int:
 
 def _selected(kind: str | None, recipient: str | None, letters: tuple[str, ...]) -> Selection:
     return Selection(
-        None if kind is None else KINDS.index(kind),
+        None if kind is None else EVENT_NAMES.index(kind),
         None if recipient is None else _told(wa_id, recipient),
         [_told(dead_letters.parse, text) for text in letters] or None,
     )

@@ -8,9 +8,10 @@ from math import inf
 import click
 import msgspec
 
+from warouter._hash import SHARD_COUNTS
 from warouter.sizing.costs import COSTS, Costs
 from warouter.sizing.original import NOT_ALIKE, Original, original_for
-from warouter.sizing.plan import LOAD, SHARDS, Plan, Upstream, plan
+from warouter.sizing.plan import LOAD, Plan, Upstream, plan
 
 _WIDTH = 32
 _LIMITS = {
@@ -40,7 +41,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 @click.option("--rate", type=float, required=True, help="Messages/s at the busiest time.")
 @click.option(
     "--shards",
-    type=click.Choice([str(n) for n in SHARDS]),
+    type=click.Choice([str(n) for n in SHARD_COUNTS]),
     help="As few as carry the rate, unless given.",
 )
 @click.option("--spares", type=click.IntRange(1, 32), default=1, show_default=True)

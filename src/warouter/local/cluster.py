@@ -11,7 +11,6 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -19,6 +18,7 @@ from urllib.parse import quote
 import aiohttp
 import msgspec
 
+from warouter.background import wait_for
 from warouter.config import Settings, load
 from warouter.errors import CommandError
 from warouter.local.counts import coreapps_for
@@ -166,9 +166,7 @@ class Cluster:
         """Until told to stop: restart what dies, keep cluster.json true."""
         while not stop.is_set():
             self.write_description()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(0.25):
-                    await stop.wait()
+            await wait_for(stop, 0.25)
             await self._revive_postgres()
 
     async def stop(self) -> None:

@@ -9,9 +9,9 @@ from base64 import b64decode
 
 from warouter.api.access.auth import DEFAULT_USERNAME
 from warouter.api.access.passwords import Passwords
+from warouter.background import wait_for
 from warouter.config import Settings
 from warouter.errors import CommandError
-from warouter.owner.ownership import wait_for
 from warouter.store.account.accounts import ADMIN, Accounts
 from warouter.store.database import close_politely, connect, create_pool, listen
 from warouter.store.nodes import read_map

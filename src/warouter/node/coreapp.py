@@ -17,6 +17,7 @@ from warouter.app_settings import (
     ApplicationSettings,
     effective,
 )
+from warouter.background import wait_for
 from warouter.config import Settings
 from warouter.errors import CommandError, OutcomeUnknown
 from warouter.link.listen import LinkServer
@@ -30,7 +31,7 @@ from warouter.owner.appender import Appender
 from warouter.owner.callbacks import CallbackFeed
 from warouter.owner.events import EventAppender
 from warouter.owner.media.work import MediaWork
-from warouter.owner.ownership import Ownership, wait_for
+from warouter.owner.ownership import Ownership
 from warouter.owner.recorder import Recorder
 from warouter.owner.sender import Sender
 from warouter.owner.slot import OwnedSlot

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from warouter.kinds import EVENT_TYPES
 from warouter.metrics import Sample
 from warouter.owner.slot import OwnedSlot
 from warouter.store.nodes import Beat
-from warouter.webhook.callbacks import KINDS
 
 if TYPE_CHECKING:
     from warouter.node.coreapp import Coreapp
@@ -76,7 +76,7 @@ class CoreappFigures:
                 Sample("callback_requests_duration_ms_count", count, labels),
                 Sample("callback_requests_duration_ms_sum", took, labels),
             ]
-        for kind in KINDS.values():
+        for kind in EVENT_TYPES:
             failing = int(kind in callbacks.failing)
             samples += [
                 Sample("warouter_callbacks_failing", failing, {"type": kind}),

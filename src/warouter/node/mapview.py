@@ -10,11 +10,13 @@ from uuid import UUID
 import asyncpg
 
 from warouter.api.context import NodeState
+from warouter.background import wait_for
 from warouter.cluster.beats import Beats
 from warouter.cluster.shardmap import ShardMap
 from warouter.config import Settings, Timing
 from warouter.errors import ChangeRefused, NotReady
 from warouter.link.client import Links
+from warouter.log import Outage
 from warouter.store import database
 from warouter.store.account.registration import is_registered
 from warouter.store.bounded import connection
@@ -54,7 +56,7 @@ class MapView:
         self._application = application
         self._wake = asyncio.Event()
         self._hints: asyncpg.Connection | None = None
-        self._away = False
+        self._outage = Outage()
         self._leaving = False
         self._clock = asyncio.get_running_loop().time
         self._beats = Beats(timing.map_poll * 3)
@@ -66,7 +68,7 @@ class MapView:
     @property
     def away(self) -> bool:
         """The database did not answer when it was last asked."""
-        return self._away
+        return self._outage.lasts
 
     async def run(self) -> None:
         """Follow until cancelled; while the database is away the last map is kept."""
@@ -77,18 +79,13 @@ class MapView:
                     connection = await self._connected()
                     await self._tell_leader(connection)
                     await self._refresh(connection)
-                self._away = False
+                self._outage.ends()
             except Exception as error:
                 # Whatever a driver raises when its server dies: serving goes on without news.
                 self._let_go()
-                if not self._away:
+                if self._outage.begins():
                     log.warning("shard map not followed", extra={"error": repr(error)})
-                self._away = True
-            try:
-                async with asyncio.timeout(self._timing.map_poll):
-                    await self._wake.wait()
-            except TimeoutError:
-                continue
+            await wait_for(self._wake, self._timing.map_poll)
 
     async def _refresh(self, connection: asyncpg.Connection) -> None:
         new = await read_map(connection)

@@ -10,12 +10,14 @@ from uuid import UUID
 
 import asyncpg
 
+from warouter.background import wait_for
 from warouter.cluster.membership import Member, Membership, Verdict
 from warouter.cluster.plan import Takeover, View, changes, plan
 from warouter.cluster.shardmap import ShardMap
 from warouter.cluster.term import Term
 from warouter.config import Settings, Timing
 from warouter.errors import FencedError, OutcomeUnknown
+from warouter.log import Outage
 from warouter.metrics import Sample
 from warouter.node.reporter import Reporter
 from warouter.node.runtime import Identity, boottime, cancel, check_database, run_until
@@ -60,7 +62,7 @@ class Master:
         self._named_since: dict[tuple[int, int, UUID], float] = {}
         self._dead_since: dict[UUID, float] = {}
         self._timeline: int | None = None
-        self._failing = False
+        self._outage = Outage()
         self._next_beat = 0.0
 
     @property
@@ -81,7 +83,7 @@ class Master:
             started = self._clock()
             try:
                 await self._round(started)
-                self._failing = False
+                self._outage.ends()
             except (OutcomeUnknown, FencedError, asyncpg.PostgresError) as error:
                 self._resign(str(error))
             await self._pause(started)
@@ -146,12 +148,12 @@ class Master:
         return False
 
     def _resign(self, why: str) -> None:
+        news = self._outage.begins()
         if self._term is not None:
             log.warning("leads no more", extra={"term": self._term.number, "why": why})
             self._notifier.status("secondary")
-        elif not self._failing:
+        elif news:
             log.warning("cannot look at the cluster", extra={"error": why})
-        self._failing = True
         self._term = None
         self._session.terminate()  # the lock goes with the connection
 
@@ -266,11 +268,7 @@ class Master:
         poll = SOON if self._membership.doubtful or self._alert else self._timing.poll
         self._alert = max(0, self._alert - 1)
         remaining = poll - (self._clock() - started)
-        try:
-            async with asyncio.timeout(max(remaining, 0.005)):
-                await self._wake.wait()
-        except TimeoutError:
-            return
+        await wait_for(self._wake, max(remaining, 0.005))
 
 
 async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from warouter import API_VERSION, __version__
+from warouter.log import Outage
 from warouter.metrics import BUILD_INFO, Sample
 from warouter.node.runtime import Identity
 from warouter.store.bounded import Fetch
@@ -70,16 +71,15 @@ class Reporter:
 
     async def run(self) -> None:
         """Report until cancelled."""
-        failing = False
+        outage = Outage()
         while True:
             try:
                 await self._writer.write(self._body())
-                failing = False
+                outage.ends()
             except Exception as error:
                 # Whatever it was: what is told of the work must not end the work.
-                if not failing:
+                if outage.begins():
                     log.warning("not reported", extra={"error": repr(error)})
-                failing = True
             await asyncio.sleep(EVERY_SECONDS)
 
     async def close(self) -> None:

@@ -16,13 +16,14 @@ from warouter.app_settings import ApplicationSettings
 from warouter.config import Settings, networks
 from warouter.errors import OutcomeUnknown
 from warouter.flow.parking import LEAD_ROWS, LEAD_SECONDS, ParkedLane
+from warouter.kinds import EVENT_KINDS
 from warouter.net.egress import client_certificate
 from warouter.owner.ownership import Ownership
 from warouter.owner.recorder import Recorder
 from warouter.owner.slot import EventLog, OwnedSlot
 from warouter.store.journal import EventRow, Journal
 from warouter.webhook.callbacks import Callbacks
-from warouter.webhook.queue import GIVE_UP, INBOUND, STATUS, Item
+from warouter.webhook.queue import GIVE_UP, Item
 from warouter.webhook.shown import shown
 
 log = logging.getLogger(__name__)
@@ -35,7 +36,6 @@ PARKED_LOOK_SECONDS = 0.2
 LETTERS_LOOK_SECONDS = 5.0  # unless a hint says that some were asked for
 LETTERS_PAGE = 500
 REPLAY_SECONDS = 3600.0  # a dead letter is tried again for so long
-KINDS = (STATUS, INBOUND)
 
 
 class CallbackFeed:
@@ -82,7 +82,7 @@ class CallbackFeed:
         if not self._settings_known:
             self._settings_known = True
             for slot in self._ownership.slots.values():
-                for kind in KINDS:
+                for kind in EVENT_KINDS:
                     self._load(slot, kind)
 
     def look_for_letters(self) -> None:
@@ -111,7 +111,7 @@ class CallbackFeed:
         return owned is not None and owned.accepts and self._ownership.may_act(slot)
 
     def _on_opened(self, slot: OwnedSlot) -> None:
-        for kind in KINDS:
+        for kind in EVENT_KINDS:
             for recipient in slot.events[kind].parked:
                 self.callbacks.block(slot.slot, recipient, kind)
             self._load(slot, kind)
@@ -275,7 +275,7 @@ class CallbackFeed:
                 await self._tasks.guard(slot.current, self._look_at(slot, now))
 
     async def _look_at(self, slot: OwnedSlot, now: float) -> None:
-        for kind in KINDS:
+        for kind in EVENT_KINDS:
             journal = slot.events[kind]
             for recipient in journal.parked.surplus(now, slot.recorded):
                 self.callbacks.unblock(slot.slot, recipient, kind)

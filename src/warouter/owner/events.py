@@ -16,6 +16,7 @@ import msgspec
 
 from warouter.cluster.role import Happened
 from warouter.codes import error_object
+from warouter.kinds import EVENT_NAMES, STATUS
 from warouter.owner.ownership import Ownership
 from warouter.owner.slot import OwnedSlot
 from warouter.store.journal import FENCED, INSERTED, REFUSED, EventRow, Journal
@@ -30,9 +31,6 @@ MAX_ROWS = 2_000
 GATHER_SECONDS = 0.010
 GATHER_ROWS = 500  # so many wait for nothing
 MAX_QUEUED = 32 * 1024 * 1024  # bytes of events that are not on disk: then no more are read
-STATUS, INBOUND = 0, 1
-_KINDS = {"status": STATUS, "inbound": INBOUND}
-
 
 # Kind, key, recipient, payload and contact of an event before it has a place in the journal.
 _Parts = tuple[int, str, str, bytes, bytes | None]
@@ -92,7 +90,8 @@ class EventAppender:
             log.error("event of the upstream refused", extra={"slot": slot.slot, "reason": reason})
             self._ack(slot, [event.number])
             return
-        new = (_KINDS[event.kind], event.key, event.recipient, event.payload, event.contact or None)
+        kind = EVENT_NAMES.index(event.kind)
+        new = (kind, event.key, event.recipient, event.payload, event.contact or None)
         self._put(slot, new, event.number)
 
     def append(self, slot: OwnedSlot, event: NewEvent, done: Callable[[], None]) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from functools import partial
 
 from warouter.flow.lanes import Entry
+from warouter.kinds import READ_MARK
 from warouter.message_id import minted_at, text_of
 from warouter.owner.events import EventAppender, failed_status
 from warouter.owner.slot import OwnedSlot
@@ -22,7 +23,6 @@ from warouter.upstream.protocol import Answer
 
 wall = time.time
 HEARSAY_SECONDS = 1.0  # after a takeover the upstream says within it what it took before
-_READ_MARK = 1
 _EXPIRED = (410, "Message expired", "its ttl passed before it could be sent")
 _TOO_OLD = (408, "Message is not valid", "it was pending for too long and could not be sent")
 _UNANSWERED = (408, "Message is not valid", "the upstream never said whether it took it")
@@ -52,7 +52,7 @@ class Expiry:
         who reads it back from there asks the clocks of the nodes as well, and the younger age
         counts.
         """
-        if kind == _READ_MARK:
+        if kind == READ_MARK:
             return math.inf, False
         if age > 0:
             age = max(0.0, min(age, wall() - minted_at(message_id)))

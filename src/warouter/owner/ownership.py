@@ -15,11 +15,14 @@ import math
 from collections.abc import Awaitable, Callable, Mapping, Set
 
 from warouter import background
+from warouter.background import wait_for
 from warouter.cluster.lease import Lease
 from warouter.cluster.role import Happened, State
 from warouter.config import Timing
 from warouter.errors import OutcomeUnknown
 from warouter.flow.parking import Parked
+from warouter.kinds import EVENT_KINDS
+from warouter.log import Outage
 from warouter.owner.slot import OwnedSlot
 from warouter.owner.tasks import SlotTasks
 from warouter.store.journal import Journal
@@ -148,7 +151,7 @@ class Ownership:
             log.warning("left without handing over", extra={"error": str(error)})
 
     async def _beat_loop(self) -> None:
-        missing = False
+        missing = Outage()
         while True:
             self._wake.clear()
             sent = self._clock()
@@ -157,12 +160,11 @@ class Ownership:
                     self._upstream_ok(), self._timing.trust, journal_ok=self._journal_ok()
                 )
             except OutcomeUnknown as error:
-                if not missing:
+                if missing.begins():
                     log.warning("beat not confirmed", extra={"error": str(error)})
-                missing = True
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
-            missing = False
+            missing.ends()
             self._confirm(sent, beat)
             await wait_for(self._wake, self._timing.beat)
 
@@ -230,7 +232,7 @@ class Ownership:
         self._lease_changed.set()
         opened = {o.slot: o for o in await self._journal.open(epochs)}
         page = Parked().page
-        lanes = [(n, kind) for n in opened for kind in (0, 1)]
+        lanes = [(n, kind) for n in opened for kind in EVENT_KINDS]
         parked = await self._journal.parked(list(opened), self._pending, page)
         parked_events = await self._journal.parked_events(lanes, page)
         now = self._clock()
@@ -334,12 +336,3 @@ class Ownership:
         if sending:
             for tell in self.lapsed:
                 tell()
-
-
-async def wait_for(event: asyncio.Event, seconds: float | None) -> None:
-    """Until the event is set, or for so long."""
-    try:
-        async with asyncio.timeout(seconds):
-            await event.wait()
-    except TimeoutError:
-        return

@@ -9,8 +9,9 @@ import asyncio
 import logging
 from typing import Any
 
+from warouter.background import wait_for
 from warouter.cluster.role import Happened
-from warouter.owner.ownership import Ownership, wait_for
+from warouter.owner.ownership import Ownership
 from warouter.owner.slot import OwnedSlot
 from warouter.store.journal import Journal, Progress
 

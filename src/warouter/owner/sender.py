@@ -20,6 +20,7 @@ from typing import Any
 from warouter.cluster.role import Happened, State
 from warouter.flow.lanes import Entry
 from warouter.flow.parking import ParkedLane
+from warouter.kinds import READ_MARK
 from warouter.message_id import parse, text_of
 from warouter.owner.events import EventAppender, failed_status
 from warouter.owner.expiry import Expiry
@@ -58,7 +59,6 @@ REASON_CHARS = 200
 # What the upstream has not answered for so long is looked at; at the second look it is told again.
 ANSWER_SECONDS = 5.0
 UNANSWERED_MS = 30_000  # until one that has been told PARK_AFTER_TRIES times for nothing is again
-READ_MARK = 1  # every other kind is a message, those of later builds too
 
 Prepared = Iterable[tuple[Entry, tuple[str, ...]]]
 
@@ -313,7 +313,7 @@ class Sender:
             entry = slot.lanes.answered(message_id)
             if entry is None:
                 return
-            if answer.code == 0 or entry.kind == 1:
+            if answer.code == 0 or entry.kind == READ_MARK:
                 self._settled(slot, entry)
                 self._make_way(slot, entry)
             else:

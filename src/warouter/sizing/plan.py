@@ -11,13 +11,12 @@ from typing import NamedTuple
 
 import msgspec
 
+from warouter._hash import SHARD_COUNTS, SLOTS
 from warouter.errors import CommandError
 from warouter.flow.lanes import WINDOW
 from warouter.sizing.costs import COSTS, Costs, Cpu
 from warouter.sizing.original import rds_class
 
-SHARDS = (1, 2, 4, 8, 16, 32)
-SLOTS = 32
 LOAD = 0.7  # of a process or a core, so that bursts and a restart find room: chosen, not measured
 MACHINES = 3  # the fewest that keep two when one is gone
 WEBAPPS = 2  # the fewest behind a load balancer
@@ -171,12 +170,12 @@ def _shards(rate: float, shards: int | None, spares: int, upstream: Upstream, co
             f" {upstream.answer_ms:g} ms: {SLOTS} slots with {WINDOW} messages out at once each"
             f" are {windows(upstream):,.0f}/s."
         )
-    enough = [n for n in SHARDS if carried(n, spares, upstream, costs) >= rate]
+    enough = [n for n in SHARD_COUNTS if carried(n, spares, upstream, costs) >= rate]
     if shards is None and enough:
         return enough[0]
     if shards in enough:
         return shards
-    asked = shards or SHARDS[-1]
+    asked = shards or SHARD_COUNTS[-1]
     carries = carried(asked, spares, upstream, costs)
     raise CommandError(
         f"{asked} shards with --spares {spares} carry {carries:,.0f} messages/s when a machine is"
@@ -210,7 +209,7 @@ def _limits(
 def _check(rate: float, shards: int | None, spares: int, cores: int, upstream: Upstream) -> None:
     if not (isfinite(rate) and rate > 0):
         raise CommandError(f"A rate of {rate} messages/s makes no sense: give one above 0.")
-    if shards is not None and shards not in SHARDS:
+    if shards is not None and shards not in SHARD_COUNTS:
         raise CommandError(f"There are 1, 2, 4, 8, 16 or 32 shards, not {shards}.")
     if spares < 1 or cores < 1:
         raise CommandError("At least one spare coreapp, and one core a machine, are needed.")

@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from warouter.kinds import EVENT_NAMES
 from warouter.store import locks
 from warouter.store.database import Connection
 
 LETTERS = "letters"  # the payload of NOTIFY: some were asked for
-KINDS = ("status", "inbound")
 
 _WHERE = """
  where ($1::smallint is null or kind = $1) and ($2::text is null or recipient = $2)
@@ -44,7 +44,7 @@ class Place(NamedTuple):
     @property
     def text(self) -> str:
         """The letter's id: ``status-13-204``."""
-        return f"{KINDS[self.kind]}-{self.slot}-{self.seq}"
+        return f"{EVENT_NAMES[self.kind]}-{self.slot}-{self.seq}"
 
 
 def parse(text: str) -> Place:
@@ -52,7 +52,7 @@ def parse(text: str) -> Place:
     found = _ID.fullmatch(text)
     if found is None:
         raise ValueError(f"{text!r} is no letter: ids look like status-13-204 or inbound-5-17.")
-    return Place(KINDS.index(found[1]), int(found[2]), int(found[3]))
+    return Place(EVENT_NAMES.index(found[1]), int(found[2]), int(found[3]))
 
 
 class Selection(NamedTuple):
@@ -111,7 +111,7 @@ def _letter(row: Any) -> Letter:
     kind = row["kind"]
     return Letter(
         id=Place(kind, row["slot"], row["seq"]).text,
-        kind=KINDS[kind],
+        kind=EVENT_NAMES[kind],
         slot=row["slot"],
         seq=row["seq"],
         key=row["key"],

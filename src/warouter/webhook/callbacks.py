@@ -16,7 +16,6 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
-from contextlib import suppress
 from typing import NamedTuple
 
 import aiohttp
@@ -28,12 +27,12 @@ from warouter.app_settings import (
     Network,
     webhook_url_problem,
 )
+from warouter.background import wait_for
+from warouter.kinds import EVENT_KINDS, EVENT_TYPES
 from warouter.net.egress import ClientCertificate, receiver_tls, socket_factory
 from warouter.net.names import Names
 from warouter.signature import signed
 from warouter.webhook.queue import (
-    INBOUND,
-    STATUS,
     Breaker,
     Delivery,
     Item,
@@ -56,9 +55,6 @@ TIMEOUT = 15.0  # the whole POST, name lookup and answer included
 KEEPALIVE = 4.0
 # A slot whose lease has lapsed is asked about again so often, until it holds or is forgotten.
 HELD_PAUSE = 0.2
-
-# The product's names of the kinds in its metrics.
-KINDS = {STATUS: "status_change", INBOUND: "inbound_message"}
 
 HUNG = "webhook: timeout"
 
@@ -129,8 +125,8 @@ class Callbacks:
         self._tls = receiver_tls("", client)
         self._timeout = aiohttp.ClientTimeout(total=timeout)
         self._now = clock or _boottime
-        self._queues = {kind: Delivery() for kind in KINDS}
-        self._breakers = {kind: Breaker() for kind in KINDS}
+        self._queues = {kind: Delivery() for kind in EVENT_KINDS}
+        self._breakers = {kind: Breaker() for kind in EVENT_KINDS}
         self._warned: set[int] = set()
         self._in_flight: Counter[int] = Counter()  # POSTs by kind
         self._suspects: Counter[int] = Counter()  # those of them that may hang
@@ -150,7 +146,7 @@ class Callbacks:
     @property
     def failing(self) -> list[str]:
         """Types whose callbacks fail one after the other."""
-        return [KINDS[kind] for kind, breaker in self._breakers.items() if breaker.failing]
+        return [EVENT_TYPES[kind] for kind, breaker in self._breakers.items() if breaker.failing]
 
     def waiting_of(self, slot: int) -> int:
         """Events of ``slot`` that wait here: what a reader of the journal bounds."""
@@ -218,9 +214,7 @@ class Callbacks:
                 self._wake.clear()
                 self._resume_held()
                 self._start_posts(session, posts)
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(self._pause()):
-                        await self._wake.wait()
+                await wait_for(self._wake, self._pause())
 
     # ------------------------------------------------------------------ what goes now
 
@@ -347,7 +341,7 @@ class Callbacks:
         if payload.withheld:
             self._unsent(kind, batch, probe=probe)
             return
-        label = Result(KINDS[kind], result)
+        label = Result(EVENT_TYPES[kind], result)
         self.requests[label] += 1
         self.duration_ms[label] += round((time.monotonic() - began) * 1000)
         if result == "success":
@@ -385,12 +379,12 @@ class Callbacks:
         self._breakers[kind].succeeded()
         live = self._queues[kind].delivered(batch)
         self._queues[kind].restore()
-        self.delivered[KINDS[kind]] += len(batch)
+        self.delivered[EVENT_TYPES[kind]] += len(batch)
         if live:
             self._settled(live)
         if kind in self._warned:
             self._warned.discard(kind)
-            log.info("webhook receiver works again", extra={"type": KINDS[kind]})
+            log.info("webhook receiver works again", extra={"type": EVENT_TYPES[kind]})
 
     def _failed(self, kind: int, batch: list[Item], reason: str, *, probe: bool) -> None:
         queue, breaker, settings = self._queues[kind], self._breakers[kind], self._settings()
@@ -412,7 +406,7 @@ class Callbacks:
         if breaker.failing and kind not in self._warned:
             self._warned.add(kind)
             log.warning(
-                "webhook receiver is failing", extra={"type": KINDS[kind], "reason": reason}
+                "webhook receiver is failing", extra={"type": EVENT_TYPES[kind], "reason": reason}
             )
 
     def _unsent(self, kind: int, batch: list[Item], *, probe: bool) -> None:

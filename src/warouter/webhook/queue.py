@@ -26,9 +26,8 @@ from collections import deque
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
+from warouter.kinds import STATUS
 from warouter.retry import linear_ms
-
-STATUS, INBOUND = 0, 1
 
 # A recipient's events in one batch. Halving them down to one takes four failures, fewer than open
 # the circuit: one bad event of a busy recipient is found before it could be taken for an outage.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from warouter.app_settings import ApplicationSettings
-from warouter.webhook.queue import STATUS
+from warouter.kinds import STATUS
 
 # Types of system messages, and the switch that lets them through.
 _NUMBER_CHANGES = frozenset({"user_changed_number", "customer_changed_number"})

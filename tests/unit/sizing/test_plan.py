@@ -14,18 +14,18 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from warouter._hash import SLOTS as REAL_SLOTS
+from warouter._hash import SHARD_COUNTS
 from warouter.cli import cli
 from warouter.errors import CommandError
 from warouter.sizing import plan as sizing
 from warouter.sizing.costs import COSTS, Costs, Cpu
 from warouter.sizing.original import ORIGINALS, RDS, original_for, rds_class
-from warouter.sizing.plan import SHARDS, Plan, Upstream, busy, carried, most, plan
+from warouter.sizing.plan import Plan, Upstream, busy, carried, most, plan
 
 GUIDE = (Path(__file__).parents[3] / "docs" / "scaling.md").read_text()
 
 rates = st.floats(0.1, 100_000)
-shard_counts = st.sampled_from(SHARDS)
+shard_counts = st.sampled_from(SHARD_COUNTS)
 upstreams = st.builds(Upstream, st.floats(1, 10_000) | st.just(inf), st.floats(0, 200))
 
 
@@ -59,7 +59,7 @@ def test_a_plan_holds(
     found = planned(rate, shards, spares, cores, up)
     if found is None:
         return
-    assert found.shards == shards or (shards is None and found.shards in SHARDS)
+    assert found.shards == shards or (shards is None and found.shards in SHARD_COUNTS)
     assert found.coreapps >= found.shards + 1
     # Nothing of it is over what it was planned for, also when one machine of three is gone.
     assert rate <= min(found.limits.values()) * (1 + 1e-9)
@@ -100,7 +100,7 @@ def test_few_messages_in_many_shards_cost_more_each() -> None:
 
 @given(st.integers(1, 32), upstreams)
 def test_more_shards_never_carry_less(spares: int, up: Upstream) -> None:
-    carries = [carried(shards, spares, up) for shards in SHARDS]
+    carries = [carried(shards, spares, up) for shards in SHARD_COUNTS]
     assert carries == sorted(carries)
 
 
@@ -116,10 +116,6 @@ def test_costs_decide() -> None:
     assert plan(2_000, costs=slow_disk).first == "owner_commits"
     assert plan(1_000, upstream=Upstream(250, 50)).first == "upstream_rate"
     assert plan(30_000, upstream=Upstream(inf, 50)).limits["upstream_answers"] == 40_960
-
-
-def test_slots_are_those_of_the_hash() -> None:
-    assert sizing.SLOTS == REAL_SLOTS
 
 
 @pytest.mark.parametrize(

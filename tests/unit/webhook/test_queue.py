@@ -17,12 +17,11 @@ from hypothesis.stateful import (
     rule,
 )
 
+from warouter.kinds import INBOUND, STATUS
 from warouter.webhook.queue import (
     FAILURES,
     GIVE_UP,
-    INBOUND,
     LANE_EVENTS,
-    STATUS,
     Breaker,
     Delivery,
     Item,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from warouter.app_settings import ApplicationSettings, effective
-from warouter.webhook.queue import INBOUND, STATUS
+from warouter.kinds import INBOUND, STATUS
 from warouter.webhook.shown import shown
 
 DEFAULTS = ApplicationSettings()

@@ -9,7 +9,6 @@ that were seen before go on.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -18,6 +17,8 @@ from secrets import token_urlsafe
 
 import msgspec
 
+from warouter.background import wait_for
+from warouter.log import Outage
 from warouter.store.account.accounts import Accounts, Holder, is_unavailable
 
 log = logging.getLogger(__name__)
@@ -69,7 +70,7 @@ class TokenCache:
         self._generation = 0
         self._refreshing = asyncio.Lock()
         self._woken = asyncio.Event()
-        self._away = False
+        self._outage = Outage()
 
     async def caller(self, token: str) -> Caller | None:
         """Who holds the token; None if nobody does, or not any more."""
@@ -118,12 +119,10 @@ class TokenCache:
             self._woken.clear()
             try:
                 await self.refresh()
-                self._away = False
+                self._outage.ends()
             except Exception as error:
                 self._report(error)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._poll):
-                    await self._woken.wait()
+            await wait_for(self._woken, self._poll)
 
     def _living(self, key: bytes, entry: tuple[Caller, float] | None) -> Caller | None:
         if entry is None:
@@ -179,10 +178,9 @@ class TokenCache:
 
     def _report(self, error: Exception) -> None:
         """One line when it begins, not one a poll."""
-        if not self._away:
+        if self._outage.begins():
             level = logging.WARNING if is_unavailable(error) else logging.ERROR
             log.log(level, "tokens not followed", extra={"reason": repr(error)})
-        self._away = True
 
 
 def _entry(holder: Holder, now: float) -> tuple[Caller, float]:

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from warouter._hash import slot_of
 from warouter.api.access.tokens import Caller
-from warouter.api.context import MEDIA, READ_MARK, Context
+from warouter.api.context import Context
 from warouter.api.description.replies import MessageAnswer
 from warouter.api.media import kind_of
 from warouter.api.messages.hsm import as_template
@@ -30,6 +30,7 @@ from warouter.errors import (
 )
 from warouter.http.envelope import META_JSON, encoded, success
 from warouter.http.request import path_name, read_body, read_json
+from warouter.kinds import MEDIA, READ_MARK
 from warouter.link.wire import Key, Outgoing
 from warouter.message_id import MARK_SIZE, RANDOM_SIZE, letters_of, mark_of, mint
 from warouter.store.views.trace import Trace

@@ -17,6 +17,7 @@ import msgspec
 
 from warouter.errors import ApiError
 from warouter.flow.lanes import WINDOW, Entry
+from warouter.kinds import MEDIA
 from warouter.media.references import Reference, find
 from warouter.message_id import mark_of_id, text_of
 from warouter.owner.media.uploads import Busy, Uploads
@@ -26,7 +27,6 @@ from warouter.upstream.protocol import Answer
 
 log = logging.getLogger(__name__)
 
-MEDIA = 2  # the kind of such messages
 PATIENCE_SECONDS = 2.0
 # With more than FEW that wait in a slot each gives its place back sooner.
 FEW, HURRIED_SECONDS = 16, 0.5

@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 
 import asyncpg
 
+from warouter.kinds import EVENT_KINDS, EVENT_TYPES
 from warouter.metrics import Sample
 from warouter.store import locks
 from warouter.store.bounded import connection
@@ -24,9 +25,6 @@ T = TypeVar("T")
 KEEP_SECONDS = 3.0  # several scrapers, one reading
 MOST_COUNTED = 100_000
 SETTLED_SECONDS = 60.0  # seconds after which a change of owner is counted once and for all
-
-# The product's words for the two kinds of events.
-TYPES = {0: "status_change", 1: "inbound_message"}
 
 _MAP = """
 select m.version, m.shards, t.term,
@@ -211,7 +209,7 @@ async def _journals(connection: Source) -> list[Sample]:
             sum(row["waiting"] for row in await connection.fetch(BACKLOG_SQL)),
         ),
     ]
-    unsettled, oldest = dict.fromkeys(TYPES, 0), dict.fromkeys(TYPES, 0.0)
+    unsettled, oldest = dict.fromkeys(EVENT_KINDS, 0), dict.fromkeys(EVENT_KINDS, 0.0)
     for row in await connection.fetch(CALLBACKS_SQL):
         unsettled[row["kind"]] += row["waiting"]
     for row in await connection.fetch(_OLDEST_EVENTS):
@@ -233,7 +231,7 @@ async def _waiting(connection: Source) -> list[Sample]:
             sample
             for name, what in (("callbacks_parked", "events"), ("dead_letters", "dead"))
             for sample in _by_type(
-                f"warouter_{name}", {kind: counts.get((what, kind), 0) for kind in TYPES}
+                f"warouter_{name}", {kind: counts.get((what, kind), 0) for kind in EVENT_KINDS}
             )
         ),
     ]
@@ -253,4 +251,4 @@ async def _database(connection: Source) -> list[Sample]:
 
 
 def _by_type(name: str, values: Mapping[int, Any]) -> list[Sample]:
-    return [Sample(name, value, {"type": TYPES[kind]}) for kind, value in values.items()]
+    return [Sample(name, value, {"type": EVENT_TYPES[kind]}) for kind, value in values.items()]

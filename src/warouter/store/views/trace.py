@@ -17,6 +17,7 @@ import msgspec
 from asyncpg.pool import PoolConnectionProxy
 
 from warouter.flow.cursor import Cursor
+from warouter.kinds import INBOUND, MESSAGE, READ_MARK, STATUS
 from warouter.message_id import parse, slot_of_id
 from warouter.store.database import Connection
 
@@ -52,9 +53,8 @@ STATUSES_SQL = _EVENTS + _OF_MESSAGE.format("e")
 BURIED_STATUSES_SQL = _BURIED + _OF_MESSAGE.format("d")
 INBOUND_SQL = f"{_EVENTS} e.key = $1"
 BURIED_INBOUND_SQL = f"{_BURIED} d.key = $1"
-_KINDS = {0: "message", 1: "read mark"}
+_NAMES = {MESSAGE: "message", READ_MARK: "read mark"}
 _RANKS = {"failed": 4, "read": 3, "delivered": 2, "sent": 1}
-STATUS, INBOUND = 0, 1
 Source: TypeAlias = "Connection | PoolConnectionProxy[asyncpg.Record]"
 
 
@@ -149,7 +149,7 @@ async def _outgoing(connection: Source, message_id: str, raw: bytes) -> Trace | 
     return Trace(
         id=message_id,
         direction="outgoing",
-        kind=_KINDS.get(known["kind"], "message") if known else "message",
+        kind=_NAMES.get(known["kind"], "message") if known else "message",
         state=state,
         recipient=known["recipient"] if known else events[0]["recipient"],
         ttl=known["ttl"] if known else None,
