@@ -1,14 +1,19 @@
 # Needs python3 >= 3.11 with venv and headers, gcc and make; the rest is installed into .venv.
 PYTHON ?= python3
-VENV := .venv
+VENV ?= .venv
 PEERS := .venv-peers
 BIN := $(VENV)/bin
+# Most tests wait more than they work, so that more of them run at once than there are cores.
+WORKERS ?= $(shell echo $$((2 * $$(nproc) + 1)))
 STARTED := $(shell date +%s.%N)
 SOURCES := src tests bench setup.py
 PYX := $(wildcard src/warouter/_*.pyx src/warouter/*/_*.pyx)
 
+# The tests start hundreds of processes: none of them shall compile its sources anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
-.PHONY: help setup build docs demo test lint fuzz bench bench-e2e bench-wide size lock clean
+.PHONY: help setup build docs demo test check lint fuzz bench bench-e2e bench-wide size lock clean
 .PHONY: bench-peers test-large
 .PHONY: chaos-short chaos chaos-mutants chaos-clocks chaos-calm chaos-power simulate
 
@@ -26,8 +31,13 @@ docs: setup ## write the tables of docs/operations.md that are made from the cod
 demo: setup ## start a whole cluster on this machine and send messages through a failover
 	$(BIN)/warouter demo --since $(STARTED)
 
-test: setup ## run the tests (TEST="tests/unit -k hash" chooses)
-	$(BIN)/python -m pytest $(TEST)
+test: setup ## run the tests, several at once (TEST="tests/unit -k hash" WORKERS=1)
+	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal \
+		--durations=20 --durations-min=5 $(TEST)
+
+check: lint ## the loop before each commit: lint, unit tests, 20 simulated seeds
+	@$(MAKE) --no-print-directory test TEST=tests/unit WORKERS=$$(nproc)
+	@$(MAKE) --no-print-directory simulate SEEDS=20
 
 simulate: setup ## run whole clusters on virtual time under drawn faults (SEEDS=10000 FIRST=0 JOBS=2)
 	$(BIN)/python -m tests.campaigns.simulation --seeds $(or $(SEEDS),1000) --first $(or $(FIRST),0) --jobs $(or $(JOBS),2)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
-import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
-from pathlib import Path
 
 import pytest_asyncio
 
 from tests.cluster.business import Business
+from tests.harness import prepared
 from warouter.local.cluster import Cluster, Options
 
 CALM = {"WAROUTER_LEASE": "5", "WAROUTER_HOLD": "25"}
@@ -25,7 +25,7 @@ async def start() -> AsyncIterator[Start]:
 
     ``before`` gets the cluster before anything of it runs.
     """
-    folder = _folder()
+    folder = prepared.reachable_folder()
     async with AsyncExitStack() as stack:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
 
@@ -34,6 +34,8 @@ async def start() -> AsyncIterator[Start]:
         ) -> tuple[Cluster, Business]:
             cluster = Cluster(Options(data_dir=folder, port=0, tls=False, **options))
             before(cluster)
+            if "WA_DB_HOSTNAME" not in cluster.options.environment:
+                await asyncio.to_thread(prepared.copy_to, folder / "postgres")
             stack.push_async_callback(cluster.stop)
             await cluster.start()
             business = await stack.enter_async_context(Business(cluster))
@@ -42,10 +44,3 @@ async def start() -> AsyncIterator[Start]:
             return cluster, business
 
         yield begin
-
-
-def _folder() -> Path:
-    """Not pytest's own: that is 0700 of root, and PostgreSQL runs as another account."""
-    folder = Path(tempfile.mkdtemp(prefix="warouter-test-", dir="/tmp"))
-    folder.chmod(0o711)
-    return folder

@@ -16,9 +16,9 @@ import pytest
 import pytest_asyncio
 
 from tests.cluster.business import Business
-from tests.cluster.conftest import _folder
 from tests.cluster.facts import Facts, followed
 from tests.cluster.hook import Hook
+from tests.harness import prepared
 from warouter.local.cluster import Cluster, Options
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="module")]
@@ -52,7 +52,8 @@ class Scene:
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def scene() -> AsyncIterator[Scene]:
-    folder = _folder()
+    folder = prepared.reachable_folder()
+    prepared.copy_to(folder / "postgres")
     cluster = Cluster(Options(data_dir=folder, port=0, tls=False, shards=1, coreapps=2, masters=1))
     try:
         await cluster.start()

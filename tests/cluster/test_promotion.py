@@ -15,8 +15,9 @@ import pytest_asyncio
 
 from tests.cluster.business import Business
 from tests.cluster.checker import violations
-from tests.cluster.conftest import CALM, Start, _folder
+from tests.cluster.conftest import CALM, Start
 from tests.cluster.facts import Facts
+from tests.harness import prepared
 from tests.harness.standby import Pair
 from warouter import message_id
 from warouter.cluster.shardmap import ShardMap
@@ -34,7 +35,7 @@ select array_agg(id) from unnest($1::bytea[]) as acked(id)
 @pytest_asyncio.fixture
 async def pair() -> AsyncIterator[Pair]:
     """A primary that runs with a standby that follows it, asynchronously."""
-    folder = _folder()
+    folder = prepared.reachable_folder()
     servers = Pair(folder)
     try:
         await servers.start()

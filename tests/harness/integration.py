@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import tempfile
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import aiohttp
 import msgspec
 
+from tests.harness import prepared
 from tests.harness.described import check_answer
 from tests.harness.receiver import Receiver
 from warouter.local.cluster import Cluster, Options
@@ -152,7 +151,8 @@ class Integration:
 @asynccontextmanager
 async def installed(**options: Any) -> AsyncIterator[Integration]:
     """A cluster of real processes with a logged-in integration; gone afterwards."""
-    folder = await asyncio.to_thread(_folder)
+    folder = await asyncio.to_thread(prepared.reachable_folder)
+    await asyncio.to_thread(prepared.copy_to, folder / "postgres")
     environment = {"WA_API_KEY": API_KEY, **options.pop("environment", {})}
     cluster = Cluster(
         Options(data_dir=folder, port=0, tls=False, environment=environment, **options)
@@ -172,10 +172,3 @@ async def installed(**options: Any) -> AsyncIterator[Integration]:
         await integration.http.close()
         await integration.receiver.stop()
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
-
-
-def _folder() -> Path:
-    """Not pytest's own: that is 0700 of root, and PostgreSQL runs as another account."""
-    folder = Path(tempfile.mkdtemp(prefix="warouter-test-", dir="/tmp"))
-    folder.chmod(0o711)
-    return folder

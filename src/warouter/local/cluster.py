@@ -21,9 +21,9 @@ import msgspec
 from warouter.background import wait_for
 from warouter.config import Settings, load
 from warouter.errors import CommandError
+from warouter.local import ports
 from warouter.local.counts import coreapps_for
 from warouter.local.description import read_description, write_description
-from warouter.local.ports import free_port
 from warouter.local.postgres import Postgres
 from warouter.local.postgres_version import described
 from warouter.local.process import Process
@@ -104,6 +104,7 @@ class Cluster:
         self.about_postgres = ""  # a sentence for who started it
         self._keepers: dict[str, asyncio.Task[None]] = {}
         self._environment: dict[str, str] = {}
+        self._ports: list[int] = []  # released when it has stopped
         self._webapp_ports: list[int] = []
         self.port = 0
         self.control_port = 0
@@ -133,7 +134,8 @@ class Cluster:
 
     async def start(self) -> None:
         """Everything up, in order; CommandError with one sentence when something is not."""
-        self.port = _take_port(self.options.port)
+        port = self.options.port
+        self.port = _take_port(port) if port else self._free_port()
         self.folder.mkdir(parents=True, exist_ok=True)
         self._lock = _take_folder(self.folder)
         old = read_description(self.folder)
@@ -179,6 +181,8 @@ class Cluster:
         await asyncio.gather(*self._keepers.values(), return_exceptions=True)
         if self.postgres is not None:
             await asyncio.to_thread(self.postgres.stop)
+        ports.release(self._ports)
+        self._ports.clear()
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
@@ -251,7 +255,7 @@ class Cluster:
         await migrate.migrate(self.settings)
 
     async def _start_simulator(self, old: dict[str, Any]) -> None:
-        port, self.control_port, services = free_port(), free_port(), free_port()
+        port, self.control_port, services = (self._free_port() for _ in range(3))
         self._environment["WAROUTER_UPSTREAM_ADDRESS"] = f"127.0.0.1:{port}"
         self._environment["WAROUTER_UPSTREAM_SERVICES"] = f"127.0.0.1:{services}"
         arguments = [
@@ -296,7 +300,7 @@ class Cluster:
         return self._add("coreapp", number, {"COREAPP_EXTERNAL_PORTS": "0"})
 
     def _add_webapp(self, number: int) -> Process:
-        port = free_port()
+        port = self._free_port()
         self._webapp_ports.append(port)
         environment = {
             "WEBAPP_EXTERNAL_PORTS": str(port),
@@ -348,6 +352,11 @@ class Cluster:
         }
         return outer | self._environment | environment
 
+    def _free_port(self) -> int:
+        port = ports.free_port()
+        self._ports.append(port)
+        return port
+
     def _dsn(self) -> str:
         s = self.settings
         if self.postgres is not None:
@@ -361,8 +370,6 @@ class Cluster:
 
 def _take_port(port: int) -> int:
     """The port, if it is free; webapps share it later, so it is only looked at here."""
-    if port == 0:
-        return free_port()
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -2,32 +2,62 @@
 
 from __future__ import annotations
 
+import os
 import random
 import socket
+from collections.abc import Iterable
 from pathlib import Path
 
 LOWEST = 10_240
 _OUTGOING = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _TRIES = 1_000
 
-_given: set[int] = set()
+_claims: dict[int, int] = {}  # port -> the descriptor that holds it
 
 
 def free_port() -> int:
     """A port of 127.0.0.1 that nobody listens on, and another one each time.
 
     It is below those that the kernel gives to outgoing connections: one of them would take the port
-    before its process does, or while it restarts.
+    before its process does, or while it restarts. No other process on this machine is given it
+    while this one lives and does not release it.
     """
     beyond = max(_first_outgoing(), LOWEST + 1)
     for _ in range(_TRIES):
         port = random.randrange(LOWEST, beyond)
-        if port not in _given and _free(port):
-            _given.add(port)
-            return port
+        if _claim(port):
+            if _free(port):
+                return port
+            release([port])
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:  # a range of another kind
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def release(ports: Iterable[int]) -> None:
+    """Let these ports be given again, here and to other processes."""
+    for port in ports:
+        claim = _claims.pop(port, None)
+        if claim is not None:
+            os.close(claim)
+
+
+def _claim(port: int) -> bool:
+    """Whether the port was not given yet, by any process in this network namespace.
+
+    A claim is a socket with an abstract name: the kernel lets one process have the name, and takes
+    it back when that process ends, however it ends.
+    """
+    if port in _claims:
+        return False
+    claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        claim.bind(f"\0warouter-port-{port}")
+    except OSError:
+        claim.close()
+        return False
+    _claims[port] = claim.detach()
+    return True
 
 
 def _first_outgoing() -> int:

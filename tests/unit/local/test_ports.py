@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -30,5 +34,40 @@ def test_a_machine_that_gives_every_port_to_connections(
 ) -> None:
     (tmp_path / "range").write_text("1024\t65535\n")
     monkeypatch.setattr(ports, "_OUTGOING", tmp_path / "range")
-    monkeypatch.setattr(ports, "_given", {ports.LOWEST})
-    assert ports.free_port() != ports.LOWEST
+    with claimed_elsewhere(ports.LOWEST):
+        assert ports.free_port() != ports.LOWEST
+
+
+def test_one_that_another_process_was_given_is_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    number, other = (ports.free_port() for _ in range(2))
+    ports.release([number, other])
+    with claimed_elsewhere(number):
+        draws = iter([number, number, other])
+        monkeypatch.setattr(ports.random, "randrange", lambda *_: next(draws))
+        assert ports.free_port() == other
+
+
+def test_one_that_is_released_is_given_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    number = ports.free_port()
+    ports.release([number])
+    with monkeypatch.context() as patch:
+        patch.setattr(ports.random, "randrange", lambda *_: number)
+        assert ports.free_port() == number
+    ports.release([number, number])
+
+
+@contextmanager
+def claimed_elsewhere(port: int) -> Iterator[None]:
+    """A process that was given this port, and lives."""
+    claim = (
+        "import sys; from warouter.local import ports; ports._TRIES = 10_000_000\n"
+        f"ports.random.randrange = lambda *_: {port}\n"
+        f"assert ports.free_port() == {port}\n"
+        "print(flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", claim]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"\n"
+        yield
+        process.communicate()
