@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import pytest
 
-from tests.support.documented import rows
+from tests.harness.documented import rows
 from warouter.cli import cli
 from warouter.metrics import CATALOGUE
 from warouter.variables import GROUPS
