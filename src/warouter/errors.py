@@ -1,4 +1,4 @@
-"""The error tree.
+"""The error tree. Pure.
 
 Behaviour travels as class attributes: an error that may reach an API client says which HTTP status
 and which application code it has (titles: the product's own), one that ends a command carries a

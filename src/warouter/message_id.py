@@ -1,4 +1,4 @@
-"""Message ids: 20 bytes, shown as 27 characters of base64url.
+"""Message ids: 20 bytes, shown as 27 characters of base64url. Pure.
 
     byte 0      version (1)
     byte 1      slot 0..31, so any process can route by the id alone

@@ -1,4 +1,4 @@
-"""The one rule that turns a spelling of a number into its wa_id.
+"""The one rule that turns a spelling of a number into its wa_id. Pure.
 
 Frozen: the wa_id decides the slot, and the slot is stored with every message.
 """

@@ -1,4 +1,4 @@
-"""Back-off: pure functions of the attempt, in seconds unless a name says otherwise."""
+"""How long to wait before the next attempt, in seconds unless a name says otherwise. Pure."""
 
 from __future__ import annotations
 

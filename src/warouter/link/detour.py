@@ -1,4 +1,7 @@
-"""Which coreapps a webapp has no link to, and through whom messages go meanwhile."""
+"""Which coreapps a webapp has no link to, and through whom messages go meanwhile.
+
+Pure, but for the random numbers given.
+"""
 
 from __future__ import annotations
 

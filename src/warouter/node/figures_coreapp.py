@@ -3,15 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from warouter.kinds import EVENT_TYPES
+from warouter.link.listen import LinkServer
 from warouter.metrics import Sample
+from warouter.owner.appender import Appender
+from warouter.owner.callbacks import CallbackFeed
+from warouter.owner.events import EventAppender
+from warouter.owner.ownership import Ownership
+from warouter.owner.sender import Sender
 from warouter.owner.slot import OwnedSlot
+from warouter.owner.writable import Writable
 from warouter.store.nodes import Beat
+from warouter.upstream.client import SimulatorUpstream
 
-if TYPE_CHECKING:
-    from warouter.node.coreapp import Coreapp
+
+class Parts(Protocol):
+    """The parts of a coreapp that have figures."""
+
+    ownership: Ownership
+    appender: Appender
+    sender: Sender
+    events: EventAppender
+    callbacks: CallbackFeed
+    upstream: SimulatorUpstream
+    writable: Writable
+    link: LinkServer
 
 
 class CoreappFigures:
@@ -20,16 +38,16 @@ class CoreappFigures:
     ``beat_seconds`` is the beat's interval.
     """
 
-    def __init__(self, coreapp: Coreapp, beat_seconds: float, clock: Callable[[], float]) -> None:
-        self._coreapp = coreapp
+    def __init__(self, parts: Parts, beat_seconds: float, clock: Callable[[], float]) -> None:
+        self._parts = parts
         self._late_after = 2 * beat_seconds
         self._clock = clock
         self._last: float | None = None
         self._beats = self._late = 0
-        coreapp.ownership.beaten.append(self._on_beat)
+        parts.ownership.beaten.append(self._on_beat)
 
     def samples(self) -> list[Sample]:
-        c = self._coreapp
+        c = self._parts
         slots = list(c.ownership.slots.values())
         return [
             Sample("pending_outgoing_messages", c.appender.queued + sum(map(_unsettled, slots))),
@@ -58,12 +76,12 @@ class CoreappFigures:
 
     def state(self) -> dict[str, Any]:
         """What /v1/support says of it beside the host's facts."""
-        return {"socket_conn": "UP" if self._coreapp.upstream.well else "DN"}
+        return {"socket_conn": "UP" if self._parts.upstream.well else "DN"}
 
     def _callbacks(self, slots: list[OwnedSlot]) -> list[Sample]:
-        callbacks = self._coreapp.callbacks.callbacks
+        callbacks = self._parts.callbacks.callbacks
         behind = sum(max(0, e.committed - e.loaded) for s in slots for e in s.events)
-        dropped = self._coreapp.callbacks.dropped
+        dropped = self._parts.callbacks.dropped
         samples = [
             Sample("callback_queue_size", callbacks.queue_size + behind),
             Sample("warouter_callback_events_dropped_total", dropped),

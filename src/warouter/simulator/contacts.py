@@ -7,24 +7,20 @@ PUT   /contacts/{wa_id}/identity  {"hash"}: acknowledge it; another hash changes
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import msgspec
 from aiohttp import web
 
+from warouter.simulator.exchange import Exchange
+from warouter.simulator.identity import Identity
 from warouter.upstream.numbers import MOST_NUMBERS, Acknowledged, Numbers
-
-if TYPE_CHECKING:
-    from warouter.simulator.identity import Identity
-    from warouter.simulator.server import Simulator
 
 _NUMBERS = msgspec.json.Decoder(Numbers)
 _ACKNOWLEDGED = msgspec.json.Decoder(Acknowledged)
 
 
-def contact_routes(simulator: Simulator) -> list[web.RouteDef]:
+def contact_routes(exchange: Exchange) -> list[web.RouteDef]:
     """The routes, for the application of the services."""
-    contacts = _Contacts(simulator)
+    contacts = _Contacts(exchange)
     return [
         web.post("/contacts", contacts.check),
         web.get("/contacts/{wa_id}/identity", contacts.identity),
@@ -33,8 +29,8 @@ def contact_routes(simulator: Simulator) -> list[web.RouteDef]:
 
 
 class _Contacts:
-    def __init__(self, simulator: Simulator) -> None:
-        self._simulator = simulator
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
 
     async def check(self, request: web.Request) -> web.Response:
         try:
@@ -43,15 +39,15 @@ class _Contacts:
             return _answer({"error": str(error)}, 400)
         if not 1 <= len(asked) <= MOST_NUMBERS:
             return _answer({"error": f"contacts are 1 to {MOST_NUMBERS} numbers"}, 400)
-        faults = self._simulator.faults
+        faults = self._exchange.faults
         if faults.no_contacts:
             return _answer({"error": "try again later"}, 503)
-        self._simulator.exchange.record.counters.checked += len(asked)
+        self._exchange.record.counters.checked += len(asked)
         unknown = frozenset(faults.unknown)
         return _answer(Numbers([number for number in asked if number not in unknown]))
 
     async def identity(self, request: web.Request) -> web.Response:
-        found = self._simulator.exchange.identities.of(request.match_info["wa_id"])
+        found = self._exchange.identities.of(request.match_info["wa_id"])
         return _shown(found)
 
     async def acknowledge(self, request: web.Request) -> web.Response:
@@ -59,7 +55,7 @@ class _Contacts:
             told = _ACKNOWLEDGED.decode(await request.read())
         except msgspec.DecodeError as error:
             return _answer({"error": str(error)}, 400)
-        identities = self._simulator.exchange.identities
+        identities = self._exchange.identities
         return _shown(identities.acknowledge(request.match_info["wa_id"], told.hash))
 
 

@@ -19,20 +19,21 @@ from __future__ import annotations
 import base64
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from typing import Any
 
 import msgspec
 from aiohttp import web
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from warouter.recipient import wa_id
+from warouter.simulator.exchange import Exchange
 from warouter.simulator.faults import Faults
 from warouter.simulator.guard import no_pages, only_as
 from warouter.simulator.inbound import Inbound, build
+from warouter.simulator.media import MediaStore
+from warouter.simulator.numbers import Numbers
 from warouter.upstream import authority
-
-if TYPE_CHECKING:
-    from warouter.simulator.server import Simulator
 
 # A document of 100 MB in base64.
 LARGEST_BODY = 140 * 1024 * 1024
@@ -62,11 +63,22 @@ class CertificateRequest(msgspec.Struct, forbid_unknown_fields=True):
     valid_s: int = authority.VALID_S
 
 
-def application(simulator: Simulator) -> web.Application:
-    """The control port of a simulator, to be run on its loop."""
-    middlewares = [no_pages, only_as(simulator.control_names), _errors]
+def application(
+    exchange: Exchange,
+    media: MediaStore,
+    numbers: Numbers,
+    key: Ed25519PrivateKey,
+    *,
+    use: Callable[[Faults], None],
+    names: Collection[str],
+) -> web.Application:
+    """The control port of a simulator, to be run on its loop; it answers to ``names``.
+
+    ``key`` is the authority's; ``use`` sets the switches of the faults, all of them.
+    """
+    middlewares = [no_pages, only_as(names), _errors]
     app = web.Application(middlewares=middlewares, client_max_size=LARGEST_BODY)
-    control = _Control(simulator)
+    control = _Control(exchange, media, numbers, key, use)
     app.router.add_get("/", control.index)
     app.router.add_get("/record", control.record)
     app.router.add_delete("/record", control.forget)
@@ -81,9 +93,19 @@ def application(simulator: Simulator) -> web.Application:
 
 
 class _Control:
-    def __init__(self, simulator: Simulator) -> None:
-        self._simulator = simulator
-        self._exchange = simulator.exchange
+    def __init__(
+        self,
+        exchange: Exchange,
+        media: MediaStore,
+        numbers: Numbers,
+        key: Ed25519PrivateKey,
+        use: Callable[[Faults], None],
+    ) -> None:
+        self._exchange = exchange
+        self._media = media
+        self._numbers = numbers
+        self._key = key
+        self._use = use
 
     async def index(self, request: web.Request) -> web.Response:
         peers = [{"node": p.node, "incarnation": p.incarnation} for p in self._exchange.peers]
@@ -131,20 +153,20 @@ class _Control:
         """The handles of the message's contents, by their place in it."""
         found = {}
         for place, content in message.contents.items():
-            found[place], _, _ = await self._simulator.media.put(_whole(content), "")
+            found[place], _, _ = await self._media.put(_whole(content), "")
         return found
 
     async def faults(self, request: web.Request) -> web.Response:
-        return _answer(self._simulator.faults)
+        return _answer(self._exchange.faults)
 
     async def set_faults(self, request: web.Request) -> web.Response:
         switches = _object(_parsed(await request.read()))
-        self._simulator.use(self._simulator.faults.changed(switches))
-        return _answer(self._simulator.faults)
+        self._use(self._exchange.faults.changed(switches))
+        return _answer(self._exchange.faults)
 
     async def clear_faults(self, request: web.Request) -> web.Response:
-        self._simulator.use(Faults())
-        return _answer(self._simulator.faults)
+        self._use(Faults())
+        return _answer(self._exchange.faults)
 
     async def certificate(self, request: web.Request) -> web.Response:
         asked = msgspec.convert(_object(_parsed(await request.read())), CertificateRequest)
@@ -157,15 +179,15 @@ class _Control:
             issued=now + min(0, asked.valid_s),
             expires=now + asked.valid_s,
         )
-        cert = authority.issue(self._simulator.key, certificate)
+        cert = authority.issue(self._key, certificate)
         return _answer({"cert": cert, "expires": certificate.expires}, status=201)
 
     async def authority(self, request: web.Request) -> web.Response:
-        public_key = base64.b64encode(authority.public_bytes(self._simulator.key)).decode()
+        public_key = base64.b64encode(authority.public_bytes(self._key)).decode()
         return _answer({"public_key": public_key})
 
     async def codes(self, request: web.Request) -> web.Response:
-        return _answer({"codes": self._simulator.numbers.codes(time.monotonic())})
+        return _answer({"codes": self._numbers.codes(time.monotonic())})
 
 
 @web.middleware

@@ -12,17 +12,15 @@ import asyncio
 import hashlib
 import secrets
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 import aiohttp
 from aiohttp import web
 
+from warouter.simulator.faults import Faults
 from warouter.simulator.record import Record, Upload
-
-if TYPE_CHECKING:
-    from warouter.simulator.server import Simulator
 
 MOST_BYTES = 1 << 30  # of all content that is kept
 LARGEST = 128 << 20
@@ -86,11 +84,11 @@ class MediaStore:
             path.unlink(missing_ok=True)
 
 
-def add_media(app: web.Application, simulator: Simulator) -> None:
-    """The two routes, under the faults `media_ms` and `media_status`."""
+def add_media(app: web.Application, media: MediaStore, switches: Callable[[], Faults]) -> None:
+    """Add the two routes, under the faults ``media_ms`` and ``media_status``."""
 
     async def troubled() -> web.Response | None:
-        faults = simulator.faults
+        faults = switches()
         if faults.media_ms:
             await asyncio.sleep(faults.media_ms / 1000)
         if not faults.media_status:
@@ -103,17 +101,17 @@ def add_media(app: web.Application, simulator: Simulator) -> None:
             return trouble
         mime = request.headers.get("Content-Type", "application/octet-stream")
         try:
-            handle, size, sha256 = await simulator.media.put(_chunks(request), mime)
+            handle, size, sha256 = await media.put(_chunks(request), mime)
         except ValueError as error:
             return web.json_response({"error": str(error)}, status=413)
-        simulator.media.uploaded(handle, mime, size, sha256)
+        media.uploaded(handle, mime, size, sha256)
         return web.json_response({"handle": handle}, status=201)
 
     async def get(request: web.Request) -> web.StreamResponse:
         trouble = await troubled()
         if trouble is not None:
             return trouble
-        found = simulator.media.find(request.match_info["handle"])
+        found = media.find(request.match_info["handle"])
         if found is None:
             return web.json_response({"error": "there is no such media"}, status=404)
         path, mime = found

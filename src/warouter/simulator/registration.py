@@ -15,17 +15,15 @@ import base64
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 from aiohttp import web
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec import Meta
 
-from warouter.simulator.numbers import Declined
+from warouter.simulator.numbers import Declined, Numbers
 from warouter.upstream import authority
-
-if TYPE_CHECKING:
-    from warouter.simulator.server import Simulator
 
 log = logging.getLogger(__name__)
 
@@ -54,9 +52,9 @@ class NewPin(msgspec.Struct, frozen=True):
     pin: Pin
 
 
-def add_registration(app: web.Application, simulator: Simulator) -> None:
+def add_registration(app: web.Application, numbers: Numbers, key: Ed25519PrivateKey) -> None:
     """Add the authority's services to those of a simulator."""
-    services = _Registration(simulator)
+    services = _Registration(numbers, key)
     for method, path, handler in (
         ("POST", "/registration/code", services.code),
         ("POST", "/registration/verify", services.verify),
@@ -67,9 +65,9 @@ def add_registration(app: web.Application, simulator: Simulator) -> None:
 
 
 class _Registration:
-    def __init__(self, simulator: Simulator) -> None:
-        self._simulator = simulator
-        self._numbers = simulator.numbers
+    def __init__(self, numbers: Numbers, key: Ed25519PrivateKey) -> None:
+        self._numbers = numbers
+        self._public_key = authority.public_bytes(key)
 
     async def code(self, request: web.Request) -> web.Response:
         asked = await _read(request, CodeRequest)
@@ -84,8 +82,8 @@ class _Registration:
         asked = await _read(request, Verification)
         certificate = self._certificate(asked.cert)
         two_step = self._numbers.verify(certificate.number, asked.code, time.monotonic())
-        public_key = authority.public_bytes(self._simulator.key)
-        return _answer({"public_key": base64.b64encode(public_key).decode(), "two_step": two_step})
+        public_key = base64.b64encode(self._public_key).decode()
+        return _answer({"public_key": public_key, "two_step": two_step})
 
     async def set_pin(self, request: web.Request) -> web.Response:
         asked = await _read(request, NewPin)
@@ -99,7 +97,7 @@ class _Registration:
 
     def _certificate(self, cert: str) -> authority.Certificate:
         try:
-            return authority.check(cert, authority.public_bytes(self._simulator.key), time.time())
+            return authority.check(cert, self._public_key, time.time())
         except ValueError as error:
             raise Declined("cert", str(error)) from None
 

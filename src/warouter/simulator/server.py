@@ -1,8 +1,8 @@
 """The simulator's server: the stand-in for WhatsApp's servers, and the oracle of the tests.
 
 Coreapps connect over TCP and speak ``upstream.protocol``; media and registration are services over
-HTTP (``simulator_services``); people and tests use the control port (``simulator_control``). What
-is decided is decided in ``simulator_exchange``; here are the sockets, the clock and the tick.
+HTTP (``services``); people and tests use the control port (``control``). What
+is decided is decided in ``exchange``; here are the sockets, the clock and the tick.
 Everything that arrives in one read is taken together, and what a connection is told in one turn of
 the loop leaves in one write.
 
@@ -92,7 +92,7 @@ class Simulator:
         random: Random | None = None,
         control_names: Sequence[str] = (),
     ) -> None:
-        self.control_names = frozenset(control_names)
+        self._control_names = frozenset(control_names)
         self._host = host
         self._port = port
         self._control_port = control_port
@@ -129,8 +129,10 @@ class Simulator:
             lambda: Connection(self), self._host, self._port, backlog=512
         )
         port = _port(self._server.sockets)
-        self._control = web.AppRunner(application(self), access_log=None)
-        self._services = web.AppRunner(services(self), access_log=None)
+        parts = self.exchange, self.media, self.numbers, self.key
+        control = application(*parts, use=self.use, names=self._control_names)
+        self._control = web.AppRunner(control, access_log=None)
+        self._services = web.AppRunner(services(*parts), access_log=None)
         try:
             control_port = await _listen(self._control, "127.0.0.1", self._control_port)
             services_port = await _listen(self._services, self._host, self._services_port)

@@ -4,33 +4,33 @@ Coreapps and webapps reach it at ``WAROUTER_UPSTREAM_SERVICES``. Unlike the cont
 of the product's world: nothing here is for tests alone.
 
     GET    /              what this is
-    /contacts ...         who is on WhatsApp, identities (``simulator_contacts``)
-    /registration/...     codes, verification, two-step pins (simulator_registration)
-    /media                content for handles (``simulator_media``)
+    /contacts ...         who is on WhatsApp, identities (``contacts``)
+    /registration/...     codes, verification, two-step pins (``registration``)
+    /media                content for handles (``media``)
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from aiohttp import web
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from warouter.simulator.contacts import contact_routes
+from warouter.simulator.exchange import Exchange
 from warouter.simulator.guard import no_pages
-from warouter.simulator.media import add_media
+from warouter.simulator.media import MediaStore, add_media
+from warouter.simulator.numbers import Numbers
 from warouter.simulator.registration import add_registration
 
-if TYPE_CHECKING:
-    from warouter.simulator.server import Simulator
 
-
-def services(simulator: Simulator) -> web.Application:
-    """The services of a simulator, to be run on its loop."""
+def services(
+    exchange: Exchange, media: MediaStore, numbers: Numbers, key: Ed25519PrivateKey
+) -> web.Application:
+    """The services of a simulator, to be run on its loop. ``key`` is the authority's."""
     app = web.Application(middlewares=[no_pages])
     app.router.add_get("/", _index)
-    app.router.add_routes(contact_routes(simulator))
-    add_registration(app, simulator)
-    add_media(app, simulator)
+    app.router.add_routes(contact_routes(exchange))
+    add_registration(app, numbers, key)
+    add_media(app, media, lambda: exchange.faults)
     return app
 
 

@@ -1,4 +1,4 @@
-"""What an owner and the WhatsApp side say to each other: msgpack Structs, one a frame.
+"""What an owner and the WhatsApp side say to each other: msgpack Structs, one a frame. Pure.
 
 Frames are length-prefixed (``_batch``); all that is ready in one turn of the loop leaves in one
 write. A connection says ``Hello`` once, then claims slots. The newest claim of a slot wins: the

@@ -1,6 +1,6 @@
 """Callbacks: which events may be sent to the business now, and what a failed POST means for them.
 
-The rules of this file:
+Pure: the clock and the sockets are in ``webhook.callbacks``. The rules of this file:
 
 * Statuses and inbound messages have a ``Delivery`` and a ``Breaker`` each: some receivers refuse
   every status for ever and must not lose their inbound messages by it.

@@ -1,0 +1,141 @@
+"""The shape of src/warouter: imports without circles, small folders, short functions, and modules
+that are as pure as they say."""
+
+from __future__ import annotations
+
+import ast
+import re
+import tomllib
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+SOURCE = ROOT / "src" / "warouter"
+FILES = sorted(SOURCE.rglob("*.py"))
+MOST_MODULES = 20
+MOST_LINES = 60
+MOST_CLASS_LINES = 200
+
+# Functions above MOST_LINES and classes of owner/ above MOST_CLASS_LINES that still have to be
+# split. An entry that is not needed any more fails the test: the sets only shrink.
+LONG_FUNCTIONS = {
+    "warouter.node.coreapp.Coreapp.start",
+    "warouter.node.webapp.main",
+}
+LONG_CLASSES = {
+    "warouter.owner.callbacks.CallbackFeed",
+    "warouter.owner.ownership.Ownership",
+    "warouter.owner.sender.Sender",
+}
+
+
+def name_of(path: Path) -> str:
+    """``warouter.link.wire`` of a file, ``warouter.link`` of a package's ``__init__.py``."""
+    parts = path.relative_to(ROOT / "src").with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {name_of(path): path for path in FILES}
+TREES = {name: ast.parse(path.read_text()) for name, path in MODULES.items()}
+
+
+def imported(name: str) -> Iterator[str]:
+    """The modules of ours that a module imports, for typing too and within functions."""
+    for node in ast.walk(TREES[name]):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name in MODULES)
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            assert node.level == 0, f"{name}: a relative import"
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                if inner in MODULES:
+                    yield inner
+                elif node.module in MODULES:
+                    yield node.module
+
+
+IMPORTS = {name: set(imported(name)) - {name} for name in MODULES}
+
+
+def circle(imports: dict[str, set[str]]) -> list[str]:
+    """The modules of one circle, each imported by the next; none if there is none."""
+    try:
+        TopologicalSorter(imports).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def test_no_import_circle_not_even_for_typing() -> None:
+    assert circle(IMPORTS) == []
+
+
+def test_the_search_for_circles_finds_one() -> None:
+    turned = {"warouter.kinds": {"warouter.log"}, "warouter.log": {"warouter.kinds"}}
+    assert set(circle(IMPORTS | turned)) == turned.keys()
+
+
+def test_no_folder_is_wide() -> None:
+    folders = {path.parent for path in FILES}
+    wide = {
+        str(folder.relative_to(SOURCE)): count
+        for folder in folders
+        if (count := len(list(folder.glob("*.py")))) > MOST_MODULES
+    }
+    assert wide == {}
+
+
+def says_pure(name: str) -> bool:
+    return re.search(r"\bPure\b", ast.get_docstring(TREES[name]) or "") is not None
+
+
+def contracts() -> set[str]:
+    """What the purity contracts of pyproject.toml name: modules, and packages as a whole."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    found = settings["tool"]["importlinter"]["contracts"]
+    return {name for c in found if c["id"].startswith("pure") for name in c["source_modules"]}
+
+
+def test_a_module_says_pure_exactly_when_a_contract_holds_it_to_that() -> None:
+    held = contracts()
+    assert held <= MODULES.keys()
+    single = {name for name in held if MODULES[name].name != "__init__.py"}
+    packages = held - single
+    pure = {name for name in MODULES if says_pure(name)}
+    loose = {n for n in pure - held if not any(n.startswith(f"{p}.") for p in packages)}
+    assert loose == set(), "say Pure, and stand in no purity contract of pyproject.toml"
+    assert single - pure == set(), "stand in a purity contract, and do not say Pure"
+
+
+def spans(kinds: tuple[type[ast.AST], ...], most: int) -> Iterator[tuple[str, int]]:
+    """Qualified names and lines of what is longer than ``most``."""
+
+    def below(node: ast.AST, prefix: str) -> Iterator[tuple[str, int]]:
+        for child in ast.iter_child_nodes(node):
+            inner = prefix
+            if isinstance(child, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+                inner = f"{prefix}.{child.name}"
+                lines = (child.end_lineno or 0) - child.lineno + 1
+                if isinstance(child, kinds) and lines > most:
+                    yield inner, lines
+            yield from below(child, inner)
+
+    for name, tree in TREES.items():
+        yield from below(tree, name)
+
+
+def test_functions_are_short() -> None:
+    long = dict(spans((ast.FunctionDef, ast.AsyncFunctionDef), MOST_LINES))
+    assert {name: lines for name, lines in long.items() if name not in LONG_FUNCTIONS} == {}
+    assert LONG_FUNCTIONS - long.keys() == set(), "are short now: take them off the set"
+
+
+def test_classes_of_the_owner_are_small() -> None:
+    long = {
+        name: lines
+        for name, lines in spans((ast.ClassDef,), MOST_CLASS_LINES)
+        if name.startswith("warouter.owner.")
+    }
+    assert {name: lines for name, lines in long.items() if name not in LONG_CLASSES} == {}
+    assert LONG_CLASSES - long.keys() == set(), "are small now: take them off the set"
