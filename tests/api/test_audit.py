@@ -13,6 +13,7 @@ import asyncpg
 import pytest
 
 from tests.api.conftest import ADMIN_PASSWORD, USER_PASSWORD, Api, basic, reconfigured, serve
+from tests.harness.wait import PATIENCE
 from warouter.api.app import ROUTES
 from warouter.api.route import Access, Route
 from warouter.errors import ChangeRefused
@@ -375,7 +376,7 @@ async def test_what_is_refused_is_written_without_being_asked(
 
     monkeypatch.setattr(refusals, "_add", told)
     await api.call("GET", "/v1/users/admin", token=api.user)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         await written.wait()
     assert len(await rows(api.context.accounts._pool)) == 1
 

@@ -9,6 +9,7 @@ import pytest
 
 from tests.api.conftest import ADMIN_PASSWORD, Api
 from tests.harness.postgres import PATIENT
+from tests.harness.wait import PATIENCE
 from warouter.api.access.tokens import hash_of, new_token
 
 PATH = "/v1/settings/application"
@@ -29,7 +30,7 @@ async def test_settings_are_locked_in_one_order(
         await holder.execute(PATIENT)
         await holder.execute("select from change where what = 'settings' for update")
         call = asyncio.create_task(api.call(method, PATH, body, token=api.admin))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while not await looker.fetchval(WAITING):
                 pass
         free = await looker.fetchval("select name from setting for update skip locked")

@@ -12,9 +12,10 @@ import pytest
 
 from tests.api.conftest import Api
 from tests.harness.integration import API_KEY, TEXT, Integration
+from tests.harness.wait import PATIENCE
 from warouter.local.seed import ready_map
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(120)]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 TO = "250788123123"
 LINK = {"link": "https://example.com/file"}
@@ -217,7 +218,7 @@ async def test_c35_a_thousand_contacts(site: Integration) -> None:
 
 async def test_c36_contacts_without_waiting(site: Integration) -> None:
     body = {"contacts": ["+1 631 555 1001"]}
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while True:
             reply = await site.call("POST", "/v1/contacts/", body)
             assert reply.status == 200

@@ -14,7 +14,7 @@ import pytest_asyncio
 from tests.harness.integration import TEXT, Integration
 from tests.harness.receiver import judge_courier, judge_vumi
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(120)]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 SENDER = "250788123124"
 

@@ -15,7 +15,7 @@ from tests.harness.integration import API_KEY, TEXT, Integration
 from tests.harness.receiver import judge_courier, judge_vumi
 from warouter.api.app import ROUTES
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(120)]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 TO = "250788123123"
 SENDER = "250788123124"

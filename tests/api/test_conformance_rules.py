@@ -10,11 +10,12 @@ import pytest
 
 from tests.api.conftest import Api
 from tests.harness.integration import TEXT, Integration
+from tests.harness.wait import PATIENCE
 from warouter._hash import slot_of
 from warouter.api.app import ROUTES
 from warouter.message_id import parse, slot_of_id
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(120)]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def test_rule_1_a_success_is_a_json_object_without_errors(site: Integration) -> None:
@@ -162,6 +163,6 @@ async def test_rule_10_shards_without_cert_and_with_a_null_pin(site: Integration
 async def test_nothing_hangs(site: Integration) -> None:
     """Every route answers a token that is none at once, many at a time."""
     paths = itertools.islice(itertools.cycle(r.path for r in ROUTES if r.method == "GET"), 200)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         replies = await asyncio.gather(*(site.call("GET", path, token="none") for path in paths))
     assert all(reply.status < 500 for reply in replies)

@@ -9,8 +9,9 @@ import pytest
 import pytest_asyncio
 
 from tests.harness.integration import TEXT, Integration, installed
+from tests.harness.wait import PATIENCE
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 NUMBER = "250788123123"
 WITHOUT = "250788123999"
@@ -60,7 +61,7 @@ async def test_c34_a_number_without_whatsapp(strict: Integration) -> None:
 
 async def test_c37_more_than_the_limit_a_second(strict: Integration) -> None:
     assert (await strict.call("POST", "/v1/contacts", check(NUMBER))).status == 200
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         replies = await asyncio.gather(*(strict.send({**TEXT, "to": NUMBER}) for _ in range(400)))
     refused = [r for r in replies if r.status != 201]
     assert {r.status for r in replies} == {201, 429}

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import pytest
 
 from tests.api.conftest import ADMIN_HASH, ADMIN_PASSWORD, basic, serve
 from tests.harness.proxy import Proxy
@@ -20,8 +19,6 @@ from warouter.config import Settings
 from warouter.store.account.accounts import ADMIN
 from warouter.store.bounded import SECONDS
 from warouter.store.database import create_pool
-
-pytestmark = pytest.mark.timeout(60)
 
 UUID = "36c484d1-1283-4b94-988d-7276bdec4de2"
 JPEG = b"\xff\xd8\xff1234"

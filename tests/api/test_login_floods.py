@@ -59,7 +59,7 @@ async def flood(once: Callable[[int], Awaitable[int]]) -> AsyncIterator[Counter[
 
     tasks = [asyncio.create_task(ask(number)) for number in range(CONNECTIONS)]
     try:
-        await soon(lambda: seen.total() >= CONNECTIONS, 60)
+        await soon(lambda: seen.total() >= CONNECTIONS)
         yield seen
     finally:
         for task in tasks:

@@ -522,7 +522,6 @@ async def test_this_host_is_not_counted_by_address_but_in_all(front: Open) -> No
 # S9 with the real limits: 1,500 slow clients of each kind beside an honest one
 
 
-@pytest.mark.timeout(120)
 async def test_1500_slow_clients_of_each_kind_are_dropped_in_time(
     front: Open, pool: asyncpg.Pool
 ) -> None:

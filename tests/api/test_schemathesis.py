@@ -49,7 +49,6 @@ def site() -> Iterator[Integration]:
         loop.close()
 
 
-@pytest.mark.timeout(180)
 @pytest.mark.parametrize(("method", "path"), CALLS, ids=lambda part: part)
 def test_no_5xx_and_nothing_undocumented(site: Integration, method: str, path: str) -> None:
     operation = _SCHEMA[path][method]

@@ -10,6 +10,7 @@ import asyncpg
 
 from tests.cluster.business import Business
 from tests.cluster.checker import violations
+from tests.harness.wait import PATIENCE
 from warouter.cluster.shardmap import ShardMap
 from warouter.local.cluster import Cluster
 from warouter.local.process import Process
@@ -63,7 +64,7 @@ class Facts:
 
     async def until_some(self, count: str) -> None:
         """Until the query counts something; what it counts sends no hint."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while True:
                 if await self.connection.fetchval(count):
                     return
@@ -93,7 +94,7 @@ async def followed(facts: Facts) -> None:
     """Each coreapp hears of a change with its next beat, which may be on its way; none says so."""
     beats = "select b.counter from beat b join node n using (incarnation) where role = 'coreapp'"
     before = [row[0] for row in await facts.connection.fetch(f"{beats} order by incarnation")]
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while True:
             now = [row[0] for row in await facts.connection.fetch(f"{beats} order by incarnation")]
             if all(n >= b + 4 for n, b in zip(now, before, strict=True)):

@@ -11,6 +11,8 @@ from typing import Any
 import jsonschema
 from aiohttp import web
 
+from tests.harness.wait import PATIENCE
+
 TEXT = {"type": "string"}
 DIGITS = {"type": "string", "pattern": "^[0-9]+$"}
 ERROR = {
@@ -125,7 +127,7 @@ class Hook:
         await self._runner.cleanup()
 
     async def until(self, holds: Callable[[], Any]) -> None:
-        async with asyncio.timeout(40), self.heard:
+        async with asyncio.timeout(PATIENCE), self.heard:
             await self.heard.wait_for(holds)
 
     async def _post(self, request: web.Request) -> web.Response:

@@ -21,7 +21,7 @@ from tests.cluster.hook import Hook
 from tests.harness import prepared
 from warouter.local.cluster import Cluster, Options
 
-pytestmark = [pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="module")]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 STEP_MS = 100
 

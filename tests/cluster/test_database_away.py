@@ -9,14 +9,11 @@ from base64 import b64encode
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import pytest
-
 from tests.cluster.business import Business
 from tests.cluster.conftest import Start
+from tests.harness.wait import PATIENCE
 from warouter.local.cluster import Cluster
 from warouter.local.postgres import Postgres
-
-pytestmark = pytest.mark.timeout(180)
 
 KILLS = 5
 HOLD_SECONDS = 1.0
@@ -57,7 +54,7 @@ async def refused(business: Business, method: str, path: str, **more: Any) -> st
 
 async def served_again(business: Business) -> str:
     """The id of the first message that is accepted; until then only 503 is allowed."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while True:
             status, body, _ = await ask(business, "POST", "/v1/messages", json=MESSAGE)
             if status == 201:
@@ -95,7 +92,7 @@ def lines(cluster: Cluster) -> Iterator[dict[str, Any]]:
 
 async def until(holds: Callable[[], bool]) -> None:
     """Wait for what sends no hint."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while True:
             if holds():
                 return
@@ -104,7 +101,7 @@ async def until(holds: Callable[[], bool]) -> None:
 
 async def answered(business: Business, method: str, path: str, **more: Any) -> None:
     """200, at the latest when the last of its connections is made anew."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while (status := (await ask(business, method, path, **more))[0]) != 200:
             assert status == 503, path
 
@@ -128,7 +125,7 @@ async def test_a_webapp_answers_503_and_outlives_a_database_that_dies_again_and_
         sent.append(await served_again(business))
         await answered(business, "GET", "/v1/health")
         await answered(business, "POST", "/v1/users/login", headers=basic(cluster))
-    async with asyncio.timeout(20), business.heard:
+    async with asyncio.timeout(PATIENCE), business.heard:
         await business.heard.wait_for(lambda: all("read" in business.statuses[i] for i in sent))
     assert {p.name: p.pid for p in cluster.processes.values()} == pids
     record = await business.record()

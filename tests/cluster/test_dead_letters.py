@@ -10,16 +10,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any, NamedTuple
 
-import pytest
-
 from tests.cluster.business import Business
 from tests.cluster.conftest import Start
 from tests.cluster.facts import Facts
 from tests.cluster.hook import Hook
+from tests.harness.wait import PATIENCE
 from warouter._hash import slot_of
 from warouter.local.cluster import Cluster
-
-pytestmark = pytest.mark.timeout(120)
 
 BAD, GOOD = "491511234567", "491517654321"
 _LETTERS = "select count(*) from dead_letter"
@@ -44,7 +41,7 @@ class Scene(NamedTuple):
         while True:
             (name,) = await self.inject(sender, "are you there?")
             heard = self.business.heard
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE):
                 while name not in self.hook.messages and name not in self.business.inbound:
                     async with heard:
                         with suppress(TimeoutError):

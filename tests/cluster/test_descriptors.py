@@ -5,13 +5,10 @@ from __future__ import annotations
 import asyncio
 import socket
 
-import pytest
-
 from tests.cluster.conftest import CALM, Start
 from tests.cluster.facts import Facts
 from tests.harness.files import used_up
-
-pytestmark = pytest.mark.timeout(120)
+from tests.harness.wait import PATIENCE
 
 MESSAGE = {"to": "4915112345678", "type": "text", "text": {"body": "hello"}}
 ROLES = ("webapp", "coreapp", "master")
@@ -50,7 +47,7 @@ async def test_no_descriptor_left(start: Start) -> None:
         for caller in callers:
             caller.close()
         await all_beat(facts, 2)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             reader, writer = await asyncio.open_connection("127.0.0.1", cluster.port)
             writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
             assert (await reader.readline()).startswith(b"HTTP/1.1 200 ")

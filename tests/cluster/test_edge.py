@@ -15,8 +15,6 @@ from tests.cluster.conftest import Start
 from tests.cluster.facts import Facts
 from warouter.local.cluster import Cluster
 
-pytestmark = pytest.mark.timeout(120)
-
 GOOD = b'{"to":"4915112345678","type":"text","text":{"body":"hello"}}'
 NO_REQUESTS = {
     "no http": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",

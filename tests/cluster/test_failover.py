@@ -5,14 +5,10 @@ from __future__ import annotations
 import asyncio
 import signal
 
-import pytest
-
 from tests.cluster.conftest import CALM, Start
 from tests.cluster.facts import Facts
 from tests.cluster.test_rolling import drain_was_cut
 from warouter.cluster.shardmap import ShardMap
-
-pytestmark = pytest.mark.timeout(120)
 
 
 async def test_a_killed_coreapp_costs_a_pause_and_nothing_else(start: Start) -> None:

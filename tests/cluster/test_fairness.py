@@ -26,8 +26,6 @@ from tests.harness.lines import Answer, Line, Lines
 from warouter._hash import slot_of
 from warouter.local.process import Process
 
-pytestmark = pytest.mark.timeout(120)
-
 AT_ONCE = 64
 HOT = "4915300000000"
 HOT_SLOT = slot_of(HOT)

@@ -8,17 +8,13 @@ from collections import Counter
 from collections.abc import Callable
 from uuid import UUID
 
-import pytest
-
 from tests.cluster.business import Business
 from tests.cluster.conftest import Start
 from tests.cluster.facts import Facts
+from tests.harness.wait import PATIENCE
 from warouter.cluster.shardmap import ShardMap
 from warouter.local.cluster import Cluster
 
-pytestmark = pytest.mark.timeout(120)
-
-MOST_SECONDS = 30.0  # a safety limit, no measure
 Health = dict[str, tuple[str, str]]  # node to (gateway_status, role)
 
 CONNECTED, DISCONNECTED = ("connected", "coreapp"), ("disconnected", "coreapp")
@@ -50,7 +46,7 @@ async def until(business: Business, holds: Callable[[Health], bool]) -> Health:
     """The first answer for which it holds; it is asked without a pause."""
     seen: Health = {}
     try:
-        async with asyncio.timeout(MOST_SECONDS):
+        async with asyncio.timeout(PATIENCE):
             while True:
                 seen = await health(business)
                 if holds(seen):
@@ -106,7 +102,7 @@ async def test_a_killed_coreapp_is_disconnected_and_its_heir_connected(start: St
         after = await until(business, lambda h: h[heir] == CONNECTED)
         assert after == {**before, name: DISCONNECTED, heir: CONNECTED}
         # The same node comes back as the new spare.
-        async with asyncio.timeout(MOST_SECONDS):
+        async with asyncio.timeout(PATIENCE):
             await victim.ready.wait()
         assert await health(business) == after == await truth(facts)
 
@@ -130,7 +126,7 @@ async def test_a_frozen_coreapp_is_disconnected_and_stays_a_spare(start: Start) 
             " a.application_name like 'wa:' || replace(n.incarnation::text, '-', '') || ':%'"
         )
         assert await health(business) == wanted == await truth(facts)
-        async with asyncio.timeout(MOST_SECONDS):  # until the webapp has seen it beat again
+        async with asyncio.timeout(PATIENCE):  # until the webapp has seen it beat again
             while await silent(business):
                 continue
 

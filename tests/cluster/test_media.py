@@ -20,10 +20,9 @@ from aiohttp import web
 from tests.cluster.business import Business
 from tests.cluster.conftest import Start
 from tests.cluster.facts import Facts
+from tests.harness.wait import PATIENCE
 from warouter._hash import slot_of
 from warouter.tls.certificate import self_signed
-
-pytestmark = pytest.mark.timeout(120)
 
 JPEG = b"\xff\xd8\xff\xe0" + bytes(range(256)) * 300
 TO, OTHER = "491700000001", "491700000002"
@@ -49,7 +48,7 @@ async def send(business: Business, to: str, **message: Any) -> str:
 
 
 async def reached(business: Business, status: str, *ids: str) -> None:
-    async with asyncio.timeout(60), business.heard:
+    async with asyncio.timeout(PATIENCE), business.heard:
         await business.heard.wait_for(lambda: all(status in business.statuses[i] for i in ids))
 
 
@@ -282,7 +281,7 @@ async def inject(business: Business, *messages: dict[str, Any]) -> list[str]:
 
 
 async def called_back(business: Business, *ids: str) -> list[dict[str, Any]]:
-    async with asyncio.timeout(60), business.heard:
+    async with asyncio.timeout(PATIENCE), business.heard:
         await business.heard.wait_for(lambda: all(business.inbound[i] for i in ids))
     by_id = {message["id"]: message for message in business.messages}
     return [by_id[i] for i in ids]
@@ -348,7 +347,7 @@ async def test_c41_a_file_injected_by_hand(start: Start, tmp_path: Path) -> None
     )
     assert (await process.communicate())[0]
     assert process.returncode == 0
-    async with asyncio.timeout(30), business.heard:
+    async with asyncio.timeout(PATIENCE), business.heard:
         await business.heard.wait_for(lambda: bool(business.messages))
     media = business.messages[0]["image"]
     assert media["caption"] == "look"

@@ -12,22 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import pytest
 
 from tests.cluster.business import Business
 from tests.cluster.conftest import Start
 from tests.cluster.facts import Facts
 from tests.harness import exposition
 from tests.harness.monitoring import metrics_asked_for
-from tests.harness.wait import soon
+from tests.harness.wait import PATIENCE, soon
 from warouter.local.cluster import Cluster
-
-pytestmark = pytest.mark.timeout(180)
 
 KEY = "canary-apikey-4711"
 PAGES = ("/metrics", "/v1/stats/app", "/v1/stats/db")
 ALL = (*PAGES, "/v1/metrics", "/v1/stats/app/internal", "/v1/stats/db/internal")
-MOST_SECONDS = 40.0  # a safety limit, no measure
 # Their names are the product's, whatever promtool thinks of them.
 PRODUCT = (
     *("api_requests_duration_ms", "callback_requests", "endpoint_requests"),
@@ -76,7 +72,7 @@ async def until(
     """Processes report every two seconds, so what has happened is seen a moment later."""
     seen = Scrape([])
     try:
-        async with asyncio.timeout(MOST_SECONDS):
+        async with asyncio.timeout(PATIENCE):
             while True:
                 with contextlib.suppress(Unready):
                     seen = await scrape(business, pages=pages)

@@ -13,8 +13,6 @@ from tests.cluster.conftest import Start
 from tests.cluster.facts import Facts
 from warouter.local.cluster import Placement, here
 
-pytestmark = pytest.mark.timeout(120)
-
 Place = Callable[[str, str], Placement]
 
 

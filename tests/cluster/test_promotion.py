@@ -10,7 +10,6 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-import pytest
 import pytest_asyncio
 
 from tests.cluster.business import Business
@@ -21,8 +20,6 @@ from tests.harness import prepared
 from tests.harness.standby import Pair
 from warouter import message_id
 from warouter.cluster.shardmap import ShardMap
-
-pytestmark = pytest.mark.timeout(120)
 
 GOAL_SECONDS = 2.0  # printed beside what was measured: a shared machine may miss it
 MOST_SECONDS = 15.0

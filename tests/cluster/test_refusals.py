@@ -5,13 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import pytest
-
 from tests.cluster.business import Business
 from tests.cluster.conftest import Start
 from warouter.local.cluster import Cluster
-
-pytestmark = pytest.mark.timeout(120)
 
 TO = "491520000001"
 

@@ -6,15 +6,11 @@ import asyncio
 import signal
 from typing import Any
 
-import pytest
-
 from tests.cluster.business import Business
 from tests.cluster.conftest import Start
 from tests.cluster.facts import Facts
+from tests.harness.wait import PATIENCE
 
-pytestmark = pytest.mark.timeout(120)
-
-MOST_SECONDS = 30.0  # a safety limit, no measure
 MESSAGE = {"to": "491511234567", "type": "text", "text": {"body": "x"}}
 
 
@@ -87,7 +83,7 @@ async def test_s26_twenty_set_shards_at_once_one_runs(start: Start) -> None:
             for n in range(20)
         ]
         refused: list[tuple[int, dict[str, Any]]] = []
-        async with asyncio.timeout(MOST_SECONDS):
+        async with asyncio.timeout(PATIENCE):
             for call in asyncio.as_completed(calls):
                 refused.append(await call)
                 if len(refused) == 19:

@@ -13,14 +13,11 @@ from itertools import cycle
 from typing import Any
 
 import aiohttp
-import pytest
 
 from tests.cluster.business import Business
 from tests.cluster.conftest import Start
 from tests.cluster.facts import OPEN_CURSORS, Facts
 from warouter.local.cluster import Cluster
-
-pytestmark = pytest.mark.timeout(600)
 
 REQUESTS = int(os.environ.get("WAROUTER_TEST_REQUESTS", "1500"))
 AT_ONCE = 60

@@ -21,8 +21,6 @@ from warouter.local.cluster import here
 from warouter.local.process import Process
 from warouter.owner.ownership import DRAIN_CUT
 
-pytestmark = pytest.mark.timeout(180)
-
 EXIT_SECONDS = 5.0  # promised for every process told to stop by SIGTERM
 PAUSE_SECONDS = 5.0  # no promise: far above what is measured, and far below what clients bear
 BODY = b'{"to":"4915112345678","type":"text","text":{"body":"hello"}}'

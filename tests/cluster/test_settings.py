@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 from aiohttp import web
 
 from tests.cluster.conftest import Start
@@ -13,7 +12,6 @@ from tests.harness.certificates import Signed
 from tests.harness.wait import soon
 from warouter.tls import pem
 
-pytestmark = pytest.mark.timeout(120)
 HIDDEN = {
     "webhook_payload_conversation_pricingmodel_disabled": "true",
     "notify_user_change_number": False,

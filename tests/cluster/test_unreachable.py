@@ -8,17 +8,14 @@ import time
 from contextlib import AsyncExitStack
 from uuid import UUID
 
-import pytest
-
 from tests.cluster.business import Business
 from tests.cluster.conftest import CALM, Start
 from tests.cluster.facts import Facts
 from tests.harness.proxy import Proxy
+from tests.harness.wait import PATIENCE
 from warouter._hash import slot_of
 from warouter.cluster.shardmap import ShardMap
 from warouter.local.cluster import Cluster, Placement
-
-pytestmark = pytest.mark.timeout(120)
 
 
 async def test_a_frozen_simulator_moves_nothing_and_loses_nothing(start: Start) -> None:
@@ -135,7 +132,7 @@ async def _between(stack: AsyncExitStack, facts: Facts, coreapp: UUID | None) ->
     await facts.connection.execute(point, coreapp, proxy.port)
     webapp = facts.cluster.processes["webapp-1"]
     webapp.kill(signal.SIGKILL)  # it is started again and reads the row
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         await proxy.used.wait()
         await webapp.ready.wait()
     await facts.connection.execute(point, coreapp, port)

@@ -12,14 +12,11 @@ from collections import Counter
 from pathlib import Path
 
 import asyncpg
-import pytest
 
 from tests.cluster.conftest import CALM, Start
 from tests.cluster.facts import Facts
 from warouter.local.cluster import Cluster
 from warouter.local.process import Process
-
-pytestmark = pytest.mark.timeout(180)
 
 _CANNOT = "select count(*) from beat b join node using (incarnation) where name = '{}' and {}"
 

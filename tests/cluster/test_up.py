@@ -12,8 +12,6 @@ from tests.cluster.conftest import Start
 from warouter.errors import CommandError
 from warouter.local.cluster import Cluster, Options
 
-pytestmark = pytest.mark.timeout(120)
-
 
 async def test_a_second_run_on_a_data_directory_is_refused_and_does_no_harm(start: Start) -> None:
     cluster, business = await start(shards=1, coreapps=1, masters=1)

@@ -6,8 +6,6 @@ import asyncio
 import sys
 from pathlib import Path
 
-import pytest
-
 from tests.cluster.business import Business
 from tests.cluster.conftest import CALM, Start
 from tests.cluster.facts import Facts
@@ -15,8 +13,6 @@ from tests.cluster.test_rolling import stopped, unharmed
 from warouter.link import wire
 from warouter.local.cluster import Cluster
 from warouter.local.process import Process
-
-pytestmark = pytest.mark.timeout(240)
 
 NEXT = str(Path(__file__).with_name("next_version.py"))
 # Mixed both ways: webapps of this build with coreapps of the next one, and the reverse.

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 from aiohttp import web
 
+from tests.harness.wait import PATIENCE
+
 MEDIA_TYPES = ("image", "audio", "voice", "video", "document", "sticker")
 ENDS = ("read", "failed")
 STATUSES = {"sending", "sent", "delivered", "read", "failed", "deleted", "warning"}
@@ -56,7 +58,7 @@ class Receiver:
     def messages(self, message_id: str) -> list[dict[str, Any]]:
         return [m for m in self._elements("messages", False) if m["id"] == message_id]
 
-    async def until(self, holds: Callable[[], Any], seconds: float = 30.0) -> Any:
+    async def until(self, holds: Callable[[], Any], seconds: float = PATIENCE) -> Any:
         """What ``holds`` returns once that is true; TimeoutError after so many seconds."""
         async with asyncio.timeout(seconds), self._heard:
             while not (found := holds()):
@@ -70,7 +72,7 @@ class Receiver:
             p for p in self.posts if any(m["id"] == message_id for m in p.body.get("messages", ()))
         )
 
-    async def status(self, message_id: str, name: str, seconds: float = 30.0) -> dict[str, Any]:
+    async def status(self, message_id: str, name: str, seconds: float = PATIENCE) -> dict[str, Any]:
         def found() -> dict[str, Any] | None:
             return next((s for s in self.statuses(message_id) if s["status"] == name), None)
 

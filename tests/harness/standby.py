@@ -15,6 +15,7 @@ from pathlib import Path
 
 import asyncpg
 
+from tests.harness.wait import PATIENCE
 from warouter.local.postgres import Postgres
 
 
@@ -107,7 +108,7 @@ class Pair:
         """Until the query says true; what it looks at sends no hint."""
         connection = await asyncpg.connect(server.dsn("postgres"))
         try:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(PATIENCE):
                 while True:
                     if await connection.fetchval(condition):
                         return

@@ -10,6 +10,7 @@ import asyncpg
 import msgspec
 import pytest
 
+from tests.harness.wait import PATIENCE
 from warouter.config import Settings
 from warouter.errors import CommandError, OutcomeUnknown
 from warouter.store import database
@@ -87,7 +88,7 @@ async def test_of_several_servers_the_one_that_takes_writes_is_found(settings: S
         several = msgspec.structs.replace(
             settings, db_hostname=f"127.0.0.1,127.0.0.1,{settings.db_hostname}", db_port=ports
         )
-        async with asyncio.timeout(10.0):
+        async with asyncio.timeout(PATIENCE):
             connection = await database.connect(several, "test")
             pool = await database.create_pool(several, "test", 2)
         assert await connection.fetchval("select 1") == await pool.fetchval("select 1") == 1

@@ -13,7 +13,7 @@ import pytest
 import uvloop
 from aiohttp import web
 
-from tests.harness.wait import soon
+from tests.harness.wait import PATIENCE, soon
 from warouter.http.edge import Edge
 from warouter.http.pace import Limits
 from warouter.tls.certificate import self_signed
@@ -54,7 +54,7 @@ async def with_edge(
         return asyncio.open_connection("127.0.0.1", port, limit=1024, **options)
 
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             await clients(edge, connect)
         assert not sweep.done()  # whatever clients do: it goes on
     finally:
@@ -181,7 +181,7 @@ def test_silent_tls_handshakes_count_for_the_limits_of_an_address_and_of_all(
         # 4 of the first address, one each of two others; whoever had no place is gone at once.
         assert figure(edge, "warouter_connections_refused_total") == 10
         for reader, _ in clients[4:10] + clients[12:]:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE):
                 with contextlib.suppress(ConnectionError):
                     assert await reader.read() == b""
         for _, writer in clients:

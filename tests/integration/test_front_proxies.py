@@ -18,7 +18,7 @@ from random import Random
 import pytest
 
 from tests.harness.front import LINE, Front, Request, any_request, judge, other, plain, sized, trap
-from tests.harness.wait import soon
+from tests.harness.wait import PATIENCE, soon
 from warouter.http.connection import Connection
 from warouter.http.edge import Edge
 
@@ -182,7 +182,7 @@ async def ask(port: int, request: Request) -> int:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         writer.write(request.raw)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             return int((await reader.readline()).split(b" ")[1])
     finally:
         writer.close()

@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
+from tests.harness.wait import PATIENCE
 from warouter.config import Settings
 from warouter.node.master import Master
 from warouter.store import database, election, locks
@@ -140,7 +141,7 @@ async def scene(settings: Settings) -> AsyncIterator[Scene]:
     await scene.until(
         "select exists (select 1 from beat where incarnation = $1)", scene.incarnation
     )
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(PATIENCE):
         yield scene
     await scene.commits_go_on()
     for task in tasks:
@@ -153,7 +154,7 @@ async def scene(settings: Settings) -> AsyncIterator[Scene]:
 async def test_commits_of_one_and_a_half_seconds_keep_nobody_from_leading(scene: Scene) -> None:
     await scene.operator.execute(SLOW % "pg_sleep(1.5)")
     await scene.may_lead()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         await scene.all_owned()
         await ask_for_shards(scene.operator, 2)
         await scene.until("select state = 'done' from shard_request")
@@ -169,7 +170,7 @@ async def test_a_leader_that_waits_for_its_commit_goes_on_beating(
     await scene.may_lead()
     await scene.operator.execute("select pg_advisory_lock(99, 9)")
     await scene.until(BLOCKED, "leader")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         before = await scene.counter()
         while await scene.counter() < before + 8:
             assert await scene.operator.fetchval(BLOCKED, "leader")

@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 import pytest_asyncio
 
-from tests.harness.wait import soon
+from tests.harness.wait import PATIENCE, soon
 from warouter.cluster.shardmap import ShardMap, SlotOwner
 from warouter.errors import NotReady
 from warouter.link import listen as server
@@ -81,7 +81,7 @@ async def webapp(owner: Owner, hold: float) -> AsyncIterator[Links]:
 
 async def ended(reader: asyncio.StreamReader) -> bytes:
     """What is said until the connection ends."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         with contextlib.suppress(ConnectionError):
             return await reader.read()
         return b""

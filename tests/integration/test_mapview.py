@@ -38,7 +38,7 @@ async def test_a_server_that_hangs_is_left_for_the_one_that_answers(
         assert hangs.used.is_set()
         hangs.cut()
         await pool.execute("update shard_map set shards = 32")
-        await soon(lambda: view.map is not None and view.map.shards == 32, seconds=6)
+        await soon(lambda: view.map is not None and view.map.shards == 32)
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
         await view.close()

@@ -19,7 +19,7 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
-from tests.harness.wait import soon
+from tests.harness.wait import PATIENCE, soon
 from warouter.app_settings import ApplicationSettings, GarbageCollector
 from warouter.cluster.role import Happened
 from warouter.config import Settings
@@ -242,7 +242,7 @@ async def test_uploads_end_together_while_the_database_hangs(
         await asyncio.Event().wait()
 
     calls = [directory.stage(chunks(CONTENT), MIB, hang) for _ in range(10)]
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         results = await asyncio.gather(*calls, return_exceptions=True)
     assert {type(result) for result in results} == {TimeoutError}
     assert asked < 10  # most have ended while they waited for the others

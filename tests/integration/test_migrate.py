@@ -8,6 +8,7 @@ import re
 import asyncpg
 import pytest
 
+from tests.harness.wait import PATIENCE
 from warouter.config import Settings, load
 from warouter.errors import CommandError
 from warouter.local.postgres import Postgres
@@ -128,7 +129,7 @@ _VALID = "select indisvalid from pg_index where indexrelid = to_regclass('parked
 async def _building(pool: asyncpg.Pool) -> None:
     """Until an index waits for a transaction that is older."""
     wait = "select count(*) from pg_stat_progress_create_index where phase like 'waiting for%'"
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while True:
             if await pool.fetchval(wait):
                 return
@@ -150,7 +151,7 @@ async def test_writers_go_on_while_an_index_is_built(
     migrating = asyncio.create_task(migrate.migrate(settings))
     await _building(pool)
     other = asyncio.create_task(migrate.migrate(settings))  # is not waited for, either
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         await pool.execute(_PARK)
     assert not migrating.done()
     await writer.execute("commit")

@@ -13,6 +13,7 @@ import asyncpg
 import pytest_asyncio
 
 from tests.harness.postgres import PATIENT
+from tests.harness.wait import PATIENCE
 from warouter.config import Settings
 from warouter.link.wire import Key
 from warouter.store.journal import CLASHED, FENCED, KNOWN, REFUSED, Journal, Progress, Row
@@ -170,7 +171,7 @@ async def test_an_owner_waits_for_another_that_has_not_committed(
                 journals[0].append(OWNED, [row(1 + commits, f"commits {commits}")])
             )
             waits = "select 1 from pg_stat_activity where $1 = any (pg_blocking_pids(pid))"
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE):
                 while not await pool.fetchval(waits, pid):
                     assert not append.done()
             if commits:

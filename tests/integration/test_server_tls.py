@@ -16,7 +16,7 @@ import pytest
 import pytest_asyncio
 
 from tests.harness.certificates import Signed, rsa_key
-from tests.harness.wait import soon
+from tests.harness.wait import PATIENCE, soon
 from warouter.api.access.tokens import hash_of, new_token
 from warouter.app_settings import EXTERNAL_CERTIFICATE
 from warouter.config import Settings
@@ -25,7 +25,6 @@ from warouter.local.ports import free_port
 from warouter.local.process import Process
 from warouter.store.account.accounts import ADMIN, Accounts
 
-pytestmark = pytest.mark.timeout(90)
 PATH = "/v1/certificates/external"
 
 
@@ -66,7 +65,7 @@ class Webapp:
         return ssl.DER_cert_to_PEM_cert(der).strip()
 
     async def until_shown(self, pair: Signed) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while True:
                 if await self.shown() == pair.pem.strip():
                     return

@@ -19,7 +19,7 @@ import pytest_asyncio
 from aiohttp import web
 
 from tests.harness.certificates import Signed
-from tests.harness.wait import soon
+from tests.harness.wait import PATIENCE, soon
 from warouter.app_settings import APPLICATION, WEBHOOK_CA, effective, merge
 from warouter.config import Settings
 from warouter.kinds import INBOUND, STATUS
@@ -204,7 +204,7 @@ async def test_what_is_not_to_be_kept_is_dropped_and_said(
     business.status = 500
     lost = [await business.status_of("delivered") for _ in range(count)]
     feed = business.coreapp.callbacks
-    await soon(lambda: feed.dropped == count, 30)
+    await soon(lambda: feed.dropped == count)
     await business.called_back()
     business.status = 200
     kept = await business.status_of("read")
@@ -224,7 +224,7 @@ async def test_what_is_kept_outlasts_the_same_outage(business: Business) -> None
     requests = business.coreapp.callbacks.callbacks.requests
     await soon(lambda: requests.total() >= 12)
     business.status = 200
-    await soon(lambda: set(business.statuses) == set(sent), 30)
+    await soon(lambda: set(business.statuses) == set(sent))
     assert business.coreapp.callbacks.dropped == 0
 
 
@@ -262,7 +262,7 @@ async def left(business: Business) -> int:
 
 
 async def until_left(business: Business, count: int) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while True:
             if await left(business) == count:
                 return

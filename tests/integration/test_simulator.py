@@ -18,6 +18,7 @@ import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
+from tests.harness.wait import PATIENCE
 from warouter._hash import slot_of
 from warouter.cli.simulator import simulator as command
 from warouter.errors import CommandError
@@ -42,7 +43,6 @@ from warouter.upstream.protocol import (
 
 TO = "491511234567"
 SLOT = slot_of(TO)
-PATIENCE_S = 10
 STATUSES = ["sent", "delivered", "read"]
 
 
@@ -77,7 +77,7 @@ class Owner:
             if wanted(message):
                 self._held_back.remove(message)
                 return message
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(PATIENCE):
             while not wanted(message := await self._heard.get()):
                 self._held_back.append(message)
         return message
@@ -124,7 +124,7 @@ class World:
     async def owner(self, incarnation: str = "a", epoch: int | None = 1) -> Owner:
         owner = Owner(self.addresses, incarnation)
         self._owners.append(owner)
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(PATIENCE):
             await owner.up.wait()
         if epoch is not None:
             await owner.claim(epoch)
@@ -178,7 +178,7 @@ async def test_a_message_is_taken_and_its_statuses_come_in_order(world: World) -
         assert (event.slot, event.kind, event.recipient) == (SLOT, "status", TO)
         assert event.key == f"m1:{payload['status']}:{payload['timestamp']}"
         assert payload["recipient_id"] == payload["message"]["recipient_id"] == TO
-        assert abs(int(payload["timestamp"]) - time.time()) < PATIENCE_S
+        assert abs(int(payload["timestamp"]) - time.time()) < PATIENCE
     numbers = [event.number for event in events]
     assert numbers == [numbers[0], numbers[0] + 1, numbers[0] + 2]
 
@@ -445,7 +445,7 @@ async def test_disconnect_drops_once(world: World) -> None:
     owner = await world.owner()
     owner.up.clear()
     await world.faults(disconnect=True)
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(PATIENCE):
         await owner.down.wait()
         await owner.up.wait()
     await owner.claim(1)
@@ -468,7 +468,7 @@ async def _turned_away(addresses: Addresses, says: bytes = b"") -> bool:
         reader, writer = await asyncio.open_connection(addresses.host, addresses.port)
     except ConnectionError:
         return True
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(PATIENCE):
         try:
             writer.write(says)
             return await reader.read(1) == b""
@@ -645,7 +645,7 @@ async def test_serve_runs_until_cancelled(tmp_path: Path) -> None:
     serving = asyncio.create_task(
         serve("127.0.0.1", 0, 0, ready=ready.set_result, data_dir=tmp_path)
     )
-    addresses = await asyncio.wait_for(ready, PATIENCE_S)
+    addresses = await asyncio.wait_for(ready, PATIENCE)
     assert (tmp_path / "authority.key").exists()
     with pytest.raises(OSError, match="address already in use"):
         await serve("127.0.0.1", addresses.port, 0)
@@ -746,7 +746,7 @@ async def test_the_command_serves_until_it_is_stopped(stop: signal.Signals) -> N
         stdout=asyncio.subprocess.PIPE,
     )
     assert process.stdout is not None
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(PATIENCE):
         line = (await process.stdout.readline()).decode()
         found = re.search(r"at ([\d.]+):(\d+), services port \d+, control port (http://\S+)", line)
         assert found is not None

@@ -17,7 +17,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from tests.harness.wait import soon
+from tests.harness.wait import PATIENCE, soon
 from warouter.app_settings import ApplicationSettings
 from warouter.cluster.role import Happened
 from warouter.config import Settings, Timing
@@ -273,7 +273,7 @@ async def test_one_that_cannot_hear_of_its_event_takes_nobody_else_s_ack_away(
     slots.events.append(slot, NewEvent(0, "a:failed", RECIPIENT, b"{}"), broken)
     slots.events.append(other, NewEvent(0, "b:failed", RECIPIENT, b"{}"), heard.set)
     loop = asyncio.create_task(slots.events.run())
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         await heard.wait()
     assert not slot.open
     assert other.open

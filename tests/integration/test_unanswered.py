@@ -11,7 +11,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from tests.harness.wait import soon
+from tests.harness.wait import PATIENCE, soon
 from tests.integration.test_slot_tasks import ME, RECIPIENT, Slots
 from warouter.config import Settings
 from warouter.link.wire import Message
@@ -72,7 +72,7 @@ async def owner(settings: Settings) -> AsyncIterator[tuple[Slots, Silent]]:
 
 async def rows(pool: asyncpg.Pool, table: str, count: int) -> None:
     """Until the table has so many."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while True:
             if await pool.fetchval(f"select count(*) from {table}") >= count:
                 return

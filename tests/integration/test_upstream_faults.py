@@ -66,7 +66,7 @@ class World:
 
     async def settled(self) -> None:
         """Until everything that was offered has its end, and its end is on disk."""
-        await soon(lambda: self.slot.cursor.mark == self.sent and not self.slot.parked, 60)
+        await soon(lambda: self.slot.cursor.mark == self.sent and not self.slot.parked)
 
     async def statuses(self) -> list[str]:
         rows = await self.pool.fetch("select split_part(key, ':', 2) as s from event order by seq")
@@ -128,7 +128,7 @@ async def test_more_lost_answers_than_the_window_holds_stop_nobody_else(world: W
     world.use(lost_answers=1.0)
     world.offer(70)
     # One answer at a time is heard from now on: that of the recipient who has no part in it.
-    await soon(lambda: len(world.slot.parked) >= 64, 60)
+    await soon(lambda: len(world.slot.parked) >= 64)
     world.use()
     world.offer(1, to=75)
     await world.settled()

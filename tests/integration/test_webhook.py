@@ -13,6 +13,7 @@ from collections import Counter, defaultdict
 import pytest
 from aiohttp import web
 
+from tests.harness.wait import PATIENCE
 from warouter import __version__
 from warouter.app_settings import ApplicationSettings, Webhooks
 from warouter.kinds import INBOUND, STATUS
@@ -35,7 +36,7 @@ class Watch:
         self._changed.set()
 
     async def until(self, predicate):
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while not predicate():
                 self._changed.clear()
                 await self._changed.wait()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from random import Random
 
-import pytest
-
 from tests.campaigns.fuzz.campaign import Campaign
 from tests.campaigns.fuzz.raw import bases, mutated
 from tests.campaigns.fuzz.requests import made
@@ -29,7 +27,6 @@ def test_every_route_is_asked() -> None:
     assert {(r.method, r.path) for r in ROUTES} - asked == {("POST", "/v1/users/logout")}
 
 
-@pytest.mark.timeout(120)
 async def test_a_short_campaign() -> None:
     async with installed(shards=1, coreapps=1, masters=1) as site:
         report = await Campaign(site, SEED).run(generated=1_500, raw=4_000)

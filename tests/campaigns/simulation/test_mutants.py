@@ -6,9 +6,6 @@ import pytest
 
 from tests.campaigns.simulation.mutants import MUTANTS, run
 
-# Whole runs, on a machine that may have other work.
-pytestmark = pytest.mark.timeout(300)
-
 MOST_SEEDS = 120
 
 # The invariants that may be broken first, and of which one must be.

@@ -19,9 +19,6 @@ from tests.campaigns.simulation.nemeses import (
 )
 from tests.campaigns.simulation.world import run
 
-# Whole runs, on a machine that may have other work.
-pytestmark = pytest.mark.timeout(300)
-
 SEEDS = 6
 
 

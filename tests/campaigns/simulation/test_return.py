@@ -9,17 +9,12 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
-import pytest
-
 from tests.campaigns.simulation.faults import Faults
 from tests.campaigns.simulation.patch import patched
 from tests.campaigns.simulation.world import run
 from warouter._hash import SLOTS
 from warouter.cluster.role import State
 from warouter.owner import ownership
-
-# Whole runs, on a machine that may have other work.
-pytestmark = pytest.mark.timeout(300)
 
 SEEDS = 15
 KILLED = 6.0  # true seconds

@@ -9,9 +9,6 @@ import pytest
 
 from tests.campaigns.simulation.world import run
 
-# Whole runs, on a machine that may have other work.
-pytestmark = pytest.mark.timeout(300)
-
 SEEDS = 200
 # Seeds that once failed and the reason; each stays here for good.
 FAILED_BEFORE: dict[int, str] = {

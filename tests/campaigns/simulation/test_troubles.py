@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from uuid import UUID
 
-import pytest
-
 from tests.campaigns.simulation.faults import Faults, Kind
 from tests.campaigns.simulation.nemeses import cannot_write
 from tests.campaigns.simulation.patch import patched
@@ -15,9 +13,6 @@ from tests.campaigns.simulation.world import run
 from warouter.cluster.trouble import Trouble
 from warouter.link.relay import Relay
 from warouter.owner.writable import Writable
-
-# Whole runs, on a machine that may have other work.
-pytestmark = pytest.mark.timeout(300)
 
 SEEDS = 12
 
