@@ -5,6 +5,8 @@ PEERS := .venv-peers
 BIN := $(VENV)/bin
 # Most tests wait more than they work, so that more of them run at once than there are cores.
 WORKERS ?= $(shell echo $$((2 * $$(nproc) + 1)))
+# What one command alone wants is in $(VENV)-NAME, which takes everything else from $(VENV).
+SUITES := lint test bench packaging power
 STARTED := $(shell date +%s.%N)
 SOURCES := src tests bench setup.py
 PYX := $(wildcard src/warouter/_*.pyx src/warouter/*/_*.pyx)
@@ -22,8 +24,8 @@ help: ## show this list
 
 setup: $(VENV)/installed ## make .venv with the locked packages and the project, editable
 
-build: setup ## build the sdist and the wheel into dist/
-	$(BIN)/python -m build
+build: setup $(VENV)-packaging/installed ## build the sdist and the wheel into dist/
+	$(VENV)-packaging/bin/python -m build
 
 docs: setup ## write the tables of docs/operations.md that are made from the code
 	$(BIN)/python -m tests.harness.variables
@@ -31,8 +33,8 @@ docs: setup ## write the tables of docs/operations.md that are made from the cod
 demo: setup ## start a whole cluster on this machine and send messages through a failover
 	$(BIN)/warouter demo --since $(STARTED)
 
-test: setup ## run the tests, several at once (TEST="tests/unit -k hash" WORKERS=1)
-	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal \
+test: setup $(VENV)-test/installed ## run the tests, several at once (TEST="tests/unit -k hash" WORKERS=1)
+	$(VENV)-test/bin/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal \
 		--durations=20 --durations-min=5 $(TEST)
 
 check: lint ## the loop before each commit: lint, unit tests, 20 simulated seeds
@@ -42,7 +44,7 @@ check: lint ## the loop before each commit: lint, unit tests, 20 simulated seeds
 simulate: setup ## run whole clusters on virtual time under drawn faults (SEEDS=10000 FIRST=0 JOBS=2)
 	$(BIN)/python -m tests.campaigns.simulation --seeds $(or $(SEEDS),1000) --first $(or $(FIRST),0) --jobs $(or $(JOBS),2)
 
-lint: setup ## check style, types, stubs and the import floors
+lint: setup $(VENV)-lint/installed ## check style, types, stubs and the import floors
 	@$(call check,ruff) check $(SOURCES)
 	@$(call check,ruff) format --check $(SOURCES)
 	@$(call check,mypy)
@@ -75,8 +77,8 @@ test-large: setup ## each statement on tables of 2,000,000 rows: some 10 minutes
 fuzz: setup ## odd requests at a real cluster: 20,000 generated, 100,000 mutated (FUZZ="--seed 1")
 	$(BIN)/python -m tests.campaigns.fuzz $(FUZZ)
 
-bench: setup ## time the compiled parts beside their readable twins (BENCH="-k hash" chooses)
-	$(BIN)/python -m pytest bench --benchmark-columns=min,median,max,rounds --benchmark-warmup=on $(BENCH)
+bench: setup $(VENV)-bench/installed ## time the compiled parts beside their readable twins (BENCH="-k hash" chooses)
+	$(VENV)-bench/bin/python -m pytest bench --benchmark-columns=min,median,max,rounds --benchmark-warmup=on $(BENCH)
 
 bench-e2e: setup ## every figure of whole clusters, 30 minutes at most (E2E="--only lives")
 	$(BIN)/python -m bench.e2e $(E2E)
@@ -101,31 +103,36 @@ chaos-calm: setup ## ten minutes with busy loops and an open snapshot: nothing i
 
 bench-wide: setup ## 32 shards, 34 coreapps, 3 webapps, 3 masters: connections, memory, CPU, a kill
 	$(BIN)/python -m bench.wide
-chaos-power: setup ## cut PostgreSQL's power again and again under a whole cluster (needs FUSE)
-	$(BIN)/python -m tests.campaigns.chaos.power $(CHAOS)
+chaos-power: setup $(VENV)-power/installed ## cut PostgreSQL's power again and again under a whole cluster (needs FUSE)
+	$(VENV)-power/bin/python -m tests.campaigns.chaos.power $(CHAOS)
 
 size: setup ## show the size of a production install and of .venv, MiB
 	@scratch=$$(mktemp -d); trap 'rm -rf $$scratch' EXIT; \
-	$(PYTHON) -m venv $$scratch && $$scratch/bin/python -m pip install --quiet . && \
+	$(PYTHON) -m venv $$scratch && \
+	$$scratch/bin/python -m pip install --quiet --require-hashes -r deploy/requirements.lock && \
+	$$scratch/bin/python -m pip install --quiet --no-deps --no-build-isolation . && \
 	du -sm $$scratch $(VENV)
 
-lock: setup ## resolve the newest allowed versions anew into requirements.lock
+lock: setup ## resolve the newest allowed versions anew into requirements.lock and requirements/
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile --quiet pyproject.toml --extra local --group dev --universal \
-		--python-version 3.11 --generate-hashes --upgrade --no-annotate \
-		--custom-compile-command "make lock" --output-file requirements.lock
-	$(BIN)/uv pip compile --quiet pyproject.toml --group build --constraint requirements.lock \
-		--universal --python-version 3.11 --generate-hashes --no-annotate \
-		--custom-compile-command "make lock" --output-file deploy/requirements.lock
+	$(COMPILE) pyproject.toml --extra local --group dev --upgrade --output-file requirements.lock
+	for suite in $(SUITES); do \
+		$(COMPILE) --group $$suite --constraint requirements.lock --upgrade \
+			--output-file requirements/$$suite.lock || exit 1; done
+	$(COMPILE) pyproject.toml --group build --constraint requirements.lock \
+		--output-file deploy/requirements.lock
+
+COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-annotate --custom-compile-command "make lock"
 
 clean: ## remove .venv and everything that was built
-	rm -rf $(VENV) $(PEERS) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(SUITES:%=$(VENV)-%) $(PEERS) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 	rm -f src/warouter/*.so src/warouter/*/*.so
 
 # One check by name; it finds its own helpers beside it. A missing one says so, and fails.
 define check
-test -x $(BIN)/$(1) || { echo "lint: $(1) is not installed in $(VENV)" >&2; exit 1; }; \
-	echo "$(1)"; PATH="$(CURDIR)/$(BIN):$$PATH" $(1)
+test -x $(VENV)-lint/bin/$(1) || { echo "lint: $(1) is not installed in $(VENV)-lint" >&2; exit 1; }; \
+	echo "$(1)"; PATH="$(abspath $(VENV)-lint/bin):$$PATH" $(1)
 endef
 
 $(VENV)/locked: requirements.lock
@@ -139,6 +146,13 @@ $(VENV)/installed: $(VENV)/locked pyproject.toml setup.py $(PYX)
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
+$(VENV)-%/installed: requirements/%.lock $(VENV)/locked
+	$(BIN)/python -m venv $(VENV)-$*
+	$(BIN)/python -c $(SITE) > $$($(VENV)-$*/bin/python -c $(PURELIB))/project.pth
+	$(VENV)-$*/bin/python -m pip install --quiet --disable-pip-version-check --ignore-installed \
+		--require-hashes -r $<
+	@touch $@
+
 # The peers' clients stay out of .venv; what they share with the project they take from it. A client
 # that cannot be had is named by the bench, so that this does not fail.
 $(PEERS)/installed: bench/peers/requirements.txt $(VENV)/locked
@@ -147,4 +161,5 @@ $(PEERS)/installed: bench/peers/requirements.txt $(VENV)/locked
 	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -r $< && touch $@ \
 		|| echo "bench-peers: not every client could be installed into $(PEERS)"
 
+SITE := 'import sysconfig; print("import site; site.addsitedir(%r)" % sysconfig.get_path("purelib"))'
 PURELIB := 'import sysconfig; print(sysconfig.get_path("purelib"))'

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import logging
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from trustme import CA, KeyType
 
 from tests.api.conftest import Answer, Api
-from tests.harness.certificates import Signed, rsa_key
+from tests.harness.certificates import Pair, alone, in_pem, issued, key_of, text_of
 from warouter.tls.certificate import checked_pair
 
 EXTERNAL = "/v1/certificates/external"
 WEBHOOKS = "/v1/certificates/webhooks/ca"
-ROOT = Signed("root", authority=True)
-MIDDLE = Signed("middle", ROOT, authority=True)
-LEAF = Signed("localhost", MIDDLE)
-OTHER = Signed("other")
+_ROOT = CA()
+_MIDDLE = _ROOT.create_child_ca()
+ROOT, MIDDLE = text_of(_ROOT), text_of(_MIDDLE)
+LEAF = issued(_MIDDLE)
+OTHER = alone("other")
+RSA = issued(_ROOT, key_type=KeyType.RSA)
 HEADERS = {"Content-Type": "text/plain"}
 
 
@@ -28,13 +33,23 @@ async def post(api: Api, path: str, text: str | bytes) -> Answer:
     return await api.call("POST", path, data=data, headers=HEADERS, token=api.admin)
 
 
-def forged_key() -> rsa.RSAPrivateKey:
+def forged(good: Any) -> rsa.RSAPrivateKey:
     """Of the right form; what it signs, nobody can verify."""
-    good = rsa_key().private_numbers()
+    n = good.private_numbers()
     wrong = rsa.RSAPrivateNumbers(
-        good.p, good.q, good.d - 2, good.dmp1 - 2, good.dmq1 - 2, good.iqmp, good.public_numbers
+        n.p, n.q, n.d - 2, n.dmp1 - 2, n.dmq1 - 2, n.iqmp, n.public_numbers
     )
     return wrong.private_key(unsafe_skip_rsa_key_validation=True)
+
+
+def of_bits(bits: int) -> Pair:
+    """An RSA pair that signs itself; trustme has 2048 bits only."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=bits)
+    name, now = x509.Name([]), datetime.now(UTC)
+    certificate = x509.CertificateBuilder(
+        name, name, key.public_key(), 1, now - timedelta(1), now + timedelta(30)
+    ).sign(key, hashes.SHA256())
+    return Pair(certificate.public_bytes(serialization.Encoding.PEM).decode(), in_pem(key))
 
 
 async def stored(api: Api) -> Any:
@@ -44,9 +59,9 @@ async def stored(api: Api) -> Any:
 @pytest.mark.parametrize(
     "text",
     [
-        LEAF.pem + MIDDLE.pem + ROOT.pem + LEAF.key,
-        LEAF.key + ROOT.pem + MIDDLE.pem + LEAF.pem,
-        f"Bag Attributes\n  x: y\n{LEAF.key}\nsubject=...\n{MIDDLE.pem}{LEAF.pem}{ROOT.pem}",
+        LEAF.pem + MIDDLE + ROOT + LEAF.key,
+        LEAF.key + ROOT + MIDDLE + LEAF.pem,
+        f"Bag Attributes\n  x: y\n{LEAF.key}\nsubject=...\n{MIDDLE}{LEAF.pem}{ROOT}",
     ],
     ids=["as usual", "in any order", "with words between"],
 )
@@ -54,14 +69,14 @@ async def test_a_chain_and_its_key(api: Api, text: str, caplog: pytest.LogCaptur
     caplog.set_level(logging.DEBUG)
     answer = await post(api, EXTERNAL, text)
     assert (answer.status, set(answer.json)) == (200, {"meta"})
-    assert await stored(api) == {"chain": LEAF.pem + MIDDLE.pem + ROOT.pem, "key": LEAF.key}
+    assert await stored(api) == {"chain": LEAF.pem + MIDDLE + ROOT, "key": LEAF.key}
     assert LEAF.key.splitlines()[1] not in caplog.text
     answer = await api.call("DELETE", EXTERNAL, token=api.admin)
     assert (answer.status, await stored(api)) == (200, {})
 
 
 async def test_one_that_signed_itself_and_an_rsa_key(api: Api) -> None:
-    for pair in (OTHER, Signed(key=rsa_key())):
+    for pair in (OTHER, RSA):
         assert (await post(api, EXTERNAL, pair.pem + pair.key)).status == 200
         assert (await stored(api))["chain"] == pair.pem
 
@@ -76,15 +91,15 @@ async def test_one_that_signed_itself_and_an_rsa_key(api: Api) -> None:
         (LEAF.pem + LEAF.key + OTHER.key, "one private key, not 2"),
         (LEAF.pem + OTHER.key, "belongs to none"),
         (LEAF.pem + OTHER.pem + LEAF.key, "does not belong to the chain"),
-        (LEAF.pem + LEAF.locked_key, "encrypted"),
+        (LEAF.pem + in_pem(key_of(LEAF.key), b"pass"), "encrypted"),
         (LEAF.pem.replace("M", "N", 9) + LEAF.key, "damaged"),
         (LEAF.pem + LEAF.key.replace("M", "N", 9), "damaged or of an unknown kind"),
         (LEAF.pem[:200] + LEAF.key, "no certificate"),
-        ((old := Signed(begins=-3, days=-1)).pem + old.key, "expired"),
-        ((new := Signed(begins=2)).pem + new.key, "not valid before"),
-        ((weak := Signed(key=rsa_key(1024))).pem + weak.key, "OpenSSL does not take it"),
-        ((forged := Signed(key=forged_key())).pem + forged.key, "damaged"),
-        (LEAF.pem + LEAF.key + "".join(Signed().pem for _ in range(10)), "more than 10"),
+        ((old := issued(_ROOT, begins=-3, ends=-1)).pem + old.key, "expired"),
+        ((new := issued(_ROOT, begins=2)).pem + new.key, "not valid before"),
+        ((weak := of_bits(1024)).pem + weak.key, "OpenSSL does not take it"),
+        (RSA.pem + in_pem(forged(key_of(RSA.key))), "damaged"),
+        (LEAF.pem + LEAF.key + "".join(alone().pem for _ in range(10)), "more than 10"),
         ("é", "ASCII"),
         (b"\xff\x00", "ASCII"),
     ],
@@ -99,7 +114,7 @@ async def test_what_could_not_be_served_with(api: Api, text: str | bytes, words:
 
 def test_a_large_key_takes_no_time() -> None:
     """A thread does not help while OpenSSL holds the interpreter: nobody is served meanwhile."""
-    pair = Signed(key=rsa_key(4096))
+    pair = of_bits(4096)
     began = time.thread_time()
     checked_pair(pair.pem + pair.key, datetime.now(UTC))
     assert time.thread_time() - began < 0.05
@@ -112,7 +127,7 @@ async def test_too_large(api: Api) -> None:
 
 async def test_what_signed_the_one_that_is_served(api: Api) -> None:
     for chain, signers in (
-        (LEAF.pem + MIDDLE.pem + ROOT.pem, MIDDLE.pem + ROOT.pem),
+        (LEAF.pem + MIDDLE + ROOT, MIDDLE + ROOT),
         (OTHER.pem, OTHER.pem),
     ):
         api.recorder.served_chain = chain
@@ -129,21 +144,21 @@ async def test_authorities_for_webhooks(api: Api) -> None:
     for method in ("GET", "DELETE"):
         answer = await api.call(method, WEBHOOKS, token=api.admin)
         assert (answer.status, answer.code) == (404, 1006)
-    answer = await post(api, WEBHOOKS, f"# ours\n{ROOT.pem}\n{OTHER.pem}{ROOT.pem}")
+    answer = await post(api, WEBHOOKS, f"# ours\n{ROOT}\n{OTHER.pem}{ROOT}")
     assert (answer.status, set(answer.json)) == (200, {"meta"})
     answer = await api.call("GET", WEBHOOKS, token=api.admin)
-    assert (answer.status, answer.body.decode()) == (200, ROOT.pem + OTHER.pem)
+    assert (answer.status, answer.body.decode()) == (200, ROOT + OTHER.pem)
     assert answer.headers["Content-Type"].startswith("text/plain")
     for text, words in (
         ("", "no certificate"),
         ("-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----", "damaged"),
-        (ROOT.pem + ROOT.key, "no keys"),
+        (ROOT + _ROOT.private_key_pem.bytes().decode(), "no keys"),
         (b"\xff", "ASCII"),
     ):
         answer = await post(api, WEBHOOKS, text)
         assert (answer.status, answer.code) == (400, 1009)
         assert words in answer.error["details"]
-    assert (await api.call("GET", WEBHOOKS, token=api.admin)).body.decode() == ROOT.pem + OTHER.pem
+    assert (await api.call("GET", WEBHOOKS, token=api.admin)).body.decode() == ROOT + OTHER.pem
     assert (await api.call("DELETE", WEBHOOKS, token=api.admin)).status == 200
     assert (await api.call("GET", WEBHOOKS, token=api.admin)).status == 404
 

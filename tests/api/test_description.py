@@ -9,7 +9,6 @@ from typing import Any
 import jsonschema_rs
 import msgspec
 import pytest
-from schemathesis.specs.openapi.definitions import OPENAPI_31
 
 from tests.api.conftest import Api
 from tests.harness.described import DOCUMENT, Undocumented, check_answer, route_of
@@ -53,9 +52,7 @@ def name(route: Route) -> str:
     return f"{route.method} {route.path}"
 
 
-def test_it_is_valid_openapi() -> None:
-    validator = jsonschema_rs.Draft202012Validator(OPENAPI_31)
-    assert [str(e) for e in validator.iter_errors(DOCUMENT)] == []
+def test_every_schema_is_a_valid_one() -> None:
     for schema in DOCUMENT["components"]["schemas"].values():
         dialect = "https://json-schema.org/draft/2020-12/schema"
         jsonschema_rs.meta.validate({**schema, "$schema": dialect})

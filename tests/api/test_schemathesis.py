@@ -7,10 +7,12 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
 
+import jsonschema_rs
 import pytest
 import requests
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, seed, settings
+from schemathesis.specs.openapi.definitions import OPENAPI_31
 
 from tests.harness.described import DOCUMENT, check_answer
 from tests.harness.integration import Integration, installed
@@ -21,6 +23,11 @@ EXAMPLES = 15  # a route
 LEFT_OUT = {("POST", "/v1/users/logout")}
 _SCHEMA = schemathesis.openapi.from_dict(DOCUMENT)
 CALLS = [(r.method, r.path) for r in ROUTES if (r.method, r.path) not in LEFT_OUT]
+
+
+def test_the_description_is_valid_openapi() -> None:
+    validator = jsonschema_rs.Draft202012Validator(OPENAPI_31)
+    assert [str(e) for e in validator.iter_errors(DOCUMENT)] == []
 
 
 @pytest.fixture(scope="module")

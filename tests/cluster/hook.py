@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
-import jsonschema
+import jsonschema_rs
 from aiohttp import web
 
 from tests.harness.wait import PATIENCE
@@ -95,7 +95,7 @@ CALLBACK = {
     },
     "additionalProperties": False,
 }
-check = jsonschema.Draft202012Validator(CALLBACK).validate
+check = jsonschema_rs.Draft202012Validator(CALLBACK).validate
 
 
 class Hook:
@@ -135,7 +135,7 @@ class Hook:
         body = await request.json()
         try:
             check(body)
-        except jsonschema.ValidationError as error:
+        except jsonschema_rs.ValidationError as error:
             self.wrong.append(f"{error.message} in {json.dumps(body)}")
         self.open += 1
         async with self.heard:

@@ -34,7 +34,7 @@ PRODUCT = (
 class Scrape:
     """One reading of pages: by name, and labels without ``node`` in their order."""
 
-    def __init__(self, values: list[exposition.Value]) -> None:
+    def __init__(self, values: list[exposition.Sample]) -> None:
         self.values = values
         self.names = {value.name for value in values}
 

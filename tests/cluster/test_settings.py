@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from aiohttp import web
+from trustme import CA
 
 from tests.cluster.conftest import Start
 from tests.cluster.facts import OPEN_CURSORS, Facts, followed
-from tests.harness.certificates import Signed
+from tests.harness.certificates import issued, text_of
 from tests.harness.wait import soon
 from warouter.tls import pem
 
@@ -25,8 +26,8 @@ class Hook:
         self.statuses: dict[tuple[str, str], dict[str, Any]] = {}
         self.messages: dict[str, dict[str, Any]] = {}
 
-    async def start(self, root: Signed) -> web.AppRunner:
-        served = Signed("localhost", root)
+    async def start(self, root: CA) -> web.AppRunner:
+        served = issued(root)
         app = web.Application()
         app.router.add_post("/", self._post)
         runner = web.AppRunner(app, access_log=None)
@@ -45,7 +46,7 @@ class Hook:
 
 async def test_from_the_api_to_the_receiver(start: Start) -> None:
     cluster, business = await start(coreapps=2, masters=1)
-    root, hook = Signed("root", authority=True), Hook()
+    root, hook = CA(), Hook()
     runner = await hook.start(root)
 
     async def send() -> str:
@@ -65,7 +66,7 @@ async def test_from_the_api_to_the_receiver(start: Start) -> None:
         )
         first = await send()
         await facts.until_some("select 1 from parked_event where reason = 'webhook: tls'")
-        await business.call("POST", "/v1/certificates/webhooks/ca", data=root.pem)
+        await business.call("POST", "/v1/certificates/webhooks/ca", data=text_of(root))
         await soon(lambda: (first, "read") in hook.statuses)
         assert "pricing" in hook.statuses[first, "delivered"]
 

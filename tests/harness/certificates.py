@@ -1,55 +1,56 @@
-"""A certificate authority of a test's own, and what it signs."""
+"""Certificates for tests: by trustme where an authority signs, by the product where nobody does."""
 
 from __future__ import annotations
 
-import ipaddress
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.x509.oid import NameOID
+from cryptography.hazmat.primitives import serialization
+from trustme import CA, KeyType
 
-
-class Signed:
-    """A certificate with its key, signed by ``signer`` or by itself; PEM texts."""
-
-    def __init__(
-        self,
-        name: str = "localhost",
-        signer: Signed | None = None,
-        *,
-        authority: bool = False,
-        days: float = 30,
-        begins: float = -1,
-        key: Any = None,
-    ) -> None:
-        self.private = key or ec.generate_private_key(ec.SECP256R1())
-        self.subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        now = datetime.now(UTC)
-        names = [x509.DNSName(name), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-        self.certificate = (
-            x509.CertificateBuilder()
-            .subject_name(self.subject)
-            .issuer_name((signer or self).subject)
-            .public_key(self.private.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now + timedelta(days=begins))
-            .not_valid_after(now + timedelta(days=days))
-            .add_extension(x509.BasicConstraints(authority, None), critical=True)
-            .add_extension(x509.SubjectAlternativeName(names), critical=False)
-            .sign((signer or self).private, hashes.SHA256())
-        )
-        self.pem = self.certificate.public_bytes(serialization.Encoding.PEM).decode()
-        self.key = self._key(serialization.NoEncryption())
-        self.locked_key = self._key(serialization.BestAvailableEncryption(b"pass"))
-
-    def _key(self, encryption: serialization.KeySerializationEncryption) -> str:
-        form = serialization.PrivateFormat.PKCS8
-        text: bytes = self.private.private_bytes(serialization.Encoding.PEM, form, encryption)
-        return text.decode()
+from warouter.tls.certificate import self_signed
 
 
-def rsa_key(bits: int = 2048) -> Any:
-    return rsa.generate_private_key(public_exponent=65537, key_size=bits)
+class Pair(NamedTuple):
+    """A certificate and its private key, in PEM."""
+
+    pem: str
+    key: str
+
+
+def alone(name: str = "localhost") -> Pair:
+    """It signs itself."""
+    certificate, key = self_signed(name, [name, "127.0.0.1"])
+    return Pair(certificate.decode(), key.decode())
+
+
+def issued(
+    authority: CA, *, begins: float = -1, ends: float = 30, key_type: KeyType = KeyType.ECDSA
+) -> Pair:
+    """For localhost; ``begins`` and ``ends`` are days from now."""
+    now = datetime.now(UTC)
+    leaf = authority.issue_cert(
+        *("localhost", "127.0.0.1"),
+        not_before=now + timedelta(days=begins),
+        not_after=now + timedelta(days=ends),
+        key_type=key_type,
+    )
+    key = key_of(leaf.private_key_pem.bytes().decode())
+    return Pair(leaf.cert_chain_pems[0].bytes().decode(), in_pem(key))
+
+
+def text_of(authority: CA) -> str:
+    """Its certificate in PEM."""
+    return authority.cert_pem.bytes().decode()
+
+
+def key_of(pem: str) -> Any:
+    return serialization.load_pem_private_key(pem.encode(), None)
+
+
+def in_pem(key: Any, password: bytes = b"") -> str:
+    """A private key as PKCS #8, encrypted if there is a password."""
+    pem, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    locked = serialization.BestAvailableEncryption(password) if password else None
+    text: bytes = key.private_bytes(pem, form, locked or serialization.NoEncryption())
+    return text.decode()

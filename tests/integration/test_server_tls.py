@@ -14,8 +14,9 @@ import aiohttp
 import asyncpg
 import pytest
 import pytest_asyncio
+from trustme import CA, KeyType
 
-from tests.harness.certificates import Signed, rsa_key
+from tests.harness.certificates import Pair, alone, issued, text_of
 from tests.harness.wait import PATIENCE, soon
 from warouter.api.access.tokens import hash_of, new_token
 from warouter.app_settings import EXTERNAL_CERTIFICATE
@@ -35,7 +36,7 @@ class Webapp:
         self.port = free_port()
         self.folder = folder
         self.token = new_token()
-        self.file = Signed("of the file")
+        self.file = alone("of the file")
         (folder / "tls.crt").write_text(self.file.pem)
         (folder / "tls.key").write_text(self.file.key)
         self.environment = {
@@ -64,7 +65,7 @@ class Webapp:
         writer.close()
         return ssl.DER_cert_to_PEM_cert(der).strip()
 
-    async def until_shown(self, pair: Signed) -> None:
+    async def until_shown(self, pair: Pair) -> None:
         async with asyncio.timeout(PATIENCE):
             while True:
                 if await self.shown() == pair.pem.strip():
@@ -110,21 +111,21 @@ async def test_replaced_under_load_without_one_failed_request(webapp: Webapp) ->
     kept = await asyncio.open_connection(
         "127.0.0.1", webapp.port, ssl=ssl._create_unverified_context()
     )
-    root = Signed("root", authority=True)
-    pairs = [Signed("rsa", key=rsa_key()), Signed("localhost", root), Signed("last")]
+    root = CA()
+    pairs = [issued(CA(), key_type=KeyType.RSA), issued(root), alone("last")]
     stop = asyncio.Event()
     async with aiohttp.ClientSession() as http, asyncio.TaskGroup() as group:
         asking = [group.create_task(ask(http, webapp, stop)) for _ in range(4)]
         for pair in pairs:
-            signer = root.pem if pair is pairs[1] else ""
+            signer = text_of(root) if pair is pairs[1] else ""
             text = pair.pem + signer + pair.key
             assert (await webapp.call("POST", PATH, text))[0] == 200
             await webapp.until_shown(pair)
             if signer:
-                strict = ssl.create_default_context(cadata=root.pem)
+                strict = ssl.create_default_context(cadata=text_of(root))
                 assert strict.check_hostname
                 assert await webapp.shown(strict) == pair.pem.strip()
-                assert await webapp.call("GET", f"{PATH}/ca") == (200, root.pem)
+                assert await webapp.call("GET", f"{PATH}/ca") == (200, text_of(root))
         stop.set()
     assert all(task.result() > 2 for task in asking)
     kept[1].write(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
@@ -137,7 +138,7 @@ async def test_replaced_under_load_without_one_failed_request(webapp: Webapp) ->
 async def test_the_database_wins_at_the_start_and_its_end_brings_the_files_back(
     webapp: Webapp,
 ) -> None:
-    pair = Signed("of the database")
+    pair = alone("of the database")
     assert (await webapp.call("POST", PATH, pair.pem + pair.key))[0] == 200
     await webapp.process.stop()
     await webapp.process.start()
@@ -158,7 +159,7 @@ async def test_the_database_wins_at_the_start_and_its_end_brings_the_files_back(
 async def test_a_damaged_one_in_the_database_keeps_no_webapp_down(
     webapp: Webapp, pool: asyncpg.Pool
 ) -> None:
-    damaged = {"chain": webapp.file.pem, "key": Signed().key}
+    damaged = {"chain": webapp.file.pem, "key": alone().key}
     await Accounts(pool).change_setting(EXTERNAL_CERTIFICATE, lambda _: damaged)
     await webapp.process.stop()
     await webapp.process.start()

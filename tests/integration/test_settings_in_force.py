@@ -17,8 +17,9 @@ import msgspec
 import pytest
 import pytest_asyncio
 from aiohttp import web
+from trustme import CA
 
-from tests.harness.certificates import Signed
+from tests.harness.certificates import issued, text_of
 from tests.harness.wait import PATIENCE, soon
 from warouter.app_settings import APPLICATION, WEBHOOK_CA, effective, merge
 from warouter.config import Settings
@@ -229,15 +230,15 @@ async def test_what_is_kept_outlasts_the_same_outage(business: Business) -> None
 
 
 async def test_the_webhook_ca_of_the_api_is_in_force(business: Business) -> None:
-    root = Signed("root", authority=True)
-    served = Signed("localhost", root)
+    root = CA()
+    served = issued(root)
     runner = await business.listen(pem.server_context(served.pem + served.key))
     requests = business.coreapp.callbacks.callbacks.requests
     await business.patch(webhooks={"url": business.url})
     number = await business.status_of("delivered")
     await soon(lambda: any(result == "tls" for _, result in requests))
     assert number not in business.statuses
-    await business.accounts.change_setting(WEBHOOK_CA, lambda _: {"pem": root.pem})
+    await business.accounts.change_setting(WEBHOOK_CA, lambda _: {"pem": text_of(root)})
     await soon(lambda: number in business.statuses)
     await business.accounts.delete_setting(WEBHOOK_CA)
     await soon(lambda: not business.coreapp._webhook_ca)

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from tests.harness.certificates import Signed
+from tests.harness.certificates import alone
 from tests.harness.garbage import APPLICATION, CERTIFICATE, GARBAGE, write
 from tests.harness.wait import soon
 from warouter.config import Settings
@@ -78,13 +78,13 @@ async def test_a_coreapp_keeps_what_was_good(
         assert callbacks._tls is trusted, text
         if "webhooks" in text or name != "application" or not text.startswith("{"):
             assert callbacks._url == "http://127.0.0.1:9/", text  # else it says that there is none
-    await write(pool, "webhook_ca", msgspec.json.encode({"pem": Signed("ours").pem}).decode())
+    await write(pool, "webhook_ca", msgspec.json.encode({"pem": alone("ours").pem}).decode())
     await soon(lambda: callbacks._tls is not trusted)
 
 
 @pytest.fixture
 def files(tmp_path: Path) -> ServerTls:
-    pair = Signed("of the file")
+    pair = alone("of the file")
     (tmp_path / "cert").write_text(pair.pem)
     (tmp_path / "key").write_text(pair.key)
     return ServerTls(str(tmp_path / "cert"), str(tmp_path / "key"))
@@ -100,7 +100,7 @@ async def test_a_webapp_keeps_what_was_good(
     await write(pool, "application", APPLICATION[0])
     await follower.adopt()  # at its start: the files
     of_files = files.chain
-    ours = Signed("of the database")
+    ours = alone("of the database")
     stored = {"chain": ours.pem, "key": ours.key}
     await accounts.change_setting("external_certificate", lambda _: stored)
     await accounts.change_setting("application", lambda _: {"log_level": "warning"})

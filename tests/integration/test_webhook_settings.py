@@ -11,8 +11,9 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 import pytest_asyncio
 from aiohttp import web
+from trustme import CA
 
-from tests.harness.certificates import Signed
+from tests.harness.certificates import issued, text_of
 from tests.harness.wait import soon
 from warouter.app_settings import ApplicationSettings, Webhooks
 from warouter.kinds import STATUS
@@ -21,8 +22,8 @@ from warouter.webhook.callbacks import Callbacks, Result
 from warouter.webhook.queue import Item
 
 LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"),)
-ROOT = Signed("root", authority=True)
-SERVED = Signed("localhost", ROOT)
+ROOT = CA()
+SERVED = issued(ROOT)
 SUCCESS, TLS = Result("status_change", "success"), Result("status_change", "tls")
 
 
@@ -101,10 +102,10 @@ async def test_the_bundle_alone_decides_and_changes_while_callbacks_run(
     async with owner.running() as callbacks:
         callbacks.add(event(1))
         await soon(lambda: callbacks.requests[TLS] >= 1)  # no system knows this root
-        callbacks.trust(Signed("stranger", authority=True).pem + ROOT.pem)
+        callbacks.trust(text_of(CA()) + text_of(ROOT))
         callbacks.settings_changed()
         await soon(lambda: len(owner.settled) == 1)
-        callbacks.trust(Signed("stranger", authority=True).pem)
+        callbacks.trust(text_of(CA()))
         refused = callbacks.requests[TLS]
         callbacks.add(event(2))  # not on the connection that is kept alive
         await soon(lambda: callbacks.requests[TLS] > refused)
@@ -131,7 +132,7 @@ async def test_what_is_not_kept_is_given_up_after_some_tries(
     for persist in (True, False):
         owner = Owner(url, persist=persist)
         async with owner.running() as callbacks:
-            callbacks.trust(ROOT.pem)
+            callbacks.trust(text_of(ROOT))
             for number in range(count):
                 callbacks.add(event(number))
             if persist:
