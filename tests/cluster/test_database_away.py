@@ -137,9 +137,9 @@ async def test_a_webapp_answers_503_and_outlives_a_database_that_dies_again_and_
     # One line of each kind for an outage, or two if it seemed over for a moment, however many
     # requests and polls failed in it.
     web = [line["event"] for line in logged if line["role"] == "webapp"]
-    for event in ("database away", "shard map not followed", "tokens not followed"):
+    for event in ("database unavailable", "shard map refresh failed", "token refresh failed"):
         assert 1 <= web.count(event) <= 2 * KILLS, event
-    assert web.count("beat not confirmed") <= 2 * KILLS
+    assert web.count("beat failed") <= 2 * KILLS
 
 
 async def test_a_process_that_starts_while_the_database_is_away_says_so_and_is_tried_again(

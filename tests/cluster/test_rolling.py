@@ -19,7 +19,6 @@ from tests.cluster.test_mutants import Place, without
 from warouter.demo.gaps import Arrival, longest_gap
 from warouter.local.cluster import here
 from warouter.local.process import Process
-from warouter.owner.ownership import DRAIN_CUT
 
 EXIT_SECONDS = 5.0  # promised for every process told to stop by SIGTERM
 PAUSE_SECONDS = 5.0  # no promise: far above what is measured, and far below what clients bear
@@ -41,7 +40,9 @@ async def stopped(process: Process) -> float:
 def drain_was_cut(business: Business) -> bool:
     """An owner said that it waited for answers in vain, as on a machine that stands still."""
     processes = business.cluster.processes.values()
-    return any(DRAIN_CUT in p.log.read_text() for p in processes if p.role == "coreapp")
+    return any(
+        "handover wait timed out" in p.log.read_text() for p in processes if p.role == "coreapp"
+    )
 
 
 async def unharmed(facts: Facts, business: Business) -> None:

@@ -152,7 +152,7 @@ async def test_the_database_wins_at_the_start_and_its_end_brings_the_files_back(
     await webapp.process.start()
     assert (await webapp.call("DELETE", PATH))[0] == 200
     log = webapp.process.log
-    await soon(lambda: "certificate not adopted" in log.read_text())
+    await soon(lambda: "certificate refresh failed" in log.read_text())
     assert await webapp.shown() == pair.pem.strip()
 
 
@@ -164,7 +164,7 @@ async def test_a_damaged_one_in_the_database_keeps_no_webapp_down(
     await webapp.process.stop()
     await webapp.process.start()
     assert await webapp.shown() == webapp.file.pem.strip()
-    assert "certificate of the database cannot be used" in webapp.process.log.read_text()
+    assert "stored certificate rejected" in webapp.process.log.read_text()
 
 
 async def test_nothing_to_serve_with_is_one_sentence(webapp: Webapp) -> None:

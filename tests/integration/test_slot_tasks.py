@@ -211,7 +211,7 @@ async def test_the_epoch_ends_and_others_go_on(
     slots.offer(5)  # and the rest goes on
     await soon(lambda: slots.appender.appended == 1)
     assert not any(loop.done() for loop in loops)
-    [line] = [r for r in caplog.records if r.message == "work for slots failed"]
+    [line] = [r for r in caplog.records if r.message == "slot work failed"]
     assert line.levelno == logging.ERROR
     assert line.exc_info
     assert [o.outcome for o in slots.outcomes if o.slot == 3] == [NOT_OWNER] * (work is _append)

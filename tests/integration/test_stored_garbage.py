@@ -30,7 +30,7 @@ GOOD = '{"webhooks": {"url": "http://127.0.0.1:9/"}, "callback_backoff_delay_ms"
 
 def refusals(text: str) -> int:
     """By the reader of stored settings, or by the one of a webhook's URL."""
-    return text.count(UNUSABLE) + text.count("webhook URL cannot be used")
+    return text.count(UNUSABLE) + text.count("webhook URL rejected")
 
 
 @pytest_asyncio.fixture

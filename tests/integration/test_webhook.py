@@ -246,8 +246,8 @@ def idle(callbacks):
     return callbacks.queue_size == callbacks.waiting_of(0)
 
 
-FAILING = ("WARNING", "webhook receiver is failing")
-WORKS = ("INFO", "webhook receiver works again")
+FAILING = ("WARNING", "webhook receiver failed")
+WORKS = ("INFO", "webhook receiver recovered")
 
 
 class TestDelivery:
@@ -357,7 +357,7 @@ class TestDelivery:
             for _ in range(5):
                 await asyncio.sleep(0)
             assert callbacks.queue_size == 1
-        assert logged() == [("WARNING", "webhook URL cannot be used")]
+        assert logged() == [("WARNING", "webhook URL rejected")]
 
     async def test_an_error_of_the_owner_stays_with_its_slots(self, owner, watch):
         """Nobody else's callbacks stop for it, and the slot goes on once it is begun anew."""
@@ -989,7 +989,7 @@ class TestAddresses:
             for _ in range(5):
                 await asyncio.sleep(0)
             assert callbacks.queue_size == 1
-        assert logged() == [("WARNING", "webhook URL cannot be used")]
+        assert logged() == [("WARNING", "webhook URL rejected")]
         assert receiver.requests == []
 
     async def test_plain_http_is_refused_unless_allowed(self, owner, receiver, logged):
@@ -998,7 +998,7 @@ class TestAddresses:
             for _ in range(5):
                 await asyncio.sleep(0)
             assert callbacks.queue_size == 1
-        assert logged() == [("WARNING", "webhook URL cannot be used")]
+        assert logged() == [("WARNING", "webhook URL rejected")]
         assert receiver.requests == []
 
     async def test_proxies_of_the_environment_are_ignored(self, owner, receiver, monkeypatch):

@@ -143,7 +143,7 @@ def _answering(meter: Meter, common: Mapping[str, str]) -> Middleware:
         except Exception as error:
             if request.writer.output_size > 0:
                 # Another answer would be read as the rest of this one. The connection ends instead.
-                log.error("answer broken off", extra={"request": request_id}, exc_info=error)
+                log.error("response failed midway", extra={"request": request_id}, exc_info=error)
                 raise ConnectionError("an answer is on its way already") from error
             return _of_error(error, request, request_id, outage)
 
@@ -185,7 +185,7 @@ class _Outage:
     def report(self, data: dict[str, str], error: Exception) -> None:
         now = time.monotonic()
         if now - self._last > QUIET_SECONDS:
-            log.warning("database away", extra={**data, "reason": repr(error)})
+            log.warning("database unavailable", extra={**data, "error": repr(error)})
         self._last = now
 
 

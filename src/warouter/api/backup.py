@@ -61,7 +61,7 @@ async def backup(context: Context, request: web.Request, caller: Caller) -> web.
     check_new_password(password, "password")
     content = msgspec.json.encode(await context.backups.read())
     data = await context.passwords.run(lambda: seal(content, password), caller.session)
-    log.info("backup made", extra={"by": caller.username})
+    log.info("backup created", extra={"by": caller.username})
     return success({"settings": {"data": data}})
 
 

@@ -59,7 +59,7 @@ async def download(context: Context, request: web.Request, _caller: Caller) -> w
     try:
         first = await anext(content, b"")
     except (FileNotFoundError, Damaged) as error:
-        log.error("media cannot be read", extra={"media": str(media.id), "reason": str(error)})
+        log.error("media read failed", extra={"media": str(media.id), "error": str(error)})
         raise _unknown() from error
     response = web.StreamResponse(
         headers={
@@ -79,7 +79,7 @@ async def download(context: Context, request: web.Request, _caller: Caller) -> w
             await response.write(chunk)
     except Damaged as error:
         # The length that was announced is not reached: nobody takes this for the whole.
-        log.error("media is damaged", extra={"media": str(media.id), "reason": str(error)})
+        log.error("media verification failed", extra={"media": str(media.id), "error": str(error)})
         if request.transport is not None:
             request.transport.abort()
         return response

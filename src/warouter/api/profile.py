@@ -124,7 +124,7 @@ async def set_about(context: Context, request: web.Request, caller: Caller) -> w
     required(wish.text, "text")
     check_about(wish)
     await _change(context, request, PROFILE_ABOUT, wish)
-    log.info("about changed", extra={"by": caller.username})
+    log.info("about text changed", extra={"by": caller.username})
     return success({})
 
 

@@ -70,7 +70,7 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except Exception as error:
-        logging.getLogger(__name__).debug("unexpected", exc_info=True)
+        logging.getLogger(__name__).debug("command failed", exc_info=True)
         click.echo(
             f"Error: unexpected {type(error).__name__}: {error}."
             " Run again with WAROUTER_LOG_LEVEL=DEBUG for where it happened.",

@@ -66,7 +66,7 @@ def _run(role: str, data_dir: Path | None) -> None:
     settings = settings_for(role, data_dir)
     log.setup(settings.log_level)
     for name in unknown_names(os.environ):
-        logger.warning("unknown variable", extra={"variable": name})
+        logger.warning("unknown variable found", extra={"variable": name})
     # Only now: a master shall not load what a webapp needs.
     runtime = import_module("warouter.node.runtime")
     node = import_module(f"warouter.node.{role}")

@@ -89,5 +89,7 @@ class Edge:
             self._connections.close_idle()
         waited = asyncio.get_running_loop().time() - began
         if not await self._connections.ended(DRAIN_SECONDS - waited):
-            log.info("ends what is held", extra={"connections": len(self._connections)})
+            log.info(
+                "shutdown: failing held requests", extra={"connections": len(self._connections)}
+            )
             end_waiting()

@@ -337,7 +337,7 @@ class Links:
                 message.key,
             )
         except ValueError as error:  # it fits no frame: the others that wait go their way
-            log.error("offering a message failed", exc_info=error)
+            log.error("message offer failed", exc_info=error)
             self._end(entry, ApiError("an internal error: the message does not fit into a frame"))
             return
         if way.relayed_to is not None:

@@ -81,7 +81,9 @@ class LinkConnection(asyncio.Protocol):
 
     def on_broken(self, error: Exception) -> None:
         """What came is not what a peer says."""
-        log.warning("link closed: broken protocol", extra={"error": str(error), **self.peer()})
+        log.warning(
+            "link closed: peer broke the protocol", extra={"error": str(error), **self.peer()}
+        )
 
     def on_no_common_version(self) -> None:
         """The two builds cannot talk: let the other side read why, then end."""

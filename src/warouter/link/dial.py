@@ -65,7 +65,7 @@ class CoreappConnection(LinkConnection):
             raise ProtocolError("the coreapp does not know its own link key")
         session_key = wire.session_key(key, self._server_hello, self._hello)
         self._start_session(self._version, session_key, sends=0)
-        log.info("link stands", extra={"coreapp": self.address.name, "version": self._version})
+        log.info("link established", extra={"coreapp": self.address.name, "version": self._version})
         self.proved = True
         if self._deadline is not None:
             self._deadline.cancel()

@@ -61,7 +61,7 @@ class WebappConnection(LinkConnection):
         self._write_plain(self._hello)
 
     def pause_writing(self) -> None:
-        log.warning("link closed: the webapp does not read its answers")
+        log.warning("link closed: webapp stopped reading")
         self.abort()
 
     def on_handshake(self, hello: memoryview) -> None:

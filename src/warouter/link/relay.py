@@ -172,7 +172,9 @@ class Passage:
                 if await self._connection.connect(REACH_SECONDS):
                     await self._settled.wait()
         except Exception as error:
-            log.info("owner not reached", extra={"owner": self.owner.hex, "error": repr(error)})
+            log.info(
+                "owner connection failed", extra={"owner": self.owner.hex, "error": repr(error)}
+            )
         return self._connection is not None and self._connection.proved and not self._failed
 
     async def _keep(self) -> None:

@@ -121,7 +121,7 @@ class Library:
             known = await self.rows.add(media, handle, self._quota)
         except Exception:
             # It may have a row all the same: then a file without one is the lesser evil.
-            log.warning("media without a row", extra={"media": str(media.id)})
+            log.warning("media registration failed", extra={"media": str(media.id)})
             raise
         finally:
             self._without_row -= media.size

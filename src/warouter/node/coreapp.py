@@ -230,7 +230,7 @@ class Coreapp:
             try:
                 stored, collections = await settings_of(self._aside.fetch, FOLLOWED)
             except (OutcomeUnknown, asyncpg.PostgresError) as error:
-                log.warning("settings not read", extra={"error": str(error)})
+                log.warning("settings refresh failed", extra={"error": str(error)})
                 self._settings_version = -1  # the next beat tries again
                 continue
             self._adopt(stored, collections)
@@ -257,7 +257,7 @@ class Coreapp:
             return
         self.callbacks.callbacks.trust(ca)
         self._webhook_ca = ca
-        log.info("webhook CA in force", extra={"own": bool(ca)})
+        log.info("webhook CA activated", extra={"configured": bool(ca)})
 
     async def _prune(self) -> None:
         """Retention, slot by slot in small steps between everything else.
@@ -285,7 +285,7 @@ class Coreapp:
             try:
                 gone = await self.journal.prune({slot.slot: slot.epoch}, days, PRUNE_ROWS)
             except (OutcomeUnknown, asyncpg.PostgresError) as error:
-                log.warning("not pruned", extra={"slot": slot.slot, "error": str(error)})
+                log.warning("pruning failed", extra={"slot": slot.slot, "error": str(error)})
                 return
             await asyncio.sleep(PRUNE_PAUSE)
 
@@ -311,7 +311,7 @@ class Coreapp:
             try:
                 gone = await step()
             except (OutcomeUnknown, asyncpg.PostgresError) as error:
-                log.warning("not pruned", extra={"what": what, "error": str(error)})
+                log.warning("pruning failed", extra={"rows": what, "error": str(error)})
                 break
             total += gone
             await asyncio.sleep(PRUNE_PAUSE)

@@ -26,4 +26,4 @@ class LogLevel:
         if level != self._present:
             self._present = level
             logging.getLogger().setLevel(level)
-            log.warning("log level changed", extra={"to": level.lower()})
+            log.warning("log level changed", extra={"new_level": level.lower()})

@@ -84,7 +84,7 @@ class MapView:
                 # Whatever a driver raises when its server dies: serving goes on without news.
                 self._let_go()
                 if self._outage.begins():
-                    log.warning("shard map not followed", extra={"error": repr(error)})
+                    log.warning("shard map refresh failed", extra={"error": repr(error)})
             await wait_for(self._wake, self._timing.map_poll)
 
     async def _refresh(self, connection: asyncpg.Connection) -> None:
@@ -228,5 +228,5 @@ class MapView:
             f"{shards} shards on {coreapps} coreapps: some own several,"
             " and none is spare; start more coreapps"
         )
-        log.warning("fewer coreapps than shards", extra={"shards": shards, "coreapps": coreapps})
+        log.warning("shards outnumbered coreapps", extra={"shards": shards, "coreapps": coreapps})
         return [warning]

@@ -140,7 +140,7 @@ class Master:
             number = await self._beating(self._session.win())
         self._won_maybe = False
         self._term, self._led = Term(number, sent, self._timing.trust), number
-        log.info("leads", extra={"term": number})
+        log.info("became leader", extra={"term": number})
         self._notifier.status(f"primary, term {number}")
         if self._term.holds(self._clock()):
             return True
@@ -150,10 +150,10 @@ class Master:
     def _resign(self, why: str) -> None:
         news = self._outage.begins()
         if self._term is not None:
-            log.warning("leads no more", extra={"term": self._term.number, "why": why})
+            log.warning("lost leadership", extra={"term": self._term.number, "reason": why})
             self._notifier.status("secondary")
         elif news:
-            log.warning("cannot look at the cluster", extra={"error": why})
+            log.warning("cluster poll failed", extra={"reason": why})
         self._term = None
         self._session.terminate()  # the lock goes with the connection
 

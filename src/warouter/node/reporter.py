@@ -79,7 +79,7 @@ class Reporter:
             except Exception as error:
                 # Whatever it was: what is told of the work must not end the work.
                 if outage.begins():
-                    log.warning("not reported", extra={"error": repr(error)})
+                    log.warning("report failed", extra={"error": repr(error)})
             await asyncio.sleep(EVERY_SECONDS)
 
     async def close(self) -> None:

@@ -76,7 +76,7 @@ async def check_database(settings: Settings, identity: Identity) -> None:
         await migrate.check(connection)
         found = await database.settings_found(connection, list(server_settings.WARNED))
         for sentence in server_settings.dangers(found):
-            logger.warning("unsafe database setting found", extra={"why": sentence})
+            logger.warning("unsafe database setting found", extra={"reason": sentence})
     finally:
         await database.close_politely(connection)
 

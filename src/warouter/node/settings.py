@@ -50,9 +50,9 @@ class SettingsFollower:
             try:
                 await self.adopt()
             except CommandError as error:
-                log.error("certificate not adopted", extra={"error": str(error)})
+                log.error("certificate refresh failed", extra={"error": str(error)})
             except Exception as error:
                 if not is_unavailable(error):
                     raise
-                log.warning("settings not read", extra={"error": repr(error)})
+                log.warning("settings refresh failed", extra={"error": repr(error)})
                 self._version = -1  # the next beat tries again

@@ -247,7 +247,7 @@ async def _beat(
             missing = False
         except OutcomeUnknown as error:
             if not missing:
-                log.warning("beat not confirmed", extra={"error": str(error)})
+                log.warning("beat failed", extra={"error": str(error)})
             missing = True
         # The watchdog is fed without the database as well: a restart would not bring it back.
         notifier.alive()

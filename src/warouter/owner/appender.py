@@ -158,7 +158,9 @@ class Appender:
             outcomes = await self._journal.append(owned, rows) if rows else {}
         except Exception as error:
             # Never acked: the webapps offer these ids again under the next epoch.
-            log.warning("append not confirmed", extra={"rows": len(rows), "error": str(error)})
+            log.warning(
+                "append confirmation failed", extra={"rows": len(rows), "error": str(error)}
+            )
             self._finish(ended + alive, [], {})
             self._ownership.tasks.failed(owned, error)
             return

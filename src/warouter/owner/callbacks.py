@@ -317,7 +317,7 @@ class CallbackFeed:
         try:
             rows = await self._journal.parked_events_of(slot.slot, recipient, kind, PARKED_PAGE)
         except (OutcomeUnknown, asyncpg.PostgresError) as error:
-            log.warning("parked events not read", extra={"error": str(error)})
+            log.warning("parked event read failed", extra={"error": str(error)})
             lane.flying, lane.more = 0, True
             return
         if not slot.open:
@@ -359,7 +359,7 @@ class CallbackFeed:
         try:
             asked = await self._journal.asked_letters(list(mine))
         except (OutcomeUnknown, asyncpg.PostgresError) as error:
-            log.warning("dead letters not looked for", extra={"error": str(error)})
+            log.warning("dead letter lookup failed", extra={"error": str(error)})
             return
         owned = {number: mine[number].epoch for number in asked if mine[number].accepts}
         if not owned:
@@ -371,7 +371,7 @@ class CallbackFeed:
         except (OutcomeUnknown, asyncpg.PostgresError) as error:
             self._ownership.doubt(owned, f"dead letters not taken up: {error}")
             return
-        log.info("dead letters taken up", extra={"letters": sum(lane[3] for lane in lanes)})
+        log.info("dead letter replay started", extra={"letters": sum(lane[3] for lane in lanes)})
         self._letters_due = 0.0  # there may be more
         for number, kind, recipient, _ in lanes:
             if mine[number].open:  # else its next epoch reads them

@@ -87,7 +87,7 @@ class EventAppender:
         if reason := problem(event):
             # Acknowledged, or it would come again for ever; no business could read it.
             self.refused += 1
-            log.error("event of the upstream refused", extra={"slot": slot.slot, "reason": reason})
+            log.error("upstream event refused", extra={"slot": slot.slot, "reason": reason})
             self._ack(slot, [event.number])
             return
         kind = EVENT_NAMES.index(event.kind)
@@ -176,8 +176,8 @@ class EventAppender:
             journal.loaded = row.seq
         journal.committed = row.seq
         if outcome == REFUSED:
-            log.error("event cannot be stored", extra={"key": row.key, "bytes": len(row.payload)})
-            log.debug("event cannot be stored", extra={"payload": str(row.payload)})
+            log.error("event storage failed", extra={"key": row.key, "bytes": len(row.payload)})
+            log.debug("event storage failed", extra={"payload": str(row.payload)})
         slot.settle_event(row.kind, row.seq)  # a repeat: its place stays empty
         self._on_gap(slot)
 

@@ -33,7 +33,6 @@ log = logging.getLogger(__name__)
 RETRY_SECONDS = 0.05
 RENEW_SECONDS = 0.25
 LEAVE_SECONDS = 3.0
-DRAIN_CUT = "slots are handed over with messages that have no answer"
 
 
 class Ownership:
@@ -109,7 +108,9 @@ class Ownership:
         self._lease.end(number)
         self._spent[number] = max(self._spent.get(number, 0), slot.epoch)
         level = logging.INFO if why is Happened.HANDED_OVER else logging.WARNING
-        log.log(level, "slot closed", extra={"slot": number, "epoch": slot.epoch, "why": why.value})
+        log.log(
+            level, "slot closed", extra={"slot": number, "epoch": slot.epoch, "reason": why.value}
+        )
         for tell in self.closed:
             tell(slot)
         if not self.slots:
@@ -127,7 +128,9 @@ class Ownership:
             if slot is not None and slot.epoch == epoch:
                 self.close(slot, Happened.DOUBTED)
         if owned:
-            log.warning("slots in doubt", extra={"slots": sorted(owned), "error": why})
+            log.warning(
+                "slots closed: outcome unknown", extra={"slots": sorted(owned), "reason": why}
+            )
 
     # tasks
 
@@ -148,7 +151,7 @@ class Ownership:
                 left = {n: s.epoch for n, s in self.slots.items() if n not in self._busy}
                 await self._give_up(left, self._journal.release)
         except Exception as error:
-            log.warning("left without handing over", extra={"error": str(error)})
+            log.warning("shutdown handover failed", extra={"error": str(error)})
 
     async def _beat_loop(self) -> None:
         missing = Outage()
@@ -161,7 +164,7 @@ class Ownership:
                 )
             except OutcomeUnknown as error:
                 if missing.begins():
-                    log.warning("beat not confirmed", extra={"error": str(error)})
+                    log.warning("beat failed", extra={"error": str(error)})
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
             missing.ends()
@@ -214,7 +217,7 @@ class Ownership:
         try:
             # Whatever it was: a slot must not stay half open, nor this process half alive.
             if not await self.tasks.guard(lambda: self._open_of(numbers), work):
-                log.warning("slots not moved", extra={"slots": sorted(numbers)})
+                log.warning("slot move failed", extra={"slots": sorted(numbers)})
                 await asyncio.sleep(RETRY_SECONDS)
         finally:
             self._busy -= numbers
@@ -304,7 +307,8 @@ class Ownership:
             remaining = give_up - self._clock()
             if remaining <= 0:
                 # What has no answer yet is sent again by the successor, and dropped by its id.
-                log.warning(DRAIN_CUT, extra={"open": sum(not self._idle(s) for s in slots)})
+                busy = [s.slot for s in slots if not self._idle(s)]
+                log.warning("handover wait timed out", extra={"slots": busy})
                 return
             self._progress.clear()
             await wait_for(self._progress, remaining)

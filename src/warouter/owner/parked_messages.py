@@ -114,7 +114,7 @@ class ParkedMessages:
             return
         unled = await self._journal.lead_parked(slot.current(), LEAD_ROWS, LEAD_SECONDS)
         if await self._journal.mend_parked(slot.current(), MEND_ROWS):
-            log.warning("the database's clock went back", extra={"slot": slot.slot})
+            log.warning("database clock went back", extra={"slot": slot.slot})
         rows = await self._journal.parked([slot.slot], self._pending, slot.parked.page)
         if slot.open:
             self._block(slot, slot.parked.read(rows, self._clock(), unled=unled))
@@ -137,7 +137,7 @@ class ParkedMessages:
         try:
             rows = await self._journal.parked_of(slot.slot, lanes.keys(), limit)
         except (OutcomeUnknown, asyncpg.PostgresError) as error:
-            log.warning("parked messages not read", extra={"error": str(error)})
+            log.warning("parked message read failed", extra={"error": str(error)})
             for lane in lanes.values():
                 lane.flying, lane.more = 0, True
                 lane.ends = self._clock() + AGAIN_SECONDS

@@ -199,7 +199,7 @@ class Sender:
         log.error(
             "upstream frame decoding failed",
             extra={
-                "what": what,
+                "kind": what,
                 "slot": broken.slot,
                 "number": broken.number,
                 "reason": broken.reason,
@@ -230,7 +230,7 @@ class Sender:
             case Revoked() if message.epoch == slot.epoch:
                 self._ownership.close(slot, Happened.FENCED)
             case _:
-                log.info("stale word of the upstream", extra={"slot": message.slot})
+                log.info("ignoring stale upstream message", extra={"slot": message.slot})
 
     def ack_events(self, slot: OwnedSlot, numbers: list[int]) -> None:
         """These events of the slot are on disk."""

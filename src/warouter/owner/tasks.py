@@ -45,5 +45,5 @@ class SlotTasks:
     def failed(self, epochs: Mapping[int, int], error: Exception) -> None:
         """Work for these epochs ended with an error: what it has done, and not, is not known."""
         if not isinstance(error, FORESEEN):
-            log.error("work for slots failed", extra={"slots": sorted(epochs)}, exc_info=error)
+            log.error("slot work failed", extra={"slots": sorted(epochs)}, exc_info=error)
         self._doubt(epochs, str(error) or repr(error))

@@ -75,7 +75,7 @@ class _Registration:
         if certificate.number != asked.number:
             raise Declined("cert", "the certificate is of another number")
         self._numbers.request(certificate.number, asked.method, asked.pin, time.monotonic())
-        log.info("code sent", extra={"method": asked.method})
+        log.info("registration code sent", extra={"method": asked.method})
         return _answer({"vname": certificate.name}, 202)
 
     async def verify(self, request: web.Request) -> web.Response:

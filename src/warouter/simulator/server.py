@@ -208,9 +208,7 @@ class Connection(asyncio.Protocol):
                     return
                 hear(peer, decode_to_upstream(frame), now, wall)
         except (WarouterError, ValueError) as error:
-            log.error(
-                "a coreapp broke the protocol", extra={"peer": peer.node, "error": str(error)}
-            )
+            log.error("coreapp broke the protocol", extra={"peer": peer.node, "error": str(error)})
             self.drop()
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -37,4 +37,4 @@ def encode_at_once(connection: asyncpg.Connection) -> None:
                 oid, name, "pg_catalog", [], "scalar", codec.encode, codec.decode, "binary"
             )
     except (AttributeError, TypeError) as error:
-        log.warning("asyncpg encodes arrays itself, which is slower", extra={"error": str(error)})
+        log.warning("fast array encoding failed", extra={"error": str(error)})

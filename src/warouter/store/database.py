@@ -204,7 +204,7 @@ class Session:
         kind = notice.sqlstate, notice.server_source_function
         if kind not in self._warnings:  # the same may come with every write
             self._warnings.add(kind)
-            log.warning("database warned", extra={"warning": notice.message, "state": kind[0]})
+            log.warning("database warned", extra={"warning": notice.message, "sqlstate": kind[0]})
 
 
 async def close_politely(connection: Connection) -> None:

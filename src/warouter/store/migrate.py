@@ -273,7 +273,7 @@ async def _again(connection: Connection, name: str, once: Callable[[], Awaitable
             if loop.time() > give_up:
                 raise CommandError(await _in_the_way(connection, name)) from error
             if attempt == 2:  # a busy table costs a try or two
-                log.warning("a migration waits for its locks", extra={"migration": name})
+                log.warning("migration lock timed out", extra={"migration": name})
         await asyncio.sleep(backoff(attempt, first=0.05, most=1.0))
         attempt += 1
 

@@ -68,6 +68,6 @@ class Refusals:
                 away = False
             except Exception as error:
                 if not away:
-                    log.warning("writing refusals failed", extra={"reason": repr(error)})
+                    log.warning("refusal write failed", extra={"error": repr(error)})
                 away = True
             await asyncio.sleep(PAUSE_SECONDS)

@@ -47,7 +47,7 @@ class ServerTls:
         if stored != {}:
             text = text_of(stored, "chain", "key")
             if text is None:
-                log.error("certificate of the database cannot be used", extra={"error": "no PEM"})
+                log.error("stored certificate rejected", extra={"error": "no PEM"})
             elif self._serve(text, "database"):
                 return
             if self._current is not None:
@@ -64,13 +64,13 @@ class ServerTls:
             if source == self._cert_file:
                 raise self._unusable(error) from error
             # Checked when it was stored: written by another hand, or by an older OpenSSL.
-            log.error("certificate of the database cannot be used", extra={"error": str(error)})
+            log.error("stored certificate rejected", extra={"error": str(error)})
             return False
         if self._current is None:
             self.context = context
             self.context.sni_callback = self._choose
         self._current, self._served = context, text
-        log.info("certificate in force", extra={"source": source})
+        log.info("certificate activated", extra={"source": source})
         return True
 
     def _choose(self, handshake: ssl.SSLObject, _name: str | None, _base: ssl.SSLContext) -> None:

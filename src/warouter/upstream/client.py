@@ -111,7 +111,7 @@ class SimulatorUpstream(asyncio.Protocol):
                 )
             except (OSError, TimeoutError) as error:
                 if self._failures == 0:
-                    log.warning("upstream unreachable", extra={"error": str(error)})
+                    log.warning("upstream connection failed", extra={"error": str(error)})
                 await asyncio.sleep(backoff(self._failures, first=0.05, most=1.0))
                 self._failures += 1
                 continue
@@ -137,7 +137,7 @@ class SimulatorUpstream(asyncio.Protocol):
             self._mute += passed
             self._unheard += passed
             if self.connected and self._quiet >= LOST_SECONDS:
-                log.warning("upstream silent: connection cut")
+                log.warning("upstream timed out: connection closed")
                 self.abort()
             elif self.connected and self._mute >= MUTE_SECONDS:
                 log.error("upstream framing lost: connection closed")

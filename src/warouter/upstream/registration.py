@@ -83,7 +83,9 @@ class Authority:
                 raise _refused(msgspec.json.decode(content, type=_Refusal))
             return msgspec.json.decode(content, type=kind)
         except (aiohttp.ClientError, OSError, TimeoutError, msgspec.DecodeError) as error:
-            log.warning("authority does not answer", extra={"path": path, "reason": repr(error)})
+            log.warning(
+                "registration authority call failed", extra={"path": path, "error": repr(error)}
+            )
             raise NotReady(
                 "the registration authority cannot be reached", retry_after=AGAIN_SECONDS
             ) from None
@@ -117,5 +119,5 @@ def _refused(refusal: _Refusal) -> ApiError:
         case "wait":
             return TooManyRequests(refusal.error, retry_after=refusal.retry_after or AGAIN_SECONDS)
         case _:
-            log.warning("authority refused", extra={"reason": refusal.error})
+            log.warning("registration authority refused", extra={"reason": refusal.error})
             return ParameterInvalid("the registration authority refused this")

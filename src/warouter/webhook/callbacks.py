@@ -298,7 +298,7 @@ class Callbacks:
                 ports=self._ports,
             )
             if problem:
-                log.warning("webhook URL cannot be used", extra={"problem": problem})
+                log.warning("webhook URL rejected", extra={"reason": problem})
                 return
         self._url = url
 
@@ -384,7 +384,7 @@ class Callbacks:
             self._settled(live)
         if kind in self._warned:
             self._warned.discard(kind)
-            log.info("webhook receiver works again", extra={"type": EVENT_TYPES[kind]})
+            log.info("webhook receiver recovered", extra={"type": EVENT_TYPES[kind]})
 
     def _failed(self, kind: int, batch: list[Item], reason: str, *, probe: bool) -> None:
         queue, breaker, settings = self._queues[kind], self._breakers[kind], self._settings()
@@ -406,7 +406,7 @@ class Callbacks:
         if breaker.failing and kind not in self._warned:
             self._warned.add(kind)
             log.warning(
-                "webhook receiver is failing", extra={"type": EVENT_TYPES[kind], "reason": reason}
+                "webhook receiver failed", extra={"type": EVENT_TYPES[kind], "reason": reason}
             )
 
     def _unsent(self, kind: int, batch: list[Item], *, probe: bool) -> None:

@@ -90,7 +90,7 @@ async def _end(context: Context, number: int, about: str, outcome: str) -> None:
     try:
         await context.audit.end(number, _storable(about), _storable(outcome))
     except Exception as error:
-        log.warning("audit row not completed", extra={"row": number, "reason": repr(error)})
+        log.warning("audit row update failed", extra={"row": number, "error": repr(error)})
 
 
 def _storable(text: str) -> str:

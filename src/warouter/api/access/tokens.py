@@ -180,7 +180,7 @@ class TokenCache:
         """One line when it begins, not one a poll."""
         if self._outage.begins():
             level = logging.WARNING if is_unavailable(error) else logging.ERROR
-            log.log(level, "tokens not followed", extra={"reason": repr(error)})
+            log.log(level, "token refresh failed", extra={"error": repr(error)})
 
 
 def _entry(holder: Holder, now: float) -> tuple[Caller, float]:

@@ -37,7 +37,7 @@ async def enable(context: Context, request: web.Request, caller: Caller) -> web.
     # the call is 503, and repeating it makes both the same again.
     await context.authority.set_pin(cert, pin)
     await context.accounts.set_pin(pin_hash)
-    log.info("two-step on", extra={"by": caller.username})
+    log.info("two-step verification enabled", extra={"by": caller.username})
     return success({})
 
 
@@ -45,7 +45,7 @@ async def disable(context: Context, _request: web.Request, caller: Caller) -> we
     """Off; 200 also if it was off."""
     await context.authority.set_pin(await _certificate(context), None)
     await context.accounts.set_pin(None)
-    log.info("two-step off", extra={"by": caller.username})
+    log.info("two-step verification disabled", extra={"by": caller.username})
     return success({})
 
 

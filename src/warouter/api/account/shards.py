@@ -65,7 +65,7 @@ async def set_shards(context: Context, request: web.Request, caller: Caller) -> 
     _check_number(wish, account)
     await _check_pin(context, request, caller, wish, account)
     _check_certificate(wish, account, needed=_needs_certificate(context, account))
-    log.info("change of shards asked for", extra={"shards": wish.shards, "by": caller.username})
+    log.info("shard change requested", extra={"shards": wish.shards, "by": caller.username})
     warnings = await context.set_shards(wish.shards)
     return success({"account": {"shards": wish.shards}}, 201, warnings=warnings)
 

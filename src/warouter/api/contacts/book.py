@@ -122,7 +122,7 @@ class ContactBook:
             valid = {number: number in found for number in self._asked}
             await self._store.save(valid)
         except Exception as error:  # whatever it is, somebody waits for an outcome
-            log.warning("contact check failed", extra={"reason": repr(error)})
+            log.warning("contact check failed", extra={"error": repr(error)})
             return None
         return valid
 
@@ -157,5 +157,5 @@ def _status(outcome: Outcome, wait: bool) -> str:
 
 
 def _not_ready(error: UpstreamAway) -> NotReady:
-    log.warning("identity not asked for", extra={"reason": str(error)})
+    log.warning("identity lookup failed", extra={"error": str(error)})
     return NotReady("the upstream does not answer", retry_after=1)

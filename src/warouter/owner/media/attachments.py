@@ -128,7 +128,9 @@ class Attachments:
 
     def _troubled(self, slot: OwnedSlot, entry: Entry, error: Exception) -> Answer:
         """Nothing that is the message's fault: it waits, longer each time."""
-        log.warning("media not prepared", extra={"slot": slot.slot, "reason": repr(error)[:200]})
+        log.warning(
+            "media preparation failed", extra={"slot": slot.slot, "error": repr(error)[:200]}
+        )
         delay = min(TROUBLE_MS * 2 ** min(entry.attempts, 10), MOST_TROUBLE_MS)
         return _later(slot, entry, delay, "media cannot be prepared now")
 

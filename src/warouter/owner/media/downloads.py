@@ -119,7 +119,7 @@ class Downloads:
                     except (MediaRefused, ServiceRefused, ValueError) as error:
                         failed[place] = str(error)
         except Exception as error:
-            log.warning("inbound media not downloaded", extra={"reason": repr(error)[:200]})
+            log.warning("inbound media download failed", extra={"error": repr(error)[:200]})
         with suppress(Exception):  # else it goes on as it came: whoever stores it looks at it
             payload = completed(event.payload, stored, failed)
             waiting.event = msgspec.structs.replace(event, payload=payload)

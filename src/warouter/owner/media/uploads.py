@@ -177,7 +177,7 @@ class Uploads:
             async with self._uploading:
                 handle = await self._service.upload(content, mime)
         except Damaged as error:
-            log.error("media is damaged", extra={"reason": str(error)})
+            log.error("media verification failed", extra={"error": str(error)})
             raise MediaRefused("the stored media is damaged") from error
         except ServiceRefused as error:
             raise MediaRefused(str(error)) from error

@@ -84,7 +84,7 @@ class MediaWork:
             leftovers = await cleaning.sweep(self._library)
         except Exception as error:
             # The volume or the database is away: there is a next time.
-            log.warning("media not cleaned up", extra={"error": repr(error)})
+            log.warning("media cleanup failed", extra={"error": repr(error)})
             return
         if old or leftovers:
-            log.info("media cleaned up", extra={"old": old, "leftovers": leftovers})
+            log.info("media cleaned up", extra={"expired": old, "leftovers": leftovers})
