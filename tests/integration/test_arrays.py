@@ -8,6 +8,8 @@ import asyncpg
 import pytest
 
 from warouter.config import Settings
+from warouter.log import Outage
+from warouter.store import arrays
 from warouter.store.database import Session, connect
 
 COLUMNS: dict[str, list[Any]] = {
@@ -33,6 +35,20 @@ async def test_the_server_reads_what_asyncpg_writes(
     await session.close()
     await plain.close()
     assert not caplog.records  # asyncpg has let us put our codecs in place
+
+
+async def test_without_our_codecs_the_answers_are_the_same(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(arrays, "_PROTOCOL", "_renamed")
+    monkeypatch.setattr(arrays, "_closed", Outage())
+    for _ in range(2):
+        session = Session(settings, "test")
+        assert await session.fetch("select $1::bigint[]", COLUMNS["bigint"], within=2.0) == [
+            (COLUMNS["bigint"],)
+        ]
+        await session.close()
+    assert len(caplog.records) == 1
 
 
 async def test_a_value_that_does_not_fit_is_an_error_of_its_row(settings: Settings) -> None:

@@ -13,6 +13,7 @@ import pytest
 from tests.harness.wait import PATIENCE
 from warouter.config import Settings
 from warouter.errors import CommandError, OutcomeUnknown
+from warouter.log import Outage
 from warouter.store import database
 from warouter.store.database import Session, outcome_unknown
 
@@ -22,6 +23,18 @@ async def test_the_socket_of_a_connection_is_found(settings: Settings) -> None:
     connection = await database.connect(settings, "test")
     assert connection._transport.get_extra_info("socket") is not None
     await connection.close()
+
+
+async def test_a_connection_whose_socket_is_out_of_reach_is_made_all_the_same(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(database, "_TRANSPORT", "_renamed")
+    monkeypatch.setattr(database, "_hidden", Outage())
+    for _ in range(2):
+        connection = await database.connect(settings, "test")
+        assert await connection.fetchval("select 1") == 1
+        await connection.close()
+    assert [record.message for record in caplog.records] == ["database socket lookup failed"]
 
 
 def test_a_session_is_named_after_its_incarnation_within_63_bytes() -> None:

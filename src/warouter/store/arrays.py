@@ -9,10 +9,12 @@ import logging
 
 import asyncpg
 
+from warouter.log import Outage
 from warouter.store._arrays import ArrayCodec
 
 log = logging.getLogger(__name__)
 
+_closed = Outage()  # the way to a connection's codecs
 _PROTOCOL = "_protocol"  # asyncpg's name for where a connection's codecs are
 
 # The oid of each array type, which are the same in every PostgreSQL (pg_type.dat).
@@ -37,4 +39,5 @@ def encode_at_once(connection: asyncpg.Connection) -> None:
                 oid, name, "pg_catalog", [], "scalar", codec.encode, codec.decode, "binary"
             )
     except (AttributeError, TypeError) as error:
-        log.warning("fast array encoding failed", extra={"error": str(error)})
+        if _closed.begins():
+            log.warning("fast array encoding failed", extra={"error": str(error)})

@@ -19,6 +19,7 @@ import asyncpg
 
 from warouter.config import Settings
 from warouter.errors import CommandError, OutcomeUnknown, UnfitDatabase
+from warouter.log import Outage
 from warouter.net.sockets import notice_silence
 from warouter.store import arrays, locks, server_settings
 from warouter.store.servers import open_writable
@@ -31,6 +32,7 @@ APPLICATION_BYTES = 63  # longer names are cut by PostgreSQL
 CONNECT_SECONDS = 5.0
 # What takes longer to commit may or may not be committed: one limit, for owners and leaders alike.
 WRITE_SECONDS = 2.0
+_hidden = Outage()  # the socket of a connection
 _TRANSPORT = "_transport"  # asyncpg has no public way to its socket; a test holds it to this name
 READ_ONLY = "25006"
 _SETTINGS = """
@@ -284,8 +286,16 @@ async def _finish(call: asyncio.Future[Any], connection: Connection, within: flo
 
 
 def _harden_socket(connection: Connection) -> None:
-    """Notice a silent cut from this side; asyncpg sets nothing (its transport is private)."""
-    transport: asyncio.Transport = getattr(connection, _TRANSPORT)
-    sock = transport.get_extra_info("socket")
+    """Notice a silent cut from this side; asyncpg sets nothing (its transport is private).
+
+    Goes without if that way is closed one day (a test holds asyncpg to it): then the time limits of
+    the calls notice it, later.
+    """
+    try:
+        sock = getattr(connection, _TRANSPORT).get_extra_info("socket")
+    except AttributeError as error:
+        if _hidden.begins():
+            log.warning("database socket lookup failed", extra={"error": str(error)})
+        return
     if sock is not None:
         notice_silence(sock)

@@ -19,7 +19,6 @@ from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 import aiohttp
-from aiohttp.abc import AbstractStreamWriter
 
 from warouter import __version__
 from warouter.app_settings import (
@@ -32,6 +31,7 @@ from warouter.kinds import EVENT_KINDS, EVENT_TYPES
 from warouter.net.egress import ClientCertificate, receiver_tls, socket_factory
 from warouter.net.names import Names
 from warouter.signature import signed
+from warouter.webhook.leased import LeasedBody
 from warouter.webhook.queue import (
     Breaker,
     Delivery,
@@ -330,7 +330,7 @@ class Callbacks:
     ) -> None:
         slots = {item.slot for item in batch}
         content = body(batch)
-        payload = _Leased(content, lambda: all(map(self._may_act, slots)))
+        payload = LeasedBody(content, lambda: all(map(self._may_act, slots)))
         headers = signed(content, self._settings().webhooks.secrets, int(time.time()))
         began = time.monotonic()
         try:
@@ -350,7 +350,7 @@ class Callbacks:
             self._failed(kind, batch, f"webhook: {result}", probe=probe)
 
     async def _post(
-        self, session: aiohttp.ClientSession, payload: _Leased, headers: dict[str, str]
+        self, session: aiohttp.ClientSession, payload: LeasedBody, headers: dict[str, str]
     ) -> str:
         """The ``result`` of one POST. The status alone decides; what follows it is cut and lost."""
         status, failure = 0, ""
@@ -369,6 +369,10 @@ class Callbacks:
         except Exception:
             log.exception("webhook POST failed")
             failure = "connection"
+        if 200 <= status < 300 and not payload.left:
+            # Nobody but the payload has the bytes: they did not leave, and nothing was delivered.
+            log.error("webhook answered too early", extra={"status": status})
+            return "connection"
         if 200 <= status < 300:
             return "success"
         return str(status) if status else failure
@@ -446,27 +450,6 @@ class Callbacks:
             settings.callback_backoff_delay_ms,
             settings.max_callback_backoff_delay_ms,
         )
-
-
-class _Leased(aiohttp.BytesPayload):
-    """A body that leaves only if ``may_act`` says so once there is a connection to write it to.
-
-    Looking up the name, connecting and TLS may have taken longer than a lease lasts. The head of
-    the request leaves in the same write as the body, so the receiver sees nothing of it.
-    """
-
-    def __init__(self, value: bytes, may_act: Callable[[], bool]) -> None:
-        super().__init__(value, content_type="application/json")
-        self._may_act = may_act
-        self.withheld = False
-
-    async def write_with_length(
-        self, writer: AbstractStreamWriter, content_length: int | None
-    ) -> None:
-        if not self._may_act():
-            self.withheld = True
-            raise aiohttp.ClientError("the lease has ended")
-        await super().write_with_length(writer, content_length)
 
 
 async def _drain(response: aiohttp.ClientResponse) -> None:
