@@ -35,7 +35,7 @@ end $$;
 -- counts as the p_free-th at this address, so that it makes the name wait at once. A name that has
 -- waited before goes on doubling.
 --
--- Called by: store/logins.py
+-- Called by: store/account/logins.py
 create function attempt_failed(p_what text, p_name text, p_free integer, p_window float8,
                                p_first float8, p_longest float8, p_at_once boolean)
 returns void language plpgsql volatile as $$

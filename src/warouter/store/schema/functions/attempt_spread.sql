@@ -1,7 +1,7 @@
 -- Counts a failure of a name, whatever the address. Returns whether there were p_most or more
 -- within p_window seconds.
 --
--- Called by: store/logins.py
+-- Called by: store/account/logins.py
 create function attempt_spread(p_name text, p_most integer, p_window float8)
 returns boolean language sql volatile as $$
     insert into attempt as a (what, name, failures) values ('spread', p_name, 1)
