@@ -14,6 +14,7 @@ import uvloop
 from aiohttp import web
 
 from tests.harness.wait import PATIENCE, soon
+from warouter.http.connection import OWED_LOOKS
 from warouter.http.edge import Edge
 from warouter.http.pace import Limits
 from warouter.tls.certificate import self_signed
@@ -195,3 +196,25 @@ def test_silent_tls_handshakes_count_for_the_limits_of_an_address_and_of_all(
 def figure(edge: Edge, name: str) -> float:
     (value,) = [s.value for s in edge.samples() if s.name == name]
     return value
+
+
+async def test_a_request_that_is_being_handled_is_not_forgotten() -> None:
+    running, done = asyncio.Event(), asyncio.Event()
+
+    async def handle(_request: web.BaseRequest) -> web.Response:
+        running.set()
+        await done.wait()
+        return web.Response()
+
+    sock = socket.create_server(("127.0.0.1", 0))
+    edge = Edge(web.Server(handle), [sock], None)
+    edge.open()
+    reader, writer = await asyncio.open_connection(*sock.getsockname())
+    writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    await running.wait()
+    (connection,) = edge._connections._open
+    assert not any(connection.is_forgotten() for _ in range(OWED_LOOKS))
+    done.set()
+    assert (await reader.readline()).startswith(b"HTTP/1.1 200 ")
+    writer.close()
+    await edge.leave(lambda: None)

@@ -12,7 +12,7 @@ import asyncio
 import logging
 import socket
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from enum import Enum
 from typing import Any, Protocol, cast
@@ -311,14 +311,9 @@ class Connection(web.RequestHandler):
         self._reading = not self._full
         self._hold_back()
 
-    async def _handle_request(
-        self,
-        request: web.BaseRequest,
-        start_time: float | None,
-        request_handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
-    ) -> tuple[web.StreamResponse, bool]:
+    def begun(self) -> None:
+        """It begins what it was given."""
         self._owed_looks = None
-        return await super()._handle_request(request, start_time, request_handler)
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from aiohttp import web
 
@@ -14,6 +14,7 @@ from warouter.http.connection import Connection
 from warouter.http.envelope import alone, common_fields
 from warouter.http.pace import Gate, Limits
 from warouter.http.plain import Reader
+from warouter.http.verified import ends_answers_as_verified
 
 SWEEP_SECONDS = 1.0
 
@@ -34,8 +35,9 @@ class Connections:
         server_version: bool = True,
     ) -> None:
         self._server = server
+        server.request_factory = _telling(server.request_factory)
         self.common: Mapping[str, str] = common_fields(server_version=server_version)
-        self.fast = fast
+        self.fast = fast if fast is not None and ends_answers_as_verified() else None
         self.limits = limits or Limits()
         self._gate = Gate(self.limits)
         self._open: dict[Connection, str] = {}  # with the address that it counts for
@@ -126,3 +128,15 @@ class Connections:
         except TimeoutError:
             return False
         return True
+
+
+def _telling(factory: Callable[..., web.BaseRequest]) -> Callable[..., web.BaseRequest]:
+    """The factory of a server's requests; each connection hears that one of its requests begins."""
+
+    def made(
+        message: object, payload: object, protocol: Connection, *others: object
+    ) -> web.BaseRequest:
+        protocol.begun()
+        return factory(message, payload, protocol, *others)
+
+    return made
