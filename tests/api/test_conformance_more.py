@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from tests.harness.documented import rows
+from tests.harness.form import judge_courier, judge_vumi
 from tests.harness.integration import API_KEY, TEXT, Integration
-from tests.harness.receiver import judge_courier, judge_vumi
 from warouter.api.app import ROUTES
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -252,9 +252,9 @@ async def test_c41_inbound_media(site: Integration, kind: str) -> None:
     }
     message_id = await site.inject(message)
     post = await site.receiver.message(message_id)
-    judge_courier(post.body)
-    judge_vumi(post.body)
-    shown = next(m for m in post.body["messages"] if m["id"] == message_id)[kind]
+    judge_courier(post.json)
+    judge_vumi(post.json)
+    shown = next(m for m in post.json["messages"] if m["id"] == message_id)[kind]
     assert shown["mime_type"] == mime
     assert shown["sha256"] in (
         hashlib.sha256(data).hexdigest(),

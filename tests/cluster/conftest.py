@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest_asyncio
 
-from tests.cluster.business import Business
 from tests.harness import prepared
+from tests.harness.business import Business
+from tests.harness.facts import Facts
 from warouter.local.cluster import Cluster, Options
 
 CALM = {"WAROUTER_LEASE": "5", "WAROUTER_HOLD": "25"}
@@ -44,3 +45,23 @@ async def start() -> AsyncIterator[Start]:
             return cluster, business
 
         yield begin
+
+
+@asynccontextmanager
+async def lived_through(
+    start: Start, **options: object
+) -> AsyncIterator[tuple[Cluster, Business, Facts]]:
+    """A cluster to hurt under traffic: in the end nobody who uses the API has noticed."""
+    cluster, business = await start(**options)
+    async with Facts(cluster) as facts:
+        yield cluster, business, facts
+    await unharmed(business)
+
+
+async def unharmed(business: Business) -> None:
+    """Everything was accepted, arrived once and in order, and was called back."""
+    await business.stop()
+    await business.all_called_back()
+    async with Facts(business.cluster) as facts:
+        assert await facts.wrong(business) == []
+    assert business.history.errors == business.history.unknown == []

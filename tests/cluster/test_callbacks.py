@@ -15,10 +15,10 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from tests.cluster.business import Business
-from tests.cluster.facts import Facts, followed
-from tests.cluster.hook import Hook
-from tests.harness import prepared
+from tests.harness import form, prepared
+from tests.harness.business import Business
+from tests.harness.facts import Facts, followed
+from tests.harness.receiver import Receiver
 from warouter.local.cluster import Cluster, Options
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -32,22 +32,6 @@ class Scene:
     def __init__(self, cluster: Cluster, business: Business) -> None:
         self.cluster = cluster
         self.business = business
-
-    async def settings(self, **fields: Any) -> None:
-        await self.business.call("PATCH", "/v1/settings/application", json=fields)
-
-    async def send(self, to: str) -> str:
-        body = {"to": to, "type": "text", "text": {"body": "x"}}
-        answer = await self.business.call("POST", "/v1/messages", json=body)
-        name: str = answer["messages"][0]["id"]
-        return name
-
-    async def inject(self, *messages: dict[str, Any]) -> list[str]:
-        url = f"{self.cluster.control_url}/inbound"
-        async with self.business.http.post(url, json=list(messages)) as answer:
-            assert answer.status == 201, await answer.text()
-            ids: list[str] = (await answer.json())["ids"]
-            return ids
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
@@ -65,16 +49,16 @@ async def scene() -> AsyncIterator[Scene]:
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def hook(scene: Scene) -> AsyncIterator[Hook]:
+async def hook(scene: Scene) -> AsyncIterator[Receiver]:
     """A fresh receiver, the defaults but for a quick back-off, no faults."""
-    async with Hook() as hook:
+    async with Receiver(form=form.check) as hook:
         await scene.business.call("DELETE", "/v1/settings/application")
-        await scene.settings(
+        await scene.business.settings(
             callback_backoff_delay_ms=STEP_MS,
             show_security_notifications=True,
             webhooks={"url": hook.url, "message": {"sent": True}},
         )
-        await scene.inject({"from": "491510000000", "body": "are you there?"})
+        await scene.business.come({"from": "491510000000", "body": "are you there?"})
         await hook.until(lambda: hook.messages)  # the owner goes by the new settings
         for kept in (hook.messages, hook.contacts, hook.posts):
             kept.clear()
@@ -82,10 +66,6 @@ async def hook(scene: Scene) -> AsyncIterator[Hook]:
         async with scene.business.http.delete(f"{scene.cluster.control_url}/faults") as answer:
             assert answer.status == 200
         assert hook.wrong == []
-
-
-def names(hook: Hook, message: str) -> list[str]:
-    return [status["status"] for status in hook.statuses[message]]
 
 
 INBOUND: list[dict[str, Any]] = [
@@ -148,10 +128,10 @@ INBOUND: list[dict[str, Any]] = [
 
 
 class TestInbound:
-    async def test_every_type_arrives_in_the_v1_form(self, scene: Scene, hook: Hook) -> None:
+    async def test_every_type_arrives_in_the_v1_form(self, scene: Scene, hook: Receiver) -> None:
         """C40, C42, C44."""
         sender = {"from": "+49 151 1234567", "name": "Ann ☺"}
-        ids = await scene.inject(*(sender | message for message in INBOUND))
+        ids = await scene.business.come(*(sender | message for message in INBOUND))
         await hook.until(lambda: len(hook.messages) == len(ids))
         profile = {"profile": {"name": "Ann ☺"}, "wa_id": "491511234567"}
         assert hook.contacts == {"491511234567": profile}
@@ -176,9 +156,11 @@ class TestInbound:
         }
         assert replies == {"button_reply", "list_reply", "nfm_reply"}
 
-    async def test_an_out_of_band_error_stands_at_the_top(self, scene: Scene, hook: Hook) -> None:
+    async def test_an_out_of_band_error_stands_at_the_top(
+        self, scene: Scene, hook: Receiver
+    ) -> None:
         error = {"code": 1014, "title": "Internal error", "details": "media lost"}
-        (name,) = await scene.inject({"from": "49151", "type": "error", "error": error})
+        (name,) = await scene.business.come({"from": "49151", "type": "error", "error": error})
         await hook.until(lambda: hook.errors)
         assert hook.errors == [error]
         mark = scene.business.http.put(
@@ -189,16 +171,20 @@ class TestInbound:
         async with mark as answer:
             assert answer.status == 404
 
-    async def test_system_messages_can_be_switched_off(self, scene: Scene, hook: Hook) -> None:
-        await scene.settings(notify_user_change_number=False, show_security_notifications=False)
+    async def test_system_messages_can_be_switched_off(self, scene: Scene, hook: Receiver) -> None:
+        await scene.business.settings(
+            notify_user_change_number=False, show_security_notifications=False
+        )
         sender = {"from": "491511111111"}
         while True:  # until the coreapps have read the settings
             system = {"system": {"type": "user_identity_changed", "body": "b"}, "type": "system"}
-            ids = await scene.inject(sender | system, sender | {"type": "text", "body": "after"})
+            ids = await scene.business.come(
+                sender | system, sender | {"type": "text", "body": "after"}
+            )
             await hook.until(lambda last=ids[1]: last in hook.messages)
             if ids[0] not in hook.messages:
                 break
-        ids = await scene.inject(
+        ids = await scene.business.come(
             sender | {"type": "system", "body": "moved"}, sender | {"type": "text", "body": "last"}
         )
         await hook.until(lambda: ids[1] in hook.messages)
@@ -206,8 +192,10 @@ class TestInbound:
 
 
 class TestReadMarks:
-    async def test_a_mark_goes_upstream_once_and_by_the_id(self, scene: Scene, hook: Hook) -> None:
-        (name,) = await scene.inject({"from": "491512222222", "body": "hello"})
+    async def test_a_mark_goes_upstream_once_and_by_the_id(
+        self, scene: Scene, hook: Receiver
+    ) -> None:
+        (name,) = await scene.business.come({"from": "491512222222", "body": "hello"})
         await hook.until(lambda: name in hook.messages)
         for _ in range(2):
             answer = await scene.business.call(
@@ -215,8 +203,8 @@ class TestReadMarks:
             )
             assert set(answer) == {"meta"}
         # It goes the way of a message, in its order, and is none: no status of it comes.
-        sent = await scene.send("491512222222")
-        await hook.until(lambda: "read" in names(hook, sent))
+        sent = await scene.business.message("491512222222")
+        await hook.until(lambda: "read" in hook.names(sent))
         assert (await scene.business.record())["marks"].count(name) == 1
         assert set(hook.statuses) == {sent}
 
@@ -230,10 +218,10 @@ class TestReadMarks:
         ],
     )
     async def test_bad_marks(
-        self, scene: Scene, hook: Hook, name: str | None, body: object, code: int
+        self, scene: Scene, hook: Receiver, name: str | None, body: object, code: int
     ) -> None:
         if name is None:
-            (name,) = await scene.inject({"from": "491512222223", "body": "hello"})
+            (name,) = await scene.business.come({"from": "491512222223", "body": "hello"})
             await hook.until(lambda: name in hook.messages)
         mark = scene.business.http.put(
             f"{scene.cluster.url}/v1/messages/{name}", json=body, headers=scene.business.headers
@@ -245,12 +233,12 @@ class TestReadMarks:
 
 class TestStatuses:
     async def test_all_three_with_prices_and_both_forms_of_the_recipient(
-        self, scene: Scene, hook: Hook
+        self, scene: Scene, hook: Receiver
     ) -> None:
         """C43."""
-        name = await scene.send("491513333333")
+        name = await scene.business.message("491513333333")
         await hook.until(lambda: len(hook.statuses[name]) == 3)
-        assert names(hook, name) == ["sent", "delivered", "read"]
+        assert hook.names(name) == ["sent", "delivered", "read"]
         for status in hook.statuses[name]:
             assert status["recipient_id"] == "491513333333"
             assert status["message"]["recipient_id"] == "491513333333"
@@ -261,132 +249,134 @@ class TestStatuses:
 
     @pytest.mark.parametrize("how", ["taken", "refused"])
     async def test_a_failure_is_final_and_says_why(
-        self, scene: Scene, hook: Hook, how: str
+        self, scene: Scene, hook: Receiver, how: str
     ) -> None:
         """By the upstream after it took the message, or by the owner whose message it refused."""
         to = "491514444444"
         faults = {"failed": 1.0} if how == "taken" else {"unknown": [to]}
         await scene.business.faults(**faults)
-        name = await scene.send(to)
+        name = await scene.business.message(to)
         await hook.until(lambda: hook.statuses[name])
         await scene.business.faults(failed=0.0, unknown=[])
-        later = await scene.send(to)
-        await hook.until(lambda: "read" in names(hook, later))
-        assert names(hook, name) == ["failed"]
+        later = await scene.business.message(to)
+        await hook.until(lambda: "read" in hook.names(later))
+        assert hook.names(name) == ["failed"]
         (error,) = hook.statuses[name][0]["errors"]
         assert error["code"] == (1026 if how == "taken" else 470)
         assert error["href"]
 
-    async def test_deleted_and_warning(self, scene: Scene, hook: Hook) -> None:
+    async def test_deleted_and_warning(self, scene: Scene, hook: Receiver) -> None:
         await scene.business.faults(warning=1.0, deleted=1.0)
-        name = await scene.send("491515555555")
+        name = await scene.business.message("491515555555")
         await hook.until(lambda: len(hook.statuses[name]) == 3)
-        assert names(hook, name) == ["warning", "delivered", "deleted"]
+        assert hook.names(name) == ["warning", "delivered", "deleted"]
 
     async def test_statuses_out_of_order_are_told_apart_by_their_time(
-        self, scene: Scene, hook: Hook
+        self, scene: Scene, hook: Receiver
     ) -> None:
         await scene.business.faults(reorder=1.0, delivered_ms=1100, read_ms=2200)
-        name = await scene.send("491516666666")
+        name = await scene.business.message("491516666666")
         await hook.until(lambda: len(hook.statuses[name]) == 3)
-        assert names(hook, name) != ["sent", "delivered", "read"]
+        assert hook.names(name) != ["sent", "delivered", "read"]
         by_time = sorted(hook.statuses[name], key=lambda status: int(status["timestamp"]))
         assert [status["status"] for status in by_time] == ["sent", "delivered", "read"]
 
-    async def test_what_comes_twice_is_told_once(self, scene: Scene, hook: Hook) -> None:
+    async def test_what_comes_twice_is_told_once(self, scene: Scene, hook: Receiver) -> None:
         await scene.business.faults(repeat=1.0)
-        name = await scene.send("491517777777")
+        name = await scene.business.message("491517777777")
         await hook.until(lambda: len(hook.statuses[name]) == 3)
         await asyncio.sleep(0.3)  # the copies come 100 ms later
-        assert names(hook, name) == ["sent", "delivered", "read"]
+        assert hook.names(name) == ["sent", "delivered", "read"]
 
-    async def test_switches_and_prices_by_the_settings(self, scene: Scene, hook: Hook) -> None:
-        await scene.settings(
+    async def test_switches_and_prices_by_the_settings(self, scene: Scene, hook: Receiver) -> None:
+        await scene.business.settings(
             webhooks={"message": {"sent": False, "delivered": True, "read": False}},
             webhook_payload_conversation_pricingmodel_disabled=True,
         )
         while True:  # until the coreapps have read the settings
-            name = await scene.send("491518888888")
-            await hook.until(lambda name=name: "delivered" in names(hook, name))
+            name = await scene.business.message("491518888888")
+            await hook.until(lambda name=name: "delivered" in hook.names(name))
             if "pricing" not in hook.statuses[name][-1]:
                 break
-        name = await scene.send("491518888888")
-        after = await scene.send("491518888888")
-        await hook.until(lambda: "delivered" in names(hook, after))
-        assert names(hook, name) == ["delivered"]
+        name = await scene.business.message("491518888888")
+        after = await scene.business.message("491518888888")
+        await hook.until(lambda: "delivered" in hook.names(after))
+        assert hook.names(name) == ["delivered"]
         assert "conversation" not in hook.statuses[name][0]
 
 
 class TestManners:
     async def test_a_receiver_that_refuses_every_status_gets_its_messages(
-        self, scene: Scene, hook: Hook
+        self, scene: Scene, hook: Receiver
     ) -> None:
         """C39, B5: of one customer each is tried again a step later than the time before."""
-        hook.answer = lambda body: 200 if "messages" in body else 400
-        refused = await scene.send("491519999999")
+        hook.answer = lambda post: 200 if "messages" in post.json else 400
+        refused = await scene.business.message("491519999999")
 
         def times() -> list[float]:
             """When the first of its statuses was tried, alone."""
             return [
-                at
-                for at, body, _ in hook.posts
-                if [s["id"] for s in body.get("statuses", ())] == [refused]
+                post.at
+                for post in hook.posts
+                if [s["id"] for s in post.json.get("statuses", ())] == [refused]
             ]
 
         await hook.until(lambda: len(times()) >= 5)
-        (name,) = await scene.inject({"from": "491519999999", "body": "hello"})
+        (name,) = await scene.business.come({"from": "491519999999", "body": "hello"})
         await hook.until(lambda: name in hook.messages)
         gaps = [later - earlier for earlier, later in pairwise(times()[:5])]
         for n, gap in enumerate(gaps, 1):
             assert gap >= n * STEP_MS / 1000 * 0.95
-        hook.answer = lambda _body: 200
-        await hook.until(lambda: names(hook, refused) == ["sent", "delivered", "read"])
+        hook.answer = 200
+        await hook.until(lambda: hook.names(refused) == ["sent", "delivered", "read"])
 
     async def test_many_statuses_that_are_refused_hold_up_no_message(
-        self, scene: Scene, hook: Hook
+        self, scene: Scene, hook: Receiver
     ) -> None:
         """And none of them is lost."""
-        hook.answer = lambda body: 200 if "messages" in body else 400
+        hook.answer = lambda post: 200 if "messages" in post.json else 400
         sent = []
         for n in range(20):
-            sent.append(await scene.send(f"4915199999{n:02}"))
-            (name,) = await scene.inject({"from": f"4915199999{n:02}", "body": "hello"})
+            sent.append(await scene.business.message(f"4915199999{n:02}"))
+            (name,) = await scene.business.come({"from": f"4915199999{n:02}", "body": "hello"})
             await hook.until(lambda name=name: name in hook.messages)
         assert not any(hook.statuses[name] for name in sent)
-        hook.answer = lambda _body: 200
+        hook.answer = 200
         await hook.until(lambda: all(len(hook.statuses[name]) == 3 for name in sent))
 
-    async def test_the_back_off_is_linear_up_to_its_most(self, scene: Scene, hook: Hook) -> None:
+    async def test_the_back_off_is_linear_up_to_its_most(
+        self, scene: Scene, hook: Receiver
+    ) -> None:
         """One customer's message is refused; those of another keep the receiver's good name."""
         step, most = 200, 600
-        await scene.settings(callback_backoff_delay_ms=step, max_callback_backoff_delay_ms=most)
+        await scene.business.settings(
+            callback_backoff_delay_ms=step, max_callback_backoff_delay_ms=most
+        )
         async with Facts(scene.cluster) as facts:
             await followed(facts)
         bad, good = "491520000001", "491520000002"
-        hook.answer = lambda body: (
-            400 if any(m["from"] == bad for m in body.get("messages", ())) else 200
+        hook.answer = lambda post: (
+            400 if any(m["from"] == bad for m in post.json.get("messages", ())) else 200
         )
         times: list[float] = []
-        (name,) = await scene.inject({"from": bad, "body": "poison"})
+        (name,) = await scene.business.come({"from": bad, "body": "poison"})
         while len(times) < 10:
-            (ok,) = await scene.inject({"from": good, "body": "x"})
+            (ok,) = await scene.business.come({"from": good, "body": "x"})
             await hook.until(lambda ok=ok: ok in hook.messages)
-            times = [
-                at for at, body, _ in hook.posts if [m["from"] for m in body["messages"]] == [bad]
-            ]
+            times = [p.at for p in hook.posts if [m["from"] for m in p.json["messages"]] == [bad]]
             await asyncio.sleep(0.02)
         gaps = [later - earlier for earlier, later in pairwise(times)]
         for gap, wait in zip(gaps, (0.2, 0.4, *[0.6] * 7), strict=True):
             assert wait * 0.95 <= gap
         assert min(gaps[6:]) < 1.4  # without a most, 1.4 and more
-        hook.answer = lambda _body: 200
+        hook.answer = 200
         await hook.until(lambda: name in hook.messages)
 
 
 async def test_plain_http_and_inner_addresses_are_refused_where_they_are_not_allowed(
-    scene: Scene, hook: Hook
+    scene: Scene, hook: Receiver
 ) -> None:
     """``warouter up`` allows loopback and nothing else that is not public."""
     for url in ("http://10.0.0.1/", "https://169.254.169.254/", "https://8.8.8.8:22/"):
         with pytest.raises((AssertionError, aiohttp.ClientError)):
-            await scene.settings(webhooks={"url": url})
+            await scene.business.settings(webhooks={"url": url})

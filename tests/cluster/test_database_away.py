@@ -6,12 +6,12 @@ import asyncio
 import json
 import signal
 from base64 import b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
-from tests.cluster.business import Business
 from tests.cluster.conftest import Start
-from tests.harness.wait import PATIENCE
+from tests.harness.business import Business
+from tests.harness.wait import PATIENCE, soon
 from warouter.local.cluster import Cluster
 from warouter.local.postgres import Postgres
 
@@ -90,15 +90,6 @@ def lines(cluster: Cluster) -> Iterator[dict[str, Any]]:
                 yield json.loads(line)
 
 
-async def until(holds: Callable[[], bool]) -> None:
-    """Wait for what sends no hint."""
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            if holds():
-                return
-            await asyncio.sleep(0.05)
-
-
 async def answered(business: Business, method: str, path: str, **more: Any) -> None:
     """200, at the latest when the last of its connections is made anew."""
     async with asyncio.timeout(PATIENCE):
@@ -125,8 +116,7 @@ async def test_a_webapp_answers_503_and_outlives_a_database_that_dies_again_and_
         sent.append(await served_again(business))
         await answered(business, "GET", "/v1/health")
         await answered(business, "POST", "/v1/users/login", headers=basic(cluster))
-    async with asyncio.timeout(PATIENCE), business.heard:
-        await business.heard.wait_for(lambda: all("read" in business.statuses[i] for i in sent))
+    await business.called_back("read", *sent)
     assert {p.name: p.pid for p in cluster.processes.values()} == pids
     record = await business.record()
     assert (record["inversions"], record["stale"]) == (0, 0)
@@ -150,9 +140,9 @@ async def test_a_process_that_starts_while_the_database_is_away_says_so_and_is_t
     webapp = cluster.processes["webapp-1"]
     await killed(cluster.postgres)
     webapp.kill(signal.SIGKILL)
-    await until(lambda: webapp.restarts >= 2)  # it ended by itself at least once
+    await soon(lambda: webapp.restarts >= 2)  # it ended by itself at least once
     await asyncio.to_thread(cluster.postgres.start)
-    await until(webapp.ready.is_set)
+    await soon(webapp.ready.is_set)
     await served_again(business)
     said = [line for line in webapp.log.read_text().splitlines() if not line.startswith("{")]
     assert said

@@ -7,14 +7,15 @@ import json
 import signal
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
-from tests.cluster.business import Business
 from tests.cluster.conftest import Start
-from tests.cluster.facts import Facts
-from tests.cluster.hook import Hook
-from tests.harness.wait import PATIENCE
+from tests.harness import form
+from tests.harness.business import Business
+from tests.harness.facts import Facts
+from tests.harness.receiver import Post, Receiver
+from tests.harness.wait import soon
 from warouter._hash import slot_of
 from warouter.local.cluster import Cluster
 
@@ -26,27 +27,18 @@ _PARKED = "select count(*) from parked_event"
 class Scene(NamedTuple):
     cluster: Cluster
     business: Business
-    hook: Hook
+    hook: Receiver
     facts: Facts
 
     async def inject(self, sender: str, *texts: str) -> list[str]:
-        url = f"{self.cluster.control_url}/inbound"
-        asked = [{"from": sender, "body": text} for text in texts]
-        async with self.business.http.post(url, json=asked) as answer:
-            ids: list[str] = (await answer.json())["ids"]
-            return ids
+        return await self.business.come(*({"from": sender, "body": text} for text in texts))
 
     async def reach(self, sender: str) -> None:
         """Until the owner of the sender's slot goes by the new settings."""
         while True:
             (name,) = await self.inject(sender, "are you there?")
-            heard = self.business.heard
-            async with asyncio.timeout(PATIENCE):
-                while name not in self.hook.messages and name not in self.business.inbound:
-                    async with heard:
-                        with suppress(TimeoutError):
-                            async with asyncio.timeout(0.05):
-                                await heard.wait()
+            heard = (self.hook.messages, self.business.receiver.messages)
+            await soon(lambda name=name, heard=heard: any(name in some for some in heard))
             if name in self.hook.messages:
                 self.hook.messages.clear()
                 self.hook.contacts.clear()
@@ -86,16 +78,20 @@ class Scene(NamedTuple):
         return json.loads(out)
 
 
-def refusing(body: dict[str, Any]) -> int:
-    return 400 if any(m["from"] == BAD for m in body.get("messages", ())) else 200
+def refusing(post: Post) -> int:
+    return 400 if any(m["from"] == BAD for m in post.json.get("messages", ())) else 200
+
+
+def tries(hook: Receiver) -> int:
+    """How many POSTs it has refused."""
+    return sum(post.answered == 400 for post in hook.posts)
 
 
 @asynccontextmanager
 async def scene_of(start: Start) -> AsyncIterator[Scene]:
     cluster, business = await start(masters=1)
-    async with Facts(cluster) as facts, Hook() as hook:
-        wish = {"callback_backoff_delay_ms": 50, "webhooks": {"url": hook.url}}
-        await business.call("PATCH", "/v1/settings/application", json=wish)
+    async with Facts(cluster) as facts, Receiver(form=form.check) as hook:
+        await business.settings(callback_backoff_delay_ms=50, webhooks={"url": hook.url})
         scene = Scene(cluster, business, hook, facts)
         for sender in (BAD, GOOD):
             await scene.reach(sender)
@@ -121,7 +117,7 @@ async def test_letters_are_listed_shown_and_replayed(start: Start) -> None:
         shown = json.loads((await scene.command("show", first["id"]))[1])
         assert shown == first
 
-        scene.hook.answer = lambda _body: 200
+        scene.hook.answer = 200
         second = found["letters"][1]
         code, out, _ = await scene.command("replay", second["id"])
         assert (code, out) == (0, "1 dead letters will be delivered once more\n")
@@ -142,11 +138,9 @@ async def test_letters_are_listed_shown_and_replayed(start: Start) -> None:
 async def test_a_letter_that_is_refused_again_is_a_letter_again(start: Start) -> None:
     async with scene_of(start) as scene:
         ids = await scene.dead("a")
-        refused = len([1 for _, _, status in scene.hook.posts if status == 400])
+        refused = tries(scene.hook)
         await scene.command("replay", "--all")
-        await scene.hook.until(
-            lambda: len([1 for _, _, status in scene.hook.posts if status == 400]) > refused + 1
-        )
+        await scene.hook.until(lambda: tries(scene.hook) > refused + 1)
         assert (await scene.letters())["total"] == 0  # it has an hour
         (behind,) = await scene.inject(BAD, "behind it")
         await scene.facts.until_some(f"select 1 where ({_PARKED}) = 2")
@@ -155,7 +149,7 @@ async def test_a_letter_that_is_refused_again_is_a_letter_again(start: Start) ->
         found = (await scene.letters())["letters"]
         assert {letter["key"] for letter in found} == {*ids, behind}
         assert not any(letter["asked"] for letter in found)
-        scene.hook.answer = lambda _body: 200
+        scene.hook.answer = 200
         await scene.command("replay", "--all")
         await scene.hook.until(lambda: {*ids, behind} <= set(scene.hook.messages))
 
@@ -163,8 +157,7 @@ async def test_a_letter_that_is_refused_again_is_a_letter_again(start: Start) ->
 async def test_a_letter_is_not_lost_by_a_replay_under_callback_persist_false(start: Start) -> None:
     async with scene_of(start) as scene:
         ids = await scene.dead("a", "b")
-        wish = {"callback_persist": False, "callback_backoff_delay_ms": 200}
-        await scene.business.call("PATCH", "/v1/settings/application", json=wish)
+        await scene.business.settings(callback_persist=False, callback_backoff_delay_ms=200)
         fresh = [await scene.inject(BAD, "not kept")]
         await scene.facts.until_some(_PARKED)
         await scene.facts.until_none(_PARKED)  # those of the moment are dropped
@@ -172,7 +165,7 @@ async def test_a_letter_is_not_lost_by_a_replay_under_callback_persist_false(sta
         await scene.command("replay", "--all")
         await scene.facts.until_none(f"{_LETTERS} where asked_at is not null")
         await scene.facts.until_some(f"select 1 where ({_LETTERS}) = 2")
-        scene.hook.answer = lambda _body: 200
+        scene.hook.answer = 200
         await scene.command("replay", "--all")
         await scene.hook.until(lambda: set(ids) <= set(scene.hook.messages))
         assert not set(*fresh) & set(scene.hook.messages)
@@ -182,15 +175,20 @@ async def test_the_owner_dies_while_it_replays(start: Start) -> None:
     """At least once, and nothing is lost: the next owner finds what was not answered."""
     async with scene_of(start) as scene:
         ids = await scene.dead("a", "b", "c")
-        scene.hook.answer = lambda _body: 200
-        scene.hook.silence.clear()
+        speak = asyncio.Event()
+
+        async def silent(_post: Post) -> int:
+            await speak.wait()
+            return 200
+
+        scene.hook.answer = silent
         await scene.command("replay", "--all")
         await scene.hook.until(lambda: scene.hook.open)
         old = (await scene.facts.map()).slots[slot_of(BAD)]
         (await scene.facts.process_of(old.owner)).kill(signal.SIGKILL)
         await scene.facts.until(lambda m: m.slots[slot_of(BAD)].owner != old.owner)
         scene.hook.messages.clear()
-        scene.hook.silence.set()
+        speak.set()
         await scene.hook.until(lambda: set(ids) <= set(scene.hook.messages))
         await scene.facts.until_none(_PARKED)
         assert (await scene.letters())["total"] == 0

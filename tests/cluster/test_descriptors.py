@@ -6,7 +6,7 @@ import asyncio
 import socket
 
 from tests.cluster.conftest import CALM, Start
-from tests.cluster.facts import Facts
+from tests.harness.facts import Facts
 from tests.harness.files import used_up
 from tests.harness.wait import PATIENCE
 

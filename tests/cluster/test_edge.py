@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.business import Business
 from tests.cluster.conftest import Start
-from tests.cluster.facts import Facts
+from tests.harness.business import Business
+from tests.harness.facts import Facts
 from warouter.local.cluster import Cluster
 
 GOOD = b'{"to":"4915112345678","type":"text","text":{"body":"hello"}}'

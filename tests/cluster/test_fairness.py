@@ -9,20 +9,21 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from itertools import chain, count, cycle, islice
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import pytest
-from aiohttp import web
 
-from tests.cluster.business import Business
 from tests.cluster.conftest import Start
-from tests.cluster.facts import Facts
-from tests.cluster.hook import Hook
+from tests.harness import form
+from tests.harness.business import Business
+from tests.harness.facts import Facts
 from tests.harness.lines import Answer, Line, Lines
+from tests.harness.receiver import Post, Receiver
 from warouter._hash import slot_of
 from warouter.local.process import Process
 
@@ -42,11 +43,9 @@ def text(to: str, **more: Any) -> dict[str, Any]:
     return {"to": to, "type": "text", "text": {"body": "x"}, **more}
 
 
-def keep(business: Business, to: str, message_id: str) -> str:
-    """To the account of what was acknowledged. Each alone: there is no order among requests that
-    run at the same time.
-    """
-    business.acked[f"{to} {message_id}"] = [message_id]
+def keep(business: Business, to: str, message_id: str, began: float) -> str:
+    """To the account of what was acknowledged."""
+    business.history.on_answer(to, message_id, began, monotonic())
     return message_id
 
 
@@ -57,8 +56,9 @@ async def burst(business: Business, to: Iterable[str], **more: Any) -> list[str]
 
     async def worker() -> None:
         for number, recipient in left:
-            answer = await business.call("POST", "/v1/messages", json=text(recipient, **more))
-            ids[number] = keep(business, recipient, answer["messages"][0]["id"])
+            began = monotonic()
+            message_id = await business.message(**text(recipient, **more))
+            ids[number] = keep(business, recipient, message_id, began)
 
     await asyncio.gather(*(worker() for _ in range(AT_ONCE)))
     return [ids[number] for number in sorted(ids)]
@@ -82,7 +82,7 @@ async def all_right(business: Business, facts: Facts) -> None:
     """Everything acknowledged is sent, once, and called back."""
     await business.all_called_back()
     assert await facts.wrong(business) == []
-    assert business.errors == business.unknown == []
+    assert business.history.errors == business.history.unknown == []
 
 
 async def on_disk(facts: Facts, events: int) -> None:
@@ -105,7 +105,7 @@ class TestRecipient:
             far = recipients(300, lambda slot: slot != HOT_SLOT)
             others = await burst(business, chain.from_iterable(zip(near, far[:100], strict=True)))
             others += await burst(business, far[100:])
-            await business.all_called_back("read", {"others": others})
+            await business.called_back("read", *others)
             # They took some ten round trips; had they waited for the hot one, it would be through.
             assert await arrived(business, hot) < 250
             await business.faults(latency_ms=0)
@@ -125,7 +125,7 @@ class TestRecipient:
             between = chain.from_iterable(zip([HOT] * 200, others[:200], strict=True))
             ids = await burst(business, [*between, *[HOT] * (hot - 200), *others[200:]])
             theirs = ids[1:400:2] + ids[-200:]
-            await business.all_called_back("read", {"others": theirs})
+            await business.called_back("read", *theirs)
             # Had they waited for it, it would be through, or down to what fits into memory.
             assert await arrived(business, set(ids).difference(theirs)) < 150
             assert await facts.connection.fetchval("select count(*) from parked_message")
@@ -134,23 +134,20 @@ class TestRecipient:
             await all_right(business, facts)
 
 
-class SlowHook(Hook):
+class SlowHook(Receiver):
     """Lets those POSTs hang of which ``hangs`` says so, until ``released`` is set."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(self._answer, form=form.check)
         self.hangs: Callable[[dict[str, Any]], bool] = lambda _body: False
         self.released = asyncio.Event()
-        self.hanging = 0
 
-    async def _post(self, request: web.Request) -> web.Response:
-        if self.hangs(await request.json()):
-            self.hanging += 1
-            async with self.heard:
-                self.heard.notify_all()
-            await self.released.wait()
-            self.hanging -= 1
-        return await super()._post(request)
+    def _answer(self, post: Post) -> int | Awaitable[int]:
+        return self._once_released() if self.hangs(post.json) else 200
+
+    async def _once_released(self) -> int:
+        await self.released.wait()
+        return 200
 
     def read(self, ids: Iterable[str]) -> int:
         """How many of these messages were called back as read."""
@@ -164,8 +161,7 @@ class TestWebhook:
     async def hook(self, business: Business) -> AsyncIterator[SlowHook]:
         """The receiver of all callbacks."""
         async with SlowHook() as hook:
-            webhooks = {"url": hook.url, "message": {"sent": True}}
-            await business.call("PATCH", "/v1/settings/application", json={"webhooks": webhooks})
+            await business.settings(webhooks={"url": hook.url, "message": {"sent": True}})
             while not hook.messages:  # until the owner goes by the new settings
                 await business.inject(1)
                 await asyncio.sleep(0.05)
@@ -183,12 +179,12 @@ class TestWebhook:
             ids: list[str] = []
             for number in range(1, 6):  # of the six POSTs that there may be, each with other lanes
                 ids += await burst(business, recipients(50)[10 * number - 10 : 10 * number])
-                await hook.until(lambda number=number: hook.hanging >= number)
+                await hook.until(lambda number=number: hook.open >= number)
             ids += await burst(business, recipients(200))
             inbound = await business.inject(200)
             await hook.until(lambda: all(i in hook.messages for i in inbound))
             await all_arrived(business, ids)
-            assert hook.hanging == 5
+            assert hook.open == 5
             assert not hook.statuses
             hook.released.set()
             await hook.until(lambda: hook.read(ids) == len(ids))
@@ -204,10 +200,10 @@ class TestWebhook:
             stuck: list[str] = []
             for number, recipient in enumerate(slow, 1):  # each in a POST of its own
                 stuck += await burst(business, [recipient] * 5)
-                await hook.until(lambda number=number: hook.hanging == number)
+                await hook.until(lambda number=number: hook.open == number)
             ids = await burst(business, others)
             await hook.until(lambda: hook.read(ids) == len(ids))
-            assert hook.hanging == len(slow)
+            assert hook.open == len(slow)
             assert hook.read(stuck) == 0
             hook.released.set()
             await hook.until(lambda: hook.read(stuck) == len(stuck))
@@ -249,7 +245,7 @@ class TestShard:
             await business.faults(rate=20.0)  # messages a second and connection
             slow = await burst(business, recipients(400, lambda slot: slot % 2 == 0))
             others = await burst(business, recipients(60, lambda slot: slot % 2 == 1))
-            await business.all_called_back("read", {"others": others})
+            await business.called_back("read", *others)
             assert await arrived(business, slow) < len(slow)
             await business.faults(rate=0.0)
             await all_right(business, facts)
@@ -262,8 +258,8 @@ class TestShard:
                 to = recipients(200, lambda slot: slot % 2 == 0)
                 waiting = asyncio.create_task(burst(business, to))
                 others = await burst(business, recipients(500, lambda slot: slot % 2 == 1))
-                await business.all_called_back("read", {"others": others})
-                assert len(business.acked) == len(others)  # none of the frozen one's
+                await business.called_back("read", *others)
+                assert business.history.accepted == len(others)  # none of the frozen one's
             await waiting
             await all_right(business, facts)
 
@@ -313,10 +309,10 @@ class TestOverload:
         sender = recipients(1_000).__iter__()
 
         async def ask(line: Line) -> Answer:
-            to = next(sender)
+            to, began = next(sender), monotonic()
             answer = await line.ask(token, text(to, filler="." * 500_000))
             if answer.status == 201:
-                keep(business, to, answer.id)
+                keep(business, to, answer.id, began)
             return answer
 
         async with Facts(cluster) as facts, Lines(cluster.webapp_urls[0], 240) as lines:
@@ -347,9 +343,10 @@ class TestOverload:
             to = recipients(200, lambda slot: slot % 2 == 0)
 
             async def ask(line: Line, recipient: str) -> Answer:
+                began = monotonic()
                 answer = await line.ask(token, text(recipient, filler="." * 500_000))
                 if answer.status == 201:
-                    keep(business, recipient, answer.id)
+                    keep(business, recipient, answer.id, began)
                 return answer
 
             with frozen(await facts.process_of((await facts.map()).slots[0].owner)):
@@ -358,7 +355,7 @@ class TestOverload:
                 _, held = await first(asked, 200 - 64 * 1024 * 1024 // 500_000)
                 to = recipients(200, lambda slot: slot % 2 == 1)
                 others = await burst(business, to, filler="." * 200_000)
-                await business.all_called_back("read", {"others": others})
+                await business.called_back("read", *others)
                 assert any(not task.done() for task in held)
             await asyncio.gather(*held)
             await all_right(business, facts)
@@ -377,13 +374,12 @@ class TestOverload:
                     )
                     answers = await asyncio.gather(*asking)
                     assert {a.error for a in answers} == {(503, 1011, True)}
-            while (answer := await lines.all[0].ask(token, text(HOT))).status != 201:
-                assert answer.error == (503, 1011, True)  # its link is being made anew
-            keep(business, HOT, answer.id)
-            for line, recipient in zip(lines.all, to, strict=True):
+            # Its link is being made anew; each is held for a second only.
+            for line, recipient in [(lines.all[0], HOT), *zip(lines.all, to, strict=True)]:
+                began = monotonic()
                 while (answer := await line.ask(token, text(recipient))).status != 201:
-                    assert answer.error == (503, 1011, True)  # it is held for a second only
-                keep(business, recipient, answer.id)
+                    assert answer.error == (503, 1011, True)
+                keep(business, recipient, answer.id, began)
             await all_right(business, facts)
 
     async def test_more_messages_than_an_owner_has_in_memory(self, start: Start) -> None:

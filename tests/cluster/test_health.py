@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Callable
 from uuid import UUID
 
-from tests.cluster.business import Business
 from tests.cluster.conftest import Start
-from tests.cluster.facts import Facts
+from tests.harness.business import Business
+from tests.harness.facts import Facts
 from tests.harness.wait import PATIENCE
 from warouter.cluster.shardmap import ShardMap
 from warouter.local.cluster import Cluster

@@ -17,10 +17,9 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from tests.cluster.business import Business
 from tests.cluster.conftest import Start
-from tests.cluster.facts import Facts
-from tests.harness.wait import PATIENCE
+from tests.harness.business import Business
+from tests.harness.facts import Facts
 from warouter._hash import slot_of
 from warouter.tls.certificate import self_signed
 
@@ -38,18 +37,6 @@ async def upload(business: Business, content: bytes, mime: str) -> str:
     answer = await business.call("POST", "/v1/media", data=content, headers=headers)
     media_id: str = answer["media"][0]["id"]
     return media_id
-
-
-async def send(business: Business, to: str, **message: Any) -> str:
-    kind = next(iter(message))
-    answer = await business.call("POST", "/v1/messages", json={"to": to, "type": kind, **message})
-    message_id: str = answer["messages"][0]["id"]
-    return message_id
-
-
-async def reached(business: Business, status: str, *ids: str) -> None:
-    async with asyncio.timeout(PATIENCE), business.heard:
-        await business.heard.wait_for(lambda: all(status in business.statuses[i] for i in ids))
 
 
 async def record(business: Business) -> dict[str, Any]:
@@ -115,7 +102,7 @@ async def test_media_by_id_is_brought_once_and_named_in_order(start: Start) -> N
     _cluster, business = await start()
     first = await upload(business, JPEG, "image/jpeg")
     second = await upload(business, b"%PDF-" + JPEG, "application/pdf")
-    ids = [await send(business, TO, image={"id": first}) for _ in range(3)]
+    ids = [await business.message(TO, image={"id": first}) for _ in range(3)]
     parameters = [
         {"type": "image", "image": {"id": first}},
         {"type": "document", "document": {"id": second, "filename": "a.pdf"}},
@@ -125,8 +112,8 @@ async def test_media_by_id_is_brought_once_and_named_in_order(start: Start) -> N
         "language": {"policy": "deterministic", "code": "en"},
         "components": [{"type": "header", "parameters": parameters}],
     }
-    ids.append(await send(business, TO, template=template))
-    await reached(business, "read", *ids)
+    ids.append(await business.message(TO, template=template))
+    await business.called_back("read", *ids)
     found = await record(business)
     assert found["ids"][TO] == ids
     assert (found["media_uploads"], found["media_unknown"]) == (2, 0)
@@ -142,18 +129,18 @@ async def test_a_slow_link_holds_back_its_own_recipient_and_nobody_else(start: S
         other = next(
             n for n in map(str, range(491700000100, 491700009999)) if slot_of(n) == slot_of(TO)
         )
-        first = await send(business, TO, text={"body": "before"})
-        image = await send(business, TO, image={"link": f"{site.url}/slow"})
-        last = await send(business, TO, text={"body": "behind"})
+        first = await business.message(TO, text={"body": "before"})
+        image = await business.message(TO, image={"link": f"{site.url}/slow"})
+        last = await business.message(TO, text={"body": "behind"})
         await asyncio.wait_for(site.asked.wait(), 30)
-        aside = await send(business, other, text={"body": "of the same slot"})
-        await reached(business, "read", first, aside)
+        aside = await business.message(other, text={"body": "of the same slot"})
+        await business.called_back("read", first, aside)
         # It gives its place in the window back, while its media goes on being fetched.
         await facts.until_some(PARKED)
-        assert not business.statuses[image]
-        assert not business.statuses[last]
+        assert not business.history.statuses[image]
+        assert not business.history.statuses[last]
         site.let_go.set()
-        await reached(business, "read", image, last)
+        await business.called_back("read", image, last)
         found = await record(business)
         assert found["ids"][TO] == [first, image, last]
         assert [m["sha256"] for m in found["media"][image]] == [digest(JPEG)]
@@ -171,14 +158,14 @@ async def test_links_that_cannot_be_had_are_failed_statuses(start: Start) -> Non
             "http://169.254.169.254/latest/meta-data": "address",
         }
         ids = {
-            await send(business, f"49171000000{n}", image={"link": link}): why
+            await business.message(f"49171000000{n}", image={"link": link}): why
             for n, (link, why) in enumerate(wrong.items())
         }
-        good = await send(business, OTHER, image={"link": f"{site.url}/flaky", "caption": "c"})
-        await reached(business, "failed", *ids)
-        await reached(business, "read", good)
+        good = await business.message(OTHER, image={"link": f"{site.url}/flaky", "caption": "c"})
+        await business.called_back("failed", *ids)
+        await business.called_back("read", good)
         for message_id, why in ids.items():
-            error = business.failures[message_id][0]
+            error = business.failure(message_id)
             assert error["code"] in (1009, 1014), error
             assert why in error["details"], error
         found = await record(business)
@@ -219,24 +206,24 @@ async def test_credentials_of_a_provider_go_to_its_origins_only(
         )
         provider = {"provider": {"name": "mine"}}
         home, away = {"link": f"{site.url}/quick"}, {"link": f"{theirs.url}/quick"}
-        early = await send(business, TO, image={**home, **provider})
-        await reached(business, "failed", early)
+        early = await business.message(TO, image={**home, **provider})
+        await business.called_back("failed", early)
         stored = await business.call(
             "POST", PROVIDERS, json=[OLD_PROVIDER | {"origins": [site.url]}]
         )
         assert "warnings" not in stored["meta"]
         await business.call("POST", PROVIDERS, json=[OLD_PROVIDER])  # as at each start
-        named = await send(business, TO, image={**home, **provider})
-        stolen = await send(business, TO, image={**away, **provider})
-        unknown = await send(business, TO, image={**home, "provider": {"name": "nobody"}})
-        plain = await send(business, TO, image=away)
-        await reached(business, "read", named, plain)
-        await reached(business, "failed", stolen, unknown)
+        named = await business.message(TO, image={**home, **provider})
+        stolen = await business.message(TO, image={**away, **provider})
+        unknown = await business.message(TO, image={**home, "provider": {"name": "nobody"}})
+        plain = await business.message(TO, image=away)
+        await business.called_back("read", named, plain)
+        await business.called_back("failed", stolen, unknown)
         seen = [[r.headers.get("Authorization") for r in s.requests] for s in (site, theirs)]
         assert seen == [["Bearer t0ken"], [None]]
         said = {early: "no origins", stolen: "not one of the origins", unknown: "nobody"}
         for message_id, why in said.items():
-            (error,) = business.failures[message_id]
+            error = business.failure(message_id)
             assert error["code"] == 1014
             assert why in error["details"]
 
@@ -244,15 +231,15 @@ async def test_credentials_of_a_provider_go_to_its_origins_only(
 async def test_an_owner_dies_while_it_fetches(start: Start) -> None:
     cluster, business = await start()
     async with Facts(cluster) as facts, serving() as site:
-        image = await send(business, TO, image={"link": f"{site.url}/slow"})
-        behind = await send(business, TO, text={"body": "behind"})
+        image = await business.message(TO, image={"link": f"{site.url}/slow"})
+        behind = await business.message(TO, text={"body": "behind"})
         await asyncio.wait_for(site.asked.wait(), 30)
         slot = slot_of(TO)
         old = (await facts.map()).slots[slot]
         (await facts.process_of(old.owner)).kill(signal.SIGKILL)
         await facts.until(lambda m: m.slots[slot].owner != old.owner)
         site.let_go.set()
-        await reached(business, "read", image, behind)
+        await business.called_back("read", image, behind)
         found = await record(business)
         assert found["ids"][TO] == [image, behind]
         assert (found["unique"], found["stale"]) == (2, 0)
@@ -262,29 +249,20 @@ async def test_upstream_that_takes_no_media_holds_the_message_until_it_does(star
     _cluster, business = await start()
     media = await upload(business, JPEG, "image/jpeg")
     await business.faults(media_status=503)
-    image = await send(business, TO, image={"id": media})
-    text = await send(business, OTHER, text={"body": "t"})
-    await reached(business, "read", text)
+    image = await business.message(TO, image={"id": media})
+    text = await business.message(OTHER, text={"body": "t"})
+    await business.called_back("read", text)
     async with Facts(business.cluster) as facts:
         await facts.until_some(PARKED)
     await business.faults(media_status=0)
-    await reached(business, "read", image)
+    await business.called_back("read", image)
     assert (await record(business))["media_unknown"] == 0
 
 
-async def inject(business: Business, *messages: dict[str, Any]) -> list[str]:
-    url = f"{business.cluster.control_url}/inbound"
-    async with business.http.post(url, json=list(messages)) as answer:
-        assert answer.status == 201, await answer.text()
-        ids: list[str] = (await answer.json())["ids"]
-        return ids
-
-
 async def called_back(business: Business, *ids: str) -> list[dict[str, Any]]:
-    async with asyncio.timeout(PATIENCE), business.heard:
-        await business.heard.wait_for(lambda: all(business.inbound[i] for i in ids))
-    by_id = {message["id"]: message for message in business.messages}
-    return [by_id[i] for i in ids]
+    found = business.receiver.messages
+    await business.until(lambda: set(ids) <= set(found))
+    return [found[i] for i in ids]
 
 
 async def content_of(business: Business, media_id: str) -> tuple[bytes, Any]:
@@ -306,8 +284,7 @@ KINDS = {
 
 async def test_c41_inbound_media_of_every_type_downloads(start: Start) -> None:
     cluster, business = await start()
-    ids = await inject(
-        business,
+    ids = await business.come(
         *(
             {
                 "from": f"4917200000{n:02d}",
@@ -347,9 +324,8 @@ async def test_c41_a_file_injected_by_hand(start: Start, tmp_path: Path) -> None
     )
     assert (await process.communicate())[0]
     assert process.returncode == 0
-    async with asyncio.timeout(PATIENCE), business.heard:
-        await business.heard.wait_for(lambda: bool(business.messages))
-    media = business.messages[0]["image"]
+    await business.until(lambda: business.receiver.inbound)
+    media = business.receiver.inbound[0]["image"]
     assert media["caption"] == "look"
     assert (await content_of(business, media["id"]))[0] == JPEG
 
@@ -366,8 +342,8 @@ async def test_what_is_not_wanted_stays_undownloaded(start: Start) -> None:
     ad = {"source_url": "https://a.test", "image": {"data": b64encode(JPEG).decode()}}
     (picture, referred) = await called_back(
         business,
-        *await inject(
-            business, image(TO), {"from": OTHER, "type": "text", "body": "t", "referral": ad}
+        *await business.come(
+            image(TO), {"from": OTHER, "type": "text", "body": "t", "referral": ad}
         ),
     )
     assert picture["image"]["status"] == "undownloaded"
@@ -377,7 +353,7 @@ async def test_what_is_not_wanted_stays_undownloaded(start: Start) -> None:
     await set_application(business, skip_referral_media_download=False)
     (referred,) = await called_back(
         business,
-        *await inject(business, {"from": TO, "type": "text", "body": "t", "referral": ad}),
+        *await business.come({"from": TO, "type": "text", "body": "t", "referral": ad}),
     )
     body, _ = await content_of(business, referred["referral"]["image"]["id"])
     assert body == JPEG
@@ -385,7 +361,7 @@ async def test_what_is_not_wanted_stays_undownloaded(start: Start) -> None:
 
 async def set_application(business: Business, **settings: Any) -> None:
     """Set, and wait until every coreapp has read it: a beat brings it."""
-    await business.call("PATCH", "/v1/settings/application", json=settings)
+    await business.settings(**settings)
     async with Facts(business.cluster) as facts:
         counters = "select sum(counter) from beat b join node n using (incarnation)"
         coreapps = f"{counters} where n.role = 'coreapp'"
@@ -396,33 +372,31 @@ async def set_application(business: Business, **settings: Any) -> None:
 async def test_media_that_cannot_be_downloaded_says_so_and_keeps_its_place(start: Start) -> None:
     _cluster, business = await start()
     await business.faults(media_status=500)
-    waits, behind = await inject(
-        business, image(TO), {"from": TO, "type": "text", "body": "behind"}
-    )
-    (aside,) = await inject(business, {"from": OTHER, "type": "text", "body": "aside"})
-    sent = await send(business, TO, text={"body": "t"})
+    waits, behind = await business.come(image(TO), {"from": TO, "type": "text", "body": "behind"})
+    (aside,) = await business.come({"from": OTHER, "type": "text", "body": "aside"})
+    sent = await business.message(TO, text={"body": "t"})
     # Statuses and other senders do not wait for it.
-    await reached(business, "read", sent)
+    await business.called_back("read", sent)
     await called_back(business, aside)
     picture, _text = await called_back(business, waits, behind)
     assert picture["image"]["status"] == "undownloaded"
     assert "id" not in picture["image"]
     (error,) = picture["errors"]
     assert (error["code"], error["title"]) == (400, "Media download error")
-    assert [m["id"] for m in business.messages if m["from"] == TO] == [waits, behind]
+    assert [m["id"] for m in business.receiver.inbound if m["from"] == TO] == [waits, behind]
 
 
 async def test_a_download_goes_on_when_the_owner_dies(start: Start) -> None:
     cluster, business = await start()
     async with Facts(cluster) as facts:
         await business.faults(media_ms=3000)
-        ids = await inject(business, image(TO), {"from": TO, "type": "text", "body": "behind"})
+        ids = await business.come(image(TO), {"from": TO, "type": "text", "body": "behind"})
         old = (await facts.map()).slots[slot_of(TO)]
         (await facts.process_of(old.owner)).kill(signal.SIGKILL)
         await business.faults(media_ms=0)
         picture, _text = await called_back(business, *ids)
         assert (await content_of(business, picture["image"]["id"]))[0] == JPEG
-        assert [m["id"] for m in business.messages] == ids
+        assert [m["id"] for m in business.receiver.inbound] == ids
         assert await facts.connection.fetchval("select count(*) from media") == 1
 
 
@@ -431,14 +405,14 @@ async def test_media_that_is_ready_after_the_ttl_is_not_sent(start: Start) -> No
     _cluster, business = await start()
     await business.faults(media_ms=1500)
     media = await upload(business, JPEG, "image/jpeg")
-    late = await send(business, TO, image={"id": media}, ttl=1)
-    behind = await send(business, TO, text={"body": "behind"})
-    await reached(business, "read", behind)
-    await reached(business, "failed", late)
-    assert business.failures[late][0]["code"] == 410
+    late = await business.message(TO, image={"id": media}, ttl=1)
+    behind = await business.message(TO, text={"body": "behind"})
+    await business.called_back("read", behind)
+    await business.called_back("failed", late)
+    assert business.failure(late)["code"] == 410
     async with serving() as site:
-        parked = await send(business, OTHER, image={"link": f"{site.url}/slow"}, ttl=4)
+        parked = await business.message(OTHER, image={"link": f"{site.url}/slow"}, ttl=4)
         await asyncio.wait_for(site.asked.wait(), 30)
-        await reached(business, "failed", parked)
-        assert business.failures[parked][0]["code"] == 410
+        await business.called_back("failed", parked)
+        assert business.failure(parked)["code"] == 410
     assert (await record(business))["ids"] == {TO: [behind]}

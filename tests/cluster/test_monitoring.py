@@ -13,10 +13,10 @@ from typing import Any
 
 import aiohttp
 
-from tests.cluster.business import Business
 from tests.cluster.conftest import Start
-from tests.cluster.facts import Facts
 from tests.harness import exposition
+from tests.harness.business import Business
+from tests.harness.facts import Facts
 from tests.harness.monitoring import metrics_asked_for
 from tests.harness.wait import PATIENCE, soon
 from warouter.local.cluster import Cluster
@@ -91,7 +91,7 @@ async def test_the_figures_of_a_cluster_under_traffic(start: Start) -> None:
     await business.stop()
     await business.inject(5)
     await business.all_called_back()
-    acked = sum(map(len, business.acked.values()))
+    acked = business.history.accepted
     seen = await until(
         business,
         lambda s: (
@@ -280,7 +280,7 @@ async def test_no_secret_is_told(start: Start) -> None:
     business.start(4)
     await business.more(20)
     # What goes wrong is logged too: the webhook, the database, an owner.
-    business.refuse_every = 2
+    business.refuse = 0.5
     async with Facts(cluster) as facts:
         keys = [
             row[0]

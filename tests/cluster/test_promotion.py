@@ -12,11 +12,12 @@ from uuid import UUID
 import asyncpg
 import pytest_asyncio
 
-from tests.cluster.business import Business
-from tests.cluster.checker import violations
-from tests.cluster.conftest import CALM, Start
-from tests.cluster.facts import Facts
+from tests.cluster.conftest import CALM, Start, lived_through
 from tests.harness import prepared
+from tests.harness.business import Business
+from tests.harness.facts import Facts
+from tests.harness.history import History
+from tests.harness.invariants import violations
 from tests.harness.standby import Pair
 from warouter import message_id
 from warouter.cluster.shardmap import ShardMap
@@ -44,25 +45,21 @@ async def pair() -> AsyncIterator[Pair]:
 
 
 async def test_a_clean_promotion_costs_a_pause_and_nothing_else(pair: Pair, start: Start) -> None:
-    cluster, business = await start(environment=pair.environment | CALM)
-    async with Facts(cluster) as facts:
+    options = {"environment": pair.environment | CALM}
+    async with lived_through(start, **options) as (cluster, business, facts):
         before = await facts.map()
         business.start()
         await business.more(300)
-    await pair.end_primary(signal.SIGINT)
-    await pair.promote()
-    await _sends_again(business)
-    async with Facts(cluster) as facts:
-        current = await facts.until(_on_timeline(2))
-        await business.more(300)
-        await business.stop()
-        await business.all_called_back()
-        assert await facts.wrong(business) == []
-        assert business.errors == business.unknown == []
-        assert [s.owner for s in current.slots] == [s.owner for s in before.slots]
-        reasons = await facts.connection.fetch("select distinct reason from owner_log")
-        assert {row["reason"] for row in reasons} <= {"unowned", "renew", "timeline"}
-        assert await facts.connection.fetchval("select term >> 32 from term") == 2
+        await pair.end_primary(signal.SIGINT)
+        await pair.promote()
+        await _sends_again(business)
+        async with Facts(cluster) as afterwards:
+            current = await afterwards.until(_on_timeline(2))
+            await business.more(300)
+            assert _owners(current) == _owners(before)
+            reasons = {row["reason"] for row in await afterwards.owner_log()}
+            assert reasons <= {"unowned", "renew", "timeline"}
+            assert await afterwards.connection.fetchval("select term >> 32 from term") == 2
 
 
 async def test_a_standby_that_lacks_the_last_takeover_hands_out_no_number_twice(
@@ -77,18 +74,18 @@ async def test_a_standby_that_lacks_the_last_takeover_hands_out_no_number_twice(
         (await facts.process_of(before.owner)).kill(signal.SIGKILL)
         taken = (await facts.until(lambda m: m.slots[0].owner != before.owner)).slots[0]
         await business.more(300)
-        old_log = await facts.connection.fetch("select * from owner_log order by id")
+        old_log = await facts.owner_log()
     await pair.end_primary(signal.SIGKILL)
     await pair.promote()
-    known = {recipient: len(ids) for recipient, ids in business.acked.items()}
+    known = set(business.history.number)
     await _sends_again(business)
     async with Facts(cluster) as facts:
         await facts.until(_on_timeline(2))
         await business.more(300)
         await business.stop()
-        later = {r: ids[known.get(r, 0) :] for r, ids in business.acked.items()}
-        await business.all_called_back(among=later)
-        new_log = await facts.connection.fetch("select * from owner_log order by id")
+        later = _since(business.history, known)
+        await business.all_called_back(among=later.acked)
+        new_log = await facts.owner_log()
         record = await business.record()
 
         assert _handed_out_twice(old_log, new_log) == []
@@ -102,14 +99,17 @@ async def test_a_standby_that_lacks_the_last_takeover_hands_out_no_number_twice(
         )
         assert held == []
         # Seqs that the standby had not got are given again, so that they tell nothing here.
-        assert violations(later, record | {"inversions": 0}, business.statuses, new_log) == []
-        assert business.errors == business.unknown == []
+        later.on_record(record | {"inversions": 0})
+        later.on_owner_log(new_log)
+        later.statuses = business.history.statuses
+        assert violations(later) == []
+        assert business.history.errors == business.history.unknown == []
         # What was sent was sent under the id that its 201 bore, lost at the database or not.
-        acked = {i for ids in business.acked.values() for i in ids}
-        assert {i for ids in record["ids"].values() for i in ids} <= acked
+        sent = {i for ids in record["ids"].values() for i in ids}
+        assert sent <= business.history.number.keys()
         missing = await _missing(facts, business)
         assert missing, "the old primary acknowledged what the standby never got"
-        assert missing.isdisjoint(i for ids in later.values() for i in ids)
+        assert missing.isdisjoint(later.number)
         print(f"lost with the old primary, as asynchronous replication allows: {len(missing)}")
 
 
@@ -130,6 +130,19 @@ async def test_with_a_synchronous_standby_promotions_lose_nothing(pair: Pair, st
         await business.all_called_back()
         assert await facts.wrong(business) == []
         assert await _missing(facts, business) == set()
+
+
+def _since(whole: History, known: set[str]) -> History:
+    """What was acknowledged after ``known``."""
+    later = History()
+    for recipient, ids in whole.acked.items():
+        for number, name in ((whole.number[name], name) for name in ids if name not in known):
+            later.on_answer(recipient, name, whole.began[number], whole.answered[number])
+    return later
+
+
+def _owners(current: ShardMap) -> list[object]:
+    return [s.owner for s in current.slots]
 
 
 async def _sends_again(business: Business) -> None:
@@ -160,5 +173,5 @@ def _handed_out_twice(*logs: list[asyncpg.Record]) -> list[tuple[int, int]]:
 
 async def _missing(facts: Facts, business: Business) -> set[str]:
     """Acknowledged ids that the database does not have."""
-    ids = [message_id.parse(i) for some in business.acked.values() for i in some]
+    ids = [message_id.parse(i) for i in business.history.number]
     return {message_id.text_of(i) for i in await facts.connection.fetchval(_MISSING, ids) or ()}

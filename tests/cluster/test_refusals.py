@@ -5,29 +5,16 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from tests.cluster.business import Business
 from tests.cluster.conftest import Start
-from warouter.local.cluster import Cluster
+from tests.harness.business import Business
 
 TO = "491520000001"
 
 
-async def sent(business: Business, to: str, **fields: Any) -> str:
-    body = fields or {"text": {"body": "hi"}}
-    answer = await business.call("POST", "/v1/messages", json={"to": to, **body})
-    message_id: str = answer["messages"][0]["id"]
-    return message_id
-
-
-async def called_back(business: Business, message_id: str, status: str) -> None:
-    async with business.heard:
-        await business.heard.wait_for(lambda: status in business.statuses[message_id])
-
-
 async def failure(business: Business, message_id: str) -> tuple[int, str]:
     """Code and title of a message that fails, after a look at the whole error."""
-    await called_back(business, message_id, "failed")
-    (error,) = business.failures[message_id]
+    await business.called_back("failed", message_id)
+    error = business.failure(message_id)
     assert set(error) == {"code", "title", "details", "href"}
     assert error["details"]
     assert error["href"] == "/docs/whatsapp/api/errors"
@@ -43,13 +30,6 @@ def hsm(name: str) -> dict[str, Any]:
     return {"type": "hsm", "hsm": {"namespace": "n", "element_name": name, "language": language}}
 
 
-async def identity_changed(business: Business, cluster: Cluster) -> None:
-    system = {"type": "user_identity_changed", "body": "changed"}
-    inbound = {"from": TO, "type": "system", "system": system}
-    async with business.http.post(f"{cluster.control_url}/inbound", json=inbound) as answer:
-        assert answer.status == 201
-
-
 async def test_each_refusal_is_called_back_with_its_code(start: Start) -> None:
     _, business = await start(masters=1, coreapps=2)
     numbers = [f"49152000010{n}" for n in range(6)]
@@ -63,41 +43,43 @@ async def test_each_refusal_is_called_back_with_its_code(start: Start) -> None:
         tier=2,
     )
     expected = {
-        await sent(business, unknown): (470, "Re-engagement message"),
-        await sent(business, unknown, **template("hello")): (1013, "User is not valid"),
-        await sent(business, blocked): (1007, "Recipient blocked to receive message"),
-        await sent(business, experiment): (472, "User's number is part of an experiment"),
-        await sent(business, incapable): (1026, "Receiver Incapable"),
-        await sent(business, fine[0], **template("promo")): (2061, "Template paused"),
+        await business.message(unknown): (470, "Re-engagement message"),
+        await business.message(unknown, **template("hello")): (1013, "User is not valid"),
+        await business.message(blocked): (1007, "Recipient blocked to receive message"),
+        await business.message(experiment): (472, "User's number is part of an experiment"),
+        await business.message(incapable): (1026, "Receiver Incapable"),
+        await business.message(fine[0], **template("promo")): (2061, "Template paused"),
         # An hsm is refused as the template that it is.
-        await sent(business, fine[0], **hsm("promo")): (2061, "Template paused"),
+        await business.message(fine[0], **hsm("promo")): (2061, "Template paused"),
     }
     assert {i: await failure(business, i) for i in expected} == expected
     # Nobody before was reached: the tier is two of those who follow.
-    passed = [await sent(business, to) for to in fine]
+    passed = [await business.message(to) for to in fine]
     for message_id in passed:
-        await called_back(business, message_id, "read")
-    over = await sent(business, TO)
+        await business.called_back("read", message_id)
+    over = await business.message(TO)
     assert await failure(business, over) == (471, "Spam rate limit hit")
     await business.faults(tier=0, pair_rate=2)
-    retried = [await sent(business, TO) for _ in range(3)]
+    retried = [await business.message(TO) for _ in range(3)]
     for message_id in retried:
-        await called_back(business, message_id, "read")
-    assert set(business.failures) == {*expected, over}  # a pair rate only delays
+        await business.called_back("read", message_id)
+    failed = {i for i, seen in business.history.statuses.items() if "failed" in seen}
+    assert failed == {*expected, over}  # a pair rate only delays
 
 
 async def test_an_identity_is_refused_until_it_is_acknowledged(start: Start) -> None:
-    cluster, business = await start(masters=1, coreapps=2)
+    _, business = await start(masters=1, coreapps=2)
     path = f"/v1/contacts/{TO}/identity"
     await business.faults(identity_check=True)
-    await called_back(business, await sent(business, TO), "read")
+    await business.called_back("read", await business.message(TO))
     assert (await business.call("GET", path))["identity"]["acknowledged"]
-    await identity_changed(business, cluster)
-    refused = await sent(business, TO)
+    system = {"type": "user_identity_changed", "body": "changed"}
+    await business.come({"from": TO, "type": "system", "system": system})
+    refused = await business.message(TO)
     assert await failure(business, refused) == (480, "User potentially changed")
     hash = (await business.call("GET", path))["identity"]["hash"]
     assert (await business.call("PUT", path, json={"hash": hash}))["identity"]["acknowledged"]
-    await called_back(business, await sent(business, TO), "read")
+    await business.called_back("read", await business.message(TO))
 
 
 async def test_only_checked_contacts_are_written_to(start: Start) -> None:
@@ -139,5 +121,5 @@ async def test_only_checked_contacts_are_written_to(start: Start) -> None:
     for url in (one, other):
         status, body = await send(url, TO)
         assert status == 201
-        await called_back(business, body["messages"][0]["id"], "read")
+        await business.called_back("read", body["messages"][0]["id"])
         assert (await send(url, stranger))[0] == 404

@@ -6,9 +6,9 @@ import asyncio
 import signal
 from typing import Any
 
-from tests.cluster.business import Business
 from tests.cluster.conftest import Start
-from tests.cluster.facts import Facts
+from tests.harness.business import Business
+from tests.harness.facts import Facts
 from tests.harness.wait import PATIENCE
 
 MESSAGE = {"to": "491511234567", "type": "text", "text": {"body": "x"}}

@@ -14,9 +14,10 @@ from typing import Any
 
 import aiohttp
 
-from tests.cluster.business import Business
 from tests.cluster.conftest import Start
-from tests.cluster.facts import OPEN_CURSORS, Facts
+from tests.harness.business import Business
+from tests.harness.facts import OPEN_CURSORS, Facts
+from tests.harness.wait import Watch
 from warouter.local.cluster import Cluster
 
 REQUESTS = int(os.environ.get("WAROUTER_TEST_REQUESTS", "1500"))
@@ -35,20 +36,18 @@ class Clients:
         self.ids: dict[int, set[str]] = {}
         self.answered = 0
         self.failed = 0  # tries that had no answer, or a 503
-        self.progress = asyncio.Condition()
+        self.progress = Watch()
 
     async def run(self, numbers: Any) -> None:
         """One of many workers on the same iterator."""
         for number in numbers:
             ids = await asyncio.gather(*(self._send(number) for _ in range(3)))
             self.ids[number] = set(ids)
-            async with self.progress:
-                self.answered += 1
-                self.progress.notify_all()
+            self.answered += 1
+            self.progress.notify()
 
     async def until(self, count: int) -> None:
-        async with self.progress:
-            await self.progress.wait_for(lambda: self.answered >= count)
+        await self.progress.until(lambda: self.answered >= count, 600)
 
     async def _send(self, number: int) -> str:
         message = {"to": f"49151{number:07d}", "text": {"body": f"request {number}"}}
@@ -89,8 +88,7 @@ async def test_each_request_is_one_message_while_webapps_are_killed(start: Start
         stored = await facts.connection.fetchval("select count(*) from message")
         keys = await facts.connection.fetchval("select count(*) from request_key")
         assert stored == keys == REQUESTS
-        among = {str(n): sorted(ids) for n, ids in clients.ids.items()}
-        await business.all_called_back("read", among)
+        await business.called_back("read", *set().union(*clients.ids.values()))
         record = await business.record()
         assert record["unique"] == REQUESTS
         print(
@@ -117,9 +115,8 @@ async def test_the_same_key_with_another_body_also_to_another_owner(start: Start
 
 async def status_of(business: Business, message_id: str) -> str:
     """The first one that is called back."""
-    async with business.heard:
-        await business.heard.wait_for(lambda: business.statuses[message_id])
-    return business.statuses[message_id][0]
+    await business.until(lambda: business.history.statuses[message_id])
+    return business.history.statuses[message_id][0]
 
 
 async def trace(business: Business, message_id: str) -> dict[str, Any]:
@@ -128,9 +125,7 @@ async def trace(business: Business, message_id: str) -> dict[str, Any]:
 
 
 async def send(business: Business, **more: Any) -> str:
-    message = {"to": "4915100000001", "text": {"body": "x"}, **more}
-    answer = await business.call("POST", "/v1/messages", json=message)
-    return str(answer["messages"][0]["id"])
+    return await business.message("4915100000001", text={"body": "x"}, **more)
 
 
 async def test_while_the_upstream_is_away_messages_end_by_their_ttl_or_by_age(start: Start) -> None:
@@ -147,7 +142,7 @@ async def test_while_the_upstream_is_away_messages_end_by_their_ttl_or_by_age(st
         assert await status_of(business, old) == "failed"
         in_time = await send(business, ttl="PT1H")
         await business.faults(refuse=False)
-        await business.all_called_back("read", {"": [in_time]})
+        await business.called_back("read", in_time)
         for message_id, code in ((late, "410 Message expired"), (old, "408 Message is not valid")):
             found = await trace(business, message_id)
             assert found["state"] == "failed"

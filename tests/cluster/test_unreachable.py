@@ -8,9 +8,9 @@ import time
 from contextlib import AsyncExitStack
 from uuid import UUID
 
-from tests.cluster.business import Business
-from tests.cluster.conftest import CALM, Start
-from tests.cluster.facts import Facts
+from tests.cluster.conftest import CALM, Start, lived_through
+from tests.harness.business import Business
+from tests.harness.facts import Facts
 from tests.harness.proxy import Proxy
 from tests.harness.wait import PATIENCE
 from warouter._hash import slot_of
@@ -19,9 +19,8 @@ from warouter.local.cluster import Cluster, Placement
 
 
 async def test_a_frozen_simulator_moves_nothing_and_loses_nothing(start: Start) -> None:
-    cluster, business = await start(environment=CALM)
-    simulator = cluster.processes["simulator"]
-    async with Facts(cluster) as facts:
+    async with lived_through(start, environment=CALM) as (cluster, business, facts):
+        simulator = cluster.processes["simulator"]
         business.start()
         await business.more(200)
         before = await facts.map()
@@ -34,18 +33,14 @@ async def test_a_frozen_simulator_moves_nothing_and_loses_nothing(start: Start) 
             simulator.kill(signal.SIGCONT)
         await facts.until_none("select count(*) from beat where not upstream_ok")
         await business.more(400)
-        await business.stop()
-        await business.all_called_back()
-        assert await facts.wrong(business) == []
-        assert business.errors == business.unknown == []
         assert _owners(await facts.map()) == _owners(before)
 
 
 async def test_an_owner_cut_from_the_upstream_is_relieved(start: Start) -> None:
     """All of its slots are sent by others soon, once, and the log says why."""
     async with Proxies() as proxies:
-        cluster, business = await start(before=proxies.before, place=proxies.place)
-        async with Facts(cluster) as facts:
+        options = {"before": proxies.before, "place": proxies.place}
+        async with lived_through(start, **options) as (_, business, facts):
             business.start()
             await business.more(200)
             old = (await facts.map()).slots[0]
@@ -55,13 +50,7 @@ async def test_an_owner_cut_from_the_upstream_is_relieved(start: Start) -> None:
             moved = await facts.until(lambda m: m.slots[0].owner != old.owner)
             await _sent_under(business, 0, moved.slots[0].epoch)
             await business.more(400)
-            await business.stop()
-            await business.all_called_back()
-            assert await facts.wrong(business) == []
-            assert business.errors == business.unknown == []
-            log = await facts.connection.fetch(
-                "select reason from owner_log where from_incarnation = $1", old.owner
-            )
+            log = [r for r in await facts.owner_log() if r["from_incarnation"] == old.owner]
             assert "upstream" in {row["reason"] for row in log} <= {"upstream", "overdue", "renew"}
             assert old.owner not in _owners(await facts.map())
             arrivals = (await business.record())["arrivals"]
@@ -74,15 +63,14 @@ async def test_an_owner_cut_from_the_upstream_is_relieved(start: Start) -> None:
 
 async def test_an_owner_cut_from_the_webapp_is_relayed_to_and_then_relieved(start: Start) -> None:
     """Requests go on within two seconds, by relay; a moment later the slots move."""
-    cluster, business = await start()
-    async with Facts(cluster) as facts, AsyncExitStack() as stack:
+    async with lived_through(start) as (_, business, facts), AsyncExitStack() as stack:
         old = (await facts.map()).slots[0]
         proxy = await _between(stack, facts, old.owner)
         business.start()
         await business.more(400)
         cut = time.monotonic()
         proxy.cut()
-        await business._send(_recipient_of(0), "by relay")
+        await business.send(_recipient_of(0))
         relayed = time.monotonic() - cut
         await facts.until(lambda m: m.slots[0].owner != old.owner)
         moved = time.monotonic() - cut
@@ -90,13 +78,7 @@ async def test_an_owner_cut_from_the_webapp_is_relayed_to_and_then_relieved(star
         assert relayed < 8.0  # below what a request is held for
         assert moved < 15.0
         await business.more(400)
-        await business.stop()
-        await business.all_called_back()
-        assert await facts.wrong(business) == []
-        assert business.errors == business.unknown == []
-        log = await facts.connection.fetch(
-            "select reason from owner_log where from_incarnation = $1", old.owner
-        )
+        log = [r for r in await facts.owner_log() if r["from_incarnation"] == old.owner]
         reasons = {row["reason"] for row in log}
         assert "unreachable" in reasons <= {"unreachable", "overdue", "renew"}
         arrivals = (await business.record())["arrivals"]
@@ -105,8 +87,8 @@ async def test_an_owner_cut_from_the_webapp_is_relayed_to_and_then_relieved(star
 
 
 async def test_an_owner_that_one_webapp_of_two_does_not_reach_stays(start: Start) -> None:
-    cluster, business = await start(webapps=2, environment=CALM)
-    async with Facts(cluster) as facts, AsyncExitStack() as stack:
+    life = lived_through(start, webapps=2, environment=CALM)
+    async with life as (_, business, facts), AsyncExitStack() as stack:
         before = await facts.map()
         proxy = await _between(stack, facts, before.slots[0].owner)
         business.start()
@@ -116,10 +98,6 @@ async def test_an_owner_that_one_webapp_of_two_does_not_reach_stays(start: Start
         await business.more(200)
         await asyncio.sleep(2.0)  # long enough for a leader to move it
         await business.more(200)
-        await business.stop()
-        await business.all_called_back()
-        assert await facts.wrong(business) == []
-        assert business.errors == business.unknown == []
         assert _owners(await facts.map()) == _owners(before)
 
 

@@ -6,10 +6,10 @@ import asyncio
 import sys
 from pathlib import Path
 
-from tests.cluster.business import Business
 from tests.cluster.conftest import CALM, Start
-from tests.cluster.facts import Facts
-from tests.cluster.test_rolling import stopped, unharmed
+from tests.cluster.test_rolling import stopped, unnoticed
+from tests.harness.business import Business
+from tests.harness.facts import Facts
 from warouter.link import wire
 from warouter.local.cluster import Cluster
 from warouter.local.process import Process
@@ -42,7 +42,7 @@ async def test_upgraded_process_by_process_and_back(start: Start) -> None:
         versions = {f"webapp-{n}": spoken(cluster.processes[f"webapp-{n}"]) for n in (1, 2)}
         both = {max(wire.FRAMES), max(wire.FRAMES) + 1}
         assert versions == {"webapp-1": both, "webapp-2": both}
-        await unharmed(facts, business)
+        await unnoticed(business)
 
 
 async def migrate_with_next(cluster: Cluster) -> str:

@@ -1,9 +1,32 @@
-"""Waiting for what sends no signal."""
+"""Waiting: for what says that it has changed, and for what sends no signal."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
+
+PATIENCE = 120.0
+"""Seconds that a test waits for what must come: only a fault makes it wait so long."""
+
+
+class Watch:
+    """Lets a test wait until something that others change has come true."""
+
+    def __init__(self) -> None:
+        self._changed = asyncio.Event()
+
+    def notify(self, *_args: object) -> None:
+        self._changed.set()
+
+    async def until(self, holds: Callable[[], Any], seconds: float = PATIENCE) -> Any:
+        """What ``holds`` returns once that is true; TimeoutError after so many seconds."""
+        async with asyncio.timeout(seconds):
+            while not (found := holds()):
+                self._changed.clear()
+                await self._changed.wait()
+            return found
+
 
 PATIENCE = 120.0
 """Seconds that a test waits for what must come: only a fault makes it wait so long."""

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from array import array
 from typing import Any
 
-import aiohttp
+from tests.harness.business import Business
+from tests.harness.history import Sends
 
 
 class Arrivals:
-    """First arrivals in order of time: when (monotonic s), slot, id, epoch."""
+    """First arrivals in the order of time, and the counters of the simulator."""
 
-    def __init__(self, http: aiohttp.ClientSession, control_url: str) -> None:
-        self._http = http
+    def __init__(self, sends: Sends, business: Business, control_url: str) -> None:
+        self._sends = sends
+        self._business = business
         self._url = control_url
-        self.at = array("d")
-        self.slot = array("b")
-        self.id: list[str] = []
-        self.epoch = array("q")
         self.counters: dict[str, Any] = {}
         self.last = [0.0] * 32  # by slot
         self._one_at_a_time = asyncio.Lock()
@@ -29,12 +26,11 @@ class Arrivals:
             await self._fetch()
 
     async def _fetch(self) -> None:
-        since = self.at[-1] if self.at else float("-inf")
-        async with self._http.get(f"{self._url}/record?since={since}") as answer:
+        sends = self._sends
+        since = sends.at[-1] if sends.at else float("-inf")
+        url = f"{self._url}/record?since={since}"
+        async with self._business.http.get(url) as answer:
             self.counters = await answer.json()
         for at, slot, message_id, epoch in self.counters.pop("arrivals"):
-            self.at.append(at)
-            self.slot.append(slot)
-            self.id.append(message_id)
-            self.epoch.append(epoch)
+            sends.add(at, slot, message_id, epoch)
             self.last[slot] = at

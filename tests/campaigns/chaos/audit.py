@@ -43,4 +43,4 @@ async def install(connection: asyncpg.Connection) -> None:
 async def stale_writes(connection: asyncpg.Connection) -> list[str]:
     """What was written by somebody who did not own the slot any more."""
     rows = await connection.fetch("select what, count(*) as n from stale_write group by what")
-    return [f"I2: {r['n']} stale writes to {r['what']}" for r in rows]
+    return [f"{r['n']} stale writes to {r['what']}" for r in rows]

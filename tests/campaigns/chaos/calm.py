@@ -49,7 +49,7 @@ async def calm(lab: Lab, seconds: float) -> dict[str, Any]:
     dead = {row["relname"]: row["n_dead_tup"] for row in await lab.sql(_DEAD_ROWS)}
     await snapshot.close()
     moves = {row["reason"]: row["n"] for row in await lab.sql(_MOVES, since)}
-    waits = [wait * 1000 for _, wait in lab.load.history.waits()]
+    waits = [wait * 1000 for _, wait in lab.history.waits()]
     tenth = max(1, len(waits) // 10)
     return {
         "seconds": seconds,
@@ -71,8 +71,8 @@ async def main(options: argparse.Namespace) -> int:
         await lab.start()
         found = await calm(lab, options.minutes * 60)
         outcome = await campaign.run(lab, [])
-        errors = Counter(status for _, status, _ in lab.load.history.errors)
-        found |= {"busy_loops": options.busy, "messages": lab.load.history.accepted}
+        errors = Counter(status for _, status, _ in lab.history.errors)
+        found |= {"busy_loops": options.busy, "messages": lab.history.accepted}
         found |= {"api_errors": dict(errors), "wrong": outcome.wrong}
         print(msgspec.json.encode(found).decode())
         return 1 if outcome.wrong or found["takeovers"] else 0

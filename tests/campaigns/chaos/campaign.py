@@ -27,6 +27,7 @@ from tests.campaigns.chaos.marks import Mark
 from tests.campaigns.chaos.nemesis import NEMESES
 
 WARM_SECONDS = 5.0
+STOP_SECONDS = 20.0
 QUIET_SECONDS = (0.8, 1.6)  # between two faults
 CALLBACK_SECONDS = 30.0  # without any progress, until the last callbacks count as lost
 
@@ -58,7 +59,7 @@ async def run(lab: Lab, names: Sequence[str]) -> Outcome:
             break  # what follows would only show the same again
     ended = time.monotonic()
     wrong = [f"{mark.kind}: {what}" for mark in marks for what in mark.wrong]
-    await lab.load.stop()
+    await lab.business.stop(STOP_SECONDS)
     await _called_back(lab)
     wrong += await judged(lab, marks)
     return Outcome(
@@ -90,7 +91,7 @@ async def _one(lab: Lab, name: str, place: str) -> Mark:
 
 async def _called_back(lab: Lab) -> None:
     """Until every acknowledged message has its read callback, or nothing has come for long."""
-    history = lab.load.history
+    history = lab.history
     seen, since = -1, time.monotonic()
     while history.missing() and time.monotonic() - since < CALLBACK_SECONDS:
         if history.read != seen:

@@ -8,9 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
-from tests.campaigns.chaos.arrivals import Arrivals
-from tests.campaigns.chaos.history import History
 from tests.campaigns.chaos.marks import Mark
+from tests.harness.history import History
 
 BEFORE, AFTER = 0.05, 0.5  # requests that began so long before a change, or after its answer
 CALM = 0.2  # what is compared with ends so long before it
@@ -31,8 +30,8 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
 class Seen:
     """What was seen, with places in time."""
 
-    def __init__(self, arrivals: Arrivals, history: History) -> None:
-        self._a = arrivals
+    def __init__(self, history: History) -> None:
+        self._a = history.sends
         self._h = history
 
     def back(self, mark: Mark) -> dict[int, float]:

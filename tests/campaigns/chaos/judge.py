@@ -8,10 +8,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tests.campaigns.chaos.history import ORDER, History
 from tests.campaigns.chaos.lab import PROMISED_SECONDS, Lab
 from tests.campaigns.chaos.marks import Mark
-from tests.cluster.checker import violations
+from tests.harness.history import History
+from tests.harness.invariants import violations
 from warouter.flow.lanes import WINDOW
 from warouter.message_id import text_of
 
@@ -72,24 +72,26 @@ KILLED = frozenset(
 
 async def judged(lab: Lab, marks: Sequence[Mark]) -> list[str]:
     """Sentences; none means that everything held."""
-    async with lab.http.get(f"{lab.cluster.control_url}/record?ids=1") as answer:
+    history = lab.history
+    async with lab.business.http.get(f"{lab.cluster.control_url}/record?ids=1") as answer:
         record = await answer.json(content_type=None)
     await lab.arrivals.fetch()
-    a = lab.arrivals
-    record["arrivals"] = zip(a.at, a.slot, a.id, a.epoch, strict=True)
-    history = lab.load.history
+    record.pop("arrivals", None)  # the last ones only
+    history.on_record(record)
     log = await lab.sql(_OWNER_LOG)
+    history.on_owner_log(log)
+    history.mixed = mixed(history, marks)
+    for stale_write in await lab.stale_writes():
+        history.broken("I2", stale_write)
+    repeats(history, marks)
+    stale(history, marks)
+    await _settled(lab)
     return [
-        *violations(history.acked, record, in_order(history, marks), log),
+        *map(str, violations(history)),
         *api_errors(history),
         *unanswered(history, marks),
-        *not_failed(history),
-        *await lab.stale_writes(),
-        *repeats(marks),
-        *stale(marks),
         *needless(marks, log),
         *await _accounted(lab, history),
-        *await _settled(lab),
     ]
 
 
@@ -109,41 +111,28 @@ def unanswered(history: History, marks: Sequence[Mark]) -> list[str]:
     return [f"API: {n} requests had no answer: {why}" for why, n in kinds.most_common(5)]
 
 
-def not_failed(history: History) -> list[str]:
-    """What cannot be sent is called back as failed, and as nothing else."""
-    seen = history.statuses
-    rest = [seen.get(i, ()) for i in history.doomed if set(seen.get(i, ())) != {"failed"}]
-    return [f"I8: {len(rest)} messages with dead links ended as {rest[0]}"] if rest else []
+def mixed(history: History, marks: Sequence[Mark]) -> set[str]:
+    """The messages whose statuses the upstream itself had mixed up."""
+    while_it_did = [(m.at - 5, m.healed + 1) for m in marks if m.kind == "upstream-reorders"]
+    return {
+        message_id
+        for message_id, number in history.number.items()
+        if any(a <= history.answered[number] <= b for a, b in while_it_did)
+    }
 
 
-def in_order(history: History, marks: Sequence[Mark]) -> Mapping[str, Sequence[str]]:
-    """The statuses as called back, but sorted where the upstream itself had mixed them up."""
-    mixed = [(m.at - 5, m.healed + 1) for m in marks if m.kind == "upstream-reorders"]
-    if not mixed:
-        return history.statuses
-    seen = dict(history.statuses)
-    for message_id, number in history.number.items():
-        if any(a <= history.answered[number] <= b for a, b in mixed):
-            seen[message_id] = tuple(sorted(seen.get(message_id, ()), key=ORDER.index))
-    return seen
-
-
-def repeats(marks: Sequence[Mark]) -> list[str]:
+def repeats(history: History, marks: Sequence[Mark]) -> None:
     """At most a window for each slot that changed hands, and all dropped by id."""
-    return [
-        f"I6: {m.kind} cost {m.repeats} repeats for {len(m.owned)} slots"
-        for m in marks
-        if m.kind.startswith("kill-owner") and m.repeats > WINDOW * len(m.owned)
-    ]
+    for m in marks:
+        if m.kind.startswith("kill-owner") and m.repeats > WINDOW * len(m.owned):
+            history.broken("I6", f"{m.kind} cost {m.repeats} repeats for {len(m.owned)} slots")
 
 
-def stale(marks: Sequence[Mark]) -> list[str]:
+def stale(history: History, marks: Sequence[Mark]) -> None:
     """An owner stops by itself before its successor sends: the upstream's fence finds nothing."""
-    return [
-        f"I3: {m.stale} sends of an ended epoch at {m.kind}"
-        for m in marks
-        if m.stale and m.kind not in KILLED
-    ]
+    for m in marks:
+        if m.stale and m.kind not in KILLED:
+            history.broken("I3", f"{m.stale} sends of an ended epoch at {m.kind}")
 
 
 def needless(marks: Sequence[Mark], log: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -180,7 +169,7 @@ async def _accounted(lab: Lab, history: History) -> list[str]:
     return [f"{len(stray)} rows that no request accounts for, as {stray[0]}"] if stray else []
 
 
-async def _settled(lab: Lab) -> list[str]:
+async def _settled(lab: Lab) -> None:
     """Cursors reach the ends of their journals soon; nothing is parked or given up."""
     give_up = time.monotonic() + PROMISED_SECONDS
     while True:
@@ -188,4 +177,5 @@ async def _settled(lab: Lab) -> list[str]:
         if not row["n"] or time.monotonic() > give_up:
             break
         await asyncio.sleep(0.1)
-    return [f"I5: {row['n']} cursors or parked rows are not settled"] if row["n"] else []
+    if row["n"]:
+        lab.history.broken("I15", f"{row['n']} cursors or parked rows are not settled")

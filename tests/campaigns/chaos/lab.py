@@ -17,17 +17,16 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
-import aiohttp
 import asyncpg
 import msgspec
 
 from tests.campaigns.chaos import audit
 from tests.campaigns.chaos.arrivals import Arrivals
 from tests.campaigns.chaos.clocks import CLOCKS, Clocks
-from tests.campaigns.chaos.load import Load
 from tests.campaigns.chaos.nameserver import NameServer
 from tests.campaigns.chaos.network import NAME_SERVER, Namespaces, Network, usable
 from tests.campaigns.chaos.proxies import Proxies
+from tests.harness.business import Business
 from tests.harness.wait import soon
 from warouter.cluster.shardmap import ShardMap
 from warouter.local.cluster import Cluster, Options, Placement
@@ -36,6 +35,7 @@ from warouter.local.process import Process
 from warouter.store import database
 from warouter.store.nodes import live_incarnations, read_map, read_nodes, read_term
 
+RECIPIENTS = 400
 PROMISED_SECONDS = 10.0  # from the last heal until everything flows again (I15)
 LOOK_SECONDS = 0.02
 
@@ -112,19 +112,21 @@ class Lab:
             f"http://{self.network.webapp_host(n)}:{port}"
             for n, port in zip(names, ports, strict=True)
         ]
-        self.load = Load(urls, self.size.rate, self.seed)
-        self.http = aiohttp.ClientSession()
-        self.arrivals = Arrivals(self.http, self.cluster.control_url)
         host = "10.77.3.1" if isinstance(self.network, Namespaces) else "127.0.0.1"
-        await self.load.start(self.cluster.user, self.cluster.password, host)
+        self.business = Business(
+            self.cluster, urls, host=host, rate=self.size.rate, seed=self.seed, keeps=False
+        )
+        self.history = self.business.history
+        await self.business.__aenter__()
+        self.arrivals = Arrivals(self.history.sends, self.business, self.cluster.control_url)
+        self.business.start(RECIPIENTS)
         self._follower = asyncio.create_task(self._follow())
 
     async def stop(self, *, keep: bool) -> None:
         if self._follower is not None:
             self._follower.cancel()
-        if hasattr(self, "load"):
-            await self.load.close()
-            await self.http.close()
+        if hasattr(self, "business"):
+            await self.business.__aexit__()
         if self._connection is not None:
             await database.close_politely(self._connection)
         for process in self.cluster.processes.values():
@@ -158,7 +160,7 @@ class Lab:
         return rows
 
     async def stale_writes(self) -> list[str]:
-        """What the audit in the database found."""
+        """What the audit in the database found (I2)."""
         found: list[str] = await self._reading(audit.stale_writes)
         return found
 
@@ -198,10 +200,7 @@ class Lab:
 
     async def faults(self, **switches: Any) -> None:
         """Set switches of the simulator."""
-        url = f"{self.cluster.control_url}/faults"
-        async with self.http.put(url, json=switches) as answer:
-            if answer.status != 200:
-                raise RuntimeError(await answer.text())
+        await self.business.faults(**switches)
 
     async def recovered(self, since: float, seconds: float = PROMISED_SECONDS) -> float | None:
         """When every slot was owned by a live coreapp and had sent after ``since``; None: never."""

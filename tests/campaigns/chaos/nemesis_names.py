@@ -59,12 +59,10 @@ async def _silence(names: NameServer) -> AsyncIterator[None]:
 
 async def _send_link(lab: Lab) -> None:
     """To a recipient of its own, outside the load's chains; it is to end as failed."""
-    history = lab.load.history
+    history = lab.history
     number = len(history.doomed)
-    picture = {"link": f"http://silent-{number}.example.com/picture.png"}
-    message = {"to": f"49152{number:07d}", "type": "image", "image": picture}
-    answer = await lab.load.call("POST", "/v1/messages", json=message)
-    history.doomed.add(answer["messages"][0]["id"])
+    to, picture = f"49152{number:07d}", {"link": f"http://silent-{number}.example.com/picture.png"}
+    history.doomed.add(await lab.business.message(to, type="image", image=picture))
 
 
 async def _is_back(lab: Lab, name: str, since: object) -> bool:

@@ -122,4 +122,4 @@ async def _set(lab: Lab, wish: int) -> float:
 async def _call(lab: Lab, wish: int) -> tuple[int, bytes]:
     c = lab.cluster.description()
     body = {"cc": c["cc"], "phone_number": c["phone_number"], "shards": wish}
-    return await lab.load.try_call("POST", "/v1/account/shards", data=json.dumps(body))
+    return await lab.business.try_call("POST", "/v1/account/shards", data=json.dumps(body))

@@ -78,9 +78,9 @@ async def upstream_frozen(lab: Lab) -> Mark:
 async def webhook_fails(lab: Lab) -> Mark:
     """A third of the callbacks is answered 500, a tenth dies after it was processed."""
     mark = await begin(lab, "webhook-fails")
-    lab.load.refuse, lab.load.reset = 0.3, 0.1
+    lab.business.refuse, lab.business.reset = 0.3, 0.1
     await asyncio.sleep(2.5)
-    lab.load.refuse = lab.load.reset = 0.0
+    lab.business.refuse = lab.business.reset = 0.0
     return healed(mark)
 
 
@@ -88,9 +88,9 @@ async def webhook_fails(lab: Lab) -> Mark:
 async def webhook_down(lab: Lab) -> Mark:
     """Every callback is answered 500; sending goes on."""
     mark = await begin(lab, "webhook-down")
-    lab.load.refuse = 1.0
+    lab.business.refuse = 1.0
     await asyncio.sleep(3.0)
-    lab.load.refuse = 0.0
+    lab.business.refuse = 0.0
     return healed(mark)
 
 

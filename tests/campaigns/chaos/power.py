@@ -26,8 +26,8 @@ from typing import Any
 import asyncpg
 import msgspec
 
-from tests.cluster.business import Business
-from tests.cluster.facts import Facts
+from tests.harness.business import Business
+from tests.harness.facts import Facts
 from warouter import message_id
 from warouter.local.cluster import Cluster, Options
 from warouter.local.postgres import Postgres
@@ -146,7 +146,7 @@ async def run(figures: Figures, cuts: int, messages: int, *, control: bool = Fal
             resumed = time.monotonic()
             await _until(business, 1)
             figures.resumed_max_s = max(figures.resumed_max_s, time.monotonic() - resumed)
-            print(f"{figures.name}: {figures.cuts} cuts, {business.answers} acknowledged")
+            print(f"{figures.name}: {figures.cuts} cuts, {business.history.accepted} acknowledged")
         await business.stop()
         await _judge(cluster, business, figures, everything=not control)
     figures.seconds = time.monotonic() - began
@@ -187,14 +187,14 @@ async def _judge(
     cluster: Cluster, business: Business, figures: Figures, *, everything: bool
 ) -> None:
     """Every 201 against the database and the simulator; the product against all rules."""
-    ids = [message_id.parse(i) for some in business.acked.values() for i in some]
+    ids = [message_id.parse(i) for i in business.history.number]
     figures.acknowledged = len(ids)
-    figures.errors = len(business.errors) + len(business.unknown)
+    figures.errors = len(business.history.errors) + len(business.history.unknown)
     async with Facts(cluster) as facts:
         if everything:
             async with asyncio.timeout(RESUME_SECONDS):
                 await business.all_called_back()
-            figures.wrong = await facts.wrong(business)
+            figures.wrong = list(map(str, await facts.wrong(business)))
         figures.lost = await facts.connection.fetchval(_MISSING, ids)
     record = await business.record()
     sent = {i for some in record["ids"].values() for i in some}

@@ -16,8 +16,8 @@ from tests.campaigns.chaos.plot import plot
 
 def write(lab: Lab, outcome: Outcome, out: Path | None) -> None:
     """Print the table and one line of JSON; with ``out`` also the files."""
-    history = lab.load.history
-    found = figures(Seen(lab.arrivals, history), outcome.marks, history)
+    history = lab.history
+    found = figures(Seen(history), outcome.marks, history)
     summary = _summary(lab, outcome, found)
     print(_table(outcome, found, summary))
     print(msgspec.json.encode(summary).decode())
@@ -27,12 +27,12 @@ def write(lab: Lab, outcome: Outcome, out: Path | None) -> None:
     whole = {"summary": summary, "marks": outcome.marks}
     (out / "report.json").write_bytes(msgspec.json.format(msgspec.json.encode(whole)))
     (out / "throughput.svg").write_text(
-        plot(outcome, list(history.answered), list(lab.arrivals.at)), encoding="utf-8"
+        plot(outcome, list(history.answered), list(history.sends.at)), encoding="utf-8"
     )
 
 
 def _summary(lab: Lab, outcome: Outcome, found: list[Figure]) -> dict[str, Any]:
-    history, counters = lab.load.history, lab.arrivals.counters
+    history, counters = lab.history, lab.arrivals.counters
     return {
         "seed": outcome.seed,
         "seconds": round(outcome.ended - outcome.began, 1),

@@ -1,4 +1,4 @@
-"""What happened in one run, judged as it happens; the numbers are those of the invariants."""
+"""What happened in one run: the history that is judged, a trace, and what the run's models saw."""
 
 from __future__ import annotations
 
@@ -8,46 +8,57 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
-SLACK = 0.001  # seconds, for rounding
+from tests.harness import history
+from tests.harness.history import Change, Lease
+from tests.harness.invariants import violations
 
 
-class History:
-    """A trace, and what was broken."""
+class History(history.History):
+    """It names messages by their ids in bytes; its clock is the run's."""
 
     def __init__(self) -> None:
-        self.now: Callable[[], float] = lambda: 0.0
+        super().__init__()
+        self.clock: Callable[[], float] = lambda: 0.0
         self.trace: list[tuple[Any, ...]] = []
         self.faults: Counter[str] = Counter()
         self.hits: Counter[str] = Counter()  # those of the faults that met something
-        self.violations: list[tuple[float, str, str]] = []
-        self.trust = 0.0
-        self.epochs: defaultdict[int, int] = defaultdict(int)
-        self.owners: dict[int, UUID | None] = {}
-        self.beats: dict[UUID, dict[int, float]] = {}
-        self.sent: defaultdict[int, int] = defaultdict(int)  # newest epoch that has sent, by slot
-        self.acked: list[tuple[str, bytes, float, float]] = []
-        self.unaccepted: list[bytes] = []
-        self.taken: dict[bytes, tuple[str, int]] = {}
+        self.wanted = ()  # which statuses there are is drawn
+        self.arrived: defaultdict[str, list[bytes]] = defaultdict(list)
+        self.taken: set[bytes] = set()
         self.bodies: dict[bytes, bytes] = {}
         self.repeats: defaultdict[tuple[int, int, int, int], int] = defaultdict(int)
         self.under: dict[bytes, int] = {}  # the epoch that a message came under last
         self.over: dict[bytes, int] = {}  # the newest connection that it came over
         self.refused: set[bytes] = set()
-        self.expired: dict[bytes, float] = {}  # ended by an owner, since they had waited too long
         self.lost: set[bytes] = set()  # messages of which an answer came to nobody
         self.unreadable: set[str] = set()  # events of the upstream that nobody can decode
         self.stepped = 0.0  # seconds that the database's clock was put forward, in all
         self.requests: dict[Any, bytes] = {}  # key -> the id that its requests are answered with
         self.delivered: set[tuple[int, int, int]] = set()
+        self.beats: dict[UUID, dict[int, float]] = {}
         self.window = 64
+        self._owners: dict[int, UUID | None] = {}
+        self._acks = 0
+
+    @property
+    def messages(self) -> int:
+        """How many 201s there were."""
+        return self._acks
+
+    def now(self) -> float:
+        return self.clock()
 
     def note(self, what: str, *details: Any) -> None:
         self.trace.append((self.now(), what, *details))
 
     def broken(self, number: str, how: str) -> None:
-        """An invariant does not hold."""
         self.note("BROKEN", number, how)
-        self.violations.append((self.now(), number, how))
+        super().broken(number, how)
+
+    def violations(self) -> list[tuple[float, str, str]]:
+        """With the end of the run as the time of what shows only then."""
+        end = self.now()
+        return [(min(at, end), number, how) for at, number, how in violations(self)]
 
     def digest(self) -> str:
         """The same for the same run."""
@@ -56,15 +67,11 @@ class History:
     # the database
 
     def owner(self, change: Any) -> None:
-        """A slot changed hands: one chain of rising epochs per slot (I4, I20)."""
+        """A slot changed hands."""
         slot = change.slot
         self.note("owner", slot, change.epoch, _short(change.to), change.reason)
-        if change.epoch <= self.epochs[slot]:
-            self.broken("I4", f"slot {slot}: epoch {change.epoch} after {self.epochs[slot]}")
-        if change.was != self.owners.get(slot):
-            self.broken("I20", f"slot {slot}: from {change.was}, but it was {self.owners[slot]}")
-        self.epochs[slot] = change.epoch
-        self.owners[slot] = change.to
+        self.changes.append(Change(slot, change.was, change.to, change.epoch, self.now()))
+        self._owners[slot] = change.to
 
     def beaten(self, inc: UUID, slots: list[int]) -> None:
         """A beat was executed that renewed these slots."""
@@ -73,17 +80,12 @@ class History:
     # the upstream
 
     def leaves(self, inc: UUID, slot: int, epoch: int, message_id: bytes) -> None:
-        """The bytes of a send leave (I3, I12, I14): whatever the upstream will make of them."""
+        """The bytes of a send leave, whatever the upstream will make of them."""
         now = self.now()
         self.note("send", slot, epoch, _short(inc), message_id[-6:].hex())
-        if epoch < self.sent[slot]:
-            self.broken("I3", f"slot {slot}: sent under {epoch} after {self.sent[slot]}")
-        self.sent[slot] = max(epoch, self.sent[slot])
-        if self.owners.get(slot) != inc:
-            self.broken("I12", f"slot {slot}: sent by {_short(inc)}, who does not own it")
+        self.sends.add(now, slot, message_id, epoch)
         since = now - self.beats.get(inc, {}).get(slot, -1e9)
-        if since > self.trust + SLACK:
-            self.broken("I14", f"slot {slot}: sent {since:.3f} s after its last beat")
+        self.leases.append(Lease(now, slot, inc, self._owners.get(slot), since))
 
     def takes(
         self, slot: int, epoch: int, connection: int, seq: int, send: Any, message_id: bytes
@@ -108,7 +110,8 @@ class History:
         body = bytes(send.body)
         if self.bodies.setdefault(body, message_id) != message_id:
             self.broken("I6", f"one message under two ids: {body!r}")
-        self.taken[message_id] = (send.to, len(self.taken))
+        self.taken.add(message_id)
+        self.arrived[send.to].append(message_id)
         self.note("taken", slot, epoch, seq, send.to, message_id[-6:].hex())
 
     def loses(self, message_id: bytes) -> None:
@@ -130,11 +133,13 @@ class History:
     # webapps
 
     def acks(self, recipient: str, message_id: bytes, offered: float, on_disk: bool) -> None:
-        """A client was told 201 (I1)."""
+        """A client was told 201; requests with one key are told the same id."""
         self.note("acked", recipient, message_id[-6:].hex())
-        self.acked.append((recipient, message_id, offered, self.now()))
+        self._acks += 1
+        if message_id not in self.number:
+            self.on_answer(recipient, message_id, offered, self.now())
         if not on_disk:
-            self.broken("I1", f"acked before it was on disk: {message_id[-6:].hex()}")
+            self.early.append((self.now(), message_id))
 
     def answers(self, key: Any, message_id: bytes) -> None:
         """A request with a key is known under this id, each time that it comes (I11)."""

@@ -78,12 +78,12 @@ def run(
     history = world.history
     return Result(
         seed,
-        history.violations,
+        history.violations(),
         history.digest() if digest else "",
         world.clock.now,
         history.faults,
         history.hits,
-        len(history.acked),
+        history.messages,
         process_time() - began,
         history.trace,
     )
@@ -105,7 +105,7 @@ class World:
         self.random = random
         self.clock = Clock(Random(random.getrandbits(64)))
         self.history = History()
-        self.history.now = lambda: self.clock.now
+        self.history.clock = lambda: self.clock.now
         self.history.window = window
         self.timing, self.settings = _timing(random)
         self.history.trust = self.timing.trust / (1 - RATE_ERROR)

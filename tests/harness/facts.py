@@ -8,8 +8,9 @@ from uuid import UUID
 
 import asyncpg
 
-from tests.cluster.business import Business
-from tests.cluster.checker import violations
+from tests.harness.business import Business
+from tests.harness.history import Violation
+from tests.harness.invariants import violations
 from tests.harness.wait import PATIENCE
 from warouter.cluster.shardmap import ShardMap
 from warouter.local.cluster import Cluster
@@ -81,13 +82,19 @@ class Facts:
     async def leader(self) -> Process:
         return await self.process_of(await read_term(self.connection))
 
-    async def wrong(self, business: Business) -> list[str]:
-        """What the checker finds, once all has been called back."""
-        log = await self.connection.fetch("select * from owner_log order by id")
-        found = violations(business.acked, await business.record(), business.statuses, log)
+    async def wrong(self, business: Business) -> list[Violation]:
+        """What breaks an invariant, once all has been called back."""
+        history = business.history
+        history.on_record(await business.record())
+        history.on_owner_log(await self.owner_log())
+        found = violations(history)
         if not found:
             await self.until_none(OPEN_CURSORS)  # or a journal could never be pruned
         return found
+
+    async def owner_log(self) -> list[Any]:
+        rows: list[Any] = await self.connection.fetch("select * from owner_log order by id")
+        return rows
 
 
 async def followed(facts: Facts) -> None:
