@@ -23,6 +23,8 @@ from warouter.link import wire
 from warouter.link.listen import LinkServer, WebappConnection
 from warouter.message_id import mint
 from warouter.owner.appender import Appender
+from warouter.owner.claims import Claims
+from warouter.owner.media.attachments import Attachments
 from warouter.owner.ownership import Ownership
 from warouter.owner.sender import Sender
 from warouter.owner.slot import OwnedSlot
@@ -35,17 +37,22 @@ class Scene:
     """One owner of 16 slots and its link to a webapp."""
 
     def __init__(self) -> None:
-        nothing: Any = SimpleNamespace(on_event=None)
-        self.ownership = Ownership(nothing, nothing, Timing(), lambda: 0.0, lambda: True)
+        nothing: Any = None
+        session: Any = SimpleNamespace(alive=True)
+        self.ownership = Ownership(session, Timing(), lambda: 0.0)
         for number in OWNED:
             slot = self.ownership.slots[number] = OwnedSlot(number, 1)
             slot.happened(Happened.OPENED)
-        self.sender = Sender(self.ownership, nothing, nothing, nothing, lambda: 0.0)
-        journal: Any = SimpleNamespace(append=self._append)
-        self.appender = Appender(
-            self.ownership, journal, self.sender.ready, lambda: None, lambda _slot: None
+        upstream: Any = SimpleNamespace(connected=False)
+        claims = Claims(self.ownership, upstream, lambda: 0.0)
+        attachments = Attachments(nothing, self.ownership.tasks)
+        self.sender = Sender(
+            *(self.ownership, nothing, nothing, nothing),
+            *(attachments, claims, upstream, lambda: 0.0),
         )
-        server = LinkServer(b"", self.appender.on_message)
+        journal: Any = SimpleNamespace(append=self._append)
+        self.appender = Appender(self.ownership, journal, nothing, self.sender)
+        server = LinkServer(b"", self.appender)
         self.webapp = WebappConnection(server)
         self.webapp._transport = self.sink = Sink()
         self.webapp._start_session(max(wire.FRAMES), KEY, sends=1)

@@ -192,9 +192,13 @@ class Listener:
         self.full = False
         self.heard = 0
         self.downs = 0
-        self.client = SimulatorUpstream(
-            "127.0.0.1", port, "node", "a", self, lambda: True, congested=lambda: self.full
-        )
+        self.client = SimulatorUpstream("127.0.0.1", port, "node", "a")
+
+    def may_send(self) -> bool:
+        return True
+
+    def congested(self) -> bool:
+        return self.full
 
     def on_upstream(self, _message: Any) -> None:
         self.heard += 1
@@ -214,7 +218,7 @@ class Listener:
 
 async def test_s17_a_flood_waits_outside(hostile: Hostile) -> None:
     listener = Listener(hostile.port)
-    task = asyncio.create_task(listener.client.run())
+    task = asyncio.create_task(listener.client.run(listener))
     try:
         await hostile.claimed()
         await soon(lambda: listener.heard >= 1)

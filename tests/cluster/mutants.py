@@ -20,8 +20,8 @@ from warouter.link import wire
 from warouter.net.acceptor import Acceptor
 from warouter.net.names import Names
 from warouter.owner.appender import Appender
-from warouter.owner.events import EventAppender
 from warouter.owner.ownership import Ownership
+from warouter.owner.receipts import Receipts
 from warouter.owner.sender import Sender
 from warouter.owner.slot import OwnedSlot
 from warouter.store.election import LeaderSession
@@ -59,18 +59,18 @@ def two_of_a_recipient_at_once() -> None:
 
 def upstream_ack_before_commit() -> None:
     """I8: an event is acknowledged upstream while it is still in memory."""
-    on_event, commit = EventAppender.on_event, EventAppender._commit
+    on_event, commit = Receipts.on_event, Receipts._commit
 
-    def early(self: EventAppender, slot: OwnedSlot, event: Event) -> None:
-        self._ack(slot, [event.number])
+    def early(self: Receipts, slot: OwnedSlot, event: Event) -> None:
+        self.ack(slot, [event.number])
         on_event(self, slot, event)
 
-    async def slow(self: EventAppender, batch: list[Any]) -> None:
+    async def slow(self: Receipts, batch: list[Any]) -> None:
         await asyncio.sleep(0.25)  # long enough that a kill falls into it
         await commit(self, batch)
 
-    EventAppender.on_event = early  # type: ignore[method-assign]
-    EventAppender._commit = slow  # type: ignore[method-assign]
+    Receipts.on_event = early  # type: ignore[method-assign]
+    Receipts._commit = slow  # type: ignore[method-assign]
 
 
 def no_local_deadline() -> None:
@@ -83,7 +83,7 @@ def no_local_deadline() -> None:
 
 def new_before_old() -> None:
     """I7: a new owner sends what is new at once, and what its predecessor left a little later."""
-    opened = Sender._on_opened
+    opened = Sender.opened
 
     async def backlog(self: Sender, slot: OwnedSlot, after: int, upto: int) -> None:
         await asyncio.sleep(0.3)
@@ -101,7 +101,7 @@ def new_before_old() -> None:
         late = asyncio.ensure_future(backlog(self, slot, after, slot.committed))
         self._tasks.add(late)
 
-    Sender._on_opened = impatient  # type: ignore[method-assign]
+    Sender.opened = impatient  # type: ignore[method-assign]
 
 
 def no_fence() -> None:

@@ -15,8 +15,9 @@ from tests.harness.wait import PATIENCE
 from warouter._hash import slot_of
 from warouter.simulator.control import Addresses
 from warouter.simulator.server import Simulator
+from warouter.upstream.broken import Broken
 from warouter.upstream.client import SimulatorUpstream
-from warouter.upstream.protocol import Answer, Claim, Claimed, Event, FromUpstream, Send
+from warouter.upstream.protocol import Answer, Claim, Claimed, Event, Heard, Send
 
 TO = "491511234567"
 SLOT = slot_of(TO)
@@ -26,16 +27,23 @@ class Owner:
     """A coreapp's side: the client and what it heard, in order."""
 
     def __init__(self, addresses: Addresses, incarnation: str) -> None:
-        self._heard: asyncio.Queue[FromUpstream] = asyncio.Queue()
-        self._held_back: list[FromUpstream] = []
+        self._heard: asyncio.Queue[Heard] = asyncio.Queue()
+        self._held_back: list[Heard] = []
         self.up = asyncio.Event()
         self.down = asyncio.Event()
-        self.client = SimulatorUpstream(
-            addresses.host, addresses.port, "node", incarnation, self, lambda: True
-        )
-        self._running = asyncio.create_task(self.client.run())
+        self.client = SimulatorUpstream(addresses.host, addresses.port, "node", incarnation)
+        self._running = asyncio.create_task(self.client.run(self))
 
-    def on_upstream(self, message: FromUpstream) -> None:
+    def may_send(self) -> bool:
+        return True
+
+    def congested(self) -> bool:
+        return False
+
+    def on_broken(self, broken: Broken) -> None:
+        raise AssertionError(broken)
+
+    def on_upstream(self, message: Heard) -> None:
         self._heard.put_nowait(message)
 
     def on_upstream_up(self) -> None:

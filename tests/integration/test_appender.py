@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import Any
 from uuid import uuid4
 
 import asyncpg
@@ -14,9 +16,10 @@ from warouter.config import Settings, Timing
 from warouter.link import wire
 from warouter.owner.appender import Appender
 from warouter.owner.ownership import Ownership
+from warouter.owner.recorder import Recorder
 from warouter.owner.slot import OwnedSlot
 from warouter.store.journal import Journal, Row
-from warouter.store.nodes import NodeSession, Registration
+from warouter.store.nodes import Beat, NodeSession, Registration
 
 ME = uuid4()
 
@@ -32,18 +35,17 @@ class Side:
         )
         session = NodeSession(settings, me, lambda _what: None)
         self.journal = Journal(settings, ME, "test")
-        self.ownership = Ownership(session, self.journal, Timing(), lambda: 0.0, lambda: True)
+        self.ownership = Ownership(session, Timing(), lambda: 0.0)
         self.ready: list[Row] = []
         self.outcomes: list[wire.Outcome] = []
         self.told = asyncio.Event()  # after each commit
-        self.appender = Appender(
-            self.ownership,
-            self.journal,
-            lambda _slot, row: self.ready.append(row),
-            self.told.set,
-            lambda _slot: None,
-            lambda _slot: None,
+        self.sender: Any = SimpleNamespace(
+            ready=lambda _slot, row: self.ready.append(row),
+            behind=lambda _slot: None,
+            pump_moved=self.told.set,
         )
+        recorder = Recorder(self.ownership, self.journal)
+        self.appender = Appender(self.ownership, self.journal, recorder, self.sender)
 
     def open(self, number: int, epoch: int) -> OwnedSlot:
         slot = self.ownership.slots[number] = OwnedSlot(number, epoch)
@@ -143,14 +145,14 @@ async def test_a_repeat_is_acked_and_uses_up_its_place(side: Side) -> None:
 async def test_frames_that_come_before_their_epoch_are_kept(side: Side) -> None:
     side.offer(3, 11, 1)
     assert side.outcomes == []
-    side.appender.give_up_early({3: 11})  # the beat says it is ours: it is being opened
+    renewed = Beat({3: 11}, {}, 1, 1)
+    side.appender.beaten(renewed)  # it is ours, says the beat: it is being opened
     assert side.outcomes == []
-    side.open(3, 11)
-    side.appender.slots_changed()
+    side.appender.opened(side.open(3, 11))
     await side.drain()
     assert [o.outcome for o in side.outcomes] == [wire.ACKED]
     side.offer(4, 5, 2)
-    side.appender.give_up_early({3: 11})
+    side.appender.beaten(renewed)
     assert side.outcomes[-1].outcome == wire.NOT_OWNER
 
 
@@ -185,7 +187,7 @@ async def test_a_row_that_cannot_go_on_takes_nobody_s_ack_away(side: Side) -> No
             raise KeyError("ours")
         ready(row)
 
-    side.appender._on_ready = lambda _slot, row: broken(row)
+    side.sender.ready = lambda _slot, row: broken(row)
     for n in range(3):
         side.offer(3, 11, n)
     await side.drain()

@@ -6,8 +6,13 @@ from uuid import uuid4
 
 import asyncpg
 
+from tests.harness.owned import FakeUpstream
 from warouter.config import Settings, Timing
+from warouter.owner.beats import Beats
+from warouter.owner.moves import Moves
 from warouter.owner.ownership import Ownership
+from warouter.owner.recorder import Recorder
+from warouter.owner.writable import Writable
 from warouter.store.journal import Journal
 from warouter.store.nodes import NodeSession, Registration
 
@@ -21,7 +26,11 @@ async def test_a_spare_that_stops_is_no_heir_and_no_crash(
     session = NodeSession(settings, me, lambda _what: None)
     journal = Journal(settings, me.incarnation, "test")
     await session.beat(True, 5.0)
-    await Ownership(session, journal, Timing(), lambda: 0.0, lambda: True).leave()
+    timing, clock = Timing(), lambda: 0.0
+    ownership = Ownership(session, timing, clock)
+    moves = Moves(ownership, journal, Recorder(ownership, journal), timing, clock)
+    beats = Beats(session, ownership, moves, FakeUpstream(), Writable(journal), timing, clock)
+    await beats.leave()
     assert await pool.fetchval("select leaving from node where incarnation = $1", me.incarnation)
     session.terminate()
     await journal.close()

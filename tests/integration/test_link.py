@@ -32,9 +32,9 @@ class Owner:
     def __init__(self) -> None:
         self.answer = wire.ACKED
         self.came: asyncio.Queue[wire.Message] = asyncio.Queue()
-        self.server = LinkServer(KEY, self._on_message)
+        self.server = LinkServer(KEY, self)
 
-    def _on_message(self, webapp: WebappConnection, message: wire.Message) -> None:
+    def on_message(self, webapp: WebappConnection, message: wire.Message) -> None:
         self.came.put_nowait(message)
         if self.answer >= 0:
             webapp.send(wire.outcome(self.answer, message.slot, message.epoch, [message.id]))
@@ -402,19 +402,23 @@ async def test_one_that_does_not_take_its_outcome_takes_away_nobody_else_s(
 
 
 async def test_a_frame_that_is_not_handled_ends_its_link_alone(
-    links: Links, owner: Owner, caplog: pytest.LogCaptureFixture
+    links: Links,
+    owner: Owner,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What waited on it is offered again on the next."""
     await connect(links, owner)
     links.set_map(owned_by(OWNER, 7))
-    handle, faults = owner.server.on_message, [KeyError("ours")]
+    faults = [KeyError("ours")]
+    handle = owner.on_message
 
     def once(webapp: WebappConnection, message: wire.Message) -> None:
         if faults:
             raise faults.pop()
         handle(webapp, message)
 
-    owner.server.on_message = once
+    monkeypatch.setattr(owner, "on_message", once)
     assert await submit(links) == MESSAGE_ID
     assert "link closed: frame handler failed" in [r.message for r in caplog.records]
 

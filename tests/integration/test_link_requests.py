@@ -37,7 +37,7 @@ class Coreapp:
         self.came: asyncio.Queue[wire.Message] = asyncio.Queue()
         self._known = known
         self.relay = Relay(self._find)
-        self.server = LinkServer(self.key, self._on_message, self.relay.on_relay)
+        self.server = LinkServer(self.key, self, self.relay)
         self.highest = highest
 
     async def start(self, incarnation: UUID) -> Address:
@@ -49,7 +49,7 @@ class Coreapp:
     async def _find(self, incarnation: UUID) -> Address | None:
         return self._known.get(incarnation)
 
-    def _on_message(self, webapp: WebappConnection, message: wire.Message) -> None:
+    def on_message(self, webapp: WebappConnection, message: wire.Message) -> None:
         self.came.put_nowait(message)
         webapp.send(webapp.frames.outcome(self.answer, message.slot, message.epoch, self.ids))
 

@@ -31,7 +31,7 @@ class Owner:
     """A coreapp's link server that takes every message."""
 
     def __init__(self) -> None:
-        self.server = LinkServer(KEY, self._on_message)
+        self.server = LinkServer(KEY, self)
         self.port = 0
         self.fingerprint: str | None = None
         self._strangers: list[Streams] = []
@@ -54,7 +54,7 @@ class Owner:
         await self.server.stop()
         await asyncio.sleep(0)
 
-    def _on_message(self, webapp: WebappConnection, m: wire.Message) -> None:
+    def on_message(self, webapp: WebappConnection, m: wire.Message) -> None:
         webapp.send(wire.outcome(wire.ACKED, m.slot, m.epoch, [m.id]))
 
 

@@ -405,7 +405,7 @@ class Slot:
         self.slot.happened(Happened.OPENED)
         self.sent: list[tuple[bytes, tuple[str, ...]]] = []
         self.answers: list[Answer] = []
-        self.attachments = Attachments(uploads, self._answer, self.pump, TASKS)
+        self.attachments = Attachments(uploads, TASKS)
         self.seq = 0
 
     def push(self, to: str, media: str = "", *, link: str = "", user: str = "us") -> bytes:
@@ -420,10 +420,10 @@ class Slot:
 
     def pump(self, _slot: OwnedSlot | None = None) -> None:
         taken = self.slot.lanes.take()
-        for entry, handles in self.attachments.prepared(self.slot, taken):
+        for entry, handles in self.attachments.prepared(self.slot, taken, self):
             self.sent.append((entry.id, handles))
 
-    def _answer(self, answer: Answer) -> None:
+    def on_answer(self, _slot: OwnedSlot, _message_id: bytes, answer: Answer) -> None:
         self.answers.append(answer)
 
 
@@ -476,9 +476,10 @@ async def test_what_became_ready_while_it_was_not_out_goes_with_the_next_turn() 
     at.pump()
     at.slot.lanes.requeue()
     gate.open.set()
-    at.attachments._pump = lambda _slot: None  # as without a lease
+    vars(at)["pump"] = lambda _slot: None  # as without a lease
     await asyncio.sleep(0.05)
     assert at.sent == []
+    del vars(at)["pump"]
     at.pump()
     assert at.sent == [(first, ("handle of m",))]
 
@@ -489,7 +490,7 @@ async def test_a_slot_that_is_lost_sends_and_answers_nothing() -> None:
     at.push("1", "m")
     at.pump()
     at.slot.happened(Happened.FENCED)
-    at.attachments.forget(at.slot)
+    at.attachments.closed(at.slot)
     gate.open.set()
     await asyncio.sleep(0.05)
     assert (at.sent, at.answers, gate.forgotten) == ([], [], [5])
@@ -605,7 +606,7 @@ async def test_slow_links_of_one_user_hold_nobody_else_up(
     assert at.sent[0][0] == quick
     assert len([path for path in server.asked if path.startswith("/slow")]) <= 8
     at.slot.happened(Happened.FENCED)
-    at.attachments.forget(at.slot)
+    at.attachments.closed(at.slot)
 
 
 async def test_a_user_waits_behind_no_flight_of_another(
@@ -624,7 +625,7 @@ async def test_a_user_waits_behind_no_flight_of_another(
     await soon(lambda: bool(at.sent))
     assert at.sent[0][0] == mine
     at.slot.happened(Happened.FENCED)
-    at.attachments.forget(at.slot)
+    at.attachments.closed(at.slot)
 
 
 async def test_flights_are_bounded_for_all_and_for_each_user(
@@ -671,12 +672,13 @@ class Inbox:
         self.service = MediaService(simulator.url)
         self.passed: list[Event] = []
         self.slot = OwnedSlot(5, 1)
+        receipts: Any = SimpleNamespace(on_event=lambda _slot, event: self.passed.append(event))
         self.downloads = Downloads(
             library,
             self.service,
             ApplicationSettings,
             "https://api.test/",
-            lambda _slot, event: self.passed.append(event),
+            receipts,
             TASKS,
             **more,
         )
@@ -784,7 +786,7 @@ async def test_what_waits_for_media_is_bounded_in_bytes(
     assert not inbox.downloads.full
     inbox.come(inbound(3, "a", "unknown"), behind)
     assert inbox.downloads.full
-    inbox.downloads.forget(inbox.slot)
+    inbox.downloads.closed(inbox.slot)
     assert not inbox.downloads.full
     await inbox.service.close()
 
@@ -795,7 +797,7 @@ async def test_a_lost_slot_passes_nothing_on(library: Library, simulator: Simula
     inbox = Inbox(library, simulator)
     inbox.come(inbound(1, "a", handle), inbound(2, "a"))
     inbox.slot.happened(Happened.FENCED)
-    inbox.downloads.forget(inbox.slot)
+    inbox.downloads.closed(inbox.slot)
     await asyncio.sleep(0.3)
     assert inbox.passed == []
     await inbox.service.close()
@@ -805,13 +807,12 @@ async def test_a_lost_slot_passes_nothing_on(library: Library, simulator: Simula
 async def test_the_owner_of_slot_0_cleans_up_as_the_settings_say(
     settings: Settings, pool: asyncpg.Pool, tmp_path: Path, switched_on: bool
 ) -> None:
-    """The wiring alone: what stands for owner, sender and events only has to hold callables."""
+    """What stands for owner and receipts is not called."""
     settings = msgspec.structs.replace(settings, media_dir=str(tmp_path))
     app_settings = ApplicationSettings(garbagecollector_enable=GarbageCollector(media=switched_on))
-    ownership: Any = SimpleNamespace(closed=[], slots={0: None}, tasks=TASKS)
-    sender: Any = SimpleNamespace(on_upstream=None, pump=None)
-    events: Any = SimpleNamespace(on_event=None)
-    work = MediaWork(settings, "test", lambda: app_settings, ownership, sender, events)
+    ownership: Any = SimpleNamespace(slots={0: None}, tasks=TASKS)
+    receipts: Any = None
+    work = MediaWork(settings, "test", lambda: app_settings, ownership, receipts)
     directory = Directory(tmp_path)
     library = Library(through_pool(pool), directory, 0)
     media = await library.receive(chunks(CONTENT), "image/jpeg")

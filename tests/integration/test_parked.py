@@ -12,14 +12,14 @@ import pytest
 import pytest_asyncio
 
 from tests.harness.clock import step
+from tests.harness.owned import ME as COREAPP
+from tests.harness.owned import FakeUpstream, Slots, ended
 from tests.harness.wait import soon
-from tests.integration.test_slot_tasks import ME as COREAPP
-from tests.integration.test_slot_tasks import Slots
 from warouter.config import Settings
 from warouter.flow import parking as parked
 from warouter.owner import parked_messages
 from warouter.store.journal import EventRow, Journal, Progress, Row
-from warouter.upstream.protocol import Answer, Claim, Claimed, Send
+from warouter.upstream.protocol import Answer, Claim, Claimed, Listener, Send, ToUpstream
 
 ME = uuid4()
 OWNED = {3: 10}
@@ -251,39 +251,35 @@ async def test_who_is_due_is_sent_though_an_older_build_parked_many_before(
         " now() + case when n <= 180 then '20 h' else '0 s' end::interval, 'r'"
         " from generate_series(1, 200) n"
     )
-    slots = Slots(settings)
-    upstream = Taking(slots)
-    slots.sender.upstream = upstream  # type: ignore[assignment]
-    monkeypatch.setattr(slots.ownership, "may_act", lambda number: number in slots.ownership.slots)
+    upstream = Taking()
+    slots = Slots(settings, upstream=upstream)
+    upstream.listener = slots.hearing
+    slots.hold_leases()
     tasks = [asyncio.create_task(run()) for run in (slots.recorder.run, slots.sender.run_parked)]
     try:
-        await slots.ownership._open({3: 11})
+        await slots.moves.open({3: 11})
         await soon(lambda: len(upstream.taken) == 20)
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await ended(tasks)
         await slots.journal.close()
     assert upstream.taken == set(range(181, 201))
 
 
-class Taking:
+class Taking(FakeUpstream):
     """An upstream that takes what it is sent."""
 
-    connected = writable = True
+    connected = True
 
-    def __init__(self, slots: Slots) -> None:
-        self._slots = slots
+    def __init__(self) -> None:
+        super().__init__()
         self.taken: set[int] = set()
+        self.listener: Listener | None = None
 
-    def tell(self, message: Any) -> None:
-        loop = asyncio.get_running_loop()
-        answer = self._slots.sender.on_upstream
+    def tell(self, message: ToUpstream) -> None:
+        assert self.listener is not None
+        loop, answer = asyncio.get_running_loop(), self.listener.on_upstream
         if isinstance(message, Claim):
             loop.call_soon(answer, Claimed(message.slot, message.epoch))
         elif isinstance(message, Send):
             self.taken.add(message.seq)
             loop.call_soon(answer, Answer(message.slot, message.id))
-
-    def abort(self) -> None:
-        """Nothing is kept."""

@@ -37,7 +37,7 @@ class Coreapp:
         self.lookups = 0
         self._known = known
         self.relay = Relay(self._find)
-        self.server = LinkServer(self.key, self._on_message, self.relay.on_relay)
+        self.server = LinkServer(self.key, self, self.relay)
         self.port = 0
 
     async def start(self, incarnation: UUID, host: str = "") -> Address:
@@ -56,7 +56,7 @@ class Coreapp:
         self.lookups += 1
         return self._known.get(incarnation)
 
-    def _on_message(self, webapp: WebappConnection, message: wire.Message) -> None:
+    def on_message(self, webapp: WebappConnection, message: wire.Message) -> None:
         self.came.put_nowait(message)
         if self.answer >= 0:
             webapp.send(wire.outcome(self.answer, message.slot, message.epoch, [message.id]))

@@ -22,13 +22,13 @@ from trustme import CA
 from tests.harness.certificates import issued, text_of
 from tests.harness.wait import PATIENCE, soon
 from warouter.app_settings import APPLICATION, WEBHOOK_CA, effective, merge
+from warouter.background import wait_for
 from warouter.config import Settings
 from warouter.kinds import INBOUND, STATUS
-from warouter.node import coreapp as module
 from warouter.node.coreapp import Coreapp
 from warouter.node.runtime import Identity
-from warouter.owner.events import NewEvent
-from warouter.owner.ownership import wait_for
+from warouter.owner import retention
+from warouter.owner.receipts import NewEvent
 from warouter.store.account.accounts import Accounts
 from warouter.store.account.services import ask_for_collection
 from warouter.systemd import Notifier
@@ -83,7 +83,7 @@ class Business:
     async def followed(self) -> None:
         """Until the coreapp has adopted what is stored of the application's settings."""
         stored = effective(await self.accounts.setting(APPLICATION))
-        await soon(lambda: self.coreapp._app_settings == stored)
+        await soon(lambda: self.coreapp.in_force.application == stored)
 
     async def event(self, kind: int, name: str, payload: dict[str, Any]) -> str:
         """Append one event as the upstream's are; its id, once it is committed."""
@@ -93,7 +93,7 @@ class Business:
         body = json.dumps({"id": number, **payload}).encode()
         done = asyncio.Event()
         slot = self.coreapp.ownership.slots[SLOT]
-        self.coreapp.events.append(slot, NewEvent(kind, key, RECIPIENT, body), done.set)
+        self.coreapp.receipts.append(slot, NewEvent(kind, key, RECIPIENT, body), done.set)
         await done.wait()
         return number
 
@@ -204,7 +204,7 @@ async def test_what_is_not_to_be_kept_is_dropped_and_said(
     await business.patch(callback_persist=False)
     business.status = 500
     lost = [await business.status_of("delivered") for _ in range(count)]
-    feed = business.coreapp.callbacks
+    feed = business.coreapp.feed
     await soon(lambda: feed.dropped == count)
     await business.called_back()
     business.status = 200
@@ -222,18 +222,18 @@ async def test_what_is_not_to_be_kept_is_dropped_and_said(
 async def test_what_is_kept_outlasts_the_same_outage(business: Business) -> None:
     business.status = 500
     sent = [await business.status_of("delivered") for _ in range(40)]
-    requests = business.coreapp.callbacks.callbacks.requests
+    requests = business.coreapp.feed.callbacks.requests
     await soon(lambda: requests.total() >= 12)
     business.status = 200
     await soon(lambda: set(business.statuses) == set(sent))
-    assert business.coreapp.callbacks.dropped == 0
+    assert business.coreapp.feed.dropped == 0
 
 
 async def test_the_webhook_ca_of_the_api_is_in_force(business: Business) -> None:
     root = CA()
     served = issued(root)
     runner = await business.listen(pem.server_context(served.pem + served.key))
-    requests = business.coreapp.callbacks.callbacks.requests
+    requests = business.coreapp.feed.callbacks.requests
     await business.patch(webhooks={"url": business.url})
     number = await business.status_of("delivered")
     await soon(lambda: any(result == "tls" for _, result in requests))
@@ -241,7 +241,7 @@ async def test_the_webhook_ca_of_the_api_is_in_force(business: Business) -> None
     await business.accounts.change_setting(WEBHOOK_CA, lambda _: {"pem": text_of(root)})
     await soon(lambda: number in business.statuses)
     await business.accounts.delete_setting(WEBHOOK_CA)
-    await soon(lambda: not business.coreapp._webhook_ca)
+    await soon(lambda: not business.coreapp.in_force.webhook_ca)
     refused = requests["status_change", "tls"]  # type: ignore[index]
     await business.status_of("delivered")
     await soon(lambda: requests["status_change", "tls"] > refused)  # type: ignore[index]
@@ -284,8 +284,8 @@ async def collected(business: Business, caplog: pytest.LogCaptureFixture) -> Non
 async def test_gc_prunes_what_is_settled_and_older_than_ten_minutes(
     business: Business, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, module.__name__)
-    monkeypatch.setattr(module, "PRUNE_ROWS", 5)  # several steps
+    caplog.set_level(logging.INFO, retention.__name__)
+    monkeypatch.setattr(retention, "PRUNE_ROWS", 5)  # several steps
     await journal(business, 23, old=True)
     await journal(business, 2, old=False)
     await collected(business, caplog)
@@ -299,7 +299,7 @@ async def test_gc_takes_nothing_that_is_not_called_back(
     business: Business, caplog: pytest.LogCaptureFixture
 ) -> None:
     """However old it is: not from the journal while it is out, nor when it is parked instead."""
-    caplog.set_level(logging.INFO, module.__name__)
+    caplog.set_level(logging.INFO, retention.__name__)
     business.answers.clear()
     business.status = 500
     number = await business.status_of("delivered")
@@ -326,7 +326,7 @@ async def test_retention_prunes_by_itself_unless_it_is_switched_off(
         rounds += 1
         await wait_for(event, 0.02)
 
-    monkeypatch.setattr(module, "wait_for", quick)
+    monkeypatch.setattr(retention, "wait_for", quick)
     await business.patch(garbagecollector_enable={"messages": False})
     await journal(business, 3, old=True)
     await ask_for_collection(business.pool)

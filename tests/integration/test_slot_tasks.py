@@ -8,36 +8,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 from collections.abc import AsyncIterator, Callable
 from typing import Any
-from uuid import uuid4
 
 import asyncpg
 import pytest
 import pytest_asyncio
 
+from tests.harness.owned import EPOCH, ME, RECIPIENT, Slots, an_id, ended
 from tests.harness.wait import PATIENCE, soon
-from warouter.app_settings import ApplicationSettings
-from warouter.cluster.role import Happened
-from warouter.config import Settings, Timing
+from warouter.config import Settings
 from warouter.flow.lanes import Entry
 from warouter.flow.parking import ParkedLane
-from warouter.link.wire import FRAMES, NOT_OWNER, Message, Outcome, parse
-from warouter.message_id import mint, text_of
-from warouter.owner.appender import Appender
-from warouter.owner.callbacks import CallbackFeed
-from warouter.owner.events import EventAppender, NewEvent
-from warouter.owner.ownership import Ownership
-from warouter.owner.recorder import Recorder
-from warouter.owner.sender import Sender
-from warouter.owner.slot import OwnedSlot
+from warouter.link.wire import NOT_OWNER
+from warouter.message_id import text_of
+from warouter.owner.receipts import NewEvent
+from warouter.owner.slot import Claiming, OwnedSlot
 from warouter.store.journal import Journal
-from warouter.store.nodes import NodeSession, Registration
 from warouter.upstream.protocol import Answer, Event
-
-ME = uuid4()
-RECIPIENT = "4915112345678"
 
 
 class Clumsy:
@@ -59,68 +47,10 @@ async def _clumsy(*_arguments: Any) -> None:
     raise KeyError("nobody thought of it")
 
 
-class Slots:
-    """What a coreapp has, but for link and upstream; slots are opened by hand."""
-
-    frames = FRAMES[2]
-
-    def __init__(self, settings: Settings, pending: float = math.inf) -> None:
-        me = Registration(
-            incarnation=ME, name="me", role="coreapp", host="", port=0, version="", pid=0
-        )
-        self.journal: Any = Clumsy(Journal(settings, ME, "test"))
-        session = NodeSession(settings, me, lambda _what: None)
-        self.ownership = Ownership(session, self.journal, Timing(), self.now, lambda: True)
-        self.recorder = Recorder(self.ownership, self.journal)
-        self.feed = CallbackFeed(
-            self.ownership, self.journal, self.recorder, ApplicationSettings, settings, self.now
-        )
-        self.events = EventAppender(
-            self.ownership,
-            self.journal,
-            self.feed.committed,
-            lambda _slot, _numbers: None,
-            self.recorder.touch,
-        )
-        self.sender = Sender(
-            self.ownership, self.journal, self.recorder, self.events, self.now, pending
-        )
-        self.appender = Appender(
-            self.ownership,
-            self.journal,
-            self.sender.ready,
-            lambda: None,
-            self.recorder.touch,
-            self.sender.behind,
-        )
-        self.outcomes: list[Outcome] = []
-
-    def now(self) -> float:
-        return asyncio.get_running_loop().time()
-
-    def open(self, number: int) -> OwnedSlot:
-        slot = self.ownership.slots[number] = OwnedSlot(number, 11)
-        slot.happened(Happened.OPENED)
-        return slot
-
-    def send(self, frame: bytes) -> None:
-        outcome = parse(memoryview(frame))
-        assert isinstance(outcome, Outcome)
-        self.outcomes.append(outcome)
-
-    def offer(self, number: int) -> None:
-        body = memoryview(b"{}")
-        self.appender.on_message(self, Message(number, 11, _id(number), 0, RECIPIENT, body))
-
-
-def _id(number: int) -> bytes:
-    return mint(number, 1, bytes(12))
-
-
 @pytest_asyncio.fixture
 async def slots(settings: Settings, pool: asyncpg.Pool) -> AsyncIterator[Slots]:
     await pool.execute("update slot set owner = $1, epoch = 11 where slot = any ('{3,5}')", ME)
-    slots = Slots(settings)
+    slots = Slots(settings, journal=Clumsy(Journal(settings, ME, "test")))
     yield slots
     await slots.journal.close()
 
@@ -130,22 +60,21 @@ def _next_page(slots: Slots, slot: OwnedSlot) -> str:
     slot.parked[RECIPIENT] = lane = ParkedLane(0.0)
     lane.flying = 1
     slot.lanes.block(RECIPIENT)
-    slot.lanes.push(Entry(1, _id(3), RECIPIENT, 0, b"{}", 1, True))
+    slot.lanes.push(Entry(1, an_id(3), RECIPIENT, 0, b"{}", 1, True))
     slot.lanes.take()
-    slots.sender.on_upstream(Answer(3, text_of(_id(3))))
+    slots.hearing.on_upstream(Answer(3, text_of(an_id(3))))
     return "parked_of"
 
 
 def _parked(slots: Slots, slot: OwnedSlot) -> str:
     slot.parked[RECIPIENT] = ParkedLane(0.0)
-    slot.claimed = True
+    slot.claim = Claiming.GRANTED
     return "parked_of"
 
 
 def _messages(slots: Slots, slot: OwnedSlot) -> str:
     slot.committed = 10
-    for tell in slots.ownership.opened:
-        tell(slot)
+    slots.ownership.opened({3: EPOCH})
     return "page"
 
 
@@ -161,7 +90,7 @@ def _parked_events(_slots: Slots, slot: OwnedSlot) -> str:
 
 
 def _event(slots: Slots, slot: OwnedSlot) -> str:
-    slots.events.append(slot, NewEvent(0, "a:failed", RECIPIENT, b"{}"), lambda: None)
+    slots.receipts.append(slot, NewEvent(0, "a:failed", RECIPIENT, b"{}"), lambda: None)
     return "append_events"
 
 
@@ -179,7 +108,7 @@ def _append(slots: Slots, _slot: OwnedSlot) -> str:
 def _statuses(slots: Slots, slot: OwnedSlot) -> str:
     """A message has waited for too long: did the upstream take it?"""
     slot.opened_at = slots.now() - 10
-    slot.lanes.push(Entry(1, _id(3), RECIPIENT, 0, b"{}", expires=slots.now() - 1))
+    slot.lanes.push(Entry(1, an_id(3), RECIPIENT, 0, b"{}", expires=slots.now() - 1))
     return "with_status"
 
 
@@ -195,16 +124,7 @@ async def test_the_epoch_ends_and_others_go_on(
 ) -> None:
     slot, other = slots.open(3), slots.open(5)
     slots.journal.fail.add(work(slots, slot))
-    loops = [
-        asyncio.create_task(loop)
-        for loop in (
-            slots.appender.run(),
-            slots.recorder.run(),
-            slots.events.run(),
-            slots.sender.run_parked(),
-            slots.feed.run(),
-        )
-    ]
+    loops = slots.loops()
     await soon(lambda: not slot.open or any(loop.done() for loop in loops))
     assert not slot.open
     assert slots.ownership.slots == {5: other}
@@ -215,9 +135,7 @@ async def test_the_epoch_ends_and_others_go_on(
     assert line.levelno == logging.ERROR
     assert line.exc_info
     assert [o.outcome for o in slots.outcomes if o.slot == 3] == [NOT_OWNER] * (work is _append)
-    for loop in loops:
-        loop.cancel()
-    await asyncio.gather(*loops, return_exceptions=True)
+    await ended(loops)
 
 
 async def test_without_the_guard_a_task_ends_unheard(
@@ -229,7 +147,7 @@ async def test_without_the_guard_a_task_ends_unheard(
     slot, other = slots.open(3), slots.open(5)
     slots.journal.fail.add(_next_page(slots, slot))
     await soon(lambda: not slots.journal.fail)
-    other.parked[RECIPIENT], other.claimed = ParkedLane(0.0), True
+    other.parked[RECIPIENT], other.claim = ParkedLane(0.0), Claiming.GRANTED
     looks = asyncio.create_task(slots.sender.run_parked())
     await soon(lambda: not other.parked)  # each lane that is due was looked at
     looks.cancel()
@@ -248,12 +166,12 @@ async def test_an_ack_that_fails_takes_nobody_else_s_away(
             raise KeyError("ours")
         acked.set()
 
-    monkeypatch.setattr(slots.events, "_ack", ack)
+    monkeypatch.setattr(slots.receipts, "ack", ack)
     for which in (slot, other):
         payload = b'{"id":"a","status":"read","timestamp":"1"}'
         event = Event(which.slot, 7, "status", f"{which.slot}:read:1", RECIPIENT, payload)
-        slots.events.on_event(which, event)
-    loop = asyncio.create_task(slots.events.run())
+        slots.receipts.on_event(which, event)
+    loop = asyncio.create_task(slots.receipts.run())
     await soon(lambda: acked.is_set() or loop.done())
     assert not loop.done()
     assert not slot.open
@@ -270,9 +188,9 @@ async def test_one_that_cannot_hear_of_its_event_takes_nobody_else_s_ack_away(
     def broken() -> None:
         raise KeyError("ours")
 
-    slots.events.append(slot, NewEvent(0, "a:failed", RECIPIENT, b"{}"), broken)
-    slots.events.append(other, NewEvent(0, "b:failed", RECIPIENT, b"{}"), heard.set)
-    loop = asyncio.create_task(slots.events.run())
+    slots.receipts.append(slot, NewEvent(0, "a:failed", RECIPIENT, b"{}"), broken)
+    slots.receipts.append(other, NewEvent(0, "b:failed", RECIPIENT, b"{}"), heard.set)
+    loop = asyncio.create_task(slots.receipts.run())
     async with asyncio.timeout(PATIENCE):
         await heard.wait()
     assert not slot.open

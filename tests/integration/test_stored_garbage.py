@@ -16,10 +16,10 @@ from tests.harness.certificates import alone
 from tests.harness.garbage import APPLICATION, CERTIFICATE, GARBAGE, write
 from tests.harness.wait import soon
 from warouter.config import Settings
-from warouter.node.coreapp import FOLLOWED, Coreapp
+from warouter.node.coreapp import Coreapp
 from warouter.node.loglevel import LogLevel
 from warouter.node.runtime import Identity
-from warouter.node.settings import SettingsFollower
+from warouter.node.settings import FOLLOWED, SettingsFollower, WebappSettings
 from warouter.store.account.accounts import Accounts
 from warouter.systemd import Notifier
 from warouter.tls.server import ServerTls
@@ -57,7 +57,7 @@ async def coreapp(settings: Settings, pool: asyncpg.Pool) -> AsyncIterator[Corea
 async def test_a_coreapp_keeps_what_was_good(
     coreapp: Coreapp, pool: asyncpg.Pool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    callbacks = coreapp.callbacks.callbacks
+    callbacks = coreapp.feed.callbacks
     trusted = callbacks._tls
 
     async def followed(name: str, text: str) -> None:
@@ -68,9 +68,10 @@ async def test_a_coreapp_keeps_what_was_good(
 
     async def good(delay_ms: int) -> None:
         await write(pool, "application", GOOD % delay_ms)
-        await soon(lambda: coreapp._app_settings.callback_backoff_delay_ms == delay_ms)
+        await soon(lambda: coreapp.in_force.application.callback_backoff_delay_ms == delay_ms)
 
-    await soon(lambda: coreapp._app_settings.sent_status)  # the good field among the bad ones
+    # The good field among the bad ones.
+    await soon(lambda: coreapp.in_force.application.sent_status)
     assert UNUSABLE in caplog.text
     for n, (name, text) in enumerate((each, t) for each in FOLLOWED for t in GARBAGE[each]):
         await good(1000 + n)
@@ -95,10 +96,11 @@ async def test_a_webapp_keeps_what_was_good(
 ) -> None:
     level = logging.getLogger().level
     accounts = Accounts(pool)
-    follower = SettingsFollower(accounts, files, LogLevel("info"))
+    settings = WebappSettings(accounts, files, LogLevel("info"))
+    follower = SettingsFollower(settings)
     await write(pool, "external_certificate", CERTIFICATE[0])
     await write(pool, "application", APPLICATION[0])
-    await follower.adopt()  # at its start: the files
+    await settings.adopt()  # at its start: the files
     of_files = files.chain
     ours = alone("of the database")
     stored = {"chain": ours.pem, "key": ours.key}
@@ -123,13 +125,13 @@ async def test_a_webapp_keeps_what_was_good(
                 await followed()
                 await write(pool, name, text)
                 await followed()
-                await follower.adopt()
+                await settings.adopt()
                 assert not following.done()
                 assert files.chain == in_force, text
                 if "log_level" in text or text == "[]":
                     assert logging.getLogger().level == logging.WARNING, text
         await accounts.delete_setting("external_certificate")
-        await follower.adopt()
+        await settings.adopt()
         assert files.chain == of_files
     finally:
         following.cancel()

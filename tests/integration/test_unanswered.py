@@ -5,68 +5,56 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
 import pytest
 
+from tests.harness.owned import ME, RECIPIENT, FakeUpstream, Slots
+from tests.harness.owned import ended as ended_loops
 from tests.harness.wait import PATIENCE, soon
-from tests.integration.test_slot_tasks import ME, RECIPIENT, Slots
 from warouter.config import Settings
 from warouter.link.wire import Message
 from warouter.message_id import mint
 from warouter.owner import parked_messages, sender
-from warouter.upstream.protocol import Claim, Claimed, Send
+from warouter.upstream.protocol import Claim, Claimed, Listener, Send, ToUpstream
 
 PENDING = 86_400.0
 
 
-class Silent:
+class Silent(FakeUpstream):
     """An upstream that grants every claim and answers for no message."""
 
-    connected = writable = True
+    connected = True
 
-    def __init__(self, slots: Slots) -> None:
-        self._slots = slots
+    def __init__(self) -> None:
+        super().__init__()
         self.told: list[str] = []
+        self.listener: Listener | None = None
 
-    def tell(self, message: Any) -> None:
+    def tell(self, message: ToUpstream) -> None:
         if isinstance(message, Claim):
+            assert self.listener is not None
             granted = Claimed(message.slot, message.epoch)
-            asyncio.get_running_loop().call_soon(self._slots.sender.on_upstream, granted)
+            asyncio.get_running_loop().call_soon(self.listener.on_upstream, granted)
         elif isinstance(message, Send):
             self.told.append(message.id)
-
-    def abort(self) -> None: ...
 
 
 @asynccontextmanager
 async def owner(settings: Settings) -> AsyncIterator[tuple[Slots, Silent]]:
     """One that has slot 3, under the epoch in the table."""
-    slots = Slots(settings, PENDING)
-    slots.appender._on_appended = slots.sender.pump_moved
-    upstream: Any = Silent(slots)
-    slots.sender.upstream = upstream
-    lease = {"may_act": lambda number: number in slots.ownership.slots}
-    vars(slots.ownership).update(lease)  # no lease is renewed here
-    loops = [
-        asyncio.create_task(loop)
-        for loop in (
-            slots.appender.run(),
-            slots.recorder.run(),
-            slots.events.run(),
-            slots.sender.run_parked(),
-        )
-    ]
-    await slots.ownership._open({3: 11})
+    upstream = Silent()
+    slots = Slots(settings, PENDING, upstream)
+    upstream.listener = slots.hearing
+    slots.hold_leases()
+    loops = slots.loops()
+    await slots.moves.open({3: 11})
     try:
         yield slots, upstream
     finally:
-        for loop in loops:
-            loop.cancel()
-        with suppress(asyncio.CancelledError):
-            await asyncio.gather(*loops)
+        await ended_loops(loops)
         await slots.journal.close()
 
 

@@ -25,6 +25,7 @@ from warouter.message_id import mint
 from warouter.node.coreapp import Coreapp
 from warouter.node.runtime import Identity
 from warouter.owner import sender
+from warouter.owner.slot import Claiming
 from warouter.simulator.faults import Faults
 from warouter.simulator.server import Simulator
 from warouter.systemd import Notifier
@@ -120,7 +121,7 @@ async def test_lost_answers_in_a_stream(world: World) -> None:
     assert world.slot.epoch == epoch
     assert world.simulator.exchange.record.counters.unique == 100
     assert world.simulator.exchange.record.counters.inversions == 0
-    assert world.coreapp.sender.broken["answer"] > 0
+    assert world.coreapp.hearing.broken["answer"] > 0
 
 
 async def test_more_lost_answers_than_the_window_holds_stop_nobody_else(world: World) -> None:
@@ -152,7 +153,7 @@ async def test_a_ttl_does_not_end_a_message_whose_answers_are_lost(
 async def test_a_lost_claim_is_asked_for_again(world: World) -> None:
     world.use(lost_answers=1.0, disconnect=True)
     await soon(lambda: not world.slot.claimed)
-    await soon(lambda: world.slot.claiming)
+    await soon(lambda: world.slot.claim is Claiming.ASKED)
     claims = world.simulator.exchange.record.counters.claims
     await soon(lambda: world.simulator.exchange.record.counters.claims > claims)
     world.use()
@@ -168,7 +169,7 @@ async def test_events_that_nobody_can_read_hold_up_nothing(
     await soon(lambda: world.slot.events[0].committed == 60)
     assert world.coreapp.upstream.connected
     await soon(lambda: world.simulator.exchange.unacked() == 0)
-    broken, refused = world.coreapp.sender.broken, world.coreapp.events.refused
+    broken, refused = world.coreapp.hearing.broken, world.coreapp.receipts.refused
     assert broken["event"] + refused == 60
     assert broken["other"] == 60  # the noise before each
     lines = [r for r in caplog.records if r.message == "upstream frame decoding failed"]
@@ -183,8 +184,8 @@ async def test_an_answer_of_garbage_ends_no_connection(world: World) -> None:
     peer.tell(msgspec.msgpack.encode(["answer", SLOT, 7]))
     world.offer(1)
     await world.settled()
-    assert world.coreapp.sender.broken == {"answer": 2}
-    assert world.coreapp.events.refused == 1
+    assert world.coreapp.hearing.broken == {"answer": 2}
+    assert world.coreapp.receipts.refused == 1
 
 
 async def test_without_the_look_at_what_is_unanswered_it_is_waited_for_for_ever(

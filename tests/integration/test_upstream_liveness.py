@@ -19,14 +19,20 @@ from warouter.upstream.protocol import Claim
 
 
 class Coreapp:
-    """A listener that counts; ``may_send`` as the test sets it."""
+    """A listener that counts; ``sends`` is as the test sets it."""
 
     def __init__(self, port: int) -> None:
-        self.may_send = True
+        self.sends = True
         self.ups = 0
         self.heard: asyncio.Queue[Any] = asyncio.Queue()
         self.lost = asyncio.Event()
-        self.client = SimulatorUpstream("127.0.0.1", port, "node", "a", self, lambda: self.may_send)
+        self.client = SimulatorUpstream("127.0.0.1", port, "node", "a")
+
+    def may_send(self) -> bool:
+        return self.sends
+
+    def congested(self) -> bool:
+        return False
 
     def on_upstream(self, message: Any) -> None:
         self.heard.put_nowait(message)
@@ -68,7 +74,7 @@ async def proxy(simulator: Simulator) -> AsyncIterator[Proxy]:
 @pytest_asyncio.fixture
 async def coreapp(proxy: Proxy) -> AsyncIterator[Coreapp]:
     coreapp = Coreapp(proxy.port)
-    running = asyncio.create_task(coreapp.client.run())
+    running = asyncio.create_task(coreapp.client.run(coreapp))
     coreapp.client._unheard = client.LOST_SECONDS  # known only once it was heard
     await coreapp.until(well=True)
     yield coreapp
@@ -103,7 +109,7 @@ async def test_a_quiet_upstream_that_answers_is_well(
 async def test_without_a_lease_the_connection_stands_and_nothing_else_leaves(
     coreapp: Coreapp,
 ) -> None:
-    coreapp.may_send = False
+    coreapp.sends = False
     await asyncio.sleep(1.0)
     assert (coreapp.client.connected, coreapp.ups) == (True, 1)
     coreapp.client.tell(Claim(0, 1))

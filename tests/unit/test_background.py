@@ -44,7 +44,7 @@ HEARD = {
     "node/runtime.py:run_until": "waits only",
     "node/webapp.py:main": PROCESS,
     "owner/callbacks.py:run": PROCESS,
-    "owner/ownership.py:run": PROCESS,
+    "owner/beats.py:run": PROCESS,
     "owner/media/uploads.py:_take_off": CALLER,
     "store/aside.py:_let_go": "closing catches everything",
     "store/database.py:fetch": CALLER,

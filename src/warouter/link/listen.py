@@ -7,9 +7,9 @@ import hmac
 import logging
 import socket
 import ssl
-from collections.abc import Callable
 from contextlib import suppress
 from secrets import token_bytes
+from typing import Protocol
 
 from warouter.errors import ProtocolError
 from warouter.link import wire
@@ -26,8 +26,24 @@ SAY_SECONDS = 60.0
 # A webapp that does not read its answers must not fill this process's memory.
 MAX_UNREAD = 16 << 20
 
-OnMessage = Callable[["WebappConnection", wire.Message], None]
-OnRelay = Callable[["WebappConnection", wire.Relay], None]
+
+class Owner(Protocol):
+    """Takes the messages of webapps; called on the loop."""
+
+    def on_message(self, webapp: WebappConnection, frame: wire.Message) -> None: ...
+
+
+class Relaying(Protocol):
+    """Takes messages that another coreapp owns; called on the loop."""
+
+    def on_relay(self, webapp: WebappConnection, frame: wire.Relay) -> None: ...
+
+
+class NoRelay(Relaying):
+    """Every message is answered at once: the webapp tries another coreapp, or waits."""
+
+    def on_relay(self, webapp: WebappConnection, frame: wire.Relay) -> None:
+        relay_nothing(webapp, frame)
 
 
 def relay_nothing(webapp: WebappConnection, frame: wire.Relay) -> None:
@@ -86,9 +102,9 @@ class WebappConnection(LinkConnection):
     def on_frame(self, frame: wire.Frame) -> None:
         match frame:
             case wire.Message():
-                self._server.on_message(self, frame)
+                self._server.owner.on_message(self, frame)
             case wire.Relay():
-                self._server.on_relay(self, frame)
+                self._server.relay.on_relay(self, frame)
             case wire.Ping():
                 self.send(wire.PONG)
             case _:
@@ -99,16 +115,12 @@ class WebappConnection(LinkConnection):
 
 
 class LinkServer:
-    """Listens for webapps. ``on_message`` is called on the loop for every message that arrives,
-    ``on_relay`` for one that another coreapp owns.
-    """
+    """Listens for webapps, and passes on what arrives."""
 
-    def __init__(
-        self, link_key: bytes, on_message: OnMessage, on_relay: OnRelay = relay_nothing
-    ) -> None:
+    def __init__(self, link_key: bytes, owner: Owner, relay: Relaying | None = None) -> None:
         self.link_key = link_key
-        self.on_message = on_message
-        self.on_relay = on_relay
+        self.owner = owner
+        self.relay = relay or NoRelay()
         self._strangers: Strangers[WebappConnection] = Strangers(MAX_STRANGERS)
         self._connections: dict[WebappConnection, None] = {}  # proved, in the order they came
         self._acceptors: list[Acceptor[WebappConnection]] = []

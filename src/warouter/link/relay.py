@@ -22,7 +22,7 @@ from warouter.link import wire
 from warouter.link.address import Address
 from warouter.link.connection import TICK_SECONDS
 from warouter.link.dial import CoreappConnection
-from warouter.link.listen import WebappConnection, relay_nothing
+from warouter.link.listen import Relaying, WebappConnection, relay_nothing
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class Asked(NamedTuple):
     size: int
 
 
-class Relay:
+class Relay(Relaying):
     """All that is relayed by this coreapp.
 
     ``find`` reads the node row of an incarnation; it is asked once for each that is relayed to.

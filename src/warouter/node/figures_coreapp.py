@@ -10,8 +10,10 @@ from warouter.link.listen import LinkServer
 from warouter.metrics import Sample
 from warouter.owner.appender import Appender
 from warouter.owner.callbacks import CallbackFeed
-from warouter.owner.events import EventAppender
+from warouter.owner.hearing import UpstreamListener
+from warouter.owner.listener import BeatListener
 from warouter.owner.ownership import Ownership
+from warouter.owner.receipts import Receipts
 from warouter.owner.sender import Sender
 from warouter.owner.slot import OwnedSlot
 from warouter.owner.writable import Writable
@@ -23,28 +25,39 @@ class Parts(Protocol):
     """The parts of a coreapp that have figures."""
 
     ownership: Ownership
-    appender: Appender
-    sender: Sender
-    events: EventAppender
-    callbacks: CallbackFeed
-    upstream: SimulatorUpstream
     writable: Writable
     link: LinkServer
+    appender: Appender
+    sender: Sender
+    upstream: SimulatorUpstream
+    hearing: UpstreamListener
+    receipts: Receipts
+    feed: CallbackFeed
+    beat_count: BeatCount
 
 
-class CoreappFigures:
-    """Counts beats from when it was made; everything else is asked for.
+class BeatCount(BeatListener):
+    """Beats that came back, and how many of them late. ``beat_seconds`` is their interval."""
 
-    ``beat_seconds`` is the beat's interval.
-    """
-
-    def __init__(self, parts: Parts, beat_seconds: float, clock: Callable[[], float]) -> None:
-        self._parts = parts
+    def __init__(self, beat_seconds: float, clock: Callable[[], float]) -> None:
         self._late_after = 2 * beat_seconds
         self._clock = clock
         self._last: float | None = None
-        self._beats = self._late = 0
-        parts.ownership.beaten.append(self._on_beat)
+        self.all = self.late = 0
+
+    def beaten(self, _beat: Beat) -> None:
+        now = self._clock()
+        self.all += 1
+        if self._last is not None and now - self._last > self._late_after:
+            self.late += 1
+        self._last = now
+
+
+class CoreappFigures:
+    """What a coreapp reports, asked of its parts."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
 
     def samples(self) -> list[Sample]:
         c = self._parts
@@ -62,14 +75,14 @@ class CoreappFigures:
             Sample("warouter_messages_sent_total", c.sender.sent),
             Sample("warouter_messages_answered_total", c.sender.answered),
             Sample("warouter_messages_asked_again_total", c.sender.asked_again),
-            Sample("warouter_events_appended_total", c.events.appended),
-            Sample("warouter_events_refused_total", c.events.refused),
+            Sample("warouter_events_appended_total", c.receipts.appended),
+            Sample("warouter_events_refused_total", c.receipts.refused),
             *(
-                Sample("warouter_upstream_broken_total", c.sender.broken[what], {"what": what})
+                Sample("warouter_upstream_broken_total", c.hearing.broken[what], {"what": what})
                 for what in ("event", "answer", "other")
             ),
-            Sample("warouter_beats_total", self._beats),
-            Sample("warouter_beats_late_total", self._late),
+            Sample("warouter_beats_total", c.beat_count.all),
+            Sample("warouter_beats_late_total", c.beat_count.late),
             *self._callbacks(slots),
             *(sample for slot in slots for sample in _of_slot(slot)),
         ]
@@ -79,9 +92,9 @@ class CoreappFigures:
         return {"socket_conn": "UP" if self._parts.upstream.well else "DN"}
 
     def _callbacks(self, slots: list[OwnedSlot]) -> list[Sample]:
-        callbacks = self._parts.callbacks.callbacks
+        callbacks = self._parts.feed.callbacks
         behind = sum(max(0, e.committed - e.loaded) for s in slots for e in s.events)
-        dropped = self._parts.callbacks.dropped
+        dropped = self._parts.feed.dropped
         samples = [
             Sample("callback_queue_size", callbacks.queue_size + behind),
             Sample("warouter_callback_events_dropped_total", dropped),
@@ -101,13 +114,6 @@ class CoreappFigures:
                 Sample("warouter_callback_events_total", callbacks.delivered[kind], {"type": kind}),
             ]
         return samples
-
-    def _on_beat(self, _beat: Beat) -> None:
-        now = self._clock()
-        self._beats += 1
-        if self._last is not None and now - self._last > self._late_after:
-            self._late += 1
-        self._last = now
 
 
 def _unsettled(slot: OwnedSlot) -> int:

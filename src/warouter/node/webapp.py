@@ -35,7 +35,7 @@ from warouter.node.loglevel import LogLevel
 from warouter.node.mapview import MapView
 from warouter.node.reporter import Reporter, process_samples
 from warouter.node.runtime import Identity, cancel, check_database, run_until
-from warouter.node.settings import SettingsFollower
+from warouter.node.settings import SettingsFollower, WebappSettings
 from warouter.store.account.accounts import Accounts
 from warouter.store.account.backup import Backups
 from warouter.store.account.contacts import ContactStore
@@ -136,8 +136,9 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
     tokens = TokenCache(accounts)
     view.on_auth_change = tokens.wake
     server_tls = None if settings.no_tls else ServerTls(settings.tls_cert, settings.tls_key)
-    follower = SettingsFollower(accounts, server_tls, LogLevel(settings.log_level))
-    await follower.adopt()
+    followed = WebappSettings(accounts, server_tls, LogLevel(settings.log_level))
+    await followed.adopt()
+    follower = SettingsFollower(followed)
     await seed_administrator(accounts, passwords)
     meter = Meter()
     figures = WebappFigures(meter, view)

@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from warouter.cluster.role import Happened, State
 from warouter.link import wire
+from warouter.owner.listener import SlotListener
 from warouter.owner.ownership import Ownership
+from warouter.owner.recorder import Recorder
+from warouter.owner.sender import Sender
 from warouter.owner.slot import OwnedSlot
 from warouter.store.journal import (
     ALREADY,
@@ -27,6 +29,7 @@ from warouter.store.journal import (
     Journal,
     Row,
 )
+from warouter.store.nodes import Beat
 
 log = logging.getLogger(__name__)
 
@@ -48,25 +51,20 @@ class Webapp(Protocol):
 Queued = tuple[Webapp, wire.Message, OwnedSlot]
 
 
-class Appender:
+class Appender(SlotListener):
     """Takes messages from the link, appends them, acks them, hands them to the sender."""
 
     def __init__(
         self,
         ownership: Ownership,
         journal: Journal,
-        on_ready: Callable[[OwnedSlot, Row], None],
-        on_appended: Callable[[], None],
-        on_gap: Callable[[OwnedSlot], None],
-        on_behind: Callable[[OwnedSlot], None],
+        recorder: Recorder,
+        sender: Sender,
     ) -> None:
         self._ownership = ownership
         self._journal = journal
-        self._on_ready = on_ready  # this row is on disk and may be sent from memory
-        self._on_appended = on_appended  # after each commit
-        self._on_behind = on_behind  # rows are on disk that have to be read before they are sent
-        self._on_gap = on_gap  # a seq was used up without a row: to be recorded
-        ownership.opened.append(lambda _slot: self.slots_changed())
+        self._recorder = recorder
+        self._sender = sender
         self._queue: deque[Queued] = deque()
         self._bytes = 0
         self._wake = asyncio.Event()
@@ -96,23 +94,26 @@ class Appender:
         self._bytes += len(frame.body)
         self._wake.set()
 
-    def slots_changed(self) -> None:
-        """Slots were opened: look at the frames that came before their epoch did."""
+    def opened(self, slot: OwnedSlot) -> None:
+        """Look at the frames that came before their epoch did."""
         early, self._early = self._early, []
         self._early_bytes = 0
         for webapp, frame in early:
-            slot = self._ownership.slots.get(frame.slot)
-            if slot is not None and slot.epoch >= frame.epoch and slot.state is not State.OPENING:
+            mine = self._ownership.slots.get(frame.slot)
+            if mine is not None and mine.epoch >= frame.epoch and mine.state is not State.OPENING:
                 self.on_message(webapp, frame)
             else:
                 self._keep_early(webapp, frame)
 
-    def give_up_early(self, renewed: Mapping[int, int]) -> None:
-        """A beat did not bear these frames out: let their webapps look for the owner again."""
+    def idle(self, slot: OwnedSlot) -> bool:
+        return slot.appending == 0
+
+    def beaten(self, beat: Beat) -> None:
+        """Refuse frames of slots that the beat did not renew: their webapps look up the owner."""
         early, self._early = self._early, []
         self._early_bytes = 0
         for webapp, frame in early:
-            if renewed.get(frame.slot, -1) >= frame.epoch:
+            if beat.renewed.get(frame.slot, -1) >= frame.epoch:
                 self._early.append((webapp, frame))  # ours: it is being opened right now
                 self._early_bytes += len(frame.body)
             else:
@@ -198,7 +199,8 @@ class Appender:
             webapp.send(webapp.frames.outcome(result, number, epoch, ids))
         for slot in fenced:
             self._ownership.close(slot, Happened.FENCED)
-        self._on_appended()
+        self._sender.pump_moved()
+        self._ownership.progressed()
 
     def _note(self, slot: OwnedSlot, row: Row, outcome: int) -> None:
         """What the outcome means for the slot: its seq is used, or a gap, settled at once."""
@@ -210,11 +212,11 @@ class Appender:
             slot.loaded = row.seq
         if outcome != INSERTED:
             slot.settle(row.seq)
-            self._on_gap(slot)
+            self._recorder.touch(slot)
         elif direct:
-            self._on_ready(slot, row)
+            self._sender.ready(slot, row)
         else:
-            self._on_behind(slot)
+            self._sender.behind(slot)
 
 
 _RESULTS = {

@@ -18,6 +18,7 @@ from warouter.errors import OutcomeUnknown
 from warouter.flow.parking import LEAD_ROWS, LEAD_SECONDS, ParkedLane
 from warouter.kinds import EVENT_KINDS
 from warouter.net.egress import client_certificate
+from warouter.owner.listener import SlotListener
 from warouter.owner.ownership import Ownership
 from warouter.owner.recorder import Recorder
 from warouter.owner.slot import EventLog, OwnedSlot
@@ -38,7 +39,7 @@ LETTERS_PAGE = 500
 REPLAY_SECONDS = 3600.0  # a dead letter is tried again for so long
 
 
-class CallbackFeed:
+class CallbackFeed(SlotListener):
     """Feeds ``Callbacks`` from the journals of the open slots and records what it says."""
 
     def __init__(
@@ -72,9 +73,6 @@ class CallbackFeed:
             client=client_certificate(settings.webhook_client_cert, settings.webhook_client_key),
             clock=clock,
         )
-        ownership.quiet = lambda slot: not self.callbacks.in_flight_of(slot.slot)
-        ownership.opened.append(self._on_opened)
-        ownership.closed.append(lambda slot: self.callbacks.forget(slot.slot))
 
     def settings_changed(self) -> None:
         """They were read. Before the first time nobody knows which statuses are wanted."""
@@ -110,7 +108,18 @@ class CallbackFeed:
         owned = self._ownership.slots.get(slot)
         return owned is not None and owned.accepts and self._ownership.may_act(slot)
 
-    def _on_opened(self, slot: OwnedSlot) -> None:
+    def trust(self, ca: str) -> None:
+        """Judge receivers by these certificates (PEM) alone; "": by those of the system."""
+        self.callbacks.trust(ca)
+
+    def idle(self, slot: OwnedSlot) -> bool:
+        """A POST that is out is not repeated by the slot's next owner if its end is waited for."""
+        return not self.callbacks.in_flight_of(slot.slot)
+
+    def closed(self, slot: OwnedSlot) -> None:
+        self.callbacks.forget(slot.slot)
+
+    def opened(self, slot: OwnedSlot) -> None:
         for kind in EVENT_KINDS:
             for recipient in slot.events[kind].parked:
                 self.callbacks.block(slot.slot, recipient, kind)

@@ -16,7 +16,7 @@ from functools import partial
 from warouter.flow.lanes import Entry
 from warouter.kinds import READ_MARK
 from warouter.message_id import minted_at, text_of
-from warouter.owner.events import EventAppender, failed_status
+from warouter.owner.receipts import Receipts, failed_status
 from warouter.owner.slot import OwnedSlot
 from warouter.store.journal import Journal
 from warouter.upstream.protocol import Answer
@@ -34,12 +34,12 @@ class Expiry:
     def __init__(
         self,
         journal: Journal,
-        events: EventAppender,
+        receipts: Receipts,
         clock: Callable[[], float],
         pending: float,
     ) -> None:
         self._journal = journal
-        self._events = events
+        self._receipts = receipts
         self._clock = clock
         self._pending = pending
 
@@ -79,4 +79,4 @@ class Expiry:
             why = _UNANSWERED if entry.told else _EXPIRED if entry.timed else _TOO_OLD
             answer = Answer(slot.slot, name, *why)
             event = failed_status(answer, entry.recipient, int(time.time()))
-            self._events.append(slot, event, partial(settled, slot, entry))
+            self._receipts.append(slot, event, partial(settled, slot, entry))

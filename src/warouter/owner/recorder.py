@@ -71,9 +71,7 @@ class Recorder:
                 continue
             slot.recorded = slot.records
             slot.lanes.recorded(settled[slot.slot])
-        for slot in slots:
-            if slot.open:
-                self._ownership.recorded(slot)
+        self._ownership.recorded(slots)
 
 
 def _progress(slots: list[OwnedSlot]) -> Progress:

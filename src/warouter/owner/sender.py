@@ -1,4 +1,4 @@
-"""Messages to the upstream in order, and what it answers.
+"""Messages to the upstream in order, and what becomes of each by its answer.
 
 Right after its commit a message is sent from memory; what did not fit is read back in seq order.
 The lease is asked before anything is told to the upstream, and once more at the write itself.
@@ -13,37 +13,25 @@ import asyncio
 import logging
 import math
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable
 
-from warouter.cluster.role import Happened, State
+from warouter.cluster.role import State
 from warouter.flow.lanes import Entry
 from warouter.flow.parking import ParkedLane
 from warouter.kinds import READ_MARK
-from warouter.message_id import parse, text_of
-from warouter.owner.events import EventAppender, failed_status
+from warouter.message_id import text_of
+from warouter.owner.claims import Claims
 from warouter.owner.expiry import Expiry
+from warouter.owner.listener import SlotListener
+from warouter.owner.media.attachments import Attachments
 from warouter.owner.ownership import Ownership
 from warouter.owner.parked_messages import TOLD, ParkedMessages
+from warouter.owner.receipts import Receipts, failed_status
 from warouter.owner.recorder import Recorder
 from warouter.owner.slot import MAX_IN_MEMORY, OwnedSlot
 from warouter.store.journal import Journal, Row
-from warouter.upstream.broken import ANSWER, EVENT, Broken
-from warouter.upstream.protocol import (
-    Answer,
-    Claim,
-    Claimed,
-    Event,
-    EventAck,
-    EventAcks,
-    Refused,
-    Release,
-    Revoked,
-    Send,
-    Upstream,
-    encode,
-)
+from warouter.store.nodes import Beat
+from warouter.upstream.protocol import Answer, Send, Upstream
 
 log = logging.getLogger(__name__)
 
@@ -60,24 +48,25 @@ REASON_CHARS = 200
 ANSWER_SECONDS = 5.0
 UNANSWERED_MS = 30_000  # until one that has been told PARK_AFTER_TRIES times for nothing is again
 
-Prepared = Iterable[tuple[Entry, tuple[str, ...]]]
 
-
-class Sender:
-    """The upstream side of every open slot; a Listener of the upstream connection."""
+class Sender(SlotListener):
+    """The messages of every open slot, from the commit to their last answer."""
 
     def __init__(
         self,
         ownership: Ownership,
         journal: Journal,
         recorder: Recorder,
-        events: EventAppender,
+        receipts: Receipts,
+        attachments: Attachments,
+        claims: Claims,
+        upstream: Upstream,
         clock: Callable[[], float],
         pending: float = math.inf,
     ) -> None:
         self._ownership = ownership
         self._journal = journal
-        self._expiry = Expiry(journal, events, clock, pending)
+        self._expiry = Expiry(journal, receipts, clock, pending)
         self._recorder = recorder
         self._parked = ParkedMessages(
             ownership,
@@ -90,24 +79,39 @@ class Sender:
             self._settled,
             self._park_behind,
         )
-        self._events = events
+        self._receipts = receipts
+        self._attachments = attachments
+        self._claims = claims
+        self._upstream = upstream
         self._clock = clock
         self._tasks = ownership.tasks
-        self.upstream: Upstream | None = None
-        self._many = False  # it understands EventAcks
         self._moved: dict[OwnedSlot, None] = {}
         self._soon = False  # what has moved is looked at in this turn of the loop
-        # What of the lanes' heads may go, with the handles of its media (owner.media.attachments).
-        self.prepared: Callable[[OwnedSlot, list[Entry]], Prepared] = _as_they_are
-        self.on_event: Callable[[OwnedSlot, Event], None] = events.on_event
         self.sent = 0
         self.answered = 0
         self.asked_again = 0
-        self.broken: Counter[str] = Counter()  # frames that could not be read, by what they were
-        ownership.opened.append(self._on_opened)
-        ownership.closed.append(self._on_closed)
-        ownership.lapsed.append(self._on_lapsed)
-        ownership.recorded = self.pump
+
+    # the life of a slot
+
+    def opened(self, slot: OwnedSlot) -> None:
+        slot.opened_at = self._clock()
+        for recipient in slot.parked:
+            slot.lanes.block(recipient)
+        self._load(slot)
+
+    def closed(self, slot: OwnedSlot) -> None:
+        self._wake_for(slot, None)
+
+    def recorded(self, slot: OwnedSlot) -> None:
+        self.pump(slot)
+
+    def idle(self, slot: OwnedSlot) -> bool:
+        """Without the upstream's claim no answer will come any more."""
+        return slot.lanes.out == 0 or not slot.claimed
+
+    def beaten(self, _beat: Beat) -> None:
+        """What the lease, the claim or a failed read held back is looked at again."""
+        self.pump_all()
 
     # from the appender
 
@@ -136,11 +140,11 @@ class Sender:
 
     def pump(self, slot: OwnedSlot) -> None:
         """Send what the lanes, the window, the cursor and the lease allow."""
-        upstream = self.upstream
-        if upstream is None or slot.state is not State.ACTIVE:
+        upstream = self._upstream
+        if slot.state is not State.ACTIVE:
             return
         if not slot.claimed:
-            self._claim(slot)
+            self._claims.ask(slot)
             return
         if not upstream.writable or not self._ownership.may_act(slot.slot):
             return
@@ -148,7 +152,8 @@ class Sender:
         self._wake_for(slot, slot.lanes.due(now))
         self._end_late(slot, now)
         room_below = slot.cursor.first_range if slot.cursor.full else None
-        for entry, media in self.prepared(slot, slot.lanes.take(room_below)):
+        heads = slot.lanes.take(room_below)
+        for entry, media in self._attachments.prepared(slot, heads, self):
             self.sent += 1
             upstream.tell(
                 Send(
@@ -165,82 +170,10 @@ class Sender:
         if not slot.caught_up and slot.half_empty:
             self._load(slot)
 
-    # Listener of the upstream
-
-    def on_upstream_up(self) -> None:
-        for slot in self._ownership.slots.values():
-            if slot.state is not State.OPENING:
-                self._claim(slot)
-        self._ownership.wake()
-
-    def on_upstream_down(self) -> None:
-        for slot in self._ownership.slots.values():
-            slot.claimed = slot.claiming = False
-        self._ownership.progressed()
-        self._ownership.wake()
-
-    def on_upstream_writable(self) -> None:
-        self.pump_all()
-
-    def on_upstream(self, message: Any) -> None:
-        slot = self._ownership.slots.get(message.slot)
-        if slot is None:
-            return
-        try:
-            self._hear(slot, message)
-        except Exception as error:  # one slot's, whatever it is: the connection is everybody's
-            self._tasks.failed(slot.current(), error)
-
-    def on_broken(self, broken: Broken) -> None:
-        """A frame that nobody can read: an answer is asked for again as if it were lost."""
-        what = broken.what if broken.what in (EVENT, ANSWER) else "other"
-        self.broken[what] += 1
-        # The one place where content is logged: nobody will see this event in another way.
-        log.error(
-            "upstream frame decoding failed",
-            extra={
-                "kind": what,
-                "slot": broken.slot,
-                "number": broken.number,
-                "reason": broken.reason,
-                "frame": broken.shown,
-            },
-        )
-        slot = self._ownership.slots.get(-1 if broken.slot is None else broken.slot)
-        if slot is not None and slot.claimed and broken.number is not None:
-            self.ack_events(slot, [broken.number])
-
-    def _hear(self, slot: OwnedSlot, message: Any) -> None:
-        match message:
-            case Event():
-                # Of a claim under an epoch before this one; it comes again with the next claim.
-                if slot.claimed:
-                    self.on_event(slot, message)
-            case Answer():
-                self._on_answer(slot, message)
-            case Claimed() if message.epoch == slot.epoch and not slot.claimed:
-                slot.claimed, slot.claiming = True, False
-                self._many = message.many
-                slot.lanes.requeue()
-                self.pump(slot)
-            case Refused() if message.epoch == slot.epoch:
-                # Somebody was here under a higher number: ask the database for one above it.
-                self._ownership.above(slot.slot, message.seen)
-                self._ownership.doubt({slot.slot: slot.epoch}, f"upstream has seen {message.seen}")
-            case Revoked() if message.epoch == slot.epoch:
-                self._ownership.close(slot, Happened.FENCED)
-            case _:
-                log.info("ignoring stale upstream message", extra={"slot": message.slot})
-
-    def ack_events(self, slot: OwnedSlot, numbers: list[int]) -> None:
-        """These events of the slot are on disk."""
-        if self.upstream is None:
-            return
-        if self._many:
-            self.upstream.tell(EventAcks(slot.slot, slot.epoch, numbers))
-        else:
-            for number in numbers:
-                self.upstream.tell(EventAck(slot.slot, slot.epoch, number))
+    def claimed(self, slot: OwnedSlot) -> None:
+        """The upstream takes messages of the slot: what was out on another connection goes out."""
+        slot.lanes.requeue()
+        self.pump(slot)
 
     async def run_parked(self) -> None:
         """Take up parked recipients when their time has come; end what has waited too long."""
@@ -254,17 +187,15 @@ class Sender:
             now = self._clock()
             if now >= slot.look_due:
                 slot.look_due = now + ANSWER_SECONDS
-                self._ask_again(slot, now)
+                self._ask_again(slot)
             self._end_late(slot, now)
         await self._parked.look_at(slot)
 
     # inside
 
-    def _ask_again(self, slot: OwnedSlot, now: float) -> None:
+    def _ask_again(self, slot: OwnedSlot) -> None:
         """What the upstream has not answered is told to it again: it drops what it knows by id."""
-        if slot.claiming and now - slot.claimed_at >= ANSWER_SECONDS:
-            slot.claiming = False
-            self._claim(slot)
+        self._claims.ask_again(slot, ANSWER_SECONDS)
         if not slot.claimed:
             return
         for entry in slot.lanes.unanswered():
@@ -276,37 +207,9 @@ class Sender:
                 self._park(slot, waiting, UNANSWERED_MS, "behind a parked one")
         self.pump(slot)
 
-    def _claim(self, slot: OwnedSlot) -> None:
-        """Once a connection; asked again with every beat, should the lease not hold just now."""
-        if self.upstream is None or not self.upstream.connected or slot.claiming:
-            return
-        if self._ownership.may_act(slot.slot):
-            slot.claiming, slot.claimed_at = True, self._clock()
-            self.upstream.tell(Claim(slot.slot, slot.epoch))
-
-    def _on_opened(self, slot: OwnedSlot) -> None:
-        slot.opened_at = self._clock()
-        for recipient in slot.parked:
-            slot.lanes.block(recipient)
-        self._claim(slot)
-        self._load(slot)
-
-    def _on_closed(self, slot: OwnedSlot) -> None:
-        self._wake_for(slot, None)
-        if self.upstream is not None and self.upstream.connected:
-            self.upstream.tell(Release(slot.slot, slot.epoch))
-
-    def _on_lapsed(self) -> None:
-        if self.upstream is not None:
-            self.upstream.abort()
-
-    def _on_answer(self, slot: OwnedSlot, answer: Answer) -> None:
+    def on_answer(self, slot: OwnedSlot, message_id: bytes, answer: Answer) -> None:
+        """The upstream took this message, refused it, or wants it to be tried again."""
         self.answered += 1
-        try:
-            message_id = parse(answer.id)
-        except ValueError as error:
-            self.on_broken(Broken(ANSWER, slot.slot, None, str(error), encode(answer)))
-            return
         if answer.code != 0 and answer.retry_ms >= 0:
             self._on_retry(slot, message_id, answer)
         else:
@@ -318,7 +221,7 @@ class Sender:
                 self._make_way(slot, entry)
             else:
                 event = failed_status(answer, entry.recipient, int(time.time()))
-                self._events.append(slot, event, lambda: self._settled(slot, entry))
+                self._receipts.append(slot, event, lambda: self._settled(slot, entry))
         self._moved[slot] = None
         if not self._soon:  # one look for all the answers of a read
             self._soon = True
@@ -437,7 +340,3 @@ class Sender:
         finally:
             slot.loading = False
         self.pump(slot)
-
-
-def _as_they_are(_slot: OwnedSlot, entries: list[Entry]) -> Prepared:
-    return ((entry, ()) for entry in entries)

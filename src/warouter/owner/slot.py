@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Iterable
+from enum import Enum
 from typing import Any
 
 from warouter.cluster.role import Happened, State, step
@@ -25,6 +26,14 @@ MAX_EVENTS_IN_MEMORY = 2_000
 MAX_BYTES_IN_MEMORY = 2 << 20
 
 
+class Claiming(Enum):
+    """How far the claim of a slot is, on the present connection to the upstream."""
+
+    NO = "no"
+    ASKED = "asked"
+    GRANTED = "granted"
+
+
 class OwnedSlot:
     """State of one (slot, epoch). ``state`` only moves along cluster.role."""
 
@@ -35,9 +44,8 @@ class OwnedSlot:
         self.open = True  # its epoch has not ended
         self.accepts = False
         self.opened_at = -math.inf  # the sender's seconds
-        self.claimed = False  # the upstream granted the claim on the present connection
-        self.claiming = False  # it was asked for on the present connection
-        self.claimed_at = -math.inf  # and when, by the sender's clock
+        self.claim = Claiming.NO
+        self.claimed_at = -math.inf  # when it was asked for, by the owner's clock
         self.look_due = -math.inf  # the next look at what the upstream has not answered
 
         self.lanes = Lanes()
@@ -62,6 +70,11 @@ class OwnedSlot:
         self.state = step(self.state, what)
         self.open = self.state is not State.CLOSED
         self.accepts = self.state is State.ACTIVE
+
+    @property
+    def claimed(self) -> bool:
+        """The upstream takes messages of this epoch."""
+        return self.claim is Claiming.GRANTED
 
     def current(self) -> dict[int, int]:
         """This epoch, by its slot."""

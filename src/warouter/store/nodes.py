@@ -80,6 +80,10 @@ class NodeSession:
         self._lock = asyncio.Lock()  # one task at a time on a connection
         self.alive = False  # the last beat was confirmed, and its connection stands
 
+    def register_as(self, registration: Registration) -> None:
+        """What the next registration says, once it is known where this process listens."""
+        self._registration = registration
+
     @property
     def connected(self) -> bool:
         return self._connection is not None and not self._connection.is_closed()

@@ -16,7 +16,6 @@ import asyncio
 import logging
 import socket
 import struct
-from collections.abc import Callable
 from typing import cast
 
 from warouter import _batch
@@ -26,6 +25,9 @@ from warouter.retry import backoff
 from warouter.upstream.broken import HEAD, identify
 from warouter.upstream.protocol import (
     MAX_FRAME,
+    Claimed,
+    EventAck,
+    EventAcks,
     Hello,
     Listener,
     Ping,
@@ -48,24 +50,15 @@ _LINGER_ZERO = struct.pack("ii", 1, 0)
 
 
 class SimulatorUpstream(asyncio.Protocol):
-    """One connection to ``host:port``; ``listener`` hears of everything that arrives."""
+    """One connection to ``host:port``; the listener of ``run`` hears of everything that arrives."""
 
-    def __init__(
-        self,
-        host: str,
-        port: int,
-        node: str,
-        incarnation: str,
-        listener: Listener,
-        may_send: Callable[[], bool],
-        congested: Callable[[], bool] = lambda: False,
-    ) -> None:
+    _listener: Listener  # there is no connection before ``run``
+
+    def __init__(self, host: str, port: int, node: str, incarnation: str) -> None:
         self._loop = asyncio.get_running_loop()
         self._address = (host, port)
         self._hello = Hello(node, incarnation)
-        self._listener = listener
-        self._may_send = may_send
-        self._congested = congested  # more waits here than may: nothing is read meanwhile
+        self._many = False  # the other side understands EventAcks
         self._reading = True
         self._transport: asyncio.Transport | None = None
         self._splitter = _splitter()
@@ -96,8 +89,9 @@ class SimulatorUpstream(asyncio.Protocol):
         """False while the peer reads too slowly; owners then hold back what they would send."""
         return self._writable
 
-    async def run(self) -> None:
+    async def run(self, listener: Listener) -> None:
         """Keep connected until cancelled or closed."""
+        self._listener = listener
         async with asyncio.TaskGroup() as group:
             group.create_task(self._keep_connected())
             group.create_task(self._watch())
@@ -158,6 +152,13 @@ class SimulatorUpstream(asyncio.Protocol):
             self._flushing = True
             self._loop.call_soon(self._flush)
 
+    def ack(self, slot: int, epoch: int, numbers: list[int]) -> None:
+        if self._many:
+            self.tell(EventAcks(slot, epoch, numbers))
+        else:
+            for number in numbers:
+                self.tell(EventAck(slot, epoch, number))
+
     def abort(self) -> None:
         transport, self._transport = self._transport, None
         self._forget_queued()
@@ -185,6 +186,7 @@ class SimulatorUpstream(asyncio.Protocol):
         self._reading = True
         self._lost.clear()
         self._writable = True
+        self._many = False
         self._quiet = self._mute = 0.0
         self.tell(self._hello)
         self.tell(Ping())
@@ -209,9 +211,11 @@ class SimulatorUpstream(asyncio.Protocol):
                 self._listener.on_broken(identify(frame, str(error)))
                 continue
             self._mute = 0.0
+            if isinstance(message, Claimed):
+                self._many = message.many
             if not isinstance(message, Pong):
                 self._listener.on_upstream(message)
-        if self._transport is not None and self._congested():
+        if self._transport is not None and self._listener.congested():
             self._reading = False
             self._transport.pause_reading()
 
@@ -235,14 +239,14 @@ class SimulatorUpstream(asyncio.Protocol):
             return
         packed = _batch.pack(self._out)
         # The last thing before the write: who is frozen in between still sends, and is refused.
-        if self._guarded and not self._may_send():
+        if self._guarded and not self._listener.may_send():
             self.abort()
             return
         self._out, self._guarded = [], False
         self._transport.write(packed)
 
     def _read_again(self) -> None:
-        if self._transport is not None and not self._congested():
+        if self._transport is not None and not self._listener.congested():
             self._reading = True
             self._transport.resume_reading()
 

@@ -10,7 +10,7 @@ is answered again and never delivered twice.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Protocol
 
 import msgspec
 from msgspec import Meta
@@ -155,7 +155,8 @@ class Pong(msgspec.Struct, tag="pong", array_like=True, frozen=True):
 
 
 ToUpstream = Hello | Claim | Release | Send | EventAck | EventAcks | Ping
-FromUpstream = Claimed | Refused | Revoked | Answer | Event | Pong
+Heard = Claimed | Refused | Revoked | Answer | Event
+FromUpstream = Heard | Pong
 
 encode = msgspec.msgpack.Encoder().encode
 decode_to_upstream = msgspec.msgpack.Decoder(ToUpstream).decode
@@ -163,9 +164,17 @@ decode_from_upstream = msgspec.msgpack.Decoder(FromUpstream).decode
 
 
 class Listener(Protocol):
-    """What an owner wants to hear; called on the loop, in the order of arrival."""
+    """Who hears the upstream; called on the loop, in the order of arrival."""
 
-    def on_upstream(self, message: Any) -> None: ...
+    def may_send(self) -> bool:
+        """Whether what was queued may still leave; asked last thing before the write."""
+        ...
+
+    def congested(self) -> bool:
+        """Whether more waits here than may: nothing is read meanwhile."""
+        ...
+
+    def on_upstream(self, message: Heard) -> None: ...
 
     def on_broken(self, broken: Broken) -> None:
         """A frame came that is none of the protocol's."""
@@ -182,6 +191,11 @@ class Upstream(Protocol):
     """The connection of one coreapp to the WhatsApp side."""
 
     @property
+    def well(self) -> bool:
+        """The upstream was heard of late: an owner that is not well is replaced."""
+        ...
+
+    @property
     def connected(self) -> bool: ...
 
     @property
@@ -191,6 +205,10 @@ class Upstream(Protocol):
 
     def tell(self, message: ToUpstream) -> None:
         """Queue one frame; what was queued in a turn of the loop leaves in one write."""
+        ...
+
+    def ack(self, slot: int, epoch: int, numbers: list[int]) -> None:
+        """Say that these events of the slot are on disk."""
         ...
 
     def abort(self) -> None:

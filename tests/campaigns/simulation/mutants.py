@@ -26,9 +26,11 @@ from warouter.flow.lanes import Entry, Lanes
 from warouter.link import wire
 from warouter.node.master import Master
 from warouter.owner.appender import Appender
+from warouter.owner.beats import Beats
 from warouter.owner.callbacks import CallbackFeed
-from warouter.owner.events import EventAppender
+from warouter.owner.hearing import UpstreamListener
 from warouter.owner.ownership import Ownership
+from warouter.owner.receipts import Receipts
 from warouter.owner.sender import Sender
 from warouter.owner.slot import OwnedSlot
 from warouter.owner.writable import Writable
@@ -55,12 +57,12 @@ def no_deadline() -> Changes:
 
 def deadline_from_the_answer() -> Changes:
     """I14: a lease runs from when the beat came back."""
-    confirm = Ownership._confirm
+    confirm = Beats._confirm
 
-    def late(self: Ownership, _sent: float, beat: Any) -> None:
+    def late(self: Beats, _sent: float, beat: Any) -> None:
         confirm(self, self._clock(), beat)
 
-    return [(Ownership, "_confirm", late)]
+    return [(Beats, "_confirm", late)]
 
 
 def same_epoch_again() -> Changes:
@@ -70,7 +72,7 @@ def same_epoch_again() -> Changes:
     def forgetful(self: Ownership, slot: OwnedSlot, why: Happened) -> None:
         close(self, slot, why)
         if why is Happened.DOUBTED:
-            self._spent.pop(slot.slot, None)
+            self.standings[slot.slot].spent = -1
 
     return [(Ownership, "close", forgetful)]
 
@@ -83,7 +85,7 @@ def new_before_old() -> Changes:
         behind = slot.open and not (slot.caught_up and slot.has_room)
         note(self, slot, row, outcome)
         if behind and outcome == INSERTED:
-            self._on_ready(slot, row)
+            self._sender.ready(slot, row)
 
     return [(Appender, "_note", hasty)]
 
@@ -143,10 +145,9 @@ def parked_are_forgotten() -> Changes:
     """I7: a new epoch does not know which recipients are parked."""
 
     def deaf(self: Sender, slot: OwnedSlot) -> None:
-        self._claim(slot)
         self._load(slot)
 
-    return [(Sender, "_on_opened", deaf)]
+    return [(Sender, "opened", deaf)]
 
 
 def parked_beyond_the_page_are_free() -> Changes:
@@ -160,13 +161,13 @@ def parked_beyond_the_page_are_free() -> Changes:
 
 def event_acked_at_once() -> Changes:
     """I8: the upstream is told that an event is stored when it has only been heard."""
-    on_event = EventAppender.on_event
+    on_event = Receipts.on_event
 
-    def early(self: EventAppender, slot: OwnedSlot, event: Event) -> None:
-        self._ack(slot, [event.number])
+    def early(self: Receipts, slot: OwnedSlot, event: Event) -> None:
+        self.ack(slot, [event.number])
         on_event(self, slot, event)
 
-    return [(EventAppender, "on_event", early)]
+    return [(Receipts, "on_event", early)]
 
 
 def letters_in_the_dark() -> Changes:
@@ -216,7 +217,7 @@ def an_answer_is_waited_for() -> Changes:
 
 def what_cannot_be_read_comes_again() -> Changes:
     """I15: an event that does not decode is logged, and the upstream is not told so."""
-    return [(Sender, "on_broken", lambda self, broken: None)]
+    return [(UpstreamListener, "on_broken", lambda self, broken: None)]
 
 
 class Mutant(NamedTuple):

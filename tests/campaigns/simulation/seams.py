@@ -19,9 +19,9 @@ from warouter.link import client
 from warouter.owner import (
     appender,
     callbacks,
-    events,
     expiry,
     parked_messages,
+    receipts,
     recorder,
     sender,
     slot,
@@ -34,7 +34,7 @@ Seam = tuple[tuple[Any, ...], str, tuple[Any, ...]]
 # Where, which name, what it may be.
 _SEAMS: tuple[Seam, ...] = (
     ((appender,), "MAX_ROWS", (1, 2, 5)),
-    ((events,), "MAX_ROWS", (1, 3)),
+    ((receipts,), "MAX_ROWS", (1, 3)),
     ((sender, callbacks), "PAGE", (1, 2, 3)),
     ((parked_messages, callbacks), "PARKED_PAGE", (1, 2)),
     ((parked,), "MAX_PARKED", (1, 2, 3)),

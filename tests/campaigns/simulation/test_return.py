@@ -14,7 +14,7 @@ from tests.campaigns.simulation.patch import patched
 from tests.campaigns.simulation.world import run
 from warouter._hash import SLOTS
 from warouter.cluster.role import State
-from warouter.owner import ownership
+from warouter.owner import beats, moves
 
 SEEDS = 15
 KILLED = 6.0  # true seconds
@@ -66,5 +66,6 @@ def test_every_slot_sends_soon_after_the_database_is_back() -> None:
 
 
 def test_without_haste_to_look_again_it_takes_longer() -> None:
-    with patched([(ownership, "RETRY_SECONDS", 4 * PROMISED)]):
+    rare = [(module, "RETRY_SECONDS", 4 * PROMISED) for module in (beats, moves)]
+    with patched(rare):
         assert any(seconds_to_return(seed) > PROMISED for seed in range(6))

@@ -10,7 +10,7 @@ import pytest
 
 from warouter import codes
 from warouter._hash import slot_of
-from warouter.owner.events import failed_status
+from warouter.owner.receipts import failed_status
 from warouter.simulator.faults import Faults
 from warouter.simulator.identity import Identities
 from warouter.simulator.intake import Intake

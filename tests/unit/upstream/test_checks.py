@@ -12,7 +12,7 @@ import pytest
 from tests.harness.wait import soon
 from warouter._hash import slot_of
 from warouter.cluster.role import Happened
-from warouter.owner.events import MAX_QUEUED, EventAppender, NewEvent
+from warouter.owner.receipts import MAX_QUEUED, NewEvent, Receipts
 from warouter.owner.slot import OwnedSlot
 from warouter.upstream.checks import problem
 from warouter.upstream.protocol import (
@@ -184,7 +184,7 @@ def test_mutated_frames_are_decoded_or_refused() -> None:
 async def test_what_waits_for_the_disk_is_counted_in_bytes() -> None:
     """Events of slots that were lost meanwhile are let go, and counted no more."""
     unused: Any = None
-    appender = EventAppender(unused, unused, unused, unused, unused)
+    appender = Receipts(unused, unused, unused, unused, unused)
     lost: Any = OwnedSlot(1, 1)
     lost.happened(Happened.FENCED)
     large = NewEvent(0, "k:sent", SENDER, b"x" * 1_000_000, b"y" * 100_000)

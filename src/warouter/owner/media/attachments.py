@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -20,6 +20,7 @@ from warouter.flow.lanes import WINDOW, Entry
 from warouter.kinds import MEDIA
 from warouter.media.references import Reference, find
 from warouter.message_id import mark_of_id, text_of
+from warouter.owner.listener import SlotListener
 from warouter.owner.media.uploads import Busy, Uploads
 from warouter.owner.slot import OwnedSlot
 from warouter.owner.tasks import SlotTasks
@@ -36,28 +37,26 @@ TROUBLE_MS, MOST_TROUBLE_MS = 2_000, 30_000
 TROUBLE = 1014
 
 
-class Attachments:
-    """Prepares the media of entries that lanes gave out.
+class Waiting(Protocol):
+    """Whose entries are prepared: the sender."""
 
-    ``answer`` is told of what cannot be sent, in the words of the upstream: a final refusal, or one
-    to be tried again. ``pump`` is told that something of a slot is ready.
-    """
+    def pump(self, slot: OwnedSlot) -> None:
+        """Something of the slot is ready."""
 
-    def __init__(
-        self,
-        uploads: Uploads,
-        answer: Callable[[Answer], None],
-        pump: Callable[[OwnedSlot], None],
-        tasks: SlotTasks,
-    ) -> None:
+    def on_answer(self, slot: OwnedSlot, message_id: bytes, answer: Answer) -> None:
+        """This one cannot be sent, as the upstream would say it: for good, or for some time."""
+
+
+class Attachments(SlotListener):
+    """Prepares the media of entries that lanes gave out."""
+
+    def __init__(self, uploads: Uploads, tasks: SlotTasks) -> None:
         self._uploads = uploads
-        self._answer = answer
-        self._pump = pump
         self._tasks = tasks
         self._slots: dict[OwnedSlot, _Prepared] = {}
 
     def prepared(
-        self, slot: OwnedSlot, entries: Sequence[Entry]
+        self, slot: OwnedSlot, entries: Sequence[Entry], sender: Waiting
     ) -> Iterator[tuple[Entry, tuple[str, ...]]]:
         """What of ``entries`` may go now, with its media's handles; the rest comes again."""
         for entry in entries:
@@ -69,25 +68,27 @@ class Attachments:
             if handles is not None:
                 yield entry, handles
             else:
-                self._take(slot, mine, entry)
+                self._take(slot, mine, entry, sender)
 
-    def forget(self, slot: OwnedSlot) -> None:
-        """The slot's epoch has ended: nothing of it is prepared or answered any more."""
+    def closed(self, slot: OwnedSlot) -> None:
+        """Nothing of it is prepared or answered any more."""
         mine = self._slots.pop(slot, None)
         if mine is not None:
             for task in mine.preparing.values():
                 task.cancel()
         self._uploads.forget(slot.slot)
 
-    def _take(self, slot: OwnedSlot, mine: _Prepared, entry: Entry) -> None:
+    def _take(self, slot: OwnedSlot, mine: _Prepared, entry: Entry, sender: Waiting) -> None:
         slot.lanes.withhold(entry.id)
         if entry.id in mine.preparing:  # since before a new connection
             return
         patience = PATIENCE_SECONDS if len(mine.preparing) < FEW else HURRIED_SECONDS
-        task = self._tasks.begin(slot, self._prepare(slot, entry, patience))
+        task = self._tasks.begin(slot, self._prepare(slot, entry, patience, sender))
         mine.preparing[entry.id] = task
 
-    async def _prepare(self, slot: OwnedSlot, entry: Entry, patience: float) -> None:
+    async def _prepare(
+        self, slot: OwnedSlot, entry: Entry, patience: float, sender: Waiting
+    ) -> None:
         answer: Answer | None = None
         handles: list[str] = []
         try:
@@ -116,9 +117,9 @@ class Attachments:
                 mine.ready.clear()
             mine.ready[entry.id] = tuple(handles)
             slot.lanes.release(entry.id)
-            self._pump(slot)
+            sender.pump(slot)
         elif slot.lanes.is_out(entry.id):
-            self._answer(answer)
+            sender.on_answer(slot, entry.id, answer)
 
     def _references(self, entry: Entry) -> list[Reference]:
         try:

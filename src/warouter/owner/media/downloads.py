@@ -23,6 +23,8 @@ from warouter.errors import MediaRefused
 from warouter.media import types
 from warouter.media.inbound import Stored, completed, described, wanted
 from warouter.media.library import Library
+from warouter.owner.listener import SlotListener
+from warouter.owner.receipts import Receipts
 from warouter.owner.slot import OwnedSlot
 from warouter.owner.tasks import SlotTasks
 from warouter.store.media import RECEIVED, Media
@@ -37,8 +39,8 @@ MOST_SECONDS = 60.0  # from its arrival to its going on, whatever became of its 
 PAUSES = (0.3, 1.0, 3.0)  # seconds between the tries
 
 
-class Downloads:
-    """Stands before ``pass_on``, which stores an event and acknowledges it."""
+class Downloads(SlotListener):
+    """Stands before the receipts, which store an event and acknowledge it."""
 
     def __init__(
         self,
@@ -46,7 +48,7 @@ class Downloads:
         service: MediaService,
         settings: Callable[[], ApplicationSettings],
         public_url: str,
-        pass_on: Callable[[OwnedSlot, Event], None],
+        receipts: Receipts,
         tasks: SlotTasks,
         most_seconds: float = MOST_SECONDS,
     ) -> None:
@@ -54,7 +56,7 @@ class Downloads:
         self._service = service
         self._settings = settings
         self._public_url = public_url.rstrip("/")
-        self._pass_on = pass_on
+        self._receipts = receipts
         self._tasks = tasks
         self._most_seconds = most_seconds
         self._places = asyncio.Semaphore(MOST_AT_ONCE)
@@ -69,12 +71,12 @@ class Downloads:
     def on_event(self, slot: OwnedSlot, event: Event) -> None:
         """One event from the upstream, in the order of its slot."""
         if event.kind != "inbound":
-            self._pass_on(slot, event)
+            self._receipts.on_event(slot, event)
             return
         lane = self._lanes.get(slot, {}).get(event.recipient)
         places = self._wanted(event)
         if lane is None and not places:
-            self._pass_on(slot, event)
+            self._receipts.on_event(slot, event)
             return
         if lane is None:
             lane = self._lanes.setdefault(slot, {}).setdefault(event.recipient, deque())
@@ -88,8 +90,8 @@ class Downloads:
         else:
             waiting.ready = True
 
-    def forget(self, slot: OwnedSlot) -> None:
-        """The epoch has ended: the upstream gives what is not acknowledged to the next owner."""
+    def closed(self, slot: OwnedSlot) -> None:
+        """The upstream gives what is not acknowledged to the next owner."""
         for lane in self._lanes.pop(slot, {}).values():
             for waiting in lane:
                 self._held -= waiting.size
@@ -132,7 +134,7 @@ class Downloads:
         while lane and lane[0].ready and slot.open:
             waiting = lane.popleft()
             self._held -= waiting.size
-            self._pass_on(slot, waiting.event)
+            self._receipts.on_event(slot, waiting.event)
         if not lane:
             lanes.pop(sender, None)
 

@@ -13,12 +13,11 @@ from warouter.media import cleaning
 from warouter.media.directory import Directory
 from warouter.media.fetch import Fetcher
 from warouter.media.library import Library
-from warouter.owner.events import EventAppender
 from warouter.owner.media.attachments import Attachments
 from warouter.owner.media.downloads import Downloads
 from warouter.owner.media.uploads import Uploads
 from warouter.owner.ownership import Ownership
-from warouter.owner.sender import Sender
+from warouter.owner.receipts import Receipts
 from warouter.store.media import through_session
 from warouter.upstream.media import MediaService
 
@@ -28,7 +27,9 @@ CLEAN_SECONDS = 600.0
 
 
 class MediaWork:
-    """Puts itself between lanes and upstream, and between upstream and events."""
+    """``attachments`` stands between lanes and upstream, ``downloads`` between upstream and
+    receipts.
+    """
 
     def __init__(
         self,
@@ -36,8 +37,7 @@ class MediaWork:
         application: str,
         app_settings: Callable[[], ApplicationSettings],
         ownership: Ownership,
-        sender: Sender,
-        events: EventAppender,
+        receipts: Receipts,
     ) -> None:
         self._ownership = ownership
         self._app_settings = app_settings
@@ -50,19 +50,15 @@ class MediaWork:
             allow_http=settings.media_allow_http, allow_private=networks(settings.allow_private)
         )
         self._uploads = Uploads(self._library, self._service, fetcher)
-        attachments = Attachments(self._uploads, sender.on_upstream, sender.pump, ownership.tasks)
+        self.attachments = Attachments(self._uploads, ownership.tasks)
         self.downloads = Downloads(
             self._library,
             self._service,
             app_settings,
             settings.public_url,
-            events.on_event,
+            receipts,
             ownership.tasks,
         )
-        sender.prepared = attachments.prepared
-        sender.on_event = self.downloads.on_event
-        ownership.closed.append(attachments.forget)
-        ownership.closed.append(self.downloads.forget)
 
     async def run(self) -> None:
         """Clean up now and then, if this coreapp is the one to do it: the owner of slot 0."""

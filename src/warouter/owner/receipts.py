@@ -17,11 +17,13 @@ import msgspec
 from warouter.cluster.role import Happened
 from warouter.codes import error_object
 from warouter.kinds import EVENT_NAMES, STATUS
+from warouter.owner.callbacks import CallbackFeed
 from warouter.owner.ownership import Ownership
+from warouter.owner.recorder import Recorder
 from warouter.owner.slot import OwnedSlot
 from warouter.store.journal import FENCED, INSERTED, REFUSED, EventRow, Journal
 from warouter.upstream.checks import problem
-from warouter.upstream.protocol import Answer, Event
+from warouter.upstream.protocol import Answer, Event, Upstream
 
 log = logging.getLogger(__name__)
 
@@ -50,22 +52,22 @@ class NewEvent(NamedTuple):
 Queued = tuple[OwnedSlot, EventRow, Callable[[], None] | int]
 
 
-class EventAppender:
-    """Appends events; ``on_committed`` hears of each new one in journal order."""
+class Receipts:
+    """Appends events and passes each new one to the feed, in journal order."""
 
     def __init__(
         self,
         ownership: Ownership,
         journal: Journal,
-        on_committed: Callable[[OwnedSlot, EventRow], None],
-        ack: Callable[[OwnedSlot, list[int]], None],
-        on_gap: Callable[[OwnedSlot], None],
+        recorder: Recorder,
+        feed: CallbackFeed,
+        upstream: Upstream,
     ) -> None:
         self._ownership = ownership
         self._journal = journal
-        self._on_committed = on_committed
-        self._on_gap = on_gap  # a seq was used up without a row: to be recorded
-        self._ack = ack
+        self._recorder = recorder
+        self._feed = feed
+        self._upstream = upstream
         self._queue: deque[Queued] = deque()
         self._wake = asyncio.Event()
         self._began = float("-inf")  # the last commit
@@ -88,7 +90,7 @@ class EventAppender:
             # Acknowledged, or it would come again for ever; no business could read it.
             self.refused += 1
             log.error("upstream event refused", extra={"slot": slot.slot, "reason": reason})
-            self._ack(slot, [event.number])
+            self.ack(slot, [event.number])
             return
         kind = EVENT_NAMES.index(event.kind)
         new = (kind, event.key, event.recipient, event.payload, event.contact or None)
@@ -97,6 +99,10 @@ class EventAppender:
     def append(self, slot: OwnedSlot, event: NewEvent, done: Callable[[], None]) -> None:
         """Queue an event of our own; ``done`` is called once it is on disk."""
         self._put(slot, event, done)
+
+    def ack(self, slot: OwnedSlot, numbers: list[int]) -> None:
+        """These events are on disk, or will never be read: the upstream need not keep them."""
+        self._upstream.ack(slot.slot, slot.epoch, numbers)
 
     async def run(self) -> None:
         while True:
@@ -143,7 +149,7 @@ class EventAppender:
                 acks.setdefault(slot, []).append(told)
         for slot, numbers in acks.items():
             try:
-                self._ack(slot, numbers)
+                self.ack(slot, numbers)
             except Exception as error:
                 self._ownership.tasks.failed(slot.current(), error)
 
@@ -169,7 +175,7 @@ class EventAppender:
     def _note(self, slot: OwnedSlot, row: EventRow, outcome: int) -> None:
         if outcome == INSERTED:
             self.appended += 1
-            self._on_committed(slot, row)
+            self._feed.committed(slot, row)
             return
         journal = slot.events[row.kind]
         if journal.caught_up:
@@ -179,7 +185,7 @@ class EventAppender:
             log.error("event storage failed", extra={"key": row.key, "bytes": len(row.payload)})
             log.debug("event storage failed", extra={"payload": str(row.payload)})
         slot.settle_event(row.kind, row.seq)  # a repeat: its place stays empty
-        self._on_gap(slot)
+        self._recorder.touch(slot)
 
 
 def _size(row: EventRow) -> int:

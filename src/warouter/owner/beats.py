@@ -1,0 +1,115 @@
+"""Beats: each renews the leases and says which slots to open, to renew and to hand over.
+
+A beat never waits for journals: opening, renewing and handing over run beside it (``owner.moves``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+
+from warouter.background import wait_for
+from warouter.cluster.role import Happened
+from warouter.config import Timing
+from warouter.errors import OutcomeUnknown
+from warouter.log import Outage
+from warouter.owner.listener import BeatListener
+from warouter.owner.moves import Moves
+from warouter.owner.ownership import Ownership
+from warouter.owner.writable import Writable
+from warouter.store.nodes import Beat, NodeSession
+from warouter.upstream.protocol import Upstream
+
+log = logging.getLogger(__name__)
+
+RETRY_SECONDS = 0.05
+LEAVE_SECONDS = 3.0
+
+
+class Beats:
+    """Beats for this incarnation; ``listeners`` hear of each beat that came back, in order."""
+
+    def __init__(
+        self,
+        session: NodeSession,
+        ownership: Ownership,
+        moves: Moves,
+        upstream: Upstream,
+        writable: Writable,
+        timing: Timing,
+        clock: Callable[[], float],
+        listeners: Sequence[BeatListener] = (),
+    ) -> None:
+        self._session = session
+        self._ownership = ownership
+        self._moves = moves
+        self._upstream = upstream
+        self._writable = writable
+        self._timing = timing
+        self._clock = clock
+        self._listeners = listeners
+
+    async def run(self) -> None:
+        """Beat, and watch the deadlines, until cancelled."""
+        await self._writable.look()  # the first beat says already whether journals can be written
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._beat_loop())
+            group.create_task(self._ownership.watch_deadlines())
+
+    async def leave(self) -> None:
+        """Ask for successors and hand everything over; bounded, the lease is the safety net."""
+        ownership = self._ownership
+        try:
+            async with asyncio.timeout(LEAVE_SECONDS):
+                # A spare says so too: it is no heir any more, and its end is no crash.
+                while await self._session.say_leaving() and ownership.slots:
+                    ownership.emptied.clear()
+                    await wait_for(ownership.emptied, self._timing.beat)
+                await self._moves.release_all()
+        except Exception as error:
+            log.warning("shutdown handover failed", extra={"error": str(error)})
+
+    async def _beat_loop(self) -> None:
+        missing = Outage()
+        wanted = self._ownership.beat_wanted
+        while True:
+            wanted.clear()
+            sent = self._clock()
+            try:
+                beat = await self._session.beat(
+                    self._upstream.well, self._timing.trust, journal_ok=self._writable.ok()
+                )
+            except OutcomeUnknown as error:
+                if missing.begins():
+                    log.warning("beat failed", extra={"error": str(error)})
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            missing.ends()
+            self._confirm(sent, beat)
+            await wait_for(wanted, self._timing.beat)
+
+    def _confirm(self, sent: float, beat: Beat) -> None:
+        self._ownership.renewed(sent, beat.renewed)
+        self._reconcile(beat)
+        for listener in self._listeners:
+            listener.beaten(beat)
+
+    def _reconcile(self, beat: Beat) -> None:
+        """Make what is open follow what the database says."""
+        ownership, standings = self._ownership, self._ownership.standings
+        for number, slot in list(ownership.slots.items()):
+            said = beat.renewed.get(number, beat.handing.get(number))
+            if not standings[number].busy and (said is None or said > slot.epoch):
+                ownership.close(slot, Happened.FENCED)
+        fresh: dict[int, int] = {}
+        spent: list[int] = []
+        for number, epoch in beat.renewed.items():
+            if number in ownership.slots or standings[number].busy:
+                continue
+            if epoch > standings[number].spent:
+                fresh[number] = epoch
+            else:
+                spent.append(number)
+        handing = {n: e for n, e in beat.handing.items() if not standings[n].busy}
+        self._moves.begin(fresh, spent, handing)

@@ -1,0 +1,148 @@
+"""Opening slots, renewing epochs, and giving slots away: what takes writes, beside the beats."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+
+from warouter import background
+from warouter.background import wait_for
+from warouter.cluster.role import Happened
+from warouter.config import Timing
+from warouter.flow.parking import Parked
+from warouter.kinds import EVENT_KINDS
+from warouter.owner.ownership import Ownership
+from warouter.owner.recorder import Recorder
+from warouter.owner.slot import OwnedSlot
+from warouter.store.journal import Journal
+
+log = logging.getLogger(__name__)
+
+RETRY_SECONDS = 0.05
+RENEW_SECONDS = 0.25
+
+
+class Moves:
+    """Carries out what a beat asks for; one task at a time has a slot."""
+
+    def __init__(
+        self,
+        ownership: Ownership,
+        journal: Journal,
+        recorder: Recorder,
+        timing: Timing,
+        clock: Callable[[], float],
+        pending: float = math.inf,
+    ) -> None:
+        self._ownership = ownership
+        self._journal = journal
+        self._recorder = recorder
+        self._timing = timing
+        self._clock = clock
+        self._pending = pending  # seconds that a message may wait
+
+    def begin(
+        self, fresh: Mapping[int, int], spent: Sequence[int], handing: Mapping[int, int]
+    ) -> None:
+        """Open ``fresh`` epochs, renew ``spent`` ones, hand over those that have a successor."""
+        if fresh:
+            self._begin(fresh, self.open(fresh))
+        if spent:
+            self._begin(spent, self.renew(spent))
+        if handing:
+            self._begin(handing, self._give_up(handing, self._journal.hand_over))
+
+    async def open(self, epochs: Mapping[int, int]) -> None:
+        """Begin epochs: one synchronous write under each, then read where the journal stands."""
+        self._ownership.begin(epochs)
+        opened = {o.slot: o for o in await self._journal.open(epochs)}
+        page = Parked().page
+        lanes = [(n, kind) for n in opened for kind in EVENT_KINDS]
+        parked = await self._journal.parked(list(opened), self._pending, page)
+        parked_events = await self._journal.parked_events(lanes, page)
+        now = self._clock()
+        for slot in self._ownership.still_open(epochs):
+            number = slot.slot
+            if number not in opened:
+                self._ownership.close(slot, Happened.FENCED)
+                continue
+            slot.opened(opened[number])
+            slot.parked.read([r for r in parked if r["slot"] == number], now)
+            mine = [r for r in parked_events if r["slot"] == number]
+            for kind, events in enumerate(slot.events):
+                events.parked.read([r for r in mine if r["kind"] == kind], now)
+        self._ownership.opened(epochs)
+
+    async def renew(self, numbers: Sequence[int]) -> None:
+        """Ask for new epochs of slots that are still ours, and open them."""
+        now, standings = self._clock(), [self._ownership.standings[n] for n in numbers]
+        if any(now - standing.renewed < RENEW_SECONDS for standing in standings):
+            await asyncio.sleep(RENEW_SECONDS)  # an immediate retry would not help
+        for standing in standings:
+            standing.renewed = self._clock()
+        epochs = await self._journal.renew(numbers, [standing.seen for standing in standings])
+        if epochs:
+            await self.open(epochs)
+
+    async def release_all(self) -> None:
+        """Leave every slot that no task has without an owner: this process stops."""
+        slots, standings = self._ownership.slots, self._ownership.standings
+        left = {n: slot.epoch for n, slot in slots.items() if not standings[n].busy}
+        await self._give_up(left, self._journal.release)
+
+    def _begin(self, slots: Collection[int], work: Awaitable[None]) -> None:
+        numbers = set(slots)
+        for number in numbers:
+            self._ownership.standings[number].busy = True
+        moved = self._moved(numbers, work)
+        failed = self._ownership.tasks.failed
+        background.begin(moved, lambda error: failed(self._open_of(numbers), error))
+
+    async def _moved(self, numbers: set[int], work: Awaitable[None]) -> None:
+        ownership = self._ownership
+        try:
+            # Whatever it was: a slot must not stay half open, nor this process half alive.
+            if not await ownership.tasks.guard(lambda: self._open_of(numbers), work):
+                log.warning("slot move failed", extra={"slots": sorted(numbers)})
+                await asyncio.sleep(RETRY_SECONDS)
+        finally:
+            for number in numbers:
+                ownership.standings[number].busy = False
+            ownership.progressed()
+            ownership.wake()
+
+    def _open_of(self, numbers: set[int]) -> dict[int, int]:
+        return {n: slot.epoch for n, slot in self._ownership.slots.items() if n in numbers}
+
+    async def _give_up(
+        self,
+        epochs: Mapping[int, int],
+        give: Callable[[Mapping[int, int]], Awaitable[set[int]]],
+    ) -> None:
+        """Give what is out some time to finish, record, and give the slots away."""
+        if not epochs:
+            return
+        slots = self._ownership.still_open(epochs)
+        for slot in slots:
+            slot.happened(Happened.SUCCESSOR)
+        await self._drained(slots)
+        await self._recorder.flush()
+        moved = await give(epochs)
+        for slot in slots:
+            why = Happened.HANDED_OVER if slot.slot in moved else Happened.FENCED
+            self._ownership.close(slot, why)
+
+    async def _drained(self, slots: Sequence[OwnedSlot]) -> None:
+        idle, progress = self._ownership.idle, self._ownership.progress
+        give_up = self._clock() + self._timing.drain
+        while any(s.open and not idle(s) for s in slots):
+            remaining = give_up - self._clock()
+            if remaining <= 0:
+                # What has no answer yet is sent again by the successor, and dropped by its id.
+                busy = [s.slot for s in slots if not idle(s)]
+                log.warning("handover wait timed out", extra={"slots": busy})
+                return
+            progress.clear()
+            await wait_for(progress, remaining)
