@@ -10,7 +10,6 @@ import tempfile
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,32 +24,21 @@ from tests.harness.described import check_answer
 from tests.harness.integration import Integration, installed
 from tests.harness.postgres import clone
 from warouter.api.access.auth import seed_administrator
-from warouter.api.access.passwords import Passwords
-from warouter.api.access.tokens import TokenCache, hash_of, new_token
+from warouter.api.access.tokens import hash_of, new_token
 from warouter.api.app import build_app
-from warouter.api.contacts.book import ContactBook
 from warouter.api.context import ApiConfig, Context, NodeState
-from warouter.api.monitoring.operations import Operations
 from warouter.config import Settings
+from warouter.http.meter import Meter
 from warouter.link.wire import Outgoing
 from warouter.local.postgres import Postgres
 from warouter.media.directory import Directory
 from warouter.media.library import Library
+from warouter.node.context import assemble, operations_of
 from warouter.simulator.server import Simulator
-from warouter.store.account.accounts import ADMIN, USER, Accounts
-from warouter.store.account.backup import Backups
-from warouter.store.account.contacts import ContactStore
-from warouter.store.account.logins import Logins
-from warouter.store.account.photo import Photos
-from warouter.store.account.registration import Registrations
-from warouter.store.account.services import ask_for_collection
-from warouter.store.account.stickers import Stickers
+from warouter.store.account.accounts import ADMIN, USER
 from warouter.store.audit import Audit
 from warouter.store.database import create_pool
 from warouter.store.media import through_pool
-from warouter.store.reports import read_reports
-from warouter.store.views.facts import read_facts
-from warouter.store.views.stats import Statistics
 from warouter.store.views.trace import Trace, read_trace
 from warouter.upstream.numbers import NumberDirectory
 from warouter.upstream.registration import Authority
@@ -73,11 +61,12 @@ CONFIG = ApiConfig(
 class Recorder:
     """Stands where the rest of the webapp is; ``refuse`` is raised instead of taking a message."""
 
+    pool: asyncpg.Pool
     submitted: list[Outgoing] = field(default_factory=list)
     inbound: dict[str, str] = field(default_factory=dict)
     nodes: list[NodeState] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
-    shards: int = 1
+    shard_count: int = 1
     served_chain: str = ""
     refuse: Exception | None = None
     known_as: bytes | None = None  # the id of a request that came before
@@ -88,13 +77,13 @@ class Recorder:
         self.submitted.append(message)
         return self.known_as or message.id
 
-    async def get_shards(self) -> int:
-        return self.shards
+    async def shards(self) -> int:
+        return self.shard_count
 
     async def set_shards(self, shards: int) -> list[str]:
         if self.refuse is not None:
             raise self.refuse
-        self.shards = shards
+        self.shard_count = shards
         return self.warnings
 
     async def health(self) -> list[NodeState]:
@@ -102,6 +91,10 @@ class Recorder:
 
     async def find_inbound(self, message_id: str) -> str | None:
         return self.inbound.get(message_id)
+
+    async def trace(self, message_id: str) -> Trace | None:
+        async with self.pool.acquire() as connection:
+            return await read_trace(connection, message_id)
 
 
 @dataclass
@@ -193,11 +186,6 @@ def basic(username: str, password: str) -> str:
     return "Basic " + b64encode(f"{username}:{password}".encode()).decode()
 
 
-async def traced(pool: asyncpg.Pool, message_id: str) -> Trace | None:
-    async with pool.acquire() as connection:
-        return await read_trace(connection, message_id)
-
-
 async def serve(
     pool: asyncpg.Pool,
     config: ApiConfig = CONFIG,
@@ -207,40 +195,19 @@ async def serve(
     media_quota: int = 0,
 ) -> Api:
     """A running application with a client; close ``api.client`` after use."""
-    accounts, recorder, statistics = Accounts(pool), Recorder(), Statistics(pool)
-    operations = Operations(
-        node="h:webapp-1",
-        reports=lambda: read_reports(pool),
-        stored=statistics.cluster,
-        tables=statistics.tables,
-        facts=lambda: read_facts(pool),
-        own=lambda: operations.meter.samples(),
-    )
-    context = Context(
-        accounts=accounts,
-        tokens=TokenCache(accounts),
-        passwords=Passwords(),
-        logins=Logins(pool),
+    recorder, meter = Recorder(pool), Meter()
+    context = assemble(
+        pool,
+        config,
+        recorder,
+        recorder.submit,
+        operations=operations_of(pool, "h:webapp-1", meter, meter.samples),
         audit=Audit(pool),
-        registrations=Registrations(pool),
-        authority=Authority(services_url),
-        backups=Backups(pool),
-        config=config,
-        submit=recorder.submit,
-        shards=recorder.get_shards,
-        set_shards=recorder.set_shards,
-        health=recorder.health,
-        find_inbound=recorder.find_inbound,
-        contacts=ContactBook(
-            ContactStore(pool), NumberDirectory(services_url, timeout=1.0), required=contact_check
-        ),
-        photos=Photos(pool),
-        stickers=Stickers(pool),
-        collect=partial(ask_for_collection, pool),
-        served_chain=lambda: recorder.served_chain,
-        operations=operations,
         media=Library(through_pool(pool), Directory(MEDIA_DIR), media_quota),
-        trace=lambda message_id: traced(pool, message_id),
+        authority=Authority(services_url),
+        numbers=NumberDirectory(services_url, timeout=1.0),
+        contact_check=contact_check,
+        served_chain=lambda: recorder.served_chain,
     )
     client = TestClient(TestServer(build_app(context)))
     await client.start_server()

@@ -61,7 +61,7 @@ async def test_c47_what_is_no_shard_count(api: Api, shards: object) -> None:
     answer = await wish(api, shards=shards)
     assert (answer.status, answer.code) == (400, 1009)
     assert "shards" in answer.error["details"]
-    assert api.recorder.shards == 1
+    assert api.recorder.shard_count == 1
 
 
 async def test_c47_while_a_change_is_under_way(api: Api) -> None:
@@ -91,7 +91,7 @@ async def test_another_number(api: Api, fields: dict[str, str]) -> None:
     await register(api)
     answer = await wish(api, **fields)
     assert (answer.status, answer.code) == (400, 1009)
-    assert api.recorder.shards == 1
+    assert api.recorder.shard_count == 1
 
 
 async def test_spellings_of_the_number(api: Api) -> None:
@@ -112,7 +112,7 @@ async def test_the_certificate_is_optional_for_seven_days(api: Api) -> None:
     for fields in ({}, {"cert": None}, {"cert": ""}):
         answer = await wish(api, shards=4, **fields)
         assert (answer.status, answer.code) == (400, 1008)
-    assert api.recorder.shards == 2
+    assert api.recorder.shard_count == 2
     assert (await wish(api, shards=4, cert=certificate())).status == 201
 
 
@@ -149,7 +149,7 @@ async def test_certificates_that_are_refused(api: Api, cert: str) -> None:
     answer = await wish(api, cert=cert)
     assert (answer.status, answer.code) == (400, 1009)
     assert "cert" in answer.error["details"]
-    assert api.recorder.shards == 1
+    assert api.recorder.shard_count == 1
 
 
 async def test_the_pin_where_two_step_is_on(api: Api) -> None:
@@ -158,7 +158,7 @@ async def test_the_pin_where_two_step_is_on(api: Api) -> None:
     for pin, code in ((None, 1008), ("", 1008), ("654321", 1009), ("1" * 1000, 1009)):
         answer = await wish(api, pin=pin)
         assert (answer.status, answer.code) == (400, code)
-    assert api.recorder.shards == 1
+    assert api.recorder.shard_count == 1
     assert (await wish(api, pin="123456")).status == 201
     await api.context.accounts.set_pin(None)
     assert (await wish(api, pin="whatever")).status == 201

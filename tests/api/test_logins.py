@@ -336,7 +336,7 @@ async def test_s3_pins_guessed_at_set_shards_count(api: Api, pool: asyncpg.Pool)
     assert (answer.status, answer.code) == (429, 1015)
     assert 25 < int(answer.headers["Retry-After"]) <= 30
     assert checked.count == LIMITS.failures
-    assert api.recorder.shards == 1
+    assert api.recorder.shard_count == 1
     await pass_by(pool, LIMITS.first)
     assert (await set_shards("123456")).status == 201
     # Pins are not passwords: the administrator may log in meanwhile.

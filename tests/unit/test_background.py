@@ -42,7 +42,7 @@ HEARD = {
     "node/master.py:_beating": CALLER,
     "node/master.py:main": PROCESS,
     "node/runtime.py:run_until": "waits only",
-    "node/webapp.py:main": PROCESS,
+    "node/webapp.py:tasks": PROCESS,
     "owner/callbacks.py:run": PROCESS,
     "owner/beats.py:run": PROCESS,
     "owner/media/uploads.py:_take_off": CALLER,

@@ -5,53 +5,40 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import asyncpg
 from aiohttp import web
 
 from warouter.api.access.auth import seed_administrator
-from warouter.api.access.passwords import Passwords
-from warouter.api.access.tokens import TokenCache
 from warouter.api.account.registration import OnceRegistered
 from warouter.api.app import build_app
-from warouter.api.contacts.book import ContactBook
 from warouter.api.context import ApiConfig, Context
 from warouter.api.messages.fastpath import FastPath
-from warouter.api.monitoring.operations import Operations
 from warouter.config import Settings, networks
 from warouter.errors import CommandError, ConfigError, OutcomeUnknown
 from warouter.http.edge import Edge
 from warouter.http.meter import Meter
 from warouter.http.pace import LOOPBACK, Limits
-from warouter.http.rates import parse_rates
+from warouter.http.rates import Rates, parse_rates
 from warouter.link.client import Links
+from warouter.log import Outage
 from warouter.media.directory import Directory
 from warouter.media.library import Library
+from warouter.node.context import assemble, operations_of
 from warouter.node.figures_webapp import WebappFigures
 from warouter.node.loglevel import LogLevel
 from warouter.node.mapview import MapView
 from warouter.node.reporter import Reporter, process_samples
 from warouter.node.runtime import Identity, cancel, check_database, run_until
 from warouter.node.settings import SettingsFollower, WebappSettings
-from warouter.store.account.accounts import Accounts
-from warouter.store.account.backup import Backups
-from warouter.store.account.contacts import ContactStore
-from warouter.store.account.logins import Logins
-from warouter.store.account.photo import Photos
 from warouter.store.account.registration import Registrations
-from warouter.store.account.services import ask_for_collection
-from warouter.store.account.stickers import Stickers
 from warouter.store.audit import Audit
 from warouter.store.bounded import fetcher
 from warouter.store.database import create_pool
 from warouter.store.media import through_pool
 from warouter.store.nodes import NodeSession
-from warouter.store.reports import read_reports
-from warouter.store.views.facts import read_facts
-from warouter.store.views.stats import Statistics
 from warouter.systemd import Notifier
 from warouter.tls import link as tls
 from warouter.tls.server import ServerTls
@@ -118,9 +105,111 @@ def listen(settings: Settings) -> list[socket.socket]:
     return sockets
 
 
-def library(settings: Settings, pool: asyncpg.Pool) -> Library:
-    directory = Directory(Path(settings.media_dir))
-    return Library(through_pool(pool), directory, settings.media_quota)
+class Webapp:
+    """One webapp process: everything it is made of, and who is told what."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        identity: Identity,
+        pool: asyncpg.Pool,
+        sockets: Sequence[socket.socket],
+        rates: Rates | None,
+        bounds: Limits,
+    ) -> None:
+        self._settings = settings
+        self._pool = pool
+        self._sockets = sockets
+        self._bounds = bounds
+        self.port: int = sockets[0].getsockname()[1]
+        self._tls = None if settings.no_tls else ServerTls(settings.tls_cert, settings.tls_key)
+        # The cluster: who owns which slot, and the links through which messages go there.
+        self._view = MapView(settings, settings.timing, pool, identity.application)
+        registration = identity.registration(settings.webapp_hostname, self.port)
+        self._session = NodeSession(settings, registration, lambda _what: None)
+        # The API on top of it, and what it says of itself.
+        self._meter = Meter()
+        self._figures = WebappFigures(self._meter, self._view)
+        self._registered = OnceRegistered(Registrations(pool))
+        self._context = self._assembled(identity.name, rates)
+        self._view.on_auth_change = self._context.tokens.wake
+        self._runner = web.AppRunner(build_app(self._context), shutdown_timeout=LAST_SECONDS)
+        self._reporter = Reporter(fetcher(pool), identity, self._figures.samples)
+        # What follows the settings.
+        level = LogLevel(settings.log_level)
+        self._followed = WebappSettings(self._context.accounts, self._tls, level)
+        self._follower = SettingsFollower(self._followed)
+
+    async def open(self) -> None:
+        """Read the settings, then take connections; ``tasks`` run the process from then on."""
+        await self._followed.adopt()
+        await seed_administrator(self._context.accounts, self._context.passwords)
+        await self._runner.setup()
+        assert self._runner.server is not None
+        self._edge = self._figures.door = Edge(
+            self._runner.server,
+            self._sockets,
+            self._tls.context if self._tls else None,
+            self._bounds,
+            self._fast_path(),
+            server_version=self._settings.server_version,
+        )
+        self._edge.open()
+
+    def tasks(self, notifier: Notifier) -> list[asyncio.Task[None]]:
+        """Everything that runs as long as the process."""
+        links = self._view.links
+        work = {
+            "shard map": self._view.run(),
+            "sweep": links.sweep(),
+            "settings": self._follower.run(),
+            "beats": _beat(self._session, links, self._settings, notifier, self._follower.saw),
+            "slow clients": self._edge.sweep(),
+            "reports": self._reporter.run(),
+        }
+        return [asyncio.create_task(coroutine, name=name) for name, coroutine in work.items()]
+
+    async def close(self, tasks: list[asyncio.Task[None]]) -> None:
+        """Answer what was asked, then let go of everything."""
+        await self._edge.leave(self._view.end_waiting)
+        # Whatever still waits for the database then fails, so that the process ends in time.
+        late = asyncio.get_running_loop().call_later(CLOSE_SECONDS, self._pool.terminate)
+        await self._runner.cleanup()
+        await cancel(tasks)
+        await self._reporter.close()
+        await self._view.close()
+        self._session.terminate()
+        await self._pool.close()
+        late.cancel()
+
+    def _assembled(self, name: str, rates: Rates | None) -> Context:
+        settings, pool = self._settings, self._pool
+        operations = operations_of(
+            pool,
+            name,
+            self._meter,
+            lambda: [*self._figures.samples(), *process_samples()],
+            rates,
+        )
+        directory = Directory(Path(settings.media_dir))
+        return assemble(
+            pool,
+            api_config(settings),
+            self._view,
+            self._registered.submit(self._view.links.submit),
+            operations=operations,
+            audit=Audit(pool, settings.audit_days),
+            media=Library(through_pool(pool), directory, settings.media_quota),
+            authority=Authority(settings.upstream_services_url),
+            numbers=NumberDirectory(settings.upstream_services_url),
+            contact_check=settings.require_contact_check,
+            served_chain=lambda: self._tls.chain if self._tls else "",
+        )
+
+    def _fast_path(self) -> FastPath | None:
+        if not self._settings.fast_path:
+            return None
+        return FastPath(self._context, self._view.links.offer, lambda: self._registered.known)
 
 
 async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> None:
@@ -130,102 +219,15 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
     rates, bounds = parse_rates(settings.rate_limit), limits(settings)
     sockets = listen(settings)
     pool = await create_pool(settings, identity.application, POOL)
-    view = MapView(settings, settings.timing, pool, identity.application)
-    accounts, passwords, registrations = Accounts(pool), Passwords(), Registrations(pool)
-    registered = OnceRegistered(registrations)
-    tokens = TokenCache(accounts)
-    view.on_auth_change = tokens.wake
-    server_tls = None if settings.no_tls else ServerTls(settings.tls_cert, settings.tls_key)
-    followed = WebappSettings(accounts, server_tls, LogLevel(settings.log_level))
-    await followed.adopt()
-    follower = SettingsFollower(followed)
-    await seed_administrator(accounts, passwords)
-    meter = Meter()
-    figures = WebappFigures(meter, view)
-    statistics = Statistics(pool)
-    operations = Operations(
-        node=identity.name,
-        reports=lambda: read_reports(pool),
-        stored=statistics.cluster,
-        tables=statistics.tables,
-        facts=lambda: read_facts(pool),
-        own=lambda: [*figures.samples(), *process_samples()],
-        rates=rates,
-        meter=meter,
-    )
-    reporter = Reporter(fetcher(pool), identity, figures.samples)
-    context = Context(
-        accounts=accounts,
-        tokens=tokens,
-        passwords=passwords,
-        logins=Logins(pool),
-        audit=Audit(pool, settings.audit_days),
-        registrations=registrations,
-        authority=Authority(settings.upstream_services_url),
-        backups=Backups(pool),
-        config=api_config(settings),
-        submit=registered.submit(view.links.submit),
-        shards=view.shards,
-        set_shards=view.set_shards,
-        health=view.health,
-        find_inbound=view.find_inbound,
-        contacts=ContactBook(
-            ContactStore(pool),
-            NumberDirectory(settings.upstream_services_url),
-            required=settings.require_contact_check,
-        ),
-        photos=Photos(pool),
-        stickers=Stickers(pool),
-        collect=partial(ask_for_collection, pool),
-        served_chain=lambda: server_tls.chain if server_tls else "",
-        operations=operations,
-        media=library(settings, pool),
-        trace=view.trace,
-    )
-    runner = web.AppRunner(build_app(context), shutdown_timeout=LAST_SECONDS)
-    await runner.setup()
-    assert runner.server is not None
-    port = sockets[0].getsockname()[1]
-    certificate = server_tls.context if server_tls else None
-    fast = None
-    if settings.fast_path:
-        fast = FastPath(context, view.links.offer, lambda: registered.known)
-    edge = figures.door = Edge(
-        runner.server,
-        sockets,
-        certificate,
-        bounds,
-        fast,
-        server_version=settings.server_version,
-    )
-    edge.open()
-    registration = identity.registration(settings.webapp_hostname, port)
-    session = NodeSession(settings, registration, lambda _what: None)
-    tasks = [
-        asyncio.create_task(view.run(), name="shard map"),
-        asyncio.create_task(view.links.sweep(), name="sweep"),
-        asyncio.create_task(follower.run(), name="settings"),
-        asyncio.create_task(
-            _beat(session, view.links, settings, notifier, follower.saw), name="beats"
-        ),
-        asyncio.create_task(edge.sweep(), name="slow clients"),
-        asyncio.create_task(reporter.run(), name="reports"),
-    ]
-    notifier.ready(f"serving on port {port}")
+    webapp = Webapp(settings, identity, pool, sockets, rates, bounds)
+    await webapp.open()
+    tasks = webapp.tasks(notifier)
+    notifier.ready(f"serving on port {webapp.port}")
     try:
         await run_until(stop, tasks)
     finally:
         notifier.stopping()
-        await edge.leave(view.end_waiting)
-        # Whatever still waits for the database then fails, so that the process ends in time.
-        late = asyncio.get_running_loop().call_later(CLOSE_SECONDS, pool.terminate)
-        await runner.cleanup()
-        await cancel(tasks)
-        await reporter.close()
-        await view.close()
-        session.terminate()
-        await pool.close()
-        late.cancel()
+        await webapp.close(tasks)
 
 
 async def _beat(
@@ -240,16 +242,15 @@ async def _beat(
     ``saw`` hears where the counter of the settings stands.
     """
     timing = settings.timing
-    missing = False
+    outage = Outage()
     while True:
         try:
             beat = await session.beat(True, timing.trust, links.unreached())
             saw(beat.settings_version)
-            missing = False
+            outage.ends()
         except OutcomeUnknown as error:
-            if not missing:
+            if outage.begins():
                 log.warning("beat failed", extra={"error": str(error)})
-            missing = True
         # The watchdog is fed without the database as well: a restart would not bring it back.
         notifier.alive()
         await asyncio.sleep(timing.beat)

@@ -1,0 +1,114 @@
+"""Assembles the Context of the handlers from a webapp's connections to the database.
+
+Used by ``node.webapp`` and, with a stand-in for the rest of the cluster, by the tests of the API.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Protocol
+
+import asyncpg
+
+from warouter.api.access.passwords import Passwords
+from warouter.api.access.tokens import TokenCache
+from warouter.api.contacts.book import ContactBook
+from warouter.api.context import ApiConfig, Context, NodeState, Submit
+from warouter.api.monitoring.operations import Operations
+from warouter.http.meter import Meter
+from warouter.http.rates import Rates
+from warouter.media.library import Library
+from warouter.metrics import Sample
+from warouter.store.account.accounts import Accounts
+from warouter.store.account.backup import Backups
+from warouter.store.account.contacts import ContactStore
+from warouter.store.account.logins import Logins
+from warouter.store.account.photo import Photos
+from warouter.store.account.registration import Registrations
+from warouter.store.account.services import ask_for_collection
+from warouter.store.account.stickers import Stickers
+from warouter.store.audit import Audit
+from warouter.store.reports import read_reports
+from warouter.store.views.facts import read_facts
+from warouter.store.views.stats import Statistics
+from warouter.store.views.trace import Trace
+from warouter.upstream.numbers import NumberDirectory
+from warouter.upstream.registration import Authority
+
+
+class Cluster(Protocol):
+    """What the handlers ask of the rest of the cluster: see the fields of ``Context``."""
+
+    async def shards(self) -> int: ...
+
+    async def set_shards(self, shards: int) -> list[str]: ...
+
+    async def health(self) -> list[NodeState]: ...
+
+    async def find_inbound(self, message_id: str) -> str | None: ...
+
+    async def trace(self, message_id: str) -> Trace | None: ...
+
+
+def operations_of(
+    pool: asyncpg.Pool,
+    node: str,
+    meter: Meter,
+    own: Callable[[], list[Sample]],
+    rates: Rates | None = None,
+) -> Operations:
+    """The metrics, reports and facts of a webapp; ``own`` gives the samples of this process."""
+    statistics = Statistics(pool)
+    return Operations(
+        node=node,
+        reports=lambda: read_reports(pool),
+        stored=statistics.cluster,
+        tables=statistics.tables,
+        facts=lambda: read_facts(pool),
+        own=own,
+        rates=rates,
+        meter=meter,
+    )
+
+
+def assemble(
+    pool: asyncpg.Pool,
+    config: ApiConfig,
+    cluster: Cluster,
+    submit: Submit,
+    *,
+    operations: Operations,
+    audit: Audit,
+    media: Library,
+    authority: Authority,
+    numbers: NumberDirectory,
+    contact_check: bool,
+    served_chain: Callable[[], str],
+) -> Context:
+    """The Context of one webapp; ``authority`` and ``numbers`` are services of the upstream."""
+    accounts = Accounts(pool)
+    return Context(
+        accounts=accounts,
+        tokens=TokenCache(accounts),
+        passwords=Passwords(),
+        logins=Logins(pool),
+        audit=audit,
+        registrations=Registrations(pool),
+        authority=authority,
+        backups=Backups(pool),
+        config=config,
+        submit=submit,
+        shards=cluster.shards,
+        set_shards=cluster.set_shards,
+        health=cluster.health,
+        find_inbound=cluster.find_inbound,
+        contacts=ContactBook(ContactStore(pool), numbers, required=contact_check),
+        photos=Photos(pool),
+        stickers=Stickers(pool),
+        collect=partial(ask_for_collection, pool),
+        served_chain=served_chain,
+        operations=operations,
+        media=media,
+        trace=cluster.trace,
+    )
