@@ -43,8 +43,7 @@ WEBAPP = (
 )
 COREAPP = (
     ("link", ("warouter/link/", "warouter/link/wire.py")),
-    ("callbacks", ("warouter/owner/callbacks.py", "warouter/webhook/callbacks.py", "aiohttp/")),
-    ("callbacks", ("warouter/webhook/queue.py", "warouter/webhook/shown.py")),
+    ("callbacks", ("warouter/owner/callbacks.py", "warouter/webhook/", "aiohttp/")),
     ("settle", ("warouter/owner/recorder.py", "warouter/flow/cursor.py")),
     ("events", ("warouter/owner/events.py", "warouter/owner/media/downloads.py")),
     ("append", ("warouter/owner/appender.py",)),

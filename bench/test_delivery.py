@@ -3,7 +3,8 @@
 import pytest
 
 from warouter.kinds import INBOUND, STATUS
-from warouter.webhook.queue import Delivery, Item, body
+from warouter.webhook.body import Item, body
+from warouter.webhook.queue import Delivery
 
 BATCH = 50
 BYTES = 256 * 1024

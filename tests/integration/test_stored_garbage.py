@@ -58,7 +58,7 @@ async def test_a_coreapp_keeps_what_was_good(
     coreapp: Coreapp, pool: asyncpg.Pool, caplog: pytest.LogCaptureFixture
 ) -> None:
     callbacks = coreapp.feed.callbacks
-    trusted = callbacks._tls
+    trusted = callbacks.receiver.tls
 
     async def followed(name: str, text: str) -> None:
         """Until it was found unusable."""
@@ -76,11 +76,12 @@ async def test_a_coreapp_keeps_what_was_good(
     for n, (name, text) in enumerate((each, t) for each in FOLLOWED for t in GARBAGE[each]):
         await good(1000 + n)
         await followed(name, text)
-        assert callbacks._tls is trusted, text
+        assert callbacks.receiver.tls is trusted, text
+        # Any other text is an object without "webhooks", which means that there is no URL.
         if "webhooks" in text or name != "application" or not text.startswith("{"):
-            assert callbacks._url == "http://127.0.0.1:9/", text  # else it says that there is none
+            assert callbacks.receiver.url == "http://127.0.0.1:9/", text
     await write(pool, "webhook_ca", msgspec.json.encode({"pem": alone("ours").pem}).decode())
-    await soon(lambda: callbacks._tls is not trusted)
+    await soon(lambda: callbacks.receiver.tls is not trusted)
 
 
 @pytest.fixture

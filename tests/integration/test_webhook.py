@@ -19,8 +19,10 @@ from warouter.app_settings import ApplicationSettings, Webhooks
 from warouter.kinds import INBOUND, STATUS
 from warouter.local.ports import free_port
 from warouter.webhook import callbacks as webhook
+from warouter.webhook import post as posting
+from warouter.webhook.body import Item
+from warouter.webhook.breaker import FAILURES, GIVE_UP
 from warouter.webhook.callbacks import BATCH_EVENTS, Callbacks, Result
-from warouter.webhook.queue import FAILURES, GIVE_UP, Item
 
 LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"),)
 STEP_MS = 20
@@ -403,7 +405,7 @@ class TestDelivery:
         async def odd(*_arguments, **_named):
             raise KeyError("odd")
 
-        monkeypatch.setattr(webhook, "_drain", odd)
+        monkeypatch.setattr(posting, "_drain", odd)
         async with running(owner) as callbacks:
             callbacks.add(event(1))
             await watch.until(lambda: owner.settled)  # its status had come: that alone decides

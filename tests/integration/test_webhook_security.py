@@ -223,7 +223,7 @@ async def tried(owner, watch, url, **options):
     """Offer one event for this URL; the results of its POSTs, none if the URL was refused."""
     owner.settings = settings_of(url)
     async with running(owner, timeout=5.0, **options) as callbacks:
-        if not callbacks._url:
+        if not callbacks.receiver.url:
             return {}
         callbacks.add(event(1))
         await watch.until(lambda: owner.parked or owner.settled)

@@ -18,8 +18,8 @@ from tests.harness.wait import soon
 from warouter.app_settings import ApplicationSettings, Webhooks
 from warouter.kinds import STATUS
 from warouter.tls import pem
+from warouter.webhook.body import Item
 from warouter.webhook.callbacks import Callbacks, Result
-from warouter.webhook.queue import Item
 
 LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"),)
 ROOT = CA()

@@ -23,8 +23,9 @@ from warouter.owner.ownership import Ownership
 from warouter.owner.recorder import Recorder
 from warouter.owner.slot import EventLog, OwnedSlot
 from warouter.store.journal import EventRow, Journal
+from warouter.webhook.body import Item
+from warouter.webhook.breaker import GIVE_UP
 from warouter.webhook.callbacks import Callbacks
-from warouter.webhook.queue import GIVE_UP, Item
 from warouter.webhook.shown import shown
 
 log = logging.getLogger(__name__)

@@ -1,9 +1,10 @@
 """Callbacks: the events of a coreapp, POSTed to the business's webhook.
 
-What may go, and what a failure means, is decided by ``webhook.queue``; this file has the clock
-and the sockets. An event stays here until it was delivered, parked or given up, each of which the
-owner of its slot is told: nothing is dropped. Without a webhook URL everything waits (the original
-product kept callbacks too, under ``callback_persist``), and the owner reads no further.
+What may go, and what a failure means, is decided by ``webhook.queue`` and ``webhook.breaker``; one
+POST is made by ``webhook.post``; this file has the clock and brings them together. An event stays
+here until it was delivered, parked or given up, each of which the owner of its slot is told:
+nothing is dropped. Without a webhook URL everything waits (the original product kept callbacks too,
+under ``callback_persist``), and the owner reads no further.
 
 Deadlines, ``Item.first_at`` and the clock are the owner's: seconds of CLOCK_BOOTTIME.
 """
@@ -11,7 +12,6 @@ Deadlines, ``Item.first_at`` and the clock are the owner's: seconds of CLOCK_BOO
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import time
 from collections import Counter
@@ -20,27 +20,19 @@ from typing import NamedTuple
 
 import aiohttp
 
-from warouter import __version__
 from warouter.app_settings import (
     ApplicationSettings,
     Network,
-    webhook_url_problem,
 )
 from warouter.background import wait_for
 from warouter.kinds import EVENT_KINDS, EVENT_TYPES
-from warouter.net.egress import ClientCertificate, receiver_tls, socket_factory
-from warouter.net.names import Names
+from warouter.log import Outage
+from warouter.net.egress import ClientCertificate
 from warouter.signature import signed
-from warouter.webhook.leased import LeasedBody
-from warouter.webhook.queue import (
-    Breaker,
-    Delivery,
-    Item,
-    body,
-    given_up,
-    patience,
-    retry_delay_ms,
-)
+from warouter.webhook.body import Item, body
+from warouter.webhook.breaker import Breaker, given_up, patience, retry_delay_ms
+from warouter.webhook.post import HUNG, SUCCESS, TIMEOUT, Receiver
+from warouter.webhook.queue import Delivery
 
 log = logging.getLogger(__name__)
 
@@ -48,17 +40,8 @@ log = logging.getLogger(__name__)
 # cost (~65 us) does not matter.
 BATCH_EVENTS = 100
 BATCH_BYTES = 256 * 1024
-ANSWER_BYTES = 64 * 1024
-TIMEOUT = 15.0  # the whole POST, name lookup and answer included
-# Below the 5 s after which common receivers close an idle connection: one that is closed while a
-# POST is on its way counts as a failure.
-KEEPALIVE = 4.0
 # A slot whose lease has lapsed is asked about again so often, until it holds or is forgotten.
 HELD_PAUSE = 0.2
-
-HUNG = "webhook: timeout"
-
-_HEADERS = {"Content-Type": "application/json", "User-Agent": f"warouter/{__version__}"}
 
 
 class Result(NamedTuple):
@@ -91,7 +74,7 @@ class Callbacks:
     ``first_at`` set: this lets them into their blocked lane, ahead of what is turned away
     meanwhile. A lane is unblocked when nothing of it is parked any more.
 
-    ``ports`` bind public addresses; ``client`` is shown to a receiver that asks for a certificate.
+    What is said of the receiver (``allow_http`` and those after it) is as in ``webhook.post``.
 
     Plain counters: ``requests`` and ``duration_ms`` by Result, ``delivered`` events by kind.
     """
@@ -118,25 +101,25 @@ class Callbacks:
         self._park = park
         self._dead = dead
         self._broken = broken
-        self._allow_http = allow_http
-        self._allow_private = tuple(allow_private)
-        self._ports = ports
-        self._client = client
-        self._tls = receiver_tls("", client)
-        self._timeout = aiohttp.ClientTimeout(total=timeout)
+        self.receiver = Receiver(
+            allow_http=allow_http,
+            allow_private=allow_private,
+            ports=ports,
+            client=client,
+            timeout=timeout,
+        )
         self._now = clock or _boottime
         self._queues = {kind: Delivery() for kind in EVENT_KINDS}
         self._breakers = {kind: Breaker() for kind in EVENT_KINDS}
-        self._warned: set[int] = set()
+        self._outages = {kind: Outage() for kind in EVENT_KINDS}
         self._in_flight: Counter[int] = Counter()  # POSTs by kind
         self._suspects: Counter[int] = Counter()  # those of them that may hang
         self._slots_in_flight: Counter[int] = Counter()  # events by slot
         self._wake = asyncio.Event()
-        self._url = ""
-        self._adopt_url()
+        self.receiver.adopt(self._settings().webhooks.url)
         self.requests: Counter[Result] = Counter()
         self.duration_ms: Counter[Result] = Counter()
-        self.delivered = {"status_change": 0, "inbound_message": 0}
+        self.delivered = dict.fromkeys(EVENT_TYPES, 0)
 
     @property
     def queue_size(self) -> int:
@@ -179,37 +162,18 @@ class Callbacks:
 
     def settings_changed(self) -> None:
         """Look at the settings again. A receiver that is down gets a probe at once."""
-        self._adopt_url()
+        self.receiver.adopt(self._settings().webhooks.url)
         for breaker in self._breakers.values():
             breaker.hurry()
         self._wake.set()
 
     def trust(self, ca: str) -> None:
-        """Judge receivers by these certificates (PEM) alone; "": by those of the system.
-
-        ssl.SSLError for what is none. Connections made before are not used again.
-        """
-        self._tls = receiver_tls(ca, self._client)
+        """As ``Receiver.trust``."""
+        self.receiver.trust(ca)
 
     async def run(self) -> None:
         """Deliver until cancelled."""
-        connector = aiohttp.TCPConnector(
-            limit=0,
-            socket_factory=socket_factory(self._allow_private, self._ports),
-            resolver=Names().of("webhook"),
-            keepalive_timeout=KEEPALIVE,
-        )
-        async with (
-            aiohttp.ClientSession(
-                connector=connector,
-                timeout=self._timeout,
-                headers=_HEADERS,
-                cookie_jar=aiohttp.DummyCookieJar(),
-                auto_decompress=False,
-                trust_env=False,
-            ) as session,
-            asyncio.TaskGroup() as posts,
-        ):
+        async with self.receiver.session() as session, asyncio.TaskGroup() as posts:
             while True:
                 self._wake.clear()
                 self._resume_held()
@@ -242,7 +206,7 @@ class Callbacks:
         timeout still gets its inbound messages.
         """
         most = self._settings().webhooks.max_concurrent_requests
-        if not self._url or self._in_flight.total() >= most:
+        if not self.receiver.url or self._in_flight.total() >= most:
             return None
         now = self._now()
         able = [
@@ -269,7 +233,7 @@ class Callbacks:
 
         A probe that is due and did not go waits for a place, and the end of a POST wakes.
         """
-        if not self._url:
+        if not self.receiver.url:
             return None
         now = self._now()
         waits = [
@@ -286,21 +250,6 @@ class Callbacks:
             for slot in queue.held:
                 if self._may_act(slot):
                     queue.resume(slot)
-
-    def _adopt_url(self) -> None:
-        """Take the URL of the settings; one that cannot be used leaves the last one in force."""
-        url = self._settings().webhooks.url
-        if url:
-            problem = webhook_url_problem(
-                url,
-                allow_http=self._allow_http,
-                allow_private=self._allow_private,
-                ports=self._ports,
-            )
-            if problem:
-                log.warning("webhook URL rejected", extra={"reason": problem})
-                return
-        self._url = url
 
     # ------------------------------------------------------------------ one POST
 
@@ -330,52 +279,25 @@ class Callbacks:
     ) -> None:
         slots = {item.slot for item in batch}
         content = body(batch)
-        payload = LeasedBody(content, lambda: all(map(self._may_act, slots)))
         headers = signed(content, self._settings().webhooks.secrets, int(time.time()))
         began = time.monotonic()
         try:
-            result = await self._post(session, payload, headers)
+            result = await self.receiver.post(
+                session, content, headers, lambda: all(map(self._may_act, slots))
+            )
         except asyncio.CancelledError:
             self._unsent(kind, batch, probe=probe)
             raise
-        if payload.withheld:
+        if result is None:
             self._unsent(kind, batch, probe=probe)
             return
         label = Result(EVENT_TYPES[kind], result)
         self.requests[label] += 1
         self.duration_ms[label] += round((time.monotonic() - began) * 1000)
-        if result == "success":
+        if result == SUCCESS:
             self._succeeded(kind, batch)
         else:
-            self._failed(kind, batch, f"webhook: {result}", probe=probe)
-
-    async def _post(
-        self, session: aiohttp.ClientSession, payload: LeasedBody, headers: dict[str, str]
-    ) -> str:
-        """The ``result`` of one POST. The status alone decides; what follows it is cut and lost."""
-        status, failure = 0, ""
-        try:
-            async with session.post(
-                self._url,
-                data=payload,
-                headers=headers,
-                allow_redirects=False,
-                ssl=self._tls,
-            ) as response:
-                status = response.status
-                await _drain(response)
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            failure = _cause(error)
-        except Exception:
-            log.exception("webhook POST failed")
-            failure = "connection"
-        if 200 <= status < 300 and not payload.left:
-            # Nobody but the payload has the bytes: they did not leave, and nothing was delivered.
-            log.error("webhook answered too early", extra={"status": status})
-            return "connection"
-        if 200 <= status < 300:
-            return "success"
-        return str(status) if status else failure
+            self._failed(kind, batch, result, probe=probe)
 
     # ------------------------------------------------------------------ what became of it
 
@@ -386,12 +308,12 @@ class Callbacks:
         self.delivered[EVENT_TYPES[kind]] += len(batch)
         if live:
             self._settled(live)
-        if kind in self._warned:
-            self._warned.discard(kind)
+        if self._outages[kind].ends():
             log.info("webhook receiver recovered", extra={"type": EVENT_TYPES[kind]})
 
-    def _failed(self, kind: int, batch: list[Item], reason: str, *, probe: bool) -> None:
+    def _failed(self, kind: int, batch: list[Item], result: str, *, probe: bool) -> None:
         queue, breaker, settings = self._queues[kind], self._breakers[kind], self._settings()
+        reason = f"webhook: {result}"
         now = self._now()
         breaker.failed(
             now,
@@ -406,9 +328,8 @@ class Callbacks:
         elif len(batch) == 1 and given_up(batch[0].first_at, now, self._patience):
             self._give_up(queue.delivered(batch), reason)
         else:
-            self._park_failed(queue.failed(batch, hung=reason == HUNG), now, reason)
-        if breaker.failing and kind not in self._warned:
-            self._warned.add(kind)
+            self._park_failed(queue.failed(batch, hung=result == HUNG), now, reason)
+        if breaker.failing and self._outages[kind].begins():
             log.warning(
                 "webhook receiver failed", extra={"type": EVENT_TYPES[kind], "reason": reason}
             )
@@ -450,26 +371,6 @@ class Callbacks:
             settings.callback_backoff_delay_ms,
             settings.max_callback_backoff_delay_ms,
         )
-
-
-async def _drain(response: aiohttp.ClientResponse) -> None:
-    """Read the answer's end, so the connection can serve again; cut it if it is too long."""
-    left = ANSWER_BYTES
-    while left > 0:
-        chunk = await response.content.read(left)
-        if not chunk:
-            return
-        left -= len(chunk)
-    response.close()
-
-
-def _cause(error: Exception) -> str:
-    if isinstance(error, TimeoutError):
-        return "timeout"
-    if isinstance(error, aiohttp.ClientSSLError):
-        return "tls"
-    refused = isinstance(error, aiohttp.ClientOSError) and error.errno == errno.EACCES
-    return "address" if refused else "connection"
 
 
 def _boottime() -> float:

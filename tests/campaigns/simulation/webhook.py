@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.campaigns.simulation.history import History
-from warouter.webhook.queue import Item
+from warouter.webhook.body import Item
 
 Lane = tuple[int, int, str]
 AGAIN = 0.2

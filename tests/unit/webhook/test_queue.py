@@ -18,17 +18,10 @@ from hypothesis.stateful import (
 )
 
 from warouter.kinds import INBOUND, STATUS
-from warouter.webhook.queue import (
-    FAILURES,
-    GIVE_UP,
-    LANE_EVENTS,
-    Breaker,
-    Delivery,
-    Item,
-    body,
-    given_up,
-    retry_delay_ms,
-)
+from warouter.webhook.body import Item, body
+from warouter.webhook.breaker import FAILURES, GIVE_UP, Breaker, given_up, retry_delay_ms
+from warouter.webhook.lane import LANE_EVENTS
+from warouter.webhook.queue import Delivery
 
 BYTES = 1 << 20
 

@@ -1,0 +1,165 @@
+"""The lanes of deliveries: the events of one recipient in order, and who has a lane. Pure.
+
+A lane is in one stage at a time:
+
+    IDLE      nothing of it may go: it is empty, or its events are parked
+    QUEUED    it stands in one of the queues of ``webhook.turns``, or is set aside with its slot
+    OUT       a batch with events of it is open, so no other batch may have any: order holds
+    ORPHANED  as OUT, but its slot was lost meanwhile: the result will be ignored
+
+Beside that it may be *blocked*: events of it are parked, and later ones are turned away to be
+parked behind them, until the last parked one is gone.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from enum import Enum
+
+from warouter.webhook.body import Item
+
+# A recipient's events in one batch. Halving them down to one takes four failures, fewer than open
+# the circuit: one bad event of a busy recipient is found before it could be taken for an outage.
+LANE_EVENTS = 8
+
+
+class Stage(Enum):
+    """Where a lane is: see the table above."""
+
+    IDLE = "idle"
+    QUEUED = "queued"
+    OUT = "out"
+    ORPHANED = "orphaned"
+
+
+class Lane:
+    """The events of one recipient, in order.
+
+    ``suspects`` of its first events belong to a batch that failed, ``quota`` of them are offered
+    next (0: not under suspicion).
+    """
+
+    __slots__ = ("blocked", "items", "quota", "recipient", "slot", "stage", "suspects")
+
+    def __init__(self, slot: int, recipient: str) -> None:
+        self.slot = slot
+        self.recipient = recipient
+        self.items: deque[Item] = deque()
+        self.quota = self.suspects = 0
+        self.blocked = False
+        self.stage = Stage.IDLE
+
+    @property
+    def out(self) -> bool:
+        """A batch with events of it is open."""
+        return self.stage is Stage.OUT or self.stage is Stage.ORPHANED
+
+    def draw(self, batch: list[Item], limit_events: int, room: int) -> int:
+        """Move what may go of this lane to ``batch``, at least its head; the room that is left."""
+        self.stage = Stage.OUT
+        most = min(limit_events, len(batch) + (self.quota or LANE_EVENTS))
+        while True:
+            item = self.items.popleft()
+            batch.append(item)
+            room -= size_of(item)
+            if item.attempts or len(batch) >= most or not self.items:
+                return room
+            if self.items[0].attempts or size_of(self.items[0]) > room:
+                return room
+
+    def closed(self) -> bool:
+        """Its batch came to an end; whether the result counts."""
+        counts = self.stage is not Stage.ORPHANED
+        self.stage = Stage.IDLE
+        return counts
+
+    def lost(self) -> None:
+        """Its slot is lost, and what is here with it."""
+        self.items.clear()
+        self.blocked = False
+        if self.stage is Stage.OUT:
+            self.stage = Stage.ORPHANED
+
+
+class Lanes:
+    """The lanes of all slots, and how many events of each slot are in no open batch."""
+
+    def __init__(self) -> None:
+        self._slots: dict[int, dict[str, Lane]] = {}
+        self._waiting: dict[int, int] = {}
+
+    def __iter__(self) -> Iterator[Lane]:
+        return iter([lane for lanes in self._slots.values() for lane in lanes.values()])
+
+    @property
+    def waiting(self) -> int:
+        return sum(self._waiting.values())
+
+    def waiting_of(self, slot: int) -> int:
+        return self._waiting.get(slot, 0)
+
+    def find(self, slot: int, recipient: str) -> Lane | None:
+        return self._slots.get(slot, {}).get(recipient)
+
+    def at(self, slot: int, recipient: str) -> Lane:
+        """The lane of a recipient, made if there is none."""
+        lanes = self._slots.get(slot)
+        if lanes is None:
+            lanes = self._slots[slot] = {}
+        lane = lanes.get(recipient)
+        if lane is None:
+            lane = lanes[recipient] = Lane(slot, recipient)
+        return lane
+
+    def of(self, item: Item) -> Lane:
+        """The lane of an event that was drawn from it: it is kept as long as that is out."""
+        return self._slots[item.slot][item.recipient]
+
+    def count(self, slot: int, change: int) -> None:
+        self._waiting[slot] = self._waiting.get(slot, 0) + change
+
+    def taken(self, batch: list[Item]) -> list[Item]:
+        """Count a batch that was drawn just now; the batch."""
+        for item in batch:
+            self._waiting[item.slot] -= 1
+        return batch
+
+    def put_back(self, lane: Lane, items: list[Item]) -> None:
+        lane.items.extendleft(reversed(items))
+        self.count(lane.slot, len(items))
+
+    def drop_if_idle(self, lane: Lane) -> None:
+        lanes = self._slots.get(lane.slot, {})
+        idle = not (lane.items or lane.blocked or lane.out)
+        # One that was forgotten may still stand in a queue, with a successor of the same name.
+        if idle and lanes.get(lane.recipient) is lane:
+            del lanes[lane.recipient]
+
+    def forget(self, slot: int) -> None:
+        """The slot is lost. Lanes that are out stay, so that nobody draws from them twice."""
+        self._waiting.pop(slot, None)
+        lanes = self._slots.pop(slot, {})
+        for lane in lanes.values():
+            lane.lost()
+        taken = {recipient: lane for recipient, lane in lanes.items() if lane.out}
+        if taken:
+            self._slots[slot] = taken
+
+
+def size_of(item: Item) -> int:
+    """Bytes that an event adds to a POST."""
+    return len(item.payload) + len(item.contact or b"") + 2
+
+
+def halves(parts: list[tuple[Lane, int]]) -> Iterator[list[tuple[Lane, int]]]:
+    """Two halves of about as many events, recipients kept whole; one part stays one."""
+    half = sum(count for _, count in parts) / 2
+    cut = taken = 0
+    while cut < len(parts) - 1 and (cut == 0 or taken + parts[cut][1] <= half):
+        taken += parts[cut][1]
+        cut += 1
+    if cut:
+        yield parts[:cut]
+    if parts[cut:]:
+        yield parts[cut:]
