@@ -19,10 +19,16 @@ from warouter.retry import backoff, linear_ms
 from warouter.systemd import Notifier
 
 
-@given(st.integers(0, 10_000))
-def test_backoff_doubles_up_to_its_cap(attempt: int) -> None:
-    delay = backoff(attempt, first=0.05, most=2.0)
-    assert delay == min(2.0, 0.05 * 2 ** min(attempt, 40))
+def test_backoff_doubles_up_to_its_cap() -> None:
+    delays = [backoff(n, first=0.5, most=3.0, draw=0.0) for n in (0, 1, 2, 3, 10_000)]
+    assert delays == [0.5, 1.0, 2.0, 3.0, 3.0]
+
+
+@given(st.integers(0, 10_000), st.floats(0, 1))
+def test_a_draw_shortens_it_by_half_at_the_most(attempt: int, draw: float) -> None:
+    whole = backoff(attempt, first=0.05, most=2.0, draw=0.0)
+    assert whole / 2 <= backoff(attempt, first=0.05, most=2.0, draw=draw) <= whole
+    assert backoff(attempt, first=0.05, most=2.0, draw=0.5) == whole * 0.75
 
 
 def test_the_callback_backoff_is_linear() -> None:

@@ -61,7 +61,8 @@ class Links:
         self._straight: dict[int, Way] = {}  # known ways without a detour, by slot
         self._made: dict[UUID, CoreappConnection] = {}  # the present attempt at each coreapp
         self._ready: dict[UUID, CoreappConnection] = {}
-        self._detours = Detours(Random())
+        self._random = Random()
+        self._detours = Detours(self._random)
         self._tasks: dict[UUID, asyncio.Task[None]] = {}
         self._pending: dict[bytes, Pending] = {}
         self._bytes = 0
@@ -365,7 +366,9 @@ class Links:
                     attempt = 0 if connection.proved else attempt
                 if connection.refused:
                     await asyncio.sleep(REFUSED_SECONDS)
-                await asyncio.sleep(backoff(attempt, first=0.02, most=1.0))
+                await asyncio.sleep(
+                    backoff(attempt, first=0.02, most=1.0, draw=self._random.random())
+                )
                 attempt += 1
         finally:
             if connection is not None:

@@ -10,6 +10,7 @@ import signal
 import socket
 import sys
 from pathlib import Path
+from random import random
 
 from warouter.errors import CommandError
 from warouter.retry import backoff
@@ -87,7 +88,7 @@ class Process:
             if self._stopping:
                 return
             crashes = 0 if loop.time() - since > LONG_ENOUGH else crashes + 1
-            await asyncio.sleep(backoff(crashes, first=0.1, most=2.0))
+            await asyncio.sleep(backoff(crashes, first=0.1, most=2.0, draw=random()))
             if self._stopping:
                 return  # told so while it was down
             self.ready.clear()

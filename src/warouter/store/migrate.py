@@ -27,6 +27,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 from importlib import resources
+from random import random
 from typing import NamedTuple
 
 import asyncpg
@@ -274,7 +275,7 @@ async def _again(connection: Connection, name: str, once: Callable[[], Awaitable
                 raise CommandError(await _in_the_way(connection, name)) from error
             if attempt == 2:  # a busy table costs a try or two
                 log.warning("migration lock timed out", extra={"migration": name})
-        await asyncio.sleep(backoff(attempt, first=0.05, most=1.0))
+        await asyncio.sleep(backoff(attempt, first=0.05, most=1.0, draw=random()))
         attempt += 1
 
 

@@ -16,6 +16,7 @@ import asyncio
 import logging
 import socket
 import struct
+from random import random
 from typing import cast
 
 from warouter import _batch
@@ -106,14 +107,14 @@ class SimulatorUpstream(asyncio.Protocol):
             except (OSError, TimeoutError) as error:
                 if self._failures == 0:
                     log.warning("upstream connection failed", extra={"error": str(error)})
-                await asyncio.sleep(backoff(self._failures, first=0.05, most=1.0))
+                await asyncio.sleep(backoff(self._failures, first=0.05, most=1.0, draw=random()))
                 self._failures += 1
                 continue
             if self._closed:
                 self.abort()
                 return
             await self._lost.wait()
-            await asyncio.sleep(backoff(self._failures, first=0.02, most=1.0))
+            await asyncio.sleep(backoff(self._failures, first=0.02, most=1.0, draw=random()))
             self._failures += 1  # until the next connection has heard something
 
     async def _watch(self) -> None:

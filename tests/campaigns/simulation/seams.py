@@ -27,6 +27,7 @@ from warouter.owner import (
     slot,
 )
 from warouter.store import election, journal
+from warouter.upstream import client as upstream
 
 WINDOW = lanes.WINDOW
 Seam = tuple[tuple[Any, ...], str, tuple[Any, ...]]
@@ -77,7 +78,7 @@ def drawn(random: Random, *, small: bool = True) -> Iterator[int]:
         chosen += [(sender, "ANSWER_SECONDS", 1.0), (sender, "UNANSWERED_MS", 1_000)]
     chosen.append((slot, "Lanes", partial(lanes.Lanes, window)))
     way = Random(random.getrandbits(64))
-    chosen.append((client, "Random", lambda: way))
+    chosen += [(client, "Random", lambda: way), (upstream, "random", way.random)]
     chosen.append((callbacks, "Callbacks", webhook.Deliveries))
     chosen.append((expiry, "wall", loop.wall))
     with patched(chosen):
