@@ -3,6 +3,8 @@
     loop        virtual time; an event loop for each process of the cluster
     network     links that clog, connections over them, dials
     tables      what PostgreSQL stores, and its functions as store/schema/functions has them
+    parking     what is parked of one journal
+    plays       the same calls on the tables and on a real PostgreSQL, compared
     locks       advisory locks with their queues
     server      PostgreSQL: sessions, statements that are late, lost, stalled, restarts
     driver      what stands in for asyncpg's connection

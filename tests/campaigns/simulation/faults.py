@@ -274,10 +274,10 @@ class Faults:
         tables = self.world.tables
         if tables.request is not None:
             return False
-        request = UUID(int=random.getrandbits(128))
-        tables.request = [request, random.choice(SHARDS), "waiting"]
+        request, shards = UUID(int=random.getrandbits(128)), random.choice(SHARDS)
+        tables.ask(request, shards)
         self.world.server.notify("shards")
-        return bool(tables.request[1] != tables.shards)
+        return bool(shards != tables.shards)
 
     def give_up_shards(self, random: Random) -> bool:
         """Asked for, and given up once a master has seen it: before it is begun, or just after."""

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from tests.campaigns.simulation.locks import SLOT, TERM, Lock
+from tests.campaigns.simulation.parking import looked_at
 from tests.campaigns.simulation.tables import Tables
 
 Wants = Callable[[Any, tuple[Any, ...]], list[Lock]]
@@ -269,9 +270,11 @@ def _due_in(s: Any, parked: Any) -> float:
 
 def _first_lanes(s: Any, journal: Any, pending: float | None, most: int) -> list[Any]:
     """Those that are to be looked at first."""
-    lanes = _lanes(s, journal, pending, None)
-    lanes.sort(key=lambda row: (row["due_in"], row["recipient"]))
-    return [{**row, "full": len(lanes) >= most} for row in lanes[:most]]
+    heads = looked_at(journal.parked)[:most]
+    first = {journal.parked[seq].row.recipient: n for n, seq in reversed(list(enumerate(heads)))}
+    lanes = _lanes(s, journal, pending, set(first))
+    lanes.sort(key=lambda row: first[row["recipient"]])
+    return [{**row, "full": len(heads) >= most} for row in lanes]
 
 
 def _lanes(s: Any, journal: Any, pending: float | None, among: set[str] | None) -> list[Any]:
@@ -283,13 +286,17 @@ def _lanes(s: Any, journal: Any, pending: float | None, among: set[str] | None) 
             lanes.setdefault(parked.row.recipient, []).append(parked)
     found = []
     for recipient, rows in lanes.items():
-        ends = None
-        if pending is not None:
-            ends = min(
-                min(p.row.ttl or pending, pending) - _age(s, p.row.accepted) for p in rows[:64]
-            )
+        ends = None if pending is None else _ends_in(s, [p.row for p in rows], pending)
         found.append({"recipient": recipient, "due_in": _due_in(s, rows[0]), "ends_in": ends})
     return found
+
+
+def _ends_in(s: Any, rows: list[Any], pending: float) -> float | None:
+    """When the first ends that has a ttl, or the first of all, unless that is a read mark."""
+    ends = [row.ttl - _age(s, row.accepted) for row in rows if row.ttl is not None][:64]
+    if rows[0].kind != 1:
+        ends.append(pending - _age(s, rows[0].accepted))
+    return min(ends, default=None)
 
 
 def _parked_of(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:

@@ -9,15 +9,18 @@ from __future__ import annotations
 import json
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from tests.campaigns.simulation import parking
 from tests.campaigns.simulation.history import History
+from tests.campaigns.simulation.parking import Parked
 from warouter._hash import SLOTS
 from warouter.message_id import parse
 
 MOVED_SECONDS = 60.0
+WAITED_SECONDS = 10.0  # nobody waits longer for another shard count
 TOO_LATE = (408, 410)
 TROUBLES = frozenset(("unreachable", "upstream", "journal", "overdue"))
 
@@ -65,17 +68,6 @@ class Change(NamedTuple):
     at: float
 
 
-class Parked(NamedTuple):
-    """A row of parked_message or parked_event."""
-
-    row: Any
-    attempts: int
-    due: float
-    first: float
-    since: float  # when it was parked last: the beginning of its wait
-    reason: str = ""
-
-
 class Journal:
     """Rows by seq, ascending; a page of them."""
 
@@ -87,8 +79,6 @@ class Journal:
         self.parked: dict[int, Parked] = {}
 
     def add(self, row: Any) -> None:
-        if row.seq in self.rows:
-            raise Refused("23505")
         self.rows[row.seq] = row
         self.seqs.append(row.seq)
         if len(self.seqs) > 1 and self.seqs[-2] > row.seq:
@@ -130,6 +120,7 @@ class Tables:
         self._renewals: dict[UUID, list[dict[str, Any]]] = {}  # answers to beats, and
         self._rows: list[tuple[int, int, UUID | None, UUID | None]] = []  # rows, until they change
         self.request: list[Any] | None = None  # id, shards, state
+        self.requested = 0.0  # when
         self.given_up: set[UUID] = set()  # requests
         self.on_look: Callable[[], object] = _nothing  # a master has seen the request
         self.messages = [Journal() for _ in range(SLOTS)]
@@ -137,7 +128,7 @@ class Tables:
         self.stored: dict[bytes, float] = {}  # when, in true time
         self.requests: dict[bytes, tuple[bytes, bytes]] = {}  # key -> id, hash of the request
         self.events = [(Journal(), Journal()) for _ in range(SLOTS)]
-        self.keys: set[str] = set()
+        self.keys: dict[str, tuple[int, int, int]] = {}
         self.asked: dict[tuple[int, int, int], Event] = {}  # dead letters, all to be replayed
 
     # what an owner writes
@@ -166,48 +157,69 @@ class Tables:
     def append_requests(self, now: float, inc: UUID, *a: list[Any]) -> list[dict[str, Any]]:
         held = self.held(inc, a[0], a[1])
         rows = list(zip(*a[2:9], strict=True))
-        fresh: set[bytes] = set()
-        for slot, seq, message_id, *_ in rows:
-            new = slot in held and message_id not in self.places and message_id not in fresh
-            if new and seq in self.messages[slot].rows:
-                raise Refused("23505")  # before anything is changed: the statement is one
-            fresh.add(message_id)
+        first = self._first_requests(held, a)
+        fresh: dict[bytes, int] = {}  # its ordinal
+        for n, (slot, seq, message_id, *_) in enumerate(rows):
+            own = slot in held and first[n][0] == message_id
+            if own and message_id not in self.places and message_id not in fresh:
+                _free(
+                    self.messages[slot], seq, (rows[m][:2] == (slot, seq) for m in fresh.values())
+                )
+                fresh[message_id] = n
+        for n in fresh.values():
+            slot, seq, message_id, recipient, kind, body, ttl = rows[n]
+            self.messages[slot].add(
+                Message(seq, message_id, recipient, kind, bytes(body), ttl, now)
+            )
+            self.places[message_id] = (slot, seq)
+            self.stored[message_id] = self._history.now()
+        for n, (slot, *_) in enumerate(rows):
+            if a[9][n] is not None and slot in held:
+                self.requests.setdefault(a[9][n], first[n])
         outcomes: list[dict[str, Any]] = []
-        for n, (slot, seq, message_id, recipient, kind, body, ttl) in enumerate(rows):
-            key, request = a[9][n], a[10][n]
+        for n, (slot, seq, message_id, *_) in enumerate(rows):
             if slot not in held:
                 outcomes.append({"ordinal": n, "outcome": 2})
-                continue
-            mine = (message_id, request)
-            first, came = mine if key is None else self.requests.setdefault(key, mine)
-            if first != message_id:
-                outcome = 4 if came == request else 5
-                outcomes.append({"ordinal": n, "outcome": outcome, "first": first})
-            elif message_id not in self.places:
-                self.messages[slot].add(
-                    Message(seq, message_id, recipient, kind, bytes(body), ttl, now)
-                )
-                self.places[message_id] = (slot, seq)
-                self.stored[message_id] = self._history.now()
-            elif self.places[message_id] != (slot, seq):
-                outcomes.append({"ordinal": n, "outcome": 1})
+            elif self.places.get(message_id) != (slot, seq):
+                same = 4 if first[n][1] == a[10][n] else 5
+                outcome = 1 if first[n][0] == message_id else same
+                outcomes.append({"ordinal": n, "outcome": outcome, "first": first[n][0]})
         return outcomes
+
+    def _first_requests(self, held: set[int], a: tuple[Any, ...]) -> list[tuple[bytes, bytes]]:
+        """For each row the id and the request that came first with its key; its own without one."""
+        came: dict[bytes, tuple[bytes, bytes]] = {}
+        first = []
+        for slot, message_id, key, request in zip(a[2], a[4], a[9], a[10], strict=True):
+            mine = (message_id, request)
+            if key is None or slot not in held:
+                first.append(mine)
+            else:
+                first.append(self.requests.get(key) or came.setdefault(key, mine))
+        return first
 
     def append_events(self, inc: UUID, *a: list[Any]) -> list[dict[str, int]]:
         held = self.held(inc, a[0], a[1])
         outcomes: list[dict[str, int]] = []
         kinds, contacts = a[4] or [0] * len(a[2]), a[8] or [None] * len(a[2])
-        columns = (*a[2:4], kinds, *a[5:8], contacts)
-        for n, (slot, seq, kind, key, recipient, payload, contact) in enumerate(
-            zip(*columns, strict=True)
-        ):
-            if slot not in held or key in self.keys:
+        rows = list(zip(*a[2:4], kinds, *a[5:8], contacts, strict=True))
+        fresh: dict[str, tuple[int, int, int]] = {}
+        for slot, seq, kind, key, *_ in rows:
+            if slot in held and key not in self.keys and key not in fresh:
+                place = (slot, kind, seq)
+                _free(self.events[slot][kind], seq, (each == place for each in fresh.values()))
+                fresh[key] = place
+        for n, (slot, seq, kind, key, recipient, payload, contact) in enumerate(rows):
+            place = (slot, kind, seq)
+            if fresh.get(key) == place and key not in self.keys:
+                self.events[slot][kind].add(
+                    Event(seq, kind, key, recipient, bytes(payload), contact)
+                )
+                self.keys[key] = place
+                if key.endswith(":failed") and json.loads(payload)["errors"][0]["code"] in TOO_LATE:
+                    self._history.expired[parse(key.partition(":")[0])] = self._history.now()
+            elif slot not in held or self.keys.get(key, fresh.get(key)) != place:
                 outcomes.append({"ordinal": n, "outcome": 1 if slot in held else 2})
-                continue
-            self.events[slot][kind].add(Event(seq, kind, key, recipient, bytes(payload), contact))
-            self.keys.add(key)
-            if key.endswith(":failed") and json.loads(payload)["errors"][0]["code"] in TOO_LATE:
-                self._history.expired[parse(key.partition(":")[0])] = self._history.now()
         return outcomes
 
     def record_progress(self, now: float, inc: UUID, *a: Any) -> list[dict[str, Any]]:
@@ -232,20 +244,21 @@ class Tables:
         lanes: Counter[tuple[int, int, str]] = Counter()
         for slot, kind, seq in taken:
             row = self.asked.pop((slot, kind, seq))
-            self.events[slot][kind].parked[seq] = Parked(row, 1, now, now - tried, now)
-            lanes[slot, kind, row.recipient] += 1
+            parked = self.events[slot][kind].parked
+            if seq not in parked:
+                parked[seq] = Parked(row, 1, now, now - tried, now, "replayed")
+                lanes[slot, kind, row.recipient] += 1
+        for slot, kind, recipient in lanes:
+            parking.lead(self.events[slot][kind].parked, [recipient], now)
         return [(*lane, letters) for lane, letters in lanes.items()]
 
     def mend_parked(
         self, inc: UUID, slots: list[int], epochs: list[int], limit: int
     ) -> list[dict[str, int]]:
-        now, mended = self.now(), 0
+        mended = 0
         for slot in sorted(self.held(inc, slots, epochs)) if self.aged else ():
             for journal in (self.messages[slot], *self.events[slot]):
-                late = [(seq, p) for seq, p in journal.parked.items() if p.since > now][:limit]
-                for seq, p in late:
-                    journal.parked[seq] = p._replace(due=p.due - (p.since - now), since=now)
-                mended += len(late)
+                mended += parking.mend(journal.parked, self.now(), limit)
         return [{"mended": mended}]
 
     def open_slots(self, inc: UUID, slots: list[int], epochs: list[int]) -> list[tuple[Any, ...]]:
@@ -377,8 +390,13 @@ class Tables:
             self.request[0],
             self.request[2],
         )
+        if waits and abs(self.now() - self.requested) > WAITED_SECONDS:
+            self.request = None  # nobody waits for it any more
+            waits = False
         if not waits and self.asked_still:
-            return [{"begun": False}]
+            runs = self.request is not None and self.request[::2] == [request, "running"]
+            self._give_reasons(*a[:4])
+            return [{"begun": runs}]
         if request in self.given_up:
             self._history.broken("I12", "a change of shards that was given up took effect")
         if self.request is not None and waits:
@@ -386,9 +404,21 @@ class Tables:
         self.name_successors(term, inc, *a)
         return [{"begun": True}]
 
+    def _give_reasons(
+        self, slots: list[int], epochs: list[int], heirs: list[UUID], reasons: list[str]
+    ) -> None:
+        """Of successors that were named before: so does a request that is not begun."""
+        for slot, epoch, heir, reason in zip(slots, epochs, heirs, reasons, strict=True):
+            if self.epochs[slot] == epoch and self.successors[slot] == heir:
+                self.why[slot] = reason
+
     def looked(self) -> None:
         on_look, self.on_look = self.on_look, _nothing
         on_look()
+
+    def ask(self, request: UUID, shards: int) -> None:
+        """ask_for_shards."""
+        self.request, self.requested = [request, shards, "waiting"], self.now()
 
     def give_up(self, request: UUID) -> None:
         """withdraw_shard_request: unless a leader has begun it."""
@@ -451,28 +481,48 @@ class Tables:
         self._history.owner(entry)
 
     def _rare(self, now: float, held: set[int], rare: dict[str, list[dict[str, Any]]]) -> None:
-        for p in rare.get("park", ()):
-            if p["slot"] in held:
-                _park(self.messages[p["slot"]], p, now)
-        for p in rare.get("unpark", ()):
-            if p["slot"] in held:
-                self.messages[p["slot"]].parked.pop(p["seq"], None)
-        for p in rare.get("park_events", ()):
-            if p["slot"] in held:
-                _park(self.events[p["slot"]][p["kind"]], p, now)
-        for p in (*rare.get("unpark_events", ()), *rare.get("dead", ())):
-            if p["slot"] in held:
-                self.events[p["slot"]][p["kind"]].parked.pop(p["seq"], None)
+        for slot in sorted(held):
+            for journal, park, gone in (
+                (self.messages[slot], ("park",), ("unpark",)),
+                *(
+                    (
+                        self.events[slot][kind],
+                        ("park_events", kind),
+                        ("unpark_events", "dead", kind),
+                    )
+                    for kind in (0, 1)
+                ),
+            ):
+                _park(journal, now, _of(rare, slot, *park), _of(rare, slot, *gone))
 
 
-def _park(journal: Journal, p: dict[str, Any], now: float) -> None:
-    was = journal.parked.get(p["seq"])
-    row = was.row if was else journal.rows.get(p["seq"])
-    if row is not None:
-        first = was.first if was else now
-        journal.parked[p["seq"]] = Parked(
-            row, p["attempts"], now + p["delay_ms"] / 1000, first, now, p["reason"]
-        )
+def _of(rare: dict[str, list[dict[str, Any]]], slot: int, *names: Any) -> list[dict[str, Any]]:
+    """What is said of one journal under these names: of its slot, and its kind if it has one."""
+    kind = names[-1] if isinstance(names[-1], int) else None
+    return [
+        p
+        for name in names
+        for p in rare.get(name, ())
+        if p["slot"] == slot and (kind is None or p["kind"] == kind)
+    ]
+
+
+def _park(
+    journal: Journal, now: float, rows: list[dict[str, Any]], gone: list[dict[str, Any]]
+) -> None:
+    for p in rows:
+        parking.park(journal.parked, journal.rows, p, now)
+    lanes = parking.recipients(journal.parked, [p["seq"] for p in (*rows, *gone)])
+    for p in gone:
+        journal.parked.pop(p["seq"], None)
+    ends = {p["seq"]: p["ends_ms"] / 1000 for p in rows if p.get("ends_ms") is not None}
+    parking.lead(journal.parked, lanes, now, ends)
+
+
+def _free(journal: Journal, seq: int, others: Iterable[bool]) -> None:
+    """A new row's place is free, or the statement fails before it has changed anything."""
+    if seq in journal.rows or any(others):
+        raise Refused("23505")
 
 
 def _nothing() -> None:

@@ -1,0 +1,228 @@
+"""The simulation's tables answer as PostgreSQL does, and hold the same rows afterwards.
+
+Otherwise the simulation would prove another product. The statements are those that the product
+sends, by its own store objects, on both sides. ``WAROUTER_PLAYS=10000`` draws so many plays anew,
+and makes the one that fails small.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+
+from tests.campaigns.simulation import parking, tables
+from tests.campaigns.simulation.patch import patched
+from tests.campaigns.simulation.plays.calls import Call, plays
+from tests.campaigns.simulation.plays.model import Model
+from tests.campaigns.simulation.plays.outcome import Outcome
+from tests.campaigns.simulation.plays.postgres import PostgreSQL
+from tests.campaigns.simulation.tables import Tables
+from tests.harness.postgres import clone
+from warouter.local.postgres import Postgres
+from warouter.store import election, journal
+
+PLAYS, MORE_PLAYS = 40, 400
+MORE = int(os.environ.get("WAROUTER_PLAYS", "0"))
+ALL = list(HealthCheck)
+pytestmark = pytest.mark.timeout(300 + MORE)
+Changes = list[tuple[Any, str, Any]]
+
+
+class Played(NamedTuple):
+    """What PostgreSQL did in one play."""
+
+    calls: list[Call]
+    real: Outcome
+
+
+@pytest.fixture(scope="module")
+def real(postgres: Postgres) -> Iterator[PostgreSQL]:
+    side = PostgreSQL(asyncio.run(clone(postgres)))
+    yield side
+    side.close()
+
+
+@pytest.fixture(scope="module")
+def played(real: PostgreSQL) -> list[Played]:
+    """The same plays each time."""
+    found: list[Played] = []
+
+    @_the_same(PLAYS)
+    @given(plays)
+    def play(calls: list[Call]) -> None:
+        found.append(Played(calls, real.play(calls)))
+
+    play()
+    return found
+
+
+def _the_same(plays: int) -> settings:
+    """So many plays, equal in each run; one that fails is not made small, which takes minutes."""
+    return settings(
+        max_examples=plays,
+        derandomize=True,
+        database=None,
+        phases=(Phase.generate,),
+        suppress_health_check=ALL,
+    )
+
+
+def difference(calls: list[Call], model: Outcome, real: Outcome) -> str:
+    """Where the two come apart first; empty if they do not."""
+    for n, (call, here, there) in enumerate(zip(calls, model.answers, real.answers, strict=True)):
+        if here != there:
+            before = "\n".join(map(str, calls[:n]))
+            return f"{before}\n{call}:\n  model      {here}\n  PostgreSQL {there}"
+    for table, rows in real.rows.items():
+        if rows != model.rows[table]:
+            here, there = _unlike(model.rows[table], rows), _unlike(rows, model.rows[table])
+            before = "\n".join(map(str, calls))
+            return f"{before}\nrows of {table}:\n  model      {here}\n  PostgreSQL {there}"
+    return ""
+
+
+def _unlike(rows: list[Any], others: list[Any]) -> list[Any]:
+    return [row for row in rows if row not in others]
+
+
+def test_the_model_does_what_postgresql_does(real: PostgreSQL, played: list[Played]) -> None:
+    for calls, outcome in played:
+        found = difference(calls, Model().play(calls), outcome)
+        assert not found, found
+
+    @settings(max_examples=MORE or 1, database=None, deadline=None, suppress_health_check=ALL)
+    @given(plays)
+    def same(calls: list[Call]) -> None:
+        found = difference(calls, Model().play(calls), real.play(calls))
+        assert not found, found
+
+    if MORE:
+        same()
+
+
+# Mistakes, each of which a play must show.
+
+
+def events_are_not_fenced() -> Changes:
+    append = Tables.append_events
+
+    def careless(self: Tables, *a: Any) -> Any:
+        self.fenced = False
+        try:
+            return append(self, *a)
+        finally:
+            self.fenced = True
+
+    return [(Tables, "append_events", careless)]
+
+
+def keys_are_not_looked_at() -> Changes:
+    def own(_self: Tables, _held: set[int], a: tuple[Any, ...]) -> list[tuple[bytes, bytes]]:
+        return list(zip(a[4], a[10], strict=True))
+
+    return [(Tables, "_first_requests", own)]
+
+
+def a_taken_place_is_overwritten() -> Changes:
+    return [(tables, "_free", lambda *_: None)]
+
+
+def what_is_parked_again_waits_as_before() -> Changes:
+    park = parking.park
+
+    def once(parked: dict[int, Any], rows: Any, p: dict[str, Any], now: float) -> None:
+        if p["seq"] not in parked:
+            park(parked, rows, p, now)
+
+    return [(parking, "park", once)]
+
+
+def any_row_leads_its_lane() -> Changes:
+    def last(parked: dict[int, Any], lanes: Any, now: float, ends: Any = None) -> None:
+        for seq, p in parked.items():
+            if p.row.recipient in lanes and p.look is None:
+                parked[seq] = p._replace(look=p.due)
+
+    return [(parking, "lead", last)]
+
+
+def a_stale_leader_takes_over() -> Changes:
+    return [(Tables, "hold_term", lambda *_: None)]
+
+
+def an_old_picture_takes_over() -> Changes:
+    def blind(self: Tables, term: int, inc: Any, slots: list[int], _seen: Any, *a: Any) -> Any:
+        return take_over(self, term, inc, slots, [self.epochs[s] for s in slots], *a)
+
+    take_over = Tables.take_over
+    return [(Tables, "take_over", blind)]
+
+
+def a_renewal_goes_below_the_floor() -> Changes:
+    def low(self: Tables, slot: int, to: Any, term: Any, reason: str, above: int = 0) -> None:
+        change(self, slot, to, term, reason)
+
+    change = Tables.change
+    return [(Tables, "change", low)]
+
+
+def an_old_request_is_begun() -> Changes:
+    return [(tables, "WAITED_SECONDS", 1e9)]
+
+
+MISTAKES = (
+    events_are_not_fenced,
+    keys_are_not_looked_at,
+    a_taken_place_is_overwritten,
+    what_is_parked_again_waits_as_before,
+    any_row_leads_its_lane,
+    a_stale_leader_takes_over,
+    an_old_picture_takes_over,
+    a_renewal_goes_below_the_floor,
+    an_old_request_is_begun,
+)
+
+
+@pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.__name__)
+def test_a_mistake_in_the_model_is_found(
+    real: PostgreSQL, played: list[Played], mistake: Callable[[], Changes]
+) -> None:
+    with patched(mistake()):
+        if any(difference(calls, Model().play(calls), outcome) for calls, outcome in played):
+            return
+        with pytest.raises(AssertionError):
+            _search(real)
+
+
+def _search(real: PostgreSQL) -> None:
+    """Further plays, until one shows a difference: which ones find what is up to Hypothesis."""
+
+    @_the_same(MORE_PLAYS)
+    @given(plays)
+    def same(calls: list[Call]) -> None:
+        assert not difference(calls, Model().play(calls), real.play(calls))
+
+    same()
+
+
+@pytest.mark.parametrize(
+    ("where", "name", "text", "other"),
+    [
+        (journal, "_PAGE", "seq > $2", "seq >= $2"),
+        (journal, "_PARKED_OF", "order by recipient, seq limit $3", "order by seq desc limit $3"),
+        (election, "_STATE", "in ('waiting', 'running')", "= 'waiting'"),
+    ],
+)
+def test_a_changed_statement_is_found(
+    real: PostgreSQL, played: list[Played], where: Any, name: str, text: str, other: str
+) -> None:
+    """The model knows a statement by a piece of its text, and does not see what else it says."""
+    changed = vars(where)[name].replace(text, other)
+    assert changed != vars(where)[name]
+    with patched([(where, name, changed)]):
+        assert any(difference(calls, outcome, real.play(calls)) for calls, outcome in played)
