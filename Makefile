@@ -7,6 +7,11 @@ BIN := $(VENV)/bin
 WORKERS ?= $(shell echo $$((2 * $$(nproc) + 1)))
 # What one command alone wants is in $(VENV)-NAME, which takes everything else from $(VENV).
 SUITES := lint test bench packaging power
+# Beside that of VENV; Debian 13 brings 3.13.
+SECOND ?= python3.13
+# Debian's packages in the table of docs/testing.md, but for those of `make setup`.
+DEBIAN := haproxy nginx prometheus systemd util-linux iproute2 faketime fuse3 \
+	python3.13 python3.13-venv python3.13-dev
 STARTED := $(shell date +%s.%N)
 SOURCES := src tests bench setup.py
 PYX := $(wildcard src/warouter/_*.pyx src/warouter/*/_*.pyx)
@@ -15,12 +20,21 @@ PYX := $(wildcard src/warouter/_*.pyx src/warouter/*/_*.pyx)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build docs demo test check lint fuzz bench bench-e2e bench-wide size lock clean
+.PHONY: help setup build docs demo apt test test-second check lint fuzz bench bench-e2e bench-wide size lock clean
 .PHONY: bench-peers test-large
 .PHONY: chaos-short chaos chaos-mutants chaos-clocks chaos-calm chaos-power simulate
 
 help: ## show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+apt: ## install Debian's packages that the tests want and this machine lacks (as root)
+	@for package in $(DEBIAN); do \
+		dpkg -s $$package >/dev/null 2>&1 || lacking="$$lacking $$package"; done; \
+	if test -z "$$lacking"; then exit; fi; \
+	if test "$$(id -u)" != 0; then echo "apt: not run (needs root for$$lacking)"; exit; fi; \
+	export DEBIAN_FRONTEND=noninteractive; apt-get update -qq; for package in $$lacking; do \
+		apt-get install -qq --no-install-recommends $$package >/dev/null 2>&1 \
+			|| echo "apt: not run (cannot install $$package)"; done
 
 setup: $(VENV)/installed ## make .venv with the locked packages and the project, editable
 
@@ -34,12 +48,18 @@ demo: setup ## start a whole cluster on this machine and send messages through a
 	$(BIN)/warouter demo --since $(STARTED)
 
 test: setup $(VENV)-test/installed ## run the tests, several at once (TEST="tests/unit -k hash" WORKERS=1)
-	$(VENV)-test/bin/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal \
+	$(VENV)-test/bin/python -m pytest --numprocesses=$(WORKERS) --dist=loadgroup \
 		--durations=20 --durations-min=5 $(TEST)
 
 check: lint ## the loop before each commit: lint, unit tests, 20 simulated seeds
 	@$(MAKE) --no-print-directory test TEST=tests/unit WORKERS=$$(nproc)
 	@$(MAKE) --no-print-directory simulate SEEDS=20
+
+test-second: ## run the unit tests on a second Python (SECOND=python3.13)
+	@if ! $(SECOND) -c $(BUILDS) 2>/dev/null; then \
+		echo "second Python: not run (Debian's packages $(SECOND), $(SECOND)-venv, $(SECOND)-dev bring it)"; \
+	else $(MAKE) --no-print-directory test PYTHON=$(SECOND) VENV=.venv-$(SECOND:python%=%) \
+		TEST=tests/unit WORKERS=$$(nproc); fi
 
 simulate: setup ## run whole clusters on virtual time under drawn faults (SEEDS=10000 FIRST=0 JOBS=2)
 	$(BIN)/python -m tests.campaigns.simulation --seeds $(or $(SEEDS),1000) --first $(or $(FIRST),0) --jobs $(or $(JOBS),2)
@@ -128,6 +148,9 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 clean: ## remove .venv and everything that was built
 	rm -rf $(VENV) $(SUITES:%=$(VENV)-%) $(PEERS) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 	rm -f src/warouter/*.so src/warouter/*/*.so
+
+# Whether a Python makes venvs and has its headers.
+BUILDS := 'import ensurepip, os, sysconfig; os.stat(sysconfig.get_path("include") + "/Python.h")'
 
 # One check by name; it finds its own helpers beside it. A missing one says so, and fails.
 define check

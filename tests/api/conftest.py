@@ -23,6 +23,7 @@ from argon2 import PasswordHasher
 from tests.harness.described import check_answer
 from tests.harness.integration import Integration, installed
 from tests.harness.postgres import clone
+from warouter.api import sealed
 from warouter.api.access.auth import seed_administrator
 from warouter.api.access.tokens import hash_of, new_token
 from warouter.api.app import build_app
@@ -218,6 +219,13 @@ def reconfigured(**changes: Any) -> ApiConfig:
     return msgspec.structs.replace(CONFIG, **changes)
 
 
+@pytest.fixture(autouse=True)
+def cheap_backups(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The key of a backup costs 0.4 s; that it does has a test of its own."""
+    for form in sealed._COSTS:
+        monkeypatch.setitem(sealed._COSTS, form, 2**12)
+
+
 @pytest.fixture(scope="session")
 def database(postgres: Postgres) -> Settings:
     """One database for these tests: emptying four small tables is faster than a clone a test."""
@@ -276,6 +284,9 @@ async def api(pool: asyncpg.Pool) -> AsyncIterator[Api]:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def site() -> AsyncIterator[Integration]:
-    """A cluster of real processes; those who use it run on the session's loop."""
+    """A cluster of real processes; those who use it run on the session's loop.
+
+    They are of the xdist_group "site", since each worker would start a cluster of its own.
+    """
     async with installed(shards=2, coreapps=3, masters=2, webapps=1) as integration:
         yield integration

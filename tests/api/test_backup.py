@@ -47,13 +47,6 @@ COSTS = dict(sealed._COSTS)
 SECRET = "whsec_" + base64.b64encode(bytes(32)).decode()
 
 
-@pytest.fixture(autouse=True)
-def cheaper(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A key costs 0.4 s; what it costs has a test of its own."""
-    monkeypatch.setitem(sealed._COSTS, FORM, 2**12)
-    monkeypatch.setitem(sealed._COSTS, FORM_1, 2**12)
-
-
 async def filled(api: Api) -> None:
     accounts = api.context.accounts
     await accounts.change_setting("application", lambda _: {"callback_persist": False, "later": 1})

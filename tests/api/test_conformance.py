@@ -15,7 +15,7 @@ from tests.harness.integration import API_KEY, TEXT, Integration
 from tests.harness.wait import PATIENCE
 from warouter.local.seed import ready_map
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.xdist_group("site")]
 
 TO = "250788123123"
 LINK = {"link": "https://example.com/file"}

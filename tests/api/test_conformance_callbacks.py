@@ -13,7 +13,7 @@ import pytest_asyncio
 from tests.harness.form import judge_courier, judge_vumi
 from tests.harness.integration import TEXT, Integration
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.xdist_group("site")]
 
 SENDER = "250788123124"
 

@@ -15,7 +15,7 @@ from tests.harness.form import judge_courier, judge_vumi
 from tests.harness.integration import API_KEY, TEXT, Integration
 from warouter.api.app import ROUTES
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.xdist_group("site")]
 
 TO = "250788123123"
 SENDER = "250788123124"

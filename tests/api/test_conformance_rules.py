@@ -15,7 +15,7 @@ from warouter._hash import slot_of
 from warouter.api.app import ROUTES
 from warouter.message_id import parse, slot_of_id
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.xdist_group("site")]
 
 
 async def test_rule_1_a_success_is_a_json_object_without_errors(site: Integration) -> None:

@@ -11,7 +11,7 @@ import pytest_asyncio
 from tests.harness.integration import TEXT, Integration, installed
 from tests.harness.wait import PATIENCE
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("strict")]
 
 NUMBER = "250788123123"
 WITHOUT = "250788123999"

@@ -56,6 +56,7 @@ def site() -> Iterator[Integration]:
         loop.close()
 
 
+@pytest.mark.xdist_group("schemathesis")
 @pytest.mark.parametrize(("method", "path"), CALLS, ids=lambda part: part)
 def test_no_5xx_and_nothing_undocumented(site: Integration, method: str, path: str) -> None:
     operation = _SCHEMA[path][method]

@@ -181,6 +181,7 @@ def _pattern(path: str) -> str:
 
 
 @pytest.mark.asyncio(loop_scope="session")
+@pytest.mark.xdist_group("site")
 async def test_s25_methods_that_http_does_not_have(site: Integration) -> None:
     """The parser refuses them before there is a path."""
     for method in ("FOO", "GETT", "BREW"):

@@ -21,7 +21,7 @@ from tests.harness.facts import Facts, followed
 from tests.harness.receiver import Receiver
 from warouter.local.cluster import Cluster, Options
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("callbacks")]
 
 STEP_MS = 100
 

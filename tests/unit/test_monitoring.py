@@ -14,7 +14,8 @@ from tests.harness.monitoring import FOLDER, expressions, metrics_asked_for
 from warouter.metrics import CATALOGUE, Page
 
 needs_promtool = pytest.mark.skipif(
-    shutil.which("promtool") is None, reason="Debian's package prometheus brings promtool"
+    shutil.which("promtool") is None,
+    reason="not run: there is no promtool here (apt-get install prometheus)",
 )
 
 

@@ -70,7 +70,7 @@ def _table(outcome: Outcome, found: list[Figure], summary: dict[str, Any]) -> st
         f"tried again {summary['connects_retried']}",
     ]
     if outcome.skipped:
-        lines.append(f"  not run (needs root for network namespaces): {outcome.skipped}")
+        lines.append(f"  faults: not run (need root for network namespaces): {outcome.skipped}")
     lines += ["", "  every invariant held" if not outcome.wrong else "  WRONG:"]
     lines += [f"    {what}" for what in outcome.wrong]
     return "\n".join(lines)

@@ -9,7 +9,7 @@ import pytest
 
 from tests.campaigns.simulation.world import run
 
-SEEDS = 200
+SEEDS = 20  # `.ci/run` runs 2,000 others
 # Seeds that once failed and the reason; each stays here for good.
 FAILED_BEFORE: dict[int, str] = {
     47: "a statement that died in a stall of the database kept its slots' locks (the model)",
@@ -22,14 +22,9 @@ FAILED_BEFORE: dict[int, str] = {
 }
 
 
-@pytest.mark.parametrize("first", range(1000, 1000 + SEEDS, 50))
-def test_what_is_promised_holds(first: int) -> None:
-    broken = {
-        result.seed: result.violations[0]
-        for result in map(run, range(first, first + 50))
-        if result.violations
-    }
-    assert not broken
+@pytest.mark.parametrize("seed", range(1000, 1000 + SEEDS))
+def test_what_is_promised_holds(seed: int) -> None:
+    assert run(seed).violations == []
 
 
 @pytest.mark.parametrize("seed", FAILED_BEFORE)

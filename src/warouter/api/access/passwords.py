@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import enum
+import functools
 import logging
 import string
 from collections.abc import Callable
@@ -63,6 +64,17 @@ def _give_back_large_blocks() -> None:
         mallopt(_M_MMAP_THRESHOLD, _LARGE)
 
 
+def _hasher() -> PasswordHasher:
+    # OWASP's least parameters; the hash carries them, so that they can be raised later.
+    return PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
+
+
+@functools.cache
+def _hash_of_nobody() -> str:
+    """The hash of a random password, which is checked where there is no user; one a process."""
+    return _hasher().hash(token_urlsafe())
+
+
 class Passwords:
     """Checks and hashes, in threads, each in its turn.
 
@@ -73,12 +85,11 @@ class Passwords:
 
     def __init__(self) -> None:
         _give_back_large_blocks()
-        # OWASP's least parameters; the hash carries them, so that they can be raised later.
-        self._hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
+        self._hasher = _hasher()
         self._threads = ThreadPoolExecutor(WORKERS + CALLERS, thread_name_prefix="argon2")
         self._strangers = Turns(WORKERS, WAITING, len(Standing))
         self._callers = Turns(CALLERS, WAITING)
-        self._nobody = self._hasher.hash(token_urlsafe())
+        self._nobody = _hash_of_nobody()
 
     async def hash(self, password: str, whose: str = "") -> str:
         """The argon2id hash in its usual text form. TooManyRequests if too many wait."""
