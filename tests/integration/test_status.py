@@ -20,7 +20,7 @@ from warouter.config import Settings
 from warouter.errors import CommandError
 from warouter.store import locks
 from warouter.store.database import application_name, connect
-from warouter.store.views.status import BACKLOG_SQL, CALLBACKS_SQL
+from warouter.store.views.backlog import BACKLOG_SQL, CALLBACKS_SQL
 
 LEADER, OWNER, SPARE, WEBAPP, GONE = (uuid4() for _ in range(5))
 NODES = {

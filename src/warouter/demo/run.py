@@ -2,29 +2,25 @@
 
 The traffic is spread evenly over the slots, so that each one is seen at a known spacing and what
 stands still can be measured. It is offered at a steady rate whether answers come or not: messages
-to slots without an owner must not slow down the others. Each recipient gets its messages strictly
-one after the other, so that their order is defined.
+to slots without an owner must not slow down the others.
 """
 
 from __future__ import annotations
 
 import asyncio
-import random
 import time
-from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from itertools import cycle
-from typing import Any
 
 import aiohttp
 import msgspec
 
-from warouter._hash import SHARD_COUNTS, SLOTS, slot_of
+from warouter._hash import SHARD_COUNTS, SLOTS
 from warouter.demo.business import Business, Webhook
 from warouter.demo.gaps import Arrival, Failover, failover, longest_gap, unseen
 from warouter.demo.scene import Scene, kill
 from warouter.demo.tally import Evidence, Tally, complete, judge
+from warouter.demo.traffic import Lane, Offered, draw_recipients, even_turns, inbound
 from warouter.errors import CommandError
 
 MOVE_SECONDS = 20.0  # a failover or a change of shards that takes longer has failed
@@ -75,11 +71,11 @@ class Demo:
         self._say = say
         self._described = dict(scene.describe())
         self._control = str(self._described["simulator"]["control_url"])
-        self._lanes = {to: _Lane() for to in draw_recipients(plan.recipients)}
+        self._lanes = {to: Lane() for to in draw_recipients(plan.recipients)}
         self._injected: list[tuple[str, str]] = []
         self._may_finish = asyncio.Event()
         self._waits = False
-        self._offered = _Offered()
+        self._offered = Offered()
         self._sending = (0.0, 0.0)
         self._began_at = time.monotonic()
         self._killed: tuple[float, dict[int, int]] = (0.0, {})
@@ -294,86 +290,8 @@ class _Change(msgspec.Struct):
     moved: set[int] = set()
 
 
-class _Offered:
-    """How many messages have been offered, for those who wait for a certain one."""
-
-    def __init__(self) -> None:
-        self._count = 0
-        self._waiting: dict[int, asyncio.Event] = {}
-
-    def advance(self) -> None:
-        self._count += 1
-        event = self._waiting.pop(self._count, None)
-        if event is not None:
-            event.set()
-
-    async def reached(self, count: int) -> None:
-        if self._count < count:
-            await self._waiting.setdefault(count, asyncio.Event()).wait()
-
-
-class _Lane:
-    """The messages to one recipient: never more than one of them is unanswered."""
-
-    def __init__(self) -> None:
-        self.busy = False
-        self.waiting: deque[str] = deque()
-        self.accepted: list[str] = []
-        self.doubtful: set[str] = set()
-        self.unanswered = 0
-        self.refused = 0
-        self.seconds: list[float] = []
-
-    async def send(self, business: Business, to: str) -> None:
-        while self.waiting:
-            begun = time.monotonic()
-            answer = await business.send(to, self.waiting.popleft())
-            self.seconds.append(time.monotonic() - begun)
-            if answer.id:
-                self.accepted.append(answer.id)
-            elif answer.status:
-                self.refused += 1
-                self.doubtful |= {answer.doubtful} - {""}
-            else:
-                self.unanswered += 1
-        self.busy = False
-
-
-def draw_recipients(count: int) -> list[str]:
-    """Numbers that no other run has used, spread evenly over the slots."""
-    numbers: list[str] = []
-    candidate = 4915_0000_0000_000 + random.randrange(10**6) * 10**5
-    while len(numbers) < count:
-        candidate += 1
-        if slot_of(str(candidate)) == len(numbers) % SLOTS:
-            numbers.append(str(candidate))
-    return numbers
-
-
-def even_turns(recipients: Iterable[str]) -> Iterator[str]:
-    """Recipients for ever, so that slot follows slot at an even spacing."""
-    by_slot: dict[int, list[str]] = {}
-    for recipient in recipients:
-        by_slot.setdefault(slot_of(recipient), []).append(recipient)
-    rounds = [cycle(of_slot) for of_slot in by_slot.values()]
-    while True:
-        yield from (next(of_slot) for of_slot in rounds)
-
-
 def next_shards(shards: int) -> int:
     """The next greater count; the next smaller one from the greatest."""
     counts = sorted(SHARD_COUNTS)
     place = counts.index(shards)
     return counts[place + 1] if place + 1 < len(counts) else counts[place - 1]
-
-
-def inbound(sender: str, number: int) -> dict[str, Any]:
-    """One inbound message for the simulator; the types take turns."""
-    kinds: tuple[dict[str, Any], ...] = (
-        {"type": "text", "body": f"inbound {number}"},
-        {"type": "image", "body": "a caption", "data": "aW1hZ2U=", "mime": "image/png"},
-        {"type": "location", "location": {"latitude": 52.52, "longitude": 13.4}},
-        {"type": "contacts", "contacts": [{"name": {"formatted_name": "Ada"}}]},
-        {"type": "document", "data": "JVBERg==", "mime": "application/pdf"},
-    )
-    return {"from": sender, "name": "Customer", **kinds[number % len(kinds)]}

@@ -33,11 +33,8 @@ _LENGTH = re.compile(rb"[0-9]{1,%d}" % LENGTH_DIGITS)
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,%d})\r\n" % _CHUNK_DIGITS)
 # A second one might be the one that a proxy has checked; aiohttp refuses the latter ones too.
 _ONCE = frozenset(
-    {
-        *(b"host", b"content-length", b"transfer-encoding", b"authorization"),
-        *(b"content-type", b"content-location", b"content-range", b"etag", b"max-forwards"),
-        *(b"server", b"user-agent"),
-    }
+    b"host content-length transfer-encoding authorization content-type content-location"
+    b" content-range etag max-forwards server user-agent".split()
 )
 
 

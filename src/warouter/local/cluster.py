@@ -55,8 +55,13 @@ def here(_name: str, _role: str) -> Placement:
 
 # What is decided here, whatever the outer environment says; its database is looked at apart.
 _DECIDED = (
-    *("WA_DB_", "WAROUTER_DB_", "WAROUTER_NODE", "WAROUTER_PUBLIC_PORT"),
-    *("WAROUTER_TLS_", "WAROUTER_NO_TLS", "WAROUTER_UPSTREAM"),
+    "WA_DB_",
+    "WAROUTER_DB_",
+    "WAROUTER_NODE",
+    "WAROUTER_PUBLIC_PORT",
+    "WAROUTER_TLS_",
+    "WAROUTER_NO_TLS",
+    "WAROUTER_UPSTREAM",
 )
 
 

@@ -31,8 +31,8 @@ from warouter.simulator.exchange import Exchange
 from warouter.simulator.faults import Faults
 from warouter.simulator.guard import no_pages, only_as
 from warouter.simulator.inbound import Inbound, build
-from warouter.simulator.media import MediaStore
 from warouter.simulator.numbers import Numbers
+from warouter.simulator.services.media import MediaStore
 from warouter.upstream import authority
 
 # A document of 100 MB in base64.

@@ -17,6 +17,7 @@ from msgspec import Meta
 
 from warouter._hash import slot_of
 from warouter.recipient import wa_id
+from warouter.simulator import shapes
 from warouter.simulator.identity import Identity
 from warouter.upstream.protocol import MAX_FRAME
 
@@ -112,115 +113,18 @@ def with_identity(payload: bytes, identity: Identity) -> bytes:
     return b'%b,"identity":%b}' % (payload[:-1], msgspec.json.encode(identity))
 
 
-# What the object of a type must have; what else it has travels on untouched.
-
-
-class _Text(msgspec.Struct):
-    body: str
-
-
-class _Media(msgspec.Struct):
-    mime_type: str
-    sha256: str
-    caption: str | None = None
-    filename: str | None = None
-
-
-class _Location(msgspec.Struct):
-    latitude: Annotated[float, Meta(ge=-90, le=90)]
-    longitude: Annotated[float, Meta(ge=-180, le=180)]
-    name: str | None = None
-    address: str | None = None
-    url: str | None = None
-
-
-class _ContactName(msgspec.Struct):
-    formatted_name: str
-
-
-class _ContactCard(msgspec.Struct):
-    name: _ContactName
-    phones: list[dict[str, Any]] = []
-
-
-class _Error(msgspec.Struct):
-    code: int
-    title: str
-    details: str | None = None
-    href: str | None = None
-
-
-class _Button(msgspec.Struct):
-    text: str
-    payload: str | None = None
-
-
-class _ButtonReply(msgspec.Struct):
-    id: str
-    title: str
-
-
-class _ListReply(msgspec.Struct):
-    id: str
-    title: str
-    description: str | None = None
-
-
-class _FlowReply(msgspec.Struct):
-    response_json: str
-    body: str
-    name: str
-
-
-class _Interactive(msgspec.Struct):
-    type: str
-    button_reply: _ButtonReply | None = None
-    list_reply: _ListReply | None = None
-    nfm_reply: _FlowReply | None = None
-
-    def __post_init__(self) -> None:
-        replies = {
-            "button_reply": self.button_reply,
-            "list_reply": self.list_reply,
-            "nfm_reply": self.nfm_reply,
-        }
-        if replies.get(self.type) is None:
-            raise ValueError(
-                "an interactive reply has the type button_reply, list_reply or nfm_reply, and the "
-                "object of that name"
-            )
-
-
-class _Product(msgspec.Struct):
-    product_retailer_id: str
-    quantity: float | str
-    item_price: float | str
-    currency: str
-
-
-class _Order(msgspec.Struct):
-    catalog_id: str
-    product_items: list[_Product]
-    text: str | None = None
-
-
-class _System(msgspec.Struct):
-    body: str
-    type: str
-
-
 def _text(request: Request, given: object) -> dict[str, Any]:
-    return {"text": _checked(_either(request, given, "body"), _Text, "text")}
+    return {"text": _checked(_either(request, given, "body"), shapes.Text, "text")}
 
 
 def _button(request: Request, given: object) -> dict[str, Any]:
     button = {"payload": None} | _either(request, given, "text")
-    return {"button": _checked(button, _Button, "button")}
+    return {"button": _checked(button, shapes.Button, "button")}
 
 
 def _system(request: Request, given: object) -> dict[str, Any]:
     system = {"type": "user_changed_number"} | _either(request, given, "body")
-    return {"system": _checked(system, _System, "system")}
+    return {"system": _checked(system, shapes.System, "system")}
 
 
 def _media(request: Request, given: object) -> dict[str, Any]:
@@ -237,7 +141,7 @@ def _media(request: Request, given: object) -> dict[str, Any]:
     if request.body is not None and kind in _CAPTIONED:
         media["caption"] = request.body
     media["status"] = "undownloaded"
-    return {kind: _checked(media, _Media, kind)}
+    return {kind: _checked(media, shapes.Media, kind)}
 
 
 def _referral(given: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
@@ -266,7 +170,7 @@ def _plain(kind: str, shape: Any) -> Callable[[Request, object], dict[str, Any]]
 
 def _contacts(request: Request, given: object) -> dict[str, Any]:
     """Each phone says its wa_id, empty if its number cannot be one."""
-    cards = _plain("contacts", list[_ContactCard])(request, given)["contacts"]
+    cards = _plain("contacts", list[shapes.ContactCard])(request, given)["contacts"]
     for phone in (phone for card in cards for phone in card.get("phones", ())):
         phone.setdefault("wa_id", _wa_id_or_none(str(phone.get("phone", ""))))
     return {"contacts": cards}
@@ -299,15 +203,15 @@ def _unknown(request: Request, given: object) -> dict[str, Any]:
 TYPES: dict[str, Callable[[Request, object], dict[str, Any]]] = {
     "text": _text,
     **dict.fromkeys(_MIMES, _media),
-    "location": _plain("location", _Location),
+    "location": _plain("location", shapes.Location),
     "contacts": _contacts,
     "button": _button,
-    "interactive": _plain("interactive", _Interactive),
-    "order": _plain("order", _Order),
+    "interactive": _plain("interactive", shapes.Interactive),
+    "order": _plain("order", shapes.Order),
     "system": _system,
     "ephemeral": _empty,
     "unknown": _unknown,
-    "error": _plain("error", _Error),
+    "error": _plain("error", shapes.Error),
 }
 
 

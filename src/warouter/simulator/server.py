@@ -32,9 +32,9 @@ from warouter.errors import WarouterError
 from warouter.simulator.control import Addresses, application
 from warouter.simulator.exchange import Exchange, Peer
 from warouter.simulator.faults import Faults
-from warouter.simulator.media import MediaStore
 from warouter.simulator.numbers import Numbers
-from warouter.simulator.services import services
+from warouter.simulator.services.app import services
+from warouter.simulator.services.media import MediaStore
 from warouter.upstream import authority
 from warouter.upstream.protocol import MAX_FRAME, decode_to_upstream
 

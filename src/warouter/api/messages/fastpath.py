@@ -42,10 +42,8 @@ _BEARER = b"Bearer "
 _KEY = HEADER.lower().encode()
 # What makes a request more than a head and as many bytes of body, or means something to aiohttp.
 _NOT_PLAIN = frozenset(
-    {
-        *(b"transfer-encoding", b"content-encoding", b"expect", b"upgrade", b"te", b"trailer"),
-        *(b"http2-settings", b"sec-websocket-key1"),
-    }
+    b"transfer-encoding content-encoding expect upgrade te trailer http2-settings"
+    b" sec-websocket-key1".split()
 )
 _LABEL = label_of(*MESSAGES)
 _HERE = b"\0"  # where an id belongs

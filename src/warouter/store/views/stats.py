@@ -18,12 +18,12 @@ from warouter.metrics import Sample
 from warouter.store import locks
 from warouter.store.bounded import connection
 from warouter.store.database import Source
-from warouter.store.views.status import BACKLOG_SQL, CALLBACKS_SQL, DATABASE_SQL
+from warouter.store.views.backlog import BACKLOG_SQL, CALLBACKS_SQL, MOST_COUNTED
+from warouter.store.views.status import DATABASE_SQL
 
 T = TypeVar("T")
 
 KEEP_SECONDS = 3.0  # several scrapers, one reading
-MOST_COUNTED = 100_000
 SETTLED_SECONDS = 60.0  # seconds after which a change of owner is counted once and for all
 
 _MAP = """

@@ -1,7 +1,7 @@
 """What a cluster looks like at one moment, read in one read-only snapshot.
 
-Ages are computed by PostgreSQL and cross its border as seconds. Nothing here reads a journal from
-end to end: a backlog is what lies in the open intervals of a cursor, found by index.
+Ages are computed by PostgreSQL and cross its border as seconds. What waits is counted by
+``views.backlog``.
 """
 
 from __future__ import annotations
@@ -13,17 +13,14 @@ from uuid import UUID
 import msgspec
 
 from warouter.cluster.shardmap import ShardMap, SlotOwner
+from warouter.kinds import EVENT_KINDS, INBOUND, STATUS
 from warouter.store import locks
 from warouter.store.database import Connection
 from warouter.store.nodes import SLOTS_SQL, map_of
+from warouter.store.views.backlog import Backlog, read_backlog
 
 SILENT_SECONDS = 3.0  # a session that has said nothing for ten beats
 EPOCH_BITS = 32  # epochs and terms are timeline * 2^32 + n
-
-# An interval of at most 2,000 places is counted, a wider one is taken as full. Both are the same
-# but for places that were given out and never written; counting a million rows each second would
-# cost about what sending them does.
-_COUNTED_PLACES = 2_000
 
 _NODES = """
 select n.incarnation, n.name, n.role, n.pid, n.version, n.host, n.port, n.leaving,
@@ -52,57 +49,6 @@ _REQUEST = """
 select id, shards, state, extract(epoch from clock_timestamp() - requested_at)::float8 as age_s
   from shard_request where state in ('waiting', 'running')"""
 
-# Open intervals of each cursor: before, between and after its ranges; then what lies in them.
-BACKLOG_SQL = f"""
-with cursor as (
-    select c.slot, c.mark, c.ranges,
-           coalesce((select m.seq from message m where m.slot = c.slot
-                      order by m.seq desc limit 1), 0) as last
-      from send_cursor c),
-     interval as (
-    select c.slot, (array[c.mark] || c.ranges)[2 * i + 1] as low,
-           least(coalesce(c.ranges[2 * i + 1], c.last + 1), c.last + 1) as high
-      from cursor c, generate_series(0, cardinality(c.ranges) / 2) as i)
-select v.slot, sum(case when v.high - v.low - 1 > {_COUNTED_PLACES} then v.high - v.low - 1
-                   else (select count(*) from message m
-                          where m.slot = v.slot and m.seq > v.low and m.seq < v.high)
-                   end)::bigint as waiting
-  from interval v where v.high - v.low > 1 group by v.slot"""
-CALLBACKS_SQL = f"""
-with cursor as (
-    select c.slot, c.kind, c.mark, c.ranges,
-           coalesce((select e.seq from event e where e.slot = c.slot and e.kind = c.kind
-                      order by e.seq desc limit 1), 0) as last
-      from event_cursor c),
-     interval as (
-    select c.slot, c.kind, (array[c.mark] || c.ranges)[2 * i + 1] as low,
-           least(coalesce(c.ranges[2 * i + 1], c.last + 1), c.last + 1) as high
-      from cursor c, generate_series(0, cardinality(c.ranges) / 2) as i)
-select v.slot, v.kind, sum(case when v.high - v.low - 1 > {_COUNTED_PLACES} then v.high - v.low - 1
-                   else (select count(*) from event e
-                          where e.slot = v.slot and e.kind = v.kind
-                            and e.seq > v.low and e.seq < v.high)
-                   end)::bigint as waiting
-  from interval v where v.high - v.low > 1 group by v.slot, v.kind"""
-
-# What waits or died is counted up to a limit: more than that is much, whatever the number. In the
-# order of an index, or a slot without any would be looked for in the whole table.
-MOST_COUNTED = 100_000
-PARKED_SQL = f"""
-select s.slot, n.parked from generate_series(0, 31) s(slot),
-       lateral (select count(*) as parked from (
-                    select 1 from parked_message p
-                     where p.slot = s.slot order by p.seq limit {MOST_COUNTED}) p) n
- where n.parked > 0"""
-_OF_KIND = """
-select s.slot, k.kind, n.{1} from generate_series(0, 31) s(slot), generate_series(0, 1) k(kind),
-       lateral (select count(*) as {1} from (
-                    select 1 from {0} p
-                     where p.slot = s.slot and p.kind = k.kind
-                     order by p.seq limit {2}) p) n
- where n.{1} > 0"""
-PARKED_EVENTS_SQL = _OF_KIND.format("parked_event", "parked", MOST_COUNTED)
-DEAD_SQL = _OF_KIND.format("dead_letter", "dead", MOST_COUNTED)
 _SESSIONS = """
 select case when a.application_name like 'wa:%' then substr(a.application_name, 37)
             else coalesce(nullif(a.application_name, ''), a.backend_type) end as name,
@@ -226,7 +172,7 @@ async def read_status(connection: Connection, history: int = 0) -> Status:
         slots = map_of(cluster["version"], cluster["shards"], await connection.fetch(SLOTS_SQL))
         rows = await connection.fetch(_NODES, locks.ALIVE)
         shards = _shards(
-            slots, {r["incarnation"]: r["name"] for r in rows}, await _counts(connection)
+            slots, {r["incarnation"]: r["name"] for r in rows}, await read_backlog(connection)
         )
         nodes = [_node(row, slots, cluster["leader"]) for row in rows]
         return Status(
@@ -251,33 +197,7 @@ async def read_status(connection: Connection, history: int = 0) -> Status:
         )
 
 
-class _Counts(msgspec.Struct, frozen=True):
-    """Per slot; what is not in a mapping is 0."""
-
-    backlog: Mapping[int, int]
-    parked: Mapping[int, int]
-    callbacks: Mapping[tuple[int, int], int]
-    parked_events: Mapping[tuple[int, int], int]
-    dead: Mapping[tuple[int, int], int]
-
-
-async def _counts(connection: Connection) -> _Counts:
-    async def by_slot(sql: str) -> dict[int, int]:
-        return {row[0]: row[1] for row in await connection.fetch(sql)}
-
-    async def by_kind(sql: str) -> dict[tuple[int, int], int]:
-        return {(row[0], row[1]): row[2] for row in await connection.fetch(sql)}
-
-    return _Counts(
-        await by_slot(BACKLOG_SQL),
-        await by_slot(PARKED_SQL),
-        await by_kind(CALLBACKS_SQL),
-        await by_kind(PARKED_EVENTS_SQL),
-        await by_kind(DEAD_SQL),
-    )
-
-
-def _shards(slots: ShardMap, names: Mapping[UUID, str], counts: _Counts) -> list[ShardStatus]:
+def _shards(slots: ShardMap, names: Mapping[UUID, str], counts: Backlog) -> list[ShardStatus]:
     return [
         _shard(number, [s for s in slots.slots if slots.shard_of(s.slot) == number], names, counts)
         for number in range(slots.shards)
@@ -285,7 +205,7 @@ def _shards(slots: ShardMap, names: Mapping[UUID, str], counts: _Counts) -> list
 
 
 def _shard(
-    number: int, slots: list[SlotOwner], names: Mapping[UUID, str], counts: _Counts
+    number: int, slots: list[SlotOwner], names: Mapping[UUID, str], counts: Backlog
 ) -> ShardStatus:
     def named(incarnations: set[UUID | None]) -> list[str]:
         return sorted(names.get(i, f"forgotten {i.hex[:8]}") for i in incarnations if i is not None)
@@ -303,10 +223,10 @@ def _shard(
         epoch_to=max(s.epoch for s in slots),
         backlog=sum(counts.backlog.get(s.slot, 0) for s in slots),
         parked=sum(counts.parked.get(s.slot, 0) for s in slots),
-        waiting_statuses=total(counts.callbacks, 0),
-        waiting_inbound=total(counts.callbacks, 1),
-        parked_events=total(counts.parked_events, 0, 1),
-        dead_letters=total(counts.dead, 0, 1),
+        waiting_statuses=total(counts.callbacks, STATUS),
+        waiting_inbound=total(counts.callbacks, INBOUND),
+        parked_events=total(counts.parked_events, *EVENT_KINDS),
+        dead_letters=total(counts.dead, *EVENT_KINDS),
     )
 
 

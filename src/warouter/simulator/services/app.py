@@ -14,12 +14,12 @@ from __future__ import annotations
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from warouter.simulator.contacts import contact_routes
 from warouter.simulator.exchange import Exchange
 from warouter.simulator.guard import no_pages
-from warouter.simulator.media import MediaStore, add_media
 from warouter.simulator.numbers import Numbers
-from warouter.simulator.registration import add_registration
+from warouter.simulator.services.contacts import contact_routes
+from warouter.simulator.services.media import MediaStore, add_media
+from warouter.simulator.services.registration import add_registration
 
 
 def services(

@@ -1,0 +1,7 @@
+"""What WhatsApp offers beside the message connection, over HTTP.
+
+app           the three together, as one aiohttp application
+contacts      which numbers are on WhatsApp, and the identities of customers
+registration  codes, verification and two-step pins of numbers
+media         content by handle
+"""
