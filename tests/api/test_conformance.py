@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import re
 import time
 from datetime import UTC, datetime, timedelta
@@ -58,23 +59,30 @@ async def test_c02_login_with_the_same_password_as_new(site: Integration) -> Non
 
 @pytest.mark.asyncio(loop_scope="function")
 async def test_c03_a_fresh_install(fresh: Api) -> None:
-    refused = await fresh.login("admin", "secret")
-    assert refused.status in (400, 401)
-    assert refused.error["title"] == "Password change required"
+    for body in (None, {"new_password": ""}, {"new_password": "secret"}):
+        refused = await fresh.login("admin", "secret", body)
+        assert (refused.status, refused.code) == (401, 1024)
+        assert refused.error["title"] == "Password change required"
+    weak = await fresh.login("admin", "secret", {"new_password": "weakpassword"})
+    assert (weak.status, weak.code) == (400, 1009)
     changed = await fresh.login("admin", "secret", {"new_password": "N3w!passw"})
     assert changed.status == 200
     assert changed.json["users"][0]["token"]
     assert (await fresh.login("admin", "N3w!passw")).status == 200
+    assert (await fresh.login("admin", "secret")).code == 1005
 
 
 async def test_c04_a_wrong_password(site: Integration) -> None:
-    for credentials in ("Basic YWRtaW46d3Jvbmc=", "Basic YWRtaW4=", "Basic ====", "Basic", ""):
-        reply = await site.login(headers={"Authorization": credentials})
-        reply.refused(401, 1005)
+    for pair in (b"admin:wrong", b"nobody:wrong", b":", b"admin"):
+        basic = f"Basic {base64.b64encode(pair).decode()}"
+        error = (await site.login(headers={"Authorization": basic})).refused(401, 1005)
+        assert (error["title"], error["details"]) == ("Access denied", "Invalid credentials.")
+    for malformed in ("Basic ====", "Basic", ""):
+        (await site.login(headers={"Authorization": malformed})).refused(401, 1005)
 
 
 async def test_c05_login_with_a_json_body(site: Integration) -> None:
-    for body in ({}, {"new_password": ""}, {"new_password": None}):
+    for body in ({}, {"new_password": ""}, {"new_password": None}, {"other": 1}):
         reply = await site.login(body=body)
         assert reply.status == 200
         assert set(reply.json["users"][0]) == {"token", "expires_after"}
@@ -109,7 +117,13 @@ async def test_c07_the_version_compares(site: Integration) -> None:
 async def test_c08_the_api_key(site: Integration) -> None:
     reply = await site.call("GET", "/v1/health", headers={"Authorization": f"Apikey {API_KEY}"})
     assert reply.status == 200
-    for wrong in (f"Apikey {API_KEY}x", "Apikey", f"Bearer {API_KEY}", "Apikey " + "a" * 129):
+    for wrong in (
+        f"Apikey {API_KEY}x",
+        f"Apikey {API_KEY[:-1]}",
+        "Apikey",
+        f"Bearer {API_KEY}",
+        "Apikey " + "a" * 129,
+    ):
         refused = await site.call("GET", "/v1/health", headers={"Authorization": wrong})
         refused.refused(401, 1005)
     (await site.call("GET", "/v1/health", headers={})).refused(401, 1005)

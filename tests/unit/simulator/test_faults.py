@@ -39,6 +39,13 @@ def test_changed_sets_what_is_named_and_leaves_the_rest() -> None:
         {"unknown": ["+491511234567"]},
         {"unknown": ["no number"]},
         {"latency_ms": 10**9},
+        {"templates": {"promo": 470}},
+        {"templates": {"promo": "2061"}},
+        {"templates": ["promo"]},
+        {"blocked": ["+491511234567"]},
+        {"experiment": ["x"]},
+        {"tier": -1},
+        {"spam": 2},
     ],
 )
 def test_bad_switches_are_refused(switches: dict[str, Any]) -> None:

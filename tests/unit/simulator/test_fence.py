@@ -70,14 +70,6 @@ def test_release_leaves_the_epoch() -> None:
     assert fence.claim(SLOT, 5, "a", "first") is Verdict.GRANTED
 
 
-def test_a_closed_connection_leaves_only_its_own_slots() -> None:
-    fence = fence_at(5, "a", "first")
-    fence.claim(SLOT + 1, 1, "b", "second")
-    fence.gone("first")
-    assert fence.held() == {SLOT + 1: 1}
-    assert fence.seen(SLOT) == 5
-
-
 @given(st.lists(st.tuples(st.integers(1, 4), st.sampled_from("ab"), st.sampled_from("xyz"))))
 def test_the_seen_epoch_never_falls_and_belongs_to_one_incarnation(
     claims: list[tuple[int, str, str]],

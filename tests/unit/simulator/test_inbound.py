@@ -1,81 +1,23 @@
-"""Inbound messages: the v1 form of every type, and a sentence for what cannot be built."""
+"""Inbound messages: what their form follows from, and a sentence for what cannot be built.
 
-import base64
-import hashlib
+The v1 form of every type is held by tests/cluster/test_callbacks.py and the cases C40 to C44.
+"""
+
 from typing import Any
 
 import msgspec
 import pytest
 
 from warouter._hash import slot_of
-from warouter.simulator.inbound import LARGEST, TYPES, build
+from warouter.simulator.identity import Identities
+from warouter.simulator.inbound import LARGEST, build, with_identity
 
 FROM = "491511234567"
-DATA = base64.b64encode(b"content").decode()
-SHA256 = hashlib.sha256(b"content").hexdigest()
-
-BUTTON_REPLY = {"type": "button_reply", "button_reply": {"id": "1", "title": "Yes"}}
-LIST_REPLY = {"type": "list_reply", "list_reply": {"id": "1", "title": "One", "description": "d"}}
-ORDER = {
-    "catalog_id": "c",
-    "product_items": [
-        {"product_retailer_id": "p", "quantity": 1, "item_price": 2.5, "currency": "EUR"}
-    ],
-}
-CARD = {"name": {"formatted_name": "Ann"}, "phones": [{"phone": "+49 151", "wa_id": "49151"}]}
-LOCATION = {"latitude": 52.5, "longitude": 13.4, "name": "Berlin"}
-
-# type, what is asked for besides from and type, what messages[] then has under the type
-FORMS: list[tuple[str, dict[str, Any], Any]] = [
-    ("text", {"body": "hello ☺"}, {"body": "hello ☺"}),
-    ("text", {"text": {"body": "x"}}, {"body": "x"}),
-    *[
-        (
-            kind,
-            {"data": DATA, "mime": "a/b"},
-            {"mime_type": "a/b", "sha256": SHA256, "status": "undownloaded"},
-        )
-        for kind in ("image", "audio", "voice", "video", "document", "sticker")
-    ],
-    (
-        "document",
-        {"document": {"filename": "a.pdf", "id": "7", "file": "/f"}, "data": DATA, "body": "c"},
-        {
-            "filename": "a.pdf",
-            "mime_type": "application/pdf",
-            "sha256": SHA256,
-            "caption": "c",
-            "status": "undownloaded",
-        },
-    ),
-    ("location", {"location": LOCATION}, LOCATION),
-    ("contacts", {"contacts": [CARD]}, [CARD]),
-    ("button", {"body": "Stop"}, {"payload": None, "text": "Stop"}),
-    ("button", {"button": {"payload": "p", "text": "Stop"}}, {"payload": "p", "text": "Stop"}),
-    ("interactive", {"interactive": BUTTON_REPLY}, BUTTON_REPLY),
-    ("interactive", {"interactive": LIST_REPLY}, LIST_REPLY),
-    ("order", {"order": ORDER}, ORDER),
-    ("system", {"body": "moved"}, {"type": "user_changed_number", "body": "moved"}),
-    ("ephemeral", {}, None),
-    ("unknown", {}, None),
-]
 
 
 def made(**asked: Any) -> dict[str, Any]:
     built = build({"from": FROM} | asked, "new", 1700000000)
     return msgspec.json.decode(built.payload, type=dict[str, Any])
-
-
-@pytest.mark.parametrize(("kind", "asked", "expected"), FORMS)
-def test_every_form(kind: str, asked: dict[str, Any], expected: Any) -> None:
-    message = made(type=kind, **asked)
-    assert message.get(kind) == expected
-    common = {key: message[key] for key in ("from", "id", "timestamp", "type")}
-    assert common == {"from": FROM, "id": "new", "timestamp": "1700000000", "type": kind}
-
-
-def test_the_forms_are_all_types() -> None:
-    assert {kind for kind, _, _ in FORMS} | {"error"} == set(TYPES)
 
 
 def test_an_error_is_of_nobody_and_has_the_slot_of_its_sender() -> None:
@@ -106,8 +48,15 @@ def test_referral_and_identity_travel() -> None:
     assert (message["referral"], message["identity"]) == (referral, identity)
 
 
-def test_unknown_says_why() -> None:
-    assert made(type="unknown")["errors"][0]["code"] == 501
+def test_a_system_message_about_an_identity_carries_the_new_one() -> None:
+    asked = {"type": "system", "system": {"type": "user_identity_changed", "body": "b"}}
+    message = build({"from": FROM} | asked, "id", 1)
+    assert message.new_identity
+    identity = Identities().change(FROM, 20)
+    shown = msgspec.json.decode(with_identity(message.payload, identity))
+    assert shown["identity"] == msgspec.to_builtins(identity)
+    assert shown["system"]["type"] == "user_identity_changed"
+    assert not build({"from": FROM, "type": "system", "body": "b"}, "id", 1).new_identity
 
 
 def test_without_a_type_it_is_a_text() -> None:

@@ -1,4 +1,4 @@
-"""Codes and pins at the registration authority: what is good, for how long, and how often."""
+"""Codes and pins at the registration authority: what tests/api/test_registration.py cannot see."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import pytest
 
 from warouter.simulator.numbers import (
     CODE_S,
-    CODE_TRIES,
     CODES,
     PIN_TRIES,
     PIN_WAIT_S,
@@ -32,33 +31,11 @@ def declined(work: object) -> Declined:
     return caught.value
 
 
-def test_a_code_registers_and_may_be_repeated(numbers: Numbers) -> None:
-    code = numbers.request(NUMBER, "sms", None, 0.0)
-    assert code == "123450"
-    assert numbers.codes(1.0) == {NUMBER: {"code": code, "method": "sms", "valid_s": CODE_S - 1.0}}
-    assert numbers.verify(NUMBER, code, 1.0) is False
-    assert numbers.verify(NUMBER, code, CODE_S - 0.1) is False
-
-
-def test_a_code_expires(numbers: Numbers) -> None:
-    code = numbers.request(NUMBER, "voice", None, 0.0)
-    assert declined(lambda: numbers.verify(NUMBER, code, CODE_S)).reason == "code"
-    assert numbers.codes(CODE_S) == {}
-
-
 def test_a_new_code_replaces_the_old_one(numbers: Numbers) -> None:
     old = numbers.request(NUMBER, "sms", None, 0.0)
     new = numbers.request(NUMBER, "sms", None, 1.0)
     assert declined(lambda: numbers.verify(NUMBER, old, 2.0)).sentence == "the code is wrong"
     assert numbers.verify(NUMBER, new, 2.0) is False
-
-
-def test_a_code_may_be_tried_five_times(numbers: Numbers) -> None:
-    code = numbers.request(NUMBER, "sms", None, 0.0)
-    for _ in range(CODE_TRIES):
-        assert declined(lambda: numbers.verify(NUMBER, "000000", 1.0)).reason == "code"
-    assert "too often" in declined(lambda: numbers.verify(NUMBER, code, 1.0)).sentence
-    assert numbers.verify(NUMBER, numbers.request(NUMBER, "sms", None, 2.0), 3.0) is False
 
 
 def test_nothing_was_asked_for(numbers: Numbers) -> None:
@@ -74,19 +51,6 @@ def test_five_codes_in_ten_minutes(numbers: Numbers) -> None:
     assert (no.reason, no.retry_after) == ("wait", CODE_S - 10.0)
     numbers.request("491", "sms", None, 10.0)
     numbers.request(NUMBER, "sms", None, CODE_S)
-
-
-def test_the_pin_is_asked_for(numbers: Numbers) -> None:
-    numbers.set_pin(NUMBER, "111111")
-    for pin in (None, ""):
-        no = declined(lambda pin=pin: numbers.request(NUMBER, "sms", pin, 0.0))
-        assert no.reason == "pin_missing"
-    assert declined(lambda: numbers.request(NUMBER, "sms", "222222", 0.0)).reason == "pin_wrong"
-    assert numbers.codes(0.0) == {}
-    code = numbers.request(NUMBER, "sms", "111111", 0.0)
-    assert numbers.verify(NUMBER, code, 1.0) is True
-    numbers.set_pin(NUMBER, None)
-    assert numbers.verify(NUMBER, numbers.request(NUMBER, "sms", None, 2.0), 3.0) is False
 
 
 def test_a_pin_that_is_guessed_waits(numbers: Numbers) -> None:

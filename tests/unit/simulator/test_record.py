@@ -28,15 +28,6 @@ def test_inversions_are_those_a_slow_count_finds(seqs: list[int]) -> None:
     assert record.counters.unique == record.counters.received == len(seqs)
 
 
-def test_repeats_are_received_and_in_no_list() -> None:
-    record = Record()
-    arrive(record, [1, 2])
-    record.repeated()
-    counters = record.counters
-    assert (counters.received, counters.unique, counters.repeats) == (3, 2, 1)
-    assert record.ids() == {"491511234567": ["491511234567-0", "491511234567-1"]}
-
-
 def test_arrivals_since() -> None:
     record = Record()
     arrive(record, [1, 2, 3])

@@ -86,14 +86,6 @@ def test_each_switch_refuses_for_good(
     assert world.code(template=template) == 0
 
 
-def test_a_refused_id_stays_refused() -> None:
-    world = World(locked=True)
-    send = Send(slot_of(TO), 1, 1, "m", TO, "message", memoryview(b"{}"))
-    assert world.intake.answer(send, world.now, WALL).code == 1031
-    world.faults()
-    assert world.intake.answer(send, world.now, WALL).code == 1031
-
-
 def test_numbers_and_templates_that_are_not_named_pass() -> None:
     world = World(unknown=[TO], blocked=[OTHER], templates={"promo": 2061})
     assert [world.code(THIRD), world.code(THIRD, "hello"), world.code(THIRD, "promo")] == [
@@ -128,34 +120,6 @@ def test_what_is_refused_counts_for_no_tier() -> None:
     assert [world.code(to) for to in (TO, OTHER, THIRD)] == [1007, 0, 471]
 
 
-def test_an_identity_that_is_not_acknowledged() -> None:
-    world = World()
-    assert world.code() == 0
-    changed = world.identities.change(TO, WALL)
-    assert world.code() == 0  # nobody asked for the check
-    world.faults(identity_check=True)
-    assert (world.code(), world.code(template="hello"), world.code(OTHER)) == (480, 480, 0)
-    world.identities.acknowledge(TO, changed.hash)
-    assert world.code() == 0
-
-
 @pytest.mark.parametrize("body", [b"{}", b"no json", b"[]", b'{"type":"template"}', b"\xff"])
 def test_a_body_of_any_form_is_judged(body: bytes) -> None:
     assert World(unknown=[TO]).answer(body=body).code == 470
-
-
-@pytest.mark.parametrize(
-    "switches",
-    [
-        {"templates": {"promo": 470}},
-        {"templates": {"promo": "2061"}},
-        {"templates": ["promo"]},
-        {"blocked": ["+491511234567"]},
-        {"experiment": ["x"]},
-        {"tier": -1},
-        {"spam": 2},
-    ],
-)
-def test_bad_switches(switches: dict[str, Any]) -> None:
-    with pytest.raises(msgspec.ValidationError):
-        Faults().changed(switches)

@@ -46,16 +46,6 @@ class TestTake:
         delivery = queue(item(1, "a"), item(2, "b"), item(3, "a"), item(4, "c"))
         assert seqs(delivery.take(100, BYTES)) == [1, 3, 2, 4]
 
-    def test_a_recipient_in_an_open_batch_waits(self):
-        delivery = queue(item(1, "a"))
-        first = delivery.take(100, BYTES)
-        delivery.add(item(2, "a"))
-        delivery.add(item(3, "b"))
-        assert seqs(delivery.take(100, BYTES)) == [3]
-        assert delivery.take(100, BYTES) == []
-        delivery.delivered(first)
-        assert seqs(delivery.take(100, BYTES)) == [2]
-
     def test_one_recipient_gets_a_share_of_a_batch(self):
         delivery = queue(*(item(n, "a") for n in range(1, 30)), item(30, "b"))
         assert seqs(delivery.take(100, BYTES)) == [*range(1, LANE_EVENTS + 1), 30]
@@ -85,16 +75,6 @@ class TestTake:
         assert seqs(delivery.take(100, BYTES)) == [2]
         assert seqs(delivery.take(100, BYTES)) == [4]
 
-    def test_what_failed_alone_before_goes_alone_from_the_midst_of_its_lane_too(self):
-        delivery = queue(item(1, "a", first_at=0.0), item(2, "a", attempts=1, first_at=0.0))
-        batch = delivery.take(100, BYTES)
-        assert seqs(batch) == [1]
-        delivery.delivered(batch)
-        assert seqs(delivery.take(100, BYTES)) == [2]
-
-    def test_nothing_of_nothing(self):
-        assert Delivery().take(100, BYTES) == []
-
 
 class TestFailed:
     def test_a_single_event_comes_back_with_what_waits_behind_it(self):
@@ -123,16 +103,6 @@ class TestFailed:
         delivery.delivered(first)
         delivery.add(item(6, "a"))
         assert seqs(delivery.take(100, BYTES)) == [4, 5]
-
-    def test_parked_events_pass_their_blocked_lane_until_it_is_unblocked(self):
-        delivery = queue(item(1, "a"))
-        head, *_ = delivery.failed(delivery.take(1, BYTES))
-        assert delivery.add(head._replace(attempts=1, first_at=5.0))
-        assert not delivery.add(item(2, "a"))
-        delivery.delivered(delivery.take(1, BYTES))
-        assert not delivery.add(item(2, "a"))
-        delivery.unblock(0, "a")
-        assert delivery.add(item(3, "a"))
 
     @given(
         events=st.lists(st.sampled_from("abcdefgh"), max_size=60),
@@ -215,43 +185,6 @@ class TestSuspects:
 
 
 class TestSlots:
-    def test_a_forgotten_slot_is_gone_and_late_results_count_for_nothing(self):
-        delivery = queue(item(1, "a", slot=1), item(2, "b", slot=2), item(3, "c", slot=1))
-        batch = delivery.take(2, BYTES)
-        delivery.forget(1)
-        assert delivery.waiting == 0
-        assert seqs(delivery.delivered(batch)) == [2]
-
-    def test_a_failure_of_a_forgotten_slot_parks_nothing(self):
-        delivery = queue(item(1, "a"))
-        batch = delivery.take(1, BYTES)
-        delivery.forget(0)
-        assert delivery.failed(batch) == []
-        assert delivery.take(1, BYTES) == []
-
-    def test_a_slot_that_came_back_waits_for_the_old_batch_of_the_same_recipient(self):
-        delivery = queue(item(1, "a"))
-        old = delivery.take(1, BYTES)
-        delivery.forget(0)
-        delivery.add(item(1, "a"))
-        assert delivery.take(1, BYTES) == []
-        assert delivery.failed(old) == []
-        assert seqs(delivery.take(1, BYTES)) == [1]
-
-    def test_a_forgotten_slot_is_no_longer_blocked(self):
-        delivery = Delivery()
-        delivery.block(0, "a")
-        assert not delivery.add(item(1, "a"))
-        delivery.forget(0)
-        assert delivery.add(item(1, "a"))
-
-    def test_a_blocked_recipient_in_an_open_batch_is_unblocked_by_forgetting(self):
-        delivery = queue(item(1, "a"))
-        delivery.take(1, BYTES)
-        delivery.block(0, "a")
-        delivery.forget(0)
-        assert delivery.add(item(1, "a"))
-
     def test_what_a_lost_slot_left_in_a_half_does_not_touch_its_successor(self):
         delivery = queue(item(1, "a"), item(2, "b"))
         delivery.failed(delivery.take(100, BYTES))
@@ -283,11 +216,6 @@ class TestSlots:
         delivery.add(item(1, "a"))
         assert delivery.held == []
         assert seqs(delivery.take(1, BYTES)) == [1]
-
-    def test_blocking_gives_what_waits(self):
-        delivery = queue(item(1, "a"), item(2, "b"), item(3, "a"))
-        assert seqs(delivery.block(0, "a")) == [1, 3]
-        assert seqs(delivery.take(100, BYTES)) == [2]
 
 
 class TestProbes:
