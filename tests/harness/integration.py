@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
@@ -22,6 +22,12 @@ from warouter.local.cluster import Cluster, Options
 
 API_KEY = "monitor-0123456789"
 TEXT = {"to": "250788123123", "type": "text", "text": {"body": "Simple Message"}}
+JPEG = b64decode(
+    "/9j/4AAQSkZJRgABAQEASABIAAD/2wBDAP//////////////////////////////////////////////////////"
+    "////////////////////////////////wgALCAABAAEBAREA/8QAFBABAAAAAAAAAAAAAAAAAAAAAP/aAAgBAQAB"
+    "PxA="
+)
+PDF = b"%PDF-1.4\n1 0 obj<<>>endobj\ntrailer<<>>\n%%EOF\n"
 
 
 class Reply(NamedTuple):
@@ -99,6 +105,23 @@ class Integration:
 
     async def send(self, body: object = None, **options: Any) -> Reply:
         return await self.call("POST", "/v1/messages", TEXT if body is None else body, **options)
+
+    async def sent(self, body: object, path: str = "/v1/messages") -> str:
+        """The id of a message that was taken with exactly 201, read as courier reads it."""
+        reply = await self.call("POST", path, body)
+        assert reply.status == 201, reply.body
+        assert "errors" not in reply.json
+        message_id: str = reply.json["messages"][0]["id"]
+        assert message_id
+        return message_id
+
+    async def uploaded(self, data: Any, content_type: str) -> str:
+        """The id of an upload that was answered exactly 201."""
+        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": content_type}
+        reply = await self.call("POST", "/v1/media", data=data, headers=headers)
+        assert reply.status == 201, reply.body
+        media_id: str = reply.json["media"][0]["id"]
+        return media_id
 
     async def login(self, **options: Any) -> Reply:
         options.setdefault("headers", {"Authorization": self.basic})

@@ -423,6 +423,10 @@ class Slot:
         for entry, handles in self.attachments.prepared(self.slot, taken, self):
             self.sent.append((entry.id, handles))
 
+    def lose(self) -> None:
+        self.slot.happened(Happened.FENCED)
+        self.attachments.closed(self.slot)
+
     def on_answer(self, _slot: OwnedSlot, _message_id: bytes, answer: Answer) -> None:
         self.answers.append(answer)
 
@@ -489,8 +493,7 @@ async def test_a_slot_that_is_lost_sends_and_answers_nothing() -> None:
     at = Slot(gate)
     at.push("1", "m")
     at.pump()
-    at.slot.happened(Happened.FENCED)
-    at.attachments.closed(at.slot)
+    at.lose()
     gate.open.set()
     await asyncio.sleep(0.05)
     assert (at.sent, at.answers, gate.forgotten) == ([], [], [5])
@@ -605,8 +608,7 @@ async def test_slow_links_of_one_user_hold_nobody_else_up(
     await soon(lambda: bool(at.sent), 50)
     assert at.sent[0][0] == quick
     assert len([path for path in server.asked if path.startswith("/slow")]) <= 8
-    at.slot.happened(Happened.FENCED)
-    at.attachments.closed(at.slot)
+    at.lose()
 
 
 async def test_a_user_waits_behind_no_flight_of_another(
@@ -624,8 +626,7 @@ async def test_a_user_waits_behind_no_flight_of_another(
     at.pump()
     await soon(lambda: bool(at.sent))
     assert at.sent[0][0] == mine
-    at.slot.happened(Happened.FENCED)
-    at.attachments.closed(at.slot)
+    at.lose()
 
 
 async def test_flights_are_bounded_for_all_and_for_each_user(
@@ -683,6 +684,9 @@ class Inbox:
             **more,
         )
 
+    async def close(self) -> None:
+        await self.service.close()
+
     def come(self, *events: Event) -> None:
         for event in events:
             self.downloads.on_event(self.slot, event)
@@ -696,11 +700,17 @@ class Inbox:
         return msgspec.json.decode(event.payload)
 
 
+@pytest_asyncio.fixture
+async def inbox(library: Library, simulator: Simulator) -> AsyncIterator[Inbox]:
+    inbox = Inbox(library, simulator)
+    yield inbox
+    await inbox.close()
+
+
 async def test_events_of_a_sender_wait_for_its_media_and_nobody_else(
-    library: Library, simulator: Simulator
+    inbox: Inbox, simulator: Simulator
 ) -> None:
     handle, _, _ = await simulator.media.put(chunks(CONTENT), "image/jpeg")
-    inbox = Inbox(library, simulator)
     status = Event(5, 4, "status", "m:sent:1", "a", b"{}")
     inbox.come(inbound(1, "a", handle), inbound(2, "a"), inbound(3, "b"), status)
     inbox.come(inbound(1, "a", handle))  # again, on a new connection: not twice
@@ -711,7 +721,6 @@ async def test_events_of_a_sender_wait_for_its_media_and_nobody_else(
     assert media["link"] == f"https://api.test/v1/media/{media['id']}"
     inbox.come(inbound(5, "a"))
     assert inbox.numbers[-1] == 5  # nothing waits any more
-    await inbox.service.close()
 
 
 async def test_a_download_that_hangs_is_given_up_in_time(
@@ -728,15 +737,14 @@ async def test_a_download_that_hangs_is_given_up_in_time(
         message = inbox.message(number)
         assert message["image"]["status"] == "undownloaded"
         assert [error["code"] for error in message["errors"]] == [400]
-    await inbox.service.close()
+    await inbox.close()
 
 
 @pytest.mark.parametrize("mime", ["image/jpeg\r\nSet-Cookie: a=b", "é", "", None, 5, {}])
 async def test_an_inbound_type_that_is_none_is_stored_as_bytes(
-    library: Library, simulator: Simulator, mime: Any
+    library: Library, simulator: Simulator, inbox: Inbox, mime: Any
 ) -> None:
     handle, _, _ = await simulator.media.put(chunks(CONTENT), "image/jpeg")
-    inbox = Inbox(library, simulator)
     event = inbound(1, "a", handle)
     message = msgspec.json.decode(event.payload)
     message["image"]["mime_type"] = mime
@@ -745,40 +753,32 @@ async def test_an_inbound_type_that_is_none_is_stored_as_bytes(
     stored = await library.find(UUID(inbox.message(1)["image"]["id"]))
     assert stored is not None
     assert stored.mime == "application/octet-stream"
-    await inbox.service.close()
 
 
 async def test_a_handle_that_is_unknown_or_content_that_is_another(
-    library: Library, simulator: Simulator
+    inbox: Inbox, simulator: Simulator
 ) -> None:
     handle, _, _ = await simulator.media.put(chunks(CONTENT[:-1]), "image/jpeg")
-    inbox = Inbox(library, simulator)
     inbox.come(inbound(1, "a", "unknown"), inbound(2, "b", handle))
     await soon(lambda: len(inbox.passed) == 2)
     assert "404" in inbox.message(1)["errors"][0]["details"]
     assert "digest" in inbox.message(2)["errors"][0]["details"]
-    await inbox.service.close()
 
 
 @pytest.mark.parametrize("payload", [b"{", b"[]", b'{"image":{},"errors":null}', b"\xff"])
-async def test_what_cannot_be_completed_goes_on_as_it_came(
-    library: Library, simulator: Simulator, payload: bytes
-) -> None:
+async def test_what_cannot_be_completed_goes_on_as_it_came(inbox: Inbox, payload: bytes) -> None:
     """Whoever stores it looks at it; its sender does not wait for ever."""
-    inbox = Inbox(library, simulator)
     broken = msgspec.structs.replace(inbound(1, "a", "unknown"), payload=payload)
     inbox.come(broken, inbound(2, "a"))
     await soon(lambda: len(inbox.passed) == 2)
     assert inbox.passed == [broken, inbound(2, "a")]
-    await inbox.service.close()
 
 
 async def test_what_waits_for_media_is_bounded_in_bytes(
-    library: Library, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+    inbox: Inbox, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("warouter.owner.media.downloads.MOST_HELD", 1000)
     simulator.use(simulator.faults.changed({"media_ms": 100}))
-    inbox = Inbox(library, simulator)
     behind = msgspec.structs.replace(inbound(2, "a"), payload=bytes(1000))
     inbox.come(inbound(1, "a", "unknown"), behind)
     assert inbox.downloads.full
@@ -788,19 +788,16 @@ async def test_what_waits_for_media_is_bounded_in_bytes(
     assert inbox.downloads.full
     inbox.downloads.closed(inbox.slot)
     assert not inbox.downloads.full
-    await inbox.service.close()
 
 
-async def test_a_lost_slot_passes_nothing_on(library: Library, simulator: Simulator) -> None:
+async def test_a_lost_slot_passes_nothing_on(inbox: Inbox, simulator: Simulator) -> None:
     handle, _, _ = await simulator.media.put(chunks(CONTENT), "image/jpeg")
     simulator.use(simulator.faults.changed({"media_ms": 100}))
-    inbox = Inbox(library, simulator)
     inbox.come(inbound(1, "a", handle), inbound(2, "a"))
     inbox.slot.happened(Happened.FENCED)
     inbox.downloads.closed(inbox.slot)
     await asyncio.sleep(0.3)
     assert inbox.passed == []
-    await inbox.service.close()
 
 
 @pytest.mark.parametrize("switched_on", [False, True])
@@ -825,14 +822,3 @@ async def test_the_owner_of_slot_0_cleans_up_as_the_settings_say(
     assert (await library.find(media.id) is None) == switched_on
     await work.close()
     directory.close()
-
-
-def test_sha256_is_what_hashlib_says(tmp_path: Path) -> None:
-    async def staged() -> bytes:
-        directory = Directory(tmp_path)
-        found = await directory.stage(chunks(*(bytes([n]) * 1000 for n in range(256))), 1 << 20)
-        directory.close()
-        return found.sha256
-
-    expected = hashlib.sha256(b"".join(bytes([n]) * 1000 for n in range(256))).digest()
-    assert asyncio.run(staged()) == expected

@@ -185,6 +185,13 @@ class TestSuspects:
 
 
 class TestSlots:
+    def test_a_blocked_recipient_in_an_open_batch_is_unblocked_by_forgetting(self):
+        delivery = queue(item(1, "a"))
+        delivery.take(1, BYTES)
+        delivery.block(0, "a")
+        delivery.forget(0)
+        assert delivery.add(item(1, "a"))
+
     def test_what_a_lost_slot_left_in_a_half_does_not_touch_its_successor(self):
         delivery = queue(item(1, "a"), item(2, "b"))
         delivery.failed(delivery.take(100, BYTES))
