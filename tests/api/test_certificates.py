@@ -161,16 +161,3 @@ async def test_authorities_for_webhooks(api: Api) -> None:
     assert (await api.call("GET", WEBHOOKS, token=api.admin)).body.decode() == ROOT + OTHER.pem
     assert (await api.call("DELETE", WEBHOOKS, token=api.admin)).status == 200
     assert (await api.call("GET", WEBHOOKS, token=api.admin)).status == 404
-
-
-@pytest.mark.parametrize(
-    ("method", "path"),
-    [
-        *((method, EXTERNAL) for method in ("POST", "DELETE")),
-        ("GET", f"{EXTERNAL}/ca"),
-        *((method, WEBHOOKS) for method in ("POST", "GET", "DELETE")),
-    ],
-)
-async def test_only_administrators(api: Api, method: str, path: str) -> None:
-    assert (await api.call(method, path, token=api.user)).status == 403
-    assert (await api.call(method, path)).status == 401

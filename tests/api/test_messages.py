@@ -132,12 +132,6 @@ async def test_client_extras_do_not_matter(api: Api) -> None:
     assert answer.status == 201
 
 
-async def test_fields_of_ours_in_a_body_have_no_effect(api: Api) -> None:
-    answer = await api.send({**TEXT, "id": "x", "status": "read", "slot": 99, "epoch": 1})
-    assert answer.status == 201
-    assert api.recorder.submitted[0].slot == slot_of(TO)
-
-
 @pytest.mark.parametrize(
     ("refusal", "status", "code"),
     [

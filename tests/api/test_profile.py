@@ -146,12 +146,3 @@ async def test_what_is_no_photo(api: Api) -> None:
     assert (await api.call("GET", PHOTO, token=api.user)).body == JPEG
     assert (await api.call("POST", PHOTO, data=BytesIO(large), token=api.admin)).status == 200
     assert len((await api.call("GET", PHOTO, token=api.user)).body) == PHOTO_BYTES
-
-
-@pytest.mark.parametrize(
-    ("method", "path"),
-    [("POST", PROFILE), ("POST", COMPLIANCE), ("PATCH", ABOUT), ("POST", PHOTO), ("DELETE", PHOTO)],
-)
-async def test_only_administrators_change_it(api: Api, method: str, path: str) -> None:
-    assert (await api.call(method, path, {"text": "x"}, token=api.user)).status == 403
-    assert (await api.call(method, path, {"text": "x"})).status == 401

@@ -1,6 +1,6 @@
 """What the business's webhook gets from a whole cluster, by the rules of receivers that exist.
 
-The cases C39, C40, C42 to C44 and the receivers B1, B4, B5 of the list of clients.
+The cases C40, C42 to C44 and the receivers B1, B4, B5 of the list of clients.
 """
 
 from __future__ import annotations
@@ -171,25 +171,6 @@ class TestInbound:
         async with mark as answer:
             assert answer.status == 404
 
-    async def test_system_messages_can_be_switched_off(self, scene: Scene, hook: Receiver) -> None:
-        await scene.business.settings(
-            notify_user_change_number=False, show_security_notifications=False
-        )
-        sender = {"from": "491511111111"}
-        while True:  # until the coreapps have read the settings
-            system = {"system": {"type": "user_identity_changed", "body": "b"}, "type": "system"}
-            ids = await scene.business.come(
-                sender | system, sender | {"type": "text", "body": "after"}
-            )
-            await hook.until(lambda last=ids[1]: last in hook.messages)
-            if ids[0] not in hook.messages:
-                break
-        ids = await scene.business.come(
-            sender | {"type": "system", "body": "moved"}, sender | {"type": "text", "body": "last"}
-        )
-        await hook.until(lambda: ids[1] in hook.messages)
-        assert ids[0] not in hook.messages
-
 
 class TestReadMarks:
     async def test_a_mark_goes_upstream_once_and_by_the_id(
@@ -207,28 +188,6 @@ class TestReadMarks:
         await hook.until(lambda: "read" in hook.names(sent))
         assert (await scene.business.record())["marks"].count(name) == 1
         assert set(hook.statuses) == {sent}
-
-    @pytest.mark.parametrize(
-        ("name", "body", "code"),
-        [
-            ("nobodys", {"status": "read"}, 404),
-            (None, {"status": "delivered"}, 400),
-            (None, {}, 400),
-            (None, [], 400),
-        ],
-    )
-    async def test_bad_marks(
-        self, scene: Scene, hook: Receiver, name: str | None, body: object, code: int
-    ) -> None:
-        if name is None:
-            (name,) = await scene.business.come({"from": "491512222223", "body": "hello"})
-            await hook.until(lambda: name in hook.messages)
-        mark = scene.business.http.put(
-            f"{scene.cluster.url}/v1/messages/{name}", json=body, headers=scene.business.headers
-        )
-        async with mark as answer:
-            assert answer.status == code
-            assert (await answer.json())["errors"][0]["details"]
 
 
 class TestStatuses:
@@ -306,30 +265,6 @@ class TestStatuses:
 
 
 class TestManners:
-    async def test_a_receiver_that_refuses_every_status_gets_its_messages(
-        self, scene: Scene, hook: Receiver
-    ) -> None:
-        """C39, B5: of one customer each is tried again a step later than the time before."""
-        hook.answer = lambda post: 200 if "messages" in post.json else 400
-        refused = await scene.business.message("491519999999")
-
-        def times() -> list[float]:
-            """When the first of its statuses was tried, alone."""
-            return [
-                post.at
-                for post in hook.posts
-                if [s["id"] for s in post.json.get("statuses", ())] == [refused]
-            ]
-
-        await hook.until(lambda: len(times()) >= 5)
-        (name,) = await scene.business.come({"from": "491519999999", "body": "hello"})
-        await hook.until(lambda: name in hook.messages)
-        gaps = [later - earlier for earlier, later in pairwise(times()[:5])]
-        for n, gap in enumerate(gaps, 1):
-            assert gap >= n * STEP_MS / 1000 * 0.95
-        hook.answer = 200
-        await hook.until(lambda: hook.names(refused) == ["sent", "delivered", "read"])
-
     async def test_many_statuses_that_are_refused_hold_up_no_message(
         self, scene: Scene, hook: Receiver
     ) -> None:

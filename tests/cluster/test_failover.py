@@ -25,16 +25,6 @@ async def test_a_killed_coreapp_costs_a_pause_and_nothing_else(start: Start) -> 
         await business.more(400)
 
 
-async def test_a_second_change_of_shards_is_refused_while_one_runs(start: Start) -> None:
-    _, business = await start(coreapps=2)
-    changes = [business.set_shards(n) for n in (4, 8, 16, 32)]
-    results = await asyncio.gather(*changes, return_exceptions=True)
-    done = [r for r in results if isinstance(r, dict)]
-    assert done
-    refused = [str(r) for r in results if not isinstance(r, dict)]
-    assert all("1011" in r for r in refused)
-
-
 async def test_a_coreapp_told_to_stop_hands_over_first(start: Start) -> None:
     async with lived_through(start, environment=CALM) as (_, business, facts):
         await business.faults(latency_ms=100)  # some are out at any moment

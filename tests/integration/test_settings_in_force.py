@@ -24,7 +24,7 @@ from tests.harness.wait import PATIENCE, soon
 from warouter.app_settings import APPLICATION, WEBHOOK_CA, effective, merge
 from warouter.background import wait_for
 from warouter.config import Settings
-from warouter.kinds import INBOUND, STATUS
+from warouter.kinds import STATUS
 from warouter.node.coreapp import Coreapp
 from warouter.node.runtime import Identity
 from warouter.owner import retention
@@ -100,9 +100,6 @@ class Business:
     async def status_of(self, name: str, **fields: Any) -> str:
         return await self.event(STATUS, name, {"status": name, **fields})
 
-    async def system(self, kind: str) -> str:
-        return await self.event(INBOUND, "", {"type": "system", "system": {"type": kind}})
-
     async def called_back(self) -> None:
         """Until all that was appended before has been dealt with: both journals are settled."""
         slot = self.coreapp.ownership.slots[SLOT]
@@ -136,48 +133,6 @@ async def business(coreapp: Coreapp, pool: asyncpg.Pool) -> AsyncIterator[Busine
     await business.patch(callback_backoff_delay_ms=STEP_MS, webhooks={"url": business.url})
     yield business
     await runner.cleanup()
-
-
-async def test_statuses_are_switched_one_by_one(business: Business) -> None:
-    wanted: set[str] = set()
-    for switches, names in (
-        ({}, {"delivered", "read", "failed"}),
-        ({"webhooks": {"message": {"sent": True, "delivered": False}}}, {"sent", "read", "failed"}),
-        ({"webhooks": {"message": {"sent": False, "read": False}}}, {"failed"}),
-        ({"sent_status": True}, {"sent", "failed"}),
-    ):
-        await business.patch(**switches)
-        for name in ("sent", "delivered", "read", "failed"):
-            number = await business.status_of(name)
-            wanted |= {number} if name in names else set()
-        await business.called_back()
-        assert set(business.statuses) == wanted, switches
-
-
-async def test_billing_is_hidden(business: Business) -> None:
-    billing = {"conversation": {"id": "c"}, "pricing": {"billable": True}}
-    first = await business.status_of("delivered", **billing)
-    await business.called_back()
-    await business.patch(webhook_payload_conversation_pricingmodel_disabled=True)
-    second = await business.status_of("delivered", **billing)
-    await business.called_back()
-    assert business.statuses[first] == {"id": first, "status": "delivered", **billing}
-    assert business.statuses[second] == {"id": second, "status": "delivered"}
-
-
-async def test_system_messages_are_let_through_or_not(business: Business) -> None:
-    kinds = ("user_changed_number", "user_identity_changed")
-    wanted: set[str] = set()
-    for switches, through in (
-        ({}, [True, False]),
-        ({"show_security_notifications": True, "notify_user_change_number": False}, [False, True]),
-    ):
-        await business.patch(**switches)
-        for kind, comes in zip(kinds, through, strict=True):
-            number = await business.system(kind)
-            wanted |= {number} if comes else set()
-        await business.called_back()
-        assert set(business.messages) == wanted
 
 
 async def test_a_status_that_is_switched_off_while_it_is_parked_ends(business: Business) -> None:
