@@ -13,11 +13,16 @@ from typing import Any
 from tests.harness.receiver import Post, Receiver
 from tests.harness.wait import Watch
 from warouter.app_settings import ApplicationSettings, Webhooks
+from warouter.kinds import INBOUND, STATUS
+from warouter.webhook.body import Item
 from warouter.webhook.callbacks import Callbacks
-from warouter.webhook.queue import INBOUND, STATUS, Item
 
 LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"),)
 STEP_MS = 20
+FAILING = ("WARNING", "webhook receiver failed")
+WORKS = ("INFO", "webhook receiver recovered")
+
+Logged = Callable[[], list[tuple[str, str]]]
 
 
 class Owner:
@@ -117,7 +122,7 @@ def event(
     number: int, recipient: str = "49170", *, kind: int = STATUS, slot: int = 0, **fields: Any
 ) -> Item:
     """An event whose id names its recipient and number."""
-    payload = json.dumps({"id": f"{recipient}.{number}", "status": "sent"}).encode()
+    payload = json.dumps({"id": f"{recipient}.{number}"}).encode()
     contact = json.dumps({"wa_id": recipient}).encode() if kind == INBOUND else None
     return Item(slot, number, kind, recipient, payload, contact, **fields)
 

@@ -136,7 +136,6 @@ class Receiver:
         self.ended: set[str] = set()  # messages that were reported read or failed
         self.wrong: list[str] = []
         self.open = self.peak = 0  # POSTs that wait for their answer
-        self.connections = 0  # so far
         self._tls = tls
         self._note = note
         self._form = form
@@ -209,7 +208,6 @@ class Receiver:
 
     def connected(self, connection: Connection) -> None:
         self._connected.add(connection)
-        self.connections += 1
 
     def gone(self, connection: Connection) -> None:
         self._connected.discard(connection)
@@ -248,7 +246,7 @@ class Receiver:
     def _keep(self, post: Post) -> None:
         for one in post.json.get("statuses", ()):
             self.statuses[one["id"]].append(one)
-            if one["status"] in ENDS:
+            if one.get("status") in ENDS:
                 self.ended.add(one["id"])
         for one in post.json.get("messages", ()):
             self.messages[one["id"]] = one

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import ssl
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -16,10 +15,10 @@ import asyncpg
 import msgspec
 import pytest
 import pytest_asyncio
-from aiohttp import web
 from trustme import CA
 
 from tests.harness.certificates import issued, text_of
+from tests.harness.receiver import Post, Receiver
 from tests.harness.wait import PATIENCE, soon
 from warouter.app_settings import APPLICATION, WEBHOOK_CA, effective, merge
 from warouter.background import wait_for
@@ -41,39 +40,14 @@ OLD = "interval '11 minutes'"
 
 
 class Business:
-    """The receiver, and the pen that changes settings.
+    """The receiver, and the pen that changes settings."""
 
-    ``status`` is what it answers, while ``answers`` is set.
-    """
-
-    def __init__(self, pool: asyncpg.Pool, coreapp: Coreapp) -> None:
+    def __init__(self, pool: asyncpg.Pool, coreapp: Coreapp, receiver: Receiver) -> None:
         self.pool = pool
         self.coreapp = coreapp
+        self.receiver = receiver
         self.accounts = Accounts(pool)
-        self.status = 200
-        self.answers = asyncio.Event()
-        self.answers.set()
-        self.statuses: dict[str, dict[str, Any]] = {}
-        self.messages: dict[str, dict[str, Any]] = {}
         self._count = 0
-
-    async def listen(self, context: ssl.SSLContext | None = None) -> web.AppRunner:
-        app = web.Application()
-        app.router.add_post("/", self._hook)
-        runner = web.AppRunner(app, access_log=None)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
-        scheme = "https" if context else "http"
-        self.url = f"{scheme}://localhost:{runner.addresses[0][1]}/"
-        return runner
-
-    async def _hook(self, request: web.Request) -> web.Response:
-        body = await request.json()
-        await self.answers.wait()
-        if self.status < 300:
-            self.statuses |= {s["id"]: s for s in body.get("statuses", ())}
-            self.messages |= {m["id"]: m for m in body.get("messages", ())}
-        return web.Response(status=self.status)
 
     async def patch(self, **fields: Any) -> None:
         """As PATCH /v1/settings/application; returns once the coreapp has it."""
@@ -127,26 +101,24 @@ async def coreapp(settings: Settings, pool: asyncpg.Pool) -> AsyncIterator[Corea
 
 
 @pytest_asyncio.fixture
-async def business(coreapp: Coreapp, pool: asyncpg.Pool) -> AsyncIterator[Business]:
-    business = Business(pool, coreapp)
-    runner = await business.listen()
-    await business.patch(callback_backoff_delay_ms=STEP_MS, webhooks={"url": business.url})
-    yield business
-    await runner.cleanup()
+async def business(coreapp: Coreapp, pool: asyncpg.Pool, receiver: Receiver) -> Business:
+    business = Business(pool, coreapp, receiver)
+    await business.patch(callback_backoff_delay_ms=STEP_MS, webhooks={"url": receiver.url})
+    return business
 
 
 async def test_a_status_that_is_switched_off_while_it_is_parked_ends(business: Business) -> None:
-    business.status = 500
+    business.receiver.answer = 500
     await business.patch(callback_backoff_delay_ms=200)
     await business.status_of("delivered")
     slot = business.coreapp.ownership.slots[SLOT]
     await soon(lambda: RECIPIENT in slot.events[STATUS].parked)
     await business.patch(webhooks={"message": {"delivered": False}})
     await soon(lambda: RECIPIENT not in slot.events[STATUS].parked)
-    business.status = 200
+    business.receiver.answer = 200
     read = await business.status_of("read")
     await business.called_back()
-    assert list(business.statuses) == [read]
+    assert list(business.receiver.statuses) == [read]
     await business.coreapp.recorder.flush()
     assert await business.pool.fetchval("select count(*) from parked_event") == 0
 
@@ -157,15 +129,15 @@ async def test_what_is_not_to_be_kept_is_dropped_and_said(
 ) -> None:
     caplog.set_level(logging.WARNING, "warouter.owner.callbacks")
     await business.patch(callback_persist=False)
-    business.status = 500
+    business.receiver.answer = 500
     lost = [await business.status_of("delivered") for _ in range(count)]
     feed = business.coreapp.feed
     await soon(lambda: feed.dropped == count)
     await business.called_back()
-    business.status = 200
+    business.receiver.answer = 200
     kept = await business.status_of("read")
     await business.called_back()
-    assert list(business.statuses) == [kept]
+    assert list(business.receiver.statuses) == [kept]
     assert kept not in lost
     said = [r for r in caplog.records if r.message == "callbacks dropped"]
     assert sum(r.__dict__["events"] for r in said) == count
@@ -175,32 +147,35 @@ async def test_what_is_not_to_be_kept_is_dropped_and_said(
 
 
 async def test_what_is_kept_outlasts_the_same_outage(business: Business) -> None:
-    business.status = 500
+    business.receiver.answer = 500
     sent = [await business.status_of("delivered") for _ in range(40)]
     requests = business.coreapp.feed.callbacks.requests
     await soon(lambda: requests.total() >= 12)
-    business.status = 200
-    await soon(lambda: set(business.statuses) == set(sent))
+    business.receiver.answer = 200
+    await soon(lambda: set(business.receiver.statuses) == set(sent))
     assert business.coreapp.feed.dropped == 0
 
 
 async def test_the_webhook_ca_of_the_api_is_in_force(business: Business) -> None:
     root = CA()
     served = issued(root)
-    runner = await business.listen(pem.server_context(served.pem + served.key))
     requests = business.coreapp.feed.callbacks.requests
-    await business.patch(webhooks={"url": business.url})
-    number = await business.status_of("delivered")
-    await soon(lambda: any(result == "tls" for _, result in requests))
-    assert number not in business.statuses
-    await business.accounts.change_setting(WEBHOOK_CA, lambda _: {"pem": text_of(root)})
-    await soon(lambda: number in business.statuses)
-    await business.accounts.delete_setting(WEBHOOK_CA)
-    await soon(lambda: not business.coreapp.in_force.webhook_ca)
-    refused = requests["status_change", "tls"]  # type: ignore[index]
-    await business.status_of("delivered")
-    await soon(lambda: requests["status_change", "tls"] > refused)  # type: ignore[index]
-    await runner.cleanup()
+
+    def refused() -> int:
+        return sum(count for (_, result), count in requests.items() if result == "tls")
+
+    async with Receiver(tls=pem.server_context(served.pem + served.key)) as secure:
+        await business.patch(webhooks={"url": secure.url})
+        number = await business.status_of("delivered")
+        await soon(lambda: refused() > 0)
+        assert number not in secure.statuses
+        await business.accounts.change_setting(WEBHOOK_CA, lambda _: {"pem": text_of(root)})
+        await secure.until(lambda: number in secure.statuses)
+        await business.accounts.delete_setting(WEBHOOK_CA)
+        await soon(lambda: not business.coreapp.in_force.webhook_ca)
+        before = refused()
+        await business.status_of("delivered")
+        await soon(lambda: refused() > before)
 
 
 async def journal(business: Business, count: int, *, old: bool) -> None:
@@ -255,20 +230,25 @@ async def test_gc_takes_nothing_that_is_not_called_back(
 ) -> None:
     """However old it is: not from the journal while it is out, nor when it is parked instead."""
     caplog.set_level(logging.INFO, retention.__name__)
-    business.answers.clear()
-    business.status = 500
+    speak = asyncio.Event()
+
+    async def refuse(_post: Post) -> int:
+        await speak.wait()
+        return 500
+
+    business.receiver.answer = refuse
     number = await business.status_of("delivered")
     await business.pool.execute(f"update event set recorded_at = recorded_at - {OLD}")
     await collected(business, caplog)
     assert await left(business) == 1
-    business.answers.set()
+    speak.set()
     slot = business.coreapp.ownership.slots[SLOT]
     await soon(lambda: RECIPIENT in slot.events[STATUS].parked)
     await business.coreapp.recorder.flush()
     await collected(business, caplog)
     assert await left(business) == 0  # the parked one is what is left of it
-    business.status = 200
-    await soon(lambda: number in business.statuses)
+    business.receiver.answer = 200
+    await soon(lambda: number in business.receiver.statuses)
 
 
 async def test_retention_prunes_by_itself_unless_it_is_switched_off(

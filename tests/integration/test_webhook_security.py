@@ -3,40 +3,31 @@
 Every URL is tried for real, against a listener that counts connections.
 """
 
+from __future__ import annotations
+
 import asyncio
 import base64
-import contextlib
-import datetime
 import ipaddress
-import json
 import random
 import socket
 import ssl
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, Self
 
 import pytest
-from aiohttp import web
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from standardwebhooks.webhooks import Webhook
+from trustme import CA
 
 from tests.harness import inner
-from tests.integration.test_webhook import (
-    LOOPBACK,
-    Owner,
-    Receiver,
-    Watch,
-    all_settled,
-    event,
-    events_of,
-    running,
-    settings_of,
-)
-from warouter.app_settings import ApplicationSettings, Webhooks
+from tests.harness.callbacks import LOOPBACK, Logged, Owner, event, ids, running, settings_of
+from tests.harness.certificates import issued, text_of
+from tests.harness.receiver import Post, Receiver, Reply
+from tests.harness.wait import Watch
 from warouter.errors import ConfigError
 from warouter.kinds import INBOUND, STATUS
 from warouter.net.egress import client_certificate
+from warouter.tls import pem
 from warouter.webhook.callbacks import Result
 
 # {port} is the trap's.
@@ -73,13 +64,16 @@ FORMS = [f"http://{host}:{{port}}/hook" for host in HOSTS] + OTHER_FORMS
 assert len(set(FORMS)) >= 60
 
 
+Names = dict[str, Any]
+
+
 class Trap:
     """Counts connections to one port on every address of this machine."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.connections = 0
 
-    async def __aenter__(self):
+    async def __aenter__(self) -> Self:
         sock = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         sock.bind(("::", 0))
@@ -87,25 +81,25 @@ class Trap:
         self.port = sock.getsockname()[1]
         return self
 
-    async def __aexit__(self, *_):
+    async def __aexit__(self, *_: object) -> None:
         self._server.close()
 
-    def _seen(self, _reader, writer):
+    def _seen(self, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         writer.close()
 
 
 @pytest.fixture
-def names(monkeypatch):
+def names(monkeypatch: pytest.MonkeyPatch) -> Names:
     """What names resolve to: a list of addresses, or of lists, one for each lookup.
 
     Numbers and localhost are left to the system.
     """
-    table = dict(NAMES)
+    table: Names = dict(NAMES)
     lookup = socket.getaddrinfo
-    counts = {}
+    counts: dict[str, int] = {}
 
-    def look_up(host, port, *args, **kwargs):
+    def look_up(host: Any, port: int, *args: Any, **kwargs: Any) -> Any:
         name = host.rstrip(".") if isinstance(host, str) else host
         if name in table:
             found = table[name]
@@ -121,30 +115,13 @@ def names(monkeypatch):
     return table
 
 
-def _entry(address, port):
+def _entry(address: str, port: int) -> Any:
     if ":" in address:
         return socket.AF_INET6, socket.SOCK_STREAM, 6, "", (address, port, 0, 0)
     return socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)
 
 
-@pytest.fixture
-async def watch():
-    return Watch()
-
-
-@pytest.fixture
-async def receiver(watch):
-    receiver = await Receiver(watch).start()
-    yield receiver
-    await receiver.stop()
-
-
-@pytest.fixture
-async def owner(watch, receiver):
-    return Owner(watch, receiver.url)
-
-
-async def tried(owner, watch, url, **options):
+async def tried(owner: Owner, watch: Watch, url: str, **options: Any) -> dict[Result, int]:
     """Offer one event for this URL; the results of its POSTs, none if the URL was refused."""
     owner.settings = settings_of(url)
     async with running(owner, timeout=5.0, **options) as callbacks:
@@ -157,7 +134,9 @@ async def tried(owner, watch, url, **options):
 
 class TestAddresses:
     @pytest.mark.parametrize("form", FORMS)
-    async def test_no_form_of_an_inner_address_is_connected_to(self, owner, watch, names, form):
+    async def test_no_form_of_an_inner_address_is_connected_to(
+        self, owner: Owner, watch: Watch, names: Names, form: str
+    ) -> None:
         async with Trap() as trap:
             results = await tried(owner, watch, form.format(port=trap.port), allow_private=())
             assert trap.connections == 0
@@ -165,7 +144,9 @@ class TestAddresses:
         assert not owner.settled
 
     @pytest.mark.parametrize("host", ["127.0.0.1", "[::1]", "rebound.example", "localhost"])
-    async def test_the_trap_would_have_seen_it(self, owner, watch, names, host):
+    async def test_the_trap_would_have_seen_it(
+        self, owner: Owner, watch: Watch, names: Names, host: str
+    ) -> None:
         """The same forms once their network is listed."""
         networks = (*LOOPBACK, ipaddress.ip_network("::1/128"))
         async with Trap() as trap:
@@ -174,8 +155,8 @@ class TestAddresses:
             assert trap.connections > 0
 
     async def test_a_name_that_is_rebound_is_checked_at_each_connection(
-        self, owner, receiver, watch, names
-    ):
+        self, owner: Owner, receiver: Receiver, watch: Watch, names: Names
+    ) -> None:
         """First the allowed address, where nobody listens; then the trap's, at the retry."""
         async with Trap() as trap:
             names["turns.example"] = [["127.0.0.2"], ["127.0.0.1"]]
@@ -190,14 +171,14 @@ class TestAddresses:
 
     @pytest.mark.parametrize("order", [["::1", "127.0.0.2"], ["127.0.0.2", "::1"]])
     async def test_of_a_mix_of_addresses_only_allowed_ones_are_connected_to(
-        self, watch, names, order
-    ):
-        good = await Receiver(watch, "127.0.0.2").start()
+        self, watch: Watch, names: Names, order: list[str]
+    ) -> None:
+        good = await Receiver(host="127.0.0.2", watch=watch).start()
         names["mix.example"] = order
         url = f"http://mix.example:{good.port}/"
         sock = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)
         sock.bind(("::1", good.port))
-        seen = []
+        seen: list[int] = []
         bad = await asyncio.start_server(lambda _r, w: (seen.append(1), w.close()), sock=sock)
         owner = Owner(watch, url)
         try:
@@ -211,17 +192,17 @@ class TestAddresses:
         assert seen == []
 
     async def test_a_redirect_to_an_inner_address_is_a_failure_and_not_followed(
-        self, owner, receiver, watch
-    ):
+        self, owner: Owner, receiver: Receiver, watch: Watch
+    ) -> None:
         async with Trap() as trap:
             to = f"http://127.0.0.1:{trap.port}/"
-            receiver.answer = lambda _post: web.Response(status=307, headers={"Location": to})
+            receiver.answer = lambda _post: Reply(status=307, headers={"Location": to})
             assert await tried(owner, watch, receiver.url) == {Result("status_change", "307"): 1}
             assert trap.connections == 0
 
     async def test_proxies_of_the_environment_are_not_used(
-        self, owner, receiver, watch, monkeypatch
-    ):
+        self, owner: Owner, receiver: Receiver, watch: Watch, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         async with Trap() as trap:
             for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "ALL_PROXY"):
                 monkeypatch.setenv(name, f"http://127.0.0.1:{trap.port}")
@@ -229,9 +210,37 @@ class TestAddresses:
             assert trap.connections == 0
         assert len(owner.settled) == 1
 
+    @pytest.mark.parametrize(
+        "host", ["127.0.0.1", "localhost", "[::1]", "10.0.0.1", "169.254.169.254", "2130706433"]
+    )
+    async def test_private_addresses_in_the_url_are_refused(
+        self, owner: Owner, receiver: Receiver, logged: Logged, host: str
+    ) -> None:
+        owner.settings = settings_of(f"http://{host}:{receiver.port}/")
+        async with running(owner, allow_private=()) as callbacks:
+            callbacks.add(event(1))
+            for _ in range(5):
+                await asyncio.sleep(0)
+            assert callbacks.queue_size == 1
+        assert logged() == [("WARNING", "webhook URL rejected")]
+        assert receiver.posts == []
+
+    async def test_plain_http_is_refused_unless_allowed(
+        self, owner: Owner, receiver: Receiver, logged: Logged
+    ) -> None:
+        async with running(owner, allow_http=False) as callbacks:
+            callbacks.add(event(1))
+            for _ in range(5):
+                await asyncio.sleep(0)
+            assert callbacks.queue_size == 1
+        assert logged() == [("WARNING", "webhook URL rejected")]
+        assert receiver.posts == []
+
 
 class TestPorts:
-    async def test_a_public_address_is_bound_to_the_listed_ports(self, watch, names):
+    async def test_a_public_address_is_bound_to_the_listed_ports(
+        self, watch: Watch, names: Names
+    ) -> None:
         """Judged at the connection: by its name alone nobody knows where it leads."""
         names["hook.example"] = ["8.8.8.8"]
         url = "http://hook.example:9/"
@@ -239,214 +248,163 @@ class TestPorts:
         results = await tried(owner, watch, url, ports={443, 8443})
         assert results == {Result("status_change", "address"): 1}
 
-    async def test_a_listed_network_may_use_any_port(self, owner, receiver, watch):
+    async def test_a_listed_network_may_use_any_port(
+        self, owner: Owner, receiver: Receiver, watch: Watch
+    ) -> None:
         assert await tried(owner, watch, receiver.url, ports={443}) == {
             Result("status_change", "success"): 1
         }
 
-    async def test_a_literal_public_address_is_refused_at_once(self, owner, watch):
+    async def test_a_literal_public_address_is_refused_at_once(
+        self, owner: Owner, watch: Watch
+    ) -> None:
         assert await tried(owner, watch, "http://8.8.8.8:22/", ports={80}) == {}
 
 
-def secret(n):
+def secret(n) -> str:
     return "whsec_" + base64.b64encode(random.Random(n).randbytes(24)).decode()
 
 
-def signing(url, *secrets, **webhooks):
-    return ApplicationSettings(
-        callback_backoff_delay_ms=20,
-        max_callback_backoff_delay_ms=200,
-        webhooks=Webhooks(url=url, secrets=secrets, **webhooks),
-    )
-
-
 class TestSignatures:
-    async def test_the_library_verifies_a_thousand_through_a_rotation(self, owner, receiver, watch):
+    async def test_the_library_verifies_a_thousand_through_a_rotation(
+        self, owner: Owner, receiver: Receiver, watch: Watch
+    ) -> None:
         """Old, then both, then new: a receiver that changes in the midst misses nothing."""
         old, new = secret(1), secret(2)
         known = [old]
-        verified = []
 
-        async def handle(request):
-            body = await request.read()
+        def verify(post: Post) -> int:
             for one in known:
-                Webhook(one).verify(body, request.headers)
-            verified.extend(e["id"] for e in events_of(json.loads(body)))
-            watch.notify()
-            return web.Response()
+                Webhook(one).verify(post.body, dict(post.headers))
+            return 200
 
-        async with serving(handle) as url:
-            owner.settings = signing(url, old)
-            async with running(owner) as callbacks:
-                phases = (([old], (old,)), ([old, new], (old, new)), ([new], (new,)))
-                for n, (now_known, secrets) in enumerate(phases):
-                    known[:] = now_known
-                    owner.settings = signing(url, *secrets)
-                    for i in range(334):
-                        kind = STATUS if i % 2 else INBOUND
-                        callbacks.add(event(n * 334 + i, f"r{i}", kind=kind))
-                        if i % 20 == 0:
-                            await watch.until(lambda: callbacks.queue_size == 0)
-                    await all_settled(owner, (n + 1) * 334)
-        assert len(verified) == 1002
+        receiver.answer = verify
+        owner.settings = settings_of(receiver.url, secrets=[old])
+        async with running(owner) as callbacks:
+            for n, now_known in enumerate(([old], [old, new], [new])):
+                known[:] = now_known
+                owner.settings = settings_of(receiver.url, secrets=known)
+                for i in range(334):
+                    kind = STATUS if i % 2 else INBOUND
+                    callbacks.add(event(n * 334 + i, f"r{i}", kind=kind))
+                    if i % 20 == 0:
+                        await watch.until(lambda: callbacks.queue_size == 0)
+                await owner.all_settled((n + 1) * 334)
+        assert len(ids(receiver.posts)) == 1002
+        assert not receiver.wrong
         assert not owner.parked
 
-    async def test_a_retry_has_the_same_id(self, owner, receiver, watch):
+    async def test_a_retry_has_the_same_id(
+        self, owner: Owner, receiver: Receiver, watch: Watch
+    ) -> None:
         receiver.answer = 503
         owner.retries_at_once = True
-        owner.settings = signing(receiver.url, secret(1))
+        owner.settings = settings_of(receiver.url, secrets=[secret(1)])
         async with running(owner) as callbacks:
             callbacks.add(event(1))
-            await watch.until(lambda: len(receiver.requests) >= 3)
+            await watch.until(lambda: len(receiver.posts) >= 3)
             receiver.answer = 200
-            await all_settled(owner, 1)
-        assert len({r.headers["webhook-id"] for r in receiver.requests}) == 1
+            await owner.all_settled(1)
+        assert len({r.headers["webhook-id"] for r in receiver.posts}) == 1
 
-    async def test_without_a_secret_there_is_no_signature(self, owner, receiver):
+    async def test_without_a_secret_there_is_no_signature(
+        self, owner: Owner, receiver: Receiver
+    ) -> None:
         async with running(owner) as callbacks:
             callbacks.add(event(1))
-            await all_settled(owner, 1)
-        (request,) = receiver.requests
+            await owner.all_settled(1)
+        (request,) = receiver.posts
         assert not [name for name in request.headers if name.lower().startswith("webhook-")]
 
 
-@contextlib.asynccontextmanager
-async def serving(handle, context=None):
-    """The URL of a receiver with this handler."""
-    app = web.Application()
-    app.router.add_post("/", handle)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
-    scheme = "https" if context else "http"
-    try:
-        yield f"{scheme}://127.0.0.1:{runner.addresses[0][1]}/"
-    finally:
-        await runner.cleanup()
+def files(folder: Path, authority: CA, name: str) -> tuple[str, str]:
+    """A certificate of this name and its key."""
+    leaf = authority.issue_cert("localhost", common_name=name)
+    cert, key = folder / f"{name}.crt", folder / f"{name}.key"
+    leaf.cert_chain_pems[0].write_to_path(str(cert))
+    leaf.private_key_pem.write_to_path(str(key))
+    return str(cert), str(key)
 
 
-def noting(seen):
-    async def handle(request):
-        seen.append(request)
-        return web.Response()
-
-    return handle
+@pytest.fixture
+def authority(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> CA:
+    """One that the system trusts."""
+    return trusted(monkeypatch, tmp_path, CA())
 
 
-class Authority:
-    """A CA and certificates of it as PEM files in a folder."""
-
-    def __init__(self, folder, name):
-        self._folder = folder
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = _common_name(name)
-        ca = x509.BasicConstraints(ca=True, path_length=0)
-        certificate = _certificate(self._name, self._name, self._key, self._key, ca)
-        self.file = folder / f"{name}.pem"
-        self.file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-
-    def issue(self, name):
-        key = ec.generate_private_key(ec.SECP256R1())
-        alt = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-        certificate = _certificate(_common_name(name), self._name, key, self._key, alt)
-        cert, private = self._folder / f"{name}.crt", self._folder / f"{name}.key"
-        cert.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-        private.write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.PKCS8,
-                serialization.NoEncryption(),
-            )
-        )
-        return str(cert), str(private)
+def trusted(monkeypatch: pytest.MonkeyPatch, folder: Path, authority: CA) -> CA:
+    """The system trusts this one, and nobody else."""
+    authority.cert_pem.write_to_path(str(folder / "ca.pem"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(folder / "ca.pem"))
+    return authority
 
 
-def _common_name(text):
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+@pytest.fixture
+async def served(authority: CA, watch: Watch) -> AsyncIterator[Receiver]:
+    """It asks for a certificate of the authority."""
+    pair = issued(authority)
+    context = pem.server_context(pair.pem + pair.key)
+    authority.configure_trust(context)
+    context.verify_mode = ssl.CERT_REQUIRED
+    async with Receiver(tls=context, watch=watch) as receiver:
+        yield receiver
 
 
-def _certificate(subject, issuer, key, signer, extension):
-    now = datetime.datetime.now(datetime.UTC)
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(extension, critical=isinstance(extension, x509.BasicConstraints))
-        .sign(signer, hashes.SHA256())
-    )
+SUCCESS = {Result("status_change", "success"): 1}
 
 
 class TestTls:
-    @pytest.fixture
-    def authority(self, tmp_path):
-        return Authority(tmp_path, "ca")
-
-    @pytest.fixture
-    def server(self, authority):
-        """Asks for a certificate of the authority."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(*authority.issue("server"))
-        context.load_verify_locations(authority.file)
-        context.verify_mode = ssl.CERT_REQUIRED
-        return context
-
     async def test_the_client_certificate_is_shown(
-        self, owner, watch, authority, server, monkeypatch
-    ):
-        monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))  # the system's trusted ones
-        shown = []
-
-        async def handle(request):
-            shown.append(request.transport.get_extra_info("peercert")["subject"])
-            return web.Response()
-
-        async with serving(handle, server) as url:
-            own = client_certificate(*authority.issue("warouter"))
-            assert await tried(owner, watch, url, client=own) == {
-                Result("status_change", "success"): 1
-            }
-        assert shown == [((("commonName", "warouter"),),)]
+        self, owner: Owner, watch: Watch, authority: CA, served: Receiver, tmp_path: Path
+    ) -> None:
+        own = client_certificate(*files(tmp_path, authority, "warouter"))
+        assert await tried(owner, watch, served.url, client=own) == SUCCESS
+        (post,) = served.posts
+        shown = post.connection.transport.get_extra_info("peercert")["subject"]
+        assert (("commonName", "warouter"),) in shown
 
     async def test_it_is_shown_to_a_receiver_of_the_webhook_s_own_ca_too(
-        self, owner, watch, authority, server
-    ):
-        async with serving(noting([]), server) as url:
-            own = client_certificate(*authority.issue("warouter"))
-            owner.settings = settings_of(url)
-            async with running(owner, timeout=5.0, client=own) as callbacks:
-                callbacks.trust(authority.file.read_text())
-                callbacks.add(event(1))
-                await watch.until(lambda: owner.parked or owner.settled)
-                assert dict(callbacks.requests) == {Result("status_change", "success"): 1}
+        self,
+        owner: Owner,
+        watch: Watch,
+        authority: CA,
+        served: Receiver,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        own = client_certificate(*files(tmp_path, authority, "warouter"))
+        trusted(monkeypatch, tmp_path, CA())
+        owner.settings = settings_of(served.url)
+        async with running(owner, timeout=5.0, client=own) as callbacks:
+            callbacks.trust(text_of(authority))
+            callbacks.add(event(1))
+            await watch.until(lambda: owner.parked or owner.settled)
+            assert dict(callbacks.requests) == SUCCESS
 
     async def test_without_one_such_a_receiver_is_a_failure(
-        self, owner, watch, authority, server, monkeypatch
-    ):
-        monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
-        seen = []
-        async with serving(noting(seen), server) as url:
-            (result,) = await tried(owner, watch, url, client=None)
+        self, owner: Owner, watch: Watch, served: Receiver
+    ) -> None:
+        (result,) = await tried(owner, watch, served.url, client=None)
         assert result.result in ("tls", "connection")
-        assert seen == []
+        assert served.posts == []
 
     async def test_a_server_of_an_unknown_authority_is_refused(
-        self, owner, watch, authority, server, tmp_path, monkeypatch
-    ):
-        other = Authority(tmp_path, "other")
-        monkeypatch.setenv("SSL_CERT_FILE", str(other.file))
-        seen = []
-        async with serving(noting(seen), server) as url:
-            own = client_certificate(*authority.issue("warouter"))
-            results = await tried(owner, watch, url, client=own)
+        self,
+        owner: Owner,
+        watch: Watch,
+        authority: CA,
+        served: Receiver,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        own = client_certificate(*files(tmp_path, authority, "warouter"))
+        trusted(monkeypatch, tmp_path, CA())
+        results = await tried(owner, watch, served.url, client=own)
         assert results == {Result("status_change", "tls"): 1}
-        assert seen == []
+        assert served.posts == []
 
-    def test_what_is_wrong_with_the_files(self, authority, tmp_path):
-        cert, key = authority.issue("warouter")
+    def test_what_is_wrong_with_the_files(self, tmp_path: Path) -> None:
+        cert, key = files(tmp_path, CA(), "warouter")
         assert client_certificate("", "") is None
         for one, other in ((cert, ""), ("", key), (cert, str(tmp_path / "none")), (key, cert)):
             with pytest.raises(ConfigError, match="WAROUTER_WEBHOOK_CLIENT_CERT"):

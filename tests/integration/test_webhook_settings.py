@@ -2,104 +2,42 @@
 
 from __future__ import annotations
 
-import asyncio
-import ipaddress
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
 
 import pytest
-import pytest_asyncio
-from aiohttp import web
 from trustme import CA
 
+from tests.harness.callbacks import Owner, event, running, settings_of, spread
 from tests.harness.certificates import issued, text_of
-from tests.harness.wait import soon
-from warouter.app_settings import ApplicationSettings, Webhooks
-from warouter.kinds import STATUS
+from tests.harness.receiver import Receiver
+from tests.harness.wait import Watch, soon
 from warouter.tls import pem
-from warouter.webhook.body import Item
-from warouter.webhook.callbacks import Callbacks, Result
+from warouter.webhook.callbacks import Result
 
-LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"),)
 ROOT = CA()
 SERVED = issued(ROOT)
 SUCCESS, TLS = Result("status_change", "success"), Result("status_change", "tls")
 
 
-class Receiver:
-    """https://localhost:port, which answers ``status``."""
-
-    def __init__(self) -> None:
-        self.status = 200
-        self.connections: set[object] = set()
-
-    async def answer(self, request: web.Request) -> web.Response:
-        self.connections.add(request.transport)
-        return web.Response(status=self.status)
-
-
-@pytest_asyncio.fixture
-async def receiver() -> AsyncIterator[tuple[Receiver, str]]:
-    receiver = Receiver()
-    app = web.Application()
-    app.router.add_post("/", receiver.answer)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
+@pytest.fixture
+async def receiver(watch: Watch) -> AsyncIterator[Receiver]:
     context = pem.server_context(SERVED.pem + SERVED.key)
-    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
-    yield receiver, f"https://localhost:{runner.addresses[0][1]}/"
-    await runner.cleanup()
+    async with Receiver(tls=context, watch=watch) as receiver:
+        yield receiver
 
 
-class Owner:
-    """Takes up at once what is parked, under the settings of the moment."""
-
-    def __init__(self, url: str, *, persist: bool = True) -> None:
-        self.settings = ApplicationSettings(
-            callback_persist=persist,
-            callback_backoff_delay_ms=15,
-            max_callback_backoff_delay_ms=60,
-            webhooks=Webhooks(url=url),
-        )
-        self.settled: list[Item] = []
-        self.dead: list[Item] = []
-        self.broken: list[Exception] = []
-
-    def park(self, items: list[Item], _delay_ms: int, _reason: str) -> None:
-        for item in items:
-            asyncio.get_running_loop().call_later(0.01, self.callbacks.add, item)
-
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[Callbacks]:
-        self.callbacks = Callbacks(
-            settings=lambda: self.settings,
-            may_act=lambda _slot: True,
-            settled=self.settled.extend,
-            park=self.park,
-            dead=lambda items, _reason: self.dead.extend(items),
-            broken=lambda _slots, error: self.broken.append(error),
-            allow_private=LOOPBACK,
-        )
-        task = asyncio.create_task(self.callbacks.run())
-        try:
-            yield self.callbacks
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
-
-
-def event(number: int) -> Item:
-    return Item(0, number, STATUS, f"r{number}", b"{}")
+@pytest.fixture
+async def owner(owner: Owner) -> Owner:
+    """It takes up at once what is parked."""
+    owner.retries_at_once = True
+    return owner
 
 
 async def test_the_bundle_alone_decides_and_changes_while_callbacks_run(
-    receiver: tuple[Receiver, str],
+    receiver: Receiver, owner: Owner
 ) -> None:
-    server, url = receiver
-    owner = Owner(url)
-    async with owner.running() as callbacks:
+    async with running(owner) as callbacks:
         callbacks.add(event(1))
         await soon(lambda: callbacks.requests[TLS] >= 1)  # no system knows this root
         callbacks.trust(text_of(CA()) + text_of(ROOT))
@@ -120,28 +58,28 @@ async def test_the_bundle_alone_decides_and_changes_while_callbacks_run(
         assert callbacks.requests[SUCCESS] == 2
         with pytest.raises(ssl.SSLError):
             callbacks.trust("no certificate")
-    assert len(server.connections) == 2
+    assert len({post.connection for post in receiver.posts}) == 2
 
 
 @pytest.mark.parametrize("count", [1, 300], ids=["one event", "a receiver that is down"])
 async def test_what_is_not_kept_is_given_up_after_some_tries(
-    receiver: tuple[Receiver, str], count: int
+    receiver: Receiver, watch: Watch, count: int
 ) -> None:
-    server, url = receiver
-    server.status = 500
     for persist in (True, False):
-        owner = Owner(url, persist=persist)
-        async with owner.running() as callbacks:
+        receiver.answer = 500
+        owner = Owner(watch, receiver.url)
+        owner.retries_at_once = True
+        owner.settings = settings_of(receiver.url, callback_persist=persist)
+        async with running(owner) as callbacks:
             callbacks.trust(text_of(ROOT))
-            for number in range(count):
-                callbacks.add(event(number))
+            for each in spread(count):
+                callbacks.add(each)
             if persist:
-                await soon(lambda c=callbacks: c.requests.total() >= 20)  # type: ignore[misc]
+                await watch.until(lambda c=callbacks: c.requests.total() >= 20)
                 assert owner.dead == []
-                server.status = 200
-                await soon(lambda o=owner: len(o.settled) == count)  # type: ignore[misc]
-                server.status = 500
+                receiver.answer = 200
+                await owner.all_settled(count)
             else:
-                await soon(lambda o=owner: len(o.dead) == count)  # type: ignore[misc]
+                await watch.until(lambda o=owner: sum(len(i) for i, _ in o.dead) == count)
                 assert callbacks.requests.total() >= 2
                 assert owner.settled == []

@@ -1,0 +1,44 @@
+"""The scene of the webhook's tests: a receiver, and the owner of the slots that it hears of."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from tests.harness.callbacks import Logged, Owner
+from tests.harness.receiver import Receiver
+from tests.harness.wait import Watch
+
+
+@pytest.fixture
+async def watch() -> Watch:
+    return Watch()
+
+
+@pytest.fixture
+async def receiver(watch: Watch) -> AsyncIterator[Receiver]:
+    async with Receiver(watch=watch) as receiver:
+        yield receiver
+
+
+@pytest.fixture
+async def owner(watch: Watch, receiver: Receiver) -> Owner:
+    return Owner(watch, receiver.url)
+
+
+@pytest.fixture
+def logged(watch: Watch, caplog: pytest.LogCaptureFixture) -> Iterator[Logged]:
+    """Lines of the webhook's log; a new one wakes the watch."""
+
+    class Waking(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            watch.notify()
+
+    logger = logging.getLogger("warouter.webhook.callbacks")
+    handler = Waking()
+    caplog.set_level(logging.INFO, logger.name)
+    logger.addHandler(handler)
+    yield lambda: [(record.levelname, record.getMessage()) for record in caplog.records]
+    logger.removeHandler(handler)
