@@ -1,9 +1,10 @@
 """The load generator, in a process of its own on raw sockets; it is the webhook, too.
 
 It is told what to do by lines of JSON on standard input (``Command``) and answers each with one on
-standard output; its first line is the port of the webhook (``bench.hook``). It shares the cores
-with what is measured, so it is cheap: requests are made ahead, and of an answer that looks like the
-one before (length, status, place of the id) nothing else is read. Any other answer is parsed.
+standard output; its first line is the port of the webhook (``bench.hook`` counts what comes). It
+shares the cores with what is measured, so it is cheap: requests are made ahead, and of an answer
+that looks like the one before (length, status, place of the id) nothing else is read. Any other
+answer is parsed.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from typing import NamedTuple, cast
 import msgspec
 import uvloop
 
-from bench.hook import Hook, Ledger
+from bench.hook import Ledger
+from tests.harness.receiver import Post, Receiver
 
 RECIPIENTS = 10_000
 MOST_MADE = 131_072  # requests in the ring: of more recipients each order takes others
@@ -259,8 +261,9 @@ class Office:
         self.ledger = Ledger()
         self._run: Run | None = None
 
-    def on_callbacks(self) -> None:
+    def on_callbacks(self, post: Post) -> None:
         """Some came."""
+        self.ledger.on_post(post)
         if self._run is not None and self._run.waiting:
             self._run.wake()
 
@@ -363,16 +366,15 @@ async def main() -> None:
     """Until standard input is closed."""
     office = Office()
     loop = asyncio.get_running_loop()
-    hook = await loop.create_server(
-        lambda: Hook(office.ledger, office.on_callbacks), "127.0.0.1", 0
-    )
-    _say(hook.sockets[0].getsockname()[1])
+    hook = Receiver(office.ledger.answer, note=office.on_callbacks, keeps=False)
+    await hook.start()
+    _say(hook.port)
     commands = asyncio.StreamReader(limit=64 << 20)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(commands), sys.stdin)
     decoder = msgspec.json.Decoder(Command)
     while line := await commands.readline():
         _say(await office.do(decoder.decode(line)))
-    hook.close()
+    await hook.stop()
 
 
 def _say(answer: object) -> None:

@@ -32,10 +32,8 @@ FIGURES = [f"{what}_{p}" for what in ("201", "send", "callback") for p in ("p50"
 
 async def sides(folder: Path, names: list[str], wanted: int) -> tuple[Found, list[str]]:
     """Milliseconds of the others by side, and how many more than when all is calm."""
-    webhook = Webhook()
-    server = await webhook.listen()
-    async with site(folder, coreapps=2, environment=ENVIRONMENT) as here:
-        hook = {"url": f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/", "message": ON}
+    async with Webhook() as webhook, site(folder, coreapps=2, environment=ENVIRONMENT) as here:
+        hook = {"url": webhook.url, "message": ON}
         await here.v1("PATCH", "settings/application", {"webhooks": hook})
         await here.faults(latency_ms=LATENCY_MS, sent_ms=0, delivered_ms=0, read_ms=0)
         beside = await Child.start("bench.load")
@@ -46,7 +44,6 @@ async def sides(folder: Path, names: list[str], wanted: int) -> tuple[Found, lis
         finally:
             await beside.stop()
         wrong = await here.check("fairness")
-    server.close()
     return _figures(found, names), wrong
 
 

@@ -4,77 +4,38 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import cast
+from collections.abc import Awaitable
 
-import msgspec
-
-from bench.hook import Callback
-
-_OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+from tests.harness.receiver import Post, Receiver
 
 
-class Webhook:
+class Webhook(Receiver):
     """``read`` has the monotonic time of each message's last callback, by id.
 
     What has one of the parts ``slow`` in its body hangs until ``release``.
     """
 
     def __init__(self) -> None:
+        super().__init__(self._answer, note=self._note_read, keeps=False)
         self.read: dict[str, float] = {}
         self.slow: list[bytes] = []
-        self._hanging: list[tuple[bytes, Receiver]] = []
-
-    async def listen(self) -> asyncio.Server:
-        """On a free port of this host."""
-        loop = asyncio.get_running_loop()
-        return await loop.create_server(lambda: Receiver(self), "127.0.0.1", 0)
-
-    def on_post(self, body: bytes, receiver: Receiver) -> None:
-        """Answer it, or let it hang."""
-        if any(part in body for part in self.slow):
-            self._hanging.append((body, receiver))
-            return
-        now = time.monotonic()
-        for status in _CALLBACKS.decode(body).statuses:
-            if status.status == "read":
-                self.read.setdefault(status.id, now)
-        receiver.answer()
+        self._released = asyncio.Event()
 
     def release(self) -> None:
         """Answer all that hangs."""
-        self.slow, hanging, self._hanging = [], self._hanging, []
-        for body, receiver in hanging:
-            self.on_post(body, receiver)
+        self._released.set()
+        self.slow, self._released = [], asyncio.Event()
 
+    def _answer(self, post: Post) -> int | Awaitable[int]:
+        slow = any(part in post.body for part in self.slow)
+        return self._late(self._released) if slow else 200
 
-class Receiver(asyncio.Protocol):
-    """One connection: a POST with a length at a time."""
+    async def _late(self, released: asyncio.Event) -> int:
+        await released.wait()
+        return 200
 
-    def __init__(self, webhook: Webhook) -> None:
-        self._webhook = webhook
-        self._buffer = b""
-        self._transport: asyncio.Transport | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)
-
-    def data_received(self, data: bytes) -> None:
-        self._buffer += data
-        head, end, rest = self._buffer.partition(b"\r\n\r\n")
-        if not end:
-            return
-        size = int(head.lower().partition(b"content-length:")[2].split(b"\r\n", 1)[0])
-        if len(rest) >= size:
-            self._buffer = b""
-            self._webhook.on_post(rest, self)
-
-    def answer(self) -> None:
-        """It is well."""
-        if self._transport is not None:
-            self._transport.write(_OK)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._transport = None
-
-
-_CALLBACKS = msgspec.json.Decoder(Callback)
+    def _note_read(self, post: Post) -> None:
+        now = time.monotonic()
+        for status in post.callback.statuses:
+            if status.status == "read":
+                self.read.setdefault(status.id, now)
