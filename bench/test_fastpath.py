@@ -101,7 +101,7 @@ class Scene:
         for connection in self.connections:
             connection.data_received(self.request)
         self.coreapp._flush()
-        ids = list(self.links._pending)
+        ids = [entry.message.id for entry in self.links._held]
         acks = wire.parse(memoryview(wire.outcome(wire.ACKED, 31, 1, ids)))
         assert isinstance(acks, wire.Outcome)
         self.links.on_outcome(self.coreapp, acks)

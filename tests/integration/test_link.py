@@ -15,7 +15,7 @@ from tests.harness.wait import soon
 from warouter import _batch
 from warouter.cluster.shardmap import ShardMap, SlotOwner
 from warouter.errors import ApiError, NotReady, Overloaded
-from warouter.link import client, wire
+from warouter.link import client, pending, wire
 from warouter.link.address import Address
 from warouter.link.client import Links
 from warouter.link.listen import LinkServer, WebappConnection
@@ -133,7 +133,7 @@ async def test_too_late_says_whether_the_outcome_is_known(owner: Owner) -> None:
 
 
 async def test_what_is_held_is_bounded(links: Links, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "MAX_HELD", 2)
+    monkeypatch.setattr(pending, "MAX_HELD", 2)
     calls = [
         asyncio.ensure_future(links.submit(wire.Outgoing(5, bytes([n]), "1", 0, b"")))
         for n in range(2)

@@ -12,7 +12,6 @@ import asyncio
 import logging
 from collections.abc import Callable
 from random import Random
-from typing import NamedTuple
 from uuid import UUID
 
 from warouter._hash import SLOTS
@@ -21,26 +20,16 @@ from warouter.errors import ApiError, KeyTaken, Overloaded, ParameterInvalid
 from warouter.link import wire
 from warouter.link.address import Address
 from warouter.link.connection import TICK_SECONDS
-from warouter.link.detour import PATIENCE_SECONDS, Detours
+from warouter.link.detour import PATIENCE_SECONDS
 from warouter.link.dial import CoreappConnection
-from warouter.link.pending import Done, Pending
+from warouter.link.pending import Done, Held, Pending
+from warouter.link.ways import Ways
 from warouter.retry import backoff
 
 log = logging.getLogger(__name__)
 
-MAX_HELD = 20_000
-MAX_HELD_BYTES = 64 << 20
-LEAST_WEIGHT = MAX_HELD_BYTES // MAX_HELD  # bytes that stand for the place of one message
 REFUSED_SECONDS = 10.0  # to the next try of a coreapp whose build shares no link version with ours
 CONNECT_SECONDS = 2.0
-
-
-class Way(NamedTuple):
-    """How a slot's owner is reached under its epoch: by its own link, or by who relays to it."""
-
-    epoch: int
-    connection: CoreappConnection
-    relayed_to: UUID | None
 
 
 class Links:
@@ -57,32 +46,27 @@ class Links:
         self._on_gone = on_gone  # a coreapp ended its link: it may be dead
         # Kept, since Python 3.11 makes a system call each time it is asked for.
         self._loop = asyncio.get_running_loop()
-        self._map: ShardMap | None = None
-        self._straight: dict[int, Way] = {}  # known ways without a detour, by slot
         self._made: dict[UUID, CoreappConnection] = {}  # the present attempt at each coreapp
-        self._ready: dict[UUID, CoreappConnection] = {}
         self._random = Random()
-        self._detours = Detours(self._random)
+        self._ways = Ways(self._loop.time, self._random)
         self._tasks: dict[UUID, asyncio.Task[None]] = {}
-        self._pending: dict[bytes, Pending] = {}
-        self._bytes = 0
-        self._weights = [0] * SLOTS  # of what is held, by slot
+        self._held = Held()
 
     @property
     def pending(self) -> int:
-        return len(self._pending)
+        return len(self._held)
 
     @property
     def pending_bytes(self) -> int:
-        return self._bytes
+        return self._held.size
 
     @property
     def connected(self) -> int:
-        return len(self._ready)
+        return self._ways.connected
 
     def unreached(self) -> list[UUID]:
         """Coreapps that this webapp has had no link to for more than a moment."""
-        return self._detours.unreached(self._loop.time())
+        return self._ways.unreached()
 
     def offer(self, message: wire.Outgoing, done: Done) -> None:
         """Call ``done`` once the message is on disk at its owner, with the id that it is known
@@ -92,16 +76,9 @@ class Links:
         with another request the error is KeyTaken. NotReady: no owner answered in time (details say
         whether the outcome is unknown). Raises Overloaded at once when too much is held.
         """
-        size = len(message.body)
-        if len(self._pending) >= MAX_HELD or self._bytes + size > MAX_HELD_BYTES:
-            raise Overloaded("too many messages wait for their shard; retry later")
-        half = len(self._pending) >= MAX_HELD // 2 or self._bytes >= MAX_HELD_BYTES // 2
-        if half and self._takes_too_much(message.slot):
-            raise Overloaded("too many messages wait for this shard; retry later")
+        self._held.check(message.slot, len(message.body), self._ways.shards)
         entry = Pending(message, self._loop.time() + self._hold, done)
-        self._pending[message.id] = entry
-        self._bytes += size
-        self._weights[message.slot] += size + LEAST_WEIGHT
+        self._held.add(entry)
         self._offer(entry)
 
     async def submit(self, message: wire.Outgoing) -> bytes:
@@ -120,20 +97,12 @@ class Links:
         try:
             return await result
         finally:
-            self._forget(message.id)
+            self._held.take(message.id)
 
     def set_map(self, new: ShardMap) -> None:
         """A newer shard map: offer what waits for slots that changed hands."""
-        old, self._map = self._map, new
-        self._straight.clear()
-        moved = {
-            s.slot
-            for i, s in enumerate(new.slots)
-            if old is None or (s.owner, s.epoch) != (old.slots[i].owner, old.slots[i].epoch)
-        }
-        if not moved:
-            return
-        for entry in list(self._pending.values()):
+        moved = self._ways.set_map(new)
+        for entry in self._held if moved else ():
             if entry.slot in moved:
                 self._offer(entry)
 
@@ -141,10 +110,10 @@ class Links:
         """Connect to coreapps that are new, let go of those that are gone."""
         for incarnation in self._tasks.keys() - addresses.keys():
             self._tasks.pop(incarnation).cancel()
-            self._detours.forget(incarnation)
+            self._ways.forget(incarnation)
         for incarnation, address in addresses.items():
             if incarnation not in self._tasks:
-                self._down(incarnation, PATIENCE_SECONDS)
+                self._down(incarnation)
                 self._tasks[incarnation] = asyncio.create_task(self._keep(address))
 
     async def sweep(self) -> None:
@@ -158,8 +127,8 @@ class Links:
             passed, last = min(now - last, 2 * TICK_SECONDS), now
             for connection in list(self._made.values()):
                 connection.watch(passed)
-            passable = {slot for slot in range(SLOTS) if self._way(slot)}
-            for entry in list(self._pending.values()):
+            passable = {slot for slot in range(SLOTS) if self._ways.to(slot)}
+            for entry in self._held:
                 if entry.deadline <= now:
                     self._end(entry, entry.too_late())
                 elif entry.refused and entry.slot in passable:
@@ -167,7 +136,7 @@ class Links:
 
     def end_waiting(self) -> None:
         """This process stops: answer for what no owner has answered for."""
-        for entry in list(self._pending.values()):
+        for entry in self._held:
             self._end(entry, entry.too_late())
 
     async def close(self) -> None:
@@ -179,27 +148,20 @@ class Links:
     # what connections tell
 
     def on_ready(self, connection: CoreappConnection) -> None:
-        incarnation = connection.address.incarnation
-        self._ready[incarnation] = connection
-        self._straight.clear()
-        self._detours.up(incarnation)
-        if self._map is None:
-            return
-        mine = {s.slot for s in self._map.slots if s.owner == incarnation}
-        for entry in list(self._pending.values()):
+        self._ways.up(connection)
+        mine = self._ways.slots_of(connection.address.incarnation)
+        for entry in self._held if mine else ():
             if entry.slot in mine:
                 self._offer(entry)
 
     def on_lost(self, connection: CoreappConnection) -> None:
         incarnation = connection.address.incarnation
-        if self._ready.get(incarnation) is not connection:
+        if not self._ways.lost(connection):
             return
-        del self._ready[incarnation]
-        self._straight.clear()
         if incarnation in self._tasks:  # else it was let go
             # One that fell silent has been away for long enough already.
             self._down(incarnation, 0.0 if connection.silent else PATIENCE_SECONDS)
-        for entry in list(self._pending.values()):
+        for entry in self._held:
             if entry.via == incarnation:
                 self._offer(entry)
         if not connection.silent:
@@ -218,42 +180,22 @@ class Links:
     # inside
 
     def _end(self, entry: Pending, outcome: bytes | ApiError) -> None:
-        if self._forget(entry.message.id) is not None:
+        if self._held.take(entry.message.id) is not None:
             try:
                 entry.done(outcome)
             except Exception as error:
                 _not_told(error)
 
-    def _forget(self, message_id: bytes) -> Pending | None:
-        entry = self._pending.pop(message_id, None)
-        if entry is not None:
-            size = len(entry.message.body)
-            self._bytes -= size
-            self._weights[entry.slot] -= size + LEAST_WEIGHT
-        return entry
-
-    def _takes_too_much(self, slot: int) -> bool:
-        """Its shard has its even part of what may be held: the rest is left to the others."""
-        shards = self._map.shards if self._map is not None else 1
-        return sum(self._weights[slot % shards :: shards]) * shards >= MAX_HELD_BYTES
-
     def _on_acked(self, ids: list[bytes]) -> None:
-        pending, weights = self._pending, self._weights
-        for message_id in ids:
-            entry = pending.pop(message_id, None)
-            if entry is not None:  # as _forget, of which this is the many
-                message = entry.message
-                size = len(message.body)
-                self._bytes -= size
-                weights[message.slot] -= size + LEAST_WEIGHT
-                try:
-                    entry.done(message_id)
-                except Exception as error:  # one request's, not that of those behind it
-                    _not_told(error)
+        for entry in self._held.taken(ids):
+            try:
+                entry.done(entry.message.id)
+            except Exception as error:  # one request's, not that of those behind it
+                _not_told(error)
 
     def _on_refused(self, connection: CoreappConnection, frame: wire.Outcome) -> None:
         ids = dict.fromkeys(frame.ids)  # each once, whatever a peer says
-        entries = [entry for i in ids if (entry := self._pending.get(i)) is not None]
+        entries = [entry for i in ids if (entry := self._held.get(i)) is not None]
         if frame.outcome == wire.UNREACHED:
             self._on_unreached(connection.address.incarnation, frame, entries)
             return
@@ -271,53 +213,34 @@ class Links:
     def _on_already(self, frame: wire.Outcome) -> None:
         """The same request came before, perhaps to another webapp: its message is the one."""
         for offered, first in wire.pairs(frame.ids):
-            entry = self._pending.get(offered)
+            entry = self._held.get(offered)
             if entry is not None:
                 self._end(entry, first)
 
     def _on_unreached(self, via: UUID, frame: wire.Outcome, entries: list[Pending]) -> None:
         """Who was to relay did not reach the owner either: try the next one, or wait."""
-        owner = self._map.slots[frame.slot] if self._map is not None else None
-        if owner is not None and owner.owner is not None and owner.epoch == frame.epoch:
-            self._detours.failed(owner.owner, via, self._loop.time())
+        self._ways.barren(frame.slot, frame.epoch, via)
         for entry in entries:
             if entry.via == via and entry.epoch == frame.epoch:
                 self._offer(entry)
 
-    def _down(self, incarnation: UUID, patience: float) -> None:
-        until = self._loop.time() + patience
-        self._detours.down(incarnation, until)
+    def _down(self, incarnation: UUID, patience: float = PATIENCE_SECONDS) -> None:
+        until = self._ways.down(incarnation, patience)
         self._loop.call_at(until, self._go_around, incarnation)
 
     def _go_around(self, owner: UUID) -> None:
         """The link has been down for long enough: what waits goes through another coreapp."""
-        if owner in self._ready or self._map is None:
+        if self._ways.is_up(owner):
             return
-        mine = {s.slot for s in self._map.slots if s.owner == owner}
-        for entry in list(self._pending.values()):
+        mine = self._ways.slots_of(owner)
+        for entry in self._held:
             if entry.refused and entry.slot in mine:
                 self._offer(entry)
-
-    def _way(self, slot: int) -> Way | None:
-        """The slot's owner, and the link to it or to who relays; None: wait."""
-        way = self._straight.get(slot)
-        if way is not None:
-            return way
-        owner = self._map.slots[slot] if self._map is not None else None
-        if owner is None or owner.owner is None or owner.successor is not None:
-            # A slot on its way to a successor takes nothing any more: wait for the handover.
-            return None
-        connection = self._ready.get(owner.owner)
-        if connection is not None:
-            way = self._straight[slot] = Way(owner.epoch, connection, None)
-            return way
-        via = self._detours.via(owner.owner, self._ready.keys(), self._loop.time())
-        return Way(owner.epoch, self._ready[via], owner.owner) if via is not None else None
 
     def _offer(self, entry: Pending) -> None:
         """Send to the owner if there is a way to it, else keep for the next map or sweep."""
         message = entry.message
-        way = self._way(message.slot)
+        way = self._ways.to(message.slot)
         if way is None or not way.connection.frames.take(message.ttl, message.key):
             entry.refused, entry.old_link = True, way is not None
             return

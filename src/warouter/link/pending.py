@@ -1,15 +1,23 @@
-"""A message that waits at a webapp for its owner's answer."""
+"""The messages that wait at a webapp for their owner's answer, bounded in number and bytes.
+
+Pure: times are the caller's.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from uuid import UUID
 
 import msgspec
 
-from warouter.errors import ApiError, NotReady
+from warouter._hash import SLOTS
+from warouter.errors import ApiError, NotReady, Overloaded
 from warouter.link.wire import Outgoing
 from warouter.message_id import text_of
+
+MAX_HELD = 20_000
+MAX_HELD_BYTES = 64 << 20
+LEAST_WEIGHT = MAX_HELD_BYTES // MAX_HELD  # bytes that stand for the place of one message
 
 # What becomes of a message: the id under which it is known, or why it is not accepted.
 Done = Callable[[bytes | ApiError], None]
@@ -42,3 +50,63 @@ class Pending(msgspec.Struct, eq=False):
                 " neither ttl nor Idempotency-Key"
             )
         return NotReady("not accepted: no coreapp owns the recipient's shard right now")
+
+
+class Held:
+    """All of them, by id.
+
+    From half of what may be held on no shard may have more than its even part: one whose owner is
+    away leaves the rest to the others.
+    """
+
+    def __init__(self) -> None:
+        self._entries: dict[bytes, Pending] = {}
+        self._bytes = 0
+        self._weights = [0] * SLOTS  # by slot
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __iter__(self) -> Iterator[Pending]:
+        """Those of this moment: what is called for one of them may end others."""
+        return iter(list(self._entries.values()))
+
+    @property
+    def size(self) -> int:
+        """Bytes of their bodies."""
+        return self._bytes
+
+    def get(self, message_id: bytes) -> Pending | None:
+        return self._entries.get(message_id)
+
+    def check(self, slot: int, size: int, shards: int) -> None:
+        """Overloaded if there is no room for one more message of the slot, of ``size`` bytes."""
+        count = len(self._entries)
+        if count >= MAX_HELD or self._bytes + size > MAX_HELD_BYTES:
+            raise Overloaded("too many messages wait for their shard; retry later")
+        half = count >= MAX_HELD // 2 or self._bytes >= MAX_HELD_BYTES // 2
+        if half and sum(self._weights[slot % shards :: shards]) * shards >= MAX_HELD_BYTES:
+            raise Overloaded("too many messages wait for this shard; retry later")
+
+    def add(self, entry: Pending) -> None:
+        message = entry.message
+        size = len(message.body)
+        self._entries[message.id] = entry
+        self._bytes += size
+        self._weights[message.slot] += size + LEAST_WEIGHT
+
+    def take(self, message_id: bytes) -> Pending | None:
+        """It waits no longer; None if it did not."""
+        return next(self.taken((message_id,)), None)
+
+    def taken(self, ids: Iterable[bytes]) -> Iterator[Pending]:
+        """Those of ``ids`` that waited, each taken out as its turn comes."""
+        entries, weights = self._entries, self._weights
+        for message_id in ids:
+            entry = entries.pop(message_id, None)
+            if entry is not None:
+                message = entry.message
+                size = len(message.body)
+                self._bytes -= size
+                weights[message.slot] -= size + LEAST_WEIGHT
+                yield entry
