@@ -1,4 +1,25 @@
-"""The command line: argv and environment to one process, errors to one sentence."""
+"""The command line: argv and environment to one process, errors to one sentence.
+
+A command is imported when it is called, so that each starts with what it needs and no more. A
+CommandError ends it with its sentence and no traceback.
+
+Processes:
+
+    nodes       webapp, coreapp, master: one process each
+    simulator   the stand-in for WhatsApp's servers, and its control port by hand
+    up          a whole cluster on this machine
+    demo        a cluster, a business, a failover
+
+For operators, who need only the database:
+
+    migrate     bring the database to this build's schema
+    status      the cluster as tables, as JSON, or again each second
+    trace       where one message is
+    callbacks   dead letters: listed, shown, delivered once more
+    audit       the audit log
+    sizing      machines and processes for a rate
+    database    what these share: finding the database, connecting, tables
+"""
 
 from __future__ import annotations
 

@@ -1,0 +1,13 @@
+"""The demo: a business that sends through a failover and a change of shards, and counts.
+
+``run`` sends (``traffic``, as ``business``), kills an owner and adds coreapps (``scene``), and
+waits for the last callback. Then it reports: ``tally`` judges what was acknowledged against what
+arrived on both sides, ``gaps`` measures how long slots stood still.
+
+    run        the order of a run, and its report
+    traffic    recipients, turns, and what was answered
+    business   the client of the API, and its webhook
+    scene      the cluster as an operator sees it
+    tally      the judge
+    gaps       how long slots stood still
+"""

@@ -1,0 +1,12 @@
+"""What of a slot may go now: decisions about order, and nothing that sends or stores. Pure.
+
+A slot's journal is a log with positions. The *cursor* says how far it is settled; a *lane* lets one
+message of a recipient out at a time, and the *window* bounds how many of a slot are out; recipients
+whose next message must wait long are *parked*: they leave their place to others.
+
+    cursor    how far a log is settled: a mark, and settled ranges beyond it
+    lanes     what may be sent now: lanes and the window
+    parking   the recipients that are parked
+
+``owner`` asks before each send and tells what became of it.
+"""

@@ -1,1 +1,14 @@
-"""One machine: an embedded PostgreSQL and every process of a cluster as our children."""
+"""One machine: an embedded PostgreSQL, the simulator and every process of a cluster as children.
+
+``warouter up``, the demo and the tests that need a cluster start it here. Children are started as
+systemd would start them and started again when they die; cluster.json says where everything is.
+
+    cluster            the whole: start, keep, stop
+    process            one child
+    postgres           an embedded PostgreSQL
+    postgres_version   releases with a published security hole
+    seed               a password, a registered number, a shard count
+    description        cluster.json
+    ports              free ports, chosen before they are taken
+    counts             how many processes when nobody says
+"""

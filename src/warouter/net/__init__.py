@@ -1,1 +1,10 @@
-"""Sockets: accepting them, names looked up, where outgoing ones may go, silence noticed."""
+"""Sockets: accepting them, looking names up, where outgoing ones may go, noticing silence.
+
+    acceptor   listening sockets: each connection is counted before its TLS handshake
+    egress     where outgoing HTTP may connect, checked at each connection
+    names      names that clients chose, looked up in threads of their own
+    sockets    TCP options that make a silent peer noticed, and what the kernel knows of a socket
+
+``http`` and ``link`` accept with ``acceptor``; ``webhook`` and ``media`` go out by ``egress`` and
+``names``, since a URL of theirs was written by somebody else.
+"""

@@ -1,1 +1,19 @@
-"""The wiring of each process, readable top to bottom. Nothing here decides, stores or parses."""
+"""The wiring of each process: which parts it has, in which order they start and stop.
+
+Nothing here decides, stores or parses. A process starts in its ``main``: the database is checked,
+the parts are made and introduced to each other, they run as tasks until SIGTERM, and what was begun
+is finished in an order that loses nothing.
+
+    webapp            the API, the links, the shard map
+    context           what the API's handlers get
+    mapview           the shard map as a webapp follows it; shard changes asked for
+    coreapp           the owner of slots: messages in, upstream, webhook
+    master            campaigns; while it leads it looks, plans and writes
+    settings          what is taken from the settings while the process runs
+    adoption          unusable settings leave the last good value in force
+    loglevel          the level of the log, by the settings
+    reporter          what each process reports every two seconds
+    figures_coreapp   the figures of a coreapp
+    figures_webapp    the figures of a webapp
+    runtime           the loop, signals, the first contact with the database, the name
+"""

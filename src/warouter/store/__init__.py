@@ -1,1 +1,39 @@
-"""PostgreSQL: the only shared state, the root of trust. SQL stands beside the call it serves."""
+"""PostgreSQL: the only state that processes share, and the root of trust.
+
+SQL stands beside the call it serves. Writes for a slot are fenced by (slot, epoch, incarnation):
+the database refuses them to a former owner. An error of a write means one of two things:
+``OutcomeUnknown``, it may or may not have happened, so the slot goes on under a new epoch only; or
+a PostgresError, it was refused and did not happen.
+
+Connections, from the ground up:
+
+    servers           the server of several that takes writes
+    server_settings   settings that a promise depends on, asked for and verified
+    database          connections and pools, statements with a time limit, hints by NOTIFY
+    bounded           a connection of a webapp's pool for one call
+    aside             sessions for what may wait, so that no write of a slot waits behind it
+    arrays            whole columns to and from PostgreSQL's arrays
+    locks             classes of advisory locks
+    migrate           migrations, in order and once
+
+What the cluster shares:
+
+    nodes             nodes, beats, the shard map, requests to change it
+    election          the leader's session: lock, lease and pen in one connection
+    reports           what each process says of itself
+
+What a slot's owner writes and reads:
+
+    journal           messages, events, cursors, what is parked, dead letters: all of it fenced
+    dead_letters      letters as an operator sees them
+    history           how long finished things are kept
+
+What the API writes:
+
+    audit             the audit log
+    refusals          refusals on their way there, summed
+    media             rows of media files
+
+``account`` has users and settings, ``views`` what consoles show, ``schema`` the present text of
+each table and SQL function, ``migrations`` the way there.
+"""

@@ -1,1 +1,19 @@
-"""The WhatsApp side: the protocol that owners speak, the simulator's client and its server."""
+"""What warouter knows of the WhatsApp side: the protocol of messages, and the services beside it.
+
+An owner speaks ``protocol`` over one TCP connection: it claims its slots under their epochs, sends
+messages, and acknowledges each event once it is on disk. The newest claim of a slot wins there,
+which is why no former owner can send. Webapps and coreapps reach the services over HTTP.
+
+    protocol       frames of the message connection
+    client         the connection of a coreapp: claims, sends and acks out; answers and events in
+    checks         whether an event can become a callback at all
+    broken         what can still be told of a frame that does not decode
+    authority      verified-name certificates: issued, and checked
+    registration   the registration authority over HTTP
+    numbers        who is on WhatsApp, and identities, over HTTP
+    media          content up for a handle, and down again, over HTTP
+
+``owner`` calls ``client`` and hears of answers and events through ``client.Listener``; ``api``
+calls ``registration`` and ``numbers``; ``owner.media`` calls ``media``. ``simulator`` is the other
+end of all of it.
+"""

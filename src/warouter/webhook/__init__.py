@@ -1,0 +1,21 @@
+"""Delivery of events to the business's webhook.
+
+The owner of a slot adds its events in order (``Callbacks.add``), and hears of the end of each one:
+settled, to be parked, or dead. In between an event *waits* in the lane of its recipient, is *out*
+in the batch of one POST, and after a failure it is *under suspicion* until it has been found
+innocent or has failed alone. Statuses and inbound messages never share a POST, a queue or a
+breaker: some receivers refuse every status.
+
+    callbacks   the clock, the places for POSTs, and what an answer means for the owner
+    post        one POST: URL, TLS, time-outs, its result
+    leased      a body that leaves only while the lease of its slots holds
+    body        an event, and the JSON of several
+    queue       what goes into a POST, and what its failure means for the events
+    turns       which lanes are drawn from next
+    lane        the events of one recipient, and the lanes of all slots
+    breaker     whether the receiver is worth a POST, and how long an event is tried
+    shown       which events the application's settings let the webhook see
+
+``callbacks`` calls all others; ``queue`` calls ``turns`` and ``lane``. Nothing but ``callbacks``,
+``post`` and ``leased`` has a clock or a socket.
+"""

@@ -1,0 +1,7 @@
+"""/v1/contacts: who is on WhatsApp, and whose keys have changed.
+
+handlers   POST /v1/contacts
+book       what the API answers about a number: from its store, else from the upstream
+numbers    the wa_id of a spelling
+identity   GET and PUT of a customer's identity
+"""

@@ -1,0 +1,16 @@
+"""POST /v1/messages: from bytes to an id, a slot and an offer to the slot's owner.
+
+``fastpath`` answers the plain requests, ``handlers`` all others; both parse with ``validate`` and
+build the message with ``handlers.outgoing``, so they accept the same. The body is only read: it
+travels on as it came.
+
+    handlers      messages and read marks
+    fastpath      plain messages past aiohttp's objects
+    validate      what each type needs beyond its shape
+    schema        the shapes
+    rules         the small rules that types are made of
+    interactive   lists, buttons, products
+    hsm           the deprecated type as the template that it is
+    ttl           how long a message may wait
+    idempotency   the header Idempotency-Key
+"""

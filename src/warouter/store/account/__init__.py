@@ -1,0 +1,11 @@
+"""Rows of the business's account, read and written by webapps. Nothing here is fenced.
+
+accounts       users, tokens, settings, the registered number
+logins         attempts at passwords, pins and the API key, counted for all webapps together
+registration   a number between its code and its verification
+backup         everything that a backup holds, in one transaction each way
+contacts       what the upstream said of a number, and when
+photo          the profile's photo
+stickers       sticker packs
+services       what the API asks of all owners
+"""

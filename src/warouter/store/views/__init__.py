@@ -1,0 +1,8 @@
+"""What consoles, metrics and the command line show of the database. Nothing here writes.
+
+status    the whole cluster, in one read-only snapshot
+backlog   how much waits in each slot
+stats     the same and more as samples for Prometheus
+facts     what /v1/support says of the cluster
+trace     every step of one message
+"""
