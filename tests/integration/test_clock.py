@@ -96,23 +96,27 @@ async def test_a_slot_that_left_a_troubled_owner_may_leave_the_next_one(
     await leader.close()
 
 
-async def test_nobody_waits_longer_to_log_in_than_the_longest_wait(pool: asyncpg.Pool) -> None:
-    logins, limits = Logins(pool), Limits()
-    for _ in range(limits.failures):
-        await _fail(logins, "eve")
-    attempt = await logins.look("user", "eve", ADDRESS, ADDRESS)
-    assert 0 < attempt.wait <= limits.first
-    await step(pool, -HOUR)
-    attempt = await logins.look("user", "eve", ADDRESS, ADDRESS)
-    assert (attempt.wait, await logins.begin(attempt)) == (0, 0)
+LIMITS = Limits()
 
 
-async def test_an_address_is_not_shut_out_until_the_clock_comes_back(pool: asyncpg.Pool) -> None:
-    logins, limits = Logins(pool), Limits()
-    for n in range(limits.per_address):
-        await _fail(logins, f"user{n}")
+@pytest.mark.parametrize(
+    ("guessed", "longest"),
+    [
+        (["eve"] * LIMITS.failures, LIMITS.first),
+        ([f"user{n}" for n in range(LIMITS.per_address)], LIMITS.window),
+    ],
+    ids=["a user", "an address"],
+)
+async def test_nobody_waits_to_log_in_until_the_clock_comes_back(
+    pool: asyncpg.Pool, guessed: list[str], longest: float
+) -> None:
+    logins = Logins(pool)
+    for name in guessed:
+        attempt = await logins.look("user", name, ADDRESS, ADDRESS)
+        await logins.begin(attempt)
+        await logins.failed(attempt)
     attempt = await logins.look("user", "eve", ADDRESS, ADDRESS)
-    assert 0 < attempt.wait <= limits.window
+    assert 0 < attempt.wait <= longest
     await step(pool, -HOUR)
     attempt = await logins.look("user", "eve", ADDRESS, ADDRESS)
     assert (attempt.wait, await logins.begin(attempt)) == (0, 0)
@@ -128,9 +132,3 @@ async def test_the_dead_are_not_shown_until_the_clock_comes_back(pool: asyncpg.P
     await ReportWriter(fetch, uuid4(), "here", "coreapp").write(Body([]))
     assert [report.node for report in await read_reports(pool)] == ["here"]
     assert await pool.fetchval("select count(*) from report") == 1
-
-
-async def _fail(logins: Logins, name: str) -> None:
-    attempt = await logins.look("user", name, ADDRESS, ADDRESS)
-    await logins.begin(attempt)
-    await logins.failed(attempt)

@@ -336,7 +336,8 @@ async def test_compressed_content_is_refused(sites: Sites) -> None:
         await fetched(fetcher(), sites.url())
 
 
-async def test_a_link_that_drips_is_given_up_in_time(sites: Sites) -> None:
+def dripping(sites: Sites, drop: bytes) -> asyncio.Event:
+    """Answers that never end, a drop at a time; set when the one who asked has gone."""
     ended = asyncio.Event()
 
     async def drip(request: web.BaseRequest) -> web.StreamResponse:
@@ -344,12 +345,17 @@ async def test_a_link_that_drips_is_given_up_in_time(sites: Sites) -> None:
         await response.prepare(request)
         try:
             while True:
-                await response.write(b".")
+                await response.write(drop)
                 await asyncio.sleep(0.01)
         finally:
             ended.set()
 
     sites.answer = drip
+    return ended
+
+
+async def test_a_link_that_drips_is_given_up_in_time(sites: Sites) -> None:
+    ended = dripping(sites, b".")
     with pytest.raises(LinkFailed, match="in time"):
         await fetched(fetcher(total=0.5), sites.url())
     await asyncio.wait_for(ended.wait(), 5)
@@ -360,19 +366,7 @@ async def test_a_link_below_the_least_pace_gives_its_place_to_the_next(
 ) -> None:
     """Never quiet, never done: within a total of minutes only its pace tells."""
     monkeypatch.setattr("warouter.media.fetch.LEAST_PACE", MIB)
-    ended = asyncio.Event()
-
-    async def drip(request: web.BaseRequest) -> web.StreamResponse:
-        response = web.StreamResponse()
-        await response.prepare(request)
-        try:
-            while True:
-                await response.write(bytes(100))
-                await asyncio.sleep(0.01)
-        finally:
-            ended.set()
-
-    sites.answer = drip
+    ended = dripping(sites, bytes(100))
     with pytest.raises(LinkFailed, match="in time"):
         await fetched(fetcher(total=600.0, grace=0.5), sites.url())
     await asyncio.wait_for(ended.wait(), 10)

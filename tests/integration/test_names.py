@@ -66,13 +66,18 @@ async def test_silent_names_of_one_asker_keep_nobody_else_waiting(server: Server
     assert server.most == 4
 
 
+async def in_vain(names: Names, *silent: str) -> None:
+    """These names are looked up at once for one user; all are given up in time."""
+    calls = [look_up(names, "a", name) for name in silent]
+    for result in await asyncio.gather(*calls, return_exceptions=True):
+        assert isinstance(result, OSError)
+        assert "in time" in str(result)
+
+
 async def test_what_is_given_up_counts_until_its_thread_ends_and_no_longer(server: Server) -> None:
     names = Names(threads=2, each=2, seconds=0.2, lookup=server)
     for _ in range(3):
-        calls = [look_up(names, "a", f"silent-{n}") for n in range(8)]
-        for result in await asyncio.gather(*calls, return_exceptions=True):
-            assert isinstance(result, OSError)
-            assert "in time" in str(result)
+        await in_vain(names, *(f"silent-{n}" for n in range(8)))
     assert server.most == 2
     with pytest.raises(OSError, match="in time"):  # all threads hang
         await look_up(names, "b", "good")
@@ -86,10 +91,7 @@ async def test_a_silent_name_that_is_asked_for_again_has_one_thread(server: Serv
     """Three dead links that are sent often do not keep the good ones of their sender waiting."""
     names = Names(threads=8, each=4, seconds=0.2, lookup=server)
     for _ in range(3):
-        calls = [look_up(names, "a", f"silent-{n % 3}") for n in range(24)]
-        for result in await asyncio.gather(*calls, return_exceptions=True):
-            assert isinstance(result, OSError)
-            assert "in time" in str(result)
+        await in_vain(names, *(f"silent-{n % 3}" for n in range(24)))
         assert server.hanging == 3
         assert await look_up(names, "a", "good") == ["127.0.0.1"]
     server.let_go.set()

@@ -10,7 +10,6 @@ from warouter._hash import slot_of
 from warouter.errors import ProtocolError
 from warouter.simulator.exchange import REPEAT_S, Exchange, Peer
 from warouter.simulator.faults import Faults
-from warouter.simulator.inbound import build
 from warouter.upstream.protocol import (
     Answer,
     Claim,
@@ -228,25 +227,6 @@ def test_inversions_and_misrouting_are_seen(world: World) -> None:
     assert (world.counters.inversions, world.counters.misrouted) == (1, 1)
 
 
-def test_read_marks_are_recorded_once_and_get_no_status(world: World) -> None:
-    owner = world.owner("a", 1)
-    world.tell(owner, send("inbound-id", kind="read"), send("inbound-id", kind="read"))
-    world.later(1)
-    assert heard(owner) == [Answer(SLOT, "inbound-id")] * 2
-    assert (world.counters.read_marks, world.counters.received) == (1, 0)
-    assert world.exchange.record.marks() == ["inbound-id"]
-
-
-def test_an_inbound_message_waits_for_a_claimant(world: World) -> None:
-    inbound = build({"from": TO, "body": "hi"}, "wamid", 1)
-    world.exchange.inject(inbound, world.now, WALL + world.now)
-    owner = world.peer("a")
-    world.tell(owner, Claim(SLOT, 1))
-    claimed, event = heard(owner)
-    assert claimed == Claimed(SLOT, 1, True)
-    assert event == Event(SLOT, 1, "inbound", "wamid", TO, inbound.payload, inbound.contact)
-
-
 @pytest.mark.parametrize(
     "frame",
     [Claim(32, 1), Claim(-1, 1), Claim(SLOT, 0), Claim(SLOT, -4), Hello("again", "a"), send("m")],
@@ -272,35 +252,11 @@ def test_the_wake_comes_once_until_the_frames_are_taken() -> None:
 # Faults
 
 
-def test_unknown_numbers_are_refused_for_good(world: World) -> None:
-    with_faults(world, unknown=[TO])
-    owner = world.owner("a", 1)
-    world.tell(owner, send("m1"), send("m1"))
-    (answer, again) = heard(owner)
-    assert (answer.code, answer.title, answer.retry_ms) == (470, "Re-engagement message", -1)
-    assert again == answer
-    world.later(1)
-    assert heard(owner) == []
-    assert (world.counters.rejected, world.counters.unique) == (1, 1)
-
-
 def test_what_is_no_wa_id_is_refused_for_good(world: World) -> None:
     owner = world.owner("a", 1)
     world.tell(owner, Send(SLOT, 1, 1, "m1", 'x"', "message", memoryview(b"{}")))
     (answer,) = heard(owner)
     assert (answer.code, answer.retry_ms) == (1009, -1)
-
-
-def test_a_throttled_message_is_not_taken(world: World) -> None:
-    with_faults(world, throttle=1.0, throttle_ms=70)
-    owner = world.owner("a", 1)
-    world.tell(owner, send("m1"))
-    (answer,) = heard(owner)
-    assert (answer.code, answer.retry_ms) == (429, 70)
-    with_faults(world)
-    world.tell(owner, send("m1"))
-    assert heard(owner) == [Answer(SLOT, "m1")]
-    assert (world.counters.received, world.counters.throttled) == (1, 1)
 
 
 def test_the_pair_rate_asks_to_wait_until_the_recipient_is_free(world: World) -> None:
@@ -314,21 +270,6 @@ def test_the_pair_rate_asks_to_wait_until_the_recipient_is_free(world: World) ->
     heard(owner)
     world.tell(owner, send("m2", 2))
     assert heard(owner) == [Answer(SLOT, "m2")]
-
-
-def test_the_rate_makes_messages_wait_in_order(world: World) -> None:
-    with_faults(world, rate=10, sent=0, delivered=0, read=0)
-    owner = world.owner("a", 1)
-    world.tell(owner, *[send(f"m{n}", n) for n in range(4)])
-    assert heard(owner) == [Answer(SLOT, "m0")]
-    world.later(0.099)
-    assert heard(owner) == []
-    world.later(0.002)
-    assert heard(owner) == [Answer(SLOT, "m1")]
-    with_faults(world)
-    world.later(0.001)
-    assert heard(owner) == [Answer(SLOT, "m2"), Answer(SLOT, "m3")]
-    assert world.counters.inversions == 0
 
 
 def test_pause_holds_messages_and_lets_claims_pass(world: World) -> None:
