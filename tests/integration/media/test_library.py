@@ -1,0 +1,227 @@
+"""What is stored: rows and files that come and go together, within the quota."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import msgspec
+import pytest
+
+from tests.harness.wait import PATIENCE, soon
+from tests.integration.media.conftest import CONTENT, TASKS, age, chunks, whole
+from warouter.app_settings import ApplicationSettings, GarbageCollector
+from warouter.config import Settings
+from warouter.errors import MediaAway, MediaFull
+from warouter.media import directory as directory_file
+from warouter.media.cleaning import expire, sweep
+from warouter.media.directory import Directory
+from warouter.media.library import Library
+from warouter.owner.media.work import MediaWork
+from warouter.store.media import RECEIVED, Media, through_pool
+
+
+async def test_old_media_goes_with_row_and_file(
+    library: Library, pool: asyncpg.Pool, tmp_path: Path
+) -> None:
+    old = [await library.receive(chunks(CONTENT), "image/jpeg") for _ in range(3)]
+    new = await library.receive(chunks(CONTENT), "image/jpeg")
+    await pool.execute(
+        "update media set created_at = now() - interval '31 days' where id = any ($1)",
+        [media.id for media in old],
+    )
+    assert await expire(library, 30) == 3
+    assert whole(tmp_path) == {str(new.id)}
+    assert await library.rows.total() == len(CONTENT)
+    assert await expire(library, 30) == 0
+
+
+async def test_leftovers_go_and_what_is_in_use_stays(library: Library, tmp_path: Path) -> None:
+    media = await library.receive(chunks(CONTENT), "image/jpeg")
+    orphan, young, unfinished = uuid4(), uuid4(), tmp_path / "partial" / "half"
+    foreign = tmp_path / "shared" / "somebody-elses.txt"
+    for path in (library.directory.path_of(orphan), unfinished, foreign):
+        path.write_bytes(b"x")
+        age(path, 7200)
+    library.directory.path_of(young).write_bytes(b"x")  # its row may be on its way
+    age(library.directory.path_of(media.id), 7200)
+    assert await sweep(library) == 2
+    assert whole(tmp_path) == {str(media.id), str(young), foreign.name}
+
+
+async def test_a_crash_between_file_and_row_leaves_an_orphan_that_is_swept(
+    library: Library, pool: asyncpg.Pool, tmp_path: Path
+) -> None:
+    await pool.execute("alter table media add constraint none check (false) not valid")
+    with pytest.raises(asyncpg.CheckViolationError):
+        await library.receive(chunks(CONTENT), "image/jpeg")
+    (path,) = (tmp_path / "shared").iterdir()
+    age(path, 7200)
+    assert await sweep(library) == 1
+    assert whole(tmp_path) == set()
+    assert await library.rows.total() == 0
+
+
+async def test_a_directory_that_cannot_be_used(pool: asyncpg.Pool, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    directory = Directory(tmp_path / "file")  # not a folder: nobody may write there, root neither
+    with pytest.raises(MediaAway):
+        await Library(through_pool(pool), directory, 0).receive(chunks(CONTENT), "image/jpeg")
+    directory.close()
+
+
+async def test_one_handle_is_one_media(library: Library, tmp_path: Path) -> None:
+    """Two owners, one after the other, may download the same."""
+    found = await asyncio.gather(
+        *(
+            library.receive(chunks(CONTENT), "image/jpeg", kind=RECEIVED, handle="h")
+            for _ in range(4)
+        )
+    )
+    assert len({media.id for media in found}) == 1
+    assert whole(tmp_path) == {str(found[0].id)}
+    assert await library.rows.total() == len(CONTENT)
+
+
+async def test_another_digest_is_refused(library: Library, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="digest"):
+        await library.receive(chunks(CONTENT), "image/jpeg", sha256=bytes(32))
+    assert whole(tmp_path) == set()
+
+
+# ---------------------------------------------------------------- the quota
+
+
+KIB, MIB = 1 << 10, 1 << 20
+
+
+def on_disk(folder: Path) -> int:
+    """Bytes that all files hold, unfinished ones too."""
+    return sum(path.stat().st_blocks * 512 for path in folder.rglob("*") if path.is_file())
+
+
+async def _anything(_library: Library) -> None:
+    """The mutant: nobody counts what is being written."""
+
+
+@pytest.mark.parametrize("mutant", [False, True], ids=["", "no_count_while_written"])
+async def test_an_upload_without_a_length_stays_below_the_quota_while_it_is_written(
+    pool: asyncpg.Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mutant: bool
+) -> None:
+    if mutant:
+        monkeypatch.setattr(Library, "_admit", _anything)
+    directory = Directory(tmp_path)
+    most = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal most
+        for _ in range(24):
+            yield bytes(MIB)
+            most = max(most, on_disk(tmp_path))
+
+    with pytest.raises(MediaFull):
+        await Library(through_pool(pool), directory, MIB).receive(endless(), "application/x")
+    assert (most > 2 * MIB) == mutant
+    await soon(lambda: whole(tmp_path) == set())
+    directory.close()
+
+
+async def test_uploads_of_several_webapps_stay_below_the_quota_together(
+    pool: asyncpg.Pool, tmp_path: Path
+) -> None:
+    """They share the directory, and each counts what the others are writing."""
+    directories = [Directory(tmp_path) for _ in range(3)]
+    libraries = [Library(through_pool(pool), each, 4 * MIB) for each in directories]
+    begun, go_on = 0, asyncio.Event()
+    most = 0
+
+    async def content() -> AsyncIterator[bytes]:
+        nonlocal begun, most
+        begun += 1
+        if begun == 12:
+            go_on.set()
+        await go_on.wait()
+        for _ in range(4):
+            yield bytes(256 * KIB)
+            most = max(most, on_disk(tmp_path))
+
+    calls = [libraries[n % 3].receive(content(), "application/x") for n in range(12)]
+    results = await asyncio.gather(*calls, return_exceptions=True)
+    stored = [result for result in results if isinstance(result, Media)]
+    assert len(stored) <= 4
+    assert all(isinstance(r, Media | MediaFull) for r in results), results
+    # What another webapp has finished and not yet given its row is seen by its own alone: such a
+    # row is refused if it does not fit. All that is being written is within the quota.
+    assert most < 2 * 4 * MIB
+    assert await libraries[0].rows.total() == len(stored) * MIB
+    await soon(lambda: whole(tmp_path) == {str(media.id) for media in stored})
+    for directory in directories:
+        directory.close()
+
+
+async def test_uploads_end_together_while_the_database_hangs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each has a deadline of its own from its asking on, and nothing is left of any."""
+    monkeypatch.setattr(directory_file, "_ADMIT_SECONDS", 0.2)
+    directory = Directory(tmp_path)
+    asked = 0
+
+    async def hang() -> None:
+        nonlocal asked
+        asked += 1
+        await asyncio.Event().wait()
+
+    calls = [directory.stage(chunks(CONTENT), MIB, hang) for _ in range(10)]
+    async with asyncio.timeout(PATIENCE):
+        results = await asyncio.gather(*calls, return_exceptions=True)
+    assert {type(result) for result in results} == {TimeoutError}
+    assert asked < 10  # most have ended while they waited for the others
+    await soon(lambda: whole(tmp_path) == set())
+    directory.close()
+
+
+async def test_what_a_dead_process_left_counts_until_it_is_cleaned_up(
+    pool: asyncpg.Pool, tmp_path: Path
+) -> None:
+    directory = Directory(tmp_path)
+    library = Library(through_pool(pool), directory, MIB)
+    left = tmp_path / "partial" / "left"
+    left.parent.mkdir()
+    left.write_bytes(bytes(MIB))
+    assert await sweep(library) == 0  # it may still be written
+    with pytest.raises(MediaFull):
+        await library.receive(chunks(CONTENT), "image/jpeg")
+    age(left, 1000)
+    assert await sweep(library) == 1
+    assert await library.receive(chunks(CONTENT), "image/jpeg")
+    directory.close()
+
+
+@pytest.mark.parametrize("switched_on", [False, True])
+async def test_the_owner_of_slot_0_cleans_up_as_the_settings_say(
+    settings: Settings, pool: asyncpg.Pool, tmp_path: Path, switched_on: bool
+) -> None:
+    """What stands for owner and receipts is not called."""
+    settings = msgspec.structs.replace(settings, media_dir=str(tmp_path))
+    app_settings = ApplicationSettings(garbagecollector_enable=GarbageCollector(media=switched_on))
+    ownership: Any = SimpleNamespace(slots={0: None}, tasks=TASKS)
+    receipts: Any = None
+    work = MediaWork(settings, "test", lambda: app_settings, ownership, receipts)
+    directory = Directory(tmp_path)
+    library = Library(through_pool(pool), directory, 0)
+    media = await library.receive(chunks(CONTENT), "image/jpeg")
+    await pool.execute("update media set created_at = now() - interval '31 days'")
+    orphan = directory.path_of(uuid4())
+    orphan.write_bytes(b"x")
+    age(orphan, 7200)
+    await work._clean()
+    assert whole(tmp_path) == (set() if switched_on else {str(media.id)})
+    assert (await library.find(media.id) is None) == switched_on
+    await work.close()
+    directory.close()

@@ -1,0 +1,145 @@
+"""What the upstream is brought: each media once, a few at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from tests.integration.media.conftest import CONTENT, USER, chunks
+from warouter.errors import MediaRefused, NotFound
+from warouter.media.library import Library
+from warouter.media.references import Reference
+from warouter.owner.media import uploads as uploads_file
+from warouter.owner.media.uploads import MOST_AT_ONCE, Uploads
+from warouter.simulator.server import Simulator
+from warouter.store.media import Media
+from warouter.upstream.media import MediaService
+
+
+def reference(media: Media) -> Reference:
+    return Reference("image", id=str(media.id))
+
+
+async def test_many_messages_bring_one_media_once(
+    library: Library, uploads: Uploads, simulator: Simulator
+) -> None:
+    media = await library.receive(chunks(CONTENT), "image/jpeg")
+    handles = await asyncio.gather(*(uploads.handle(reference(media), n, USER) for n in range(20)))
+    assert len(set(handles)) == 1
+    assert uploads.known(reference(media)) == handles[0]
+    counters = simulator.exchange.record.counters
+    assert (counters.media_uploads, counters.media_bytes) == (1, len(CONTENT))
+    path, mime = simulator.media.find(handles[0]) or (Path(), "")
+    content = await asyncio.to_thread(path.read_bytes)
+    assert (content, mime) == (CONTENT, "image/jpeg")
+
+
+async def test_no_more_than_eight_move_bytes_at_a_time(
+    library: Library, uploads: Uploads, simulator: Any
+) -> None:
+    media = [await library.receive(chunks(CONTENT), "image/jpeg") for _ in range(20)]
+    busy = peak = 0
+    full = asyncio.Event()
+    put = simulator.media.put
+
+    async def counted(content: AsyncIterator[bytes], mime: str) -> Any:
+        nonlocal busy, peak
+        busy += 1
+        peak = max(peak, busy)
+        if busy == MOST_AT_ONCE:  # time for a ninth, if there could be one
+            asyncio.get_running_loop().call_later(0.1, full.set)
+        await full.wait()
+        try:
+            return await put(content, mime)
+        finally:
+            busy -= 1
+
+    simulator.media.put = counted
+    await asyncio.gather(*(uploads.handle(reference(one), 1, USER) for one in media))
+    assert peak == MOST_AT_ONCE
+
+
+async def test_a_damaged_file_is_not_brought(library: Library, uploads: Uploads) -> None:
+    media = await library.receive(chunks(CONTENT), "image/jpeg")
+    path = library.directory.path_of(media.id)
+    path.write_bytes(CONTENT[:-1] + b"?")
+    with pytest.raises(MediaRefused, match="damaged"):
+        await uploads.handle(reference(media), 1, USER)
+    with pytest.raises(MediaRefused, match="damaged"):  # remembered for a while
+        uploads.known(reference(media))
+
+
+async def test_media_that_was_deleted_meanwhile(uploads: Uploads) -> None:
+    with pytest.raises(NotFound):
+        await uploads.handle(Reference("image", id=str(uuid4())), 1, USER)
+
+
+async def test_a_file_that_shows_up_late_is_waited_for(
+    library: Library, uploads: Uploads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploads_file, "FILE_PAUSES", (0.2,) * 20)
+    media = await library.receive(chunks(CONTENT), "image/jpeg")
+    path = library.directory.path_of(media.id)
+    hidden = path.rename(path.with_suffix(".hidden"))
+    call = asyncio.ensure_future(uploads.handle(reference(media), 1, USER))
+    await asyncio.sleep(0.1)
+    hidden.rename(path)
+    assert await call
+
+
+async def test_an_upload_that_breaks_off_is_no_error_of_the_simulators(
+    simulator: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    begun, ended = asyncio.Event(), asyncio.Event()
+    put = simulator.media.put
+
+    async def watched(content: AsyncIterator[bytes], mime: str) -> Any:
+        begun.set()
+        try:
+            return await put(content, mime)
+        finally:
+            asyncio.get_running_loop().call_soon(ended.set)
+
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            yield bytes(1000)
+            await asyncio.sleep(0.01)
+
+    simulator.media.put = watched
+    service = MediaService(simulator.url)
+    call = asyncio.ensure_future(service.upload(endless(), "image/jpeg"))
+    await asyncio.wait_for(begun.wait(), 10)
+    call.cancel()
+    await asyncio.wait_for(ended.wait(), 10)
+    await service.close()
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+async def test_a_flight_ends_with_the_last_slot_that_waits_for_it(
+    library: Library, uploads: Uploads, simulator: Any
+) -> None:
+    begun, released = asyncio.Event(), asyncio.Event()
+
+    async def hang(content: AsyncIterator[bytes], mime: str) -> Any:
+        begun.set()
+        await released.wait()
+        raise ValueError("nobody waits any more")
+
+    put, simulator.media.put = simulator.media.put, hang
+    media = await library.receive(chunks(CONTENT), "image/jpeg")
+    calls = [asyncio.ensure_future(uploads.handle(reference(media), slot, USER)) for slot in (1, 2)]
+    await asyncio.wait_for(begun.wait(), 10)
+    uploads.forget(1)
+    assert not calls[1].done()
+    uploads.forget(2)
+    # Who comes at this very moment gets a flight of his own.
+    simulator.media.put = put
+    assert await asyncio.wait_for(uploads.handle(reference(media), 3, USER), 10)
+    released.set()
+    await asyncio.gather(*calls, return_exceptions=True)
+    assert all(call.cancelled() for call in calls)
