@@ -103,8 +103,12 @@ class Business:
         await self.call("PATCH", "/v1/settings/application", json=fields)
 
     async def message(self, to: str, **fields: Any) -> str:
-        """One message that must be accepted, a text unless told; its id. No history keeps it."""
-        body = {"to": to, **(fields or {"type": "text", "text": {"body": "x"}})}
+        """One message that must be accepted, a text unless told; its id. No history keeps it.
+
+        The first field names its type, unless ``type`` does.
+        """
+        fields = fields or {"text": {"body": "x"}}
+        body = {"to": to, "type": next(iter(fields)), **fields}
         answer = await self.call("POST", "/v1/messages", json=body)
         message_id: str = answer["messages"][0]["id"]
         return message_id
