@@ -11,7 +11,7 @@ import pytest
 from tests.harness.variables import BEGIN, END, PAGE, markdown, page
 from warouter.config import Settings, Timing, load, unknown_names
 from warouter.errors import ConfigError
-from warouter.local.cluster import outer_settings
+from warouter.local.environment import outer_settings
 from warouter.node.reporter import SHOWN
 from warouter.variables import GROUPS
 

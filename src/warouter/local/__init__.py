@@ -7,6 +7,8 @@ systemd would start them and started again when they die; cluster.json says wher
     process            one child
     postgres           an embedded PostgreSQL
     postgres_version   releases with a published security hole
+    environment        settings of the children, and the address of the database
+    upstream           the simulator as the registration authority
     seed               a password, a registered number, a shard count
     description        cluster.json
     ports              free ports, chosen before they are taken

@@ -6,30 +6,26 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import logging
 import os
-import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
-import aiohttp
 import msgspec
 
 from warouter.background import wait_for
 from warouter.config import Settings, load
-from warouter.errors import CommandError
 from warouter.local import ports
 from warouter.local.counts import coreapps_for
-from warouter.local.description import read_description, write_description
+from warouter.local.description import read_description, take_folder, write_description
+from warouter.local.environment import dsn_of, of_child, outer_settings, public_certificate
 from warouter.local.postgres import Postgres
 from warouter.local.postgres_version import described
 from warouter.local.process import Process
 from warouter.local.seed import first_seed, ready_map, server_version, shards_now
+from warouter.local.upstream import authority_key, certificate
 from warouter.store import migrate
-from warouter.tls.certificate import self_signed
 
 log = logging.getLogger(__name__)
 
@@ -51,25 +47,6 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True):
 def here(_name: str, _role: str) -> Placement:
     """Every process on this host, as installed."""
     return Placement()
-
-
-# What is decided here, whatever the outer environment says; its database is looked at apart.
-_DECIDED = (
-    "WA_DB_",
-    "WAROUTER_DB_",
-    "WAROUTER_NODE",
-    "WAROUTER_PUBLIC_PORT",
-    "WAROUTER_TLS_",
-    "WAROUTER_NO_TLS",
-    "WAROUTER_UPSTREAM",
-)
-
-
-def outer_settings(environ: Mapping[str, str]) -> dict[str, str]:
-    """The settings of ``environ`` that hold for every process of a cluster."""
-    names = (field.encode_name for field in msgspec.structs.fields(Settings))
-    ours = (name for name in names if name.startswith(("WA_", "WAROUTER_")))
-    return {n: environ[n] for n in ours if environ.get(n) and not n.startswith(_DECIDED)}
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,9 +117,9 @@ class Cluster:
     async def start(self) -> None:
         """Everything up, in order; CommandError with one sentence when something is not."""
         port = self.options.port
-        self.port = _take_port(port) if port else self._free_port()
+        self.port = ports.take(port) if port else self._free_port()
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._lock = _take_folder(self.folder)
+        self._lock = take_folder(self.folder)
         old = read_description(self.folder)
         await self._start_database()
         await self._start_simulator(old)
@@ -153,7 +130,7 @@ class Cluster:
             CC,
             PHONE_NUMBER,
             self.cert,
-            await self._authority_key(),
+            await authority_key(self.control_url),
         )
         for n in range(1, await self._coreapps() + 1):
             self._add_coreapp(n)
@@ -276,25 +253,12 @@ class Cluster:
             "--data-dir",
             str(self.folder),
         ]
-        process = Process("simulator", "simulator", arguments, self._full({}), self.folder)
+        process = Process(
+            "simulator", "simulator", arguments, of_child(self._environment), self.folder
+        )
         self.processes[process.name] = process
         await self._start(process)
-        self.cert = old.get("cert", "") or await self._certificate()
-
-    async def _certificate(self) -> str:
-        body = {"cc": CC, "phone_number": PHONE_NUMBER, "name": "warouter demo"}
-        async with (
-            aiohttp.ClientSession() as http,
-            http.post(f"{self.control_url}/certificates", json=body) as answer,
-        ):
-            return str((await answer.json())["cert"])
-
-    async def _authority_key(self) -> str:
-        async with (
-            aiohttp.ClientSession() as http,
-            http.get(f"{self.control_url}/authority") as answer,
-        ):
-            return str((await answer.json())["public_key"])
+        self.cert = old.get("cert", "") or await certificate(self.control_url, CC, PHONE_NUMBER)
 
     async def _coreapps(self) -> int:
         if self.options.coreapps is not None:
@@ -313,15 +277,14 @@ class Cluster:
             "WAROUTER_NO_TLS": "0" if self.options.tls else "1",
         }
         if self.options.tls:
-            environment |= self._public_certificate()
+            environment |= public_certificate(self.folder)
         return self._add("webapp", number, environment)
 
     def _add(self, role: str, number: int, environment: dict[str, str]) -> Process:
         name = f"{role}-{number}"
         place = self.options.place(name, role)
-        full = self._full(
-            {"WAROUTER_NODE": f"localhost:{name}", **environment, **place.environment}
-        )
+        own = {"WAROUTER_NODE": f"localhost:{name}", **environment, **place.environment}
+        full = of_child({**self._environment, **own})
         process = Process(name, role, [role], full, self.folder, place.prefix, place.program)
         self.processes[name] = process
         return process
@@ -341,62 +304,16 @@ class Cluster:
         if self.postgres is not None and not self.postgres.alive():
             await asyncio.to_thread(self.postgres.start)
 
-    def _public_certificate(self) -> dict[str, str]:
-        cert, key = self.folder / "tls.crt", self.folder / "tls.key"
-        if not cert.exists():
-            cert_pem, key_pem = self_signed("localhost", ["localhost", "127.0.0.1", "::1"])
-            cert.write_bytes(cert_pem)
-            key.touch(mode=0o600)
-            key.write_bytes(key_pem)
-        return {"WAROUTER_TLS_CERT": str(cert), "WAROUTER_TLS_KEY": str(key)}
-
-    def _full(self, environment: dict[str, str]) -> dict[str, str]:
-        """What a child sees: the cluster's settings, and of outside what is not a setting."""
-        outer = {
-            k: v for k, v in os.environ.items() if not k.startswith(("WA_", "WAROUTER_", "NOTIFY"))
-        }
-        return outer | self._environment | environment
-
     def _free_port(self) -> int:
         port = ports.free_port()
         self._ports.append(port)
         return port
 
     def _dsn(self) -> str:
-        s = self.settings
+        settings = self.settings
         if self.postgres is not None:
-            return self.postgres.dsn(s.database)
-        hosts = ",".join(quote(host, safe="") for host, _ in s.db_servers)
-        ports = ",".join(str(port) for _, port in s.db_servers)
-        several = "&target_session_attrs=read-write" if len(s.db_servers) > 1 else ""
-        where = f"host={hosts}&port={ports}{several}"
-        return f"postgresql://{quote(s.db_username, safe='')}@/{s.database}?{where}"
-
-
-def _take_port(port: int) -> int:
-    """The port, if it is free; webapps share it later, so it is only looked at here."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as error:
-            raise CommandError(
-                f"Port {port} is taken ({error.strerror}): stop what uses it, or give --port."
-            ) from error
-    return port
-
-
-def _take_folder(folder: Path) -> int:
-    """A lock on the folder while this process lives: a second one would end its PostgreSQL."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(descriptor)
-        raise CommandError(
-            f"A cluster runs on {folder} already: stop it first, or give another --data-dir."
-        ) from error
-    return descriptor
+            return self.postgres.dsn(settings.database)
+        return dsn_of(settings)
 
 
 def _number(name: str) -> int:

@@ -1,7 +1,8 @@
-"""cluster.json: what ``warouter up`` writes for programs, and how it is read."""
+"""cluster.json: what ``warouter up`` writes for programs, and the folder that it lies in."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 from pathlib import Path
 from typing import Any
@@ -32,3 +33,16 @@ def write_description(folder: Path, text: str) -> None:
     with os.fdopen(descriptor, "w") as file:
         file.write(text + "\n")
     new.replace(path)
+
+
+def take_folder(folder: Path) -> int:
+    """A lock on the folder while this process lives: a second one would end its PostgreSQL."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        raise CommandError(
+            f"A cluster runs on {folder} already: stop it first, or give another --data-dir."
+        ) from error
+    return descriptor

@@ -8,6 +8,8 @@ import socket
 from collections.abc import Iterable
 from pathlib import Path
 
+from warouter.errors import CommandError
+
 LOWEST = 10_240
 _OUTGOING = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _TRIES = 1_000
@@ -75,3 +77,16 @@ def _free(port: int) -> bool:
         except OSError:
             return False
     return True
+
+
+def take(port: int) -> int:
+    """The port, if it is free; webapps share it later, so it is only looked at here."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise CommandError(
+                f"Port {port} is taken ({error.strerror}): stop what uses it, or give --port."
+            ) from error
+    return port
