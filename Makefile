@@ -57,9 +57,9 @@ check: lint ## the loop before each commit: lint, unit tests, 20 simulated seeds
 
 test-second: ## run the unit tests on a second Python (SECOND=python3.13)
 	@if ! $(SECOND) -c $(BUILDS) 2>/dev/null; then \
-		echo "second Python: not run (Debian's packages $(SECOND), $(SECOND)-venv, $(SECOND)-dev bring it)"; \
-	else $(MAKE) --no-print-directory test PYTHON=$(SECOND) VENV=.venv-$(SECOND:python%=%) \
-		TEST=tests/unit WORKERS=$$(nproc); fi
+		echo "second Python: not run ($(SECOND) with its venv and headers is not here)"; \
+	else $(MAKE) --no-print-directory setup PYTHON=$(SECOND) VENV=$(VENV)-$(SECOND:python%=%) \
+		&& $(VENV)-$(SECOND:python%=%)/bin/python -m pytest --numprocesses=$$(nproc) tests/unit; fi
 
 simulate: setup ## run whole clusters on virtual time under drawn faults (SEEDS=10000 FIRST=0 JOBS=2)
 	$(BIN)/python -m tests.campaigns.simulation --seeds $(or $(SEEDS),1000) --first $(or $(FIRST),0) --jobs $(or $(JOBS),2)
@@ -146,7 +146,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 	--no-annotate --custom-compile-command "make lock"
 
 clean: ## remove .venv and everything that was built
-	rm -rf $(VENV) $(SUITES:%=$(VENV)-%) $(PEERS) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(VENV)-* build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 	rm -f src/warouter/*.so src/warouter/*/*.so
 
 # Whether a Python makes venvs and has its headers.

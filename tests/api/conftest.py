@@ -23,6 +23,7 @@ from argon2 import PasswordHasher
 from tests.harness.described import check_answer
 from tests.harness.integration import Integration, installed
 from tests.harness.postgres import clone
+from tests.harness.wait import PATIENCE
 from warouter.api import sealed
 from warouter.api.access.auth import seed_administrator
 from warouter.api.access.tokens import hash_of, new_token
@@ -36,6 +37,7 @@ from warouter.media.directory import Directory
 from warouter.media.library import Library
 from warouter.node.context import assemble, operations_of
 from warouter.simulator.server import Simulator
+from warouter.store import bounded
 from warouter.store.account.accounts import ADMIN, USER
 from warouter.store.audit import Audit
 from warouter.store.database import create_pool
@@ -224,6 +226,12 @@ def cheap_backups(monkeypatch: pytest.MonkeyPatch) -> None:
     """The key of a backup costs 0.4 s; that it does has a test of its own."""
     for form in sealed._COSTS:
         monkeypatch.setitem(sealed._COSTS, form, 2**12)
+
+
+@pytest.fixture(autouse=True)
+def patient_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No call ends because the machine has other work: what gives up has tests of its own."""
+    monkeypatch.setattr(bounded, "SECONDS", PATIENCE)
 
 
 @pytest.fixture(scope="session")

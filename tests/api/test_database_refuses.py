@@ -17,6 +17,7 @@ import pytest
 from tests.api.conftest import ADMIN_HASH, ADMIN_PASSWORD, Api, basic, serve
 from tests.api.test_database_frozen import BODIES, NEED_IT, path_of
 from tests.harness.postgres import clone
+from tests.harness.wait import soon
 from warouter.api.access.tokens import hash_of, new_token
 from warouter.api.app import ROUTES
 from warouter.api.route import Access, Route
@@ -37,6 +38,11 @@ REFUSALS = {
     "database renamed": ("3D000", "alter database {name} rename to {name}_aside"),
     "no right to connect": ("42501", "revoke connect on database {name} from public, {role}"),
 }
+
+
+@pytest.fixture(autouse=True)
+def patient_store() -> None:
+    """Here it gives up in time."""
 
 
 class Site:
@@ -60,6 +66,8 @@ class Site:
     async def end_sessions(self) -> None:
         ended = "select pg_terminate_backend(pid, 10000) from pg_stat_activity where usename = $1"
         await self.operator.execute(ended, self.settings.db_username)
+        # asyncpg takes no statement for a connection of which it has read only that it ends.
+        await soon(lambda: self.pool.get_size() == 0)
 
     async def judge(self, state: str) -> None:
         """Sessions are refused with that SQLSTATE, and every route and owner says the right."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
@@ -240,12 +241,13 @@ async def test_s3_a_customer_of_ipv6_has_a_64(webapps: list[Api]) -> None:
 async def test_s3_an_address_has_20_failures_a_minute(
     webapps: list[Api], pool: asyncpg.Pool
 ) -> None:
-    checked = Checked(*webapps)
+    checked, began = Checked(*webapps), time.monotonic()
     for n in range(LIMITS.per_address):
         assert (await guess(webapps[n % 3], f"user{n}", "wrong")).status == 401
     answer = await guess(webapps[0], "worker", USER_PASSWORD)
     assert (answer.status, answer.code) == (429, 1015)
-    assert 50 < int(answer.headers["Retry-After"]) <= 60
+    least = 60 - (time.monotonic() - began)
+    assert least <= int(answer.headers["Retry-After"]) <= 60
     assert checked.count == LIMITS.per_address
     assert (await guess(webapps[0], "worker", USER_PASSWORD, "203.0.113.10")).status == 200
     await pass_by(pool, LIMITS.window)

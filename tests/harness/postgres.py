@@ -51,16 +51,31 @@ def postgres() -> Iterator[Postgres]:
 async def clone(server: Postgres) -> Settings:
     """A fresh clone of the template; the settings that lead to it."""
     name = f"test_{next(_counter)}"
-    admin = await asyncpg.connect(server.dsn("postgres"))
-    await admin.execute(f"create database {name} template {prepared.DATABASE}")
-    await admin.close()
+    await _execute(
+        server, f"create database {name} template {prepared.DATABASE} strategy file_copy"
+    )
     return load(server.settings(name))
 
 
+async def drop(server: Postgres, settings: Settings) -> None:
+    """Remove a clone: autovacuum would look at each that was left, again and again."""
+    await _execute(server, f"drop database {settings.database} with (force)")
+
+
+async def _execute(server: Postgres, statement: str) -> None:
+    admin = await asyncpg.connect(server.dsn("postgres"))
+    try:
+        await admin.execute(statement)
+    finally:
+        await admin.close()
+
+
 @pytest_asyncio.fixture
-async def settings(postgres: Postgres) -> Settings:
+async def settings(postgres: Postgres) -> AsyncIterator[Settings]:
     """Settings of a database of this test's own."""
-    return await clone(postgres)
+    settings = await clone(postgres)
+    yield settings
+    await drop(postgres, settings)
 
 
 @pytest_asyncio.fixture

@@ -24,10 +24,11 @@ Fetch = Callable[..., Awaitable[list[Any]]]
 
 @asynccontextmanager
 async def connection(
-    pool: asyncpg.Pool, seconds: float = SECONDS
+    pool: asyncpg.Pool, seconds: float | None = None
 ) -> AsyncIterator[PoolConnectionProxy[Any]]:
-    """TimeoutError after so many seconds, waiting for the connection included."""
-    async with asyncio.timeout(seconds), pool.acquire() as taken:
+    """TimeoutError after so many seconds (SECONDS), waiting for the connection included."""
+    bound = SECONDS if seconds is None else seconds
+    async with asyncio.timeout(bound), pool.acquire() as taken:
         try:
             yield taken
         except asyncio.CancelledError:
@@ -36,7 +37,7 @@ async def connection(
             raise
 
 
-def fetcher(pool: asyncpg.Pool, seconds: float = SECONDS) -> Fetch:
+def fetcher(pool: asyncpg.Pool, seconds: float | None = None) -> Fetch:
     """Single statements, each bounded as ``connection`` is."""
 
     async def fetch(sql: str, *arguments: Any) -> list[Any]:
@@ -48,12 +49,12 @@ def fetcher(pool: asyncpg.Pool, seconds: float = SECONDS) -> Fetch:
 
 
 class Bounded:
-    """A store on a pool. Every call is bounded by ``timeout`` seconds.
+    """A store on a pool. Every call is bounded by ``timeout`` seconds (SECONDS).
 
     A call that fails raises what ``store.account.accounts.is_unavailable`` judges.
     """
 
-    def __init__(self, pool: asyncpg.Pool, timeout: float = SECONDS) -> None:
+    def __init__(self, pool: asyncpg.Pool, timeout: float | None = None) -> None:
         self._pool = pool
         self._timeout = timeout
 
