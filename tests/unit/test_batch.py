@@ -1,6 +1,9 @@
 """Frames to bytes and back: any fall of the reads gives the same frames, and none is trusted."""
 
+from __future__ import annotations
+
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -15,12 +18,12 @@ MAX_FRAME = 1 << 20
 payload_lists = st.lists(st.binary(max_size=40), max_size=20)
 
 
-def prefix(length):
+def prefix(length: int) -> bytes:
     return length.to_bytes(4, "little")
 
 
 @st.composite
-def cut_streams(draw):
+def cut_streams(draw: st.DrawFn) -> tuple[list[bytes], list[bytes]]:
     """Payloads, and their frames cut into reads anywhere, empty reads included."""
     payloads = draw(payload_lists)
     stream = reference.pack(payloads)
@@ -30,50 +33,50 @@ def cut_streams(draw):
 
 
 @given(payload_lists)
-def test_pack_is_the_twin_and_split_its_inverse(payloads):
+def test_pack_is_the_twin_and_split_its_inverse(payloads: list[bytes]) -> None:
     packed = pack(payloads)
     assert packed == reference.pack(payloads)
     assert split(packed) == payloads
 
 
 @given(st.binary(max_size=40))
-def test_pack_takes_each_kind_of_payload(payload):
+def test_pack_takes_each_kind_of_payload(payload: bytes) -> None:
     kinds = [payload, bytearray(payload), memoryview(payload), memoryview(bytearray(payload))]
     assert pack(kinds) == reference.pack([payload] * 4)
 
 
 @pytest.mark.parametrize("payload", ["text", None, 5, [b"x"]])
-def test_pack_refuses_other_types(payload):
+def test_pack_refuses_other_types(payload: Any) -> None:
     with pytest.raises(TypeError, match="bytes, bytearray or memoryview, not"):
         pack([b"x", payload])
 
 
-def test_pack_refuses_a_view_with_gaps():
+def test_pack_refuses_a_view_with_gaps() -> None:
     with pytest.raises(BufferError):
         pack([memoryview(b"abcdef")[::2]])
 
 
-def test_pack_counts_bytes_and_not_items():
+def test_pack_counts_bytes_and_not_items() -> None:
     words = memoryview(bytearray(8)).cast("I")
     assert pack([words]) == prefix(8) + bytes(8)
 
 
 @given(payload_lists, st.data())
-def test_split_refuses_a_trailing_part(payloads, data):
+def test_split_refuses_a_trailing_part(payloads: list[bytes], data: st.DataObject) -> None:
     whole = reference.pack([*payloads, b"last one"])
     size = data.draw(st.integers(len(whole) - len(b"last one") - 3, len(whole) - 1))
     with pytest.raises(ValueError, match="last"):
         split(whole[:size])
 
 
-def test_split_returns_views_of_the_buffer():
+def test_split_returns_views_of_the_buffer() -> None:
     buffer = bytearray(reference.pack([b"one", b"two"]))
     frames = split(buffer)
     assert all(frame.obj is buffer for frame in frames)
 
 
 @given(cut_streams())
-def test_any_fall_of_the_reads_gives_the_same_frames(case):
+def test_any_fall_of_the_reads_gives_the_same_frames(case: tuple[list[bytes], list[bytes]]) -> None:
     payloads, reads = case
     splitter = Splitter(MAX_FRAME)
     stream, frames = b"", []
@@ -88,7 +91,7 @@ def test_any_fall_of_the_reads_gives_the_same_frames(case):
 
 
 @given(payload_lists)
-def test_byte_by_byte(payloads):
+def test_byte_by_byte(payloads: list[bytes]) -> None:
     splitter = Splitter(MAX_FRAME)
     frames = []
     for byte in reference.pack(payloads):
@@ -96,20 +99,20 @@ def test_byte_by_byte(payloads):
     assert frames == payloads
 
 
-def test_whole_frames_are_views_of_the_read():
+def test_whole_frames_are_views_of_the_read() -> None:
     read = reference.pack([b"one", b"two", b""])
     frames = Splitter(MAX_FRAME).feed(read)
     assert all(frame.obj is read for frame in frames)
 
 
-def test_frames_are_read_only_however_they_came():
+def test_frames_are_read_only_however_they_came() -> None:
     splitter = Splitter(MAX_FRAME)
     stream = reference.pack([b"one", b"two"])
     frames = splitter.feed(stream[:9]) + splitter.feed(stream[9:])
     assert [frame.readonly for frame in frames] == [True, True]
 
 
-def test_frames_stay_as_they_were_when_more_arrives():
+def test_frames_stay_as_they_were_when_more_arrives() -> None:
     splitter = Splitter(MAX_FRAME)
     stream = reference.pack([b"first frame", b"second frame", b"third frame"])
     frames = []
@@ -118,7 +121,7 @@ def test_frames_stay_as_they_were_when_more_arrives():
     assert frames == [b"first frame", b"second frame", b"third frame"]
 
 
-def test_large_frame_grows_in_place_and_is_not_copied_when_whole():
+def test_large_frame_grows_in_place_and_is_not_copied_when_whole() -> None:
     """Linear by structure: one buffer takes every read, and the frame is a view of that buffer."""
     splitter = Splitter(MAX_FRAME)
     payload = bytes(range(256)) * 4096
@@ -134,7 +137,7 @@ def test_large_frame_grows_in_place_and_is_not_copied_when_whole():
 
 @pytest.mark.parametrize("cut", [0, 1, 3])
 @pytest.mark.parametrize("length", [101, 1 << 31, (1 << 32) - 1])
-def test_too_large_a_frame_is_refused_before_it_is_allocated(length, cut):
+def test_too_large_a_frame_is_refused_before_it_is_allocated(length: int, cut: int) -> None:
     splitter = Splitter(100)
     head = prefix(length)
     splitter.feed(head[:cut])
@@ -144,12 +147,12 @@ def test_too_large_a_frame_is_refused_before_it_is_allocated(length, cut):
     assert splitter.pending() == 0
 
 
-def test_a_frame_of_just_the_limit_is_taken():
+def test_a_frame_of_just_the_limit_is_taken() -> None:
     assert Splitter(100).feed(prefix(100) + bytes(100)) == [bytes(100)]
 
 
 @pytest.mark.parametrize("length", [101, (1 << 32) - 1])
-def test_nothing_is_taken_after_an_error(length):
+def test_nothing_is_taken_after_an_error(length: int) -> None:
     splitter = Splitter(100)
     with pytest.raises(FrameTooLarge):
         splitter.feed(prefix(1) + b"x" + prefix(length))
@@ -157,7 +160,7 @@ def test_nothing_is_taken_after_an_error(length):
         splitter.feed(prefix(1) + b"x")
 
 
-def test_the_limit_may_grow_and_what_came_before_is_kept():
+def test_the_limit_may_grow_and_what_came_before_is_kept() -> None:
     splitter = Splitter(2)
     assert splitter.feed(prefix(2) + b"ab" + prefix(2) + b"c") == [b"ab"]
     splitter.allow(1000)
@@ -171,7 +174,9 @@ def test_the_limit_may_grow_and_what_came_before_is_kept():
     st.integers(1, 20),
     st.lists(st.integers(1, 30), min_size=1),
 )
-def test_of_frames_that_are_too_large_the_beginning_is_kept(sizes, keep, reads):
+def test_of_frames_that_are_too_large_the_beginning_is_kept(
+    sizes: list[int], keep: int, reads: list[int]
+) -> None:
     """Whatever the reads: the frames around one that is too large come as if it were short."""
     payloads = [bytes([n % 256]) * size for n, size in enumerate(sizes)]
     stream = reference.pack(payloads)
@@ -185,7 +190,7 @@ def test_of_frames_that_are_too_large_the_beginning_is_kept(sizes, keep, reads):
     assert splitter.pending() == 0
 
 
-def test_what_is_far_too_large_is_refused_nevertheless():
+def test_what_is_far_too_large_is_refused_nevertheless() -> None:
     with pytest.raises(FrameTooLarge):
         Splitter(100, 10).feed(prefix(6_401))
     assert Splitter(100, 10).feed(prefix(6_400) + bytes(6_400) + prefix(1) + b"x") == [
@@ -194,18 +199,18 @@ def test_what_is_far_too_large_is_refused_nevertheless():
     ]
 
 
-def test_no_more_is_kept_than_a_frame_may_have():
+def test_no_more_is_kept_than_a_frame_may_have() -> None:
     with pytest.raises(ValueError, match="keep must not exceed"):
         Splitter(100, 101)
 
 
 @pytest.mark.parametrize("data", [bytearray(b"\0\0\0\0"), memoryview(b"\0\0\0\0"), "text", None])
-def test_feed_takes_bytes_only(data):
+def test_feed_takes_bytes_only(data: Any) -> None:
     with pytest.raises(TypeError):
         Splitter(100).feed(data)
 
 
 @pytest.mark.parametrize("max_frame", ["100", None, 1.5])
-def test_the_limit_is_an_integer(max_frame):
+def test_the_limit_is_an_integer(max_frame: Any) -> None:
     with pytest.raises(TypeError):
         Splitter(max_frame)

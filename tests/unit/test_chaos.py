@@ -10,7 +10,7 @@ from tests.campaigns.chaos.campaign import Outcome
 from tests.campaigns.chaos.figures import Seen, figures
 from tests.campaigns.chaos.judge import api_errors, mixed, needless, repeats, stale, unanswered
 from tests.campaigns.chaos.marks import Mark
-from tests.campaigns.chaos.nemesis import NEMESES
+from tests.campaigns.chaos.nemeses import NEMESES
 from tests.campaigns.chaos.plot import plot
 from tests.campaigns.chaos.schedule import COUNTS, LONG, SHORT, drawn
 from tests.harness.history import History

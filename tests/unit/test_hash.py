@@ -1,7 +1,10 @@
 """Recipient to slot and shard: the golden vectors, an independent oracle, and what is refused."""
 
+from __future__ import annotations
+
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import xxhash
@@ -18,7 +21,7 @@ wa_ids = st.text("0123456789", min_size=5, max_size=15)
 shard_counts = st.sampled_from(_hash.SHARD_COUNTS)
 
 
-def test_name_and_version_are_those_of_the_vectors():
+def test_name_and_version_are_those_of_the_vectors() -> None:
     assert GOLDEN["hash"] == _hash.HASH_NAME
     assert GOLDEN["version"] == _hash.HASH_VERSION
     assert _hash.SLOTS == 32
@@ -26,14 +29,14 @@ def test_name_and_version_are_those_of_the_vectors():
 
 
 @pytest.mark.parametrize(("wa_id", "hash64", "slot"), VECTORS)
-def test_golden_vectors(wa_id, hash64, slot):
+def test_golden_vectors(wa_id: str, hash64: int, slot: int) -> None:
     assert _hash.hash64(wa_id) == hash64
     assert _hash.slot_of(wa_id) == slot
     for shards in _hash.SHARD_COUNTS:
         assert _hash.shard_of(wa_id, shards) == hash64 % shards == slot % shards
 
 
-def test_golden_vectors_cover_every_length_and_slot():
+def test_golden_vectors_cover_every_length_and_slot() -> None:
     assert {len(wa_id) for wa_id, _, _ in VECTORS} == set(range(5, 16))
     assert {slot for _, _, slot in VECTORS} == set(range(32))
 
@@ -42,32 +45,32 @@ def test_golden_vectors_cover_every_length_and_slot():
     ("key", "hash64"),
     [(b"", 0xEF46DB3751D8E999), (b"a", 0xD24EC4F1A98C6E5B), (b"abc", 0x44BC2CF5AD770999)],
 )
-def test_twin_meets_the_published_vectors(key, hash64):
+def test_twin_meets_the_published_vectors(key: bytes, hash64: int) -> None:
     assert reference.xxh64(key) == hash64
 
 
 @given(wa_ids)
-def test_hash_is_xxh64(wa_id):
+def test_hash_is_xxh64(wa_id: str) -> None:
     expected = xxhash.xxh64_intdigest(wa_id.encode(), seed=0)
     assert _hash.hash64(wa_id) == expected == reference.xxh64(wa_id.encode())
     assert _hash.slot_of(wa_id) == expected % 32
 
 
 @given(wa_ids, shard_counts)
-def test_shard_is_hash_and_slot_modulo_shards(wa_id, shards):
+def test_shard_is_hash_and_slot_modulo_shards(wa_id: str, shards: int) -> None:
     shard = _hash.shard_of(wa_id, shards)
     assert shard == _hash.hash64(wa_id) % shards == _hash.slot_of(wa_id) % shards
     assert shard == reference.shard_of(wa_id, shards)
 
 
 @given(st.lists(wa_ids), shard_counts)
-def test_route_is_shard_of_each(recipients, shards):
+def test_route_is_shard_of_each(recipients: list[str], shards: int) -> None:
     out = bytearray(len(recipients))
     _hash.route(recipients, shards, out)
     assert list(out) == [_hash.shard_of(wa_id, shards) for wa_id in recipients]
 
 
-def test_consecutive_numbers_spread_evenly():
+def test_consecutive_numbers_spread_evenly() -> None:
     sizes = [0] * 32
     for number in range(15_550_000_000, 15_550_032_000):
         sizes[_hash.slot_of(str(number))] += 1
@@ -89,7 +92,7 @@ def test_consecutive_numbers_spread_evenly():
         ("12345\ud800", "ASCII digits only"),
     ],
 )
-def test_other_spellings_are_refused(wa_id, reason):
+def test_other_spellings_are_refused(wa_id: str, reason: str) -> None:
     for function in (
         _hash.hash64,
         _hash.slot_of,
@@ -101,7 +104,7 @@ def test_other_spellings_are_refused(wa_id, reason):
 
 
 @given(st.text())
-def test_any_text_is_hashed_or_refused(text):
+def test_any_text_is_hashed_or_refused(text: str) -> None:
     canonical = text.isascii() and text.isdigit() and 5 <= len(text) <= 15
     if canonical:
         assert 0 <= _hash.slot_of(text) < 32
@@ -111,7 +114,7 @@ def test_any_text_is_hashed_or_refused(text):
 
 
 @pytest.mark.parametrize("wa_id", [None, 15550100000, b"15550100000"])
-def test_other_types_are_refused(wa_id):
+def test_other_types_are_refused(wa_id: Any) -> None:
     with pytest.raises(TypeError):
         _hash.slot_of(wa_id)
     with pytest.raises(TypeError):
@@ -119,7 +122,7 @@ def test_other_types_are_refused(wa_id):
 
 
 @pytest.mark.parametrize("shards", [-32, -1, 0, 3, 5, 12, 24, 31, 33, 64])
-def test_other_shard_counts_are_refused(shards):
+def test_other_shard_counts_are_refused(shards: int) -> None:
     with pytest.raises(ValueError, match=f"1, 2, 4, 8, 16 or 32, not {shards}"):
         _hash.shard_of("15550100000", shards)
     with pytest.raises(ValueError, match="number of shards"):
@@ -127,18 +130,18 @@ def test_other_shard_counts_are_refused(shards):
 
 
 @pytest.mark.parametrize("size", [0, 1, 3])
-def test_route_wants_one_byte_for_each(size):
+def test_route_wants_one_byte_for_each(size: int) -> None:
     with pytest.raises(ValueError, match="2 recipients need as many bytes"):
         _hash.route(["15550100000", "15550100001"], 8, bytearray(size))
 
 
 @pytest.mark.parametrize("shards", [8.0, 8.5, "8", None])
-def test_the_shard_count_is_an_integer(shards):
+def test_the_shard_count_is_an_integer(shards: Any) -> None:
     with pytest.raises(TypeError):
         _hash.shard_of("15550100000", shards)
 
 
 @pytest.mark.parametrize("out", [b"\0", memoryview(bytearray(4)).cast("I"), None])
-def test_route_wants_a_writable_buffer_of_bytes(out):
+def test_route_wants_a_writable_buffer_of_bytes(out: Any) -> None:
     with pytest.raises((ValueError, BufferError, TypeError)):
         _hash.route(["15550100000"], 8, out)

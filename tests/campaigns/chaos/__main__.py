@@ -15,7 +15,7 @@ import uvloop
 from tests.campaigns.chaos import campaign, report
 from tests.campaigns.chaos.clocks import CLOCKS, NOT_RUN, available
 from tests.campaigns.chaos.lab import Lab, Size
-from tests.campaigns.chaos.nemesis import NEMESES
+from tests.campaigns.chaos.nemeses import NEMESES
 from tests.campaigns.chaos.network import enter_namespace
 from tests.campaigns.chaos.schedule import LONG, SHORT, drawn
 

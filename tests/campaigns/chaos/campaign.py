@@ -12,19 +12,10 @@ from collections.abc import Sequence
 
 import msgspec
 
-from tests.campaigns.chaos import (  # noqa: F401  (each registers its faults)
-    nemesis_database,
-    nemesis_hardship,
-    nemesis_names,
-    nemesis_network,
-    nemesis_process,
-    nemesis_shards,
-    nemesis_upstream,
-)
 from tests.campaigns.chaos.judge import judged
 from tests.campaigns.chaos.lab import PROMISED_SECONDS, Lab
 from tests.campaigns.chaos.marks import Mark
-from tests.campaigns.chaos.nemesis import NEMESES
+from tests.campaigns.chaos.nemeses import NEMESES
 
 WARM_SECONDS = 5.0
 STOP_SECONDS = 20.0

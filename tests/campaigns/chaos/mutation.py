@@ -7,8 +7,6 @@ mutant must fail with the invariant that its mechanism is for.
 from __future__ import annotations
 
 import argparse
-import asyncio
-import signal
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -18,15 +16,12 @@ import uvloop
 
 from tests.campaigns.chaos import campaign
 from tests.campaigns.chaos.lab import Lab, Size
-from tests.campaigns.chaos.marks import Mark
-from tests.campaigns.chaos.nemesis import an_owner, begin, healed, nemesis
 from tests.campaigns.chaos.network import enter_namespace
 from tests.cluster import mutants
 
 _NO_CHECK = """
 create or replace function held_slots(p_incarnation uuid, p_slots smallint[], p_epochs bigint[])
 returns smallint[] language plpgsql volatile as $$ begin return p_slots; end $$"""
-_LEASE_AND_MORE_SECONDS = 3.0
 
 
 async def nothing(_lab: Lab) -> None:
@@ -78,17 +73,6 @@ SCENARIOS = (
     ),
     Scenario("one_resolver", ("did not find its database",), ("silent-names",)),
 )
-
-
-@nemesis("wake-late")
-async def wake_late(lab: Lab) -> Mark:
-    """An owner sleeps beyond its lease with answers and messages waiting for it."""
-    name = await an_owner(lab)
-    mark = await begin(lab, "wake-late", [name])
-    lab.process(name).kill(signal.SIGSTOP)
-    await asyncio.sleep(_LEASE_AND_MORE_SECONDS)
-    lab.process(name).kill(signal.SIGCONT)
-    return healed(mark)
 
 
 def program(mutant: str, roles: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:

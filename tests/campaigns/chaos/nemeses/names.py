@@ -13,8 +13,8 @@ from contextlib import asynccontextmanager
 from tests.campaigns.chaos.lab import LOOK_SECONDS, Lab
 from tests.campaigns.chaos.marks import Mark
 from tests.campaigns.chaos.nameserver import NameServer
-from tests.campaigns.chaos.nemesis import an_owner, begin, healed, nemesis
-from tests.campaigns.chaos.nemesis_database import end_sessions
+from tests.campaigns.chaos.nemeses.database import end_sessions
+from tests.campaigns.chaos.nemesis import an_owner, nemesis
 from tests.campaigns.chaos.network import LINK
 
 LINKS = 40  # over all owners
@@ -26,11 +26,10 @@ select count(*) as n from pg_stat_activity
    and backend_start > $2"""
 
 
-@nemesis("silent-names", LINK)  # names as links: in network namespaces only
-async def silent_names(lab: Lab) -> Mark:
+@nemesis(LINK, of=[an_owner])  # names as links: in network namespaces only
+async def silent_names(lab: Lab, mark: Mark) -> None:
     """Links of many recipients hang, and an owner's sessions are ended three times meanwhile."""
-    name = await an_owner(lab)
-    mark = await begin(lab, "silent-names", [name])
+    (name,) = mark.victims
     names = lab.names
     assert names is not None
     async with _silence(names):
@@ -44,7 +43,6 @@ async def silent_names(lab: Lab) -> Mark:
             await asyncio.sleep(0.3)
         if not await _is_back(lab, name, row["now"]):
             mark.wrong.append(f"I15: {name} did not find its database while links were looked up")
-    return healed(mark)
 
 
 @asynccontextmanager

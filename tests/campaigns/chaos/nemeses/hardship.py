@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
 import time
 from collections.abc import AsyncIterator
 
 from tests.campaigns.chaos.clocks import CLOCKS, SEEN_SECONDS
 from tests.campaigns.chaos.lab import PROMISED_SECONDS, Lab
 from tests.campaigns.chaos.marks import Mark
-from tests.campaigns.chaos.nemesis import an_owner, begin, healed, nemesis
+from tests.campaigns.chaos.nemeses.process import kill
+from tests.campaigns.chaos.nemesis import an_owner, nemesis
 from tests.campaigns.chaos.network import LINK
 from warouter.store.locks import ALIVE
 
@@ -47,11 +47,9 @@ create or replace trigger hardship after insert on owner_log
 """
 
 
-@nemesis("step-database-clock", CLOCKS)
-async def step_database_clock(lab: Lab) -> Mark:
+@nemesis(CLOCKS, of=[an_owner])
+async def step_database_clock(lab: Lab, mark: Mark) -> None:
     """Its clock is set while recipients are parked, an owner is killed, and it is set right."""
-    name = await an_owner(lab)
-    mark = await begin(lab, "step-database-clock", [name])
     await lab.faults(throttle=0.3, throttle_ms=1500)
     await asyncio.sleep(1.0)
     ahead = lab.random.choice(HOURS)
@@ -61,31 +59,28 @@ async def step_database_clock(lab: Lab) -> Mark:
     (row,) = await lab.sql("select extract(epoch from clock_timestamp())::float8 as now")
     if abs(row["now"] - time.time() - ahead) > SEEN_SECONDS + PROMISED_SECONDS:
         mark.wrong.append("the clock was not set")
-    restarts = lab.process(name).restarts
-    lab.process(name).kill(signal.SIGKILL)
-    await lab.back(name, restarts)
+    await kill(lab, mark.victims)
     lab.clock("postgres", 0.0)
     await asyncio.sleep(SEEN_SECONDS)
-    return healed(mark)
 
 
-@nemesis("step-node-clock", CLOCKS)
-async def step_node_clock(lab: Lab) -> Mark:
-    """The clock of a coreapp, a master or a webapp is set, and set right."""
+async def _anybody(lab: Lab) -> list[str]:
     role = lab.random.choice(("coreapp", "master", "webapp"))
-    name = await an_owner(lab) if role == "coreapp" else lab.running(role)[0].name
-    mark = await begin(lab, "step-node-clock", [name])
+    return await an_owner(lab) if role == "coreapp" else [lab.running(role)[0].name]
+
+
+@nemesis(CLOCKS, of=[_anybody])
+async def step_node_clock(lab: Lab, mark: Mark) -> None:
+    """The clock of a coreapp, a master or a webapp is set, and set right."""
     for ahead in (lab.random.choice(HOURS), 0.0):
-        lab.clock(name, ahead)
+        lab.clock(*mark.victims, ahead)
         await asyncio.sleep(SEEN_SECONDS)
-    return healed(mark)
 
 
-@nemesis("cannot-write", LINK)
-async def cannot_write(lab: Lab) -> Mark:
+@nemesis(LINK, of=[an_owner])
+async def cannot_write(lab: Lab, mark: Mark) -> None:
     """pg_hba.conf refuses an owner's address: it beats on and writes nothing, others can."""
-    name = await an_owner(lab)
-    mark = await begin(lab, "cannot-write", [name])
+    (name,) = mark.victims
     server = lab.cluster.postgres
     assert server is not None
     rules = server.folder / "pg_hba.conf"
@@ -99,29 +94,21 @@ async def cannot_write(lab: Lab) -> Mark:
     finally:
         rules.write_text(before)
         await lab.sql("select pg_reload_conf()")
-    return healed(mark)
 
 
-@nemesis("failing-statements")
-async def failing_statements(lab: Lab) -> Mark:
+@nemesis()
+async def failing_statements(lab: Lab, _mark: Mark) -> None:
     """A fifth of what is written fails, as on a full disk."""
-    mark = await begin(lab, "failing-statements")
     async with _hardship(lab, fails=0.2):
         await asyncio.sleep(2.5)
-    return healed(mark)
 
 
-@nemesis("slow-commits")
-async def slow_commits(lab: Lab) -> Mark:
+@nemesis(of=[an_owner])
+async def slow_commits(lab: Lab, mark: Mark) -> None:
     """What is written takes more than a second, and an owner is killed meanwhile."""
-    name = await an_owner(lab)
-    mark = await begin(lab, "slow-commits", [name])
     async with _hardship(lab, seconds=1.2):
         await asyncio.sleep(1.0)
-        restarts = lab.process(name).restarts
-        lab.process(name).kill(signal.SIGKILL)
-        await lab.back(name, restarts)
-    return healed(mark)
+        await kill(lab, mark.victims)
 
 
 async def _owns_nothing(lab: Lab, name: str, mark: Mark) -> None:

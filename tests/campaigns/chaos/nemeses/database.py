@@ -10,7 +10,7 @@ import time
 
 from tests.campaigns.chaos.lab import Lab, children_of
 from tests.campaigns.chaos.marks import Mark
-from tests.campaigns.chaos.nemesis import an_owner, begin, healed, nemesis
+from tests.campaigns.chaos.nemesis import a_webapp, an_owner, nemesis
 
 _SESSIONS = """
 select pg_terminate_backend(pid) from pg_stat_activity
@@ -25,22 +25,21 @@ _LAST_STATEMENTS_SECONDS = 0.3
 _LEASE_AND_MORE_SECONDS = 3.0
 
 
-@nemesis("kill-postgres")
-async def kill_postgres(lab: Lab) -> Mark:
+@nemesis()
+async def kill_postgres(lab: Lab, mark: Mark) -> None:
     """SIGKILL of the postmaster; it is started again at once."""
-    return await _bounce(lab, "kill-postgres", signal.SIGKILL)
+    await _bounce(lab, mark, signal.SIGKILL)
 
 
-@nemesis("restart-postgres")
-async def restart_postgres(lab: Lab) -> Mark:
+@nemesis()
+async def restart_postgres(lab: Lab, mark: Mark) -> None:
     """A fast shutdown and a start."""
-    return await _bounce(lab, "restart-postgres", signal.SIGINT)
+    await _bounce(lab, mark, signal.SIGINT)
 
 
-@nemesis("stall-postgres")
-async def stall_postgres(lab: Lab) -> Mark:
+@nemesis()
+async def stall_postgres(lab: Lab, mark: Mark) -> None:
     """Every process of the server stands still for 2 s."""
-    mark = await begin(lab, "stall-postgres")
     server = lab.cluster.postgres
     assert server is not None
     pids = [server.pid, *children_of(server.pid)]
@@ -52,44 +51,34 @@ async def stall_postgres(lab: Lab) -> Mark:
         for pid in reversed(pids):
             _signal(pid, signal.SIGCONT)
     mark.accepts = time.monotonic()
-    return healed(mark)
 
 
-@nemesis("end-sessions-of-owner")
-async def end_sessions_of_owner(lab: Lab) -> Mark:
+@nemesis(of=[an_owner])
+async def end_sessions_of_owner(lab: Lab, mark: Mark) -> None:
     """pg_terminate_backend of all sessions of a living owner, three times."""
-    name = await an_owner(lab)
-    mark = await begin(lab, "end-sessions-of-owner", [name])
     for _ in range(3):
-        await end_sessions(lab, name)
+        await end_sessions(lab, *mark.victims)
         await asyncio.sleep(0.3)
-    return healed(mark)
 
 
-@nemesis("end-sessions-of-webapp")
-async def end_sessions_of_webapp(lab: Lab) -> Mark:
+@nemesis(of=[a_webapp])
+async def end_sessions_of_webapp(lab: Lab, mark: Mark) -> None:
     """The same of a webapp."""
-    name = lab.random.choice(lab.running("webapp")).name
-    mark = await begin(lab, "end-sessions-of-webapp", [name])
-    await end_sessions(lab, name)
-    return healed(mark)
+    await end_sessions(lab, *mark.victims)
 
 
-@nemesis("end-leader-session")
-async def end_leader_session(lab: Lab) -> Mark:
+@nemesis()
+async def end_leader_session(lab: Lab, _mark: Mark) -> None:
     """The session that holds the leader's lock, three times."""
-    mark = await begin(lab, "end-leader-session")
     for _ in range(3):
         await lab.sql(_LEADER_LOCK)
         await asyncio.sleep(0.3)
-    return healed(mark)
 
 
-@nemesis("stall-statements")
-async def stall_statements(lab: Lab) -> Mark:
+@nemesis(of=[an_owner])
+async def stall_statements(lab: Lab, mark: Mark) -> None:
     """What an owner had sent to the database is executed after its slots were taken over."""
-    name = await an_owner(lab)
-    mark = await begin(lab, "stall-statements", [name])
+    (name,) = mark.victims
     pids = [row["pid"] for row in await lab.sql(_BACKENDS, name)]
     try:
         for pid in pids:
@@ -100,7 +89,6 @@ async def stall_statements(lab: Lab) -> Mark:
     finally:
         for pid in pids:
             _signal(pid, signal.SIGCONT)
-    return healed(mark)
 
 
 async def end_sessions(lab: Lab, name: str) -> None:
@@ -114,11 +102,9 @@ def _signal(pid: int, number: signal.Signals) -> None:
         os.kill(pid, number)
 
 
-async def _bounce(lab: Lab, kind: str, how: signal.Signals) -> Mark:
-    mark = await begin(lab, kind)
+async def _bounce(lab: Lab, mark: Mark, how: signal.Signals) -> None:
     server = lab.cluster.postgres
     assert server is not None
     await asyncio.to_thread(server.stop, how)
     await asyncio.to_thread(server.start)
     mark.accepts = time.monotonic()
-    return healed(mark)

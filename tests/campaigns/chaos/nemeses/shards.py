@@ -9,63 +9,57 @@ import time
 
 from tests.campaigns.chaos.lab import LOOK_SECONDS, PROMISED_SECONDS, Lab
 from tests.campaigns.chaos.marks import Mark
-from tests.campaigns.chaos.nemesis import begin, healed, nemesis
+from tests.campaigns.chaos.nemesis import a_coreapp, begins, nemesis
 from warouter._hash import SHARD_COUNTS
 
 RETRIES = 50
 REST_SECONDS = 60.0  # slots that left an owner in trouble stay where they are for so long
 
 
-@nemesis("set-shards")
-async def set_shards(lab: Lab) -> Mark:
+@nemesis()
+async def set_shards(lab: Lab, mark: Mark) -> None:
     """One change, to a count drawn."""
     now = (await lab.map()).shards
-    return await _change(
-        lab, "set-shards", lab.random.choice([n for n in SHARD_COUNTS if n != now])
-    )
+    await _change(lab, mark, lab.random.choice([n for n in SHARD_COUNTS if n != now]))
 
 
-@nemesis("set-shards-1-to-32")
-async def set_shards_far(lab: Lab) -> Mark:
+@nemesis()
+async def set_shards_1_to_32(lab: Lab, mark: Mark) -> None:
     """The longest change there is."""
     await _set(lab, 1)
     await lab.recovered(time.monotonic())
-    return await _change(lab, "set-shards-1-to-32", 32)
+    begins(mark)
+    await _change(lab, mark, 32)
 
 
-@nemesis("set-shards-and-kill")
-async def set_shards_and_kill(lab: Lab) -> Mark:
+@nemesis(of=[a_coreapp])
+async def set_shards_and_kill(lab: Lab, mark: Mark) -> None:
     """A coreapp dies in the middle; the call is retried until it is answered 201."""
     now = (await lab.map()).shards
     wish = lab.random.choice([n for n in SHARD_COUNTS if n != now])
-    victim = lab.random.choice(lab.running("coreapp"))
-    mark = await begin(lab, "set-shards-and-kill", [victim.name])
+    victim = lab.process(*mark.victims)
     restarts = victim.restarts
     change = asyncio.create_task(_set(lab, wish))
     await asyncio.sleep(lab.random.uniform(0.0, 0.15))
     victim.kill(signal.SIGKILL)
     await change
     await lab.back(victim.name, restarts)
-    return healed(mark)
 
 
-@nemesis("set-shards-twenty-at-once")
-async def set_shards_twenty(lab: Lab) -> Mark:
+@nemesis()
+async def set_shards_twenty_at_once(lab: Lab, mark: Mark) -> None:
     """Twenty calls at once: what is answered 201 was in force, the rest is refused with 403."""
-    mark = await begin(lab, "set-shards-twenty-at-once")
     wishes = [lab.random.choice(SHARD_COUNTS) for _ in range(20)]
     answers = await asyncio.gather(*(_call(lab, wish) for wish in wishes))
     odd = [a for a in answers if a[0] not in (201, 403)]
     if odd or not any(status == 201 for status, _ in answers):
         mark.wrong.append(f"I12: twenty calls at once were answered {[a[0] for a in answers]}")
-    return healed(mark)
 
 
-@nemesis("scale-up-and-down")
-async def scale_up_and_down(lab: Lab) -> Mark:
+@nemesis()
+async def scale_up_and_down(lab: Lab, mark: Mark) -> None:
     """The document's way: start coreapps, set shards; set shards back, stop the coreapps."""
     before = (await lab.map()).shards
-    mark = await begin(lab, "scale-up-and-down")
     new = await lab.cluster.add_coreapps(2)
     await _set(lab, 8)
     await asyncio.sleep(1.0)
@@ -74,14 +68,13 @@ async def scale_up_and_down(lab: Lab) -> Mark:
         await process.stop()
         del lab.cluster.processes[process.name]
     mark.victims = [process.name for process in new]
-    return healed(mark)
 
 
-@nemesis("join-doubled-up")
-async def join_doubled_up(lab: Lab) -> Mark:
+@nemesis()
+async def join_doubled_up(lab: Lab, mark: Mark) -> None:
     """More shards than coreapps; then one joins, and doubled-up shards are handed to it."""
     await _set(lab, 8)
-    mark = await begin(lab, "join-doubled-up")
+    begins(mark)
     (new,) = await lab.cluster.add_coreapps(1)
     async with asyncio.timeout(REST_SECONDS + PROMISED_SECONDS):
         while True:
@@ -91,19 +84,16 @@ async def join_doubled_up(lab: Lab) -> Mark:
     await new.stop()
     del lab.cluster.processes[new.name]
     mark.victims = [new.name]
-    return healed(mark)
 
 
-async def _change(lab: Lab, kind: str, wish: int) -> Mark:
+async def _change(lab: Lab, mark: Mark, wish: int) -> None:
     before = await lab.map()
-    mark = await begin(lab, kind)
     mark.call_s = await _set(lab, wish)
     after = await lab.map()
     mark.shards = (before.shards, wish)
     mark.moved = [
         a.slot for a, b in zip(before.slots, after.slots, strict=True) if a.owner != b.owner
     ]
-    return healed(mark)
 
 
 async def _set(lab: Lab, wish: int) -> float:
