@@ -1,5 +1,7 @@
 """The body of a POST: payloads byte for byte, contacts once, statuses and messages apart."""
 
+from __future__ import annotations
+
 import json
 
 from hypothesis import given
@@ -10,11 +12,11 @@ from warouter.webhook.body import Item, body
 
 
 class TestBody:
-    def test_statuses(self):
+    def test_statuses(self) -> None:
         items = [Item(0, n, STATUS, "1", b'{"id":"%d"}' % n) for n in (1, 2)]
         assert body(items) == b'{"statuses":[{"id":"1"},{"id":"2"}]}'
 
-    def test_messages_with_each_contact_once_in_order(self):
+    def test_messages_with_each_contact_once_in_order(self) -> None:
         contacts = [b'{"wa_id":"2"}', b'{"wa_id":"1"}', b'{"wa_id":"2"}', None]
         items = [Item(0, n, INBOUND, "1", b'{"id":"%d"}' % n, c) for n, c in enumerate(contacts)]
         assert json.loads(body(items)) == {
@@ -22,10 +24,10 @@ class TestBody:
             "messages": [{"id": "0"}, {"id": "1"}, {"id": "2"}, {"id": "3"}],
         }
 
-    def test_messages_without_a_contact(self):
+    def test_messages_without_a_contact(self) -> None:
         assert body([Item(0, 1, INBOUND, "1", b"{}", None)]) == b'{"messages":[{}]}'
 
-    def test_what_is_nobodys_is_an_error(self):
+    def test_what_is_nobodys_is_an_error(self) -> None:
         error = Item(0, 1, INBOUND, "", b'{"code":1}')
         message = Item(0, 2, INBOUND, "1", b'{"id":"2"}', b'{"wa_id":"1"}')
         assert body([error]) == b'{"errors":[{"code":1}]}'
@@ -36,7 +38,7 @@ class TestBody:
         }
 
     @given(st.lists(st.text(), min_size=1))
-    def test_payloads_travel_byte_for_byte(self, texts):
+    def test_payloads_travel_byte_for_byte(self, texts: list[str]) -> None:
         payloads = [json.dumps({"body": text}, ensure_ascii=False).encode() for text in texts]
         made = body([Item(0, 1, INBOUND, "1", payload) for payload in payloads])
         assert all(payload in made for payload in payloads)

@@ -1,5 +1,10 @@
 """What may be delivered next, and what a failure means: tables and simulated receivers."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,31 +18,33 @@ from warouter.webhook.queue import Delivery
 BYTES = 1 << 20
 
 
-def item(seq, recipient="49170", *, slot=0, size=10, **fields):
+def item(
+    seq: int, recipient: str = "49170", *, slot: int = 0, size: int = 10, **fields: Any
+) -> Item:
     return Item(slot, seq, STATUS, recipient, b"x" * size, **fields)
 
 
-def queue(*items):
+def queue(*items: Item) -> Delivery:
     delivery = Delivery()
     for each in items:
         assert delivery.add(each)
     return delivery
 
 
-def seqs(items):
+def seqs(items: Iterable[Item]) -> list[int]:
     return [each.seq for each in items]
 
 
 class TestTake:
-    def test_several_recipients_and_several_of_one_share_a_batch_in_order(self):
+    def test_several_recipients_and_several_of_one_share_a_batch_in_order(self) -> None:
         delivery = queue(item(1, "a"), item(2, "b"), item(3, "a"), item(4, "c"))
         assert seqs(delivery.take(100, BYTES)) == [1, 3, 2, 4]
 
-    def test_one_recipient_gets_a_share_of_a_batch(self):
+    def test_one_recipient_gets_a_share_of_a_batch(self) -> None:
         delivery = queue(*(item(n, "a") for n in range(1, 30)), item(30, "b"))
         assert seqs(delivery.take(100, BYTES)) == [*range(1, LANE_EVENTS + 1), 30]
 
-    def test_lanes_take_turns(self):
+    def test_lanes_take_turns(self) -> None:
         delivery = queue(*(item(n, "a") for n in range(1, 20)), item(20, "b"))
         delivery.delivered(delivery.take(LANE_EVENTS, BYTES))
         assert seqs(delivery.take(1, BYTES)) == [20]
@@ -51,11 +58,11 @@ class TestTake:
             (100, 1, [1]),  # one event always goes, or it never would
         ],
     )
-    def test_limits(self, events, size, taken):
+    def test_limits(self, events: Any, size: int, taken: list[int]) -> None:
         delivery = queue(*(item(n, str(n), size=100) for n in range(1, 6)))
         assert seqs(delivery.take(events, size)) == taken
 
-    def test_what_failed_alone_before_goes_alone(self):
+    def test_what_failed_alone_before_goes_alone(self) -> None:
         retry = item(2, "b", attempts=1, first_at=0.0)
         delivery = queue(item(1, "a"), retry, item(3, "b", first_at=0.0), item(4, "c"))
         assert seqs(delivery.take(100, BYTES)) == [1]
@@ -64,7 +71,7 @@ class TestTake:
 
 
 class TestFailed:
-    def test_a_single_event_comes_back_with_what_waits_behind_it(self):
+    def test_a_single_event_comes_back_with_what_waits_behind_it(self) -> None:
         delivery = queue(item(1, "a"))
         batch = delivery.take(1, BYTES)
         delivery.add(item(2, "a"))
@@ -73,7 +80,7 @@ class TestFailed:
         assert delivery.add(item(4, "b"))
         assert delivery.waiting == 1
 
-    def test_a_larger_batch_is_halved_by_recipient(self):
+    def test_a_larger_batch_is_halved_by_recipient(self) -> None:
         delivery = queue(*(item(n, str(n)) for n in range(1, 5)))
         assert delivery.failed(delivery.take(100, BYTES)) == []
         delivery.add(item(9, "9"))
@@ -81,7 +88,7 @@ class TestFailed:
         assert seqs(delivery.take(100, BYTES)) == [3, 4]
         assert seqs(delivery.take(100, BYTES)) == [9]
 
-    def test_one_recipients_batch_is_halved_in_order(self):
+    def test_one_recipients_batch_is_halved_in_order(self) -> None:
         delivery = queue(*(item(n, "a") for n in range(1, 6)))
         delivery.failed(delivery.take(100, BYTES))
         first = delivery.take(100, BYTES)
@@ -96,7 +103,9 @@ class TestFailed:
         bad=st.sets(st.integers(0, 59)),
         places=st.integers(1, 4),
     )
-    def test_bad_events_are_isolated_and_all_others_delivered(self, events, bad, places):
+    def test_bad_events_are_isolated_and_all_others_delivered(
+        self, events: Any, bad: set[int], places: int
+    ) -> None:
         """A receiver refuses each POST with a bad event; up to ``places`` are open at once."""
         delivery = queue(*(item(n, recipient) for n, recipient in enumerate(events)))
         got, parked, posts, running = [], [], 0, []
@@ -123,7 +132,7 @@ class TestFailed:
 
 
 class TestSuspects:
-    def test_what_failed_before_leaves_places_to_others(self):
+    def test_what_failed_before_leaves_places_to_others(self) -> None:
         delivery = queue(item(1, "a"), item(2, "b"))
         delivery.failed(delivery.take(100, BYTES))  # two halves
         delivery.add(item(3, "c"))
@@ -137,7 +146,7 @@ class TestSuspects:
         assert seqs(half) == [1]
         assert delivery.suspicious(half)
 
-    def test_parked_events_that_are_tried_again_are_under_suspicion(self):
+    def test_parked_events_that_are_tried_again_are_under_suspicion(self) -> None:
         delivery = queue(item(1, "a"))
         [head] = delivery.failed(delivery.take(1, BYTES))
         delivery.add(head._replace(attempts=1, first_at=5.0))
@@ -152,34 +161,34 @@ class TestSuspects:
         delivery.add(item(3, "a"))
         assert seqs(delivery.take(100, BYTES, suspects=False)) == [3]
 
-    def test_a_lane_that_is_blocked_where_it_stands_is_not_taken_as_a_fresh_one(self):
+    def test_a_lane_that_is_blocked_where_it_stands_is_not_taken_as_a_fresh_one(self) -> None:
         delivery = queue(item(1, "a"), item(2, "b"))
         delivery.block(0, "a")
         delivery.add(item(1, "a")._replace(first_at=5.0))
         assert seqs(delivery.take(100, BYTES, suspects=False)) == [2]
         assert seqs(delivery.take(100, BYTES)) == [1]
 
-    def test_what_hung_is_offered_again_recipient_by_recipient(self):
+    def test_what_hung_is_offered_again_recipient_by_recipient(self) -> None:
         delivery = queue(*(item(n, recipient) for n, recipient in enumerate("abcab")))
         delivery.failed(delivery.take(100, BYTES), hung=True)
         batches = [delivery.take(100, BYTES) for _ in range(3)]
         assert list(map(seqs, batches)) == [[0, 3], [1, 4], [2]]
 
-    def test_what_hung_of_one_recipient_is_halved(self):
+    def test_what_hung_of_one_recipient_is_halved(self) -> None:
         delivery = queue(*(item(n, "a") for n in range(4)))
         delivery.failed(delivery.take(100, BYTES), hung=True)
         assert seqs(delivery.take(100, BYTES)) == [0, 1]
 
 
 class TestSlots:
-    def test_a_blocked_recipient_in_an_open_batch_is_unblocked_by_forgetting(self):
+    def test_a_blocked_recipient_in_an_open_batch_is_unblocked_by_forgetting(self) -> None:
         delivery = queue(item(1, "a"))
         delivery.take(1, BYTES)
         delivery.block(0, "a")
         delivery.forget(0)
         assert delivery.add(item(1, "a"))
 
-    def test_what_a_lost_slot_left_in_a_half_does_not_touch_its_successor(self):
+    def test_what_a_lost_slot_left_in_a_half_does_not_touch_its_successor(self) -> None:
         delivery = queue(item(1, "a"), item(2, "b"))
         delivery.failed(delivery.take(100, BYTES))
         delivery.forget(0)
@@ -192,7 +201,7 @@ class TestSlots:
         delivery.add(item(3, "a"))
         assert delivery.take(100, BYTES) == []
 
-    def test_a_withheld_slot_is_not_offered_until_it_is_resumed(self):
+    def test_a_withheld_slot_is_not_offered_until_it_is_resumed(self) -> None:
         delivery = queue(item(1, "a", slot=1), item(2, "b", slot=2))
         rest = delivery.withhold(delivery.take(100, BYTES), {1})
         assert seqs(rest) == [2]
@@ -202,7 +211,7 @@ class TestSlots:
         delivery.resume(1)
         assert seqs(delivery.take(100, BYTES)) == [1, 3]
 
-    def test_withholding_a_forgotten_slot_holds_nothing(self):
+    def test_withholding_a_forgotten_slot_holds_nothing(self) -> None:
         delivery = queue(item(1, "a"))
         batch = delivery.take(1, BYTES)
         delivery.forget(0)
@@ -216,13 +225,13 @@ class TestProbes:
     """The receiver is down: what was tried waits apart."""
 
     @pytest.fixture
-    def delivery(self):
+    def delivery(self) -> Delivery:
         delivery = queue(*(item(n, str(n)) for n in range(1, 7)))
         delivery.failed(delivery.take(4, BYTES))
         delivery.deferred(delivery.take(2, BYTES))  # one half; the other is under suspicion
         return delivery
 
-    def test_what_was_not_tried_is_probed_event_by_event(self, delivery):
+    def test_what_was_not_tried_is_probed_event_by_event(self, delivery: Delivery) -> None:
         for seq in (5, 6):
             assert delivery.untried
             probe = delivery.probe(tried=False)
@@ -232,31 +241,31 @@ class TestProbes:
         assert delivery.ready
         assert delivery.probe(tried=False) == []
 
-    def test_what_was_tried_takes_turns(self, delivery):
+    def test_what_was_tried_takes_turns(self, delivery: Delivery) -> None:
         for seq in (1, 2, 3, 4, 1):
             probe = delivery.probe(tried=True)
             assert seqs(probe) == [seq]
             delivery.deferred(probe)
 
-    def test_without_anything_tried_the_rest_is_probed(self):
+    def test_without_anything_tried_the_rest_is_probed(self) -> None:
         delivery = queue(item(1, "a"), item(2, "a"), item(3, "b"))
         assert seqs(delivery.probe(tried=True)) == [1]
 
-    def test_once_it_is_up_what_was_tried_goes_first_and_whole(self, delivery):
+    def test_once_it_is_up_what_was_tried_goes_first_and_whole(self, delivery: Delivery) -> None:
         delivery.delivered(delivery.probe(tried=True))
         delivery.restore()
         assert seqs(delivery.take(100, BYTES)) == [2, 3, 4, 5, 6]
 
 
 class TestExpired:
-    def test_what_was_first_tried_seven_days_ago_is_given_up(self):
+    def test_what_was_first_tried_seven_days_ago_is_given_up(self) -> None:
         old, young = item(1, "a", first_at=0.0), item(2, "a", first_at=5.0)
         delivery = queue(old, young, item(3, "b"))
         assert delivery.expired(GIVE_UP - 1) == []
         assert delivery.expired(GIVE_UP) == [old]
         assert sorted(seqs(delivery.take(100, BYTES))) == [2, 3]
 
-    def test_waiting_while_the_receiver_is_down_counts_from_the_first_call(self):
+    def test_waiting_while_the_receiver_is_down_counts_from_the_first_call(self) -> None:
         delivery = queue(item(1, "a"))
         assert delivery.expired(100.0) == []
         assert delivery.expired(99.0 + GIVE_UP) == []

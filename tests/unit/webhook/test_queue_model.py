@@ -1,6 +1,10 @@
 """Any sequence of calls on deliveries, against a model that knows where every event must be."""
 
+from __future__ import annotations
+
 from collections import Counter, defaultdict
+from collections.abc import Iterable
+from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -16,6 +20,7 @@ from hypothesis.stateful import (
 )
 
 from tests.unit.webhook.test_queue import BYTES, item, seqs
+from warouter.webhook.body import Item
 from warouter.webhook.breaker import GIVE_UP, given_up
 from warouter.webhook.queue import Delivery
 
@@ -29,7 +34,7 @@ class DeliveryMachine(RuleBasedStateMachine):
     batches = Bundle("batches")
 
     @initialize()
-    def start(self):
+    def start(self) -> None:
         self.delivery = Delivery()
         self.seq = 0
         self.now = 0.0
@@ -41,17 +46,17 @@ class DeliveryMachine(RuleBasedStateMachine):
         self.forgotten = defaultdict(set)  # number -> lanes of it that count no more
         self.deliveries = Counter()
 
-    def clear(self, lanes):
+    def clear(self, lanes: Any) -> None:
         """No longer under suspicion."""
         self.failed_lanes -= set(lanes)
 
-    def check_lanes(self, items):
+    def check_lanes(self, items: Iterable[Item]) -> None:
         by_lane = defaultdict(list)
         for each in items:
             by_lane[each.slot, each.recipient].append(each.seq)
         return by_lane
 
-    def end(self, batch):
+    def end(self, batch: list[Item]) -> None:
         """The lanes of a batch that still count, with their seqs; the batch is closed."""
         number, items = batch
         del self.open[number]
@@ -60,7 +65,7 @@ class DeliveryMachine(RuleBasedStateMachine):
         return {lane: own for lane, own in lanes.items() if lane not in gone}
 
     @rule(lane=LANES, size=st.integers(0, 30))
-    def add(self, lane, size):
+    def add(self, lane: Any, size: int) -> None:
         self.seq += 1
         slot, recipient = lane
         let_in = self.delivery.add(item(self.seq, recipient, slot=slot, size=size))
@@ -68,7 +73,7 @@ class DeliveryMachine(RuleBasedStateMachine):
         (self.lanes if let_in else self.parked)[lane].append(self.seq)
 
     @rule(target=batches, events=st.integers(1, 12), size=st.integers(1, 200), all=st.booleans())
-    def take(self, events, size, all):
+    def take(self, events: Any, size: int, all: bool) -> Any:
         ready, fresh = self.delivery.ready, self.delivery.fresh
         items = self.delivery.take(events, size, suspects=all)
         if items:
@@ -83,12 +88,12 @@ class DeliveryMachine(RuleBasedStateMachine):
         return self.begin(items)
 
     @rule(target=batches, tried=st.booleans())
-    def probe(self, tried):
+    def probe(self, tried: bool) -> Any:
         items = self.delivery.probe(tried=tried)
         assert len(items) <= 1
         return self.begin(items)
 
-    def begin(self, items):
+    def begin(self, items: Iterable[Item]) -> Any:
         if not items:
             return multiple()
         lanes = self.check_lanes(items)
@@ -103,7 +108,7 @@ class DeliveryMachine(RuleBasedStateMachine):
         return (number, items)
 
     @rule(batch=consumes(batches))
-    def delivered(self, batch):
+    def delivered(self, batch: list[Item]) -> None:
         ends = self.end(batch)
         live = self.delivery.delivered(batch[1])
         self.clear(ends)  # of some only the first half was; the model asks no more of those
@@ -113,7 +118,7 @@ class DeliveryMachine(RuleBasedStateMachine):
             assert self.deliveries[each.seq] == 1, "delivered twice without a failure"
 
     @rule(batch=consumes(batches), hung=st.booleans())
-    def failed(self, batch, hung):
+    def failed(self, batch: list[Item], hung: bool) -> None:
         ends = self.end(batch)
         handed = seqs(self.delivery.failed(batch[1], hung=hung))
         if len(batch[1]) > 1 or not ends:
@@ -127,14 +132,14 @@ class DeliveryMachine(RuleBasedStateMachine):
         self.park(lane, handed)
 
     @rule(batch=consumes(batches))
-    def returned(self, batch):
+    def returned(self, batch: list[Item]) -> None:
         ends = self.end(batch)
         self.delivery.returned(batch[1])
         self.put_back(ends)
         self.clear(ends)
 
     @rule(target=batches, batch=consumes(batches), slot=SLOTS)
-    def withhold(self, batch, slot):
+    def withhold(self, batch: list[Item], slot: int) -> Any:
         number, items = batch
         rest = self.delivery.withhold(items, {slot})
         assert rest == [i for i in items if i.slot != slot]
@@ -149,30 +154,30 @@ class DeliveryMachine(RuleBasedStateMachine):
         return (number, rest)
 
     @rule(slot=SLOTS)
-    def resume(self, slot):
+    def resume(self, slot: int) -> None:
         self.delivery.resume(slot)
         assert slot not in self.delivery.held
 
     @rule(batch=consumes(batches))
-    def deferred(self, batch):
+    def deferred(self, batch: list[Item]) -> None:
         ends = self.end(batch)
         self.delivery.deferred(batch[1])
         self.put_back(ends)
         self.failed_lanes.clear()
 
     @rule()
-    def restore(self):
+    def restore(self) -> None:
         self.delivery.restore()
 
     @rule(lane=LANES)
-    def block(self, lane):
+    def block(self, lane: Any) -> None:
         handed = self.delivery.block(*lane)
         assert seqs(handed) == self.lanes[lane]
         self.park(lane, seqs(handed))
 
     @precondition(lambda self: any(self.parked.values()))
     @rule(data=st.data())
-    def retry(self, data):
+    def retry(self, data: st.DataObject) -> None:
         lane = data.draw(st.sampled_from(sorted(x for x, own in self.parked.items() if own)))
         slot, recipient = lane
         for place, seq in enumerate(self.parked.pop(lane)):
@@ -181,13 +186,13 @@ class DeliveryMachine(RuleBasedStateMachine):
             self.lanes[lane].append(seq)
 
     @rule(lane=LANES)
-    def unblock(self, lane):
+    def unblock(self, lane: Any) -> None:
         if not self.parked[lane]:
             self.delivery.unblock(*lane)
             self.blocked.discard(lane)
 
     @rule(slot=SLOTS)
-    def forget(self, slot):
+    def forget(self, slot: int) -> None:
         self.delivery.forget(slot)
         for number, lanes in self.open.items():
             self.forgotten[number] |= {lane for lane in lanes if lane[0] == slot}
@@ -198,18 +203,18 @@ class DeliveryMachine(RuleBasedStateMachine):
         self.failed_lanes = {lane for lane in self.failed_lanes if lane[0] != slot}
 
     @rule(later=st.sampled_from([1.0, GIVE_UP / 2]))
-    def expired(self, later):
+    def expired(self, later: float) -> None:
         self.now += later
         for each in self.delivery.expired(self.now):
             lane = self.lanes[each.slot, each.recipient]
             assert lane.pop(0) == each.seq
             assert given_up(each.first_at, self.now)
 
-    def put_back(self, lanes):
+    def put_back(self, lanes: Any) -> None:
         for lane, own in lanes.items():
             self.lanes[lane][:0] = own
 
-    def park(self, lane, own):
+    def park(self, lane: Any, own: Any) -> None:
         self.lanes[lane].clear()
         # What failed precedes what was turned away before it.
         self.parked[lane] = sorted([*own, *self.parked[lane]])
@@ -217,7 +222,7 @@ class DeliveryMachine(RuleBasedStateMachine):
         self.clear({lane})
 
     @invariant()
-    def counts_what_waits(self):
+    def counts_what_waits(self) -> None:
         if hasattr(self, "lanes"):
             waiting = Counter({slot: 0 for slot in (0, 1)})
             for (slot, _), own in self.lanes.items():
@@ -225,7 +230,7 @@ class DeliveryMachine(RuleBasedStateMachine):
             assert {s: self.delivery.waiting_of(s) for s in (0, 1)} == dict(waiting)
             assert self.delivery.waiting == waiting.total()
 
-    def teardown(self):
+    def teardown(self) -> None:
         """Nothing is lost: with all held slots resumed and open batches ended, all comes out."""
         if not hasattr(self, "lanes"):
             return
