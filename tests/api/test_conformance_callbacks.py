@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from tests.harness import form
 from tests.harness.form import judge_courier, judge_vumi
 from tests.harness.integration import TEXT, Integration
 
@@ -25,6 +26,7 @@ async def judged(site: Integration) -> AsyncIterator[None]:
     yield
     site.receiver.answer = 200
     for post in site.receiver.posts[before:]:
+        form.check(post.json)
         judge_courier(post.json)
         judge_vumi(post.json)
         assert post.headers["Content-Type"] == "application/json"
@@ -78,30 +80,57 @@ async def test_c40_an_inbound_text(site: Integration) -> None:
     assert contact == {"profile": {"name": "Jerry Cooney"}, "wa_id": SENDER}
 
 
-LIST_REPLY = {"id": "0", "title": "ROW1", "description": "the first"}
+BUTTON_REPLY = {"type": "button_reply", "button_reply": {"id": "0", "title": "Yes"}}
+ROW = {"id": "0", "title": "ROW1", "description": "the first"}
+FLOW = {"response_json": "{}", "body": "Sent", "name": "flow"}
+CARD = {
+    "name": {"formatted_name": "Kerry Fisher", "first_name": "Kerry"},
+    "phones": [{"phone": "+1 (940) 555-1234", "type": "CELL", "wa_id": "19405551234"}],
+}
+PRODUCT = {"product_retailer_id": "p", "quantity": 1, "item_price": 2.5, "currency": "EUR"}
+MOVED = {"type": "user_changed_number", "body": "moved", "wa_id": "491"}
+CONTEXT = {
+    "from": "16315550000",
+    "id": "earlier",
+    "forwarded": True,
+    "frequently_forwarded": True,
+    "mentions": ["491511"],
+}
 FORMS: dict[str, dict[str, Any]] = {
-    "button": {"type": "button", "button": {"text": "No", "payload": None}},
-    "button reply": {
-        "type": "interactive",
-        "interactive": {"type": "button_reply", "button_reply": {"id": "0", "title": "Yes"}},
+    "an answer": {"text": {"body": "again"}, "context": CONTEXT},
+    "an ad": {"text": {"body": "ad"}, "referral": {"source_type": "ad", "source_id": "1"}},
+    "a new key": {
+        "text": {"body": "k"},
+        "identity": {"acknowledged": False, "created_timestamp": 1, "hash": "h"},
     },
-    "list reply": {
-        "type": "interactive",
-        "interactive": {"type": "list_reply", "list_reply": LIST_REPLY},
+    "C42 button": {"button": {"text": "No", "payload": None}},
+    "C42 button reply": {"interactive": BUTTON_REPLY},
+    "C42 list reply": {"interactive": {"type": "list_reply", "list_reply": ROW}},
+    "C42 location": {
+        "location": {"latitude": 0.25, "longitude": -1.5, "name": "Here", "address": "Street"}
     },
-    "location": {
-        "type": "location",
-        "location": {"latitude": 0.25, "longitude": -1.5, "name": "Here", "address": "Street"},
-    },
+    "a flow": {"interactive": {"type": "nfm_reply", "nfm_reply": FLOW}},
+    "C44 contacts": {"contacts": [CARD]},
+    "an order": {"order": {"catalog_id": "c", "product_items": [PRODUCT]}},
+    "a new number": {"system": MOVED},
+    "ephemeral": {"ephemeral": None},
 }
 
 
-@pytest.mark.parametrize("form", FORMS)
-async def test_c42_what_customers_choose_and_share(site: Integration, form: str) -> None:
-    wanted = FORMS[form]
-    message, _contact = await called_back(site, **wanted)
-    assert message["type"] == wanted["type"]
-    assert message[wanted["type"]] == wanted[wanted["type"]]
+@pytest.mark.parametrize("what", FORMS)
+async def test_c42_c44_what_customers_choose_and_share(site: Integration, what: str) -> None:
+    wanted = FORMS[what]
+    kind = next(iter(wanted))
+    sent = {key: value for key, value in wanted.items() if value is not None}
+    message, _contact = await called_back(site, type=kind, **sent)
+    common = {"from": SENDER, "type": kind, "id": message["id"], "timestamp": message["timestamp"]}
+    assert message == common | sent
+
+
+async def test_c44_a_phone_of_a_contact_always_says_a_wa_id(site: Integration) -> None:
+    card = {"name": {"formatted_name": "Ann"}, "phones": [{"phone": "+49 151 123"}]}
+    message, _contact = await called_back(site, type="contacts", contacts=[card])
+    assert message["contacts"][0]["phones"][0]["wa_id"] == "49151123"
 
 
 async def test_c42_an_unknown_type(site: Integration) -> None:
@@ -111,12 +140,16 @@ async def test_c42_an_unknown_type(site: Integration) -> None:
 
 
 async def test_c43_statuses(site: Integration) -> None:
-    message_id = (await site.send(TEXT)).json["messages"][0]["id"]
+    message_id = await site.sent(TEXT)
+    stamps = []
     for name in ("sent", "delivered", "read"):
         status = await site.receiver.status(message_id, name)
         assert status["timestamp"].isdigit()
-        assert status["recipient_id"] == TEXT["to"]
-        assert status["message"]["recipient_id"].lstrip("+") == TEXT["to"]
+        assert status["recipient_id"] == status["message"]["recipient_id"] == TEXT["to"]
+        priced = name != "read"
+        assert ("pricing" in status, "conversation" in status) == (priced, priced)
+        stamps.append(int(status["timestamp"]))
+    assert stamps == sorted(stamps)
 
 
 async def test_c43_a_status_that_failed(site: Integration) -> None:
@@ -130,17 +163,6 @@ async def test_c43_a_status_that_failed(site: Integration) -> None:
     (error,) = status["errors"]
     assert isinstance(error["code"], int)
     assert error["title"]
-
-
-async def test_c44_contacts(site: Integration) -> None:
-    card = {
-        "name": {"formatted_name": "Kerry Fisher", "first_name": "Kerry"},
-        "phones": [{"phone": "+1 (940) 555-1234", "type": "CELL", "wa_id": "19405551234"}],
-    }
-    message, _contact = await called_back(site, type="contacts", contacts=[card])
-    (shown,) = message["contacts"]
-    assert shown["name"]["formatted_name"] == "Kerry Fisher"
-    assert "wa_id" in shown["phones"][0]
 
 
 async def test_rule_9_one_recipient_does_not_hold_up_another(site: Integration) -> None:

@@ -1,6 +1,6 @@
 """What the business's webhook gets from a whole cluster, by the rules of receivers that exist.
 
-The cases C40, C42 to C44 and the receivers B1, B4, B5 of the list of clients.
+The receivers B1, B4, B5 of the list of clients; the cases C39 to C44 are in tests/api.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ import asyncio
 import shutil
 from collections.abc import AsyncIterator
 from itertools import pairwise
-from typing import Any
 
 import aiohttp
 import pytest
@@ -68,94 +67,7 @@ async def hook(scene: Scene) -> AsyncIterator[Receiver]:
         assert hook.wrong == []
 
 
-INBOUND: list[dict[str, Any]] = [
-    {"type": "text", "body": "hello ☺"},
-    {
-        "type": "text",
-        "body": "again",
-        "context": {
-            "from": "16315550000",
-            "id": "earlier",
-            "forwarded": True,
-            "frequently_forwarded": True,
-            "mentions": ["491511"],
-        },
-    },
-    {"type": "text", "body": "ad", "referral": {"source_type": "ad", "source_id": "1"}},
-    {
-        "type": "text",
-        "body": "new key",
-        "identity": {"acknowledged": False, "created_timestamp": 1, "hash": "h"},
-    },
-    {"type": "button", "button": {"text": "No", "payload": None}},
-    {
-        "type": "interactive",
-        "interactive": {"type": "button_reply", "button_reply": {"id": "1", "title": "Yes"}},
-    },
-    {
-        "type": "interactive",
-        "interactive": {
-            "type": "list_reply",
-            "list_reply": {"id": "1", "title": "One", "description": "d"},
-        },
-    },
-    {
-        "type": "interactive",
-        "interactive": {
-            "type": "nfm_reply",
-            "nfm_reply": {"response_json": "{}", "body": "Sent", "name": "flow"},
-        },
-    },
-    {"type": "location", "location": {"latitude": 52.5, "longitude": 13.4, "name": "Berlin"}},
-    {
-        "type": "contacts",
-        "contacts": [{"name": {"formatted_name": "Ann"}, "phones": [{"phone": "+49 151 123"}]}],
-    },
-    {
-        "type": "order",
-        "order": {
-            "catalog_id": "c",
-            "product_items": [
-                {"product_retailer_id": "p", "quantity": 1, "item_price": 2.5, "currency": "EUR"}
-            ],
-        },
-    },
-    {"type": "system", "system": {"type": "user_changed_number", "body": "moved", "wa_id": "491"}},
-    {"type": "system", "system": {"type": "user_identity_changed", "body": "new phone"}},
-    {"type": "ephemeral"},
-    {"type": "unknown"},
-]
-
-
 class TestInbound:
-    async def test_every_type_arrives_in_the_v1_form(self, scene: Scene, hook: Receiver) -> None:
-        """C40, C42, C44."""
-        sender = {"from": "+49 151 1234567", "name": "Ann ☺"}
-        ids = await scene.business.come(*(sender | message for message in INBOUND))
-        await hook.until(lambda: len(hook.messages) == len(ids))
-        profile = {"profile": {"name": "Ann ☺"}, "wa_id": "491511234567"}
-        assert hook.contacts == {"491511234567": profile}
-        for name, asked in zip(ids, INBOUND, strict=True):
-            message = hook.messages[name]
-            assert message["from"] == "491511234567"
-            assert message["type"] == asked["type"]
-            for key in ("context", "referral"):
-                assert message.get(key) == asked.get(key)
-            if asked.get("system", {}).get("type") == "user_identity_changed":
-                assert message["identity"]["acknowledged"] is False
-            else:
-                assert message.get("identity") == asked.get("identity")
-        by_type = {m["type"]: m for m in hook.messages.values()}
-        assert by_type["location"]["location"]["latitude"] == 52.5
-        assert by_type["contacts"]["contacts"][0]["phones"][0]["wa_id"] == "49151123"
-        assert by_type["button"]["button"] == {"text": "No", "payload": None}
-        assert by_type["unknown"]["errors"][0]["code"] == 501
-        assert set(by_type["ephemeral"]) == {"from", "id", "timestamp", "type"}
-        replies = {
-            m["interactive"]["type"] for m in hook.messages.values() if m["type"] == "interactive"
-        }
-        assert replies == {"button_reply", "list_reply", "nfm_reply"}
-
     async def test_an_out_of_band_error_stands_at_the_top(
         self, scene: Scene, hook: Receiver
     ) -> None:
@@ -191,21 +103,6 @@ class TestReadMarks:
 
 
 class TestStatuses:
-    async def test_all_three_with_prices_and_both_forms_of_the_recipient(
-        self, scene: Scene, hook: Receiver
-    ) -> None:
-        """C43."""
-        name = await scene.business.message("491513333333")
-        await hook.until(lambda: len(hook.statuses[name]) == 3)
-        assert hook.names(name) == ["sent", "delivered", "read"]
-        for status in hook.statuses[name]:
-            assert status["recipient_id"] == "491513333333"
-            assert status["message"]["recipient_id"] == "491513333333"
-            priced = status["status"] != "read"
-            assert ("pricing" in status, "conversation" in status) == (priced, priced)
-        stamps = [int(status["timestamp"]) for status in hook.statuses[name]]
-        assert stamps == sorted(stamps)
-
     @pytest.mark.parametrize("how", ["taken", "refused"])
     async def test_a_failure_is_final_and_says_why(
         self, scene: Scene, hook: Receiver, how: str

@@ -6,12 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.campaigns.chaos.campaign import Outcome
 from tests.campaigns.chaos.figures import Seen, figures
 from tests.campaigns.chaos.judge import api_errors, mixed, needless, repeats, stale, unanswered
 from tests.campaigns.chaos.marks import Mark
 from tests.campaigns.chaos.nemeses import NEMESES
-from tests.campaigns.chaos.plot import plot
 from tests.campaigns.chaos.schedule import COUNTS, LONG, SHORT, drawn
 from tests.harness.history import History
 
@@ -124,13 +122,3 @@ def test_statuses_are_mixed_up_by_the_upstream_only_while_it_does_so() -> None:
         history.on_answer("1", message_id, began=at, now=at)
     assert mixed(history, [mark("upstream-reorders")]) == {"mixed"}
     assert mixed(history, [mark("upstream-slow")]) == set()
-
-
-def test_the_plot_marks_each_fault_and_names_it() -> None:
-    outcome = Outcome(
-        seed=1, began=0.0, ended=20.0, marks=[mark("kill-owner")], wrong=[], skipped=[]
-    )
-    picture = plot(outcome, [1.0, 1.5, 2.0], [1.1])
-    assert picture.startswith("<svg")
-    assert picture.endswith("</svg>")
-    assert picture.count("<title>kill-owner") == 1

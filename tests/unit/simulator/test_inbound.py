@@ -1,6 +1,6 @@
 """Inbound messages: what their form follows from, and a sentence for what cannot be built.
 
-The v1 form of every type is held by tests/cluster/test_callbacks.py and the cases C40 to C44.
+The v1 form of every type is held by the cases C40 to C44.
 """
 
 from typing import Any
