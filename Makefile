@@ -15,6 +15,7 @@ DEBIAN := haproxy nginx prometheus systemd util-linux iproute2 faketime fuse3 \
 STARTED := $(shell date +%s.%N)
 SOURCES := src tests bench setup.py
 PYX := $(wildcard src/warouter/_*.pyx src/warouter/*/_*.pyx)
+PXD := $(wildcard src/warouter/_*.pxd)
 
 # The tests start hundreds of processes: none of them shall compile its sources anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -69,7 +70,7 @@ lint: setup $(VENV)-lint/installed ## check style, types, stubs and the import f
 	@$(call check,ruff) format --check $(SOURCES)
 	@$(call check,mypy)
 	@$(call check,stubtest) warouter._hash warouter._batch warouter._ids warouter.link._frames warouter.store._arrays
-	@$(call check,cython-lint) $(PYX)
+	@$(call check,cython-lint) $(PYX) $(PXD)
 	@$(call check,lint-imports)
 	@if command -v systemd-analyze >/dev/null; then \
 		scratch=$$(mktemp -d); trap 'rm -rf $$scratch' EXIT; \
@@ -165,7 +166,7 @@ $(VENV)/locked: requirements.lock
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
 	@touch $@
 
-$(VENV)/installed: $(VENV)/locked pyproject.toml setup.py $(PYX)
+$(VENV)/installed: $(VENV)/locked pyproject.toml setup.py $(PYX) $(PXD)
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 

@@ -9,8 +9,9 @@ from cpython.unicode cimport PyUnicode_DATA, PyUnicode_GET_LENGTH
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
+from warouter._slots cimport _SLOTS
+
 cdef enum:
-    _SLOTS = 32
     _MIN_DIGITS = 5
     _MAX_DIGITS = 15
 

@@ -8,6 +8,8 @@ from cpython.unicode cimport PyUnicode_DATA, PyUnicode_DecodeASCII, PyUnicode_GE
 from libc.stdint cimport int8_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
+from warouter._slots cimport _SLOTS
+
 cdef extern from "Python.h":
     bint PyUnicode_IS_COMPACT_ASCII(object)
 
@@ -16,7 +18,6 @@ cdef enum:
     _SIZE = 20
     _TEXT_SIZE = 27
     _RANDOM_SIZE = 12
-    _SLOTS = 32
 
 cdef const char* _LETTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 cdef int8_t[128] _VALUES

@@ -1,7 +1,7 @@
 """The numbers and names that tell one kind of message or event from another. Pure.
 
 The numbers are stored in the journal and travel on the link: they never change, and a new kind
-takes a new number. The number of slots is ``_hash.SLOTS``, since the hash is made for it; the kinds
+takes a new number. The number of slots is ``_hash.SLOTS`` (from ``_slots.pxd``); the kinds
 of frames are those of ``link.wire``.
 """
 

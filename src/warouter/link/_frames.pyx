@@ -9,6 +9,7 @@ from cpython.unicode cimport PyUnicode_DATA, PyUnicode_DecodeASCII, PyUnicode_GE
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
+from warouter._slots cimport _SLOTS
 from warouter.errors import ProtocolError
 
 cdef extern from "Python.h":
@@ -18,7 +19,6 @@ cdef enum:
     _MESSAGE = 1
     _ID_SIZE = 20
     _HASH_SIZE = 32
-    _SLOTS = 32
     # Where the fields of a message frame begin.
     _EPOCH = 2
     _ID = 10

@@ -6,7 +6,8 @@ in the batch of one POST, and after a failure it is *under suspicion* until it h
 innocent or has failed alone. Statuses and inbound messages never share a POST, a queue or a
 breaker: some receivers refuse every status.
 
-    callbacks   the clock, the places for POSTs, and what an answer means for the owner
+    callbacks   the clock, and what an answer means for the owner
+    places      how many POSTs are under way, and which kind may have the next
     post        one POST: URL, TLS, time-outs, its result
     leased      a body that leaves only while the lease of its slots holds
     body        an event, and the JSON of several

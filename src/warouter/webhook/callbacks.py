@@ -31,6 +31,7 @@ from warouter.net.egress import ClientCertificate
 from warouter.signature import signed
 from warouter.webhook.body import Item, body
 from warouter.webhook.breaker import Breaker, given_up, patience, retry_delay_ms
+from warouter.webhook.places import Places
 from warouter.webhook.post import HUNG, SUCCESS, TIMEOUT, Receiver
 from warouter.webhook.queue import Delivery
 
@@ -112,9 +113,7 @@ class Callbacks:
         self._queues = {kind: Delivery() for kind in EVENT_KINDS}
         self._breakers = {kind: Breaker() for kind in EVENT_KINDS}
         self._outages = {kind: Outage() for kind in EVENT_KINDS}
-        self._in_flight: Counter[int] = Counter()  # POSTs by kind
-        self._suspects: Counter[int] = Counter()  # those of them that may hang
-        self._slots_in_flight: Counter[int] = Counter()  # events by slot
+        self._places = Places()
         self._wake = asyncio.Event()
         self.receiver.adopt(self._settings().webhooks.url)
         self.requests: Counter[Result] = Counter()
@@ -124,7 +123,7 @@ class Callbacks:
     @property
     def queue_size(self) -> int:
         """Events here that are not settled: waiting or in flight."""
-        return sum(queue.waiting for queue in self._queues.values()) + self._slots_in_flight.total()
+        return sum(queue.waiting for queue in self._queues.values()) + self._places.events
 
     @property
     def failing(self) -> list[str]:
@@ -158,7 +157,7 @@ class Callbacks:
 
     def in_flight_of(self, slot: int) -> int:
         """Events of ``slot`` whose POST has not ended: a handover waits for them."""
-        return self._slots_in_flight[slot]
+        return self._places.events_of(slot)
 
     def settings_changed(self) -> None:
         """Look at the settings again. A receiver that is down gets a probe at once."""
@@ -193,40 +192,31 @@ class Callbacks:
             batch = queue.withhold(batch, lapsed) if lapsed else batch
             if batch:
                 suspects = queue.suspicious(batch)
-                self._in_flight[kind] += 1
-                self._suspects[kind] += suspects
-                self._slots_in_flight.update(item.slot for item in batch)
+                self._places.begin(kind, batch, suspects=suspects)
                 deliver = self._deliver(session, kind, batch, breaker.begin(), suspects)
                 posts.create_task(deliver)
 
     def _next_kind(self) -> int | None:
-        """The kind that may have a POST now and has fewer in flight.
-
-        One place is kept for the other kind: a receiver that lets every status hang until the
-        timeout still gets its inbound messages.
-        """
+        """The kind that may have a POST now and has fewer under way."""
         most = self._settings().webhooks.max_concurrent_requests
-        if not self.receiver.url or self._in_flight.total() >= most:
+        if not self.receiver.url or not self._places.any(most):
             return None
         now = self._now()
-        able = [
+        return self._places.fewest(
             kind
-            for kind, queue in self._queues.items()
-            if (
-                queue.fresh or (queue.ready and (self._breakers[kind].open or self._may_hang(kind)))
-            )
-            and self._breakers[kind].permits(now, untried=queue.untried)
-            and self._in_flight[kind] < most - 1
-        ]
-        return min(able, key=lambda kind: self._in_flight[kind], default=None)
+            for kind in self._queues
+            if self._has_work(kind, now) and self._places.has(kind, most)
+        )
+
+    def _has_work(self, kind: int, now: float) -> bool:
+        """Something of the kind may go: its receiver is up, or a probe is due."""
+        queue, breaker = self._queues[kind], self._breakers[kind]
+        suspects = queue.ready and (breaker.open or self._may_hang(kind))
+        return bool(queue.fresh or suspects) and breaker.permits(now, untried=queue.untried)
 
     def _may_hang(self, kind: int) -> bool:
-        """Another POST may begin of what failed before: half of the kind's places are for others.
-
-        A receiver that lets every POST of some customers hang still gets those of all others.
-        """
-        most = self._settings().webhooks.max_concurrent_requests
-        return self._suspects[kind] < max(1, (most - 1) // 2)
+        """Another POST may begin of what failed before."""
+        return self._places.may_hang(kind, self._settings().webhooks.max_concurrent_requests)
 
     def _pause(self) -> float | None:
         """Seconds until time alone could change something; None: it cannot.
@@ -269,9 +259,7 @@ class Callbacks:
             self._breakers[kind].aborted(probe=probe)
             self._broken({item.slot for item in batch}, error)
         finally:
-            self._in_flight[kind] -= 1
-            self._suspects[kind] -= suspects
-            self._slots_in_flight.subtract(item.slot for item in batch)
+            self._places.end(kind, batch, suspects=suspects)
             self._wake.set()
 
     async def _post_and_act(

@@ -1,0 +1,3 @@
+# The number of slots, for the compiled modules. A stored format: it never changes.
+cdef enum:
+    _SLOTS = 32
