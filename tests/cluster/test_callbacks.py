@@ -36,7 +36,7 @@ class Scene:
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def scene() -> AsyncIterator[Scene]:
     folder = prepared.reachable_folder()
-    prepared.copy_to(folder / "postgres")
+    await asyncio.to_thread(prepared.copy_to, folder / "postgres")
     cluster = Cluster(Options(data_dir=folder, port=0, tls=False, shards=1, coreapps=2, masters=1))
     try:
         await cluster.start()
