@@ -1,0 +1,72 @@
+"""What a webapp holds until its owner answers: bounded, and shared out between the shards."""
+
+from __future__ import annotations
+
+import pytest
+
+from warouter.errors import Overloaded
+from warouter.link import pending
+from warouter.link.pending import Held, Pending
+from warouter.link.wire import Outgoing
+
+
+def entry(number: int, slot: int = 0, size: int = 0) -> Pending:
+    message = Outgoing(slot, bytes([number]) * 20, "4915", 0, b"x" * size)
+    return Pending(message, 1.0, lambda _outcome: None)
+
+
+def filled(count: int, slot: int = 0, size: int = 0) -> Held:
+    held = Held()
+    for number in range(count):
+        held.add(entry(number, slot, size))
+    return held
+
+
+def test_what_is_taken_no_longer_counts() -> None:
+    held = filled(3, size=10)
+    assert (len(held), held.size) == (3, 30)
+    taken = held.take(bytes([1]) * 20)
+    assert taken is not None
+    assert taken.message.id == bytes([1]) * 20
+    assert held.take(taken.message.id) is None
+    assert held.get(taken.message.id) is None
+    assert (len(held), held.size) == (2, 20)
+
+
+def test_each_of_several_is_taken_when_its_turn_comes() -> None:
+    held = filled(3)
+    ids = [bytes([n]) * 20 for n in (0, 7, 2)]
+    assert [len(held) for _ in held.taken(ids)] == [2, 1]
+
+
+def test_entries_may_end_while_all_are_looked_at() -> None:
+    held = filled(3)
+    for each in held:
+        held.take(each.message.id)
+    assert len(held) == 0
+
+
+def test_the_number_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pending, "MAX_HELD", 2)
+    filled(1).check(0, 0, shards=1)
+    with pytest.raises(Overloaded, match="wait for their shard"):
+        filled(2).check(0, 0, shards=1)
+
+
+def test_the_bytes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pending, "MAX_HELD_BYTES", 100)
+    monkeypatch.setattr(pending, "LEAST_WEIGHT", 0)
+    filled(1, size=50).check(0, 50, shards=1)
+    with pytest.raises(Overloaded, match="wait for their shard"):
+        filled(1, size=50).check(0, 51, shards=1)
+
+
+def test_from_half_on_a_shard_has_its_part_only() -> None:
+    held = filled(2, slot=0, size=pending.MAX_HELD_BYTES // 4)
+    held.check(0, 1, shards=1)
+    held.check(1, 1, shards=2)
+    with pytest.raises(Overloaded, match="wait for this shard"):
+        held.check(0, 1, shards=2)
+    with pytest.raises(Overloaded, match="wait for this shard"):
+        held.check(2, 1, shards=2)  # another slot of the same shard
+    filled(1, slot=0, size=pending.MAX_HELD_BYTES // 4).check(0, 1, shards=4)  # below half: any
