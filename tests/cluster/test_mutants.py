@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 from tests.cluster.conftest import Start
+from tests.harness import mutants
 from tests.harness.business import Business
 from tests.harness.facts import Facts
 from warouter.local.cluster import Placement, here
@@ -17,7 +17,7 @@ Place = Callable[[str, str], Placement]
 
 
 def without(mechanism: str, role: str = "coreapp") -> Place:
-    program = (str(Path(__file__).with_name("mutants.py")), mechanism)
+    program = mutants.program(mechanism)
     return lambda _, its: Placement(program=program) if its == role else Placement()
 
 
@@ -43,7 +43,7 @@ async def test_i1_nothing_acknowledged_is_lost(start: Start, place: Place, found
 
 @pytest.mark.parametrize(
     ("place", "found"),
-    [(here, False), (without("two_of_a_recipient_at_once"), True)],
+    [(here, False), (without("unblocked_lane"), True)],
     ids=["product", "mutant"],
 )
 async def test_i7_order_per_recipient_through_retries(

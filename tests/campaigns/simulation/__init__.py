@@ -15,10 +15,10 @@
     nemeses     the same of clocks, single statements, the disk, single answers
     kinds       which faults are drawn, and how often
     seams       sizes and times made small, by seed
-    history     what happened, judged as it happens
-    judge       what must hold in the end
+    history     what happened: the kit's history, with a trace
+    judge       what the database and the processes look like in the end, for the invariants
     world       one run
-    mutants     mechanisms taken out, each of which some seed must miss
+    patch       mechanisms taken out for a while (tests/harness/mutants.py)
 
 The same seed is the same run, bit for bit.
 ``python -m tests.campaigns.simulation --help`` runs many.

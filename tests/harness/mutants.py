@@ -1,29 +1,27 @@
-"""One mechanism taken out each; a judge counts only when it finds such a run broken.
+"""One mechanism taken out each: a judge counts only when it finds the product without it broken.
 
-``run(name, seed)`` simulates the product without that mechanism.
+One table for the simulation, which patches itself, and for processes: ``python mutants.py NAME
+coreapp`` runs a coreapp without the mechanism. It imports nothing of the tests.
 """
 
 from __future__ import annotations
 
+import asyncio
+import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from tests.campaigns.simulation.faults import Faults, Kind, Plan
-from tests.campaigns.simulation.nemeses import (
-    REFUSED_PLAN,
-    SLOW_PLAN,
-    SLOW_SECONDS,
-    break_words,
-    lose_answers,
-    step_database_clock,
-)
-from tests.campaigns.simulation.patch import patched
-from tests.campaigns.simulation.world import Result
-from tests.campaigns.simulation.world import run as run_whole
+from aiohttp import ThreadedResolver
+from aiohttp.abc import AbstractResolver
+
+from warouter.cli import main
 from warouter.cluster.lease import Lease
 from warouter.cluster.role import Happened
 from warouter.flow.lanes import Entry, Lanes
+from warouter.http.door import Connections
 from warouter.link import wire
+from warouter.net.acceptor import Acceptor
+from warouter.net.names import Names
 from warouter.node.master import Master
 from warouter.owner.appender import Appender
 from warouter.owner.beats import Beats
@@ -35,21 +33,32 @@ from warouter.owner.sender import Sender
 from warouter.owner.slot import OwnedSlot
 from warouter.owner.writable import Writable
 from warouter.store import election
+from warouter.store.election import LeaderSession
 from warouter.store.journal import INSERTED, Journal, Row
 from warouter.upstream.protocol import Event
 
 Changes = list[tuple[Any, str, Any]]
+# Seconds from an ack that is too early to its commit: in a process, long enough that a kill falls
+# into it.
+early_by = 0.0
 
 
 def no_fence() -> Changes:
-    """I2: the database takes an owner's writes without asking whether it still is one."""
-    return []
+    """I2: the database takes an owner's writes without asking whether it still is one (that is for
+    the scenario to do), and the leader lets the sessions of dead owners live on.
+    """
+
+    async def nothing(self: LeaderSession, dead: Any) -> None:
+        return
+
+    return [(LeaderSession, "end_sessions", nothing)]
 
 
 def no_deadline() -> Changes:
     """I3, I14: who owned a slot once acts for it until it hears otherwise."""
     return [
         (Lease, "next_deadline", lambda self: None),
+        (Lease, "lapsed", lambda self, now: []),
         (Ownership, "may_act", lambda self, slot: slot in self.slots),
         (Ownership, "all_hold", lambda self: True),
     ]
@@ -101,7 +110,9 @@ def ack_before_commit() -> Changes:
 
     async def early(self: Appender, batch: list[Any]) -> None:
         for webapp, frame, _ in batch:
-            webapp.send(wire.outcome(wire.ACKED, frame.slot, frame.epoch, [frame.id]))
+            webapp.send(webapp.frames.outcome(wire.ACKED, frame.slot, frame.epoch, [frame.id]))
+        if early_by:
+            await asyncio.sleep(early_by)
         await commit(self, batch)
 
     return [(Appender, "_commit", early)]
@@ -161,13 +172,17 @@ def parked_beyond_the_page_are_free() -> Changes:
 
 def event_acked_at_once() -> Changes:
     """I8: the upstream is told that an event is stored when it has only been heard."""
-    on_event = Receipts.on_event
+    on_event, commit = Receipts.on_event, Receipts._commit
 
     def early(self: Receipts, slot: OwnedSlot, event: Event) -> None:
         self.ack(slot, [event.number])
         on_event(self, slot, event)
 
-    return [(Receipts, "on_event", early)]
+    async def slow(self: Receipts, batch: list[Any]) -> None:
+        await asyncio.sleep(early_by)
+        await commit(self, batch)
+
+    return [(Receipts, "on_event", early), *([(Receipts, "_commit", slow)] if early_by else [])]
 
 
 def letters_in_the_dark() -> Changes:
@@ -220,61 +235,117 @@ def what_cannot_be_read_comes_again() -> Changes:
     return [(UpstreamListener, "on_broken", lambda self, broken: None)]
 
 
+def backlog_comes_later() -> Changes:
+    """I7: a new owner sends what is new at once, and what its predecessor left a little later."""
+    opened = Sender.opened
+
+    async def backlog(self: Sender, slot: OwnedSlot, after: int, upto: int) -> None:
+        await asyncio.sleep(0.3)
+        while slot.open and after < upto:
+            rows = await self._journal.page(slot.slot, after, upto, 500, 1 << 20)
+            for row, age in rows:
+                if not slot.cursor.settled(row.seq):
+                    self.ready(slot, row, age)
+            after = rows[-1][0].seq if len(rows) == 500 else upto
+        self.pump(slot)
+
+    def impatient(self: Sender, slot: OwnedSlot) -> None:
+        after, slot.loaded = slot.loaded, slot.committed
+        opened(self, slot)
+        self._tasks.begin(slot, backlog(self, slot, after, slot.committed))
+
+    return [(Sender, "opened", impatient)]
+
+
+def queue_is_reset() -> Changes:
+    """I19: a listening socket is closed over the connections that wait in it."""
+    return [(Acceptor, "_take_queued", lambda self: None)]
+
+
+def leave_at_once() -> Changes:
+    """I19: connections are closed without a word, whoever is about to ask something."""
+
+    async def none_is_left(self: Connections, within: float) -> bool:
+        return True
+
+    return [(Connections, "ended", none_is_left)]
+
+
+def one_resolver() -> Changes:
+    """I15: names that clients chose are looked up where the loop looks up its database."""
+
+    def of(self: Names, asker: object) -> AbstractResolver:
+        return ThreadedResolver()
+
+    return [(Names, "of", of)]
+
+
 class Mutant(NamedTuple):
-    """What is taken out, and the faults against which it stood."""
+    """What is taken out, the invariants of which it must break one first, and how it is simulated.
+
+    ``threats`` are the faults against which the mechanism stood (``simulation.kinds``), or
+    ``plan`` is what is done (``simulation.nemeses``), with the product's own limits; without
+    either it shows in processes only. ``first`` is a seed that found it once: where to begin to
+    look. ``flag`` is one of the simulation's ``Tables``, switched off.
+    """
 
     changes: Callable[[], Changes]
-    threats: tuple[Kind, ...]
-    first: int = 0  # a seed that found it once: where to begin to look
-    flag: str = ""  # of Tables, switched off
-    plan: Plan = ()  # instead of drawn faults, with the product's own limits
-    seconds: float = 30.0
+    breaks: tuple[str, ...]
+    threats: tuple[str, ...] = ()
+    first: int = 0
+    flag: str = ""
+    plan: str = ""
 
 
-_LONG = (Faults.busy_cut, Faults.busy_cut, Faults.pause_coreapp, Faults.kill_coreapp)
-_DOUBT = (Faults.late_statement, Faults.unknown_outcome)
+_LONG = ("busy_cut", "busy_cut", "pause_coreapp", "kill_coreapp")
+_DOUBT = ("late_statement", "unknown_outcome")
+_WINDOW = ("disconnect_upstream", "slow_link", "late_statement")
+_PARKED = ("busy_cut", "throttle", "kill_coreapp")
+_TERM = ("pause_master", "kill_coreapp", "set_shards")
+_SHARDS = ("give_up_shards", "slow_link")
+_DEADLINE = ("I3", "I12", "I14")
+_CLOCK = ("step_database_clock",)
 MUTANTS: dict[str, Mutant] = {
     mutant.changes.__name__: mutant
     for mutant in (
-        Mutant(no_fence, (*_LONG, *_DOUBT), 1, "fenced"),
-        Mutant(no_deadline, _LONG, 1),
-        Mutant(deadline_from_the_answer, (Faults.busy_cut, Faults.slow_link), 31),
-        Mutant(same_epoch_again, (Faults.late_statement,), 34),
-        Mutant(new_before_old, (*_LONG, *_DOUBT), 17),
-        Mutant(skipped_backlog, (*_LONG, *_DOUBT), 31),
-        Mutant(ack_before_commit, _LONG),
-        Mutant(unblocked_lane, (Faults.throttle, Faults.busy_cut), 3),
-        Mutant(unbounded_window, (Faults.disconnect_upstream, Faults.slow_link, *_DOUBT[:1]), 85),
-        Mutant(settled_when_sent, (*_LONG, Faults.throttle, Faults.kill_coreapp), 19),
-        Mutant(parked_are_forgotten, (Faults.busy_cut, Faults.throttle, Faults.kill_coreapp), 6),
-        Mutant(
-            parked_beyond_the_page_are_free,
-            (Faults.busy_cut, Faults.throttle, Faults.kill_coreapp),
-            14,
-        ),
-        Mutant(event_acked_at_once, _LONG, 1),
-        Mutant(letters_in_the_dark, (Faults.replay_letters,)),
-        Mutant(given_up_and_begun, (Faults.give_up_shards, Faults.slow_link), 5, "asked_still"),
-        Mutant(keys_are_not_looked_at, _LONG),
-        Mutant(no_term, (Faults.pause_master, Faults.kill_coreapp, Faults.set_shards), 6, "termed"),
-        Mutant(who_cannot_write_keeps_its_slots, (), plan=REFUSED_PLAN),
-        Mutant(a_leader_waits_for_a_second, (), 1, plan=SLOW_PLAN, seconds=SLOW_SECONDS),
-        Mutant(times_of_the_database_are_believed, (step_database_clock,), flag="aged"),
-        Mutant(an_answer_is_waited_for, (lose_answers,)),
-        Mutant(what_cannot_be_read_comes_again, (break_words,)),
+        Mutant(no_fence, ("I2",), (*_LONG, *_DOUBT), 1, "fenced"),
+        Mutant(no_deadline, _DEADLINE, _LONG, 1),
+        Mutant(deadline_from_the_answer, _DEADLINE, ("busy_cut", "slow_link"), 31),
+        Mutant(same_epoch_again, ("I1", "I5"), ("late_statement",), 34),
+        Mutant(new_before_old, ("I7", "I6"), (*_LONG, *_DOUBT), 17),
+        Mutant(skipped_backlog, ("I1", "I5", "I7"), (*_LONG, *_DOUBT), 31),
+        Mutant(ack_before_commit, ("I1",), _LONG),
+        Mutant(unblocked_lane, ("I7",), ("throttle", "busy_cut"), 3),
+        Mutant(unbounded_window, ("I6",), _WINDOW, 85),
+        Mutant(settled_when_sent, ("I1", "I5"), (*_LONG, "throttle", "kill_coreapp"), 19),
+        Mutant(parked_are_forgotten, ("I7",), _PARKED, 6),
+        Mutant(parked_beyond_the_page_are_free, ("I7",), _PARKED, 14),
+        Mutant(event_acked_at_once, ("I8",), _LONG, 1),
+        Mutant(letters_in_the_dark, ("I10", "I15"), ("replay_letters",)),
+        Mutant(keys_are_not_looked_at, ("I11",), _LONG),
+        Mutant(given_up_and_begun, ("I12",), _SHARDS, 5, "asked_still"),
+        Mutant(no_term, ("I13",), _TERM, 6, "termed"),
+        Mutant(who_cannot_write_keeps_its_slots, ("I1", "I5", "I15"), plan="REFUSED_PLAN"),
+        Mutant(a_leader_waits_for_a_second, ("I5", "I12", "I15"), (), 1, plan="SLOW_PLAN"),
+        Mutant(times_of_the_database_are_believed, ("I1", "I5", "I15"), _CLOCK, flag="aged"),
+        Mutant(an_answer_is_waited_for, ("I1", "I15"), ("lose_answers",)),
+        Mutant(what_cannot_be_read_comes_again, ("I15",), ("break_words",)),
+        Mutant(backlog_comes_later, ("I7",)),
+        Mutant(queue_is_reset, ("I19",)),
+        Mutant(leave_at_once, ("I19",)),
+        Mutant(one_resolver, ("I15",)),
     )
 }
 
 
-def run(name: str, seed: int) -> Result:
-    """One seed of the product without a mechanism."""
-    mutant = MUTANTS[name]
-    with patched(mutant.changes()):
-        return run_whole(
-            seed,
-            mutant.seconds,
-            lose=mutant.flag,
-            kinds=mutant.threats,
-            plan=mutant.plan,
-            small=not mutant.plan,
-        )
+def program(name: str) -> tuple[str, ...]:
+    """What a process runs, before its role, to lack this mechanism."""
+    assert name in MUTANTS
+    return __file__, name
+
+
+if __name__ == "__main__":
+    early_by = 0.25
+    for where, attribute, value in MUTANTS[sys.argv.pop(1)].changes():
+        setattr(where, attribute, value)
+    main()
