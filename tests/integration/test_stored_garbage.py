@@ -19,7 +19,9 @@ from warouter.config import Settings
 from warouter.node.coreapp import Coreapp
 from warouter.node.loglevel import LogLevel
 from warouter.node.runtime import Identity
-from warouter.node.settings import FOLLOWED, SettingsFollower, WebappSettings
+from warouter.node.settings import SettingsFollower
+from warouter.node.settings_coreapp import FOLLOWED
+from warouter.node.settings_webapp import WebappSettings
 from warouter.store.account.accounts import Accounts
 from warouter.systemd import Notifier
 from warouter.tls.server import ServerTls

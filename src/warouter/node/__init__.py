@@ -9,7 +9,9 @@ is finished in an order that loses nothing.
     mapview           the shard map as a webapp follows it; shard changes asked for
     coreapp           the owner of slots: messages in, upstream, webhook
     master            campaigns; while it leads it looks, plans and writes
-    settings          what is taken from the settings while the process runs
+    settings          when the settings are read again
+    settings_coreapp  what a coreapp takes from them
+    settings_webapp   what a webapp takes from them
     adoption          unusable settings leave the last good value in force
     loglevel          the level of the log, by the settings
     reporter          what each process reports every two seconds

@@ -25,7 +25,8 @@ from warouter.node.figures_coreapp import BeatCount, CoreappFigures
 from warouter.node.loglevel import LogLevel
 from warouter.node.reporter import Reporter
 from warouter.node.runtime import Identity, boottime, cancel, check_database, run_until
-from warouter.node.settings import CoreappSettings, InForce, SettingsFollower
+from warouter.node.settings import SettingsFollower
+from warouter.node.settings_coreapp import CoreappSettings, InForce
 from warouter.owner.appender import Appender
 from warouter.owner.beats import Beats
 from warouter.owner.callbacks import CallbackFeed

@@ -32,7 +32,8 @@ from warouter.node.loglevel import LogLevel
 from warouter.node.mapview import MapView
 from warouter.node.reporter import Reporter, process_samples
 from warouter.node.runtime import Identity, cancel, check_database, run_until
-from warouter.node.settings import SettingsFollower, WebappSettings
+from warouter.node.settings import SettingsFollower
+from warouter.node.settings_webapp import WebappSettings
 from warouter.store.account.registration import Registrations
 from warouter.store.audit import Audit
 from warouter.store.bounded import fetcher

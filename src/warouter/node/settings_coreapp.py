@@ -1,0 +1,81 @@
+"""What a coreapp takes from the settings: callbacks, webhook CA, collections, its log level."""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from typing import Any
+
+from warouter.app_settings import (
+    APPLICATION,
+    WEBHOOK_CA,
+    ApplicationSettings,
+    effective,
+)
+from warouter.node.adoption import ApplicationFields, adopt
+from warouter.node.loglevel import LogLevel
+from warouter.owner.callbacks import CallbackFeed
+from warouter.owner.retention import Retention
+from warouter.store.aside import settings_of
+from warouter.store.bounded import Fetch
+from warouter.stored import text_of
+
+log = logging.getLogger(__name__)
+
+FOLLOWED = (APPLICATION, WEBHOOK_CA)
+
+
+class InForce:
+    """The settings of the application and of its webhook as this coreapp has them."""
+
+    def __init__(self) -> None:
+        self.application = ApplicationSettings()
+        self.webhook_ca = ""
+
+    def now(self) -> ApplicationSettings:
+        return self.application
+
+
+class CoreappSettings:
+    """A coreapp's: what is called back and how, the webhook's CA, collections, its log level."""
+
+    def __init__(
+        self,
+        fetch: Fetch,
+        in_force: InForce,
+        feed: CallbackFeed,
+        retention: Retention,
+        level: LogLevel,
+    ) -> None:
+        self._fetch = fetch
+        self._in_force = in_force
+        self._feed = feed
+        self._retention = retention
+        self._level = level
+        self._application = ApplicationFields()
+        self._collections: int | None = None  # how often PUT services/message/gc was called
+
+    async def adopt(self) -> None:
+        """Each for itself: one that cannot be used leaves its last good value."""
+        stored, collections = await settings_of(self._fetch, FOLLOWED)
+        adopt(APPLICATION, partial(self._adopt_application, stored[APPLICATION]))
+        adopt(WEBHOOK_CA, partial(self._trust, stored[WEBHOOK_CA]))
+        adopt(APPLICATION, self._feed.settings_changed)
+        if self._collections not in (None, collections):
+            self._retention.collect()
+        self._collections = collections
+
+    def _adopt_application(self, stored: Any) -> None:
+        fields = self._application.adopt(stored)
+        self._in_force.application = effective(fields)
+        self._level.follow(fields)
+
+    def _trust(self, stored: Any) -> None:
+        ca = text_of(stored, "pem") if stored != {} else ""
+        if ca is None:
+            raise ValueError("it is not PEM text")
+        if ca == self._in_force.webhook_ca:
+            return
+        self._feed.trust(ca)
+        self._in_force.webhook_ca = ca
+        log.info("webhook CA activated", extra={"configured": bool(ca)})
