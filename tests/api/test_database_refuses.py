@@ -75,8 +75,11 @@ class Site:
             await self.pool.fetchval("select 1")
         assert refused.value.sqlstate == state
         answers = {f"{r.method} {r.path}": (r in NEED_IT, await self._ask(r)) for r in ROUTES}
-        wrong = {n: a for n, (needs, a) in answers.items() if (needs and a != 503) or a == 500}
-        assert wrong == {}
+        assert [name for name, (_, answer) in answers.items() if answer == 500] == []
+        wrong = {name: a for name, (needs, a) in answers.items() if needs and a != 503}
+        assert wrong == {}, (
+            "are not 503: do they need no database (WITHOUT of test_database_frozen)?"
+        )
         session = Session(self.settings, "owner")
         with pytest.raises(OutcomeUnknown, match="no connection to the database"):
             await session.fetch("select 1", within=10.0)

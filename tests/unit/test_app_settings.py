@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
+import re
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -36,6 +38,12 @@ def test_defaults() -> None:
         True,
         True,
     ]
+
+
+def test_every_field_is_in_the_table_of_the_api_s_page() -> None:
+    page = Path(__file__).parents[2] / "docs" / "api.md"
+    named = set(re.findall(r"`(\w+)[`.]", page.read_text()))
+    assert [f for f in ApplicationSettings.__struct_fields__ if f not in named] == []
 
 
 def test_the_older_switch_for_sent() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -101,15 +102,21 @@ def test_the_password_does_not_show() -> None:
 
 
 def test_the_operators_tables_are_those_of_the_code() -> None:
-    """`make docs` writes them."""
     text = PAGE.read_text()
     assert (text.count(BEGIN), text.count(END)) == (1, 1)
-    assert page(text) == text
+    assert page(text) == text, "run `make docs`"
 
 
 def test_every_setting_is_in_one_group() -> None:
     described = [variable.name for group in GROUPS for variable in group.variables]
     assert sorted(described) == sorted(f.encode_name for f in msgspec.structs.fields(Settings))
+
+
+def test_every_setting_is_read_somewhere() -> None:
+    trees = [ast.parse(file.read_text()) for file in SOURCE.rglob("*.py")]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    read = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+    assert [name for name in Settings.__struct_fields__ if name not in read] == []
 
 
 def test_every_meaning_is_one_sentence() -> None:

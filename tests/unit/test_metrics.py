@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -10,6 +12,8 @@ from hypothesis import strategies as st
 
 from tests.harness import exposition
 from warouter.metrics import CATALOGUE, Page, Sample, json_form, labelled, text_form
+
+SOURCE = Path(__file__).parents[2] / "src" / "warouter"
 
 
 def test_the_product_s_names_are_there() -> None:
@@ -30,6 +34,20 @@ def test_ours_follow_prometheus_s_rules() -> None:
         assert metric.help[0].isupper() or metric.help[0] == "1"
         if name.startswith("warouter_"):
             assert name.endswith("_total") == (metric.type == "counter"), name
+
+
+def test_every_sample_that_is_taken_is_in_the_catalogue() -> None:
+    """What is in none of its pages is shown nowhere, and nobody is told."""
+    trees = [ast.parse(file.read_text()) for file in SOURCE.rglob("*.py")]
+    taken = {
+        node.args[0].value
+        for tree in trees
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "Sample"
+        if node.args and isinstance(node.args[0], ast.Constant)
+    }
+    assert len(taken) > 40
+    assert taken - CATALOGUE.keys() == set(), "give these a line in metrics.py"
 
 
 def test_text() -> None:

@@ -6,8 +6,11 @@ that the cluster must do without hands: somebody else takes over, or everything 
 
 from __future__ import annotations
 
+import inspect
+
 import pytest
 
+from tests.campaigns.simulation import nemeses
 from tests.campaigns.simulation.faults import Faults, Kind, Plan
 from tests.campaigns.simulation.kinds import DRAWN
 from tests.campaigns.simulation.nemeses import (
@@ -26,6 +29,19 @@ def broken(plan: Plan, seconds: float = 30.0, *, small: bool = True) -> dict[int
     """By seed, the first promise that was broken when just this went wrong."""
     results = [run(seed, seconds, plan=plan, small=small) for seed in range(SEEDS)]
     return {result.seed: result.violations[0] for result in results if result.violations}
+
+
+def test_every_fault_is_drawn() -> None:
+    functions = [
+        function
+        for where in (Faults, nemeses)
+        for name, function in vars(where).items()
+        if inspect.isfunction(function) and not name.startswith("_")
+    ]
+    kinds = {f for f in functions if f.__annotations__.get("return") == "bool"}
+    planned = {kind for plan in (SLOW_PLAN, REFUSED_PLAN, WITHOUT_RIGHT_PLAN) for _, kind in plan}
+    left = kinds - planned - {nemeses.parks} - set(DRAWN)
+    assert {kind.__name__ for kind in left} == set(), "give these a line in kinds.DRAWN"
 
 
 @pytest.mark.parametrize("kind", [kind for kind in NEMESES if kind in DRAWN])

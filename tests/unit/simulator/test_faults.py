@@ -1,11 +1,15 @@
 """The switches: defaults, what may be set, and that each is explained."""
 
+import ast
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
 from warouter.simulator.faults import Faults, described
+
+SIMULATOR = Path(__file__).parents[3] / "src" / "warouter" / "simulator"
 
 
 def test_by_default_nothing_goes_wrong() -> None:
@@ -58,6 +62,13 @@ def test_bad_switches_are_refused(switches: dict[str, Any]) -> None:
 )
 def test_any_ratio_of_statuses_has_to_be_drawn(switches: dict[str, Any]) -> None:
     assert not Faults().changed(switches).all_statuses
+
+
+def test_every_switch_is_read_somewhere() -> None:
+    trees = [ast.parse(file.read_text()) for file in SIMULATOR.rglob("*.py")]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    read = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+    assert [name for name in Faults.__struct_fields__ if name not in read] == []
 
 
 def test_every_switch_is_described() -> None:
