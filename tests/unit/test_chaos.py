@@ -10,6 +10,7 @@ from tests.campaigns.chaos.clocks import CLOCKS
 from tests.campaigns.chaos.figures import Seen, figures
 from tests.campaigns.chaos.judge import api_errors, mixed, needless, repeats, stale, unanswered
 from tests.campaigns.chaos.marks import Mark
+from tests.campaigns.chaos.mutation import SCENARIOS
 from tests.campaigns.chaos.nemeses import NEMESES
 from tests.campaigns.chaos.schedule import COUNTS, LONG, SHORT, drawn
 from tests.harness.history import History
@@ -35,7 +36,8 @@ def test_a_seed_draws_the_same_schedule_and_another_seed_another() -> None:
 def test_every_fault_of_the_schedule_is_there_and_the_figures_get_their_numbers() -> None:
     assert COUNTS.keys() - NEMESES.keys() == set(), "no nemesis has these names"
     clocks = {name for name, nemesis in NEMESES.items() if CLOCKS in nemesis.needs}
-    left = NEMESES.keys() - clocks - COUNTS.keys()
+    for_mutants = {name for scenario in SCENARIOS for name in scenario.faults}
+    left = NEMESES.keys() - clocks - for_mutants - COUNTS.keys()
     assert left == set(), "are never drawn: give these a line in schedule.COUNTS"
     assert COUNTS["kill-owner"][LONG] >= 100
     assert COUNTS["kill-leader-and-owner"][LONG] >= 50

@@ -16,6 +16,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS.rglob("*.md")]
 
 # Pages whose every path is checked; the others name some files by their last part.
 EXACT = [DOCS / "architecture.md", DOCS / "glossary.md", *DECISIONS]
+CONTRIBUTING = ROOT / "CONTRIBUTING.md"
 
 
 def test_each_word_of_the_glossary_has_a_file() -> None:
@@ -40,6 +41,32 @@ def test_each_file_that_is_named_exists(page: Path) -> None:
     names = re.findall(r"`([\w./]+\.(?:pyx?|sql|json|md))`", page.read_text())
     places = (PACKAGE, ROOT)
     assert [n for n in names if not any((place / n).is_file() for place in places)] == []
+
+
+def test_each_path_that_contributing_names_exists() -> None:
+    roots = "src|tests|docs|bench|deploy|requirements"
+    paths = re.findall(rf"(?<![\w/])(?:{roots})/[\w./-]*\w", CONTRIBUTING.read_text())
+    assert len(paths) > 60
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+def test_the_tree_of_contributing_is_what_is_there() -> None:
+    tree = CONTRIBUTING.read_text().split("```\n")[1]
+    named, above = set(), [ROOT]
+    for indent, name in re.findall(r"^( *)(\S+)", tree, re.MULTILINE):
+        above[len(indent) // 2 + 1 :] = [above[len(indent) // 2] / name]
+        named.add(above[-1])
+    assert [str(path) for path in named if not path.exists()] == []
+    folders = {path.parent for path in (*PACKAGE.glob("*/*.*"), *ROOT.glob("tests/*/*.*"))}
+    left = [path for path in folders - named if path.name != "__pycache__"]
+    assert left == [], "give these a line in the tree"
+
+
+def test_each_target_that_contributing_names_is_in_the_makefile() -> None:
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    named = re.findall(r"(?:`|^    )make ([a-z-]+)", CONTRIBUTING.read_text(), re.MULTILINE)
+    assert len(named) > 8
+    assert set(named) - set(targets) == set()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

@@ -38,7 +38,7 @@ def find(sql: str) -> Statement:
     if found is None:
         piece = next((piece for piece in _STATEMENTS if piece in sql), None)
         if piece is None:
-            raise KeyError(f"the simulation does not know the statement {sql!r}")
+            raise KeyError(f"give this statement a line in _STATEMENTS of {__file__}: {sql!r}")
         found = _known[sql] = _STATEMENTS[piece]
     return found
 

@@ -277,3 +277,5 @@ def _whole(steps: Sequence[tuple[Call, ...]]) -> list[Call]:
 
 
 plays = st.lists(st.one_of(_STEPS), min_size=LEAST_STEPS, max_size=MOST_STEPS).map(_whole)
+# Every call that there is, each with arguments that are drawn.
+whole_plays = st.tuples(*_STEPS, *(st.tuples(read) for read in _READS)).map(_whole)

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 from tests.campaigns.simulation import parking, tables
 from tests.campaigns.simulation.patch import patched
-from tests.campaigns.simulation.plays.calls import Call, plays
+from tests.campaigns.simulation.plays.calls import Call, plays, whole_plays
 from tests.campaigns.simulation.plays.model import Model
 from tests.campaigns.simulation.plays.outcome import Outcome
 from tests.campaigns.simulation.plays.postgres import PostgreSQL
@@ -26,7 +26,7 @@ from tests.harness.postgres import clone
 from warouter.local.postgres import Postgres
 from warouter.store import election, journal
 
-PLAYS, MORE_PLAYS = 40, 400
+PLAYS, WHOLE_PLAYS, MORE_PLAYS = 40, 4, 400
 MORE = int(os.environ.get("WAROUTER_PLAYS", "0"))
 ALL = list(HealthCheck)
 pytestmark = pytest.mark.timeout(300 + MORE)
@@ -49,7 +49,7 @@ def real(postgres: Postgres) -> Iterator[PostgreSQL]:
 
 @pytest.fixture(scope="module")
 def played(real: PostgreSQL) -> list[Played]:
-    """The same plays each time."""
+    """The same plays each time, some of which have every call."""
     found: list[Played] = []
 
     @_the_same(PLAYS)
@@ -57,7 +57,13 @@ def played(real: PostgreSQL) -> list[Played]:
     def play(calls: list[Call]) -> None:
         found.append(Played(calls, real.play(calls)))
 
+    @_the_same(WHOLE_PLAYS)
+    @given(whole_plays)
+    def play_all(calls: list[Call]) -> None:
+        found.append(Played(calls, real.play(calls)))
+
     play()
+    play_all()
     return found
 
 
