@@ -56,9 +56,11 @@ check: lint ## the loop before each commit: lint, unit tests, 20 simulated seeds
 	@$(MAKE) --no-print-directory test TEST=tests/unit WORKERS=$$(nproc)
 	@$(MAKE) --no-print-directory simulate SEEDS=20
 
-test-second: ## run the unit tests on a second Python (SECOND=python3.13)
+test-second: setup ## run the unit tests on a second Python (SECOND=python3.13)
 	@if ! $(SECOND) -c $(BUILDS) 2>/dev/null; then \
 		echo "second Python: not run ($(SECOND) with its venv and headers is not here)"; \
+	elif test "$$($(SECOND) -V | cut -d. -f1,2)" = "$$($(BIN)/python -V | cut -d. -f1,2)"; then \
+		echo "second Python: not run ($(VENV) has $(SECOND): give another one as SECOND)"; \
 	else $(MAKE) --no-print-directory setup PYTHON=$(SECOND) VENV=$(VENV)-$(SECOND:python%=%) \
 		&& $(VENV)-$(SECOND:python%=%)/bin/python -m pytest --numprocesses=$$(nproc) tests/unit; fi
 
