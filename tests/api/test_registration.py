@@ -11,10 +11,10 @@ import aiohttp
 import asyncpg
 import pytest
 import pytest_asyncio
-from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tests.api.conftest import CONFIG, Answer, Api, serve
+from tests.harness.receiver import Receiver, Reply
 from warouter.api.account.registration import OnceRegistered
 from warouter.errors import NotReady
 from warouter.link.wire import Outgoing
@@ -288,18 +288,8 @@ async def test_an_authority_that_is_away_or_mad(api: Api, pool: asyncpg.Pool) ->
     answer = await api.call("POST", "/v1/account", body, token=api.admin)
     assert (answer.status, answer.code) == (503, 1011)
     assert answer.headers["Retry-After"] == "5"
-    answers: list[web.Response] = []
-
-    async def mad(_request: web.Request) -> web.Response:
-        return answers.pop()
-
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", mad)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    mad_api = await serve(pool, CONFIG, services_url=f"http://127.0.0.1:{runner.addresses[0][1]}")
-    try:
+    async with Receiver() as mad:
+        mad_api = await serve(pool, CONFIG, services_url=f"http://{mad.host}:{mad.port}")
         for text, status in (
             ("", 200),
             ("[]", 200),
@@ -309,16 +299,14 @@ async def test_an_authority_that_is_away_or_mad(api: Api, pool: asyncpg.Pool) ->
             ("x" * 100_000, 200),
             ("[" * 50_000, 200),
         ):
-            answers.append(web.Response(text=text, status=status))
+            mad.answer = Reply(status, body=text.encode())
             answer = await mad_api.call("POST", "/v1/account", body, token=api.admin)
             assert (answer.status, answer.code) == (503, 1011), text[:20]
-        answers.append(web.Response(text='{"reason":"moon","error":"full"}', status=400))
+        mad.answer = Reply(400, body=b'{"reason":"moon","error":"full"}')
         answer = await mad_api.call("POST", "/v1/account", body, token=api.admin)
         assert (answer.status, answer.code) == (400, 1009)
         assert await pool.fetchval("select count(*) from registration") == 0
-    finally:
         await mad_api.client.close()
-        await runner.cleanup()
 
 
 async def test_messages_before_registration_are_refused_and_kept_by_the_sender(

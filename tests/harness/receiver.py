@@ -100,7 +100,7 @@ class Post:
 
 
 Given = int | Reply | None  # None: it has said what it had to say by itself
-Answer = int | Callable[[Post], Given | Awaitable[Given]]
+Answer = Given | Callable[[Post], Given | Awaitable[Given]]
 
 
 class Receiver:
@@ -304,7 +304,7 @@ class Connection(asyncio.Protocol):
             if end < 0:
                 return
             head = self._buffer[:end]
-            size = int(head.lower().partition(b"content-length:")[2].split(b"\r\n", 1)[0])
+            size = int(head.lower().partition(b"content-length:")[2].split(b"\r\n", 1)[0] or 0)
             body = self._buffer[end + 4 : end + 4 + size]
             if len(body) < size:
                 return

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -12,16 +11,12 @@ import pytest
 import pytest_asyncio
 from aiohttp.abc import AbstractStreamWriter
 
-from tests.harness.wait import soon
-from warouter.app_settings import ApplicationSettings, Webhooks
-from warouter.kinds import STATUS
-from warouter.webhook.callbacks import Callbacks
+from tests.harness.callbacks import Owner, event, running, settings_of
+from tests.harness.wait import Watch
 from warouter.webhook.leased import LeasedBody
-from warouter.webhook.queue import Item
 
 CONTENT = b'{"statuses":[]}'
-LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"),)
-EVENT = Item(0, 1, STATUS, "4915112345678", b'{"id":"x"}')
+EVENT = event(1)
 
 
 class Wire(AbstractStreamWriter):
@@ -85,30 +80,22 @@ async def hasty() -> AsyncIterator[str]:
 
 @pytest.mark.parametrize("writes", [True, False], ids=["the aiohttp of today", "one that forgets"])
 async def test_what_did_not_leave_was_not_delivered(
-    hasty: str, writes: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    hasty: str,
+    writes: bool,
+    owner: Owner,
+    watch: Watch,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     async def head_alone(_request: object, writer: Any, *_: object) -> None:
         writer.send_headers()
 
     if not writes:
         monkeypatch.setattr(aiohttp.ClientRequest, "write_bytes", head_alone)
-    settings = ApplicationSettings(webhooks=Webhooks(url=hasty))
-    settled: list[Item] = []
-    parked: list[str] = []
-    callbacks = Callbacks(
-        settings=lambda: settings,
-        may_act=lambda _slot: True,
-        settled=settled.extend,
-        park=lambda _items, _delay_ms, reason: parked.append(reason),
-        dead=lambda _items, _reason: None,
-        broken=lambda _slots, _error: None,
-        allow_http=True,
-        allow_private=LOOPBACK,
-    )
-    running = asyncio.create_task(callbacks.run())
-    callbacks.add(EVENT)
-    await soon(lambda: settled or parked)
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
-    assert (settled, parked) == (([EVENT], []) if writes else ([], ["webhook: connection"]))
+    owner.settings = settings_of(hasty)
+    async with running(owner) as callbacks:
+        callbacks.add(EVENT)
+        await watch.until(lambda: owner.settled or owner.parked)
+    reasons = [reason for _, _, reason in owner.parked]
+    assert (owner.settled, reasons) == (([EVENT], []) if writes else ([], ["webhook: connection"]))
     assert ("answered too early" in caplog.text) is not writes
