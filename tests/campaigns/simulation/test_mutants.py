@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from tests.campaigns.chaos.mutation import SCENARIOS
 from tests.campaigns.simulation import nemeses
 from tests.campaigns.simulation.kinds import BY_NAME
 from tests.campaigns.simulation.patch import patched
@@ -11,6 +14,7 @@ from tests.campaigns.simulation.world import run
 from tests.harness.mutants import MUTANTS
 
 MOST_SEEDS = 120
+CLUSTERS = Path(__file__).parents[2] / "cluster"
 SIMULATED = [name for name, mutant in MUTANTS.items() if mutant.threats or mutant.plan]
 
 
@@ -21,6 +25,13 @@ def test_a_mutant_is_found(name: str) -> None:
         if {number for _, number, _ in violations(name, seed)} & {*mutant.breaks}:
             return
     pytest.fail(f"{MOST_SEEDS} seeds did not miss what {name} takes out")
+
+
+def test_every_mutant_is_run_somewhere() -> None:
+    scenarios = {scenario.mutant for scenario in SCENARIOS}
+    clusters = "".join(path.read_text() for path in CLUSTERS.glob("test_*.py"))
+    left = MUTANTS.keys() - {*SIMULATED} - scenarios
+    assert [name for name in left if f'"{name}"' not in clusters] == [], "give these threats"
 
 
 def violations(name: str, seed: int) -> list[tuple[float, str, str]]:
