@@ -214,7 +214,7 @@ def _host_problem(host: str, allow_private: Sequence[Network], *, bound: bool) -
         # What resolvers read as an address all the same (2130706433, 0x7f.1) is no name either.
         last = host.rpartition(".")[2]
         if not last or last.isdigit() or last.lower().startswith("0x"):
-            return "has a host that is neither a name nor a usual IP address"
+            return "has a host that is neither a host name nor an IP address in its usual form"
         return _BOUND if bound and not allow_private else None
     if is_listed(address, allow_private):
         return None

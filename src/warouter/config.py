@@ -66,8 +66,8 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
             (self.margin <= self.lease / 5, "margin must be at most a fifth of the lease"),
             (self.beat * 3 <= self.lease - self.margin, "three beats must fit into the lease"),
             (self.poll * 2 <= self.lease, "two polls must fit into the lease"),
-            (self.drain < self.lease, "the drain must end before the lease could"),
-            (self.watchdog > self.lease, "the watchdog must be slower than the lease"),
+            (self.drain < self.lease, "the drain must be shorter than the lease"),
+            (self.watchdog > self.lease, "the watchdog must be longer than the lease"),
             (min(self.beat, self.margin, self.poll) > 0, "every time must be above 0"),
         )
         for holds, sentence in rules:
@@ -105,8 +105,8 @@ class Settings(Variables, frozen=True, kw_only=True):
         good = all(p.isdigit() and 0 < int(p) <= 65535 for p in ports)
         if not all(hosts) or not good or len(ports) not in (1, len(hosts)):
             raise ConfigError(
-                f"WA_DB_HOSTNAME is {self.db_hostname!r} and WA_DB_PORT {self.db_port!r}: they"
-                " must be hosts and ports, separated by commas, and one port or as many as hosts."
+                f"WA_DB_HOSTNAME is {self.db_hostname!r} and WA_DB_PORT {self.db_port!r}: give"
+                " hosts and ports separated by commas, with one port for all hosts or one for each."
             )
         return list(zip(hosts, map(int, ports * (len(hosts) // len(ports))), strict=True))
 
@@ -130,7 +130,7 @@ class Settings(Variables, frozen=True, kw_only=True):
         parts = [p.strip() for p in self.webhook_ports.split(",")]
         if not all(p.isdigit() and 0 < int(p) <= 65535 for p in parts):
             raise ConfigError(
-                f"WAROUTER_WEBHOOK_PORTS is {self.webhook_ports!r}; it must be port numbers,"
+                f"WAROUTER_WEBHOOK_PORTS is {self.webhook_ports!r}; give port numbers"
                 " separated by commas."
             )
         return frozenset(map(int, parts)) | ({80} if self.webhook_allow_http else frozenset())
@@ -171,7 +171,7 @@ def load(environ: Mapping[str, str]) -> Settings:
         raise ConfigError("WA_API_KEY must have 12 to 128 characters.")
     if settings.upstream == "cloud":
         raise ConfigError(
-            "--upstream cloud (the Graph API) is not there yet; use --upstream simulator."
+            "--upstream cloud (the Graph API) is not available yet; use --upstream simulator."
         )
     if settings.upstream != "simulator":
         raise ConfigError(f"--upstream {settings.upstream} is unknown; use simulator.")

@@ -26,9 +26,9 @@ def wa_id(spelling: str) -> str:
     digits = spelling.translate(_DROPPED)
     digits = digits.removeprefix("00")
     if not digits:
-        raise ValueError("no digits in the number")
+        raise ValueError("the number has no digits")
     if not _DIGITS.issuperset(digits):
-        raise ValueError("a number has digits only, besides + ( ) - . and spaces")
+        raise ValueError("a number may only have digits, + ( ) - . and spaces")
     if not MIN_DIGITS <= len(digits) <= MAX_DIGITS:
         raise ValueError(f"a number has {MIN_DIGITS} to {MAX_DIGITS} digits, not {len(digits)}")
     return digits

@@ -32,7 +32,7 @@ def usable(stored: Any, kind: type[msgspec.Struct], last: Mapping[str, Any]) -> 
     ``kind`` requires no field. Those that it does not know are left as they are.
     """
     if not isinstance(stored, Mapping):
-        return Usable(dict(last), ["it is no object"])
+        return Usable(dict(last), ["it is not an object"])
     fields: dict[str, Any] = {}
     problems = []
     for name, value in stored.items():

@@ -97,7 +97,7 @@ async def test_one_that_signed_itself_and_an_rsa_key(api: Api) -> None:
         (LEAF.pem[:200] + LEAF.key, "no certificate"),
         ((old := issued(_ROOT, begins=-3, ends=-1)).pem + old.key, "expired"),
         ((new := issued(_ROOT, begins=2)).pem + new.key, "not valid before"),
-        ((weak := of_bits(1024)).pem + weak.key, "OpenSSL does not take it"),
+        ((weak := of_bits(1024)).pem + weak.key, "OpenSSL rejects it"),
         (RSA.pem + in_pem(forged(key_of(RSA.key))), "damaged"),
         (LEAF.pem + LEAF.key + "".join(alone().pem for _ in range(10)), "more than 10"),
         ("é", "ASCII"),

@@ -34,7 +34,7 @@ from warouter.link.wire import Outgoing
 GOOD = b'{"to":"4915112345678","type":"text","text":{"body":"hello"}}'
 _VARIES = re.compile(rb"(?<=\r\nDate: )[^\r]+|(?<=X-Request-Id: )[^\r]+|(?<=\"id\":\")[\w-]{27}")
 _STATUS = re.compile(rb"^HTTP/1\.[01] (\d{3}) ", re.MULTILINE)
-_LOGGED = re.compile(rb"(?<=logged as )[0-9a-f-]+")
+_LOGGED = re.compile(rb"(?<=has it with request )[0-9a-f-]+")
 
 
 class Wire(asyncio.Transport):
@@ -412,8 +412,8 @@ async def test_mutated_requests(both: Both, part: int) -> None:
     "error",
     [
         NotReady("not accepted: no coreapp owns the recipient's shard right now"),
-        Overloaded("too many messages wait for their shard; retry later"),
-        KeyTaken("this Idempotency-Key came before with another body"),
+        Overloaded("too many messages are waiting for their shard; retry later"),
+        KeyTaken("this Idempotency-Key was used before with another body"),
     ],
 )
 async def test_refused_by_the_owner(both: Both, error: ApiError) -> None:

@@ -151,7 +151,7 @@ async def test_spellings_of_the_number(reg: Registering) -> None:
         ({"pin": "12345"}, 1009),
         ({"pin": "12345x"}, 1009),
         ({"pin": 123456}, 1009),
-        ({"phone_number": "301234568"}, 1009),  # the certificate is of another number
+        ({"phone_number": "301234568"}, 1009),  # the certificate was issued for another number
     ],
 )
 async def test_what_is_refused_changes_nothing(

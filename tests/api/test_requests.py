@@ -46,7 +46,7 @@ async def test_the_answer_is_that_of_the_first_request(api: Api) -> None:
 
 
 async def test_another_body_is_a_conflict(api: Api) -> None:
-    api.recorder.refuse = KeyTaken("this Idempotency-Key came before with another body")
+    api.recorder.refuse = KeyTaken("this Idempotency-Key was used before with another body")
     answer = await api.send(TEXT, headers={"Idempotency-Key": "k"})
     assert (answer.status, answer.code) == (409, 1004)
 

@@ -294,7 +294,7 @@ async def test_a_webapp_without_a_common_version_is_refused_and_told_of(
     writer.close()
     assert [r.error for r in caplog.records] == [
         f"this side speaks link versions 1 to {NEXT - 1}, the other side {NEXT} to {NEXT + 1}:"
-        " restart this side with a build that speaks one of both"
+        " restart this side with a build that shares a version with the other"
     ]
 
 

@@ -109,7 +109,10 @@ async def test_its_ttl_does_not_end_it_but_a_day_does(
         assert await pool.fetchval("select count(*) from event") == 0
         await older(pool, "1 day")
         first, behind = await ended(pool, 2)
-    assert (first["code"], first["details"]) == (408, "the upstream never said whether it took it")
+    assert (first["code"], first["details"]) == (
+        408,
+        "the upstream never answered for this message",
+    )
     assert (behind["code"], behind["title"]) == (410, "Message expired")
 
 
@@ -123,4 +126,4 @@ async def test_without_the_word_in_its_row_the_ttl_would_end_it(
     monkeypatch.setattr(parked_messages, "TOLD", "nobody reads it")
     async with owner(settings):
         [first] = await ended(pool, 1)
-    assert first["details"] == "its ttl passed before it could be sent"
+    assert first["details"] == "the ttl passed before the message could be sent"

@@ -46,11 +46,11 @@ def test_of_the_external_ports_the_first_is_the_link() -> None:
     ("environ", "sentence"),
     [
         ({"WA_DB_PORT": "many"}, "WA_DB_PORT"),
-        ({"WA_DB_HOSTNAME": "a,b,c", "WA_DB_PORT": "5432,5433"}, "as many as hosts"),
+        ({"WA_DB_HOSTNAME": "a,b,c", "WA_DB_PORT": "5432,5433"}, "one port for all hosts or one for each"),
         ({"WA_DB_HOSTNAME": "a,,b"}, "WA_DB_HOSTNAME"),
         ({"WA_DB_ENGINE": "MYSQL"}, "PostgreSQL only"),
         ({"WA_API_KEY": "short"}, "12 to 128"),
-        ({"WAROUTER_UPSTREAM": "cloud"}, "not there yet"),
+        ({"WAROUTER_UPSTREAM": "cloud"}, "not available yet"),
         ({"WAROUTER_UPSTREAM": "sms"}, "unknown"),
         ({"WAROUTER_SHARDS_CERT": "maybe"}, "after-7-days or never"),
         ({"WAROUTER_DB_SCHEMA": "a; drop"}, "plain identifier"),

@@ -60,7 +60,7 @@ def test_text() -> None:
         "# HELP web_uptime How long the webapp has been running, in seconds\n"
         "# TYPE web_uptime gauge\n"
         "web_uptime 12\n"
-        "# HELP web_requests Connections, by what they are at\n"
+        "# HELP web_requests Connections by state\n"
         "# TYPE web_requests gauge\n"
         'web_requests{state="read",node="a:b"} 2\n'
         'web_requests{state="x\\"\\\\\\n",node="a:b"} 0.5\n'

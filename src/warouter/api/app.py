@@ -195,10 +195,10 @@ def _of_surprise(
     """What a client is told of an error that no handler expected: never what it was."""
     # The path as the route has it: in its place may be a number, which is nobody's business.
     resource = request.match_info.route.resource
-    path = resource.canonical if resource is not None else "none of ours"
+    path = resource.canonical if resource is not None else "unknown"
     data = {"request": request_id, "method": request.method, "path": path}
     if is_unavailable(error) or isinstance(error, OutcomeUnknown):
         outage.report(data, error)
         return NotReady("the database does not answer", retry_after=1)
     log.error("request failed", extra=data, exc_info=error)
-    return ApiError(f"an internal error, logged as {request_id}")
+    return ApiError(f"an internal error; the log has it with request {request_id}")

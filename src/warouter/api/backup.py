@@ -81,7 +81,7 @@ async def restore(context: Context, request: web.Request, caller: Caller) -> web
     except ValueError as error:
         raise ParameterInvalid(f"data or password is not valid: {error}") from None
     if not await context.backups.replace(saved):
-        raise NumberTaken("the backup is of another number than the one that is registered here")
+        raise NumberTaken("the backup belongs to another number than the one registered here")
     await context.tokens.refresh()
     log.warning("backup restored", extra={"by": caller.username, "users": len(saved.users)})
     return success({}, warnings=warnings)
@@ -93,7 +93,7 @@ def _password(password: str) -> str:
     try:
         password.encode()
     except UnicodeEncodeError:
-        raise ParameterInvalid("password has characters that are none") from None
+        raise ParameterInvalid("password contains characters that UTF-8 cannot encode") from None
     return password
 
 
@@ -103,7 +103,7 @@ ROUTES = (
         "/v1/settings/backup",
         Access.ADMIN,
         backup,
-        "Settings, users and registration as one encrypted text",
+        "Back up settings, users and registration as one encrypted text",
         body=BackupRequest,
         answer=BackupAnswer,
         errors=(ParameterMissing, ParameterInvalid),
@@ -114,7 +114,7 @@ ROUTES = (
         "/v1/settings/restore",
         Access.ADMIN,
         restore,
-        "Put a backup in place of settings, users and registration",
+        "Replace settings, users and registration by those of a backup",
         body=RestoreRequest,
         errors=(ParameterMissing, ParameterInvalid, BodyTooLarge, NumberTaken),
         action="restore",

@@ -68,7 +68,7 @@ async def show_signers(context: Context, _request: web.Request, caller: Caller) 
     if chain:
         signers = await context.passwords.run(lambda: _signers(chain), caller.session)
     if not signers:
-        raise NotFound("the chain that is served does not hold the certificate that signed it")
+        raise NotFound("the served chain does not contain the certificate of its issuer")
     return _pem(signers)
 
 
@@ -127,7 +127,7 @@ async def _text(request: web.Request, limit: int) -> str:
     try:
         return body.decode("ascii")
     except UnicodeDecodeError:
-        raise ParameterInvalid("the body is no PEM: it must be ASCII text") from None
+        raise ParameterInvalid("the body is not PEM: it must be ASCII text") from None
 
 
 def _pem(text: str) -> web.Response:
@@ -135,7 +135,7 @@ def _pem(text: str) -> web.Response:
 
 
 def _no_bundle() -> NotFound:
-    return NotFound("there are no CA certificates for webhooks")
+    return NotFound("no CA certificates for webhooks are set")
 
 
 _EXTERNAL, _WEBHOOKS = "/v1/certificates/external", "/v1/certificates/webhooks/ca"
@@ -155,14 +155,14 @@ ROUTES = (
         _EXTERNAL,
         Access.ADMIN,
         reset_external,
-        "Back to the certificate of WAROUTER_TLS_CERT (an addition to the product)",
+        "Delete the certificate and serve that of WAROUTER_TLS_CERT again (an addition)",
     ),
     Route(
         "GET",
         f"{_EXTERNAL}/ca",
         Access.ADMIN,
         show_signers,
-        "What signed the certificate that is served, as PEM",
+        "The CA certificate that issued the served certificate, as PEM",
         answer=_TEXT,
         errors=(NotFound,),
     ),
@@ -171,7 +171,7 @@ ROUTES = (
         _WEBHOOKS,
         Access.ADMIN,
         set_webhook_ca,
-        "Set the CA certificates (PEM) that webhook receivers are judged by",
+        "Set the CA certificates (PEM) that webhook servers are verified with",
         body=_TEXT,
         errors=(ParameterInvalid, BodyTooLarge),
     ),
@@ -189,7 +189,7 @@ ROUTES = (
         _WEBHOOKS,
         Access.ADMIN,
         reset_webhook_ca,
-        "Back to the CA certificates of the system",
+        "Delete the CA certificates and use those of the system again",
         errors=(NotFound,),
     ),
 )

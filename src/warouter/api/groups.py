@@ -26,7 +26,14 @@ _PATHS = {
 }
 
 ROUTES = tuple(
-    Route(method, path, Access.USER, gone, "Groups are gone: 404", errors=(NotFound,))
+    Route(
+        method,
+        path,
+        Access.USER,
+        gone,
+        "Groups are no longer part of the API: always 404",
+        errors=(NotFound,),
+    )
     for path, methods in _PATHS.items()
     for method in methods
 )

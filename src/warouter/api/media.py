@@ -122,7 +122,7 @@ async def _chunks(request: web.Request) -> AsyncIterator[bytes]:
         while chunk := await request.content.readany():
             yield chunk
     except (aiohttp.ClientPayloadError, ConnectionError) as error:
-        raise ParameterInvalid("the body is broken off or badly framed") from error
+        raise ParameterInvalid("the request body is truncated or badly framed") from error
 
 
 def _media_id(request: web.Request) -> UUID:

@@ -58,7 +58,7 @@ class GrievanceOfficer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ComplianceInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """What India asks of a business. Texts have at most 256 characters."""
+    """Compliance information, which India requires of businesses. Texts: at most 256 characters."""
 
     entity_name: str | None = None
     entity_type: str | None = None
@@ -132,7 +132,7 @@ async def show_photo(context: Context, request: web.Request, _caller: Caller) ->
     """The image, or with ``format=link`` where it is (the same path, with a token)."""
     wanted = request.query.get("format", "")
     if wanted not in ("", "link"):
-        raise ParameterInvalid("format must be link, or left out")
+        raise ParameterInvalid("format must be link or absent")
     if wanted:
         if not await context.photos.exists():
             raise _no_photo()
@@ -149,7 +149,7 @@ async def set_photo(context: Context, request: web.Request, caller: Caller) -> w
         raise ParameterMissing("the request has no body, an image is required")
     mime = next((mime for begin, mime in _PHOTOS.items() if data.startswith(begin)), None)
     if mime is None:
-        raise ParameterInvalid("the body is no JPEG or PNG image")
+        raise ParameterInvalid("the body is not a JPEG or PNG image")
     await context.photos.set(Photo(mime, data))
     log.info("profile photo changed", extra={"by": caller.username, "bytes": len(data)})
     return success({})
@@ -217,7 +217,7 @@ def _link(request: web.Request) -> str:
     try:
         return str(request.url.origin().with_path(_PHOTO))
     except ValueError:  # it is made of the header Host
-        raise ParameterInvalid("the header Host is no host") from None
+        raise ParameterInvalid("the Host header is not a valid host") from None
 
 
 def _no_photo() -> NotFound:
@@ -242,7 +242,7 @@ ROUTES = (
         _BUSINESS,
         Access.ADMIN,
         set_profile,
-        "Change the fields of the profile that are there",
+        "Change the given fields of the profile",
         body=BusinessProfile,
         errors=_REFUSALS,
     ),
@@ -251,7 +251,7 @@ ROUTES = (
         _INFO,
         Access.USER,
         show_compliance,
-        "What India asks of a business",
+        "Compliance information, which India requires of businesses",
         answer=within("settings.business.compliance_info", ComplianceInfo),
     ),
     Route(
@@ -259,7 +259,7 @@ ROUTES = (
         _INFO,
         Access.ADMIN,
         set_compliance,
-        "Change the fields of the compliance information that are there",
+        "Change the given fields of the compliance information",
         body=ComplianceInfo,
         errors=_REFUSALS,
     ),
@@ -285,10 +285,10 @@ ROUTES = (
         _PHOTO,
         Access.USER,
         show_photo,
-        "The photo: its bytes, or with format=link where they are",
+        "The photo: its bytes, or with format=link a link to them",
         answer=("image/*", within("settings.profile.photo", PhotoLink)),
         errors=(NotFound, ParameterInvalid),
-        query={"format": "link: answer with JSON, settings.profile.photo.link"},
+        query={"format": "link: answer with a link to the bytes, settings.profile.photo.link"},
     ),
     Route(
         "POST",
@@ -299,5 +299,5 @@ ROUTES = (
         body="image/*",
         errors=(*_REFUSALS, BodyTooLarge),
     ),
-    Route("DELETE", _PHOTO, Access.ADMIN, delete_photo, "Take the photo away"),
+    Route("DELETE", _PHOTO, Access.ADMIN, delete_photo, "Delete the photo"),
 )

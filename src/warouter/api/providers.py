@@ -83,7 +83,9 @@ async def add(context: Context, request: web.Request, caller: Caller) -> web.Res
         for provider in checked:
             by_name[provider.name] = _merged(provider, by_name.get(provider.name))
         if len(by_name) > MOST:
-            raise ParameterInvalid(f"there would be {len(by_name)} providers, {MOST} are allowed")
+            raise ParameterInvalid(
+                f"there would be {len(by_name)} providers, at most {MOST} are allowed"
+            )
         present[:] = by_name.values()
         return {"providers": msgspec.to_builtins(present)}
 
@@ -111,7 +113,9 @@ async def remove(context: Context, request: web.Request, caller: Caller) -> web.
 def check_providers(stored: StoredProviders) -> None:
     """ParameterInvalid or ParameterMissing unless a POST could have left them."""
     if len(stored.providers) > MOST:
-        raise ParameterInvalid(f"there are {len(stored.providers)} providers, {MOST} are allowed")
+        raise ParameterInvalid(
+            f"there are {len(stored.providers)} providers, at most {MOST} are allowed"
+        )
     for n, provider in enumerate(stored.providers):
         _checked(provider, f"providers[{n}]")
 
@@ -120,7 +124,7 @@ def _checked(provider: MediaProvider, path: str) -> MediaProvider:
     """The provider with its origins in one spelling; ParameterInvalid or ParameterMissing."""
     filled(provider.name, f"{path}.name", NAME_CHARS)
     if not provider.name.isprintable() or "/" in provider.name:
-        raise ParameterInvalid(f"{path}.name has a slash or control characters")
+        raise ParameterInvalid(f"{path}.name must not contain slashes or control characters")
     bearer, basic = provider.config.bearer, provider.config.basic
     if (bearer is None) == (basic is None):
         raise ParameterInvalid(f"{path}.config must have either bearer or basic")
@@ -155,7 +159,7 @@ def _origins(given: list[str], path: str) -> list[str]:
 def _check_secret(text: str, path: str, most: int) -> None:
     filled(text, path, most)
     if not text.isprintable():
-        raise ParameterInvalid(f"{path} has control characters")
+        raise ParameterInvalid(f"{path} must not contain control characters")
 
 
 def _stored(setting: Mapping[str, Any]) -> list[MediaProvider]:

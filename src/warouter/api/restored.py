@@ -86,7 +86,7 @@ def _check_pair(pair: StoredPair) -> list[str]:
     try:
         certificate.checked_pair(text, datetime.now(UTC))
     except ValueError as error:
-        return [f"the certificate of the API cannot be served with: {error}"]
+        return [f"the certificate of the API cannot be used: {error}"]
     return []
 
 

@@ -97,9 +97,15 @@ ROUTES = (
         "/v1/settings/application",
         Access.ADMIN,
         patch,
-        "Change the fields that are there, and those only",
+        "Change the given fields, and no others",
         body=ApplicationSettings,
         errors=(ParameterInvalid,),
     ),
-    Route("DELETE", "/v1/settings/application", Access.ADMIN, reset, "Back to the defaults"),
+    Route(
+        "DELETE",
+        "/v1/settings/application",
+        Access.ADMIN,
+        reset,
+        "Reset all settings to their defaults",
+    ),
 )

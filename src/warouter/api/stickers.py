@@ -68,7 +68,7 @@ async def pack(context: Context, request: web.Request, _caller: Caller) -> web.R
 
 async def add_pack(context: Context, request: web.Request, _caller: Caller) -> web.Response:
     if _of_whatsapp(request):
-        raise ParameterInvalid("packs of the namespace whatsapp cannot be made")
+        raise ParameterInvalid("sticker packs cannot be created in the namespace whatsapp")
     wish = await read_json(request, context.config.json_limit, _PACK)
     filled(wish.publisher, "publisher")
     filled(wish.name, "name")
@@ -147,7 +147,7 @@ async def delete_sticker(context: Context, request: web.Request, _caller: Caller
 def _of_whatsapp(request: web.Request) -> bool:
     namespace = request.query.get("namespace", "")
     if namespace not in ("", "whatsapp"):
-        raise ParameterInvalid("namespace must be whatsapp, or left out")
+        raise ParameterInvalid("namespace must be whatsapp or absent")
     return bool(namespace)
 
 
@@ -202,7 +202,7 @@ def _no_sticker() -> NotFound:
 _PACKS = "/v1/stickerpacks"
 _ONE = f"{_PACKS}/{{pack}}"
 _STICKERS, _STICKER_PATH = f"{_ONE}/stickers", f"{_ONE}/stickers/{{index}}"
-_NAMESPACE = {"namespace": "whatsapp: the packs of WhatsApp itself, of which there are none"}
+_NAMESPACE = {"namespace": "whatsapp: WhatsApp's own packs, always an empty list"}
 _REFUSALS = (ParameterInvalid, ParameterMissing)
 _NOT_THERE = (*_REFUSALS, NotFound)
 _PACK_ID = within("stickerpacks", list[PackId], "PackIds")
@@ -224,7 +224,7 @@ ROUTES = (
         _PACKS,
         Access.USER,
         add_pack,
-        "A new sticker pack",
+        "Create a sticker pack",
         body=PackWish,
         answer=_PACK_ID,
         status=(201,),
@@ -245,7 +245,7 @@ ROUTES = (
         _ONE,
         Access.USER,
         change_pack,
-        "Change the fields of a sticker pack that are there",
+        "Change the given fields of a sticker pack",
         body=PackWish,
         answer=_PACK_ID,
         errors=_NOT_THERE,
@@ -266,7 +266,7 @@ ROUTES = (
         _STICKERS,
         Access.USER,
         add_sticker,
-        "A new sticker at the end of a pack",
+        "Add a sticker to the end of a pack",
         body=StickerWish,
         answer=_INDEX,
         status=(201,),
@@ -287,7 +287,7 @@ ROUTES = (
         _STICKER_PATH,
         Access.USER,
         change_sticker,
-        "Change the fields of a sticker that are there",
+        "Change the given fields of a sticker",
         body=StickerWish,
         answer=_INDEX,
         errors=_NOT_THERE,

@@ -22,13 +22,13 @@ COLUMNS = ("at (UTC)", "who", "what", "about", "from", "outcome", "times")
 
 @click.command()
 @data_dir_option
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 @click.option(
     "--last",
     default=50,
     show_default=True,
     type=click.IntRange(1, 1_000_000),
-    help="How many entries, the newest first.",
+    help="Number of entries, newest first.",
 )
 def audit(data_dir: Path | None, as_json: bool, last: int) -> None:
     """Show log-ins, refusals, and whatever an administrator has changed.

@@ -26,10 +26,10 @@ PIPE_COLUMNS = 160
 MOST = 100_000
 
 _kind = click.option(
-    "--kind", type=click.Choice(EVENT_NAMES), help="Statuses or inbound messages only."
+    "--kind", type=click.Choice(EVENT_NAMES), help="Only statuses, or only inbound messages."
 )
-_recipient = click.option("--recipient", metavar="NUMBER", help="Those of one customer only.")
-_json = click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+_recipient = click.option("--recipient", metavar="NUMBER", help="Only those of this customer.")
+_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
 @click.group()
@@ -76,7 +76,7 @@ def show(data_dir: Path | None, letter: str) -> None:
 @data_dir_option
 @_kind
 @_recipient
-@click.option("--all", "every", is_flag=True, help="All there are.")
+@click.option("--all", "every", is_flag=True, help="All dead letters.")
 @click.argument("letters", metavar="[ID]...", nargs=-1)
 def replay(
     data_dir: Path | None,
@@ -92,12 +92,12 @@ def replay(
     holds back what else of its kind there is for its customer.
     """
     if not (letters or kind or recipient or every):
-        raise click.UsageError("Which letters? Give ids, --kind, --recipient or --all.")
+        raise click.UsageError("Give ids, --kind, --recipient or --all to choose dead letters.")
     which = _selected(kind, recipient, letters)
     asked = uvloop.run(_ask(settings_of(data_dir), which))
     click.echo(f"{asked:,} dead letters will be delivered once more")
     if letters and asked < len(set(letters)):
-        raise CommandError(f"Of these {len(set(letters))} only {asked} are dead letters.")
+        raise CommandError(f"Only {asked} of these {len(set(letters))} are dead letters.")
 
 
 async def _find(settings: Settings, which: Selection, limit: int) -> tuple[list[Letter], int]:
@@ -137,6 +137,6 @@ def _table(letters: list[Letter]) -> Table:
             Text(one.key),
             one.died_at,
             str(one.attempts),
-            Text(f"{one.reason}, replay asked for" if one.asked else one.reason),
+            Text(f"{one.reason}, replay requested" if one.asked else one.reason),
         )
     return table

@@ -32,14 +32,14 @@ SHOW_SECONDS = 0.1
     type=click.IntRange(0, 100_000),
     default=200,
     show_default=True,
-    help="Inbound messages during the run.",
+    help="Number of inbound messages during the run.",
 )
 @click.option(
     "--rate",
     type=click.FloatRange(1, 10_000),
     default=150.0,
     show_default=True,
-    help="Messages offered a second.",
+    help="Messages offered per second.",
 )
 @click.option(
     "--data-dir",

@@ -22,7 +22,7 @@ def migrate(data_dir: Path | None) -> None:
         applied = asyncio.run(apply(settings))
     except (OSError, TimeoutError, asyncpg.PostgresError) as error:
         raise CommandError(
-            f"PostgreSQL at {settings.db_where} did not do it"
+            f"PostgreSQL at {settings.db_where} failed to run the migrations"
             f" ({error or type(error).__name__}): check WA_DB_*."
         ) from error
     for name in applied:

@@ -37,32 +37,34 @@ def _switches() -> str:
 
 
 @click.group(invoke_without_command=True, epilog=_switches())
-@click.option("--host", default="127.0.0.1", show_default=True, help="Where coreapps connect.")
+@click.option(
+    "--host", default="127.0.0.1", show_default=True, help="Address that coreapps connect to."
+)
 @click.option("--port", default=6260, show_default=True, type=click.IntRange(0, 65535))
 @click.option(
     "--control-port",
     default=6261,
     show_default=True,
     type=click.IntRange(0, 65535),
-    help="JSON over HTTP, on loopback only.",
+    help="Port of the control API (JSON over HTTP), on loopback only.",
 )
 @click.option(
     "--control-name",
     "control_names",
     multiple=True,
-    help="A host name under which the control port may be asked, besides those of loopback.",
+    help="Another host name that requests to the control port may use; loopback always works.",
 )
 @click.option(
     "--services-port",
     default=6262,
     show_default=True,
     type=click.IntRange(0, 65535),
-    help="Media, contacts and registration over HTTP, for coreapps and webapps.",
+    help="Port of the media, contact and registration services (HTTP) for coreapps and webapps.",
 )
 @click.option(
     "--data-dir",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Keeps the authority's key, so that certificates survive a restart.",
+    help="Directory for the authority's key, so that certificates survive a restart.",
 )
 @click.pass_context
 def simulator(
@@ -99,13 +101,15 @@ def simulator(
 
 
 def _control_options(command: Any) -> Any:
-    url = click.option("--url", help="The control port; else it is read from the data directory.")
+    url = click.option(
+        "--url", help="URL of the control port; by default that of the data directory."
+    )
     data_dir = click.option(
         "--data-dir",
         type=click.Path(file_okay=False, path_type=Path),
         default=_DATA_DIR,
         show_default=True,
-        help="Of the running cluster: its cluster.json says where the control port is.",
+        help="Data directory of the running cluster, whose cluster.json names the control port.",
     )
     return url(data_dir(command))
 
@@ -146,9 +150,9 @@ def inject(
 
 @simulator.command()
 @_control_options
-@click.option("--ids", is_flag=True, help="Also the ids per recipient, in order of arrival.")
-@click.option("--times", is_flag=True, help="Also when each of the last ids arrived.")
-@click.option("--forget", is_flag=True, help="Start a new record instead.")
+@click.option("--ids", is_flag=True, help="Include the ids per recipient, in order of arrival.")
+@click.option("--times", is_flag=True, help="Include the arrival time of each of the last ids.")
+@click.option("--forget", is_flag=True, help="Start a new record instead of showing this one.")
 def record(url: str | None, data_dir: Path, ids: bool, times: bool, forget: bool) -> None:
     """Show what reached the simulator."""
     control_url = _control_url(url, data_dir)
@@ -167,7 +171,7 @@ def codes(url: str | None, data_dir: Path) -> None:
 
 @simulator.command(epilog=_switches())
 @_control_options
-@click.option("--clear", is_flag=True, help="First set all switches back.")
+@click.option("--clear", is_flag=True, help="Reset all switches first.")
 @click.argument("switches", nargs=-1, metavar="[NAME=VALUE]...")
 def faults(url: str | None, data_dir: Path, clear: bool, switches: tuple[str, ...]) -> None:
     """Show the fault switches, set some (repeat=0.1 unknown=491511,491512), or clear all."""
@@ -209,7 +213,7 @@ def _content(path: Path) -> dict[str, str]:
 def _switch(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals:
-        raise CommandError(f"a switch is set as NAME=VALUE, not {text!r}")
+        raise CommandError(f"give a switch as NAME=VALUE, not {text!r}")
     if name in NUMBERS and not value.startswith("["):
         return name, [number for number in value.split(",") if number]
     return name, _parsed(value, name)
@@ -234,7 +238,7 @@ def _control_url(url: str | None, data_dir: Path) -> str:
             "give --url, or the --data-dir of a running cluster"
         ) from error
     except (ValueError, KeyError, TypeError) as error:
-        raise CommandError(f"{file} names no simulator: give --url") from error
+        raise CommandError(f"{file} does not name a simulator: give --url") from error
 
 
 def _call(control_url: str, method: str, path: str, body: object = None) -> Any:

@@ -42,11 +42,15 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 @click.option(
     "--shards",
     type=click.Choice([str(n) for n in SHARD_COUNTS]),
-    help="As few as carry the rate, unless given.",
+    help="Number of shards; by default as few as carry the rate.",
 )
 @click.option("--spares", type=click.IntRange(1, 32), default=1, show_default=True)
 @click.option(
-    "--cores", type=click.IntRange(1, 256), default=2, show_default=True, help="Of each machine."
+    "--cores",
+    type=click.IntRange(1, 256),
+    default=2,
+    show_default=True,
+    help="Cores of each machine.",
 )
 @click.option(
     "--upstream-rate",
@@ -59,7 +63,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     default=0.0,
     help="Until the upstream answers a send; a slot has 64 messages out at once.",
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def sizing(
     rate: float,
     shards: str | None,

@@ -41,16 +41,18 @@ _STATES = {"alive": "green", "silent": "yellow", "dead": "red"}
 
 @click.command()
 @data_dir_option
-@click.option("--json", "as_json", is_flag=True, help="One JSON object; with --watch one a line.")
-@click.option("--watch", is_flag=True, help="Again each second, until Ctrl-C.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object; one per line with --watch."
+)
+@click.option("--watch", is_flag=True, help="Refresh every second until Ctrl-C.")
 @click.option(
     "--history",
     type=click.IntRange(0, 10_000),
     is_flag=False,
     flag_value=LATEST_CHANGES,
     default=0,
-    help=f"Also the last N changes of owners ({LATEST_CHANGES} without a number). Slots that moved"
-    " together are one line of the page, and one entry each of --json.",
+    help=f"Also show the last N changes of owners ({LATEST_CHANGES} without a number). Slots that"
+    " moved together share a line here, and are an entry each in --json.",
 )
 def status(data_dir: Path | None, as_json: bool, watch: bool, history: int) -> None:
     """Show nodes, shards, backlog, callbacks and connections.

@@ -20,7 +20,7 @@ APPLICATION = "warouter trace"
 
 @click.command()
 @data_dir_option
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.argument("message_id")
 def trace(data_dir: Path | None, as_json: bool, message_id: str) -> None:
     """Show where a message is, outgoing or inbound, with every step and its time.

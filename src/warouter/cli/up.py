@@ -26,7 +26,7 @@ from warouter.local.description import NAME
     type=click.Choice(["1", "2", "4", "8", "16", "32"]),
     default="2",
     show_default=True,
-    help="Of a fresh data directory; later by the API.",
+    help="Number of shards of a new data directory; change it later through the API.",
 )
 @click.option(
     "--coreapps",
@@ -37,7 +37,7 @@ from warouter.local.description import NAME
     "--webapps",
     type=click.IntRange(1, 16),
     show_default="by cores: one for each four, at least 1",
-    help="They share --port.",
+    help="Number of webapps, which share --port.",
 )
 @click.option("--masters", type=click.IntRange(1, 8), default=2, show_default=True)
 @click.option("--port", type=click.IntRange(0, 65535), default=9090, show_default=True)
@@ -68,7 +68,7 @@ def up(
     """
     load({**os.environ, "WAROUTER_UPSTREAM": upstream})
     for name in unknown_names(os.environ):
-        click.echo(f"{name} is not a variable of warouter: it is ignored.", err=True)
+        click.echo(f"{name} is not a warouter variable and is ignored.", err=True)
     options = Options(
         data_dir=data_dir,
         shards=int(shards),

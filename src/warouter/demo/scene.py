@@ -147,7 +147,7 @@ async def running_cluster(folder: Path) -> AsyncIterator[Scene]:
     if not read_description(folder).get("environment"):
         raise CommandError(
             f"No cluster runs on {folder}: start `warouter up --data-dir {folder}` first,"
-            " or leave --data-dir away for a cluster of the demo's own."
+            " or omit --data-dir, and the demo starts a cluster of its own."
         )
     added: list[Process] = []
 
@@ -197,7 +197,7 @@ async def _scene(
     except (OSError, TimeoutError, asyncpg.PostgresError) as error:
         raise CommandError(
             f"The cluster's database does not answer ({error or type(error).__name__}):"
-            " does `warouter up` still run?"
+            " is `warouter up` still running?"
         ) from error
     try:
         yield Scene(describe, add, pool, settings.timing.lease, folder=folder, lasting=lasting)

@@ -383,7 +383,7 @@ class Connection(web.RequestHandler):
             error = NotHttp("the request is not valid HTTP/1.1")
         else:
             log.error("request failed outside the application", exc_info=exc)
-            error = ApiError("unexpected error; it is logged")
+            error = ApiError("an internal error; the log has it")
         response = failure(error)
         response.set_status(status)
         response.headers.update(self._door.common)

@@ -82,7 +82,7 @@ def _inspect(value: Any) -> None:
         for item in level:
             if isinstance(item, str):
                 if "\0" in item:
-                    raise ParameterInvalid("a string of the body holds the character U+0000")
+                    raise ParameterInvalid("a string in the body contains the character U+0000")
             elif isinstance(item, dict | list):
                 if depth == MAX_DEPTH:
                     raise ParameterInvalid(_TOO_DEEP)

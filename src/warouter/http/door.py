@@ -111,7 +111,7 @@ class Connections:
         elif fault == "head" and not connection.pace.head_bytes:
             connection.force_close()  # it has asked nothing, so it is told nothing
         else:
-            connection.refuse(RequestTooSlow("the request came too slowly"))
+            connection.refuse(RequestTooSlow("the request arrived too slowly"))
 
     def close_idle(self) -> None:
         for connection in list(self._open):

@@ -46,7 +46,7 @@ def of_framework(error: web.HTTPException) -> web.Response:
             return failure(NotFound("there is no such path"))
         case web.HTTPMethodNotAllowed():
             allowed = ", ".join(sorted(error.allowed_methods))
-            response = failure(MethodNotAllowed(f"this path takes {allowed}"))
+            response = failure(MethodNotAllowed(f"this path allows {allowed}"))
             response.headers["Allow"] = allowed
             return response
         case web.HTTPRequestEntityTooLarge():

@@ -105,7 +105,7 @@ def check_begun(came: bytes, before: int) -> None:
     if end >= before - 1 and end >= 0 and _LINE.match(came) is None:
         raise NotHttp("the request line must be METHOD TARGET HTTP/1.1, with single spaces")
     if _NEVER.search(came, max(0, before - 1)) is not None:
-        raise NotHttp("a control character or a line that does not end with CR LF in the header")
+        raise NotHttp("the header has a control character, or a line that does not end with CR LF")
     if len(came) > HEAD_BYTES + TARGET_BYTES:
         raise _too_large()
 
@@ -212,7 +212,7 @@ def _length(fields: dict[bytes, bytes], *, is_1_0: bool) -> int:
     if coding is not None:
         if coding.lower() != b"chunked" or is_1_0 or length is not None:
             raise NotHttp(
-                "Transfer-Encoding must be chunked alone, in HTTP/1.1, without Content-Length"
+                "Transfer-Encoding must be exactly chunked, in HTTP/1.1, without Content-Length"
             )
         return CHUNKED
     if length is None:

@@ -14,8 +14,8 @@ OFF, PRODUCT = "off", "product"
 _PRODUCT = "50/150,20/60"
 MOST_BUCKETS = 4096  # kept; a full one is as good as none
 _SENTENCE = (
-    "it must be off, product (50 messages a second with bursts of 150, 20 of the rest with bursts"
-    " of 60), or RATE/BURST,RATE/BURST for messages and the rest"
+    "it must be off, product (50 messages a second with bursts of 150, 20 other requests with"
+    " bursts of 60), or RATE/BURST,RATE/BURST for messages and other requests"
 )
 
 

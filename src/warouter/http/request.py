@@ -32,7 +32,7 @@ async def read_body(request: web.Request, limit: int) -> bytes:
                 raise _too_large(limit)
             chunks.append(chunk)
     except (aiohttp.ClientPayloadError, ConnectionError) as error:  # the latter: the client left
-        raise ParameterInvalid("the body is broken off or badly framed") from error
+        raise ParameterInvalid("the request body is truncated or badly framed") from error
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 

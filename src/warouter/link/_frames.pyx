@@ -93,7 +93,7 @@ def ids(frame: memoryview, Py_ssize_t start) -> list[bytes]:
     PyObject_GetBuffer(frame, &view, PyBUF_SIMPLE)
     try:
         if view.len < start or (view.len - start) % _ID_SIZE:
-            raise ProtocolError("outcome frame of a wrong shape")
+            raise ProtocolError("malformed outcome frame")
         raw = <const char*>view.buf
         for at in range(start, view.len, _ID_SIZE):
             found.append(PyBytes_FromStringAndSize(raw + at, _ID_SIZE))
@@ -106,13 +106,13 @@ cdef object _read(object frame, const uint8_t* at, Py_ssize_t size, make, make_k
     cdef Py_ssize_t key_at, body_at
     cdef uint64_t ttl
     if size < _RECIPIENT:
-        raise ProtocolError("message frame of a wrong shape")
+        raise ProtocolError("malformed message frame")
     key_at = body_at = _RECIPIENT + at[_KIND + 1]
     key = None
     if at[_KEYED]:
         body_at += 2 * _HASH_SIZE
     if at[1] >= _SLOTS or size < body_at:
-        raise ProtocolError("message frame of a wrong shape")
+        raise ProtocolError("malformed message frame")
     if at[_KEYED]:
         key = make_key(
             PyBytes_FromStringAndSize(<const char*>at + key_at, _HASH_SIZE),

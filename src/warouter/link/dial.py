@@ -52,7 +52,7 @@ class CoreappConnection(LinkConnection):
         key = self.address.link_key
         if not self._server_hello:
             if len(hello) != wire.HELLO_SIZE:
-                raise ProtocolError("link handshake of another shape")
+                raise ProtocolError("malformed link handshake")
             self._check_pin()
             self._server_hello = bytes(hello)
             mine = wire.proof(key, b"client", self._server_hello, self._hello)

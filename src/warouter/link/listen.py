@@ -82,7 +82,7 @@ class WebappConnection(LinkConnection):
 
     def on_handshake(self, hello: memoryview) -> None:
         if len(hello) != wire.HELLO_SIZE + wire.PROOF_SIZE:
-            raise ProtocolError("link handshake of another shape")
+            raise ProtocolError("malformed link handshake")
         theirs = bytes(hello[: wire.HELLO_SIZE])
         key = self._server.link_key
         wanted = wire.proof(key, b"client", self._hello, theirs)

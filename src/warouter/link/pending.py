@@ -46,7 +46,7 @@ class Pending(msgspec.Struct, eq=False):
             )
         if self.old_link:
             return NotReady(
-                "not accepted: the recipient's shard is on a coreapp of a build that knows"
+                "not accepted: the recipient's shard is on a coreapp whose version supports"
                 " neither ttl nor Idempotency-Key"
             )
         return NotReady("not accepted: no coreapp owns the recipient's shard right now")

@@ -162,11 +162,11 @@ def _read_message(frame: memoryview) -> Message:
 
 def _read_message_1(frame: memoryview) -> Message:
     if len(frame) < _MESSAGE.size:
-        raise ProtocolError("message frame of a wrong shape")
+        raise ProtocolError("malformed message frame")
     _, slot, epoch, message_id, kind, size = _MESSAGE.unpack_from(frame)
     body_at = _MESSAGE.size + size
     if slot > 31 or len(frame) < body_at:
-        raise ProtocolError("message frame of a wrong shape")
+        raise ProtocolError("malformed message frame")
     recipient = str(frame[_MESSAGE.size : body_at], "ascii")
     return Message(slot, epoch, message_id, kind, recipient, frame[body_at:])
 
@@ -179,7 +179,7 @@ def _parse(read: Callable[[memoryview], Message], frame: memoryview) -> Frame:
         _, result, slot, epoch = _OUTCOME.unpack_from(frame)
         ids = _frames.ids(frame, _OUTCOME.size)
         if result == ALREADY and len(ids) % 2:
-            raise ProtocolError("outcome frame of a wrong shape")
+            raise ProtocolError("malformed outcome frame")
         return Outcome(result, slot, epoch, ids)
     return _parse_rare(read, frame)
 
@@ -251,7 +251,8 @@ def common_version(mine: bytes, theirs: bytes) -> int:
         older = "this side" if mine[1] < theirs[0] else "the other side"
         raise NoCommonVersion(
             f"this side speaks link versions {mine[0]} to {mine[1]}, the other side"
-            f" {theirs[0]} to {theirs[1]}: restart {older} with a build that speaks one of both"
+            f" {theirs[0]} to {theirs[1]}: restart {older} with a build that shares a version"
+            " with the other"
         )
     return highest
 

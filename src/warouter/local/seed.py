@@ -76,7 +76,7 @@ async def ready_map(settings: Settings, seconds: float) -> None:
                 await wait_for(changed, LOOK_SECONDS)
     except TimeoutError as error:
         raise CommandError(
-            f"The shards had no owner after {seconds:g} s: look into the logs of the masters."
+            f"The shards had no owner after {seconds:g} s: see the logs of the masters."
         ) from error
     finally:
         await close_politely(connection)

@@ -128,7 +128,7 @@ class Directory:
             raise
         try:
             if (await self._run(os.fstat, file.fileno())).st_size != size:
-                raise Damaged(f"{path} has not {size} bytes")
+                raise Damaged(f"{path} does not have {size} bytes")
             digest = hashlib.sha256()
             held = b""
             while chunk := await self._run(_read, file, digest):

@@ -155,7 +155,7 @@ def _guarded(allow_private: Sequence[Network]) -> Callable[[AddrInfoType], socke
     def open_socket(info: AddrInfoType) -> socket.socket:
         host, port = info[4][:2]
         if port not in PORTS and is_allowed(ipaddress.ip_address(str(host)), ()):
-            raise OSError(errno.EACCES, f"port {port} is none that media is fetched from")
+            raise OSError(errno.EACCES, f"media is not fetched from port {port}")
         return factory(info)
 
     return open_socket
@@ -169,7 +169,7 @@ def _accepted(response: aiohttp.ClientResponse) -> aiohttp.ClientResponse:
     if status >= 500 or status in _LATER:
         raise LinkFailed(f"the link answered {status}")
     if status < 300:
-        raise MediaRefused("the link gives compressed content")
+        raise MediaRefused("the link returned compressed content")
     raise MediaRefused(f"the link answered {status}")
 
 
@@ -205,13 +205,13 @@ class _told:
         if isinstance(error, aiohttp.ClientOSError | OSError) and error.errno == errno.EACCES:
             raise MediaRefused(f"the link leads to an address that is refused: {_reason(error)}")
         if isinstance(error, aiohttp.InvalidURL | aiohttp.NonHttpUrlClientError):
-            raise MediaRefused("the link is no URL that can be fetched") from error
+            raise MediaRefused("the link is not a URL that can be fetched") from error
         if isinstance(error, TimeoutError):
             raise LinkFailed("the link did not answer in time") from error
         if isinstance(error, aiohttp.ClientError | OSError):
             raise LinkFailed(f"the link cannot be fetched: {_reason(error)}") from error
         if isinstance(error, ValueError):
-            raise MediaRefused("the link is no URL that can be fetched") from error
+            raise MediaRefused("the link is not a URL that can be fetched") from error
 
 
 def _reason(error: BaseException) -> str:

@@ -57,7 +57,7 @@ class Library:
             if kind == UPLOADED:
                 types.check(mime, staged.head, staged.size)
             if sha256 is not None and staged.sha256 != sha256:
-                raise ValueError("the content does not have the digest that was announced")
+                raise ValueError("the content does not match the announced SHA-256")
             return await self._add(staged, mime, kind, handle)
         finally:
             await self.directory.drop(staged)
@@ -132,9 +132,9 @@ class Library:
             raise _full()
         earlier = await self.rows.find(known)
         if earlier is None:  # removed this very moment
-            raise MediaFull("the media was removed while it came")
+            raise MediaFull("the media was deleted during its upload")
         return earlier
 
 
 def _full() -> MediaFull:
-    return MediaFull("the quota of media is used up (WAROUTER_MEDIA_QUOTA)")
+    return MediaFull("the media quota is used up (WAROUTER_MEDIA_QUOTA)")

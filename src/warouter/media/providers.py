@@ -32,14 +32,14 @@ class Credentials(NamedTuple):
         """CredentialsRefused unless the credentials may go to the origin of ``url``."""
         if not self.origins:
             raise CredentialsRefused(
-                f"the media provider {self.provider} has no origins: its credentials go nowhere"
-                " until an administrator names them"
+                f"the media provider {self.provider} has no origins: its credentials are not"
+                " sent until an administrator names some"
             )
         origin = origin_of(url)
         if origin not in self.origins:
             raise CredentialsRefused(
                 f"{origin} is not one of the origins of the media provider {self.provider}:"
-                " its credentials do not go there"
+                " its credentials are not sent there"
             )
 
 
@@ -72,7 +72,7 @@ def listed(stored: Any) -> list[Any]:
     """The providers of what is stored as such; ValueError if it holds no list of them."""
     providers = stored.get("providers", []) if isinstance(stored, Mapping) else None
     if not isinstance(providers, list):
-        raise ValueError("it holds no list of providers")
+        raise ValueError("it is not a list of providers")
     return providers
 
 

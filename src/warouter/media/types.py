@@ -77,10 +77,10 @@ def checked(content_type: str | None) -> str:
     base, semicolon, parameters = content_type.strip().partition(";")
     base = base.strip().lower()
     if not _TYPE.fullmatch(base) or len(content_type) > _MOST_CHARS or not _plain(content_type):
-        raise ParameterInvalid("Content-Type must be type/subtype, as image/jpeg")
+        raise ParameterInvalid("Content-Type must be type/subtype, such as image/jpeg")
     if base in _FORMS:
         raise ParameterInvalid(
-            f"Content-Type {base} is that of a form: send the bytes of the file alone,"
+            f"Content-Type {base} is for forms: send only the bytes of the file,"
             " with the type of the file"
         )
     base = _MISSPELT.get(base, base)
@@ -146,7 +146,7 @@ def of_link(kind: str, said: str, head: bytes, name: str) -> str:
     base = _MISSPELT.get(base_of(said), base_of(said))
     base = _AS_SOUND.get(base, base) if kind == "audio" else base
     if base != "image/webp" if kind == "sticker" else base.partition("/")[0] != kind:
-        raise MediaRefused(f"the link gives {base}, which is no {kind}")
+        raise MediaRefused(f"the link returned {base}, which cannot be sent as {kind}")
     return said if base == base_of(said) else base
 
 

@@ -102,7 +102,7 @@ class Names:
             except OSError as error:
                 result = error
             except Exception as error:  # a name that cannot be written in DNS
-                result = OSError(errno.EINVAL, f"{host} is no name: {error}")
+                result = OSError(errno.EINVAL, f"{host} is not a valid host name: {error}")
             with suppress(RuntimeError):  # the process ends
                 loop.call_soon_threadsafe(ended, result)
 

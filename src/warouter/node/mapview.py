@@ -111,7 +111,7 @@ class MapView:
             await self._wait_for(request)
         except _AWAY as error:
             raise NotReady(
-                "outcome unknown: GET /v1/account/shards in ten seconds to see it"
+                "outcome unknown: check GET /v1/account/shards in ten seconds"
             ) from error
         return await self._warnings(shards)
 
@@ -130,7 +130,7 @@ class MapView:
                 if await withdraw_shard_request(self._pool, request):
                     raise ChangeRefused("no master leads right now; retry")
             elif waited > CHANGE_SECONDS or self._leaving:
-                raise NotReady("the change is decided and goes on, but is not in force yet")
+                raise NotReady("the change was accepted and continues, but is not in force yet")
             await asyncio.sleep(LOOK_SECONDS)
 
     async def health(self) -> list[NodeState]:

@@ -121,7 +121,7 @@ async def run_until(stop: asyncio.Event, tasks: list[asyncio.Task[None]]) -> Non
     for task in done:
         if task is not stopped:
             await task
-            raise RuntimeError(f"{task.get_name()} ended by itself")
+            raise RuntimeError(f"{task.get_name()} ended unexpectedly")
 
 
 async def cancel(tasks: list[asyncio.Task[None]]) -> None:

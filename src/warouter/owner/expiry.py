@@ -23,9 +23,9 @@ from warouter.upstream.protocol import Answer
 
 wall = time.time
 HEARSAY_SECONDS = 1.0  # after a takeover the upstream says within it what it took before
-_EXPIRED = (410, "Message expired", "its ttl passed before it could be sent")
-_TOO_OLD = (408, "Message is not valid", "it was pending for too long and could not be sent")
-_UNANSWERED = (408, "Message is not valid", "the upstream never said whether it took it")
+_EXPIRED = (410, "Message expired", "the ttl passed before the message could be sent")
+_TOO_OLD = (408, "Message is not valid", "the message was pending for too long")
+_UNANSWERED = (408, "Message is not valid", "the upstream never answered for this message")
 
 
 class Expiry:

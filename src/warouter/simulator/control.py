@@ -171,7 +171,7 @@ class _Control:
     async def certificate(self, request: web.Request) -> web.Response:
         asked = msgspec.convert(_object(_parsed(await request.read())), CertificateRequest)
         if not -MOST_VALID_S <= asked.valid_s <= MOST_VALID_S:
-            raise ValueError(f"valid_s is at most {MOST_VALID_S} seconds either way")
+            raise ValueError(f"valid_s must be at most {MOST_VALID_S} seconds either way")
         now = int(time.time())
         certificate = authority.Certificate(
             number=wa_id(asked.cc + asked.phone_number),
@@ -218,7 +218,7 @@ def _parsed(body: bytes) -> Any:
 
 def _object(value: object) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise ValueError("the body is a JSON object")
+        raise ValueError("the body must be a JSON object")
     return value
 
 
@@ -230,7 +230,7 @@ def _seconds(text: str) -> float:
     try:
         return float(text)
     except ValueError as error:
-        raise ValueError("since is a number of seconds") from error
+        raise ValueError("since must be a number of seconds") from error
 
 
 def _new_id() -> str:

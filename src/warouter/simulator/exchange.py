@@ -120,7 +120,7 @@ class Exchange:
             self._hello(peer, message)
             return
         if peer not in self.peers:
-            raise ProtocolError("the first frame is no hello")
+            raise ProtocolError("the first frame is not a hello")
         if isinstance(message, Ping):
             _tell(peer, Pong())
             return

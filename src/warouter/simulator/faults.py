@@ -70,7 +70,7 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     unknown: Annotated[
         tuple[str, ...],
         Meta(
-            description="numbers that are no WhatsApp users: refused for good, templates with 1013 "
+            description="numbers that are not on WhatsApp: refused for good, templates with 1013 "
             "and all else with 470, and `invalid` when a contact check asks"
         ),
     ] = ()
@@ -99,8 +99,8 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     window: Annotated[
         bool,
         Meta(
-            description="hold to the customer's window: anything but a template is refused with "
-            "470 unless the customer wrote in the last 24 hours"
+            description="enforce the customer service window: anything but a template is refused "
+            "with 470 unless the customer wrote in the last 24 hours"
         ),
     ] = False
     identity_check: Annotated[
@@ -114,7 +114,7 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         int,
         Meta(
             ge=0,
-            description="recipients in 24 hours that did not write themselves, 0 for no limit; "
+            description="recipients in 24 hours who have not written first, 0 for no limit; "
             "messages to more of them are refused with 471",
         ),
     ] = 0
@@ -135,7 +135,8 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Meta(ge=0, le=1, description="ratio of messages answered 429, to be tried again"),
     ] = 0.0
     throttle_ms: Annotated[
-        int, Meta(ge=0, le=_LONGEST_MS, description="after which time a 429 asks to try again")
+        int,
+        Meta(ge=0, le=_LONGEST_MS, description="time after which a 429 asks for a retry, in ms"),
     ] = 100
     rate: Annotated[
         float,
@@ -158,8 +159,8 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Meta(
             ge=0,
             le=_LONGEST_MS,
-            description="delay of everything the simulator says, in ms; from 1500 on coreapps take "
-            "it for lost",
+            description="delay of everything the simulator sends, in ms; from 1500 on coreapps "
+            "consider it lost",
         ),
     ] = 0
     repeat: Annotated[
@@ -170,7 +171,7 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         float, Meta(ge=0, le=1, description="ratio of messages whose statuses come out of order")
     ] = 0.0
     disconnect: Annotated[
-        bool, Meta(description="drop every connection once; the switch falls back by itself")
+        bool, Meta(description="drop every connection once; the switch resets itself")
     ] = False
     refuse: Annotated[bool, Meta(description="refuse new connections; open ones stay")] = False
     forget_fence: Annotated[
@@ -188,7 +189,7 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Meta(
             ge=0,
             le=1,
-            description="ratio of answers, to messages and to claims, that are never said; what "
+            description="ratio of answers, to messages and to claims, that are never sent; what "
             "was taken stays taken",
         ),
     ] = 0.0
@@ -197,8 +198,8 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Meta(
             ge=0,
             le=1,
-            description="ratio of answers whose frame nobody can read: a field of another type, "
-            "cut off, larger than a frame may be",
+            description="ratio of answers whose frame cannot be decoded: a field of the wrong "
+            "type, truncated, or larger than the limit",
         ),
     ] = 0.0
     broken_events: Annotated[
@@ -206,8 +207,8 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Meta(
             ge=0,
             le=1,
-            description="ratio of events before which a broken one of the slot comes, again and "
-            "again until it is acknowledged, and a frame that is none",
+            description="ratio of events that come after a broken event of their slot, which is "
+            "repeated until it is acknowledged, and after a malformed frame",
         ),
     ] = 0.0
     media_ms: Annotated[
@@ -219,14 +220,16 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     def __post_init__(self) -> None:
         if not self.sent_ms <= self.delivered_ms <= self.read_ms:
-            raise ValueError("sent_ms, delivered_ms and read_ms must not fall")
+            raise ValueError("sent_ms, delivered_ms and read_ms must not decrease")
         for name in NUMBERS:
             for number in getattr(self, name):
                 if wa_id(number) != number:
                     raise ValueError(f"{name} holds wa_ids (digits only), not {number!r}")
         for code in self.templates.values():
             if code not in TEMPLATE_CODES:
-                raise ValueError(f"{code} is no code of a template ({TEMPLATE_CODES[0]} to 2062)")
+                raise ValueError(
+                    f"{code} is not a template error code ({TEMPLATE_CODES[0]} to 2062)"
+                )
 
     def changed(self, switches: dict[str, Any]) -> Faults:
         """These faults with some switches set; msgspec.ValidationError says what is wrong."""

@@ -18,7 +18,7 @@ from aiohttp.typedefs import Handler, Middleware
 async def no_pages(request: web.Request, handler: Handler) -> web.StreamResponse:
     """403 for what a page of another origin asks."""
     if "Origin" in request.headers:
-        return web.json_response({"error": "this port is not for web pages"}, status=403)
+        return web.json_response({"error": "web pages may not use this port"}, status=403)
     return await handler(request)
 
 
@@ -29,7 +29,7 @@ def only_as(names: Collection[str]) -> Middleware:
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         if is_named(request.headers.get("Host", ""), names):
             return await handler(request)
-        sentence = "ask this port as localhost, by a loopback address, or by a --control-name"
+        sentence = "the Host of a request must be localhost, a loopback address or a --control-name"
         return web.json_response({"error": sentence}, status=421)
 
     return guard

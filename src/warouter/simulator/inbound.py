@@ -75,11 +75,11 @@ def build(asked: object, new_id: str, now: int) -> Inbound:
     ValueError with a sentence if something is missing, unknown or wrong.
     """
     if not isinstance(asked, dict):
-        raise ValueError("an inbound message is a JSON object")
+        raise ValueError("an inbound message must be a JSON object")
     fields = dict(asked)
     kind = fields.get("type", "text")
     if not isinstance(kind, str) or kind not in TYPES:
-        raise ValueError(f"the type is one of {', '.join(TYPES)}, not {kind!r}")
+        raise ValueError(f"the type must be one of {', '.join(TYPES)}, not {kind!r}")
     given = fields.pop(kind, None)
     request = msgspec.convert(fields, Request)
     number = wa_id(request.sender)

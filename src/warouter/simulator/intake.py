@@ -125,5 +125,5 @@ def _marked(send: Send) -> str:
 def _settled(send: Send, code: int) -> Answer:
     if not code:
         return Answer(send.slot, send.id)
-    details = "the recipient is no wa_id" if code == NOT_VALID else codes.details(code)
+    details = "the recipient is not a wa_id" if code == NOT_VALID else codes.details(code)
     return Answer(send.slot, send.id, code, codes.title(code), details)

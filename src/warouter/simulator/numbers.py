@@ -61,7 +61,7 @@ class Numbers:
         self._check_pin(known, pin, now)
         known.asked = [at for at in known.asked if now - at < CODE_S]
         if len(known.asked) >= CODES:
-            raise _wait("too many codes were asked for", known.asked[0] + CODE_S - now)
+            raise _wait("too many codes were requested", known.asked[0] + CODE_S - now)
         known.asked.append(now)
         known.code, known.method = self._draw(), method
         known.ends, known.tries = now + CODE_S, 0
@@ -71,11 +71,11 @@ class Numbers:
         """Whether two-step is on, if the code is right; Declined (code) if it is not."""
         known = self._numbers.get(number)
         if known is None or not known.code:
-            raise Declined("code", "no code was asked for")
+            raise Declined("code", "no code was requested")
         if now >= known.ends:
-            raise Declined("code", "the code has expired: ask for another one")
+            raise Declined("code", "the code has expired: request another one")
         if known.tries >= CODE_TRIES:
-            raise Declined("code", "the code was tried too often: ask for another one")
+            raise Declined("code", "the code was tried too often: request another one")
         if not compare_digest(known.code.encode(), code.encode()):
             known.tries += 1
             raise Declined("code", "the code is wrong")

@@ -208,12 +208,12 @@ def _limits(
 
 def _check(rate: float, shards: int | None, spares: int, cores: int, upstream: Upstream) -> None:
     if not (isfinite(rate) and rate > 0):
-        raise CommandError(f"A rate of {rate} messages/s makes no sense: give one above 0.")
+        raise CommandError(f"--rate must be a finite number greater than 0, not {rate:g}.")
     if shards is not None and shards not in SHARD_COUNTS:
-        raise CommandError(f"There are 1, 2, 4, 8, 16 or 32 shards, not {shards}.")
+        raise CommandError(f"--shards must be 1, 2, 4, 8, 16 or 32, not {shards}.")
     if spares < 1 or cores < 1:
-        raise CommandError("At least one spare coreapp, and one core a machine, are needed.")
+        raise CommandError("--spares and --cores must be at least 1.")
     if not upstream.rate > 0:
-        raise CommandError("The upstream's messages/s a connection must be above 0.")
+        raise CommandError("--upstream-rate must be greater than 0.")
     if not (isfinite(upstream.answer_ms) and upstream.answer_ms >= 0):
-        raise CommandError("The upstream's answer time must be 0 ms or more.")
+        raise CommandError("--upstream-ms must be 0 or more.")

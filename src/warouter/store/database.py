@@ -176,7 +176,7 @@ class Session:
                 raise OutcomeUnknown(str(error) or type(error).__name__) from error
             if self._doubted:
                 self.terminate()
-                raise OutcomeUnknown("committed here, but maybe not on the standby")
+                raise OutcomeUnknown("committed on the primary, but perhaps not on the standby")
             return rows
 
     def terminate(self) -> None:

@@ -51,7 +51,9 @@ def parse(text: str) -> Place:
     """The place that an id names; ValueError with a sentence."""
     found = _ID.fullmatch(text)
     if found is None:
-        raise ValueError(f"{text!r} is no letter: ids look like status-13-204 or inbound-5-17.")
+        raise ValueError(
+            f"{text!r} is not the id of a dead letter, such as status-13-204 or inbound-5-17."
+        )
     return Place(EVENT_NAMES.index(found[1]), int(found[2]), int(found[3]))
 
 

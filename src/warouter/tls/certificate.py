@@ -84,19 +84,19 @@ def checked_pair(text: str, now: datetime | None = None) -> Pair:
     try:
         pem.server_context(pair.chain + pair.key)
     except ssl.SSLError as error:
-        raise ValueError(f"OpenSSL does not take it: {error.reason or error}") from None
+        raise ValueError(f"OpenSSL rejects it: {error.reason or error}") from None
     return pair
 
 
 def checked_authorities(text: str) -> str:
     """The certificates in PEM text, each once; ValueError if there is none or one is damaged."""
     if any(label != "CERTIFICATE" for label, _ in pem.blocks(text)):
-        raise ValueError("only certificates belong here, no keys")
+        raise ValueError("only certificates are allowed here, no keys")
     bundle = "".join(dict.fromkeys(_pem(c) for c in _certificates(text)))
     try:
         ssl.create_default_context(cadata=bundle)
     except ssl.SSLError as error:
-        raise ValueError(f"OpenSSL does not take it: {error.reason or error}") from None
+        raise ValueError(f"OpenSSL rejects it: {error.reason or error}") from None
     return bundle
 
 
@@ -168,7 +168,7 @@ def _issued(certificate: x509.Certificate, signer: x509.Certificate) -> bool:
 
 def _check_dates(certificate: x509.Certificate, now: datetime) -> None:
     if certificate.not_valid_after_utc <= now:
-        raise ValueError(f"a certificate has expired on {certificate.not_valid_after_utc:%Y-%m-%d}")
+        raise ValueError(f"a certificate expired on {certificate.not_valid_after_utc:%Y-%m-%d}")
     if certificate.not_valid_before_utc > now + _SKEW:
         begins = certificate.not_valid_before_utc
         raise ValueError(f"a certificate is not valid before {begins:%Y-%m-%d %H:%M} UTC")

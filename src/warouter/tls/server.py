@@ -82,7 +82,7 @@ class ServerTls:
         if not self._cert_file or not self._key_file:
             raise CommandError(
                 "No certificate: set WAROUTER_TLS_CERT and WAROUTER_TLS_KEY to PEM files,"
-                " or WAROUTER_NO_TLS=1 behind a proxy that ends TLS."
+                " or WAROUTER_NO_TLS=1 behind a proxy that terminates TLS."
             )
         try:
             return f"{Path(self._cert_file).read_text()}\n{Path(self._key_file).read_text()}"

@@ -82,7 +82,7 @@ def kept_key(path: Path) -> Ed25519PrivateKey:
     except FileNotFoundError:
         return _new_key(path)
     if len(raw) != 32:
-        raise ValueError(f"{path} holds no authority key: it has {len(raw)} bytes, not 32")
+        raise ValueError(f"{path} is not an authority key: it has {len(raw)} bytes, not 32")
     return Ed25519PrivateKey.from_private_bytes(raw)
 
 

@@ -54,7 +54,7 @@ class MediaService:
                 raise source.error from error
             raise ServiceAway(f"media service: {error or type(error).__name__}") from error
         except msgspec.DecodeError as error:
-            raise ServiceAway("media service: an answer that is none") from error
+            raise ServiceAway("media service: malformed answer") from error
 
     @asynccontextmanager
     async def download(self, handle: str) -> AsyncIterator[AsyncIterator[bytes]]:

@@ -116,4 +116,4 @@ def _decoded(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
     try:
         return decoder.decode(body)
     except msgspec.DecodeError as error:
-        raise UpstreamAway(f"the upstream's services answered with other words: {error}") from error
+        raise UpstreamAway(f"the upstream's services gave a malformed answer: {error}") from error

@@ -38,7 +38,7 @@ class Registered(msgspec.Struct, frozen=True):
 
     def __post_init__(self) -> None:
         if len(self.public_key) != 32:
-            raise ValueError("the authority's key has not 32 bytes")
+            raise ValueError("the authority's key does not have 32 bytes")
 
 
 class _Nothing(msgspec.Struct, frozen=True):
@@ -109,7 +109,7 @@ class Authority:
 def _refused(refusal: _Refusal) -> ApiError:
     match refusal.reason:
         case "pin_missing":
-            return ParameterMissing("pin is required since two-step verification is on")
+            return ParameterMissing("pin is required because two-step verification is on")
         case "pin_wrong":
             return ParameterInvalid("pin is wrong")
         case "code":
@@ -120,4 +120,4 @@ def _refused(refusal: _Refusal) -> ApiError:
             return TooManyRequests(refusal.error, retry_after=refusal.retry_after or AGAIN_SECONDS)
         case _:
             log.warning("registration authority refused", extra={"reason": refusal.error})
-            return ParameterInvalid("the registration authority refused this")
+            return ParameterInvalid("the registration authority refused the request")

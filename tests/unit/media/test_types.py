@@ -165,7 +165,7 @@ def test_the_type_of_what_a_link_gave(
     ],
 )
 def test_a_link_that_gives_something_else(kind: str, said: str) -> None:
-    with pytest.raises(MediaRefused, match=f"no {kind}"):
+    with pytest.raises(MediaRefused, match=f"cannot be sent as {kind}"):
         of_link(kind, said, b"?", "")
 
 

@@ -148,9 +148,9 @@ def hash_problem(password_hash: str) -> str | None:
     try:
         found = extract_parameters(password_hash)
     except ValueError:  # InvalidHashError is one
-        return "it is no argon2 hash"
+        return "it is not an argon2 hash"
     if found.type is not Type.ID:
-        return "it is not of the kind argon2id"
+        return "it is not an argon2id hash"
     for name, least, most in _BOUNDS:
         if not least <= getattr(found, name) <= most:
             return f"its {name} is not between {least} and {most}"

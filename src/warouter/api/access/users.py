@@ -102,7 +102,8 @@ def check_username(username: str) -> None:
     # A colon would end the name in a Basic header, a slash in a path.
     if not username.isprintable() or username.strip() != username or set(username) & set(":/"):
         raise ParameterInvalid(
-            "username must not have control characters, a colon, a slash or spaces around it"
+            "username must not contain control characters, colons or slashes,"
+            " nor start or end with a space"
         )
 
 

@@ -95,11 +95,11 @@ async def verify(context: Context, request: web.Request, caller: Caller) -> web.
         raise ParameterInvalid(f"code must have {CODE_DIGITS} digits")
     pending = await context.registrations.pending()
     if pending is None:
-        raise NotFound("no code was asked for: POST /v1/account comes first")
+        raise NotFound("no code was requested: call POST /v1/account first")
     subject(request, pending.number)
     known = await context.authority.verify(pending.cert, code)
     if not await context.registrations.complete(pending, known.public_key, two_step=known.two_step):
-        raise NumberTaken("another number was registered here meanwhile")
+        raise NumberTaken("another number has been registered here in the meantime")
     log.info("number registered", extra={"by": caller.username})
     return success({}, 201)
 

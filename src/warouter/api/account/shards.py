@@ -83,7 +83,7 @@ async def _check_pin(
     if account.pin_hash is None:
         return
     if not wish.pin:
-        raise ParameterMissing("pin is required since two-step verification is on")
+        raise ParameterMissing("pin is required because two-step verification is on")
     number = account.cc + account.phone_number
     if not await check_pin(context, request, caller, number, account.pin_hash, wish.pin):
         raise ParameterInvalid("pin is wrong")
@@ -97,11 +97,11 @@ def _needs_certificate(context: Context, account: Account) -> bool:
 def _check_certificate(wish: ShardsRequest, account: Account, *, needed: bool) -> None:
     if not wish.cert:
         if needed:
-            raise ParameterMissing("cert is required later than 7 days after registration")
+            raise ParameterMissing("cert is required once the registration is older than 7 days")
         return
     if account.authority_key is None:
         if wish.cert != account.cert:
-            raise ParameterInvalid("cert is not the certificate of the registration")
+            raise ParameterInvalid("cert is not the certificate of the registered number")
         return
     checked_certificate(wish.cert, account.authority_key, account.cc + account.phone_number)
 
@@ -116,7 +116,7 @@ def checked_certificate(cert: str, authority_key: bytes, number: str) -> None:
     except ValueError as error:
         raise ParameterInvalid(f"cert is not valid: {error}") from None
     if certificate.number != number:
-        raise ParameterInvalid("cert is not valid: it is of another number")
+        raise ParameterInvalid("cert is not valid: it was issued for another number")
 
 
 def digits(spelling: str) -> str:

@@ -93,7 +93,7 @@ ROUTES = (
         "/v1/contacts",
         Access.USER,
         check,
-        "The wa_id of each number",
+        "Check numbers: status and wa_id of each",
         body=ContactsRequest,
         answer=ContactsAnswer,
         errors=(ParameterMissing, ParameterInvalid, BodyTooLarge),

@@ -43,7 +43,7 @@ async def acknowledge(context: Context, request: web.Request, _caller: Caller) -
     hash = filled(wish.hash, "hash")
     identity = await context.contacts.acknowledge(number, hash)
     if identity is not None and identity.hash != hash:
-        raise ParameterInvalid("hash is not that of the contact's identity")
+        raise ParameterInvalid("hash does not match the contact's current identity")
     return _shown(identity)
 
 
@@ -56,7 +56,7 @@ def _number(request: web.Request) -> str:
 
 def _shown(identity: Identity | None) -> web.Response:
     if identity is None:
-        raise NotFound("no identity of this contact is known")
+        raise NotFound("the identity of this contact is not known")
     return success({"identity": identity})
 
 

@@ -33,10 +33,10 @@ _PARAMETER = re.compile(r"\{(\w+)\}")
 
 _INFO = """The WhatsApp Business On-Premises API v1, as warouter serves it.
 
-Every success is a JSON object with the resource beside `meta`, and without a key `errors`; every
-failure has `errors[0]` with `code`, `title` and `details`. Every path works with a trailing slash
-too. In bodies numbers and booleans may come as strings where the original took them so, null
-stands for an absent value where a field is optional, and unknown keys are ignored."""
+A success is a JSON object with `meta` and the resource, and without `errors`. A failure has
+`errors[0]` with `code`, `title` and `details`. A trailing slash in a path makes no difference. In
+bodies, numbers and booleans may be strings where the original accepts that, null means that an
+optional field is absent, and unknown keys are ignored."""
 
 _SECURITY_SCHEMES = {
     "Basic": {
@@ -53,7 +53,7 @@ _SECURITY_SCHEMES = {
         "type": "apiKey",
         "in": "header",
         "name": "Authorization",
-        "description": "The words `Apikey KEY`, with the key of WA_API_KEY, for monitors.",
+        "description": "`Apikey KEY`, where KEY is the value of WA_API_KEY; for monitoring.",
     },
 }
 _SECURITY: Mapping[Access, list[dict[str, list[str]]]] = {
@@ -73,16 +73,16 @@ _MEANINGS = {
     200: "Done.",
     201: "Created.",
     202: "Accepted.",
-    304: "The caller has it already.",
+    304: "Not modified: the client already has this version.",
     400: "The request is not valid; nothing was changed.",
-    401: "No credentials, or wrong ones.",
-    403: "Not allowed, or not now.",
-    404: "There is no such thing.",
-    409: "It contradicts what is there.",
+    401: "Missing or wrong credentials.",
+    403: "Forbidden, or not possible right now.",
+    404: "Not found.",
+    409: "The request conflicts with the current state.",
     413: "The body is too large.",
     429: "Too many requests.",
     500: "An internal error, which is logged.",
-    503: "Not served at the moment: try again.",
+    503: "Not available right now: try again later.",
 }
 _RETRY_AFTER = {
     "description": "Seconds to wait before the next try.",
@@ -146,7 +146,7 @@ def _operation(route: Route, schemas: Mapping[str, Any]) -> dict[str, Any]:
         "operationId": _name(route),
         "tags": [_tag(route.path)],
         "summary": route.summary,
-        "description": f"Asks for {route.access.value}.",
+        "description": f"Requires {route.access.value}.",
         "security": _SECURITY[route.access],
         "responses": _responses(route, schemas),
     }

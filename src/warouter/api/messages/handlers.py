@@ -149,7 +149,7 @@ ROUTES = (
         "/v1/messages/{message}",
         Access.USER,
         trace,
-        "Where a message is, with every step and its time (an addition)",
+        "The state of a message, with every step and its time (an addition)",
         answer=Traced,
         errors=(NotFound,),
     ),

@@ -24,7 +24,7 @@ def as_template(body: bytes) -> bytes:
     try:
         hsm = msgspec.json.decode(message.pop("hsm"))
     except msgspec.ValidationError:
-        raise ParameterInvalid("hsm holds a number that is out of range") from None
+        raise ParameterInvalid("hsm contains a number that is out of range") from None
     message["type"] = "template"
     message["template"] = _template(hsm)
     return msgspec.json.encode(message)

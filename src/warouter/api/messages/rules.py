@@ -78,4 +78,4 @@ def _check_link(link: str, path: str) -> None:
     if scheme.lower() not in ("http", "https") or not rest or rest[0] in "/?#:@":
         raise ParameterInvalid(f"{path} must be a URL that starts with http:// or https://")
     if not link.isprintable():
-        raise ParameterInvalid(f"{path} has control characters")
+        raise ParameterInvalid(f"{path} must not contain control characters")

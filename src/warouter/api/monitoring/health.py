@@ -53,7 +53,7 @@ ROUTES = (
         "/",
         Access.OPEN,
         root,
-        "Whether this process answers, for load balancers",
+        "Liveness of this webapp, for load balancers",
         answer=UpAnswer,
     ),
     Route("HEAD", "/", Access.OPEN, root, "The same without a body", answer=UpAnswer),

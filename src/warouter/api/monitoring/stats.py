@@ -25,7 +25,7 @@ from warouter.metrics import (
 from warouter.store.account.accounts import is_unavailable
 from warouter.store.reports import Report
 
-_QUERY = {"format": "`prometheus` for its text format, else JSON"}
+_QUERY = {"format": "`prometheus` for the Prometheus text format, otherwise JSON"}
 _PROCESS = frozenset({Page.PROCESS})
 _WEB = frozenset({Page.WEB}) | _PROCESS
 _APP = frozenset({Page.APP}) | _PROCESS
@@ -173,10 +173,10 @@ def _route(path: str, handler: Handler, summary: str, answer: type) -> Route:
 
 
 ROUTES = (
-    _route("/metrics", metrics, "Figures of the webapps", Metrics),
+    _route("/metrics", metrics, "Metrics of the webapps", Metrics),
     _route("/v1/metrics", metrics, "The same as /metrics", Metrics),
-    _route("/v1/stats/app", app, "Figures of coreapps and masters", AppAnswer),
-    _route("/v1/stats/app/internal", app_internal, "Figures of each owned slot", AppInternalAnswer),
-    _route("/v1/stats/db", db, "Figures of the journals and the database", DbAnswer),
+    _route("/v1/stats/app", app, "Metrics of coreapps and masters", AppAnswer),
+    _route("/v1/stats/app/internal", app_internal, "Metrics of each owned slot", AppInternalAnswer),
+    _route("/v1/stats/db", db, "Metrics of the journals and the database", DbAnswer),
     _route("/v1/stats/db/internal", db_internal, "Sizes of the tables", DbInternalAnswer),
 )

@@ -38,7 +38,7 @@ class _Contacts:
         except msgspec.DecodeError as error:
             return _answer({"error": str(error)}, 400)
         if not 1 <= len(asked) <= MOST_NUMBERS:
-            return _answer({"error": f"contacts are 1 to {MOST_NUMBERS} numbers"}, 400)
+            return _answer({"error": f"contacts must be 1 to {MOST_NUMBERS} numbers"}, 400)
         faults = self._exchange.faults
         if faults.no_contacts:
             return _answer({"error": "try again later"}, 503)
@@ -61,7 +61,7 @@ class _Contacts:
 
 def _shown(identity: Identity | None) -> web.Response:
     if identity is None:
-        return _answer({"error": "this number was never met"}, 404)
+        return _answer({"error": "this number is not known"}, 404)
     return _answer(identity)
 
 

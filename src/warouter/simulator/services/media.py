@@ -46,7 +46,7 @@ class MediaStore:
             async for chunk in chunks:
                 size += len(chunk)
                 if size > LARGEST:
-                    raise ValueError(f"media has at most {LARGEST} bytes")
+                    raise ValueError(f"media must have at most {LARGEST} bytes")
                 digest.update(chunk)
                 await asyncio.to_thread(file.write, chunk)
         except BaseException:
@@ -93,7 +93,9 @@ def add_media(app: web.Application, media: MediaStore, switches: Callable[[], Fa
             await asyncio.sleep(faults.media_ms / 1000)
         if not faults.media_status:
             return None
-        return web.json_response({"error": "as the fault asks"}, status=faults.media_status)
+        return web.json_response(
+            {"error": "requested by a fault switch"}, status=faults.media_status
+        )
 
     async def put(request: web.Request) -> web.StreamResponse:
         trouble = await troubled()
@@ -128,4 +130,4 @@ async def _chunks(request: web.Request) -> AsyncIterator[bytes]:
     except aiohttp.EofStream:
         return
     except ConnectionError as error:
-        raise ValueError("the upload was broken off") from error
+        raise ValueError("the upload was truncated") from error

@@ -73,7 +73,7 @@ class _Registration:
         asked = await _read(request, CodeRequest)
         certificate = self._certificate(asked.cert)
         if certificate.number != asked.number:
-            raise Declined("cert", "the certificate is of another number")
+            raise Declined("cert", "the certificate was issued for another number")
         self._numbers.request(certificate.number, asked.method, asked.pin, time.monotonic())
         log.info("registration code sent", extra={"method": asked.method})
         return _answer({"vname": certificate.name}, 202)
@@ -121,7 +121,7 @@ async def _read(request: web.Request, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(await request.read(), type=kind)
     except msgspec.DecodeError as error:
-        raise Declined("body", f"the body is not as it must be: {error}") from None
+        raise Declined("body", f"the body is not valid: {error}") from None
 
 
 def _answer(value: object, status: int = 200) -> web.Response:
