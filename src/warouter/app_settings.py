@@ -1,4 +1,4 @@
-"""settings/application: the fields, their defaults and ranges in one place. Pure.
+"""settings/application: its fields, defaults and ranges. Pure.
 
 Only what a client set is stored; ``effective`` lays it over the defaults. The webapp writes them,
 coreapps follow them; docs/api.md says which of them steer what.
@@ -41,7 +41,7 @@ MediaType = Literal["image", "video", "voice", "sticker", "audio", "document"]
 
 
 class StatusSwitches(msgspec.Struct, frozen=True, kw_only=True):
-    """Which statuses are delivered to the webhook; ``failed`` always is."""
+    """The statuses that the webhook gets; it always gets ``failed``."""
 
     sent: bool = False
     delivered: bool = True
@@ -77,7 +77,7 @@ class GarbageCollector(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ApplicationSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Field for field as on the wire. Delays in milliseconds, intervals in seconds."""
+    """The fields under their wire names. Delays are in milliseconds, intervals in seconds."""
 
     callback_persist: bool = True
     callback_backoff_delay_ms: Milliseconds = 3_000
@@ -101,7 +101,7 @@ class ApplicationSettings(msgspec.Struct, frozen=True, kw_only=True):
     verbose_logging: bool = False
 
     def reports(self, status: str) -> bool:
-        """Whether statuses of this name go to the webhook."""
+        """True if the webhook gets statuses of this name."""
         message = self.webhooks.message
         match status:
             case "sent":
@@ -115,12 +115,13 @@ class ApplicationSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def effective(stored: Mapping[str, Any]) -> ApplicationSettings:
-    """The defaults with what is stored laid over them."""
+    """The defaults, overridden by the stored fields."""
     return msgspec.convert(stored, ApplicationSettings, strict=False)
 
 
 def merge(stored: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
-    """``stored`` with the fields of ``patch``: unknown ones left out, null leaves a field alone.
+    """``stored`` with the fields of ``patch``: unknown ones are
+    dropped, null leaves a field unchanged.
 
     Numbers and booleans may come as strings. msgspec.ValidationError names a field that has a wrong
     type or is out of range.
@@ -131,7 +132,7 @@ def merge(stored: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]
 
 
 def log_level(stored: Mapping[str, Any]) -> str | None:
-    """The logging level that was set, by its name in upper case; None if none was."""
+    """The logging level that is set, in upper case; None if none is."""
     settings = effective(stored)
     if settings.verbose_logging:
         return "DEBUG"
@@ -139,7 +140,7 @@ def log_level(stored: Mapping[str, Any]) -> str | None:
 
 
 def shown(settings: ApplicationSettings) -> dict[str, Any]:
-    """As a client may see them: how many secrets there are, never which."""
+    """The settings as a client may see them: the number of secrets, but no secret."""
     fields: dict[str, Any] = msgspec.to_builtins(settings)
     if secrets := fields["webhooks"].pop("secrets"):
         fields["webhooks"]["secrets_count"] = len(secrets)
@@ -153,7 +154,7 @@ def webhook_url_problem(
     allow_private: Sequence[Network],
     ports: Collection[int] | None = None,
 ) -> str | None:
-    """Why ``url`` cannot be a webhook, or None. Names are resolved, and checked, on delivery.
+    """Why ``url`` cannot be a webhook, or None. Names are resolved and checked at delivery.
 
     ``ports`` (None: any) bind all but the networks of ``allow_private``.
     """
@@ -179,13 +180,13 @@ def webhook_url_problem(
 
 
 def is_listed(address: Address, allow_private: Sequence[Network]) -> bool:
-    """Whether an operator has named the address's network: there any port will do."""
+    """True if an operator listed the address's network, where any port is allowed."""
     real = _real(address)
     return any(real in network for network in allow_private)
 
 
 def is_allowed(address: Address, allow_private: Sequence[Network]) -> bool:
-    """Whether callbacks may go to this address: public ones, and what is listed."""
+    """True if callbacks may go to this address: public ones, and listed ones."""
     if is_listed(address, allow_private):
         return True
     real = _real(address)
@@ -198,14 +199,14 @@ def is_allowed(address: Address, allow_private: Sequence[Network]) -> bool:
 
 
 def _real(address: Address) -> Address:
-    """The IPv4 address that an IPv6 one stands for, if it is mapped or 6to4."""
+    """The IPv4 address of a mapped or 6to4 IPv6 address."""
     if isinstance(address, ipaddress.IPv6Address):
         return address.ipv4_mapped or address.sixtofour or address
     return address
 
 
 def _host_problem(host: str, allow_private: Sequence[Network], *, bound: bool) -> str | None:
-    """``bound``: the port is for none but a listed address."""
+    """Why callbacks may not go to this host. ``bound``: its port is for listed addresses only."""
     if host == "localhost" or host.endswith(".localhost"):
         host = "127.0.0.1"
     try:
@@ -230,7 +231,7 @@ def _without_nulls(value: Any) -> Any:
 
 
 def _same_keys(given: Mapping[str, Any], typed: Mapping[str, Any]) -> dict[str, Any]:
-    """Of ``typed``, which has every field, those that were given."""
+    """The fields of ``typed``, which has all, that were given."""
     return {
         key: _same_keys(given[key], value)
         if isinstance(value, dict) and isinstance(given[key], Mapping)
@@ -241,7 +242,7 @@ def _same_keys(given: Mapping[str, Any], typed: Mapping[str, Any]) -> dict[str, 
 
 
 def _agreed(given: dict[str, Any]) -> dict[str, Any]:
-    """Both names of one field with one value (the newer name counts), and no pass_through."""
+    """Fields with two names get one value (the newer name's), and pass_through is removed."""
     collector = given.get("garbagecollector_enable", {})
     messages = collector.get("messages", given.get("db_garbagecollector_enable"))
     if messages is not None:

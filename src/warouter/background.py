@@ -1,4 +1,4 @@
-"""Work in the background: tasks that nobody awaits, and waiting for an event with a time limit.
+"""Background tasks that nobody awaits, and waiting for an event with a time limit.
 
 A task is kept until it ends, and its unforeseen error is reported: asyncio itself keeps such a task
 weakly and mentions its error when it is collected, if ever.
@@ -16,7 +16,7 @@ _running: set[asyncio.Task[None]] = set()
 def begin(
     work: Coroutine[Any, Any, None], failed: Callable[[Exception], None]
 ) -> asyncio.Task[None]:
-    """Run ``work`` beside everything else; ``failed`` is called with the error that ends it."""
+    """Run ``work`` in the background; ``failed`` is called with the error that ends it."""
 
     def ended(task: asyncio.Task[None]) -> None:
         _running.discard(task)
@@ -29,7 +29,7 @@ def begin(
 
 
 async def wait_for(event: asyncio.Event, seconds: float | None) -> None:
-    """Return once the event is set, or after ``seconds``; None sets no limit."""
+    """Wait until the event is set, or for ``seconds``; None sets no limit."""
     try:
         async with asyncio.timeout(seconds):
             await event.wait()

@@ -1,4 +1,4 @@
-"""The product's codes for messages that fail, with their titles. Pure.
+"""The product's error codes for messages, with their titles. Pure.
 
 These arrive in ``statuses[].errors`` and ``messages[].errors``; those that a request is answered
 with at once are the classes of ``errors.py``.
@@ -69,17 +69,17 @@ TEMPLATE_CODES = tuple(code for code in _TABLE if code >= 2000)
 
 
 def title(code: int) -> str:
-    """The product's title; that of 500 for a code that is not the product's."""
+    """The title of a code; that of 500 for an unknown one."""
     return _TABLE.get(code, _TABLE[500])[0]
 
 
 def details(code: int) -> str:
-    """A sentence for the code where nobody says more."""
+    """The default details of a code."""
     return _TABLE.get(code, _TABLE[500])[1]
 
 
 def error_object(code: int, own_title: str = "", own_details: str = "") -> dict[str, Any]:
-    """The element of ``errors[]`` in a status; every key is there and filled."""
+    """The element of ``errors[]`` in a status, with every key."""
     return {
         "code": code,
         "title": own_title or title(code),

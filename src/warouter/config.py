@@ -1,4 +1,4 @@
-"""Configuration, read once from the environment and checked as a whole.
+"""Configuration: read from the environment once, and checked as a whole.
 
 ``variables`` lists what may be set. Names are the product's own (``WA_*``) and ``WAROUTER_*`` for
 what is new. Unknown names are reported, so that typos are seen.
@@ -49,7 +49,7 @@ UNUSED = frozenset(
 
 
 class Timing(msgspec.Struct, frozen=True, kw_only=True):
-    """The clockwork of ownership, seconds. The rules are asserted on load."""
+    """The timing of ownership in seconds. Its rules are checked on load."""
 
     beat: float = 0.3  # η: one renewal of a lease every so often
     lease: float = 1.5  # T: silent for so long, on the leader's own clock, is dead
@@ -81,11 +81,11 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Settings(Variables, frozen=True, kw_only=True):
-    """What a process is told by its environment, and what follows from it."""
+    """The settings of a process from its environment, and values derived from them."""
 
     @property
     def timing(self) -> Timing:
-        """The clockwork; ConfigError when its rules do not hold."""
+        """The timing; raises ConfigError when its rules do not hold."""
         try:
             return Timing(beat=self.beat, lease=self.lease, margin=self.margin, hold=self.hold)
         except ValueError as error:
@@ -112,12 +112,12 @@ class Settings(Variables, frozen=True, kw_only=True):
 
     @property
     def db_where(self) -> str:
-        """The servers, for a person."""
+        """The servers as text for people."""
         return ",".join(f"{host}:{port}" for host, port in self.db_servers)
 
     @property
     def link_port(self) -> int:
-        """The first of COREAPP_EXTERNAL_PORTS is the link."""
+        """The port of the link, the first of COREAPP_EXTERNAL_PORTS."""
         return _first_port(self.coreapp_ports, "COREAPP_EXTERNAL_PORTS")
 
     @property
@@ -126,7 +126,7 @@ class Settings(Variables, frozen=True, kw_only=True):
 
     @property
     def allowed_webhook_ports(self) -> frozenset[int]:
-        """Where webhooks at public addresses may listen; 80 too once plain http is allowed."""
+        """Allowed ports of webhooks at public addresses; 80 only with plain http allowed."""
         parts = [p.strip() for p in self.webhook_ports.split(",")]
         if not all(p.isdigit() and 0 < int(p) <= 65535 for p in parts):
             raise ConfigError(
@@ -141,7 +141,7 @@ class Settings(Variables, frozen=True, kw_only=True):
 
     @property
     def upstream_services_url(self) -> str:
-        """Where the upstream's media and registration are."""
+        """The URL of the upstream's media, contact and registration services."""
         host, port = _host_port(self.upstream_services, "WAROUTER_UPSTREAM_SERVICES")
         return f"http://{host}:{port}"
 
@@ -150,7 +150,9 @@ class Settings(Variables, frozen=True, kw_only=True):
 
 
 def load(environ: Mapping[str, str]) -> Settings:
-    """The settings from an environment; ConfigError names the variable and what it must be."""
+    """The settings from an environment; raises ConfigError with
+    the variable and its allowed values.
+    """
     names = {field.encode_name for field in msgspec.structs.fields(Settings)}
     given: dict[str, Any] = {
         name: value for name, value in environ.items() if name in names and value != ""
@@ -187,7 +189,7 @@ def load(environ: Mapping[str, str]) -> Settings:
 
 
 def unknown_names(environ: Mapping[str, str]) -> list[str]:
-    """WA_* and WAROUTER_* names that nothing here reads: most likely typos."""
+    """WA_* and WAROUTER_* variables that do not exist: most likely typing errors."""
     known = {field.encode_name for field in msgspec.structs.fields(Settings)} | UNUSED
     own = ("WA_", "WAROUTER_")
     return sorted(n for n in environ if n.startswith(own) and n not in known | INTERNAL)
@@ -215,7 +217,9 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def networks(text: str, name: str = "WAROUTER_ALLOW_PRIVATE") -> list[Network]:
-    """The variable ``name``: networks separated by commas. ConfigError names the wrong one."""
+    """The networks in the variable ``name``, separated by
+    commas; raises ConfigError for a wrong one.
+    """
     result: list[Network] = []
     for part in filter(None, (p.strip() for p in text.split(","))):
         try:

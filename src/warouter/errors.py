@@ -1,4 +1,4 @@
-"""The error tree. Pure.
+"""The exceptions of warouter. Pure.
 
 Behaviour travels as class attributes: an error that may reach an API client says which HTTP status
 and which application code it has (titles: the product's own), one that ends a command carries a
@@ -9,23 +9,23 @@ from __future__ import annotations
 
 
 class WarouterError(Exception):
-    """Root of everything that warouter raises itself."""
+    """Base of all exceptions that warouter raises."""
 
 
 class CommandError(WarouterError):
-    """A command cannot go on. The message is one sentence for a person; the exit code follows."""
+    """Ends a command: the message is one sentence for people, with an exit code."""
 
     exit_code = 1
 
 
 class ConfigError(CommandError):
-    """A setting is missing or has a value that cannot be used."""
+    """A setting is missing or its value cannot be used."""
 
     exit_code = 2
 
 
 class FrameTooLarge(WarouterError):
-    """A length prefix announces more than the limit; raised before anything is allocated."""
+    """A length prefix is above the limit; raised before anything is allocated."""
 
     def __init__(self, length: int, limit: int) -> None:
         super().__init__(f"frame of {length} bytes is above the limit of {limit}")
@@ -42,11 +42,11 @@ class NoCommonVersion(ProtocolError):
 
 
 class FencedError(WarouterError):
-    """A write was refused since its (slot, epoch, incarnation) is not, or no longer, the owner."""
+    """A write was refused because its (slot, epoch, incarnation) is not the owner, or no longer."""
 
 
 class UnfitDatabase(WarouterError, ConnectionError):
-    """A session with PostgreSQL has settings under which a promise would not hold."""
+    """A session with PostgreSQL has settings that would break a promise."""
 
 
 class OutcomeUnknown(WarouterError):
@@ -54,7 +54,7 @@ class OutcomeUnknown(WarouterError):
 
 
 class ApiError(WarouterError):
-    """An error an API client gets in the product's envelope.
+    """An error that an API client gets in the product's envelope.
 
     ``status`` is the HTTP status, ``code`` and ``title`` the product's application error,
     ``details`` says what was wrong with this very request.
@@ -86,13 +86,13 @@ class InvalidRecipientType(ApiError):
 
 
 class NumberTaken(ApiError):
-    """Another number is registered here: one cluster serves one."""
+    """Another number is registered: one cluster serves one number."""
 
     status, code, title = 409, 1004, "Resource already exists"
 
 
 class KeyTaken(ApiError):
-    """An Idempotency-Key that came before with another request."""
+    """An Idempotency-Key was used before with another request."""
 
     status, code, title = 409, 1004, "Resource already exists"
 
@@ -102,7 +102,9 @@ class AccessDenied(ApiError):
 
 
 class LoginRefused(AccessDenied):
-    """Clients that wait to be asked (``curl --anyauth``, .NET) log in when asked for Basic."""
+    """A failed log-in. Its challenge is Basic, for clients that
+    wait to be asked (``curl --anyauth``, .NET).
+    """
 
     challenge = "Basic"
 
@@ -145,26 +147,28 @@ class NotReady(ApiError):
 
 
 class ChangeRefused(ApiError):
-    """A set-shards call that cannot run now: another one is under way, or nobody leads."""
+    """A change of shards that cannot run now: another one is under way, or no master leads."""
 
     status, code, title = 403, 1011, "Service not ready"
     retry_after = 1
 
 
 class MediaRefused(ApiError):
-    """Content that is not what it is said to be, or a link that cannot be had: final."""
+    """Content that does not match its type, or a link that
+    cannot be fetched; a retry does not help.
+    """
 
     status, code, title = 400, 1014, "Internal error"
 
 
 class MediaFull(ApiError):
-    """The quota or the disk is used up. Not the client's fault, and nothing that time cures."""
+    """The quota or the disk is used up: not the client's fault, and a retry does not help."""
 
     status, code, title = 507, 1014, "Internal error"
 
 
 class MediaAway(ApiError):
-    """The media directory cannot be read or written; the product's code for it."""
+    """The media directory cannot be read or written; the code is the product's."""
 
     status, code, title = 503, 1005, "Access denied"
     retry_after = 10

@@ -1,4 +1,4 @@
-"""The numbers and names that tell one kind of message or event from another. Pure.
+"""Numbers and names of the kinds of messages and events. Pure.
 
 The numbers are stored in the journal and travel on the link: they never change, and a new kind
 takes a new number. The number of slots is ``_hash.SLOTS`` (from ``_slots.pxd``); the kinds

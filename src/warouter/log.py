@@ -1,4 +1,4 @@
-"""Logs: one JSON line an event, constant event text, data as fields.
+"""Logging as JSON lines: constant event text, data as fields.
 
 ``bind`` adds fields (node, role, term, epoch) to every line of this process. What people say to
 each other is nobody's business here: no body is logged, and of what looks like a phone number only
@@ -24,7 +24,7 @@ _bound: dict[str, Any] = {}
 
 
 def bind(**fields: Any) -> None:
-    """Fields that every following line carries."""
+    """Add fields to every following line."""
     _bound.update(fields)
 
 
@@ -46,7 +46,7 @@ class Outage:
 
 
 class JsonLines(logging.Formatter):
-    """One line of JSON; control characters in data are escaped, so one event is one line."""
+    """Formats one event as one line of JSON; control characters in data are escaped."""
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
@@ -62,7 +62,9 @@ class JsonLines(logging.Formatter):
 
 
 def shown(value: Any, most: int = FIELD_CHARS) -> Any:
-    """What is logged of a value: of numbers the ends, of bytes their count, of much the start."""
+    """The loggable form of a value: the ends of numbers, the
+    size of bytes, the start of long texts.
+    """
     match value:
         case str():
             text = _NUMBER.sub(r"\1...\2", value[:most])

@@ -35,21 +35,21 @@ MARK_SIZE = 2
 
 
 def slot_of_id(raw: bytes) -> int:
-    """The slot that an id carries."""
+    """The slot in an id."""
     return raw[1]
 
 
 def minted_at(raw: bytes) -> float:
-    """When the id was minted: seconds since 1970, by the clock of the webapp that did."""
+    """When the id was made: seconds since 1970, by the webapp's clock."""
     return int.from_bytes(raw[2:8], "big") / 1000
 
 
 @lru_cache(1024)
 def mark_of(username: str) -> bytes:
-    """Two bytes for a user: enough to share places fairly, too few to tell who it is."""
+    """Two bytes that stand for a user: enough to share places fairly, too few to identify them."""
     return blake2b(username.encode(errors="replace"), digest_size=MARK_SIZE).digest()
 
 
 def mark_of_id(raw: bytes) -> bytes:
-    """The mark of the user who sent a message with media; of any other id it is chance."""
+    """The mark of the user who sent a message with media; arbitrary for any other id."""
     return raw[8 : 8 + MARK_SIZE]

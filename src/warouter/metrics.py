@@ -1,4 +1,4 @@
-"""Metrics: every one that exists, and the two forms in which they are shown. Pure.
+"""The catalogue of metrics, and the two formats in which they are shown. Pure.
 
 A process collects samples, reports them (``store.reports``), and a webapp shows them all. The
 product's names and labels are kept; ours begin with ``warouter_`` and follow Prometheus's rules.
@@ -19,7 +19,7 @@ BUILD_INFO = "warouter_build_info"
 
 
 class Page(enum.Enum):
-    """Where a metric is shown."""
+    """The page that shows a metric."""
 
     WEB = "/metrics"
     APP = "/v1/stats/app"
@@ -30,7 +30,7 @@ class Page(enum.Enum):
 
 
 class Described(NamedTuple):
-    """What is known of a metric beside its samples."""
+    """The description of a metric."""
 
     type: str  # "counter" or "gauge"
     page: Page
@@ -38,7 +38,7 @@ class Described(NamedTuple):
 
 
 class Sample(msgspec.Struct, frozen=True, array_like=True):
-    """One value. ``labels`` are without ``node``, which whoever shows it adds."""
+    """One value. ``labels`` are without ``node``, which the page adds."""
 
     name: str
     value: float
@@ -161,7 +161,7 @@ CATALOGUE: Mapping[str, Described] = {
 
 
 def labelled(samples: Iterable[Sample], **labels: str) -> list[Sample]:
-    """The samples with more labels."""
+    """The samples with additional labels."""
     return [Sample(s.name, s.value, {**s.labels, **labels}) for s in samples]
 
 
@@ -194,7 +194,7 @@ def _bare(sample: Sample) -> str:
 
 
 def _grouped(samples: Iterable[Sample]) -> dict[str, list[Sample]]:
-    """By name, in the catalogue's order; a series stands once, and its last value counts."""
+    """Samples by name in the catalogue's order; a repeated series keeps its last value."""
     groups: dict[str, dict[tuple[tuple[str, str], ...], Sample]] = {}
     for sample in samples:
         if sample.name in CATALOGUE:
@@ -204,7 +204,7 @@ def _grouped(samples: Iterable[Sample]) -> dict[str, list[Sample]]:
 
 
 def _number(value: float) -> int | float:
-    """Whole numbers as such: some clients read nothing else."""
+    """Whole numbers without a fraction: some clients cannot read anything else."""
     return int(value) if float(value).is_integer() else round(value, 6)
 
 

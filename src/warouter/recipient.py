@@ -1,4 +1,4 @@
-"""The one rule that turns a spelling of a number into its wa_id. Pure.
+"""The rule that turns a written number into its wa_id. Pure.
 
 Frozen: the wa_id decides the slot, and the slot is stored with every message.
 """
@@ -11,7 +11,7 @@ MIN_DIGITS, MAX_DIGITS = 5, 15
 
 
 def wa_id(spelling: str) -> str:
-    """The wa_id (5 to 15 ASCII digits) of one spelling of a number.
+    """The wa_id (5 to 15 ASCII digits) of a written number.
 
     Drops ``+ ( ) - .`` and spaces, then a leading ``00``; anything else than ASCII digits that is
     left, or a number of them outside 5..15, raises ValueError with a sentence that says why.

@@ -1,4 +1,4 @@
-"""How long to wait before the next attempt, in seconds unless a name says otherwise. Pure."""
+"""Delays before the next attempt, in seconds unless a name says otherwise. Pure."""
 
 from __future__ import annotations
 
@@ -13,5 +13,5 @@ def backoff(attempt: int, *, first: float, most: float, draw: float) -> float:
 
 
 def linear_ms(failures: int, *, step_ms: int, most_ms: int) -> int:
-    """The product's callback back-off: n failures wait n steps, capped at ``most_ms``."""
+    """The product's callback back-off: n steps after n failures, capped at ``most_ms``."""
     return min(most_ms, failures * step_ms)

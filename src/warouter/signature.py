@@ -1,4 +1,4 @@
-"""Signatures of callbacks as in Standard Webhooks 1.0: what was sent, by whom, when. Pure.
+"""Callback signatures by Standard Webhooks 1.0. Pure.
 
 The id comes from the body: a batch that is sent again, by whomever owns its slot by then, has the
 same id, so that a receiver can drop what it has seen. The signature covers id, time and body.
@@ -17,7 +17,9 @@ LEAST_BYTES, MOST_BYTES = 24, 64
 
 
 def key_of(secret: str) -> bytes:
-    """The key in ``whsec_`` and base64; ValueError, which does not show it, if it is none."""
+    """The key in ``whsec_`` and base64; raises ValueError,
+    which does not show it, if it is not valid.
+    """
     try:
         key = base64.b64decode(secret.removeprefix(PREFIX), validate=True)
     except (binascii.Error, ValueError):
@@ -30,7 +32,7 @@ def key_of(secret: str) -> bytes:
 
 
 def signed(body: bytes, secrets: Sequence[str], now: int) -> dict[str, str]:
-    """The three headers of a body that is sent at ``now`` (unix s); none without a secret.
+    """The three header fields for a body sent at ``now`` (unix s); empty without a secret.
 
     With several secrets there are as many signatures: a receiver that knows one is content.
     """

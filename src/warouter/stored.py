@@ -1,4 +1,4 @@
-"""Settings as they are stored, which was perhaps not by the API: a restore by hand, another build.
+"""Reads stored settings, which another build or a manual restore may have written.
 
 So nothing that is read is trusted to be what the API checked. Pure.
 """
@@ -12,14 +12,14 @@ import msgspec
 
 
 class Usable(NamedTuple):
-    """The fields that can be used, and what is wrong with each that cannot, in a few words."""
+    """The usable fields, and the problem of each other one."""
 
     fields: dict[str, Any]
     problems: list[str]
 
 
 def decoded(text: str) -> Any:
-    """The JSON of a setting; None for what JSON has and Python has not, as a number of 1e999."""
+    """The JSON of a setting; None if Python cannot represent it, such as 1e999."""
     try:
         return msgspec.json.decode(text)
     except (msgspec.MsgspecError, ValueError, RecursionError):
@@ -27,7 +27,7 @@ def decoded(text: str) -> Any:
 
 
 def usable(stored: Any, kind: type[msgspec.Struct], last: Mapping[str, Any]) -> Usable:
-    """``stored`` as fields of ``kind``; in the place of what cannot be used stays that of ``last``.
+    """``stored`` as fields of ``kind``; an unusable field keeps its value in ``last``.
 
     ``kind`` requires no field. Those that it does not know are left as they are.
     """
@@ -47,7 +47,7 @@ def usable(stored: Any, kind: type[msgspec.Struct], last: Mapping[str, Any]) -> 
 
 
 def text_of(stored: Any, *names: str) -> str | None:
-    """The texts under these names, one behind the other; None unless each is one that is ASCII."""
+    """The texts under these names, joined; None unless each is an ASCII string."""
     if not isinstance(stored, Mapping):
         return None
     texts = [stored.get(name) for name in names]

@@ -1,4 +1,4 @@
-"""Datagrams to the service manager (sd_notify(3)): READY, STATUS, WATCHDOG, STOPPING.
+"""The service manager's protocol (sd_notify(3)): READY, STATUS, WATCHDOG, STOPPING.
 
 Whoever starts a process may listen on NOTIFY_SOCKET: systemd on bare metal, ``warouter up`` and
 the tests on one machine.
@@ -12,7 +12,7 @@ from contextlib import suppress
 
 
 class Notifier:
-    """Sends to ``$NOTIFY_SOCKET``; does nothing when there is none.
+    """Sends to ``$NOTIFY_SOCKET``; does nothing without one.
 
     It never raises: a sign of life must not be what ends a process. It has one socket from its
     start on, since a process without a free descriptor is alive, too.
@@ -26,7 +26,7 @@ class Notifier:
         self._open()
 
     def send(self, *lines: str) -> bool:
-        """Whether it went through."""
+        """Send a datagram; True if it was sent."""
         sock = self._open()
         if sock is None:
             return False
@@ -37,7 +37,9 @@ class Notifier:
         return False
 
     def ready(self, status: str) -> None:
-        """Said again with each sign of life until it went through: who waits for it would kill."""
+        """Report readiness, and repeat it with each sign of life
+        until it was sent: the supervisor would kill us otherwise.
+        """
         self._unsaid = ("READY=1", f"STATUS={status}", f"MAINPID={os.getpid()}")
         self._say_ready()
 
@@ -52,7 +54,7 @@ class Notifier:
         self.send("STOPPING=1")
 
     def close(self) -> None:
-        """Nothing is sent any more."""
+        """Close the socket; nothing is sent from here on."""
         self._path = ""
         if self._socket is not None:
             self._socket.close()

@@ -114,7 +114,7 @@ async def test_delete(api: Api) -> None:
         ([{"name": "a"}], 1008, "[0].config is required"),
         ([{"name": "", "config": {"bearer": "x"}}], 1009, "[0].name must not be empty"),
         ([{"name": "a" * 65, "config": {"bearer": "x"}}], 1009, "[0].name has 65"),
-        ([{"name": "a/b", "config": {"bearer": "x"}}], 1009, "[0].name has a slash"),
+        ([{"name": "a/b", "config": {"bearer": "x"}}], 1009, "[0].name must not contain slashes"),
         ([{"name": "a", "config": {}}], 1009, "[0].config must have either"),
         (
             [{"name": "a", "config": {"bearer": "x", "basic": {"username": "u", "password": "p"}}}],

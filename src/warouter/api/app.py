@@ -1,4 +1,4 @@
-"""The webapp's HTTP application: routes, who may use them, and errors in the product's envelope."""
+"""The webapp's HTTP application: routes, access, and errors in the product's envelope."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ ROUTES: tuple[Route, ...] = (
 
 
 def build_app(context: Context) -> web.Application:
-    """The application; while it runs it follows changes of users and tokens."""
+    """Build the application, which follows changes of users and tokens while it runs."""
     common = common_fields(server_version=context.config.server_version)
     app = web.Application(
         middlewares=[_answering(context.operations.meter, common)],
@@ -132,7 +132,7 @@ async def _following(app: web.Application) -> AsyncIterator[None]:
 
 
 def _answering(meter: Meter, common: Mapping[str, str]) -> Middleware:
-    """The middleware that turns every error into an envelope, names the request and counts it."""
+    """A middleware that turns every error into an envelope, and names and counts each request."""
     outage = _Outage()
 
     async def answered(
@@ -192,7 +192,7 @@ class _Outage:
 def _of_surprise(
     error: Exception, request: web.Request, request_id: str, outage: _Outage
 ) -> ApiError:
-    """What a client is told of an error that no handler expected: never what it was."""
+    """The response to an unexpected error. It does not reveal the error."""
     # The path as the route has it: in its place may be a number, which is nobody's business.
     resource = request.match_info.route.resource
     path = resource.canonical if resource is not None else "unknown"

@@ -34,7 +34,7 @@ class BackupRequest(msgspec.Struct, frozen=True):
 
 
 class RestoreRequest(msgspec.Struct, frozen=True):
-    """``data`` is what a backup answered."""
+    """A backup and its password: ``data`` is the text that POST /v1/settings/backup returned."""
 
     password: str
     data: str
@@ -53,7 +53,7 @@ _RESTORE = msgspec.json.Decoder(RestoreRequest)
 
 
 async def backup(context: Context, request: web.Request, caller: Caller) -> web.Response:
-    """Everything as one encrypted text; the password is kept nowhere."""
+    """Return everything as one encrypted text; the password is not stored."""
     from warouter.api.sealed import seal  # loads what a webapp needs for these rare calls alone
 
     wish = await read_json(request, context.config.json_limit, _BACKUP)
@@ -88,7 +88,7 @@ async def restore(context: Context, request: web.Request, caller: Caller) -> web
 
 
 def _password(password: str) -> str:
-    """Backups of old may have passwords that are no good by today's rule."""
+    """The password. Old backups may have one that today's rule does not allow."""
     filled(password, "password", PASSWORD_CHARS)
     try:
         password.encode()

@@ -1,4 +1,6 @@
-"""The API's own TLS certificate, and the authorities that webhook receivers are judged by."""
+"""The TLS certificate of the API, and the CA certificates
+that webhook servers are verified with.
+"""
 
 from __future__ import annotations
 
@@ -29,20 +31,20 @@ _TEXT = "text/plain"
 
 
 class StoredPair(msgspec.Struct, frozen=True):
-    """What is stored of the API's certificate, in PEM; the chain leaf first."""
+    """The stored certificate of the API in PEM, the leaf first in its chain."""
 
     chain: str
     key: str
 
 
 class StoredBundle(msgspec.Struct, frozen=True):
-    """What is stored of the authorities of webhook receivers."""
+    """The stored CA certificates for webhooks."""
 
     pem: str
 
 
 async def set_external(context: Context, request: web.Request, caller: Caller) -> web.Response:
-    """In force on every webapp within a second; connections that are open go on."""
+    """Set the certificate: every webapp uses it within a second; open connections go on."""
     text = await _text(request, PAIR_BYTES)
     try:
         pair = await context.passwords.run(lambda: _pair(text), caller.session)
@@ -55,14 +57,14 @@ async def set_external(context: Context, request: web.Request, caller: Caller) -
 
 
 async def reset_external(context: Context, _request: web.Request, caller: Caller) -> web.Response:
-    """Back to the files; also where there was none."""
+    """Delete the certificate and use the files again; 200 also if none was set."""
     await context.accounts.delete_setting(EXTERNAL_CERTIFICATE)
     log.warning("certificate deleted", extra={"by": caller.username})
     return success({})
 
 
 async def show_signers(context: Context, _request: web.Request, caller: Caller) -> web.Response:
-    """What signed the certificate that is served: of a chain, all but the first."""
+    """The issuers of the served certificate: its chain without the first."""
     chain = context.served_chain()
     signers = ""
     if chain:
@@ -73,7 +75,7 @@ async def show_signers(context: Context, _request: web.Request, caller: Caller) 
 
 
 async def set_webhook_ca(context: Context, request: web.Request, caller: Caller) -> web.Response:
-    """In force for callbacks within a second, instead of the authorities of the system."""
+    """Set the CA certificates: callbacks use them within a second, instead of the system's."""
     text = await _text(request, BUNDLE_BYTES)
     try:
         bundle = await context.passwords.run(lambda: _bundle(text), caller.session)
@@ -92,7 +94,7 @@ async def show_webhook_ca(context: Context, _request: web.Request, _caller: Call
 
 
 async def reset_webhook_ca(context: Context, _request: web.Request, caller: Caller) -> web.Response:
-    """Back to the authorities of the system."""
+    """Delete the CA certificates and use the system's again."""
     if not await context.accounts.setting(WEBHOOK_CA):
         raise _no_bundle()
     await context.accounts.delete_setting(WEBHOOK_CA)

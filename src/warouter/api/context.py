@@ -1,4 +1,4 @@
-"""What the handlers need from the process around them."""
+"""Everything that the handlers need from their process."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Offer = Callable[[Outgoing, Callable[[bytes | ApiError], None]], None]
 
 
 class NodeState(msgspec.Struct, frozen=True):
-    """One node as /v1/health shows it. ``name`` is ``host:container``."""
+    """A node as /v1/health shows it; ``name`` is ``host:container``."""
 
     name: str
     gateway_status: str  # connected, connecting, disconnected, uninitialized, unregistered
@@ -44,7 +44,7 @@ class NodeState(msgspec.Struct, frozen=True):
 
 
 class ApiConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """Limits are in bytes. ``api_key`` may be None: then no API key is accepted."""
+    """Settings of the API; limits are in bytes. Without an ``api_key``, none is accepted."""
 
     json_limit: int = 64 * 1024
     contacts_limit: int = 512 * 1024
@@ -63,7 +63,9 @@ class ApiConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Made once by the webapp's process. The callables raise ApiErrors or the store's errors."""
+    """The parts of the webapp that handlers use, created once.
+    Callables raise ApiErrors or the store's errors.
+    """
 
     accounts: Accounts
     tokens: TokenCache

@@ -1,4 +1,4 @@
-"""/v1/groups: gone from the API, as from the late product. Whoever is logged in is told so."""
+"""/v1/groups, which the product removed: answers 404 after authorisation."""
 
 from __future__ import annotations
 

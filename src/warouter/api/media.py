@@ -1,4 +1,4 @@
-"""POST, GET and DELETE of /v1/media, and what a message that refers to media needs."""
+"""POST, GET and DELETE of /v1/media, and how messages with media reach their owner."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 
 class MediaId(msgspec.Struct, frozen=True):
-    """``id`` is a UUID."""
+    """The id of a media, a UUID."""
 
     id: str
 
@@ -42,7 +42,7 @@ class Uploaded(msgspec.Struct, frozen=True):
 
 
 async def upload(context: Context, request: web.Request, _caller: Caller) -> web.Response:
-    """Store the raw bytes of the body; they are never whole in memory."""
+    """Store the raw body, which is never whole in memory."""
     mime = types.checked(request.headers.get("Content-Type"))
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise ParameterInvalid("Content-Encoding must be identity: send the body uncompressed")
@@ -51,7 +51,7 @@ async def upload(context: Context, request: web.Request, _caller: Caller) -> web
 
 
 async def download(context: Context, request: web.Request, _caller: Caller) -> web.StreamResponse:
-    """Stream the stored bytes; the last ones only if all are as they were stored."""
+    """Stream the stored bytes; the last ones only if all match the checksum."""
     media = await context.media.find(_media_id(request))
     if media is None:
         raise _unknown()
@@ -96,7 +96,7 @@ async def remove(context: Context, request: web.Request, _caller: Caller) -> web
 
 
 async def kind_of(context: Context, message_type: str, media_ids: list[str], body: bytes) -> int:
-    """The kind under which a message travels: MEDIA if its owner has to see to media first.
+    """The frame kind of a message: MEDIA if its owner must prepare media first, else MESSAGE.
 
     NotFound (404/1006) for an id that is no media's.
     """
@@ -111,7 +111,7 @@ async def kind_of(context: Context, message_type: str, media_ids: list[str], bod
 
 
 def travels_as(message_type: str, body: bytes) -> int:
-    """MEDIA if the owner has to see to media before it sends the message, else MESSAGE."""
+    """MEDIA if the owner must prepare media before it sends the message, else MESSAGE."""
     if message_type not in references.TYPES:
         return MESSAGE
     return MEDIA if references.find(body) else MESSAGE

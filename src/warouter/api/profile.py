@@ -1,4 +1,4 @@
-"""What customers see of the business: profile, compliance information, about, photo."""
+"""What customers see of the business: profile, compliance information, about text, photo."""
 
 from __future__ import annotations
 
@@ -35,7 +35,9 @@ _PHOTOS = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG\r\n\x1a\n": "image/png"}
 
 
 class BusinessProfile(msgspec.Struct, frozen=True, kw_only=True):
-    """At most 256 characters, ``description`` 512, ``email`` and ``vertical`` 128."""
+    """The profile: at most 256 characters each, ``description``
+    512, ``email`` and ``vertical`` 128.
+    """
 
     address: str | None = None
     description: str | None = None
@@ -92,7 +94,7 @@ async def _stored(context: Context, name: str, kind: type[msgspec.Struct]) -> di
 
 
 async def set_profile(context: Context, request: web.Request, caller: Caller) -> web.Response:
-    """Changes the fields that are there; an empty one clears."""
+    """Change the given fields; an empty value clears one."""
     wish = await read_json(request, context.config.json_limit, _PROFILE)
     check_profile(wish)
     await _change(context, request, BUSINESS_PROFILE, wish)
@@ -106,7 +108,7 @@ async def show_compliance(context: Context, _request: web.Request, _caller: Call
 
 
 async def set_compliance(context: Context, request: web.Request, caller: Caller) -> web.Response:
-    """Changes the fields that are there."""
+    """Change the given fields."""
     wish = await read_json(request, context.config.json_limit, _COMPLIANCE)
     check_compliance(wish)
     await _change(context, request, COMPLIANCE_INFO, wish)
@@ -129,7 +131,7 @@ async def set_about(context: Context, request: web.Request, caller: Caller) -> w
 
 
 async def show_photo(context: Context, request: web.Request, _caller: Caller) -> web.Response:
-    """The image, or with ``format=link`` where it is (the same path, with a token)."""
+    """The image, or with ``format=link`` a link to it (the same path, with a token)."""
     wanted = request.query.get("format", "")
     if wanted not in ("", "link"):
         raise ParameterInvalid("format must be link or absent")
@@ -156,14 +158,14 @@ async def set_photo(context: Context, request: web.Request, caller: Caller) -> w
 
 
 async def delete_photo(context: Context, _request: web.Request, caller: Caller) -> web.Response:
-    """Also where there was none."""
+    """Delete the photo; 200 also if there was none."""
     await context.photos.delete()
     log.info("profile photo deleted", extra={"by": caller.username})
     return success({})
 
 
 def check_profile(profile: BusinessProfile) -> None:
-    """ParameterInvalid for a text that is too long."""
+    """Raises ParameterInvalid for a text that is too long."""
     for name, most in _LIMITS.items():
         short(getattr(profile, name), name, most)
     if profile.websites is not None:
@@ -174,12 +176,12 @@ def check_profile(profile: BusinessProfile) -> None:
 
 
 def check_compliance(info: ComplianceInfo) -> None:
-    """ParameterInvalid for a text that is too long."""
+    """Raises ParameterInvalid for a text that is too long."""
     _check_texts(_given(info), "")
 
 
 def check_about(about: About) -> None:
-    """ParameterInvalid for a text that is too long."""
+    """Raises ParameterInvalid for a text that is too long."""
     short(about.text, "text", ABOUT_CHARS)
 
 
@@ -194,7 +196,7 @@ async def _change(context: Context, request: web.Request, name: str, wish: msgsp
 
 
 def _given(wish: msgspec.Struct) -> dict[str, Any]:
-    """The fields that are there; null is as good as absent."""
+    """The fields that are present and not null."""
     fields: dict[str, Any] = msgspec.to_builtins(wish)
     return {
         name: {k: v for k, v in value.items() if v is not None}

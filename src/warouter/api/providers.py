@@ -1,4 +1,4 @@
-"""settings/application/media/providers: whom to show which credentials when a link is fetched."""
+"""settings/application/media/providers: credentials for fetching the links of messages."""
 
 from __future__ import annotations
 
@@ -37,14 +37,15 @@ class Basic(msgspec.Struct, frozen=True):
 
 
 class Config(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Exactly one of the two."""
+    """Credentials: exactly one of ``bearer`` and ``basic``."""
 
     bearer: str | None = None
     basic: Basic | None = None
 
 
 class MediaProvider(msgspec.Struct, frozen=True):
-    """``name`` is what a message says in ``provider.name``: 1 to 64 characters, no slash.
+    """Credentials under the ``name`` that messages give in
+    ``provider.name``: 1 to 64 characters, no slash.
 
     ``origins`` (https://host or https://host:port) are where the credentials may go. A POST without
     them leaves those that are there; with none of them the credentials go nowhere.
@@ -64,14 +65,16 @@ _PROVIDERS = msgspec.json.Decoder(list[MediaProvider])
 
 
 async def show(context: Context, _request: web.Request, _caller: Caller) -> web.Response:
-    """All providers, secrets masked; a warning for each whose credentials go nowhere."""
+    """All providers with masked secrets, and a warning for each
+    whose credentials are never sent.
+    """
     providers = [_masked(p) for p in _stored(await context.accounts.setting(MEDIA_PROVIDERS))]
     shown = {"settings": {"application": {"media": {"providers": providers}}}}
     return success(shown, warnings=_warnings(providers))
 
 
 async def add(context: Context, request: web.Request, caller: Caller) -> web.Response:
-    """Adds those that are named for the first time, replaces the others."""
+    """Add providers, or replace those of the same name."""
     wish = await read_json(request, context.config.json_limit, _PROVIDERS)
     filled_list(wish, "the body", MOST)
     checked = [_checked(provider, f"[{n}]") for n, provider in enumerate(wish)]
@@ -111,7 +114,7 @@ async def remove(context: Context, request: web.Request, caller: Caller) -> web.
 
 
 def check_providers(stored: StoredProviders) -> None:
-    """ParameterInvalid or ParameterMissing unless a POST could have left them."""
+    """Raises ParameterInvalid or ParameterMissing for providers that a POST would refuse."""
     if len(stored.providers) > MOST:
         raise ParameterInvalid(
             f"there are {len(stored.providers)} providers, at most {MOST} are allowed"
@@ -121,7 +124,7 @@ def check_providers(stored: StoredProviders) -> None:
 
 
 def _checked(provider: MediaProvider, path: str) -> MediaProvider:
-    """The provider with its origins in one spelling; ParameterInvalid or ParameterMissing."""
+    """The provider with normalised origins; raises ParameterInvalid or ParameterMissing."""
     filled(provider.name, f"{path}.name", NAME_CHARS)
     if not provider.name.isprintable() or "/" in provider.name:
         raise ParameterInvalid(f"{path}.name must not contain slashes or control characters")
@@ -163,7 +166,7 @@ def _check_secret(text: str, path: str, most: int) -> None:
 
 
 def _stored(setting: Mapping[str, Any]) -> list[MediaProvider]:
-    """Those that can be used; what is none of ours is not shown, and goes with the next change."""
+    """The stored providers that are valid; others are hidden, and dropped by the next change."""
     found = []
     with suppress(ValueError):
         for one in listed(setting):
@@ -187,7 +190,7 @@ def _warnings(providers: Sequence[MediaProvider]) -> list[str]:
 
 
 def _merged(provider: MediaProvider, known: MediaProvider | None) -> MediaProvider:
-    """What a POST says, over what is known under the same name."""
+    """A POSTed provider, completed from the stored one of the same name."""
     origins = provider.origins
     if origins is None:  # integrations of old store their providers at each start
         origins = (known.origins if known is not None else None) or []
@@ -195,7 +198,7 @@ def _merged(provider: MediaProvider, known: MediaProvider | None) -> MediaProvid
 
 
 def _unmasked(provider: MediaProvider, known: MediaProvider | None) -> MediaProvider:
-    """What was read from GET may be sent back: the mask stands for the secret that is known."""
+    """The secret, or the stored one if the client sent back the mask that GET shows."""
     bearer, basic = provider.config.bearer, provider.config.basic
     secret = bearer if basic is None else basic.password
     if secret != MASK or known is None:

@@ -1,4 +1,4 @@
-"""What a backup holds, checked as the API checks what it is sent: nobody knows who wrote it.
+"""Checks the content of a backup as the API checks requests, because anybody may have written it.
 
 Slow where there are certificates or many users: for a thread.
 """
@@ -50,7 +50,9 @@ _SAVED = msgspec.json.Decoder(Saved)
 
 
 def checked(content: bytes, config: ApiConfig) -> tuple[Saved, list[str]]:
-    """The backup's content and warnings about it; ValueError unless a cluster can work with it."""
+    """The backup's content and warnings about it; raises
+    ValueError if a cluster cannot work with it.
+    """
     warnings: list[str] = []
     try:
         saved = decode(content, _SAVED)
@@ -65,7 +67,7 @@ def checked(content: bytes, config: ApiConfig) -> tuple[Saved, list[str]]:
 
 
 def _check_setting(name: str, value: Any, config: ApiConfig, warnings: list[str]) -> None:
-    """What is not known here is kept as it is: a later version may have written it."""
+    """Check a known setting; an unknown one, perhaps of a later version, is kept unchanged."""
     kind, check = _SETTINGS.get(name, (dict[str, Any], None))
     typed = msgspec.convert(value, kind, strict=False)
     if name == APPLICATION:
@@ -77,7 +79,7 @@ def _check_setting(name: str, value: Any, config: ApiConfig, warnings: list[str]
 
 
 def _check_pair(pair: StoredPair) -> list[str]:
-    """A certificate that has expired since it was saved is no reason to lose all the rest."""
+    """Check the API's certificate; one that has expired since the backup is only a warning."""
     from warouter.tls import certificate  # loads what a webapp needs for these rare calls alone
 
     text = pair.chain + pair.key
@@ -110,7 +112,7 @@ def _check_account(account: SavedAccount) -> None:
 
 
 def _check_users(users: list[SavedUser]) -> None:
-    """There is one administrator, and each name once."""
+    """Require one administrator, and each name once."""
     names = {user.username for user in users}
     if len(names) != len(users):
         raise ValueError("a user is listed twice")

@@ -1,4 +1,4 @@
-"""What a route of the API is: method, path, who may use it, its handler, and what describes it.
+"""The description of an API route: method, path, access, handler, and its documentation.
 
 Each module of the API lists its own as ``ROUTES``; ``app.py`` puts them together, and the OpenAPI
 description is made of the same entries.
@@ -20,7 +20,7 @@ Handler = Callable[[Context, web.Request, Caller], Awaitable[web.StreamResponse]
 
 
 class Access(enum.Enum):
-    """What a route asks for. Every route names one: there is no default."""
+    """The credentials that a route requires. Every route names one: there is no default."""
 
     OPEN = "nothing"
     LOGIN = "a user name and a password (Basic)"
@@ -58,11 +58,13 @@ class Route(NamedTuple):
 
     @property
     def name(self) -> str:
-        """What a call is called, in whatever it is told of."""
+        """The route's name in metrics, logs and the audit log."""
         return self.action or f"{self.method} {self.path}"
 
     @property
     def audited(self) -> bool:
-        """Whether a call leaves a row: whatever only an administrator may do, and changes."""
+        """True if a call is recorded in the audit log:
+        administrators' routes that change something.
+        """
         changes = self.access is Access.ADMIN and self.method not in ("GET", "HEAD")
         return bool(self.action or (changes and not self.unaudited))

@@ -1,4 +1,5 @@
-"""A backup's text: compressed, encrypted with a password, and good only as a whole. Pure but slow.
+"""The text of a backup: compressed, encrypted with a
+password, authenticated as a whole. Pure but slow.
 
     warouter-backup:2:BASE64URL of  salt (16 bytes) | nonce (12) | ciphertext and tag (16)
 
@@ -32,7 +33,7 @@ class Sealed(NamedTuple):
 
 
 def seal(content: bytes, password: str, form: str = FORM) -> str:
-    """The content as text that only the password opens. About 0.4 s and 128 MiB."""
+    """Encrypt the content with the password. Takes about 0.4 s and 128 MiB."""
     salt, nonce = secrets.token_bytes(_SALT), secrets.token_bytes(_NONCE)
     cipher = AESGCM(_key(password, salt, form))
     encrypted = cipher.encrypt(nonce, zlib.compress(content), form.encode())
@@ -40,7 +41,7 @@ def seal(content: bytes, password: str, form: str = FORM) -> str:
 
 
 def check_form(text: str) -> Sealed:
-    """What stands in the text; ValueError if it is no backup of a form that is read here."""
+    """The parts of the text; raises ValueError if it is not a backup of a known form."""
     form = text[: len(FORM)]
     if form not in _COSTS:
         raise ValueError("it is not a backup that this version can read")
@@ -54,7 +55,7 @@ def check_form(text: str) -> Sealed:
 
 
 def unseal(sealed: Sealed, password: str) -> bytes:
-    """The content; ValueError if the password or a byte is wrong."""
+    """Decrypt the content; raises ValueError if the password or any byte is wrong."""
     form, raw = sealed
     salt, nonce = raw[:_SALT], raw[_SALT : _SALT + _NONCE]
     cipher = AESGCM(_key(password, salt, form))

@@ -1,4 +1,4 @@
-"""PUT /v1/services/message/gc: prune now what is settled and old enough."""
+"""PUT /v1/services/message/gc: prunes at once what is settled and old enough."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 
 async def collect(context: Context, _request: web.Request, caller: Caller) -> web.Response:
-    """Asks the owners of all slots, who hear of it with their next beat, and answers at once.
+    """Ask the owners of all slots, through their next beat, and answer at once.
 
     Nothing younger than ten minutes goes, nor what is not settled. For administrators: what it
     takes, nobody can look up any more, and the original let any user do it.

@@ -34,7 +34,7 @@ _PATCH = msgspec.json.Decoder(dict[str, Any])
 
 
 async def show(context: Context, _request: web.Request, _caller: Caller) -> web.Response:
-    """All fields, with the own number as `wa_id` once one is registered."""
+    """All settings, with the own number as `wa_id` once one is registered."""
     stored = await context.accounts.setting(APPLICATION)
     fields = shown(effective(usable(stored, ApplicationSettings, {}).fields))
     account = await context.accounts.account()
@@ -44,7 +44,7 @@ async def show(context: Context, _request: web.Request, _caller: Caller) -> web.
 
 
 async def patch(context: Context, request: web.Request, caller: Caller) -> web.Response:
-    """Changes the fields that are there, and those only; unknown ones are accepted."""
+    """Change the given fields, and no others; unknown fields are accepted."""
     wish = await read_json(request, context.config.json_limit, _PATCH)
 
     def changed(stored: Mapping[str, Any]) -> dict[str, Any]:
@@ -62,14 +62,14 @@ async def patch(context: Context, request: web.Request, caller: Caller) -> web.R
 
 
 async def reset(context: Context, _request: web.Request, caller: Caller) -> web.Response:
-    """Back to the defaults."""
+    """Reset all settings to their defaults."""
     await context.accounts.delete_setting(APPLICATION)
     log.info("settings reset", extra={"by": caller.username})
     return success({})
 
 
 def check_webhook(config: ApiConfig, given: Mapping[str, Any]) -> None:
-    """ParameterInvalid if the webhook's URL is none that callbacks may go to."""
+    """Raises ParameterInvalid if callbacks may not be sent to the webhook's URL."""
     url = given.get("webhooks", {}).get("url", "")
     if not url:
         return

@@ -1,4 +1,6 @@
-"""/v1/stickerpacks: the business's packs of stickers. Packs of WhatsApp itself there are none."""
+"""/v1/stickerpacks: the sticker packs of the business. The
+list of WhatsApp's own packs is empty.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ _MOST_INDEX = 2**31 - 1
 
 
 class PackWish(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """``publisher`` and ``name`` are required of a new pack; at most 128 characters each."""
+    """A sticker pack: ``publisher`` and ``name`` are required
+    for a new one; at most 128 characters each.
+    """
 
     publisher: str | None = None
     name: str | None = None
@@ -33,7 +37,7 @@ class PackWish(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class StickerWish(msgspec.Struct, frozen=True, kw_only=True):
-    """``image_data_id`` is the id of an uploaded media; one to three ``emojis``."""
+    """A sticker: ``image_data_id`` is the id of an uploaded media, with one to three ``emojis``."""
 
     image_data_id: str | None = None
     emojis: list[str] | None = None
@@ -79,7 +83,7 @@ async def add_pack(context: Context, request: web.Request, _caller: Caller) -> w
 
 
 async def change_pack(context: Context, request: web.Request, _caller: Caller) -> web.Response:
-    """Changes the fields that are there."""
+    """Change the given fields."""
     number = _pack_id(request)
     wish = await read_json(request, context.config.json_limit, _PACK)
     if not await context.stickers.change_pack(number, _checked(wish)):
@@ -125,7 +129,7 @@ async def add_sticker(context: Context, request: web.Request, _caller: Caller) -
 
 
 async def change_sticker(context: Context, request: web.Request, _caller: Caller) -> web.Response:
-    """Changes the fields that are there."""
+    """Change the given fields."""
     number, index = _pack_id(request), _index(request)
     wish = await read_json(request, context.config.json_limit, _STICKER)
     _check_sticker(wish)
@@ -170,7 +174,7 @@ def _index(request: web.Request) -> int:
 
 
 def _checked(wish: PackWish) -> dict[str, Any]:
-    """The fields that are there."""
+    """The given fields, checked."""
     for path in ("publisher", "name"):
         if getattr(wish, path) is not None:
             filled(getattr(wish, path), path, NAME_CHARS)

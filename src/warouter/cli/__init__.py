@@ -52,7 +52,7 @@ UNEXPECTED = 70  # EX_SOFTWARE
 
 
 class Commands(click.Group):
-    """Subcommands by name, each imported when it is needed."""
+    """Subcommands by name, each imported only when it is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -73,7 +73,7 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Run a command; whatever goes wrong ends in one sentence and an exit code."""
+    """Run a command; any error ends in one sentence and an exit code."""
     try:
         cli(standalone_mode=False)
     except click.ClickException as error:

@@ -1,4 +1,4 @@
-"""``warouter audit``: who did what that matters, from where, and how it ended."""
+"""``warouter audit``: the audit log, with actor, source and outcome of each action."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ COLUMNS = ("at (UTC)", "who", "what", "about", "from", "outcome", "times")
     help="Number of entries, newest first.",
 )
 def audit(data_dir: Path | None, as_json: bool, last: int) -> None:
-    """Show log-ins, refusals, and whatever an administrator has changed.
+    """Show log-ins, refusals, and changes by administrators.
 
     Equal log-ins and refusals are one row a minute, with how many they were.
 
@@ -52,7 +52,7 @@ async def _read(settings: Settings, most: int) -> list[Entry]:
 
 
 def _plain(text: str) -> Text:
-    """As it is, but nothing that a terminal would obey: clients' own words stand in it."""
+    """The text without terminal control characters, since it may quote clients."""
     return Text("".join(c if c.isprintable() else "?" for c in text))
 
 

@@ -1,4 +1,4 @@
-"""``warouter callbacks``: dead letters listed, shown, and delivered once more."""
+"""``warouter callbacks``: lists, shows and replays dead letters."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def callbacks() -> None:
 def list_(
     data_dir: Path | None, kind: str | None, recipient: str | None, as_json: bool, limit: int
 ) -> None:
-    """List them, those that died first first."""
+    """List dead letters, oldest death first."""
     which = _selected(kind, recipient, ())
     letters, total = uvloop.run(_find(settings_of(data_dir), which, limit))
     if as_json:
@@ -64,7 +64,7 @@ def list_(
 @data_dir_option
 @click.argument("letter", metavar="ID")
 def show(data_dir: Path | None, letter: str) -> None:
-    """Show one as JSON, with its event."""
+    """Show one dead letter as JSON, with its event."""
     which = _selected(None, None, (letter,))
     letters, _ = uvloop.run(_find(settings_of(data_dir), which, 1))
     if not letters:
@@ -85,7 +85,7 @@ def replay(
     every: bool,
     letters: tuple[str, ...],
 ) -> None:
-    """Deliver letters once more: those named, those of a kind or customer, or --all.
+    """Deliver dead letters once more: the given ids, those of a kind or customer, or --all.
 
     The owners of their slots do it within seconds. A letter that is refused again is tried for
     another hour, with the back-off of the settings, and then is a dead letter again; so long it

@@ -1,4 +1,4 @@
-"""The database of a cluster, for commands of an operator: found, connected to, checked, shown."""
+"""The database of a cluster, for the operator's commands: found, connected to and checked."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ _DEFAULT_FOLDER = Path("warouter-data")
 
 
 def settings_of(data_dir: Path | None) -> Settings:
-    """Those of --data-dir, else of WA_DB_*, else of ./warouter-data if there is one."""
+    """Settings of the database: from --data-dir, else from
+    WA_DB_*, else from ./warouter-data if it exists.
+    """
     if data_dir is None and "WA_DB_HOSTNAME" not in os.environ:
         data_dir = _DEFAULT_FOLDER if (_DEFAULT_FOLDER / NAME).exists() else None
     return settings_for("master", data_dir)
@@ -29,7 +31,7 @@ def settings_of(data_dir: Path | None) -> Settings:
 
 @asynccontextmanager
 async def connected(settings: Settings, application: str) -> AsyncIterator[Connection]:
-    """A session, closed in the end; CommandError when the database does not answer.
+    """A session that is closed at the end; raises CommandError when the database does not answer.
 
     ``application`` must not begin with ``wa:``: those sessions are taken for a node's.
     """
@@ -42,7 +44,7 @@ async def connected(settings: Settings, application: str) -> AsyncIterator[Conne
 
 
 async def checked(settings: Settings, application: str) -> Connection:
-    """A session with a schema that this build can read, for the caller to close."""
+    """A session on a schema that this build can read; the caller closes it."""
     connection = await first_connection(settings, application)
     try:
         with told():
@@ -55,7 +57,7 @@ async def checked(settings: Settings, application: str) -> Connection:
 
 @contextmanager
 def told() -> Iterator[None]:
-    """The driver's errors in one sentence."""
+    """Turns the driver's errors into one sentence."""
     try:
         yield
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
@@ -65,6 +67,6 @@ def told() -> Iterator[None]:
 
 
 def console(columns: int) -> Console:
-    """As wide as the terminal; into a file or a pipe wide enough for every column."""
+    """A console as wide as the terminal, or wide enough for every column in a file or a pipe."""
     found = Console()
     return found if found.is_terminal else Console(width=columns)

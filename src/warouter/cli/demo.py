@@ -1,4 +1,4 @@
-"""``warouter demo``: a business's day in half a minute, with a failover and more shards in it."""
+"""``warouter demo``: a business's day in half a minute, with a failover and a change of shards."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def demo(
     keep: bool,
     since: float | None,
 ) -> None:
-    """Send through a failover and a change of shards, and count what came of it.
+    """Send messages through a failover and a change of shards, and count the results.
 
     Starts a cluster of its own, unless --data-dir names a running one, and acts as a business over
     its HTTP API. On the way it kills a coreapp that owns slots, starts two more, and sets shards
@@ -82,7 +82,7 @@ def demo(
 
 
 async def _until_told(work: Coroutine[None, None, None]) -> None:
-    """Do the work; SIGINT and SIGTERM cancel it, and it then ends everything in order."""
+    """Run the work until it ends; SIGINT and SIGTERM cancel it in order."""
     loop = asyncio.get_running_loop()
     task = loop.create_task(work)
 
@@ -114,7 +114,7 @@ async def _run(cluster: AbstractAsyncContextManager[Scene], plan: Plan, started_
 
 
 async def _shown(console: Console, scene: Scene, plan: Plan) -> Report:
-    """Run the demo under progress bars, with a line for each thing that is done to the cluster."""
+    """Run the demo under progress bars, with a line for each intervention in the cluster."""
     columns = (TextColumn("{task.description:<22}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=console) as progress:
         run = Demo(scene, plan, lambda text: progress.console.print(f"[bold]{text}[/]"))
@@ -138,7 +138,7 @@ async def _shown(console: Console, scene: Scene, plan: Plan) -> Report:
 
 
 def table(report: Report, plan: Plan, started_at: float) -> Table:
-    """What came of it, with how finely each time could be measured."""
+    """The results as a table, with the resolution of each measurement."""
     result = Table(title="warouter demo", title_justify="left")
     for column in ("", "", "how it was counted"):
         result.add_column(column)

@@ -1,4 +1,4 @@
-"""``warouter migrate``: bring the database to this build's schema."""
+"""``warouter migrate``: brings the database to the schema of this build."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from warouter.store.migrate import migrate as apply
 @click.command()
 @data_dir_option
 def migrate(data_dir: Path | None) -> None:
-    """Make or upgrade the schema. Safe to run again, and from several places at once."""
+    """Create or upgrade the schema. Safe to repeat, and to run from several places at once."""
     settings = settings_for("master", data_dir)
     try:
         applied = asyncio.run(apply(settings))

@@ -1,4 +1,4 @@
-"""``warouter webapp | coreapp | master``: one process each, told by its environment."""
+"""``warouter webapp | coreapp | master``: run one process each, configured by its environment."""
 
 from __future__ import annotations
 
@@ -26,26 +26,30 @@ data_dir_option = click.option(
 @click.command()
 @data_dir_option
 def webapp(data_dir: Path | None) -> None:
-    """Serve the v1 API. Told by WA_DB_*, WEBAPP_*, WAROUTER_* (docs/operations.md)."""
+    """Serve the v1 API. Configured by WA_DB_*, WEBAPP_*, WAROUTER_* (docs/operations.md)."""
     _run("webapp", data_dir)
 
 
 @click.command()
 @data_dir_option
 def coreapp(data_dir: Path | None) -> None:
-    """Own shards: journal, send, deliver callbacks. Told by WA_DB_*, COREAPP_*, WAROUTER_*."""
+    """Own shards: journal, send, deliver callbacks. Configured
+    by WA_DB_*, COREAPP_*, WAROUTER_*.
+    """
     _run("coreapp", data_dir)
 
 
 @click.command()
 @data_dir_option
 def master(data_dir: Path | None) -> None:
-    """Stand for election; lead: watch the nodes, own the shard map. Told by WA_DB_*."""
+    """Stand for election; as leader watch the nodes and own the
+    shard map. Configured by WA_DB_*.
+    """
     _run("master", data_dir)
 
 
 def settings_for(role: str, data_dir: Path | None) -> Settings:
-    """The environment's settings; with a data directory laid over those of its cluster."""
+    """Settings from the environment; with a data directory, over those of its cluster."""
     environ = dict(os.environ)
     if data_dir is not None:
         joined: dict[str, str] = read_description(data_dir).get("environment", {})

@@ -1,4 +1,4 @@
-"""``warouter simulator``: the stand-in for WhatsApp's servers, and its control port by hand."""
+"""``warouter simulator``: runs the stand-in for WhatsApp's servers, and calls its control port."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def inject(
 @click.option("--times", is_flag=True, help="Include the arrival time of each of the last ids.")
 @click.option("--forget", is_flag=True, help="Start a new record instead of showing this one.")
 def record(url: str | None, data_dir: Path, ids: bool, times: bool, forget: bool) -> None:
-    """Show what reached the simulator."""
+    """Show the messages that reached the simulator."""
     control_url = _control_url(url, data_dir)
     if forget:
         _show(_call(control_url, "DELETE", "/record"))

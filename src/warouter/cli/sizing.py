@@ -1,4 +1,6 @@
-"""``warouter sizing``: machines, processes and connections for a rate, beside the original's."""
+"""``warouter sizing``: machines, processes and connections
+for a rate, compared with the original's.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,7 @@ _LIMITS = {
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """What --json says."""
+    """The output of --json."""
 
     plan: Plan
     coreapps: int
@@ -73,7 +75,7 @@ def sizing(
     upstream_ms: float,
     as_json: bool,
 ) -> None:
-    """Show what a cluster needs for a rate, and what the original needed for what it could.
+    """Show what a cluster needs for a rate, and what the original product needed for it.
 
     Computed from what a message was measured to cost (docs/scaling.md), with texts and all three
     statuses called back; nothing is asked of any cluster.
@@ -122,7 +124,7 @@ def _rate(found: Plan, original: Original) -> str:
 
 
 def _rows(found: Plan, original: Original) -> Iterator[tuple[str, str, str]]:
-    """Name, ours, the original's."""
+    """Rows of label, warouter's value, and the original's."""
     older = f" ({original.older_machines} in an older template)"
     yield "machines", f"{found.machines} with {found.cores} cores", f"{original.machines}{older}"
     yield "webapps", f"{found.webapps}", f"{original.webapps}"

@@ -1,4 +1,4 @@
-"""``warouter status``: the cluster as tables, as JSON, or again each second."""
+"""``warouter status``: the state of the cluster as tables or JSON, once or every second."""
 
 from __future__ import annotations
 
@@ -74,7 +74,9 @@ async def _once(settings: Settings, as_json: bool, history: int) -> None:
 
 
 async def _watch(settings: Settings, as_json: bool, history: int) -> None:
-    """Until Ctrl-C. The first look must succeed; later the trouble is shown and looked past."""
+    """Refresh until Ctrl-C. The first reading must succeed;
+    later errors are shown, and tried again.
+    """
     connection = await checked(settings, APPLICATION)
     page: AbstractContextManager[Live | None] = (
         nullcontext()
@@ -164,7 +166,9 @@ def _oldest(found: Status) -> str:
 
 
 def _nodes(found: Status) -> Table:
-    """All but those whose place a later process of the same name has taken; --json has them all."""
+    """The nodes without those that were replaced by a later
+    process of the same name; --json has them all.
+    """
     alive = {node.name for node in found.nodes if node.state != "dead"}
     table = _table("nodes", "node", "role", "state", ">pid", "version", ">up", "shards")
     for node in found.nodes:
@@ -251,7 +255,7 @@ def _history(found: Status, lines: int) -> Table:
 
 
 def _moves(history: Sequence[OwnerChange]) -> list[list[OwnerChange]]:
-    """Changes that belong together: the same nodes, term and reason within a second."""
+    """Groups changes that belong together: same nodes, term and reason within a second."""
     groups: list[list[OwnerChange]] = []
     latest: dict[tuple[str | None, str | None, int | None, str], list[OwnerChange]] = {}
     for change in history:
@@ -265,7 +269,7 @@ def _moves(history: Sequence[OwnerChange]) -> list[list[OwnerChange]]:
 
 
 def _slots(slots: list[int]) -> str:
-    """``0, 2 .. 30`` for those of a shard, else each."""
+    """``0, 2 .. 30`` for the slots of a shard, otherwise each slot."""
     if len(slots) > 3:
         step = slots[1] - slots[0]
         if slots == list(range(slots[0], slots[-1] + 1, step or 1)):
@@ -274,7 +278,7 @@ def _slots(slots: list[int]) -> str:
 
 
 def _table(title: str, *columns: str) -> Table:
-    """A table without lines; a column named ``>so`` is set to the right."""
+    """A table without lines; a column named ``>so`` is aligned to the right."""
     table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
     for name in columns:
         table.add_column(name.removeprefix(">"), justify="right" if name[0] == ">" else "left")

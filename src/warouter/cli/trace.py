@@ -1,4 +1,4 @@
-"""``warouter trace``: where one message is, as the database knows it."""
+"""``warouter trace``: the state of one message, from the database."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ APPLICATION = "warouter trace"
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.argument("message_id")
 def trace(data_dir: Path | None, as_json: bool, message_id: str) -> None:
-    """Show where a message is, outgoing or inbound, with every step and its time.
+    """Show the state of a message, outgoing or inbound, with every step and its time.
 
     Reads the database that WA_DB_* names, or that of a local cluster: --data-dir, else
     ./warouter-data if there is one. Nothing of the message's content is shown.

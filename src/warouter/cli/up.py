@@ -100,7 +100,7 @@ async def _run(options: Options) -> None:
 
 
 async def _until(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
-    """Do the work, or leave it when told to stop meanwhile."""
+    """Run the work, or cancel it when told to stop."""
     task = asyncio.create_task(work)
     stopped = asyncio.ensure_future(stop.wait())
     await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
@@ -113,7 +113,9 @@ async def _until(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
 
 
 def show_ready(console: Console, cluster: Cluster) -> None:
-    """What somebody needs to play with it; curl lines are not wrapped, so they can be copied."""
+    """Print addresses, credentials and examples; curl lines are
+    not wrapped, so they can be copied.
+    """
     insecure = " -k" if cluster.options.tls else ""
     facts = {
         "url": cluster.url,

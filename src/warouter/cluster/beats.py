@@ -1,4 +1,4 @@
-"""Whose beats go on, as an onlooker sees it. It decides nothing: that is the leader's part."""
+"""Which processes still beat, for an onlooker; only the leader's judgement counts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from uuid import UUID
 
 
 class Beats:
-    """How long each counter has stood still, in seconds.
+    """The time for which each counter has stood still, in seconds.
 
     A gap between two looks adds at most ``most``: one who was itself away has seen nobody silent.
     """
@@ -28,5 +28,5 @@ class Beats:
         self._counters = counters
 
     def silent(self, seconds: float) -> set[UUID]:
-        """Who has been silent for at least so long."""
+        """Those that have been silent for at least this many seconds."""
         return {inc for inc, silence in self._silence.items() if silence >= seconds}

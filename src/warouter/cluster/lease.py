@@ -1,4 +1,4 @@
-"""Until when an owner may act for each of its slots.
+"""The lease: until when an owner may act for each of its slots.
 
 A deadline is the moment *before* the last successful beat was sent, plus lease minus margin, on a
 clock that goes on while the machine is suspended. It is asked before every write to the upstream
@@ -11,14 +11,14 @@ from collections.abc import Iterable
 
 
 class Lease:
-    """Deadlines per slot, in the caller's seconds."""
+    """Deadlines of slots, in the caller's seconds."""
 
     def __init__(self, trust: float) -> None:
         self._trust = trust
         self._deadline: dict[int, float] = {}
 
     def renewed(self, sent: float, slots: Iterable[int]) -> None:
-        """A beat sent at ``sent`` came back and listed ``slots``; others keep what they have."""
+        """A beat sent at ``sent`` was answered with ``slots``: their deadlines are extended."""
         for slot in slots:
             self._deadline[slot] = max(self._deadline.get(slot, sent), sent + self._trust)
 

@@ -1,4 +1,4 @@
-"""Who lives: beats and sessions, judged on the leader's own clock.
+"""Judges which processes are alive, from beats and sessions, on the leader's own clock.
 
 An incarnation is dead when all its database sessions are gone in two polls one after the other,
 and dead when its beat has not changed for a lease. Silence is counted only while the leader's own
@@ -34,7 +34,7 @@ class Verdict(StrEnum):
 
 
 class Node(msgspec.Struct, frozen=True):
-    """What a node's row and beat say. ``counter`` is None before the first beat.
+    """The content of a node's row and beat. ``counter`` is None before the first beat.
 
     ``unreached`` are the coreapps that a webapp has no link to; ``journal_ok``: a coreapp can
     write its journals.
@@ -51,7 +51,7 @@ class Node(msgspec.Struct, frozen=True):
 
 
 class Member(msgspec.Struct, frozen=True):
-    """The judgement on one incarnation: ``silence`` and ``healthy_for`` in seconds.
+    """The judgement on one incarnation; ``silence`` and ``healthy_for`` are in seconds.
 
     ``joined``: healthy for long enough to be given shards unasked. ``trusted``: its name has not
     died more than once lately, so it may be given shards at once when somebody asks for them.
@@ -80,7 +80,7 @@ class _Track:
 
 
 class Membership:
-    """Observations over time. Feed it every answered poll; it returns the judgements."""
+    """Observations over time: feed it every answered poll; it returns the judgements."""
 
     def __init__(self, lease: float, poll: float, join: float) -> None:
         self._lease = lease
@@ -96,7 +96,7 @@ class Membership:
 
     @property
     def doubtful(self) -> bool:
-        """Somebody had no session in the last poll: look again soon."""
+        """True if a node had no session in the last poll: poll again soon."""
         return any(track.without_session == 1 for track in self._tracks.values())
 
     def observe(
@@ -107,7 +107,7 @@ class Membership:
         sessions: Set[UUID],
         server: object,
     ) -> dict[UUID, Member]:
-        """Judge after one answered poll, which ``began`` and has ended ``now``.
+        """Judge after one answered poll that ``began`` and ended at ``now``.
 
         A silence grows only by the time between polls, so a slow look never shortens a lease.
         ``sessions`` are the incarnations that have at least one database session; ``server``
@@ -160,7 +160,9 @@ class Membership:
         track.without_session = 0 if has_session else track.without_session + 1
 
     def _silent_together(self, nodes: Mapping[UUID, Node]) -> bool:
-        """More than half of those that lived fell silent: doubt the database, not them."""
+        """True if more than half of the living fell silent at once:
+        then the database is suspected, not them.
+        """
         living = [inc for inc in nodes if inc not in self._dead]
         silent = sum(1 for inc in living if self._tracks[inc].silence >= self._lease)
         return len(living) > 2 and silent * 2 > len(living)
@@ -196,6 +198,6 @@ class Membership:
             self._tracks[node.incarnation].healthy_since = now
 
     def _trial(self, node: Node) -> float:
-        """How long it must have been healthy: doubles with each recent death but the first."""
+        """Seconds of health before it is trusted: doubled by each recent death but the first."""
         deaths = len(self._deaths.get(node.name, ()))
         return self._join * float(1 << min(max(deaths - 1, 0), MAX_DISTRUST))

@@ -1,4 +1,4 @@
-"""The master's whole brain: a view of the cluster in, the next shard map out.
+"""The decision of the leader: from a view of the cluster to the next shard map.
 
 ``plan`` is a fixed point: when nothing is to do it returns None, and an interrupted run is simply
 planned again. ``changes`` says which writes lead from one map to the next.
@@ -16,7 +16,7 @@ from warouter.cluster.shardmap import ShardMap, SlotOwner, assign
 
 
 class View(msgspec.Struct, frozen=True):
-    """What the leader knows after a poll.
+    """The state of the cluster after a poll.
 
     ``members`` are the coreapps only; ``successor_age`` is, per slot with a successor, for how
     many seconds the leader has seen it so. ``asked``: somebody sets shards now, so coreapps that
@@ -32,7 +32,7 @@ class View(msgspec.Struct, frozen=True):
 
 
 class Takeover(msgspec.Struct, frozen=True):
-    """The leader gives the slot to ``to`` itself: the owner is dead, missing, or overdue."""
+    """The leader gives the slot to ``to`` because its owner is dead, missing or overdue."""
 
     slot: int
     seen_epoch: int
@@ -51,7 +51,7 @@ class Succession(msgspec.Struct, frozen=True):
 
 
 def plan(view: View, lease: float) -> ShardMap | None:
-    """The next shard map, or None when this one is what it should be.
+    """The next shard map, or None if the present one needs no change.
 
     ``lease`` is T in seconds: a successor takes over by force only when it has been named for so
     long, since then the owner's last lease for the slot has surely ended.
@@ -75,7 +75,7 @@ def plan(view: View, lease: float) -> ShardMap | None:
 def changes(
     old: ShardMap, new: ShardMap, members: Mapping[UUID, Member] | None = None
 ) -> tuple[list[Takeover], list[Succession]]:
-    """The writes that lead from ``old`` to ``new``, in slot order.
+    """The writes that turn ``old`` into ``new``, in slot order.
 
     A planned move has the trouble of its owner, as ``members`` say, as its reason.
     """
@@ -96,7 +96,7 @@ def changes(
 
 
 def _candidates(view: View, alive: set[UUID]) -> Sequence[UUID]:
-    """Who may own, in order of preference: present owners, then those that have joined longest.
+    """Possible owners in order of preference: present owners first, then the longest members.
 
     Somebody who has not proved itself yet, or may be in trouble, is taken only when there is nobody
     else; one that is leaving or in trouble only when nobody else is left at all.
@@ -116,14 +116,14 @@ def _candidates(view: View, alive: set[UUID]) -> Sequence[UUID]:
 
 
 def _rests(slot: SlotOwner, members: Mapping[UUID, Member]) -> bool:
-    """It stays with an owner that lives and stays."""
+    """True if the slot stays with a live owner that is not leaving."""
     owner = members.get(slot.owner) if slot.owner is not None else None
     here = owner is not None and owner.verdict is not Verdict.DEAD and not owner.node.leaving
     return here and slot.successor is None
 
 
 def _kept(view: View, alive: set[UUID]) -> dict[int, UUID | None]:
-    """Who is on the way to own each slot, as far as they live: what stickiness holds on to."""
+    """The live owner, or successor, of each slot, to which assignment should stick."""
     return {
         s.slot: s.successor if s.successor in alive else s.owner if s.owner in alive else None
         for s in view.map.slots

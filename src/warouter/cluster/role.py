@@ -1,4 +1,4 @@
-"""The life of an owner's slot under one epoch, as a table.
+"""The state machine of a slot at its owner, under one epoch, as a table.
 
 Rules of this file:
   * an epoch is opened once; when it is closed, for whatever reason, it never opens again: a new one
@@ -42,5 +42,5 @@ NEXT: dict[tuple[State, Happened], State] = {
 
 
 def step(state: State, happened: Happened) -> State:
-    """The next state; what the table does not name changes nothing."""
+    """The next state; a pair that is not in the table changes nothing."""
     return NEXT.get((state, happened), state)

@@ -1,4 +1,4 @@
-"""Who owns what: the shard map, and the function that says who should."""
+"""The shard map, and ``assign``, which decides the owner of each shard."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from warouter._hash import SHARD_COUNTS, SLOTS
 
 
 class SlotOwner(msgspec.Struct, frozen=True):
-    """One slot: its owner (None: nobody), the epoch of that owner, and who shall be next."""
+    """One slot: its owner (None: nobody), the owner's epoch, and its successor."""
 
     slot: int
     epoch: int
@@ -36,18 +36,18 @@ class ShardMap(msgspec.Struct, frozen=True):
 
     @property
     def settled(self) -> bool:
-        """Every slot has an owner and none is on its way to another."""
+        """True if every slot has an owner and none is moving."""
         return all(s.owner is not None and s.successor is None for s in self.slots)
 
     def shards_of(self, owner: UUID) -> list[int]:
-        """The shards of which ``owner`` holds at least one slot, ascending."""
+        """The shards in which ``owner`` holds at least one slot, ascending."""
         return sorted({self.shard_of(s.slot) for s in self.slots if s.owner == owner})
 
 
 def assign(
     shards: int, nodes: Sequence[UUID], owners: Mapping[int, UUID | None]
 ) -> tuple[UUID, ...]:
-    """The owner each shard should have: ``result[shard]``.
+    """The owner that each shard should have: ``result[shard]``.
 
     ``nodes`` are the coreapps that may own, in order of preference; ``owners`` is who owns each
     slot now. Balanced (loads differ by at most one), sticky (nothing moves that need not),
@@ -79,7 +79,7 @@ def assign(
 def _claims(
     shards: int, nodes: Sequence[UUID], owners: Mapping[int, UUID | None]
 ) -> list[tuple[int, UUID]]:
-    """(shard, node) for every node that owns slots of the shard: most slots first."""
+    """(shard, node) for every owner of slots of the shard, most slots first."""
     rank = {node: i for i, node in enumerate(nodes)}
     held: Counter[tuple[int, UUID]] = Counter()
     for slot, owner in owners.items():

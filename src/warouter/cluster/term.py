@@ -1,4 +1,4 @@
-"""How long a leader may believe in itself.
+"""The term of a leader: how long it may act without confirmation.
 
 The window is anchored at the *start* of the attempt that confirmed it: a slow success never
 lengthens it (the bug of several published elections).
@@ -10,7 +10,7 @@ import msgspec
 
 
 class Term(msgspec.Struct, frozen=True):
-    """A won term. ``confirmed`` is when the last successful confirmation was *sent*, seconds."""
+    """A won term. ``confirmed`` is when the last successful confirmation was *sent*, in seconds."""
 
     number: int
     confirmed: float

@@ -1,4 +1,4 @@
-"""Coreapps that live and are of no use: not reached, without upstream, unable to write.
+"""Coreapps that are alive but useless: unreachable, without upstream, or unable to write.
 
 Rules of this file:
   * a trouble counts only when it has lasted for a moment, so that one which all share has time to
@@ -21,7 +21,9 @@ LASTED = {UNREACHABLE: 1.0, UPSTREAM: 0.6, JOURNAL: 1.0}  # seconds until it cou
 
 
 class Trouble:
-    """One kind, seen over time: it counts once it has ``lasted``, it is over after a ``rest``."""
+    """One kind of trouble over time: it counts once it has
+    ``lasted``, and is over after a ``rest``.
+    """
 
     def __init__(self, lasted: float, rest: float) -> None:
         self._lasted = lasted
@@ -33,11 +35,11 @@ class Trouble:
 
     @property
     def ailing(self) -> Set[UUID]:
-        """Who has it right now and for himself alone, whether it counts already or not."""
+        """Those that have the trouble now, alone, whether it counts already or not."""
         return self._ailing.keys()
 
     def observe(self, gap: float, living: Set[UUID], ailing: Set[UUID]) -> None:
-        """``gap`` seconds after the last look, ``ailing`` of the ``living`` have it."""
+        """``gap`` seconds after the last observation, ``ailing`` among the ``living`` have it."""
         ailing = living & ailing
         shared = bool(living) and ailing == living
         self._shared_for = self._rest if shared else max(0.0, self._shared_for - gap)
@@ -50,7 +52,9 @@ class Trouble:
 
 
 def reported(reports: Mapping[UUID, Set[UUID]]) -> set[UUID]:
-    """Whom most live webapps cannot reach; ``reports`` holds each of them with what it reports."""
+    """Coreapps that most live webapps cannot reach; ``reports``
+    has each webapp's unreachable ones.
+    """
     count = Counter(coreapp for unreached in reports.values() for coreapp in unreached)
     return {coreapp for coreapp, webapps in count.items() if webapps * 2 > len(reports)}
 

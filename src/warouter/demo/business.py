@@ -1,4 +1,5 @@
-"""The business's side of the API: a client that logs in and sends, and a webhook that listens.
+"""The business in the demo: an API client that logs in and
+sends, and a webhook that records callbacks.
 
 Nothing here knows anything of the cluster but its URL and its credentials.
 """
@@ -26,7 +27,7 @@ _JSON = {"Content-Type": "application/json"}
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What became of one message: ``id`` of a 201, else ``status`` (0: none came) and ``error``.
+    """The outcome of one message: ``id`` of a 201, else ``status`` (0: no response) and ``error``.
 
     ``doubtful`` is the id that an error named: its outcome is unknown.
     """
@@ -62,7 +63,7 @@ class Business:
         await self._http.close()
 
     async def login(self) -> None:
-        """Basic credentials for a token, which all further calls carry."""
+        """Exchange Basic credentials for a token, which all later calls use."""
         headers = {"Authorization": self._login}
         answer = await self._call("POST", "/v1/users/login", headers=headers)
         self._headers["Authorization"] = f"Bearer {answer['users'][0]['token']}"
@@ -76,14 +77,16 @@ class Business:
         await self._call("PATCH", "/v1/settings/application", fields)
 
     async def set_shards(self, cc: str, phone_number: str, shards: int, cert: str) -> list[str]:
-        """Returns once the new shard map is in force, with the warnings of the answer."""
+        """Change the number of shards; returns the warnings once the new map is in force."""
         wish = {"cc": cc, "phone_number": phone_number, "shards": shards, "cert": cert}
         answer = await self._call("POST", "/v1/account/shards", wish, within=SHARDS_SECONDS)
         warnings: list[str] = answer["meta"].get("warnings", [])
         return warnings
 
     async def send(self, recipient: str, text: str) -> Answer:
-        """One text message. Only a refused connection is tried again: nothing had left by then."""
+        """Send one text message. Only a refused connection is
+        retried: nothing had been sent then.
+        """
         message = {"to": recipient, "type": "text", "text": {"body": text}}
         body = msgspec.json.encode(message)
         try:
@@ -138,7 +141,7 @@ class Business:
 
 
 class Webhook:
-    """A listener on a free port of loopback that notes every callback in the order of arrival.
+    """A webhook on a free port of loopback that records every callback in the order of arrival.
 
     ``statuses`` are (message id, status), ``inbound`` (sender, message id), each repeat included.
     """
@@ -179,7 +182,7 @@ class Webhook:
 
 
 def _details(body: bytes) -> str:
-    """The words of an error answer, empty when it has none."""
+    """The details of an error response, or ""."""
     try:
         error = msgspec.json.decode(body)["errors"][0]
         return str(error.get("details") or error["title"])

@@ -1,4 +1,4 @@
-"""How long slots stood still, from the times at which messages arrived upstream. Pure.
+"""Computes how long slots stood still from the arrival times of messages upstream. Pure.
 
 All times are seconds of one monotonic clock. A slot is seen only when a message of it arrives, so
 no time here is finer than the spacing of a slot's messages.
@@ -21,7 +21,7 @@ class Arrival(NamedTuple):
 
 
 class Failover(NamedTuple):
-    """From the death of an owner to the first message of its slots under a newer epoch, seconds.
+    """Seconds from the death of an owner to the first message of its slots under a newer epoch.
 
     ``first`` and ``last`` are of the slot that came back first and last, None when none did;
     ``waiting`` counts the slots of which nothing was seen any more.
@@ -46,7 +46,7 @@ def failover(arrivals: Sequence[Arrival], killed_at: float, owned: Mapping[int, 
 def longest_gap(
     arrivals: Sequence[Arrival], slots: Collection[int], begin: float, end: float
 ) -> float | None:
-    """The longest time without an arrival in one of ``slots``, of those that touch begin..end.
+    """The longest time without an arrival in one of ``slots``, among gaps that touch begin..end.
 
     None when nothing arrived on both sides of any moment in between.
     """

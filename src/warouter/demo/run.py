@@ -1,4 +1,4 @@
-"""The demo: a business sends through a failover and a change of shards, and everything is counted.
+"""The demo: sends messages through a failover and a change of shards, and counts everything.
 
 The traffic is spread evenly over the slots, so that each one is seen at a known spacing and what
 stands still can be measured. It is offered at a steady rate whether answers come or not: messages
@@ -33,7 +33,7 @@ NEW_COREAPPS = 2
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What is sent: ``rate`` is messages a second."""
+    """What the demo sends; ``rate`` is in messages a second."""
 
     messages: int = 2_000
     recipients: int = 500
@@ -42,7 +42,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """The numbers of a run, times in seconds; None is what could not be measured.
+    """The results of a run, times in seconds; None could not be measured.
 
     ``spacing`` is how far apart the messages of a slot are: no pause can be told more finely.
     """
@@ -63,7 +63,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Demo:
-    """One run against a scene. ``say`` is told in words what is done to the cluster."""
+    """One run against a scene. ``say`` is called with a sentence for each intervention."""
 
     def __init__(self, scene: Scene, plan: Plan, say: Callable[[str], None]) -> None:
         self._scene = scene
@@ -100,7 +100,7 @@ class Demo:
     # the run
 
     async def run(self) -> Report:
-        """Everything in order; CommandError when a step of the demo itself cannot be done."""
+        """Run all steps in order; raises CommandError if a step of the demo itself fails."""
         d = self._described
         async with (
             self._simulator,
@@ -126,7 +126,7 @@ class Demo:
 
     @asynccontextmanager
     async def _webhook_set(self, business: Business) -> AsyncIterator[None]:
-        """Our listener as the webhook, all statuses on; what was set before is put back."""
+        """Use our webhook, with all statuses on; the former settings are restored afterwards."""
         before = (await business.settings())["webhooks"]
         wanted = {"sent": True, "delivered": True, "read": True}
         await business.change_settings({"webhooks": {"url": self._webhook.url, "message": wanted}})
@@ -165,7 +165,7 @@ class Demo:
         self._sending = (begun, time.monotonic())
 
     async def _inject_all(self) -> None:
-        """Inbound messages of several types, spread over the time of sending."""
+        """Inject inbound messages of several types, spread over the time of sending."""
         senders = list(self._lanes)
         for number in range(self._plan.inbound):
             await self._offered.reached(self._plan.messages * number // self._plan.inbound)
@@ -218,7 +218,7 @@ class Demo:
     # the judgement
 
     async def _callbacks(self) -> None:
-        """Wait for every promised callback, or until nothing new has come for a while."""
+        """Wait for every promised callback, or until none has come for a while."""
         last = (-1, -1)
         quiet_since = time.monotonic()
         while not complete(self._evidence({})):
@@ -270,7 +270,9 @@ class Demo:
         )
 
     async def _check_simulator(self) -> None:
-        """With switches set the simulator loses statuses on purpose: no case for a judge."""
+        """Refuse to judge a simulator whose fault switches are set:
+        it loses statuses on purpose.
+        """
         async with self._simulator.get("/faults") as answer:
             faults = await answer.json()
         told_all = all(faults[status] == 1 for status in ("sent", "delivered", "read"))
@@ -282,7 +284,7 @@ class Demo:
 
 
 class _Change(msgspec.Struct):
-    """The change of shards: when, from and to which count, which slots got another owner."""
+    """The change of shards: its time, both counts, and the slots that got another owner."""
 
     begun: float = 0.0
     done: float = 0.0
@@ -291,7 +293,7 @@ class _Change(msgspec.Struct):
 
 
 def next_shards(shards: int) -> int:
-    """The next greater count; the next smaller one from the greatest."""
+    """The next greater count, or the next smaller one from the greatest."""
     counts = sorted(SHARD_COUNTS)
     place = counts.index(shards)
     return counts[place + 1] if place + 1 < len(counts) else counts[place - 1]

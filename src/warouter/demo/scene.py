@@ -1,4 +1,4 @@
-"""The cluster that a demo runs against, as an operator sees it: who owns what, kill, add coreapps.
+"""The cluster of a demo, with an operator's means: read owners, kill a coreapp, add coreapps.
 
 Either a cluster of the demo's own, gone afterwards, or one that ``warouter up`` runs; there only
 what the demo has added is taken away again.
@@ -34,7 +34,7 @@ LOOK_SECONDS = 0.02
 
 
 class Victim(msgspec.Struct, frozen=True):
-    """A coreapp that can be killed, with the slots it owns and their epochs."""
+    """A coreapp to kill, with the slots that it owns and their epochs."""
 
     name: str
     pid: int
@@ -65,7 +65,7 @@ class Scene:
         self._pool = pool
 
     async def about_postgres(self) -> str:
-        """A sentence on the version that runs."""
+        """A sentence about the PostgreSQL that runs."""
         version = str(await self._pool.fetchval(SERVER_VERSION))
         embedded = any(p["role"] == "postgres" for p in self.describe()["processes"])
         return described(version, embedded=embedded)
@@ -74,7 +74,7 @@ class Scene:
         return await read_map(self._pool)
 
     async def victim(self) -> Victim:
-        """Of the coreapps that ``warouter up`` runs, and restarts, the one that owns most slots."""
+        """The coreapp with most slots, of those that ``warouter up`` runs and restarts."""
         current = await self.map()
         children = {p["pid"]: p for p in self.describe()["processes"] if p["role"] == "coreapp"}
         victims = [
@@ -92,7 +92,7 @@ class Scene:
         return best
 
     async def settled(self, seconds: float, beyond: Mapping[int, int] | None = None) -> ShardMap:
-        """The map once nothing moves and every slot in ``beyond`` has a newer epoch than there."""
+        """The shard map once nothing moves and every slot in ``beyond`` has a newer epoch."""
         newer = beyond or {}
         try:
             async with asyncio.timeout(seconds):
@@ -109,7 +109,7 @@ class Scene:
 
 
 def kill(victim: Victim) -> None:
-    """SIGKILL, to this pid only; nothing of the process runs any more afterwards."""
+    """Send SIGKILL to this pid; returns when nothing of the process runs any more."""
     try:
         os.kill(victim.pid, signal.SIGKILL)
     except OSError as error:
@@ -118,7 +118,7 @@ def kill(victim: Victim) -> None:
 
 @asynccontextmanager
 async def own_cluster(keep: bool) -> AsyncIterator[Scene]:
-    """What ``warouter up`` starts, on free ports and a folder of its own."""
+    """A cluster as ``warouter up`` starts it, on free ports and in a folder of its own."""
     folder = _new_folder()
     cluster = Cluster(Options(data_dir=folder, port=0))
     stop = asyncio.Event()
@@ -143,7 +143,7 @@ async def own_cluster(keep: bool) -> AsyncIterator[Scene]:
 
 @asynccontextmanager
 async def running_cluster(folder: Path) -> AsyncIterator[Scene]:
-    """The cluster of a live ``warouter up``; coreapps that were added end with the demo."""
+    """The cluster of a live ``warouter up``; added coreapps end with the demo."""
     if not read_description(folder).get("environment"):
         raise CommandError(
             f"No cluster runs on {folder}: start `warouter up --data-dir {folder}` first,"
@@ -206,7 +206,7 @@ async def _scene(
 
 
 def started_ago() -> float:
-    """For how many seconds this process has been there, its imports included."""
+    """The age of this process in seconds, its imports included."""
     fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
     ticks_after_boot = int(fields[19])  # starttime; the text after the name begins with field 3
     now = float(Path("/proc/uptime").read_text().split()[0])

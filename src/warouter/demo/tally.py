@@ -1,4 +1,4 @@
-"""The demo's judge: what was sent and acknowledged against what arrived, on both sides. Pure.
+"""The demo's judge: compares what was sent and acknowledged with what arrived on both sides. Pure.
 
 Rules of this file:
   * a 201 is a promise: its message arrives once, in the order of the 201s of its recipient, and
@@ -18,7 +18,7 @@ STATUSES = ("sent", "delivered", "read")
 
 
 class Evidence(msgspec.Struct, kw_only=True):
-    """Everything that was seen, each list in the order in which it happened.
+    """All observations, each list in the order in which they were made.
 
     ``accepted`` ids of 201s by recipient; ``doubtful`` ids whose outcome the API called unknown;
     ``unanswered`` requests that broke off, so that not even their id is known; ``refused`` other
@@ -37,7 +37,7 @@ class Evidence(msgspec.Struct, kw_only=True):
 
 
 class Tally(msgspec.Struct, frozen=True, kw_only=True):
-    """The numbers. ``statuses`` counts accepted messages by the status that was called back."""
+    """The counts. ``statuses`` counts accepted messages by the statuses that were called back."""
 
     accepted: int
     statuses: dict[str, int]
@@ -57,7 +57,7 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def verdict(self) -> str:
-        """What is wrong in one sentence, empty when nothing is."""
+        """A sentence on what is wrong; empty if nothing is."""
         faults = [
             f"{count} {what}"
             for count, what in (
@@ -75,7 +75,7 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def judge(evidence: Evidence) -> Tally:
-    """Compare the two sides."""
+    """Compare both sides."""
     promised = {id for ids in evidence.accepted.values() for id in ids}
     arrived = {to: evidence.arrived.get(to, []) for to in evidence.accepted}
     there = {id for ids in arrived.values() for id in ids}
@@ -102,7 +102,7 @@ def judge(evidence: Evidence) -> Tally:
 
 
 def complete(evidence: Evidence) -> bool:
-    """Whether every callback that was promised has come."""
+    """True if every promised callback has come."""
     called_back = set(evidence.statuses)
     return set(evidence.injected) <= set(evidence.inbound) and all(
         (id, status) in called_back
@@ -113,7 +113,7 @@ def complete(evidence: Evidence) -> bool:
 
 
 def inversions(expected: Sequence[str], seen: Sequence[str]) -> int:
-    """First arrivals in ``seen`` that came after one that ``expected`` has behind them."""
+    """Number of first arrivals in ``seen`` that are out of the order of ``expected``."""
     place = {id: i for i, id in enumerate(expected)}
     highest, count = -1, 0
     for id in dict.fromkeys(seen):
@@ -126,7 +126,7 @@ def inversions(expected: Sequence[str], seen: Sequence[str]) -> int:
 
 
 def _repeated(evidence: Evidence, arrived: Mapping[str, Sequence[str]], promised: set[str]) -> int:
-    """Ids that arrived twice, at another recipient, or that no answer explains."""
+    """Ids that arrived twice, at another recipient, or without an answer that explains them."""
     owner = {id: to for to, ids in evidence.accepted.items() for id in ids}
     twice = sum(len(ids) - len(set(ids)) for ids in arrived.values())
     astray = sum(owner.get(id, to) != to for to, ids in arrived.items() for id in ids)
@@ -141,7 +141,7 @@ def _messages_inverted(
 
 
 def _statuses_inverted(statuses: Iterable[tuple[str, str]], promised: set[str]) -> int:
-    """Statuses of one message that moved backwards."""
+    """Number of statuses that moved backwards."""
     seen: dict[str, list[str]] = {}
     for id, status in statuses:
         if id in promised:

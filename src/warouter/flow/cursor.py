@@ -1,4 +1,4 @@
-"""How far a slot's journal is settled: a mark, and the settled ranges beyond it.
+"""The cursor: how far a slot's journal is settled, as a mark and settled ranges beyond it.
 
 Everything up to the mark is settled; so is every range (from, to), both inclusive, ascending,
 never touching. The idea is that of Apache Pulsar's managed cursor. When ``MAX_RANGES`` ranges are
@@ -24,7 +24,7 @@ class Cursor:
 
     @property
     def flat(self) -> list[int]:
-        """Ranges as from, to, from, to ..., the stored form."""
+        """The ranges as from, to, from, to ..., their stored form."""
         return [bound for pair in zip(self._from, self._to, strict=True) for bound in pair]
 
     @property
@@ -33,7 +33,7 @@ class Cursor:
 
     @property
     def crowded(self) -> bool:
-        """Half full: more ranges than a window of answers in disorder makes."""
+        """True if half full, with more ranges than a window of unordered answers makes."""
         return len(self._from) >= MAX_RANGES // 2
 
     @property
@@ -48,7 +48,7 @@ class Cursor:
 
     @property
     def first_range(self) -> int | None:
-        """Where the first settled range beyond the mark begins."""
+        """The begin of the first settled range beyond the mark."""
         return self._from[0] if self._from else None
 
     def settled(self, seq: int) -> bool:
@@ -66,7 +66,7 @@ class Cursor:
             self.settle_range(seq, seq)
 
     def settle_range(self, low: int, high: int) -> None:
-        """Settle low..high inclusive, joining whatever touches."""
+        """Settle low..high inclusive, and join adjacent ranges."""
         if high <= self.mark:
             return
         low = max(low, self.mark + 1)

@@ -1,4 +1,5 @@
-"""What may be sent now: one lane per recipient, one unanswered message a lane, a window per slot.
+"""Decides what may be sent now: a lane per recipient with
+one unanswered message, and a window per slot.
 
 Rules of this file:
   * a lane is the queue of one recipient in seq order; only its head may be out, and nothing behind
@@ -25,7 +26,7 @@ WINDOW = 64
 
 
 class Entry(NamedTuple):
-    """One message in memory; ``body`` is the JSON as it came. Ordered by seq.
+    """One message in memory, ordered by seq; ``body`` is the JSON as received.
 
     It is not to be sent any more at ``expires``: by its own ttl (``timed``) or as too old.
     ``told`` says of what is parked that the upstream may have it: it was told, and did not answer.
@@ -44,7 +45,7 @@ class Entry(NamedTuple):
 
 
 class Lanes:
-    """The sending side of one slot. Times are the caller's seconds."""
+    """The outgoing messages of one slot. Times are the caller's seconds."""
 
     def __init__(self, window: int = WINDOW) -> None:
         self._window = window
@@ -67,24 +68,24 @@ class Lanes:
 
     @property
     def out(self) -> int:
-        """Messages sent and not answered."""
+        """Number of messages that were sent and not answered."""
         return len(self._out) - len(self._withheld)
 
     def is_out(self, message_id: bytes) -> bool:
-        """Whether this message is out: sent, or on its way to be."""
+        """True if this message was sent, or is being prepared, and is not answered."""
         return message_id in self._out
 
     def length(self, recipient: str) -> int:
-        """How many messages are in this recipient's lane."""
+        """Number of messages in this recipient's lane."""
         return len(self._lanes.get(recipient, ()))
 
     def withhold(self, message_id: bytes) -> None:
-        """This message is out and is not sent yet: what it needs is still to be prepared."""
+        """This message counts as sent, but its media must be prepared first."""
         if message_id in self._out:
             self._withheld.add(message_id)
 
     def release(self, message_id: bytes) -> None:
-        """What was withheld may go with the next ``take``, unless it expires before."""
+        """A withheld message may go with the next ``take``, unless it expires before."""
         if message_id in self._withheld:
             self._withheld.discard(message_id)
             entry = self._out.pop(message_id)
@@ -96,7 +97,7 @@ class Lanes:
         return len(self._unrecorded) >= self._window
 
     def push(self, entry: Entry) -> bool:
-        """Queue in seq order. False: its lane is blocked, so it has to be parked as well."""
+        """Queue a message in seq order. False if its lane is blocked: park it as well."""
         if entry.recipient in self._blocked and not entry.parked:
             return False
         lane = self._lanes.get(entry.recipient)
@@ -112,7 +113,7 @@ class Lanes:
         return True
 
     def take(self, below: int | None = None) -> list[Entry]:
-        """Heads that may go out now, as far as the window allows; they count as out from here on.
+        """Heads of lanes that may be sent now within the window; they count as out from here on.
 
         What went out before keeps its place in the window and goes first: a window full of retries
         must not wait for itself. ``below``: of the others only seqs under it (the cursor has no
@@ -128,7 +129,7 @@ class Lanes:
         return taken
 
     def answered(self, message_id: bytes) -> Entry | None:
-        """The upstream took it (or refused it for good): the lane moves on. None: not out."""
+        """The upstream took or refused the message: its lane moves on. None if it was not out."""
         entry = self._out.pop(message_id, None)
         if entry is None:
             return None
@@ -137,7 +138,9 @@ class Lanes:
         return entry
 
     def retry(self, message_id: bytes, due: float) -> Entry | None:
-        """Try the same id again at ``due``; the lane waits with it. The window keeps its place."""
+        """Send the same id again at ``due``; its lane waits, and
+        its place in the window stays taken.
+        """
         entry = self._out.pop(message_id, None)
         if entry is None:
             return None
@@ -149,7 +152,7 @@ class Lanes:
         return lane[0]
 
     def due(self, now: float) -> float | None:
-        """Make the retries that are due ready; when the next one is, if any waits."""
+        """Make due retries ready; returns when the next one is due, if any."""
         while self._later and self._later[0][0] <= now:
             _, seq, recipient = heapq.heappop(self._later)
             lane = self._lanes.get(recipient)
@@ -158,7 +161,7 @@ class Lanes:
         return self._later[0][0] if self._later else None
 
     def unanswered(self) -> list[Entry]:
-        """What has been out since the last call: its answer is lost, or the upstream is slow.
+        """Messages out since the last call: their answers are lost, or the upstream is slow.
 
         It answers in order. Has it answered what was told after that call, all of it is lost; while
         it works them off, nothing is. As long as it says nothing at all, the first is asked for,
@@ -176,7 +179,7 @@ class Lanes:
         return due
 
     def ask_again(self, message_id: bytes) -> None:
-        """What is out goes out once more; until it is answered it does not expire."""
+        """Send the messages that are out once more; they do not expire until answered."""
         entry = self._out.pop(message_id)
         self._asked.add(message_id)
         lane = self._lanes[entry.recipient]
@@ -184,7 +187,7 @@ class Lanes:
         heapq.heappush(self._again, (entry.seq, entry.recipient))
 
     def requeue(self) -> None:
-        """The connection is new: what was out and is unanswered goes out again, in seq order."""
+        """The connection is new: send unanswered messages again, in seq order."""
         for entry in self._out.values():
             heapq.heappush(self._again, (entry.seq, entry.recipient))
             if entry.id in self._withheld:
@@ -196,7 +199,7 @@ class Lanes:
         self._seen.clear()
 
     def expire(self, now: float) -> list[Entry]:
-        """Take out what expires by ``now``, in seq order, from wherever it stands in its lane.
+        """Remove messages that expire by ``now``, in seq order, wherever they are in their lanes.
 
         What is out, or was when its connection was lost, stays: only the upstream knows of it.
         """
@@ -218,7 +221,7 @@ class Lanes:
         return sorted(gone)
 
     def block(self, recipient: str) -> list[Entry]:
-        """Park a recipient: its whole lane is handed back, in seq order, to be parked.
+        """Park a recipient: its whole lane is returned, in seq order, to be parked.
 
         Of its head the upstream may not have said yet whether it has it.
         """
@@ -266,7 +269,7 @@ class Lanes:
         return False
 
     def _new_heads(self, beheaded: set[str]) -> None:
-        """Lanes whose head was taken out go on with the next, if there is one."""
+        """Lanes whose head was removed go on with their next message."""
         if beheaded:
             self._forget_heads(beheaded)
         for recipient in beheaded:

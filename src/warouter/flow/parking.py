@@ -1,4 +1,4 @@
-"""The recipients of a slot whose messages (or events of one kind) lie in the parked table.
+"""Recipients of a slot with messages (or events of one kind) in the parked table.
 
 Rules of this file:
   * so many are in memory at most, those that are to be looked at first; ``beyond`` says that the
@@ -24,7 +24,7 @@ LEAD_SECONDS = 1.0  # and for so long before others have their turn
 
 
 class ParkedLane:
-    """A recipient whose messages (or events) lie in the parked table. Times: the caller's seconds.
+    """A recipient with messages (or events) in the parked table. Times are the caller's seconds.
 
     ``due`` is when they are to be tried, ``ends`` when the first of them is not to be sent any
     more. ``more`` says that the table may hold rows beyond those that are out.
@@ -41,12 +41,12 @@ class ParkedLane:
 
     @property
     def look(self) -> float:
-        """When there is something to do for it."""
+        """When the lane is due to be looked at."""
         return min(self.due, self.ends)
 
 
 class Parked(dict[str, ParkedLane]):
-    """Those in memory, by recipient."""
+    """The parked lanes in memory, by recipient."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -56,11 +56,11 @@ class Parked(dict[str, ParkedLane]):
 
     @property
     def page(self) -> int:
-        """How many rows to read, so that some are new."""
+        """Number of rows to read, so that some are new."""
         return len(self) + PAGE_LANES
 
     def found(self, row: Any, now: float) -> bool:
-        """The table has this recipient, see ``Journal.parked``; False if it was here already."""
+        """The table has this recipient, see ``Journal.parked``; False if it was known already."""
         if row["recipient"] in self:
             return False
         ends = math.inf if row["ends_in"] is None else now + row["ends_in"]
@@ -68,7 +68,7 @@ class Parked(dict[str, ParkedLane]):
         return True
 
     def read(self, rows: Sequence[Any], now: float, *, unled: bool = False) -> list[str]:
-        """A page of those that are looked at first; who of them is new here.
+        """Add a page of rows; returns the recipients that are new here.
 
         ``unled``: the table may have rows of an older build that do not say yet when that is.
         """
@@ -82,11 +82,11 @@ class Parked(dict[str, ParkedLane]):
         return new
 
     def wants(self, now: float) -> bool:
-        """The table is worth a look: somebody beyond may be due, and there is room."""
+        """True if the table is worth reading: more may be due, and there is room."""
         return self.beyond and now >= self._next_look and len(self) < MAX_PARKED
 
     def surplus(self, now: float, recorded: int) -> list[str]:
-        """Let go of those that are beyond the limit; the recipients.
+        """Forget lanes beyond the limit; returns their recipients.
 
         Those that are looked at last. If somebody beyond may be due, half of the places are for
         whoever is due.

@@ -1,4 +1,5 @@
-"""A client's HTTP connection: one reader of boundaries, two that answer.
+"""One client's HTTP connection: finds where requests begin
+and end, and hands each to the fast path or to aiohttp.
 
 ``framing`` finds where each request begins and ends. A plain message is answered by the fast path;
 of anything else aiohttp is given the bytes of that one request, as they come, and never one behind
@@ -43,7 +44,7 @@ _NEVER_SECONDS = 365 * 86_400.0  # aiohttp ends no connection for being idle: sw
 
 
 class Turn(Enum):
-    """What a connection is at. One request is under way at the most."""
+    """State of a connection. At most one request is under way."""
 
     HEAD = 0  # the next request is waited for, or the rest of its head
     HOLD = 1  # the rest of a body that the fast path will take
@@ -59,7 +60,7 @@ _HEAD, _HOLD, _FEED, _ANSWER, _DRAIN, _NEXT, _ENDED = Turn
 
 
 class Door(Protocol):
-    """What a connection knows of the door it came through."""
+    """What a connection needs from the webapp that accepted it."""
 
     fast: Reader | None
     common: Mapping[str, str]  # fields of every answer
@@ -106,17 +107,17 @@ class Connection(web.RequestHandler):
 
     @property
     def idle(self) -> bool:
-        """Nothing was asked that is not answered."""
+        """True if every request that came has been answered."""
         return self._turn is _HEAD
 
     @property
     def asking(self) -> bool:
-        """A request is under way whose body has not ended."""
+        """True while a request is under way whose body has not ended."""
         return self._turn in (_HOLD, _FEED)
 
     @property
     def state(self) -> str:
-        """As ``web_requests`` names it."""
+        """State under the name that ``web_requests`` gives it."""
         if self._turn is _HEAD and not self._came:
             return "idle"
         return "read" if self.idle or self.asking else "handle-request"
@@ -150,11 +151,11 @@ class Connection(web.RequestHandler):
             super().data_received(data)  # aiohttp's own: its parser goes on with what it has
 
     def asked(self) -> None:
-        """The fast path has taken a request."""
+        """The fast path took a request and will answer it."""
         self._turn = _ANSWER
 
     def answer(self, answer: bytes, now: float, *, last: bool) -> None:
-        """The answer to what the fast path was asked."""
+        """Write the answer to a request that the fast path took."""
         if self.transport is None or self.transport.is_closing():
             return  # the client has gone
         self.transport.write(answer)
@@ -166,14 +167,14 @@ class Connection(web.RequestHandler):
             self._turn, self._idle_since = _HEAD, now
 
     def broke(self, error: Exception) -> None:
-        """A fault of ours: this connection ends, no other hears of it."""
+        """A defect: end this connection, and no other."""
         log.error("connection failed", exc_info=error)
         self.force_close()
 
     # What came, request by request
 
     def _guarded(self, data: bytes) -> None:
-        """Take what came. Whatever is wrong with it ends this connection and no other."""
+        """Process what came. An error ends this connection and no other."""
         try:
             self._take(data)
             self._hold_back()
@@ -199,7 +200,7 @@ class Connection(web.RequestHandler):
             self._came += data
 
     def _begin(self, data: bytes) -> None:
-        """Begin the next request, once its head is here."""
+        """Begin the next request once its head is complete."""
         before = len(self._came)
         self._came += data
         if self._came.startswith(b"\r\n"):  # old clients end a body with it
@@ -221,7 +222,7 @@ class Connection(web.RequestHandler):
         self._take_whole()
 
     def _take_whole(self) -> None:
-        """The fast path's: all of a request at once. If it does not want it, it is aiohttp's."""
+        """Offer a complete request to the fast path; what it declines goes to aiohttp."""
         head, fast = self._head, self._fast
         assert head is not None
         assert fast is not None
@@ -237,14 +238,16 @@ class Connection(web.RequestHandler):
             self._give()
 
     def _give(self) -> None:
-        """aiohttp's: the head, and of the body what is here."""
+        """Give aiohttp the head of a request, and the part of its body that is here."""
         assert self._head is not None
         came, self._came = self._came, b""
         self._body, self._turn, self._owed_looks = self._head.body(), _FEED, 0
         self._feed(came, self._head.size)
 
     def _feed(self, data: bytes, head: int = 0) -> None:
-        """The next bytes for aiohttp, ``head`` of them before the body; none of what follows."""
+        """Give aiohttp the next bytes of this request (``head`` of
+        them before the body), and none of the next request.
+        """
         size = head + self._body.take(data[head:])
         self.pace.came(size - head, self._now(), waiting=False)
         super().data_received(data[:size])
@@ -260,7 +263,7 @@ class Connection(web.RequestHandler):
             self._next(self._now())
 
     def _next(self, now: float) -> None:
-        """A request is done with. What came behind it is read in a turn of its own."""
+        """A request is done: continue with the bytes behind it in a turn of their own."""
         self._idle_since = now
         if self._came:
             self._turn = _NEXT
@@ -279,9 +282,9 @@ class Connection(web.RequestHandler):
                 self.force_close()  # the rest of it never comes
 
     def eof_received(self) -> Any:
-        """The client sends no more: whether to keep the connection (aiohttp's type knows of no
-        answer). What it has asked in whole is answered all the same, unless in
-        TLS, where its end is everybody's.
+        """The client sends no more. Complete requests are still answered,
+        except over TLS, where both directions end together. The return value
+        tells asyncio whether to keep the connection (aiohttp's type has none).
         """
         self._hung_up = True
         wire = self._wire
@@ -289,7 +292,7 @@ class Connection(web.RequestHandler):
         return is_asked and wire is not None and wire.get_extra_info("sslcontext") is None
 
     def _hold_back(self) -> None:
-        """Read only what somebody takes."""
+        """Read no more than the consumer of the body takes."""
         wanted = not self._full and (not self._came or self._turn in (_HEAD, _HOLD))
         if wanted != self._reading and self.transport is not None:
             self._reading = wanted
@@ -301,7 +304,7 @@ class Connection(web.RequestHandler):
     # What aiohttp tells
 
     def pause_reading(self) -> None:
-        """The handler does not keep up with its body."""
+        """aiohttp asks for a pause: the handler is slower than its body arrives."""
         self._full, self._reading = True, False
         super().pause_reading()
 
@@ -331,16 +334,16 @@ class Connection(web.RequestHandler):
 
     @property
     def _unsure(self) -> bool:
-        """Answered before its body has ended, it must be the last one: a client that waits for
-        ``100 Continue`` may send its body or not, and aiohttp takes what comes behind an upgrade
-        that it has declined meanwhile for another protocol's.
+        """The answer came before the body ended: close the connection after it.
+        A client that waits for ``100 Continue`` may send its body or not, and
+        aiohttp would read what follows a declined upgrade as another protocol.
         """
         if self._turn is not _FEED or self._head is None:
             return False
         return b"expect" in self._head.fields or b"upgrade" in self._head.fields
 
     def _answered(self, *, is_last: bool) -> None:
-        """aiohttp's answer has left."""
+        """aiohttp has written its answer."""
         if self._turn is _FEED:
             self._turn, self._last = _DRAIN, is_last
         elif self._turn is not _ANSWER:
@@ -393,7 +396,9 @@ class Connection(web.RequestHandler):
     # How slow it is
 
     def look(self, limits: Limits, now: float) -> str:
-        """What the client is too slow at, ``idle`` if it has asked nothing for long, or nothing."""
+        """The reason to end a connection that is too slow, ``idle``
+        if it has asked nothing for long, else "".
+        """
         wire = self._wire
         if wire is None:
             return ""
@@ -411,19 +416,21 @@ class Connection(web.RequestHandler):
         return fault
 
     def is_forgotten(self) -> bool:
-        """Whether no handler has what aiohttp was given, at the last of several looks."""
+        """True if aiohttp started no handler for a request that it
+        was given, in several looks in a row.
+        """
         if self._owed_looks is None or self._turn is _ENDED:
             return False
         self._owed_looks += 1
         return self._owed_looks >= OWED_LOOKS
 
     def abort(self) -> None:
-        """End at once: there is no way to tell the client anything."""
+        """End the connection at once, without an answer."""
         if self._wire is not None:
             self._wire.abort()
 
     def refuse(self, error: ApiError) -> None:
-        """Answer without a request, and close."""
+        """Answer with an error without a request, and close."""
         if not self._answering and not self.gone:
             assert self.transport is not None
             self.transport.write(alone(error, self._door.common))

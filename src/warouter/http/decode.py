@@ -1,4 +1,4 @@
-"""JSON bytes of a request to a Struct, or the ApiError that says what is wrong with them.
+"""Decodes the JSON body of a request into a Struct; an ApiError says what is wrong with it.
 
 Pure. Everything that JSON can do to a parser ends here as 400: malformed text, bytes that are no
 UTF-8, lone surrogates, NUL (PostgreSQL's text cannot hold it), nesting that a recursive reader
@@ -53,12 +53,14 @@ def decode(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
 
 
 def _may_be_deep(body: bytes) -> bool:
-    """Brackets in strings count too: a body with few of them cannot be deep."""
+    """False if the body has too few brackets to be nested too
+    deep; brackets in strings count too.
+    """
     return body.count(b"{") + body.count(b"[") > MAX_DEPTH
 
 
 def explained(error: msgspec.ValidationError) -> ApiError:
-    """msgspec's sentence with its path in words of the API: ``text.body must be a string``."""
+    """msgspec's error as a sentence with the API's path: ``text.body must be a string``."""
     reason, _, path = str(error).partition(" - at `$")
     path = path.rstrip("`").removeprefix(".")
     if reason.startswith(_MISSING):
@@ -75,7 +77,9 @@ def _malformed(body: bytes, reason: str) -> ApiError:
 
 
 def _inspect(value: Any) -> None:
-    """Refuse depth and NUL in a decoded value; level by level, so that depth costs no stack."""
+    """Refuse a decoded value that is nested too deep or
+    contains NUL. Iterative, so that depth costs no stack.
+    """
     level = [value]
     for depth in range(MAX_DEPTH + 1):
         below: list[Any] = []

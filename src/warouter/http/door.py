@@ -1,4 +1,6 @@
-"""The door of a webapp: who is let in, who is there, and who is too slow."""
+"""Admission of connections to a webapp: limits, the open
+ones, and the end of those that are too slow.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,7 @@ SWEEP_SECONDS = 1.0
 
 
 class Connections:
-    """Makes the connection of each client that is let in, and knows those that are open.
+    """Creates the connection of each client that is admitted, and keeps the open ones.
 
     ``server`` is a runner's. Once ``leaving`` is set each answer is the last of its connection.
     A client has its place from its accept on, so that TLS handshakes count as well.
@@ -56,7 +58,7 @@ class Connections:
     # acceptor.Doorkeeper
 
     def enter(self, address: str, sock: socket.socket | None = None) -> Connection | None:
-        """The connection of a client at ``address``, unless there are too many."""
+        """The new connection of a client at ``address``; None if there are too many."""
         if not self._gate.enter(address):
             return None
         self.accepted += 1
@@ -65,13 +67,13 @@ class Connections:
         return connection
 
     def refuse(self) -> bytes:
-        """There is no room for one more; what it is told."""
+        """The answer to a connection for which there is no room."""
         self.accepted += 1
         self.refused += 1
         return self._refusal
 
     def failed(self, connection: Connection) -> None:
-        """Its TLS handshake did."""
+        """The TLS handshake of a connection failed."""
         self.dropped["handshake"] += 1
         self.lost(connection)
 
@@ -83,7 +85,7 @@ class Connections:
             self._none.set()
 
     async def sweep(self) -> None:
-        """Runs until cancelled: once a second ends the connections of clients that are too slow."""
+        """Once a second, end the connections of clients that are too slow. Runs until cancelled."""
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
@@ -98,7 +100,7 @@ class Connections:
                     )
 
     def states(self) -> Counter[str]:
-        """Connections by what they are at: ``idle``, ``read``, ``handle-request``."""
+        """Number of connections by state: ``idle``, ``read``, ``handle-request``."""
         return Counter(connection.state for connection in self._open)
 
     def _drop(self, connection: Connection, fault: str) -> None:
@@ -119,7 +121,7 @@ class Connections:
                 connection.force_close()
 
     async def ended(self, within: float) -> bool:
-        """Whether no connection is left, waiting up to ``within`` seconds for it."""
+        """Wait up to ``within`` seconds for the last connection to end; True if none is left."""
         try:
             async with asyncio.timeout(within):
                 while self._open:

@@ -1,4 +1,4 @@
-"""Where clients reach a webapp, and how it goes without one of them seeing a reset.
+"""The webapp's listening sockets, and a shutdown that resets no client connection.
 
 Linux resets what waits in the accept queue of a listening socket that is closed, also when another
 process listens on the same port (unless net.ipv4.tcp_migrate_req is 1: see docs/operations.md). So
@@ -51,14 +51,14 @@ class Edge:
         self._acceptors: list[Acceptor[Connection]] = []
 
     def open(self) -> None:
-        """Accept from now on."""
+        """Start to accept connections."""
         for sock in self._sockets:
             acceptor = Acceptor(sock, self._connections, self._tls)
             acceptor.open()
             self._acceptors.append(acceptor)
 
     def samples(self) -> list[Sample]:
-        """The figures of these sockets and connections."""
+        """Metrics of these sockets and connections."""
         connections = self._connections
         queues = [accept_queue(sock) for sock in self._sockets]
         queued = sum(waiting for waiting, _ in queues)
@@ -80,7 +80,9 @@ class Edge:
         ]
 
     async def leave(self, end_waiting: Callable[[], None]) -> None:
-        """Take no more connections, answer what was asked; ``end_waiting`` ends what is held."""
+        """Shut down: accept no more, answer the requests that came;
+        ``end_waiting`` fails those that are still held.
+        """
         began = asyncio.get_running_loop().time()
         self._connections.leaving = True
         for acceptor in self._acceptors:

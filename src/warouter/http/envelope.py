@@ -1,4 +1,4 @@
-"""The product's envelope: ``meta`` beside the resource, ``errors`` only on failure."""
+"""The product's response envelope: ``meta`` and the resource, or ``errors`` on failure."""
 
 from __future__ import annotations
 
@@ -22,25 +22,27 @@ _JSON = "application/json"
 def success(
     content: Mapping[str, Any], status: int = 200, *, warnings: list[str] | None = None
 ) -> web.Response:
-    """A success: ``content`` and meta. Never a key ``errors``: some clients count that as one."""
+    """A successful response: ``content`` and meta. It never has
+    ``errors``: some clients take the key itself for a failure.
+    """
     meta: dict[str, Any] = META if not warnings else {**META, "warnings": warnings}
     return encoded(msgspec.json.encode({**content, "meta": meta}), status)
 
 
 def encoded(body: bytes, status: int = 200) -> web.Response:
-    """A response whose JSON is ready."""
+    """A response with JSON that is already encoded."""
     return web.Response(body=body, status=status, content_type=_JSON)
 
 
 def failure(error: ApiError) -> web.Response:
-    """The error as the product words it, with Retry-After where a retry may help."""
+    """An error response, with Retry-After where a retry may help."""
     response = encoded(error_body(error), error.status)
     response.headers.update(error_fields(error))
     return response
 
 
 def of_framework(error: web.HTTPException) -> web.Response:
-    """What aiohttp refuses, in the product's words."""
+    """An error that aiohttp raised, as an error response of the product."""
     match error:
         case web.HTTPNotFound():
             return failure(NotFound("there is no such path"))
@@ -60,7 +62,7 @@ def of_framework(error: web.HTTPException) -> web.Response:
 
 
 def error_body(error: ApiError) -> bytes:
-    """The JSON of an error."""
+    """The JSON body of an error."""
     said = {
         "code": error.code,
         "title": error.title,
@@ -71,7 +73,7 @@ def error_body(error: ApiError) -> bytes:
 
 
 def error_fields(error: ApiError) -> dict[str, str]:
-    """Fields of an error's answer beside the usual ones."""
+    """Additional header fields of an error response."""
     fields = {}
     if error.retry_after is not None:
         fields["Retry-After"] = str(error.retry_after)
@@ -81,7 +83,7 @@ def error_fields(error: ApiError) -> dict[str, str]:
 
 
 def common_fields(*, server_version: bool) -> dict[str, str]:
-    """Fields of every answer that does not say otherwise, in their order on both ways.
+    """Header fields of every response, in their order on the fast path and on aiohttp's.
 
     An answer may hold a token or somebody's words: no browser or proxy keeps it, or guesses what
     it is. ``server_version``: say which build answers.
@@ -94,7 +96,7 @@ def common_fields(*, server_version: bool) -> dict[str, str]:
 
 
 def alone(error: ApiError, common: Mapping[str, str]) -> bytes:
-    """A whole answer without a request, the last of its connection, as it is written."""
+    """The bytes of a complete response without a request, the last one of its connection."""
     body = error_body(error)
     fields = {
         "Content-Type": _JSON,
@@ -108,6 +110,6 @@ def alone(error: ApiError, common: Mapping[str, str]) -> bytes:
 
 
 def _plain(details: str) -> str:
-    """Text that JSON can carry, of a length that a person reads."""
+    """The text made safe for JSON, and cut to a readable length."""
     text = details.encode(errors="replace").decode()
     return text if len(text) <= _DETAILS_CHARS else f"{text[:_DETAILS_CHARS]}..."

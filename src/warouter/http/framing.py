@@ -1,4 +1,4 @@
-"""Where a request begins and ends in a client's bytes. Pure.
+"""Finds where a request begins and ends in the bytes of a client. Pure.
 
 The only reader of boundaries: whoever answers a request gets exactly the bytes that are found here,
 so no two parsers ever share a socket. It takes less than RFC 9112 lets a server take. Whatever a
@@ -39,11 +39,11 @@ _ONCE = frozenset(
 
 
 class NotHttp(GenericError):
-    """The bytes that came are no request that may be answered otherwise."""
+    """The bytes are not a valid HTTP/1.1 request."""
 
 
 class Head(NamedTuple):
-    """A request's line and fields.
+    """The request line and the header fields.
 
     ``size`` in bytes, ``line`` with its end, ``fields`` by their name in small letters (of one that
     stands ``twice`` the last), ``length`` of the body in bytes or CHUNKED.
@@ -56,7 +56,7 @@ class Head(NamedTuple):
     length: int
 
     def body(self) -> Body:
-        """Tells the bytes of the body from what comes behind it."""
+        """A new ``Body`` that separates the bytes of this body from those behind it."""
         return Chunks() if self.length == CHUNKED else Sized(self.length)
 
 
@@ -67,12 +67,16 @@ class Body(Protocol):
     def ended(self) -> bool: ...
 
     def take(self, data: bytes) -> int:
-        """How many of the next bytes, from the first on, belong to it; NotHttp if it is broken."""
+        """How many of these bytes, from the first on, belong to the
+        body. Raises NotHttp if its framing is broken.
+        """
         ...
 
 
 def read_head(head: bytes) -> Head:
-    """``head`` up to its empty line. NotHttp, or HeadTooLarge above 16 KiB of fields."""
+    """The head in ``head``, which ends with its empty line.
+    Raises NotHttp, or HeadTooLarge above 16 KiB of fields.
+    """
     line = _LINE.match(head)
     if line is None or len(line[2]) > TARGET_BYTES:
         raise NotHttp("the request line must be METHOD TARGET HTTP/1.1, with single spaces")
@@ -96,8 +100,8 @@ def read_head(head: bytes) -> Head:
 
 
 def check_begun(came: bytes, before: int) -> None:
-    """Refuse at once what can become no head. ``came`` holds no END; the first ``before`` bytes of
-    it were looked at. NotHttp, HeadTooLarge.
+    """Refuse an incomplete head as soon as it cannot become a valid one: raises NotHttp
+    or HeadTooLarge. ``came`` has no END; its first ``before`` bytes were checked already.
     """
     end = came.find(b"\r\n")
     if end < 0 and (len(came) > _LINE_BYTES or _LINE_BEGUN.fullmatch(came) is None):
@@ -111,13 +115,13 @@ def check_begun(came: bytes, before: int) -> None:
 
 
 def without_blank_lines(came: bytes) -> bytes:
-    """What is left of ``came`` behind the empty lines that it begins with."""
+    """``came`` without the empty lines at its beginning."""
     blank = _BLANK.match(came)
     return came[blank.end() :] if blank is not None else came
 
 
 class Sized:
-    """A body of so many bytes."""
+    """A body with a Content-Length."""
 
     __slots__ = ("_left",)
 
@@ -135,7 +139,7 @@ class Sized:
 
 
 class Chunks:
-    """A body in chunks, without extensions and trailers: nobody who means well sends them here."""
+    """A chunked body without extensions and trailers, which no ordinary client sends here."""
 
     __slots__ = ("_expects", "_left", "_line", "ended")
 
@@ -157,7 +161,7 @@ class Chunks:
         return at
 
     def _read_line(self, data: bytes, at: int) -> int:
-        """The part of a line that is here; what it means, once it is whole."""
+        """Read on in a line between chunks, and act on it once it is complete."""
         most = _CHUNK_DIGITS + 2 - len(self._line)
         end = data.find(b"\n", at, at + most) + 1
         part = data[at : end or at + most]
@@ -170,7 +174,7 @@ class Chunks:
         return len(part)
 
     def _after(self, line: bytes) -> _Line:
-        """What is expected behind this line and the data that it announces."""
+        """The state that follows this line and the data that it announces."""
         if self._expects is not _SIZE:
             if line != b"\r\n":
                 raise _badly_chunked()
@@ -184,7 +188,7 @@ class Chunks:
 
 
 class _Line(Enum):
-    """Lines between a body's chunks."""
+    """Kinds of lines between the chunks of a body."""
 
     SIZE = 0
     DATA_END = 1  # the empty end of a chunk's data

@@ -1,4 +1,4 @@
-"""Counting requests: how many, with which result, how long. A few additions a request."""
+"""Counts requests by label and result, and the time that they take."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _OTHER = "other"  # a path that is none of ours: anybody could make up any numbe
 
 
 class Meter:
-    """One a webapp. ``under_way`` are requests that are being handled."""
+    """Counters of one webapp. ``under_way`` is the number of requests that are being handled."""
 
     def __init__(self) -> None:
         self._labels: dict[tuple[str, str], str] = {}
@@ -25,7 +25,7 @@ class Meter:
         self._names, self._numbers = os.urandom(4).hex().encode() + b"-%x", itertools.count(1)
 
     def request_id(self) -> bytes:
-        """A name for a request, in its answer and in the log."""
+        """A new id for a request, for its response and the log."""
         return self._names % next(self._numbers)
 
     def begin(self) -> float:
@@ -33,13 +33,13 @@ class Meter:
         return time.perf_counter()
 
     def end(self, request: web.Request, status: int, began: float) -> None:
-        """``status`` 0: nobody was there any more to be answered."""
+        """Count the end of a request; ``status`` 0 means that the client had left."""
         resource = request.match_info.route.resource
         label = self._label(request.method, resource.canonical) if resource is not None else _OTHER
         self.answered(label, status, began)
 
     def answered(self, label: str, status: int, began: float) -> None:
-        """``end``, for whoever knows the label of the request's route."""
+        """Count the end of a request whose label is known already."""
         self.under_way -= 1
         entry = self._by_result.get((label, status))
         if entry is None:
@@ -70,6 +70,6 @@ class Meter:
 
 
 def label_of(method: str, path: str) -> str:
-    """As the product names it: POST /v1/messages/{id}/ is ``POST_v1_messages_id``."""
+    """The product's label for a route: POST /v1/messages/{id}/ is ``POST_v1_messages_id``."""
     name = path.strip("/").replace("/", "_").replace("{", "").replace("}", "")
     return f"{method}_{name}"

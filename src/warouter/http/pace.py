@@ -1,4 +1,4 @@
-"""How slow, how many and how large a client may be, and when that is found. Pure.
+"""Limits on the number, size and slowness of client connections, and their checks. Pure.
 
 Nothing here runs per byte: a connection notes when things began, and one look a second at all of
 them finds who takes too long. Times are the caller's seconds, on a clock that never goes back.
@@ -23,8 +23,8 @@ LOOPBACK: tuple[Network, ...] = (
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """Of one webapp. ``exempt`` networks may open any number of connections: proxies, and this
-    host. All together stay below ``connections`` all the same.
+    """Connection limits of one webapp. ``exempt`` networks (proxies, and this
+    host) have no limit per address, but count among all ``connections``.
     """
 
     head_seconds: float = 10.0  # for all of a request's line and fields, from its first byte
@@ -38,7 +38,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Pace:
-    """Of one connection: what it is at, since when, and how far it has come."""
+    """Progress of one connection: its state, since when, and how many bytes have come."""
 
     __slots__ = (
         "_body_bytes",
@@ -59,11 +59,11 @@ class Pace:
 
     @property
     def head_bytes(self) -> int:
-        """What has come of a request's head that is not complete."""
+        """Size of the incomplete head that has come so far."""
         return self._head_bytes
 
     def came(self, size: int, now: float, *, waiting: bool) -> None:
-        """Bytes arrived; ``waiting``: no request was under way before."""
+        """Bytes arrived; ``waiting`` means that no request was under way before."""
         if waiting:
             self._head_since = now if self._head_since is None else self._head_since
             self._head_bytes += size
@@ -71,24 +71,24 @@ class Pace:
             self._body_bytes += size
 
     def asked(self, now: float) -> None:
-        """A request's head is complete."""
+        """The head of a request is complete."""
         self._head_since, self._head_bytes = None, 0
         self._body_since, self._body_bytes = now, 0
 
     def held_back(self, now: float) -> None:
-        """It is not the client's fault that nothing of its body came: we do not read."""
+        """Reading was paused by the webapp: the client is not slow."""
         self._body_since, self._body_bytes = now, 0
 
     def left(self, taken: int, waiting: int, now: float) -> None:
-        """``waiting`` of an answer is not taken yet; ``taken`` bytes were so far."""
+        """``waiting`` bytes of the answer are not taken yet; ``taken`` bytes have been so far."""
         if waiting == 0:
             self._left_since = None
         elif self._left_since is None or taken != self._taken:
             self._taken, self._left_since = taken, now
 
     def fault(self, limits: Limits, now: float, *, reading: bool) -> str:
-        """``head``, ``body`` or ``stall`` if it is too slow, else nothing. ``reading``: a request
-        is under way whose body has not ended.
+        """Why the connection is too slow (``head``, ``body`` or ``stall``),
+        else "". ``reading`` means that the body of a request has not ended.
         """
         if self._head_since is not None and now - self._head_since >= limits.head_seconds:
             return "head"
@@ -102,7 +102,7 @@ class Pace:
 
 
 class Gate:
-    """Who may open a connection: counts them in all and per address."""
+    """Counts open connections, in all and per address, and limits them."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -110,7 +110,7 @@ class Gate:
         self._all = 0
 
     def enter(self, address: str) -> bool:
-        """Whether there is room for one more; every one that was let in must ``leave``."""
+        """True, and counted, if there is room for one more connection; each needs a ``leave``."""
         limits = self._limits
         if self._all >= limits.connections:
             return False

@@ -1,4 +1,4 @@
-"""A connection and a fast path, each as the other sees it.
+"""The interfaces between a connection and the fast path.
 
 The front door knows requests, not what they mean: whoever answers plain ones is given to it as a
 ``Reader``, and sees of a connection what ``Asking`` says.
@@ -12,7 +12,7 @@ from warouter.http.framing import Head
 
 
 class Asking(Protocol):
-    """A connection, as the fast path needs it: it has one request under way at the most.
+    """A connection as the fast path sees it, with at most one request under way.
 
     ``head_size`` is the fast path's own note: bytes of the last head.
     """
@@ -21,45 +21,46 @@ class Asking(Protocol):
 
     @property
     def gone(self) -> bool:
-        """The client has left."""
+        """True if the client has left."""
         ...
 
     @property
     def leaving(self) -> bool:
-        """The next answer is the last one, and says so."""
+        """True if the next answer must be the last one, and say so."""
         ...
 
     def asked(self) -> None:
-        """A request is taken and will be answered."""
+        """The fast path took a request and will answer it."""
         ...
 
     def answer(self, answer: bytes, now: float, *, last: bool) -> None:
-        """Write it, and end if it was the ``last``; ``now`` is the loop's time.
+        """Write the answer, and close the connection if it was the
+        ``last``; ``now`` is the loop's time.
 
         Nothing that came behind the request is read in this call: it is one of many in a turn.
         """
         ...
 
     def broke(self, error: Exception) -> None:
-        """Something failed that never should: log it, and end this connection alone."""
+        """A defect: log the error and end this connection only."""
         ...
 
 
 class Reader(Protocol):
-    """Answers plain requests past aiohttp, if it takes them: ``api.messages.fastpath``."""
+    """The fast path as a connection sees it; implemented by ``api.messages.fastpath``."""
 
     def take_known(self, data: bytes, asking: Asking) -> bool:
-        """``take`` for one whole request under a head that has come before."""
+        """``take`` for a complete request whose head has come before."""
         ...
 
     def plain(self, head: Head) -> bool:
-        """Whether this may be a request that is taken: then its body is waited for."""
+        """True if the fast path may take this request, so that its body is worth waiting for."""
         ...
 
     def knows(self, head: Head) -> bool:
-        """Whether it is in memory who asks, and they may."""
+        """True if the token is in memory and its user may send messages."""
         ...
 
     def take(self, head: Head, request: bytes, asking: Asking) -> bool:
-        """Take a whole request, which is answered through ``asking``; False: not taken."""
+        """Take a complete request and answer it through ``asking``; False if it is declined."""
         ...

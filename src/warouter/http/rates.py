@@ -1,5 +1,5 @@
-"""The product's rate limits: each user has a token bucket for POST /v1/messages and one for the
-rest. Pure.
+"""The product's rate limits: each user has one token bucket
+for POST /v1/messages and one for all other requests. Pure.
 
 Each webapp counts for itself, as each web container of the product did.
 """
@@ -20,21 +20,21 @@ _SENTENCE = (
 
 
 class Rate(msgspec.Struct, frozen=True):
-    """``rate`` requests a second in the long run, ``burst`` at once after a pause."""
+    """``rate`` requests a second on average, ``burst`` at once after a pause."""
 
     rate: float
     burst: int
 
 
 class Rates(msgspec.Struct, frozen=True):
-    """What POST /v1/messages and what everything else may do."""
+    """The rates of POST /v1/messages and of all other requests."""
 
     messages: Rate
     others: Rate
 
 
 class Bucket:
-    """Fills by ``rate`` tokens a second up to ``burst``; each request takes one."""
+    """A token bucket: fills by ``rate`` tokens a second up to ``burst``; each request takes one."""
 
     __slots__ = ("_at", "_rate", "_tokens")
 
@@ -44,7 +44,7 @@ class Bucket:
         self._at = now
 
     def take(self, now: float) -> float:
-        """0.0 if there was a token; else seconds until there is one, and nothing is taken.
+        """Take a token and return 0.0; without one, return the seconds until there is one.
 
         ``now`` is the caller's clock, which never goes back.
         """
@@ -56,12 +56,12 @@ class Bucket:
         return (1.0 - self._tokens) / self._rate.rate
 
     def full(self, now: float) -> bool:
-        """Whether it would be the same if it were made now."""
+        """True if the bucket equals a new one, and can be forgotten."""
         return self._tokens + (now - self._at) * self._rate.rate >= self._rate.burst
 
 
 class Buckets:
-    """Those of all users. What one user does takes nothing from another."""
+    """The buckets of all users, independent of each other."""
 
     def __init__(self, rates: Rates) -> None:
         self._rates = rates
@@ -71,7 +71,7 @@ class Buckets:
         return len(self._of)
 
     def take(self, user: str, now: float, *, sends: bool) -> float:
-        """As ``Bucket.take``; ``sends`` is POST /v1/messages."""
+        """As ``Bucket.take``, for this user; ``sends`` means POST /v1/messages."""
         bucket = self._of.get((user, sends))
         if bucket is None:
             if len(self._of) >= MOST_BUCKETS:
@@ -82,7 +82,7 @@ class Buckets:
 
 
 def parse_rates(text: str) -> Rates | None:
-    """WAROUTER_RATE_LIMIT; None for ``off``. ConfigError says what it must be."""
+    """Parse WAROUTER_RATE_LIMIT; None for ``off``. Raises ConfigError with the allowed forms."""
     if text.strip().lower() == OFF:
         return None
     parts = (_PRODUCT if text.strip().lower() == PRODUCT else text).split(",")

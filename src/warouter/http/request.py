@@ -1,4 +1,4 @@
-"""Reading a request: bodies within their limit, names in paths."""
+"""Reads requests: bodies up to their limit, and names in paths."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NAME_CHARS = 256
 
 
 async def read_body(request: web.Request, limit: int) -> bytes:
-    """The body, at most ``limit`` bytes; BodyTooLarge before more than that is read."""
+    """The body, at most ``limit`` bytes; raises BodyTooLarge before it reads more."""
     length = request.content_length
     if length is not None and length > limit:
         raise _too_large(limit)
@@ -37,12 +37,12 @@ async def read_body(request: web.Request, limit: int) -> bytes:
 
 
 async def read_json(request: web.Request, limit: int, decoder: msgspec.json.Decoder[T]) -> T:
-    """The body as the decoder's type; an ApiError (400, 413) if it is none."""
+    """The body decoded as the decoder's type; raises an ApiError (400, 413) if it is not valid."""
     return decode(await read_body(request, limit), decoder)
 
 
 def path_name(request: web.Request, key: str) -> str:
-    """A name or an id from the path. What could never have been given out is not found."""
+    """A name or an id in the path. Raises NotFound for one that cannot exist."""
     name = request.match_info[key]
     if len(name) > _NAME_CHARS or not name.isprintable():
         raise NotFound(f"there is no such {key}")

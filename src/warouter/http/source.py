@@ -1,4 +1,6 @@
-"""Where a request comes from: the peer, or what a trusted proxy says of it."""
+"""The address that a request comes from: the peer's, or the
+client's according to a trusted proxy.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,8 @@ def source_of(request: web.Request, trusted: Sequence[Network]) -> str:
 
 
 def limited_address(source: str, trusted: Sequence[Network]) -> str | None:
-    """What is counted for the source: its address, of IPv6 the /64. None: it has no limit.
+    """The address under which connections of this source are
+    limited (for IPv6 its /64); None if it has no limit.
 
     None are loopback and the listed proxies, behind which are many.
     """
@@ -43,7 +46,7 @@ def limited_address(source: str, trusted: Sequence[Network]) -> str | None:
 
 
 def prefix_of(source: str) -> str:
-    """What failures from the source count for: its address, of IPv6 the /64.
+    """The address under which failures of this source are counted (for IPv6 its /64).
 
     Not more of IPv4: the right password must not wait for what a neighbour guesses.
     """

@@ -1,4 +1,4 @@
-"""Where a coreapp is reached over the link."""
+"""The link address of a coreapp."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from uuid import UUID
 
 
 class Address(NamedTuple):
-    """Where a coreapp's incarnation is reached, and what it must know: from its node row."""
+    """Address of a coreapp's incarnation on the link, with its
+    key and certificate, from its node row.
+    """
 
     incarnation: UUID
     name: str

@@ -1,4 +1,4 @@
-"""The webapp's end of the link: keeps every message until its owner has answered for it.
+"""The webapp's end of the link: keeps every message until its owner has answered.
 
 A message that is not acknowledged is offered again under the same id, to whoever owns its slot on
 the next shard map, until it is on disk or ``hold`` seconds have passed. So a failover costs a pause
@@ -65,12 +65,12 @@ class Links:
         return self._ways.connected
 
     def unreached(self) -> list[UUID]:
-        """Coreapps that this webapp has had no link to for more than a moment."""
+        """Coreapps to which this webapp has had no link for some time."""
         return self._ways.unreached()
 
     def offer(self, message: wire.Outgoing, done: Done) -> None:
-        """Call ``done`` once the message is on disk at its owner, with the id that it is known
-        under, or once it will not be, with the error.
+        """Offer a message to its owner. ``done`` is called with the
+        message's id once it is on disk, or with an error if it will not be.
 
         The id is another one than the message's if its key has come before with the same request;
         with another request the error is KeyTaken. NotReady: no owner answered in time (details say
@@ -82,7 +82,7 @@ class Links:
         self._offer(entry)
 
     async def submit(self, message: wire.Outgoing) -> bytes:
-        """``offer``, and wait for what becomes of it."""
+        """``offer`` a message and wait for its outcome."""
         result: asyncio.Future[bytes] = self._loop.create_future()
 
         def done(outcome: bytes | ApiError) -> None:
@@ -100,14 +100,14 @@ class Links:
             self._held.take(message.id)
 
     def set_map(self, new: ShardMap) -> None:
-        """A newer shard map: offer what waits for slots that changed hands."""
+        """Take a newer shard map, and offer waiting messages of slots that changed hands."""
         moved = self._ways.set_map(new)
         for entry in self._held if moved else ():
             if entry.slot in moved:
                 self._offer(entry)
 
     def set_addresses(self, addresses: dict[UUID, Address]) -> None:
-        """Connect to coreapps that are new, let go of those that are gone."""
+        """Connect to new coreapps, and close links to those that are gone."""
         for incarnation in self._tasks.keys() - addresses.keys():
             self._tasks.pop(incarnation).cancel()
             self._ways.forget(incarnation)
@@ -117,8 +117,8 @@ class Links:
                 self._tasks[incarnation] = asyncio.create_task(self._keep(address))
 
     async def sweep(self) -> None:
-        """Runs until cancelled: ends what has waited for too long, offers again what nobody could
-        take, watches the links.
+        """Until cancelled: fail messages that waited for too long,
+        offer again those without a way, and watch the links.
         """
         last = self._loop.time()
         while True:
@@ -135,7 +135,7 @@ class Links:
                     self._offer(entry)
 
     def end_waiting(self) -> None:
-        """This process stops: answer for what no owner has answered for."""
+        """This process stops: fail all messages that no owner has answered for."""
         for entry in self._held:
             self._end(entry, entry.too_late())
 
@@ -211,14 +211,14 @@ class Links:
             self._on_doubt()
 
     def _on_already(self, frame: wire.Outcome) -> None:
-        """The same request came before, perhaps to another webapp: its message is the one."""
+        """The same request came before, perhaps to another webapp: answer with its message."""
         for offered, first in wire.pairs(frame.ids):
             entry = self._held.get(offered)
             if entry is not None:
                 self._end(entry, first)
 
     def _on_unreached(self, via: UUID, frame: wire.Outcome, entries: list[Pending]) -> None:
-        """Who was to relay did not reach the owner either: try the next one, or wait."""
+        """The relaying coreapp did not reach the owner either: try another one, or wait."""
         self._ways.barren(frame.slot, frame.epoch, via)
         for entry in entries:
             if entry.via == via and entry.epoch == frame.epoch:
@@ -229,7 +229,7 @@ class Links:
         self._loop.call_at(until, self._go_around, incarnation)
 
     def _go_around(self, owner: UUID) -> None:
-        """The link has been down for long enough: what waits goes through another coreapp."""
+        """The link has been down for long enough: send waiting messages through another coreapp."""
         if self._ways.is_up(owner):
             return
         mine = self._ways.slots_of(owner)
@@ -238,7 +238,7 @@ class Links:
                 self._offer(entry)
 
     def _offer(self, entry: Pending) -> None:
-        """Send to the owner if there is a way to it, else keep for the next map or sweep."""
+        """Send a message to its owner if there is a way, else keep it for the next map or sweep."""
         message = entry.message
         way = self._ways.to(message.slot)
         if way is None or not way.connection.frames.take(message.ttl, message.key):
@@ -269,7 +269,7 @@ class Links:
         connection.send(frame)
 
     async def _keep(self, address: Address) -> None:
-        """Keep one coreapp connected until cancelled, whatever goes wrong."""
+        """Keep the link to one coreapp connected until cancelled, whatever fails."""
         while True:
             try:
                 await self._connect_again(address)
@@ -301,17 +301,17 @@ class Links:
 
 
 def _not_told(error: Exception) -> None:
-    """Whoever asked does not take the outcome; all others get theirs."""
+    """A caller did not accept its outcome; all others get theirs."""
     log.error("outcome handler failed", exc_info=error)
 
 
 def _final(outcome: int, entry: Pending) -> ApiError | None:
-    """The error that this outcome ends a request with; None if it is offered again."""
+    """The error with which this outcome ends a request; None if the message is offered again."""
     match outcome:
         case wire.REFUSED:
             return ParameterInvalid("the message cannot be stored")
         case wire.CLASHED:
-            return KeyTaken("this Idempotency-Key came before with another body")
+            return KeyTaken("this Idempotency-Key was used before with another body")
         case wire.OVERLOADED if entry.offers <= 1:
             return Overloaded("the shard's queue is full; retry later")
     return None  # of those that are overloaded an earlier offer may be on disk: only its id goes on

@@ -1,4 +1,6 @@
-"""What both ends of a link share: frames out in one write a turn, envelopes in."""
+"""Common base of both ends of a link: queues frames for one
+write per turn of the loop, and reads envelopes.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ SILENT_SECONDS = 1.2  # nothing heard for so long: cut
 
 
 class LinkConnection(asyncio.Protocol):
-    """A link after and during its handshake; subclasses say what a frame means."""
+    """A link during and after its handshake; subclasses process the frames."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -39,11 +41,11 @@ class LinkConnection(asyncio.Protocol):
 
     @property
     def ready(self) -> bool:
-        """The handshake is done and the connection stands."""
+        """True once the handshake is done, while the connection lasts."""
         return self._sealer is not None and self._transport is not None
 
     def send(self, frame: bytes) -> None:
-        """Queue one frame; what is queued in a turn of the loop leaves in one write."""
+        """Queue one frame; all frames of a turn of the loop leave in one write."""
         self._out.append(frame)
         if not self._flushing:
             self._flushing = True
@@ -54,13 +56,13 @@ class LinkConnection(asyncio.Protocol):
             self._transport.abort()
 
     def close(self) -> None:
-        """Let what is queued leave, then close."""
+        """Send the queued frames, then close."""
         self._flush()
         if self._transport is not None:
             self._transport.close()
 
     def watch(self, passed: float) -> None:
-        """``passed`` seconds went by: ask a peer that is quiet, cut one that does not answer.
+        """``passed`` seconds went by: ping a quiet peer, disconnect a silent one.
 
         The caller counts no time in which it stood still itself: that says nothing of the peer.
         """
@@ -80,23 +82,23 @@ class LinkConnection(asyncio.Protocol):
         raise NotImplementedError
 
     def on_broken(self, error: Exception) -> None:
-        """What came is not what a peer says."""
+        """The peer broke the protocol."""
         log.warning(
             "link closed: peer broke the protocol", extra={"error": str(error), **self.peer()}
         )
 
     def on_no_common_version(self) -> None:
-        """The two builds cannot talk: let the other side read why, then end."""
+        """The builds share no version: close politely, so that the other side can read why."""
         if self._transport is not None:
             self._transport.close()
 
     def peer(self) -> dict[str, object]:
-        """Who is at the other end, for the log."""
+        """The peer's address, for the log."""
         assert self._transport is not None
         return {"peer": self._transport.get_extra_info("peername")}
 
     def on_lost(self) -> None:
-        """The connection is gone."""
+        """The connection is closed."""
 
     # asyncio.Protocol
 
@@ -151,7 +153,7 @@ class LinkConnection(asyncio.Protocol):
 
 
 def _parts(frames: list[bytes]) -> Iterator[list[bytes]]:
-    """All in one, unless that would be more than a peer takes as one envelope."""
+    """The frames in one envelope, or in several if one would exceed the limit."""
     part: list[bytes] = []
     size = 0
     for frame in frames:

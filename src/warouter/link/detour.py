@@ -1,4 +1,4 @@
-"""Which coreapps a webapp has no link to, and through whom messages go meanwhile.
+"""Decides through which coreapp messages go while a webapp has no link to their owner.
 
 Pure, but for the random numbers given.
 """
@@ -17,7 +17,7 @@ BARREN_SECONDS = 1.0  # a coreapp that did not reach the owner either is not ask
 
 
 class Detours:
-    """``now`` is in the seconds of the caller's clock."""
+    """The state of detours. ``now`` is in seconds of the caller's clock."""
 
     def __init__(self, random: Random) -> None:
         self._random = random
@@ -26,7 +26,7 @@ class Detours:
         self._barren: dict[tuple[UUID, UUID], float] = {}
 
     def down(self, coreapp: UUID, until: float) -> None:
-        """There is no link; ``until`` then it is waited for."""
+        """There is no link; it is waited for until ``until``."""
         self._down.setdefault(coreapp, until)
 
     def up(self, coreapp: UUID) -> None:
@@ -34,16 +34,16 @@ class Detours:
         self._via.pop(coreapp, None)
 
     def forget(self, coreapp: UUID) -> None:
-        """It is gone for good."""
+        """The coreapp is gone for good."""
         self.up(coreapp)
         self._barren = {pair: at for pair, at in self._barren.items() if coreapp not in pair}
 
     def unreached(self, now: float) -> list[UUID]:
-        """Coreapps without a link for more than a moment: what this webapp reports."""
+        """Coreapps without a link for some time, which this webapp reports."""
         return [inc for inc, until in self._down.items() if now >= until]
 
     def via(self, owner: UUID, ready: Collection[UUID], now: float) -> UUID | None:
-        """Through which of the ``ready`` a message for ``owner`` goes; None: wait."""
+        """One of the ``ready`` coreapps that relays messages for ``owner``; None to wait."""
         if now < self._down.get(owner, math.inf):
             return None
         fit = [inc for inc in ready if inc != owner and self._barren.get((owner, inc), now) <= now]

@@ -1,4 +1,4 @@
-"""The link to one coreapp: connect, prove who we are and who it is, hear outcomes."""
+"""The link to one coreapp: connects, authenticates both sides, and receives outcomes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HANDSHAKE_SECONDS = 5.0
 
 
 class Listener(Protocol):
-    """Who made a connection and hears what becomes of it."""
+    """The creator of a connection, which hears its events."""
 
     def on_ready(self, connection: CoreappConnection) -> None: ...
 
@@ -30,7 +30,7 @@ class Listener(Protocol):
 
 
 class CoreappConnection(LinkConnection):
-    """One coreapp, as the webapp sees it, or another coreapp that relays."""
+    """The link to one coreapp, as a webapp or a relaying coreapp sees it."""
 
     def __init__(self, links: Listener, address: Address) -> None:
         super().__init__()
@@ -78,7 +78,7 @@ class CoreappConnection(LinkConnection):
             raise ProtocolError("a coreapp sends outcomes only")
 
     async def connect(self, seconds: float) -> bool:
-        """Make the connection; it is proved a little later (``on_ready``)."""
+        """Connect; authentication completes a little later (``on_ready``)."""
         address = self.address
         context = tls.client_context() if address.fingerprint else None
         try:

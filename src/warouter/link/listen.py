@@ -47,7 +47,7 @@ class NoRelay(Relaying):
 
 
 def relay_nothing(webapp: WebappConnection, frame: wire.Relay) -> None:
-    """The webapp tries another coreapp, or waits."""
+    """Refuse to relay: the webapp tries another coreapp, or waits."""
     message = frame.message
     webapp.send(webapp.frames.outcome(wire.UNREACHED, message.slot, message.epoch, [message.id]))
 
@@ -63,7 +63,7 @@ class WebappConnection(LinkConnection):
         self.deadline: asyncio.TimerHandle | None = None
 
     def end(self) -> None:
-        """Cut it off, also amid its TLS handshake."""
+        """Disconnect at once, also during a TLS handshake."""
         if self._transport is not None:
             self.abort()
         elif self.sock is not None:
@@ -115,7 +115,9 @@ class WebappConnection(LinkConnection):
 
 
 class LinkServer:
-    """Listens for webapps, and passes on what arrives."""
+    """Accepts webapps. ``on_message`` is called on the loop for
+    every message, ``on_relay`` for one that another coreapp owns.
+    """
 
     def __init__(self, link_key: bytes, owner: Owner, relay: Relaying | None = None) -> None:
         self.link_key = link_key
@@ -132,7 +134,7 @@ class LinkServer:
         return len(self._connections)
 
     async def start(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> int:
-        """Listen; the port that was taken (``port`` 0 takes a free one)."""
+        """Listen and return the port (``port`` 0 takes a free one)."""
         self._acceptors = await listen(host, port, self, tls)
         return self._acceptors[0].port
 
@@ -145,14 +147,14 @@ class LinkServer:
             connection.close()
 
     def proved(self, connection: WebappConnection) -> None:
-        """It knows the key. ProtocolError if there are too many that do."""
+        """A connection proved the key. Raises ProtocolError if there are too many that did."""
         self._leave(connection)
         if len(self._connections) >= MAX_WEBAPPS:
             raise ProtocolError(f"there are {MAX_WEBAPPS} links already")
         self._connections[connection] = None
 
     def unproved(self, connection: WebappConnection, error: Exception) -> None:
-        """Say so, but once a minute: strangers must not fill the log."""
+        """Log a failed handshake, at most once a minute: strangers must not fill the log."""
         self._unproved += 1
         now = asyncio.get_running_loop().time()
         if now >= self._say_at:
@@ -173,11 +175,11 @@ class LinkServer:
         return connection
 
     def refuse(self) -> bytes:
-        """The process has no descriptor for it: it is told nothing."""
+        """There is no file descriptor for a connection: it is closed without an answer."""
         return b""
 
     def failed(self, connection: WebappConnection) -> None:
-        """It is gone, or never came as far as to be one."""
+        """A connection ended before or in its TLS handshake."""
         self._leave(connection)
         self._connections.pop(connection, None)
 

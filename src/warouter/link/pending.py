@@ -1,4 +1,4 @@
-"""The messages that wait at a webapp for their owner's answer, bounded in number and bytes.
+"""A message of a webapp that waits for its owner's answer.
 
 Pure: times are the caller's.
 """
@@ -83,10 +83,10 @@ class Held:
         """Overloaded if there is no room for one more message of the slot, of ``size`` bytes."""
         count = len(self._entries)
         if count >= MAX_HELD or self._bytes + size > MAX_HELD_BYTES:
-            raise Overloaded("too many messages wait for their shard; retry later")
+            raise Overloaded("too many messages are waiting for their shard; retry later")
         half = count >= MAX_HELD // 2 or self._bytes >= MAX_HELD_BYTES // 2
         if half and sum(self._weights[slot % shards :: shards]) * shards >= MAX_HELD_BYTES:
-            raise Overloaded("too many messages wait for this shard; retry later")
+            raise Overloaded("too many messages are waiting for this shard; retry later")
 
     def add(self, entry: Pending) -> None:
         message = entry.message

@@ -1,4 +1,4 @@
-"""A coreapp passes messages on to an owner that the webapp does not reach, and the answers back.
+"""Relays messages to an owner that a webapp does not reach, and its answers back.
 
 Rules of this file:
   * a message goes on as an ordinary message frame, so nobody relays what was relayed; ids and
@@ -41,7 +41,7 @@ class Asked(NamedTuple):
 
 
 class Relay(Relaying):
-    """All that is relayed by this coreapp.
+    """Everything that this coreapp relays.
 
     ``find`` reads the node row of an incarnation; it is asked once for each that is relayed to.
     """
@@ -55,7 +55,7 @@ class Relay(Relaying):
         self.relayed = 0
 
     def on_relay(self, webapp: WebappConnection, frame: wire.Relay) -> None:
-        """One message of a webapp for another coreapp, on the loop."""
+        """Relay one message of a webapp to another coreapp, on the loop."""
         full = self.waiting >= MAX_WAITING or self.waiting_bytes >= MAX_WAITING_BYTES
         passage = self._passages.get(frame.owner)
         if passage is None and not full:
@@ -64,7 +64,7 @@ class Relay(Relaying):
             relay_nothing(webapp, frame)
 
     async def address(self, owner: UUID) -> Address | None:
-        """From memory, or else from the node row."""
+        """The address of an owner, from memory or from its node row."""
         if owner not in self._addresses:
             found = await self._find(owner)
             if found is None:
@@ -86,7 +86,7 @@ class Relay(Relaying):
 
 
 class Passage:
-    """The way to one owner while it is used: made, kept as long as messages go, then closed."""
+    """The connection to one owner: opened when needed, kept while in use, then closed."""
 
     def __init__(self, relay: Relay, owner: UUID) -> None:
         self._relay = relay
@@ -101,7 +101,7 @@ class Passage:
         self.task = background.begin(self._run(), self._broke)
 
     def take(self, webapp: WebappConnection, frame: wire.Relay) -> bool:
-        """Pass one message on; False when the owner was not reached a moment ago."""
+        """Relay one message; False if the owner could not be reached just now."""
         if self._failed:
             return False
         message = frame.message
@@ -178,7 +178,7 @@ class Passage:
         return self._connection is not None and self._connection.proved and not self._failed
 
     async def _keep(self) -> None:
-        """Until the link is lost, or has not been used for a while."""
+        """Wait until the link is lost, or has not been used for a while."""
         assert self._connection is not None
         last = self._loop.time()
         while not self._connection.lost.is_set() and not self._idle():
@@ -191,7 +191,7 @@ class Passage:
         return not self._asked and self._loop.time() - self._used > IDLE_SECONDS
 
     def _fail(self) -> None:
-        """Whoever waits gets to know that no answer will come."""
+        """Tell all that wait that no answer will come."""
         self._failed = True
         self._early.clear()
         answers: dict[tuple[WebappConnection, int, int], list[bytes]] = defaultdict(list)

@@ -1,4 +1,4 @@
-"""Who has connected to the link's port and has not proved to know its key. Pure.
+"""Limits connections to the link's port that have not proved to know its key. Pure.
 
 Anybody can connect, so strangers have few places, apart from those of links that are proved. When
 all are taken, the one that came first from the address with the most gives way: who only holds
@@ -15,7 +15,7 @@ S = TypeVar("S")
 
 
 class Strangers(Generic[S]):
-    """At most ``places`` of them, each at an address."""
+    """Unproved connections, at most ``places``, each at an address."""
 
     def __init__(self, places: int) -> None:
         self._places = places
@@ -28,7 +28,7 @@ class Strangers(Generic[S]):
         return iter(list(self._waiting))
 
     def enter(self, stranger: S, address: str) -> S | None:
-        """Let one in; who has to go for it, if somebody has to."""
+        """Admit a connection; returns the one that must leave for it, if any."""
         self._waiting[stranger] = address
         if len(self._waiting) <= self._places:
             return None
@@ -39,5 +39,5 @@ class Strangers(Generic[S]):
         return gone
 
     def leave(self, stranger: S) -> None:
-        """It has proved itself, or is gone; also if it was none any more."""
+        """A connection proved itself or is gone; harmless if it was not admitted."""
         self._waiting.pop(stranger, None)

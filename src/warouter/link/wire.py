@@ -1,4 +1,4 @@
-"""Link frames: what a webapp and a coreapp say to each other, as bytes. Pure.
+"""Frames of the link between webapp and coreapp, as bytes. Pure.
 
 A write carries one envelope: MAC, then the frames of this turn of the loop. The MAC is BLAKE2b
 (RFC 7693, keyed, 16 bytes) over direction, a counter and the frames, so nothing can be forged,
@@ -57,14 +57,14 @@ _COUNTER = struct.Struct("<BQ")
 
 
 class Key(NamedTuple):
-    """A request that may come more than once: two SHA-256."""
+    """An Idempotency-Key: SHA-256 of user and key, and of the body."""
 
     name: bytes  # of the user and the key that the client gave
     request: bytes  # of the request's body
 
 
 class Outgoing(msgspec.Struct, frozen=True, gc=False):
-    """One message on its way to the owner of ``slot``. ``kind`` 0 is a message, 1 a read mark.
+    """A message for the owner of ``slot``. ``kind`` 0 is a message, 1 a read mark.
 
     ``ttl`` is in whole seconds, 1 or more.
     """
@@ -79,7 +79,9 @@ class Outgoing(msgspec.Struct, frozen=True, gc=False):
 
 
 class Message(msgspec.Struct, frozen=True, gc=False):
-    """One message for the owner of ``slot`` under ``epoch``; ``body`` a view of what arrived."""
+    """A received message for the owner of ``slot`` under
+    ``epoch``; ``body`` is a view of the received bytes.
+    """
 
     slot: int
     epoch: int
@@ -92,7 +94,7 @@ class Message(msgspec.Struct, frozen=True, gc=False):
 
 
 class Outcome(NamedTuple):
-    """What became of messages of one slot; ``epoch`` is the one they were sent under.
+    """What happened to messages of one slot; ``epoch`` is the one they were sent under.
 
     Of messages that were ACKED ``slot`` is any: their ids are enough.
     """
@@ -104,18 +106,18 @@ class Outcome(NamedTuple):
 
 
 class Relay(NamedTuple):
-    """A message for the coreapp to pass on to ``owner``."""
+    """A message to relay to ``owner``."""
 
     owner: UUID
     message: Message
 
 
 class Ping(NamedTuple):
-    """Are you there? The answer is a Pong, at once."""
+    """Asks a quiet peer to answer with a Pong at once."""
 
 
 class Pong(NamedTuple):
-    """I am."""
+    """The answer to a Ping."""
 
 
 Frame = Message | Outcome | Relay | Ping | Pong
@@ -134,7 +136,7 @@ def message_1(
     ttl: int | None = None,
     key: Key | None = None,
 ) -> bytes:
-    """The bytes of a message frame of version 1, which has no place for a ttl or a key."""
+    """A message frame of version 1, which has no field for a ttl or a key."""
     if ttl is not None or key is not None:
         raise ValueError("link version 1 carries neither a ttl nor a key")
     name = recipient.encode("ascii")
@@ -142,17 +144,17 @@ def message_1(
 
 
 def outcome(result: int, slot: int, epoch: int, ids: list[bytes]) -> bytes:
-    """The bytes of an outcome frame."""
+    """An outcome frame."""
     return _OUTCOME.pack(OUTCOME, result, slot, epoch) + b"".join(ids)
 
 
 def relay(owner: UUID, message: bytes) -> bytes:
-    """The bytes of a relay frame around those of a message frame."""
+    """A relay frame around a message frame."""
     return bytes((RELAY,)) + owner.bytes + message
 
 
 def pairs(ids: list[bytes]) -> Iterator[tuple[bytes, bytes]]:
-    """Of an ALREADY outcome: (id that was offered, id of the message that came before)."""
+    """The pairs of an ALREADY outcome: (offered id, id of the earlier message)."""
     return zip(ids[::2], ids[1::2], strict=True)
 
 
@@ -172,7 +174,9 @@ def _read_message_1(frame: memoryview) -> Message:
 
 
 def _parse(read: Callable[[memoryview], Message], frame: memoryview) -> Frame:
-    """One frame of an envelope; ProtocolError for anything else. ``read`` a version's messages."""
+    """Decode one frame; raises ProtocolError for a malformed
+    one. ``read`` decodes a version's messages.
+    """
     if len(frame) and frame[0] == MESSAGE:
         return read(frame)
     if len(frame) and frame[0] == OUTCOME and len(frame) >= _OUTCOME.size:
@@ -199,7 +203,9 @@ parse_1 = partial(_parse, _read_message_1)
 
 
 class MakesMessage(Protocol):
-    """A version's message frame; ValueError for what it has no place for."""
+    """Encodes a version's message frame; raises ValueError for
+    fields that the version does not have.
+    """
 
     def __call__(
         self,
@@ -216,7 +222,7 @@ class MakesMessage(Protocol):
 
 
 class Frames(NamedTuple):
-    """How the frames of one link version are written and read.
+    """Encoder and decoder of one link version.
 
     ``requests``: messages may have a ttl and a key.
     """
@@ -227,7 +233,7 @@ class Frames(NamedTuple):
     requests: bool = True
 
     def take(self, ttl: int | None, key: Key | None) -> bool:
-        """Whether a message with these can go in this version without losing them."""
+        """True if a message with these fields can be sent in this version without losing them."""
         return self.requests or (ttl is None and key is None)
 
 
@@ -240,12 +246,12 @@ FRAMES = {
 
 
 def hello(nonce: bytes) -> bytes:
-    """The first words of a side: which versions it speaks, and its nonce."""
+    """The first bytes of a side: the versions it supports, and its nonce."""
     return bytes((min(FRAMES), max(FRAMES))) + nonce
 
 
 def common_version(mine: bytes, theirs: bytes) -> int:
-    """The highest version that both hellos name; NoCommonVersion when there is none."""
+    """The highest version in both hellos; raises NoCommonVersion if there is none."""
     highest = min(mine[1], theirs[1])
     if highest < max(mine[0], theirs[0]):
         older = "this side" if mine[1] < theirs[0] else "the other side"
@@ -275,7 +281,7 @@ class Sealer:
         self._counter = 0
 
     def seal(self, frames: list[bytes]) -> bytes:
-        """All frames of a turn, ready for one write."""
+        """All frames of a turn as bytes for one write."""
         packed = _batch.pack(frames)
         mac = _mac(self._key, self._direction, self._counter, packed)
         self._counter += 1
@@ -291,7 +297,7 @@ class Opener:
         self._counter = 0
 
     def open(self, envelope: memoryview) -> list[memoryview]:
-        """The frames; views of what arrived. ProtocolError when the MAC is not right."""
+        """The frames, as views of the received bytes. Raises ProtocolError if the MAC is wrong."""
         if len(envelope) < MAC_SIZE:
             raise ProtocolError("envelope without a MAC")
         packed = envelope[MAC_SIZE:]

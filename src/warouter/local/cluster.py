@@ -1,4 +1,4 @@
-"""A whole cluster on one machine: what ``warouter up`` runs, and what the tests run against.
+"""A whole cluster on one machine, for ``warouter up`` and for tests.
 
 ``DATA_DIR/cluster.json`` (0600) says to programs where everything is; it is kept up to date.
 """
@@ -34,7 +34,8 @@ CC, PHONE_NUMBER = "1", "6315550000"
 
 
 class Placement(msgspec.Struct, frozen=True, kw_only=True):
-    """How one process is started. Tests put it behind a command, elsewhere, or run another build.
+    """How a process is started. Tests wrap it in a command,
+    move it elsewhere, or run another build.
 
     ``prefix`` stands before the interpreter, ``program`` is what Python runs.
     """
@@ -45,12 +46,12 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def here(_name: str, _role: str) -> Placement:
-    """Every process on this host, as installed."""
+    """Starts every process on this host, as installed."""
     return Placement()
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """What ``warouter up`` is told. ``port`` 0 takes a free one.
+    """Options of ``warouter up``. ``port`` 0 takes a free one.
 
     ``coreapps`` None: one more than there are shards, at least three. The shards are those of the
     database: ``shards`` is only what a fresh one starts with.
@@ -73,7 +74,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Cluster:
-    """Start, watch, and stop all processes of one cluster."""
+    """Starts, supervises and stops all processes of one cluster."""
 
     def __init__(self, options: Options) -> None:
         self.options = options
@@ -115,7 +116,7 @@ class Cluster:
     # life
 
     async def start(self) -> None:
-        """Everything up, in order; CommandError with one sentence when something is not."""
+        """Start everything in order; raises CommandError with a sentence if something fails."""
         port = self.options.port
         self.port = ports.take(port) if port else self._free_port()
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -147,14 +148,14 @@ class Cluster:
         self.write_description()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Until told to stop: restart what dies, keep cluster.json true."""
+        """Until told to stop: restart what dies, and keep cluster.json up to date."""
         while not stop.is_set():
             self.write_description()
             await wait_for(stop, 0.25)
             await self._revive_postgres()
 
     async def stop(self) -> None:
-        """Everything down, in order: webapps, coreapps, masters, simulator, PostgreSQL."""
+        """Stop everything in order: webapps, coreapps, masters, simulator, PostgreSQL."""
         for role in ("webapp", "coreapp", "master", "simulator"):
             processes = [p for p in self.processes.values() if p.role == role]
             await asyncio.gather(*(p.stop() for p in processes))
@@ -170,7 +171,7 @@ class Cluster:
             self._lock = None
 
     async def add_coreapps(self, count: int) -> list[Process]:
-        """Start more coreapps: the document's way to scale up."""
+        """Start more coreapps, which is how the original product scales up."""
         first = 1 + max(_number(n) for n, p in self.processes.items() if p.role == "coreapp")
         new = [self._add_coreapp(n) for n in range(first, first + count)]
         await asyncio.gather(*(self._start(p) for p in new))
@@ -178,12 +179,14 @@ class Cluster:
         return new
 
     async def again(self, process: Process) -> None:
-        """Start a process that was stopped, with the command that it has now."""
+        """Start a stopped process, with its present command."""
         await self._start(process)
         self.write_description()
 
     def description(self) -> dict[str, Any]:
-        """What cluster.json holds: addresses, credentials, processes, and what to join with."""
+        """The content of cluster.json: addresses, credentials,
+        processes, and settings for joining.
+        """
         processes = [
             {"name": p.name, "role": p.role, "pid": p.pid}
             for p in self.processes.values()

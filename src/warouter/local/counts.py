@@ -1,4 +1,4 @@
-"""How many processes a cluster on one machine has when nobody says."""
+"""The default numbers of processes of a cluster on one machine."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ _MOST_WEBAPPS = 16
 
 
 def cores() -> int:
-    """Cores that this process may use."""
+    """Number of cores that this process may use."""
     return len(os.sched_getaffinity(0))
 
 
 def webapps_for(cores: int) -> int:
-    """One a machine of up to seven cores, then one more for each four."""
+    """One webapp up to seven cores, then one more for each four."""
     return min(max(1, cores // _CORES_A_WEBAPP), _MOST_WEBAPPS)
 
 
 def coreapps_for(shards: int) -> int:
-    """An owner for each shard and a spare, at least three."""
+    """One coreapp for each shard and a spare, at least three."""
     return max(_COREAPPS, shards + 1)

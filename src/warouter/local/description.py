@@ -1,4 +1,4 @@
-"""cluster.json: what ``warouter up`` writes for programs, and the folder that it lies in."""
+"""cluster.json, which ``warouter up`` writes for programs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NAME = "cluster.json"
 
 
 def read_description(folder: Path) -> dict[str, Any]:
-    """The description of a data directory's cluster, empty when there is none."""
+    """The description of a data directory's cluster; empty if there is none."""
     path = folder / NAME
     try:
         return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
@@ -26,7 +26,7 @@ def read_description(folder: Path) -> dict[str, Any]:
 
 
 def write_description(folder: Path, text: str) -> None:
-    """Replace it in one step; it holds a password, so it is 0600 from the first byte on."""
+    """Replace the file in one step. It holds a password, so it has mode 0600 from the beginning."""
     path = folder / NAME
     new = path.with_suffix(".new")
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

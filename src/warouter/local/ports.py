@@ -18,7 +18,7 @@ _claims: dict[int, int] = {}  # port -> the descriptor that holds it
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on, and another one each time.
+    """A free port of 127.0.0.1, a different one each time.
 
     It is below those that the kernel gives to outgoing connections: one of them would take the port
     before its process does, or while it restarts. No other process on this machine is given it
@@ -37,7 +37,7 @@ def free_port() -> int:
 
 
 def release(ports: Iterable[int]) -> None:
-    """Let these ports be given again, here and to other processes."""
+    """Allow these ports to be given again, here and to other processes."""
     for port in ports:
         claim = _claims.pop(port, None)
         if claim is not None:
@@ -45,7 +45,7 @@ def release(ports: Iterable[int]) -> None:
 
 
 def _claim(port: int) -> bool:
-    """Whether the port was not given yet, by any process in this network namespace.
+    """True if no process in this network namespace was given the port.
 
     A claim is a socket with an abstract name: the kernel lets one process have the name, and takes
     it back when that process ends, however it ends.

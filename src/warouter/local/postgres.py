@@ -37,7 +37,7 @@ _OPTIONS = {
 
 
 class Postgres:
-    """One server on ``folder``; ``start`` makes the cluster if there is none, ``stop`` ends it."""
+    """A server on ``folder``; ``start`` creates its data if there is none, ``stop`` ends it."""
 
     def __init__(self, folder: Path, **options: str) -> None:
         self.folder = folder.resolve()
@@ -57,7 +57,7 @@ class Postgres:
         return self.folder.with_name(self.folder.name + ".log")
 
     def settings(self, database: str = "warouter") -> dict[str, str]:
-        """The WA_DB_* variables that lead here."""
+        """The WA_DB_* variables of this server."""
         return {
             "WA_DB_ENGINE": "PGSQL",
             "WA_DB_HOSTNAME": str(self.socket_folder),
@@ -70,7 +70,9 @@ class Postgres:
         return f"postgresql://postgres@/{database}?host={self.socket_folder}"
 
     def start(self) -> None:
-        """Start and wait until it accepts connections; CommandError with its last log line."""
+        """Start and wait until it accepts connections; raises
+        CommandError with its last log line.
+        """
         if not (self.folder / "PG_VERSION").exists():
             self._initdb()
         self._end_leftover()
@@ -80,7 +82,7 @@ class Postgres:
             time.sleep(0.1)
 
     def _start_once(self, give_up: float) -> bool:
-        """Whether it is ready; False: something of its predecessor is in the way."""
+        """True once it is ready; False if remains of its predecessor are in the way."""
         arguments = [
             str(self._bin / "postgres"),
             "-D",
@@ -115,7 +117,7 @@ class Postgres:
         return self._child is not None and self._child.poll() is None
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
-        """Stop fast (SIGINT): open transactions end; SIGKILL is a crash, for tests."""
+        """Stop fast (SIGINT), which aborts open transactions; SIGKILL is a crash, for tests."""
         if self._child is None:
             return
         if self._child.poll() is None:
@@ -169,7 +171,7 @@ class Postgres:
         raise CommandError(f"PostgreSQL was not ready after {START_SECONDS:g} s; see {self.log}.")
 
     def _end_leftover(self) -> None:
-        """End a server that a killed run left behind on this very folder."""
+        """End a server that a killed run left behind on this folder."""
         pid = _pid(self.folder / "postmaster.pid")
         if pid is None or not _runs(pid, self._bin / "postgres"):
             return
@@ -225,7 +227,7 @@ def _identity(binaries: Path, folder: Path) -> tuple[list[str], dict[str, Any]]:
 
 
 def _ready(lines: list[str], pid: int) -> bool:
-    """Whether postmaster.pid, as it was read at once, is this server's and says that it accepts.
+    """True if the content of postmaster.pid is this server's, and says that it accepts connections.
 
     Read twice, it could be that of a predecessor that was killed, and then this one's: the status
     of the one with the pid of the other, seconds before crash recovery has ended.

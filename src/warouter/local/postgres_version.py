@@ -1,4 +1,4 @@
-"""Which releases of PostgreSQL have a published security hole. Pure.
+"""Known security holes of PostgreSQL releases. Pure.
 
 Known when this build was made; a later one may know more. Whatever is older than the release named
 here is known to have a hole that this release mends.
@@ -13,7 +13,7 @@ _VERSION = re.compile(r"(\d+)\.(\d+)")
 
 
 def has_known_hole(version: str) -> str:
-    """The release that mends the hole of ``version`` (as ``server_version`` has it), or ""."""
+    """The release that fixes the hole of ``version`` (as in ``server_version``), or ""."""
     found = _VERSION.match(version)
     if found is None:
         return ""
@@ -22,7 +22,7 @@ def has_known_hole(version: str) -> str:
 
 
 def described(version: str, *, embedded: bool) -> str:
-    """One sentence: which one runs and, if it has a known hole, that it has and what to do."""
+    """A sentence with the version and, if it has a known hole, the remedy."""
     mended = has_known_hole(version)
     if not mended:
         return f"PostgreSQL {version} runs."

@@ -1,4 +1,6 @@
-"""One child process: started as systemd would, told to stop by SIGTERM, restarted when it dies."""
+"""A child process: started as systemd would start it,
+stopped by SIGTERM, restarted when it dies.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,7 @@ LONG_ENOUGH = 10.0  # seconds of life after which a death is not a crash loop
 
 
 class Process:
-    """A warouter process. ``ready`` is set by its READY=1, ``status`` is its last STATUS=."""
+    """A warouter process. ``ready`` is set by its READY=1; ``status`` is its last STATUS=."""
 
     def __init__(
         self,
@@ -57,7 +59,8 @@ class Process:
         return self._child is not None and self._child.returncode is None
 
     async def start(self) -> None:
-        """Start and wait for READY=1; CommandError with its own last words if it ends instead.
+        """Start and wait for READY=1; raises CommandError with its
+        last log line if it ends instead.
 
         A process that was stopped may be started again, with the ``command`` of then.
         """
@@ -100,12 +103,12 @@ class Process:
                 log.error("process restart failed", extra=said)
 
     def kill(self, number: signal.Signals) -> None:
-        """Send a signal to this very child."""
+        """Send a signal to exactly this child."""
         if self._child is not None and self._child.returncode is None:
             self._child.send_signal(number)
 
     async def stop(self) -> int | None:
-        """SIGTERM, and SIGKILL when it does not end in time; the exit code."""
+        """Send SIGTERM, and SIGKILL if it does not end in time; returns the exit code."""
         self._stopping = True
         if self._child is not None and self._child.returncode is None:
             self._child.send_signal(signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""What a fresh local cluster starts with: a password, a registered number, a shard count."""
+"""The initial content of a local cluster: a password, a registered number, a shard count."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ async def first_seed(
     cert: str,
     authority_key: str,
 ) -> str:
-    """Seed what is missing; the admin's password (``password`` if that is still known)."""
+    """Seed what is missing; returns the admin's password (``password`` if that is still valid)."""
     pool = await create_pool(settings, "seed", 2)
     try:
         accounts = Accounts(pool)
@@ -47,7 +47,7 @@ async def first_seed(
 
 
 async def shards_now(settings: Settings) -> int:
-    """The shard count that the database holds."""
+    """The shard count in the database."""
     connection = await connect(settings, "seed")
     try:
         return (await read_map(connection)).shards
@@ -56,7 +56,7 @@ async def shards_now(settings: Settings) -> int:
 
 
 async def server_version(settings: Settings) -> str:
-    """Of the PostgreSQL that runs, as ``18.6`` or ``15.18 (Debian ...)``."""
+    """The version of the PostgreSQL that runs, such as ``18.6`` or ``15.18 (Debian ...)``."""
     connection = await connect(settings, "seed")
     try:
         return str(await connection.fetchval(SERVER_VERSION))
@@ -65,7 +65,7 @@ async def server_version(settings: Settings) -> str:
 
 
 async def ready_map(settings: Settings, seconds: float) -> None:
-    """Wait until every slot has its owner and none is on the way."""
+    """Wait until every slot has an owner and none is moving."""
     changed = asyncio.Event()
     connection = await connect(settings, "seed")
     try:
@@ -83,7 +83,9 @@ async def ready_map(settings: Settings, seconds: float) -> None:
 
 
 def draw_password() -> str:
-    """A password that keeps the product's rule: a digit, both cases, a sign."""
+    """A random password that satisfies the product's rule: a
+    digit, both cases, a special character.
+    """
     letters = string.ascii_letters + string.digits
     return "".join(secrets.choice(letters) for _ in range(16)) + "-aA1"
 

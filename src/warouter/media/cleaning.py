@@ -1,4 +1,4 @@
-"""Clean-up of media: what is old, what has no row, what was never finished.
+"""Clean-up of media: old files, files without a row, and unfinished files.
 
 One coreapp does it (the owner of slot 0), in small steps and without a lock: everything here may
 be done twice. Old media goes only with ``garbagecollector_enable.media``, as in the product.
@@ -22,7 +22,7 @@ UNFINISHED_SECONDS = 900.0
 
 
 async def expire(library: Library, days: float) -> int:
-    """Remove media that is older than so many days; how many."""
+    """Remove media older than this many days; returns how many."""
     gone = 0
     while ids := await library.rows.expire(days, STEP):
         for media_id in ids:
@@ -33,7 +33,7 @@ async def expire(library: Library, days: float) -> int:
 
 
 async def sweep(library: Library, young: float = YOUNG_SECONDS) -> int:
-    """Remove files that were never finished, and whole ones without a row; how many."""
+    """Remove unfinished files, and complete ones without a row; returns how many."""
     gone = await library.directory.leftovers(min(young, UNFINISHED_SECONDS))
     async for ids in library.directory.names(young, STEP):
         orphans = set(ids) - await library.rows.known(ids)

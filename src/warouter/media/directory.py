@@ -1,4 +1,4 @@
-"""The media directory: files that all nodes share, as the product's volume /usr/local/wamedia.
+"""The media directory: files that all nodes share, like the product's volume /usr/local/wamedia.
 
     shared/ID       whole files; they never change
     partial/NAME    what is being written: fsynced, then renamed into place
@@ -37,7 +37,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Staged(msgspec.Struct, frozen=True):
-    """A whole file that nobody can see yet. ``head`` are its first bytes."""
+    """A complete file that is not visible yet. ``head`` is its first bytes."""
 
     path: Path
     size: int
@@ -46,11 +46,11 @@ class Staged(msgspec.Struct, frozen=True):
 
 
 class Damaged(Exception):
-    """A file is not what its row says."""
+    """A file does not match its row."""
 
 
 class Directory:
-    """The files below ``path``; folders are made when they are first needed."""
+    """Files below ``path``; folders are created when they are needed."""
 
     def __init__(self, path: Path) -> None:
         self._shared = path / "shared"
@@ -67,7 +67,8 @@ class Directory:
         most: int,
         admit: Callable[[], Awaitable[None]] | None = None,
     ) -> Staged:
-        """Write what comes, of at most ``most`` bytes; nothing is left behind on any error.
+        """Write content of at most ``most`` bytes to a staged file;
+        nothing stays behind on an error.
 
         ``admit`` is asked before anything is written, when ``unfinished`` counts it already: of
         several that write at the same time, here or elsewhere, each sees the others.
@@ -89,7 +90,8 @@ class Directory:
     async def _admit(
         self, writing: _Writing, size: int, admit: Callable[[], Awaitable[None]]
     ) -> None:
-        """One after the other: those who do not fit do not keep out those who would.
+        """Reserve space, one caller after the other: one that does
+        not fit does not block smaller ones.
 
         TimeoutError after ``_ADMIT_SECONDS``, the wait for the others included: while ``admit``
         hangs, all who ask end together and not one after the other.
@@ -104,7 +106,7 @@ class Directory:
                 raise
 
     async def keep(self, staged: Staged, media_id: UUID) -> None:
-        """Put a staged file in its place, durably."""
+        """Move a staged file to its place, durably."""
         await self._run(_keep, staged.path, self.path_of(media_id))
 
     async def drop(self, staged: Staged) -> None:
@@ -115,7 +117,7 @@ class Directory:
         await self._run(_unlink, self.path_of(media_id))
 
     async def read(self, path: Path, size: int, sha256: bytes) -> AsyncIterator[bytes]:
-        """The content in chunks. The last one only if all of it is as it was written: Damaged.
+        """The content in chunks; raises Damaged before the last one if the checksum is wrong.
 
         FileNotFoundError before the first if there is no file, MediaAway if there is no folder for
         any: then the volume is not mounted.
@@ -143,15 +145,15 @@ class Directory:
             self._threads.submit(file.close)
 
     async def unfinished(self) -> int:
-        """Bytes of all that is being written, by whatever process, or was when it died."""
+        """Bytes of all files that any process is writing, or was when it died."""
         return await self._run(_sizes, self._partial)
 
     async def leftovers(self, older_than: float) -> int:
-        """Remove what was being written and has not grown for so many seconds; how many."""
+        """Remove unfinished files that have not grown for this many seconds; returns how many."""
         return await self._run(_remove_old, self._partial, older_than)
 
     async def names(self, older_than: float, most: int) -> AsyncIterator[list[UUID]]:
-        """The ids of all whole files that old, ``most`` at a time."""
+        """The ids of all complete files of this age, ``most`` at a time."""
         found = await self._run(_old_files, self._shared, older_than)
         for begin in range(0, len(found), most):
             yield found[begin : begin + most]
@@ -177,7 +179,7 @@ class _Writing:
         self.size = 0
 
     def claim(self, size: int) -> None:
-        """Let the file be as large as it will be with so many bytes more."""
+        """Reserve space for this many more bytes."""
         self._file.truncate(self.size + size)
 
     def write(self, block: bytes) -> None:
@@ -200,7 +202,7 @@ class _Writing:
 
 
 async def _blocks(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Small chunks gathered, so that each trip to a thread is worth it."""
+    """Chunks gathered into blocks that are worth a thread's turn."""
     gathered = bytearray()
     async for chunk in chunks:
         gathered += chunk
@@ -213,7 +215,7 @@ async def _blocks(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
 
 @contextmanager
 def _told() -> Iterator[None]:
-    """OSErrors in words of the API."""
+    """Turns an OSError into an ApiError."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Fetching the link of a message: from public addresses only, of a bounded size, in bounded time.
+"""Fetches the links of messages: from public addresses only, with limits on size and time.
 
 A client of the API names the link, so it is handled as hostile: every address that a name gives is
 checked at the socket, each redirect is checked anew, no proxy of the environment is used, nothing
@@ -45,11 +45,11 @@ _HEADERS = {"User-Agent": f"warouter/{__version__}", "Accept-Encoding": "identit
 
 
 class LinkFailed(WarouterError):
-    """A try failed in a way that the next one may not."""
+    """An attempt failed; the next one may succeed."""
 
 
 class Fetched(NamedTuple):
-    """An answer that begins: its Content-Type, the length if it says one, and its content.
+    """The beginning of a response: its Content-Type, its length if given, and its content.
 
     ``name`` is the last part of the path that it was found under.
     """
@@ -61,7 +61,7 @@ class Fetched(NamedTuple):
 
 
 class Fetcher:
-    """Fetches links; ``resolver`` and ``context`` stand in for DNS and the usual authorities."""
+    """Fetches links; ``resolver`` and ``context`` replace DNS and the system's authorities."""
 
     def __init__(
         self,
@@ -87,7 +87,7 @@ class Fetcher:
     async def open(
         self, link: str, credentials: Credentials | None = None, asker: Hashable = None
     ) -> AsyncIterator[Fetched]:
-        """The answer at the end of up to three redirects.
+        """The response after up to three redirects.
 
         ``credentials`` go to the link's own origin only, if they may go there at all. Lookups of
         names count as those of ``asker``.
@@ -129,7 +129,7 @@ class Fetcher:
         raise MediaRefused(f"the link redirects more than {REDIRECTS} times")
 
     def _session(self, asker: Hashable) -> aiohttp.ClientSession:
-        """One a fetch: what one link leads to is kept apart from every other."""
+        """A session for one fetch, so that no link shares state with another."""
         connector = aiohttp.TCPConnector(
             socket_factory=_guarded(self._allow_private),
             resolver=self._resolver or self._names.of(asker),
@@ -149,7 +149,7 @@ class Fetcher:
 
 
 def _guarded(allow_private: Sequence[Network]) -> Callable[[AddrInfoType], socket.socket]:
-    """As all outgoing HTTP, and on public addresses only the ports of the web."""
+    """Like all outgoing HTTP, and for public addresses only the usual web ports."""
     factory = socket_factory(allow_private)
 
     def open_socket(info: AddrInfoType) -> socket.socket:
@@ -181,7 +181,7 @@ def _length(response: aiohttp.ClientResponse) -> int | None:
 
 
 async def _content(response: aiohttp.ClientResponse, grace: float) -> AsyncIterator[bytes]:
-    """What comes, as long as it comes at the least pace; only the time waited for it counts."""
+    """The content while it keeps a minimum pace; only time spent waiting for it counts."""
     now = asyncio.get_running_loop().time
     left = grace
     with _told():
@@ -196,7 +196,7 @@ async def _content(response: aiohttp.ClientResponse, grace: float) -> AsyncItera
 
 
 class _told:
-    """What aiohttp and sockets raise, in our two words."""
+    """Turns errors of aiohttp and sockets into ours."""
 
     def __enter__(self) -> None:
         return None

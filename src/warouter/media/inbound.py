@@ -1,4 +1,4 @@
-"""Media of inbound messages in the v1 form. Pure.
+"""The media of inbound messages in their v1 form. Pure.
 
 A message may have media at two places: the object that its type names, and the ad it came from
 (``referral.image`` or ``referral.video``). Undownloaded, an object has ``status`` and neither
@@ -21,7 +21,7 @@ DOWNLOAD_ERROR = {
 
 
 class Stored(msgspec.Struct, frozen=True):
-    """Where downloaded media is: ``file`` a path, ``link`` a URL or empty."""
+    """Downloaded media: ``file`` is its path, ``link`` its URL or empty."""
 
     id: str
     file: str
@@ -29,7 +29,7 @@ class Stored(msgspec.Struct, frozen=True):
 
 
 def wanted(places: Collection[str], auto_download: Collection[str], skip_ads: bool) -> list[str]:
-    """The places whose media is to be downloaded."""
+    """The places in the message whose media is to be downloaded."""
     return [
         place for place in places if (place == REFERRAL and not skip_ads) or place in auto_download
     ]
@@ -46,7 +46,7 @@ def described(message: Mapping[str, Any], place: str) -> dict[str, Any] | None:
 def completed(
     payload: bytes, stored: Mapping[str, Stored], failed: Mapping[str, str] = {}
 ) -> bytes:
-    """The message with what was downloaded, and an error for what could not be.
+    """The message with its downloaded media, and an error for each failed download.
 
     Both by place; ``failed`` says why, in a few words.
     """

@@ -1,4 +1,4 @@
-"""Media as a whole: a file in the directory and its row.
+"""Media as a whole: a file in the directory and its row in the database.
 
 The file comes first and the row after it, so what has a row has its file. What fails in between is
 an orphan, which ``media.cleaning`` removes.
@@ -23,7 +23,7 @@ KNOWN_MOST = 10_000
 
 
 class Library:
-    """``quota`` bounds the bytes of all media, uploaded and received, unfinished too; 0 is none."""
+    """``quota`` limits the bytes of all media, unfinished files included; 0 is no limit."""
 
     def __init__(self, rows: MediaRows, directory: Directory, quota: int) -> None:
         self.rows = rows
@@ -42,7 +42,7 @@ class Library:
         handle: str | None = None,
         sha256: bytes | None = None,
     ) -> Media:
-        """Store what comes, under a new id; on any error nothing is left.
+        """Store content under a new id; nothing stays behind on an error.
 
         ``length`` is what the sender announces, ``handle`` the upstream's name of received media,
         ``sha256`` what it must be. BodyTooLarge, MediaFull, MediaRefused, ParameterMissing (empty),
@@ -66,7 +66,7 @@ class Library:
         return await self.rows.find(media_id)
 
     async def known(self, media_id: UUID) -> bool:
-        """Whether there is such media; a yes is believed for a short while."""
+        """True if the media exists; a positive answer is cached for a short time."""
         now = time.monotonic()
         if self._known.get(media_id, now) > now:
             return True
@@ -78,12 +78,12 @@ class Library:
         return True
 
     def content(self, media: Media) -> AsyncIterator[bytes]:
-        """The content in chunks; FileNotFoundError, or Damaged instead of the last chunk."""
+        """The content in chunks; raises FileNotFoundError, or Damaged before the last chunk."""
         path = self.directory.path_of(media.id)
         return self.directory.read(path, media.size, media.sha256)
 
     async def remove(self, media_id: UUID) -> bool:
-        """Remove row and file; whether it was there."""
+        """Remove row and file; True if they existed."""
         self._known.pop(media_id, None)
         found = await self.rows.remove(media_id)
         if found:
@@ -91,7 +91,7 @@ class Library:
         return found
 
     async def _expect(self, length: int, most: int, mime: str) -> None:
-        """Refuse by what is announced, before anything is read."""
+        """Refuse by the announced type and size before anything is read."""
         if length > most:
             kind = types.kind_of(mime)
             raise BodyTooLarge(f"{kind} of {length} bytes: at most {most} are allowed")
@@ -99,7 +99,7 @@ class Library:
             raise _full()
 
     async def _admit(self) -> None:
-        """MediaFull if what is stored and what is being written goes beyond the quota."""
+        """Raises MediaFull if stored and unfinished media exceed the quota."""
         before = -1
         while True:
             # In this order what is finished in between counts twice and never not at all; then the

@@ -1,4 +1,4 @@
-"""Whose credentials a link is fetched with, and where these may go. Pure.
+"""Credentials for fetching links, and the origins that they may be sent to. Pure.
 
 A message of any user names a provider, so the link beside it decides nothing: credentials go to the
 origins that an administrator named, over https, and nowhere else.
@@ -18,18 +18,18 @@ _SECURE = "https"
 
 
 class CredentialsRefused(MediaRefused):
-    """The provider is unknown, or its credentials are not for this link: until it is changed."""
+    """The provider is unknown, or its credentials must not be sent to this link."""
 
 
 class Credentials(NamedTuple):
-    """What ``origin_of`` calls the places that ``headers`` may be shown to is in ``origins``."""
+    """``headers`` may be sent to the ``origins``, in the form of ``origin_of``."""
 
     provider: str
     headers: Mapping[str, str]
     origins: frozenset[str]
 
     def check(self, url: str) -> None:
-        """CredentialsRefused unless the credentials may go to the origin of ``url``."""
+        """Raises CredentialsRefused unless the credentials may be sent to the origin of ``url``."""
         if not self.origins:
             raise CredentialsRefused(
                 f"the media provider {self.provider} has no origins: its credentials are not"
@@ -44,7 +44,7 @@ class Credentials(NamedTuple):
 
 
 def origin_of(url: str) -> str:
-    """``https://host[:port]`` as the HTTP client understands the URL, or "" if it is none.
+    """``https://host[:port]`` of the URL as the HTTP client reads it, or "" if it is not valid.
 
     Lower case, names as in DNS, the usual port left out: one spelling for each place.
     """
@@ -55,7 +55,7 @@ def origin_of(url: str) -> str:
 
 
 def checked_origin(text: str) -> str:
-    """The origin that an administrator named; ValueError says what is wrong with it."""
+    """The normalised origin that an administrator gave; raises ValueError with the problem."""
     origin = origin_of(text)
     url = URL(text) if origin else URL()
     if not origin or not text.isprintable() or "\\" in text or " " in text:
@@ -69,7 +69,7 @@ def checked_origin(text: str) -> str:
 
 
 def listed(stored: Any) -> list[Any]:
-    """The providers of what is stored as such; ValueError if it holds no list of them."""
+    """The providers in a stored setting; raises ValueError if it is not a list of them."""
     providers = stored.get("providers", []) if isinstance(stored, Mapping) else None
     if not isinstance(providers, list):
         raise ValueError("it is not a list of providers")
@@ -77,7 +77,7 @@ def listed(stored: Any) -> list[Any]:
 
 
 def credentials(providers: Iterable[Any], name: str) -> Credentials:
-    """Those of the provider of this name; CredentialsRefused if there is none.
+    """The credentials of this provider; raises CredentialsRefused if there is none.
 
     ``providers`` are those of settings/application/media/providers as they are stored, which was
     perhaps not by the API.

@@ -1,4 +1,4 @@
-"""Whose link is fetched next. Pure: times are the caller's seconds.
+"""Decides which link is fetched next. Times are the caller's seconds. Pure.
 
 Rules of this file:
   * no user has more than ``EACH_USER`` of the places, nor more than ``EACH_ORIGIN`` with links to
@@ -18,14 +18,14 @@ SLOW_FOR = 60.0  # seconds for which that is held against the next ones
 
 
 class Source(NamedTuple):
-    """Whose link, and to which origin."""
+    """The user of a link, and its origin."""
 
     user: bytes
     origin: str
 
 
 class Turn:
-    """One link that waits for a place or has one."""
+    """A link that waits for a place or has one."""
 
     __slots__ = ("began", "number", "source")
 
@@ -36,7 +36,7 @@ class Turn:
 
 
 class Turns:
-    """The places and what waits for them."""
+    """Places for fetches, and the links that wait for one."""
 
     def __init__(
         self, places: int = PLACES, each_user: int = EACH_USER, each_origin: int = EACH_ORIGIN
@@ -57,7 +57,7 @@ class Turns:
         return turn
 
     def next(self, now: float) -> Turn | None:
-        """What may begin now, if anything: it has a place until its ``end``."""
+        """The next link that may begin, if any; it has a place until its ``end``."""
         able = [s for s in self._waiting if self._may(s)] if self._room else []
         if not able:
             return None
@@ -71,7 +71,7 @@ class Turns:
         return turn
 
     def end(self, turn: Turn, now: float) -> None:
-        """It is done, or given up; with or without a place."""
+        """A link is done or given up, with or without a place."""
         source = turn.source
         if turn.began is None:
             waiting = self._waiting[source]

@@ -1,4 +1,5 @@
-"""What media may be: types, size limits, and content that belies its type. Pure.
+"""Types and size limits of media, and detection of content
+that does not match its declared type. Pure.
 
 Limits go by the first half of a type, so that a subtype nobody thought of is bounded as well; what
 is no image, audio or video is a document, whatever it is.
@@ -68,7 +69,7 @@ _MISSPELT = {"audio/acc": "audio/aac", "image/jpg": "image/jpeg", "audio/mp3": "
 
 
 def checked(content_type: str | None) -> str:
-    """The Content-Type as it is stored: checked, its parameters kept.
+    """The Content-Type to store, checked, with its parameters.
 
     ParameterMissing without one, ParameterInvalid if it is none or that of a form.
     """
@@ -88,7 +89,7 @@ def checked(content_type: str | None) -> str:
 
 
 def safe(mime: str) -> str:
-    """What a stranger says the type is, fit for a header; octet-stream if it is not."""
+    """A stranger's Content-Type made safe for a header; octet-stream if it is not valid."""
     text = mime.strip()
     fit = _TYPE.fullmatch(base_of(text)) and len(text) <= _MOST_CHARS and _plain(text)
     return text if fit else GENERIC
@@ -99,7 +100,7 @@ def base_of(mime: str) -> str:
 
 
 def kind_of(mime: str) -> str:
-    """Which limit goes: image, audio, video, sticker (webp), or document."""
+    """The kind whose limit applies: image, audio, video, sticker (webp), or document."""
     base = base_of(mime)
     if base == "image/webp":
         return "sticker"
@@ -108,12 +109,12 @@ def kind_of(mime: str) -> str:
 
 
 def limit_of(mime: str) -> int:
-    """Bytes that media of this type may have."""
+    """Maximum size in bytes of media of this type."""
     return LIMITS[kind_of(mime)]
 
 
 def check(mime: str, head: bytes, size: int, limit: int | None = None) -> None:
-    """Whether whole media is what its type says; ``head`` are its first bytes.
+    """Raises an ApiError unless complete media matches its type; ``head`` is its first bytes.
 
     ``limit`` stands in for that of the type.
 
@@ -133,7 +134,7 @@ def check(mime: str, head: bytes, size: int, limit: int | None = None) -> None:
 
 
 def of_link(kind: str, said: str, head: bytes, name: str) -> str:
-    """The type of what a link gave, for an image, audio, video, document or sticker.
+    """The type of a link's content, for an image, audio, video, document or sticker.
 
     Servers often say nothing useful: then the content decides, then the ``name`` in the link.
     MediaRefused if it can be no such media.
@@ -155,7 +156,7 @@ def _suffix(name: str) -> str:
 
 
 def sniffed(head: bytes) -> str:
-    """The type that the first bytes plainly show, or nothing."""
+    """The type that the first bytes clearly show, or ""."""
     if head.startswith(b"\xff\xd8\xff"):
         return "image/jpeg"
     if head.startswith(b"\x89PNG\r\n\x1a\n"):
@@ -185,7 +186,7 @@ _SHOWN = {
 
 
 def _belies(base: str, found: str) -> bool:
-    """Content that is recognised, and as something else. What is not recognised is believed."""
+    """True if the content is recognised as another type. Unrecognised content is accepted."""
     if base in _SHOWN:
         return _SHOWN[base] != found
     said, shown = base.partition("/")[0], found.partition("/")[0]

@@ -1,5 +1,5 @@
-"""Accepts connections: each is counted before its TLS handshake, and a process that has no file
-descriptor left goes on.
+"""Accepts connections, counts each before its TLS
+handshake, and survives a lack of file descriptors.
 
 Rules of this file:
   * a connection has its place from its accept on; the doorkeeper hears of every end, also of a
@@ -35,23 +35,23 @@ P = TypeVar("P", bound=asyncio.Protocol)
 
 
 class Doorkeeper(Protocol[P]):
-    """Decides who comes in."""
+    """Decides which connections are accepted."""
 
     def enter(self, address: str, sock: socket.socket) -> P | None:
-        """The protocol of a connection that was accepted; None if there is no room for it.
+        """The protocol for an accepted connection; None if there is no room.
 
         ``address`` is "" where there is none (a Unix socket).
         """
 
     def refuse(self) -> bytes:
-        """A connection is refused; what it is told before it is closed, unless it expects TLS."""
+        """The bytes that a refused connection gets before it is closed, unless it expects TLS."""
 
     def failed(self, protocol: P) -> None:
-        """It ended in its TLS handshake: ``connection_made`` was never called."""
+        """A connection ended in its TLS handshake: ``connection_made`` was never called."""
 
 
 class Acceptor(Generic[P]):
-    """Accepts what comes in at one listening socket. It begins with ``open``."""
+    """Accepts the connections of one listening socket, once it was ``open``ed."""
 
     def __init__(
         self, listener: socket.socket, keeper: Doorkeeper[P], tls: ssl.SSLContext | None = None
@@ -77,7 +77,9 @@ class Acceptor(Generic[P]):
         self._loop.add_reader(self._listener, self._accept)
 
     def close(self) -> None:
-        """Close, taking what was queued: only what comes in between two calls is reset."""
+        """Close after accepting what is queued: only a connection
+        that arrives in between is reset.
+        """
         if self._listener.fileno() < 0:
             return
         self._closing = True
@@ -101,7 +103,7 @@ class Acceptor(Generic[P]):
                 return
 
     def _take(self) -> bool:
-        """Take the next one; False when none waits, or none can be accepted."""
+        """Accept the next connection; False when none waits, or none can be accepted."""
         try:
             sock, peer = self._listener.accept()
         except (BlockingIOError, ConnectionAbortedError):
@@ -184,8 +186,8 @@ class Acceptor(Generic[P]):
 async def listen(
     host: str, port: int, keeper: Doorkeeper[P], tls: ssl.SSLContext | None = None
 ) -> list[Acceptor[P]]:
-    """Accept at every address of ``host`` ("": all of this machine), at one port; 0 takes a free
-    one. OSError if it is taken.
+    """Listening sockets at every address of ``host`` ("": all of this
+    machine), on one port; 0 takes a free one. Raises OSError if it is taken.
     """
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(
@@ -219,7 +221,7 @@ def _bound(family: int, where: tuple[object, ...]) -> socket.socket:
 
 
 def _reserve() -> int | None:
-    """A descriptor to give up; None if there is none."""
+    """A spare file descriptor to give up later; None if there is none."""
     try:
         return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
@@ -227,6 +229,6 @@ def _reserve() -> int | None:
 
 
 def _first_spare() -> int:
-    """The lowest descriptor that no connection from outside may have."""
+    """The lowest file descriptor that connections from outside must not use."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return soft - min(SPARE_FILES, soft // 4)

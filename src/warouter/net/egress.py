@@ -1,4 +1,4 @@
-"""Where outgoing HTTP may go: public addresses, and what ``WAROUTER_ALLOW_PRIVATE`` lists.
+"""Limits outgoing HTTP to public addresses, and to networks in ``WAROUTER_ALLOW_PRIVATE``.
 
 With ``ports``, to public addresses only on these.
 
@@ -23,7 +23,7 @@ from warouter.errors import ConfigError
 def socket_factory(
     allow_private: Sequence[Network], ports: Collection[int] | None = None
 ) -> Callable[[AddrInfoType], socket.socket]:
-    """For aiohttp's TCPConnector: a socket for an address that is allowed, or OSError (EACCES).
+    """A factory for aiohttp's TCPConnector: a socket for an allowed address, else OSError (EACCES).
 
     This is the one place that every connection passes, after the name was resolved and with the
     very address that is connected to: there is no second lookup to be lied to.
@@ -42,14 +42,14 @@ def socket_factory(
 
 
 class ClientCertificate(NamedTuple):
-    """PEM files that prove who calls."""
+    """PEM files that authenticate us to a receiver."""
 
     cert: str
     key: str
 
 
 def client_certificate(cert: str, key: str) -> ClientCertificate | None:
-    """The files, tried once; None without any. ConfigError says what cannot be used."""
+    """The client certificate, loaded once to test it; None without files. Raises ConfigError."""
     if not cert and not key:
         return None
     if not cert or not key:
@@ -67,7 +67,8 @@ def client_certificate(cert: str, key: str) -> ClientCertificate | None:
 
 
 def receiver_tls(ca: str, client: ClientCertificate | None) -> ssl.SSLContext:
-    """TLS towards a receiver that is judged by ``ca`` (PEM) alone; "": by those of the system.
+    """A TLS context that verifies a receiver with ``ca`` (PEM)
+    alone, or "" for the system's authorities.
 
     ssl.SSLError for what holds no certificate, OSError for files that cannot be read.
     """

@@ -1,4 +1,4 @@
-"""Names that clients chose, looked up in threads of their own.
+"""Looks up host names that clients chose, in threads of their own.
 
 The loop's own lookups share a handful of threads, and a name whose server is silent keeps one for
 up to half a minute: eight such links, and the process cannot find its database by name any more. So
@@ -29,14 +29,14 @@ _Name = tuple[str, socket.AddressFamily]
 
 
 class _Begun(NamedTuple):
-    """A thread that looks a name up, and when it began by the loop's clock."""
+    """A thread that looks up a name, and its start by the loop's clock."""
 
     at: float
     answer: asyncio.Future[list[Any] | OSError]
 
 
 class Names:
-    """``lookup`` stands in for getaddrinfo, with its arguments and results."""
+    """Look-ups with limits. ``lookup`` replaces getaddrinfo, with its arguments and results."""
 
     def __init__(
         self,
@@ -54,13 +54,13 @@ class Names:
         self._shares: WeakValueDictionary[Hashable, asyncio.Semaphore] = WeakValueDictionary()
 
     def of(self, asker: Hashable) -> AbstractResolver:
-        """A resolver whose lookups count as this asker's."""
+        """A resolver whose look-ups count for this user."""
         return _Resolver(self, asker)
 
     async def addresses(
         self, asker: Hashable, host: str, port: int, family: socket.AddressFamily
     ) -> list[ResolveResult]:
-        """The addresses of a name; OSError if there are none, or none in time."""
+        """The addresses of a name; raises OSError if there are none, or none in time."""
         try:
             async with asyncio.timeout(self._seconds):
                 found = await self._found(asker, host, port, family)
@@ -86,7 +86,7 @@ class Names:
         return await asyncio.shield(begun.answer)  # others may wait for it too
 
     def _begin(self, name: _Name, host: str, port: int, leave: Callable[[], None]) -> _Begun:
-        """A thread for this name; it has its places until it ends."""
+        """Start a thread for this name; it keeps its places until it ends."""
         loop = asyncio.get_running_loop()
         begun = self._begun[name] = _Begun(loop.time(), loop.create_future())
 
@@ -116,7 +116,7 @@ class Names:
 
 @asynccontextmanager
 async def _places(*semaphores: asyncio.Semaphore) -> AsyncIterator[ExitStack]:
-    """One of each, until the end of the block or of what the stack is handed to."""
+    """One place of each kind, until the end of the block."""
     with ExitStack() as places:
         for semaphore in semaphores:
             await semaphore.acquire()
@@ -129,7 +129,7 @@ def _late(host: str) -> OSError:
 
 
 class _Resolver(AbstractResolver):
-    """What aiohttp asks."""
+    """The resolver for aiohttp."""
 
     def __init__(self, names: Names, asker: Hashable) -> None:
         self._names = names

@@ -1,4 +1,4 @@
-"""TCP options that make a silent peer noticed within about three seconds.
+"""TCP options and queries of the kernel: a silent peer is noticed within about three seconds.
 
 Keepalive alone does not do it while data is in flight; TCP_USER_TIMEOUT does.
 """
@@ -12,7 +12,7 @@ SILENCE_MS = 2_500
 
 
 def notice_silence(sock: socket.socket) -> None:
-    """Set them, if it is a TCP socket."""
+    """Set the options, if it is a TCP socket."""
     if sock.family not in (socket.AF_INET, socket.AF_INET6):
         return
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -23,7 +23,7 @@ def notice_silence(sock: socket.socket) -> None:
 
 
 def accept_queue(listener: socket.socket) -> tuple[int, int]:
-    """Connections that wait to be accepted, and how many may; zeros for a closed socket."""
+    """Number of connections that wait to be accepted, and its limit; zeros for a closed socket."""
     try:
         # tcp_info of a listening socket has them as tcpi_unacked and tcpi_sacked.
         info = listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 32)
@@ -34,7 +34,7 @@ def accept_queue(listener: socket.socket) -> tuple[int, int]:
 
 
 def unheard(sock: socket.socket) -> tuple[int, int]:
-    """Bytes that the peer has taken so far, and how much it has not: 0 when it has all.
+    """Bytes that the peer has taken so far, and bytes that it has not taken yet.
 
     What lies in TLS or in the kernel counts, as a transport's own buffer does not tell of either.
     """

@@ -1,4 +1,4 @@
-"""Adopting what the database holds: what cannot be used is logged, and the last good value stays.
+"""Adopts stored settings: an unusable one is logged, and its last good value stays in force.
 
 A setting was perhaps not checked by the API, but written by hand, by a restore or by another build,
 and no such thing may end a process: the next one would end by it as well.
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 def adopt(name: str, work: Callable[[], None]) -> None:
-    """Do what adopts the setting of this name, whatever comes of it."""
+    """Run the function that adopts this setting; an error is logged."""
     try:
         work()
     except Exception as error:
@@ -25,13 +25,13 @@ def adopt(name: str, work: Callable[[], None]) -> None:
 
 
 class ApplicationFields:
-    """`settings/application` as far as it can be used, field by field."""
+    """The usable fields of `settings/application`."""
 
     def __init__(self) -> None:
         self._last: dict[str, Any] = {}
 
     def adopt(self, stored: Any) -> dict[str, Any]:
-        """The fields in force; each that cannot be used is as it was before."""
+        """The fields in force; an unusable field keeps its last value."""
         found = usable(stored, ApplicationSettings, self._last)
         for problem in found.problems:
             _log_unusable(APPLICATION, problem)

@@ -1,4 +1,4 @@
-"""Assembles the Context of the handlers from a webapp's connections to the database.
+"""Assembles the Context of the API's handlers from a webapp's parts.
 
 Used by ``node.webapp`` and, with a stand-in for the rest of the cluster, by the tests of the API.
 """
@@ -38,7 +38,7 @@ from warouter.upstream.registration import Authority
 
 
 class Cluster(Protocol):
-    """What the handlers ask of the rest of the cluster: see the fields of ``Context``."""
+    """What the handlers need from the rest of the cluster: see the fields of ``Context``."""
 
     async def shards(self) -> int: ...
 
@@ -58,7 +58,9 @@ def operations_of(
     own: Callable[[], list[Sample]],
     rates: Rates | None = None,
 ) -> Operations:
-    """The metrics, reports and facts of a webapp; ``own`` gives the samples of this process."""
+    """Sources of metrics, reports and facts of a webapp;
+    ``own`` returns the samples of this process.
+    """
     statistics = Statistics(pool)
     return Operations(
         node=node,

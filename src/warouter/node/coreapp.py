@@ -53,7 +53,7 @@ LINK_KEY_BYTES = 32
 
 
 class Coreapp:
-    """One coreapp process: everything it is made of, and who is told what."""
+    """One coreapp process: its parts, and the calls between them."""
 
     def __init__(
         self,
@@ -110,7 +110,7 @@ class Coreapp:
         )
 
     async def start(self) -> None:
-        """Listen for webapps, and say where with the first beat."""
+        """Listen, register and wire; then ``tasks`` run the process."""
         host, port = self._settings.coreapp_hostname, self._settings.link_port
         context, fingerprint = (None, None) if tls.on_this_host(host) else tls.server_context(host)
         try:
@@ -143,7 +143,7 @@ class Coreapp:
         return [asyncio.create_task(coroutine, name=name) for name, coroutine in work.items()]
 
     async def stop(self, tasks: list[asyncio.Task[None]]) -> None:
-        """Hand everything over, then let go of what is left."""
+        """Hand over all slots, then close everything."""
         await self.beats.leave()
         await self.relay.close()
         await self.link.stop()

@@ -1,4 +1,4 @@
-"""The figures of a coreapp, gathered from its parts when it reports."""
+"""Metrics of a coreapp, collected from its parts for each report."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from warouter.upstream.client import SimulatorUpstream
 
 
 class Parts(Protocol):
-    """The parts of a coreapp that have figures."""
+    """The parts of a coreapp that have metrics."""
 
     ownership: Ownership
     writable: Writable
@@ -54,7 +54,7 @@ class BeatCount(BeatListener):
 
 
 class CoreappFigures:
-    """What a coreapp reports, asked of its parts."""
+    """Collects the metrics of a coreapp; counts beats from its creation on."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
@@ -88,7 +88,7 @@ class CoreappFigures:
         ]
 
     def state(self) -> dict[str, Any]:
-        """What /v1/support says of it beside the host's facts."""
+        """Facts for /v1/support, besides those of the host."""
         return {"socket_conn": "UP" if self._parts.upstream.well else "DN"}
 
     def _callbacks(self, slots: list[OwnedSlot]) -> list[Sample]:
@@ -117,8 +117,8 @@ class CoreappFigures:
 
 
 def _unsettled(slot: OwnedSlot) -> int:
-    """Messages of a slot that the upstream has not taken: in memory, on disk only, and of each
-    parked recipient one at least.
+    """Messages of a slot that the upstream has not taken: in memory,
+    on disk only, and at least one for each parked recipient.
     """
     behind = max(0, slot.committed - slot.loaded)
     return slot.lanes.waiting + behind + len(slot.parked)

@@ -1,4 +1,4 @@
-"""The figures of a webapp: its connections, its requests, its links."""
+"""Metrics of a webapp: its connections, its requests, its links."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from warouter.node.mapview import MapView
 
 
 class Door(Protocol):
-    """Where connections come in: see ``http.edge``."""
+    """The source of connection metrics: see ``http.edge``."""
 
     def samples(self) -> list[Sample]: ...
 
 
 class WebappFigures:
-    """Asked at each report, and for each answer of this webapp itself."""
+    """Collects the metrics of a webapp, for its reports and for its own answers."""
 
     def __init__(self, meter: Meter, view: MapView) -> None:
         self._meter = meter

@@ -1,4 +1,5 @@
-"""The level of this process's log: `settings/application` while it says one, else the environment.
+"""The log level of this process: that of
+`settings/application` if set, else that of the environment.
 
 `verbose_logging` and `log_level` are followed live by webapps and coreapps.
 """
@@ -15,13 +16,13 @@ log = logging.getLogger(__name__)
 
 
 class LogLevel:
-    """``configured`` is WAROUTER_LOG_LEVEL, in force already."""
+    """``configured`` is WAROUTER_LOG_LEVEL, which is in force at the start."""
 
     def __init__(self, configured: str) -> None:
         self._configured = self._present = configured.upper()
 
     def follow(self, stored: Mapping[str, Any]) -> None:
-        """Adopt what is stored of `settings/application`."""
+        """Adopt the level of `settings/application`."""
         level = log_level(stored) or self._configured
         if level != self._present:
             self._present = level

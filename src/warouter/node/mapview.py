@@ -1,4 +1,6 @@
-"""What a webapp knows of the cluster: the shard map and addresses, followed; shards, asked for."""
+"""A webapp's view of the cluster: follows the shard map and
+addresses, and asks for changes of shards.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,7 @@ _AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
 class MapView:
-    """Follows the shard map: a hint by LISTEN, and a poll as the truth."""
+    """Follows the shard map: NOTIFY is a hint, polling is authoritative."""
 
     def __init__(
         self, settings: Settings, timing: Timing, pool: asyncpg.Pool, application: str
@@ -67,11 +69,13 @@ class MapView:
 
     @property
     def away(self) -> bool:
-        """The database did not answer when it was last asked."""
+        """True while the database does not answer."""
         return self._outage.lasts
 
     async def run(self) -> None:
-        """Follow until cancelled; while the database is away the last map is kept."""
+        """Follow the map until cancelled; the last one is kept
+        while the database is unavailable.
+        """
         while True:
             self._wake.clear()
             try:
@@ -101,7 +105,7 @@ class MapView:
             return (await read_map(taken)).shards
 
     async def set_shards(self, shards: int) -> list[str]:
-        """Ask the leader and wait until the new map is in force; warnings for a person.
+        """Ask the leader and wait until the new map is in force; returns warnings for a person.
 
         ChangeRefused while another change runs or when nobody leads: then it never takes effect.
         NotReady when it may: it is decided and goes on, or the database does not say.
@@ -134,7 +138,7 @@ class MapView:
             await asyncio.sleep(LOOK_SECONDS)
 
     async def health(self) -> list[NodeState]:
-        """Every master and coreapp with its state, as the product shows clusters."""
+        """Every master and coreapp with its state, in the product's terms."""
         try:
             async with connection(self._pool) as taken:
                 current = await read_map(taken)
@@ -173,12 +177,12 @@ class MapView:
             return await find_inbound(taken, message_id)
 
     async def trace(self, message_id: str) -> Trace | None:
-        """Where a message is; None if nothing is known of its id."""
+        """The trace of a message; None if its id is not known."""
         async with connection(self._pool) as taken:
             return await read_trace(taken, message_id)
 
     def end_waiting(self) -> None:
-        """This process stops: what still waits is told so now."""
+        """This process stops: end calls that still wait."""
         self._leaving = True
         self.links.end_waiting()
 
@@ -188,7 +192,7 @@ class MapView:
             await database.close_politely(self._hints)
 
     async def _connected(self) -> asyncpg.Connection:
-        """A connection of its own: one whose server hangs is ended, and the next one looked for.
+        """A connection of its own. One whose server hangs is ended and replaced.
 
         A pool would wait for it much longer.
         """
@@ -213,7 +217,7 @@ class MapView:
         self._wake.set()
 
     async def _tell_leader(self, connection: asyncpg.Connection) -> None:
-        """A process that dies breaks its links at once: the leader need not wait for its poll."""
+        """Report broken links at once: after a death the leader need not wait for its poll."""
         if self._link_gone:
             self._link_gone = False
             await hint_link_gone(connection)

@@ -1,4 +1,4 @@
-"""The master: campaigns, and while it leads looks, plans and writes. It carries no traffic."""
+"""The master: campaigns, and as leader polls, plans and writes. It carries no messages."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ FORGET_SECONDS = 60.0  # a dead incarnation's row is kept so long for whoever lo
 
 
 class Master:
-    """One master process. ``term`` is None while another one leads."""
+    """One master process. ``term`` is None while it does not lead."""
 
     def __init__(
         self,
@@ -71,13 +71,15 @@ class Master:
         return self._term.number if self._term is not None else None
 
     def wake(self, what: str = "") -> None:
-        """Look now: something may have changed. After LINK_GONE look soon again, a few times."""
+        """Poll now, because something may have changed. After
+        LINK_GONE poll a few more times soon.
+        """
         if what == LINK_GONE:
             self._alert = ALERT_LOOKS
         self._wake.set()
 
     async def run(self) -> None:
-        """Poll for ever; every failure ends the term, never the process."""
+        """Poll until cancelled; a failure ends the term, never the process."""
         while True:
             self._wake.clear()
             started = self._clock()
@@ -104,7 +106,7 @@ class Master:
         await self._lead(picture, started)
 
     def _observe(self, picture: Picture, began: float, now: float) -> None:
-        """Followers observe too, so that a new leader starts warm."""
+        """Observe the cluster. Followers do so too, so that a new leader starts warm."""
         self._members = self._membership.observe(
             began, now, picture.nodes, picture.sessions, picture.server
         )
@@ -116,14 +118,14 @@ class Master:
         self._dead_since = {inc: self._dead_since.get(inc, now) for inc in dead}
 
     def _still_leads(self, picture: Picture, started: float) -> bool:
-        """The look confirms it, if that did not take too long itself."""
+        """True if this poll confirms the term in time."""
         assert self._term is not None
         self._term = self._term.confirm(started)
         mine = (self._term.number, self._incarnation) == (picture.term, picture.leader)
         return mine and self._term.holds(self._clock())
 
     async def _campaign(self, picture: Picture) -> bool:
-        """Win the term if nobody holds it, or if who holds it is dead. Whether to lead at once."""
+        """Win the term if nobody holds it, or if its holder is dead. True to lead at once."""
         leader = self._members.get(picture.leader) if picture.leader else None
         if leader is not None and leader.verdict is Verdict.DEAD:
             await self._session.depose_holder()
@@ -187,7 +189,7 @@ class Master:
     async def _begin_request(
         self, term: int, picture: Picture, request: ShardRequest, now: float
     ) -> None:
-        """The new count and the successors of every slot that moves, in one transaction."""
+        """Write the new count and the successors of every moving slot in one transaction."""
         current = picture.map
         target = ShardMap(current.version, request.shards, current.slots)
         view = self._view(picture, target, now, asked=True)
@@ -241,14 +243,14 @@ class Master:
             await self._beating(self._session.forget_nodes(term, gone))
 
     async def _beat(self, started: float) -> None:
-        """Only after an answered round: a leader that cannot look must fall silent."""
+        """Beat only after an answered poll: a leader that cannot read must fall silent."""
         if started >= self._next_beat:
             await self._node.beat(True, self._timing.trust)
             self._next_beat = started + self._timing.beat
             self._notifier.alive()
 
     async def _beating(self, write: Coroutine[Any, Any, T]) -> T:
-        """A commit may take longer than a lease: while one is waited for, beats go on."""
+        """Keep beating while a commit is awaited, which may take longer than a lease."""
         answer = asyncio.ensure_future(write)
         try:
             while True:

@@ -1,4 +1,4 @@
-"""What a process says of itself every two seconds: its figures, and facts of it and its host.
+"""Reports of a process every two seconds: its metrics, and facts about it and its host.
 
 Started beside the work, by ``main``: nothing waits for it, and what it cannot say it says later.
 """
@@ -50,7 +50,7 @@ _OURS = ("WA_", "WAROUTER_", "COREAPP_", "WEBAPP_", "WACORE_")
 
 
 class Reporter:
-    """``figures`` are asked at each report; ``state`` adds facts that change, by name.
+    """``figures`` are collected for each report; ``state`` adds facts that change, by name.
 
     ``fetch`` reaches the database: see ``store.reports``.
     """
@@ -81,7 +81,7 @@ class Reporter:
             await asyncio.sleep(EVERY_SECONDS)
 
     async def close(self) -> None:
-        """This process stops in order: its row goes."""
+        """Delete this process's row, because it stops in order."""
         with contextlib.suppress(Exception):
             await self._writer.remove()
 
@@ -91,7 +91,7 @@ class Reporter:
 
 
 def process_samples() -> list[Sample]:
-    """What every process is: build, memory, processor time, files."""
+    """Metrics of every process: build, memory, processor time, files."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     return [
         Sample(BUILD_INFO, 1, {"version": __version__, "api": API_VERSION}),
@@ -102,7 +102,7 @@ def process_samples() -> list[Sample]:
 
 
 def _of_proc() -> list[Sample]:
-    """What is read there takes a file descriptor: nothing when there is none left."""
+    """Values from /proc, which need a file descriptor: none if none is left."""
     try:
         resident = int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE_BYTES
         files = len(os.listdir("/proc/self/fd"))
@@ -115,7 +115,7 @@ def _of_proc() -> list[Sample]:
 
 
 def host_facts(environment: list[str]) -> dict[str, Any]:
-    """What stays as it is. ``environment`` has no secret: see ``shown_environment``."""
+    """Facts that do not change. ``environment`` holds no secret: see ``shown_environment``."""
     system = _os_release()
     return {
         "description": f"warouter {__version__}",
@@ -127,7 +127,7 @@ def host_facts(environment: list[str]) -> dict[str, Any]:
 
 
 def moment_facts() -> dict[str, Any]:
-    """The host's time, and the bytes that are free where this process runs."""
+    """Facts that change: the host's time, and free bytes of the working directory."""
     disk = os.statvfs(".")
     return {
         "device_iso8601": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -143,7 +143,7 @@ def _os_release() -> dict[str, str]:
 
 
 def shown_environment(environ: Mapping[str, str]) -> list[str]:
-    """``NAME=value`` of what is set and harmless, ``NAME=***`` of the rest."""
+    """``NAME=value`` for harmless variables, ``NAME=***`` for all others."""
     return [
         f"{name}={value if name in SHOWN else '***'}"
         for name, value in sorted(environ.items())

@@ -1,4 +1,4 @@
-"""What every process shares: the loop, signals, first contact with the database, its name."""
+"""Common to every process: event loop, signals, first contact with the database, identity."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ MOST_FILES = 65_536
 
 
 def boottime() -> float:
-    """Seconds on CLOCK_BOOTTIME: it goes on while the machine is suspended."""
+    """Seconds of CLOCK_BOOTTIME, which goes on while the machine is suspended."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class Identity:
-    """Who this process is: a name that stays, an incarnation drawn at each start."""
+    """The identity of a process: a lasting name, and an incarnation drawn at each start."""
 
     def __init__(self, settings: Settings, role: str) -> None:
         self.incarnation: UUID = uuid4()
@@ -59,7 +59,7 @@ class Identity:
 
 
 def _container(settings: Settings, role: str) -> str:
-    """What stands after the host in a node's name: as the product's, or unique on the host."""
+    """The part of a node's name after the host: like the product's, or unique on the host."""
     match role:
         case "coreapp":
             return settings.coreapp_container or f"coreapp-{settings.link_port}"
@@ -70,7 +70,7 @@ def _container(settings: Settings, role: str) -> str:
 
 
 async def check_database(settings: Settings, identity: Identity) -> None:
-    """Refuse to start on a database that is unreachable, older, newer, or of another hash."""
+    """Refuse to start on a database that is unreachable, too old or too new, or of another hash."""
     connection = await database.first_connection(settings, identity.application)
     try:
         await migrate.check(connection)
@@ -82,7 +82,7 @@ async def check_database(settings: Settings, identity: Identity) -> None:
 
 
 def run(main: Callable[[asyncio.Event, Notifier], Awaitable[None]]) -> None:
-    """Run ``main`` until SIGTERM or SIGINT sets its event; it then stops in order by itself."""
+    """Run ``main`` until SIGTERM or SIGINT sets its event; ``main`` then stops in order."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_until_told(main))
 
@@ -106,7 +106,9 @@ async def _until_told(main: Callable[[asyncio.Event, Notifier], Awaitable[None]]
 
 
 def _allow_many_files() -> None:
-    """A connection is a file: raise the soft limit of an ordinary user (1,024) to the hard one."""
+    """Raise the soft limit of open files (often 1,024) to the
+    hard one: each connection needs one.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
     if soft < wanted:
@@ -114,7 +116,7 @@ def _allow_many_files() -> None:
 
 
 async def run_until(stop: asyncio.Event, tasks: list[asyncio.Task[None]]) -> None:
-    """Wait for ``stop``. A task that ends before is a defect: its error ends the process."""
+    """Wait for ``stop``. A task that ends earlier is a defect: its error ends the process."""
     stopped = asyncio.ensure_future(stop.wait())
     done, _ = await asyncio.wait([stopped, *tasks], return_when=asyncio.FIRST_COMPLETED)
     stopped.cancel()

@@ -1,4 +1,4 @@
-"""When a process reads the settings again; what it takes from them is ``settings_<process>``.
+"""Follows the settings that a webapp uses: its certificate and its log level.
 
 The beats bring a counter that grows with every change of table `setting`; only then it is read.
 """
@@ -27,7 +27,7 @@ class Adopter(Protocol):
 
 
 class SettingsFollower:
-    """Has the settings adopted each time that they change."""
+    """``tls`` is None where a proxy terminates TLS."""
 
     def __init__(self, adopter: Adopter) -> None:
         self._adopter = adopter
@@ -35,7 +35,7 @@ class SettingsFollower:
         self._changed = asyncio.Event()
 
     def saw(self, version: int) -> None:
-        """A beat says where the counter stands."""
+        """A beat reported the counter of the settings."""
         if version != self._version:
             self._version = version
             self._changed.set()
@@ -44,7 +44,7 @@ class SettingsFollower:
         self.saw(beat.settings_version)
 
     async def run(self) -> None:
-        """Follow until cancelled. Whatever cannot be adopted leaves things as they are."""
+        """Follow changes until cancelled. A setting that cannot be adopted changes nothing."""
         while True:
             await self._changed.wait()
             self._changed.clear()

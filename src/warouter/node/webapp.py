@@ -54,7 +54,7 @@ CLOSE_SECONDS = 0.5  # for a database that does not answer
 
 
 def api_config(settings: Settings) -> ApiConfig:
-    """What the handlers need to know of the environment."""
+    """Settings of the API from the environment."""
     return ApiConfig(
         json_limit=settings.json_limit,
         allow_http_webhook=settings.webhook_allow_http,
@@ -69,7 +69,7 @@ def api_config(settings: Settings) -> ApiConfig:
 
 
 def limits(settings: Settings) -> Limits:
-    """How many connections the webapp takes, and from where any number."""
+    """Limits on client connections, with the networks that are exempt."""
     if min(settings.connections, settings.connections_per_address) < 1:
         raise ConfigError(
             "WAROUTER_CONNECTIONS and WAROUTER_CONNECTIONS_PER_ADDRESS must be above 0."
@@ -83,7 +83,9 @@ def limits(settings: Settings) -> Limits:
 
 
 def listen(settings: Settings) -> list[socket.socket]:
-    """The webapp's own port, and the public one that webapps of a host share (SO_REUSEPORT)."""
+    """Sockets of the webapp's own port, and of the public one
+    that webapps of a host share (SO_REUSEPORT).
+    """
     host = settings.webapp_hostname
     bind = "127.0.0.1" if tls.on_this_host(host) else host
     ports = [settings.webapp_port]
@@ -107,7 +109,7 @@ def listen(settings: Settings) -> list[socket.socket]:
 
 
 class Webapp:
-    """One webapp process: everything it is made of, and who is told what."""
+    """One webapp process: its parts, and the calls between them."""
 
     def __init__(
         self,
@@ -142,7 +144,7 @@ class Webapp:
         self._follower = SettingsFollower(self._followed)
 
     async def open(self) -> None:
-        """Read the settings, then take connections; ``tasks`` run the process from then on."""
+        """Read the settings and accept connections; then ``tasks`` run the process."""
         await self._followed.adopt()
         await seed_administrator(self._context.accounts, self._context.passwords)
         await self._runner.setup()
@@ -158,7 +160,7 @@ class Webapp:
         self._edge.open()
 
     def tasks(self, notifier: Notifier) -> list[asyncio.Task[None]]:
-        """Everything that runs as long as the process."""
+        """Everything that runs as long as the process does."""
         links = self._view.links
         work = {
             "shard map": self._view.run(),
@@ -171,7 +173,7 @@ class Webapp:
         return [asyncio.create_task(coroutine, name=name) for name, coroutine in work.items()]
 
     async def close(self, tasks: list[asyncio.Task[None]]) -> None:
-        """Answer what was asked, then let go of everything."""
+        """Answer the requests that came, then close everything."""
         await self._edge.leave(self._view.end_waiting)
         # Whatever still waits for the database then fails, so that the process ends in time.
         late = asyncio.get_running_loop().call_later(CLOSE_SECONDS, self._pool.terminate)
@@ -214,7 +216,7 @@ class Webapp:
 
 
 async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> None:
-    """Run a webapp until ``stop``; open requests then get their answers."""
+    """Run a webapp until ``stop``; requests under way are still answered."""
     identity = Identity(settings, "webapp")
     await check_database(settings, identity)
     rates, bounds = parse_rates(settings.rate_limit), limits(settings)
@@ -238,7 +240,7 @@ async def _beat(
     notifier: Notifier,
     saw: Callable[[int], None] = lambda _version: None,
 ) -> None:
-    """A webapp owns nothing; its beats show that it lives, and say whom it does not reach.
+    """Beat: a webapp owns nothing, but shows that it is alive and which coreapps it cannot reach.
 
     ``saw`` hears where the counter of the settings stands.
     """

@@ -1,4 +1,4 @@
-"""Frames that no owner can read, made of good ones. Pure, but for the random numbers given."""
+"""Makes malformed frames from good ones, for tests of owners. Random numbers are given. Pure."""
 
 from __future__ import annotations
 
@@ -16,19 +16,21 @@ _encode = msgspec.msgpack.Encoder().encode
 
 
 def broken(frame: bytes, random: Random) -> bytes:
-    """The frame with a field of another type, cut off, or larger than a frame may be."""
+    """The frame with a field of the wrong type, truncated, or larger than the limit."""
     return random.choice((_of_another_type, _cut, _too_large))(frame)
 
 
 def broken_event(frame: bytes, random: Random) -> bytes:
-    """As ``broken``, or an event in form only. Its slot and number can be read."""
+    """As ``broken``, or an event with valid form and invalid
+    content. Its slot and number can be read.
+    """
     ways: tuple[Callable[[bytes], bytes], ...]
     ways = (_of_another_type, _cut, _too_large, _of_another_kind, _of_garbage, _of_no_message)
     return random.choice(ways)(frame)
 
 
 def noise(random: Random) -> bytes:
-    """What is no msgpack at all."""
+    """Bytes that are not msgpack."""
     return b"\xc1" + random.randbytes(random.randrange(40))
 
 

@@ -1,4 +1,4 @@
-"""The control port: JSON over HTTP on loopback, for tests and by hand.
+"""The control port of the simulator: JSON over HTTP on loopback, for tests and people.
 
     GET    /              what this is, who is connected, which slots are held
     GET    /record        the counters; ?ids=1 the ids per recipient and the read marks,
@@ -43,7 +43,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Addresses(msgspec.Struct, frozen=True):
-    """Where a simulator listens: coreapps at host and port, people and tests at the URL.
+    """The addresses of a simulator: host and port for coreapps, the URL for people and tests.
 
     ``services_port`` is on the same host.
     """
@@ -55,7 +55,7 @@ class Addresses(msgspec.Struct, frozen=True):
 
 
 class CertificateRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """The number in two parts, its display name, and for how many seconds; negative is expired."""
+    """The number in two parts, its display name, and seconds of validity; negative is expired."""
 
     cc: str
     phone_number: str
@@ -72,7 +72,7 @@ def application(
     use: Callable[[Faults], None],
     names: Collection[str],
 ) -> web.Application:
-    """The control port of a simulator, to be run on its loop; it answers to ``names``.
+    """The control application of a simulator, to be run on its loop; it answers to ``names``.
 
     ``key`` is the authority's; ``use`` sets the switches of the faults, all of them.
     """

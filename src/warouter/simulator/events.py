@@ -12,7 +12,7 @@ WINDOW = 512
 
 
 class EventQueue:
-    """Encoded events by number. Each number is acknowledged for itself, not those below it."""
+    """Encoded events by number. Each is acknowledged individually."""
 
     def __init__(self, first: int = 1) -> None:
         self._next = first
@@ -20,7 +20,7 @@ class EventQueue:
         self._waiting: deque[tuple[int, bytes]] = deque()
 
     def __len__(self) -> int:
-        """How many events are not acknowledged."""
+        """Number of events that are not acknowledged."""
         return len(self._delivered) + len(self._waiting)
 
     def number(self) -> int:
@@ -34,7 +34,7 @@ class EventQueue:
         self._waiting.append((number, frame))
 
     def deliver(self) -> list[bytes]:
-        """What may leave now, in order; it counts as delivered from here on."""
+        """Events to send now, in order; they count as delivered from here on."""
         frames = []
         while self._waiting and len(self._delivered) < WINDOW:
             number, frame = self._waiting.popleft()
@@ -43,10 +43,10 @@ class EventQueue:
         return frames
 
     def ack(self, number: int) -> bool:
-        """Drop a delivered event; False if it is none of those that were delivered."""
+        """Drop a delivered event; False if it was not delivered."""
         return self._delivered.pop(number, None) is not None
 
     def rewind(self) -> None:
-        """A new claimant: nothing is delivered, everything waits, in the old order."""
+        """A new claimant: all events wait again, in the old order."""
         self._waiting.extendleft(reversed(self._delivered.items()))
         self._delivered.clear()

@@ -1,4 +1,4 @@
-"""The simulator without its sockets: frames of peers in, frames to peers out.
+"""The simulator's core without sockets: takes frames from peers, returns frames to peers.
 
 No clock and no I/O: whoever calls says what time it is (``now`` monotonic, ``wall`` unix seconds)
 and writes what the peers were told. What a Send is worth is judged when it arrives; under `rate`
@@ -78,7 +78,7 @@ class Peer:
 
 
 class Exchange:
-    """All slots, all peers. ``first_number`` is the number of each slot's first event.
+    """The state of all slots and peers. ``first_number`` is the number of each slot's first event.
 
     It should be above those of an earlier process, so that a late EventAck meets no other event.
     """
@@ -111,11 +111,11 @@ class Exchange:
         return self._fence.held()
 
     def unacked(self) -> int:
-        """How many events are not acknowledged."""
+        """Number of events that are not acknowledged."""
         return sum(map(len, self._queues))
 
     def hear(self, peer: Peer, message: ToUpstream, now: float, wall: float) -> None:
-        """One frame of a peer; ProtocolError if it has no place in the protocol."""
+        """Process one frame of a peer; raises ProtocolError if the protocol does not allow it."""
         if isinstance(message, Hello):
             self._hello(peer, message)
             return
@@ -147,7 +147,7 @@ class Exchange:
     def inject(
         self, message: Inbound, now: float, wall: float, media: dict[str, str] = _NO_MEDIA
     ) -> None:
-        """An inbound message for the slot of its sender; ``media`` are handles by place."""
+        """Queue an inbound message for the slot of its sender; ``media`` are handles by place."""
         self.record.counters.inbound += 1
         slot, sender, payload = message.slot, message.wa_id, message.payload
         if message.new_identity:
@@ -157,7 +157,7 @@ class Exchange:
         self._issue(now, slot, "inbound", message.id, sender, payload, message.contact, media)
 
     def tick(self, now: float, wall: float) -> None:
-        """Do what has come due; to be called every few milliseconds."""
+        """Do what is due; to be called every few milliseconds."""
         for peer in self.peers:
             self._take_held(peer, now, wall)
         for status, taken in self._timetable.due(now, self._delays):
@@ -295,7 +295,9 @@ class Exchange:
 
 
 def _came_after(holder: Peer, peer: Peer) -> bool:
-    """What the coreapp had said on a connection that it gave up may be read after the next one."""
+    """True if a frame from an abandoned connection may have
+    been read after the next connection's.
+    """
     return holder.incarnation == peer.incarnation and holder.number > peer.number
 
 

@@ -1,4 +1,4 @@
-"""The simulator's switches: what goes wrong, and how fast the rest goes.
+"""The simulator's switches: faults, and the speed of everything else.
 
 One frozen value, so a change is a new value and nothing sees half of it. The descriptions here are
 the only ones: the command's help and the control port read them.
@@ -232,7 +232,7 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
                 )
 
     def changed(self, switches: dict[str, Any]) -> Faults:
-        """These faults with some switches set; msgspec.ValidationError says what is wrong."""
+        """These faults with some switches set; raises msgspec.ValidationError for wrong values."""
         return msgspec.convert(msgspec.structs.asdict(self) | switches, Faults)
 
     @property
@@ -242,12 +242,12 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     @property
     def refuses(self) -> bool:
-        """Some message may be refused for good."""
+        """True if some messages may be refused for good."""
         return any(getattr(self, name) for name in (*NUMBERS, *_REFUSING))
 
     @property
     def all_statuses(self) -> bool:
-        """Every message gets its three statuses in order: nothing has to be drawn."""
+        """True if every message gets its three statuses in order, so that nothing is drawn."""
         ratios = (self.sent, self.delivered, self.read)
         return ratios == (1.0, 1.0, 1.0) and not (
             self.failed or self.warning or self.deleted or self.reorder

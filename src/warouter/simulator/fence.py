@@ -1,4 +1,4 @@
-"""Who may act for a slot: claims, and what a send is worth under them. Pure.
+"""The fence of each slot: who holds it, and the validity of a send. Pure.
 
 The newest claim wins. A claim is the pair (epoch, incarnation): an epoch below the newest is
 refused, an equal one of another incarnation is a conflict, an equal one of the same incarnation is
@@ -17,7 +17,7 @@ Holder = TypeVar("Holder")
 
 
 class Verdict(enum.Enum):
-    """What came of a claim."""
+    """The outcome of a claim."""
 
     GRANTED = enum.auto()
     BELOW = enum.auto()
@@ -25,7 +25,7 @@ class Verdict(enum.Enum):
 
 
 class Standing(enum.Enum):
-    """What a send is worth: by the holder, by somebody who was overtaken, or by nobody."""
+    """The validity of a send: by the holder, by a former holder, or by another."""
 
     HOLDS = enum.auto()
     STALE = enum.auto()
@@ -39,7 +39,7 @@ class Fence(Generic[Holder]):
         self._claims: list[_Claim[Holder]] = [_Claim() for _ in range(SLOTS)]
 
     def claim(self, slot: int, epoch: int, incarnation: str, holder: Holder) -> Verdict:
-        """Take the slot if the claim is the newest; only then anything changes."""
+        """Give the slot to the claimant if its epoch is the newest; otherwise nothing changes."""
         claim = self._claims[slot]
         if epoch < claim.epoch:
             return Verdict.BELOW
@@ -49,7 +49,9 @@ class Fence(Generic[Holder]):
         return Verdict.GRANTED
 
     def standing(self, slot: int, epoch: int, incarnation: str, holder: Holder) -> Standing:
-        """What a send of ``incarnation`` under ``epoch`` over the connection ``holder`` is."""
+        """The standing of a send by ``incarnation`` under ``epoch``
+        over the connection ``holder``.
+        """
         claim = self._claims[slot]
         if claim.holder is holder and claim.epoch == epoch:
             return Standing.HOLDS
@@ -58,7 +60,7 @@ class Fence(Generic[Holder]):
         return Standing.UNCLAIMED
 
     def release(self, slot: int, epoch: int, holder: Holder) -> bool:
-        """Leave the slot without a holder if this one holds it under this epoch."""
+        """Remove the holder of the slot if it is this one under this epoch."""
         claim = self._claims[slot]
         if claim.holder is not holder or claim.epoch != epoch:
             return False
@@ -66,7 +68,7 @@ class Fence(Generic[Holder]):
         return True
 
     def gone(self, holder: Holder) -> None:
-        """The connection is closed: what it held has no holder any more."""
+        """The connection is closed: its slots have no holder any more."""
         for claim in self._claims:
             if claim.holder is holder:
                 claim.holder = None

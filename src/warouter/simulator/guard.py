@@ -1,4 +1,4 @@
-"""Who may ask a plain HTTP port that has no password: programs, never a page in a browser.
+"""Protects HTTP ports without a password: programs may use them, pages in a browser may not.
 
 A page reaches loopback and the own network, too. One of another origin says so by ``Origin``. One
 whose own name was made to mean this machine (DNS rebinding) is of the same origin for its browser,
@@ -16,14 +16,14 @@ from aiohttp.typedefs import Handler, Middleware
 
 @web.middleware
 async def no_pages(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """403 for what a page of another origin asks."""
+    """Refuses (403) requests that a page of another origin makes."""
     if "Origin" in request.headers:
         return web.json_response({"error": "web pages may not use this port"}, status=403)
     return await handler(request)
 
 
 def only_as(names: Collection[str]) -> Middleware:
-    """421 for what is asked under another name than those of loopback and ``names``."""
+    """Refuses (421) requests under another host name than those of loopback and ``names``."""
 
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -36,7 +36,7 @@ def only_as(names: Collection[str]) -> Middleware:
 
 
 def is_named(host: str, names: Collection[str]) -> bool:
-    """Whether the field Host, with or without a port, is loopback or one of ``names``."""
+    """True if the Host field, with or without a port, is loopback or one of ``names``."""
     if host.startswith("["):
         name, _, port = host[1:].partition("]")
         port = port.removeprefix(":")

@@ -1,4 +1,4 @@
-"""The identities of customers: the hash of the keys that their app has. Pure.
+"""Identities of customers: the hash of their app's keys. Pure.
 
 A number that messages went to or came from has an identity. It changes when the customer takes
 another phone, and is then not acknowledged until the business says that it is.
@@ -12,7 +12,7 @@ import msgspec
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """``created_timestamp`` is unix seconds."""
+    """One identity; ``created_timestamp`` is in unix seconds."""
 
     hash: str
     created_timestamp: int
@@ -20,7 +20,7 @@ class Identity(msgspec.Struct, frozen=True):
 
 
 class _Later(msgspec.Struct):
-    """An identity after the first one: the ``number``-th."""
+    """An identity after the first one: number ``number``."""
 
     number: int
     at: int
@@ -28,19 +28,19 @@ class _Later(msgspec.Struct):
 
 
 class Identities:
-    """One of each number that was met; the first of a number is acknowledged by itself."""
+    """One identity for each known number; the first of a number is acknowledged automatically."""
 
     def __init__(self) -> None:
         self._met: dict[str, int] = {}
         self._later: dict[str, _Later] = {}
 
     def meet(self, wa_id: str, wall: float) -> None:
-        """A message went to the number, or came from it."""
+        """A message was sent to the number, or came from it: it is known from here on."""
         if wa_id not in self._met:
             self._met[wa_id] = int(wall)
 
     def change(self, wa_id: str, wall: float) -> Identity:
-        """The customer has new keys, also one that was never met."""
+        """The customer has new keys, even if the number was not known."""
         self.meet(wa_id, wall)
         before = self._later.get(wa_id)
         number = 1 if before is None else before.number + 1
@@ -48,11 +48,11 @@ class Identities:
         return self._shown(wa_id)
 
     def of(self, wa_id: str) -> Identity | None:
-        """None if the number was never met."""
+        """The identity of a number; None if the number is not known."""
         return self._shown(wa_id) if wa_id in self._met else None
 
     def acknowledge(self, wa_id: str, hash: str) -> Identity | None:
-        """The identity after the business named its hash: unchanged if that is another one."""
+        """Acknowledge the hash and return the identity, unchanged if the hash differs."""
         identity = self.of(wa_id)
         if identity is None or identity.hash != hash:
             return identity
@@ -61,7 +61,7 @@ class Identities:
         return self._shown(wa_id)
 
     def doubtful(self, wa_id: str) -> bool:
-        """Whether the number has an identity that is not acknowledged."""
+        """True if the number's identity is not acknowledged."""
         later = self._later.get(wa_id)
         return later is not None and not later.acknowledged
 

@@ -1,4 +1,4 @@
-"""Inbound messages of every type in the v1 webhook form. Pure.
+"""Builds inbound messages of every type in the v1 webhook form. Pure.
 
 Media arrives as the product shows what it has not fetched: an object with ``status`` undownloaded
 and without ``id`` and ``file``. Its content stays at the simulator's media service.
@@ -36,7 +36,7 @@ _CAPTIONED = frozenset({"image", "video", "document"})
 
 
 class Request(msgspec.Struct, forbid_unknown_fields=True, rename={"sender": "from"}):
-    """What is asked for, without the object of the type. ``data`` is base64."""
+    """A request for an inbound message, without the object of its type. ``data`` is base64."""
 
     sender: str
     type: str = "text"
@@ -52,7 +52,8 @@ class Request(msgspec.Struct, forbid_unknown_fields=True, rename={"sender": "fro
 
 
 class Inbound(msgspec.Struct, frozen=True):
-    """One message: ``payload`` is the element of ``messages[]``, ``contact`` of ``contacts[]``.
+    """One message: ``payload`` is its element of
+    ``messages[]``, ``contact`` that of ``contacts[]``.
 
     ``new_identity``: it says that the customer has another identity now.
     With the type ``error`` it is nobody's (``wa_id`` is empty): an element of ``errors[]``, for
@@ -70,7 +71,7 @@ class Inbound(msgspec.Struct, frozen=True):
 
 
 def build(asked: object, new_id: str, now: int) -> Inbound:
-    """The message that a JSON object asks for; ``new_id`` and ``now`` (unix s) unless it says.
+    """The message for a JSON object; ``new_id`` and ``now`` (unix s) apply unless it has its own.
 
     ValueError with a sentence if something is missing, unknown or wrong.
     """
@@ -145,7 +146,7 @@ def _media(request: Request, given: object) -> dict[str, Any]:
 
 
 def _referral(given: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
-    """The ad that a customer came from, with ``data`` (base64) in its image or video taken out."""
+    """The ad that a customer came from; ``data`` (base64) of its image or video is taken out."""
     referral = dict(given)
     for kind in ("image", "video"):
         if referral.get(kind) is None:
@@ -169,7 +170,7 @@ def _plain(kind: str, shape: Any) -> Callable[[Request, object], dict[str, Any]]
 
 
 def _contacts(request: Request, given: object) -> dict[str, Any]:
-    """Each phone says its wa_id, empty if its number cannot be one."""
+    """Each phone with its wa_id, empty if the number cannot have one."""
     cards = _plain("contacts", list[shapes.ContactCard])(request, given)["contacts"]
     for phone in (phone for card in cards for phone in card.get("phones", ())):
         phone.setdefault("wa_id", _wa_id_or_none(str(phone.get("phone", ""))))

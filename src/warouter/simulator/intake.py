@@ -1,4 +1,4 @@
-"""The upstream's answer to a message that passed the fence, and what it sets going. Pure.
+"""The upstream's answers to valid sends, and their effects. Pure.
 
 An id that was taken is known for good: it is answered as it was the first time and changes nothing
 else. The memory of ids lives as long as the process; a restarted simulator knows none.
@@ -43,7 +43,7 @@ class Intake:
         self._pair_free: dict[str, float] = {}
 
     def use(self, faults: Faults) -> None:
-        """Go by other faults from now on."""
+        """Apply other faults from now on."""
         self._faults = faults
         self._plain = faults.all_statuses
         self.refusals.use(faults)
@@ -115,7 +115,7 @@ _mark = msgspec.json.Decoder(_Mark)
 
 
 def _marked(send: Send) -> str:
-    """The inbound message that was read. The mark has an id of its own, as every row has."""
+    """The id of the inbound message that was read. The mark itself has another id."""
     try:
         return _mark.decode(send.body).message_id or send.id
     except msgspec.DecodeError:

@@ -1,4 +1,4 @@
-"""What the registration authority knows of numbers: codes under way and two-step pins. Pure.
+"""The registration authority's state: codes that were sent, and two-step pins. Pure.
 
 A code is good for ten minutes and five tries, and a number may ask for five in that time. A pin may
 be guessed five times, then not for a quarter of an hour. A verification may be repeated while its
@@ -21,7 +21,7 @@ PIN_WAIT_S = 900.0
 
 
 class Declined(Exception):
-    """The authority says no. ``reason`` is for programs, the message for people."""
+    """The authority declines. ``reason`` is for programs, the message for people."""
 
     def __init__(self, reason: str, sentence: str, retry_after: int | None = None) -> None:
         super().__init__(sentence)
@@ -44,19 +44,21 @@ class _Number:
 
 
 def draw_code() -> str:
-    """Six digits."""
+    """A random code of six digits."""
     return f"{secrets.randbelow(1_000_000):06d}"
 
 
 class Numbers:
-    """Every ``now`` is monotonic seconds; a number is its digits, country code first."""
+    """Codes and pins by number. ``now`` is monotonic seconds; a
+    number is digits, country code first.
+    """
 
     def __init__(self, draw: Callable[[], str] = draw_code) -> None:
         self._draw = draw
         self._numbers: dict[str, _Number] = {}
 
     def request(self, number: str, method: str, pin: str | None, now: float) -> str:
-        """A new code, which is sent by ``method``; Declined (pin_missing, pin_wrong, wait)."""
+        """A new code, sent by ``method``; raises Declined (pin_missing, pin_wrong, wait)."""
         known = self._numbers.setdefault(number, _Number())
         self._check_pin(known, pin, now)
         known.asked = [at for at in known.asked if now - at < CODE_S]
@@ -68,7 +70,7 @@ class Numbers:
         return known.code
 
     def verify(self, number: str, code: str, now: float) -> bool:
-        """Whether two-step is on, if the code is right; Declined (code) if it is not."""
+        """Check a code; returns if two-step is on. Raises Declined (code) if it is wrong."""
         known = self._numbers.get(number)
         if known is None or not known.code:
             raise Declined("code", "no code was requested")
@@ -82,14 +84,14 @@ class Numbers:
         return bool(known.pin)
 
     def set_pin(self, number: str, pin: str | None) -> None:
-        """Two-step on with the pin, or off (None)."""
+        """Turn two-step on with the pin, or off (None)."""
         known = self._numbers.setdefault(number, _Number())
         known.salt = secrets.token_bytes(16)
         known.pin = b"" if pin is None else _digest(known.salt, pin)
         known.pin_tries, known.pin_blocked = 0, 0.0
 
     def codes(self, now: float) -> dict[str, dict[str, object]]:
-        """The last code of each number, as its owner would read it in an SMS."""
+        """The last code of each number, as in an SMS to its owner."""
         return {
             number: {
                 "code": known.code,

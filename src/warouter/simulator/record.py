@@ -1,4 +1,4 @@
-"""What a judge needs to know of what reached the WhatsApp side.
+"""A record of everything that reached the simulator, for judges.
 
 Only the first arrival of an id counts for order. The ids of every message since the last ``forget``
 are kept (about 100 bytes each); times in a ring.
@@ -61,7 +61,7 @@ class Counters(msgspec.Struct, kw_only=True):
 
 
 class Upload(msgspec.Struct, frozen=True):
-    """Media that a coreapp brought; ``sha256`` in hex."""
+    """Media that a coreapp uploaded; ``sha256`` in hex."""
 
     mime: str
     bytes: int
@@ -69,7 +69,7 @@ class Upload(msgspec.Struct, frozen=True):
 
 
 class Record:
-    """The counters, the order of arrival per recipient, and the ring of arrival times."""
+    """Counters, the order of arrival per recipient, and a ring of arrival times."""
 
     def __init__(self) -> None:
         self.counters = Counters()
@@ -80,7 +80,7 @@ class Record:
         self._arrivals: deque[tuple[float, int, str, int]] = deque(maxlen=ARRIVALS)
 
     def arrived(self, now: float, slot: int, epoch: int, seq: int, id: str, to: str) -> None:
-        """A message came for the first time; ``now`` is seconds of the monotonic clock."""
+        """A message arrived for the first time; ``now`` is seconds of the monotonic clock."""
         counters = self.counters
         counters.received += 1
         counters.unique += 1
@@ -95,23 +95,23 @@ class Record:
         self._arrivals.append((now, slot, id, epoch))
 
     def repeated(self) -> None:
-        """A message came again."""
+        """A message arrived again."""
         self.counters.received += 1
         self.counters.repeats += 1
 
     def uploaded(self, handle: str, upload: Upload) -> None:
-        """A coreapp brought media."""
+        """A coreapp uploaded media."""
         self.counters.media_uploads += 1
         self.counters.media_bytes += upload.bytes
         self._uploads[handle] = upload
 
     def attached(self, id: str, handles: tuple[str, ...]) -> None:
-        """A message that came for the first time names media."""
+        """A message that arrived for the first time has media."""
         self._attached[id] = handles
         self.counters.media_unknown += any(handle not in self._uploads for handle in handles)
 
     def media(self) -> dict[str, list[Upload | None]]:
-        """What each message named, in its order; None for what was never brought."""
+        """The media of each message, in order; None for media that were never uploaded."""
         return {
             id: [self._uploads.get(handle) for handle in handles]
             for id, handles in self._attached.items()
@@ -135,7 +135,9 @@ class Record:
         return [arrival for arrival in self._arrivals if arrival[0] > since]
 
     def forget(self) -> None:
-        """Start anew. Which ids and media were taken is not forgotten: no matter of the record."""
+        """Start a new record. Known ids and media are kept, because
+        they decide what is a repeat.
+        """
         self.counters = Counters()
         self._recipients.clear()
         self._marks.clear()

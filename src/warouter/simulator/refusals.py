@@ -1,4 +1,4 @@
-"""Why a message is refused for good, by the switches that say so. Pure.
+"""Decides, by the switches, if a message is refused for good. Pure.
 
 The codes are those that the API shows in a ``failed`` status. What passes is counted for the tier.
 """
@@ -32,7 +32,7 @@ class _Name(msgspec.Struct):
 
 
 class _Body(msgspec.Struct):
-    """What matters here of a message's body."""
+    """The fields of a message's body that decide."""
 
     type: str | None = None
     template: _Name | None = None
@@ -43,7 +43,7 @@ _TEXT = _Body()
 
 
 class Refusals:
-    """Goes by the newest ``Faults`` that it was told to ``use``."""
+    """Applies the last ``Faults`` given to ``use``."""
 
     def __init__(self, identities: Identities, random: Random) -> None:
         self._identities = identities
@@ -53,7 +53,7 @@ class Refusals:
         self.use(Faults())
 
     def use(self, faults: Faults) -> None:
-        """Go by other faults from now on."""
+        """Apply other faults from now on."""
         self._faults = faults
         self._any = faults.refuses
         self._account = (
@@ -71,11 +71,13 @@ class Refusals:
             self._reached.clear()
 
     def wrote(self, sender: str, now: float) -> None:
-        """A customer wrote: for 24 hours anything may be answered."""
+        """A customer wrote: for 24 hours any message to them is allowed."""
         self._wrote[sender] = now
 
     def code(self, send: Send, now: float) -> int:
-        """0 if the message passes; ``now`` is seconds of the monotonic clock."""
+        """The code of the refusal, 0 if the message passes; ``now``
+        is seconds of the monotonic clock.
+        """
         if not self._any:
             return 0
         return self._account or self._of_person(send, now) or self._of_pace(send, now)

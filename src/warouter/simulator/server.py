@@ -54,7 +54,8 @@ async def serve(
     data_dir: Path | None = None,
     control_names: Sequence[str] = (),
 ) -> None:
-    """Run a simulator until cancelled; ``ready`` hears where it listens (port 0: any free one).
+    """Run a simulator until cancelled; ``ready`` is called with
+    its addresses (port 0: any free one).
 
     OSError if an address is taken, OSError or ValueError if the key in ``data_dir`` is unusable.
     """
@@ -111,11 +112,11 @@ class Simulator:
 
     @property
     def faults(self) -> Faults:
-        """The switches as they are; set them by ``use``."""
+        """The present switches; change them with ``use``."""
         return self.exchange.faults
 
     def use(self, faults: Faults) -> None:
-        """Go by other faults; ``disconnect`` is done at once and falls back."""
+        """Apply other faults; ``disconnect`` is done at once and resets itself."""
         if faults.disconnect:
             for connection in tuple(self.connections):
                 connection.drop()
@@ -123,7 +124,7 @@ class Simulator:
         self.exchange.faults = faults
 
     async def start(self) -> Addresses:
-        """Listen on all ports; OSError if one is taken, and then on none."""
+        """Listen on all ports; raises OSError if one is taken, and then listens on none."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
             lambda: Connection(self), self._host, self._port, backlog=512
@@ -178,13 +179,13 @@ class Connection(asyncio.Protocol):
         self._delayed: deque[tuple[float, bytes]] = deque()
 
     def drop(self) -> None:
-        """Close at once; the exchange is told before anything else can happen."""
+        """Close at once; the exchange hears of it before anything else happens."""
         if self._transport is not None:
             self._transport.abort()
         self._forget()
 
     def write_due(self, now: float) -> None:
-        """Write what the latency has held back long enough."""
+        """Write the frames whose latency has passed."""
         while self._transport is not None and self._delayed and self._delayed[0][0] <= now:
             self._transport.write(self._delayed.popleft()[1])
 

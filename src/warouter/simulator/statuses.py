@@ -1,4 +1,4 @@
-"""Statuses of taken messages: which ones, when, and their payload in the v1 form. Pure.
+"""Statuses of messages that were taken: which, when, and their payload in the v1 form. Pure.
 
 The delays are the same for all messages, so three lines in the order of taking are all the timing
 there is: no timer per message. A payload is filled into a template of bytes.
@@ -21,7 +21,7 @@ _CONVERSATION_S = 24 * 3600
 
 
 class Taken(msgspec.Struct, gc=False):
-    """A message that was taken, with the status that it gets at each of the three delays.
+    """A message that was taken, with its status at each of the three delays.
 
     ``at`` is seconds of the monotonic clock, ``wall`` of the wall clock; "" is no status.
     """
@@ -34,18 +34,18 @@ class Taken(msgspec.Struct, gc=False):
     statuses: tuple[str, str, str]
 
     def timestamp(self, status: str, delays: tuple[float, float, float]) -> int:
-        """Unix seconds at which the status comes about, whenever it is told."""
+        """The time of the status in unix seconds, whenever it is delivered."""
         return int(self.wall + delays[_PLACES[status]])
 
 
 class Timetable:
-    """Taken messages in the three lines of their statuses."""
+    """Messages that were taken, in three queues of statuses."""
 
     def __init__(self) -> None:
         self._lines: tuple[deque[Taken], ...] = (deque(), deque(), deque())
 
     def add(self, taken: Taken) -> None:
-        """Enter a message; ``at`` must not fall from one to the next."""
+        """Add a message; ``at`` must not decrease from one to the next."""
         for line in self._lines:
             line.append(taken)
 
@@ -62,7 +62,7 @@ class Timetable:
 
 
 def drawn(faults: Faults, random: Random) -> tuple[str, str, str]:
-    """Which statuses a message gets at the three delays, by the ratios of the faults."""
+    """The statuses of a message at the three delays, drawn by the ratios of the faults."""
     if random.random() < faults.failed:
         return FAILED
     sent, delivered, read = (

@@ -1,4 +1,4 @@
-"""What a message costs, for sizing: every figure, and where it was measured. Pure.
+"""The measured costs of a message, for sizing, with their sources. Pure.
 
 ``docs/scaling.md`` shows them in a table; ``docs/benchmarks.md`` has the runs. Whoever measures
 anew changes them here, and a test says which lines of ``docs/scaling.md`` have to follow.
@@ -10,7 +10,8 @@ import msgspec
 
 
 class Cpu(msgspec.Struct, frozen=True, kw_only=True):
-    """CPU of one process: ``full_us`` a message in full batches, and what few messages cost more.
+    """CPU time of one process: ``full_us`` for a message in
+    full batches, and the extra at low rates.
 
     That more is ``thin_us`` a message, up to ``thin_cores`` of a core: beyond, batches grow.
     """
@@ -21,7 +22,7 @@ class Cpu(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Costs(msgspec.Struct, frozen=True, kw_only=True):
-    """Of a message's whole life: 201, sent, delivered, read, and a callback for each of the three.
+    """Costs over a message's whole life: 201, sent, delivered, read, and a callback for each.
 
     Memory in MiB a process, bytes a message. PostgreSQL's CPU is counted for each owner.
     """

@@ -1,4 +1,4 @@
-"""What the original product needed, by its own tables. Pure.
+"""The requirements of the original product, from its published tables. Pure.
 
 From its document on Multiconnect (database connections, classes of RDS, older machine limits) and
 from its deployment templates v2.45.2 for AWS (all else). Supported were up to 250 messages/s.
@@ -13,7 +13,7 @@ NOT_ALIKE = "not like for like: the original encrypts and crosses the internet"
 
 
 class Original(msgspec.Struct, frozen=True, kw_only=True):
-    """A line of its tables. ``machines`` has one coreapp each; None is not published."""
+    """A row of its tables. ``machines`` has one coreapp each; None is not published."""
 
     rate: int
     shards: int
@@ -69,11 +69,11 @@ RDS = (
 
 
 def original_for(rate: float) -> Original:
-    """The least supported rate that suffices, else the greatest there was."""
+    """The lowest supported rate that is enough, else the highest one."""
     return next((one for one in ORIGINALS if one.rate >= rate), ORIGINALS[-1])
 
 
 def rds_class(connections: int) -> str | None:
-    """The class with the fewest connections that are enough; None: no class has so many."""
+    """The class with the fewest connections that are enough; None if there is none."""
     enough = [(most, name) for name, most in RDS if most >= connections]
     return min(enough)[1] if enough else None

@@ -1,4 +1,4 @@
-"""What a cluster needs for a rate, by what a message was measured to cost. Pure.
+"""Plans a cluster for a rate from the measured costs of a message. Pure.
 
 A plan carries its rate with every process and every core at 70 % of what it can do, and still when
 one machine of three is gone: the coreapps that are left own its shards as well.
@@ -27,7 +27,9 @@ _MIB, _GIB = 1 << 20, 1 << 30
 
 
 class Upstream(NamedTuple):
-    """What the WhatsApp side gives: messages/s a connection, ms until a send is answered."""
+    """The capacity of the WhatsApp side: messages/s on a
+    connection, ms until a send is answered.
+    """
 
     rate: float = inf
     answer_ms: float = 0.0
@@ -37,7 +39,7 @@ UNLIMITED = Upstream()
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What is needed. ``limits`` are the messages/s that each part of this plan carries."""
+    """A planned cluster. ``limits`` are the messages/s that each of its parts can carry."""
 
     rate: float
     shards: int
@@ -62,7 +64,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def first(self) -> str:
-        """What limits first."""
+        """The part that limits first."""
         return min(self.limits, key=lambda name: self.limits[name])
 
 
@@ -75,7 +77,7 @@ def plan(
     upstream: Upstream = UNLIMITED,
     costs: Costs = COSTS,
 ) -> Plan:
-    """For ``rate`` messages/s; without ``shards`` as few as carry it.
+    """A plan for ``rate`` messages/s; without ``shards``, as few as carry it.
 
     CommandError when the numbers make no sense, or nothing of one cluster carries the rate.
     """
@@ -110,40 +112,42 @@ def plan(
 
 
 def busy(cpu: Cpu, rate: float, processes: int) -> float:
-    """Cores that ``rate`` messages/s keep busy in so many processes together."""
+    """Number of cores that ``rate`` messages/s keep busy in this many processes."""
     thin = min(rate * cpu.thin_us / _US, processes * cpu.thin_cores)
     return rate * cpu.full_us / _US + thin
 
 
 def most(cpu: Cpu, cores: float, processes: int) -> float:
-    """Messages/s at which they keep so many cores busy: the inverse of ``busy``."""
+    """The rate in messages/s that keeps this many cores busy: the inverse of ``busy``."""
     thin = cores * _US / (cpu.full_us + cpu.thin_us)
     full = (cores - processes * cpu.thin_cores) * _US / cpu.full_us
     return max(thin, full)
 
 
 def one_webapp(costs: Costs = COSTS) -> float:
-    """Messages/s that a webapp is planned for."""
+    """The planned rate of one webapp in messages/s."""
     return most(costs.webapp, LOAD, 1)
 
 
 def one_coreapp(costs: Costs = COSTS) -> float:
-    """Messages/s that a coreapp's one core is planned for."""
+    """The planned rate of one coreapp's core in messages/s."""
     return most(costs.coreapp, LOAD, 1)
 
 
 def one_writer(costs: Costs = COSTS) -> float:
-    """Messages/s that the commits of one coreapp, one after the other, are planned for."""
+    """The planned rate of one coreapp's commits, which are sequential, in messages/s."""
     return LOAD * costs.writer_rows_per_s / costs.rows
 
 
 def windows(upstream: Upstream) -> float:
-    """Messages/s that may be out at once in all slots, whatever the number of shards."""
+    """The rate in messages/s at which the windows of all slots
+    are full, whatever the number of shards.
+    """
     return SLOTS * WINDOW * 1000 / upstream.answer_ms if upstream.answer_ms else inf
 
 
 def carried(shards: int, spares: int, upstream: Upstream, costs: Costs = COSTS) -> float:
-    """Messages/s that so many coreapps send, also while a third of them is gone."""
+    """The rate in messages/s that this many coreapps carry even while a third of them is gone."""
     left = _left(shards + spares)
     owned = ceil(shards / left)  # by the one that owns most
     one = min(one_coreapp(costs), one_writer(costs), upstream.rate)
@@ -151,7 +155,7 @@ def carried(shards: int, spares: int, upstream: Upstream, costs: Costs = COSTS) 
 
 
 def _left(processes: int) -> int:
-    """How many live on when the one machine of three that runs most of them is gone."""
+    """Number that stays alive when one of three machines is gone, the one with most of them."""
     return processes - ceil(processes / MACHINES)
 
 

@@ -1,4 +1,5 @@
-"""Whole columns to and from PostgreSQL's arrays, by ``_arrays`` and not by asyncpg.
+"""Encodes and decodes PostgreSQL arrays as whole columns
+with ``_arrays``, which is faster than asyncpg.
 
 A commit has one array for each column, so an element of one counts as a row does.
 """
@@ -27,7 +28,7 @@ _CODECS = {
 
 
 def encode_at_once(connection: asyncpg.Connection) -> None:
-    """Use our codecs for the arrays of this connection; what is asked and answered is the same.
+    """Use our array codecs on this connection. Queries and results stay the same.
 
     ``set_type_codec`` of asyncpg refuses arrays, so this goes past it, and does without if that way
     is closed one day (a test holds asyncpg to it): then only the time of a commit changes.

@@ -1,4 +1,4 @@
-"""Sessions for what may wait: reports, settings, addresses. No write of a slot waits behind them.
+"""Sessions for reports, settings and addresses, so that no write of a slot waits behind them.
 
 One is made when it is needed and closed as soon as nothing needs it: kept open, one more for each
 of some dozens of coreapps would be more than all webapps have. Its name is not that of an
@@ -28,7 +28,7 @@ select null, to_jsonb(version) from change where what = 'message_gc'"""
 
 
 class Aside:
-    """One such session; ``what`` it is for and ``node`` make its name."""
+    """One such session; ``what`` is its purpose, which with ``node`` makes its name."""
 
     def __init__(self, settings: Settings, what: str, node: str) -> None:
         name = f"{what}:{node}".encode()[:APPLICATION_BYTES].decode(errors="ignore")
@@ -38,7 +38,7 @@ class Aside:
         self._closing: asyncio.Task[None] | None = None
 
     async def fetch(self, sql: str, *arguments: Any) -> list[Any]:
-        """One statement, alone in its transaction. Raises what ``Session.fetch`` does."""
+        """Run one statement in a transaction of its own. Raises what ``Session.fetch`` raises."""
         self._users += 1
         if self._timer is not None:
             self._timer.cancel()
@@ -64,8 +64,8 @@ class Aside:
 
 
 async def settings_of(fetch: Fetch, names: Sequence[str]) -> tuple[dict[str, Any], int]:
-    """What table ``setting`` holds under the names ({} where nothing is, else whatever it is), and
-    how often a garbage collection was asked for.
+    """The stored settings of these names ({} where there is
+    none), and the count of requested garbage collections.
     """
     rows = await fetch(_SETTINGS, list(names))
     stored: dict[str | None, Any] = {r["name"]: decoded(r["value"]) for r in rows}
@@ -74,6 +74,6 @@ async def settings_of(fetch: Fetch, names: Sequence[str]) -> tuple[dict[str, Any
 
 
 async def find_address(fetch: Fetch, incarnation: UUID) -> Address | None:
-    """Where another coreapp's link listens; None when its row is gone."""
+    """The address of another coreapp's link; None when its row is gone."""
     rows = await fetch(ADDRESS_SQL, incarnation)
     return address_of(rows[0]) if rows else None

@@ -1,4 +1,4 @@
-"""The audit log: who did what that matters, from where, and how it ended.
+"""The audit log: actions with their actor, source and outcome.
 
 A row is written before the deed and completed after it: nothing is done that leaves no trace. What
 may come in any number is summed: equal refusals, and equal log-ins, are one row a minute.
@@ -36,7 +36,7 @@ select to_char(at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS"Z"') as at,
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """One row. ``at`` is UTC text for people; ``source`` the address the request came from.
+    """One row. ``at`` is UTC as text; ``source`` is the address that the request came from.
 
     ``times`` above 1: so many equal ones within a minute, ``at`` the first.
     """
@@ -51,7 +51,7 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class Audit(Bounded):
-    """Writes rows; those older than ``kept_days`` go."""
+    """Writes rows, and deletes those older than ``kept_days``."""
 
     def __init__(self, pool: asyncpg.Pool, kept_days: int = KEPT_DAYS) -> None:
         super().__init__(pool)
@@ -59,14 +59,14 @@ class Audit(Bounded):
         self.refusals = Refusals(self.add)
 
     async def begin(self, actor: str, action: str, source: str) -> int:
-        """Write a row of a deed that begins; its number, for ``end``."""
+        """Write the row of an action that begins; returns its number for ``end``."""
         async with self._connection() as connection:
             await connection.execute(_PRUNE, self._kept_days)
             number: int = await connection.fetchval(_BEGIN, actor, action, source, BEGUN)
         return number
 
     async def add(self, sums: Mapping[Note, int]) -> None:
-        """So many more of each."""
+        """Add these counts to the rows of equal actions."""
         # In one order: two webapps that write the same rows must not wait for each other.
         rows = sorted(
             (*msgspec.structs.astuple(note), times, MOST_A_MINUTE, MOST_A_DAY)
@@ -77,11 +77,11 @@ class Audit(Bounded):
             await connection.executemany(_ADD, rows)
 
     async def end(self, number: int, subject: str, outcome: str) -> None:
-        """Say what it was done to, and how it ended."""
+        """Add subject and outcome to a row."""
         async with self._connection() as connection:
             await connection.execute(_END, number, subject, outcome)
 
 
 async def read_audit(connection: Any, most: int) -> list[Entry]:
-    """The latest ``most`` rows, the newest first."""
+    """The latest ``most`` rows, newest first."""
     return [Entry(*row) for row in await connection.fetch(_LATEST, most)]

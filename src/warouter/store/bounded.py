@@ -1,4 +1,4 @@
-"""A connection of the webapp's pool for one call, bounded in time."""
+"""A connection of the webapp's pool for one call, with a time limit."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Fetch = Callable[..., Awaitable[list[Any]]]
 async def connection(
     pool: asyncpg.Pool, seconds: float | None = None
 ) -> AsyncIterator[PoolConnectionProxy[Any]]:
-    """TimeoutError after so many seconds (SECONDS), waiting for the connection included."""
+    """A connection; raises TimeoutError after this many seconds, the wait for it included."""
     bound = SECONDS if seconds is None else seconds
     async with asyncio.timeout(bound), pool.acquire() as taken:
         try:
@@ -38,7 +38,7 @@ async def connection(
 
 
 def fetcher(pool: asyncpg.Pool, seconds: float | None = None) -> Fetch:
-    """Single statements, each bounded as ``connection`` is."""
+    """A function that runs single statements, each with a time limit as in ``connection``."""
 
     async def fetch(sql: str, *arguments: Any) -> list[Any]:
         async with connection(pool, seconds) as taken:
@@ -49,7 +49,7 @@ def fetcher(pool: asyncpg.Pool, seconds: float | None = None) -> Fetch:
 
 
 class Bounded:
-    """A store on a pool. Every call is bounded by ``timeout`` seconds (SECONDS).
+    """Base of stores that use a pool. Every call is bounded by ``timeout`` seconds.
 
     A call that fails raises what ``store.account.accounts.is_unavailable`` judges.
     """
@@ -63,7 +63,9 @@ class Bounded:
 
     @asynccontextmanager
     async def _changing(self, *what: str) -> AsyncIterator[PoolConnectionProxy[Any]]:
-        """A transaction that changes `auth` (users, tokens) or `settings`, one after the other."""
+        """A transaction that changes `auth` (users, tokens) or
+        `settings`; such changes are serialised.
+        """
         async with self._connection() as taken, taken.transaction():
             await taken.execute(_LOCK, what)
             yield taken

@@ -47,7 +47,7 @@ _ENDING_SEVERITIES = ("FATAL", "PANIC")
 
 
 def application_name(incarnation: UUID, node: str) -> str:
-    """The session name that leaders judge by; at most 63 bytes."""
+    """The session name by which leaders recognise a node; at most 63 bytes."""
     name = f"wa:{incarnation.hex}:{node}".encode()[:APPLICATION_BYTES]
     return name.decode(errors="ignore")
 
@@ -68,7 +68,7 @@ def connect_arguments(settings: Settings) -> dict[str, Any]:
 
 
 async def connect(settings: Settings, application: str, **server: str) -> Connection:
-    """A dedicated connection whose peer's silence is noticed within about three seconds.
+    """A dedicated connection that notices a silent peer within about three seconds.
 
     ``server`` are settings of its own. UnfitDatabase if the session is not what it asked to be.
     """
@@ -92,7 +92,7 @@ POOL_IDLE_SECONDS = 5.0  # what a burst of calls has opened is closed again soon
 
 
 async def create_pool(settings: Settings, application: str, most: int) -> asyncpg.Pool:
-    """A pool of up to ``most`` connections, for reads and for what needs no fence.
+    """A pool of up to ``most`` connections, for reads and for writes that need no fence.
 
     The first one is made at once, so that a mistake shows at the start. None is kept up afterwards:
     while the server is away asyncpg would log a traceback at each try to do so.
@@ -122,25 +122,27 @@ async def create_pool(settings: Settings, application: str, most: int) -> asyncp
 
 
 def outcome_unknown(error: BaseException) -> bool:
-    """Whether a write that ended so may nevertheless be committed."""
+    """True if a write that ended with this error may nevertheless be committed."""
     if isinstance(error, asyncpg.PostgresError):
         return ends_session(error) or (error.sqlstate or "08").startswith(_UNKNOWN_STATES)
     return True
 
 
 def ends_session(error: asyncpg.PostgresError) -> bool:
-    """Whether the session is over with this error, or was refused."""
+    """True if the session is over with this error, or was refused."""
     severity = getattr(error, "severity_en", None) or getattr(error, "severity", None)
     return severity in _ENDING_SEVERITIES
 
 
 def doubts_commit(notice: asyncpg.PostgresLogMessage) -> bool:
-    """Whether a notice says that a commit may not last. One that says not whence it is may."""
+    """True if a notice means that a commit may be lost. A
+    notice of unknown origin may mean that.
+    """
     return notice.server_source_function in (None, _NOT_REPLICATED)
 
 
 class Session:
-    """One dedicated connection, made when needed, used by one caller at a time.
+    """A dedicated connection, made when needed, used by one caller at a time.
 
     ``fetch`` either returns rows, raises asyncpg.PostgresError (not committed), or raises
     OutcomeUnknown (may be committed) after the connection was ended. A commit whose wait for a
@@ -157,7 +159,7 @@ class Session:
         self._warnings: set[tuple[str | None, str | None]] = set()
 
     async def fetch(self, sql: str, *arguments: Any, within: float) -> list[Any]:
-        """``within`` seconds from when it is this call's turn."""
+        """Run a statement within ``within`` seconds, counted from this call's turn."""
         async with self._lock:
             connection = await self._connected()
             self._doubted = False
@@ -210,7 +212,7 @@ class Session:
 
 
 async def close_politely(connection: Connection) -> None:
-    """Close, but never wait for a peer that does not answer."""
+    """Close the connection, but never wait for a peer that does not answer."""
     with contextlib.suppress(Exception):
         await connection.close(timeout=1.0)
     if not connection.is_closed():
@@ -218,7 +220,7 @@ async def close_politely(connection: Connection) -> None:
 
 
 async def first_connection(settings: Settings, application: str) -> Connection:
-    """Like ``connect``, with a sentence for the person at the command line when it fails."""
+    """As ``connect``, but a failure raises a sentence for the command line."""
     where = settings.db_where
     try:
         return await connect(settings, application)
@@ -243,7 +245,9 @@ async def first_connection(settings: Settings, application: str) -> Connection:
 
 
 async def listen(connection: Connection, wake: Callable[[str], None]) -> None:
-    """Call ``wake(payload)`` for every hint on our channel; hints may be lost, polling is truth."""
+    """Call ``wake(payload)`` for every NOTIFY on our channel.
+    Notifications may be lost: polling is authoritative.
+    """
 
     def on_notify(_connection: object, _pid: int, _channel: str, payload: object) -> None:
         wake(str(payload))
@@ -252,7 +256,7 @@ async def listen(connection: Connection, wake: Callable[[str], None]) -> None:
 
 
 async def settings_found(connection: Connection, names: Sequence[str]) -> dict[str, str | None]:
-    """The settings as this session has them; None for what the server does not know."""
+    """Settings as this session has them; None for those that the server does not know."""
     rows = await connection.fetch(_SETTINGS, names)
     return {row["name"]: row["value"] for row in rows}
 
@@ -265,7 +269,7 @@ async def _look_over(connection: Connection, asked: Mapping[str, str]) -> None:
 
 
 async def _finish(call: asyncio.Future[Any], connection: Connection, within: float) -> Any:
-    """The call's result; past ``within`` seconds the connection is ended *before* the call is.
+    """Wait for the call's result; after ``within`` seconds end the connection *before* the call.
 
     Cancelling the call first would make asyncpg send a CancelRequest, which lets an unreplicated
     commit become visible.
@@ -286,7 +290,8 @@ async def _finish(call: asyncio.Future[Any], connection: Connection, within: flo
 
 
 def _harden_socket(connection: Connection) -> None:
-    """Notice a silent cut from this side; asyncpg sets nothing (its transport is private).
+    """Notice a silent peer on this side as well. asyncpg has no
+    option for it, and its transport is private.
 
     Goes without if that way is closed one day (a test holds asyncpg to it): then the time limits of
     the calls notice it, later.

@@ -1,4 +1,4 @@
-"""Dead letters as an operator sees them: listed, and asked to be delivered once more.
+"""Dead letters as operators see them: find them, and ask for their replay.
 
 Nothing here writes what an owner writes: a letter that is asked for is marked, and the owner of its
 slot moves it (``Journal.take_up_letters``), fenced as ever.
@@ -35,7 +35,7 @@ _ID = re.compile(r"(status|inbound)-(\d{1,2})-(\d{1,18})")
 
 
 class Place(NamedTuple):
-    """Where a letter's event lies in the journals."""
+    """The journal position of a letter's event."""
 
     kind: int
     slot: int
@@ -48,7 +48,7 @@ class Place(NamedTuple):
 
 
 def parse(text: str) -> Place:
-    """The place that an id names; ValueError with a sentence."""
+    """The place that an id names; raises ValueError with a sentence."""
     found = _ID.fullmatch(text)
     if found is None:
         raise ValueError(
@@ -58,7 +58,7 @@ def parse(text: str) -> Place:
 
 
 class Selection(NamedTuple):
-    """Which letters: all that match what is not None."""
+    """A selection of letters: those that match every field that is not None."""
 
     kind: int | None = None
     recipient: str | None = None
@@ -93,7 +93,7 @@ class Letter(msgspec.Struct, frozen=True):
 
 
 async def find(connection: Connection, which: Selection, limit: int) -> list[Letter]:
-    """The first so many, those that died first first."""
+    """The first letters of a selection, oldest death first."""
     return [_letter(row) for row in await connection.fetch(_FIND, *which.arguments, limit)]
 
 
@@ -102,7 +102,7 @@ async def count(connection: Connection, which: Selection) -> int:
 
 
 async def ask(connection: Connection, which: Selection) -> int:
-    """Ask for their replay; how many there are. To ask twice changes nothing."""
+    """Ask for the replay of a selection; returns its size. Asking twice changes nothing."""
     asked = int(await connection.fetchval(_ASK, *which.arguments))
     if asked:
         await connection.execute("select pg_notify($1, $2)", locks.CHANNEL, LETTERS)

@@ -1,4 +1,4 @@
-"""The leader's session: one connection that is lock, lease and pen.
+"""The leader's session: one connection that holds the lock, confirms the term and writes.
 
 The advisory lock keeps masters apart; the term row is the authority: every write takes the term's
 lock shared, as a statement of its own, then checks (term, incarnation). When the session dies the
@@ -51,7 +51,7 @@ select pg_terminate_backend(a.pid) from pg_stat_activity a
 
 
 class Picture(msgspec.Struct, frozen=True):
-    """One answered poll: everything a master decides from."""
+    """One answered poll: everything that a master decides from."""
 
     map: ShardMap
     term: int
@@ -64,14 +64,16 @@ class Picture(msgspec.Struct, frozen=True):
 
 
 class LeaderSession:
-    """Polls, campaigns, and, once ``term`` is won, writes."""
+    """Polls, campaigns, and writes once ``term`` is won."""
 
     def __init__(self, settings: Settings, incarnation: UUID, application: str) -> None:
         self._incarnation = incarnation
         self._session = Session(settings, application, lock_timeout="500ms")
 
     async def look(self) -> Picture:
-        """Read the state of the cluster. OutcomeUnknown when the database does not answer."""
+        """Read the state of the cluster. Raises OutcomeUnknown when
+        the database does not answer.
+        """
         state = (await self._session.fetch(_STATE, within=LOOK_SECONDS))[0]
         slots = await self._session.fetch(SLOTS_SQL, within=LOOK_SECONDS)
         nodes = await self._session.fetch(NODES_SQL, within=LOOK_SECONDS)
@@ -87,15 +89,15 @@ class LeaderSession:
         )
 
     async def try_lock(self) -> bool:
-        """The lock that keeps masters apart. False while another holds it."""
+        """Try the lock that keeps masters apart; False while another master holds it."""
         rows = await self._session.fetch(
             "select pg_try_advisory_lock($1, 0) as won", locks.LEADER, within=LOOK_SECONDS
         )
         return bool(rows[0]["won"])
 
     async def win(self) -> int:
-        """Raise the term; from here on nobody else's leader writes pass. OutcomeUnknown: a look at
-        the term row, once the lock is held again, says whether it was raised.
+        """Raise the term, after which no other leader's write passes. After OutcomeUnknown
+        the term row, read once the lock is held again, says if it was raised.
         """
         rows = await self._session.fetch(
             "select win_term($1) as term", self._incarnation, within=WRITE_SECONDS
@@ -103,16 +105,18 @@ class LeaderSession:
         return int(rows[0]["term"])
 
     async def depose_holder(self) -> None:
-        """End the session that holds the lock: a frozen process would keep it for ever."""
+        """End the session that holds the lock: a frozen process would keep it."""
         await self._session.fetch(_TERMINATE_HOLDER, locks.LEADER, within=LOOK_SECONDS)
 
     async def end_sessions(self, dead: Sequence[UUID]) -> None:
-        """End what is left of dead incarnations, so that no lock of theirs holds up a takeover."""
+        """End the remaining sessions of dead incarnations, so that
+        their locks delay no takeover.
+        """
         names = [f"wa:{inc.hex}" for inc in dead]
         await self._session.fetch(_TERMINATE_DEAD, names, within=LOOK_SECONDS)
 
     async def end_lock_holders(self, slots: Sequence[int]) -> None:
-        """End the sessions that hold these slots' locks: a statement that does not come back."""
+        """End the sessions that hold these slots' locks, such as one with a hung statement."""
         await self._session.fetch(_TERMINATE_SLOTS, locks.SLOT, list(slots), within=LOOK_SECONDS)
 
     async def take_over(self, term: int, moves: Sequence[Takeover], ages: Sequence[int]) -> None:
@@ -127,7 +131,7 @@ class LeaderSession:
         )
 
     async def name_successors(self, term: int, moves: Sequence[Succession]) -> None:
-        """Planned moves."""
+        """Write planned moves: the successors of these slots."""
         await self._write(
             "select name_successors($1,$2,$3,$4,$5,$6,$7,$8)", term, *_columns(moves), None, None
         )
@@ -135,7 +139,7 @@ class LeaderSession:
     async def begin_request(
         self, term: int, moves: Sequence[Succession], request: ShardRequest
     ) -> bool:
-        """Planned moves and the new shard count, in one transaction.
+        """Write the new shard count and its planned moves in one transaction.
 
         False, and nothing is changed, when the request was given up meanwhile.
         """
@@ -161,7 +165,7 @@ class LeaderSession:
         self._session.terminate()
 
     async def close(self) -> None:
-        """A clean close frees the lock at once."""
+        """Close the connection in order, which frees the lock at once."""
         await self._session.close()
 
     async def _write(self, sql: str, term: int, *rest: Any) -> list[Any]:

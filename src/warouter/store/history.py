@@ -1,4 +1,4 @@
-"""What is kept for people to look at, and for how long: nothing grows for ever.
+"""Retention of histories, so that no table grows without bound.
 
 The journals have a retention of their own (``Journal.prune``). Here a few rows go at a time, by
 index, whoever asks; two who ask at once take different rows.
@@ -39,7 +39,7 @@ delete from dead_letter where (slot, kind, seq) in (
 
 
 async def prune_history(fetch: Fetch, days: float, rows: int) -> int:
-    """Forget changes of owners and of shards older than ``days``, and answers about numbers.
+    """Delete changes of owners and shards older than ``days``, and old contact answers.
 
     At most ``rows`` of each; how many of that of which most went. Raises what ``fetch`` does.
     """
@@ -54,5 +54,5 @@ async def prune_history(fetch: Fetch, days: float, rows: int) -> int:
 
 
 async def prune_letters(fetch: Fetch, days: float, rows: int) -> int:
-    """Remove up to ``rows`` dead letters that died more than ``days`` ago; how many."""
+    """Delete up to ``rows`` dead letters that died more than ``days`` ago; returns how many."""
     return len(await fetch(_LETTERS, days, rows))

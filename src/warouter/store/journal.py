@@ -127,7 +127,7 @@ _TAKE_UP_LETTERS = "select * from take_up_letters($1,$2,$3, $4 * interval '1 sec
 
 
 class Row(NamedTuple):
-    """One message as it is appended or read back; ``kind`` 1 is a read mark, 2 one with media.
+    """One message as it is appended or read; ``kind`` 1 is a read mark, 2 a message with media.
 
     ``ttl`` is in seconds; the key is not read back.
     """
@@ -143,7 +143,7 @@ class Row(NamedTuple):
 
 
 class EventRow(NamedTuple):
-    """One event as it is appended or read back. ``kind`` 0 is a status, 1 an inbound message."""
+    """One event as it is appended or read. ``kind`` 0 is a status, 1 an inbound message."""
 
     slot: int
     seq: int
@@ -155,7 +155,7 @@ class EventRow(NamedTuple):
 
 
 class Opened(msgspec.Struct, frozen=True):
-    """Where the journal of a slot stood when its epoch began."""
+    """The state of a slot's journals when its epoch began."""
 
     slot: int
     send_mark: int
@@ -170,7 +170,7 @@ class Opened(msgspec.Struct, frozen=True):
 
 
 class Progress(msgspec.Struct):
-    """What one commit records: cursors as slot [, kind] -> (mark, ranges), and what is rare.
+    """What one commit records: cursors as slot [, kind] -> (mark, ranges), and rarer changes.
 
     ``rare`` is described in ``schema/functions/record_progress.sql``.
     """
@@ -181,7 +181,7 @@ class Progress(msgspec.Struct):
 
 
 class Journal:
-    """The journals as one incarnation may write them."""
+    """The journals, with the writes that one incarnation may make."""
 
     def __init__(self, settings: Settings, incarnation: UUID, application: str) -> None:
         self._incarnation = incarnation
@@ -203,7 +203,7 @@ class Journal:
         return ""
 
     async def append(self, owned: Mapping[int, int], rows: Sequence[Row]) -> dict[int, Fate]:
-        """Append in one commit; the ordinals that were not inserted, with their fate.
+        """Append in one commit; returns the ordinals that were not inserted, with the reason.
 
         ``owned`` is slot -> epoch for every slot in ``rows``. A data error bisects the batch, so
         one bad row cannot fail the others: its outcome is REFUSED.
@@ -213,11 +213,11 @@ class Journal:
     async def append_events(
         self, owned: Mapping[int, int], rows: Sequence[EventRow]
     ) -> dict[int, int]:
-        """As ``append``, for events: KNOWN are repeats by key."""
+        """As ``append``, for events: KNOWN means a repeat of the same key."""
         return await self._bisect(self._append_events_once, owned, rows)
 
     async def record(self, owned: Mapping[int, int], progress: Progress) -> set[int]:
-        """Record progress in one commit; the slots that were still held."""
+        """Record progress in one commit; returns the slots that this incarnation still held."""
         send, events = progress.send, progress.events
         rows = await self._records.fetch(
             _RECORD,
@@ -237,7 +237,7 @@ class Journal:
         return set(rows[0]["held"])
 
     async def open(self, owned: Mapping[int, int]) -> list[Opened]:
-        """The first act of an epoch, for those of the slots that are held.
+        """The first write of an epoch, for those of the slots that are held.
 
         The session of appends is opened before: a slot that cannot be appended to is not taken.
         """
@@ -252,7 +252,7 @@ class Journal:
         return [Opened(*row) for row in rows]
 
     async def renew(self, slots: Sequence[int], above: Sequence[int]) -> dict[int, int]:
-        """New epochs, above those given, for slots that are still this incarnation's.
+        """New epochs, above the given ones, for slots that this incarnation still owns.
 
         Needs no leader.
         """
@@ -266,18 +266,18 @@ class Journal:
         return {row["slot"]: row["epoch"] for row in rows}
 
     async def hand_over(self, owned: Mapping[int, int]) -> set[int]:
-        """Give slots to their named successors; those that went."""
+        """Give slots to their named successors; returns those that were given."""
         return await self._give("select hand_over($1,$2,$3) as gone", owned)
 
     async def release(self, owned: Mapping[int, int]) -> set[int]:
-        """Leave slots without an owner: this process stops, and nobody is there to succeed it."""
+        """Leave slots without an owner, because this process stops and nobody can succeed it."""
         return await self._give("select release_slots($1,$2,$3) as gone", owned)
 
     async def page(
         self, slot: int, after: int, upto: int, limit: int, most_bytes: int
     ) -> list[tuple[Row, float]]:
-        """Rows in seq order, each with its age in seconds: at most ``limit``, and none beyond those
-        whose bodies make up ``most_bytes``.
+        """Rows in seq order with their age in seconds: at most
+        ``limit`` rows and about ``most_bytes`` of bodies.
         """
         rows = await self._records.fetch(
             _PAGE, slot, after, upto, limit, most_bytes, within=WRITE_SECONDS
@@ -287,19 +287,19 @@ class Journal:
     async def event_page(
         self, slot: int, kind: int, after: int, upto: int, limit: int, most_bytes: int
     ) -> list[EventRow]:
-        """As ``page``, for one kind of events."""
+        """As ``page``, for events of one kind."""
         rows = await self._records.fetch(
             _EVENT_PAGE, slot, kind, after, upto, limit, most_bytes, within=WRITE_SECONDS
         )
         return [EventRow(slot, *row) for row in rows]
 
     async def with_status(self, ids: Sequence[str]) -> set[str]:
-        """Those of the messages of which a status is in the journal of events."""
+        """Those of the messages that have a status in the event journal."""
         rows = await self._records.fetch(_WITH_STATUS, list(ids), within=WRITE_SECONDS)
         return {row["id"] for row in rows}
 
     async def parked(self, slots: Sequence[int], pending: float, rows: int) -> list[Any]:
-        """Parked recipients of each slot, of so many ``rows``: those to be looked at first.
+        """Parked recipients of each slot, from ``rows`` rows, those due first.
 
         recipient, due_in (seconds, may be below 0), ends_in: when the first of theirs ends by its
         ttl or after ``pending`` seconds, or None; full: there may be more of them.
@@ -309,19 +309,19 @@ class Journal:
     async def parked_among(
         self, slot: int, recipients: Collection[str], pending: float
     ) -> list[Any]:
-        """Those of the recipients that are parked, as ``parked`` has them."""
+        """Those of the recipients that are parked, in the form of ``parked``."""
         return await self._records.fetch(
             _PARKED_AMONG, slot, pending, list(recipients), within=WRITE_SECONDS
         )
 
     async def parked_of(self, slot: int, recipients: Collection[str], limit: int) -> list[Any]:
-        """Of each of the recipients the first messages, at most ``limit``, in seq order."""
+        """The first messages of each recipient, at most ``limit``, in seq order."""
         return await self._records.fetch(
             _PARKED_OF, slot, list(recipients), limit, within=WRITE_SECONDS
         )
 
     async def parked_events(self, lanes: Sequence[tuple[int, int]], rows: int) -> list[Any]:
-        """As ``parked``, for pairs of a slot and a kind; ends_in is None."""
+        """As ``parked``, for pairs of slot and kind; ends_in is None."""
         slots, kinds = zip(*lanes, strict=True) if lanes else ((), ())
         return await self._records.fetch(_PARKED_EVENTS, slots, kinds, rows, within=WRITE_SECONDS)
 
@@ -339,7 +339,7 @@ class Journal:
         )
 
     async def lead_parked(self, owned: Mapping[int, int], rows: int, seconds: float) -> bool:
-        """Bring what an older build parked into order, so many rows a table at a time.
+        """Add the order that rows parked by an older build lack, a limited number at a time.
 
         Pages would be full of it. True if after so many seconds there may be more.
         """
@@ -360,7 +360,8 @@ class Journal:
                 return True
 
     async def mend_parked(self, owned: Mapping[int, int], limit: int) -> int:
-        """After the database's clock went back: what was parked in its future waits from now on.
+        """After the database's clock went back: let rows that were
+        parked in the future wait from now on.
 
         At most ``limit`` recipients a table; how many.
         """
@@ -375,14 +376,14 @@ class Journal:
         return int(rows[0]["mended"])
 
     async def asked_letters(self, slots: Sequence[int]) -> list[int]:
-        """Those of the slots with dead letters that an operator wants to be delivered again."""
+        """Those of the slots that have dead letters to replay."""
         rows = await self._records.fetch(_ASKED_LETTERS, list(slots), within=WRITE_SECONDS)
         return [row["slot"] for row in rows]
 
     async def take_up_letters(
         self, owned: Mapping[int, int], tried: float, limit: int
     ) -> list[tuple[int, int, str, int]]:
-        """Move some of them to the parked events, as if first tried so many seconds ago.
+        """Move dead letters to the parked events, as if first tried this many seconds ago.
 
         How many came to which lane: (slot, kind, recipient, letters).
         """
@@ -398,7 +399,8 @@ class Journal:
         return [tuple(row) for row in rows]
 
     async def prune(self, owned: Mapping[int, int], days: float, limit: int) -> int:
-        """Delete up to ``limit`` settled rows a slot and journal that are older than ``days``.
+        """Delete up to ``limit`` settled rows, for each slot and
+        journal, that are older than ``days``.
 
         By the database's clock and by this node's: one that was set forward takes nothing away, or
         an id that is offered again would not be recognised.
@@ -416,7 +418,7 @@ class Journal:
         return int(rows[0]["gone"])
 
     async def prune_keys(self, slots: Sequence[int], limit: int) -> int:
-        """Forget up to ``limit`` request keys of these slots that are older than 24 hours."""
+        """Delete up to ``limit`` request keys of these slots that are older than 24 hours."""
         rows = await self._records.fetch(
             "select prune_keys($1,$2) as gone", list(slots), limit, within=WRITE_SECONDS
         )
@@ -510,10 +512,10 @@ class Journal:
 
 
 def _unless_empty(column: Sequence[Any]) -> Sequence[Any] | None:
-    """None for a column of zeros or Nones, which is nearly always one: it is not encoded then."""
+    """None for a column of zeros or Nones, the usual case, which then needs no encoding."""
     return column if any(column) else None
 
 
 def _ranges(flat: Sequence[int]) -> str:
-    """An array literal: ranges differ in length, and PostgreSQL has no ragged arrays."""
+    """Ranges as an array literal: they differ in length, and PostgreSQL has no ragged arrays."""
     return "{" + ",".join(map(str, flat)) + "}"

@@ -1,4 +1,4 @@
-"""The registry of advisory lock classes (first key of the two-key form).
+"""The classes of advisory locks (the first key of the two-key form).
 
 The space is shared by a whole database, so two installations take two databases.
 """

@@ -1,4 +1,4 @@
-"""The rows of media: what each file of the media directory is. Nothing here is fenced.
+"""The rows of media, one for each file of the media directory. Their writes are not fenced.
 
 Webapps read and write them through their pool, coreapps through a session of their own.
 """
@@ -35,7 +35,9 @@ _PROVIDERS = "select value::text as value from setting where name = 'media_provi
 
 
 class Media(msgspec.Struct, frozen=True):
-    """``size`` in bytes, ``sha256`` 32 bytes, ``mime`` the Content-Type with its parameters."""
+    """A file of media: ``size`` in bytes, ``sha256`` 32 bytes,
+    ``mime`` the Content-Type with its parameters.
+    """
 
     id: UUID
     kind: int
@@ -45,7 +47,9 @@ class Media(msgspec.Struct, frozen=True):
 
 
 class MediaRows:
-    """``fetch(sql, *arguments)`` gives rows, or raises what the driver or the session raises."""
+    """``fetch(sql, *arguments)`` returns rows, or raises the
+    errors of the driver or the session.
+    """
 
     def __init__(self, fetch: Fetch) -> None:
         self._fetch = fetch
@@ -54,11 +58,13 @@ class MediaRows:
         return _media(await self._fetch(_FIND, media_id))
 
     async def find_handle(self, handle: str) -> Media | None:
-        """What was received under this name of the upstream's."""
+        """The media that was received under this handle of the upstream."""
         return _media(await self._fetch(_FIND_HANDLE, handle))
 
     async def add(self, media: Media, handle: str | None, quota: int) -> UUID | None:
-        """The id it is known by: another one if the handle is there; None: beyond the quota."""
+        """Add a row and return its id: an existing one if the
+        handle is known, None above the quota.
+        """
         rows = await self._fetch(
             _ADD, media.id, media.kind, media.mime, media.size, media.sha256, handle, quota
         )
@@ -77,22 +83,24 @@ class MediaRows:
         return {row["id"] for row in await self._fetch(_KNOWN, list(ids))}
 
     async def expire(self, days: float, limit: int) -> list[UUID]:
-        """Delete up to ``limit`` rows older than so many days; whose files are to go as well."""
+        """Delete up to ``limit`` rows older than this many days;
+        returns the ids of files to remove.
+        """
         return [row["id"] for row in await self._fetch(_EXPIRE, days, limit)]
 
     async def providers(self) -> Any:
-        """What settings/application/media/providers holds, whatever that is; {} if nothing."""
+        """The stored media providers, unchecked; {} if there are none."""
         rows = await self._fetch(_PROVIDERS)
         return decoded(rows[0]["value"]) if rows else {}
 
 
 def through_pool(pool: asyncpg.Pool) -> MediaRows:
-    """For a webapp."""
+    """Media rows for a webapp, through its pool."""
     return MediaRows(fetcher(pool))
 
 
 def through_session(settings: Settings, application: str) -> tuple[MediaRows, Session]:
-    """For a coreapp: a connection of its own, made when the first media comes."""
+    """Media rows for a coreapp, through a connection of its own that is made when needed."""
     session = Session(settings, application, lock_timeout="1500ms", statement_timeout="4s")
 
     async def fetch(sql: str, *arguments: Any) -> list[Any]:

@@ -1,4 +1,4 @@
-"""Migrations: numbered plain SQL files, applied in order, once, under an advisory lock.
+"""Migrations: numbered SQL files, applied in order, once, under an advisory lock.
 
 A file is never changed once released: its checksum is kept and compared. Files only add, and each
 says in its first lines which builds may still run on the schema after it:
@@ -91,7 +91,9 @@ class Migration(NamedTuple):
 
     @property
     def runs_with(self) -> int:
-        """The newest file of the oldest build that may run on the schema after this one."""
+        """Number of the newest migration of the oldest build that
+        can run on the resulting schema.
+        """
         for line in self._head:
             if found := _RUNS_WITH.match(line):
                 return int(found[1])
@@ -99,7 +101,9 @@ class Migration(NamedTuple):
 
     @property
     def indexes(self) -> dict[str, str]:
-        """The statements of a file outside a transaction, by the index that each makes."""
+        """The statements of a file that runs outside a transaction,
+        by the index that each creates.
+        """
         if _OUTSIDE not in self._head:
             return {}
         lines = [line for line in self.sql.splitlines() if not line.startswith("--")]
@@ -123,7 +127,7 @@ class Migration(NamedTuple):
 
 
 class Applied(NamedTuple):
-    """A file as the database remembers it; ``runs_with`` None if nothing was said."""
+    """A migration as the database recorded it; ``runs_with`` is None if it was not recorded."""
 
     version: int
     name: str
@@ -132,14 +136,14 @@ class Applied(NamedTuple):
 
 
 def migrations() -> list[Migration]:
-    """The files of this build, in order."""
+    """The migrations of this build, in order."""
     folder = resources.files("warouter.store") / "migrations"
     files = sorted(p.name for p in folder.iterdir() if p.name.endswith(".sql"))
     return [Migration(int(n[:4]), n, (folder / n).read_text("utf-8")) for n in files]
 
 
 async def migrate(settings: Settings) -> list[str]:
-    """Bring the database to this build's schema; returns the names of the files applied.
+    """Bring the database to the schema of this build; returns the names of the applied files.
 
     Creates the database and the schema when they are missing, and may run while an older build
     carries traffic. CommandError when this build cannot run on a newer schema, when an applied
@@ -166,7 +170,7 @@ async def migrate(settings: Settings) -> list[str]:
 
 
 async def check(connection: Connection) -> None:
-    """Refuse to start on a schema or hash that is not for this build; says what to do.
+    """Refuse to start on a schema or hash that does not fit this build, and say what to do.
 
     A newer schema is one for this build if all its newer files say so.
     """
@@ -239,7 +243,9 @@ async def _apply(connection: Connection, migration: Migration) -> None:
 
 
 async def _build(connection: Connection, index: str, sql: str) -> None:
-    """It waits for older transactions, and nothing waits behind it but other changes of tables."""
+    """Build an index concurrently: it waits for older
+    transactions, but blocks only other schema changes.
+    """
     await connection.execute(f"set lock_timeout = '{TRY_SECONDS:g}s'")
     if await connection.fetchval(_BROKEN, index):
         await connection.execute(f"drop index concurrently {index}")
@@ -249,7 +255,7 @@ async def _build(connection: Connection, index: str, sql: str) -> None:
 async def _patiently(
     connection: Connection, name: str, sql: str, migration: Migration | None = None
 ) -> None:
-    """One transaction that waits for each lock for a moment only; again until it had them all."""
+    """Run one transaction with short lock time-outs, again until it got all its locks."""
 
     async def once() -> None:
         async with connection.transaction():
@@ -263,7 +269,7 @@ async def _patiently(
 
 
 async def _again(connection: Connection, name: str, once: Callable[[], Awaitable[None]]) -> None:
-    """Until it had its locks; CommandError when it has not got them in ``TRY_SECONDS``."""
+    """Repeat until all locks were granted; raises CommandError after ``TRY_SECONDS``."""
     loop = asyncio.get_running_loop()
     give_up, attempt = loop.time() + TRY_SECONDS, 0
     while True:
@@ -284,7 +290,7 @@ def _row(migration: Migration) -> tuple[int, str, str, int]:
 
 
 async def _in_the_way(connection: Connection, name: str) -> str:
-    """What a person can do about locks that are not to be had."""
+    """A sentence on who holds the locks, and what to do."""
     oldest = await connection.fetchrow(_OLDEST)
     suspect = (
         f" (the oldest open transaction: {oldest['age']} s, pid {oldest['pid']},"

@@ -38,7 +38,7 @@ select n.incarnation, n.name, n.role, n.leaving, n.host, n.port, n.link_key, n.f
 
 
 class Registration(msgspec.Struct, frozen=True, kw_only=True):
-    """What a process says of itself at its start."""
+    """What a process publishes about itself at its start."""
 
     incarnation: UUID
     name: str
@@ -56,7 +56,7 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Beat(msgspec.Struct, frozen=True):
-    """The answer to one beat: slots to epochs that are renewed, and those to hand over."""
+    """The answer to a beat: renewed slots with their epochs, and slots to hand over."""
 
     renewed: dict[int, int]
     handing: dict[int, int]
@@ -65,7 +65,7 @@ class Beat(msgspec.Struct, frozen=True):
 
 
 class NodeSession:
-    """The connection that says "I live": alive lock, beats, and hints by LISTEN.
+    """The connection that shows that a node is alive: alive lock, beats, and LISTEN.
 
     Dedicated; remade when lost. A beat that finds no row registers again: it never means fenced.
     """
@@ -95,7 +95,7 @@ class NodeSession:
         unreached: Sequence[UUID] = (),
         journal_ok: bool = True,
     ) -> Beat:
-        """One renewal; OutcomeUnknown when no answer came within ``within`` seconds.
+        """One renewal; raises OutcomeUnknown when no answer came within ``within`` seconds.
 
         ``unreached`` are the coreapps that this webapp has no link to; ``journal_ok``: this
         coreapp can write its journals.
@@ -121,7 +121,9 @@ class NodeSession:
         )
 
     async def say_leaving(self) -> bool:
-        """Ask the leader for successors, as this process will stop. False: nobody can be one."""
+        """Ask the leader for successors, because this process will
+        stop. False if nobody can be one.
+        """
         async with self._lock:
             if self._connection is None:
                 return False
@@ -152,7 +154,7 @@ class NodeSession:
         return self._connection
 
     def _on_lost(self, _connection: object) -> None:
-        """Beat again at once: a node without a session is taken for dead within a moment."""
+        """Beat again at once: a node without a session is soon judged dead."""
         self.alive = False
         self._wake("lost")
 
@@ -175,7 +177,7 @@ class NodeSession:
 
 
 def map_of(version: int, shards: int, slots: Sequence[Any]) -> ShardMap:
-    """The map from the rows of SLOTS_SQL."""
+    """The shard map from the rows of SLOTS_SQL."""
     return ShardMap(version, shards, tuple(SlotOwner(*row) for row in slots))
 
 
@@ -194,12 +196,12 @@ def node_of(row: Any) -> Node:
 
 
 async def hint_link_gone(connection: Connection) -> None:
-    """Tell the masters that a coreapp's link has ended: they look at once."""
+    """Tell the masters that a coreapp's link has ended, so that they poll at once."""
     await connection.execute("select pg_notify($1, $2)", locks.CHANNEL, LINK_GONE)
 
 
 async def read_map(source: Source) -> ShardMap:
-    """The shard map as it stands."""
+    """The shard map in force."""
     state = await source.fetchrow(_MAP)
     assert state is not None
     rows = await source.fetch(SLOTS_SQL)
@@ -212,13 +214,13 @@ async def read_nodes(source: Source) -> list[Node]:
 
 
 async def read_rows(source: Source) -> Sequence[Any]:
-    """The node rows as they are."""
+    """The node rows, undecoded."""
     rows: Sequence[Any] = await source.fetch(NODES_SQL)
     return rows
 
 
 def addresses_of(rows: Sequence[Any]) -> dict[UUID, Address]:
-    """Where each coreapp's link listens, from the rows of NODES_SQL."""
+    """The link address of each coreapp, from the rows of NODES_SQL."""
     return {r["incarnation"]: address_of(r) for r in rows if r["role"] == "coreapp"}
 
 
@@ -228,7 +230,7 @@ select incarnation, name, host, port, link_key, fingerprint
 
 
 def address_of(row: Any) -> Address:
-    """The address from a row of ADDRESS_SQL or NODES_SQL."""
+    """The link address from a row of ADDRESS_SQL or NODES_SQL."""
     return Address(
         row["incarnation"],
         row["name"],
@@ -269,7 +271,7 @@ class ShardRequest(msgspec.Struct, frozen=True):
 
 
 async def ask_for_shards(pool: asyncpg.Pool, shards: int) -> UUID:
-    """Ask the leader for a new shard count. ChangeRefused while another change runs."""
+    """Ask the leader for a new shard count. Raises ChangeRefused while another change runs."""
     request = uuid4()
     try:
         await pool.execute(
@@ -290,7 +292,7 @@ async def shard_request_state(pool: asyncpg.Pool, request: UUID) -> tuple[str, s
 
 
 async def withdraw_shard_request(pool: asyncpg.Pool, request: UUID) -> bool:
-    """Take back a request that no leader has begun; False when one has."""
+    """Withdraw a request that no leader has begun; False if one has."""
     done = await pool.execute(
         "update shard_request set state = 'refused', details = 'no leader took it',"
         " ended_at = now() where id = $1 and state = 'waiting'",

@@ -1,4 +1,4 @@
-"""Refusals on their way into the audit log: equal ones are summed here and written once a second.
+"""Refusals for the audit log: equal ones are summed here and written once a second.
 
 What a stranger is refused costs no statement each, and cannot fill memory or table. A second's
 worth is lost if the process is killed; whatever is *done* has its row at once (``store/audit.py``).
@@ -21,7 +21,7 @@ ANYBODY = "*"  # too short for the name of a user
 
 
 class Note(msgspec.Struct, frozen=True):
-    """What equal refusals, or log-ins, have in common."""
+    """What equal refusals, or equal log-ins, have in common."""
 
     actor: str
     action: str
@@ -30,7 +30,7 @@ class Note(msgspec.Struct, frozen=True):
 
 
 class Refusals:
-    """``run`` writes what was noted, with ``add``: so many more of each."""
+    """Sums notes; ``run`` writes the sums with ``add``."""
 
     def __init__(self, add: Callable[[Mapping[Note, int]], Awaitable[None]]) -> None:
         self._add = add
@@ -39,7 +39,7 @@ class Refusals:
         self._writing = asyncio.Lock()
 
     def note(self, actor: str, action: str, source: str, outcome: str, times: int = 1) -> None:
-        """One more. ``action`` and ``outcome`` are words of ours, of which there are few."""
+        """Count one more. ``action`` and ``outcome`` are from a small set of our own texts."""
         note = Note(actor, action, source, outcome)
         if note not in self._sums and len(self._sums) >= MOST:
             note = Note(ANYBODY, action, ANYBODY, outcome)
@@ -47,7 +47,7 @@ class Refusals:
         self._noted.set()
 
     async def flush(self) -> None:
-        """Write what was noted so far; if that fails, it is kept for the next time."""
+        """Write the sums; if that fails, they are kept for the next attempt."""
         async with self._writing:
             sums, self._sums = self._sums, Counter()
             self._noted.clear()
@@ -59,7 +59,7 @@ class Refusals:
                 raise
 
     async def run(self) -> None:
-        """Until cancelled. Never ends by itself."""
+        """Write every second until cancelled. Never ends by itself."""
         away = False
         while True:
             await self._noted.wait()

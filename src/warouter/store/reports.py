@@ -1,4 +1,4 @@
-"""What processes report of themselves: one row each, written by its own, read by webapps."""
+"""Reports of processes: each writes one row, and webapps read them."""
 
 from __future__ import annotations
 
@@ -36,14 +36,16 @@ select distinct on (node) incarnation, node, role, body::text,
 
 
 class Body(msgspec.Struct, frozen=True):
-    """``facts`` are of the process and its host: see ``node.reporter``."""
+    """The content of a report; ``facts`` describe the process
+    and its host: see ``node.reporter``.
+    """
 
     samples: list[Sample]
     facts: dict[str, Any] = {}
 
 
 class Report(msgspec.Struct, frozen=True):
-    """The last word of one process. ``role``: webapp, coreapp, master."""
+    """The last report of one process. ``role``: webapp, coreapp, master."""
 
     incarnation: UUID
     node: str
@@ -53,7 +55,7 @@ class Report(msgspec.Struct, frozen=True):
 
 
 class ReportWriter:
-    """Writes the row of one incarnation by ``fetch``.
+    """Writes the row of one incarnation with ``fetch``.
 
     The table is unlogged, so that no commit waits for the disk.
     """
@@ -63,19 +65,19 @@ class ReportWriter:
         self._who = (incarnation, node, role)
 
     async def write(self, body: Body) -> None:
-        """What ``fetch`` raises when it was not written; say it again later."""
+        """Write the row. Raises what ``fetch`` raises; the next report replaces this one."""
         await self._fetch(_WRITE, *self._who, msgspec.json.encode(body).decode())
 
     async def remove(self) -> None:
-        """This process stops in order: it is not shown any more. TimeoutError and what ``fetch``
-        raises when the row could not be removed in time; it is forgotten later.
+        """Delete the row because this process stops in order. Raises TimeoutError
+        and what ``fetch`` raises if it could not; the row is forgotten later.
         """
         async with asyncio.timeout(REMOVE_SECONDS):
             await self._fetch(_REMOVE, self._who[0])
 
 
 async def read_reports(pool: asyncpg.Pool) -> list[Report]:
-    """The fresh reports, the newest of each node. TimeoutError when the database hangs."""
+    """The fresh reports, the newest of each node. Raises TimeoutError when the database hangs."""
     async with connection(pool, READ_SECONDS) as taken:
         rows = await taken.fetch(_READ, FRESH_SECONDS)
     return [

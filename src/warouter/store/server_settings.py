@@ -1,4 +1,4 @@
-"""What of PostgreSQL's settings a promise hangs on, whatever server, database or role say.
+"""The settings of PostgreSQL that promises depend on: pinned for each session, and checked.
 
 A session asks for the values of ``PINNED`` as it starts, which beats postgresql.conf, ALTER
 DATABASE and ALTER ROLE. Right after that it looks at what it got: a pooler in between drops what it
@@ -79,18 +79,20 @@ WARNED: Mapping[str, tuple[str, str]] = {
 
 
 def startup(application: str, schema: str, **own: str) -> dict[str, str]:
-    """What a session asks for as it starts; ``own`` are its limits where PINNED has none."""
+    """The settings that a session sets at its start; ``own``
+    are its limits where PINNED has none.
+    """
     named = {_NAME: application, "search_path": schema}
     return {**PINNED, **TCP, **NEWER, **named, **own}
 
 
 def looked_at(asked: Mapping[str, str]) -> list[str]:
-    """The settings whose values ``refusal`` and ``dangers`` want to know."""
+    """The settings whose values ``refusal`` and ``dangers`` need."""
     return [*(name for name in asked if name not in TCP and name != _NAME), *REFUSED, *WARNED]
 
 
 def refusal(asked: Mapping[str, str], found: Mapping[str, str | None]) -> str:
-    """Why a session with these values cannot be used, in a sentence; empty if it can.
+    """A sentence on why a session with these values cannot be used; empty if it can.
 
     None stands for a setting that the server does not know.
     """
@@ -107,7 +109,7 @@ def refusal(asked: Mapping[str, str], found: Mapping[str, str | None]) -> str:
 
 
 def dangers(found: Mapping[str, str | None]) -> list[str]:
-    """A sentence for each setting of the server that puts messages at risk."""
+    """A sentence for each server setting that puts messages at risk."""
     return [
         f"PostgreSQL's {name} is {value!r}: {why}; set it to {good}."
         for name, (good, why) in WARNED.items()

@@ -1,4 +1,4 @@
-"""Finding, among the servers of WA_DB_HOSTNAME, the one that takes writes.
+"""Finds the server of WA_DB_HOSTNAME that accepts writes.
 
 asyncpg's own host list has one time limit for all hosts: a primary whose machine is gone without a
 word would use it up, and the standby that was promoted would never be asked. Here the next server
@@ -24,7 +24,9 @@ _older: set[Server] = set()
 
 
 async def open_writable(servers: Sequence[Server], **arguments: Any) -> Connection:
-    """A connection to the first server that takes writes; the most telling refusal if none does."""
+    """A connection to the first server that accepts writes;
+    otherwise raises the most informative refusal.
+    """
     rest, racing, refusals = list(servers), set[asyncio.Task[Connection]](), list[BaseException]()
     try:
         while rest or racing:
@@ -60,7 +62,9 @@ async def _open(server: Server, arguments: dict[str, Any]) -> Connection:
 
 
 async def _start(server: Server, arguments: dict[str, Any]) -> Connection:
-    """Once more without what only a newer PostgreSQL knows, and the next time at once so."""
+    """Connect; retry without settings of newer versions, and
+    remember that this server does not know them.
+    """
     was_older = server in _older
     if not was_older:
         try:
@@ -78,7 +82,9 @@ async def _start(server: Server, arguments: dict[str, Any]) -> Connection:
 
 
 def _telling(refusal: BaseException) -> bool:
-    """What a server says of us (password, database) beats that another is not there."""
+    """Ranks refusals: one about the password or the database
+    tells more than an unreachable server.
+    """
     return isinstance(refusal, asyncpg.PostgresError) and not isinstance(
         refusal, asyncpg.CannotConnectNowError
     )

@@ -1,4 +1,4 @@
-"""Certificates: self-signed ones, and checks of those that an administrator brings.
+"""Certificates: creates self-signed ones, and checks those that an administrator uploads.
 
 Loads 8 MiB: whoever needs it rarely imports it where it is needed.
 """
@@ -26,7 +26,7 @@ _MOST_RSA_BITS = 8192
 
 
 def self_signed(name: str, hosts: Sequence[str], days: int = 825) -> tuple[bytes, bytes]:
-    """(certificate, private key) in PEM, P-256, valid from an hour ago for ``days`` days."""
+    """A new (certificate, private key) in PEM: P-256, valid for ``days`` days, from an hour ago."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.now(UTC)
@@ -52,14 +52,14 @@ def self_signed(name: str, hosts: Sequence[str], days: int = 825) -> tuple[bytes
 
 
 class Pair(NamedTuple):
-    """A certificate with what signed it, leaf first, and its private key, in PEM."""
+    """A certificate with its chain, leaf first, and its private key, in PEM."""
 
     chain: str
     key: str
 
 
 def checked_pair(text: str, now: datetime | None = None) -> Pair:
-    """The pair in PEM text of certificates and one private key, in any order.
+    """The pair in PEM text with certificates and one private key in any order.
 
     ValueError says why a server could not serve with it from ``now`` on; without it, whatever the
     dates are.
@@ -89,7 +89,9 @@ def checked_pair(text: str, now: datetime | None = None) -> Pair:
 
 
 def checked_authorities(text: str) -> str:
-    """The certificates in PEM text, each once; ValueError if there is none or one is damaged."""
+    """The certificates in PEM text, each once; raises
+    ValueError if there is none or one is damaged.
+    """
     if any(label != "CERTIFICATE" for label, _ in pem.blocks(text)):
         raise ValueError("only certificates are allowed here, no keys")
     bundle = "".join(dict.fromkeys(_pem(c) for c in _certificates(text)))
@@ -101,7 +103,9 @@ def checked_authorities(text: str) -> str:
 
 
 def signers(chain: str) -> str:
-    """Of a chain in PEM what signed its first certificate; "" if it does not hold that."""
+    """The issuers in a PEM chain: all but its first
+    certificate, or a self-signed one itself; "" if unknown.
+    """
     leaf, *rest = _certificates(chain)
     if rest:
         return "".join(_pem(c) for c in rest)
@@ -136,7 +140,7 @@ def _private_key(block: str) -> _PrivateKey:
 
 
 def _check_rsa(key: rsa.RSAPrivateKey) -> None:
-    """ValueError unless what it signs can be verified."""
+    """Raises ValueError unless signatures by this key can be verified."""
     if key.key_size > _MOST_RSA_BITS:
         raise ValueError(f"the private key has more than {_MOST_RSA_BITS} bits")
     scheme, digest = padding.PKCS1v15(), hashes.SHA256()
@@ -147,7 +151,9 @@ def _check_rsa(key: rsa.RSAPrivateKey) -> None:
 
 
 def _chain(leaf: x509.Certificate, rest: list[x509.Certificate]) -> list[x509.Certificate]:
-    """Leaf first, then who signed whom; ValueError for what does not belong to it."""
+    """The chain, leaf first, each followed by its issuer;
+    raises ValueError for certificates outside it.
+    """
     chain, left = [leaf], list(rest)
     while left:
         signer = next((c for c in left if _issued(chain[-1], c)), None)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 
 def on_this_host(host: str) -> bool:
-    """Whether ``host`` is loopback: such links need no TLS."""
+    """True if ``host`` is loopback: such links need no TLS."""
     if host == "localhost":
         return True
     try:
@@ -39,7 +39,7 @@ def server_context(name: str) -> tuple[ssl.SSLContext, str]:
 
 
 def client_context() -> ssl.SSLContext:
-    """A context that encrypts; who is at the other end is checked by ``pinned``."""
+    """A context that encrypts only; ``pinned`` checks the peer's identity."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.check_hostname = False
@@ -48,6 +48,6 @@ def client_context() -> ssl.SSLContext:
 
 
 def pinned(tls_object: ssl.SSLObject | ssl.SSLSocket | None, fingerprint: str) -> bool:
-    """Whether the peer showed the certificate that its node row names."""
+    """True if the peer showed the certificate that its node row names."""
     der = tls_object.getpeercert(binary_form=True) if tls_object is not None else None
     return der is not None and hashlib.sha256(der).hexdigest() == fingerprint

@@ -1,4 +1,6 @@
-"""PEM text, and TLS contexts that serve with it. ``certificate`` checks what the text means."""
+"""Splits PEM text into blocks, and makes TLS contexts from
+it. ``certificate`` checks their meaning.
+"""
 
 from __future__ import annotations
 
@@ -12,17 +14,17 @@ _CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 
 
 def blocks(text: str) -> list[tuple[str, str]]:
-    """(label, block) of each block, as ``("CERTIFICATE", "-----BEGIN ...")``."""
+    """Each block as (label, text), such as ``("CERTIFICATE", "-----BEGIN ...")``."""
     return [(found[1], found[0] + "\n") for found in _BLOCK.finditer(text)]
 
 
 def certificates(text: str) -> str:
-    """The certificates alone."""
+    """The certificate blocks only."""
     return "".join(block for label, block in blocks(text) if label == "CERTIFICATE")
 
 
 def server_context(text: str) -> ssl.SSLContext:
-    """Serve with the certificates and the private key in ``text``, leaf first.
+    """A server's context with the certificates and the private key in ``text``, leaf first.
 
     ssl.SSLError when they are damaged, weak or do not belong together, or the key is encrypted.
     """

@@ -1,4 +1,5 @@
-"""TLS of the public port: the certificate of the database, else the one of the files.
+"""TLS of the public port: with the certificate of the
+database if there is one, else with that of the files.
 
 A new certificate is in force for the handshakes after it; connections that are open go on. Each
 certificate has a context of its own, chosen in the handshake: loaded into the one that listens, an
@@ -20,7 +21,8 @@ log = logging.getLogger(__name__)
 
 
 class ServerTls:
-    """``context`` is what listens, from the first ``adopt`` on; ``chain`` what clients are shown.
+    """``context`` is for the listening socket, from the first
+    ``adopt`` on; ``chain`` is what clients see.
 
     The files may be "" as long as the database has a certificate.
     """
@@ -35,11 +37,11 @@ class ServerTls:
 
     @property
     def chain(self) -> str:
-        """The certificates in PEM, leaf first."""
+        """The served certificates in PEM, leaf first."""
         return pem.certificates(self._served)
 
     def adopt(self, stored: Any) -> None:
-        """Serve with ``{"chain", "key"}`` (PEM), with the files if it is empty.
+        """Serve with ``{"chain", "key"}`` (PEM), or with the files if it is empty.
 
         What cannot be used leaves the certificate that is in force; at first, that of the files.
         CommandError if there is nothing to serve with.
@@ -55,7 +57,9 @@ class ServerTls:
         self._serve(self._of_files(), self._cert_file)
 
     def _serve(self, text: str, source: str) -> bool:
-        """Whether it can be served with. CommandError if it cannot and is of the files."""
+        """Serve with this PEM text; True on success. Raises
+        CommandError if the files cannot be used.
+        """
         if text == self._served:
             return True
         try:
@@ -74,7 +78,7 @@ class ServerTls:
         return True
 
     def _choose(self, handshake: ssl.SSLObject, _name: str | None, _base: ssl.SSLContext) -> None:
-        """Called in every handshake, also of clients that name no host."""
+        """Choose the context for a handshake; called also for clients that name no host."""
         assert self._current is not None
         handshake.context = self._current
 

@@ -1,4 +1,4 @@
-"""The registration authority's part: verified-name certificates.
+"""Verified-name certificates of the registration authority.
 
 A certificate is the base64 of an Ed25519 signature (64 bytes) and the JSON that it signs: number,
 display name, and from when to when it is valid.
@@ -26,7 +26,7 @@ _SKEW_S = 300
 
 
 class Certificate(msgspec.Struct, frozen=True):
-    """What a certificate says: the number (digits, country code first) has this display name.
+    """The content of a certificate: this number (digits, country code first) has this display name.
 
     ``issued`` and ``expires`` are unix seconds.
     """
@@ -38,13 +38,14 @@ class Certificate(msgspec.Struct, frozen=True):
 
 
 def issue(key: Ed25519PrivateKey, certificate: Certificate) -> str:
-    """The certificate as base64 text."""
+    """A new certificate as base64 text."""
     signed = msgspec.json.encode(certificate)
     return base64.b64encode(key.sign(signed) + signed).decode("ascii")
 
 
 def check(cert: str, public_key: bytes, now: float) -> Certificate:
-    """What the certificate says, if the authority of ``public_key`` (32 bytes) signed it.
+    """The content of a certificate that the key ``public_key``
+    (32 bytes) signed; raises ValueError for any other.
 
     ``now`` is unix seconds. ValueError with a sentence if it is malformed, of another authority or
     altered, not valid yet, or expired.
@@ -68,12 +69,12 @@ def check(cert: str, public_key: bytes, now: float) -> Certificate:
 
 
 def public_bytes(key: Ed25519PrivateKey) -> bytes:
-    """The 32 bytes that ``check`` needs."""
+    """The 32-byte public key for ``check``."""
     return key.public_key().public_bytes_raw()
 
 
 def kept_key(path: Path) -> Ed25519PrivateKey:
-    """The key in the file, which is made (mode 0600) if it is not there.
+    """The key in the file, which is created (mode 0600) if it does not exist.
 
     OSError if the file cannot be read or made, ValueError if it holds something else. Blocks.
     """

@@ -1,4 +1,4 @@
-"""What can be told of a frame of the upstream that does not decode: whose it was. Pure.
+"""Identifies an upstream frame that cannot be decoded, as far as its beginning tells. Pure.
 
 The framing stands, so one frame says nothing against the next. An event that can be identified by
 its slot and number is acknowledged, or it would come again for ever.
@@ -19,7 +19,9 @@ _LONG_ARRAYS = {0xDC: 2, 0xDD: 4}
 
 
 class Broken(NamedTuple):
-    """``what`` is the frame's tag, "" if it has none; ``number`` only that of an event."""
+    """A frame that cannot be decoded: ``what`` is its tag, or
+    ""; ``number`` is that of an event.
+    """
 
     what: str
     slot: int | None
@@ -29,12 +31,12 @@ class Broken(NamedTuple):
 
     @property
     def shown(self) -> str:
-        """Its first bytes, in base64."""
+        """The first bytes in base64."""
         return b64encode(self.frame[:SHOWN]).decode()
 
 
 def identify(frame: bytes | memoryview, reason: str) -> Broken:
-    """What is left of the beginning of an array: its tag, its slot, and an event's number."""
+    """Read tag, slot and event number from the beginning of the frame."""
     head = bytes(frame[:HEAD])
     try:
         at = _array(head)
@@ -52,7 +54,9 @@ def identify(frame: bytes | memoryview, reason: str) -> Broken:
 
 
 def _array(head: bytes) -> int:
-    """Where the first element of the array begins; as the others, ValueError for anything else."""
+    """Offset of an array's first element. Like the other
+    readers, raises ValueError for malformed bytes.
+    """
     if head[0] & 0xF0 == 0x90:
         return 1
     if head[0] in _LONG_ARRAYS:
@@ -61,7 +65,7 @@ def _array(head: bytes) -> int:
 
 
 def _text(head: bytes, at: int) -> tuple[str, int]:
-    """A short string, as all tags are, and where the next element begins."""
+    """A short string, such as a tag, and the offset of the next element."""
     if head[at] & 0xE0 != 0xA0:
         raise ValueError("no short string")
     end = at + 1 + (head[at] & 0x1F)

@@ -1,4 +1,4 @@
-"""What the upstream delivers, looked at before it is stored: nobody's callback breaks by it. Pure.
+"""Checks of upstream events before they are stored, so that none breaks a callback. Pure.
 
 The JSON of an event goes into the journal, and to the webhook, as it came. So it must be whole,
 UTF-8, and what every receiver reads of it must be there, as strings.
@@ -48,7 +48,7 @@ _CONTACT = msgspec.json.Decoder(_Contact).decode
 
 
 def problem(event: Event) -> str | None:
-    """Why the event can be no callback, or None."""
+    """Why the event cannot become a callback, or None."""
     if event.kind not in _PAYLOADS:
         return f"its kind is not known: {event.kind}"
     if event.kind == "status" and ":" not in event.key:

@@ -51,7 +51,7 @@ _LINGER_ZERO = struct.pack("ii", 1, 0)
 
 
 class SimulatorUpstream(asyncio.Protocol):
-    """One connection to ``host:port``; the listener of ``run`` hears of everything that arrives."""
+    """A connection to ``host:port``; ``listener`` gets everything that arrives."""
 
     _listener: Listener  # there is no connection before ``run``
 
@@ -78,7 +78,7 @@ class SimulatorUpstream(asyncio.Protocol):
 
     @property
     def well(self) -> bool:
-        """The upstream was heard a moment ago: an owner that is not well is replaced."""
+        """True if the upstream was heard recently; an owner that is not well is replaced."""
         return self._unheard < LOST_SECONDS
 
     @property
@@ -87,7 +87,7 @@ class SimulatorUpstream(asyncio.Protocol):
 
     @property
     def writable(self) -> bool:
-        """False while the peer reads too slowly; owners then hold back what they would send."""
+        """False while the peer reads too slowly: owners must not send then."""
         return self._writable
 
     async def run(self, listener: Listener) -> None:
@@ -118,7 +118,7 @@ class SimulatorUpstream(asyncio.Protocol):
             self._failures += 1  # until the next connection has heard something
 
     async def _watch(self) -> None:
-        """Ask an upstream that is quiet; cut one that does not answer."""
+        """Ping a quiet upstream, and disconnect from a silent one."""
         last = self._loop.time()
         while not self._closed:
             await asyncio.sleep(TICK_SECONDS)
@@ -257,5 +257,7 @@ class SimulatorUpstream(asyncio.Protocol):
 
 
 def _splitter() -> _batch.Splitter:
-    """Of a frame that is too large its beginning is handed out, which does not decode."""
+    """A frame splitter that returns only the beginning of a
+    frame that is too large, which does not decode.
+    """
     return _batch.Splitter(MAX_FRAME, HEAD)

@@ -1,4 +1,5 @@
-"""The upstream's media service: content up for a handle, a handle down for its content.
+"""The client of the upstream's media service: uploads
+content for a handle, downloads the content of a handle.
 
 A message names handles, never content. The service is the operator's own choice of address, so
 nothing is checked here but sizes and times.
@@ -22,11 +23,11 @@ CONNECT_SECONDS = 5.0
 
 
 class ServiceAway(WarouterError):
-    """It did not answer, or said that it cannot now: to be tried again."""
+    """The service did not answer, or cannot serve now: try again."""
 
 
 class ServiceRefused(WarouterError):
-    """It said no to this content or this handle."""
+    """The service refused this content or this handle."""
 
 
 class _Answer(msgspec.Struct):
@@ -34,14 +35,14 @@ class _Answer(msgspec.Struct):
 
 
 class MediaService:
-    """Media at ``url``, which is that of the upstream's services."""
+    """The media service at ``url``, which is that of the upstream's services."""
 
     def __init__(self, url: str) -> None:
         self._url = f"{url}/media"
         self._session: aiohttp.ClientSession | None = None
 
     async def upload(self, content: AsyncIterator[bytes], mime: str) -> str:
-        """The handle of this content. What ``content`` raises is raised."""
+        """Upload content and return its handle. Errors of ``content`` are passed on."""
         source = _Source(content)
         headers = {"Content-Type": mime}
         try:
@@ -72,7 +73,7 @@ class MediaService:
             await self._session.close()
 
     def _http(self) -> aiohttp.ClientSession:
-        """Made with the first media: most clusters of a test never see any."""
+        """The HTTP session, created for the first media: most clusters of tests need none."""
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 timeout=aiohttp.ClientTimeout(
@@ -86,7 +87,7 @@ class MediaService:
 
 
 class _Source:
-    """Content on its way up; remembers what stopped it, which aiohttp would put in other words."""
+    """Content of an upload; remembers the error that stopped it, which aiohttp would replace."""
 
     def __init__(self, content: AsyncIterator[bytes]) -> None:
         self._content = content

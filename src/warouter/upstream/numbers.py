@@ -1,4 +1,4 @@
-"""Asking the upstream about numbers: who is on WhatsApp, and which identity somebody has.
+"""The client of the upstream's number services: contact checks and identities.
 
 Calls go to the upstream's services over HTTP. Each has a time limit, and an answer of another shape
 than agreed counts as none.
@@ -24,17 +24,21 @@ _JSON = {"Content-Type": "application/json"}
 
 
 class UpstreamAway(WarouterError):
-    """The upstream's services did not answer in time, or not as agreed."""
+    """The upstream's services did not answer in time, or not validly."""
 
 
 class Numbers(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``POST /contacts``: wa_ids, 1 to ``MOST_NUMBERS``; answered with those on WhatsApp."""
+    """The body of ``POST /contacts``: 1 to ``MOST_NUMBERS``
+    wa_ids, answered with those on WhatsApp.
+    """
 
     contacts: list[str]
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """``GET /contacts/{wa_id}/identity``; ``created_timestamp`` is unix seconds."""
+    """The answer of ``GET /contacts/{wa_id}/identity``;
+    ``created_timestamp`` is in unix seconds.
+    """
 
     hash: str
     created_timestamp: int
@@ -42,7 +46,7 @@ class Identity(msgspec.Struct, frozen=True):
 
 
 class Acknowledged(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``PUT /contacts/{wa_id}/identity``: this hash is known to be the customer's."""
+    """The body of ``PUT /contacts/{wa_id}/identity``: the business acknowledges this hash."""
 
     hash: str
 
@@ -52,7 +56,7 @@ _IDENTITY = msgspec.json.Decoder(Identity)
 
 
 class NumberDirectory:
-    """The services at ``url``. Make it on the running loop, ``close`` it there."""
+    """The services at ``url``. Create it on the running loop, and ``close`` it there."""
 
     def __init__(self, url: str, timeout: float = TIMEOUT_S) -> None:
         self._url = url
@@ -61,7 +65,7 @@ class NumberDirectory:
         )
 
     async def on_whatsapp(self, numbers: Sequence[str]) -> set[str]:
-        """Those of at most ``MOST_NUMBERS`` wa_ids that are on WhatsApp; UpstreamAway."""
+        """Those of at most ``MOST_NUMBERS`` wa_ids that are on WhatsApp. Raises UpstreamAway."""
         asked = msgspec.json.encode(Numbers(list(numbers)))
         status, body = await self._call("POST", "/contacts", asked)
         if status != 200:
@@ -69,12 +73,14 @@ class NumberDirectory:
         return set(_decoded(body, _NUMBERS).contacts)
 
     async def identity(self, wa_id: str) -> Identity | None:
-        """None if the upstream knows of none; UpstreamAway."""
+        """An identity, or None if the upstream knows none. Raises UpstreamAway."""
         status, body = await self._call("GET", _path(wa_id))
         return None if _unknown(status) else _decoded(body, _IDENTITY)
 
     async def acknowledge(self, wa_id: str, hash: str) -> Identity | None:
-        """The identity with what the hash did to it; None if there is none; UpstreamAway."""
+        """Acknowledge a hash and return the identity, None if there
+        is none. Raises UpstreamAway.
+        """
         told = msgspec.json.encode(Acknowledged(hash))
         status, body = await self._call("PUT", _path(wa_id), told)
         return None if _unknown(status) else _decoded(body, _IDENTITY)

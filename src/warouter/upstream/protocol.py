@@ -1,4 +1,4 @@
-"""What an owner and the WhatsApp side say to each other: msgpack Structs, one a frame. Pure.
+"""The protocol between owners and the WhatsApp side: msgpack Structs, one a frame. Pure.
 
 Frames are length-prefixed (``_batch``); all that is ready in one turn of the loop leaves in one
 write. A connection says ``Hello`` once, then claims slots. The newest claim of a slot wins: the
@@ -31,21 +31,23 @@ Recipient = Annotated[str, Meta(pattern=r"^(?:[0-9]{5,15})?\Z")]
 
 
 class Hello(msgspec.Struct, tag="hello", array_like=True, frozen=True):
-    """First frame of a connection: who is calling."""
+    """First frame of a connection, which identifies the coreapp."""
 
     node: str
     incarnation: str
 
 
 class Claim(msgspec.Struct, tag="claim", array_like=True, frozen=True):
-    """I own this slot under this epoch, says the incarnation of the Hello."""
+    """Claims a slot under an epoch, for the incarnation of the Hello."""
 
     slot: int
     epoch: int
 
 
 class Claimed(msgspec.Struct, tag="claimed", array_like=True, frozen=True):
-    """Granted; unacknowledged events of the slot follow. ``many``: EventAcks are understood."""
+    """A granted claim; unacknowledged events of the slot
+    follow. ``many``: EventAcks are supported.
+    """
 
     slot: Slot
     epoch: Epoch
@@ -53,7 +55,9 @@ class Claimed(msgspec.Struct, tag="claimed", array_like=True, frozen=True):
 
 
 class Refused(msgspec.Struct, tag="refused", array_like=True, frozen=True):
-    """A claim (or a send) under an epoch below ``seen``, or equal to it by another incarnation."""
+    """Refuses a claim (or a send) under an epoch below
+    ``seen``, or equal to it by another incarnation.
+    """
 
     slot: Slot
     epoch: Epoch
@@ -69,14 +73,14 @@ class Revoked(msgspec.Struct, tag="revoked", array_like=True, frozen=True):
 
 
 class Release(msgspec.Struct, tag="release", array_like=True, frozen=True):
-    """The owner gives the slot up politely."""
+    """Gives up a slot in order."""
 
     slot: int
     epoch: int
 
 
 class Send(msgspec.Struct, tag="send", array_like=True, frozen=True):
-    """One message. ``kind`` is ``message`` or ``read`` (a read mark of an inbound message).
+    """One message. ``kind`` is ``message`` or ``read`` (a read mark for an inbound message).
 
     ``id`` is the text form; ``to`` the wa_id; ``body`` the JSON that the API client sent, as it
     came. ``seq`` is the journal's number within the slot. ``media`` are the handles of the media
@@ -94,7 +98,7 @@ class Send(msgspec.Struct, tag="send", array_like=True, frozen=True):
 
 
 class Answer(msgspec.Struct, tag="answer", array_like=True, frozen=True):
-    """The upstream's word on one Send.
+    """The upstream's answer to one Send.
 
     ``code`` 0: taken. Otherwise ``title``/``details`` say why not; ``retry_ms`` >= 0 asks to
     try the same id again after that time, -1 is final.
@@ -131,7 +135,7 @@ class Event(msgspec.Struct, tag="event", array_like=True, frozen=True):
 
 
 class EventAck(msgspec.Struct, tag="event_ack", array_like=True, frozen=True):
-    """Stored for good: the event ``number`` of the slot need not be delivered again."""
+    """The event ``number`` of the slot is on disk and need not be delivered again."""
 
     slot: int
     epoch: int
@@ -147,11 +151,11 @@ class EventAcks(msgspec.Struct, tag="event_acks", array_like=True, frozen=True):
 
 
 class Ping(msgspec.Struct, tag="ping", array_like=True, frozen=True):
-    """Are you there? Asked of an upstream that has been quiet."""
+    """Asks a quiet upstream to answer with a Pong."""
 
 
 class Pong(msgspec.Struct, tag="pong", array_like=True, frozen=True):
-    """I am: the answer to a Ping, at once and whatever else waits."""
+    """The answer to a Ping, at once and before anything else."""
 
 
 ToUpstream = Hello | Claim | Release | Send | EventAck | EventAcks | Ping
@@ -164,7 +168,7 @@ decode_from_upstream = msgspec.msgpack.Decoder(FromUpstream).decode
 
 
 class Listener(Protocol):
-    """Who hears the upstream; called on the loop, in the order of arrival."""
+    """The interface of an owner; called on the loop, in the order of arrival."""
 
     def may_send(self) -> bool:
         """Whether what was queued may still leave; asked last thing before the write."""
@@ -177,7 +181,7 @@ class Listener(Protocol):
     def on_upstream(self, message: Heard) -> None: ...
 
     def on_broken(self, broken: Broken) -> None:
-        """A frame came that is none of the protocol's."""
+        """A frame arrived that cannot be decoded."""
         ...
 
     def on_upstream_up(self) -> None: ...
@@ -200,11 +204,11 @@ class Upstream(Protocol):
 
     @property
     def writable(self) -> bool:
-        """False while the peer reads too slowly: hold back what could be sent."""
+        """False while the peer reads too slowly: do not send then."""
         ...
 
     def tell(self, message: ToUpstream) -> None:
-        """Queue one frame; what was queued in a turn of the loop leaves in one write."""
+        """Queue one frame; all frames of a turn of the loop leave in one write."""
         ...
 
     def ack(self, slot: int, epoch: int, numbers: list[int]) -> None:
@@ -212,7 +216,7 @@ class Upstream(Protocol):
         ...
 
     def abort(self) -> None:
-        """Close at once, with nothing that is buffered leaving any more (linger 0)."""
+        """Close at once and discard all buffered bytes (linger 0)."""
         ...
 
     async def close(self) -> None: ...

@@ -1,4 +1,4 @@
-"""The registration authority, asked over HTTP at ``WAROUTER_UPSTREAM_SERVICES``."""
+"""The client of the registration authority, over HTTP at ``WAROUTER_UPSTREAM_SERVICES``."""
 
 from __future__ import annotations
 
@@ -25,13 +25,15 @@ T = TypeVar("T")
 
 
 class Sent(msgspec.Struct, frozen=True):
-    """A code is on its way; the certificate names ``vname``."""
+    """A code was sent; ``vname`` is the display name in the certificate."""
 
     vname: str
 
 
 class Registered(msgspec.Struct, frozen=True):
-    """``public_key`` is the 32 bytes that this authority's certificates verify by."""
+    """The number is registered; ``public_key`` is the 32-byte
+    key that verifies the authority's certificates.
+    """
 
     public_key: bytes
     two_step: bool
@@ -61,17 +63,17 @@ class Authority:
         self._url = url
 
     async def send_code(self, number: str, cert: str, method: str, pin: str | None) -> Sent:
-        """Have a code sent to the number, which the certificate is of, by ``sms`` or ``voice``."""
+        """Have a code sent to the number of the certificate, by ``sms`` or ``voice``."""
         body = {"number": number, "cert": cert, "method": method, "pin": pin}
         return await self._call("POST", "/registration/code", body, Sent)
 
     async def verify(self, cert: str, code: str) -> Registered:
-        """The code that was sent shows that the number is the caller's. May be repeated."""
+        """Prove with the code that the number is the caller's. May be repeated."""
         body = {"cert": cert, "code": code}
         return await self._call("POST", "/registration/verify", body, Registered)
 
     async def set_pin(self, cert: str, pin: str | None) -> None:
-        """Two-step on with the pin (six digits), or off."""
+        """Turn two-step verification on with the pin (six digits), or off."""
         method = "DELETE" if pin is None else "PUT"
         body = {"cert": cert} if pin is None else {"cert": cert, "pin": pin}
         await self._call(method, "/registration/two-step", body, _Nothing)

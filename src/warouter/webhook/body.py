@@ -1,4 +1,4 @@
-"""An event as it is delivered, and the JSON of a POST made of several. Pure."""
+"""An event to deliver, and the JSON of a POST with several. Pure."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class Item(NamedTuple):
 
     @property
     def size(self) -> int:
-        """Bytes of JSON."""
+        """Size of the JSON in bytes."""
         return len(self.payload) + len(self.contact or b"")
 
 
 def body(items: list[Item]) -> bytes:
-    """The v1 webhook body of events of one kind; their JSON goes in as it came."""
+    """The v1 webhook body for events of one kind; their JSON is inserted unchanged."""
     if items[0].kind == STATUS:
         return b'{"statuses":[' + b",".join([item.payload for item in items]) + b"]}"
     arrays = {

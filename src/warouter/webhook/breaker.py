@@ -1,4 +1,4 @@
-"""Whether the receiver is worth a POST, and how long an event is tried. Pure.
+"""The circuit breaker of a receiver, and the time limits of attempts. Pure.
 
 An event that fails says little about the receiver, many in a row say that it is down: then the
 circuit opens and everything simply waits, unsplit and unparked, for the answer to a probe, one
@@ -21,7 +21,7 @@ EARLY_STEPS = 20
 
 
 class Breaker:
-    """Whether the receiver is worth a POST: closed (yes), or open (one probe, now and then).
+    """A circuit breaker for the receiver: closed (POST), or open (one probe now and then).
 
     The n-th wait of one outage is n steps of the application's linear back-off. An event that was
     not tried has no failure of its own to wait for: a step after the last probe it may be one.
@@ -42,39 +42,39 @@ class Breaker:
 
     @property
     def failing(self) -> bool:
-        """Many failures and no success: worth a word to the operator."""
+        """True after many failures without a success, which an operator should know."""
         return self._row >= self._most
 
     def due(self, now: float) -> bool:
-        """The wait of what was tried is over."""
+        """True if the wait after a failure is over."""
         return self._until is None or now >= self._until
 
     def permits(self, now: float, *, untried: bool) -> bool:
-        """A batch may go: any while closed, one at a time when open and the wait is over.
+        """True if a batch may go: any while closed, one at a time when open and the wait is over.
 
         ``untried``: there are events that were not tried since it opened.
         """
         return self._until is None or self.wait(now, untried=untried) == 0.0
 
     def wait(self, now: float, *, untried: bool) -> float | None:
-        """Seconds until a probe may go; None if it is not time that is waited for."""
+        """Seconds until a probe may go; None if it does not wait for time."""
         if self._until is None or self._probing:
             return None
         return max(0.0, (min(self._soon, self._until) if untried else self._until) - now)
 
     def begin(self) -> bool:
-        """A batch goes now, as permitted; whether it is a probe."""
+        """A permitted batch goes now; returns if it is a probe."""
         self._probing = self.open
         return self._probing
 
     def succeeded(self) -> None:
-        """Any success closes the circuit, also that of a POST which began before it opened."""
+        """Any success closes the circuit, even of a POST that began before it opened."""
         self._row = self._new = self._waits = 0
         self._until = None
         self._probing = False
 
     def failed(self, now: float, *, probe: bool, retry: bool, step_ms: int, most_ms: int) -> None:
-        """A POST failed. ``retry``: it was a parked event's, alone.
+        """A POST failed. ``retry``: it held a parked event, alone.
 
         That one is known to be refused: it opens nothing, or the events of others would wait for
         probes on its account.
@@ -96,21 +96,23 @@ class Breaker:
             self._probing = False
 
     def hurry(self) -> None:
-        """The wait is over, for a reason of the operator's."""
+        """End the wait, because an operator changed something."""
         if self.open:
             self._until = self._soon = float("-inf")
 
 
 def retry_delay_ms(attempts: int, step_ms: int, most_ms: int) -> int:
-    """How long an event is parked that failed alone ``attempts`` times, milliseconds."""
+    """Milliseconds for which an event is parked that failed alone ``attempts`` times."""
     return linear_ms(max(1, attempts), step_ms=step_ms, most_ms=most_ms)
 
 
 def patience(step_ms: int, *, kept: bool) -> float:
-    """Seconds of trying after which an event is given up. ``kept``: it is a dead letter then."""
+    """Seconds of attempts after which an event is given up.
+    ``kept``: it becomes a dead letter then.
+    """
     return GIVE_UP if kept else EARLY_STEPS * step_ms / 1000
 
 
 def given_up(first_at: float | None, now: float, after: float = GIVE_UP) -> bool:
-    """It has been tried for so many seconds, as a rule seven days: a dead letter."""
+    """True if it has been tried for so long, usually seven days, that it becomes a dead letter."""
     return first_at is not None and now - first_at >= after

@@ -1,4 +1,4 @@
-"""Callbacks: the events of a coreapp, POSTed to the business's webhook.
+"""POSTs the events of a coreapp to the business's webhook.
 
 What may go, and what a failure means, is decided by ``webhook.queue`` and ``webhook.breaker``; one
 POST is made by ``webhook.post``; this file has the clock and brings them together. An event stays
@@ -46,7 +46,7 @@ HELD_PAUSE = 0.2
 
 
 class Result(NamedTuple):
-    """What ``requests`` and ``duration_ms`` count by: the product's labels.
+    """The labels under which ``requests`` and ``duration_ms`` count.
 
     ``result`` is ``success``, an HTTP status, or ``timeout``, ``address`` (not an allowed one),
     ``tls`` or ``connection``.
@@ -122,16 +122,16 @@ class Callbacks:
 
     @property
     def queue_size(self) -> int:
-        """Events here that are not settled: waiting or in flight."""
+        """Number of events here that are not settled: waiting or in flight."""
         return sum(queue.waiting for queue in self._queues.values()) + self._places.events
 
     @property
     def failing(self) -> list[str]:
-        """Types whose callbacks fail one after the other."""
+        """Types whose callbacks keep failing."""
         return [EVENT_TYPES[kind] for kind, breaker in self._breakers.items() if breaker.failing]
 
     def waiting_of(self, slot: int) -> int:
-        """Events of ``slot`` that wait here: what a reader of the journal bounds."""
+        """Number of events of ``slot`` that wait here, which bounds the reader of the journal."""
         return sum(queue.waiting_of(slot) for queue in self._queues.values())
 
     def add(self, item: Item) -> None:
@@ -142,25 +142,25 @@ class Callbacks:
             self._park_items([item], self._delay_ms(1), "waits behind a parked event")
 
     def forget(self, slot: int) -> None:
-        """The slot is lost: nothing of it is sent or reported any more."""
+        """The slot is lost: drop its events."""
         for queue in self._queues.values():
             queue.forget(slot)
 
     def block(self, slot: int, recipient: str, kind: int) -> None:
-        """Events of this lane are parked: so are those that come, before any of them is sent."""
+        """Events of this lane are parked: park later ones as well, before any of them is sent."""
         waiting = self._queues[kind].block(slot, recipient)
         self._park_items(waiting, self._delay_ms(1), "waits behind a parked event")
 
     def unblock(self, slot: int, recipient: str, kind: int) -> None:
-        """Nothing of this lane is parked any more."""
+        """No event of this lane is parked any more."""
         self._queues[kind].unblock(slot, recipient)
 
     def in_flight_of(self, slot: int) -> int:
-        """Events of ``slot`` whose POST has not ended: a handover waits for them."""
+        """Number of events of ``slot`` whose POST has not ended: a handover waits for them."""
         return self._places.events_of(slot)
 
     def settings_changed(self) -> None:
-        """Look at the settings again. A receiver that is down gets a probe at once."""
+        """Read the settings again. A receiver that is down gets a probe at once."""
         self.receiver.adopt(self._settings().webhooks.url)
         for breaker in self._breakers.values():
             breaker.hurry()
@@ -197,7 +197,7 @@ class Callbacks:
                 posts.create_task(deliver)
 
     def _next_kind(self) -> int | None:
-        """The kind that may have a POST now and has fewer under way."""
+        """The kind that may POST now and has fewer POSTs in flight."""
         most = self._settings().webhooks.max_concurrent_requests
         if not self.receiver.url or not self._places.any(most):
             return None
@@ -215,11 +215,11 @@ class Callbacks:
         return bool(queue.fresh or suspects) and breaker.permits(now, untried=queue.untried)
 
     def _may_hang(self, kind: int) -> bool:
-        """Another POST may begin of what failed before."""
+        """True if another batch of failed events may be sent: half of the places are for others."""
         return self._places.may_hang(kind, self._settings().webhooks.max_concurrent_requests)
 
     def _pause(self) -> float | None:
-        """Seconds until time alone could change something; None: it cannot.
+        """Seconds until time alone could change something; None if it cannot.
 
         A probe that is due and did not go waits for a place, and the end of a POST wakes.
         """
@@ -251,7 +251,7 @@ class Callbacks:
         probe: bool,
         suspects: bool,
     ) -> None:
-        """POST one batch and act on the answer; whatever is wrong with it stays with its slots."""
+        """POST one batch and act on the answer; any error stays with its slots."""
         try:
             await self._post_and_act(session, kind, batch, probe=probe)
         except Exception as error:
@@ -323,7 +323,7 @@ class Callbacks:
             )
 
     def _unsent(self, kind: int, batch: list[Item], *, probe: bool) -> None:
-        """The lease ended, or the process does, before the POST was made or answered."""
+        """The lease or the process ended before the POST was made or answered."""
         lapsed = {slot for slot in {item.slot for item in batch} if not self._may_act(slot)}
         queue = self._queues[kind]
         queue.returned(queue.withhold(batch, lapsed))
@@ -348,7 +348,7 @@ class Callbacks:
 
     @property
     def _patience(self) -> float:
-        """Seconds of trying after which an event is given up."""
+        """Seconds of attempts after which an event is given up."""
         settings = self._settings()
         return patience(settings.callback_backoff_delay_ms, kept=settings.callback_persist)
 

@@ -1,4 +1,4 @@
-"""The lanes of deliveries: the events of one recipient in order, and who has a lane. Pure.
+"""Lanes of deliveries: the events of one recipient in order, and the state of each lane. Pure.
 
 A lane is in one stage at a time:
 
@@ -25,7 +25,7 @@ LANE_EVENTS = 8
 
 
 class Stage(Enum):
-    """Where a lane is: see the table above."""
+    """The state of a lane: see the table above."""
 
     IDLE = "idle"
     QUEUED = "queued"
@@ -52,11 +52,13 @@ class Lane:
 
     @property
     def out(self) -> bool:
-        """A batch with events of it is open."""
+        """True while a batch with events of this lane is open."""
         return self.stage is Stage.OUT or self.stage is Stage.ORPHANED
 
     def draw(self, batch: list[Item], limit_events: int, room: int) -> int:
-        """Move what may go of this lane to ``batch``, at least its head; the room that is left."""
+        """Move events of this lane to ``batch``, at least its head;
+        returns the room that is left.
+        """
         self.stage = Stage.OUT
         most = min(limit_events, len(batch) + (self.quota or LANE_EVENTS))
         while True:
@@ -69,13 +71,13 @@ class Lane:
                 return room
 
     def closed(self) -> bool:
-        """Its batch came to an end; whether the result counts."""
+        """The lane's batch ended; returns if its result counts."""
         counts = self.stage is not Stage.ORPHANED
         self.stage = Stage.IDLE
         return counts
 
     def lost(self) -> None:
-        """Its slot is lost, and what is here with it."""
+        """The slot is lost, and the lane's events with it."""
         self.items.clear()
         self.blocked = False
         if self.stage is Stage.OUT:
@@ -83,7 +85,7 @@ class Lane:
 
 
 class Lanes:
-    """The lanes of all slots, and how many events of each slot are in no open batch."""
+    """The lanes of all slots, and the number of events of each slot in no open batch."""
 
     def __init__(self) -> None:
         self._slots: dict[int, dict[str, Lane]] = {}
@@ -103,7 +105,7 @@ class Lanes:
         return self._slots.get(slot, {}).get(recipient)
 
     def at(self, slot: int, recipient: str) -> Lane:
-        """The lane of a recipient, made if there is none."""
+        """The lane of a recipient, created if there is none."""
         lanes = self._slots.get(slot)
         if lanes is None:
             lanes = self._slots[slot] = {}
@@ -113,14 +115,14 @@ class Lanes:
         return lane
 
     def of(self, item: Item) -> Lane:
-        """The lane of an event that was drawn from it: it is kept as long as that is out."""
+        """The lane of a drawn event, which is kept while the event is out."""
         return self._slots[item.slot][item.recipient]
 
     def count(self, slot: int, change: int) -> None:
         self._waiting[slot] = self._waiting.get(slot, 0) + change
 
     def taken(self, batch: list[Item]) -> list[Item]:
-        """Count a batch that was drawn just now; the batch."""
+        """Count a batch that was just drawn, and return it."""
         for item in batch:
             self._waiting[item.slot] -= 1
         return batch
@@ -148,12 +150,12 @@ class Lanes:
 
 
 def size_of(item: Item) -> int:
-    """Bytes that an event adds to a POST."""
+    """The bytes that an event adds to a POST."""
     return len(item.payload) + len(item.contact or b"") + 2
 
 
 def halves(parts: list[tuple[Lane, int]]) -> Iterator[list[tuple[Lane, int]]]:
-    """Two halves of about as many events, recipients kept whole; one part stays one."""
+    """Two halves with about as many events; recipients are kept whole, so one part may stay one."""
     half = sum(count for _, count in parts) / 2
     cut = taken = 0
     while cut < len(parts) - 1 and (cut == 0 or taken + parts[cut][1] <= half):

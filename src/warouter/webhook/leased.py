@@ -1,4 +1,4 @@
-"""The body of a POST, which leaves only under a lease.
+"""The body of a POST, which is only written under a lease.
 
 Looking up the name, connecting and TLS may have taken longer than a lease lasts, so the lease is
 asked again once there is a connection to write to. The head of the request leaves in the same
@@ -17,7 +17,9 @@ from aiohttp.abc import AbstractStreamWriter
 
 
 class LeasedBody(aiohttp.Payload):
-    """JSON that ``may_act`` lets out, or aiohttp.ClientError and ``withheld``."""
+    """JSON that is written if ``may_act`` allows it; else
+    aiohttp.ClientError, and ``withheld`` is set.
+    """
 
     def __init__(self, content: bytes, may_act: Callable[[], bool]) -> None:
         super().__init__(b"", content_type="application/json")
@@ -35,11 +37,11 @@ class LeasedBody(aiohttp.Payload):
         return True  # there is nothing to close
 
     async def write(self, writer: AbstractStreamWriter) -> None:
-        """aiohttp's ``write_with_length`` comes here, too."""
+        """Also called by aiohttp's ``write_with_length``."""
         await writer.write(self._released())
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
-        """aiohttp's ``as_bytes`` comes here, too."""
+        """Also called by aiohttp's ``as_bytes``."""
         return self._released().decode(encoding, errors)
 
     def _released(self) -> bytes:

@@ -1,4 +1,4 @@
-"""One POST to the business's receiver: where it goes, by whose certificates, and what came of it.
+"""One POST to the webhook: its URL, its TLS and its result.
 
 A POST leaves only if its lease still holds once there is a connection (``webhook.leased``). Of the
 answer the status alone decides; what follows it is read up to ANSWER_BYTES and dropped.
@@ -32,7 +32,7 @@ _HEADERS = {"Content-Type": "application/json", "User-Agent": f"warouter/{__vers
 
 
 class Receiver:
-    """The business's webhook as one coreapp reaches it.
+    """The business's webhook, as one coreapp reaches it.
 
     ``url`` is the one in force; without one everything waits. ``tls`` judges its certificate.
     ``ports`` bind public addresses; ``client`` is shown to a receiver that asks for a certificate.
@@ -56,7 +56,7 @@ class Receiver:
         self.url = ""
 
     def adopt(self, url: str) -> None:
-        """Take another URL; one that cannot be used leaves the last one in force."""
+        """Use another URL; an unusable one leaves the last one in force."""
         if url:
             problem = webhook_url_problem(
                 url,
@@ -70,14 +70,14 @@ class Receiver:
         self.url = url
 
     def trust(self, ca: str) -> None:
-        """Judge receivers by these certificates (PEM) alone; "": by those of the system.
+        """Verify receivers with these certificates (PEM) alone, or "" for the system's authorities.
 
         ssl.SSLError for what is none. Connections made before are not used again.
         """
         self.tls = receiver_tls(ca, self._client)
 
     def session(self) -> aiohttp.ClientSession:
-        """The connections to the receiver, to be closed after use."""
+        """The HTTP session with the receiver, to be closed after use."""
         connector = aiohttp.TCPConnector(
             limit=0,
             socket_factory=socket_factory(self._allow_private, self._ports),
@@ -100,7 +100,8 @@ class Receiver:
         headers: dict[str, str],
         may_act: Callable[[], bool],
     ) -> str | None:
-        """The product's ``result`` of one POST; None if ``may_act`` refused it at the last moment.
+        """The product's ``result`` of one POST; None if ``may_act``
+        refused it immediately before the write.
 
         SUCCESS, an HTTP status, or HUNG, ``address`` (not an allowed one), ``tls`` or
         ``connection``.
@@ -130,7 +131,9 @@ class Receiver:
 
 
 async def _drain(response: aiohttp.ClientResponse) -> None:
-    """Read the answer's end, so the connection can serve again; cut it if it is too long."""
+    """Read the rest of an answer, so that the connection can be
+    reused; close it if it is too long.
+    """
     left = ANSWER_BYTES
     while left > 0:
         chunk = await response.content.read(left)

@@ -1,4 +1,4 @@
-"""Callbacks: which events may be sent to the business now, and what a failed POST means for them.
+"""Decides which events may be sent to the webhook now, and what a failed POST means for them.
 
 Pure: the clock and the sockets are in ``webhook.callbacks``. The rules:
 
@@ -39,35 +39,35 @@ class Delivery:
 
     @property
     def waiting(self) -> int:
-        """Events that are in no open batch."""
+        """Number of events that are in no open batch."""
         return self._lanes.waiting
 
     @property
     def ready(self) -> bool:
-        """Whether ``take`` is worth a call: without, there is nothing it could give."""
+        """True if ``take`` may return a batch."""
         return self._turns.any
 
     @property
     def fresh(self) -> bool:
-        """The same for ``take(suspects=False)``."""
+        """True if ``take(suspects=False)`` may return a batch."""
         return self._turns.fresh
 
     @property
     def untried(self) -> bool:
-        """Whether there is more than what was deferred."""
+        """True if there are events that were not deferred."""
         return self._turns.untried
 
     @property
     def held(self) -> list[int]:
-        """Slots with events that are not offered until ``resume``."""
+        """Slots whose events are withheld until ``resume``."""
         return [slot for slot in self._turns.held if self.waiting_of(slot)]
 
     def waiting_of(self, slot: int) -> int:
-        """Events of ``slot`` that are in no open batch: what a reader of the journal bounds."""
+        """Number of events of ``slot`` in no open batch, which bounds the reader of the journal."""
         return self._lanes.waiting_of(slot)
 
     def add(self, item: Item) -> bool:
-        """Queue the next event of its lane. False: the lane is blocked, park it."""
+        """Queue an event in its lane. False if the lane is blocked: park it."""
         lane = self._lanes.at(item.slot, item.recipient)
         if lane.blocked and item.first_at is None:
             return False
@@ -79,7 +79,7 @@ class Delivery:
     # ------------------------------------------------------------------ batches begin
 
     def take(self, limit_events: int, limit_bytes: int, *, suspects: bool = True) -> list[Item]:
-        """The next batch, empty if none may go: at most so many events and bytes of payload.
+        """The next batch of at most this many events and bytes; empty if none may go.
 
         ``limit_events`` is at least 1. One event may be larger than ``limit_bytes``; it goes
         alone. So does one that has failed alone before, lest it fails others with it. Nothing of
@@ -88,16 +88,18 @@ class Delivery:
         return self._lanes.taken(self._turns.batch(limit_events, limit_bytes, suspects=suspects))
 
     def probe(self, *, tried: bool) -> list[Item]:
-        """One event, to see whether the receiver is up: of what was tried, or else of the rest."""
+        """One event to test the receiver with, preferably one that was tried before."""
         return self._lanes.taken(self._turns.probe(tried=tried))
 
     def suspicious(self, batch: list[Item]) -> bool:
-        """Whether a batch that was taken is of what failed before, or stood beside it."""
+        """True if this batch holds events that failed before, or were in a failed batch."""
         lane = self._lanes.of(batch[0])
         return lane.blocked or lane.suspects > 0
 
     def withhold(self, batch: list[Item], slots: Collection[int]) -> list[Item]:
-        """Take the events of ``slots`` out of a batch and hold those slots; what is left of it."""
+        """Remove the events of ``slots`` from a batch and hold
+        those slots; returns the rest of it.
+        """
         self.returned([item for item in batch if item.slot in slots])
         for slot in slots:
             if self.waiting_of(slot):  # else it was forgotten
@@ -105,13 +107,13 @@ class Delivery:
         return [item for item in batch if item.slot not in slots]
 
     def resume(self, slot: int) -> None:
-        """Offer a held slot again."""
+        """Release a held slot."""
         self._turns.resume(slot)
 
     # ------------------------------------------------------------------ batches end
 
     def delivered(self, batch: list[Item]) -> list[Item]:
-        """The receiver took it (or it was given up): go on behind it.
+        """The receiver accepted the batch (or it was given up): go on behind it.
 
         What of it counts is returned: all but the events of slots that were forgotten meanwhile.
         """
@@ -129,7 +131,8 @@ class Delivery:
         return [item for _, items in closed for item in items]
 
     def failed(self, batch: list[Item], *, hung: bool = False) -> list[Item]:
-        """The receiver refused it. A single event comes back, with what waits behind it, to park.
+        """The receiver refused the batch. A single event is
+        returned, with those that wait behind it, to park.
 
         Its lane is blocked then. Of a larger batch nothing comes back; its halves are offered, or
         after it ``hung`` each recipient by itself.
@@ -147,14 +150,14 @@ class Delivery:
         return []
 
     def returned(self, batch: list[Item]) -> None:
-        """It was not sent: its lanes queue up again."""
+        """The batch was not sent: its lanes queue up again."""
         closed = self._close(batch)
         self._put_back(closed)
         for lane, _ in closed:
             self._clear(lane)
 
     def deferred(self, batch: list[Item]) -> None:
-        """It failed while the receiver is down: neither it nor what is under suspicion is to blame.
+        """The batch failed while the receiver is down, which is no fault of its events.
 
         All of that waits apart until ``restore``.
         """
@@ -164,31 +167,31 @@ class Delivery:
             self._clear(lane, tried=True)
 
     def abandoned(self, batch: list[Item]) -> None:
-        """What became of it is not known, nor if it was closed: its slots are forgotten next."""
+        """The outcome of the batch is unknown: its slots are forgotten next."""
         for item in batch:
             lane = self._lanes.find(item.slot, item.recipient)
             if lane is not None and lane.out and not lane.closed():
                 self._clear(lane)
 
     def restore(self) -> None:
-        """The receiver is up: what was deferred goes first, it has waited longest."""
+        """The receiver is up: deferred events go first, because they waited longest."""
         self._turns.restore()
 
     # ------------------------------------------------------------------ lanes
 
     def block(self, slot: int, recipient: str) -> list[Item]:
-        """Turn later events of this lane away; what waits in it comes back, to park."""
+        """Refuse later events of this lane; its waiting events are returned, to park."""
         return self._expel(self._lanes.at(slot, recipient), [])
 
     def unblock(self, slot: int, recipient: str) -> None:
-        """Nothing of this lane is parked any more: let its events in again."""
+        """No event of this lane is parked any more: accept its events again."""
         lane = self._lanes.find(slot, recipient)
         if lane is not None:
             lane.blocked = False
             self._lanes.drop_if_idle(lane)
 
     def expired(self, now: float, after: float = GIVE_UP) -> list[Item]:
-        """Give up what heads a lane and was first tried so many seconds ago.
+        """Give up the heads of lanes that were first tried this many seconds ago.
 
         For a receiver that is down: all that waits counts as tried from the first call on.
         """
@@ -212,7 +215,7 @@ class Delivery:
         self._lanes.forget(slot)
 
     def _close(self, batch: list[Item]) -> list[tuple[Lane, list[Item]]]:
-        """End an open batch: its lanes with their events, without those of forgotten slots."""
+        """Close an open batch; returns its lanes with their events, without forgotten slots."""
         by_lane: dict[Lane, list[Item]] = {}
         for item in batch:
             lane = self._lanes.of(item)
@@ -233,7 +236,7 @@ class Delivery:
             self._lanes.put_back(lane, items)
 
     def _expel(self, lane: Lane, failed: list[Item]) -> list[Item]:
-        """Block the lane; what failed and what waits behind it."""
+        """Block the lane; returns the failed event and those behind it."""
         out = [*failed, *lane.items]
         self._lanes.count(lane.slot, -len(lane.items))
         lane.items.clear()
@@ -242,7 +245,7 @@ class Delivery:
         return out
 
     def _clear(self, lane: Lane, *, tried: bool = False) -> None:
-        """Out of suspicion: to what was ``tried``, or back among the others."""
+        """No longer suspected: move to ``lanes``, or back among the others."""
         lane.suspects = lane.quota = 0
         self._turns.offer(lane, tried=tried)
         self._lanes.drop_if_idle(lane)

@@ -1,4 +1,4 @@
-"""What of the event journal the webhook gets to see, by the application's settings. Pure.
+"""Decides which events the webhook gets, and in which form, by the application's settings. Pure.
 
 The journal keeps every event as it came; a switch that is off hides it, or a part of it, on the way
 out. So a switch that is turned on again holds for what is delivered from then on.
@@ -30,7 +30,7 @@ _MESSAGE = msgspec.json.Decoder(_Message)
 
 
 def shown(kind: int, key: str, payload: bytes, settings: ApplicationSettings) -> bytes | None:
-    """The payload as the webhook gets it; None if it is not wanted.
+    """The payload for the webhook; None if the event is not wanted.
 
     ``key`` is the event's: ``<message id>:<status>...`` for a status.
     """
@@ -44,7 +44,7 @@ def shown(kind: int, key: str, payload: bytes, settings: ApplicationSettings) ->
 
 
 def _wanted(payload: bytes, settings: ApplicationSettings) -> bool:
-    """Whether an inbound message goes out: all do but some that the system writes."""
+    """True if an inbound message is delivered: all are, except some that the system writes."""
     if b'"system"' not in payload:
         return True
     try:

@@ -1,4 +1,4 @@
-"""Which lanes may be drawn from next, and in which order. Pure.
+"""Decides which lanes may be drawn from next, and in which order. Pure.
 
 A queued lane stands in one of five places: those that nothing is known against (``ready``), those
 with parked events that are tried again (``wary``), what the receiver refused when it seemed to be
@@ -15,7 +15,7 @@ from warouter.webhook.lane import Lane, Stage, size_of
 
 
 class Turns:
-    """The queues of lanes of one kind of events."""
+    """The queues of lanes for one kind of events."""
 
     def __init__(self) -> None:
         self._ready: deque[Lane] = deque()
@@ -26,17 +26,17 @@ class Turns:
 
     @property
     def any(self) -> bool:
-        """Whether there may be a batch to take."""
+        """True if there may be a batch to take."""
         return bool(self._ready or self._groups or self._wary or self._tried)
 
     @property
     def fresh(self) -> bool:
-        """The same without what is under suspicion."""
+        """True if there may be a batch without suspects."""
         return bool(self._ready)
 
     @property
     def untried(self) -> bool:
-        """Whether there is more than what was deferred."""
+        """True if there are lanes that were not deferred."""
         return bool(self._ready or self._wary)
 
     @property
@@ -45,20 +45,20 @@ class Turns:
         return list(self._held)
 
     def offer(self, lane: Lane, *, tried: bool = False) -> None:
-        """Let a lane with events queue up, unless it does already or is out."""
+        """Queue a lane with events, unless it is queued already or out."""
         if lane.items and lane.stage is Stage.IDLE:
             lane.stage = Stage.QUEUED
             usual = self._wary if lane.blocked else self._ready
             (self._tried if tried else usual).append(lane)
 
     def group(self, lanes: list[Lane]) -> None:
-        """Offer the lanes of a half of a failed batch together, as suspects."""
+        """Queue the lanes of a half of a failed batch together, as suspects."""
         for lane in lanes:
             lane.stage = Stage.QUEUED
         self._groups.append(deque(lanes))
 
     def ungroup(self) -> list[Lane]:
-        """Take all groups apart; their lanes, which queue nowhere then."""
+        """Dissolve all groups; returns their lanes, which are in no queue then."""
         lanes = [lane for group in self._groups for lane in group]
         self._groups.clear()
         for lane in lanes:
@@ -66,16 +66,16 @@ class Turns:
         return lanes
 
     def restore(self) -> None:
-        """What was deferred goes first: it has waited longest."""
+        """Deferred lanes go first, because they waited longest."""
         self._ready.extendleft(reversed(self._tried))
         self._tried.clear()
 
     def hold(self, slot: int) -> None:
-        """Set the lanes of a slot aside as soon as their turn comes."""
+        """Set the lanes of a slot aside when their turn comes."""
         self._held.setdefault(slot, [])
 
     def resume(self, slot: int) -> None:
-        """Offer the lanes of a held slot again."""
+        """Queue the lanes of a held slot again."""
         for lane in self._held.pop(slot, ()):
             lane.stage = Stage.IDLE
             self.offer(lane)
@@ -84,7 +84,9 @@ class Turns:
         self._held.pop(slot, None)
 
     def batch(self, limit_events: int, limit_bytes: int, *, suspects: bool) -> list[Item]:
-        """What goes next: of a failed half, of parked events, of the others; empty if none may."""
+        """The next batch: from a failed half, from parked events,
+        or from the others; empty if none may go.
+        """
         while suspects and self._groups:
             group = self._groups[0]
             batch = self._collect(group, limit_events, limit_bytes)
@@ -100,7 +102,7 @@ class Turns:
         return []
 
     def probe(self, *, tried: bool) -> list[Item]:
-        """One event: of what was tried, or else of the rest."""
+        """One event, preferably one that was tried before."""
         return (
             (tried and self._collect(self._tried, 1, 0))
             or self._collect(self._ready, 1, 0)
@@ -108,7 +110,9 @@ class Turns:
         )
 
     def _collect(self, lanes: deque[Lane], limit_events: int, limit_bytes: int) -> list[Item]:
-        """A batch of what heads ``lanes``; those that are drawn from, empty or held leave it."""
+        """A batch of the heads of ``lanes``; lanes that were used,
+        are empty or held leave the queue.
+        """
         batch: list[Item] = []
         room = limit_bytes
         while lanes and len(batch) < limit_events:

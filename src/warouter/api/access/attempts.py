@@ -1,4 +1,4 @@
-"""Checking a password, a pin or the API key under the limits of attempts.
+"""Checks of passwords, pins and the API key, under the limits on failed attempts.
 
 Who must wait is refused at once, before anybody waits for a turn to have something hashed. All of a
 check, the limits once more among it, is then done in one turn, so that no more attempts are ever
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 async def check_password(
     context: Context, request: web.Request, username: str, password_hash: str | None, password: str
 ) -> bool:
-    """Whether a stranger's password is right; ``password_hash`` is None if there is no such user.
+    """True if a stranger's password is right; ``password_hash`` is None if there is no such user.
 
     TooManyRequests (429 with Retry-After) when the name must wait at that address, or the address.
     """
@@ -46,7 +46,8 @@ async def check_pin(
     pin_hash: str | None,
     pin: str,
 ) -> bool:
-    """Whether a caller's pin is right. Its failures count for the number, from wherever they come.
+    """True if a caller's pin is right. Failures count for the
+    number, whatever address they come from.
 
     TooManyRequests as for a password.
     """
@@ -56,7 +57,7 @@ async def check_pin(
 
 
 async def check_key(context: Context, request: web.Request, key: str) -> bool:
-    """Whether it is the API key. Guesses at it are limited as those at a password are.
+    """True if the API key is right. Guesses at it are limited as those at a password are.
 
     What is right asks no database: who watches must see most when most is wrong. So whoever must
     wait is told from memory, and every webapp knows it after the first wrong guess there.
@@ -90,14 +91,16 @@ async def _wrong_key(context: Context, request: web.Request) -> None:
 
 
 async def admitted(context: Context, request: web.Request, what: str, name: str) -> Attempt:
-    """An attempt of this request that may be checked; TooManyRequests if it must wait."""
+    """A new attempt of this request, ready to be checked;
+    raises TooManyRequests if it must wait.
+    """
     attempt = await look(context, request, what, name)
     _refuse(attempt.wait)
     return attempt
 
 
 async def look(context: Context, request: web.Request, what: str, name: str) -> Attempt:
-    """How an attempt of this request stands."""
+    """The attempt of this request with the failures that count for it."""
     trusted = context.config.trusted_proxies
     source = source_of(request, trusted)
     address = limited_address(source, trusted)

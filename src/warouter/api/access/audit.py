@@ -1,4 +1,4 @@
-"""What leaves a row in the audit log: whole routes, a part of one, and what is refused."""
+"""Actions recorded in the audit log: whole routes, parts of a route, and refusals."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _OUTCOME_CHARS = 300
 
 
 def audited(action: str, handler: Handler) -> Handler:
-    """The handler; each call leaves a row with its outcome: ``done``, or ``403/1011 ...``."""
+    """Wraps the handler: each call adds a row with its outcome, ``done`` or ``403/1011 ...``."""
 
     @functools.wraps(handler)
     async def handle(context: Context, request: web.Request, caller: Caller) -> web.StreamResponse:
@@ -36,12 +36,12 @@ def audited(action: str, handler: Handler) -> Handler:
 
 
 def subject(request: web.Request, text: str) -> None:
-    """What the call is about, for its row: a user name, a number. Never a secret."""
+    """Set the subject of this call's row: a user name or a number, never a secret."""
     request[_SUBJECT] = text
 
 
 def named(fields: Mapping[str, Any], path: str = "") -> list[str]:
-    """The paths of the fields, never what is in them."""
+    """Set the subject to the paths of these fields, without their values."""
     return [
         name
         for key, value in fields.items()
@@ -53,7 +53,7 @@ def named(fields: Mapping[str, Any], path: str = "") -> list[str]:
 async def recorded(
     context: Context, request: web.Request, actor: str, action: str
 ) -> AsyncIterator[None]:
-    """Begin a row before the block, and say after it how it ended.
+    """Add a row before the block, and its outcome after it.
 
     Without the row nothing is done: while the database is away, this raises what the store raises.
     """
@@ -73,20 +73,20 @@ async def recorded(
 def note_refusal(
     context: Context, request: web.Request, actor: str, action: str, error: ApiError
 ) -> None:
-    """Something was refused before it began. Equal ones are summed, by the address's prefix."""
+    """Record a request that was refused at once. Equal ones are summed by address prefix."""
     source = prefix_of(source_of(request, context.config.trusted_proxies))
     outcome = f"{error.status}/{error.code} {error.title}"
     context.audit.refusals.note(actor, action, source, outcome)
 
 
 async def note_done(context: Context, request: web.Request, actor: str, action: str) -> None:
-    """Something was done that clients may do all the time: equal ones are summed, but at once."""
+    """Record an action that clients perform often: equal ones are summed, and written at once."""
     source = source_of(request, context.config.trusted_proxies)
     await context.audit.add({Note(actor, action, source, DONE): 1})
 
 
 async def _end(context: Context, number: int, about: str, outcome: str) -> None:
-    """The deed is done or refused: what the client is told does not depend on this row."""
+    """Add the outcome to a row. The client's answer does not depend on its success."""
     try:
         await context.audit.end(number, _storable(about), _storable(outcome))
     except Exception as error:
@@ -94,5 +94,5 @@ async def _end(context: Context, number: int, about: str, outcome: str) -> None:
 
 
 def _storable(text: str) -> str:
-    """Text that PostgreSQL takes: a client's own words may be quoted in it."""
+    """The text without the characters that PostgreSQL refuses; it may quote the client."""
     return text[:_OUTCOME_CHARS].encode(errors="replace").decode().replace("\0", "")

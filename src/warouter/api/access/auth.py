@@ -1,4 +1,4 @@
-"""Who may do what, and POST /v1/users/login and logout."""
+"""Authorisation of requests, and POST /v1/users/login and logout."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _NOTHING = (b"", b"null", b"[]")  # the last is how PHP writes an empty object
 
 
 async def authorise(context: Context, request: web.Request, route: Route) -> Caller:
-    """The caller, if the route is for them; AccessDenied (401) or Forbidden (403) if not."""
+    """The caller, if the route allows them; raises AccessDenied (401) or Forbidden (403)."""
     if route.access in (Access.OPEN, Access.LOGIN):
         return _NOBODY
     scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
@@ -64,7 +64,8 @@ async def authorise(context: Context, request: web.Request, route: Route) -> Cal
 
 
 async def login(context: Context, request: web.Request, _caller: Caller) -> web.Response:
-    """Basic credentials for a token of 7 days; ``new_password`` changes the password first.
+    """Exchange Basic credentials for a token of 7 days;
+    ``new_password`` changes the password first.
 
     Some clients send the present password as the new one: that changes nothing.
     """
@@ -84,7 +85,7 @@ async def login(context: Context, request: web.Request, _caller: Caller) -> web.
 
 
 async def logout(context: Context, request: web.Request, caller: Caller) -> web.Response:
-    """Ends the token that was sent, and no other."""
+    """End the token that was sent, and no other."""
     await context.accounts.remove_token(caller.token_hash)
     context.tokens.forget(caller.token_hash)
     await note_done(context, request, caller.username, "log out")
@@ -94,7 +95,7 @@ async def logout(context: Context, request: web.Request, caller: Caller) -> web.
 async def seed_administrator(
     accounts: Accounts, passwords: Passwords, password: str | None = None
 ) -> bool:
-    """Make the account `admin`, unless it is there; True if it was made.
+    """Create the account `admin` unless it exists; True if it was created.
 
     Without ``password`` it is the product's default one, good for nothing but setting another.
     """
@@ -107,7 +108,7 @@ async def seed_administrator(
 
 
 async def _who(context: Context, request: web.Request, username: str, password: str) -> User:
-    """The user whose name and password these are; LoginRefused if they are nobody's."""
+    """The user with this name and password; raises LoginRefused if they are wrong."""
     user = await context.accounts.user(username)
     known_hash = user.password_hash if user else None
     right = await check_password(context, request, username, known_hash, password)
@@ -121,7 +122,7 @@ async def _who(context: Context, request: web.Request, username: str, password: 
 async def _let_in(
     context: Context, request: web.Request, user: User, password: str, wish: Login
 ) -> tuple[str, str]:
-    """(a new token, when it ends); LoginRefused if the password has just been changed."""
+    """(a new token, its end); raises LoginRefused if the password has just been changed."""
     if wish.new_password and wish.new_password != password:
         password_hash = await _change_password(context, request, user, wish.new_password)
     else:
@@ -134,7 +135,7 @@ async def _let_in(
 
 
 async def _change_password(context: Context, request: web.Request, user: User, new: str) -> str:
-    """The new password's hash, now in force."""
+    """Change the password and return its hash."""
     check_new_password(new, "new_password")
     subject(request, user.username)
     async with recorded(context, request, user.username, "change password"):
@@ -145,7 +146,7 @@ async def _change_password(context: Context, request: web.Request, user: User, n
 
 
 async def _current_hash(context: Context, user: User, password: str) -> str:
-    """The present password's hash, renewed if it is of weaker parameters than today's."""
+    """The hash of the present password, renewed if its parameters are weaker than today's."""
     if user.must_change:
         raise PasswordChangeRequired(
             "the default password must be changed: log in with new_password in the body"
@@ -182,7 +183,7 @@ async def _api_key(context: Context, request: web.Request, key: str) -> Caller:
 
 
 def _basic(request: web.Request) -> tuple[str, str]:
-    """(user name, password) of a Basic header; LoginRefused for whatever is none."""
+    """(user name, password) of a Basic header; raises LoginRefused for any other header."""
     scheme, _, encoded = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "basic":
         raise LoginRefused("credentials are required: Authorization: Basic base64(user:password)")

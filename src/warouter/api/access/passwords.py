@@ -1,4 +1,4 @@
-"""Passwords and pins: argon2id in a few threads, and the product's rule for new ones."""
+"""Passwords and pins: argon2id in a few threads, and the product's rule for new passwords."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _CLASSES = (
 
 
 class Standing(enum.IntEnum):
-    """What is known of an attempt before it is checked; each kind waits in a line of its own."""
+    """What is known of an attempt before its check; each kind waits in a line of its own."""
 
     KNOWN = 0  # the user has logged in from there
     CLEAN = 1  # nothing from there has failed lately
@@ -54,7 +54,7 @@ class Standing(enum.IntEnum):
 
 
 def _give_back_large_blocks() -> None:
-    """Have glibc map the 19 MiB of a check anew each time, and unmap them after it.
+    """Make glibc return the 19 MiB of each check to the system.
 
     By default it learns from the first free that such blocks are common and keeps the next in its
     heap for good. Other C libraries have no such call, and no such habit.
@@ -76,7 +76,7 @@ def _hash_of_nobody() -> str:
 
 
 class Passwords:
-    """Checks and hashes, in threads, each in its turn.
+    """Hashes and checks passwords in a few threads, which callers take in turn.
 
     A check costs about 27 ms and 19 MiB. Strangers have two turns at a time, and three lines of 32
     that wait for them, by their standing; callers with a token have a turn of their own, so that
@@ -92,16 +92,16 @@ class Passwords:
         self._nobody = _hash_of_nobody()
 
     async def hash(self, password: str, whose: str = "") -> str:
-        """The argon2id hash in its usual text form. TooManyRequests if too many wait."""
+        """The argon2id hash in its usual text form; raises TooManyRequests if too many wait."""
         return await self.run(lambda: self._hasher.hash(password), whose)
 
     async def run(self, work: Callable[[], T], whose: str = "") -> T:
-        """Do other work that is as costly, in the caller's turn and in a thread."""
+        """Run other work that is as costly, in the caller's turn and in a thread."""
         async with self.callers_turn(whose):
             return await self._in_thread(work)
 
     async def verify_now(self, password_hash: str | None, password: str) -> bool:
-        """Whether the password is right, by who has a turn.
+        """True if the password is right. The caller must hold a turn.
 
         None (no such user) takes as long and is never right.
         """
@@ -112,15 +112,15 @@ class Passwords:
     def strangers_turn(
         self, address: str, name: str, standing: Standing
     ) -> AbstractAsyncContextManager[None]:
-        """Wait for a turn to check who this is; TooManyRequests if too many wait."""
+        """Wait for a turn to check a password; raises TooManyRequests if too many wait."""
         return self._strangers.turn(address, name, standing)
 
     def callers_turn(self, whose: str) -> AbstractAsyncContextManager[None]:
-        """Wait for a turn of those who have a token. ``whose`` is what they share fairly by."""
+        """Wait for a turn as a user with a token. Turns are shared fairly by ``whose``."""
         return self._callers.turn(whose)
 
     def is_outdated(self, password_hash: str) -> bool:
-        """Whether the hash was made with weaker parameters than today's."""
+        """True if the hash was made with weaker parameters than today's."""
         return self._hasher.check_needs_rehash(password_hash)
 
     def close(self) -> None:
@@ -141,7 +141,7 @@ class Passwords:
 
 
 def hash_problem(password_hash: str) -> str | None:
-    """Why a stored hash is not to be used, or None.
+    """Why a stored hash must not be used, or None.
 
     Whoever wrote it chose what a check of it costs: that may be no more than 64 MiB and ten passes.
     """
@@ -158,7 +158,7 @@ def hash_problem(password_hash: str) -> str | None:
 
 
 def check_new_password(password: str, path: str) -> None:
-    """ParameterInvalid unless it has 8 to 64 characters and one at least of each class."""
+    """Raises ParameterInvalid unless it has 8 to 64 characters and at least one of each class."""
     if not _LEAST <= len(password) <= _MOST:
         raise ParameterInvalid(f"{path} must have {_LEAST} to {_MOST} characters")
     for name, members in _CLASSES:

@@ -1,4 +1,4 @@
-"""Tokens, checked from memory.
+"""A cache of tokens, so that a request needs no database to be authorised.
 
 A token is looked up in PostgreSQL once and then answered from here. Every change of a user or a
 token raises a counter there; it is polled, and when it has grown, all tokens that are kept are read
@@ -29,7 +29,9 @@ POLL_SECONDS = 0.4
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """Who makes a request. ``token_hash`` is empty for the API key and for open endpoints."""
+    """The user who makes a request. ``token_hash`` is empty for
+    the API key and for open endpoints.
+    """
 
     username: str
     role: str
@@ -38,22 +40,24 @@ class Caller(msgspec.Struct, frozen=True):
 
     @property
     def session(self) -> str:
-        """What tells callers with the same name apart: a stolen token from the others."""
+        """Distinguishes callers with the same name, such as the holder of a stolen token."""
         return self.token_hash.hex()
 
 
 def new_token() -> str:
-    """43 characters of base64url: 32 random bytes."""
+    """A new token: 32 random bytes as 43 characters of base64url."""
     return token_urlsafe(TOKEN_BYTES)
 
 
 def hash_of(token: str) -> bytes:
-    """The only form in which a token is stored."""
+    """The hash of a token, which is the only form that is stored."""
     return sha256(token.encode()).digest()
 
 
 class TokenCache:
-    """``poll`` in seconds is how often the counter is read unasked; ``wake`` asks at once."""
+    """Tokens in memory, refreshed when the counter of changes grows. ``poll`` is
+    the interval in seconds at which the counter is read; ``wake`` reads it at once.
+    """
 
     def __init__(
         self,
@@ -73,7 +77,7 @@ class TokenCache:
         self._outage = Outage()
 
     async def caller(self, token: str) -> Caller | None:
-        """Who holds the token; None if nobody does, or not any more."""
+        """The holder of the token; None if it is unknown or has ended."""
         if len(token) != TOKEN_CHARS or not token.isascii():
             return None
         key = hash_of(token)
@@ -84,11 +88,12 @@ class TokenCache:
 
     @property
     def generation(self) -> int:
-        """Grows whenever something that was told of a token may not hold any more."""
+        """Grows whenever an earlier answer about a token may be wrong now."""
         return self._generation
 
     def known(self, token: str) -> tuple[Caller, float] | None:
-        """Who holds the token, and until when on our clock; from memory, so that None says nothing.
+        """The holder of the token and its end by our clock, from
+        memory only: None means not known here.
 
         It holds no longer than the generation stays.
         """
@@ -102,11 +107,11 @@ class TokenCache:
         self._entries.pop(token_hash, None)
 
     def wake(self) -> None:
-        """A hint that users or tokens have changed."""
+        """Refresh soon: users or tokens may have changed."""
         self._woken.set()
 
     async def refresh(self) -> None:
-        """Read the counter and, if it has grown, all tokens that are kept."""
+        """Read the counter and, if it has grown, all tokens in memory."""
         async with self._refreshing:
             version = await self._accounts.auth_version()
             if version != self._version:
@@ -114,7 +119,7 @@ class TokenCache:
                 self._version = version
 
     async def run(self) -> None:
-        """Follow the changes until cancelled. Never ends by itself."""
+        """Refresh on changes until cancelled. Never ends by itself."""
         while True:
             self._woken.clear()
             try:
@@ -134,7 +139,7 @@ class TokenCache:
         return caller
 
     async def _load(self, key: bytes) -> tuple[Caller, float] | None:
-        """From the database; whoever asks for the same token meanwhile waits for the same answer.
+        """Read a token from the database; concurrent callers for the same token share one query.
 
         When many connections begin with a token that is new here, that is one question.
         """
@@ -177,7 +182,7 @@ class TokenCache:
         self._generation += 1  # what was told meanwhile was still the old
 
     def _report(self, error: Exception) -> None:
-        """One line when it begins, not one a poll."""
+        """Log the beginning of an outage, once."""
         if self._outage.begins():
             level = logging.WARNING if is_unavailable(error) else logging.ERROR
             log.log(level, "token refresh failed", extra={"error": repr(error)})

@@ -1,4 +1,4 @@
-"""Turns at work that costs CPU, shared fairly: who asks most waits most, and is refused first."""
+"""Turns at costly work, shared fairly: those who ask most wait longest, and are refused first."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class Line(Generic[T]):
-    """Who waits. Addresses are served in turn, and so are the names of one address. Pure.
+    """A queue that serves addresses in turn, and the names of one address in turn. Pure.
 
     At most ``most`` wait. One more takes the place of the newest of the address that has most
     waiting (and of its name that has most), if that has two more than the newcomer's: so whoever
@@ -30,7 +30,9 @@ class Line(Generic[T]):
         return self._size
 
     def join(self, address: str, name: str, item: T) -> T | None:
-        """Let it wait. Returns who has to go for it: ``item`` itself if nobody has more."""
+        """Add ``item``. Returns the item that must leave for it:
+        ``item`` itself if nobody has more.
+        """
         gone = None
         if self._size >= self._most:
             gone = self._give_way(address, name)
@@ -41,7 +43,7 @@ class Line(Generic[T]):
         return gone
 
     def next(self) -> T | None:
-        """Whose turn it is; they do not wait any more."""
+        """Remove and return the item whose turn it is."""
         if not self._size:
             return None
         address = next(iter(self._waiting))
@@ -57,14 +59,14 @@ class Line(Generic[T]):
         return item
 
     def leave(self, address: str, name: str, item: T) -> None:
-        """It does not want to wait any more."""
+        """Remove an item that gave up."""
         items = self._waiting.get(address, {}).get(name)
         if items and item in items:
             items.remove(item)
             self._dropped(address, name)
 
     def _give_way(self, address: str, name: str) -> T | None:
-        """Take out the newest of whoever has most, unless the newcomer has as many."""
+        """Remove the newest item of the address with most, unless the newcomer has as many."""
         fullest = max(self._waiting, key=self._of_address)
         names = self._waiting[fullest]
         longest = max(names, key=lambda each: len(names[each]))
@@ -91,7 +93,9 @@ class Line(Generic[T]):
 
 
 class Turns:
-    """``places`` at a time; ``waiting`` may wait in each of ``lines``, which are served in turn."""
+    """At most ``places`` run at a time; ``waiting`` may wait in
+    each of ``lines``, which are served in turn.
+    """
 
     def __init__(self, places: int, waiting: int, lines: int = 1) -> None:
         self._free = places
@@ -101,7 +105,7 @@ class Turns:
 
     @asynccontextmanager
     async def turn(self, address: str, name: str = "", line: int = 0) -> AsyncIterator[None]:
-        """Wait for a turn in that line; TooManyRequests for who has to go."""
+        """Wait for a turn in this line; raises TooManyRequests in the caller that must leave."""
         await self._enter(address, name, self._by_number[line])
         try:
             yield

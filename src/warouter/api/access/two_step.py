@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 class TwoStepRequest(msgspec.Struct, frozen=True):
-    """``pin`` is six digits."""
+    """A new pin: ``pin`` is six digits."""
 
     pin: str
 
@@ -28,7 +28,7 @@ _REQUEST = msgspec.json.Decoder(TwoStepRequest)
 
 
 async def enable(context: Context, request: web.Request, caller: Caller) -> web.Response:
-    """On, or another pin. It is kept as a hash only."""
+    """Turn two-step verification on, or change its pin. Only a hash of the pin is stored."""
     wish = await read_json(request, context.config.json_limit, _REQUEST)
     pin = required_pin(wish.pin)
     cert = await _certificate(context)
@@ -42,7 +42,7 @@ async def enable(context: Context, request: web.Request, caller: Caller) -> web.
 
 
 async def disable(context: Context, _request: web.Request, caller: Caller) -> web.Response:
-    """Off; 200 also if it was off."""
+    """Turn two-step verification off; 200 also if it was off."""
     await context.authority.set_pin(await _certificate(context), None)
     await context.accounts.set_pin(None)
     log.info("two-step verification disabled", extra={"by": caller.username})
@@ -50,7 +50,7 @@ async def disable(context: Context, _request: web.Request, caller: Caller) -> we
 
 
 async def _certificate(context: Context) -> str:
-    """What shows the authority that the number is ours."""
+    """The registered certificate, which proves to the authority that the number is ours."""
     account = await context.accounts.account()
     if account is None or account.cert is None:
         raise NotFound("no number is registered yet")

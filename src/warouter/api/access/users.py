@@ -1,4 +1,4 @@
-"""POST /v1/users, and GET, PUT, DELETE /v1/users/{username}. For administrators."""
+"""POST /v1/users, and GET, PUT, DELETE /v1/users/{username}, for administrators."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _NEW_PASSWORD = msgspec.json.Decoder(NewPassword)
 
 
 async def create(context: Context, request: web.Request, caller: Caller) -> web.Response:
-    """Always a ROLE_USER: there is one administrator."""
+    """Create a user, always of ROLE_USER: there is one administrator."""
     new = await read_json(request, context.config.json_limit, _NEW_USER)
     check_username(new.username)
     check_new_password(new.password, "password")
@@ -61,7 +61,7 @@ async def show(context: Context, request: web.Request, _caller: Caller) -> web.R
 
 
 async def change(context: Context, request: web.Request, caller: Caller) -> web.Response:
-    """A new password; it ends all tokens of the user."""
+    """Set a new password and end all tokens of the user."""
     username = path_name(request, "username")
     subject(request, username)
     wish = await read_json(request, context.config.json_limit, _NEW_PASSWORD)
@@ -75,7 +75,7 @@ async def change(context: Context, request: web.Request, caller: Caller) -> web.
 
 
 async def delete(context: Context, request: web.Request, caller: Caller) -> web.Response:
-    """Ends all tokens of the user, too."""
+    """Delete a user and end all their tokens."""
     username = path_name(request, "username")
     subject(request, username)
     if username == DEFAULT_USERNAME:
@@ -96,7 +96,7 @@ def _unknown() -> NotFound:
 
 
 def check_username(username: str) -> None:
-    """ParameterInvalid unless it can be the name of a user."""
+    """Raises ParameterInvalid unless the text can be a user name."""
     if not NAME_LEAST <= len(username) <= NAME_MOST:
         raise ParameterInvalid(f"username must have {NAME_LEAST} to {NAME_MOST} characters")
     # A colon would end the name in a Basic header, a slash in a path.

@@ -1,4 +1,6 @@
-"""Which addresses must wait, as far as this process knows: asked without the database."""
+"""Addresses that must wait after failed attempts, as far as
+this process knows, without the database.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,9 @@ MOST = 4096
 
 
 class Waits:
-    """``now`` is the caller's clock, which never goes back. ``judging``: one guess at a time is."""
+    """Times until which addresses must wait. ``now`` is a clock of the
+    caller that never goes back; ``judging`` admits one guess at a time.
+    """
 
     def __init__(self) -> None:
         self.judging = asyncio.Lock()
@@ -18,11 +22,11 @@ class Waits:
         return len(self._until)
 
     def left(self, address: str, now: float) -> float:
-        """Seconds that the address must wait yet; 0 if it need not."""
+        """Seconds that the address must still wait; 0 if it need not."""
         return max(self._until.get(address, now) - now, 0.0)
 
     def set(self, address: str, seconds: float, now: float) -> None:
-        """Let it wait. Of too many that wait, who was told first is forgotten."""
+        """Let the address wait. If there are too many, the oldest entry is forgotten."""
         self._until.pop(address, None)
         if len(self._until) >= MOST:
             del self._until[next(iter(self._until))]

@@ -1,4 +1,4 @@
-"""POST /v1/account and /v1/account/verify: registering the number with the authority."""
+"""POST /v1/account and /v1/account/verify: registers the number with the authority."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ UNREGISTERED_SECONDS = 5
 
 
 class RegistrationRequest(msgspec.Struct, frozen=True):
-    """``cc`` and ``phone_number`` are the two parts of the number; ``pin`` may be null."""
+    """A number to register: ``cc`` and ``phone_number`` are its two parts; ``pin`` may be null."""
 
     cc: str
     phone_number: str
@@ -53,13 +53,13 @@ class VerifyRequest(msgspec.Struct, frozen=True):
 
 
 class RegisteringNumber(msgspec.Struct, frozen=True):
-    """The display name that the certificate names."""
+    """The display name that the certificate contains."""
 
     vname: str
 
 
 class RegistrationAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
-    """``account`` is there with 202 only."""
+    """The answer of POST /v1/account; ``account`` is present with 202 only."""
 
     account: list[RegisteringNumber] = []
 
@@ -69,7 +69,7 @@ _VERIFY = msgspec.json.Decoder(VerifyRequest)
 
 
 async def register(context: Context, request: web.Request, caller: Caller) -> web.Response:
-    """201 if the number is registered here already, 202 once a code is on its way to it."""
+    """Start a registration: 201 if the number is registered already, 202 once a code was sent."""
     wish = await read_json(request, context.config.json_limit, _REQUEST)
     cc, phone_number = checked_number(wish.cc, wish.phone_number)
     filled(wish.cert, "cert", CERT_CHARS)
@@ -88,7 +88,9 @@ async def register(context: Context, request: web.Request, caller: Caller) -> we
 
 
 async def verify(context: Context, request: web.Request, caller: Caller) -> web.Response:
-    """201 once the number is registered, for all webapps; repeated with the same code, too."""
+    """Finish a registration: 201 once the number is registered,
+    also if repeated with the same code.
+    """
     wish = await read_json(request, context.config.json_limit, _VERIFY)
     code = wish.code.replace("-", "").replace(" ", "")  # as people read it off a phone
     if not (code.isascii() and code.isdigit() and len(code) == CODE_DIGITS):
@@ -105,7 +107,7 @@ async def verify(context: Context, request: web.Request, caller: Caller) -> web.
 
 
 class OnceRegistered:
-    """Whether a number is registered; the database is asked until it is, and not again."""
+    """Knows if a number is registered; asks the database until one is, and then no more."""
 
     def __init__(self, registrations: Registrations) -> None:
         self._registrations = registrations
@@ -113,7 +115,7 @@ class OnceRegistered:
         self.known = False  # that one is
 
     def submit(self, submit: Submit) -> Submit:
-        """``submit``, refused with 503 until a number is registered.
+        """Submit a message; raises NotReady (503) until a number is registered.
 
         503 and not 4xx, since that is what senders keep their message for and try again.
         """
@@ -130,14 +132,14 @@ class OnceRegistered:
         return submit_if_registered
 
     async def _ask(self) -> bool:
-        """One question for all who come meanwhile: many come at once to a webapp that is new."""
+        """Ask the database; concurrent callers share one query."""
         if self._asking is None or self._asking.done():
             self._asking = asyncio.ensure_future(self._registrations.is_registered())
         return await asyncio.shield(self._asking)
 
 
 def checked_number(cc: str, phone_number: str) -> tuple[str, str]:
-    """Both parts of a number, digits only; ParameterInvalid if they make none."""
+    """Both parts of a number, digits only; raises ParameterInvalid if they are not a number."""
     cc, phone_number = digits(cc), digits(phone_number)
     for name, part in (("cc", cc), ("phone_number", phone_number)):
         if not (part.isascii() and part.isdigit()):
@@ -157,7 +159,7 @@ def _check_same(account: Account, cc: str, phone_number: str) -> None:
 
 
 async def _renew_certificate(context: Context, account: Account, cert: str) -> None:
-    """Keep a newer certificate of the registered number; one that is not valid is refused."""
+    """Store a newer certificate of the registered number; an invalid one is refused."""
     if cert == account.cert or account.authority_key is None:
         return
     checked_certificate(cert, account.authority_key, account.cc + account.phone_number)

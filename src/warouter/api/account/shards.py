@@ -1,4 +1,4 @@
-"""GET and POST /v1/account/shards. A call that is refused changes nothing."""
+"""GET and POST /v1/account/shards. A refused call changes nothing."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _DROPPED = str.maketrans("", "", "+()-. ")
 
 
 class ShardsRequest(msgspec.Struct, frozen=True):
-    """``shards`` may be a number in quotes, ``pin`` and ``cert`` may be null."""
+    """A new number of shards: ``shards`` may be a string, ``pin`` and ``cert`` may be null."""
 
     cc: str
     phone_number: str
@@ -51,7 +51,7 @@ async def show_shards(context: Context, _request: web.Request, _caller: Caller) 
 
 
 async def set_shards(context: Context, request: web.Request, caller: Caller) -> web.Response:
-    """201 once the new map is in force, with warnings in ``meta``.
+    """Change the number of shards: 201 once the new map is in force, with warnings in ``meta``.
 
     ChangeRefused (403): it is not, and will not be by this call. NotReady (503): it may yet be.
     """
@@ -107,7 +107,9 @@ def _check_certificate(wish: ShardsRequest, account: Account, *, needed: bool) -
 
 
 def checked_certificate(cert: str, authority_key: bytes, number: str) -> None:
-    """ParameterInvalid unless the authority of the key says now that this is the number's."""
+    """Raises ParameterInvalid unless the authority's key signed
+    this certificate for this number, and it is valid now.
+    """
     # Only here: it loads 8 MiB that a webapp needs for rare calls alone.
     from warouter.upstream import authority
 
@@ -120,12 +122,12 @@ def checked_certificate(cert: str, authority_key: bytes, number: str) -> None:
 
 
 def digits(spelling: str) -> str:
-    """A part of a number without the signs that people write into it."""
+    """A part of a number without the separators that people write."""
     return spelling.translate(_DROPPED)
 
 
 def required_pin(pin: str) -> str:
-    """A pin for two-step verification: six digits, else ParameterInvalid."""
+    """A pin of six digits for two-step verification; raises ParameterInvalid for anything else."""
     if not (len(pin) == PIN_DIGITS and pin.isascii() and pin.isdigit()):
         raise ParameterInvalid(f"pin must have {PIN_DIGITS} digits")
     return pin

@@ -1,4 +1,4 @@
-"""Who is on WhatsApp, as the API answers it, and who may be written to.
+"""Contact checks: which numbers are on WhatsApp, and which may be written to.
 
 By default every number is: whether it is shows when something is sent. With
 ``WAROUTER_REQUIRE_CONTACT_CHECK=1`` the upstream is asked, as the product did before v2.43: one
@@ -30,7 +30,9 @@ Outcome = asyncio.Future[bool | None]  # None: no answer
 
 
 class ContactBook:
-    """``required``: only checked contacts may be written to. ``close`` it on its loop."""
+    """Answers contact checks. With ``required``, only checked
+    contacts may be written to. ``close`` it on its loop.
+    """
 
     def __init__(
         self,
@@ -50,7 +52,7 @@ class ContactBook:
         self._valid: dict[str, float] = {}  # until when, oldest first
 
     async def may_send(self, wa_id: str) -> bool:
-        """Whether the number is a valid contact, by the last check of any webapp."""
+        """True if the last check of any webapp found the number valid."""
         if not self.required or self._valid.get(wa_id, 0.0) > self._clock():
             return True
         valid = await self._store.is_valid(wa_id)
@@ -58,7 +60,8 @@ class ContactBook:
         return valid
 
     async def check(self, wa_ids: Collection[str], *, wait: bool, force: bool) -> dict[str, str]:
-        """``valid``, ``invalid``, ``failed``, or without ``wait`` ``processing``, for each number.
+        """The status of each number: ``valid``, ``invalid``,
+        ``failed``, or without ``wait`` ``processing``.
 
         ``force`` asks for those as well whose answer is in the store. Overloaded if too many wait.
         """
@@ -72,21 +75,25 @@ class ContactBook:
         return statuses | {n: "valid" if valid else "invalid" for n, valid in known.items()}
 
     async def identity(self, wa_id: str) -> Identity | None:
-        """None if nothing is known of the number; NotReady if the upstream does not answer."""
+        """The identity of a contact, or None if it is unknown;
+        raises NotReady if the upstream does not answer.
+        """
         try:
             return await self._directory.identity(wa_id)
         except UpstreamAway as error:
             raise _not_ready(error) from error
 
     async def acknowledge(self, wa_id: str, hash: str) -> Identity | None:
-        """The identity after its hash was named; None and NotReady as in ``identity``."""
+        """Acknowledge an identity by its hash and return it; None
+        and NotReady as in ``identity``.
+        """
         try:
             return await self._directory.acknowledge(wa_id, hash)
         except UpstreamAway as error:
             raise _not_ready(error) from error
 
     async def close(self) -> None:
-        """End what is under way."""
+        """End the checks that are under way."""
         if self._worker is not None:
             self._worker.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -94,7 +101,7 @@ class ContactBook:
         await self._directory.close()
 
     def _ask(self, numbers: Collection[str]) -> dict[str, Outcome]:
-        """The outcome to come of each number; one that is asked for already is not asked twice."""
+        """A future outcome for each number; concurrent callers share the check of a number."""
         new = [n for n in numbers if n not in self._asked and n not in self._waiting]
         if len(self._waiting) + len(new) > MOST_WAITING:
             raise Overloaded("too many contact checks are waiting for the upstream")
@@ -105,7 +112,7 @@ class ContactBook:
         return {n: self._waiting.get(n) or self._asked[n] for n in numbers}
 
     async def _work(self) -> None:
-        """One call after the other until nothing waits."""
+        """Check numbers in one call after the other until none waits."""
         try:
             while self._waiting:
                 self._asked = dict(itertools.islice(self._waiting.items(), MOST_NUMBERS))
@@ -116,7 +123,7 @@ class ContactBook:
             self._worker = None
 
     async def _answers(self) -> dict[str, bool] | None:
-        """What the upstream says of those that are asked for, once it is stored."""
+        """The upstream's answers for these numbers, stored; None if it or the database failed."""
         try:
             found = await self._directory.on_whatsapp(list(self._asked))
             valid = {number: number in found for number in self._asked}

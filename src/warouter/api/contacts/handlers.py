@@ -1,4 +1,4 @@
-"""POST /v1/contacts: the wa_id of each number, and whether it is on WhatsApp.
+"""POST /v1/contacts: the wa_id of each number, and its status.
 
 From v2.43 of the API on every number is `valid`; `invalid` is what is no number. Whether the
 upstream is asked, as before, is the contact book's matter.
@@ -26,7 +26,7 @@ _AT_ONCE = 200  # spellings that are read in one turn of the loop
 
 
 class ContactsRequest(msgspec.Struct, frozen=True):
-    """``blocking`` is ``no_wait`` unless it says ``wait``."""
+    """Numbers to check; ``blocking`` is ``no_wait`` (the default) or ``wait``."""
 
     contacts: list[str]
     blocking: Literal["wait", "no_wait"] | None = None
@@ -34,7 +34,7 @@ class ContactsRequest(msgspec.Struct, frozen=True):
 
 
 class CheckedContact(msgspec.Struct, frozen=True, omit_defaults=True):
-    """``input`` is the spelling byte for byte; ``wa_id`` is there only if the number is valid."""
+    """``input`` is the number as it was sent; ``wa_id`` is present only if the number is valid."""
 
     input: str
     status: Literal["processing", "valid", "invalid", "failed"]
@@ -49,7 +49,7 @@ _CONTACTS = msgspec.json.Decoder(ContactsRequest, strict=False)
 
 
 async def check(context: Context, request: web.Request, _caller: Caller) -> web.Response:
-    """One element a number, in the order and in the spelling of the request."""
+    """One element for each number, in the order and spelling of the request."""
     asked = await read_json(request, context.config.contacts_limit, _CONTACTS)
     spellings = filled_list(asked.contacts, "contacts")
     numbers = await _read(context, spellings)

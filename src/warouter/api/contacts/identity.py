@@ -1,4 +1,5 @@
-"""GET and PUT /v1/contacts/{wa_id}/identity: the customer's keys, and that the business knows them.
+"""GET and PUT /v1/contacts/{wa_id}/identity: a customer's
+key, and its acknowledgement by the business.
 
 An identity changes when the customer takes another phone; it is then not acknowledged until the
 business names its hash.
@@ -32,12 +33,12 @@ _REQUEST = msgspec.json.Decoder(IdentityRequest)
 
 
 async def show(context: Context, request: web.Request, _caller: Caller) -> web.Response:
-    """404/1006 for a number that no message went to or came from."""
+    """The identity; 404/1006 for a number that no message went to or came from."""
     return _shown(await context.contacts.identity(_number(request)))
 
 
 async def acknowledge(context: Context, request: web.Request, _caller: Caller) -> web.Response:
-    """The business knows the identity with this hash; another hash is 400/1009."""
+    """Acknowledge the identity with this hash; another hash is 400/1009."""
     number = _number(request)
     wish = await read_json(request, context.config.json_limit, _REQUEST)
     hash = filled(wish.hash, "hash")

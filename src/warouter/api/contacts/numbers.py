@@ -1,4 +1,4 @@
-"""What `POST /v1/contacts` makes of a spelling: the wa_id that messages should go to. Pure.
+"""Finds the wa_id for a number as people write it, for POST /v1/contacts. Pure.
 
 Digits are taken as an international number, whatever stands between them. ``phonenumbers`` is asked
 for what the frozen rule of ``recipient.py`` does not read: a trunk zero after the country code,
@@ -24,7 +24,7 @@ _LONGEST = 64  # characters; no spelling of 15 digits needs more
 
 
 def read(spelling: str, country_code: str | None = None) -> str | None:
-    """The wa_id, or None for what is no number.
+    """The wa_id of a number, or None if it is not one.
 
     ``country_code`` (of the registered number) is needed for national spellings only.
     """
@@ -39,13 +39,15 @@ def read(spelling: str, country_code: str | None = None) -> str | None:
 
 
 def is_national(spelling: str) -> bool:
-    """Whether ``read`` needs to know the country."""
+    """True if ``read`` needs the country to read the number."""
     digits = _digits(_plain(spelling))
     return digits is not None and digits[:1] == "0" and digits[:2] != "00"
 
 
 def _plain(spelling: str) -> str:
-    """Without what surrounds it, and the invisible marks that telephones copy along."""
+    """The number without surrounding text, and without
+    invisible marks that telephones copy along.
+    """
     text = spelling.strip(" ")[: _LONGEST + 1]
     if not text.isascii():
         text = "".join(char for char in text if unicodedata.category(char) != "Cf")
@@ -53,7 +55,7 @@ def _plain(spelling: str) -> str:
 
 
 def _digits(text: str) -> str | None:
-    """The digits of any script in ASCII; None if there is anything that belongs to no number."""
+    """Digits of any script in ASCII; None if other characters than those of numbers occur."""
     if len(text) > _LONGEST:
         return None
     if text.isascii() and text.isdigit():
@@ -89,7 +91,7 @@ def _national(digits: str, country_code: str | None) -> str | None:
 
 
 def _possible(parsed: phonenumbers.PhoneNumber) -> bool:
-    """As long as numbers of the country are, the area's code included."""
+    """True if the length fits numbers of the country, area code included."""
     found = phonenumbers.is_possible_number_with_reason(parsed)
     return bool(found == phonenumbers.ValidationResult.IS_POSSIBLE)
 

@@ -1,4 +1,4 @@
-"""Example bodies for the description, by route and name. Pure data; a test decodes each."""
+"""Example bodies for the API description, by route and name. A test decodes each. Pure."""
 
 from __future__ import annotations
 

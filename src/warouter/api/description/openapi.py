@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 description, made of the routes and of the Structs that validate.
+"""The OpenAPI 3.1 description, generated from the routes and the Structs that validate.
 
 Nothing is written down twice: paths, roles, bodies, statuses and errors are those of ``Route``, and
 the schemas are msgspec's own of what is decoded and answered.
@@ -91,7 +91,7 @@ _RETRY_AFTER = {
 
 
 def describe(routes: Sequence[Route], version: str) -> dict[str, Any]:
-    """The whole description as builtins, ready for JSON. ``version`` is the API's."""
+    """The whole description as builtins, ready for JSON; ``version`` is the API's."""
     types = list(_types(routes))
     shapes, components = msgspec.json.schema_components(types, ref_template=_REFERENCE)
     schemas = dict(zip(map(_key, types), shapes, strict=True))
@@ -110,7 +110,7 @@ def describe(routes: Sequence[Route], version: str) -> dict[str, Any]:
 
 
 def errors_of(route: Route) -> list[type[ApiError]]:
-    """Every error that the route may answer, its own first."""
+    """Every error that the route may return, its own first."""
     found = [*route.errors, *_ANY]
     if route.access is not Access.OPEN:
         found += _WITH_TOKEN
@@ -122,12 +122,12 @@ def errors_of(route: Route) -> list[type[ApiError]]:
 
 
 def answers_of(route: Route) -> tuple[Any, ...]:
-    """The shapes of a success, alternatives; None is meta alone."""
+    """The alternative types of a successful response; None is ``meta`` alone."""
     return route.answer if isinstance(route.answer, tuple) else (route.answer,)
 
 
 def _types(routes: Sequence[Route]) -> Iterable[Any]:
-    """Each type of a body or an answer once."""
+    """Each type of a body or a response, once."""
     found: dict[str, Any] = {_key(t): t for t in (Meta, ErrorAnswer)}
     for route in routes:
         for shape in (route.body, *answers_of(route)):
@@ -137,7 +137,7 @@ def _types(routes: Sequence[Route]) -> Iterable[Any]:
 
 
 def _key(shape: Any) -> str:
-    """Types may be unhashable; their names, as Python shows them, are unique."""
+    """An identity for a type, which may be unhashable: its name as Python shows it."""
     return repr(shape)
 
 
@@ -215,7 +215,7 @@ def _success(route: Route, status: int, schemas: Mapping[str, Any]) -> dict[str,
 
 
 def _enveloped(meta: Any, shapes: list[Any]) -> dict[str, Any]:
-    """Beside ``meta`` there is what the answer says, and nothing else: no key ``errors``."""
+    """A response schema: ``meta`` and the answer's fields, and never ``errors``."""
     envelope = {
         "type": "object",
         "properties": {"meta": meta},

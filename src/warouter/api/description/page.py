@@ -1,4 +1,4 @@
-"""GET /v1/openapi.json, and GET /v1/docs: the same description as a page to read.
+"""GET /v1/openapi.json, and GET /v1/docs, the same description as an HTML page.
 
 Both are made once, when first asked for. The page is plain HTML with its style inside, so it needs
 no script, no other host and no second request.
@@ -29,7 +29,7 @@ _METHODS = ("get", "head", "post", "put", "patch", "delete")
 
 
 class Description:
-    """The description of some routes, in both forms, each with the headers that go with it."""
+    """The description of some routes in both forms, with their header fields."""
 
     def __init__(self, routes: Sequence[Route]) -> None:
         self._routes = routes
@@ -78,7 +78,7 @@ def _cached(body: bytes) -> dict[str, str]:
 
 
 def _served(request: web.Request, body: bytes, headers: Mapping[str, str]) -> web.Response:
-    """The body, or 304 for whoever has it already."""
+    """The body, or 304 if the client has this version already."""
     known = {tag.strip().removeprefix("W/") for tag in _if_none_match(request)}
     if headers["ETag"] in known or "*" in known:
         return web.Response(status=304, headers=headers)
@@ -112,7 +112,7 @@ def _page(document: Mapping[str, Any], style: str) -> str:
 
 
 def _operations(paths: Mapping[str, Any]) -> Iterator[str]:
-    """By tag, in the order in which tags first appear."""
+    """Operations by tag, in the order in which the tags first appear."""
     tags: dict[str, list[str]] = {}
     for path, operations in paths.items():
         for method in _METHODS:
@@ -125,7 +125,7 @@ def _operations(paths: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _operation(method: str, path: str, operation: Mapping[str, Any]) -> str:
-    """One route, folded: its line opens it."""
+    """One route, folded under its summary."""
     parts = [
         f"<details id='{escape(operation['operationId'])}'><summary>",
         f"<b class={method}>{method.upper()}</b> <code>{escape(path)}</code>",
@@ -203,7 +203,7 @@ def _bounds(schema: Mapping[str, Any]) -> str:
 
 
 def _prose(text: str) -> str:
-    """Escaped text; what stands between backticks as code."""
+    """Escaped text; text between backticks becomes code."""
     pieces = escape(text).split("`")
     return "".join(f"<code>{p}</code>" if n % 2 else p for n, p in enumerate(pieces))
 

@@ -1,4 +1,4 @@
-"""What the API answers beside ``meta``, one Struct an answer, one field a wire name.
+"""Types of the API's answers, one Struct an answer, one field a wire name.
 
 Types only: they describe, handlers build their answers by hand. The tests hold every answer they
 get against them.
@@ -18,14 +18,14 @@ NodeRole = Literal["primary_master", "secondary_master", "coreapp"]
 
 
 class Answer(msgspec.Struct):
-    """Base of what is answered."""
+    """Base of all answers."""
 
 
 # ---------------------------------------------------------------- the envelope
 
 
 class Meta(Answer):
-    """`version` is the version of the API that is spoken, not warouter's own."""
+    """`version` is the version of the API, not warouter's own."""
 
     api_status: Literal["stable", "deprecated", "experimental"]
     version: Annotated[str, msgspec.Meta(pattern=r"^v[0-9]+\.[0-9]+\.[0-9]+$")]
@@ -42,7 +42,7 @@ class Error(Answer):
 
 
 class ErrorAnswer(Answer):
-    """Every failure."""
+    """The body of every failure."""
 
     meta: Meta
     errors: Annotated[list[Error], msgspec.Meta(min_length=1)]
@@ -52,7 +52,7 @@ class ErrorAnswer(Answer):
 
 
 class Token(Answer):
-    """`expires_after` is in UTC, such as `2026-12-01 13:41:29+00:00`."""
+    """A token; `expires_after` is in UTC, such as `2026-12-01 13:41:29+00:00`."""
 
     token: str
     expires_after: Annotated[str, msgspec.Meta(pattern=r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\+00:00$")]
@@ -94,7 +94,7 @@ class MessageAnswer(Answer):
 
 
 class ApplicationShown(ApplicationSettings, frozen=True, kw_only=True):
-    """`wa_id` is the own number, once one is registered."""
+    """Settings of the application; `wa_id` is the own number once one is registered."""
 
     wa_id: str | UnsetType = UNSET
 
@@ -123,7 +123,7 @@ class UpAnswer(Answer):
 
 
 class NodeHealth(Answer):
-    """`errors` says why, beside the status of a node that does not answer."""
+    """The state of a node; `errors` explains a node that does not answer."""
 
     role: NodeRole
     gateway_status: GatewayStatus
@@ -131,7 +131,7 @@ class NodeHealth(Answer):
 
 
 class ClusterHealthAnswer(Answer):
-    """By node, `host:container`: with WA_APP_MULTICONNECT=1."""
+    """Nodes by name, `host:container`, with WA_APP_MULTICONNECT=1."""
 
     health: dict[str, NodeHealth]
 
@@ -141,6 +141,6 @@ class SingleHealth(Answer):
 
 
 class SingleHealthAnswer(Answer):
-    """Without Multiconnect."""
+    """The state of the one node, without Multiconnect."""
 
     health: SingleHealth

@@ -1,4 +1,4 @@
-"""Types of answers for the description of the API: the product wraps them in objects."""
+"""Builds the types of answers that the product wraps in nested objects."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 
 
 def within(path: str, leaf: Any, name: str = "") -> type[msgspec.Struct]:
-    """The Struct of ``{"a": {"b": leaf}}`` for the path ``a.b``.
+    """A Struct for ``{"a": {"b": leaf}}``, given the path ``a.b``.
 
     ``name`` stands for the leaf in the names of the Structs, which are unique in the description.
     """

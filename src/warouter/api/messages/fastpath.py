@@ -50,7 +50,9 @@ _HERE = b"\0"  # where an id belongs
 
 
 class Known(NamedTuple):
-    """A plain head that has come before: how long its body is, who asks, until when they may."""
+    """A plain head that came before: its body's length, its
+    user, and the end of the user's token.
+    """
 
     length: int
     caller: Caller
@@ -58,7 +60,7 @@ class Known(NamedTuple):
 
 
 class FastPath:
-    """What the connections of one webapp share.
+    """The fast path that all connections of one webapp share.
 
     A client writes the same head again and again. One that was found plain is known by its bytes
     and need not be read, nor its token be looked up, as long as no token changes. So heads, with
@@ -85,7 +87,7 @@ class FastPath:
         self._generation = -1  # of the tokens, when the heads were kept
 
     def take_known(self, data: bytes, asking: Asking) -> bool:
-        """``take`` for one whole request under a head that has come before."""
+        """``take`` for a complete request whose head has come before."""
         size = asking.head_size  # as long as the one before: nearly always
         head = self._heads.get(data[:size])
         if head is None:
@@ -100,7 +102,7 @@ class FastPath:
         return message is not None and self._ask(message, head.caller, asking)
 
     def plain(self, head: Head) -> bool:
-        """Whether a request says nothing but who asks and how long its message is."""
+        """True if the head has nothing but a token and the length of a message."""
         fields = head.fields
         return (
             head.line == FIRST_LINE
@@ -113,12 +115,12 @@ class FastPath:
         )
 
     def knows(self, head: Head) -> bool:
-        """Whether it is in memory who asks, and they may."""
+        """True if the token is in memory and its user may send messages."""
         return self._entry(head.fields) is not None
 
     def take(self, head: Head, request: bytes, asking: Asking) -> bool:
-        """Offer the message of a plain request, head and body, and answer when it is known what
-        became of it. False: not taken.
+        """Offer the message of a complete plain request, and answer
+        once its outcome is known. False if the request is declined.
         """
         entry = self._entry(head.fields)
         if entry is None:
@@ -149,7 +151,7 @@ class FastPath:
         return True
 
     def _entry(self, fields: dict[bytes, bytes]) -> tuple[Caller, float] | None:
-        """Who asks, and until when they may, if that is in memory."""
+        """The user of the token and its end, if they are in memory."""
         given = fields.get(b"authorization", b"")
         if not given.startswith(_BEARER) or not given.isascii():
             return None
@@ -157,7 +159,7 @@ class FastPath:
         return None if entry is None or entry[0].must_change else entry
 
     def _message(self, caller: Caller, fields: dict[bytes, bytes], body: bytes) -> Outgoing | None:
-        """The message of a request that is good and needs nothing looked up."""
+        """The message of a valid request that needs no look-up."""
         if self._context.contacts.required or not self._registered():
             return None
         try:
@@ -196,7 +198,7 @@ class FastPath:
             self._answers.append((asking, answer, last))
 
     def _tell_time(self) -> None:
-        """For the answers of this turn: what stands around the request's id and the message's."""
+        """Render the parts of an answer around the ids, once for this turn of the loop."""
         second = int(time.time())
         if second != self._second:
             self._second = second
@@ -204,7 +206,7 @@ class FastPath:
             self._around = (head + ACCEPTED % _HERE).split(_HERE)
 
     def _rare(self, outcome: bytes | ApiError, began: float, *, last: bool) -> bytes:
-        """The answer to what was refused, or the last one of a connection."""
+        """Answer an error, or the last request of a connection."""
         if isinstance(outcome, bytes):
             status, fields, body = 201, "", accepted(outcome)
         else:
@@ -236,7 +238,7 @@ class FastPath:
 def _head(
     status: int, fields: str, request_id: bytes, size: int, now: float, *, last: bool = False
 ) -> bytes:
-    """In the order of aiohttp."""
+    """A response head with its fields in aiohttp's order."""
     return (
         f"HTTP/1.1 {status} {_REASONS[status]}\r\nContent-Type: application/json\r\n{fields}"
         f"X-Request-Id: {request_id.decode()}\r\nContent-Length: {size}\r\n"

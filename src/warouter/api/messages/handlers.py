@@ -50,7 +50,8 @@ _MARK = msgspec.json.Decoder(Mark)
 
 
 async def send(context: Context, request: web.Request, caller: Caller) -> web.Response:
-    """201 once the message is on disk at the owner of its slot. The body travels on as it came.
+    """Send a message: 201 once it is on disk at the owner of
+    its slot. The body is passed on unchanged.
 
     Only a deprecated `hsm` does not: it travels as the template that it is. With an Idempotency-Key
     that came before, the answer is that of the first request.
@@ -70,12 +71,12 @@ async def send(context: Context, request: web.Request, caller: Caller) -> web.Re
 
 
 def accepted(raw: bytes) -> bytes:
-    """The body of a 201. By hand, since thousands of requests a second wait for it."""
+    """The body of a 201, built by hand because it is on the path of every message."""
     return ACCEPTED % letters_of(raw)
 
 
 async def mark(context: Context, request: web.Request, caller: Caller) -> web.Response:
-    """Mark an inbound message read; the mark takes the way of a message to its sender."""
+    """Mark an inbound message as read; the mark travels like a message to its sender."""
     message_id = path_name(request, "message")
     wish = await read_json(request, context.config.json_limit, _MARK)
     if wish.status != "read":
@@ -89,7 +90,7 @@ async def mark(context: Context, request: web.Request, caller: Caller) -> web.Re
 
 
 async def trace(context: Context, request: web.Request, _caller: Caller) -> web.Response:
-    """Where a message is, with every step that is known of it. Nothing of its content."""
+    """The state of a message with every step that is known, without its content."""
     found = await context.trace(path_name(request, "message"))
     if found is None:
         raise NotFound("there is no message with this id, or it is no longer kept")
@@ -97,7 +98,7 @@ async def trace(context: Context, request: web.Request, _caller: Caller) -> web.
 
 
 def _draws() -> Iterator[bytes]:
-    """Random parts of ids, drawn for many at once: the system call costs more than the id."""
+    """Random parts for many ids at once: the system call costs more than the id."""
     while True:
         drawn = os.urandom(RANDOM_SIZE * 512)
         for at in range(0, len(drawn), RANDOM_SIZE):
@@ -115,7 +116,7 @@ def outgoing(
     ttl: int | None = None,
     key: Key | None = None,
 ) -> Outgoing:
-    """A message on its way to the owner of its recipient's slot, with an id of its own."""
+    """A message with a new id, for the owner of its recipient's slot."""
     slot = slot_of(recipient)
     chance = next(_random)
     if kind == MEDIA:  # whose links they are: an owner shares its places by it

@@ -1,4 +1,4 @@
-"""A message of the deprecated type ``hsm`` as the template that it is. Pure.
+"""Turns a message of the deprecated type ``hsm`` into one of type ``template``. Pure.
 
 ``element_name`` is the template's name, ``localizable_params`` are the parameters of its text.
 """
@@ -15,7 +15,7 @@ _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def as_template(body: bytes) -> bytes:
-    """The JSON of a message of type ``hsm`` that was found valid, as one of type ``template``.
+    """The JSON of a valid message of type ``hsm`` as one of type ``template``.
 
     All other fields are those of ``body``, byte for byte. ParameterInvalid if its ``hsm`` holds, in
     a place where nobody looked, a number that is none of this world.
@@ -43,7 +43,7 @@ def _template(hsm: dict[str, Any]) -> dict[str, Any]:
 
 
 def _parameter(given: dict[str, Any]) -> dict[str, Any]:
-    """``default`` is the text, or what stands for an amount or a time that cannot be shown."""
+    """A parameter's text, or a substitute for an amount or a time that cannot be shown."""
     default = given["default"]
     if currency := given.get("currency"):
         code = currency.get("currency_code") or currency.get("code")

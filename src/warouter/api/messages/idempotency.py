@@ -1,4 +1,4 @@
-"""The header ``Idempotency-Key``: requests that come more than once and mean one message. Pure."""
+"""The header ``Idempotency-Key``, by which a repeated request is recognised. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MOST_CHARS = 255
 
 
 def key_of(given: Sequence[str], username: str, body: bytes) -> Key | None:
-    """The key of a request from the header's values; None without one.
+    """The key from the values of the header; None without one.
 
     Keys are each user's own. ParameterInvalid for a key that is none, or more than one.
     """

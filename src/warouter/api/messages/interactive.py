@@ -21,7 +21,7 @@ _PATH = "interactive"
 
 
 def check_interactive(message: schema.Interactive, ids: list[str]) -> None:
-    """Raise an ApiError naming the parameter; media ids of the header are added to ``ids``."""
+    """Raises an ApiError that names the wrong parameter; adds the header's media ids to ``ids``."""
     kind = one_of(message.type, f"{_PATH}.type", TYPES)
     if message.header is not None:
         _check_header(message.header, kind, ids)
@@ -120,7 +120,7 @@ def _check_products(header: schema.Header | None, action: schema.Action) -> None
 
 
 def _check_title(section: schema.Section, sections: int, path: str) -> None:
-    """A single section needs no title; several must be told apart."""
+    """A single section needs no title; several need one each."""
     if sections > 1:
         filled(section.title, path)
     short(section.title, path, schema.SECTION_TITLE_CHARS)

@@ -1,4 +1,4 @@
-"""The small rules that every type of message is made of. Pure."""
+"""Small rules that the checks of all message types share. Pure."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ T = TypeVar("T")
 
 
 def required(value: T | None, path: str) -> T:
-    """``value``; ParameterMissing if it is absent or null."""
+    """``value``; raises ParameterMissing if it is absent or null."""
     if value is None:
         raise ParameterMissing(f"{path} is required")
     return value
 
 
 def filled(value: str | None, path: str, most: int | None = None) -> str:
-    """A string that is there, is not empty and has at most ``most`` characters."""
+    """A required string that is not empty and has at most ``most`` characters."""
     if value is None:
         raise ParameterMissing(f"{path} is required")
     if not value:
@@ -30,13 +30,13 @@ def filled(value: str | None, path: str, most: int | None = None) -> str:
 
 
 def short(value: str | None, path: str, most: int) -> None:
-    """A string that may be absent, but has at most ``most`` characters."""
+    """An optional string of at most ``most`` characters."""
     if value is not None and len(value) > most:
         raise ParameterInvalid(f"{path} has {len(value)} characters, at most {most} are allowed")
 
 
 def filled_list(value: Sequence[T] | None, path: str, most: int | None = None) -> Sequence[T]:
-    """A list that is there and has 1 to ``most`` elements."""
+    """A required list of 1 to ``most`` elements."""
     if value is None:
         raise ParameterMissing(f"{path} is required")
     if not value:
@@ -47,7 +47,7 @@ def filled_list(value: Sequence[T] | None, path: str, most: int | None = None) -
 
 
 def one_of(value: str | None, path: str, allowed: Sequence[str]) -> str:
-    """A string that is one of ``allowed``."""
+    """A required string that is one of ``allowed``."""
     if value is None:
         raise ParameterMissing(f"{path} is required")
     if value not in allowed:
@@ -56,7 +56,7 @@ def one_of(value: str | None, path: str, allowed: Sequence[str]) -> str:
 
 
 def check_media(media: schema.Media | None, path: str, ids: list[str]) -> None:
-    """Exactly one of id and link; an id is added to ``ids``, for whoever knows the media store.
+    """Requires exactly one of id and link; an id is added to ``ids``.
 
     A link is passed on unfetched: one that turns out dead later is a `failed` status.
     """

@@ -1,4 +1,4 @@
-"""Request bodies of POST /v1/messages, one Struct an object, one field a wire name.
+"""Bodies of POST /v1/messages, one Struct an object, one field a wire name.
 
 Pure: types only. Everything is optional and nullable here, since senders leave ``type`` out, send
 ``caption: null`` and carry empty objects of other types along; what a type really needs is in
@@ -27,7 +27,7 @@ PRODUCTS = 30
 
 
 class Wire(msgspec.Struct, gc=False):
-    """Base of what a client sends: a tree without cycles, so nothing for the collector."""
+    """Base of request types: trees without cycles, so that the garbage collector can skip them."""
 
 
 class Provider(Wire):
@@ -35,7 +35,7 @@ class Provider(Wire):
 
 
 class Media(Wire):
-    """image, audio, video, document, sticker: exactly one of ``id`` and ``link``."""
+    """An image, audio, video, document or sticker, with exactly one of ``id`` and ``link``."""
 
     id: str | None = None
     link: str | None = None
@@ -119,7 +119,7 @@ class Language(Wire):
 
 
 class Currency(Wire):
-    """``currency_code`` is hsm's name for ``code``."""
+    """An amount of money; ``currency_code`` is hsm's name for ``code``."""
 
     fallback_value: str | None = None
     code: str | None = None
@@ -128,7 +128,7 @@ class Currency(Wire):
 
 
 class DateTime(Wire):
-    """Only that it is an object: its many forms are the upstream's to judge."""
+    """A date or time, of which the upstream checks the form."""
 
     fallback_value: str | None = None
 
@@ -190,7 +190,7 @@ class Header(Wire):
 
 
 class Words(Wire):
-    """Body and footer of an interactive message."""
+    """Body or footer of an interactive message."""
 
     text: str | None = None
 

@@ -1,4 +1,4 @@
-"""How long a message may wait: ``ttl`` of POST /v1/messages. Pure.
+"""The ``ttl`` of POST /v1/messages: how long a message may wait. Pure.
 
 A number of seconds, also as a string, or a duration of ISO 8601 in days, hours, minutes and
 seconds: 3600, "3600", "PT1H", "P4D".
@@ -19,7 +19,9 @@ _UNITS = (86_400, 3_600, 60, 1)
 
 
 def ttl_of(wish: int | str | None) -> int | None:
-    """Whole seconds from 1 to MOST_SECONDS; None for none. ParameterInvalid for anything else."""
+    """The ttl in whole seconds from 1 to MOST_SECONDS; None
+    without one. Raises ParameterInvalid for anything else.
+    """
     if wish is None:
         return None
     seconds = wish if isinstance(wish, int) else _seconds(wish)

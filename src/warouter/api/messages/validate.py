@@ -1,4 +1,4 @@
-"""What each type of message needs beyond its shape: ``parse_message``.
+"""Checks of a message by its type, beyond its JSON shape: ``parse_message``.
 
 Pure. One typed decode, then the rules of the one type at hand; an error names the parameter by its
 path. The body is only read: it travels on as it came.
@@ -28,7 +28,7 @@ _LANGUAGE_POLICIES = ("deterministic", "fallback")
 
 
 class Parsed(msgspec.Struct, frozen=True, gc=False):
-    """What the webapp needs to know of a message; its body travels beside it.
+    """What the webapp needs to know of a message; the body itself travels unchanged.
 
     ``recipient`` is a wa_id, ``media_ids`` are the ids of uploaded media that it refers to.
     """
@@ -41,7 +41,7 @@ class Parsed(msgspec.Struct, frozen=True, gc=False):
 
 
 def parse_message(body: bytes) -> Parsed:
-    """Check the JSON of POST /v1/messages; an ApiError (400) says by path what is wrong."""
+    """Check the JSON of POST /v1/messages; an ApiError (400) names the path and what is wrong."""
     message = decode(body, _DECODER)
     recipient = _recipient(message)
     kind = message.type or "text"
@@ -55,7 +55,9 @@ def parse_message(body: bytes) -> Parsed:
 
 
 def recipient_of(spelling: str, path: str) -> str:
-    """The wa_id of a number; ParameterInvalid naming ``path`` for what is none."""
+    """The wa_id of a number; raises ParameterInvalid (naming
+    ``path``) if it is not a valid number.
+    """
     try:
         return wa_id(spelling)
     except ValueError as error:
@@ -128,7 +130,7 @@ def _check_components(components: list[schema.Component] | None, path: str, ids:
 
 
 def _check_parameter(parameter: schema.Parameter, path: str, ids: list[str]) -> None:
-    """Types that are not named here were added late; the upstream judges them."""
+    """Check a template parameter. The upstream checks types that are not listed here."""
     match filled(parameter.type, f"{path}.type"):
         case "text":
             required(parameter.text, f"{path}.text")

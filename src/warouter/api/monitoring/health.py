@@ -24,7 +24,7 @@ async def root(_context: Context, _request: web.Request, _caller: Caller) -> web
 
 
 async def health(context: Context, _request: web.Request, _caller: Caller) -> web.Response:
-    """A map of nodes with Multiconnect, the single shape without."""
+    """A map of nodes with Multiconnect, and the state of the one node without."""
     states = await context.health()
     if context.config.multiconnect:
         return success({"health": {state.name: _shown(state) for state in states}})
@@ -32,7 +32,7 @@ async def health(context: Context, _request: web.Request, _caller: Caller) -> we
 
 
 def _shown(state: NodeState) -> dict[str, Any]:
-    """The status stands there as well when there is an error: clients look for it first."""
+    """A node's answer. ``status`` is present even with an error, because clients read it first."""
     shown: dict[str, Any] = {"gateway_status": state.gateway_status, "role": state.role}
     if state.problem:
         error = NotReady(state.problem)

@@ -1,4 +1,4 @@
-"""What operators see of a webapp and its cluster: where the handlers get it from."""
+"""What the monitoring handlers and the rate limit need from the webapp's process."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ MESSAGES = ("POST", "/v1/messages")
 
 @dataclass(slots=True)
 class Operations:
-    """One a webapp. The callables raise the store's errors when the database does not answer."""
+    """Sources of monitoring data, one object for each webapp. Its
+    callables raise the store's errors when the database does not answer.
+    """
 
     node: str
     reports: Callable[[], Awaitable[list[Report]]]
@@ -32,7 +34,7 @@ class Operations:
     _buckets: Buckets | None = field(default=None, init=False)
 
     def admit(self, method: str, path: str, user: str) -> None:
-        """TooManyRequests when the user's rate limit for this kind of request is used up."""
+        """Raises TooManyRequests if the user's rate limit for this kind of request is used up."""
         if self.rates is None:
             return
         if self._buckets is None:

@@ -1,4 +1,4 @@
-"""GET /metrics and /v1/stats: figures of the whole cluster, for Prometheus or as JSON."""
+"""GET /metrics and /v1/stats: metrics of the whole cluster, as Prometheus text or JSON."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _QUEUE = "callback_queue_size"  # a coreapp's, and monitors of the product look 
 
 
 class Point(msgspec.Struct):
-    """One sample: its labels, `node` among them, and its value."""
+    """One sample with its labels, `node` among them, and its value."""
 
     labels: dict[str, str]
     value: float
@@ -89,7 +89,9 @@ class DbInternalAnswer(msgspec.Struct):
 
 
 async def metrics(context: Context, request: web.Request, _caller: Caller) -> web.Response:
-    """All webapps: this one as it is now, the others as they reported; without a database this."""
+    """Metrics of all webapps: this one's of now and the others'
+    reports; only this one's without a database.
+    """
     reports = await _reports(context)
     samples = _of_all([r for r in reports if r.role == "webapp"], _WEB)
     samples += [sample for sample in _of_all(reports, _APP) if sample.name == _QUEUE]
@@ -99,7 +101,7 @@ async def metrics(context: Context, request: web.Request, _caller: Caller) -> we
 
 
 async def app(context: Context, request: web.Request, _caller: Caller) -> web.Response:
-    """Coreapps and masters, and the requests that webapps have answered."""
+    """Metrics of coreapps and masters, and requests that webapps answered."""
     reports = await context.operations.reports()
     webapps = [r for r in reports if r.role == "webapp"]
     others = [r for r in reports if r.role != "webapp"]
@@ -108,13 +110,13 @@ async def app(context: Context, request: web.Request, _caller: Caller) -> web.Re
 
 
 async def app_internal(context: Context, request: web.Request, _caller: Caller) -> web.Response:
-    """Further figures of coreapps, slot by slot."""
+    """Metrics of coreapps by slot."""
     reports = await context.operations.reports()
     return _answer(request, _of_all(reports, _INTERNAL), ("stats", "app", "internal"))
 
 
 async def db(context: Context, request: web.Request, _caller: Caller) -> web.Response:
-    """The shard map, the journals and the database, at most some seconds old."""
+    """Metrics of the shard map, the journals and the database, at most some seconds old."""
     return _answer(request, await context.operations.stored(), ("stats", "db"))
 
 
@@ -124,7 +126,9 @@ async def db_internal(context: Context, request: web.Request, _caller: Caller) -
 
 
 async def _reports(context: Context) -> list[Report]:
-    """None while the database is away: a webapp that is up can say so of itself at least."""
+    """The reports of all nodes; None without a database, so
+    that a live webapp still reports itself.
+    """
     try:
         return await context.operations.reports()
     except Exception as error:

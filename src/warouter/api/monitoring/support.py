@@ -1,4 +1,6 @@
-"""GET /v1/support: what one looks at first when something is wrong. No secrets, for admins only."""
+"""GET /v1/support: build, host and configuration of each node for
+the analysis of a problem. No secrets, for administrators only.
+"""
 
 from __future__ import annotations
 
@@ -24,14 +26,16 @@ STORES = ("axolotl", "callback", "cluster", "config", "contact", "jobqueue", "me
 
 
 class Identity(msgspec.Struct):
-    """Of the end-to-end encryption, which is the upstream's: 0 when it does not say."""
+    """Figures of the end-to-end encryption, which belong to the
+    upstream: 0 if it does not report them.
+    """
 
     identity_timestamp: int
     registration_id: int
 
 
 class NodeSupport(msgspec.Struct):
-    """One node. Bytes, seconds since 1970; ``schema`` is one version for all stores."""
+    """One node, in bytes and seconds since 1970; ``schema`` is one version for all stores."""
 
     context: str
     role: str
@@ -64,13 +68,13 @@ class ClusterSupport(msgspec.Struct):
 
 
 class Support(msgspec.Struct):
-    """Of the one that is connected, without Multiconnect."""
+    """The one connected node, without Multiconnect."""
 
     support: NodeSupport
 
 
 async def support(context: Context, _request: web.Request, _caller: Caller) -> web.Response:
-    """Masters and coreapps as they reported a moment ago."""
+    """All masters and coreapps as of their last reports."""
     facts = await context.operations.facts()
     reports = [r for r in await context.operations.reports() if r.role != "webapp"]
     if context.config.multiconnect:
@@ -80,7 +84,7 @@ async def support(context: Context, _request: web.Request, _caller: Caller) -> w
 
 
 def node_support(report: Report, facts: ClusterFacts) -> NodeSupport:
-    """What is shown of a node, from its report and the database."""
+    """The shown facts of a node, from its report and the database."""
     said: dict[str, Any] = report.body.facts
     free = int(said.get("free_space", 0))
     return NodeSupport(
@@ -121,8 +125,8 @@ def _role(report: Report, facts: ClusterFacts) -> str:
 
 
 def _shards(report: Report, facts: ClusterFacts) -> list[list[int]]:
-    """Ranges, as the product has them; the control shard lies with the master that leads, or,
-    with one shard, with its owner.
+    """Shards of a node as ranges, in the product's form. The control
+    shard is shown at the leading master, or with one shard at its owner.
     """
     owned = [[shard, shard] for shard in facts.owned.get(report.incarnation, [])]
     if facts.shards == 1:

@@ -1,4 +1,4 @@
-"""The simulator's services: what WhatsApp offers beside the message connection, over HTTP.
+"""The simulator's HTTP services: media, contacts and registration.
 
 Coreapps and webapps reach it at ``WAROUTER_UPSTREAM_SERVICES``. Unlike the control port it is part
 of the product's world: nothing here is for tests alone.
@@ -25,7 +25,7 @@ from warouter.simulator.services.registration import add_registration
 def services(
     exchange: Exchange, media: MediaStore, numbers: Numbers, key: Ed25519PrivateKey
 ) -> web.Application:
-    """The services of a simulator, to be run on its loop. ``key`` is the authority's."""
+    """The service application of a simulator, to be run on its loop. ``key`` is the authority's."""
     app = web.Application(middlewares=[no_pages])
     app.router.add_get("/", _index)
     app.router.add_routes(contact_routes(exchange))

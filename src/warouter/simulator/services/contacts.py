@@ -1,4 +1,4 @@
-"""The simulator's services for contacts: who is on WhatsApp, and identities.
+"""The simulator's contact services: contact checks and identities.
 
 POST  /contacts                   {"contacts": [wa_id ...]} -> those of them on WhatsApp
 GET   /contacts/{wa_id}/identity  the identity of a number that was met, else 404

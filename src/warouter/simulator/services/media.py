@@ -1,4 +1,4 @@
-"""The simulator's media: content for a handle, on its disk, of a bounded size.
+"""The simulator's media store on disk: content by handle, limited in size.
 
     POST   /media          the bytes of the body -> 201 {"handle"}
     GET    /media/{handle} the bytes; 404 once they had to make room
@@ -27,7 +27,7 @@ LARGEST = 128 << 20
 
 
 class MediaStore:
-    """Content by handle. The oldest goes when ``most`` bytes are not enough."""
+    """Content by handle. The oldest is deleted above ``most`` bytes."""
 
     def __init__(self, record: Record, most: int = MOST_BYTES) -> None:
         self._record = record
@@ -37,7 +37,9 @@ class MediaStore:
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     async def put(self, chunks: AsyncIterator[bytes], mime: str) -> tuple[str, int, str]:
-        """Keep content: its handle, size, SHA-256 in hex. ValueError if too large or broken off."""
+        """Store content; returns its handle, size and SHA-256 in
+        hex. Raises ValueError if it is too large or truncated.
+        """
         handle = secrets.token_urlsafe(18)
         path = self._path(handle)
         digest, size = hashlib.sha256(), 0
@@ -60,7 +62,7 @@ class MediaStore:
         return handle, size, digest.hexdigest()
 
     def find(self, handle: str) -> tuple[Path, str] | None:
-        """Where the content lies, and its type."""
+        """The file and the type of a handle."""
         kept = self._kept.get(handle)
         return kept[:2] if kept is not None else None
 

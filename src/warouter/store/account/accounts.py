@@ -1,4 +1,4 @@
-"""Users, tokens, settings and the registered number. SQL stands beside the call that uses it.
+"""Users, tokens, settings and the registered number.
 
 Nothing here is fenced: any webapp may write. What others keep in memory is followed by the counters
 of table ``change``, which triggers raise.
@@ -70,7 +70,9 @@ _SET_CERTIFICATE = "update account set cert = $1"
 
 
 class User(msgspec.Struct, frozen=True):
-    """``must_change``: the password is the default one and only good for setting another."""
+    """A user; ``must_change`` means that the password is the
+    default one, good only for setting another.
+    """
 
     username: str
     password_hash: str
@@ -79,7 +81,7 @@ class User(msgspec.Struct, frozen=True):
 
 
 class Holder(msgspec.Struct, frozen=True):
-    """Who holds a live token (named by its SHA-256), and for how many seconds yet."""
+    """The holder of a live token (identified by its SHA-256), and its remaining seconds."""
 
     hash: bytes
     username: str
@@ -89,7 +91,7 @@ class Holder(msgspec.Struct, frozen=True):
 
 
 class Account(msgspec.Struct, frozen=True):
-    """The registered number: country code and the rest of it, digits only."""
+    """The registered number: country code and the rest, digits only."""
 
     cc: str
     phone_number: str
@@ -108,7 +110,9 @@ _NOT_SERVED = ("08", "25P", "25006", "28", "3D", "42501", "40", "53", "55P03", "
 
 
 def is_unavailable(error: BaseException) -> bool:
-    """Whether a call failed since the database is away or busy, not since the call is wrong."""
+    """True if a call failed because the database is unavailable
+    or busy, not because the call is wrong.
+    """
     if isinstance(error, asyncpg.PostgresError):
         # What ends a session, or refuses one, whatever the reason, is no fault of the call.
         return ends_session(error) or (error.sqlstate or "08").startswith(_NOT_SERVED)
@@ -118,7 +122,9 @@ def is_unavailable(error: BaseException) -> bool:
 
 
 class Accounts(Bounded):
-    """Every call is bounded by ``timeout`` seconds and raises what ``is_unavailable`` judges."""
+    """Every call is bounded by ``timeout`` seconds and raises
+    errors that ``is_unavailable`` classifies.
+    """
 
     # ------------------------------------------------------------ users
 
@@ -130,13 +136,13 @@ class Accounts(Bounded):
     async def create_user(
         self, username: str, password_hash: str, role: str = USER, *, must_change: bool = False
     ) -> bool:
-        """False if the name is taken."""
+        """Create a user; False if the name is taken."""
         async with self._changing("auth") as connection:
             arguments = (username, password_hash, role, must_change)
             return await connection.fetchval(_CREATE_USER, *arguments) is not None
 
     async def set_password(self, username: str, password_hash: str) -> bool:
-        """Also ends all tokens of the user; False if there is no such user."""
+        """Set a password and end all tokens of the user; False if there is no such user."""
         async with self._changing("auth") as connection:
             if await connection.fetchval(_SET_PASSWORD, username, password_hash) is None:
                 return False
@@ -144,19 +150,19 @@ class Accounts(Bounded):
             return True
 
     async def rehash(self, username: str, old_hash: str, new_hash: str) -> None:
-        """The same password under newer parameters, unless it was changed meanwhile."""
+        """Store a new hash of the same password, unless the password was changed in between."""
         async with self._changing("auth") as connection:
             await connection.execute(_REHASH, username, old_hash, new_hash)
 
     async def delete_user(self, username: str) -> bool:
-        """Also ends the user's tokens; False if there is no such user."""
+        """Delete a user with their tokens; False if there is no such user."""
         async with self._changing("auth") as connection:
             return await connection.fetchval(_DELETE_USER, username) is not None
 
     # ------------------------------------------------------------ tokens
 
     async def add_token(self, username: str, password_hash: str, token_hash: bytes) -> str | None:
-        """Store a token's SHA-256 for 7 days, at most 50 a user: the oldest go.
+        """Store a token's SHA-256 for 7 days. A user has at most 50: the oldest are deleted.
 
         Returns when it ends, as ``2026-12-01 13:41:29+00:00``; None if the user is gone or has
         another password than the one that was checked.
@@ -175,13 +181,13 @@ class Accounts(Bounded):
             await connection.execute(_REMOVE_TOKEN, token_hash)
 
     async def holders(self, hashes: Sequence[bytes]) -> list[Holder]:
-        """The holders of those tokens that live."""
+        """The holders of those of the tokens that are live."""
         async with self._connection() as connection:
             rows = await connection.fetch(_HOLDERS, hashes)
         return [Holder(*row) for row in rows]
 
     async def auth_version(self) -> int:
-        """A counter that grows when a user or a token is changed or ended."""
+        """A counter that grows when a user or a token is changed or deleted."""
         async with self._connection() as connection:
             version: int = await connection.fetchval(_AUTH_VERSION)
         return version
@@ -189,12 +195,12 @@ class Accounts(Bounded):
     # ------------------------------------------------------------ settings
 
     async def setting(self, name: str) -> dict[str, Any]:
-        """What was stored under the name; empty if nothing was, or nothing that is an object."""
+        """The stored object of this name; empty if there is none or it is not an object."""
         stored = await self.raw_setting(name)
         return stored if isinstance(stored, dict) else {}
 
     async def raw_setting(self, name: str) -> Any:
-        """The same, whatever it is."""
+        """The stored value of this name, whatever it is."""
         async with self._connection() as connection:
             text = await connection.fetchval(_SETTING, name)
         return {} if text is None else decoded(text)
@@ -202,7 +208,7 @@ class Accounts(Bounded):
     async def change_setting(
         self, name: str, change: Callable[[Mapping[str, Any]], dict[str, Any]]
     ) -> None:
-        """Replace a setting by ``change(present)``; changes of one setting wait for each other."""
+        """Replace a setting by ``change(present)``. Changes of one setting wait for each other."""
         async with self._changing("settings") as connection:
             await connection.execute(_ADD_SETTING, name)
             present = decoded(await connection.fetchval(_SETTING_FOR_UPDATE, name))
@@ -224,16 +230,18 @@ class Accounts(Bounded):
     async def save_account(
         self, cc: str, phone_number: str, cert: str | None, authority_key: bytes | None
     ) -> None:
-        """Register a number, now; ``authority_key`` is the 32 bytes that certificates verify by."""
+        """Register a number now; ``authority_key`` is the 32-byte
+        key that verifies certificates.
+        """
         async with self._connection() as connection:
             await connection.execute(_SAVE_ACCOUNT, cc, phone_number, cert, authority_key)
 
     async def set_pin(self, pin_hash: str | None) -> None:
-        """Two-step verification on (argon2id of the pin) or off (None)."""
+        """Turn two-step verification on (with the pin's argon2id hash) or off (None)."""
         async with self._connection() as connection:
             await connection.execute(_SET_PIN, pin_hash)
 
     async def set_certificate(self, cert: str) -> None:
-        """Keep a newer certificate of the registered number."""
+        """Store a newer certificate of the registered number."""
         async with self._connection() as connection:
             await connection.execute(_SET_CERTIFICATE, cert)

@@ -1,4 +1,4 @@
-"""Everything that a backup holds, read and replaced in one transaction each."""
+"""The content of a backup, read and replaced in one transaction each."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ returning one"""
 
 
 class SavedUser(msgspec.Struct, frozen=True):
-    """A user with the password's argon2id hash."""
+    """A user with their password's argon2id hash."""
 
     username: str
     password_hash: str
@@ -51,7 +51,7 @@ class SavedUser(msgspec.Struct, frozen=True):
 
 
 class SavedAccount(msgspec.Struct, frozen=True):
-    """The registered number. ``registered_at`` is unix seconds."""
+    """The registered number. ``registered_at`` is in unix seconds."""
 
     cc: str
     phone_number: str
@@ -62,7 +62,9 @@ class SavedAccount(msgspec.Struct, frozen=True):
 
 
 class Saved(msgspec.Struct, frozen=True):
-    """``settings`` are all of them, by name; ``account`` is None before registration."""
+    """The content of a backup: all ``settings`` by name;
+    ``account`` is None before registration.
+    """
 
     settings: dict[str, Any]
     users: list[SavedUser]
@@ -73,7 +75,7 @@ class Backups(Bounded):
     """Reads and replaces settings, users and the registration."""
 
     async def read(self) -> Saved:
-        """As of one moment."""
+        """Read everything in one snapshot."""
         async with (
             self._connection() as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
@@ -88,7 +90,7 @@ class Backups(Bounded):
         )
 
     async def replace(self, saved: Saved) -> bool:
-        """Put everything in place of what is there; False, and nothing, over another number.
+        """Replace everything; False, and no change, if another number is registered.
 
         Ends the tokens of users who change or go. A registration is never taken away.
         """

@@ -1,4 +1,4 @@
-"""The contact store: what the upstream said of a number, and when. Nothing here is fenced.
+"""The contact store: what the upstream answered about numbers, and when. Its writes are not fenced.
 
 Answers are good for 7 days; a number that was valid once may be written to after that as well.
 """
@@ -24,20 +24,22 @@ on conflict (wa_id) do update set valid = excluded.valid, checked_at = excluded.
 
 
 class ContactStore(Bounded):
-    """Every call is bounded by ``timeout`` seconds; it raises what ``is_unavailable`` judges."""
+    """Every call is bounded by ``timeout`` seconds, and raises
+    errors that ``is_unavailable`` classifies.
+    """
 
     async def known(self, wa_ids: Collection[str]) -> dict[str, bool]:
-        """What is known of these numbers, and not older than ``CACHE_DAYS``: on WhatsApp or not."""
+        """Answers about these numbers that are at most ``CACHE_DAYS`` old: on WhatsApp or not."""
         async with self._connection() as connection:
             rows = await connection.fetch(_KNOWN, list(wa_ids), CACHE_DAYS)
         return {row["wa_id"]: row["valid"] for row in rows}
 
     async def is_valid(self, wa_id: str) -> bool:
-        """Whether the last answer on this number, however old, was that it is on WhatsApp."""
+        """True if the last answer about the number, however old, was that it is on WhatsApp."""
         async with self._connection() as connection:
             return await connection.fetchval(_IS_VALID, wa_id) is True
 
     async def save(self, valid: Mapping[str, bool]) -> None:
-        """Answers that came just now."""
+        """Store answers that just came."""
         async with self._connection() as connection:
             await connection.execute(_SAVE, list(valid), list(valid.values()))

@@ -71,9 +71,10 @@ delete from attempt where (what, name) in (
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """After ``failures`` of a name at an address in ``window`` seconds it waits for ``first``
-    seconds, after each further one twice as long, at most ``longest``. ``per_address`` checks a
-    window. ``spread`` failures of a name in ``spread_window`` seconds leave one to each address.
+    """Limits on failed attempts. After ``failures`` of a name at an address within
+    ``window`` seconds it must wait ``first`` seconds, and twice as long after each further
+    one, at most ``longest``. ``per_address`` is the number of checks in a window. ``spread``
+    failures of a name within ``spread_window`` seconds leave one attempt to each address.
     """
 
     failures: int = 5
@@ -87,7 +88,7 @@ class Limits(msgspec.Struct, frozen=True):
 
 
 class Attempt(msgspec.Struct, frozen=True):
-    """One attempt, as it stood before it was checked. ``wait`` above 0: not for so many seconds.
+    """An attempt before its check. ``wait`` is how many seconds it must wait.
 
     ``known``: the user has logged in from there. ``failed``: something there failed lately.
     """
@@ -102,22 +103,27 @@ class Attempt(msgspec.Struct, frozen=True):
 
     @property
     def counted(self) -> str:
-        """What its failure counts for. Of a pin, which only callers may guess, all there are."""
+        """The key under which its failure counts: for a pin, which
+        only callers may guess, one key for all.
+        """
         return self.name if self.what == PIN else self.at
 
     @property
     def at(self) -> str:
-        """The name at the address."""
+        """The key of the name at the address."""
         return _at(self.name, self.prefix)
 
 
 class Logins(Bounded):
-    """``look`` at an attempt; ``begin`` it when its turn comes; say how it ended."""
+    """Counts attempts: ``look`` at one, ``begin`` it when its
+    turn comes, then report how it ended.
+    """
 
     limits = Limits()
 
     async def look(self, what: str, name: str, prefix: str, address: str | None) -> Attempt:
-        """``prefix`` is what failures count for, ``address`` the same if it has a limit of its own.
+        """The state of an attempt. ``prefix`` is the address that
+        failures count for, ``address`` the one with a limit.
 
         Changes nothing.
         """
@@ -138,7 +144,9 @@ class Logins(Bounded):
         return Attempt(what, name, prefix, address, max(row[0], 0.0), row[1], row[2])
 
     async def begin(self, attempt: Attempt) -> float:
-        """Seconds that it must wait; 0: it may be checked, and counts for its address."""
+        """Begin an attempt, which counts for its address; returns
+        the seconds that it must wait, 0 for none.
+        """
         limits = self.limits
         async with self._connection() as connection, connection.transaction():
             wait = await connection.fetchval(_WAIT, attempt.what, attempt.counted, limits.longest)
@@ -149,7 +157,7 @@ class Logins(Bounded):
         return max(wait or 0.0, 0.0)
 
     async def failed(self, attempt: Attempt) -> None:
-        """It was checked and was wrong."""
+        """Count a failed attempt."""
         limits, at_once = self.limits, False
         async with self._connection() as connection:
             if attempt.what == USER:
@@ -170,7 +178,7 @@ class Logins(Bounded):
             await connection.execute(_PRUNE, limits.known_days)
 
     async def succeeded(self, attempt: Attempt) -> None:
-        """It was checked and was right: its failures are forgotten, its address is known now."""
+        """Forget the failures of this attempt's name at its address, and remember the address."""
         async with self._connection() as connection, connection.transaction():
             await connection.execute(_FORGET, attempt.what, attempt.counted)
             if attempt.address is not None:
@@ -180,5 +188,5 @@ class Logins(Bounded):
 
 
 def _at(name: str, prefix: str) -> str:
-    """A name at an address. No name has a line break."""
+    """The key of a name at an address. No name has a line break."""
     return f"{name}\n{prefix}"

@@ -1,4 +1,4 @@
-"""The photo of the business's profile: one row."""
+"""The photo of the business's profile, a single row."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Photo(NamedTuple):
 
 
 class Photos:
-    """Calls raise what ``store.account.accounts.is_unavailable`` judges."""
+    """Calls raise errors that ``store.account.accounts.is_unavailable`` classifies."""
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool

@@ -1,4 +1,4 @@
-"""The number that a registration code was asked for, until it is the registered one."""
+"""The number for which a registration code was requested, until it is registered."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _IS_REGISTERED = "select exists (select from account)"
 
 
 class Pending(msgspec.Struct, frozen=True):
-    """A number whose code is on its way. ``pin_hash`` if a pin was given with it."""
+    """A number whose code was sent. ``pin_hash`` is set if a pin was given."""
 
     cc: str
     phone_number: str
@@ -35,20 +35,24 @@ class Pending(msgspec.Struct, frozen=True):
 
 
 class Registrations(Bounded):
-    """One registration at a time: asking for another number's code replaces it."""
+    """One registration at a time: requesting a code for another number replaces it."""
 
     async def begin(self, pending: Pending) -> None:
         async with self._connection() as connection:
             await connection.execute(_BEGIN, *msgspec.structs.astuple(pending))
 
     async def pending(self) -> Pending | None:
-        """What a code was asked for last. It stays, so that a verification can be repeated."""
+        """The last number that a code was requested for. It is
+        kept, so that a verification can be repeated.
+        """
         async with self._connection() as connection:
             row = await connection.fetchrow(_PENDING)
         return Pending(*row) if row else None
 
     async def complete(self, pending: Pending, authority_key: bytes, *, two_step: bool) -> bool:
-        """Register the number, now. False if another one is registered; the same is left alone."""
+        """Register the number now. False if another one is
+        registered; the same one stays unchanged.
+        """
         async with self._connection() as connection, connection.transaction():
             await connection.execute(
                 _COMPLETE,
@@ -67,6 +71,6 @@ class Registrations(Bounded):
 
 
 async def is_registered(source: Any) -> bool:
-    """Whether a number is registered here; ``source`` is a pool or a connection."""
+    """True if a number is registered; ``source`` is a pool or a connection."""
     found: bool = await source.fetchval(_IS_REGISTERED)
     return found

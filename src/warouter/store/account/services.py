@@ -1,4 +1,4 @@
-"""What the API asks of the owners of all slots."""
+"""Requests of the API to the owners of all slots."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ from warouter.store.bounded import connection
 
 
 async def ask_for_collection(pool: asyncpg.Pool) -> None:
-    """Have every owner prune what is settled and old enough; they hear of it with a beat."""
+    """Ask every owner, through its next beat, to prune what is settled and old enough."""
     async with connection(pool) as taken:
         await taken.execute("select ask_for_gc()")

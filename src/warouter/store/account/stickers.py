@@ -43,7 +43,7 @@ FULL = -1
 
 
 class Pack(msgspec.Struct, frozen=True):
-    """``id`` is a UUID in text."""
+    """A sticker pack; ``id`` is a UUID as text."""
 
     id: str
     publisher: str
@@ -53,7 +53,7 @@ class Pack(msgspec.Struct, frozen=True):
 
 
 class Sticker(msgspec.Struct, frozen=True):
-    """``image_data_id`` is the id of an uploaded media."""
+    """A sticker; ``image_data_id`` is the id of an uploaded media."""
 
     index: int
     image_data_id: str
@@ -61,7 +61,9 @@ class Sticker(msgspec.Struct, frozen=True):
 
 
 class Stickers:
-    """Packs are named by UUID. Calls raise what ``accounts.is_unavailable`` judges."""
+    """Packs are identified by UUID. Calls raise errors that
+    ``accounts.is_unavailable`` classifies.
+    """
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
@@ -76,25 +78,25 @@ class Stickers:
         return _pack(row) if row else None
 
     async def add_pack(self, fields: Mapping[str, str]) -> str | None:
-        """The new pack's id; None if there are too many already."""
+        """Create a pack and return its id; None if there are too many already."""
         async with connection(self._pool) as taken:
             if await taken.fetchval(_COUNT) >= MOST_PACKS:
                 return None
             return str(await taken.fetchval(_ADD, *_in_order(fields, "")))
 
     async def change_pack(self, pack: UUID, fields: Mapping[str, str]) -> bool:
-        """False if there is no such pack."""
+        """Change a pack; False if there is no such pack."""
         async with connection(self._pool) as taken:
             changed = await taken.fetchval(_CHANGE, pack, *_in_order(fields, None))
         return changed is not None
 
     async def delete_pack(self, pack: UUID) -> bool:
-        """With all its stickers; False if there is no such pack."""
+        """Delete a pack with all its stickers; False if there is no such pack."""
         async with connection(self._pool) as taken:
             return await taken.fetchval(_DELETE, pack) is not None
 
     async def stickers(self, pack: UUID) -> list[Sticker] | None:
-        """In order of their index; None if there is no such pack."""
+        """The stickers in order of their index; None if there is no such pack."""
         async with connection(self._pool) as taken:
             rows = await taken.fetch(_STICKERS, pack)
             if not rows and await taken.fetchrow(_ONE, pack) is None:
@@ -107,7 +109,9 @@ class Stickers:
         return Sticker(*row) if row else None
 
     async def add_sticker(self, pack: UUID, image: str, emojis: list[str]) -> int | None:
-        """The new sticker's index; None if there is no such pack, FULL if it takes no more."""
+        """Add a sticker and return its index; None if there is no
+        such pack, FULL if it has no room.
+        """
         async with connection(self._pool) as taken, taken.transaction():
             index: int | None = await taken.fetchval(_NEXT, pack)  # locks the pack
             if index is None:
@@ -120,13 +124,13 @@ class Stickers:
     async def change_sticker(
         self, pack: UUID, index: int, image: str | None, emojis: list[str] | None
     ) -> bool:
-        """What is None stays as it is; False if there is no such sticker."""
+        """Change a sticker, except fields that are None; False if there is no such sticker."""
         async with connection(self._pool) as taken:
             changed = await taken.fetchval(_CHANGE_STICKER, pack, index, image, emojis)
         return changed is not None
 
     async def delete_sticker(self, pack: UUID, index: int) -> bool:
-        """False if there is no such sticker. The others keep their index."""
+        """Delete a sticker; the others keep their index. False if there is no such sticker."""
         async with connection(self._pool) as taken:
             return await taken.fetchval(_DELETE_STICKER, pack, index) is not None
 

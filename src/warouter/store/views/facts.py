@@ -1,4 +1,4 @@
-"""What /v1/support says of the cluster as a whole, in one reading."""
+"""Facts about the whole cluster for /v1/support, read at once."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ select m.version, m.shards, t.incarnation as leader, current_database() as datab
 
 
 class ClusterFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """``leader``: who leads or led last. ``owned``: incarnation -> shards of which it owns slots.
+    """``leader`` leads or led last. ``owned``: incarnation -> shards in which it owns slots.
     ``number`` is None while none is registered; ``registered_at`` is in seconds since 1970.
     """
 
@@ -36,7 +36,7 @@ class ClusterFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def read_facts(pool: asyncpg.Pool) -> ClusterFacts:
-    """TimeoutError or asyncpg's errors when the database does not answer."""
+    """Read the facts. Raises TimeoutError or asyncpg's errors when the database does not answer."""
     async with connection(pool) as taken:
         row = await taken.fetchrow(_FACTS)
         assert row is not None

@@ -1,4 +1,4 @@
-"""What the database knows of the cluster, as samples: /v1/stats/db. Cheap on big tables.
+"""Metrics of the cluster from the database, for /v1/stats/db. Cheap on large tables.
 
 No journal is read from end to end: sizes come from first and last seq, backlogs from the open
 intervals of the cursors, tables of waiting rows are counted up to a limit, the rest is statistics.
@@ -102,7 +102,7 @@ select c.relname as name, pg_total_relation_size(c.oid) as bytes,
 
 
 class Statistics:
-    """Reads for every scraper at once, and keeps what was read for a moment.
+    """Reads metrics once for all scrapers, and keeps the result for a short time.
 
     Raises what ``store.account.accounts.is_unavailable`` judges when the database does not answer.
     """
@@ -134,7 +134,9 @@ class Statistics:
 
 
 class _Kept(Generic[T]):
-    """One reading at a time, for all who ask meanwhile; its result serves for ``KEEP_SECONDS``."""
+    """One reading at a time, shared by concurrent callers; its
+    result is kept for ``KEEP_SECONDS``.
+    """
 
     def __init__(self, read: Callable[[], Awaitable[T]]) -> None:
         self._read = read
@@ -156,7 +158,7 @@ class _Kept(Generic[T]):
 
 
 class _OwnerChanges:
-    """Counts the owner log by what was added since the last look, so many rows a look at most.
+    """Counts changes of owners from new rows of the owner log, a limited number per reading.
 
     Rows younger than a minute are counted anew each time: ids are given before the commit.
     """

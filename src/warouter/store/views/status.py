@@ -1,4 +1,4 @@
-"""What a cluster looks like at one moment, read in one read-only snapshot.
+"""The state of the cluster, read in one read-only snapshot.
 
 Ages are computed by PostgreSQL and cross its border as seconds. What waits is counted by
 ``views.backlog``.
@@ -77,7 +77,7 @@ select to_char(at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as at,
 
 
 class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """``state``: "alive"; "silent", it has sessions but says nothing; "dead", it has none."""
+    """``state``: "alive"; "silent", with sessions but without beats; "dead", without sessions."""
 
     incarnation: UUID
     name: str
@@ -96,7 +96,7 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ShardStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """``backlog``: messages that are committed and neither settled nor parked."""
+    """``backlog`` counts committed messages that are neither settled nor parked."""
 
     shard: int
     owners: list[str]
@@ -114,7 +114,7 @@ class ShardStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DatabaseStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """``oldest_transaction_s``: how long the oldest open transaction has been open."""
+    """``oldest_transaction_s`` is the age of the oldest open transaction in seconds."""
 
     up_s: float
     connections: int
@@ -165,7 +165,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def read_status(connection: Connection, history: int = 0) -> Status:
-    """One snapshot of it all, with the last ``history`` changes of owners."""
+    """Read everything in one snapshot, with the last ``history`` changes of owners."""
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         cluster = await connection.fetchrow(_CLUSTER)
         assert cluster is not None

@@ -1,4 +1,4 @@
-"""Where one message is, and every step that is known of it, read in one read-only snapshot.
+"""The state of one message and every known step, read in one read-only snapshot.
 
 Nothing is searched through: a row is found by its id, the statuses of a message lie next to each
 other in the index of event keys (``<id>:<status>...``), and cursors say what is settled.
@@ -59,7 +59,7 @@ Source: TypeAlias = "Connection | PoolConnectionProxy[asyncpg.Record]"
 
 
 class Callback(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What became of telling the business. ``settled``: delivered, or not wanted."""
+    """The state of a callback. ``settled``: delivered, or not wanted."""
 
     state: str  # waiting, settled, parked, dead letter
     attempts: int | None = None
@@ -69,7 +69,7 @@ class Callback(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Step(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One step; ``at`` in UTC, by the database's clock, where it is known."""
+    """One step; ``at`` is UTC by the database's clock, where known."""
 
     step: str  # accepted, parked, settled, received, or a status of the upstream
     at: str | None = None
@@ -81,8 +81,8 @@ class Step(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Trace(msgspec.Struct, frozen=True):
-    """``state``: waiting (or sent and not answered), parked, taken (no status yet), or the furthest
-    status; of an inbound message received. ``recipient`` is the other side's wa_id.
+    """``state``: waiting (or sent and not answered), parked, taken (no status yet), or the
+    furthest status; of an inbound message received. ``recipient`` is the wa_id of the other side.
     """
 
     id: str
@@ -113,7 +113,7 @@ _PAYLOAD = msgspec.json.Decoder(_Payload)
 
 
 async def read_trace(connection: Source, message_id: str) -> Trace | None:
-    """What is known of a message, outgoing or inbound; None if nothing is."""
+    """The trace of a message, outgoing or inbound; None if it is not known."""
     if not message_id.isprintable():
         return None
     async with connection.transaction(isolation="repeatable_read", readonly=True):
@@ -187,7 +187,7 @@ def _place(where: Any, slot: int) -> dict[str, Any]:
 
 
 def _own_steps(known: Any, parked: Any, cursor: Cursor) -> list[Step]:
-    """What the journal says: accepted, then parked or settled, or neither."""
+    """The steps in the journal: accepted, then parked or settled, or neither."""
     if known is None:
         return []
     steps = [Step("accepted", known["at"])]
