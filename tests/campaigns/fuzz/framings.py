@@ -107,6 +107,13 @@ REFUSED_CHUNKS = {
 }
 
 
+def sized(line: bytes, size: int) -> bytes:
+    """A line of REFUSED with the size of its body."""
+    for form in (b"%d", b"%x", b"%016d"):
+        line = line.replace(form, form % size)
+    return line
+
+
 def odd(
     user: str,
     body: bytes,
@@ -119,10 +126,8 @@ def odd(
     newline: bytes = b"\r\n",
 ) -> bytes:
     """A request with parts of REFUSED; without any it is a good one. ``user`` is a live token."""
-    length = length.replace(b"%d", b"%d" % len(body)).replace(b"%x", b"%x" % len(body))
-    length = length.replace(b"%016d", b"%016d" % len(body))
     fields = b"Authorization: Bearer " + user.encode() + b"\r\nContent-Type: application/json"
-    head = b"\r\n".join((line, host, fields, more + length)) + end
+    head = b"\r\n".join((line, host, fields, more + sized(length, len(body)))) + end
     return head.replace(b"\r\n", newline) + body
 
 

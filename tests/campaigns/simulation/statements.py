@@ -43,57 +43,45 @@ def find(sql: str) -> Statement:
     return found
 
 
-def _shared(_tables: Tables, arguments: tuple[Any, ...]) -> list[Lock]:
-    return [Lock(SLOT + s, False) for s in sorted(arguments[1])]
+def _slots_at(place: int, *, exclusive: bool, term: bool = False) -> Wants:
+    """The locks of the slots that are an argument, behind that of the term."""
 
+    def wants(_tables: Tables, arguments: tuple[Any, ...]) -> list[Lock]:
+        slots = [Lock(SLOT + slot, exclusive) for slot in sorted(arguments[place])]
+        return [Lock(TERM, False), *slots] if term else slots
 
-def _exclusive(_tables: Tables, arguments: tuple[Any, ...]) -> list[Lock]:
-    return [Lock(SLOT + s, True) for s in sorted(arguments[1])]
-
-
-def _term_and_slots(_tables: Tables, arguments: tuple[Any, ...]) -> list[Lock]:
-    return [Lock(TERM, False), *(Lock(SLOT + s, True) for s in sorted(arguments[2]))]
+    return wants
 
 
 def _term_and_old(tables: Tables, _arguments: tuple[Any, ...]) -> list[Lock]:
     return [Lock(TERM, False), *(Lock(SLOT + s, True) for s in tables.old_timeline())]
 
 
-def _term(_tables: Tables, _arguments: tuple[Any, ...]) -> list[Lock]:
-    return [Lock(TERM, False)]
+def _always(*locks: Lock) -> Wants:
+    return lambda _tables, _arguments: list(locks)
 
 
-def _term_alone(_tables: Tables, _arguments: tuple[Any, ...]) -> list[Lock]:
-    return [Lock(TERM, True)]
+_shared, _exclusive = _slots_at(1, exclusive=False), _slots_at(1, exclusive=True)
+_term_and_slots = _slots_at(2, exclusive=True, term=True)
+_nothing, _term, _term_alone = _always(), _always(Lock(TERM, False)), _always(Lock(TERM, True))
 
 
-def _nothing(_tables: Tables, _arguments: tuple[Any, ...]) -> list[Lock]:
-    return []
-
+_NODE = ("incarnation", "name", "role", "host", "port", "link_key", "fingerprint", "version")
 
 # What is more than a call of the function with the same name in tables.py. ``s`` is the server,
 # ``c`` the session, ``a`` the arguments.
 
 
 def _register(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
-    inc, name, role, host, port, link_key, fingerprint, version, _, _, pid = a
-    if inc not in s.tables.nodes:
-        s.tables.nodes[inc] = {
-            "incarnation": inc,
-            "name": name,
-            "role": role,
-            "leaving": False,
-            "host": host,
-            "port": port,
-            "link_key": link_key,
-            "fingerprint": fingerprint,
-            "version": version,
-            "pid": pid,
-            "counter": 0,
-            "upstream_ok": True,
-            "unreached": [],
-            "journal_ok": True,
-        }
+    told = {
+        "leaving": False,
+        "counter": 0,
+        "upstream_ok": True,
+        "unreached": [],
+        "journal_ok": True,
+    }
+    node = dict(zip(_NODE, a[: len(_NODE)], strict=True)) | {"pid": a[10]}
+    s.tables.nodes.setdefault(a[0], node | told)
     s.notify("nodes")
     return []
 
@@ -140,11 +128,6 @@ def _state(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
             "moved": t.moved_lately(),
         }
     ]
-
-
-def _slots(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
-    rows: list[Any] = s.tables.slots()
-    return rows
 
 
 def _nodes(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
@@ -307,15 +290,9 @@ def _parked_of(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
         rows = sorted(
             (p for p in parked.values() if p.row.recipient == recipient), key=lambda p: p.row.seq
         )
-        found += [
-            {
-                **p.row._asdict(),
-                "attempts": p.attempts,
-                "reason": p.reason,
-                "age": _age(s, p.row.accepted),
-            }
-            for p in rows[:limit]
-        ]
+        for p in rows[:limit]:
+            row = p.row._asdict() | {"attempts": p.attempts, "reason": p.reason}
+            found.append(row | {"age": _age(s, row.pop("accepted"))})
     return found
 
 
@@ -330,9 +307,9 @@ def _parked_events_of(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
     ]
 
 
-def _call(name: str, *, tells: str = "") -> Does:
+def _call(name: str, *, tells: str = "", timed: bool = False) -> Does:
     def call(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
-        rows: list[Any] = getattr(s.tables, name)(*a)
+        rows: list[Any] = getattr(s.tables, name)(*([s.now()] if timed else []), *a)
         if tells:
             s.notify(tells)
         return rows
@@ -340,28 +317,8 @@ def _call(name: str, *, tells: str = "") -> Does:
     return call
 
 
-def _append(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
-    rows: list[Any] = s.tables.append_messages(s.now(), *a)
-    return rows
-
-
-def _append_requests(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
-    rows: list[Any] = s.tables.append_requests(s.now(), *a)
-    return rows
-
-
-def _record(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
-    rows: list[Any] = s.tables.record_progress(s.now(), *a)
-    return rows
-
-
 def _asked_letters(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
     return [{"slot": slot} for slot in sorted({place[0] for place in s.tables.asked} & set(a[0]))]
-
-
-def _take_up_letters(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
-    rows: list[Any] = s.tables.take_up_letters(s.now(), *a)
-    return rows
 
 
 _known: dict[str, Statement] = {}
@@ -369,11 +326,11 @@ _STATEMENTS = {
     piece: Statement(piece.strip("( "), wants, does)
     for piece, wants, does in (
         ("select unwritable()", None, _unwritable),
-        ("append_messages(", _shared, _append),
-        ("append_requests(", _shared, _append_requests),
+        ("append_messages(", _shared, _call("append_messages", timed=True)),
+        ("append_requests(", _shared, _call("append_requests", timed=True)),
         ("append_events(", _shared, _call("append_events")),
-        ("record_progress(", _shared, _record),
-        ("take_up_letters(", _shared, _take_up_letters),
+        ("record_progress(", _shared, _call("record_progress", timed=True)),
+        ("take_up_letters(", _shared, _call("take_up_letters", timed=True)),
         ("open_slots(", _shared, _call("open_slots")),
         ("select prune_keys(", _nothing, lambda s, c, a: [{"gone": 0}]),
         ("select prune(", _shared, lambda s, c, a: [{"gone": 0}]),
@@ -392,7 +349,7 @@ _STATEMENTS = {
         ("set leaving = true", _nothing, _leave),
         ("select pg_notify(", None, _notify),
         ("pg_postmaster_start_time()", None, _state),
-        ("select slot, epoch, owner, successor", None, _slots),
+        ("select slot, epoch, owner, successor", None, _call("slots")),
         ("select n.incarnation, n.name", None, _nodes),
         ("from node where incarnation = $1 and role", None, _address),
         ("select version, shards from shard_map", None, _map),

@@ -1,274 +1,318 @@
 """What may be asked of the database, as values: drawn by Hypothesis, played by ``player``.
 
-A call names what it means and not numbers that only a database can give: the owner, the known epoch
-or one before it, the next seq. Domains are tiny, so that rows meet: two owners, two leaders, two
-slots.
+A call is a method of one of the product's store objects with its arguments. What only a database
+can give is said in other words: an epoch by what it is beside the known one, a seq by NEXT. Domains
+are tiny, so that rows meet: two owners, two leaders, two slots.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from inspect import signature
+from typing import Any, NamedTuple, Protocol
+from uuid import UUID
 
 from hypothesis import strategies as st
 
+from warouter.cluster.plan import Succession, Takeover
+from warouter.message_id import text_of
+from warouter.store.election import LeaderSession
+from warouter.store.journal import Journal, Progress
+from warouter.store.nodes import NodeSession, ShardRequest
+
+Strategy = st.SearchStrategy[Any]
 NODES = ("a", "b")
 LEADERS = ("m", "n")
-OWNER, LEADER = "the owner", "the leader"
+THE_OWNER, THE_LEADER = "the owner", "the leader"
+INCARNATIONS = {name: UUID(int=n) for n, name in enumerate((*NODES, *LEADERS), 1)}
 NEXT = 0  # the next seq of a journal, or the number of a message that is new
-_NEW = {"seq": NEXT, "number": NEXT}
 SLOTS = (3, 5)
-RECIPIENTS = ("1", "2", "3")
-REASONS = ("handover", "unreachable", "upstream", "journal", "overdue", "join")
 STATUSES = ("sent", "delivered", "failed")
+DAY = 86_400.0
+PATIENCE = 60.0
 LEAST_STEPS, MOST_STEPS = 8, 20
 
-Draw = Callable[[st.SearchStrategy[Any]], Any]
+
+class Elsewhere(Protocol):
+    """What is done to a database by webapps, by operators, by its clock."""
+
+    async def step(self, by: float) -> None:
+        """Set its clock so many seconds forward, or back."""
+
+    async def ask_for_shards(self, request: ShardRequest) -> bool: ...
+
+    async def give_up(self, request: ShardRequest) -> None: ...
+
+    async def ask_for_letter(self, slot: int, kind: int, seq: int) -> None:
+        """An event of the journal that is not parked is a dead letter that shall come again."""
 
 
 class Call(NamedTuple):
-    """One call: a method of ``Player`` and its arguments."""
+    """``name`` is a method of ``who``'s journal, node or leader session, or of Elsewhere."""
 
+    who: str
     name: str
     arguments: dict[str, Any]
 
     def __str__(self) -> str:
-        return f"{self.name}({', '.join(f'{k}={v!r}' for k, v in self.arguments.items())})"
+        return (
+            f"{self.who}: {self.name}({', '.join(f'{k}={v!r}' for k, v in self.arguments.items())})"
+        )
 
 
-def _often(usual: Any, *others: Any) -> st.SearchStrategy[Any]:
+class Owned(NamedTuple):
+    """Slots with the epochs that are known of them, or others by ``off``."""
+
+    slots: tuple[int, ...]
+    off: int = 0
+
+
+class Message(NamedTuple):
+    """A row that is to be appended; of equal numbers is one message."""
+
+    slot: int
+    recipient: str
+    seq: int = NEXT
+    number: int = NEXT
+    kind: int = 0
+    ttl: int | None = None
+    key: str | None = None
+
+
+class Event(NamedTuple):
+    """The same of a journal of events."""
+
+    slot: int
+    recipient: str
+    seq: int = NEXT
+    number: int = NEXT
+    kind: int = 0
+    status: str = STATUSES[0]
+    contact: bytes | None = None
+
+
+def id_of(slot: int, number: int) -> bytes:
+    return bytes((1, slot)) + number.to_bytes(18, "big")
+
+
+def _often(usual: Any, *others: Any) -> Strategy:
     """The first one in two of three times."""
     return st.sampled_from((*[usual] * 2 * len(others), *others))
 
 
-_nodes = _often(OWNER, *NODES)
-_leaders = _often(LEADER, *LEADERS)
+_none = st.just({})
+_nodes = _often(THE_OWNER, *NODES)
+_leaders = _often(THE_LEADER, *LEADERS)
 _slots = st.sampled_from(SLOTS)
 _some_slots = st.sampled_from((SLOTS, SLOTS, SLOTS[:1], SLOTS[1:]))
 _kinds = st.sampled_from((0, 1))
 _seqs = st.integers(1, 4)
-_recipients = st.sampled_from(RECIPIENTS)
-_epochs = st.sampled_from((*[0] * 12, -1, 1))  # off the one that is known
+_off = st.sampled_from((*[0] * 12, -1, 1))
 _limits = st.sampled_from((1, 2, 100))
-_pending = st.sampled_from((30.0, 86_400.0))
+_an_incarnation = st.sampled_from([INCARNATIONS[name] for name in NODES])
+_reasons = st.sampled_from(("handover", "unreachable", "upstream", "journal", "overdue", "join"))
+_cursor = st.tuples(st.integers(0, 4), st.sampled_from(([], [6, 6], [6, 7, 9, 9])))
+
+# What a parameter is, by its name, whichever method has it. ``player`` puts in what it knows.
+PARAMETERS = {
+    "above": st.sampled_from((0, 7)),
+    "after": st.integers(0, 3),
+    "ages": st.none(),
+    "by": st.sampled_from((-3600.0, -2.0, 1.0, 20.0, 61.0)),
+    "days": st.just(0.0),
+    "details": st.just(""),
+    "gone": _an_incarnation.map(lambda inc: [inc]),
+    "ids": _slots.map(lambda slot: [text_of(id_of(slot, number)) for number in (1, 2, 3)]),
+    "journal_ok": st.booleans(),
+    "kind": _kinds,
+    "lanes": _some_slots.map(lambda slots: [(slot, kind) for slot in slots for kind in (0, 1)]),
+    "limit": _limits,
+    "most_bytes": _limits.map(lambda n: 100 * n),
+    "owned": st.builds(Owned, _some_slots, _off),
+    "pending": st.sampled_from((30.0, DAY)),
+    "recipient": st.just("1"),
+    "recipients": st.just(("1", "2")),
+    "request": st.none(),
+    "rows": _limits,
+    "seconds": st.just(0.0),
+    "seq": _seqs,
+    "slot": _slots,
+    "slots": _some_slots,
+    "state": st.just("done"),
+    "term": st.none(),
+    "tried": st.just(5.0),
+    "unreached": st.lists(_an_incarnation, max_size=1),
+    "upstream_ok": st.booleans(),
+    "upto": st.just(9),
+    "within": st.just(PATIENCE),
+}
+
+
+def _call(name: str, who: Strategy | None = None, **drawn: Strategy) -> Strategy:
+    """Whoever may write is sometimes not the one whose right it is."""
+    of = next(of for of in (Journal, LeaderSession, NodeSession, Elsewhere) if hasattr(of, name))
+    parameters = [*signature(getattr(of, name)).parameters][1:]
+    fenced = {"owned", "above", "term"} & set(parameters)
+    usual = {
+        Journal: _nodes if fenced else st.just(NODES[0]),
+        LeaderSession: _leaders if fenced else st.sampled_from(LEADERS),
+        NodeSession: st.sampled_from(NODES),
+        Elsewhere: st.just(""),
+    }
+    arguments = {each: drawn[each] if each in drawn else PARAMETERS[each] for each in parameters}
+    by = usual[of] if who is None else who
+    return st.builds(Call, by, st.just(name), st.fixed_dictionaries(arguments))
+
+
+def _append(name: str, row: Any, **columns: Strategy) -> Strategy:
+    drawn = {
+        "slot": _slots,
+        "recipient": st.sampled_from(("1", "2", "3")),
+        "seq": _often(NEXT, NEXT, 1, 3, 9),
+        "number": _often(NEXT, NEXT, 1, 2, 3),
+        **columns,
+    }
+    rows = st.fixed_dictionaries(drawn).map(lambda fields: row(**fields))
+    return _call(name, rows=st.lists(rows, min_size=1, max_size=4), owned=_off)
+
+
+def _moves(move: Any, **more: Strategy) -> Strategy:
+    """The epoch is what it is beside the known one."""
+    each = st.builds(
+        move, slot=_slots, seen_epoch=_off, to=_an_incarnation, reason=_reasons, **more
+    )
+    return st.lists(each, max_size=2, unique_by=lambda move: move.slot)
+
+
+def _places(*kind: str, **columns: Strategy) -> Strategy:
+    """Rows of journals, each once, and no two due at the same time: either might be first."""
+    place = {name: PARAMETERS[name] for name in ("slot", "seq", *kind)}
+
+    def staggered(row: dict[str, Any]) -> dict[str, Any]:
+        more = {"delay_ms": 7 * row["seq"], "ends_ms": 3 * row["seq"]}
+        return row | {name: row[name] + n for name, n in more.items() if name in row}
+
+    return st.lists(
+        st.fixed_dictionaries({**place, **columns}).map(staggered),
+        min_size=1,
+        max_size=4,
+        unique_by=lambda row: tuple(row[name] for name in place),
+    )
+
+
+def _record(send: Strategy = _none, events: Strategy = _none, **rare: Strategy) -> Strategy:
+    return _call("record", progress=st.builds(Progress, send, events, st.fixed_dictionaries(rare)))
+
+
 _waits = {
     "attempts": st.integers(1, 3),
     "delay_ms": st.sampled_from((0, 500, 5_000, 90_000)),
     "reason": st.sampled_from(("throttled", "refused")),
 }
-_owner = {"node": _nodes, "epoch": _epochs}
-_owner_of = {**_owner, "slots": _some_slots}
-
-
-def _call(name: str, **arguments: st.SearchStrategy[Any]) -> st.SearchStrategy[Call]:
-    return st.builds(Call, st.just(name), st.fixed_dictionaries(arguments))
-
-
-def _rows(**columns: st.SearchStrategy[Any]) -> st.SearchStrategy[list[dict[str, Any]]]:
-    row = st.fixed_dictionaries({"slot": _slots, **columns})
-    return st.lists(row, min_size=1, max_size=4)
-
-
-def _places(**columns: st.SearchStrategy[Any]) -> st.SearchStrategy[list[dict[str, Any]]]:
-    """Rows of a journal, each once."""
-    row = st.fixed_dictionaries({"slot": _slots, "seq": _seqs, **columns})
-    return st.lists(
-        row, min_size=1, max_size=4, unique_by=lambda r: (r["slot"], r["seq"], r.get("kind"))
-    )
-
-
-_moves = st.lists(
-    st.fixed_dictionaries(
-        {
-            "slot": _slots,
-            "epoch": _epochs,
-            "to": st.sampled_from(NODES),
-            "reason": st.sampled_from(REASONS),
-        }
-    ),
-    max_size=2,
-    unique_by=lambda move: move["slot"],
+_tries = {"attempts": st.integers(1, 3), "reason": st.just("refused")}
+_requests = {
+    "kind": _often(0, 0, 1, 2),
+    "ttl": _often(None, 1, 60, 100_000),
+    "key": _often(None, "kr", "ks", "lr"),
+}
+_statuses = {"kind": _kinds, "status": st.sampled_from(STATUSES), "contact": _often(None, b"{}")}
+_append_messages = _append("append", Message, **_requests)
+_append_plain = _append("append", Message)
+_append_events = _append("append_events", Event, **_statuses)
+_settle = _record(
+    st.dictionaries(_slots, _cursor, max_size=2),
+    st.dictionaries(st.tuples(_slots, _kinds), _cursor, max_size=2),
 )
-_places_of_cursor = st.fixed_dictionaries(
-    {"mark": st.integers(0, 4), "ranges": st.sampled_from(([], [6, 6], [6, 7, 9, 9]))}
-)
-_new = {"seq": _often(NEXT, NEXT, 1, 3, 9), "number": _often(NEXT, NEXT, 1, 2, 3)}
-_append = _call(
-    "append",
-    **_owner,
-    rows=_rows(
-        **_new,
-        recipient=_recipients,
-        kind=_often(0, 0, 1, 2),
-        ttl=_often(None, 1, 60, 100_000),
-        key=_often(None, "kr", "ks", "lr"),
+_park = _record(park=_places(**_waits))
+_park_all = _record(park=_places(**_waits), park_events=_places("kind", **_waits))
+_park_ending = _record(park=_places(ends_ms=st.sampled_from((700, 60_000)), **_waits))
+_park_and_unpark = _record(park=_places(**_waits), unpark=_places())
+_park_events = _record(park_events=_places("kind", **_waits))
+_unpark = _record(unpark=_places())
+_unpark_events = _record(unpark_events=_places("kind"))
+_die = _record(dead=_places("kind", **_tries))
+_all_to = {
+    to: [Takeover(slot, 0, INCARNATIONS[to], None, "unowned") for slot in SLOTS] for to in NODES
+}
+_take_over = _call("take_over", moves=_moves(Takeover, old=st.none()))
+_take_all = _call("take_over", st.just(THE_LEADER), moves=st.just(_all_to["b"]))
+_name = _call("name_successors", moves=_moves(Succession))
+_ask = _call(
+    "ask_for_shards",
+    request=st.sampled_from((2, 4)).map(
+        lambda shards: ShardRequest(UUID(int=0), shards, "waiting")
     ),
 )
-_append_plain = _call(
-    "append",
-    **_owner,
-    rows=_rows(**_new, recipient=_recipients, kind=st.just(0), ttl=st.none(), key=st.none()),
-)
-_append_events = _call(
-    "append_events",
-    **_owner,
-    rows=_rows(
-        **_new,
-        kind=_kinds,
-        status=st.sampled_from(STATUSES),
-        recipient=_recipients,
-        contact=_often(None, b"{}"),
-    ),
-)
-_settle = _call(
-    "record",
-    **_owner_of,
-    send=st.dictionaries(_slots, _places_of_cursor, max_size=2),
-    events=st.dictionaries(st.tuples(_slots, _kinds), _places_of_cursor, max_size=2),
-    rare=st.just({}),
-)
-
-
-def _rarely(**parts: st.SearchStrategy[Any]) -> st.SearchStrategy[Call]:
-    none = st.just({})
-    rare = st.fixed_dictionaries(parts)
-    return _call("record", **_owner_of, send=none, events=none, rare=rare)
-
-
-_park = _rarely(park=_places(**_waits))
-_park_ending = _rarely(park=_places(ends_ms=st.sampled_from((700, 60_000)), **_waits))
-_unpark = _rarely(unpark=_places())
-_park_and_unpark = _rarely(park=_places(**_waits), unpark=_places())
-_park_events = _rarely(park_events=_places(kind=_kinds, **_waits))
-_unpark_events = _rarely(unpark_events=_places(kind=_kinds))
-_die = _rarely(dead=_places(kind=_kinds, attempts=st.integers(1, 3), reason=st.just("refused")))
-_park_all = _rarely(park=_places(**_waits), park_events=_places(kind=_kinds, **_waits))
-_name = _call("name_successors", leader=_leaders, moves=_moves)
-_hand_over = _call("hand_over", **_owner_of)
-_take_over = _call("take_over", leader=_leaders, moves=_moves)
-_take_all = _call(
-    "take_over",
-    leader=st.just(LEADER),
-    moves=st.just([{"slot": s, "epoch": 0, "to": "b", "reason": "unowned"} for s in SLOTS]),
-)
-_ask = _call("ask_for_shards", shards=st.sampled_from((2, 4)))
-_end = _call("end_request", leader=_leaders)
-_begin = _call("begin_request", leader=_leaders, moves=_moves)
-_step = _call("step", seconds=st.sampled_from((-3600.0, -2.0, 1.0, 20.0, 61.0)))
-_letters = _call("ask_for_letters", slot=_slots, kind=_kinds, seq=_seqs)
-_take_up = _call("take_up_letters", **_owner, slot=_slots, limit=_limits)
-_beat = _call(
-    "beat",
-    node=st.sampled_from(NODES),
-    upstream_ok=st.booleans(),
-    unreached=st.lists(st.sampled_from(NODES), max_size=1),
-    journal_ok=st.booleans(),
-)
-_READS = (
-    _call("page", slot=_slots, after=st.integers(0, 3), limit=_limits, most=_limits),
-    _call("event_page", slot=_slots, kind=_kinds, after=st.integers(0, 3), limit=_limits),
-    _call("parked", slots=_some_slots, pending=_pending, most=_limits),
-    _call("parked_among", slot=_slots, pending=_pending),
-    _call("parked_of", slot=_slots, limit=_limits),
-    _call("parked_events", slots=_some_slots),
-    _call("parked_events_of", slot=_slots, kind=_kinds, limit=_limits),
-    _call("with_status", slot=_slots),
-    _call("look", leader=st.sampled_from(LEADERS)),
-)
-_OWNS = (
-    _call("open", **_owner_of),
-    _call("renew", node=_nodes, slots=_some_slots, above=st.sampled_from((0, 7))),
-    _hand_over,
-    _beat,
-    _call("leave", node=st.sampled_from(NODES)),
-    _call("lead", **_owner_of),
-    _call("prune", **_owner_of),
-)
-_LEADS = (
-    _call("win", leader=st.sampled_from(LEADERS)),
-    _call("lock", leader=st.sampled_from(LEADERS)),
-    _take_over,
-    _name,
-    _call("give_up"),
-    _begin,
-    _end,
-    _call("raise_epochs", leader=_leaders),
-    _call("forget", leader=_leaders, node=st.sampled_from(NODES)),
-)
+_begin = _call("begin_request", moves=_moves(Succession))
+_end = _call("end_request")
+_step = _call("step")
+_letters = (_call("ask_for_letter"), _call("asked_letters"))
+_take_up = _call("take_up_letters", owned=st.builds(Owned, _slots.map(lambda slot: (slot,)), _off))
+_READS = [
+    *map(_call, ("page", "event_page", "with_status", "parked", "parked_among", "parked_of")),
+    *map(_call, ("parked_events", "parked_events_among", "parked_events_of", "look")),
+]
 # One or a few calls that have to do with each other. What writes rows comes most, else nothing
 # would be found in them.
 _STEPS = (
-    *(st.tuples(each) for each in (_append, _append_plain, _append_events, _settle)),
-    *(st.tuples(each) for each in (_park, _unpark, _park_and_unpark, _unpark_events, _die)),
-    st.tuples(_append, _park_all),
-    st.tuples(_append, _park, _park, _unpark),
-    st.tuples(_append, _park_ending),
-    st.tuples(_append_plain, _park_all),
-    st.tuples(_append_events, _park_events),
-    st.tuples(_append_events, _letters, _take_up),
-    st.tuples(_letters, _letters, _take_up),
-    st.tuples(_step, _call("mend", **_owner_of)),
-    st.tuples(_step),
-    *(st.tuples(each) for each in (*_OWNS, *_LEADS)),
-    st.tuples(st.one_of(_READS)),
-    st.tuples(st.one_of(_READS)),
-    st.tuples(_call("release", **_owner_of), _take_all),
-    st.tuples(_name, _hand_over),
-    st.tuples(_ask, _begin),
-    st.tuples(_end, _ask, _step, _begin),
-    st.tuples(_end, _ask, _call("step", seconds=st.sampled_from((-61.0, 20.0))), _begin),
+    *((call,) for call in (_append_messages, _append_plain, _append_events, _settle)),
+    *((call,) for call in (_park, _unpark, _park_and_unpark, _unpark_events, _die)),
+    *(
+        (call,)
+        for call in (_step, st.one_of(_READS), st.one_of(_READS), _take_over, _name, _begin, _end)
+    ),
+    *((_call(name),) for name in ("open", "renew", "hand_over", "lead_parked", "beat")),
+    *((_call(name),) for name in ("say_leaving", "win", "try_lock", "give_up")),
+    *((_call(name),) for name in ("raise_epochs", "forget_nodes")),
+    (_append_messages, _park_all),
+    (_append_messages, _park, _park, _unpark),
+    (_append_messages, _park_ending),
+    (_append_plain, _park_all),
+    (_append_events, _park_events),
+    (_append_events, *_letters, _take_up),
+    (*_letters, *_letters, _take_up),
+    (_step, _call("mend_parked", limit=st.just(100))),
+    (_call("prune"), _call("prune_keys")),
+    (_call("release"), _take_all),
+    (_name, _call("hand_over")),
+    (_ask, _begin),
+    (_end, _ask, _step, _begin),
+    (_end, _ask, _call("step", by=st.sampled_from((-61.0, 20.0))), _begin),
 )
 # A leader, an owner of both slots, and a few rows in each journal.
+_FIRST = [(slot, recipient) for slot in SLOTS for recipient in ("1", "1", "2")]
+_WELL = {"upstream_ok": True, "within": PATIENCE, "unreached": [], "journal_ok": True}
 BEGINNING = (
-    Call("win", {"leader": "m"}),
-    Call("beat", {"node": "a", "upstream_ok": True, "unreached": [], "journal_ok": True}),
-    Call("beat", {"node": "b", "upstream_ok": True, "unreached": [], "journal_ok": True}),
-    Call(
-        "take_over",
-        {
-            "leader": "m",
-            "moves": [{"slot": s, "epoch": 0, "to": "a", "reason": "unowned"} for s in SLOTS],
-        },
-    ),
-    Call(
-        "append",
-        {
-            "node": OWNER,
-            "epoch": 0,
-            "rows": [
-                {**_NEW, "slot": s, "recipient": r, "kind": 0, "ttl": None, "key": None}
-                for s in SLOTS
-                for r in ("1", "1", "2")
-            ],
-        },
-    ),
-    Call(
-        "append_events",
-        {
-            "node": OWNER,
-            "epoch": 0,
-            "rows": [
-                {**_NEW, "slot": s, "recipient": r, "kind": k, "status": "sent", "contact": None}
-                for s in SLOTS
-                for k in (0, 1)
-                for r in ("1", "1", "2")
-            ],
-        },
-    ),
-)
-# Whatever came of it is read in the end, in pages that are full and in such that are not.
-ENDING = (
-    *(Call("parked", {"slots": SLOTS, "pending": 86_400.0, "most": most}) for most in (1, 2, 100)),
-    Call("parked_events", {"slots": SLOTS}),
-    *(Call("parked_of", {"slot": slot, "limit": slot - 2}) for slot in SLOTS),
+    Call("m", "win", {}),
+    *(Call(name, "beat", _WELL) for name in NODES),
+    Call("m", "take_over", {"term": None, "moves": _all_to["a"], "ages": None}),
+    Call("a", "append", {"owned": 0, "rows": [Message(*place) for place in _FIRST]}),
     *(
-        Call("parked_events_of", {"slot": slot, "kind": kind, "limit": slot - 2})
-        for slot in SLOTS
+        Call("a", "append_events", {"owned": 0, "rows": [Event(*p, kind=kind) for p in _FIRST]})
         for kind in (0, 1)
     ),
-    Call("page", {"slot": 3, "after": 1, "limit": 100, "most": 2}),
-    Call("event_page", {"slot": 3, "kind": 0, "after": 1, "limit": 2}),
-    Call("open", {"node": OWNER, "epoch": 0, "slots": SLOTS}),
+)
+
+
+def _read(name: str, **arguments: Any) -> Call:
+    return Call("a", name, arguments)
+
+
+# Whatever came of it is read in the end, in pages that are full and in such that are not.
+_LANES = [(slot, kind) for slot in SLOTS for kind in (0, 1)]
+_AMONG = ("1", "2")
+ENDING = (
+    *(_read("parked", slots=SLOTS, pending=DAY, rows=rows) for rows in (1, 2, 100)),
+    _read("parked_events", lanes=_LANES, rows=100),
+    _read("parked_events_among", slot=3, kind=0, recipients=_AMONG),
+    *(_read("parked_of", slot=slot, recipients=_AMONG, limit=slot - 2) for slot in SLOTS),
+    *(
+        _read("parked_events_of", slot=slot, recipient="1", kind=kind, limit=slot - 2)
+        for slot, kind in _LANES
+    ),
+    _read("page", slot=3, after=1, upto=9, limit=100, most_bytes=200),
+    _read("event_page", slot=3, kind=0, after=1, upto=9, limit=2, most_bytes=1 << 20),
+    Call(THE_OWNER, "open", {"owned": Owned(SLOTS)}),
 )
 
 
@@ -276,6 +320,7 @@ def _whole(steps: Sequence[tuple[Call, ...]]) -> list[Call]:
     return [*BEGINNING, *(call for step in steps for call in step), *ENDING]
 
 
-plays = st.lists(st.one_of(_STEPS), min_size=LEAST_STEPS, max_size=MOST_STEPS).map(_whole)
+_drawn = [st.tuples(*calls) for calls in _STEPS]
+plays = st.lists(st.one_of(_drawn), min_size=LEAST_STEPS, max_size=MOST_STEPS).map(_whole)
 # Every call that there is, each with arguments that are drawn.
-whole_plays = st.tuples(*_STEPS, *(st.tuples(read) for read in _READS)).map(_whole)
+whole_plays = st.tuples(*_drawn, *map(st.tuples, _READS)).map(_whole)

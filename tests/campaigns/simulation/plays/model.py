@@ -12,12 +12,24 @@ from tests.campaigns.simulation.history import History
 from tests.campaigns.simulation.loop import Clock, Loop
 from tests.campaigns.simulation.network import Network
 from tests.campaigns.simulation.plays.calls import Call
-from tests.campaigns.simulation.plays.outcome import LONGEST, Outcome, Rows, in_order, patient
+from tests.campaigns.simulation.plays.outcome import LONGEST, Outcome, outcome, patient
 from tests.campaigns.simulation.plays.player import Player
 from tests.campaigns.simulation.server import Server
 from tests.campaigns.simulation.tables import Tables
 from warouter._hash import SLOTS
 from warouter.config import Settings
+from warouter.store.nodes import ShardRequest
+
+_OF_NODE = (
+    "incarnation",
+    "name",
+    "role",
+    "leaving",
+    "counter",
+    "upstream_ok",
+    "unreached",
+    "journal_ok",
+)
 
 
 class Model:
@@ -49,23 +61,23 @@ class Model:
             self.clock.run(1e9)
         assert not self.failures, self.failures
         assert len(answers) == len(calls), "the simulation stopped in the middle of a play"
-        return Outcome(answers, model_rows(self.tables))
+        return outcome(answers, rows_of(self.tables))
 
     async def _play(self, calls: Sequence[Call], answers: list[Any]) -> None:
         player = Player(Settings(), self)
         answers += [await player.play(call) for call in calls]
 
-    async def step(self, seconds: float) -> None:
-        self.at = min(self.at + seconds, LONGEST)
+    async def step(self, by: float) -> None:
+        self.at = min(self.at + by, LONGEST)
 
-    async def ask_for_shards(self, request: UUID, shards: int) -> bool:
+    async def ask_for_shards(self, request: ShardRequest) -> bool:
         if self.tables.request is not None:
             return False
-        self.tables.ask(request, shards)
+        self.tables.ask(request.id, request.shards)
         return True
 
-    async def give_up(self, request: UUID) -> None:
-        self.tables.give_up(request)
+    async def give_up(self, request: ShardRequest) -> None:
+        self.tables.give_up(request.id)
 
     async def ask_for_letter(self, slot: int, kind: int, seq: int) -> None:
         found = self.tables.events[slot][kind]
@@ -73,63 +85,33 @@ class Model:
             self.tables.asked[slot, kind, seq] = found.rows[seq]
 
 
-def model_rows(tables: Tables) -> Rows:
-    """The model's contents as PostgreSQL's tables have them."""
-    rows: Rows = {
-        "slot": list(
-            zip(
-                range(SLOTS),
-                tables.epochs,
-                tables.owners,
-                tables.successors,
-                tables.why,
-                strict=True,
-            )
-        ),
-        "shard_map": [(tables.version, tables.shards)],
-        "term": [(tables.term, tables.leader)],
-        "shard_request": [tuple(tables.request)] if tables.request else [],
-        "owner_log": [(c.slot, c.was, c.to, c.epoch, c.term, c.reason, c.at) for c in tables.log],
-        "node": [
-            (
-                n["incarnation"],
-                n["name"],
-                n["role"],
-                n["leaving"],
-                n["counter"],
-                n["upstream_ok"],
-                n["unreached"],
-                n["journal_ok"],
-            )
-            for n in tables.nodes.values()
+def rows_of(t: Tables) -> dict[str, list[Any]]:
+    """Its contents as PostgreSQL's tables have them."""
+    messages = list(enumerate(t.messages))
+    events = [(slot, kind, both[kind]) for slot, both in enumerate(t.events) for kind in (0, 1)]
+    return {
+        "slot": list(zip(range(SLOTS), t.epochs, t.owners, t.successors, t.why, strict=True)),
+        "shard_map": [(t.version, t.shards)],
+        "term": [(t.term, t.leader)],
+        "shard_request": [t.request] if t.request else [],
+        "owner_log": t.log,
+        "node": [[node[column] for column in _OF_NODE] for node in t.nodes.values()],
+        "request_key": [(key, *first) for key, first in t.requests.items()],
+        "dead_letter": list(t.asked),
+        "message": [(slot, *row) for slot, journal in messages for row in journal.rows.values()],
+        "send_cursor": [(slot, journal.mark, journal.ranges) for slot, journal in messages],
+        "parked_message": [
+            (slot, *p.row, p.attempts, p.due, p.since, p.reason)
+            for slot, journal in messages
+            for p in journal.parked.values()
         ],
-        "request_key": [(key, *first) for key, first in tables.requests.items()],
-        "dead_letter": list(tables.asked),
-        "message": [],
-        "send_cursor": [],
-        "parked_message": [],
-        "event": [],
-        "event_cursor": [],
-        "parked_event": [],
+        "event": [(slot, *row) for slot, _, journal in events for row in journal.rows.values()],
+        "event_cursor": [
+            (slot, kind, journal.mark, journal.ranges) for slot, kind, journal in events
+        ],
+        "parked_event": [
+            (slot, *p.row, p.attempts, p.due, p.since, p.first, p.reason)
+            for slot, _, journal in events
+            for p in journal.parked.values()
+        ],
     }
-    for slot in range(SLOTS):
-        _add_messages(rows, slot, tables.messages[slot])
-        for kind in (0, 1):
-            _add_events(rows, slot, kind, tables.events[slot][kind])
-    return {name: in_order(found) for name, found in rows.items()}
-
-
-def _add_messages(rows: Rows, slot: int, held: Any) -> None:
-    rows["message"] += [(slot, *m) for m in held.rows.values()]
-    rows["send_cursor"].append((slot, held.mark, held.ranges))
-    rows["parked_message"] += [
-        (slot, *p.row, p.attempts, p.due, p.since, p.reason) for p in held.parked.values()
-    ]
-
-
-def _add_events(rows: Rows, slot: int, kind: int, held: Any) -> None:
-    rows["event"] += [(slot, *e) for e in held.rows.values()]
-    rows["event_cursor"].append((slot, kind, held.mark, held.ranges))
-    rows["parked_event"] += [
-        (slot, *p.row, p.attempts, p.due, p.since, p.first, p.reason) for p in held.parked.values()
-    ]

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
 from tests.campaigns.simulation.patch import patched
-from tests.campaigns.simulation.plays.player import PATIENCE
+from tests.campaigns.simulation.plays.calls import PATIENCE
 from warouter.store import election, journal
 
+BEGIN = datetime(2020, 1, 1, tzinfo=UTC)  # before any node's clock: so it is never ahead of that
 LONGEST = 590.0  # seconds that a play's clock goes forward: nothing is old enough to be pruned
-Rows = dict[str, list[tuple[Any, ...]]]
+Rows = dict[str, list[Any]]
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -22,6 +24,33 @@ class Outcome(msgspec.Struct, frozen=True):
 
     answers: list[Any]
     rows: Rows
+
+
+def outcome(answers: list[Any], tables: dict[str, Iterable[Any]]) -> Outcome:
+    return Outcome(answers, {name: plain([*map(tuple, rows)]) for name, rows in tables.items()})
+
+
+def plain(value: Any, *, ordered: bool = False) -> Any:
+    """The same for the same, whoever says it and however; lists are sorted unless ``ordered``."""
+    if isinstance(value, list):
+        found = list(map(_plain, value))
+        return found if ordered else sorted(found, key=repr)
+    return _plain(value)
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case float():
+            return round(value, 3)
+        case datetime():
+            return round((value - BEGIN).total_seconds(), 3)
+        case memoryview():
+            return bytes(value)
+        case list() | tuple():
+            return list(map(_plain, value))
+    if hasattr(value, "items"):  # a row with its columns
+        return {name: _plain(value[name]) for name in sorted(value.keys())}
+    return value
 
 
 @contextmanager
@@ -40,13 +69,3 @@ def patient() -> Iterator[None]:
             yield
     finally:
         logging.disable(logging.NOTSET)
-
-
-def in_order(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    return sorted((tuple(map(_plain, row)) for row in rows), key=repr)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, float):
-        return round(value, 3)
-    return list(value) if isinstance(value, tuple) else value

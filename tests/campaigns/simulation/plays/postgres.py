@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from uuid import UUID
 
 import asyncpg
 import msgspec
 
 from tests.campaigns.simulation.patch import patched
-from tests.campaigns.simulation.plays.calls import Call
-from tests.campaigns.simulation.plays.outcome import LONGEST, Outcome, in_order, patient
-from tests.campaigns.simulation.plays.player import PATIENCE, Player
+from tests.campaigns.simulation.plays.calls import PATIENCE, Call
+from tests.campaigns.simulation.plays.outcome import BEGIN, LONGEST, Outcome, outcome, patient
+from tests.campaigns.simulation.plays.player import Player
 from warouter.config import Settings
 from warouter.errors import ChangeRefused
 from warouter.store import nodes
+from warouter.store.nodes import ShardRequest
 
-_BEGIN = "timestamptz '2020-01-01'"  # before any node's clock: so it is never ahead of that
+_BEGIN = f"timestamptz '{BEGIN.isoformat()}'"
 # The functions that tell the time tell what the test says, and the defaults of columns with them.
 _OWN_CLOCK = rf"""
 create table test_clock (at timestamptz not null);
@@ -58,30 +58,26 @@ select slot, seq, kind, key, recipient, payload, contact, 1, '', now() from even
  where slot = $1 and kind = $2 and seq = $3 and not exists (
        select from parked_event p where (p.slot, p.kind, p.seq) = (e.slot, e.kind, e.seq))
 on conflict (slot, kind, seq) do update set asked_at = now(), attempts = 1"""
-_AT = f"extract(epoch from {{}} - {_BEGIN})::float8"
 _ROWS = {
     "slot": "select slot, epoch, owner, successor, why from slot",
     "shard_map": "select version, shards from shard_map",
     "term": "select term, incarnation from term",
     "shard_request": "select id, shards, state from shard_request"
     " where state in ('waiting', 'running')",
-    "owner_log": "select slot, from_incarnation, to_incarnation, epoch, term, reason,"
-    f" {_AT.format('at')} from owner_log",
+    "owner_log": "select slot, from_incarnation, to_incarnation, epoch, term, reason, at"
+    " from owner_log",
     "node": "select incarnation, name, role, leaving, counter, upstream_ok, unreached, journal_ok"
     " from node full join beat using (incarnation)",
     "request_key": "select key, id, request from request_key",
     "dead_letter": "select slot, kind, seq from dead_letter where asked_at is not null",
-    "message": "select slot, seq, id, recipient, kind, body, ttl,"
-    f" {_AT.format('accepted_at')} from message",
+    "message": "select slot, seq, id, recipient, kind, body, ttl, accepted_at from message",
     "send_cursor": "select slot, mark, ranges from send_cursor",
-    "parked_message": "select slot, seq, id, recipient, kind, body, ttl,"
-    f" {_AT.format('accepted_at')}, attempts, {_AT.format('due_at')},"
-    f" {_AT.format('parked_at')}, reason from parked_message",
+    "parked_message": "select slot, seq, id, recipient, kind, body, ttl, accepted_at, attempts,"
+    " due_at, parked_at, reason from parked_message",
     "event": "select slot, seq, kind, key, recipient, payload, contact from event",
     "event_cursor": "select slot, kind, mark, ranges from event_cursor",
-    "parked_event": "select slot, seq, kind, key, recipient, payload, contact, attempts,"
-    f" {_AT.format('due_at')}, {_AT.format('parked_at')}, {_AT.format('first_at')}, reason"
-    " from parked_event",
+    "parked_event": "select slot, seq, kind, key, recipient, payload, contact, attempts, due_at,"
+    " parked_at, first_at, reason from parked_event",
 }
 
 
@@ -127,22 +123,21 @@ class PostgreSQL:
         for leader in self._player.leaders.values():
             await leader._session.fetch("select pg_advisory_unlock_all()", within=PATIENCE)
         answers = [await self._player.play(call) for call in calls]
-        rows = {name: [tuple(r) for r in await self._own.fetch(sql)] for name, sql in _ROWS.items()}
-        return Outcome(answers, {name: in_order(found) for name, found in rows.items()})
+        return outcome(answers, {name: await self._own.fetch(sql) for name, sql in _ROWS.items()})
 
-    async def step(self, seconds: float) -> None:
-        await self._own.execute(_STEP, seconds)
+    async def step(self, by: float) -> None:
+        await self._own.execute(_STEP, by)
 
-    async def ask_for_shards(self, request: UUID, shards: int) -> bool:
-        with patched([(nodes, "uuid4", lambda: request)]):
+    async def ask_for_shards(self, request: ShardRequest) -> bool:
+        with patched([(nodes, "uuid4", lambda: request.id)]):
             try:
-                await nodes.ask_for_shards(self._own, shards)
+                await nodes.ask_for_shards(self._own, request.shards)
             except ChangeRefused:
                 return False
         return True
 
-    async def give_up(self, request: UUID) -> None:
-        await nodes.withdraw_shard_request(self._own, request)
+    async def give_up(self, request: ShardRequest) -> None:
+        await nodes.withdraw_shard_request(self._own, request.id)
 
     async def ask_for_letter(self, slot: int, kind: int, seq: int) -> None:
         await self._own.execute(_LETTER, slot, kind, seq)
