@@ -98,6 +98,10 @@ def _all(seen: Seen, marks: Sequence[Mark], history: History) -> Iterator[Figure
     def slots(*kinds: str) -> list[float]:
         return [s for m in of(*kinds) for s in seen.back(m).values()]
 
+    def flowing(kind: str) -> list[float]:
+        seconds = [seen.flowing(m.accepts) for m in of(kind) if m.accepts]
+        return [each for each in seconds if each is not None]
+
     yield _figure(
         "coreapp killed: first message of its shard by the new owner",
         shards("kill-owner"),
@@ -128,22 +132,12 @@ def _all(seen: Seen, marks: Sequence[Mark], history: History) -> Iterator[Figure
     )
     yield _figure(
         "PostgreSQL killed: all slots send again after it accepts connections",
-        [
-            s
-            for m in of("kill-postgres")
-            if m.accepts and (s := seen.flowing(m.accepts)) is not None
-        ],
+        flowing("kill-postgres"),
         "<= 1000",
         lambda f: f.most <= 1000,
     )
     yield _figure(
-        "database stalled for 2 s: all slots send again after it",
-        [
-            s
-            for m in of("stall-postgres")
-            if m.accepts and (s := seen.flowing(m.accepts)) is not None
-        ],
-        "",
+        "database stalled for 2 s: all slots send again after it", flowing("stall-postgres"), ""
     )
     yield _figure("the 201 of every request", [wait for _, wait in history.waits()], "")
 

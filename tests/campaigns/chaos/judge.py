@@ -58,7 +58,6 @@ HARMLESS = frozenset(
         "upstream-frozen",
         "webhook-fails",
         "webhook-down",
-        "calm",
     }
 )
 # An owner's sessions all end while it lives. One that has none at two looks of the leader, 40 ms

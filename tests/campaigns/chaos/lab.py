@@ -65,7 +65,7 @@ class Lab:
         self.size = size
         self.random = Random(seed)
         self.seed = seed
-        self.folder = _folder()
+        self.folder = fresh_folder("chaos")
         self._clocks = Clocks(self.folder / "clocks") if clocks else None
         self._program = program
         self.network: Network = self._make_network()
@@ -105,12 +105,10 @@ class Lab:
             os.environ.update(self._clocks.environment("postgres"))  # of its child, and no other
         await self.cluster.start()
         await self._reading(audit.install)
-        processes = self.cluster.processes.values()
-        ports = [p.environment["WEBAPP_EXTERNAL_PORTS"] for p in processes if p.role == "webapp"]
-        names = [p.name for p in processes if p.role == "webapp"]
         urls = [
-            f"http://{self.network.webapp_host(n)}:{port}"
-            for n, port in zip(names, ports, strict=True)
+            f"http://{self.network.webapp_host(p.name)}:{p.environment['WEBAPP_EXTERNAL_PORTS']}"
+            for p in self.cluster.processes.values()
+            if p.role == "webapp"
         ]
         host = "10.77.3.1" if isinstance(self.network, Namespaces) else "127.0.0.1"
         self.business = Business(
@@ -281,9 +279,9 @@ class Lab:
             await asyncio.sleep(1.0)
 
 
-def _folder() -> Path:
+def fresh_folder(campaign: str) -> Path:
     """Not a private one: PostgreSQL runs as another account when this is root."""
-    folder = Path(tempfile.mkdtemp(prefix="warouter-chaos-", dir="/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix=f"warouter-{campaign}-", dir="/tmp"))
     folder.chmod(0o711)
     return folder
 

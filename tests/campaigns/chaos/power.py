@@ -16,16 +16,15 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import msgspec
 
+from tests.campaigns.chaos.lab import children_of, fresh_folder
 from tests.harness.business import Business
 from tests.harness.facts import Facts
 from warouter import message_id
@@ -88,10 +87,10 @@ class Disk:
         """What was not fsynced is gone with the first signal; the rest only clears away."""
         assert self._server is not None
         self._server.kill()
-        with _frozen(postgres.pid) as children:
-            for pid in children:
-                os.kill(pid, signal.SIGKILL)
-            postgres.stop(signal.SIGKILL)
+        os.kill(postgres.pid, signal.SIGSTOP)  # it starts no more of them
+        for pid in children_of(postgres.pid):
+            os.kill(pid, signal.SIGKILL)
+        postgres.stop(signal.SIGKILL)
         self.stop()
 
     def stop(self) -> None:
@@ -123,7 +122,7 @@ def missing_tool() -> str | None:
 async def run(figures: Figures, cuts: int, messages: int, *, control: bool = False) -> None:
     """One cluster through so many cuts, ``messages`` acknowledged before each."""
     began = time.monotonic()
-    folder = _folder()
+    folder = fresh_folder("power")
     async with AsyncExitStack() as stack:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         disk = Disk(folder / "disk", folder / "postgres")
@@ -201,35 +200,11 @@ async def _judge(
     figures.unsent = sum(message_id.text_of(i) not in sent for i in ids)
 
 
-def _folder() -> Path:
-    folder = Path(tempfile.mkdtemp(prefix="warouter-power-", dir="/tmp"))
-    folder.chmod(0o711)  # PostgreSQL runs as another account
-    return folder
-
-
 def _format(folder: Path) -> None:
     """initdb below the volatile disk, on the real one: a thousand files need no cut."""
     server = Postgres(folder)
     server.start()
     server.stop()
-
-
-@contextmanager
-def _frozen(postmaster: int) -> Iterator[list[int]]:
-    """The processes of a server that starts no more of them."""
-    os.kill(postmaster, signal.SIGSTOP)
-    yield [
-        int(stat.parent.name)
-        for stat in Path("/proc").glob("[0-9]*/stat")
-        if _parent(stat) == postmaster
-    ]
-
-
-def _parent(stat: Path) -> int:
-    try:
-        return int(stat.read_text().rpartition(")")[2].split()[1])
-    except OSError:
-        return 0  # it ended meanwhile
 
 
 def _table(rows: list[Figures]) -> str:
