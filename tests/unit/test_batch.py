@@ -90,15 +90,6 @@ def test_any_fall_of_the_reads_gives_the_same_frames(case: tuple[list[bytes], li
     assert splitter.pending() == 0
 
 
-@given(payload_lists)
-def test_byte_by_byte(payloads: list[bytes]) -> None:
-    splitter = Splitter(MAX_FRAME)
-    frames = []
-    for byte in reference.pack(payloads):
-        frames += splitter.feed(bytes([byte]))
-    assert frames == payloads
-
-
 def test_whole_frames_are_views_of_the_read() -> None:
     read = reference.pack([b"one", b"two", b""])
     frames = Splitter(MAX_FRAME).feed(read)
@@ -110,15 +101,6 @@ def test_frames_are_read_only_however_they_came() -> None:
     stream = reference.pack([b"one", b"two"])
     frames = splitter.feed(stream[:9]) + splitter.feed(stream[9:])
     assert [frame.readonly for frame in frames] == [True, True]
-
-
-def test_frames_stay_as_they_were_when_more_arrives() -> None:
-    splitter = Splitter(MAX_FRAME)
-    stream = reference.pack([b"first frame", b"second frame", b"third frame"])
-    frames = []
-    for start in range(0, len(stream), 7):
-        frames += splitter.feed(stream[start : start + 7])
-    assert frames == [b"first frame", b"second frame", b"third frame"]
 
 
 def test_large_frame_grows_in_place_and_is_not_copied_when_whole() -> None:

@@ -66,8 +66,6 @@ def test_of_the_external_ports_the_first_is_the_link() -> None:
         ({"WAROUTER_RETENTION": "-1"}, "WAROUTER_RETENTION: Expected `float` >= 0"),
         ({"WAROUTER_RETENTION": "nan"}, "WAROUTER_RETENTION"),
         ({"WAROUTER_HOLD": "nan"}, "WAROUTER_HOLD"),
-        ({"WAROUTER_JSON_LIMIT": "0"}, "WAROUTER_JSON_LIMIT"),
-        ({"WAROUTER_JSON_LIMIT": "1048577"}, "WAROUTER_JSON_LIMIT"),
         ({"WAROUTER_MEDIA_QUOTA": "-1"}, "WAROUTER_MEDIA_QUOTA"),
         ({"WAROUTER_PUBLIC_PORT": "65536"}, "WAROUTER_PUBLIC_PORT"),
         ({"COREAPP_HOSTNAME": "0.0.0.0"}, "webapps reach this host at"),

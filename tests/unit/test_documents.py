@@ -19,21 +19,13 @@ EXACT = [DOCS / "architecture.md", DOCS / "glossary.md", *DECISIONS]
 CONTRIBUTING = ROOT / "CONTRIBUTING.md"
 
 
-def test_each_word_of_the_glossary_has_a_file() -> None:
+def test_each_word_of_the_glossary_has_a_sentence_and_a_file_and_stands_once() -> None:
     rows = re.findall(r"^\| (.+?) \| (.+?) \| `(.+?)` \|$", _glossary(), re.MULTILINE)
     assert len(rows) > 60
     assert [row for row in rows if not (PACKAGE / row[2]).is_file()] == []
-
-
-def test_each_meaning_of_the_glossary_is_one_sentence() -> None:
-    rows = re.findall(r"^\| (.+?) \| (.+?) \| `.+?` \|$", _glossary(), re.MULTILINE)
-    assert [word for word, meaning in rows if not meaning.endswith(".") or ". " in meaning] == []
-
-
-def test_no_word_stands_twice_in_the_glossary() -> None:
-    words = re.findall(r"^\| (.+?) \| .+? \| `.+?` \|$", _glossary(), re.MULTILINE)
-    each = [word for several in words for word in several.split(", ")]
-    assert sorted(each) == sorted(set(each))
+    assert [row for row in rows if not row[1].endswith(".") or ". " in row[1]] == []
+    words = [word for several, _, _ in rows for word in several.split(", ")]
+    assert sorted(words) == sorted(set(words))
 
 
 @pytest.mark.parametrize("page", EXACT, ids=lambda page: page.stem)

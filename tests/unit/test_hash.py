@@ -41,14 +41,6 @@ def test_golden_vectors_cover_every_length_and_slot() -> None:
     assert {slot for _, _, slot in VECTORS} == set(range(32))
 
 
-@pytest.mark.parametrize(
-    ("key", "hash64"),
-    [(b"", 0xEF46DB3751D8E999), (b"a", 0xD24EC4F1A98C6E5B), (b"abc", 0x44BC2CF5AD770999)],
-)
-def test_twin_meets_the_published_vectors(key: bytes, hash64: int) -> None:
-    assert reference.xxh64(key) == hash64
-
-
 @given(wa_ids)
 def test_hash_is_xxh64(wa_id: str) -> None:
     expected = xxhash.xxh64_intdigest(wa_id.encode(), seed=0)

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from warouter.log import JsonLines, shown
-from warouter.retry import backoff, linear_ms
+from warouter.retry import backoff
 from warouter.systemd import Notifier
 
 
@@ -29,11 +29,6 @@ def test_a_draw_shortens_it_by_half_at_the_most(attempt: int, draw: float) -> No
     whole = backoff(attempt, first=0.05, most=2.0, draw=0.0)
     assert whole / 2 <= backoff(attempt, first=0.05, most=2.0, draw=draw) <= whole
     assert backoff(attempt, first=0.05, most=2.0, draw=0.5) == whole * 0.75
-
-
-def test_the_callback_backoff_is_linear() -> None:
-    waits = [linear_ms(n, step_ms=3000, most_ms=10_000) for n in (1, 2, 3, 4)]
-    assert waits == [3000, 6000, 9000, 10_000]
 
 
 @given(st.text())

@@ -18,6 +18,7 @@ from warouter.http.decode import MAX_DEPTH
 TO = "250788123123"
 LINK = {"link": "https://example.com/a.jpg"}
 IMAGE = {"type": "image", "image": LINK}
+QUICK_REPLY = {"type": "button", "sub_type": "quick_reply", "index": "0"}
 
 
 def parse(**fields: Any) -> Parsed:
@@ -46,8 +47,21 @@ def template(**fields: Any) -> dict[str, Any]:
     }
 
 
+def components(*some: dict[str, Any]) -> dict[str, Any]:
+    return template(components=list(some))
+
+
+def component(kind: str, *parameters: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    return {"type": kind, "parameters": list(parameters), **fields}
+
+
 def parameter(**fields: Any) -> dict[str, Any]:
-    return template(components=[{"type": "body", "parameters": [fields]}])
+    return components(component("body", fields))
+
+
+def carousel(*cards: list[dict[str, Any]]) -> dict[str, Any]:
+    numbered = [{"card_index": n, "components": card} for n, card in enumerate(cards)]
+    return components({"type": "carousel", "cards": numbered})
 
 
 def interactive(kind: str, action: object, **fields: Any) -> dict[str, Any]:
@@ -109,17 +123,10 @@ ACCEPTED: list[dict[str, Any]] = [
     template(),
     template(namespace="ns", language={"policy": "deterministic", "code": "en"}, components=[]),
     template(components=None),
-    template(components=[{"type": "header", "parameters": [{"type": "image", "image": LINK}]}]),
-    template(components=[{"type": "footer"}]),
-    template(
-        components=[
-            {
-                "type": "button",
-                "sub_type": "quick_reply",
-                "index": "0",
-                "parameters": [{"type": "payload", "payload": "p"}],
-            }
-        ]
+    components(component("header", IMAGE)),
+    components({"type": "footer"}),
+    components(
+        component("button", {"type": "payload", "payload": "p"}, sub_type="quick_reply", index="0")
     ),
     parameter(type="text", text="t"),
     parameter(type="currency", currency={"fallback_value": "$1", "code": "USD", "amount_1000": 1}),
@@ -134,28 +141,12 @@ ACCEPTED: list[dict[str, Any]] = [
     parameter(type="limited_time_offer", limited_time_offer={"expiration_time_ms": 1}),
     parameter(type="action", action={"flow_token": "t", "flow_action_data": {"a": [1]}}),
     parameter(type="text", parameter_name="who", text=""),
-    template(components=[{"type": "BODY", "parameters": [{"type": "text", "text": "t"}]}]),
-    template(components=[{"type": "button", "sub_type": "url", "index": 1, "parameters": []}]),
-    template(components=[{"type": "button", "sub_type": "flow", "index": "0"}]),
-    template(components=[{"type": "button", "sub_type": "CATALOG", "index": 0}]),
-    template(components=[{"type": "limited_time_offer", "parameters": []}]),
-    template(
-        components=[
-            {
-                "type": "carousel",
-                "cards": [
-                    {
-                        "card_index": n,
-                        "components": [
-                            {"type": "header", "parameters": [{"type": "image", "image": LINK}]},
-                            {"type": "button", "sub_type": "quick_reply", "index": "0"},
-                        ],
-                    }
-                    for n in range(3)
-                ],
-            }
-        ]
-    ),
+    components(component("BODY", {"type": "text", "text": "t"})),
+    components(component("button", sub_type="url", index=1)),
+    components({"type": "button", "sub_type": "flow", "index": "0"}),
+    components({"type": "button", "sub_type": "CATALOG", "index": 0}),
+    components(component("limited_time_offer")),
+    carousel([component("header", IMAGE), QUICK_REPLY], [component("header", IMAGE), QUICK_REPLY]),
     {
         "type": "hsm",
         "hsm": {
@@ -172,7 +163,7 @@ ACCEPTED: list[dict[str, Any]] = [
     interactive("button", buttons()),
     interactive("button", buttons(3), header={"type": "text", "text": "h"}, footer={"text": "f"}),
     interactive("button", buttons(), header={"type": "document", "document": LINK}),
-    interactive("button", buttons(), header={"type": "image", "image": LINK}),
+    interactive("button", buttons(), header=IMAGE),
     interactive("button", buttons(), header={"type": "video", "video": LINK}),
     interactive("list", rows(4)),
     interactive("list", rows(10, description="d" * 72)),
@@ -181,7 +172,7 @@ ACCEPTED: list[dict[str, Any]] = [
     interactive("address_message", {"name": "address_message", "parameters": {"country": "IN"}}),
     interactive("location_request_message", {"name": "send_location"}),
     interactive("flow", {"name": "flow", "parameters": {"flow_id": "1"}}),
-    interactive("order_details", {}, header={"type": "image", "image": LINK}),
+    interactive("order_details", {}, header=IMAGE),
     {"text": {"body": "x"}, "type": "", "biz_opaque_callback_data": {"a": 1}},
     {"text": {"body": "x"}, "context": None, "preview_url": "true", "ttl": "3600"},
     {"type": "audio", "audio": {**LINK, "caption": None, "filename": None}},
@@ -245,13 +236,9 @@ REFUSED: list[tuple[dict[str, Any], int, str]] = [
     (template(language=None), 1008, "template.language is required"),
     (template(language={}), 1008, "template.language.code is required"),
     (template(language={"code": "en", "policy": "best"}), 1009, "template.language.policy must"),
-    (template(components=[{}]), 1008, "template.components[0].type is required"),
-    (template(components=[{"type": "button"}]), 1008, "components[0].sub_type is required"),
-    (
-        template(components=[{"type": "button", "sub_type": "url", "index": "first"}]),
-        1009,
-        "template.components[0].index must be a whole number",
-    ),
+    (components({}), 1008, "template.components[0].type is required"),
+    (components({"type": "button"}), 1008, "components[0].sub_type is required"),
+    (components({**QUICK_REPLY, "index": "first"}), 1009, "[0].index must be a whole number"),
     (parameter(type="text"), 1008, "components[0].parameters[0].text is required"),
     (parameter(type="image", image={}), 1008, "parameters[0].image.id or"),
     (parameter(type="currency", currency={}), 1008, "currency.code is required"),
@@ -262,17 +249,9 @@ REFUSED: list[tuple[dict[str, Any], int, str]] = [
         1009,
         "template.components[0].parameters[0].location.latitude must be between",
     ),
+    (components({"type": "BUTTON", "sub_type": "url"}), 1008, "components[0].index is required"),
     (
-        template(components=[{"type": "BUTTON", "sub_type": "url"}]),
-        1008,
-        "template.components[0].index is required",
-    ),
-    (
-        template(
-            components=[
-                {"type": "carousel", "cards": [{"components": [{"type": "header"}, {"type": ""}]}]}
-            ]
-        ),
+        carousel([{"type": "header"}, {"type": ""}]),
         1009,
         "template.components[0].cards[0].components[1].type must not be empty",
     ),
@@ -302,7 +281,7 @@ REFUSED: list[tuple[dict[str, Any], int, str]] = [
         "sections[0].title is required",
     ),
     (
-        interactive("list", rows(), header={"type": "image", "image": LINK}),
+        interactive("list", rows(), header=IMAGE),
         1009,
         "interactive.header.type must be one of text",
     ),
@@ -326,17 +305,11 @@ def test_refused(fields: dict[str, Any], code: int, words: str) -> None:
 
 def test_media_ids_are_reported() -> None:
     assert parse(type="image", image={"id": "m1"}).media_ids == ["m1"]
-    parsed = parse(
-        **interactive("button", buttons(), header={"type": "document", "document": {"id": "m2"}})
-    )
-    assert parsed.media_ids == ["m2"]
+    header = {"type": "document", "document": {"id": "m2"}}
+    assert parse(**interactive("button", buttons(), header=header)).media_ids == ["m2"]
     assert parse(**parameter(type="image", image={"id": "m3"})).media_ids == ["m3"]
-    headers = [
-        {"components": [{"type": "header", "parameters": [{"type": "image", "image": {"id": m}}]}]}
-        for m in ("m4", "m5")
-    ]
-    carousel = template(components=[{"type": "carousel", "cards": headers}])
-    assert parse(**carousel).media_ids == ["m4", "m5"]
+    cards = ([component("header", {"type": "image", "image": {"id": m}})] for m in ("m4", "m5"))
+    assert parse(**carousel(*cards)).media_ids == ["m4", "m5"]
 
 
 def text(body: bytes) -> bytes:

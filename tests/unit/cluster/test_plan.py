@@ -79,10 +79,6 @@ def owners(current: ShardMap, slots: Iterable[int] = range(32)) -> set[UUID | No
     return {current.slots[n].owner for n in slots}
 
 
-def test_nothing_to_do_gives_nothing() -> None:
-    assert plan(View(mapped(2, A, B), members(A, B, C)), LEASE) is None
-
-
 def test_nobody_alive_gives_nothing() -> None:
     assert plan(View(mapped(2, A, B), members(member(A, Verdict.DEAD))), LEASE) is None
 
@@ -100,12 +96,6 @@ def test_a_dead_owner_is_replaced_by_the_spare_under_new_epochs() -> None:
 
 def test_a_suspect_owner_keeps_its_slots() -> None:
     assert plan(View(mapped(2, A, B), members(member(A, Verdict.SUSPECT), B, C)), LEASE) is None
-
-
-def test_without_a_spare_the_living_double_up() -> None:
-    planned = plan(View(mapped(2, A, B), members(member(A, Verdict.DEAD), B)), LEASE)
-    assert planned is not None
-    assert owners(planned) == {B}
 
 
 def test_a_coreapp_that_joined_relieves_one_that_is_doubled_up() -> None:

@@ -27,14 +27,6 @@ def filled(*recipients: str) -> Lanes:
     return lanes
 
 
-def test_one_message_a_recipient_is_out_at_a_time() -> None:
-    lanes = filled("111", "111", "222", "111")
-    assert seqs(lanes.take()) == [1, 3]
-    assert lanes.take() == []
-    lanes.answered(entry(1).id)
-    assert seqs(lanes.take()) == [2]
-
-
 def test_the_window_bounds_what_is_sent_and_not_recorded() -> None:
     lanes = filled(*(f"{n}" for n in range(100_000, 100_000 + WINDOW + 5)))
     taken = lanes.take()

@@ -41,10 +41,3 @@ def test_no_body_takes_long(name: str) -> None:
             decode(BODIES[name], DECODER)
         fastest = min(fastest, time.perf_counter() - began)
     assert fastest < 0.05
-
-
-def test_brackets_are_refused() -> None:
-    for name in ("a million brackets", "a million objects", "a million in a field"):
-        with pytest.raises(ApiError) as refused:
-            decode(BODIES[name], DECODER)
-        assert refused.value.status == 400

@@ -81,12 +81,17 @@ def world() -> World:
     return World()
 
 
+@pytest.fixture
+def owner(world: World) -> Peer:
+    """Of the slot of ``TO``, under epoch 1."""
+    return world.owner("a", 1)
+
+
 def with_faults(world: World, **switches: Any) -> None:
     world.exchange.faults = Faults().changed(switches)
 
 
-def test_a_message_is_answered_and_gets_its_statuses(world: World) -> None:
-    owner = world.owner("a", 1)
+def test_a_message_is_answered_and_gets_its_statuses(world: World, owner: Peer) -> None:
     world.tell(owner, send("m1"))
     assert heard(owner) == [Answer(SLOT, "m1")]
     world.later(0.03)
@@ -100,8 +105,7 @@ def test_a_message_is_answered_and_gets_its_statuses(world: World) -> None:
     assert [event.number for event in events] == [2, 3]
 
 
-def test_a_known_id_is_answered_and_nothing_more(world: World) -> None:
-    owner = world.owner("a", 1)
+def test_a_known_id_is_answered_and_nothing_more(world: World, owner: Peer) -> None:
     world.tell(owner, send("m1"), send("m1"))
     assert heard(owner) == [Answer(SLOT, "m1")] * 2
     world.later(1)
@@ -109,8 +113,7 @@ def test_a_known_id_is_answered_and_nothing_more(world: World) -> None:
     assert (world.counters.received, world.counters.unique, world.counters.repeats) == (2, 1, 1)
 
 
-def test_forgetting_the_record_forgets_no_id(world: World) -> None:
-    owner = world.owner("a", 1)
+def test_forgetting_the_record_forgets_no_id(world: World, owner: Peer) -> None:
     world.tell(owner, send("m1"))
     world.exchange.record.forget()
     world.tell(owner, send("m1"))
@@ -165,14 +168,12 @@ def test_a_connection_that_was_given_up_takes_nothing_from_the_next_one(world: W
     assert world.exchange.held() == {SLOT: 1}
 
 
-def test_renewing_the_epoch_on_one_connection_revokes_nothing(world: World) -> None:
-    owner = world.owner("a", 1)
+def test_renewing_the_epoch_on_one_connection_revokes_nothing(world: World, owner: Peer) -> None:
     world.tell(owner, Claim(SLOT, 2), send("m1", epoch=1), send("m1", epoch=2))
     assert heard(owner) == [Claimed(SLOT, 2, True), Refused(SLOT, 1, 2), Answer(SLOT, "m1")]
 
 
-def test_a_released_slot_takes_nothing_and_keeps_its_events(world: World) -> None:
-    owner = world.owner("a", 1)
+def test_a_released_slot_takes_nothing_and_keeps_its_events(world: World, owner: Peer) -> None:
     world.tell(owner, send("m1"), Release(SLOT, 1), send("m2"))
     assert heard(owner) == [Answer(SLOT, "m1"), Refused(SLOT, 1, 1)]
     world.later(1)
@@ -219,8 +220,7 @@ def test_only_the_claimants_acks_count(world: World, ack: EventAck) -> None:
     assert world.exchange.unacked() == 0
 
 
-def test_inversions_and_misrouting_are_seen(world: World) -> None:
-    owner = world.owner("a", 1)
+def test_inversions_and_misrouting_are_seen(world: World, owner: Peer) -> None:
     wrong = (SLOT + 1) % 32
     world.tell(owner, Claim(wrong, 1), send("m2", 2), send("m1", 1))
     world.tell(owner, Send(wrong, 1, 3, "m3", TO, "message", memoryview(b"{}")))
@@ -252,16 +252,14 @@ def test_the_wake_comes_once_until_the_frames_are_taken() -> None:
 # Faults
 
 
-def test_what_is_no_wa_id_is_refused_for_good(world: World) -> None:
-    owner = world.owner("a", 1)
+def test_what_is_no_wa_id_is_refused_for_good(world: World, owner: Peer) -> None:
     world.tell(owner, Send(SLOT, 1, 1, "m1", 'x"', "message", memoryview(b"{}")))
     (answer,) = heard(owner)
     assert (answer.code, answer.retry_ms) == (1009, -1)
 
 
-def test_the_pair_rate_asks_to_wait_until_the_recipient_is_free(world: World) -> None:
+def test_the_pair_rate_asks_to_wait_until_the_recipient_is_free(world: World, owner: Peer) -> None:
     with_faults(world, pair_rate=2)
-    owner = world.owner("a", 1)
     world.tell(owner, send("m1", 1), send("m2", 2))
     taken, later = heard(owner)
     assert taken == Answer(SLOT, "m1")
@@ -272,9 +270,8 @@ def test_the_pair_rate_asks_to_wait_until_the_recipient_is_free(world: World) ->
     assert heard(owner) == [Answer(SLOT, "m2")]
 
 
-def test_pause_holds_messages_and_lets_claims_pass(world: World) -> None:
+def test_pause_holds_messages_and_lets_claims_pass(world: World, owner: Peer) -> None:
     with_faults(world, pause=True)
-    owner = world.owner("a", 1)
     world.tell(owner, send("m1"))
     world.later(5)
     assert heard(owner) == []
@@ -295,9 +292,8 @@ def test_what_waits_is_dropped_when_the_slot_is_claimed_anew(world: World) -> No
     assert (world.counters.received, world.counters.stale) == (0, 0)
 
 
-def test_repeat_brings_an_event_again_under_a_new_number(world: World) -> None:
+def test_repeat_brings_an_event_again_under_a_new_number(world: World, owner: Peer) -> None:
     with_faults(world, repeat=1.0, delivered=0, read=0)
-    owner = world.owner("a", 1)
     world.tell(owner, send("m1"))
     world.later(0.03)
     first = heard(owner)[-1]

@@ -206,9 +206,3 @@ def test_deep_msgpack_is_refused() -> None:
     for depth in (1_000, 200_000):
         with pytest.raises((ValueError, RecursionError)):
             decode_from_upstream(b"\x91" * depth)
-
-
-def test_what_names_nobody_is_an_error_or_nothing() -> None:
-    for payload in (INBOUND, b"{}", b'{"code":"1014","title":"x"}'):
-        assert problem(event("inbound", payload, recipient=""))
-    assert problem(event(recipient=""))

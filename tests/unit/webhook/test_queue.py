@@ -62,24 +62,8 @@ class TestTake:
         delivery = queue(*(item(n, str(n), size=100) for n in range(1, 6)))
         assert seqs(delivery.take(events, size)) == taken
 
-    def test_what_failed_alone_before_goes_alone(self) -> None:
-        retry = item(2, "b", attempts=1, first_at=0.0)
-        delivery = queue(item(1, "a"), retry, item(3, "b", first_at=0.0), item(4, "c"))
-        assert seqs(delivery.take(100, BYTES)) == [1]
-        assert seqs(delivery.take(100, BYTES)) == [2]
-        assert seqs(delivery.take(100, BYTES)) == [4]
-
 
 class TestFailed:
-    def test_a_single_event_comes_back_with_what_waits_behind_it(self) -> None:
-        delivery = queue(item(1, "a"))
-        batch = delivery.take(1, BYTES)
-        delivery.add(item(2, "a"))
-        assert seqs(delivery.failed(batch)) == [1, 2]
-        assert not delivery.add(item(3, "a"))
-        assert delivery.add(item(4, "b"))
-        assert delivery.waiting == 1
-
     def test_a_larger_batch_is_halved_by_recipient(self) -> None:
         delivery = queue(*(item(n, str(n)) for n in range(1, 5)))
         assert delivery.failed(delivery.take(100, BYTES)) == []
@@ -181,26 +165,6 @@ class TestSuspects:
 
 
 class TestSlots:
-    def test_a_blocked_recipient_in_an_open_batch_is_unblocked_by_forgetting(self) -> None:
-        delivery = queue(item(1, "a"))
-        delivery.take(1, BYTES)
-        delivery.block(0, "a")
-        delivery.forget(0)
-        assert delivery.add(item(1, "a"))
-
-    def test_what_a_lost_slot_left_in_a_half_does_not_touch_its_successor(self) -> None:
-        delivery = queue(item(1, "a"), item(2, "b"))
-        delivery.failed(delivery.take(100, BYTES))
-        delivery.forget(0)
-        delivery.add(item(1, "a"))
-        delivery.block(0, "b")
-        delivery.deferred([])
-        assert not delivery.add(item(2, "b"))
-        assert delivery.waiting == 1
-        assert seqs(delivery.take(100, BYTES)) == [1]
-        delivery.add(item(3, "a"))
-        assert delivery.take(100, BYTES) == []
-
     def test_a_withheld_slot_is_not_offered_until_it_is_resumed(self) -> None:
         delivery = queue(item(1, "a", slot=1), item(2, "b", slot=2))
         rest = delivery.withhold(delivery.take(100, BYTES), {1})
