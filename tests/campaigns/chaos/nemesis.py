@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from typing import NamedTuple
@@ -44,22 +44,43 @@ async def two_coreapps(lab: Lab) -> list[str]:
     return lab.random.sample([process.name for process in lab.running("coreapp")], 2)
 
 
+def fault(name: str, act: Act, *needs: str, of: Iterable[Victims] = ()) -> Nemesis:
+    """To these victims; its mark is made before it acts."""
+
+    async def run(lab: Lab) -> Mark:
+        mark = await begin(lab, name, [one for find in of for one in await find(lab)])
+        await act(lab, mark)
+        mark.healed = time.monotonic()
+        return mark
+
+    return Nemesis(name, run, needs)
+
+
 def nemesis(*needs: str, of: Iterable[Victims] = ()) -> Callable[[Act], Nemesis]:
-    """A fault by the name of its function, to these victims; its mark is made before it acts."""
+    """A fault by the name of its function."""
+    return lambda act: fault(act.__name__.replace("_", "-"), act, *needs, of=of)
 
-    def made(act: Act) -> Nemesis:
-        name = act.__name__.replace("_", "-")
 
-        @functools.wraps(act)
-        async def run(lab: Lab) -> Mark:
-            mark = await begin(lab, name, [one for find in of for one in await find(lab)])
+def repeated(times: int, act: Act, pause: float = 0.0) -> Act:
+    """So often, with so many seconds after each."""
+
+    async def again_and_again(lab: Lab, mark: Mark) -> None:
+        for _ in range(times):
             await act(lab, mark)
-            mark.healed = time.monotonic()
-            return mark
+            await asyncio.sleep(pause)
 
-        return Nemesis(name, run, needs)
+    return again_and_again
 
-    return made
+
+def fence_as_drawn(act: Act) -> Act:
+    """Half of the times the upstream takes what anybody sends: only the owner itself can stop."""
+
+    async def acts(lab: Lab, mark: Mark) -> None:
+        mark.fence = lab.random.random() >= 0.5
+        await lab.faults(forget_fence=not mark.fence)
+        await act(lab, mark)
+
+    return acts
 
 
 async def begin(lab: Lab, kind: str, names: list[str]) -> Mark:
@@ -79,9 +100,3 @@ async def begin(lab: Lab, kind: str, names: list[str]) -> Mark:
 def begins(mark: Mark) -> None:
     """Only now: what was done before prepared it."""
     mark.at, mark.wall = time.monotonic(), time.time()
-
-
-async def perhaps_no_fence(lab: Lab, mark: Mark) -> None:
-    """Half of the times the upstream takes what anybody sends: only the owner itself can stop."""
-    mark.fence = lab.random.random() >= 0.5
-    await lab.faults(forget_fence=not mark.fence)

@@ -15,8 +15,8 @@ from tests.campaigns.chaos.nemesis import Nemesis
 
 _MODULES = (database, hardship, names, network, process, shards, upstream)
 NEMESES: dict[str, Nemesis] = {
-    fault.name: fault
+    each.name: each
     for module in _MODULES
-    for fault in vars(module).values()
-    if isinstance(fault, Nemesis)
+    for each in (*getattr(module, "FAULTS", ()), *vars(module).values())
+    if isinstance(each, Nemesis)
 }

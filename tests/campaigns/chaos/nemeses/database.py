@@ -7,10 +7,11 @@ import contextlib
 import os
 import signal
 import time
+from collections.abc import AsyncIterator, Sequence
 
 from tests.campaigns.chaos.lab import Lab, children_of
 from tests.campaigns.chaos.marks import Mark
-from tests.campaigns.chaos.nemesis import a_webapp, an_owner, nemesis
+from tests.campaigns.chaos.nemesis import Act, a_webapp, an_owner, fault, nemesis, repeated
 
 _SESSIONS = """
 select pg_terminate_backend(pid) from pg_stat_activity
@@ -25,16 +26,36 @@ _LAST_STATEMENTS_SECONDS = 0.3
 _LEASE_AND_MORE_SECONDS = 3.0
 
 
-@nemesis()
-async def kill_postgres(lab: Lab, mark: Mark) -> None:
-    """SIGKILL of the postmaster; it is started again at once."""
-    await _bounce(lab, mark, signal.SIGKILL)
+def bounce(how: signal.Signals) -> Act:
+    """The server ends by this signal, and is started again at once."""
+
+    async def bounced(lab: Lab, mark: Mark) -> None:
+        server = lab.cluster.postgres
+        assert server is not None
+        await asyncio.to_thread(server.stop, how)
+        await asyncio.to_thread(server.start)
+        mark.accepts = time.monotonic()
+
+    return bounced
 
 
-@nemesis()
-async def restart_postgres(lab: Lab, mark: Mark) -> None:
-    """A fast shutdown and a start."""
-    await _bounce(lab, mark, signal.SIGINT)
+async def end_sessions(lab: Lab, mark: Mark) -> None:
+    """pg_terminate_backend of all that the victim has, while it lives."""
+    await lab.sql(_SESSIONS, *mark.victims)
+
+
+async def end_lock_holder(lab: Lab, _mark: Mark) -> None:
+    """The session that holds the leader's lock."""
+    await lab.sql(_LEADER_LOCK)
+
+
+FAULTS = (
+    fault("kill-postgres", bounce(signal.SIGKILL)),
+    fault("restart-postgres", bounce(signal.SIGINT)),  # a fast shutdown
+    fault("end-sessions-of-owner", repeated(3, end_sessions, pause=0.3), of=[an_owner]),
+    fault("end-sessions-of-webapp", end_sessions, of=[a_webapp]),
+    fault("end-leader-session", repeated(3, end_lock_holder, pause=0.3)),
+)
 
 
 @nemesis()
@@ -42,69 +63,34 @@ async def stall_postgres(lab: Lab, mark: Mark) -> None:
     """Every process of the server stands still for 2 s."""
     server = lab.cluster.postgres
     assert server is not None
-    pids = [server.pid, *children_of(server.pid)]
-    try:
-        for pid in pids:
-            _signal(pid, signal.SIGSTOP)
+    async with _stopped([server.pid, *children_of(server.pid)]):
         await asyncio.sleep(2.0)
-    finally:
-        for pid in reversed(pids):
-            _signal(pid, signal.SIGCONT)
     mark.accepts = time.monotonic()
-
-
-@nemesis(of=[an_owner])
-async def end_sessions_of_owner(lab: Lab, mark: Mark) -> None:
-    """pg_terminate_backend of all sessions of a living owner, three times."""
-    for _ in range(3):
-        await end_sessions(lab, *mark.victims)
-        await asyncio.sleep(0.3)
-
-
-@nemesis(of=[a_webapp])
-async def end_sessions_of_webapp(lab: Lab, mark: Mark) -> None:
-    """The same of a webapp."""
-    await end_sessions(lab, *mark.victims)
-
-
-@nemesis()
-async def end_leader_session(lab: Lab, _mark: Mark) -> None:
-    """The session that holds the leader's lock, three times."""
-    for _ in range(3):
-        await lab.sql(_LEADER_LOCK)
-        await asyncio.sleep(0.3)
 
 
 @nemesis(of=[an_owner])
 async def stall_statements(lab: Lab, mark: Mark) -> None:
     """What an owner had sent to the database is executed after its slots were taken over."""
     (name,) = mark.victims
-    pids = [row["pid"] for row in await lab.sql(_BACKENDS, name)]
-    try:
-        for pid in pids:
-            _signal(pid, signal.SIGSTOP)
+    async with _stopped([row["pid"] for row in await lab.sql(_BACKENDS, name)]):
         await asyncio.sleep(_LAST_STATEMENTS_SECONDS)
         lab.process(name).kill(signal.SIGKILL)
         await asyncio.sleep(_LEASE_AND_MORE_SECONDS)
-    finally:
+
+
+@contextlib.asynccontextmanager
+async def _stopped(pids: Sequence[int]) -> AsyncIterator[None]:
+    """Of the server's processes; the first of them goes on last."""
+    try:
         for pid in pids:
+            _signal(pid, signal.SIGSTOP)
+        yield
+    finally:
+        for pid in reversed(pids):
             _signal(pid, signal.SIGCONT)
-
-
-async def end_sessions(lab: Lab, name: str) -> None:
-    """All that this process has."""
-    await lab.sql(_SESSIONS, name)
 
 
 def _signal(pid: int, number: signal.Signals) -> None:
     """A backend may have ended since it was listed."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, number)
-
-
-async def _bounce(lab: Lab, mark: Mark, how: signal.Signals) -> None:
-    server = lab.cluster.postgres
-    assert server is not None
-    await asyncio.to_thread(server.stop, how)
-    await asyncio.to_thread(server.start)
-    mark.accepts = time.monotonic()

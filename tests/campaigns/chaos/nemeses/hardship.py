@@ -59,7 +59,7 @@ async def step_database_clock(lab: Lab, mark: Mark) -> None:
     (row,) = await lab.sql("select extract(epoch from clock_timestamp())::float8 as now")
     if abs(row["now"] - time.time() - ahead) > SEEN_SECONDS + PROMISED_SECONDS:
         mark.wrong.append("the clock was not set")
-    await kill(lab, mark.victims)
+    await kill(lab, mark)
     lab.clock("postgres", 0.0)
     await asyncio.sleep(SEEN_SECONDS)
 
@@ -108,7 +108,7 @@ async def slow_commits(lab: Lab, mark: Mark) -> None:
     """What is written takes more than a second, and an owner is killed meanwhile."""
     async with _hardship(lab, seconds=1.2):
         await asyncio.sleep(1.0)
-        await kill(lab, mark.victims)
+        await kill(lab, mark)
 
 
 async def _owns_nothing(lab: Lab, name: str, mark: Mark) -> None:

@@ -39,7 +39,7 @@ async def silent_names(lab: Lab, mark: Mark) -> None:
         await lab.until(lambda: len(names.names_of(host)) >= AT_A_TIME)
         for _ in range(3):
             (row,) = await lab.sql("select clock_timestamp() as now")
-            await end_sessions(lab, name)
+            await end_sessions(lab, mark)
             await asyncio.sleep(0.3)
         if not await _is_back(lab, name, row["now"]):
             mark.wrong.append(f"I15: {name} did not find its database while links were looked up")

@@ -10,93 +10,64 @@ import time
 from tests.campaigns.chaos.lab import Lab
 from tests.campaigns.chaos.marks import Mark
 from tests.campaigns.chaos.nemesis import (
+    Act,
     a_webapp,
     an_owner,
+    fault,
+    fence_as_drawn,
     nemesis,
-    perhaps_no_fence,
+    repeated,
     the_leader,
     two_coreapps,
 )
 from tests.harness.files import used_up
 
 STOP_PROMISED_SECONDS = 5.0
-LEASE_AND_MORE_SECONDS = 3.0
 
 
-@nemesis(of=[an_owner])
-async def kill_owner(lab: Lab, mark: Mark) -> None:
-    """SIGKILL of a coreapp that owns slots; it is restarted as systemd would."""
-    await kill(lab, mark.victims)
+async def kill(lab: Lab, mark: Mark) -> None:
+    """SIGKILL of all victims at once; they are restarted as systemd would, and are back then."""
+    restarts = {name: lab.process(name).restarts for name in mark.victims}
+    for name in mark.victims:
+        lab.process(name).kill(signal.SIGKILL)
+    await asyncio.gather(*(lab.back(name, n) for name, n in restarts.items()))
 
 
-@nemesis(of=[the_leader])
-async def kill_leader(lab: Lab, mark: Mark) -> None:
-    """SIGKILL of the leading master."""
-    await kill(lab, mark.victims)
+def freeze(least: float, most: float) -> Act:
+    """SIGSTOP of all victims for so many seconds."""
+
+    async def frozen(lab: Lab, mark: Mark) -> None:
+        processes = [lab.process(name) for name in mark.victims]
+        for process in processes:
+            process.kill(signal.SIGSTOP)
+        try:
+            await asyncio.sleep(lab.random.uniform(least, most))
+        finally:
+            for process in processes:
+                process.kill(signal.SIGCONT)
+
+    return frozen
 
 
-@nemesis(of=[the_leader, an_owner])
-async def kill_leader_and_owner(lab: Lab, mark: Mark) -> None:
-    """Both at once: the failover starts with an election."""
-    await kill(lab, mark.victims)
-
-
-@nemesis(of=[a_webapp])
-async def kill_webapp(lab: Lab, mark: Mark) -> None:
-    """SIGKILL of a webapp with open requests."""
-    await kill(lab, mark.victims)
-
-
-@nemesis(of=[two_coreapps])
-async def kill_two_owners(lab: Lab, mark: Mark) -> None:
-    """Two coreapps at once: shards double up."""
-    await kill(lab, mark.victims)
-
-
-@nemesis(of=[an_owner])
-async def crash_loop(lab: Lab, mark: Mark) -> None:
-    """One coreapp is killed each time it is back: it must not be given shards again and again."""
-    for _ in range(4):
-        await kill(lab, mark.victims)
-
-
-@nemesis(of=[an_owner])
-async def freeze_owner_short(lab: Lab, mark: Mark) -> None:
-    """SIGSTOP for less than the lease: no takeover."""
-    await _freeze(lab, mark, lab.random.uniform(0.2, 0.9))
-
-
-@nemesis(of=[an_owner])
-async def freeze_owner(lab: Lab, mark: Mark) -> None:
-    """SIGSTOP beyond the lease, half of the times with an upstream that fences nobody."""
-    await perhaps_no_fence(lab, mark)
-    await _freeze(lab, mark, lab.random.uniform(2.2, 3.2))
-
-
-@nemesis(of=[an_owner])
-async def wake_late(lab: Lab, mark: Mark) -> None:
-    """An owner sleeps beyond its lease with answers and messages waiting for it."""
-    await _freeze(lab, mark, LEASE_AND_MORE_SECONDS)
-
-
-@nemesis(of=[the_leader])
-async def freeze_leader(lab: Lab, mark: Mark) -> None:
-    """SIGSTOP of the leading master beyond its term's trust."""
-    await _freeze(lab, mark, lab.random.uniform(1.8, 3.0))
-
-
-@nemesis(of=[the_leader, an_owner])
-async def freeze_leader_and_owner(lab: Lab, mark: Mark) -> None:
-    """Both frozen beyond the lease."""
-    await _freeze(lab, mark, 4.0)
-
-
-@nemesis(of=[an_owner])
-async def flap_freeze(lab: Lab, mark: Mark) -> None:
-    """An owner that stutters: 200 ms frozen, 200 ms running."""
-    for _ in range(6):
-        await _freeze(lab, mark, 0.2)
-        await asyncio.sleep(0.2)
+_BEYOND_THE_LEASE = fence_as_drawn(freeze(2.2, 3.2))
+_STUTTER = repeated(6, freeze(0.2, 0.2), pause=0.2)
+FAULTS = (
+    fault("kill-owner", kill, of=[an_owner]),
+    fault("kill-leader", kill, of=[the_leader]),
+    # The failover starts with an election.
+    fault("kill-leader-and-owner", kill, of=[the_leader, an_owner]),
+    fault("kill-webapp", kill, of=[a_webapp]),  # with open requests
+    fault("kill-two-owners", kill, of=[two_coreapps]),  # shards double up
+    # Killed each time it is back: it must not be given shards again and again.
+    fault("crash-loop", repeated(4, kill), of=[an_owner]),
+    fault("freeze-owner-short", freeze(0.2, 0.9), of=[an_owner]),  # no takeover
+    fault("freeze-owner", _BEYOND_THE_LEASE, of=[an_owner]),
+    # It sleeps beyond its lease with answers and messages waiting for it.
+    fault("wake-late", freeze(3.0, 3.0), of=[an_owner]),
+    fault("freeze-leader", freeze(1.8, 3.0), of=[the_leader]),  # beyond its term's trust
+    fault("freeze-leader-and-owner", freeze(4.0, 4.0), of=[the_leader, an_owner]),
+    fault("flap-freeze", _STUTTER, of=[an_owner]),
+)
 
 
 @nemesis(of=[a_webapp, an_owner, the_leader])
@@ -128,14 +99,6 @@ async def stop_owner(lab: Lab, mark: Mark) -> None:
     await _restart(lab, *mark.victims)
 
 
-async def kill(lab: Lab, names: list[str]) -> None:
-    """Returns once all of them are back."""
-    restarts = {name: lab.process(name).restarts for name in names}
-    for name in names:
-        lab.process(name).kill(signal.SIGKILL)
-    await asyncio.gather(*(lab.back(name, n) for name, n in restarts.items()))
-
-
 async def _restart(lab: Lab, name: str) -> float:
     """SIGTERM, and wait for its successor; the seconds that it took to end."""
     process, restarts = lab.process(name), lab.process(name).restarts
@@ -146,16 +109,6 @@ async def _restart(lab: Lab, name: str) -> float:
     took = time.monotonic() - since
     await lab.back(name, restarts)
     return took
-
-
-async def _freeze(lab: Lab, mark: Mark, seconds: float) -> None:
-    for name in mark.victims:
-        lab.process(name).kill(signal.SIGSTOP)
-    try:
-        await asyncio.sleep(seconds)
-    finally:
-        for name in mark.victims:
-            lab.process(name).kill(signal.SIGCONT)
 
 
 def _exists(pid: int) -> bool:
