@@ -64,7 +64,7 @@ class Scene:
     def envelope(self) -> bytes:
         """As a webapp writes it, and with room for what it makes."""
         for slot in self.ownership.slots.values():
-            slot.lanes = Lanes()
+            slot.lanes = slot.messages.held = Lanes()
         frames = [
             wire.message(
                 slot := OWNED[n % len(OWNED)],

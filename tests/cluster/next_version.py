@@ -15,8 +15,10 @@ from typing import Any
 
 from warouter.cli import main
 from warouter.link import wire
-from warouter.store import journal, migrate
-from warouter.store.journal import WRITE_SECONDS, Journal, Row
+from warouter.store import migrate
+from warouter.store.database import WRITE_SECONDS
+from warouter.store.journal import Fate, Row
+from warouter.store.journal.messages import Messages
 from warouter.store.migrate import Migration
 
 OLD = max(wire.FRAMES)
@@ -62,8 +64,8 @@ def parse(frame: memoryview) -> wire.Message | wire.Outcome:
 
 
 async def append_once(
-    self: Journal, owned: Mapping[int, int], rows: Sequence[Row]
-) -> dict[int, int]:
+    self: Messages, owned: Mapping[int, int], rows: Sequence[Row]
+) -> dict[int, Fate]:
     slots, seqs, ids, recipients, kinds, bodies, _, _ = zip(*rows, strict=True)
     found = await self._appends.fetch(
         _APPEND,
@@ -79,7 +81,7 @@ async def append_once(
         [_origins.pop(i, 0) for i in ids],
         within=WRITE_SECONDS,
     )
-    return {row["ordinal"]: row["outcome"] for row in found}
+    return {row["ordinal"]: Fate(row["outcome"]) for row in found}
 
 
 def files() -> list[Migration]:
@@ -94,6 +96,6 @@ migrations = migrate.migrations
 
 if __name__ == "__main__":
     wire.FRAMES[NEW] = wire.FRAMES[OLD]._replace(message=message, parse=parse)
-    journal.Journal._append_once = append_once  # type: ignore[method-assign]
+    Messages._append_once = append_once  # type: ignore[method-assign]
     migrate.migrations = files
     main()

@@ -18,14 +18,17 @@ from warouter.cli import main
 from warouter.cluster.lease import Lease
 from warouter.cluster.role import Happened
 from warouter.flow.lanes import Entry, Lanes
+from warouter.flow.log import SlotLog
 from warouter.http.door import Connections
 from warouter.link import wire
 from warouter.net.acceptor import Acceptor
 from warouter.net.names import Names
 from warouter.node.master import Master
 from warouter.owner.appender import Appender
+from warouter.owner.backlog import Backlog
 from warouter.owner.beats import Beats
-from warouter.owner.callbacks import CallbackFeed
+from warouter.owner.callbacks.letters import Letters
+from warouter.owner.commit import GroupCommit
 from warouter.owner.hearing import UpstreamListener
 from warouter.owner.ownership import Ownership
 from warouter.owner.receipts import Receipts
@@ -34,7 +37,9 @@ from warouter.owner.slot import OwnedSlot
 from warouter.owner.writable import Writable
 from warouter.store import election
 from warouter.store.election import LeaderSession
-from warouter.store.journal import INSERTED, Journal, Row
+from warouter.store.journal import APPENDED, Outcome, Row
+from warouter.store.journal.messages import Messages
+from warouter.store.journal.parked import ParkedRows
 from warouter.upstream.protocol import Event
 
 Changes = list[tuple[Any, str, Any]]
@@ -90,10 +95,10 @@ def new_before_old() -> Changes:
     """I7: what was just committed is sent before what still has to be read from the journal."""
     note = Appender._note
 
-    def hasty(self: Appender, slot: OwnedSlot, row: Row, outcome: int) -> None:
-        behind = slot.open and not (slot.caught_up and slot.has_room)
+    def hasty(self: Appender, slot: OwnedSlot, row: Row, outcome: Outcome) -> None:
+        behind = slot.open and not (slot.messages.caught_up and slot.messages.has_room)
         note(self, slot, row, outcome)
-        if behind and outcome == INSERTED:
+        if behind and outcome is APPENDED:
             self._sender.ready(slot, row)
 
     return [(Appender, "_note", hasty)]
@@ -101,21 +106,22 @@ def new_before_old() -> Changes:
 
 def skipped_backlog() -> Changes:
     """I1, I5: a new epoch sends what is new and never reads what was left."""
-    return [(OwnedSlot, "caught_up", property(lambda self: True))]
+    return [(SlotLog, "caught_up", property(lambda self: True))]
 
 
 def ack_before_commit() -> Changes:
     """I1: the webapp hears 201 while the row is still in memory."""
-    commit = Appender._commit
+    commit = GroupCommit._commit
 
-    async def early(self: Appender, batch: list[Any]) -> None:
-        for webapp, frame, _ in batch:
-            webapp.send(webapp.frames.outcome(wire.ACKED, frame.slot, frame.epoch, [frame.id]))
-        if early_by:
-            await asyncio.sleep(early_by)
+    async def early(self: GroupCommit[Any, Any], batch: list[Any]) -> None:
+        if isinstance(self, Appender):
+            for slot, row, webapp in batch:
+                webapp.send(webapp.frames.outcome(wire.ACKED, slot.slot, slot.epoch, [row.id]))
+            if early_by:
+                await asyncio.sleep(early_by)
         await commit(self, batch)
 
-    return [(Appender, "_commit", early)]
+    return [(GroupCommit, "_commit", early)]
 
 
 def unblocked_lane() -> Changes:
@@ -146,8 +152,8 @@ def settled_when_sent() -> Changes:
     def eager(self: Sender, slot: OwnedSlot) -> None:
         pump(self, slot)
         for entry in slot.lanes._out.values():
-            slot.cursor.settle(entry.seq)
-            slot.dirty = True
+            slot.messages.cursor.settle(entry.seq)
+            slot.messages.dirty = True
 
     return [(Sender, "pump", eager)]
 
@@ -155,39 +161,41 @@ def settled_when_sent() -> Changes:
 def parked_are_forgotten() -> Changes:
     """I7: a new epoch does not know which recipients are parked."""
 
-    def deaf(self: Sender, slot: OwnedSlot) -> None:
-        self._load(slot)
+    def deaf(self: Backlog, slot: OwnedSlot) -> None:
+        self.pager.read_on(slot)
 
-    return [(Sender, "opened", deaf)]
+    return [(Backlog, "opened", deaf)]
 
 
 def parked_beyond_the_page_are_free() -> Changes:
     """I7: who is parked and not in memory is sent to as if nothing of it waited."""
 
-    async def nobody(self: Journal, *_asked: Any) -> list[Any]:
+    async def nobody(self: ParkedRows, *_asked: Any) -> list[Any]:
         return []
 
-    return [(Journal, "parked_among", nobody)]
+    return [(ParkedRows, "parked_among", nobody)]
 
 
 def event_acked_at_once() -> Changes:
     """I8: the upstream is told that an event is stored when it has only been heard."""
-    on_event, commit = Receipts.on_event, Receipts._commit
+    on_event, commit = Receipts.on_event, GroupCommit._commit
 
     def early(self: Receipts, slot: OwnedSlot, event: Event) -> None:
         self.ack(slot, [event.number])
         on_event(self, slot, event)
 
-    async def slow(self: Receipts, batch: list[Any]) -> None:
-        await asyncio.sleep(early_by)
+    async def slow(self: GroupCommit[Any, Any], batch: list[Any]) -> None:
+        if isinstance(self, Receipts):
+            await asyncio.sleep(early_by)
         await commit(self, batch)
 
-    return [(Receipts, "on_event", early), *([(Receipts, "_commit", slow)] if early_by else [])]
+    slowed: Changes = [(GroupCommit, "_commit", slow)] if early_by else []
+    return [(Receipts, "on_event", early), *slowed]
 
 
 def letters_in_the_dark() -> Changes:
     """I10: dead letters are moved to the parked ones, and nobody looks there."""
-    return [(CallbackFeed, "_revive", lambda self, *lane: None)]
+    return [(Letters, "_revive", lambda self, *lane: None)]
 
 
 def no_term() -> Changes:
@@ -202,12 +210,12 @@ def given_up_and_begun() -> Changes:
 
 def keys_are_not_looked_at() -> Changes:
     """I11: each request is a message of its own."""
-    append = Journal._append_once
+    append = Messages._append_once
 
-    async def blind(self: Journal, owned: Any, rows: list[Row]) -> Any:
+    async def blind(self: Messages, owned: Any, rows: list[Row]) -> Any:
         return await append(self, owned, [row._replace(key=None) for row in rows])
 
-    return [(Journal, "_append_once", blind)]
+    return [(Messages, "_append_once", blind)]
 
 
 def who_cannot_write_keeps_its_slots() -> Changes:
@@ -237,24 +245,25 @@ def what_cannot_be_read_comes_again() -> Changes:
 
 def backlog_comes_later() -> Changes:
     """I7: a new owner sends what is new at once, and what its predecessor left a little later."""
-    opened = Sender.opened
+    opened = Backlog.opened
 
-    async def backlog(self: Sender, slot: OwnedSlot, after: int, upto: int) -> None:
+    async def backlog(self: Backlog, slot: OwnedSlot, after: int, upto: int) -> None:
         await asyncio.sleep(0.3)
         while slot.open and after < upto:
             rows = await self._journal.page(slot.slot, after, upto, 500, 1 << 20)
-            for row, age in rows:
-                if not slot.cursor.settled(row.seq):
-                    self.ready(slot, row, age)
-            after = rows[-1][0].seq if len(rows) == 500 else upto
-        self.pump(slot)
+            for row in rows:
+                if not slot.messages.cursor.settled(row.seq):
+                    self.take(slot, row)
+            after = rows[-1].seq if len(rows) == 500 else upto
+        self.paged(slot)
 
-    def impatient(self: Sender, slot: OwnedSlot) -> None:
-        after, slot.loaded = slot.loaded, slot.committed
+    def impatient(self: Backlog, slot: OwnedSlot) -> None:
+        log = slot.messages
+        after, log.loaded = log.loaded, log.committed
         opened(self, slot)
-        self._tasks.begin(slot, backlog(self, slot, after, slot.committed))
+        self._tasks.begin(slot, backlog(self, slot, after, log.committed))
 
-    return [(Sender, "opened", impatient)]
+    return [(Backlog, "opened", impatient)]
 
 
 def queue_is_reset() -> Changes:

@@ -14,7 +14,7 @@ from warouter.config import Settings, Timing
 from warouter.link.wire import FRAMES, Message, Outcome, parse
 from warouter.message_id import mint
 from warouter.owner.appender import Appender
-from warouter.owner.callbacks import CallbackFeed
+from warouter.owner.callbacks.feed import CallbackFeed
 from warouter.owner.claims import Claims
 from warouter.owner.hearing import UpstreamListener
 from warouter.owner.media.attachments import Attachments
@@ -54,6 +54,16 @@ class FakeUpstream:
 
     async def close(self) -> None:
         """Nothing is open."""
+
+
+class Heard:
+    """Waits until an event of ours is on disk."""
+
+    def __init__(self) -> None:
+        self.on_disk = asyncio.Event()
+
+    def stored(self, _slot: OwnedSlot) -> None:
+        self.on_disk.set()
 
 
 class Slots:

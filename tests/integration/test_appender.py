@@ -120,7 +120,7 @@ async def test_one_id_under_an_ended_epoch_and_anew_in_one_batch(side: Side) -> 
         (wire.ACKED, 11),
         (wire.NOT_OWNER, 10),
     }
-    assert new.committed == new.loaded == 2
+    assert new.messages.committed == new.messages.loaded == 2
 
 
 async def test_a_verdict_on_an_ended_epoch_does_not_end_the_new_one(side: Side) -> None:
@@ -139,7 +139,7 @@ async def test_a_repeat_is_acked_and_uses_up_its_place(side: Side) -> None:
     await side.drain()
     assert [o.outcome for o in side.outcomes] == [wire.ACKED, wire.ACKED]
     assert [row.seq for row in side.ready] == [1]
-    assert slot.cursor.settled(2)
+    assert slot.messages.cursor.settled(2)
 
 
 async def test_frames_that_come_before_their_epoch_are_kept(side: Side) -> None:
@@ -173,8 +173,8 @@ async def test_requests_that_come_again_are_answered_with_the_first_id(side: Sid
         wire.CLASHED: [message_id(2)],
     }
     assert [(row.seq, row.ttl) for row in side.ready] == [(1, 60), (4, 60)]
-    assert slot.cursor.settled(2)
-    assert slot.cursor.settled(3)
+    assert slot.messages.cursor.settled(2)
+    assert slot.messages.cursor.settled(3)
 
 
 async def test_a_row_that_cannot_go_on_takes_nobody_s_ack_away(side: Side) -> None:

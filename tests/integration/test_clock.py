@@ -13,10 +13,11 @@ import pytest_asyncio
 
 from tests.harness.clock import step
 from warouter.config import Settings
-from warouter.store import journal as journals
 from warouter.store.account.logins import Limits, Logins
 from warouter.store.election import LeaderSession
-from warouter.store.journal import KNOWN, Journal, Progress, Row
+from warouter.store.journal import KNOWN, Journal, Row
+from warouter.store.journal import slots as journals
+from warouter.store.journal.progress import Wire
 from warouter.store.reports import Body, ReportWriter, read_reports
 
 ME = uuid4()
@@ -66,7 +67,7 @@ async def test_an_id_is_recognised_after_the_clock_went_forward(
     if mutant is not None:
         mutant(monkeypatch)
     await journal.append(OWNED, [row(1, 1)])
-    await journal.record(OWNED, Progress({3: (1, [])}, {}, {}))
+    await journal.write(OWNED, Wire({3: (1, [])}, {}, {}))
     await step(pool, HOUR)
     monkeypatch.setattr(journals, "time", Behind(HOUR))
     assert await journal.prune(OWNED, 0.0, 9) == (mutant is not None)
@@ -78,7 +79,7 @@ async def test_what_is_old_by_both_clocks_goes(
     journal: Journal, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await journal.append(OWNED, [row(1, 1), row(2, 2)])
-    await journal.record(OWNED, Progress({3: (2, [])}, {}, {}))
+    await journal.write(OWNED, Wire({3: (2, [])}, {}, {}))
     await pool.execute("update message set accepted_at = now() - interval '11 minutes'")
     monkeypatch.setattr(journals, "time", Behind(-HOUR))  # the database's is behind: that counts
     assert await journal.prune(OWNED, 0.0, 9) == 2

@@ -13,7 +13,8 @@ from tests.integration.test_journal import ME, OWNED, event, own
 from warouter.config import Settings
 from warouter.store import database, dead_letters
 from warouter.store.dead_letters import Place, Selection, parse
-from warouter.store.journal import Journal, Progress
+from warouter.store.journal import Journal
+from warouter.store.journal.progress import Wire
 
 ALL = Selection()
 LANE = "4915112345678"
@@ -31,7 +32,7 @@ async def journal(settings: Settings, pool: asyncpg.Pool) -> AsyncIterator[Journ
         {"slot": r.slot, "kind": 0, "seq": r.seq, "attempts": 7, "reason": "webhook: 400"}
         for r in rows
     ]
-    await journal.record(OWNED, Progress({}, {}, {"dead": dead}))
+    await journal.write(OWNED, Wire({}, {}, {"dead": dead}))
     yield journal
     await journal.close()
 
@@ -92,9 +93,9 @@ async def test_a_letter_may_die_again_also_when_its_journal_is_pruned(
     await journal.take_up_letters(OWNED, 60, 10)
     await pool.execute("delete from event")
     again = {"slot": 3, "kind": 0, "seq": 1, "attempts": 8, "reason": "webhook: 500"}
-    await journal.record(OWNED, Progress({}, {}, {"park_events": [again | {"delay_ms": 5}]}))
+    await journal.write(OWNED, Wire({}, {}, {"park_events": [again | {"delay_ms": 5}]}))
     assert (3, 1) in await parked(pool)
-    await journal.record(OWNED, Progress({}, {}, {"dead": [again]}))
+    await journal.write(OWNED, Wire({}, {}, {"dead": [again]}))
     (letter,) = await dead_letters.find(operator, ALL, 10)
     assert (letter.id, letter.attempts, letter.asked) == ("status-3-1", 8, False)
     assert bytes(letter.payload) == b"{}"

@@ -17,8 +17,9 @@ from tests.harness.owned import FakeUpstream, Slots, ended
 from tests.harness.wait import soon
 from warouter.config import Settings
 from warouter.flow import parking as parked
-from warouter.owner import parked_messages
-from warouter.store.journal import EventRow, Journal, Progress, Row
+from warouter.owner import parked as taking_up
+from warouter.store.journal import EventRow, Journal, Row
+from warouter.store.journal.progress import Wire
 from warouter.upstream.protocol import Answer, Claim, Claimed, Listener, Send, ToUpstream
 
 ME = uuid4()
@@ -52,12 +53,12 @@ async def park(journal: Journal, delays: dict[int, float], **more: Any) -> None:
     """Messages and events of these seqs, each for so many seconds."""
     rows = [place(seq, delay_ms=int(delay * 1000), **more) for seq, delay in delays.items()]
     rare = {"park": rows, "park_events": [r | {"kind": 0} for r in rows]}
-    assert await journal.record(OWNED, Progress({}, {}, rare)) == {3}
+    assert await journal.write(OWNED, Wire({}, {}, rare)) == {3}
 
 
 async def unpark(journal: Journal, seq: int) -> None:
     rare = {"unpark": [place(seq)], "unpark_events": [place(seq, kind=0)]}
-    await journal.record(OWNED, Progress({}, {}, rare))
+    await journal.write(OWNED, Wire({}, {}, rare))
 
 
 async def store(journal: Journal, recipients: list[str], ttl: int | None = None) -> None:
@@ -139,8 +140,8 @@ async def test_a_clock_that_goes_back_prolongs_no_wait(
         due = {r["recipient"]: r["due_in"] for r in page}
         assert due["a"] <= 5
         assert due["b"] <= 8
-    (_, age), *_ = await journal.page(3, 0, 9, 9, 1 << 20)
-    assert age == 0
+    row, *_ = await journal.page(3, 0, 9, 9, 1 << 20)
+    assert row.age == 0
     assert {r["age"] for r in await journal.parked_of(3, ["a", "b"], 9)} == {0}
     assert {r["age"] for r in await journal.parked_events_of(3, "a", 0, 9)} == {0}
     # Those that no page has brought yet are found by when they are due: they are brought forward.
@@ -185,7 +186,7 @@ async def test_letters_are_a_lane_that_is_looked_at_now(
 ) -> None:
     await store(journal, ["a", "a", "b"])
     dead = [place(seq, kind=0) for seq in (1, 2, 3)]
-    await journal.record(OWNED, Progress({}, {}, {"dead": dead}))
+    await journal.write(OWNED, Wire({}, {}, {"dead": dead}))
     assert await journal.asked_letters([3, 5]) == []
     await pool.execute("update dead_letter set asked_at = now()")
     assert await journal.asked_letters([3, 5]) == [3]
@@ -238,8 +239,8 @@ async def test_who_is_due_is_sent_though_an_older_build_parked_many_before(
         (parked, "MAX_PARKED", 20),
         (parked, "PAGE_LANES", 10),
         (parked, "LOOK_SECONDS", 0.1),
-        (parked_messages, "LEAD_ROWS", 20),
-        (parked_messages, "LEAD_SECONDS", 0.0),
+        (taking_up, "LEAD_ROWS", 20),
+        (taking_up, "LEAD_SECONDS", 0.0),
     ):
         monkeypatch.setattr(module, name, value)
     await pool.execute("update slot set owner = $1, epoch = 11 where slot = 3", COREAPP)

@@ -19,7 +19,8 @@ from warouter.store import database, server_settings, servers
 from warouter.store.account.accounts import Accounts, is_unavailable
 from warouter.store.database import Session
 from warouter.store.election import LeaderSession
-from warouter.store.journal import FENCED, INSERTED, EventRow, Journal, Progress, Row
+from warouter.store.journal import APPENDED, FENCED, EventRow, Fate, Journal, Row
+from warouter.store.journal.progress import Wire
 from warouter.store.migrate import migrate
 
 ISOLATION = "default_transaction_isolation"
@@ -115,7 +116,7 @@ async def appended_while_it_was_taken_over(settings: Settings) -> object:
             await asyncio.sleep(0.005)
         await transaction.commit()
         refused = await append
-        return refused[0]["outcome"] if refused else INSERTED
+        return Fate(refused[0]["outcome"]) if refused else APPENDED
     finally:
         await owner.close()
         await watcher.close()
@@ -137,7 +138,7 @@ async def test_without_the_isolation_pinned_it_is_not(
     rest = {n: v for n, v in server_settings.PINNED.items() if n != ISOLATION}
     monkeypatch.setattr(server_settings, "PINNED", rest)
     async with spoiled(settings, "database", {ISOLATION: "repeatable read"}):
-        assert await appended_while_it_was_taken_over(settings) == INSERTED
+        assert await appended_while_it_was_taken_over(settings) == APPENDED
 
 
 async def test_no_commit_of_an_ended_epoch_under_another_isolation(settings: Settings) -> None:
@@ -172,12 +173,12 @@ async def _lead_and_own(settings: Settings) -> None:
     assert [opened.next_seq for opened in await journal.open(owned)] == [1]
     body = bytes(range(256))
     assert await journal.append(owned, [ROW._replace(body=body)]) == {}
-    assert [r.body for r, _ in await journal.page(3, 0, 9, 9, 9999)] == [body]
+    assert [r.body for r in await journal.page(3, 0, 9, 9, 9999)] == [body]
     event = EventRow(3, 1, 0, "key", ROW.recipient, body, None)
     assert await journal.append_events(owned, [event]) == {}
 
-    progress = Progress({3: (1, [])}, {(3, 0): (0, [1, 1])}, {})
-    assert await journal.record(owned, progress) == {3}
+    progress = Wire({3: (1, [])}, {(3, 0): (0, [1, 1])}, {})
+    assert await journal.write(owned, progress) == {3}
     assert [opened.send_mark for opened in await journal.open(owned)] == [1]
     await journal.close()
     await leader.close()

@@ -18,6 +18,7 @@ import pytest_asyncio
 from trustme import CA
 
 from tests.harness.certificates import issued, text_of
+from tests.harness.owned import Heard
 from tests.harness.receiver import Post, Receiver
 from tests.harness.wait import PATIENCE, soon
 from warouter.app_settings import APPLICATION, WEBHOOK_CA, effective, merge
@@ -65,10 +66,10 @@ class Business:
         number = f"id{self._count}"
         key = f"{number}:{name}:1" if kind == STATUS else number
         body = json.dumps({"id": number, **payload}).encode()
-        done = asyncio.Event()
+        heard = Heard()
         slot = self.coreapp.ownership.slots[SLOT]
-        self.coreapp.receipts.append(slot, NewEvent(kind, key, RECIPIENT, body), done.set)
-        await done.wait()
+        self.coreapp.receipts.store(slot, NewEvent(kind, key, RECIPIENT, body), heard)
+        await heard.on_disk.wait()
         return number
 
     async def status_of(self, name: str, **fields: Any) -> str:

@@ -15,11 +15,11 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from tests.harness.owned import EPOCH, ME, RECIPIENT, Slots, an_id, ended
+from tests.harness.owned import EPOCH, ME, RECIPIENT, Heard, Slots, an_id, ended
 from tests.harness.wait import PATIENCE, soon
 from warouter.config import Settings
 from warouter.flow.lanes import Entry
-from warouter.flow.parking import ParkedLane
+from warouter.flow.parking import LaneState, ParkedLane
 from warouter.link.wire import NOT_OWNER
 from warouter.message_id import text_of
 from warouter.owner.receipts import NewEvent
@@ -57,8 +57,8 @@ async def slots(settings: Settings, pool: asyncpg.Pool) -> AsyncIterator[Slots]:
 
 def _next_page(slots: Slots, slot: OwnedSlot) -> str:
     """The first page of a parked recipient is sent and answered, and its next page is read."""
-    slot.parked[RECIPIENT] = lane = ParkedLane(0.0)
-    lane.flying = 1
+    slot.messages.parked[RECIPIENT] = lane = ParkedLane(0.0)
+    lane.read_ended(1, more=True)
     slot.lanes.block(RECIPIENT)
     slot.lanes.push(Entry(1, an_id(3), RECIPIENT, 0, b"{}", 1, True))
     slot.lanes.take()
@@ -67,13 +67,13 @@ def _next_page(slots: Slots, slot: OwnedSlot) -> str:
 
 
 def _parked(slots: Slots, slot: OwnedSlot) -> str:
-    slot.parked[RECIPIENT] = ParkedLane(0.0)
+    slot.messages.parked[RECIPIENT] = ParkedLane(0.0)
     slot.claim = Claiming.GRANTED
     return "parked_of"
 
 
 def _messages(slots: Slots, slot: OwnedSlot) -> str:
-    slot.committed = 10
+    slot.messages.committed = 10
     slots.ownership.opened({3: EPOCH})
     return "page"
 
@@ -90,12 +90,12 @@ def _parked_events(_slots: Slots, slot: OwnedSlot) -> str:
 
 
 def _event(slots: Slots, slot: OwnedSlot) -> str:
-    slots.receipts.append(slot, NewEvent(0, "a:failed", RECIPIENT, b"{}"), lambda: None)
+    slots.receipts.store(slot, NewEvent(0, "a:failed", RECIPIENT, b"{}"), Heard())
     return "append_events"
 
 
 def _progress(slots: Slots, slot: OwnedSlot) -> str:
-    slot.settle(1)
+    slot.messages.settle(1)
     slots.recorder.touch(slot)
     return "record"
 
@@ -147,12 +147,12 @@ async def test_without_the_guard_a_task_ends_unheard(
     slot, other = slots.open(3), slots.open(5)
     slots.journal.fail.add(_next_page(slots, slot))
     await soon(lambda: not slots.journal.fail)
-    other.parked[RECIPIENT], other.claim = ParkedLane(0.0), Claiming.GRANTED
+    other.messages.parked[RECIPIENT], other.claim = ParkedLane(0.0), Claiming.GRANTED
     looks = asyncio.create_task(slots.sender.run_parked())
-    await soon(lambda: not other.parked)  # each lane that is due was looked at
+    await soon(lambda: not other.messages.parked)  # each lane that is due was looked at
     looks.cancel()
     assert slot.open
-    assert slot.parked[RECIPIENT].flying == -1  # for ever
+    assert slot.messages.parked[RECIPIENT].state is LaneState.READING  # for ever
 
 
 async def test_an_ack_that_fails_takes_nobody_else_s_away(
@@ -183,16 +183,17 @@ async def test_one_that_cannot_hear_of_its_event_takes_nobody_else_s_ack_away(
     slots: Slots,
 ) -> None:
     slot, other = slots.open(3), slots.open(5)
-    heard = asyncio.Event()
+    heard = Heard()
 
-    def broken() -> None:
-        raise KeyError("ours")
+    class Broken(Heard):
+        def stored(self, _slot: OwnedSlot) -> None:
+            raise KeyError("ours")
 
-    slots.receipts.append(slot, NewEvent(0, "a:failed", RECIPIENT, b"{}"), broken)
-    slots.receipts.append(other, NewEvent(0, "b:failed", RECIPIENT, b"{}"), heard.set)
+    slots.receipts.store(slot, NewEvent(0, "a:failed", RECIPIENT, b"{}"), Broken())
+    slots.receipts.store(other, NewEvent(0, "b:failed", RECIPIENT, b"{}"), heard)
     loop = asyncio.create_task(slots.receipts.run())
     async with asyncio.timeout(PATIENCE):
-        await heard.wait()
+        await heard.on_disk.wait()
     assert not slot.open
     assert other.open
     assert not loop.done()

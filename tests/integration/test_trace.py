@@ -16,7 +16,7 @@ from warouter.cli import cli
 from warouter.config import Settings
 from warouter.errors import CommandError
 from warouter.message_id import mint, text_of
-from warouter.store.journal import _WITH_STATUS as WITH_STATUS
+from warouter.store.journal.messages import _WITH_STATUS as WITH_STATUS
 from warouter.store.views import trace
 from warouter.store.views.trace import Trace, read_trace
 

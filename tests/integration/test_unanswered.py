@@ -17,7 +17,7 @@ from tests.harness.wait import PATIENCE, soon
 from warouter.config import Settings
 from warouter.link.wire import Message
 from warouter.message_id import mint
-from warouter.owner import parked_messages, sender
+from warouter.owner import backlog, sender
 from warouter.upstream.protocol import Claim, Claimed, Listener, Send, ToUpstream
 
 PENDING = 86_400.0
@@ -123,7 +123,7 @@ async def test_without_the_word_in_its_row_the_ttl_would_end_it(
     """The build without the mechanism."""
     await told_and_parked(settings, pool)
     await older(pool, "1 hour")
-    monkeypatch.setattr(parked_messages, "TOLD", "nobody reads it")
+    monkeypatch.setattr(backlog, "TOLD", "nobody reads it")
     async with owner(settings):
         [first] = await ended(pool, 1)
     assert first["details"] == "the ttl passed before the message could be sent"

@@ -67,7 +67,9 @@ class World:
 
     async def settled(self) -> None:
         """Until everything that was offered has its end, and its end is on disk."""
-        await soon(lambda: self.slot.cursor.mark == self.sent and not self.slot.parked)
+        await soon(
+            lambda: self.slot.messages.cursor.mark == self.sent and not self.slot.messages.parked
+        )
 
     async def statuses(self) -> list[str]:
         rows = await self.pool.fetch("select split_part(key, ':', 2) as s from event order by seq")
@@ -129,7 +131,7 @@ async def test_more_lost_answers_than_the_window_holds_stop_nobody_else(world: W
     world.use(lost_answers=1.0)
     world.offer(70)
     # One answer at a time is heard from now on: that of the recipient who has no part in it.
-    await soon(lambda: len(world.slot.parked) >= 64)
+    await soon(lambda: len(world.slot.messages.parked) >= 64)
     world.use()
     world.offer(1, to=75)
     await world.settled()
@@ -200,5 +202,5 @@ async def test_without_the_look_at_what_is_unanswered_it_is_waited_for_for_ever(
     looks = world.slot.look_due
     await soon(lambda: world.slot.look_due > looks + 5 * 0.2)
     with pytest.raises(TimeoutError):
-        await soon(lambda: world.slot.cursor.mark == 1, 0)
+        await soon(lambda: world.slot.messages.cursor.mark == 1, 0)
     assert math.isfinite(world.slot.look_due)

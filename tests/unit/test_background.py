@@ -43,7 +43,7 @@ HEARD = {
     "node/master.py:main": PROCESS,
     "node/runtime.py:run_until": "waits only",
     "node/webapp.py:tasks": PROCESS,
-    "owner/callbacks.py:run": PROCESS,
+    "owner/callbacks/feed.py:run": PROCESS,
     "owner/beats.py:run": PROCESS,
     "owner/media/uploads.py:_take_off": CALLER,
     "store/aside.py:_let_go": "closing catches everything",

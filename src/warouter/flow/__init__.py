@@ -6,7 +6,9 @@ whose next message must wait long are *parked*: they leave their place to others
 
     cursor    how far a log is settled: a mark, and settled ranges beyond it
     lanes     what may be sent now: lanes and the window
-    parking   the recipients that are parked
+    parking   the recipients that are parked, and what happens with the rows of each
+    log       one log of a slot: what is on disk, in memory, settled
+    progress  what the next record says of a log
 
 ``owner`` asks before each send and tells what became of it.
 """

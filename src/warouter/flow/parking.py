@@ -14,6 +14,7 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Sequence
+from enum import Enum
 from typing import Any
 
 MAX_PARKED = 1_000  # recipients in memory; one process may own all 32 slots
@@ -23,6 +24,14 @@ LEAD_ROWS = 1_000  # that an older build parked, taken up at once,
 LEAD_SECONDS = 1.0  # and for so long before others have their turn
 
 
+class LaneState(Enum):
+    """What happens with the rows of a parked recipient."""
+
+    WAITING = "waiting"  # until its time has come
+    READING = "reading"  # its first rows are read from the table
+    FLYING = "flying"  # they are out
+
+
 class ParkedLane:
     """A recipient with messages (or events) in the parked table. Times are the caller's seconds.
 
@@ -30,13 +39,15 @@ class ParkedLane:
     more. ``more`` says that the table may hold rows beyond those that are out.
     """
 
-    __slots__ = ("due", "ends", "flying", "more", "noted")
+    __slots__ = ("due", "ended", "ends", "flying", "more", "noted", "state")
 
     def __init__(self, due: float, ends: float = math.inf) -> None:
         self.due = due
         self.ends = ends
+        self.ended = ends  # as it was before its rows were read
         self.more = True
-        self.flying = 0  # rows of it that are being sent right now; -1 while they are read
+        self.state = LaneState.WAITING
+        self.flying = 0  # how many of its rows are out
         self.noted = 0  # the number of the record that has all that is known of it
 
     @property
@@ -44,8 +55,43 @@ class ParkedLane:
         """When the lane is due to be looked at."""
         return min(self.due, self.ends)
 
+    @property
+    def waiting(self) -> bool:
+        return self.state is LaneState.WAITING
 
-class Parked(dict[str, ParkedLane]):
+    @property
+    def empty(self) -> bool:
+        """Nothing of it is out, and nothing is left in the table."""
+        return self.state is LaneState.WAITING and not self.more
+
+    def read_begins(self) -> None:
+        """Its first rows are read; what is parked from now on counts as ``more``."""
+        self.state, self.ended, self.more = LaneState.READING, self.ends, False
+        self.ends = math.inf
+
+    def read_failed(self) -> None:
+        """They could not be read: everything is as it was."""
+        self.state, self.ends, self.more = LaneState.WAITING, min(self.ends, self.ended), True
+
+    def read_ended(self, taken: int, *, more: bool, ends: float = math.inf) -> None:
+        """``taken`` rows go out; ``more`` are left, of which the first ends at ``ends``."""
+        self.state = LaneState.FLYING if taken else LaneState.WAITING
+        self.flying = taken
+        self.more = self.more or more
+        self.ends = min(self.ends, ends)
+
+    def landed(self) -> bool:
+        """A row that was out is settled or parked again. True: it was the last one."""
+        if self.state is not LaneState.FLYING:
+            return False
+        self.flying -= 1
+        if self.flying:
+            return False
+        self.state = LaneState.WAITING
+        return True
+
+
+class Parking(dict[str, ParkedLane]):
     """The parked lanes in memory, by recipient."""
 
     def __init__(self) -> None:
@@ -58,6 +104,34 @@ class Parked(dict[str, ParkedLane]):
     def page(self) -> int:
         """Number of rows to read, so that some are new."""
         return len(self) + PAGE_LANES
+
+    @property
+    def flying(self) -> int:
+        """How many parked rows are out."""
+        return sum(lane.flying for lane in self.values())
+
+    def park(
+        self,
+        recipient: str,
+        due: float,
+        record: int,
+        *,
+        was_out: bool,
+        ends: float = math.inf,
+    ) -> None:
+        """One more row of this recipient lies in the table with record number ``record``.
+
+        ``was_out``: it had been taken up from there and comes back.
+        """
+        lane = self.get(recipient)
+        if lane is None:
+            lane = self[recipient] = ParkedLane(0.0)
+        lane.due = max(lane.due, due)
+        lane.ends = min(lane.ends, ends)
+        lane.more = True
+        lane.noted = record
+        if was_out:
+            lane.landed()
 
     def found(self, row: Any, now: float) -> bool:
         """The table has this recipient, see ``Journal.parked``; False if it was known already."""
@@ -98,7 +172,7 @@ class Parked(dict[str, ParkedLane]):
         idle = [
             (lane.look, recipient)
             for recipient, lane in self.items()
-            if lane.flying == 0 and lane.noted <= recorded and (not crowded or lane.look > now)
+            if lane.waiting and lane.noted <= recorded and (not crowded or lane.look > now)
         ]
         chosen = heapq.nlargest(excess, idle)
         if not chosen:

@@ -29,7 +29,7 @@ from warouter.node.settings import SettingsFollower
 from warouter.node.settings_coreapp import CoreappSettings, InForce
 from warouter.owner.appender import Appender
 from warouter.owner.beats import Beats
-from warouter.owner.callbacks import CallbackFeed
+from warouter.owner.callbacks.feed import CallbackFeed
 from warouter.owner.claims import Claims
 from warouter.owner.hearing import UpstreamListener
 from warouter.owner.listener import BeatListener

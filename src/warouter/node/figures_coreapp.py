@@ -9,7 +9,7 @@ from warouter.kinds import EVENT_TYPES
 from warouter.link.listen import LinkServer
 from warouter.metrics import Sample
 from warouter.owner.appender import Appender
-from warouter.owner.callbacks import CallbackFeed
+from warouter.owner.callbacks.feed import CallbackFeed
 from warouter.owner.hearing import UpstreamListener
 from warouter.owner.listener import BeatListener
 from warouter.owner.ownership import Ownership
@@ -68,7 +68,7 @@ class CoreappFigures:
             Sample("warouter_upstream_connected", int(c.upstream.well)),
             Sample("warouter_journal_writable", int(c.writable.ok())),
             Sample("warouter_link_webapps", c.link.webapps),
-            Sample("warouter_parked_recipients", sum(len(s.parked) for s in slots)),
+            Sample("warouter_parked_recipients", sum(len(s.messages.parked) for s in slots)),
             Sample("warouter_messages_appended_total", c.appender.appended),
             Sample("warouter_append_commits_total", c.appender.commits),
             Sample("warouter_append_queued_messages", c.appender.queued),
@@ -120,16 +120,16 @@ def _unsettled(slot: OwnedSlot) -> int:
     """Messages of a slot that the upstream has not taken: in memory,
     on disk only, and at least one for each parked recipient.
     """
-    behind = max(0, slot.committed - slot.loaded)
-    return slot.lanes.waiting + behind + len(slot.parked)
+    behind = max(0, slot.messages.committed - slot.messages.loaded)
+    return slot.lanes.waiting + behind + len(slot.messages.parked)
 
 
 def _of_slot(slot: OwnedSlot) -> list[Sample]:
     label = {"slot": str(slot.slot)}
     return [
         Sample("warouter_slot_epoch", slot.epoch, label),
-        Sample("warouter_slot_journal_seq", slot.committed, label),
-        Sample("warouter_slot_settled_seq", slot.cursor.mark, label),
+        Sample("warouter_slot_journal_seq", slot.messages.committed, label),
+        Sample("warouter_slot_settled_seq", slot.messages.cursor.mark, label),
         Sample("warouter_slot_waiting_messages", slot.lanes.waiting, label),
-        Sample("warouter_slot_waiting_callbacks", sum(e.held for e in slot.events), label),
+        Sample("warouter_slot_waiting_callbacks", sum(m.waiting for m in slot.delivered), label),
     ]

@@ -14,7 +14,7 @@ from warouter.app_settings import (
 )
 from warouter.node.adoption import ApplicationFields, adopt
 from warouter.node.loglevel import LogLevel
-from warouter.owner.callbacks import CallbackFeed
+from warouter.owner.callbacks.feed import CallbackFeed
 from warouter.owner.retention import Retention
 from warouter.store.aside import settings_of
 from warouter.store.bounded import Fetch

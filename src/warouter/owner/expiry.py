@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
 
 from warouter.flow.lanes import Entry
 from warouter.kinds import READ_MARK
@@ -26,6 +26,22 @@ HEARSAY_SECONDS = 1.0  # after a takeover the upstream says within it what it to
 _EXPIRED = (410, "Message expired", "the ttl passed before the message could be sent")
 _TOO_OLD = (408, "Message is not valid", "the message was pending for too long")
 _UNANSWERED = (408, "Message is not valid", "the upstream never answered for this message")
+
+
+class Settling(Protocol):
+    """Whoever records that a message needs no more sending."""
+
+    def settled(self, slot: OwnedSlot, entry: Entry) -> None: ...
+
+
+class Ending(NamedTuple):
+    """A message that is settled once its status is on disk."""
+
+    settling: Settling
+    entry: Entry
+
+    def stored(self, slot: OwnedSlot) -> None:
+        self.settling.settled(slot, self.entry)
 
 
 class Expiry:
@@ -59,10 +75,8 @@ class Expiry:
         timed = ttl is not None and ttl <= self._pending
         return self._clock() - age + (ttl if timed and ttl else self._pending), timed
 
-    async def end(
-        self, slot: OwnedSlot, late: list[Entry], settled: Callable[[OwnedSlot, Entry], None]
-    ) -> None:
-        """These end as failed; each is ``settled`` once its status is on disk.
+    async def end(self, slot: OwnedSlot, late: Sequence[Entry], settling: Settling) -> None:
+        """These end as failed; each is settled once its status is on disk.
 
         Without a status of the upstream, what an owner before this one sent in its last moments may
         be failed here.
@@ -74,9 +88,13 @@ class Expiry:
         for entry in late:
             name = text_of(entry.id)
             if name in taken:
-                settled(slot, entry)
+                settling.settled(slot, entry)
                 continue
             why = _UNANSWERED if entry.told else _EXPIRED if entry.timed else _TOO_OLD
             answer = Answer(slot.slot, name, *why)
-            event = failed_status(answer, entry.recipient, int(time.time()))
-            self._receipts.append(slot, event, partial(settled, slot, entry))
+            self.fail(slot, entry, answer, settling)
+
+    def fail(self, slot: OwnedSlot, entry: Entry, answer: Answer, settling: Settling) -> None:
+        """This one ends as the answer says; it is settled once that status is on disk."""
+        event = failed_status(answer, entry.recipient, int(time.time()))
+        self._receipts.store(slot, event, Ending(settling, entry))

@@ -11,7 +11,7 @@ from warouter import background
 from warouter.background import wait_for
 from warouter.cluster.role import Happened
 from warouter.config import Timing
-from warouter.flow.parking import Parked
+from warouter.flow.parking import Parking
 from warouter.kinds import EVENT_KINDS
 from warouter.owner.ownership import Ownership
 from warouter.owner.recorder import Recorder
@@ -58,7 +58,7 @@ class Moves:
         """Begin epochs: one synchronous write under each, then read where the journal stands."""
         self._ownership.begin(epochs)
         opened = {o.slot: o for o in await self._journal.open(epochs)}
-        page = Parked().page
+        page = Parking().page
         lanes = [(n, kind) for n in opened for kind in EVENT_KINDS]
         parked = await self._journal.parked(list(opened), self._pending, page)
         parked_events = await self._journal.parked_events(lanes, page)
@@ -69,7 +69,7 @@ class Moves:
                 self._ownership.close(slot, Happened.FENCED)
                 continue
             slot.opened(opened[number])
-            slot.parked.read([r for r in parked if r["slot"] == number], now)
+            slot.messages.parked.read([r for r in parked if r["slot"] == number], now)
             mine = [r for r in parked_events if r["slot"] == number]
             for kind, events in enumerate(slot.events):
                 events.parked.read([r for r in mine if r["kind"] == kind], now)

@@ -1,27 +1,35 @@
-"""Events into the journal: statuses and inbound messages, acknowledged only once committed.
+"""Receipts and inbound messages into their journals, acknowledged upstream after the commit only.
 
-The same group commit as for messages. A key that is known is a repeat: it is acknowledged and goes
-no further.
+A key that is known is a repeat: it is acknowledged and goes no further. What is new is passed to
+the feed, in journal order.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections import deque
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
 
 import msgspec
 
 from warouter.cluster.role import Happened
 from warouter.codes import error_object
 from warouter.kinds import EVENT_NAMES, STATUS
-from warouter.owner.callbacks import CallbackFeed
+from warouter.owner.callbacks.feed import CallbackFeed
+from warouter.owner.commit import Gather, GroupCommit
 from warouter.owner.ownership import Ownership
 from warouter.owner.recorder import Recorder
 from warouter.owner.slot import OwnedSlot
-from warouter.store.journal import FENCED, INSERTED, REFUSED, EventRow, Journal
+from warouter.store.journal import (
+    APPENDED,
+    FENCED,
+    REFUSED,
+    UNKNOWN,
+    EventRow,
+    Exceptions,
+    Journal,
+    Outcome,
+)
 from warouter.upstream.checks import problem
 from warouter.upstream.protocol import Answer, Event, Upstream
 
@@ -30,16 +38,12 @@ log = logging.getLogger(__name__)
 MAX_ROWS = 2_000
 # Statuses come in a stream, and a commit costs as much as a hundred of them. One that comes after a
 # pause is committed at once; the next ones gather for the rest of this time.
-GATHER_SECONDS = 0.010
-GATHER_ROWS = 500  # so many wait for nothing
+GATHER = Gather(seconds=0.010, rows=500)
 MAX_QUEUED = 32 * 1024 * 1024  # bytes of events that are not on disk: then no more are read
-
-# Kind, key, recipient, payload and contact of an event before it has a place in the journal.
-_Parts = tuple[int, str, str, bytes, bytes | None]
 
 
 class NewEvent(NamedTuple):
-    """The same by name, for what the owner itself has to say."""
+    """An event before it has a place in the journal."""
 
     kind: int
     key: str
@@ -48,12 +52,20 @@ class NewEvent(NamedTuple):
     contact: bytes | None = None
 
 
-# The slot, the row, and who hears that it is on disk: a callable, or the upstream by a number.
-Queued = tuple[OwnedSlot, EventRow, Callable[[], None] | int]
+class Numbered(NamedTuple):
+    """The upstream waits for an acknowledgement under this number."""
+
+    number: int
 
 
-class Receipts:
-    """Appends events and passes each new one to the feed, in journal order."""
+class Told(Protocol):
+    """A part of the owner that waits until an event is on disk."""
+
+    def stored(self, slot: OwnedSlot) -> None: ...
+
+
+class Receipts(GroupCommit[EventRow, Numbered | Told]):
+    """Appends events, acknowledges them, and passes each new one to the feed."""
 
     def __init__(
         self,
@@ -63,21 +75,12 @@ class Receipts:
         feed: CallbackFeed,
         upstream: Upstream,
     ) -> None:
-        self._ownership = ownership
+        super().__init__(ownership, MAX_ROWS, GATHER)
         self._journal = journal
         self._recorder = recorder
         self._feed = feed
         self._upstream = upstream
-        self._queue: deque[Queued] = deque()
-        self._wake = asyncio.Event()
-        self._began = float("-inf")  # the last commit
-        self._queued_bytes = 0
-        self.appended = 0
         self.refused = 0
-
-    @property
-    def queued(self) -> int:
-        return len(self._queue)
 
     @property
     def full(self) -> bool:
@@ -93,103 +96,62 @@ class Receipts:
             self.ack(slot, [event.number])
             return
         kind = EVENT_NAMES.index(event.kind)
-        new = (kind, event.key, event.recipient, event.payload, event.contact or None)
-        self._put(slot, new, event.number)
+        new = NewEvent(kind, event.key, event.recipient, event.payload, event.contact or None)
+        self._place(slot, new, Numbered(event.number))
 
-    def append(self, slot: OwnedSlot, event: NewEvent, done: Callable[[], None]) -> None:
-        """Queue an event of our own; ``done`` is called once it is on disk."""
-        self._put(slot, event, done)
+    def store(self, slot: OwnedSlot, event: NewEvent, told: Told) -> None:
+        """Queue an event of our own; ``told`` hears when it is on disk."""
+        self._place(slot, event, told)
 
     def ack(self, slot: OwnedSlot, numbers: list[int]) -> None:
         """These events are on disk, or will never be read: the upstream need not keep them."""
         self._upstream.ack(slot.slot, slot.epoch, numbers)
 
-    async def run(self) -> None:
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            while self._queue:
-                await self._gather()
-                batch = [self._queue.popleft() for _ in range(min(len(self._queue), MAX_ROWS))]
-                try:
-                    await self._commit([item for item in batch if item[0].open])
-                finally:
-                    self._queued_bytes -= sum(_size(row) for _, row, _ in batch)
+    async def append(self, owned: Mapping[int, int], rows: Sequence[EventRow]) -> Exceptions:
+        return await self._journal.append_events(owned, rows)
 
-    async def _gather(self) -> None:
-        clock = asyncio.get_running_loop().time
-        rest = self._began + GATHER_SECONDS - clock()
-        if rest > 0 and len(self._queue) < GATHER_ROWS:
-            await asyncio.sleep(rest)
-        self._began = clock()
-
-    def _put(self, slot: OwnedSlot, event: _Parts, told: Callable[[], None] | int) -> None:
-        """The order of the queue is that of the journal: an event has its place from here on."""
-        journal = slot.events[event[0]]
-        row = EventRow(slot.slot, journal.next_seq, *event)
-        journal.next_seq += 1
-        self._queue.append((slot, row, told))
-        self._queued_bytes += _size(row)
-        self._wake.set()
-
-    async def _commit(self, batch: list[Queued]) -> None:
-        if not batch:
-            return
-        owned = {slot.slot: slot.epoch for slot, _, _ in batch}
-        rows = [row for _, row, _ in batch]
-        try:
-            outcomes = await self._journal.append_events(owned, rows)
-        except Exception as error:
-            self._ownership.tasks.failed(owned, error)
-            return
+    def finished(
+        self,
+        batch: Sequence[tuple[OwnedSlot, EventRow, Numbered | Told]],
+        outcomes: Sequence[Outcome],
+    ) -> None:
+        """Pass on what is new, tell our own parts, acknowledge; one slot's error is that slot's."""
         acks: dict[OwnedSlot, list[int]] = {}
-        for ordinal, (slot, row, told) in enumerate(batch):
-            outcome = outcomes.get(ordinal, INSERTED) if outcomes else INSERTED
-            if self._stored(slot, row, told, outcome) and isinstance(told, int):
-                acks.setdefault(slot, []).append(told)
+        failed = self._ownership.tasks.failed
+        for (slot, row, origin), outcome in zip(batch, outcomes, strict=True):
+            try:
+                if outcome is FENCED:
+                    self._ownership.close(slot, Happened.FENCED)
+                elif outcome is not UNKNOWN and slot.open:
+                    self._note(slot, row, outcome)
+                    if isinstance(origin, Numbered):
+                        acks.setdefault(slot, []).append(origin.number)
+                    else:
+                        origin.stored(slot)
+            except Exception as error:
+                failed(slot.current(), error)
         for slot, numbers in acks.items():
             try:
                 self.ack(slot, numbers)
             except Exception as error:
-                self._ownership.tasks.failed(slot.current(), error)
+                failed(slot.current(), error)
 
-    def _stored(
-        self, slot: OwnedSlot, row: EventRow, told: Callable[[], None] | int, outcome: int
-    ) -> bool:
-        """Say so to whom it concerns, but for the upstream; False: the slot's epoch is over.
+    def _place(self, slot: OwnedSlot, event: NewEvent, origin: Numbered | Told) -> None:
+        """The order of the queue is that of the journal: an event has its place from here on."""
+        row = EventRow(slot.slot, slot.events[event.kind].take_seq(), *event)
+        self.put(slot, row, origin, row.size)
 
-        Whatever goes wrong in it, the rest of the batch goes on.
-        """
-        try:
-            if outcome == FENCED:
-                self._ownership.close(slot, Happened.FENCED)
-            elif slot.open:
-                self._note(slot, row, outcome)
-                if not isinstance(told, int):
-                    told()
-                return True
-        except Exception as error:
-            self._ownership.tasks.failed(slot.current(), error)
-        return False
-
-    def _note(self, slot: OwnedSlot, row: EventRow, outcome: int) -> None:
-        if outcome == INSERTED:
-            self.appended += 1
+    def _note(self, slot: OwnedSlot, row: EventRow, outcome: Outcome) -> None:
+        if outcome is APPENDED:
             self._feed.committed(slot, row)
             return
-        journal = slot.events[row.kind]
-        if journal.caught_up:
-            journal.loaded = row.seq
-        journal.committed = row.seq
-        if outcome == REFUSED:
+        if outcome is REFUSED:
             log.error("event storage failed", extra={"key": row.key, "bytes": len(row.payload)})
             log.debug("event storage failed", extra={"payload": str(row.payload)})
-        slot.settle_event(row.kind, row.seq)  # a repeat: its place stays empty
+        journal = slot.events[row.kind]
+        journal.appended(row.seq)
+        journal.settle(row.seq)  # a repeat: its place stays empty
         self._recorder.touch(slot)
-
-
-def _size(row: EventRow) -> int:
-    return len(row.payload) + len(row.contact or b"")
 
 
 def failed_status(answer: Answer, recipient: str, now: int) -> NewEvent:

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any
 
 from warouter.background import wait_for
 from warouter.cluster.role import Happened
 from warouter.owner.ownership import Ownership
 from warouter.owner.slot import OwnedSlot
-from warouter.store.journal import Journal, Progress
+from warouter.store.journal import Journal, SlotProgress
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +20,7 @@ FLUSH_SECONDS = 0.1
 
 
 class Recorder:
-    """Records cursors and what is rare for all slots in one commit."""
+    """Records how far every log of every slot is, in one commit."""
 
     def __init__(self, ownership: Ownership, journal: Journal) -> None:
         self._ownership = ownership
@@ -54,10 +53,13 @@ class Recorder:
 
     async def _record(self, slots: list[OwnedSlot]) -> None:
         owned = {s.slot: s.epoch for s in slots}
-        settled = {s.slot: s.unrecorded for s in slots}
-        progress = _progress(slots)
+        progress: list[SlotProgress] = []
+        settled: dict[OwnedSlot, list[int]] = {}
         for slot in slots:
-            slot.dirty, slot.unrecorded, slot.rare = False, [], {}
+            messages, settled[slot] = slot.messages.record_begins()
+            statuses, _ = slot.statuses.record_begins()
+            inbound, _ = slot.inbound.record_begins()
+            progress.append(SlotProgress(slot.slot, messages, statuses, inbound))
             slot.records += 1
         try:
             held = await self._journal.record(owned, progress)
@@ -70,21 +72,5 @@ class Recorder:
                 self._ownership.close(slot, Happened.FENCED)
                 continue
             slot.recorded = slot.records
-            slot.lanes.recorded(settled[slot.slot])
+            slot.lanes.recorded(settled[slot])
         self._ownership.recorded(slots)
-
-
-def _progress(slots: list[OwnedSlot]) -> Progress:
-    rare: dict[str, list[dict[str, Any]]] = {}
-    for slot in slots:
-        for what, rows in slot.rare.items():
-            rare.setdefault(what, []).extend(rows)
-    return Progress(
-        {s.slot: (s.cursor.mark, s.cursor.flat) for s in slots},
-        {
-            (s.slot, kind): (log.cursor.mark, log.cursor.flat)
-            for s in slots
-            for kind, log in enumerate(s.events)
-        },
-        rare,
-    )

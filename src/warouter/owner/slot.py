@@ -9,14 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterable
 from enum import Enum
-from typing import Any
 
 from warouter.cluster.role import Happened, State, step
-from warouter.flow.cursor import Cursor
 from warouter.flow.lanes import Lanes
-from warouter.flow.parking import Parked, ParkedLane
+from warouter.flow.log import Memory, SlotLog
 from warouter.store.journal import Opened
 
 # Of messages a slot, and of its events of a kind; what is beyond either is read from the journal.
@@ -49,20 +46,16 @@ class OwnedSlot:
         self.look_due = -math.inf  # the next look at what the upstream has not answered
 
         self.lanes = Lanes()
-        self.cursor = Cursor()
-        self.next_seq = 1
-        self.committed = 0  # highest seq known to be on disk
-        self.loaded = 0  # highest seq that is, or was, in memory
-        self.loading = False
+        self.messages = SlotLog(self.lanes, MAX_IN_MEMORY, MAX_BYTES_IN_MEMORY)
+        self.delivered = (Memory(), Memory())  # events that the delivery has, by kind
+        of_statuses, of_inbound = self.delivered
+        self.statuses = SlotLog(of_statuses, MAX_EVENTS_IN_MEMORY, MAX_BYTES_IN_MEMORY)
+        self.inbound = SlotLog(of_inbound, MAX_EVENTS_IN_MEMORY, MAX_BYTES_IN_MEMORY)
+        self.events = (self.statuses, self.inbound)  # by kind
+        self.logs = (self.messages, *self.events)
         self.appending = 0  # frames in the appender that belong to this slot
-        self.parked = Parked()
         self.timer: asyncio.TimerHandle | None = None  # for the next retry
 
-        self.events = (EventLog(), EventLog())  # by kind: statuses, inbound messages
-
-        self.dirty = False  # a cursor moved since it was recorded
-        self.unrecorded: list[int] = []  # settled in memory, not yet in the database
-        self.rare: dict[str, list[dict[str, Any]]] = {}
         self.records = 0  # how often it was recorded, or is being recorded
         self.recorded = 0  # the number of the last record that is on disk
 
@@ -82,121 +75,16 @@ class OwnedSlot:
 
     def opened(self, journal: Opened) -> None:
         """The journal's positions, read after the epoch's first commit."""
-        self.cursor = Cursor(journal.send_mark, journal.send_ranges)
-        self.next_seq = journal.next_seq
-        self.committed = journal.next_seq - 1
-        self.loaded = journal.send_mark
-        self.events[0].opened(journal.status_mark, journal.status_ranges, journal.next_status_seq)
-        self.events[1].opened(
-            journal.inbound_mark, journal.inbound_ranges, journal.next_inbound_seq
-        )
+        self.messages.opened(journal.send_mark, journal.send_ranges, journal.next_seq)
+        self.statuses.opened(journal.status_mark, journal.status_ranges, journal.next_status_seq)
+        self.inbound.opened(journal.inbound_mark, journal.inbound_ranges, journal.next_inbound_seq)
 
     @property
-    def caught_up(self) -> bool:
-        """Everything on disk is, or was, in memory: the next commit may go straight there.
-
-        Unless its recipient may be parked beyond what is in memory: then it is looked for first.
-        """
-        return self.loaded >= self.committed and not self.loading and not self.parked.beyond
+    def dirty(self) -> bool:
+        """Something moved since it was recorded."""
+        return any(log.dirty for log in self.logs)
 
     @property
-    def has_room(self) -> bool:
-        return self.lanes.waiting < MAX_IN_MEMORY and self.lanes.bytes < MAX_BYTES_IN_MEMORY
-
-    @property
-    def half_empty(self) -> bool:
-        """There is room for a page worth reading."""
-        lanes = self.lanes
-        return lanes.waiting < MAX_IN_MEMORY // 2 and lanes.bytes < MAX_BYTES_IN_MEMORY // 2
-
-    def settle(self, seq: int) -> None:
-        """A message needs no more sending: taken, failed for good, or parked."""
-        self.cursor.settle(seq)
-        self.unrecorded.append(seq)
-        self.dirty = True
-
-    def settle_event(self, kind: int, seq: int) -> None:
-        """An event needs no more delivering: delivered, not wanted, or parked."""
-        self.events[kind].cursor.settle(seq)
-        self.dirty = True
-
-    def settle_gaps(self, seqs: Iterable[int], upto: int) -> None:
-        """A page of the journal held ``seqs`` of what follows ``loaded``: the rest was never used.
-
-        The one writer commits in seq order, so up to ``committed`` a seq has a row or never will.
-        """
-        self.dirty = _settle_gaps(self.cursor, self.loaded, seqs, upto) or self.dirty
-        self.loaded = upto
-
-    def settle_event_gaps(self, kind: int, seqs: Iterable[int], upto: int) -> None:
-        """As ``settle_gaps``, for one kind of events."""
-        journal = self.events[kind]
-        self.dirty = _settle_gaps(journal.cursor, journal.loaded, seqs, upto) or self.dirty
-        journal.loaded = upto
-
-    def note_parked(self, lane: ParkedLane, what: str, **row: Any) -> None:
-        """Something rare of a parked recipient: it stays in memory until that is recorded."""
-        lane.noted = self.records + 1
-        self.note(what, **row)
-
-    def note(self, what: str, **row: Any) -> None:
-        """Something rare for the next record: see store.journal.Progress."""
-        self.rare.setdefault(what, []).append({"slot": self.slot, **row})
-        self.dirty = True
-
-
-def _settle_gaps(cursor: Cursor, after: int, seqs: Iterable[int], upto: int) -> bool:
-    found = False
-    for seq in (*seqs, upto + 1):
-        if seq > after + 1:
-            cursor.settle_range(after + 1, seq - 1)
-            found = True
-        after = seq
-    return found
-
-
-class EventLog:
-    """One kind of events of a slot: positions, and the recipients that are parked."""
-
-    __slots__ = (
-        *("committed", "cursor", "held", "held_bytes", "loaded", "loading", "next_seq", "parked"),
-    )
-
-    def __init__(self) -> None:
-        self.cursor = Cursor()
-        self.next_seq = 1
-        self.committed = 0
-        self.loaded = 0
-        self.loading = False
-        self.held = 0  # events of this journal that the webhook delivery has
-        self.held_bytes = 0
-        self.parked = Parked()
-
-    def opened(self, mark: int, ranges: list[int], next_seq: int) -> None:
-        self.cursor = Cursor(mark, ranges)
-        self.next_seq = next_seq
-        self.committed = next_seq - 1
-        self.loaded = mark
-
-    def hold(self, size: int) -> None:
-        """The delivery has one more, of so many bytes."""
-        self.held += 1
-        self.held_bytes += size
-
-    def let_go(self, size: int) -> None:
-        self.held -= 1
-        self.held_bytes -= size
-
-    @property
-    def caught_up(self) -> bool:
-        return self.loaded >= self.committed and not self.loading and not self.parked.beyond
-
-    @property
-    def has_room(self) -> bool:
-        return self.held < MAX_EVENTS_IN_MEMORY and self.held_bytes < MAX_BYTES_IN_MEMORY
-
-    @property
-    def half_empty(self) -> bool:
-        """There is room for a page worth reading."""
-        held, size = self.held, self.held_bytes
-        return held < MAX_EVENTS_IN_MEMORY // 2 and size < MAX_BYTES_IN_MEMORY // 2
+    def next_record(self) -> int:
+        """The number of the record that has what is noted now."""
+        return self.records + 1

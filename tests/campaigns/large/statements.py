@@ -20,7 +20,8 @@ from warouter.store.audit import Audit, read_audit
 from warouter.store.bounded import fetcher
 from warouter.store.dead_letters import Selection, count, find
 from warouter.store.election import LeaderSession
-from warouter.store.journal import EventRow, Journal, Progress, Row
+from warouter.store.journal import EventRow, Journal, Row
+from warouter.store.journal.progress import Wire
 from warouter.store.views import stats, status
 from warouter.store.views.trace import read_trace
 
@@ -183,7 +184,7 @@ class Bench:
         await self.journal.append_events(OWNED, rows)
 
     async def _record(self, **rare: Any) -> None:
-        assert await self.journal.record(OWNED, Progress({}, {}, rare)) == {SLOT}
+        assert await self.journal.write(OWNED, Wire({}, {}, rare)) == {SLOT}
 
     async def _trace(self) -> None:
         async with self.pool.acquire() as connection:

@@ -10,7 +10,7 @@ from uuid import UUID
 from tests.campaigns.simulation.network import Link
 from tests.campaigns.simulation.server import DOUBTS, Trouble
 from tests.campaigns.simulation.upstream import WAITS
-from warouter.store import journal
+from warouter.store.journal import sessions
 
 FIRST, LAST, HEALED = 2.0, 16.0, 20.0  # true seconds: of beginnings, and of the last end
 SHARDS = (1, 2, 4, 8, 16, 32)
@@ -217,7 +217,7 @@ class Faults:
     def late_statement(self, random: Random) -> bool:
         """Statements are executed so late that their caller may have given up."""
         trouble = self._trouble(random, "late_statement")
-        patience = journal.WRITE_SECONDS * random.uniform(1.0, 1.15)
+        patience = sessions.WRITE_SECONDS * random.uniform(1.0, 1.15)
         trouble.late += [
             random.choice((patience, random.uniform(0.2, 4.0))) for _ in range(random.randint(1, 4))
         ]

@@ -18,15 +18,17 @@ from warouter.flow import parking as parked
 from warouter.link import client
 from warouter.owner import (
     appender,
-    callbacks,
+    backlog,
     expiry,
-    parked_messages,
+    pager,
     receipts,
     recorder,
     sender,
     slot,
 )
-from warouter.store import election, journal
+from warouter.owner.callbacks import events, feed, letters
+from warouter.store import election
+from warouter.store.journal import sessions
 from warouter.upstream import client as upstream
 
 WINDOW = lanes.WINDOW
@@ -36,22 +38,22 @@ Seam = tuple[tuple[Any, ...], str, tuple[Any, ...]]
 _SEAMS: tuple[Seam, ...] = (
     ((appender,), "MAX_ROWS", (1, 2, 5)),
     ((receipts,), "MAX_ROWS", (1, 3)),
-    ((sender, callbacks), "PAGE", (1, 2, 3)),
-    ((parked_messages, callbacks), "PARKED_PAGE", (1, 2)),
+    ((pager,), "PAGE", (1, 2, 3)),
+    ((backlog, events), "PARKED_PAGE", (1, 2)),
     ((parked,), "MAX_PARKED", (1, 2, 3)),
     ((parked,), "PAGE_LANES", (1, 2)),
     ((parked,), "LOOK_SECONDS", (0.1, 1.0)),
-    ((parked_messages,), "LANES_AT_ONCE", (1, 2)),
-    ((parked_messages,), "MAX_FLYING", (1, 3)),
-    ((callbacks,), "LETTERS_PAGE", (1, 2)),
-    ((sender, callbacks), "PAGE_BYTES", (1, 100)),
-    ((slot, sender, parked_messages), "MAX_IN_MEMORY", (2, 4)),
-    ((slot, parked_messages), "MAX_BYTES_IN_MEMORY", (2, 200)),
+    ((backlog,), "LANES_AT_ONCE", (1, 2)),
+    ((backlog,), "MAX_FLYING", (1, 3)),
+    ((letters,), "LETTERS_PAGE", (1, 2)),
+    ((pager,), "PAGE_BYTES", (1, 100)),
+    ((slot, backlog), "MAX_IN_MEMORY", (2, 4)),
+    ((slot, backlog), "MAX_BYTES_IN_MEMORY", (2, 200)),
     ((slot,), "MAX_EVENTS_IN_MEMORY", (2, 4)),
     ((cursor,), "MAX_RANGES", (1, 3)),
     ((sender,), "PARK_AFTER_MS", (10, 100)),
     ((sender,), "PARK_AFTER_TRIES", (1, 2)),
-    ((journal,), "WRITE_SECONDS", (0.3, 1.0)),
+    ((sessions,), "WRITE_SECONDS", (0.3, 1.0)),
     ((election,), "WRITE_SECONDS", (0.3, 2.0)),
     ((recorder,), "FLUSH_SECONDS", (0.001, 0.3)),
 )
@@ -79,7 +81,7 @@ def drawn(random: Random, *, small: bool = True) -> Iterator[int]:
     chosen.append((slot, "Lanes", partial(lanes.Lanes, window)))
     way = Random(random.getrandbits(64))
     chosen += [(client, "Random", lambda: way), (upstream, "random", way.random)]
-    chosen.append((callbacks, "Callbacks", webhook.Deliveries))
+    chosen.append((feed, "Callbacks", webhook.Deliveries))
     chosen.append((expiry, "wall", loop.wall))
     with patched(chosen):
         yield window

@@ -1,4 +1,4 @@
-"""Which parked recipients are in memory: few, the first ones, and never one that is not known."""
+"""Which parked recipients are in memory, and what happens with the rows of each."""
 
 from __future__ import annotations
 
@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from warouter.flow import parking as parked
-from warouter.flow.parking import LOOK_SECONDS, MAX_PARKED, PAGE_LANES, Parked, ParkedLane
+from warouter.flow.parking import (
+    LOOK_SECONDS,
+    MAX_PARKED,
+    PAGE_LANES,
+    LaneState,
+    ParkedLane,
+    Parking,
+)
 
 
 def rows(dues: dict[str, float], most: int) -> list[Any]:
@@ -19,7 +26,7 @@ def rows(dues: dict[str, float], most: int) -> list[Any]:
 
 
 def test_all_are_in_memory_while_they_are_few() -> None:
-    lanes = Parked()
+    lanes = Parking()
     dues = {str(n): float(n) for n in range(PAGE_LANES - 1)}
     assert set(lanes.read(rows(dues, lanes.page), 0.0)) == set(dues)
     assert not lanes.beyond
@@ -27,7 +34,7 @@ def test_all_are_in_memory_while_they_are_few() -> None:
 
 
 def test_of_many_the_next_are_read_when_their_time_comes() -> None:
-    lanes = Parked()
+    lanes = Parking()
     dues = {str(n): n * 0.01 for n in range(5 * PAGE_LANES)}
     lanes.read(rows(dues, lanes.page), 0.0)
     assert lanes.beyond
@@ -40,7 +47,7 @@ def test_of_many_the_next_are_read_when_their_time_comes() -> None:
 
 
 def test_the_table_is_looked_at_now_and_then_whatever_it_said() -> None:
-    lanes = Parked()
+    lanes = Parking()
     lanes.read(rows({str(n): 1e6 for n in range(PAGE_LANES)}, lanes.page), 0.0)
     assert not lanes.wants(LOOK_SECONDS - 0.1)
     assert lanes.wants(LOOK_SECONDS)
@@ -48,7 +55,7 @@ def test_the_table_is_looked_at_now_and_then_whatever_it_said() -> None:
 
 def test_who_is_due_finds_room() -> None:
     """Memory full of what is tried again in an hour must not hold up what is due now."""
-    lanes = Parked()
+    lanes = Parking()
     for n in range(MAX_PARKED):
         lanes[str(n)] = ParkedLane(3600.0 + n)
     lanes.beyond = True
@@ -60,23 +67,113 @@ def test_who_is_due_finds_room() -> None:
 
 @given(st.lists(st.tuples(st.floats(0, 10), st.booleans(), st.integers(0, 2)), max_size=40))
 def test_only_what_is_idle_and_on_disk_is_let_go(drawn: list[tuple[float, bool, int]]) -> None:
-    lanes, before = Parked(), parked.MAX_PARKED
+    lanes, before = Parking(), parked.MAX_PARKED
     parked.MAX_PARKED = 5
     try:
         for n, (due, flying, noted) in enumerate(drawn):
             lanes[str(n)] = lane = ParkedLane(due)
-            lane.flying, lane.noted = int(flying), noted
+            lane.read_ended(int(flying), more=True)
+            lane.noted = noted
         all_of_them = dict(lanes)
         gone = lanes.surplus(0.0, 1)
     finally:
         parked.MAX_PARKED = before
     assert set(gone) | set(lanes) == set(all_of_them)
     assert not set(gone) & set(lanes)
-    assert all(all_of_them[r].flying == 0 and all_of_them[r].noted <= 1 for r in gone)
+    assert all(all_of_them[r].waiting and all_of_them[r].noted <= 1 for r in gone)
     movable = sum(not flying and noted <= 1 for _, flying, noted in drawn)
     assert len(gone) == min(max(0, len(drawn) - 5), movable)
     assert lanes.beyond == bool(gone)
     assert lanes.let_go == bool(gone)
-    stays = [lane.look for r, lane in lanes.items() if lane.flying == 0 and lane.noted <= 1]
+    stays = [lane.look for r, lane in lanes.items() if lane.waiting and lane.noted <= 1]
     if gone and stays:
         assert max(stays) <= min(all_of_them[r].look for r in gone)
+
+
+class Model:
+    """One recipient: a table of rows, and which of them are out, in plain lists."""
+
+    def __init__(self) -> None:
+        self.parking = Parking()
+        self.table: list[int] = []
+        self.out: list[int] = []
+        self.read: list[int] | None = None  # while a reading is on its way
+        self.seq = 0
+        self.now = 0.0
+
+    @property
+    def lane(self) -> ParkedLane | None:
+        return self.parking.get("r")
+
+    def park(self, n: int) -> None:
+        """A new row comes behind what is parked."""
+        self.seq += 1
+        self.table.append(self.seq)
+        self.parking.park("r", self.now + n, self.seq, was_out=False)
+
+    def read_begins(self, n: int) -> None:
+        lane = self.lane
+        if lane is not None and lane.waiting:
+            lane.read_begins()
+            self.read = self.table[: 1 + n]
+
+    def read_ends(self, n: int) -> None:
+        """The rows arrive; some of them may be left where they are."""
+        lane = self.lane
+        if lane is None or self.read is None:
+            return
+        rows, full = self.read, len(self.read) < len(self.table)
+        taken = rows[: len(rows) - n % 2]
+        del self.table[: len(taken)]
+        self.out, self.read = taken, None
+        lane.read_ended(len(taken), more=full or len(taken) < len(rows))
+        self.done(lane)
+
+    def read_fails(self, _n: int) -> None:
+        lane = self.lane
+        if lane is not None and self.read is not None:
+            self.read = None
+            lane.read_failed()
+
+    def lands(self, n: int) -> None:
+        """A row that was out is settled."""
+        lane = self.lane
+        if lane is not None and self.out:
+            del self.out[n % len(self.out)]
+            assert lane.landed() == (not self.out)
+            self.done(lane)
+
+    def comes_back(self, n: int) -> None:
+        """A row that was out is parked again."""
+        if self.out:
+            self.table.append(self.out.pop(n % len(self.out)))
+            self.parking.park("r", self.now + n, self.seq, was_out=True)
+
+    def done(self, lane: ParkedLane) -> None:
+        if lane.empty:
+            assert not self.table
+            del self.parking["r"]
+
+    def check(self) -> None:
+        lane = self.lane
+        assert self.parking.flying == len(self.out)
+        if lane is None:
+            assert not self.table
+            assert not self.out
+            return
+        state = LaneState.READING if self.read is not None else LaneState.WAITING
+        assert lane.state is (LaneState.FLYING if self.out else state)
+        if self.read is None and len(self.table) > 0:
+            assert lane.more  # or what is in the table would be forgotten
+
+
+steps = ("park", "read_begins", "read_ends", "read_fails", "lands", "comes_back")
+
+
+@given(st.lists(st.tuples(st.sampled_from(steps), st.integers(0, 3)), max_size=60))
+def test_a_lane_knows_what_is_out_and_forgets_no_row(script: list[tuple[str, int]]) -> None:
+    model = Model()
+    for step, n in script:
+        model.now += 0.5
+        getattr(model, step)(n)
+        model.check()

@@ -9,9 +9,12 @@ from typing import Any
 import msgspec
 import pytest
 
+from tests.harness.owned import Heard
 from tests.harness.wait import soon
 from warouter._hash import slot_of
 from warouter.cluster.role import Happened
+from warouter.config import Timing
+from warouter.owner.ownership import Ownership
 from warouter.owner.receipts import MAX_QUEUED, NewEvent, Receipts
 from warouter.owner.slot import OwnedSlot
 from warouter.upstream.checks import problem
@@ -184,19 +187,20 @@ def test_mutated_frames_are_decoded_or_refused() -> None:
 async def test_what_waits_for_the_disk_is_counted_in_bytes() -> None:
     """Events of slots that were lost meanwhile are let go, and counted no more."""
     unused: Any = None
-    appender = Receipts(unused, unused, unused, unused, unused)
+    ownership = Ownership(unused, Timing(), lambda: 0.0)
+    appender = Receipts(ownership, unused, unused, unused, unused)
     lost: Any = OwnedSlot(1, 1)
     lost.happened(Happened.FENCED)
     large = NewEvent(0, "k:sent", SENDER, b"x" * 1_000_000, b"y" * 100_000)
     for _ in range(MAX_QUEUED // 1_100_000):
-        appender.append(lost, large, lambda: None)
+        appender.store(lost, large, Heard())
     assert not appender.full
-    appender.append(lost, large, lambda: None)
+    appender.store(lost, large, Heard())
     assert appender.full
     task = asyncio.create_task(appender.run())
     await soon(lambda: appender.queued == 0)
     assert not appender.full
-    appender.append(lost, large, lambda: None)
+    appender.store(lost, large, Heard())
     await soon(lambda: appender.queued == 0)
     task.cancel()
     assert not appender.full

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from warouter.cluster.plan import Succession, Takeover
 from warouter.message_id import text_of
 from warouter.store.election import LeaderSession
-from warouter.store.journal import Journal, Progress
+from warouter.store.journal import Journal
+from warouter.store.journal.progress import Wire
 from warouter.store.nodes import NodeSession, ShardRequest
 
 Strategy = st.SearchStrategy[Any]
@@ -201,7 +202,7 @@ def _places(*kind: str, **columns: Strategy) -> Strategy:
 
 
 def _record(send: Strategy = _none, events: Strategy = _none, **rare: Strategy) -> Strategy:
-    return _call("record", progress=st.builds(Progress, send, events, st.fixed_dictionaries(rare)))
+    return _call("write", wire=st.builds(Wire, send, events, st.fixed_dictionaries(rare)))
 
 
 _waits = {

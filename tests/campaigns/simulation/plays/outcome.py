@@ -12,7 +12,8 @@ import msgspec
 
 from tests.campaigns.simulation.patch import patched
 from tests.campaigns.simulation.plays.calls import PATIENCE
-from warouter.store import election, journal
+from warouter.store import election
+from warouter.store.journal import sessions
 
 BEGIN = datetime(2020, 1, 1, tzinfo=UTC)  # before any node's clock: so it is never ahead of that
 LONGEST = 590.0  # seconds that a play's clock goes forward: nothing is old enough to be pruned
@@ -56,10 +57,10 @@ def _plain(value: Any) -> Any:
 @contextmanager
 def patient() -> Iterator[None]:
     """Within, the store waits for as long as the machine needs."""
-    limits = journal._LIMITS | {"lock_timeout": "0", "statement_timeout": "0"}
+    limits = sessions._LIMITS | {"lock_timeout": "0", "statement_timeout": "0"}
     changes = [
-        (journal, "WRITE_SECONDS", PATIENCE),
-        (journal, "_LIMITS", limits),
+        (sessions, "WRITE_SECONDS", PATIENCE),
+        (sessions, "_LIMITS", limits),
         (election, "WRITE_SECONDS", PATIENCE),
         (election, "LOOK_SECONDS", PATIENCE),
     ]

@@ -24,7 +24,8 @@ from tests.campaigns.simulation.plays.postgres import PostgreSQL
 from tests.campaigns.simulation.tables import Tables
 from tests.harness.postgres import clone
 from warouter.local.postgres import Postgres
-from warouter.store import election, journal
+from warouter.store import election
+from warouter.store.journal import messages, parked
 
 PLAYS, WHOLE_PLAYS, MORE_PLAYS = 40, 4, 400
 MORE = int(os.environ.get("WAROUTER_PLAYS", "0"))
@@ -174,8 +175,8 @@ def _found(real: PostgreSQL, played: list[Played], change: tuple[Any, str, Any])
 
 
 STATEMENTS = (
-    (journal, "_PAGE", "seq > $2", "seq >= $2"),
-    (journal, "_PARKED_OF", "order by recipient, seq limit $3", "order by seq desc limit $3"),
+    (messages, "_PAGE", "seq > $2", "seq >= $2"),
+    (parked, "_PARKED_OF", "order by recipient, seq limit $3", "order by seq desc limit $3"),
     (election, "_STATE", "in ('waiting', 'running')", "= 'waiting'"),
 )
 

@@ -1,0 +1,46 @@
+"""What the next record says of a log, beside its cursor: rows that were parked, ended or given up.
+
+Pure.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Park(NamedTuple):
+    """A row moves to the parked table, or stays there, and is due in ``delay_ms``.
+
+    ``ends_ms`` is after how long it is not to be sent any more; None: that is read when it is due.
+    """
+
+    seq: int
+    attempts: int
+    delay_ms: int
+    reason: str
+    ends_ms: int | None = None
+
+
+class Unpark(NamedTuple):
+    """A row of the parked table has reached its end."""
+
+    seq: int
+
+
+class Dead(NamedTuple):
+    """An event moves to the dead letters, wherever it lay."""
+
+    seq: int
+    attempts: int
+    reason: str
+
+
+Change = Park | Unpark | Dead
+
+
+class LogProgress(NamedTuple):
+    """How far a log is settled, and what changed in its parked table since the last record."""
+
+    mark: int
+    ranges: list[int]
+    changes: list[Change]

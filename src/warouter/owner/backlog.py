@@ -1,0 +1,229 @@
+"""Messages into the lanes of their slot: from memory, from the journal, from the parked table.
+
+What has no place in memory is read back by the pager; what has to wait long is parked, together
+with the later ones of its recipient, and taken up when it is due. What has waited too long ends
+unsent (``owner.expiry``).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+from warouter.flow.lanes import Entry
+from warouter.flow.log import SlotLog
+from warouter.flow.progress import Park, Unpark
+from warouter.owner.expiry import Expiry
+from warouter.owner.ownership import Ownership
+from warouter.owner.pager import Pager
+from warouter.owner.parked import Chosen, ParkedLog
+from warouter.owner.recorder import Recorder
+from warouter.owner.slot import MAX_BYTES_IN_MEMORY, MAX_IN_MEMORY, OwnedSlot
+from warouter.store.journal import Journal, ReadRow, Row
+
+PARKED_PAGE = 64  # messages of one recipient that are taken up at once,
+FEW = 4  # and of each, where several are taken up in one reading,
+LANES_AT_ONCE = 20  # which are so many
+MAX_FLYING = MAX_IN_MEMORY // 4  # parked messages of a slot in memory; one reading may go beyond
+LANE_MOST = MAX_IN_MEMORY // 16  # messages of one recipient that keep their places in memory,
+LANE_MOST_CROWDED = 4  # and in the cursor, once there are many ranges
+PARK_MOST_MS = 24 * 3600 * 1000
+REASON_CHARS = 200
+# The reason in the row of one that the upstream may have: it counts for owners after this one too.
+TOLD = "told, and not answered"
+BEHIND = "behind a parked one"
+
+
+class Sending(Protocol):
+    """Who sends what is in the lanes."""
+
+    def moved(self, slot: OwnedSlot) -> None:
+        """Something came into the lanes: it goes with the next look at them."""
+
+    def pump(self, slot: OwnedSlot) -> None:
+        """Send what may go now."""
+
+
+class Backlog:
+    """The messages of every open slot, up to where they are sent."""
+
+    what = "message"
+
+    def __init__(
+        self,
+        sending: Sending,
+        ownership: Ownership,
+        journal: Journal,
+        recorder: Recorder,
+        expiry: Expiry,
+        clock: Callable[[], float],
+        pending: float,
+    ) -> None:
+        self._sending = sending
+        self._journal = journal
+        self._recorder = recorder
+        self._expiry = expiry
+        self._clock = clock
+        self._pending = pending
+        self._tasks = ownership.tasks
+        self.parked = ParkedLog(self, ownership, journal, recorder, clock)
+        self.pager = Pager[ReadRow](self, self.parked, ownership, recorder)
+
+    def opened(self, slot: OwnedSlot) -> None:
+        """Nothing may overtake what is parked; what is left in the journal is read."""
+        for recipient in slot.messages.parked:
+            slot.lanes.block(recipient)
+        self.pager.read_on(slot)
+
+    def add(self, slot: OwnedSlot, row: Row) -> None:
+        """A row was committed and goes from memory."""
+        _, seq, message_id, recipient, kind, body, ttl, _ = row
+        expires, timed = self._expiry.end_of(kind, ttl, 0.0, message_id)
+        self._push(slot, Entry(seq, message_id, recipient, kind, body, 0, False, expires, timed))
+
+    def _push(self, slot: OwnedSlot, entry: Entry) -> None:
+        self._sending.moved(slot)
+        if not slot.lanes.push(entry):
+            self._park_behind(slot, entry.recipient, [entry])
+
+    # what becomes of a message
+
+    def settled(self, slot: OwnedSlot, entry: Entry) -> None:
+        """It needs no more sending."""
+        log = slot.messages
+        if entry.parked:
+            log.release(entry.seq)
+            log.note(Unpark(entry.seq))
+            self.parked.landed(slot, entry.recipient)
+        else:
+            log.settle(entry.seq)
+        self._recorder.touch(slot)
+
+    def park(self, slot: OwnedSlot, entries: Iterable[Entry], delay_ms: float, reason: str) -> None:
+        """Move messages of one recipient to the parked table, with the cursor's change."""
+        log, now = slot.messages, self._clock()
+        for entry in entries:
+            log.parked.park(
+                entry.recipient,
+                now + delay_ms / 1000,
+                slot.next_record,
+                was_out=entry.parked,
+                ends=entry.expires,
+            )
+            # Of one that was told the row is read when it is due: it ends later than by its ttl.
+            endless = entry.told or entry.expires == math.inf
+            log.note(
+                Park(
+                    entry.seq,
+                    entry.attempts,
+                    min(int(delay_ms), PARK_MOST_MS),
+                    TOLD if entry.told else reason.replace("\0", " ")[:REASON_CHARS] or "retry",
+                    None if endless else int((entry.expires - now) * 1000),
+                )
+            )
+            if entry.parked:
+                log.release(entry.seq)
+            else:
+                log.settle(entry.seq)
+        self._recorder.touch(slot)
+
+    def make_way(self, slot: OwnedSlot, answered: Entry) -> None:
+        """Park a recipient with so many messages that others would wait for memory or the cursor.
+
+        Its head was just answered and the next is not out: so all that is behind is parked at once,
+        and as ever nothing that is not parked comes before what is.
+        """
+        most = LANE_MOST_CROWDED if slot.messages.cursor.crowded else LANE_MOST
+        if not answered.parked and slot.lanes.length(answered.recipient) > most:
+            waiting = slot.lanes.block(answered.recipient)
+            self.park(slot, waiting, 0.0, "many wait for this recipient")
+
+    def end_late(self, slot: OwnedSlot, now: float) -> None:
+        """End what has waited too long in the lanes."""
+        late = slot.lanes.expire(now)
+        if late:
+            self._tasks.begin(slot, self._end(slot, late))
+            if not slot.messages.caught_up:
+                self.pager.read_on(slot)
+
+    async def _end(self, slot: OwnedSlot, late: Sequence[Entry]) -> None:
+        await self._expiry.end(slot, late, self)
+        self._sending.pump(slot)
+
+    def _park_behind(self, slot: OwnedSlot, recipient: str, entries: list[Entry]) -> None:
+        """The recipient is parked already: they wait for as long as what is before them."""
+        lane = slot.messages.parked.get(recipient)
+        delay = max(0.0, (lane.due - self._clock()) * 1000) if lane else 0.0
+        self.park(slot, entries, delay, BEHIND)
+
+    # the source of pager and parked
+
+    def log(self, slot: OwnedSlot) -> SlotLog:
+        return slot.messages
+
+    async def page(self, slot: OwnedSlot, upto: int, limit: int, most_bytes: int) -> list[ReadRow]:
+        return await self._journal.page(slot.slot, slot.messages.loaded, upto, limit, most_bytes)
+
+    def take(self, slot: OwnedSlot, row: ReadRow) -> None:
+        seq, message_id, recipient, kind, body, ttl, age = row
+        expires, timed = self._expiry.end_of(kind, ttl, age, message_id)
+        self._push(slot, Entry(seq, message_id, recipient, kind, body, 0, False, expires, timed))
+
+    def paged(self, slot: OwnedSlot) -> None:
+        self._sending.pump(slot)
+
+    def may_take_up(self, slot: OwnedSlot) -> bool:
+        room = slot.messages.parked.flying < MAX_FLYING and slot.lanes.bytes < MAX_BYTES_IN_MEMORY
+        return slot.claimed and room
+
+    def at_once(self) -> int:
+        return LANES_AT_ONCE
+
+    async def first(self, slot: OwnedSlot, rows: int) -> Sequence[Any]:
+        return await self._journal.parked([slot.slot], self._pending, rows)
+
+    async def among(self, slot: OwnedSlot, recipients: Collection[str]) -> Sequence[Any]:
+        return await self._journal.parked_among(slot.slot, recipients, self._pending)
+
+    async def rows(
+        self, slot: OwnedSlot, recipients: Collection[str]
+    ) -> Mapping[str, tuple[Sequence[Any], bool]]:
+        limit = PARKED_PAGE if len(recipients) == 1 else min(FEW, PARKED_PAGE)
+        read: dict[str, list[Any]] = {recipient: [] for recipient in recipients}
+        for row in await self._journal.parked_of(slot.slot, recipients, limit):
+            read[row["recipient"]].append(row)
+        return {recipient: (rows, len(rows) >= limit) for recipient, rows in read.items()}
+
+    def choose(self, rows: Sequence[Any], *, due: bool) -> Chosen[Entry]:
+        now, entries = self._clock(), [self._entry(row) for row in rows]
+        chosen = entries if due else [entry for entry in entries if entry.expires <= now]
+        later = (entry.expires for entry in entries if entry.expires > now)
+        return Chosen(chosen, min(later, default=math.inf))
+
+    def release(self, slot: OwnedSlot, entries: Sequence[Entry], *, due: bool) -> None:
+        if due:
+            for entry in entries:
+                slot.lanes.push(entry)
+
+    async def released(self, slot: OwnedSlot, entries: Sequence[Entry], *, due: bool) -> None:
+        if due:
+            self._sending.pump(slot)
+        elif entries:
+            await self._end(slot, entries)
+
+    def block(self, slot: OwnedSlot, recipients: Sequence[str]) -> None:
+        """Their lanes are empty, unless they were free again a moment ago."""
+        for recipient in recipients:
+            if waiting := slot.lanes.block(recipient):
+                self._park_behind(slot, recipient, waiting)
+
+    def unblock(self, slot: OwnedSlot, recipient: str) -> None:
+        slot.lanes.unblock(recipient)
+
+    def _entry(self, row: Any) -> Entry:
+        kind = row["kind"]
+        told = row["reason"] == TOLD
+        end = self._expiry.end_of(kind, None if told else row["ttl"], row["age"], row["id"])
+        place = row["seq"], row["id"], row["recipient"], kind, row["body"]
+        return Entry(*place, row["attempts"], True, *end, told)

@@ -1,0 +1,175 @@
+"""Events of one kind from their journal to the webhook delivery.
+
+What is committed goes on from memory; what does not fit waits in the journal and is read back by
+the pager; what is parked is taken up when it is due.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, Protocol
+
+from warouter.app_settings import ApplicationSettings
+from warouter.flow.log import Memory, SlotLog
+from warouter.owner.ownership import Ownership
+from warouter.owner.pager import Pager
+from warouter.owner.parked import Chosen, ParkedLog
+from warouter.owner.recorder import Recorder
+from warouter.owner.slot import OwnedSlot
+from warouter.store.journal import EventRow, Journal
+from warouter.webhook.body import Item
+from warouter.webhook.shown import shown
+
+PARKED_PAGE = 100
+
+
+class Delivery(Protocol):
+    """Where events go, and whether they may go yet."""
+
+    def wants(self) -> bool:
+        """Whether it is known which events are wanted."""
+        ...
+
+    def add(self, item: Item) -> None: ...
+
+    def unwanted(self, item: Item) -> None:
+        """This one was parked, and was switched off since."""
+
+    def block(self, slot: int, recipient: str, kind: int) -> None: ...
+
+    def unblock(self, slot: int, recipient: str, kind: int) -> None: ...
+
+
+class EventFeed:
+    """Events of one kind, of every open slot."""
+
+    what = "event"
+
+    def __init__(
+        self,
+        kind: int,
+        delivery: Delivery,
+        ownership: Ownership,
+        journal: Journal,
+        recorder: Recorder,
+        app_settings: Callable[[], ApplicationSettings],
+        clock: Callable[[], float],
+    ) -> None:
+        self.kind = kind
+        self._delivery = delivery
+        self._journal = journal
+        self._recorder = recorder
+        self._app_settings = app_settings
+        self._clock = clock
+        self.parked = ParkedLog(self, ownership, journal, recorder, clock)
+        self._pager = Pager[EventRow](self, self.parked, ownership, recorder)
+
+    def opened(self, slot: OwnedSlot) -> None:
+        """Nothing may overtake what is parked; what is left in the journal is read."""
+        self.block(slot, list(self.log(slot).parked))
+        self.read_on(slot)
+
+    def read_on(self, slot: OwnedSlot) -> None:
+        if self._delivery.wants():
+            self._pager.read_on(slot)
+
+    def committed(self, slot: OwnedSlot, row: EventRow) -> None:
+        """An event is on disk."""
+        log = self.log(slot)
+        if log.appended(row.seq, wanted=self._delivery.wants()):
+            self.take(slot, row)
+        elif log.parked.beyond and log.half_empty:
+            self.read_on(slot)
+
+    def let_go(self, slot: OwnedSlot, size: int) -> None:
+        """The delivery has an event less."""
+        self.memory(slot).let_go(size)
+
+    def refill(self, slot: OwnedSlot) -> None:
+        """There may be room for what waits in the journal."""
+        if self._delivery.wants():
+            self._pager.read_on_if_empty(slot)
+
+    def memory(self, slot: OwnedSlot) -> Memory:
+        return slot.delivered[self.kind]
+
+    # the source of pager and parked
+
+    def log(self, slot: OwnedSlot) -> SlotLog:
+        return slot.events[self.kind]
+
+    async def page(self, slot: OwnedSlot, upto: int, limit: int, most_bytes: int) -> list[EventRow]:
+        after = self.log(slot).loaded
+        return await self._journal.event_page(slot.slot, self.kind, after, upto, limit, most_bytes)
+
+    def take(self, slot: OwnedSlot, row: EventRow) -> None:
+        number, seq, kind, key, recipient, payload, contact = row
+        seen = shown(kind, key, payload, self._app_settings())
+        if seen is None:
+            self.log(slot).settle(seq)
+            self._recorder.touch(slot)
+            return
+        item = Item(number, seq, kind, recipient, seen, contact)
+        self.memory(slot).hold(item.size)
+        self._delivery.add(item)
+
+    def paged(self, slot: OwnedSlot) -> None:
+        """The delivery goes on by itself."""
+
+    def may_take_up(self, slot: OwnedSlot) -> bool:
+        return slot.accepts and self.log(slot).has_room
+
+    def at_once(self) -> int:
+        return 1
+
+    async def first(self, slot: OwnedSlot, rows: int) -> Sequence[Any]:
+        return await self._journal.parked_events([(slot.slot, self.kind)], rows)
+
+    async def among(self, slot: OwnedSlot, recipients: Collection[str]) -> Sequence[Any]:
+        return await self._journal.parked_events_among(slot.slot, self.kind, recipients)
+
+    async def rows(
+        self, slot: OwnedSlot, recipients: Collection[str]
+    ) -> Mapping[str, tuple[Sequence[Any], bool]]:
+        read: dict[str, tuple[Sequence[Any], bool]] = {}
+        for recipient in recipients:
+            rows = await self._journal.parked_events_of(
+                slot.slot, recipient, self.kind, PARKED_PAGE
+            )
+            read[recipient] = rows, len(rows) >= PARKED_PAGE
+        return read
+
+    def choose(self, rows: Sequence[Any], *, due: bool) -> Chosen[Any]:
+        """An event ends by nothing but its delivery, so all of them go out."""
+        return Chosen(list(rows))
+
+    def release(self, slot: OwnedSlot, entries: Sequence[Any], *, due: bool) -> None:
+        now = self._clock()
+        for row in entries:
+            payload = shown(self.kind, row["key"], row["payload"], self._app_settings())
+            item = Item(
+                slot.slot,
+                row["seq"],
+                self.kind,
+                row["recipient"],
+                row["payload"] if payload is None else payload,
+                row["contact"],
+                row["attempts"],
+                now - row["age"],
+                parked=True,
+            )
+            self.memory(slot).hold(item.size)
+            if payload is None:
+                self._delivery.unwanted(item)
+            else:
+                self._delivery.add(item)
+
+    async def released(self, slot: OwnedSlot, entries: Sequence[Any], *, due: bool) -> None:
+        """The delivery goes on by itself."""
+
+    def block(self, slot: OwnedSlot, recipients: Sequence[str]) -> None:
+        for recipient in recipients:
+            self._delivery.block(slot.slot, recipient, self.kind)
+
+    def unblock(self, slot: OwnedSlot, recipient: str) -> None:
+        self._delivery.unblock(slot.slot, recipient, self.kind)

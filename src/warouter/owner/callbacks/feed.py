@@ -1,0 +1,202 @@
+"""Events from the journal to the webhook delivery, and back: settled, parked, given up."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection, Iterable
+
+from warouter.app_settings import ApplicationSettings
+from warouter.config import Settings, networks
+from warouter.flow.progress import Dead, Park, Unpark
+from warouter.kinds import EVENT_KINDS
+from warouter.net.egress import client_certificate
+from warouter.owner.callbacks.events import EventFeed
+from warouter.owner.callbacks.letters import Letters
+from warouter.owner.listener import SlotListener
+from warouter.owner.ownership import Ownership
+from warouter.owner.parked import LOOK_SECONDS, Watch
+from warouter.owner.recorder import Recorder
+from warouter.owner.slot import OwnedSlot
+from warouter.store.journal import EventRow, Journal
+from warouter.webhook.body import Item
+from warouter.webhook.callbacks import Callbacks
+
+log = logging.getLogger(__name__)
+
+
+class CallbackFeed(SlotListener):
+    """Feeds ``Callbacks`` from the journals of the open slots and records what it says."""
+
+    def __init__(
+        self,
+        ownership: Ownership,
+        journal: Journal,
+        recorder: Recorder,
+        app_settings: Callable[[], ApplicationSettings],
+        settings: Settings,
+        clock: Callable[[], float],
+    ) -> None:
+        self._ownership = ownership
+        self._recorder = recorder
+        self._app_settings = app_settings
+        self._clock = clock
+        self._settings_known = False
+        self.dropped = 0  # events that were given up under callback_persist: false
+        self.callbacks = Callbacks(
+            settings=app_settings,
+            may_act=self._may_act,
+            settled=self._settled,
+            park=self._park,
+            dead=self._dead,
+            broken=self._broken,
+            allow_http=settings.webhook_allow_http,
+            allow_private=networks(settings.allow_private),
+            ports=settings.allowed_webhook_ports,
+            client=client_certificate(settings.webhook_client_cert, settings.webhook_client_key),
+            clock=clock,
+        )
+        self._feeds = tuple(
+            EventFeed(kind, self, ownership, journal, recorder, app_settings, clock)
+            for kind in EVENT_KINDS
+        )
+        self._letters = Letters(self._feeds, ownership, journal, clock)
+        self._watch = Watch(ownership, self)
+
+    def settings_changed(self) -> None:
+        """They were read. Before the first time nobody knows which statuses are wanted."""
+        self.callbacks.settings_changed()
+        if not self._settings_known:
+            self._settings_known = True
+            for slot in self._ownership.slots.values():
+                for feed in self._feeds:
+                    feed.read_on(slot)
+
+    def trust(self, ca: str) -> None:
+        """Judge receivers by these certificates (PEM) alone; "": by those of the system."""
+        self.callbacks.trust(ca)
+
+    def look_for_letters(self) -> None:
+        """An operator may have asked for dead letters."""
+        self._letters.look_soon()
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.callbacks.run())
+            group.create_task(self._watch_parked())
+
+    async def _watch_parked(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            await self._letters.look()
+            await self._watch.look()
+
+    async def look_at(self, slot: OwnedSlot) -> None:
+        for feed in self._feeds:
+            await feed.parked.look_at(slot)
+
+    # the life of a slot
+
+    def opened(self, slot: OwnedSlot) -> None:
+        for feed in self._feeds:
+            feed.opened(slot)
+
+    def closed(self, slot: OwnedSlot) -> None:
+        self.callbacks.forget(slot.slot)
+
+    def idle(self, slot: OwnedSlot) -> bool:
+        """A POST that is out is not repeated by the slot's next owner if its end is waited for."""
+        return not self.callbacks.in_flight_of(slot.slot)
+
+    def committed(self, slot: OwnedSlot, row: EventRow) -> None:
+        """An event is on disk."""
+        self._feeds[row.kind].committed(slot, row)
+
+    # to the delivery
+
+    def wants(self) -> bool:
+        return self._settings_known
+
+    def add(self, item: Item) -> None:
+        self.callbacks.add(item)
+
+    def unwanted(self, item: Item) -> None:
+        self._settled([item])
+
+    def block(self, slot: int, recipient: str, kind: int) -> None:
+        self.callbacks.block(slot, recipient, kind)
+
+    def unblock(self, slot: int, recipient: str, kind: int) -> None:
+        self.callbacks.unblock(slot, recipient, kind)
+
+    def _may_act(self, slot: int) -> bool:
+        """No POST begins for a slot that is on its way to another owner."""
+        owned = self._ownership.slots.get(slot)
+        return owned is not None and owned.accepts and self._ownership.may_act(slot)
+
+    # what the delivery says
+
+    def _settled(self, items: list[Item]) -> None:
+        for slot, item in self._mine(items):
+            if item.parked:
+                slot.events[item.kind].note(Unpark(item.seq))
+                self._feeds[item.kind].parked.landed(slot, item.recipient)
+            else:
+                slot.events[item.kind].settle(item.seq)
+        self._let_go(items)
+
+    def _park(self, items: list[Item], delay_ms: int, reason: str) -> None:
+        due = self._clock() + delay_ms / 1000
+        for slot, item in self._mine(items):
+            events = slot.events[item.kind]
+            events.parked.park(item.recipient, due, slot.next_record, was_out=item.parked)
+            if not item.parked:
+                events.settle(item.seq)
+            events.note(Park(item.seq, item.attempts, delay_ms, reason))
+        self._let_go(items)
+
+    def _dead(self, items: list[Item], reason: str) -> None:
+        if not self._app_settings().callback_persist:
+            self._drop([item for item in items if not self._letters.was_one(item)], reason)
+            items = [item for item in items if self._letters.was_one(item)]
+        if not items:
+            return
+        log.warning("callbacks given up", extra={"events": len(items), "reason": reason})
+        for slot, item in self._mine(items):
+            slot.events[item.kind].note(Dead(item.seq, item.attempts, reason))
+            if item.parked:
+                self._feeds[item.kind].parked.landed(slot, item.recipient)
+            else:
+                slot.events[item.kind].settle(item.seq)
+        self._let_go(items)
+
+    def _drop(self, items: list[Item], reason: str) -> None:
+        """The business does not want them kept: they end as if they had been delivered."""
+        if not items:
+            return
+        log.warning("callbacks dropped", extra={"events": len(items), "reason": reason})
+        self.dropped += len(items)
+        self._settled(items)
+
+    def _broken(self, slots: Collection[int], error: Exception) -> None:
+        """Only epochs that stand: what belonged to an ended one was forgotten with it."""
+        owned = self._ownership.slots
+        epochs = {n: owned[n].epoch for n in slots if n in owned}
+        self._ownership.tasks.failed(epochs, error)
+
+    def _mine(self, items: list[Item]) -> Iterable[tuple[OwnedSlot, Item]]:
+        for item in items:
+            slot = self._ownership.slots.get(item.slot)
+            if slot is not None:
+                yield slot, item
+
+    def _let_go(self, items: list[Item]) -> None:
+        """The delivery has them no more; there may be room for what waits in the journals."""
+        touched: dict[tuple[OwnedSlot, int], None] = {}
+        for slot, item in self._mine(items):
+            self._feeds[item.kind].let_go(slot, item.size)
+            touched[slot, item.kind] = None
+        for slot, kind in touched:
+            self._recorder.touch(slot)
+            self._feeds[kind].refill(slot)
+        self._ownership.progressed()

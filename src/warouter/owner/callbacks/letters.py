@@ -1,0 +1,93 @@
+"""Dead letters that an operator asked for: back among the parked events, by their owner's hand."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+
+import asyncpg
+
+from warouter.errors import OutcomeUnknown
+from warouter.flow.parking import ParkedLane
+from warouter.owner.callbacks.events import EventFeed
+from warouter.owner.ownership import Ownership
+from warouter.owner.slot import OwnedSlot
+from warouter.store.journal import Journal
+from warouter.webhook.body import Item
+from warouter.webhook.breaker import GIVE_UP
+
+log = logging.getLogger(__name__)
+
+LETTERS_LOOK_SECONDS = 5.0  # unless a hint says that some were asked for
+LETTERS_PAGE = 500
+REPLAY_SECONDS = 3600.0  # a dead letter is tried again for so long
+
+
+class Letters:
+    """Dead letters of the open slots."""
+
+    def __init__(
+        self,
+        feeds: Sequence[EventFeed],
+        ownership: Ownership,
+        journal: Journal,
+        clock: Callable[[], float],
+    ) -> None:
+        self._feeds = feeds
+        self._ownership = ownership
+        self._journal = journal
+        self._clock = clock
+        self._due = 0.0
+
+    def look_soon(self) -> None:
+        """An operator may have asked for some."""
+        self._due = 0.0
+
+    def was_one(self, item: Item) -> bool:
+        """Replayed, at an operator's wish: what is refused once more stays kept."""
+        tried = self._clock() - item.first_at if item.first_at is not None else 0.0
+        return tried >= GIVE_UP - REPLAY_SECONDS
+
+    async def look(self) -> None:
+        """Take up what was asked for, if it is time to look."""
+        now = self._clock()
+        if now >= self._due:
+            self._due = now + LETTERS_LOOK_SECONDS
+            await self._ownership.tasks.guard(dict[int, int], self._take_up())
+
+    async def _take_up(self) -> None:
+        """Not for a slot that has much to deliver: they wait where they are."""
+        mine = {
+            number: slot
+            for number, slot in self._ownership.slots.items()
+            if slot.accepts and all(log.has_room for log in slot.events)
+        }
+        try:
+            asked = await self._journal.asked_letters(list(mine))
+        except (OutcomeUnknown, asyncpg.PostgresError) as error:
+            log.warning("dead letter lookup failed", extra={"error": str(error)})
+            return
+        owned = {number: mine[number].epoch for number in asked if mine[number].accepts}
+        if not owned:
+            return
+        try:
+            tried = GIVE_UP - REPLAY_SECONDS
+            lanes = await self._journal.take_up_letters(owned, tried, LETTERS_PAGE)
+        except (OutcomeUnknown, asyncpg.PostgresError) as error:
+            self._ownership.doubt(owned, f"dead letters not taken up: {error}")
+            return
+        log.info("dead letter replay started", extra={"letters": sum(lane[3] for lane in lanes)})
+        self._due = 0.0  # there may be more
+        for number, kind, recipient, _ in lanes:
+            if mine[number].open:  # else its next epoch reads them
+                self._revive(mine[number], kind, recipient)
+
+    def _revive(self, slot: OwnedSlot, kind: int, recipient: str) -> None:
+        """More letters lie in the parked table: a lane like any that is parked."""
+        parking = slot.events[kind].parked
+        lane = parking.get(recipient)
+        if lane is not None:
+            lane.more = True
+            return
+        parking[recipient] = ParkedLane(self._clock())
+        self._feeds[kind].block(slot, [recipient])

@@ -1,0 +1,136 @@
+"""Group commit: while one commit is in flight rows gather, and the next one takes them all.
+
+No timer is set for messages: a single row waits for nothing, a flood makes batches. Rows of an
+epoch that ended while they waited are not written; their outcome is FENCED. After an error nobody
+knows what became of a batch: its outcomes are UNKNOWN, and its slots go on under new epochs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Generic, NamedTuple, Protocol, TypeVar
+
+from warouter.owner.ownership import Ownership
+from warouter.owner.slot import OwnedSlot
+from warouter.store.journal import APPENDED, FENCED, UNKNOWN, Exceptions, Outcome
+
+log = logging.getLogger(__name__)
+
+MAX_BYTES = 4 << 20  # of one commit
+
+
+class Placed(Protocol):
+    """A row with its place in a journal."""
+
+    @property
+    def seq(self) -> int: ...
+
+    @property
+    def size(self) -> int: ...
+
+
+RowT = TypeVar("RowT", bound=Placed)
+OriginT = TypeVar("OriginT")
+
+
+class Gather(NamedTuple):
+    """How long rows that come in a stream gather: from one commit's beginning, unless so many."""
+
+    seconds: float = 0.0
+    rows: int = 0
+
+
+class GroupCommit(Generic[RowT, OriginT]):
+    """A queue of rows, each with its slot and with whoever waits for its outcome."""
+
+    def __init__(self, ownership: Ownership, most_rows: int, gather: Gather | None = None) -> None:
+        self._ownership = ownership
+        self._most_rows = most_rows
+        self._gather = gather
+        self._queue: deque[tuple[OwnedSlot, RowT, OriginT]] = deque()
+        self._queued_bytes = 0
+        self._committing_bytes = 0  # of these
+        self._wake = asyncio.Event()
+        self._began = float("-inf")  # the last commit
+        self.appended = 0
+        self.commits = 0
+
+    @property
+    def queued(self) -> int:
+        return len(self._queue)
+
+    async def append(self, owned: Mapping[int, int], rows: Sequence[RowT]) -> Exceptions:
+        """Write these rows; ``owned`` are the epochs of their slots."""
+        raise NotImplementedError
+
+    def finished(
+        self, batch: Sequence[tuple[OwnedSlot, RowT, OriginT]], outcomes: Sequence[Outcome]
+    ) -> None:
+        """What became of each: tell those who wait, and pass on what is new."""
+        raise NotImplementedError
+
+    def put(self, slot: OwnedSlot, row: RowT, origin: OriginT, size: int) -> None:
+        """The order of the queue is that of the journal; ``size`` is the row's, in bytes."""
+        self._queue.append((slot, row, origin))
+        self._queued_bytes += size
+        self._wake.set()
+
+    async def run(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._queue:
+                if self._gather is not None:
+                    await self._gathered(self._gather)
+                await self._commit(self._batch())
+
+    async def _gathered(self, gather: Gather) -> None:
+        clock = asyncio.get_running_loop().time
+        rest = self._began + gather.seconds - clock()
+        if rest > 0 and len(self._queue) < gather.rows:
+            await asyncio.sleep(rest)
+        self._began = clock()
+
+    def _batch(self) -> list[tuple[OwnedSlot, RowT, OriginT]]:
+        batch: list[tuple[OwnedSlot, RowT, OriginT]] = []
+        queue, size = self._queue, 0
+        while queue and len(batch) < self._most_rows and size < MAX_BYTES:
+            item = queue.popleft()
+            size += item[1].size
+            batch.append(item)
+        self._committing_bytes = size
+        return batch
+
+    async def _commit(self, batch: list[tuple[OwnedSlot, RowT, OriginT]]) -> None:
+        # Decided once and by place: one id may stand here twice, under an ended epoch and anew.
+        slots = dict.fromkeys(slot for slot, _, _ in batch)
+        owned = {slot.slot: slot.epoch for slot in slots if slot.open}
+        alive, ended = batch, []
+        if not all(slot.open for slot in slots):
+            alive = [item for item in batch if item[0].open]
+            ended = [item for item in batch if not item[0].open]
+        try:
+            outcomes = await self._outcomes(owned, [row for _, row, _ in alive])
+        except Exception as error:
+            extra = {"rows": len(alive), "error": str(error)}
+            log.warning("append confirmation failed", extra=extra)
+            self.finished([*ended, *alive] if ended else batch, [UNKNOWN] * len(batch))
+            self._ownership.tasks.failed(owned, error)
+            return
+        finally:
+            self._queued_bytes -= self._committing_bytes
+        self.finished([*alive, *ended] if ended else batch, outcomes + [FENCED] * len(ended))
+
+    async def _outcomes(self, owned: Mapping[int, int], rows: list[RowT]) -> list[Outcome]:
+        if not rows:
+            return []
+        exceptions = await self.append(owned, rows)
+        self.commits += 1
+        self.appended += len(rows) - len(exceptions)
+        outcomes: list[Outcome] = [APPENDED] * len(rows)
+        for ordinal, outcome in exceptions.items():
+            outcomes[ordinal] = outcome
+        return outcomes

@@ -1,0 +1,224 @@
+"""What is parked: taken up when its time has come, found when it is not in memory.
+
+The parked table may hold any number of recipients. ``flow.parking`` says which of them are in
+memory and what state each is in; here the table is read, a page of recipients and a few rows of
+each at a time. Messages and both kinds of events are taken up in this one way; a ``ParkedSource``
+says what differs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+
+import asyncpg
+
+from warouter.errors import OutcomeUnknown
+from warouter.flow.log import SlotLog
+from warouter.flow.parking import LEAD_ROWS, LEAD_SECONDS, ParkedLane
+from warouter.owner.ownership import Ownership
+from warouter.owner.recorder import Recorder
+from warouter.owner.slot import OwnedSlot
+from warouter.store.journal import Journal
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 0.2
+MEND_ROWS = 500
+
+EntryT = TypeVar("EntryT")
+
+
+class Chosen(NamedTuple, Generic[EntryT]):
+    """Of the rows that were read of a recipient those that go out, and when the next one ends."""
+
+    entries: list[EntryT]
+    ends: float = math.inf
+
+
+class ParkedSource(Protocol[EntryT]):
+    """One log of every slot, as far as it is parked."""
+
+    @property
+    def what(self) -> str:
+        """What its rows are, for the log."""
+        ...
+
+    def log(self, slot: OwnedSlot) -> SlotLog: ...
+
+    def may_take_up(self, slot: OwnedSlot) -> bool:
+        """Whether rows that are due may go now, and there is room for them."""
+        ...
+
+    def at_once(self) -> int:
+        """How many recipients one reading takes up."""
+        ...
+
+    async def first(self, slot: OwnedSlot, rows: int) -> Sequence[Any]:
+        """The recipients to be looked at first: see ``Journal.parked``."""
+        ...
+
+    async def among(self, slot: OwnedSlot, recipients: Collection[str]) -> Sequence[Any]:
+        """Those of the recipients that are parked."""
+        ...
+
+    async def rows(
+        self, slot: OwnedSlot, recipients: Collection[str]
+    ) -> Mapping[str, tuple[Sequence[Any], bool]]:
+        """The first rows of each recipient, and whether there may be more."""
+        ...
+
+    def choose(self, rows: Sequence[Any], *, due: bool) -> Chosen[EntryT]:
+        """Those that go out: all of them if they are ``due``, else those to be ended."""
+        ...
+
+    def release(self, slot: OwnedSlot, entries: Sequence[EntryT], *, due: bool) -> None:
+        """They go out now."""
+        ...
+
+    async def released(self, slot: OwnedSlot, entries: Sequence[EntryT], *, due: bool) -> None:
+        """All of one reading went out."""
+        ...
+
+    def block(self, slot: OwnedSlot, recipients: Sequence[str]) -> None:
+        """They are parked: nothing of theirs may go before what is."""
+        ...
+
+    def unblock(self, slot: OwnedSlot, recipient: str) -> None: ...
+
+
+class ParkedLog(Generic[EntryT]):
+    """What is parked of one log, in every open slot."""
+
+    def __init__(
+        self,
+        source: ParkedSource[EntryT],
+        ownership: Ownership,
+        journal: Journal,
+        recorder: Recorder,
+        clock: Callable[[], float],
+    ) -> None:
+        self._source = source
+        self._tasks = ownership.tasks
+        self._journal = journal
+        self._recorder = recorder
+        self._clock = clock
+
+    async def look_at(self, slot: OwnedSlot) -> None:
+        """Take up whose time has come, end what has waited too long, read on in the table."""
+        parking, now = self._source.log(slot).parked, self._clock()
+        if not parking and not parking.beyond:
+            return
+        for recipient in parking.surplus(now, slot.recorded):
+            self._source.unblock(slot, recipient)
+        if slot.accepts and parking.wants(now):
+            await self._read_on(slot)
+        idle = {r: lane for r, lane in parking.items() if lane.waiting and lane.look <= now}
+        due = [r for r, lane in idle.items() if lane.due <= now]
+        most = self._source.at_once()
+        while due and slot.open and self._source.may_take_up(slot):
+            chosen, due = due[:most], due[most:]
+            await self._take_up(slot, {r: idle[r] for r in chosen}, due=True)
+        for recipient, lane in idle.items():
+            if slot.open and lane.waiting and lane.ends <= now:
+                await self._take_up(slot, {recipient: lane}, due=False)
+
+    async def find(self, slot: OwnedSlot, recipients: Collection[str]) -> None:
+        """Block those of the recipients that are parked and not in memory."""
+        parking = self._source.log(slot).parked
+        await self._recorder.flush()  # the table has all that is known here
+        unknown = [r for r in recipients if r not in parking]
+        if not unknown or not slot.open:
+            return
+        rows = await self._source.among(slot, unknown)
+        now = self._clock()
+        if slot.open:
+            found = [row["recipient"] for row in rows if parking.found(row, now)]
+            self._source.block(slot, found)
+
+    def landed(self, slot: OwnedSlot, recipient: str) -> None:
+        """A row that was taken up has reached its end; what is behind it goes on."""
+        lane = self._source.log(slot).parked.get(recipient)
+        if lane is None:
+            return
+        lane.noted = slot.next_record
+        if not lane.landed():
+            return
+        if lane.empty:
+            self._done(slot, recipient)
+        elif lane.due <= self._clock():
+            lane.read_begins()
+            self._tasks.begin(slot, self._take_up(slot, {recipient: lane}, due=True))
+
+    async def _read_on(self, slot: OwnedSlot) -> None:
+        """The next parked recipients into memory."""
+        parking = self._source.log(slot).parked
+        await self._recorder.flush()
+        if not slot.open:
+            return
+        unled = await self._journal.lead_parked(slot.current(), LEAD_ROWS, LEAD_SECONDS)
+        if await self._journal.mend_parked(slot.current(), MEND_ROWS):
+            log.warning("database clock went back", extra={"slot": slot.slot})
+        rows = await self._source.first(slot, parking.page)
+        if slot.open:
+            self._source.block(slot, parking.read(rows, self._clock(), unled=unled))
+
+    async def _take_up(self, slot: OwnedSlot, lanes: dict[str, ParkedLane], *, due: bool) -> None:
+        """Read rows of recipients: all to go out, if ``due``, else to end those that are late.
+
+        Those beyond the page are looked at when their turn comes.
+        """
+        for lane in lanes.values():
+            lane.read_begins()
+        await self._recorder.flush()  # what is noted as parked must be in the table
+        try:
+            read = await self._source.rows(slot, lanes.keys())
+        except (OutcomeUnknown, asyncpg.PostgresError) as error:
+            extra = {"rows": self._source.what, "error": str(error)}
+            log.warning("parked row read failed", extra=extra)
+            for lane in lanes.values():
+                lane.read_failed()
+            return
+        if not slot.open:
+            return
+        out: list[EntryT] = []
+        for recipient, lane in lanes.items():
+            rows, more = read[recipient]
+            entries, ends = self._source.choose(rows, due=due)
+            lane.read_ended(len(entries), more=more or len(entries) < len(rows), ends=ends)
+            if lane.empty:
+                self._done(slot, recipient)
+            self._source.release(slot, entries, due=due)
+            out += entries
+        await self._source.released(slot, out, due=due)
+
+    def _done(self, slot: OwnedSlot, recipient: str) -> None:
+        self._source.log(slot).parked.pop(recipient, None)
+        self._source.unblock(slot, recipient)
+
+
+class Watcher(Protocol):
+    """Something that is looked at again and again, slot by slot."""
+
+    async def look_at(self, slot: OwnedSlot) -> None: ...
+
+
+class Watch:
+    """The loop that looks at every open slot, five times a second."""
+
+    def __init__(self, ownership: Ownership, watcher: Watcher) -> None:
+        self._ownership = ownership
+        self._watcher = watcher
+
+    async def run(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            await self.look()
+
+    async def look(self) -> None:
+        """Once at every slot; an error in one ends its epoch and no other."""
+        for slot in list(self._ownership.slots.values()):
+            await self._ownership.tasks.guard(slot.current, self._watcher.look_at(slot))

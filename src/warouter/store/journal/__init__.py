@@ -1,0 +1,58 @@
+"""The journals of slots: messages out, events in; all fenced by (slot, epoch, incarnation).
+
+An outcome that is not known raises OutcomeUnknown; the caller then goes on under a new epoch only
+(``renew``). One topic a file:
+
+sessions   the two database sessions, and the fence of every write
+rows       what is appended and read back
+outcome    what became of a row, and the bisection of a batch with a bad one
+messages   messages into the journal and back
+events     statuses and inbound messages into their journals and back
+parked     what is parked, and dead letters that are asked for
+progress   cursors and changes of what is parked, in one commit
+slots      epochs are opened, renewed, given away; what is old is pruned
+"""
+
+from __future__ import annotations
+
+from warouter.store.journal.events import Events
+from warouter.store.journal.messages import Messages
+from warouter.store.journal.outcome import (
+    APPENDED,
+    CLASHED,
+    FENCED,
+    KNOWN,
+    REFUSED,
+    UNKNOWN,
+    Already,
+    Exceptions,
+    Fate,
+    Outcome,
+)
+from warouter.store.journal.parked import ParkedRows
+from warouter.store.journal.progress import Recording, SlotProgress
+from warouter.store.journal.rows import EventRow, Opened, ReadRow, Row
+from warouter.store.journal.slots import Epochs
+
+__all__ = (
+    "APPENDED",
+    "CLASHED",
+    "FENCED",
+    "KNOWN",
+    "REFUSED",
+    "UNKNOWN",
+    "Already",
+    "EventRow",
+    "Exceptions",
+    "Fate",
+    "Journal",
+    "Opened",
+    "Outcome",
+    "ReadRow",
+    "Row",
+    "SlotProgress",
+)
+
+
+class Journal(Messages, Events, ParkedRows, Recording, Epochs):
+    """The journals, with the writes that one incarnation may make."""

@@ -1,0 +1,49 @@
+"""Statuses and inbound messages into their journals, and back from them in seq order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from warouter.store.journal.outcome import Exceptions, Fate, in_halves
+from warouter.store.journal.rows import EventRow
+from warouter.store.journal.sessions import Sessions, unless_empty
+
+_APPEND_EVENTS = "select * from append_events($1,$2,$3,$4,$5,$6,$7,$8,$9,$10)"
+_EVENT_PAGE = """
+select seq, kind, key, recipient, payload, contact
+  from (select *, sum(octet_length(payload)) over (order by seq) - octet_length(payload) as before
+          from event
+         where slot = $1 and kind = $2 and seq > $3 and seq <= $4 order by seq limit $5) as e
+ where before < $6 order by seq"""
+
+
+class Events(Sessions):
+    """The journals of events, one a kind."""
+
+    async def append_events(self, owned: Mapping[int, int], rows: Sequence[EventRow]) -> Exceptions:
+        """As ``append``; KNOWN are repeats by key."""
+        return await in_halves(self._append_events_once, owned, rows)
+
+    async def event_page(
+        self, slot: int, kind: int, after: int, upto: int, limit: int, most_bytes: int
+    ) -> list[EventRow]:
+        """As ``page``, for events of one kind."""
+        rows = await self._read(_EVENT_PAGE, slot, kind, after, upto, limit, most_bytes)
+        return [EventRow(slot, *row) for row in rows]
+
+    async def _append_events_once(
+        self, owned: Mapping[int, int], rows: Sequence[EventRow]
+    ) -> Exceptions:
+        slots, seqs, kinds, keys, recipients, payloads, contacts = zip(*rows, strict=True)
+        answer = await self._write(
+            _APPEND_EVENTS,
+            owned,
+            slots,
+            seqs,
+            unless_empty(kinds),
+            keys,
+            recipients,
+            payloads,
+            unless_empty(contacts),
+        )
+        return {row["ordinal"]: Fate(row["outcome"]) for row in answer}

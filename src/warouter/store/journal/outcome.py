@@ -1,0 +1,57 @@
+"""What became of a row that was to be appended."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from enum import Enum
+from typing import NamedTuple, TypeVar
+
+import asyncpg
+
+_DATA_ERRORS = ("22", "23", "54")  # classes of SQLSTATE: the row is wrong, not the database
+
+
+class Fate(Enum):
+    """As the functions of the database number them."""
+
+    APPENDED = 0
+    KNOWN = 1  # the row is there already, under this id or key
+    FENCED = 2  # its slot is not ours under this epoch
+    REFUSED = 3  # the database cannot store it
+    CLASHED = 5  # its Idempotency-Key is that of another request
+    UNKNOWN = -1  # nobody knows: the commit was not confirmed
+
+
+APPENDED, KNOWN, FENCED = Fate.APPENDED, Fate.KNOWN, Fate.FENCED
+REFUSED, CLASHED, UNKNOWN = Fate.REFUSED, Fate.CLASHED, Fate.UNKNOWN
+ALREADY = 4
+
+
+class Already(NamedTuple):
+    """The same request came before, with the same Idempotency-Key, as the message of this id."""
+
+    id: bytes
+
+
+Outcome = Fate | Already
+# By ordinal, for those that were not simply appended.
+Exceptions = dict[int, Outcome]
+RowT = TypeVar("RowT")
+Append = Callable[[Mapping[int, int], Sequence[RowT]], Awaitable[Exceptions]]
+
+
+async def in_halves(
+    append: Append[RowT], owned: Mapping[int, int], rows: Sequence[RowT]
+) -> Exceptions:
+    """Append; a data error bisects the rows, so that one bad row cannot fail the others."""
+    try:
+        return await append(owned, rows)
+    except asyncpg.PostgresError as error:
+        if (error.sqlstate or "")[:2] not in _DATA_ERRORS:
+            raise
+        if len(rows) == 1:
+            return {0: REFUSED}
+    middle = len(rows) // 2
+    left = await in_halves(append, owned, rows[:middle])
+    right = await in_halves(append, owned, rows[middle:])
+    return left | {middle + n: outcome for n, outcome in right.items()}

@@ -1,0 +1,148 @@
+"""The tables of what is parked, and the dead letters that are to be delivered again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from warouter.store.journal.sessions import Sessions
+
+# In how many seconds what is parked is due: no later than after the whole of its wait, wherever the
+# database's clock has gone since. (Rows from before that was kept wait a day at most.)
+_DUE_IN = """
+extract(epoch from due_at - greatest(clock_timestamp(),
+                                     coalesce(parked_at, due_at - interval '1 day')))::float8"""
+_AGE = "greatest(extract(epoch from clock_timestamp() - {0}), 0)::float8"
+# Rows of one recipient as a range in the order of their index, which no other index has: by the
+# recipient alone a plan that was made when the table was small walks through all of a slot.
+_OF_LANE = "(recipient, seq) >= ({0}, 0) and (recipient, seq) <= ({0}, 1::bigint << 62)"
+# The first row of a lane, and which of its messages with a ttl ends first: of the next few.
+_LANE = f"""
+       lateral (select {_DUE_IN} as due_in,
+                       case when kind <> 1 then $2 - {_AGE.format("accepted_at")} end as ends_in
+                  from parked_message p
+                 where p.slot = s.slot and {_OF_LANE.format("l.recipient")}
+                 order by recipient, seq limit 1) f,
+       lateral (select min(ttl - {_AGE.format("accepted_at")}) as ends_in
+                  from (select ttl, accepted_at from parked_message p
+                         where p.slot = s.slot and {_OF_LANE.format("l.recipient")}
+                           and ttl is not null order by recipient, seq limit 64) p) t"""
+_PARKED = f"""
+select s.slot, l.recipient, l.full, f.due_in, least(f.ends_in, t.ends_in) as ends_in
+  from unnest($1::smallint[]) s(slot),
+       lateral (select recipient, sum(count(*)) over () >= $3 as full
+                  from (select recipient from parked_message p
+                         where p.slot = s.slot and look_at is not null
+                         order by look_at limit $3) h
+                 group by recipient) l,{_LANE}"""
+_PARKED_AMONG = f"""
+select l.recipient, f.due_in, least(f.ends_in, t.ends_in) as ends_in
+  from (select $1::smallint as slot) s, unnest($3::text[]) l(recipient),{_LANE}"""
+_PARKED_OF = f"""
+select r.recipient, p.seq, p.id, p.kind, p.body, p.attempts, p.reason, p.ttl, p.age
+  from unnest($2::text[]) r(recipient),
+       lateral (select seq, id, kind, body, attempts, reason, ttl,
+                      {_AGE.format("accepted_at")} as age
+                  from parked_message m
+                 where m.slot = $1 and {_OF_LANE.format("r.recipient")}
+                 order by recipient, seq limit $3) p"""
+_EVENT_LANE = f"""
+       lateral (select {_DUE_IN} as due_in from parked_event p
+                 where p.slot = s.slot and p.kind = s.kind and {_OF_LANE.format("l.recipient")}
+                 order by recipient, seq limit 1) f"""
+_PARKED_EVENTS = f"""
+select s.slot, s.kind, l.recipient, l.full, f.due_in, null::float8 as ends_in
+  from unnest($1::smallint[], $2::smallint[]) s(slot, kind),
+       lateral (select recipient, sum(count(*)) over () >= $3 as full
+                  from (select recipient from parked_event p
+                         where p.slot = s.slot and p.kind = s.kind and look_at is not null
+                         order by look_at limit $3) h
+                 group by recipient) l,{_EVENT_LANE}"""
+_PARKED_EVENTS_AMONG = f"""
+select l.recipient, f.due_in, null::float8 as ends_in
+  from (select $1::smallint as slot, $2::smallint as kind) s,
+       unnest($3::text[]) l(recipient),{_EVENT_LANE}"""
+_PARKED_EVENTS_OF = f"""
+select seq, kind, key, recipient, payload, contact, attempts, {_AGE.format("first_at")} as age
+  from parked_event where slot = $1 and kind = $3 and {_OF_LANE.format("$2::text")}
+ order by recipient, seq limit $4"""
+
+_ASKED_LETTERS = """
+select s.slot from unnest($1::smallint[]) s(slot)
+ where exists (select from dead_letter d where d.slot = s.slot and d.asked_at is not null)"""
+_TAKE_UP_LETTERS = "select * from take_up_letters($1,$2,$3, $4 * interval '1 second', $5)"
+
+
+class ParkedRows(Sessions):
+    """Parked messages and events."""
+
+    async def parked(self, slots: Sequence[int], pending: float, rows: int) -> list[Any]:
+        """Parked recipients of each slot, from ``rows`` rows, those due first.
+
+        recipient, due_in (seconds, may be below 0), ends_in: when the first of theirs ends by its
+        ttl or after ``pending`` seconds, or None; full: there may be more of them.
+        """
+        return await self._read(_PARKED, list(slots), pending, rows)
+
+    async def parked_among(
+        self, slot: int, recipients: Collection[str], pending: float
+    ) -> list[Any]:
+        """Those of the recipients that are parked, in the form of ``parked``."""
+        return await self._read(_PARKED_AMONG, slot, pending, list(recipients))
+
+    async def parked_of(self, slot: int, recipients: Collection[str], limit: int) -> list[Any]:
+        """The first messages of each recipient, at most ``limit``, in seq order."""
+        return await self._read(_PARKED_OF, slot, list(recipients), limit)
+
+    async def parked_events(self, lanes: Sequence[tuple[int, int]], rows: int) -> list[Any]:
+        """As ``parked``, for pairs of slot and kind; ends_in is None."""
+        slots, kinds = zip(*lanes, strict=True) if lanes else ((), ())
+        return await self._read(_PARKED_EVENTS, slots, kinds, rows)
+
+    async def parked_events_among(
+        self, slot: int, kind: int, recipients: Collection[str]
+    ) -> list[Any]:
+        """As ``parked_among``."""
+        return await self._read(_PARKED_EVENTS_AMONG, slot, kind, list(recipients))
+
+    async def parked_events_of(self, slot: int, recipient: str, kind: int, limit: int) -> list[Any]:
+        return await self._read(_PARKED_EVENTS_OF, slot, recipient, kind, limit)
+
+    async def lead_parked(self, owned: Mapping[int, int], rows: int, seconds: float) -> bool:
+        """Add the order that rows parked by an older build lack, a limited number at a time.
+
+        Pages would be full of it. True if after so many seconds there may be more.
+        """
+        loop = asyncio.get_running_loop()
+        until = loop.time() + seconds
+        while True:
+            found = await self._write("select lead_parked($1,$2,$3,$4) as led", owned, rows)
+            if found[0]["led"] < rows:
+                return False
+            if loop.time() >= until:
+                return True
+
+    async def mend_parked(self, owned: Mapping[int, int], limit: int) -> int:
+        """After the database's clock went back: let rows that were
+        parked in the future wait from now on.
+
+        At most ``limit`` recipients a table; how many.
+        """
+        rows = await self._write("select mend_parked($1,$2,$3,$4) as mended", owned, limit)
+        return int(rows[0]["mended"])
+
+    async def asked_letters(self, slots: Sequence[int]) -> list[int]:
+        """Those of the slots that have dead letters to replay."""
+        rows = await self._read(_ASKED_LETTERS, list(slots))
+        return [row["slot"] for row in rows]
+
+    async def take_up_letters(
+        self, owned: Mapping[int, int], tried: float, limit: int
+    ) -> list[tuple[int, int, str, int]]:
+        """Move dead letters to the parked events, as if first tried this many seconds ago.
+
+        How many came to which lane: (slot, kind, recipient, letters).
+        """
+        rows = await self._write(_TAKE_UP_LETTERS, owned, tried, limit)
+        return [tuple(row) for row in rows]

@@ -1,0 +1,98 @@
+"""Progress of the logs in one fenced commit, and the form in which the database takes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from warouter.flow.progress import Change, Dead, LogProgress, Park, Unpark
+from warouter.kinds import EVENT_KINDS, INBOUND, STATUS
+from warouter.store.journal.sessions import Sessions
+
+_RECORD = "select record_progress($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11) as held"
+
+
+class SlotProgress(NamedTuple):
+    """How far the three logs of a slot are."""
+
+    slot: int
+    messages: LogProgress
+    statuses: LogProgress
+    inbound: LogProgress
+
+
+class Wire(NamedTuple):
+    """The same as `record_progress` takes it: cursors by slot, or by slot and kind; changes."""
+
+    send: dict[int, tuple[int, list[int]]]
+    events: dict[tuple[int, int], tuple[int, list[int]]]
+    rare: dict[str, list[dict[str, Any]]]
+
+
+class Recording(Sessions):
+    """Writes progress."""
+
+    async def record(self, owned: Mapping[int, int], slots: Sequence[SlotProgress]) -> set[int]:
+        """Record progress in one commit; returns the slots that this incarnation still held."""
+        send = {s.slot: (s.messages.mark, s.messages.ranges) for s in slots}
+        events = {
+            (s.slot, kind): (log.mark, log.ranges)
+            for s in slots
+            for kind, log in zip(EVENT_KINDS, (s.statuses, s.inbound), strict=True)
+        }
+        return await self.write(owned, Wire(send, events, changes(slots)))
+
+    async def write(self, owned: Mapping[int, int], wire: Wire) -> set[int]:
+        """The commit itself."""
+        send, events, rare = wire
+        rows = await self._write(
+            _RECORD,
+            owned,
+            list(send),
+            [mark for mark, _ in send.values()],
+            [_ranges(flat) for _, flat in send.values()],
+            [slot for slot, _ in events],
+            [kind for _, kind in events],
+            [mark for mark, _ in events.values()],
+            [_ranges(flat) for _, flat in events.values()],
+            msgspec.json.encode(rare).decode() if rare else None,
+        )
+        return set(rows[0]["held"])
+
+
+def changes(slots: Sequence[SlotProgress]) -> dict[str, list[dict[str, Any]]]:
+    """The changes as ``record_progress`` takes them: see `schema/functions/record_progress.sql`.
+
+    Builds before this one read and write the same form.
+    """
+    found: dict[str, list[dict[str, Any]]] = {}
+    for slot, messages, statuses, inbound in slots:
+        for kind, log in ((None, messages), (STATUS, statuses), (INBOUND, inbound)):
+            of_log = {"slot": slot} if kind is None else {"slot": slot, "kind": kind}
+            for change in log.changes:
+                found.setdefault(_name(change, kind), []).append(of_log | _fields(change))
+    return found
+
+
+def _name(change: Change, kind: int | None) -> str:
+    match change:
+        case Park():
+            return "park" if kind is None else "park_events"
+        case Unpark():
+            return "unpark" if kind is None else "unpark_events"
+        case Dead():
+            return "dead"
+
+
+def _fields(change: Change) -> dict[str, Any]:
+    fields = change._asdict()
+    if fields.get("ends_ms", 0) is None:
+        del fields["ends_ms"]
+    return fields
+
+
+def _ranges(flat: Sequence[int]) -> str:
+    """Ranges as an array literal: they differ in length, and PostgreSQL has no ragged arrays."""
+    return "{" + ",".join(map(str, flat)) + "}"

@@ -1,0 +1,73 @@
+"""Rows of the journals, as they are appended and read back."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+
+from warouter.link.wire import Key
+
+
+class Row(NamedTuple):
+    """One message as it is appended; ``kind`` is one of ``kinds``, ``ttl`` in seconds."""
+
+    slot: int
+    seq: int
+    id: bytes
+    recipient: str
+    kind: int
+    body: bytes | memoryview
+    ttl: int | None = None
+    key: Key | None = None
+
+    @property
+    def size(self) -> int:
+        return len(self.body)
+
+
+class ReadRow(NamedTuple):
+    """One message as it is read back, ``age`` seconds after it was accepted."""
+
+    seq: int
+    id: bytes
+    recipient: str
+    kind: int
+    body: bytes
+    ttl: int | None
+    age: float
+
+    @property
+    def size(self) -> int:
+        return len(self.body)
+
+
+class EventRow(NamedTuple):
+    """One event as it is appended or read back; ``kind`` is one of ``kinds.EVENT_KINDS``."""
+
+    slot: int
+    seq: int
+    kind: int
+    key: str
+    recipient: str
+    payload: bytes
+    contact: bytes | None
+
+    @property
+    def size(self) -> int:
+        return len(self.payload) + len(self.contact or b"")
+
+
+class Opened(msgspec.Struct, frozen=True):
+    """The state of a slot's journals when its epoch began."""
+
+    slot: int
+    send_mark: int
+    send_ranges: list[int]
+    next_seq: int
+    status_mark: int
+    status_ranges: list[int]
+    next_status_seq: int
+    inbound_mark: int
+    inbound_ranges: list[int]
+    next_inbound_seq: int

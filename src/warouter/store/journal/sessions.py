@@ -1,0 +1,80 @@
+"""The two sessions through which an incarnation writes its journals.
+
+Appends have one of their own, so they never wait behind progress and events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from warouter.config import Settings
+from warouter.errors import OutcomeUnknown
+from warouter.store.database import WRITE_SECONDS, Session
+
+# The server gives up as well: what an owner no longer waits for must not hold a slot's lock.
+# And whatever it believes of the sizes of tables, statements here go by an index in its order.
+_LIMITS = {
+    "lock_timeout": "1500ms",
+    "statement_timeout": "3s",
+    "enable_seqscan": "off",
+    "enable_sort": "off",
+}
+_UNWRITABLE = "select unwritable() as missing"
+
+
+class Sessions:
+    """Statements on either session; an outcome that is not known raises OutcomeUnknown."""
+
+    def __init__(self, settings: Settings, incarnation: UUID, application: str) -> None:
+        self._incarnation = incarnation
+        self._appends = Session(settings, application, **_LIMITS)
+        self._records = Session(settings, application, **_LIMITS)
+
+    async def problem(self) -> str:
+        """Why this process cannot write its journals, or "".
+
+        Both sessions are opened for it, and the database says which rights are missing.
+        """
+        try:
+            for session in (self._appends, self._records):
+                [row] = await session.fetch(_UNWRITABLE, within=WRITE_SECONDS)
+                if row["missing"] is not None:
+                    return str(row["missing"])
+        except (OutcomeUnknown, asyncpg.PostgresError) as error:
+            return str(error) or repr(error)
+        return ""
+
+    def terminate(self) -> None:
+        self._appends.terminate()
+        self._records.terminate()
+
+    async def close(self) -> None:
+        await self._appends.close()
+        await self._records.close()
+
+    async def _append_rows(self, sql: str, owned: Mapping[int, int], *columns: Any) -> list[Any]:
+        """A fenced statement on the session of appends."""
+        return await self._appends.fetch(sql, *self._fence(owned), *columns, within=WRITE_SECONDS)
+
+    async def _write(self, sql: str, owned: Mapping[int, int], *arguments: Any) -> list[Any]:
+        """A fenced statement on the other session."""
+        return await self._records.fetch(sql, *self._fence(owned), *arguments, within=WRITE_SECONDS)
+
+    async def _read(self, sql: str, *arguments: Any) -> list[Any]:
+        return await self._records.fetch(sql, *arguments, within=WRITE_SECONDS)
+
+    async def _look(self) -> None:
+        """Open the session of appends: a slot that cannot be appended to is not taken."""
+        await self._appends.fetch(_UNWRITABLE, within=WRITE_SECONDS)
+
+    def _fence(self, owned: Mapping[int, int]) -> tuple[UUID, list[int], list[int]]:
+        return self._incarnation, list(owned), list(owned.values())
+
+
+def unless_empty(column: Sequence[Any]) -> Sequence[Any] | None:
+    """None for a column of zeros or Nones, the usual case, which then needs no encoding."""
+    return column if any(column) else None

@@ -1,0 +1,60 @@
+"""Epochs of slots: opened, renewed and given away; what is old is pruned."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+
+from warouter.store.journal.rows import Opened
+from warouter.store.journal.sessions import Sessions
+
+# How far the database's clock is ahead of this node's makes everything younger.
+_PRUNE = """
+select prune($1, $2, $3,
+             greatest($4 * interval '1 day', interval '10 minutes')
+             + greatest(clock_timestamp() - to_timestamp($6), interval '0'), $5) as gone"""
+
+
+class Epochs(Sessions):
+    """What is written of a slot as a whole."""
+
+    async def open(self, owned: Mapping[int, int]) -> list[Opened]:
+        """The first write of an epoch, for those of the slots that are held."""
+        await self._look()
+        rows = await self._write("select * from open_slots($1,$2,$3)", owned)
+        return [Opened(*row) for row in rows]
+
+    async def renew(self, slots: Sequence[int], above: Sequence[int]) -> dict[int, int]:
+        """New epochs, above the given ones, for slots that this incarnation still owns.
+
+        Needs no leader.
+        """
+        rows = await self._read(
+            "select * from renew_epochs($1,$2,$3)", self._incarnation, list(slots), list(above)
+        )
+        return {row["slot"]: row["epoch"] for row in rows}
+
+    async def hand_over(self, owned: Mapping[int, int]) -> set[int]:
+        """Give slots to their named successors; returns those that were given."""
+        rows = await self._write("select hand_over($1,$2,$3) as gone", owned)
+        return set(rows[0]["gone"])
+
+    async def release(self, owned: Mapping[int, int]) -> set[int]:
+        """Leave slots without an owner, because this process stops and nobody can succeed it."""
+        rows = await self._write("select release_slots($1,$2,$3) as gone", owned)
+        return set(rows[0]["gone"])
+
+    async def prune(self, owned: Mapping[int, int], days: float, limit: int) -> int:
+        """Delete up to ``limit`` settled rows, for each slot and
+        journal, that are older than ``days``.
+
+        By the database's clock and by this node's: one that was set forward takes nothing away, or
+        an id that is offered again would not be recognised.
+        """
+        rows = await self._write(_PRUNE, owned, days, limit, time.time())
+        return int(rows[0]["gone"])
+
+    async def prune_keys(self, slots: Sequence[int], limit: int) -> int:
+        """Delete up to ``limit`` request keys of these slots that are older than 24 hours."""
+        rows = await self._read("select prune_keys($1,$2) as gone", list(slots), limit)
+        return int(rows[0]["gone"])
