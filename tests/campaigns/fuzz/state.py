@@ -52,12 +52,6 @@ class State:
         """By table: a digest of its rows, or their number."""
         return {name: await self._connection.fetchval(q) for name, q in self._queries.items()}
 
-    async def messages_to(self, recipient: str) -> int:
-        count: int = await self._connection.fetchval(
-            "select count(*) from message where recipient = $1", recipient
-        )
-        return count
-
 
 def memory(site: Integration) -> dict[int, int]:
     """Resident KiB by process id of each webapp; a restarted one has another id."""

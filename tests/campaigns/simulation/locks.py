@@ -76,11 +76,6 @@ class Locks:
             if not other.ended:
                 self.acquire(other)
 
-    def holding(self, key: int) -> list[Transaction]:
-        """Who holds the lock."""
-        state = self._states.get(key)
-        return list(state.holders) if state else []
-
     def _grant(self, state: _State) -> list[Transaction]:
         woken: list[Transaction] = []
         while state.queue:

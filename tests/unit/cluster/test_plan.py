@@ -75,6 +75,13 @@ def converge(view: View) -> ShardMap:
     raise AssertionError("no fixed point")
 
 
+def planned_for(current: ShardMap, *some: UUID | Member) -> ShardMap:
+    """The next map, which is another one."""
+    planned = plan(View(current, members(*some)), LEASE)
+    assert planned is not None
+    return planned
+
+
 def owners(current: ShardMap, slots: Iterable[int] = range(32)) -> set[UUID | None]:
     return {current.slots[n].owner for n in slots}
 
@@ -85,8 +92,7 @@ def test_nobody_alive_gives_nothing() -> None:
 
 def test_a_dead_owner_is_replaced_by_the_spare_under_new_epochs() -> None:
     current = mapped(2, A, B)
-    planned = plan(View(current, members(member(A, Verdict.DEAD), B, C)), LEASE)
-    assert planned is not None
+    planned = planned_for(current, member(A, Verdict.DEAD), B, C)
     takeovers, successions = changes(current, planned)
     assert [t.slot for t in takeovers] == list(range(0, 32, 2))
     assert {(t.to, t.old, t.reason) for t in takeovers} == {(C, A, "dead")}
@@ -100,8 +106,7 @@ def test_a_suspect_owner_keeps_its_slots() -> None:
 
 def test_a_coreapp_that_joined_relieves_one_that_is_doubled_up() -> None:
     current = mapped(2, B, B)
-    planned = plan(View(current, members(B, C)), LEASE)
-    assert planned is not None
+    planned = planned_for(current, B, C)
     _, successions = changes(current, planned)
     assert {s.to for s in successions} == {C}
     assert len(successions) == 16
@@ -120,8 +125,7 @@ def test_one_that_keeps_crashing_is_not_trusted_even_when_asked() -> None:
 
 def test_a_leaving_owner_is_told_its_successor() -> None:
     current = mapped(2, A, B)
-    planned = plan(View(current, members(member(A, leaving=True), B, C)), LEASE)
-    assert planned is not None
+    planned = planned_for(current, member(A, leaving=True), B, C)
     assert changes(current, planned)[1][0] == Succession(0, 1, C)
 
 
@@ -143,8 +147,7 @@ def test_when_all_are_in_trouble_nothing_moves() -> None:
 @pytest.mark.parametrize("spare", [member(C, trouble="unreachable"), member(C, ailing=True)])
 def test_nobody_in_trouble_is_an_heir(spare: Member) -> None:
     current = mapped(2, A, B)
-    planned = plan(View(current, members(member(A, trouble="upstream"), B, spare)), LEASE)
-    assert planned is not None
+    planned = planned_for(current, member(A, trouble="upstream"), B, spare)
     assert {s.to for s in changes(current, planned)[1]} == {B}
 
 
@@ -190,8 +193,7 @@ def test_a_successor_that_is_due_is_waited_for_and_then_takes_over_by_force() ->
 def test_when_the_successor_dies_the_owner_starts_again_under_a_new_epoch() -> None:
     slots = tuple(SlotOwner(n, 1, A, B) for n in range(32))
     current = ShardMap(2, 1, slots)
-    planned = plan(View(current, members(A, member(B, Verdict.DEAD))), LEASE)
-    assert planned is not None
+    planned = planned_for(current, A, member(B, Verdict.DEAD))
     assert planned.slots[0] == SlotOwner(0, 2, A)
     assert changes(current, planned)[0][0].reason == "successor-died"
 

@@ -20,11 +20,15 @@ def seqs(entries: list[Entry]) -> list[int]:
     return [e.seq for e in entries]
 
 
-def filled(*recipients: str) -> Lanes:
+def holding(*entries: Entry) -> Lanes:
     lanes = Lanes()
-    for seq, recipient in enumerate(recipients, 1):
-        assert lanes.push(entry(seq, recipient))
+    for each in entries:
+        assert lanes.push(each)
     return lanes
+
+
+def filled(*recipients: str) -> Lanes:
+    return holding(*(entry(seq, recipient) for seq, recipient in enumerate(recipients, 1)))
 
 
 def test_the_window_bounds_what_is_sent_and_not_recorded() -> None:
@@ -117,9 +121,7 @@ def dated(seq: int, expires: float, recipient: str = "a") -> Entry:
 
 
 def test_what_has_waited_too_long_is_taken_out_from_anywhere_in_a_lane() -> None:
-    lanes = Lanes()
-    for each in (dated(1, 10, "a"), dated(2, 5, "a"), dated(3, 5, "b"), dated(4, 9, "b")):
-        lanes.push(each)
+    lanes = holding(dated(1, 10, "a"), dated(2, 5, "a"), dated(3, 5, "b"), dated(4, 9, "b"))
     assert lanes.expire(4.9) == []
     assert seqs(lanes.expire(5)) == [2, 3]
     assert lanes.waiting == 2
@@ -130,8 +132,7 @@ def test_what_has_waited_too_long_is_taken_out_from_anywhere_in_a_lane() -> None
 
 
 def test_a_lane_that_expired_whole_takes_new_messages() -> None:
-    lanes = Lanes()
-    lanes.push(dated(1, 5))
+    lanes = holding(dated(1, 5))
     assert seqs(lanes.expire(5)) == [1]
     assert lanes.take() == []
     lanes.push(dated(2, 9))
@@ -139,9 +140,7 @@ def test_a_lane_that_expired_whole_takes_new_messages() -> None:
 
 
 def test_what_is_out_is_not_taken_out_nor_when_its_connection_was_lost() -> None:
-    lanes = Lanes()
-    lanes.push(dated(1, 5))
-    lanes.push(dated(2, 6))
+    lanes = holding(dated(1, 5), dated(2, 6))
     assert seqs(lanes.take()) == [1]
     assert seqs(lanes.expire(5.5)) == []
     lanes.requeue()
@@ -150,9 +149,7 @@ def test_what_is_out_is_not_taken_out_nor_when_its_connection_was_lost() -> None
 
 
 def test_a_retry_may_expire_since_it_was_not_taken() -> None:
-    lanes = Lanes()
-    lanes.push(dated(1, 5))
-    lanes.push(dated(2, 50))
+    lanes = holding(dated(1, 5), dated(2, 50))
     lanes.take()
     lanes.requeue()
     lanes.take()
@@ -165,9 +162,7 @@ def test_a_retry_may_expire_since_it_was_not_taken() -> None:
 def test_what_is_withheld_was_never_sent_so_it_expires_like_the_rest() -> None:
     """Once it is released, or its connection was lost: before it is still being prepared."""
     for end in (lambda lanes: lanes.release(entry(1).id), lambda lanes: lanes.requeue()):
-        lanes = Lanes()
-        lanes.push(dated(1, 5))
-        lanes.push(dated(2, 50))
+        lanes = holding(dated(1, 5), dated(2, 50))
         assert seqs(lanes.take()) == [1]
         lanes.withhold(entry(1).id)
         assert lanes.out == 0  # a drain does not wait for it
@@ -178,9 +173,7 @@ def test_what_is_withheld_was_never_sent_so_it_expires_like_the_rest() -> None:
 
 
 def test_what_is_withheld_goes_once_it_is_released_and_holds_its_lane_until_then() -> None:
-    lanes = Lanes()
-    lanes.push(dated(1, 50))
-    lanes.push(dated(2, 50))
+    lanes = holding(dated(1, 50), dated(2, 50))
     lanes.take()
     lanes.withhold(entry(1).id)
     assert lanes.take() == []
