@@ -10,6 +10,7 @@ from typing import Any
 
 from tests.campaigns.chaos.lab import PROMISED_SECONDS, Lab
 from tests.campaigns.chaos.marks import Mark
+from tests.campaigns.chaos.schedule import COUNTS
 from tests.harness.history import History
 from tests.harness.invariants import violations
 from warouter.flow.lanes import WINDOW
@@ -29,37 +30,7 @@ _OWNER_LOG = "select *, extract(epoch from at)::float8 as wall from owner_log or
 _MESSAGES = "select id, convert_from(body, 'UTF8') as body from message where kind = 0"
 # Takeovers that a fault without a dead or silent coreapp must not cause.
 NEEDLESS = frozenset({"dead", "overdue", "unowned"})
-HARMLESS = frozenset(
-    {
-        "kill-postgres",
-        "restart-postgres",
-        "stall-postgres",
-        "freeze-owner-short",
-        "use-up-files",
-        "flap-freeze",
-        "cut-owner-database-short",
-        "end-sessions-of-owner",
-        "end-sessions-of-webapp",
-        "end-leader-session",
-        "silent-names",
-        "kill-leader",
-        "kill-webapp",
-        "freeze-leader",
-        "cut-leader",
-        "cut-webapp-database",
-        "set-shards",
-        "set-shards-1-to-32",
-        "stop-owner",
-        "upstream-disconnect",
-        "upstream-throttle",
-        "upstream-repeats",
-        "upstream-reorders",
-        "upstream-slow",
-        "upstream-frozen",
-        "webhook-fails",
-        "webhook-down",
-    }
-)
+HARMLESS = frozenset(name for name, times in COUNTS.items() if times.harmless)
 # An owner's sessions all end while it lives. One that has none at two looks of the leader, 40 ms
 # apart, counts as dead: on a busy machine that is bad luck once, and a fault of the product twice.
 SESSIONLESS = frozenset({"end-sessions-of-owner", "stall-postgres", "silent-names"})
