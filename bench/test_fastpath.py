@@ -14,6 +14,7 @@ import pytest
 import uvloop
 from aiohttp import web
 
+from tests.harness.offers import Number
 from tests.harness.wait import soon
 from warouter._hash import SLOTS
 from warouter.api.access.tokens import Caller, TokenCache, hash_of, new_token
@@ -74,7 +75,7 @@ class Scene:
             contacts=SimpleNamespace(required=False),
             config=SimpleNamespace(json_limit=65536, server_version=True),
         )
-        self.path = FastPath(context, self.links.offer, lambda: True)
+        self.path = FastPath(context, self.links, Number())
         self.request = (
             b"POST /v1/messages HTTP/1.1\r\nHost: localhost:9090\r\nAuthorization: Bearer "
             b"%b\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"

@@ -203,7 +203,7 @@ async def serve(
         pool,
         config,
         recorder,
-        recorder.submit,
+        recorder,
         operations=operations_of(pool, "h:webapp-1", meter, meter.samples),
         audit=Audit(pool),
         media=Library(through_pool(pool), Directory(MEDIA_DIR), media_quota),

@@ -22,6 +22,7 @@ from aiohttp import web
 from tests.api.conftest import USER_PASSWORD, Api
 from tests.campaigns.fuzz.framings import REFUSED, REFUSED_CHUNKS, chunked, odd
 from tests.campaigns.fuzz.raw import CHUNKS, FRAMINGS, LINES, bases, mutated
+from tests.harness.offers import Number
 from warouter.api.access.tokens import hash_of
 from warouter.api.app import build_app
 from warouter.api.messages.fastpath import HEAD_BYTES, FastPath, Known
@@ -174,8 +175,8 @@ async def make(api: Api, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Make]
     async def side(changes: dict[str, Any], *, is_fast: bool) -> Side:
         made = Side(None, api, [], [])  # type: ignore[arg-type]
         operations = replace(api.context.operations, **changes)
-        context = replace(api.context, submit=made.submit, operations=operations)
-        fast = FastPath(context, made.offer, lambda: True) if is_fast else None
+        context = replace(api.context, messages=made, operations=operations)
+        fast = FastPath(context, made, Number()) if is_fast else None
         runner = web.AppRunner(build_app(context), shutdown_timeout=0.1)
         await runner.setup()
         runners.append(runner)

@@ -11,6 +11,7 @@ from aiohttp import web
 from tests.api.conftest import Api, basic, reconfigured, serve
 from tests.api.test_fastpath import GOOD, Wire, settled
 from tests.harness.described import Undocumented, check_answer
+from tests.harness.offers import Links, Number
 from warouter import SERVER
 from warouter.api.app import build_app
 from warouter.api.messages.fastpath import FastPath
@@ -54,7 +55,7 @@ async def test_the_version_is_in_the_answers_unless_it_is_switched_off(
     try:
         login = await other.client.get("/v1/nothing", headers={"Authorization": basic("a", "b")})
         said = [login.headers["Server"]]
-        fast = FastPath(context, lambda m, done: done(m.id), lambda: True)
+        fast = FastPath(context, Links(lambda m, done: done(m.id)), Number())
         connections = Connections(runner.server, None, fast, server_version=shown)
         said.extend([server_of(await answered(connections, r)) for r in (message, NOT_HTTP)])
         said.append(server_of(connections.refuse()))

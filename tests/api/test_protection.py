@@ -18,6 +18,7 @@ import pytest_asyncio
 from aiohttp import web
 
 from tests.api.conftest import Api
+from tests.harness.offers import Links, Number
 from tests.harness.wait import soon
 from warouter.api.app import build_app
 from warouter.api.messages.fastpath import FastPath
@@ -104,7 +105,7 @@ async def front(api: Api) -> AsyncIterator[Open]:
             stack.push_async_callback(runner.cleanup)
             assert runner.server is not None
             sock = socket.create_server(("127.0.0.1", 0), backlog=2048)
-            fast = FastPath(api.context, offer, lambda: True)
+            fast = FastPath(api.context, Links(offer), Number())
             edge = Edge(runner.server, [sock], None, limits, fast)
             edge.open()
             stack.push_async_callback(edge.leave, lambda: None)

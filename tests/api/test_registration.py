@@ -313,7 +313,7 @@ async def test_messages_before_registration_are_refused_and_kept_by_the_sender(
     reg: Registering, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     submitted = reg.api.recorder.submitted
-    submit = OnceRegistered(Registrations(pool)).submit(reg.api.recorder.submit)
+    submit = OnceRegistered(Registrations(pool), reg.api.recorder).submit
     message = Outgoing(1, b"x" * 20, "491511234567", 0, b"{}")
     for _ in range(2):
         with pytest.raises(NotReady) as caught:

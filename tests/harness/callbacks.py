@@ -7,7 +7,7 @@ import contextlib
 import ipaddress
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from typing import Any
 
 from tests.harness.receiver import Post, Receiver
@@ -54,8 +54,8 @@ class Owner:
         self.dead.append((items, reason))
         self.watch.notify()
 
-    def on_broken(self, slots: set[int], error: Exception) -> None:
-        self.broken.append((slots, error))
+    def on_broken(self, slots: Collection[int], error: Exception) -> None:
+        self.broken.append((set(slots), error))
         for slot in slots:
             self.callbacks.forget(slot)
         self.watch.notify()
@@ -136,19 +136,16 @@ def spread(count: int, *, kind: int = STATUS, prefix: str = "r", slot: int = 0) 
 async def running(owner: Owner, **options: Any) -> AsyncIterator[Callbacks]:
     """Callbacks that run until the end of the block."""
     options = {"allow_http": True, "allow_private": LOOPBACK, "timeout": 10.0} | options
-    may_act: Callable[[int], bool] = options.pop("may_act", owner.may_act)
+    if "may_act" in options:
+        vars(owner)["may_act"] = options.pop("may_act")
 
     def settings() -> ApplicationSettings:
         owner.watch.notify()  # asked for after each POST: the callbacks have moved on
         return owner.settings
 
     callbacks = owner.callbacks = Callbacks(
+        owner,
         settings=settings,
-        may_act=may_act,
-        settled=owner.on_settled,
-        park=owner.on_park,
-        dead=owner.on_dead,
-        broken=owner.on_broken,
         **options,
     )
     task = asyncio.create_task(callbacks.run())

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from aiohttp import web
 
+from tests.harness.offers import Number
 from warouter.api.access.tokens import Caller, TokenCache, hash_of
 from warouter.api.messages.fastpath import FastPath
 from warouter.errors import ApiError
@@ -86,7 +87,7 @@ class Front:
             contacts=SimpleNamespace(required=False),
             config=SimpleNamespace(json_limit=65_536, server_version=True),
         )
-        path = FastPath(context, self._offer, lambda: True)
+        path = FastPath(context, self, Number())
         message = path._message
 
         def noting(caller: Caller, fields: dict[bytes, bytes], body: bytes) -> Outgoing | None:
@@ -98,7 +99,7 @@ class Front:
         path._message = noting  # type: ignore[method-assign]
         return path
 
-    def _offer(self, message: Outgoing, done: Callable[[bytes | ApiError], None]) -> None:
+    def offer(self, message: Outgoing, done: Callable[[bytes | ApiError], None]) -> None:
         found = _MARK.search(message.body)
         assert found is not None
         mark = int(found[1])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -27,11 +27,31 @@ from warouter.store.audit import Audit
 from warouter.store.views.trace import Trace
 from warouter.upstream.registration import Authority
 
-# Returns the id (20 bytes) that the message is known under once it is durable: another one than its
-# own if its key came before with the same request. Otherwise NotReady, Overloaded or KeyTaken.
-Submit = Callable[[Outgoing], Awaitable[bytes]]
-# The same without a wait: what became of it is told once. Raises Overloaded at once.
-Offer = Callable[[Outgoing, Callable[[bytes | ApiError], None]], None]
+
+class Offering(Protocol):
+    """Takes messages to their owners; ``link.client.Links`` does."""
+
+    def offer(self, message: Outgoing, done: Callable[[bytes | ApiError], None]) -> None:
+        """As ``submit``, without a wait: ``done`` is called once. Raises Overloaded at once."""
+
+
+class Submitting(Protocol):
+    """Takes messages to their owners and waits; ``link.client.Links`` does."""
+
+    async def submit(self, message: Outgoing) -> bytes:
+        """Returns the id (20 bytes) that the message is known under once it is durable.
+
+        That is another one than its own if its key came before with the same request. Raises
+        NotReady, Overloaded or KeyTaken.
+        """
+        ...
+
+
+class Registered(Protocol):
+    """Whether a number is registered; ``account.registration.OnceRegistered`` knows."""
+
+    @property
+    def known(self) -> bool: ...
 
 
 class NodeState(msgspec.Struct, frozen=True):
@@ -76,7 +96,7 @@ class Context:
     authority: Authority
     backups: Backups
     config: ApiConfig
-    submit: Submit
+    messages: Submitting
     shards: Callable[[], Awaitable[int]]
     # Returns warnings once the new map is in force; ChangeRefused, or NotReady if it may yet be.
     set_shards: Callable[[int], Awaitable[list[str]]]

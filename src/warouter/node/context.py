@@ -14,7 +14,7 @@ import asyncpg
 from warouter.api.access.passwords import Passwords
 from warouter.api.access.tokens import TokenCache
 from warouter.api.contacts.book import ContactBook
-from warouter.api.context import ApiConfig, Context, NodeState, Submit
+from warouter.api.context import ApiConfig, Context, NodeState, Submitting
 from warouter.api.monitoring.operations import Operations
 from warouter.http.meter import Meter
 from warouter.http.rates import Rates
@@ -78,7 +78,7 @@ def assemble(
     pool: asyncpg.Pool,
     config: ApiConfig,
     cluster: Cluster,
-    submit: Submit,
+    messages: Submitting,
     *,
     operations: Operations,
     audit: Audit,
@@ -100,7 +100,7 @@ def assemble(
         authority=authority,
         backups=Backups(pool),
         config=config,
-        submit=submit,
+        messages=messages,
         shards=cluster.shards,
         set_shards=cluster.set_shards,
         health=cluster.health,

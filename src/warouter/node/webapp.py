@@ -133,7 +133,7 @@ class Webapp:
         # The API on top of it, and what it says of itself.
         self._meter = Meter()
         self._figures = WebappFigures(self._meter, self._view)
-        self._registered = OnceRegistered(Registrations(pool))
+        self._registered = OnceRegistered(Registrations(pool), self._view.links)
         self._context = self._assembled(identity.name, rates)
         self._view.on_auth_change = self._context.tokens.wake
         self._runner = web.AppRunner(build_app(self._context), shutdown_timeout=LAST_SECONDS)
@@ -199,7 +199,7 @@ class Webapp:
             pool,
             api_config(settings),
             self._view,
-            self._registered.submit(self._view.links.submit),
+            self._registered,
             operations=operations,
             audit=Audit(pool, settings.audit_days),
             media=Library(through_pool(pool), directory, settings.media_quota),
@@ -212,7 +212,7 @@ class Webapp:
     def _fast_path(self) -> FastPath | None:
         if not self._settings.fast_path:
             return None
-        return FastPath(self._context, self._view.links.offer, lambda: self._registered.known)
+        return FastPath(self._context, self._view.links, self._registered)
 
 
 async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> None:

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from warouter.cluster.role import Happened, State
 from warouter.link import wire
+from warouter.link.listen import Owner
 from warouter.owner.commit import GroupCommit
 from warouter.owner.listener import SlotListener
 from warouter.owner.ownership import Ownership
@@ -52,7 +53,7 @@ class Webapp(Protocol):
     def send(self, frame: bytes) -> None: ...
 
 
-class Appender(GroupCommit[Row, Webapp], SlotListener):
+class Appender(GroupCommit[Row, Webapp], SlotListener, Owner):
     """Takes messages from the link, appends them, acks them, hands them to the sender."""
 
     def __init__(

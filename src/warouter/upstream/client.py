@@ -34,6 +34,7 @@ from warouter.upstream.protocol import (
     Ping,
     Pong,
     ToUpstream,
+    Upstream,
     decode_from_upstream,
     encode,
 )
@@ -50,7 +51,7 @@ CONNECT_SECONDS = 1.0
 _LINGER_ZERO = struct.pack("ii", 1, 0)
 
 
-class SimulatorUpstream(asyncio.Protocol):
+class SimulatorUpstream(asyncio.Protocol, Upstream):
     """A connection to ``host:port``; ``listener`` gets everything that arrives."""
 
     _listener: Listener  # there is no connection before ``run``

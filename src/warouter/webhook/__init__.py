@@ -7,6 +7,7 @@ innocent or has failed alone. Statuses and inbound messages never share a POST, 
 breaker: some receivers refuse every status.
 
     callbacks   the clock, and what an answer means for the owner
+    owner       whose leases are asked, and who records the end of every event
     places      how many POSTs are under way, and which kind may have the next
     post        one POST: URL, TLS, time-outs, its result
     leased      a body that leaves only while the lease of its slots holds

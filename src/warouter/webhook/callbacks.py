@@ -15,7 +15,8 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Sequence, Set
+from functools import partial
 from typing import NamedTuple
 
 import aiohttp
@@ -31,6 +32,7 @@ from warouter.net.egress import ClientCertificate
 from warouter.signature import signed
 from warouter.webhook.body import Item, body
 from warouter.webhook.breaker import Breaker, given_up, patience, retry_delay_ms
+from warouter.webhook.owner import Owner
 from warouter.webhook.places import Places
 from warouter.webhook.post import HUNG, SUCCESS, TIMEOUT, Receiver
 from warouter.webhook.queue import Delivery
@@ -60,16 +62,9 @@ class Callbacks:
     """Delivers the events of all slots of a coreapp, in order per recipient and kind.
 
     ``settings`` gives the application settings of the moment; call ``settings_changed`` when they
-    differ. ``may_act(slot)`` says whether the lease still holds; it is asked before each POST, and
+    differ. ``owner`` says whether a slot's lease still holds; it is asked before each POST, and
     again when the POST has a connection. Events of a slot without a lease stay until the owner
-    forgets the slot, or has its lease again.
-
-    The owner hears of the end of every event, on the loop, and records it:
-    ``settled(items)`` they were delivered; ``park(items, delay_ms, reason)`` the first failed
-    alone (its ``attempts`` and ``first_at`` are set), the others wait behind it, and their lane is
-    blocked until ``unblock``; ``dead(items, reason)`` they were tried for seven days, or under
-    ``callback_persist: false`` for a while. ``broken(slots, error)``: an error that nobody foresaw,
-    most likely of one of these calls; the owner forgets the slots and begins anew.
+    forgets the slot, or has its lease again. The owner hears of the end of every event.
 
     Once parked events are due they are added again, the first ones of their lane first, with
     ``first_at`` set: this lets them into their blocked lane, ahead of what is turned away
@@ -82,13 +77,9 @@ class Callbacks:
 
     def __init__(
         self,
+        owner: Owner,
         *,
         settings: Callable[[], ApplicationSettings],
-        may_act: Callable[[int], bool],
-        settled: Callable[[list[Item]], None],
-        park: Callable[[list[Item], int, str], None],
-        dead: Callable[[list[Item], str], None],
-        broken: Callable[[Collection[int], Exception], None],
         allow_http: bool = False,
         allow_private: Sequence[Network] = (),
         ports: Collection[int] | None = None,
@@ -96,12 +87,8 @@ class Callbacks:
         timeout: float = TIMEOUT,
         clock: Callable[[], float] | None = None,
     ) -> None:
+        self._owner = owner
         self._settings = settings
-        self._may_act = may_act
-        self._settled = settled
-        self._park = park
-        self._dead = dead
-        self._broken = broken
         self.receiver = Receiver(
             allow_http=allow_http,
             allow_private=allow_private,
@@ -188,7 +175,9 @@ class Callbacks:
                 batch = queue.probe(tried=breaker.due(self._now()))
             else:
                 batch = queue.take(BATCH_EVENTS, BATCH_BYTES, suspects=self._may_hang(kind))
-            lapsed = {slot for slot in {item.slot for item in batch} if not self._may_act(slot)}
+            lapsed = {
+                slot for slot in {item.slot for item in batch} if not self._owner.may_act(slot)
+            }
             batch = queue.withhold(batch, lapsed) if lapsed else batch
             if batch:
                 suspects = queue.suspicious(batch)
@@ -238,7 +227,7 @@ class Callbacks:
     def _resume_held(self) -> None:
         for queue in self._queues.values():
             for slot in queue.held:
-                if self._may_act(slot):
+                if self._owner.may_act(slot):
                     queue.resume(slot)
 
     # ------------------------------------------------------------------ one POST
@@ -257,7 +246,7 @@ class Callbacks:
         except Exception as error:
             self._queues[kind].abandoned(batch)
             self._breakers[kind].aborted(probe=probe)
-            self._broken({item.slot for item in batch}, error)
+            self._owner.on_broken({item.slot for item in batch}, error)
         finally:
             self._places.end(kind, batch, suspects=suspects)
             self._wake.set()
@@ -265,14 +254,12 @@ class Callbacks:
     async def _post_and_act(
         self, session: aiohttp.ClientSession, kind: int, batch: list[Item], *, probe: bool
     ) -> None:
-        slots = {item.slot for item in batch}
+        may_act = partial(self._may_post, {item.slot for item in batch})
         content = body(batch)
         headers = signed(content, self._settings().webhooks.secrets, int(time.time()))
         began = time.monotonic()
         try:
-            result = await self.receiver.post(
-                session, content, headers, lambda: all(map(self._may_act, slots))
-            )
+            result = await self.receiver.post(session, content, headers, may_act)
         except asyncio.CancelledError:
             self._unsent(kind, batch, probe=probe)
             raise
@@ -287,6 +274,9 @@ class Callbacks:
         else:
             self._failed(kind, batch, result, probe=probe)
 
+    def _may_post(self, slots: Set[int]) -> bool:
+        return all(map(self._owner.may_act, slots))
+
     # ------------------------------------------------------------------ what became of it
 
     def _succeeded(self, kind: int, batch: list[Item]) -> None:
@@ -295,7 +285,7 @@ class Callbacks:
         self._queues[kind].restore()
         self.delivered[EVENT_TYPES[kind]] += len(batch)
         if live:
-            self._settled(live)
+            self._owner.on_settled(live)
         if self._outages[kind].ends():
             log.info("webhook receiver recovered", extra={"type": EVENT_TYPES[kind]})
 
@@ -324,7 +314,7 @@ class Callbacks:
 
     def _unsent(self, kind: int, batch: list[Item], *, probe: bool) -> None:
         """The lease or the process ended before the POST was made or answered."""
-        lapsed = {slot for slot in {item.slot for item in batch} if not self._may_act(slot)}
+        lapsed = {slot for slot in {item.slot for item in batch} if not self._owner.may_act(slot)}
         queue = self._queues[kind]
         queue.returned(queue.withhold(batch, lapsed))
         self._breakers[kind].aborted(probe=probe)
@@ -340,11 +330,11 @@ class Callbacks:
         if items:
             now = self._now()
             stamped = [i if i.first_at is not None else i._replace(first_at=now) for i in items]
-            self._park(stamped, delay_ms, reason)
+            self._owner.on_park(stamped, delay_ms, reason)
 
     def _give_up(self, items: list[Item], reason: str) -> None:
         if items:
-            self._dead(items, reason)
+            self._owner.on_dead(items, reason)
 
     @property
     def _patience(self) -> float:

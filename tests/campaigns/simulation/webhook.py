@@ -13,6 +13,7 @@ from typing import Any
 
 from tests.campaigns.simulation.history import History
 from warouter.webhook.body import Item
+from warouter.webhook.owner import Owner
 
 Lane = tuple[int, int, str]
 AGAIN = 0.2
@@ -37,16 +38,12 @@ class Deliveries:
 
     def __init__(
         self,
+        owner: Owner,
         *,
-        may_act: Callable[[int], bool],
-        settled: Callable[[list[Item]], None],
-        park: Callable[[list[Item], int, str], None],
         clock: Callable[[], float],
         **_unused: Any,
     ) -> None:
-        self._may_act = may_act
-        self._settled = settled
-        self._park = park
+        self._owner = owner
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._lanes: dict[Lane, deque[Item]] = {}
@@ -62,7 +59,7 @@ class Deliveries:
     def add(self, item: Item) -> None:
         lane = (item.slot, item.kind, item.recipient)
         if lane in self._blocked and item.first_at is None:
-            self._park([item], 300, "behind a parked one")
+            self._owner.on_park([item], 300, "behind a parked one")
             return
         queue = self._lanes.setdefault(lane, deque())
         queue.append(item)
@@ -89,7 +86,7 @@ class Deliveries:
     def _post(self, lane: Lane, queue: deque[Item]) -> None:
         if self._lanes.get(lane) is not queue:
             return
-        if not self._may_act(lane[0]):
+        if not self._owner.may_act(lane[0]):
             self._loop.call_later(AGAIN, self._post, lane, queue)
             return
         self._flying[lane[0]] += 1
@@ -111,11 +108,11 @@ class Deliveries:
             now = self._clock()
             first, *rest = queue
             tried = first._replace(attempts=first.attempts + 1, first_at=first.first_at or now)
-            self._park([tried, *rest], 300, "refused")
+            self._owner.on_park([tried, *rest], 300, "refused")
             return
         item = queue.popleft()
         if queue:
             self._start(lane, queue)
         else:
             del self._lanes[lane]
-        self._settled([item])
+        self._owner.on_settled([item])

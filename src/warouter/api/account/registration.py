@@ -12,7 +12,7 @@ from aiohttp import web
 from warouter.api.access.audit import subject
 from warouter.api.access.tokens import Caller
 from warouter.api.account.shards import checked_certificate, digits, required_pin
-from warouter.api.context import Context, Submit
+from warouter.api.context import Context, Submitting
 from warouter.api.messages.rules import filled
 from warouter.api.route import Access, Route
 from warouter.errors import (
@@ -109,27 +109,24 @@ async def verify(context: Context, request: web.Request, caller: Caller) -> web.
 class OnceRegistered:
     """Knows if a number is registered; asks the database until one is, and then no more."""
 
-    def __init__(self, registrations: Registrations) -> None:
+    def __init__(self, registrations: Registrations, links: Submitting) -> None:
         self._registrations = registrations
+        self._links = links
         self._asking: asyncio.Future[bool] | None = None
         self.known = False  # that one is
 
-    def submit(self, submit: Submit) -> Submit:
+    async def submit(self, message: Outgoing) -> bytes:
         """Submit a message; raises NotReady (503) until a number is registered.
 
         503 and not 4xx, since that is what senders keep their message for and try again.
         """
-
-        async def submit_if_registered(message: Outgoing) -> bytes:
-            if not self.known:
-                self.known = await self._ask()
-            if not self.known:
-                raise NotReady(
-                    "not accepted: no number is registered yet", retry_after=UNREGISTERED_SECONDS
-                )
-            return await submit(message)
-
-        return submit_if_registered
+        if not self.known:
+            self.known = await self._ask()
+        if not self.known:
+            raise NotReady(
+                "not accepted: no number is registered yet", retry_after=UNREGISTERED_SECONDS
+            )
+        return await self._links.submit(message)
 
     async def _ask(self) -> bool:
         """Ask the database; concurrent callers share one query."""

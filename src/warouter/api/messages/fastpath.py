@@ -12,14 +12,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
 from email.utils import formatdate
 from functools import partial
 from http import HTTPStatus
 from typing import NamedTuple
 
 from warouter.api.access.tokens import Caller
-from warouter.api.context import Context, Offer
+from warouter.api.context import Context, Offering, Registered
 from warouter.api.media import travels_as
 from warouter.api.messages.handlers import ACCEPTED, accepted, outgoing
 from warouter.api.messages.idempotency import HEADER, key_of
@@ -29,7 +28,7 @@ from warouter.errors import ApiError
 from warouter.http.envelope import common_fields, error_body, error_fields
 from warouter.http.framing import END, Head
 from warouter.http.meter import label_of
-from warouter.http.plain import Asking
+from warouter.http.plain import Asking, Reader
 from warouter.link.wire import Outgoing
 from warouter.message_id import SIZE as ID_SIZE
 from warouter.message_id import letters_of
@@ -59,20 +58,19 @@ class Known(NamedTuple):
     ends: float
 
 
-class FastPath:
+class FastPath(Reader):
     """The fast path that all connections of one webapp share.
 
     A client writes the same head again and again. One that was found plain is known by its bytes
     and need not be read, nor its token be looked up, as long as no token changes. So heads, with
     the tokens in them, stay in memory for that long, and nowhere else.
 
-    ``offer`` and ``registered`` are as in the Context: the first takes a message to its owner, the
-    other says whether a number is known to be registered.
+    ``links`` takes a message to its owner.
     """
 
-    def __init__(self, context: Context, offer: Offer, registered: Callable[[], bool]) -> None:
+    def __init__(self, context: Context, links: Offering, registered: Registered) -> None:
         self._context = context
-        self._offer = offer
+        self._links = links
         self._registered = registered
         self._meter = context.operations.meter
         self._tokens = context.tokens
@@ -145,7 +143,7 @@ class FastPath:
         done = partial(self._done, asking, meter.begin())
         try:
             self._context.operations.admit(*MESSAGES, caller.username)
-            self._offer(message, done)
+            self._links.offer(message, done)
         except ApiError as error:
             done(error)
         return True
@@ -160,7 +158,7 @@ class FastPath:
 
     def _message(self, caller: Caller, fields: dict[bytes, bytes], body: bytes) -> Outgoing | None:
         """The message of a valid request that needs no look-up."""
-        if self._context.contacts.required or not self._registered():
+        if self._context.contacts.required or not self._registered.known:
             return None
         try:
             parsed = parse_message(body)

@@ -64,7 +64,7 @@ async def send(context: Context, request: web.Request, caller: Caller) -> web.Re
     if parsed.type == "hsm":
         body = as_template(body)
     kind = await kind_of(context, parsed.type, parsed.media_ids, body)
-    raw = await context.submit(
+    raw = await context.messages.submit(
         outgoing(parsed.recipient, kind, body, caller.username, parsed.ttl, key)
     )
     return encoded(accepted(raw), 201)
@@ -85,7 +85,7 @@ async def mark(context: Context, request: web.Request, caller: Caller) -> web.Re
     if sender is None:
         raise NotFound("there is no inbound message with this id")
     body = msgspec.json.encode({"status": "read", "message_id": message_id})
-    await context.submit(outgoing(sender, READ_MARK, body, caller.username))
+    await context.messages.submit(outgoing(sender, READ_MARK, body, caller.username))
     return success({})
 
 

@@ -23,7 +23,7 @@ from warouter.webhook.shown import shown
 PARKED_PAGE = 100
 
 
-class Delivery(Protocol):
+class Destination(Protocol):
     """Where events go, and whether they may go yet."""
 
     def wants(self) -> bool:
@@ -48,7 +48,7 @@ class EventFeed:
     def __init__(
         self,
         kind: int,
-        delivery: Delivery,
+        delivery: Destination,
         ownership: Ownership,
         journal: Journal,
         recorder: Recorder,

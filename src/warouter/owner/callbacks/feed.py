@@ -11,7 +11,7 @@ from warouter.config import Settings, networks
 from warouter.flow.progress import Dead, Park, Unpark
 from warouter.kinds import EVENT_KINDS
 from warouter.net.egress import client_certificate
-from warouter.owner.callbacks.events import EventFeed
+from warouter.owner.callbacks.events import Destination, EventFeed
 from warouter.owner.callbacks.letters import Letters
 from warouter.owner.listener import SlotListener
 from warouter.owner.ownership import Ownership
@@ -21,11 +21,12 @@ from warouter.owner.slot import OwnedSlot
 from warouter.store.journal import EventRow, Journal
 from warouter.webhook.body import Item
 from warouter.webhook.callbacks import Callbacks
+from warouter.webhook.owner import Owner
 
 log = logging.getLogger(__name__)
 
 
-class CallbackFeed(SlotListener):
+class CallbackFeed(SlotListener, Destination, Owner):
     """Feeds ``Callbacks`` from the journals of the open slots and records what it says."""
 
     def __init__(
@@ -44,12 +45,8 @@ class CallbackFeed(SlotListener):
         self._settings_known = False
         self.dropped = 0  # events that were given up under callback_persist: false
         self.callbacks = Callbacks(
+            self,
             settings=app_settings,
-            may_act=self._may_act,
-            settled=self._settled,
-            park=self._park,
-            dead=self._dead,
-            broken=self._broken,
             allow_http=settings.webhook_allow_http,
             allow_private=networks(settings.allow_private),
             ports=settings.allowed_webhook_ports,
@@ -121,7 +118,7 @@ class CallbackFeed(SlotListener):
         self.callbacks.add(item)
 
     def unwanted(self, item: Item) -> None:
-        self._settled([item])
+        self.on_settled([item])
 
     def block(self, slot: int, recipient: str, kind: int) -> None:
         self.callbacks.block(slot, recipient, kind)
@@ -129,14 +126,14 @@ class CallbackFeed(SlotListener):
     def unblock(self, slot: int, recipient: str, kind: int) -> None:
         self.callbacks.unblock(slot, recipient, kind)
 
-    def _may_act(self, slot: int) -> bool:
+    def may_act(self, slot: int) -> bool:
         """No POST begins for a slot that is on its way to another owner."""
         owned = self._ownership.slots.get(slot)
         return owned is not None and owned.accepts and self._ownership.may_act(slot)
 
     # what the delivery says
 
-    def _settled(self, items: list[Item]) -> None:
+    def on_settled(self, items: list[Item]) -> None:
         for slot, item in self._mine(items):
             if item.parked:
                 slot.events[item.kind].note(Unpark(item.seq))
@@ -145,7 +142,7 @@ class CallbackFeed(SlotListener):
                 slot.events[item.kind].settle(item.seq)
         self._let_go(items)
 
-    def _park(self, items: list[Item], delay_ms: int, reason: str) -> None:
+    def on_park(self, items: list[Item], delay_ms: int, reason: str) -> None:
         due = self._clock() + delay_ms / 1000
         for slot, item in self._mine(items):
             events = slot.events[item.kind]
@@ -155,7 +152,7 @@ class CallbackFeed(SlotListener):
             events.note(Park(item.seq, item.attempts, delay_ms, reason))
         self._let_go(items)
 
-    def _dead(self, items: list[Item], reason: str) -> None:
+    def on_dead(self, items: list[Item], reason: str) -> None:
         if not self._app_settings().callback_persist:
             self._drop([item for item in items if not self._letters.was_one(item)], reason)
             items = [item for item in items if self._letters.was_one(item)]
@@ -176,9 +173,9 @@ class CallbackFeed(SlotListener):
             return
         log.warning("callbacks dropped", extra={"events": len(items), "reason": reason})
         self.dropped += len(items)
-        self._settled(items)
+        self.on_settled(items)
 
-    def _broken(self, slots: Collection[int], error: Exception) -> None:
+    def on_broken(self, slots: Collection[int], error: Exception) -> None:
         """Only epochs that stand: what belonged to an ended one was forgotten with it."""
         owned = self._ownership.slots
         epochs = {n: owned[n].epoch for n in slots if n in owned}

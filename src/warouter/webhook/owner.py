@@ -1,0 +1,32 @@
+"""The owner of the slots, as the delivery of their events sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Protocol
+
+from warouter.webhook.body import Item
+
+
+class Owner(Protocol):
+    """Holds the leases, and records the end of every event; called on the loop."""
+
+    def may_act(self, slot: int) -> bool:
+        """Whether the slot's lease still holds."""
+        ...
+
+    def on_settled(self, items: list[Item]) -> None:
+        """These were delivered."""
+
+    def on_park(self, items: list[Item], delay_ms: int, reason: str) -> None:
+        """The first failed alone, and the others wait behind it.
+
+        The ``attempts`` and ``first_at`` of the first are set, and their lane is blocked until
+        ``Callbacks.unblock``.
+        """
+
+    def on_dead(self, items: list[Item], reason: str) -> None:
+        """These were tried for seven days, or under ``callback_persist: false`` for a while."""
+
+    def on_broken(self, slots: Collection[int], error: Exception) -> None:
+        """An unexpected error, most likely of one of these calls: forget the slots, begin anew."""
