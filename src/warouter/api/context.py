@@ -14,8 +14,7 @@ from warouter.api.access.waits import Waits
 from warouter.api.contacts.book import ContactBook
 from warouter.api.monitoring.operations import Operations
 from warouter.app_settings import Network
-from warouter.errors import ApiError
-from warouter.link.wire import Outgoing
+from warouter.link.offer import Submitting
 from warouter.media.library import Library
 from warouter.store.account.accounts import Accounts
 from warouter.store.account.backup import Backups
@@ -26,25 +25,6 @@ from warouter.store.account.stickers import Stickers
 from warouter.store.audit import Audit
 from warouter.store.views.trace import Trace
 from warouter.upstream.registration import Authority
-
-
-class Offering(Protocol):
-    """Takes messages to their owners; ``link.client.Links`` does."""
-
-    def offer(self, message: Outgoing, done: Callable[[bytes | ApiError], None]) -> None:
-        """As ``submit``, without a wait: ``done`` is called once. Raises Overloaded at once."""
-
-
-class Submitting(Protocol):
-    """Takes messages to their owners and waits; ``link.client.Links`` does."""
-
-    async def submit(self, message: Outgoing) -> bytes:
-        """Returns the id (20 bytes) that the message is known under once it is durable.
-
-        That is another one than its own if its key came before with the same request. Raises
-        NotReady, Overloaded or KeyTaken.
-        """
-        ...
 
 
 class Registered(Protocol):

@@ -87,7 +87,7 @@ class Connection(web.RequestHandler):
             max_headers=HEAD_FIELDS,
         )
         self._door = door
-        self._fast = door.fast
+        self._fast: Reader | None = door.fast
         self._now, self._soon = loop.time, loop.call_soon
         self.pace = Pace(loop.time())
         self.head_size = 0

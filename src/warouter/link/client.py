@@ -21,7 +21,8 @@ from warouter.link import wire
 from warouter.link.address import Address
 from warouter.link.connection import TICK_SECONDS
 from warouter.link.detour import PATIENCE_SECONDS
-from warouter.link.dial import CoreappConnection
+from warouter.link.dial import CoreappConnection, Listener
+from warouter.link.offer import Offering, Submitting
 from warouter.link.pending import Done, Held, Pending
 from warouter.link.ways import Ways
 from warouter.retry import backoff
@@ -32,7 +33,7 @@ REFUSED_SECONDS = 10.0  # to the next try of a coreapp whose build shares no lin
 CONNECT_SECONDS = 2.0
 
 
-class Links:
+class Links(Offering, Submitting, Listener):
     """All links of one webapp, and the messages that wait for their owner's answer."""
 
     def __init__(

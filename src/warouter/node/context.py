@@ -14,10 +14,11 @@ import asyncpg
 from warouter.api.access.passwords import Passwords
 from warouter.api.access.tokens import TokenCache
 from warouter.api.contacts.book import ContactBook
-from warouter.api.context import ApiConfig, Context, NodeState, Submitting
+from warouter.api.context import ApiConfig, Context, NodeState
 from warouter.api.monitoring.operations import Operations
 from warouter.http.meter import Meter
 from warouter.http.rates import Rates
+from warouter.link.offer import Submitting
 from warouter.media.library import Library
 from warouter.metrics import Sample
 from warouter.store.account.accounts import Accounts

@@ -12,7 +12,7 @@ from aiohttp import web
 from warouter.api.access.audit import subject
 from warouter.api.access.tokens import Caller
 from warouter.api.account.shards import checked_certificate, digits, required_pin
-from warouter.api.context import Context, Submitting
+from warouter.api.context import Context
 from warouter.api.messages.rules import filled
 from warouter.api.route import Access, Route
 from warouter.errors import (
@@ -25,6 +25,7 @@ from warouter.errors import (
 )
 from warouter.http.envelope import success
 from warouter.http.request import read_json
+from warouter.link.offer import Submitting
 from warouter.link.wire import Outgoing
 from warouter.recipient import wa_id
 from warouter.store.account.accounts import Account
@@ -106,7 +107,7 @@ async def verify(context: Context, request: web.Request, caller: Caller) -> web.
     return success({}, 201)
 
 
-class OnceRegistered:
+class OnceRegistered(Submitting):
     """Knows if a number is registered; asks the database until one is, and then no more."""
 
     def __init__(self, registrations: Registrations, links: Submitting) -> None:

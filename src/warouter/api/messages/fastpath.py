@@ -18,7 +18,7 @@ from http import HTTPStatus
 from typing import NamedTuple
 
 from warouter.api.access.tokens import Caller
-from warouter.api.context import Context, Offering, Registered
+from warouter.api.context import Context, Registered
 from warouter.api.media import travels_as
 from warouter.api.messages.handlers import ACCEPTED, accepted, outgoing
 from warouter.api.messages.idempotency import HEADER, key_of
@@ -29,6 +29,7 @@ from warouter.http.envelope import common_fields, error_body, error_fields
 from warouter.http.framing import END, Head
 from warouter.http.meter import label_of
 from warouter.http.plain import Asking, Reader
+from warouter.link.offer import Offering
 from warouter.link.wire import Outgoing
 from warouter.message_id import SIZE as ID_SIZE
 from warouter.message_id import letters_of
