@@ -49,7 +49,7 @@ def test_entries_may_end_while_all_are_looked_at() -> None:
 def test_the_number_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pending, "MAX_HELD", 2)
     filled(1).check(0, 0, shards=1)
-    with pytest.raises(Overloaded, match="wait for their shard"):
+    with pytest.raises(Overloaded, match="waiting for their shard"):
         filled(2).check(0, 0, shards=1)
 
 
@@ -57,7 +57,7 @@ def test_the_bytes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pending, "MAX_HELD_BYTES", 100)
     monkeypatch.setattr(pending, "LEAST_WEIGHT", 0)
     filled(1, size=50).check(0, 50, shards=1)
-    with pytest.raises(Overloaded, match="wait for their shard"):
+    with pytest.raises(Overloaded, match="waiting for their shard"):
         filled(1, size=50).check(0, 51, shards=1)
 
 
@@ -65,8 +65,8 @@ def test_from_half_on_a_shard_has_its_part_only() -> None:
     held = filled(2, slot=0, size=pending.MAX_HELD_BYTES // 4)
     held.check(0, 1, shards=1)
     held.check(1, 1, shards=2)
-    with pytest.raises(Overloaded, match="wait for this shard"):
+    with pytest.raises(Overloaded, match="waiting for this shard"):
         held.check(0, 1, shards=2)
-    with pytest.raises(Overloaded, match="wait for this shard"):
+    with pytest.raises(Overloaded, match="waiting for this shard"):
         held.check(2, 1, shards=2)  # another slot of the same shard
     filled(1, slot=0, size=pending.MAX_HELD_BYTES // 4).check(0, 1, shards=4)  # below half: any
