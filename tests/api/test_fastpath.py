@@ -513,9 +513,9 @@ async def test_without_a_registered_number_or_with_checks_it_is_aiohttps(both: B
     api = both.slow.api
     path = both.fast.connections.fast
     assert path is not None
-    path._registered = lambda: False
+    path._registered = Number(known=False)
     await both.same(post(api))
-    path._registered = lambda: True
+    path._registered = Number()
     fast, slow = [await side.say([post(api)]) for side in both.sides]
     assert plain(fast.written) == plain(slow.written)
     assert both.took == 1
