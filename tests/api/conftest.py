@@ -26,7 +26,7 @@ from tests.harness.postgres import clone
 from tests.harness.wait import PATIENCE
 from warouter.api import sealed
 from warouter.api.access.auth import seed_administrator
-from warouter.api.access.tokens import hash_of, new_token
+from warouter.api.access.tokens import TokenCache, hash_of, new_token
 from warouter.api.app import build_app
 from warouter.api.context import ApiConfig, Context, NodeState
 from warouter.config import Settings
@@ -38,7 +38,7 @@ from warouter.media.library import Library
 from warouter.node.context import assemble, operations_of
 from warouter.simulator.server import Simulator
 from warouter.store import bounded
-from warouter.store.account.accounts import ADMIN, USER
+from warouter.store.account.accounts import ADMIN, USER, Accounts
 from warouter.store.audit import Audit
 from warouter.store.database import create_pool
 from warouter.store.media import through_pool
@@ -204,6 +204,7 @@ async def serve(
         config,
         recorder,
         recorder,
+        tokens=TokenCache(Accounts(pool)),
         operations=operations_of(pool, "h:webapp-1", meter, meter.samples),
         audit=Audit(pool),
         media=Library(through_pool(pool), Directory(MEDIA_DIR), media_quota),

@@ -87,5 +87,5 @@ async def test_403_says_that_nothing_happens_and_503_that_it_may(
     request = None
     while request is None:
         request = await pool.fetchval(begun)
-    with pytest.raises(NotReady, match="goes on"):
+    with pytest.raises(NotReady, match="continues"):
         await asking

@@ -81,6 +81,7 @@ def assemble(
     cluster: Cluster,
     messages: Submitting,
     *,
+    tokens: TokenCache,
     operations: Operations,
     audit: Audit,
     media: Library,
@@ -90,10 +91,9 @@ def assemble(
     served_chain: Callable[[], str],
 ) -> Context:
     """The Context of one webapp; ``authority`` and ``numbers`` are services of the upstream."""
-    accounts = Accounts(pool)
     return Context(
-        accounts=accounts,
-        tokens=TokenCache(accounts),
+        accounts=Accounts(pool),
+        tokens=tokens,
         passwords=Passwords(),
         logins=Logins(pool),
         audit=audit,

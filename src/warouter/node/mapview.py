@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from typing import Protocol
 from uuid import UUID
 
 import asyncpg
@@ -46,16 +46,28 @@ LOOK_SECONDS = 0.02
 _AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
+class Tokens(Protocol):
+    """Tokens in memory, which a NOTIFY says may be old."""
+
+    def wake(self) -> None: ...
+
+
 class MapView:
     """Follows the shard map: NOTIFY is a hint, polling is authoritative."""
 
     def __init__(
-        self, settings: Settings, timing: Timing, pool: asyncpg.Pool, application: str
+        self,
+        settings: Settings,
+        timing: Timing,
+        pool: asyncpg.Pool,
+        application: str,
+        tokens: Tokens | None = None,
     ) -> None:
         self._settings = settings
         self._timing = timing
         self._pool = pool
         self._application = application
+        self._tokens = tokens
         self._wake = asyncio.Event()
         self._hints: asyncpg.Connection | None = None
         self._outage = Outage()
@@ -65,7 +77,6 @@ class MapView:
         self._link_gone = False
         self.links = Links(timing.hold, self._wake.set, self._on_link_gone)
         self.map: ShardMap | None = None
-        self.on_auth_change: Callable[[], None] = lambda: None
 
     @property
     def away(self) -> bool:
@@ -208,7 +219,8 @@ class MapView:
 
     def _on_hint(self, what: str) -> None:
         if what == "auth":
-            self.on_auth_change()
+            if self._tokens is not None:
+                self._tokens.wake()
         elif what != LINK_GONE:
             self._wake.set()
 

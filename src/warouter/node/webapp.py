@@ -12,6 +12,7 @@ import asyncpg
 from aiohttp import web
 
 from warouter.api.access.auth import seed_administrator
+from warouter.api.access.tokens import TokenCache
 from warouter.api.account.registration import OnceRegistered
 from warouter.api.app import build_app
 from warouter.api.context import ApiConfig, Context
@@ -34,6 +35,7 @@ from warouter.node.reporter import Reporter, process_samples
 from warouter.node.runtime import Identity, cancel, check_database, run_until
 from warouter.node.settings import SettingsFollower
 from warouter.node.settings_webapp import WebappSettings
+from warouter.store.account.accounts import Accounts
 from warouter.store.account.registration import Registrations
 from warouter.store.audit import Audit
 from warouter.store.bounded import fetcher
@@ -127,15 +129,15 @@ class Webapp:
         self.port: int = sockets[0].getsockname()[1]
         self._tls = None if settings.no_tls else ServerTls(settings.tls_cert, settings.tls_key)
         # The cluster: who owns which slot, and the links through which messages go there.
-        self._view = MapView(settings, settings.timing, pool, identity.application)
+        tokens = TokenCache(Accounts(pool))
+        self._view = MapView(settings, settings.timing, pool, identity.application, tokens)
         registration = identity.registration(settings.webapp_hostname, self.port)
         self._session = NodeSession(settings, registration, lambda _what: None)
         # The API on top of it, and what it says of itself.
         self._meter = Meter()
         self._figures = WebappFigures(self._meter, self._view)
         self._registered = OnceRegistered(Registrations(pool), self._view.links)
-        self._context = self._assembled(identity.name, rates)
-        self._view.on_auth_change = self._context.tokens.wake
+        self._context = self._assembled(identity.name, rates, tokens)
         self._runner = web.AppRunner(build_app(self._context), shutdown_timeout=LAST_SECONDS)
         self._reporter = Reporter(fetcher(pool), identity, self._figures.samples)
         # What follows the settings.
@@ -185,7 +187,7 @@ class Webapp:
         await self._pool.close()
         late.cancel()
 
-    def _assembled(self, name: str, rates: Rates | None) -> Context:
+    def _assembled(self, name: str, rates: Rates | None, tokens: TokenCache) -> Context:
         settings, pool = self._settings, self._pool
         operations = operations_of(
             pool,
@@ -200,6 +202,7 @@ class Webapp:
             api_config(settings),
             self._view,
             self._registered,
+            tokens=tokens,
             operations=operations,
             audit=Audit(pool, settings.audit_days),
             media=Library(through_pool(pool), directory, settings.media_quota),
