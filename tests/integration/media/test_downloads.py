@@ -134,7 +134,7 @@ async def test_a_handle_that_is_unknown_or_content_that_is_another(
     inbox.come(inbound(1, "a", "unknown"), inbound(2, "b", handle))
     await soon(lambda: len(inbox.passed) == 2)
     assert "404" in inbox.message(1)["errors"][0]["details"]
-    assert "digest" in inbox.message(2)["errors"][0]["details"]
+    assert "SHA-256" in inbox.message(2)["errors"][0]["details"]
 
 
 @pytest.mark.parametrize("payload", [b"{", b"[]", b'{"image":{},"errors":null}', b"\xff"])
