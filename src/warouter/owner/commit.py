@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Generic, NamedTuple, Protocol, TypeVar
@@ -43,7 +44,7 @@ class Gather(NamedTuple):
     rows: int = 0
 
 
-class GroupCommit(Generic[RowT, OriginT]):
+class GroupCommit(ABC, Generic[RowT, OriginT]):
     """A queue of rows, each with its slot and with whoever waits for its outcome."""
 
     def __init__(self, ownership: Ownership, most_rows: int, gather: Gather | None = None) -> None:
@@ -62,15 +63,15 @@ class GroupCommit(Generic[RowT, OriginT]):
     def queued(self) -> int:
         return len(self._queue)
 
+    @abstractmethod
     async def append(self, owned: Mapping[int, int], rows: Sequence[RowT]) -> Exceptions:
         """Write these rows; ``owned`` are the epochs of their slots."""
-        raise NotImplementedError
 
+    @abstractmethod
     def finished(
         self, batch: Sequence[tuple[OwnedSlot, RowT, OriginT]], outcomes: Sequence[Outcome]
     ) -> None:
         """What became of each: tell those who wait, and pass on what is new."""
-        raise NotImplementedError
 
     def put(self, slot: OwnedSlot, row: RowT, origin: OriginT, size: int) -> None:
         """The order of the queue is that of the journal; ``size`` is the row's, in bytes."""
