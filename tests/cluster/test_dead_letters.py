@@ -197,10 +197,10 @@ async def test_the_owner_dies_while_it_replays(start: Start) -> None:
 async def test_what_is_wrong_with_a_call(start: Start) -> None:
     async with scene_of(start) as scene:
         for arguments, says in (
-            (("replay",), "Which letters?"),
-            (("replay", "status-1-1"), "only 0 are dead letters"),
-            (("replay", "letter"), "is no letter"),
-            (("replay", "status-1-1;drop"), "is no letter"),
+            (("replay",), "to choose dead letters"),
+            (("replay", "status-1-1"), "Only 0 of these 1 are dead letters"),
+            (("replay", "letter"), "is not the id of a dead letter"),
+            (("replay", "status-1-1;drop"), "is not the id of a dead letter"),
             (("show", "status-99-1"), "There is no dead letter"),
             (("list", "--recipient", "abc"), "digits"),
             (("list", "--kind", "other"), "--kind"),
