@@ -35,7 +35,7 @@ def free_port() -> str:
         (["coreapp"], {}, "WA_DB_HOSTNAME is not set"),
         (["master"], {"WA_DB_HOSTNAME": "x", "WA_DB_PORT": "many"}, "WA_DB_PORT"),
         (["webapp"], {"WA_DB_HOSTNAME": "x", "WA_DB_ENGINE": "MYSQL"}, "PostgreSQL only"),
-        (["up", "--upstream", "cloud"], {}, "not there yet"),
+        (["up", "--upstream", "cloud"], {}, "not available yet"),
         (["up"], {"WA_API_KEY": "short"}, "12 to 128 characters"),
         (["up", "--shards", "3"], {}, "'1', '2', '4', '8', '16', '32'"),
         (["coreapp", "--data-dir", "/nowhere"], {}, "start `warouter up` first"),
@@ -86,7 +86,7 @@ def test_without_a_certificate_a_webapp_says_so(postgres: Postgres, settings: Se
 @pytest.mark.parametrize(
     ("environ", "says"),
     [
-        ({"WAROUTER_WEBHOOK_PORTS": "https"}, "must be port numbers"),
+        ({"WAROUTER_WEBHOOK_PORTS": "https"}, "give port numbers"),
         ({"WAROUTER_WEBHOOK_CLIENT_CERT": "/nowhere.pem"}, "go together"),
         (
             {"WAROUTER_WEBHOOK_CLIENT_CERT": "/no.pem", "WAROUTER_WEBHOOK_CLIENT_KEY": "/no.key"},

@@ -118,5 +118,5 @@ def test_ids() -> None:
     assert parse("status-13-204") == Place(0, 13, 204)
     assert parse("inbound-0-1").text == "inbound-0-1"
     for wrong in ("", "13-204", "status-13", "status--1-2", "status-1-2 ", "message-1-2"):
-        with pytest.raises(ValueError, match="is no letter"):
+        with pytest.raises(ValueError, match="is not the id of a dead letter"):
             parse(wrong)
