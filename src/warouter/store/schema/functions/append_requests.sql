@@ -9,7 +9,7 @@
 -- inserted only if the row of its key names its id, which also holds when it is offered again after
 -- a commit whose outcome was unknown.
 --
--- Called by: store/journal.py
+-- Called by: store/journal/messages.py
 create function append_requests(
     p_incarnation uuid, p_slots smallint[], p_epochs bigint[],
     p_slot smallint[], p_seq bigint[], p_id bytea[], p_recipient text[], p_kind smallint[],

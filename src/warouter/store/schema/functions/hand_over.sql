@@ -1,7 +1,7 @@
 -- Gives the slots to the successors that the leader has named; needs no leader. Returns the slots
 -- that went: those that the caller owns under these epochs and that have a successor.
 --
--- Called by: store/journal.py
+-- Called by: store/journal/slots.py
 create function hand_over(p_incarnation uuid, p_slots smallint[], p_epochs bigint[])
 returns smallint[] language plpgsql volatile as $$
 declare

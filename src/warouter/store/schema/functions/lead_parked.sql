@@ -3,7 +3,7 @@
 -- the others get null. Nothing waits for more than a day from now on. Returns how many rows there
 -- were in the table that had more of them.
 --
--- Called by: store/journal.py
+-- Called by: store/journal/parked.py
 create function lead_parked(p_incarnation uuid, p_slots smallint[], p_epochs bigint[],
                             p_limit integer)
 returns bigint language plpgsql volatile

@@ -2,7 +2,7 @@
 -- from now on for as long as it was to wait then. Up to p_limit recipients a table; returns how
 -- many.
 --
--- Called by: store/journal.py
+-- Called by: store/journal/parked.py
 create function mend_parked(p_incarnation uuid, p_slots smallint[], p_epochs bigint[],
                             p_limit integer)
 returns bigint language plpgsql volatile

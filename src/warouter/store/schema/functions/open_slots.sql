@@ -2,7 +2,7 @@
 -- anything is sent), and where the journals of each held slot stand: mark and settled ranges of
 -- each cursor, and the next seq of each journal.
 --
--- Called by: store/journal.py
+-- Called by: store/journal/slots.py
 create function open_slots(p_incarnation uuid, p_slots smallint[], p_epochs bigint[])
 returns table (slot smallint, send_mark bigint, send_ranges bigint[], next_seq bigint,
                status_mark bigint, status_ranges bigint[], next_status_seq bigint,

@@ -6,7 +6,7 @@
 -- The settings make every plan go by the primary keys, however many rows there were at the last
 -- ANALYZE.
 --
--- Called by: store/journal.py
+-- Called by: store/journal/slots.py
 create function prune(p_incarnation uuid, p_slots smallint[], p_epochs bigint[],
                                  p_age interval, p_limit integer)
 returns bigint language plpgsql volatile

@@ -1,7 +1,7 @@
 -- Deletes up to p_limit request keys of these slots that are older than 24 hours; returns how many.
 -- A key that is locked by an append is left for the next time.
 --
--- Called by: store/journal.py
+-- Called by: store/journal/slots.py
 create function prune_keys(p_slots smallint[], p_limit integer) returns bigint
 language plpgsql volatile
 set enable_seqscan = off set enable_sort = off as $$

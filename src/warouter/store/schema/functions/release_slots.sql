@@ -1,7 +1,7 @@
 -- Leaves slots without an owner, because their owner stops and nobody is there to succeed it.
 -- Returns the slots that the caller owned under these epochs.
 --
--- Called by: store/journal.py
+-- Called by: store/journal/slots.py
 create function release_slots(p_incarnation uuid, p_slots smallint[], p_epochs bigint[])
 returns smallint[] language plpgsql volatile as $$
 declare

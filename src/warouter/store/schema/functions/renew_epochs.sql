@@ -2,7 +2,7 @@
 -- needs no leader. An owner that does not know what became of a commit goes on only under a new
 -- epoch.
 --
--- Called by: store/journal.py
+-- Called by: store/journal/slots.py
 create function renew_epochs(p_incarnation uuid, p_slots smallint[], p_above bigint[])
 returns table (slot smallint, epoch bigint) language plpgsql volatile as $$
 declare

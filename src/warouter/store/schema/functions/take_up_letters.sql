@@ -1,7 +1,7 @@
 -- Moves up to p_limit dead letters that an operator asked for back to the parked events, from the
 -- held slots, due at once and as if first tried p_tried ago. Returns how many came to which lane.
 --
--- Called by: store/journal.py
+-- Called by: store/journal/parked.py
 create function take_up_letters(
     p_incarnation uuid, p_slots smallint[], p_epochs bigint[], p_tried interval, p_limit integer)
 returns table (letter_slot smallint, letter_kind smallint, letter_recipient text, letters bigint)

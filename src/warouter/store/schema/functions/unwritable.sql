@@ -1,7 +1,7 @@
 -- Returns what an owner needs and the calling user may not do, as one text; null when nothing is
 -- missing.
 --
--- Called by: store/journal.py
+-- Called by: store/journal/sessions.py
 create function unwritable() returns text language sql volatile as $$
     select string_agg(what, ', ' order by what) from (
         select 'the database is read-only' as what
