@@ -16,6 +16,7 @@ from tests.cluster.conftest import CALM, Start, unharmed
 from tests.cluster.test_mutants import Place, without
 from tests.harness.business import Business
 from tests.harness.facts import Facts
+from tests.harness.frozen import frozen
 from warouter.demo.gaps import Arrival, longest_gap
 from warouter.local.cluster import here
 from warouter.local.process import Process
@@ -185,18 +186,12 @@ async def test_a_database_that_hangs_keeps_no_process_from_ending(start: Start) 
         business.start()
         await business.more(200)
         rows = await facts.connection.fetch("select pid from pg_stat_activity")
-        frozen = [cluster.postgres.pid, *(row["pid"] for row in rows)]
-        for pid in frozen:
-            os.kill(pid, signal.SIGSTOP)
-        try:
+        with frozen([cluster.postgres.pid, *(row["pid"] for row in rows)]):
             for role in ("webapp", "coreapp", "master"):
                 some = [p for p in cluster.processes.values() if p.role == role]
                 for process, took in zip(some, await together(some), strict=True):
                     print(f"{process.name}: exit after {took:.2f} s")
                 business.end()  # nothing listens any more
-        finally:
-            for pid in frozen:
-                os.kill(pid, signal.SIGCONT)
         # What was open was answered: afterwards nothing listens any more.
         assert {status for _, status, _ in business.history.errors} <= {503}
         unknown = [why for _, _, why in business.history.unknown]

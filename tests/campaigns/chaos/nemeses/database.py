@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 import signal
 import time
-from collections.abc import AsyncIterator, Sequence
 
 from tests.campaigns.chaos.lab import Lab, children_of
 from tests.campaigns.chaos.marks import Mark
 from tests.campaigns.chaos.nemesis import Act, a_webapp, an_owner, fault, nemesis, repeated
+from tests.harness.frozen import frozen
 
 _SESSIONS = """
 select pg_terminate_backend(pid) from pg_stat_activity
@@ -63,7 +61,7 @@ async def stall_postgres(lab: Lab, mark: Mark) -> None:
     """Every process of the server stands still for 2 s."""
     server = lab.cluster.postgres
     assert server is not None
-    async with _stopped([server.pid, *children_of(server.pid)]):
+    with frozen([server.pid, *children_of(server.pid)]):
         await asyncio.sleep(2.0)
     mark.accepts = time.monotonic()
 
@@ -72,25 +70,7 @@ async def stall_postgres(lab: Lab, mark: Mark) -> None:
 async def stall_statements(lab: Lab, mark: Mark) -> None:
     """What an owner had sent to the database is executed after its slots were taken over."""
     (name,) = mark.victims
-    async with _stopped([row["pid"] for row in await lab.sql(_BACKENDS, name)]):
+    with frozen([row["pid"] for row in await lab.sql(_BACKENDS, name)]):
         await asyncio.sleep(_LAST_STATEMENTS_SECONDS)
         lab.process(name).kill(signal.SIGKILL)
         await asyncio.sleep(_LEASE_AND_MORE_SECONDS)
-
-
-@contextlib.asynccontextmanager
-async def _stopped(pids: Sequence[int]) -> AsyncIterator[None]:
-    """Of the server's processes; the first of them goes on last."""
-    try:
-        for pid in pids:
-            _signal(pid, signal.SIGSTOP)
-        yield
-    finally:
-        for pid in reversed(pids):
-            _signal(pid, signal.SIGCONT)
-
-
-def _signal(pid: int, number: signal.Signals) -> None:
-    """A backend may have ended since it was listed."""
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, number)
