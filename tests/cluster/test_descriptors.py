@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import socket
 
+import aiohttp
+
 from tests.cluster.conftest import CALM, Start
+from tests.harness.business import Business
 from tests.harness.facts import Facts
 from tests.harness.files import used_up
 from tests.harness.wait import PATIENCE
@@ -26,22 +29,30 @@ async def all_beat(facts: Facts, times: int) -> None:
     await facts.until_some(f"select 1 where (select count(*) from ({BEATS}) b where {wanted}) = 3")
 
 
+async def accepted(client: aiohttp.ClientSession, business: Business) -> None:
+    """One message over the client's only connection."""
+    url = f"{business.cluster.url}/v1/messages"
+    async with client.post(url, json=MESSAGE, headers=business.headers) as answer:
+        assert answer.status == 201, await answer.text()
+
+
 async def test_no_descriptor_left(start: Start) -> None:
     cluster, business = await start(shards=1, coreapps=1, masters=1, webapps=1, environment=CALM)
     processes = [p for p in cluster.processes.values() if p.role in ROLES]
     assert len(processes) == len(ROLES)
     before = {p.name: p.pid for p in processes}
     callers = []
-    async with Facts(cluster) as facts:
+    kept = aiohttp.TCPConnector(keepalive_timeout=PATIENCE)
+    async with Facts(cluster) as facts, aiohttp.ClientSession(connector=kept) as client:
         link = await facts.connection.fetchval("select port from node where role = 'coreapp'")
-        await business.call("POST", "/v1/messages", json=MESSAGE)
+        await accepted(client, business)
         with used_up(processes):
             for port in (cluster.port, link) * 10:
                 caller = socket.create_connection(("127.0.0.1", port))  # by the kernel alone
                 callers.append(caller)
             await all_beat(facts, 5)
             # On a connection, and over a link, that were there before.
-            await business.call("POST", "/v1/messages", json=MESSAGE)
+            await accepted(client, business)
             await facts.connection.execute(SESSIONS)
             await asyncio.sleep(1.0)  # for some attempts to connect anew: none can succeed
         for caller in callers:

@@ -74,6 +74,9 @@ class Business:
 
     async def __aexit__(self, *_: object) -> None:
         self.end()
+        if self._tasks:
+            # A request that is cancelled while it connects would leave its socket open.
+            await asyncio.wait(self._tasks, timeout=ANSWER_SECONDS)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
