@@ -258,7 +258,5 @@ class SimulatorUpstream(asyncio.Protocol, Upstream):
 
 
 def _splitter() -> _batch.Splitter:
-    """A frame splitter that returns only the beginning of a
-    frame that is too large, which does not decode.
-    """
+    """A splitter that cuts a frame that is too large to its head, which does not decode."""
     return _batch.Splitter(MAX_FRAME, HEAD)
