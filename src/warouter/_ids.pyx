@@ -83,7 +83,7 @@ cdef int _spell(bytes raw, char* text) except -1:
 
 
 cdef bint _read(str text, uint8_t* raw) noexcept:
-    """Whether it is 27 letters; ``raw`` gets 20 bytes and one of what is left over."""
+    """True if it is 27 letters; ``raw`` gets 20 bytes and one of what is left over."""
     cdef const uint8_t* letters
     cdef uint32_t three
     cdef int8_t value

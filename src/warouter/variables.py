@@ -74,7 +74,7 @@ SUPERVISED = (
 
 
 class Variables(msgspec.Struct, frozen=True, kw_only=True):
-    """What a process reads from its environment."""
+    """The variables that a process reads from its environment."""
 
     db_engine: str = DATABASE.variable("WA_DB_ENGINE", "PGSQL", "Anything but `PGSQL` is refused.")
     db_hostname: str = DATABASE.variable(

@@ -28,7 +28,7 @@ from warouter.upstream.registration import Authority
 
 
 class Registered(Protocol):
-    """Whether a number is registered; ``account.registration.OnceRegistered`` knows."""
+    """Knows if a number is registered: ``account.registration.OnceRegistered``."""
 
     @property
     def known(self) -> bool: ...

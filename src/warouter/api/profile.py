@@ -1,4 +1,4 @@
-"""What customers see of the business: profile, compliance information, about text, photo."""
+"""The business as customers see it: profile, compliance information, about text, photo."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who owns what: everything that decides about a cluster, and nothing that acts.
+"""Membership, placement and terms: everything that decides who owns what, and nothing that acts.
 
 No clock, no await, no driver, no socket. A reader who wants to know what happens at a failover
 starts here:

@@ -28,5 +28,5 @@ class Beats:
         self._counters = counters
 
     def silent(self, seconds: float) -> set[UUID]:
-        """Those that have been silent for at least this many seconds."""
+        """Return the nodes that have been silent for at least this many seconds."""
         return {inc for inc, silence in self._silence.items() if silence >= seconds}

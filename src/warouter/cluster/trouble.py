@@ -35,7 +35,7 @@ class Trouble:
 
     @property
     def ailing(self) -> Set[UUID]:
-        """Those that have the trouble now, alone, whether it counts already or not."""
+        """Return the nodes that have the trouble now, alone, whether it counts already or not."""
         return self._ailing.keys()
 
     def observe(self, gap: float, living: Set[UUID], ailing: Set[UUID]) -> None:

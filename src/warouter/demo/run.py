@@ -33,7 +33,7 @@ NEW_COREAPPS = 2
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What the demo sends; ``rate`` is in messages a second."""
+    """The amount of the demo's traffic; ``rate`` is in messages a second."""
 
     messages: int = 2_000
     recipients: int = 500

@@ -1,4 +1,4 @@
-"""What the demo sends: to whom, in which turns, and what was answered.
+"""The demo's traffic: to whom, in which turns, and what was answered.
 
 Each recipient gets its messages strictly one after the other, so that their order is defined.
 """

@@ -1,4 +1,4 @@
-"""What of a slot may go now: decisions about order, and nothing that sends or stores. Pure.
+"""Decisions about the order in which a slot's rows go; nothing here sends or stores. Pure.
 
 A slot's journal is a log with positions. The *cursor* says how far it is settled; a *lane* lets one
 message of a recipient out at a time, and the *window* bounds how many of a slot are out; recipients

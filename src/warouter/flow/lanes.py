@@ -80,7 +80,7 @@ class Lanes:
         return len(self._lanes.get(recipient, ()))
 
     def withhold(self, message_id: bytes) -> None:
-        """This message counts as sent, but its media must be prepared first."""
+        """Count a message as sent whose media must be prepared first."""
         if message_id in self._out:
             self._withheld.add(message_id)
 

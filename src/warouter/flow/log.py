@@ -18,7 +18,7 @@ from warouter.flow.progress import Change, LogProgress
 
 
 class Held(Protocol):
-    """What of a log is in memory: the lanes of messages, or ``Memory``."""
+    """The part of a log that is in memory: the lanes of messages, or ``Memory``."""
 
     waiting: int
     bytes: int
@@ -34,7 +34,7 @@ class Memory:
         self.bytes = 0
 
     def hold(self, size: int) -> None:
-        """One more, of so many bytes."""
+        """Count one more row, of so many bytes."""
         self.waiting += 1
         self.bytes += size
 
@@ -76,7 +76,7 @@ class SlotLog:
         self.changes: list[Change] = []  # for the next record
 
     def opened(self, mark: int, ranges: list[int], next_seq: int) -> None:
-        """Where the journal stood when the epoch began."""
+        """Take over where the journal stood when the epoch began."""
         self.cursor = Cursor(mark, ranges)
         self.next_seq = next_seq
         self.committed = next_seq - 1
@@ -113,7 +113,7 @@ class SlotLog:
         return held.waiting < self._most // 2 and held.bytes < self._most_bytes // 2
 
     def appended(self, seq: int, *, wanted: bool = True) -> bool:
-        """This seq is on disk. True: its row goes on from memory, if it is ``wanted`` there."""
+        """Note that a seq is on disk. True: its row goes on from memory if ``wanted`` there."""
         direct = wanted and self.caught_up and self.has_room
         self.committed = seq
         if direct:
@@ -150,7 +150,7 @@ class SlotLog:
         self.dirty = True
 
     def record_begins(self) -> tuple[LogProgress, list[int]]:
-        """What is to be recorded now, and the seqs that are recorded as settled with it."""
+        """Return what is to be recorded now, and the seqs that are recorded as settled with it."""
         progress = LogProgress(self.cursor.mark, self.cursor.flat, self.changes)
         settled, self.unrecorded, self.changes, self.dirty = self.unrecorded, [], [], False
         return progress, settled

@@ -25,7 +25,7 @@ LEAD_SECONDS = 1.0  # and for so long before others have their turn
 
 
 class LaneState(Enum):
-    """What happens with the rows of a parked recipient."""
+    """The state of a parked recipient's rows."""
 
     WAITING = "waiting"  # until its time has come
     READING = "reading"  # its first rows are read from the table
@@ -70,7 +70,7 @@ class ParkedLane:
         self.ends = math.inf
 
     def read_failed(self) -> None:
-        """They could not be read: everything is as it was."""
+        """Note that the rows could not be read: everything is as it was."""
         self.state, self.ends, self.more = LaneState.WAITING, min(self.ends, self.ended), True
 
     def read_ended(self, taken: int, *, more: bool, ends: float = math.inf) -> None:

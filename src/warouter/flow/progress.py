@@ -1,4 +1,4 @@
-"""What the next record says of a log, beside its cursor: rows that were parked, ended or given up.
+"""The next record of a log, beside its cursor: rows that were parked, ended or given up.
 
 Pure.
 """

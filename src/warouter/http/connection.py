@@ -60,7 +60,7 @@ _HEAD, _HOLD, _FEED, _ANSWER, _DRAIN, _NEXT, _ENDED = Turn
 
 
 class Door(Protocol):
-    """What a connection needs from the webapp that accepted it."""
+    """The parts of the webapp that a connection uses."""
 
     fast: Reader | None
     common: Mapping[str, str]  # fields of every answer
@@ -315,7 +315,7 @@ class Connection(web.RequestHandler):
         self._hold_back()
 
     def begun(self) -> None:
-        """It begins what it was given."""
+        """Called when aiohttp begins the request that it was given."""
         self._owed_looks = None
 
     async def finish_response(

@@ -1,4 +1,4 @@
-"""Whether aiohttp ends an answer as it did when the fast path was written.
+"""A check at start that aiohttp ends an answer as it did when the fast path was written.
 
 The fast path writes to a client's socket between two answers of aiohttp. It takes it that an answer
 has left once ``finish_response`` has returned, and that ``start`` begins no other before. A version

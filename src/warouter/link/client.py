@@ -136,7 +136,7 @@ class Links(Offering, Submitting, Listener):
                     self._offer(entry)
 
     def end_waiting(self) -> None:
-        """This process stops: fail all messages that no owner has answered for."""
+        """Fail all messages that no owner has answered for: this process stops."""
         for entry in self._held:
             self._end(entry, entry.too_late())
 

@@ -53,7 +53,7 @@ def relay_nothing(webapp: WebappConnection, frame: wire.Relay) -> None:
 
 
 class WebappConnection(LinkConnection):
-    """One webapp, as the coreapp sees it."""
+    """A webapp, as the coreapp sees it."""
 
     def __init__(self, server: LinkServer) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What the API knows of the links: messages are taken to their owners."""
+"""The API's view of the links: messages are offered to the owners of their slots."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ class Held:
         return len(self._entries)
 
     def __iter__(self) -> Iterator[Pending]:
-        """Those of this moment: what is called for one of them may end others."""
+        """Iterate over the requests of this moment: a callback for one of them may end others."""
         return iter(list(self._entries.values()))
 
     @property
@@ -96,11 +96,11 @@ class Held:
         self._weights[message.slot] += size + LEAST_WEIGHT
 
     def take(self, message_id: bytes) -> Pending | None:
-        """It waits no longer; None if it did not."""
+        """Take out a request that waits no longer; None if there is none."""
         return next(self.taken((message_id,)), None)
 
     def taken(self, ids: Iterable[bytes]) -> Iterator[Pending]:
-        """Those of ``ids`` that waited, each taken out as its turn comes."""
+        """Yield the requests of ``ids`` that waited, each taken out as its turn comes."""
         entries, weights = self._entries, self._weights
         for message_id in ids:
             entry = entries.pop(message_id, None)

@@ -95,7 +95,7 @@ class Ways:
         return until
 
     def forget(self, coreapp: UUID) -> None:
-        """It is gone for good."""
+        """Forget a coreapp that is gone for good."""
         self._detours.forget(coreapp)
 
     def unreached(self) -> list[UUID]:

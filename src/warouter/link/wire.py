@@ -94,7 +94,7 @@ class Message(msgspec.Struct, frozen=True, gc=False):
 
 
 class Outcome(NamedTuple):
-    """What happened to messages of one slot; ``epoch`` is the one they were sent under.
+    """The outcomes of messages of one slot; ``epoch`` is the one they were sent under.
 
     Of messages that were ACKED ``slot`` is any: their ids are enough.
     """

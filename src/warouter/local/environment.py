@@ -33,7 +33,7 @@ def outer_settings(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def of_child(settings: Mapping[str, str]) -> dict[str, str]:
-    """What a child sees: ``settings``, and of this process's environment what is not a setting."""
+    """The environment of a child: ``settings``, and what in this process's own is not a setting."""
     ours = ("WA_", "WAROUTER_", "NOTIFY")
     outer = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     return {**outer, **settings}

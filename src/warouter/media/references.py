@@ -93,7 +93,7 @@ def find(body: bytes | memoryview) -> list[Reference]:
 
 
 def _parameters(components: list[_Component] | None) -> Iterator[_Part]:
-    """Those of the components and, in its place, of each card of a carousel."""
+    """Yield the parameters of the components and, in its place, of each card of a carousel."""
     for component in components or ():
         yield from component.parameters or ()
         for card in component.cards or ():

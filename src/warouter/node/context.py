@@ -39,7 +39,7 @@ from warouter.upstream.registration import Authority
 
 
 class Cluster(Protocol):
-    """What the handlers need from the rest of the cluster: see the fields of ``Context``."""
+    """Build what the handlers need from the rest of the cluster: see the fields of ``Context``."""
 
     async def shards(self) -> int: ...
 

@@ -193,7 +193,7 @@ class MapView:
             return await read_trace(taken, message_id)
 
     def end_waiting(self) -> None:
-        """This process stops: end calls that still wait."""
+        """End calls that still wait: this process stops."""
         self._leaving = True
         self.links.end_waiting()
 

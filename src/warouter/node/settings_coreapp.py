@@ -1,4 +1,4 @@
-"""What a coreapp takes from the settings: callbacks, webhook CA, collections, its log level."""
+"""The settings that a coreapp follows: callbacks, webhook CA, collections, its log level."""
 
 from __future__ import annotations
 

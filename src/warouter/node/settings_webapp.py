@@ -1,4 +1,4 @@
-"""What a webapp takes from the settings: its certificate and its log level."""
+"""The settings that a webapp follows: its certificate and its log level."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a coreapp does for the slots it owns: one slot under one epoch, with three logs.
+"""A coreapp's work for the slots it owns: one slot under one epoch, with three logs.
 
 A slot has a log of messages, one of statuses and one of inbound messages. All three are one type,
 ``flow.log.SlotLog``, and so is what of them is parked (``flow.parking.Parking``). An epoch is

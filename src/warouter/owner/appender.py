@@ -45,7 +45,7 @@ _RESULTS = {
 
 
 class Webapp(Protocol):
-    """Where an outcome goes: the connection the frame came from, in its version's frames."""
+    """The connection a frame came from: its outcome goes there, in its version's frames."""
 
     @property
     def frames(self) -> wire.Frames: ...
@@ -67,7 +67,7 @@ class Appender(GroupCommit[Row, Webapp], SlotListener, Owner):
         self._early_bytes = 0
 
     def on_message(self, webapp: Webapp, frame: wire.Message) -> None:
-        """One frame from a webapp, on the loop."""
+        """Take a frame from a webapp, on the loop."""
         slot = self._ownership.slots.get(frame.slot)
         if slot is None or slot.epoch < frame.epoch or slot.state is State.OPENING:
             self._keep_early(webapp, frame)
@@ -140,7 +140,7 @@ class Appender(GroupCommit[Row, Webapp], SlotListener, Owner):
         self._ownership.progressed()
 
     def _note(self, slot: OwnedSlot, row: Row, outcome: Outcome) -> None:
-        """What the outcome means for the slot: its seq is used, or a gap, settled at once."""
+        """Pass the outcome on to the slot: its seq is used, or a gap, settled at once."""
         if outcome is FENCED or outcome is UNKNOWN or not slot.open:
             return
         direct = slot.messages.appended(row.seq)
@@ -169,7 +169,7 @@ def _row(frame: wire.Message, seq: int) -> Row:
 
 
 def _answer(row: Row, outcome: Outcome) -> tuple[int, list[bytes]]:
-    """What the webapp is told, and of which ids."""
+    """Return the outcome that the webapp is told, and of which ids."""
     if isinstance(outcome, Already):
         return wire.ALREADY, [row.id, outcome.id]
     return _RESULTS[outcome], [row.id]

@@ -36,7 +36,7 @@ BEHIND = "behind a parked one"
 
 
 class Sending(Protocol):
-    """Who sends what is in the lanes."""
+    """The sender of what is in the lanes."""
 
     def moved(self, slot: OwnedSlot) -> None:
         """Something came into the lanes: it goes with the next look at them."""
@@ -90,7 +90,7 @@ class Backlog:
     # what becomes of a message
 
     def settled(self, slot: OwnedSlot, entry: Entry) -> None:
-        """It needs no more sending."""
+        """Forget a row that needs no more sending."""
         log = slot.messages
         if entry.parked:
             log.release(entry.seq)

@@ -71,7 +71,7 @@ class GroupCommit(ABC, Generic[RowT, OriginT]):
     def finished(
         self, batch: Sequence[tuple[OwnedSlot, RowT, OriginT]], outcomes: Sequence[Outcome]
     ) -> None:
-        """What became of each: tell those who wait, and pass on what is new."""
+        """Tell those who wait what became of each row, and pass on what is new."""
 
     def put(self, slot: OwnedSlot, row: RowT, origin: OriginT, size: int) -> None:
         """The order of the queue is that of the journal; ``size`` is the row's, in bytes."""

@@ -95,6 +95,6 @@ class Expiry:
             self.fail(slot, entry, answer, settling)
 
     def fail(self, slot: OwnedSlot, entry: Entry, answer: Answer, settling: Settling) -> None:
-        """This one ends as the answer says; it is settled once that status is on disk."""
+        """End a message as the answer says; it is settled once that status is on disk."""
         event = failed_status(answer, entry.recipient, int(time.time()))
         self._receipts.store(slot, event, Ending(settling, entry))

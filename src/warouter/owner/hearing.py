@@ -1,4 +1,4 @@
-"""What the upstream says, passed on to the part of the owner that it concerns."""
+"""The upstream's words, passed on to the part of the owner that each concerns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who hears of a slot's life, and of each beat.
+"""The interface of those that hear of a slot's life, and of each beat.
 
 A part of the owner inherits ``SlotListener`` and overrides what it reacts to. The order in which
 the parts hear is that of ``Ownership.listeners``, which ``node.coreapp`` sets.
@@ -28,7 +28,7 @@ class SlotListener:
         """The lease of a slot that may have been sending has ended without being renewed."""
 
     def idle(self, slot: OwnedSlot) -> bool:
-        """Whether nothing of the slot is on its way, so that it can be handed over."""
+        """True if nothing of the slot is on its way, so that it can be handed over."""
         return True
 
 

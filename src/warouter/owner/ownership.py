@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 class Standing:
-    """What is known of one slot number, whatever its epoch."""
+    """The knowledge of one slot number that outlives its epochs."""
 
     __slots__ = ("busy", "confirmed", "renewed", "seen", "spent")
 
@@ -60,20 +60,23 @@ class Ownership:
     # asked all the time
 
     def may_act(self, slot: int) -> bool:
-        """Whether this incarnation may act for the slot at this very instant."""
+        """True if this incarnation may act for the slot at this very instant."""
         return slot in self.slots and self._session.alive and self._lease.holds(slot, self._clock())
 
     def all_hold(self) -> bool:
-        """No open slot's deadline has passed: what was queued before may leave."""
-        now = self._clock()
-        return self._session.alive and all(self._lease.holds(slot, now) for slot in self.slots)
+        """No open slot's deadline has passed: what was queued before may leave.
+
+        The clock is read last: whoever is frozen after it still writes when it wakes.
+        """
+        deadline = self._lease.next_deadline()
+        return self._session.alive and (deadline is None or self._clock() < deadline)
 
     def idle(self, slot: OwnedSlot) -> bool:
         """Nothing of the slot is on its way, so that it can be handed over."""
         return all(listener.idle(slot) for listener in self.listeners)
 
     def still_open(self, epochs: Mapping[int, int]) -> list[OwnedSlot]:
-        """Those slots that are open under just these epochs."""
+        """Return the slots that are open under just these epochs."""
         found = [self.slots.get(number) for number in epochs]
         return [slot for slot in found if slot is not None and slot.epoch == epochs[slot.slot]]
 
@@ -97,7 +100,7 @@ class Ownership:
         self._lease_changed.set()
 
     def opened(self, epochs: Mapping[int, int]) -> None:
-        """What was begun is read: it is ACTIVE, and every listener hears of it."""
+        """Make ACTIVE what was begun and is read now; every listener hears of it."""
         begun = self.still_open(epochs)
         for slot in begun:
             slot.happened(Happened.OPENED)

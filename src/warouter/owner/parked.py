@@ -1,4 +1,4 @@
-"""What is parked: taken up when its time has come, found when it is not in memory.
+"""Parked rows: taken up when their time has come, found when they are not in memory.
 
 The parked table may hold any number of recipients. ``flow.parking`` says which of them are in
 memory and what state each is in; here the table is read, a page of recipients and a few rows of
@@ -44,13 +44,13 @@ class ParkedSource(Protocol[EntryT]):
 
     @property
     def what(self) -> str:
-        """What its rows are, for the log."""
+        """The name of its rows in the log."""
         ...
 
     def log(self, slot: OwnedSlot) -> SlotLog: ...
 
     def may_take_up(self, slot: OwnedSlot) -> bool:
-        """Whether rows that are due may go now, and there is room for them."""
+        """True if rows that are due may go now, and there is room for them."""
         ...
 
     def at_once(self) -> int:
@@ -62,7 +62,7 @@ class ParkedSource(Protocol[EntryT]):
         ...
 
     async def among(self, slot: OwnedSlot, recipients: Collection[str]) -> Sequence[Any]:
-        """Those of the recipients that are parked."""
+        """Return those of the recipients that are parked."""
         ...
 
     async def rows(
@@ -72,26 +72,26 @@ class ParkedSource(Protocol[EntryT]):
         ...
 
     def choose(self, rows: Sequence[Any], *, due: bool) -> Chosen[EntryT]:
-        """Those that go out: all of them if they are ``due``, else those to be ended."""
+        """Return the rows that go out: all of them if they are ``due``, else those to be ended."""
         ...
 
     def release(self, slot: OwnedSlot, entries: Sequence[EntryT], *, due: bool) -> None:
-        """They go out now."""
+        """Hand the rows over to what sends them."""
         ...
 
     async def released(self, slot: OwnedSlot, entries: Sequence[EntryT], *, due: bool) -> None:
-        """All of one reading went out."""
+        """Called when all rows of one reading went out."""
         ...
 
     def block(self, slot: OwnedSlot, recipients: Sequence[str]) -> None:
-        """They are parked: nothing of theirs may go before what is."""
+        """Note that rows are parked: nothing of their recipients may go before them."""
         ...
 
     def unblock(self, slot: OwnedSlot, recipient: str) -> None: ...
 
 
 class ParkedLog(Generic[EntryT]):
-    """What is parked of one log, in every open slot."""
+    """The parked rows of one log, in every open slot."""
 
     def __init__(
         self,

@@ -88,7 +88,7 @@ class Receipts(GroupCommit[EventRow, Numbered | Told]):
         return self._queued_bytes > MAX_QUEUED
 
     def on_event(self, slot: OwnedSlot, event: Event) -> None:
-        """One event from the upstream. Unacknowledged, it would come again."""
+        """Take an event from the upstream. Unacknowledged, it would come again."""
         if reason := problem(event):
             # Acknowledged, or it would come again for ever; no business could read it.
             self.refused += 1

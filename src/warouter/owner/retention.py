@@ -85,7 +85,7 @@ class Retention:
         )
 
     async def _prune_history(self) -> None:
-        """What belongs to no slot is pruned by the owner of slot 0."""
+        """Prune what belongs to no slot; the owner of slot 0 does it."""
         fetch, days, letters = self._fetch, self._days, self._letters_days
         await self._in_steps("history", lambda: prune_history(fetch, days, PRUNE_ROWS))
         if letters and await self._in_steps(

@@ -83,7 +83,7 @@ class Sender(SlotListener):
         return slot.lanes.out == 0 or not slot.claimed
 
     def beaten(self, _beat: Beat) -> None:
-        """What the lease, the claim or a failed read held back is looked at again."""
+        """Look again at what the lease, the claim or a failed read held back."""
         self.pump_all()
 
     # from the appender
@@ -101,7 +101,7 @@ class Sender(SlotListener):
         self._moved[slot] = None
 
     def pump_moved(self) -> None:
-        """Those slots of which something may go that could not before."""
+        """Return the slots of which something may go that could not before."""
         moved, self._moved = self._moved, {}
         for slot in moved:
             self.pump(slot)
@@ -163,7 +163,7 @@ class Sender(SlotListener):
         await self._backlog.parked.look_at(slot)
 
     def _ask_again(self, slot: OwnedSlot) -> None:
-        """What the upstream has not answered is told to it again: it drops what it knows by id."""
+        """Tell the upstream again what it has not answered: it drops what it knows by id."""
         self._claims.ask_again(slot, ANSWER_SECONDS)
         if not slot.claimed:
             return
@@ -212,7 +212,7 @@ class Sender(SlotListener):
         self._backlog.park(slot, waiting, answer.retry_ms, answer.title)
 
     def _wake_for(self, slot: OwnedSlot, due: float | None) -> None:
-        """One timer a slot, for its next retry; it may fire a moment early: pump sets it anew."""
+        """Set the one timer of a slot for its next retry; if it fires early, pump sets it anew."""
         if slot.timer is not None:
             slot.timer.cancel()
             slot.timer = None

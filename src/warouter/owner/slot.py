@@ -70,7 +70,7 @@ class OwnedSlot:
         return self.claim is Claiming.GRANTED
 
     def current(self) -> dict[int, int]:
-        """This epoch, by its slot."""
+        """This epoch, keyed by its slot."""
         return {self.slot: self.epoch}
 
     def opened(self, journal: Opened) -> None:

@@ -1,4 +1,4 @@
-"""Whether this coreapp can write its journals: looked at often, told with each beat.
+"""A check that this coreapp can write its journals: made often, told with each beat.
 
 A coreapp that beats but cannot write (its address or its role lost a right, a second session is
 refused) would keep its slots for ever, and a spare like that would be given them.

@@ -1,4 +1,4 @@
-"""What the object of each type of inbound message must have. Pure.
+"""The fields that each type of inbound message must have. Pure.
 
 What else such an object has travels on untouched.
 """

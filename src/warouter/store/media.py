@@ -79,7 +79,7 @@ class MediaRows:
         return int((await self._fetch(_TOTAL))[0]["bytes"])
 
     async def known(self, ids: Sequence[UUID]) -> set[UUID]:
-        """Those of the ids that have a row."""
+        """Return those of the ids that have a row."""
         return {row["id"] for row in await self._fetch(_KNOWN, list(ids))}
 
     async def expire(self, days: float, limit: int) -> list[UUID]:

@@ -38,7 +38,7 @@ select n.incarnation, n.name, n.role, n.leaving, n.host, n.port, n.link_key, n.f
 
 
 class Registration(msgspec.Struct, frozen=True, kw_only=True):
-    """What a process publishes about itself at its start."""
+    """The facts that a process publishes about itself at its start."""
 
     incarnation: UUID
     name: str
@@ -81,7 +81,7 @@ class NodeSession:
         self.alive = False  # the last beat was confirmed, and its connection stands
 
     def register_as(self, registration: Registration) -> None:
-        """What the next registration says, once it is known where this process listens."""
+        """Publish these facts with the next registration: the listening address is known now."""
         self._registration = registration
 
     @property
@@ -95,7 +95,7 @@ class NodeSession:
         unreached: Sequence[UUID] = (),
         journal_ok: bool = True,
     ) -> Beat:
-        """One renewal; raises OutcomeUnknown when no answer came within ``within`` seconds.
+        """Renew the leases once. Raises OutcomeUnknown if no answer comes in ``within`` seconds.
 
         ``unreached`` are the coreapps that this webapp has no link to; ``journal_ok``: this
         coreapp can write its journals.

@@ -21,7 +21,7 @@ ANYBODY = "*"  # too short for the name of a user
 
 
 class Note(msgspec.Struct, frozen=True):
-    """What equal refusals, or equal log-ins, have in common."""
+    """The common traits of equal refusals, or of equal log-ins."""
 
     actor: str
     action: str

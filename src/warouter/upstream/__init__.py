@@ -1,4 +1,4 @@
-"""What warouter knows of the WhatsApp side: the protocol of messages, and the services beside it.
+"""The WhatsApp side as warouter sees it: the protocol of messages, and the services beside it.
 
 An owner speaks ``protocol`` over one TCP connection: it claims its slots under their epochs, sends
 messages, and acknowledges each event once it is on disk. The newest claim of a slot wins there,

@@ -239,13 +239,13 @@ class SimulatorUpstream(asyncio.Protocol, Upstream):
         self._flushing = False
         if self._transport is None or not self._out:
             return
-        packed = _batch.pack(self._out)
+        packed, guarded = _batch.pack(self._out), self._guarded
+        self._forget_queued()
         # The last thing before the write: who is frozen in between still sends, and is refused.
-        if self._guarded and not self._listener.may_send():
+        if guarded and not self._listener.may_send():
             self.abort()
-            return
-        self._out, self._guarded = [], False
-        self._transport.write(packed)
+        else:
+            self._transport.write(packed)
 
     def _read_again(self) -> None:
         if self._transport is not None and not self._listener.congested():

@@ -65,7 +65,7 @@ class NumberDirectory:
         )
 
     async def on_whatsapp(self, numbers: Sequence[str]) -> set[str]:
-        """Those of at most ``MOST_NUMBERS`` wa_ids that are on WhatsApp. Raises UpstreamAway."""
+        """The wa_ids, of at most ``MOST_NUMBERS``, that are on WhatsApp. Raises UpstreamAway."""
         asked = msgspec.json.encode(Numbers(list(numbers)))
         status, body = await self._call("POST", "/contacts", asked)
         if status != 200:

@@ -171,11 +171,11 @@ class Listener(Protocol):
     """The interface of an owner; called on the loop, in the order of arrival."""
 
     def may_send(self) -> bool:
-        """Whether what was queued may still leave; asked last thing before the write."""
+        """True if what was queued may still leave; asked last thing before the write."""
         ...
 
     def congested(self) -> bool:
-        """Whether more waits here than may: nothing is read meanwhile."""
+        """True if more waits here than may: nothing is read meanwhile."""
         ...
 
     def on_upstream(self, message: Heard) -> None: ...

@@ -12,7 +12,7 @@ class Owner(Protocol):
     """Holds the leases, and records the end of every event; called on the loop."""
 
     def may_act(self, slot: int) -> bool:
-        """Whether the slot's lease still holds."""
+        """True while the slot's lease holds."""
         ...
 
     def on_settled(self, items: list[Item]) -> None:

@@ -23,15 +23,15 @@ class Places:
         self._events: Counter[int] = Counter()  # by slot
 
     def any(self, most: int) -> bool:
-        """Whether one more POST may begin at all."""
+        """True if one more POST may begin at all."""
         return self._posts.total() < most
 
     def has(self, kind: int, most: int) -> bool:
-        """Whether one of this kind may."""
+        """True if one more POST of this kind may begin."""
         return self._posts[kind] < most - 1
 
     def may_hang(self, kind: int, most: int) -> bool:
-        """Whether one of this kind may that consists of what failed before."""
+        """True if one more POST of this kind may begin that consists of what failed before."""
         return self._suspects[kind] < max(1, (most - 1) // 2)
 
     def fewest(self, kinds: Iterable[int]) -> int | None:

@@ -1,4 +1,4 @@
-"""Who may do what: users, tokens, limits of attempts, and the audit log.
+"""Users, tokens, limits of attempts, and the audit log: who may do what.
 
 Every attempt at a secret goes through ``attempts``: it counts in the database for all webapps
 (``store.account.logins``) and costs CPU only when its turn has come (``turns``, ``passwords``).

@@ -46,7 +46,7 @@ _CLASSES = (
 
 
 class Standing(enum.IntEnum):
-    """What is known of an attempt before its check; each kind waits in a line of its own."""
+    """The kind of an attempt, as known before its check; each kind waits in a line of its own."""
 
     KNOWN = 0  # the user has logged in from there
     CLEAN = 1  # nothing from there has failed lately

@@ -28,7 +28,7 @@ _LANGUAGE_POLICIES = ("deterministic", "fallback")
 
 
 class Parsed(msgspec.Struct, frozen=True, gc=False):
-    """What the webapp needs to know of a message; the body itself travels unchanged.
+    """The fields of a message that the webapp reads; the body itself travels unchanged.
 
     ``recipient`` is a wa_id, ``media_ids`` are the ids of uploaded media that it refers to.
     """

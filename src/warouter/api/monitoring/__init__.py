@@ -1,4 +1,4 @@
-"""What load balancers, Prometheus and operators ask.
+"""The endpoints that load balancers, Prometheus and operators ask.
 
 health       GET / and /v1/health
 stats        /metrics and /v1/stats

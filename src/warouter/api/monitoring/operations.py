@@ -1,4 +1,4 @@
-"""What the monitoring handlers and the rate limit need from the webapp's process."""
+"""The parts of the webapp's process that the monitoring handlers and the rate limit use."""
 
 from __future__ import annotations
 

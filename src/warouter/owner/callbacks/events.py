@@ -24,16 +24,16 @@ PARKED_PAGE = 100
 
 
 class Destination(Protocol):
-    """Where events go, and whether they may go yet."""
+    """The destination of events, which also says if they may go yet."""
 
     def wants(self) -> bool:
-        """Whether it is known which events are wanted."""
+        """True once it is known which events are wanted."""
         ...
 
     def add(self, item: Item) -> None: ...
 
     def unwanted(self, item: Item) -> None:
-        """This one was parked, and was switched off since."""
+        """Drop an event that was parked, and was switched off since."""
 
     def block(self, slot: int, recipient: str, kind: int) -> None: ...
 

@@ -61,7 +61,7 @@ class CallbackFeed(SlotListener, Destination, Owner):
         self._watch = Watch(ownership, self)
 
     def settings_changed(self) -> None:
-        """They were read. Before the first time nobody knows which statuses are wanted."""
+        """Take over settings. Before the first time nobody knows which statuses are wanted."""
         self.callbacks.settings_changed()
         if not self._settings_known:
             self._settings_known = True

@@ -44,7 +44,7 @@ class Waiting(Protocol):
         """Something of the slot is ready."""
 
     def on_answer(self, slot: OwnedSlot, message_id: bytes, answer: Answer) -> None:
-        """This one cannot be sent, as the upstream would say it: for good, or for some time."""
+        """Take the answer for a message that cannot be sent: for good, or for some time."""
 
 
 class Attachments(SlotListener):
@@ -58,7 +58,7 @@ class Attachments(SlotListener):
     def prepared(
         self, slot: OwnedSlot, entries: Sequence[Entry], sender: Waiting
     ) -> Iterator[tuple[Entry, tuple[str, ...]]]:
-        """What of ``entries`` may go now, with its media's handles; the rest comes again."""
+        """Yield the entries that may go now, with their media's handles; the rest comes again."""
         for entry in entries:
             if entry.kind != MEDIA:
                 yield entry, ()

@@ -69,7 +69,7 @@ class Downloads(SlotListener):
         return self._held > MOST_HELD
 
     def on_event(self, slot: OwnedSlot, event: Event) -> None:
-        """One event from the upstream, in the order of its slot."""
+        """Take an event from the upstream, in the order of its slot."""
         if event.kind != "inbound":
             self._receipts.on_event(slot, event)
             return

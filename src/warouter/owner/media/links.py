@@ -40,7 +40,7 @@ class Links:
         self.fetched = 0
 
     async def fetch(self, reference: Reference, user: bytes) -> tuple[Staged, str]:
-        """What the link of ``user`` gives, and its type; the caller drops what was staged.
+        """Fetch the link of ``user``, with its type; the caller drops what was staged.
 
         An ApiError below 500 is final: LinkFailed that lasts becomes one after four tries.
         """

@@ -1,4 +1,4 @@
-"""What a coreapp has of media: preparing what goes out, downloading what comes in, cleaning up."""
+"""A coreapp's media: preparing what goes out, downloading what comes in, cleaning up."""
 
 from __future__ import annotations
 

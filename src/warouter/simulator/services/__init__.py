@@ -1,4 +1,4 @@
-"""What WhatsApp offers beside the message connection, over HTTP.
+"""The services that WhatsApp offers beside the message connection, over HTTP.
 
 app           the three together, as one aiohttp application
 contacts      which numbers are on WhatsApp, and the identities of customers

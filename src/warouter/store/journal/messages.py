@@ -45,7 +45,7 @@ class Messages(Sessions):
         return [ReadRow(*row) for row in rows]
 
     async def with_status(self, ids: Sequence[str]) -> set[str]:
-        """Those of the messages that have a status in the event journal."""
+        """Return those of the messages that have a status in the event journal."""
         return {row["id"] for row in await self._read(_WITH_STATUS, list(ids))}
 
     async def _append_once(self, owned: Mapping[int, int], rows: Sequence[Row]) -> Exceptions:

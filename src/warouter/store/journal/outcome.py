@@ -1,4 +1,4 @@
-"""What became of a row that was to be appended."""
+"""The outcome of a row that was to be appended."""
 
 from __future__ import annotations
 

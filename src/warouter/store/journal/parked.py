@@ -88,7 +88,7 @@ class ParkedRows(Sessions):
     async def parked_among(
         self, slot: int, recipients: Collection[str], pending: float
     ) -> list[Any]:
-        """Those of the recipients that are parked, in the form of ``parked``."""
+        """Return those of the recipients that are parked, in the form of ``parked``."""
         return await self._read(_PARKED_AMONG, slot, pending, list(recipients))
 
     async def parked_of(self, slot: int, recipients: Collection[str], limit: int) -> list[Any]:
@@ -133,7 +133,7 @@ class ParkedRows(Sessions):
         return int(rows[0]["mended"])
 
     async def asked_letters(self, slots: Sequence[int]) -> list[int]:
-        """Those of the slots that have dead letters to replay."""
+        """Return those of the slots that have dead letters to replay."""
         rows = await self._read(_ASKED_LETTERS, list(slots))
         return [row["slot"] for row in rows]
 

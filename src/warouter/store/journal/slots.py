@@ -16,7 +16,7 @@ select prune($1, $2, $3,
 
 
 class Epochs(Sessions):
-    """What is written of a slot as a whole."""
+    """Writes what is recorded of a slot as a whole."""
 
     async def open(self, owned: Mapping[int, int]) -> list[Opened]:
         """The first write of an epoch, for those of the slots that are held."""

@@ -1,4 +1,4 @@
-"""What consoles, metrics and the command line show of the database. Nothing here writes.
+"""The views of the database for consoles, metrics and the command line. Nothing here writes.
 
 status    the whole cluster, in one read-only snapshot
 backlog   how much waits in each slot

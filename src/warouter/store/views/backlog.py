@@ -72,7 +72,7 @@ DEAD_SQL = _OF_KIND.format("dead_letter", "dead", MOST_COUNTED, SLOTS - 1)
 
 
 class Backlog(msgspec.Struct, frozen=True):
-    """What waits by slot, and of events by slot and kind; what is not in a mapping is 0."""
+    """The waiting rows by slot, and of events by slot and kind; what is not in a mapping is 0."""
 
     backlog: Mapping[int, int]
     parked: Mapping[int, int]
