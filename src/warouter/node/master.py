@@ -132,7 +132,7 @@ class Master:
         if not await self._session.try_lock():
             return False
         sent = self._clock()
-        if self._won_maybe:  # whoever held the lock has come to its end: now a look tells
+        if self._won_maybe:  # with the lock held, a look tells whether that win was committed
             picture = await self._session.look()
         if picture.leader == self._incarnation and picture.term > self._led:
             # Won, but the answer did not come. Nothing was written in this term that may be late.
@@ -219,7 +219,7 @@ class Master:
             ages = [self._age_ms(t) for t in takeovers]
             await self._beating(self._session.take_over(term, takeovers, ages))
         except asyncpg.LockNotAvailableError:
-            # A statement that does not come back holds a slot: end it, take over next round.
+            # A statement that hangs holds a slot: end its session and take over in the next round.
             await self._session.end_lock_holders([t.slot for t in takeovers])
             self._wake.set()
             return
@@ -264,7 +264,7 @@ class Master:
                 self._session.terminate()  # nobody waits for it any more
                 await asyncio.wait({answer})
             if not answer.cancelled():
-                answer.exception()  # looked at, also where a beat failed at the same moment
+                answer.exception()  # retrieved, or asyncio logs it when a beat failed as well
 
     async def _pause(self, started: float) -> None:
         poll = SOON if self._membership.doubtful or self._alert else self._timing.poll

@@ -75,7 +75,7 @@ class Reporter:
                 await self._writer.write(self._body())
                 outage.ends()
             except Exception as error:
-                # Whatever it was: what is told of the work must not end the work.
+                # A report that fails must not end the process that it is about.
                 if outage.begins():
                     log.warning("report failed", extra={"error": repr(error)})
             await asyncio.sleep(EVERY_SECONDS)

@@ -97,8 +97,8 @@ async def _until_told(main: Callable[[asyncio.Event, Notifier], Awaitable[None]]
     if os.environ.get("WAROUTER_STOP_ON_EOF"):
         # Started by `warouter up`: stop in order when that was killed and its pipe is closed.
         loop.add_reader(0, stop.set)
-    # What was loaded at the start lives as long as the process: keep the collector away from it,
-    # and let it look rarely at the rest, which reference counts free.
+    # Modules and tables live as long as the process: the collector need not visit them. It runs
+    # rarely, as reference counts free nearly everything else.
     gc.collect()
     gc.freeze()
     gc.set_threshold(GC_ALLOCATIONS, 20, 50)

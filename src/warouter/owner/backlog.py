@@ -22,15 +22,18 @@ from warouter.owner.recorder import Recorder
 from warouter.owner.slot import MAX_BYTES_IN_MEMORY, MAX_IN_MEMORY, OwnedSlot
 from warouter.store.journal import Journal, ReadRow, Row
 
-PARKED_PAGE = 64  # messages of one recipient that are taken up at once,
-FEW = 4  # and of each, where several are taken up in one reading,
-LANES_AT_ONCE = 20  # which are so many
+# One query takes up either many messages of one recipient, or a few of each of several recipients.
+PARKED_PAGE = 64
+FEW = 4
+LANES_AT_ONCE = 20
 MAX_FLYING = MAX_IN_MEMORY // 4  # parked messages of a slot in memory; one reading may go beyond
-LANE_MOST = MAX_IN_MEMORY // 16  # messages of one recipient that keep their places in memory,
-LANE_MOST_CROWDED = 4  # and in the cursor, once there are many ranges
+# Messages of one recipient that stay in memory and in the cursor; fewer once the cursor has many
+# ranges.
+LANE_MOST = MAX_IN_MEMORY // 16
+LANE_MOST_CROWDED = 4
 PARK_MOST_MS = 24 * 3600 * 1000
 REASON_CHARS = 200
-# The reason in the row of one that the upstream may have: it counts for owners after this one too.
+# Reason of a parked message that the upstream may already have: later owners read it as well.
 TOLD = "told, and not answered"
 BEHIND = "behind a parked one"
 
@@ -111,7 +114,7 @@ class Backlog:
                 was_out=entry.parked,
                 ends=entry.expires,
             )
-            # Of one that was told the row is read when it is due: it ends later than by its ttl.
+            # What the upstream may have does not end by its ttl: its row is read when due.
             endless = entry.told or entry.expires == math.inf
             log.note(
                 Park(

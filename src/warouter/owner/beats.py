@@ -62,7 +62,7 @@ class Beats:
         ownership = self._ownership
         try:
             async with asyncio.timeout(LEAVE_SECONDS):
-                # A spare says so too: it is no heir any more, and its end is no crash.
+                # A spare says it too: it must not be named as a successor, and its end is no crash.
                 while await self._session.say_leaving() and ownership.slots:
                     ownership.emptied.clear()
                     await wait_for(ownership.emptied, self._timing.beat)

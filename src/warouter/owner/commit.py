@@ -106,7 +106,8 @@ class GroupCommit(ABC, Generic[RowT, OriginT]):
         return batch
 
     async def _commit(self, batch: list[tuple[OwnedSlot, RowT, OriginT]]) -> None:
-        # Decided once and by place: one id may stand here twice, under an ended epoch and anew.
+        # Each row is judged by its place in the batch: an id may be in it twice, once under an
+        # epoch that has ended.
         slots = dict.fromkeys(slot for slot, _, _ in batch)
         owned = {slot.slot: slot.epoch for slot in slots if slot.open}
         alive, ended = batch, []

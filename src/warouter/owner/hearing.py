@@ -95,7 +95,7 @@ class UpstreamListener(Listener):
     def _hear(self, slot: OwnedSlot, message: Heard) -> None:
         match message:
             case Event():
-                # Of a claim under an epoch before this one; it comes again with the next claim.
+                # Without a claim it belongs to an earlier epoch; the next claim brings it again.
                 if slot.claimed:
                     self._downloads.on_event(slot, message)
             case Answer():

@@ -87,7 +87,7 @@ class Pager(Generic[RowT]):
                 if not slot.open:
                     return
                 if log.parked.let_go != let_go:
-                    continue  # who was let go meanwhile may be among these
+                    continue  # rows of a recipient that was unparked meanwhile may be missing
                 for row in rows:
                     if not log.cursor.settled(row.seq):
                         self._source.take(slot, row)

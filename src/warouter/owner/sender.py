@@ -32,9 +32,9 @@ from warouter.upstream.protocol import Answer, Send, Upstream
 
 PARK_AFTER_MS = 1_000  # a wait longer than this does not keep a place in the window
 PARK_AFTER_TRIES = 5
-# What the upstream has not answered for so long is looked at; at the second look it is told again.
+# How often unanswered messages are looked at: at the second look they are sent again.
 ANSWER_SECONDS = 5.0
-UNANSWERED_MS = 30_000  # until one that has been told PARK_AFTER_TRIES times for nothing is again
+UNANSWERED_MS = 30_000  # the next try of a message sent PARK_AFTER_TRIES times without an answer
 
 
 class Sender(SlotListener):

@@ -16,8 +16,8 @@ from warouter.flow.lanes import Lanes
 from warouter.flow.log import Memory, SlotLog
 from warouter.store.journal import Opened
 
-# Of messages a slot, and of its events of a kind; what is beyond either is read from the journal.
-# One process may own all 32 slots.
+# Limits for one slot; rows beyond them are read back from the journal. One process may own all 32
+# slots.
 MAX_IN_MEMORY = 2_000
 MAX_EVENTS_IN_MEMORY = 2_000
 MAX_BYTES_IN_MEMORY = 2 << 20
