@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable
+from functools import partialmethod
 from typing import Any, NamedTuple
 
 from aiohttp import ThreadedResolver
-from aiohttp.abc import AbstractResolver
 
 from warouter.cli import main
 from warouter.cluster.lease import Lease
@@ -48,247 +48,6 @@ Changes = list[tuple[Any, str, Any]]
 early_by = 0.0
 
 
-def no_fence() -> Changes:
-    """I2: the database takes an owner's writes without asking whether it still is one (that is for
-    the scenario to do), and the leader lets the sessions of dead owners live on.
-    """
-
-    async def nothing(self: LeaderSession, dead: Any) -> None:
-        return
-
-    return [(LeaderSession, "end_sessions", nothing)]
-
-
-def no_deadline() -> Changes:
-    """I3, I14: who owned a slot once acts for it until it hears otherwise."""
-    return [
-        (Lease, "next_deadline", lambda self: None),
-        (Lease, "lapsed", lambda self, now: []),
-        (Ownership, "may_act", lambda self, slot: slot in self.slots),
-        (Ownership, "all_hold", lambda self: True),
-    ]
-
-
-def deadline_from_the_answer() -> Changes:
-    """I14: a lease runs from when the beat came back."""
-    confirm = Beats._confirm
-
-    def late(self: Beats, _sent: float, beat: Any) -> None:
-        confirm(self, self._clock(), beat)
-
-    return [(Beats, "_confirm", late)]
-
-
-def same_epoch_again() -> Changes:
-    """I1, I5: after an unknown commit the owner goes on under the epoch it had."""
-    close = Ownership.close
-
-    def forgetful(self: Ownership, slot: OwnedSlot, why: Happened) -> None:
-        close(self, slot, why)
-        if why is Happened.DOUBTED:
-            self.standings[slot.slot].spent = -1
-
-    return [(Ownership, "close", forgetful)]
-
-
-def new_before_old() -> Changes:
-    """I7: what was just committed is sent before what still has to be read from the journal."""
-    note = Appender._note
-
-    def hasty(self: Appender, slot: OwnedSlot, row: Row, outcome: Outcome) -> None:
-        behind = slot.open and not (slot.messages.caught_up and slot.messages.has_room)
-        note(self, slot, row, outcome)
-        if behind and outcome is APPENDED:
-            self._sender.ready(slot, row)
-
-    return [(Appender, "_note", hasty)]
-
-
-def skipped_backlog() -> Changes:
-    """I1, I5: a new epoch sends what is new and never reads what was left."""
-    return [(SlotLog, "caught_up", property(lambda self: True))]
-
-
-def ack_before_commit() -> Changes:
-    """I1: the webapp hears 201 while the row is still in memory."""
-    commit = GroupCommit._commit
-
-    async def early(self: GroupCommit[Any, Any], batch: list[Any]) -> None:
-        if isinstance(self, Appender):
-            for slot, row, webapp in batch:
-                webapp.send(webapp.frames.outcome(wire.ACKED, slot.slot, slot.epoch, [row.id]))
-            if early_by:
-                await asyncio.sleep(early_by)
-        await commit(self, batch)
-
-    return [(GroupCommit, "_commit", early)]
-
-
-def unblocked_lane() -> Changes:
-    """I7: the next message of a recipient does not wait for the one that is to be tried again."""
-    retry = Lanes.retry
-
-    def impatient(self: Lanes, message_id: bytes, due: float) -> Entry | None:
-        entry = retry(self, message_id, due)
-        lane = self._lanes.get(entry.recipient) if entry else None
-        if entry and lane and len(lane) > 1:
-            lane.rotate(-1)
-            self._later = [item for item in self._later if item[1] != entry.seq]
-            self._ready.append((lane[0].seq, entry.recipient))
-        return entry
-
-    return [(Lanes, "retry", impatient)]
-
-
-def unbounded_window() -> Changes:
-    """I6: any number of messages is sent and not yet recorded as settled."""
-    return [(Lanes, "window_full", property(lambda self: False))]
-
-
-def settled_when_sent() -> Changes:
-    """I5: the cursor moves when a message leaves, not when it was answered."""
-    pump = Sender.pump
-
-    def eager(self: Sender, slot: OwnedSlot) -> None:
-        pump(self, slot)
-        for entry in slot.lanes._out.values():
-            slot.messages.cursor.settle(entry.seq)
-            slot.messages.dirty = True
-
-    return [(Sender, "pump", eager)]
-
-
-def parked_are_forgotten() -> Changes:
-    """I7: a new epoch does not know which recipients are parked."""
-
-    def deaf(self: Backlog, slot: OwnedSlot) -> None:
-        self.pager.read_on(slot)
-
-    return [(Backlog, "opened", deaf)]
-
-
-def parked_beyond_the_page_are_free() -> Changes:
-    """I7: who is parked and not in memory is sent to as if nothing of it waited."""
-
-    async def nobody(self: ParkedRows, *_asked: Any) -> list[Any]:
-        return []
-
-    return [(ParkedRows, "parked_among", nobody)]
-
-
-def event_acked_at_once() -> Changes:
-    """I8: the upstream is told that an event is stored when it has only been heard."""
-    on_event, commit = Receipts.on_event, GroupCommit._commit
-
-    def early(self: Receipts, slot: OwnedSlot, event: Event) -> None:
-        self.ack(slot, [event.number])
-        on_event(self, slot, event)
-
-    async def slow(self: GroupCommit[Any, Any], batch: list[Any]) -> None:
-        if isinstance(self, Receipts):
-            await asyncio.sleep(early_by)
-        await commit(self, batch)
-
-    slowed: Changes = [(GroupCommit, "_commit", slow)] if early_by else []
-    return [(Receipts, "on_event", early), *slowed]
-
-
-def letters_in_the_dark() -> Changes:
-    """I10: dead letters are moved to the parked ones, and nobody looks there."""
-    return [(Letters, "_revive", lambda self, *lane: None)]
-
-
-def no_term() -> Changes:
-    """I13: who led once leads on, and the database takes a leader's writes unasked."""
-    return [(Master, "_still_leads", lambda self, picture, started: True)]
-
-
-def given_up_and_begun() -> Changes:
-    """I12: a leader begins the change of shards that it saw, whoever has given it up since."""
-    return []
-
-
-def keys_are_not_looked_at() -> Changes:
-    """I11: each request is a message of its own."""
-    append = Messages._append_once
-
-    async def blind(self: Messages, owned: Any, rows: list[Row]) -> Any:
-        return await append(self, owned, [row._replace(key=None) for row in rows])
-
-    return [(Messages, "_append_once", blind)]
-
-
-def who_cannot_write_keeps_its_slots() -> Changes:
-    """I15: an owner that beats and cannot write its journals says that all is well."""
-    return [(Writable, "ok", lambda self: True)]
-
-
-def a_leader_waits_for_a_second() -> Changes:
-    """I15: what commits more slowly than that counts as unknown, and nobody can lead."""
-    return [(election, "WRITE_SECONDS", 1.0)]
-
-
-def times_of_the_database_are_believed() -> Changes:
-    """I5, I15: how long something waits is asked of a clock that may have gone back since."""
-    return []
-
-
-def an_answer_is_waited_for() -> Changes:
-    """I1, I15: what was sent and has no answer is not asked for again."""
-    return [(Lanes, "unanswered", lambda self: [])]
-
-
-def what_cannot_be_read_comes_again() -> Changes:
-    """I15: an event that does not decode is logged, and the upstream is not told so."""
-    return [(UpstreamListener, "on_broken", lambda self, broken: None)]
-
-
-def backlog_comes_later() -> Changes:
-    """I7: a new owner sends what is new at once, and what its predecessor left a little later."""
-    opened = Backlog.opened
-
-    async def backlog(self: Backlog, slot: OwnedSlot, after: int, upto: int) -> None:
-        await asyncio.sleep(0.3)
-        while slot.open and after < upto:
-            rows = await self._journal.page(slot.slot, after, upto, 500, 1 << 20)
-            for row in rows:
-                if not slot.messages.cursor.settled(row.seq):
-                    self.take(slot, row)
-            after = rows[-1].seq if len(rows) == 500 else upto
-        self.paged(slot)
-
-    def impatient(self: Backlog, slot: OwnedSlot) -> None:
-        log = slot.messages
-        after, log.loaded = log.loaded, log.committed
-        opened(self, slot)
-        self._tasks.begin(slot, backlog(self, slot, after, log.committed))
-
-    return [(Backlog, "opened", impatient)]
-
-
-def queue_is_reset() -> Changes:
-    """I19: a listening socket is closed over the connections that wait in it."""
-    return [(Acceptor, "_take_queued", lambda self: None)]
-
-
-def leave_at_once() -> Changes:
-    """I19: connections are closed without a word, whoever is about to ask something."""
-
-    async def none_is_left(self: Connections, within: float) -> bool:
-        return True
-
-    return [(Connections, "ended", none_is_left)]
-
-
-def one_resolver() -> Changes:
-    """I15: names that clients chose are looked up where the loop looks up its database."""
-
-    def of(self: Names, asker: object) -> AbstractResolver:
-        return ThreadedResolver()
-
-    return [(Names, "of", of)]
-
-
 class Mutant(NamedTuple):
     """What is taken out, the invariants of which it must break one first, and how it is simulated.
 
@@ -298,7 +57,7 @@ class Mutant(NamedTuple):
     look. ``flag`` is one of the simulation's ``Tables``, switched off.
     """
 
-    changes: Callable[[], Changes]
+    changes: Changes
     breaks: tuple[str, ...]
     threats: tuple[str, ...] = ()
     first: int = 0
@@ -314,37 +73,213 @@ _TERM = ("pause_master", "kill_coreapp", "set_shards")
 _SHARDS = ("give_up_shards", "slow_link")
 _DEADLINE = ("I3", "I12", "I14")
 _CLOCK = ("step_database_clock",)
-MUTANTS: dict[str, Mutant] = {
-    mutant.changes.__name__: mutant
-    for mutant in (
-        Mutant(no_fence, ("I2",), (*_LONG, *_DOUBT), 1, "fenced"),
-        Mutant(no_deadline, _DEADLINE, _LONG, 1),
-        Mutant(deadline_from_the_answer, _DEADLINE, ("busy_cut", "slow_link"), 31),
-        Mutant(same_epoch_again, ("I1", "I5"), ("late_statement",), 34),
-        Mutant(new_before_old, ("I7", "I6"), (*_LONG, *_DOUBT), 17),
-        Mutant(skipped_backlog, ("I1", "I5", "I7"), (*_LONG, *_DOUBT), 31),
-        Mutant(ack_before_commit, ("I1",), _LONG),
-        Mutant(unblocked_lane, ("I7",), ("throttle", "busy_cut"), 3),
-        Mutant(unbounded_window, ("I6",), _WINDOW, 85),
-        Mutant(settled_when_sent, ("I1", "I5"), (*_LONG, "throttle", "kill_coreapp"), 19),
-        Mutant(parked_are_forgotten, ("I7",), _PARKED, 6),
-        Mutant(parked_beyond_the_page_are_free, ("I7",), _PARKED, 14),
-        Mutant(event_acked_at_once, ("I8",), _LONG, 1),
-        Mutant(letters_in_the_dark, ("I10", "I15"), ("replay_letters",)),
-        Mutant(keys_are_not_looked_at, ("I11",), _LONG),
-        Mutant(given_up_and_begun, ("I12",), _SHARDS, 5, "asked_still"),
-        Mutant(no_term, ("I13",), _TERM, 6, "termed"),
-        Mutant(who_cannot_write_keeps_its_slots, ("I1", "I5", "I15"), plan="REFUSED_PLAN"),
-        Mutant(a_leader_waits_for_a_second, ("I5", "I12", "I15"), (), 1, plan="SLOW_PLAN"),
-        Mutant(times_of_the_database_are_believed, ("I1", "I5", "I15"), _CLOCK, flag="aged"),
-        Mutant(an_answer_is_waited_for, ("I1", "I15"), ("lose_answers",)),
-        Mutant(what_cannot_be_read_comes_again, ("I15",), ("break_words",)),
-        Mutant(backlog_comes_later, ("I7",)),
-        Mutant(queue_is_reset, ("I19",)),
-        Mutant(leave_at_once, ("I19",)),
-        Mutant(one_resolver, ("I15",)),
-    )
+
+
+async def _nothing(self: object, *_: object) -> None:
+    """In the place of what does something."""
+
+
+async def _yes(self: object, *_: object) -> bool:
+    return True
+
+
+async def _nobody(self: object, *_: object) -> list[Any]:
+    return []
+
+
+# Those that need no function of their own.
+MUTANTS = {
+    # The database takes an owner's writes without asking whether it still is one (that is for the
+    # scenario to do), and the leader lets the sessions of dead owners live on.
+    "no_fence": Mutant(
+        [(LeaderSession, "end_sessions", _nothing)], ("I2",), (*_LONG, *_DOUBT), 1, "fenced"
+    ),
+    # Who owned a slot once acts for it until it hears otherwise.
+    "no_deadline": Mutant(
+        [
+            (Lease, "next_deadline", lambda self: None),
+            (Lease, "lapsed", lambda self, now: []),
+            (Ownership, "may_act", lambda self, slot: slot in self.slots),
+            (Ownership, "all_hold", lambda self: True),
+        ],
+        _DEADLINE,
+        _LONG,
+        1,
+    ),
+    # A new epoch sends what is new and never reads what was left.
+    "skipped_backlog": Mutant(
+        [(SlotLog, "caught_up", property(lambda self: True))],
+        ("I1", "I5", "I7"),
+        (*_LONG, *_DOUBT),
+        31,
+    ),
+    # Any number of messages is sent and not yet recorded as settled.
+    "unbounded_window": Mutant(
+        [(Lanes, "window_full", property(lambda self: False))], ("I6",), _WINDOW, 85
+    ),
+    # A new epoch does not know which recipients are parked.
+    "parked_are_forgotten": Mutant(
+        [(Backlog, "opened", lambda self, slot: self.pager.read_on(slot))], ("I7",), _PARKED, 6
+    ),
+    # Who is parked and not in memory is sent to as if nothing of it waited.
+    "parked_beyond_the_page_are_free": Mutant(
+        [(ParkedRows, "parked_among", _nobody)], ("I7",), _PARKED, 14
+    ),
+    # Dead letters are moved to the parked ones, and nobody looks there.
+    "letters_in_the_dark": Mutant(
+        [(Letters, "_revive", lambda self, *lane: None)], ("I10", "I15"), ("replay_letters",)
+    ),
+    # Who led once leads on, and the database takes a leader's writes unasked.
+    "no_term": Mutant(
+        [(Master, "_still_leads", lambda self, picture, started: True)],
+        ("I13",),
+        _TERM,
+        6,
+        "termed",
+    ),
+    # A leader begins the change of shards that it saw, whoever has given it up since.
+    "given_up_and_begun": Mutant([], ("I12",), _SHARDS, 5, "asked_still"),
+    # An owner that beats and cannot write its journals says that all is well.
+    "who_cannot_write_keeps_its_slots": Mutant(
+        [(Writable, "ok", lambda self: True)], ("I1", "I5", "I15"), plan="REFUSED_PLAN"
+    ),
+    # What commits more slowly than a second counts as unknown, and nobody can lead.
+    "a_leader_waits_for_a_second": Mutant(
+        [(election, "WRITE_SECONDS", 1.0)], ("I5", "I12", "I15"), first=1, plan="SLOW_PLAN"
+    ),
+    # How long something waits is asked of a clock that may have gone back since.
+    "times_of_the_database_are_believed": Mutant([], ("I1", "I5", "I15"), _CLOCK, flag="aged"),
+    # What was sent and has no answer is not asked for again.
+    "an_answer_is_waited_for": Mutant(
+        [(Lanes, "unanswered", lambda self: [])], ("I1", "I15"), ("lose_answers",)
+    ),
+    # An event that does not decode is logged, and the upstream is not told so.
+    "what_cannot_be_read_comes_again": Mutant(
+        [(UpstreamListener, "on_broken", lambda self, broken: None)], ("I15",), ("break_words",)
+    ),
+    # A listening socket is closed over the connections that wait in it.
+    "queue_is_reset": Mutant([(Acceptor, "_take_queued", lambda self: None)], ("I19",)),
+    # Connections are closed without a word, whoever is about to ask something.
+    "leave_at_once": Mutant([(Connections, "ended", _yes)], ("I19",)),
+    # Names that clients chose are looked up where the loop looks up its database.
+    "one_resolver": Mutant([(Names, "of", lambda self, asker: ThreadedResolver())], ("I15",)),
 }
+
+
+def _instead(
+    of: tuple[Any, str],
+    breaks: tuple[str, ...],
+    threats: tuple[str, ...] = (),
+    first: int = 0,
+    also: Changes | None = None,
+) -> Callable[[Callable[..., Any]], None]:
+    """A mutant: the function in the place of a method, which it gets behind ``self``."""
+    where, name = of
+
+    def enter(change: Callable[..., Any]) -> None:
+        method = partialmethod(change, vars(where)[name])
+        MUTANTS[change.__name__] = Mutant(
+            [(where, name, method), *(also or [])], breaks, threats, first
+        )
+
+    return enter
+
+
+@_instead((Beats, "_confirm"), _DEADLINE, ("busy_cut", "slow_link"), 31)
+def deadline_from_the_answer(self: Beats, confirm: Any, _sent: float, beat: Any) -> None:
+    """A lease runs from when the beat came back."""
+    confirm(self, self._clock(), beat)
+
+
+@_instead((Ownership, "close"), ("I1", "I5"), ("late_statement",), 34)
+def same_epoch_again(self: Ownership, close: Any, slot: OwnedSlot, why: Happened) -> None:
+    """After an unknown commit the owner goes on under the epoch it had."""
+    close(self, slot, why)
+    if why is Happened.DOUBTED:
+        self.standings[slot.slot].spent = -1
+
+
+@_instead((Appender, "_note"), ("I7", "I6"), (*_LONG, *_DOUBT), 17)
+def new_before_old(self: Appender, note: Any, slot: OwnedSlot, row: Row, outcome: Outcome) -> None:
+    """What was just committed is sent before what still has to be read from the journal."""
+    behind = slot.open and not (slot.messages.caught_up and slot.messages.has_room)
+    note(self, slot, row, outcome)
+    if behind and outcome is APPENDED:
+        self._sender.ready(slot, row)
+
+
+@_instead((GroupCommit, "_commit"), ("I1",), _LONG)
+async def ack_before_commit(self: GroupCommit[Any, Any], commit: Any, batch: list[Any]) -> None:
+    """The webapp hears 201 while the row is still in memory."""
+    if isinstance(self, Appender):
+        for slot, row, webapp in batch:
+            webapp.send(webapp.frames.outcome(wire.ACKED, slot.slot, slot.epoch, [row.id]))
+        if early_by:
+            await asyncio.sleep(early_by)
+    await commit(self, batch)
+
+
+@_instead((Lanes, "retry"), ("I7",), ("throttle", "busy_cut"), 3)
+def unblocked_lane(self: Lanes, retry: Any, message_id: bytes, due: float) -> Entry | None:
+    """The next message of a recipient does not wait for the one that is to be tried again."""
+    entry: Entry | None = retry(self, message_id, due)
+    lane = self._lanes.get(entry.recipient) if entry else None
+    if entry and lane and len(lane) > 1:
+        lane.rotate(-1)
+        self._later = [item for item in self._later if item[1] != entry.seq]
+        self._ready.append((lane[0].seq, entry.recipient))
+    return entry
+
+
+@_instead((Sender, "pump"), ("I1", "I5"), (*_LONG, "throttle", "kill_coreapp"), 19)
+def settled_when_sent(self: Sender, pump: Any, slot: OwnedSlot) -> None:
+    """The cursor moves when a message leaves, not when it was answered."""
+    pump(self, slot)
+    for entry in slot.lanes._out.values():
+        slot.messages.cursor.settle(entry.seq)
+        slot.messages.dirty = True
+
+
+async def _slow(self: GroupCommit[Any, Any], batch: list[Any]) -> None:
+    if early_by and isinstance(self, Receipts):
+        await asyncio.sleep(early_by)
+    await _commit(self, batch)
+
+
+_commit = GroupCommit._commit
+
+
+@_instead((Receipts, "on_event"), ("I8",), _LONG, 1, [(GroupCommit, "_commit", _slow)])
+def event_acked_at_once(self: Receipts, on_event: Any, slot: OwnedSlot, event: Event) -> None:
+    """The upstream is told that an event is stored when it has only been heard."""
+    self.ack(slot, [event.number])
+    on_event(self, slot, event)
+
+
+@_instead((Messages, "_append_once"), ("I11",), _LONG)
+async def keys_are_not_looked_at(self: Messages, append: Any, owned: Any, rows: list[Row]) -> Any:
+    """Each request is a message of its own."""
+    return await append(self, owned, [row._replace(key=None) for row in rows])
+
+
+@_instead((Backlog, "opened"), ("I7",))
+def backlog_comes_later(self: Backlog, opened: Any, slot: OwnedSlot) -> None:
+    """A new owner sends what is new at once, and what its predecessor left a little later."""
+
+    async def backlog(after: int, upto: int) -> None:
+        await asyncio.sleep(0.3)
+        while slot.open and after < upto:
+            rows = await self._journal.page(slot.slot, after, upto, 500, 1 << 20)
+            for row in rows:
+                if not slot.messages.cursor.settled(row.seq):
+                    self.take(slot, row)
+            after = rows[-1].seq if len(rows) == 500 else upto
+        self.paged(slot)
+
+    log = slot.messages
+    after, log.loaded = log.loaded, log.committed
+    opened(self, slot)
+    self._tasks.begin(slot, backlog(after, log.committed))
 
 
 def program(name: str) -> tuple[str, ...]:
@@ -355,6 +290,6 @@ def program(name: str) -> tuple[str, ...]:
 
 if __name__ == "__main__":
     early_by = 0.25
-    for where, attribute, value in MUTANTS[sys.argv.pop(1)].changes():
+    for where, attribute, value in MUTANTS[sys.argv.pop(1)].changes:
         setattr(where, attribute, value)
     main()
