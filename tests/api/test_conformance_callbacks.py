@@ -11,7 +11,6 @@ import pytest
 import pytest_asyncio
 
 from tests.harness import form
-from tests.harness.form import judge_courier, judge_vumi
 from tests.harness.integration import TEXT, Integration
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.xdist_group("site")]
@@ -21,14 +20,12 @@ SENDER = "250788123124"
 
 @pytest_asyncio.fixture(autouse=True, loop_scope="session")
 async def judged(site: Integration) -> AsyncIterator[None]:
-    """Whatever the receiver was posted in a test, both judges understand."""
+    """Whatever the receiver was posted in a test, receivers in the field understand."""
     before = len(site.receiver.posts)
     yield
     site.receiver.answer = 200
     for post in site.receiver.posts[before:]:
         form.check(post.json)
-        judge_courier(post.json)
-        judge_vumi(post.json)
         assert post.headers["Content-Type"] == "application/json"
         assert "Content-Encoding" not in post.headers
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.harness.form import judge_courier, judge_vumi
+from tests.harness import form
 from tests.harness.integration import JPEG, PDF, Integration
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.xdist_group("site")]
@@ -87,8 +87,7 @@ async def test_c41_inbound_media(site: Integration, kind: str) -> None:
     }
     message_id = await site.inject(sent)
     post = await site.receiver.message(message_id)
-    judge_courier(post.json)
-    judge_vumi(post.json)
+    form.check(post.json)
     message = next(m for m in post.json["messages"] if m["id"] == message_id)
     assert "errors" not in message
     shown = message[kind]
