@@ -22,7 +22,7 @@ from warouter.store.dead_letters import Selection, count, find
 from warouter.store.election import LeaderSession
 from warouter.store.journal import EventRow, Journal, Row
 from warouter.store.journal.progress import Wire
-from warouter.store.views import stats, status
+from warouter.store.views import backlog, stats
 from warouter.store.views.trace import read_trace
 
 ME = UUID(int=6)
@@ -30,7 +30,9 @@ OWNED = {SLOT: EPOCH}
 DAY = 86_400.0
 # Seconds: owners and leaders give up after 1 to 2, readers after 5, a person at a shell waits.
 OWNER, READER, PERSON = 1.0, 4.0, 9.0
+CROWDED = "491400000000"  # the recipient with many rows
 Run = Callable[[], Awaitable[Any]]
+Asked = dict[str, tuple[float, Run]]  # statements of a table by name: how long one may take
 
 
 class Case(NamedTuple):
@@ -57,112 +59,94 @@ class Bench:
         await self.leader.close()
 
     def cases(self) -> list[Case]:
-        return [*self._messages(), *self._events(), *self._rest()]
-
-    def _messages(self) -> list[Case]:
-        journal, half = self.journal, self.rows // 2
-        recipients = [str(491500000000 + n) for n in range(half, half + 500)]
-        few = [*recipients[:19], "491400000000"]
+        journal, pool, fetch, half = self.journal, self.pool, fetcher(self.pool), self.rows // 2
+        contacts, audit, logins = ContactStore(pool), Audit(pool), Logins(pool)
+        ids = [str(n) for n in range(half, half + 500)]
+        many = [str(491500000000 + n) for n in range(half, half + 500)]
+        few = [*many[:19], CROWDED]
         place = {"slot": SLOT, "attempts": 2, "reason": "r"}
         park = [{**place, "seq": n, "delay_ms": 1000} for n in range(100, 164)]
-        return [
-            Case("message", "open_slots", lambda: journal.open(OWNED), OWNER),
-            Case("message", "page", lambda: journal.page(SLOT, half, 1 << 40, 500, 1 << 20), OWNER),
-            Case("message", "append 500", lambda: journal.append(OWNED, self._new(500)), OWNER),
-            Case(
-                "message", "append 500 known", lambda: journal.append(OWNED, self._known()), OWNER
-            ),
-            Case("message", "prune 500", lambda: journal.prune(OWNED, 30.0, 500), OWNER),
-            Case("message", "trace", self._trace, READER),
-            Case("message", "backlog", lambda: self.pool.fetch(status.BACKLOG_SQL), READER),
-            Case("parked_message", "page", lambda: journal.parked([SLOT], DAY, 100), OWNER),
-            Case(
-                "parked_message",
-                "among 500",
-                lambda: journal.parked_among(SLOT, recipients, DAY),
-                OWNER,
-            ),
-            Case("parked_message", "take up 20", lambda: journal.parked_of(SLOT, few, 4), OWNER),
-            Case("parked_message", "park 64", lambda: self._record(park=park), OWNER),
-            Case("parked_message", "unpark 64", lambda: self._record(unpark=park), OWNER),
-            Case("parked_message", "lead 1000", self._lead, OWNER),
-            Case("parked_message", "mend", lambda: journal.mend_parked(OWNED, 500), OWNER),
-            Case("parked_message", "status", lambda: self.pool.fetch(status.PARKED_SQL), READER),
-            Case("parked_message", "next seq", lambda: journal.open(OWNED), OWNER),
-        ]
-
-    def _events(self) -> list[Case]:
-        journal, half = self.journal, self.rows // 2
-        ids = [str(n) for n in range(half, half + 500)]
-        recipients = [str(491500000000 + n) for n in range(half, half + 500)]
-        place = {"slot": SLOT, "kind": 0, "attempts": 2, "reason": "r"}
-        park = [{**place, "seq": n, "delay_ms": 1000} for n in range(100, 164)]
-        return [
-            Case(
-                "event",
-                "page",
-                lambda: journal.event_page(SLOT, 0, half, 1 << 40, 500, 1 << 20),
-                OWNER,
-            ),
-            Case("event", "append 500", lambda: self._append_events(), OWNER),
-            Case("event", "with status 500", lambda: journal.with_status(ids), OWNER),
-            Case("event", "prune 500", lambda: journal.prune(OWNED, 30.0, 500), OWNER),
-            Case("event", "backlog", lambda: self.pool.fetch(status.CALLBACKS_SQL), READER),
-            Case("parked_event", "page", lambda: journal.parked_events([(SLOT, 0)], 100), OWNER),
-            Case(
-                "parked_event",
-                "among 500",
-                lambda: journal.parked_events_among(SLOT, 0, recipients),
-                OWNER,
-            ),
-            Case(
-                "parked_event",
-                "take up one",
-                lambda: journal.parked_events_of(SLOT, "491400000000", 0, 100),
-                OWNER,
-            ),
-            Case("parked_event", "park 64", lambda: self._record(park_events=park), OWNER),
-            Case("parked_event", "unpark 64", lambda: self._record(unpark_events=park), OWNER),
-            Case("parked_event", "lead 1000", self._lead, OWNER),
-            Case("parked_event", "mend", lambda: journal.mend_parked(OWNED, 500), OWNER),
-            Case(
-                "parked_event",
-                "status",
-                lambda: self.pool.fetch(status.PARKED_EVENTS_SQL),
-                READER,
-            ),
-            Case("dead_letter", "status", lambda: self.pool.fetch(status.DEAD_SQL), READER),
-            Case("dead_letter", "asked", lambda: journal.asked_letters([SLOT]), OWNER),
-            Case("dead_letter", "take up 500", self._take_up, OWNER),
-            Case("dead_letter", "list 50", lambda: find(self.pool, Selection(), 50), READER),
-            Case("dead_letter", "count", lambda: count(self.pool, Selection()), PERSON),
-            Case(
-                "dead_letter",
-                "prune 500",
-                lambda: history.prune_letters(fetcher(self.pool), 365.0, 500),
-                OWNER,
-            ),
-        ]
-
-    def _rest(self) -> list[Case]:
-        journal, fetch = self.journal, fetcher(self.pool)
+        park_events = [{**row, "kind": 0} for row in park]
+        prune = lambda: journal.prune(OWNED, 30.0, 500)  # noqa: E731
         forget = lambda: history.prune_history(fetch, 30.0, 500)  # noqa: E731
-        contacts, audit, logins = ContactStore(self.pool), Audit(self.pool), Logins(self.pool)
+        mend, lead = (lambda: journal.mend_parked(OWNED, 500)), self._lead
+        tables: dict[str, Asked] = {
+            "message": {
+                "open_slots": (OWNER, lambda: journal.open(OWNED)),
+                "page": (OWNER, lambda: journal.page(SLOT, half, 1 << 40, 500, 1 << 20)),
+                "append 500": (OWNER, lambda: journal.append(OWNED, self._new(500))),
+                "append 500 known": (OWNER, lambda: journal.append(OWNED, self._known())),
+                "prune 500": (OWNER, prune),
+                "trace": (READER, self._trace),
+                "backlog": (READER, lambda: pool.fetch(backlog.BACKLOG_SQL)),
+            },
+            "parked_message": {
+                "page": (OWNER, lambda: journal.parked([SLOT], DAY, 100)),
+                "among 500": (OWNER, lambda: journal.parked_among(SLOT, many, DAY)),
+                "take up 20": (OWNER, lambda: journal.parked_of(SLOT, few, 4)),
+                "park 64": (OWNER, lambda: self._record(park=park)),
+                "unpark 64": (OWNER, lambda: self._record(unpark=park)),
+                "lead 1000": (OWNER, lead),
+                "mend": (OWNER, mend),
+                "status": (READER, lambda: pool.fetch(backlog.PARKED_SQL)),
+                "next seq": (OWNER, lambda: journal.open(OWNED)),
+            },
+            "event": {
+                "page": (OWNER, lambda: journal.event_page(SLOT, 0, half, 1 << 40, 500, 1 << 20)),
+                "append 500": (OWNER, self._append_events),
+                "with status 500": (OWNER, lambda: journal.with_status(ids)),
+                "prune 500": (OWNER, prune),
+                "backlog": (READER, lambda: pool.fetch(backlog.CALLBACKS_SQL)),
+            },
+            "parked_event": {
+                "page": (OWNER, lambda: journal.parked_events([(SLOT, 0)], 100)),
+                "among 500": (OWNER, lambda: journal.parked_events_among(SLOT, 0, many)),
+                "take up one": (OWNER, lambda: journal.parked_events_of(SLOT, CROWDED, 0, 100)),
+                "park 64": (OWNER, lambda: self._record(park_events=park_events)),
+                "unpark 64": (OWNER, lambda: self._record(unpark_events=park_events)),
+                "lead 1000": (OWNER, lead),
+                "mend": (OWNER, mend),
+                "status": (READER, lambda: pool.fetch(backlog.PARKED_EVENTS_SQL)),
+            },
+            "dead_letter": {
+                "status": (READER, lambda: pool.fetch(backlog.DEAD_SQL)),
+                "asked": (OWNER, lambda: journal.asked_letters([SLOT])),
+                "take up 500": (OWNER, self._take_up),
+                "list 50": (READER, lambda: find(pool, Selection(), 50)),
+                "count": (PERSON, lambda: count(pool, Selection())),
+                "prune 500": (OWNER, lambda: history.prune_letters(fetch, 365.0, 500)),
+            },
+            "request_key": {
+                "append 100": (OWNER, lambda: journal.append(OWNED, self._keyed())),
+                "prune 500": (OWNER, lambda: journal.prune_keys([SLOT], 500)),
+            },
+            "owner_log": {
+                "leader's look": (OWNER, self.leader.look),
+                "statistics": (READER, lambda: stats.Statistics(pool).cluster()),
+                "prune 500": (OWNER, forget),
+            },
+            "shard_request": {
+                "leader's look": (OWNER, self.leader.look),
+                "prune 500": (OWNER, forget),
+            },
+            "contact": {
+                "known": (READER, lambda: contacts.known(["491500000001"])),
+                "prune 500": (OWNER, forget),
+                "prune the rest": (OWNER, forget),
+            },
+            "audit": {
+                "begin": (READER, lambda: audit.begin("a", "b", "c")),
+                "latest": (READER, lambda: read_audit(pool, 50)),
+            },
+            "attempt": {
+                "look": (READER, lambda: logins.look("user", "u1", "::1", None)),
+                "failed": (READER, lambda: self._fail(logins)),
+            },
+        }
         return [
-            Case("request_key", "append 100", lambda: journal.append(OWNED, self._keyed()), OWNER),
-            Case("request_key", "prune 500", lambda: journal.prune_keys([SLOT], 500), OWNER),
-            Case("owner_log", "leader's look", self.leader.look, OWNER),
-            Case("owner_log", "statistics", self._statistics, READER),
-            Case("owner_log", "prune 500", forget, OWNER),
-            Case("shard_request", "leader's look", self.leader.look, OWNER),
-            Case("shard_request", "prune 500", forget, OWNER),
-            Case("contact", "known", lambda: contacts.known(["491500000001"]), READER),
-            Case("contact", "prune 500", forget, OWNER),
-            Case("contact", "prune the rest", forget, OWNER),
-            Case("audit", "begin", lambda: audit.begin("a", "b", "c"), READER),
-            Case("audit", "latest", lambda: read_audit(self.pool, 50), READER),
-            Case("attempt", "look", lambda: logins.look("user", "u1", "::1", None), READER),
-            Case("attempt", "failed", lambda: self._fail(logins), READER),
+            Case(table, name, run, most)
+            for table, asked in tables.items()
+            for name, (most, run) in asked.items()
         ]
 
     def _new(self, count: int) -> list[Row]:
@@ -197,9 +181,6 @@ class Bench:
 
     async def _lead(self) -> None:
         assert await self.journal.lead_parked(OWNED, LEAD_ROWS, 0.0)
-
-    async def _statistics(self) -> None:
-        await stats.Statistics(self.pool).cluster()
 
     async def _fail(self, logins: Logins) -> None:
         await logins.failed(await logins.look("user", "u1", "::1", None))
