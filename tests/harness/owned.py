@@ -46,6 +46,9 @@ class FakeUpstream:
     def tell(self, message: ToUpstream) -> None:
         """Nobody listens."""
 
+    def forget(self, slot: int) -> None:
+        """Nothing is queued."""
+
     def ack(self, slot: int, epoch: int, numbers: list[int]) -> None:
         self.acked.append((slot, epoch, numbers))
 
@@ -75,7 +78,7 @@ class Slots:
         self,
         settings: Settings,
         pending: float = math.inf,
-        upstream: FakeUpstream | None = None,
+        upstream: Any = None,
         journal: Any = None,
     ) -> None:
         me = Registration(

@@ -77,6 +77,8 @@ class Claims(SlotListener):
         self.ask(slot)
 
     def closed(self, slot: OwnedSlot) -> None:
+        # The word that closed it may have come before this turn's writes: they must not leave.
+        self._upstream.forget(slot.slot)
         if self._upstream.connected:
             self._upstream.tell(Release(slot.slot, slot.epoch))
 

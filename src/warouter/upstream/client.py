@@ -1,7 +1,8 @@
 """The coreapp's connection to the simulator: frames out in one write a turn, events in.
 
 It reconnects for ever with a short back-off. A message is encoded when it is told and leaves only
-if ``may_send`` still says yes at the moment of the write: that is the owner's local deadline.
+if its slot was not forgotten since, and if ``may_send`` still says yes at the moment of the write:
+that is the owner's local deadline.
 
 A frame that makes no sense is told to the listener and passed over: it would come again with each
 connection. Only a stream whose framing is lost is begun anew.
@@ -48,6 +49,7 @@ QUIET_SECONDS = 0.2  # nothing heard for so long: ask
 LOST_SECONDS = 1.5  # nothing heard for so long: cut the connection, the upstream counts as lost
 MUTE_SECONDS = 3.0  # nothing that makes sense for so long: the framing is lost, begin anew
 CONNECT_SECONDS = 1.0
+_NO_SLOT = -1  # of what anybody may say
 _LINGER_ZERO = struct.pack("ii", 1, 0)
 
 
@@ -65,9 +67,9 @@ class SimulatorUpstream(asyncio.Protocol, Upstream):
         self._transport: asyncio.Transport | None = None
         self._splitter = _splitter()
         self._out: list[bytes] = []
+        self._slots: list[int] = []  # of the frames in _out
         self._flushing = False
         self._lost = asyncio.Event()
-        self._guarded = False  # something is queued that only an owner may say
         self._writable = True
         self._closed = False
         self._failures = 0
@@ -148,11 +150,16 @@ class SimulatorUpstream(asyncio.Protocol, Upstream):
     def tell(self, message: ToUpstream) -> None:
         if self._transport is None:
             return
-        self._guarded = self._guarded or not isinstance(message, Hello | Ping)
         self._out.append(encode(message))
+        self._slots.append(_NO_SLOT if isinstance(message, Hello | Ping) else message.slot)
         if not self._flushing:
             self._flushing = True
             self._loop.call_soon(self._flush)
+
+    def forget(self, slot: int) -> None:
+        if slot in self._slots:
+            kept = [pair for pair in zip(self._slots, self._out, strict=True) if pair[0] != slot]
+            self._slots, self._out = [s for s, _ in kept], [frame for _, frame in kept]
 
     def ack(self, slot: int, epoch: int, numbers: list[int]) -> None:
         if self._many:
@@ -239,7 +246,7 @@ class SimulatorUpstream(asyncio.Protocol, Upstream):
         self._flushing = False
         if self._transport is None or not self._out:
             return
-        packed, guarded = _batch.pack(self._out), self._guarded
+        packed, guarded = _batch.pack(self._out), any(slot != _NO_SLOT for slot in self._slots)
         self._forget_queued()
         # The last thing before the write: who is frozen in between still sends, and is refused.
         if guarded and not self._listener.may_send():
@@ -254,7 +261,7 @@ class SimulatorUpstream(asyncio.Protocol, Upstream):
 
     def _forget_queued(self) -> None:
         self._out.clear()
-        self._guarded = False
+        self._slots.clear()
 
 
 def _splitter() -> _batch.Splitter:

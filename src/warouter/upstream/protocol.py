@@ -211,6 +211,10 @@ class Upstream(Protocol):
         """Queue one frame; all frames of a turn of the loop leave in one write."""
         ...
 
+    def forget(self, slot: int) -> None:
+        """Drop what is queued for the slot: its epoch has ended."""
+        ...
+
     def ack(self, slot: int, epoch: int, numbers: list[int]) -> None:
         """Say that these events of the slot are on disk."""
         ...
