@@ -17,7 +17,6 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from tests.campaigns.fuzz.framings import REFUSED, REFUSED_CHUNKS, chunked, odd
 from tests.campaigns.fuzz.raw import bases, mutated
 from tests.campaigns.fuzz.requests import Made, made
 from tests.campaigns.fuzz.state import State, memory
@@ -81,7 +80,6 @@ class Campaign:
             await self._ask([self._made(-n) for n in range(1, WARM_UP)])
             await self._mutated(range(-WARM_UP, 0))
             before = memory(self._site)
-            await self._framings(state)
             for first in range(0, generated, BATCH):
                 numbers = range(first, min(first + BATCH, generated))
                 await self._batch(state, [self._made(n) for n in numbers])
@@ -184,20 +182,6 @@ class Campaign:
 
         await asyncio.gather(*(worker() for _ in range(RAW_AT_ONCE)))
         return seen
-
-    async def _framings(self, state: State) -> None:
-        """Whatever could be read in two ways is refused, and what stands behind it is not read."""
-        token = self._tokens["user"].removeprefix("Bearer ")
-        body = b'{"to":"4915112345678","text":{"body":"x"}}'
-        cases = {name: odd(token, body, **parts) for name, parts in REFUSED.items()}
-        cases |= {name: chunked(token, chunks) for name, chunks in REFUSED_CHUNKS.items()}
-        before = await state.read()
-        for name, raw in cases.items():
-            statuses = await blurted(*self._address, raw + odd(token, body), patience=5.0)
-            self.report.raw_statuses.update(statuses)
-            if statuses != [400]:
-                self._fail(f"answered {statuses}", f"framing {name!r}")
-        await self._compare(state, before, "framings")
 
     # ---------------------------------------------------------------- afterwards
 

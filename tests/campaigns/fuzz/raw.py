@@ -115,7 +115,7 @@ def _cuts(raw: bytes, random: Random) -> tuple[int, int]:
     return at, min(len(raw), at + random.choice((1, 2, 8, 60)))
 
 
-def _flipped(raw: bytes, random: Random) -> bytes:
+def flipped(raw: bytes, random: Random) -> bytes:
     flipped = bytearray(raw or b"x")
     flipped[random.randrange(len(flipped))] ^= 1 << random.randrange(8)
     return bytes(flipped)
@@ -125,7 +125,7 @@ def _cut(raw: bytes, random: Random) -> bytes:
     return raw[: _cuts(raw, random)[0]]
 
 
-def _left_out(raw: bytes, random: Random) -> bytes:
+def left_out(raw: bytes, random: Random) -> bytes:
     at, to = _cuts(raw, random)
     return raw[:at] + raw[to:]
 
@@ -135,7 +135,7 @@ def _twice(raw: bytes, random: Random) -> bytes:
     return raw[:to] + raw[at:]
 
 
-def _noise(raw: bytes, random: Random) -> bytes:
+def noise(raw: bytes, random: Random) -> bytes:
     at, _ = _cuts(raw, random)
     return raw[:at] + random.randbytes(random.choice((1, 3, 20))) + raw[at:]
 
@@ -190,11 +190,11 @@ def _pipelined(raw: bytes, random: Random) -> bytes:
 
 
 _MUTATIONS = (
-    _flipped,
+    flipped,
     _cut,
-    _left_out,
+    left_out,
     _twice,
-    _noise,
+    noise,
     _framing_added,
     _framing_instead,
     _odd_chunks,

@@ -45,6 +45,18 @@ class Watched:
         }
         return self.membership.observe(self.now, self.now, nodes, self.sessions, self.server)
 
+    def live_and_die(self, incarnation: UUID, *, politely: bool = False) -> None:
+        """As the only one: a few polls, and its session is gone."""
+        self.beats, self.sessions = {incarnation: 0}, {incarnation}
+        self.polls(3)
+        self.leaving, self.sessions = politely, set()
+        self.polls(2)
+        self.leaving = False
+
+    def live(self, incarnation: UUID, polls: int) -> Member:
+        self.beats, self.sessions = {incarnation: 0}, {incarnation}
+        return self.polls(polls)[incarnation]
+
     def polls(self, count: int, *silent: UUID) -> dict[UUID, Member]:
         """What the last of them says."""
         judged: dict[UUID, Member] = {}
@@ -108,39 +120,25 @@ def test_who_wakes_up_is_healthy_again_and_has_to_join_anew() -> None:
 
 
 def test_a_name_that_keeps_dying_joins_more_slowly() -> None:
-    watched = Watched(A)
+    watched = Watched()
     watched.name = "coreapp-crashing"
     for n in range(10, 13):
-        incarnation = UUID(int=n)
-        watched.beats = {incarnation: 0}
-        watched.sessions = {incarnation}
-        watched.polls(3)
-        watched.sessions = set()
-        watched.polls(2)
-    last = UUID(int=20)
-    watched.beats, watched.sessions = {last: 0}, {last}
-    judged = watched.polls(40)
-    assert not judged[last].joined
-    assert not judged[last].trusted
-    assert watched.polls(100)[last].joined
+        watched.live_and_die(UUID(int=n))
+    judged = watched.live(UUID(int=20), 40)
+    assert not judged.joined
+    assert not judged.trusted
+    assert watched.polls(100)[UUID(int=20)].joined
 
 
 def test_a_name_that_is_restarted_politely_is_trusted_at_once() -> None:
     """A rolling restart, round after round: who said that it leaves did not crash."""
-    watched = Watched(A)
+    watched = Watched()
     watched.name = "coreapp-restarted"
     for n in range(10, 16):
-        incarnation = UUID(int=n)
-        watched.beats, watched.sessions = {incarnation: 0}, {incarnation}
-        watched.polls(3)
-        watched.leaving, watched.sessions = True, set()
-        watched.polls(2)
-        watched.leaving = False
-    last = UUID(int=20)
-    watched.beats, watched.sessions = {last: 0}, {last}
-    judged = watched.polls(35)
-    assert judged[last].joined
-    assert judged[last].trusted
+        watched.live_and_die(UUID(int=n), politely=True)
+    judged = watched.live(UUID(int=20), 35)
+    assert judged.joined
+    assert judged.trusted
 
 
 def test_a_slow_look_never_shortens_a_lease() -> None:

@@ -17,13 +17,6 @@ def opened(mark: int, ranges: list[int], next_seq: int) -> SlotLog:
     return log
 
 
-def test_it_begins_where_the_journal_stands() -> None:
-    log = opened(4, [6, 7], 10)
-    assert (log.take_seq(), log.committed, log.loaded) == (10, 9, 4)
-    assert log.behind
-    assert not log.caught_up
-
-
 @given(st.sets(st.integers(1, 60)), st.integers(1, 20))
 def test_reading_the_journal_settles_what_was_never_used(rows: set[int], size: int) -> None:
     """A seq that a repeat used up has no row: whoever reads on must not wait for it."""

@@ -12,20 +12,17 @@ def arrive(record: Record, seqs: list[int], to: str = "491511234567") -> None:
         record.arrived(float(place), 3, 1, seq, f"{to}-{place}", to)
 
 
-def test_an_inversion_is_a_seq_below_an_earlier_one_of_its_recipient() -> None:
+@given(st.lists(st.tuples(st.integers(0, 50), st.sampled_from("ab"))))
+def test_inversions_are_those_a_slow_count_finds(sends: list[tuple[int, str]]) -> None:
+    """A seq below an earlier one of its recipient."""
     record = Record()
-    arrive(record, [1, 5, 4, 3, 6], to="491511234567")
-    arrive(record, [2, 3, 9], to="491511234568")
-    assert record.counters.inversions == 2
-
-
-@given(st.lists(st.integers(0, 50)))
-def test_inversions_are_those_a_slow_count_finds(seqs: list[int]) -> None:
-    record = Record()
-    arrive(record, seqs)
-    slow = sum(any(earlier > seq for earlier in seqs[:n]) for n, seq in enumerate(seqs))
+    for place, (seq, to) in enumerate(sends):
+        record.arrived(float(place), 3, 1, seq, f"{place}", to)
+    slow = sum(
+        any(e > seq and of == to for e, of in sends[:n]) for n, (seq, to) in enumerate(sends)
+    )
     assert record.counters.inversions == slow
-    assert record.counters.unique == record.counters.received == len(seqs)
+    assert record.counters.unique == record.counters.received == len(sends)
 
 
 def test_arrivals_since() -> None:

@@ -145,13 +145,6 @@ class TestSuspects:
         delivery.add(item(3, "a"))
         assert seqs(delivery.take(100, BYTES, suspects=False)) == [3]
 
-    def test_a_lane_that_is_blocked_where_it_stands_is_not_taken_as_a_fresh_one(self) -> None:
-        delivery = queue(item(1, "a"), item(2, "b"))
-        delivery.block(0, "a")
-        delivery.add(item(1, "a")._replace(first_at=5.0))
-        assert seqs(delivery.take(100, BYTES, suspects=False)) == [2]
-        assert seqs(delivery.take(100, BYTES)) == [1]
-
     def test_what_hung_is_offered_again_recipient_by_recipient(self) -> None:
         delivery = queue(*(item(n, recipient) for n, recipient in enumerate("abcab")))
         delivery.failed(delivery.take(100, BYTES), hung=True)
@@ -162,27 +155,6 @@ class TestSuspects:
         delivery = queue(*(item(n, "a") for n in range(4)))
         delivery.failed(delivery.take(100, BYTES), hung=True)
         assert seqs(delivery.take(100, BYTES)) == [0, 1]
-
-
-class TestSlots:
-    def test_a_withheld_slot_is_not_offered_until_it_is_resumed(self) -> None:
-        delivery = queue(item(1, "a", slot=1), item(2, "b", slot=2))
-        rest = delivery.withhold(delivery.take(100, BYTES), {1})
-        assert seqs(rest) == [2]
-        delivery.add(item(3, "c", slot=1))
-        assert delivery.take(100, BYTES) == []
-        assert delivery.held == [1]
-        delivery.resume(1)
-        assert seqs(delivery.take(100, BYTES)) == [1, 3]
-
-    def test_withholding_a_forgotten_slot_holds_nothing(self) -> None:
-        delivery = queue(item(1, "a"))
-        batch = delivery.take(1, BYTES)
-        delivery.forget(0)
-        assert delivery.withhold(batch, {0}) == []
-        delivery.add(item(1, "a"))
-        assert delivery.held == []
-        assert seqs(delivery.take(1, BYTES)) == [1]
 
 
 class TestProbes:

@@ -45,6 +45,7 @@ class DeliveryMachine(RuleBasedStateMachine):
         self.open = {}  # number -> lanes that are busy by it
         self.forgotten = defaultdict(set)  # number -> lanes of it that count no more
         self.deliveries = Counter()
+        self.held = set()  # slots
 
     def clear(self, lanes: Any) -> None:
         """No longer under suspicion."""
@@ -147,6 +148,8 @@ class DeliveryMachine(RuleBasedStateMachine):
         lanes = self.check_lanes(items)
         self.put_back({x: own for x, own in lanes.items() if x[0] == slot and x not in gone})
         self.clear(x for x in lanes if x[0] == slot)
+        if self.delivery.waiting_of(slot):
+            self.held.add(slot)
         self.open[number] = {lane for lane in self.open[number] if lane[0] != slot}
         if not rest:
             del self.open[number]
@@ -156,7 +159,7 @@ class DeliveryMachine(RuleBasedStateMachine):
     @rule(slot=SLOTS)
     def resume(self, slot: int) -> None:
         self.delivery.resume(slot)
-        assert slot not in self.delivery.held
+        self.held.discard(slot)
 
     @rule(batch=consumes(batches))
     def deferred(self, batch: list[Item]) -> None:
@@ -194,6 +197,7 @@ class DeliveryMachine(RuleBasedStateMachine):
     @rule(slot=SLOTS)
     def forget(self, slot: int) -> None:
         self.delivery.forget(slot)
+        self.held.discard(slot)
         for number, lanes in self.open.items():
             self.forgotten[number] |= {lane for lane in lanes if lane[0] == slot}
         for model in (self.lanes, self.parked):
@@ -229,6 +233,7 @@ class DeliveryMachine(RuleBasedStateMachine):
                 waiting[slot] += len(own)
             assert {s: self.delivery.waiting_of(s) for s in (0, 1)} == dict(waiting)
             assert self.delivery.waiting == waiting.total()
+            assert set(self.delivery.held) == {slot for slot in self.held if waiting[slot]}
 
     def teardown(self) -> None:
         """Nothing is lost: with all held slots resumed and open batches ended, all comes out."""
