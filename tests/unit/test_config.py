@@ -46,10 +46,7 @@ def test_of_the_external_ports_the_first_is_the_link() -> None:
     ("environ", "sentence"),
     [
         ({"WA_DB_PORT": "many"}, "WA_DB_PORT"),
-        (
-            {"WA_DB_HOSTNAME": "a,b,c", "WA_DB_PORT": "5432,5433"},
-            "one port for all hosts",
-        ),
+        ({"WA_DB_HOSTNAME": "a,b,c", "WA_DB_PORT": "5432,5433"}, "one port for all hosts"),
         ({"WA_DB_HOSTNAME": "a,,b"}, "WA_DB_HOSTNAME"),
         ({"WA_DB_ENGINE": "MYSQL"}, "PostgreSQL only"),
         ({"WA_API_KEY": "short"}, "12 to 128"),

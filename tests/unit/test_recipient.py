@@ -65,11 +65,6 @@ def test_every_spelling_of_a_number_gives_one_wa_id(digits: str, data: st.DataOb
     assert wa_id(prefix + spelt) == digits
 
 
-@given(DIGITS)
-def test_a_wa_id_is_its_own(digits: str) -> None:
-    assert wa_id(wa_id(digits)) == digits
-
-
 @given(st.text())
 def test_any_text_is_a_wa_id_or_refused(text: str) -> None:
     try:

@@ -30,37 +30,29 @@ def test_by_id_and_by_link(kind: str) -> None:
     assert references(**{"type": kind, kind: media}) == found
 
 
-def test_a_template_names_several_in_order() -> None:
-    parameters = [
-        {"type": "text", "text": "t"},
-        {"type": "image", "image": {"id": "1"}},
-        {"type": "document", "document": {"link": "https://a"}},
+def test_a_template_names_several_in_order_and_so_do_the_cards_of_a_carousel() -> None:
+    def component(kind: str, *media: tuple[str, dict[str, Any]]) -> dict[str, Any]:
+        text = {"type": "text", "text": "t"}
+        return {"type": kind, "parameters": [text, *({"type": k, k: m} for k, m in media)]}
+
+    link = {"link": "https://a", "provider": {"name": "p"}}
+    cards = [
+        {"card_index": 0, "components": [component("header", ("image", {"id": "1"}))]},
+        {"card_index": 1, "components": [component("header", ("image", link)), component("body")]},
+        {"card_index": 2},
     ]
     components: list[Any] = [
-        {"type": "header", "parameters": parameters},
+        component("header", ("image", {"id": "0"}), ("document", {"link": "https://a"})),
         {"type": "body"},
-        {"type": "body", "parameters": [{"type": "video", "video": {"id": "3"}}]},
+        {"type": "carousel", "cards": cards},
+        component("body", ("video", {"id": "3"})),
     ]
-    template = {"name": "t", "components": components}
-    assert references(type="template", template=template) == [
-        Reference("image", id="1"),
-        Reference("document", link="https://a"),
-        Reference("video", id="3"),
-    ]
-
-
-def test_cards_of_a_carousel_in_order() -> None:
-    def card(n: int, **media: Any) -> dict[str, Any]:
-        header = {"type": "header", "parameters": [{"type": "image", "image": media}]}
-        return {"card_index": n, "components": [header, {"type": "body", "parameters": []}]}
-
-    body = {"type": "body", "parameters": [{"type": "document", "document": {"id": "0"}}]}
-    cards = [card(0, id="1"), card(1, link="https://a", provider={"name": "p"}), {"card_index": 2}]
-    components = [body, {"type": "carousel", "cards": cards}]
     assert references(type="template", template={"name": "t", "components": components}) == [
-        Reference("document", id="0"),
+        Reference("image", id="0"),
+        Reference("document", link="https://a"),
         Reference("image", id="1"),
         Reference("image", link="https://a", provider="p"),
+        Reference("video", id="3"),
     ]
 
 

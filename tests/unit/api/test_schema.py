@@ -16,8 +16,10 @@ from warouter.errors import ApiError
 from warouter.http.decode import MAX_DEPTH
 
 TO = "250788123123"
+KIB64 = 64 * 1024 - 50
 LINK = {"link": "https://example.com/a.jpg"}
 IMAGE = {"type": "image", "image": LINK}
+HEADER = {"type": "text", "text": "h"}
 QUICK_REPLY = {"type": "button", "sub_type": "quick_reply", "index": "0"}
 
 
@@ -74,9 +76,13 @@ def buttons(count: int = 1, **reply: Any) -> dict[str, Any]:
     return {"buttons": [{"type": "reply", "reply": answer}] * count}
 
 
-def rows(count: int = 1, **row: Any) -> dict[str, Any]:
+def rows(count: int = 1, sections: int = 1, **row: Any) -> dict[str, Any]:
     filled = [{"id": str(n), "title": f"row {n}", **row} for n in range(count)]
-    return {"button": "Menu", "sections": [{"rows": filled}]}
+    return {"button": "Menu", "sections": [{"rows": filled}] * sections}
+
+
+def named(name: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "contacts", "contacts": [{"name": name}]}
 
 
 def products(count: int = 1) -> dict[str, Any]:
@@ -161,14 +167,14 @@ ACCEPTED: list[dict[str, Any]] = [
         },
     },
     interactive("button", buttons()),
-    interactive("button", buttons(3), header={"type": "text", "text": "h"}, footer={"text": "f"}),
+    interactive("button", buttons(3), header=HEADER, footer={"text": "f"}),
     interactive("button", buttons(), header={"type": "document", "document": LINK}),
     interactive("button", buttons(), header=IMAGE),
     interactive("button", buttons(), header={"type": "video", "video": LINK}),
     interactive("list", rows(4)),
     interactive("list", rows(10, description="d" * 72)),
     interactive("product", {"catalog_id": "1", "product_retailer_id": "2"}, body=None),
-    interactive("product_list", products(30), header={"type": "text", "text": "h"}),
+    interactive("product_list", products(30), header=HEADER),
     interactive("address_message", {"name": "address_message", "parameters": {"country": "IN"}}),
     interactive("location_request_message", {"name": "send_location"}),
     interactive("flow", {"name": "flow", "parameters": {"flow_id": "1"}}),
@@ -226,11 +232,7 @@ REFUSED: list[tuple[dict[str, Any], int, str]] = [
     ({"type": "contacts"}, 1008, "contacts is required"),
     ({"type": "contacts", "contacts": []}, 1009, "contacts must not be empty"),
     ({"type": "contacts", "contacts": [{}]}, 1008, "contacts[0].name is required"),
-    (
-        {"type": "contacts", "contacts": [{"name": {"first_name": "A"}}]},
-        1008,
-        "contacts[0].name.formatted_name is required",
-    ),
+    (named({"first_name": "A"}), 1008, "contacts[0].name.formatted_name is required"),
     ({"type": "template"}, 1008, "template is required"),
     (template(name=None), 1008, "template.name is required"),
     (template(language=None), 1008, "template.language is required"),
@@ -275,23 +277,11 @@ REFUSED: list[tuple[dict[str, Any], int, str]] = [
     (interactive("list", {**rows(), "button": "x" * 21}), 1009, "interactive.action.button has"),
     (interactive("list", rows(1, title=None)), 1008, "sections[0].rows[0].title is required"),
     (interactive("list", {"button": "M", "sections": [{"rows": []}]}), 1009, "rows must not be"),
-    (
-        interactive("list", {"button": "M", "sections": rows()["sections"] * 2}),
-        1008,
-        "sections[0].title is required",
-    ),
-    (
-        interactive("list", rows(), header=IMAGE),
-        1009,
-        "interactive.header.type must be one of text",
-    ),
+    (interactive("list", rows(sections=2)), 1008, "sections[0].title is required"),
+    (interactive("list", rows(), header=IMAGE), 1009, "interactive.header.type must be"),
     (interactive("product", {"catalog_id": "1"}), 1008, "product_retailer_id is required"),
     (interactive("product_list", products()), 1008, "interactive.header is required"),
-    (
-        interactive("product_list", products(31), header={"type": "text", "text": "h"}),
-        1009,
-        "31 products in all, at most 30",
-    ),
+    (interactive("product_list", products(31), header=HEADER), 1009, "31 products in all, at most"),
     ({"type": "reaction", "reaction": {"emoji": "x"}}, 1008, "reaction.message_id is required"),
 ]
 
@@ -304,12 +294,10 @@ def test_refused(fields: dict[str, Any], code: int, words: str) -> None:
 
 
 def test_media_ids_are_reported() -> None:
+    """Those of templates: test_what_was_checked_is_what_is_prepared."""
     assert parse(type="image", image={"id": "m1"}).media_ids == ["m1"]
     header = {"type": "document", "document": {"id": "m2"}}
     assert parse(**interactive("button", buttons(), header=header)).media_ids == ["m2"]
-    assert parse(**parameter(type="image", image={"id": "m3"})).media_ids == ["m3"]
-    cards = ([component("header", {"type": "image", "image": {"id": m}})] for m in ("m4", "m5"))
-    assert parse(**carousel(*cards)).media_ids == ["m4", "m5"]
 
 
 def text(body: bytes) -> bytes:
@@ -351,7 +339,15 @@ def text(body: bytes) -> bytes:
         text(b'"other":' + b"[" * 100_000 + b"]" * 100_000),
         text(b'"other":' + b"[" * 1_000_000),
         b"[" * 1_000_000,
-        b'{"text":' * 10_000,
+        b'{"text":' * 1_000_000,
+        b'{"contacts":' + b"[" * 1_000_000,
+        b'{"to":"1",' + b",".join(b'"%d":1' % n for n in range(6_000)) + b"}",
+        b'{"to":"1",' + b",".join([b'"k":1'] * 10_000) + b"}",
+        b'{"to":"1","x":' + b"1" * KIB64 + b"}",
+        b'{"ttl":' + b"1" * KIB64 + b"}",
+        b'{"ttl":"' + b"1" * KIB64 + b'"}',
+        b'{"location":{"latitude":' + b"1" * KIB64 + b"}}",
+        b'{"location":{"latitude":1e' + b"9" * KIB64 + b"}}",
         text(b'"ttl":' + b"9" * 5000),
         text(b'"type":"location","location":{"latitude":1e400,"longitude":0}'),
         text(b'"type":"location","location":{"latitude":' + b"9" * 400 + b',"longitude":0}'),
@@ -359,9 +355,17 @@ def text(body: bytes) -> bytes:
     ids=lambda body: repr(body[:60]),
 )
 def test_hostile_bodies_are_refused_at_once(body: bytes) -> None:
-    began = time.process_time()  # the machine may be busy with something else
-    error = refusal(body)
-    assert time.process_time() - began < 0.2
+    """Large JSON costs what its bytes cost: why there is no limit of keys or digits beside 64 KiB.
+
+    Keys are hashed with a secret seed, unknown ones are skipped unread, and a number is never read
+    into anything larger than 64 bits.
+    """
+    fastest = 1.0
+    for _ in range(5):  # the machine may be busy, the parser is not
+        began = time.process_time()
+        error = refusal(body)
+        fastest = min(fastest, time.process_time() - began)
+    assert fastest < 0.05
     assert error.code in (1008, 1009)
     assert error.details.isprintable()
 

@@ -16,25 +16,6 @@ def fence_at(epoch: int, incarnation: str, holder: str) -> Fence[str]:
 
 
 @pytest.mark.parametrize(
-    ("epoch", "incarnation", "verdict"),
-    [
-        (4, "a", Verdict.BELOW),
-        (4, "b", Verdict.BELOW),
-        (5, "a", Verdict.GRANTED),
-        (5, "b", Verdict.CONFLICT),
-        (6, "a", Verdict.GRANTED),
-        (6, "b", Verdict.GRANTED),
-    ],
-)
-def test_claim_after_epoch_5_of_a(epoch: int, incarnation: str, verdict: Verdict) -> None:
-    fence = fence_at(5, "a", "first")
-    assert fence.claim(SLOT, epoch, incarnation, "second") is verdict
-    granted = verdict is Verdict.GRANTED
-    assert fence.holder(SLOT) == ("second" if granted else "first")
-    assert fence.seen(SLOT) == (epoch if granted else 5)
-
-
-@pytest.mark.parametrize(
     ("epoch", "incarnation", "holder", "standing"),
     [
         (5, "a", "first", Standing.HOLDS),

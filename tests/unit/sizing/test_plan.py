@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from math import inf
 from pathlib import Path
 
@@ -22,6 +21,9 @@ from warouter.sizing.original import original_for, rds_class
 from warouter.sizing.plan import Plan, Upstream, busy, carried, most, plan
 
 GUIDE = (Path(__file__).parents[3] / "docs" / "scaling.md").read_text()
+
+GROWING = ("shards", "webapps", "coreapps", "machines", "cpu_cores", "postgres_cores")
+GROWING += ("memory_mib", "wal_gib_per_day", "journal_gib_per_day", "wal_mib_per_s")
 
 rates = st.floats(0.1, 100_000)
 shard_counts = st.sampled_from(SHARD_COUNTS)
@@ -44,9 +46,7 @@ def test_more_messages_never_need_less(
     if great is None:
         return  # and if the greater is possible, the smaller is
     assert small is not None
-    for name in ("shards", "webapps", "coreapps", "machines", "cpu_cores", "postgres_cores"):
-        assert getattr(small, name) <= getattr(great, name), name
-    for name in ("memory_mib", "wal_gib_per_day", "journal_gib_per_day", "wal_mib_per_s"):
+    for name in GROWING:
         assert getattr(small, name) <= getattr(great, name), name
     assert sum(small.connections.values()) <= sum(great.connections.values())
 
@@ -100,14 +100,11 @@ def test_more_shards_never_carry_less(spares: int, up: Upstream) -> None:
 
 def test_costs_decide() -> None:
     dear = Costs(coreapp=Cpu(full_us=200, thin_us=2_000, thin_cores=0.1))
+    dear_webapp = Costs(webapp=Cpu(full_us=400, thin_us=0, thin_cores=0))
     assert plan(20_000, costs=dear).shards > plan(20_000).shards
+    assert plan(20_000, costs=dear_webapp).webapps > plan(20_000).webapps
     assert plan(2_000, 1, costs=dear).first == "coreapp_cpu"
-    assert (
-        plan(20_000, costs=Costs(webapp=Cpu(full_us=400, thin_us=0, thin_cores=0))).webapps
-        > plan(20_000).webapps
-    )
-    slow_disk = Costs(writer_rows_per_s=4_000)
-    assert plan(2_000, costs=slow_disk).first == "owner_commits"
+    assert plan(2_000, costs=Costs(writer_rows_per_s=4_000)).first == "owner_commits"
     assert plan(1_000, upstream=Upstream(250, 50)).first == "upstream_rate"
     assert plan(30_000, upstream=Upstream(inf, 50)).limits["upstream_answers"] == 40_960
 
@@ -210,48 +207,35 @@ def ours(rate: float, up: Upstream) -> str:
     )
 
 
-def cost(value: object, command: str) -> str:
-    """The end of a cost's line: figure, and what measures it."""
-    return rf"\| {re.escape(str(value))} \| `{re.escape(command)}`"
-
-
 def cpu_of(cpu: Cpu) -> str:
     return f"{cpu.full_us:g} µs, and up to {cpu.thin_us:,.0f} µs or {cpu.thin_cores:.0%} of a core"
 
 
-def test_the_guide_has_the_plans() -> None:
-    for rate in (1e3, 1e4, 1e5):
-        assert ours(rate, Upstream()) in GUIDE
-    for rate in (1e3, 4e3):
-        assert ours(rate, Upstream(250, 50)) in GUIDE
-    assert "not like for like" in GUIDE
-
-
-def test_the_guide_has_the_costs_and_what_measures_them() -> None:
+def test_the_guide_has_the_plans_the_costs_with_what_measures_them_and_the_limits() -> None:
     c = COSTS
-    for value, command in (
-        (cpu_of(c.webapp), "make bench-e2e"),
-        (cpu_of(c.coreapp), "make bench-e2e"),
-        (cpu_of(c.postgres), "make bench-e2e"),
-        (f"{c.writer_rows_per_s:,.0f} rows/s", "make bench"),
-        (
-            f"{c.webapp_connections}, {c.coreapp_connections}, {c.master_connections}",
-            "make bench-e2e",
-        ),
-        (f"{c.idle_mib:g} and {c.busy_mib:g} MiB", "make bench-e2e"),
-        (f"{c.wal_bytes:,.0f} bytes", "pg_current_wal_lsn()"),
-        (f"{c.journal_bytes:,.0f} bytes", "pg_total_relation_size()"),
-    ):
-        assert re.search(cost(value, command), GUIDE), value
-
-
-def test_the_guide_has_the_limits() -> None:
-    """Each part's ceiling, and how far 32 shards go."""
-    assert f"{sizing.one_webapp():,.0f} messages/s" in GUIDE
-    assert f"{sizing.one_coreapp():,.0f} messages/s" in GUIDE
-    assert f"{sizing.one_writer():,.0f} messages/s" in GUIDE
-    postgres = COSTS.postgres
-    a_core = f"{sizing.LOAD * 1e6 / postgres.full_us:,.0f} messages/s a core"
-    assert f"{a_core}, less {postgres.thin_cores:.0%} of a core for each owner" in GUIDE
-    assert f"{carried(32, 1, Upstream()):,.0f} messages/s" in GUIDE
-    assert f"{sizing.windows(Upstream(answer_ms=50)):,.0f}/s" in GUIDE
+    connections = f"{c.webapp_connections}, {c.coreapp_connections}, {c.master_connections}"
+    costs = {
+        cpu_of(c.webapp): "make bench-e2e",
+        cpu_of(c.coreapp): "make bench-e2e",
+        cpu_of(c.postgres): "make bench-e2e",
+        f"{c.writer_rows_per_s:,.0f} rows/s": "make bench",
+        connections: "make bench-e2e",
+        f"{c.idle_mib:g} and {c.busy_mib:g} MiB": "make bench-e2e",
+        f"{c.wal_bytes:,.0f} bytes": "pg_current_wal_lsn()",
+        f"{c.journal_bytes:,.0f} bytes": "pg_total_relation_size()",
+    }
+    a_core = sizing.LOAD * 1e6 / c.postgres.full_us
+    each_owner = f"{c.postgres.thin_cores:.0%} of a core for each owner"
+    said = [
+        *(ours(rate, Upstream()) for rate in (1e3, 1e4, 1e5)),
+        *(ours(rate, Upstream(250, 50)) for rate in (1e3, 4e3)),
+        *(f"| {figure} | `{command}`" for figure, command in costs.items()),
+        f"{sizing.one_webapp():,.0f} messages/s",
+        f"{sizing.one_coreapp():,.0f} messages/s",
+        f"{sizing.one_writer():,.0f} messages/s",
+        f"{a_core:,.0f} messages/s a core, less {each_owner}",
+        f"{carried(32, 1, Upstream()):,.0f} messages/s",
+        f"{sizing.windows(Upstream(answer_ms=50)):,.0f}/s",
+        "not like for like",
+    ]
+    assert [text for text in said if text not in GUIDE] == []
