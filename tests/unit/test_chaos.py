@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -106,20 +107,21 @@ def test_an_owner_without_sessions_may_be_taken_for_dead_once() -> None:
     assert needless([unlucky, again, calm, calm, calm], log) == []
 
 
-def said(judge: Callable[[History, list[Mark]], None], *marks: Mark) -> list[str]:
+@pytest.mark.parametrize(
+    ("judge", "kind", "more", "broken"),
+    [
+        (stale, "kill-owner", {"stale": 3}, []),  # what it sent last may be read late
+        (stale, "freeze-owner", {"stale": 3}, ["I3"]),
+        (repeats, "kill-owner", {"owned": {0: 1, 1: 1}, "repeats": 128}, []),  # a window a slot
+        (repeats, "kill-owner", {"owned": {0: 1, 1: 1}, "repeats": 129}, ["I6"]),
+    ],
+)
+def test_what_a_kill_may_cost(
+    judge: Callable[[History, list[Mark]], None], kind: str, more: Any, broken: list[str]
+) -> None:
     history = History()
-    judge(history, list(marks))
-    return [violation.number for violation in history.witnessed]
-
-
-def test_what_a_killed_owner_sent_last_may_be_read_late() -> None:
-    assert said(stale, mark("kill-owner", stale=3)) == []
-    assert said(stale, mark("freeze-owner", stale=3)) == ["I3"]
-
-
-def test_a_kill_may_cost_a_window_of_repeats_for_each_slot() -> None:
-    assert said(repeats, mark("kill-owner", owned={0: 1, 1: 1}, repeats=128)) == []
-    assert said(repeats, mark("kill-owner", owned={0: 1, 1: 1}, repeats=129)) == ["I6"]
+    judge(history, [mark(kind, **more)])
+    assert [violation.number for violation in history.witnessed] == broken
 
 
 def test_statuses_are_mixed_up_by_the_upstream_only_while_it_does_so() -> None:

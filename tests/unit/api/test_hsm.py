@@ -69,9 +69,8 @@ def test_a_number_that_is_none_is_refused(number: bytes) -> None:
         as_template(body)
 
 
-@pytest.mark.parametrize("parameters", [None, []])
-def test_without_parameters(parameters: Any) -> None:
-    assert "components" not in translated(parameters)["template"]
+def of(kind: str, **content: Any) -> dict[str, Any]:
+    return {"type": kind, kind: content}
 
 
 @pytest.mark.parametrize(
@@ -80,25 +79,16 @@ def test_without_parameters(parameters: Any) -> None:
         ({"default": ""}, {"type": "text", "text": ""}),
         (
             {"default": "$1", "currency": {"currency_code": "USD", "amount_1000": 1000}},
-            {
-                "type": "currency",
-                "currency": {"fallback_value": "$1", "code": "USD", "amount_1000": 1000},
-            },
+            of("currency", fallback_value="$1", code="USD", amount_1000=1000),
         ),
         ({"default": "free", "currency": {}}, {"type": "text", "text": "free"}),
         (
             {"default": "d", "date_time": {"unix_epoch": {"timestamp": 1}}},
-            {
-                "type": "date_time",
-                "date_time": {"fallback_value": "d", "unix_epoch": {"timestamp": 1}},
-            },
+            of("date_time", fallback_value="d", unix_epoch={"timestamp": 1}),
         ),
         (
             {"default": "d", "date_time": {"component": {"year": 2026, "month": 1}}},
-            {
-                "type": "date_time",
-                "date_time": {"fallback_value": "d", "component": {"year": 2026, "month": 1}},
-            },
+            of("date_time", fallback_value="d", component={"year": 2026, "month": 1}),
         ),
         ({"default": "d", "date_time": None}, {"type": "text", "text": "d"}),
     ],
@@ -106,6 +96,8 @@ def test_without_parameters(parameters: Any) -> None:
 def test_parameters(given: dict[str, Any], parameter: dict[str, Any]) -> None:
     (component,) = translated([given])["template"]["components"]
     assert component["parameters"] == [parameter]
+    for nothing in (None, []):
+        assert "components" not in translated(nothing)["template"]
 
 
 ANYTHING = st.recursive(

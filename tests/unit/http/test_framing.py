@@ -60,26 +60,19 @@ def byte_by_byte(raw: bytes) -> None:
         check_begun(came, len(came) - 1)
 
 
-@pytest.mark.parametrize("name", REFUSED)
+CASES = {name: odd(TOKEN, b"hello", **parts) for name, parts in REFUSED.items()}
+CASES |= {name: chunked(TOKEN, chunks) for name, chunks in REFUSED_CHUNKS.items()}
+# Which methods there are is aiohttp's to say.
+METHOD = CASES.pop("a method that HTTP does not have")
+
+
+@pytest.mark.parametrize("name", CASES)
 def test_framings_that_are_refused(name: str) -> None:
-    raw = odd(TOKEN, b"hello", **REFUSED[name])
-    if name == "a method that HTTP does not have":
-        assert first(raw) is not None  # which methods there are is aiohttp's to say
-        return
-    with pytest.raises(NotHttp) as refused:
-        first(raw)
-    assert refused.value.details
-    with pytest.raises(NotHttp):
-        byte_by_byte(raw)
-
-
-@pytest.mark.parametrize("name", REFUSED_CHUNKS)
-def test_chunks_that_are_refused(name: str) -> None:
-    raw = chunked(TOKEN, REFUSED_CHUNKS[name])
-    with pytest.raises(NotHttp):
-        first(raw)
-    with pytest.raises(NotHttp):
-        byte_by_byte(raw)
+    assert first(METHOD) is not None
+    for read in (first, byte_by_byte):
+        with pytest.raises(NotHttp) as refused:
+            read(CASES[name])
+        assert refused.value.details
 
 
 @pytest.mark.parametrize(

@@ -42,10 +42,12 @@ def test_phones_of_contacts_always_say_a_wa_id(phone: dict[str, Any], wa_id: str
     assert message["contacts"][0]["phones"][0]["wa_id"] == wa_id
 
 
-def test_referral_and_identity_travel() -> None:
-    referral, identity = {"source_type": "ad"}, {"acknowledged": True, "hash": "h"}
-    message = made(body="x", referral=referral, identity=identity)
-    assert (message["referral"], message["identity"]) == (referral, identity)
+def test_what_is_given_travels_and_without_a_type_it_is_a_text() -> None:
+    given = {"id": "mine", "context": {"from": "49151", "id": "earlier"}}
+    given |= {"referral": {"source_type": "ad"}, "identity": {"acknowledged": True, "hash": "h"}}
+    message = made(body="x", timestamp=12, **given)
+    assert given.items() <= message.items()
+    assert (message["type"], message["timestamp"]) == ("text", "12")
 
 
 def test_a_system_message_about_an_identity_carries_the_new_one() -> None:
@@ -59,21 +61,11 @@ def test_a_system_message_about_an_identity_carries_the_new_one() -> None:
     assert not build({"from": FROM, "type": "system", "body": "b"}, "id", 1).new_identity
 
 
-def test_without_a_type_it_is_a_text() -> None:
-    assert made(body="x")["type"] == "text"
-
-
 def test_the_sender_is_normalised_and_decides_the_slot() -> None:
     inbound = build({"from": "+49 (151) 123-4567", "body": "x", "name": "Ann"}, "new", 1)
     assert (inbound.wa_id, inbound.slot) == (FROM, slot_of(FROM))
     assert msgspec.json.decode(inbound.contact) == {"profile": {"name": "Ann"}, "wa_id": FROM}
     assert msgspec.json.decode(inbound.payload)["from"] == FROM
-
-
-def test_id_timestamp_and_context_can_be_given() -> None:
-    context = {"from": "49151", "id": "earlier"}
-    message = made(body="x", id="mine", timestamp=12, context=context)
-    assert (message["id"], message["timestamp"], message["context"]) == ("mine", "12", context)
 
 
 BAD: list[tuple[object, str]] = [
