@@ -21,11 +21,17 @@ from warouter.store.migrate import migrate
 
 DATABASE = "warouter"  # that of `warouter up`
 _VARIABLE = "TESTS_PREPARED"  # not WAROUTER_: clusters give such ones to their processes
+_MEMORY = Path("/dev/shm")
+_ROOM_BYTES = 4 << 30  # a container has 64 MiB by default
 
 
 def reachable_folder() -> Path:
-    """A new folder below /tmp that PostgreSQL's account may pass; pytest's own is 0700 of root."""
-    folder = Path(tempfile.mkdtemp(prefix="warouter-test-", dir="/tmp"))
+    """A new folder that PostgreSQL's account may pass; pytest's own is 0700 of root.
+
+    In memory where there is room: copies and clones of databases are most of what tests write.
+    """
+    room = _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free >= _ROOM_BYTES
+    folder = Path(tempfile.mkdtemp(prefix="warouter-test-", dir=_MEMORY if room else "/tmp"))
     folder.chmod(0o711)
     return folder
 

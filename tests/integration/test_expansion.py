@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
+import asyncio
+from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
+import pytest_asyncio
 
 from tests.harness.expansion import Shape, broken, shape
 from warouter.config import load
@@ -13,37 +15,38 @@ from warouter.local.postgres import Postgres
 from warouter.store import migrate
 from warouter.store.migrate import Migration
 
-RELEASED = [m for m in migrate.migrations() if m.version <= 2]
-_numbers = itertools.count()
+FILES = migrate.migrations()
+RELEASED = 2
 
 
-async def after(
-    postgres: Postgres, files: list[Migration], monkeypatch: pytest.MonkeyPatch
-) -> Shape:
-    """The shape of a fresh database that these files made."""
-    settings = load(postgres.settings(f"expansion_{next(_numbers)}"))
-    monkeypatch.setattr(migrate, "migrations", lambda: files)
-    await migrate.migrate(settings)
-    connection = await asyncpg.connect(postgres.dsn(settings.database))
-    try:
-        return await shape(connection)
-    finally:
-        await connection.close()
+@pytest.fixture(scope="module")
+def grown(postgres: Postgres) -> dict[int, Shape]:
+    """The shape of one database after each of the files, by its version."""
+    settings = load(postgres.settings("expansion"))
+
+    async def after(version: int) -> Shape:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(migrate, "migrations", lambda: FILES[:version])
+            await migrate.migrate(settings)
+        connection = await asyncpg.connect(postgres.dsn(settings.database))
+        try:
+            return await shape(connection)
+        finally:
+            await connection.close()
+
+    return {file.version: asyncio.run(after(file.version)) for file in FILES}
 
 
-async def test_what_a_file_says_it_runs_with_finds_all_it_needs(
-    postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("file", FILES[RELEASED:], ids=lambda file: file.name)
+def test_what_a_file_says_it_runs_with_finds_all_it_needs(
+    grown: dict[int, Shape], file: Migration
 ) -> None:
-    files = migrate.migrations()
-    for last in files[len(RELEASED) :]:
-        new = await after(postgres, [m for m in files if m.version <= last.version], monkeypatch)
-        oldest = [m for m in files if m.version <= last.runs_with]
-        assert broken(await after(postgres, oldest, monkeypatch), new) == [], last.name
+    assert broken(grown[file.runs_with], grown[file.version]) == []
 
 
 def test_files_say_what_they_run_with() -> None:
     """From the third on: an operator upgrades while the build before carries traffic."""
-    for file in migrate.migrations()[len(RELEASED) :]:
+    for file in FILES[RELEASED:]:
         assert file.runs_with < file.version, f"{file.name} lacks `-- runs with: N`"
 
 
@@ -85,11 +88,26 @@ def test_files_say_what_they_run_with() -> None:
     ],
 )
 async def test_what_takes_something_away_is_found(
-    postgres: Postgres, monkeypatch: pytest.MonkeyPatch, sql: str, found: list[str]
+    released: asyncpg.Connection, sql: str, found: list[str]
 ) -> None:
-    next_one = Migration(3, "0003_next.sql", sql)
-    old = await after(postgres, RELEASED, monkeypatch)
-    new = await after(postgres, [*RELEASED, next_one], monkeypatch)
-    said = broken(old, new)
+    old = await shape(released)
+    await released.execute(f"set local search_path = warouter; {sql}")
+    await released.execute("set local search_path to default")  # names are shown with the schema
+    said = broken(old, await shape(released))
     assert said[: len(found)] == found
     assert bool(said) == bool(found)
+
+
+@pytest_asyncio.fixture
+async def released(postgres: Postgres) -> AsyncIterator[asyncpg.Connection]:
+    """In a transaction, which is undone, on a database with what was released first."""
+    settings = load(postgres.settings("expansion_released"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(migrate, "migrations", lambda: FILES[:RELEASED])
+        await migrate.migrate(settings)
+    connection = await asyncpg.connect(postgres.dsn(settings.database))
+    try:
+        await connection.execute("begin")
+        yield connection
+    finally:
+        await connection.close()
