@@ -5,74 +5,43 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 import pytest_asyncio
 
+from tests.harness.linked import OTHER, OWNER, Coreapp, an_id, outgoing, owned_by, webapp
 from tests.harness.wait import soon
-from warouter.cluster.shardmap import ShardMap, SlotOwner
 from warouter.errors import KeyTaken, NotReady
 from warouter.link import listen as server
 from warouter.link import wire
 from warouter.link.address import Address
 from warouter.link.client import Links
 from warouter.link.listen import LinkServer, WebappConnection
-from warouter.link.relay import Relay
 
-OWNER, OTHER = uuid4(), uuid4()
-ID, FIRST = bytes((1, 5)) + bytes(18), bytes((1, 5)) + b"f" * 18
+ID, FIRST = an_id(), an_id(1)
 KEY = wire.Key(b"n" * 32, b"r" * 32)
-PLAIN = wire.Outgoing(5, ID, "4915112345678", 0, b"{}")
-TIMED = wire.Outgoing(5, ID, "4915112345678", 0, b"{}", 60)
-KEYED = wire.Outgoing(5, ID, "4915112345678", 0, b"{}", 60, KEY)
-
-
-class Coreapp:
-    """Answers with ``answer``, and relays; ``highest`` is the link version of its build."""
-
-    def __init__(self, known: dict[UUID, Address], highest: int) -> None:
-        self.key = uuid4().bytes * 2
-        self.answer, self.ids = wire.ACKED, [ID]
-        self.came: asyncio.Queue[wire.Message] = asyncio.Queue()
-        self._known = known
-        self.relay = Relay(self._find)
-        self.server = LinkServer(self.key, self, self.relay)
-        self.highest = highest
-
-    async def start(self, incarnation: UUID) -> Address:
-        port = await self.server.start("127.0.0.1", 0)
-        address = Address(incarnation, "c", "127.0.0.1", port, self.key, None)
-        self._known[incarnation] = address
-        return address
-
-    async def _find(self, incarnation: UUID) -> Address | None:
-        return self._known.get(incarnation)
-
-    def on_message(self, webapp: WebappConnection, message: wire.Message) -> None:
-        self.came.put_nowait(message)
-        webapp.send(webapp.frames.outcome(self.answer, message.slot, message.epoch, self.ids))
+PLAIN, TIMED, KEYED = outgoing(), outgoing(0, b"{}", 60), outgoing(0, b"{}", 60, KEY)
 
 
 class World:
-    def __init__(self, highest: int = 2) -> None:
+    """The webapp has a link to the owner only if ``straight``, else to the other coreapp."""
+
+    links: Links
+
+    def __init__(self) -> None:
         known: dict[UUID, Address] = {}
-        self.owner, self.other = Coreapp(known, highest), Coreapp(known, 2)
-        self.links = Links(hold=8.0, on_doubt=lambda: None)
+        self.owner, self.other = Coreapp(known), Coreapp(known)
 
     async def start(self, stack: AsyncExitStack, *, straight: bool) -> None:
-        """The webapp has a link to the owner only if ``straight``, else to the other coreapp."""
         addresses = {OWNER: await self.owner.start(OWNER), OTHER: await self.other.start(OTHER)}
         for coreapp in (self.owner, self.other):
-            stack.push_async_callback(coreapp.server.stop)
-            stack.push_async_callback(coreapp.relay.close)
+            stack.push_async_callback(coreapp.stop)
         if not straight:
             addresses[OWNER] = addresses[OWNER]._replace(port=1)  # nobody listens there
+        self.links = await stack.enter_async_context(webapp())
         self.links.set_addresses(addresses)
-        self.links.set_map(ShardMap(1, 1, tuple(SlotOwner(n, 7, OWNER) for n in range(32))))
-        sweeper = asyncio.create_task(self.links.sweep())
-        stack.push_async_callback(self.links.close)
-        stack.callback(sweeper.cancel)
+        self.links.set_map(owned_by(OWNER))
         await soon(lambda: self.links.connected == 1 + straight)
 
 
@@ -89,7 +58,7 @@ async def older(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[World]:
     """The owner is of a build that speaks link version 1 only."""
-    world = World(highest=1)
+    world = World()
 
     class Connection(WebappConnection):
         def __init__(self, of: LinkServer) -> None:
@@ -140,7 +109,7 @@ async def test_what_is_held_goes_to_the_newer_owner_that_comes(older: World) -> 
     call = asyncio.ensure_future(older.links.submit(KEYED))
     await asyncio.sleep(0)
     assert older.links.pending == 1
-    older.links.set_map(ShardMap(2, 1, tuple(SlotOwner(n, 8, OTHER) for n in range(32))))
+    older.links.set_map(owned_by(OTHER, 8))
     assert await call == ID
     assert (await older.other.came.get()).key == KEY
     assert older.owner.came.empty()

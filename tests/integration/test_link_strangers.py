@@ -4,79 +4,56 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ssl
 from collections.abc import AsyncIterator
-from uuid import uuid4
 
 import pytest
 import pytest_asyncio
 
+from tests.harness import linked
+from tests.harness.linked import OWNER, Coreapp, outgoing, owned_by
 from tests.harness.wait import PATIENCE, soon
-from warouter.cluster.shardmap import ShardMap, SlotOwner
 from warouter.errors import NotReady
 from warouter.link import listen as server
 from warouter.link import wire
-from warouter.link.address import Address
 from warouter.link.client import Links
-from warouter.link.listen import LinkServer, WebappConnection
 from warouter.link.strangers import Strangers
-from warouter.tls import link as tls
 
-KEY, OWNER = b"k" * 32, uuid4()
-MESSAGE = wire.Outgoing(5, bytes((1, 5)) + bytes(18), "4915112345678", 0, b"{}")
+MESSAGE = outgoing()
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
-class Owner:
-    """A coreapp's link server that takes every message."""
+class Owner(Coreapp):
+    """It takes every message, and keeps those who come without a key."""
 
     def __init__(self) -> None:
-        self.server = LinkServer(KEY, self)
-        self.port = 0
-        self.fingerprint: str | None = None
+        super().__init__()
         self._strangers: list[Streams] = []
 
-    async def start(self, *, secure: bool = False) -> None:
-        context: ssl.SSLContext | None = None
-        if secure:
-            context, self.fingerprint = tls.server_context("core.example")
-        self.port = await self.server.start("127.0.0.1", 0, context)
-
-    async def stranger(self, address: str = "127.0.0.1") -> Streams:
+    async def stranger(self) -> Streams:
         """Connected, and silent."""
-        streams = await asyncio.open_connection("127.0.0.1", self.port, local_addr=(address, 0))
-        self._strangers.append(streams)
-        return streams
+        self._strangers.append(await asyncio.open_connection("127.0.0.1", self.port))
+        return self._strangers[-1]
 
-    async def close(self) -> None:
+    async def stop(self) -> None:
         for _, writer in self._strangers:
             writer.transport.abort()
-        await self.server.stop()
+        await super().stop()
         await asyncio.sleep(0)
-
-    def on_message(self, webapp: WebappConnection, m: wire.Message) -> None:
-        webapp.send(wire.outcome(wire.ACKED, m.slot, m.epoch, [m.id]))
 
 
 @pytest_asyncio.fixture
 async def owner() -> AsyncIterator[Owner]:
     owner = Owner()
     yield owner
-    await owner.close()
+    await owner.stop()
 
 
 @contextlib.asynccontextmanager
 async def webapp(owner: Owner, hold: float) -> AsyncIterator[Links]:
-    links = Links(hold=hold, on_doubt=lambda: None)
-    sweeper = asyncio.create_task(links.sweep())
-    links.set_map(ShardMap(1, 1, tuple(SlotOwner(n, 7, OWNER) for n in range(32))))
-    address = Address(OWNER, "coreapp-1", "127.0.0.1", owner.port, KEY, owner.fingerprint)
-    links.set_addresses({OWNER: address})
-    try:
+    async with linked.webapp(hold) as links:
+        links.set_map(owned_by(OWNER))
+        links.set_addresses(owner.known)
         yield links
-    finally:
-        sweeper.cancel()
-        await links.close()
 
 
 async def ended(reader: asyncio.StreamReader) -> bytes:
@@ -102,9 +79,8 @@ async def test_a_stranger_makes_nothing_be_kept(owner: Owner) -> None:
 
 async def test_a_proved_link_takes_large_envelopes(owner: Owner) -> None:
     await owner.start()
-    large = wire.Outgoing(5, MESSAGE.id, MESSAGE.recipient, 0, bytes(60_000))
     async with webapp(owner, 20.0) as links:
-        await links.submit(large)
+        await links.submit(outgoing(0, bytes(60_000)))
 
 
 def refuse_who_comes(self: Strangers[object], stranger: object, address: str) -> object:
@@ -122,7 +98,7 @@ async def test_silent_strangers_keep_no_webapp_out(
 ) -> None:
     if mutant:
         monkeypatch.setattr(Strangers, "enter", refuse_who_comes)
-    await owner.start(secure=secure)
+    await owner.start(host="core.example" if secure else "")
     strangers = [await owner.stranger() for _ in range(300)]
     async with webapp(owner, 0.5 if mutant else 4.0) as links:
         if mutant:
@@ -141,7 +117,7 @@ async def test_handshake_and_proof_have_one_limit(
     owner: Owner, secure: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(server, "PROOF_SECONDS", 0.5)
-    await owner.start(secure=secure)
+    await owner.start(host="core.example" if secure else "")
     reader, _ = await owner.stranger()
     assert len(await ended(reader)) == (0 if secure else 4 + wire.HELLO_SIZE)
     await soon(lambda: len(owner.server._strangers) == 0)

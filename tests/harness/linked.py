@@ -1,0 +1,104 @@
+"""Both ends of the link over real sockets: coreapps that answer as they are told, and a webapp."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import UUID, uuid4
+
+from warouter.cluster.shardmap import ShardMap, SlotOwner
+from warouter.link import wire
+from warouter.link.address import Address
+from warouter.link.client import Links
+from warouter.link.listen import LinkServer, WebappConnection
+from warouter.link.relay import Relay
+from warouter.tls import link as tls
+
+OWNER, OTHER, THIRD = (uuid4() for _ in range(3))
+SLOT = 5
+RECIPIENT = "4915112345678"
+SILENT = -1  # an answer: none
+
+
+def an_id(number: int = 0) -> bytes:
+    return bytes((1, SLOT)) + number.to_bytes(18, "big")
+
+
+def outgoing(number: int = 0, body: bytes = b"{}", *more: Any) -> wire.Outgoing:
+    return wire.Outgoing(SLOT, an_id(number), RECIPIENT, 0, body, *more)
+
+
+def submit(links: Links, number: int = 0, body: bytes = b"{}") -> asyncio.Task[bytes]:
+    return asyncio.ensure_future(links.submit(outgoing(number, body)))
+
+
+async def cancelled(calls: list[asyncio.Task[bytes]]) -> None:
+    for call in calls:
+        call.cancel()
+    await asyncio.gather(*calls, return_exceptions=True)
+
+
+def owned_by(owner: UUID | None, epoch: int = 7, successor: UUID | None = None) -> ShardMap:
+    """A map in which one coreapp has all slots."""
+    return ShardMap(epoch, 1, tuple(SlotOwner(n, epoch, owner, successor) for n in range(32)))
+
+
+class Coreapp:
+    """A coreapp's end: it remembers what came, and relays to whom ``known`` has."""
+
+    def __init__(self, known: dict[UUID, Address] | None = None) -> None:
+        self.key = uuid4().bytes * 2
+        self.answer = wire.ACKED
+        self.ids: list[bytes] = []  # what it answers with instead of the message's id
+        self.came: asyncio.Queue[wire.Message] = asyncio.Queue()
+        self.lookups = 0
+        self.known = {} if known is None else known
+        self.relay = Relay(self._find)
+        self.server = LinkServer(self.key, self, self.relay)
+        self.port = 0
+
+    async def start(self, incarnation: UUID = OWNER, host: str = "") -> Address:
+        """Listen, in TLS if there is a ``host``."""
+        context, fingerprint = tls.server_context(host) if host else (None, None)
+        self.port = await self.server.start("127.0.0.1", 0, context)
+        address = Address(incarnation, "coreapp-1", "127.0.0.1", self.port, self.key, fingerprint)
+        self.known[incarnation] = address
+        return address
+
+    async def stop(self) -> None:
+        await self.relay.close()
+        await self.server.stop()
+
+    @property
+    def webapp(self) -> WebappConnection:
+        """The only one that is linked."""
+        (webapp,) = self.server._connections
+        return webapp
+
+    def cut_off(self) -> None:
+        for connection in list(self.server._connections):
+            connection.abort()
+
+    async def _find(self, incarnation: UUID) -> Address | None:
+        self.lookups += 1
+        return self.known.get(incarnation)
+
+    def on_message(self, webapp: WebappConnection, message: wire.Message) -> None:
+        self.came.put_nowait(message)
+        if self.answer != SILENT:
+            ids = self.ids or [message.id]
+            webapp.send(webapp.frames.outcome(self.answer, message.slot, message.epoch, ids))
+
+
+@asynccontextmanager
+async def webapp(hold: float = 8.0, **more: Any) -> AsyncIterator[Links]:
+    """A webapp's end, which has neither addresses nor a map yet."""
+    links = Links(hold=hold, on_doubt=lambda: None, **more)
+    sweeper = asyncio.create_task(links.sweep())
+    try:
+        yield links
+    finally:
+        sweeper.cancel()
+        await links.close()
