@@ -52,6 +52,7 @@ class TestDelivery:
             assert request.headers["Content-Type"] == "application/json"
             assert request.headers["User-Agent"] == f"warouter/{__version__}"
             assert "Content-Length" in request.headers
+            assert not [n for n in request.headers if n.lower().startswith("webhook-")]  # unsigned
         assert callbacks.delivered == {"status_change": 1, "inbound_message": 2}
         assert callbacks.requests == {
             Result("status_change", "success"): 1,
@@ -140,16 +141,30 @@ class TestDelivery:
             await owner.all_settled(1)
         assert owner.parked == owner.dead == []
 
+    @pytest.mark.parametrize(
+        ("url", "options"),
+        [
+            ("ftp://example.org/", {}),
+            ("http://127.0.0.1:{port}/", {"allow_private": ()}),
+            ("http://localhost:{port}/", {"allow_private": ()}),
+            ("http://[::1]:{port}/", {"allow_private": ()}),
+            ("http://10.0.0.1:{port}/", {"allow_private": ()}),
+            ("http://169.254.169.254:{port}/", {"allow_private": ()}),
+            ("http://2130706433:{port}/", {"allow_private": ()}),
+            ("http://127.0.0.1:{port}/", {"allow_http": False}),
+        ],
+    )
     async def test_an_unusable_url_is_warned_of_and_everything_waits(
-        self, owner: Owner, logged: Logged
+        self, owner: Owner, receiver: Receiver, logged: Logged, url: str, options: dict[str, Any]
     ) -> None:
-        owner.settings = settings_of("ftp://example.org/")
-        async with running(owner) as callbacks:
+        owner.settings = settings_of(url.format(port=receiver.port))
+        async with running(owner, **options) as callbacks:
             callbacks.add(event(1))
             for _ in range(5):
                 await asyncio.sleep(0)
             assert callbacks.queue_size == 1
         assert logged() == [("WARNING", "webhook URL rejected")]
+        assert receiver.posts == []
 
     async def test_an_error_of_the_owner_stays_with_its_slots(
         self, owner: Owner, watch: Watch

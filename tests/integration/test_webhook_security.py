@@ -20,7 +20,7 @@ from standardwebhooks.webhooks import Webhook
 from trustme import CA
 
 from tests.harness import inner
-from tests.harness.callbacks import LOOPBACK, Logged, Owner, event, ids, running, settings_of
+from tests.harness.callbacks import LOOPBACK, Owner, event, ids, running, settings_of
 from tests.harness.certificates import issued, text_of
 from tests.harness.receiver import Post, Receiver, Reply
 from tests.harness.wait import Watch
@@ -121,12 +121,15 @@ def _entry(address: str, port: int) -> Any:
     return socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)
 
 
-async def tried(owner: Owner, watch: Watch, url: str, **options: Any) -> dict[Result, int]:
+async def tried(
+    owner: Owner, watch: Watch, url: str, bundle: str = "", **options: Any
+) -> dict[Result, int]:
     """Offer one event for this URL; the results of its POSTs, none if the URL was refused."""
     owner.settings = settings_of(url)
     async with running(owner, timeout=5.0, **options) as callbacks:
         if not callbacks.receiver.url:
             return {}
+        callbacks.trust(bundle)
         callbacks.add(event(1))
         await watch.until(lambda: owner.parked or owner.settled)
         return dict(callbacks.requests)
@@ -211,54 +214,19 @@ class TestAddresses:
         assert len(owner.settled) == 1
 
     @pytest.mark.parametrize(
-        "host", ["127.0.0.1", "localhost", "[::1]", "10.0.0.1", "169.254.169.254", "2130706433"]
+        ("url", "results"),
+        [
+            # Judged at the connection: by its name alone nobody knows where it leads.
+            ("http://hook.example:9/", {Result("status_change", "address"): 1}),
+            ("{receiver}", {Result("status_change", "success"): 1}),  # its network is listed
+            ("http://8.8.8.8:22/", {}),  # refused at once
+        ],
     )
-    async def test_private_addresses_in_the_url_are_refused(
-        self, owner: Owner, receiver: Receiver, logged: Logged, host: str
-    ) -> None:
-        owner.settings = settings_of(f"http://{host}:{receiver.port}/")
-        async with running(owner, allow_private=()) as callbacks:
-            callbacks.add(event(1))
-            for _ in range(5):
-                await asyncio.sleep(0)
-            assert callbacks.queue_size == 1
-        assert logged() == [("WARNING", "webhook URL rejected")]
-        assert receiver.posts == []
-
-    async def test_plain_http_is_refused_unless_allowed(
-        self, owner: Owner, receiver: Receiver, logged: Logged
-    ) -> None:
-        async with running(owner, allow_http=False) as callbacks:
-            callbacks.add(event(1))
-            for _ in range(5):
-                await asyncio.sleep(0)
-            assert callbacks.queue_size == 1
-        assert logged() == [("WARNING", "webhook URL rejected")]
-        assert receiver.posts == []
-
-
-class TestPorts:
     async def test_a_public_address_is_bound_to_the_listed_ports(
-        self, watch: Watch, names: Names
+        self, owner: Owner, receiver: Receiver, watch: Watch, names: Names, url: str, results: Any
     ) -> None:
-        """Judged at the connection: by its name alone nobody knows where it leads."""
         names["hook.example"] = ["8.8.8.8"]
-        url = "http://hook.example:9/"
-        owner = Owner(watch, url)
-        results = await tried(owner, watch, url, ports={443, 8443})
-        assert results == {Result("status_change", "address"): 1}
-
-    async def test_a_listed_network_may_use_any_port(
-        self, owner: Owner, receiver: Receiver, watch: Watch
-    ) -> None:
-        assert await tried(owner, watch, receiver.url, ports={443}) == {
-            Result("status_change", "success"): 1
-        }
-
-    async def test_a_literal_public_address_is_refused_at_once(
-        self, owner: Owner, watch: Watch
-    ) -> None:
-        assert await tried(owner, watch, "http://8.8.8.8:22/", ports={80}) == {}
+        assert await tried(owner, watch, url.format(receiver=receiver.url), ports={443}) == results
 
 
 def secret(n) -> str:
@@ -307,15 +275,6 @@ class TestSignatures:
             await owner.all_settled(1)
         assert len({r.headers["webhook-id"] for r in receiver.posts}) == 1
 
-    async def test_without_a_secret_there_is_no_signature(
-        self, owner: Owner, receiver: Receiver
-    ) -> None:
-        async with running(owner) as callbacks:
-            callbacks.add(event(1))
-            await owner.all_settled(1)
-        (request,) = receiver.posts
-        assert not [name for name in request.headers if name.lower().startswith("webhook-")]
-
 
 def files(folder: Path, authority: CA, name: str) -> tuple[str, str]:
     """A certificate of this name and its key."""
@@ -350,20 +309,18 @@ async def served(authority: CA, watch: Watch) -> AsyncIterator[Receiver]:
         yield receiver
 
 
-SUCCESS = {Result("status_change", "success"): 1}
-
-
 class TestTls:
-    async def test_the_client_certificate_is_shown(
-        self, owner: Owner, watch: Watch, authority: CA, served: Receiver, tmp_path: Path
-    ) -> None:
-        own = client_certificate(*files(tmp_path, authority, "warouter"))
-        assert await tried(owner, watch, served.url, client=own) == SUCCESS
-        (post,) = served.posts
-        shown = post.connection.transport.get_extra_info("peercert")["subject"]
-        assert (("commonName", "warouter"),) in shown
-
-    async def test_it_is_shown_to_a_receiver_of_the_webhook_s_own_ca_too(
+    @pytest.mark.parametrize(
+        ("shows", "by_system", "by_bundle", "results"),
+        [
+            (True, True, False, ["success"]),
+            (True, False, True, ["success"]),
+            (False, True, False, ["tls", "connection"]),
+            (True, False, False, ["tls"]),
+        ],
+        ids=["known to the system", "known to the webhook", "we show nothing", "known to nobody"],
+    )
+    async def test_each_side_shows_the_other_a_certificate(
         self,
         owner: Owner,
         watch: Watch,
@@ -371,37 +328,22 @@ class TestTls:
         served: Receiver,
         tmp_path: Path,
         monkeypatch: pytest.MonkeyPatch,
+        shows: bool,
+        by_system: bool,
+        by_bundle: bool,
+        results: list[str],
     ) -> None:
-        own = client_certificate(*files(tmp_path, authority, "warouter"))
-        trusted(monkeypatch, tmp_path, CA())
-        owner.settings = settings_of(served.url)
-        async with running(owner, timeout=5.0, client=own) as callbacks:
-            callbacks.trust(text_of(authority))
-            callbacks.add(event(1))
-            await watch.until(lambda: owner.parked or owner.settled)
-            assert dict(callbacks.requests) == SUCCESS
-
-    async def test_without_one_such_a_receiver_is_a_failure(
-        self, owner: Owner, watch: Watch, served: Receiver
-    ) -> None:
-        (result,) = await tried(owner, watch, served.url, client=None)
-        assert result.result in ("tls", "connection")
-        assert served.posts == []
-
-    async def test_a_server_of_an_unknown_authority_is_refused(
-        self,
-        owner: Owner,
-        watch: Watch,
-        authority: CA,
-        served: Receiver,
-        tmp_path: Path,
-        monkeypatch: pytest.MonkeyPatch,
-    ) -> None:
-        own = client_certificate(*files(tmp_path, authority, "warouter"))
-        trusted(monkeypatch, tmp_path, CA())
-        results = await tried(owner, watch, served.url, client=own)
-        assert results == {Result("status_change", "tls"): 1}
-        assert served.posts == []
+        own = client_certificate(*files(tmp_path, authority, "warouter")) if shows else None
+        if not by_system:
+            trusted(monkeypatch, tmp_path, CA())
+        bundle = text_of(authority) if by_bundle else ""
+        found = await tried(owner, watch, served.url, bundle, client=own)
+        ((label, count),) = found.items()
+        assert (label.result in results, count) == (True, 1)
+        assert len(served.posts) == ("success" in results)
+        for post in served.posts:
+            shown = post.connection.transport.get_extra_info("peercert")["subject"]
+            assert (("commonName", "warouter"),) in shown
 
     def test_what_is_wrong_with_the_files(self, tmp_path: Path) -> None:
         cert, key = files(tmp_path, CA(), "warouter")
