@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from tests.harness.shell import command
 from warouter.config import Settings
 from warouter.local.postgres import Postgres
 
@@ -24,11 +25,6 @@ def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def free_port() -> str:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return str(server.getsockname()[1])
-
-
 @pytest.mark.parametrize(
     ("arguments", "environ", "sentence"),
     [
@@ -41,20 +37,12 @@ def free_port() -> str:
         (["coreapp", "--data-dir", "/nowhere"], {}, "start `warouter up` first"),
     ],
 )
-def test_what_is_wrong_with_a_call(
+async def test_what_is_wrong_with_a_call(
     arguments: list[str], environ: dict[str, str], sentence: str
 ) -> None:
-    done = run(*arguments, **environ)
-    assert done.returncode != 0
-    assert sentence in done.stderr
-    assert "Traceback" not in done.stderr
-
-
-def test_a_database_that_is_not_there() -> None:
-    done = run("coreapp", WA_DB_HOSTNAME="127.0.0.1", WA_DB_PORT=free_port())
-    assert done.returncode == 1
-    assert "cannot be reached" in done.stderr
-    assert "Traceback" not in done.stderr
+    result = await command(None, *arguments, **environ)
+    assert result.exit_code != 0
+    assert sentence in f"{result.output}{result.exception}"
 
 
 @pytest.mark.parametrize("role", ["webapp", "coreapp", "master"])
@@ -77,30 +65,11 @@ def test_a_port_that_is_taken(postgres: Postgres, settings: Settings) -> None:
     assert {web.returncode, core.returncode, local.returncode} == {1}
 
 
-def test_without_a_certificate_a_webapp_says_so(postgres: Postgres, settings: Settings) -> None:
-    done = run("webapp", **postgres.settings(settings.database))
-    assert done.returncode == 1
-    assert "WAROUTER_TLS_CERT" in done.stderr
-
-
-@pytest.mark.parametrize(
-    ("environ", "says"),
-    [
-        ({"WAROUTER_WEBHOOK_PORTS": "https"}, "give port numbers"),
-        ({"WAROUTER_WEBHOOK_CLIENT_CERT": "/nowhere.pem"}, "go together"),
-        (
-            {"WAROUTER_WEBHOOK_CLIENT_CERT": "/no.pem", "WAROUTER_WEBHOOK_CLIENT_KEY": "/no.key"},
-            "cannot be loaded",
-        ),
-    ],
-)
-def test_what_is_wrong_with_the_webhooks_variables(
-    postgres: Postgres, settings: Settings, environ: dict[str, str], says: str
-) -> None:
+def test_what_is_wrong_with_the_webhooks_variables(postgres: Postgres, settings: Settings) -> None:
     here = postgres.settings(settings.database) | {"COREAPP_EXTERNAL_PORTS": "0"}
-    done = run("coreapp", **here, **environ)
+    done = run("coreapp", **here, WAROUTER_WEBHOOK_CLIENT_CERT="/nowhere.pem")
     assert done.returncode == 2
-    assert says in done.stderr
+    assert "go together" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -9,15 +9,12 @@ from uuid import UUID, uuid4
 
 import asyncpg
 import msgspec
-import pytest
 import pytest_asyncio
-from click.testing import CliRunner, Result
 
 from tests.harness.postgres import PATIENT
-from warouter.cli import cli
+from tests.harness.shell import printed, refused
 from warouter.cli.status import _age, _number
 from warouter.config import Settings
-from warouter.errors import CommandError
 from warouter.store import locks
 from warouter.store.database import application_name, connect
 from warouter.store.views.backlog import BACKLOG_SQL, CALLBACKS_SQL
@@ -35,7 +32,7 @@ EPOCH = (1 << 32) + 3
 
 
 @pytest_asyncio.fixture
-async def cluster(settings: Settings, pool: asyncpg.Pool) -> AsyncIterator[None]:
+async def cluster(settings: Settings, pool: asyncpg.Pool) -> AsyncIterator[Settings]:
     """Two shards, all of OWNER; every node but GONE has its session with the alive lock."""
     for incarnation, (name, role) in NODES.items():
         await pool.execute(
@@ -48,7 +45,7 @@ async def cluster(settings: Settings, pool: asyncpg.Pool) -> AsyncIterator[None]
     await pool.execute("update shard_map set shards = 2, version = 5")
     await pool.execute("update slot set owner = $1, epoch = $2", OWNER, EPOCH)
     sessions = [await session(settings, inc) for inc in NODES if inc is not GONE]
-    yield
+    yield settings
     for connection in sessions:
         await connection.close()
 
@@ -61,22 +58,9 @@ async def session(settings: Settings, incarnation: UUID) -> asyncpg.Connection:
     return connection
 
 
-async def run(settings: Settings, *arguments: str, **environment: str) -> Result:
-    """The command as a shell would run it; it has a loop of its own, so in a thread."""
-    environ: dict[str, str | None] = {
-        "WA_DB_HOSTNAME": settings.db_hostname,
-        "WA_DB_PORT": str(settings.db_port),
-        "WAROUTER_DB_NAME": settings.database,
-        **environment,
-    }
-    runner = CliRunner(env=environ)
-    return await asyncio.to_thread(runner.invoke, cli, ["status", *arguments])
-
-
 async def read(settings: Settings, *arguments: str) -> dict[str, Any]:
-    result = await run(settings, "--json", *arguments)
-    assert result.exit_code == 0, result.output
-    return msgspec.json.decode(result.stdout, type=dict[str, Any])
+    shown = await printed(settings, "status", "--json", *arguments)
+    return msgspec.json.decode(shown, type=dict[str, Any])
 
 
 async def add_messages(pool: asyncpg.Pool, slot: int, count: int) -> None:
@@ -100,9 +84,8 @@ async def add_events(pool: asyncpg.Pool, slot: int, kind: int, count: int) -> No
     )
 
 
-@pytest.mark.usefixtures("cluster")
-async def test_nodes_with_their_roles_and_states(settings: Settings) -> None:
-    found = await read(settings)
+async def test_nodes_with_their_roles_and_states(cluster: Settings) -> None:
+    found = await read(cluster)
     nodes = {n["name"]: n for n in found["nodes"]}
     assert {name: (n["role"], n["state"]) for name, n in nodes.items()} == {
         "h:master-1": ("primary master", "alive"),
@@ -117,9 +100,8 @@ async def test_nodes_with_their_roles_and_states(settings: Settings) -> None:
     assert (found["term"], found["leader"], found["shard_count"]) == (TERM, "h:master-1", 2)
 
 
-@pytest.mark.usefixtures("cluster")
-async def test_connections_in_all_and_per_node(settings: Settings) -> None:
-    database = (await read(settings))["database"]
+async def test_connections_in_all_and_per_node(cluster: Settings) -> None:
+    database = (await read(cluster))["database"]
     by_node = database["connections_by_node"]
     assert by_node["h:coreapp-1"] == by_node["h:webapp-1"] == 1
     assert "h:master-2" not in by_node
@@ -127,9 +109,8 @@ async def test_connections_in_all_and_per_node(settings: Settings) -> None:
     assert database["connections"] < database["max_connections"]
 
 
-@pytest.mark.usefixtures("cluster")
 async def test_the_backlog_is_what_no_cursor_has_settled(
-    settings: Settings, pool: asyncpg.Pool
+    cluster: Settings, pool: asyncpg.Pool
 ) -> None:
     await add_messages(pool, 2, 10)  # shard 0: 1..3 and 5..6 and 9 settled
     await pool.execute("update send_cursor set mark = 3, ranges = '{5,6,9,9}' where slot = 2")
@@ -138,24 +119,22 @@ async def test_the_backlog_is_what_no_cursor_has_settled(
     await add_messages(pool, 3, 4)  # shard 1: all settled, the last by a range
     await pool.execute("update send_cursor set mark = 3, ranges = '{4,4}' where slot = 3")
     await pool.execute("update send_cursor set mark = 9, ranges = '{12,13}' where slot = 5")
-    found = await read(settings)
+    found = await read(cluster)
     shards = [s["backlog"] for s in found["shards"]]
     assert shards == [4 + (5000 - 1 - 10), 0]
     assert found["backlog"] == sum(shards)
 
 
-@pytest.mark.usefixtures("cluster")
 async def test_a_place_that_was_never_written_is_no_backlog(
-    settings: Settings, pool: asyncpg.Pool
+    cluster: Settings, pool: asyncpg.Pool
 ) -> None:
     await add_messages(pool, 2, 10)
     await pool.execute("delete from message where slot = 2 and seq in (4, 5, 6)")
-    assert (await read(settings))["backlog"] == 7
+    assert (await read(cluster))["backlog"] == 7
 
 
-@pytest.mark.usefixtures("cluster")
 async def test_callbacks_by_kind_and_what_is_parked_or_dead(
-    settings: Settings, pool: asyncpg.Pool
+    cluster: Settings, pool: asyncpg.Pool
 ) -> None:
     await add_messages(pool, 3, 2)
     await add_events(pool, 3, 0, 9)
@@ -173,96 +152,90 @@ async def test_callbacks_by_kind_and_what_is_parked_or_dead(
             " select slot, seq, kind, key, recipient, payload, 3, now(), 'http 500' from event"
             " where slot = 3 and kind = 0 and seq in (4, 5)"
         )
-    found = await read(settings)
+    found = await read(cluster)
     assert found["callback_queue"] == {"statuses": 5, "inbound": 2}
     assert (found["parked"], found["parked_events"], found["dead_letters"]) == (1, 2, 2)
     shard = found["shards"][1]
     assert (shard["backlog"], shard["waiting_statuses"], shard["waiting_inbound"]) == (0, 5, 2)
 
 
-@pytest.mark.usefixtures("cluster")
 async def test_shards_with_owners_epochs_successors_and_the_request(
-    settings: Settings, pool: asyncpg.Pool
+    cluster: Settings, pool: asyncpg.Pool
 ) -> None:
     await pool.execute("update slot set successor = $1, epoch = epoch + 1 where slot = 6", SPARE)
     await pool.execute("update slot set owner = null where slot = 7")
     await pool.execute(
         "insert into shard_request (id, shards, state) values ($1,4,'running')", GONE
     )
-    found = await read(settings)
+    found = await read(cluster)
     even, odd = found["shards"]
     assert (even["owners"], even["successors"]) == (["h:coreapp-1"], ["h:coreapp-2"])
     assert (even["epoch_from"], even["epoch_to"]) == (EPOCH, EPOCH + 1)
     assert even["slots"] == list(range(0, 32, 2))
     assert odd["unowned_slots"] == [7]
     assert (found["shard_request"]["shards"], found["shard_request"]["state"]) == (4, "running")
-    page = (await run(settings)).output
+    page = await printed(cluster, "status")
     assert "1.3 to 1.4" in page
     assert "nobody (1 slots)" in page
     assert "4 shards, running" in page
 
 
-@pytest.mark.usefixtures("cluster")
-async def test_the_oldest_open_transaction_is_shown(settings: Settings, pool: asyncpg.Pool) -> None:
+async def test_the_oldest_open_transaction_is_shown(cluster: Settings, pool: asyncpg.Pool) -> None:
     async with pool.acquire() as connection, connection.transaction(isolation="repeatable_read"):
         await connection.execute(PATIENT)
         await connection.execute("select count(*) from slot")
         await asyncio.sleep(0.2)
         await connection.execute("select 1")
-        database = (await read(settings))["database"]
+        database = (await read(cluster))["database"]
     assert database["oldest_transaction_s"] >= 0.2
     assert database["oldest_transaction_by"] == "test"
 
 
-@pytest.mark.usefixtures("cluster")
 async def test_history_is_shown_when_asked_for_the_latest_first(
-    settings: Settings, pool: asyncpg.Pool
+    cluster: Settings, pool: asyncpg.Pool
 ) -> None:
     for slot in range(12):
         await pool.execute("select change_owner($1, $2, $3, 'dead', 42, 0)", slot, SPARE, TERM)
-    assert (await read(settings))["history"] == []
-    assert len((await read(settings, "--history"))["history"]) == 10
-    (last,) = (await read(settings, "--history", "1"))["history"]
+    assert (await read(cluster))["history"] == []
+    assert len((await read(cluster, "--history"))["history"]) == 10
+    (last,) = (await read(cluster, "--history", "1"))["history"]
     assert (last["slot"], last["from_node"], last["to_node"]) == (11, "h:coreapp-1", "h:coreapp-2")
     assert (last["reason"], last["observed_age_ms"], last["term"]) == ("dead", 42, TERM)
 
 
-@pytest.mark.usefixtures("cluster")
 async def test_slots_that_moved_together_are_one_line_of_the_page(
-    settings: Settings, pool: asyncpg.Pool
+    cluster: Settings, pool: asyncpg.Pool
 ) -> None:
     for slot in range(1, 32, 2):
         await pool.execute("select change_owner($1, $2, $3, 'dead', 31, 0)", slot, SPARE, TERM)
     await pool.execute("select change_owner(5::smallint, $1, $2, 'handover', null, 0)", OWNER, TERM)
-    page = (await run(settings, "--history")).output.partition("changes of owners")[2]
+    page = (await printed(cluster, "status", "--history")).partition("changes of owners")[2]
     handover, dead = page.splitlines()[2:4]
     told = [" ".join(line.split()[1:]) for line in (dead, handover)]
     assert told == [
         "1, 3 .. 31 h:coreapp-1 h:coreapp-2 1.4 1.7 dead 31",
         "5 h:coreapp-2 h:coreapp-1 1.5 1.7 handover",
     ]
-    only = (await run(settings, "--history", "1")).output.partition("changes of owners")[2]
+    only = (await printed(cluster, "status", "--history", "1")).partition("changes of owners")[2]
     assert "handover" in only
     assert "dead" not in only.partition("\n")[2]
 
 
-@pytest.mark.usefixtures("cluster")
-async def test_the_page_names_what_the_json_names(settings: Settings) -> None:
-    result = await run(settings, "--history")
-    assert result.exit_code == 0
+async def test_the_page_names_what_the_json_names(cluster: Settings) -> None:
+    page = await printed(cluster, "status", "--history")
     for word in ("h:coreapp-1", "primary coreapp", "term", "1.7", "led by h:master-1", "backlog"):
-        assert word in result.output
+        assert word in page
 
 
 async def test_a_dead_incarnation_hides_behind_a_live_one_of_its_name(
-    settings: Settings, pool: asyncpg.Pool, cluster: None
+    cluster: Settings, pool: asyncpg.Pool
 ) -> None:
     await pool.execute(
         "select register_node($1,'h:webapp-1','webapp','h',1,null,null,'0.1','xxh64',1,999)",
         uuid4(),
     )
-    assert len((await read(settings))["nodes"]) == len(NODES) + 1
-    assert (await run(settings)).output.count("h:webapp-1  ") == 1
+    assert len((await read(cluster))["nodes"]) == len(NODES) + 1
+    assert (await printed(cluster, "status")).count("h:webapp-1  ") == 1
 
 
 async def test_a_fresh_database_is_shown(settings: Settings) -> None:
@@ -272,13 +245,10 @@ async def test_a_fresh_database_is_shown(settings: Settings) -> None:
 
 
 async def test_what_is_wrong_is_one_sentence(settings: Settings, pool: asyncpg.Pool) -> None:
-    away = await run(settings, WA_DB_HOSTNAME="/nowhere")
-    assert isinstance(away.exception, CommandError)
-    assert "cannot be reached" in str(away.exception)
+    away = await refused(settings, "status", WA_DB_HOSTNAME="/nowhere")
+    assert "cannot be reached" in away
     await pool.execute("delete from schema_migration where version = 2")
-    older = await run(settings, "--json")
-    assert isinstance(older.exception, CommandError)
-    assert "run `warouter migrate`" in str(older.exception)
+    assert "run `warouter migrate`" in await refused(settings, "status", "--json")
 
 
 async def test_no_journal_is_read_from_end_to_end(settings: Settings, pool: asyncpg.Pool) -> None:
