@@ -6,7 +6,7 @@ import asyncio
 import math
 from collections.abc import Coroutine
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from warouter.app_settings import ApplicationSettings
 from warouter.cluster.role import Happened
@@ -32,6 +32,14 @@ ME = uuid4()
 EPOCH = 11
 RECIPIENT = "4915112345678"
 NOBODY: Any = None
+
+
+def session_of(settings: Settings, role: str, incarnation: UUID) -> NodeSession:
+    """The session of a node that is registered with its first beat."""
+    me = Registration(
+        incarnation=incarnation, name=role, role=role, host="", port=1, version="", pid=1
+    )
+    return NodeSession(settings, me, lambda _what: None)
 
 
 class FakeUpstream:
@@ -81,13 +89,10 @@ class Slots:
         upstream: Any = None,
         journal: Any = None,
     ) -> None:
-        me = Registration(
-            incarnation=ME, name="me", role="coreapp", host="", port=0, version="", pid=0
-        )
         self.upstream = upstream or FakeUpstream()
         self.journal: Any = journal or Journal(settings, ME, "test")
         timing = Timing()
-        self.ownership = Ownership(NodeSession(settings, me, lambda _what: None), timing, self.now)
+        self.ownership = Ownership(session_of(settings, "coreapp", ME), timing, self.now)
         self.recorder = Recorder(self.ownership, self.journal)
         self.moves = Moves(self.ownership, self.journal, self.recorder, timing, self.now, pending)
         self.feed = CallbackFeed(
@@ -124,8 +129,8 @@ class Slots:
         """No lease is renewed here: whatever is open may act."""
         vars(self.ownership)["may_act"] = lambda number: number in self.ownership.slots
 
-    def open(self, number: int) -> OwnedSlot:
-        slot = self.ownership.slots[number] = OwnedSlot(number, EPOCH)
+    def open(self, number: int, epoch: int = EPOCH) -> OwnedSlot:
+        slot = self.ownership.slots[number] = OwnedSlot(number, epoch)
         slot.happened(Happened.OPENED)
         return slot
 

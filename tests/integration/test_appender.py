@@ -4,61 +4,34 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from types import SimpleNamespace
-from typing import Any
-from uuid import uuid4
 
 import asyncpg
 import pytest_asyncio
 
+from tests.harness.owned import ME, RECIPIENT, Slots
 from warouter.cluster.role import Happened
-from warouter.config import Settings, Timing
+from warouter.config import Settings
 from warouter.link import wire
-from warouter.owner.appender import Appender
-from warouter.owner.ownership import Ownership
-from warouter.owner.recorder import Recorder
-from warouter.owner.slot import OwnedSlot
-from warouter.store.journal import Journal, Row
-from warouter.store.nodes import Beat, NodeSession, Registration
-
-ME = uuid4()
+from warouter.store.journal import Row
+from warouter.store.nodes import Beat
 
 
-class Side:
-    """An appender with open slots, and what it told a webapp and the sender."""
-
-    frames = wire.FRAMES[2]
+class Side(Slots):
+    """An owner whose sender sends nothing: what it would be told is kept."""
 
     def __init__(self, settings: Settings) -> None:
-        me = Registration(
-            incarnation=ME, name="me", role="coreapp", host="", port=0, version="", pid=0
-        )
-        session = NodeSession(settings, me, lambda _what: None)
-        self.journal = Journal(settings, ME, "test")
-        self.ownership = Ownership(session, Timing(), lambda: 0.0)
+        super().__init__(settings)
         self.ready: list[Row] = []
-        self.outcomes: list[wire.Outcome] = []
         self.told = asyncio.Event()  # after each commit
-        self.sender: Any = SimpleNamespace(
+        vars(self.sender).update(
             ready=lambda _slot, row: self.ready.append(row),
             behind=lambda _slot: None,
             pump_moved=self.told.set,
         )
-        recorder = Recorder(self.ownership, self.journal)
-        self.appender = Appender(self.ownership, self.journal, recorder, self.sender)
 
-    def open(self, number: int, epoch: int) -> OwnedSlot:
-        slot = self.ownership.slots[number] = OwnedSlot(number, epoch)
-        slot.happened(Happened.OPENED)
-        return slot
-
-    def send(self, frame: bytes) -> None:
-        outcome = wire.parse(memoryview(frame))
-        assert isinstance(outcome, wire.Outcome)
-        self.outcomes.append(outcome)
-
-    def offer(self, number: int, epoch: int, n: int) -> None:
-        message = wire.Message(number, epoch, message_id(n), 0, "4915112345678", memoryview(b"{}"))
+    def hear(self, number: int, epoch: int, n: int, *more: object) -> None:
+        body = memoryview(b"{}")
+        message = wire.Message(number, epoch, message_id(n), 0, RECIPIENT, body, *more)
         self.appender.on_message(self, message)
 
     async def drain(self) -> None:
@@ -85,7 +58,7 @@ async def side(settings: Settings, pool: asyncpg.Pool) -> AsyncIterator[Side]:
 async def test_what_is_committed_is_acked_and_goes_on(side: Side) -> None:
     side.open(3, 11)
     for n in range(3):
-        side.offer(3, 11, n)
+        side.hear(3, 11, n)
     await side.drain()
     assert [(o.outcome, len(o.ids)) for o in side.outcomes] == [(wire.ACKED, 3)]
     assert [row.seq for row in side.ready] == [1, 2, 3]
@@ -98,7 +71,7 @@ async def test_one_frame_acks_all_slots_of_an_epoch(side: Side, pool: asyncpg.Po
     for n, (number, epoch) in enumerate(epochs.items()):
         await pool.execute(sql, ME, epoch, number)
         side.open(number, epoch)
-        side.offer(number, epoch, n)
+        side.hear(number, epoch, n)
     await side.drain()
     assert sorted((o.outcome, o.epoch, o.ids) for o in side.outcomes) == [
         (wire.ACKED, 11, [message_id(0), message_id(1)]),
@@ -109,11 +82,11 @@ async def test_one_frame_acks_all_slots_of_an_epoch(side: Side, pool: asyncpg.Po
 async def test_one_id_under_an_ended_epoch_and_anew_in_one_batch(side: Side) -> None:
     """The frame of the ended epoch has no row: the row belongs to the one that was offered anew."""
     old = side.open(3, 10)
-    side.offer(3, 10, 1)
+    side.hear(3, 10, 1)
     side.ownership.close(old, Happened.DOUBTED)
     new = side.open(3, 11)
-    side.offer(3, 11, 1)
-    side.offer(3, 11, 2)
+    side.hear(3, 11, 1)
+    side.hear(3, 11, 2)
     await side.drain()
     assert [row.id for row in side.ready] == [message_id(1), message_id(2)]
     assert {(o.outcome, o.epoch) for o in side.outcomes} == {
@@ -133,9 +106,9 @@ async def test_a_verdict_on_an_ended_epoch_does_not_end_the_new_one(side: Side) 
 
 async def test_a_repeat_is_acked_and_uses_up_its_place(side: Side) -> None:
     slot = side.open(3, 11)
-    side.offer(3, 11, 1)
+    side.hear(3, 11, 1)
     await side.drain()
-    side.offer(3, 11, 1)
+    side.hear(3, 11, 1)
     await side.drain()
     assert [o.outcome for o in side.outcomes] == [wire.ACKED, wire.ACKED]
     assert [row.seq for row in side.ready] == [1]
@@ -143,7 +116,7 @@ async def test_a_repeat_is_acked_and_uses_up_its_place(side: Side) -> None:
 
 
 async def test_frames_that_come_before_their_epoch_are_kept(side: Side) -> None:
-    side.offer(3, 11, 1)
+    side.hear(3, 11, 1)
     assert side.outcomes == []
     renewed = Beat({3: 11}, {}, 1, 1)
     side.appender.beaten(renewed)  # it is ours, says the beat: it is being opened
@@ -151,7 +124,7 @@ async def test_frames_that_come_before_their_epoch_are_kept(side: Side) -> None:
     side.appender.opened(side.open(3, 11))
     await side.drain()
     assert [o.outcome for o in side.outcomes] == [wire.ACKED]
-    side.offer(4, 5, 2)
+    side.hear(4, 5, 2)
     side.appender.beaten(renewed)
     assert side.outcomes[-1].outcome == wire.NOT_OWNER
 
@@ -161,10 +134,7 @@ async def test_requests_that_come_again_are_answered_with_the_first_id(side: Sid
     slot = side.open(3, 11)
     key, other = (wire.Key(b"k" * 32, request * 32) for request in (b"a", b"b"))
     for n, wanted in enumerate((key, key, other, None)):
-        message = wire.Message(
-            3, 11, message_id(n), 0, "4915112345678", memoryview(b"{}"), 60, wanted
-        )
-        side.appender.on_message(side, message)
+        side.hear(3, 11, n, 60, wanted)
     await side.drain()
     answers = {o.outcome: o.ids for o in side.outcomes}
     assert answers == {
@@ -187,9 +157,9 @@ async def test_a_row_that_cannot_go_on_takes_nobody_s_ack_away(side: Side) -> No
             raise KeyError("ours")
         ready(row)
 
-    side.sender.ready = lambda _slot, row: broken(row)
+    vars(side.sender)["ready"] = lambda _slot, row: broken(row)
     for n in range(3):
-        side.offer(3, 11, n)
+        side.hear(3, 11, n)
     await side.drain()
     assert [(o.outcome, len(o.ids)) for o in side.outcomes] == [(wire.ACKED, 3)]
     assert not slot.open

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import asyncpg
 import pytest
 import pytest_asyncio
 
+from tests.harness.owned import session_of
 from tests.harness.wait import PATIENCE
 from warouter.config import Settings
 from warouter.node.master import Master
 from warouter.store import database, election, locks
 from warouter.store.election import LeaderSession
-from warouter.store.nodes import NodeSession, Registration, ask_for_shards
+from warouter.store.nodes import ask_for_shards
 from warouter.systemd import Notifier
 
 # Once in a transaction, at its commit, under all of its locks. First: %s is how it waits.
@@ -42,19 +43,6 @@ select exists (select 1 from pg_stat_activity where application_name = $1
                   and wait_event = 'SyncRep')"""
 
 
-def node(settings: Settings, role: str, incarnation: UUID) -> NodeSession:
-    said = Registration(
-        incarnation=incarnation,
-        name=role,
-        role=role,
-        host="127.0.0.1",
-        port=1,
-        version="test",
-        pid=1,
-    )
-    return NodeSession(settings, said, lambda _what: None)
-
-
 class Scene:
     """One master, one coreapp that lives and is given slots, and an operator who looks.
 
@@ -67,13 +55,13 @@ class Scene:
         self.coreapp = uuid4()
         self.incarnation = uuid4()
         session = LeaderSession(settings, self.incarnation, "leader")
-        master = node(settings, "master", self.incarnation)
+        master = session_of(settings, "master", self.incarnation)
         self.probe = asyncio.ensure_future(asyncio.sleep(0))
         self.master = Master(self.incarnation, settings.timing, session, master, Notifier(""))
 
     async def live(self) -> None:
         """The coreapp's beats."""
-        session = node(self.settings, "coreapp", self.coreapp)
+        session = session_of(self.settings, "coreapp", self.coreapp)
         try:
             while True:
                 await session.beat(True, 10.0)

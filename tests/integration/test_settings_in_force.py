@@ -12,12 +12,12 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import asyncpg
-import msgspec
 import pytest
 import pytest_asyncio
 from trustme import CA
 
 from tests.harness.certificates import issued, text_of
+from tests.harness.coreapps import give, started
 from tests.harness.owned import Heard
 from tests.harness.receiver import Post, Receiver
 from tests.harness.wait import PATIENCE, soon
@@ -26,12 +26,10 @@ from warouter.background import wait_for
 from warouter.config import Settings
 from warouter.kinds import STATUS
 from warouter.node.coreapp import Coreapp
-from warouter.node.runtime import Identity
 from warouter.owner import retention
 from warouter.owner.receipts import NewEvent
 from warouter.store.account.accounts import Accounts
 from warouter.store.account.services import ask_for_collection
-from warouter.systemd import Notifier
 from warouter.tls import pem
 
 SLOT = 3
@@ -84,21 +82,10 @@ class Business:
 @pytest_asyncio.fixture
 async def coreapp(settings: Settings, pool: asyncpg.Pool) -> AsyncIterator[Coreapp]:
     """A coreapp that owns one slot; there is no upstream, and no master."""
-    settings = msgspec.structs.replace(
-        settings,
-        webhook_allow_http=True,
-        allow_private="127.0.0.0/8,::1/128",
-        coreapp_ports="0",
-        lease=9.0,  # a machine that stands still for a second is not a fault here
-    )
-    coreapp = Coreapp(settings, Identity(settings, "coreapp"), Notifier())
-    await coreapp.start()
-    tasks = coreapp.tasks()
-    owner = "update slot set owner = $1, epoch = epoch + 1 where slot = $2"
-    await pool.execute(owner, coreapp._identity.incarnation, SLOT)
-    await soon(lambda: SLOT in coreapp.ownership.slots and coreapp.ownership.slots[SLOT].accepts)
-    yield coreapp
-    await coreapp.stop(tasks)
+    allowed = {"webhook_allow_http": True, "allow_private": "127.0.0.0/8,::1/128"}
+    async with started(settings, **allowed) as coreapp:
+        await give(coreapp, pool, SLOT)
+        yield coreapp
 
 
 @pytest_asyncio.fixture

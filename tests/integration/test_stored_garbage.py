@@ -13,17 +13,16 @@ import pytest
 import pytest_asyncio
 
 from tests.harness.certificates import alone
+from tests.harness.coreapps import started
 from tests.harness.garbage import APPLICATION, CERTIFICATE, GARBAGE, write
 from tests.harness.wait import soon
 from warouter.config import Settings
 from warouter.node.coreapp import Coreapp
 from warouter.node.loglevel import LogLevel
-from warouter.node.runtime import Identity
 from warouter.node.settings import SettingsFollower
 from warouter.node.settings_coreapp import FOLLOWED
 from warouter.node.settings_webapp import WebappSettings
 from warouter.store.account.accounts import Accounts
-from warouter.systemd import Notifier
 from warouter.tls.server import ServerTls
 
 UNUSABLE = "stored setting rejected"
@@ -40,20 +39,9 @@ async def coreapp(settings: Settings, pool: asyncpg.Pool) -> AsyncIterator[Corea
     """One that starts with garbage in everything that it follows."""
     await write(pool, "application", '{"log_level": "loud", "sent_status": true, "webhooks": []}')
     await write(pool, "webhook_ca", '{"pem": "é"}')
-    settings = msgspec.structs.replace(
-        settings,
-        webhook_allow_http=True,
-        allow_private="127.0.0.0/8",
-        coreapp_ports="0",
-        lease=9.0,
-    )
-    coreapp = Coreapp(settings, Identity(settings, "coreapp"), Notifier())
-    await coreapp.start()
-    tasks = coreapp.tasks()
-    yield coreapp
-    ended = [task for task in tasks if task.done()]
-    await coreapp.stop(tasks)
-    assert ended == []
+    allowed = {"webhook_allow_http": True, "allow_private": "127.0.0.0/8"}
+    async with started(settings, **allowed) as coreapp:
+        yield coreapp
 
 
 async def test_a_coreapp_keeps_what_was_good(

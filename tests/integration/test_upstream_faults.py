@@ -16,6 +16,7 @@ import msgspec
 import pytest
 import pytest_asyncio
 
+from tests.harness.coreapps import give, started
 from tests.harness.wait import soon
 from warouter._hash import slot_of
 from warouter.config import Settings
@@ -23,12 +24,10 @@ from warouter.flow.lanes import Lanes
 from warouter.link.wire import FRAMES, Message
 from warouter.message_id import mint
 from warouter.node.coreapp import Coreapp
-from warouter.node.runtime import Identity
 from warouter.owner import sender
 from warouter.owner.slot import Claiming
 from warouter.simulator.faults import Faults
 from warouter.simulator.server import Simulator
-from warouter.systemd import Notifier
 from warouter.upstream.protocol import Event, encode
 
 SLOT = 3
@@ -84,20 +83,10 @@ async def world(
     monkeypatch.setattr(sender, "UNANSWERED_MS", 300, raising=False)
     simulator = Simulator()
     addresses = await simulator.start()
-    settings = msgspec.structs.replace(
-        settings,
-        upstream_address=f"127.0.0.1:{addresses.port}",
-        coreapp_ports="0",
-        lease=9.0,  # a machine that stands still for a second is not a fault here
-    )
-    coreapp = Coreapp(settings, Identity(settings, "coreapp"), Notifier())
-    await coreapp.start()
-    tasks = coreapp.tasks()
-    owner = "update slot set owner = $1, epoch = epoch + 1 where slot = $2"
-    await pool.execute(owner, coreapp._identity.incarnation, SLOT)
-    await soon(lambda: SLOT in coreapp.ownership.slots and coreapp.ownership.slots[SLOT].claimed)
-    yield World(coreapp, simulator, pool)
-    await coreapp.stop(tasks)
+    async with started(settings, upstream_address=f"127.0.0.1:{addresses.port}") as coreapp:
+        slot = await give(coreapp, pool, SLOT)
+        await soon(lambda: slot.claimed)
+        yield World(coreapp, simulator, pool)
     await simulator.stop()
 
 
