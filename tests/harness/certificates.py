@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ssl
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from cryptography.hazmat.primitives import serialization
 from trustme import CA, KeyType
 
+from warouter.tls import pem
 from warouter.tls.certificate import self_signed
 
 
@@ -39,6 +41,12 @@ def issued(
     return Pair(leaf.cert_chain_pems[0].bytes().decode(), in_pem(key))
 
 
+def contexts(*names: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """A server's with a new certificate for these names, and a client's that trusts it."""
+    certificate, key = (text.decode() for text in self_signed(names[0], names))
+    return pem.server_context(certificate + key), ssl.create_default_context(cadata=certificate)
+
+
 def text_of(authority: CA) -> str:
     """Its certificate in PEM."""
     return authority.cert_pem.bytes().decode()
@@ -50,7 +58,7 @@ def key_of(pem: str) -> Any:
 
 def in_pem(key: Any, password: bytes = b"") -> str:
     """A private key as PKCS #8, encrypted if there is a password."""
-    pem, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    encoding, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
     locked = serialization.BestAvailableEncryption(password) if password else None
-    text: bytes = key.private_bytes(pem, form, locked or serialization.NoEncryption())
+    text: bytes = key.private_bytes(encoding, form, locked or serialization.NoEncryption())
     return text.decode()

@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 import uvloop
 
+from tests.harness.certificates import contexts
 from tests.harness.wait import soon
 from warouter.net import acceptor
 from warouter.net.acceptor import Acceptor
 from warouter.systemd import Notifier
-from warouter.tls.certificate import self_signed
 
 HELLO, FULL = b"hello", b"full"
 
@@ -126,16 +126,8 @@ def test_a_place_is_taken_at_the_accept_and_free_when_the_connection_is_lost() -
     on_uvloop(1, body)
 
 
-def server_context(folder: Path) -> ssl.SSLContext:
-    certificate, key = self_signed("localhost", ["localhost"])
-    (folder / "pem").write_bytes(certificate + key)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "pem")
-    return context
-
-
 def test_silent_handshakes_hold_places_and_only_for_a_while(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(acceptor, "HANDSHAKE_SECONDS", 1.0)
 
@@ -148,7 +140,7 @@ def test_silent_handshakes_hold_places_and_only_for_a_while(
         for client in silent:
             client.close()
 
-    on_uvloop(3, body, server_context(tmp_path))
+    on_uvloop(3, body, contexts("localhost")[0])
 
 
 def test_what_is_queued_when_it_closes_is_served() -> None:

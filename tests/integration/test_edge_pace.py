@@ -7,20 +7,21 @@ import contextlib
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
-from pathlib import Path
+from typing import Any
 
 import pytest
 import uvloop
 from aiohttp import web
 
+from tests.harness.certificates import contexts
 from tests.harness.wait import PATIENCE, soon
 from warouter.http.connection import OWED_LOOKS
 from warouter.http.edge import Edge
 from warouter.http.pace import Limits
-from warouter.tls.certificate import self_signed
 
 QUICK = Limits(head_seconds=1.0, body_grace_seconds=1.0, stall_seconds=1.0, idle_seconds=3.0)
 LARGE = 64 << 20
+SERVER, CLIENT = contexts("localhost")
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
@@ -28,31 +29,22 @@ async def answer(request: web.BaseRequest) -> web.Response:
     return web.Response(body=b"x" * LARGE if request.path == "/large" else await request.read())
 
 
-def contexts(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    certificate, key = self_signed("localhost", ["localhost"])
-    (folder / "crt").write_bytes(certificate)
-    (folder / "key").write_bytes(key)
-    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    server.load_cert_chain(folder / "crt", folder / "key")
-    client = ssl.create_default_context(cafile=folder / "crt")
-    return server, client
+Connect = Callable[..., Awaitable[Streams]]
+Clients = Callable[[Edge, Connect], Awaitable[None]]
 
 
-async def with_edge(
-    tls: tuple[ssl.SSLContext, ssl.SSLContext] | None,
-    clients: Callable[[Edge, Callable[[], Awaitable[Streams]]], Awaitable[None]],
-    limits: Limits = QUICK,
-) -> None:
+async def with_edge(clients: Clients, limits: Limits, secure: bool) -> None:
     assert type(asyncio.get_running_loop()) is uvloop.Loop
     sock = socket.create_server(("127.0.0.1", 0))
-    edge = Edge(web.Server(answer), [sock], tls[0] if tls else None, limits)
+    edge = Edge(web.Server(answer), [sock], SERVER if secure else None, limits)
     edge.open()
-    port = sock.getsockname()[1]
     sweep = asyncio.create_task(edge.sweep())
 
-    def connect() -> Awaitable[Streams]:
-        options = {"ssl": tls[1], "server_hostname": "localhost"} if tls else {}
-        return asyncio.open_connection("127.0.0.1", port, limit=1024, **options)
+    def connect(*, mute: bool = False, **options: Any) -> Awaitable[Streams]:
+        """``mute``: no TLS."""
+        if secure and not mute:
+            options |= {"ssl": CLIENT, "server_hostname": "localhost"}
+        return asyncio.open_connection(*sock.getsockname(), limit=1024, **options)
 
     try:
         async with asyncio.timeout(PATIENCE):
@@ -62,6 +54,11 @@ async def with_edge(
         sweep.cancel()
         await edge.leave(lambda: None)
         await asyncio.sleep(0.2)  # uvloop closes what was aborted
+
+
+def on_uvloop(clients: Clients, limits: Limits = QUICK, *, secure: bool = True) -> None:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(with_edge(clients, limits, secure))
 
 
 def dropped(edge: Edge, reason: str) -> float:
@@ -82,8 +79,8 @@ SLOW = {
 
 @pytest.mark.parametrize("fault", SLOW)
 @pytest.mark.parametrize("secure", [False, True])
-def test_slow_clients_on_uvloop(secure: bool, fault: str, tmp_path: Path) -> None:
-    async def slow(edge: Edge, connect: Callable[[], Awaitable[Streams]]) -> None:
+def test_slow_clients_on_uvloop(secure: bool, fault: str) -> None:
+    async def slow(edge: Edge, connect: Connect) -> None:
         reader, writer = await connect()
         writer.write(SLOW[fault])
         if fault != "stall":
@@ -95,59 +92,49 @@ def test_slow_clients_on_uvloop(secure: bool, fault: str, tmp_path: Path) -> Non
         assert (await reader.readline()).startswith(b"HTTP/1.1 200 ")
         writer.transport.abort()
 
-    tls = contexts(tmp_path) if secure else None
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(with_edge(tls, slow))
+    on_uvloop(slow, secure=secure)
 
 
-def test_a_tls_handshake_that_does_not_come_is_ended(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_tls_handshake_that_does_not_come_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("warouter.net.acceptor.HANDSHAKE_SECONDS", 1.0)
-    tls = contexts(tmp_path)
 
-    async def mute(edge: Edge, _connect: Callable[[], Awaitable[Streams]]) -> None:
-        port = edge._sockets[0].getsockname()[1]
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    async def mute(_edge: Edge, connect: Connect) -> None:
+        reader, writer = await connect(mute=True)
         async with asyncio.timeout(5):
             with contextlib.suppress(ConnectionError):
                 assert await reader.read() == b""
         writer.close()
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(with_edge(tls, mute))
+    on_uvloop(mute)
 
 
 @pytest.mark.parametrize("late", [False, True], ids=["silent", "late"])
 def test_a_tls_handshake_does_not_hold_up_a_stop(
-    late: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    late: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("warouter.net.acceptor.HANDSHAKE_SECONDS", 60.0)
     monkeypatch.setattr("warouter.http.edge.DRAIN_SECONDS", 30.0)
 
-    async def mute(edge: Edge, _connect: Callable[[], Awaitable[Streams]]) -> None:
-        port = edge._sockets[0].getsockname()[1]
-        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    async def mute(edge: Edge, connect: Connect) -> None:
+        _, writer = await connect(mute=True)
         await soon(lambda: len(edge._connections) == 1)
         if late:  # as if it had ended its handshake in the turn in which it was closed
             (connection,) = edge._connections._open
             connection._sock = None
             edge._connections.close_idle()
             with contextlib.suppress(ConnectionError, ssl.SSLError):
-                await writer.start_tls(tls[1], server_hostname="localhost")
+                await writer.start_tls(CLIENT, server_hostname="localhost")
         held: list[bool] = []
         await edge.leave(lambda: held.append(True))
         assert (held, len(edge._connections)) == ([], 0)
         writer.close()
 
-    tls = contexts(tmp_path)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(with_edge(tls, mute, Limits()))
+    on_uvloop(mute, Limits())
 
 
 @pytest.mark.parametrize("together", [False, True], ids=["later", "at once"])
 def test_a_client_that_sends_no_more_on_uvloop(together: bool) -> None:
-    async def half(edge: Edge, connect: Callable[[], Awaitable[Streams]]) -> None:
+    async def half(edge: Edge, connect: Connect) -> None:
         reader, writer = await connect()
         writer.write(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
         if not together:
@@ -158,26 +145,20 @@ def test_a_client_that_sends_no_more_on_uvloop(together: bool) -> None:
         await soon(lambda: not len(edge._connections))
         writer.close()
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(with_edge(None, half, Limits()))
+    on_uvloop(half, Limits(), secure=False)
 
 
 FEW = Limits(connections=6, connections_per_address=4, exempt=())
 
 
 def test_silent_tls_handshakes_count_for_the_limits_of_an_address_and_of_all(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("warouter.net.acceptor.HANDSHAKE_SECONDS", 60.0)
 
-    async def many(edge: Edge, _connect: Callable[[], Awaitable[Streams]]) -> None:
-        port = edge._sockets[0].getsockname()[1]
-
-        async def silent(address: str) -> Streams:
-            return await asyncio.open_connection("127.0.0.1", port, local_addr=(address, 0))
-
-        clients = [await silent("127.0.0.1") for _ in range(10)]
-        clients += [await silent(f"127.0.0.{n}") for n in range(2, 8)]
+    async def many(edge: Edge, connect: Connect) -> None:
+        addresses = ["127.0.0.1"] * 10 + [f"127.0.0.{n}" for n in range(2, 8)]
+        clients = [await connect(mute=True, local_addr=(each, 0)) for each in addresses]
         await soon(lambda: figure(edge, "web_connections") == 16)
         # 4 of the first address, one each of two others; whoever had no place is gone at once.
         assert figure(edge, "warouter_connections_refused_total") == 10
@@ -189,8 +170,7 @@ def test_silent_tls_handshakes_count_for_the_limits_of_an_address_and_of_all(
             writer.close()
         await soon(lambda: dropped(edge, "handshake") == 6)
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(with_edge(contexts(tmp_path), many, FEW))
+    on_uvloop(many, FEW)
 
 
 def figure(edge: Edge, name: str) -> float:

@@ -6,14 +6,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from pathlib import Path
 
 import pytest
 import uvloop
 
+from tests.harness.certificates import contexts
 from tests.harness.front import Front, Request, judge, other, plain, sized
 from tests.harness.wait import soon
-from tests.integration.test_edge_pace import contexts
 from warouter.http.edge import Edge
 
 LARGE = 3 << 20
@@ -38,10 +37,10 @@ def a_flood() -> list[Request]:
     ]
 
 
-async def played(tls: bool, folder: Path) -> list[str]:
+async def played(tls: bool) -> list[str]:
     front = Front()
     sock = socket.create_server(("127.0.0.1", 0))
-    server, client = contexts(folder) if tls else (None, None)
+    server, client = contexts("localhost") if tls else (None, None)
     edge = Edge(front.server, [sock], server, None, front.fast)
     edge.open()
     reader, writer = await asyncio.open_connection(
@@ -66,8 +65,6 @@ async def played(tls: bool, folder: Path) -> list[str]:
 
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "TLS"])
 @pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
-def test_large_bodies_with_requests_right_behind_them(
-    loop: object, tls: bool, tmp_path: Path
-) -> None:
+def test_large_bodies_with_requests_right_behind_them(loop: object, tls: bool) -> None:
     with asyncio.Runner(loop_factory=loop) as runner:  # type: ignore[arg-type]
-        assert runner.run(played(tls, tmp_path)) == []
+        assert runner.run(played(tls)) == []

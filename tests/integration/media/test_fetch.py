@@ -11,10 +11,8 @@ import ipaddress
 import resource
 import socket
 import ssl
-import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,12 +21,12 @@ from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from tests.harness import inner
+from tests.harness.certificates import contexts
 from warouter.errors import BodyTooLarge, MediaRefused
 from warouter.local.ports import free_port
 from warouter.media.directory import Directory
 from warouter.media.fetch import Fetcher, LinkFailed
 from warouter.media.providers import Credentials, CredentialsRefused
-from warouter.tls.certificate import self_signed
 
 PUBLIC, TRAP = "127.0.0.2", "127.0.0.1"
 ALLOWED = (ipaddress.ip_network(f"{PUBLIC}/32"),)
@@ -115,15 +113,9 @@ async def sites() -> AsyncIterator[Sites]:
 @asynccontextmanager
 async def https(sites: Sites, *names: str) -> AsyncIterator[tuple[int, ssl.SSLContext]]:
     """The same server with TLS under these names: its port, and what a client is to trust."""
-    cert, key = self_signed(names[0], list(names))
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "cert").write_bytes(cert)
-        (Path(folder) / "key").write_bytes(key)
-        server_side = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        server_side.load_cert_chain(f"{folder}/cert", f"{folder}/key")
-    loop = asyncio.get_running_loop()
-    listening = await loop.create_server(sites._server, PUBLIC, 0, ssl=server_side)
-    yield listening.sockets[0].getsockname()[1], ssl.create_default_context(cadata=cert.decode())
+    server, client = contexts(*names)
+    listening = await asyncio.get_running_loop().create_server(sites._server, PUBLIC, 0, ssl=server)
+    yield listening.sockets[0].getsockname()[1], client
     listening.close()
 
 
