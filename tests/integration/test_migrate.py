@@ -31,9 +31,23 @@ async def test_a_missing_database_is_made(postgres: Postgres) -> None:
     assert names == [m.name for m in migrate.migrations()]
 
 
-async def test_an_older_schema_says_what_to_run(settings: Settings, pool: asyncpg.Pool) -> None:
-    await pool.execute("delete from schema_migration where version = 2")
-    await _refused(settings, "run `warouter migrate`")
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ("delete from schema_migration where version = 2", "run `warouter migrate`"),
+        (
+            "update schema_migration set checksum = 'other' where version = 1",
+            "differs from the one that was applied",
+        ),
+        ("update format set hash_name = 'crc32'", "would change their slot"),
+    ],
+    ids=["older", "a changed file", "another hash"],
+)
+async def test_what_this_build_cannot_use_is_refused(
+    settings: Settings, pool: asyncpg.Pool, change: str, sentence: str
+) -> None:
+    await pool.execute(change)
+    await _refused(settings, sentence)
 
 
 @pytest.mark.parametrize("runs_with", [None, 9998])
@@ -53,20 +67,14 @@ async def test_a_newer_schema_whose_files_all_run_with_this_build_is_accepted(
 ) -> None:
     await _newer(pool, 9998, NEWEST)
     await _newer(pool, 9999, NEWEST)
-    connection = await database.connect(settings, "test")
-    await migrate.check(connection)
-    await connection.close()
-    assert await migrate.migrate(settings) == []
+    await _accepted(settings)
 
 
 async def test_a_database_from_before_files_said_what_they_run_with(
     settings: Settings, pool: asyncpg.Pool
 ) -> None:
     await pool.execute("alter table schema_migration drop column runs_with")
-    connection = await database.connect(settings, "test")
-    await migrate.check(connection)
-    await connection.close()
-    assert await migrate.migrate(settings) == []
+    await _accepted(settings)
     await _newer(pool, 9999, None)  # as a build from then writes it
     await _refused(settings, "newer than this build")
 
@@ -84,7 +92,7 @@ async def test_a_waiting_migration_lets_traffic_pass(
     settings: Settings, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Behind an ALTER that waits for a dump, every statement on the table would queue."""
-    _with_next(monkeypatch, "alter table message add column origin bigint not null default 0")
+    _with_next(monkeypatch, ALTER)
     tries: asyncio.Queue[int] = asyncio.Queue()
 
     def noted(attempt: int, **limits: float) -> float:
@@ -92,9 +100,7 @@ async def test_a_waiting_migration_lets_traffic_pass(
         return backoff(attempt, **limits)
 
     monkeypatch.setattr(migrate, "backoff", noted)
-    dump = await database.connect(settings, "dump", idle_in_transaction_session_timeout="0")
-    await dump.execute("begin")
-    await dump.fetchval("select count(*) from message")
+    dump = await _reading(settings, "dump")
     migrating = asyncio.create_task(migrate.migrate(settings))
     while await tries.get() < 3:
         async with asyncio.timeout(2):  # far less than a lease at the pace of ten tries
@@ -111,17 +117,16 @@ async def test_a_waiting_migration_lets_traffic_pass(
 async def test_locks_that_are_not_to_be_had_are_explained(
     settings: Settings, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _with_next(monkeypatch, "alter table message add column origin bigint not null default 0")
+    _with_next(monkeypatch, ALTER)
     monkeypatch.setattr(migrate, "TRY_SECONDS", 0.3)
-    dump = await database.connect(settings, "nightly", idle_in_transaction_session_timeout="0")
-    await dump.execute("begin")
-    await dump.fetchval("select count(*) from message")
+    dump = await _reading(settings, "nightly")
     with pytest.raises(CommandError, match=r"9999_later.sql did not get its locks .*'nightly'"):
         await migrate.migrate(settings)
     await dump.close()
     assert await migrate.migrate(settings) == ["9999_later.sql"]
 
 
+ALTER = "alter table message add column origin bigint not null default 0"
 INDEX = "create index concurrently if not exists parked_twice on parked_message (slot, seq);"
 _VALID = "select indisvalid from pg_index where indexrelid = to_regclass('parked_twice')"
 
@@ -202,16 +207,6 @@ def test_an_index_on_a_table_that_was_there_is_outside_a_transaction(file: Migra
     assert file.indexes or indexed <= made
 
 
-async def test_a_changed_file_is_refused(settings: Settings, pool: asyncpg.Pool) -> None:
-    await pool.execute("update schema_migration set checksum = 'other' where version = 1")
-    await _refused(settings, "differs from the one that was applied")
-
-
-async def test_another_hash_is_refused(settings: Settings, pool: asyncpg.Pool) -> None:
-    await pool.execute("update format set hash_name = 'crc32'")
-    await _refused(settings, "would change their slot")
-
-
 async def test_writing_functions_are_volatile(pool: asyncpg.Pool) -> None:
     """STABLE would check the owner on a snapshot older than the lock."""
     rows = await pool.fetch(
@@ -237,6 +232,20 @@ def _with_next(monkeypatch: pytest.MonkeyPatch, sql: str, *, outside: bool = Fal
     files = migrate.migrations()
     later = Migration(9999, "9999_later.sql", f"-- runs with: {NEWEST}\n{how}{sql}")
     monkeypatch.setattr(migrate, "migrations", lambda: [*files, later])
+
+
+async def _accepted(settings: Settings) -> None:
+    connection = await database.connect(settings, "test")
+    await migrate.check(connection)
+    await connection.close()
+    assert await migrate.migrate(settings) == []
+
+
+async def _reading(settings: Settings, name: str) -> database.Connection:
+    """A dump that has begun, and so has a lock on the messages."""
+    dump = await database.connect(settings, name, idle_in_transaction_session_timeout="0")
+    await dump.execute("begin; select count(*) from message")
+    return dump
 
 
 async def _refused(settings: Settings, sentence: str) -> None:

@@ -83,15 +83,20 @@ class Webapp:
 
 
 @pytest_asyncio.fixture
-async def webapp(settings: Settings, pool: asyncpg.Pool) -> AsyncIterator[Webapp]:
+async def stopped(settings: Settings, pool: asyncpg.Pool) -> AsyncIterator[Webapp]:
     folder = Path(tempfile.mkdtemp(prefix="warouter-test-", dir="/tmp"))
-    webapp, accounts = Webapp(settings, folder), Accounts(pool)
+    yield Webapp(settings, folder)
+    shutil.rmtree(folder)
+
+
+@pytest_asyncio.fixture
+async def webapp(stopped: Webapp, pool: asyncpg.Pool) -> AsyncIterator[Webapp]:
+    webapp, accounts = stopped, Accounts(pool)
     await accounts.create_user("boss", "hash", ADMIN)
     assert await accounts.add_token("boss", "hash", hash_of(webapp.token))
     await webapp.process.start()
     yield webapp
     await webapp.process.stop()
-    shutil.rmtree(folder)
 
 
 async def ask(http: aiohttp.ClientSession, webapp: Webapp, stop: asyncio.Event) -> int:
@@ -167,14 +172,13 @@ async def test_a_damaged_one_in_the_database_keeps_no_webapp_down(
     assert "stored certificate rejected" in webapp.process.log.read_text()
 
 
-async def test_nothing_to_serve_with_is_one_sentence(webapp: Webapp) -> None:
-    await webapp.process.stop()
+async def test_nothing_to_serve_with_is_one_sentence(stopped: Webapp) -> None:
     for environment, words in (
         ({"WAROUTER_TLS_CERT": ""}, "No certificate: set WAROUTER_TLS_CERT"),
         ({"WAROUTER_TLS_KEY": "/nowhere"}, "with the key /nowhere cannot be loaded"),
-        ({"WAROUTER_TLS_KEY": str(webapp.folder / "tls.crt")}, "cannot be loaded"),
+        ({"WAROUTER_TLS_KEY": str(stopped.folder / "tls.crt")}, "cannot be loaded"),
     ):
-        process = webapp.another(**environment)
+        process = stopped.another(**environment)
         with pytest.raises(CommandError, match=words):
             await process.start()
         await process.stop()

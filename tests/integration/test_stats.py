@@ -135,7 +135,7 @@ async def test_tables(pool: asyncpg.Pool) -> None:
 
 async def test_no_journal_is_read_from_end_to_end(pool: asyncpg.Pool) -> None:
     """Blocks touched, out of thousands that the journal has: what grows with it is not read."""
-    await fill(pool, 150_000)
+    await fill(pool, 100_000)
     await pool.execute("analyze message")
     await pool.execute("analyze event")
     blocks = await pool.fetchval("select pg_relation_size('message') / 8192")

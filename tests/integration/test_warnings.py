@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shutil
 import subprocess
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from uuid import uuid4
 
 import asyncpg
 import pytest
 
+from tests.harness import prepared
 from tests.integration.test_fence import APPEND, SLOT, _one
 from warouter.config import Settings, load
 from warouter.errors import OutcomeUnknown
@@ -21,7 +21,6 @@ from warouter.local.postgres import Postgres
 from warouter.store import database
 from warouter.store.database import Session
 from warouter.store.journal import Journal, Row
-from warouter.store.migrate import migrate
 
 ME = uuid4()
 # Fewer than 40 million below the wrap, more than the 3 million at which PostgreSQL stops.
@@ -105,11 +104,12 @@ def test_a_warning_of_unknown_origin_is_a_doubt() -> None:
 @pytest.fixture
 def server() -> Iterator[Postgres]:
     """A server of this test's own, not started."""
-    with tempfile.TemporaryDirectory(prefix="warouter-test-", dir="/tmp") as name:
-        Path(name).chmod(0o711)
-        server = Postgres(Path(name) / "pg", fsync="off", autovacuum="off")
-        yield server
-        server.stop()
+    folder = prepared.reachable_folder()
+    prepared.copy_to(folder / "pg")
+    server = Postgres(folder / "pg", fsync="off", autovacuum="off")
+    yield server
+    server.stop()
+    shutil.rmtree(folder)
 
 
 async def test_near_a_wraparound_of_transaction_ids_everything_goes_on(
@@ -131,8 +131,7 @@ async def test_near_a_wraparound_of_transaction_ids_everything_goes_on(
 async def _near_the_wrap(server: Postgres) -> Settings:
     """A migrated database whose next transaction id is one that PostgreSQL warns of."""
     await asyncio.to_thread(server.start)
-    settings = load(server.settings())
-    await migrate(settings)
+    settings = load(server.settings(prepared.DATABASE))
     connection = await database.connect(settings, "operator")
     await connection.execute("update slot set owner = $1, epoch = 10 where slot = $2", ME, SLOT)
     await connection.close()
