@@ -1,7 +1,6 @@
 """One stream, one reader of boundaries: however bytes arrive, each request is run as it was sent.
 
-Streams are cut wherever it may hurt, answers leave in between, and proxies and a relay of our own
-put an administrator's and a user's requests on one connection.
+Streams are cut wherever it may hurt, and answers leave in between.
 """
 
 from __future__ import annotations
@@ -63,9 +62,11 @@ async def played(
             front.release()
             await turns(gaps.randrange(6))
     front.gate.set()
-    for _ in range(len(sent) * 4):
-        front.release()
-        await turns()
+    said = -1
+    while said < (said := len(wire.written) + len(front.runs)):  # until nothing comes any more
+        for _ in range(2):
+            front.release()
+            await turns()
     connection.connection_lost(None)
     return judge(sent, front.runs, front.marks(wire.written))
 

@@ -1,7 +1,7 @@
 """A user and an administrator behind one proxy that reuses its connections to the webapp.
 
-HAProxy and nginx as Debian has them, and a relay of our own that puts everybody on one connection.
-Between the proxy and the webapp lies a network that cuts and joins what it carries where it hurts.
+HAProxy and nginx as Debian has them. Between the proxy and the webapp lies a network that cuts and
+joins what it carries where it hurts.
 """
 
 from __future__ import annotations
@@ -11,19 +11,18 @@ import contextlib
 import os
 import shutil
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from random import Random
 
 import pytest
 
-from tests.harness.front import LINE, Front, Request, any_request, judge, other, plain, sized, trap
+from tests.harness.front import LINE, Front, Request, judge, other, plain, sized, trap
 from tests.harness.wait import PATIENCE, soon
 from warouter.http.connection import Connection
 from warouter.http.edge import Edge
 
 KEPT_BACK = b"KEPT-BACK"  # a body that ends so arrives with what follows it
-Stop = Callable[[], Awaitable[None]]
 
 HAPROXY = """
 defaults
@@ -83,13 +82,12 @@ class Network:
 
         monkeypatch.setattr(Connection, "data_received", counting)
 
-    async def start(self) -> tuple[int, Stop]:
+    @contextlib.asynccontextmanager
+    async def open(self) -> AsyncIterator[int]:
+        """Its port."""
         server = await asyncio.start_server(self._carry, "127.0.0.1", 0)
-
-        async def stop() -> None:
-            server.close()
-
-        return server.sockets[0].getsockname()[1], stop
+        yield server.sockets[0].getsockname()[1]
+        server.close()
 
     async def send(self, writer: asyncio.StreamWriter, piece: bytes) -> None:
         await soon(lambda: self._read >= self._sent)
@@ -128,27 +126,14 @@ def cut(data: bytes) -> list[bytes]:
     return [piece for piece in (pieces[0], *(LINE + rest for rest in pieces[1:])) if piece]
 
 
-class Stage:
-    """The webapp's edge, and a network in front of it."""
-
-    def __init__(self, front: Front, network: Network, port: int, through: int) -> None:
-        self.front = front
-        self.network = network
-        self.port = port  # of the webapp
-        self.through = through  # of the network
-
-
 @pytest.fixture
-async def stage(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stage]:
+async def front() -> AsyncIterator[tuple[Front, int]]:
+    """What the webapp is asked, and its edge's port."""
     front = Front()
     sock = socket.create_server(("127.0.0.1", 0))
     edge = Edge(front.server, [sock], None, None, front.fast)
     edge.open()
-    port = sock.getsockname()[1]
-    network = Network(port, monkeypatch)
-    through, stop = await network.start()
-    yield Stage(front, network, port, through)
-    await stop()
+    yield front, sock.getsockname()[1]
     await edge.leave(lambda: None)
 
 
@@ -206,40 +191,16 @@ def a_day(random: Random) -> list[Request]:
 
 @pytest.mark.parametrize(("name", "config"), [("haproxy", HAPROXY), ("nginx", NGINX)])
 async def test_behind_a_proxy_that_reuses(
-    stage: Stage, name: str, config: str, tmp_path: Path
+    front: tuple[Front, int],
+    name: str,
+    config: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async with proxy(name, config, tmp_path, stage.through) as port:
+    behind, port = front
+    network = Network(port, monkeypatch)
+    async with network.open() as to, proxy(name, config, tmp_path, to) as through:
         for request in (sent := a_day(Random(1))):
-            assert await ask(port, request) in (200, 201), request
-    assert judge(sent, stage.front.runs) == []
-    assert stage.network.connections <= 3  # it did reuse: the test is about that
-
-
-@pytest.mark.parametrize("seed", range(6))
-async def test_behind_a_relay_that_puts_everybody_on_one_connection(
-    stage: Stage, seed: int
-) -> None:
-    """It knows where requests end, waits for an answer before it sends the next, or does not."""
-    random = Random(seed)
-    sent = a_day(random) if seed % 2 else [any_request(random, mark) for mark in range(30)]
-    reader, writer = await asyncio.open_connection("127.0.0.1", stage.port)
-    heard = bytearray()
-
-    async def listen() -> None:
-        while data := await reader.read(1 << 16):
-            heard.extend(data)
-
-    listening = asyncio.create_task(listen())
-    kept = b""
-    for request in sent:
-        data = kept + request.raw
-        kept = data[len(data) - random.choice((0, 0, 0, 1, 3, 40)) :]
-        at = random.randrange(1, len(data))
-        for piece in cut(data[: len(data) - len(kept)]):
-            for part in (piece[:at], piece[at:]) if random.random() < 0.3 else (piece,):
-                await stage.network.send(writer, part)
-    await stage.network.send(writer, kept)
-    await soon(lambda: len(stage.front.marks(bytes(heard))) >= len(sent) or listening.done())
-    assert judge(sent, stage.front.runs, stage.front.marks(bytes(heard))) == []
-    writer.close()
-    await listening
+            assert await ask(through, request) in (200, 201), request
+    assert judge(sent, behind.runs) == []
+    assert network.connections <= 3  # it did reuse: the test is about that
