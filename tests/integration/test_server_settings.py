@@ -11,7 +11,7 @@ import asyncpg
 import msgspec
 import pytest
 
-from tests.integration.test_fence import APPEND, SLOT, Race, _one
+from tests.integration.test_fence import APPEND, SLOT, _one
 from warouter.cluster.plan import Takeover
 from warouter.config import Settings
 from warouter.errors import CommandError, OutcomeUnknown, UnfitDatabase
@@ -139,11 +139,6 @@ async def test_without_the_isolation_pinned_it_is_not(
     monkeypatch.setattr(server_settings, "PINNED", rest)
     async with spoiled(settings, "database", {ISOLATION: "repeatable read"}):
         assert await appended_while_it_was_taken_over(settings) == APPENDED
-
-
-async def test_no_commit_of_an_ended_epoch_under_another_isolation(settings: Settings) -> None:
-    async with spoiled(settings, "database", {ISOLATION: "repeatable read"}):
-        assert await Race(settings).run() == 0
 
 
 @pytest.mark.parametrize("place", PLACES)

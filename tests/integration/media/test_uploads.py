@@ -6,12 +6,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
 from tests.integration.media.conftest import CONTENT, USER, chunks
-from warouter.errors import MediaRefused, NotFound
+from warouter.errors import MediaRefused
 from warouter.media.library import Library
 from warouter.media.references import Reference
 from warouter.owner.media import uploads as uploads_file
@@ -72,11 +71,6 @@ async def test_a_damaged_file_is_not_brought(library: Library, uploads: Uploads)
         await uploads.handle(reference(media), 1, USER)
     with pytest.raises(MediaRefused, match="damaged"):  # remembered for a while
         uploads.known(reference(media))
-
-
-async def test_media_that_was_deleted_meanwhile(uploads: Uploads) -> None:
-    with pytest.raises(NotFound):
-        await uploads.handle(Reference("image", id=str(uuid4())), 1, USER)
 
 
 async def test_a_file_that_shows_up_late_is_waited_for(
