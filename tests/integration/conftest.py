@@ -1,15 +1,32 @@
-"""The scene of the webhook's tests: a receiver, and the owner of the slots that it hears of."""
+"""The journals of an owner, and the scene of the webhook's tests: a receiver, and the owner of the
+slots that it hears of.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Iterator
 
+import asyncpg
 import pytest
+import pytest_asyncio
 
 from tests.harness.callbacks import Logged, Owner
+from tests.harness.journals import ME, OWNED, own
 from tests.harness.receiver import Receiver
 from tests.harness.wait import Watch
+from warouter.config import Settings
+from warouter.store.journal import Journal
+
+
+@pytest_asyncio.fixture
+async def journal(settings: Settings, pool: asyncpg.Pool) -> AsyncIterator[Journal]:
+    """The journal of ME, who owns slots 3 and 5."""
+    for slot, epoch in OWNED.items():
+        await own(pool, slot, epoch)
+    journal = Journal(settings, ME, "test")
+    yield journal
+    await journal.close()
 
 
 @pytest.fixture

@@ -3,39 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
 import asyncpg
 import pytest
-import pytest_asyncio
 
 from tests.harness.clock import step
-from warouter.config import Settings
+from tests.harness.journals import OWNED, row
 from warouter.store.account.logins import Limits, Logins
-from warouter.store.election import LeaderSession
-from warouter.store.journal import KNOWN, Journal, Row
+from warouter.store.journal import KNOWN, Journal
 from warouter.store.journal import slots as journals
 from warouter.store.journal.progress import Wire
 from warouter.store.reports import Body, ReportWriter, read_reports
 
-ME = uuid4()
-OWNED = {3: 10}
 HOUR = 3600.0
 ADDRESS = "203.0.113.9"
-
-
-@pytest_asyncio.fixture
-async def journal(settings: Settings, pool: asyncpg.Pool) -> AsyncIterator[Journal]:
-    await pool.execute("update slot set owner = $1, epoch = 10 where slot = 3", ME)
-    journal = Journal(settings, ME, "test")
-    yield journal
-    await journal.close()
-
-
-def row(seq: int, number: int) -> Row:
-    return Row(3, seq, bytes((1, 3)) + number.to_bytes(18, "big"), "4915112345678", 0, b"{}")
 
 
 class Behind:
@@ -66,35 +50,23 @@ async def test_an_id_is_recognised_after_the_clock_went_forward(
     """A collection took what was a second old, and what was offered again was sent twice."""
     if mutant is not None:
         mutant(monkeypatch)
-    await journal.append(OWNED, [row(1, 1)])
+    await journal.append(OWNED, [row(1)])
     await journal.write(OWNED, Wire({3: (1, [])}, {}, {}))
     await step(pool, HOUR)
     monkeypatch.setattr(journals, "time", Behind(HOUR))
     assert await journal.prune(OWNED, 0.0, 9) == (mutant is not None)
-    again = await journal.append(OWNED, [row(2, 1)])
+    again = await journal.append(OWNED, [row(2, number=1)])
     assert again == ({} if mutant else {0: KNOWN})
 
 
 async def test_what_is_old_by_both_clocks_goes(
     journal: Journal, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await journal.append(OWNED, [row(1, 1), row(2, 2)])
+    await journal.append(OWNED, [row(1), row(2)])
     await journal.write(OWNED, Wire({3: (2, [])}, {}, {}))
     await pool.execute("update message set accepted_at = now() - interval '11 minutes'")
     monkeypatch.setattr(journals, "time", Behind(-HOUR))  # the database's is behind: that counts
     assert await journal.prune(OWNED, 0.0, 9) == 2
-
-
-async def test_a_slot_that_left_a_troubled_owner_may_leave_the_next_one(
-    settings: Settings, pool: asyncpg.Pool
-) -> None:
-    """Once a minute: for an hour it could not, when the clock went back by one."""
-    await pool.execute("insert into owner_log (slot, epoch, reason) values (3, 1, 'unreachable')")
-    leader = LeaderSession(settings, ME, "leader")
-    assert (await leader.look()).moved == {3}
-    await step(pool, -HOUR)
-    assert (await leader.look()).moved == frozenset()
-    await leader.close()
 
 
 LIMITS = Limits()

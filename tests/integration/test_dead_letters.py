@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from uuid import uuid4
 
 import asyncpg
 import pytest
 import pytest_asyncio
 
-from tests.integration.test_journal import ME, OWNED, event, own
+from tests.harness.journals import OWNED, event
 from warouter.config import Settings
 from warouter.store import database, dead_letters
 from warouter.store.dead_letters import Place, Selection, parse
@@ -21,20 +20,14 @@ LANE = "4915112345678"
 
 
 @pytest_asyncio.fixture
-async def journal(settings: Settings, pool: asyncpg.Pool) -> AsyncIterator[Journal]:
-    """The journal of ME, who owns slots 3 and 5, with a dead letter for seq 1 to 3 of each."""
-    for slot, epoch in OWNED.items():
-        await own(pool, slot, epoch, ME)
-    journal = Journal(settings, ME, "test")
+async def journal(journal: Journal) -> Journal:
+    """With a dead letter for seq 1 to 3 of each of its slots."""
     rows = [event(n, f"{slot}.{n}:read:1", slot) for slot in OWNED for n in (1, 2, 3)]
     assert await journal.append_events(OWNED, rows) == {}
-    dead = [
-        {"slot": r.slot, "kind": 0, "seq": r.seq, "attempts": 7, "reason": "webhook: 400"}
-        for r in rows
-    ]
+    tried = {"kind": 0, "attempts": 7, "reason": "webhook: 400"}
+    dead = [{"slot": r.slot, "seq": r.seq, **tried} for r in rows]
     await journal.write(OWNED, Wire({}, {}, {"dead": dead}))
-    yield journal
-    await journal.close()
+    return journal
 
 
 @pytest_asyncio.fixture
@@ -66,24 +59,6 @@ async def test_only_what_was_asked_for_is_taken_up(
     (row,) = await journal.parked_events_of(3, LANE, 0, 10)
     assert (row["key"], row["attempts"]) == ("3.2:read:1", 7)
     assert 60 <= row["age"] < 120
-
-
-async def test_an_ended_epoch_takes_up_nothing(
-    journal: Journal, pool: asyncpg.Pool, operator: asyncpg.Connection
-) -> None:
-    await dead_letters.ask(operator, ALL)
-    await own(pool, 3, 11, uuid4())
-    assert await journal.take_up_letters(OWNED, 60, 10) == [(5, 0, LANE, 3)]
-    assert await parked(pool) == [(5, 1), (5, 2), (5, 3)]
-    assert await dead_letters.count(operator, ALL) == 3
-
-
-async def test_a_page_at_a_time(
-    journal: Journal, pool: asyncpg.Pool, operator: asyncpg.Connection
-) -> None:
-    await dead_letters.ask(operator, ALL)
-    assert await journal.take_up_letters(OWNED, 60, 2) == [(3, 0, LANE, 2)]
-    assert await parked(pool) == [(3, 1), (3, 2)]
 
 
 async def test_a_letter_may_die_again_also_when_its_journal_is_pruned(

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
+from itertools import product
 from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
 import pytest_asyncio
 
+from tests.campaigns.simulation.tables import TROUBLES
+from tests.harness.owned import session_of
 from warouter.cluster.plan import Succession, Takeover
 from warouter.config import Settings
-from warouter.errors import ChangeRefused, FencedError
+from warouter.errors import ChangeRefused
 from warouter.store.election import LeaderSession
+from warouter.store.journal import Journal
 from warouter.store.nodes import (
     ask_for_shards,
     read_map,
-    shard_request_state,
     withdraw_shard_request,
 )
 
@@ -62,30 +66,6 @@ async def test_a_frozen_holder_is_deposed(leader: LeaderSession, rival: LeaderSe
         won = await rival.try_lock()
 
 
-async def test_a_term_grows_and_fences_what_the_last_leader_writes(
-    leader: LeaderSession, rival: LeaderSession, pool: asyncpg.Pool
-) -> None:
-    old = await leader.win()
-    new = await rival.win()
-    assert new > old
-    with pytest.raises(FencedError, match="stale term"):
-        await leader.take_over(old, [takeover(0, 0)], [0])
-    assert (await read_map(pool)).slots[0].owner is None
-    await rival.take_over(new, [takeover(0, 0)], [0])
-    assert (await read_map(pool)).slots[0].owner == NODE
-
-
-async def test_a_takeover_leaves_a_slot_alone_whose_epoch_has_moved(
-    leader: LeaderSession, pool: asyncpg.Pool
-) -> None:
-    term = await leader.win()
-    await leader.take_over(term, [takeover(0, 0), takeover(1, 77)], [0, 0])
-    current = await read_map(pool)
-    assert [current.slots[n].owner for n in (0, 1)] == [NODE, None]
-    logged = await pool.fetch("select slot, to_incarnation, term, reason from owner_log")
-    assert [tuple(r) for r in logged] == [(0, NODE, term, "unowned")]
-
-
 async def test_numbers_carry_the_timeline(leader: LeaderSession, pool: asyncpg.Pool) -> None:
     term = await leader.win()
     await leader.take_over(term, [takeover(0, 0)], [0])
@@ -105,27 +85,6 @@ async def test_after_a_change_of_timeline_no_epoch_is_handed_out_twice(
     assert current.epoch > 1 << 32
     await leader.raise_epochs(term)  # once is enough
     assert (await read_map(pool)).slots[3] == current
-
-
-async def test_shards_and_successors_are_set_in_one_step(
-    leader: LeaderSession, pool: asyncpg.Pool
-) -> None:
-    term = await leader.win()
-    await leader.take_over(term, [takeover(n, 0) for n in range(32)], [0] * 32)
-    owned = await read_map(pool)
-    asked = await ask_for_shards(pool, 2)
-    picture = await leader.look()
-    assert picture.request is not None
-    assert (picture.request.id, picture.request.shards) == (asked, 2)
-    moves = [Succession(n, owned.slots[n].epoch, HEIR) for n in range(1, 32, 2)]
-    assert await leader.begin_request(term, moves, picture.request)
-    now = await read_map(pool)
-    assert now.shards == 2
-    assert [s.successor for s in now.slots] == [None, HEIR] * 16
-    assert await shard_request_state(pool, asked) == ("running", "")
-    assert not await withdraw_shard_request(pool, asked)
-    await leader.end_request(term, asked, "done", "")
-    assert await shard_request_state(pool, asked) == ("done", "")
 
 
 async def test_one_change_of_shards_at_a_time(pool: asyncpg.Pool) -> None:
@@ -173,22 +132,15 @@ async def test_who_gives_up_while_a_leader_begins_is_the_second(
     assert (await read_map(pool)).shards == 2
 
 
-@pytest.mark.parametrize("ago", ["1 hour", "-1 hour"])
-async def test_a_request_whose_webapp_is_gone_is_not_begun_later(
-    leader: LeaderSession, pool: asyncpg.Pool, ago: str
+async def test_a_slot_that_left_a_troubled_owner_rests_for_a_minute(
+    leader: LeaderSession, pool: asyncpg.Pool
 ) -> None:
-    """Also when the database's clock went back meanwhile."""
-    term = await leader.win()
-    asked = await ask_for_shards(pool, 2)
-    await pool.execute("update shard_request set requested_at = now() - $1::text::interval", ago)
-    seen = (await leader.look()).request
-    assert seen is not None
-    await pool.execute(
-        "select name_successors($1,$2,'{}','{}','{}','{}'::text[],$3,2)", term, ME, asked
-    )
-    assert (await read_map(pool)).shards == 1
-    assert await shard_request_state(pool, asked) == ("refused", "nobody waits for it any more")
-    await ask_for_shards(pool, 4)
+    """Also when the clock of the database has gone back meanwhile."""
+    log = "insert into owner_log (slot, epoch, reason, at) values ($1, 1, $2, now() + $3::interval)"
+    ages = (timedelta(), -timedelta(seconds=61), timedelta(seconds=90))
+    for slot, (reason, age) in enumerate(product(sorted(TROUBLES), ages)):
+        await pool.execute(log, slot, reason, age)
+    assert (await leader.look()).moved == {n * len(ages) for n in range(len(TROUBLES))}
 
 
 async def blocked(pool: asyncpg.Pool) -> None:
@@ -197,3 +149,36 @@ async def blocked(pool: asyncpg.Pool) -> None:
     waiting = False
     while not waiting:
         waiting = await pool.fetchval(waits)
+
+
+async def test_processes_of_the_version_before_beat_on(
+    pool: asyncpg.Pool, settings: Settings, leader: LeaderSession
+) -> None:
+    session = session_of(settings, "webapp", RIVAL)
+    await session.beat(True, 1.0)
+    row = await pool.fetchrow("select * from beat($1, $2)", RIVAL, False)
+    assert (row["slots"], row["map_version"]) == ([], 1)
+    assert not (await leader.look()).nodes[RIVAL].upstream_ok
+    row = await pool.fetchrow("select * from beat($1, $2, $3)", RIVAL, True, [NODE])
+    assert (row["slots"], row["map_version"]) == ([], 1)
+    node = (await leader.look()).nodes[RIVAL]
+    assert (node.upstream_ok, node.journal_ok) == (True, True)  # of that they say nothing
+    session.terminate()
+
+
+async def test_a_leader_of_the_version_before_names_successors(
+    settings: Settings, leader: LeaderSession, pool: asyncpg.Pool
+) -> None:
+    """Why, it does not say."""
+    term = await leader.win()
+    await leader.take_over(term, [takeover(3, 0)], [0])
+    epochs = {3: (await read_map(pool)).slots[3].epoch}
+    await pool.execute(
+        "select name_successors($1,$2,$3,$4,$5,$6,$7)",
+        *(term, ME, [3], [epochs[3]], [HEIR], None, None),
+    )
+    journal = Journal(settings, NODE, "owner")
+    assert await journal.hand_over(epochs) == {3}
+    await journal.close()
+    reason = await pool.fetchval("select reason from owner_log where to_incarnation = $1", HEIR)
+    assert reason == "handover"

@@ -3,46 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
-from uuid import uuid4
 
 import asyncpg
 import pytest
-import pytest_asyncio
 
-from tests.harness.clock import step
-from tests.harness.owned import ME as COREAPP
-from tests.harness.owned import FakeUpstream, Slots, ended
+from tests.harness.journals import event, row
+from tests.harness.owned import ME, FakeUpstream, Slots, ended
 from tests.harness.wait import soon
 from warouter.config import Settings
 from warouter.flow import parking as parked
 from warouter.owner import parked as taking_up
-from warouter.store.journal import EventRow, Journal, Row
+from warouter.store.journal import Journal
 from warouter.store.journal.progress import Wire
 from warouter.upstream.protocol import Answer, Claim, Claimed, Listener, Send, ToUpstream
 
-ME = uuid4()
 OWNED = {3: 10}
 DAY = 86_400.0
 LANES = [(3, 0), (3, 1)]
 HOUR = 3600.0
-
-
-@pytest_asyncio.fixture
-async def journal(settings: Settings, pool: asyncpg.Pool) -> AsyncIterator[Journal]:
-    await pool.execute("update slot set owner = $1, epoch = 10 where slot = 3", ME)
-    journal = Journal(settings, ME, "test")
-    yield journal
-    await journal.close()
-
-
-def row(seq: int, recipient: str, ttl: int | None = None) -> Row:
-    return Row(3, seq, bytes((1, 3)) + seq.to_bytes(18, "big"), recipient, 0, b"{}", ttl)
-
-
-def event(seq: int, recipient: str) -> EventRow:
-    return EventRow(3, seq, 0, f"k{seq}", recipient, b"{}", None)
 
 
 def place(seq: int, **more: Any) -> dict[str, Any]:
@@ -63,9 +42,10 @@ async def unpark(journal: Journal, seq: int) -> None:
 
 async def store(journal: Journal, recipients: list[str], ttl: int | None = None) -> None:
     """A message and an event to each, with seqs from 1."""
-    rows = list(enumerate(recipients, 1))
-    assert await journal.append(OWNED, [row(seq, r, ttl) for seq, r in rows]) == {}
-    assert await journal.append_events(OWNED, [event(seq, r) for seq, r in rows]) == {}
+    rows = [row(seq, recipient=r, ttl=ttl) for seq, r in enumerate(recipients, 1)]
+    assert await journal.append(OWNED, rows) == {}
+    events = [event(r.seq, f"k{r.seq}", recipient=r.recipient) for r in rows]
+    assert await journal.append_events(OWNED, events) == {}
 
 
 async def pages(journal: Journal, most: int) -> tuple[list[Any], list[Any]]:
@@ -86,84 +66,6 @@ async def test_a_page_has_those_that_are_looked_at_first(journal: Journal) -> No
         assert not any(r["full"] for r in page)
 
 
-async def test_one_row_stands_for_each_recipient(journal: Journal) -> None:
-    """However many wait for one, the next page is not full of it; its first row leads."""
-    await store(journal, ["a"] * 5 + ["b"])
-    await park(journal, dict.fromkeys(range(1, 6), 0.0))
-    await park(journal, {6: 100.0})
-    for page in await pages(journal, 2):
-        assert {r["recipient"] for r in page} == {"a", "b"}
-    await park(journal, {1: 500.0})  # tried again later: what waits behind it waits with it
-    await unpark(journal, 6)
-    for page in await pages(journal, 9):
-        ((recipient, due_in),) = [(r["recipient"], r["due_in"]) for r in page]
-        assert recipient == "a"
-        assert 400 < due_in <= 500
-    await unpark(journal, 1)
-    for page in await pages(journal, 9):
-        assert [r["recipient"] for r in page] == ["a"]
-        assert page[0]["due_in"] <= 0  # as the next one was parked
-    for seq in range(2, 6):
-        await unpark(journal, seq)
-    assert await pages(journal, 9) == ([], [])
-
-
-async def test_who_is_parked_is_found_among_others(journal: Journal) -> None:
-    await store(journal, ["a", "b"])
-    await park(journal, {1: 100.0, 2: 200.0})
-    found = await journal.parked_among(3, ["b", "c"], DAY)
-    assert [r["recipient"] for r in found] == ["b"]
-    assert 190 < found[0]["due_in"] <= 200
-    events = await journal.parked_events_among(3, 0, ["b", "c"])
-    assert [r["recipient"] for r in events] == ["b"]
-    assert await journal.parked_events_among(3, 1, ["b"]) == []
-
-
-async def test_a_ttl_is_looked_at_before_the_wait_is_over(journal: Journal) -> None:
-    await store(journal, ["a", "b"], ttl=60)
-    await park(journal, {1: 500.0}, ends_ms=60_000)
-    await park(journal, {2: 100.0})
-    (first,) = await journal.parked([3], DAY, 1)
-    assert first["recipient"] == "a"
-    assert first["ends_in"] <= 60
-
-
-@pytest.mark.parametrize("hours", [-1.0, -1000.0])
-async def test_a_clock_that_goes_back_prolongs_no_wait(
-    journal: Journal, pool: asyncpg.Pool, hours: float
-) -> None:
-    """A new owner used to wait for as long as the clock had gone back."""
-    await store(journal, ["a", "b"])
-    await park(journal, {1: 5.0, 2: 8.0})
-    await step(pool, hours * HOUR)
-    for page in await pages(journal, 9):
-        due = {r["recipient"]: r["due_in"] for r in page}
-        assert due["a"] <= 5
-        assert due["b"] <= 8
-    row, *_ = await journal.page(3, 0, 9, 9, 1 << 20)
-    assert row.age == 0
-    assert {r["age"] for r in await journal.parked_of(3, ["a", "b"], 9)} == {0}
-    assert {r["age"] for r in await journal.parked_events_of(3, "a", 0, 9)} == {0}
-    # Those that no page has brought yet are found by when they are due: they are brought forward.
-    assert await journal.mend_parked(OWNED, 1) == 2
-    assert await journal.mend_parked(OWNED, 100) == 2
-    assert await journal.mend_parked(OWNED, 100) == 0
-    for table in ("parked_message", "parked_event"):
-        late = f"select count(*) from {table} where greatest(due_at, look_at) > now() + '9 s'"
-        assert await pool.fetchval(late) == 0
-
-
-async def test_a_clock_that_goes_forward_only_brings_tries_forward(
-    journal: Journal, pool: asyncpg.Pool
-) -> None:
-    await store(journal, ["a"])
-    await park(journal, {1: 5.0})
-    await step(pool, HOUR)
-    for page in await pages(journal, 9):
-        assert page[0]["due_in"] < 0
-    assert await journal.mend_parked(OWNED, 9) == 0
-
-
 async def test_rows_from_before_are_looked_at_first(journal: Journal, pool: asyncpg.Pool) -> None:
     await store(journal, ["a", "b", "a"])
     await park(journal, {1: 50.0, 2: 10.0, 3: 50.0})
@@ -179,22 +81,6 @@ async def test_rows_from_before_are_looked_at_first(journal: Journal, pool: asyn
     await unpark(journal, 1)
     for page in await pages(journal, 9):
         assert {r["recipient"] for r in page} == {"a", "b"}
-
-
-async def test_letters_are_a_lane_that_is_looked_at_now(
-    journal: Journal, pool: asyncpg.Pool
-) -> None:
-    await store(journal, ["a", "a", "b"])
-    dead = [place(seq, kind=0) for seq in (1, 2, 3)]
-    await journal.write(OWNED, Wire({}, {}, {"dead": dead}))
-    assert await journal.asked_letters([3, 5]) == []
-    await pool.execute("update dead_letter set asked_at = now()")
-    assert await journal.asked_letters([3, 5]) == [3]
-    assert sorted(await journal.take_up_letters(OWNED, 0.0, 2)) == [(3, 0, "a", 2)]
-    assert await journal.take_up_letters(OWNED, 0.0, 2) == [(3, 0, "b", 1)]
-    assert await journal.take_up_letters(OWNED, 0.0, 2) == []
-    looked = "select recipient from parked_event where look_at is not null order by seq"
-    assert [r[0] for r in await pool.fetch(looked)] == ["a", "b"]
 
 
 OLD = "look_at = default, parked_at = default"
@@ -243,7 +129,7 @@ async def test_who_is_due_is_sent_though_an_older_build_parked_many_before(
         (taking_up, "LEAD_SECONDS", 0.0),
     ):
         monkeypatch.setattr(module, name, value)
-    await pool.execute("update slot set owner = $1, epoch = 11 where slot = 3", COREAPP)
+    await pool.execute("update slot set owner = $1, epoch = 11 where slot = 3", ME)
     await pool.execute(
         "insert into parked_message"
         " (slot, seq, id, recipient, kind, body, attempts, due_at, reason)"

@@ -7,26 +7,22 @@ from collections.abc import AsyncIterator
 from hashlib import sha256
 from random import Random
 from typing import Any
-from uuid import UUID, uuid4
 
 import asyncpg
 import pytest_asyncio
 
+from tests.harness.journals import ME, OTHER, an_id, own
+from tests.harness.journals import row as plain
 from tests.harness.postgres import PATIENT
 from tests.harness.wait import PATIENCE
 from warouter.config import Settings
 from warouter.link.wire import Key
-from warouter.store.journal import APPENDED, CLASHED, FENCED, KNOWN, REFUSED, Already, Journal, Row
+from warouter.store.journal import APPENDED, CLASHED, FENCED, REFUSED, Already, Journal, Row
 from warouter.store.journal.progress import Wire
 
-ME, OTHER = uuid4(), uuid4()
 OWNED, OTHERS = {3: 10}, {5: 20}
 COUNT = "select count(*) from message"
 KEYS = "select count(*) from request_key"
-
-
-async def own(pool: asyncpg.Pool, slot: int, epoch: int, owner: UUID) -> None:
-    await pool.execute("update slot set owner = $3, epoch = $2 where slot = $1", slot, epoch, owner)
 
 
 @pytest_asyncio.fixture
@@ -42,50 +38,12 @@ async def journals(
         await journal.close()
 
 
-def message_id(n: int, slot: int = 3) -> bytes:
-    return bytes((1, slot)) + n.to_bytes(18, "big")
-
-
 def key(name: str, request: str = "body") -> Key:
     return Key(sha256(name.encode()).digest(), sha256(request.encode()).digest())
 
 
-def row(
-    seq: int, name: str | None = None, request: str = "body", n: int = 0, slot: int = 3, **more: Any
-) -> Row:
-    wanted = None if name is None else key(name, request)
-    fields: dict[str, Any] = {"recipient": "4915112345678", "kind": 0, "body": b"{}", **more}
-    return Row(slot, seq, message_id(n or seq, slot), **fields, key=wanted)
-
-
-async def test_the_same_request_is_one_message(
-    journals: tuple[Journal, Journal], pool: asyncpg.Pool
-) -> None:
-    journal = journals[0]
-    assert await journal.append(OWNED, [row(1, "a"), row(2, "b"), row(3)]) == {}
-    assert await journal.append(OWNED, [row(4, "a"), row(5), row(6, "b", "other")]) == {
-        0: Already(message_id(1)),
-        2: CLASHED,
-    }
-    assert await pool.fetchval(COUNT) == 4
-
-
-async def test_the_same_key_twice_in_one_batch(
-    journals: tuple[Journal, Journal], pool: asyncpg.Pool
-) -> None:
-    rows = [row(1, "a"), row(2, "a"), row(3, "a", "other"), row(4, "b")]
-    assert await journals[0].append(OWNED, rows) == {1: Already(message_id(1)), 2: CLASHED}
-    assert [r.seq for r in await journals[0].page(3, 0, 9, 9, 1 << 20)] == [1, 4]
-
-
-async def test_an_offer_again_after_an_unknown_outcome_is_known(
-    journals: tuple[Journal, Journal], pool: asyncpg.Pool
-) -> None:
-    journal = journals[0]
-    await journal.append(OWNED, [row(1, "a")])
-    assert await journal.append(OWNED, [row(2, "a", n=1), row(3, "a", n=1)]) == {0: KNOWN, 1: KNOWN}
-    assert await journal.append(OWNED, [row(4, "b"), row(5, "b", n=4)]) == {1: KNOWN}
-    assert await pool.fetchval(COUNT) == 2
+def row(seq: int, name: str | None = None, request: str = "body", **more: Any) -> Row:
+    return plain(seq, key=None if name is None else key(name, request), **more)
 
 
 async def test_what_is_fenced_or_refused_leaves_no_key(
@@ -164,7 +122,7 @@ async def test_an_owner_waits_for_another_that_has_not_committed(
             await connection.execute(
                 "insert into request_key (key, id, slot, request) values ($1, $2, 5, $3)",
                 wanted.name,
-                message_id(9, 5),
+                an_id(9, 5),
                 wanted.request,
             )
             pid = connection.get_server_pid()
@@ -177,7 +135,7 @@ async def test_an_owner_waits_for_another_that_has_not_committed(
                     assert not append.done()
             if commits:
                 await transaction.commit()
-                assert await append == {0: Already(message_id(9, 5))}
+                assert await append == {0: Already(an_id(9, 5))}
             else:
                 await transaction.rollback()
                 assert await append == {}
@@ -192,10 +150,10 @@ async def test_a_key_is_kept_for_a_day_and_then_starts_anew(
     await pool.execute("delete from message")  # retention was shorter
     await pool.execute(age, 23.9)
     assert await journal.prune_keys([3], 10) == 0
-    assert await journal.append(OWNED, [row(3, "a")]) == {0: Already(message_id(1))}
+    assert await journal.append(OWNED, [row(3, "a")]) == {0: Already(an_id(1))}
     await pool.execute(age, 24.1)
     assert await journal.append(OWNED, [row(4, "a", "another")]) == {}
-    assert await journal.append(OWNED, [row(5, "a", "another")]) == {0: Already(message_id(4))}
+    assert await journal.append(OWNED, [row(5, "a", "another")]) == {0: Already(an_id(4))}
     assert await journal.prune_keys([5], 10) == 0  # another owner's
     assert await journal.prune_keys([3], 10) == 1
     assert await pool.fetchval(KEYS) == 1

@@ -1,0 +1,35 @@
+"""Rows of the journals of an owner of slots 3 and 5."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+
+from warouter.store.journal import EventRow, Row
+
+ME, OTHER = uuid4(), uuid4()
+OWNED = {3: 10, 5: 20}
+RECIPIENT = "4915112345678"
+
+
+async def own(pool: asyncpg.Pool, slot: int, epoch: int, owner: UUID = ME) -> None:
+    await pool.execute(
+        "update slot set owner = $3, epoch = $2, successor = null where slot = $1",
+        *(slot, epoch, owner),
+    )
+
+
+def an_id(number: int, slot: int = 3) -> bytes:
+    return bytes((1, slot)) + number.to_bytes(18, "big")
+
+
+def row(seq: int, slot: int = 3, *, number: int = 0, **fields: Any) -> Row:
+    """A message; of equal numbers is one, and its number is its seq unless told."""
+    given = {"recipient": RECIPIENT, "kind": 0, "body": b"{}", **fields}
+    return Row(slot, seq, an_id(number or seq, slot), **given)
+
+
+def event(seq: int, key: str, slot: int = 3, recipient: str = RECIPIENT) -> EventRow:
+    return EventRow(slot, seq, 0, key, recipient, b"{}", None)
