@@ -139,16 +139,6 @@ async def scene(settings: Settings) -> AsyncIterator[Scene]:
     await operator.close()
 
 
-async def test_commits_of_one_and_a_half_seconds_keep_nobody_from_leading(scene: Scene) -> None:
-    await scene.operator.execute(SLOW % "pg_sleep(1.5)")
-    await scene.may_lead()
-    async with asyncio.timeout(PATIENCE):
-        await scene.all_owned()
-        await ask_for_shards(scene.operator, 2)
-        await scene.until("select state = 'done' from shard_request")
-    assert await scene.leads() > 0
-
-
 async def test_a_leader_that_waits_for_its_commit_goes_on_beating(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:

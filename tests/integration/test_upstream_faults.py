@@ -7,7 +7,6 @@ for without limit, and one frame that did not decode stopped its slot for ever.
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -20,7 +19,6 @@ from tests.harness.coreapps import give, started
 from tests.harness.wait import soon
 from warouter._hash import slot_of
 from warouter.config import Settings
-from warouter.flow.lanes import Lanes
 from warouter.link.wire import FRAMES, Message
 from warouter.message_id import mint
 from warouter.node.coreapp import Coreapp
@@ -103,18 +101,6 @@ async def test_a_lost_answer_is_asked_for_again(world: World) -> None:
     await soon(lambda: world.slot.events[0].committed == 27)
 
 
-async def test_lost_answers_in_a_stream(world: World) -> None:
-    world.use(lost_answers=0.15, broken_answers=0.15)
-    epoch = world.slot.epoch
-    for _ in range(5):
-        world.offer(20)
-    await world.settled()
-    assert world.slot.epoch == epoch
-    assert world.simulator.exchange.record.counters.unique == 100
-    assert world.simulator.exchange.record.counters.inversions == 0
-    assert world.coreapp.hearing.broken["answer"] > 0
-
-
 async def test_more_lost_answers_than_the_window_holds_stop_nobody_else(world: World) -> None:
     """Those recipients are parked and give their places back."""
     world.use(lost_answers=1.0)
@@ -125,20 +111,6 @@ async def test_more_lost_answers_than_the_window_holds_stop_nobody_else(world: W
     world.offer(1, to=75)
     await world.settled()
     assert world.simulator.exchange.record.counters.unique == 71
-
-
-@pytest.mark.parametrize("seen", [[], ["sent", "delivered", "read"]])
-async def test_a_ttl_does_not_end_a_message_whose_answers_are_lost(
-    world: World, seen: list[str]
-) -> None:
-    """It may be taken, and here it is: what its statuses show, or nothing, and no failed."""
-    quiet: dict[str, float] = {} if seen else {"sent": 0, "delivered": 0, "read": 0}
-    world.use(lost_answers=1.0, **quiet)
-    world.offer(1, ttl=1)
-    await soon(lambda: world.coreapp.sender.asked_again >= 10)
-    world.use(**quiet)
-    await world.settled()
-    assert await world.statuses() == seen
 
 
 async def test_a_lost_claim_is_asked_for_again(world: World) -> None:
@@ -177,19 +149,3 @@ async def test_an_answer_of_garbage_ends_no_connection(world: World) -> None:
     await world.settled()
     assert world.coreapp.hearing.broken == {"answer": 2}
     assert world.coreapp.receipts.refused == 1
-
-
-async def test_without_the_look_at_what_is_unanswered_it_is_waited_for_for_ever(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The build without the mechanism: the judge sees the message stand still."""
-    monkeypatch.setattr(Lanes, "unanswered", lambda _self: [])
-    world.use(lost_answers=1.0)
-    world.offer(1)
-    await soon(lambda: world.simulator.exchange.record.counters.received == 1)
-    world.use()
-    looks = world.slot.look_due
-    await soon(lambda: world.slot.look_due > looks + 5 * 0.2)
-    with pytest.raises(TimeoutError):
-        await soon(lambda: world.slot.messages.cursor.mark == 1, 0)
-    assert math.isfinite(world.slot.look_due)
