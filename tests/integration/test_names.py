@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import socket
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -135,80 +131,3 @@ async def test_the_systems_own_lookup() -> None:
     assert "127.0.0.1" in await look_up(Names(), "a", "localhost")
     with pytest.raises(OSError, match="is not a valid host name"):
         await look_up(Names(), "a", "a" * 70 + ".test")
-
-
-# ---------------------------------------------------------------- a name server that says nothing
-
-SILENT = """
-import asyncio, fcntl, os, socket, struct, subprocess, tempfile, uvloop
-from contextlib import suppress
-from warouter.errors import WarouterError
-from warouter.media.fetch import Fetcher
-
-with socket.socket() as up:  # the loopback of this network of our own
-    fcntl.ioctl(up, 0x8914, struct.pack("16sH14x", b"lo", 0x1 | 0x40))
-silent = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-silent.bind(("127.0.0.1", 53))
-for place, text in (
-    ("/etc/resolv.conf", "nameserver 127.0.0.1\\noptions timeout:30 attempts:5\\n"),
-    ("/etc/hosts", "127.0.0.1 localhost database.test\\n"),
-):
-    with tempfile.NamedTemporaryFile("w", delete=False) as file:
-        file.write(text)
-    subprocess.run(["mount", "--bind", file.name, place], check=True)
-
-
-async def fetch(fetcher, n):
-    with suppress(WarouterError):
-        async with fetcher.open(f"https://silent-{n}.example.com/x.jpg"):
-            pass
-
-
-async def main():
-    database = await asyncio.start_server(lambda _r, w: w.close(), "127.0.0.1", 0)
-    port = database.sockets[0].getsockname()[1]
-    fetcher = Fetcher()
-    links = [asyncio.create_task(fetch(fetcher, n)) for n in range(8)]
-    loop = asyncio.get_running_loop()
-    asked = set()
-    while len(asked) < 2:  # as many as the loop looks up at a time
-        question = await loop.sock_recv(silent, 512)
-        asked.add(question[13 : 13 + question[12]])
-    try:
-        async with asyncio.timeout(25):
-            await asyncio.open_connection("database.test", port)
-        print("connected", flush=True)
-    except TimeoutError:
-        print("the name of the database was not found in time", flush=True)
-    os._exit(0)  # lookups of the loop's own would be waited for
-
-silent.setblocking(False)
-uvloop.run(main())
-"""
-
-
-def namespaced() -> list[str]:
-    """A command prefix for a network and mounts of its own; [] where that cannot be had."""
-    for more in ([], ["--user", "--map-root-user"]):
-        prefix = ["unshare", *more, "--net", "--mount"]
-        if shutil.which("unshare") and _works([*prefix, "true"]):
-            return prefix
-    return []
-
-
-def _works(command: list[str]) -> bool:
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0
-
-
-async def test_a_silent_name_server_does_not_take_the_database_away(tmp_path: Path) -> None:
-    """Eight links, and the coreapp could not look its database up any more."""
-    prefix = namespaced()
-    if not prefix:
-        pytest.skip("not run: no network namespace can be made here (unshare of util-linux)")
-    script = tmp_path / "silent.py"
-    script.write_text(SILENT)
-    process = await asyncio.create_subprocess_exec(
-        *prefix, sys.executable, str(script), stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    out, err = await process.communicate()
-    assert out == b"connected\n", err.decode()
