@@ -66,8 +66,12 @@ class Owner:
     def ids(self) -> list[str]:
         return [name_of(item) for item in self.settled]
 
+    async def until(self, holds: Callable[[], Any]) -> None:
+        """Until it holds of what was told or received."""
+        await self.watch.until(holds)
+
     async def all_settled(self, count: int) -> None:
-        await self.watch.until(lambda: len(self.settled) >= count)
+        await self.until(lambda: len(self.settled) >= count)
 
 
 def settings_of(

@@ -25,7 +25,6 @@ from tests.harness.callbacks import (
     spread,
 )
 from tests.harness.receiver import Post, Receiver
-from tests.harness.wait import Watch
 from warouter import __version__
 from warouter.kinds import INBOUND, STATUS
 from warouter.webhook import callbacks as webhook
@@ -74,9 +73,7 @@ class TestDelivery:
             await owner.all_settled(3 * BATCH_EVENTS)
         assert [len(post.events) for post in receiver.posts] == [BATCH_EVENTS] * 3
 
-    async def test_places_are_bounded_and_shared(
-        self, owner: Owner, receiver: Receiver, watch: Watch
-    ) -> None:
+    async def test_places_are_bounded_and_shared(self, owner: Owner, receiver: Receiver) -> None:
         release = asyncio.Event()
 
         async def hold(_post: Post) -> int:
@@ -88,10 +85,10 @@ class TestDelivery:
         async with running(owner) as callbacks:
             for each in spread(many):
                 callbacks.add(each)
-            await watch.until(lambda: receiver.open == 5)  # one place is kept
+            await owner.until(lambda: receiver.open == 5)  # one place is kept
             for each in spread(many, kind=INBOUND, prefix="i"):
                 callbacks.add(each)
-            await watch.until(lambda: receiver.open == 6)
+            await owner.until(lambda: receiver.open == 6)
             assert sum("messages" in post.json for post in receiver.posts) == 1
             release.set()
             await owner.all_settled(2 * many)
@@ -166,9 +163,7 @@ class TestDelivery:
         assert logged() == [("WARNING", "webhook URL rejected")]
         assert receiver.posts == []
 
-    async def test_an_error_of_the_owner_stays_with_its_slots(
-        self, owner: Owner, watch: Watch
-    ) -> None:
+    async def test_an_error_of_the_owner_stays_with_its_slots(self, owner: Owner) -> None:
         """Nobody else's callbacks stop for it, and the slot goes on once it is begun anew."""
         record = owner.on_settled
 
@@ -180,17 +175,17 @@ class TestDelivery:
         owner.on_settled = broken
         async with running(owner) as callbacks:
             callbacks.add(event(1, "r1", slot=1))
-            await watch.until(lambda: owner.broken)
+            await owner.until(lambda: owner.broken)
             callbacks.add(event(2, "r2", slot=2))
             callbacks.add(event(3, "r1", slot=1))  # read again by the next epoch
-            await watch.until(lambda: len(owner.settled) == 2)
+            await owner.until(lambda: len(owner.settled) == 2)
         [(slots, error)] = owner.broken
         assert slots == {1}
         assert str(error) == "cannot record"
         assert sorted(owner.ids()) == ["r1.3", "r2.2"]
 
     async def test_an_error_before_the_post_takes_no_place_away(
-        self, owner: Owner, watch: Watch, monkeypatch: pytest.MonkeyPatch
+        self, owner: Owner, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Six of them, and there were no places left for anybody."""
 
@@ -202,14 +197,14 @@ class TestDelivery:
                 patch.setattr(webhook, "signed", odd)
                 for number in range(1, 9):
                     callbacks.add(event(number, f"r{number}", slot=3))
-                    await watch.until(lambda n=number: len(owner.broken) == n)
+                    await owner.until(lambda n=number: len(owner.broken) == n)
                     assert callbacks.in_flight_of(3) == 0  # or a handover would wait for it
             callbacks.add(event(100, "x", slot=3))
             await owner.all_settled(1)
             assert callbacks.queue_size == 0
 
     async def test_a_post_that_raises_what_nobody_foresaw_is_a_failure(
-        self, owner: Owner, watch: Watch, monkeypatch: pytest.MonkeyPatch
+        self, owner: Owner, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         async def odd(*_arguments: Any, **_named: Any) -> None:
             raise KeyError("odd")
@@ -217,7 +212,7 @@ class TestDelivery:
         monkeypatch.setattr(posting, "_drain", odd)
         async with running(owner) as callbacks:
             callbacks.add(event(1))
-            await watch.until(lambda: owner.settled)  # its status had come: that alone decides
+            await owner.until(lambda: owner.settled)  # its status had come: that alone decides
         assert not owner.broken
 
 
@@ -245,38 +240,38 @@ class TestHanging:
             callbacks.add(event(n, f"bad{n}", attempts=1, first_at=time.monotonic()))
 
     async def test_those_that_failed_before_leave_places_to_all_others(
-        self, owner: Owner, receiver: Receiver, watch: Watch
+        self, owner: Owner, receiver: Receiver
     ) -> None:
         receiver.answer = self.hang
         async with running(owner, timeout=60.0) as callbacks:
             self.tried_again(callbacks)
-            await watch.until(lambda: receiver.open == 2)  # of five places for statuses
+            await owner.until(lambda: receiver.open == 2)  # of five places for statuses
             for each in spread(50):
                 callbacks.add(each)
-            await watch.until(lambda: len(owner.settled) == 50)
+            await owner.until(lambda: len(owner.settled) == 50)
             assert receiver.open == 2  # nobody waited for a time-out
             assert not shared(receiver)
             self.released.set()
-            await watch.until(lambda: len(owner.settled) == 50 + self.HANGING)
+            await owner.until(lambda: len(owner.settled) == 50 + self.HANGING)
 
     async def test_without_the_suspicion_they_take_every_place(
-        self, owner: Owner, receiver: Receiver, watch: Watch, monkeypatch: pytest.MonkeyPatch
+        self, owner: Owner, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """The build without the mechanism: the judge above finds nobody served."""
         monkeypatch.setattr(Callbacks, "_may_hang", lambda _self, _kind: True)
         receiver.answer = self.hang
         async with running(owner, timeout=60.0) as callbacks:
             self.tried_again(callbacks)
-            await watch.until(lambda: receiver.open == 5)
+            await owner.until(lambda: receiver.open == 5)
             callbacks.add(event(1))
             posts = len(receiver.posts)
             await asyncio.sleep(0.3)
             assert (len(receiver.posts), owner.settled) == (posts, [])
             self.released.set()
-            await watch.until(lambda: len(owner.settled) == 1 + self.HANGING)
+            await owner.until(lambda: len(owner.settled) == 1 + self.HANGING)
 
     async def test_those_that_hang_are_found_and_the_others_of_their_posts_delivered(
-        self, owner: Owner, receiver: Receiver, watch: Watch
+        self, owner: Owner, receiver: Receiver
     ) -> None:
         """One time-out finds each recipient of a POST that hung, and not one for each half."""
         receiver.answer = self.hang
@@ -285,14 +280,14 @@ class TestHanging:
         async with running(owner, timeout=1.0) as callbacks:
             for each in events:
                 callbacks.add(each)
-            await watch.until(lambda: len(owner.settled) == 40 and len(owner.parked) == 3)
+            await owner.until(lambda: len(owner.settled) == 40 and len(owner.parked) == 3)
         assert not any(name.startswith("bad") for name in owner.ids())
         assert callbacks.requests[Result("status_change", "timeout")] == 1 + 3
 
 
 class TestOwnership:
     async def test_a_slot_without_a_lease_is_not_sent_until_it_holds_again(
-        self, owner: Owner, receiver: Receiver, watch: Watch
+        self, owner: Owner, receiver: Receiver
     ) -> None:
         owner.held = {1}
         async with running(owner) as callbacks:
@@ -306,20 +301,20 @@ class TestOwnership:
         assert ids(receiver.posts) == ["b.2", "a.1"]
 
     async def test_a_slot_without_a_lease_is_not_even_connected_for(
-        self, owner: Owner, receiver: Receiver, watch: Watch
+        self, owner: Owner, receiver: Receiver
     ) -> None:
         await receiver.stop()
         owner.held = {1}
         async with running(owner) as callbacks:
             callbacks.add(event(1, "a", slot=1))
             callbacks.add(event(2, "b", slot=2))
-            await watch.until(lambda: owner.parked)
+            await owner.until(lambda: owner.parked)
             assert callbacks.requests == {Result("status_change", "connection"): 1}
             assert callbacks.waiting_of(1) == 1
         assert [item.slot for items, _, _ in owner.parked for item in items] == [2]
 
     async def test_a_lease_that_ends_before_the_request_is_written_stops_it(
-        self, owner: Owner, receiver: Receiver, watch: Watch
+        self, owner: Owner, receiver: Receiver
     ) -> None:
         asked = []
 
@@ -331,7 +326,7 @@ class TestOwnership:
         owner.held = {0}
         async with running(owner, may_act=may_act) as callbacks:
             callbacks.add(event(1))
-            await watch.until(lambda: len(asked) > 1 and idle(callbacks))
+            await owner.until(lambda: len(asked) > 1 and idle(callbacks))
             assert receiver.posts == []
             owner.held = set()
             await owner.all_settled(1)
@@ -340,7 +335,7 @@ class TestOwnership:
         assert owner.parked == []
 
     async def test_results_of_a_lost_slot_are_not_reported(
-        self, owner: Owner, receiver: Receiver, watch: Watch
+        self, owner: Owner, receiver: Receiver
     ) -> None:
         release = asyncio.Event()
 
@@ -352,12 +347,12 @@ class TestOwnership:
         async with running(owner) as callbacks:
             callbacks.add(event(1, "a", slot=1))
             callbacks.add(event(3, "c", slot=2))
-            await watch.until(lambda: receiver.open == 1)
+            await owner.until(lambda: receiver.open == 1)
             callbacks.forget(1)
             callbacks.add(event(2, "b", slot=2))
             callbacks.add(event(1, "a", slot=1))  # owned again: the journal is read anew
             release.set()
-            await watch.until(lambda: len(accepted(receiver)) == 3 and idle(callbacks))
+            await owner.until(lambda: len(accepted(receiver)) == 3 and idle(callbacks))
         assert Counter(owner.ids()) == {"b.2": 1, "a.1": 1, "c.3": 1}
         assert Counter(ids(receiver.posts)) == {"b.2": 1, "a.1": 2, "c.3": 1}
 
@@ -373,11 +368,11 @@ class TestOwnership:
         assert [item.seq for items, _, _ in owner.parked for item in items] == [1]
 
     async def test_cancelling_loses_nothing_of_what_was_on_its_way(
-        self, owner: Owner, receiver: Receiver, watch: Watch
+        self, owner: Owner, receiver: Receiver
     ) -> None:
         never = asyncio.Event()
         receiver.answer = lambda _post: never.wait()
         async with running(owner) as callbacks:
             callbacks.add(event(1))
-            await watch.until(lambda: receiver.open == 1)
+            await owner.until(lambda: receiver.open == 1)
         assert callbacks.queue_size == callbacks.waiting_of(0) == 1

@@ -26,7 +26,6 @@ from tests.harness.callbacks import (
     spread,
 )
 from tests.harness.receiver import Post, Receiver, Reply
-from tests.harness.wait import Watch
 from warouter.kinds import INBOUND, STATUS
 from warouter.webhook.breaker import FAILURES, GIVE_UP
 from warouter.webhook.callbacks import Result
@@ -54,7 +53,7 @@ class TestFailures:
         assert logged() == [FAILING, WORKS]
 
     async def test_statuses_refused_for_ever_do_not_hold_up_inbound_messages(
-        self, owner: Owner, receiver: Receiver, watch: Watch, logged: Logged
+        self, owner: Owner, receiver: Receiver, logged: Logged
     ) -> None:
         receiver.answer = lambda post: 200 if "messages" in post.json else 400
         async with running(owner) as callbacks:
@@ -62,7 +61,7 @@ class TestFailures:
                 callbacks.add(event(n, f"r{n % 50}"))
                 callbacks.add(event(n, f"r{n % 50}", kind=INBOUND))
             await owner.all_settled(300)
-            await watch.until(lambda: FAILING in logged())
+            await owner.until(lambda: FAILING in logged())
             assert callbacks.failing == ["status_change"]
             assert {item.kind for item in owner.settled} == {INBOUND}
             refused = callbacks.requests[Result("status_change", "400")]
@@ -76,13 +75,13 @@ class TestFailures:
         assert sorted(owner.ids()) == sorted(ids(accepted(receiver)))
 
     async def test_refused_connections_until_the_receiver_is_up_again(
-        self, owner: Owner, receiver: Receiver, watch: Watch, logged: Logged
+        self, owner: Owner, receiver: Receiver, logged: Logged
     ) -> None:
         await receiver.stop()
         async with running(owner) as callbacks:
             for each in spread(250):
                 callbacks.add(each)
-            await watch.until(lambda: FAILING in logged())
+            await owner.until(lambda: FAILING in logged())
             assert {result for _, result in callbacks.requests} == {"connection"}
             assert callbacks.queue_size == 250
             await receiver.start(receiver.port)
@@ -107,7 +106,7 @@ class TestFailures:
 
     @pytest.mark.parametrize("endless", [True, False], ids=["without end", "that drips"])
     async def test_an_answer_that_does_not_end_is_cut_and_its_status_counts(
-        self, owner: Owner, receiver: Receiver, watch: Watch, endless: bool
+        self, owner: Owner, receiver: Receiver, endless: bool
     ) -> None:
         cut: list[ConnectionError] = []
         never = asyncio.Event()
@@ -126,12 +125,12 @@ class TestFailures:
             callbacks.add(event(1))
             await owner.all_settled(1)
             if endless:
-                await watch.until(lambda: cut)
+                await owner.until(lambda: cut)
             assert callbacks.requests == {Result("status_change", "success"): 1}
         assert owner.parked == []
 
     async def test_a_poison_event_is_isolated_and_all_others_are_delivered(
-        self, owner: Owner, receiver: Receiver, watch: Watch
+        self, owner: Owner, receiver: Receiver
     ) -> None:
         poison = "r17.1"
         receiver.answer = lambda post: 500 if poison in ids([post]) else 200
@@ -140,7 +139,7 @@ class TestFailures:
                 for n in range(40):
                     callbacks.add(event(number, f"r{n}"))
             await owner.all_settled(118)
-            await watch.until(lambda: owner.parked)
+            await owner.until(lambda: owner.parked)
             ((items, delay_ms, reason),) = owner.parked
             assert [name_of(item) for item in items] == [poison, "r17.2"]
             assert [item.attempts for item in items] == [1, 0]
@@ -161,56 +160,27 @@ class TestFailures:
             f"r17.{n}" for n in range(4)
         ]
 
-    async def test_the_delay_grows_with_the_attempts_up_to_the_most(
-        self, owner: Owner, receiver: Receiver, watch: Watch
-    ) -> None:
-        receiver.answer = 500
-        async with running(owner) as callbacks:
-            for n, attempts in enumerate((1, 3, 50)):
-                callbacks.add(event(n, f"r{n}", attempts=attempts, first_at=boottime()))
-            await watch.until(lambda: len(owner.parked) == 3)
-        delays = {items[0].attempts: delay_ms for items, delay_ms, _ in owner.parked}
-        assert delays == {2: 2 * STEP_MS, 4: 4 * STEP_MS, 51: 200}
-
     async def test_retries_of_refused_events_do_not_hold_up_others(
-        self, owner: Owner, receiver: Receiver, watch: Watch
+        self, owner: Owner, receiver: Receiver
     ) -> None:
         receiver.answer = lambda post: 200 if ids([post]) == ["good.0"] else 500
         owner.settings = settings_of(receiver.url, step_ms=3_600_000, most_ms=3_600_000)
         async with running(owner) as callbacks:
             for n in range(2 * FAILURES):
                 callbacks.add(event(n, f"r{n}", attempts=1, first_at=boottime()))
-            await watch.until(lambda: len(owner.parked) == 2 * FAILURES)
+            await owner.until(lambda: len(owner.parked) == 2 * FAILURES)
             callbacks.add(event(0, "good"))
             await owner.all_settled(1)
-
-    async def test_events_that_were_not_tried_do_not_wait_behind_refused_ones(
-        self, owner: Owner, receiver: Receiver, watch: Watch
-    ) -> None:
-        now = [0.0]
-        receiver.answer = lambda post: 200 if ids([post]) == ["good.0"] else 500
-        owner.settings = settings_of(receiver.url, step_ms=60_000, most_ms=900_000)
-        async with running(owner, clock=lambda: now[0]) as callbacks:
-            for each in spread(40):
-                callbacks.add(each)
-            await watch.until(lambda: callbacks.failing and idle(callbacks))
-            posts = len(receiver.posts)
-            callbacks.settings_changed()  # a probe at once: the next of those is 120 s away
-            await watch.until(lambda: len(receiver.posts) > posts and idle(callbacks))
-            now[0] = 60.0
-            callbacks.add(event(0, "good"))
-            await owner.all_settled(1)
-        assert ids([receiver.posts[posts + 1]]) == ["good.0"]
 
     async def test_after_seven_days_of_tries_it_is_a_dead_letter(
-        self, owner: Owner, receiver: Receiver, watch: Watch
+        self, owner: Owner, receiver: Receiver
     ) -> None:
         first_at = boottime() - GIVE_UP
         receiver.answer = lambda post: 500 if "a.1" in ids([post]) else 200
         async with running(owner) as callbacks:
             callbacks.add(event(1, "a", attempts=700, first_at=first_at))
             callbacks.add(event(2, "a", first_at=first_at + GIVE_UP))
-            await watch.until(lambda: owner.dead)
+            await owner.until(lambda: owner.dead)
             await owner.all_settled(1)  # what waited behind it goes on
         (([letter], reason),) = owner.dead
         assert (letter.seq, letter.attempts, reason) == (1, 700, "webhook: 500")
@@ -218,58 +188,39 @@ class TestFailures:
         assert owner.parked == []
 
     async def test_a_receiver_down_for_seven_days_costs_dead_letters_not_silence(
-        self, owner: Owner, receiver: Receiver, watch: Watch
+        self, owner: Owner, receiver: Receiver
     ) -> None:
         now = [0.0]
         receiver.answer = 500
         async with running(owner, clock=lambda: now[0]) as callbacks:
             for each in spread(40):
                 callbacks.add(each)
-            await watch.until(lambda: callbacks.failing and idle(callbacks))
+            await owner.until(lambda: callbacks.failing and idle(callbacks))
             # All counts as tried from the first probe on, and is over at the third.
             for _ in range(3):
                 assert owner.dead == []
                 posts = len(receiver.posts)
                 now[0] += GIVE_UP / 2
                 callbacks.settings_changed()
-                await watch.until(lambda p=posts: len(receiver.posts) > p and idle(callbacks))
+                await owner.until(lambda p=posts: len(receiver.posts) > p and idle(callbacks))
         dead = [item.seq for items, _ in owner.dead for item in items]
         assert sorted(dead) == [*range(40)]
         assert owner.settled == owner.parked == []
 
     async def test_a_new_url_is_tried_at_once(
-        self, owner: Owner, receiver: Receiver, watch: Watch, logged: Logged
+        self, owner: Owner, receiver: Receiver, logged: Logged
     ) -> None:
         receiver.answer = 500
         owner.settings = settings_of(receiver.url, step_ms=3_600_000, most_ms=3_600_000)
         async with running(owner) as callbacks:
             for each in spread(40):
                 callbacks.add(each)
-            await watch.until(lambda: FAILING in logged() and idle(callbacks))
+            await owner.until(lambda: FAILING in logged() and idle(callbacks))
             receiver.answer = 200
             owner.settings = settings_of(f"{receiver.url}/new")
             callbacks.settings_changed()
             await owner.all_settled(40)
         assert receiver.posts[-1].path == "/hook/new"
-
-    async def test_once_the_receiver_is_up_what_it_refused_goes_first(
-        self, owner: Owner, receiver: Receiver, watch: Watch, logged: Logged
-    ) -> None:
-        receiver.answer = 500
-        owner.settings = settings_of(receiver.url, step_ms=3_600_000, most_ms=3_600_000)
-        async with running(owner) as callbacks:
-            for each in spread(40):
-                callbacks.add(each)
-            await watch.until(lambda: FAILING in logged() and idle(callbacks))
-            posts = len(receiver.posts)
-            for each in spread(400, prefix="new"):
-                callbacks.add(each)
-            receiver.answer = 200
-            callbacks.settings_changed()
-            await owner.all_settled(440)
-        probe, batch = receiver.posts[posts : posts + 2]
-        first = ids([probe]) + ids([batch])[:39]
-        assert {recipient.partition(".")[0] for recipient in first} == {f"r{n}" for n in range(40)}
 
 
 class TestOddAnswers:
@@ -277,7 +228,7 @@ class TestOddAnswers:
 
     @pytest.mark.parametrize(("status", "good"), [(200, True), (500, False)])
     async def test_a_compressed_answer_is_not_unpacked(
-        self, owner: Owner, receiver: Receiver, watch: Watch, status: int, good: bool
+        self, owner: Owner, receiver: Receiver, status: int, good: bool
     ) -> None:
         """Not even one that is no gzip at all: the status alone decides."""
         receiver.answer = lambda _post: Reply(
@@ -285,7 +236,7 @@ class TestOddAnswers:
         )
         async with running(owner) as callbacks:
             callbacks.add(event(1))
-            await watch.until(lambda: owner.settled or owner.parked)
+            await owner.until(lambda: owner.settled or owner.parked)
         assert bool(owner.settled) is good
         assert "Content-Encoding" not in receiver.posts[0].headers
 
@@ -304,19 +255,17 @@ class TestOddAnswers:
             (b"", "connection"),
         ],
     )
-    async def test_raw_answers(
-        self, owner: Owner, watch: Watch, said: bytes | None, result: str
-    ) -> None:
+    async def test_raw_answers(self, owner: Owner, said: bytes | None, result: str) -> None:
         async with raw_receiver(said) as url:
             owner.settings = settings_of(url)
             async with running(owner) as callbacks:
                 callbacks.add(event(1))
-                await watch.until(lambda: owner.settled or owner.parked)
+                await owner.until(lambda: owner.settled or owner.parked)
                 assert callbacks.requests == {Result("status_change", result): 1}
 
     @pytest.mark.parametrize("scheme", ["http", "https"])
     async def test_who_takes_a_connection_and_says_nothing_is_a_failure_after_the_timeout(
-        self, owner: Owner, watch: Watch, scheme: str
+        self, owner: Owner, scheme: str
     ) -> None:
         """With https not even a handshake."""
         label = Result("status_change", "timeout")
@@ -324,7 +273,7 @@ class TestOddAnswers:
             owner.settings = settings_of(url)
             async with running(owner, timeout=0.1) as callbacks:
                 callbacks.add(event(1))
-                await watch.until(lambda: owner.parked)
+                await owner.until(lambda: owner.parked)
                 assert callbacks.requests == {label: 1}
                 assert 90 <= callbacks.duration_ms[label] < 4_000
         ((items, delay_ms, reason),) = owner.parked

@@ -12,7 +12,6 @@ import pytest_asyncio
 from aiohttp.abc import AbstractStreamWriter
 
 from tests.harness.callbacks import Owner, event, running, settings_of
-from tests.harness.wait import Watch
 from warouter.webhook.leased import LeasedBody
 
 CONTENT = b'{"statuses":[]}'
@@ -83,7 +82,6 @@ async def test_what_did_not_leave_was_not_delivered(
     hasty: str,
     writes: bool,
     owner: Owner,
-    watch: Watch,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -95,7 +93,7 @@ async def test_what_did_not_leave_was_not_delivered(
     owner.settings = settings_of(hasty)
     async with running(owner) as callbacks:
         callbacks.add(EVENT)
-        await watch.until(lambda: owner.settled or owner.parked)
+        await owner.until(lambda: owner.settled or owner.parked)
     reasons = [reason for _, _, reason in owner.parked]
     assert (owner.settled, reasons) == (([EVENT], []) if writes else ([], ["webhook: connection"]))
     assert ("answered too early" in caplog.text) is not writes

@@ -23,7 +23,7 @@ from tests.harness import inner
 from tests.harness.callbacks import LOOPBACK, Owner, event, ids, running, settings_of
 from tests.harness.certificates import issued, text_of
 from tests.harness.receiver import Post, Receiver, Reply
-from tests.harness.wait import Watch
+from tests.harness.wait import Watch, soon
 from warouter.errors import ConfigError
 from warouter.kinds import INBOUND, STATUS
 from warouter.net.egress import client_certificate
@@ -121,9 +121,7 @@ def _entry(address: str, port: int) -> Any:
     return socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)
 
 
-async def tried(
-    owner: Owner, watch: Watch, url: str, bundle: str = "", **options: Any
-) -> dict[Result, int]:
+async def tried(owner: Owner, url: str, bundle: str = "", **options: Any) -> dict[Result, int]:
     """Offer one event for this URL; the results of its POSTs, none if the URL was refused."""
     owner.settings = settings_of(url)
     async with running(owner, timeout=5.0, **options) as callbacks:
@@ -131,44 +129,42 @@ async def tried(
             return {}
         callbacks.trust(bundle)
         callbacks.add(event(1))
-        await watch.until(lambda: owner.parked or owner.settled)
+        await owner.until(lambda: owner.parked or owner.settled)
         return dict(callbacks.requests)
 
 
 class TestAddresses:
     @pytest.mark.parametrize("form", FORMS)
     async def test_no_form_of_an_inner_address_is_connected_to(
-        self, owner: Owner, watch: Watch, names: Names, form: str
+        self, owner: Owner, names: Names, form: str
     ) -> None:
         async with Trap() as trap:
-            results = await tried(owner, watch, form.format(port=trap.port), allow_private=())
+            results = await tried(owner, form.format(port=trap.port), allow_private=())
             assert trap.connections == 0
         assert Result("status_change", "success") not in results
         assert not owner.settled
 
     @pytest.mark.parametrize("host", ["127.0.0.1", "[::1]", "rebound.example", "localhost"])
-    async def test_the_trap_would_have_seen_it(
-        self, owner: Owner, watch: Watch, names: Names, host: str
-    ) -> None:
+    async def test_the_trap_would_have_seen_it(self, owner: Owner, names: Names, host: str) -> None:
         """The same forms once their network is listed."""
         networks = (*LOOPBACK, ipaddress.ip_network("::1/128"))
         async with Trap() as trap:
             url = f"http://{host}:{trap.port}/hook"
-            await tried(owner, watch, url, allow_private=networks)
+            await tried(owner, url, allow_private=networks)
             assert trap.connections > 0
 
     async def test_a_name_that_is_rebound_is_checked_at_each_connection(
-        self, owner: Owner, receiver: Receiver, watch: Watch, names: Names
+        self, owner: Owner, receiver: Receiver, names: Names
     ) -> None:
         """First the allowed address, where nobody listens; then the trap's, at the retry."""
         async with Trap() as trap:
             names["turns.example"] = [["127.0.0.2"], ["127.0.0.1"]]
             url = f"http://turns.example:{trap.port}/"
             allowed = (ipaddress.ip_network("127.0.0.2/32"),)
-            await tried(owner, watch, url, allow_private=allowed)
+            await tried(owner, url, allow_private=allowed)
             seen = trap.connections  # at the allowed address
             assert seen > 0
-            results = await tried(Owner(watch, url), watch, url, allow_private=allowed)
+            results = await tried(Owner(owner.watch, url), url, allow_private=allowed)
             assert trap.connections == seen
         assert results == {Result("status_change", "address"): 1}
 
@@ -186,7 +182,7 @@ class TestAddresses:
         owner = Owner(watch, url)
         try:
             allowed = (ipaddress.ip_network("127.0.0.2/32"),)
-            assert await tried(owner, watch, url, allow_private=allowed) == {
+            assert await tried(owner, url, allow_private=allowed) == {
                 Result("status_change", "success"): 1
             }
         finally:
@@ -195,21 +191,21 @@ class TestAddresses:
         assert seen == []
 
     async def test_a_redirect_to_an_inner_address_is_a_failure_and_not_followed(
-        self, owner: Owner, receiver: Receiver, watch: Watch
+        self, owner: Owner, receiver: Receiver
     ) -> None:
         async with Trap() as trap:
             to = f"http://127.0.0.1:{trap.port}/"
             receiver.answer = lambda _post: Reply(status=307, headers={"Location": to})
-            assert await tried(owner, watch, receiver.url) == {Result("status_change", "307"): 1}
+            assert await tried(owner, receiver.url) == {Result("status_change", "307"): 1}
             assert trap.connections == 0
 
     async def test_proxies_of_the_environment_are_not_used(
-        self, owner: Owner, receiver: Receiver, watch: Watch, monkeypatch: pytest.MonkeyPatch
+        self, owner: Owner, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         async with Trap() as trap:
             for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "ALL_PROXY"):
                 monkeypatch.setenv(name, f"http://127.0.0.1:{trap.port}")
-            await tried(owner, watch, receiver.url)
+            await tried(owner, receiver.url)
             assert trap.connections == 0
         assert len(owner.settled) == 1
 
@@ -223,10 +219,10 @@ class TestAddresses:
         ],
     )
     async def test_a_public_address_is_bound_to_the_listed_ports(
-        self, owner: Owner, receiver: Receiver, watch: Watch, names: Names, url: str, results: Any
+        self, owner: Owner, receiver: Receiver, names: Names, url: str, results: Any
     ) -> None:
         names["hook.example"] = ["8.8.8.8"]
-        assert await tried(owner, watch, url.format(receiver=receiver.url), ports={443}) == results
+        assert await tried(owner, url.format(receiver=receiver.url), ports={443}) == results
 
 
 def secret(n) -> str:
@@ -235,7 +231,7 @@ def secret(n) -> str:
 
 class TestSignatures:
     async def test_the_library_verifies_a_thousand_through_a_rotation(
-        self, owner: Owner, receiver: Receiver, watch: Watch
+        self, owner: Owner, receiver: Receiver
     ) -> None:
         """Old, then both, then new: a receiver that changes in the midst misses nothing."""
         old, new = secret(1), secret(2)
@@ -256,21 +252,19 @@ class TestSignatures:
                     kind = STATUS if i % 2 else INBOUND
                     callbacks.add(event(n * 334 + i, f"r{i}", kind=kind))
                     if i % 20 == 0:
-                        await watch.until(lambda: callbacks.queue_size == 0)
+                        await owner.until(lambda: callbacks.queue_size == 0)
                 await owner.all_settled((n + 1) * 334)
         assert len(ids(receiver.posts)) == 1002
         assert not receiver.wrong
         assert not owner.parked
 
-    async def test_a_retry_has_the_same_id(
-        self, owner: Owner, receiver: Receiver, watch: Watch
-    ) -> None:
+    async def test_a_retry_has_the_same_id(self, owner: Owner, receiver: Receiver) -> None:
         receiver.answer = 503
         owner.retries_at_once = True
         owner.settings = settings_of(receiver.url, secrets=[secret(1)])
         async with running(owner) as callbacks:
             callbacks.add(event(1))
-            await watch.until(lambda: len(receiver.posts) >= 3)
+            await owner.until(lambda: len(receiver.posts) >= 3)
             receiver.answer = 200
             await owner.all_settled(1)
         assert len({r.headers["webhook-id"] for r in receiver.posts}) == 1
@@ -309,6 +303,9 @@ async def served(authority: CA, watch: Watch) -> AsyncIterator[Receiver]:
         yield receiver
 
 
+TAKEN, REFUSED = Result("status_change", "success"), Result("status_change", "tls")
+
+
 class TestTls:
     @pytest.mark.parametrize(
         ("shows", "by_system", "by_bundle", "results"),
@@ -323,7 +320,6 @@ class TestTls:
     async def test_each_side_shows_the_other_a_certificate(
         self,
         owner: Owner,
-        watch: Watch,
         authority: CA,
         served: Receiver,
         tmp_path: Path,
@@ -337,13 +333,45 @@ class TestTls:
         if not by_system:
             trusted(monkeypatch, tmp_path, CA())
         bundle = text_of(authority) if by_bundle else ""
-        found = await tried(owner, watch, served.url, bundle, client=own)
+        found = await tried(owner, served.url, bundle, client=own)
         ((label, count),) = found.items()
         assert (label.result in results, count) == (True, 1)
         assert len(served.posts) == ("success" in results)
         for post in served.posts:
             shown = post.connection.transport.get_extra_info("peercert")["subject"]
             assert (("commonName", "warouter"),) in shown
+
+    async def test_the_bundle_alone_decides_and_changes_while_callbacks_run(
+        self, owner: Owner
+    ) -> None:
+        root = CA()
+        served = issued(root)
+        context = pem.server_context(served.pem + served.key)
+        async with Receiver(tls=context, watch=owner.watch) as receiver:
+            owner.settings = settings_of(receiver.url)
+            owner.retries_at_once = True
+            async with running(owner) as callbacks:
+                callbacks.add(event(1))
+                await soon(lambda: callbacks.requests[REFUSED] >= 1)  # no system knows this root
+                callbacks.trust(text_of(CA()) + text_of(root))
+                callbacks.settings_changed()
+                await soon(lambda: len(owner.settled) == 1)
+                callbacks.trust(text_of(CA()))
+                refused = callbacks.requests[REFUSED]
+                callbacks.add(event(2))  # not on the connection that is kept alive
+                await soon(lambda: callbacks.requests[REFUSED] > refused)
+                assert len(owner.settled) == 1
+                callbacks.trust(served.pem)  # the very certificate will do as well
+                callbacks.settings_changed()
+                await soon(lambda: len(owner.settled) == 2)
+                callbacks.trust("")
+                refused = callbacks.requests[REFUSED]
+                callbacks.add(event(3))
+                await soon(lambda: callbacks.requests[REFUSED] > refused)
+                assert callbacks.requests[TAKEN] == 2
+                with pytest.raises(ssl.SSLError):
+                    callbacks.trust("no certificate")
+            assert len({post.connection for post in receiver.posts}) == 2
 
     def test_what_is_wrong_with_the_files(self, tmp_path: Path) -> None:
         cert, key = files(tmp_path, CA(), "warouter")
