@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +32,22 @@ async def chunks(*parts: bytes) -> AsyncIterator[bytes]:
 
 
 @pytest.fixture
-def library(pool: asyncpg.Pool, tmp_path: Path) -> Any:
-    directory = Directory(tmp_path)
-    yield Library(through_pool(pool), directory, 0)
-    directory.close()
+def libraries(pool: asyncpg.Pool, tmp_path: Path) -> Iterator[Callable[[int], Library]]:
+    """Each with this quota, over one and the same folder."""
+    made: list[Library] = []
+
+    def library(quota: int) -> Library:
+        made.append(Library(through_pool(pool), Directory(tmp_path), quota))
+        return made[-1]
+
+    yield library
+    for one in made:
+        one.directory.close()
+
+
+@pytest.fixture
+def library(libraries: Callable[[int], Library]) -> Library:
+    return libraries(0)
 
 
 @pytest_asyncio.fixture

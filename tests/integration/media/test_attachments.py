@@ -229,24 +229,6 @@ async def linking(library: Library, simulator: Any) -> AsyncIterator[Uploads]:
     await uploads.close()
 
 
-async def test_slow_links_of_one_user_hold_nobody_else_up(
-    linking: Uploads, site: tuple[Site, str]
-) -> None:
-    """24 of them, and another user's link waited until each had been given up once."""
-    server, url = site
-    at = Slot(linking)
-    for n in range(24):
-        at.push(f"4915{n}", link=f"{url}/slow{n}", user="slow")
-    at.pump()
-    await soon(lambda: len(server.asked) >= 2)
-    quick = at.push("4916", link=f"{url}/quick", user="quick")
-    at.pump()
-    await soon(lambda: bool(at.sent), 50)
-    assert at.sent[0][0] == quick
-    assert len([path for path in server.asked if path.startswith("/slow")]) <= 8
-    at.lose()
-
-
 async def test_a_user_waits_behind_no_flight_of_another(
     linking: Uploads, site: tuple[Site, str]
 ) -> None:

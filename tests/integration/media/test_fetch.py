@@ -22,6 +22,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from tests.harness import inner
 from tests.harness.certificates import contexts
+from tests.harness.wait import PATIENCE
 from warouter.errors import BodyTooLarge, MediaRefused
 from warouter.local.ports import free_port
 from warouter.media.directory import Directory
@@ -346,22 +347,20 @@ def dripping(sites: Sites, drop: bytes) -> asyncio.Event:
     return ended
 
 
-async def test_a_link_that_drips_is_given_up_in_time(sites: Sites) -> None:
-    ended = dripping(sites, b".")
-    with pytest.raises(LinkFailed, match="in time"):
-        await fetched(fetcher(total=0.5), sites.url())
-    await asyncio.wait_for(ended.wait(), 5)
-
-
-async def test_a_link_below_the_least_pace_gives_its_place_to_the_next(
-    sites: Sites, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("drop", "limits"),
+    [(b".", {"total": 0.5}), (bytes(100), {"total": 600.0, "grace": 0.5})],
+    ids=["in time", "below the least pace"],
+)
+async def test_a_link_that_drips_gives_its_place_to_the_next(
+    sites: Sites, monkeypatch: pytest.MonkeyPatch, drop: bytes, limits: dict[str, float]
 ) -> None:
     """Never quiet, never done: within a total of minutes only its pace tells."""
     monkeypatch.setattr("warouter.media.fetch.LEAST_PACE", MIB)
-    ended = dripping(sites, bytes(100))
+    ended = dripping(sites, drop)
     with pytest.raises(LinkFailed, match="in time"):
-        await fetched(fetcher(total=600.0, grace=0.5), sites.url())
-    await asyncio.wait_for(ended.wait(), 10)
+        await fetched(fetcher(**limits), sites.url())
+    await asyncio.wait_for(ended.wait(), PATIENCE)
 
 
 async def test_a_reader_that_is_slow_itself_cuts_nobody_off(sites: Sites) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,6 +24,8 @@ from warouter.media.directory import Directory
 from warouter.media.library import Library
 from warouter.owner.media.work import MediaWork
 from warouter.store.media import RECEIVED, Media, through_pool
+
+Libraries = Callable[[int], Library]
 
 
 async def test_old_media_goes_with_row_and_file(
@@ -111,11 +113,10 @@ async def _anything(_library: Library) -> None:
 
 @pytest.mark.parametrize("mutant", [False, True], ids=["", "no_count_while_written"])
 async def test_an_upload_without_a_length_stays_below_the_quota_while_it_is_written(
-    pool: asyncpg.Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mutant: bool
+    libraries: Libraries, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mutant: bool
 ) -> None:
     if mutant:
         monkeypatch.setattr(Library, "_admit", _anything)
-    directory = Directory(tmp_path)
     most = 0
 
     async def endless() -> AsyncIterator[bytes]:
@@ -125,18 +126,16 @@ async def test_an_upload_without_a_length_stays_below_the_quota_while_it_is_writ
             most = max(most, on_disk(tmp_path))
 
     with pytest.raises(MediaFull):
-        await Library(through_pool(pool), directory, MIB).receive(endless(), "application/x")
+        await libraries(MIB).receive(endless(), "application/x")
     assert (most > 2 * MIB) == mutant
     await soon(lambda: whole(tmp_path) == set())
-    directory.close()
 
 
 async def test_uploads_of_several_webapps_stay_below_the_quota_together(
-    pool: asyncpg.Pool, tmp_path: Path
+    libraries: Libraries, tmp_path: Path
 ) -> None:
     """They share the directory, and each counts what the others are writing."""
-    directories = [Directory(tmp_path) for _ in range(3)]
-    libraries = [Library(through_pool(pool), each, 4 * MIB) for each in directories]
+    webapps = [libraries(4 * MIB) for _ in range(3)]
     begun, go_on = 0, asyncio.Event()
     most = 0
 
@@ -150,7 +149,7 @@ async def test_uploads_of_several_webapps_stay_below_the_quota_together(
             yield bytes(256 * KIB)
             most = max(most, on_disk(tmp_path))
 
-    calls = [libraries[n % 3].receive(content(), "application/x") for n in range(12)]
+    calls = [webapps[n % 3].receive(content(), "application/x") for n in range(12)]
     results = await asyncio.gather(*calls, return_exceptions=True)
     stored = [result for result in results if isinstance(result, Media)]
     assert len(stored) <= 4
@@ -158,10 +157,8 @@ async def test_uploads_of_several_webapps_stay_below_the_quota_together(
     # What another webapp has finished and not yet given its row is seen by its own alone: such a
     # row is refused if it does not fit. All that is being written is within the quota.
     assert most < 2 * 4 * MIB
-    assert await libraries[0].rows.total() == len(stored) * MIB
+    assert await webapps[0].rows.total() == len(stored) * MIB
     await soon(lambda: whole(tmp_path) == {str(media.id) for media in stored})
-    for directory in directories:
-        directory.close()
 
 
 async def test_uploads_end_together_while_the_database_hangs(
@@ -187,10 +184,9 @@ async def test_uploads_end_together_while_the_database_hangs(
 
 
 async def test_what_a_dead_process_left_counts_until_it_is_cleaned_up(
-    pool: asyncpg.Pool, tmp_path: Path
+    libraries: Libraries, tmp_path: Path
 ) -> None:
-    directory = Directory(tmp_path)
-    library = Library(through_pool(pool), directory, MIB)
+    library = libraries(MIB)
     left = tmp_path / "partial" / "left"
     left.parent.mkdir()
     left.write_bytes(bytes(MIB))
@@ -200,12 +196,11 @@ async def test_what_a_dead_process_left_counts_until_it_is_cleaned_up(
     age(left, 1000)
     assert await sweep(library) == 1
     assert await library.receive(chunks(CONTENT), "image/jpeg")
-    directory.close()
 
 
 @pytest.mark.parametrize("switched_on", [False, True])
 async def test_the_owner_of_slot_0_cleans_up_as_the_settings_say(
-    settings: Settings, pool: asyncpg.Pool, tmp_path: Path, switched_on: bool
+    settings: Settings, pool: asyncpg.Pool, library: Library, tmp_path: Path, switched_on: bool
 ) -> None:
     """What stands for owner and receipts is not called."""
     settings = msgspec.structs.replace(settings, media_dir=str(tmp_path))
@@ -213,15 +208,12 @@ async def test_the_owner_of_slot_0_cleans_up_as_the_settings_say(
     ownership: Any = SimpleNamespace(slots={0: None}, tasks=TASKS)
     receipts: Any = None
     work = MediaWork(settings, "test", lambda: app_settings, ownership, receipts)
-    directory = Directory(tmp_path)
-    library = Library(through_pool(pool), directory, 0)
     media = await library.receive(chunks(CONTENT), "image/jpeg")
     await pool.execute("update media set created_at = now() - interval '31 days'")
-    orphan = directory.path_of(uuid4())
+    orphan = library.directory.path_of(uuid4())
     orphan.write_bytes(b"x")
     age(orphan, 7200)
     await work._clean()
     assert whole(tmp_path) == (set() if switched_on else {str(media.id)})
     assert (await library.find(media.id) is None) == switched_on
     await work.close()
-    directory.close()
