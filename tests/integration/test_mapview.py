@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import asyncpg
@@ -21,18 +24,27 @@ from warouter.store.bounded import SECONDS
 from warouter.store.database import create_pool
 
 
-async def test_a_server_that_hangs_is_left_for_the_one_that_answers(
-    settings: Settings, pool: asyncpg.Pool
-) -> None:
+@asynccontextmanager
+async def through_a_proxy(settings: Settings, *more: str) -> AsyncIterator[tuple[Proxy, MapView]]:
+    """One whose server is behind a proxy; with ``more``, the server itself is the second one."""
     server = Path(settings.db_hostname) / f".s.PGSQL.{settings.db_port}"
     async with Proxy(lambda: server) as hangs:
         several = msgspec.structs.replace(
             settings,
-            db_hostname=f"127.0.0.1,{settings.db_hostname}",
-            db_port=f"{hangs.port},{settings.db_port}",
+            db_hostname=",".join(("127.0.0.1", *more)),
+            db_port=",".join((str(hangs.port), *(settings.db_port for _ in more))),
         )
-        through = await create_pool(several, "test", 2)
-        view = MapView(several, Timing(), through, f"wa:{uuid4().hex}:w")
+        pool = await create_pool(several, "test", 3)
+        view = MapView(several, Timing(), pool, f"wa:{uuid4().hex}:w")
+        yield hangs, view
+        await view.close()
+        pool.terminate()
+
+
+async def test_a_server_that_hangs_is_left_for_the_one_that_answers(
+    settings: Settings, pool: asyncpg.Pool
+) -> None:
+    async with through_a_proxy(settings, settings.db_hostname) as (hangs, view):
         following = asyncio.create_task(view.run())
         await soon(lambda: view.map is not None)
         assert hangs.used.is_set()
@@ -41,33 +53,23 @@ async def test_a_server_that_hangs_is_left_for_the_one_that_answers(
         await soon(lambda: view.map is not None and view.map.shards == 32)
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
-        await view.close()
-        through.terminate()
 
 
 async def test_a_server_that_hangs_is_not_waited_for_longer_than_anywhere(
     settings: Settings,
 ) -> None:
     """Also when the pool had a connection: one that hangs is ended, not waited for."""
-    server = Path(settings.db_hostname) / f".s.PGSQL.{settings.db_port}"
-    async with Proxy(lambda: server) as hangs:
-        alone = msgspec.structs.replace(settings, db_hostname="127.0.0.1", db_port=str(hangs.port))
-        through = await create_pool(alone, "test", 3)
-        view = MapView(alone, Timing(), through, f"wa:{uuid4().hex}:w")
-        await asyncio.gather(view.health(), view.shards(), view.find_inbound("x"), view.trace("x"))
+    async with through_a_proxy(settings) as (hangs, view):
+
+        def asked() -> list[Awaitable[Any]]:
+            return [view.health(), view.shards(), view.find_inbound("x"), view.trace("x")]
+
+        await asyncio.gather(*asked())
         hangs.cut()
         began = time.monotonic()
-        failed = await asyncio.gather(
-            view.health(),
-            view.shards(),
-            view.find_inbound("x"),
-            view.trace("x"),
-            return_exceptions=True,
-        )
+        failed = await asyncio.gather(*asked(), return_exceptions=True)
         assert [type(error) for error in failed] == [NotReady, *[TimeoutError] * 3]
         assert time.monotonic() - began < SECONDS + 2
-        await view.close()
-        through.terminate()
 
 
 async def test_403_says_that_nothing_happens_and_503_that_it_may(
