@@ -89,10 +89,7 @@ async def test_one_id_under_an_ended_epoch_and_anew_in_one_batch(side: Side) -> 
     side.hear(3, 11, 2)
     await side.drain()
     assert [row.id for row in side.ready] == [message_id(1), message_id(2)]
-    assert {(o.outcome, o.epoch) for o in side.outcomes} == {
-        (wire.ACKED, 11),
-        (wire.NOT_OWNER, 10),
-    }
+    assert {(o.outcome, o.epoch) for o in side.outcomes} == {(wire.ACKED, 11), (wire.NOT_OWNER, 10)}
     assert new.messages.committed == new.messages.loaded == 2
 
 

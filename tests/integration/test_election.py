@@ -19,11 +19,7 @@ from warouter.config import Settings
 from warouter.errors import ChangeRefused
 from warouter.store.election import LeaderSession
 from warouter.store.journal import Journal
-from warouter.store.nodes import (
-    ask_for_shards,
-    read_map,
-    withdraw_shard_request,
-)
+from warouter.store.nodes import ask_for_shards, read_map, withdraw_shard_request
 
 ME, RIVAL, NODE, HEIR = (uuid4() for _ in range(4))
 

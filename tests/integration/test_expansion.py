@@ -39,17 +39,11 @@ def test_files_say_what_they_run_with() -> None:
 CHANGES: tuple[tuple[str, list[str]], ...] = (
     ("alter table message add column origin bigint not null default 0", []),
     ("create table more (a integer primary key, b text not null unique)", []),
-    (
-        "create function beat(a uuid, b int, c int, d int, e int) returns int return 1",
-        [],
-    ),
+    ("create function beat(a uuid, b int, c int, d int, e int) returns int return 1", []),
     ("drop table dead_letter", ["column dead_letter.asked_at timestamp with time zone is gone"]),
     (
         "alter table node rename column name to title",
-        [
-            "column node.name text is gone",
-            "column node.title must be given",
-        ],
+        ["column node.name text is gone", "column node.title must be given"],
     ),
     (
         "alter table message alter column kind type integer",
@@ -64,14 +58,8 @@ CHANGES: tuple[tuple[str, list[str]], ...] = (
         "create function win_term(a uuid, b text default '') returns int return 1",
         ["a call of win_term with 1 arguments fits two functions"],
     ),
-    (
-        "alter table node add constraint ports check (port > 0)",
-        ["table node has a new rule ports"],
-    ),
-    (
-        "create unique index on node (name)",
-        ["table node has a new rule node_name_idx"],
-    ),
+    ("alter table node add constraint ports check (port > 0)", ["table node has a new rule ports"]),
+    ("create unique index on node (name)", ["table node has a new rule node_name_idx"]),
 )
 
 

@@ -357,10 +357,7 @@ async def test_one_that_does_not_take_its_outcome_takes_away_nobody_else_s(
 
 
 async def test_a_frame_that_is_not_handled_ends_its_link_alone(
-    linked: Links,
-    owner: Coreapp,
-    caplog: pytest.LogCaptureFixture,
-    monkeypatch: pytest.MonkeyPatch,
+    linked: Links, owner: Coreapp, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What waited on it is offered again on the next."""
     faults = [KeyError("ours")]

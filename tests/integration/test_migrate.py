@@ -193,10 +193,7 @@ def test_nothing_but_indexes_is_outside_a_transaction() -> None:
     head = "-- runs with: 5\n-- outside a transaction\n\n"
     assert Migration(7, "0007_x.sql", head + INDEX).indexes == {"parked_twice": INDEX[:-1]}
     assert Migration(7, "0007_x.sql", INDEX).indexes == {}
-    with pytest.raises(
-        CommandError,
-        match=r"0007_x.sql: outside a transaction .* not: drop",
-    ):
+    with pytest.raises(CommandError, match=r"0007_x.sql: outside a transaction .* not: drop"):
         _ = Migration(7, "0007_x.sql", head + INDEX + "drop table node").indexes
 
 

@@ -127,9 +127,7 @@ async def test_the_answers_of_the_owner_come_back_as_they_are(cut: World) -> Non
     assert (again.id, again.epoch) == (an_id(), 8)
 
 
-async def test_when_no_coreapp_reaches_the_owner_the_message_waits_for_the_next(
-    cut: World,
-) -> None:
+async def test_when_no_coreapp_reaches_the_owner_the_message_waits_for_the_next(cut: World) -> None:
     await cut.owner.server.stop()
     cut.owner.server._server = None
     call = cut.submit()

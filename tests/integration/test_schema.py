@@ -163,10 +163,7 @@ _CHANGES = (
         "alter table profile_photo alter column data set storage extended",
         "column profile_photo.data: differs",
     ),
-    (
-        "alter table slot drop constraint slot_slot_check",
-        "constraint slot.slot_slot_check: {here}",
-    ),
+    ("alter table slot drop constraint slot_slot_check", "constraint slot.slot_slot_check: {here}"),
     ("alter table audit alter id set increment 2", "sequence audit_id_seq: differs"),
     (
         "alter table setting disable trigger setting_changed",

@@ -16,10 +16,7 @@ from warouter.simulator.control import Addresses
 from warouter.simulator.guard import is_named
 from warouter.simulator.server import serve
 from warouter.upstream import authority
-from warouter.upstream.protocol import (
-    Answer,
-    Send,
-)
+from warouter.upstream.protocol import Answer, Send
 
 STATUSES = ["sent", "delivered", "read"]
 

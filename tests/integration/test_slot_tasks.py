@@ -179,9 +179,7 @@ async def test_an_ack_that_fails_takes_nobody_else_s_away(
     loop.cancel()
 
 
-async def test_one_that_cannot_hear_of_its_event_takes_nobody_else_s_ack_away(
-    slots: Slots,
-) -> None:
+async def test_one_that_cannot_hear_of_its_event_takes_nobody_else_s_ack_away(slots: Slots) -> None:
     slot, other = slots.open(3), slots.open(5)
     heard = Heard()
 

@@ -47,13 +47,7 @@ class Inbox:
         self.slot = OwnedSlot(5, 1)
         receipts: Any = SimpleNamespace(on_event=lambda _slot, event: self.passed.append(event))
         self.downloads = Downloads(
-            library,
-            self.service,
-            ApplicationSettings,
-            "https://api.test/",
-            receipts,
-            TASKS,
-            **more,
+            library, self.service, ApplicationSettings, "https://api.test/", receipts, TASKS, **more
         )
 
     async def close(self) -> None:
