@@ -55,15 +55,6 @@ async def side(settings: Settings, pool: asyncpg.Pool) -> AsyncIterator[Side]:
     await side.journal.close()
 
 
-async def test_what_is_committed_is_acked_and_goes_on(side: Side) -> None:
-    side.open(3, 11)
-    for n in range(3):
-        side.hear(3, 11, n)
-    await side.drain()
-    assert [(o.outcome, len(o.ids)) for o in side.outcomes] == [(wire.ACKED, 3)]
-    assert [row.seq for row in side.ready] == [1, 2, 3]
-
-
 async def test_one_frame_acks_all_slots_of_an_epoch(side: Side, pool: asyncpg.Pool) -> None:
     """A relay knows what it has asked by id and epoch, so each epoch has a frame of its own."""
     epochs = {3: 11, 5: 11, 6: 12}

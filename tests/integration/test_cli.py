@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from tests.harness.shell import command
+from tests.harness.shell import command, printed
 from warouter.config import Settings
 from warouter.local.postgres import Postgres
 
@@ -78,7 +78,7 @@ def test_a_typo_is_reported_once(postgres: Postgres) -> None:
     assert done.stderr.count("WA_DB_HSOTNAME") == 1
 
 
-def test_migrate_says_what_it_did(postgres: Postgres) -> None:
+async def test_migrate_says_what_it_did(postgres: Postgres) -> None:
     environ = postgres.settings("by_the_command")
-    assert "applied 0001_initial.sql" in run("migrate", **environ).stdout
-    assert run("migrate", **environ).stdout == "up to date\n"
+    assert "applied 0001_initial.sql" in await printed(None, "migrate", **environ)
+    assert await printed(None, "migrate", **environ) == "up to date\n"
