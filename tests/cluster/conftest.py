@@ -1,4 +1,8 @@
-"""A cluster of real processes per test, on ports and folders of its own."""
+"""Clusters of real processes, each on ports and in a folder of its own.
+
+A test has one for itself if it hurts it for good, or has it set up in another way. Others of its
+file share one: a fixture of the module, by ``running``.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import asyncio
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 import pytest_asyncio
 
@@ -20,31 +25,31 @@ CALM = {"WAROUTER_LEASE": "5", "WAROUTER_HOLD": "25"}
 Start = Callable[..., Awaitable[tuple[Cluster, Business]]]
 
 
+@asynccontextmanager
+async def running(
+    before: Callable[[Cluster], None] = lambda _: None, **options: Any
+) -> AsyncIterator[tuple[Cluster, Business]]:
+    """A cluster and its business; ``before`` gets the cluster before anything of it runs."""
+    async with AsyncExitStack() as stack:
+        folder = prepared.reachable_folder()
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        cluster = Cluster(Options(data_dir=folder, port=0, tls=False, **options))
+        before(cluster)
+        if "WA_DB_HOSTNAME" not in cluster.options.environment:
+            await asyncio.to_thread(prepared.copy_to, folder / "postgres")
+        stack.push_async_callback(cluster.stop)
+        await cluster.start()
+        business = await stack.enter_async_context(Business(cluster))
+        stack.push_async_callback(cluster.stop)  # before the receiver that it calls
+        stack.callback(business.end)  # nothing listens any more: its chains would only spin
+        yield cluster, business
+
+
 @pytest_asyncio.fixture
 async def start() -> AsyncIterator[Start]:
-    """``await start(shards=2, coreapps=3, ...)`` gives a running cluster and its business.
-
-    ``before`` gets the cluster before anything of it runs.
-    """
-    folder = prepared.reachable_folder()
+    """``await start(shards=2, coreapps=3, ...)`` gives a cluster of the test's own."""
     async with AsyncExitStack() as stack:
-        stack.callback(shutil.rmtree, folder, ignore_errors=True)
-
-        async def begin(
-            before: Callable[[Cluster], None] = lambda _: None, **options: object
-        ) -> tuple[Cluster, Business]:
-            cluster = Cluster(Options(data_dir=folder, port=0, tls=False, **options))
-            before(cluster)
-            if "WA_DB_HOSTNAME" not in cluster.options.environment:
-                await asyncio.to_thread(prepared.copy_to, folder / "postgres")
-            stack.push_async_callback(cluster.stop)
-            await cluster.start()
-            business = await stack.enter_async_context(Business(cluster))
-            stack.push_async_callback(cluster.stop)  # before the receiver that it calls
-            stack.callback(business.end)  # nothing listens any more: its chains would only spin
-            return cluster, business
-
-        yield begin
+        yield lambda **options: stack.enter_async_context(running(**options))
 
 
 @asynccontextmanager

@@ -6,45 +6,37 @@ The receivers B1, B4, B5 of the list of clients; the cases C39 to C44 are in tes
 from __future__ import annotations
 
 import asyncio
-import shutil
 from collections.abc import AsyncIterator
 from itertools import pairwise
+from typing import NamedTuple
 
 import aiohttp
 import pytest
 import pytest_asyncio
 
-from tests.harness import form, prepared
+from tests.cluster.conftest import running
+from tests.harness import form
 from tests.harness.business import Business
 from tests.harness.facts import Facts, followed
 from tests.harness.receiver import Receiver
-from warouter.local.cluster import Cluster, Options
+from warouter.local.cluster import Cluster
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("callbacks")]
 
 STEP_MS = 100
 
 
-class Scene:
-    """A cluster, a client of its API and its webhook."""
+class Scene(NamedTuple):
+    """A cluster and a client of its API."""
 
-    def __init__(self, cluster: Cluster, business: Business) -> None:
-        self.cluster = cluster
-        self.business = business
+    cluster: Cluster
+    business: Business
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def scene() -> AsyncIterator[Scene]:
-    folder = prepared.reachable_folder()
-    await asyncio.to_thread(prepared.copy_to, folder / "postgres")
-    cluster = Cluster(Options(data_dir=folder, port=0, tls=False, shards=1, coreapps=2, masters=1))
-    try:
-        await cluster.start()
-        async with Business(cluster) as business:
-            yield Scene(cluster, business)
-    finally:
-        await cluster.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+    async with running(shards=1, coreapps=2, masters=1) as (cluster, business):
+        yield Scene(cluster, business)
 
 
 @pytest_asyncio.fixture(loop_scope="module")

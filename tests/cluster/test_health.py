@@ -5,15 +5,22 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from typing import NamedTuple
 from uuid import UUID
 
-from tests.cluster.conftest import Start
+import pytest
+import pytest_asyncio
+
+from tests.cluster.conftest import running
 from tests.harness.business import Business
 from tests.harness.facts import Facts
 from tests.harness.wait import PATIENCE
 from warouter.cluster.shardmap import ShardMap
 from warouter.local.cluster import Cluster
+from warouter.local.process import Process
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("health")]
 
 Health = dict[str, tuple[str, str]]  # node to (gateway_status, role)
 
@@ -75,116 +82,135 @@ async def truth(facts: Facts) -> Health:
     return well(facts.cluster, await facts.map(), names, (await facts.leader()).name)
 
 
-async def test_the_product_s_shape_with_many_shards_and_with_one(start: Start) -> None:
-    _, business = await start()
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def business() -> AsyncIterator[Business]:
+    async with running() as (_, business):
+        yield business
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def facts(business: Business) -> AsyncIterator[Facts]:
+    """All is well; what a test hurts is to be well again."""
+    await until(business, lambda h: Counter(h.values()) == ALL_WELL)
     async with Facts(business.cluster) as facts:
-        said = await until(business, lambda h: Counter(h.values()) == ALL_WELL)
-        assert said == await truth(facts)
-        # Without Multiconnect (one shard) one coreapp is connected, and no master is.
-        await business.set_shards(1)
-        one = Counter({CONNECTED: 1, DISCONNECTED: 2, LEADS_ONE_SHARD: 1, FOLLOWS: 1})
-        said = await until(business, lambda h: Counter(h.values()) == one)
-        assert said == await truth(facts)
-        async with business.http.get(business.cluster.url + "/v1/health") as answer:
-            assert answer.status == 401
+        yield facts
 
 
-async def test_a_killed_coreapp_is_disconnected_and_its_heir_connected(start: Start) -> None:
-    cluster, business = await start()
-    async with Facts(cluster) as facts:
+class Victim(NamedTuple):
+    """An owner to be hurt, and the spare that is to follow it."""
+
+    process: Process
+    name: str
+    heir: str
+    before: Health
+
+    @property
+    def after(self) -> Health:
+        return {**self.before, self.name: DISCONNECTED, self.heir: CONNECTED}
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def victim(business: Business, facts: Facts) -> Victim:
+    process = await facts.process_of((await facts.map()).slots[0].owner)
+    name, before = f"localhost:{process.name}", await health(business)
+    (heir,) = [n for n, told in before.items() if told == DISCONNECTED]
+    assert before[name] == CONNECTED
+    return Victim(process, name, heir, before)
+
+
+async def test_the_product_s_shape_with_many_shards_and_with_one(
+    business: Business, facts: Facts
+) -> None:
+    assert await health(business) == await truth(facts)
+    # Without Multiconnect (one shard) one coreapp is connected, and no master is.
+    await business.set_shards(1)
+    one = Counter({CONNECTED: 1, DISCONNECTED: 2, LEADS_ONE_SHARD: 1, FOLLOWS: 1})
+    said = await until(business, lambda h: Counter(h.values()) == one)
+    assert said == await truth(facts)
+    async with business.http.get(business.cluster.url + "/v1/health") as answer:
+        assert answer.status == 401
+    await business.set_shards(2)
+
+
+async def test_a_killed_coreapp_is_disconnected_and_its_heir_connected(
+    business: Business, facts: Facts, victim: Victim
+) -> None:
+    victim.process.kill(signal.SIGKILL)
+    await until(business, lambda h: h[victim.name] == DISCONNECTED)
+    assert await until(business, lambda h: h[victim.heir] == CONNECTED) == victim.after
+    # The same node comes back as the new spare.
+    async with asyncio.timeout(PATIENCE):
+        await victim.process.ready.wait()
+    assert await health(business) == victim.after == await truth(facts)
+
+
+async def test_a_frozen_coreapp_is_disconnected_and_stays_a_spare(
+    business: Business, facts: Facts, victim: Victim
+) -> None:
+    victim.process.kill(signal.SIGSTOP)
+    try:
+        await until(business, lambda h: h == victim.after)
+        assert await silent(business) == {victim.name}
+    finally:
+        victim.process.kill(signal.SIGCONT)
+    await facts.until_some(
+        f"select count(*) from node n join pg_stat_activity a on n.name = '{victim.name}' and"
+        " a.application_name like 'wa:' || replace(n.incarnation::text, '-', '') || ':%'"
+    )
+    assert await health(business) == victim.after == await truth(facts)
+    async with asyncio.timeout(PATIENCE):  # until the webapp has seen it beat again
+        while await silent(business):
+            continue
+
+
+async def test_a_dead_leader_leads_no_more(business: Business, facts: Facts) -> None:
+    for how in (signal.SIGKILL, signal.SIGSTOP):
         before = await until(business, lambda h: Counter(h.values()) == ALL_WELL)
-        victim = await facts.process_of((await facts.map()).slots[0].owner)
-        name = f"localhost:{victim.name}"
-        (heir,) = [n for n, told in before.items() if told == DISCONNECTED]
-        assert before[name] == CONNECTED
-        victim.kill(signal.SIGKILL)
-        await until(business, lambda h: h[name] == DISCONNECTED)
-        after = await until(business, lambda h: h[heir] == CONNECTED)
-        assert after == {**before, name: DISCONNECTED, heir: CONNECTED}
-        # The same node comes back as the new spare.
-        async with asyncio.timeout(PATIENCE):
-            await victim.ready.wait()
-        assert await health(business) == after == await truth(facts)
+        leader = await facts.leader()
+        name = f"localhost:{leader.name}"
+        assert before[name] == LEADS
+        leader.kill(how)
+        after = await until(business, lambda h, old=name: h[old] == FOLLOWS and LEADS in h.values())
+        leader.kill(signal.SIGCONT)
+        coreapps = {n: told for n, told in before.items() if told[1] == "coreapp"}
+        assert {n: after[n] for n in coreapps} == coreapps
+        assert f"localhost:{(await facts.leader()).name}" in [
+            n for n, told in after.items() if told == LEADS
+        ]
 
 
-async def test_a_frozen_coreapp_is_disconnected_and_stays_a_spare(start: Start) -> None:
-    cluster, business = await start()
-    async with Facts(cluster) as facts:
-        before = await until(business, lambda h: Counter(h.values()) == ALL_WELL)
-        victim = await facts.process_of((await facts.map()).slots[0].owner)
-        name = f"localhost:{victim.name}"
-        (heir,) = [n for n, told in before.items() if told == DISCONNECTED]
-        victim.kill(signal.SIGSTOP)
-        try:
-            wanted = {**before, name: DISCONNECTED, heir: CONNECTED}
-            await until(business, lambda h: h == wanted)
-            assert await silent(business) == {name}
-        finally:
-            victim.kill(signal.SIGCONT)
-        await facts.until_some(
-            f"select count(*) from node n join pg_stat_activity a on n.name = '{name}' and"
-            " a.application_name like 'wa:' || replace(n.incarnation::text, '-', '') || ':%'"
-        )
-        assert await health(business) == wanted == await truth(facts)
-        async with asyncio.timeout(PATIENCE):  # until the webapp has seen it beat again
-            while await silent(business):
-                continue
-
-
-async def test_a_dead_leader_leads_no_more(start: Start) -> None:
-    cluster, business = await start(masters=3)
-    async with Facts(cluster) as facts:
-        for how in (signal.SIGKILL, signal.SIGSTOP):
-            before = await until(business, lambda h: Counter(h.values())[LEADS] == 1)
-            leader = await facts.leader()
-            name = f"localhost:{leader.name}"
-            assert before[name] == LEADS
-            leader.kill(how)
-            after = await until(
-                business, lambda h, old=name: h[old] == FOLLOWS and LEADS in h.values()
-            )
-            leader.kill(signal.SIGCONT)
-            coreapps = {n: told for n, told in before.items() if told[1] == "coreapp"}
-            assert {n: after[n] for n in coreapps} == coreapps
-            assert f"localhost:{(await facts.leader()).name}" in [
-                n for n, told in after.items() if told == LEADS
-            ]
-
-
-async def test_with_all_masters_frozen_health_still_sees_who_is_silent(start: Start) -> None:
+async def test_with_all_masters_frozen_health_still_sees_who_is_silent(
+    business: Business, facts: Facts, victim: Victim
+) -> None:
     """Nobody takes over then, nobody ends sessions: the webapp itself sees the beats stop."""
-    cluster, business = await start()
-    async with Facts(cluster) as facts:
-        before = await until(business, lambda h: Counter(h.values()) == ALL_WELL)
-        victim = await facts.process_of((await facts.map()).slots[0].owner)
-        masters = [p for p in cluster.processes.values() if p.role == "master"]
-        frozen = [*masters, victim]
+    masters = [p for p in business.cluster.processes.values() if p.role == "master"]
+    frozen = [*masters, victim.process]
+    for process in frozen:
+        process.kill(signal.SIGSTOP)
+    try:
+        wanted = {
+            **victim.before,
+            **{f"localhost:{p.name}": FOLLOWS for p in masters},
+            victim.name: DISCONNECTED,
+        }
+        await until(business, lambda h: h == wanted)
+        assert (await facts.map()).slots[0].owner is not None
+    finally:
         for process in frozen:
-            process.kill(signal.SIGSTOP)
-        try:
-            wanted = {
-                **before,
-                **{f"localhost:{p.name}": FOLLOWS for p in masters},
-                f"localhost:{victim.name}": DISCONNECTED,
-            }
-            await until(business, lambda h: h == wanted)
-            assert (await facts.map()).slots[0].owner is not None
-        finally:
-            for process in frozen:
-                process.kill(signal.SIGCONT)
-        await until(business, lambda h: Counter(h.values()) == ALL_WELL)
+            process.kill(signal.SIGCONT)
+    await until(business, lambda h: Counter(h.values()) == ALL_WELL)
 
 
-async def test_without_the_upstream_no_coreapp_is_connected(start: Start) -> None:
-    cluster, business = await start()
-
+@pytest.mark.usefixtures("facts")
+async def test_without_the_upstream_no_coreapp_is_connected(business: Business) -> None:
     def cut_off(said: Health) -> bool:
         return Counter(said.values()) == Counter({DISCONNECTED: 3, LEADS: 1, FOLLOWS: 1})
 
-    await until(business, lambda h: Counter(h.values()) == ALL_WELL)
     await business.faults(refuse=True, disconnect=True)
     await until(business, cut_off)
     await business.faults(refuse=False)
     await until(business, lambda h: Counter(h.values()) == ALL_WELL)
-    await cluster.processes["simulator"].stop()
+    simulator = business.cluster.processes["simulator"]
+    await simulator.stop()
     await until(business, cut_off)
+    await business.cluster.again(simulator)

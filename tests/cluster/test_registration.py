@@ -69,7 +69,7 @@ async def test_a_number_is_registered_while_the_cluster_runs(start: Start) -> No
 
 
 async def test_s26_twenty_set_shards_at_once_one_runs(start: Start) -> None:
-    cluster, business = await start(webapps=2, coreapps=2, shards=2)
+    cluster, business = await start(webapps=2, coreapps=4, shards=2)
     described = cluster.description()
     wish = {"cc": described["cc"], "phone_number": described["phone_number"], "shards": 4}
     masters = [p for p in cluster.processes.values() if p.role == "master"]
@@ -103,7 +103,9 @@ async def test_s26_twenty_set_shards_at_once_one_runs(start: Start) -> None:
         assert {row["subject"] for row in rows} == {"4 shards"}
         assert {row["source"] for row in rows} == {"127.0.0.1"}
         assert sorted(row["outcome"][:8] for row in rows) == ["403/1011"] * 19 + ["done"]
-        assert (await facts.map()).shards == 4
+        current = await facts.map()
+        owners = {slot.owner for slot in current.slots}
+        assert (current.shards, current.settled, len(owners)) == (4, True, 4)
     # Whoever was refused asks again.
     wish["shards"] = 2
     status, _ = await ask(business, cluster.url, "POST", "/v1/account/shards", wish)

@@ -1,28 +1,40 @@
-"""A rolling restart and a change of size, under load: nobody who uses the API notices."""
+"""Processes that are told to stop: nobody who uses the API notices.
+
+Each of them in turn under load is in ``test_upgrade.py``, changes of size are in the campaign.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import signal
-from collections import defaultdict
+from collections.abc import Callable
 from math import inf
 from typing import Any, NamedTuple
 
 import pytest
 
 from tests.cluster.conftest import CALM, Start, unharmed
-from tests.cluster.test_mutants import Place, without
+from tests.harness import mutants
 from tests.harness.business import Business
 from tests.harness.facts import Facts
 from tests.harness.frozen import frozen
 from warouter.demo.gaps import Arrival, longest_gap
-from warouter.local.cluster import here
+from warouter.local.cluster import Placement, here
 from warouter.local.process import Process
 
 EXIT_SECONDS = 5.0  # promised for every process told to stop by SIGTERM
 PAUSE_SECONDS = float(CALM["WAROUTER_HOLD"])  # far above what is measured: clients are held so long
 BODY = b'{"to":"4915112345678","type":"text","text":{"body":"hello"}}'
+
+
+Place = Callable[[str, str], Placement]
+
+
+def without(mechanism: str) -> Place:
+    """Webapps of a build that lacks it."""
+    program = mutants.program(mechanism)
+    return lambda _, role: Placement(program=program) if role == "webapp" else Placement()
 
 
 async def stopped(process: Process) -> float:
@@ -57,49 +69,24 @@ async def unnoticed(business: Business) -> None:
     assert pause < PAUSE_SECONDS
 
 
-async def test_every_process_is_restarted_in_turn(start: Start) -> None:
-    """I19, three rounds: no failed request, nothing lost, each exit by itself."""
-    cluster, business = await start(webapps=2, environment=CALM)
-    took: dict[str, list[float]] = defaultdict(list)
-    async with Facts(cluster) as facts:
-        business.start()
-        await business.more(200)
-        for _ in range(3):
-            for process in list(cluster.processes.values()):
-                if process.role == "simulator":
-                    continue
-                took[process.role].append(await stopped(process))
-                await business.more(50)
-                await cluster.again(process)
-                await business.more(50)
-        for role, seconds in took.items():
-            print(f"{role}: exit after {max(seconds):.2f} s at most, of {len(seconds)}")
-        reasons = await facts.connection.fetch("select distinct reason from owner_log")
-        # Nobody was taken for dead, and no handover was overdue.
-        assert {row["reason"] for row in reasons} <= {"unowned", "handover", "renew"}
-        await unnoticed(business)
-
-
 async def test_a_leader_told_to_stop_lets_the_next_one_lead_at_once(start: Start) -> None:
     cluster, _ = await start(masters=3, environment={"WAROUTER_LEASE": "9"})
     async with Facts(cluster) as facts:
-        for _ in range(3):
-            leader = await facts.leader()
-            loop = asyncio.get_running_loop()
-            await stopped(leader)
-            began = loop.time()
-            while (new := await facts.leader()) is leader:
-                await facts.hint(0.02)
-            print(f"the next leader after {loop.time() - began:.3f} s")
-            assert new.alive
-            # Far below a lease, after which it would have been taken for dead.
-            assert loop.time() - began < 5.0
-            await cluster.again(leader)
+        leader = await facts.leader()
+        loop = asyncio.get_running_loop()
+        await stopped(leader)
+        began = loop.time()
+        while (new := await facts.leader()) is leader:
+            await facts.hint(0.02)
+        print(f"the next leader after {loop.time() - began:.3f} s")
+        assert new.alive
+        # Far below a lease, after which it would have been taken for dead.
+        assert loop.time() - began < 5.0
 
 
 @pytest.mark.parametrize(
     ("place", "found"),
-    [(here, False), (without("queue_is_reset", "webapp"), True)],
+    [(here, False), (without("queue_is_reset"), True)],
     ids=["product", "mutant"],
 )
 async def test_what_waits_to_be_accepted_is_answered_before_the_port_closes(
@@ -130,7 +117,7 @@ async def test_what_waits_to_be_accepted_is_answered_before_the_port_closes(
 
 @pytest.mark.parametrize(
     ("place", "found"),
-    [(here, False), (without("leave_at_once", "webapp"), True)],
+    [(here, False), (without("leave_at_once"), True)],
     ids=["product", "mutant"],
 )
 async def test_a_connection_that_is_kept_alive_is_told_to_close(
@@ -199,32 +186,6 @@ async def test_a_database_that_hangs_keeps_no_process_from_ending(start: Start) 
 
 async def together(processes: list[Process]) -> list[float]:
     return await asyncio.gather(*(stopped(p) for p in processes))
-
-
-async def test_scale_up_then_down_as_the_document_says(start: Start) -> None:
-    """Start coreapps, then set shards; set shards, then stop coreapps."""
-    cluster, business = await start(coreapps=3, webapps=2, environment=CALM)
-    async with Facts(cluster) as facts:
-        business.start()
-        await business.more(200)
-        new = await cluster.add_coreapps(6)
-        assert (await business.set_shards(8))["account"]["shards"] == 8
-        current = await facts.map()
-        assert (current.shards, current.settled) == (8, True)
-        assert len({s.owner for s in current.slots}) == 8
-        await business.more(200)
-        assert (await business.set_shards(2))["account"]["shards"] == 2
-        current = await facts.map()
-        assert (current.shards, current.settled) == (2, True)
-        await business.more(50)
-        # The first ones are stopped, whether they are owners or spares now.
-        for process in [cluster.processes[f"coreapp-{n}"] for n in (1, 2, 3)] + new[:3]:
-            await stopped(process)
-            await business.more(50)
-        left = {p.name for p in new[3:]}
-        current = await facts.map()
-        assert {(await facts.process_of(s.owner)).name for s in current.slots} <= left
-        await unnoticed(business)
 
 
 def request(business: Business) -> bytes:

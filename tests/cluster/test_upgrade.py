@@ -42,6 +42,9 @@ async def test_upgraded_process_by_process_and_back(start: Start) -> None:
         versions = {f"webapp-{n}": spoken(cluster.processes[f"webapp-{n}"]) for n in (1, 2)}
         both = {max(wire.FRAMES), max(wire.FRAMES) + 1}
         assert versions == {"webapp-1": both, "webapp-2": both}
+        reasons = {row["reason"] for row in await facts.owner_log()}
+        # Nobody was taken for dead, and no handover was overdue.
+        assert reasons <= {"unowned", "handover", "renew"}
         await unnoticed(business)
 
 

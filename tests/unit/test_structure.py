@@ -7,6 +7,7 @@ import ast
 import re
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -26,12 +27,16 @@ def name_of(path: Path) -> str:
 
 MODULES = {name_of(path): path for path in FILES}
 PACKAGES = {name for name, path in MODULES.items() if path.name == "__init__.py"} - {"warouter"}
-TREES = {name: ast.parse(path.read_text()) for name, path in MODULES.items()}
+
+
+@cache  # not while tests are collected, which each worker does
+def tree(name: str) -> ast.Module:
+    return ast.parse(MODULES[name].read_text())
 
 
 def imported(name: str) -> Iterator[str]:
     """The modules of ours that a module imports, for typing too and within functions."""
-    for node in ast.walk(TREES[name]):
+    for node in ast.walk(tree(name)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name in MODULES)
         elif isinstance(node, ast.ImportFrom) and node.module is not None:
@@ -44,7 +49,9 @@ def imported(name: str) -> Iterator[str]:
                     yield node.module
 
 
-IMPORTS = {name: set(imported(name)) - {name} for name in MODULES}
+@cache
+def imports() -> dict[str, set[str]]:
+    return {name: set(imported(name)) - {name} for name in MODULES}
 
 
 def circle(imports: dict[str, set[str]]) -> list[str]:
@@ -57,12 +64,12 @@ def circle(imports: dict[str, set[str]]) -> list[str]:
 
 
 def test_no_import_circle_not_even_for_typing() -> None:
-    assert circle(IMPORTS) == []
+    assert circle(imports()) == []
 
 
 def test_the_search_for_circles_finds_one() -> None:
     turned = {"warouter.kinds": {"warouter.log"}, "warouter.log": {"warouter.kinds"}}
-    assert set(circle(IMPORTS | turned)) == turned.keys()
+    assert set(circle(imports() | turned)) == turned.keys()
 
 
 def test_no_folder_is_wide() -> None:
@@ -81,7 +88,7 @@ def test_a_package_says_what_each_of_its_modules_is_for() -> None:
 
 def unnamed(package: str) -> list[str]:
     """Modules and folders of a package that its docstring has no line for."""
-    text = ast.get_docstring(TREES[package]) or ""
+    text = ast.get_docstring(tree(package)) or ""
     children = {
         name.removeprefix(f"{package}.")
         for name in MODULES
@@ -107,7 +114,7 @@ def test_a_module_says_pure_exactly_when_a_contract_holds_it_to_that() -> None:
     assert held <= MODULES.keys()
     single = {name for name in held if MODULES[name].name != "__init__.py"}
     packages = held - single
-    pure = {n for n in MODULES if re.search(r"\bPure\b", ast.get_docstring(TREES[n]) or "")}
+    pure = {n for n in MODULES if re.search(r"\bPure\b", ast.get_docstring(tree(n)) or "")}
     loose = {n for n in pure - held if not any(n.startswith(f"{p}.") for p in packages)}
     assert loose == set(), "say Pure, and stand in no purity contract of pyproject.toml"
     assert single - pure == set(), "stand in a purity contract, and do not say Pure"
@@ -126,8 +133,8 @@ def spans(kinds: tuple[type[ast.AST], ...], most: int) -> Iterator[tuple[str, in
                     yield inner, lines
             yield from below(child, inner)
 
-    for name, tree in TREES.items():
-        yield from below(tree, name)
+    for name in MODULES:
+        yield from below(tree(name), name)
 
 
 def test_functions_are_short() -> None:
