@@ -3,6 +3,8 @@
 from importlib.machinery import EXTENSION_SUFFIXES
 from importlib.util import find_spec
 
+import pytest
+from _pytest.nodeid import NodeId
 from hypothesis import HealthCheck, settings
 
 from warouter import _batch, _hash, _ids
@@ -18,6 +20,19 @@ collect_ignore = [] if find_spec("schemathesis") else ["api/test_schemathesis.py
 
 def pytest_report_header() -> list[str]:
     return [f"left out, `make test` runs it: tests/{path}" for path in collect_ignore]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The mark xdist_group keeps tests on one worker: pytest-xdist 3.8 writes it into what pytest
+    9.2 reads no more, and each worker would start each of the clusters that tests share.
+    """
+    if not getattr(config.option, "loadgroup", False):
+        return
+    for item in items:
+        for mark in item.iter_markers("xdist_group"):
+            if not item.nodeid.endswith(f"@{mark.args[0]}"):
+                item._id = NodeId.parse(f"{item.nodeid}@{mark.args[0]}")
 
 
 settings.register_profile("warouter", deadline=None, suppress_health_check=[HealthCheck.too_slow])

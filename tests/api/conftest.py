@@ -195,6 +195,7 @@ async def serve(
     *,
     services_url: str = "http://127.0.0.1:1",  # where nobody listens
     contact_check: bool = False,
+    contact_seconds: float = PATIENCE,
     media_quota: int = 0,
 ) -> Api:
     """A running application with a client; close ``api.client`` after use."""
@@ -209,7 +210,7 @@ async def serve(
         audit=Audit(pool),
         media=Library(through_pool(pool), Directory(MEDIA_DIR), media_quota),
         authority=Authority(services_url),
-        numbers=NumberDirectory(services_url, timeout=1.0),
+        numbers=NumberDirectory(services_url, timeout=contact_seconds),
         contact_check=contact_check,
         served_chain=lambda: recorder.served_chain,
     )

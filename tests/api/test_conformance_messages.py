@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import Any
 
 import pytest
@@ -147,23 +146,24 @@ async def test_c38_over_the_tier(site: Integration) -> None:
         assert status["errors"][0]["code"] == 471
 
 
-USERS, SECONDS = 300, 3.0
+USERS, EACH = 300, 3
 
 
 async def test_c49_three_hundred_users_at_once(site: Integration) -> None:
     """The load test of a mock: 10 s there; nothing here depends on its length."""
-    end = time.monotonic() + SECONDS
     ids: list[str] = []
 
     async def user(number: int) -> None:
         body = {**TEXT, "to": f"49151{number:07d}"}
-        while time.monotonic() < end:
+        taken = 0
+        while taken < EACH:
             reply = await site.send(body)
             assert reply.status in (201, 503), reply.body
             if reply.status == 201:
                 ids.append(reply.json["messages"][0]["id"])
+                taken += 1
 
     await asyncio.gather(*map(user, range(USERS)))
-    assert len(set(ids)) == len(ids) >= USERS
+    assert len(set(ids)) == len(ids)
     wanted = set(ids)
-    await site.receiver.until(lambda: wanted <= site.receiver.ended, 60)
+    await site.receiver.until(lambda: wanted <= site.receiver.ended)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -13,6 +12,7 @@ import pytest
 import pytest_asyncio
 
 from tests.api.conftest import USER_HASH, Answer, Api, serve
+from tests.harness.wait import PATIENCE, Awake
 from warouter.api.access.tokens import hash_of, new_token
 from warouter.simulator.server import Simulator
 from warouter.store.account.accounts import USER
@@ -50,8 +50,11 @@ class World:
 
 
 @asynccontextmanager
-async def webapp(pool: asyncpg.Pool, url: str, token: str) -> AsyncIterator[Api]:
-    api = await serve(pool, services_url=url, contact_check=True)
+async def webapp(
+    pool: asyncpg.Pool, url: str, token: str, seconds: float = PATIENCE
+) -> AsyncIterator[Api]:
+    """It waits for the upstream for so many seconds."""
+    api = await serve(pool, services_url=url, contact_check=True, contact_seconds=seconds)
     api.user = token
     yield api
     await api.client.close()
@@ -87,9 +90,9 @@ async def test_c34_without_whatsapp(world: World) -> None:
 async def test_c35_a_thousand_numbers(world: World) -> None:
     numbers = [f"+25078{n:07}" for n in range(1000)]
     world.faults(unknown=[n[1:] for n in numbers[::10]])
-    began = time.monotonic()
-    answer = await world.check(*numbers, numbers[1], blocking="wait", force_check=True)
-    assert time.monotonic() - began < 5.0  # far less, on a machine that is not busy
+    async with Awake() as awake:
+        answer = await world.check(*numbers, numbers[1], blocking="wait", force_check=True)
+    assert awake.seconds < 5.0
     shown = answer.json["contacts"]
     assert [c["input"] for c in shown] == [*numbers, numbers[1]]
     assert [c["status"] for c in shown[:-1]] == (["invalid"] + ["valid"] * 9) * 100
@@ -171,11 +174,10 @@ async def test_an_upstream_that_says_nothing_is_failed_in_time(
     held: list[asyncio.StreamWriter] = []
     silent = await asyncio.start_server(lambda _r, w: held.append(w), "127.0.0.1", 0)
     url = f"http://127.0.0.1:{silent.sockets[0].getsockname()[1]}"
-    async with webapp(pool, url, world.api.user) as api:
-        began = time.monotonic()
+    async with webapp(pool, url, world.api.user, 1.0) as api, Awake() as awake:
         numbers = [f"25078{n:07}" for n in range(1500)]
         assert await world.statuses(*numbers, api=api, blocking="wait") == ["failed"] * 1500
-        assert time.monotonic() - began < 8.0  # the time limit is a second here
+        assert awake.seconds < 8.0
         path = f"/v1/contacts/{TO}/identity"
         refused = await api.call("GET", path, token=api.user)
         assert (refused.status, refused.code) == (503, 1011)

@@ -316,7 +316,8 @@ async def test_s3_ten_thousand_guesses_in_five_minutes(
         if still > 0 and step < steps - 1:
             await pass_by(pool, still)
             passed += still
-    assert checked.count <= 100
+    minutes = max(5.0, (passed + loop.time() - began) / 60)  # on a slow machine more than five
+    assert checked.count <= 20 * minutes
     assert checked.count >= LIMITS.per_address  # the test is no test if nothing is checked
     await pass_by(pool, LIMITS.longest)
     assert (await guess(webapps[1], "admin", ADMIN_PASSWORD)).status == 200

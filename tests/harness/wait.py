@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 PATIENCE = 120.0
 """Seconds that a test waits for what must come: only a fault makes it wait so long."""
@@ -28,8 +29,27 @@ class Watch:
             return found
 
 
-PATIENCE = 120.0
-"""Seconds that a test waits for what must come: only a fault makes it wait so long."""
+_TICK = 0.05
+
+
+class Awake:
+    """Seconds in which this loop had the machine: what it stood still for is no fault of ours."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    async def __aenter__(self) -> Self:
+        self._ticking = asyncio.create_task(self._tick())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._ticking.cancel()
+
+    async def _tick(self) -> None:
+        while True:
+            began = time.monotonic()
+            await asyncio.sleep(_TICK)
+            self.seconds += min(time.monotonic() - began, 2 * _TICK)
 
 
 async def soon(holds: Callable[[], bool], seconds: float = PATIENCE) -> None:
