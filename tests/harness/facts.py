@@ -11,7 +11,7 @@ import asyncpg
 from tests.harness.business import Business
 from tests.harness.history import Violation
 from tests.harness.invariants import violations
-from tests.harness.wait import PATIENCE
+from tests.harness.wait import soon
 from warouter.cluster.shardmap import ShardMap
 from warouter.local.cluster import Cluster
 from warouter.local.process import Process
@@ -26,6 +26,10 @@ select count(*) from (
     union all
     select 1 from event_cursor c
      where c.mark < (select max(e.seq) from event e where e.slot = c.slot and e.kind = c.kind)) o"""
+
+_BEATS = """
+select b.counter from beat b join node n using (incarnation)
+ where role = 'coreapp' order by incarnation"""
 
 
 class Facts:
@@ -65,11 +69,7 @@ class Facts:
 
     async def until_some(self, count: str) -> None:
         """Until the query counts something; what it counts sends no hint."""
-        async with asyncio.timeout(PATIENCE):
-            while True:
-                if await self.connection.fetchval(count):
-                    return
-                await asyncio.sleep(0.02)
+        await soon(lambda: self.connection.fetchval(count))
 
     async def until_none(self, count: str) -> None:
         """Until the query counts nothing."""
@@ -99,11 +99,10 @@ class Facts:
 
 async def followed(facts: Facts) -> None:
     """Each coreapp hears of a change with its next beat, which may be on its way; none says so."""
-    beats = "select b.counter from beat b join node n using (incarnation) where role = 'coreapp'"
-    before = [row[0] for row in await facts.connection.fetch(f"{beats} order by incarnation")]
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            now = [row[0] for row in await facts.connection.fetch(f"{beats} order by incarnation")]
-            if all(n >= b + 4 for n, b in zip(now, before, strict=True)):
-                return
-            await asyncio.sleep(0.05)
+    before = await facts.connection.fetch(_BEATS)
+
+    async def beaten() -> bool:
+        now = await facts.connection.fetch(_BEATS)
+        return all(n[0] >= b[0] + 4 for n, b in zip(now, before, strict=True))
+
+    await soon(beaten)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import asyncpg
 
-from tests.harness.wait import PATIENCE
+from tests.harness.wait import soon
 from warouter.local.postgres import Postgres
 
 
@@ -108,11 +108,7 @@ class Pair:
         """Until the query says true; what it looks at sends no hint."""
         connection = await asyncpg.connect(server.dsn("postgres"))
         try:
-            async with asyncio.timeout(PATIENCE):
-                while True:
-                    if await connection.fetchval(condition):
-                        return
-                    await asyncio.sleep(0.005)
+            await soon(lambda: connection.fetchval(condition))
         finally:
             await connection.close()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from inspect import isawaitable
 from typing import Any, Self
 
 PATIENCE = 120.0
@@ -52,10 +53,13 @@ class Awake:
             self.seconds += min(time.monotonic() - began, 2 * _TICK)
 
 
-async def soon(holds: Callable[[], bool], seconds: float = PATIENCE) -> None:
-    """Until it holds; TimeoutError after so many seconds."""
+async def soon(holds: Callable[[], Any], seconds: float = PATIENCE) -> Any:
+    """What it returns, or what comes of that, once it is true; TimeoutError after so long."""
     async with asyncio.timeout(seconds):
         while True:
-            if holds():
-                return
+            found = holds()
+            if isawaitable(found):
+                found = await found
+            if found:
+                return found
             await asyncio.sleep(0.01)

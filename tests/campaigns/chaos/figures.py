@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -13,6 +13,7 @@ from tests.harness.history import History
 
 BEFORE, AFTER = 0.05, 0.5  # requests that began so long before a change, or after its answer
 CALM = 0.2  # what is compared with ends so long before it
+RANKS = {"p50": 0.5, "p99": 0.99, "most": 1.0}
 
 
 class Figure(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,51 +96,29 @@ def _all(seen: Seen, marks: Sequence[Mark], history: History) -> Iterator[Figure
     def shards(*kinds: str) -> list[float]:
         return [s for m in of(*kinds) for s in seen.shards_back(m)]
 
-    def slots(*kinds: str) -> list[float]:
-        return [s for m in of(*kinds) for s in seen.back(m).values()]
-
     def flowing(kind: str) -> list[float]:
         seconds = [seen.flowing(m.accepts) for m in of(kind) if m.accepts]
         return [each for each in seconds if each is not None]
 
-    yield _figure(
-        "coreapp killed: first message of its shard by the new owner",
-        shards("kill-owner"),
-        "p50 <= 150, max <= 500, n >= 100",
-        lambda f: f.p50 <= 150 and f.most <= 500,
-    )
-    yield _figure("coreapp killed: every slot of it", slots("kill-owner"), "")
-    yield _figure(
-        "leading master and an owner killed together",
-        shards("kill-leader-and-owner"),
-        "max <= 750, n >= 50",
-        lambda f: f.most <= 750,
-    )
-    yield _figure(
-        "owner frozen or cut off (T = 1.5 s)",
-        shards("freeze-owner", "cut-owner-database", "isolate-owner"),
-        "max <= 2000, n >= 100",
-        lambda f: f.most <= 2000,
-    )
-    yield _figure("owner cut from its upstream", shards("cut-owner-upstream"), "")
-    yield _figure("owner cut from all webapps", shards("cut-owner-links"), "")
+    killed = shards("kill-owner")
+    name = "coreapp killed: first message of its shard by the new owner"
+    yield _figure(name, killed, n=100, p50=150, most=500)
+    slots = [s for m in of("kill-owner") for s in seen.back(m).values()]
+    yield _figure("coreapp killed: every slot of it", slots)
+    both = shards("kill-leader-and-owner")
+    yield _figure("leading master and an owner killed together", both, n=50, most=750)
+    silent = shards("freeze-owner", "cut-owner-database", "isolate-owner")
+    yield _figure("owner frozen or cut off (T = 1.5 s)", silent, n=100, most=2000)
+    yield _figure("owner cut from its upstream", shards("cut-owner-upstream"))
+    yield _figure("owner cut from all webapps", shards("cut-owner-links"))
     yield from _set_shards(seen, of("set-shards", "set-shards-1-to-32"))
-    yield _figure(
-        "set-shards 1 to 32: the call",
-        [m.call_s for m in of("set-shards-1-to-32") if m.call_s is not None],
-        "<= 2000",
-        lambda f: f.most <= 2000,
-    )
-    yield _figure(
-        "PostgreSQL killed: all slots send again after it accepts connections",
-        flowing("kill-postgres"),
-        "<= 1000",
-        lambda f: f.most <= 1000,
-    )
-    yield _figure(
-        "database stalled for 2 s: all slots send again after it", flowing("stall-postgres"), ""
-    )
-    yield _figure("the 201 of every request", [wait for _, wait in history.waits()], "")
+    calls = [m.call_s for m in of("set-shards-1-to-32") if m.call_s is not None]
+    yield _figure("set-shards 1 to 32: the call", calls, most=2000)
+    name = "PostgreSQL killed: all slots send again after it accepts connections"
+    yield _figure(name, flowing("kill-postgres"), most=1000)
+    name = "database stalled for 2 s: all slots send again after it"
+    yield _figure(name, flowing("stall-postgres"))
+    yield _figure("the 201 of every request", [wait for _, wait in history.waits()])
 
 
 def _set_shards(seen: Seen, marks: Sequence[Mark]) -> Iterator[Figure]:
@@ -153,36 +132,24 @@ def _set_shards(seen: Seen, marks: Sequence[Mark]) -> Iterator[Figure]:
         moved += [w for slot, w in waits.items() if slot in mark.moved]
         stayed += [w for slot, w in waits.items() if slot not in mark.moved]
         before += calm.values()
-    yield _figure(
-        "set-shards: longest wait of a message, per moved slot",
-        moved,
-        "p99 <= 250, max <= 1000",
-        lambda f: f.p99 <= 250 and f.most <= 1000,
-    )
-    yield _figure(
-        "set-shards: the same per unmoved slot", stayed, "max <= 50", lambda f: f.most <= 50
-    )
-    yield _figure("the same just before, for comparison", before, "")
+    name = "set-shards: longest wait of a message, per moved slot"
+    yield _figure(name, moved, p99=250, most=1000)
+    yield _figure("set-shards: the same per unmoved slot", stayed, most=50)
+    yield _figure("the same just before, for comparison", before)
 
 
-def _figure(
-    name: str,
-    seconds: Iterable[float],
-    goal: str,
-    met: Callable[[Figure], bool] | None = None,
-) -> Figure:
+def _figure(name: str, seconds: Iterable[float], *, n: int = 0, **limits: float) -> Figure:
+    """``n``: so many make the figure, by its goal; ``limits`` in milliseconds."""
     ordered = sorted(s * 1000 for s in seconds)
-    figure = Figure(
+    ranks = {rank: _rank(ordered, share) for rank, share in RANKS.items()}
+    goal = [f"{rank.replace('most', 'max')} <= {limit}" for rank, limit in limits.items()]
+    return Figure(
         name=name,
         n=len(ordered),
-        p50=_rank(ordered, 0.5),
-        p99=_rank(ordered, 0.99),
-        most=_rank(ordered, 1.0),
-        goal=goal,
+        goal=", ".join([*goal, *([f"n >= {n}"] if n else [])]),
+        met=all(ranks[rank] <= limits[rank] for rank in limits) if limits and ordered else None,
+        **ranks,
     )
-    if met is None or not ordered:
-        return figure
-    return msgspec.structs.replace(figure, met=met(figure))
 
 
 def _rank(ordered: Sequence[float], share: float) -> float:

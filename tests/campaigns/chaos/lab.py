@@ -24,7 +24,7 @@ from tests.campaigns.chaos import audit
 from tests.campaigns.chaos.arrivals import Arrivals
 from tests.campaigns.chaos.clocks import CLOCKS, Clocks
 from tests.campaigns.chaos.nameserver import NameServer
-from tests.campaigns.chaos.network import NAME_SERVER, Namespaces, Network, usable
+from tests.campaigns.chaos.network import NAME_SERVER, Namespaces, usable
 from tests.campaigns.chaos.proxies import Proxies
 from tests.harness.business import Business
 from tests.harness.wait import soon
@@ -68,7 +68,7 @@ class Lab:
         self.folder = fresh_folder("chaos")
         self._clocks = Clocks(self.folder / "clocks") if clocks else None
         self._program = program
-        self.network: Network = self._make_network()
+        self.network = self._make_network()
         self.cluster = Cluster(
             Options(
                 data_dir=self.folder,
@@ -189,12 +189,12 @@ class Lab:
 
     async def leader(self) -> str:
         """The leading master's name; waits until there is one that runs."""
-        async with asyncio.timeout(PROMISED_SECONDS):
-            while True:
-                name = await self.name_of(await self._reading(read_term))
-                if name in self.cluster.processes and self.process(name).alive:
-                    return name
-                await asyncio.sleep(LOOK_SECONDS)
+
+        async def found() -> str | None:
+            name = await self.name_of(await self._reading(read_term))
+            return name if name in self.cluster.processes and self.process(name).alive else None
+
+        return str(await soon(found, PROMISED_SECONDS))
 
     async def faults(self, **switches: Any) -> None:
         """Set switches of the simulator."""
@@ -217,7 +217,7 @@ class Lab:
         live: set[UUID] = await self._reading(live_incarnations)
         return {s.owner for s in current.slots} <= live
 
-    async def until(self, holds: Callable[[], bool], seconds: float = PROMISED_SECONDS) -> None:
+    async def until(self, holds: Callable[[], Any], seconds: float = PROMISED_SECONDS) -> None:
         """Wait for something that sends no signal; TimeoutError after so long."""
         await soon(holds, seconds)
 
@@ -230,7 +230,7 @@ class Lab:
 
     # inside
 
-    def _make_network(self) -> Network:
+    def _make_network(self) -> Namespaces | Proxies:
         def port() -> int:
             return self.cluster.settings.upstream_host_port[1]
 

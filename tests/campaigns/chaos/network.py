@@ -19,7 +19,6 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
 
 from warouter.local.cluster import Placement
 
@@ -35,40 +34,6 @@ _NAMES = {
     "/etc/hosts": f"127.0.0.1 localhost\n10.77.1.1 {_DATABASE_NAME}\n",
     "/etc/resolv.conf": f"nameserver {NAME_SERVER}\noptions timeout:30 attempts:5\n",
 }
-
-
-class Network(Protocol):
-    """Where processes live. ``cuts`` names the networks that can be cut here."""
-
-    cuts: tuple[str, ...]
-    postgres_options: dict[str, str]
-    simulator_host: str
-
-    def place(self, name: str, role: str) -> Placement:
-        """How a process is started so that its traffic can be cut."""
-        ...
-
-    def webapp_host(self, name: str) -> str:
-        """Where clients reach this webapp."""
-        ...
-
-    def database_host(self, name: str) -> str:
-        """Where PostgreSQL sees this process come from."""
-        ...
-
-    def cut(self, name: str, net: str) -> None:
-        """Nothing passes between this process and anything else on ``net``."""
-        ...
-
-    def heal(self, name: str, net: str) -> None: ...
-
-    def cut_pair(self, one: str, other: str) -> None:
-        """Nothing passes between these two on the link network."""
-        ...
-
-    def heal_pair(self, one: str, other: str) -> None: ...
-
-    async def close(self) -> None: ...
 
 
 def enter_namespace() -> None:
@@ -94,7 +59,7 @@ def _may_make_namespaces() -> bool:
 class Namespaces:
     """A namespace per process. Addresses are 10.77.<network>.<process>; the harness is .1."""
 
-    cuts: tuple[str, ...] = NETS
+    cuts: tuple[str, ...] = NETS  # the networks that can be cut here
     simulator_host = "10.77.2.1"
 
     def __init__(self, upstream_port: Callable[[], int]) -> None:
@@ -117,6 +82,7 @@ class Namespaces:
         _batch(lines)
 
     def place(self, name: str, role: str) -> Placement:
+        """How a process is started so that its traffic can be cut."""
         if name not in self._numbers:
             self._add(name, 10 + len(self._numbers))
         environment = {
@@ -131,12 +97,15 @@ class Namespaces:
         return Placement(prefix=("ip", "netns", "exec", name), environment=environment)
 
     def webapp_host(self, name: str) -> str:
+        """Where clients reach this webapp."""
         return self._address(name, LINK)
 
     def database_host(self, name: str) -> str:
+        """Where PostgreSQL sees this process come from."""
         return self._address(name, DATABASE)
 
     def cut(self, name: str, net: str) -> None:
+        """Nothing passes between this process and anything else on ``net``."""
         here = f"neigh replace {self._address(name, net)} lladdr {_NOBODY} nud permanent"
         there = f"neigh replace 10.77.{_index(net)}.1 lladdr {_NOBODY} nud permanent"
         _batch([f"{here} dev br-{net}"])
@@ -155,6 +124,7 @@ class Namespaces:
                     self.heal_pair(name, other)
 
     def cut_pair(self, one: str, other: str) -> None:
+        """Nothing passes between these two on the link network."""
         for here, there in ((one, other), (other, one)):
             address = self._address(there, LINK)
             _batch([f"neigh replace {address} lladdr {_NOBODY} nud permanent dev links"], here)

@@ -14,6 +14,7 @@ import os
 import resource
 import stat
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import mfusepy
@@ -81,6 +82,16 @@ class File:
         )
 
 
+def _passed(function: Callable[..., None], *, owned: bool = False) -> Callable[..., int]:
+    """The same on the folder behind."""
+
+    def call(disk: VolatileDisk, path: str, *arguments: int) -> int:
+        function(disk.at(path), *arguments)
+        return disk.own(path) if owned else 0
+
+    return call
+
+
 class VolatileDisk(mfusepy.Operations):  # type: ignore[misc]
     """The file system. Files are known by their inode, so a rename keeps what is in memory."""
 
@@ -96,8 +107,8 @@ class VolatileDisk(mfusepy.Operations):  # type: ignore[misc]
     # data
 
     def create(self, path: str, mode: int, fi: Any = None) -> int:
-        fd = os.open(self._at(path), os.O_RDWR | os.O_CREAT, mode)
-        self._own(path)
+        fd = os.open(self.at(path), os.O_RDWR | os.O_CREAT, mode)
+        self.own(path)
         return self._known(fd)
 
     def open(self, path: str, flags: int) -> int:
@@ -124,7 +135,7 @@ class VolatileDisk(mfusepy.Operations):  # type: ignore[misc]
     # metadata
 
     def getattr(self, path: str, fh: int | None = None) -> dict[str, Any]:
-        found = os.lstat(self._at(path))
+        found = os.lstat(self.at(path))
         names = ("st_mode", "st_ino", "st_nlink", "st_uid", "st_gid", "st_size")
         attributes: dict[str, Any] = {name: getattr(found, name) for name in names}
         attributes |= {f"st_{t}": getattr(found, f"st_{t}_ns") for t in ("atime", "mtime", "ctime")}
@@ -133,72 +144,56 @@ class VolatileDisk(mfusepy.Operations):  # type: ignore[misc]
         return attributes
 
     def readdir(self, path: str, fh: int) -> list[str]:
-        return [".", "..", *os.listdir(self._at(path))]
+        return [".", "..", *os.listdir(self.at(path))]
 
     def readlink(self, path: str) -> str:
-        return os.readlink(self._at(path))
+        return os.readlink(self.at(path))
 
-    def mkdir(self, path: str, mode: int) -> int:
-        os.mkdir(self._at(path), mode)
-        return self._own(path)
-
-    def mknod(self, path: str, mode: int, dev: int) -> int:
-        os.mknod(self._at(path), mode, dev)
-        return self._own(path)
+    mkdir = _passed(os.mkdir, owned=True)
+    mknod = _passed(os.mknod, owned=True)
+    rmdir, chmod, chown = _passed(os.rmdir), _passed(os.chmod), _passed(os.lchown)
 
     def symlink(self, target: str, source: str) -> int:
-        os.symlink(source, self._at(target))
-        return self._own(target)
+        os.symlink(source, self.at(target))
+        return self.own(target)
 
     def link(self, target: str, source: str) -> int:
-        os.link(self._at(source), self._at(target))
-        return 0
-
-    def rmdir(self, path: str) -> int:
-        os.rmdir(self._at(path))
+        os.link(self.at(source), self.at(target))
         return 0
 
     def unlink(self, path: str) -> int:
-        gone = os.lstat(self._at(path))
-        os.unlink(self._at(path))
+        gone = os.lstat(self.at(path))
+        os.unlink(self.at(path))
         self._forget(gone)
         return 0
 
     def rename(self, old: str, new: str) -> int:
         gone = None
         with contextlib.suppress(FileNotFoundError):
-            gone = os.lstat(self._at(new))
-        os.rename(self._at(old), self._at(new))
+            gone = os.lstat(self.at(new))
+        os.rename(self.at(old), self.at(new))
         if gone is not None:
             self._forget(gone)
         return 0
 
-    def chmod(self, path: str, mode: int) -> int:
-        os.chmod(self._at(path), mode)
-        return 0
-
-    def chown(self, path: str, uid: int, gid: int) -> int:
-        os.lchown(self._at(path), uid, gid)
-        return 0
-
     def utimens(self, path: str, times: tuple[int, int] | None = None) -> int:
-        os.utime(self._at(path), ns=times, follow_symlinks=False)
+        os.utime(self.at(path), ns=times, follow_symlinks=False)
         return 0
 
     def statfs(self, path: str) -> dict[str, int]:
-        found = os.statvfs(self._at(path))
+        found = os.statvfs(self.at(path))
         names = ("f_bsize", "f_frsize", "f_blocks", "f_bfree", "f_bavail", "f_files", "f_ffree")
         return {name: getattr(found, name) for name in (*names, "f_favail", "f_namemax")}
 
     # behind
 
-    def _at(self, path: str) -> str:
+    def at(self, path: str) -> str:
         return self._backing + path
 
     def _inode(self, path: str) -> int:
-        inode = os.stat(self._at(path)).st_ino
+        inode = os.stat(self.at(path)).st_ino
         if inode not in self._files:
-            self._known(os.open(self._at(path), os.O_RDWR))
+            self._known(os.open(self.at(path), os.O_RDWR))
         return inode
 
     def _known(self, fd: int) -> int:
@@ -213,11 +208,11 @@ class VolatileDisk(mfusepy.Operations):  # type: ignore[misc]
         if gone.st_nlink <= 1 and (file := self._files.pop(gone.st_ino, None)) is not None:
             os.close(file.fd)
 
-    def _own(self, path: str) -> int:
+    def own(self, path: str) -> int:
         """Root serves, PostgreSQL runs as another account: what it makes is its own."""
         uid, gid, _ = mfusepy.fuse_get_context()
         if os.geteuid() == 0:
-            os.lchown(self._at(path), uid, gid)
+            os.lchown(self.at(path), uid, gid)
         elif uid != os.geteuid():
             raise OSError(errno.EPERM, "another account")
         return 0

@@ -7,7 +7,7 @@ import json
 import signal
 import time
 
-from tests.campaigns.chaos.lab import LOOK_SECONDS, PROMISED_SECONDS, Lab
+from tests.campaigns.chaos.lab import PROMISED_SECONDS, Lab
 from tests.campaigns.chaos.marks import Mark
 from tests.campaigns.chaos.nemesis import a_coreapp, begins, nemesis
 from warouter._hash import SHARD_COUNTS
@@ -76,11 +76,11 @@ async def join_doubled_up(lab: Lab, mark: Mark) -> None:
     await _set(lab, 8)
     begins(mark)
     (new,) = await lab.cluster.add_coreapps(1)
-    async with asyncio.timeout(REST_SECONDS + PROMISED_SECONDS):
-        while True:
-            if new.name in await lab.owners():
-                break
-            await asyncio.sleep(LOOK_SECONDS)
+
+    async def owns() -> bool:
+        return new.name in await lab.owners()
+
+    await lab.until(owns, REST_SECONDS + PROMISED_SECONDS)
     await new.stop()
     del lab.cluster.processes[new.name]
     mark.victims = [new.name]
