@@ -78,7 +78,8 @@ class Post:
     @cached_property
     def headers(self) -> CIMultiDict[str]:
         lines = self.head.decode("latin-1").split("\r\n")[1:]
-        return CIMultiDict((name, value.strip()) for name, _, value in _pairs(lines))
+        fields = (line.partition(":") for line in lines)
+        return CIMultiDict((name, value.strip()) for name, _, value in fields)
 
     @cached_property
     def json(self) -> dict[str, Any]:
@@ -325,13 +326,11 @@ class Connection(asyncio.Protocol):
             self._answer(post, None)
             raise
         except Exception as error:
-            self._answer(post, None if self.transport.is_closing() else self._failed(error))
+            closing = self.transport.is_closing()
+            self._answer(post, None if closing else self._receiver.failed(error))
         finally:
             self._answering = None
         self._read()
-
-    def _failed(self, error: Exception) -> int:
-        return self._receiver.failed(error)
 
     def _answer(self, post: Post, given: Given) -> None:
         reply = Reply(given) if isinstance(given, int) else given
@@ -344,10 +343,6 @@ class Connection(asyncio.Protocol):
         fields = "".join(f"{name}: {value}\r\n" for name, value in reply.headers.items())
         head = f"HTTP/1.1 {reply.status} -\r\n{fields}Content-Length: {len(reply.body)}\r\n\r\n"
         self.transport.write(head.encode() + reply.body)
-
-
-def _pairs(lines: list[str]) -> list[tuple[str, str, str]]:
-    return [line.partition(":") for line in lines]
 
 
 _CALLBACK = msgspec.json.Decoder(Callback)
