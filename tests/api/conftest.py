@@ -1,226 +1,41 @@
-"""The application on a real PostgreSQL; what lies behind ``submit`` is a recorder here."""
+"""The application on a real PostgreSQL, alone or in a cluster of real processes."""
 
 from __future__ import annotations
 
 import asyncio
-import atexit
-import ipaddress
-import shutil
-import tempfile
-from base64 import b64encode
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
-from pathlib import Path
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import Any
 
 import asyncpg
-import msgspec
 import pytest
 import pytest_asyncio
-from aiohttp.test_utils import TestClient, TestServer
-from argon2 import PasswordHasher
+from aiohttp import web
 
-from tests.harness.described import check_answer
+from tests.harness.api import ADMIN_HASH, USER_HASH, Api, Webapp, serve, user_of
+from tests.harness.edge import Front, Open
 from tests.harness.integration import Integration, installed
+from tests.harness.offers import Links, Number
 from tests.harness.postgres import clone
+from tests.harness.twice import Both, Make, Side
 from tests.harness.wait import PATIENCE
 from warouter.api import sealed
 from warouter.api.access.auth import seed_administrator
-from warouter.api.access.tokens import TokenCache, hash_of, new_token
 from warouter.api.app import build_app
-from warouter.api.context import ApiConfig, Context, NodeState
+from warouter.api.messages.fastpath import FastPath
 from warouter.config import Settings
-from warouter.http.meter import Meter
+from warouter.errors import ApiError
+from warouter.http.door import Connections
+from warouter.http.edge import Edge
+from warouter.http.pace import Limits
 from warouter.link.wire import Outgoing
 from warouter.local.postgres import Postgres
-from warouter.media.directory import Directory
-from warouter.media.library import Library
-from warouter.node.context import assemble, operations_of
 from warouter.simulator.server import Simulator
 from warouter.store import bounded
 from warouter.store.account.accounts import ADMIN, USER, Accounts
-from warouter.store.audit import Audit
 from warouter.store.database import create_pool
-from warouter.store.media import through_pool
-from warouter.store.views.trace import Trace, read_trace
-from warouter.upstream.numbers import NumberDirectory
-from warouter.upstream.registration import Authority
-
-API_KEY = "0123456789abcdef"
-MEDIA_DIR = Path(tempfile.mkdtemp(prefix="warouter-media-"))
-atexit.register(shutil.rmtree, MEDIA_DIR, ignore_errors=True)
-ADMIN_PASSWORD = "Adm1n!passw"
-USER_PASSWORD = "Us3r!passw0rd"
-_HASHER = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
-ADMIN_HASH, USER_HASH = _HASHER.hash(ADMIN_PASSWORD), _HASHER.hash(USER_PASSWORD)
-CONFIG = ApiConfig(
-    api_key=API_KEY,
-    allow_private=(ipaddress.ip_network("127.0.0.0/8"),),
-    multiconnect=True,
-)
-
-
-@dataclass
-class Recorder:
-    """Stands where the rest of the webapp is; ``refuse`` is raised instead of taking a message."""
-
-    pool: asyncpg.Pool
-    submitted: list[Outgoing] = field(default_factory=list)
-    inbound: dict[str, str] = field(default_factory=dict)
-    nodes: list[NodeState] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    shard_count: int = 1
-    served_chain: str = ""
-    refuse: Exception | None = None
-    known_as: bytes | None = None  # the id of a request that came before
-
-    async def submit(self, message: Outgoing) -> bytes:
-        if self.refuse is not None:
-            raise self.refuse
-        self.submitted.append(message)
-        return self.known_as or message.id
-
-    async def shards(self) -> int:
-        return self.shard_count
-
-    async def set_shards(self, shards: int) -> list[str]:
-        if self.refuse is not None:
-            raise self.refuse
-        self.shard_count = shards
-        return self.warnings
-
-    async def health(self) -> list[NodeState]:
-        return self.nodes
-
-    async def find_inbound(self, message_id: str) -> str | None:
-        return self.inbound.get(message_id)
-
-    async def trace(self, message_id: str) -> Trace | None:
-        async with self.pool.acquire() as connection:
-            return await read_trace(connection, message_id)
-
-
-@dataclass
-class Answer:
-    """A response that was read: ``json`` is the decoded body, whatever the status."""
-
-    status: int
-    headers: Any
-    body: bytes
-
-    @property
-    def json(self) -> Any:
-        assert self.headers["Content-Type"].startswith("application/json")
-        return msgspec.json.decode(self.body)
-
-    @property
-    def error(self) -> dict[str, Any]:
-        """The one error, after a check of the envelope."""
-        assert self.status >= 400
-        assert self.json["meta"] == {"api_status": "stable", "version": "v2.53.0"}
-        (error,) = self.json["errors"]
-        assert error["title"]
-        assert error["details"]
-        assert error["href"]
-        assert "Traceback" not in self.body.decode()
-        found: dict[str, Any] = error
-        return found
-
-    @property
-    def code(self) -> int:
-        code: int = self.error["code"]
-        return code
-
-
-class Api:
-    """A client of one application."""
-
-    def __init__(self, client: TestClient[Any, Any], context: Context, recorder: Recorder) -> None:
-        self.client = client
-        self.context = context
-        self.recorder = recorder
-        self.admin = ""
-        self.user = ""
-
-    async def call(
-        self,
-        method: str,
-        path: str,
-        body: object = None,
-        *,
-        token: str | None = None,
-        headers: dict[str, str] | None = None,
-        data: Any = None,
-    ) -> Answer:
-        """Send ``body`` as JSON or ``data`` as it is, with the token as Bearer.
-
-        Every answer is held against the description.
-        """
-        sent = dict(headers or {})
-        if token is not None:
-            sent["Authorization"] = f"Bearer {token}"
-        if body is not None:
-            data = msgspec.json.encode(body)
-        async with self.client.request(
-            method, path, data=data, headers=sent, allow_redirects=False
-        ) as response:
-            answer = Answer(response.status, response.headers, await response.read())
-        check_answer(method, path, answer.status, answer.headers, answer.body)
-        assert b"$argon2" not in answer.body
-        return answer
-
-    async def send(self, body: object = None, **options: Any) -> Answer:
-        """POST /v1/messages as the user."""
-        return await self.call("POST", "/v1/messages", body, token=self.user, **options)
-
-    async def login(self, username: str, password: str, body: object = None) -> Answer:
-        return await self.call(
-            "POST", "/v1/users/login", body, headers={"Authorization": basic(username, password)}
-        )
-
-    async def token_of(self, username: str, password: str) -> str:
-        answer = await self.login(username, password)
-        assert answer.status == 200, answer.body
-        token: str = answer.json["users"][0]["token"]
-        return token
-
-
-def basic(username: str, password: str) -> str:
-    return "Basic " + b64encode(f"{username}:{password}".encode()).decode()
-
-
-async def serve(
-    pool: asyncpg.Pool,
-    config: ApiConfig = CONFIG,
-    *,
-    services_url: str = "http://127.0.0.1:1",  # where nobody listens
-    contact_check: bool = False,
-    contact_seconds: float = PATIENCE,
-    media_quota: int = 0,
-) -> Api:
-    """A running application with a client; close ``api.client`` after use."""
-    recorder, meter = Recorder(pool), Meter()
-    context = assemble(
-        pool,
-        config,
-        recorder,
-        recorder,
-        tokens=TokenCache(Accounts(pool)),
-        operations=operations_of(pool, "h:webapp-1", meter, meter.samples),
-        audit=Audit(pool),
-        media=Library(through_pool(pool), Directory(MEDIA_DIR), media_quota),
-        authority=Authority(services_url),
-        numbers=NumberDirectory(services_url, timeout=contact_seconds),
-        contact_check=contact_check,
-        served_chain=lambda: recorder.served_chain,
-    )
-    client = TestClient(TestServer(build_app(context)))
-    await client.start_server()
-    return Api(client, context, recorder)
-
-
-def reconfigured(**changes: Any) -> ApiConfig:
-    return msgspec.structs.replace(CONFIG, **changes)
 
 
 @pytest.fixture(autouse=True)
@@ -258,12 +73,17 @@ async def pool(database: Settings) -> AsyncIterator[asyncpg.Pool]:
 
 
 @pytest_asyncio.fixture
-async def authority() -> AsyncIterator[Simulator]:
-    """A simulator, which is the registration authority too."""
+async def simulator() -> AsyncIterator[Simulator]:
     simulator = Simulator()
-    await simulator.start()
     yield simulator
     await simulator.stop()
+
+
+@pytest_asyncio.fixture
+async def services_url(simulator: Simulator) -> str:
+    """Of the simulator, which is the registration authority too."""
+    addresses = await simulator.start()
+    return f"http://127.0.0.1:{addresses.services_port}"
 
 
 @pytest_asyncio.fixture
@@ -276,20 +96,27 @@ async def fresh(pool: asyncpg.Pool) -> AsyncIterator[Api]:
 
 
 @pytest_asyncio.fixture
-async def api(pool: asyncpg.Pool) -> AsyncIterator[Api]:
-    """With a token of an administrator and one of a user (`worker`)."""
-    api = await serve(pool)
-    accounts = api.context.accounts
-    api.admin, api.user = new_token(), new_token()
-    # Past login, which costs a password check each: that has tests of its own.
-    for name, role, password_hash, token in (
-        ("admin", ADMIN, ADMIN_HASH, api.admin),
-        ("worker", USER, USER_HASH, api.user),
-    ):
-        await accounts.create_user(name, password_hash, role)
-        assert await accounts.add_token(name, password_hash, hash_of(token))
-    yield api
-    await api.client.close()
+async def webapp(pool: asyncpg.Pool) -> AsyncIterator[Webapp]:
+    """Serves webapps that share one database, each with the options of ``serve``.
+
+    All have a token of an administrator and one of a user (`worker`).
+    """
+    admin = await user_of(Accounts(pool), "admin", ADMIN_HASH, ADMIN)
+    user = await user_of(Accounts(pool), "worker", USER_HASH, USER)
+    async with AsyncExitStack() as stack:
+
+        async def begin(**options: Any) -> Api:
+            api = await serve(pool, **options)
+            stack.push_async_callback(api.client.close)
+            api.admin, api.user = admin, user
+            return api
+
+        yield begin
+
+
+@pytest_asyncio.fixture
+async def api(webapp: Webapp) -> Api:
+    return await webapp()
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -300,3 +127,64 @@ async def site() -> AsyncIterator[Integration]:
     """
     async with installed(shards=2, coreapps=3, masters=2, webapps=1) as integration:
         yield integration
+
+
+@pytest_asyncio.fixture
+async def make(api: Api, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Make]:
+    monkeypatch.setattr("warouter.http.connection.LINGER_SECONDS", 0.0)
+    runners: list[web.AppRunner] = []
+
+    async def side(changes: dict[str, Any], *, is_fast: bool) -> Side:
+        made = Side(None, api, [], [])  # type: ignore[arg-type]
+        operations = replace(api.context.operations, **changes)
+        context = replace(api.context, messages=made, operations=operations)
+        fast = FastPath(context, made, Number()) if is_fast else None
+        runner = web.AppRunner(build_app(context), shutdown_timeout=0.1)
+        await runner.setup()
+        runners.append(runner)
+        assert runner.server is not None
+        made.connections = Connections(runner.server, None, fast)
+        return made
+
+    async def begin(**changes: Any) -> Both:
+        both = Both(await side(changes, is_fast=True), await side(changes, is_fast=False))
+        await api.context.tokens.caller(api.user)  # in memory from here on
+        return both
+
+    yield begin
+    for runner in runners:
+        await runner.cleanup()
+
+
+@pytest_asyncio.fixture
+async def both(make: Make) -> Both:
+    return await make()
+
+
+@pytest_asyncio.fixture
+async def front(api: Api) -> AsyncIterator[Open]:
+    def offer(message: Outgoing, done: Callable[[bytes | ApiError], None]) -> None:
+        api.recorder.submitted.append(message)
+        asyncio.get_running_loop().call_soon(done, message.id)
+
+    await api.context.tokens.caller(api.user)  # in memory from here on
+    async with AsyncExitStack() as stack:
+
+        async def begin(limits: Limits | None = None) -> Front:
+            app = build_app(api.context)
+            runner = web.AppRunner(app, shutdown_timeout=0.1)
+            await runner.setup()
+            stack.push_async_callback(runner.cleanup)
+            assert runner.server is not None
+            sock = socket.create_server(("127.0.0.1", 0), backlog=2048)
+            fast = FastPath(api.context, Links(offer), Number())
+            edge = Edge(runner.server, [sock], None, limits, fast)
+            edge.open()
+            stack.push_async_callback(edge.leave, lambda: None)
+            sweep = asyncio.create_task(edge.sweep())
+            stack.callback(sweep.cancel)
+            front = Front(edge, sock.getsockname()[1], api)
+            stack.callback(front.hang_up)
+            return front
+
+        yield begin

@@ -5,11 +5,10 @@ from __future__ import annotations
 import time
 from typing import Any
 
-import asyncpg
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from tests.api.conftest import Answer, Api, reconfigured, serve
+from tests.harness.api import Answer, Api, Webapp
 from warouter.errors import ChangeRefused
 from warouter.upstream.authority import Certificate, issue, public_bytes
 
@@ -46,9 +45,7 @@ async def test_warnings_are_in_meta(api: Api) -> None:
 @pytest.mark.parametrize("shards", [0, 3, 64, -1, "three", 2.5, True, None, [2], 10**30])
 async def test_c47_what_is_no_shard_count(api: Api, shards: object) -> None:
     await register(api)
-    answer = await wish(api, shards=shards)
-    assert (answer.status, answer.code) == (400, 1009)
-    assert "shards" in answer.error["details"]
+    (await wish(api, shards=shards)).refused(400, 1009, "shards")
     assert api.recorder.shard_count == 1
 
 
@@ -56,7 +53,7 @@ async def test_c47_while_a_change_is_under_way(api: Api) -> None:
     await register(api)
     api.recorder.refuse = ChangeRefused("another change is under way")
     answer = await wish(api)
-    assert (answer.status, answer.code) == (403, 1011)
+    answer.refused(403, 1011)
     assert answer.headers["Retry-After"] == "1"
     api.recorder.refuse = None
     assert (await wish(api)).status == 201
@@ -67,7 +64,7 @@ async def test_what_is_required(api: Api, missing: str) -> None:
     await register(api)
     body = {k: v for k, v in WISH.items() if k != missing}
     answer = await api.call("POST", PATH, body, token=api.admin)
-    assert (answer.status, answer.code) == (400, 1008)
+    answer.refused(400, 1008)
     assert answer.error["details"] == f"{missing} is required"
 
 
@@ -77,8 +74,7 @@ async def test_what_is_required(api: Api, missing: str) -> None:
 )
 async def test_another_number(api: Api, fields: dict[str, str]) -> None:
     await register(api)
-    answer = await wish(api, **fields)
-    assert (answer.status, answer.code) == (400, 1009)
+    (await wish(api, **fields)).refused(400, 1009)
     assert api.recorder.shard_count == 1
 
 
@@ -88,8 +84,7 @@ async def test_spellings_of_the_number(api: Api) -> None:
 
 
 async def test_before_registration(api: Api) -> None:
-    answer = await wish(api)
-    assert (answer.status, answer.code) == (404, 1006)
+    (await wish(api)).refused(404, 1006)
 
 
 async def test_the_certificate_is_optional_for_seven_days(api: Api) -> None:
@@ -100,45 +95,29 @@ async def test_the_certificate_is_optional_for_seven_days(api: Api) -> None:
         assert "warnings" not in answer.json["meta"]
     await register(api, days_ago=7.01)
     for fields in ({}, {"cert": None}, {"cert": ""}):
-        answer = await wish(api, shards=4, **fields)
-        assert (answer.status, answer.code) == (400, 1008)
+        (await wish(api, shards=4, **fields)).refused(400, 1008)
     assert api.recorder.shard_count == 2
     assert (await wish(api, shards=4, cert=certificate())).status == 201
 
 
-async def test_the_certificate_is_never_required_where_so_configured(
-    api: Api, pool: asyncpg.Pool
-) -> None:
+async def test_the_certificate_is_never_required_where_so_configured(webapp: Webapp) -> None:
+    api = await webapp(shards_cert="never")
     await register(api, days_ago=100)
-    other = await serve(pool, reconfigured(shards_cert="never"))
-    try:
-        answer = await other.call("POST", PATH, WISH, token=api.admin)
-        assert answer.status == 201
-        answer = await other.call("POST", PATH, {**WISH, "cert": "x"}, token=api.admin)
-        assert answer.code == 1009
-    finally:
-        await other.client.close()
+    assert (await wish(api)).status == 201
+    assert (await wish(api, cert="x")).code == 1009
 
 
 @pytest.mark.parametrize(
     "cert",
     [
-        "nonsense",
-        "AAAA",
-        "\r\n",
-        certificate(days=-1),
-        certificate(number="49301234568"),
+        *("nonsense", "A" * 20_000, certificate(days=-1), certificate(number="49301234568")),
         certificate(key=Ed25519PrivateKey.generate()),
-        certificate()[:-8],
-        "A" * 20_000,
     ],
-    ids=["text", "short", "blank", "expired", "other number", "other key", "cut", "long"],
+    ids=["text", "long", "expired", "other number", "other key"],
 )
 async def test_certificates_that_are_refused(api: Api, cert: str) -> None:
     await register(api)
-    answer = await wish(api, cert=cert)
-    assert (answer.status, answer.code) == (400, 1009)
-    assert "cert" in answer.error["details"]
+    (await wish(api, cert=cert)).refused(400, 1009, "cert")
     assert api.recorder.shard_count == 1
 
 
@@ -146,8 +125,7 @@ async def test_the_pin_where_two_step_is_on(api: Api) -> None:
     await register(api)
     await api.context.accounts.set_pin(await api.context.passwords.hash("123456"))
     for pin, code in ((None, 1008), ("", 1008), ("654321", 1009), ("1" * 1000, 1009)):
-        answer = await wish(api, pin=pin)
-        assert (answer.status, answer.code) == (400, code)
+        (await wish(api, pin=pin)).refused(400, code)
     assert api.recorder.shard_count == 1
     assert (await wish(api, pin="123456")).status == 201
     await api.context.accounts.set_pin(None)

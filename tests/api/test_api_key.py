@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 from collections import Counter
-from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
 import pytest_asyncio
 
-from tests.api.conftest import API_KEY, Answer, Api, basic, reconfigured, serve
+from tests.harness.api import API_KEY, BEHIND_PROXY, Answer, Api, Webapp
 from warouter.store.account.logins import Limits
 from warouter.store.audit import read_audit
 
 LIMITS = Limits()
-PROXIED = reconfigured(trusted_proxies=(ipaddress.ip_network("127.0.0.1/32"),))
 STRANGER, MONITOR = "203.0.113.9", "198.51.100.7"
 
 
 @pytest_asyncio.fixture
-async def webapps(pool: asyncpg.Pool) -> AsyncIterator[list[Api]]:
-    several = [await serve(pool, PROXIED) for _ in range(2)]
-    yield several
-    for webapp in several:
-        await webapp.client.close()
+async def webapps(webapp: Webapp) -> list[Api]:
+    return [await webapp(**BEHIND_PROXY) for _ in range(2)]
 
 
 async def ask(api: Api, key: str, source: str = STRANGER, path: str = "/v1/health") -> Answer:
@@ -40,7 +34,7 @@ async def test_guesses_at_the_key_must_wait(
         assert (await ask(webapps[n % 2], f"wrong{n}")).status == 401
     for webapp in webapps:
         answer = await ask(webapp, "wrong")
-        assert (answer.status, answer.code) == (429, 1015)
+        answer.refused(429, 1015)
         assert 25 < int(answer.headers["Retry-After"]) <= 30
         # The right one as well: else it could be guessed.
         assert (await ask(webapp, API_KEY)).status == 429
@@ -68,12 +62,8 @@ async def test_they_count_for_the_address_with_all_else_that_it_guesses(
 ) -> None:
     """Of IPv6 the /64, and of one like the others."""
     for n in range(LIMITS.per_address):
-        headers = {
-            "Authorization": basic(f"user{n}", "wrong"),
-            "X-Forwarded-For": f"2001:db8::{n}",
-        }
-        answer = await webapps[0].call("POST", "/v1/users/login", headers=headers)
-        assert answer.status == 401
+        guessed = await webapps[0].login(f"user{n}", "wrong", source=f"2001:db8::{n}")
+        assert guessed.status == 401
     assert (await ask(webapps[1], "wrong", "2001:db8::ffff:1")).status == 429
     assert (await ask(webapps[1], API_KEY, "2001:db8::ffff:1")).status == 429
     assert (await ask(webapps[1], API_KEY, "2001:db8:0:1::1")).status == 200

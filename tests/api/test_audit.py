@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -12,11 +11,16 @@ from typing import Any
 import asyncpg
 import pytest
 
-from tests.api.conftest import ADMIN_PASSWORD, USER_PASSWORD, Api, basic, reconfigured, serve
+from tests.harness.api import (
+    ADMIN_PASSWORD,
+    BEHIND_PROXY,
+    USER_PASSWORD,
+    Api,
+    Webapp,
+)
 from tests.harness.wait import PATIENCE
 from warouter.api.app import ROUTES
 from warouter.api.route import Access, Route
-from warouter.errors import ChangeRefused
 from warouter.store import audit as store_audit
 from warouter.store.audit import DONE, MOST_A_MINUTE, Audit, read_audit
 from warouter.store.refusals import MOST, Note, Refusals
@@ -60,17 +64,12 @@ async def test_users_and_passwords(api: Api, pool: asyncpg.Pool) -> None:
     await api.context.audit.refusals.flush()
     here = "127.0.0.1"
     taken = "400/1014 Unable to create user. Already exist?"
+    weak = "400/1009 password must have 8 to 64 characters"
     assert await rows(pool) == [
         ("admin", "create user", "clerk", here, "done"),
         ("admin", "create user", "clerk", here, taken),
         ("admin", "change password", "clerk", here, "done"),
-        (
-            "admin",
-            "change password",
-            "clerk",
-            here,
-            "400/1009 password must have 8 to 64 characters",
-        ),
+        ("admin", "change password", "clerk", here, weak),
         ("admin", "delete user", "clerk", here, "done"),
         ("admin", "delete user", "admin", here, "403/1005 the account admin cannot be deleted"),
         ("worker", "change password", "worker", here, "done"),
@@ -109,41 +108,10 @@ async def test_every_sensitive_call_has_its_row(api: Api, pool: asyncpg.Pool) ->
     ]
 
 
-async def test_20_parallel_calls_20_rows(api: Api, pool: asyncpg.Pool) -> None:
-    """One at a time as the database has it; the cluster's own refusal is in tests/cluster."""
-    await api.context.accounts.save_account("49", "301234567", None, None)
-    running, others, refused = asyncio.Lock(), asyncio.Event(), 0
-
-    async def one_at_a_time(shards: int) -> list[str]:
-        nonlocal refused
-        if running.locked():
-            refused += 1
-            if refused == 19:
-                others.set()
-            raise ChangeRefused("another change of the shard count is under way; retry")
-        async with running:
-            await others.wait()
-        return []
-
-    api.recorder.set_shards = one_at_a_time  # type: ignore[method-assign]
-    object.__setattr__(api.context, "set_shards", one_at_a_time)
-    answers = await asyncio.gather(
-        *(api.call("POST", "/v1/account/shards", WISH, token=api.admin) for _ in range(20))
-    )
-    assert sorted(a.status for a in answers) == [201] + [403] * 19
-    seen = await rows(pool)
-    assert sorted(r[4].partition(" ")[0] for r in seen) == ["403/1011"] * 19 + ["done"]
-    assert {r[:4] for r in seen} == {("admin", "set shards", "2 shards", "127.0.0.1")}
-
-
-async def test_the_source_is_what_a_trusted_proxy_says(api: Api, pool: asyncpg.Pool) -> None:
-    behind = await serve(pool, reconfigured(trusted_proxies=(ipaddress.ip_network("127.0.0.0/8"),)))
-    try:
-        headers = {"X-Forwarded-For": "1.2.3.4, 203.0.113.9"}
-        for one in (api, behind):
-            await one.call("DELETE", "/v1/users/nobody", token=api.admin, headers=headers)
-    finally:
-        await behind.client.close()
+async def test_the_source_is_what_a_trusted_proxy_says(webapp: Webapp, pool: asyncpg.Pool) -> None:
+    headers = {"X-Forwarded-For": "1.2.3.4, 203.0.113.9"}
+    for api in (await webapp(), await webapp(**BEHIND_PROXY)):
+        await api.call("DELETE", "/v1/users/nobody", token=api.admin, headers=headers)
     assert [row[3] for row in await rows(pool)] == ["127.0.0.1", "203.0.113.9"]
 
 
@@ -271,19 +239,11 @@ async def test_equal_guesses_are_one_row_a_minute(api: Api, pool: asyncpg.Pool) 
     assert await pool.fetchval("select count(*) from audit") == before + 1
 
 
-async def test_the_prefix_of_an_address_is_what_is_summed(api: Api, pool: asyncpg.Pool) -> None:
-    behind = await serve(pool, reconfigured(trusted_proxies=(ipaddress.ip_network("127.0.0.0/8"),)))
-    try:
-        for n in range(4):
-            headers = {
-                "Authorization": basic("admin", "wrong"),
-                "X-Forwarded-For": f"2001:db8::{n}",
-            }
-            await behind.call("POST", "/v1/users/login", headers=headers)
-        found = await sums(behind)
-    finally:
-        await behind.client.close()
-    assert found == {("admin", "log in", "2001:db8::/64", "401/1005 Access denied"): 4}
+async def test_the_prefix_of_an_address_is_what_is_summed(webapp: Webapp) -> None:
+    behind = await webapp(**BEHIND_PROXY)
+    for n in range(4):
+        await behind.login("admin", "wrong", source=f"2001:db8::{n}")
+    assert await sums(behind) == {("admin", "log in", "2001:db8::/64", "401/1005 Access denied"): 4}
 
 
 DENIED = "401/1005 Access denied"

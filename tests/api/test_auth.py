@@ -1,19 +1,18 @@
-"""Log-ins that are malformed, log-out, tokens in memory (S1, S2, S4, S5)."""
+"""Log-ins as clients write them, log-out, tokens in memory (C01 to C05; S1, S2, S4, S5)."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
 import pytest
 
-from tests.api.conftest import ADMIN_PASSWORD, USER_PASSWORD, Api, basic
+from tests.harness.api import ADMIN_PASSWORD, USER_PASSWORD, Api, basic
 from warouter.api.access.auth import seed_administrator
-from warouter.api.access.tokens import Caller, TokenCache, hash_of, new_token
-from warouter.log import JsonLines
+from warouter.api.access.tokens import TokenCache, hash_of, new_token
 from warouter.store.account.accounts import Accounts, Holder
 
 
@@ -43,18 +42,56 @@ async def test_malformed_credentials(api: Api, header: str | None) -> None:
 @pytest.mark.parametrize("data", [b"{", b"[1]", b'"x"', b'{"new_password":5}', b"\xff"])
 async def test_malformed_login_bodies(api: Api, data: bytes) -> None:
     headers = {"Authorization": basic("admin", ADMIN_PASSWORD)}
-    answer = await api.call("POST", "/v1/users/login", data=data, headers=headers)
-    assert (answer.status, answer.code) == (400, 1009)
+    (await api.call("POST", "/v1/users/login", data=data, headers=headers)).refused(400, 1009)
     assert (await api.login("admin", ADMIN_PASSWORD)).status == 200
 
 
-async def test_logout_ends_only_the_token_that_was_sent(api: Api) -> None:
-    other = await api.token_of("worker", USER_PASSWORD)
-    answer = await api.call("POST", "/v1/users/logout", token=api.user)
+@pytest.mark.parametrize(
+    "data",
+    [
+        *(None, b"", b" ", b"null", b"[]", b"{}", b'{"other":1}'),
+        *(b'{"new_password":""}', b'{"new_password":null}'),
+    ],
+)
+async def test_c01_c05_login_with_what_means_no_body(api: Api, data: bytes | None) -> None:
+    for kind in ({}, {"Content-Type": "application/json"}):
+        headers = {"Authorization": basic("admin", ADMIN_PASSWORD), **kind}
+        answer = await api.call("POST", "/v1/users/login", data=data, headers=headers)
+        assert answer.status == 200
+        assert set(answer.json["users"][0]) == {"token", "expires_after"}
+
+
+async def test_c01_a_client_that_waits_to_be_asked_is_asked_for_basic(api: Api) -> None:
+    asked = await api.call("POST", "/v1/users/login")
+    assert (asked.status, asked.headers["WWW-Authenticate"]) == (401, 'Basic realm="warouter"')
+    asked = await api.call("GET", "/v1/health")
+    assert (asked.status, asked.headers["WWW-Authenticate"]) == (401, 'Bearer realm="warouter"')
+
+
+async def test_c02_login_with_the_same_password_as_new(api: Api) -> None:
+    answer = await api.login("admin", ADMIN_PASSWORD, {"new_password": ADMIN_PASSWORD})
     assert answer.status == 200
-    assert set(answer.json) == {"meta"}
-    assert (await api.call("POST", "/v1/users/logout", token=api.user)).code == 1005
-    assert (await api.call("GET", "/v1/health", token=other)).status == 200
+    expires = datetime.strptime(answer.json["users"][0]["expires_after"], "%Y-%m-%d %H:%M:%S%z")
+    assert expires.utcoffset() == timedelta()
+    assert abs(expires - datetime.now(UTC) - timedelta(days=7)) < timedelta(minutes=2)
+
+
+async def test_c03_a_fresh_install(fresh: Api) -> None:
+    for body in (None, {"new_password": ""}, {"new_password": "secret"}):
+        error = (await fresh.login("admin", "secret", body)).refused(401, 1024)
+        assert error["title"] == "Password change required"
+    weak = await fresh.login("admin", "secret", {"new_password": "weakpassword"})
+    weak.refused(400, 1009)
+    await fresh.token_of("admin", "secret", {"new_password": "N3w!passw"})
+    await fresh.token_of("admin", "N3w!passw")
+    (await fresh.login("admin", "secret")).refused(401, 1005)
+
+
+async def test_c04_a_wrong_password(api: Api, caplog: pytest.LogCaptureFixture) -> None:
+    for username, password in (("admin", "wrong"), ("nobody", "wrong"), ("", "")):
+        error = (await api.login(username, password)).refused(401, 1005)
+        assert (error["title"], error["details"]) == ("Access denied", "Invalid credentials.")
+    assert caplog.text.count("login refused") == 3
 
 
 async def test_no_token_for_a_password_that_changed_while_it_was_checked(api: Api) -> None:
@@ -78,10 +115,9 @@ async def test_cached_tokens_go_on_while_the_database_is_away(api: Api, pool: as
         await asyncio.sleep(0.05)
     assert (await api.send({"to": "12345678", "text": {"body": "x"}})).status == 201
     answer = await api.call("GET", "/v1/health", token=unseen)
-    assert (answer.status, answer.code) == (503, 1011)
+    answer.refused(503, 1011)
     assert answer.headers["Retry-After"] == "1"
-    login = await api.login("admin", ADMIN_PASSWORD)
-    assert (login.status, login.code) == (503, 1011)
+    (await api.login("admin", ADMIN_PASSWORD)).refused(503, 1011)
     assert (await api.call("GET", "/")).status == 200
 
 
@@ -123,36 +159,6 @@ async def test_seeding_is_done_once(api: Api) -> None:
     assert await seed_administrator(accounts, passwords) is False
     assert await accounts.auth_version() == version
     assert (await api.login("admin", ADMIN_PASSWORD)).status == 200
-
-
-async def test_a_token_of_an_account_that_must_change_its_password(
-    api: Api, pool: asyncpg.Pool
-) -> None:
-    await pool.execute("update user_account set must_change = true where username = 'worker'")
-    await api.context.tokens.refresh()
-    answer = await api.send({"to": "12345678", "text": {"body": "x"}})
-    assert (answer.status, answer.code) == (401, 1024)
-
-
-async def test_line_breaks_in_a_name_stay_in_one_log_line(
-    api: Api, caplog: pytest.LogCaptureFixture
-) -> None:
-    with caplog.at_level(logging.WARNING):
-        await api.login("adm\u2028in", "x")
-        await api.login("admin\x1b[31m", "x")
-        await api.login("admi%0d%0an", "x")
-        await api.login("admin", "x\r\nforged")
-    for record in caplog.records:
-        assert record.getMessage() == "login refused"
-        line = JsonLines().format(record)
-        assert line.isprintable()
-        assert "\n" not in line
-        assert "forged" not in line
-
-
-async def test_caller_of_a_known_token(api: Api) -> None:
-    caller = await api.context.tokens.caller(api.user)
-    assert caller == Caller("worker", "ROLE_USER", hash_of(api.user))
 
 
 async def test_many_who_begin_with_a_token_ask_the_database_once(

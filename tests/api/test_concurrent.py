@@ -7,7 +7,7 @@ import asyncio
 import asyncpg
 import pytest
 
-from tests.api.conftest import ADMIN_PASSWORD, Api
+from tests.harness.api import ADMIN_PASSWORD, Api
 from tests.harness.postgres import PATIENT
 from tests.harness.wait import PATIENCE
 from warouter.api.access.tokens import hash_of, new_token

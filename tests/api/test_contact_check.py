@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import asyncpg
 import pytest
 import pytest_asyncio
 
-from tests.api.conftest import USER_HASH, Answer, Api, serve
-from tests.harness.wait import PATIENCE, Awake
-from warouter.api.access.tokens import hash_of, new_token
+from tests.harness.api import Answer, Api, Webapp
+from tests.harness.wait import Awake
 from warouter.simulator.server import Simulator
-from warouter.store.account.accounts import USER
 
 TO, STRANGER = "250788123123", "250788999999"
 
@@ -49,29 +46,17 @@ class World:
         return self.simulator.exchange.record.counters.checked
 
 
-@asynccontextmanager
-async def webapp(
-    pool: asyncpg.Pool, url: str, token: str, seconds: float = PATIENCE
-) -> AsyncIterator[Api]:
-    """It waits for the upstream for so many seconds."""
-    api = await serve(pool, services_url=url, contact_check=True, contact_seconds=seconds)
-    api.user = token
-    yield api
-    await api.client.close()
+@pytest_asyncio.fixture
+async def checking(webapp: Webapp, pool: asyncpg.Pool) -> Webapp:
+    """Serves webapps that have contacts checked."""
+    await pool.execute("delete from contact")
+    return partial(webapp, contact_check=True)
 
 
 @pytest_asyncio.fixture
-async def world(pool: asyncpg.Pool) -> AsyncIterator[World]:
-    await pool.execute("delete from contact")
-    simulator = Simulator()
-    addresses = await simulator.start()
-    url = f"http://127.0.0.1:{addresses.services_port}"
-    token = new_token()
-    async with webapp(pool, url, token) as api, webapp(pool, url, token) as other:
-        await api.context.accounts.create_user("worker", USER_HASH, USER)
-        await api.context.accounts.add_token("worker", USER_HASH, hash_of(token))
-        yield World(simulator, api, other)
-    await simulator.stop()
+async def world(checking: Webapp, simulator: Simulator, services_url: str) -> World:
+    two = [await checking(services_url=services_url) for _ in range(2)]
+    return World(simulator, *two)
 
 
 async def test_c34_without_whatsapp(world: World) -> None:
@@ -168,28 +153,10 @@ async def test_an_upstream_that_refuses_is_failed_and_is_asked_again(world: Worl
     assert await world.statuses(TO, blocking="wait") == ["valid"]
 
 
-async def test_an_upstream_that_says_nothing_is_failed_in_time(
-    world: World, pool: asyncpg.Pool
-) -> None:
-    held: list[asyncio.StreamWriter] = []
-    silent = await asyncio.start_server(lambda _r, w: held.append(w), "127.0.0.1", 0)
-    url = f"http://127.0.0.1:{silent.sockets[0].getsockname()[1]}"
-    async with webapp(pool, url, world.api.user, 1.0) as api, Awake() as awake:
-        numbers = [f"25078{n:07}" for n in range(1500)]
-        assert await world.statuses(*numbers, api=api, blocking="wait") == ["failed"] * 1500
-        assert awake.seconds < 8.0
-        path = f"/v1/contacts/{TO}/identity"
-        refused = await api.call("GET", path, token=api.user)
-        assert (refused.status, refused.code) == (503, 1011)
-        assert refused.headers["Retry-After"]
-    for writer in held:
-        writer.close()
-    silent.close()
-
-
 @pytest.mark.parametrize(
     "answer",
     [
+        None,
         b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}",
         b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}",
         b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n{}",
@@ -198,20 +165,25 @@ async def test_an_upstream_that_says_nothing_is_failed_in_time(
         b"",
     ],
 )
-async def test_an_upstream_that_answers_nonsense_is_failed(
-    world: World, pool: asyncpg.Pool, answer: bytes
+async def test_an_upstream_that_answers_nothing_or_nonsense_is_failed_in_time(
+    world: World, checking: Webapp, answer: bytes | None
 ) -> None:
-    async def serve_nonsense(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        writer.write(answer)
+        if answer is None:
+            await reader.read()
+        else:
+            writer.write(answer)
         writer.close()
 
-    server = await asyncio.start_server(serve_nonsense, "127.0.0.1", 0)
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    async with webapp(pool, url, world.api.user) as api:
-        assert await world.statuses(TO, api=api, blocking="wait") == ["failed"]
-        answered = await api.call("GET", f"/v1/contacts/{TO}/identity", token=api.user)
-        assert (answered.status, answered.code) == (503, 1011)
+    api = await checking(services_url=url, contact_seconds=1.0)
+    numbers = [f"25078{n:07}" for n in range(1500)]
+    async with Awake() as awake:
+        assert await world.statuses(*numbers, api=api, blocking="wait") == ["failed"] * 1500
+    assert awake.seconds < 8.0
+    (await api.call("GET", f"/v1/contacts/{TO}/identity", token=api.user)).refused(503, 1011)
     server.close()
 
 
@@ -219,8 +191,7 @@ async def test_too_many_that_wait_are_refused(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("warouter.api.contacts.book.MOST_WAITING", 3)
-    answer = await world.check("491511", "491512", "491513", "491514", blocking="wait")
-    assert (answer.status, answer.code) == (503, 1016)
+    (await world.check("491511", "491512", "491513", "491514", blocking="wait")).refused(503, 1016)
     assert world.asked == 0
     assert await world.statuses("491511", "491512", "491513", blocking="wait") == ["valid"] * 3
 
@@ -231,9 +202,7 @@ async def test_without_the_database_only_known_contacts_are_written_to(
     assert await world.statuses(TO, blocking="wait") == ["valid"]
     pool.terminate()
     assert (await world.send(TO)).status == 201
-    refused = await world.send(STRANGER)
-    assert (refused.status, refused.code) == (503, 1011)
-    refused = await world.check(STRANGER, blocking="wait")
-    assert (refused.status, refused.code) == (503, 1011)
+    (await world.send(STRANGER)).refused(503, 1011)
+    (await world.check(STRANGER, blocking="wait")).refused(503, 1011)
     # The upstream's answer that could not be kept counts as none.
     assert await world.statuses(STRANGER, blocking="wait", force_check=True) == ["failed"]

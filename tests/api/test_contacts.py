@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.conftest import Answer, Api
+from tests.harness.api import Answer, Api
 
 
 async def check(api: Api, body: Any, path: str = "/v1/contacts", **options: Any) -> Answer:
@@ -82,11 +82,9 @@ async def test_c35_takes_no_time(api: Api) -> None:
     ],
 )
 async def test_refusals(api: Api, body: object, code: int) -> None:
-    answer = await check(api, body)
-    assert (answer.status, answer.code) == (400, code)
+    (await check(api, body)).refused(400, code)
 
 
 async def test_more_than_the_limit(api: Api) -> None:
     limit = api.context.config.contacts_limit
-    answer = await check(api, None, data=b" " * (limit + 1))
-    assert (answer.status, answer.code) == (413, 1009)
+    (await check(api, None, data=b" " * (limit + 1))).refused(413, 1009)

@@ -10,10 +10,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.api.conftest import ADMIN_HASH, ADMIN_PASSWORD, basic, serve
+from tests.harness.answer import Answer
+from tests.harness.api import ADMIN_HASH, ADMIN_PASSWORD, Api, basic, serve, user_of
 from tests.harness.proxy import Proxy
 from tests.harness.wait import Awake
-from warouter.api.access.tokens import hash_of, new_token
 from warouter.api.app import ROUTES
 from warouter.api.route import Access, Route
 from warouter.config import Settings
@@ -79,6 +79,16 @@ def path_of(route: Route) -> str:
     return re.sub(r"\{\w+\}", "clerk", re.sub(r"\{(media|pack)\}", UUID, path))
 
 
+async def asked(api: Api, route: Route) -> Answer:
+    """What is answered to a request of an administrator that gets as far as the database."""
+    body = BODIES.get((route.method, route.path))
+    headers = {"Content-Type": "text/plain", "Authorization": f"Bearer {api.admin}"}
+    if route.access is Access.LOGIN:
+        headers["Authorization"] = basic("admin", ADMIN_PASSWORD)
+    sent: dict[str, Any] = {"data": body} if isinstance(body, bytes) else {"body": body}
+    return await api.call(route.method, path_of(route), headers=headers, **sent)
+
+
 async def test_every_route_is_503_in_time(database: Settings) -> None:
     server = Path(database.db_hostname) / f".s.PGSQL.{database.db_port}"
     async with Proxy(lambda: server) as proxy, Awake() as awake:
@@ -90,31 +100,23 @@ async def test_every_route_is_503_in_time(database: Settings) -> None:
             await pool.execute(f"delete from {table}")
         api = await serve(pool)
         try:
-            token = new_token()
-            await api.context.accounts.create_user("admin", ADMIN_HASH, ADMIN)
-            assert await api.context.accounts.add_token("admin", ADMIN_HASH, hash_of(token))
-            assert (await api.call("GET", "/v1/health", token=token)).status == 200
+            api.admin = await user_of(api.context.accounts, "admin", ADMIN_HASH, ADMIN)
+            assert (await api.call("GET", "/v1/health", token=api.admin)).status == 200
             proxy.cut()
 
             async def ask(route: Route) -> tuple[str, int, float]:
-                body = BODIES.get((route.method, route.path))
-                headers = {"Content-Type": "text/plain"}
-                if route.access is Access.LOGIN:
-                    headers["Authorization"] = basic("admin", ADMIN_PASSWORD)
-                else:
-                    headers["Authorization"] = f"Bearer {token}"
-                sent: dict[str, Any] = {"data": body} if isinstance(body, bytes) else {"body": body}
                 began = awake.seconds
-                answer = await api.call(route.method, path_of(route), headers=headers, **sent)
+                answer = await asked(api, route)
                 assert answer.headers.get("Retry-After") == "1", (route.path, answer.body)
                 return f"{route.method} {route.path}", answer.status, awake.seconds - began
 
             answers = await asyncio.gather(*map(ask, NEED_IT))
             assert (await api.call("GET", "/")).status == 200
-            assert (await api.call("GET", "/metrics", token=token)).status == 200
+            assert (await api.call("GET", "/metrics", token=api.admin)).status == 200
             assert [a for a in answers if a[1] != 503 or a[2] > SECONDS + 3] == []
             proxy.heal()
-            assert (await api.call("GET", "/v1/settings/application", token=token)).status == 200
+            settings = "/v1/settings/application"
+            assert (await api.call("GET", settings, token=api.admin)).status == 200
         finally:
             pool.terminate()
             await api.client.close()

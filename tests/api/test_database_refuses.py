@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-import tempfile
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
-from typing import Any
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import asyncpg
 import msgspec
 import pytest
 
-from tests.api.conftest import ADMIN_HASH, ADMIN_PASSWORD, Api, basic, serve
-from tests.api.test_database_frozen import BODIES, NEED_IT, path_of
+from tests.api.test_database_frozen import NEED_IT, asked
+from tests.harness.answer import Answer
+from tests.harness.api import ADMIN_HASH, Api, serve, user_of
 from tests.harness.postgres import clone
 from tests.harness.wait import soon
-from warouter.api.access.tokens import hash_of, new_token
 from warouter.api.app import ROUTES
-from warouter.api.route import Access, Route
-from warouter.config import Settings, load
+from warouter.api.route import Route
+from warouter.config import Settings
 from warouter.errors import OutcomeUnknown
 from warouter.local.postgres import Postgres
 from warouter.store.account.accounts import ADMIN, is_unavailable
-from warouter.store.database import Session, connect, create_pool
-from warouter.store.migrate import migrate
+from warouter.store.database import Session, create_pool
 
 CLOSE = "alter database {name} allow_connections false"
 # How an operator, or an accident, keeps a role {role} out of a database {name}, and the SQLSTATE.
@@ -51,17 +46,18 @@ class Site:
     def __init__(self, settings: Settings, operator: asyncpg.Connection) -> None:
         self.settings = settings
         self.operator = operator
-        self.token = new_token()
         self.api: Api
         self.pool: asyncpg.Pool
 
     async def start(self) -> None:
         self.pool = await create_pool(self.settings, "test", 4)
         self.api = await serve(self.pool)
-        await self.api.context.accounts.create_user("admin", ADMIN_HASH, ADMIN)
-        await self.api.context.accounts.add_token("admin", ADMIN_HASH, hash_of(self.token))
-        answer = await self.api.call("GET", "/v1/settings/application", token=self.token)
-        assert answer.status == 200
+        accounts = self.api.context.accounts
+        self.api.admin = await user_of(accounts, "admin", ADMIN_HASH, ADMIN)
+        assert (await self.settings_shown()).status == 200
+
+    async def settings_shown(self) -> Answer:
+        return await self.api.call("GET", "/v1/settings/application", token=self.api.admin)
 
     async def end_sessions(self) -> None:
         ended = "select pg_terminate_backend(pid, 10000) from pg_stat_activity where usename = $1"
@@ -85,12 +81,7 @@ class Site:
             await session.fetch("select 1", within=10.0)
 
     async def _ask(self, route: Route) -> int:
-        body = BODIES.get((route.method, route.path))
-        headers = {"Content-Type": "text/plain", "Authorization": f"Bearer {self.token}"}
-        if route.access is Access.LOGIN:
-            headers["Authorization"] = basic("admin", ADMIN_PASSWORD)
-        sent: dict[str, Any] = {"data": body} if isinstance(body, bytes) else {"body": body}
-        answer = await self.api.call(route.method, path_of(route), headers=headers, **sent)
+        answer = await asked(self.api, route)
         if answer.status == 503:
             assert re.fullmatch("[1-9][0-9]*", answer.headers["Retry-After"]), route.path
         return answer.status
@@ -130,57 +121,6 @@ async def test_every_route_is_503_while_sessions_are_refused(postgres: Postgres,
         await site.judge(state)
 
 
-async def test_so_it_is_while_pg_hba_rejects_or_no_session_is_left(server: Postgres) -> None:
-    settings = load(server.settings())
-    await migrate(settings)
-    async with served(server, settings) as site:
-        rule = f"local all {site.settings.db_username} reject\n"
-        before = await asyncio.to_thread(_put_first, server.folder / "pg_hba.conf", rule)
-        await site.operator.execute("select pg_reload_conf()")
-        with pytest.raises(asyncpg.InvalidAuthorizationSpecificationError):
-            await _connect_until_refused(site)
-        await site.end_sessions()
-        await site.judge("28000")
-        await asyncio.to_thread((server.folder / "pg_hba.conf").write_text, before)
-        await site.operator.execute("select pg_reload_conf()")
-        async with AsyncExitStack() as stack:
-            with pytest.raises(asyncpg.TooManyConnectionsError):
-                await _take_all(server, stack)
-            await site.end_sessions()
-            await site.judge("53300")
-
-
-async def _connect_until_refused(site: Site) -> None:
-    """Until the postmaster has read the file anew."""
-    while True:
-        found = await connect(site.settings, "test")
-        await found.close()
-
-
-async def _take_all(server: Postgres, stack: AsyncExitStack) -> None:
-    while True:
-        taken = await asyncpg.connect(server.dsn("postgres"))
-        stack.push_async_callback(taken.close)
-
-
-def _put_first(path: Path, line: str) -> str:
-    before = path.read_text()
-    path.write_text(line + before)
-    return before
-
-
-@pytest.fixture
-def server() -> Iterator[Postgres]:
-    """A server of this test's own with few connections."""
-    with tempfile.TemporaryDirectory(prefix="warouter-test-", dir="/tmp") as name:
-        Path(name).chmod(0o711)
-        few = {"max_connections": "12", "superuser_reserved_connections": "8"}
-        server = Postgres(Path(name) / "pg", fsync="off", **few)
-        server.start()
-        yield server
-        server.stop()
-
-
 async def test_rights_that_were_taken_away_are_no_fault_of_ours(postgres: Postgres) -> None:
     settings = await clone(postgres)
     async with served(postgres, settings) as site:
@@ -189,7 +129,7 @@ async def test_rights_that_were_taken_away_are_no_fault_of_ours(postgres: Postgr
             f"revoke all on all tables in schema warouter from {site.settings.db_username}"
         )
         await inside.close()
-        answer = await site.api.call("GET", "/v1/settings/application", token=site.token)
+        answer = await site.settings_shown()
         assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import asyncpg
 import pytest
 from aiohttp import web
 
-from tests.api.conftest import Api, basic, reconfigured, serve
-from tests.api.test_fastpath import GOOD, Wire, settled
+from tests.harness.api import Api, Webapp, basic
 from tests.harness.described import Undocumented, check_answer
 from tests.harness.offers import Links, Number
+from tests.harness.twice import GOOD, Wire, settled
 from warouter import SERVER
 from warouter.api.app import build_app
 from warouter.api.messages.fastpath import FastPath
@@ -43,13 +42,13 @@ NOT_HTTP = b"G{}T / HTTP/1.1\r\nHost: x\r\n\r\n"
 
 @pytest.mark.parametrize("shown", [True, False])
 async def test_the_version_is_in_the_answers_unless_it_is_switched_off(
-    api: Api, pool: asyncpg.Pool, shown: bool
+    webapp: Webapp, shown: bool
 ) -> None:
-    other = await serve(pool, reconfigured(server_version=shown))
+    other = await webapp(server_version=shown)
     context = other.context
-    head = f"POST /v1/messages HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {api.user}\r\n"
+    head = f"POST /v1/messages HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {other.user}\r\n"
     message = f"{head}Content-Length: {len(GOOD)}\r\n\r\n".encode() + GOOD
-    await context.tokens.caller(api.user)
+    await context.tokens.caller(other.user)
     runner = web.AppRunner(build_app(context), shutdown_timeout=0.1)
     await runner.setup()
     try:
@@ -61,7 +60,6 @@ async def test_the_version_is_in_the_answers_unless_it_is_switched_off(
         said.append(server_of(connections.refuse()))
     finally:
         await runner.cleanup()
-        await other.client.close()
     assert context.operations.meter.fast == 1
     assert said == [SERVER if shown else "warouter"] * 4
 

@@ -3,38 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
 
-import asyncpg
 import pytest
 import pytest_asyncio
 
-from tests.api.conftest import USER_HASH, Api, serve
-from warouter.api.access.tokens import hash_of, new_token
+from tests.harness.api import Api, Webapp
 from warouter.simulator.inbound import build
 from warouter.simulator.server import Simulator
-from warouter.store.account.accounts import USER
 
 TO = "250788123123"
 PATH = f"/v1/contacts/{TO}/identity"
 
 
 @pytest_asyncio.fixture
-async def simulator() -> AsyncIterator[Simulator]:
-    simulator = Simulator()
-    yield simulator
-    await simulator.stop()
-
-
-@pytest_asyncio.fixture
-async def api(pool: asyncpg.Pool, simulator: Simulator) -> AsyncIterator[Api]:
-    addresses = await simulator.start()
-    api = await serve(pool, services_url=f"http://127.0.0.1:{addresses.services_port}")
-    api.user = new_token()
-    await api.context.accounts.create_user("worker", USER_HASH, USER)
-    await api.context.accounts.add_token("worker", USER_HASH, hash_of(api.user))
-    yield api
-    await api.client.close()
+async def api(webapp: Webapp, services_url: str) -> Api:
+    return await webapp(services_url=services_url)
 
 
 def inject(simulator: Simulator, **fields: object) -> None:
@@ -44,8 +27,7 @@ def inject(simulator: Simulator, **fields: object) -> None:
 
 async def test_c45_nothing_is_known(api: Api) -> None:
     for method, body in (("GET", None), ("PUT", {"hash": "x"})):
-        answer = await api.call(method, PATH, body, token=api.user)
-        assert (answer.status, answer.code) == (404, 1006)
+        (await api.call(method, PATH, body, token=api.user)).refused(404, 1006)
 
 
 async def test_c45_changed_and_acknowledged(api: Api, simulator: Simulator) -> None:
@@ -58,8 +40,9 @@ async def test_c45_changed_and_acknowledged(api: Api, simulator: Simulator) -> N
     changed = (await api.call("GET", f"{PATH}/", token=api.user)).json["identity"]
     assert changed["hash"] != first["identity"]["hash"]
     assert changed["acknowledged"] is False
-    wrong = await api.call("PUT", PATH, {"hash": first["identity"]["hash"]}, token=api.user)
-    assert (wrong.status, wrong.code) == (400, 1009)
+    (await api.call("PUT", PATH, {"hash": first["identity"]["hash"]}, token=api.user)).refused(
+        400, 1009
+    )
     assert (await api.call("GET", PATH, token=api.user)).json["identity"] == changed
     known = await api.call("PUT", PATH, {"hash": changed["hash"]}, token=api.user)
     assert known.status == 200
@@ -73,12 +56,10 @@ async def test_c45_changed_and_acknowledged(api: Api, simulator: Simulator) -> N
 )
 async def test_bad_hashes(api: Api, simulator: Simulator, body: object, code: int) -> None:
     inject(simulator, body="hello")
-    answer = await api.call("PUT", PATH, body, token=api.user)
-    assert (answer.status, answer.code) == (400, code)
+    (await api.call("PUT", PATH, body, token=api.user)).refused(400, code)
 
 
 @pytest.mark.parametrize("name", ["bob", "1", "..%2F..%2Fcontacts", "25078%0a8123123", "%00"])
 async def test_what_is_no_number_is_not_found(api: Api, name: str) -> None:
-    answer = await api.call("GET", f"/v1/contacts/{name}/identity", token=api.user)
-    assert (answer.status, answer.code) == (404, 1006)
+    (await api.call("GET", f"/v1/contacts/{name}/identity", token=api.user)).refused(404, 1006)
     assert (await api.call("GET", PATH)).status == 401

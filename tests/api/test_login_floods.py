@@ -3,48 +3,38 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-import asyncpg
 import pytest
 import pytest_asyncio
 
-from tests.api.conftest import (
+from tests.harness.api import (
     ADMIN_HASH,
     ADMIN_PASSWORD,
+    BEHIND_PROXY,
     USER_PASSWORD,
     Api,
-    basic,
-    reconfigured,
-    serve,
+    Webapp,
 )
 from tests.harness.wait import soon
 from warouter.api.access.tokens import hash_of, new_token
 from warouter.api.access.turns import Line
 
-PROXIED = reconfigured(trusted_proxies=(ipaddress.ip_network("127.0.0.1/32"),))
 CONNECTIONS = 40  # two are checked and 32 may wait
 STRANGER, LOOPBACK = "203.0.113.9", None
 NEW = "N3w!passw"
 
 
 @pytest_asyncio.fixture
-async def door(api: Api, pool: asyncpg.Pool) -> AsyncIterator[Api]:
-    """Behind a proxy, so that requests come from where they say; ``api`` has made the users."""
-    behind = await serve(pool, PROXIED)
-    behind.admin, behind.user = api.admin, api.user
-    yield behind
-    await behind.client.close()
+async def door(webapp: Webapp) -> Api:
+    """Behind a proxy, so that requests come from where they say."""
+    return await webapp(**BEHIND_PROXY)
 
 
 async def log_in(api: Api, username: str, password: str, source: str | None) -> int:
-    headers = {"Authorization": basic(username, password)}
-    if source is not None:
-        headers["X-Forwarded-For"] = source
-    return (await api.call("POST", "/v1/users/login", headers=headers)).status
+    return (await api.login(username, password, source=source)).status
 
 
 @asynccontextmanager
@@ -75,21 +65,14 @@ async def of_many_addresses(door: Api) -> list[int]:
 
 
 async def test_one_address_cannot_shut_log_in_for_others(door: Api) -> None:
-    async def guess(number: int) -> int:
-        return await log_in(door, f"user{number}", "wrong", STRANGER)
-
-    async with flood(guess) as seen:
+    async with flood(lambda n: log_in(door, f"user{n}", "wrong", STRANGER)) as seen:
         assert await of_many_addresses(door) == [200] * 10
     assert set(seen) == {401, 429}
 
 
 async def test_an_address_without_a_limit_has_a_share_as_others_have(door: Api) -> None:
     """From loopback; a user there, whose name is another one, gets in as well."""
-
-    async def guess(number: int) -> int:
-        return await log_in(door, f"name{number % 4}", f"wrong{number}", LOOPBACK)
-
-    async with flood(guess):
+    async with flood(lambda n: log_in(door, f"name{n % 4}", f"wrong{n}", LOOPBACK)):
         assert await of_many_addresses(door) == [200] * 10
         for _ in range(3):
             assert await log_in(door, "worker", USER_PASSWORD, LOOPBACK) == 200
@@ -114,10 +97,7 @@ async def test_many_addresses_shut_out_nobody_who_comes_from_where_none_has_fail
 
 
 async def test_a_stolen_token_is_revoked_in_spite_of_strangers(door: Api) -> None:
-    async def guess(number: int) -> int:
-        return await log_in(door, "admin", "wrong", f"203.0.113.{number}")
-
-    async with flood(guess):
+    async with flood(lambda n: log_in(door, "admin", "wrong", f"203.0.113.{n}")):
         for n in range(5):
             wish = {"password": f"{NEW}{n}"}
             changed = await door.call("PUT", "/v1/users/worker", wish, token=door.admin)
@@ -150,9 +130,5 @@ async def test_the_judge_finds_a_door_without_shares(
         return join(self, "", "", item)
 
     monkeypatch.setattr(Line, "join", alike)
-
-    async def guess(number: int) -> int:
-        return await log_in(door, f"name{number}", "wrong", LOOPBACK)
-
-    async with flood(guess):
+    async with flood(lambda n: log_in(door, f"name{n}", "wrong", LOOPBACK)):
         assert 429 in await of_many_addresses(door)

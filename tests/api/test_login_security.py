@@ -3,37 +3,38 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 import os
 import re
-import time
-from base64 import urlsafe_b64encode
 from collections import Counter
+from contextlib import nullcontext
 from pathlib import Path
 
 import asyncpg
-import msgspec
 import pytest
 from argon2 import PasswordHasher
 
-from tests.api.conftest import ADMIN_PASSWORD, USER_PASSWORD, Api, basic, serve
-from warouter.api.access.passwords import WAITING, WORKERS, Passwords, Standing
+from tests.harness.api import ADMIN_PASSWORD, USER_PASSWORD, Api, Webapp, basic
+from warouter.api.access.passwords import WAITING, WORKERS, check_new_password
 from warouter.api.access.tokens import TokenCache, hash_of, new_token
 from warouter.api.app import ROUTES
 from warouter.api.route import Access
-from warouter.errors import TooManyRequests
+from warouter.errors import ParameterInvalid
 from warouter.store.account.accounts import TOKENS_PER_USER, Accounts
 
 NEW = "N3w!passw"
 
 
 @pytest.mark.parametrize(
-    "new", ["Sh0rt!a", "x" * 65, "alllower1!", "ALLUPPER1!", "NoDigits!", "NoSpecial1"]
+    ("password", "good"),
+    [
+        *(("x", False), ("Sh0rt!a", False), ("alllower1!", False), ("ALLUPPER1!", False)),
+        *(("NoDigits!", False), ("NoSpecial1", False), ("Aa1!" * 16 + "x", False)),
+        *(("Passw0rd!11", True), ("Aa1!Aa1!", True), ("Aa1!" * 16, True)),
+    ],
 )
-async def test_s4_the_password_rule(api: Api, new: str) -> None:
-    answer = await api.login("admin", ADMIN_PASSWORD, {"new_password": new})
-    assert (answer.status, answer.code) == (400, 1009)
-    assert "new_password" in answer.error["details"]
+def test_s4_the_password_rule(password: str, good: bool) -> None:
+    with nullcontext() if good else pytest.raises(ParameterInvalid, match=r"^new_password "):
+        check_new_password(password, "new_password")
 
 
 async def test_s5_a_password_change_ends_all_tokens_of_the_user(api: Api) -> None:
@@ -51,9 +52,10 @@ async def test_s5_bad_tokens_are_401_and_submit_nothing(api: Api) -> None:
     flipped = [
         api.user[:n] + ("A" if api.user[n] != "A" else "B") + api.user[n + 1 :] for n in range(43)
     ]
-    for token in [*flipped, "", "x", api.user + "A", "é" * 43, "' or 1=1 --", "a.b.c"]:
+    spelt = [api.user + "A", api.user + "=", api.user.swapcase(), hash_of(api.user).hex()]
+    for token in [*flipped, *spelt, "", "x", "é" * 43, "' or 1=1 --", "eyJhbGciOiJub25lIn0.e30."]:
         answer = await api.call("POST", "/v1/messages", body, token=token)
-        assert (answer.status, answer.code) == (401, 1005), token
+        answer.refused(401, 1005)
         assert answer.headers["WWW-Authenticate"]
     for headers in (
         {},
@@ -62,8 +64,7 @@ async def test_s5_bad_tokens_are_401_and_submit_nothing(api: Api) -> None:
         {"Authorization": basic("admin", ADMIN_PASSWORD)},
         {"Authorization": f"Apikey {api.user}"},
     ):
-        answer = await api.call("POST", "/v1/messages", body, headers=headers)
-        assert (answer.status, answer.code) == (401, 1005)
+        (await api.call("POST", "/v1/messages", body, headers=headers)).refused(401, 1005)
     assert api.recorder.submitted == []
 
 
@@ -138,24 +139,6 @@ async def test_s2_an_unknown_user_costs_the_same_work_and_gets_the_same_answer(a
     assert set(answers[0].headers) == set(answers[1].headers)
 
 
-def test_s2_a_check_takes_as_long_for_an_unknown_user() -> None:
-    passwords = Passwords()
-    try:
-        hashed = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1).hash(USER_PASSWORD)
-        took: dict[str, list[float]] = {hashed: [], passwords._nobody: []}
-        for _ in range(200):  # on a loaded machine the least of few is not the least
-            for each, times in took.items():
-                began = time.thread_time()  # of this thread alone, whatever else runs here
-                assert passwords._check(each, "wrong") is False
-                times.append(time.thread_time() - began)
-            known, unknown = (min(times) for times in took.values())
-            if len(took[hashed]) >= 25 and abs(known - unknown) < 0.1 * known:
-                break
-        assert abs(known - unknown) < 0.1 * known
-    finally:
-        passwords.close()
-
-
 async def test_s4_the_default_password_is_good_for_setting_another_only(
     fresh: Api, pool: asyncpg.Pool
 ) -> None:
@@ -181,31 +164,6 @@ async def test_s4_the_default_password_is_good_for_setting_another_only(
     changed = await fresh.login("admin", "secret", {"new_password": NEW})
     token = changed.json["users"][0]["token"]
     assert (await fresh.call("GET", "/v1/health", token=token)).status == 200
-
-
-def segment(value: object) -> str:
-    return urlsafe_b64encode(msgspec.json.encode(value)).rstrip(b"=").decode()
-
-
-async def test_s5_what_looks_like_a_jwt_is_no_token(api: Api) -> None:
-    claims = segment({"sub": "admin", "user": "admin", "role": "ROLE_ADMIN", "exp": 1 << 40})
-    for algorithm in ("none", "None", "HS256", "HS512", "RS256", ""):
-        signed = f"{segment({'alg': algorithm, 'typ': 'JWT'})}.{claims}"
-        for key in (b"", b"secret", b"admin", api.admin.encode(), hash_of(api.admin)):
-            signature = hmac.new(key, signed.encode(), "sha256").digest()
-            for end in ("", segment_of(signature)):
-                answer = await api.call("GET", "/v1/health", token=f"{signed}.{end}")
-                assert (answer.status, answer.code) == (401, 1005)
-
-
-def segment_of(raw: bytes) -> str:
-    return urlsafe_b64encode(raw).rstrip(b"=").decode()
-
-
-async def test_s5_a_token_in_another_spelling_is_none(api: Api) -> None:
-    assert (await api.call("GET", "/v1/health", token=f"{api.user}=")).status == 401
-    assert (await api.call("GET", "/v1/health", token=api.user.swapcase())).status == 401
-    assert (await api.call("GET", "/v1/health", token=hash_of(api.user).hex())).status == 401
 
 
 async def test_s5_at_most_fifty_tokens_a_user_the_oldest_go(api: Api, pool: asyncpg.Pool) -> None:
@@ -243,49 +201,29 @@ async def test_s5_a_token_ends_to_the_second(api: Api, pool: asyncpg.Pool) -> No
 
 
 async def test_s5_revocation_reaches_another_webapp_within_a_second(
-    api: Api, pool: asyncpg.Pool
+    api: Api, webapp: Webapp
 ) -> None:
-    other = await serve(pool)
+    other = await webapp()
 
     async def ended(token: str) -> None:
         async with asyncio.timeout(5.0):  # a second; more if the machine stands still
             while (await other.call("GET", "/v1/health", token=token)).status == 200:
                 pass
 
-    try:
-        changed = await api.token_of("worker", USER_PASSWORD)
-        for token in (api.user, changed, api.admin):
-            assert (await other.call("GET", "/v1/health", token=token)).status == 200
-        await api.call("POST", "/v1/users/logout", token=api.user)
-        await ended(api.user)
-        assert (await other.call("GET", "/v1/health", token=changed)).status == 200
-        body = {"password": NEW}
-        await api.call("PUT", "/v1/users/worker", body, token=api.admin)
-        await ended(changed)
-        again = await api.token_of("worker", NEW)
-        assert (await other.call("GET", "/v1/health", token=again)).status == 200
-        await api.call("DELETE", "/v1/users/worker", token=api.admin)
-        await ended(again)
-        assert (await other.call("GET", "/v1/health", token=api.admin)).status == 200
-    finally:
-        await other.client.close()
-
-
-async def verify(passwords: Passwords) -> bool:
-    async with passwords.strangers_turn("203.0.113.9", "x", Standing.CLEAN):
-        return await passwords.verify_now(None, "x")
-
-
-async def test_s1_surplus_password_checks_are_429(api: Api) -> None:
-    passwords = api.context.passwords
-    results = await asyncio.gather(
-        *(verify(passwords) for _ in range(WORKERS + WAITING + 10)),
-        return_exceptions=True,
-    )
-    surplus = [r for r in results if isinstance(r, TooManyRequests)]
-    assert len(surplus) == 10
-    assert surplus[0].status == 429
-    assert await verify(passwords) is False
+    changed = await api.token_of("worker", USER_PASSWORD)
+    for token in (api.user, changed, api.admin):
+        assert (await other.call("GET", "/v1/health", token=token)).status == 200
+    await api.call("POST", "/v1/users/logout", token=api.user)
+    await ended(api.user)
+    assert (await other.call("GET", "/v1/health", token=changed)).status == 200
+    body = {"password": NEW}
+    await api.call("PUT", "/v1/users/worker", body, token=api.admin)
+    await ended(changed)
+    again = await api.token_of("worker", NEW)
+    assert (await other.call("GET", "/v1/health", token=again)).status == 200
+    await api.call("DELETE", "/v1/users/worker", token=api.admin)
+    await ended(again)
+    assert (await other.call("GET", "/v1/health", token=api.admin)).status == 200
 
 
 async def test_s1_weaker_hashes_are_renewed_at_login(api: Api, pool: asyncpg.Pool) -> None:

@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import time
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 
 import asyncpg
 import pytest
 import pytest_asyncio
 
-from tests.api.conftest import (
+from tests.harness.api import (
     ADMIN_PASSWORD,
+    BEHIND_PROXY,
     CONFIG,
     USER_PASSWORD,
     Answer,
     Api,
-    basic,
-    reconfigured,
-    serve,
+    Webapp,
 )
 from warouter.store.account.logins import Attempt, Limits, Logins
 
 LIMITS = Limits()
 STRANGER = "203.0.113.9"
-PROXIED = reconfigured(trusted_proxies=(ipaddress.ip_network("127.0.0.1/32"),))
 
 
 async def pass_by(pool: asyncpg.Pool, seconds: float) -> None:
@@ -55,28 +50,24 @@ class Checked:
 
 
 @pytest_asyncio.fixture
-async def webapps(api: Api, pool: asyncpg.Pool) -> AsyncIterator[list[Api]]:
-    """Three behind a proxy on loopback; ``api`` has made the users."""
-    async with AsyncExitStack() as stack:
-        several = []
-        for _ in range(3):
-            webapp = await serve(pool, PROXIED)
-            stack.push_async_callback(webapp.client.close)
-            several.append(webapp)
-        yield several
+async def webapps(webapp: Webapp) -> list[Api]:
+    """Three behind a proxy on loopback."""
+    return [await webapp(**BEHIND_PROXY) for _ in range(3)]
 
 
 async def guess(api: Api, username: str, password: str, source: str | None = STRANGER) -> Answer:
-    headers = {"Authorization": basic(username, password)}
-    if source is not None:
-        headers["X-Forwarded-For"] = source
-    return await api.call("POST", "/v1/users/login", headers=headers)
+    return await api.login(username, password, source=source)
+
+
+async def fail_often(api: Api, username: str, times: int = LIMITS.failures) -> None:
+    for _ in range(times):
+        assert (await guess(api, username, "wrong")).status == 401
 
 
 async def wait_of(api: Api, username: str, source: str | None = STRANGER) -> int:
     """For how many seconds the user must wait now."""
     answer = await guess(api, username, "wrong", source)
-    assert (answer.status, answer.code) == (429, 1015), answer.body
+    answer.refused(429, 1015)
     assert "Token" not in answer.body.decode()
     return int(answer.headers["Retry-After"])
 
@@ -99,8 +90,7 @@ async def test_s3_five_failures_then_waits_that_double_up_to_15_minutes(
     # Never for good: 15 minutes after the last failure it is let in, and all is forgotten.
     await pass_by(pool, LIMITS.longest)
     assert (await guess(webapps[0], "worker", USER_PASSWORD)).status == 200
-    for _ in range(LIMITS.failures):
-        assert (await guess(webapps[1], "worker", "wrong")).status == 401
+    await fail_often(webapps[1], "worker")
 
 
 async def test_s3_failures_over_more_than_a_minute_cost_nothing(
@@ -116,22 +106,18 @@ async def test_s3_failures_over_more_than_a_minute_cost_nothing(
 async def test_s3_who_has_waited_starts_anew_after_15_quiet_minutes(
     webapps: list[Api], pool: asyncpg.Pool
 ) -> None:
-    for _ in range(LIMITS.failures):
-        await guess(webapps[0], "worker", "wrong")
+    await fail_often(webapps[0], "worker")
     await pass_by(pool, LIMITS.first + LIMITS.longest)
-    for _ in range(LIMITS.failures):
-        assert (await guess(webapps[0], "worker", "wrong")).status == 401
+    await fail_often(webapps[0], "worker")
 
 
 async def test_s3_unknown_users_are_treated_alike(webapps: list[Api]) -> None:
-    for _ in range(LIMITS.failures):
-        assert (await guess(webapps[0], "nobody", "wrong")).status == 401
+    await fail_often(webapps[0], "nobody")
     assert await wait_of(webapps[1], "nobody") > 25
 
 
 async def test_s3_a_wait_of_one_user_is_none_of_another(webapps: list[Api]) -> None:
-    for _ in range(LIMITS.failures):
-        await guess(webapps[0], "worker", "wrong")
+    await fail_often(webapps[0], "worker")
     assert (await guess(webapps[0], "worker", USER_PASSWORD)).status == 429
     assert (await guess(webapps[0], "admin", ADMIN_PASSWORD)).status == 200
 
@@ -163,8 +149,7 @@ async def test_s3_the_judge_finds_a_door_that_counts_by_name_alone(
 
 async def test_s3_where_a_user_logs_in_there_are_limits_too(webapps: list[Api]) -> None:
     assert (await guess(webapps[0], "admin", ADMIN_PASSWORD)).status == 200
-    for _ in range(LIMITS.failures):
-        assert (await guess(webapps[2], "admin", "wrong")).status == 401
+    await fail_often(webapps[2], "admin")
     assert await wait_of(webapps[1], "admin") > 25
 
 
@@ -200,8 +185,7 @@ async def spread(webapps: list[Api], name: str) -> None:
 async def test_s3_the_first_wait_is_30_seconds_whatever_came_before_it(
     webapps: list[Api], pool: asyncpg.Pool, minutes: int
 ) -> None:
-    for _ in range(LIMITS.failures - 1):
-        assert (await guess(webapps[0], "worker", "wrong")).status == 401
+    await fail_often(webapps[0], "worker", LIMITS.failures - 1)
     await pass_by(pool, 60 * minutes)
     await spread(webapps, "worker")
     for n, seconds in enumerate((30, 60, 120)):
@@ -213,8 +197,7 @@ async def test_s3_the_first_wait_is_30_seconds_whatever_came_before_it(
 async def test_s3_a_wait_doubles_on_when_the_guesses_elsewhere_begin_or_end(
     webapps: list[Api], pool: asyncpg.Pool
 ) -> None:
-    for _ in range(LIMITS.failures):
-        assert (await guess(webapps[0], "worker", "wrong")).status == 401
+    await fail_often(webapps[0], "worker")
     assert 25 < await wait_of(webapps[0], "worker") <= 30
     await pass_by(pool, 30)
     await spread(webapps, "worker")
@@ -245,7 +228,7 @@ async def test_s3_an_address_has_20_failures_a_minute(
     for n in range(LIMITS.per_address):
         assert (await guess(webapps[n % 3], f"user{n}", "wrong")).status == 401
     answer = await guess(webapps[0], "worker", USER_PASSWORD)
-    assert (answer.status, answer.code) == (429, 1015)
+    answer.refused(429, 1015)
     least = 60 - (time.monotonic() - began)
     assert least <= int(answer.headers["Retry-After"]) <= 60
     assert checked.count == LIMITS.per_address
@@ -295,12 +278,12 @@ async def test_s3_parallel_guesses_are_not_let_through_before_they_are_counted(
     assert {a.status for a in answers} == {401, 429}
 
 
-async def test_s3_ten_thousand_guesses_in_five_minutes(
+async def test_s3_a_thousand_guesses_in_five_minutes(
     webapps: list[Api], pool: asyncpg.Pool
 ) -> None:
-    """From one address over three webapps, over many names; five minutes pass in 100 steps."""
+    """From one address over three webapps, over many names; five minutes pass in 50 steps."""
     checked = Checked(*webapps)
-    passed, steps, each = 0.0, 100, 100
+    passed, steps, each = 0.0, 50, 20
     loop = asyncio.get_running_loop()
     began = loop.time()
     for step in range(steps):
@@ -317,8 +300,8 @@ async def test_s3_ten_thousand_guesses_in_five_minutes(
             await pass_by(pool, still)
             passed += still
     minutes = max(5.0, (passed + loop.time() - began) / 60)  # on a slow machine more than five
-    assert checked.count <= 20 * minutes
-    assert checked.count >= LIMITS.per_address  # the test is no test if nothing is checked
+    # It is no test if nothing is checked.
+    assert LIMITS.per_address <= checked.count <= 20 * minutes
     await pass_by(pool, LIMITS.longest)
     assert (await guess(webapps[1], "admin", ADMIN_PASSWORD)).status == 200
 
@@ -336,7 +319,7 @@ async def test_s3_pins_guessed_at_set_shards_count(api: Api, pool: asyncpg.Pool)
     for n in range(LIMITS.failures):
         assert (await set_shards(f"00000{n}")).code == 1009
     answer = await set_shards("123456")
-    assert (answer.status, answer.code) == (429, 1015)
+    answer.refused(429, 1015)
     assert 25 < int(answer.headers["Retry-After"]) <= 30
     assert checked.count == LIMITS.failures
     assert api.recorder.shard_count == 1
@@ -372,6 +355,5 @@ async def test_old_attempts_are_pruned(pool: asyncpg.Pool) -> None:
 
 
 async def test_a_name_cannot_pose_as_a_name_at_an_address(api: Api) -> None:
-    answer = await guess(api, "admin\n127.0.0.1", "wrong", None)
-    assert (answer.status, answer.code) == (401, 1005)
+    (await guess(api, "admin\n127.0.0.1", "wrong", None)).refused(401, 1005)
     assert await api.context.accounts._pool.fetchval("select count(*) from attempt") == 0

@@ -8,7 +8,7 @@ import asyncpg
 import msgspec
 import pytest
 
-from tests.api.conftest import Api
+from tests.harness.api import Api
 from warouter.errors import KeyTaken
 from warouter.message_id import mint, text_of
 
@@ -47,15 +47,12 @@ async def test_the_answer_is_that_of_the_first_request(api: Api) -> None:
 
 async def test_another_body_is_a_conflict(api: Api) -> None:
     api.recorder.refuse = KeyTaken("this Idempotency-Key was used before with another body")
-    answer = await api.send(TEXT, headers={"Idempotency-Key": "k"})
-    assert (answer.status, answer.code) == (409, 1004)
+    (await api.send(TEXT, headers={"Idempotency-Key": "k"})).refused(409, 1004)
 
 
 @pytest.mark.parametrize("key", ["", "k" * 256, "\xe9", "a\tb"])
 async def test_a_bad_key_is_refused(api: Api, key: str) -> None:
-    answer = await api.send(TEXT, headers={"Idempotency-Key": key})
-    assert (answer.status, answer.code) == (400, 1009)
-    assert "Idempotency-Key" in answer.error["details"]
+    (await api.send(TEXT, headers={"Idempotency-Key": key})).refused(400, 1009, "Idempotency-Key")
     assert api.recorder.submitted == []
 
 
@@ -71,19 +68,10 @@ async def test_a_ttl_travels_in_seconds(api: Api, ttl: object) -> None:
     assert api.recorder.submitted[0].ttl == 3600
 
 
-@pytest.mark.parametrize("ttl", [0, -1, 1.5, True, "soon", "P31D", [], {}])
-async def test_a_bad_ttl_is_refused(api: Api, ttl: object) -> None:
-    answer = await api.send({**TEXT, "ttl": ttl})
-    assert (answer.status, answer.code) == (400, 1009)
-    assert "ttl" in answer.error["details"]
-    assert api.recorder.submitted == []
-
-
 async def test_where_a_message_is(api: Api, pool: asyncpg.Pool) -> None:
     raw = mint(3, 1_700_000_000_000, b"where it is!")
     path = f"/v1/messages/{text_of(raw)}"
-    answer = await api.call("GET", path, token=api.user)
-    assert (answer.status, answer.code) == (404, 1006)
+    (await api.call("GET", path, token=api.user)).refused(404, 1006)
     await pool.execute(
         "insert into message (slot, seq, id, recipient, body) values (3, 1, $1, '49151', 'secret')",
         raw,
@@ -99,5 +87,4 @@ async def test_where_a_message_is(api: Api, pool: asyncpg.Pool) -> None:
         await pool.execute("delete from message")
     assert (await api.call("GET", path)).status == 401
     for unknown in ("nothing", "%00", "x" * 300, "%F0%9F%98%80"):
-        answer = await api.call("GET", f"/v1/messages/{unknown}", token=api.admin)
-        assert (answer.status, answer.code) == (404, 1006)
+        (await api.call("GET", f"/v1/messages/{unknown}", token=api.admin)).refused(404, 1006)

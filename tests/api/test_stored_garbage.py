@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncpg
 import pytest
 
-from tests.api.conftest import Api
+from tests.harness.api import Api
 from tests.harness.garbage import GARBAGE, write
 
 APPLICATION = "/v1/settings/application"

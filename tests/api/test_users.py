@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.api.conftest import ADMIN_PASSWORD, USER_PASSWORD, Api
+from tests.harness.api import ADMIN_PASSWORD, USER_PASSWORD, Api
 
 GOOD = "G00d!passw"
 
@@ -44,7 +44,7 @@ async def test_the_administrator(api: Api) -> None:
 async def test_a_name_that_is_taken(api: Api) -> None:
     body = {"username": "worker", "password": GOOD}
     answer = await api.call("POST", "/v1/users", body, token=api.admin)
-    assert (answer.status, answer.code) == (400, 1014)
+    answer.refused(400, 1014)
     assert answer.error["title"] == "Internal error"
     assert answer.error["details"] == "Unable to create user. Already exist?"
     assert (await api.login("worker", USER_PASSWORD)).status == 200
@@ -71,19 +71,18 @@ async def test_a_name_that_is_taken(api: Api) -> None:
     ],
 )
 async def test_users_that_are_refused(api: Api, body: object, code: int) -> None:
-    answer = await api.call("POST", "/v1/users", body, token=api.admin)
-    assert (answer.status, answer.code) == (400, code)
+    (await api.call("POST", "/v1/users", body, token=api.admin)).refused(400, code)
 
 
 @pytest.mark.parametrize("name", ["nobody", "%00", "%FF", "a%0d%0ab", "x" * 400, "'--", "%F0%9F"])
 async def test_users_that_are_not_there(api: Api, name: str) -> None:
     path = f"/v1/users/{name}"
     for method, body in (("GET", None), ("PUT", {"password": GOOD}), ("DELETE", None)):
-        answer = await api.call(method, path, body, token=api.admin)
-        assert (answer.status, answer.code) == (404, 1006)
+        (await api.call(method, path, body, token=api.admin)).refused(404, 1006)
 
 
 async def test_a_weak_password_changes_nothing(api: Api) -> None:
-    answer = await api.call("PUT", "/v1/users/worker", {"password": "weak"}, token=api.admin)
-    assert (answer.status, answer.code) == (400, 1009)
+    (await api.call("PUT", "/v1/users/worker", {"password": "weak"}, token=api.admin)).refused(
+        400, 1009
+    )
     assert (await api.call("GET", "/v1/health", token=api.user)).status == 200

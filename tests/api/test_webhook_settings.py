@@ -1,4 +1,4 @@
-"""What of the webhook is set over the API: secrets that nobody reads back, ports, addresses."""
+"""What of the webhook is set over the API: secrets that nobody reads back."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from tests.api.conftest import Api
+from tests.harness.api import Api
 
 PATH = "/v1/settings/application"
 OLD, NEW = ("whsec_" + base64.b64encode(bytes([n] * 24)).decode() for n in (1, 2))
@@ -61,27 +61,6 @@ async def test_an_empty_list_ends_signing(api: Api, pool: asyncpg.Pool) -> None:
 )
 async def test_what_is_no_secret_is_refused(api: Api, pool: asyncpg.Pool, secrets: object) -> None:
     answer = await patch(api, secrets=secrets)
-    assert (answer.status, answer.code) == (400, 1009)
+    answer.refused(400, 1009)
     assert b"c2hvcnQ" not in answer.body
     assert await pool.fetchval("select count(*) from setting") == 0
-
-
-@pytest.mark.parametrize(
-    ("url", "status"),
-    [
-        ("https://example.com/hook", 200),
-        ("https://example.com:8443/hook", 200),
-        ("https://8.8.8.8/hook", 200),
-        ("https://8.8.8.8:22/hook", 400),
-        ("https://8.8.8.8:0/hook", 400),
-        ("https://127.0.0.1:9999/hook", 200),  # a listed network
-        ("https://10.0.0.1/hook", 400),
-        ("http://example.com/hook", 400),
-        ("https://user:word@example.com/hook", 200),
-    ],
-)
-async def test_urls(api: Api, url: str, status: int) -> None:
-    answer = await patch(api, url=url)
-    assert answer.status == status
-    if status == 400:
-        assert answer.error["details"].startswith("webhooks.url ")

@@ -10,12 +10,13 @@ import shutil
 from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 import aiohttp
 import msgspec
 
 from tests.harness import prepared
+from tests.harness.answer import Answer
 from tests.harness.described import check_answer
 from tests.harness.receiver import Receiver
 from warouter.local.cluster import Cluster, Options
@@ -28,29 +29,6 @@ JPEG = b64decode(
     "PxA="
 )
 PDF = b"%PDF-1.4\n1 0 obj<<>>endobj\ntrailer<<>>\n%%EOF\n"
-
-
-class Reply(NamedTuple):
-    """An answer that was read."""
-
-    status: int
-    headers: Any
-    body: bytes
-
-    @property
-    def json(self) -> Any:
-        assert self.headers["Content-Type"].partition(";")[0] == "application/json"
-        return msgspec.json.decode(self.body)
-
-    def refused(self, status: int, code: int) -> dict[str, Any]:
-        """The error, which must have this status and code, in the shape err(S, code)."""
-        assert self.status == status, self.body
-        assert set(self.json) == {"meta", "errors"}
-        error: dict[str, Any] = self.json["errors"][0]
-        assert error["code"] == code, error
-        assert isinstance(error["title"], str)
-        assert isinstance(error["details"], str)
-        return error
 
 
 class Integration:
@@ -81,7 +59,7 @@ class Integration:
         headers: dict[str, str] | None = None,
         data: Any = None,
         url: str = "",
-    ) -> Reply:
+    ) -> Answer:
         """``body`` as JSON or ``data`` as it is; as Bearer of ``token``, the own one unless told.
 
         Headers that are given replace the Bearer.
@@ -99,11 +77,11 @@ class Integration:
             headers=sent | headers,
             allow_redirects=False,
         ) as response:
-            reply = Reply(response.status, response.headers.copy(), await response.read())
+            reply = Answer(response.status, response.headers.copy(), await response.read())
         check_answer(method, path, reply.status, reply.headers, reply.body)
         return reply
 
-    async def send(self, body: object = None, **options: Any) -> Reply:
+    async def send(self, body: object = None, **options: Any) -> Answer:
         return await self.call("POST", "/v1/messages", TEXT if body is None else body, **options)
 
     async def sent(self, body: object, path: str = "/v1/messages") -> str:
@@ -123,7 +101,7 @@ class Integration:
         media_id: str = reply.json["media"][0]["id"]
         return media_id
 
-    async def login(self, **options: Any) -> Reply:
+    async def login(self, **options: Any) -> Answer:
         options.setdefault("headers", {"Authorization": self.basic})
         return await self.call("POST", "/v1/users/login", **options)
 

@@ -1,0 +1,189 @@
+"""The application on a real PostgreSQL, and a client; what lies behind ``submit`` is a recorder."""
+
+from __future__ import annotations
+
+import atexit
+import ipaddress
+import shutil
+import tempfile
+from base64 import b64encode
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import msgspec
+from aiohttp.test_utils import TestClient, TestServer
+from argon2 import PasswordHasher
+
+from tests.harness.answer import Answer
+from tests.harness.described import check_answer
+from tests.harness.wait import PATIENCE
+from warouter.api.access.tokens import TokenCache, hash_of, new_token
+from warouter.api.app import build_app
+from warouter.api.context import ApiConfig, Context, NodeState
+from warouter.http.meter import Meter
+from warouter.link.wire import Outgoing
+from warouter.media.directory import Directory
+from warouter.media.library import Library
+from warouter.node.context import assemble, operations_of
+from warouter.store.account.accounts import Accounts
+from warouter.store.audit import Audit
+from warouter.store.media import through_pool
+from warouter.store.views.trace import Trace, read_trace
+from warouter.upstream.numbers import NumberDirectory
+from warouter.upstream.registration import Authority
+
+API_KEY = "0123456789abcdef"
+MEDIA_DIR = Path(tempfile.mkdtemp(prefix="warouter-media-"))
+atexit.register(shutil.rmtree, MEDIA_DIR, ignore_errors=True)
+ADMIN_PASSWORD = "Adm1n!passw"
+USER_PASSWORD = "Us3r!passw0rd"
+_HASHER = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
+ADMIN_HASH, USER_HASH = _HASHER.hash(ADMIN_PASSWORD), _HASHER.hash(USER_PASSWORD)
+LOOPBACK = ipaddress.ip_network("127.0.0.0/8")
+CONFIG = ApiConfig(api_key=API_KEY, allow_private=(LOOPBACK,))
+BEHIND_PROXY = {"trusted_proxies": (LOOPBACK,)}
+
+
+@dataclass
+class Recorder:
+    """Stands where the rest of the webapp is; ``refuse`` is raised instead of taking a message."""
+
+    pool: asyncpg.Pool
+    submitted: list[Outgoing] = field(default_factory=list)
+    inbound: dict[str, str] = field(default_factory=dict)
+    nodes: list[NodeState] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    shard_count: int = 1
+    served_chain: str = ""
+    refuse: Exception | None = None
+    known_as: bytes | None = None  # the id of a request that came before
+
+    async def submit(self, message: Outgoing) -> bytes:
+        if self.refuse is not None:
+            raise self.refuse
+        self.submitted.append(message)
+        return self.known_as or message.id
+
+    async def shards(self) -> int:
+        return self.shard_count
+
+    async def set_shards(self, shards: int) -> list[str]:
+        if self.refuse is not None:
+            raise self.refuse
+        self.shard_count = shards
+        return self.warnings
+
+    async def health(self) -> list[NodeState]:
+        return self.nodes
+
+    async def find_inbound(self, message_id: str) -> str | None:
+        return self.inbound.get(message_id)
+
+    async def trace(self, message_id: str) -> Trace | None:
+        async with self.pool.acquire() as connection:
+            return await read_trace(connection, message_id)
+
+
+class Api:
+    """A client of one application."""
+
+    def __init__(self, client: TestClient[Any, Any], context: Context, recorder: Recorder) -> None:
+        self.client = client
+        self.context = context
+        self.recorder = recorder
+        self.admin = ""
+        self.user = ""
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        token: str | None = None,
+        headers: dict[str, str] | None = None,
+        data: Any = None,
+    ) -> Answer:
+        """Send ``body`` as JSON or ``data`` as it is, with the token as Bearer.
+
+        Every answer is held against the description.
+        """
+        sent = dict(headers or {})
+        if token is not None:
+            sent["Authorization"] = f"Bearer {token}"
+        if body is not None:
+            data = msgspec.json.encode(body)
+        async with self.client.request(
+            method, path, data=data, headers=sent, allow_redirects=False
+        ) as response:
+            answer = Answer(response.status, response.headers, await response.read())
+        check_answer(method, path, answer.status, answer.headers, answer.body)
+        assert b"$argon2" not in answer.body
+        return answer
+
+    async def send(self, body: object = None, **options: Any) -> Answer:
+        """POST /v1/messages as the user."""
+        return await self.call("POST", "/v1/messages", body, token=self.user, **options)
+
+    async def login(
+        self, username: str, password: str, body: object = None, *, source: str | None = None
+    ) -> Answer:
+        """``source`` is what a proxy says of where the client is."""
+        headers = {"Authorization": basic(username, password)}
+        if source is not None:
+            headers["X-Forwarded-For"] = source
+        return await self.call("POST", "/v1/users/login", body, headers=headers)
+
+    async def token_of(self, username: str, password: str, body: object = None) -> str:
+        answer = await self.login(username, password, body)
+        assert answer.status == 200, answer.body
+        token: str = answer.json["users"][0]["token"]
+        return token
+
+
+def basic(username: str, password: str) -> str:
+    return "Basic " + b64encode(f"{username}:{password}".encode()).decode()
+
+
+async def serve(
+    pool: asyncpg.Pool,
+    *,
+    services_url: str = "http://127.0.0.1:1",  # where nobody listens
+    contact_check: bool = False,
+    contact_seconds: float = PATIENCE,
+    media_quota: int = 0,
+    **config: Any,
+) -> Api:
+    """A running application with a client; close ``api.client`` after use."""
+    recorder, meter = Recorder(pool), Meter()
+    context = assemble(
+        pool,
+        msgspec.structs.replace(CONFIG, **config),
+        recorder,
+        recorder,
+        tokens=TokenCache(Accounts(pool)),
+        operations=operations_of(pool, "h:webapp-1", meter, meter.samples),
+        audit=Audit(pool),
+        media=Library(through_pool(pool), Directory(MEDIA_DIR), media_quota),
+        authority=Authority(services_url),
+        numbers=NumberDirectory(services_url, timeout=contact_seconds),
+        contact_check=contact_check,
+        served_chain=lambda: recorder.served_chain,
+    )
+    client = TestClient(TestServer(build_app(context)))
+    await client.start_server()
+    return Api(client, context, recorder)
+
+
+async def user_of(accounts: Accounts, name: str, password_hash: str, role: str) -> str:
+    """Makes a user; a token of theirs, past login, which costs a password check."""
+    token = new_token()
+    await accounts.create_user(name, password_hash, role)
+    assert await accounts.add_token(name, password_hash, hash_of(token))
+    return token
+
+
+Webapp = Callable[..., Awaitable[Api]]
