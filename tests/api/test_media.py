@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import hashlib
 import resource
 from collections.abc import AsyncIterator, Iterable
 from io import BytesIO
@@ -17,7 +16,7 @@ from aiohttp import ClientPayloadError
 
 from tests.harness.api import MEDIA_DIR, Api, Webapp
 from tests.harness.wait import soon
-from warouter.kinds import MEDIA, MESSAGE
+from warouter.kinds import MEDIA
 from warouter.media import directory
 from warouter.media.types import LIMITS, STILL_STICKER
 
@@ -74,14 +73,6 @@ async def test_c25_c28_a_document_in_an_interactive_header(api: Api) -> None:
     answer = await api.send({"to": "4915112345", "type": "interactive", "interactive": interactive})
     assert answer.status == 201
     assert api.recorder.submitted[0].kind == MEDIA
-
-
-async def test_a_message_without_media_is_a_plain_one(api: Api) -> None:
-    await api.send({"to": "4915112345", "text": {"body": "see the link"}})
-    language = {"policy": "deterministic", "code": "en"}
-    template = {"name": "t", "language": language}
-    await api.send({"to": "4915112345", "type": "template", "template": template})
-    assert [sent.kind for sent in api.recorder.submitted] == [MESSAGE, MESSAGE]
 
 
 TEXT = [b"line %d\n" % n for n in range(50)]
@@ -249,12 +240,6 @@ async def test_a_damaged_file_is_never_served_as_whole(api: Api) -> None:
         await api.call("GET", f"/v1/media/{media}", token=api.user)
     path.write_bytes(content[:-1])
     (await api.call("GET", f"/v1/media/{media}", token=api.user)).refused(404, 1006)
-
-
-async def test_sha256_of_the_content_is_in_the_row(api: Api, pool: asyncpg.Pool) -> None:
-    media = await uploaded(api)
-    digest = await pool.fetchval("select sha256 from media where id = $1", UUID(media))
-    assert digest == hashlib.sha256(JPEG).digest()
 
 
 @pytest.mark.parametrize("mime", ["image/jpeg\r\nSet-Cookie: a=b", "image/\u0001", "é", ""])

@@ -44,35 +44,25 @@ class Integration:
             timeout=aiohttp.ClientTimeout(total=30),
         )
 
-    @property
-    def basic(self) -> str:
-        pair = f"{self.cluster.user}:{self.cluster.password}"
-        return "Basic " + b64encode(pair.encode()).decode()
-
     async def call(
         self,
         method: str,
         path: str,
         body: object = None,
         *,
-        token: str | None = None,
         headers: dict[str, str] | None = None,
         data: Any = None,
-        url: str = "",
     ) -> Answer:
-        """``body`` as JSON or ``data`` as it is; as Bearer of ``token``, the own one unless told.
-
-        Headers that are given replace the Bearer.
-        """
+        """``body`` as JSON or ``data`` as it is; headers that are given replace the Bearer."""
         sent = {"Accept": "application/json"}
         if body is not None:
             data = msgspec.json.encode(body)
             sent["Content-Type"] = "application/json"
         if headers is None:
-            headers = {"Authorization": f"Bearer {self.token if token is None else token}"}
+            headers = {"Authorization": f"Bearer {self.token}"}
         async with self.http.request(
             method,
-            (url or self.cluster.url) + path,
+            self.cluster.url + path,
             data=data,
             headers=sent | headers,
             allow_redirects=False,
@@ -84,41 +74,21 @@ class Integration:
     async def send(self, body: object = None, **options: Any) -> Answer:
         return await self.call("POST", "/v1/messages", TEXT if body is None else body, **options)
 
-    async def sent(self, body: object, path: str = "/v1/messages") -> str:
+    async def sent(self, body: object) -> str:
         """The id of a message that was taken with exactly 201, read as courier reads it."""
-        reply = await self.call("POST", path, body)
+        reply = await self.send(body)
         assert reply.status == 201, reply.body
         assert "errors" not in reply.json
         message_id: str = reply.json["messages"][0]["id"]
         assert message_id
         return message_id
 
-    async def uploaded(self, data: Any, content_type: str) -> str:
-        """The id of an upload that was answered exactly 201."""
-        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": content_type}
-        reply = await self.call("POST", "/v1/media", data=data, headers=headers)
-        assert reply.status == 201, reply.body
-        media_id: str = reply.json["media"][0]["id"]
-        return media_id
-
-    async def login(self, **options: Any) -> Answer:
-        options.setdefault("headers", {"Authorization": self.basic})
-        return await self.call("POST", "/v1/users/login", **options)
-
     async def token_of(self, username: str, password: str) -> str:
         pair = b64encode(f"{username}:{password}".encode()).decode()
-        reply = await self.login(headers={"Authorization": f"Basic {pair}"})
+        headers = {"Authorization": f"Basic {pair}"}
+        reply = await self.call("POST", "/v1/users/login", headers=headers)
         token: str = reply.json["users"][0]["token"]
         return token
-
-    async def settings(self) -> dict[str, Any]:
-        reply = await self.call("GET", "/v1/settings/application")
-        shown: dict[str, Any] = reply.json["settings"]["application"]
-        return shown
-
-    async def configure(self, settings: dict[str, Any]) -> None:
-        reply = await self.call("PATCH", "/v1/settings/application", settings)
-        assert reply.status == 200, reply.body
 
     async def inject(self, message: dict[str, Any]) -> str:
         """An inbound message through the simulator; its id."""
@@ -137,16 +107,16 @@ class Integration:
 
     async def hook(self) -> None:
         """The webhook of the receiver, every status, short back-off."""
-        await self.configure(
-            {
-                "callback_backoff_delay_ms": "200",
-                "max_callback_backoff_delay_ms": "2000",
-                "webhooks": {
-                    "url": self.receiver.url,
-                    "message": {"sent": True, "delivered": True, "read": True},
-                },
-            }
-        )
+        settings = {
+            "callback_backoff_delay_ms": "200",
+            "max_callback_backoff_delay_ms": "2000",
+            "webhooks": {
+                "url": self.receiver.url,
+                "message": {"sent": True, "delivered": True, "read": True},
+            },
+        }
+        reply = await self.call("PATCH", "/v1/settings/application", settings)
+        assert reply.status == 200, reply.body
 
 
 @asynccontextmanager
@@ -162,8 +132,7 @@ async def installed(**options: Any) -> AsyncIterator[Integration]:
     try:
         await cluster.start()
         await integration.receiver.start()
-        reply = await integration.login()
-        integration.token = reply.json["users"][0]["token"]
+        integration.token = await integration.token_of(cluster.user, cluster.password)
         await integration.hook()
         yield integration
     finally:
