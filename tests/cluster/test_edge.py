@@ -42,7 +42,7 @@ def post(business: Business, *headers: bytes, body: bytes = b"") -> bytes:
     return b"\r\n".join(lines) + b"\r\n\r\n" + body
 
 
-async def test_a_thousand_connections_at_once_are_served(start: Start) -> None:
+async def test_c49_a_thousand_connections_at_once_are_served(start: Start) -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, 4096), most))  # for this side of them
     cluster, business = await start(coreapps=1, masters=1)

@@ -64,7 +64,7 @@ async def test_each_refusal_is_called_back_with_its_code(business: Business) -> 
         await business.message(fine[0], **hsm("promo")): (2061, "Template paused"),
     }
     assert {i: await failure(business, i) for i in expected} == expected
-    # Nobody before was reached: the tier is two of those who follow.
+    # C38. Nobody before was reached: the tier is two of those who follow.
     passed = [await business.message(to) for to in fine]
     for message_id in passed:
         await business.called_back("read", message_id)

@@ -65,6 +65,7 @@ def test_strings_become_numbers_and_booleans() -> None:
     [
         {},
         {"no_such_field": 1},
+        # C10
         {"contacts_scrape_rate_limit": "1000000", "messaging_api_rate_limit": ["15", "54600"]},
         {"webhooks": {"unknown": {"deep": [1]}}},
         {"callback_persist": None},
