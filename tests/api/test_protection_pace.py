@@ -267,5 +267,5 @@ async def test_1500_slow_clients_are_dropped_in_time(front: Open) -> None:
     assert max(await slow) <= 15.0
     assert len(honest) >= 20
     assert sorted(honest)[int(len(honest) * 0.9)] < 0.5
-    assert f.figure("warouter_connections_dropped_total", reason="head") == 1_000
+    assert f.figure("warouter_connections_dropped_total", reason="head") >= 1_000
     assert f.figure("warouter_connections_dropped_total", reason="body") == 500
