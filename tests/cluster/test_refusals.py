@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -91,46 +90,3 @@ async def test_an_identity_is_refused_until_it_is_acknowledged(business: Busines
     hash = (await business.call("GET", path))["identity"]["hash"]
     assert (await business.call("PUT", path, json={"hash": hash}))["identity"]["acknowledged"]
     await business.called_back("read", await business.message(TO))
-
-
-async def test_only_checked_contacts_are_written_to() -> None:
-    """C32-C34, with a check through one webapp and the message through the other."""
-    environment = {"WAROUTER_REQUIRE_CONTACT_CHECK": "1"}
-    async with running(masters=1, coreapps=2, webapps=2, environment=environment) as (_, business):
-        await only_checked(business)
-
-
-async def only_checked(business: Business) -> None:
-    stranger = "491520000002"
-    await business.faults(unknown=[stranger])
-
-    async def send(url: str, to: str) -> tuple[int, Any]:
-        message = {"to": to, "text": {"body": "hi"}}
-        async with business.http.post(
-            f"{url}/v1/messages", json=message, headers=business.headers
-        ) as answer:
-            return answer.status, await answer.json()
-
-    async def check(url: str, *numbers: str) -> Any:
-        wish = {"blocking": "wait", "contacts": [f"+{n}" for n in numbers], "force_check": True}
-        async with business.http.post(
-            f"{url}/v1/contacts", json=wish, headers=business.headers
-        ) as answer:
-            assert answer.status == 200
-            return (await answer.json())["contacts"]
-
-    one, other = business.cluster.webapp_urls
-    for status, body in await asyncio.gather(send(one, TO), send(other, TO)):
-        assert status == 404
-        (error,) = body["errors"]
-        assert (error["code"], error["title"]) == (1006, "Resource not found")
-        assert error["details"] == "unknown contact"
-    assert await check(one, TO, stranger) == [
-        {"input": f"+{TO}", "status": "valid", "wa_id": TO},
-        {"input": f"+{stranger}", "status": "invalid"},
-    ]
-    for url in (one, other):
-        status, body = await send(url, TO)
-        assert status == 201
-        await business.called_back("read", body["messages"][0]["id"])
-        assert (await send(url, stranger))[0] == 404
