@@ -1,21 +1,31 @@
-"""Connections and what their failures mean, on a real PostgreSQL and a real socket."""
+"""Connections, what their failures mean, and arrays of our own, on a real PostgreSQL."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import AsyncIterator
+from typing import Any
 from uuid import uuid4
 
 import asyncpg
 import msgspec
 import pytest
+import pytest_asyncio
 
 from tests.harness.wait import PATIENCE
 from warouter.config import Settings
 from warouter.errors import CommandError, OutcomeUnknown
 from warouter.log import Outage
-from warouter.store import database
+from warouter.store import arrays, database
 from warouter.store.database import Session, outcome_unknown
+
+
+@pytest_asyncio.fixture
+async def session(settings: Settings) -> AsyncIterator[Session]:
+    session = Session(settings, "session")
+    yield session
+    await session.close()
 
 
 async def test_the_socket_of_a_connection_is_found(settings: Settings) -> None:
@@ -45,37 +55,31 @@ def test_a_session_is_named_after_its_incarnation_within_63_bytes() -> None:
 
 
 async def test_an_answer_that_does_not_come_is_unknown_and_ends_the_connection(
-    settings: Settings, pool: asyncpg.Pool
+    session: Session,
 ) -> None:
-    session = Session(settings, "silent")
     with pytest.raises(OutcomeUnknown, match="no answer"):
         await session.fetch("select pg_sleep(30)", within=0.05)
     assert await session.fetch("select 1 as one", within=10.0) == [(1,)]
-    await session.close()
 
 
 async def test_a_terminated_backend_leaves_the_outcome_unknown(
-    settings: Settings, pool: asyncpg.Pool
+    session: Session, pool: asyncpg.Pool
 ) -> None:
-    session = Session(settings, "victim")
     call = asyncio.ensure_future(session.fetch("select pg_sleep(30)", within=20.0))
     ended = 0
     while not ended:
         ended = await pool.fetchval(
             "select count(pg_terminate_backend(pid)) from pg_stat_activity"
-            " where application_name = 'victim' and query like '%pg_sleep%'"
+            " where application_name = 'session' and query like '%pg_sleep%'"
         )
     with pytest.raises(OutcomeUnknown):
         await call
-    await session.close()
 
 
-async def test_a_refused_statement_is_not_unknown(settings: Settings) -> None:
-    session = Session(settings, "refused")
+async def test_a_refused_statement_is_not_unknown(session: Session) -> None:
     with pytest.raises(asyncpg.UndefinedTableError) as caught:
         await session.fetch("select * from nothing", within=10.0)
     assert not outcome_unknown(caught.value)
-    await session.close()
 
 
 async def test_nobody_there_is_one_sentence(settings: Settings) -> None:
@@ -140,3 +144,49 @@ def test_a_session_that_ends_with_an_error_leaves_the_outcome_unknown(
     """A PANIC while the commit is flushed, a transaction that took too long at its commit."""
     fields = {"S": severity, "V": severity, "C": state, "M": "could not fsync"}
     assert outcome_unknown(asyncpg.PostgresError.new(fields)) == unknown
+
+
+# It reads what asyncpg would have written, and we what it writes.
+
+COLUMNS: dict[str, list[Any]] = {
+    "smallint": [0, 31, -32768, 32767, None],
+    "bigint": [0, 1, -(2**63), 2**63 - 1, None],
+    "text": ["", "4915112345678", "ä\N{GRINNING FACE}", "{}", "null", '"', None],
+    "bytea": [b"", b"\0\xff", bytes(range(256)) * 40, None],
+}
+
+
+async def test_the_server_reads_what_asyncpg_writes(
+    settings: Settings, session: Session, caplog: pytest.LogCaptureFixture
+) -> None:
+    """asyncpg itself, on the other connection, says what is meant."""
+    plain = await database.connect(settings, "test")
+    for kind, values in COLUMNS.items():
+        sql = f"select $1::{kind}[] as back, $1::{kind}[]::text as shown, array_ndims($1) as n"
+        for column in (values, values[:-1], []):
+            (ours,) = await session.fetch(sql, column, within=2.0)
+            theirs = await plain.fetchrow(sql, column)
+            assert tuple(ours) == tuple(theirs), kind
+            assert ours["back"] == column
+    await plain.close()
+    assert not caplog.records  # asyncpg has let us put our codecs in place
+
+
+async def test_without_our_codecs_the_answers_are_the_same(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(arrays, "_PROTOCOL", "_renamed")
+    monkeypatch.setattr(arrays, "_closed", Outage())
+    column = COLUMNS["bigint"]
+    for _ in range(2):
+        session = Session(settings, "test")
+        assert await session.fetch("select $1::bigint[]", column, within=2.0) == [(column,)]
+        await session.close()
+    assert len(caplog.records) == 1
+
+
+async def test_a_value_that_does_not_fit_is_an_error_of_its_row(session: Session) -> None:
+    """As with the server's own, of class 22: what a batch is searched for the bad row by."""
+    with pytest.raises(asyncpg.DataError, match="value too large") as raised:
+        await session.fetch("select $1::smallint[]", [2**15], within=2.0)
+    assert raised.value.sqlstate == "22000"

@@ -13,10 +13,12 @@ import pytest
 import pytest_asyncio
 
 from tests.campaigns.simulation.tables import TROUBLES
-from tests.harness.owned import session_of
+from tests.harness.owned import Slots, session_of
 from warouter.cluster.plan import Succession, Takeover
-from warouter.config import Settings
+from warouter.config import Settings, Timing
 from warouter.errors import ChangeRefused
+from warouter.owner.beats import Beats
+from warouter.owner.writable import Writable
 from warouter.store.election import LeaderSession
 from warouter.store.journal import Journal
 from warouter.store.nodes import ask_for_shards, read_map, withdraw_shard_request
@@ -178,3 +180,16 @@ async def test_a_leader_of_the_version_before_names_successors(
     await journal.close()
     reason = await pool.fetchval("select reason from owner_log where to_incarnation = $1", HEIR)
     assert reason == "handover"
+
+
+async def test_a_spare_that_stops_is_no_heir_and_no_crash(
+    settings: Settings, leader: LeaderSession
+) -> None:
+    """It says so, although it owns nothing."""
+    slots, session = Slots(settings), session_of(settings, "coreapp", NODE)
+    await session.beat(True, 5.0)
+    owner = (slots.ownership, slots.moves, slots.upstream, Writable(slots.journal))
+    await Beats(session, *owner, Timing(), slots.now).leave()
+    assert (await leader.look()).nodes[NODE].leaving
+    session.terminate()
+    await slots.journal.close()

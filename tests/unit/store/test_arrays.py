@@ -1,5 +1,5 @@
 """Columns to PostgreSQL's arrays and back, beside the readable twin; a server reads them too
-(tests/integration/test_arrays.py).
+(tests/integration/test_database.py).
 """
 
 from __future__ import annotations
