@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -26,7 +28,7 @@ from warouter.owner.sender import Sender
 from warouter.owner.slot import OwnedSlot
 from warouter.store.journal import Journal
 from warouter.store.nodes import NodeSession, Registration
-from warouter.upstream.protocol import ToUpstream
+from warouter.upstream.protocol import Answer, Claim, Claimed, Listener, Send, ToUpstream
 
 ME = uuid4()
 EPOCH = 11
@@ -65,6 +67,28 @@ class FakeUpstream:
 
     async def close(self) -> None:
         """Nothing is open."""
+
+
+class Granting(FakeUpstream):
+    """It grants every claim, keeps what it is sent, and ``answers`` for it or not."""
+
+    connected = True
+
+    def __init__(self, *, answers: bool = True) -> None:
+        super().__init__()
+        self.answers = answers
+        self.sent: list[Send] = []
+        self.listener: Listener | None = None
+
+    def tell(self, message: ToUpstream) -> None:
+        assert self.listener is not None
+        hear = partial(asyncio.get_running_loop().call_soon, self.listener.on_upstream)
+        if isinstance(message, Claim):
+            hear(Claimed(message.slot, message.epoch))
+        elif isinstance(message, Send):
+            self.sent.append(message)
+            if self.answers:
+                hear(Answer(message.slot, message.id))
 
 
 class Heard:
@@ -164,3 +188,20 @@ async def ended(loops: list[asyncio.Task[None]]) -> None:
     for loop in loops:
         loop.cancel()
     await asyncio.gather(*loops, return_exceptions=True)
+
+
+@asynccontextmanager
+async def owning(
+    settings: Settings, upstream: Granting, pending: float = math.inf
+) -> AsyncIterator[Slots]:
+    """One that runs, and has slot 3 under the epoch in the table."""
+    slots = Slots(settings, pending, upstream)
+    upstream.listener = slots.hearing
+    slots.hold_leases()
+    loops = slots.loops()
+    await slots.moves.open({3: EPOCH})
+    try:
+        yield slots
+    finally:
+        await ended(loops)
+        await slots.journal.close()

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import asyncpg
 import pytest
 
 from tests.harness.journals import event, row
-from tests.harness.owned import ME, FakeUpstream, Slots, ended
+from tests.harness.owned import ME, Granting, owning
 from tests.harness.wait import soon
 from warouter.config import Settings
 from warouter.flow import parking as parked
 from warouter.owner import parked as taking_up
 from warouter.store.journal import Journal
 from warouter.store.journal.progress import Wire
-from warouter.upstream.protocol import Answer, Claim, Claimed, Listener, Send, ToUpstream
 
 OWNED = {3: 10}
 DAY = 86_400.0
@@ -138,35 +136,7 @@ async def test_who_is_due_is_sent_though_an_older_build_parked_many_before(
         " now() + case when n <= 180 then '20 h' else '0 s' end::interval, 'r'"
         " from generate_series(1, 200) n"
     )
-    upstream = Taking()
-    slots = Slots(settings, upstream=upstream)
-    upstream.listener = slots.hearing
-    slots.hold_leases()
-    tasks = [asyncio.create_task(run()) for run in (slots.recorder.run, slots.sender.run_parked)]
-    try:
-        await slots.moves.open({3: 11})
-        await soon(lambda: len(upstream.taken) == 20)
-    finally:
-        await ended(tasks)
-        await slots.journal.close()
-    assert upstream.taken == set(range(181, 201))
-
-
-class Taking(FakeUpstream):
-    """An upstream that takes what it is sent."""
-
-    connected = True
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.taken: set[int] = set()
-        self.listener: Listener | None = None
-
-    def tell(self, message: ToUpstream) -> None:
-        assert self.listener is not None
-        loop, answer = asyncio.get_running_loop(), self.listener.on_upstream
-        if isinstance(message, Claim):
-            loop.call_soon(answer, Claimed(message.slot, message.epoch))
-        elif isinstance(message, Send):
-            self.taken.add(message.seq)
-            loop.call_soon(answer, Answer(message.slot, message.id))
+    upstream = Granting()
+    async with owning(settings, upstream):
+        await soon(lambda: len(upstream.sent) == 20)
+    assert {message.seq for message in upstream.sent} == set(range(181, 201))

@@ -4,58 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import asyncpg
 import pytest
 
-from tests.harness.owned import ME, RECIPIENT, FakeUpstream, Slots
-from tests.harness.owned import ended as ended_loops
+from tests.harness.owned import ME, RECIPIENT, Granting, Slots, owning
 from tests.harness.wait import PATIENCE, soon
 from warouter.config import Settings
 from warouter.link.wire import Message
 from warouter.message_id import mint
 from warouter.owner import backlog, sender
-from warouter.upstream.protocol import Claim, Claimed, Listener, Send, ToUpstream
 
 PENDING = 86_400.0
 
 
-class Silent(FakeUpstream):
-    """An upstream that grants every claim and answers for no message."""
-
-    connected = True
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.told: list[str] = []
-        self.listener: Listener | None = None
-
-    def tell(self, message: ToUpstream) -> None:
-        if isinstance(message, Claim):
-            assert self.listener is not None
-            granted = Claimed(message.slot, message.epoch)
-            asyncio.get_running_loop().call_soon(self.listener.on_upstream, granted)
-        elif isinstance(message, Send):
-            self.told.append(message.id)
-
-
-@asynccontextmanager
-async def owner(settings: Settings) -> AsyncIterator[tuple[Slots, Silent]]:
-    """One that has slot 3, under the epoch in the table."""
-    upstream = Silent()
-    slots = Slots(settings, PENDING, upstream)
-    upstream.listener = slots.hearing
-    slots.hold_leases()
-    loops = slots.loops()
-    await slots.moves.open({3: 11})
-    try:
-        yield slots, upstream
-    finally:
-        await ended_loops(loops)
-        await slots.journal.close()
+def owner(
+    settings: Settings, upstream: Granting | None = None
+) -> AbstractAsyncContextManager[Slots]:
+    """Whose upstream answers for no message."""
+    return owning(settings, upstream or Granting(answers=False), PENDING)
 
 
 async def rows(pool: asyncpg.Pool, table: str, count: int) -> None:
@@ -70,14 +39,15 @@ async def rows(pool: asyncpg.Pool, table: str, count: int) -> None:
 async def told_and_parked(settings: Settings, pool: asyncpg.Pool) -> None:
     """Two messages to a recipient are parked: one that was told, and one behind it."""
     await pool.execute("update slot set owner = $1, epoch = 11 where slot = 3", ME)
-    async with owner(settings) as (slots, upstream):
+    upstream = Granting(answers=False)
+    async with owner(settings, upstream) as slots:
         for n, ttl in enumerate((600, 30_000)):
             message_id, body = mint(3, 1, bytes([n] * 12)), memoryview(b"{}")
             message = Message(3, 11, message_id, 0, RECIPIENT, body, ttl, None)
             slots.appender.on_message(slots, message)
         await rows(pool, "parked_message", 2)
-        assert len(upstream.told) >= 2
-        assert len(set(upstream.told)) == 1
+        assert len(upstream.sent) >= 2
+        assert len({message.id for message in upstream.sent}) == 1
 
 
 async def older(pool: asyncpg.Pool, by: str) -> None:
@@ -104,8 +74,9 @@ async def test_its_ttl_does_not_end_it_but_a_day_does(
 ) -> None:
     await told_and_parked(settings, pool)
     await older(pool, "1 hour")
-    async with owner(settings) as (_, upstream):  # another one reads it in the row
-        await soon(lambda: len(upstream.told) >= 3)
+    upstream = Granting(answers=False)
+    async with owner(settings, upstream):  # another one reads it in the row
+        await soon(lambda: len(upstream.sent) >= 3)
         assert await pool.fetchval("select count(*) from event") == 0
         await older(pool, "1 day")
         first, behind = await ended(pool, 2)
