@@ -10,7 +10,7 @@ import asyncpg
 import msgspec
 import pytest_asyncio
 
-from tests.harness.wait import PATIENCE
+from tests.harness.postgres import until
 from warouter.config import Settings
 from warouter.node import coreapp
 from warouter.store import database
@@ -36,13 +36,6 @@ async def operator(settings: Settings) -> AsyncIterator[asyncpg.Connection]:
     stop.set()
     await process
     await operator.close()
-
-
-async def until(operator: asyncpg.Connection, sql: str, *arguments: object) -> object:
-    async with asyncio.timeout(PATIENCE):
-        while not (found := await operator.fetchval(sql, *arguments)):  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
-    return found
 
 
 @asynccontextmanager

@@ -13,6 +13,7 @@ import msgspec
 import pytest
 import pytest_asyncio
 
+from tests.harness.postgres import until
 from tests.harness.wait import PATIENCE
 from warouter.config import Settings
 from warouter.errors import CommandError, OutcomeUnknown
@@ -66,12 +67,11 @@ async def test_a_terminated_backend_leaves_the_outcome_unknown(
     session: Session, pool: asyncpg.Pool
 ) -> None:
     call = asyncio.ensure_future(session.fetch("select pg_sleep(30)", within=20.0))
-    ended = 0
-    while not ended:
-        ended = await pool.fetchval(
-            "select count(pg_terminate_backend(pid)) from pg_stat_activity"
-            " where application_name = 'session' and query like '%pg_sleep%'"
-        )
+    await until(
+        pool,
+        "select count(pg_terminate_backend(pid)) from pg_stat_activity"
+        " where application_name = 'session' and query like '%pg_sleep%'",
+    )
     with pytest.raises(OutcomeUnknown):
         await call
 

@@ -14,6 +14,7 @@ import pytest_asyncio
 
 from tests.campaigns.simulation.tables import TROUBLES
 from tests.harness.owned import Slots, session_of
+from tests.harness.postgres import until
 from warouter.cluster.plan import Succession, Takeover
 from warouter.config import Settings, Timing
 from warouter.errors import ChangeRefused
@@ -23,6 +24,8 @@ from warouter.store.election import LeaderSession
 from warouter.store.journal import Journal
 from warouter.store.nodes import ask_for_shards, read_map, withdraw_shard_request
 
+# A session waits for another's row.
+BLOCKED = "select exists (select from pg_stat_activity where wait_event_type = 'Lock')"
 ME, RIVAL, NODE, HEIR = (uuid4() for _ in range(4))
 
 
@@ -125,7 +128,7 @@ async def test_who_gives_up_while_a_leader_begins_is_the_second(
             "select name_successors($1,$2,'{}','{}','{}','{}'::text[],$3,2)", term, ME, asked
         )
         giving_up = asyncio.create_task(withdraw_shard_request(pool, asked))
-        await blocked(pool)
+        await until(pool, BLOCKED)
     assert not await giving_up
     assert (await read_map(pool)).shards == 2
 
@@ -139,14 +142,6 @@ async def test_a_slot_that_left_a_troubled_owner_rests_for_a_minute(
     for slot, (reason, age) in enumerate(product(sorted(TROUBLES), ages)):
         await pool.execute(log, slot, reason, age)
     assert (await leader.look()).moved == {n * len(ages) for n in range(len(TROUBLES))}
-
-
-async def blocked(pool: asyncpg.Pool) -> None:
-    """Until a session waits for another's row."""
-    waits = "select exists (select from pg_stat_activity where wait_event_type = 'Lock')"
-    waiting = False
-    while not waiting:
-        waiting = await pool.fetchval(waits)
 
 
 async def test_processes_of_the_version_before_beat_on(

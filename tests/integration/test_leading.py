@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 
 from tests.harness.owned import session_of
+from tests.harness.postgres import until
 from tests.harness.wait import PATIENCE
 from warouter.config import Settings
 from warouter.node.master import Master
@@ -70,8 +71,7 @@ class Scene:
             session.terminate()
 
     async def until(self, sql: str, *arguments: object) -> None:
-        while not await self.operator.fetchval(sql, *arguments):  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+        await until(self.operator, sql, *arguments)
 
     async def may_lead(self) -> None:
         await self.operator.execute("select pg_advisory_unlock($1, 0)", locks.LEADER)

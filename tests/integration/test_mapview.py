@@ -14,6 +14,7 @@ import asyncpg
 import msgspec
 import pytest
 
+from tests.harness.postgres import until
 from tests.harness.proxy import Proxy
 from tests.harness.wait import soon
 from warouter.config import Settings, Timing
@@ -86,8 +87,6 @@ async def test_403_says_that_nothing_happens_and_503_that_it_may(
     monkeypatch.setattr(mapview, "BEGIN_SECONDS", 60.0)
     asking = asyncio.create_task(view.set_shards(8))
     begun = "update shard_request set state = 'running' where state = 'waiting' returning id"
-    request = None
-    while request is None:
-        request = await pool.fetchval(begun)
+    await until(pool, begun)
     with pytest.raises(NotReady, match="continues"):
         await asking

@@ -8,6 +8,7 @@ import re
 import asyncpg
 import pytest
 
+from tests.harness.postgres import until
 from tests.harness.wait import PATIENCE
 from warouter.config import Settings, load
 from warouter.errors import CommandError
@@ -128,17 +129,10 @@ async def test_locks_that_are_not_to_be_had_are_explained(
 
 ALTER = "alter table message add column origin bigint not null default 0"
 INDEX = "create index concurrently if not exists parked_twice on parked_message (slot, seq);"
+# An index waits for a transaction that is older.
+BUILDING = """
+select count(*) from pg_stat_progress_create_index where phase like 'waiting for%'"""
 _VALID = "select indisvalid from pg_index where indexrelid = to_regclass('parked_twice')"
-
-
-async def _building(pool: asyncpg.Pool) -> None:
-    """Until an index waits for a transaction that is older."""
-    wait = "select count(*) from pg_stat_progress_create_index where phase like 'waiting for%'"
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            if await pool.fetchval(wait):
-                return
-            await asyncio.sleep(0.02)
 
 
 async def _open_transaction(settings: Settings) -> database.Connection:
@@ -154,7 +148,7 @@ async def test_writers_go_on_while_an_index_is_built(
     _with_next(monkeypatch, INDEX, outside=True)
     writer = await _open_transaction(settings)
     migrating = asyncio.create_task(migrate.migrate(settings))
-    await _building(pool)
+    await until(pool, BUILDING)
     other = asyncio.create_task(migrate.migrate(settings))  # is not waited for, either
     async with asyncio.timeout(PATIENCE):
         await pool.execute(_PARK)
@@ -178,7 +172,7 @@ async def test_what_is_left_of_an_index_that_was_broken_off_is_made_again(
     _with_next(monkeypatch, INDEX, outside=True)
     writer = await _open_transaction(settings)
     migrating = asyncio.create_task(migrate.migrate(settings))
-    await _building(pool)
+    await until(pool, BUILDING)
     await pool.execute("select pg_terminate_backend(pid) from pg_stat_progress_create_index")
     with pytest.raises((asyncpg.PostgresError, OSError)):
         await migrating

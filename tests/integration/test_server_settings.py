@@ -11,6 +11,7 @@ import asyncpg
 import msgspec
 import pytest
 
+from tests.harness.postgres import until
 from tests.integration.test_fence import APPEND, SLOT, _one
 from warouter.cluster.plan import Takeover
 from warouter.config import Settings
@@ -112,8 +113,7 @@ async def appended_while_it_was_taken_over(settings: Settings) -> object:
         await transaction.start()
         await leader.execute(TAKE_OVER, term, HEIR, [SLOT], [10], [HEIR], ["test"], [0])
         append = asyncio.ensure_future(owner.fetch(APPEND, *_one(ME, 10, 1), within=50.0))
-        while not await watcher.fetchval(WAITS, "owner"):  # noqa: ASYNC110
-            await asyncio.sleep(0.005)
+        await until(watcher, WAITS, "owner")
         await transaction.commit()
         refused = await append
         return Fate(refused[0]["outcome"]) if refused else APPENDED

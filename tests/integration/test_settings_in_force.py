@@ -19,8 +19,9 @@ from trustme import CA
 from tests.harness.certificates import issued, text_of
 from tests.harness.coreapps import give, started
 from tests.harness.owned import Heard
+from tests.harness.postgres import until
 from tests.harness.receiver import Post, Receiver
-from tests.harness.wait import PATIENCE, soon
+from tests.harness.wait import soon
 from warouter.app_settings import APPLICATION, WEBHOOK_CA, effective, merge
 from warouter.background import wait_for
 from warouter.config import Settings
@@ -36,6 +37,7 @@ SLOT = 3
 RECIPIENT = "4915112345678"
 STEP_MS = 20
 OLD = "interval '11 minutes'"
+NONE_LEFT = "select count(*) = 0 from event"
 
 
 class Business:
@@ -180,14 +182,6 @@ async def left(business: Business) -> int:
     return int(await business.pool.fetchval("select count(*) from event"))
 
 
-async def until_left(business: Business, count: int) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            if await left(business) == count:
-                return
-            await asyncio.sleep(0.02)
-
-
 async def collected(business: Business, caplog: pytest.LogCaptureFixture) -> None:
     """Ask for a collection, as the API does; returns once the owner has pruned."""
 
@@ -253,14 +247,16 @@ async def test_retention_prunes_by_itself_unless_it_is_switched_off(
     await business.patch(garbagecollector_enable={"messages": False})
     await journal(business, 3, old=True)
     await ask_for_collection(business.pool)
-    await until_left(business, 0)  # that it was asked for counts all the same
+    await until(
+        business.pool, "select count(*) = 0 from event"
+    )  # that it was asked for counts all the same
     await journal(business, 3, old=False)
     await business.pool.execute("update event set recorded_at = recorded_at - interval '31 days'")
     before = rounds
     await soon(lambda: rounds > before + 3)
     assert await left(business) == 3
     await business.patch(db_garbagecollector_enable=True)
-    await until_left(business, 0)
+    await until(business.pool, NONE_LEFT)
 
 
 async def test_the_log_level_is_followed(business: Business) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from contextlib import AbstractAsyncContextManager
 from typing import Any
@@ -11,7 +10,8 @@ import asyncpg
 import pytest
 
 from tests.harness.owned import ME, RECIPIENT, Granting, Slots, owning
-from tests.harness.wait import PATIENCE, soon
+from tests.harness.postgres import until
+from tests.harness.wait import soon
 from warouter.config import Settings
 from warouter.link.wire import Message
 from warouter.message_id import mint
@@ -27,15 +27,6 @@ def owner(
     return owning(settings, upstream or Granting(answers=False), PENDING)
 
 
-async def rows(pool: asyncpg.Pool, table: str, count: int) -> None:
-    """Until the table has so many."""
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            if await pool.fetchval(f"select count(*) from {table}") >= count:
-                return
-            await asyncio.sleep(0.01)
-
-
 async def told_and_parked(settings: Settings, pool: asyncpg.Pool) -> None:
     """Two messages to a recipient are parked: one that was told, and one behind it."""
     await pool.execute("update slot set owner = $1, epoch = 11 where slot = 3", ME)
@@ -45,7 +36,7 @@ async def told_and_parked(settings: Settings, pool: asyncpg.Pool) -> None:
             message_id, body = mint(3, 1, bytes([n] * 12)), memoryview(b"{}")
             message = Message(3, 11, message_id, 0, RECIPIENT, body, ttl, None)
             slots.appender.on_message(slots, message)
-        await rows(pool, "parked_message", 2)
+        await until(pool, "select count(*) >= 2 from parked_message")
         assert len(upstream.sent) >= 2
         assert len({message.id for message in upstream.sent}) == 1
 
@@ -56,7 +47,7 @@ async def older(pool: asyncpg.Pool, by: str) -> None:
 
 async def ended(pool: asyncpg.Pool, count: int) -> list[Any]:
     """The errors of so many statuses."""
-    await rows(pool, "event", count)
+    await until(pool, "select count(*) >= $1 from event", count)
     found = await pool.fetch("select convert_from(payload, 'utf8') as said from event order by seq")
     return [json.loads(row["said"])["errors"][0] for row in found]
 

@@ -14,6 +14,7 @@ import asyncpg
 import pytest
 
 from tests.harness import prepared
+from tests.harness.postgres import until
 from tests.integration.test_fence import APPEND, SLOT, _one
 from warouter.config import Settings, load
 from warouter.errors import OutcomeUnknown
@@ -68,8 +69,7 @@ async def _append(
     session = Session(settings, "owner")
     try:
         append = asyncio.ensure_future(session.fetch(APPEND, *_one(ME, 10, 1), within=50.0))
-        while (pid := await operator.fetchval(WAITS, "owner")) is None:  # noqa: ASYNC110
-            await asyncio.sleep(0.005)
+        pid = await until(operator, WAITS, "owner")
         await operator.execute(f"select {end}({pid})")
         return await append
     finally:

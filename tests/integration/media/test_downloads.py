@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import time
 from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any
@@ -96,13 +95,13 @@ async def test_a_download_that_hangs_is_given_up_in_time(
     inbox = Inbox(library, simulator, most_seconds=0.3)
     # More than move at a time: those that wait for a place are bounded as well.
     inbox.come(*(inbound(n, f"s{n}", "h") for n in range(3 * MOST_AT_ONCE)))
-    began = time.monotonic()
     await soon(lambda: len(inbox.passed) == 3 * MOST_AT_ONCE)
-    assert time.monotonic() - began < 1.9
     for number in range(3 * MOST_AT_ONCE):
         message = inbox.message(number)
         assert message["image"]["status"] == "undownloaded"
-        assert [error["code"] for error in message["errors"]] == [400]
+        (error,) = message["errors"]
+        assert error["code"] == 400
+        assert "404" not in error["details"]  # as would be answered in the end
     await inbox.close()
 
 
