@@ -12,8 +12,8 @@ from random import Random
 
 import pytest
 
-from tests.api.test_fastpath import Wire
 from tests.harness.front import LINE, Front, Request, any_request, judge, other, plain, sized, trap
+from tests.harness.twice import Wire
 from warouter.api.messages.fastpath import FastPath
 from warouter.http.connection import Connection
 from warouter.http.door import Connections
