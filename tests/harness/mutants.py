@@ -67,7 +67,7 @@ class Mutant(NamedTuple):
 
 _LONG = ("busy_cut", "busy_cut", "pause_coreapp", "kill_coreapp")
 _DOUBT = ("late_statement", "unknown_outcome")
-_WINDOW = ("disconnect_upstream", "slow_link", "late_statement")
+_WINDOW = ("busy_cut", "freeze_upstream", "late_statement")
 _PARKED = ("busy_cut", "throttle", "kill_coreapp")
 _TERM = ("pause_master", "kill_coreapp", "set_shards")
 _SHARDS = ("give_up_shards", "slow_link")
@@ -115,7 +115,7 @@ MUTANTS = {
     ),
     # Any number of messages is sent and not yet recorded as settled.
     "unbounded_window": Mutant(
-        [(Lanes, "window_full", property(lambda self: False))], ("I6",), _WINDOW, 85
+        [(Lanes, "window_full", property(lambda self: False))], ("I6",), _WINDOW, 32
     ),
     # A new epoch does not know which recipients are parked.
     "parked_are_forgotten": Mutant(

@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from tests.campaigns.simulation.tables import TROUBLES
+from tests.campaigns.simulation.owners import TROUBLES
 from tests.harness.owned import Slots, session_of
 from tests.harness.postgres import until
 from warouter.cluster.plan import Succession, Takeover

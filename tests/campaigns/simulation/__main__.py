@@ -12,7 +12,7 @@ import multiprocessing
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from tests.campaigns.simulation.faults import Kind
@@ -29,66 +29,53 @@ def main() -> int:
     if given.seed is not None:
         return _one(given)
     began = time.monotonic()
-    tally = Tally()
     seeds = range(given.first, given.first + given.seeds)
     work = [(seed, given.seconds, given.only) for seed in seeds]
     if given.jobs == 1:
-        for n, result in enumerate(map(_run, work), 1):
-            tally.add(n, result)
+        results = _told(map(_run, work))
     else:
         with multiprocessing.Pool(given.jobs) as pool:
-            for n, result in enumerate(pool.imap_unordered(_run, work, chunksize=10), 1):
-                tally.add(n, result)
-    print(tally.summary(time.monotonic() - began))
-    return tally.report(given)
+            results = _told(pool.imap_unordered(_run, work, chunksize=10))
+    return _report(given, results, time.monotonic() - began)
 
 
-class Tally:
-    """What all runs came to."""
-
-    def __init__(self) -> None:
-        self._failed: list[Result] = []
-        self._faults: Counter[str] = Counter()
-        self._hits: Counter[str] = Counter()
-        self._seeds = self._messages = 0
-        self._seconds = self._cpu = 0.0
-
-    def add(self, number: int, result: Result) -> None:
-        self._seeds += 1
-        self._seconds += result.seconds
-        self._cpu += result.cpu
-        self._messages += result.messages
-        self._faults.update(result.faults)
-        self._hits.update(result.hits)
+def _told(results: Iterable[Result]) -> list[Result]:
+    """All of them; which failed is said at once."""
+    found: list[Result] = []
+    for result in results:
+        found.append(result)
         if result.violations:
-            self._failed.append(result)
             print(f"seed {result.seed} failed: {result.violations[0]}", flush=True)
-        if number % 500 == 0:
-            print(f"{number} seeds, {len(self._failed)} failed", flush=True)
+        if len(found) % 500 == 0:
+            print(f"{len(found)} seeds", flush=True)
+    return found
 
-    def summary(self, elapsed: float) -> str:
-        faults = ", ".join(
-            f"{name} {self._hits[name]}/{n}" for name, n in sorted(self._faults.items())
-        )
-        return (
-            f"{self._seeds} seeds, {self._seconds:.0f} simulated s, {self._messages} messages,"
-            f" {self._hits.total()} faults that hit of {self._faults.total()} ({faults})"
-            f" in {elapsed:.1f} s,"
-            f" {self._cpu / self._seeds * 1000:.0f} ms of CPU a seed: {len(self._failed)} failed"
-        )
 
-    def report(self, given: Any) -> int:
-        for result in self._failed[:SHOWN]:
-            at, number, how = result.violations[0]
-            print(f"\nseed {result.seed}: {number} at {at:.3f} s: {how}")
-            only = "".join(f" --only {name}" for name in given.only)
-            again = f"--seed {result.seed} --seconds {given.seconds:g}{only} --trace"
-            print(f"  again: python -m tests.campaigns.simulation {again}")
-        missed = sorted({kind.__name__ for kind in DRAWN} - self._hits.keys())
-        if missed and not given.only and self._seeds >= ENOUGH:
-            print(f"\nnothing was hit by: {', '.join(missed)}")
-            return 1
-        return 1 if self._failed else 0
+def _report(given: Any, results: list[Result], elapsed: float) -> int:
+    faults, hits = Counter[str](), Counter[str]()
+    for result in results:
+        faults.update(result.faults)
+        hits.update(result.hits)
+    met = ", ".join(f"{name} {hits[name]}/{n}" for name, n in sorted(faults.items()))
+    failed = [result for result in results if result.violations]
+    print(
+        f"{len(results)} seeds, {sum(r.seconds for r in results):.0f} simulated s,"
+        f" {sum(r.messages for r in results)} messages,"
+        f" {hits.total()} faults that hit of {faults.total()} ({met}) in {elapsed:.1f} s,"
+        f" {sum(r.cpu for r in results) / len(results) * 1000:.0f} ms of CPU a seed:"
+        f" {len(failed)} failed"
+    )
+    for result in failed[:SHOWN]:
+        at, number, how = result.violations[0]
+        print(f"\nseed {result.seed}: {number} at {at:.3f} s: {how}")
+        only = "".join(f" --only {name}" for name in given.only)
+        again = f"--seed {result.seed} --seconds {given.seconds:g}{only} --trace"
+        print(f"  again: python -m tests.campaigns.simulation {again}")
+    missed = sorted({kind.__name__ for kind in DRAWN} - hits.keys())
+    if missed and not given.only and len(results) >= ENOUGH:
+        print(f"\nnothing was hit by: {', '.join(missed)}")
+        return 1
+    return 1 if failed else 0
 
 
 def _arguments() -> Any:

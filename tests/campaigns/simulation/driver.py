@@ -11,8 +11,8 @@ import asyncpg
 
 from tests.campaigns.simulation.loop import Loop
 from tests.campaigns.simulation.network import Link, Pipe
-from tests.campaigns.simulation.patch import patched
 from tests.campaigns.simulation.server import SHUTDOWN, Server, Session
+from tests.harness.patch import patched
 
 
 class StaleTerm(asyncpg.PostgresError):

@@ -261,8 +261,8 @@ class Faults:
         return True
 
     def refuse_callbacks(self, random: Random) -> bool:
-        self.world.receiver.refuses = random.uniform(0.2, 1.0)
-        self.ends(random.uniform(1.0, 4.0), setattr, self.world.receiver, "refuses", 0.0)
+        self.world.business.refuses = random.uniform(0.2, 1.0)
+        self.ends(random.uniform(1.0, 4.0), setattr, self.world.business, "refuses", 0.0)
         return True
 
     def _accept_again(self) -> None:

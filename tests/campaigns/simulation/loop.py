@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from random import Random
 from typing import Any, cast
 
-from tests.campaigns.simulation.patch import patched
+from tests.harness.patch import patched
 from warouter.link import listen as server
 
 EPOCH = 1.7e9  # what wall clocks say when a run begins

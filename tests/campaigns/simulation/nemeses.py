@@ -91,9 +91,9 @@ def break_words(faults: Faults, random: Random) -> bool:
 
 def hang_callbacks(faults: Faults, random: Random) -> bool:
     """The receiver leaves the callbacks of several recipients without an answer."""
-    receiver = faults.world.receiver
-    receiver.hangs = random.uniform(0.2, 0.8)
-    faults.ends(random.uniform(1.0, 4.0), setattr, receiver, "hangs", 0.0)
+    business = faults.world.business
+    business.hangs = random.uniform(0.2, 0.8)
+    faults.ends(random.uniform(1.0, 4.0), setattr, business, "hangs", 0.0)
     return True
 
 

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine
 from random import Random
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 from uuid import UUID
 
 from tests.campaigns.simulation import driver
@@ -206,11 +206,10 @@ class Webapp:
         return mint(slot_of(recipient), now_ms, random.randbytes(12))
 
 
-class Load:
-    """What the clients of one webapp send: until when, to whom, how often."""
+class Load(NamedTuple):
+    """What the clients of one webapp send: until when, how often, to whom."""
 
-    def __init__(self, seed: int, seconds: float, pause: float, recipients: list[str]) -> None:
-        self.seed = seed
-        self.seconds = seconds
-        self.pause = pause
-        self.recipients = recipients
+    seed: int
+    seconds: float
+    pause: float
+    recipients: list[str]

@@ -12,7 +12,7 @@ from random import Random
 from typing import Any
 
 from tests.campaigns.simulation import loop, webhook
-from tests.campaigns.simulation.patch import patched
+from tests.harness.patch import patched
 from warouter.flow import cursor, lanes
 from warouter.flow import parking as parked
 from warouter.link import client
@@ -26,10 +26,11 @@ from warouter.owner import (
     sender,
     slot,
 )
-from warouter.owner.callbacks import events, feed, letters
+from warouter.owner.callbacks import events, letters
 from warouter.store import election
 from warouter.store.journal import sessions
 from warouter.upstream import client as upstream
+from warouter.webhook import callbacks
 
 WINDOW = lanes.WINDOW
 Seam = tuple[tuple[Any, ...], str, tuple[Any, ...]]
@@ -81,7 +82,7 @@ def drawn(random: Random, *, small: bool = True) -> Iterator[int]:
     chosen.append((slot, "Lanes", partial(lanes.Lanes, window)))
     way = Random(random.getrandbits(64))
     chosen += [(client, "Random", lambda: way), (upstream, "random", way.random)]
-    chosen.append((feed, "Callbacks", webhook.Deliveries))
+    chosen += [(callbacks, "Receiver", webhook.Receiver), (callbacks, "body", list)]
     chosen.append((expiry, "wall", loop.wall))
     with patched(chosen):
         yield window

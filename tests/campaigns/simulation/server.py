@@ -13,11 +13,12 @@ from typing import Any
 from uuid import UUID
 
 from tests.campaigns.simulation.history import History
+from tests.campaigns.simulation.journals import Refused
 from tests.campaigns.simulation.locks import Locks, Transaction
 from tests.campaigns.simulation.loop import Clock, Timer
 from tests.campaigns.simulation.network import Pipe
 from tests.campaigns.simulation.statements import Statement, find
-from tests.campaigns.simulation.tables import Refused, Tables
+from tests.campaigns.simulation.tables import Tables
 
 # client_connection_check_interval: a running statement's client has gone; or that was lost as well.
 NOTICED, UNNOTICED = 0.5, 3.0

@@ -7,8 +7,8 @@ from typing import Any
 from uuid import UUID
 
 from tests.campaigns.simulation.locks import SLOT, TERM, Lock
-from tests.campaigns.simulation.parking import looked_at
 from tests.campaigns.simulation.tables import Tables
+from tests.campaigns.simulation.webhook import SETTINGS
 
 Wants = Callable[[Any, tuple[Any, ...]], list[Lock]]
 Does = Callable[[Any, Any, tuple[Any, ...]], list[Any]]
@@ -182,6 +182,10 @@ def _end_dead(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
     return []
 
 
+def _settings(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    return [{"name": "application", "value": SETTINGS}] if "application" in a[0] else []
+
+
 def _settings_found(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
     return [{"name": name, "value": c.settings.get(name)} for name in a[0]]
 
@@ -253,7 +257,7 @@ def _due_in(s: Any, parked: Any) -> float:
 
 def _first_lanes(s: Any, journal: Any, pending: float | None, most: int) -> list[Any]:
     """Those that are to be looked at first."""
-    heads = looked_at(journal.parked)[:most]
+    heads = journal.looked_at()[:most]
     first = {journal.parked[seq].row.recipient: n for n, seq in reversed(list(enumerate(heads)))}
     lanes = _lanes(s, journal, pending, set(first))
     lanes.sort(key=lambda row: first[row["recipient"]])
@@ -374,7 +378,7 @@ _STATEMENTS = {
         ("delete from shard_request", None, lambda s, c, a: []),
         ("delete from contact", None, lambda s, c, a: []),
         ("delete from dead_letter", None, lambda s, c, a: []),
-        ("from setting where", None, lambda s, c, a: []),
+        ("from setting where", None, _settings),
         ("current_setting(name, true)", None, _settings_found),
     )
 }

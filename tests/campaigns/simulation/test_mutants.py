@@ -9,9 +9,9 @@ import pytest
 from tests.campaigns.chaos.mutation import SCENARIOS
 from tests.campaigns.simulation import nemeses
 from tests.campaigns.simulation.kinds import BY_NAME
-from tests.campaigns.simulation.patch import patched
 from tests.campaigns.simulation.world import run
 from tests.harness.mutants import MUTANTS
+from tests.harness.patch import patched
 
 MOST_SEEDS = 120
 CLUSTERS = Path(__file__).parents[2] / "cluster"

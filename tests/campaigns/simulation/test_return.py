@@ -10,8 +10,8 @@ from random import Random
 from typing import Any
 
 from tests.campaigns.simulation.faults import Faults
-from tests.campaigns.simulation.patch import patched
 from tests.campaigns.simulation.world import run
+from tests.harness.patch import patched
 from warouter._hash import SLOTS
 from warouter.cluster.role import State
 from warouter.owner import beats, moves

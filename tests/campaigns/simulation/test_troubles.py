@@ -7,12 +7,11 @@ from uuid import UUID
 
 from tests.campaigns.simulation.faults import Faults, Kind
 from tests.campaigns.simulation.nemeses import cannot_write
-from tests.campaigns.simulation.patch import patched
-from tests.campaigns.simulation.tables import TROUBLES
+from tests.campaigns.simulation.owners import TROUBLES
 from tests.campaigns.simulation.world import run
+from tests.harness.patch import patched
 from warouter.cluster.trouble import Trouble
 from warouter.link.relay import Relay
-from warouter.owner.writable import Writable
 
 SEEDS = 12
 
@@ -50,11 +49,6 @@ def test_an_owner_without_the_upstream_is_relieved() -> None:
 
 def test_an_owner_that_cannot_write_is_relieved() -> None:
     assert reasons(cannot_write)["journal"]
-
-
-def test_without_its_word_on_it_an_owner_that_cannot_write_stays() -> None:
-    with patched([(Writable, "ok", lambda self: True)]):
-        assert not reasons(cannot_write)["journal"]
 
 
 def test_nothing_moves_when_nobody_has_the_upstream() -> None:

@@ -20,7 +20,7 @@ from tests.campaigns.simulation.network import Link, Network
 from tests.campaigns.simulation.server import Server
 from tests.campaigns.simulation.tables import Tables
 from tests.campaigns.simulation.upstream import PORT, Upstream
-from tests.campaigns.simulation.webhook import Deliveries, Receiver
+from tests.campaigns.simulation.webhook import Business, Receiver
 from warouter._hash import slot_of
 from warouter.config import Settings, Timing
 
@@ -125,8 +125,8 @@ class World:
         self.upstream.statuses = random.choice((0.0, 0.3, 0.7))
         self.upstream.stored = lambda key: key in self.tables.keys
         self.network.ports[PORT] = self.upstream
-        self.receiver = Receiver(self.history, Random(random.getrandbits(64)).random)
-        Deliveries.receiver = self.receiver
+        self.business = Business(self.history, Random(random.getrandbits(64)).random)
+        Receiver.business = self.business
         self.shuffles = random.random() < 0.3
         self.coreapps = [f"coreapp{n}" for n in range(random.choice((2, 3, 3)))]
         self.masters = ["master0", "master1"]

@@ -21,14 +21,8 @@ from warouter.config import Settings
 from warouter.store.nodes import ShardRequest
 
 _OF_NODE = (
-    "incarnation",
-    "name",
-    "role",
-    "leaving",
-    "counter",
-    "upstream_ok",
-    "unreached",
-    "journal_ok",
+    *("incarnation", "name", "role", "leaving", "counter"),
+    *("upstream_ok", "unreached", "journal_ok"),
 )
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 
-from tests.campaigns.simulation.patch import patched
 from tests.campaigns.simulation.plays.calls import PATIENCE
+from tests.harness.patch import patched
 from warouter.store import election
 from warouter.store.journal import sessions
 

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import asyncpg
 import msgspec
 
-from tests.campaigns.simulation.patch import patched
 from tests.campaigns.simulation.plays.calls import PATIENCE, Call
 from tests.campaigns.simulation.plays.outcome import BEGIN, LONGEST, Outcome, outcome, patient
 from tests.campaigns.simulation.plays.player import Player
+from tests.harness.patch import patched
 from warouter.config import Settings
 from warouter.errors import ChangeRefused
 from warouter.store import nodes

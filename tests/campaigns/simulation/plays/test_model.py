@@ -15,13 +15,15 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
-from tests.campaigns.simulation import parking, tables
-from tests.campaigns.simulation.patch import patched
+from tests.campaigns.simulation import owners
+from tests.campaigns.simulation.journals import Journal
+from tests.campaigns.simulation.owners import Owners
 from tests.campaigns.simulation.plays.calls import Call, plays, whole_plays
 from tests.campaigns.simulation.plays.model import Model
 from tests.campaigns.simulation.plays.outcome import Outcome
 from tests.campaigns.simulation.plays.postgres import PostgreSQL
 from tests.campaigns.simulation.tables import Tables
+from tests.harness.patch import patched
 from tests.harness.postgres import clone
 from warouter.local.postgres import Postgres
 from warouter.store import election
@@ -90,23 +92,27 @@ def test_the_model_does_what_postgresql_does(real: PostgreSQL, played: list[Play
     for calls, outcome in played:
         found = difference(calls, Model().play(calls), outcome)
         assert not found, found
+    if MORE:
+        anew = settings(max_examples=MORE, database=None, deadline=None, suppress_health_check=ALL)
+        _play_more(real, anew)
 
-    @settings(max_examples=MORE or 1, database=None, deadline=None, suppress_health_check=ALL)
+
+def _play_more(real: PostgreSQL, limits: settings) -> None:
+    @limits
     @given(plays)
     def same(calls: list[Call]) -> None:
         found = difference(calls, Model().play(calls), real.play(calls))
         assert not found, found
 
-    if MORE:
-        same()
+    same()
 
 
-_park, _append_events = parking.park, Tables.append_events
-_take_over, _change = Tables.take_over, Tables.change
+_park, _append_events = Journal.park, Tables.append_events
+_take_over, _change = Owners.take_over, Owners.change
 
 
 def unfenced(self: Tables, *a: Any) -> Any:
-    with patched([(Tables, "held", lambda _self, _inc, slots, _epochs: set(slots))]):
+    with patched([(Owners, "held", lambda _self, _inc, slots, _epochs: set(slots))]):
         return _append_events(self, *a)
 
 
@@ -114,23 +120,23 @@ def own_requests(_self: Tables, _held: set[int], a: tuple[Any, ...]) -> list[tup
     return list(zip(a[4], a[10], strict=True))
 
 
-def park_once(parked: dict[int, Any], rows: Any, p: dict[str, Any], now: float) -> None:
-    if p["seq"] not in parked:
-        _park(parked, rows, p, now)
+def park_once(self: Journal, p: dict[str, Any], now: float) -> None:
+    if p["seq"] not in self.parked:
+        _park(self, p, now)
 
 
-def lead_by_any(parked: dict[int, Any], lanes: Any, now: float, ends: Any = None) -> None:
-    for seq, p in parked.items():
+def lead_by_any(self: Journal, lanes: Any, _now: float, _ends: Any) -> None:
+    for seq, p in self.parked.items():
         if p.row.recipient in lanes and p.look is None:
-            parked[seq] = p._replace(look=p.due)
+            self.parked[seq] = p._replace(look=p.due)
 
 
-def take_over_unseen(self: Tables, term: int, inc: Any, slots: list[int], *a: Any) -> Any:
+def take_over_unseen(self: Owners, term: int, inc: Any, slots: list[int], *a: Any) -> Any:
     return _take_over(self, term, inc, slots, [self.epochs[s] for s in slots], *a[1:])
 
 
 def change_without_floor(
-    self: Tables, slot: int, to: Any, term: Any, reason: str, above: int = 0
+    self: Owners, slot: int, to: Any, term: Any, reason: str, above: int = 0
 ) -> None:
     _change(self, slot, to, term, reason)
 
@@ -139,13 +145,13 @@ def change_without_floor(
 MISTAKES: dict[str, tuple[Any, str, Any]] = {
     "events are not fenced": (Tables, "append_events", unfenced),
     "keys are not looked at": (Tables, "_first_requests", own_requests),
-    "a taken place is overwritten": (tables, "_free", lambda *_: None),
-    "what is parked again waits as before": (parking, "park", park_once),
-    "any row leads its lane": (parking, "lead", lead_by_any),
-    "a stale leader takes over": (Tables, "hold_term", lambda *_: None),
-    "an old picture takes over": (Tables, "take_over", take_over_unseen),
-    "a renewal goes below the floor": (Tables, "change", change_without_floor),
-    "an old request is begun": (tables, "WAITED_SECONDS", 1e9),
+    "a taken place is overwritten": (Journal, "free", lambda *_: None),
+    "what is parked again waits as before": (Journal, "park", park_once),
+    "any row leads its lane": (Journal, "lead", lead_by_any),
+    "a stale leader takes over": (Owners, "hold_term", lambda *_: None),
+    "an old picture takes over": (Owners, "take_over", take_over_unseen),
+    "a renewal goes below the floor": (Owners, "change", change_without_floor),
+    "an old request is begun": (owners, "WAITED_SECONDS", 1e9),
 }
 
 
@@ -158,17 +164,11 @@ def test_each_mistake_in_the_model_is_found(real: PostgreSQL, played: list[Playe
 
 def _found(real: PostgreSQL, played: list[Played], change: tuple[Any, str, Any]) -> bool:
     """By the same plays, or by further ones: which of those show what is up to Hypothesis."""
-
-    @_the_same(MORE_PLAYS)
-    @given(plays)
-    def same(calls: list[Call]) -> None:
-        assert not difference(calls, Model().play(calls), real.play(calls))
-
     with patched([change]):
         if any(difference(calls, Model().play(calls), outcome) for calls, outcome in played):
             return True
         try:
-            same()
+            _play_more(real, _the_same(MORE_PLAYS))
         except AssertionError:
             return True
     return False
