@@ -3,37 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
-from warouter.app_settings import ApplicationSettings
+from tests.harness.patch import patched
 from warouter.cluster.role import Happened
-from warouter.config import Settings, Timing
+from warouter.config import Settings
 from warouter.link.wire import FRAMES, Message, Outcome, parse
 from warouter.message_id import mint
-from warouter.owner.appender import Appender
-from warouter.owner.callbacks.feed import CallbackFeed
-from warouter.owner.claims import Claims
-from warouter.owner.hearing import UpstreamListener
-from warouter.owner.media.attachments import Attachments
-from warouter.owner.moves import Moves
-from warouter.owner.ownership import Ownership
-from warouter.owner.receipts import Receipts
-from warouter.owner.recorder import Recorder
-from warouter.owner.sender import Sender
+from warouter.node import coreapp
+from warouter.node.coreapp import Coreapp
+from warouter.node.runtime import Identity
 from warouter.owner.slot import OwnedSlot
 from warouter.store.journal import Journal
 from warouter.store.nodes import NodeSession, Registration
-from warouter.upstream.protocol import Answer, Claim, Claimed, Listener, Send, ToUpstream
+from warouter.systemd import Notifier
+from warouter.upstream.protocol import (
+    Answer,
+    Claim,
+    Claimed,
+    Listener,
+    Send,
+    ToUpstream,
+    Upstream,
+)
 
 ME = uuid4()
 EPOCH = 11
 RECIPIENT = "4915112345678"
-NOBODY: Any = None
 
 
 def session_of(settings: Settings, role: str, incarnation: UUID) -> NodeSession:
@@ -44,29 +44,18 @@ def session_of(settings: Settings, role: str, incarnation: UUID) -> NodeSession:
     return NodeSession(settings, me, lambda _what: None)
 
 
-class FakeUpstream:
+class FakeUpstream(Upstream):
     """An upstream that is not there; a test overrides what it hears of."""
 
     well = writable = True
     connected = False
+    listener: Listener
 
     def __init__(self) -> None:
         self.acked: list[tuple[int, int, list[int]]] = []
 
-    def tell(self, message: ToUpstream) -> None:
-        """Nobody listens."""
-
-    def forget(self, slot: int) -> None:
-        """Nothing is queued."""
-
     def ack(self, slot: int, epoch: int, numbers: list[int]) -> None:
         self.acked.append((slot, epoch, numbers))
-
-    def abort(self) -> None:
-        """Nothing is kept."""
-
-    async def close(self) -> None:
-        """Nothing is open."""
 
 
 class Granting(FakeUpstream):
@@ -78,10 +67,8 @@ class Granting(FakeUpstream):
         super().__init__()
         self.answers = answers
         self.sent: list[Send] = []
-        self.listener: Listener | None = None
 
     def tell(self, message: ToUpstream) -> None:
-        assert self.listener is not None
         hear = partial(asyncio.get_running_loop().call_soon, self.listener.on_upstream)
         if isinstance(message, Claim):
             hear(Claimed(message.slot, message.epoch))
@@ -101,49 +88,27 @@ class Heard:
         self.on_disk.set()
 
 
-class Slots:
-    """What a coreapp has, but for its link and its beats."""
+class Me(Identity):
+    """The owner's: always the same."""
+
+    def __init__(self) -> None:
+        self.incarnation, self.role, self.name, self.application = ME, "coreapp", "me", "test"
+
+
+class Slots(Coreapp):
+    """A coreapp whose link and beats nobody runs."""
 
     frames = FRAMES[2]
 
-    def __init__(
-        self,
-        settings: Settings,
-        pending: float = math.inf,
-        upstream: Any = None,
-        journal: Any = None,
-    ) -> None:
-        self.upstream = upstream or FakeUpstream()
-        self.journal: Any = journal or Journal(settings, ME, "test")
-        timing = Timing()
-        self.ownership = Ownership(session_of(settings, "coreapp", ME), timing, self.now)
-        self.recorder = Recorder(self.ownership, self.journal)
-        self.moves = Moves(self.ownership, self.journal, self.recorder, timing, self.now, pending)
-        self.feed = CallbackFeed(
-            self.ownership, self.journal, self.recorder, ApplicationSettings, settings, self.now
-        )
-        self.receipts = Receipts(
-            self.ownership, self.journal, self.recorder, self.feed, self.upstream
-        )
-        self.attachments = Attachments(NOBODY, self.ownership.tasks)
-        self.claims = Claims(self.ownership, self.upstream, self.now)
-        self.sender = Sender(
-            self.ownership,
-            self.journal,
-            self.recorder,
-            self.receipts,
-            self.attachments,
-            self.claims,
-            self.upstream,
-            self.now,
-            pending,
-        )
-        self.appender = Appender(self.ownership, self.journal, self.recorder, self.sender)
-        downloads: Any = self.receipts  # no media
-        self.hearing = UpstreamListener(
-            self.ownership, self.claims, downloads, self.receipts, self.sender
-        )
-        self.ownership.listeners = (self.feed, self.claims, self.sender, self.appender)
+    def __init__(self, settings: Settings, upstream: Any = None, journal: Any = None) -> None:
+        parts = [
+            (coreapp, "SimulatorUpstream", lambda *_: upstream or FakeUpstream()),
+            (coreapp, "Journal", lambda *_: journal or Journal(settings, ME, "test")),
+        ]
+        with patched(parts):
+            super().__init__(settings, Me(), Notifier(""), self.now)
+        self.upstream.listener = self.hearing
+        self.moves = self.beats._moves
         self.outcomes: list[Outcome] = []
 
     def now(self) -> float:
@@ -191,12 +156,9 @@ async def ended(loops: list[asyncio.Task[None]]) -> None:
 
 
 @asynccontextmanager
-async def owning(
-    settings: Settings, upstream: Granting, pending: float = math.inf
-) -> AsyncIterator[Slots]:
+async def owning(settings: Settings, upstream: Granting) -> AsyncIterator[Slots]:
     """One that runs, and has slot 3 under the epoch in the table."""
-    slots = Slots(settings, pending, upstream)
-    upstream.listener = slots.hearing
+    slots = Slots(settings, upstream=upstream)
     slots.hold_leases()
     loops = slots.loops()
     await slots.moves.open({3: EPOCH})

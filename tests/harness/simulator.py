@@ -17,13 +17,13 @@ from warouter.simulator.control import Addresses
 from warouter.simulator.server import Simulator
 from warouter.upstream.broken import Broken
 from warouter.upstream.client import SimulatorUpstream
-from warouter.upstream.protocol import Answer, Claim, Claimed, Event, Heard, Send
+from warouter.upstream.protocol import Answer, Claim, Claimed, Event, Heard, Listener, Send
 
 TO = "491511234567"
 SLOT = slot_of(TO)
 
 
-class Owner:
+class Owner(Listener):
     """A coreapp's side: the client and what it heard, in order."""
 
     def __init__(self, addresses: Addresses, incarnation: str) -> None:
@@ -37,9 +37,6 @@ class Owner:
     def may_send(self) -> bool:
         return True
 
-    def congested(self) -> bool:
-        return False
-
     def on_broken(self, broken: Broken) -> None:
         raise AssertionError(broken)
 
@@ -48,9 +45,6 @@ class Owner:
 
     def on_upstream_up(self) -> None:
         self.up.set()
-
-    def on_upstream_writable(self) -> None:
-        pass
 
     def on_upstream_down(self) -> None:
         self.down.set()

@@ -17,14 +17,12 @@ from warouter.link.wire import Message
 from warouter.message_id import mint
 from warouter.owner import backlog, sender
 
-PENDING = 86_400.0
-
 
 def owner(
     settings: Settings, upstream: Granting | None = None
 ) -> AbstractAsyncContextManager[Slots]:
     """Whose upstream answers for no message."""
-    return owning(settings, upstream or Granting(answers=False), PENDING)
+    return owning(settings, upstream or Granting(answers=False))
 
 
 async def told_and_parked(settings: Settings, pool: asyncpg.Pool) -> None:
