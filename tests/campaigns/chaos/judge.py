@@ -11,21 +11,15 @@ from typing import Any
 from tests.campaigns.chaos.lab import PROMISED_SECONDS, Lab
 from tests.campaigns.chaos.marks import Mark
 from tests.campaigns.chaos.schedule import COUNTS
+from tests.harness.facts import OPEN_CURSORS
 from tests.harness.history import History
 from tests.harness.invariants import violations
 from warouter.flow.lanes import WINDOW
 from warouter.message_id import text_of
 
-_UNSETTLED = """
-select count(*) as n from (
-    select 1 from send_cursor c
-     where c.mark < (select max(m.seq) from message m where m.slot = c.slot)
-    union all
-    select 1 from event_cursor c
-     where c.mark < (select max(e.seq) from event e where e.slot = c.slot and e.kind = c.kind)
-    union all select 1 from parked_message
-    union all select 1 from parked_event
-    union all select 1 from dead_letter) o"""
+_UNSETTLED = f"""
+select ({OPEN_CURSORS}) + (select count(*) from parked_message)
+     + (select count(*) from parked_event) + (select count(*) from dead_letter) as n"""
 _OWNER_LOG = "select *, extract(epoch from at)::float8 as wall from owner_log order by id"
 _MESSAGES = "select id, convert_from(body, 'UTF8') as body from message where kind = 0"
 # Takeovers that a fault without a dead or silent coreapp must not cause.

@@ -24,7 +24,9 @@ from warouter.local.cluster import Placement
 
 DATABASE, UPSTREAM, LINK = "data", "wa", "links"
 NETS = (DATABASE, UPSTREAM, LINK)
-_NOBODY = "02:00:00:00:00:01"
+# A neighbour that nobody is, and that there is none.
+_LOST = "neigh replace {} lladdr 02:00:00:00:00:01 nud permanent dev {}"
+_FOUND = "neigh del {} dev {}"
 _INSIDE = "CHAOS_INSIDE"
 # The database's name is in /etc/hosts, all others are asked for at the name server, for as long as
 # may be.
@@ -106,32 +108,17 @@ class Namespaces:
 
     def cut(self, name: str, net: str) -> None:
         """Nothing passes between this process and anything else on ``net``."""
-        here = f"neigh replace {self._address(name, net)} lladdr {_NOBODY} nud permanent"
-        there = f"neigh replace 10.77.{_index(net)}.1 lladdr {_NOBODY} nud permanent"
-        _batch([f"{here} dev br-{net}"])
-        _batch([f"{there} dev {net}"], name)
-        if net == LINK:
-            for other in self._numbers:
-                if other != name:
-                    self.cut_pair(name, other)
+        self._set(_LOST, name, net)
 
     def heal(self, name: str, net: str) -> None:
-        _batch([f"neigh del {self._address(name, net)} dev br-{net}"])
-        _batch([f"neigh del 10.77.{_index(net)}.1 dev {net}"], name)
-        if net == LINK:
-            for other in self._numbers:
-                if other != name:
-                    self.heal_pair(name, other)
+        self._set(_FOUND, name, net)
 
     def cut_pair(self, one: str, other: str) -> None:
         """Nothing passes between these two on the link network."""
-        for here, there in ((one, other), (other, one)):
-            address = self._address(there, LINK)
-            _batch([f"neigh replace {address} lladdr {_NOBODY} nud permanent dev links"], here)
+        self._set_pair(_LOST, one, other)
 
     def heal_pair(self, one: str, other: str) -> None:
-        for here, there in ((one, other), (other, one)):
-            _batch([f"neigh del {self._address(there, LINK)} dev links"], here)
+        self._set_pair(_FOUND, one, other)
 
     async def close(self) -> None:
         """Take everything down, so that the next cluster finds nothing."""
@@ -157,6 +144,16 @@ class Namespaces:
                 f"link set {net} up",
             ]
         _batch(inside, name)
+
+    def _set(self, how: str, name: str, net: str) -> None:
+        _batch([how.format(self._address(name, net), f"br-{net}")])
+        _batch([how.format(f"10.77.{_index(net)}.1", net)], name)
+        for other in self._numbers.keys() - {name} if net == LINK else ():
+            self._set_pair(how, name, other)
+
+    def _set_pair(self, how: str, one: str, other: str) -> None:
+        for here, there in ((one, other), (other, one)):
+            _batch([how.format(self._address(there, LINK), LINK)], here)
 
     def _address(self, name: str, net: str) -> str:
         return f"10.77.{_index(net)}.{self._numbers[name]}"
