@@ -22,6 +22,11 @@ from warouter.local.cluster import Cluster, Options
 CALM = {"WAROUTER_LEASE": "5", "WAROUTER_HOLD": "25"}
 """For a test in which nobody may be taken for dead, though the machine stand still for a second."""
 
+ONE = {"shards": 1, "coreapps": 1, "masters": 1}
+"""The smallest cluster, for a test in which nobody dies."""
+PAIR = {**ONE, "coreapps": 2}
+"""One in which an owner may die."""
+
 Start = Callable[..., Awaitable[tuple[Cluster, Business]]]
 
 

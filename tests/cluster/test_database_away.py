@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import signal
 from base64 import b64encode
 from collections.abc import Iterator
@@ -82,6 +83,18 @@ async def all_refused(business: Business) -> None:
     assert (await ask(business, "GET", "/"))[0] == 200
 
 
+async def until_it_is_down(business: Business) -> None:
+    """C16: the metrics are answered without the database, and soon say that it is away."""
+    url = f"{business.cluster.url}/metrics?format=prometheus"
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            async with business.http.get(url, headers=business.headers) as answer:
+                assert answer.status == 200
+                if re.search(r"^warouter_database_up\S* 0$", await answer.text(), re.M):
+                    return
+            await asyncio.sleep(0.05)
+
+
 def lines(cluster: Cluster) -> Iterator[dict[str, Any]]:
     """Every line that the processes have logged; one that is no JSON would be a bare traceback."""
     for process in cluster.processes.values():
@@ -112,6 +125,7 @@ async def test_a_webapp_answers_503_and_outlives_a_database_that_dies_again_and_
     for _ in range(KILLS):
         await killed(postgres)
         await all_refused(business)
+        await until_it_is_down(business)
         await asyncio.to_thread(postgres.start)
         sent.append(await served_again(business))
         await answered(business, "GET", "/v1/health")

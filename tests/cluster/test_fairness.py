@@ -10,7 +10,7 @@ import asyncio
 import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from itertools import chain, count, cycle, islice
 from pathlib import Path
 from time import monotonic
@@ -18,10 +18,11 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.conftest import Start
+from tests.cluster.conftest import ONE, PAIR, Start
 from tests.harness import form
 from tests.harness.business import Business
 from tests.harness.facts import Facts
+from tests.harness.frozen import frozen
 from tests.harness.lines import Answer, Line, Lines
 from tests.harness.receiver import Post, Receiver
 from warouter._hash import slot_of
@@ -97,7 +98,7 @@ class TestRecipient:
     """One recipient has a large backlog; each message of it costs a round trip to the upstream."""
 
     async def test_others_of_its_slot_and_of_others_go_on(self, start: Start) -> None:
-        cluster, business = await start(shards=1, coreapps=1, masters=1)
+        cluster, business = await start(**ONE)
         async with Facts(cluster) as facts:
             await business.faults(latency_ms=200)
             hot = await burst(business, [HOT] * 500)
@@ -118,7 +119,7 @@ class TestRecipient:
         """It takes up neither the ranges of the cursor nor the memory of its slot, and its order
         holds, also when the owner dies while it is parked.
         """
-        cluster, business = await start(shards=1, coreapps=2, masters=1)
+        cluster, business = await start(**PAIR)
         async with Facts(cluster) as facts:
             await business.faults(latency_ms=300)
             others = recipients(400, lambda slot: slot == HOT_SLOT)
@@ -173,7 +174,7 @@ class TestWebhook:
     async def test_inbound_messages_and_sending_go_on_while_statuses_hang(
         self, start: Start
     ) -> None:
-        _, business = await start(shards=1, coreapps=1, masters=1)
+        _, business = await start(**ONE)
         async with self.hook(business) as hook:
             hook.hangs = lambda body: "statuses" in body
             ids: list[str] = []
@@ -193,7 +194,7 @@ class TestWebhook:
     async def test_others_get_their_statuses_while_those_of_some_recipients_hang(
         self, start: Start
     ) -> None:
-        _, business = await start(shards=1, coreapps=1, masters=1)
+        _, business = await start(**ONE)
         async with self.hook(business) as hook:
             slow, others = recipients(304)[:4], recipients(304)[4:]
             hook.hangs = lambda body: any(s["recipient_id"] in slow for s in body["statuses"])
@@ -213,7 +214,7 @@ class TestWebhook:
         self, start: Start
     ) -> None:
         """60 MB of one slot, and as much again, which stays in the journal and comes from there."""
-        cluster, business = await start(shards=1, coreapps=1, masters=1)
+        cluster, business = await start(**ONE)
         coreapp = cluster.processes["coreapp-1"]
         senders = iter(recipients(1_900, lambda slot: slot == HOT_SLOT))
         ids: list[str] = []
@@ -254,7 +255,7 @@ class TestShard:
         cluster, business = await start(coreapps=2, environment=LONG_LEASE)
         async with Facts(cluster) as facts:
             owner = await facts.process_of((await facts.map()).slots[0].owner)
-            with frozen(owner):
+            with frozen([owner.pid]):
                 to = recipients(200, lambda slot: slot % 2 == 0)
                 waiting = asyncio.create_task(burst(business, to))
                 others = await burst(business, recipients(500, lambda slot: slot % 2 == 1))
@@ -262,16 +263,6 @@ class TestShard:
                 assert business.history.accepted == len(others)  # none of the frozen one's
             await waiting
             await all_right(business, facts)
-
-
-@contextmanager
-def frozen(process: Process) -> Iterator[None]:
-    """It stands still inside, and lives."""
-    process.kill(signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        process.kill(signal.SIGCONT)
 
 
 def resident_mib(process: Process) -> int:
@@ -299,10 +290,7 @@ class TestOverload:
     async def test_more_bytes_than_are_held(self, start: Start) -> None:
         """The owner is frozen; requests of half a megabyte wait for it until there is no room."""
         cluster, business = await start(
-            shards=1,
-            coreapps=1,
-            masters=1,
-            environment={**LONG_LEASE, "WAROUTER_JSON_LIMIT": str(512 * 1024)},
+            **ONE, environment={**LONG_LEASE, "WAROUTER_JSON_LIMIT": str(512 * 1024)}
         )
         webapp, coreapp = (cluster.processes[f"{role}-1"] for role in ("webapp", "coreapp"))
         token = business.headers["Authorization"]
@@ -316,7 +304,7 @@ class TestOverload:
             return answer
 
         async with Facts(cluster) as facts, Lines(cluster.webapp_urls[0], 240) as lines:
-            with frozen(coreapp):
+            with frozen([coreapp.pid]):
                 asked = {asyncio.create_task(ask(line)): line for line in lines.all}
                 refused, held = await first(asked, 240 - 64 * 1024 * 1024 // 500_000)
                 before = resident_mib(webapp)
@@ -349,7 +337,8 @@ class TestOverload:
                     keep(business, recipient, answer.id, began)
                 return answer
 
-            with frozen(await facts.process_of((await facts.map()).slots[0].owner)):
+            owner = await facts.process_of((await facts.map()).slots[0].owner)
+            with frozen([owner.pid]):
                 pairs = zip(lines.all, to, strict=True)
                 asked = {asyncio.create_task(ask(*pair)): pair[0] for pair in pairs}
                 _, held = await first(asked, 200 - 64 * 1024 * 1024 // 500_000)
@@ -361,13 +350,11 @@ class TestOverload:
             await all_right(business, facts)
 
     async def test_requests_that_waited_for_too_long(self, start: Start) -> None:
-        cluster, business = await start(
-            shards=1, coreapps=1, masters=1, environment={**LONG_LEASE, "WAROUTER_HOLD": "1"}
-        )
+        cluster, business = await start(**ONE, environment={**LONG_LEASE, "WAROUTER_HOLD": "1"})
         token = business.headers["Authorization"]
         to = recipients(300)
         async with Facts(cluster) as facts, Lines(cluster.webapp_urls[0], len(to)) as lines:
-            with frozen(cluster.processes["coreapp-1"]):
+            with frozen([cluster.processes["coreapp-1"].pid]):
                 for _ in range(2):
                     asking = (
                         line.ask(token, text(r)) for line, r in zip(lines.all, to, strict=True)
@@ -384,7 +371,7 @@ class TestOverload:
 
     async def test_more_messages_than_an_owner_has_in_memory(self, start: Start) -> None:
         """The upstream is paused: what comes beyond 2,000 or 2 MiB a slot stays in the journal."""
-        cluster, business = await start(shards=1, coreapps=1, masters=1)
+        cluster, business = await start(**ONE)
         coreapp = cluster.processes["coreapp-1"]
         to = recipients(300, lambda slot: slot == HOT_SLOT)
         async with Facts(cluster) as facts:

@@ -15,6 +15,7 @@ import pytest_asyncio
 from tests.cluster.conftest import running
 from tests.harness.business import Business
 from tests.harness.facts import Facts
+from tests.harness.frozen import frozen
 from tests.harness.wait import PATIENCE
 from warouter.cluster.shardmap import ShardMap
 from warouter.local.cluster import Cluster
@@ -147,12 +148,9 @@ async def test_a_killed_coreapp_is_disconnected_and_its_heir_connected(
 async def test_a_frozen_coreapp_is_disconnected_and_stays_a_spare(
     business: Business, facts: Facts, victim: Victim
 ) -> None:
-    victim.process.kill(signal.SIGSTOP)
-    try:
+    with frozen([victim.process.pid]):
         await until(business, lambda h: h == victim.after)
         assert await silent(business) == {victim.name}
-    finally:
-        victim.process.kill(signal.SIGCONT)
     await facts.until_some(
         f"select count(*) from node n join pg_stat_activity a on n.name = '{victim.name}' and"
         " a.application_name like 'wa:' || replace(n.incarnation::text, '-', '') || ':%'"
@@ -184,10 +182,7 @@ async def test_with_all_masters_frozen_health_still_sees_who_is_silent(
 ) -> None:
     """Nobody takes over then, nobody ends sessions: the webapp itself sees the beats stop."""
     masters = [p for p in business.cluster.processes.values() if p.role == "master"]
-    frozen = [*masters, victim.process]
-    for process in frozen:
-        process.kill(signal.SIGSTOP)
-    try:
+    with frozen([p.pid for p in (*masters, victim.process)]):
         wanted = {
             **victim.before,
             **{f"localhost:{p.name}": FOLLOWS for p in masters},
@@ -195,9 +190,6 @@ async def test_with_all_masters_frozen_health_still_sees_who_is_silent(
         }
         await until(business, lambda h: h == wanted)
         assert (await facts.map()).slots[0].owner is not None
-    finally:
-        for process in frozen:
-            process.kill(signal.SIGCONT)
     await until(business, lambda h: Counter(h.values()) == ALL_WELL)
 
 

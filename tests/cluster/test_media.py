@@ -16,7 +16,7 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from tests.cluster.conftest import Start
+from tests.cluster.conftest import ONE, PAIR, Start
 from tests.harness.business import Business
 from tests.harness.facts import Facts
 from warouter._hash import slot_of
@@ -98,7 +98,7 @@ async def serving(
 
 
 async def test_media_by_id_is_brought_once_and_named_in_order(start: Start) -> None:
-    _cluster, business = await start()
+    _cluster, business = await start(**ONE)
     first = await upload(business, JPEG, "image/jpeg")
     second = await upload(business, b"%PDF-" + JPEG, "application/pdf")
     ids = [await business.message(TO, image={"id": first}) for _ in range(3)]
@@ -123,7 +123,7 @@ async def test_media_by_id_is_brought_once_and_named_in_order(start: Start) -> N
 
 
 async def test_a_slow_link_holds_back_its_own_recipient_and_nobody_else(start: Start) -> None:
-    _cluster, business = await start(shards=1)
+    _cluster, business = await start(**ONE)
     async with Facts(business.cluster) as facts, serving() as site:
         other = next(
             n for n in map(str, range(491700000100, 491700009999)) if slot_of(n) == slot_of(TO)
@@ -147,7 +147,7 @@ async def test_a_slow_link_holds_back_its_own_recipient_and_nobody_else(start: S
 
 
 async def test_links_that_cannot_be_had_are_failed_statuses(start: Start) -> None:
-    _cluster, business = await start()
+    _cluster, business = await start(**ONE)
     async with serving() as site:
         wrong = {
             f"{site.url}/missing": "404",
@@ -192,7 +192,7 @@ async def test_credentials_of_a_provider_go_to_its_origins_only(
 ) -> None:
     """What any user may send: a link to his own server, with the name of a provider."""
     trusted, context = authority
-    _cluster, business = await start(environment={"SSL_CERT_FILE": str(trusted)})
+    _cluster, business = await start(**ONE, environment={"SSL_CERT_FILE": str(trusted)})
     async with (
         Facts(business.cluster) as facts,
         serving() as theirs,
@@ -228,7 +228,7 @@ async def test_credentials_of_a_provider_go_to_its_origins_only(
 
 
 async def test_an_owner_dies_while_it_fetches(start: Start) -> None:
-    cluster, business = await start()
+    cluster, business = await start(**PAIR)
     async with Facts(cluster) as facts, serving() as site:
         image = await business.message(TO, image={"link": f"{site.url}/slow"})
         behind = await business.message(TO, text={"body": "behind"})
@@ -245,7 +245,7 @@ async def test_an_owner_dies_while_it_fetches(start: Start) -> None:
 
 
 async def test_upstream_that_takes_no_media_holds_the_message_until_it_does(start: Start) -> None:
-    _cluster, business = await start()
+    _cluster, business = await start(**ONE)
     media = await upload(business, JPEG, "image/jpeg")
     await business.faults(media_status=503)
     image = await business.message(TO, image={"id": media})
@@ -276,7 +276,7 @@ def image(sender: str, content: bytes = JPEG) -> dict[str, Any]:
 
 
 async def test_what_is_not_wanted_stays_undownloaded(start: Start) -> None:
-    _cluster, business = await start()
+    _cluster, business = await start(**ONE)
     await set_application(
         business, media={"auto_download": ["document"]}, skip_referral_media_download=True
     )
@@ -310,7 +310,7 @@ async def set_application(business: Business, **settings: Any) -> None:
 
 
 async def test_media_that_cannot_be_downloaded_says_so_and_keeps_its_place(start: Start) -> None:
-    _cluster, business = await start()
+    _cluster, business = await start(**ONE)
     await business.faults(media_status=500)
     waits, behind = await business.come(image(TO), {"from": TO, "type": "text", "body": "behind"})
     (aside,) = await business.come({"from": OTHER, "type": "text", "body": "aside"})
@@ -327,7 +327,7 @@ async def test_media_that_cannot_be_downloaded_says_so_and_keeps_its_place(start
 
 
 async def test_a_download_goes_on_when_the_owner_dies(start: Start) -> None:
-    cluster, business = await start()
+    cluster, business = await start(**PAIR)
     async with Facts(cluster) as facts:
         await business.faults(media_ms=3000)
         ids = await business.come(image(TO), {"from": TO, "type": "text", "body": "behind"})
@@ -342,7 +342,7 @@ async def test_a_download_goes_on_when_the_owner_dies(start: Start) -> None:
 
 async def test_media_that_is_ready_after_the_ttl_is_not_sent(start: Start) -> None:
     """Ready before its message is parked, or when it comes back from there."""
-    _cluster, business = await start()
+    _cluster, business = await start(**ONE)
     await business.faults(media_ms=1500)
     media = await upload(business, JPEG, "image/jpeg")
     late = await business.message(TO, image={"id": media}, ttl=1)

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -171,32 +170,6 @@ async def test_deaths_are_seen(start: Start) -> None:
         for master in masters:
             master.kill(signal.SIGCONT)
         await until(business, lambda s: s.sum("warouter_leading_masters") == 1)
-
-
-async def test_without_database_and_coreapps_the_front_answers_at_once(start: Start) -> None:
-    """C16: a load balancer asks every 30 s; and the webapp says what it misses."""
-    cluster, business = await start(environment={"WA_API_KEY": KEY})
-    assert cluster.postgres is not None
-    frozen = [p for p in cluster.processes.values() if p.role in ("coreapp", "master")]
-    for process in frozen:
-        process.kill(signal.SIGSTOP)
-    await asyncio.to_thread(cluster.postgres.stop)
-    try:
-        for _ in range(20):
-            began = time.monotonic()
-            async with business.http.get(f"{cluster.url}/") as answer:
-                assert answer.status == 200
-            assert time.monotonic() - began < 5.0
-            await asyncio.sleep(0.05)
-        await until(business, lambda s: s.sum("warouter_database_up") == 0, ("/metrics",))
-        headers = {"Authorization": f"Apikey {KEY}"}
-        async with business.http.get(f"{cluster.url}/v1/stats/db", headers=headers) as answer:
-            assert answer.status == 503
-            assert answer.headers["Retry-After"]
-    finally:
-        for process in frozen:
-            process.kill(signal.SIGCONT)
-        await asyncio.to_thread(cluster.postgres.start)
 
 
 # ---------------------------------------------------------------- secrets

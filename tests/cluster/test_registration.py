@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from typing import Any
 
 from tests.cluster.conftest import Start
 from tests.harness.business import Business
 from tests.harness.facts import Facts
+from tests.harness.frozen import frozen
 from tests.harness.wait import PATIENCE
 
 MESSAGE = {"to": "491511234567", "type": "text", "text": {"body": "x"}}
@@ -72,10 +72,8 @@ async def test_s26_twenty_set_shards_at_once_one_runs(start: Start) -> None:
     cluster, business = await start(webapps=2, coreapps=4, shards=2)
     described = cluster.description()
     wish = {"cc": described["cc"], "phone_number": described["phone_number"], "shards": 4}
-    masters = [p for p in cluster.processes.values() if p.role == "master"]
-    for master in masters:  # so that none is done before all have asked
-        master.kill(signal.SIGSTOP)
-    try:
+    masters = [p.pid for p in cluster.processes.values() if p.role == "master"]
+    with frozen(masters):  # so that none is done before all have asked
         calls = [
             asyncio.create_task(
                 ask(business, cluster.webapp_urls[n % 2], "POST", "/v1/account/shards", wish)
@@ -88,9 +86,6 @@ async def test_s26_twenty_set_shards_at_once_one_runs(start: Start) -> None:
                 refused.append(await call)
                 if len(refused) == 19:
                     break
-    finally:
-        for master in masters:
-            master.kill(signal.SIGCONT)
     assert {(status, body["errors"][0]["code"]) for status, body in refused} == {(403, 1011)}
     answers = await asyncio.gather(*calls)
     assert sorted(status for status, _ in answers) == [201] + [403] * 19

@@ -14,15 +14,15 @@ from typing import Any
 
 import aiohttp
 
-from tests.cluster.conftest import Start
+from tests.cluster.conftest import ONE, PAIR, Start
 from tests.harness.business import Business
 from tests.harness.facts import OPEN_CURSORS, Facts
 from tests.harness.wait import Watch
 from warouter.local.cluster import Cluster
 
-REQUESTS = int(os.environ.get("WAROUTER_TEST_REQUESTS", "1500"))
+REQUESTS = int(os.environ.get("WAROUTER_TEST_REQUESTS", "600"))
 AT_ONCE = 60
-KILLS = REQUESTS // 500
+KILLS = max(3, REQUESTS // 500)
 WEBAPPS = 3
 ATTEMPTS = 200
 
@@ -98,7 +98,7 @@ async def test_each_request_is_one_message_while_webapps_are_killed(start: Start
 
 
 async def test_the_same_key_with_another_body_also_to_another_owner(start: Start) -> None:
-    cluster, business = await start()
+    cluster, business = await start(coreapps=2, masters=1)
     await business.set_shards(2)
     headers = {**business.headers, "Idempotency-Key": "one"}
     answers = []
@@ -130,7 +130,7 @@ async def send(business: Business, **more: Any) -> str:
 
 async def test_while_the_upstream_is_away_messages_end_by_their_ttl_or_by_age(start: Start) -> None:
     """One behind another, also across a failover; what is in time is sent when it is back."""
-    cluster, business = await start(environment={"WAROUTER_PENDING": "15"})
+    cluster, business = await start(**PAIR, environment={"WAROUTER_PENDING": "15"})
     await business.faults(refuse=True, disconnect=True)
     async with Facts(cluster) as facts:
         old = await send(business)
@@ -152,7 +152,7 @@ async def test_while_the_upstream_is_away_messages_end_by_their_ttl_or_by_age(st
 
 
 async def test_a_parked_message_ends_by_its_ttl_before_its_next_try(start: Start) -> None:
-    cluster, business = await start()
+    cluster, business = await start(**ONE)
     await business.faults(throttle=1.0, throttle_ms=60_000)
     async with Facts(cluster) as facts:
         waits = await send(business)

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import suppress
-from pathlib import Path
-
 import pytest
 
-from tests.cluster.conftest import Start
+from tests.cluster.conftest import ONE, Start
 from warouter.errors import CommandError
 from warouter.local.cluster import Cluster, Options
 
 
 async def test_a_second_run_on_a_data_directory_is_refused_and_does_no_harm(start: Start) -> None:
-    cluster, business = await start(shards=1, coreapps=1, masters=1)
+    cluster, business = await start(**ONE)
     assert cluster.postgres is not None
     assert cluster.about_postgres.startswith("PostgreSQL 18.")
     postgres, before = cluster.postgres.pid, (cluster.folder / "cluster.json").read_bytes()
@@ -35,24 +31,6 @@ async def test_a_second_run_on_a_data_directory_is_refused_and_does_no_harm(star
         await third.stop()
 
 
-async def test_connections_to_the_one_port_reach_every_webapp(start: Start) -> None:
-    cluster, _ = await start(webapps=3, coreapps=1, masters=1, shards=1)
-    webapps = [p for p in cluster.processes.values() if p.role == "webapp"]
-    before = {p.name: _sockets(p.pid) for p in webapps}
-    opened = [await asyncio.open_connection("127.0.0.1", cluster.port) for _ in range(90)]
-    try:
-        for reader, writer in opened:
-            writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-            assert (await reader.readline()).startswith(b"HTTP/1.1 200")
-        taken = {p.name: _sockets(p.pid) - before[p.name] for p in webapps}
-    finally:
-        for _, writer in opened:
-            writer.close()
-    # The kernel draws by address and port: that one of three gets under 5 of 90 is one in 10^10.
-    assert all(count >= 5 for count in taken.values()), taken
-    assert sum(taken.values()) >= 80, taken  # a webapp's connections to others come and go
-
-
 async def test_without_a_number_there_are_coreapps_for_the_shards_of_the_database(
     start: Start,
 ) -> None:
@@ -66,14 +44,6 @@ async def test_without_a_number_there_are_coreapps_for_the_shards_of_the_databas
         assert _count(again, "coreapp") == 5
     finally:
         await again.stop()
-
-
-def _sockets(pid: int) -> int:
-    found = 0
-    for link in Path(f"/proc/{pid}/fd").iterdir():
-        with suppress(FileNotFoundError):
-            found += str(link.readlink()).startswith("socket:")
-    return found
 
 
 def _count(cluster: Cluster, role: str) -> int:
