@@ -5,7 +5,6 @@ Whatever server happens to run on the machine is left alone.
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import shutil
 from collections.abc import AsyncIterator, Iterator
@@ -16,7 +15,7 @@ import pytest
 import pytest_asyncio
 
 from tests.harness import prepared
-from tests.harness.wait import PATIENCE
+from tests.harness.wait import soon
 from warouter.config import Settings, load
 from warouter.local.postgres import Postgres
 from warouter.store.database import create_pool
@@ -75,10 +74,7 @@ async def _execute(server: Postgres, statement: str) -> None:
 
 async def until(connection: asyncpg.Connection | asyncpg.Pool, sql: str, *arguments: Any) -> Any:
     """What the query says, once that is true."""
-    async with asyncio.timeout(PATIENCE):
-        while not (found := await connection.fetchval(sql, *arguments)):  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
-    return found
+    return await soon(lambda: connection.fetchval(sql, *arguments))
 
 
 @pytest_asyncio.fixture
