@@ -10,7 +10,9 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from random import Random
 from typing import Any
 from urllib.parse import urlsplit
@@ -75,6 +77,7 @@ class Campaign:
 
     async def run(self, generated: int, raw: int) -> Report:
         began = time.monotonic()
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(LINES))
         async with State(self._site) as state:
             await self._log_in()
             await self._ask([self._made(-n) for n in range(1, WARM_UP)])
@@ -145,7 +148,7 @@ class Campaign:
     async def _answer(self, line: Line, request: Made) -> Got | None:
         try:
             got = await line.ask(request.raw, head=request.route.method == "HEAD")
-        except (OSError, EOFError, TimeoutError) as error:
+        except (OSError, HTTPException) as error:
             line.close()
             self._fail(
                 f"no answer: {error!r}", f"generated {request.number}: {request.raw[:300]!r}"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 from collections.abc import Mapping
+from http.client import HTTPResponse
 from typing import NamedTuple
 
 _STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})[ \r]")
@@ -24,51 +26,28 @@ class Line:
 
     def __init__(self, host: str, port: int) -> None:
         self._address = (host, port)
-        self._writer: asyncio.StreamWriter | None = None
+        self._socket: socket.socket | None = None
 
     async def ask(self, raw: bytes, *, head: bool = False) -> Got:
-        """The answer to one well-framed request; TimeoutError after 20 s."""
-        async with asyncio.timeout(20):
-            if self._writer is None:
-                self._reader, self._writer = await asyncio.open_connection(
-                    *self._address, limit=1 << 20
-                )
-            self._writer.write(raw)
-            got = await self._read(head)
-            while got.status == 100:
-                got = await self._read(head)
+        """The answer to one well-framed request; TimeoutError after 20 s of silence."""
+        return await asyncio.to_thread(self._ask, raw, "HEAD" if head else "POST")
+
+    def close(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def _ask(self, raw: bytes, method: str) -> Got:
+        if self._socket is None:
+            self._socket = socket.create_connection(self._address, timeout=20)
+        self._socket.sendall(raw)
+        with HTTPResponse(self._socket, method=method) as answer:
+            answer.begin()
+            headers = {name.title(): value for name, value in answer.getheaders()}
+            got = Got(answer.status, headers, answer.read(), answer.will_close)
         if got.closes:
             self.close()
         return got
-
-    def close(self) -> None:
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
-
-    async def _read(self, head: bool) -> Got:
-        top = await self._reader.readuntil(b"\r\n\r\n")
-        first, *lines = top.decode("latin-1").rstrip("\r\n").split("\r\n")
-        status = int(first.split(" ")[1])
-        pairs = (line.partition(":") for line in lines)
-        headers = {name.title(): value.strip() for name, _, value in pairs}
-        if head or status in (100, 304):
-            body = b""
-        elif headers.get("Transfer-Encoding") == "chunked":
-            body = await self._chunks()
-        else:
-            body = await self._reader.readexactly(int(headers.get("Content-Length", "0")))
-        # What is no HTTP is answered in HTTP/1.0, which ends the connection.
-        closes = first.startswith("HTTP/1.0") or headers.get("Connection", "").lower() == "close"
-        return Got(status, headers, body, closes)
-
-    async def _chunks(self) -> bytes:
-        pieces = []
-        while size := int(await self._reader.readline(), 16):
-            pieces.append(await self._reader.readexactly(size))
-            await self._reader.readline()
-        await self._reader.readline()
-        return b"".join(pieces)
 
 
 async def blurted(host: str, port: int, raw: bytes, patience: float = 0.1) -> list[int]:

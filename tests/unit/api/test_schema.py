@@ -90,6 +90,7 @@ def products(count: int = 1) -> dict[str, Any]:
     return {"catalog_id": "1", "sections": [{"product_items": items}]}
 
 
+# Of the type hsm: test_hsm.
 ACCEPTED: list[dict[str, Any]] = [
     {"type": "text", "text": {"body": "Simple Message"}},
     {"text": {"body": "no type"}},
@@ -153,19 +154,6 @@ ACCEPTED: list[dict[str, Any]] = [
     components({"type": "button", "sub_type": "CATALOG", "index": 0}),
     components(component("limited_time_offer")),
     carousel([component("header", IMAGE), QUICK_REPLY], [component("header", IMAGE), QUICK_REPLY]),
-    {
-        "type": "hsm",
-        "hsm": {
-            "namespace": "n",
-            "element_name": "e",
-            "language": {"policy": "fallback", "code": "en"},
-            "localizable_params": [
-                {"default": "x"},
-                {"default": "$1", "currency": {"currency_code": "USD", "amount_1000": "1000"}},
-                {"default": "d", "date_time": {"unix_epoch": {"timestamp": 1}}},
-            ],
-        },
-    },
     interactive("button", buttons()),
     interactive("button", buttons(3), header=HEADER, footer={"text": "f"}),
     interactive("button", buttons(), header={"type": "document", "document": LINK}),

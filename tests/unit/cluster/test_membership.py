@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
+
+import pytest
 
 from warouter.cluster.membership import Member, Membership, Node, Verdict
 
@@ -163,32 +166,61 @@ def watched_by(*webapps: UUID) -> Watched:
 
 
 def troubles(judged: dict[UUID, Member]) -> dict[UUID, str]:
-    return {inc: m.trouble for inc, m in judged.items() if m.trouble}
+    return {inc: m.trouble or "ailing" for inc, m in judged.items() if m.trouble or m.ailing}
 
 
-def test_whom_most_webapps_report_for_a_second_is_unreachable_until_it_was_reached_for_long() -> (
-    None
-):
-    watched = watched_by(X, Y, Z)
-    watched.webapps[X] = {A}
-    assert troubles(watched.polls(30)) == {}  # one of three
-    watched.webapps[Y] = {A}
-    judged = watched.polls(10)
-    assert troubles(judged) == {}
-    assert judged[A].ailing
-    assert troubles(watched.polls(2)) == {A: "unreachable"}
-    watched.webapps[X] = set()
-    assert troubles(watched.polls(29)) == {A: "unreachable"}
-    assert troubles(watched.polls(3)) == {}
+N: set[UUID] = set()
+# What is observed of whom, for how many polls, and who is in trouble then.
+COURSES: dict[str, list[tuple[str, Any, int, dict[UUID, str]]]] = {
+    "most webapps reach one not for a second, and then for long again": [
+        ("webapps", {X: {A}, Y: N, Z: N}, 30, {}),  # one of three
+        ("webapps", {X: {A}, Y: {A}, Z: N}, 10, {A: "ailing"}),
+        ("webapps", {X: {A}, Y: {A}, Z: N}, 2, {A: "unreachable"}),
+        ("webapps", {X: N, Y: {A}, Z: N}, 29, {A: "unreachable"}),
+        ("webapps", {X: N, Y: {A}, Z: N}, 3, {}),
+    ],
+    "a report that does not last": [
+        ("webapps", {X: {A}}, 8, {A: "ailing"}),
+        ("webapps", {X: N}, 1, {}),
+    ]
+    * 10,
+    "the webapps reach nobody, and do not come back in one instant": [
+        ("webapps", {X: {A, B, C}, Y: {A, B, C}}, 40, {}),
+        ("webapps", {X: {B}, Y: {B}}, 29, {}),
+        ("webapps", {X: {B}, Y: {B}}, 15, {B: "unreachable"}),
+    ],
+    "one lacks the upstream": [
+        ("without_upstream", {B}, 6, {B: "ailing"}),
+        ("without_upstream", {B}, 2, {B: "upstream"}),
+    ],
+    "all lack the upstream, however they notice and recover": [
+        ("without_upstream", {A}, 3, {A: "ailing"}),
+        ("without_upstream", {A, B}, 3, {A: "ailing", B: "ailing"}),
+        ("without_upstream", {A, B, C}, 3, {}),
+        ("without_upstream", {A, C}, 3, {}),
+        ("without_upstream", {C}, 3, {}),
+        ("without_upstream", N, 3, {}),
+    ],
+    "one cannot write, and may come back for a while": [
+        ("without_journal", {A}, 1, {A: "ailing"}),
+        ("without_journal", {A}, 11, {A: "journal"}),
+        ("without_journal", N, 20, {A: "journal"}),
+        ("without_journal", N, 20, {}),
+    ],
+    "nobody can write, and they do not recover in one instant": [
+        ("without_journal", {A, B, C}, 30, {}),
+        ("without_journal", {B, C}, 20, {}),
+    ],
+}
 
 
-def test_a_report_that_does_not_last_counts_for_nothing() -> None:
-    watched = watched_by(X)
-    for _ in range(10):
-        watched.webapps[X] = {A}
-        assert troubles(watched.polls(8)) == {}
-        watched.webapps[X] = set()
-        watched.poll()
+@pytest.mark.parametrize("course", COURSES)
+def test_troubles(course: str) -> None:
+    observed, whom, *_ = COURSES[course][0]
+    watched = watched_by(*(whom if observed == "webapps" else ()))
+    for observed, whom, polls, expected in COURSES[course]:
+        setattr(watched, observed, whom)
+        assert troubles(watched.polls(polls)) == expected
 
 
 def test_a_dead_webapp_reports_nothing() -> None:
@@ -196,31 +228,6 @@ def test_a_dead_webapp_reports_nothing() -> None:
     watched.webapps[X] = watched.webapps[Y] = {A}
     watched.sessions -= {X, Y}
     assert troubles(watched.polls(40, X, Y)) == {}
-
-
-def test_when_the_webapps_reach_nobody_nobody_is_in_trouble() -> None:
-    watched = watched_by(X, Y)
-    watched.webapps[X] = watched.webapps[Y] = {A, B, C}
-    judged = watched.polls(40)
-    assert troubles(judged) == {}
-    assert not any(m.ailing for m in judged.values())
-    watched.webapps[X] = watched.webapps[Y] = {B}  # they do not come back in one instant
-    assert troubles(watched.polls(29)) == {}
-    assert troubles(watched.polls(15)) == {B: "unreachable"}
-
-
-def test_who_lacks_the_upstream_alone_is_in_trouble_after_a_moment() -> None:
-    watched = watched_by()
-    watched.without_upstream = {B}
-    assert troubles(watched.polls(6)) == {}
-    assert troubles(watched.polls(2)) == {B: "upstream"}
-
-
-def test_an_upstream_that_all_lack_is_no_trouble_however_they_notice_and_recover() -> None:
-    watched = watched_by()
-    for without in ({A}, {A, B}, {A, B, C}, {A, C}, {C}, set()):
-        watched.without_upstream = without
-        assert troubles(watched.polls(3)) == {}
 
 
 def test_the_living_alone_share_a_trouble() -> None:
@@ -234,25 +241,4 @@ def test_a_leader_that_was_away_counts_nothing_of_it() -> None:
     watched = watched_by(X)
     watched.webapps[X] = {A}
     watched.poll()
-    assert troubles(watched.poll(gap=60.0)) == {}
-
-
-def test_who_cannot_write_is_in_trouble_after_a_second_and_ailing_at_once() -> None:
-    watched = Watched(A, B, C, polls=50)
-    watched.without_journal.add(A)
-    judged = watched.poll()
-    assert (judged[A].trouble, judged[A].ailing) == ("", True)
-    judged = watched.polls(11)
-    assert judged[A].trouble == "journal"
-    assert not judged[B].ailing
-    watched.without_journal.clear()
-    assert watched.polls(20)[A].trouble  # for a while it may come back
-    assert not watched.polls(20)[A].trouble
-
-
-def test_a_database_that_nobody_can_write_is_nobodys_trouble() -> None:
-    watched = Watched(A, B, C, polls=50)
-    watched.without_journal |= {A, B, C}
-    assert not any(m.trouble or m.ailing for m in watched.polls(30).values())
-    watched.without_journal -= {A}  # they do not recover in the same instant
-    assert not any(m.trouble for m in watched.polls(20).values())
+    assert troubles(watched.poll(gap=60.0)) == {A: "ailing"}

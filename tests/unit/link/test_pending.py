@@ -46,19 +46,14 @@ def test_entries_may_end_while_all_are_looked_at() -> None:
     assert len(held) == 0
 
 
-def test_the_number_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_and_the_bytes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pending, "MAX_HELD", 2)
-    filled(1).check(0, 0, shards=1)
-    with pytest.raises(Overloaded, match="waiting for their shard"):
-        filled(2).check(0, 0, shards=1)
-
-
-def test_the_bytes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pending, "MAX_HELD_BYTES", 100)
     monkeypatch.setattr(pending, "LEAST_WEIGHT", 0)
     filled(1, size=50).check(0, 50, shards=1)
-    with pytest.raises(Overloaded, match="waiting for their shard"):
-        filled(1, size=50).check(0, 51, shards=1)
+    for held, size in ((filled(2), 0), (filled(1, size=50), 51)):
+        with pytest.raises(Overloaded, match="waiting for their shard"):
+            held.check(0, size, shards=1)
 
 
 def test_from_half_on_a_shard_has_its_part_only() -> None:

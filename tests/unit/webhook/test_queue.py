@@ -145,16 +145,15 @@ class TestSuspects:
         delivery.add(item(3, "a"))
         assert seqs(delivery.take(100, BYTES, suspects=False)) == [3]
 
-    def test_what_hung_is_offered_again_recipient_by_recipient(self) -> None:
-        delivery = queue(*(item(n, recipient) for n, recipient in enumerate("abcab")))
+    @pytest.mark.parametrize(
+        ("recipients", "batches"), [("abcab", [[0, 3], [1, 4], [2]]), ("aaaa", [[0, 1]])]
+    )
+    def test_what_hung_is_offered_again_by_recipient_and_that_of_one_halved(
+        self, recipients: str, batches: list[list[int]]
+    ) -> None:
+        delivery = queue(*(item(n, recipient) for n, recipient in enumerate(recipients)))
         delivery.failed(delivery.take(100, BYTES), hung=True)
-        batches = [delivery.take(100, BYTES) for _ in range(3)]
-        assert list(map(seqs, batches)) == [[0, 3], [1, 4], [2]]
-
-    def test_what_hung_of_one_recipient_is_halved(self) -> None:
-        delivery = queue(*(item(n, "a") for n in range(4)))
-        delivery.failed(delivery.take(100, BYTES), hung=True)
-        assert seqs(delivery.take(100, BYTES)) == [0, 1]
+        assert [seqs(delivery.take(100, BYTES)) for _ in batches] == batches
 
 
 class TestProbes:
