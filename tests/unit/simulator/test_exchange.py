@@ -1,4 +1,7 @@
-"""The exchange with peers but without sockets: every case is exact, since the time is given."""
+"""The exchange with peers but without sockets: every case is exact, since the time is given.
+
+Who holds a slot, and who gets its events: test_exchange_model.
+"""
 
 from random import Random
 from typing import Any
@@ -15,10 +18,7 @@ from warouter.upstream.protocol import (
     Claim,
     Claimed,
     Event,
-    EventAck,
     Hello,
-    Refused,
-    Release,
     Revoked,
     Send,
     ToUpstream,
@@ -116,102 +116,6 @@ def test_a_known_id_is_answered_and_nothing_more(world: World, owner: Peer) -> N
     world.exchange.record.forget()  # the record, and no id
     world.tell(owner, send("m1"))
     assert (world.counters.unique, world.counters.repeats) == (0, 1)
-
-
-def test_a_newer_claim_revokes_that_slot_only(world: World) -> None:
-    other = next(f"4915112{n:05}" for n in range(99999) if slot_of(f"4915112{n:05}") != SLOT)
-    old = world.owner("a", 1)
-    world.tell(old, Claim(slot_of(other), 1))
-    heard(old)
-    world.owner("b", 2)
-    assert heard(old) == [Revoked(SLOT, 1, 2)]
-    world.tell(old, send("m1"), send("m2", to=other))
-    assert heard(old) == [Refused(SLOT, 1, 2), Answer(slot_of(other), "m2")]
-    assert (world.counters.revoked, world.counters.stale, world.counters.unique) == (1, 1, 1)
-
-
-def test_an_equal_epoch_of_another_is_a_conflict(world: World) -> None:
-    old = world.owner("a", 3)
-    new = world.peer("b")
-    world.tell(new, Claim(SLOT, 3), Claim(SLOT, 2))
-    assert heard(new) == [Refused(SLOT, 3, 3), Refused(SLOT, 2, 3)]
-    assert (world.counters.conflicts, world.counters.refused) == (1, 1)
-    assert heard(old) == []
-    assert world.exchange.held() == {SLOT: 3}
-
-
-def test_a_reconnect_under_the_same_epoch_moves_the_slot(world: World) -> None:
-    old = world.owner("a", 1)
-    world.tell(old, send("m1"))
-    world.later(0.03)
-    assert len(heard(old)) == 2
-    new = world.peer("a")
-    assert statuses(world.say(new, Claim(SLOT, 1))) == [("m1", "sent")]
-    assert world.say(old, send("m2")) == [Refused(SLOT, 1, 1)]
-    assert (world.counters.unclaimed, world.counters.stale, world.counters.revoked) == (1, 0, 0)
-
-
-def test_a_connection_that_was_given_up_takes_nothing_from_the_next_one(world: World) -> None:
-    """Its claim was held up on the way and is read after that of the new connection."""
-    old, new = world.peer("a"), world.peer("a")
-    world.tell(new, Claim(SLOT, 1))
-    world.tell(old, Claim(SLOT, 1))
-    world.exchange.gone(old)
-    assert heard(old) == []
-    world.tell(new, send("m1"))
-    world.later(0.03)
-    assert heard(new)[:2] == [Claimed(SLOT, 1, True), Answer(SLOT, "m1")]
-    assert world.exchange.held() == {SLOT: 1}
-
-
-def test_renewing_the_epoch_on_one_connection_revokes_nothing(world: World, owner: Peer) -> None:
-    world.tell(owner, Claim(SLOT, 2), send("m1", epoch=1), send("m1", epoch=2))
-    assert heard(owner) == [Claimed(SLOT, 2, True), Refused(SLOT, 1, 2), Answer(SLOT, "m1")]
-
-
-def test_a_released_slot_takes_nothing_and_keeps_its_events(world: World, owner: Peer) -> None:
-    world.tell(owner, send("m1"), Release(SLOT, 1), send("m2"))
-    assert heard(owner) == [Answer(SLOT, "m1"), Refused(SLOT, 1, 1)]
-    world.later(1)
-    assert heard(owner) == []
-    new = world.peer("b")
-    messages = world.say(new, Claim(SLOT, 2))
-    assert messages[0] == Claimed(SLOT, 2, True)
-    assert statuses(messages) == [("m1", "sent"), ("m1", "delivered"), ("m1", "read")]
-
-
-def test_unacknowledged_events_come_first_and_in_order_to_the_new_claimant(world: World) -> None:
-    old = world.owner("a", 1)
-    world.tell(old, send("m1", 1), send("m2", 2))
-    world.later(0.03)
-    first = [message for message in heard(old) if isinstance(message, Event)]
-    world.tell(old, EventAck(SLOT, 1, first[0].number))
-    world.exchange.gone(old)
-    assert world.exchange.held() == {}
-    world.later(1)
-    assert heard(old) == []
-    new = world.peer("b")
-    claimed, *events = world.say(new, Claim(SLOT, 2))
-    assert claimed == Claimed(SLOT, 2, True)
-    assert events[0] == first[1]
-    numbers = [event.number for event in events]
-    assert numbers == sorted(numbers)
-    assert len(events) == 5
-    assert world.exchange.unacked() == 5
-    assert world.counters.revoked == 0
-
-
-@pytest.mark.parametrize("ack", [EventAck(SLOT, 1, 1), EventAck(SLOT, 3, 1)])
-def test_only_the_claimants_acks_count(world: World, ack: EventAck) -> None:
-    old = world.owner("a", 1)
-    world.tell(old, send("m1"))
-    world.later(0.03)
-    new = world.owner("b", 2)
-    world.tell(old, ack)
-    world.tell(new, ack)
-    assert world.exchange.unacked() == 1
-    world.tell(new, EventAck(SLOT, 2, 1))
-    assert world.exchange.unacked() == 0
 
 
 def test_misrouting_is_seen(world: World, owner: Peer) -> None:
