@@ -41,18 +41,12 @@ def test_golden_vectors_cover_every_length_and_slot() -> None:
     assert {slot for _, _, slot in VECTORS} == set(range(32))
 
 
-@given(wa_ids)
-def test_hash_is_xxh64(wa_id: str) -> None:
+@given(wa_ids, shard_counts)
+def test_hash_is_xxh64_and_a_shard_its_remainder(wa_id: str, shards: int) -> None:
     expected = xxhash.xxh64_intdigest(wa_id.encode(), seed=0)
     assert _hash.hash64(wa_id) == expected == reference.xxh64(wa_id.encode())
     assert _hash.slot_of(wa_id) == expected % 32
-
-
-@given(wa_ids, shard_counts)
-def test_shard_is_hash_and_slot_modulo_shards(wa_id: str, shards: int) -> None:
-    shard = _hash.shard_of(wa_id, shards)
-    assert shard == _hash.hash64(wa_id) % shards == _hash.slot_of(wa_id) % shards
-    assert shard == reference.shard_of(wa_id, shards)
+    assert _hash.shard_of(wa_id, shards) == expected % shards == reference.shard_of(wa_id, shards)
 
 
 @given(st.lists(wa_ids), shard_counts)

@@ -18,10 +18,10 @@ def test_the_oldest_of_the_address_with_the_most_gives_way(
     strangers: Strangers[int] = Strangers(places)
     waiting: dict[int, str] = {}
     for number, (address, leaves) in enumerate(steps):
-        if leaves and waiting:
-            first = next(iter(waiting))
-            strangers.leave(first)
-            del waiting[first]
+        if leaves:
+            first = next(iter(waiting), -1)
+            strangers.leave(first)  # who is none leaves without a word
+            waiting.pop(first, None)
         waiting[number] = address
         gone = strangers.enter(number, address)
         assert (gone is None) == (len(waiting) <= places)
@@ -32,11 +32,3 @@ def test_the_oldest_of_the_address_with_the_most_gives_way(
             del waiting[gone]
         assert list(strangers) == list(waiting)
         assert len(strangers) == len(waiting) <= places
-
-
-def test_who_is_none_leaves_without_a_word() -> None:
-    strangers: Strangers[int] = Strangers(1)
-    assert strangers.enter(1, "a") is None
-    assert strangers.enter(2, "b") == 1
-    strangers.leave(1)
-    assert list(strangers) == [2]

@@ -37,14 +37,6 @@ def test_one_user_leaves_places_for_another_whatever_he_sends(each_user: int) ->
     assert (begun(turns) == [other]) == (each_user == EACH_USER)
 
 
-def test_two_at_a_time_to_one_origin() -> None:
-    turns = Turns()
-    mine = [turns.ask(Source(b"a", "https://cdn.test")) for _ in range(9)]
-    assert begun(turns) == mine[:EACH_ORIGIN]
-    turns.end(mine[0], 1.0)
-    assert begun(turns, 1.0) == [mine[2]]
-
-
 def test_slow_ones_go_behind_the_others_and_not_for_ever() -> None:
     turns = Turns(places=1)
     slow, good = Source(b"a", "https://slow.test"), Source(b"a", "https://good.test")
@@ -96,6 +88,7 @@ class Model(RuleBasedStateMachine):
     @invariant()
     def bounded_and_busy(self) -> None:
         for turn in begun(self.turns, self.now):
+            assert turn is next(t for t in self.waiting if t.source == turn.source)
             self.waiting.remove(turn)
             self.running.append(turn)
         of_user = [turn.source.user for turn in self.running]
