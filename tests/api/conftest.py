@@ -33,7 +33,7 @@ from warouter.http.pace import Limits
 from warouter.link.wire import Outgoing
 from warouter.local.postgres import Postgres
 from warouter.simulator.server import Simulator
-from warouter.store import bounded
+from warouter.store import bounded, server_settings
 from warouter.store.account.accounts import ADMIN, USER, Accounts
 from warouter.store.database import create_pool
 
@@ -49,6 +49,7 @@ def cheap_backups(monkeypatch: pytest.MonkeyPatch) -> None:
 def patient_store(monkeypatch: pytest.MonkeyPatch) -> None:
     """No call ends because the machine has other work: what gives up has tests of its own."""
     monkeypatch.setattr(bounded, "SECONDS", PATIENCE)
+    monkeypatch.setitem(server_settings.PINNED, "idle_in_transaction_session_timeout", "0")
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,6 @@ import asyncpg
 import pytest
 
 from tests.harness.api import ADMIN_PASSWORD, Api
-from tests.harness.postgres import PATIENT
 from tests.harness.wait import PATIENCE
 from warouter.api.access.tokens import hash_of, new_token
 
@@ -27,7 +26,6 @@ async def test_settings_are_locked_in_one_order(
     async with pool.acquire() as holder, pool.acquire() as looker:
         transaction = holder.transaction()
         await transaction.start()
-        await holder.execute(PATIENT)
         await holder.execute("select from change where what = 'settings' for update")
         call = asyncio.create_task(api.call(method, PATH, body, token=api.admin))
         async with asyncio.timeout(PATIENCE):
