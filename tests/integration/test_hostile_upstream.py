@@ -25,6 +25,7 @@ from warouter.upstream.protocol import (
     Claim,
     Claimed,
     Event,
+    Listener,
     Ping,
     Pong,
     Refused,
@@ -133,7 +134,7 @@ def inbound(number: int, body: str) -> Event:
     return Event(SLOT, number, "inbound", f"in-{number}", SENDER, payload, contact)
 
 
-class Listener:
+class Coreapp(Listener):
     """What a coreapp is to its client; it is full when the test says so."""
 
     def __init__(self, port: int) -> None:
@@ -154,23 +155,17 @@ class Listener:
         if isinstance(message, Event):
             self.events.add(message.number)
 
-    def on_broken(self, _broken: Any) -> None:
-        pass
-
     def on_upstream_up(self) -> None:
         self.client.tell(Claim(SLOT, 1))
 
     def on_upstream_down(self) -> None:
         self.downs += 1
 
-    def on_upstream_writable(self) -> None:
-        pass
-
 
 @pytest_asyncio.fixture
 async def listener(hostile: Hostile) -> AsyncIterator[Listener]:
     """Connected to the hostile upstream."""
-    listener = Listener(hostile.port)
+    listener = Coreapp(hostile.port)
     task = asyncio.create_task(listener.client.run(listener))
     await hostile.claimed()
     yield listener
@@ -179,7 +174,7 @@ async def listener(hostile: Hostile) -> AsyncIterator[Listener]:
     listener.client.abort()
 
 
-async def test_s17_a_hostile_upstream(hostile: Hostile, listener: Listener) -> None:
+async def test_s17_a_hostile_upstream(hostile: Hostile, listener: Coreapp) -> None:
     for raw in ENDING.values():
         await hostile.attack(raw, ends=True)
     connections = hostile.connections
@@ -194,7 +189,7 @@ async def test_s17_a_hostile_upstream(hostile: Hostile, listener: Listener) -> N
     assert listener.client.connected
 
 
-async def test_s17_a_flood_waits_outside(hostile: Hostile, listener: Listener) -> None:
+async def test_s17_a_flood_waits_outside(hostile: Hostile, listener: Coreapp) -> None:
     await soon(lambda: listener.heard >= 1)
     listener.full = True
     flood = inbound(1, "x" * 100_000)
