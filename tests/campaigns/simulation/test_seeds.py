@@ -1,20 +1,11 @@
-"""The product as it is: some seeds, and that a seed is a run."""
+"""That a seed is a run, and the same one each time; ``make simulate`` runs many."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 
-import pytest
-
 from tests.campaigns.simulation.world import run
-
-SEEDS = 20  # `.ci/run` runs 2,000 others
-
-
-@pytest.mark.parametrize("seed", range(1000, 1000 + SEEDS))
-def test_what_is_promised_holds(seed: int) -> None:
-    assert run(seed).violations == []
 
 
 def test_a_run_is_long_and_has_faults() -> None:
@@ -22,6 +13,7 @@ def test_a_run_is_long_and_has_faults() -> None:
     assert result.seconds >= 30
     assert sum(result.hits.values()) >= 3
     assert result.messages
+    assert result.violations == []
 
 
 def test_the_same_seed_is_the_same_run_in_any_process() -> None:
