@@ -170,7 +170,7 @@ class Script:
 @given(st.data())
 def test_whatever_happens_each_goes_in_its_turn_and_ends_once(data: st.DataObject) -> None:
     script = Script(data.draw)
-    for _ in range(data.draw(st.integers(1, 80))):
+    for _ in range(data.draw(st.integers(20, 80))):
         action = data.draw(st.sampled_from(ACTIONS))
         script.now += 1.0
         needs: dict[str, Any] = dict.fromkeys(("answer", "retry", "ask_again", "withhold"))
