@@ -5,22 +5,17 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import signal
-import ssl
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
-import msgspec
-import pytest
 from aiohttp import web
 
 from tests.cluster.conftest import ONE, PAIR, Start
 from tests.harness.business import Business
 from tests.harness.facts import Facts
 from warouter._hash import slot_of
-from warouter.tls.certificate import self_signed
 
 JPEG = b"\xff\xd8\xff\xe0" + bytes(range(256)) * 300
 TO, OTHER = "491700000001", "491700000002"
@@ -81,17 +76,15 @@ class Site:
 
 
 @asynccontextmanager
-async def serving(
-    host: str = "127.0.0.1", context: ssl.SSLContext | None = None
-) -> AsyncIterator[Site]:
+async def serving() -> AsyncIterator[Site]:
     site = Site()
     app = web.Application()
     for name in ("slow", "quick", "flaky", "page", "large"):
         app.router.add_get(f"/{name}", getattr(site, name))
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
-    site.url = f"{'https' if context else 'http'}://{host}:{runner.addresses[0][1]}"
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    site.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
     yield site
     site.let_go.set()
     await runner.cleanup()
@@ -160,6 +153,8 @@ async def test_links_that_cannot_be_had_are_failed_statuses(start: Start) -> Non
             await business.message(f"49171000000{n}", image={"link": link}): why
             for n, (link, why) in enumerate(wrong.items())
         }
+        stranger = {"link": f"{site.url}/quick", "provider": {"name": "nobody"}}
+        ids[await business.message("491710000099", image=stranger)] = "nobody"
         good = await business.message(OTHER, image={"link": f"{site.url}/flaky", "caption": "c"})
         await business.called_back("failed", *ids)
         await business.called_back("read", good)
@@ -170,61 +165,6 @@ async def test_links_that_cannot_be_had_are_failed_statuses(start: Start) -> Non
         found = await record(business)
         assert found["unique"] == 1  # what failed was never sent
         assert found["media_uploads"] == 1
-
-
-@pytest.fixture
-def authority(tmp_path: Path) -> tuple[Path, ssl.SSLContext]:
-    """A certificate of localhost that a coreapp can be told to trust, and a server's side of it."""
-    cert, key = self_signed("localhost", ["localhost"])
-    for name, content in (("cert.pem", cert), ("key.pem", key)):
-        (tmp_path / name).write_bytes(content)
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
-    return tmp_path / "cert.pem", context
-
-
-PROVIDERS = "/v1/settings/application/media/providers"
-OLD_PROVIDER = {"name": "mine", "type": "www", "config": {"bearer": "t0ken"}}
-
-
-async def test_credentials_of_a_provider_go_to_its_origins_only(
-    start: Start, authority: tuple[Path, ssl.SSLContext]
-) -> None:
-    """What any user may send: a link to his own server, with the name of a provider."""
-    trusted, context = authority
-    _cluster, business = await start(**ONE, environment={"SSL_CERT_FILE": str(trusted)})
-    async with (
-        Facts(business.cluster) as facts,
-        serving() as theirs,
-        serving("localhost", context) as site,
-    ):
-        # As a build before this one has stored it.
-        await facts.connection.execute(
-            "insert into setting (name, value) values ('media_providers', $1)",
-            msgspec.json.encode({"providers": [OLD_PROVIDER]}).decode(),
-        )
-        provider = {"provider": {"name": "mine"}}
-        home, away = {"link": f"{site.url}/quick"}, {"link": f"{theirs.url}/quick"}
-        early = await business.message(TO, image={**home, **provider})
-        await business.called_back("failed", early)
-        stored = await business.call(
-            "POST", PROVIDERS, json=[OLD_PROVIDER | {"origins": [site.url]}]
-        )
-        assert "warnings" not in stored["meta"]
-        await business.call("POST", PROVIDERS, json=[OLD_PROVIDER])  # as at each start
-        named = await business.message(TO, image={**home, **provider})
-        stolen = await business.message(TO, image={**away, **provider})
-        unknown = await business.message(TO, image={**home, "provider": {"name": "nobody"}})
-        plain = await business.message(TO, image=away)
-        await business.called_back("read", named, plain)
-        await business.called_back("failed", stolen, unknown)
-        seen = [[r.headers.get("Authorization") for r in s.requests] for s in (site, theirs)]
-        assert seen == [["Bearer t0ken"], [None]]
-        said = {early: "no origins", stolen: "not one of the origins", unknown: "nobody"}
-        for message_id, why in said.items():
-            error = business.failure(message_id)
-            assert error["code"] == 1014
-            assert why in error["details"]
 
 
 async def test_an_owner_dies_while_it_fetches(start: Start) -> None:
@@ -307,23 +247,6 @@ async def set_application(business: Business, **settings: Any) -> None:
         coreapps = f"{counters} where n.role = 'coreapp'"
         now = await facts.connection.fetchval(coreapps)
         await facts.until_some(f"select 1 where ({coreapps}) > {now + 12}")
-
-
-async def test_media_that_cannot_be_downloaded_says_so_and_keeps_its_place(start: Start) -> None:
-    _cluster, business = await start(**ONE)
-    await business.faults(media_status=500)
-    waits, behind = await business.come(image(TO), {"from": TO, "type": "text", "body": "behind"})
-    (aside,) = await business.come({"from": OTHER, "type": "text", "body": "aside"})
-    sent = await business.message(TO, text={"body": "t"})
-    # Statuses and other senders do not wait for it.
-    await business.called_back("read", sent)
-    await called_back(business, aside)
-    picture, _text = await called_back(business, waits, behind)
-    assert picture["image"]["status"] == "undownloaded"
-    assert "id" not in picture["image"]
-    (error,) = picture["errors"]
-    assert (error["code"], error["title"]) == (400, "Media download error")
-    assert [m["id"] for m in business.receiver.inbound if m["from"] == TO] == [waits, behind]
 
 
 async def test_a_download_goes_on_when_the_owner_dies(start: Start) -> None:

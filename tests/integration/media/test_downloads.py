@@ -100,7 +100,7 @@ async def test_a_download_that_hangs_is_given_up_in_time(
         message = inbox.message(number)
         assert message["image"]["status"] == "undownloaded"
         (error,) = message["errors"]
-        assert error["code"] == 400
+        assert (error["code"], error["title"]) == (400, "Media download error")
         assert "404" not in error["details"]  # as would be answered in the end
     await inbox.close()
 
