@@ -116,7 +116,7 @@ class Process:
                 async with asyncio.timeout(STOP_SECONDS):
                     await self._child.wait()
             except TimeoutError:
-                self._child.kill()
+                self.kill(signal.SIGKILL)  # unless it has ended meanwhile
                 await self._child.wait()
         if self._notify is not None:
             asyncio.get_running_loop().remove_reader(self._notify)
