@@ -11,7 +11,6 @@ import pytest
 
 from tests.harness import exposition
 from tests.harness.api import API_KEY, USER_PASSWORD, Api, Webapp, basic
-from warouter.errors import Overloaded
 from warouter.http.rates import Rate, Rates, parse_rates
 from warouter.metrics import Sample
 from warouter.store.bounded import fetcher
@@ -281,9 +280,3 @@ async def test_retry_after_says_when_a_token_is_there(api: Api) -> None:
     assert (await api.send(MESSAGE)).status == 201
     refused = await api.send(MESSAGE)
     assert (refused.status, refused.headers["Retry-After"]) == (429, "4")
-
-
-async def test_an_overloaded_shard_is_503_with_retry_after(api: Api) -> None:
-    api.recorder.refuse = Overloaded("the shard's queue is full; retry later")
-    answer = await api.send(MESSAGE)
-    assert (answer.status, answer.code, answer.headers["Retry-After"]) == (503, 1016, "1")

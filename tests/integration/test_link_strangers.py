@@ -77,12 +77,6 @@ async def test_a_stranger_makes_nothing_be_kept(owner: Owner) -> None:
         pytest.fail("all of it was taken")
 
 
-async def test_a_proved_link_takes_large_envelopes(owner: Owner) -> None:
-    await owner.start()
-    async with webapp(owner, 20.0) as links:
-        await links.submit(outgoing(0, bytes(60_000)))
-
-
 def refuse_who_comes(self: Strangers[object], stranger: object, address: str) -> object:
     """A mutant: places are kept by who has them."""
     if len(self._waiting) >= self._places:

@@ -14,15 +14,13 @@ from typing import Any
 import asyncpg
 import pytest
 import pytest_asyncio
-from trustme import CA
 
-from tests.harness.certificates import issued, text_of
 from tests.harness.coreapps import give, started
 from tests.harness.owned import Heard
 from tests.harness.postgres import until
 from tests.harness.receiver import Post, Receiver
 from tests.harness.wait import soon
-from warouter.app_settings import APPLICATION, WEBHOOK_CA, effective, merge
+from warouter.app_settings import APPLICATION, effective, merge
 from warouter.background import wait_for
 from warouter.config import Settings
 from warouter.kinds import STATUS
@@ -31,7 +29,6 @@ from warouter.owner import retention
 from warouter.owner.receipts import NewEvent
 from warouter.store.account.accounts import Accounts
 from warouter.store.account.services import ask_for_collection
-from warouter.tls import pem
 
 SLOT = 3
 RECIPIENT = "4915112345678"
@@ -144,28 +141,6 @@ async def test_what_is_kept_outlasts_the_same_outage(business: Business) -> None
     business.receiver.answer = 200
     await soon(lambda: set(business.receiver.statuses) == set(sent))
     assert business.coreapp.feed.dropped == 0
-
-
-async def test_the_webhook_ca_of_the_api_is_in_force(business: Business) -> None:
-    root = CA()
-    served = issued(root)
-    requests = business.coreapp.feed.callbacks.requests
-
-    def refused() -> int:
-        return sum(count for (_, result), count in requests.items() if result == "tls")
-
-    async with Receiver(tls=pem.server_context(served.pem + served.key)) as secure:
-        await business.patch(webhooks={"url": secure.url})
-        number = await business.status_of("delivered")
-        await soon(lambda: refused() > 0)
-        assert number not in secure.statuses
-        await business.accounts.change_setting(WEBHOOK_CA, lambda _: {"pem": text_of(root)})
-        await secure.until(lambda: number in secure.statuses)
-        await business.accounts.delete_setting(WEBHOOK_CA)
-        await soon(lambda: not business.coreapp.in_force.webhook_ca)
-        before = refused()
-        await business.status_of("delivered")
-        await soon(lambda: refused() > before)
 
 
 async def journal(business: Business, count: int, *, old: bool) -> None:

@@ -72,6 +72,9 @@ async def test_a_coreapp_keeps_what_was_good(
             assert callbacks.receiver.url == "http://127.0.0.1:9/", text
     await write(pool, "webhook_ca", msgspec.json.encode({"pem": alone("ours").pem}).decode())
     await soon(lambda: callbacks.receiver.tls is not trusted)
+    ours = callbacks.receiver.tls
+    await Accounts(pool).delete_setting("webhook_ca")
+    await soon(lambda: callbacks.receiver.tls is not ours)
 
 
 @pytest.fixture

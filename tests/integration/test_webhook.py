@@ -286,21 +286,7 @@ class TestHanging:
 
 
 class TestOwnership:
-    async def test_a_slot_without_a_lease_is_not_sent_until_it_holds_again(
-        self, owner: Owner, receiver: Receiver
-    ) -> None:
-        owner.held = {1}
-        async with running(owner) as callbacks:
-            callbacks.add(event(1, "a", slot=1))
-            callbacks.add(event(2, "b", slot=2))
-            await owner.all_settled(1)
-            assert ids(receiver.posts) == ["b.2"]
-            assert callbacks.waiting_of(1) == 1
-            owner.held = set()
-            await owner.all_settled(2)
-        assert ids(receiver.posts) == ["b.2", "a.1"]
-
-    async def test_a_slot_without_a_lease_is_not_even_connected_for(
+    async def test_a_slot_without_a_lease_is_not_even_connected_for_until_it_holds_again(
         self, owner: Owner, receiver: Receiver
     ) -> None:
         await receiver.stop()
@@ -311,6 +297,10 @@ class TestOwnership:
             await owner.until(lambda: owner.parked)
             assert callbacks.requests == {Result("status_change", "connection"): 1}
             assert callbacks.waiting_of(1) == 1
+            await receiver.start(receiver.port)
+            owner.held = set()
+            await owner.all_settled(1)
+        assert ids(receiver.posts) == ["a.1"]
         assert [item.slot for items, _, _ in owner.parked for item in items] == [2]
 
     async def test_a_lease_that_ends_before_the_request_is_written_stops_it(

@@ -12,7 +12,7 @@ import resource
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -234,23 +234,6 @@ async def test_no_proxy_of_the_environment(sites: Sites, monkeypatch: pytest.Mon
 
 def for_origins(*origins: str) -> Credentials:
     return Credentials("cdn", {"Authorization": "Bearer secret"}, frozenset(origins))
-
-
-def _anywhere(_credentials: Credentials, _url: str) -> None:
-    """The mutant: nobody asks for whom the credentials are."""
-
-
-@pytest.mark.parametrize("mutant", [False, True], ids=["", "no_origin_check"])
-async def test_a_users_link_does_not_read_the_credentials(
-    sites: Sites, monkeypatch: pytest.MonkeyPatch, mutant: bool
-) -> None:
-    if mutant:
-        monkeypatch.setattr(Credentials, "check", _anywhere)
-    async with https(sites, "users.test") as (port, context):
-        fetch = fetcher(context=context, resolver=Names(users=[[PUBLIC]]))
-        with suppress(MediaRefused):
-            await fetched(fetch, f"https://users.test:{port}/", for_origins("https://one.test"))
-    assert any(secret for _, secret in shown_to(sites)) == mutant
 
 
 def shown_to(sites: Sites) -> list[tuple[str, str | None]]:
