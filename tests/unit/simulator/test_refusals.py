@@ -106,7 +106,7 @@ def test_the_window_opens_for_a_day_when_the_customer_writes() -> None:
     assert world.code() == 470
 
 
-def test_the_tier_counts_recipients_of_a_day() -> None:
+def test_c38_the_tier_counts_recipients_of_a_day() -> None:
     world = World(tier=2)
     assert [world.code(to) for to in (TO, OTHER, THIRD, TO, OTHER)] == [0, 0, 471, 0, 0]
     world.intake.refusals.wrote(THIRD, world.now)
