@@ -115,30 +115,6 @@ async def test_media_by_id_is_brought_once_and_named_in_order(start: Start) -> N
     assert named == {**{i: [image] for i in ids[:3]}, ids[3]: [image, document]}
 
 
-async def test_a_slow_link_holds_back_its_own_recipient_and_nobody_else(start: Start) -> None:
-    _cluster, business = await start(**ONE)
-    async with Facts(business.cluster) as facts, serving() as site:
-        other = next(
-            n for n in map(str, range(491700000100, 491700009999)) if slot_of(n) == slot_of(TO)
-        )
-        first = await business.message(TO, text={"body": "before"})
-        image = await business.message(TO, image={"link": f"{site.url}/slow"})
-        last = await business.message(TO, text={"body": "behind"})
-        await asyncio.wait_for(site.asked.wait(), 30)
-        aside = await business.message(other, text={"body": "of the same slot"})
-        await business.called_back("read", first, aside)
-        # It gives its place in the window back, while its media goes on being fetched.
-        await facts.until_some(PARKED)
-        assert not business.history.statuses[image]
-        assert not business.history.statuses[last]
-        site.let_go.set()
-        await business.called_back("read", image, last)
-        found = await record(business)
-        assert found["ids"][TO] == [first, image, last]
-        assert [m["sha256"] for m in found["media"][image]] == [digest(JPEG)]
-        assert (len(site.requests), found["inversions"], found["repeats"]) == (1, 0, 0)
-
-
 async def test_links_that_cannot_be_had_are_failed_statuses(start: Start) -> None:
     _cluster, business = await start(**ONE)
     async with serving() as site:

@@ -14,7 +14,7 @@ from typing import Any
 
 import aiohttp
 
-from tests.cluster.conftest import ONE, PAIR, Start
+from tests.cluster.conftest import PAIR, Start
 from tests.harness.business import Business
 from tests.harness.facts import OPEN_CURSORS, Facts
 from tests.harness.wait import Watch
@@ -97,22 +97,6 @@ async def test_each_request_is_one_message_while_webapps_are_killed(start: Start
         )
 
 
-async def test_the_same_key_with_another_body_also_to_another_owner(start: Start) -> None:
-    cluster, business = await start(coreapps=2, masters=1)
-    await business.set_shards(2)
-    headers = {**business.headers, "Idempotency-Key": "one"}
-    answers = []
-    for to in ("4915100000001", "4915100000002", "4915100000003", "4915100000001"):
-        message = {"to": to, "text": {"body": "x"}}
-        url = f"{cluster.url}/v1/messages"
-        async with business.http.post(url, json=message, headers=headers) as answer:
-            answers.append((answer.status, await answer.json()))
-    statuses = [status for status, _ in answers]
-    assert statuses == [201, 409, 409, 201]
-    assert answers[1][1]["errors"][0]["code"] == 1004
-    assert answers[0][1]["messages"] == answers[3][1]["messages"]
-
-
 async def status_of(business: Business, message_id: str) -> str:
     """The first one that is called back."""
     await business.until(lambda: business.history.statuses[message_id])
@@ -149,18 +133,3 @@ async def test_while_the_upstream_is_away_messages_end_by_their_ttl_or_by_age(st
             assert found["steps"][-1]["reason"].startswith(code)
         assert (await business.record())["unique"] == 1
         await facts.until_none(OPEN_CURSORS)
-
-
-async def test_a_parked_message_ends_by_its_ttl_before_its_next_try(start: Start) -> None:
-    cluster, business = await start(**ONE)
-    await business.faults(throttle=1.0, throttle_ms=60_000)
-    async with Facts(cluster) as facts:
-        waits = await send(business)
-        late = await send(business, ttl=6)
-        await facts.until_some("select count(*) from parked_message having count(*) = 2")
-        assert await status_of(business, late) == "failed"
-        await facts.until_none("select count(*) - 1 from parked_message")
-        found = await trace(business, waits)
-        assert found["state"] == "parked"
-        assert found["steps"][-1]["reason"]
-        assert 0 < found["steps"][-1]["due_in_s"] <= 60
