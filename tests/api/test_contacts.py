@@ -14,11 +14,12 @@ async def check(api: Api, body: Any, path: str = "/v1/contacts", **options: Any)
     return await api.call("POST", path, body, token=api.user, **options)
 
 
-async def test_ten_thousand_long_numbers(api: Api) -> None:
-    numbers = ["+00 (250) 788-123-123 " + " " * 20] * 10_000
-    answer = await check(api, {"contacts": numbers})
-    assert answer.status == 200
-    assert len(answer.json["contacts"]) == 10_000
+async def test_c35_ten_thousand_long_numbers_take_no_time(api: Api) -> None:
+    numbers = [f"+49 (0)171 {n:07}" + " " * 20 for n in range(10_000)]
+    began = time.monotonic()
+    answer = await check(api, {"blocking": "wait", "contacts": numbers})
+    assert time.monotonic() - began < 5.0  # far less, on a machine that is not busy
+    assert [c["wa_id"] for c in answer.json["contacts"]] == [f"49171{n:07}" for n in range(10_000)]
 
 
 @pytest.mark.parametrize("path", ["/v1/contacts", "/v1/contacts/"])
@@ -58,14 +59,6 @@ async def test_national_spellings_are_of_the_country_of_the_registered_number(ap
     await api.context.accounts.save_account("49", "30123456", None, None)
     after = (await check(api, spelt)).json["contacts"]
     assert {c["wa_id"] for c in after} == {"491711234567"}
-
-
-async def test_c35_takes_no_time(api: Api) -> None:
-    numbers = [f"+49 (0)171 {n:07}" for n in range(1000)]
-    began = time.monotonic()
-    answer = await check(api, {"blocking": "wait", "contacts": numbers})
-    assert time.monotonic() - began < 5.0  # far less, on a machine that is not busy
-    assert [c["wa_id"] for c in answer.json["contacts"]] == [f"49171{n:07}" for n in range(1000)]
 
 
 @pytest.mark.parametrize(

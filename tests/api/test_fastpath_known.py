@@ -36,6 +36,7 @@ async def test_refused_by_the_owner(both: Both, error: ApiError) -> None:
         side.refuse = error
     answer = await both.same(post(both.slow.api), post(both.slow.api))
     assert answer.written.startswith(b"HTTP/1.1 %d " % error.status)
+    assert answer.written.count(b'"code":%d,' % error.code) == 2
     assert both.took == 2
 
 

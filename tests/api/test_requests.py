@@ -9,7 +9,6 @@ import msgspec
 import pytest
 
 from tests.harness.api import Api
-from warouter.errors import KeyTaken
 from warouter.message_id import mint, text_of
 
 TEXT = {"to": "250788123123", "type": "text", "text": {"body": "Simple Message"}}
@@ -35,19 +34,6 @@ async def keys_of(api: Api, token: str, key: str) -> bytes:
     found = api.recorder.submitted[-1].key
     assert found is not None
     return found.name
-
-
-async def test_the_answer_is_that_of_the_first_request(api: Api) -> None:
-    first = mint(3, 1, bytes(12))
-    api.recorder.known_as = first
-    answer = await api.send(TEXT, headers={"Idempotency-Key": "k"})
-    assert answer.status == 201
-    assert answer.json["messages"] == [{"id": text_of(first)}]
-
-
-async def test_another_body_is_a_conflict(api: Api) -> None:
-    api.recorder.refuse = KeyTaken("this Idempotency-Key was used before with another body")
-    (await api.send(TEXT, headers={"Idempotency-Key": "k"})).refused(409, 1004)
 
 
 @pytest.mark.parametrize("key", ["", "k" * 256, "\xe9", "a\tb"])

@@ -134,12 +134,8 @@ async def test_what_could_never_be_an_id_is_not_found(api: Api) -> None:
         assert missing(await call(api, "GET", f"{pack}/stickers/{index}"))
 
 
-@pytest.mark.parametrize("route", GROUPS, ids=lambda route: f"{route.method} {route.path}")
-async def test_c48_groups_are_gone(api: Api, route: object) -> None:
-    path = route.path.replace("{group}", "1234-5678")  # type: ignore[attr-defined]
-    method = route.method  # type: ignore[attr-defined]
-    for spelling in (path, f"{path}/"):
-        answer = await api.call(method, spelling, token=api.user)
+async def test_c48_groups_are_gone(api: Api) -> None:
+    for route in GROUPS:
+        answer = await api.call(route.method, route.path.replace("{group}", "1"), token=api.user)
         assert missing(answer)
         assert answer.error["details"] == "groups are no longer part of the API"
-        assert (await api.call(method, spelling)).status == 401

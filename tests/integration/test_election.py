@@ -47,24 +47,19 @@ def takeover(slot: int, epoch: int, to: UUID = NODE) -> Takeover:
     return Takeover(slot, epoch, to, None, "unowned")
 
 
-async def test_one_holds_the_lock_and_a_lost_session_frees_it(
-    leader: LeaderSession, rival: LeaderSession
+@pytest.mark.parametrize("frozen", [False, True], ids=["lost session", "frozen"])
+async def test_one_holds_the_lock_until_its_session_ends(
+    leader: LeaderSession, rival: LeaderSession, frozen: bool
 ) -> None:
+    """A frozen one would keep its session for ever: who finds it dead ends its backend."""
     assert await leader.try_lock()
     assert not await rival.try_lock()
-    leader.terminate()
-    won = False
-    while not won:
-        won = await rival.try_lock()
-
-
-async def test_a_frozen_holder_is_deposed(leader: LeaderSession, rival: LeaderSession) -> None:
-    """It would keep its session, and so the lock, for ever: who finds it dead ends its backend."""
-    assert await leader.try_lock()
-    await rival.depose_holder()
-    won = False
-    while not won:
-        won = await rival.try_lock()
+    if frozen:
+        await rival.depose_holder()
+    else:
+        leader.terminate()
+    while not await rival.try_lock():
+        pass
 
 
 async def test_numbers_carry_the_timeline(leader: LeaderSession, pool: asyncpg.Pool) -> None:

@@ -133,16 +133,6 @@ async def test_what_is_not_to_be_kept_is_dropped_and_said(
         assert await business.pool.fetchval(f"select count(*) from {table}") == 0
 
 
-async def test_what_is_kept_outlasts_the_same_outage(business: Business) -> None:
-    business.receiver.answer = 500
-    sent = [await business.status_of("delivered") for _ in range(40)]
-    requests = business.coreapp.feed.callbacks.requests
-    await soon(lambda: requests.total() >= 12)
-    business.receiver.answer = 200
-    await soon(lambda: set(business.receiver.statuses) == set(sent))
-    assert business.coreapp.feed.dropped == 0
-
-
 async def journal(business: Business, count: int, *, old: bool) -> None:
     """So many settled events; old ones are from eleven minutes ago."""
     for _ in range(count):

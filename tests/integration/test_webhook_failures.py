@@ -74,21 +74,6 @@ class TestFailures:
         assert logged() == [FAILING, WORKS]
         assert sorted(owner.ids()) == sorted(ids(accepted(receiver)))
 
-    async def test_refused_connections_until_the_receiver_is_up_again(
-        self, owner: Owner, receiver: Receiver, logged: Logged
-    ) -> None:
-        await receiver.stop()
-        async with running(owner) as callbacks:
-            for each in spread(250):
-                callbacks.add(each)
-            await owner.until(lambda: FAILING in logged())
-            assert {result for _, result in callbacks.requests} == {"connection"}
-            assert callbacks.queue_size == 250
-            await receiver.start(receiver.port)
-            await owner.all_settled(250)
-        assert owner.parked == []
-        assert sorted(ids(receiver.posts)) == sorted(owner.ids())
-
     async def test_a_reset_after_processing_repeats_the_events_and_loses_none(
         self, owner: Owner, receiver: Receiver
     ) -> None:
