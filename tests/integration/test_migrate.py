@@ -10,9 +10,8 @@ import pytest
 
 from tests.harness.postgres import until
 from tests.harness.wait import PATIENCE
-from warouter.config import Settings, load
+from warouter.config import Settings
 from warouter.errors import CommandError
-from warouter.local.postgres import Postgres
 from warouter.retry import backoff
 from warouter.store import database, migrate
 from warouter.store.migrate import Migration
@@ -24,12 +23,6 @@ async def test_the_files_make_the_schema_once(settings: Settings, pool: asyncpg.
     assert await migrate.migrate(settings) == []
     applied = await pool.fetch("select name from schema_migration order by version")
     assert [row["name"] for row in applied] == [m.name for m in migrate.migrations()]
-
-
-async def test_a_missing_database_is_made(postgres: Postgres) -> None:
-    fresh = load(postgres.settings("made_by_migrate"))
-    names = await migrate.migrate(fresh)
-    assert names == [m.name for m in migrate.migrations()]
 
 
 @pytest.mark.parametrize(
