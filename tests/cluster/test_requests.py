@@ -14,7 +14,7 @@ from typing import Any
 
 import aiohttp
 
-from tests.cluster.conftest import PAIR, Start
+from tests.cluster.conftest import ONE, PAIR, Start
 from tests.harness.business import Business
 from tests.harness.facts import OPEN_CURSORS, Facts
 from tests.harness.wait import Watch
@@ -133,3 +133,18 @@ async def test_while_the_upstream_is_away_messages_end_by_their_ttl_or_by_age(st
             assert found["steps"][-1]["reason"].startswith(code)
         assert (await business.record())["unique"] == 1
         await facts.until_none(OPEN_CURSORS)
+
+
+async def test_a_parked_message_ends_by_its_ttl_before_its_next_try(start: Start) -> None:
+    cluster, business = await start(**ONE)
+    await business.faults(throttle=1.0, throttle_ms=60_000)
+    async with Facts(cluster) as facts:
+        waits = await send(business)
+        late = await send(business, ttl=6)
+        await facts.until_some("select count(*) from parked_message having count(*) = 2")
+        assert await status_of(business, late) == "failed"
+        await facts.until_none("select count(*) - 1 from parked_message")
+        found = await trace(business, waits)
+        assert found["state"] == "parked"
+        assert found["steps"][-1]["reason"]
+        assert 0 < found["steps"][-1]["due_in_s"] <= 60

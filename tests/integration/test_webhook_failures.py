@@ -149,11 +149,14 @@ class TestFailures:
         self, owner: Owner, receiver: Receiver
     ) -> None:
         receiver.answer = lambda post: 200 if ids([post]) == ["good.0"] else 500
-        owner.settings = settings_of(receiver.url, step_ms=3_600_000, most_ms=3_600_000)
+        owner.settings = settings_of(receiver.url, step_ms=1_000_000, most_ms=3_600_000)
         async with running(owner) as callbacks:
             for n in range(2 * FAILURES):
-                callbacks.add(event(n, f"r{n}", attempts=1, first_at=boottime()))
+                callbacks.add(event(n, f"r{n}", attempts=1 + n, first_at=boottime()))
             await owner.until(lambda: len(owner.parked) == 2 * FAILURES)
+            # The delay grows linearly up to its most.
+            delays = {items[0].seq: delay_ms for items, delay_ms, _ in owner.parked}
+            assert [delays[n] for n in range(3)] == [2_000_000, 3_000_000, 3_600_000]
             callbacks.add(event(0, "good"))
             await owner.all_settled(1)
 

@@ -135,16 +135,6 @@ async def test_a_slot_that_is_lost_sends_and_answers_nothing() -> None:
     assert (at.sent, at.answers, gate.forgotten) == ([], [], [5])
 
 
-async def test_what_takes_long_gives_its_place_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("warouter.owner.media.attachments.PATIENCE_SECONDS", 0.05)
-    at = Slot(Gate())
-    at.push("1", "m")
-    at.pump()
-    await soon(lambda: bool(at.answers))
-    assert at.answers[0].retry_ms > 1000  # which parks it
-    assert at.sent == []
-
-
 async def test_final_refusals_and_passing_trouble(library: Library, uploads: Uploads) -> None:
     at = Slot(uploads)
     at.push("1", str(uuid4()))
@@ -227,6 +217,27 @@ async def linking(library: Library, simulator: Any) -> AsyncIterator[Uploads]:
     uploads = Uploads(library, MediaService(simulator.url), fetcher)
     yield uploads
     await uploads.close()
+
+
+async def test_what_takes_long_gives_its_place_back_and_goes_on_being_fetched(
+    linking: Uploads, site: tuple[Site, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patience = "warouter.owner.media.attachments.PATIENCE_SECONDS"
+    monkeypatch.setattr(patience, 0.05)
+    server, url = site
+    at = Slot(linking)
+    at.push("1", link=f"{url}/slow")
+    at.pump()
+    await soon(lambda: bool(at.answers) and bool(server.asked))
+    assert at.answers[0].retry_ms > 1000  # which parks it
+    assert at.sent == []
+    monkeypatch.setattr(patience, 60)
+    again = at.push("2", link=f"{url}/slow")
+    at.pump()
+    server.let_go.set()
+    await soon(lambda: bool(at.sent))
+    assert at.sent[0][0] == again
+    assert server.asked == ["/slow"]
 
 
 async def test_a_user_waits_behind_no_flight_of_another(
