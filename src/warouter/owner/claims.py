@@ -77,7 +77,7 @@ class Claims(SlotListener):
         self.ask(slot)
 
     def closed(self, slot: OwnedSlot) -> None:
-        # The word that closed it may have come before this turn's writes: they must not leave.
+        # A revocation may be read before this turn's queue is written: drop the slot's frames.
         self._upstream.forget(slot.slot)
         if self._upstream.connected:
             self._upstream.tell(Release(slot.slot, slot.epoch))
