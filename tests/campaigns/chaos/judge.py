@@ -20,6 +20,7 @@ from warouter.message_id import text_of
 _UNSETTLED = f"""
 select ({OPEN_CURSORS}) + (select count(*) from parked_message)
      + (select count(*) from parked_event) + (select count(*) from dead_letter) as n"""
+WHOLE_SECONDS = 120.0  # for a table of a million rows, beside other load
 _OWNER_LOG = "select *, extract(epoch from at)::float8 as wall from owner_log order by id"
 _MESSAGES = "select id, convert_from(body, 'UTF8') as body from message where kind = 0"
 # Takeovers that a fault without a dead or silent coreapp must not cause.
@@ -42,7 +43,7 @@ async def judged(lab: Lab, marks: Sequence[Mark]) -> list[str]:
     await lab.arrivals.fetch()
     record.pop("arrivals", None)  # the last ones only
     history.on_record(record)
-    log = await lab.sql(_OWNER_LOG)
+    log = await lab.sql(_OWNER_LOG, seconds=WHOLE_SECONDS)
     history.on_owner_log(log)
     history.mixed = mixed(history, marks)
     for stale_write in await lab.stale_writes():
@@ -121,7 +122,7 @@ def _often(kind: str, said: Sequence[str], marks: Sequence[Mark]) -> bool:
 
 async def _accounted(lab: Lab, history: History) -> list[str]:
     """A row without a 201 belongs to a request without an answer, and was sent like all others."""
-    rows = await lab.sql(_MESSAGES)
+    rows = await lab.sql(_MESSAGES, seconds=WHOLE_SECONDS)
     unknown = {token for _, token, _ in history.unknown}
     stray = [
         r["body"]

@@ -152,9 +152,9 @@ class Lab:
         """Several statements without arguments."""
         await self._reading(lambda c: c.execute(statements))
 
-    async def sql(self, query: str, *arguments: Any) -> list[Any]:
-        """Rows; a lost connection is made anew, for half a minute."""
-        rows: list[Any] = await self._reading(lambda c: c.fetch(query, *arguments))
+    async def sql(self, query: str, *arguments: Any, seconds: float = 5.0) -> list[Any]:
+        """Rows; a connection that is lost, or silent for so long, is made anew for half a minute."""
+        rows: list[Any] = await self._reading(lambda c: c.fetch(query, *arguments), seconds)
         return rows
 
     async def stale_writes(self) -> list[str]:
@@ -257,13 +257,13 @@ class Lab:
         with (server.folder / "pg_hba.conf").open("a") as rules:
             rules.write("host all all 10.77.1.0/24 trust\n")
 
-    async def _reading(self, read: Callable[[Any], Any]) -> Any:
+    async def _reading(self, read: Callable[[Any], Any], seconds: float = 5.0) -> Any:
         give_up = time.monotonic() + 30
         while True:
             try:
                 if self._connection is None or self._connection.is_closed():
                     self._connection = await database.connect(self.cluster.settings, "chaos")
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(seconds):
                     return await read(self._connection)
             except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
                 if self._connection is not None:
