@@ -153,7 +153,7 @@ class Lab:
         await self._reading(lambda c: c.execute(statements))
 
     async def sql(self, query: str, *arguments: Any, seconds: float = 5.0) -> list[Any]:
-        """Rows; a connection that is lost, or silent for so long, is made anew for half a minute."""
+        """Rows; a connection lost, or silent for so long, is made anew for half a minute."""
         rows: list[Any] = await self._reading(lambda c: c.fetch(query, *arguments), seconds)
         return rows
 
