@@ -28,7 +28,7 @@ from warouter.upstream.registration import Authority
 
 
 class Registered(Protocol):
-    """Knows if a number is registered: ``account.registration.OnceRegistered``."""
+    """Tells if a number is registered: ``account.registration.OnceRegistered``."""
 
     @property
     def known(self) -> bool: ...

@@ -33,7 +33,7 @@ def outer_settings(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def of_child(settings: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a child: ``settings``, and what in this process's own is not a setting."""
+    """The environment of a child: ``settings``, and all of ours that is no setting of warouter."""
     ours = ("WA_", "WAROUTER_", "NOTIFY")
     outer = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     return {**outer, **settings}

@@ -1,4 +1,4 @@
-"""The upstream's words, passed on to the part of the owner that each concerns."""
+"""Passes each message of the upstream on to the part of the owner that it concerns."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 class Standing:
-    """The knowledge of one slot number that outlives its epochs."""
+    """State of one slot number that outlives its epochs."""
 
     __slots__ = ("busy", "confirmed", "renewed", "seen", "spent")
 
@@ -66,7 +66,7 @@ class Ownership:
     def all_hold(self) -> bool:
         """No open slot's deadline has passed: what was queued before may leave.
 
-        The clock is read last: whoever is frozen after it still writes when it wakes.
+        The clock is read last: a process frozen after that still writes when it wakes.
         """
         deadline = self._lease.next_deadline()
         return self._session.alive and (deadline is None or self._clock() < deadline)

@@ -21,7 +21,7 @@ ANYBODY = "*"  # too short for the name of a user
 
 
 class Note(msgspec.Struct, frozen=True):
-    """The common traits of equal refusals, or of equal log-ins."""
+    """The key by which equal refusals, or equal log-ins, are counted together."""
 
     actor: str
     action: str

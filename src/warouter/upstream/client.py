@@ -49,7 +49,7 @@ QUIET_SECONDS = 0.2  # nothing heard for so long: ask
 LOST_SECONDS = 1.5  # nothing heard for so long: cut the connection, the upstream counts as lost
 MUTE_SECONDS = 3.0  # nothing that makes sense for so long: the framing is lost, begin anew
 CONNECT_SECONDS = 1.0
-_NO_SLOT = -1  # of what anybody may say
+_NO_SLOT = -1  # of Hello and Ping, which need no lease
 _LINGER_ZERO = struct.pack("ii", 1, 0)
 
 
@@ -248,7 +248,8 @@ class SimulatorUpstream(asyncio.Protocol, Upstream):
             return
         packed, guarded = _batch.pack(self._out), any(slot != _NO_SLOT for slot in self._slots)
         self._forget_queued()
-        # The last thing before the write: who is frozen in between still sends, and is refused.
+        # The last thing before the write: a process frozen in between still sends, and the
+        # upstream refuses it by the epoch.
         if guarded and not self._listener.may_send():
             self.abort()
         else:

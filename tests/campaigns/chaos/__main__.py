@@ -26,7 +26,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=None, help="repeat a schedule")
     parser.add_argument("--only", action="append", choices=sorted(NEMESES), help="these faults")
     parser.add_argument("--times", type=int, default=1, help="each of --only so often")
-    parser.add_argument("--faults", type=int, help="only the first so many of the schedule")
+    parser.add_argument("--faults", type=int, help="only the first so many faults of the schedule")
     parser.add_argument("--rate", type=float, default=600.0, help="messages a second")
     parser.add_argument("--out", type=Path, help="folder for report.json and throughput.svg")
     parser.add_argument("--keep", action="store_true", help="keep the cluster's folder")

@@ -112,7 +112,10 @@ async def slow_commits(lab: Lab, mark: Mark) -> None:
 
 
 async def _owns_nothing(lab: Lab, name: str, mark: Mark) -> None:
-    """But for slots that left an owner in trouble a moment ago: they move once a minute."""
+    """Wait until it owns no slot but those that left an owner in trouble within the last minute.
+
+    The leader lets those rest: a slot moves for trouble once a minute at most.
+    """
     (row,) = await lab.sql("select moved_lately() as slots")
     for _ in range(int(PROMISED_SECONDS / LOOK_SECONDS)):
         if not (await lab.owners()).get(name, {}).keys() - set(row["slots"]):
