@@ -23,21 +23,25 @@ class Proxy:
         self.port = int(self._socket.getsockname()[1])
         self._open = asyncio.Event()
         self._open.set()
+        self._near: set[socket.socket] = set()  # accepted, and not yet a stream
         self._tasks: set[asyncio.Task[None]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
         self.used = asyncio.Event()  # somebody connected to it
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, sock=self._socket)
+        self._socket.setblocking(False)
+        self._tasks.add(asyncio.create_task(self._accept()))
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._server.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for writer in self._writers:
             writer.transport.abort()
+        for sock in (self._socket, *self._near):
+            sock.close()
+        await asyncio.sleep(0)  # a transport closes its socket in the turn after its end
 
     def cut(self) -> None:
         self._open.clear()
@@ -45,12 +49,20 @@ class Proxy:
     def heal(self) -> None:
         self._open.set()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.used.set()
+    async def _accept(self) -> None:
+        """Accept without asyncio's server: that of Python 3.11 never
+        closes the socket of a connection that it accepts at its own end.
+        """
+        while True:
+            sock, _ = await asyncio.get_running_loop().sock_accept(self._socket)
+            self.used.set()
+            self._near.add(sock)
+            self._tasks.add(asyncio.create_task(self._serve(sock)))
+
+    async def _serve(self, sock: socket.socket) -> None:
+        reader, writer = await asyncio.open_connection(sock=sock)
+        self._near.discard(sock)
         self._writers.add(writer)
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
         try:
             await self._open.wait()
             far_reader, far_writer = await self._open_far()
