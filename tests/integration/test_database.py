@@ -63,6 +63,23 @@ async def test_an_answer_that_does_not_come_is_unknown_and_ends_the_connection(
     assert await session.fetch("select 1 as one", within=10.0) == [(1,)]
 
 
+async def test_a_caller_that_is_cancelled_does_not_cancel_its_statement(
+    session: Session, pool: asyncpg.Pool
+) -> None:
+    """A CancelRequest would let a commit become visible before it is on the standby."""
+    await pool.execute("create table kept (n integer)")
+    write = "with later as materialized (select pg_sleep(0.2)) insert into kept select 1 from later"
+    call = asyncio.ensure_future(session.fetch(write, within=20.0))
+    await until(
+        pool, "select 1 from pg_stat_activity where query like 'with later%' and state = 'active'"
+    )
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    await until(pool, "select 1 from kept")
+    assert await session.fetch("select 1 as one", within=10.0) == [(1,)]
+
+
 async def test_a_terminated_backend_leaves_the_outcome_unknown(
     session: Session, pool: asyncpg.Pool
 ) -> None:

@@ -47,7 +47,6 @@ HEARD = {
     "owner/beats.py:run": PROCESS,
     "owner/media/uploads.py:_take_off": CALLER,
     "store/aside.py:_let_go": "closing catches everything",
-    "store/database.py:fetch": CALLER,
     "store/servers.py:open_writable": CALLER,
     "store/views/stats.py:get": CALLER,
     "upstream/client.py:run": PROCESS,

@@ -1,6 +1,7 @@
 """Group commit: while one commit is in flight rows gather, and the next one takes them all.
 
-No timer is set for messages: a single row waits for nothing, a flood makes batches. Rows of an
+A row that comes after a pause waits for nothing. In a stream rows gather a little longer, since a
+commit costs as much as dozens of rows, however few it has. Rows of an
 epoch that ended while they waited are not written; their outcome is FENCED. After an error nobody
 knows what became of a batch: its outcomes are UNKNOWN, and its slots go on under new epochs.
 """
@@ -38,24 +39,29 @@ OriginT = TypeVar("OriginT")
 
 
 class Gather(NamedTuple):
-    """How long rows that come in a stream gather: from one commit's beginning, unless so many."""
+    """How rows of a stream gather: for ``seconds`` from one commit's end, until there are ``rows``,
+    and only after a commit of ``after`` rows or more.
+    """
 
-    seconds: float = 0.0
-    rows: int = 0
+    seconds: float
+    rows: int
+    after: int = 1
 
 
 class GroupCommit(ABC, Generic[RowT, OriginT]):
     """A queue of rows, each with its slot and with whoever waits for its outcome."""
 
-    def __init__(self, ownership: Ownership, most_rows: int, gather: Gather | None = None) -> None:
+    def __init__(self, ownership: Ownership, most_rows: int, gather: Gather) -> None:
         self._ownership = ownership
         self._most_rows = most_rows
         self._gather = gather
+        self._clock = asyncio.get_running_loop().time
         self._queue: deque[tuple[OwnedSlot, RowT, OriginT]] = deque()
         self._queued_bytes = 0
         self._committing_bytes = 0  # of these
         self._wake = asyncio.Event()
-        self._began = float("-inf")  # the last commit
+        self._ended = float("-inf")  # the last commit
+        self._committed = 0  # rows of it
         self.appended = 0
         self.commits = 0
 
@@ -84,16 +90,17 @@ class GroupCommit(ABC, Generic[RowT, OriginT]):
             await self._wake.wait()
             self._wake.clear()
             while self._queue:
-                if self._gather is not None:
-                    await self._gathered(self._gather)
-                await self._commit(self._batch())
+                await self._gathered()
+                batch = self._batch()
+                await self._commit(batch)
+                self._ended, self._committed = self._clock(), len(batch)
 
-    async def _gathered(self, gather: Gather) -> None:
-        clock = asyncio.get_running_loop().time
-        rest = self._began + gather.seconds - clock()
-        if rest > 0 and len(self._queue) < gather.rows:
+    async def _gathered(self) -> None:
+        """Wait for more rows of a stream."""
+        gather = self._gather
+        rest = self._ended + gather.seconds - self._clock()
+        if rest > 0 and self._committed >= gather.after and len(self._queue) < gather.rows:
             await asyncio.sleep(rest)
-        self._began = clock()
 
     def _batch(self) -> list[tuple[OwnedSlot, RowT, OriginT]]:
         batch: list[tuple[OwnedSlot, RowT, OriginT]] = []

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 import ssl
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -163,9 +163,9 @@ class Session:
         async with self._lock:
             connection = await self._connected()
             self._doubted = False
-            call = asyncio.ensure_future(connection.fetch(sql, *arguments))
+            call = connection.fetch(sql, *arguments)
             try:
-                rows: list[Any] = await _finish(call, connection, within)
+                rows: list[Any] = await _answer(call, connection, within)
             except asyncpg.PostgresError as error:
                 if outcome_unknown(error):
                     self.terminate()
@@ -268,25 +268,28 @@ async def _look_over(connection: Connection, asked: Mapping[str, str]) -> None:
         raise UnfitDatabase(sentence)
 
 
-async def _finish(call: asyncio.Future[Any], connection: Connection, within: float) -> Any:
-    """Wait for the call's result; after ``within`` seconds end the connection *before* the call.
+async def _answer(call: Awaitable[Any], connection: Connection, within: float) -> Any:
+    """The call's result. After ``within`` seconds, or when the caller is cancelled, the connection
+    is ended; OSError if it was too late.
 
-    Cancelling the call first would make asyncpg send a CancelRequest, which lets an unreplicated
-    commit become visible.
+    As a task of its own the call would cost as much as its statement. So when the caller is
+    cancelled asyncpg is about to send a CancelRequest, which lets an unreplicated commit become
+    visible: a connection that is terminated at once sends none.
     """
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + within
+    timer = loop.call_at(deadline, connection.terminate)
     try:
-        await asyncio.wait({call}, timeout=within)
+        return await call
+    except asyncio.CancelledError:
+        connection.terminate()
+        raise
+    except Exception as error:
+        if loop.time() < deadline:
+            raise
+        raise OSError(f"no answer from the database within {within:g} s") from error
     finally:
-        late = not call.done()
-        if late:
-            connection.terminate()
-            await asyncio.wait({call}, timeout=1.0)
-            call.cancel()
-    if late:
-        if call.done() and not call.cancelled():
-            call.exception()  # looked at, or asyncio would complain
-        raise OSError(f"no answer from the database within {within:g} s")
-    return call.result()
+        timer.cancel()
 
 
 def _harden_socket(connection: Connection) -> None:
