@@ -22,7 +22,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build docs demo apt test test-second check lint fuzz bench bench-e2e bench-wide size lock clean
-.PHONY: bench-peers test-large
+.PHONY: bench-idle bench-peers test-large
 .PHONY: chaos-short chaos chaos-mutants chaos-clocks chaos-calm chaos-power simulate
 
 help: ## show this list
@@ -105,6 +105,9 @@ bench: setup $(VENV)-bench/installed ## time the compiled parts beside their rea
 
 bench-e2e: setup ## every figure of whole clusters, 30 minutes at most (E2E="--only lives")
 	$(BIN)/python -m bench.e2e $(E2E)
+
+bench-idle: setup ## what a cluster costs at rest, at 80 and at 1,000 messages/s (IDLE="--base CLONE")
+	$(BIN)/python -m bench.idle $(IDLE)
 
 bench-peers: setup $(PEERS)/installed ## time accepting beside PgQueuer, procrastinate, NATS, RabbitMQ, Redis
 	$(BIN)/python -m bench.peers

@@ -24,10 +24,10 @@ class Child:
         self._process = process
 
     @classmethod
-    async def start(cls, module: str, *arguments: str) -> Child:
+    async def start(cls, module: str, *arguments: str, python: str = sys.executable) -> Child:
         """Start it and wait for its first line; ValueError if it ends without one."""
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", module, *arguments),
+            *(python, "-m", module, *arguments),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             limit=LONGEST_LINE,
@@ -42,12 +42,12 @@ class Child:
         self._process.stdin.write(msgspec.json.encode(command) + b"\n")
         return msgspec.json.decode(await self._process.stdout.readline(), type=dict[str, Any])
 
-    async def stop(self) -> None:
-        """Let it end, and end it after five seconds."""
+    async def stop(self, seconds: float = STOP_SECONDS) -> None:
+        """Let it end, and end it after so many seconds."""
         assert self._process.stdin is not None
         self._process.stdin.close()
         try:
-            await asyncio.wait_for(self._process.wait(), STOP_SECONDS)
+            await asyncio.wait_for(self._process.wait(), seconds)
         except TimeoutError:
             self._process.kill()
             await self._process.wait()

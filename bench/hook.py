@@ -15,7 +15,10 @@ WHOLE = 15
 
 
 class Ledger:
-    """What came for whom; with ``refusing`` the webhook says 503 and notes nothing."""
+    """What came for whom; with ``refusing`` the webhook says 503 and notes nothing.
+
+    ``times`` are the monotonic seconds at which callbacks came, by id and status; None: not noted.
+    """
 
     def __init__(self) -> None:
         self.refusing = False
@@ -24,6 +27,7 @@ class Ledger:
         self.callbacks = 0
         self.posts = 0
         self.repeats = 0
+        self.times: dict[str, float] | None = None
         self._seen: dict[str, int] = {}
 
     def keep(self, message_id: bytes, _now: float) -> None:
@@ -41,6 +45,8 @@ class Ledger:
         self.callbacks += len(statuses)
         for status in statuses:
             self._note(status.id, LEVELS.get(status.status, 0))
+            if self.times is not None:
+                self.times.setdefault(f"{status.id} {status.status}", post.at)
 
     def _note(self, message_id: str, what: int) -> None:
         before = self._seen.get(message_id, 0)

@@ -56,16 +56,19 @@ class Load(msgspec.Struct):
     lives: bool = True  # whether callbacks will come for these messages
     ports: list[int] = []  # connections go round these; else to ``port``
     times: bool = False  # give the monotonic time of each 201 back, by id
+    heard: bool = False  # note when each callback of these messages comes, for ``Command.heard``
 
 
 class Command(msgspec.Struct):
     """``load`` runs it; ``refuse`` lets the webhook say 503 from now on, or not.
 
-    Neither: only where the callbacks stand.
+    ``heard`` asks for the monotonic time of each callback, by id and status. None of them: only
+    where the callbacks stand.
     """
 
     load: Load | None = None
     refuse: bool | None = None
+    heard: bool = False
 
 
 class Shape(NamedTuple):
@@ -99,8 +102,9 @@ class Run:
         self.whole_before = ledger.whole
         self.accepted = 0
         self.asked = 0
-        self.waiting: list[Client] = []
+        self.waiting: deque[Client] = deque()  # all of them get their turn
         self.due: deque[float] = deque()
+        self.late: list[float] = []  # by how much requests left after they were due
         self.ended = asyncio.Event()  # ``count`` is reached
         self.idle = asyncio.Event()
         self.busy = 0
@@ -139,7 +143,7 @@ class Run:
     def wake(self) -> None:
         """Callbacks came, or a request is due: connections that waited for it may go on."""
         while self.waiting and (self.stopped or self.may_go()):
-            self.waiting.pop().next()
+            self.waiting.popleft().next()
 
     async def pace(self) -> None:
         """Make requests due until the run is stopped."""
@@ -183,7 +187,10 @@ class Client(asyncio.Protocol):
         run.busy += 1
         run.asked += 1
         self._asking = True
-        self._sent = run.due.popleft() if run.due else time.perf_counter()
+        self._sent = now = time.perf_counter()
+        if run.due:
+            self._sent = run.due.popleft()
+            run.late.append(now - self._sent)
         self._transport.write(run.request())
 
     def data_received(self, data: bytes) -> None:
@@ -273,11 +280,14 @@ class Office:
             self.ledger.refusing = command.refuse
         if command.load is not None:
             return await self.load(command.load)
+        if command.heard:
+            return {"heard": self.ledger.times}
         return self.ledger.counts()
 
     async def load(self, order: Load) -> dict[str, object]:
         """Run it; what was counted between the warm-up and the end."""
         run = self._run = Run(order, self.ledger)
+        self.ledger.times = {} if order.heard else None
         ports = itertools.cycle(order.ports or [order.port])
         loop = asyncio.get_running_loop()
         clients = [
@@ -317,6 +327,7 @@ class Office:
             "whole_at_start": whole,
             "progress": [(at - began, *counts) for at, *counts in run.progress],
             "times": run.times,
+            "late_p99_ms": _latencies(run.late)["p99_ms"],
             **_latencies(run.latencies),
         }
 

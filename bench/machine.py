@@ -1,4 +1,4 @@
-"""What /proc says of processes: CPU seconds and resident memory."""
+"""What /proc says of processes: CPU seconds, wake-ups and resident memory."""
 
 from __future__ import annotations
 
@@ -44,6 +44,18 @@ def idle_seconds() -> float:
 def foreign_seconds() -> float:
     """CPU so far of all that this process did not start, itself left out."""
     return busy_seconds() - family_cpu_seconds(os.getpid())
+
+
+def wake_ups(pid: int) -> int:
+    """How often a process and all below it have slept so far: each time something woke it."""
+    own = 0
+    with suppress(OSError):  # it ended meanwhile
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            for line in (task / "status").read_text().splitlines():
+                if line.startswith("voluntary_ctxt_switches:"):
+                    own += int(line.split()[1])
+        own += sum(map(wake_ups, children(pid)))
+    return own
 
 
 def children(pid: int) -> list[int]:

@@ -18,6 +18,7 @@ import asyncpg
 
 from bench import machine
 from bench.child import Child
+from bench.e2e.elsewhere import Elsewhere
 from bench.load import Command, Load
 from warouter.errors import CommandError
 from warouter.local.cluster import CC, PHONE_NUMBER, Cluster, Options
@@ -45,7 +46,7 @@ Found = dict[str, Any]
 class Site:
     """A running cluster. ``accepted`` 201s so far, of which ``expected`` get callbacks."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster | Elsewhere) -> None:
         self.cluster = cluster
         self.accepted = 0
         self.expected = 0
@@ -235,10 +236,14 @@ class Site:
 
 
 @asynccontextmanager
-async def site(folder: Path, **options: Any) -> AsyncIterator[Site]:
-    """A cluster of its own below ``folder``; ``options`` are those of the local cluster."""
+async def site(folder: Path, build: Path | None = None, **options: Any) -> AsyncIterator[Site]:
+    """A cluster of its own below ``folder``; ``options`` are those of the local cluster.
+
+    ``build`` is the clone whose build runs there, None: this one.
+    """
     options.setdefault("environment", ENVIRONMENT)
-    here = Site(Cluster(Options(data_dir=folder, port=0, tls=False, **options)))
+    wanted = Options(data_dir=folder, port=0, tls=False, **options)
+    here = Site(Elsewhere(build, wanted) if build is not None else Cluster(wanted))
     async with AsyncExitStack() as stack:
         await here.prepare(stack)
         yield here

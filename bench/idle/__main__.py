@@ -1,0 +1,97 @@
+"""What warouter costs at rest, at 80 and 1,000 messages a second, and at full load, CPU first.
+
+Beside it, in turn, another clone's build (--base). Each turn starts afresh; medians of the turns
+count. Prints tables for people and, as its last line, one JSON object. Exit code 0 only if every
+turn was measured and every message was called back.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import itertools
+import shutil
+import signal
+import sys
+import tempfile
+from pathlib import Path
+
+import msgspec
+import uvloop
+
+from bench import machine
+from bench.e2e.site import Found, say
+from bench.e2e.turns import Turn, in_turn
+from bench.idle.show import rounded, show
+from bench.idle.turn import Length, turn
+
+MOST_SECONDS = 15 * 60.0  # a run of three rounds takes half of it
+QUICK = Length(idle=3.0, paced=3.0, full=2.0)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench.idle", description=__doc__)
+    parser.add_argument("--base", type=Path, help="a clone with its .venv, to compare with")
+    parser.add_argument("--quick", action="store_true", help="one short round: no figures")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rates", default="80,1000", help="messages a second, by commas")
+    parser.add_argument("--out", type=Path, help="also write the JSON into this file")
+    options = parser.parse_args()
+    options.rates = tuple(map(int, options.rates.split(",")))
+    return options
+
+
+def sides(options: argparse.Namespace, folder: Path) -> dict[str, Turn]:
+    """Every turn has a folder of its own, which goes when the run ends."""
+    length = (QUICK if options.quick else Length())._replace(rates=options.rates)
+    number = itertools.count()
+
+    def of(build: Path | None) -> Turn:
+        return lambda: turn(_made(folder / str(next(number))), build, length)
+
+    found: dict[str, Turn] = {"this": of(None)}
+    if options.base is not None:
+        found["base"] = of(options.base)
+    return found
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(mode=0o711)
+    return folder
+
+
+async def run(options: argparse.Namespace, folder: Path) -> int:
+    """The exit code."""
+    say(f"on {machine.description()}; only ratios compare between machines")
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    async with asyncio.timeout(MOST_SECONDS):
+        times = 1 if options.quick else options.rounds
+        found, wrong = await in_turn(sides(options, folder), times)
+    figures: Found = rounded({**found, "rounds": times, "ok": not wrong})
+    show(figures)
+    for fact in wrong:
+        say(f"WRONG: {fact}")
+    line = msgspec.json.encode(figures).decode()
+    if options.out is not None:
+        options.out.write_text(line + "\n")
+    say(line)
+    return 1 if wrong else 0
+
+
+def main() -> int:
+    options = _options()
+    # Not below /root: the server may run under another account.
+    folder = Path(tempfile.mkdtemp(prefix="warouter-idle-", dir="/tmp"))
+    folder.chmod(0o711)
+    try:
+        return uvloop.run(run(options, folder))
+    except asyncio.CancelledError:
+        return 128 + signal.SIGTERM
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
