@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
+from warouter.background import wait_for
 from warouter.owner.ownership import Ownership
 from warouter.owner.slot import OwnedSlot
 from warouter.store.journal import APPENDED, FENCED, UNKNOWN, Exceptions, Outcome
@@ -39,8 +40,8 @@ OriginT = TypeVar("OriginT")
 
 
 class Gather(NamedTuple):
-    """How rows of a stream gather: for ``seconds`` from one commit's end, until there are ``rows``,
-    and only after a commit of ``after`` rows or more.
+    """How rows of a stream gather: for ``seconds`` from one commit's end, until there are ``rows``
+    or one is urgent, and only after a commit of ``after`` rows or more.
     """
 
     seconds: float
@@ -60,6 +61,7 @@ class GroupCommit(ABC, Generic[RowT, OriginT]):
         self._queued_bytes = 0
         self._committing_bytes = 0  # of these
         self._wake = asyncio.Event()
+        self._enough = asyncio.Event()  # what is queued gathers no longer
         self._ended = float("-inf")  # the last commit
         self._committed = 0  # rows of it
         self.appended = 0
@@ -79,11 +81,18 @@ class GroupCommit(ABC, Generic[RowT, OriginT]):
     ) -> None:
         """Tell those who wait what became of each row, and pass on what is new."""
 
-    def put(self, slot: OwnedSlot, row: RowT, origin: OriginT, size: int) -> None:
-        """The order of the queue is that of the journal; ``size`` is the row's, in bytes."""
+    def put(
+        self, slot: OwnedSlot, row: RowT, origin: OriginT, size: int, *, urgent: bool = False
+    ) -> None:
+        """The order of the queue is that of the journal; ``size`` is the row's, in bytes.
+
+        An ``urgent`` row does not gather, nor does what stands before it.
+        """
         self._queue.append((slot, row, origin))
         self._queued_bytes += size
         self._wake.set()
+        if urgent or len(self._queue) >= self._gather.rows:
+            self._enough.set()
 
     async def run(self) -> None:
         while True:
@@ -100,7 +109,8 @@ class GroupCommit(ABC, Generic[RowT, OriginT]):
         gather = self._gather
         rest = self._ended + gather.seconds - self._clock()
         if rest > 0 and self._committed >= gather.after and len(self._queue) < gather.rows:
-            await asyncio.sleep(rest)
+            await wait_for(self._enough, rest)
+        self._enough.clear()
 
     def _batch(self) -> list[tuple[OwnedSlot, RowT, OriginT]]:
         batch: list[tuple[OwnedSlot, RowT, OriginT]] = []

@@ -36,9 +36,10 @@ from warouter.upstream.protocol import Answer, Event, Upstream
 log = logging.getLogger(__name__)
 
 MAX_ROWS = 2_000
-# Statuses come in a stream, and a commit costs as much as a hundred of them. One that comes after a
-# pause is committed at once; the next ones gather for the rest of this time.
-GATHER = Gather(seconds=0.010, rows=500)
+# Statuses come in a stream, and a commit costs as much as a hundred of them, a POST even more. One
+# that comes after a pause is committed at once; the next ones gather for the rest of this time, or
+# until they fill a commit, which at a high rate they do long before.
+GATHER = Gather(seconds=0.050, rows=250)
 MAX_QUEUED = 32 * 1024 * 1024  # bytes of events that are not on disk: then no more are read
 
 
@@ -100,8 +101,10 @@ class Receipts(GroupCommit[EventRow, Numbered | Told]):
         self._place(slot, new, Numbered(event.number))
 
     def store(self, slot: OwnedSlot, event: NewEvent, told: Told) -> None:
-        """Queue an event of our own; ``told`` hears when it is on disk."""
-        self._place(slot, event, told)
+        """Queue an event of our own; ``told``, which waits for nothing else, hears when it is on
+        disk.
+        """
+        self._place(slot, event, told, urgent=True)
 
     def ack(self, slot: OwnedSlot, numbers: list[int]) -> None:
         """These events are on disk, or will never be read: the upstream need not keep them."""
@@ -136,10 +139,12 @@ class Receipts(GroupCommit[EventRow, Numbered | Told]):
             except Exception as error:
                 failed(slot.current(), error)
 
-    def _place(self, slot: OwnedSlot, event: NewEvent, origin: Numbered | Told) -> None:
+    def _place(
+        self, slot: OwnedSlot, event: NewEvent, origin: Numbered | Told, *, urgent: bool = False
+    ) -> None:
         """The order of the queue is that of the journal: an event has its place from here on."""
         row = EventRow(slot.slot, slot.events[event.kind].take_seq(), *event)
-        self.put(slot, row, origin, row.size)
+        self.put(slot, row, origin, row.size, urgent=urgent)
 
     def _note(self, slot: OwnedSlot, row: EventRow, outcome: Outcome) -> None:
         if outcome is APPENDED:
