@@ -17,8 +17,8 @@ PYTHON = Path(".venv/bin/python")
 STOP_SECONDS = 40.0
 
 
-class Server(NamedTuple):
-    """Its embedded PostgreSQL."""
+class Database(NamedTuple):
+    """Its embedded PostgreSQL; ``own`` is the address of the cluster's database."""
 
     pid: int
     own: str
@@ -88,9 +88,9 @@ class Elsewhere:
         return str(self._found["cert"])
 
     @property
-    def postgres(self) -> Server:
+    def postgres(self) -> Database:
         processes = {p["name"]: p["pid"] for p in self._found["processes"]}
-        return Server(processes["postgres"], self._found["database"]["dsn"])
+        return Database(processes["postgres"], self._found["database"]["dsn"])
 
 
 def _wanted(options: Options) -> Wanted:

@@ -19,6 +19,7 @@ import asyncpg
 from bench import machine
 from bench.child import Child
 from bench.e2e.elsewhere import Elsewhere
+from bench.e2e.running import Running
 from bench.load import Command, Load
 from warouter.errors import CommandError
 from warouter.local.cluster import CC, PHONE_NUMBER, Cluster, Options
@@ -46,7 +47,7 @@ Found = dict[str, Any]
 class Site:
     """A running cluster. ``accepted`` 201s so far, of which ``expected`` get callbacks."""
 
-    def __init__(self, cluster: Cluster | Elsewhere) -> None:
+    def __init__(self, cluster: Running) -> None:
         self.cluster = cluster
         self.accepted = 0
         self.expected = 0

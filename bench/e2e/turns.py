@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from statistics import median
 from typing import Any
@@ -13,18 +14,22 @@ WORST = "foreign_cores"  # of this the greatest counts
 Turn = Callable[[], Awaitable[tuple[Found, list[str]]]]
 
 
-async def in_turn(sides: Mapping[str, Turn], times: int) -> tuple[dict[str, Found], list[str]]:
+async def in_turn(
+    sides: Mapping[str, Turn], times: int, most_seconds: float
+) -> tuple[dict[str, Found], list[str]]:
     """What each side found, every second time backwards; and what was wrong.
 
-    A side that fails is left out of that time, and is wrong.
+    A turn that fails, or is not done after so many seconds of all, is left out, and is wrong.
     """
+    ends = asyncio.get_running_loop().time() + most_seconds
     found: dict[str, list[Found]] = {name: [] for name in sides}
     wrong: list[str] = []
     for n in range(times):
         for name in list(sides) if n % 2 == 0 else list(reversed(sides)):
             say(f" {name}, {n + 1} of {times}")
             try:
-                figures, facts = await sides[name]()
+                async with asyncio.timeout_at(ends):
+                    figures, facts = await sides[name]()
             except Exception as error:  # the others go on, and the exit code tells
                 wrong.append(f"{name}: not measured ({type(error).__name__}: {error})")
                 continue

@@ -1,8 +1,8 @@
 """What warouter costs at rest, at 80 and 1,000 messages a second, and at full load, CPU first.
 
-Beside it, in turn, another clone's build (--base). Each turn starts afresh; medians of the turns
-count. Prints tables for people and, as its last line, one JSON object. Exit code 0 only if every
-turn was measured and every message was called back.
+Beside it, in turn: another clone's build (--base), and the smallest honest aiohttp server. Each
+turn starts afresh; medians of the turns count. Prints tables for people and, as its last line, one
+JSON object. Exit code 0 only if every turn was measured and every message was called back.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ import uvloop
 from bench import machine
 from bench.e2e.site import Found, say
 from bench.e2e.turns import Turn, in_turn
-from bench.idle.show import rounded, show
-from bench.idle.turn import Length, turn
+from bench.idle.plain import plain_site
+from bench.idle.show import ratios, rounded, show
+from bench.idle.turn import Length, cluster, turn
 
-MOST_SECONDS = 15 * 60.0  # a run of three rounds takes half of it
+MOST_SECONDS = 20 * 60.0  # three rounds beside another build take eight minutes
 QUICK = Length(idle=3.0, paced=3.0, full=2.0)
 
 
@@ -46,18 +47,16 @@ def sides(options: argparse.Namespace, folder: Path) -> dict[str, Turn]:
     length = (QUICK if options.quick else Length())._replace(rates=options.rates)
     number = itertools.count()
 
-    def of(build: Path | None) -> Turn:
-        return lambda: turn(_made(folder / str(next(number))), build, length)
+    def fresh() -> Path:
+        one = folder / str(next(number))
+        one.mkdir(mode=0o711)
+        return one
 
-    found: dict[str, Turn] = {"this": of(None)}
+    found: dict[str, Turn] = {"this": lambda: turn(cluster(fresh()), length)}
     if options.base is not None:
-        found["base"] = of(options.base)
+        found["base"] = lambda: turn(cluster(fresh(), options.base), length)
+    found["plain"] = lambda: turn(plain_site(fresh()), length)
     return found
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir(mode=0o711)
-    return folder
 
 
 async def run(options: argparse.Namespace, folder: Path) -> int:
@@ -66,10 +65,9 @@ async def run(options: argparse.Namespace, folder: Path) -> int:
     task = asyncio.current_task()
     assert task is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    async with asyncio.timeout(MOST_SECONDS):
-        times = 1 if options.quick else options.rounds
-        found, wrong = await in_turn(sides(options, folder), times)
-    figures: Found = rounded({**found, "rounds": times, "ok": not wrong})
+    times = 1 if options.quick else options.rounds
+    found, wrong = await in_turn(sides(options, folder), times, MOST_SECONDS)
+    figures: Found = rounded({**found, "cpu_vs": ratios(found), "rounds": times, "ok": not wrong})
     show(figures)
     for fact in wrong:
         say(f"WRONG: {fact}")

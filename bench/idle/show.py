@@ -6,9 +6,9 @@ from typing import Any
 
 from bench.e2e.site import Found, say
 
-SIDES = ("this", "base")
+SIDES = ("this", "base", "plain")
 FOREIGN = "foreign_cores"
-KINDS = ("product", "coreapp", "webapp", "master", "postgres")
+KINDS = ("product", "coreapp", "webapp", "master", "server", "postgres")
 
 
 def show(figures: Found) -> None:
@@ -17,9 +17,24 @@ def show(figures: Found) -> None:
     say("")
     say(f"{'':<34}{''.join(f'{name:>12}' for name in names)}")
     for title, path in rows(figures[names[0]]):
-        cells = (_at(figures[name], path) for name in names)
-        say(f"{title:<34}{''.join(f'{_text(cell):>12}' for cell in cells)}")
+        cells = [_at(figures[name], path) for name in names]
+        if any(cell is not None for cell in cells):
+            say(f"{title:<34}{''.join(f'{_text(cell):>12}' for cell in cells)}")
+    for other, ratios in figures["cpu_vs"].items():
+        words = ", ".join(f"{ratio:.3g} at {rate}/s" for rate, ratio in ratios.items())
+        say(f"CPU of a message, {other} by this: {words}")
     say("")
+
+
+def ratios(found: Found) -> dict[str, dict[str, float]]:
+    """By how much more CPU a message costs the other sides, by rate."""
+
+    def product(side: str, rate: str) -> float:
+        return float(found[side]["cpu_ms"][rate]["product"])
+
+    others = [side for side in SIDES[1:] if side in found]
+    rates = found["this"]["cpu_ms"] if "this" in found else ()
+    return {side: {r: product(side, r) / product("this", r) for r in rates} for side in others}
 
 
 def rows(found: Found) -> list[tuple[str, tuple[str, ...]]]:
@@ -36,12 +51,13 @@ def rows(found: Found) -> list[tuple[str, tuple[str, ...]]]:
         lines += [
             (f"{rate}/s, transactions a message", ("transactions", rate)),
             (f"{rate}/s, POSTs a message", ("posts", rate)),
+            (f"{rate}/s, wake-ups a message", ("wake_ups", rate, "product")),
             (f"{rate}/s, requests late ms p99", ("late_ms", rate)),
             (f"{rate}/s, messages/s", ("per_s", rate)),
         ]
     lines += [(f"MiB: {name}", ("rss_mib", name)) for name in found["rss_mib"]]
     lines += [(f"{when}: others used, cores", ("foreign_cores", when)) for when in found[FOREIGN]]
-    return [line for line in lines if _at(found, line[1]) is not None]
+    return lines
 
 
 def rounded(value: Any) -> Any:

@@ -1,47 +1,45 @@
-"""What a running cluster uses in a stretch of seconds, by kind of process."""
+"""What a running cluster uses while something is done, by kind of process."""
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 
 from bench import machine
-from bench.e2e.site import PRODUCT, Found, Site
+from bench.e2e.site import Found, Site
 
-KINDS = (*PRODUCT, "postgres")  # together the product
+BESIDE = ("simulator", "load")  # all else is the product
 _TRANSACTIONS = "select sum(xact_commit)::bigint from pg_stat_database"
 
 
 def by_kind(named: Mapping[str, float]) -> dict[str, float]:
     """Sums over the processes of a kind, and over all of the ``product``."""
-    found: Counter[str] = Counter()
+    found: dict[str, float] = {}
     for name, value in named.items():
-        found[name.partition("-")[0]] += value  # type: ignore[assignment]
-    return {**found, "product": sum(found[kind] for kind in KINDS)}
+        kind = name.partition("-")[0]
+        found[kind] = found.get(kind, 0.0) + value
+    return {**found, "product": sum(n for kind, n in found.items() if kind not in BESIDE)}
 
 
-async def window(here: Site, seconds: float) -> Found:
-    """CPU in cores and wake-ups a second by kind, transactions a second, what others used.
+async def used(here: Site, doing: Awaitable[object]) -> Found:
+    """CPU seconds and wake-ups by kind, transactions, and the cores that others used meanwhile.
 
-    PostgreSQL's counts come up to a second late, at both ends.
+    ``seconds`` is how long it took. PostgreSQL's counts come up to a second late, at both ends.
     """
     before, began = await _look(here), time.monotonic()
-    await asyncio.sleep(seconds)
+    await doing
     after, lasted = await _look(here), time.monotonic() - began
-
-    def a_second(what: str) -> dict[str, float]:
-        of, then = after[what], before[what]
-        return by_kind({name: (of[name] - then[name]) / lasted for name in then})
-
     return {
         "seconds": lasted,
-        "cores": a_second("cpu"),
-        "wake_ups": a_second("wake_ups"),
-        "transactions": (after["transactions"] - before["transactions"]) / lasted,
+        "cpu": by_kind(_more(before["cpu"], after["cpu"])),
+        "wake_ups": by_kind(_more(before["wake_ups"], after["wake_ups"])),
+        "transactions": after["transactions"] - before["transactions"],
         "foreign_cores": max(0.0, after["foreign"] - before["foreign"]) / lasted,
     }
+
+
+def _more(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, float]:
+    return {name: after[name] - before[name] for name in before}
 
 
 async def _look(here: Site) -> Found:
