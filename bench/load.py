@@ -28,6 +28,10 @@ RECIPIENTS = 10_000
 MOST_MADE = 131_072  # requests in the ring: of more recipients each order takes others
 BODY = b'{"to":"49151%08d","type":"text","text":{"body":"Your order %08d is on its way. %b"}}'
 FILLER = b"It was packed today and leaves our house tonight. " * 2
+LOGIN = (
+    b"POST /v1/users/login HTTP/1.1\r\nHost: localhost\r\nAuthorization: %b\r\n"
+    b"Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+)
 FINISH_SECONDS = 30.0
 INTERVAL = 0.5  # of the counts in ``progress``
 _ID = b'"id":"'
@@ -56,6 +60,7 @@ class Load(msgspec.Struct):
     lives: bool = True  # whether callbacks will come for these messages
     ports: list[int] = []  # connections go round these; else to ``port``
     times: bool = False  # give the monotonic time of each 201 back, by id
+    login: str = ""  # credentials: each connection logs in first, before any load
     heard: bool = False  # note when each callback of these messages comes, for ``Command.heard``
 
 
@@ -170,12 +175,22 @@ class Client(asyncio.Protocol):
         self._buffer = b""
         self._sent = 0.0
         self._asking = False
+        self._login: asyncio.Future[int] | None = None
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports are no asyncio.Transport by type.
         self._transport = cast("asyncio.Transport", transport)
-        self.next()
+
+    async def log_in(self, credentials: str) -> None:
+        """The first request of this connection; OSError if it is refused."""
+        assert self._transport is not None
+        self._login = asyncio.get_running_loop().create_future()
+        self._transport.write(LOGIN % credentials.encode())
+        status = await asyncio.wait_for(self._login, FINISH_SECONDS)
+        self._login = None
+        if status != 200:
+            raise OSError(f"the login was answered {status}")
 
     def next(self) -> None:
         run = self._run
@@ -235,6 +250,9 @@ class Client(asyncio.Protocol):
         start = mark + len(_ID)
         stop = answer.find(b'"', start)
         status = int(head[9:12])
+        if self._login is not None:
+            self._login.set_result(status)
+            return
         if status == 201 and mark > 0:
             self._run.shape = Shape(size, mark, start, stop)
         self._run.answered(status, answer[start:stop], self._sent)
@@ -288,12 +306,7 @@ class Office:
         """Run it; what was counted between the warm-up and the end."""
         run = self._run = Run(order, self.ledger)
         self.ledger.times = {} if order.heard else None
-        ports = itertools.cycle(order.ports or [order.port])
-        loop = asyncio.get_running_loop()
-        clients = [
-            (await loop.create_connection(lambda: Client(run), "127.0.0.1", next(ports)))[1]
-            for _ in range(order.connections)
-        ]
+        clients = await self._connected(run)
         pacer = asyncio.create_task(run.pace()) if order.per_second else None
         counter = asyncio.create_task(run.count())
         await asyncio.sleep(order.warm_up)
@@ -330,6 +343,20 @@ class Office:
             "late_p99_ms": _latencies(run.late)["p99_ms"],
             **_latencies(run.latencies),
         }
+
+    async def _connected(self, run: Run) -> list[Client]:
+        """All connections of the run, which then begin at once."""
+        order, loop = run.order, asyncio.get_running_loop()
+        ports = itertools.cycle(order.ports or [order.port])
+        clients = []
+        for _ in range(order.connections):
+            _, client = await loop.create_connection(lambda: Client(run), "127.0.0.1", next(ports))
+            if order.login:
+                await client.log_in(order.login)
+            clients.append(client)
+        for client in clients:
+            client.next()
+        return clients
 
     async def _until_end(self, run: Run) -> None:
         try:

@@ -3,6 +3,8 @@
 Prints what it finds for people and, as its last line, all figures as one JSON object. Exit code 0
 only if every part was measured, and every 201 was a row in the database and a message at the
 simulator, in order, with all the callbacks that it was to have.
+
+With --base the builds of two clones are measured in turn, three times each; medians count.
 """
 
 from __future__ import annotations
@@ -16,14 +18,16 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import uvloop
 
 from bench import machine
 from bench.e2e import accepts, backlog, compiled, growth, journal, lag, lives, scaling
-from bench.e2e.extent import FULL, QUICK, Extent
+from bench.e2e.extent import FULL, QUICK, TURN, Extent
 from bench.e2e.site import Found, say
+from bench.e2e.turns import Turn, in_turn
 
 MOST_SECONDS = 29 * 60.0  # for everything; a part that is not done by then has failed
 
@@ -41,11 +45,17 @@ PARTS: dict[str, tuple[Part, float]] = {
 }
 
 
-class Bench:
-    """The parts one after the other, and what they found."""
+COMPARED = ("accepts", "latency", "lives", "backlog")  # that another build can take part in
+TURNS = 3
 
-    def __init__(self, folder: Path, extent: Extent) -> None:
+
+class Bench:
+    """The parts one after the other, and what they found; ``base`` is another clone."""
+
+    def __init__(self, folder: Path, extent: Extent, base: Path | None) -> None:
         self._extent = extent
+        self._turns = 1 if base is None or extent is QUICK else TURNS
+        self._base = base
         self._folder = folder
         self._ends = time.monotonic() + MOST_SECONDS
         self.figures: Found = {"foreign_cores": {}, "noisy_rounds": {}}
@@ -54,72 +64,95 @@ class Bench:
 
     async def run(self, name: str) -> None:
         """One part; what ends it early is said, and the others go on."""
-        part, share = PARTS[name]
         say(f"{name} ...")
         began = time.monotonic()
-        folder = self._folder / name
-        folder.mkdir(mode=0o711)
-        try:
-            async with asyncio.timeout_at(asyncio.get_running_loop().time() + self._left()):
-                found, wrong = await part(folder, began + share, self._extent)
-        except Exception as error:  # the others go on, and the exit code tells
-            found, wrong = {}, [f"{name}: not measured ({type(error).__name__}: {error})"]
-        self._keep(found)
-        self.wrong += wrong
+        sides = {"this": self._turn(name, None)}
+        if self._base is not None:
+            sides["base"] = self._turn(name, self._base)
+        found, wrong = await in_turn(sides, self._turns, self._left())
+        self._keep(self.figures, found.get("this", {}))
+        if self._base is not None:
+            self._keep(self.figures.setdefault("base", {}), found.get("base", {}))
+        self.wrong += [f"{name}: {fact}" for fact in wrong]
         self.seconds[name] = round(time.monotonic() - began, 1)
-        shutil.rmtree(folder, ignore_errors=True)
         say(f"{name}: {self.seconds[name]:g} s")
+
+    def _turn(self, name: str, build: Path | None) -> Turn:
+        """A part, in a folder of its own; what ends it early is said, and the others go on."""
+        part, share = PARTS[name]
+
+        async def measure() -> tuple[Found, list[str]]:
+            folder = self._folder / name
+            folder.mkdir(mode=0o711)
+            try:
+                until = time.monotonic() + share
+                return await part(folder, until, self._extent._replace(build=build))
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+
+        return measure
 
     def _left(self) -> float:
         return max(0.0, self._ends - time.monotonic())
 
-    def _keep(self, found: Found) -> None:
+    def _keep(self, figures: Found, found: Found) -> None:
         for name, value in found.items():
             if isinstance(value, dict):
-                self.figures.setdefault(name, {}).update(value)
+                figures.setdefault(name, {}).update(value)
             else:
-                self.figures[name] = value
+                figures[name] = value
 
 
 def show(figures: Found) -> None:
-    """The figures for people, one a line."""
+    """The figures for people, one a line, and below it what the other build has there."""
+    base = figures.get("base", {})
     for name, value in figures.items():
-        if isinstance(value, dict):
-            value = ", ".join(f"{n} {one:,}" for n, one in value.items())
-        else:
-            value = f"{value:,}"
-        say(f"  {name:<22} {value}")
+        if name != "base":
+            say(f"  {name:<22} {_text(value)}")
+        if name in base:
+            say(f"  {'  the other build':<22} {_text(base[name])}")
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{n} {one:,}" for n, one in value.items())
+    return f"{value:,}"
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.e2e", description=__doc__)
-    parser.add_argument(
-        "--only", default=",".join(PARTS), help=f"parts, of {','.join(PARTS)}", metavar="PARTS"
-    )
+    parser.add_argument("--only", help=f"parts, of {','.join(PARTS)}", metavar="PARTS")
     parser.add_argument("--quick", action="store_true", help="little of each: no figures")
+    parser.add_argument("--base", type=Path, help="a clone with its .venv, to compare with")
+    parser.add_argument("--out", type=Path, help="also write the JSON into this file")
     options = parser.parse_args()
-    options.parts = options.only.split(",")
-    if unknown := set(options.parts) - set(PARTS):
-        parser.error(f"no such part: {', '.join(sorted(unknown))}")
+    known = tuple(PARTS) if options.base is None else COMPARED
+    options.parts = options.only.split(",") if options.only else known
+    if unknown := set(options.parts) - set(known):
+        parser.error(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(known)}")
     return options
 
 
-async def run(parts: list[str], folder: Path, extent: Extent) -> int:
+async def run(options: argparse.Namespace, folder: Path) -> int:
     """The exit code."""
     say(f"on {machine.description()}; only ratios compare between machines")
     task = asyncio.current_task()
     assert task is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    bench = Bench(folder, extent)
+    extent = QUICK if options.quick else FULL if options.base is None else TURN
+    bench = Bench(folder, extent, options.base)
     for name in PARTS:
-        if name in parts:
+        if name in options.parts:
             await bench.run(name)
     bench.figures["seconds"] = bench.seconds
     bench.figures["ok"] = not bench.wrong
     show(bench.figures)
     for fact in bench.wrong:
         say(f"WRONG: {fact}")
-    print(msgspec.json.encode(bench.figures).decode(), flush=True)
+    line = msgspec.json.encode(bench.figures).decode()
+    if options.out is not None:
+        options.out.write_text(line + "\n")
+    say(line)
     return 1 if bench.wrong else 0
 
 
@@ -129,7 +162,7 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="warouter-bench-", dir="/tmp"))
     folder.chmod(0o711)
     try:
-        return uvloop.run(run(options.parts, folder, QUICK if options.quick else FULL))
+        return uvloop.run(run(options, folder))
     except asyncio.CancelledError:
         return 128 + signal.SIGTERM
     finally:

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
+from statistics import median
 
+import aiohttp
 import asyncpg
 
 from bench import machine
 from bench.child import Child
 from bench.e2e.extent import Extent
-from bench.e2e.rounds import Rounds, Side, medians, rounds
+from bench.e2e.rounds import Round, Rounds, Side, medians, rounds
 from bench.e2e.site import LOUD, QUIET, Found, Site, say, site
 from bench.load import Command, Load
 from warouter.local.cluster import Placement
@@ -98,11 +101,14 @@ class Others:
         return wrong
 
 
-async def paused(here: Site, connections: int, seconds: float, webapp: int = 1) -> Found:
+async def paused(
+    here: Site, connections: int, seconds: float, webapp: int = 1, login: str = ""
+) -> Found:
     """Only the way to the 201; what was accepted is sent afterwards, unmeasured."""
     await here.faults(**QUIET, pause=True)
     order = here.order(connections, seconds, warm_up=WARM_UP, lives=False)
     order.port = here.ports(webapp)[-1]
+    order.login = login
     found = await here.measured(order, drain=False)
     await here.faults(pause=False)
     await here.drained()
@@ -115,7 +121,14 @@ async def sending(here: Site, connections: int, seconds: float, *, loud: bool) -
     return await here.measured(here.order(connections, seconds, warm_up=WARM_UP, lives=loud))
 
 
-def _sides(here: Site, others: Others, seconds: float) -> dict[str, Side]:
+async def visitor(here: Site) -> str:
+    """Credentials of another user: logins end a user's oldest tokens, and ours shall live."""
+    user = {"username": "visitor", "password": f"Aa1-{secrets.token_hex(12)}"}
+    await here.v1("POST", "users", user)
+    return aiohttp.encode_basic_auth(user["username"], user["password"])
+
+
+def _sides(here: Site, others: Others, login: str, seconds: float) -> dict[str, Side]:
     return {
         "c256": partial(paused, here, 256, seconds),
         "floor": partial(others.measured, "floor", 256, seconds),
@@ -125,6 +138,7 @@ def _sides(here: Site, others: Others, seconds: float) -> dict[str, Side]:
         "c64": partial(paused, here, 64, seconds),
         "naive64": partial(others.measured, "naive", 64, seconds),
         "aiohttp64": partial(paused, here, 64, seconds, webapp=2),
+        "login64": partial(paused, here, 64, seconds, login=login),
         "c1": partial(paused, here, 1, seconds),
     }
 
@@ -132,7 +146,9 @@ def _sides(here: Site, others: Others, seconds: float) -> dict[str, Side]:
 async def measure(folder: Path, until: float, extent: Extent) -> tuple[Found, list[str]]:
     """The figures of this part, and what was wrong."""
     async with AsyncExitStack() as stack:
-        here = await stack.enter_async_context(site(folder, shards=2, webapps=2, place=_place))
+        here = await stack.enter_async_context(
+            site(folder, extent.build, shards=2, webapps=2, place=_place)
+        )
         others = Others(here)
         await others.start(stack, folder)
         for warm in (
@@ -143,7 +159,8 @@ async def measure(folder: Path, until: float, extent: Extent) -> tuple[Found, li
             partial(others.measured, "naive", 256, WARM_SECONDS),
         ):
             await warm()
-        found = await rounds(_sides(here, others, extent.side_seconds), until, extent.rounds)
+        sides = _sides(here, others, await visitor(here), extent.side_seconds)
+        found = await rounds(sides, until, extent.rounds)
         wrong = await here.check("accepts") + await others.check()
     return _figures(found), wrong
 
@@ -155,6 +172,8 @@ def _place(name: str, _role: str) -> Placement:
 def _figures(found: Rounds) -> Found:
     cpu = medians(one["c256"]["cpu"] for one in found.kept)
     cpu.pop(AIOHTTP)
+    aiohttp = medians(one["aiohttp64"]["cpu"] for one in found.kept)
+    aiohttp.pop("webapp-1")
     return {
         "accepts_per_s": round(found.median("c256", "per_s")),
         "accepts_sending_per_s": round(found.median("sending", "per_s")),
@@ -171,10 +190,11 @@ def _figures(found: Rounds) -> Found:
             "c64": round(found.ratio("c64", "naive64"), 2),
         },
         "accepts_vs_floor": round(found.ratio("c256", "floor"), 3),
-        "accept_cpu_us": round(
-            sum(us for name, us in cpu.items() if name.startswith(("webapp", "coreapp", "post"))),
-            1,
-        ),
+        "accepts_logged_in": round(found.ratio("login64", "c64"), 3),
+        "accept_cpu_vs_floor": round(median(map(_cpu_vs_floor, found.kept)), 2),
+        "p99_vs_floor": round(found.ratio("c256", "floor", "p99_ms"), 2),
+        "accept_cpu_us": round(_server(cpu), 1),
+        "accept_aiohttp_cpu_us": round(_server(aiohttp), 1),
         "accept_cpu_by": cpu,
         "floor_cpu_by": medians(one["floor"]["cpu"] for one in found.kept),
         "latency_ms": {
@@ -189,3 +209,12 @@ def _figures(found: Rounds) -> Found:
         "foreign_cores": {"accepts": found.foreign_cores},
         "noisy_rounds": {"accepts": found.noisy},
     }
+
+
+def _cpu_vs_floor(one: Round) -> float:
+    return _server(one["c256"]["cpu"]) / _server(one["floor"]["cpu"])
+
+
+def _server(cpu: Mapping[str, float]) -> float:
+    """Of webapps, coreapps and PostgreSQL, or of the floor's processes; masters are not asked."""
+    return sum(us for name, us in cpu.items() if name.startswith(("web", "core", "postgres")))

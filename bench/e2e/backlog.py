@@ -22,7 +22,7 @@ SAMPLE_SECONDS = 0.5
 
 async def measure(folder: Path, _until: float, extent: Extent) -> tuple[Found, list[str]]:
     """The figures of this part, and what was wrong."""
-    async with site(folder) as here:
+    async with site(folder, extent.build) as here:
         await here.faults(**QUIET)
         normal = [await _normal(here) for _ in range(NORMAL_RUNS)]
         before = _coreapps(here)

@@ -1,13 +1,15 @@
-"""How much is done: all of it, or a little of everything, to see that the bench works."""
+"""How much is done: all, less beside another build, or a little, to see that the bench works."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import NamedTuple
 
 
 class Extent(NamedTuple):
-    """Counts are messages or rows, times seconds."""
+    """Counts are messages or rows, times seconds; ``build`` is another clone, None is this one."""
 
+    build: Path | None = None
     rounds: int = 5
     side_seconds: float = 2.5  # of one side of a round
     life_seconds: float = 300.0
@@ -20,6 +22,7 @@ class Extent(NamedTuple):
 
 
 FULL = Extent()
+TURN = Extent(rounds=1, life_seconds=30.0, backlog=200_000)  # one of several
 QUICK = Extent(
     rounds=1,
     side_seconds=1.0,

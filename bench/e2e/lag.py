@@ -20,7 +20,7 @@ SECONDS = 8.0
 
 async def measure(folder: Path, until: float, extent: Extent) -> tuple[Found, list[str]]:
     """The figures of this part, and what was wrong."""
-    async with site(folder) as here:
+    async with site(folder, extent.build) as here:
         await here.faults(**LOUD)
         await _round(here, 1.0)
         found = await rounds(

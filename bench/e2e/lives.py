@@ -63,7 +63,7 @@ class Samples:
 
 async def measure(folder: Path, _until: float, extent: Extent) -> tuple[Found, list[str]]:
     """The figures of this part, and what was wrong."""
-    async with site(folder) as here:
+    async with site(folder, extent.build) as here:
         await here.faults(**LOUD)
         await asyncio.sleep(IDLE_SECONDS)
         idle = here.resident()

@@ -25,7 +25,7 @@ async def in_turn(
     found: dict[str, list[Found]] = {name: [] for name in sides}
     wrong: list[str] = []
     for n in range(times):
-        for name in list(sides) if n % 2 == 0 else list(reversed(sides)):
+        for name in list(sides)[:: -1 if n % 2 else 1]:
             say(f" {name}, {n + 1} of {times}")
             try:
                 async with asyncio.timeout_at(ends):
