@@ -20,6 +20,7 @@ from warouter.config import Settings, Timing
 from warouter.errors import ChangeRefused
 from warouter.owner.beats import Beats
 from warouter.owner.writable import Writable
+from warouter.store.database import connect
 from warouter.store.election import LeaderSession
 from warouter.store.journal import Journal
 from warouter.store.nodes import ask_for_shards, read_map, withdraw_shard_request
@@ -60,6 +61,42 @@ async def test_one_holds_the_lock_until_its_session_ends(
         leader.terminate()
     while not await rival.try_lock():
         pass
+
+
+async def test_a_look_takes_the_lock_only_for_who_contends(
+    leader: LeaderSession, rival: LeaderSession
+) -> None:
+    assert not (await leader.look()).locked
+    assert (await rival.look(contend=True)).locked
+    assert not (await leader.look(contend=True)).locked
+    assert not await leader.try_lock()
+
+
+async def test_a_map_is_read_again_when_its_version_or_its_server_is_another(
+    leader: LeaderSession, pool: asyncpg.Pool
+) -> None:
+    async def epoch() -> int:
+        return (await leader.look()).map.slots[3].epoch
+
+    assert await epoch() == 0
+    await pool.execute("update slot set epoch = 1 where slot = 3")
+    assert await epoch() == 0  # nobody writes a slot without a new version
+    await pool.execute("update shard_map set version = version + 1")
+    assert await epoch() == 1
+    await pool.execute("update slot set epoch = 2 where slot = 3")
+    assert leader._map_found is not None
+    leader._map_found = (*leader._map_found[:2], "the primary that this one's standby was")
+    assert await epoch() == 2
+
+
+async def test_sessions_of_others_may_have_names_like_ours(
+    leader: LeaderSession, settings: Settings
+) -> None:
+    names = [f"wa:{NODE.hex}:one", f"wa:{NODE.hex}:two", "wa:psql"]
+    sessions = [await connect(settings, name) for name in names]
+    assert (await leader.look()).sessions == {NODE}
+    for session in sessions:
+        session.terminate()
 
 
 async def test_numbers_carry_the_timeline(leader: LeaderSession, pool: asyncpg.Pool) -> None:

@@ -77,6 +77,7 @@ class MapView:
         self._link_gone = False
         self.links = Links(timing.hold, self._wake.set, self._on_link_gone)
         self.map: ShardMap | None = None
+        self._read: ShardMap | None = None  # on this connection
 
     @property
     def away(self) -> bool:
@@ -103,7 +104,7 @@ class MapView:
             await wait_for(self._wake, self._timing.map_poll)
 
     async def _refresh(self, connection: asyncpg.Connection) -> None:
-        new = await read_map(connection)
+        new = self._read = await read_map(connection, self._read)
         rows = await read_rows(connection)
         self._beats.observe(self._clock(), {r["incarnation"]: r["counter"] for r in rows})
         self.links.set_addresses(addresses_of(rows))
@@ -208,6 +209,7 @@ class MapView:
         A pool would wait for it much longer.
         """
         if self._hints is None or self._hints.is_closed():
+            self._read = None
             self._hints = await database.connect(self._settings, self._application)
             await database.listen(self._hints, self._on_hint)
         return self._hints

@@ -95,7 +95,7 @@ class Master:
         await self._session.close()
 
     async def _round(self, started: float) -> None:
-        picture = await self._session.look()
+        picture = await self._session.look(contend=self._term is None)
         self._observe(picture, started, self._clock())
         await self._beat(started)
         if self._term is not None and not self._still_leads(picture, started):
@@ -127,9 +127,11 @@ class Master:
     async def _campaign(self, picture: Picture) -> bool:
         """Win the term if nobody holds it, or if its holder is dead. True to lead at once."""
         leader = self._members.get(picture.leader) if picture.leader else None
-        if leader is not None and leader.verdict is Verdict.DEAD:
+        locked = picture.locked
+        if not locked and leader is not None and leader.verdict is Verdict.DEAD:
             await self._session.depose_holder()
-        if not await self._session.try_lock():
+            locked = await self._session.try_lock()
+        if not locked:
             return False
         sent = self._clock()
         if self._won_maybe:  # with the lock held, a look tells whether that win was committed

@@ -8,6 +8,7 @@ lock is free and this master cannot write any more.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -21,19 +22,26 @@ from warouter.config import Settings
 from warouter.errors import FencedError
 from warouter.store import locks
 from warouter.store.database import WRITE_SECONDS, Session
-from warouter.store.nodes import NODES_SQL, SLOTS_SQL, ShardRequest, map_of, node_of
+from warouter.store.nodes import SLOTS_SQL, ShardRequest, map_of
 
 STALE_TERM = "WA002"
 LOOK_SECONDS = 1.0  # what commits nothing is answered at once, or not at all
+# One statement a poll, since in a quiet cluster masters cost more than what they watch. So names of
+# sessions are only sifted here, and told apart by who looks.
 _STATE = """
 select m.version, m.shards, t.term, t.incarnation as leader,
        pg_postmaster_start_time() as started, next_number(0) >> 32 as timeline,
-       (select array_agg(distinct substr(a.application_name, 4, 32)) from pg_stat_activity a
-         where a.datname = current_database()
-           and a.application_name ~ '^wa:[0-9a-f]{32}:') as sessions,
+       array(select substr(a.application_name, 4, 32) from pg_stat_activity a
+              where a.datname = current_database()
+                and a.application_name like 'wa:%') as sessions,
+       array(select row(n.incarnation, n.name, n.role, n.leaving, b.counter,
+                        coalesce(b.upstream_ok, true), array_to_string(b.unreached, ' '),
+                        coalesce(b.journal_ok, true))
+               from node n left join beat b using (incarnation)) as nodes,
        (select row(r.id, r.shards, r.state) from shard_request r
          where r.state in ('waiting', 'running')) as request,
-       moved_lately() as moved
+       moved_lately() as moved,
+       case when $1 then pg_try_advisory_lock($2, 0) else false end as locked
   from shard_map m, term t"""
 _TERMINATE_HOLDER = """
 select pg_terminate_backend(l.pid) from pg_locks l
@@ -61,6 +69,7 @@ class Picture(msgspec.Struct, frozen=True):
     server: tuple[Any, int]
     request: ShardRequest | None
     moved: frozenset[int] = frozenset()  # slots that left an owner in trouble a moment ago
+    locked: bool = False  # the lock that keeps masters apart was tried for, and is held now
 
 
 class LeaderSession:
@@ -69,23 +78,27 @@ class LeaderSession:
     def __init__(self, settings: Settings, incarnation: UUID, application: str) -> None:
         self._incarnation = incarnation
         self._session = Session(settings, application, lock_timeout="500ms")
+        self._map: ShardMap | None = None  # the last one that was read
+        self._map_found: tuple[int, int, object] | None = None  # version, shards, server
 
-    async def look(self) -> Picture:
-        """Read the state of the cluster. Raises OutcomeUnknown when
-        the database does not answer.
+    async def look(self, *, contend: bool = False) -> Picture:
+        """Read the state of the cluster; ``contend`` for the lock that keeps masters apart, too.
+
+        Raises OutcomeUnknown when the database does not answer.
         """
-        state = (await self._session.fetch(_STATE, within=LOOK_SECONDS))[0]
-        slots = await self._session.fetch(SLOTS_SQL, within=LOOK_SECONDS)
-        nodes = await self._session.fetch(NODES_SQL, within=LOOK_SECONDS)
+        arguments = contend, locks.LEADER
+        state = (await self._session.fetch(_STATE, *arguments, within=LOOK_SECONDS))[0]
+        server = state["started"], state["timeline"]
         return Picture(
-            map=map_of(state["version"], state["shards"], slots),
+            map=await self._map_of(state["version"], state["shards"], server),
             term=state["term"],
             leader=state["leader"],
-            nodes={n.incarnation: n for n in map(node_of, nodes)},
-            sessions=frozenset(UUID(s) for s in state["sessions"] or ()),
-            server=(state["started"], state["timeline"]),
+            nodes={row[0]: _node(*row) for row in state["nodes"]},
+            sessions=_incarnations(state["sessions"]),
+            server=server,
             request=ShardRequest(*state["request"]) if state["request"] else None,
             moved=frozenset(state["moved"]),
+            locked=state["locked"],
         )
 
     async def try_lock(self) -> bool:
@@ -168,6 +181,17 @@ class LeaderSession:
         """Close the connection in order, which frees the lock at once."""
         await self._session.close()
 
+    async def _map_of(self, version: int, shards: int, server: object) -> ShardMap:
+        """The map of this version, which is read only if it is not the last one.
+
+        A standby that was promoted may come to a version that its primary had had already.
+        """
+        found = version, shards, server
+        if self._map is None or self._map_found != found:
+            slots = await self._session.fetch(SLOTS_SQL, within=LOOK_SECONDS)
+            self._map, self._map_found = map_of(version, shards, slots), found
+        return self._map
+
     async def _write(self, sql: str, term: int, *rest: Any) -> list[Any]:
         try:
             return await self._session.fetch(
@@ -186,3 +210,27 @@ def _columns(moves: Sequence[Succession]) -> tuple[list[Any], ...]:
         [m.to for m in moves],
         [m.reason for m in moves],
     )
+
+
+def _incarnations(names: Sequence[str]) -> frozenset[UUID]:
+    """The incarnations of these sessions; others may have a name like that, too."""
+    found = set()
+    for name in set(names):
+        with suppress(ValueError):
+            found.add(UUID(name))
+    return frozenset(found)
+
+
+def _node(
+    incarnation: UUID,
+    name: str,
+    role: str,
+    leaving: bool,
+    counter: int | None,
+    upstream_ok: bool,
+    unreached: str | None,
+    journal_ok: bool,
+) -> Node:
+    """A node as _STATE shows it: arrays of ids have no decoder within a row, so they are text."""
+    far = frozenset(map(UUID, unreached.split())) if unreached else frozenset[UUID]()
+    return Node(incarnation, name, role, counter, leaving, upstream_ok, far, journal_ok)

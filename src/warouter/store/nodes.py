@@ -200,10 +200,12 @@ async def hint_link_gone(connection: Connection) -> None:
     await connection.execute("select pg_notify($1, $2)", locks.CHANNEL, LINK_GONE)
 
 
-async def read_map(source: Source) -> ShardMap:
-    """The shard map in force."""
+async def read_map(source: Source, known: ShardMap | None = None) -> ShardMap:
+    """The shard map in force: ``known``, if that was read on this connection and is it still."""
     state = await source.fetchrow(_MAP)
     assert state is not None
+    if known is not None and (known.version, known.shards) == (state["version"], state["shards"]):
+        return known
     rows = await source.fetch(SLOTS_SQL)
     return map_of(state["version"], state["shards"], rows)
 

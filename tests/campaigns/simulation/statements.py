@@ -126,8 +126,18 @@ def _state(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
             "sessions": [inc.hex for inc in s.incarnations()],
             "request": tuple(t.request) if t.request else None,
             "moved": t.moved_lately(),
+            "nodes": [_as_a_row(node) for node in t.nodes.values()],
+            "locked": a[0] and _lead(s, c, a)[0]["won"],
         }
     ]
+
+
+_JUDGED = ("incarnation", "name", "role", "leaving", "counter", "upstream_ok")
+
+
+def _as_a_row(node: dict[str, Any]) -> tuple[Any, ...]:
+    unreached = " ".join(str(inc) for inc in node["unreached"])
+    return (*(node[name] for name in _JUDGED), unreached, node["journal_ok"])
 
 
 def _nodes(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
