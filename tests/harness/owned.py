@@ -129,7 +129,7 @@ class Slots(Coreapp):
             self.appender.run(),
             self.recorder.run(),
             self.receipts.run(),
-            self.sender.run_parked(),
+            self.watch.run(),
             self.feed.run(),
         ]
         return [asyncio.create_task(run) for run in runs]

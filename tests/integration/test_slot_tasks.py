@@ -148,7 +148,7 @@ async def test_without_the_guard_a_task_ends_unheard(
     slots.journal.fail.add(_next_page(slots, slot))
     await soon(lambda: not slots.journal.fail)
     other.messages.parked[RECIPIENT], other.claim = ParkedLane(0.0), Claiming.GRANTED
-    looks = asyncio.create_task(slots.sender.run_parked())
+    looks = asyncio.create_task(slots.watch.run())
     await soon(lambda: not other.messages.parked)  # each lane that is due was looked at
     looks.cancel()
     assert slot.open

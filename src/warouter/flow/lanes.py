@@ -58,7 +58,7 @@ class Lanes:
         self._blocked: set[str] = set()
         self._asked: set[bytes] = set()  # out on a connection that was lost: may be taken
         self._withheld: set[bytes] = set()  # out, but the upstream has not been told
-        self._soonest = math.inf  # nothing expires earlier
+        self.soonest = math.inf  # nothing expires earlier
         # What was out at the last call of ``unanswered``, and what was heard since.
         self._seen: dict[bytes, Entry] = {}
         self._heard = self._overtaken = False
@@ -89,7 +89,7 @@ class Lanes:
         if message_id in self._withheld:
             self._withheld.discard(message_id)
             entry = self._out.pop(message_id)
-            self._soonest = min(self._soonest, entry.expires)
+            self.soonest = min(self.soonest, entry.expires)
             heapq.heappush(self._again, (entry.seq, entry.recipient))
 
     @property
@@ -103,8 +103,8 @@ class Lanes:
         lane = self._lanes.get(entry.recipient)
         self.waiting += 1
         self.bytes += len(entry.body)
-        if entry.expires < self._soonest:
-            self._soonest = entry.expires
+        if entry.expires < self.soonest:
+            self.soonest = entry.expires
         if lane is None:
             self._lanes[entry.recipient] = deque((entry,))
             heapq.heappush(self._ready, (entry.seq, entry.recipient))
@@ -145,7 +145,7 @@ class Lanes:
         if entry is None:
             return None
         self._hear(message_id)
-        self._soonest = min(self._soonest, entry.expires)
+        self.soonest = min(self.soonest, entry.expires)
         lane = self._lanes[entry.recipient]
         lane[0] = entry._replace(attempts=entry.attempts + 1, told=False)
         heapq.heappush(self._later, (due, entry.seq, entry.recipient))
@@ -191,7 +191,7 @@ class Lanes:
         for entry in self._out.values():
             heapq.heappush(self._again, (entry.seq, entry.recipient))
             if entry.id in self._withheld:
-                self._soonest = min(self._soonest, entry.expires)
+                self.soonest = min(self.soonest, entry.expires)
             else:
                 self._asked.add(entry.id)
         self._out.clear()
@@ -203,9 +203,9 @@ class Lanes:
 
         What is out, or was when its connection was lost, stays: only the upstream knows of it.
         """
-        if now < self._soonest:
+        if now < self.soonest:
             return []
-        self._soonest = math.inf
+        self.soonest = math.inf
         gone: list[Entry] = []
         beheaded: set[str] = set()
         for recipient, lane in list(self._lanes.items()):
@@ -265,7 +265,7 @@ class Lanes:
             return False
         if entry.expires <= now:
             return True
-        self._soonest = min(self._soonest, entry.expires)
+        self.soonest = min(self.soonest, entry.expires)
         return False
 
     def _new_heads(self, beheaded: set[str]) -> None:

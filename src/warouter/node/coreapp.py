@@ -36,6 +36,7 @@ from warouter.owner.listener import BeatListener
 from warouter.owner.media.work import MediaWork
 from warouter.owner.moves import Moves
 from warouter.owner.ownership import Ownership
+from warouter.owner.parked import Watch
 from warouter.owner.receipts import Receipts
 from warouter.owner.recorder import Recorder
 from warouter.owner.retention import Retention
@@ -102,6 +103,7 @@ class Coreapp:
             self.media.downloads,
             self.appender,
         )
+        self.watch = Watch(owned, (self.sender, self.feed))
         self.retention = self._make_retention()
         self.following = self._make_following()
         self.beat_count = BeatCount(settings.beat, boottime)
@@ -134,7 +136,7 @@ class Coreapp:
             "record": self.recorder.run(),
             "events": self.receipts.run(),
             "upstream": self.upstream.run(self.hearing),
-            "parked": self.sender.run_parked(),
+            "parked": self.watch.run(),
             "callbacks": self.feed.run(),
             "settings": self.following.run(),
             "prune": self.retention.run(),

@@ -107,11 +107,16 @@ class ParkedLog(Generic[EntryT]):
         self._recorder = recorder
         self._clock = clock
 
+    def rests(self, slot: OwnedSlot) -> bool:
+        """Nothing of the slot is parked, so there is nothing to look at."""
+        parking = self._source.log(slot).parked
+        return not parking and not parking.beyond
+
     async def look_at(self, slot: OwnedSlot) -> None:
         """Take up whose time has come, end what has waited too long, read on in the table."""
-        parking, now = self._source.log(slot).parked, self._clock()
-        if not parking and not parking.beyond:
+        if self.rests(slot):
             return
+        parking, now = self._source.log(slot).parked, self._clock()
         for recipient in parking.surplus(now, slot.recorded):
             self._source.unblock(slot, recipient)
         if slot.accepts and parking.wants(now):
@@ -203,15 +208,19 @@ class ParkedLog(Generic[EntryT]):
 class Watcher(Protocol):
     """Something that is looked at again and again, slot by slot."""
 
+    def rests(self, slot: OwnedSlot) -> bool:
+        """There is nothing to look at: asked for each slot each time, so it must be quick."""
+        ...
+
     async def look_at(self, slot: OwnedSlot) -> None: ...
 
 
 class Watch:
-    """The loop that looks at every open slot, five times a second."""
+    """The loop that looks at every open slot, five times a second, for all ``watchers``."""
 
-    def __init__(self, ownership: Ownership, watcher: Watcher) -> None:
+    def __init__(self, ownership: Ownership, watchers: Sequence[Watcher]) -> None:
         self._ownership = ownership
-        self._watcher = watcher
+        self._watchers = watchers
 
     async def run(self) -> None:
         while True:
@@ -220,5 +229,8 @@ class Watch:
 
     async def look(self) -> None:
         """Once at every slot; an error in one ends its epoch and no other."""
+        guard = self._ownership.tasks.guard
         for slot in list(self._ownership.slots.values()):
-            await self._ownership.tasks.guard(slot.current, self._watcher.look_at(slot))
+            for watcher in self._watchers:
+                if slot.open and not watcher.rests(slot):
+                    await guard(slot.current, watcher.look_at(slot))

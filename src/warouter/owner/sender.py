@@ -22,7 +22,6 @@ from warouter.owner.expiry import Expiry
 from warouter.owner.listener import SlotListener
 from warouter.owner.media.attachments import Attachments
 from warouter.owner.ownership import Ownership
-from warouter.owner.parked import Watch
 from warouter.owner.receipts import Receipts
 from warouter.owner.recorder import Recorder
 from warouter.owner.slot import OwnedSlot
@@ -55,7 +54,6 @@ class Sender(SlotListener):
         self._ownership = ownership
         self._expiry = Expiry(journal, receipts, clock, pending)
         self._backlog = Backlog(self, ownership, journal, recorder, self._expiry, clock, pending)
-        self._watch = Watch(ownership, self)
         self._attachments = attachments
         self._claims = claims
         self._upstream = upstream
@@ -149,11 +147,13 @@ class Sender(SlotListener):
 
     # again and again
 
-    async def run_parked(self) -> None:
-        """Take up parked recipients when their time has come; end what has waited too long."""
-        await self._watch.run()
+    def rests(self, slot: OwnedSlot) -> bool:
+        now = self._clock()
+        timely = slot.state is not State.ACTIVE or now < min(slot.look_due, slot.lanes.soonest)
+        return timely and self._backlog.parked.rests(slot)
 
     async def look_at(self, slot: OwnedSlot) -> None:
+        """Take up parked recipients when their time has come; end what has waited too long."""
         if slot.state is State.ACTIVE:
             now = self._clock()
             if now >= slot.look_due:

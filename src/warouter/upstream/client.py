@@ -44,8 +44,8 @@ log = logging.getLogger(__name__)
 
 # What lies in the kernel when a lease ends still leaves after abort(): keep it small.
 SEND_BUFFER = 64 * 1024
-TICK_SECONDS = 0.1
-QUIET_SECONDS = 0.2  # nothing heard for so long: ask
+TICK_SECONDS = 0.25
+QUIET_SECONDS = 0.5  # nothing heard for so long: ask
 LOST_SECONDS = 1.5  # nothing heard for so long: cut the connection, the upstream counts as lost
 MUTE_SECONDS = 3.0  # nothing that makes sense for so long: the framing is lost, begin anew
 CONNECT_SECONDS = 1.0

@@ -15,7 +15,6 @@ from warouter.owner.callbacks.events import Destination, EventFeed
 from warouter.owner.callbacks.letters import Letters
 from warouter.owner.listener import SlotListener
 from warouter.owner.ownership import Ownership
-from warouter.owner.parked import LOOK_SECONDS, Watch
 from warouter.owner.recorder import Recorder
 from warouter.owner.slot import OwnedSlot
 from warouter.store.journal import EventRow, Journal
@@ -58,7 +57,6 @@ class CallbackFeed(SlotListener, Destination, Owner):
             for kind in EVENT_KINDS
         )
         self._letters = Letters(self._feeds, ownership, journal, clock)
-        self._watch = Watch(ownership, self)
 
     def settings_changed(self) -> None:
         """Take over settings. Before the first time nobody knows which statuses are wanted."""
@@ -80,13 +78,10 @@ class CallbackFeed(SlotListener, Destination, Owner):
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.callbacks.run())
-            group.create_task(self._watch_parked())
+            group.create_task(self._letters.run())
 
-    async def _watch_parked(self) -> None:
-        while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            await self._letters.look()
-            await self._watch.look()
+    def rests(self, slot: OwnedSlot) -> bool:
+        return all(feed.parked.rests(slot) for feed in self._feeds)
 
     async def look_at(self, slot: OwnedSlot) -> None:
         for feed in self._feeds:

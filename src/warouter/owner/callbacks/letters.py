@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Sequence
 
 import asyncpg
 
+from warouter.background import wait_for
 from warouter.errors import OutcomeUnknown
 from warouter.flow.parking import ParkedLane
 from warouter.owner.callbacks.events import EventFeed
@@ -19,6 +21,7 @@ from warouter.webhook.breaker import GIVE_UP
 log = logging.getLogger(__name__)
 
 LETTERS_LOOK_SECONDS = 5.0  # unless a hint says that some were asked for
+PAUSE_SECONDS = 0.2  # between two pages of many
 LETTERS_PAGE = 500
 REPLAY_SECONDS = 3600.0  # a dead letter is tried again for so long
 
@@ -37,23 +40,24 @@ class Letters:
         self._ownership = ownership
         self._journal = journal
         self._clock = clock
-        self._due = 0.0
+        self._asked = asyncio.Event()
 
     def look_soon(self) -> None:
         """An operator may have asked for some."""
-        self._due = 0.0
+        self._asked.set()
 
     def was_one(self, item: Item) -> bool:
         """Replayed, at an operator's wish: what is refused once more stays kept."""
         tried = self._clock() - item.first_at if item.first_at is not None else 0.0
         return tried >= GIVE_UP - REPLAY_SECONDS
 
-    async def look(self) -> None:
-        """Take up what was asked for, if it is time to look."""
-        now = self._clock()
-        if now >= self._due:
-            self._due = now + LETTERS_LOOK_SECONDS
+    async def run(self) -> None:
+        """Take up what was asked for, now and then and when there is a hint, until cancelled."""
+        while True:
             await self._ownership.tasks.guard(dict[int, int], self._take_up())
+            await wait_for(self._asked, LETTERS_LOOK_SECONDS)
+            self._asked.clear()
+            await asyncio.sleep(PAUSE_SECONDS)
 
     async def _take_up(self) -> None:
         """Not for a slot that has much to deliver: they wait where they are."""
@@ -62,6 +66,8 @@ class Letters:
             for number, slot in self._ownership.slots.items()
             if slot.accepts and all(log.has_room for log in slot.events)
         }
+        if not mine:
+            return
         try:
             asked = await self._journal.asked_letters(list(mine))
         except (OutcomeUnknown, asyncpg.PostgresError) as error:
@@ -77,7 +83,7 @@ class Letters:
             self._ownership.doubt(owned, f"dead letters not taken up: {error}")
             return
         log.info("dead letter replay started", extra={"letters": sum(lane[3] for lane in lanes)})
-        self._due = 0.0  # there may be more
+        self._asked.set()  # there may be more
         for number, kind, recipient, _ in lanes:
             if mine[number].open:  # else its next epoch reads them
                 self._revive(mine[number], kind, recipient)
