@@ -68,7 +68,7 @@ async def scrape(business: Business, url: str = "", pages: tuple[str, ...] = PAG
 async def until(
     business: Business, holds: Callable[[Scrape], bool], pages: tuple[str, ...] = PAGES
 ) -> Scrape:
-    """Processes report every two seconds, so what has happened is seen a moment later."""
+    """Processes report every five seconds, so what has happened is seen a moment later."""
     seen = Scrape([])
     try:
         async with asyncio.timeout(PATIENCE):

@@ -14,7 +14,7 @@ is finished in an order that loses nothing.
     settings_webapp   what a webapp takes from them
     adoption          unusable settings leave the last good value in force
     loglevel          the level of the log, by the settings
-    reporter          what each process reports every two seconds
+    reporter          what each process reports every five seconds
     figures_coreapp   the figures of a coreapp
     figures_webapp    the figures of a webapp
     runtime           the loop, signals, the first contact with the database, the name

@@ -1,4 +1,4 @@
-"""Reports of a process every two seconds: its metrics, and facts about it and its host.
+"""Reports of a process every five seconds: its metrics, and facts about it and its host.
 
 Started beside the work, by ``main``: nothing waits for it, and what it cannot say it says later.
 """
@@ -26,7 +26,7 @@ from warouter.store.reports import Body, ReportWriter
 
 log = logging.getLogger(__name__)
 
-EVERY_SECONDS = 2.0
+EVERY_SECONDS = 5.0  # each is a connection of its own, which costs more than all else at rest
 _STARTED = time.monotonic()
 _PAGE_BYTES = resource.getpagesize()
 

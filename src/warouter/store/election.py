@@ -27,7 +27,8 @@ from warouter.store.nodes import SLOTS_SQL, ShardRequest, map_of
 STALE_TERM = "WA002"
 LOOK_SECONDS = 1.0  # what commits nothing is answered at once, or not at all
 # One statement a poll, since in a quiet cluster masters cost more than what they watch. So names of
-# sessions are only sifted here, and told apart by who looks.
+# sessions are only sifted here, and told apart by who looks. It has no parameters, lest it be
+# planned anew each time.
 _STATE = """
 select m.version, m.shards, t.term, t.incarnation as leader,
        pg_postmaster_start_time() as started, next_number(0) >> 32 as timeline,
@@ -41,8 +42,10 @@ select m.version, m.shards, t.term, t.incarnation as leader,
        (select row(r.id, r.shards, r.state) from shard_request r
          where r.state in ('waiting', 'running')) as request,
        moved_lately() as moved,
-       case when $1 then pg_try_advisory_lock($2, 0) else false end as locked
+       {locked} as locked
   from shard_map m, term t"""
+_LOOK = _STATE.format(locked="false")
+_CONTEND = _STATE.format(locked=f"pg_try_advisory_lock({locks.LEADER}, 0)")
 _TERMINATE_HOLDER = """
 select pg_terminate_backend(l.pid) from pg_locks l
  where l.locktype = 'advisory' and l.classid = $1 and l.objid = 0 and l.objsubid = 2
@@ -86,8 +89,8 @@ class LeaderSession:
 
         Raises OutcomeUnknown when the database does not answer.
         """
-        arguments = contend, locks.LEADER
-        state = (await self._session.fetch(_STATE, *arguments, within=LOOK_SECONDS))[0]
+        statement = _CONTEND if contend else _LOOK
+        state = (await self._session.fetch(statement, within=LOOK_SECONDS))[0]
         server = state["started"], state["timeline"]
         return Picture(
             map=await self._map_of(state["version"], state["shards"], server),

@@ -14,7 +14,7 @@ from warouter.store.bounded import Fetch, connection
 
 READ_SECONDS = 2.0
 REMOVE_SECONDS = 0.5
-FRESH_SECONDS = 10.0  # who has said nothing for so long is not shown
+FRESH_SECONDS = 15.0  # who has said nothing for so long is not shown
 KEPT_SECONDS = 60
 
 # The row of whoever was killed is removed by the next one who reports.

@@ -127,9 +127,13 @@ def _state(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
             "request": tuple(t.request) if t.request else None,
             "moved": t.moved_lately(),
             "nodes": [_as_a_row(node) for node in t.nodes.values()],
-            "locked": a[0] and _lead(s, c, a)[0]["won"],
+            "locked": False,
         }
     ]
+
+
+def _contend(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    return [row | {"locked": _lead(s, c, a)[0]["won"]} for row in _state(s, c, a)]
 
 
 _JUDGED = ("incarnation", "name", "role", "leaving", "counter", "upstream_ok")
@@ -362,6 +366,7 @@ _STATEMENTS = {
         ("from beat(", _nothing, _beat),
         ("set leaving = true", _nothing, _leave),
         ("select pg_notify(", None, _notify),
+        ("pg_try_advisory_lock(7701, 0) as locked", None, _contend),
         ("pg_postmaster_start_time()", None, _state),
         ("select slot, epoch, owner, successor", None, _call("slots")),
         ("select n.incarnation, n.name", None, _nodes),
