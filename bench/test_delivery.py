@@ -2,8 +2,9 @@
 
 import pytest
 
+from warouter.flow.event import EventRow
 from warouter.kinds import INBOUND, STATUS
-from warouter.webhook.body import Item, body
+from warouter.webhook.body import body
 from warouter.webhook.queue import Delivery
 
 BATCH = 50
@@ -18,14 +19,16 @@ PAYLOAD = {
 CONTACT = {STATUS: None, INBOUND: b'{"profile":{"name":"Ada"},"wa_id":"491701234567"}'}
 
 
+def event(seq: int, kind: int, recipient: int) -> EventRow:
+    slot = recipient % 32
+    return EventRow(slot, seq, kind, "", str(recipient), PAYLOAD[kind], CONTACT[kind])
+
+
 @pytest.mark.parametrize("recipients", [50, 7], ids=["50 recipients", "7 recipients"])
 @pytest.mark.parametrize("kind", [STATUS, INBOUND], ids=["statuses", "inbound"])
 @pytest.mark.benchmark(group="delivery: take and body, batches of 50")
 def test_take_and_body(benchmark, kind, recipients):
-    items = [
-        Item(n % recipients % 32, n, kind, str(n % recipients), PAYLOAD[kind], CONTACT[kind])
-        for n in range(20 * BATCH)
-    ]
+    items = [event(n, kind, n % recipients) for n in range(20 * BATCH)]
 
     def queued():
         delivery = Delivery()
@@ -48,5 +51,5 @@ def test_take_and_body(benchmark, kind, recipients):
 @pytest.mark.benchmark(group="delivery: body of 50")
 @pytest.mark.parametrize("kind", [STATUS, INBOUND], ids=["statuses", "inbound"])
 def test_body(benchmark, kind):
-    batch = [Item(0, n, kind, "1", PAYLOAD[kind], CONTACT[kind]) for n in range(BATCH)]
+    batch = [event(n, kind, 1) for n in range(BATCH)]
     assert benchmark(body, batch).count(PAYLOAD[kind]) == BATCH

@@ -13,8 +13,8 @@ from typing import Any
 from tests.harness.receiver import Post, Receiver
 from tests.harness.wait import Watch
 from warouter.app_settings import ApplicationSettings, Webhooks
+from warouter.flow.event import EventRow
 from warouter.kinds import INBOUND, STATUS
-from warouter.webhook.body import Item
 from warouter.webhook.callbacks import Callbacks
 
 LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"),)
@@ -30,27 +30,27 @@ class Owner:
 
     def __init__(self, watch: Watch, url: str) -> None:
         self.watch = watch
-        self.settled: list[Item] = []
-        self.parked: list[tuple[list[Item], int, str]] = []
-        self.dead: list[tuple[list[Item], str]] = []
+        self.settled: list[EventRow] = []
+        self.parked: list[tuple[list[EventRow], int, str]] = []
+        self.dead: list[tuple[list[EventRow], str]] = []
         self.broken: list[tuple[set[int], Exception]] = []
         self.held: set[int] = set()  # slots without a lease
         self.retries_at_once = False
         self.settings = settings_of(url)
         self.callbacks: Callbacks
 
-    def on_settled(self, items: list[Item]) -> None:
+    def on_settled(self, items: list[EventRow]) -> None:
         self.settled += items
         self.watch.notify()
 
-    def on_park(self, items: list[Item], delay_ms: int, reason: str) -> None:
+    def on_park(self, items: list[EventRow], delay_ms: int, reason: str) -> None:
         self.parked.append((items, delay_ms, reason))
         if self.retries_at_once:
             for item in items:
                 self.callbacks.add(item)
         self.watch.notify()
 
-    def on_dead(self, items: list[Item], reason: str) -> None:
+    def on_dead(self, items: list[EventRow], reason: str) -> None:
         self.dead.append((items, reason))
         self.watch.notify()
 
@@ -96,7 +96,7 @@ def recipient_of(event: dict[str, Any]) -> str:
     return recipient
 
 
-def name_of(item: Item) -> str:
+def name_of(item: EventRow) -> str:
     name: str = json.loads(item.payload)["id"]
     return name
 
@@ -124,14 +124,14 @@ def shared(receiver: Receiver) -> list[str]:
 
 def event(
     number: int, recipient: str = "49170", *, kind: int = STATUS, slot: int = 0, **fields: Any
-) -> Item:
+) -> EventRow:
     """An event whose id names its recipient and number."""
     payload = json.dumps({"id": f"{recipient}.{number}"}).encode()
     contact = json.dumps({"wa_id": recipient}).encode() if kind == INBOUND else None
-    return Item(slot, number, kind, recipient, payload, contact, **fields)
+    return EventRow(slot, number, kind, "", recipient, payload, contact, **fields)
 
 
-def spread(count: int, *, kind: int = STATUS, prefix: str = "r", slot: int = 0) -> list[Item]:
+def spread(count: int, *, kind: int = STATUS, prefix: str = "r", slot: int = 0) -> list[EventRow]:
     """One event of each of so many recipients."""
     return [event(n, f"{prefix}{n}", kind=kind, slot=slot) for n in range(count)]
 

@@ -7,7 +7,8 @@ from uuid import UUID, uuid4
 
 import asyncpg
 
-from warouter.store.journal import EventRow, Row
+from warouter.flow.event import EventRow
+from warouter.store.journal import Row
 
 ME, OTHER = uuid4(), uuid4()
 OWNED = {3: 10, 5: 20}

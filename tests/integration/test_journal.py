@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncpg
+from msgspec.structs import replace
 
 from tests.harness.journals import OWNED, event, row
 from warouter.store.journal import REFUSED, Journal
@@ -28,7 +29,7 @@ async def test_a_page_ends_with_the_row_that_fills_it(journal: Journal) -> None:
 
 
 async def test_so_does_a_page_of_events(journal: Journal) -> None:
-    events = [event(n, f"k{n}")._replace(payload=bytes(n * 100)) for n in range(1, 6)]
+    events = [replace(event(n, f"k{n}"), payload=bytes(n * 100)) for n in range(1, 6)]
     await journal.append_events(OWNED, events)
     for most, seqs in ((1, [1]), (101, [1, 2]), (301, [1, 2, 3]), (1 << 20, [1, 2, 3, 4, 5])):
         page = await journal.event_page(3, 0, 0, 99, 10, most)

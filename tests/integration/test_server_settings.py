@@ -16,11 +16,12 @@ from tests.integration.test_fence import APPEND, SLOT, _one
 from warouter.cluster.plan import Takeover
 from warouter.config import Settings
 from warouter.errors import CommandError, OutcomeUnknown, UnfitDatabase
+from warouter.flow.event import EventRow
 from warouter.store import database, server_settings, servers
 from warouter.store.account.accounts import Accounts, is_unavailable
 from warouter.store.database import Session
 from warouter.store.election import LeaderSession
-from warouter.store.journal import APPENDED, FENCED, EventRow, Fate, Journal, Row
+from warouter.store.journal import APPENDED, FENCED, Fate, Journal, Row
 from warouter.store.journal.progress import Wire
 from warouter.store.migrate import migrate
 

@@ -23,12 +23,12 @@ from tests.harness.wait import soon
 from warouter.app_settings import APPLICATION, effective, merge
 from warouter.background import wait_for
 from warouter.config import Settings
-from warouter.kinds import STATUS
+from warouter.kinds import EVENT_NAMES, STATUS
 from warouter.node.coreapp import Coreapp
 from warouter.owner import retention
-from warouter.owner.receipts import NewEvent
 from warouter.store.account.accounts import Accounts
 from warouter.store.account.services import ask_for_collection
+from warouter.upstream.protocol import Event
 
 SLOT = 3
 RECIPIENT = "4915112345678"
@@ -65,7 +65,8 @@ class Business:
         body = json.dumps({"id": number, **payload}).encode()
         heard = Heard()
         slot = self.coreapp.ownership.slots[SLOT]
-        self.coreapp.receipts.store(slot, NewEvent(kind, key, RECIPIENT, body), heard)
+        event = Event(SLOT, 0, EVENT_NAMES[kind], key, RECIPIENT, body)
+        self.coreapp.receipts.store(slot, event, heard)
         await heard.on_disk.wait()
         return number
 

@@ -22,10 +22,14 @@ from warouter.flow.lanes import Entry
 from warouter.flow.parking import LaneState, ParkedLane
 from warouter.link.wire import NOT_OWNER
 from warouter.message_id import text_of
-from warouter.owner.receipts import NewEvent
 from warouter.owner.slot import Claiming, OwnedSlot
 from warouter.store.journal import Journal
 from warouter.upstream.protocol import Answer, Event
+
+
+def failed(name: str) -> Event:
+    """A status of the owner's own."""
+    return Event(3, 0, "status", f"{name}:failed", RECIPIENT, b"{}")
 
 
 class Clumsy:
@@ -90,7 +94,7 @@ def _parked_events(_slots: Slots, slot: OwnedSlot) -> str:
 
 
 def _event(slots: Slots, slot: OwnedSlot) -> str:
-    slots.receipts.store(slot, NewEvent(0, "a:failed", RECIPIENT, b"{}"), Heard())
+    slots.receipts.store(slot, failed("a"), Heard())
     return "append_events"
 
 
@@ -187,8 +191,8 @@ async def test_one_that_cannot_hear_of_its_event_takes_nobody_else_s_ack_away(sl
         def stored(self, _slot: OwnedSlot) -> None:
             raise KeyError("ours")
 
-    slots.receipts.store(slot, NewEvent(0, "a:failed", RECIPIENT, b"{}"), Broken())
-    slots.receipts.store(other, NewEvent(0, "b:failed", RECIPIENT, b"{}"), heard)
+    slots.receipts.store(slot, failed("a"), Broken())
+    slots.receipts.store(other, failed("b"), heard)
     loop = asyncio.create_task(slots.receipts.run())
     async with asyncio.timeout(PATIENCE):
         await heard.on_disk.wait()

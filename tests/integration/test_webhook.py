@@ -26,10 +26,10 @@ from tests.harness.callbacks import (
 )
 from tests.harness.receiver import Post, Receiver
 from warouter import __version__
+from warouter.flow.event import EventRow
 from warouter.kinds import INBOUND, STATUS
 from warouter.webhook import callbacks as webhook
 from warouter.webhook import post as posting
-from warouter.webhook.body import Item
 from warouter.webhook.callbacks import BATCH_EVENTS, Callbacks, Result
 
 
@@ -167,7 +167,7 @@ class TestDelivery:
         """Nobody else's callbacks stop for it, and the slot goes on once it is begun anew."""
         record = owner.on_settled
 
-        def broken(items: list[Item]) -> None:
+        def broken(items: list[EventRow]) -> None:
             if items[0].slot == 1 and not owner.broken:
                 raise RuntimeError("cannot record")
             record(items)

@@ -8,6 +8,7 @@ whose next message must wait long are *parked*: they leave their place to others
     lanes     what may be sent now: lanes and the window
     parking   the recipients that are parked, and what happens with the rows of each
     log       one log of a slot: what is on disk, in memory, settled
+    event     an event of a slot, from the upstream's frame to the POST
     progress  what the next record says of a log
 
 ``owner`` asks before each send and tells what became of it.

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol, TypeAlias
 
 import msgspec
 
 from warouter.cluster.role import Happened
 from warouter.codes import error_object
-from warouter.kinds import EVENT_NAMES, STATUS
+from warouter.flow.event import EventRow
+from warouter.kinds import EVENT_NAMES
 from warouter.owner.callbacks.feed import CallbackFeed
 from warouter.owner.commit import Gather, GroupCommit
 from warouter.owner.ownership import Ownership
@@ -25,7 +26,6 @@ from warouter.store.journal import (
     FENCED,
     REFUSED,
     UNKNOWN,
-    EventRow,
     Exceptions,
     Journal,
     Outcome,
@@ -40,23 +40,8 @@ MAX_ROWS = 2_000
 # that comes after a pause is committed at once; the next ones gather for the rest of this time, or
 # until they fill a commit, which at a high rate they do long before.
 GATHER = Gather(seconds=0.050, rows=250)
+OURS = 0  # the number of an event that the upstream does not wait for
 MAX_QUEUED = 32 * 1024 * 1024  # bytes of events that are not on disk: then no more are read
-
-
-class NewEvent(NamedTuple):
-    """An event before it has a place in the journal."""
-
-    kind: int
-    key: str
-    recipient: str
-    payload: bytes
-    contact: bytes | None = None
-
-
-class Numbered(NamedTuple):
-    """The upstream waits for an acknowledgement under this number."""
-
-    number: int
 
 
 class Told(Protocol):
@@ -65,7 +50,11 @@ class Told(Protocol):
     def stored(self, slot: OwnedSlot) -> None: ...
 
 
-class Receipts(GroupCommit[EventRow, Numbered | Told]):
+# Whoever waits for an event to be on disk: the upstream, under the event's number, or one of us.
+Origin: TypeAlias = "int | Told"
+
+
+class Receipts(GroupCommit[EventRow, Origin]):
     """Appends events, acknowledges them, and passes each new one to the feed."""
 
     def __init__(
@@ -96,11 +85,9 @@ class Receipts(GroupCommit[EventRow, Numbered | Told]):
             log.error("upstream event refused", extra={"slot": slot.slot, "reason": reason})
             self.ack(slot, [event.number])
             return
-        kind = EVENT_NAMES.index(event.kind)
-        new = NewEvent(kind, event.key, event.recipient, event.payload, event.contact or None)
-        self._place(slot, new, Numbered(event.number))
+        self._place(slot, event, event.number)
 
-    def store(self, slot: OwnedSlot, event: NewEvent, told: Told) -> None:
+    def store(self, slot: OwnedSlot, event: Event, told: Told) -> None:
         """Queue an event of our own; ``told``, which waits for nothing else, hears when it is on
         disk.
         """
@@ -115,7 +102,7 @@ class Receipts(GroupCommit[EventRow, Numbered | Told]):
 
     def finished(
         self,
-        batch: Sequence[tuple[OwnedSlot, EventRow, Numbered | Told]],
+        batch: Sequence[tuple[OwnedSlot, EventRow, Origin]],
         outcomes: Sequence[Outcome],
     ) -> None:
         """Pass on what is new, tell our own parts, acknowledge; one slot's error is that slot's."""
@@ -127,8 +114,8 @@ class Receipts(GroupCommit[EventRow, Numbered | Told]):
                     self._ownership.close(slot, Happened.FENCED)
                 elif outcome is not UNKNOWN and slot.open:
                     self._note(slot, row, outcome)
-                    if isinstance(origin, Numbered):
-                        acks.setdefault(slot, []).append(origin.number)
+                    if isinstance(origin, int):
+                        acks.setdefault(slot, []).append(origin)
                     else:
                         origin.stored(slot)
             except Exception as error:
@@ -140,10 +127,19 @@ class Receipts(GroupCommit[EventRow, Numbered | Told]):
                 failed(slot.current(), error)
 
     def _place(
-        self, slot: OwnedSlot, event: NewEvent, origin: Numbered | Told, *, urgent: bool = False
+        self, slot: OwnedSlot, event: Event, origin: Origin, *, urgent: bool = False
     ) -> None:
         """The order of the queue is that of the journal: an event has its place from here on."""
-        row = EventRow(slot.slot, slot.events[event.kind].take_seq(), *event)
+        kind = EVENT_NAMES.index(event.kind)
+        row = EventRow(
+            slot.slot,
+            slot.events[kind].take_seq(),
+            kind,
+            event.key,
+            event.recipient,
+            event.payload,
+            event.contact or None,
+        )
         self.put(slot, row, origin, row.size, urgent=urgent)
 
     def _note(self, slot: OwnedSlot, row: EventRow, outcome: Outcome) -> None:
@@ -159,7 +155,7 @@ class Receipts(GroupCommit[EventRow, Numbered | Told]):
         self._recorder.touch(slot)
 
 
-def failed_status(answer: Answer, recipient: str, now: int) -> NewEvent:
+def failed_status(answer: Answer, recipient: str, now: int) -> Event:
     """The ``failed`` status that an owner writes when the upstream refuses for good.
 
     Its key has no time: whoever sends the message again after a crash writes the same event.
@@ -175,4 +171,4 @@ def failed_status(answer: Answer, recipient: str, now: int) -> NewEvent:
             "errors": [error_object(answer.code, answer.title, answer.details)],
         }
     )
-    return NewEvent(STATUS, f"{answer.id}:failed", recipient, payload)
+    return Event(answer.slot, OURS, "status", f"{answer.id}:failed", recipient, payload)

@@ -11,7 +11,7 @@ breaker: some receivers refuse every status.
     places      how many POSTs are under way, and which kind may have the next
     post        one POST: URL, TLS, time-outs, its result
     leased      a body that leaves only while the lease of its slots holds
-    body        an event, and the JSON of several
+    body        the JSON of several events
     queue       what goes into a POST, and what its failure means for the events
     turns       which lanes are drawn from next
     lane        the events of one recipient, and the lanes of all slots

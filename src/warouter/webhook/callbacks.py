@@ -6,7 +6,7 @@ here until it was delivered, parked or given up, each of which the owner of its 
 nothing is dropped. Without a webhook URL everything waits (the original product kept callbacks too,
 under ``callback_persist``), and the owner reads no further.
 
-Deadlines, ``Item.first_at`` and the clock are the owner's: seconds of CLOCK_BOOTTIME.
+Deadlines, ``EventRow.first_at`` and the clock are the owner's: seconds of CLOCK_BOOTTIME.
 """
 
 from __future__ import annotations
@@ -20,17 +20,19 @@ from functools import partial
 from typing import NamedTuple
 
 import aiohttp
+from msgspec.structs import replace
 
 from warouter.app_settings import (
     ApplicationSettings,
     Network,
 )
 from warouter.background import wait_for
+from warouter.flow.event import EventRow
 from warouter.kinds import EVENT_KINDS, EVENT_TYPES
 from warouter.log import Outage
 from warouter.net.egress import ClientCertificate
 from warouter.signature import signed
-from warouter.webhook.body import Item, body
+from warouter.webhook.body import body
 from warouter.webhook.breaker import Breaker, given_up, patience, retry_delay_ms
 from warouter.webhook.owner import Owner
 from warouter.webhook.places import Places
@@ -121,7 +123,7 @@ class Callbacks:
         """Number of events of ``slot`` that wait here, which bounds the reader of the journal."""
         return sum(queue.waiting_of(slot) for queue in self._queues.values())
 
-    def add(self, item: Item) -> None:
+    def add(self, item: EventRow) -> None:
         """Queue the next event of its slot and kind; parks it if its lane is blocked."""
         if self._queues[item.kind].add(item):
             self._wake.set()
@@ -236,7 +238,7 @@ class Callbacks:
         self,
         session: aiohttp.ClientSession,
         kind: int,
-        batch: list[Item],
+        batch: list[EventRow],
         probe: bool,
         suspects: bool,
     ) -> None:
@@ -252,7 +254,7 @@ class Callbacks:
             self._wake.set()
 
     async def _post_and_act(
-        self, session: aiohttp.ClientSession, kind: int, batch: list[Item], *, probe: bool
+        self, session: aiohttp.ClientSession, kind: int, batch: list[EventRow], *, probe: bool
     ) -> None:
         may_act = partial(self._may_post, {item.slot for item in batch})
         content = body(batch)
@@ -279,7 +281,7 @@ class Callbacks:
 
     # ------------------------------------------------------------------ what became of it
 
-    def _succeeded(self, kind: int, batch: list[Item]) -> None:
+    def _succeeded(self, kind: int, batch: list[EventRow]) -> None:
         self._breakers[kind].succeeded()
         live = self._queues[kind].delivered(batch)
         self._queues[kind].restore()
@@ -289,7 +291,7 @@ class Callbacks:
         if self._outages[kind].ends():
             log.info("webhook receiver recovered", extra={"type": EVENT_TYPES[kind]})
 
-    def _failed(self, kind: int, batch: list[Item], result: str, *, probe: bool) -> None:
+    def _failed(self, kind: int, batch: list[EventRow], result: str, *, probe: bool) -> None:
         queue, breaker, settings = self._queues[kind], self._breakers[kind], self._settings()
         reason = f"webhook: {result}"
         now = self._now()
@@ -312,27 +314,27 @@ class Callbacks:
                 "webhook receiver failed", extra={"type": EVENT_TYPES[kind], "reason": reason}
             )
 
-    def _unsent(self, kind: int, batch: list[Item], *, probe: bool) -> None:
+    def _unsent(self, kind: int, batch: list[EventRow], *, probe: bool) -> None:
         """The lease or the process ended before the POST was made or answered."""
         lapsed = {slot for slot in {item.slot for item in batch} if not self._owner.may_act(slot)}
         queue = self._queues[kind]
         queue.returned(queue.withhold(batch, lapsed))
         self._breakers[kind].aborted(probe=probe)
 
-    def _park_failed(self, items: list[Item], now: float, reason: str) -> None:
+    def _park_failed(self, items: list[EventRow], now: float, reason: str) -> None:
         if items:
             head = items[0]
             first_at = now if head.first_at is None else head.first_at
-            items[0] = head._replace(attempts=head.attempts + 1, first_at=first_at)
+            items[0] = replace(head, attempts=head.attempts + 1, first_at=first_at)
             self._park_items(items, self._delay_ms(items[0].attempts), reason)
 
-    def _park_items(self, items: list[Item], delay_ms: int, reason: str) -> None:
+    def _park_items(self, items: list[EventRow], delay_ms: int, reason: str) -> None:
         if items:
             now = self._now()
-            stamped = [i if i.first_at is not None else i._replace(first_at=now) for i in items]
+            stamped = [i if i.first_at is not None else replace(i, first_at=now) for i in items]
             self._owner.on_park(stamped, delay_ms, reason)
 
-    def _give_up(self, items: list[Item], reason: str) -> None:
+    def _give_up(self, items: list[EventRow], reason: str) -> None:
         if items:
             self._owner.on_dead(items, reason)
 

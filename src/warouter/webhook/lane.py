@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Iterator
 from enum import Enum
 
-from warouter.webhook.body import Item
+from warouter.flow.event import EventRow
 
 # A recipient's events in one batch. Halving them down to one takes four failures, fewer than open
 # the circuit: one bad event of a busy recipient is found before it could be taken for an outage.
@@ -45,7 +45,7 @@ class Lane:
     def __init__(self, slot: int, recipient: str) -> None:
         self.slot = slot
         self.recipient = recipient
-        self.items: deque[Item] = deque()
+        self.items: deque[EventRow] = deque()
         self.quota = self.suspects = 0
         self.blocked = False
         self.stage = Stage.IDLE
@@ -55,7 +55,7 @@ class Lane:
         """True while a batch with events of this lane is open."""
         return self.stage is Stage.OUT or self.stage is Stage.ORPHANED
 
-    def draw(self, batch: list[Item], limit_events: int, room: int) -> int:
+    def draw(self, batch: list[EventRow], limit_events: int, room: int) -> int:
         """Move events of this lane to ``batch``, at least its head;
         returns the room that is left.
         """
@@ -114,20 +114,20 @@ class Lanes:
             lane = lanes[recipient] = Lane(slot, recipient)
         return lane
 
-    def of(self, item: Item) -> Lane:
+    def of(self, item: EventRow) -> Lane:
         """The lane of a drawn event, which is kept while the event is out."""
         return self._slots[item.slot][item.recipient]
 
     def count(self, slot: int, change: int) -> None:
         self._waiting[slot] = self._waiting.get(slot, 0) + change
 
-    def taken(self, batch: list[Item]) -> list[Item]:
+    def taken(self, batch: list[EventRow]) -> list[EventRow]:
         """Count a batch that was just drawn, and return it."""
         for item in batch:
             self._waiting[item.slot] -= 1
         return batch
 
-    def put_back(self, lane: Lane, items: list[Item]) -> None:
+    def put_back(self, lane: Lane, items: list[EventRow]) -> None:
         lane.items.extendleft(reversed(items))
         self.count(lane.slot, len(items))
 
@@ -149,7 +149,7 @@ class Lanes:
             self._slots[slot] = taken
 
 
-def size_of(item: Item) -> int:
+def size_of(item: EventRow) -> int:
     """The bytes that an event adds to a POST."""
     return len(item.payload) + len(item.contact or b"") + 2
 

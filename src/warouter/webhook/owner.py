@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Protocol
 
-from warouter.webhook.body import Item
+from warouter.flow.event import EventRow
 
 
 class Owner(Protocol):
@@ -15,17 +15,17 @@ class Owner(Protocol):
         """True while the slot's lease holds."""
         ...
 
-    def on_settled(self, items: list[Item]) -> None:
+    def on_settled(self, items: list[EventRow]) -> None:
         """These were delivered."""
 
-    def on_park(self, items: list[Item], delay_ms: int, reason: str) -> None:
+    def on_park(self, items: list[EventRow], delay_ms: int, reason: str) -> None:
         """The first failed alone, and the others wait behind it.
 
         The ``attempts`` and ``first_at`` of the first are set, and their lane is blocked until
         ``Callbacks.unblock``.
         """
 
-    def on_dead(self, items: list[Item], reason: str) -> None:
+    def on_dead(self, items: list[EventRow], reason: str) -> None:
         """These were tried for seven days, or under ``callback_persist: false`` for a while."""
 
     def on_broken(self, slots: Collection[int], error: Exception) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from warouter.webhook.body import Item
+from warouter.flow.event import EventRow
 
 
 class Places:
@@ -47,12 +47,12 @@ class Places:
         """Events of a slot whose POST has not ended."""
         return self._events[slot]
 
-    def begin(self, kind: int, batch: list[Item], *, suspects: bool) -> None:
+    def begin(self, kind: int, batch: list[EventRow], *, suspects: bool) -> None:
         self._posts[kind] += 1
         self._suspects[kind] += suspects
         self._events.update(item.slot for item in batch)
 
-    def end(self, kind: int, batch: list[Item], *, suspects: bool) -> None:
+    def end(self, kind: int, batch: list[EventRow], *, suspects: bool) -> None:
         self._posts[kind] -= 1
         self._suspects[kind] -= suspects
         self._events.subtract(item.slot for item in batch)

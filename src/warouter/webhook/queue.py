@@ -20,7 +20,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Collection
 
-from warouter.webhook.body import Item
+from msgspec.structs import replace
+
+from warouter.flow.event import EventRow
 from warouter.webhook.breaker import GIVE_UP, given_up
 from warouter.webhook.lane import Lane, Lanes, halves
 from warouter.webhook.turns import Turns
@@ -66,7 +68,7 @@ class Delivery:
         """Number of events of ``slot`` in no open batch, which bounds the reader of the journal."""
         return self._lanes.waiting_of(slot)
 
-    def add(self, item: Item) -> bool:
+    def add(self, item: EventRow) -> bool:
         """Queue an event in its lane. False if the lane is blocked: park it."""
         lane = self._lanes.at(item.slot, item.recipient)
         if lane.blocked and item.first_at is None:
@@ -78,7 +80,7 @@ class Delivery:
 
     # ------------------------------------------------------------------ batches begin
 
-    def take(self, limit_events: int, limit_bytes: int, *, suspects: bool = True) -> list[Item]:
+    def take(self, limit_events: int, limit_bytes: int, *, suspects: bool = True) -> list[EventRow]:
         """The next batch of at most this many events and bytes; empty if none may go.
 
         ``limit_events`` is at least 1. One event may be larger than ``limit_bytes``; it goes
@@ -87,16 +89,16 @@ class Delivery:
         """
         return self._lanes.taken(self._turns.batch(limit_events, limit_bytes, suspects=suspects))
 
-    def probe(self, *, tried: bool) -> list[Item]:
+    def probe(self, *, tried: bool) -> list[EventRow]:
         """One event to test the receiver with, preferably one that was tried before."""
         return self._lanes.taken(self._turns.probe(tried=tried))
 
-    def suspicious(self, batch: list[Item]) -> bool:
+    def suspicious(self, batch: list[EventRow]) -> bool:
         """True if this batch holds events that failed before, or were in a failed batch."""
         lane = self._lanes.of(batch[0])
         return lane.blocked or lane.suspects > 0
 
-    def withhold(self, batch: list[Item], slots: Collection[int]) -> list[Item]:
+    def withhold(self, batch: list[EventRow], slots: Collection[int]) -> list[EventRow]:
         """Remove the events of ``slots`` from a batch and hold
         those slots; returns the rest of it.
         """
@@ -112,7 +114,7 @@ class Delivery:
 
     # ------------------------------------------------------------------ batches end
 
-    def delivered(self, batch: list[Item]) -> list[Item]:
+    def delivered(self, batch: list[EventRow]) -> list[EventRow]:
         """The receiver accepted the batch (or it was given up): go on behind it.
 
         What of it counts is returned: all but the events of slots that were forgotten meanwhile.
@@ -130,7 +132,7 @@ class Delivery:
                 self._clear(lane)
         return [item for _, items in closed for item in items]
 
-    def failed(self, batch: list[Item], *, hung: bool = False) -> list[Item]:
+    def failed(self, batch: list[EventRow], *, hung: bool = False) -> list[EventRow]:
         """The receiver refused the batch. A single event is
         returned, with those that wait behind it, to park.
 
@@ -149,14 +151,14 @@ class Delivery:
             self._turns.group([lane for lane, _ in half])
         return []
 
-    def returned(self, batch: list[Item]) -> None:
+    def returned(self, batch: list[EventRow]) -> None:
         """The batch was not sent: its lanes queue up again."""
         closed = self._close(batch)
         self._put_back(closed)
         for lane, _ in closed:
             self._clear(lane)
 
-    def deferred(self, batch: list[Item]) -> None:
+    def deferred(self, batch: list[EventRow]) -> None:
         """The batch failed while the receiver is down, which is no fault of its events.
 
         All of that waits apart until ``restore``.
@@ -166,7 +168,7 @@ class Delivery:
         for lane in [*(lane for lane, _ in closed), *self._turns.ungroup()]:
             self._clear(lane, tried=True)
 
-    def abandoned(self, batch: list[Item]) -> None:
+    def abandoned(self, batch: list[EventRow]) -> None:
         """The outcome of the batch is unknown: its slots are forgotten next."""
         for item in batch:
             lane = self._lanes.find(item.slot, item.recipient)
@@ -179,7 +181,7 @@ class Delivery:
 
     # ------------------------------------------------------------------ lanes
 
-    def block(self, slot: int, recipient: str) -> list[Item]:
+    def block(self, slot: int, recipient: str) -> list[EventRow]:
         """Refuse later events of this lane; its waiting events are returned, to park."""
         return self._expel(self._lanes.at(slot, recipient), [])
 
@@ -190,12 +192,12 @@ class Delivery:
             lane.blocked = False
             self._lanes.drop_if_idle(lane)
 
-    def expired(self, now: float, after: float = GIVE_UP) -> list[Item]:
+    def expired(self, now: float, after: float = GIVE_UP) -> list[EventRow]:
         """Give up the heads of lanes that were first tried this many seconds ago.
 
         For a receiver that is down: all that waits counts as tried from the first call on.
         """
-        gone: list[Item] = []
+        gone: list[EventRow] = []
         for lane in self._lanes:
             before = len(gone)
             while lane.items and given_up(lane.items[0].first_at, now, after):
@@ -214,16 +216,16 @@ class Delivery:
         self._turns.forget(slot)
         self._lanes.forget(slot)
 
-    def _close(self, batch: list[Item]) -> list[tuple[Lane, list[Item]]]:
+    def _close(self, batch: list[EventRow]) -> list[tuple[Lane, list[EventRow]]]:
         """Close an open batch; returns its lanes with their events, without forgotten slots."""
-        by_lane: dict[Lane, list[Item]] = {}
+        by_lane: dict[Lane, list[EventRow]] = {}
         for item in batch:
             lane = self._lanes.of(item)
             if lane in by_lane:
                 by_lane[lane].append(item)
             else:
                 by_lane[lane] = [item]
-        closed: list[tuple[Lane, list[Item]]] = []
+        closed: list[tuple[Lane, list[EventRow]]] = []
         for lane, items in by_lane.items():
             if lane.closed():
                 closed.append((lane, items))
@@ -231,11 +233,11 @@ class Delivery:
                 self._clear(lane)
         return closed
 
-    def _put_back(self, closed: list[tuple[Lane, list[Item]]]) -> None:
+    def _put_back(self, closed: list[tuple[Lane, list[EventRow]]]) -> None:
         for lane, items in closed:
             self._lanes.put_back(lane, items)
 
-    def _expel(self, lane: Lane, failed: list[Item]) -> list[Item]:
+    def _expel(self, lane: Lane, failed: list[EventRow]) -> list[EventRow]:
         """Block the lane; returns the failed event and those behind it."""
         out = [*failed, *lane.items]
         self._lanes.count(lane.slot, -len(lane.items))
@@ -251,5 +253,5 @@ class Delivery:
         self._lanes.drop_if_idle(lane)
 
 
-def _tried(item: Item, now: float) -> Item:
-    return item._replace(first_at=now) if item.first_at is None else item
+def _tried(item: EventRow, now: float) -> EventRow:
+    return replace(item, first_at=now) if item.first_at is None else item

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from warouter.webhook.body import Item
+from warouter.flow.event import EventRow
 from warouter.webhook.lane import Lane, Stage, size_of
 
 
@@ -83,7 +83,7 @@ class Turns:
     def forget(self, slot: int) -> None:
         self._held.pop(slot, None)
 
-    def batch(self, limit_events: int, limit_bytes: int, *, suspects: bool) -> list[Item]:
+    def batch(self, limit_events: int, limit_bytes: int, *, suspects: bool) -> list[EventRow]:
         """The next batch: from a failed half, from parked events,
         or from the others; empty if none may go.
         """
@@ -101,7 +101,7 @@ class Turns:
                 return batch
         return []
 
-    def probe(self, *, tried: bool) -> list[Item]:
+    def probe(self, *, tried: bool) -> list[EventRow]:
         """One event, preferably one that was tried before."""
         return (
             (tried and self._collect(self._tried, 1, 0))
@@ -109,11 +109,11 @@ class Turns:
             or self._collect(self._wary, 1, 0)
         )
 
-    def _collect(self, lanes: deque[Lane], limit_events: int, limit_bytes: int) -> list[Item]:
+    def _collect(self, lanes: deque[Lane], limit_events: int, limit_bytes: int) -> list[EventRow]:
         """A batch of the heads of ``lanes``; lanes that were used,
         are empty or held leave the queue.
         """
-        batch: list[Item] = []
+        batch: list[EventRow] = []
         room = limit_bytes
         while lanes and len(batch) < limit_events:
             lane = lanes[0]

@@ -10,6 +10,7 @@ import asyncpg
 
 from tests.campaigns.large.tables import EPOCH, SLOT
 from warouter.config import Settings
+from warouter.flow.event import EventRow
 from warouter.flow.parking import LEAD_ROWS
 from warouter.link.wire import Key
 from warouter.message_id import text_of
@@ -20,7 +21,7 @@ from warouter.store.audit import Audit, read_audit
 from warouter.store.bounded import fetcher
 from warouter.store.dead_letters import Selection, count, find
 from warouter.store.election import LeaderSession
-from warouter.store.journal import EventRow, Journal, Row
+from warouter.store.journal import Journal, Row
 from warouter.store.journal.progress import Wire
 from warouter.store.views import backlog, stats
 from warouter.store.views.trace import read_trace

@@ -8,7 +8,7 @@ from contextlib import nullcontext
 from typing import Any
 
 from tests.campaigns.simulation.history import History
-from warouter.webhook.body import Item
+from warouter.flow.event import EventRow
 from warouter.webhook.post import HUNG, SUCCESS
 
 PATIENCE = 5.0  # seconds until a POST without an answer counts as failed
@@ -43,7 +43,7 @@ class Receiver:
         return nullcontext()
 
     async def post(
-        self, _session: None, events: list[Item], _headers: object, may_act: Callable[[], bool]
+        self, _session: None, events: list[EventRow], _headers: object, may_act: Callable[[], bool]
     ) -> str | None:
         business = self.business
         await asyncio.sleep(business.seconds * business.draw())

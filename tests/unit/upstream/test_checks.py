@@ -16,7 +16,7 @@ from warouter._hash import slot_of
 from warouter.cluster.role import Happened
 from warouter.config import Timing
 from warouter.owner.ownership import Ownership
-from warouter.owner.receipts import MAX_QUEUED, NewEvent, Receipts
+from warouter.owner.receipts import MAX_QUEUED, Receipts
 from warouter.owner.slot import OwnedSlot
 from warouter.upstream.checks import problem
 from warouter.upstream.protocol import (
@@ -183,7 +183,7 @@ async def test_what_waits_for_the_disk_is_counted_in_bytes() -> None:
     appender = Receipts(ownership, unused, unused, unused, unused)
     lost: Any = OwnedSlot(1, 1)
     lost.happened(Happened.FENCED)
-    large = NewEvent(0, "k:sent", SENDER, b"x" * 1_000_000, b"y" * 100_000)
+    large = Event(1, 0, "status", "k:sent", SENDER, b"x" * 1_000_000, b"y" * 100_000)
     for _ in range(MAX_QUEUED // 1_100_000):
         appender.store(lost, large, Heard())
     assert not appender.full

@@ -7,28 +7,33 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
+from warouter.flow.event import EventRow
 from warouter.kinds import INBOUND, STATUS
-from warouter.webhook.body import Item, body
+from warouter.webhook.body import body
+
+
+def message(seq: int, payload: bytes, contact: bytes | None = None) -> EventRow:
+    return EventRow(0, seq, INBOUND, "", "1", payload, contact)
 
 
 class TestBody:
     def test_statuses(self) -> None:
-        items = [Item(0, n, STATUS, "1", b'{"id":"%d"}' % n) for n in (1, 2)]
+        items = [EventRow(0, n, STATUS, "", "1", b'{"id":"%d"}' % n) for n in (1, 2)]
         assert body(items) == b'{"statuses":[{"id":"1"},{"id":"2"}]}'
 
     def test_messages_with_each_contact_once_in_order(self) -> None:
         contacts = [b'{"wa_id":"2"}', b'{"wa_id":"1"}', b'{"wa_id":"2"}', None]
-        items = [Item(0, n, INBOUND, "1", b'{"id":"%d"}' % n, c) for n, c in enumerate(contacts)]
+        items = [message(n, b'{"id":"%d"}' % n, c) for n, c in enumerate(contacts)]
         assert json.loads(body(items)) == {
             "contacts": [{"wa_id": "2"}, {"wa_id": "1"}],
             "messages": [{"id": "0"}, {"id": "1"}, {"id": "2"}, {"id": "3"}],
         }
 
     def test_what_is_nobodys_is_an_error(self) -> None:
-        error = Item(0, 1, INBOUND, "", b'{"code":1}')
-        message = Item(0, 2, INBOUND, "1", b'{"id":"2"}', b'{"wa_id":"1"}')
+        error = EventRow(0, 1, INBOUND, "", "", b'{"code":1}')
+        whole = message(2, b'{"id":"2"}', b'{"wa_id":"1"}')
         assert body([error]) == b'{"errors":[{"code":1}]}'
-        assert json.loads(body([error, message])) == {
+        assert json.loads(body([error, whole])) == {
             "contacts": [{"wa_id": "1"}],
             "messages": [{"id": "2"}],
             "errors": [{"code": 1}],
@@ -37,6 +42,6 @@ class TestBody:
     @given(st.lists(st.text(), min_size=1))
     def test_payloads_travel_byte_for_byte(self, texts: list[str]) -> None:
         payloads = [json.dumps({"body": text}, ensure_ascii=False).encode() for text in texts]
-        made = body([Item(0, 1, INBOUND, "1", payload) for payload in payloads])
+        made = body([message(1, payload) for payload in payloads])
         assert all(payload in made for payload in payloads)
         assert json.loads(made) == {"messages": [{"body": text} for text in texts]}

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from warouter.flow.event import EventRow
 from warouter.kinds import INBOUND, STATUS
-from warouter.webhook.body import Item
 from warouter.webhook.places import Places
 
 BATCH = [
-    Item(3, 1, STATUS, "a", b"{}"),
-    Item(3, 2, STATUS, "b", b"{}"),
-    Item(4, 1, STATUS, "c", b""),
+    EventRow(3, 1, STATUS, "", "a", b"{}"),
+    EventRow(3, 2, STATUS, "", "b", b"{}"),
+    EventRow(4, 1, STATUS, "", "c", b""),
 ]
 
 

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
+from warouter.flow.event import EventRow
 from warouter.kinds import STATUS
-from warouter.webhook.body import Item
 from warouter.webhook.breaker import GIVE_UP
 from warouter.webhook.lane import LANE_EVENTS
 from warouter.webhook.queue import Delivery
@@ -20,18 +21,18 @@ BYTES = 1 << 20
 
 def item(
     seq: int, recipient: str = "49170", *, slot: int = 0, size: int = 10, **fields: Any
-) -> Item:
-    return Item(slot, seq, STATUS, recipient, b"x" * size, **fields)
+) -> EventRow:
+    return EventRow(slot, seq, STATUS, "", recipient, b"x" * size, **fields)
 
 
-def queue(*items: Item) -> Delivery:
+def queue(*items: EventRow) -> Delivery:
     delivery = Delivery()
     for each in items:
         assert delivery.add(each)
     return delivery
 
 
-def seqs(items: Iterable[Item]) -> list[int]:
+def seqs(items: Iterable[EventRow]) -> list[int]:
     return [each.seq for each in items]
 
 
@@ -133,8 +134,8 @@ class TestSuspects:
     def test_parked_events_that_are_tried_again_are_under_suspicion(self) -> None:
         delivery = queue(item(1, "a"))
         [head] = delivery.failed(delivery.take(1, BYTES))
-        delivery.add(head._replace(attempts=1, first_at=5.0))
-        delivery.add(item(2, "a")._replace(first_at=5.0))
+        delivery.add(replace(head, attempts=1, first_at=5.0))
+        delivery.add(item(2, "a", first_at=5.0))
         assert delivery.take(100, BYTES, suspects=False) == []
         for seq in (1, 2):  # until nothing of it is parked any more
             batch = delivery.take(100, BYTES)

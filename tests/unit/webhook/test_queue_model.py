@@ -20,7 +20,7 @@ from hypothesis.stateful import (
 )
 
 from tests.unit.webhook.test_queue import BYTES, item, seqs
-from warouter.webhook.body import Item
+from warouter.flow.event import EventRow
 from warouter.webhook.breaker import GIVE_UP, given_up
 from warouter.webhook.queue import Delivery
 
@@ -51,13 +51,13 @@ class DeliveryMachine(RuleBasedStateMachine):
         """No longer under suspicion."""
         self.failed_lanes -= set(lanes)
 
-    def check_lanes(self, items: Iterable[Item]) -> None:
+    def check_lanes(self, items: Iterable[EventRow]) -> None:
         by_lane = defaultdict(list)
         for each in items:
             by_lane[each.slot, each.recipient].append(each.seq)
         return by_lane
 
-    def end(self, batch: list[Item]) -> None:
+    def end(self, batch: list[EventRow]) -> None:
         """The lanes of a batch that still count, with their seqs; the batch is closed."""
         number, items = batch
         del self.open[number]
@@ -94,7 +94,7 @@ class DeliveryMachine(RuleBasedStateMachine):
         assert len(items) <= 1
         return self.begin(items)
 
-    def begin(self, items: Iterable[Item]) -> Any:
+    def begin(self, items: Iterable[EventRow]) -> Any:
         if not items:
             return multiple()
         lanes = self.check_lanes(items)
@@ -109,7 +109,7 @@ class DeliveryMachine(RuleBasedStateMachine):
         return (number, items)
 
     @rule(batch=consumes(batches))
-    def delivered(self, batch: list[Item]) -> None:
+    def delivered(self, batch: list[EventRow]) -> None:
         ends = self.end(batch)
         live = self.delivery.delivered(batch[1])
         self.clear(ends)  # of some only the first half was; the model asks no more of those
@@ -119,7 +119,7 @@ class DeliveryMachine(RuleBasedStateMachine):
             assert self.deliveries[each.seq] == 1, "delivered twice without a failure"
 
     @rule(batch=consumes(batches), hung=st.booleans())
-    def failed(self, batch: list[Item], hung: bool) -> None:
+    def failed(self, batch: list[EventRow], hung: bool) -> None:
         ends = self.end(batch)
         handed = seqs(self.delivery.failed(batch[1], hung=hung))
         if len(batch[1]) > 1 or not ends:
@@ -133,14 +133,14 @@ class DeliveryMachine(RuleBasedStateMachine):
         self.park(lane, handed)
 
     @rule(batch=consumes(batches))
-    def returned(self, batch: list[Item]) -> None:
+    def returned(self, batch: list[EventRow]) -> None:
         ends = self.end(batch)
         self.delivery.returned(batch[1])
         self.put_back(ends)
         self.clear(ends)
 
     @rule(target=batches, batch=consumes(batches), slot=SLOTS)
-    def withhold(self, batch: list[Item], slot: int) -> Any:
+    def withhold(self, batch: list[EventRow], slot: int) -> Any:
         number, items = batch
         rest = self.delivery.withhold(items, {slot})
         assert rest == [i for i in items if i.slot != slot]
@@ -162,7 +162,7 @@ class DeliveryMachine(RuleBasedStateMachine):
         self.held.discard(slot)
 
     @rule(batch=consumes(batches))
-    def deferred(self, batch: list[Item]) -> None:
+    def deferred(self, batch: list[EventRow]) -> None:
         ends = self.end(batch)
         self.delivery.deferred(batch[1])
         self.put_back(ends)

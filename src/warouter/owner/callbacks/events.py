@@ -9,15 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Protocol
 
+from msgspec.structs import replace
+
 from warouter.app_settings import ApplicationSettings
+from warouter.flow.event import EventRow
 from warouter.flow.log import Memory, SlotLog
 from warouter.owner.ownership import Ownership
 from warouter.owner.pager import Pager
 from warouter.owner.parked import Chosen, ParkedLog
 from warouter.owner.recorder import Recorder
 from warouter.owner.slot import OwnedSlot
-from warouter.store.journal import EventRow, Journal
-from warouter.webhook.body import Item
+from warouter.store.journal import Journal
 from warouter.webhook.shown import shown
 
 PARKED_PAGE = 100
@@ -30,9 +32,9 @@ class Destination(Protocol):
         """True once it is known which events are wanted."""
         ...
 
-    def add(self, item: Item) -> None: ...
+    def add(self, item: EventRow) -> None: ...
 
-    def unwanted(self, item: Item) -> None:
+    def unwanted(self, item: EventRow) -> None:
         """Drop an event that was parked, and was switched off since."""
 
     def block(self, slot: int, recipient: str, kind: int) -> None: ...
@@ -103,13 +105,12 @@ class EventFeed:
         return await self._journal.event_page(slot.slot, self.kind, after, upto, limit, most_bytes)
 
     def take(self, slot: OwnedSlot, row: EventRow) -> None:
-        number, seq, kind, key, recipient, payload, contact = row
-        seen = shown(kind, key, payload, self._app_settings())
+        seen = shown(row.kind, row.key, row.payload, self._app_settings())
         if seen is None:
-            self.log(slot).settle(seq)
+            self.log(slot).settle(row.seq)
             self._recorder.touch(slot)
             return
-        item = Item(number, seq, kind, recipient, seen, contact)
+        item = row if seen is row.payload else replace(row, payload=seen)
         self.memory(slot).hold(item.size)
         self._delivery.add(item)
 
@@ -147,10 +148,11 @@ class EventFeed:
         now = self._clock()
         for row in entries:
             payload = shown(self.kind, row["key"], row["payload"], self._app_settings())
-            item = Item(
+            item = EventRow(
                 slot.slot,
                 row["seq"],
                 self.kind,
+                row["key"],
                 row["recipient"],
                 row["payload"] if payload is None else payload,
                 row["contact"],

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterable
 
 from warouter.app_settings import ApplicationSettings
 from warouter.config import Settings, networks
+from warouter.flow.event import EventRow
 from warouter.flow.progress import Dead, Park, Unpark
 from warouter.kinds import EVENT_KINDS
 from warouter.net.egress import client_certificate
@@ -17,8 +18,7 @@ from warouter.owner.listener import SlotListener
 from warouter.owner.ownership import Ownership
 from warouter.owner.recorder import Recorder
 from warouter.owner.slot import OwnedSlot
-from warouter.store.journal import EventRow, Journal
-from warouter.webhook.body import Item
+from warouter.store.journal import Journal
 from warouter.webhook.callbacks import Callbacks
 from warouter.webhook.owner import Owner
 
@@ -109,10 +109,10 @@ class CallbackFeed(SlotListener, Destination, Owner):
     def wants(self) -> bool:
         return self._settings_known
 
-    def add(self, item: Item) -> None:
+    def add(self, item: EventRow) -> None:
         self.callbacks.add(item)
 
-    def unwanted(self, item: Item) -> None:
+    def unwanted(self, item: EventRow) -> None:
         self.on_settled([item])
 
     def block(self, slot: int, recipient: str, kind: int) -> None:
@@ -128,7 +128,7 @@ class CallbackFeed(SlotListener, Destination, Owner):
 
     # what the delivery says
 
-    def on_settled(self, items: list[Item]) -> None:
+    def on_settled(self, items: list[EventRow]) -> None:
         for slot, item in self._mine(items):
             if item.parked:
                 slot.events[item.kind].note(Unpark(item.seq))
@@ -137,7 +137,7 @@ class CallbackFeed(SlotListener, Destination, Owner):
                 slot.events[item.kind].settle(item.seq)
         self._let_go(items)
 
-    def on_park(self, items: list[Item], delay_ms: int, reason: str) -> None:
+    def on_park(self, items: list[EventRow], delay_ms: int, reason: str) -> None:
         due = self._clock() + delay_ms / 1000
         for slot, item in self._mine(items):
             events = slot.events[item.kind]
@@ -147,7 +147,7 @@ class CallbackFeed(SlotListener, Destination, Owner):
             events.note(Park(item.seq, item.attempts, delay_ms, reason))
         self._let_go(items)
 
-    def on_dead(self, items: list[Item], reason: str) -> None:
+    def on_dead(self, items: list[EventRow], reason: str) -> None:
         if not self._app_settings().callback_persist:
             self._drop([item for item in items if not self._letters.was_one(item)], reason)
             items = [item for item in items if self._letters.was_one(item)]
@@ -162,7 +162,7 @@ class CallbackFeed(SlotListener, Destination, Owner):
                 slot.events[item.kind].settle(item.seq)
         self._let_go(items)
 
-    def _drop(self, items: list[Item], reason: str) -> None:
+    def _drop(self, items: list[EventRow], reason: str) -> None:
         """The business does not want them kept: they end as if they had been delivered."""
         if not items:
             return
@@ -176,13 +176,13 @@ class CallbackFeed(SlotListener, Destination, Owner):
         epochs = {n: owned[n].epoch for n in slots if n in owned}
         self._ownership.tasks.failed(epochs, error)
 
-    def _mine(self, items: list[Item]) -> Iterable[tuple[OwnedSlot, Item]]:
+    def _mine(self, items: list[EventRow]) -> Iterable[tuple[OwnedSlot, EventRow]]:
         for item in items:
             slot = self._ownership.slots.get(item.slot)
             if slot is not None:
                 yield slot, item
 
-    def _let_go(self, items: list[Item]) -> None:
+    def _let_go(self, items: list[EventRow]) -> None:
         """The delivery has them no more; there may be room for what waits in the journals."""
         touched: dict[tuple[OwnedSlot, int], None] = {}
         for slot, item in self._mine(items):

@@ -10,12 +10,12 @@ import asyncpg
 
 from warouter.background import wait_for
 from warouter.errors import OutcomeUnknown
+from warouter.flow.event import EventRow
 from warouter.flow.parking import ParkedLane
 from warouter.owner.callbacks.events import EventFeed
 from warouter.owner.ownership import Ownership
 from warouter.owner.slot import OwnedSlot
 from warouter.store.journal import Journal
-from warouter.webhook.body import Item
 from warouter.webhook.breaker import GIVE_UP
 
 log = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ class Letters:
         """An operator may have asked for some."""
         self._asked.set()
 
-    def was_one(self, item: Item) -> bool:
+    def was_one(self, item: EventRow) -> bool:
         """Replayed, at an operator's wish: what is refused once more stays kept."""
         tried = self._clock() - item.first_at if item.first_at is not None else 0.0
         return tried >= GIVE_UP - REPLAY_SECONDS

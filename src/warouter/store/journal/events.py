@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from warouter.flow.event import EventRow
 from warouter.store.journal.outcome import Exceptions, Fate, in_halves
-from warouter.store.journal.rows import EventRow
 from warouter.store.journal.sessions import Sessions, unless_empty
 
 _APPEND_EVENTS = "select * from append_events($1,$2,$3,$4,$5,$6,$7,$8,$9,$10)"
@@ -34,16 +34,15 @@ class Events(Sessions):
     async def _append_events_once(
         self, owned: Mapping[int, int], rows: Sequence[EventRow]
     ) -> Exceptions:
-        slots, seqs, kinds, keys, recipients, payloads, contacts = zip(*rows, strict=True)
         answer = await self._write(
             _APPEND_EVENTS,
             owned,
-            slots,
-            seqs,
-            unless_empty(kinds),
-            keys,
-            recipients,
-            payloads,
-            unless_empty(contacts),
+            [row.slot for row in rows],
+            [row.seq for row in rows],
+            unless_empty([row.kind for row in rows]),
+            [row.key for row in rows],
+            [row.recipient for row in rows],
+            [row.payload for row in rows],
+            unless_empty([row.contact for row in rows]),
         )
         return {row["ordinal"]: Fate(row["outcome"]) for row in answer}

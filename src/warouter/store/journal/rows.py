@@ -1,4 +1,4 @@
-"""Rows of the journals, as they are appended and read back."""
+"""Messages as they are appended and read back; where a slot's journals stand."""
 
 from __future__ import annotations
 
@@ -40,22 +40,6 @@ class ReadRow(NamedTuple):
     @property
     def size(self) -> int:
         return len(self.body)
-
-
-class EventRow(NamedTuple):
-    """One event as it is appended or read back; ``kind`` is one of ``kinds.EVENT_KINDS``."""
-
-    slot: int
-    seq: int
-    kind: int
-    key: str
-    recipient: str
-    payload: bytes
-    contact: bytes | None
-
-    @property
-    def size(self) -> int:
-        return len(self.payload) + len(self.contact or b"")
 
 
 class Opened(msgspec.Struct, frozen=True):

@@ -33,10 +33,11 @@ from tests.campaigns.simulation.plays.calls import (
 from tests.campaigns.simulation.plays.outcome import plain
 from warouter.config import Settings
 from warouter.errors import FencedError
+from warouter.flow.event import EventRow
 from warouter.link.wire import Key
 from warouter.message_id import text_of
 from warouter.store.election import LeaderSession
-from warouter.store.journal import EventRow, Journal, Row
+from warouter.store.journal import Journal, Row
 from warouter.store.nodes import NodeSession, Registration, ShardRequest
 
 _NAMES = {incarnation: name for name, incarnation in INCARNATIONS.items()}
