@@ -14,7 +14,7 @@ import msgspec
 from warouter.upstream.protocol import Event
 
 _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
-_Time = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,16}\Z")]
+_Time = Annotated[str, msgspec.Meta(min_length=1, max_length=16)]  # digits, see _is_digits
 
 
 class _Status(msgspec.Struct, gc=False):
@@ -39,38 +39,54 @@ class _Contact(msgspec.Struct, gc=False):
     wa_id: _Name
 
 
-_PAYLOADS: Mapping[str, Callable[[bytes], object]] = {
+_PAYLOADS: Mapping[str, Callable[[bytes], _Status | _Inbound]] = {
     "status": msgspec.json.Decoder(_Status).decode,
     "inbound": msgspec.json.Decoder(_Inbound).decode,
 }
 _ERROR = msgspec.json.Decoder(_Error).decode
 _CONTACT = msgspec.json.Decoder(_Contact).decode
+_SHORTEST = 5  # digits of a wa_id
 
 
 def problem(event: Event) -> str | None:
     """Why the event cannot become a callback, or None."""
-    if event.kind not in _PAYLOADS:
-        return f"its kind is not known: {event.kind}"
-    if event.kind == "status" and ":" not in event.key:
+    kind, recipient = event.kind, event.recipient
+    if kind not in _PAYLOADS:
+        return f"its kind is not known: {kind}"
+    if kind == "status" and ":" not in event.key:
         return "its key names no message"
     if not event.key.isprintable():
         return "its key has control characters"
-    if event.recipient:
-        decode = _PAYLOADS[event.kind]
-    elif event.kind == "inbound":
-        decode = _ERROR  # out of band: nobody's
-    else:
-        return "it has no recipient"
-    return _problem(decode, event.payload) or (
+    if not recipient:
+        return _problem_of_nobodys(event)
+    if len(recipient) < _SHORTEST or not _is_digits(recipient):
+        return "its recipient is no wa_id"
+    return _problem(_PAYLOADS[kind], event.payload) or (
         _problem(_CONTACT, event.contact) if event.contact else None
     )
 
 
+def _problem_of_nobodys(event: Event) -> str | None:
+    """An error out of band has no recipient."""
+    if event.kind == "status":
+        return "it has no recipient"
+    return _problem(_ERROR, event.payload) or (
+        _problem(_CONTACT, event.contact) if event.contact else None
+    )
+
+
+def _is_digits(text: str) -> bool:
+    """Asked here and not by a pattern where it is decoded, which takes as long as all the rest."""
+    return text.isascii() and text.isdigit()
+
+
 def _problem(decode: Callable[[bytes], object], json: bytes) -> str | None:
     try:
-        decode(json)
+        found = decode(json)
         if not json.isascii():
             json.decode()  # unknown keys are skipped without a look at their bytes
+        if isinstance(found, _Status | _Inbound) and not _is_digits(found.timestamp):
+            return "its timestamp is no number"
     except RecursionError:
         return "its JSON is nested too deep"
     except ValueError as error:  # msgspec's errors are some, and UnicodeDecodeError is

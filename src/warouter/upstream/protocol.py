@@ -27,7 +27,7 @@ Code = Annotated[int, Meta(ge=0, le=(1 << 31) - 1)]
 RetryMs = Annotated[int, Meta(ge=-1, le=24 * 3600 * 1000)]
 Key = Annotated[str, Meta(min_length=1, max_length=512)]
 Sentence = Annotated[str, Meta(max_length=2000)]
-Recipient = Annotated[str, Meta(pattern=r"^(?:[0-9]{5,15})?\Z")]
+Recipient = Annotated[str, Meta(max_length=15)]
 
 
 class Hello(msgspec.Struct, tag="hello", array_like=True, frozen=True):

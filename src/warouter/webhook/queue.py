@@ -17,8 +17,8 @@ Pure: the clock and the sockets are in ``webhook.callbacks``. The rules:
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Collection
+from itertools import takewhile
 
 from msgspec.structs import replace
 
@@ -199,12 +199,12 @@ class Delivery:
         """
         gone: list[EventRow] = []
         for lane in self._lanes:
-            before = len(gone)
-            while lane.items and given_up(lane.items[0].first_at, now, after):
-                gone.append(lane.items.popleft())
-            self._lanes.count(lane.slot, before - len(gone))
+            over = list(takewhile(lambda item: given_up(item.first_at, now, after), lane.items))
+            del lane.items[: len(over)]
+            gone += over
+            self._lanes.count(lane.slot, -len(over))
             if lane.items and lane.items[-1].first_at is None:
-                lane.items = deque([_tried(item, now) for item in lane.items])
+                lane.items = [_tried(item, now) for item in lane.items]
             self._lanes.drop_if_idle(lane)
         return gone
 

@@ -83,10 +83,6 @@ class EventFeed:
         elif log.parked.beyond and log.half_empty:
             self.read_on(slot)
 
-    def let_go(self, slot: OwnedSlot, size: int) -> None:
-        """The delivery has an event less."""
-        self.memory(slot).let_go(size)
-
     def refill(self, slot: OwnedSlot) -> None:
         """There may be room for what waits in the journal."""
         if self._delivery.wants():

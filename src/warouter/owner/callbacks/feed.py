@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 
 from warouter.app_settings import ApplicationSettings
 from warouter.config import Settings, networks
@@ -129,23 +129,25 @@ class CallbackFeed(SlotListener, Destination, Owner):
     # what the delivery says
 
     def on_settled(self, items: list[EventRow]) -> None:
-        for slot, item in self._mine(items):
+        mine = self._mine(items)
+        for slot, item in mine:
             if item.parked:
                 slot.events[item.kind].note(Unpark(item.seq))
                 self._feeds[item.kind].parked.landed(slot, item.recipient)
             else:
                 slot.events[item.kind].settle(item.seq)
-        self._let_go(items)
+        self._let_go(mine)
 
     def on_park(self, items: list[EventRow], delay_ms: int, reason: str) -> None:
         due = self._clock() + delay_ms / 1000
-        for slot, item in self._mine(items):
+        mine = self._mine(items)
+        for slot, item in mine:
             events = slot.events[item.kind]
             events.parked.park(item.recipient, due, slot.next_record, was_out=item.parked)
             if not item.parked:
                 events.settle(item.seq)
             events.note(Park(item.seq, item.attempts, delay_ms, reason))
-        self._let_go(items)
+        self._let_go(mine)
 
     def on_dead(self, items: list[EventRow], reason: str) -> None:
         if not self._app_settings().callback_persist:
@@ -154,13 +156,14 @@ class CallbackFeed(SlotListener, Destination, Owner):
         if not items:
             return
         log.warning("callbacks given up", extra={"events": len(items), "reason": reason})
-        for slot, item in self._mine(items):
+        mine = self._mine(items)
+        for slot, item in mine:
             slot.events[item.kind].note(Dead(item.seq, item.attempts, reason))
             if item.parked:
                 self._feeds[item.kind].parked.landed(slot, item.recipient)
             else:
                 slot.events[item.kind].settle(item.seq)
-        self._let_go(items)
+        self._let_go(mine)
 
     def _drop(self, items: list[EventRow], reason: str) -> None:
         """The business does not want them kept: they end as if they had been delivered."""
@@ -176,19 +179,17 @@ class CallbackFeed(SlotListener, Destination, Owner):
         epochs = {n: owned[n].epoch for n in slots if n in owned}
         self._ownership.tasks.failed(epochs, error)
 
-    def _mine(self, items: list[EventRow]) -> Iterable[tuple[OwnedSlot, EventRow]]:
-        for item in items:
-            slot = self._ownership.slots.get(item.slot)
-            if slot is not None:
-                yield slot, item
+    def _mine(self, items: list[EventRow]) -> list[tuple[OwnedSlot, EventRow]]:
+        slots = self._ownership.slots
+        return [(slots[item.slot], item) for item in items if item.slot in slots]
 
-    def _let_go(self, items: list[EventRow]) -> None:
-        """The delivery has them no more; there may be room for what waits in the journals."""
-        touched: dict[tuple[OwnedSlot, int], None] = {}
-        for slot, item in self._mine(items):
-            self._feeds[item.kind].let_go(slot, item.size)
-            touched[slot, item.kind] = None
-        for slot, kind in touched:
+    def _let_go(self, mine: list[tuple[OwnedSlot, EventRow]]) -> None:
+        """The delivery has them no more, all of one kind; there may be room for what waits in the
+        journals.
+        """
+        for slot, item in mine:
+            slot.delivered[item.kind].let_go(item.size)
+        for slot in dict.fromkeys(slot for slot, _ in mine):
             self._recorder.touch(slot)
-            self._feeds[kind].refill(slot)
+            self._feeds[mine[0][1].kind].refill(slot)
         self._ownership.progressed()
