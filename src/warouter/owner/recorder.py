@@ -1,6 +1,8 @@
 """Progress to the database: per batch, not per message; at most ten times a second.
 
-A slot whose window is full is recorded at once, since nothing more of it may be sent before.
+While little is settled it waits for more, as a commit costs the same for one row; but a successor
+sends and calls back once more what is not recorded, so MANY rows wait no longer. A slot whose
+window is full is recorded at once, since nothing more of it may be sent before.
 """
 
 from __future__ import annotations
@@ -17,6 +19,8 @@ from warouter.store.journal import Journal, SlotProgress
 log = logging.getLogger(__name__)
 
 FLUSH_SECONDS = 0.1
+FEW_SECONDS = 0.5  # as long as fewer than MANY rows were settled
+MANY = 64
 
 
 class Recorder:
@@ -25,28 +29,37 @@ class Recorder:
     def __init__(self, ownership: Ownership, journal: Journal) -> None:
         self._ownership = ownership
         self._journal = journal
+        self._rows = 0  # settled, or otherwise changed, since the last record
         self._dirty = asyncio.Event()
+        self._many = asyncio.Event()
         self._urgent = asyncio.Event()
         self._lock = asyncio.Lock()
         self.commits = 0
 
-    def touch(self, slot: OwnedSlot) -> None:
-        """Something of the slot moved; record it soon, or now when its window is full."""
+    def touch(self, slot: OwnedSlot, rows: int = 1) -> None:
+        """So many rows of the slot moved; record it soon, or now when its window is full."""
+        self._rows += rows
         self._dirty.set()
+        if self._rows >= MANY:
+            self._many.set()
         if slot.lanes.window_full:
+            self._many.set()
             self._urgent.set()
 
     async def run(self) -> None:
         while True:
             await self._dirty.wait()
             await wait_for(self._urgent, FLUSH_SECONDS)
-            self._dirty.clear()
+            await wait_for(self._many, FEW_SECONDS - FLUSH_SECONDS)
             self._urgent.clear()
             await self.flush()
 
     async def flush(self) -> None:
         """Record everything that is dirty now."""
         async with self._lock:
+            self._rows = 0
+            self._dirty.clear()
+            self._many.clear()
             slots = [s for s in self._ownership.slots.values() if s.dirty]
             if slots:
                 await self._record(slots)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable, Collection
 
 from warouter.app_settings import ApplicationSettings
@@ -189,7 +190,7 @@ class CallbackFeed(SlotListener, Destination, Owner):
         """
         for slot, item in mine:
             slot.delivered[item.kind].let_go(item.size)
-        for slot in dict.fromkeys(slot for slot, _ in mine):
-            self._recorder.touch(slot)
+        for slot, rows in Counter(slot for slot, _ in mine).items():
+            self._recorder.touch(slot, rows)
             self._feeds[mine[0][1].kind].refill(slot)
         self._ownership.progressed()
