@@ -12,6 +12,7 @@ SECOND ?= python3.13
 # Debian's packages in the table of docs/testing.md, but for those of `make setup`.
 DEBIAN := haproxy nginx prometheus systemd util-linux iproute2 faketime fuse3 \
 	python3.13 python3.13-venv python3.13-dev
+RESULTS := bench/results
 STARTED := $(shell date +%s.%N)
 SOURCES := src tests bench setup.py
 PYX := $(wildcard src/warouter/_*.pyx src/warouter/*/_*.pyx)
@@ -22,7 +23,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build docs demo apt test test-second check lint fuzz bench bench-e2e bench-wide size lock clean
-.PHONY: bench-idle bench-peers test-large
+.PHONY: bench-docs bench-idle bench-peers test-large
 .PHONY: chaos-short chaos chaos-mutants chaos-clocks chaos-calm chaos-power simulate
 
 help: ## show this list
@@ -108,6 +109,13 @@ bench-e2e: setup ## every figure of whole clusters, 30 minutes at most (E2E="--o
 
 bench-idle: setup ## what a cluster costs at rest, at 80 and at 1,000 messages/s (IDLE="--base CLONE")
 	$(BIN)/python -m bench.idle $(IDLE)
+
+bench-docs: setup $(VENV)-bench/installed $(PEERS)/installed ## all of docs/benchmarks.md anew, in an hour without other work
+	-$(BIN)/python -m bench.idle --rates 10,80,250,1000,4000 --out $(RESULTS)/idle.json
+	-$(BIN)/python -m bench.e2e --out $(RESULTS)/e2e.json
+	-$(BIN)/python -m bench.peers --out $(RESULTS)/peers.json
+	-$(VENV)-bench/bin/python -m pytest bench --quiet --benchmark-warmup=on --benchmark-json=$(RESULTS)/functions.json
+	$(BIN)/python -m bench.report
 
 bench-peers: setup $(PEERS)/installed ## time accepting beside PgQueuer, procrastinate, NATS, RabbitMQ, Redis
 	$(BIN)/python -m bench.peers

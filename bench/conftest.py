@@ -1,4 +1,4 @@
-"""A real PostgreSQL with fsync on, for what is timed against a disk."""
+"""A real PostgreSQL with fsync on, for what is timed against a disk; what is kept of the times."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import asyncio
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from bench.report.results import about
 from warouter.config import Settings, load
 from warouter.local.postgres import Postgres
 from warouter.store.migrate import migrate
@@ -27,3 +29,17 @@ def durable() -> Iterator[Settings]:
             yield settings
         finally:
             server.stop()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_benchmark_update_json(output_json: dict[str, Any]) -> None:
+    """Of ``--benchmark-json`` keep what docs/benchmarks.md shows (``bench.report``); seconds."""
+    found = [
+        {"name": one["name"], "group": one["group"], **{n: one["stats"][n] for n in _STATS}}
+        for one in output_json["benchmarks"]
+    ]
+    output_json.clear()
+    output_json.update({"about": about(), "functions": found})
+
+
+_STATS = ("min", "median", "rounds")

@@ -29,7 +29,7 @@ import uvloop
 from bench import machine
 from bench.child import Child
 from bench.e2e.site import ON, say
-from bench.load import RECIPIENTS, Command, Load
+from bench.order import RECIPIENTS, Command, Load
 from warouter._hash import slot_of
 from warouter.cluster.shardmap import ShardMap
 from warouter.demo.gaps import Arrival, failover

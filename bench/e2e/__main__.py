@@ -24,10 +24,11 @@ import msgspec
 import uvloop
 
 from bench import machine
-from bench.e2e import accepts, backlog, compiled, growth, journal, lag, lives, scaling
+from bench.e2e import accepts, backlog, compiled, connections, growth, journal, lag, lives, scaling
 from bench.e2e.extent import FULL, QUICK, TURN, Extent
 from bench.e2e.site import Found, say
 from bench.e2e.turns import Turn, in_turn
+from bench.report import results
 
 MOST_SECONDS = 29 * 60.0  # for everything; a part that is not done by then has failed
 
@@ -36,6 +37,7 @@ Part = Callable[[Path, float, Extent], Awaitable[tuple[Found, list[str]]]]
 PARTS: dict[str, tuple[Part, float]] = {
     "compiled": (compiled.measure, 20.0),
     "accepts": (accepts.measure, 300.0),
+    "connections": (connections.measure, 120.0),
     "latency": (lag.measure, 70.0),
     "lives": (lives.measure, 320.0),
     "backlog": (backlog.measure, 200.0),
@@ -115,7 +117,7 @@ def show(figures: Found) -> None:
 
 def _text(value: Any) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{n} {one:,}" for n, one in value.items())
+        return ", ".join(f"{n} {_text(one)}" for n, one in value.items())
     return f"{value:,}"
 
 
@@ -146,12 +148,13 @@ async def run(options: argparse.Namespace, folder: Path) -> int:
             await bench.run(name)
     bench.figures["seconds"] = bench.seconds
     bench.figures["ok"] = not bench.wrong
+    bench.figures["quick"] = options.quick
     show(bench.figures)
     for fact in bench.wrong:
         say(f"WRONG: {fact}")
     line = msgspec.json.encode(bench.figures).decode()
     if options.out is not None:
-        options.out.write_text(line + "\n")
+        results.write(options.out, bench.figures)
     say(line)
     return 1 if bench.wrong else 0
 

@@ -22,7 +22,7 @@ from bench.child import Child
 from bench.e2e.extent import Extent
 from bench.e2e.rounds import Round, Rounds, Side, medians, rounds
 from bench.e2e.site import LOUD, QUIET, Found, Site, say, site
-from bench.load import Command, Load
+from bench.order import Command, Load
 from warouter.local.cluster import Placement
 
 WARM_UP = 0.3

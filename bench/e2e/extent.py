@@ -12,6 +12,7 @@ class Extent(NamedTuple):
     build: Path | None = None
     rounds: int = 5
     side_seconds: float = 2.5  # of one side of a round
+    connections: tuple[int, ...] = (1, 4, 16, 64, 256, 1024)
     life_seconds: float = 300.0
     backlog: int = 1_000_000
     shards: tuple[int, ...] = (1, 2, 4, 8, 16, 32)
@@ -26,6 +27,7 @@ TURN = Extent(rounds=1, life_seconds=30.0, backlog=200_000)  # one of several
 QUICK = Extent(
     rounds=1,
     side_seconds=1.0,
+    connections=(4, 64),
     life_seconds=20.0,
     backlog=60_000,
     shards=(1, 4),

@@ -15,9 +15,9 @@ from pathlib import Path
 from statistics import median
 
 from bench import machine
+from bench.client import INTERVAL
 from bench.e2e.extent import Extent
 from bench.e2e.site import LOUD, Found, Site, say, site
-from bench.load import INTERVAL
 
 MOST_OPEN = 4_000
 CONNECTIONS = 256

@@ -14,10 +14,9 @@ from pathlib import Path
 from statistics import median
 
 from bench import machine
-from bench.e2e.chart import chart
 from bench.e2e.extent import Extent
 from bench.e2e.site import PRODUCT, QUIET, Found, Site, say, site
-from bench.load import Load
+from bench.order import Load
 from warouter._hash import SLOTS, slot_of
 from warouter.store.nodes import read_map
 
@@ -31,19 +30,16 @@ CONNECTIONS = 256
 PER_SLOT = 64  # recipients: so many can be out at once in a slot
 # With less of the cores idle than this part, they are the limit and not the upstream.
 IDLE = 0.05
-PLOT = Path("docs/scaling.svg")
 
 
 async def measure(folder: Path, _until: float, extent: Extent) -> tuple[Found, list[str]]:
-    """The figures of this part, and what was wrong; the plot is written when all are measured."""
+    """The figures of this part, and what was wrong."""
     points: dict[int, Found] = {}
     async with site(folder, shards=1, coreapps=2) as here:
         for shards in extent.shards:
             points[shards] = await _point(here, shards, extent.windows)
             say(f"  {shards} shards: " + ", ".join(f"{n} {v:g}" for n, v in points[shards].items()))
         wrong = await here.check("scaling")
-    if extent.shards == Extent().shards:
-        await asyncio.to_thread(PLOT.write_text, _plot(points))
     return _figures(points), wrong
 
 
@@ -127,15 +123,3 @@ def _figures(points: dict[int, Found]) -> Found:
         "shard_scaling_cpu_us": {str(n): p["cpu_us"] for n, p in points.items()},
         "foreign_cores": {"scaling": max(p["foreign_cores"] for p in points.values())},
     }
-
-
-def _plot(points: dict[int, Found]) -> str:
-    return chart(
-        "messages a second by shards, the upstream taking 250 a second from each"
-        " (grey: linear; black: measured)",
-        list(points),
-        {
-            "#999": [float(RATE * n) for n in points],
-            "black": [point["per_s"] for point in points.values()],
-        },
-    )

@@ -20,7 +20,7 @@ from bench import machine
 from bench.child import Child
 from bench.e2e.elsewhere import Elsewhere
 from bench.e2e.running import Running
-from bench.load import Command, Load
+from bench.order import Command, Load
 from warouter.errors import CommandError
 from warouter.local.cluster import CC, PHONE_NUMBER, Cluster, Options
 from warouter.store.database import connect

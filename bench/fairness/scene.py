@@ -19,7 +19,7 @@ from typing import Any
 from bench.child import Child
 from bench.e2e.site import Found, Site
 from bench.fairness.webhook import Webhook
-from bench.load import Command
+from bench.order import Command
 from warouter._hash import slot_of
 
 PER_SECOND, CONNECTIONS, SECONDS = 300.0, 32, 6.0  # of the others

@@ -25,6 +25,7 @@ from bench.e2e.turns import Turn, in_turn
 from bench.idle.plain import plain_site
 from bench.idle.show import ratios, rounded, show
 from bench.idle.turn import Length, cluster, turn
+from bench.report import results
 
 MOST_SECONDS = 20 * 60.0  # three rounds beside another build take eight minutes
 QUICK = Length(idle=3.0, paced=3.0, full=2.0)
@@ -67,13 +68,15 @@ async def run(options: argparse.Namespace, folder: Path) -> int:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     times = 1 if options.quick else options.rounds
     found, wrong = await in_turn(sides(options, folder), times, MOST_SECONDS)
-    figures: Found = rounded({**found, "cpu_vs": ratios(found), "rounds": times, "ok": not wrong})
+    figures: Found = rounded(
+        {**found, "cpu_vs": ratios(found), "rounds": times, "ok": not wrong, "quick": times < 3}
+    )
     show(figures)
     for fact in wrong:
         say(f"WRONG: {fact}")
     line = msgspec.json.encode(figures).decode()
     if options.out is not None:
-        options.out.write_text(line + "\n")
+        results.write(options.out, figures)
     say(line)
     return 1 if wrong else 0
 

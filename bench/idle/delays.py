@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from bench.e2e.site import Found, Site
-from bench.load import Command
+from bench.order import Command
 
 LEVELS = ("sent", "delivered", "read")
 

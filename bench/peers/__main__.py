@@ -26,6 +26,7 @@ import uvloop
 from bench import machine
 from bench.peers import peer
 from bench.peers.warouter import Warouter
+from bench.report import results
 
 SETTLE_SECONDS = 0.3  # between turns
 WARM_UP_SECONDS = 0.3  # of each turn
@@ -176,6 +177,8 @@ async def run(options: argparse.Namespace, folder: Path) -> int:
         show(figures, options.callers)
         for fact in wrong:
             say(f"WRONG: {fact}")
+        if options.out is not None:
+            results.write(options.out, figures | {"quick": options.rounds < ENOUGH_QUIET})
         say(msgspec.json.encode(figures).decode())
     return 1 if wrong else 0
 
@@ -186,6 +189,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=2.0, help="of each side of a round")
     parser.add_argument("--callers", type=int, default=256)
     parser.add_argument("--shards", type=int, default=2)
+    parser.add_argument("--out", type=Path, help="also write the JSON into this file")
     return parser.parse_args()
 
 

@@ -10,7 +10,7 @@ import aiohttp
 import asyncpg
 
 from bench.child import Child
-from bench.load import Command, Load
+from bench.order import Command, Load
 from warouter.local.cluster import Cluster, Options
 from warouter.store.database import connect
 

@@ -25,5 +25,5 @@ class Client(Protocol):
 
 
 def body(number: int) -> bytes:
-    """A message as ``bench.load`` sends it, of the same size."""
+    """A message as ``bench.order`` makes it, of the same size."""
     return _BODY % (number % 10_000, number % 100_000_000)

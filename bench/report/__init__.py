@@ -1,0 +1,1 @@
+"""Makes the tables and plots of docs/benchmarks.md from what the benchmarks printed."""

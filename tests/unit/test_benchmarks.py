@@ -1,0 +1,83 @@
+"""docs/benchmarks.md shows what the results say; the arithmetic of the benchmarks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bench.e2e.turns import in_turn, medians
+from bench.idle.delays import delays, percentiles
+from bench.idle.window import by_kind
+from bench.report.form import number
+from bench.report.load import Goal
+from bench.report.page import BLOCKS, PAGE, begin, page, pictures
+
+
+def test_the_tables_of_the_page_are_those_of_the_results() -> None:
+    text = PAGE.read_text()
+    assert [name for name in BLOCKS if begin(name) not in text] == []
+    assert page(text) == text, "python -m bench.report writes them"
+
+
+def test_the_plots_are_those_of_the_results() -> None:
+    names = [name for name, made in pictures().items() if (PAGE.parent / name).read_text() != made]
+    assert names == [], "python -m bench.report writes them"
+
+
+def test_a_callback_is_late_from_when_its_status_was_due() -> None:
+    taken = {"a": 10.0, "b": 20.0}
+    heard = {"a sent": 10.5, "a read": 12.25, "b sent": 20.75, "c sent": 1.0}
+    found = delays(taken, heard, {"sent": 0.25, "read": 2.0})
+    assert sorted(found) == [0.25, 0.25, 0.5]
+    assert percentiles(found) == {"p50": 250.0, "p99": 500.0}
+    assert percentiles([]) == {"p50": 0.0, "p99": 0.0}
+
+
+def test_generator_and_simulator_are_no_cost_of_the_product() -> None:
+    found = by_kind({"coreapp-1": 1.0, "coreapp-2": 2.0, "postgres": 4, "load": 8, "simulator": 16})
+    assert found == {"coreapp": 3, "postgres": 4, "load": 8, "simulator": 16, "product": 7}
+
+
+def test_medians_are_taken_number_by_number_and_of_others_the_worst_counts() -> None:
+    turns: list[dict[str, Any]] = [
+        {"cpu": {"80": 3.0}, "foreign_cores": {"80": 0.1}, "once": 1},
+        {"cpu": {"80": 1.0}, "foreign_cores": {"80": 0.9}},
+        {"cpu": {"80": 2.0}, "foreign_cores": {"80": 0.2}},
+    ]
+    assert medians(turns) == {"cpu": {"80": 2.0}, "foreign_cores": {"80": 0.9}}
+
+
+async def test_every_second_time_the_sides_go_backwards_and_one_that_fails_is_wrong() -> None:
+    made: list[str] = []
+
+    def side(name: str, fails: bool) -> Any:
+        async def turn() -> tuple[dict[str, Any], list[str]]:
+            made.append(name)
+            if fails:
+                raise OSError("gone")
+            return {"n": len(made)}, []
+
+        return turn
+
+    found, wrong = await in_turn({"this": side("this", False), "base": side("base", True)}, 2, 60.0)
+    assert made == ["this", "base", "base", "this"]
+    assert found == {"this": {"n": 2.5}}
+    assert wrong == ["base: not measured (OSError: gone)"] * 2
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(None, "-"), (0, "0"), (0.1049, "0.105"), (5.893, "5.89"), (10.86, "10.9"), (14223, "14,223")],
+)
+def test_figures_have_three_digits(value: float | None, text: str) -> None:
+    assert number(value) == text
+
+
+def test_a_goal_is_met_at_its_bound_and_a_figure_that_is_not_there_is_neither() -> None:
+    least, most = Goal("a", ("n",), least=2), Goal("b", ("n", "m"), most=2)
+    assert least.row({"n": 2})[2:] == ("≥ 2", "met")
+    assert least.row({"n": 1.99})[3] == "missed"
+    assert most.row({"n": {"m": 2}})[2:] == ("≤ 2", "met")
+    assert most.row({"n": {"m": 2.01}})[3] == "missed"
+    assert most.row({})[1:] == ("-", "≤ 2", "")
