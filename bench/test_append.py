@@ -13,8 +13,9 @@ import uvloop
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from warouter.config import Settings
+from warouter.link.wire import Message
 from warouter.store.database import connect
-from warouter.store.journal import Journal, Row
+from warouter.store.journal import Journal
 
 ROUNDS = 300
 SLOTS = 16  # what one of two coreapps owns
@@ -35,7 +36,7 @@ class Owner:
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:
         return self._runner.run(work)
 
-    def append(self, rows: list[Row]) -> None:
+    def append(self, rows: list[Message]) -> None:
         owned = {row.slot: 1 for row in rows}
         assert self.run(self.journal.append(owned, rows)) == {}
 
@@ -58,14 +59,14 @@ def owner(durable: Settings) -> Iterator[Owner]:
     owner.close()
 
 
-def batch(size: int) -> tuple[tuple[list[Row]], dict[str, Any]]:
+def batch(size: int) -> tuple[tuple[list[Message]], dict[str, Any]]:
     """New rows, as the appender makes them: slots mixed, ids and seqs never used before."""
     rows = []
     for _ in range(size):
         n = next(_numbers)
         slot = n % SLOTS
         message_id = bytes((1, slot)) + n.to_bytes(18, "big")
-        rows.append(Row(slot, n, message_id, f"49151{n % 10_000:08d}", 0, BODY))
+        rows.append(Message(slot, 1, message_id, 0, f"49151{n % 10_000:08d}", BODY, seq=n))
     return (rows,), {}
 
 

@@ -1,4 +1,4 @@
-"""The compiled parts, in nanoseconds: the hash beside a call that does nothing, frames of a batch.
+"""The compiled parts, in nanoseconds: the hash beside a call that does nothing, frames of a link.
 
 Sides take turns; the least of many rounds counts, as anything else is somebody else's time. A call
 is timed in a plain loop, whose own cost is in both sides.
@@ -19,12 +19,14 @@ from typing import Any
 from bench.e2e.extent import Extent
 from bench.e2e.site import Found
 from warouter import _batch, _hash
+from warouter._hash import SLOTS
+from warouter.link import wire
+from warouter.link._frames import read
 
 ROUNDS = 400
 KEYS = 1_000
 SHARDS = 32
 FRAME_SIZE = 176  # of the payload
-SLOT_AT = 1  # in a message frame of the link
 RECIPIENTS = [str(15_550_100_000 + 7919 * n) for n in range(KEYS)]
 NOOP = Path(__file__).parent.parent / "noop.pyx"
 
@@ -33,16 +35,16 @@ async def measure(folder: Path, _until: float, _extent: Extent) -> tuple[Found, 
     """The figures of this part."""
     noop = await _compiled(folder)
     out = bytearray(KEYS)
-    frames = _batch.pack([bytes((1, n % 32)) + bytes(FRAME_SIZE - 2) for n in range(KEYS)])
+    frames = memoryview(_batch.pack([_frame(n % SLOTS) for n in range(KEYS)]))
     least = _least(
         {
             "noop": lambda: _each(noop),
             "slot_of": lambda: _each(_hash.slot_of),
             "route": lambda: _hash.route(RECIPIENTS, SHARDS, out),
-            "frames": lambda: _slots(frames),
+            "frames": lambda: read(frames),
         }
     )
-    assert _slots(frames) == [n % 32 for n in range(KEYS)]
+    assert [message.slot for message in read(frames)[0]] == [n % SLOTS for n in range(KEYS)]
     return {
         "hash_ns": {
             "noop_ratio": round(least["slot_of"] / least["noop"], 3),
@@ -59,9 +61,10 @@ def _each(function: Callable[[str], object]) -> None:
         function(recipient)
 
 
-def _slots(frames: bytes) -> list[int]:
-    """Of a buffer of message frames, as they come over a link."""
-    return [frame[SLOT_AT] for frame in _batch.split(frames)]
+def _frame(slot: int) -> bytes:
+    """A message as it comes over a link."""
+    bare = wire.message(slot, 1, bytes(20), 0, RECIPIENTS[slot], b"")
+    return bare + bytes(FRAME_SIZE - len(bare))
 
 
 def _least(sides: dict[str, Callable[[], object]]) -> dict[str, float]:

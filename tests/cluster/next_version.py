@@ -11,13 +11,15 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from warouter.cli import main
 from warouter.link import wire
+from warouter.link._frames import columns
 from warouter.store import migrate
 from warouter.store.database import WRITE_SECONDS
-from warouter.store.journal import Fate, Row
+from warouter.store.journal import Fate
 from warouter.store.journal.messages import Messages
 from warouter.store.migrate import Migration
 
@@ -64,9 +66,9 @@ def parse(frame: memoryview) -> wire.Message | wire.Outcome:
 
 
 async def append_once(
-    self: Messages, owned: Mapping[int, int], rows: Sequence[Row]
+    self: Messages, owned: Mapping[int, int], rows: Sequence[wire.Message]
 ) -> dict[int, Fate]:
-    slots, seqs, ids, recipients, kinds, bodies, _, _ = zip(*rows, strict=True)
+    slots, seqs, ids, recipients, _, bodies, *_ = columns(list(rows))
     found = await self._appends.fetch(
         _APPEND,
         self._incarnation,
@@ -76,7 +78,7 @@ async def append_once(
         seqs,
         ids,
         recipients,
-        kinds,
+        [row.kind for row in rows],
         bodies,
         [_origins.pop(i, 0) for i in ids],
         within=WRITE_SECONDS,
@@ -95,7 +97,9 @@ def files() -> list[Migration]:
 migrations = migrate.migrations
 
 if __name__ == "__main__":
-    wire.FRAMES[NEW] = wire.FRAMES[OLD]._replace(message=message, parse=parse)
+    wire.FRAMES[NEW] = wire.FRAMES[OLD]._replace(
+        message=message, parse=parse, read=partial(wire.read_each, parse)
+    )
     Messages._append_once = append_once  # type: ignore[method-assign]
     migrate.migrations = files
     main()

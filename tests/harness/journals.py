@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import asyncpg
 
 from warouter.flow.event import EventRow
-from warouter.store.journal import Row
+from warouter.link.wire import Message
 
 ME, OTHER = uuid4(), uuid4()
 OWNED = {3: 10, 5: 20}
@@ -26,10 +26,10 @@ def an_id(number: int, slot: int = 3) -> bytes:
     return bytes((1, slot)) + number.to_bytes(18, "big")
 
 
-def row(seq: int, slot: int = 3, *, number: int = 0, **fields: Any) -> Row:
+def row(seq: int, slot: int = 3, *, number: int = 0, **fields: Any) -> Message:
     """A message; of equal numbers is one, and its number is its seq unless told."""
     given = {"recipient": RECIPIENT, "kind": 0, "body": b"{}", **fields}
-    return Row(slot, seq, an_id(number or seq, slot), **given)
+    return Message(slot, 0, an_id(number or seq, slot), **given, seq=seq)
 
 
 def event(seq: int, key: str, slot: int = 3, recipient: str = RECIPIENT) -> EventRow:

@@ -26,6 +26,12 @@ def an_id(number: int = 0) -> bytes:
     return bytes((1, SLOT)) + number.to_bytes(18, "big")
 
 
+def fields(message: wire.Message) -> tuple[Any, ...]:
+    """What its frame says, in the order in which a message is made of it."""
+    place = message.slot, message.epoch, message.id, message.kind, message.recipient
+    return *place, bytes(message.body), message.ttl, message.key
+
+
 def outgoing(number: int = 0, body: bytes = b"{}", *more: Any) -> wire.Outgoing:
     return wire.Outgoing(SLOT, an_id(number), RECIPIENT, 0, body, *more)
 
@@ -84,6 +90,10 @@ class Coreapp:
     async def _find(self, incarnation: UUID) -> Address | None:
         self.lookups += 1
         return self.known.get(incarnation)
+
+    def on_messages(self, webapp: WebappConnection, messages: list[wire.Message]) -> None:
+        for message in messages:
+            self.on_message(webapp, message)
 
     def on_message(self, webapp: WebappConnection, message: wire.Message) -> None:
         self.came.put_nowait(message)

@@ -37,7 +37,6 @@ from warouter.owner.slot import OwnedSlot
 from warouter.owner.writable import Writable
 from warouter.store import election
 from warouter.store.election import LeaderSession
-from warouter.store.journal import APPENDED, Outcome, Row
 from warouter.store.journal.messages import Messages
 from warouter.store.journal.parked import ParkedRows
 from warouter.upstream.protocol import Event
@@ -199,21 +198,23 @@ def same_epoch_again(self: Ownership, close: Any, slot: OwnedSlot, why: Happened
         self.standings[slot.slot].spent = -1
 
 
-@_instead((Appender, "_note"), ("I7", "I6"), (*_LONG, *_DOUBT), 17)
-def new_before_old(self: Appender, note: Any, slot: OwnedSlot, row: Row, outcome: Outcome) -> None:
+@_instead((Backlog, "add"), ("I7", "I6"), (*_LONG, *_DOUBT), 17)
+def new_before_old(self: Backlog, add: Any, slot: OwnedSlot, rows: Any) -> None:
     """What was just committed is sent before what still has to be read from the journal."""
-    behind = slot.open and not (slot.messages.caught_up and slot.messages.has_room)
-    note(self, slot, row, outcome)
-    if behind and outcome is APPENDED:
-        self._sender.ready(slot, row)
+    for row in rows:
+        loaded = slot.messages.loaded
+        add(self, slot, [row])
+        if slot.messages.loaded == loaded:
+            self._push(slot, Entry(row.seq, row.id, row.recipient, row.kind, row.body))
 
 
 @_instead((GroupCommit, "_commit"), ("I1",), _LONG)
-async def ack_before_commit(self: GroupCommit[Any, Any], commit: Any, batch: list[Any]) -> None:
+async def ack_before_commit(self: GroupCommit[Any], commit: Any, batch: list[Any]) -> None:
     """The webapp hears 201 while the row is still in memory."""
     if isinstance(self, Appender):
-        for slot, row, webapp in batch:
-            webapp.send(webapp.frames.outcome(wire.ACKED, slot.slot, slot.epoch, [row.id]))
+        for row in batch:
+            frame = row.origin.frames.outcome(wire.ACKED, row.slot, row.epoch, [row.id])
+            row.origin.send(frame)
         if early_by:
             await asyncio.sleep(early_by)
     await commit(self, batch)
@@ -225,7 +226,7 @@ def unblocked_lane(self: Lanes, retry: Any, message_id: bytes, due: float) -> En
     entry: Entry | None = retry(self, message_id, due)
     lane = self._lanes.get(entry.recipient) if entry else None
     if entry and lane and len(lane) > 1:
-        lane.rotate(-1)
+        lane.append(lane.pop(0))
         self._later = [item for item in self._later if item[1] != entry.seq]
         self._ready.append((lane[0].seq, entry.recipient))
     return entry
@@ -240,7 +241,7 @@ def settled_when_sent(self: Sender, pump: Any, slot: OwnedSlot) -> None:
         slot.messages.dirty = True
 
 
-async def _slow(self: GroupCommit[Any, Any], batch: list[Any]) -> None:
+async def _slow(self: GroupCommit[Any], batch: list[Any]) -> None:
     if early_by and isinstance(self, Receipts):
         await asyncio.sleep(early_by)
     await _commit(self, batch)
@@ -257,9 +258,13 @@ def event_acked_at_once(self: Receipts, on_event: Any, slot: OwnedSlot, event: E
 
 
 @_instead((Messages, "_append_once"), ("I11",), _LONG)
-async def keys_are_not_looked_at(self: Messages, append: Any, owned: Any, rows: list[Row]) -> Any:
+async def keys_are_not_looked_at(self: Messages, append: Any, owned: Any, rows: list[Any]) -> Any:
     """Each request is a message of its own."""
-    return await append(self, owned, [row._replace(key=None) for row in rows])
+    bare = [
+        wire.Message(m.slot, m.epoch, m.id, m.kind, m.recipient, m.body, m.ttl, None, m.seq)
+        for m in rows
+    ]
+    return await append(self, owned, bare)
 
 
 @_instead((Backlog, "opened"), ("I7",))

@@ -141,7 +141,8 @@ class Slots(Coreapp):
 
     def offer(self, number: int) -> None:
         body = memoryview(b"{}")
-        self.appender.on_message(self, Message(number, EPOCH, an_id(number), 0, RECIPIENT, body))
+        message = Message(number, EPOCH, an_id(number), 0, RECIPIENT, body)
+        self.appender.on_messages(self, [message])
 
 
 def an_id(number: int) -> bytes:

@@ -1,8 +1,15 @@
-"""The readable specification of the extensions: XXH64 of short keys, framing, arrays, ids."""
+"""The readable specification of the extensions: XXH64 of short keys, framing, arrays, ids, and
+messages of a link up to the columns of their statement and their acks.
+"""
 
+from __future__ import annotations
+
+import struct
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 
 PREFIX = 4
+MESSAGE = 1
+_MESSAGE = struct.Struct("<BBQ20sBBI?")  # in front of recipient, two hashes if any, body
 LETTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
 
 P1 = 0x9E3779B185EBCA87
@@ -53,6 +60,67 @@ def split(stream: bytes) -> tuple[list[bytes], bytes]:
         frames.append(stream[PREFIX:end])
         stream = stream[end:]
     return frames, stream
+
+
+def message(frame: bytes) -> tuple | None:
+    """Slot, epoch, id, kind, recipient, body, ttl and key of a message frame, if it is one."""
+    if len(frame) < _MESSAGE.size:
+        return None
+    first, slot, epoch, message_id, kind, digits, ttl, keyed = _MESSAGE.unpack_from(frame)
+    recipient, rest = frame[_MESSAGE.size :][:digits], frame[_MESSAGE.size :][digits:]
+    hashes, body = (rest[:64], rest[64:]) if keyed else (b"", rest)
+    if first != MESSAGE or slot > 31 or len(recipient) < digits or not recipient.isascii():
+        return None
+    if len(hashes) < 64 * keyed:
+        return None
+    key = (hashes[:32], hashes[32:]) if keyed else None
+    return slot, epoch, message_id, kind, recipient.decode(), body, ttl or None, key
+
+
+def read(packed: bytes) -> tuple[list[tuple], list[bytes]] | None:
+    """The messages of a buffer of whole frames, and its other frames; None if one is malformed."""
+    frames, rest = split(packed)
+    messages = [message(frame) for frame in frames if frame[:1] == bytes([MESSAGE])]
+    if rest or None in messages:
+        return None
+    return messages, [frame for frame in frames if frame[:1] != bytes([MESSAGE])]
+
+
+def admitted(
+    gates: dict[int, tuple[int, bool]], asked: list[tuple[int, int, int]], most: int, room: int
+) -> tuple[list[tuple[int, int]], list[int]]:
+    """Of messages (slot, epoch, size) the numbers and seqs of those let in by the gates (epoch and
+    whether open, by slot), and the numbers of the others.
+    """
+    seqs = dict.fromkeys(gates, 0)
+    let_in, kept_out = [], []
+    for number, (slot, epoch, size) in enumerate(asked):
+        if gates.get(slot) == (epoch, True) and len(let_in) < most and size <= room:
+            seqs[slot] += 1
+            room -= size
+            let_in.append((number, seqs[slot]))
+        else:
+            kept_out.append(number)
+    return let_in, kept_out
+
+
+def columns(rows: list[tuple]) -> tuple:
+    """The columns of messages, each with its place in the list as its seq."""
+    slots, _, ids, kinds, recipients, bodies, ttls, keys = map(list, zip(*rows, strict=True))
+    plain = slots, list(range(len(rows))), ids, recipients
+    if not any(ttls) and not any(keys):
+        return *plain, kinds if any(kinds) else None, bodies
+    names, requests = ([key and key[n] for key in keys] for n in (0, 1))
+    return *plain, kinds, bodies, ttls, names, requests
+
+
+def landed(batch: list[tuple]) -> tuple[dict, dict]:
+    """Of messages (gate, origin, epoch, id, itself): ids by origin and epoch, and all by gate."""
+    acks, runs = {}, {}
+    for gate, origin, epoch, message_id, itself in batch:
+        acks.setdefault((origin, epoch), []).append(message_id)
+        runs.setdefault(gate, []).append(itself)
+    return acks, runs
 
 
 def array(oid: int, column: list[bytes | None]) -> bytes:

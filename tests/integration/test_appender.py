@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import asyncpg
 import pytest_asyncio
@@ -12,7 +12,7 @@ from tests.harness.owned import ME, RECIPIENT, Slots
 from warouter.cluster.role import Happened
 from warouter.config import Settings
 from warouter.link import wire
-from warouter.store.journal import Row
+from warouter.owner.slot import OwnedSlot
 from warouter.store.nodes import Beat
 
 
@@ -21,18 +21,20 @@ class Side(Slots):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
-        self.ready: list[Row] = []
+        self.ready: list[wire.Message] = []
         self.told = asyncio.Event()  # after each commit
         vars(self.sender).update(
-            ready=lambda _slot, row: self.ready.append(row),
-            behind=lambda _slot: None,
+            committed=self.keep,
             pump_moved=self.told.set,
         )
+
+    def keep(self, slot: OwnedSlot, rows: Sequence[wire.Message]) -> None:
+        self.ready += [row for row in rows if slot.messages.appended(row.seq)]
 
     def hear(self, number: int, epoch: int, n: int, *more: object) -> None:
         body = memoryview(b"{}")
         message = wire.Message(number, epoch, message_id(n), 0, RECIPIENT, body, *more)
-        self.appender.on_message(self, message)
+        self.appender.on_messages(self, [message])
 
     async def drain(self) -> None:
         """Until nothing is queued and the last commit was told."""
@@ -138,14 +140,11 @@ async def test_requests_that_come_again_are_answered_with_the_first_id(side: Sid
 async def test_a_row_that_cannot_go_on_takes_nobody_s_ack_away(side: Side) -> None:
     """A fault of ours with one row of a batch: all are on disk and acked; its slot is doubted."""
     slot = side.open(3, 11)
-    ready = side.ready.append
 
-    def broken(row: Row) -> None:
-        if row.seq == 1:
-            raise KeyError("ours")
-        ready(row)
+    def broken(_slot: OwnedSlot, _rows: Sequence[wire.Message]) -> None:
+        raise KeyError("ours")
 
-    vars(side.sender)["ready"] = lambda _slot, row: broken(row)
+    vars(side.sender)["committed"] = broken
     for n in range(3):
         side.hear(3, 11, n)
     await side.drain()

@@ -16,8 +16,8 @@ from tests.harness.journals import row as plain
 from tests.harness.postgres import PATIENT
 from tests.harness.wait import PATIENCE
 from warouter.config import Settings
-from warouter.link.wire import Key
-from warouter.store.journal import APPENDED, CLASHED, FENCED, REFUSED, Already, Journal, Row
+from warouter.link.wire import Key, Message
+from warouter.store.journal import APPENDED, CLASHED, FENCED, REFUSED, Already, Journal
 from warouter.store.journal.progress import Wire
 
 OWNED, OTHERS = {3: 10}, {5: 20}
@@ -42,7 +42,7 @@ def key(name: str, request: str = "body") -> Key:
     return Key(sha256(name.encode()).digest(), sha256(request.encode()).digest())
 
 
-def row(seq: int, name: str | None = None, request: str = "body", **more: Any) -> Row:
+def row(seq: int, name: str | None = None, request: str = "body", **more: Any) -> Message:
     return plain(seq, key=None if name is None else key(name, request), **more)
 
 
@@ -163,7 +163,7 @@ async def test_age_and_ttl_are_read_back_also_of_a_parked_message(
     journals: tuple[Journal, Journal], pool: asyncpg.Pool
 ) -> None:
     journal = journals[0]
-    await journal.append(OWNED, [row(1)._replace(ttl=60), row(2), row(3, kind=1)])
+    await journal.append(OWNED, [row(1, ttl=60), row(2), row(3, kind=1)])
     await pool.execute("update message set accepted_at = now() - interval '100 seconds'")
     page = await journal.page(3, 0, 9, 9, 1 << 20)
     assert [r.ttl for r in page] == [60, None, None]

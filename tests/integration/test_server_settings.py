@@ -11,6 +11,7 @@ import asyncpg
 import msgspec
 import pytest
 
+from tests.harness.journals import row as a_row
 from tests.harness.postgres import until
 from tests.integration.test_fence import APPEND, SLOT, _one
 from warouter.cluster.plan import Takeover
@@ -21,7 +22,7 @@ from warouter.store import database, server_settings, servers
 from warouter.store.account.accounts import Accounts, is_unavailable
 from warouter.store.database import Session
 from warouter.store.election import LeaderSession
-from warouter.store.journal import APPENDED, FENCED, Fate, Journal, Row
+from warouter.store.journal import APPENDED, FENCED, Fate, Journal
 from warouter.store.journal.progress import Wire
 from warouter.store.migrate import migrate
 
@@ -68,7 +69,7 @@ TAKE_OVER = "select take_over($1,$2,$3,$4,$5,$6,$7)"
 WAITS = """
 select exists (select 1 from pg_stat_activity
                 where application_name = $1 and wait_event_type = 'Lock')"""
-ROW = Row(3, 1, b"i" * 20, "4915112345678", 0, b"{}")
+ROW = a_row(1)
 
 
 def test_every_pinned_setting_is_tried_at_its_worst() -> None:
@@ -168,7 +169,7 @@ async def _lead_and_own(settings: Settings) -> None:
     owned = {3: epoch}
     assert [opened.next_seq for opened in await journal.open(owned)] == [1]
     body = bytes(range(256))
-    assert await journal.append(owned, [ROW._replace(body=body)]) == {}
+    assert await journal.append(owned, [a_row(1, body=body)]) == {}
     assert [r.body for r in await journal.page(3, 0, 9, 9, 9999)] == [body]
     event = EventRow(3, 1, 0, "key", ROW.recipient, body, None)
     assert await journal.append_events(owned, [event]) == {}

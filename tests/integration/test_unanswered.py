@@ -33,7 +33,7 @@ async def told_and_parked(settings: Settings, pool: asyncpg.Pool) -> None:
         for n, ttl in enumerate((600, 30_000)):
             message_id, body = mint(3, 1, bytes([n] * 12)), memoryview(b"{}")
             message = Message(3, 11, message_id, 0, RECIPIENT, body, ttl, None)
-            slots.appender.on_message(slots, message)
+            slots.appender.on_messages(slots, [message])
         await until(pool, "select count(*) >= 2 from parked_message")
         assert len(upstream.sent) >= 2
         assert len({message.id for message in upstream.sent}) == 1

@@ -57,7 +57,7 @@ class World:
             body = memoryview(b'{"to":"%b"}' % RECIPIENTS[n].encode())
             name = mint(SLOT, 1, self.sent.to_bytes(12, "big"))
             message = Message(SLOT, self.slot.epoch, name, 0, RECIPIENTS[n], body, ttl)
-            self.coreapp.appender.on_message(self, message)
+            self.coreapp.appender.on_messages(self, [message])
 
     def use(self, **switches: Any) -> None:
         self.simulator.use(Faults(**switches))

@@ -14,6 +14,7 @@ import asyncpg
 import pytest
 
 from tests.harness import prepared
+from tests.harness.journals import row as a_row
 from tests.harness.postgres import until
 from tests.integration.test_fence import APPEND, SLOT, _one
 from warouter.config import Settings, load
@@ -21,7 +22,7 @@ from warouter.errors import OutcomeUnknown
 from warouter.local.postgres import Postgres
 from warouter.store import database
 from warouter.store.database import Session
-from warouter.store.journal import Journal, Row
+from warouter.store.journal import Journal
 
 ME = uuid4()
 # Fewer than 40 million below the wrap, more than the 3 million at which PostgreSQL stops.
@@ -119,7 +120,7 @@ async def test_near_a_wraparound_of_transaction_ids_everything_goes_on(
     settings = await _near_the_wrap(server)
     journal = Journal(settings, ME, "owner")
     for seq in range(1, 4):
-        row = Row(SLOT, seq, seq.to_bytes(20, "big"), "4915112345678", 0, b"{}")
+        row = a_row(seq, SLOT)
         assert await journal.append({SLOT: 10}, [row]) == {}
     assert len(await journal.page(SLOT, 0, 9, 9, 9999)) == 3
     await journal.close()

@@ -18,14 +18,15 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections import deque
 from collections.abc import Collection, Iterable
-from typing import NamedTuple
+
+import msgspec
+from msgspec.structs import replace
 
 WINDOW = 64
 
 
-class Entry(NamedTuple):
+class Entry(msgspec.Struct, frozen=True, order=True, gc=False):
     """One message in memory, ordered by seq; ``body`` is the JSON as received.
 
     It is not to be sent any more at ``expires``: by its own ttl (``timed``) or as too old.
@@ -49,7 +50,7 @@ class Lanes:
 
     def __init__(self, window: int = WINDOW) -> None:
         self._window = window
-        self._lanes: dict[str, deque[Entry]] = {}
+        self._lanes: dict[str, list[Entry]] = {}  # short: nearly all have one
         self._ready: list[tuple[int, str]] = []  # heap of lane heads that may go out
         self._again: list[tuple[int, str]] = []  # the same, of heads that went out before
         self._later: list[tuple[float, int, str]] = []  # heap of heads that wait for a retry
@@ -106,7 +107,7 @@ class Lanes:
         if entry.expires < self.soonest:
             self.soonest = entry.expires
         if lane is None:
-            self._lanes[entry.recipient] = deque((entry,))
+            self._lanes[entry.recipient] = [entry]
             heapq.heappush(self._ready, (entry.seq, entry.recipient))
         else:
             lane.append(entry)
@@ -147,7 +148,7 @@ class Lanes:
         self._hear(message_id)
         self.soonest = min(self.soonest, entry.expires)
         lane = self._lanes[entry.recipient]
-        lane[0] = entry._replace(attempts=entry.attempts + 1, told=False)
+        lane[0] = replace(entry, attempts=entry.attempts + 1, told=False)
         heapq.heappush(self._later, (due, entry.seq, entry.recipient))
         return lane[0]
 
@@ -183,7 +184,7 @@ class Lanes:
         entry = self._out.pop(message_id)
         self._asked.add(message_id)
         lane = self._lanes[entry.recipient]
-        lane[0] = entry._replace(attempts=entry.attempts + 1)
+        lane[0] = replace(entry, attempts=entry.attempts + 1)
         heapq.heappush(self._again, (entry.seq, entry.recipient))
 
     def requeue(self) -> None:
@@ -209,7 +210,7 @@ class Lanes:
         gone: list[Entry] = []
         beheaded: set[str] = set()
         for recipient, lane in list(self._lanes.items()):
-            kept = deque(entry for entry in lane if not self._expired(entry, now))
+            kept = [entry for entry in lane if not self._expired(entry, now)]
             if len(kept) == len(lane):
                 continue
             gone += (entry for entry in lane if self._expired(entry, now))
@@ -232,13 +233,13 @@ class Lanes:
         self._forget_heads({recipient})
         head = lane[0]
         if head.id in self._asked or (head.id in self._out and head.id not in self._withheld):
-            lane[0] = head._replace(told=True)
+            lane[0] = replace(head, told=True)
         for entry in lane:
             self._out.pop(entry.id, None)
             self._asked.discard(entry.id)
             self._withheld.discard(entry.id)
         self._left(lane)
-        return list(lane)
+        return lane
 
     def unblock(self, recipient: str) -> None:
         self._blocked.discard(recipient)
@@ -294,7 +295,7 @@ class Lanes:
 
     def _advance(self, recipient: str) -> None:
         lane = self._lanes[recipient]
-        self.bytes -= len(lane.popleft().body)
+        self.bytes -= len(lane.pop(0).body)
         self.waiting -= 1
         if lane:
             heapq.heappush(self._ready, (lane[0].seq, recipient))

@@ -75,6 +75,11 @@ class LinkConnection(asyncio.Protocol):
         elif self.ready and self._quiet >= QUIET_SECONDS:
             self.send(wire.PING)
 
+    def on_envelope(self, packed: memoryview) -> None:
+        """The frames of one write of the peer came."""
+        for frame in _batch.split(packed):
+            self.on_frame(self.frames.parse(frame))
+
     def on_frame(self, frame: wire.Frame) -> None:
         raise NotImplementedError
 
@@ -116,8 +121,7 @@ class LinkConnection(asyncio.Protocol):
                 if self._opener is None:
                     self.on_handshake(envelope)
                 else:
-                    for frame in self._opener.open(envelope):
-                        self.on_frame(self.frames.parse(frame))
+                    self.on_envelope(self._opener.open(envelope))
         except NoCommonVersion as error:
             log.error("link refused: no common version", extra={"error": str(error), **self.peer()})
             self.on_no_common_version()

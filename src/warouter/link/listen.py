@@ -30,7 +30,7 @@ MAX_UNREAD = 16 << 20
 class Owner(Protocol):
     """Takes the messages of webapps; called on the loop."""
 
-    def on_message(self, webapp: WebappConnection, frame: wire.Message) -> None: ...
+    def on_messages(self, webapp: WebappConnection, messages: list[wire.Message]) -> None: ...
 
 
 class Relaying(Protocol):
@@ -99,10 +99,15 @@ class WebappConnection(LinkConnection):
         else:
             self._server.unproved(self, error)
 
+    def on_envelope(self, packed: memoryview) -> None:
+        messages, others = self.frames.read(packed)
+        if messages:
+            self._server.owner.on_messages(self, messages)
+        for frame in others:
+            self.on_frame(frame)
+
     def on_frame(self, frame: wire.Frame) -> None:
         match frame:
-            case wire.Message():
-                self._server.owner.on_message(self, frame)
             case wire.Relay():
                 self._server.relay.on_relay(self, frame)
             case wire.Ping():
@@ -115,8 +120,8 @@ class WebappConnection(LinkConnection):
 
 
 class LinkServer:
-    """Accepts webapps. ``on_message`` is called on the loop for
-    every message, ``on_relay`` for one that another coreapp owns.
+    """Accepts webapps. ``on_messages`` is called on the loop with the messages
+    of each envelope, ``on_relay`` with one that another coreapp owns.
     """
 
     def __init__(self, link_key: bytes, owner: Owner, relay: Relaying | None = None) -> None:

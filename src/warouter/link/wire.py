@@ -32,6 +32,7 @@ from uuid import UUID
 import msgspec
 
 from warouter import _batch
+from warouter._hash import SLOTS
 from warouter.errors import NoCommonVersion, ProtocolError
 from warouter.link import _frames
 
@@ -78,21 +79,6 @@ class Outgoing(msgspec.Struct, frozen=True, gc=False):
     key: Key | None = None
 
 
-class Message(msgspec.Struct, frozen=True, gc=False):
-    """A received message for the owner of ``slot`` under
-    ``epoch``; ``body`` is a view of the received bytes.
-    """
-
-    slot: int
-    epoch: int
-    id: bytes
-    kind: int
-    recipient: str
-    body: memoryview
-    ttl: int | None = None
-    key: Key | None = None
-
-
 class Outcome(NamedTuple):
     """The outcomes of messages of one slot; ``epoch`` is the one they were sent under.
 
@@ -120,7 +106,10 @@ class Pong(NamedTuple):
     """The answer to a Ping."""
 
 
+Message = _frames.Message
+Gate = _frames.Gate
 Frame = Message | Outcome | Relay | Ping | Pong
+Read = tuple[list[Message], list[Frame]]  # the messages of an envelope, and its other frames
 
 
 message = _frames.message
@@ -134,7 +123,7 @@ def message_1(
     recipient: str,
     body: bytes,
     ttl: int | None = None,
-    key: Key | None = None,
+    key: tuple[bytes, bytes] | None = None,
 ) -> bytes:
     """A message frame of version 1, which has no field for a ttl or a key."""
     if ttl is not None or key is not None:
@@ -159,7 +148,8 @@ def pairs(ids: list[bytes]) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _read_message(frame: memoryview) -> Message:
-    return _frames.read_message(frame, Message, Key)
+    [message], _ = _frames.read(_batch.pack([frame]))
+    return message
 
 
 def _read_message_1(frame: memoryview) -> Message:
@@ -167,7 +157,7 @@ def _read_message_1(frame: memoryview) -> Message:
         raise ProtocolError("malformed message frame")
     _, slot, epoch, message_id, kind, size = _MESSAGE.unpack_from(frame)
     body_at = _MESSAGE.size + size
-    if slot > 31 or len(frame) < body_at:
+    if slot >= SLOTS or len(frame) < body_at:
         raise ProtocolError("malformed message frame")
     recipient = str(frame[_MESSAGE.size : body_at], "ascii")
     return Message(slot, epoch, message_id, kind, recipient, frame[body_at:])
@@ -202,6 +192,19 @@ parse = partial(_parse, _read_message)
 parse_1 = partial(_parse, _read_message_1)
 
 
+def read(packed: memoryview) -> Read:
+    """All frames of an envelope of version 2; raises ProtocolError if one is malformed."""
+    messages, others = _frames.read(packed)
+    return messages, [parse(frame) for frame in others]
+
+
+def read_each(parse: Callable[[memoryview], Frame], packed: memoryview) -> Read:
+    """``read`` of a version whose frames are parsed one by one; ValueError if the last is cut."""
+    frames = [parse(frame) for frame in _batch.split(packed)]
+    messages = [frame for frame in frames if isinstance(frame, Message)]
+    return messages, [frame for frame in frames if not isinstance(frame, Message)]
+
+
 class MakesMessage(Protocol):
     """Encodes a version's message frame; raises ValueError for
     fields that the version does not have.
@@ -216,7 +219,7 @@ class MakesMessage(Protocol):
         recipient: str,
         body: bytes,
         ttl: int | None = None,
-        key: Key | None = None,
+        key: tuple[bytes, bytes] | None = None,
         /,
     ) -> bytes: ...
 
@@ -224,15 +227,17 @@ class MakesMessage(Protocol):
 class Frames(NamedTuple):
     """Encoder and decoder of one link version.
 
+    ``parse`` decodes one frame, ``read`` all of an envelope.
     ``requests``: messages may have a ttl and a key.
     """
 
     message: MakesMessage
     outcome: Callable[[int, int, int, list[bytes]], bytes]
     parse: Callable[[memoryview], Frame]
+    read: Callable[[memoryview], Read]
     requests: bool = True
 
-    def take(self, ttl: int | None, key: Key | None) -> bool:
+    def take(self, ttl: int | None, key: tuple[bytes, bytes] | None) -> bool:
         """True if a message with these fields can be sent in this version without losing them."""
         return self.requests or (ttl is None and key is None)
 
@@ -240,8 +245,8 @@ class Frames(NamedTuple):
 # By link version, without gaps. The one before a new one stays until no build that speaks nothing
 # newer may run beside this one.
 FRAMES = {
-    1: Frames(message_1, outcome, parse_1, requests=False),
-    2: Frames(message, outcome, parse),
+    1: Frames(message_1, outcome, parse_1, partial(read_each, parse_1), requests=False),
+    2: Frames(message, outcome, parse, read),
 }
 
 
@@ -296,8 +301,8 @@ class Opener:
         self._direction = direction
         self._counter = 0
 
-    def open(self, envelope: memoryview) -> list[memoryview]:
-        """The frames, as views of the received bytes. Raises ProtocolError if the MAC is wrong."""
+    def open(self, envelope: memoryview) -> memoryview:
+        """Its frames, a view of the received bytes. Raises ProtocolError if the MAC is wrong."""
         if len(envelope) < MAC_SIZE:
             raise ProtocolError("envelope without a MAC")
         packed = envelope[MAC_SIZE:]
@@ -305,10 +310,7 @@ class Opener:
         if not hmac.compare_digest(wanted, bytes(envelope[:MAC_SIZE])):
             raise ProtocolError("envelope with a wrong MAC")
         self._counter += 1
-        try:
-            return _batch.split(packed)
-        except ValueError as error:
-            raise ProtocolError(str(error)) from error
+        return packed
 
 
 def _mac(key: bytes, direction: int, counter: int, packed: bytes | memoryview) -> bytes:

@@ -17,7 +17,7 @@ The life of an epoch (``cluster.role`` has the table of all events):
 
 Who calls whom, for a message and for an event:
 
-    link -> Appender -> Journal -> Sender.ready -> Backlog -> Lanes -> Sender.pump -> upstream
+    link -> Appender -> Journal -> Sender -> Backlog -> Lanes -> Sender.pump -> upstream
     upstream -> UpstreamListener -> Downloads -> Receipts -> Journal -> CallbackFeed -> Callbacks
 
 and back: an answer goes from UpstreamListener to Sender and Backlog, the end of a POST from

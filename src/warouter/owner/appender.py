@@ -10,6 +10,7 @@ from typing import Protocol
 
 from warouter.cluster.role import Happened, State
 from warouter.link import wire
+from warouter.link._frames import admit, landed
 from warouter.link.listen import Owner
 from warouter.owner.commit import Gather, GroupCommit
 from warouter.owner.listener import SlotListener
@@ -26,7 +27,6 @@ from warouter.store.journal import (
     Fate,
     Journal,
     Outcome,
-    Row,
 )
 from warouter.store.nodes import Beat
 
@@ -55,7 +55,7 @@ class Webapp(Protocol):
     def send(self, frame: bytes) -> None: ...
 
 
-class Appender(GroupCommit[Row, Webapp], SlotListener, Owner):
+class Appender(GroupCommit[wire.Message], SlotListener, Owner):
     """Takes messages from the link, appends them, acks them, hands them to the sender."""
 
     def __init__(
@@ -68,21 +68,20 @@ class Appender(GroupCommit[Row, Webapp], SlotListener, Owner):
         self._early: list[tuple[Webapp, wire.Message]] = []
         self._early_bytes = 0
 
-    def on_message(self, webapp: Webapp, frame: wire.Message) -> None:
-        """Take a frame from a webapp, on the loop."""
-        slot = self._ownership.slots.get(frame.slot)
-        if slot is None or slot.epoch < frame.epoch or slot.state is State.OPENING:
-            self._keep_early(webapp, frame)
-            return
-        if slot.epoch != frame.epoch or not slot.accepts:
-            _refuse(webapp, frame, wire.NOT_OWNER)
-            return
-        size = len(frame.body)
-        if len(self._queue) >= MAX_QUEUED or self._queued_bytes + size > MAX_QUEUED_BYTES:
-            _refuse(webapp, frame, wire.OVERLOADED)
-            return
-        slot.appending += 1
-        self.put(slot, _row(frame, slot.messages.take_seq()), webapp, size)
+    def on_messages(self, webapp: Webapp, messages: list[wire.Message]) -> None:
+        """Take messages from a webapp, on the loop."""
+        slots, queue = self._ownership.slots, self._queue
+        most, room = MAX_QUEUED - len(queue), MAX_QUEUED_BYTES - self._queued_bytes
+        size, others = admit(messages, slots, webapp, queue, most, room)
+        self._grown(size)
+        for message in others:
+            slot = slots.get(message.slot)
+            if slot is None or slot.epoch < message.epoch or slot.state is State.OPENING:
+                self._keep_early(webapp, message)
+            elif slot.epoch != message.epoch or not slot.accepts:
+                _refuse(webapp, message, wire.NOT_OWNER)
+            else:
+                _refuse(webapp, message, wire.OVERLOADED)
 
     def opened(self, slot: OwnedSlot) -> None:
         """Look at the frames that came before their epoch did."""
@@ -91,7 +90,7 @@ class Appender(GroupCommit[Row, Webapp], SlotListener, Owner):
         for webapp, frame in early:
             mine = self._ownership.slots.get(frame.slot)
             if mine is not None and mine.epoch >= frame.epoch and mine.state is not State.OPENING:
-                self.on_message(webapp, frame)
+                self.on_messages(webapp, [frame])
             else:
                 self._keep_early(webapp, frame)
 
@@ -105,72 +104,72 @@ class Appender(GroupCommit[Row, Webapp], SlotListener, Owner):
         for webapp, frame in early:
             if beat.renewed.get(frame.slot, -1) >= frame.epoch:
                 self._early.append((webapp, frame))  # ours: it is being opened right now
-                self._early_bytes += len(frame.body)
+                self._early_bytes += frame.size
             else:
                 _refuse(webapp, frame, wire.NOT_OWNER)
 
-    async def append(self, owned: Mapping[int, int], rows: Sequence[Row]) -> Exceptions:
+    async def append(self, owned: Mapping[int, int], rows: Sequence[wire.Message]) -> Exceptions:
         return await self._journal.append(owned, rows)
 
-    def finished(
-        self, batch: Sequence[tuple[OwnedSlot, Row, Webapp]], outcomes: Sequence[Outcome]
-    ) -> None:
+    def finished(self, batch: list[wire.Message], exceptions: Exceptions) -> None:
         """Acks, one frame per webapp and epoch; rows that are new go on to be sent."""
+        if exceptions:
+            self._finish_each(batch, exceptions)
+        else:
+            acks, runs = landed(batch)
+            for slot, rows in runs.items():
+                self._go_on(slot, rows)
+            for (webapp, epoch), ids in acks.items():
+                webapp.send(webapp.frames.outcome(wire.ACKED, wire.ANY_SLOT, epoch, ids))
+        self._sender.pump_moved()
+        self._ownership.progressed()
+
+    def _finish_each(self, batch: list[wire.Message], exceptions: Exceptions) -> None:
+        """``finished`` for a batch with rows that were not simply appended."""
         answers: dict[tuple[Webapp, int, int, int], list[bytes]] = {}
         fenced: list[OwnedSlot] = []
-        for (slot, row, webapp), outcome in zip(batch, outcomes, strict=True):
-            slot.appending -= 1
-            try:
-                self._note(slot, row, outcome)
-            except Exception as error:  # the row is on disk all the same: the rest is acked
-                self._ownership.tasks.failed(slot.current(), error)
+        for ordinal, row in enumerate(batch):
+            outcome = exceptions.get(ordinal, APPENDED)
+            slot, webapp = row.leave()
             if outcome is APPENDED:
-                answers.setdefault((webapp, wire.ACKED, wire.ANY_SLOT, slot.epoch), []).append(
-                    row.id
-                )
-                continue
+                self._go_on(slot, [row])
+            elif outcome is FENCED:
+                fenced.append(slot)
+            elif outcome is not UNKNOWN and slot.open:
+                self._settle_gap(slot, row)
             result, ids = _answer(row, outcome)
             number = wire.ANY_SLOT if result == wire.ACKED else slot.slot
             answers.setdefault((webapp, result, number, slot.epoch), []).extend(ids)
-            if outcome is FENCED:
-                fenced.append(slot)
         for (webapp, result, number, epoch), ids in answers.items():
             webapp.send(webapp.frames.outcome(result, number, epoch, ids))
         for slot in fenced:
             self._ownership.close(slot, Happened.FENCED)
-        self._sender.pump_moved()
-        self._ownership.progressed()
 
-    def _note(self, slot: OwnedSlot, row: Row, outcome: Outcome) -> None:
-        """Pass the outcome on to the slot: its seq is used, or a gap, settled at once."""
-        if outcome is FENCED or outcome is UNKNOWN or not slot.open:
-            return
-        direct = slot.messages.appended(row.seq)
-        if outcome is not APPENDED:
-            slot.messages.settle(row.seq)
-            self._recorder.touch(slot)
-        elif direct:
-            self._sender.ready(slot, row)
-        else:
-            self._sender.behind(slot)
+    def _go_on(self, slot: OwnedSlot, rows: list[wire.Message]) -> None:
+        """These are new, and on disk: they are sent."""
+        try:
+            if slot.open:
+                self._sender.committed(slot, rows)
+        except Exception as error:  # they are acked all the same, as the rest is
+            self._ownership.tasks.failed(slot.current(), error)
+
+    def _settle_gap(self, slot: OwnedSlot, row: wire.Message) -> None:
+        """The place of a row that was not appended is used up."""
+        slot.messages.appended(row.seq)
+        slot.messages.settle(row.seq)
+        self._recorder.touch(slot)
 
     def _keep_early(self, webapp: Webapp, frame: wire.Message) -> None:
         """A webapp may know of our epoch before we do: keep its frame, ask the database now."""
         if len(self._early) >= MAX_QUEUED or self._early_bytes >= MAX_QUEUED_BYTES:
             _refuse(webapp, frame, wire.OVERLOADED)
             return
-        self._early_bytes += len(frame.body)
+        self._early_bytes += frame.size
         self._early.append((webapp, frame))
         self._ownership.wake()
 
 
-def _row(frame: wire.Message, seq: int) -> Row:
-    return Row(
-        frame.slot, seq, frame.id, frame.recipient, frame.kind, frame.body, frame.ttl, frame.key
-    )
-
-
-def _answer(row: Row, outcome: Outcome) -> tuple[int, list[bytes]]:
+def _answer(row: wire.Message, outcome: Outcome) -> tuple[int, list[bytes]]:
     """Return the outcome that the webapp is told, and of which ids."""
     if isinstance(outcome, Already):
         return wire.ALREADY, [row.id, outcome.id]

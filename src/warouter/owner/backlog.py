@@ -14,13 +14,14 @@ from typing import Any, Protocol
 from warouter.flow.lanes import Entry
 from warouter.flow.log import SlotLog
 from warouter.flow.progress import Park, Unpark
+from warouter.link.wire import Message
 from warouter.owner.expiry import Expiry
 from warouter.owner.ownership import Ownership
 from warouter.owner.pager import Pager
 from warouter.owner.parked import Chosen, ParkedLog
 from warouter.owner.recorder import Recorder
 from warouter.owner.slot import MAX_BYTES_IN_MEMORY, MAX_IN_MEMORY, OwnedSlot
-from warouter.store.journal import Journal, ReadRow, Row
+from warouter.store.journal import Journal, ReadRow
 
 # One query takes up either many messages of one recipient, or a few of each of several recipients.
 PARKED_PAGE = 64
@@ -79,14 +80,19 @@ class Backlog:
             slot.lanes.block(recipient)
         self.pager.read_on(slot)
 
-    def add(self, slot: OwnedSlot, row: Row) -> None:
-        """A row was committed and goes from memory."""
-        _, seq, message_id, recipient, kind, body, ttl, _ = row
-        expires, timed = self._expiry.end_of(kind, ttl, 0.0, message_id)
-        self._push(slot, Entry(seq, message_id, recipient, kind, body, 0, False, expires, timed))
+    def add(self, slot: OwnedSlot, rows: Iterable[Message]) -> None:
+        """Rows were committed, in seq order: up to where there is no room they go from memory."""
+        appended, end_of, push = slot.messages.appended, self._expiry.end_of, slot.lanes.push
+        self._sending.moved(slot)
+        for row in rows:
+            if appended(row.seq):
+                kind, message_id, recipient = row.kind, row.id, row.recipient
+                end, timed = end_of(kind, row.ttl, 0.0, message_id)
+                entry = Entry(row.seq, message_id, recipient, kind, row.body, 0, False, end, timed)
+                if not push(entry):
+                    self._park_behind(slot, recipient, [entry])
 
     def _push(self, slot: OwnedSlot, entry: Entry) -> None:
-        self._sending.moved(slot)
         if not slot.lanes.push(entry):
             self._park_behind(slot, entry.recipient, [entry])
 
@@ -171,6 +177,7 @@ class Backlog:
     def take(self, slot: OwnedSlot, row: ReadRow) -> None:
         seq, message_id, recipient, kind, body, ttl, age = row
         expires, timed = self._expiry.end_of(kind, ttl, age, message_id)
+        self._sending.moved(slot)
         self._push(slot, Entry(seq, message_id, recipient, kind, body, 0, False, expires, timed))
 
     def paged(self, slot: OwnedSlot) -> None:

@@ -11,32 +11,33 @@ from __future__ import annotations
 import asyncio
 import logging
 from abc import ABC, abstractmethod
-from collections import deque
 from collections.abc import Mapping, Sequence
+from itertools import islice
+from operator import attrgetter
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from warouter.background import wait_for
 from warouter.owner.ownership import Ownership
 from warouter.owner.slot import OwnedSlot
-from warouter.store.journal import APPENDED, FENCED, UNKNOWN, Exceptions, Outcome
+from warouter.store.journal import FENCED, UNKNOWN, Exceptions
 
 log = logging.getLogger(__name__)
 
 MAX_BYTES = 4 << 20  # of one commit
 
 
-class Placed(Protocol):
-    """A row with its place in a journal."""
+class Queued(Protocol):
+    """A row with its slot, and its size in bytes."""
 
     @property
-    def seq(self) -> int: ...
+    def owned(self) -> OwnedSlot: ...
 
     @property
     def size(self) -> int: ...
 
 
-RowT = TypeVar("RowT", bound=Placed)
-OriginT = TypeVar("OriginT")
+RowT = TypeVar("RowT", bound=Queued)
+_owned = attrgetter("owned")
 
 
 class Gather(NamedTuple):
@@ -49,15 +50,15 @@ class Gather(NamedTuple):
     after: int = 1
 
 
-class GroupCommit(ABC, Generic[RowT, OriginT]):
-    """A queue of rows, each with its slot and with whoever waits for its outcome."""
+class GroupCommit(ABC, Generic[RowT]):
+    """A queue of rows; its order is that of the journal."""
 
     def __init__(self, ownership: Ownership, most_rows: int, gather: Gather) -> None:
         self._ownership = ownership
         self._most_rows = most_rows
         self._gather = gather
         self._clock = asyncio.get_running_loop().time
-        self._queue: deque[tuple[OwnedSlot, RowT, OriginT]] = deque()
+        self._queue: list[RowT] = []
         self._queued_bytes = 0
         self._committing_bytes = 0  # of these
         self._wake = asyncio.Event()
@@ -76,19 +77,19 @@ class GroupCommit(ABC, Generic[RowT, OriginT]):
         """Write these rows; ``owned`` are the epochs of their slots."""
 
     @abstractmethod
-    def finished(
-        self, batch: Sequence[tuple[OwnedSlot, RowT, OriginT]], outcomes: Sequence[Outcome]
-    ) -> None:
-        """Tell those who wait what became of each row, and pass on what is new."""
+    def finished(self, batch: list[RowT], exceptions: Exceptions) -> None:
+        """Tell those who wait what became of each row, and pass on what is new.
 
-    def put(
-        self, slot: OwnedSlot, row: RowT, origin: OriginT, size: int, *, urgent: bool = False
-    ) -> None:
-        """The order of the queue is that of the journal; ``size`` is the row's, in bytes.
-
-        An ``urgent`` row does not gather, nor does what stands before it.
+        All were appended but for the ``exceptions``, by their ordinals in the batch.
         """
-        self._queue.append((slot, row, origin))
+
+    def put(self, row: RowT, *, urgent: bool = False) -> None:
+        """Queue a row. An ``urgent`` one does not gather, nor does what stands before it."""
+        self._queue.append(row)
+        self._grown(row.size, urgent=urgent)
+
+    def _grown(self, size: int, *, urgent: bool = False) -> None:
+        """Rows of ``size`` bytes were queued."""
         self._queued_bytes += size
         self._wake.set()
         if urgent or len(self._queue) >= self._gather.rows:
@@ -112,44 +113,44 @@ class GroupCommit(ABC, Generic[RowT, OriginT]):
             await wait_for(self._enough, rest)
         self._enough.clear()
 
-    def _batch(self) -> list[tuple[OwnedSlot, RowT, OriginT]]:
-        batch: list[tuple[OwnedSlot, RowT, OriginT]] = []
-        queue, size = self._queue, 0
-        while queue and len(batch) < self._most_rows and size < MAX_BYTES:
-            item = queue.popleft()
-            size += item[1].size
-            batch.append(item)
+    def _batch(self) -> list[RowT]:
+        rows = size = 0
+        for row in islice(self._queue, self._most_rows):
+            if size >= MAX_BYTES:
+                break
+            rows += 1
+            size += row.size
+        batch, self._queue = self._queue[:rows], self._queue[rows:]
         self._committing_bytes = size
         return batch
 
-    async def _commit(self, batch: list[tuple[OwnedSlot, RowT, OriginT]]) -> None:
+    async def _commit(self, batch: list[RowT]) -> None:
         # Each row is judged by its place in the batch: an id may be in it twice, once under an
         # epoch that has ended.
-        slots = dict.fromkeys(slot for slot, _, _ in batch)
+        slots = dict.fromkeys(map(_owned, batch))
         owned = {slot.slot: slot.epoch for slot in slots if slot.open}
         alive, ended = batch, []
-        if not all(slot.open for slot in slots):
-            alive = [item for item in batch if item[0].open]
-            ended = [item for item in batch if not item[0].open]
+        if len(owned) < len(slots):
+            alive = [row for row in batch if row.owned.open]
+            ended = [row for row in batch if not row.owned.open]
         try:
-            outcomes = await self._outcomes(owned, [row for _, row, _ in alive])
+            exceptions = await self._exceptions(owned, alive)
         except Exception as error:
             extra = {"rows": len(alive), "error": str(error)}
             log.warning("append confirmation failed", extra=extra)
-            self.finished([*ended, *alive] if ended else batch, [UNKNOWN] * len(batch))
+            self.finished([*ended, *alive], dict.fromkeys(range(len(batch)), UNKNOWN))
             self._ownership.tasks.failed(owned, error)
             return
         finally:
             self._queued_bytes -= self._committing_bytes
-        self.finished([*alive, *ended] if ended else batch, outcomes + [FENCED] * len(ended))
+        for ordinal in range(len(alive), len(batch)):
+            exceptions[ordinal] = FENCED
+        self.finished([*alive, *ended] if ended else batch, exceptions)
 
-    async def _outcomes(self, owned: Mapping[int, int], rows: list[RowT]) -> list[Outcome]:
+    async def _exceptions(self, owned: Mapping[int, int], rows: list[RowT]) -> Exceptions:
         if not rows:
-            return []
+            return {}
         exceptions = await self.append(owned, rows)
         self.commits += 1
         self.appended += len(rows) - len(exceptions)
-        outcomes: list[Outcome] = [APPENDED] * len(rows)
-        for ordinal, outcome in exceptions.items():
-            outcomes[ordinal] = outcome
-        return outcomes
+        return exceptions

@@ -54,7 +54,19 @@ class Told(Protocol):
 Origin: TypeAlias = "int | Told"
 
 
-class Receipts(GroupCommit[EventRow, Origin]):
+class Placed(msgspec.Struct, frozen=True):
+    """An event in the queue, with whoever waits until it is on disk."""
+
+    owned: OwnedSlot
+    row: EventRow
+    origin: Origin
+
+    @property
+    def size(self) -> int:
+        return self.row.size
+
+
+class Receipts(GroupCommit[Placed]):
     """Appends events, acknowledges them, and passes each new one to the feed."""
 
     def __init__(
@@ -97,23 +109,21 @@ class Receipts(GroupCommit[EventRow, Origin]):
         """These events are on disk, or will never be read: the upstream need not keep them."""
         self._upstream.ack(slot.slot, slot.epoch, numbers)
 
-    async def append(self, owned: Mapping[int, int], rows: Sequence[EventRow]) -> Exceptions:
-        return await self._journal.append_events(owned, rows)
+    async def append(self, owned: Mapping[int, int], rows: Sequence[Placed]) -> Exceptions:
+        return await self._journal.append_events(owned, [placed.row for placed in rows])
 
-    def finished(
-        self,
-        batch: Sequence[tuple[OwnedSlot, EventRow, Origin]],
-        outcomes: Sequence[Outcome],
-    ) -> None:
+    def finished(self, batch: list[Placed], exceptions: Exceptions) -> None:
         """Pass on what is new, tell our own parts, acknowledge; one slot's error is that slot's."""
         acks: dict[OwnedSlot, list[int]] = {}
         failed = self._ownership.tasks.failed
-        for (slot, row, origin), outcome in zip(batch, outcomes, strict=True):
+        for ordinal, placed in enumerate(batch):
+            slot, origin = placed.owned, placed.origin
+            outcome = exceptions.get(ordinal, APPENDED)
             try:
                 if outcome is FENCED:
                     self._ownership.close(slot, Happened.FENCED)
                 elif outcome is not UNKNOWN and slot.open:
-                    self._note(slot, row, outcome)
+                    self._note(slot, placed.row, outcome)
                     if isinstance(origin, int):
                         acks.setdefault(slot, []).append(origin)
                     else:
@@ -140,7 +150,7 @@ class Receipts(GroupCommit[EventRow, Origin]):
             event.payload,
             event.contact or None,
         )
-        self.put(slot, row, origin, row.size, urgent=urgent)
+        self.put(Placed(slot, row, origin), urgent=urgent)
 
     def _note(self, slot: OwnedSlot, row: EventRow, outcome: Outcome) -> None:
         if outcome is APPENDED:

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from warouter.cluster.role import State
 from warouter.kinds import READ_MARK
+from warouter.link.wire import Message
 from warouter.message_id import text_of
 from warouter.owner.backlog import BEHIND, Backlog
 from warouter.owner.claims import Claims
@@ -25,7 +26,7 @@ from warouter.owner.ownership import Ownership
 from warouter.owner.receipts import Receipts
 from warouter.owner.recorder import Recorder
 from warouter.owner.slot import OwnedSlot
-from warouter.store.journal import Journal, Row
+from warouter.store.journal import Journal
 from warouter.store.nodes import Beat
 from warouter.upstream.protocol import Answer, Send, Upstream
 
@@ -86,13 +87,9 @@ class Sender(SlotListener):
 
     # from the appender
 
-    def ready(self, slot: OwnedSlot, row: Row) -> None:
-        """A row was committed and may go from memory."""
-        self._backlog.add(slot, row)
-
-    def behind(self, slot: OwnedSlot) -> None:
-        """A row was committed that does not go from memory: it is read when there is room."""
-        self._moved[slot] = None
+    def committed(self, slot: OwnedSlot, rows: Sequence[Message]) -> None:
+        """New rows, in seq order: they go from memory, or are read when there is room."""
+        self._backlog.add(slot, rows)
 
     def moved(self, slot: OwnedSlot) -> None:
         """Something came into the lanes: it goes with the next ``pump_moved``."""

@@ -14,6 +14,7 @@ from enum import Enum
 from warouter.cluster.role import Happened, State, step
 from warouter.flow.lanes import Lanes
 from warouter.flow.log import Memory, SlotLog
+from warouter.link.wire import Gate
 from warouter.store.journal import Opened
 
 # Limits for one slot; rows beyond them are read back from the journal. One process may own all 32
@@ -31,29 +32,26 @@ class Claiming(Enum):
     GRANTED = "granted"
 
 
-class OwnedSlot:
+class OwnedSlot(Gate):
     """State of one (slot, epoch). ``state`` only moves along cluster.role."""
 
     def __init__(self, slot: int, epoch: int) -> None:
-        self.slot = slot
-        self.epoch = epoch
+        self.lanes = Lanes()
+        self.messages: SlotLog = SlotLog(self.lanes, MAX_IN_MEMORY, MAX_BYTES_IN_MEMORY)
+        super().__init__(slot, epoch, self.messages)
         self.state = State.OPENING
         self.open = True  # its epoch has not ended
-        self.accepts = False
         self.opened_at = -math.inf  # the sender's seconds
         self.claim = Claiming.NO
         self.claimed_at = -math.inf  # when it was asked for, by the owner's clock
         self.look_due = -math.inf  # the next look at what the upstream has not answered
 
-        self.lanes = Lanes()
-        self.messages = SlotLog(self.lanes, MAX_IN_MEMORY, MAX_BYTES_IN_MEMORY)
         self.delivered = (Memory(), Memory())  # events that the delivery has, by kind
         of_statuses, of_inbound = self.delivered
         self.statuses = SlotLog(of_statuses, MAX_EVENTS_IN_MEMORY, MAX_BYTES_IN_MEMORY)
         self.inbound = SlotLog(of_inbound, MAX_EVENTS_IN_MEMORY, MAX_BYTES_IN_MEMORY)
         self.events = (self.statuses, self.inbound)  # by kind
         self.logs = (self.messages, *self.events)
-        self.appending = 0  # frames in the appender that belong to this slot
         self.timer: asyncio.TimerHandle | None = None  # for the next retry
 
         self.records = 0  # how often it was recorded, or is being recorded

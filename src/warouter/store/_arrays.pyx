@@ -10,7 +10,12 @@ null) and as many bytes.
 """
 
 cimport cython
-from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.buffer cimport (
+    PyBUF_SIMPLE,
+    PyBuffer_Release,
+    PyObject_CheckBuffer,
+    PyObject_GetBuffer,
+)
 from cpython.bytes cimport (
     PyBytes_AS_STRING,
     PyBytes_Check,
@@ -19,12 +24,14 @@ from cpython.bytes cimport (
 )
 from cpython.long cimport PyLong_Check
 from cpython.sequence cimport PySequence_Fast, PySequence_Fast_GET_ITEM, PySequence_Fast_GET_SIZE
+from cpython.type cimport PyType_HasFeature
 from cpython.unicode cimport PyUnicode_Check, PyUnicode_DecodeUTF8
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 cdef extern from "Python.h":
     const char* PyUnicode_AsUTF8AndSize(object, Py_ssize_t*) except NULL
+    int _HEAP_TYPE "Py_TPFLAGS_HEAPTYPE"  # of each class that is written in Python
 
 cdef enum:
     _INT8_OID = 20
@@ -41,7 +48,8 @@ _ELEMENTS = {"int2": _INT2_OID, "int8": _INT8_OID, "text": _TEXT_OID, "bytea": _
 @cython.final
 @cython.auto_pickle(False)
 cdef class ArrayCodec:
-    """Arrays of ``element``: "int2" and "int8" (int), "text" (str), "bytea" (bytes, memoryview).
+    """Arrays of ``element``: "int2" and "int8" (int), "text" (str), "bytea" (bytes, or a
+    buffer of a type that is written in C).
 
     None is null. KeyError for another element.
     """
@@ -116,6 +124,7 @@ cdef class ArrayCodec:
         change before it is written.
         """
         cdef Py_ssize_t size
+        cdef Py_buffer view
         if value is None:
             return -1
         if self._oid == _INT8_OID or self._oid == _INT2_OID:
@@ -129,9 +138,11 @@ cdef class ArrayCodec:
             return size
         if PyBytes_Check(value):
             return PyBytes_GET_SIZE(value)
-        if type(value) is memoryview:
-            return value.nbytes
-        raise TypeError(f"a payload is bytes or memoryview, not {type(value).__name__}")
+        if not PyObject_CheckBuffer(value) or PyType_HasFeature(type(value), _HEAP_TYPE):
+            raise TypeError(f"a payload is bytes or a buffer, not {type(value).__name__}")
+        PyObject_GetBuffer(value, &view, PyBUF_SIMPLE)
+        PyBuffer_Release(&view)
+        return view.len
 
     cdef uint8_t* _put(self, uint8_t* at, object value) except NULL:
         cdef Py_ssize_t size

@@ -9,10 +9,11 @@ from uuid import UUID, uuid4
 import asyncpg
 
 from tests.campaigns.large.tables import EPOCH, SLOT
+from tests.harness.journals import row
 from warouter.config import Settings
 from warouter.flow.event import EventRow
 from warouter.flow.parking import LEAD_ROWS
-from warouter.link.wire import Key
+from warouter.link.wire import Key, Message
 from warouter.message_id import text_of
 from warouter.store import history
 from warouter.store.account.contacts import ContactStore
@@ -21,7 +22,7 @@ from warouter.store.audit import Audit, read_audit
 from warouter.store.bounded import fetcher
 from warouter.store.dead_letters import Selection, count, find
 from warouter.store.election import LeaderSession
-from warouter.store.journal import Journal, Row
+from warouter.store.journal import Journal
 from warouter.store.journal.progress import Wire
 from warouter.store.views import backlog, stats
 from warouter.store.views.trace import read_trace
@@ -150,15 +151,18 @@ class Bench:
             for name, (most, run) in asked.items()
         ]
 
-    def _new(self, count: int) -> list[Row]:
+    def _next(self, count: int) -> range:
         first, self._seq = self._seq + 1, self._seq + count
-        return [_row(n) for n in range(first, self._seq + 1)]
+        return range(first, self._seq + 1)
 
-    def _known(self) -> list[Row]:
-        return [row._replace(id=_row(n + 1000).id) for n, row in enumerate(self._new(500))]
+    def _new(self, count: int) -> list[Message]:
+        return [_row(seq) for seq in self._next(count)]
 
-    def _keyed(self) -> list[Row]:
-        return [row._replace(key=Key(uuid4().bytes * 2, bytes(32))) for row in self._new(100)]
+    def _known(self) -> list[Message]:
+        return [_row(seq, number=n + 1000) for n, seq in enumerate(self._next(500))]
+
+    def _keyed(self) -> list[Message]:
+        return [_row(seq, key=Key(uuid4().bytes * 2, bytes(32))) for seq in self._next(100)]
 
     async def _append_events(self) -> None:
         first, self._seq = self._seq + 1, self._seq + 500
@@ -187,5 +191,5 @@ class Bench:
         await logins.failed(await logins.look("user", "u1", "::1", None))
 
 
-def _row(seq: int) -> Row:
-    return Row(SLOT, seq, bytes((1, SLOT)) + seq.to_bytes(18, "big"), "4915112345678", 0, b"{}")
+def _row(seq: int, **more: Any) -> Message:
+    return row(seq, SLOT, **more)

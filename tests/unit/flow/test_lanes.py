@@ -8,6 +8,7 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from warouter.flow.lanes import Entry, Lanes
 
@@ -99,13 +100,13 @@ class Script:
         e = self.out.pop(self.one_of(self.out))
         self.later[e.recipient] = self.now + self.draw(st.floats(0, 5))
         self.lanes.retry(e.id, self.later[e.recipient])
-        self.waits[e.recipient][0] = e._replace(attempts=e.attempts + 1)
+        self.waits[e.recipient][0] = replace(e, attempts=e.attempts + 1)
         self.told.discard(e.seq)
 
     def ask_again(self) -> None:
         e = self.out.pop(self.one_of(self.out))
         self.lanes.ask_again(e.id)
-        self.waits[e.recipient][0] = e._replace(attempts=e.attempts + 1)
+        self.waits[e.recipient][0] = replace(e, attempts=e.attempts + 1)
         self.told.add(e.seq)
 
     def withhold(self) -> None:
@@ -139,7 +140,7 @@ class Script:
         recipient = self.one_of(RECIPIENTS)
         lane = self.waits.pop(recipient, [])
         told = self.told | {e.seq for e in self.out.values()}
-        handed = [e._replace(told=e.seq in told) for e in lane]
+        handed = [replace(e, told=e.seq in told) for e in lane]
         assert self.lanes.block(recipient) == handed
         self.blocked.add(recipient)
         for places in (self.out, self.held, self.later):

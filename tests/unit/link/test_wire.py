@@ -27,6 +27,12 @@ keys = st.none() | st.builds(wire.Key, hashes, hashes)
 messages = st.tuples(slots, epochs, ids, st.integers(0, 255), numbers, st.binary(), ttls, keys)
 
 
+def told(message: wire.Message) -> tuple[Any, ...]:
+    """What its frame says, in the order in which a message is made of it."""
+    place = message.slot, message.epoch, message.id, message.kind, message.recipient
+    return *place, bytes(message.body), message.ttl, message.key
+
+
 @given(messages)
 def test_a_message_comes_out_as_it_went_in(fields: Any) -> None:
     for version, frames in wire.FRAMES.items():
@@ -34,7 +40,7 @@ def test_a_message_comes_out_as_it_went_in(fields: Any) -> None:
             fields = (*fields[:6], None, None)
         parsed = frames.parse(memoryview(frames.message(*fields)))
         assert isinstance(parsed, wire.Message)
-        assert parsed == wire.Message(*fields)
+        assert told(parsed) == told(wire.Message(*fields)) == fields
 
 
 @given(messages)
@@ -88,7 +94,7 @@ of_a_kind = st.sampled_from([bytes((n, 3)) for n in (wire.MESSAGE, wire.OUTCOME,
 def test_any_bytes_are_read_within_their_bounds_or_refused(frame: bytes) -> None:
     try:
         parsed = wire.parse(memoryview(frame))
-    except (ProtocolError, UnicodeDecodeError):  # the latter for a recipient that is not ASCII
+    except ProtocolError:
         return
     if isinstance(parsed, wire.Message):
         key = () if parsed.key is None else parsed.key
@@ -122,7 +128,9 @@ def test_a_relayed_message_comes_out_as_it_went_in(
 ) -> None:
     message = wire.message(3, 7, bytes(20), 0, recipient, body)
     parsed = wire.parse(memoryview(wire.relay(owner, message)))
-    assert parsed == wire.Relay(owner, wire.parse(memoryview(message)))
+    assert isinstance(parsed, wire.Relay)
+    assert parsed.owner == owner
+    assert told(parsed.message) == (3, 7, bytes(20), 0, recipient, body, None, None)
 
 
 def test_what_is_relayed_is_a_message_and_nothing_else() -> None:
@@ -186,10 +194,10 @@ def envelope(sealer: wire.Sealer, *frames: bytes) -> memoryview:
 def test_envelopes_open_in_order_only() -> None:
     sealer, opener = wire.Sealer(KEY, 0), wire.Opener(KEY, 0)
     first, second = envelope(sealer, b"one"), envelope(sealer, b"two", b"three")
-    assert [bytes(f) for f in opener.open(first)] == [b"one"]
+    assert opener.open(first) == _batch.pack([b"one"])
     with pytest.raises(ProtocolError, match="wrong MAC"):
         opener.open(first)  # replayed
-    assert [bytes(f) for f in opener.open(second)] == [b"two", b"three"]
+    assert opener.open(second) == _batch.pack([b"two", b"three"])
 
 
 @pytest.mark.parametrize(

@@ -10,17 +10,18 @@ import pytest
 
 from warouter.owner.commit import Gather, GroupCommit
 from warouter.owner.slot import OwnedSlot
-from warouter.store.journal import Exceptions, Outcome
+from warouter.store.journal import Exceptions
 
 ENDLESS = 3600.0  # whoever waits for it is seen to wait
 
 
 class Numbered(NamedTuple):
+    owned: OwnedSlot
     seq: int
     size: int = 1
 
 
-class Kept(GroupCommit[Numbered, None]):
+class Kept(GroupCommit[Numbered]):
     """Commits to a queue."""
 
     def __init__(self, gather: Gather | None) -> None:
@@ -31,15 +32,13 @@ class Kept(GroupCommit[Numbered, None]):
 
     def add(self, *numbers: int, urgent: bool = False) -> None:
         for number in numbers:
-            self.put(self._slot, Numbered(number), None, 1, urgent=urgent)
+            self.put(Numbered(self._slot, number), urgent=urgent)
 
     async def append(self, owned: Mapping[int, int], rows: Sequence[Numbered]) -> Exceptions:
         await self.batches.put([row.seq for row in rows])
         return {}
 
-    def finished(
-        self, batch: Sequence[tuple[OwnedSlot, Numbered, None]], outcomes: Sequence[Outcome]
-    ) -> None:
+    def finished(self, batch: list[Numbered], exceptions: Exceptions) -> None:
         """Nobody waits."""
 
 

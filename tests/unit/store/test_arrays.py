@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.harness import reference
+from warouter.link.wire import Message
 from warouter.store._arrays import ArrayCodec
 
 OIDS = {"int2": 21, "int8": 20, "text": 25, "bytea": 17}
@@ -65,10 +66,21 @@ def test_any_bytes_are_read_within_their_bounds(data: bytes) -> None:
         assert len(column) <= len(data) // 4
 
 
-def test_a_view_is_read_as_bytes() -> None:
+def test_a_buffer_is_read_as_bytes_and_a_message_as_its_body() -> None:
     codec = ArrayCodec("bytea")
     view = memoryview(b"abcdef")[2:4]
-    assert codec.encode([view, b"x"]) == codec.encode([b"cd", b"x"])
+    message = Message(3, 1, bytes(20), 0, "123", b"x")
+    assert codec.encode([view, message, bytearray(b"y")]) == codec.encode([b"cd", b"x", b"y"])
+
+
+def test_a_buffer_that_runs_python_code_is_refused() -> None:
+    """It could change what was counted before it is written."""
+
+    class Ours(bytearray):
+        pass
+
+    with pytest.raises(TypeError, match="a payload"):
+        ArrayCodec("bytea").encode([Ours(b"x")])
 
 
 @pytest.mark.parametrize(
@@ -82,7 +94,7 @@ def test_a_view_is_read_as_bytes() -> None:
         ("text", 1, TypeError),
         ("text", "\ud800", UnicodeEncodeError),
         ("bytea", "x", TypeError),
-        ("bytea", bytearray(b"x"), TypeError),
+        ("bytea", 5, TypeError),
         ("bytea", memoryview(b"abcdef")[::2], BufferError),
     ],
 )

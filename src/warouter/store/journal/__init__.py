@@ -4,7 +4,7 @@ An outcome that is not known raises OutcomeUnknown; the caller then goes on unde
 (``renew``). One topic a file:
 
 sessions   the two database sessions, and the fence of every write
-rows       messages as they are appended and read back, and where a slot's journals stand
+rows       messages as they are read back, and where a slot's journals stand
 outcome    what became of a row, and the bisection of a batch with a bad one
 messages   messages into the journal and back
 events     statuses and inbound messages into their journals and back
@@ -31,7 +31,7 @@ from warouter.store.journal.outcome import (
 )
 from warouter.store.journal.parked import ParkedRows
 from warouter.store.journal.progress import Recording, SlotProgress
-from warouter.store.journal.rows import Opened, ReadRow, Row
+from warouter.store.journal.rows import Opened, ReadRow
 from warouter.store.journal.slots import Epochs
 
 __all__ = (
@@ -48,7 +48,6 @@ __all__ = (
     "Opened",
     "Outcome",
     "ReadRow",
-    "Row",
     "SlotProgress",
 )
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from warouter.link.wire import Key
+from warouter.link._frames import columns
+from warouter.link.wire import Message
 from warouter.store.journal.outcome import ALREADY, Already, Exceptions, Fate, in_halves
-from warouter.store.journal.rows import ReadRow, Row
-from warouter.store.journal.sessions import Sessions, unless_empty
+from warouter.store.journal.rows import ReadRow
+from warouter.store.journal.sessions import Sessions
 
 _APPEND = "select * from append_messages($1,$2,$3,$4,$5,$6,$7,$8,$9)"
 _APPEND_REQUESTS = "select * from append_requests($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12)"
+_PLAIN = 6  # columns of messages without ttl and key
 _PAGE = """
 select seq, id, recipient, kind, body, ttl,
        greatest(extract(epoch from clock_timestamp() - accepted_at), 0)::float8 as age
@@ -28,10 +29,10 @@ select i.id from unnest($1::text[]) as i(id)
 class Messages(Sessions):
     """The journal of messages."""
 
-    async def append(self, owned: Mapping[int, int], rows: Sequence[Row]) -> Exceptions:
+    async def append(self, owned: Mapping[int, int], rows: Sequence[Message]) -> Exceptions:
         """Append in one commit; the ordinals of those that were not simply appended.
 
-        ``owned`` is slot -> epoch for every slot in ``rows``.
+        Each has its seq. ``owned`` is slot -> epoch for every slot in ``rows``.
         """
         return await in_halves(self._append_once, owned, rows)
 
@@ -48,22 +49,10 @@ class Messages(Sessions):
         """Return those of the messages that have a status in the event journal."""
         return {row["id"] for row in await self._read(_WITH_STATUS, list(ids))}
 
-    async def _append_once(self, owned: Mapping[int, int], rows: Sequence[Row]) -> Exceptions:
-        slots, seqs, ids, recipients, kinds, bodies, ttls, keys = zip(*rows, strict=True)
-        if any(ttls) or any(keys):
-            columns = [slots, seqs, ids, recipients, kinds, bodies, ttls]
-            return await self._append_requests(owned, columns, keys)
-        answer = await self._append_rows(
-            _APPEND, owned, slots, seqs, ids, recipients, unless_empty(kinds), bodies
-        )
-        return {row["ordinal"]: Fate(row["outcome"]) for row in answer}
-
-    async def _append_requests(
-        self, owned: Mapping[int, int], columns: list[Any], keys: Sequence[Key | None]
-    ) -> Exceptions:
-        names = [key and key.name for key in keys]
-        requests = [key and key.request for key in keys]
-        answer = await self._append_rows(_APPEND_REQUESTS, owned, *columns, names, requests)
+    async def _append_once(self, owned: Mapping[int, int], rows: Sequence[Message]) -> Exceptions:
+        given = columns(list(rows))
+        sql = _APPEND if len(given) == _PLAIN else _APPEND_REQUESTS
+        answer = await self._append_rows(sql, owned, *given)
         return {
             row["ordinal"]: Already(row["first"])
             if row["outcome"] == ALREADY

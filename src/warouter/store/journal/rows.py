@@ -1,29 +1,10 @@
-"""Messages as they are appended and read back; where a slot's journals stand."""
+"""Messages as they are read back; where a slot's journals stand."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 import msgspec
-
-from warouter.link.wire import Key
-
-
-class Row(NamedTuple):
-    """One message as it is appended; ``kind`` is one of ``kinds``, ``ttl`` in seconds."""
-
-    slot: int
-    seq: int
-    id: bytes
-    recipient: str
-    kind: int
-    body: bytes | memoryview
-    ttl: int | None = None
-    key: Key | None = None
-
-    @property
-    def size(self) -> int:
-        return len(self.body)
 
 
 class ReadRow(NamedTuple):

@@ -34,10 +34,10 @@ from tests.campaigns.simulation.plays.outcome import plain
 from warouter.config import Settings
 from warouter.errors import FencedError
 from warouter.flow.event import EventRow
-from warouter.link.wire import Key
+from warouter.link import wire
 from warouter.message_id import text_of
 from warouter.store.election import LeaderSession
-from warouter.store.journal import Journal, Row
+from warouter.store.journal import Journal
 from warouter.store.nodes import NodeSession, Registration, ShardRequest
 
 _NAMES = {incarnation: name for name, incarnation in INCARNATIONS.items()}
@@ -169,13 +169,13 @@ def _slots(arguments: dict[str, Any]) -> list[int]:
     return sorted({row.slot for row in arguments["rows"]})
 
 
-def _made(row: Message | Event, seq: int, number: int) -> Row | EventRow:
+def _made(row: Message | Event, seq: int, number: int) -> wire.Message | EventRow:
     """As the product has it."""
     slot, recipient = row.slot, row.recipient
     if isinstance(row, Message):
-        key = Key(row.key[0].encode() * 32, row.key[1].encode() * 32) if row.key else None
-        body = bytes(100 * (number % 4))
-        return Row(slot, seq, id_of(slot, number), recipient, row.kind, body, row.ttl, key)
+        key = wire.Key(row.key[0].encode() * 32, row.key[1].encode() * 32) if row.key else None
+        fields = row.kind, recipient, bytes(100 * (number % 4)), row.ttl, key
+        return wire.Message(slot, 0, id_of(slot, number), *fields, seq)
     status = f"{text_of(id_of(slot, number))}:{row.status}"
     inbound = f"wamid.{slot}.{number}.{STATUSES.index(row.status)}"
     payload = b'{"errors": [{"code": 1}]}'
