@@ -2,6 +2,7 @@
 
     python -m bench.budget              # life cycles
     python -m bench.budget --accepts    # 201s while the upstream is paused
+    python -m bench.budget --build DIR  # of another clone, which has its .venv
 
 py-spy (``pip install py-spy``) looks at one webapp and one coreapp 400 times a second while load is
 on. Of a sample's stack the innermost frame counts that a line of a table below matches, so a
@@ -147,8 +148,8 @@ def _table(name: str, us: float, parts: dict[str, float]) -> None:
             say(f"  {part:<22}{us * share:6.1f}")
 
 
-async def run(folder: Path, *, lives: bool) -> None:
-    async with site(folder / "cluster") as here:
+async def run(folder: Path, build: Path | None, *, lives: bool) -> None:
+    async with site(folder / "cluster", build) as here:
         await measure(here, folder, lives=lives)
         if not lives:
             await here.faults(pause=False)
@@ -158,13 +159,14 @@ async def run(folder: Path, *, lives: bool) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.budget", description=__doc__)
     parser.add_argument("--accepts", action="store_true", help="201s with the upstream paused")
+    parser.add_argument("--build", type=Path, help="a clone with its .venv, to look at instead")
     options = parser.parse_args()
     py_spy()  # before anything is started
     folder = Path(tempfile.mkdtemp(prefix="warouter-budget-", dir="/tmp"))
     folder.chmod(0o711)
     (folder / "cluster").mkdir(mode=0o711)
     try:
-        uvloop.run(run(folder, lives=not options.accepts))
+        uvloop.run(run(folder, options.build, lives=not options.accepts))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from bench.e2e.rounds import FOREIGN_CORES
 from bench.e2e.site import Found, say
 
 SIDES = ("this", "base", "plain")
@@ -23,7 +24,13 @@ def show(figures: Found) -> None:
     for other, ratios in figures["cpu_vs"].items():
         words = ", ".join(f"{ratio:.3g} at {rate}/s" for rate, ratio in ratios.items())
         say(f"CPU of a message, {other} by this: {words}")
+    if max(_foreign(figures[name]) for name in names) > FOREIGN_CORES:
+        say(f"others used more than {FOREIGN_CORES} cores: only ratios and CPU say something")
     say("")
+
+
+def _foreign(found: Found) -> float:
+    return float(max(found[FOREIGN].values()))
 
 
 def ratios(found: Found) -> dict[str, dict[str, float]]:

@@ -1,17 +1,23 @@
 """``python -m bench.report`` writes the tables and plots of docs/benchmarks.md from bench/results.
 
-What was not run keeps its place, empty.
+What was not run keeps its place, empty. It prints what warouter.sizing.costs would be by them.
 """
 
 from __future__ import annotations
 
 from bench.report.page import PAGE, page, pictures
+from bench.report.results import read
+from bench.report.sizing import costs
 
 
 def main() -> None:
     PAGE.write_text(page(PAGE.read_text()))
     for name, picture in pictures().items():
         (PAGE.parent / name).write_text(picture)
+    idle = read("idle")
+    if not idle.get("quick"):
+        for kind, cpu in costs(idle).items():
+            print(f"{kind}: {cpu}")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,9 @@ from bench.idle.window import by_kind
 from bench.report.form import number
 from bench.report.load import Goal
 from bench.report.page import BLOCKS, PAGE, begin, page, pictures
+from bench.report.sizing import costs
+from warouter.sizing.costs import Cpu
+from warouter.sizing.plan import busy
 
 
 def test_the_tables_of_the_page_are_those_of_the_results() -> None:
@@ -64,6 +67,18 @@ async def test_every_second_time_the_sides_go_backwards_and_one_that_fails_is_wr
     assert made == ["this", "base", "base", "this"]
     assert found == {"this": {"n": 2.5}}
     assert wrong == ["base: not measured (OSError: gone)"] * 2
+
+
+def test_the_costs_for_sizing_are_those_that_make_what_was_measured() -> None:
+    cpu = Cpu(full_us=30.0, thin_us=900.0, thin_cores=0.1)
+    rates = {"80": 80.0, "1000": 1000.0, "full": 10_000.0}
+    kinds = {"webapp": 1, "coreapp": 2, "postgres": 2}
+    made = {
+        name: {kind: busy(cpu, rate, n) / rate * 1000 for kind, n in kinds.items()}
+        for name, rate in rates.items()
+    }
+    assert costs({"this": {"cpu_ms": made, "per_s": rates}}) == dict.fromkeys(kinds, cpu)
+    assert costs({}) == {}
 
 
 @pytest.mark.parametrize(
