@@ -29,7 +29,7 @@ from warouter import __version__
 from warouter.flow.event import EventRow
 from warouter.kinds import INBOUND, STATUS
 from warouter.webhook import callbacks as webhook
-from warouter.webhook import post as posting
+from warouter.webhook import exchange
 from warouter.webhook.callbacks import BATCH_EVENTS, Callbacks, Result
 
 
@@ -209,7 +209,7 @@ class TestDelivery:
         async def odd(*_arguments: Any, **_named: Any) -> None:
             raise KeyError("odd")
 
-        monkeypatch.setattr(posting, "_drain", odd)
+        monkeypatch.setattr(exchange, "_drained", odd)
         async with running(owner) as callbacks:
             callbacks.add(event(1))
             await owner.until(lambda: owner.settled)  # its status had come: that alone decides

@@ -206,7 +206,7 @@ def test_both_ways_end_where_they_are_said_to_end() -> None:
     """The last step of each way has the write in its body."""
     steps = {str(step): step for step in walks(PAGE.read_text())}
     assert "write" in called(steps["upstream/client.py:SimulatorUpstream._flush"])
-    assert "post" in called(steps["webhook/post.py:Receiver.post"])
+    assert "write" in called(steps["webhook/exchange.py:exchange"])
 
 
 def test_lines_fit() -> None:

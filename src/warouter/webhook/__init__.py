@@ -10,7 +10,7 @@ breaker: some receivers refuse every status.
     owner       whose leases are asked, and who records the end of every event
     places      how many POSTs are under way, and which kind may have the next
     post        one POST: URL, TLS, time-outs, its result
-    leased      a body that leaves only while the lease of its slots holds
+    exchange    a request and its answer on a connection of aiohttp's
     body        the JSON of several events
     queue       what goes into a POST, and what its failure means for the events
     turns       which lanes are drawn from next
@@ -19,5 +19,5 @@ breaker: some receivers refuse every status.
     shown       which events the application's settings let the webhook see
 
 ``callbacks`` calls all others; ``queue`` calls ``turns`` and ``lane``. Nothing but ``callbacks``,
-``post`` and ``leased`` has a clock or a socket.
+``post`` and ``exchange`` has a clock or a socket.
 """

@@ -161,16 +161,16 @@ class Callbacks:
 
     async def run(self) -> None:
         """Deliver until cancelled."""
-        async with self.receiver.session() as session, asyncio.TaskGroup() as posts:
+        async with self.receiver.connections() as connections, asyncio.TaskGroup() as posts:
             while True:
                 self._wake.clear()
                 self._resume_held()
-                self._start_posts(session, posts)
+                self._start_posts(connections, posts)
                 await wait_for(self._wake, self._pause())
 
     # ------------------------------------------------------------------ what goes now
 
-    def _start_posts(self, session: aiohttp.ClientSession, posts: asyncio.TaskGroup) -> None:
+    def _start_posts(self, connections: aiohttp.BaseConnector, posts: asyncio.TaskGroup) -> None:
         while (kind := self._next_kind()) is not None:
             queue, breaker = self._queues[kind], self._breakers[kind]
             if breaker.open:
@@ -184,7 +184,7 @@ class Callbacks:
             if batch:
                 suspects = queue.suspicious(batch)
                 self._places.begin(kind, batch, suspects=suspects)
-                deliver = self._deliver(session, kind, batch, breaker.begin(), suspects)
+                deliver = self._deliver(connections, kind, batch, breaker.begin(), suspects)
                 posts.create_task(deliver)
 
     def _next_kind(self) -> int | None:
@@ -236,7 +236,7 @@ class Callbacks:
 
     async def _deliver(
         self,
-        session: aiohttp.ClientSession,
+        connections: aiohttp.BaseConnector,
         kind: int,
         batch: list[EventRow],
         probe: bool,
@@ -244,7 +244,7 @@ class Callbacks:
     ) -> None:
         """POST one batch and act on the answer; any error stays with its slots."""
         try:
-            await self._post_and_act(session, kind, batch, probe=probe)
+            await self._post_and_act(connections, kind, batch, probe=probe)
         except Exception as error:
             self._queues[kind].abandoned(batch)
             self._breakers[kind].aborted(probe=probe)
@@ -254,14 +254,14 @@ class Callbacks:
             self._wake.set()
 
     async def _post_and_act(
-        self, session: aiohttp.ClientSession, kind: int, batch: list[EventRow], *, probe: bool
+        self, connections: aiohttp.BaseConnector, kind: int, batch: list[EventRow], *, probe: bool
     ) -> None:
         may_act = partial(self._may_post, {item.slot for item in batch})
         content = body(batch)
         headers = signed(content, self._settings().webhooks.secrets, int(time.time()))
         began = time.monotonic()
         try:
-            result = await self.receiver.post(session, content, headers, may_act)
+            result = await self.receiver.post(connections, content, headers, may_act)
         except asyncio.CancelledError:
             self._unsent(kind, batch, probe=probe)
             raise

@@ -1,34 +1,31 @@
 """One POST to the webhook: its URL, its TLS and its result.
 
-A POST leaves only if its lease still holds once there is a connection (``webhook.leased``). Of the
-answer the status alone decides; what follows it is read up to ANSWER_BYTES and dropped.
+A POST leaves only if its lease still holds once there is a connection. Of the answer the status
+alone decides; what follows it is read and dropped (``webhook.exchange``).
 """
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import logging
 from collections.abc import Callable, Collection, Sequence
 
 import aiohttp
 
-from warouter import __version__
 from warouter.app_settings import Network, webhook_url_problem
 from warouter.net.egress import ClientCertificate, receiver_tls, socket_factory
 from warouter.net.names import Names
-from warouter.webhook.leased import LeasedBody
+from warouter.webhook.exchange import Target, exchange
 
 log = logging.getLogger(__name__)
 
-ANSWER_BYTES = 64 * 1024
 TIMEOUT = 15.0  # the whole POST, name lookup and answer included
 # Below the 5 s after which common receivers close an idle connection: one that is closed while a
 # POST is on its way counts as a failure.
 KEEPALIVE = 4.0
 
 SUCCESS, HUNG = "success", "timeout"
-
-_HEADERS = {"Content-Type": "application/json", "User-Agent": f"warouter/{__version__}"}
 
 
 class Receiver:
@@ -52,8 +49,10 @@ class Receiver:
         self._ports = ports
         self._client = client
         self.tls = receiver_tls("", client)
-        self._timeout = aiohttp.ClientTimeout(total=timeout)
+        self._seconds = timeout
         self.url = ""
+        self._target: Target | None = None
+        self._aimed = self.url, self.tls
 
     def adopt(self, url: str) -> None:
         """Use another URL; an unusable one leaves the last one in force."""
@@ -76,26 +75,18 @@ class Receiver:
         """
         self.tls = receiver_tls(ca, self._client)
 
-    def session(self) -> aiohttp.ClientSession:
-        """The HTTP session with the receiver, to be closed after use."""
-        connector = aiohttp.TCPConnector(
+    def connections(self) -> aiohttp.TCPConnector:
+        """The connections to the receiver, to be closed after use."""
+        return aiohttp.TCPConnector(
             limit=0,
             socket_factory=socket_factory(self._allow_private, self._ports),
             resolver=Names().of("webhook"),
             keepalive_timeout=KEEPALIVE,
         )
-        return aiohttp.ClientSession(
-            connector=connector,
-            timeout=self._timeout,
-            headers=_HEADERS,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-            trust_env=False,
-        )
 
     async def post(
         self,
-        session: aiohttp.ClientSession,
+        connections: aiohttp.BaseConnector,
         content: bytes,
         headers: dict[str, str],
         may_act: Callable[[], bool],
@@ -106,41 +97,34 @@ class Receiver:
         SUCCESS, an HTTP status, or HUNG, ``address`` (not an allowed one), ``tls`` or
         ``connection``.
         """
-        payload = LeasedBody(content, may_act)
-        status, failure = 0, ""
+        connection, statuses, failure = None, list[int](), ""
         try:
-            async with session.post(
-                self.url, data=payload, headers=headers, allow_redirects=False, ssl=self.tls
-            ) as response:
-                status = response.status
-                await _drain(response)
+            async with asyncio.timeout(self._seconds):
+                target = self._aim()
+                connection = await target.connection(connections)
+                # Looking up the name, connecting and TLS may have taken longer than a lease lasts.
+                if not may_act():
+                    connection.release()
+                    return None
+                await exchange(connection, target.request(content, headers), statuses.append)
         except (aiohttp.ClientError, OSError, ValueError) as error:
             failure = _cause(error)
         except Exception:
             log.exception("webhook POST failed")
             failure = "connection"
-        if payload.withheld:
-            return None
-        if 200 <= status < 300 and not payload.left:
-            # Nobody but the payload has the bytes: they did not leave, and nothing was delivered.
-            log.error("webhook answered too early", extra={"status": status})
-            return "connection"
+        finally:
+            if connection is not None:
+                connection.close()  # unless it was released
+        status = statuses[0] if statuses else 0
         if 200 <= status < 300:
             return SUCCESS
         return str(status) if status else failure
 
-
-async def _drain(response: aiohttp.ClientResponse) -> None:
-    """Read the rest of an answer, so that the connection can be
-    reused; close it if it is too long.
-    """
-    left = ANSWER_BYTES
-    while left > 0:
-        chunk = await response.content.read(left)
-        if not chunk:
-            return
-        left -= len(chunk)
-    response.close()
+    def _aim(self) -> Target:
+        """What is the same of each POST to the URL in force."""
+        if self._target is None or self._aimed != (self.url, self.tls):
+            self._target, self._aimed = Target(self.url, self.tls), (self.url, self.tls)
+        return self._target
 
 
 def _cause(error: Exception) -> str:

@@ -39,11 +39,15 @@ class Receiver:
     def adopt(self, url: str) -> None:
         """The receiver stays what it is."""
 
-    def session(self) -> nullcontext[None]:
+    def connections(self) -> nullcontext[None]:
         return nullcontext()
 
     async def post(
-        self, _session: None, events: list[EventRow], _headers: object, may_act: Callable[[], bool]
+        self,
+        _connections: None,
+        events: list[EventRow],
+        _headers: object,
+        may_act: Callable[[], bool],
     ) -> str | None:
         business = self.business
         await asyncio.sleep(business.seconds * business.draw())
