@@ -104,7 +104,7 @@ fuzz: setup ## odd requests at a real cluster: 20,000 generated, 100,000 mutated
 bench: setup $(VENV)-bench/installed ## time the compiled parts beside their readable twins (BENCH="-k hash" chooses)
 	$(VENV)-bench/bin/python -m pytest bench --benchmark-columns=min,median,max,rounds --benchmark-warmup=on $(BENCH)
 
-bench-e2e: setup ## every figure of whole clusters, 30 minutes at most (E2E="--only lives")
+bench-e2e: setup ## every figure of whole clusters, 35 minutes at most (E2E="--only lives")
 	$(BIN)/python -m bench.e2e $(E2E)
 
 bench-idle: setup ## what a cluster costs at rest, at 80 and at 1,000 messages/s (IDLE="--base CLONE")

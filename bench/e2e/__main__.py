@@ -30,7 +30,7 @@ from bench.e2e.site import Found, say
 from bench.e2e.turns import Turn, in_turn
 from bench.report import results
 
-MOST_SECONDS = 29 * 60.0  # for everything; a part that is not done by then has failed
+MOST_SECONDS = 35 * 60.0  # for everything; a part that is not done by then has failed
 
 # In this order: each with the seconds after which it repeats no noisy round any more.
 Part = Callable[[Path, float, Extent], Awaitable[tuple[Found, list[str]]]]
