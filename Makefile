@@ -15,8 +15,8 @@ DEBIAN := haproxy nginx prometheus systemd util-linux iproute2 faketime fuse3 \
 RESULTS := bench/results
 STARTED := $(shell date +%s.%N)
 SOURCES := src tests bench setup.py
-PYX := $(wildcard src/warouter/_*.pyx src/warouter/*/_*.pyx)
-PXD := $(wildcard src/warouter/_*.pxd)
+PYX := $(wildcard src/warouter/_*.pyx src/warouter/*/_*.pyx src/warouter/*/*/_*.pyx)
+PXD := $(wildcard src/warouter/_*.pxd src/warouter/*/*/_*.pxd)
 
 # The tests start hundreds of processes: none of them shall compile its sources anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -72,7 +72,8 @@ lint: setup $(VENV)-lint/installed ## check style, types, stubs and the import f
 	@$(call check,ruff) check $(SOURCES)
 	@$(call check,ruff) format --check $(SOURCES)
 	@$(call check,mypy)
-	@$(call check,stubtest) warouter._hash warouter._batch warouter._ids warouter.link._frames warouter.store._arrays
+	@$(call check,stubtest) warouter._hash warouter._batch warouter.link._frames warouter.store._arrays \
+		warouter.api.messages._scan warouter.api.messages._plain
 	@$(call check,cython-lint) $(PYX) $(PXD)
 	@$(call check,lint-imports)
 	@if command -v systemd-analyze >/dev/null; then \

@@ -20,7 +20,11 @@ setup(
                 extra_compile_args=["-O0", "-g"] if DEBUG else ["-O3"],
                 define_macros=[("CYTHON_TRACE_NOGIL", "1")] if DEBUG else [],
             )
-            for sources in ("src/warouter/_*.pyx", "src/warouter/*/_*.pyx")
+            for sources in (
+                "src/warouter/_*.pyx",
+                "src/warouter/*/_*.pyx",
+                "src/warouter/*/*/_*.pyx",
+            )
         ],
         build_dir="build/cython",
         annotate=DEBUG,

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
@@ -18,7 +19,10 @@ from tests.harness.offers import Number
 from tests.harness.wait import soon
 from warouter._hash import SLOTS
 from warouter.api.access.tokens import Caller, TokenCache, hash_of, new_token
+from warouter.api.messages import _plain
+from warouter.api.messages._scan import digits_of
 from warouter.api.messages.fastpath import FastPath
+from warouter.api.messages.validate import parse_message
 from warouter.cluster.shardmap import ShardMap, SlotOwner
 from warouter.http.connection import Connection
 from warouter.http.door import Connections
@@ -32,6 +36,7 @@ KEY = b"k" * 32
 BODY = b'{"to":"4915112345678","type":"text","text":{"body":"hello %b"}}' % (b"x" * 150)
 
 
+NOTHING_KNOWN = _plain.Known(b"", 0, Caller("nobody", "ROLE_USER"), 0.0, 0)
 LOG_IN = b"POST /v1/users/login HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}"
 
 
@@ -68,7 +73,7 @@ class Scene:
         self.coreapp._transport = Sink()
         self.coreapp._start_session(max(wire.FRAMES), KEY, sends=0)
         self.links.on_ready(self.coreapp)
-        operations = SimpleNamespace(meter=Meter(), admit=lambda *_: None)
+        operations = SimpleNamespace(meter=Meter(), rates=None)
         context: Any = SimpleNamespace(
             operations=operations,
             tokens=tokens,
@@ -102,21 +107,24 @@ class Scene:
         for connection in self.connections:
             connection.data_received(self.request)
         self.coreapp._flush()
-        ids = [entry.message.id for entry in self.links._held]
+        ids = [entry.id for entry in self.links.held]
         acks = wire.parse(memoryview(wire.outcome(wire.ACKED, 31, 1, ids)))
         assert isinstance(acks, wire.Outcome)
         self.links.on_outcome(self.coreapp, acks)
-        self.path._write()
+        self.path._plain.write()
 
 
 @pytest.mark.benchmark(group="256 requests by the fast path, without sockets")
 @pytest.mark.parametrize("logs_in", [False, True], ids=["only sends", "logs in, then sends"])
-def test_turn(benchmark: Any, logs_in: bool) -> None:
+@pytest.mark.parametrize("way", ["compiled", "readable"])
+def test_turn(benchmark: Any, way: str, logs_in: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     async def timed() -> None:
         scene = Scene()
         await scene.open()
         if logs_in:
             await scene.log_in()
+        if way == "readable":  # no head is ever known
+            monkeypatch.setattr(_plain, "Known", lambda *_: NOTHING_KNOWN)
         scene.turn()  # its head is known from here on
         benchmark(scene.turn)
         turns = {sock.writes for sock in scene.sockets}
@@ -127,3 +135,9 @@ def test_turn(benchmark: Any, logs_in: bool) -> None:
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(timed())
+
+
+@pytest.mark.benchmark(group="the recipient in the JSON of a text of 150 characters")
+@pytest.mark.parametrize("scan", [digits_of, parse_message], ids=["compiled", "readable"])
+def test_scan(benchmark: Any, scan: Callable[[bytes], object]) -> None:
+    assert benchmark(scan, BODY) is not None

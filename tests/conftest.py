@@ -7,11 +7,12 @@ import pytest
 from _pytest.nodeid import NodeId
 from hypothesis import HealthCheck, settings
 
-from warouter import _batch, _hash, _ids
+from warouter import _batch, _hash
+from warouter.api.messages import _plain, _scan
 from warouter.link import _frames
 from warouter.store import _arrays
 
-for module in (_hash, _batch, _ids, _frames, _arrays):
+for module in (_hash, _batch, _frames, _arrays, _scan, _plain):
     assert module.__file__.endswith(tuple(EXTENSION_SUFFIXES)), f"{module.__name__} is not compiled"
 
 # `make test` has schemathesis. Without it the other tests can be run from .venv all the same.

@@ -1,19 +1,22 @@
-"""Recipient to slot and shard: XXH64, seed 0, of the wa_id's ASCII digits.
+"""What is stored with every message: its slot, and its id, which contains the slot.
 
-The slot is stored with every message, so this function is part of the data format. Its published
-test vectors are in tests/data/hash_vectors.json, its readable twin in tests/harness/reference.py.
-Source of the algorithm: the xxHash specification (github.com/Cyan4973/xxHash, doc/xxhash_spec.md).
+Recipient to slot and shard is XXH64, seed 0, of the wa_id's ASCII digits. This function is part of
+the data format; its published test vectors are in tests/data/hash_vectors.json. Source of the
+algorithm: the xxHash specification (github.com/Cyan4973/xxHash, doc/xxhash_spec.md). What ids are
+is told in ``message_id``. Readable twin of both: tests/harness/reference.py.
 """
 
-from cpython.unicode cimport PyUnicode_DATA, PyUnicode_GET_LENGTH
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
-from libc.string cimport memcpy
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.unicode cimport PyUnicode_DATA, PyUnicode_DecodeASCII, PyUnicode_GET_LENGTH
+from libc.stdint cimport int8_t, uint8_t, uint32_t, uint64_t
+from libc.string cimport memcpy, memset
 
 from warouter._slots cimport _SLOTS
 
 cdef enum:
     _MIN_DIGITS = 5
     _MAX_DIGITS = 15
+    _ID_VERSION = 1
 
 SLOTS = _SLOTS
 SHARD_COUNTS = (1, 2, 4, 8, 16, 32)
@@ -47,7 +50,7 @@ def slot_of(recipient: str) -> int:
     """The slot 0..31 of a wa_id, fixed for ever; ValueError as `hash64`."""
     cdef Py_ssize_t n
     cdef const uint8_t* digits = _digits(recipient, &n)
-    return <int>(_hash(digits, n) & (_SLOTS - 1))
+    return slot_of_digits(digits, n)
 
 
 def shard_of(recipient: str, Py_ssize_t shards) -> int:
@@ -72,6 +75,10 @@ def route(recipients: list[str], Py_ssize_t shards, uint8_t[::1] out not None) -
     for i in range(len(recipients)):
         digits = _digits(recipients[i], &n)
         out[i] = <uint8_t>(_hash(digits, n) & mask)
+
+
+cdef int slot_of_digits(const uint8_t* digits, Py_ssize_t size) noexcept nogil:
+    return <int>(_hash(digits, size) & (_SLOTS - 1))
 
 
 cdef inline uint32_t _mask(Py_ssize_t shards) except? 0:
@@ -148,3 +155,95 @@ cdef inline uint64_t _hash(const uint8_t* text, Py_ssize_t n) noexcept nogil:
     h = (h ^ (h >> 33)) * P2
     h = (h ^ (h >> 29)) * P3
     return h ^ (h >> 32)
+
+
+# Ids
+
+
+cdef const char* _LETTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+cdef int8_t[128] _VALUES
+memset(_VALUES, -1, 128)
+for _n in range(64):
+    _VALUES[<uint8_t>_LETTERS[_n]] = <int8_t>_n
+
+
+def mint(uint8_t slot, uint64_t now_ms, bytes random not None) -> bytes:
+    """A new id of ``slot`` from the wall clock in ms and 12 random bytes; ValueError otherwise."""
+    cdef bytes raw
+    if slot >= _SLOTS or now_ms >> 48 or PyBytes_GET_SIZE(random) != ID_RANDOM:
+        raise ValueError("an id is of a slot 0 to 31, 48 bits of time and 12 random bytes")
+    raw = PyBytes_FromStringAndSize(NULL, ID_SIZE)
+    put_id(<uint8_t*>PyBytes_AS_STRING(raw), slot, now_ms, PyBytes_AS_STRING(random))
+    return raw
+
+
+def text_of(bytes raw not None) -> str:
+    """The 27 characters that API clients and webhooks see; ValueError unless ``raw`` has 20 bytes.
+    """
+    cdef char[ID_LETTERS] text
+    spell_id(_id(raw), text)
+    return PyUnicode_DecodeASCII(text, ID_LETTERS, NULL)
+
+
+def letters_of(bytes raw not None) -> bytes:
+    """``text_of`` in ASCII, for a body."""
+    cdef char[ID_LETTERS] text
+    spell_id(_id(raw), text)
+    return PyBytes_FromStringAndSize(text, ID_LETTERS)
+
+
+def parse(str text not None) -> bytes:
+    """The 20 bytes of an id's text; ValueError if it is none of ours."""
+    cdef uint8_t[ID_SIZE + 1] raw
+    if not _read(text, raw) or raw[ID_SIZE] or raw[0] != _ID_VERSION or raw[1] >= _SLOTS:
+        raise ValueError("not a message id")
+    return PyBytes_FromStringAndSize(<const char*>raw, ID_SIZE)
+
+
+cdef const uint8_t* _id(bytes raw) except NULL:
+    if PyBytes_GET_SIZE(raw) != ID_SIZE:
+        raise ValueError(f"an id has {ID_SIZE} bytes, not {len(raw)}")
+    return <const uint8_t*>PyBytes_AS_STRING(raw)
+
+
+cdef void put_id(uint8_t* at, uint8_t slot, uint64_t now_ms, const char* random) noexcept nogil:
+    cdef int i
+    at[0] = _ID_VERSION
+    at[1] = slot
+    for i in range(6):
+        at[2 + i] = <uint8_t>(now_ms >> (40 - 8 * i))
+    memcpy(at + 8, random, ID_RANDOM)
+
+
+cdef void spell_id(const uint8_t* raw, char* letters) noexcept nogil:
+    # 6 bits each: 160 bits, and two of nothing.
+    cdef uint32_t three
+    cdef int i, n
+    for i in range(7):
+        three = <uint32_t>raw[3 * i] << 16 | <uint32_t>raw[3 * i + 1] << 8
+        if i < 6:
+            three |= raw[3 * i + 2]
+        for n in range(4 if i < 6 else 3):
+            letters[4 * i + n] = _LETTERS[three >> (18 - 6 * n) & 63]
+
+
+cdef bint _read(str text, uint8_t* raw) noexcept:
+    """True if it is 27 letters; ``raw`` gets 20 bytes and one of what is left over."""
+    cdef const uint8_t* letters
+    cdef uint32_t three
+    cdef int8_t value
+    cdef int i, n
+    if not PyUnicode_IS_COMPACT_ASCII(text) or PyUnicode_GET_LENGTH(text) != ID_LETTERS:
+        return False
+    letters = <const uint8_t*>PyUnicode_DATA(text)
+    for i in range(7):
+        three = 0
+        for n in range(4):
+            value = _VALUES[letters[4 * i + n]] if 4 * i + n < ID_LETTERS else 0
+            if value < 0:
+                return False
+            three = three << 6 | <uint32_t>value
+        raw[3 * i] = <uint8_t>(three >> 16)
+        raw[3 * i + 1] = <uint8_t>(three >> 8)
+        raw[3 * i + 2] = <uint8_t>three
+    return True

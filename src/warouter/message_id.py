@@ -13,7 +13,7 @@ from __future__ import annotations
 from functools import lru_cache
 from hashlib import blake2b
 
-from warouter._ids import letters_of, mint, parse, text_of
+from warouter._hash import letters_of, mint, parse, text_of
 
 __all__ = [
     "MARK_SIZE",

@@ -17,7 +17,7 @@ from aiohttp import web
 from tests.harness.api import ADMIN_HASH, USER_HASH, Api, Webapp, serve, user_of
 from tests.harness.edge import Front, Open
 from tests.harness.integration import Integration, installed
-from tests.harness.offers import Links, Number
+from tests.harness.offers import Number, owned
 from tests.harness.postgres import clone
 from tests.harness.twice import Both, Make, Side
 from tests.harness.wait import PATIENCE
@@ -139,7 +139,7 @@ async def make(api: Api, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Make]
         made = Side(None, api, [], [])  # type: ignore[arg-type]
         operations = replace(api.context.operations, **changes)
         context = replace(api.context, messages=made, operations=operations)
-        fast = FastPath(context, made, Number()) if is_fast else None
+        fast = FastPath(context, owned(made.offer), Number()) if is_fast else None
         runner = web.AppRunner(build_app(context), shutdown_timeout=0.1)
         await runner.setup()
         runners.append(runner)
@@ -178,7 +178,7 @@ async def front(api: Api) -> AsyncIterator[Open]:
             stack.push_async_callback(runner.cleanup)
             assert runner.server is not None
             sock = socket.create_server(("127.0.0.1", 0), backlog=2048)
-            fast = FastPath(api.context, Links(offer), Number())
+            fast = FastPath(api.context, owned(offer), Number())
             edge = Edge(runner.server, [sock], None, limits, fast)
             edge.open()
             stack.push_async_callback(edge.leave, lambda: None)

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from tests.harness.api import Api, Webapp, basic
 from tests.harness.described import Undocumented, check_answer
-from tests.harness.offers import Links, Number
+from tests.harness.offers import Number, owned
 from tests.harness.twice import GOOD, Wire, settled
 from warouter import SERVER
 from warouter.api.app import build_app
@@ -54,7 +54,7 @@ async def test_the_version_is_in_the_answers_unless_it_is_switched_off(
     try:
         login = await other.client.get("/v1/nothing", headers={"Authorization": basic("a", "b")})
         said = [login.headers["Server"]]
-        fast = FastPath(context, Links(lambda m, done: done(m.id)), Number())
+        fast = FastPath(context, owned(lambda m, done: done(m.id)), Number())
         connections = Connections(runner.server, None, fast, server_version=shown)
         said.extend([server_of(await answered(connections, r)) for r in (message, NOT_HTTP)])
         said.append(server_of(connections.refuse()))

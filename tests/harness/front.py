@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from aiohttp import web
 
-from tests.harness.offers import Number
+from tests.harness.offers import Number, Owner
 from warouter.api.access.tokens import Caller, TokenCache, hash_of
 from warouter.api.messages.fastpath import FastPath
 from warouter.errors import ApiError
@@ -49,8 +49,9 @@ class Front:
         self.gate = asyncio.Event()
         self.gate.set()
         self.server = web.Server(self._handle)  # type: ignore[arg-type]
+        self.owner = Owner(self.offer)
         self.fast = self._fast_path()
-        self._callers: dict[int, str] = {}
+        self._caller = ""
         self._marks: dict[bytes, int] = {}  # by message id
         self._held: list[Callable[[], None]] = []
 
@@ -78,33 +79,27 @@ class Front:
         return web.Response(text=mark)
 
     def _fast_path(self) -> FastPath:
-        tokens = TokenCache(SimpleNamespace())  # type: ignore[arg-type]
+        tokens = self.tokens = TokenCache(SimpleNamespace())  # type: ignore[arg-type]
         for name, token in TOKENS.items():
             tokens._entries[hash_of(token)] = (Caller(name, "ROLE_USER"), float("inf"))
         context: Any = SimpleNamespace(
-            operations=SimpleNamespace(meter=Meter(), admit=lambda *_: None),
+            operations=SimpleNamespace(meter=Meter(), admit=self._note, rates="any"),
             tokens=tokens,
             contacts=SimpleNamespace(required=False),
             config=SimpleNamespace(json_limit=65_536, server_version=True),
         )
-        path = FastPath(context, self, Number())
-        message = path._message
+        return FastPath(context, self.owner.links, Number())
 
-        def noting(caller: Caller, fields: dict[bytes, bytes], body: bytes) -> Outgoing | None:
-            found = _MARK.search(body)
-            if found is not None:
-                self._callers[int(found[1])] = caller.username
-            return message(caller, fields, body)
-
-        path._message = noting  # type: ignore[method-assign]
-        return path
+    def _note(self, _method: str, _path: str, who: str) -> None:
+        """Who may send: asked for each message before it is offered."""
+        self._caller = who
 
     def offer(self, message: Outgoing, done: Callable[[bytes | ApiError], None]) -> None:
         found = _MARK.search(message.body)
         assert found is not None
         mark = int(found[1])
         self._marks[letters_of(message.id)] = mark
-        self.runs.append(Run(self._callers[mark], "POST", "/v1/messages", mark))
+        self.runs.append(Run(self._caller, "POST", "/v1/messages", mark))
         loop = asyncio.get_running_loop()
         if self.gate.is_set():
             loop.call_soon(done, message.id)

@@ -14,6 +14,7 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 import uvloop
@@ -76,13 +77,19 @@ class Network:
         self._port = port
         self._sent = self._read = 0
         self.connections = 0
-        received = Connection.data_received
+        made = Connection.__init__
 
-        def counting(connection: Connection, data: bytes) -> None:
-            received(connection, data)
-            self._read += len(data)
+        def counted(connection: Connection, *rest: Any) -> None:
+            made(connection, *rest)
+            received = connection.data_received  # the fast path's
 
-        monkeypatch.setattr(Connection, "data_received", counting)
+            def counting(data: bytes) -> None:
+                received(data)
+                self._read += len(data)
+
+            vars(connection)["data_received"] = counting
+
+        monkeypatch.setattr(Connection, "__init__", counted)
 
     @contextlib.asynccontextmanager
     async def open(self) -> AsyncIterator[int]:

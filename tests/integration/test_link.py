@@ -104,7 +104,7 @@ async def test_too_late_says_whether_the_outcome_is_known(owner: Coreapp) -> Non
         await connect(links, owner)
         owner.answer = SILENT
         links.set_map(owned_by(OWNER))
-        links._hold = 1.0
+        links.hold = 1.0
         with pytest.raises(NotReady, match="outcome unknown for message AQU"):
             await submit(links)
 
@@ -170,7 +170,7 @@ async def test_an_id_that_is_answered_twice_at_once_ends_its_wait_once(
 async def test_with_another_key_nothing_passes(links: Links, owner: Coreapp) -> None:
     await connect(links, owner, link_key=b"x" * 32)
     links.set_map(owned_by(OWNER))
-    links._hold = 0.3
+    links.hold = 0.3
     with pytest.raises(NotReady, match="not accepted"):
         await submit(links)
     assert owner.came.empty()

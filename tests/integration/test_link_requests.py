@@ -96,7 +96,7 @@ async def test_to_an_older_owner_nothing_goes_without_its_ttl_or_key(
     older: World, message: wire.Outgoing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is held, for a newer build may own the slot in a moment, and then refused with 503."""
-    monkeypatch.setattr(older.links, "_hold", 1.0)
+    monkeypatch.setattr(older.links, "hold", 1.0)
     with pytest.raises(NotReady):
         await older.links.submit(message)
     assert older.owner.came.empty()

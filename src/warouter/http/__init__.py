@@ -7,9 +7,11 @@ business of ``api``; this package knows only requests.
 The way of a request: a socket is accepted (``edge``, ``net.acceptor``) and let in (``door``). Its
 connection reads bytes and finds where one request ends (``connection``, ``framing``). A plain
 message goes to the fast path as a whole, and its answer comes back through the same connection
-(``plain`` is the border between the two). Every other request is given to aiohttp byte for byte,
-which runs a handler of ``api``; that reads the body with ``request`` and ``decode`` and answers
-with ``envelope``. Once a second the door looks for connections that are too slow (``pace``).
+(``plain`` is the border between the two). Between two requests the fast path even looks at each
+read first, since a request that is like the one before need not be read again. Every other request
+is given to aiohttp byte for byte, which runs a handler of ``api``; that reads the body with
+``request`` and ``decode`` and answers with ``envelope``. Once a second the door looks for
+connections that are too slow (``pace``).
 
     edge         listening sockets, and a shutdown that resets nobody
     door         who is let in, who is connected, who is too slow

@@ -33,7 +33,7 @@ from warouter.http.framing import (
     without_blank_lines,
 )
 from warouter.http.pace import HEAD_BYTES, HEAD_FIELDS, TARGET_BYTES, Limits, Pace
-from warouter.http.plain import Reader
+from warouter.http.plain import Client, Reader
 from warouter.net.sockets import unheard
 
 log = logging.getLogger(__name__)
@@ -64,8 +64,12 @@ class Door(Protocol):
 
     fast: Reader | None
     common: Mapping[str, str]  # fields of every answer
-    leaving: bool  # each answer is the last of its connection
     dropped: Counter[str]  # connections that were ended, by the reason
+
+    @property
+    def leaving(self) -> bool:
+        """True once each answer is the last of its connection."""
+        ...
 
     def lost(self, connection: Connection) -> None: ...
 
@@ -88,9 +92,14 @@ class Connection(web.RequestHandler):
         )
         self._door = door
         self._fast: Reader | None = door.fast
+        self._client: Client | None = None
+        if self._fast is not None:
+            self._client = self._fast.client(self, self.data_received)
+            # The loop calls it for each read, and what it does not take comes to the method.
+            vars(self)["data_received"] = self._client.data_received
         self._now, self._soon = loop.time, loop.call_soon
         self.pace = Pace(loop.time())
-        self.head_size = 0
+        self._is_new = True  # the fast path has taken nothing of it
         self._sock = sock  # until it has shaken hands
         self._wire: asyncio.Transport | None = None  # until it is lost: aiohttp's goes with close()
         self._turn = _HEAD
@@ -126,45 +135,42 @@ class Connection(web.RequestHandler):
     def gone(self) -> bool:
         return self.transport is None or self.transport.is_closing()
 
-    @property
-    def leaving(self) -> bool:
-        return self._door.leaving
-
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._sock, self._wire = None, cast("asyncio.Transport", transport)
         super().connection_made(transport)
         if self._turn is _ENDED:
             self.force_close()  # it was ended while it shook hands
+        else:
+            self._wait()
 
     def data_received(self, data: bytes) -> None:
-        if (  # nearly all that comes, with none of the steps that it does not need
-            self._turn is _HEAD
-            and not self._came
-            and self._fast is not None
-            and not self.writing_paused
-            and self._fast.take_known(data, self)
-        ):
-            self.pace.asked(self._now())
-        elif data:
+        """Read what the fast path's client has not taken."""
+        if data:
             self._guarded(data)
         else:
             super().data_received(data)  # aiohttp's own: its parser goes on with what it has
 
-    def asked(self) -> None:
+    def asked(self, now: float) -> None:
         """The fast path took a request and will answer it."""
         self._turn = _ANSWER
+        if self._is_new:  # later ones leave nothing behind that would have to be noted
+            self._is_new = False
+            self.pace.asked(now)
 
-    def answer(self, answer: bytes, now: float, *, last: bool) -> None:
-        """Write the answer to a request that the fast path took."""
-        if self.transport is None or self.transport.is_closing():
-            return  # the client has gone
-        self.transport.write(answer)
+    def answer(self, answer: bytes, now: float, last: bool) -> bool:
+        """Write the answer to a request that the fast path took; False if the client has gone."""
+        transport = self.transport
+        if transport is None or transport.is_closing():
+            return False
+        transport.write(answer)
         if last:
             self.force_close()
         elif self._came or self._hung_up:
             self._next(now)
         else:
-            self._turn, self._idle_since = _HEAD, now
+            self._idle_since = now
+            self._wait()
+        return True
 
     def broke(self, error: Exception) -> None:
         """A defect: end this connection, and no other."""
@@ -223,16 +229,17 @@ class Connection(web.RequestHandler):
 
     def _take_whole(self) -> None:
         """Offer a complete request to the fast path; what it declines goes to aiohttp."""
-        head, fast = self._head, self._fast
+        head, fast, client = self._head, self._fast, self._client
         assert head is not None
         assert fast is not None
+        assert client is not None
         size = head.size + head.length
         if len(self._came) < size:
             if not fast.knows(head):
                 self._give()
             return
         request, behind = self._came[:size], self._came[size:]
-        if fast.take(head, request, self):
+        if client.take(head, request):
             self._came = behind
         else:
             self._give()
@@ -271,7 +278,19 @@ class Connection(web.RequestHandler):
         elif self._hung_up:
             self.force_close()
         else:
-            self._turn = _HEAD
+            self._wait()
+
+    def _wait(self) -> None:
+        """Wait for the next request: it may be one for the fast path's client."""
+        self._turn = _HEAD
+        if self._client is not None:
+            self._client.waits = not self.writing_paused
+
+    def _end(self) -> None:
+        """Read nothing more."""
+        self._turn = _ENDED
+        if self._client is not None:
+            self._client.waits = False
 
     def _go_on(self) -> None:
         if self._turn is _NEXT and not self.gone:
@@ -300,6 +319,11 @@ class Connection(web.RequestHandler):
                 self.transport.resume_reading()
             else:
                 self.transport.pause_reading()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self._client is not None:
+            self._client.waits = False  # who does not take the answers gets no more of them
 
     # What aiohttp tells
 
@@ -356,18 +380,20 @@ class Connection(web.RequestHandler):
             self._hold_back()
 
     def close(self) -> None:
-        self._turn = _ENDED
+        self._end()
         super().close()
 
     def force_close(self) -> None:
-        self._turn = _ENDED
+        self._end()
         super().force_close()
         if self._sock is not None:
             with suppress(OSError):
                 self._sock.shutdown(socket.SHUT_RDWR)  # its handshake fails
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        self._turn, self._wire = _ENDED, None
+        self._end()
+        self._wire = None
+        vars(self).pop("data_received", None)
         super().connection_lost(exc)
         self._door.lost(self)
 

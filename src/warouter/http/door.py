@@ -24,7 +24,7 @@ SWEEP_SECONDS = 1.0
 class Connections:
     """Creates the connection of each client that is admitted, and keeps the open ones.
 
-    ``server`` is a runner's. Once ``leaving`` is set each answer is the last of its connection.
+    ``server`` is a runner's.
     A client has its place from its accept on, so that TLS handshakes count as well.
     """
 
@@ -47,13 +47,24 @@ class Connections:
         self._refusal = alone(
             Overloaded("there are too many connections; retry later"), self.common
         )
-        self.leaving = False
+        self._leaving = False
         self.accepted = 0
         self.refused = 0
         self.dropped: Counter[str] = Counter()
 
     def __len__(self) -> int:
         return len(self._open)
+
+    @property
+    def leaving(self) -> bool:
+        """True once each answer is the last of its connection."""
+        return self._leaving
+
+    def leave(self) -> None:
+        """From now on each answer is the last of its connection."""
+        self._leaving = True
+        if self.fast is not None:
+            self.fast.leaving = True
 
     # acceptor.Doorkeeper
 

@@ -84,7 +84,7 @@ class Edge:
         ``end_waiting`` fails those that are still held.
         """
         began = asyncio.get_running_loop().time()
-        self._connections.leaving = True
+        self._connections.leave()
         for acceptor in self._acceptors:
             acceptor.close()
         if not await self._connections.ended(IDLE_SECONDS):

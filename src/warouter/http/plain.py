@@ -1,41 +1,27 @@
 """The interfaces between a connection and the fast path.
 
 The front door knows requests, not what they mean: whoever answers plain ones is given to it as a
-``Reader``, and sees of a connection what ``Asking`` says.
+``Reader``, which makes a ``Client`` of each connection and sees of it what ``Asking`` says.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from warouter.http.framing import Head
 
 
 class Asking(Protocol):
-    """A connection as the fast path sees it, with at most one request under way.
+    """A connection as the fast path sees it, with at most one request under way."""
 
-    ``head_size`` is the fast path's own note: bytes of the last head.
-    """
-
-    head_size: int
-
-    @property
-    def gone(self) -> bool:
-        """True if the client has left."""
+    def asked(self, now: float) -> None:
+        """The fast path took a request and will answer it; ``now`` is the loop's time."""
         ...
 
-    @property
-    def leaving(self) -> bool:
-        """True if the next answer must be the last one, and say so."""
-        ...
-
-    def asked(self) -> None:
-        """The fast path took a request and will answer it."""
-        ...
-
-    def answer(self, answer: bytes, now: float, *, last: bool) -> None:
+    def answer(self, answer: bytes, now: float, last: bool) -> bool:
         """Write the answer, and close the connection if it was the
-        ``last``; ``now`` is the loop's time.
+        ``last``; False if the client has left.
 
         Nothing that came behind the request is read in this call: it is one of many in a turn.
         """
@@ -46,11 +32,34 @@ class Asking(Protocol):
         ...
 
 
-class Reader(Protocol):
-    """The fast path as a connection sees it; implemented by ``api.messages.fastpath``."""
+class Client(Protocol):
+    """The fast path's side of one connection.
 
-    def take_known(self, data: bytes, asking: Asking) -> bool:
-        """``take`` for a complete request whose head has come before."""
+    While the connection ``waits`` for its next request, of which nothing has come, each read is
+    looked at here first.
+    """
+
+    waits: bool
+
+    def data_received(self, data: bytes) -> None:
+        """Take a whole request whose head has come before, or pass the bytes on."""
+        ...
+
+    def take(self, head: Head, request: bytes) -> bool:
+        """Take a complete plain request and answer it; False if it is declined."""
+        ...
+
+
+class Reader(Protocol):
+    """The fast path as a connection sees it; implemented by ``api.messages.fastpath``.
+
+    Once it is ``leaving`` each answer is the last one of its connection, and says so.
+    """
+
+    leaving: bool
+
+    def client(self, asking: Asking, otherwise: Callable[[bytes], None]) -> Client:
+        """A new connection's; ``otherwise`` gets what is not taken."""
         ...
 
     def plain(self, head: Head) -> bool:
@@ -59,8 +68,4 @@ class Reader(Protocol):
 
     def knows(self, head: Head) -> bool:
         """True if the token is in memory and its user may send messages."""
-        ...
-
-    def take(self, head: Head, request: bytes, asking: Asking) -> bool:
-        """Take a complete request and answer it through ``asking``; False if it is declined."""
         ...

@@ -23,8 +23,8 @@ from warouter.link.connection import TICK_SECONDS
 from warouter.link.detour import PATIENCE_SECONDS
 from warouter.link.dial import CoreappConnection, Listener
 from warouter.link.offer import Offering, Submitting
-from warouter.link.pending import Done, Held, Pending
-from warouter.link.ways import Ways
+from warouter.link.pending import Done, Held, Pending, Waiting, too_late
+from warouter.link.ways import Straight, Ways
 from warouter.retry import backoff
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ class Links(Offering, Submitting, Listener):
         on_doubt: Callable[[], None],
         on_gone: Callable[[], None] = lambda: None,
     ) -> None:
-        self._hold = hold
+        self.hold = hold
         self._on_doubt = on_doubt  # the shard map seems old: read it
         self._on_gone = on_gone  # a coreapp ended its link: it may be dead
         # Kept, since Python 3.11 makes a system call each time it is asked for.
@@ -51,15 +51,15 @@ class Links(Offering, Submitting, Listener):
         self._random = Random()
         self._ways = Ways(self._loop.time, self._random)
         self._tasks: dict[UUID, asyncio.Task[None]] = {}
-        self._held = Held()
+        self.held = Held()
 
     @property
     def pending(self) -> int:
-        return len(self._held)
+        return len(self.held)
 
     @property
     def pending_bytes(self) -> int:
-        return self._held.size
+        return self.held.size
 
     @property
     def connected(self) -> int:
@@ -77,10 +77,42 @@ class Links(Offering, Submitting, Listener):
         with another request the error is KeyTaken. NotReady: no owner answered in time (details say
         whether the outcome is unknown). Raises Overloaded at once when too much is held.
         """
-        self._held.check(message.slot, len(message.body), self._ways.shards)
-        entry = Pending(message, self._loop.time() + self._hold, done)
-        self._held.add(entry)
-        self._offer(entry)
+        self.check(message.slot, len(message.body))
+        try:
+            frame = wire.message(
+                message.slot,
+                0,
+                message.id,
+                message.kind,
+                message.recipient,
+                message.body,
+                message.ttl,
+                message.key,
+            )
+        except ValueError as error:
+            log.error("message offer failed", exc_info=error)
+            done(ApiError("an internal error: the message does not fit into a frame"))
+            return
+        entry = Pending(
+            message.id,
+            message.slot,
+            len(message.body),
+            frame,
+            self._loop.time() + self.hold,
+            done,
+            message.ttl is not None or message.key is not None,
+        )
+        self.held.add(entry)
+        self.send(entry)
+
+    def check(self, slot: int, size: int) -> None:
+        """Overloaded if there is no room for another message of the slot, of ``size`` bytes."""
+        self.held.check(slot, size, self._ways.shards)
+
+    @property
+    def straight(self) -> list[Straight | None]:
+        """The way to each slot's owner, as far as it is known and free."""
+        return self._ways.straight
 
     async def submit(self, message: wire.Outgoing) -> bytes:
         """``offer`` a message and wait for its outcome."""
@@ -98,14 +130,30 @@ class Links(Offering, Submitting, Listener):
         try:
             return await result
         finally:
-            self._held.take(message.id)
+            self.held.take(message.id)
+
+    def send(self, entry: Waiting) -> None:
+        """Send a message to its owner if there is a way, else keep it for the next map or sweep."""
+        way = self._ways.to(entry.slot)
+        if way is None or (entry.more and not way.connection.frames.requests):
+            entry.refused, entry.old_link = True, way is not None
+            return
+        entry.refused = entry.old_link = False
+        connection = way.connection
+        entry.epoch = way.epoch
+        entry.via = connection.address.incarnation
+        entry.offers += 1
+        frame = wire.under(way.epoch, entry.frame, connection.frames)
+        if way.relayed_to is not None:
+            frame = wire.relay(way.relayed_to, frame)
+        connection.send(frame)
 
     def set_map(self, new: ShardMap) -> None:
         """Take a newer shard map, and offer waiting messages of slots that changed hands."""
         moved = self._ways.set_map(new)
-        for entry in self._held if moved else ():
+        for entry in self.held if moved else ():
             if entry.slot in moved:
-                self._offer(entry)
+                self.send(entry)
 
     def set_addresses(self, addresses: dict[UUID, Address]) -> None:
         """Connect to new coreapps, and close links to those that are gone."""
@@ -129,16 +177,16 @@ class Links(Offering, Submitting, Listener):
             for connection in list(self._made.values()):
                 connection.watch(passed)
             passable = {slot for slot in range(SLOTS) if self._ways.to(slot)}
-            for entry in self._held:
+            for entry in self.held:
                 if entry.deadline <= now:
-                    self._end(entry, entry.too_late())
+                    self._end(entry, too_late(entry))
                 elif entry.refused and entry.slot in passable:
-                    self._offer(entry)
+                    self.send(entry)
 
     def end_waiting(self) -> None:
         """Fail all messages that no owner has answered for: this process stops."""
-        for entry in self._held:
-            self._end(entry, entry.too_late())
+        for entry in self.held:
+            self._end(entry, too_late(entry))
 
     async def close(self) -> None:
         tasks = list(self._tasks.values())
@@ -151,9 +199,9 @@ class Links(Offering, Submitting, Listener):
     def on_ready(self, connection: CoreappConnection) -> None:
         self._ways.up(connection)
         mine = self._ways.slots_of(connection.address.incarnation)
-        for entry in self._held if mine else ():
+        for entry in self.held if mine else ():
             if entry.slot in mine:
-                self._offer(entry)
+                self.send(entry)
 
     def on_lost(self, connection: CoreappConnection) -> None:
         incarnation = connection.address.incarnation
@@ -162,9 +210,9 @@ class Links(Offering, Submitting, Listener):
         if incarnation in self._tasks:  # else it was let go
             # One that fell silent has been away for long enough already.
             self._down(incarnation, 0.0 if connection.silent else PATIENCE_SECONDS)
-        for entry in self._held:
+        for entry in self.held:
             if entry.via == incarnation:
-                self._offer(entry)
+                self.send(entry)
         if not connection.silent:
             self._on_gone()
         self._on_doubt()
@@ -180,23 +228,23 @@ class Links(Offering, Submitting, Listener):
 
     # inside
 
-    def _end(self, entry: Pending, outcome: bytes | ApiError) -> None:
-        if self._held.take(entry.message.id) is not None:
+    def _end(self, entry: Waiting, outcome: bytes | ApiError) -> None:
+        if self.held.take(entry.id) is not None:
             try:
                 entry.done(outcome)
             except Exception as error:
                 _not_told(error)
 
     def _on_acked(self, ids: list[bytes]) -> None:
-        for entry in self._held.taken(ids):
+        for entry in self.held.taken(ids):
             try:
-                entry.done(entry.message.id)
+                entry.done(entry.id)
             except Exception as error:  # one request's, not that of those behind it
                 _not_told(error)
 
     def _on_refused(self, connection: CoreappConnection, frame: wire.Outcome) -> None:
         ids = dict.fromkeys(frame.ids)  # each once, whatever a peer says
-        entries = [entry for i in ids if (entry := self._held.get(i)) is not None]
+        entries = [entry for i in ids if (entry := self.held.get(i)) is not None]
         if frame.outcome == wire.UNREACHED:
             self._on_unreached(connection.address.incarnation, frame, entries)
             return
@@ -214,16 +262,16 @@ class Links(Offering, Submitting, Listener):
     def _on_already(self, frame: wire.Outcome) -> None:
         """The same request came before, perhaps to another webapp: answer with its message."""
         for offered, first in wire.pairs(frame.ids):
-            entry = self._held.get(offered)
+            entry = self.held.get(offered)
             if entry is not None:
                 self._end(entry, first)
 
-    def _on_unreached(self, via: UUID, frame: wire.Outcome, entries: list[Pending]) -> None:
+    def _on_unreached(self, via: UUID, frame: wire.Outcome, entries: list[Waiting]) -> None:
         """The relaying coreapp did not reach the owner either: try another one, or wait."""
         self._ways.barren(frame.slot, frame.epoch, via)
         for entry in entries:
             if entry.via == via and entry.epoch == frame.epoch:
-                self._offer(entry)
+                self.send(entry)
 
     def _down(self, incarnation: UUID, patience: float = PATIENCE_SECONDS) -> None:
         until = self._ways.down(incarnation, patience)
@@ -234,40 +282,9 @@ class Links(Offering, Submitting, Listener):
         if self._ways.is_up(owner):
             return
         mine = self._ways.slots_of(owner)
-        for entry in self._held:
+        for entry in self.held:
             if entry.refused and entry.slot in mine:
-                self._offer(entry)
-
-    def _offer(self, entry: Pending) -> None:
-        """Send a message to its owner if there is a way, else keep it for the next map or sweep."""
-        message = entry.message
-        way = self._ways.to(message.slot)
-        if way is None or not way.connection.frames.take(message.ttl, message.key):
-            entry.refused, entry.old_link = True, way is not None
-            return
-        entry.refused = entry.old_link = False
-        connection = way.connection
-        entry.epoch = way.epoch
-        entry.via = connection.address.incarnation
-        entry.offers += 1
-        try:
-            frame = connection.frames.message(
-                message.slot,
-                way.epoch,
-                message.id,
-                message.kind,
-                message.recipient,
-                message.body,
-                message.ttl,
-                message.key,
-            )
-        except ValueError as error:  # it fits no frame: the others that wait go their way
-            log.error("message offer failed", exc_info=error)
-            self._end(entry, ApiError("an internal error: the message does not fit into a frame"))
-            return
-        if way.relayed_to is not None:
-            frame = wire.relay(way.relayed_to, frame)
-        connection.send(frame)
+                self.send(entry)
 
     async def _keep(self, address: Address) -> None:
         """Keep the link to one coreapp connected until cancelled, whatever fails."""
@@ -306,7 +323,7 @@ def _not_told(error: Exception) -> None:
     log.error("outcome handler failed", exc_info=error)
 
 
-def _final(outcome: int, entry: Pending) -> ApiError | None:
+def _final(outcome: int, entry: Waiting) -> ApiError | None:
     """The error with which this outcome ends a request; None if the message is offered again."""
     match outcome:
         case wire.REFUSED:

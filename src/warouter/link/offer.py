@@ -4,15 +4,34 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from warouter.link.pending import Done
+from warouter.link.pending import Done, Held, Waiting
+from warouter.link.ways import Straight
 from warouter.link.wire import Outgoing
 
 
 class Offering(Protocol):
-    """Takes messages to their owners."""
+    """Takes messages to their owners.
+
+    The fast path adds what it reads to ``held`` itself, and sends it by ``straight`` where it can,
+    else by ``send``.
+    """
+
+    held: Held
+    hold: float  # seconds for which a message waits at most
+
+    @property
+    def straight(self) -> list[Straight | None]:
+        """The way to each slot's owner, as far as it is known and free."""
+        ...
 
     def offer(self, message: Outgoing, done: Done) -> None:
         """As ``submit``, without a wait: ``done`` is called once. Raises Overloaded at once."""
+
+    def check(self, slot: int, size: int) -> None:
+        """Overloaded if there is no room for another message of the slot, of ``size`` bytes."""
+
+    def send(self, entry: Waiting) -> None:
+        """Send what is held to its owner, or to who relays, or keep it until that is possible."""
 
 
 class Submitting(Protocol):

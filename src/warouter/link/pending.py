@@ -5,14 +5,15 @@ Pure: times are the caller's.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol
 from uuid import UUID
 
 import msgspec
 
 from warouter._hash import SLOTS
 from warouter.errors import ApiError, NotReady, Overloaded
-from warouter.link.wire import Outgoing
 from warouter.message_id import text_of
 
 MAX_HELD = 20_000
@@ -23,90 +24,132 @@ LEAST_WEIGHT = MAX_HELD_BYTES // MAX_HELD  # bytes that stand for the place of o
 Done = Callable[[bytes | ApiError], None]
 
 
-class Pending(msgspec.Struct, eq=False):
-    """One message that no owner has answered for yet."""
+class Waiting(Protocol):
+    """One message that no owner has answered for yet, in the frame in which it goes to it.
 
-    message: Outgoing
-    deadline: float
-    done: Done  # called once, when this is no longer pending
-    epoch: int = -1  # under which it was offered last
-    via: UUID | None = None  # to which coreapp it went then: the owner, or who relays
-    offers: int = 0  # how often it left
-    refused: bool = False  # nobody could take it: the sweep offers it again
-    old_link: bool = False  # the way to the owner has no place for its ttl or key
+    ``Pending`` is one, and what ``api.messages`` makes of a plain request.
+    """
 
     @property
-    def slot(self) -> int:
-        return self.message.slot
+    def id(self) -> bytes: ...
 
-    def too_late(self) -> NotReady:
-        if self.offers:
-            return NotReady(
-                f"outcome unknown for message {text_of(self.message.id)}: its shard did not answer"
-            )
-        if self.old_link:
-            return NotReady(
-                "not accepted: the recipient's shard is on a coreapp whose version supports"
-                " neither ttl nor Idempotency-Key"
-            )
-        return NotReady("not accepted: no coreapp owns the recipient's shard right now")
+    @property
+    def slot(self) -> int: ...
+
+    @property
+    def size(self) -> int:
+        """Bytes of the body."""
+        ...
+
+    @property
+    def frame(self) -> bytes:
+        """Of the newest version, under any epoch."""
+        ...
+
+    @property
+    def more(self) -> bool:
+        """True if it has a ttl or a key."""
+        ...
+
+    @property
+    def deadline(self) -> float: ...
+
+    @property
+    def done(self) -> Done:
+        """Called once, when this is no longer pending."""
+        ...
+
+    epoch: int  # under which it was offered last
+    via: UUID | None  # to which coreapp it went then: the owner, or who relays
+    offers: int  # how often it left
+    refused: bool  # nobody could take it: the sweep offers it again
+    old_link: bool  # the way to the owner has no place for its ttl or key
+
+
+class Pending(msgspec.Struct, eq=False):
+    """A ``Waiting`` message of any kind."""
+
+    id: bytes
+    slot: int
+    size: int
+    frame: bytes
+    deadline: float
+    done: Done
+    more: bool = False
+    epoch: int = -1
+    via: UUID | None = None
+    offers: int = 0
+    refused: bool = False
+    old_link: bool = False
+
+
+def too_late(entry: Waiting) -> NotReady:
+    """Why a message ends that no owner has answered for in time."""
+    if entry.offers:
+        return NotReady(
+            f"outcome unknown for message {text_of(entry.id)}: its shard did not answer"
+        )
+    if entry.old_link:
+        return NotReady(
+            "not accepted: the recipient's shard is on a coreapp whose version supports"
+            " neither ttl nor Idempotency-Key"
+        )
+    return NotReady("not accepted: no coreapp owns the recipient's shard right now")
 
 
 class Held:
     """All of them, by id.
 
     From half of what may be held on no shard may have more than its even part: one whose owner is
-    away leaves the rest to the others.
+    away leaves the rest to the others. ``entries`` and ``weights`` are written by the fast path as
+    ``add`` does it, below that half.
     """
 
     def __init__(self) -> None:
-        self._entries: dict[bytes, Pending] = {}
-        self._bytes = 0
-        self._weights = [0] * SLOTS  # by slot
+        self.entries: dict[bytes, Waiting] = {}
+        # By slot, in bytes, with LEAST_WEIGHT for each entry; and last the bytes of all bodies.
+        self.weights = array("q", [0] * (SLOTS + 1))
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self.entries)
 
-    def __iter__(self) -> Iterator[Pending]:
+    def __iter__(self) -> Iterator[Waiting]:
         """Iterate over the requests of this moment: a callback for one of them may end others."""
-        return iter(list(self._entries.values()))
+        return iter(list(self.entries.values()))
 
     @property
     def size(self) -> int:
         """Bytes of their bodies."""
-        return self._bytes
+        return self.weights[SLOTS]
 
-    def get(self, message_id: bytes) -> Pending | None:
-        return self._entries.get(message_id)
+    def get(self, message_id: bytes) -> Waiting | None:
+        return self.entries.get(message_id)
 
     def check(self, slot: int, size: int, shards: int) -> None:
         """Overloaded if there is no room for one more message of the slot, of ``size`` bytes."""
-        count = len(self._entries)
-        if count >= MAX_HELD or self._bytes + size > MAX_HELD_BYTES:
+        count = len(self.entries)
+        if count >= MAX_HELD or self.size + size > MAX_HELD_BYTES:
             raise Overloaded("too many messages are waiting for their shard; retry later")
-        half = count >= MAX_HELD // 2 or self._bytes >= MAX_HELD_BYTES // 2
-        if half and sum(self._weights[slot % shards :: shards]) * shards >= MAX_HELD_BYTES:
+        half = count >= MAX_HELD // 2 or self.size >= MAX_HELD_BYTES // 2
+        if half and sum(self.weights[slot % shards : SLOTS : shards]) * shards >= MAX_HELD_BYTES:
             raise Overloaded("too many messages are waiting for this shard; retry later")
 
-    def add(self, entry: Pending) -> None:
-        message = entry.message
-        size = len(message.body)
-        self._entries[message.id] = entry
-        self._bytes += size
-        self._weights[message.slot] += size + LEAST_WEIGHT
+    def add(self, entry: Waiting) -> None:
+        self.entries[entry.id] = entry
+        self.weights[entry.slot] += entry.size + LEAST_WEIGHT
+        self.weights[SLOTS] += entry.size
 
-    def take(self, message_id: bytes) -> Pending | None:
+    def take(self, message_id: bytes) -> Waiting | None:
         """Take out a request that waits no longer; None if there is none."""
         return next(self.taken((message_id,)), None)
 
-    def taken(self, ids: Iterable[bytes]) -> Iterator[Pending]:
+    def taken(self, ids: Iterable[bytes]) -> Iterator[Waiting]:
         """Yield the requests of ``ids`` that waited, each taken out as its turn comes."""
-        entries, weights = self._entries, self._weights
+        entries, weights = self.entries, self.weights
         for message_id in ids:
             entry = entries.pop(message_id, None)
             if entry is not None:
-                message = entry.message
-                size = len(message.body)
-                self._bytes -= size
-                weights[message.slot] -= size + LEAST_WEIGHT
+                size = entry.size
+                weights[entry.slot] -= size + LEAST_WEIGHT
+                weights[SLOTS] -= size
                 yield entry

@@ -7,7 +7,9 @@ from random import Random
 from typing import NamedTuple
 from uuid import UUID
 
+from warouter._hash import SLOTS
 from warouter.cluster.shardmap import ShardMap
+from warouter.link import wire
 from warouter.link.detour import PATIENCE_SECONDS, Detours
 from warouter.link.dial import CoreappConnection
 
@@ -20,14 +22,26 @@ class Way(NamedTuple):
     relayed_to: UUID | None
 
 
+class Straight(NamedTuple):
+    """The link to a slot's owner, of the newest version: what ``api.messages`` offers through."""
+
+    epoch: int
+    via: UUID  # the owner
+    send: Callable[[bytes], None]
+
+
 class Ways:
-    """The shard map and the links that stand, brought together."""
+    """The shard map and the links that stand, brought together.
+
+    ``straight`` has for each slot what is known of its way, if nothing stands in between.
+    """
 
     def __init__(self, clock: Callable[[], float], random: Random) -> None:
         self._clock = clock
         self._map: ShardMap | None = None
         self._ready: dict[UUID, CoreappConnection] = {}
         self._straight: dict[int, Way] = {}  # known ways without a detour, by slot
+        self.straight: list[Straight | None] = [None] * SLOTS
         self._detours = Detours(random)
 
     @property
@@ -50,6 +64,8 @@ class Ways:
         connection = self._ready.get(owner.owner)
         if connection is not None:
             way = self._straight[slot] = Way(owner.epoch, connection, None)
+            if connection.frames is wire.NEWEST:
+                self.straight[slot] = Straight(owner.epoch, owner.owner, connection.send)
             return way
         via = self._detours.via(owner.owner, self._ready.keys(), self._clock())
         return Way(owner.epoch, self._ready[via], owner.owner) if via is not None else None
@@ -57,7 +73,7 @@ class Ways:
     def set_map(self, new: ShardMap) -> set[int]:
         """Adopt a newer map; the slots that changed hands."""
         old, self._map = self._map, new
-        self._straight.clear()
+        self._forget()
         return {
             s.slot
             for i, s in enumerate(new.slots)
@@ -76,7 +92,7 @@ class Ways:
         """A link stands."""
         coreapp = connection.address.incarnation
         self._ready[coreapp] = connection
-        self._straight.clear()
+        self._forget()
         self._detours.up(coreapp)
 
     def lost(self, connection: CoreappConnection) -> bool:
@@ -85,8 +101,12 @@ class Ways:
         if self._ready.get(coreapp) is not connection:
             return False
         del self._ready[coreapp]
-        self._straight.clear()
+        self._forget()
         return True
+
+    def _forget(self) -> None:
+        self._straight.clear()
+        self.straight[:] = [None] * SLOTS
 
     def down(self, coreapp: UUID, patience: float = PATIENCE_SECONDS) -> float:
         """There is no link to a coreapp; until when it is waited for."""

@@ -53,6 +53,7 @@ PING, PONG = b"\x04", b"\x05"
 
 _MESSAGE = struct.Struct("<BBQ20sBB")
 _OUTCOME = struct.Struct("<BBBQ")
+_EPOCH_AT = 2  # in a message frame
 _RELAY_SIZE = 1 + 16
 _COUNTER = struct.Struct("<BQ")
 
@@ -248,6 +249,17 @@ FRAMES = {
     1: Frames(message_1, outcome, parse_1, partial(read_each, parse_1), requests=False),
     2: Frames(message, outcome, parse, read),
 }
+
+NEWEST = FRAMES[max(FRAMES)]
+
+
+def under(epoch: int, frame: bytes, frames: Frames = NEWEST) -> bytes:
+    """A message frame of the newest version under another epoch, in the version of ``frames``."""
+    if frames is NEWEST:
+        return frame[:_EPOCH_AT] + epoch.to_bytes(8, "little") + frame[_EPOCH_AT + 8 :]
+    m = parse(memoryview(frame))
+    assert isinstance(m, Message)
+    return frames.message(m.slot, epoch, m.id, m.kind, m.recipient, bytes(m.body), m.ttl, m.key)
 
 
 def hello(nonce: bytes) -> bytes:

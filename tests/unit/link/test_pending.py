@@ -7,12 +7,10 @@ import pytest
 from warouter.errors import Overloaded
 from warouter.link import pending
 from warouter.link.pending import Held, Pending
-from warouter.link.wire import Outgoing
 
 
 def entry(number: int, slot: int = 0, size: int = 0) -> Pending:
-    message = Outgoing(slot, bytes([number]) * 20, "4915", 0, b"x" * size)
-    return Pending(message, 1.0, lambda _outcome: None)
+    return Pending(bytes([number]) * 20, slot, size, b"", 1.0, lambda _outcome: None)
 
 
 def filled(count: int, slot: int = 0, size: int = 0) -> Held:
@@ -27,9 +25,9 @@ def test_what_is_taken_no_longer_counts() -> None:
     assert (len(held), held.size) == (3, 30)
     taken = held.take(bytes([1]) * 20)
     assert taken is not None
-    assert taken.message.id == bytes([1]) * 20
-    assert held.take(taken.message.id) is None
-    assert held.get(taken.message.id) is None
+    assert taken.id == bytes([1]) * 20
+    assert held.take(taken.id) is None
+    assert held.get(taken.id) is None
     assert (len(held), held.size) == (2, 20)
 
 
@@ -42,7 +40,7 @@ def test_each_of_several_is_taken_when_its_turn_comes() -> None:
 def test_entries_may_end_while_all_are_looked_at() -> None:
     held = filled(3)
     for each in held:
-        held.take(each.message.id)
+        held.take(each.id)
     assert len(held) == 0
 
 

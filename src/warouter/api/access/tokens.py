@@ -71,7 +71,7 @@ class TokenCache:
         self._entries: dict[bytes, tuple[Caller, float]] = {}
         self._loading: dict[bytes, asyncio.Future[tuple[Caller, float] | None]] = {}
         self._version = -1
-        self._generation = 0
+        self.generation = 0  # grows whenever an earlier answer about a token may be wrong now
         self._refreshing = asyncio.Lock()
         self._woken = asyncio.Event()
         self._outage = Outage()
@@ -86,11 +86,6 @@ class TokenCache:
             entry = await self._load(key)
         return self._living(key, entry)
 
-    @property
-    def generation(self) -> int:
-        """Grows whenever an earlier answer about a token may be wrong now."""
-        return self._generation
-
     def known(self, token: str) -> tuple[Caller, float] | None:
         """The holder of the token and its end by our clock, from
         memory only: None means not known here.
@@ -103,7 +98,7 @@ class TokenCache:
 
     def forget(self, token_hash: bytes) -> None:
         """Drop a token at once, without waiting for the counter."""
-        self._generation += 1
+        self.generation += 1
         self._entries.pop(token_hash, None)
 
     def wake(self) -> None:
@@ -157,9 +152,9 @@ class TokenCache:
     async def _read(self, key: bytes) -> tuple[Caller, float] | None:
         while True:
             # A reload that began meanwhile may have missed this one: what was read could be older.
-            generation, now = self._generation, self._clock()
+            generation, now = self.generation, self._clock()
             holders = await self._accounts.holders([key])
-            if generation == self._generation:
+            if generation == self.generation:
                 break
         if not holders:
             return None
@@ -168,7 +163,7 @@ class TokenCache:
         return entry
 
     async def _reload(self) -> None:
-        self._generation += 1
+        self.generation += 1
         kept, now = list(self._entries), self._clock()
         if not kept:
             return
@@ -179,7 +174,7 @@ class TokenCache:
                 self._entries.pop(key, None)
             elif key in self._entries:
                 self._entries[key] = _entry(holder, now)
-        self._generation += 1  # what was told meanwhile was still the old
+        self.generation += 1  # what was told meanwhile was still the old
 
     def _report(self, error: Exception) -> None:
         """Log the beginning of an outage, once."""

@@ -12,27 +12,27 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from email.utils import formatdate
 from functools import partial
 from http import HTTPStatus
-from typing import NamedTuple
 
 from warouter.api.access.tokens import Caller
 from warouter.api.context import Context, Registered
 from warouter.api.media import travels_as
+from warouter.api.messages import _plain
 from warouter.api.messages.handlers import ACCEPTED, accepted, outgoing
 from warouter.api.messages.idempotency import HEADER, key_of
 from warouter.api.messages.validate import parse_message
 from warouter.api.monitoring.operations import MESSAGES
 from warouter.errors import ApiError
 from warouter.http.envelope import common_fields, error_body, error_fields
-from warouter.http.framing import END, Head
+from warouter.http.framing import Head
 from warouter.http.meter import label_of
 from warouter.http.plain import Asking, Reader
 from warouter.link.offer import Offering
 from warouter.link.wire import Outgoing
 from warouter.message_id import SIZE as ID_SIZE
-from warouter.message_id import letters_of
 
 FIRST_LINE = b"POST /v1/messages HTTP/1.1\r\n"
 HEAD_BYTES = 4096  # of a head that is taken; aiohttp's limits are all above
@@ -49,56 +49,53 @@ _LABEL = label_of(*MESSAGES)
 _HERE = b"\0"  # where an id belongs
 
 
-class Known(NamedTuple):
-    """A plain head that came before: its body's length, its
-    user, and the end of the user's token.
-    """
-
-    length: int
-    caller: Caller
-    ends: float
-
-
 class FastPath(Reader):
     """The fast path that all connections of one webapp share.
 
     A client writes the same head again and again. One that was found plain is known by its bytes
     and need not be read, nor its token be looked up, as long as no token changes. So heads, with
-    the tokens in them, stay in memory for that long, and nowhere else.
+    the tokens in them, stay in memory for that long, and nowhere else. A request with such a head
+    is taken by ``_plain``, which also writes all answers; this reads every other one.
 
     ``links`` takes a message to its owner.
     """
 
     def __init__(self, context: Context, links: Offering, registered: Registered) -> None:
         self._context = context
-        self._links = links
         self._registered = registered
         self._meter = context.operations.meter
         self._tokens = context.tokens
         self._body_limit = context.config.json_limit
         common = common_fields(server_version=context.config.server_version)
         self._common = "".join(f"{name}: {value}\r\n" for name, value in common.items())
-        self._second = 0  # of the Date in _around
-        self._around: list[bytes] = []
-        self._loop = asyncio.get_running_loop()
-        self._answers: list[tuple[Asking, bytes, bool]] = []
-        self._heads: dict[bytes, Known] = {}
-        self._generation = -1  # of the tokens, when the heads were kept
+        operations = context.operations
+        self._plain = _plain.Plain(
+            self,
+            context.tokens,
+            registered,
+            links,
+            None if operations.rates is None else partial(operations.admit, *MESSAGES),
+            asyncio.get_running_loop().call_soon,
+        )
+        self._meter.fast_path = self._plain
 
-    def take_known(self, data: bytes, asking: Asking) -> bool:
-        """``take`` for a complete request whose head has come before."""
-        size = asking.head_size  # as long as the one before: nearly always
-        head = self._heads.get(data[:size])
-        if head is None:
-            size = asking.head_size = data.find(END) + len(END)
-            head = self._heads.get(data[:size])
-        if head is None or len(data) != size + head.length:
-            return False
-        if self._generation != self._tokens.generation or time.monotonic() >= head.ends:
-            self._heads.clear()
-            return False
-        message = self._message(head.caller, {}, data[size:])
-        return message is not None and self._ask(message, head.caller, asking)
+    @property
+    def heads(self) -> dict[bytes, _plain.Known]:
+        """The heads that have come before."""
+        return self._plain.heads
+
+    @property
+    def leaving(self) -> bool:
+        """True once each answer is the last of its connection."""
+        return self._plain.leaving
+
+    @leaving.setter
+    def leaving(self, leaving: bool) -> None:
+        self._plain.leaving = leaving
+
+    def client(self, asking: Asking, otherwise: Callable[[bytes], None]) -> _plain.Client:
+        """A new connection's side of this."""
+        return _plain.Client(self._plain, asking, otherwise)
 
     def plain(self, head: Head) -> bool:
         """True if the head has nothing but a token and the length of a message."""
@@ -117,7 +114,7 @@ class FastPath(Reader):
         """True if the token is in memory and its user may send messages."""
         return self._entry(head.fields) is not None
 
-    def take(self, head: Head, request: bytes, asking: Asking) -> bool:
+    def take(self, head: Head, request: bytes, client: _plain.Client) -> bool:
         """Offer the message of a complete plain request, and answer
         once its outcome is known. False if the request is declined.
         """
@@ -125,28 +122,13 @@ class FastPath(Reader):
         if entry is None:
             return False
         message = self._message(entry[0], head.fields, request[head.size :])
-        if message is None or not self._ask(message, entry[0], asking):
+        if message is None:
             return False
         if _KEY not in head.fields:
-            self._remember(request[: head.size], Known(head.length, *entry))
-        return True
-
-    def _remember(self, head: bytes, known: Known) -> None:
-        if self._generation != self._tokens.generation or len(self._heads) >= MOST_HEADS:
-            self._heads.clear()
-            self._generation = self._tokens.generation
-        self._heads[head] = known
-
-    def _ask(self, message: Outgoing, caller: Caller, asking: Asking) -> bool:
-        meter = self._meter
-        meter.fast += 1
-        asking.asked()
-        done = partial(self._done, asking, meter.begin())
-        try:
-            self._context.operations.admit(*MESSAGES, caller.username)
-            self._links.offer(message, done)
-        except ApiError as error:
-            done(error)
+            generation = self._tokens.generation
+            known = _plain.Known(request[: head.size], head.length, *entry, generation)
+            self._plain.remember(known, MOST_HEADS)
+        client.ask(message, entry[0])
         return True
 
     def _entry(self, fields: dict[bytes, bytes]) -> tuple[Caller, float] | None:
@@ -173,65 +155,33 @@ class FastPath(Reader):
         kind = travels_as(parsed.type, body)
         return outgoing(parsed.recipient, kind, body, caller.username, parsed.ttl, key)
 
-    def _done(self, asking: Asking, began: float, outcome: bytes | ApiError) -> None:
-        if asking.gone:
-            self._meter.answered(_LABEL, 0, began)
-            return
-        if not self._answers:
-            # One after the other, with nothing in between: a client that hears of one wakes up
-            # once, and not for each.
-            self._loop.call_soon(self._write)
-            self._tell_time()
-        last = asking.leaving
-        try:
-            if isinstance(outcome, bytes) and not last:
-                self._meter.answered(_LABEL, 201, began)
-                head, middle, end = self._around
-                letters = letters_of(outcome)
-                answer = b"".join((head, self._meter.request_id(), middle, letters, end))
-            else:
-                answer = self._rare(outcome, began, last=last)
-        except Exception as error:  # one outcome of many: the others have theirs
-            asking.broke(error)
-        else:
-            self._answers.append((asking, answer, last))
+    # what _plain asks for
 
-    def _tell_time(self) -> None:
-        """Render the parts of an answer around the ids, once for this turn of the loop."""
-        second = int(time.time())
-        if second != self._second:
-            self._second = second
-            head = _head(201, self._common, _HERE, _ACCEPTED_SIZE, second)
-            self._around = (head + ACCEPTED % _HERE).split(_HERE)
+    def around(self, second: int) -> list[bytes]:
+        """The parts of a 201 around the ids of its request and message, at a time since 1970."""
+        head = _head(201, self._common, _HERE, _ACCEPTED_SIZE, second)
+        return (head + ACCEPTED % _HERE).split(_HERE)
 
-    def _rare(self, outcome: bytes | ApiError, began: float, *, last: bool) -> bytes:
-        """Answer an error, or the last request of a connection."""
+    def rare(self, outcome: bytes | ApiError, last: bool) -> tuple[int, bytes]:
+        """Status and bytes of any answer, also of an error, or the last one of a connection."""
         if isinstance(outcome, bytes):
             status, fields, body = 201, "", accepted(outcome)
         else:
             status, body = outcome.status, error_body(outcome)
             fields = "".join(f"{n}: {v}\r\n" for n, v in error_fields(outcome).items())
-        self._meter.answered(_LABEL, status, began)
-        return (
-            _head(
-                status,
-                fields + self._common,
-                self._meter.request_id(),
-                len(body),
-                time.time(),
-                last=last,
-            )
-            + body
+        head = _head(
+            status,
+            fields + self._common,
+            self._meter.request_id(),
+            len(body),
+            time.time(),
+            last=last,
         )
+        return status, head + body
 
-    def _write(self) -> None:
-        answers, self._answers = self._answers, []
-        now = self._loop.time()
-        for asking, answer, last in answers:
-            try:
-                asking.answer(answer, now, last=last)
-            except Exception as error:  # one connection's, not that of those behind it
-                asking.broke(error)
+    def count(self, status: int, requests: int, seconds: float) -> None:
+        """Requests have ended; status 0 means that the client had left."""
+        self._meter.count(_LABEL, status, requests, seconds)
 
 
 def _head(
