@@ -49,6 +49,11 @@ PARTS: dict[str, tuple[Part, float]] = {
 
 COMPARED = ("accepts", "latency", "lives", "backlog")  # that another build can take part in
 TURNS = 3
+# Their ratios are shown: this build by the other.
+VS_BASE = (
+    *("accepts_per_s", "accepts_c64_per_s", "accepts_full_per_s", "accepts_aiohttp_per_s"),
+    *("accept_cpu_us", "accept_aiohttp_cpu_us", "lifecycles_per_s", "pg_us"),
+)
 
 
 class Bench:
@@ -71,11 +76,15 @@ class Bench:
         sides = {"this": self._turn(name, None)}
         if self._base is not None:
             sides["base"] = self._turn(name, self._base)
-        found, wrong = await in_turn(sides, self._turns, self._left())
-        self._keep(self.figures, found.get("this", {}))
+        found = await in_turn(sides, self._turns, self._left())
+        kept = found.medians()
+        self._keep(self.figures, kept.get("this", {}))
         if self._base is not None:
-            self._keep(self.figures.setdefault("base", {}), found.get("base", {}))
-        self.wrong += [f"{name}: {fact}" for fact in wrong]
+            self._keep(self.figures.setdefault("base", {}), kept.get("base", {}))
+            ratios = found.ratios("this", "base")
+            vs = {name: round(ratios[name], 3) for name in VS_BASE if name in ratios}
+            self._keep(self.figures, {"vs_base": vs})
+        self.wrong += [f"{name}: {fact}" for fact in found.wrong]
         self.seconds[name] = round(time.monotonic() - began, 1)
         say(f"{name}: {self.seconds[name]:g} s")
 

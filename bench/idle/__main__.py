@@ -67,18 +67,17 @@ async def run(options: argparse.Namespace, folder: Path) -> int:
     assert task is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     times = 1 if options.quick else options.rounds
-    found, wrong = await in_turn(sides(options, folder), times, MOST_SECONDS)
-    figures: Found = rounded(
-        {**found, "cpu_vs": ratios(found), "rounds": times, "ok": not wrong, "quick": times < 3}
-    )
+    found = await in_turn(sides(options, folder), times, MOST_SECONDS)
+    end = {"rounds": times, "ok": not found.wrong, "quick": times < 3}
+    figures: Found = rounded({**found.medians(), "cpu_vs": ratios(found), **end})
     show(figures)
-    for fact in wrong:
+    for fact in found.wrong:
         say(f"WRONG: {fact}")
     line = msgspec.json.encode(figures).decode()
     if options.out is not None:
         results.write(options.out, figures)
     say(line)
-    return 1 if wrong else 0
+    return 1 if found.wrong else 0
 
 
 def main() -> int:

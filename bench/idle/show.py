@@ -6,6 +6,7 @@ from typing import Any
 
 from bench.e2e.rounds import FOREIGN_CORES
 from bench.e2e.site import Found, say
+from bench.e2e.turns import Turns
 
 SIDES = ("this", "base", "plain")
 FOREIGN = "foreign_cores"
@@ -33,15 +34,10 @@ def _foreign(found: Found) -> float:
     return float(max(found[FOREIGN].values()))
 
 
-def ratios(found: Found) -> dict[str, dict[str, float]]:
+def ratios(found: Turns) -> dict[str, dict[str, float]]:
     """By how much more CPU a message costs the other sides, by rate."""
-
-    def product(side: str, rate: str) -> float:
-        return float(found[side]["cpu_ms"][rate]["product"])
-
-    others = [side for side in SIDES[1:] if side in found]
-    rates = found["this"]["cpu_ms"] if "this" in found else ()
-    return {side: {r: product(side, r) / product("this", r) for r in rates} for side in others}
+    of = {side: found.ratios(side, "this").get("cpu_ms", {}) for side in SIDES[1:]}
+    return {side: {r: one["product"] for r, one in cpu.items()} for side, cpu in of.items() if cpu}
 
 
 def rows(found: Found) -> list[tuple[str, tuple[str, ...]]]:

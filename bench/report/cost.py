@@ -33,10 +33,11 @@ def cost(idle: Figures) -> str:
         "callback, p50 / p99 ms",
     )
     rest = ("at rest", number(_cores_at_rest(this)), NONE, NONE, NONE, NONE, NONE)
-    return table(head, [rest, *(_row(this, plain, rate) for rate in rates(this))])
+    ratios = at(idle, "cpu_vs", "plain") or {}
+    return table(head, [rest, *(_row(this, plain, rate, ratios.get(rate)) for rate in rates(this))])
 
 
-def _row(this: Figures, plain: Figures, rate: str) -> tuple[str, ...]:
+def _row(this: Figures, plain: Figures, rate: str, ratio: float | None) -> tuple[str, ...]:
     ours, theirs = at(this, "cpu_ms", rate, "product"), at(plain, "cpu_ms", rate, "product")
     times = (at(this, "accepted_ms", rate, p) for p in ("p50", "p99"))
     delays = (at(this, "callback_ms", rate, p) for p in ("p50", "p99"))
@@ -45,7 +46,7 @@ def _row(this: Figures, plain: Figures, rate: str) -> tuple[str, ...]:
         number(ours * at(this, "per_s", rate) / 1000),
         number(ours),
         f"{number(theirs)}{_beyond(plain, rate, even_full=True)}",
-        number(None if theirs is None else theirs / ours),
+        number(ratio),
         pair(*times),
         pair(*delays),
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bench.e2e.turns import in_turn, medians
+from bench.e2e.turns import Turns, in_turn, medians
 from bench.idle.delays import delays, percentiles
 from bench.idle.window import by_kind
 from bench.report.form import number
@@ -63,10 +63,17 @@ async def test_every_second_time_the_sides_go_backwards_and_one_that_fails_is_wr
 
         return turn
 
-    found, wrong = await in_turn({"this": side("this", False), "base": side("base", True)}, 2, 60.0)
+    found = await in_turn({"this": side("this", False), "base": side("base", True)}, 2, 60.0)
     assert made == ["this", "base", "base", "this"]
-    assert found == {"this": {"n": 2.5}}
-    assert wrong == ["base: not measured (OSError: gone)"] * 2
+    assert found.medians() == {"this": {"n": 2.5}}
+    assert found.wrong == ["base: not measured (OSError: gone)"] * 2
+    assert found.ratios("this", "base") == {}
+
+
+def test_ratios_are_taken_within_the_turns_that_both_sides_had() -> None:
+    this = {0: {"cpu": {"80": 1.0}, "n": 0}, 1: {"cpu": {"80": 30.0}}, 2: {"cpu": {"80": 4.0}}}
+    base = {0: {"cpu": {"80": 2.0}, "n": 5}, 2: {"cpu": {"80": 4.0}}}
+    assert Turns({"this": this, "base": base}, []).ratios("base", "this") == {"cpu": {"80": 1.5}}
 
 
 def test_the_costs_for_sizing_are_those_that_make_what_was_measured() -> None:
