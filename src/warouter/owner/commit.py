@@ -114,13 +114,18 @@ class GroupCommit(ABC, Generic[RowT]):
         self._enough.clear()
 
     def _batch(self) -> list[RowT]:
+        queue = self._queue
+        if len(queue) <= self._most_rows and self._queued_bytes <= MAX_BYTES:  # nearly always
+            self._queue = []
+            self._committing_bytes = self._queued_bytes
+            return queue
         rows = size = 0
-        for row in islice(self._queue, self._most_rows):
+        for row in islice(queue, self._most_rows):
             if size >= MAX_BYTES:
                 break
             rows += 1
             size += row.size
-        batch, self._queue = self._queue[:rows], self._queue[rows:]
+        batch, self._queue = queue[:rows], queue[rows:]
         self._committing_bytes = size
         return batch
 

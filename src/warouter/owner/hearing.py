@@ -12,7 +12,7 @@ from warouter.owner.media.downloads import Downloads
 from warouter.owner.ownership import Ownership
 from warouter.owner.receipts import Receipts
 from warouter.owner.sender import Sender
-from warouter.owner.slot import OwnedSlot
+from warouter.owner.slot import Claiming, OwnedSlot
 from warouter.upstream.broken import ANSWER, EVENT, Broken
 from warouter.upstream.protocol import (
     Answer,
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 class UpstreamListener(Listener):
-    """The owner's ear: events go to Downloads, answers to Sender, the rest to Claims."""
+    """Statuses go to Receipts, inbound to Downloads, answers to Sender, the rest to Claims."""
 
     def __init__(
         self,
@@ -69,7 +69,10 @@ class UpstreamListener(Listener):
         if slot is None:
             return
         try:
-            self._hear(slot, message)
+            if isinstance(message, Event):
+                self._on_event(slot, message)
+            else:
+                self._hear(slot, message)
         except Exception as error:  # one slot's, whatever it is: the connection is everybody's
             self._ownership.tasks.failed(slot.current(), error)
 
@@ -92,12 +95,17 @@ class UpstreamListener(Listener):
         if slot is not None and slot.claimed and broken.number is not None:
             self._receipts.ack(slot, [broken.number])
 
-    def _hear(self, slot: OwnedSlot, message: Heard) -> None:
+    def _on_event(self, slot: OwnedSlot, event: Event) -> None:
+        """Without a claim it belongs to an earlier epoch; the next claim brings it again."""
+        if slot.claim is not Claiming.GRANTED:
+            return
+        if event.kind == "inbound":
+            self._downloads.on_event(slot, event)
+        else:
+            self._receipts.on_event(slot, event)
+
+    def _hear(self, slot: OwnedSlot, message: Claimed | Refused | Revoked | Answer) -> None:
         match message:
-            case Event():
-                # Without a claim it belongs to an earlier epoch; the next claim brings it again.
-                if slot.claimed:
-                    self._downloads.on_event(slot, message)
             case Answer():
                 self._on_answer(slot, message)
             case Claimed():

@@ -7,6 +7,7 @@ the feed, in journal order.
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Protocol, TypeAlias
 
@@ -54,16 +55,11 @@ class Told(Protocol):
 Origin: TypeAlias = "int | Told"
 
 
-class Placed(msgspec.Struct, frozen=True):
-    """An event in the queue, with whoever waits until it is on disk."""
+class Placed(EventRow, frozen=True, gc=False, kw_only=True):
+    """An event of this owner, with whoever waits until it is on disk."""
 
     owned: OwnedSlot
-    row: EventRow
     origin: Origin
-
-    @property
-    def size(self) -> int:
-        return self.row.size
 
 
 class Receipts(GroupCommit[Placed]):
@@ -110,24 +106,29 @@ class Receipts(GroupCommit[Placed]):
         self._upstream.ack(slot.slot, slot.epoch, numbers)
 
     async def append(self, owned: Mapping[int, int], rows: Sequence[Placed]) -> Exceptions:
-        return await self._journal.append_events(owned, [placed.row for placed in rows])
+        return await self._journal.append_events(owned, rows)
 
     def finished(self, batch: list[Placed], exceptions: Exceptions) -> None:
         """Pass on what is new, tell our own parts, acknowledge; one slot's error is that slot's."""
-        acks: dict[OwnedSlot, list[int]] = {}
+        acks: dict[OwnedSlot, list[int]] = defaultdict(list)
         failed = self._ownership.tasks.failed
-        for ordinal, placed in enumerate(batch):
-            slot, origin = placed.owned, placed.origin
+        for ordinal, row in enumerate(batch):
+            slot, origin = row.owned, row.origin
             outcome = exceptions.get(ordinal, APPENDED)
             try:
                 if outcome is FENCED:
                     self._ownership.close(slot, Happened.FENCED)
-                elif outcome is not UNKNOWN and slot.open:
-                    self._note(slot, placed.row, outcome)
-                    if isinstance(origin, int):
-                        acks.setdefault(slot, []).append(origin)
-                    else:
-                        origin.stored(slot)
+                    continue
+                if outcome is UNKNOWN or not slot.open:
+                    continue
+                if outcome is APPENDED:
+                    self._feed.committed(slot, row)
+                else:
+                    self._used_up(slot, row, outcome)
+                if isinstance(origin, int):
+                    acks[slot].append(origin)
+                else:
+                    origin.stored(slot)
             except Exception as error:
                 failed(slot.current(), error)
         for slot, numbers in acks.items():
@@ -141,7 +142,7 @@ class Receipts(GroupCommit[Placed]):
     ) -> None:
         """The order of the queue is that of the journal: an event has its place from here on."""
         kind = EVENT_NAMES.index(event.kind)
-        row = EventRow(
+        row = Placed(
             slot.slot,
             slot.events[kind].take_seq(),
             kind,
@@ -149,19 +150,19 @@ class Receipts(GroupCommit[Placed]):
             event.recipient,
             event.payload,
             event.contact or None,
+            owned=slot,
+            origin=origin,
         )
-        self.put(Placed(slot, row, origin), urgent=urgent)
+        self.put(row, urgent=urgent)
 
-    def _note(self, slot: OwnedSlot, row: EventRow, outcome: Outcome) -> None:
-        if outcome is APPENDED:
-            self._feed.committed(slot, row)
-            return
+    def _used_up(self, slot: OwnedSlot, row: EventRow, outcome: Outcome) -> None:
+        """A repeat, or what the database cannot store: its place stays empty."""
         if outcome is REFUSED:
             log.error("event storage failed", extra={"key": row.key, "bytes": len(row.payload)})
             log.debug("event storage failed", extra={"payload": str(row.payload)})
         journal = slot.events[row.kind]
         journal.appended(row.seq)
-        journal.settle(row.seq)  # a repeat: its place stays empty
+        journal.settle(row.seq)
         self._recorder.touch(slot)
 
 

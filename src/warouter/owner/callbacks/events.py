@@ -77,7 +77,7 @@ class EventFeed:
 
     def committed(self, slot: OwnedSlot, row: EventRow) -> None:
         """An event is on disk."""
-        log = self.log(slot)
+        log = slot.events[self.kind]
         if log.appended(row.seq, wanted=self._delivery.wants()):
             self.take(slot, row)
         elif log.parked.beyond and log.half_empty:
@@ -107,7 +107,7 @@ class EventFeed:
             self._recorder.touch(slot)
             return
         item = row if seen is row.payload else replace(row, payload=seen)
-        self.memory(slot).hold(item.size)
+        slot.delivered[self.kind].hold(item.size)
         self._delivery.add(item)
 
     def paged(self, slot: OwnedSlot) -> None:

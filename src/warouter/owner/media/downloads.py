@@ -69,10 +69,7 @@ class Downloads(SlotListener):
         return self._held > MOST_HELD
 
     def on_event(self, slot: OwnedSlot, event: Event) -> None:
-        """Take an event from the upstream, in the order of its slot."""
-        if event.kind != "inbound":
-            self._receipts.on_event(slot, event)
-            return
+        """Take an inbound message from the upstream, in the order of its slot."""
         lane = self._lanes.get(slot, {}).get(event.recipient)
         places = self._wanted(event)
         if lane is None and not places:
