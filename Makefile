@@ -111,11 +111,10 @@ bench-e2e: setup ## every figure of whole clusters, 35 minutes at most (E2E="--o
 bench-idle: setup ## what a cluster costs at rest, at 80 and at 1,000 messages/s (IDLE="--base CLONE")
 	$(BIN)/python -m bench.idle $(IDLE)
 
-bench-docs: setup $(VENV)-bench/installed $(PEERS)/installed ## all of docs/benchmarks.md anew, in an hour without other work
+bench-docs: setup $(PEERS)/installed ## all of docs/benchmarks.md anew, in an hour without other work
 	-$(BIN)/python -m bench.idle --rates 10,80,250,1000,4000 --out $(RESULTS)/idle.json
 	-$(BIN)/python -m bench.e2e --out $(RESULTS)/e2e.json
 	-$(BIN)/python -m bench.peers --out $(RESULTS)/peers.json
-	-$(VENV)-bench/bin/python -m pytest bench --quiet --benchmark-warmup=on --benchmark-json=$(RESULTS)/functions.json
 	$(BIN)/python -m bench.report
 
 bench-peers: setup $(PEERS)/installed ## time accepting beside PgQueuer, procrastinate, NATS, RabbitMQ, Redis

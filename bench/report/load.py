@@ -1,4 +1,4 @@
-"""The tables of bench.e2e, bench.peers and the single functions. Pure."""
+"""The tables of bench.e2e and bench.peers. Pure."""
 
 from __future__ import annotations
 
@@ -95,24 +95,3 @@ def peers(found: Figures) -> str:
         met = "" if not goal or ratio is None else "met" if ratio >= goal else "missed"
         rows.append((text, number(rate), times(name), number(ratio), f"{shown} {met}".strip()))
     return table(("", "a second", "p50 / p99, ms", "warouter by it", "goal"), rows)
-
-
-def functions(found: Figures) -> str:
-    """Least and median of each, and by how much it is slower than the best of its group."""
-    best: dict[str, float] = {}
-    for one in found.get("functions", ()):
-        best[one["group"]] = min(one["median"], best.get(one["group"], float("inf")))
-    rows = [
-        (
-            f"`{one['name']}`",
-            _us(one["min"]),
-            _us(one["median"]),
-            number(one["median"] / best[one["group"]]),
-        )
-        for one in found.get("functions", ())
-    ]
-    return table(("", "least, us", "median, us", "by the best of its group"), rows)
-
-
-def _us(seconds: float) -> str:
-    return number(seconds * 1e6)

@@ -19,7 +19,6 @@ BLOCKS: dict[str, tuple[str, Callable[[Figures], str]]] = {
     "memory": ("idle", cost.memory),
     "accepts": ("e2e", load.accepts),
     "peers": ("peers", load.peers),
-    "functions": ("functions", load.functions),
 }
 
 

@@ -24,15 +24,18 @@ def plots(idle: Figures, e2e: Figures) -> dict[str, str]:
 def _cpu(idle: Figures) -> str:
     ticks = [int(rate) for rate in rates(idle["this"]) if rate != FULL]
     return chart(
-        "CPU of a message over messages a second, ms, whole life with three callbacks"
-        " (grey: the smallest server; black: warouter)",
+        "CPU of a message's whole life with three callbacks, ms",
+        "messages a second",
         ticks,
-        {GREY: _costs(idle["plain"]), BLACK: _costs(idle["this"])},
-        form=".2f",
+        (
+            Line("the smallest server", GREY, _costs(idle["plain"])),
+            Line("warouter", BLACK, _costs(idle["this"])),
+        ),
+        ".2f",
     )
 
 
-def _costs(side: Figures) -> Line:
+def _costs(side: Figures) -> list[tuple[float, float]]:
     """At the rates that were kept up with, and at full load where that is more."""
     paced = [rate for rate in rates(side) if rate != FULL]
     kept = [rate for rate in paced if at(side, "per_s", rate) >= KEPT_UP * int(rate)]
@@ -44,23 +47,32 @@ def _costs(side: Figures) -> Line:
 
 def _accepts(e2e: Figures) -> str:
     found = e2e["connections_per_s"]
+    sides = (
+        ("the naive server", GREY, "naive"),
+        ("the bare floor", BLUE, "floor"),
+        ("warouter", BLACK, "this"),
+    )
     return chart(
-        "201s a second over connections, upstream paused"
-        " (grey: naive server; blue: bare floor; black: warouter)",
+        "201s a second, upstream paused",
+        "connections",
         [int(n) for n in found["this"]],
-        {
-            colour: [(int(n), per_s) for n, per_s in found[side].items()]
-            for colour, side in ((GREY, "naive"), (BLUE, "floor"), (BLACK, "this"))
-        },
+        [
+            Line(name, colour, [(int(n), per_s) for n, per_s in found[side].items()])
+            for name, colour, side in sides
+        ],
+        ",.0f",
     )
 
 
 def _scaling(e2e: Figures) -> str:
     points = {int(n): per_s for n, per_s in e2e["shard_scaling"].items() if n.isdigit()}
     return chart(
-        "messages a second by shards, the upstream taking 250 a second from each"
-        " (grey: linear; black: measured)",
+        "messages a second, the upstream taking 250 a second from each shard",
+        "shards",
         list(points),
-        {GREY: [(n, 250.0 * n) for n in points], BLACK: list(points.items())},
-        plain=GREY,
+        (
+            Line("linear", GREY, [(n, 250.0 * n) for n in points], plain=True),
+            Line("measured", BLACK, list(points.items())),
+        ),
+        ",.0f",
     )
