@@ -104,3 +104,23 @@ async def test_a_cancelled_task_is_no_error() -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+async def test_a_wait_ends_with_the_event_or_its_time_and_leaves_nothing_behind() -> None:
+    event = asyncio.Event()
+    forever = asyncio.create_task(event.wait())
+    await background.wait_for(event, 0.001)  # asyncio keeps its waiters where it is told to be
+    await background.wait_for(event, -1.0)
+    assert not event.is_set()
+    assert not forever.done()  # the time of one is not that of another
+    left = asyncio.create_task(background.wait_for(event, 3600.0))
+    cancelled = asyncio.create_task(background.wait_for(event, 3600.0))
+    await asyncio.sleep(0)
+    cancelled.cancel()
+    await asyncio.gather(cancelled, return_exceptions=True)
+    assert cancelled.cancelled()
+    event.set()
+    await left
+    await forever
+    await background.wait_for(event, 3600.0)  # it is set
+    assert not vars(event)["_waiters"]

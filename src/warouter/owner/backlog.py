@@ -71,6 +71,7 @@ class Backlog:
         self._clock = clock
         self._pending = pending
         self._tasks = ownership.tasks
+        self._parked = ownership.parked
         self.parked = ParkedLog(self, ownership, journal, recorder, clock)
         self.pager = Pager[ReadRow](self, self.parked, ownership, recorder)
 
@@ -135,6 +136,7 @@ class Backlog:
                 log.release(entry.seq)
             else:
                 log.settle(entry.seq)
+        self._parked.set()
         self._recorder.touch(slot)
 
     def make_way(self, slot: OwnedSlot, answered: Entry) -> None:

@@ -56,6 +56,7 @@ class Ownership:
         self.beat_wanted = asyncio.Event()
         self.progress = asyncio.Event()
         self.emptied = asyncio.Event()
+        self.parked = asyncio.Event()  # something may be, which nobody looks for otherwise
 
     # asked all the time
 
@@ -107,6 +108,7 @@ class Ownership:
         for slot in begun:
             for listener in self.listeners:
                 listener.opened(slot)
+        self.parked.set()
         if begun:
             log.info("slots opened", extra={"slots": {s.slot: s.epoch for s in begun}})
 

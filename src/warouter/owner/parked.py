@@ -16,6 +16,7 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import asyncpg
 
+from warouter.background import wait_for
 from warouter.errors import OutcomeUnknown
 from warouter.flow.log import SlotLog
 from warouter.flow.parking import LEAD_ROWS, LEAD_SECONDS, ParkedLane
@@ -27,6 +28,7 @@ from warouter.store.journal import Journal
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 0.2
+REST_SECONDS = 1.0  # between two looks while nothing is parked
 MEND_ROWS = 500
 
 EntryT = TypeVar("EntryT")
@@ -216,21 +218,29 @@ class Watcher(Protocol):
 
 
 class Watch:
-    """The loop that looks at every open slot, five times a second, for all ``watchers``."""
+    """The loop that looks at every open slot for all ``watchers``: five times a second, or once
+    while all of them rest and nothing is parked.
+    """
 
     def __init__(self, ownership: Ownership, watchers: Sequence[Watcher]) -> None:
         self._ownership = ownership
         self._watchers = watchers
 
     async def run(self) -> None:
+        parked = self._ownership.parked
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            await self.look()
+            parked.clear()
+            if not await self.look():
+                await wait_for(parked, REST_SECONDS - LOOK_SECONDS)
 
-    async def look(self) -> None:
-        """Once at every slot; an error in one ends its epoch and no other."""
+    async def look(self) -> bool:
+        """Once at every slot; an error in one ends its epoch and no other. False: all rest."""
+        looked = False
         guard = self._ownership.tasks.guard
         for slot in list(self._ownership.slots.values()):
             for watcher in self._watchers:
                 if slot.open and not watcher.rests(slot):
+                    looked = True
                     await guard(slot.current, watcher.look_at(slot))
+        return looked

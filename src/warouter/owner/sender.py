@@ -83,7 +83,9 @@ class Sender(SlotListener):
 
     def beaten(self, _beat: Beat) -> None:
         """Look again at what the lease, the claim or a failed read held back."""
-        self.pump_all()
+        for slot in list(self._ownership.slots.values()):
+            if slot.lanes.waiting or slot.messages.behind or not slot.claimed:
+                self.pump(slot)
 
     # from the appender
 

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 TOKEN_BYTES = 32
 TOKEN_CHARS = 43
-POLL_SECONDS = 0.4
+POLL_SECONDS = 0.8
 
 
 class Caller(msgspec.Struct, frozen=True):

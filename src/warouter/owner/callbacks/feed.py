@@ -148,6 +148,7 @@ class CallbackFeed(SlotListener, Destination, Owner):
             if not item.parked:
                 events.settle(item.seq)
             events.note(Park(item.seq, item.attempts, delay_ms, reason))
+        self._ownership.parked.set()
         self._let_go(mine)
 
     def on_dead(self, items: list[EventRow], reason: str) -> None:

@@ -96,4 +96,5 @@ class Letters:
             lane.more = True
             return
         parking[recipient] = ParkedLane(self._clock())
+        self._ownership.parked.set()
         self._feeds[kind].block(slot, [recipient])
