@@ -63,13 +63,22 @@ async def test_one_holds_the_lock_until_its_session_ends(
         pass
 
 
-async def test_a_look_takes_the_lock_only_for_who_contends(
-    leader: LeaderSession, rival: LeaderSession
+async def test_who_contends_takes_the_lock_and_sees_what_a_follower_judges_by(
+    leader: LeaderSession, rival: LeaderSession, settings: Settings
 ) -> None:
-    assert not (await leader.look()).locked
-    assert (await rival.look(contend=True)).locked
-    assert not (await leader.look(contend=True)).locked
+    session = session_of(settings, "coreapp", NODE)
+    await session.beat(True, 5.0, [HEIR])
+    seen, locked = await rival.contend()
+    assert locked
+    assert not (await leader.contend())[1]
     assert not await leader.try_lock()
+    session.terminate()
+    full = await leader.look()
+    assert (seen.map, seen.term, seen.leader, seen.nodes, seen.server) == (
+        *(full.map, full.term, full.leader, full.nodes, full.server),
+    )
+    assert seen.nodes[NODE].unreached == {HEIR}
+    assert seen.sessions == {NODE}  # of sessions it says nothing
 
 
 async def test_a_map_is_read_again_when_its_version_or_its_server_is_another(

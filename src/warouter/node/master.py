@@ -95,15 +95,28 @@ class Master:
         await self._session.close()
 
     async def _round(self, started: float) -> None:
-        picture = await self._session.look(contend=self._term is None)
+        if self._term is None:
+            await self._follow(started)
+            return
+        picture = await self._session.look()
         self._observe(picture, started, self._clock())
         await self._beat(started)
-        if self._term is not None and not self._still_leads(picture, started):
+        if self._still_leads(picture, started):
+            await self._lead(picture, started)
+        else:
             self._resign("the term is another's, or was not confirmed in time")
-            return
-        if self._term is None and not await self._campaign(picture):
-            return
-        await self._lead(picture, started)
+
+    async def _follow(self, started: float) -> None:
+        picture, locked = await self._session.contend()
+        self._observe(picture, started, self._clock())
+        await self._beat(started)
+        leader = self._members.get(picture.leader) if picture.leader else None
+        if not locked and leader is not None and leader.verdict is Verdict.DEAD:
+            await self._session.depose_holder()
+            locked = await self._session.try_lock()
+        if locked:
+            await self._campaign(picture)
+            self._wake.set()  # look at all of it, and lead
 
     def _observe(self, picture: Picture, began: float, now: float) -> None:
         """Observe the cluster. Followers do so too, so that a new leader starts warm."""
@@ -124,15 +137,8 @@ class Master:
         mine = (self._term.number, self._incarnation) == (picture.term, picture.leader)
         return mine and self._term.holds(self._clock())
 
-    async def _campaign(self, picture: Picture) -> bool:
-        """Win the term if nobody holds it, or if its holder is dead. True to lead at once."""
-        leader = self._members.get(picture.leader) if picture.leader else None
-        locked = picture.locked
-        if not locked and leader is not None and leader.verdict is Verdict.DEAD:
-            await self._session.depose_holder()
-            locked = await self._session.try_lock()
-        if not locked:
-            return False
+    async def _campaign(self, picture: Picture) -> None:
+        """Win the term: its holder has lost the lock."""
         sent = self._clock()
         if self._won_maybe:  # with the lock held, a look tells whether that win was committed
             picture = await self._session.look()
@@ -146,10 +152,6 @@ class Master:
         self._term, self._led = Term(number, sent, self._timing.trust), number
         log.info("became leader", extra={"term": number})
         self._notifier.status(f"primary, term {number}")
-        if self._term.holds(self._clock()):
-            return True
-        self._wake.set()  # after a slow commit the next look confirms it
-        return False
 
     def _resign(self, why: str) -> None:
         news = self._outage.begins()

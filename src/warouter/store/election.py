@@ -27,25 +27,27 @@ from warouter.store.nodes import SLOTS_SQL, ShardRequest, map_of
 STALE_TERM = "WA002"
 LOOK_SECONDS = 1.0  # what commits nothing is answered at once, or not at all
 # One statement a poll, since in a quiet cluster masters cost more than what they watch. So names of
-# sessions are only sifted here, and told apart by who looks. It has no parameters, lest it be
-# planned anew each time.
-_STATE = """
-select m.version, m.shards, t.term, t.incarnation as leader,
+# sessions are only sifted here, and told apart by who looks; and who does not lead looks at no
+# sessions, of which PostgreSQL tells at some cost. Without parameters it is planned only once.
+_JUDGED = """
+m.version, m.shards, t.term, t.incarnation as leader,
        pg_postmaster_start_time() as started, next_number(0) >> 32 as timeline,
-       array(select substr(a.application_name, 4, 32) from pg_stat_activity a
-              where a.datname = current_database()
-                and a.application_name like 'wa:%') as sessions,
        array(select row(n.incarnation, n.name, n.role, n.leaving, b.counter,
                         coalesce(b.upstream_ok, true), array_to_string(b.unreached, ' '),
                         coalesce(b.journal_ok, true))
-               from node n left join beat b using (incarnation)) as nodes,
+               from node n left join beat b using (incarnation)) as nodes"""
+_LOOK = f"""
+select {_JUDGED},
+       array(select substr(a.application_name, 4, 32) from pg_stat_activity a
+              where a.datname = current_database()
+                and a.application_name like 'wa:%') as sessions,
        (select row(r.id, r.shards, r.state) from shard_request r
          where r.state in ('waiting', 'running')) as request,
-       moved_lately() as moved,
-       {locked} as locked
+       moved_lately() as moved
   from shard_map m, term t"""
-_LOOK = _STATE.format(locked="false")
-_CONTEND = _STATE.format(locked=f"pg_try_advisory_lock({locks.LEADER}, 0)")
+_CONTEND = f"""
+select {_JUDGED}, pg_try_advisory_lock({locks.LEADER}, 0) as locked
+  from shard_map m, term t"""
 _TERMINATE_HOLDER = """
 select pg_terminate_backend(l.pid) from pg_locks l
  where l.locktype = 'advisory' and l.classid = $1 and l.objid = 0 and l.objsubid = 2
@@ -72,7 +74,6 @@ class Picture(msgspec.Struct, frozen=True):
     server: tuple[Any, int]
     request: ShardRequest | None
     moved: frozenset[int] = frozenset()  # slots that left an owner in trouble a moment ago
-    locked: bool = False  # the lock that keeps masters apart was tried for, and is held now
 
 
 class LeaderSession:
@@ -84,25 +85,27 @@ class LeaderSession:
         self._map: ShardMap | None = None  # the last one that was read
         self._map_found: tuple[int, int, object] | None = None  # version, shards, server
 
-    async def look(self, *, contend: bool = False) -> Picture:
-        """Read the state of the cluster; ``contend`` for the lock that keeps masters apart, too.
-
-        Raises OutcomeUnknown when the database does not answer.
+    async def look(self) -> Picture:
+        """Read the state of the cluster. Raises OutcomeUnknown when
+        the database does not answer.
         """
-        statement = _CONTEND if contend else _LOOK
-        state = (await self._session.fetch(statement, within=LOOK_SECONDS))[0]
-        server = state["started"], state["timeline"]
-        return Picture(
-            map=await self._map_of(state["version"], state["shards"], server),
-            term=state["term"],
-            leader=state["leader"],
-            nodes={row[0]: _node(*row) for row in state["nodes"]},
+        state = (await self._session.fetch(_LOOK, within=LOOK_SECONDS))[0]
+        return msgspec.structs.replace(
+            await self._picture(state),
             sessions=_incarnations(state["sessions"]),
-            server=server,
             request=ShardRequest(*state["request"]) if state["request"] else None,
             moved=frozenset(state["moved"]),
-            locked=state["locked"],
         )
+
+    async def contend(self) -> tuple[Picture, bool]:
+        """Read what a follower judges by, and try the lock that keeps masters apart: True if this
+        session holds it now. Raises OutcomeUnknown when the database does not answer.
+
+        Every node counts as one that has a session: a dead one is known by its beats, or once this
+        master leads.
+        """
+        state = (await self._session.fetch(_CONTEND, within=LOOK_SECONDS))[0]
+        return await self._picture(state), state["locked"]
 
     async def try_lock(self) -> bool:
         """Try the lock that keeps masters apart; False while another master holds it."""
@@ -183,6 +186,19 @@ class LeaderSession:
     async def close(self) -> None:
         """Close the connection in order, which frees the lock at once."""
         await self._session.close()
+
+    async def _picture(self, state: Any) -> Picture:
+        server = state["started"], state["timeline"]
+        nodes = {row[0]: _node(*row) for row in state["nodes"]}
+        return Picture(
+            map=await self._map_of(state["version"], state["shards"], server),
+            term=state["term"],
+            leader=state["leader"],
+            nodes=nodes,
+            sessions=frozenset(nodes),
+            server=server,
+            request=None,
+        )
 
     async def _map_of(self, version: int, shards: int, server: object) -> ShardMap:
         """The map of this version, which is read only if it is not the last one.

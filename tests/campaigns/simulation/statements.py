@@ -127,7 +127,6 @@ def _state(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
             "request": tuple(t.request) if t.request else None,
             "moved": t.moved_lately(),
             "nodes": [_as_a_row(node) for node in t.nodes.values()],
-            "locked": False,
         }
     ]
 

@@ -120,7 +120,6 @@ PARAMETERS = {
     "after": st.integers(0, 3),
     "ages": st.none(),
     "by": st.sampled_from((-3600.0, -2.0, 1.0, 20.0, 61.0)),
-    "contend": st.just(False),
     "days": st.just(0.0),
     "details": st.just(""),
     "gone": _an_incarnation.map(lambda inc: [inc]),

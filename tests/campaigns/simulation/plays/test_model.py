@@ -177,7 +177,7 @@ def _found(real: PostgreSQL, played: list[Played], change: tuple[Any, str, Any])
 STATEMENTS = (
     (messages, "_PAGE", "seq > $2", "seq >= $2"),
     (parked, "_PARKED_OF", "order by recipient, seq limit $3", "order by seq desc limit $3"),
-    (election, "_STATE", "in ('waiting', 'running')", "= 'waiting'"),
+    (election, "_LOOK", "in ('waiting', 'running')", "= 'waiting'"),
 )
 
 
