@@ -40,7 +40,7 @@ MAX_ROWS = 2_000
 # Statuses come in a stream, and a commit costs as much as a hundred of them, a POST even more. One
 # that comes after a pause is committed at once; the next ones gather for the rest of this time, or
 # until they fill a commit, which at a high rate they do long before.
-GATHER = Gather(seconds=0.050, rows=250)
+GATHER = Gather(seconds=0.050, rows=500)
 OURS = 0  # the number of an event that the upstream does not wait for
 MAX_QUEUED = 32 * 1024 * 1024  # bytes of events that are not on disk: then no more are read
 
