@@ -257,6 +257,14 @@ def event_acked_at_once(self: Receipts, on_event: Any, slot: OwnedSlot, event: E
     on_event(self, slot, event)
 
 
+@_instead((Receipts, "_used_up"), ("I8",), ("busy_cut", "disconnect_upstream", "kill_coreapp"))
+def repeats_are_called_back(
+    self: Receipts, _used_up: Any, slot: OwnedSlot, row: Any, *_: Any
+) -> None:
+    """What the upstream gives again, since it heard no ack, is called back again."""
+    self._feed.committed(slot, row)
+
+
 @_instead((Messages, "_append_once"), ("I11",), _LONG)
 async def keys_are_not_looked_at(self: Messages, append: Any, owned: Any, rows: list[Any]) -> Any:
     """Each request is a message of its own."""
