@@ -100,7 +100,7 @@ class UpstreamListener(Listener):
         if slot.claim is not Claiming.GRANTED:
             return
         if event.kind == "inbound":
-            self._downloads.on_event(slot, event)
+            self._downloads.on_inbound(slot, event)
         else:
             self._receipts.on_event(slot, event)
 

@@ -54,7 +54,7 @@ class Inbox:
 
     def come(self, *events: Event) -> None:
         for event in events:
-            self.downloads.on_event(self.slot, event)
+            self.downloads.on_inbound(self.slot, event)
 
     @property
     def numbers(self) -> list[int]:

@@ -21,6 +21,8 @@ class Part:
     def on_event(self, slot: OwnedSlot, event: Event) -> None:
         self.heard.append((slot, event))
 
+    on_inbound = on_event
+
 
 class Scene:
     """An owner of slot 3."""

@@ -68,7 +68,7 @@ class Downloads(SlotListener):
         """So much waits for media that the upstream is not listened to."""
         return self._held > MOST_HELD
 
-    def on_event(self, slot: OwnedSlot, event: Event) -> None:
+    def on_inbound(self, slot: OwnedSlot, event: Event) -> None:
         """Take an inbound message from the upstream, in the order of its slot."""
         lane = self._lanes.get(slot, {}).get(event.recipient)
         places = self._wanted(event)
