@@ -41,6 +41,10 @@ odd = (
     | st.builds(lambda frame, size: frame[:size], whole, st.integers(0, 120))
     | st.builds(lambda tail: bytes([wire.MESSAGE]) + tail, st.binary(max_size=120))
     | st.builds(
+        lambda frame, slot: frame[:1] + bytes([slot]) + frame[2:],
+        *(whole, st.sampled_from([31, 32, 255])),
+    )
+    | st.builds(
         lambda frame, at, byte: frame[: at % len(frame)] + byte + frame[at % len(frame) + 1 :],
         *(whole, st.integers(0, 120), st.binary(min_size=1, max_size=1)),
     )
