@@ -81,17 +81,21 @@ class Backlog:
             slot.lanes.block(recipient)
         self.pager.read_on(slot)
 
-    def add(self, slot: OwnedSlot, rows: Iterable[Message]) -> None:
+    def add(self, slot: OwnedSlot, rows: Sequence[Message]) -> None:
         """Rows were committed, in seq order: up to where there is no room they go from memory."""
-        appended, end_of, push = slot.messages.appended, self._expiry.end_of, slot.lanes.push
-        self._sending.moved(slot)
+        log, end_of, push = slot.messages, self._expiry.end_of, slot.lanes.push
+        loaded = log.loaded
         for row in rows:
-            if appended(row.seq):
-                kind, message_id, recipient = row.kind, row.id, row.recipient
-                end, timed = end_of(kind, row.ttl, 0.0, message_id)
-                entry = Entry(row.seq, message_id, recipient, kind, row.body, 0, False, end, timed)
-                if not push(entry):
-                    self._park_behind(slot, recipient, [entry])
+            if not log.appended(row.seq):
+                log.appended(rows[-1].seq)  # nor does one that follows
+                break
+            kind, message_id, recipient = row.kind, row.id, row.recipient
+            end, timed = end_of(kind, row.ttl, 0.0, message_id)
+            entry = Entry(row.seq, message_id, recipient, kind, row.body, 0, False, end, timed)
+            if not push(entry):
+                self._park_behind(slot, recipient, [entry])
+        if log.loaded > loaded or log.has_room:  # else nothing goes, or is read, that could not
+            self._sending.moved(slot)
 
     def _push(self, slot: OwnedSlot, entry: Entry) -> None:
         if not slot.lanes.push(entry):
