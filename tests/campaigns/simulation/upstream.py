@@ -254,7 +254,7 @@ class Upstream:
         )
         if self.breaks and self._random.random() < self.breaks:
             self.history.unreadable.add(key)
-            recipient = "nobody"  # it comes again and again, and can never be decoded
+            recipient = "nobody" * 3  # it comes again and again, and can never be decoded
         queue.add(number, encode(Event(slot, number, "status", key, recipient, payload)))
         self._deliver(slot)
 
