@@ -213,6 +213,7 @@ class Signs:
         self._notifier = notifier
         self._ownership = ownership
         self._ready = False
+        self._shown = ""
 
     def beaten(self, _beat: Beat) -> None:
         if not self._ready:
@@ -221,7 +222,9 @@ class Signs:
         self._notifier.alive()
         slots = self._ownership.slots
         shown = f"primary, {len(slots)} slots" if slots else "secondary"
-        self._notifier.status(shown)
+        if shown != self._shown:
+            self._shown = shown
+            self._notifier.status(shown)
 
 
 async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> None:

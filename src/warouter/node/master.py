@@ -237,12 +237,11 @@ class Master:
         return int(member.silence * 1000) if member is not None else 0
 
     async def _forget(self, term: int, picture: Picture, now: float) -> None:
+        old = {inc for inc, since in self._dead_since.items() if now - since > FORGET_SECONDS}
+        if not old:
+            return
         owners = {s.owner for s in picture.map.slots} | {s.successor for s in picture.map.slots}
-        gone = [
-            inc
-            for inc, since in self._dead_since.items()
-            if now - since > FORGET_SECONDS and inc not in owners and inc not in picture.sessions
-        ]
+        gone = [inc for inc in old if inc not in owners and inc not in picture.sessions]
         if gone:
             await self._beating(self._session.forget_nodes(term, gone))
 
