@@ -393,7 +393,8 @@ class Connection(web.RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         self._end()
         self._wire = None
-        vars(self).pop("data_received", None)
+        vars(self).pop("data_received", None)  # else both would keep each other
+        self._client = None
         super().connection_lost(exc)
         self._door.lost(self)
 
