@@ -18,9 +18,8 @@ The life of an epoch (``cluster.role`` has the table of all events):
 Who calls whom, for a message and for an event:
 
     link -> Appender -> Journal -> Sender -> Backlog -> Lanes -> Sender.pump -> upstream
-    upstream -> UpstreamListener -> Receipts -> Journal -> CallbackFeed -> Callbacks
+    upstream -> UpstreamListener (-> Downloads) -> Receipts -> Journal -> CallbackFeed -> Callbacks
 
-(what is inbound goes through Downloads before Receipts)
 and back: an answer goes from UpstreamListener to Sender and Backlog, the end of a POST from
 Callbacks to CallbackFeed; both settle a row of a log, and Recorder writes how far the logs are.
 
