@@ -106,7 +106,7 @@ class Passage:
             return False
         message = frame.message
         self._forget((message.id, message.epoch))
-        asked = Asked(webapp, message.slot, len(message.body))
+        asked = Asked(webapp, message.slot, message.size)
         self._asked[message.id, message.epoch] = asked
         self._relay.waiting += 1
         self._relay.waiting_bytes += asked.size

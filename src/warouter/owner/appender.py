@@ -118,7 +118,7 @@ class Appender(GroupCommit[wire.Message], SlotListener, Owner):
         else:
             acks, runs = landed(batch)
             for slot, rows in runs.items():
-                self._go_on(slot, rows)
+                self._note(slot, rows, APPENDED)
             for (webapp, epoch), ids in acks.items():
                 webapp.send(webapp.frames.outcome(wire.ACKED, wire.ANY_SLOT, epoch, ids))
         self._sender.pump_moved()
@@ -131,12 +131,9 @@ class Appender(GroupCommit[wire.Message], SlotListener, Owner):
         for ordinal, row in enumerate(batch):
             outcome = exceptions.get(ordinal, APPENDED)
             slot, webapp = row.leave()
-            if outcome is APPENDED:
-                self._go_on(slot, [row])
-            elif outcome is FENCED:
+            self._note(slot, [row], outcome)
+            if outcome is FENCED:
                 fenced.append(slot)
-            elif outcome is not UNKNOWN and slot.open:
-                self._settle_gap(slot, row)
             result, ids = _answer(row, outcome)
             number = wire.ANY_SLOT if result == wire.ACKED else slot.slot
             answers.setdefault((webapp, result, number, slot.epoch), []).extend(ids)
@@ -145,19 +142,20 @@ class Appender(GroupCommit[wire.Message], SlotListener, Owner):
         for slot in fenced:
             self._ownership.close(slot, Happened.FENCED)
 
-    def _go_on(self, slot: OwnedSlot, rows: list[wire.Message]) -> None:
-        """These are new, and on disk: they are sent."""
+    def _note(self, slot: OwnedSlot, rows: list[wire.Message], outcome: Outcome) -> None:
+        """Pass the outcome on to the slot: new rows are sent, the places of others are used up."""
+        if outcome is FENCED or outcome is UNKNOWN or not slot.open:
+            return
         try:
-            if slot.open:
+            if outcome is APPENDED:
                 self._sender.committed(slot, rows)
-        except Exception as error:  # they are acked all the same, as the rest is
+                return
+            for row in rows:
+                slot.messages.appended(row.seq)
+                slot.messages.settle(row.seq)
+            self._recorder.touch(slot)
+        except Exception as error:  # the rows are on disk all the same: all are answered for
             self._ownership.tasks.failed(slot.current(), error)
-
-    def _settle_gap(self, slot: OwnedSlot, row: wire.Message) -> None:
-        """The place of a row that was not appended is used up."""
-        slot.messages.appended(row.seq)
-        slot.messages.settle(row.seq)
-        self._recorder.touch(slot)
 
     def _keep_early(self, webapp: Webapp, frame: wire.Message) -> None:
         """A webapp may know of our epoch before we do: keep its frame, ask the database now."""

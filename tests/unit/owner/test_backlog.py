@@ -1,0 +1,87 @@
+"""What was just committed: from memory as far as there is room, else read back in its turn."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+from tests.harness.journals import row
+from warouter.flow.log import SlotLog
+from warouter.owner.backlog import Backlog
+from warouter.owner.expiry import Expiry
+from warouter.owner.slot import OwnedSlot
+
+ROOM = 3  # rows in memory
+PENDING = 100.0
+
+
+class Scene:
+    """The backlog of one slot; who would send is told which slots to look at."""
+
+    def __init__(self) -> None:
+        unused: Any = SimpleNamespace(tasks=None, parked=asyncio.Event())
+        expiry = Expiry(unused, unused, lambda: 5.0, PENDING)
+        self.backlog = Backlog(
+            self, unused, unused, SimpleNamespace(touch=lambda _slot: None), expiry, lambda: 5.0, 0
+        )
+        self.slot = OwnedSlot(3, 1)
+        self.log = self.slot.messages = SlotLog(self.slot.lanes, ROOM, 1_000)
+        self.looked_at = 0
+
+    def moved(self, _slot: OwnedSlot) -> None:
+        self.looked_at += 1
+
+    def pump(self, _slot: OwnedSlot) -> None:
+        """Nothing leaves."""
+
+    def commit(self, *seqs: int, **fields: Any) -> None:
+        rows = [row(seq, recipient=f"4915112{seq:05}", **fields) for seq in seqs]
+        self.backlog.add(self.slot, rows)
+
+    @property
+    def stands(self) -> tuple[int, int, int]:
+        """The rows in memory, and how far it knows of rows there and on disk."""
+        return self.slot.lanes.waiting, self.log.loaded, self.log.committed
+
+
+def test_rows_go_from_memory_while_there_is_room() -> None:
+    scene = Scene()
+    scene.commit(1, 2)
+    assert (scene.stands, scene.looked_at) == ((2, 2, 2), 1)
+    scene.commit(3, 4, 5)
+    assert (scene.stands, scene.looked_at) == ((3, 3, 5), 2)
+
+
+def test_of_a_slot_whose_memory_is_full_nothing_can_go_that_could_not_before() -> None:
+    scene = Scene()
+    scene.commit(1, 2, 3)
+    scene.commit(4, 5)
+    assert (scene.stands, scene.looked_at) == ((3, 3, 5), 1)
+
+
+def test_a_slot_with_room_and_something_left_on_disk_is_looked_at() -> None:
+    """Somebody has to begin to read it."""
+    scene = Scene()
+    scene.log.parked.beyond = True
+    scene.commit(1, 2)
+    assert (scene.stands, scene.looked_at) == ((0, 0, 2), 1)
+
+
+def test_a_row_in_memory_is_what_was_committed() -> None:
+    scene = Scene()
+    scene.commit(1, body=b"one", kind=2)
+    scene.commit(2, body=b"two", ttl=7)
+    first, second = scene.slot.lanes.take()
+    assert (first.seq, first.id, first.recipient) == (1, row(1).id, "491511200001")
+    assert (first.kind, bytes(first.body), first.expires, first.timed) == (2, b"one", 105.0, False)
+    assert (bytes(second.body), second.expires, second.timed) == (b"two", 12.0, True)
+
+
+def test_behind_a_parked_row_the_next_is_parked_too() -> None:
+    scene = Scene()
+    scene.slot.lanes.block("491511200001")
+    scene.commit(1)
+    assert scene.stands == (0, 1, 1)
+    assert "491511200001" in scene.log.parked
+    assert scene.log.cursor.settled(1)
