@@ -176,6 +176,8 @@ class Links(Offering, Submitting, Listener):
             passed, last = min(now - last, 2 * TICK_SECONDS), now
             for connection in list(self._made.values()):
                 connection.watch(passed)
+            if not self.held:
+                continue
             passable = {slot for slot in range(SLOTS) if self._ways.to(slot)}
             for entry in self.held:
                 if entry.deadline <= now:

@@ -251,7 +251,8 @@ class Callbacks:
             self._owner.on_broken({item.slot for item in batch}, error)
         finally:
             self._places.end(kind, batch, suspects=suspects)
-            self._wake.set()
+            if any(queue.ready or queue.held for queue in self._queues.values()):
+                self._wake.set()
 
     async def _post_and_act(
         self, connections: aiohttp.BaseConnector, kind: int, batch: list[EventRow], *, probe: bool
