@@ -94,8 +94,9 @@ class Turns:
                 self._groups.popleft()
             if batch:
                 return batch
-        # What is found to be blocked among those that are ready joins the wary ones.
-        queues = (self._wary, self._ready, self._wary, self._tried) if suspects else (self._ready,)
+        # What is found to be blocked among the others joins the wary ones.
+        every = (self._wary, self._ready, self._wary, self._tried, self._wary)
+        queues = every if suspects else (self._ready,)
         for lanes in queues:
             if batch := self._collect(lanes, limit_events, limit_bytes):
                 return batch
@@ -119,8 +120,8 @@ class Turns:
             lane = lanes[0]
             if not lane.items:
                 lane.stage = Stage.IDLE
-            elif lane.blocked and lanes is self._ready:
-                self._wary.append(lanes.popleft())  # it was blocked while it stood there
+            elif lane.blocked and (lanes is self._ready or lanes is self._tried):
+                self._wary.append(lanes.popleft())  # it was blocked while it stood there, or out
                 continue
             elif lane.slot in self._held:
                 self._held[lane.slot].append(lanes.popleft())

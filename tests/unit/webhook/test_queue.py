@@ -36,6 +36,18 @@ def seqs(items: Iterable[EventRow]) -> list[int]:
     return [each.seq for each in items]
 
 
+def test_what_is_parked_shares_no_batch_with_others_after_an_outage() -> None:
+    delivery = queue(item(1, "a"), item(2, "b"))
+    first, second = delivery.take(1, BYTES), delivery.take(1, BYTES)
+    delivery.block(0, "b")  # what failed before it is parked while it is out
+    delivery.deferred(first)
+    delivery.deferred(second)
+    assert seqs(delivery.take(100, BYTES)) == [1]
+    alone = delivery.take(100, BYTES)
+    assert seqs(alone) == [2]
+    assert delivery.suspicious(alone)
+
+
 class TestTake:
     def test_several_recipients_and_several_of_one_share_a_batch_in_order(self) -> None:
         delivery = queue(item(1, "a"), item(2, "b"), item(3, "a"), item(4, "c"))
