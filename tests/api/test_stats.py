@@ -14,7 +14,7 @@ from tests.harness.api import API_KEY, USER_PASSWORD, Api, Webapp, basic
 from warouter.http.rates import Rate, Rates, parse_rates
 from warouter.metrics import Sample
 from warouter.store.bounded import fetcher
-from warouter.store.reports import Body, ReportWriter
+from warouter.store.reports import FRESH_SECONDS, Body, ReportWriter
 
 PAGES = ("/metrics", "/v1/metrics", "/v1/stats/app", "/v1/stats/db")
 INTERNAL = ("/v1/stats/app/internal", "/v1/stats/db/internal")
@@ -148,7 +148,7 @@ async def test_who_has_fallen_silent_is_not_shown_and_later_removed(
     api: Api, pool: asyncpg.Pool
 ) -> None:
     gone = await report(pool, "h:coreapp-1", "coreapp", Sample("callback_queue_size", 1))
-    await pool.execute("update report set at = at - interval '11 seconds'")
+    await pool.execute("update report set at = at - make_interval(secs => $1)", FRESH_SECONDS + 1)
     assert (await api.call("GET", "/v1/stats/app", headers=KEY)).json["stats"]["app"] == {}
     await pool.execute("update report set at = at - interval '1 minute'")
     await report(pool, "h:coreapp-2", "coreapp")
