@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from contextlib import suppress
+
+SIGN_SECONDS = 1.0  # a tenth of the units' WatchdogSec
 
 
 class Notifier:
@@ -22,6 +25,7 @@ class Notifier:
         found = address if address is not None else os.environ.get("NOTIFY_SOCKET", "")
         self._path = "\0" + found[1:] if found.startswith("@") else found
         self._socket: socket.socket | None = None
+        self._next_sign = 0.0
         self._unsaid: tuple[str, ...] = ()  # of being ready, while it has not gone through
         self._open()
 
@@ -47,8 +51,11 @@ class Notifier:
         self.send(f"STATUS={text}")
 
     def alive(self) -> None:
+        """A sign of life; said once a second at most, since each one wakes the manager."""
         self._say_ready()
-        self.send("WATCHDOG=1")
+        now = time.monotonic()
+        if now >= self._next_sign and self.send("WATCHDOG=1"):
+            self._next_sign = now + SIGN_SECONDS
 
     def stopping(self) -> None:
         self.send("STOPPING=1")

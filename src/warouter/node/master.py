@@ -270,10 +270,14 @@ class Master:
                 answer.exception()  # retrieved, or asyncio logs it when a beat failed as well
 
     async def _pause(self, started: float) -> None:
-        poll = SOON if self._membership.doubtful or self._alert else self._timing.poll
+        """Until the next poll. A follower looks with each beat: a hint wakes it earlier when an
+        owner may be dead, and without one only the leader's seat is empty for a moment longer.
+        """
+        until = self._next_beat if self._term is None else started + self._timing.poll
+        if self._membership.doubtful or self._alert:
+            until = started + SOON
         self._alert = max(0, self._alert - 1)
-        remaining = poll - (self._clock() - started)
-        await wait_for(self._wake, max(remaining, 0.005))
+        await wait_for(self._wake, max(until - self._clock(), 0.005))
 
 
 async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> None:

@@ -13,7 +13,7 @@ from warouter.store.journal import Journal
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 1.0
+LOOK_SECONDS = 2.0
 AGAIN_SECONDS = 0.2  # while it cannot
 
 

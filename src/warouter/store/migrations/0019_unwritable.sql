@@ -1,6 +1,6 @@
 -- runs with: 11
 --
--- The same answer for a fifth of the cost: each coreapp asks every second.
+-- The same answer for a fifth of the cost: each coreapp asks again and again.
 
 create or replace function unwritable() returns text language sql volatile as $$
     select string_agg(what, ', ' order by what) from (
