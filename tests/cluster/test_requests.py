@@ -127,12 +127,12 @@ async def test_while_the_upstream_is_away_messages_end_by_their_ttl_or_by_age(st
         in_time = await send(business, ttl="PT1H")
         await business.faults(refuse=False)
         await business.called_back("read", in_time)
+        await facts.until_none(OPEN_CURSORS)
         for message_id, code in ((late, "410 Message expired"), (old, "408 Message is not valid")):
             found = await trace(business, message_id)
             assert found["state"] == "failed"
             assert found["steps"][-1]["reason"].startswith(code)
         assert (await business.record())["unique"] == 1
-        await facts.until_none(OPEN_CURSORS)
 
 
 async def test_a_parked_message_ends_by_its_ttl_before_its_next_try(start: Start) -> None:
