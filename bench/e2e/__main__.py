@@ -10,25 +10,19 @@ With --base the builds of two clones are measured in turn, three times each; med
 from __future__ import annotations
 
 import argparse
-import asyncio
 import shutil
-import signal
 import sys
-import tempfile
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import msgspec
-import uvloop
-
-from bench import machine
+from bench.command import in_folder, reported
 from bench.e2e import accepts, backlog, compiled, connections, growth, journal, lag, lives, scaling
 from bench.e2e.extent import FULL, QUICK, TURN, Extent
 from bench.e2e.site import Found, say
 from bench.e2e.turns import Turn, in_turn
-from bench.report import results
 
 MOST_SECONDS = 35 * 60.0  # for everything; a part that is not done by then has failed
 
@@ -146,10 +140,6 @@ def _options() -> argparse.Namespace:
 
 async def run(options: argparse.Namespace, folder: Path) -> int:
     """The exit code."""
-    say(f"on {machine.description()}; only ratios compare between machines")
-    task = asyncio.current_task()
-    assert task is not None
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     extent = QUICK if options.quick else FULL if options.base is None else TURN
     bench = Bench(folder, extent, options.base)
     for name in PARTS:
@@ -159,26 +149,11 @@ async def run(options: argparse.Namespace, folder: Path) -> int:
     bench.figures["ok"] = not bench.wrong
     bench.figures["quick"] = options.quick
     show(bench.figures)
-    for fact in bench.wrong:
-        say(f"WRONG: {fact}")
-    line = msgspec.json.encode(bench.figures).decode()
-    if options.out is not None:
-        results.write(options.out, bench.figures)
-    say(line)
-    return 1 if bench.wrong else 0
+    return reported(bench.figures, bench.wrong, options.out)
 
 
 def main() -> int:
-    options = _options()
-    # Not below /root: the server may run under another account.
-    folder = Path(tempfile.mkdtemp(prefix="warouter-bench-", dir="/tmp"))
-    folder.chmod(0o711)
-    try:
-        return uvloop.run(run(options, folder))
-    except asyncio.CancelledError:
-        return 128 + signal.SIGTERM
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    return in_folder("bench", partial(run, _options()))
 
 
 if __name__ == "__main__":

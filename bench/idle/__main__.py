@@ -8,24 +8,17 @@ JSON object. Exit code 0 only if every turn was measured and every message was c
 from __future__ import annotations
 
 import argparse
-import asyncio
 import itertools
-import shutil
-import signal
 import sys
-import tempfile
+from functools import partial
 from pathlib import Path
 
-import msgspec
-import uvloop
-
-from bench import machine
-from bench.e2e.site import Found, say
+from bench.command import in_folder, reported
+from bench.e2e.site import Found
 from bench.e2e.turns import Turn, in_turn
 from bench.idle.plain import plain_site
 from bench.idle.show import ratios, rounded, show
 from bench.idle.turn import Length, cluster, turn
-from bench.report import results
 
 MOST_SECONDS = 20 * 60.0  # three rounds beside another build take eight minutes
 QUICK = Length(idle=3.0, paced=3.0, full=2.0)
@@ -62,35 +55,16 @@ def sides(options: argparse.Namespace, folder: Path) -> dict[str, Turn]:
 
 async def run(options: argparse.Namespace, folder: Path) -> int:
     """The exit code."""
-    say(f"on {machine.description()}; only ratios compare between machines")
-    task = asyncio.current_task()
-    assert task is not None
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     times = 1 if options.quick else options.rounds
     found = await in_turn(sides(options, folder), times, MOST_SECONDS)
     end = {"rounds": times, "ok": not found.wrong, "quick": times < 3}
     figures: Found = rounded({**found.medians(), "cpu_vs": ratios(found), **end})
     show(figures)
-    for fact in found.wrong:
-        say(f"WRONG: {fact}")
-    line = msgspec.json.encode(figures).decode()
-    if options.out is not None:
-        results.write(options.out, figures)
-    say(line)
-    return 1 if found.wrong else 0
+    return reported(figures, found.wrong, options.out)
 
 
 def main() -> int:
-    options = _options()
-    # Not below /root: the server may run under another account.
-    folder = Path(tempfile.mkdtemp(prefix="warouter-idle-", dir="/tmp"))
-    folder.chmod(0o711)
-    try:
-        return uvloop.run(run(options, folder))
-    except asyncio.CancelledError:
-        return 128 + signal.SIGTERM
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    return in_folder("idle", partial(run, _options()))
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ class PlainCluster:
         ports.release(self._ports)
 
     async def add_coreapps(self, count: int) -> None:
-        raise NotImplementedError
+        raise NotImplementedError("the smallest server is one process")
 
     def description(self) -> dict[str, Any]:
         pids = {"simulator": self._simulator.pid, "postgres": self.postgres.pid}

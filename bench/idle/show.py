@@ -7,6 +7,7 @@ from typing import Any
 from bench.e2e.rounds import FOREIGN_CORES
 from bench.e2e.site import Found, say
 from bench.e2e.turns import Turns
+from bench.report.results import at
 
 SIDES = ("this", "base", "plain")
 FOREIGN = "foreign_cores"
@@ -19,7 +20,7 @@ def show(figures: Found) -> None:
     say("")
     say(f"{'':<34}{''.join(f'{name:>12}' for name in names)}")
     for title, path in rows(figures[names[0]]):
-        cells = [_at(figures[name], path) for name in names]
+        cells = [at(figures[name], *path) for name in names]
         if any(cell is not None for cell in cells):
             say(f"{title:<34}{''.join(f'{_text(cell):>12}' for cell in cells)}")
     for other, ratios in figures["cpu_vs"].items():
@@ -68,15 +69,6 @@ def rounded(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: rounded(one) for name, one in value.items()}
     return float(f"{value:.4g}") if isinstance(value, float) else value
-
-
-def _at(found: Found, path: tuple[str, ...]) -> Any:
-    value: Any = found
-    for name in path:
-        if not isinstance(value, dict) or name not in value:
-            return None
-        value = value[name]
-    return value
 
 
 def _text(value: float | None) -> str:

@@ -114,8 +114,7 @@ class SlotLog:
 
     def appended(self, seq: int, *, wanted: bool = True) -> bool:
         """Note that a seq is on disk. True: its row goes on from memory if ``wanted`` there."""
-        behind = self.loaded < self.committed or self.loading or self.parked.beyond
-        direct = wanted and not behind and self.has_room
+        direct = wanted and self.caught_up and self.has_room
         self.committed = seq
         if direct:
             self.loaded = seq
