@@ -98,7 +98,7 @@ class Sender(SlotListener):
         self._moved[slot] = None
 
     def pump_moved(self) -> None:
-        """Return the slots of which something may go that could not before."""
+        """Pump the slots of which something may go that could not before."""
         moved, self._moved = self._moved, {}
         for slot in moved:
             self.pump(slot)
