@@ -16,12 +16,15 @@ from warouter.errors import OutcomeUnknown
 from warouter.store.database import WRITE_SECONDS, Session
 
 # The server gives up as well: what an owner no longer waits for must not hold a slot's lock.
-# And whatever it believes of the sizes of tables, statements here go by an index in its order.
+# And whatever it believes of the sizes of tables, statements here go by an index in its order; so
+# the plan does not depend on the values, and to plan once more for each array of a few rows would
+# be a quarter of a small commit.
 _LIMITS = {
     "lock_timeout": "1500ms",
     "statement_timeout": "3s",
     "enable_seqscan": "off",
     "enable_sort": "off",
+    "plan_cache_mode": "force_generic_plan",
 }
 _UNWRITABLE = "select unwritable() as missing"
 
