@@ -4,18 +4,24 @@ Two processes: ``web`` finds the end of each request's head and passes the body 
 length-prefixed frame (all frames of a turn of the loop in one write); ``core`` writes what it has
 with COPY into one table with a primary key, the next batch gathering meanwhile, and says how many
 were committed; 201 after that. No token, no validation, no fence, no order, nothing sent on.
+
+``aiohttp`` is ``web`` by a handler of aiohttp: what a webapp could reach at best without fast path.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sys
 from collections import deque
-from typing import cast
+from typing import Protocol, cast
 
 import asyncpg
 import uvloop
+from aiohttp import web as aiohttp_web
+
+from bench.naive import serve
 
 SIZE = 4
 ID_SIZE = 20
@@ -28,19 +34,26 @@ _ANSWER = (
 _LENGTH = b"Content-Length: "
 
 
+class Asking(Protocol):
+    """Who waits for a commit."""
+
+    def answer(self, number: bytes) -> None:
+        """The message is on disk."""
+
+
 class Link(asyncio.Protocol):
     """The web process's end of the socket: bodies out, counts of committed ones in."""
 
     def __init__(self) -> None:
         self._out: list[bytes] = []
-        self._waiting: deque[tuple[Request, bytes]] = deque()
+        self._waiting: deque[tuple[Asking, bytes]] = deque()
         self._rest = b""
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
 
-    def send(self, request: Request, body: bytes) -> None:
+    def send(self, request: Asking, body: bytes) -> None:
         """Pass it on with an id of its own; ``request`` is answered once it is committed."""
         number = os.urandom(ID_SIZE)
         if not self._out:
@@ -96,6 +109,13 @@ class Request(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
+
+
+class Handled(asyncio.Future[bytes]):
+    """A request in aiohttp's hands: it waits for its number."""
+
+    def answer(self, number: bytes) -> None:
+        self.set_result(number)
 
 
 class Core(asyncio.Protocol):
@@ -158,6 +178,24 @@ async def web(path: str) -> None:
     server.close()
 
 
+async def aiohttp(path: str) -> None:
+    """``web`` by aiohttp: the body is read and decoded, a request of any path is one."""
+    loop = asyncio.get_running_loop()
+    _, link = await loop.create_unix_connection(Link, path)
+
+    async def send(request: aiohttp_web.Request) -> aiohttp_web.Response:
+        body = await request.read()
+        json.loads(body)
+        handled = Handled(loop=loop)
+        link.send(handled, body)
+        text = _BODY % (await handled).hex().encode()
+        return aiohttp_web.Response(body=text, status=201, content_type="application/json")
+
+    app = aiohttp_web.Application()
+    app.router.add_post("/v1/messages", send)
+    await serve(app)
+
+
 async def _input_closed() -> None:
     closed = asyncio.Event()
     asyncio.get_running_loop().add_reader(0, closed.set)
@@ -165,4 +203,4 @@ async def _input_closed() -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run({"core": core, "web": web}[sys.argv[1]](*sys.argv[2:]))
+    uvloop.run({"core": core, "web": web, "aiohttp": aiohttp}[sys.argv[1]](*sys.argv[2:]))

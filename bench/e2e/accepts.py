@@ -28,14 +28,15 @@ from warouter.local.cluster import Placement
 WARM_UP = 0.3
 WARM_SECONDS = 0.7
 AIOHTTP = "webapp-2"  # the one that answers by aiohttp alone
+BEHIND_AIOHTTP = "floor_aiohttp"  # what that one could reach if it did nothing itself
 
 
 class Others:
-    """The naive server and the bare floor, on the same PostgreSQL server."""
+    """The naive server and the bare floor, also behind aiohttp, on the same PostgreSQL server."""
 
     def __init__(self, here: Site) -> None:
         self._here = here
-        self._counted: dict[str, int] = {"naive": 0, "floor": 0}
+        self._counted: dict[str, int] = {"naive": 0, "floor": 0, BEHIND_AIOHTTP: 0}
         self._token = secrets.token_urlsafe(32)
         self._dsns: dict[str, str] = {}
         self._ports: dict[str, int] = {}
@@ -48,16 +49,22 @@ class Others:
             self._dsns[name] = self._here.cluster.postgres.dsn(name)
         naive = await Child.start("bench.naive", self._dsns["naive"], self._token)
         stack.push_async_callback(naive.stop)
-        path = str(folder / "floor.sock")
-        core = await Child.start("bench.floor", "core", path, self._dsns["floor"])
+        self._ports["naive"], self._pids["naive"] = naive.port, {"naive": naive.pid}
+        await self._start_floor(stack, folder, "floor", "web")
+        await self._start_floor(stack, folder, BEHIND_AIOHTTP, "aiohttp")
+
+    async def _start_floor(
+        self, stack: AsyncExitStack, folder: Path, name: str, front: str
+    ) -> None:
+        path = str(folder / f"{name}.sock")
+        core = await Child.start("bench.floor", "core", path, self._dsns[name])
         stack.push_async_callback(core.stop)
-        web = await Child.start("bench.floor", "web", path)
+        web = await Child.start("bench.floor", front, path)
         stack.push_async_callback(web.stop)
-        self._ports = {"naive": naive.port, "floor": web.port}
-        self._pids = {"naive": {"naive": naive.pid}, "floor": {"web": web.pid, "core": core.pid}}
+        self._ports[name], self._pids[name] = web.port, {"web": web.pid, "core": core.pid}
 
     async def measured(self, name: str, connections: int, seconds: float) -> Found:
-        """Rate and CPU of one of them, ``naive`` or ``floor``."""
+        """Rate and CPU of one of them by its name."""
         here = self._here
         assert here.cluster.postgres is not None
         postgres = here.cluster.postgres.pid
@@ -138,6 +145,7 @@ def _sides(here: Site, others: Others, login: str, seconds: float) -> dict[str, 
         "c64": partial(paused, here, 64, seconds),
         "naive64": partial(others.measured, "naive", 64, seconds),
         "aiohttp64": partial(paused, here, 64, seconds, webapp=2),
+        "floor_aiohttp64": partial(others.measured, BEHIND_AIOHTTP, 64, seconds),
         "login64": partial(paused, here, 64, seconds, login=login),
         "c1": partial(paused, here, 1, seconds),
     }
@@ -156,6 +164,7 @@ async def measure(folder: Path, until: float, extent: Extent) -> tuple[Found, li
             partial(sending, here, 256, WARM_SECONDS, loud=True),
             partial(paused, here, 64, WARM_SECONDS, webapp=2),
             partial(others.measured, "floor", 256, WARM_SECONDS),
+            partial(others.measured, BEHIND_AIOHTTP, 64, WARM_SECONDS),
             partial(others.measured, "naive", 256, WARM_SECONDS),
         ):
             await warm()
@@ -181,6 +190,7 @@ def _figures(found: Rounds) -> Found:
         "accepts_aiohttp_per_s": round(found.median("aiohttp64", "per_s")),
         "accepts_c64_per_s": round(found.median("c64", "per_s")),
         "floor_per_s": round(found.median("floor", "per_s")),
+        "floor_aiohttp_per_s": round(found.median("floor_aiohttp64", "per_s")),
         "naive_per_s": {
             "c256": round(found.median("naive", "per_s")),
             "c64": round(found.median("naive64", "per_s")),

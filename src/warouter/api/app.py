@@ -135,24 +135,15 @@ def _answering(meter: Meter, common: Mapping[str, str]) -> Middleware:
     """A middleware that turns every error into an envelope, and names and counts each request."""
     outage = _Outage()
 
-    async def answered(
-        request: web.Request, handler: WebHandler, request_id: str
-    ) -> web.StreamResponse:
-        try:
-            return await handler(request)
-        except Exception as error:
-            if request.writer.output_size > 0:
-                # Another answer would be read as the rest of this one. The connection ends instead.
-                log.error("response failed midway", extra={"request": request_id}, exc_info=error)
-                raise ConnectionError("an answer is on its way already") from error
-            return _of_error(error, request, request_id, outage)
-
     @web.middleware
     async def answer(request: web.Request, handler: WebHandler) -> web.StreamResponse:
         request_id = meter.request_id().decode()
         began, status = meter.begin(), 0
         try:
-            response = await answered(request, handler, request_id)
+            try:
+                response = await handler(request)
+            except Exception as error:
+                response = _of_error(error, request, request_id, outage)
             status = response.status
         finally:
             meter.end(request, status, began)
@@ -167,6 +158,10 @@ def _answering(meter: Meter, common: Mapping[str, str]) -> Middleware:
 def _of_error(
     error: Exception, request: web.Request, request_id: str, outage: _Outage
 ) -> web.StreamResponse:
+    if request.writer.output_size > 0:
+        # Another answer would be read as the rest of this one. The connection ends instead.
+        log.error("response failed midway", extra={"request": request_id}, exc_info=error)
+        raise ConnectionError("an answer is on its way already") from error
     match error:
         case ApiError():
             return failure(error)

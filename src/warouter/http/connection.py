@@ -104,7 +104,8 @@ class Connection(web.RequestHandler):
         self._wire: asyncio.Transport | None = None  # until it is lost: aiohttp's goes with close()
         self._turn = _HEAD
         self._came = b""  # of the next request; in HOLD, of the present one
-        self._head: Head | None = None  # of the request under way
+        self._head: Head | None = None  # of the request under way, or of the last one
+        self._written = b""  # that head as it came
         self._body: Body = Sized(0)
         self._full = False  # aiohttp takes no more of the body for now
         self._owed_looks: int | None = None  # since aiohttp got a request that it has not begun
@@ -218,7 +219,10 @@ class Connection(web.RequestHandler):
             check_begun(self._came, before)
             self.pace.came(len(self._came) - before, self._now(), waiting=True)
             return
-        self._head = head = read_head(self._came[: end + len(END)])
+        written = self._came[: end + len(END)]
+        if self._head is None or written != self._written:  # most write the same one each time
+            self._head, self._written = read_head(written), written
+        head = self._head
         self.pace.asked(self._now())
         fast = self._fast
         if fast is None or self.writing_paused or not fast.plain(head):
@@ -333,6 +337,9 @@ class Connection(web.RequestHandler):
         super().pause_reading()
 
     def resume_reading(self, resume_parser: bool = True) -> None:
+        """aiohttp takes the body again; it says so after every read, also if it never paused."""
+        if not self._full:
+            return
         self._full = False
         super().resume_reading(resume_parser)
         self._reading = not self._full

@@ -56,7 +56,8 @@ async def authorise(context: Context, request: web.Request, route: Route) -> Cal
     credentials = credentials.strip()
     match scheme.lower():
         case "bearer":
-            return await _bearer(context, request, credentials, route)
+            caller = await context.tokens.caller(credentials)
+            return _allowed(context, request, caller, route)
         case "apikey" if route.access is Access.MONITOR:
             return await _api_key(context, request, credentials)
         case _:
@@ -158,8 +159,8 @@ async def _current_hash(context: Context, user: User, password: str) -> str:
     return renewed
 
 
-async def _bearer(context: Context, request: web.Request, token: str, route: Route) -> Caller:
-    caller = await context.tokens.caller(token)
+def _allowed(context: Context, request: web.Request, caller: Caller | None, route: Route) -> Caller:
+    """The holder of a token, if the route allows them."""
     if caller is None:
         raise AccessDenied("the token is not valid, or has expired")
     if caller.must_change:
