@@ -17,16 +17,17 @@ _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
 _Time = Annotated[str, msgspec.Meta(min_length=1, max_length=16)]  # digits, see _is_digits
 
 
-class _Status(msgspec.Struct, gc=False):
+class _Timed(msgspec.Struct, gc=False):
     id: _Name
+    timestamp: _Time
+
+
+class _Status(_Timed, gc=False):
     status: _Name
-    timestamp: _Time
 
 
-class _Inbound(msgspec.Struct, gc=False, rename={"sender": "from"}):
+class _Inbound(_Timed, gc=False, rename={"sender": "from"}):
     sender: _Name
-    id: _Name
-    timestamp: _Time
     type: _Name
 
 
@@ -39,7 +40,7 @@ class _Contact(msgspec.Struct, gc=False):
     wa_id: _Name
 
 
-_PAYLOADS: Mapping[str, Callable[[bytes], _Status | _Inbound]] = {
+_PAYLOADS: Mapping[str, Callable[[bytes], _Timed]] = {
     "status": msgspec.json.Decoder(_Status).decode,
     "inbound": msgspec.json.Decoder(_Inbound).decode,
 }
@@ -50,18 +51,19 @@ _SHORTEST = 5  # digits of a wa_id
 
 def problem(event: Event) -> str | None:
     """Why the event cannot become a callback, or None."""
-    kind, recipient = event.kind, event.recipient
-    if kind not in _PAYLOADS:
+    kind, key, recipient = event.kind, event.key, event.recipient
+    decode = _PAYLOADS.get(kind)
+    if decode is None:
         return f"its kind is not known: {kind}"
-    if kind == "status" and ":" not in event.key:
+    if kind == "status" and ":" not in key:
         return "its key names no message"
-    if not event.key.isprintable():
+    if not key.isprintable():
         return "its key has control characters"
     if not recipient:
         return _problem_of_nobodys(event)
-    if len(recipient) < _SHORTEST or not _is_digits(recipient):
+    if len(recipient) < _SHORTEST or not (recipient.isascii() and recipient.isdigit()):
         return "its recipient is no wa_id"
-    return _problem(_PAYLOADS[kind], event.payload) or (
+    return _problem(decode, event.payload) or (
         _problem(_CONTACT, event.contact) if event.contact else None
     )
 
@@ -85,7 +87,7 @@ def _problem(decode: Callable[[bytes], object], json: bytes) -> str | None:
         found = decode(json)
         if not json.isascii():
             json.decode()  # unknown keys are skipped without a look at their bytes
-        if isinstance(found, _Status | _Inbound) and not _is_digits(found.timestamp):
+        if isinstance(found, _Timed) and not _is_digits(found.timestamp):
             return "its timestamp is no number"
     except RecursionError:
         return "its JSON is nested too deep"
