@@ -149,8 +149,10 @@ class Backlog:
         Its head was just answered and the next is not out: so all that is behind is parked at once,
         and as ever nothing that is not parked comes before what is.
         """
-        most = LANE_MOST_CROWDED if slot.messages.cursor.crowded else LANE_MOST
-        if not answered.parked and slot.lanes.length(answered.recipient) > most:
+        length = slot.lanes.length(answered.recipient)
+        if length <= LANE_MOST_CROWDED or answered.parked:  # nearly always
+            return
+        if length > LANE_MOST or slot.messages.cursor.crowded:
             waiting = slot.lanes.block(answered.recipient)
             self.park(slot, waiting, 0.0, "many wait for this recipient")
 
