@@ -33,7 +33,7 @@ def test_take_and_body(benchmark, kind, recipients):
     def queued():
         delivery = Delivery()
         for item in items:
-            delivery.add(item)
+            delivery.add([item])
         return (delivery,), {}
 
     def drain(delivery):

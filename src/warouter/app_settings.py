@@ -40,6 +40,9 @@ Seconds = Annotated[int, msgspec.Meta(ge=1, le=24 * 3600)]
 MediaType = Literal["image", "video", "voice", "sticker", "audio", "document"]
 
 
+SWITCHED = ("sent", "delivered", "read")  # the statuses that have a switch
+
+
 class StatusSwitches(msgspec.Struct, frozen=True, kw_only=True):
     """The statuses that the webhook gets; it always gets ``failed``."""
 

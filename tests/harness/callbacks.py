@@ -47,7 +47,7 @@ class Owner:
         self.parked.append((items, delay_ms, reason))
         if self.retries_at_once:
             for item in items:
-                self.callbacks.add(item)
+                self.callbacks.add([item])
         self.watch.notify()
 
     def on_dead(self, items: list[EventRow], reason: str) -> None:

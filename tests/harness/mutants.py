@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partialmethod
 from typing import Any, NamedTuple
 
@@ -250,11 +250,14 @@ async def _slow(self: GroupCommit[Any], batch: list[Any]) -> None:
 _commit = GroupCommit._commit
 
 
-@_instead((Receipts, "on_event"), ("I8",), _LONG, 1, [(GroupCommit, "_commit", _slow)])
-def event_acked_at_once(self: Receipts, on_event: Any, slot: OwnedSlot, event: Event) -> None:
+@_instead((Receipts, "on_events"), ("I8",), _LONG, 1, [(GroupCommit, "_commit", _slow)])
+def event_acked_at_once(
+    self: Receipts, on_events: Any, heard: Sequence[tuple[OwnedSlot, Event]]
+) -> None:
     """The upstream is told that an event is stored when it has only been heard."""
-    self.ack(slot, [event.number])
-    on_event(self, slot, event)
+    for slot, event in heard:
+        self.ack(slot, [event.number])
+    on_events(self, heard)
 
 
 @_instead((Receipts, "_used_up"), ("I8",), ("busy_cut", "disconnect_upstream", "kill_coreapp"))
@@ -262,7 +265,7 @@ def repeats_are_called_back(
     self: Receipts, _used_up: Any, slot: OwnedSlot, row: Any, *_: Any
 ) -> None:
     """What the upstream gives again, since it heard no ack, is called back again."""
-    self._feed.committed(slot, row)
+    self._feed.committed(slot, [row])
 
 
 @_instead((Messages, "_append_once"), ("I11",), _LONG)

@@ -71,11 +71,11 @@ class Granting(FakeUpstream):
     def tell(self, message: ToUpstream) -> None:
         hear = partial(asyncio.get_running_loop().call_soon, self.listener.on_upstream)
         if isinstance(message, Claim):
-            hear(Claimed(message.slot, message.epoch))
+            hear([Claimed(message.slot, message.epoch)])
         elif isinstance(message, Send):
             self.sent.append(message)
             if self.answers:
-                hear(Answer(message.slot, message.id))
+                hear([Answer(message.slot, message.id)])
 
 
 class Heard:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from random import Random
 from typing import Any
@@ -40,8 +40,9 @@ class Owner(Listener):
     def on_broken(self, broken: Broken) -> None:
         raise AssertionError(broken)
 
-    def on_upstream(self, message: Heard) -> None:
-        self._heard.put_nowait(message)
+    def on_upstream(self, heard: Iterable[Heard]) -> None:
+        for message in heard:
+            self._heard.put_nowait(message)
 
     def on_upstream_up(self) -> None:
         self.up.set()

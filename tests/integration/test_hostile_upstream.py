@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from random import Random
 from typing import Any
 
@@ -150,10 +150,11 @@ class Coreapp(Listener):
     def congested(self) -> bool:
         return self.full
 
-    def on_upstream(self, message: Any) -> None:
-        self.heard += 1
-        if isinstance(message, Event):
-            self.events.add(message.number)
+    def on_upstream(self, heard: Iterable[Any]) -> None:
+        for message in heard:
+            self.heard += 1
+            if isinstance(message, Event):
+                self.events.add(message.number)
 
     def on_upstream_up(self) -> None:
         self.client.tell(Claim(SLOT, 1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any
 
 from tests.harness.owned import EPOCH, Slots
@@ -28,13 +29,14 @@ async def test_what_was_queued_in_the_turn_of_the_revocation_does_not_leave(
         slot, heard = slots.open(SLOT), slots.hearing.on_upstream
         after = asyncio.Event()
 
-        def hear(message: Heard) -> None:
-            if isinstance(message, Revoked):
-                queued: Any = memoryview(b"{}")
-                upstream.tell(Send(SLOT, EPOCH, 1, "m1", TO, "message", queued))
-            heard(message)
-            if message == Claimed(OTHER, EPOCH, True):
-                after.set()
+        def hear(read: Iterable[Heard]) -> None:
+            for message in read:
+                if isinstance(message, Revoked):
+                    queued: Any = memoryview(b"{}")
+                    upstream.tell(Send(SLOT, EPOCH, 1, "m1", TO, "message", queued))
+                heard([message])
+                if message == Claimed(OTHER, EPOCH, True):
+                    after.set()
 
         vars(slots.hearing)["on_upstream"] = hear
         task = asyncio.create_task(upstream.run(slots.hearing))

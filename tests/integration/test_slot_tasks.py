@@ -66,7 +66,7 @@ def _next_page(slots: Slots, slot: OwnedSlot) -> str:
     slot.lanes.block(RECIPIENT)
     slot.lanes.push(Entry(1, an_id(3), RECIPIENT, 0, b"{}", 1, True))
     slot.lanes.take()
-    slots.hearing.on_upstream(Answer(3, text_of(an_id(3))))
+    slots.hearing.on_upstream([Answer(3, text_of(an_id(3)))])
     return "parked_of"
 
 
@@ -174,7 +174,7 @@ async def test_an_ack_that_fails_takes_nobody_else_s_away(
     for which in (slot, other):
         payload = b'{"id":"a","status":"read","timestamp":"1"}'
         event = Event(which.slot, 7, "status", f"{which.slot}:read:1", RECIPIENT, payload)
-        slots.receipts.on_event(which, event)
+        slots.receipts.on_events([(which, event)])
     loop = asyncio.create_task(slots.receipts.run())
     await soon(lambda: acked.is_set() or loop.done())
     assert not loop.done()

@@ -36,9 +36,9 @@ from warouter.webhook.callbacks import BATCH_EVENTS, Callbacks, Result
 class TestDelivery:
     async def test_the_v1_body_and_headers(self, owner: Owner, receiver: Receiver) -> None:
         async with running(owner) as callbacks:
-            callbacks.add(event(1, "a"))
-            callbacks.add(event(2, "b", kind=INBOUND))
-            callbacks.add(event(3, "b", kind=INBOUND))
+            callbacks.add([event(1, "a")])
+            callbacks.add([event(2, "b", kind=INBOUND)])
+            callbacks.add([event(3, "b", kind=INBOUND)])
             await owner.all_settled(3)
             assert callbacks.queue_size == 0
         assert sorted((post.json for post in receiver.posts), key=len) == [
@@ -62,14 +62,14 @@ class TestDelivery:
     async def test_any_2xx_is_success(self, owner: Owner, receiver: Receiver, status: int) -> None:
         receiver.answer = status
         async with running(owner) as callbacks:
-            callbacks.add(event(1))
+            callbacks.add([event(1)])
             await owner.all_settled(1)
         assert len(receiver.posts) == 1
 
     async def test_waiting_events_share_posts(self, owner: Owner, receiver: Receiver) -> None:
         async with running(owner) as callbacks:
             for each in spread(3 * BATCH_EVENTS):
-                callbacks.add(each)
+                callbacks.add([each])
             await owner.all_settled(3 * BATCH_EVENTS)
         assert [len(post.events) for post in receiver.posts] == [BATCH_EVENTS] * 3
 
@@ -84,10 +84,10 @@ class TestDelivery:
         many = 12 * BATCH_EVENTS
         async with running(owner) as callbacks:
             for each in spread(many):
-                callbacks.add(each)
+                callbacks.add([each])
             await owner.until(lambda: receiver.open == 5)  # one place is kept
             for each in spread(many, kind=INBOUND, prefix="i"):
-                callbacks.add(each)
+                callbacks.add([each])
             await owner.until(lambda: receiver.open == 6)
             assert sum("messages" in post.json for post in receiver.posts) == 1
             release.set()
@@ -114,7 +114,7 @@ class TestDelivery:
         async with running(owner) as callbacks:
             for i in range(30):
                 for recipient in lanes:
-                    callbacks.add(event(i, recipient))
+                    callbacks.add([event(i, recipient)])
             await owner.all_settled(3_000)
         taken = defaultdict(list)
         for name in ids(accepted(receiver)):
@@ -129,7 +129,7 @@ class TestDelivery:
     ) -> None:
         url, owner.settings = receiver.url, settings_of("")
         async with running(owner) as callbacks:
-            callbacks.add(event(1))
+            callbacks.add([event(1)])
             for _ in range(5):
                 await asyncio.sleep(0)
             assert callbacks.queue_size == callbacks.waiting_of(0) == 1
@@ -156,7 +156,7 @@ class TestDelivery:
     ) -> None:
         owner.settings = settings_of(url.format(port=receiver.port))
         async with running(owner, **options) as callbacks:
-            callbacks.add(event(1))
+            callbacks.add([event(1)])
             for _ in range(5):
                 await asyncio.sleep(0)
             assert callbacks.queue_size == 1
@@ -174,10 +174,10 @@ class TestDelivery:
 
         owner.on_settled = broken
         async with running(owner) as callbacks:
-            callbacks.add(event(1, "r1", slot=1))
+            callbacks.add([event(1, "r1", slot=1)])
             await owner.until(lambda: owner.broken)
-            callbacks.add(event(2, "r2", slot=2))
-            callbacks.add(event(3, "r1", slot=1))  # read again by the next epoch
+            callbacks.add([event(2, "r2", slot=2)])
+            callbacks.add([event(3, "r1", slot=1)])  # read again by the next epoch
             await owner.until(lambda: len(owner.settled) == 2)
         [(slots, error)] = owner.broken
         assert slots == {1}
@@ -196,10 +196,10 @@ class TestDelivery:
             with monkeypatch.context() as patch:
                 patch.setattr(webhook, "signed", odd)
                 for number in range(1, 9):
-                    callbacks.add(event(number, f"r{number}", slot=3))
+                    callbacks.add([event(number, f"r{number}", slot=3)])
                     await owner.until(lambda n=number: len(owner.broken) == n)
                     assert callbacks.in_flight_of(3) == 0  # or a handover would wait for it
-            callbacks.add(event(100, "x", slot=3))
+            callbacks.add([event(100, "x", slot=3)])
             await owner.all_settled(1)
             assert callbacks.queue_size == 0
 
@@ -211,7 +211,7 @@ class TestDelivery:
 
         monkeypatch.setattr(exchange, "_drained", odd)
         async with running(owner) as callbacks:
-            callbacks.add(event(1))
+            callbacks.add([event(1)])
             await owner.until(lambda: owner.settled)  # its status had come: that alone decides
         assert not owner.broken
 
@@ -237,7 +237,7 @@ class TestHanging:
         """Each was parked, and its time has come."""
         for n in range(self.HANGING):
             callbacks.block(0, f"bad{n}", STATUS)
-            callbacks.add(event(n, f"bad{n}", attempts=1, first_at=time.monotonic()))
+            callbacks.add([event(n, f"bad{n}", attempts=1, first_at=time.monotonic())])
 
     async def test_those_that_failed_before_leave_places_to_all_others(
         self, owner: Owner, receiver: Receiver
@@ -247,7 +247,7 @@ class TestHanging:
             self.tried_again(callbacks)
             await owner.until(lambda: receiver.open == 2)  # of five places for statuses
             for each in spread(50):
-                callbacks.add(each)
+                callbacks.add([each])
             await owner.until(lambda: len(owner.settled) == 50)
             assert receiver.open == 2  # nobody waited for a time-out
             assert not shared(receiver)
@@ -263,7 +263,7 @@ class TestHanging:
         async with running(owner, timeout=60.0) as callbacks:
             self.tried_again(callbacks)
             await owner.until(lambda: receiver.open == 5)
-            callbacks.add(event(1))
+            callbacks.add([event(1)])
             posts = len(receiver.posts)
             await asyncio.sleep(0.3)
             assert (len(receiver.posts), owner.settled) == (posts, [])
@@ -279,7 +279,7 @@ class TestHanging:
         random.Random(3).shuffle(events)
         async with running(owner, timeout=1.0) as callbacks:
             for each in events:
-                callbacks.add(each)
+                callbacks.add([each])
             await owner.until(lambda: len(owner.settled) == 40 and len(owner.parked) == 3)
         assert not any(name.startswith("bad") for name in owner.ids())
         assert callbacks.requests[Result("status_change", "timeout")] == 1 + 3
@@ -292,8 +292,8 @@ class TestOwnership:
         await receiver.stop()
         owner.held = {1}
         async with running(owner) as callbacks:
-            callbacks.add(event(1, "a", slot=1))
-            callbacks.add(event(2, "b", slot=2))
+            callbacks.add([event(1, "a", slot=1)])
+            callbacks.add([event(2, "b", slot=2)])
             await owner.until(lambda: owner.parked)
             assert callbacks.requests == {Result("status_change", "connection"): 1}
             assert callbacks.waiting_of(1) == 1
@@ -315,7 +315,7 @@ class TestOwnership:
 
         owner.held = {0}
         async with running(owner, may_act=may_act) as callbacks:
-            callbacks.add(event(1))
+            callbacks.add([event(1)])
             await owner.until(lambda: len(asked) > 1 and idle(callbacks))
             assert receiver.posts == []
             owner.held = set()
@@ -335,12 +335,12 @@ class TestOwnership:
 
         receiver.answer = hold
         async with running(owner) as callbacks:
-            callbacks.add(event(1, "a", slot=1))
-            callbacks.add(event(3, "c", slot=2))
+            callbacks.add([event(1, "a", slot=1)])
+            callbacks.add([event(3, "c", slot=2)])
             await owner.until(lambda: receiver.open == 1)
             callbacks.forget(1)
-            callbacks.add(event(2, "b", slot=2))
-            callbacks.add(event(1, "a", slot=1))  # owned again: the journal is read anew
+            callbacks.add([event(2, "b", slot=2)])
+            callbacks.add([event(1, "a", slot=1)])  # owned again: the journal is read anew
             release.set()
             await owner.until(lambda: len(accepted(receiver)) == 3 and idle(callbacks))
         assert Counter(owner.ids()) == {"b.2": 1, "a.1": 1, "c.3": 1}
@@ -351,8 +351,8 @@ class TestOwnership:
     ) -> None:
         async with running(owner) as callbacks:
             callbacks.block(0, "a", STATUS)
-            callbacks.add(event(1, "a"))
-            callbacks.add(event(2, "a", kind=INBOUND))
+            callbacks.add([event(1, "a")])
+            callbacks.add([event(2, "a", kind=INBOUND)])
             await owner.all_settled(1)
         assert ids(receiver.posts) == ["a.2"]
         assert [item.seq for items, _, _ in owner.parked for item in items] == [1]
@@ -363,6 +363,6 @@ class TestOwnership:
         never = asyncio.Event()
         receiver.answer = lambda _post: never.wait()
         async with running(owner) as callbacks:
-            callbacks.add(event(1))
+            callbacks.add([event(1)])
             await owner.until(lambda: receiver.open == 1)
         assert callbacks.queue_size == callbacks.waiting_of(0) == 1

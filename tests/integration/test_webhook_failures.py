@@ -41,7 +41,7 @@ class TestFailures:
         receiver.answer = lambda _post: 500 if len(receiver.posts) <= failures else 200
         async with running(owner) as callbacks:
             for each in spread(60):
-                callbacks.add(each)
+                callbacks.add([each])
             await owner.all_settled(60)
             assert callbacks.failing == []
         assert owner.parked == owner.dead == []
@@ -58,8 +58,8 @@ class TestFailures:
         receiver.answer = lambda post: 200 if "messages" in post.json else 400
         async with running(owner) as callbacks:
             for n in range(300):
-                callbacks.add(event(n, f"r{n % 50}"))
-                callbacks.add(event(n, f"r{n % 50}", kind=INBOUND))
+                callbacks.add([event(n, f"r{n % 50}")])
+                callbacks.add([event(n, f"r{n % 50}", kind=INBOUND)])
             await owner.all_settled(300)
             await owner.until(lambda: FAILING in logged())
             assert callbacks.failing == ["status_change"]
@@ -83,7 +83,7 @@ class TestFailures:
         receiver.answer = reset_once
         async with running(owner) as callbacks:
             for each in spread(4):
-                callbacks.add(each)
+                callbacks.add([each])
             await owner.all_settled(4)
             assert callbacks.requests[Result("status_change", "connection")] == 1
         assert Counter(ids(receiver.posts)) == Counter({f"r{n}.{n}": 2 for n in range(4)})
@@ -107,7 +107,7 @@ class TestFailures:
 
         receiver.answer = answer
         async with running(owner, timeout=600 if endless else 2.0) as callbacks:
-            callbacks.add(event(1))
+            callbacks.add([event(1)])
             await owner.all_settled(1)
             if endless:
                 await owner.until(lambda: cut)
@@ -122,7 +122,7 @@ class TestFailures:
         async with running(owner) as callbacks:
             for number in range(3):
                 for n in range(40):
-                    callbacks.add(event(number, f"r{n}"))
+                    callbacks.add([event(number, f"r{n}")])
             await owner.all_settled(118)
             await owner.until(lambda: owner.parked)
             ((items, delay_ms, reason),) = owner.parked
@@ -132,14 +132,14 @@ class TestFailures:
             assert (delay_ms, reason) == (STEP_MS, "webhook: 500")
             assert poison not in owner.ids()
 
-            callbacks.add(event(3, "r17"))  # turned away: its lane is blocked
+            callbacks.add([event(3, "r17")])  # turned away: its lane is blocked
             assert [item.seq for item in owner.parked[-1][0]] == [3]
             for item in items:  # due again, and accepted this time
                 receiver.answer = 200
-                callbacks.add(item)
+                callbacks.add([item])
             await owner.all_settled(120)
             callbacks.unblock(0, "r17", STATUS)
-            callbacks.add(owner.parked[-1][0][0])
+            callbacks.add([owner.parked[-1][0][0]])
             await owner.all_settled(121)
         assert [name for name in owner.ids() if name.startswith("r17.")] == [
             f"r17.{n}" for n in range(4)
@@ -152,12 +152,12 @@ class TestFailures:
         owner.settings = settings_of(receiver.url, step_ms=1_000_000, most_ms=3_600_000)
         async with running(owner) as callbacks:
             for n in range(2 * FAILURES):
-                callbacks.add(event(n, f"r{n}", attempts=1 + n, first_at=boottime()))
+                callbacks.add([event(n, f"r{n}", attempts=1 + n, first_at=boottime())])
             await owner.until(lambda: len(owner.parked) == 2 * FAILURES)
             # The delay grows linearly up to its most.
             delays = {items[0].seq: delay_ms for items, delay_ms, _ in owner.parked}
             assert [delays[n] for n in range(3)] == [2_000_000, 3_000_000, 3_600_000]
-            callbacks.add(event(0, "good"))
+            callbacks.add([event(0, "good")])
             await owner.all_settled(1)
 
     async def test_after_seven_days_of_tries_it_is_a_dead_letter(
@@ -166,8 +166,8 @@ class TestFailures:
         first_at = boottime() - GIVE_UP
         receiver.answer = lambda post: 500 if "a.1" in ids([post]) else 200
         async with running(owner) as callbacks:
-            callbacks.add(event(1, "a", attempts=700, first_at=first_at))
-            callbacks.add(event(2, "a", first_at=first_at + GIVE_UP))
+            callbacks.add([event(1, "a", attempts=700, first_at=first_at)])
+            callbacks.add([event(2, "a", first_at=first_at + GIVE_UP)])
             await owner.until(lambda: owner.dead)
             await owner.all_settled(1)  # what waited behind it goes on
         (([letter], reason),) = owner.dead
@@ -182,7 +182,7 @@ class TestFailures:
         receiver.answer = 500
         async with running(owner, clock=lambda: now[0]) as callbacks:
             for each in spread(40):
-                callbacks.add(each)
+                callbacks.add([each])
             await owner.until(lambda: callbacks.failing and idle(callbacks))
             # All counts as tried from the first probe on, and is over at the third.
             for _ in range(3):
@@ -202,7 +202,7 @@ class TestFailures:
         owner.settings = settings_of(receiver.url, step_ms=3_600_000, most_ms=3_600_000)
         async with running(owner) as callbacks:
             for each in spread(40):
-                callbacks.add(each)
+                callbacks.add([each])
             await owner.until(lambda: FAILING in logged() and idle(callbacks))
             receiver.answer = 200
             owner.settings = settings_of(f"{receiver.url}/new")
@@ -223,7 +223,7 @@ class TestOddAnswers:
             status=status, body=b"no gzip", headers={"Content-Encoding": "gzip"}
         )
         async with running(owner) as callbacks:
-            callbacks.add(event(1))
+            callbacks.add([event(1)])
             await owner.until(lambda: owner.settled or owner.parked)
         assert bool(owner.settled) is good
         assert "Content-Encoding" not in receiver.posts[0].headers
@@ -247,7 +247,7 @@ class TestOddAnswers:
         async with raw_receiver(said) as url:
             owner.settings = settings_of(url)
             async with running(owner) as callbacks:
-                callbacks.add(event(1))
+                callbacks.add([event(1)])
                 await owner.until(lambda: owner.settled or owner.parked)
                 assert callbacks.requests == {Result("status_change", result): 1}
 
@@ -260,7 +260,7 @@ class TestOddAnswers:
         async with raw_receiver(None, scheme) as url:
             owner.settings = settings_of(url)
             async with running(owner, timeout=0.1) as callbacks:
-                callbacks.add(event(1))
+                callbacks.add([event(1)])
                 await owner.until(lambda: owner.parked)
                 assert callbacks.requests == {label: 1}
                 assert 90 <= callbacks.duration_ms[label] < 4_000

@@ -128,7 +128,7 @@ async def tried(owner: Owner, url: str, bundle: str = "", **options: Any) -> dic
         if not callbacks.receiver.url:
             return {}
         callbacks.trust(bundle)
-        callbacks.add(event(1))
+        callbacks.add([event(1)])
         await owner.until(lambda: owner.parked or owner.settled)
         return dict(callbacks.requests)
 
@@ -250,7 +250,7 @@ class TestSignatures:
                 owner.settings = settings_of(receiver.url, secrets=known)
                 for i in range(334):
                     kind = STATUS if i % 2 else INBOUND
-                    callbacks.add(event(n * 334 + i, f"r{i}", kind=kind))
+                    callbacks.add([event(n * 334 + i, f"r{i}", kind=kind)])
                     if i % 20 == 0:
                         await owner.until(lambda: callbacks.queue_size == 0)
                 await owner.all_settled((n + 1) * 334)
@@ -263,7 +263,7 @@ class TestSignatures:
         owner.retries_at_once = True
         owner.settings = settings_of(receiver.url, secrets=[secret(1)])
         async with running(owner) as callbacks:
-            callbacks.add(event(1))
+            callbacks.add([event(1)])
             await owner.until(lambda: len(receiver.posts) >= 3)
             receiver.answer = 200
             await owner.all_settled(1)
@@ -351,14 +351,14 @@ class TestTls:
             owner.settings = settings_of(receiver.url)
             owner.retries_at_once = True
             async with running(owner) as callbacks:
-                callbacks.add(event(1))
+                callbacks.add([event(1)])
                 await soon(lambda: callbacks.requests[REFUSED] >= 1)  # no system knows this root
                 callbacks.trust(text_of(CA()) + text_of(root))
                 callbacks.settings_changed()
                 await soon(lambda: len(owner.settled) == 1)
                 callbacks.trust(text_of(CA()))
                 refused = callbacks.requests[REFUSED]
-                callbacks.add(event(2))  # not on the connection that is kept alive
+                callbacks.add([event(2)])  # not on the connection that is kept alive
                 await soon(lambda: callbacks.requests[REFUSED] > refused)
                 assert len(owner.settled) == 1
                 callbacks.trust(served.pem)  # the very certificate will do as well
@@ -366,7 +366,7 @@ class TestTls:
                 await soon(lambda: len(owner.settled) == 2)
                 callbacks.trust("")
                 refused = callbacks.requests[REFUSED]
-                callbacks.add(event(3))
+                callbacks.add([event(3)])
                 await soon(lambda: callbacks.requests[REFUSED] > refused)
                 assert callbacks.requests[TAKEN] == 2
                 with pytest.raises(ssl.SSLError):

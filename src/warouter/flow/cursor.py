@@ -65,6 +65,18 @@ class Cursor:
         else:
             self.settle_range(seq, seq)
 
+    def settle_all(self, seqs: Iterable[int]) -> None:
+        """Settle positions in any order: most of a batch make a few runs."""
+        low = high = 0
+        for seq in sorted(seqs):
+            if seq > high + 1:
+                if high:
+                    self.settle_range(low, high)
+                low = seq
+            high = seq
+        if high:
+            self.settle_range(low, high)
+
     def settle_range(self, low: int, high: int) -> None:
         """Settle low..high inclusive, and join adjacent ranges."""
         if high <= self.mark:

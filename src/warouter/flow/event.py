@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 
@@ -32,3 +34,8 @@ class EventRow(msgspec.Struct, frozen=True, gc=False):
     def size(self) -> int:
         """Size of the JSON in bytes."""
         return len(self.payload) + len(self.contact or b"")
+
+
+def size_of_all(rows: Sequence[EventRow]) -> int:
+    """The sum of their sizes."""
+    return sum([len(row.payload) + len(row.contact or b"") for row in rows])

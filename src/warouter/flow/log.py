@@ -33,13 +33,13 @@ class Memory:
         self.waiting = 0
         self.bytes = 0
 
-    def hold(self, size: int) -> None:
-        """Count one more row, of so many bytes."""
-        self.waiting += 1
+    def hold(self, rows: int, size: int) -> None:
+        """Count so many more rows, of so many bytes in all."""
+        self.waiting += rows
         self.bytes += size
 
-    def let_go(self, size: int) -> None:
-        self.waiting -= 1
+    def let_go(self, rows: int, size: int) -> None:
+        self.waiting -= rows
         self.bytes -= size
 
 
@@ -120,11 +120,30 @@ class SlotLog:
             self.loaded = seq
         return direct
 
+    def appended_run(self, last: int, rows: int, size: int) -> bool:
+        """Note that so many rows, up to ``last``, are on disk, if there is room for all of them.
+
+        False, and nothing is noted, if one of them might not go on from memory.
+        """
+        held = self.held
+        room = held.waiting + rows <= self._most and held.bytes + size < self._most_bytes
+        if room and self.caught_up:
+            self.committed = self.loaded = last
+            return True
+        return False
+
     def settle(self, seq: int) -> None:
         """A row needs no more work: it arrived, was refused for good, or is parked."""
         self.cursor.settle(seq)
         self.unrecorded.append(seq)
         self.dirty = True
+
+    def settle_all(self, seqs: list[int]) -> None:
+        """As ``settle``, for rows in any order."""
+        if seqs:
+            self.cursor.settle_all(seqs)
+            self.unrecorded += seqs
+            self.dirty = True
 
     def settle_gaps(self, seqs: Iterable[int], upto: int) -> None:
         """A page of the journal held ``seqs`` of what follows ``loaded``: the rest was never used.

@@ -83,10 +83,12 @@ class GroupCommit(ABC, Generic[RowT]):
         All were appended but for the ``exceptions``, by their ordinals in the batch.
         """
 
-    def put(self, row: RowT, *, urgent: bool = False) -> None:
-        """Queue a row. An ``urgent`` one does not gather, nor does what stands before it."""
-        self._queue.append(row)
-        self._grown(row.size, urgent=urgent)
+    def put(self, rows: Sequence[RowT], size: int, *, urgent: bool = False) -> None:
+        """Queue rows of ``size`` bytes. What is ``urgent`` does not gather, nor does what stands
+        before it.
+        """
+        self._queue += rows
+        self._grown(size, urgent=urgent)
 
     def _grown(self, size: int, *, urgent: bool = False) -> None:
         """Rows of ``size`` bytes were queued."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Iterable
 from typing import assert_never
 
 from warouter.message_id import parse
@@ -12,7 +13,7 @@ from warouter.owner.media.downloads import Downloads
 from warouter.owner.ownership import Ownership
 from warouter.owner.receipts import Receipts
 from warouter.owner.sender import Sender
-from warouter.owner.slot import Claiming, OwnedSlot
+from warouter.owner.slot import GRANTED, OwnedSlot
 from warouter.upstream.broken import ANSWER, EVENT, Broken
 from warouter.upstream.protocol import (
     Answer,
@@ -64,17 +65,31 @@ class UpstreamListener(Listener):
     def on_upstream_writable(self) -> None:
         self._sender.pump_all()
 
-    def on_upstream(self, message: Heard) -> None:
-        slot = self._ownership.slots.get(message.slot)
-        if slot is None:
-            return
-        try:
-            if isinstance(message, Event):
-                self._on_event(slot, message)
-            else:
-                self._hear(slot, message)
-        except Exception as error:  # one slot's, whatever it is: the connection is everybody's
-            self._ownership.tasks.failed(slot.current(), error)
+    def on_upstream(self, heard: Iterable[Heard]) -> None:
+        slots = self._ownership.slots
+        events: list[tuple[OwnedSlot, Event]] = []
+        for message in heard:
+            slot = slots.get(message.slot)
+            if slot is None:
+                continue
+            try:
+                if isinstance(message, Event):
+                    # Without a claim it belongs to an earlier epoch; the next claim brings it
+                    # again.
+                    if slot.claim is not GRANTED:
+                        continue
+                    if message.kind == "inbound":
+                        self._downloads.on_inbound(slot, message)
+                    else:
+                        events.append((slot, message))
+                elif isinstance(message, Answer):
+                    self._on_answer(slot, message)
+                else:
+                    self._hear(slot, message)
+            except Exception as error:  # one slot's, whatever it is: the connection is everybody's
+                self._ownership.tasks.failed(slot.current(), error)
+        if events:
+            self._receipts.on_events(events)
 
     def on_broken(self, broken: Broken) -> None:
         """A frame that cannot be decoded: an answer is asked for again as if it were lost."""
@@ -95,19 +110,8 @@ class UpstreamListener(Listener):
         if slot is not None and slot.claimed and broken.number is not None:
             self._receipts.ack(slot, [broken.number])
 
-    def _on_event(self, slot: OwnedSlot, event: Event) -> None:
-        """Without a claim it belongs to an earlier epoch; the next claim brings it again."""
-        if slot.claim is not Claiming.GRANTED:
-            return
-        if event.kind == "inbound":
-            self._downloads.on_inbound(slot, event)
-        else:
-            self._receipts.on_event(slot, event)
-
-    def _hear(self, slot: OwnedSlot, message: Claimed | Refused | Revoked | Answer) -> None:
+    def _hear(self, slot: OwnedSlot, message: Claimed | Refused | Revoked) -> None:
         match message:
-            case Answer():
-                self._on_answer(slot, message)
             case Claimed():
                 if self._claims.granted(slot, message):
                     self._sender.claimed(slot)

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol, TypeAlias
 
 import msgspec
 
 from warouter.cluster.role import Happened
 from warouter.codes import error_object
-from warouter.flow.event import EventRow
-from warouter.kinds import EVENT_NAMES
+from warouter.flow.event import EventRow, size_of_all
+from warouter.kinds import EVENT_KINDS, EVENT_NAMES
 from warouter.owner.callbacks.feed import CallbackFeed
 from warouter.owner.commit import Gather, GroupCommit
 from warouter.owner.ownership import Ownership
@@ -41,6 +41,7 @@ MAX_ROWS = 2_000
 # that comes after a pause is committed at once; the next ones gather for the rest of this time, or
 # until they fill a commit, which at a high rate they do long before.
 GATHER = Gather(seconds=0.050, rows=500)
+_KINDS = dict(zip(EVENT_NAMES, EVENT_KINDS, strict=True))
 OURS = 0  # the number of an event that the upstream does not wait for
 MAX_QUEUED = 32 * 1024 * 1024  # bytes of events that are not on disk: then no more are read
 
@@ -85,21 +86,25 @@ class Receipts(GroupCommit[Placed]):
         """So much waits for the disk that the upstream is not listened to."""
         return self._queued_bytes > MAX_QUEUED
 
-    def on_event(self, slot: OwnedSlot, event: Event) -> None:
-        """Take an event from the upstream. Unacknowledged, it would come again."""
-        if reason := problem(event):
-            # Acknowledged, or it would come again for ever; no business could read it.
-            self.refused += 1
-            log.error("upstream event refused", extra={"slot": slot.slot, "reason": reason})
-            self.ack(slot, [event.number])
-            return
-        self._place(slot, event, event.number)
+    def on_events(self, heard: Iterable[tuple[OwnedSlot, Event]]) -> None:
+        """Take events from the upstream. Unacknowledged, they would come again."""
+        rows: list[Placed] = []
+        for slot, event in heard:
+            try:
+                if reason := problem(event):
+                    self._refuse(slot, event, reason)
+                else:
+                    rows.append(_placed(slot, event, event.number))
+            except Exception as error:
+                self._ownership.tasks.failed(slot.current(), error)
+        self.put(rows, size_of_all(rows))
 
     def store(self, slot: OwnedSlot, event: Event, told: Told) -> None:
         """Queue an event of our own; ``told``, which waits for nothing else, hears when it is on
         disk.
         """
-        self._place(slot, event, told, urgent=True)
+        row = _placed(slot, event, told)
+        self.put([row], row.size, urgent=True)
 
     def ack(self, slot: OwnedSlot, numbers: list[int]) -> None:
         """These events are on disk, or will never be read: the upstream need not keep them."""
@@ -112,23 +117,10 @@ class Receipts(GroupCommit[Placed]):
         """Pass on what is new, tell our own parts, acknowledge; one slot's error is that slot's."""
         acks: dict[OwnedSlot, list[int]] = defaultdict(list)
         failed = self._ownership.tasks.failed
-        for ordinal, row in enumerate(batch):
-            slot, origin = row.owned, row.origin
-            outcome = exceptions.get(ordinal, APPENDED)
+        for rows, outcome in _runs(batch, exceptions):
+            slot = rows[0].owned
             try:
-                if outcome is FENCED:
-                    self._ownership.close(slot, Happened.FENCED)
-                    continue
-                if outcome is UNKNOWN or not slot.open:
-                    continue
-                if outcome is APPENDED:
-                    self._feed.committed(slot, row)
-                else:
-                    self._used_up(slot, row, outcome)
-                if isinstance(origin, int):
-                    acks[slot].append(origin)
-                else:
-                    origin.stored(slot)
+                self._finish(slot, rows, outcome, acks)
             except Exception as error:
                 failed(slot.current(), error)
         for slot, numbers in acks.items():
@@ -137,23 +129,35 @@ class Receipts(GroupCommit[Placed]):
             except Exception as error:
                 failed(slot.current(), error)
 
-    def _place(
-        self, slot: OwnedSlot, event: Event, origin: Origin, *, urgent: bool = False
+    def _finish(
+        self,
+        slot: OwnedSlot,
+        rows: list[Placed],
+        outcome: Outcome,
+        acks: dict[OwnedSlot, list[int]],
     ) -> None:
-        """The order of the queue is that of the journal: an event has its place from here on."""
-        kind = EVENT_NAMES.index(event.kind)
-        row = Placed(
-            slot.slot,
-            slot.events[kind].take_seq(),
-            kind,
-            event.key,
-            event.recipient,
-            event.payload,
-            event.contact or None,
-            owned=slot,
-            origin=origin,
-        )
-        self.put(row, urgent=urgent)
+        if outcome is FENCED:
+            self._ownership.close(slot, Happened.FENCED)
+            return
+        if outcome is UNKNOWN or not slot.open:
+            return
+        if outcome is APPENDED:
+            self._feed.committed(slot, rows)
+        else:
+            self._used_up(slot, rows[0], outcome)
+        numbers = acks[slot]
+        for row in rows:
+            origin = row.origin
+            if isinstance(origin, int):
+                numbers.append(origin)
+            else:
+                origin.stored(slot)
+
+    def _refuse(self, slot: OwnedSlot, event: Event, reason: str) -> None:
+        """Acknowledged, or it would come again for ever; no business could read it."""
+        self.refused += 1
+        log.error("upstream event refused", extra={"slot": slot.slot, "reason": reason})
+        self.ack(slot, [event.number])
 
     def _used_up(self, slot: OwnedSlot, row: EventRow, outcome: Outcome) -> None:
         """A repeat, or what the database cannot store: its place stays empty."""
@@ -164,6 +168,36 @@ class Receipts(GroupCommit[Placed]):
         journal.appended(row.seq)
         journal.settle(row.seq)
         self._recorder.touch(slot)
+
+
+def _placed(slot: OwnedSlot, event: Event, origin: Origin) -> Placed:
+    """The order of the queue is that of the journal: an event has its place from here on."""
+    kind = _KINDS[event.kind]
+    return Placed(
+        slot.slot,
+        slot.events[kind].take_seq(),
+        kind,
+        event.key,
+        event.recipient,
+        event.payload,
+        event.contact or None,
+        owned=slot,
+        origin=origin,
+    )
+
+
+def _runs(batch: list[Placed], exceptions: Exceptions) -> Iterable[tuple[list[Placed], Outcome]]:
+    """The rows of each slot and kind in order, or one by one if some were not simply appended."""
+    if exceptions:
+        return [([row], exceptions.get(n, APPENDED)) for n, row in enumerate(batch)]
+    runs: dict[tuple[OwnedSlot, int], list[Placed]] = {}
+    for row in batch:
+        log = row.owned, row.kind
+        if log in runs:
+            runs[log].append(row)
+        else:
+            runs[log] = [row]
+    return [(rows, APPENDED) for rows in runs.values()]
 
 
 def failed_status(answer: Answer, recipient: str, now: int) -> Event:

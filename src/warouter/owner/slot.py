@@ -32,6 +32,9 @@ class Claiming(Enum):
     GRANTED = "granted"
 
 
+GRANTED = Claiming.GRANTED  # asked for each event: without the class in half the time
+
+
 class OwnedSlot(Gate):
     """State of one (slot, epoch). ``state`` only moves along cluster.role."""
 
@@ -65,7 +68,7 @@ class OwnedSlot(Gate):
     @property
     def claimed(self) -> bool:
         """The upstream takes messages of this epoch."""
-        return self.claim is Claiming.GRANTED
+        return self.claim is GRANTED
 
     def current(self) -> dict[int, int]:
         """This epoch, keyed by its slot."""

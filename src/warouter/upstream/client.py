@@ -17,6 +17,7 @@ import asyncio
 import logging
 import socket
 import struct
+from collections.abc import Iterable, Iterator
 from random import random
 from typing import cast
 
@@ -30,6 +31,7 @@ from warouter.upstream.protocol import (
     Claimed,
     EventAck,
     EventAcks,
+    Heard,
     Hello,
     Listener,
     Ping,
@@ -210,6 +212,13 @@ class SimulatorUpstream(asyncio.Protocol, Upstream):
             log.error("upstream broke the protocol", extra={"error": str(error)})
             self.abort()
             return
+        self._listener.on_upstream(self._heard(frames))
+        if self._transport is not None and self._listener.congested():
+            self._reading = False
+            self._transport.pause_reading()
+
+    def _heard(self, frames: Iterable[memoryview]) -> Iterator[Heard]:
+        """What the frames of a read say, one after the other."""
         for frame in frames:
             if self._transport is None:
                 return  # the listener aborted in the middle of a read
@@ -223,10 +232,7 @@ class SimulatorUpstream(asyncio.Protocol, Upstream):
             if isinstance(message, Claimed):
                 self._many = message.many
             if not isinstance(message, Pong):
-                self._listener.on_upstream(message)
-        if self._transport is not None and self._listener.congested():
-            self._reading = False
-            self._transport.pause_reading()
+                yield message
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None

@@ -10,6 +10,7 @@ is answered again and never delivered twice.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Protocol
 
 import msgspec
@@ -178,7 +179,8 @@ class Listener(Protocol):
         """True if more waits here than may: nothing is read meanwhile."""
         ...
 
-    def on_upstream(self, message: Heard) -> None: ...
+    def on_upstream(self, heard: Iterable[Heard]) -> None:
+        """Take what came in one read; it ends where the listener aborts."""
 
     def on_broken(self, broken: Broken) -> None:
         """A frame arrived that cannot be decoded."""

@@ -15,8 +15,9 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence, Set
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from functools import partial
+from operator import attrgetter
 from typing import NamedTuple
 
 import aiohttp
@@ -45,6 +46,7 @@ log = logging.getLogger(__name__)
 # cost (~65 us) does not matter.
 BATCH_EVENTS = 100
 BATCH_BYTES = 256 * 1024
+_slot_of = attrgetter("slot")
 # A slot whose lease has lapsed is asked about again so often, until it holds or is forgotten.
 HELD_PAUSE = 0.2
 
@@ -123,12 +125,12 @@ class Callbacks:
         """Number of events of ``slot`` that wait here, which bounds the reader of the journal."""
         return sum(queue.waiting_of(slot) for queue in self._queues.values())
 
-    def add(self, item: EventRow) -> None:
-        """Queue the next event of its slot and kind; parks it if its lane is blocked."""
-        if self._queues[item.kind].add(item):
+    def add(self, items: Sequence[EventRow]) -> None:
+        """Queue the next events of a slot and kind; parks those whose lanes are blocked."""
+        turned_away = self._queues[items[0].kind].add(items)
+        if len(turned_away) < len(items):
             self._wake.set()
-        else:
-            self._park_items([item], self._delay_ms(1), "waits behind a parked event")
+        self._park_items(turned_away, self._delay_ms(1), "waits behind a parked event")
 
     def forget(self, slot: int) -> None:
         """The slot is lost: drop its events."""
@@ -177,14 +179,15 @@ class Callbacks:
                 batch = queue.probe(tried=breaker.due(self._now()))
             else:
                 batch = queue.take(BATCH_EVENTS, BATCH_BYTES, suspects=self._may_hang(kind))
-            lapsed = {
-                slot for slot in {item.slot for item in batch} if not self._owner.may_act(slot)
-            }
-            batch = queue.withhold(batch, lapsed) if lapsed else batch
+            events = Counter(map(_slot_of, batch))
+            lapsed = {slot for slot in events if not self._owner.may_act(slot)}
+            if lapsed:
+                batch = queue.withhold(batch, lapsed)
+                events = Counter(map(_slot_of, batch))
             if batch:
                 suspects = queue.suspicious(batch)
-                self._places.begin(kind, batch, suspects=suspects)
-                deliver = self._deliver(connections, kind, batch, breaker.begin(), suspects)
+                self._places.begin(kind, events, suspects=suspects)
+                deliver = self._deliver(connections, kind, batch, events, breaker.begin(), suspects)
                 posts.create_task(deliver)
 
     def _next_kind(self) -> int | None:
@@ -239,25 +242,34 @@ class Callbacks:
         connections: aiohttp.BaseConnector,
         kind: int,
         batch: list[EventRow],
+        events: Mapping[int, int],
         probe: bool,
         suspects: bool,
     ) -> None:
-        """POST one batch and act on the answer; any error stays with its slots."""
+        """POST one batch, with so many events by slot, and act on the answer; any error stays with
+        its slots.
+        """
+        may_act = partial(self._may_post, events.keys())
         try:
-            await self._post_and_act(connections, kind, batch, probe=probe)
+            await self._post_and_act(connections, kind, batch, may_act, probe=probe)
         except Exception as error:
             self._queues[kind].abandoned(batch)
             self._breakers[kind].aborted(probe=probe)
-            self._owner.on_broken({item.slot for item in batch}, error)
+            self._owner.on_broken(events.keys(), error)
         finally:
-            self._places.end(kind, batch, suspects=suspects)
+            self._places.end(kind, events, suspects=suspects)
             if any(queue.ready or queue.held for queue in self._queues.values()):
                 self._wake.set()
 
     async def _post_and_act(
-        self, connections: aiohttp.BaseConnector, kind: int, batch: list[EventRow], *, probe: bool
+        self,
+        connections: aiohttp.BaseConnector,
+        kind: int,
+        batch: list[EventRow],
+        may_act: Callable[[], bool],
+        *,
+        probe: bool,
     ) -> None:
-        may_act = partial(self._may_post, {item.slot for item in batch})
         content = body(batch)
         headers = signed(content, self._settings().webhooks.secrets, int(time.time()))
         began = time.monotonic()

@@ -13,8 +13,10 @@ parked behind them, until the last parked one is gone.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from enum import Enum
+from operator import attrgetter
 
 from warouter.flow.event import EventRow
 
@@ -32,6 +34,10 @@ class Stage(Enum):
     ORPHANED = "orphaned"
 
 
+IDLE, QUEUED, OUT, ORPHANED = Stage  # by these names they are found in a third of the time
+_slot_of = attrgetter("slot")
+
+
 class Lane:
     """The events of one recipient, in order.
 
@@ -47,44 +53,47 @@ class Lane:
         self.items: list[EventRow] = []  # nearly always one: a list costs least then
         self.quota = self.suspects = 0
         self.blocked = False
-        self.stage = Stage.IDLE
+        self.stage = IDLE
 
     @property
     def out(self) -> bool:
         """True while a batch with events of this lane is open."""
-        return self.stage is Stage.OUT or self.stage is Stage.ORPHANED
+        return self.stage is OUT or self.stage is ORPHANED
 
-    def draw(self, batch: list[EventRow], limit_events: int, room: int) -> int:
-        """Move events of this lane to ``batch``, at least its head;
-        returns the room that is left.
+    def draw(self, batch: list[EventRow], limit_events: int, room: int) -> int | None:
+        """Move events of this lane to ``batch``, to an empty one
+        at least its head; returns the room that is left, None if there is not enough for one.
         """
-        self.stage = Stage.OUT
-        most = min(limit_events, len(batch) + (self.quota or LANE_EVENTS))
         items, drawn = self.items, 0
+        most = min(limit_events, len(batch) + (self.quota or LANE_EVENTS))
         while True:
             item = items[drawn]
+            size = size_of(item)
+            if batch and (item.attempts or size > room):
+                break
             drawn += 1
             batch.append(item)
-            room -= size_of(item)
+            room -= size
             if item.attempts or len(batch) >= most or drawn == len(items):
                 break
-            if items[drawn].attempts or size_of(items[drawn]) > room:
-                break
+        if not drawn:
+            return None
+        self.stage = OUT
         del items[:drawn]
         return room
 
     def closed(self) -> bool:
         """The lane's batch ended; returns if its result counts."""
-        counts = self.stage is not Stage.ORPHANED
-        self.stage = Stage.IDLE
+        counts = self.stage is not ORPHANED
+        self.stage = IDLE
         return counts
 
     def lost(self) -> None:
         """The slot is lost, and the lane's events with it."""
         self.items.clear()
         self.blocked = False
-        if self.stage is Stage.OUT:
-            self.stage = Stage.ORPHANED
+        if self.stage is OUT:
+            self.stage = ORPHANED
 
 
 class Lanes:
@@ -107,11 +116,16 @@ class Lanes:
     def find(self, slot: int, recipient: str) -> Lane | None:
         return self._slots.get(slot, {}).get(recipient)
 
-    def at(self, slot: int, recipient: str) -> Lane:
-        """The lane of a recipient, created if there is none."""
+    def of_slot(self, slot: int) -> dict[str, Lane]:
+        """The lanes of a slot by recipient, to find one or to put a new one there."""
         lanes = self._slots.get(slot)
         if lanes is None:
             lanes = self._slots[slot] = {}
+        return lanes
+
+    def at(self, slot: int, recipient: str) -> Lane:
+        """The lane of a recipient, created if there is none."""
+        lanes = self.of_slot(slot)
         lane = lanes.get(recipient)
         if lane is None:
             lane = lanes[recipient] = Lane(slot, recipient)
@@ -126,8 +140,8 @@ class Lanes:
 
     def taken(self, batch: list[EventRow]) -> list[EventRow]:
         """Count a batch that was just drawn, and return it."""
-        for item in batch:
-            self._waiting[item.slot] -= 1
+        for slot, items in Counter(map(_slot_of, batch)).items():
+            self._waiting[slot] -= items
         return batch
 
     def put_back(self, lane: Lane, items: list[EventRow]) -> None:
@@ -154,7 +168,7 @@ class Lanes:
 
 def size_of(item: EventRow) -> int:
     """The bytes that an event adds to a POST."""
-    return item.size + 2
+    return len(item.payload) + len(item.contact or b"") + 2
 
 
 def halves(parts: list[tuple[Lane, int]]) -> Iterator[list[tuple[Lane, int]]]:

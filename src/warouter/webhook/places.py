@@ -9,9 +9,7 @@ POST of some customers hang still gets those of all others.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
-
-from warouter.flow.event import EventRow
+from collections.abc import Iterable, Mapping
 
 
 class Places:
@@ -47,12 +45,13 @@ class Places:
         """Events of a slot whose POST has not ended."""
         return self._events[slot]
 
-    def begin(self, kind: int, batch: list[EventRow], *, suspects: bool) -> None:
+    def begin(self, kind: int, events: Mapping[int, int], *, suspects: bool) -> None:
+        """One more POST begins, with so many events by slot."""
         self._posts[kind] += 1
         self._suspects[kind] += suspects
-        self._events.update(item.slot for item in batch)
+        self._events.update(events)
 
-    def end(self, kind: int, batch: list[EventRow], *, suspects: bool) -> None:
+    def end(self, kind: int, events: Mapping[int, int], *, suspects: bool) -> None:
         self._posts[kind] -= 1
         self._suspects[kind] -= suspects
-        self._events.subtract(item.slot for item in batch)
+        self._events.subtract(events)

@@ -17,14 +17,14 @@ Pure: the clock and the sockets are in ``webhook.callbacks``. The rules:
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from itertools import takewhile
 
 from msgspec.structs import replace
 
 from warouter.flow.event import EventRow
 from warouter.webhook.breaker import GIVE_UP, given_up
-from warouter.webhook.lane import Lane, Lanes, halves
+from warouter.webhook.lane import IDLE, Lane, Lanes, halves
 from warouter.webhook.turns import Turns
 
 
@@ -68,15 +68,22 @@ class Delivery:
         """Number of events of ``slot`` in no open batch, which bounds the reader of the journal."""
         return self._lanes.waiting_of(slot)
 
-    def add(self, item: EventRow) -> bool:
-        """Queue an event in its lane. False if the lane is blocked: park it."""
-        lane = self._lanes.at(item.slot, item.recipient)
-        if lane.blocked and item.first_at is None:
-            return False
-        lane.items.append(item)
-        self._lanes.count(item.slot, 1)
-        self._turns.offer(lane)
-        return True
+    def add(self, items: Sequence[EventRow]) -> list[EventRow]:
+        """Queue events of a slot in their lanes; returns those whose lane is blocked: park them."""
+        slot, offer = items[0].slot, self._turns.offer
+        lanes, turned_away = self._lanes.of_slot(slot), []
+        for item in items:
+            lane = lanes.get(item.recipient)
+            if lane is None:
+                lane = lanes[item.recipient] = Lane(slot, item.recipient)
+            elif lane.blocked and item.first_at is None:
+                turned_away.append(item)
+                continue
+            lane.items.append(item)
+            if lane.stage is IDLE:
+                offer(lane)
+        self._lanes.count(slot, len(items) - len(turned_away))
+        return turned_away
 
     # ------------------------------------------------------------------ batches begin
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from warouter.app_settings import ApplicationSettings
+from warouter.app_settings import SWITCHED, ApplicationSettings
 from warouter.kinds import STATUS
 
 # Types of system messages, and the switch that lets them through.
@@ -27,6 +27,12 @@ class _Message(msgspec.Struct, frozen=True):
 
 
 _MESSAGE = msgspec.json.Decoder(_Message)
+
+
+def shows_all(kind: int, settings: ApplicationSettings) -> bool:
+    """True if each event of this kind is wanted, as it came."""
+    changed = settings.webhook_payload_conversation_pricingmodel_disabled
+    return kind == STATUS and not changed and all(map(settings.reports, SWITCHED))
 
 
 def shown(kind: int, key: str, payload: bytes, settings: ApplicationSettings) -> bytes | None:

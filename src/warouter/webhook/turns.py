@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import deque
 
 from warouter.flow.event import EventRow
-from warouter.webhook.lane import Lane, Stage, size_of
+from warouter.webhook.lane import IDLE, QUEUED, Lane
 
 
 class Turns:
@@ -46,15 +46,15 @@ class Turns:
 
     def offer(self, lane: Lane, *, tried: bool = False) -> None:
         """Queue a lane with events, unless it is queued already or out."""
-        if lane.items and lane.stage is Stage.IDLE:
-            lane.stage = Stage.QUEUED
+        if lane.items and lane.stage is IDLE:
+            lane.stage = QUEUED
             usual = self._wary if lane.blocked else self._ready
             (self._tried if tried else usual).append(lane)
 
     def group(self, lanes: list[Lane]) -> None:
         """Queue the lanes of a half of a failed batch together, as suspects."""
         for lane in lanes:
-            lane.stage = Stage.QUEUED
+            lane.stage = QUEUED
         self._groups.append(deque(lanes))
 
     def ungroup(self) -> list[Lane]:
@@ -62,7 +62,7 @@ class Turns:
         lanes = [lane for group in self._groups for lane in group]
         self._groups.clear()
         for lane in lanes:
-            lane.stage = Stage.IDLE
+            lane.stage = IDLE
         return lanes
 
     def restore(self) -> None:
@@ -77,7 +77,7 @@ class Turns:
     def resume(self, slot: int) -> None:
         """Queue the lanes of a held slot again."""
         for lane in self._held.pop(slot, ()):
-            lane.stage = Stage.IDLE
+            lane.stage = IDLE
             self.offer(lane)
 
     def forget(self, slot: int) -> None:
@@ -119,18 +119,17 @@ class Turns:
         while lanes and len(batch) < limit_events:
             lane = lanes[0]
             if not lane.items:
-                lane.stage = Stage.IDLE
+                lane.stage = IDLE
             elif lane.blocked and (lanes is self._ready or lanes is self._tried):
                 self._wary.append(lanes.popleft())  # it was blocked while it stood there, or out
                 continue
             elif lane.slot in self._held:
                 self._held[lane.slot].append(lanes.popleft())
                 continue
+            elif (left := lane.draw(batch, limit_events, room)) is None:
+                break
             else:
-                head = lane.items[0]
-                if batch and (head.attempts or size_of(head) > room):
-                    break
-                room = lane.draw(batch, limit_events, room)
+                room = left
             lanes.popleft()
             if batch and batch[0].attempts:
                 break

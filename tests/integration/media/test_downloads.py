@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
@@ -44,13 +44,16 @@ class Inbox:
         self.service = MediaService(simulator.url)
         self.passed: list[Event] = []
         self.slot = OwnedSlot(5, 1)
-        receipts: Any = SimpleNamespace(on_event=lambda _slot, event: self.passed.append(event))
+        receipts: Any = SimpleNamespace(on_events=self._pass)
         self.downloads = Downloads(
             library, self.service, ApplicationSettings, "https://api.test/", receipts, TASKS, **more
         )
 
     async def close(self) -> None:
         await self.service.close()
+
+    def _pass(self, heard: Iterable[tuple[OwnedSlot, Event]]) -> None:
+        self.passed += (event for _, event in heard)
 
     def come(self, *events: Event) -> None:
         for event in events:

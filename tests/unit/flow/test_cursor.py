@@ -30,6 +30,16 @@ def test_in_any_order_all_of_it_ends_in_the_mark(order: list[int]) -> None:
     assert (cursor.mark, cursor.flat) == (39, [])
 
 
+@given(st.lists(st.lists(st.integers(1, 40))), st.integers(0, 20))
+def test_many_at_once_are_as_one_after_the_other(batches: list[list[int]], mark: int) -> None:
+    at_once, each = Cursor(mark), Cursor(mark)
+    for batch in batches:
+        at_once.settle_all(batch)
+        for seq in batch:
+            each.settle(seq)
+    assert (at_once.mark, at_once.flat) == (each.mark, each.flat)
+
+
 def test_it_says_when_it_is_full_and_where_the_first_range_begins() -> None:
     cursor = Cursor()
     assert cursor.first_range is None

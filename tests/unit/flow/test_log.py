@@ -74,10 +74,22 @@ class Model:
         if direct:
             self.take(seq)
 
+    def commit_run(self, n: int) -> None:
+        """Some rows of one commit: they go on together if there is room for all of them."""
+        seqs = [self.log.take_seq() for _ in range(1 + n)]
+        self.disk += seqs
+        if self.log.appended_run(seqs[-1], len(seqs), 10 * len(seqs)):
+            going = seqs
+            assert len(self.held) + len(seqs) <= MOST
+        else:
+            going = [seq for seq in seqs if self.log.appended(seq)]
+        for seq in going:
+            self.take(seq)
+
     def take(self, seq: int) -> None:
         self.seen.append(seq)
         self.held.append(seq)
-        self.memory.hold(10)
+        self.memory.hold(1, 10)
 
     def read(self, n: int) -> None:
         """A page of the journal is read, as a pager does it."""
@@ -95,7 +107,7 @@ class Model:
         """One of those in memory arrives."""
         if self.held:
             seq = self.held.pop(n % len(self.held))
-            self.memory.let_go(10)
+            self.memory.let_go(1, 10)
             self.log.settle(seq)
             self.settled.add(seq)
 
@@ -109,7 +121,7 @@ class Model:
         assert log.has_room == (len(self.held) < MOST)
 
 
-steps = ("commit", "commit", "read", "finish")
+steps = ("commit", "commit", "commit_run", "read", "finish")
 
 
 @given(st.lists(st.tuples(st.sampled_from(steps), st.integers(0, 3)), max_size=80))

@@ -32,7 +32,8 @@ class Kept(GroupCommit[Numbered]):
 
     def add(self, *numbers: int, urgent: bool = False) -> None:
         for number in numbers:
-            self.put(Numbered(self._slot, number), urgent=urgent)
+            row = Numbered(self._slot, number)
+            self.put([row], row.size, urgent=urgent)
 
     async def append(self, owned: Mapping[int, int], rows: Sequence[Numbered]) -> Exceptions:
         await self.batches.put([row.seq for row in rows])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,10 +19,11 @@ class Part:
     def __init__(self) -> None:
         self.heard: list[tuple[OwnedSlot, Event]] = []
 
-    def on_event(self, slot: OwnedSlot, event: Event) -> None:
-        self.heard.append((slot, event))
+    def on_events(self, heard: Iterable[tuple[OwnedSlot, Event]]) -> None:
+        self.heard += heard
 
-    on_inbound = on_event
+    def on_inbound(self, slot: OwnedSlot, event: Event) -> None:
+        self.heard.append((slot, event))
 
 
 class Scene:
@@ -38,7 +40,7 @@ class Scene:
 
     def hear(self, kind: str, slot: int = 3) -> Event:
         event = Event(slot, 1, kind, "m:sent:1", "4915112345678", b"{}")
-        self.ear.on_upstream(event)
+        self.ear.on_upstream([event])
         return event
 
 

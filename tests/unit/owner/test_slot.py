@@ -86,10 +86,10 @@ def test_the_delivery_has_many_or_large_events_and_no_more(size: int) -> None:
     memory, _ = slot.delivered
     most = min(MAX_EVENTS_IN_MEMORY, MAX_BYTES_IN_MEMORY // size + 1)
     while slot.statuses.has_room:
-        memory.hold(size)
+        memory.hold(1, size)
     assert memory.waiting == most
     while not slot.statuses.half_empty:
-        memory.let_go(size)
+        memory.let_go(1, size)
     assert memory.waiting == min(MAX_EVENTS_IN_MEMORY // 2 - 1, MAX_BYTES_IN_MEMORY // 2 // size)
     assert memory.bytes == memory.waiting * size
     assert slot.inbound.has_room

@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from warouter.flow.event import EventRow
 from warouter.kinds import INBOUND, STATUS
 from warouter.webhook.places import Places
 
-BATCH = [
-    EventRow(3, 1, STATUS, "", "a", b"{}"),
-    EventRow(3, 2, STATUS, "", "b", b"{}"),
-    EventRow(4, 1, STATUS, "", "c", b""),
-]
+BATCH = {3: 2, 4: 1}  # events by slot
 
 
 def occupied(statuses: int, inbound: int = 0, suspects: int = 0) -> Places:

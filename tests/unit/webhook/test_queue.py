@@ -28,7 +28,7 @@ def item(
 def queue(*items: EventRow) -> Delivery:
     delivery = Delivery()
     for each in items:
-        assert delivery.add(each)
+        assert delivery.add([each]) == []
     return delivery
 
 
@@ -80,7 +80,7 @@ class TestFailed:
     def test_a_larger_batch_is_halved_by_recipient(self) -> None:
         delivery = queue(*(item(n, str(n)) for n in range(1, 5)))
         assert delivery.failed(delivery.take(100, BYTES)) == []
-        delivery.add(item(9, "9"))
+        delivery.add([item(9, "9")])
         assert seqs(delivery.take(100, BYTES)) == [1, 2]
         assert seqs(delivery.take(100, BYTES)) == [3, 4]
         assert seqs(delivery.take(100, BYTES)) == [9]
@@ -92,7 +92,7 @@ class TestFailed:
         assert seqs(first) == [1, 2, 3]
         assert delivery.take(100, BYTES) == []  # the second half waits for the first
         delivery.delivered(first)
-        delivery.add(item(6, "a"))
+        delivery.add([item(6, "a")])
         assert seqs(delivery.take(100, BYTES)) == [4, 5]
 
     @given(
@@ -132,7 +132,7 @@ class TestSuspects:
     def test_what_failed_before_leaves_places_to_others(self) -> None:
         delivery = queue(item(1, "a"), item(2, "b"))
         delivery.failed(delivery.take(100, BYTES))  # two halves
-        delivery.add(item(3, "c"))
+        delivery.add([item(3, "c")])
         fresh = delivery.take(100, BYTES, suspects=False)
         assert seqs(fresh) == [3]
         assert not delivery.suspicious(fresh)
@@ -146,8 +146,8 @@ class TestSuspects:
     def test_parked_events_that_are_tried_again_are_under_suspicion(self) -> None:
         delivery = queue(item(1, "a"))
         [head] = delivery.failed(delivery.take(1, BYTES))
-        delivery.add(replace(head, attempts=1, first_at=5.0))
-        delivery.add(item(2, "a", first_at=5.0))
+        delivery.add([replace(head, attempts=1, first_at=5.0)])
+        delivery.add([item(2, "a", first_at=5.0)])
         assert delivery.take(100, BYTES, suspects=False) == []
         for seq in (1, 2):  # until nothing of it is parked any more
             batch = delivery.take(100, BYTES)
@@ -155,7 +155,7 @@ class TestSuspects:
             assert delivery.suspicious(batch)
             delivery.delivered(batch)
         delivery.unblock(0, "a")
-        delivery.add(item(3, "a"))
+        delivery.add([item(3, "a")])
         assert seqs(delivery.take(100, BYTES, suspects=False)) == [3]
 
     @pytest.mark.parametrize(

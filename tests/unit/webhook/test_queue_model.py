@@ -69,7 +69,7 @@ class DeliveryMachine(RuleBasedStateMachine):
     def add(self, lane: Any, size: int) -> None:
         self.seq += 1
         slot, recipient = lane
-        let_in = self.delivery.add(item(self.seq, recipient, slot=slot, size=size))
+        let_in = not self.delivery.add([item(self.seq, recipient, slot=slot, size=size)])
         assert let_in == (lane not in self.blocked)
         (self.lanes if let_in else self.parked)[lane].append(self.seq)
 
@@ -185,7 +185,7 @@ class DeliveryMachine(RuleBasedStateMachine):
         slot, recipient = lane
         for place, seq in enumerate(self.parked.pop(lane)):
             again = item(seq, recipient, slot=slot, attempts=int(place == 0), first_at=self.now)
-            assert self.delivery.add(again)
+            assert self.delivery.add([again]) == []
             self.lanes[lane].append(seq)
 
     @rule(lane=LANES)

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from msgspec.structs import replace
 
 from warouter.app_settings import ApplicationSettings
-from warouter.flow.event import EventRow
+from warouter.flow.event import EventRow, size_of_all
 from warouter.flow.log import Memory, SlotLog
 from warouter.owner.ownership import Ownership
 from warouter.owner.pager import Pager
@@ -20,7 +20,7 @@ from warouter.owner.parked import Chosen, ParkedLog
 from warouter.owner.recorder import Recorder
 from warouter.owner.slot import OwnedSlot
 from warouter.store.journal import Journal
-from warouter.webhook.shown import shown
+from warouter.webhook.shown import shown, shows_all
 
 PARKED_PAGE = 100
 
@@ -32,7 +32,8 @@ class Destination(Protocol):
         """True once it is known which events are wanted."""
         ...
 
-    def add(self, item: EventRow) -> None: ...
+    def add(self, items: Sequence[EventRow]) -> None:
+        """Take the next events of a slot."""
 
     def unwanted(self, item: EventRow) -> None:
         """Drop an event that was parked, and was switched off since."""
@@ -75,13 +76,17 @@ class EventFeed:
         if self._delivery.wants():
             self._pager.read_on(slot)
 
-    def committed(self, slot: OwnedSlot, row: EventRow) -> None:
-        """An event is on disk."""
-        log = slot.events[self.kind]
-        if log.appended(row.seq, wanted=self._delivery.wants()):
-            self.take(slot, row)
-        elif log.parked.beyond and log.half_empty:
-            self.read_on(slot)
+    def committed(self, slot: OwnedSlot, rows: Sequence[EventRow]) -> None:
+        """Events are on disk, in seq order."""
+        log, wants = slot.events[self.kind], self._delivery.wants()
+        if wants and log.appended_run(rows[-1].seq, len(rows), size_of_all(rows)):
+            self._take(slot, rows)
+            return
+        for row in rows:
+            if log.appended(row.seq, wanted=wants):
+                self.take(slot, row)
+            elif log.parked.beyond and log.half_empty:
+                self.read_on(slot)
 
     def refill(self, slot: OwnedSlot) -> None:
         """There may be room for what waits in the journal."""
@@ -101,14 +106,25 @@ class EventFeed:
         return await self._journal.event_page(slot.slot, self.kind, after, upto, limit, most_bytes)
 
     def take(self, slot: OwnedSlot, row: EventRow) -> None:
-        seen = shown(row.kind, row.key, row.payload, self._app_settings())
-        if seen is None:
-            self.log(slot).settle(row.seq)
-            self._recorder.touch(slot)
-            return
-        item = row if seen is row.payload else replace(row, payload=seen)
-        slot.delivered[self.kind].hold(item.size)
-        self._delivery.add(item)
+        self._take(slot, [row])
+
+    def _take(self, slot: OwnedSlot, rows: Sequence[EventRow]) -> None:
+        """Deliver what of them is wanted, in the form that is wanted."""
+        settings = self._app_settings()
+        items = rows
+        if not shows_all(self.kind, settings):
+            items = []
+            for row in rows:
+                seen = shown(row.kind, row.key, row.payload, settings)
+                if seen is None:
+                    self.log(slot).settle(row.seq)
+                else:
+                    items.append(row if seen is row.payload else replace(row, payload=seen))
+            if len(items) < len(rows):
+                self._recorder.touch(slot, len(rows) - len(items))
+        if items:
+            slot.delivered[self.kind].hold(len(items), size_of_all(items))
+            self._delivery.add(items)
 
     def paged(self, slot: OwnedSlot) -> None:
         """The delivery goes on by itself."""
@@ -156,11 +172,11 @@ class EventFeed:
                 now - row["age"],
                 parked=True,
             )
-            self.memory(slot).hold(item.size)
+            self.memory(slot).hold(1, item.size)
             if payload is None:
                 self._delivery.unwanted(item)
             else:
-                self._delivery.add(item)
+                self._delivery.add([item])
 
     async def released(self, slot: OwnedSlot, entries: Sequence[Any], *, due: bool) -> None:
         """The delivery goes on by itself."""

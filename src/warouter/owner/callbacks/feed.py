@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from warouter.app_settings import ApplicationSettings
 from warouter.config import Settings, networks
-from warouter.flow.event import EventRow
+from warouter.flow.event import EventRow, size_of_all
 from warouter.flow.progress import Dead, Park, Unpark
 from warouter.kinds import EVENT_KINDS
 from warouter.net.egress import client_certificate
@@ -101,17 +100,17 @@ class CallbackFeed(SlotListener, Destination, Owner):
         """A POST that is out is not repeated by the slot's next owner if its end is waited for."""
         return not self.callbacks.in_flight_of(slot.slot)
 
-    def committed(self, slot: OwnedSlot, row: EventRow) -> None:
-        """An event is on disk."""
-        self._feeds[row.kind].committed(slot, row)
+    def committed(self, slot: OwnedSlot, rows: Sequence[EventRow]) -> None:
+        """Events of a slot are on disk, in seq order, all of one kind."""
+        self._feeds[rows[0].kind].committed(slot, rows)
 
     # to the delivery
 
     def wants(self) -> bool:
         return self._settings_known
 
-    def add(self, item: EventRow) -> None:
-        self.callbacks.add(item)
+    def add(self, items: Sequence[EventRow]) -> None:
+        self.callbacks.add(items)
 
     def unwanted(self, item: EventRow) -> None:
         self.on_settled([item])
@@ -130,26 +129,29 @@ class CallbackFeed(SlotListener, Destination, Owner):
     # what the delivery says
 
     def on_settled(self, items: list[EventRow]) -> None:
+        kind = items[0].kind
         mine = self._mine(items)
-        for slot, item in mine:
-            if item.parked:
-                slot.events[item.kind].note(Unpark(item.seq))
-                self._feeds[item.kind].parked.landed(slot, item.recipient)
-            else:
-                slot.events[item.kind].settle(item.seq)
-        self._let_go(mine)
+        for slot, own in mine.items():
+            events = slot.events[kind]
+            events.settle_all([item.seq for item in own if not item.parked])
+            for item in own:
+                if item.parked:
+                    events.note(Unpark(item.seq))
+                    self._feeds[kind].parked.landed(slot, item.recipient)
+        self._let_go(kind, mine)
 
     def on_park(self, items: list[EventRow], delay_ms: int, reason: str) -> None:
-        due = self._clock() + delay_ms / 1000
+        due, kind = self._clock() + delay_ms / 1000, items[0].kind
         mine = self._mine(items)
-        for slot, item in mine:
-            events = slot.events[item.kind]
-            events.parked.park(item.recipient, due, slot.next_record, was_out=item.parked)
-            if not item.parked:
-                events.settle(item.seq)
-            events.note(Park(item.seq, item.attempts, delay_ms, reason))
+        for slot, own in mine.items():
+            events = slot.events[kind]
+            for item in own:
+                events.parked.park(item.recipient, due, slot.next_record, was_out=item.parked)
+                if not item.parked:
+                    events.settle(item.seq)
+                events.note(Park(item.seq, item.attempts, delay_ms, reason))
         self._ownership.parked.set()
-        self._let_go(mine)
+        self._let_go(kind, mine)
 
     def on_dead(self, items: list[EventRow], reason: str) -> None:
         if not self._app_settings().callback_persist:
@@ -158,14 +160,16 @@ class CallbackFeed(SlotListener, Destination, Owner):
         if not items:
             return
         log.warning("callbacks given up", extra={"events": len(items), "reason": reason})
-        mine = self._mine(items)
-        for slot, item in mine:
-            slot.events[item.kind].note(Dead(item.seq, item.attempts, reason))
-            if item.parked:
-                self._feeds[item.kind].parked.landed(slot, item.recipient)
-            else:
-                slot.events[item.kind].settle(item.seq)
-        self._let_go(mine)
+        kind, mine = items[0].kind, self._mine(items)
+        for slot, own in mine.items():
+            events = slot.events[kind]
+            for item in own:
+                events.note(Dead(item.seq, item.attempts, reason))
+                if item.parked:
+                    self._feeds[kind].parked.landed(slot, item.recipient)
+                else:
+                    events.settle(item.seq)
+        self._let_go(kind, mine)
 
     def _drop(self, items: list[EventRow], reason: str) -> None:
         """The business does not want them kept: they end as if they had been delivered."""
@@ -181,17 +185,22 @@ class CallbackFeed(SlotListener, Destination, Owner):
         epochs = {n: owned[n].epoch for n in slots if n in owned}
         self._ownership.tasks.failed(epochs, error)
 
-    def _mine(self, items: list[EventRow]) -> list[tuple[OwnedSlot, EventRow]]:
+    def _mine(self, items: list[EventRow]) -> dict[OwnedSlot, list[EventRow]]:
+        by_slot: dict[int, list[EventRow]] = {}
+        for item in items:
+            if item.slot in by_slot:
+                by_slot[item.slot].append(item)
+            else:
+                by_slot[item.slot] = [item]
         slots = self._ownership.slots
-        return [(slots[item.slot], item) for item in items if item.slot in slots]
+        return {slots[number]: own for number, own in by_slot.items() if number in slots}
 
-    def _let_go(self, mine: list[tuple[OwnedSlot, EventRow]]) -> None:
+    def _let_go(self, kind: int, mine: Mapping[OwnedSlot, list[EventRow]]) -> None:
         """The delivery has them no more, all of one kind; there may be room for what waits in the
         journals.
         """
-        for slot, item in mine:
-            slot.delivered[item.kind].let_go(item.size)
-        for slot, rows in Counter(slot for slot, _ in mine).items():
-            self._recorder.touch(slot, rows)
-            self._feeds[mine[0][1].kind].refill(slot)
+        for slot, own in mine.items():
+            slot.delivered[kind].let_go(len(own), size_of_all(own))
+            self._recorder.touch(slot, len(own))
+            self._feeds[kind].refill(slot)
         self._ownership.progressed()

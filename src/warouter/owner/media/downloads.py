@@ -73,7 +73,7 @@ class Downloads(SlotListener):
         lane = self._lanes.get(slot, {}).get(event.recipient)
         places = self._wanted(event)
         if lane is None and not places:
-            self._receipts.on_event(slot, event)
+            self._receipts.on_events([(slot, event)])
             return
         if lane is None:
             lane = self._lanes.setdefault(slot, {}).setdefault(event.recipient, deque())
@@ -131,7 +131,7 @@ class Downloads(SlotListener):
         while lane and lane[0].ready and slot.open:
             waiting = lane.popleft()
             self._held -= waiting.size
-            self._receipts.on_event(slot, waiting.event)
+            self._receipts.on_events([(slot, waiting.event)])
         if not lane:
             lanes.pop(sender, None)
 
