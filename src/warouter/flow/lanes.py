@@ -97,6 +97,11 @@ class Lanes:
     def window_full(self) -> bool:
         return len(self._unrecorded) >= self._window
 
+    @property
+    def ready(self) -> bool:
+        """True if ``take`` may return something, as far as the window has room."""
+        return bool(self._ready or self._again)
+
     def push(self, entry: Entry) -> bool:
         """Queue a message in seq order. False if its lane is blocked: park it as well."""
         if entry.recipient in self._blocked and not entry.parked:
@@ -123,7 +128,7 @@ class Lanes:
         taken: list[Entry] = []
         while self._again:
             taken.append(self._go(heapq.heappop(self._again)[1]))
-        while self._ready and not self.window_full:
+        while self._ready and len(self._unrecorded) < self._window:
             if below is not None and self._ready[0][0] >= below:
                 break
             taken.append(self._go(heapq.heappop(self._ready)[1]))

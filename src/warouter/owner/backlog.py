@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from warouter.flow.lanes import Entry
 from warouter.flow.log import SlotLog
 from warouter.flow.progress import Park, Unpark
+from warouter.kinds import READ_MARK
 from warouter.link.wire import Message
 from warouter.owner.expiry import Expiry
 from warouter.owner.ownership import Ownership
@@ -84,13 +85,15 @@ class Backlog:
     def add(self, slot: OwnedSlot, rows: Sequence[Message]) -> None:
         """Rows were committed, in seq order: up to where there is no room they go from memory."""
         log, end_of, push = slot.messages, self._expiry.end_of, slot.lanes.push
-        loaded = log.loaded
+        loaded, usual = log.loaded, (self._expiry.usual_end(), False)
         for row in rows:
             if not log.appended(row.seq):
                 log.appended(rows[-1].seq)  # nor does one that follows
                 break
             kind, message_id, recipient = row.kind, row.id, row.recipient
-            end, timed = end_of(kind, row.ttl, 0.0, message_id)
+            ttl = row.ttl
+            plain = ttl is None and kind != READ_MARK  # nearly always
+            end, timed = usual if plain else end_of(kind, ttl, 0.0, message_id)
             entry = Entry(row.seq, message_id, recipient, kind, row.body, 0, False, end, timed)
             if not push(entry):
                 self._park_behind(slot, recipient, [entry])

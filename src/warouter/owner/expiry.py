@@ -59,6 +59,10 @@ class Expiry:
         self._clock = clock
         self._pending = pending
 
+    def usual_end(self) -> float:
+        """When a message ends that has no ttl and was accepted just now."""
+        return self._clock() + self._pending
+
     def end_of(
         self, kind: int, ttl: int | None, age: float, message_id: bytes
     ) -> tuple[float, bool]:

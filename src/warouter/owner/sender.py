@@ -25,7 +25,7 @@ from warouter.owner.media.attachments import Attachments
 from warouter.owner.ownership import Ownership
 from warouter.owner.receipts import Receipts
 from warouter.owner.recorder import Recorder
-from warouter.owner.slot import OwnedSlot
+from warouter.owner.slot import GRANTED, OwnedSlot
 from warouter.store.journal import Journal
 from warouter.store.nodes import Beat
 from warouter.upstream.protocol import Answer, Send, Upstream
@@ -114,13 +114,15 @@ class Sender(SlotListener):
         upstream, log = self._upstream, slot.messages
         if slot.state is not State.ACTIVE:
             return
-        if not slot.claimed:
+        if slot.claim is not GRANTED:
             self._claims.ask(slot)
             return
         if not upstream.writable or not self._ownership.may_act(slot.slot):
             return
         now = self._clock()
-        self._wake_for(slot, slot.lanes.due(now))
+        due = slot.lanes.due(now)
+        if due is not None or slot.timer is not None:
+            self._wake_for(slot, due)
         self._backlog.end_late(slot, now)
         heads = slot.lanes.take(log.cursor.first_range if log.cursor.full else None)
         for entry, media in self._attachments.prepared(slot, heads, self):
@@ -182,6 +184,7 @@ class Sender(SlotListener):
         self.answered += 1
         if answer.code != 0 and answer.retry_ms >= 0:
             self._on_retry(slot, message_id, answer)
+            self._moved[slot] = None
         else:
             entry = slot.lanes.answered(message_id)
             if entry is None:
@@ -191,7 +194,8 @@ class Sender(SlotListener):
                 self._backlog.make_way(slot, entry)
             else:
                 self._expiry.fail(slot, entry, answer, self._backlog)
-        self._moved[slot] = None
+            if slot.lanes.ready or slot.messages.behind:
+                self._moved[slot] = None
         if not self._soon:  # one look for all the answers of a read
             self._soon = True
             asyncio.get_running_loop().call_soon(self._after_answers)

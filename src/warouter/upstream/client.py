@@ -153,7 +153,7 @@ class SimulatorUpstream(asyncio.Protocol, Upstream):
         if self._transport is None:
             return
         self._out.append(encode(message))
-        self._slots.append(_NO_SLOT if isinstance(message, Hello | Ping) else message.slot)
+        self._slots.append(getattr(message, "slot", _NO_SLOT))
         if not self._flushing:
             self._flushing = True
             self._loop.call_soon(self._flush)
