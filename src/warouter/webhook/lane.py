@@ -135,6 +135,17 @@ class Lanes:
         """The lane of a drawn event, which is kept while the event is out."""
         return self._slots[item.slot][item.recipient]
 
+    def by_lane(self, drawn: list[EventRow]) -> dict[Lane, list[EventRow]]:
+        """Drawn events by their lanes, which are kept while they are out."""
+        slots, found = self._slots, dict[Lane, list[EventRow]]()
+        for item in drawn:
+            lane = slots[item.slot][item.recipient]
+            if lane in found:
+                found[lane].append(item)
+            else:
+                found[lane] = [item]
+        return found
+
     def count(self, slot: int, change: int) -> None:
         self._waiting[slot] = self._waiting.get(slot, 0) + change
 

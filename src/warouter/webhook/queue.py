@@ -225,15 +225,8 @@ class Delivery:
 
     def _close(self, batch: list[EventRow]) -> list[tuple[Lane, list[EventRow]]]:
         """Close an open batch; returns its lanes with their events, without forgotten slots."""
-        by_lane: dict[Lane, list[EventRow]] = {}
-        for item in batch:
-            lane = self._lanes.of(item)
-            if lane in by_lane:
-                by_lane[lane].append(item)
-            else:
-                by_lane[lane] = [item]
         closed: list[tuple[Lane, list[EventRow]]] = []
-        for lane, items in by_lane.items():
+        for lane, items in self._lanes.by_lane(batch).items():
             if lane.closed():
                 closed.append((lane, items))
             else:

@@ -79,8 +79,9 @@ class EventFeed:
     def committed(self, slot: OwnedSlot, rows: Sequence[EventRow]) -> None:
         """Events are on disk, in seq order."""
         log, wants = slot.events[self.kind], self._delivery.wants()
-        if wants and log.appended_run(rows[-1].seq, len(rows), size_of_all(rows)):
-            self._take(slot, rows)
+        size = size_of_all(rows)
+        if wants and log.appended_run(rows[-1].seq, len(rows), size):
+            self._take(slot, rows, size)
             return
         for row in rows:
             if log.appended(row.seq, wanted=wants):
@@ -106,10 +107,10 @@ class EventFeed:
         return await self._journal.event_page(slot.slot, self.kind, after, upto, limit, most_bytes)
 
     def take(self, slot: OwnedSlot, row: EventRow) -> None:
-        self._take(slot, [row])
+        self._take(slot, [row], row.size)
 
-    def _take(self, slot: OwnedSlot, rows: Sequence[EventRow]) -> None:
-        """Deliver what of them is wanted, in the form that is wanted."""
+    def _take(self, slot: OwnedSlot, rows: Sequence[EventRow], size: int) -> None:
+        """Deliver what of these rows, of ``size`` bytes, is wanted, in the form that is wanted."""
         settings = self._app_settings()
         items = rows
         if not shows_all(self.kind, settings):
@@ -122,8 +123,9 @@ class EventFeed:
                     items.append(row if seen is row.payload else replace(row, payload=seen))
             if len(items) < len(rows):
                 self._recorder.touch(slot, len(rows) - len(items))
+            size = size_of_all(items)
         if items:
-            slot.delivered[self.kind].hold(len(items), size_of_all(items))
+            slot.delivered[self.kind].hold(len(items), size)
             self._delivery.add(items)
 
     def paged(self, slot: OwnedSlot) -> None:
