@@ -108,7 +108,7 @@ async def test_a_repeat_is_acked_and_uses_up_its_place(side: Side) -> None:
 async def test_frames_that_come_before_their_epoch_are_kept(side: Side) -> None:
     side.hear(3, 11, 1)
     assert side.outcomes == []
-    renewed = Beat({3: 11}, {}, 1, 1)
+    renewed = Beat({3: 11}, {}, 1, 1, 1)
     side.appender.beaten(renewed)  # it is ours, says the beat: it is being opened
     assert side.outcomes == []
     side.appender.opened(side.open(3, 11))

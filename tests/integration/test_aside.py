@@ -1,4 +1,4 @@
-"""Reports and settings wait in sessions of their own, which are there for a moment only."""
+"""Settings wait in sessions of their own, which are there for a moment only; reports do not wait."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 import msgspec
+import pytest
 import pytest_asyncio
 
 from tests.harness.postgres import until
+from tests.harness.wait import soon
 from warouter.config import Settings
-from warouter.node import coreapp
-from warouter.store import database
+from warouter.node import coreapp, reporter
+from warouter.store import database, locks
 from warouter.store.aside import Aside
 from warouter.systemd import Notifier
 
@@ -21,6 +23,7 @@ WAITING = """
 select a.application_name from pg_locks l join pg_stat_activity a using (pid)
  where l.relation = to_regclass($1) and not l.granted"""
 SESSIONS = "select {} from pg_stat_activity where application_name = $1"
+BEATING = f"select pid from pg_locks where locktype = 'advisory' and classid = {locks.ALIVE}"
 NODE = "host:coreapp-1"
 
 
@@ -50,11 +53,21 @@ async def locked(settings: Settings, table: str) -> AsyncIterator[None]:
         await other.close()
 
 
-async def test_a_report_that_waits_holds_up_no_session_of_an_owner(
-    settings: Settings, operator: asyncpg.Connection
+async def test_a_report_that_would_wait_fails_and_its_session_beats_on(
+    settings: Settings,
+    operator: asyncpg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    monkeypatch.setattr(reporter, "EVERY_SECONDS", 0.05)  # from the second one on
+    before = await operator.fetchval(BEATING)
     async with locked(settings, "report"):
-        assert await until(operator, WAITING, "report") == f"report:{NODE}"
+        await soon(lambda: "report failed" in caplog.text)
+        counter = await operator.fetchval("select counter from beat")
+        await until(operator, "select counter > $1 + 3 from beat", counter)
+    (failed,) = [r for r in caplog.records if r.message == "report failed"]
+    assert "LockNotAvailable" in failed.error  # type: ignore[attr-defined]
+    assert await operator.fetchval(BEATING) == before
 
 
 async def test_settings_that_cannot_be_read_hold_up_no_session_of_an_owner(
@@ -66,8 +79,9 @@ async def test_settings_that_cannot_be_read_hold_up_no_session_of_an_owner(
 
 
 async def test_such_a_session_is_closed_when_nothing_needs_it(operator: asyncpg.Connection) -> None:
+    await operator.execute("update change set version = version + 1 where what = 'settings'")
     for count in ("count(*) = 1", "count(*) = 0"):
-        await until(operator, SESSIONS.format(count), f"report:{NODE}")
+        await until(operator, SESSIONS.format(count), f"aside:{NODE}")
 
 
 async def test_who_comes_as_it_is_about_to_close_is_served(settings: Settings) -> None:

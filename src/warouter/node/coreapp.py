@@ -234,8 +234,7 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
     coreapp = Coreapp(settings, identity, notifier)
     await coreapp.start()
     figures = CoreappFigures(coreapp)
-    reports = Aside(settings, "report", identity.name)
-    reporter = Reporter(reports.fetch, identity, figures.samples, figures.state)
+    reporter = Reporter(coreapp.session, identity, figures.samples, figures.state)
     tasks = [*coreapp.tasks(), asyncio.create_task(reporter.run(), name="reports")]
     try:
         await run_until(stop, tasks)
@@ -243,4 +242,3 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
         notifier.stopping()
         await reporter.close()
         await coreapp.stop(tasks)
-        await reports.close()

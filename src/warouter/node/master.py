@@ -21,7 +21,6 @@ from warouter.log import Outage
 from warouter.metrics import Sample
 from warouter.node.reporter import Reporter
 from warouter.node.runtime import Identity, boottime, cancel, check_database, run_until
-from warouter.store.aside import Aside
 from warouter.store.election import LeaderSession, Picture
 from warouter.store.nodes import LINK_GONE, NodeSession, ShardRequest
 from warouter.systemd import Notifier
@@ -287,8 +286,7 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
     node = NodeSession(settings, identity.registration("", 0), lambda what: master.wake(what))
     session = LeaderSession(settings, identity.incarnation, identity.application)
     master = Master(identity.incarnation, settings.timing, session, node, notifier)
-    reports = Aside(settings, "report", identity.name)
-    reporter = Reporter(reports.fetch, identity, lambda: _figures(master))
+    reporter = Reporter(node, identity, lambda: _figures(master))
     tasks = [
         asyncio.create_task(master.run(), name="master"),
         asyncio.create_task(reporter.run(), name="reports"),
@@ -299,9 +297,8 @@ async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> N
     finally:
         notifier.stopping()
         await cancel(tasks)
-        await master.close()
         await reporter.close()
-        await reports.close()
+        await master.close()
 
 
 def _figures(master: Master) -> list[Sample]:

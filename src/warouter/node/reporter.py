@@ -21,12 +21,12 @@ from warouter import API_VERSION, __version__
 from warouter.log import Outage
 from warouter.metrics import BUILD_INFO, Sample
 from warouter.node.runtime import Identity
-from warouter.store.bounded import Fetch
+from warouter.store.nodes import NodeSession
 from warouter.store.reports import Body, ReportWriter
 
 log = logging.getLogger(__name__)
 
-EVERY_SECONDS = 5.0  # each is a connection of its own, which costs more than all else at rest
+EVERY_SECONDS = 5.0
 _STARTED = time.monotonic()
 _PAGE_BYTES = resource.getpagesize()
 
@@ -52,17 +52,18 @@ _OURS = ("WA_", "WAROUTER_", "COREAPP_", "WEBAPP_", "WACORE_")
 class Reporter:
     """``figures`` are collected for each report; ``state`` adds facts that change, by name.
 
-    ``fetch`` reaches the database: see ``store.reports``.
+    They go between two beats, on their ``session``.
     """
 
     def __init__(
         self,
-        fetch: Fetch,
+        session: NodeSession,
         identity: Identity,
         figures: Callable[[], list[Sample]],
         state: Callable[[], Mapping[str, Any]] = dict,
     ) -> None:
-        self._writer = ReportWriter(fetch, identity.incarnation, identity.name, identity.role)
+        self._session = session
+        self._writer = ReportWriter(session.fetch, identity.incarnation, identity.name, identity.role)
         self._figures = figures
         self._state = state
         self._facts = host_facts(shown_environment(os.environ))
@@ -71,6 +72,7 @@ class Reporter:
         """Report until cancelled."""
         outage = Outage()
         while True:
+            await self._session.registered.wait()
             try:
                 await self._writer.write(self._body())
                 outage.ends()

@@ -38,7 +38,6 @@ from warouter.node.settings_webapp import WebappSettings
 from warouter.store.account.accounts import Accounts
 from warouter.store.account.registration import Registrations
 from warouter.store.audit import Audit
-from warouter.store.bounded import fetcher
 from warouter.store.database import create_pool
 from warouter.store.media import through_pool
 from warouter.store.nodes import NodeSession
@@ -139,7 +138,7 @@ class Webapp:
         self._registered = OnceRegistered(Registrations(pool), self._view.links)
         self._context = self._assembled(identity.name, rates, tokens)
         self._runner = web.AppRunner(build_app(self._context), shutdown_timeout=LAST_SECONDS)
-        self._reporter = Reporter(fetcher(pool), identity, self._figures.samples)
+        self._reporter = Reporter(self._session, identity, self._figures.samples)
         # What follows the settings.
         level = LogLevel(settings.log_level)
         self._followed = WebappSettings(self._context.accounts, self._tls, level)

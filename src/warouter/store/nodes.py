@@ -17,16 +17,24 @@ from warouter.config import Settings
 from warouter.errors import ChangeRefused, OutcomeUnknown
 from warouter.link.address import Address
 from warouter.store import locks
-from warouter.store.database import Connection, Source, application_name, connect, listen
+from warouter.store.database import (
+    Connection,
+    Source,
+    application_name,
+    connect,
+    listen,
+    outcome_unknown,
+)
 
 _REGISTER = "select register_node($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11)"
-_BEAT = "select * from beat($1, $2, $3, $4)"
+_BEAT = "select * from beat($1, $2, $3, $4, $5)"
 _LEAVE = """
 with me as (update node set leaving = true where incarnation = $1),
      told as (select pg_notify('warouter', 'nodes'))
 select exists (select 1 from node n join pg_stat_activity a
                   on a.application_name like 'wa:' || replace(n.incarnation::text, '-', '') || ':%'
                 where n.role = $2 and n.incarnation <> $1 and not n.leaving) from told"""
+BETWEEN_SECONDS = 0.5  # a beat waits so long for another statement, and a lease for several beats
 LINK_GONE = "link"  # the hint of a webapp whose link to a coreapp has ended
 _MAP = "select version, shards from shard_map"
 SLOTS_SQL = "select slot, epoch, owner, successor from slot order by slot"
@@ -56,18 +64,23 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Beat(msgspec.Struct, frozen=True):
-    """The answer to a beat: renewed slots with their epochs, and slots to hand over."""
+    """The answer to a beat: renewed slots with their epochs, slots to hand over, and the counters of
+    what others may have changed.
+    """
 
     renewed: dict[int, int]
     handing: dict[int, int]
     map_version: int
     settings_version: int
+    auth_version: int  # of users and tokens
 
 
 class NodeSession:
     """The connection that shows that a node is alive: alive lock, beats, and LISTEN.
 
     Dedicated; remade when lost. A beat that finds no row registers again: it never means fenced.
+    Between two beats it also takes a statement that waits for nothing, such as a report's: a
+    session for that alone, opened and closed each time, costs more than the beats.
     """
 
     def __init__(
@@ -78,6 +91,7 @@ class NodeSession:
         self._wake = wake
         self._connection: Connection | None = None
         self._lock = asyncio.Lock()  # one task at a time on a connection
+        self.registered = asyncio.Event()  # there is a connection, and it is ready
         self.alive = False  # the last beat was confirmed, and its connection stands
 
     def register_as(self, registration: Registration) -> None:
@@ -100,7 +114,8 @@ class NodeSession:
         ``unreached`` are the coreapps that this webapp has no link to; ``journal_ok``: this
         coreapp can write its journals.
         """
-        said = (self._registration.incarnation, upstream_ok, list(unreached), journal_ok)
+        r = self._registration
+        said = (r.incarnation, upstream_ok, list(unreached), journal_ok, r.role == "coreapp")
         try:
             async with asyncio.timeout(within), self._lock:
                 connection = await self._connected()
@@ -118,7 +133,26 @@ class NodeSession:
             dict(zip(row["handing"], row["handing_epochs"], strict=True)),
             row["map_version"],
             row["settings_version"],
+            row["auth_version"],
         )
+
+    async def fetch(self, sql: str, *arguments: Any) -> list[Any]:
+        """Run a statement that waits for nothing, while ``registered``. OutcomeUnknown, and the
+        connection is ended, if there is no answer before a beat would be late.
+        """
+        try:
+            async with asyncio.timeout(BETWEEN_SECONDS), self._lock:
+                if self._connection is None:
+                    raise ConnectionError("no session")
+                rows: list[Any] = await self._connection.fetch(sql, *arguments)
+                return rows
+        except asyncpg.PostgresError as error:
+            if outcome_unknown(error):
+                self.terminate()
+            raise
+        except Exception as error:
+            self.terminate()
+            raise OutcomeUnknown(f"between two beats: {error!r}") from error
 
     async def say_leaving(self) -> bool:
         """Ask the leader for successors, because this process will
@@ -134,6 +168,7 @@ class NodeSession:
 
     def terminate(self) -> None:
         self.alive = False
+        self.registered.clear()
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.terminate()
@@ -150,6 +185,7 @@ class NodeSession:
             )
             await self._register(connection)
             await listen(connection, self._wake)
+            self.registered.set()
         assert self._connection is not None
         return self._connection
 

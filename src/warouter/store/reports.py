@@ -15,16 +15,8 @@ from warouter.store.bounded import Fetch, connection
 READ_SECONDS = 2.0
 REMOVE_SECONDS = 0.5
 FRESH_SECONDS = 15.0  # who has said nothing for so long is not shown
-KEPT_SECONDS = 60
 
-# The row of whoever was killed is removed by the next one who reports.
-_WRITE = f"""
-with gone as (
-    delete from report where incarnation <> $1
-       and at not between now() - interval '{KEPT_SECONDS} seconds'
-                      and now() + interval '{KEPT_SECONDS} seconds')
-insert into report (incarnation, node, role, body) values ($1, $2, $3, $4::jsonb)
-on conflict (incarnation) do update set at = now(), body = excluded.body"""
+_WRITE = "select write_report($1, $2, $3, $4::jsonb)"
 _REMOVE = "delete from report where incarnation = $1"
 # The last incarnation of a node: one that was restarted stands here twice for a moment.
 _READ = """

@@ -116,7 +116,7 @@ class Owners:
         self._rows = []
 
     def beat(
-        self, inc: UUID, upstream_ok: bool, unreached: list[UUID], journal_ok: bool
+        self, inc: UUID, upstream_ok: bool, unreached: list[UUID], journal_ok: bool, _owns: bool
     ) -> list[dict[str, Any]]:
         node = self.nodes.get(inc)
         if node is None:
@@ -149,6 +149,7 @@ class Owners:
                 "handing_epochs": [self.epochs[s] for s in handing],
                 "map_version": self.version,
                 "settings_version": 1,
+                "auth_version": 1,
             }
         ]
 

@@ -51,7 +51,7 @@ end $$;
 
 -- Does the same, with whether a coreapp can write its journals.
 --
--- Called by: store/nodes.py
+-- Called by: builds from 0013 to 0019
 create function beat(
     p_incarnation uuid, p_upstream_ok boolean, p_unreached uuid[], p_journal_ok boolean)
 returns table (slots smallint[], epochs bigint[], handing smallint[], handing_epochs bigint[],
@@ -72,5 +72,41 @@ begin
                coalesce(array_agg(s.epoch) filter (where s.successor is not null), '{}'),
                (select m.version from shard_map m),
                (select c.version from change c where c.what = 'settings')
+          from slot s where s.owner = p_incarnation;
+end $$;
+
+-- Does the same, with the counter of users and tokens. p_owns: the caller may own slots; for one that
+-- may not none are looked up.
+--
+-- Called by: store/nodes.py
+create function beat(p_incarnation uuid, p_upstream_ok boolean, p_unreached uuid[],
+                     p_journal_ok boolean, p_owns boolean)
+returns table (slots smallint[], epochs bigint[], handing smallint[], handing_epochs bigint[],
+               map_version bigint, settings_version bigint, auth_version bigint)
+language plpgsql volatile as $$
+begin
+    perform set_config('synchronous_commit', 'off', true);
+    update beat set counter = counter + 1, upstream_ok = p_upstream_ok, unreached = p_unreached,
+                    journal_ok = p_journal_ok
+     where incarnation = p_incarnation;
+    if not found then
+        return;
+    end if;
+    if not p_owns then
+        return query
+            select '{}'::smallint[], '{}'::bigint[], '{}'::smallint[], '{}'::bigint[],
+                   (select m.version from shard_map m),
+                   (select c.version from change c where c.what = 'settings'),
+                   (select c.version from change c where c.what = 'auth');
+        return;
+    end if;
+    return query
+        select coalesce(array_agg(s.slot) filter (where s.successor is null), '{}'),
+               coalesce(array_agg(s.epoch) filter (where s.successor is null), '{}'),
+               coalesce(array_agg(s.slot) filter (where s.successor is not null), '{}'),
+               coalesce(array_agg(s.epoch) filter (where s.successor is not null), '{}'),
+               (select m.version from shard_map m),
+               (select c.version from change c where c.what = 'settings'),
+               (select c.version from change c where c.what = 'auth')
           from slot s where s.owner = p_incarnation;
 end $$;
