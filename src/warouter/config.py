@@ -58,7 +58,7 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
     drain: float = 0.5  # the window's time to finish at a handover
     join: float = 3.0  # a coreapp is healthy for so long before shards are handed to it
     hold: float = 10.0  # a webapp keeps a request so long for an owner to come
-    map_poll: float = 0.5  # how often a webapp reads the shard map unasked
+    map_poll: float = 1.0  # how often a webapp reads the shard map and the nodes unasked
     watchdog: float = 10.0
 
     def __post_init__(self) -> None:

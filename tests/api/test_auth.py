@@ -11,6 +11,7 @@ import asyncpg
 import pytest
 
 from tests.harness.api import ADMIN_PASSWORD, USER_PASSWORD, Api, basic
+from tests.harness.wait import soon
 from warouter.api.access.auth import seed_administrator
 from warouter.api.access.tokens import TokenCache, hash_of, new_token
 from warouter.store.account.accounts import Accounts, Holder
@@ -151,6 +152,37 @@ async def test_a_look_up_that_a_revocation_overtook_is_repeated(
     accounts.go_on.set()
     assert await asked is None
     assert await cache.caller(api.user) is None
+
+
+async def test_a_counter_that_beats_tell_is_not_asked_for(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accounts, clock = api.context.accounts, [0.0]
+    read, asked = accounts.auth_version, []
+
+    async def counted() -> int:
+        asked.append(clock[0])
+        return await read()
+
+    monkeypatch.setattr(accounts, "auth_version", counted)
+    cache = TokenCache(accounts, poll=0.05, clock=lambda: clock[0])
+    assert await cache.caller(api.user) is not None
+    following = asyncio.create_task(cache.run())
+    await soon(lambda: asked == [0.0])
+    version = await read()
+    clock[0] = 0.04
+    cache.saw(version)
+    clock[0] = 0.08
+    await asyncio.sleep(0.15)  # time enough for its timer, by whose clock it was told 0.04 s ago
+    assert asked == [0.0]
+    await accounts.remove_token(hash_of(api.user))
+    cache.saw(version + 1)
+    await soon(lambda: len(asked) == 2)
+    await soon(lambda: cache.known(api.user) is None)
+    clock[0] = 1.0  # and without beats it is asked for
+    await soon(lambda: asked[2:] == [1.0])
+    following.cancel()
+    await asyncio.gather(following, return_exceptions=True)
 
 
 async def test_seeding_is_done_once(api: Api) -> None:

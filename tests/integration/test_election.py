@@ -197,7 +197,29 @@ async def test_processes_of_the_version_before_beat_on(
     assert (row["slots"], row["map_version"]) == ([], 1)
     node = (await leader.look()).nodes[RIVAL]
     assert (node.upstream_ok, node.journal_ok) == (True, True)  # of that they say nothing
+    row = await pool.fetchrow("select * from beat($1, $2, $3, $4)", RIVAL, True, [NODE], False)
+    assert (row["slots"], row["map_version"]) == ([], 1)
+    assert not (await leader.look()).nodes[RIVAL].journal_ok
     session.terminate()
+
+
+async def test_each_beat_tells_what_others_have_changed(
+    pool: asyncpg.Pool, settings: Settings
+) -> None:
+    for role, incarnation in (("webapp", RIVAL), ("coreapp", NODE)):
+        session = session_of(settings, role, incarnation)
+        before = await session.beat(True, 5.0)
+        await pool.execute("update shard_map set version = version + 1")
+        await pool.execute("update change set version = version + 10 where what = 'auth'")
+        await pool.execute("update change set version = version + 100 where what = 'settings'")
+        after = await session.beat(True, 5.0)
+        grown = (
+            after.map_version - before.map_version,
+            after.auth_version - before.auth_version,
+            after.settings_version - before.settings_version,
+        )
+        assert grown == (1, 10, 100)
+        session.terminate()
 
 
 async def test_a_leader_of_the_version_before_names_successors(

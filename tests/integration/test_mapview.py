@@ -73,6 +73,21 @@ async def test_a_server_that_hangs_is_not_waited_for_longer_than_anywhere(
         assert time.monotonic() - began < SECONDS + 2
 
 
+async def test_a_map_that_nobody_told_of_is_read_when_a_beat_has_its_version(
+    settings: Settings, pool: asyncpg.Pool
+) -> None:
+    view = MapView(settings, Timing(map_poll=3600.0), pool, f"wa:{uuid4().hex}:w")
+    following = asyncio.create_task(view.run())
+    await soon(lambda: view.map is not None)
+    await pool.execute("update shard_map set shards = 32, version = version + 1")
+    assert view.map is not None
+    view.saw(view.map.version + 1)
+    await soon(lambda: view.map is not None and view.map.shards == 32)
+    following.cancel()
+    await asyncio.gather(following, return_exceptions=True)
+    await view.close()
+
+
 async def test_403_says_that_nothing_happens_and_503_that_it_may(
     settings: Settings, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -53,7 +53,10 @@ class Tokens(Protocol):
 
 
 class MapView:
-    """Follows the shard map: NOTIFY is a hint, polling is authoritative."""
+    """Follows the shard map: NOTIFY is a hint, its version in each beat is authoritative.
+
+    Nodes are in no beat: those that join, or fall silent, are polled for.
+    """
 
     def __init__(
         self,
@@ -83,6 +86,11 @@ class MapView:
     def away(self) -> bool:
         """True while the database does not answer."""
         return self._outage.lasts
+
+    def saw(self, version: int) -> None:
+        """A beat says that this version of the map is in force."""
+        if self.map is not None and version != self.map.version:
+            self._wake.set()
 
     async def run(self) -> None:
         """Follow the map until cancelled; the last one is kept

@@ -40,7 +40,7 @@ from warouter.store.account.registration import Registrations
 from warouter.store.audit import Audit
 from warouter.store.database import create_pool
 from warouter.store.media import through_pool
-from warouter.store.nodes import NodeSession
+from warouter.store.nodes import Beat, NodeSession
 from warouter.systemd import Notifier
 from warouter.tls import link as tls
 from warouter.tls.server import ServerTls
@@ -167,7 +167,7 @@ class Webapp:
             "shard map": self._view.run(),
             "sweep": links.sweep(),
             "settings": self._follower.run(),
-            "beats": _beat(self._session, links, self._settings, notifier, self._follower.saw),
+            "beats": _beat(self._session, links, self._settings, notifier, self._heard),
             "slow clients": self._edge.sweep(),
             "reports": self._reporter.run(),
         }
@@ -211,6 +211,12 @@ class Webapp:
             served_chain=lambda: self._tls.chain if self._tls else "",
         )
 
+    def _heard(self, beat: Beat) -> None:
+        """What others have changed is read as soon as a beat says so, and not asked for."""
+        self._follower.saw(beat.settings_version)
+        self._view.saw(beat.map_version)
+        self._context.tokens.saw(beat.auth_version)
+
     def _fast_path(self) -> FastPath | None:
         if not self._settings.fast_path:
             return None
@@ -240,18 +246,17 @@ async def _beat(
     links: Links,
     settings: Settings,
     notifier: Notifier,
-    saw: Callable[[int], None] = lambda _version: None,
+    heard: Callable[[Beat], None],
 ) -> None:
     """Beat: a webapp owns nothing, but shows that it is alive and which coreapps it cannot reach.
 
-    ``saw`` hears where the counter of the settings stands.
+    ``heard`` is called with each answer.
     """
     timing = settings.timing
     outage = Outage()
     while True:
         try:
-            beat = await session.beat(True, timing.trust, links.unreached())
-            saw(beat.settings_version)
+            heard(await session.beat(True, timing.trust, links.unreached()))
             outage.ends()
         except OutcomeUnknown as error:
             if outage.begins():

@@ -24,7 +24,7 @@ from warouter.node.runtime import Identity
 from warouter.node.webapp import _beat
 from warouter.store.database import application_name
 from warouter.store.election import LeaderSession
-from warouter.store.nodes import NodeSession
+from warouter.store.nodes import Beat, NodeSession
 from warouter.systemd import Notifier
 
 
@@ -155,9 +155,15 @@ class Webapp:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.view.run())
             group.create_task(self.view.links.sweep())
-            group.create_task(_beat(self._session, self.view.links, self._settings, Notifier("")))
+            group.create_task(self._beat())
             for recipient in self._plan.recipients:
                 group.create_task(self._client(recipient))
+
+    async def _beat(self) -> None:
+        def heard(beat: Beat) -> None:
+            self.view.saw(beat.map_version)
+
+        await _beat(self._session, self.view.links, self._settings, Notifier(""), heard)
 
     async def _client(self, recipient: str) -> None:
         """One message after the other to one recipient, now and then some at once.

@@ -1,9 +1,9 @@
 """A cache of tokens, so that a request needs no database to be authorised.
 
 A token is looked up in PostgreSQL once and then answered from here. Every change of a user or a
-token raises a counter there; it is polled, and when it has grown, all tokens that are kept are read
-again. So a revocation holds on every webapp within a second, and while the database is away, tokens
-that were seen before go on.
+token raises a counter there; each beat tells it, it is polled while there are no beats, and when it
+has grown, all tokens that are kept are read again. So a revocation holds on every webapp within a
+second, and while the database is away, tokens that were seen before go on.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ def hash_of(token: str) -> bytes:
 
 
 class TokenCache:
-    """Tokens in memory, refreshed when the counter of changes grows. ``poll`` is
-    the interval in seconds at which the counter is read; ``wake`` reads it at once.
+    """Tokens in memory, refreshed when the counter of changes grows. It is read when nobody has
+    said for ``poll`` seconds where it stands; ``wake`` reads it at once.
     """
 
     def __init__(
@@ -74,6 +74,7 @@ class TokenCache:
         self.generation = 0  # grows whenever an earlier answer about a token may be wrong now
         self._refreshing = asyncio.Lock()
         self._woken = asyncio.Event()
+        self._told = 0.0  # when it was known last where the counter stands
         self._outage = Outage()
 
     async def caller(self, token: str) -> Caller | None:
@@ -105,6 +106,12 @@ class TokenCache:
         """Refresh soon: users or tokens may have changed."""
         self._woken.set()
 
+    def saw(self, version: int) -> None:
+        """A beat reported where the counter stands."""
+        self._told = self._clock()
+        if version != self._version:
+            self._woken.set()
+
     async def refresh(self) -> None:
         """Read the counter and, if it has grown, all tokens in memory."""
         async with self._refreshing:
@@ -122,7 +129,9 @@ class TokenCache:
                 self._outage.ends()
             except Exception as error:
                 self._report(error)
-            await wait_for(self._woken, self._poll)
+            self._told = self._clock()
+            while not self._woken.is_set() and (left := self._told + self._poll - self._clock()) > 0:
+                await wait_for(self._woken, left)
 
     def _living(self, key: bytes, entry: tuple[Caller, float] | None) -> Caller | None:
         if entry is None:
