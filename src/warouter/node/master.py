@@ -97,18 +97,18 @@ class Master:
         if self._term is None:
             await self._follow(started)
             return
-        picture = await self._session.look()
+        picture = await self._session.look(self._beat_due(started))
         self._observe(picture, started, self._clock())
-        await self._beat(started)
+        await self._beat(started, picture.beaten)
         if self._still_leads(picture, started):
             await self._lead(picture, started)
         else:
             self._resign("the term is another's, or was not confirmed in time")
 
     async def _follow(self, started: float) -> None:
-        picture, locked = await self._session.contend()
+        picture, locked = await self._session.contend(self._beat_due(started))
         self._observe(picture, started, self._clock())
-        await self._beat(started)
+        await self._beat(started, picture.beaten)
         leader = self._members.get(picture.leader) if picture.leader else None
         if not locked and leader is not None and leader.verdict is Verdict.DEAD:
             await self._session.depose_holder()
@@ -175,7 +175,11 @@ class Master:
         if picture.request is not None and picture.request.state == "waiting":
             await self._begin_request(term, picture, picture.request, now)
             return
-        planned = plan(self._view(picture, current, now), self._timing.lease)
+        planned = plan(self._view(current, now), self._timing.lease)
+        if planned is not None:
+            # Only now, as it can but keep slots where they are.
+            moved = await self._session.moved_lately()
+            planned = plan(self._view(current, now, moved=moved), self._timing.lease)
         if planned is not None:
             await self._write(term, current, planned)
         elif picture.request is not None and current.settled:
@@ -183,11 +187,16 @@ class Master:
         await self._forget(term, picture, now)
 
     def _view(
-        self, picture: Picture, current: ShardMap, now: float, *, asked: bool = False
+        self,
+        current: ShardMap,
+        now: float,
+        *,
+        asked: bool = False,
+        moved: frozenset[int] = frozenset(),
     ) -> View:
         ages = {slot: now - since for (slot, _, _), since in self._named_since.items()}
         coreapps = {i: m for i, m in self._members.items() if m.node.role == "coreapp"}
-        return View(current, coreapps, ages, asked, picture.moved)
+        return View(current, coreapps, ages, asked, moved)
 
     async def _begin_request(
         self, term: int, picture: Picture, request: ShardRequest, now: float
@@ -195,7 +204,7 @@ class Master:
         """Write the new count and the successors of every moving slot in one transaction."""
         current = picture.map
         target = ShardMap(current.version, request.shards, current.slots)
-        view = self._view(picture, target, now, asked=True)
+        view = self._view(target, now, asked=True)
         planned = plan(view, self._timing.lease) or target
         _, successions = changes(target, planned, self._members)
         said = {"shards": request.shards, "moving": len(successions)}
@@ -244,10 +253,17 @@ class Master:
         if gone:
             await self._beating(self._session.forget_nodes(term, gone))
 
-    async def _beat(self, started: float) -> None:
-        """Beat only after an answered poll: a leader that cannot read must fall silent."""
+    def _beat_due(self, started: float) -> bool:
+        """True if the poll is to beat as well: two statements cost twice as much. Without the
+        node's own connection the beat goes there, and makes it.
+        """
+        return started >= self._next_beat and self._node.connected
+
+    async def _beat(self, started: float, beaten: bool = False) -> None:
+        """Beat only with an answered poll: a leader that cannot read must fall silent."""
         if started >= self._next_beat:
-            await self._node.beat(True, self._timing.trust)
+            if not beaten:
+                await self._node.beat(True, self._timing.trust)
             self._next_beat = started + self._timing.beat
             self._notifier.alive()
 

@@ -26,9 +26,9 @@ from warouter.store.nodes import SLOTS_SQL, ShardRequest, map_of
 
 STALE_TERM = "WA002"
 LOOK_SECONDS = 1.0  # what commits nothing is answered at once, or not at all
-# One statement a poll, since in a quiet cluster masters cost more than what they watch. So names of
-# sessions are only sifted here, and told apart by who looks; and who does not lead looks at no
-# sessions, of which PostgreSQL tells at some cost. Without parameters it is planned only once.
+# One statement a poll, since in a quiet cluster masters cost more than what they watch: it beats as
+# well where a beat is due. So names of sessions are only sifted here, and told apart by who looks;
+# and who does not lead looks at no sessions, of which PostgreSQL tells at some cost.
 _JUDGED = """
 m.version, m.shards, t.term, t.incarnation as leader,
        pg_postmaster_start_time() as started, next_number(0) >> 32 as timeline,
@@ -38,16 +38,17 @@ m.version, m.shards, t.term, t.incarnation as leader,
                from node n left join beat b using (incarnation)) as nodes"""
 _LOOK = f"""
 select {_JUDGED},
-       array(select substr(a.application_name, 4, 32) from pg_stat_activity a
-              where a.datname = current_database()
-                and a.application_name like 'wa:%') as sessions,
+       (select string_agg(substr(a.application_name, 4, 32), ' ') from pg_stat_activity a
+         where a.datname = current_database()
+           and a.application_name like 'wa:%') as sessions,
        (select row(r.id, r.shards, r.state) from shard_request r
-         where r.state in ('waiting', 'running')) as request,
-       moved_lately() as moved
+         where r.state in ('waiting', 'running')) as request, BEATEN as beaten
   from shard_map m, term t"""
 _CONTEND = f"""
-select {_JUDGED}, pg_try_advisory_lock({locks.LEADER}, 0) as locked
+select {_JUDGED}, BEATEN as beaten, pg_try_advisory_lock({locks.LEADER}, 0) as locked
   from shard_map m, term t"""
+_BEATEN = "exists (select from beat($1, true, '{}', true, false))"
+_MOVED = "select moved_lately() as moved"
 _TERMINATE_HOLDER = """
 select pg_terminate_backend(l.pid) from pg_locks l
  where l.locktype = 'advisory' and l.classid = $1 and l.objid = 0 and l.objsubid = 2
@@ -64,7 +65,7 @@ select pg_terminate_backend(a.pid) from pg_stat_activity a
 
 
 class Picture(msgspec.Struct, frozen=True):
-    """One answered poll: everything that a master decides from."""
+    """One answered poll: what a master decides from. ``beaten``: it was a beat, too."""
 
     map: ShardMap
     term: int
@@ -73,7 +74,7 @@ class Picture(msgspec.Struct, frozen=True):
     sessions: frozenset[UUID]
     server: tuple[Any, int]
     request: ShardRequest | None
-    moved: frozenset[int] = frozenset()  # slots that left an owner in trouble a moment ago
+    beaten: bool
 
 
 class LeaderSession:
@@ -84,27 +85,29 @@ class LeaderSession:
         self._session = Session(settings, application, lock_timeout="500ms")
         self._map: ShardMap | None = None  # the last one that was read
         self._map_found: tuple[int, int, object] | None = None  # version, shards, server
+        self._sessions: tuple[str, frozenset[UUID]] = "", frozenset()  # as text, and what it says
 
-    async def look(self) -> Picture:
-        """Read the state of the cluster. Raises OutcomeUnknown when
+    async def look(self, beat: bool = False) -> Picture:
+        """Read the state of the cluster, and beat if so asked. Raises OutcomeUnknown when
         the database does not answer.
         """
-        state = (await self._session.fetch(_LOOK, within=LOOK_SECONDS))[0]
-        return msgspec.structs.replace(
-            await self._picture(state),
-            sessions=_incarnations(state["sessions"]),
-            request=ShardRequest(*state["request"]) if state["request"] else None,
-            moved=frozenset(state["moved"]),
-        )
+        state = await self._state(_LOOK, beat)
+        request = ShardRequest(*state["request"]) if state["request"] else None
+        return await self._picture(state, self._incarnations(state["sessions"] or ""), request)
 
-    async def contend(self) -> tuple[Picture, bool]:
+    async def moved_lately(self) -> frozenset[int]:
+        """The slots that left an owner in trouble a moment ago."""
+        rows = await self._session.fetch(_MOVED, within=LOOK_SECONDS)
+        return frozenset(rows[0]["moved"])
+
+    async def contend(self, beat: bool = False) -> tuple[Picture, bool]:
         """Read what a follower judges by, and try the lock that keeps masters apart: True if this
         session holds it now. Raises OutcomeUnknown when the database does not answer.
 
         Every node counts as one that has a session: a dead one is known by its beats, or once this
         master leads.
         """
-        state = (await self._session.fetch(_CONTEND, within=LOOK_SECONDS))[0]
+        state = await self._state(_CONTEND, beat)
         return await self._picture(state), state["locked"]
 
     async def try_lock(self) -> bool:
@@ -187,7 +190,17 @@ class LeaderSession:
         """Close the connection in order, which frees the lock at once."""
         await self._session.close()
 
-    async def _picture(self, state: Any) -> Picture:
+    async def _state(self, sql: str, beat: bool) -> Any:
+        mine = (self._incarnation,) if beat else ()
+        sql = sql.replace("BEATEN", _BEATEN if beat else "false")
+        return (await self._session.fetch(sql, *mine, within=LOOK_SECONDS))[0]
+
+    async def _picture(
+        self,
+        state: Any,
+        sessions: frozenset[UUID] | None = None,
+        request: ShardRequest | None = None,
+    ) -> Picture:
         server = state["started"], state["timeline"]
         nodes = {row[0]: _node(*row) for row in state["nodes"]}
         return Picture(
@@ -195,10 +208,17 @@ class LeaderSession:
             term=state["term"],
             leader=state["leader"],
             nodes=nodes,
-            sessions=frozenset(nodes),
+            sessions=frozenset(nodes) if sessions is None else sessions,
             server=server,
-            request=None,
+            request=request,
+            beaten=state["beaten"],
         )
+
+    def _incarnations(self, names: str) -> frozenset[UUID]:
+        """The incarnations of the sessions with these names, which mostly are those of before."""
+        if names != self._sessions[0]:
+            self._sessions = names, _incarnations(names.split())
+        return self._sessions[1]
 
     async def _map_of(self, version: int, shards: int, server: object) -> ShardMap:
         """The map of this version, which is read only if it is not the last one.

@@ -12,7 +12,9 @@ from tests.campaigns.simulation.webhook import SETTINGS
 
 Wants = Callable[[Any, tuple[Any, ...]], list[Lock]]
 Does = Callable[[Any, Any, tuple[Any, ...]], list[Any]]
-UNFLUSHED = frozenset(("from beat", "register_node"))  # what keeps a node known
+BEATEN = "from beat($1, true, '{}', true, false)) as beaten"  # by a master, with its poll
+UNFLUSHED = frozenset(("select * from beat", "register_node", BEATEN, f"{BEATEN}, pg_try"))
+
 
 
 class Statement:
@@ -123,9 +125,9 @@ def _state(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
             "leader": t.leader,
             "started": s.started,
             "timeline": t.timeline,
-            "sessions": [inc.hex for inc in s.incarnations()],
+            "sessions": " ".join(inc.hex for inc in s.incarnations()),
             "request": tuple(t.request) if t.request else None,
-            "moved": t.moved_lately(),
+            "beaten": bool(a) and bool(t.beat(*a, True, [], True, False)),
             "nodes": [_as_a_row(node) for node in t.nodes.values()],
         }
     ]
@@ -362,7 +364,10 @@ _STATEMENTS = {
         ("forget_nodes(", _term, _call("forget_nodes")),
         ("win_term(", _term_alone, _win),
         ("register_node(", _nothing, _register),
-        ("from beat(", _nothing, _beat),
+        ("select * from beat(", _nothing, _beat),
+        (f"{BEATEN}, pg_try", _nothing, _contend),
+        (BEATEN, _nothing, _state),
+        ("select moved_lately()", None, lambda s, c, a: [{"moved": s.tables.moved_lately()}]),
         ("set leaving = true", _nothing, _leave),
         ("select pg_notify(", None, _notify),
         ("pg_try_advisory_lock(7701, 0) as locked", None, _contend),

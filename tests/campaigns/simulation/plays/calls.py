@@ -119,6 +119,7 @@ PARAMETERS = {
     "above": st.sampled_from((0, 7)),
     "after": st.integers(0, 3),
     "ages": st.none(),
+    "beat": st.booleans(),
     "by": st.sampled_from((-3600.0, -2.0, 1.0, 20.0, 61.0)),
     "days": st.just(0.0),
     "details": st.just(""),

@@ -87,7 +87,7 @@ class Player:
     async def _answer(self, call: Call) -> Any:
         who = self._who(call)
         if call.name == "look":
-            return await self._look(who)
+            return await self._look(who, **call.arguments)
         theirs = (self._journals.get(who), self._nodes.get(who), self.leaders.get(who))
         has = next(one for one in (*theirs, self._elsewhere) if hasattr(one, call.name))
         given = call.arguments
@@ -100,13 +100,14 @@ class Player:
             return shown, await self._look(LEADERS[0])
         return shown
 
-    async def _look(self, leader: str) -> Any:
+    async def _look(self, leader: str, beat: bool = False) -> Any:
         """The whole picture but for what is of the server and its sessions."""
-        seen = await self.leaders[leader].look()
+        seen = await self.leaders[leader].look(beat)
+        moved = await self.leaders[leader].moved_lately()
         for slot in SLOTS:
             self._epochs[slot] = seen.map.slots[slot].epoch
             self._owners[slot] = _NAMES.get(seen.map.slots[slot].owner, NODES[0])
-        return seen.map, seen.term, seen.leader, seen.nodes, seen.request, seen.moved
+        return seen.map, seen.term, seen.leader, seen.nodes, seen.request, seen.beaten, moved
 
     def _who(self, call: Call) -> str:
         if call.who == THE_LEADER:
