@@ -15,6 +15,7 @@ import pytest_asyncio
 from tests.campaigns.simulation.owners import TROUBLES
 from tests.harness.owned import Slots, session_of
 from tests.harness.postgres import until
+from tests.harness.wait import soon
 from warouter.cluster.plan import Succession, Takeover
 from warouter.config import Settings, Timing
 from warouter.errors import ChangeRefused
@@ -101,11 +102,51 @@ async def test_a_map_is_read_again_when_its_version_or_its_server_is_another(
 async def test_sessions_of_others_may_have_names_like_ours(
     leader: LeaderSession, settings: Settings
 ) -> None:
+    nodes = [session_of(settings, "coreapp", incarnation) for incarnation in (NODE, RIVAL)]
+    for node in nodes:
+        await node.beat(True, 5.0)
+        node.terminate()
     names = [f"wa:{NODE.hex}:one", f"wa:{NODE.hex}:two", "wa:psql"]
     sessions = [await connect(settings, name) for name in names]
-    assert (await leader.look()).sessions == {NODE}
+    await soon(lambda: _sees(leader, {NODE}))
     for session in sessions:
         session.terminate()
+    await soon(lambda: _sees(leader, set()))
+
+
+async def test_a_node_that_ends_is_missed_by_the_next_look(
+    leader: LeaderSession, settings: Settings
+) -> None:
+    """As long as all sessions that beat are there no other is looked for."""
+    nodes = {inc: session_of(settings, "coreapp", inc) for inc in (NODE, RIVAL)}
+    for node in nodes.values():
+        await node.beat(True, 5.0)
+    assert (await leader.look()).sessions == {NODE, RIVAL}
+    nodes[NODE].terminate()
+    await soon(lambda: _sees(leader, {RIVAL}))
+    await nodes[NODE].beat(True, 5.0)
+    assert (await leader.look()).sessions == {NODE, RIVAL}
+    for node in nodes.values():
+        node.terminate()
+
+
+async def test_a_poll_that_is_a_beat_counts_as_one(
+    pool: asyncpg.Pool, leader: LeaderSession, settings: Settings
+) -> None:
+    counter = "select counter from beat where incarnation = $1"
+    assert not (await leader.look(beat=True)).beaten  # not registered
+    session = session_of(settings, "master", ME)
+    await session.beat(True, 5.0)
+    before = await pool.fetchval(counter, ME)
+    assert (await leader.look(beat=True)).beaten
+    assert (await leader.contend(beat=True))[0].beaten
+    assert not (await leader.look()).beaten
+    assert await pool.fetchval(counter, ME) == before + 2
+    session.terminate()
+
+
+async def _sees(leader: LeaderSession, incarnations: set[UUID]) -> bool:
+    return (await leader.look()).sessions == incarnations
 
 
 async def test_numbers_carry_the_timeline(leader: LeaderSession, pool: asyncpg.Pool) -> None:

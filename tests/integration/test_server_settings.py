@@ -12,7 +12,9 @@ import msgspec
 import pytest
 
 from tests.harness.journals import row as a_row
+from tests.harness.owned import session_of
 from tests.harness.postgres import until
+from tests.harness.wait import PATIENCE
 from tests.integration.test_fence import APPEND, SLOT, _one
 from warouter.cluster.plan import Takeover
 from warouter.config import Settings
@@ -162,8 +164,13 @@ async def _lead_and_own(settings: Settings) -> None:
     assert await leader.try_lock()
     term = await leader.win()
     await leader.take_over(term, [Takeover(3, 0, ME, None, "unowned")], [0])
-    picture = await leader.look()
-    assert HEIR in picture.sessions
+    for role, incarnation in (("master", HEIR), ("webapp", uuid4())):
+        node = session_of(settings, role, incarnation)
+        await node.beat(True, 10.0)
+        node.terminate()
+    async with asyncio.timeout(PATIENCE):
+        while (picture := await leader.look()).sessions != {HEIR}:
+            await asyncio.sleep(0.01)
     epoch = picture.map.slots[3].epoch
     journal = Journal(settings, ME, f"wa:{ME.hex}:owner")
     owned = {3: epoch}

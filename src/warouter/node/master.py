@@ -28,6 +28,7 @@ from warouter.systemd import Notifier
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+SPEAK_SECONDS = 1.0  # who holds the lock of the living and is silent for three is shown as dead
 SOON = 0.04  # seconds to the next look when somebody seems to be gone: enough to connect anew
 ALERT_LOOKS = 4  # a session that is about to end is seen by the next look, or the one after
 FORGET_SECONDS = 60.0  # a dead incarnation's row is kept so long for whoever looks
@@ -63,6 +64,7 @@ class Master:
         self._timeline: int | None = None
         self._outage = Outage()
         self._next_beat = 0.0
+        self._spoken = 0.0  # when the last beat was through the node's own connection
 
     @property
     def term(self) -> int | None:
@@ -254,16 +256,20 @@ class Master:
             await self._beating(self._session.forget_nodes(term, gone))
 
     def _beat_due(self, started: float) -> bool:
-        """True if the poll is to beat as well: two statements cost twice as much. Without the
-        node's own connection the beat goes there, and makes it.
+        """True if the poll is to beat as well: two statements cost twice as much.
+
+        Once a second the beat goes through the node's own connection, which is made anew if it was
+        lost, and by whose last word onlookers know that this master lives.
         """
-        return started >= self._next_beat and self._node.connected
+        spoken = self._node.connected and started < self._spoken + SPEAK_SECONDS
+        return spoken and started >= self._next_beat
 
     async def _beat(self, started: float, beaten: bool = False) -> None:
         """Beat only with an answered poll: a leader that cannot read must fall silent."""
         if started >= self._next_beat:
             if not beaten:
                 await self._node.beat(True, self._timing.trust)
+                self._spoken = started
             self._next_beat = started + self._timing.beat
             self._notifier.alive()
 

@@ -152,8 +152,10 @@ class Ownership:
         """A beat that was sent at ``sent`` came back and renewed these epochs."""
         for number, standing in enumerate(self.standings):
             standing.confirmed = sent if number in epochs else -math.inf
+        before = self._lease.next_deadline()
         self._lease.renewed(sent, [slot.slot for slot in self.still_open(epochs)])
-        self._lease_changed.set()
+        if before is None:  # else the deadlines are later now, and looked at when that one is there
+            self._lease_changed.set()
 
     async def watch_deadlines(self) -> None:
         """At a deadline nothing more is sent: the slot closes, the upstream socket with it."""

@@ -19,7 +19,7 @@ from warouter.store.journal import Journal
 
 log = logging.getLogger(__name__)
 
-PRUNE_SECONDS = 30.0
+PRUNE_SECONDS = 60.0
 PRUNE_ROWS = 500
 PRUNE_PAUSE = 0.05
 

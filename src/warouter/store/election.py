@@ -27,8 +27,9 @@ from warouter.store.nodes import SLOTS_SQL, ShardRequest, map_of
 STALE_TERM = "WA002"
 LOOK_SECONDS = 1.0  # what commits nothing is answered at once, or not at all
 # One statement a poll, since in a quiet cluster masters cost more than what they watch: it beats as
-# well where a beat is due. So names of sessions are only sifted here, and told apart by who looks;
-# and who does not lead looks at no sessions, of which PostgreSQL tells at some cost.
+# well where a beat is due. Of its sessions PostgreSQL tells at some cost, so who does not lead looks
+# at none, and who leads only when a node has lost the one that beats: its lock can be had. Their
+# names are only sifted here, and told apart by who looks.
 _JUDGED = """
 m.version, m.shards, t.term, t.incarnation as leader,
        pg_postmaster_start_time() as started, next_number(0) >> 32 as timeline,
@@ -38,9 +39,13 @@ m.version, m.shards, t.term, t.incarnation as leader,
                from node n left join beat b using (incarnation)) as nodes"""
 _LOOK = f"""
 select {_JUDGED},
-       (select string_agg(substr(a.application_name, 4, 32), ' ') from pg_stat_activity a
-         where a.datname = current_database()
-           and a.application_name like 'wa:%') as sessions,
+       case when exists (
+           select from node n
+            where pg_try_advisory_xact_lock_shared({locks.ALIVE},
+                                                   hashtext(replace(n.incarnation::text, '-', ''))))
+       then array(select substr(a.application_name, 4, 32) from pg_stat_activity a
+                   where a.datname = current_database()
+                     and a.application_name like 'wa:%') end as sessions,
        (select row(r.id, r.shards, r.state) from shard_request r
          where r.state in ('waiting', 'running')) as request, BEATEN as beaten
   from shard_map m, term t"""
@@ -85,15 +90,18 @@ class LeaderSession:
         self._session = Session(settings, application, lock_timeout="500ms")
         self._map: ShardMap | None = None  # the last one that was read
         self._map_found: tuple[int, int, object] | None = None  # version, shards, server
-        self._sessions: tuple[str, frozenset[UUID]] = "", frozenset()  # as text, and what it says
 
     async def look(self, beat: bool = False) -> Picture:
         """Read the state of the cluster, and beat if so asked. Raises OutcomeUnknown when
         the database does not answer.
         """
         state = await self._state(_LOOK, beat)
-        request = ShardRequest(*state["request"]) if state["request"] else None
-        return await self._picture(state, self._incarnations(state["sessions"] or ""), request)
+        sessions, request = state["sessions"], state["request"]
+        return await self._picture(
+            state,
+            _incarnations(sessions) if sessions is not None else None,
+            ShardRequest(*request) if request else None,
+        )
 
     async def moved_lately(self) -> frozenset[int]:
         """The slots that left an owner in trouble a moment ago."""
@@ -213,12 +221,6 @@ class LeaderSession:
             request=request,
             beaten=state["beaten"],
         )
-
-    def _incarnations(self, names: str) -> frozenset[UUID]:
-        """The incarnations of the sessions with these names, which mostly are those of before."""
-        if names != self._sessions[0]:
-            self._sessions = names, _incarnations(names.split())
-        return self._sessions[1]
 
     async def _map_of(self, version: int, shards: int, server: object) -> ShardMap:
         """The map of this version, which is read only if it is not the last one.

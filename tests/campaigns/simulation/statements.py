@@ -117,6 +117,7 @@ def _notify(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
 def _state(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
     t: Tables = s.tables
     t.looked()
+    alive = s.incarnations()
     return [
         {
             "version": t.version,
@@ -125,7 +126,7 @@ def _state(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
             "leader": t.leader,
             "started": s.started,
             "timeline": t.timeline,
-            "sessions": " ".join(inc.hex for inc in s.incarnations()),
+            "sessions": None if alive.keys() >= t.nodes.keys() else [inc.hex for inc in alive],
             "request": tuple(t.request) if t.request else None,
             "beaten": bool(a) and bool(t.beat(*a, True, [], True, False)),
             "nodes": [_as_a_row(node) for node in t.nodes.values()],
