@@ -1,4 +1,4 @@
-"""Settings wait in sessions of their own, which are there for a moment only; reports do not wait."""
+"""Settings wait in sessions of their own, there for a moment only; reports do not wait at all."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def test_files_say_what_they_run_with() -> None:
 CHANGES: tuple[tuple[str, list[str]], ...] = (
     ("alter table message add column origin bigint not null default 0", []),
     ("create table more (a integer primary key, b text not null unique)", []),
-    ("create function beat(a uuid, b int, c int, d int, e int) returns int return 1", []),
+    ("create function beat(a uuid, b int, c int, d int, e int, f int) returns int return 1", []),
     ("drop table dead_letter", ["column dead_letter.asked_at timestamp with time zone is gone"]),
     (
         "alter table node rename column name to title",

@@ -169,7 +169,7 @@ async def _lead_and_own(settings: Settings) -> None:
         await node.beat(True, 10.0)
         node.terminate()
     async with asyncio.timeout(PATIENCE):
-        while (picture := await leader.look()).sessions != {HEIR}:
+        while (picture := await leader.look()).sessions != {HEIR}:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     epoch = picture.map.slots[3].epoch
     journal = Journal(settings, ME, f"wa:{ME.hex}:owner")

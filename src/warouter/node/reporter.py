@@ -63,7 +63,8 @@ class Reporter:
         state: Callable[[], Mapping[str, Any]] = dict,
     ) -> None:
         self._session = session
-        self._writer = ReportWriter(session.fetch, identity.incarnation, identity.name, identity.role)
+        who = (identity.incarnation, identity.name, identity.role)
+        self._writer = ReportWriter(session.fetch, *who)
         self._figures = figures
         self._state = state
         self._facts = host_facts(shown_environment(os.environ))

@@ -1,4 +1,4 @@
-"""Sessions for reports, settings and addresses, so that no write of a slot waits behind them.
+"""Sessions for settings and addresses, so that no write of a slot waits behind them.
 
 One is made when it is needed and closed as soon as nothing needs it: kept open, one more for each
 of some dozens of coreapps would be more than all webapps have. Its name is not that of an

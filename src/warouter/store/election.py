@@ -27,9 +27,9 @@ from warouter.store.nodes import SLOTS_SQL, ShardRequest, map_of
 STALE_TERM = "WA002"
 LOOK_SECONDS = 1.0  # what commits nothing is answered at once, or not at all
 # One statement a poll, since in a quiet cluster masters cost more than what they watch: it beats as
-# well where a beat is due. Of its sessions PostgreSQL tells at some cost, so who does not lead looks
-# at none, and who leads only when a node has lost the one that beats: its lock can be had. Their
-# names are only sifted here, and told apart by who looks.
+# well where a beat is due. PostgreSQL tells of sessions at some cost, so who does not lead looks at
+# none, and who leads only when a node has lost the one that beats: its lock can be had. Their names
+# are only sifted here, and told apart by who looks.
 _JUDGED = """
 m.version, m.shards, t.term, t.incarnation as leader,
        pg_postmaster_start_time() as started, next_number(0) >> 32 as timeline,

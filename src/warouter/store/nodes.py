@@ -64,8 +64,8 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Beat(msgspec.Struct, frozen=True):
-    """The answer to a beat: renewed slots with their epochs, slots to hand over, and the counters of
-    what others may have changed.
+    """The answer to a beat: renewed slots with their epochs, slots
+    to hand over, and the counters of what others may change.
     """
 
     renewed: dict[int, int]

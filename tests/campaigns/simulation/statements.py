@@ -16,7 +16,6 @@ BEATEN = "from beat($1, true, '{}', true, false)) as beaten"  # by a master, wit
 UNFLUSHED = frozenset(("select * from beat", "register_node", BEATEN, f"{BEATEN}, pg_try"))
 
 
-
 class Statement:
     """What the server knows of one kind of statement.
 

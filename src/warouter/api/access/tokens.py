@@ -130,8 +130,15 @@ class TokenCache:
             except Exception as error:
                 self._report(error)
             self._told = self._clock()
-            while not self._woken.is_set() and (left := self._told + self._poll - self._clock()) > 0:
-                await wait_for(self._woken, left)
+            await self._untold()
+
+    async def _untold(self) -> None:
+        """Wait until it is woken, or nobody has said for too long where the counter stands."""
+        while not self._woken.is_set():
+            left = self._told + self._poll - self._clock()
+            if left <= 0:
+                return
+            await wait_for(self._woken, left)
 
     def _living(self, key: bytes, entry: tuple[Caller, float] | None) -> Caller | None:
         if entry is None:
