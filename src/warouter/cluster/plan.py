@@ -72,6 +72,31 @@ def plan(view: View, lease: float) -> ShardMap | None:
     return ShardMap(view.map.version + 1, view.map.shards, slots)
 
 
+class Planner:
+    """Plans poll after poll. It remembers for what there was nothing to do, as most polls find the
+    same again: to plan for that costs more than to have looked.
+    """
+
+    def __init__(self, lease: float) -> None:
+        self._lease = lease
+        self._nothing: object = None
+
+    def plan(self, view: View) -> ShardMap | None:
+        """As ``plan``, for a view in which nobody asked for shards and no slot rests."""
+        seen = view.map, [_decisive(member) for member in view.members.values()]
+        if not view.successor_age and seen == self._nothing:
+            return None
+        planned = plan(view, self._lease)
+        self._nothing = seen if planned is None else None
+        return planned
+
+
+def _decisive(m: Member) -> tuple[object, ...]:
+    """All of a member that a plan depends on, while nobody asks for shards."""
+    dead = m.verdict is Verdict.DEAD
+    return m.node.incarnation, m.node.name, dead, m.node.leaving, m.joined, m.trouble, m.ailing
+
+
 def changes(
     old: ShardMap, new: ShardMap, members: Mapping[UUID, Member] | None = None
 ) -> tuple[list[Takeover], list[Succession]]:

@@ -12,7 +12,7 @@ import asyncpg
 
 from warouter.background import wait_for
 from warouter.cluster.membership import Member, Membership, Verdict
-from warouter.cluster.plan import Takeover, View, changes, plan
+from warouter.cluster.plan import Planner, Takeover, View, changes, plan
 from warouter.cluster.shardmap import ShardMap
 from warouter.cluster.term import Term
 from warouter.config import Settings, Timing
@@ -54,6 +54,7 @@ class Master:
         self._clock = clock
         self._wake = asyncio.Event()
         self._alert = 0  # looks that follow each other quickly
+        self._planner = Planner(timing.lease)
         self._membership = Membership(timing.lease, timing.poll, timing.join)
         self._term: Term | None = None
         self._led = 0  # the last term that this master has led in
@@ -177,7 +178,7 @@ class Master:
         if picture.request is not None and picture.request.state == "waiting":
             await self._begin_request(term, picture, picture.request, now)
             return
-        planned = plan(self._view(current, now), self._timing.lease)
+        planned = self._planner.plan(self._view(current, now))
         if planned is not None:
             # Only now, as it can but keep slots where they are.
             moved = await self._session.moved_lately()

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from warouter._hash import SHARD_COUNTS
 from warouter.cluster.membership import Member, Node, Verdict
-from warouter.cluster.plan import Succession, View, changes, plan
+from warouter.cluster.plan import Planner, Succession, View, changes, plan
 from warouter.cluster.shardmap import ShardMap, SlotOwner
 
 LEASE = 1.5
@@ -246,6 +246,47 @@ def test_trouble_never_takes_a_slot_to_one_in_trouble_nor_a_resting_one_anywhere
         assert then.successor is None or was.slot not in moved
     if planned is not None:
         assert plan(View(planned, judged, moved=moved), LEASE) is None  # one move at a time
+
+
+drawn_members = st.lists(
+    st.builds(
+        member,
+        st.sampled_from([A, B, C]),
+        st.sampled_from(Verdict),
+        joined=st.booleans(),
+        leaving=st.booleans(),
+        trusted=st.booleans(),
+        trouble=st.sampled_from(("", "upstream")),
+        ailing=st.booleans(),
+    ),
+    max_size=3,
+)
+
+
+@given(st.sampled_from((1, 2)), st.lists(drawn_members, min_size=2, max_size=12), st.booleans())
+def test_who_remembers_for_what_there_was_nothing_to_do_plans_the_same(
+    shards: int, seen: list[list[Member]], follows: bool
+) -> None:
+    planner = Planner(LEASE)
+    current = mapped(shards, A, B)
+    for found in seen:
+        for _ in range(2):
+            view = View(current, members(*found))
+            planned = planner.plan(view)
+            assert planned == plan(view, LEASE)
+            if planned is not None and follows:
+                current = handed_over(apply(current, planned))
+
+
+def test_what_is_overdue_is_planned_though_nothing_else_has_changed() -> None:
+    planner, current = Planner(LEASE), mapped(1, A)
+    named = msgspec.structs.replace(
+        current,
+        slots=tuple(msgspec.structs.replace(s, successor=B) for s in current.slots),
+    )
+    both = members(A, B)
+    assert planner.plan(View(named, both, dict.fromkeys(range(32), 0.1))) is None
+    assert planner.plan(View(named, both, dict.fromkeys(range(32), LEASE))) is not None
 
 
 @given(shard_counts, living, living)
