@@ -18,8 +18,8 @@ from warouter.node import coreapp
 from warouter.node.coreapp import Coreapp
 from warouter.node.runtime import Identity
 from warouter.owner.slot import OwnedSlot
+from warouter.store.beats import NodeSession, Registration
 from warouter.store.journal import Journal
-from warouter.store.nodes import NodeSession, Registration
 from warouter.systemd import Notifier
 from warouter.upstream.protocol import (
     Answer,

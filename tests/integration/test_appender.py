@@ -13,7 +13,7 @@ from warouter.cluster.role import Happened
 from warouter.config import Settings
 from warouter.link import wire
 from warouter.owner.slot import OwnedSlot
-from warouter.store.nodes import Beat
+from warouter.store.beats import Beat
 
 
 class Side(Slots):

@@ -43,9 +43,10 @@ from warouter.owner.retention import Retention
 from warouter.owner.sender import Sender
 from warouter.owner.writable import Writable
 from warouter.store.aside import Aside, find_address
+from warouter.store.beats import Beat, NodeSession
 from warouter.store.dead_letters import LETTERS
 from warouter.store.journal import Journal
-from warouter.store.nodes import LINK_GONE, Beat, NodeSession
+from warouter.store.nodes import LINK_GONE
 from warouter.systemd import Notifier
 from warouter.tls import link as tls
 from warouter.upstream.client import SimulatorUpstream

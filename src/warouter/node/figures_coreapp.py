@@ -17,7 +17,7 @@ from warouter.owner.receipts import Receipts
 from warouter.owner.sender import Sender
 from warouter.owner.slot import OwnedSlot
 from warouter.owner.writable import Writable
-from warouter.store.nodes import Beat
+from warouter.store.beats import Beat
 from warouter.upstream.client import SimulatorUpstream
 
 

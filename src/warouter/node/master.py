@@ -21,8 +21,9 @@ from warouter.log import Outage
 from warouter.metrics import Sample
 from warouter.node.reporter import Reporter
 from warouter.node.runtime import Identity, boottime, cancel, check_database, run_until
+from warouter.store.beats import NodeSession
 from warouter.store.election import LeaderSession, Picture
-from warouter.store.nodes import LINK_GONE, NodeSession, ShardRequest
+from warouter.store.nodes import LINK_GONE, ShardRequest
 from warouter.systemd import Notifier
 
 log = logging.getLogger(__name__)

@@ -21,7 +21,7 @@ from warouter import API_VERSION, __version__
 from warouter.log import Outage
 from warouter.metrics import BUILD_INFO, Sample
 from warouter.node.runtime import Identity
-from warouter.store.nodes import NodeSession
+from warouter.store.beats import NodeSession
 from warouter.store.reports import Body, ReportWriter
 
 log = logging.getLogger(__name__)

@@ -18,7 +18,7 @@ import uvloop
 from warouter import __version__, log
 from warouter.config import Settings
 from warouter.store import database, migrate, server_settings
-from warouter.store.nodes import Registration
+from warouter.store.beats import Registration
 from warouter.systemd import Notifier
 
 logger = logging.getLogger(__name__)

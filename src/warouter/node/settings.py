@@ -13,7 +13,7 @@ import asyncpg
 
 from warouter.errors import CommandError, OutcomeUnknown
 from warouter.store.account.accounts import is_unavailable
-from warouter.store.nodes import Beat
+from warouter.store.beats import Beat
 
 log = logging.getLogger(__name__)
 

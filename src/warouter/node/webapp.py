@@ -38,9 +38,9 @@ from warouter.node.settings_webapp import WebappSettings
 from warouter.store.account.accounts import Accounts
 from warouter.store.account.registration import Registrations
 from warouter.store.audit import Audit
+from warouter.store.beats import Beat, NodeSession
 from warouter.store.database import create_pool
 from warouter.store.media import through_pool
-from warouter.store.nodes import Beat, NodeSession
 from warouter.systemd import Notifier
 from warouter.tls import link as tls
 from warouter.tls.server import ServerTls

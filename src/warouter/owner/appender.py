@@ -18,6 +18,7 @@ from warouter.owner.ownership import Ownership
 from warouter.owner.recorder import Recorder
 from warouter.owner.sender import Sender
 from warouter.owner.slot import OwnedSlot
+from warouter.store.beats import Beat
 from warouter.store.journal import (
     APPENDED,
     FENCED,
@@ -28,7 +29,6 @@ from warouter.store.journal import (
     Journal,
     Outcome,
 )
-from warouter.store.nodes import Beat
 
 MAX_ROWS = 2_000
 # Only a flood fills commits of eight rows, and its latency is that of a commit of dozens.

@@ -18,7 +18,7 @@ from warouter.owner.listener import BeatListener
 from warouter.owner.moves import Moves
 from warouter.owner.ownership import Ownership
 from warouter.owner.writable import Writable
-from warouter.store.nodes import Beat, NodeSession
+from warouter.store.beats import Beat, NodeSession
 from warouter.upstream.protocol import Upstream
 
 log = logging.getLogger(__name__)

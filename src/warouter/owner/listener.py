@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from warouter.owner.slot import OwnedSlot
-from warouter.store.nodes import Beat
+from warouter.store.beats import Beat
 
 
 class SlotListener:

@@ -23,7 +23,7 @@ from warouter.config import Timing
 from warouter.owner.listener import SlotListener
 from warouter.owner.slot import OwnedSlot
 from warouter.owner.tasks import SlotTasks
-from warouter.store.nodes import NodeSession
+from warouter.store.beats import NodeSession
 
 log = logging.getLogger(__name__)
 

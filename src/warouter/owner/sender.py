@@ -26,8 +26,8 @@ from warouter.owner.ownership import Ownership
 from warouter.owner.receipts import Receipts
 from warouter.owner.recorder import Recorder
 from warouter.owner.slot import GRANTED, OwnedSlot
+from warouter.store.beats import Beat
 from warouter.store.journal import Journal
-from warouter.store.nodes import Beat
 from warouter.upstream.protocol import Answer, Send, Upstream
 
 PARK_AFTER_MS = 1_000  # a wait longer than this does not keep a place in the window

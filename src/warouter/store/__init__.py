@@ -18,7 +18,8 @@ Connections, from the ground up:
 
 What the cluster shares:
 
-    nodes             nodes, beats, the shard map, requests to change it
+    nodes             nodes, the shard map, requests to change it
+    beats             the session by which a process shows that it lives
     election          the leader's session: lock, lease and pen in one connection
     reports           what each process says of itself
 

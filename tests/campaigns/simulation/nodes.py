@@ -22,9 +22,9 @@ from warouter.node.mapview import MapView
 from warouter.node.master import Master
 from warouter.node.runtime import Identity
 from warouter.node.webapp import _beat
+from warouter.store.beats import Beat, NodeSession
 from warouter.store.database import application_name
 from warouter.store.election import LeaderSession
-from warouter.store.nodes import Beat, NodeSession
 from warouter.systemd import Notifier
 
 

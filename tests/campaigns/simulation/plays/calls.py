@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 
 from warouter.cluster.plan import Succession, Takeover
 from warouter.message_id import text_of
+from warouter.store.beats import NodeSession
 from warouter.store.election import LeaderSession
 from warouter.store.journal import Journal
 from warouter.store.journal.progress import Wire
-from warouter.store.nodes import NodeSession, ShardRequest
+from warouter.store.nodes import ShardRequest
 
 Strategy = st.SearchStrategy[Any]
 NODES = ("a", "b")

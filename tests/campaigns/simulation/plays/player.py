@@ -36,9 +36,10 @@ from warouter.errors import FencedError
 from warouter.flow.event import EventRow
 from warouter.link import wire
 from warouter.message_id import text_of
+from warouter.store.beats import NodeSession, Registration
 from warouter.store.election import LeaderSession
 from warouter.store.journal import Journal
-from warouter.store.nodes import NodeSession, Registration, ShardRequest
+from warouter.store.nodes import ShardRequest
 
 _NAMES = {incarnation: name for name, incarnation in INCARNATIONS.items()}
 _ORDERED = ("page", "event_page")  # the rows of others come in whatever order is found

@@ -1,6 +1,6 @@
 -- Writes the rows of a process that starts (node and beat). Doing it again changes nothing.
 --
--- Called by: store/nodes.py
+-- Called by: store/beats.py
 create function register_node(
     p_incarnation uuid, p_name text, p_role text, p_host text, p_port integer, p_link_key bytea,
     p_fingerprint text, p_version text, p_hash_name text, p_hash_version integer, p_pid integer)

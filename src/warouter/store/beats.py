@@ -1,0 +1,200 @@
+"""The session by which a process shows that it lives, and its beats."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from warouter._hash import HASH_NAME, HASH_VERSION
+from warouter.config import Settings
+from warouter.errors import OutcomeUnknown
+from warouter.store import locks
+from warouter.store.database import (
+    Connection,
+    application_name,
+    connect,
+    listen,
+    outcome_unknown,
+)
+
+_REGISTER = "select register_node($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11)"
+_BEAT = "select * from beat($1, $2, $3, $4, $5)"
+_LEAVE = """
+with me as (update node set leaving = true where incarnation = $1),
+     told as (select pg_notify('warouter', 'nodes'))
+select exists (select 1 from node n join pg_stat_activity a
+                  on a.application_name like 'wa:' || replace(n.incarnation::text, '-', '') || ':%'
+                where n.role = $2 and n.incarnation <> $1 and not n.leaving) from told"""
+BETWEEN_SECONDS = 0.5  # a beat waits so long for another statement, and a lease for several beats
+
+
+class Registration(msgspec.Struct, frozen=True, kw_only=True):
+    """The facts that a process publishes about itself at its start."""
+
+    incarnation: UUID
+    name: str
+    role: str
+    host: str
+    port: int
+    version: str
+    pid: int
+    link_key: bytes | None = None
+    fingerprint: str | None = None
+
+    @property
+    def application(self) -> str:
+        return application_name(self.incarnation, self.name)
+
+
+class Beat(msgspec.Struct, frozen=True):
+    """The answer to a beat: renewed slots with their epochs, slots
+    to hand over, and the counters of what others may change.
+    """
+
+    renewed: dict[int, int]
+    handing: dict[int, int]
+    map_version: int
+    settings_version: int
+    auth_version: int  # of users and tokens
+
+
+class NodeSession:
+    """The connection that shows that a node is alive: alive lock, beats, and LISTEN.
+
+    Dedicated; remade when lost. A beat that finds no row registers again: it never means fenced.
+    Between two beats it also takes a statement that waits for nothing, such as a report's: a
+    session for that alone, opened and closed each time, costs more than the beats.
+    """
+
+    def __init__(
+        self, settings: Settings, registration: Registration, wake: Callable[[str], None]
+    ) -> None:
+        self._settings = settings
+        self._registration = registration
+        self._wake = wake
+        self._connection: Connection | None = None
+        self._lock = asyncio.Lock()  # one task at a time on a connection
+        self.registered = asyncio.Event()  # there is a connection, and it is ready
+        self.alive = False  # the last beat was confirmed, and its connection stands
+
+    def register_as(self, registration: Registration) -> None:
+        """Publish these facts with the next registration: the listening address is known now."""
+        self._registration = registration
+
+    @property
+    def connected(self) -> bool:
+        return self._connection is not None and not self._connection.is_closed()
+
+    async def beat(
+        self,
+        upstream_ok: bool,
+        within: float,
+        unreached: Sequence[UUID] = (),
+        journal_ok: bool = True,
+    ) -> Beat:
+        """Renew the leases once. Raises OutcomeUnknown if no answer comes in ``within`` seconds.
+
+        ``unreached`` are the coreapps that this webapp has no link to; ``journal_ok``: this
+        coreapp can write its journals.
+        """
+        r = self._registration
+        said = (r.incarnation, upstream_ok, list(unreached), journal_ok, r.role == "coreapp")
+        try:
+            async with asyncio.timeout(within), self._lock:
+                connection = await self._connected()
+                row = await connection.fetchrow(_BEAT, *said)
+                if row is None:
+                    await self._register(connection)
+                    row = await connection.fetchrow(_BEAT, *said)
+        except Exception as error:
+            self.terminate()
+            raise OutcomeUnknown(f"beat: {error!r}") from error
+        assert row is not None
+        self.alive = self.connected
+        return Beat(
+            dict(zip(row["slots"], row["epochs"], strict=True)),
+            dict(zip(row["handing"], row["handing_epochs"], strict=True)),
+            row["map_version"],
+            row["settings_version"],
+            row["auth_version"],
+        )
+
+    async def fetch(self, sql: str, *arguments: Any) -> list[Any]:
+        """Run a statement that waits for nothing, while ``registered``. OutcomeUnknown, and the
+        connection is ended, if there is no answer before a beat would be late.
+        """
+        try:
+            async with asyncio.timeout(BETWEEN_SECONDS), self._lock:
+                if self._connection is None:
+                    raise ConnectionError("no session")
+                rows: list[Any] = await self._connection.fetch(sql, *arguments)
+                return rows
+        except asyncpg.PostgresError as error:
+            if outcome_unknown(error):
+                self.terminate()
+            raise
+        except Exception as error:
+            self.terminate()
+            raise OutcomeUnknown(f"between two beats: {error!r}") from error
+
+    async def say_leaving(self) -> bool:
+        """Ask the leader for successors, because this process will
+        stop. False if nobody can be one.
+        """
+        async with self._lock:
+            if self._connection is None:
+                return False
+            heirs: bool = await self._connection.fetchval(
+                _LEAVE, self._registration.incarnation, self._registration.role
+            )
+            return heirs
+
+    def terminate(self) -> None:
+        self.alive = False
+        self.registered.clear()
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.terminate()
+
+    async def _connected(self) -> Connection:
+        if not self.connected:
+            connection = await connect(self._settings, self._registration.application)
+            self._connection = connection  # from here on terminate() ends it
+            connection.add_termination_listener(self._on_lost)
+            await connection.fetchval(
+                "select pg_try_advisory_lock($1, hashtext($2))",
+                locks.ALIVE,
+                self._registration.incarnation.hex,
+            )
+            await self._register(connection)
+            await listen(connection, self._wake)
+            self.registered.set()
+        assert self._connection is not None
+        return self._connection
+
+    def _on_lost(self, _connection: object) -> None:
+        """Beat again at once: a node without a session is soon judged dead."""
+        self.alive = False
+        self._wake("lost")
+
+    async def _register(self, connection: Connection) -> None:
+        r = self._registration
+        await connection.execute(
+            _REGISTER,
+            r.incarnation,
+            r.name,
+            r.role,
+            r.host,
+            r.port,
+            r.link_key,
+            r.fingerprint,
+            r.version,
+            HASH_NAME,
+            HASH_VERSION,
+            r.pid,
+        )
