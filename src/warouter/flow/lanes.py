@@ -128,7 +128,7 @@ class Lanes:
         taken: list[Entry] = []
         while self._again:
             taken.append(self._go(heapq.heappop(self._again)[1]))
-        while self._ready and len(self._unrecorded) < self._window:
+        while self._ready and not self.window_full:
             if below is not None and self._ready[0][0] >= below:
                 break
             taken.append(self._go(heapq.heappop(self._ready)[1]))
