@@ -8,6 +8,9 @@ Rules of this file:
   * a blocked lane (its recipient is parked) sends nothing; what comes for it is parked too;
   * what has waited too long is handed back instead (``expire``), unless the upstream may have it;
     what is parked then has ``told`` set, and ends by its age alone;
+  * what ends as failed holds back what is behind it until that is recorded: a successor that does
+    not know of it may send it yet (a clock went back, a link is alive again), and then sends it
+    first;
   * an answer may be lost: what has been out for long is told again (``unanswered``), a few at a
     time as long as the upstream may only be slow;
   * what is out and not yet recorded as settled is at most ``window``: those are the repeats that a
@@ -57,6 +60,7 @@ class Lanes:
         self._out: dict[bytes, Entry] = {}
         self._unrecorded: set[int] = set()
         self._blocked: set[str] = set()
+        self._ending: dict[str, list[int]] = {}  # by recipient; as long, its lane is kept if empty
         self._asked: set[bytes] = set()  # out on a connection that was lost: may be taken
         self._withheld: set[bytes] = set()  # out, but the upstream has not been told
         self.soonest = math.inf  # nothing expires earlier
@@ -116,6 +120,8 @@ class Lanes:
             heapq.heappush(self._ready, (entry.seq, entry.recipient))
         else:
             lane.append(entry)
+            if len(lane) == 1:
+                self._next(entry.recipient)
         return True
 
     def take(self, below: int | None = None) -> list[Entry]:
@@ -142,6 +148,24 @@ class Lanes:
         self._hear(message_id)
         self._advance(entry.recipient)
         return entry
+
+    def failed(self, message_id: bytes) -> Entry | None:
+        """The message ends as failed: its lane moves on once that is recorded."""
+        entry = self._out.get(message_id)
+        if entry is not None:
+            self.end([entry])
+        return self.answered(message_id)
+
+    def end(self, entries: Iterable[Entry]) -> None:
+        """These end as failed: nothing that is behind them goes before that is recorded."""
+        for entry in entries:
+            self._ending.setdefault(entry.recipient, []).append(entry.seq)
+            self._lanes.setdefault(entry.recipient, [])
+
+    def waits_for(self, entry: Entry) -> bool:
+        """True if the next message of its recipient waits until the end of this one is recorded."""
+        lane = self._lanes.get(entry.recipient)
+        return bool(lane and lane[0].seq > entry.seq)
 
     def retry(self, message_id: bytes, due: float) -> Entry | None:
         """Send the same id again at ``due``; its lane waits, and
@@ -205,7 +229,7 @@ class Lanes:
         self._seen.clear()
 
     def expire(self, now: float) -> list[Entry]:
-        """Remove messages that expire by ``now``, in seq order, wherever they are in their lanes.
+        """End messages that expire by ``now``: in seq order, wherever they are in their lanes.
 
         What is out, or was when its connection was lost, stays: only the upstream knows of it.
         """
@@ -222,7 +246,9 @@ class Lanes:
             if not kept or kept[0].seq != lane[0].seq:
                 beheaded.add(recipient)
             self._lanes[recipient] = kept
-        self._new_heads(beheaded)
+        if beheaded:
+            self._forget_heads(beheaded)
+        self.end(gone)
         self._left(gone)
         return sorted(gone)
 
@@ -233,7 +259,9 @@ class Lanes:
         """
         self._blocked.add(recipient)
         lane = self._lanes.pop(recipient, None)
-        if lane is None:
+        if recipient in self._ending:
+            self._lanes[recipient] = []
+        if not lane:
             return []
         self._forget_heads({recipient})
         head = lane[0]
@@ -249,9 +277,11 @@ class Lanes:
     def unblock(self, recipient: str) -> None:
         self._blocked.discard(recipient)
 
-    def recorded(self, seqs: Iterable[int]) -> None:
-        """These are settled in the database: they leave the window."""
+    def recorded(self, seqs: Collection[int]) -> None:
+        """These are settled in the database: they leave the window, and hold nothing back."""
         self._unrecorded.difference_update(seqs)
+        if self._ending:
+            self._ended(set(seqs))
 
     def _hear(self, message_id: bytes) -> None:
         if message_id in self._asked:
@@ -274,15 +304,25 @@ class Lanes:
         self.soonest = min(self.soonest, entry.expires)
         return False
 
-    def _new_heads(self, beheaded: set[str]) -> None:
-        """Lanes whose head was removed go on with their next message."""
-        if beheaded:
-            self._forget_heads(beheaded)
-        for recipient in beheaded:
-            if lane := self._lanes[recipient]:
-                heapq.heappush(self._ready, (lane[0].seq, recipient))
+    def _ended(self, seqs: set[int]) -> None:
+        """Lanes whose head waited for the end of these alone go on."""
+        for recipient, ending in list(self._ending.items()):
+            left = [seq for seq in ending if seq not in seqs]
+            if left:
+                self._ending[recipient] = left
             else:
-                del self._lanes[recipient]
+                del self._ending[recipient]
+            lane = self._lanes[recipient]
+            if not lane or lane[0].seq > min(ending):
+                self._next(recipient)
+
+    def _next(self, recipient: str) -> None:
+        """The head of a lane may go, unless what was before it is ending."""
+        lane, ending = self._lanes[recipient], self._ending.get(recipient)
+        if lane and (not ending or lane[0].seq < min(ending)):
+            heapq.heappush(self._ready, (lane[0].seq, recipient))
+        elif not lane and not ending:
+            del self._lanes[recipient]
 
     def _forget_heads(self, recipients: set[str]) -> None:
         self._ready = [item for item in self._ready if item[1] not in recipients]
@@ -302,7 +342,9 @@ class Lanes:
         lane = self._lanes[recipient]
         self.bytes -= len(lane.pop(0).body)
         self.waiting -= 1
-        if lane:
+        if self._ending:
+            self._next(recipient)
+        elif lane:  # nearly always one of these two
             heapq.heappush(self._ready, (lane[0].seq, recipient))
         else:
             del self._lanes[recipient]

@@ -90,8 +90,7 @@ class Backlog:
             if not log.appended(row.seq):
                 log.appended(rows[-1].seq)  # nor does one that follows
                 break
-            kind, message_id, recipient = row.kind, row.id, row.recipient
-            ttl = row.ttl
+            kind, message_id, recipient, ttl = row.kind, row.id, row.recipient, row.ttl
             plain = ttl is None and kind != READ_MARK  # nearly always
             end, timed = usual if plain else end_of(kind, ttl, 0.0, message_id)
             entry = Entry(row.seq, message_id, recipient, kind, row.body, 0, False, end, timed)
@@ -116,6 +115,13 @@ class Backlog:
         else:
             log.settle(entry.seq)
         self._recorder.touch(slot)
+
+    def ended(self, slot: OwnedSlot, entry: Entry) -> None:
+        """Settle what failed, its status being on disk; what is behind it waits for the record."""
+        self.settled(slot, entry)
+        if slot.lanes.waits_for(entry):
+            self._recorder.hurry()
+            self.make_way(slot, entry)
 
     def park(self, slot: OwnedSlot, entries: Iterable[Entry], delay_ms: float, reason: str) -> None:
         """Move messages of one recipient to the parked table, with the cursor's change."""
@@ -146,30 +152,24 @@ class Backlog:
         self._parked.set()
         self._recorder.touch(slot)
 
-    def make_way(self, slot: OwnedSlot, answered: Entry) -> None:
+    def make_way(self, slot: OwnedSlot, head: Entry) -> None:
         """Park a recipient with so many messages that others would wait for memory or the cursor.
 
-        Its head was just answered and the next is not out: so all that is behind is parked at once,
-        and as ever nothing that is not parked comes before what is.
+        Its head has just ended and the next is not out: so all that is behind is parked at once.
         """
-        length = slot.lanes.length(answered.recipient)
-        if length <= LANE_MOST_CROWDED or answered.parked:  # nearly always
+        length = slot.lanes.length(head.recipient)
+        if length <= LANE_MOST_CROWDED or head.parked:  # nearly always
             return
         if length > LANE_MOST or slot.messages.cursor.crowded:
-            waiting = slot.lanes.block(answered.recipient)
-            self.park(slot, waiting, 0.0, "many wait for this recipient")
+            self.park(slot, slot.lanes.block(head.recipient), 0.0, "many wait for this recipient")
 
     def end_late(self, slot: OwnedSlot, now: float) -> None:
         """End what has waited too long in the lanes."""
         late = slot.lanes.expire(now)
         if late:
-            self._tasks.begin(slot, self._end(slot, late))
+            self._tasks.begin(slot, self._expiry.end(slot, late, self))
             if not slot.messages.caught_up:
                 self.pager.read_on(slot)
-
-    async def _end(self, slot: OwnedSlot, late: Sequence[Entry]) -> None:
-        await self._expiry.end(slot, late, self)
-        self._sending.pump(slot)
 
     def _park_behind(self, slot: OwnedSlot, recipient: str, entries: list[Entry]) -> None:
         """The recipient is parked already: they wait for as long as what is before them."""
@@ -226,12 +226,14 @@ class Backlog:
         if due:
             for entry in entries:
                 slot.lanes.push(entry)
+        else:
+            slot.lanes.end(entries)
 
     async def released(self, slot: OwnedSlot, entries: Sequence[Entry], *, due: bool) -> None:
         if due:
             self._sending.pump(slot)
         elif entries:
-            await self._end(slot, entries)
+            await self._expiry.end(slot, entries, self)
 
     def block(self, slot: OwnedSlot, recipients: Sequence[str]) -> None:
         """Their lanes are empty, unless they were free again a moment ago."""

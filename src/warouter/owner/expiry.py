@@ -31,7 +31,7 @@ _UNANSWERED = (408, "Message is not valid", "the upstream never answered for thi
 class Settling(Protocol):
     """Whoever records that a message needs no more sending."""
 
-    def settled(self, slot: OwnedSlot, entry: Entry) -> None: ...
+    def ended(self, slot: OwnedSlot, entry: Entry) -> None: ...
 
 
 class Ending(NamedTuple):
@@ -41,7 +41,7 @@ class Ending(NamedTuple):
     entry: Entry
 
     def stored(self, slot: OwnedSlot) -> None:
-        self.settling.settled(slot, self.entry)
+        self.settling.ended(slot, self.entry)
 
 
 class Expiry:
@@ -92,7 +92,7 @@ class Expiry:
         for entry in late:
             name = text_of(entry.id)
             if name in taken:
-                settling.settled(slot, entry)
+                settling.ended(slot, entry)
                 continue
             why = _UNANSWERED if entry.told else _EXPIRED if entry.timed else _TOO_OLD
             answer = Answer(slot.slot, name, *why)

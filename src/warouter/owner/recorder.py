@@ -2,7 +2,8 @@
 
 While little is settled it waits for more, as a commit costs the same for one row; but a successor
 sends and calls back once more what is not recorded, so MANY rows wait no longer. A slot whose
-window is full is recorded at once, since nothing more of it may be sent before.
+window is full is recorded at once, since nothing more of it may be sent before; so is the end of a
+message that holds back others.
 """
 
 from __future__ import annotations
@@ -43,8 +44,12 @@ class Recorder:
         if self._rows >= MANY:
             self._many.set()
         if slot.lanes.window_full:
-            self._many.set()
-            self._urgent.set()
+            self.hurry()
+
+    def hurry(self) -> None:
+        """Record what has moved now: something waits for it."""
+        self._many.set()
+        self._urgent.set()
 
     async def run(self) -> None:
         while True:

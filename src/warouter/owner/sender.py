@@ -186,12 +186,15 @@ class Sender(SlotListener):
             self._on_retry(slot, message_id, answer)
             self._moved[slot] = None
         else:
-            entry = slot.lanes.answered(message_id)
+            lanes = slot.lanes
+            entry = lanes.failed(message_id) if answer.code else lanes.answered(message_id)
             if entry is None:
                 return
-            if answer.code == 0 or entry.kind == READ_MARK:
+            if answer.code == 0:
                 self._backlog.settled(slot, entry)
                 self._backlog.make_way(slot, entry)
+            elif entry.kind == READ_MARK:  # it has no status
+                self._backlog.ended(slot, entry)
             else:
                 self._expiry.fail(slot, entry, answer, self._backlog)
             if slot.lanes.ready or slot.messages.behind:

@@ -42,8 +42,8 @@ def test_an_answer_to_what_is_not_out_changes_nothing() -> None:
 
 WINDOW = 6
 RECIPIENTS = "abcd"
-ACTIONS = ["push", "push", "take", "take", "answer", "retry", "ask_again", "withhold"]
-ACTIONS += ["release", "expire", "reconnect", "block", "unblock"]
+ACTIONS = ["push", "push", "take", "take", "answer", "fail", "retry", "ask_again", "withhold"]
+ACTIONS += ["release", "expire", "record", "reconnect", "block", "take_up", "unblock"]
 
 
 class Script:
@@ -59,6 +59,8 @@ class Script:
         self.held: dict[str, Entry] = {}
         self.later: dict[str, float] = {}
         self.blocked: set[str] = set()
+        self.parked: dict[str, list[Entry]] = {}  # by recipient
+        self.ending: list[Entry] = []  # as failed, and that is not recorded
         self.told: set[int] = set()  # on another connection, or once more: may have arrived
         self.window: set[int] = set()
 
@@ -81,10 +83,12 @@ class Script:
         for e in taken:
             assert e.recipient not in self.out | self.held | self.later
             assert e == self.waits[e.recipient][0]
+            assert self.free(e)
             self.out[e.recipient] = e
         self.window |= set(fresh)
         busy = self.out | self.held | self.later
-        left = [lane[0].seq for r, lane in self.waits.items() if lane and r not in busy]
+        heads = [lane[0] for r, lane in self.waits.items() if lane and r not in busy]
+        left = [e.seq for e in heads if self.free(e)]
         assert fresh == sorted(fresh)
         assert len(self.window) <= WINDOW
         assert not left or (len(self.window) == WINDOW and min(left) > max(fresh, default=0))
@@ -95,12 +99,34 @@ class Script:
         assert self.lanes.answered(e.id) == e
         self.gone([e])
 
+    def free(self, e: Entry) -> bool:
+        """Nothing before it has failed without a record."""
+        return all(x.recipient != e.recipient or x.seq > e.seq for x in self.ending)
+
+    def fail(self) -> None:
+        """Its upstream, or its owner, refuses it for good."""
+        recipient = self.one_of(self.out | self.held)
+        e = self.out.pop(recipient, None) or self.held.pop(recipient)
+        assert self.lanes.failed(e.id) == e
+        self.failed([e])
+
+    def failed(self, entries: list[Entry]) -> None:
+        for e in entries:
+            self.waits[e.recipient] = [o for o in self.waits[e.recipient] if o.seq != e.seq]
+        self.ending += entries
+
+    def record(self) -> None:
+        """Of those that failed, some."""
+        ended = [e for e in self.ending if self.draw(st.booleans())]
+        self.ending = [e for e in self.ending if e not in ended]
+        self.gone(ended)
+
     def retry(self) -> None:
         """The upstream has said that it does not have it."""
         e = self.out.pop(self.one_of(self.out))
         self.later[e.recipient] = self.now + self.draw(st.floats(0, 5))
         self.lanes.retry(e.id, self.later[e.recipient])
-        self.waits[e.recipient][0] = replace(e, attempts=e.attempts + 1)
+        self.waits[e.recipient][0] = replace(e, attempts=e.attempts + 1, told=False)
         self.told.discard(e.seq)
 
     def ask_again(self) -> None:
@@ -128,7 +154,7 @@ class Script:
         for e in gone:
             if e is self.waits[e.recipient][0]:
                 self.later.pop(e.recipient, None)
-            self.gone([e])
+            self.failed([e])
 
     def reconnect(self) -> None:
         self.lanes.requeue()
@@ -140,12 +166,23 @@ class Script:
         recipient = self.one_of(RECIPIENTS)
         lane = self.waits.pop(recipient, [])
         told = self.told | {e.seq for e in self.out.values()}
-        handed = [replace(e, told=e.seq in told) for e in lane]
+        handed = [replace(e, told=e.told or e.seq in told) for e in lane]
         assert self.lanes.block(recipient) == handed
         self.blocked.add(recipient)
         for places in (self.out, self.held, self.later):
             places.pop(recipient, None)
         self.gone(lane)
+        self.parked[recipient] = sorted(self.parked.get(recipient, []) + handed)
+
+    def take_up(self) -> None:
+        """What was parked comes back, before anything else of its recipient."""
+        recipient = self.one_of(self.parked)
+        if recipient not in self.blocked or self.waits[recipient]:
+            return
+        for e in self.parked.pop(recipient):
+            again = replace(e, parked=True)
+            assert self.lanes.push(again)
+            self.waits[recipient].append(again)
 
     def unblock(self) -> None:
         recipient = self.one_of(RECIPIENTS)
@@ -176,11 +213,14 @@ def test_whatever_happens_each_goes_in_its_turn_and_ends_once(data: st.DataObjec
         script.now += 1.0
         needs: dict[str, Any] = dict.fromkeys(("answer", "retry", "ask_again", "withhold"))
         needs = dict.fromkeys(needs, script.out) | {"release": script.held}
+        needs |= {"fail": script.out | script.held, "take_up": script.parked}
         if needs.get(action, True):
             getattr(script, action)()
             script.check()
     script.now += 100.0
     script.reconnect()
+    while script.ending:
+        script.record()
     while script.lanes.waiting:
         script.take()
         script.answer()
@@ -238,3 +278,66 @@ def test_what_waits_for_its_media_is_not_asked_for() -> None:
     lanes.withhold(entry(1).id)
     assert lanes.unanswered() == []
     assert lanes.unanswered() == []
+
+
+def test_what_is_behind_an_expired_one_waits_until_that_is_recorded() -> None:
+    """Until then a successor may find the first one in time still, and send it."""
+    lanes = Lanes()
+    for e in (entry(1, expires=5.0), entry(2), entry(3, "222")):
+        lanes.push(e)
+    assert seqs(lanes.expire(6.0)) == [1]
+    assert (lanes.waiting, lanes.bytes) == (2, 4)
+    assert seqs(lanes.take()) == [3]  # others go on
+    lanes.recorded([3])
+    assert lanes.take() == []
+    lanes.recorded([1])
+    assert seqs(lanes.take()) == [2]
+
+
+def test_so_does_what_comes_later() -> None:
+    lanes = Lanes()
+    lanes.push(entry(1, expires=5.0))
+    lanes.expire(6.0)
+    lanes.push(entry(2))
+    assert lanes.take() == []
+    lanes.recorded([1])
+    assert seqs(lanes.take()) == [2]
+
+
+def test_what_is_before_an_expired_one_waits_for_nothing() -> None:
+    lanes = Lanes()
+    for e in (entry(1), entry(2, expires=5.0), entry(3)):
+        lanes.push(e)
+    lanes.expire(6.0)
+    assert seqs(lanes.take()) == [1]
+    lanes.answered(entry(1).id)
+    assert lanes.take() == []
+    lanes.recorded([1, 2])
+    assert seqs(lanes.take()) == [3]
+
+
+def test_what_is_behind_a_refused_one_waits_until_that_is_recorded() -> None:
+    lanes = filled("111", "111")
+    lanes.take()
+    failed = lanes.failed(entry(1).id)
+    assert failed == entry(1)
+    assert lanes.waits_for(failed)
+    assert lanes.take() == []
+    lanes.recorded([1])
+    assert seqs(lanes.take()) == [2]
+    assert lanes.failed(entry(1).id) is None
+
+
+def test_a_lane_that_is_parked_waits_on_when_it_comes_back() -> None:
+    lanes = Lanes()
+    for e in (entry(1), entry(2, expires=5.0), entry(3)):
+        lanes.push(e)
+    lanes.expire(6.0)
+    assert seqs(lanes.block("111")) == [1, 3]
+    lanes.push(entry(1, parked=True))
+    lanes.push(entry(3, parked=True))
+    assert seqs(lanes.take()) == [1]
+    lanes.answered(entry(1).id)
+    assert lanes.take() == []
+    lanes.recorded([2])
+    assert seqs(lanes.take()) == [3]

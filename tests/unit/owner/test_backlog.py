@@ -6,8 +6,12 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any
 
-from tests.harness.journals import row
+import pytest
+from msgspec.structs import replace
+
+from tests.harness.journals import RECIPIENT, row
 from warouter.flow.log import SlotLog
+from warouter.owner import backlog
 from warouter.owner.backlog import Backlog
 from warouter.owner.expiry import Expiry
 from warouter.owner.slot import OwnedSlot
@@ -22,12 +26,25 @@ class Scene:
     def __init__(self) -> None:
         unused: Any = SimpleNamespace(tasks=None, parked=asyncio.Event())
         expiry = Expiry(unused, unused, lambda: 5.0, PENDING)
-        self.backlog = Backlog(
-            self, unused, unused, SimpleNamespace(touch=lambda _slot: None), expiry, lambda: 5.0, 0
-        )
+        recorder: Any = self
+        self.backlog = Backlog(self, unused, unused, recorder, expiry, lambda: 5.0, 0)
         self.slot = OwnedSlot(3, 1)
         self.log = self.slot.messages = SlotLog(self.slot.lanes, ROOM, 1_000)
         self.looked_at = 0
+        self.hurries = 0
+
+    def touch(self, _slot: OwnedSlot) -> None:
+        """Recorded it is by ``record``."""
+
+    def hurry(self) -> None:
+        self.hurries += 1
+
+    def record(self) -> None:
+        _, settled = self.log.record_begins()
+        self.slot.lanes.recorded(settled)
+
+    def sends(self) -> list[int]:
+        return [entry.seq for entry in self.slot.lanes.take()]
 
     def moved(self, _slot: OwnedSlot) -> None:
         self.looked_at += 1
@@ -85,3 +102,56 @@ def test_behind_a_parked_row_the_next_is_parked_too() -> None:
     assert scene.stands == (0, 1, 1)
     assert "491511200001" in scene.log.parked
     assert scene.log.cursor.settled(1)
+
+
+def lane_of(scene: Scene, *seqs: int, **fields: Any) -> None:
+    scene.backlog.add(scene.slot, [row(seq, **fields) for seq in seqs])
+
+
+def test_behind_what_failed_the_next_goes_once_that_is_recorded() -> None:
+    scene = Scene()
+    lane_of(scene, 1, 2)
+    [head] = scene.slot.lanes.take()
+    scene.slot.lanes.failed(head.id)
+    scene.record()
+    assert scene.sends() == []  # its status is not on disk yet
+    scene.backlog.ended(scene.slot, head)
+    assert (scene.sends(), scene.hurries) == ([], 1)
+    scene.record()
+    assert scene.sends() == [2]
+
+
+def test_of_what_holds_nothing_back_the_record_is_in_no_hurry() -> None:
+    scene = Scene()
+    lane_of(scene, 1)
+    [head] = scene.slot.lanes.take()
+    scene.slot.lanes.failed(head.id)
+    scene.backlog.ended(scene.slot, head)
+    assert scene.hurries == 0
+
+
+def test_many_behind_what_failed_make_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backlog, "LANE_MOST", 1)
+    monkeypatch.setattr(backlog, "LANE_MOST_CROWDED", 1)
+    scene = Scene()
+    lane_of(scene, 1, 2, 3)
+    [head] = scene.slot.lanes.take()
+    scene.slot.lanes.failed(head.id)
+    scene.backlog.ended(scene.slot, head)
+    assert scene.slot.lanes.waiting == 0
+    assert RECIPIENT in scene.log.parked
+
+
+def test_what_ends_while_parked_holds_back_what_comes_when_nothing_is_parked_any_more() -> None:
+    scene = Scene()
+    lane_of(scene, 1)
+    [entry] = scene.slot.lanes.block(RECIPIENT)
+    late = replace(entry, parked=True)
+    scene.backlog.release(scene.slot, [late], due=False)
+    scene.backlog.unblock(scene.slot, RECIPIENT)
+    lane_of(scene, 2)
+    assert scene.sends() == []
+    scene.backlog.ended(scene.slot, late)
+    assert (scene.sends(), scene.hurries) == ([], 1)
+    scene.record()
+    assert scene.sends() == [2]
