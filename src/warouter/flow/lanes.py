@@ -14,7 +14,8 @@ Rules of this file:
   * an answer may be lost: what has been out for long is told again (``unanswered``), a few at a
     time as long as the upstream may only be slow;
   * what is out and not yet recorded as settled is at most ``window``: those are the repeats that a
-    successor may cause.
+    successor may cause. What is parked as told leaves it, and comes in addition: kept in it, a
+    window of messages that are never answered would stop the slot.
 """
 
 from __future__ import annotations

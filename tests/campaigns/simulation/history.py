@@ -37,6 +37,8 @@ class History(history.History):
         self.delivered: set[tuple[int, int, int]] = set()
         self.beats: dict[UUID, dict[int, float]] = {}
         self.window = 64
+        # Whether a message is parked as told and not answered; the run's tables know.
+        self.told: Callable[[int, int], bool] = lambda _slot, _seq: False
         self._owners: dict[int, UUID | None] = {}
         self._acks = 0
 
@@ -96,12 +98,16 @@ class History(history.History):
         has repeated what the one before it left adds its own to that. A repeat counts for the
         newer of the two connections: what an upstream that was silent reads late on the old one
         was sent first, whichever it takes first.
+
+        What the table has as told in vain has left the window, or a window of messages that are
+        never answered would stop the slot. It is told again until an answer comes, as is that
+        whose answer was lost.
         """
         before = self.under.get(message_id, epoch)
         self.under[message_id] = epoch
         newest = self.over[message_id] = max(connection, self.over.get(message_id, connection))
-        if message_id in self.taken and message_id in self.lost:
-            return  # it has to be told again until an answer comes
+        if message_id in self.taken and (message_id in self.lost or self.told(slot, seq)):
+            return
         if message_id in self.taken:
             self.repeats[slot, epoch, newest, before] += 1
             if self.repeats[slot, epoch, newest, before] > self.window:

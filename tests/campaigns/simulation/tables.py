@@ -17,6 +17,7 @@ from tests.campaigns.simulation.journals import Event, Journal, Message, Parked
 from tests.campaigns.simulation.owners import Owners
 from warouter._hash import SLOTS
 from warouter.message_id import parse
+from warouter.owner.backlog import TOLD
 
 TOO_LATE = (408, 410)
 
@@ -34,6 +35,11 @@ class Tables(Owners):
         self.events = [(Journal(), Journal()) for _ in range(SLOTS)]
         self.keys: dict[str, tuple[int, int, int]] = {}
         self.asked: dict[tuple[int, int, int], Event] = {}  # dead letters, all to be replayed
+
+    def told(self, slot: int, seq: int) -> bool:
+        """A message is parked that the upstream was told, and has not answered."""
+        row = self.messages[slot].parked.get(seq)
+        return row is not None and row.reason == TOLD
 
     def append_messages(self, now: float, inc: UUID, *a: list[Any]) -> list[dict[str, Any]]:
         nothing = [None] * len(a[2])

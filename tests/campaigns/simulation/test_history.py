@@ -22,7 +22,7 @@ def history() -> History:
 def takes(history: History, epoch: int, connection: int, *ids: bytes) -> None:
     for message_id in ids:
         send = SimpleNamespace(to="49151", body=message_id)
-        history.takes(0, epoch, connection, 0, send, message_id)
+        history.takes(0, epoch, connection, message_id[0], send, message_id)
 
 
 def broken(history: History) -> set[str]:
@@ -60,6 +60,17 @@ def test_what_had_no_answer_may_come_as_often_as_it_wants(history: History) -> N
     history.loses(IDS[0])
     takes(history, 1, 1, *[IDS[0]] * 10)
     assert not broken(history)
+
+
+def test_what_is_parked_as_told_has_left_the_window_to_others(history: History) -> None:
+    told = {IDS[0][0]}
+    history.told = lambda _slot, seq: seq in told
+    takes(history, 1, 1, *IDS)
+    takes(history, 2, 2, *IDS)
+    assert not broken(history)
+    told.clear()
+    takes(history, 3, 3, *IDS)
+    assert broken(history) == {"I6"}
 
 
 def test_one_message_has_one_id(history: History) -> None:

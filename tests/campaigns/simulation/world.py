@@ -113,6 +113,7 @@ class World:
         self.tables = Tables(self.history, random.choice((1, 2, 4, 8, 32)))
         self.server = Server(self.clock, Random(random.getrandbits(64)), self.history, self.tables)
         self.tables.now = self.server.now
+        self.history.told = self.tables.told
         self.server.commit_seconds = random.choice((0.0, 0.0, 0.005, 0.05))
         self.server.hints = random.choice((1.0, 1.0, 0.5, 0.0))
         self.upstream = Upstream(
