@@ -57,6 +57,8 @@ _SEAMS: tuple[Seam, ...] = (
     ((sessions,), "WRITE_SECONDS", (0.3, 1.0)),
     ((election,), "WRITE_SECONDS", (0.3, 2.0)),
     ((recorder,), "FLUSH_SECONDS", (0.001, 0.3)),
+    ((recorder,), "FEW_SECONDS", (0.001, 0.5)),
+    ((recorder,), "MANY", (1, 3)),
 )
 _SHARE = 0.3
 

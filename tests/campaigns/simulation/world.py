@@ -13,7 +13,7 @@ from uuid import UUID
 from tests.campaigns.simulation import driver, loop, nodes, seams
 from tests.campaigns.simulation.faults import Faults, Kind, Plan, drawn
 from tests.campaigns.simulation.history import History
-from tests.campaigns.simulation.judge import judge
+from tests.campaigns.simulation.judge import judge, left
 from tests.campaigns.simulation.kinds import DRAWN
 from tests.campaigns.simulation.loop import Clock, Loop
 from tests.campaigns.simulation.network import Link, Network
@@ -27,6 +27,7 @@ from warouter.config import Settings, Timing
 LINK_PORT = 7000  # of the first coreapp
 RATE_ERROR = 0.02
 RECOVERY = 10.0  # I15
+REST = 1.0  # longer than what was under way needs until it is recorded
 LEAST_FAULTS, MOST_FAULTS = 3, 7
 
 
@@ -145,9 +146,20 @@ class World:
         for name in self.webapps:
             self._start_webapp(name)
         self.clock.run(self.until)
+        self._come_to_rest()
         judge(self)
         for process in self.processes.values():
             process.kill()
+
+    def _come_to_rest(self) -> None:
+        """Run on while what is left falls."""
+        now = left(self)
+        while any(now):
+            before = now
+            self.clock.run(self.clock.now + REST)
+            now = left(self)
+            if now >= before:
+                break
 
     def link(self, one: str, other: str) -> Link:
         return self.network.link(one, other)
