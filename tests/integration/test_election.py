@@ -21,6 +21,7 @@ from warouter.config import Settings, Timing
 from warouter.errors import ChangeRefused
 from warouter.owner.beats import Beats
 from warouter.owner.writable import Writable
+from warouter.store import locks
 from warouter.store.database import connect
 from warouter.store.election import LeaderSession
 from warouter.store.journal import Journal
@@ -112,6 +113,21 @@ async def test_sessions_of_others_may_have_names_like_ours(
     for session in sessions:
         session.terminate()
     await soon(lambda: _sees(leader, set()))
+
+
+async def test_who_finds_the_lock_of_the_living_taken_has_it_with_the_next_beat(
+    settings: Settings, pool: asyncpg.Pool
+) -> None:
+    """A leader that looks has it for a moment: whoever connects then must not seem silent."""
+    session, looking = session_of(settings, "coreapp", NODE), await connect(settings, "looking")
+    alive = locks.ALIVE, NODE.hex
+    await looking.execute("select pg_advisory_lock_shared($1, hashtext($2))", *alive)
+    await session.beat(True, 1.0)
+    await looking.close()
+    await until(pool, "select not exists (select from pg_locks where classid = $1)", locks.ALIVE)
+    await session.beat(True, 1.0)
+    assert await pool.fetchval("select count(*) from pg_locks where classid = $1", locks.ALIVE) == 1
+    session.terminate()
 
 
 async def test_a_node_that_ends_is_missed_by_the_next_look(

@@ -22,6 +22,7 @@ from warouter.store.database import (
     outcome_unknown,
 )
 
+_SHOW = "select pg_try_advisory_lock($1, hashtext($2))"
 _REGISTER = "select register_node($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11)"
 _BEAT = "select * from beat($1, $2, $3, $4, $5)"
 _LEAVE = """
@@ -80,6 +81,7 @@ class NodeSession:
         self._connection: Connection | None = None
         self._lock = asyncio.Lock()  # one task at a time on a connection
         self.registered = asyncio.Event()  # there is a connection, and it is ready
+        self._shown = False  # this connection has the lock of the living
         self.alive = False  # the last beat was confirmed, and its connection stands
 
     def register_as(self, registration: Registration) -> None:
@@ -166,16 +168,21 @@ class NodeSession:
             connection = await connect(self._settings, self._registration.application)
             self._connection = connection  # from here on terminate() ends it
             connection.add_termination_listener(self._on_lost)
-            await connection.fetchval(
-                "select pg_try_advisory_lock($1, hashtext($2))",
-                locks.ALIVE,
-                self._registration.incarnation.hex,
-            )
+            await self._show(connection)
             await self._register(connection)
             await listen(connection, self._wake)
             self.registered.set()
         assert self._connection is not None
+        if not self._shown:
+            await self._show(self._connection)
         return self._connection
+
+    async def _show(self, connection: Connection) -> None:
+        """Take the lock of the living. If it is not free the next beat tries again: a leader that
+        looks for it has it for a moment, and a lost connection until the server notices.
+        """
+        incarnation = self._registration.incarnation.hex
+        self._shown = await connection.fetchval(_SHOW, locks.ALIVE, incarnation)
 
     def _on_lost(self, _connection: object) -> None:
         """Beat again at once: a node without a session is soon judged dead."""
