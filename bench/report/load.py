@@ -47,6 +47,7 @@ ACCEPTS = (
     Goal("201, p99 at 256 connections, ms", ("latency_ms", "c256_p99")),
     Goal("… ratio to the floor's", ("p99_vs_floor",), most=1.4),
     Goal("201s a second, 64 connections, fast path off", ("accepts_aiohttp_per_s",), least=12_000),
+    Goal("… by aiohttp before the floor's journal", ("floor_aiohttp_per_s",)),
     Goal("… server's CPU of each, us", ("accept_aiohttp_cpu_us",)),
     Goal("201s by connections that logged in, by others", ("accepts_logged_in",), least=0.9),
     Goal("life cycles a second, three callbacks each", ("lifecycles_per_s",)),
