@@ -14,7 +14,7 @@ import pytest
 from tests.harness.journals import row as a_row
 from tests.harness.owned import session_of
 from tests.harness.postgres import until
-from tests.harness.wait import PATIENCE
+from tests.harness.wait import soon
 from tests.integration.test_fence import APPEND, SLOT, _one
 from warouter.cluster.plan import Takeover
 from warouter.config import Settings
@@ -168,10 +168,12 @@ async def _lead_and_own(settings: Settings) -> None:
         node = session_of(settings, role, incarnation)
         await node.beat(True, 10.0)
         node.terminate()
-    async with asyncio.timeout(PATIENCE):
-        while (picture := await leader.look()).sessions != {HEIR}:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
-    epoch = picture.map.slots[3].epoch
+
+    async def only_the_heir_lives() -> bool:
+        return (await leader.look()).sessions == {HEIR}
+
+    await soon(only_the_heir_lives)
+    epoch = (await leader.look()).map.slots[3].epoch
     journal = Journal(settings, ME, f"wa:{ME.hex}:owner")
     owned = {3: epoch}
     assert [opened.next_seq for opened in await journal.open(owned)] == [1]
