@@ -28,7 +28,7 @@ class History(history.History):
         self.bodies: dict[bytes, bytes] = {}
         self.repeats: defaultdict[tuple[int, int, int, int], int] = defaultdict(int)
         self.under: dict[bytes, int] = {}  # the epoch that a message came under last
-        self.over: dict[bytes, int] = {}  # the newest connection that it came over
+        self.first: dict[bytes, tuple[int, int]] = {}  # the oldest epoch and connection of it
         self.refused: set[bytes] = set()
         self.lost: set[bytes] = set()  # messages of which an answer came to nobody
         self.unreadable: set[str] = set()  # events of the upstream that nobody can decode
@@ -95,9 +95,9 @@ class History(history.History):
         """The upstream takes a message, or knows it (I6).
 
         Each epoch leaves at most a window of unsettled messages behind. One that ends before it
-        has repeated what the one before it left adds its own to that. A repeat counts for the
-        newer of the two connections: what an upstream that was silent reads late on the old one
-        was sent first, whichever it takes first.
+        has repeated what the one before it left adds its own to that. What came over the oldest
+        of a message's connections was sent first, even if an upstream that was silent reads it
+        late; each other one is a repeat, and counts for the connection that it came over.
 
         What the table has as told in vain has left the window, or a window of messages that are
         never answered would stop the slot. It is told again until an answer comes, as is that
@@ -105,12 +105,15 @@ class History(history.History):
         """
         before = self.under.get(message_id, epoch)
         self.under[message_id] = epoch
-        newest = self.over[message_id] = max(connection, self.over.get(message_id, connection))
+        came = (epoch, connection)
+        first = self.first.setdefault(message_id, came)
+        self.first[message_id] = min(first, came)
         if message_id in self.taken and (message_id in self.lost or self.told(slot, seq)):
             return
         if message_id in self.taken:
-            self.repeats[slot, epoch, newest, before] += 1
-            if self.repeats[slot, epoch, newest, before] > self.window:
+            again = (slot, *max(first, came), before)
+            self.repeats[again] += 1
+            if self.repeats[again] > self.window:
                 self.broken("I6", f"slot {slot}: over {self.window} repeats under {epoch}")
             return
         body = bytes(send.body)

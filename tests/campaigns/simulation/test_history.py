@@ -46,13 +46,22 @@ def test_two_epochs_in_a_row_may_leave_a_window_each(history: History) -> None:
     assert not broken(history)
 
 
-def test_a_repeat_counts_for_the_newer_of_its_connections(history: History) -> None:
-    """An upstream that was silent reads late what was written to the old one."""
+def test_what_is_read_late_on_the_old_connection_was_sent_first(history: History) -> None:
+    """An upstream that was silent takes it for a repeat of what came over the new one."""
     takes(history, 1, 1, *IDS[:WINDOW])
     takes(history, 1, 2, *IDS[:WINDOW])
     takes(history, 1, 3, IDS[WINDOW])
     takes(history, 1, 2, IDS[WINDOW])
     assert not broken(history)
+
+
+def test_a_repeat_that_is_read_late_counts_for_its_own_connection(history: History) -> None:
+    takes(history, 1, 1, *IDS[:WINDOW])
+    takes(history, 1, 2, *IDS[:WINDOW])
+    takes(history, 1, 1, *IDS[:WINDOW])
+    assert not broken(history)
+    takes(history, 1, 1, IDS[0])
+    assert broken(history) == {"I6"}
 
 
 def test_what_had_no_answer_may_come_as_often_as_it_wants(history: History) -> None:
