@@ -14,6 +14,7 @@ import asyncpg
 import msgspec
 import pytest
 
+from tests.harness.owned import session_of
 from tests.harness.postgres import until
 from tests.harness.proxy import Proxy
 from tests.harness.wait import soon
@@ -85,6 +86,26 @@ async def test_a_map_that_nobody_told_of_is_read_when_a_beat_has_its_version(
     await soon(lambda: view.map is not None and view.map.shards == 32)
     following.cancel()
     await asyncio.gather(following, return_exceptions=True)
+    await view.close()
+
+
+async def test_after_an_outage_nobody_is_taken_for_silent(
+    settings: Settings, pool: asyncpg.Pool
+) -> None:
+    """Who could not look has seen no beats, and who beats could not do so either."""
+    view = MapView(settings, Timing(), pool, f"wa:{uuid4().hex}:w")
+    session = session_of(settings, "coreapp", uuid4())
+    await session.beat(True, 10.0)
+    looks = iter((0.0, 10.0, 11.0, 12.0, 13.0))
+    view._clock = lambda: next(looks)
+    async with pool.acquire() as connection:
+        for _ in range(2):
+            await view._refresh(connection)
+        assert [state.problem for state in await view.health()] == [""]
+        for _ in range(3):  # and then it does fall silent
+            await view._refresh(connection)
+        assert [state.problem for state in await view.health()] == ["the node does not answer"]
+    session.terminate()
     await view.close()
 
 

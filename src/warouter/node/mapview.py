@@ -76,7 +76,7 @@ class MapView:
         self._outage = Outage()
         self._leaving = False
         self._clock = asyncio.get_running_loop().time
-        self._beats = Beats(timing.map_poll * 3)
+        self._beats = Beats(timing.lease / 2)  # a gap alone is no silence
         self._link_gone = False
         self.links = Links(timing.hold, self._wake.set, self._on_link_gone)
         self.map: ShardMap | None = None
