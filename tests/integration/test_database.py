@@ -13,12 +13,13 @@ import msgspec
 import pytest
 import pytest_asyncio
 
+from tests.harness.owned import session_of
 from tests.harness.postgres import until
 from tests.harness.wait import PATIENCE
 from warouter.config import Settings
 from warouter.errors import CommandError, OutcomeUnknown
 from warouter.log import Outage
-from warouter.store import arrays, database
+from warouter.store import arrays, beats, database
 from warouter.store.database import Session, outcome_unknown
 
 
@@ -207,3 +208,37 @@ async def test_a_value_that_does_not_fit_is_an_error_of_its_row(session: Session
     with pytest.raises(asyncpg.DataError, match="value too large") as raised:
         await session.fetch("select $1::smallint[]", [2**15], within=2.0)
     assert raised.value.sqlstate == "22000"
+
+
+async def test_a_beat_that_takes_long_is_not_ended_by_what_waits_behind_it(
+    settings: Settings, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(beats, "BETWEEN_SECONDS", 0.05)
+    incarnation = uuid4()
+    session = session_of(settings, "webapp", incarnation)
+    await session.beat(True, PATIENCE)
+    async with pool.acquire() as other, other.transaction():
+        await other.execute("select 1 from beat where incarnation = $1 for update", incarnation)
+        beat = asyncio.create_task(session.beat(True, PATIENCE))
+        await asyncio.sleep(0)
+        report = asyncio.create_task(session.fetch("select 7"))
+        await asyncio.sleep(0.2)
+    await beat
+    assert (await report)[0][0] == 7
+    session.terminate()
+
+
+async def test_what_takes_too_long_between_two_beats_ends_the_session(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(beats, "BETWEEN_SECONDS", 0.05)
+    session = session_of(settings, "webapp", uuid4())
+    with pytest.raises(OutcomeUnknown, match="no session"):
+        await session.fetch("select 7")
+    await session.beat(True, PATIENCE)
+    with pytest.raises(OutcomeUnknown):
+        await session.fetch("select pg_sleep(60)")
+    assert not session.connected
+    await session.beat(True, PATIENCE)
+    assert session.connected
+    session.terminate()

@@ -128,21 +128,23 @@ class NodeSession:
 
     async def fetch(self, sql: str, *arguments: Any) -> list[Any]:
         """Run a statement that waits for nothing, while ``registered``. OutcomeUnknown, and the
-        connection is ended, if there is no answer before a beat would be late.
+        connection is ended, if there is no answer before a beat would be late. A beat that is under
+        way is waited for: it has a limit of its own.
         """
-        try:
-            async with asyncio.timeout(BETWEEN_SECONDS), self._lock:
-                if self._connection is None:
-                    raise ConnectionError("no session")
-                rows: list[Any] = await self._connection.fetch(sql, *arguments)
-                return rows
-        except asyncpg.PostgresError as error:
-            if outcome_unknown(error):
+        async with self._lock:
+            if self._connection is None:
+                raise OutcomeUnknown("between two beats: no session")
+            try:
+                async with asyncio.timeout(BETWEEN_SECONDS):
+                    rows: list[Any] = await self._connection.fetch(sql, *arguments)
+                    return rows
+            except asyncpg.PostgresError as error:
+                if outcome_unknown(error):
+                    self.terminate()
+                raise
+            except Exception as error:
                 self.terminate()
-            raise
-        except Exception as error:
-            self.terminate()
-            raise OutcomeUnknown(f"between two beats: {error!r}") from error
+                raise OutcomeUnknown(f"between two beats: {error!r}") from error
 
     async def say_leaving(self) -> bool:
         """Ask the leader for successors, because this process will
