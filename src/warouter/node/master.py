@@ -294,9 +294,12 @@ class Master:
 
     async def _pause(self, started: float) -> None:
         """Until the next poll. A follower looks with each beat: a hint wakes it earlier when an
-        owner may be dead, and without one only the leader's seat is empty for a moment longer.
+        owner may be dead, and without one only the leader's seat is empty for a moment longer. A
+        beat that is overdue, since the database does not answer, has nobody look more often.
         """
-        until = self._next_beat if self._term is None else started + self._timing.poll
+        until = started + self._timing.poll
+        if self._term is None:
+            until = max(until, self._next_beat)
         if self._membership.doubtful or self._alert:
             until = started + SOON
         self._alert = max(0, self._alert - 1)
