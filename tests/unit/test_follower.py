@@ -17,6 +17,7 @@ from warouter.store.election import Picture
 from warouter.systemd import Notifier
 
 DEFAULT = Timing()
+PATIENT = Timing(beat=1.9, lease=6.0, margin=0.2)
 LEADER = uuid4()
 MAP = ShardMap(1, 1, tuple(SlotOwner(slot, 1, None) for slot in range(32)))
 
@@ -84,7 +85,7 @@ async def test_while_the_database_is_away_it_is_asked_as_often_as_by_a_leader(
     assert len(follower.looks) <= 101
 
 
-@pytest.mark.parametrize("timing", [DEFAULT])
+@pytest.mark.parametrize("timing", [DEFAULT, PATIENT])
 async def test_a_frozen_leader_is_deposed_after_its_lease(
     timing: Timing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
