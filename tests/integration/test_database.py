@@ -222,7 +222,7 @@ async def test_a_beat_that_takes_long_is_not_ended_by_what_waits_behind_it(
         beat = asyncio.create_task(session.beat(True, PATIENCE))
         await asyncio.sleep(0)
         report = asyncio.create_task(session.fetch("select 7"))
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(4 * beats.BETWEEN_SECONDS)  # more than a report may take
     await beat
     assert (await report)[0][0] == 7
     session.terminate()

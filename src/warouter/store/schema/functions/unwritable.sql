@@ -1,6 +1,6 @@
 -- Returns what an owner needs and the calling user may not do, as one text; null when nothing is
--- missing. Asked every second by each coreapp: a table is looked up by its name (offset 0 keeps the
--- privilege from being asked of every table first).
+-- missing. Asked every two seconds by each coreapp: a table is looked up by its name (offset 0 keeps
+-- the privilege from being asked of every table first).
 --
 -- Called by: store/journal/sessions.py
 create function unwritable() returns text language sql volatile as $$
