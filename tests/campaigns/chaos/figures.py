@@ -102,7 +102,7 @@ def _all(seen: Seen, marks: Sequence[Mark], history: History) -> Iterator[Figure
 
     killed = shards("kill-owner")
     name = "coreapp killed: first message of its shard by the new owner"
-    yield _figure(name, killed, n=100, p50=150, most=500)
+    yield _figure(name, killed, n=100, p50=100, most=400)
     slots = [s for m in of("kill-owner") for s in seen.back(m).values()]
     yield _figure("coreapp killed: every slot of it", slots)
     both = shards("kill-leader-and-owner")
