@@ -220,9 +220,10 @@ async def test_a_beat_that_takes_long_is_not_ended_by_what_waits_behind_it(
     async with pool.acquire() as other, other.transaction():
         await other.execute("select 1 from beat where incarnation = $1 for update", incarnation)
         beat = asyncio.create_task(session.beat(True, PATIENCE))
-        await asyncio.sleep(0)
+        await until(pool, "select exists (select from pg_locks where not granted)")
         report = asyncio.create_task(session.fetch("select 7"))
         await asyncio.sleep(4 * beats.BETWEEN_SECONDS)  # more than a report may take
+        monkeypatch.setattr(beats, "BETWEEN_SECONDS", PATIENCE)  # its turn comes, however slowly
     await beat
     assert (await report)[0][0] == 7
     session.terminate()

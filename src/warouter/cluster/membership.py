@@ -80,11 +80,14 @@ class _Track:
 
 
 class Membership:
-    """Observations over time: feed it every answered poll; it returns the judgements."""
+    """Observations over time: feed it every answered poll; it returns the judgements.
 
-    def __init__(self, lease: float, poll: float, join: float) -> None:
+    ``most`` is how many seconds one gap between two polls may add to a silence.
+    """
+
+    def __init__(self, lease: float, most: float, join: float) -> None:
         self._lease = lease
-        self._step = poll * 3  # the most that one gap between polls may add to a silence
+        self._most = most
         self._join = join
         self._tracks: dict[UUID, _Track] = {}
         self._last_poll: float | None = None  # when the last look had ended
@@ -114,7 +117,7 @@ class Membership:
         identifies the run of PostgreSQL (start time, timeline): when it changes, all sessions
         vanish together, so everybody gets one more lease.
         """
-        gap = 0.0 if self._last_poll is None else min(began - self._last_poll, self._step)
+        gap = 0.0 if self._last_poll is None else min(began - self._last_poll, self._most)
         self._last_poll = now
         if server != self._server:
             restarted, self._server = self._server is not None, server

@@ -56,9 +56,9 @@ class Master:
         self._wake = asyncio.Event()
         self._alert = 0  # looks that follow each other quickly
         self._planner = Planner(timing.lease)
-        # A gap between two looks of a follower is a beat, and all of it may be silence.
-        looks = max(timing.poll, timing.beat / 3)
-        self._membership = Membership(timing.lease, looks, timing.join)
+        # Who leads looks with each poll and may miss some; who follows looks with each beat.
+        most = max(timing.poll * 3, timing.beat)
+        self._membership = Membership(timing.lease, most, timing.join)
         self._term: Term | None = None
         self._led = 0  # the last term that this master has led in
         self._won_maybe = False  # a win is in doubt

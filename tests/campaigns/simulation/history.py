@@ -111,10 +111,11 @@ class History(history.History):
         if message_id in self.taken and (message_id in self.lost or self.told(slot, seq)):
             return
         if message_id in self.taken:
-            again = (slot, *max(first, came), before)
-            self.repeats[again] += 1
-            if self.repeats[again] > self.window:
-                self.broken("I6", f"slot {slot}: over {self.window} repeats under {epoch}")
+            again = max(first, came)
+            key = (slot, *again, before)
+            self.repeats[key] += 1
+            if self.repeats[key] > self.window:
+                self.broken("I6", f"slot {slot}: over {self.window} repeats under {again[0]}")
             return
         body = bytes(send.body)
         if self.bodies.setdefault(body, message_id) != message_id:

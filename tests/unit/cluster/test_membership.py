@@ -17,7 +17,7 @@ class Watched:
     """A leader that polls every 100 ms; nodes beat every poll unless they are silent."""
 
     def __init__(self, *nodes: UUID, polls: int = 0) -> None:
-        self.membership = Membership(LEASE, POLL, JOIN)
+        self.membership = Membership(LEASE, POLL * 3, JOIN)
         self.now = 100.0
         self.beats = dict.fromkeys(nodes, 0)
         self.sessions = set(nodes)
@@ -146,7 +146,7 @@ def test_a_name_that_is_restarted_politely_is_trusted_at_once() -> None:
 
 def test_a_slow_look_never_shortens_a_lease() -> None:
     """A beat seen at the end of a look was not silent since the look began."""
-    membership = Membership(LEASE, POLL, JOIN)
+    membership = Membership(LEASE, POLL * 3, JOIN)
     node = Node(A, "coreapp-1", "coreapp", 1)
     others = {n: Node(n, f"coreapp-{n.int}", "coreapp", 0) for n in (B, C)}
     for poll in range(8):
