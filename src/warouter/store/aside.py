@@ -19,7 +19,7 @@ from warouter.store.database import APPLICATION_BYTES, WRITE_SECONDS, Session
 from warouter.store.nodes import ADDRESS_SQL, address_of
 from warouter.stored import decoded
 
-IDLE_SECONDS = 0.2
+IDLE_SECONDS = 0.02  # longer, and all coreapps hold one at once when a setting changes
 # The row without a name is the counter of collections.
 _SETTINGS = """
 select name, value from setting where name = any ($1)
