@@ -6,7 +6,8 @@
 create table format (
     one          boolean primary key default true check (one),
     hash_name    text not null,
-    hash_version integer not null
+    hash_version integer not null,
+    upstream     text not null default 'simulator'   -- or `cloud:` and the id of the phone number
 );
 insert into format (hash_name, hash_version) values ('xxh64', 1);
 
@@ -33,7 +34,8 @@ create table node (
     hash_version integer not null,
     pid          integer not null,
     started_at   timestamptz not null default now(),
-    leaving      boolean not null default false      -- it asked for successors, as it will stop
+    leaving      boolean not null default false,     -- it asked for successors, as it will stop
+    upstream     text not null default 'simulator'   -- as in format
 );
 
 -- What each process says every 300 ms. Half of each page is free, so that an update needs no other
@@ -61,7 +63,9 @@ create table slot (
     epoch     bigint not null,                       -- counts owners; see next_number
     owner     uuid,                                  -- an incarnation; null: nobody
     successor uuid,                                  -- to whom its owner is to hand it over
-    why       text                                   -- of the successor; null: an ordinary handover
+    why       text,                                  -- of the successor; null: an ordinary handover
+    -- 1: the owner shall begin no request, as the slot is to move; 2: none is out any more.
+    moving    smallint not null default 0
 ) with (fillfactor = 50);
 insert into slot (slot, epoch) select s, 0 from generate_series(0, 31) s;
 

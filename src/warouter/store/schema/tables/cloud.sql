@@ -1,0 +1,117 @@
+-- What the Cloud API needs on disk: requests that were issued, ids that it gave, what its webhooks
+-- brought, whether their way works, and whom its ids stand for.
+
+-- A request to the Cloud API that may be out, or may have been taken. A row is written before the
+-- request begins, and goes when its message is settled.
+create table send_issue (
+    slot      smallint not null,
+    seq       bigint not null,                       -- of the message
+    id        bytea not null,
+    recipient text not null,
+    attempt   smallint not null,                     -- in the reference of the last request, from 1
+    doubts    smallint not null default 0,           -- earlier attempts that may have been taken
+    state     smallint not null,                     -- 1 issued, 2 in doubt, 3 held, 4 not taken
+    at        timestamptz not null default clock_timestamp(),  -- issued, or in doubt since
+    cause     text,                                  -- of the doubt
+    asked     smallint,                              -- an operator's word: 1 send again, 2 fail
+    primary key (slot, seq)
+) with (fillfactor = 50);
+create unique index send_issue_id on send_issue (id);
+
+-- The ids that the Cloud API gave our messages, of each attempt that was taken. Written by the
+-- slot's owner; kept for 30 days at least, whatever is pruned.
+create table upstream_id (
+    wamid   text primary key,
+    slot    smallint not null,
+    id      bytea not null,
+    attempt smallint not null,
+    wa_id   text,                                    -- the recipient as the Cloud API spells it
+    user_id text,
+    at      timestamptz not null default now()
+);
+create index upstream_id_id on upstream_id (id);
+create index upstream_id_at on upstream_id (at);
+
+-- What webhooks brought, until the slot's owner has it in its journals. Written by webapps, in the
+-- order of the keys; an owner reads the rows of its slots and deletes just those.
+create table cloud_inbox (
+    n         bigint generated always as identity primary key,
+    slot      smallint not null,
+    kind      smallint not null,                     -- 0 status, 1 inbound, 2 word, 3 error
+    key       text not null,
+    id        bytea,                                 -- of our message, from its reference or its wamid
+    attempt   smallint,
+    wamid     text,
+    recipient text,                                  -- the v1 wa_id on the other side
+    payload   bytea not null,                        -- the element as it came
+    contact   bytea,                                 -- the element of contacts[] that belongs to it
+    at        timestamptz not null default now()
+);
+create unique index cloud_inbox_key on cloud_inbox (key);
+create index cloud_inbox_slot on cloud_inbox (slot, n);
+create index cloud_inbox_id on cloud_inbox (id) where id is not null;
+
+-- Statuses of ids that nobody knows (yet): of other senders, or of ours before their answer was
+-- recorded. Kept for 8 days.
+create table cloud_unmatched (
+    wamid     text not null,
+    key       text primary key,
+    recipient text,
+    payload   bytea not null,
+    at        timestamptz not null default now()
+);
+create index cloud_unmatched_wamid on cloud_unmatched (wamid);
+create index cloud_unmatched_at on cloud_unmatched (at);
+
+-- Signed webhooks that could not be read, the newest few.
+create table cloud_quarantine (
+    id     bigint generated always as identity primary key,
+    at     timestamptz not null default now(),
+    reason text not null,
+    body   bytea not null
+);
+
+-- Whether webhooks can reach us, as each webapp sees it.
+create table cloud_path (
+    webapp  uuid primary key,                        -- incarnation
+    since   timestamptz not null default clock_timestamp(),  -- listening, and answering 200, since
+    seen_at timestamptz not null default clock_timestamp(),  -- and until now
+    left_at timestamptz,                             -- it stopped in order
+    meta_at timestamptz,                             -- the newest time that an event carried
+    inbound real not null default 0                  -- inbound messages a second
+) with (fillfactor = 50);
+
+-- Users of WhatsApp by the id that the Cloud API gives them, with or without a number.
+create table contact_identity (
+    user_id        text primary key,
+    wa_id          text unique,
+    alias          text unique,                      -- the digits that v1 sees while there is no number
+    parent_user_id text,
+    username       text,
+    name           text,
+    seen_at        timestamptz not null default now()
+);
+
+-- Why the number is stopped. It holds only for the token that it names.
+create table cloud_pause (
+    one        boolean primary key default true check (one),
+    code       integer not null,
+    details    text not null,
+    token_hash bytea not null,
+    at         timestamptz not null default clock_timestamp()
+);
+
+-- What each owner wants to send, from which every owner computes its share of the number's rate.
+create table cloud_share (
+    incarnation uuid primary key,
+    demand      real not null,                       -- messages queued, and sent in the last second
+    seen_at     timestamptz not null default clock_timestamp()
+) with (fillfactor = 50);
+
+-- The number that this cluster serves, as the Cloud API described it last.
+create table cloud_number (
+    one      boolean primary key default true check (one),
+    level    integer not null,                       -- messages/s in and out
+    facts    jsonb not null default '{}',            -- quality, names, health, as it said
+    read_at  timestamptz not null default clock_timestamp()
+);
