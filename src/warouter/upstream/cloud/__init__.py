@@ -1,0 +1,7 @@
+"""Meta's Cloud API as the upstream: v1 messages out as Graph requests, webhooks in as v1 events.
+
+The Graph API knows no epochs and drops no repeats, and its ids are its own. So each request carries
+a reference that its statuses echo, and ids are translated in both directions.
+
+    reference   the string that ties a status to a message and an attempt
+"""
