@@ -12,8 +12,11 @@ from typing import Any
 
 import msgspec
 
+from warouter import cloud_settings
+from warouter.cloud_settings import CloudSettings
+from warouter.cloud_variables import CloudVariables
 from warouter.errors import ConfigError
-from warouter.variables import SUPERVISED, Variables
+from warouter.variables import SUPERVISED
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
@@ -80,7 +83,7 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
         return self.lease - self.margin
 
 
-class Settings(Variables, frozen=True, kw_only=True):
+class Settings(CloudVariables, frozen=True, kw_only=True):
     """The settings of a process from its environment, and values derived from them."""
 
     @property
@@ -145,6 +148,11 @@ class Settings(Variables, frozen=True, kw_only=True):
         host, port = _host_port(self.upstream_services, "WAROUTER_UPSTREAM_SERVICES")
         return f"http://{host}:{port}"
 
+    @property
+    def cloud(self) -> CloudSettings:
+        """The settings of the Cloud API; raises ConfigError, also for what is missing."""
+        return cloud_settings.checked(self, self.timing.lease, self.timing.watchdog)
+
     def __repr__(self) -> str:
         return "Settings(...)"
 
@@ -172,11 +180,9 @@ def load(environ: Mapping[str, str]) -> Settings:
     if settings.api_key and not 12 <= len(settings.api_key) <= 128:
         raise ConfigError("WA_API_KEY must have 12 to 128 characters.")
     if settings.upstream == "cloud":
-        raise ConfigError(
-            "--upstream cloud (the Graph API) is not available yet; use --upstream simulator."
-        )
-    if settings.upstream != "simulator":
-        raise ConfigError(f"--upstream {settings.upstream} is unknown; use simulator.")
+        _ = settings.cloud
+    elif settings.upstream != "simulator":
+        raise ConfigError(f"--upstream {settings.upstream} is unknown; use simulator or cloud.")
     if settings.log_level.upper() not in LOG_LEVELS:
         raise ConfigError(f"WAROUTER_LOG_LEVEL must be one of {', '.join(LOG_LEVELS)}.")
     if settings.coreapp_hostname in ("0.0.0.0", "::", ""):

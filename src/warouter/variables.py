@@ -1,7 +1,8 @@
 """The environment variables, by what one looks for: name, type, default, unit and one sentence.
 
 They are described here and nowhere else: ``config.Settings`` adds what is computed from them, and
-`make docs` writes the tables of docs/operations.md from the groups here.
+`make docs` writes the tables of docs/operations.md from the groups here. Those of the Cloud API are
+in ``cloud_variables``.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ DATABASE = Group("Database", "all processes and the operator's commands")
 ADDRESSES = Group("Names, addresses and ports")
 TLS = Group("TLS of the API", "webapps")
 UPSTREAM = Group("Upstream")
+CLOUD = Group("Cloud API", "with `WAROUTER_UPSTREAM=cloud` the same on all processes")
 API = Group("API", "webapps")
 LIMITS = Group("Limits of the API", "webapps")
 WEBHOOK = Group("Webhook", "coreapps, and webapps that check its URL")
@@ -53,6 +55,7 @@ GROUPS = (
     ADDRESSES,
     TLS,
     UPSTREAM,
+    CLOUD,
     API,
     LIMITS,
     WEBHOOK,
@@ -158,7 +161,9 @@ class Variables(msgspec.Struct, frozen=True, kw_only=True):
     )
 
     upstream: str = UPSTREAM.variable(
-        "WAROUTER_UPSTREAM", "simulator", "The WhatsApp side; `cloud` does not exist yet."
+        "WAROUTER_UPSTREAM",
+        "simulator",
+        "The WhatsApp side: `simulator`, or `cloud` for Meta's Cloud API.",
     )
     upstream_address: str = UPSTREAM.variable(
         "WAROUTER_UPSTREAM_ADDRESS",

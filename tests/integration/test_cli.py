@@ -32,7 +32,7 @@ def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
         (["coreapp"], {}, "WA_DB_HOSTNAME is not set"),
         (["master"], {"WA_DB_HOSTNAME": "x", "WA_DB_PORT": "many"}, "WA_DB_PORT"),
         (["webapp"], {"WA_DB_HOSTNAME": "x", "WA_DB_ENGINE": "MYSQL"}, "PostgreSQL only"),
-        (["up", "--upstream", "cloud"], {}, "not available yet"),
+        (["up", "--upstream", "cloud"], {}, "WAROUTER_CLOUD_PHONE_NUMBER_ID is missing"),
         (["up"], {"WA_API_KEY": "short"}, "12 to 128 characters"),
         (["up", "--shards", "3"], {}, "'1', '2', '4', '8', '16', '32'"),
         (["coreapp", "--data-dir", "/nowhere"], {}, "start `warouter up` first"),

@@ -51,7 +51,7 @@ def test_defaults_and_conversions(environ: dict[str, str], name: str, value: obj
         ({"WA_DB_HOSTNAME": "a,,b"}, "WA_DB_HOSTNAME"),
         ({"WA_DB_ENGINE": "MYSQL"}, "PostgreSQL only"),
         ({"WA_API_KEY": "short"}, "12 to 128"),
-        ({"WAROUTER_UPSTREAM": "cloud"}, "not available yet"),
+        ({"WAROUTER_UPSTREAM": "cloud"}, "WAROUTER_CLOUD_PHONE_NUMBER_ID is missing"),
         ({"WAROUTER_UPSTREAM": "sms"}, "unknown"),
         ({"WAROUTER_SHARDS_CERT": "maybe"}, "after-7-days or never"),
         ({"WAROUTER_DB_SCHEMA": "a; drop"}, "plain identifier"),
@@ -100,6 +100,11 @@ def test_the_password_does_not_show() -> None:
     settings = load({"WA_DB_PASSWORD": "hunter2"})
     assert isinstance(settings, Settings)
     assert "hunter2" not in repr(settings)
+
+
+def test_a_local_cluster_passes_the_settings_of_the_cloud_on() -> None:
+    given = {"WAROUTER_CLOUD_TOKEN": "EAA", "WAROUTER_CLOUD_DOUBT_SECONDS": "5"}
+    assert outer_settings(given) == given
 
 
 def test_the_operators_tables_are_those_of_the_code() -> None:

@@ -1,0 +1,230 @@
+"""The settings of the Cloud API, checked as a whole.
+
+Raised here, before a process begins anything: what is missing, malformed or contradicts itself,
+each with one sentence. What a secret may look like, and whether its file can be read, is for
+``upstream.cloud.secrets``.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import re
+from datetime import date, timedelta
+from urllib.parse import SplitResult, urlsplit
+
+import msgspec
+
+from warouter.cloud_variables import CloudVariables
+from warouter.errors import ConfigError
+
+REQUEST_SECONDS = 20.0  # a whole request to the Graph API, its answer included
+# Windows in seconds where WAROUTER_CLOUD_DOUBT_SECONDS is at its default; that of authentication
+# templates is the shortest.
+DEFAULT_WINDOW, SHORTEST_WINDOW = 60.0, 35.0
+
+# When Meta ends a version; those before the first have ended, of those after the last nobody knows.
+_ENDS = {
+    (21, 0): date(2027, 1, 21),
+    (22, 0): date(2027, 5, 20),
+    (23, 0): date(2027, 10, 8),
+    (24, 0): date(2028, 2, 18),
+    (25, 0): date(2028, 7, 29),
+}
+_WARN_BEFORE = timedelta(days=90)
+_VERSION = re.compile(r"v([1-9][0-9]?)\.([0-9])", re.ASCII)
+_CHOICES = {
+    "cloud_in_doubt": ("WAROUTER_CLOUD_IN_DOUBT", ("resend", "fail", "hold")),
+    "cloud_order": ("WAROUTER_CLOUD_ORDER", ("accepted", "sent")),
+    "cloud_bsuid": ("WAROUTER_CLOUD_BSUID", ("alias", "raw", "drop")),
+}
+
+
+class Source(msgspec.Struct, frozen=True):
+    """Where a secret is: in ``value``, or in the file ``path``. Exactly one of them is given."""
+
+    value: str = ""
+    path: str = ""
+
+    def __repr__(self) -> str:
+        return "Source(...)"
+
+
+class CloudSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``WAROUTER_CLOUD_*`` says. Times are seconds."""
+
+    phone_number_id: str
+    waba_id: str
+    token: Source
+    app_secret: Source  # one secret a line
+    verify_token: Source
+    version: str = "v25.0"
+    base_url: str = "https://graph.facebook.com"  # without a slash at its end
+    listen: tuple[str, int] = ("127.0.0.1", 9095)
+    tls_cert: str = ""
+    tls_key: str = ""
+    mtls_ca: str = ""
+    mtls_name: str = ""
+    in_doubt: str = "resend"  # resend, fail or hold
+    doubt_seconds: float = 60.0
+    rate: float | None = None  # messages a second; None: as the number's level says
+    order: str = "accepted"  # or sent
+    bsuid: str = "alias"  # or raw, drop
+    late_success: bool = False
+    # F: so long after a lease ended, a request of its former owner may still be taken by Meta.
+    fence: float = 31.5
+
+    @property
+    def shortest_window(self) -> float:
+        return self.doubt_seconds * SHORTEST_WINDOW / DEFAULT_WINDOW
+
+    def warnings(self, today: date | None = None) -> list[str]:
+        """What is accepted and dangerous, one sentence each."""
+        found = [_ending(self.version, today or date.today())]
+        if self.shortest_window <= self.fence:
+            found.append(
+                f"WAROUTER_CLOUD_DOUBT_SECONDS is {self.doubt_seconds:g}, so the shortest window"
+                f" takes {self.shortest_window:.3g} s, but Meta can still take what a former owner"
+                f" sent for {self.fence:g} s: messages may be sent twice or in another order."
+            )
+        if not self.tls_cert and not _is_loopback(self.listen[0]):
+            found.append(
+                f"WAROUTER_CLOUD_LISTEN is {self.listen[0]} without WAROUTER_CLOUD_TLS_CERT: only a"
+                " proxy that terminates TLS may reach it."
+            )
+        return [sentence for sentence in found if sentence]
+
+
+def checked(given: CloudVariables, lease: float, watchdog: float) -> CloudSettings:
+    """The settings in these variables; raises ConfigError with the variable and what to do."""
+    for field, (name, allowed) in _CHOICES.items():
+        if (value := getattr(given, field)) not in allowed:
+            raise ConfigError(f"{name} is {value!r}; it must be one of {', '.join(allowed)}.")
+    _check_tls(given)
+    return CloudSettings(
+        phone_number_id=_id(given.cloud_phone_number_id, "WAROUTER_CLOUD_PHONE_NUMBER_ID"),
+        waba_id=_id(given.cloud_waba_id, "WAROUTER_CLOUD_WABA_ID"),
+        token=_source(given.cloud_token, given.cloud_token_file, "WAROUTER_CLOUD_TOKEN"),
+        app_secret=_source(
+            given.cloud_app_secret, given.cloud_app_secret_file, "WAROUTER_CLOUD_APP_SECRET"
+        ),
+        verify_token=_source(
+            given.cloud_verify_token, given.cloud_verify_token_file, "WAROUTER_CLOUD_VERIFY_TOKEN"
+        ),
+        version=_version(given.cloud_version),
+        base_url=_base_url(given.cloud_base_url),
+        listen=_listen(given.cloud_listen),
+        tls_cert=given.cloud_tls_cert,
+        tls_key=given.cloud_tls_key,
+        mtls_ca=given.cloud_mtls_ca,
+        mtls_name=given.cloud_mtls_name,
+        in_doubt=given.cloud_in_doubt,
+        doubt_seconds=given.cloud_doubt_seconds,
+        rate=_rate(given.cloud_rate),
+        order=given.cloud_order,
+        bsuid=given.cloud_bsuid,
+        late_success=given.cloud_late_success,
+        fence=lease + REQUEST_SECONDS + watchdog,
+    )
+
+
+def _id(text: str, name: str) -> str:
+    if not text:
+        raise ConfigError(f"{name} is missing; WAROUTER_UPSTREAM=cloud needs it.")
+    if not (text.isascii() and text.isdigit() and len(text) <= 32):
+        raise ConfigError(f"{name} is {text!r}; it must be Meta's id, which has digits only.")
+    return text
+
+
+def _source(value: str, path: str, name: str) -> Source:
+    if value and path:
+        raise ConfigError(f"{name} and {name}_FILE are both set; give one of them.")
+    if not value and not path:
+        raise ConfigError(f"{name} is missing; WAROUTER_UPSTREAM=cloud needs it or {name}_FILE.")
+    return Source(value, path)
+
+
+def _version(text: str) -> str:
+    if not _VERSION.fullmatch(text):
+        raise ConfigError(f"WAROUTER_CLOUD_VERSION is {text!r}; it must be like v25.0.")
+    return text
+
+
+def _ending(version: str, today: date) -> str:
+    """A sentence about the end of a version that is past or near, else ""."""
+    match = _VERSION.fullmatch(version)
+    number = (int(match[1]), int(match[2])) if match else (0, 0)
+    end = _ENDS.get(number)
+    if number < min(_ENDS) or (end is not None and today >= end):
+        return f"WAROUTER_CLOUD_VERSION is {version}, which Meta has ended: set a newer one."
+    if end is not None and today >= end - _WARN_BEFORE:
+        return f"WAROUTER_CLOUD_VERSION is {version}, which Meta ends on {end}: set a newer one."
+    return ""
+
+
+def _base_url(text: str) -> str:
+    try:
+        url = urlsplit(text)
+        usable = bool(url.hostname) and url.port != 0 and not _has_more(url)
+    except ValueError:
+        usable = False
+    if not usable or url.scheme not in ("https", "http"):
+        raise ConfigError(
+            f"WAROUTER_CLOUD_BASE_URL is {text!r}; it must be like https://graph.facebook.com."
+        )
+    if url.scheme == "http" and not _is_loopback(url.hostname or ""):
+        raise ConfigError(
+            f"WAROUTER_CLOUD_BASE_URL is {text!r}; plain http is for loopback only, since each"
+            " request carries the token."
+        )
+    return text.rstrip("/")
+
+
+def _has_more(url: SplitResult) -> bool:
+    """True for what a base has no use for, or what could break a request line."""
+    text = url.geturl()
+    odd = not text.isascii() or not text.isprintable() or " " in text
+    return odd or "@" in url.netloc or bool(url.query or url.fragment)
+
+
+def _listen(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not host or not (port.isascii() and port.isdigit()) or int(port) > 65535:
+        raise ConfigError(f"WAROUTER_CLOUD_LISTEN is {text!r}; it must be host:port.")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def _rate(text: str) -> float | None:
+    if text == "auto":
+        return None
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = 0.0
+    if not 0 < rate < math.inf:
+        raise ConfigError(
+            f"WAROUTER_CLOUD_RATE is {text!r}; it must be auto or a number of messages a second"
+            " above 0."
+        )
+    return rate
+
+
+def _check_tls(given: CloudVariables) -> None:
+    if bool(given.cloud_tls_cert) != bool(given.cloud_tls_key):
+        raise ConfigError("WAROUTER_CLOUD_TLS_CERT and WAROUTER_CLOUD_TLS_KEY go together.")
+    if given.cloud_mtls_name and not given.cloud_mtls_ca:
+        raise ConfigError("WAROUTER_CLOUD_MTLS_NAME needs WAROUTER_CLOUD_MTLS_CA.")
+    if given.cloud_mtls_ca and not given.cloud_tls_cert:
+        raise ConfigError(
+            "WAROUTER_CLOUD_MTLS_CA needs WAROUTER_CLOUD_TLS_CERT: who terminates TLS has to ask"
+            " for the client's certificate."
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
