@@ -114,8 +114,8 @@ class CloudVariables(Variables, frozen=True, kw_only=True):
     cloud_bsuid: str = CLOUD.variable(
         "WAROUTER_CLOUD_BSUID",
         "alias",
-        "How a user without a number is shown: by an `alias` of digits, by the `raw` user id, or not"
-        " at all (`drop`).",
+        "How a user without a number is shown: by an `alias` of digits, by the `raw` user id, or"
+        " not at all (`drop`).",
     )
     cloud_late_success: bool = CLOUD.variable(
         "WAROUTER_CLOUD_LATE_SUCCESS",
