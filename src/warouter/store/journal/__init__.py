@@ -3,25 +3,30 @@
 An outcome that is not known raises OutcomeUnknown; the caller then goes on under a new epoch only
 (``renew``). One topic a file:
 
-sessions   the two database sessions, and the fence of every write
+sessions   the database sessions, and the fence of every write
 rows       messages as they are read back, and where a slot's journals stand
 outcome    what became of a row, and the bisection of a batch with a bad one
 messages   messages into the journal and back
 events     statuses and inbound messages into their journals and back
 parked     what is parked, and dead letters that are asked for
 progress   cursors and changes of what is parked, in one commit
+issues     requests to the Cloud API that may be out or taken
+inbox      what its webhooks brought, and what that proves
 slots      epochs are opened, renewed, given away; what is old is pruned
 """
 
 from __future__ import annotations
 
 from warouter.store.journal.events import Events
+from warouter.store.journal.inbox import Inbox
+from warouter.store.journal.issues import Issues
 from warouter.store.journal.messages import Messages
 from warouter.store.journal.outcome import (
     APPENDED,
     CLASHED,
     FENCED,
     KNOWN,
+    PROVEN,
     REFUSED,
     UNKNOWN,
     Already,
@@ -39,6 +44,7 @@ __all__ = (
     "CLASHED",
     "FENCED",
     "KNOWN",
+    "PROVEN",
     "REFUSED",
     "UNKNOWN",
     "Already",
@@ -52,5 +58,5 @@ __all__ = (
 )
 
 
-class Journal(Messages, Events, ParkedRows, Recording, Epochs):
+class Journal(Messages, Events, ParkedRows, Recording, Issues, Inbox, Epochs):
     """The journals, with the writes that one incarnation may make."""

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import asyncpg
+
 from warouter.link._frames import columns
 from warouter.link.wire import Message
-from warouter.store.journal.outcome import ALREADY, Already, Exceptions, Fate, in_halves
+from warouter.store.journal.outcome import (
+    ALREADY,
+    Already,
+    Exceptions,
+    Fate,
+    in_halves,
+    is_data_error,
+)
 from warouter.store.journal.rows import ReadRow
 from warouter.store.journal.sessions import Sessions
 
 _APPEND = "select * from append_messages($1,$2,$3,$4,$5,$6,$7,$8,$9)"
+_APPEND_ISSUED = "select * from append_issued($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13)"
 _APPEND_REQUESTS = "select * from append_requests($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12)"
 _PLAIN = 6  # columns of messages without ttl and key
 _PAGE = """
@@ -35,6 +45,25 @@ class Messages(Sessions):
         Each has its seq. ``owned`` is slot -> epoch for every slot in ``rows``.
         """
         return await in_halves(self._append_once, owned, rows)
+
+    async def append_issued(
+        self, owned: Mapping[int, int], rows: Sequence[Message], issued: Sequence[Message]
+    ) -> tuple[Exceptions, bool]:
+        """As ``append``, with the issue rows of those of the messages that may leave right after.
+
+        True: all of ``issued`` have their row. Else none has.
+        """
+        given = columns(list(rows))
+        if not issued or len(given) != _PLAIN:
+            return await self.append(owned, rows), False
+        marks = zip(*((m.slot, m.seq, m.id, m.recipient) for m in issued), strict=True)
+        try:
+            answer = await self._append_rows(_APPEND_ISSUED, owned, *given, *map(list, marks))
+        except asyncpg.PostgresError as error:
+            if not is_data_error(error):
+                raise
+            return await self.append(owned, rows), False
+        return {row["ordinal"]: Fate(row["outcome"]) for row in answer}, not answer
 
     async def page(
         self, slot: int, after: int, upto: int, limit: int, most_bytes: int

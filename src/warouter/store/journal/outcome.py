@@ -19,11 +19,13 @@ class Fate(Enum):
     FENCED = 2  # its slot is not ours under this epoch
     REFUSED = 3  # the database cannot store it
     CLASHED = 5  # its Idempotency-Key is that of another request
+    PROVEN = 6  # a request for it was taken before
     UNKNOWN = -1  # nobody knows: the commit was not confirmed
 
 
 APPENDED, KNOWN, FENCED = Fate.APPENDED, Fate.KNOWN, Fate.FENCED
-REFUSED, CLASHED, UNKNOWN = Fate.REFUSED, Fate.CLASHED, Fate.UNKNOWN
+REFUSED, CLASHED, PROVEN = Fate.REFUSED, Fate.CLASHED, Fate.PROVEN
+UNKNOWN = Fate.UNKNOWN
 ALREADY = 4
 
 
@@ -40,6 +42,11 @@ RowT = TypeVar("RowT")
 Append = Callable[[Mapping[int, int], Sequence[RowT]], Awaitable[Exceptions]]
 
 
+def is_data_error(error: asyncpg.PostgresError) -> bool:
+    """True if a row is wrong, and not the database."""
+    return (error.sqlstate or "")[:2] in _DATA_ERRORS
+
+
 async def in_halves(
     append: Append[RowT], owned: Mapping[int, int], rows: Sequence[RowT]
 ) -> Exceptions:
@@ -47,7 +54,7 @@ async def in_halves(
     try:
         return await append(owned, rows)
     except asyncpg.PostgresError as error:
-        if (error.sqlstate or "")[:2] not in _DATA_ERRORS:
+        if not is_data_error(error):
             raise
         if len(rows) == 1:
             return {0: REFUSED}

@@ -1,6 +1,7 @@
-"""The two sessions through which an incarnation writes its journals.
+"""The sessions through which an incarnation writes its journals.
 
-Appends have one of their own, so they never wait behind progress and events.
+Appends have one of their own, so they never wait behind progress and events; so have issues of
+requests, where there are any, which others wait for.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ class Sessions:
         self._incarnation = incarnation
         self._appends = Session(settings, application, **_LIMITS)
         self._records = Session(settings, application, **_LIMITS)
+        self._issues = Session(settings, application, **_LIMITS)
 
     async def problem(self) -> str:
         """Why this process cannot write its journals, or "".
@@ -54,10 +56,12 @@ class Sessions:
     def terminate(self) -> None:
         self._appends.terminate()
         self._records.terminate()
+        self._issues.terminate()
 
     async def close(self) -> None:
         await self._appends.close()
         await self._records.close()
+        await self._issues.close()
 
     async def _append_rows(self, sql: str, owned: Mapping[int, int], *columns: Any) -> list[Any]:
         """A fenced statement on the session of appends."""
@@ -66,6 +70,13 @@ class Sessions:
     async def _write(self, sql: str, owned: Mapping[int, int], *arguments: Any) -> list[Any]:
         """A fenced statement on the other session."""
         return await self._records.fetch(sql, *self._fence(owned), *arguments, within=WRITE_SECONDS)
+
+    async def _issue_rows(self, sql: str, owned: Mapping[int, int], *columns: Any) -> list[Any]:
+        """A fenced statement on the session of issues."""
+        return await self._issues.fetch(sql, *self._fence(owned), *columns, within=WRITE_SECONDS)
+
+    async def _issues_read(self, sql: str, *arguments: Any) -> list[Any]:
+        return await self._issues.fetch(sql, *arguments, within=WRITE_SECONDS)
 
     async def _read(self, sql: str, *arguments: Any) -> list[Any]:
         return await self._records.fetch(sql, *arguments, within=WRITE_SECONDS)

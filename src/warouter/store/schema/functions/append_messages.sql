@@ -10,7 +10,7 @@
 -- WAL record for each row. Only when a row is known is the batch taken back and each row asked
 -- about.
 --
--- Called by: store/journal/messages.py
+-- Called by: store/journal/messages.py, append_issued
 create function append_messages(
     p_incarnation uuid, p_slots smallint[], p_epochs bigint[],
     p_slot smallint[], p_seq bigint[], p_id bytea[], p_recipient text[], p_kind smallint[],

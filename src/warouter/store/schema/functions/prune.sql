@@ -1,6 +1,7 @@
 -- Deletes settled rows that are older than p_age from the journals of the held slots; returns how
 -- many. Nothing younger than ten minutes is deleted, so that an id that is offered again is always
--- recognised. Only the oldest p_limit rows of a slot and journal are looked at, so that it costs
+-- recognised. A message of which a request may still be out, or is held, stays, and with the Cloud API
+-- so do events of the last 8 days: webhooks are repeated for 7. Only the oldest p_limit rows of a slot and journal are looked at, so that it costs
 -- nothing where nothing is old enough.
 --
 -- The settings make every plan go by the primary keys, however many rows there were at the last
@@ -14,6 +15,9 @@ set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as
 declare
     held smallint[] := held_slots(p_incarnation, p_slots, p_epochs);
     cutoff timestamptz := clock_timestamp() - greatest(p_age, interval '10 minutes');
+    heard timestamptz := least(cutoff, clock_timestamp() - (
+        select case when f.upstream = 'simulator' then interval '0' else interval '8 days' end
+          from format f));
     s smallint;
     settled bigint;
     seqs bigint[];
@@ -24,7 +28,8 @@ begin
         select array_agg(f.seq) into seqs
           from (select x.seq, x.accepted_at from message x
                  where x.slot = s and x.seq <= settled order by x.slot, x.seq limit p_limit) f
-         where f.accepted_at < cutoff;
+         where f.accepted_at < cutoff
+           and not exists (select from send_issue i where i.slot = s and i.seq = f.seq);
         delete from message m where m.slot = s and m.seq = any (seqs);
         total := total + coalesce(cardinality(seqs), 0);
         for k in 0..1 loop
@@ -33,7 +38,7 @@ begin
               from (select x.seq, x.recorded_at from event x
                      where x.slot = s and x.kind = k and x.seq <= settled
                      order by x.slot, x.kind, x.seq limit p_limit) f
-             where f.recorded_at < cutoff;
+             where f.recorded_at < heard;
             delete from event e where e.slot = s and e.kind = k and e.seq = any (seqs);
             total := total + coalesce(cardinality(seqs), 0);
         end loop;

@@ -1,0 +1,141 @@
+"""What becomes of a message whose request may have been taken by the Cloud API. Pure.
+
+Nobody can ask the Cloud API for a request, and two equal ones are two messages. So a request whose
+end is not known is *in doubt*: it waits for evidence, and only when the time has passed in which it
+could still be taken or be heard of does its policy decide.
+
+    state    begins with                        ends with
+    QUEUED   append; a certain "not taken";     its request begins; evidence of an earlier one
+             "send again"
+    OUT      its request begins                 the answer; evidence; nobody knows (DOUBT)
+    DOUBT    the answer is unclear or lost,     evidence; "not taken" after all; the policy
+             or a successor finds it issued
+    HELD     the policy                         evidence; an operator; the longest wait
+    TAKEN    an answer 200, or evidence         -
+    FAILED   refused for good; the policy       -
+
+Rules of this file:
+  * evidence ends every state, whichever attempt it is of;
+  * a window is never shorter than the fence: the time after which no old owner can begin a request,
+    finish one, or have one taken;
+  * after the window, and with the way of webhooks proven (``flow.proof``) or for long enough
+    unproven, what came in meanwhile is read once more; then the policy has its say;
+  * an attempt that may have been taken counts; one that was surely not taken does not.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class State(StrEnum):
+    QUEUED = "queued"
+    OUT = "out"
+    DOUBT = "doubt"
+    HELD = "held"
+    TAKEN = "taken"
+    FAILED = "failed"
+
+
+class Happened(StrEnum):
+    BEGUN = "begun"  # its request
+    NOT_TAKEN = "not taken"  # surely: it may go again
+    REFUSED = "refused"  # for good
+    UNCLEAR = "unclear"  # nobody knows
+    EVIDENCE = "evidence"  # an answer 200, or a status with its reference
+    RESEND = "resend"
+    FAIL = "fail"
+    HOLD = "hold"
+
+
+NEXT: dict[tuple[State, Happened], State] = {
+    (State.QUEUED, Happened.BEGUN): State.OUT,
+    (State.QUEUED, Happened.FAIL): State.FAILED,  # its time is over
+    (State.OUT, Happened.NOT_TAKEN): State.QUEUED,
+    (State.OUT, Happened.REFUSED): State.FAILED,
+    (State.OUT, Happened.UNCLEAR): State.DOUBT,
+    (State.DOUBT, Happened.NOT_TAKEN): State.QUEUED,
+    (State.DOUBT, Happened.REFUSED): State.FAILED,
+    (State.DOUBT, Happened.RESEND): State.QUEUED,
+    (State.DOUBT, Happened.FAIL): State.FAILED,
+    (State.DOUBT, Happened.HOLD): State.HELD,
+    (State.HELD, Happened.RESEND): State.QUEUED,
+    (State.HELD, Happened.FAIL): State.FAILED,
+    **{
+        (state, Happened.EVIDENCE): State.TAKEN
+        for state in (State.QUEUED, State.OUT, State.DOUBT, State.HELD)
+    },
+}
+
+
+def step(state: State, happened: Happened) -> State:
+    """The next state; a pair that is not in the table changes nothing."""
+    return NEXT.get((state, happened), state)
+
+
+class Policy(StrEnum):
+    """What to do with a message of which nobody will ever know whether it was taken."""
+
+    RESEND = "resend"
+    FAIL = "fail"
+    HOLD = "hold"
+
+
+class Rule(NamedTuple):
+    """How a message in doubt is treated; seconds. ``lane``: those behind it wait for so long."""
+
+    policy: Policy
+    window: float
+    blind: float  # to wait without a proof that webhooks come
+    lane: float
+    most: int = 3  # attempts that may have been taken
+
+
+class Doubt(NamedTuple):
+    """The facts about one message in doubt, as its owner has them."""
+
+    attempts: int  # that may have been taken, this one included
+    waited: float  # seconds since the request ended, or was found issued
+    taken: bool = False  # there is evidence of any attempt
+    not_taken: bool = False  # the last request was surely not taken
+    proven: bool = False  # the way of webhooks
+    drained: bool = False  # what had come in when the window or the ttl ended is read
+    ttl_over: bool = False
+
+
+class Verdict(StrEnum):
+    """What to do now. DRAIN: read what has come in, and ask again."""
+
+    WAIT = "wait"
+    DRAIN = "drain"
+    TAKEN = "taken"
+    AGAIN = "again"
+    RESEND = "resend"
+    FAIL = "fail"
+    HOLD = "hold"
+
+
+def verdict(doubt: Doubt, rule: Rule, fence: float) -> Verdict:
+    """What becomes of the message now. ``fence`` in seconds; FAIL means that its outcome is
+    unknown.
+    """
+    if doubt.taken:
+        return Verdict.TAKEN
+    if doubt.not_taken:
+        return Verdict.AGAIN
+    if not (doubt.ttl_over or _window_over(doubt, rule, fence)):
+        return Verdict.WAIT
+    if not doubt.drained:
+        return Verdict.DRAIN
+    if doubt.ttl_over or rule.policy is Policy.FAIL:
+        return Verdict.FAIL
+    if rule.policy is Policy.RESEND and doubt.attempts < rule.most:
+        return Verdict.RESEND
+    return Verdict.HOLD
+
+
+def _window_over(doubt: Doubt, rule: Rule, fence: float) -> bool:
+    if doubt.waited < max(rule.window, fence):
+        return False
+    return doubt.proven or doubt.waited >= rule.blind

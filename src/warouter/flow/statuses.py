@@ -1,0 +1,49 @@
+"""Which statuses of a message v1 hears, whatever order, attempts and repeats they come in. Pure.
+
+Rules of this file:
+  * what is shown never moves backwards: sent, delivered, read;
+  * ``failed`` is shown once each attempt that may exist has failed, and never after delivered;
+  * after a shown ``failed`` nothing else is shown: it is a contradiction, and counted.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+RANKS = {"sent": 1, "delivered": 2, "read": 3}
+FAILED = "failed"
+VOID = "void"  # no status: an attempt turned out to be surely not taken
+
+
+class Seen(NamedTuple):
+    """What is known of the statuses of one message."""
+
+    rank: int = 0  # the greatest that was shown
+    failed: frozenset[int] = frozenset()  # attempts of which a failure is known
+    over: bool = False  # ``failed`` was shown
+    contradictions: int = 0
+
+
+def show(
+    seen: Seen, open_attempts: frozenset[int], attempt: int, status: str
+) -> tuple[Seen, str | None]:
+    """One status of one attempt: what is known then, and what v1 hears of it, or None.
+
+    ``open_attempts`` may exist: their requests were begun, and are not known to be refused.
+    """
+    rank = RANKS.get(status)
+    if rank is not None:
+        if seen.over:
+            return _contradicted(seen), None
+        return (seen._replace(rank=rank), status) if rank > seen.rank else (seen, None)
+    if status == FAILED:
+        seen = seen._replace(failed=seen.failed | {attempt})
+    if not seen.failed or seen.over or not open_attempts <= seen.failed:
+        return seen, None
+    if seen.rank >= RANKS["delivered"]:
+        return _contradicted(seen), None
+    return seen._replace(over=True), FAILED
+
+
+def _contradicted(seen: Seen) -> Seen:
+    return seen._replace(contradictions=seen.contradictions + 1)

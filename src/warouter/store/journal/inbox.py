@@ -1,0 +1,87 @@
+"""The inbox of webhooks: read by the owner of the slot, deleted when its journals have it.
+
+Several writers commit out of order, so there is no cursor: whatever is there is read, and deleted
+by its number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from warouter.store.journal.sessions import Sessions
+
+# The statuses of a message that are in the journal say what may still be shown of it. A range and a
+# filter: the index finds them in every collation, see store.views.trace.
+_READ = """
+select i.n, i.slot, i.kind, i.key, i.id, i.attempt, i.wamid, i.recipient, i.payload, i.contact,
+       e.stored
+  from cloud_inbox i
+  left join lateral (select rtrim(translate(encode(i.id, 'base64'), '+/', '-_'), '=') as name) t
+         on i.kind = 0
+  left join lateral (
+       select array_agg(split_part(e.key, ':', 2)) as stored from event e
+        where e.key >= t.name || ':' and e.key < t.name || ':xx'
+          and starts_with(e.key, t.name || ':')) e on true
+ where i.slot = any ($1) and i.n <> all ($2)
+ order by i.slot, i.n limit $3"""
+_DRAIN = "select * from drain_inbox($1,$2,$3,$4,$5,$6,$7,$8,$9,$10)"
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One element of a webhook, or what a former owner heard; see ``cloud_inbox``.
+
+    ``stored`` are the names of the statuses of the same message that are in the journal.
+    """
+
+    n: int
+    slot: int
+    kind: int
+    key: str
+    id: bytes | None
+    attempt: int | None
+    wamid: str | None
+    recipient: str | None
+    payload: bytes
+    contact: bytes | None
+    stored: list[str] | None
+
+
+class Proof(NamedTuple):
+    """The id that an attempt of a message was given, from the reference in a status."""
+
+    wamid: str
+    slot: int
+    id: bytes
+    attempt: int
+    wa_id: str | None = None
+    user_id: str | None = None
+
+
+class Twice(NamedTuple):
+    """A message of which two attempts were taken: this is the one that was heard of later."""
+
+    id: bytes
+    attempt: int
+    wamid: str
+
+
+class Inbox(Sessions):
+    """The inbox of this incarnation's slots."""
+
+    async def inbox(self, slots: Sequence[int], known: Sequence[int], limit: int) -> list[Row]:
+        """What is there for these slots, but for the rows with the ``known`` numbers."""
+        rows = await self._issues_read(_READ, list(slots), list(known), limit)
+        return [Row(*row) for row in rows]
+
+    async def drained(
+        self, owned: Mapping[int, int], numbers: Sequence[int], proofs: Sequence[Proof]
+    ) -> list[Twice]:
+        """Delete rows, and keep what they prove; returns the messages that were sent twice."""
+        columns = [list(column) for column in zip(*proofs, strict=True)] or [[]] * len(
+            Proof._fields
+        )
+        rows = await self._issue_rows(_DRAIN, owned, list(numbers), *columns)
+        return [Twice(*row) for row in rows]

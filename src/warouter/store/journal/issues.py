@@ -1,0 +1,77 @@
+"""Issue rows: which requests to the Cloud API may be out, or may have been taken.
+
+A row is on disk before its request begins. With the message (``Messages.append_issued``) or here;
+it changes and goes with the record that says what became of the request (``progress``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from warouter.store.journal.outcome import FENCED, PROVEN, Exceptions
+from warouter.store.journal.sessions import Sessions
+
+_ISSUE = "select * from issue_requests($1,$2,$3,$4,$5,$6,$7,$8,$9)"
+_OPEN = "select * from open_issues($1,$2,$3)"
+_OUTCOMES = {2: FENCED, 6: PROVEN}
+
+# The states of a row.
+ISSUED, DOUBTED, KEPT, NOT_TAKEN = 1, 2, 3, 4
+# What an operator asked for.
+ASKED_RESEND, ASKED_FAIL = 1, 2
+
+
+class Request(NamedTuple):
+    """A request that is to begin; ``doubts``: attempts before it that may have been taken."""
+
+    slot: int
+    seq: int
+    id: bytes
+    recipient: str
+    attempt: int
+    doubts: int
+
+
+class OpenIssue(msgspec.Struct, frozen=True):
+    """A row as the next owner finds it; ``age`` in seconds since it was issued or in doubt.
+
+    ``body`` and what belongs to it is that of its message, None if that is gone. ``wamid`` is an
+    id of an attempt that was taken.
+    """
+
+    slot: int
+    seq: int
+    id: bytes
+    recipient: str
+    attempt: int
+    doubts: int
+    state: int
+    age: float
+    cause: str | None
+    asked: int | None
+    kind: int | None
+    body: bytes | None
+    ttl: int | None
+    message_age: float | None
+    wamid: str | None
+
+
+class Issues(Sessions):
+    """The issue rows of this incarnation's slots."""
+
+    async def issue(self, owned: Mapping[int, int], rows: Sequence[Request]) -> Exceptions:
+        """Write the rows of requests; the ordinals of those that may not begin.
+
+        PROVEN: an earlier attempt was taken, as is known by now.
+        """
+        columns = [list(column) for column in zip(*rows, strict=True)]
+        answer = await self._issue_rows(_ISSUE, owned, *columns)
+        return {row["ordinal"]: _OUTCOMES[row["outcome"]] for row in answer}
+
+    async def open_issues(self, owned: Mapping[int, int]) -> list[OpenIssue]:
+        """What an owner before this one may have begun; from now on that is in doubt."""
+        rows = await self._issue_rows(_OPEN, owned)
+        return [OpenIssue(*row) for row in rows]

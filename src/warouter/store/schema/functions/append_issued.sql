@@ -1,0 +1,23 @@
+-- Appends a batch of messages as append_messages does, and in the same commit the issue row of each
+-- whose request may begin right after it; those are named once more in the p_issue columns. Where a
+-- message was not simply inserted no issue row is written at all.
+--
+-- Called by: store/journal/messages.py
+create function append_issued(
+    p_incarnation uuid, p_slots smallint[], p_epochs bigint[],
+    p_slot smallint[], p_seq bigint[], p_id bytea[], p_recipient text[], p_kind smallint[],
+    p_body bytea[],
+    p_issue_slot smallint[], p_issue_seq bigint[], p_issue_id bytea[], p_issue_recipient text[])
+returns table (ordinal integer, outcome smallint) language plpgsql volatile as $$
+begin
+    return query
+        select * from append_messages(p_incarnation, p_slots, p_epochs, p_slot, p_seq, p_id,
+                                      p_recipient, p_kind, p_body);
+    if not found then
+        insert into send_issue (slot, seq, id, recipient, attempt, state)
+        select f.slot, f.seq, f.id, f.recipient, 1, 1
+          from unnest(p_issue_slot, p_issue_seq, p_issue_id, p_issue_recipient)
+               as f(slot, seq, id, recipient)
+        on conflict (slot, seq) do nothing;
+    end if;
+end $$;
