@@ -17,8 +17,9 @@ from warouter.store.journal.sessions import Sessions
 # filter: the index finds them in every collation, see store.views.trace.
 _READ = """
 select i.n, i.slot, i.kind, i.key, i.id, i.attempt, i.wamid, i.recipient, i.payload, i.contact,
-       e.stored
+       m.recipient as sent_to, e.stored
   from cloud_inbox i
+  left join message m on m.id = i.id
   left join lateral (select rtrim(translate(encode(i.id, 'base64'), '+/', '-_'), '=') as name) t
          on i.kind = 0
   left join lateral (
@@ -30,10 +31,14 @@ select i.n, i.slot, i.kind, i.key, i.id, i.attempt, i.wamid, i.recipient, i.payl
 _DRAIN = "select * from drain_inbox($1,$2,$3,$4,$5,$6,$7,$8,$9,$10)"
 
 
+_NO_PROOFS: list[list[object]] = [[], [], [], [], [], []]
+
+
 class Row(msgspec.Struct, frozen=True):
     """One element of a webhook, or what a former owner heard; see ``cloud_inbox``.
 
-    ``stored`` are the names of the statuses of the same message that are in the journal.
+    ``sent_to`` is the recipient of the message ``id``, None if the journal has none; ``stored`` are
+    the names of its statuses that are in the journal.
     """
 
     n: int
@@ -46,6 +51,7 @@ class Row(msgspec.Struct, frozen=True):
     recipient: str | None
     payload: bytes
     contact: bytes | None
+    sent_to: str | None
     stored: list[str] | None
 
 

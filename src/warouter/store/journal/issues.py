@@ -20,8 +20,6 @@ _OUTCOMES = {2: FENCED, 6: PROVEN}
 
 # The states of a row.
 ISSUED, DOUBTED, KEPT, NOT_TAKEN = 1, 2, 3, 4
-# What an operator asked for.
-ASKED_RESEND, ASKED_FAIL = 1, 2
 
 
 class Request(NamedTuple):
@@ -51,7 +49,6 @@ class OpenIssue(msgspec.Struct, frozen=True):
     state: int
     age: float
     cause: str | None
-    asked: int | None
     kind: int | None
     body: bytes | None
     ttl: int | None

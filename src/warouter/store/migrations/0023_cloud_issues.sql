@@ -55,7 +55,7 @@ begin
      order by f.slot, f.seq
     on conflict (slot, seq) do update
        set attempt = excluded.attempt, doubts = excluded.doubts, state = 1, cause = null,
-           asked = null, at = clock_timestamp();
+           at = clock_timestamp();
     return query
         select f.n::integer - 1, (case when f.slot = any (held) then 6 else 2 end)::smallint
           from unnest(p_slot, p_id) with ordinality as f(slot, id, n)
@@ -67,7 +67,7 @@ end $$;
 -- of an attempt that is known to have been taken, if any, and with its age in seconds.
 create function open_issues(p_incarnation uuid, p_slots smallint[], p_epochs bigint[])
 returns table (slot smallint, seq bigint, id bytea, recipient text, attempt smallint,
-               doubts smallint, state smallint, age float8, cause text, asked smallint,
+               doubts smallint, state smallint, age float8, cause text,
                kind smallint, body bytea, ttl integer, message_age float8, wamid text)
 language plpgsql volatile as $$
 declare
@@ -80,7 +80,7 @@ begin
      where s.slot = i.slot and s.seq = i.seq;
     return query
         select s.slot, s.seq, s.id, s.recipient, s.attempt, s.doubts, s.state,
-               greatest(extract(epoch from clock_timestamp() - s.at), 0)::float8, s.cause, s.asked,
+               greatest(extract(epoch from clock_timestamp() - s.at), 0)::float8, s.cause,
                m.kind, m.body, m.ttl,
                greatest(extract(epoch from clock_timestamp() - m.accepted_at), 0)::float8,
                (select max(u.wamid) from upstream_id u where u.id = s.id)

@@ -30,7 +30,7 @@ begin
      order by f.slot, f.seq
     on conflict (slot, seq) do update
        set attempt = excluded.attempt, doubts = excluded.doubts, state = 1, cause = null,
-           asked = null, at = clock_timestamp();
+           at = clock_timestamp();
     return query
         select f.n::integer - 1, (case when f.slot = any (held) then 6 else 2 end)::smallint
           from unnest(p_slot, p_id) with ordinality as f(slot, id, n)

@@ -5,7 +5,7 @@
 -- Called by: store/journal/issues.py
 create function open_issues(p_incarnation uuid, p_slots smallint[], p_epochs bigint[])
 returns table (slot smallint, seq bigint, id bytea, recipient text, attempt smallint,
-               doubts smallint, state smallint, age float8, cause text, asked smallint,
+               doubts smallint, state smallint, age float8, cause text,
                kind smallint, body bytea, ttl integer, message_age float8, wamid text)
 language plpgsql volatile as $$
 declare
@@ -18,7 +18,7 @@ begin
      where s.slot = i.slot and s.seq = i.seq;
     return query
         select s.slot, s.seq, s.id, s.recipient, s.attempt, s.doubts, s.state,
-               greatest(extract(epoch from clock_timestamp() - s.at), 0)::float8, s.cause, s.asked,
+               greatest(extract(epoch from clock_timestamp() - s.at), 0)::float8, s.cause,
                m.kind, m.body, m.ttl,
                greatest(extract(epoch from clock_timestamp() - m.accepted_at), 0)::float8,
                (select max(u.wamid) from upstream_id u where u.id = s.id)

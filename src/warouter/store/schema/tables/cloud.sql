@@ -13,7 +13,6 @@ create table send_issue (
     state     smallint not null,                     -- 1 issued, 2 in doubt, 3 held, 4 not taken
     at        timestamptz not null default clock_timestamp(),  -- issued, or in doubt since
     cause     text,                                  -- of the doubt
-    asked     smallint,                              -- an operator's word: 1 send again, 2 fail
     primary key (slot, seq)
 ) with (fillfactor = 50);
 create unique index send_issue_id on send_issue (id);
@@ -37,7 +36,7 @@ create index upstream_id_at on upstream_id (at);
 create table cloud_inbox (
     n         bigint generated always as identity primary key,
     slot      smallint not null,
-    kind      smallint not null,                     -- 0 status, 1 inbound, 2 word, 3 error
+    kind      smallint not null,                     -- 0 status, 1 inbound, 2 word, 3 error, 4 asked
     key       text not null,
     id        bytea,                                 -- of our message, from its reference or its wamid
     attempt   smallint,
