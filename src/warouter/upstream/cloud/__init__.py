@@ -3,5 +3,7 @@
 The Graph API knows no epochs and drops no repeats, and its ids are its own. So each request carries
 a reference that its statuses echo, and ids are translated in both directions.
 
-    reference   the string that ties a status to a message and an attempt
+    reference    the string that ties a status to a message and an attempt
+    secret_text  what the text of a secret may be
+    secrets      token, app secrets and verify token, from variables or from files that are followed
 """

@@ -1,0 +1,137 @@
+"""Secrets: from a variable or a followed file, and never shown."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from pathlib import Path
+
+import pytest
+
+from warouter.cloud_settings import CloudSettings, Source
+from warouter.errors import ConfigError
+from warouter.upstream.cloud.secret_text import app_secrets_of, token_of
+from warouter.upstream.cloud.secrets import Secrets
+
+HIDDEN = "EAAhidden"
+
+
+def settings(**sources: Source) -> CloudSettings:
+    """A variable for each secret but those given here."""
+    plain = {
+        "token": Source(HIDDEN),
+        "app_secret": Source("secret-a"),
+        "verify_token": Source("verify-me"),
+    }
+    return CloudSettings(phone_number_id="1", waba_id="2", **{**plain, **sources})
+
+
+def test_values_of_variables() -> None:
+    secrets = Secrets(settings())
+    assert (secrets.token, secrets.app_secrets) == (HIDDEN, ("secret-a",))
+    assert secrets.verify_token == "verify-me"
+    assert secrets.token_hash == hashlib.sha256(HIDDEN.encode()).digest()
+    assert secrets.refresh(anyway=True) is False
+
+
+def test_a_file_is_read_again_when_it_changes(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("first\n")
+    secrets = Secrets(settings(token=Source(path=str(file))))
+    assert secrets.token == "first"
+    assert secrets.refresh() is False
+    file.write_text("second-one\n")
+    assert secrets.refresh() is True
+    assert secrets.token == "second-one"
+    assert secrets.token_hash == hashlib.sha256(b"second-one").digest()
+
+
+def test_a_file_that_is_replaced_by_one_that_looks_alike_is_noticed(tmp_path: Path) -> None:
+    file, new = tmp_path / "token", tmp_path / "new"
+    file.write_text("first")
+    secrets = Secrets(settings(token=Source(path=str(file))))
+    new.write_text("other")
+    stat = file.stat()
+    os.utime(new, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    new.replace(file)
+    assert secrets.refresh() is True
+    assert secrets.token == "other"
+
+
+def test_after_a_refusal_a_file_is_read_whatever_it_looks_like(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "token"
+    file.write_text("first")
+    secrets = Secrets(settings(token=Source(path=str(file))))
+    monkeypatch.setattr("warouter.upstream.cloud.secrets._look", lambda _path: secrets._token._seen)
+    file.write_text("other")
+    assert secrets.refresh() is False
+    assert secrets.refresh(anyway=True) is True
+    assert secrets.token == "other"
+
+
+@pytest.mark.parametrize("spoilt", [b"", b"\n\n", b"two words", b"\xff\xfe", None])
+def test_a_file_that_cannot_be_used_leaves_the_last_value_and_is_logged_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, spoilt: bytes | None
+) -> None:
+    file = tmp_path / "token"
+    file.write_text(HIDDEN)
+    secrets = Secrets(settings(token=Source(path=str(file))))
+    if spoilt is None:
+        file.unlink()
+    else:
+        file.write_bytes(spoilt)
+    for _ in range(3):
+        assert secrets.refresh() is False
+        assert secrets.token == HIDDEN
+    assert [r.getMessage() for r in caplog.records] == ["secret file read failed"]
+    file.write_text("renewed")
+    assert secrets.refresh() is True
+    assert secrets.token == "renewed"
+
+
+def test_no_secret_is_logged_or_shown(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    file = tmp_path / "token"
+    file.write_text(HIDDEN)
+    secrets = Secrets(settings(token=Source(path=str(file))))
+    for content in ("EAArenewed", "EAA renewed", "EAAagain"):
+        file.write_text(content)
+        secrets.refresh()
+    shown = repr([vars(record) for record in caplog.records]) + repr(secrets)
+    assert len(caplog.records) == 3
+    assert not [word for word in (HIDDEN, "renewed", "again", "secret-a") if word in shown]
+
+
+def test_several_app_secrets_are_in_force_while_they_are_rotated(tmp_path: Path) -> None:
+    file = tmp_path / "secrets"
+    file.write_text("new\r\n\n old \n")
+    secrets = Secrets(settings(app_secret=Source(path=str(file))))
+    assert secrets.app_secrets == ("new", "old")
+
+
+@pytest.mark.parametrize(
+    ("source", "sentence"),
+    [
+        (Source(path="/nowhere/token"), "WAROUTER_CLOUD_TOKEN_FILE cannot be used: No such file"),
+        (Source("two words"), "WAROUTER_CLOUD_TOKEN cannot be used: an access token is one word"),
+        (Source("EAA\nX: y"), "WAROUTER_CLOUD_TOKEN cannot be used"),
+        (Source("EAA\u0661"), "WAROUTER_CLOUD_TOKEN cannot be used"),
+    ],
+)
+def test_what_is_unusable_at_the_start_is_said(source: Source, sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence) as raised:
+        Secrets(settings(token=source))
+    assert "EAA" not in str(raised.value)
+
+
+def test_bounds() -> None:
+    assert token_of(" x \r\n") == "x"
+    with pytest.raises(ValueError, match="one word"):
+        token_of("x" * 16_385)
+    with pytest.raises(ValueError, match="1 to 8"):
+        app_secrets_of("\n".join("x" * 9))
+    with pytest.raises(ValueError, match="1 to 8"):
+        app_secrets_of(" \n")
