@@ -4,6 +4,11 @@ The Graph API knows no epochs and drops no repeats, and its ids are its own. So 
 a reference that its statuses echo, and ids are translated in both directions.
 
     reference    the string that ties a status to a message and an attempt
+    elements     a webhook, taken apart into statuses, messages and errors
+    batch        what comes of it
+    readers      one element
+    parties      whom it is about
+    lenient      JSON of others, read as far as it goes
     secret_text  what the text of a secret may be
     secrets      token, app secrets and verify token, from variables or from files that are followed
 """
