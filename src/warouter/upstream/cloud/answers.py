@@ -1,0 +1,201 @@
+"""What a complete answer to ``POST …/messages`` says of the message. Pure.
+
+Meta's ``code`` decides where there is one, as titles and HTTP statuses of errors change. An answer
+that is none of the Graph API, a proxy's page or half a body, proves nothing: the message may have
+been taken. ``is_transient`` says "try again", not "was not taken", and is not read.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import msgspec
+
+from warouter import codes
+from warouter.recipient import MAX_DIGITS
+from warouter.upstream.cloud.meanings import (
+    DOUBT,
+    GONE,
+    PARAMETER,
+    TABLE,
+    UNKNOWN,
+    Class,
+    Meaning,
+    meaning_of,
+)
+
+__all__ = ["Class", "Judged", "bounded", "judge", "status_error"]
+
+MOST_DETAILS = 2000  # characters, as in the native protocol
+MOST_ID = 512  # characters of a wamid; user ids have fewer
+MOST_WAIT_MS = 300_000
+
+_MEDIA_GONE = (131053, PARAMETER)
+
+
+class Judged(NamedTuple):
+    """An answer, judged. ``code`` is v1's (0 if taken), ``meta_code`` Meta's (-1 if none).
+
+    ``details`` are Meta's words. ``slower``: the number sends at too high a rate. ``held``: no
+    status comes before Meta has made up its mind. ``alarm``: the operator should know.
+    """
+
+    cls: Class
+    code: int = 0
+    title: str = ""
+    details: str = ""
+    wait_ms: int = 0
+    meta_code: int = -1
+    slower: bool = False
+    wamid: str = ""
+    wa_id: str = ""
+    user_id: str = ""
+    held: bool = False
+    alarm: bool = False
+
+    @property
+    def upload_again(self) -> bool:
+        """An uploaded media may be gone: worth one more upload before the answer is final."""
+        return self.meta_code in _MEDIA_GONE
+
+
+def judge(status: int, body: bytes, retry_after: str = "") -> Judged:
+    """Judge a complete HTTP answer; never raises, whatever the bytes."""
+    if 200 <= status < 300:
+        return _taken(body) or _unreadable(status)
+    meta = _code(body)
+    meaning = meaning_of(status, meta)
+    if meta < 0 and meaning is DOUBT:
+        return _unreadable(status)
+    return Judged(
+        meaning.cls,
+        meaning.code,
+        codes.title(meaning.code),
+        _words(body) or f"the Graph API answered HTTP {status}",
+        _wait_ms(meaning, retry_after),
+        meta,
+        slower=meaning.slower,
+        alarm=meaning.alarm,
+    )
+
+
+def status_error(code: int, title: str = "", details: str = "", href: str = "") -> dict[str, Any]:
+    """The v1 element of ``errors[]`` for one of a ``failed`` webhook: the v1 code, Meta's words."""
+    made = codes.error_object(TABLE.get(code, UNKNOWN).code, "", bounded(details or title))
+    if href:
+        made["href"] = href
+    return made
+
+
+def bounded(words: str) -> str:
+    """Words as they can be stored: 2000 characters at most, and no NUL."""
+    return words[:MOST_DETAILS].replace("\0", "")
+
+
+def _wait_ms(meaning: Meaning, retry_after: str) -> int:
+    if not meaning.wait_ms:
+        return 0
+    given = retry_after.strip()
+    asked = int(given) * 1000 if given.isascii() and given.isdigit() and len(given) < 9 else 0
+    return min(max(asked, meaning.wait_ms), MOST_WAIT_MS)
+
+
+def _unreadable(status: int) -> Judged:
+    details = f"HTTP {status} with a body that is no answer of the Graph API"
+    return Judged(Class.DOUBT, DOUBT.code, codes.title(DOUBT.code), details)
+
+
+# ---------------------------------------------------------------- bodies
+
+
+class _Number(msgspec.Struct):
+    code: int
+    error_subcode: int | str | None = None
+
+
+class _Numbered(msgspec.Struct):
+    error: _Number
+
+
+class _Data(msgspec.Struct):
+    details: str | None = None
+
+
+class _Said(msgspec.Struct):
+    message: str | None = None
+    error_user_msg: str | None = None
+    error_data: _Data | None = None
+
+
+class _Words(msgspec.Struct):
+    error: _Said
+
+
+class _Sent(msgspec.Struct):
+    id: str
+    message_status: str | None = None
+
+
+class _Accepted(msgspec.Struct):
+    messages: list[_Sent]
+    contacts: msgspec.Raw = msgspec.Raw(b"[]")
+
+
+class _Contact(msgspec.Struct):
+    wa_id: str | None = None
+    user_id: str | None = None
+
+
+# Apart, so that words or contacts of an odd form cost neither the code nor the wamid.
+_NUMBERED = msgspec.json.Decoder(_Numbered, strict=False)
+_WORDS = msgspec.json.Decoder(_Words)
+_ACCEPTED = msgspec.json.Decoder(_Accepted)
+_CONTACTS = msgspec.json.Decoder(list[_Contact])
+_BROKEN = (msgspec.MsgspecError, ValueError, RecursionError)
+
+
+def _code(body: bytes) -> int:
+    """Meta's code in a Graph error, -1 if the body is none."""
+    try:
+        error = _NUMBERED.decode(body).error
+    except _BROKEN:
+        return -1
+    if error.code == PARAMETER and error.error_subcode in (33, "33"):
+        return GONE  # an older spelling of it: no such number, or not for this token
+    return error.code if 0 <= error.code < 1 << 31 else -1
+
+
+def _words(body: bytes) -> str:
+    try:
+        said = _WORDS.decode(body).error
+    except _BROKEN:
+        return ""
+    details = said.error_data.details if said.error_data is not None else None
+    return bounded(details or said.error_user_msg or said.message or "")
+
+
+def _taken(body: bytes) -> Judged | None:
+    """The answer to a message that was taken, None if the body names none."""
+    try:
+        accepted = _ACCEPTED.decode(body)
+    except _BROKEN:
+        return None
+    sent = accepted.messages[0] if accepted.messages else None
+    if sent is None or not 0 < len(sent.id) <= MOST_ID or "\0" in sent.id:
+        return None
+    wa_id, user_id = _names(accepted.contacts)
+    held = sent.message_status in ("held_for_quality_assessment", "paused")
+    return Judged(Class.TAKEN, wamid=sent.id, wa_id=wa_id, user_id=user_id, held=held)
+
+
+def _names(raw: msgspec.Raw) -> tuple[str, str]:
+    """The number and the BSUID of the recipient, each empty if it is absent or no such thing."""
+    try:
+        contacts = _CONTACTS.decode(raw)
+    except _BROKEN:
+        return "", ""
+    first = contacts[0] if contacts else _Contact()
+    wa_id, user_id = first.wa_id or "", first.user_id or ""
+    is_number = len(wa_id) <= MAX_DIGITS and wa_id.isascii() and wa_id.isdigit()
+    is_name = len(user_id) <= MOST_ID and "\0" not in user_id
+    return wa_id if is_number else "", user_id if is_name else ""
