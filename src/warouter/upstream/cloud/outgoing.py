@@ -211,6 +211,13 @@ def _reaction(raw: msgspec.Raw, given: _Given) -> dict[str, Any]:
     return {"message_id": target, "emoji": _OBJECT.decode(raw).get("emoji") or ""}
 
 
+def _object(raw: msgspec.Raw) -> dict[str, Any]:
+    given = _OBJECT.decode(raw)
+    if b"null" in bytes(raw):  # seldom, and the search costs less than the walk
+        given = _without_nulls(given)
+    return given
+
+
 def _without_nulls(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _without_nulls(one) for key, one in value.items() if one is not None}
@@ -224,7 +231,7 @@ _MAKERS: dict[str, Callable[[msgspec.Raw, _Given], Any]] = {
     **{kind: _media(kind) for kind in IN_MESSAGES},
     "location": _location,
     "contacts": lambda raw, _given: _without_nulls(_OBJECTS.decode(raw)),
-    "template": lambda raw, given: template(_without_nulls(_OBJECT.decode(raw)), given.ids),
-    "interactive": lambda raw, given: interactive(_without_nulls(_OBJECT.decode(raw)), given.ids),
+    "template": lambda raw, given: template(_object(raw), given.ids),
+    "interactive": lambda raw, given: interactive(_object(raw), given.ids),
     "reaction": _reaction,
 }

@@ -492,7 +492,11 @@ def test_nothing_else_is_raised_whatever_the_bytes(body: bytes) -> None:
         (b'{"type":"image","image":{}}', 1008),
         (b'{"type":"text"}', 1008),
         (b'{"type":"text","text":{}}', 1008),
-        (b'{"type":"template","template":{"components":5}}', 1009),
+        (b'{"type":"template","template":{"components":[]}}', 1009),
+        (b'{"type":"template","template":{"language":5}}', 1009),
+        (b'{"type":"template","template":{"language":{},"components":5}}', 1009),
+        (b'{"type":"template","template":{"language":{},"components":[5]}}', 1009),
+        (b'{"type":"template","template":{"language":{},"components":[{"index":"x"}]}}', 1009),
         (b'{"type":"interactive","interactive":{"x":1e999}}', 1009),
         (
             b'{"type":"interactive","interactive":' + b'{"x":' * 5000 + b"1" + b"}" * 5000 + b"}",
