@@ -12,6 +12,10 @@ a reference that its statuses echo, and ids are translated in both directions.
     batch        what comes of it
     readers      one element
     parties      whom it is about
+    statuses     a status in the v1 form
+    inbound      an inbound message in the v1 form
+    handles      its media
+    reported     errors that webhooks report
     lenient      JSON of others, read as far as it goes
     secret_text  what the text of a secret may be
     secrets      token, app secrets and verify token, from variables or from files that are followed

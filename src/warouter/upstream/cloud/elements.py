@@ -143,7 +143,9 @@ class _Reading:
         elif field == "messages":
             self._messages(value, hour)
         elif field == "user_id_update":
-            self._take(self._ours(value, field), rename_of)
+            renames = self._items(value, field)
+            if self._is_ours(value, len(renames)):
+                self._take(renames, rename_of)
         elif field in NOTICES:
             self.batch.notices.append(Notice(field, bytes(raw), NOTICES[field]))
         else:
@@ -151,9 +153,11 @@ class _Reading:
             self.batch.counted[kind] += 1
 
     def _messages(self, value: dict[str, Raw], hour: int) -> None:
-        statuses, messages, errors = (
-            self._ours(value, name) for name in ("statuses", "messages", "errors")
-        )
+        statuses = self._items(value, "statuses")
+        messages = self._items(value, "messages")
+        errors = self._items(value, "errors")
+        if not self._is_ours(value, len(statuses) + len(messages) + len(errors)):
+            return
         parties = self._parties(value) if statuses or messages else Parties([])
         self._take(statuses, lambda raw: status_of(raw, parties))
         self._take(messages, lambda raw: message_of(raw, parties))
@@ -165,18 +169,19 @@ class _Reading:
             self._leave("unreadable", "an item of contacts is no object")
         return Parties([party for party in found if party is not None])
 
-    def _ours(self, value: dict[str, Raw], name: str) -> list[Raw]:
-        """The items of an array of a value; none if the value is another number's."""
-        items = self._items(value, name)
+    def _is_ours(self, value: dict[str, Raw], count: int) -> bool:
+        """True if the value is our number's; else ``count`` elements are left out."""
         metadata = lenient.value(value.get("metadata"))
         number = metadata.get("phone_number_id") if isinstance(metadata, dict) else None
         if str(number) == self._phone_number_id:
-            return items
-        self.batch.counted["foreign_number"] += len(items)
-        return []
+            return True
+        self.batch.counted["foreign_number"] += count
+        return False
 
     def _items(self, of: dict[str, Raw], name: str) -> list[Raw]:
         raw = of.get(name)
+        if raw is None:
+            return []
         items = lenient.items(raw)
         if items is None and lenient.value(raw) is not None:
             self._leave("unreadable", f"{name} is no array")

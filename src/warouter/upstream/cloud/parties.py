@@ -20,8 +20,8 @@ LONGEST_NAME = 512  # characters
 _LONGEST_USER_ID = 256  # documented: 131, and a few more for the parent's
 
 _NUMBER = re.compile(rf"\+?([0-9]{{{MIN_DIGITS},{MAX_DIGITS}}})").fullmatch
-# A letter, so that a number in a spelling of its own is not taken for one.
-_USER_ID = re.compile(rf"(?=.*[A-Za-z])[!-~]{{1,{_LONGEST_USER_ID}}}").fullmatch
+# It begins with the letters of a country.
+_USER_ID = re.compile(rf"[A-Za-z][!-~]{{0,{_LONGEST_USER_ID - 1}}}").fullmatch
 
 
 class Party(msgspec.Struct, frozen=True, gc=False):
@@ -98,7 +98,7 @@ def user_of(value: object) -> str:
     return value if isinstance(value, str) and _USER_ID(value) else ""
 
 
-def word_of(found: Mapping[str, Any], name: str) -> str:
+def word_of(found: Mapping[str, Any], name: str, longest: int = LONGEST_NAME) -> str:
     """A text that PostgreSQL can hold: without NUL, bounded, "" for anything else."""
     value = found.get(name)
-    return value.replace("\0", "")[:LONGEST_NAME] if isinstance(value, str) else ""
+    return value.replace("\0", "")[:longest] if isinstance(value, str) else ""

@@ -7,6 +7,29 @@ from typing import Any
 
 import pytest
 
+from tests.unit.upstream.cloud.samples import (
+    ANN,
+    ANN_WITHOUT_NUMBER,
+    BEA,
+    DELIVERED,
+    FAILED,
+    NEW_NUMBER,
+    NUMBER,
+    NUMBERLESS,
+    OURS,
+    SENT_WAMID,
+    TEXT,
+    VOICE,
+    WEBHOOK_LOST,
+    change,
+    dumped,
+    elements,
+    entry,
+    envelope,
+    only,
+    value,
+    webhook,
+)
 from warouter.upstream.cloud.elements import (
     ERROR,
     INBOUND,
@@ -16,56 +39,14 @@ from warouter.upstream.cloud.elements import (
     Unreadable,
     read,
 )
-from warouter.upstream.cloud.reference import reference
-
-NUMBER = "106540352242922"
-OURS = reference(bytes([1, 7, *range(18)]), 1)
-WAMID = "wamid.HBgLMTU1NTAwMDExMTEVAgARGBI5QTNEQTA2RjdGMEY4RTRGAA=="
-DELIVERED = {
-    "id": WAMID,
-    "status": "delivered",
-    "timestamp": "1764000000",
-    "recipient_id": "15550001111",
-    "recipient_user_id": "US.1122334455",
-    "biz_opaque_callback_data": OURS,
-    "pricing": {"billable": True, "pricing_model": "PMP", "type": "regular", "category": "utility"},
-}
-TEXT = {
-    "from": "15550001111",
-    "id": "wamid.T",
-    "timestamp": "1764000003",
-    "type": "text",
-    "text": {"body": "hi"},
-}
-ANN = {"profile": {"name": "Ann"}, "wa_id": "15550001111", "user_id": "US.1122334455"}
-
-
-def value(**parts: Any) -> dict[str, Any]:
-    metadata = {"display_phone_number": "15557770000", "phone_number_id": NUMBER}
-    return {"messaging_product": "whatsapp", "metadata": metadata, **parts}
-
-
-def change(field: str = "messages", **parts: Any) -> dict[str, Any]:
-    return {"field": field, "value": value(**parts)}
-
-
-def webhook(*changes: Any) -> bytes:
-    entry = {"id": "1020", "changes": list(changes)}
-    return json.dumps({"object": "whatsapp_business_account", "entry": [entry]}).encode()
-
-
-def only(body: bytes) -> Element:
-    (element,) = read(body, NUMBER).elements
-    return element
 
 
 def test_a_status_names_its_message_its_attempt_and_its_customer() -> None:
-    body = webhook(change(contacts=[ANN], statuses=[DELIVERED]))
-    assert only(body) == Element(
+    assert only(contacts=[ANN], statuses=[DELIVERED]) == Element(
         kind=STATUS,
-        key=f"{WAMID}:delivered:1764000000",
-        raw=json.dumps(DELIVERED).encode(),
-        wamid=WAMID,
+        key=f"{SENT_WAMID}:delivered:1764000000",
+        raw=dumped(DELIVERED),
+        wamid=SENT_WAMID,
         status="delivered",
         reference=OURS,
         wa_id="15550001111",
@@ -75,36 +56,500 @@ def test_a_status_names_its_message_its_attempt_and_its_customer() -> None:
     )
 
 
-def test_a_message_comes_with_its_contact() -> None:
-    element = only(webhook(change(contacts=[ANN], messages=[TEXT])))
-    assert element == Element(
-        kind=INBOUND,
-        key="wamid.T",
-        raw=json.dumps(TEXT).encode(),
-        contact=json.dumps(ANN).encode(),
-        wamid="wamid.T",
+def test_a_failed_status_comes_without_contacts_and_reference() -> None:
+    assert only(statuses=[FAILED]) == Element(
+        kind=STATUS,
+        key=f"{SENT_WAMID}:failed:1764000002",
+        raw=dumped(FAILED),
+        wamid=SENT_WAMID,
+        status="failed",
         wa_id="15550001111",
+        timestamp=1764000002,
+    )
+
+
+def test_a_message_comes_with_its_contact() -> None:
+    assert only(contacts=[BEA], messages=[VOICE]) == Element(
+        kind=INBOUND,
+        key="wamid.HBgVoice",
+        raw=dumped(VOICE),
+        contact=dumped(BEA),
+        wamid="wamid.HBgVoice",
+        wa_id="5511900002222",
+        user_id="BR.99",
+        name="Bea",
+        timestamp=1764000004,
+    )
+
+
+def test_a_sender_may_have_no_number() -> None:
+    assert only(contacts=[ANN_WITHOUT_NUMBER], messages=[NUMBERLESS]) == Element(
+        kind=INBOUND,
+        key="wamid.HBgNumberless",
+        raw=dumped(NUMBERLESS),
+        contact=dumped(ANN_WITHOUT_NUMBER),
+        wamid="wamid.HBgNumberless",
         user_id="US.1122334455",
+        username="ann.x",
         name="Ann",
         timestamp=1764000003,
     )
 
 
+def test_a_new_number_says_who_it_was_and_who_it_is() -> None:
+    assert only(messages=[NEW_NUMBER]) == Element(
+        kind=INBOUND,
+        key="wamid.HBgSystem",
+        raw=dumped(NEW_NUMBER),
+        wamid="wamid.HBgSystem",
+        wa_id="15550001111",
+        user_id="US.77",
+        previous_user_id="US.1122334455",
+        changed_to="15550003333",
+        timestamp=1764000005,
+    )
+
+
 def test_an_error_is_nobodys_and_counts_again_in_another_hour() -> None:
-    body = webhook(change(errors=[{"code": 131035, "title": "Webhook could not be delivered"}]))
+    body = webhook(change(errors=[WEBHOOK_LOST]))
     (first,), (same,), (later,) = (read(body, NUMBER, now).elements for now in (7200, 10799, 10800))
     assert (first.kind, first.wa_id, first.timestamp) == (ERROR, "", 0)
+    assert first.raw == dumped(WEBHOOK_LOST)
     assert first.key == same.key != later.key
 
 
-def test_what_is_no_object_is_unreadable() -> None:
-    for body in (b"", b"[]", b"5", b"null", b'"x"', b"{", b'{"entry":[{]}', b"\xff", b"[" * 10_000):
-        with pytest.raises(Unreadable):
-            read(body, NUMBER)
+def test_the_hour_of_an_error_is_its_entrys() -> None:
+    """A webhook that Meta repeats an hour later brings the same error."""
+    body = envelope(entry(change(errors=[WEBHOOK_LOST]), time=1764000000))
+    (first,), (repeated,) = (read(body, NUMBER, now).elements for now in (0, 9 * 3600))
+    assert first.key == repeated.key
 
 
-def test_notices_say_what_they_ask_for() -> None:
-    batch = read(webhook(change("phone_number_quality_update", event="THROUGHPUT_UPGRADE")), NUMBER)
+SYSTEM = {"id": "wamid.S", "timestamp": "1764000005", "type": "system"}
+
+
+@pytest.mark.parametrize(
+    ("message", "found"),
+    [
+        # as it was until previous_user_id came
+        (
+            {"from": "15550001111", "system": {"type": "user_changed_number", "wa_id": "15550003"}},
+            {"wa_id": "15550001111", "changed_to": "15550003"},
+        ),
+        # as it was up to v11
+        (
+            {
+                "from": "15550001111",
+                "system": {"type": "customer_changed_number", "new_wa_id": "15550003"},
+            },
+            {"wa_id": "15550001111", "changed_to": "15550003"},
+        ),
+        # the sender's user id may be the old one or the new one: the system's own goes before it
+        (
+            {
+                "from_user_id": "US.1",
+                "system": {"type": "user_changed_number", "wa_id": "15550003", "user_id": "US.2"},
+            },
+            {"previous_user_id": "US.1", "user_id": "US.2", "changed_to": "15550003"},
+        ),
+        (
+            {
+                "from_user_id": "US.2",
+                "system": {"type": "user_changed_number", "wa_id": "15550003", "user_id": "US.2"},
+            },
+            {"user_id": "US.2", "changed_to": "15550003"},
+        ),
+        (
+            {
+                "from_user_id": "US.1",
+                "system": {"type": "user_changed_number", "wa_id": "15550003"},
+            },
+            {"previous_user_id": "US.1", "changed_to": "15550003"},
+        ),
+        (
+            {
+                "system": {
+                    "type": "user_changed_user_id",
+                    "user_id": "US.2",
+                    "parent_user_id": "US.ENT.2",
+                    "previous_user_id": "US.1",
+                }
+            },
+            {"previous_user_id": "US.1", "user_id": "US.2", "parent_user_id": "US.ENT.2"},
+        ),
+        (
+            {"system": {"type": "user_changed_user_id", "user_id": "US.2", "wa_id": "15550001"}},
+            {"user_id": "US.2", "wa_id": "15550001"},
+        ),
+        (
+            {
+                "from": "15550001111",
+                "from_user_id": "US.1",
+                "system": {"type": "customer_identity_changed", "identity": "Ab/c="},
+            },
+            {"wa_id": "15550001111", "user_id": "US.1", "identity_hash": "Ab/c="},
+        ),
+    ],
+)
+def test_system_messages(message: dict[str, Any], found: dict[str, str]) -> None:
+    element = only(messages=[SYSTEM | message])
+    whole = Element(
+        kind=INBOUND,
+        key="wamid.S",
+        wamid="wamid.S",
+        raw=dumped(SYSTEM | message),
+        timestamp=1764000005,
+        **found,
+    )
+    assert element == whole
+
+
+def test_the_field_of_new_user_ids_is_read_as_the_system_message_that_says_the_same() -> None:
+    update = {
+        "wa_id": "15557654321",
+        "detail": "User id for Ann has been updated.",
+        "user_id": {"previous": "US.1", "current": "US.2"},
+        "timestamp": "1764000003",
+    }
+    (element,) = elements(change("user_id_update", user_id_update=[update]))
+    assert (element.wa_id, element.previous_user_id, element.user_id, element.timestamp) == (
+        "15557654321",
+        "US.1",
+        "US.2",
+        1764000003,
+    )
+    assert json.loads(element.raw)["system"]["type"] == "user_changed_user_id"
+    assert element.key.startswith("user_id_update-")
+
+
+def test_every_entry_every_change_and_every_element_is_read() -> None:
+    statuses = [DELIVERED | {"id": f"wamid.{n}"} for n in range(4)]
+    messages = [TEXT | {"id": f"wamid.{n}"} for n in range(4, 8)]
+    body = envelope(
+        entry(change(statuses=statuses[:2]), change(messages=messages[:2])),
+        entry(change(statuses=statuses[2:], messages=messages[2:])),
+    )
+    wamids = [element.wamid for element in read(body, NUMBER).elements]
+    assert wamids == [f"wamid.{n}" for n in (0, 1, 4, 5, 2, 3, 6, 7)]
+
+
+def test_the_newest_time_is_that_of_the_elements_of_our_number() -> None:
+    foreign = change(statuses=[DELIVERED | {"timestamp": "1800000000"}])
+    foreign["value"]["metadata"]["phone_number_id"] = "123456123"
+    batch = read(webhook(change(statuses=[DELIVERED, FAILED]), foreign), NUMBER)
+    assert batch.newest == 1764000002
+    assert read(webhook(), NUMBER).newest == 0
+
+
+def test_elements_of_other_numbers_are_counted() -> None:
+    for number in ("123456123", None, 5, {}):
+        foreign = value(statuses=[DELIVERED, FAILED], messages=[TEXT], errors=[WEBHOOK_LOST])
+        foreign["metadata"]["phone_number_id"] = number
+        changes = [{"field": "messages", "value": foreign}, change(messages=[TEXT])]
+        batch = read(webhook(*changes), NUMBER)
+        assert [element.wamid for element in batch.elements] == [TEXT["id"]]
+        assert batch.counted == {"foreign_number": 4}
+    nameless = value(statuses=[DELIVERED])
+    del nameless["metadata"]
+    batch = read(webhook({"field": "messages", "value": nameless}), NUMBER)
+    assert (batch.elements, batch.counted) == ([], {"foreign_number": 1})
+
+
+def test_the_id_of_the_number_may_be_written_as_a_number() -> None:
+    changed = change(messages=[TEXT])
+    changed["value"]["metadata"]["phone_number_id"] = int(NUMBER)
+    assert len(elements(changed)) == 1
+
+
+@pytest.mark.parametrize(
+    ("field", "action"),
+    [
+        ("account_update", Action.ACCOUNT),
+        ("account_alerts", Action.ACCOUNT),
+        ("account_review_update", Action.ACCOUNT),
+        ("security", Action.ACCOUNT),
+        ("phone_number_quality_update", Action.LEVEL),
+        ("business_capability_update", Action.LOG),
+        ("phone_number_name_update", Action.LOG),
+        ("user_preferences", Action.LOG),
+        ("business_username_update", Action.LOG),
+        ("message_template_status_update", Action.TEMPLATES),
+        ("message_template_quality_update", Action.TEMPLATES),
+        ("message_template_components_update", Action.TEMPLATES),
+        ("template_category_update", Action.TEMPLATES),
+    ],
+)
+def test_notices_say_what_they_ask_for(field: str, action: Action) -> None:
+    said = {"event": "DISABLED_UPDATE", "ban_info": {"waba_ban_state": "DISABLE"}}
+    batch = read(webhook({"field": field, "value": said}, change(messages=[TEXT])), NUMBER)
     (notice,) = batch.notices
-    assert (notice.field, notice.action) == ("phone_number_quality_update", Action.LEVEL)
-    assert json.loads(notice.raw) == value(event="THROUGHPUT_UPGRADE")
+    assert (notice.field, notice.raw, notice.action) == (field, dumped(said), action)
+    assert len(batch.elements) == 1
+
+
+@pytest.mark.parametrize(
+    ("field", "counted"),
+    [
+        ("history", "history"),
+        ("smb_app_state_sync", "history"),
+        ("smb_message_echoes", "echo"),
+        ("calls", "call"),
+        ("flows", "flow"),
+        ("group_lifecycle_update", "group"),
+        ("of_next_year", "unknown_field"),
+        ("", "unknown_field"),
+    ],
+)
+def test_fields_of_no_use_are_counted(field: str, counted: str) -> None:
+    batch = read(webhook(change(field, messages=[TEXT]), change(messages=[TEXT])), NUMBER)
+    assert len(batch.elements) == 1
+    assert (batch.counted, batch.notices) == ({counted: 1}, [])
+
+
+def test_groups_are_counted() -> None:
+    message = TEXT | {"group_id": "Y2FwaV9ncm91cDox"}
+    status = DELIVERED | {"recipient_type": "group"}
+    batch = read(webhook(change(messages=[message, TEXT], statuses=[status])), NUMBER)
+    assert [element.wamid for element in batch.elements] == [TEXT["id"]]
+    assert batch.counted == {"group": 2}
+
+
+def test_another_object_than_an_account_is_counted() -> None:
+    body = webhook(change(messages=[TEXT])).replace(b"whatsapp_business_account", b"page")
+    batch = read(body, NUMBER)
+    assert (batch.elements, batch.counted) == ([], {"unknown_object": 1})
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b" ", b"[]", b"5", b"null", b'"x"', b"{", b'{"entry":[{]}', b"\xff", b"[" * 10_000],
+)
+def test_what_is_no_object_is_unreadable(body: bytes) -> None:
+    with pytest.raises(Unreadable, match="it is no JSON"):
+        read(body, NUMBER)
+
+
+def test_an_object_without_anything_holds_nothing() -> None:
+    for body in (b"{}", b'{"entry":null}', b'{"entry":[]}', b'{"entry":[{"changes":null}]}'):
+        batch = read(body, NUMBER)
+        assert (batch.elements, batch.notices, batch.counted) == ([], [], {})
+
+
+NO_ELEMENT: list[Any] = [None, 5, "x", [], [[]], True, {}]
+
+
+@pytest.mark.parametrize("bad", NO_ELEMENT)
+def test_what_is_wrong_costs_no_neighbour(bad: Any) -> None:
+    """At each level of the envelope, and in each array of a value."""
+    good = change(contacts=[bad, ANN, bad], messages=[bad, TEXT, bad], statuses=[bad, DELIVERED])
+    others = [{"field": "messages", "value": bad}, change(messages=bad, statuses=bad, errors=bad)]
+    body = envelope(bad, entry(bad, *others, good, bad), bad, {"changes": bad})
+    batch = read(body, NUMBER)
+    found = [e for e in batch.elements if e.kind != ERROR]
+    assert [(e.kind, e.wa_id, e.user_id, e.name) for e in found] == [
+        (STATUS, "15550001111", "US.1122334455", "Ann"),
+        (INBOUND, "15550001111", "US.1122334455", "Ann"),
+    ]
+    assert batch.counted["unreadable"] >= 5
+    assert batch.reason
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"id": None},
+        {"id": ""},
+        {"id": 5},
+        {"id": "x" * 513},
+        {"id": "wamid.\x00"},
+        {"id": "wamid.\n"},
+        {"status": None},
+        {"status": ""},
+        {"status": "a:b"},
+        {"status": "\x00"},
+        {"status": "x" * 65},
+        {"status": ["sent"]},
+    ],
+)
+def test_a_status_without_id_or_name_is_unreadable(changed: dict[str, Any]) -> None:
+    batch = read(webhook(change(statuses=[DELIVERED | changed, FAILED])), NUMBER)
+    assert [element.status for element in batch.elements] == ["failed"]
+    assert batch.counted == {"unreadable": 1}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["recipient_id", "recipient_user_id", "timestamp", "pricing", "biz_opaque_callback_data"],
+)
+@pytest.mark.parametrize("bad", [None, 5, "", "\x00", [], {}, True, "x" * 10_000])
+def test_a_status_outlives_its_other_fields(name: str, bad: Any) -> None:
+    (element,) = elements(change(statuses=[DELIVERED | {name: bad}]))
+    assert (element.wamid, element.status) == (SENT_WAMID, "delivered")
+    assert name == "biz_opaque_callback_data" or element.reference == OURS
+
+
+@pytest.mark.parametrize(
+    ("sender", "wa_id", "user_id"),
+    [
+        ("15550001111", "15550001111", ""),
+        ("+15550001111", "15550001111", ""),
+        ("49151", "49151", ""),
+        ("123456789012345", "123456789012345", ""),
+        ("US.13491208655302741918", "", "US.13491208655302741918"),
+        ("US.ENT.1", "", "US.ENT.1"),
+    ],
+)
+def test_a_sender_is_taken_for_what_it_looks_like(sender: str, wa_id: str, user_id: str) -> None:
+    element = only(messages=[TEXT | {"from": sender}])
+    assert (element.wa_id, element.user_id) == (wa_id, user_id)
+    element = only(statuses=[DELIVERED | {"recipient_id": sender, "recipient_user_id": None}])
+    assert (element.wa_id, element.user_id) == (wa_id, user_id)
+    contact = {"profile": {}, "wa_id": sender}
+    element = only(contacts=[contact], messages=[TEXT | {"from": None}])
+    assert (element.wa_id, element.user_id) == (wa_id, user_id)
+
+
+@pytest.mark.parametrize(
+    "sender",
+    [
+        None,
+        "",
+        "4915",
+        "1234567890123456",
+        "\u0661" * 9,
+        "49151 ",
+        "49151\n",
+        "49 151",
+        15550001111,
+        "US.\x00",
+        "US. 1",
+        "U" * 257,
+        {},
+    ],
+)
+def test_a_message_of_nobody_is_unreadable(sender: Any) -> None:
+    batch = read(webhook(change(messages=[TEXT | {"from": sender}, VOICE])), NUMBER)
+    assert [element.wamid for element in batch.elements] == [VOICE["id"]]
+    assert (batch.counted, batch.reason) == ({"unreadable": 1}, "a message has no sender")
+
+
+def test_contacts_belong_to_whom_they_name() -> None:
+    other = TEXT | {"id": "wamid.O", "from": "15550009999"}
+    batch = read(webhook(change(contacts=[BEA, ANN], messages=[VOICE, TEXT, other])), NUMBER)
+    assert [(e.name, e.user_id) for e in batch.elements] == [
+        ("Bea", "BR.99"),
+        ("Ann", "US.1122334455"),
+        ("", ""),
+    ]
+
+
+def test_a_contact_of_another_user_is_not_the_senders() -> None:
+    """Of a number that went to somebody else, say."""
+    message = TEXT | {"from_user_id": "US.5"}
+    element = only(contacts=[ANN], messages=[message])
+    assert (element.wa_id, element.user_id, element.name) == ("15550001111", "US.5", "")
+
+
+def test_a_contact_tells_the_number_of_its_user_id() -> None:
+    assert only(contacts=[ANN], messages=[NUMBERLESS]).wa_id == "15550001111"
+
+
+def test_the_hash_of_an_identity_is_found() -> None:
+    contact = ANN | {"identity_key_hash": "Ab/c="}
+    assert only(contacts=[contact], messages=[TEXT]).identity_hash == "Ab/c="
+    status = DELIVERED | {"recipient_identity_key_hash": "De+f="}
+    assert only(contacts=[contact], statuses=[status]).identity_hash == "De+f="
+
+
+@pytest.mark.parametrize("foreign", ["", "order-77", "w1.", "w1.x.1", OURS + "0000", 5, None])
+def test_opaque_data_of_others_is_no_reference(foreign: Any) -> None:
+    assert only(statuses=[DELIVERED | {"biz_opaque_callback_data": foreign}]).reference == ""
+
+
+@pytest.mark.parametrize(
+    ("written", "timestamp"),
+    [
+        ("1764000000", 1764000000),
+        (1764000000, 1764000000),
+        ("", 0),
+        ("soon", 0),
+        ("-1", 0),
+        (-1, 0),
+        (True, 0),
+        (1.5, 0),
+        ("1764000000000", 0),
+        (10**10, 0),
+        (10**100, 0),
+        ("9" * 5000, 0),
+        ("\u0661" * 9, 0),
+        (None, 0),
+    ],
+)
+def test_a_time_is_unix_seconds_or_unknown(written: Any, timestamp: int) -> None:
+    element = only(statuses=[DELIVERED | {"timestamp": written}])
+    assert element.timestamp == timestamp
+    assert element.key == f"{SENT_WAMID}:delivered:{timestamp}"
+
+
+def test_one_key_is_one_element() -> None:
+    """Of the same POST; those of others the table knows."""
+    again = change(statuses=[DELIVERED, FAILED], messages=[TEXT])
+    batch = read(webhook(again, again), NUMBER)
+    assert len(batch.elements) == 3
+    assert batch.counted == {"repeated": 3}
+
+
+def test_long_and_odd_ids_make_no_long_and_no_equal_keys() -> None:
+    wamids = ["x" * 512, "x" * 511 + "y", "wamid.A:sent:1", "wamid.A", "\N{SNOWMAN}" * 512]
+    statuses = [
+        DELIVERED | {"id": wamid, "status": "s" * 64, "timestamp": "1764000000"} for wamid in wamids
+    ]
+    statuses.append(DELIVERED | {"id": "wamid.A", "status": "sent", "timestamp": 1})
+    messages = [TEXT | {"id": wamid} for wamid in wamids]
+    batch = read(webhook(change(statuses=statuses, messages=messages)), NUMBER)
+    assert len(batch.elements) == 11
+    assert max(len(element.key) for element in batch.elements) <= 512
+    assert {element.wamid for element in batch.elements} == set(wamids)
+
+
+def test_texts_have_no_nul_and_an_end() -> None:
+    """PostgreSQL cannot hold the one."""
+    contact = ANN | {"profile": {"name": "A\x00n" + "n" * 9999, "username": "\x00"}}
+    element = only(contacts=[contact], messages=[TEXT])
+    assert element.name.startswith("Ann")
+    assert len(element.name) == 512
+    assert element.username == ""
+
+
+@pytest.mark.parametrize(
+    ("odd", "even"),
+    [
+        (rb'"\ud800 and \udc00\ud83d\udc4d"', "\ufffd and \ufffd\N{THUMBS UP SIGN}"),
+        (rb'"\\ud800"', "\\ud800"),
+        (b'"\xff"', "\ufffd"),
+        (b'"\x00\n"', "\x00\n"),
+        (b"1e400", None),
+        (b"9" * 5000, None),
+        (b"-" + b"9" * 5000, None),
+    ],
+)
+def test_what_a_parser_refuses_is_mended(odd: bytes, even: Any) -> None:
+    body = webhook(change(messages=[TEXT | {"odd": "ODD"}], statuses=[DELIVERED]))
+    status, message = read(body.replace(b'"ODD"', odd), NUMBER).elements
+    assert status.raw == dumped(DELIVERED)
+    assert json.loads(message.raw) == TEXT | {"odd": even}
+
+
+@pytest.mark.parametrize("depth", [150, 1_000, 100_000])
+@pytest.mark.parametrize(("opens", "closes"), [(b"[", b"]"), (b'{"k":', b"}")])
+def test_what_is_nested_too_deep_ends_there(depth: int, opens: bytes, closes: bytes) -> None:
+    body = webhook(change(messages=[TEXT | {"deep": "DEEP"}], statuses=[DELIVERED]))
+    deep = opens * depth + b"1" + closes * depth
+    status, message = read(body.replace(b'"DEEP"', deep), NUMBER).elements
+    assert status.raw == dumped(DELIVERED)
+    found = json.loads(message.raw)
+    assert found.pop("deep")
+    assert found == TEXT
+    kept = message.raw.count(opens)
+    assert kept <= 210
+    assert kept >= 150
