@@ -134,7 +134,7 @@ def _system(json: bytes, wamid: str, found: Mapping[str, Any], system: dict[str,
     old, sender = ids_of(found, "from", "from_user_id")
     old = old or number_of(system.get("customer"))
     new, user_id = ids_of(system, "wa_id", "user_id")
-    changes_number = system.get("type") in _NUMBER_CHANGES
+    changes_number = word_of(system, "type") in _NUMBER_CHANGES
     if not changes_number:  # a new number has a new user id, and which one the sender's is, is open
         user_id = user_id or sender
     previous = user_of(system.get("previous_user_id")) or (sender if sender != user_id else "")
