@@ -11,5 +11,13 @@ whose next message must wait long are *parked*: they leave their place to others
     event     an event of a slot, from the upstream's frame to the POST
     progress  what the next record says of a log
 
+With the Cloud API the number has a rate, and nobody repeats what may have been taken:
+
+    share     how much of the number's rate each owner may use
+    budget    when an owner may begin its next request
+    pairs     how often one recipient may be written to
+    windows   how long a message in doubt waits
+    proof     whether webhooks provably reach us, so that this wait says something
+
 ``owner`` asks before each send and tells what became of it.
 """

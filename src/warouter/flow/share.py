@@ -1,0 +1,82 @@
+"""How much of the number's rate each owner may use.
+
+Each owner writes down what it wants to send, reads what all of them wrote, and computes its own
+share: from the same rows all come to the same split, so nobody has to lead. Who wants little gets
+all of it, the others get equal parts of what is left; what nobody wants is spread over all, so that
+a message that comes next leaves at once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+from uuid import UUID
+
+from warouter._hash import SLOTS
+
+USED = 0.95  # of the level
+LEAST = 0.3  # of the level, however much comes in
+FLOOR = 1.0  # messages a second that every owner may send
+FRESH_SECONDS = 3.0  # a row that is older counts for nothing, nor does a split with it
+INBOUND_SECONDS = 10.0
+
+
+class Demand(NamedTuple):
+    """What an owner with slots wrote: messages queued, and sent in the last second."""
+
+    incarnation: UUID
+    demand: float
+    age: float  # in seconds, by the database's clock, now
+
+
+def outgoing(level: float, inbound: float) -> float:
+    """Messages a second that the number may send: the level counts what comes in as well."""
+    return max(USED * level - inbound, LEAST * level)
+
+
+def share(own: UUID, rows: Sequence[Demand], rate: float, slots: int) -> float:
+    """Messages a second that this owner may send of ``rate``, which is of the whole number.
+
+    Without a fresh row of its own it goes by how many ``slots`` it has.
+    """
+    fresh = [row for row in rows if row.age <= FRESH_SECONDS]
+    for row in fresh:
+        if row.incarnation == own:
+            return max(FLOOR, _part(row.demand, [each.demand for each in fresh], rate))
+    return max(FLOOR, rate * slots / SLOTS)
+
+
+class Inbound:
+    """Messages that come in, a second, as a mean in which older ones fade over 10 s."""
+
+    def __init__(self, now: float) -> None:
+        self._rate = 0.0
+        self._at = now
+
+    def add(self, count: int, now: float) -> None:
+        self._rate = self.rate(now) + count / INBOUND_SECONDS
+        self._at = max(self._at, now)
+
+    def rate(self, now: float) -> float:
+        """Messages a second as of now."""
+        return self._rate * math.exp(-max(0.0, now - self._at) / INBOUND_SECONDS)
+
+
+def _part(demand: float, demands: Sequence[float], rate: float) -> float:
+    unused = rate - sum(demands)
+    if unused >= 0:
+        return demand + unused / len(demands)
+    return min(demand, _water(demands, rate))
+
+
+def _water(demands: Iterable[float], rate: float) -> float:
+    """The level up to which each demand is met, so that all that is met makes ``rate``."""
+    rising = sorted(demands)
+    left = rate
+    for met, demand in enumerate(rising):
+        level = left / (len(rising) - met)
+        if demand >= level:
+            return level
+        left -= demand
+    return math.inf  # less is wanted than there is
