@@ -34,7 +34,7 @@ class Pairs:
         key = int(recipient)
         full_at = max(self._full_at.get(key, now), now)
         wait = full_at - now - _LATEST
-        if wait > 1e-6:
+        if wait > 0:
             return wait
         self._keep(key, full_at + PAIR_SECONDS, now)
         return 0.0

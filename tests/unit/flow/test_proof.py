@@ -1,0 +1,242 @@
+"""The proof that webhooks reach us: each rule, and the ways in which a proof can be wrong."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from warouter.flow.proof import Cohort, Listener, Way, way
+from warouter.flow.windows import Windows
+
+CLEAN = Cohort(100, 0)
+NONE = Cohort(0, 0)
+DAY = 86_400.0
+
+
+def at(
+    age: float, since: float, until: float = math.inf, *, left: bool = False, meta: float = math.nan
+) -> Listener:
+    """A row as it is ``age`` seconds after the doubt began; all times are since then."""
+    seen = max(0.0, age - until)
+    return Listener(
+        since=age - since,
+        seen=seen,
+        left=seen if left else None,
+        meta=None if math.isnan(meta) else age - meta,
+    )
+
+
+def judge(
+    age: float,
+    *listeners: Listener,
+    cohort: Cohort = CLEAN,
+    offset: float | None = 0.0,
+    base: float = 60.0,
+) -> Way:
+    rows = listeners or (at(age, -DAY),)
+    return way(age, cohort, rows, offset=offset, windows=Windows(base))
+
+
+@pytest.mark.parametrize(
+    ("answered", "silent", "expected"),
+    [
+        (1, 0, Way.PROVEN),
+        (1, 1, Way.BEHIND),
+        (19, 1, Way.BEHIND),  # one of 20, not of fewer
+        (20, 1, Way.PROVEN),
+        (20, 2, Way.BEHIND),
+        (199, 2, Way.BEHIND),
+        (200, 2, Way.PROVEN),  # 1 %
+        (1000, 10, Way.PROVEN),
+        (1000, 11, Way.BEHIND),
+    ],
+)
+def test_nearly_all_of_the_cohort_have_a_status(answered: int, silent: int, expected: Way) -> None:
+    assert judge(60.0, cohort=Cohort(answered, silent)) is expected
+
+
+def test_a_cohort_that_is_not_complete_proves_nothing() -> None:
+    assert judge(29.9) is Way.BEHIND
+    assert judge(30.0) is Way.PROVEN
+
+
+@pytest.mark.parametrize(
+    ("made", "offset", "expected"),
+    [
+        (math.nan, 0.0, Way.IDLE),
+        (-10.0, 0.0, Way.IDLE),  # an old one that was late
+        (2.9, 0.0, Way.IDLE),
+        (3.0, 0.0, Way.PROVEN),
+        (12.9, 10.0, Way.IDLE),  # Meta's clock is ahead
+        (13.0, 10.0, Way.PROVEN),
+        (-7.0, -10.0, Way.PROVEN),  # and behind
+        (62.9, None, Way.IDLE),  # nobody knows
+        (63.0, None, Way.PROVEN),
+    ],
+)
+def test_without_a_cohort_one_event_by_metas_clock(
+    made: float, offset: float | None, expected: Way
+) -> None:
+    rows = at(90.0, -DAY), at(90.0, -DAY, meta=made)
+    assert judge(90.0, *rows, cohort=NONE, offset=offset) is expected
+
+
+def first(*spans: tuple[float, float, str], base: float = 60.0, most: float = 2_000.0) -> float:
+    """The first age, in tenths of a second, from which no gap of ours stands against a proof.
+
+    ``spans``: from when until when each webapp listened, and ``left`` if it stopped in order.
+    """
+    rows_from = max((until for _, until, _ in spans if until < math.inf), default=0.0) + 6.0
+    age = max(rows_from, 30.0)
+    while age < most:
+        rows = [at(age, since, until, left=how == "left") for since, until, how in spans]
+        if judge(age, *rows, base=base) is not Way.GAP:
+            return round(age, 1)
+        age += 0.1
+    return math.inf
+
+
+OPEN = math.inf
+
+
+@pytest.mark.parametrize(
+    ("spans", "expected"),
+    [
+        pytest.param([(-DAY, OPEN, "")], 30.0, id="no gap"),
+        pytest.param([(-DAY, 0.0, ""), (90.0, OPEN, "")], 270.0, id="the only one died"),
+        pytest.param([(-DAY, -30.0, ""), (20.0, OPEN, "")], 120.0, id="before the doubt"),
+        pytest.param([(-DAY, -30.0, ""), (-1.0, OPEN, "")], 30.0, id="over before the doubt"),
+        pytest.param([(-DAY, 10.0, "")], OPEN, id="nobody came back"),
+        pytest.param([(20.0, OPEN, "")], 60.0, id="refused until 20 s"),
+        pytest.param([(-DAY, OPEN, ""), (20.0, OPEN, "")], 60.0, id="one of two refused"),
+        pytest.param([(-DAY, OPEN, ""), (-DAY, 50.0, "left")], 56.0, id="left in order"),
+        pytest.param(
+            [(-DAY, OPEN, ""), (-DAY, 50.0, "left"), (55.0, OPEN, "")], 56.0, id="restarted"
+        ),
+        pytest.param([(-DAY, 50.0, "left"), (60.0, OPEN, "")], 80.0, id="the only one restarted"),
+        pytest.param([(-DAY, 50.0, "left")], OPEN, id="the only one left"),
+        pytest.param([(-DAY, OPEN, ""), (-DAY, 10.0, "")], 100.0, id="one of two died: 30 s"),
+        pytest.param(
+            [(-DAY, OPEN, ""), (-DAY, 10.0, ""), (20.0, OPEN, "")], 40.0, id="and came back"
+        ),
+        pytest.param(
+            [(-DAY, OPEN, ""), (-DAY, 10.0, ""), (-DAY, 15.0, ""), (20.0, OPEN, "")],
+            115.0,  # from 10 to 45 as one, and twice as long again
+            id="two died, one came back",
+        ),
+        pytest.param(
+            [(-DAY, OPEN, ""), (-DAY, -5000.0, ""), (20.0, OPEN, "")],
+            60.0,
+            id="who died long ago has no successor",
+        ),
+        pytest.param(
+            [(-DAY, OPEN, ""), (-DAY, -5000.0, "left"), (20.0, OPEN, "")],
+            60.0,
+            id="nor who left long ago",
+        ),
+        pytest.param(
+            [(-DAY, 10.0, ""), (-DAY, 20.0, ""), (25.0, OPEN, "")],
+            145.0,  # the first counts until others have listened for 30 s: from 10 to 55
+            id="nobody listened for a while",
+        ),
+        pytest.param(
+            [(-DAY, 0.0, ""), (40.0, 100.0, ""), (101.0, OPEN, "")],
+            303.0,  # the second hit what the first had put off
+            id="a second gap before the first was over",
+        ),
+        pytest.param(
+            [(-DAY, 10.0, ""), (-DAY, 20.0, "left"), (50.0, OPEN, "")],
+            130.0,  # the other one listened for 10 s only
+            id="died, and the other one left",
+        ),
+        pytest.param(
+            [(-DAY, OPEN, ""), (-DAY, 10.0, ""), (12.0, OPEN, ""), (40.0, OPEN, "")],
+            120.0,
+            id="a short gap within a long one",
+        ),
+        pytest.param(
+            [(-DAY, 0.0, ""), (10.0, 100.0, ""), (101.0, OPEN, "")], 106.0, id="two short gaps"
+        ),
+    ],
+)
+def test_our_own_gaps_count_twice(spans: list[tuple[float, float, str]], expected: float) -> None:
+    assert first(*spans) == pytest.approx(expected, abs=0.15)
+
+
+def test_nobody_ever_listened() -> None:
+    assert way(1e6, CLEAN, [], offset=0.0, windows=Windows()) is Way.GAP
+
+
+def test_a_gap_counts_whatever_the_cohort_says() -> None:
+    rows = at(269.0, -DAY, 0.0), at(269.0, 90.0)
+    assert judge(269.0, *rows, cohort=CLEAN) is Way.GAP
+    assert judge(269.0, *rows, cohort=NONE) is Way.GAP
+
+
+def test_a_row_is_touched_now_and_then_only() -> None:
+    assert judge(60.0, Listener(DAY, 4.9)) is Way.PROVEN
+    assert judge(60.0, Listener(DAY, 5.1)) is Way.GAP
+    assert judge(60.0, Listener(DAY, 2.0, left=2.0)) is Way.GAP
+
+
+def test_all_scales_with_the_base() -> None:
+    assert judge(2.9, base=6.0) is Way.BEHIND
+    assert judge(3.0, base=6.0) is Way.PROVEN
+    for made, expected in ((0.29, Way.IDLE), (0.31, Way.PROVEN)):
+        assert judge(6.0, at(6.0, -DAY, meta=made), cohort=NONE, base=6.0) is expected
+    for made, expected in ((6.29, Way.IDLE), (6.31, Way.PROVEN)):
+        row = at(9.0, -DAY, meta=made)
+        assert judge(9.0, row, cohort=NONE, offset=None, base=6.0) is expected
+    assert first((-DAY, OPEN, ""), (-DAY, 40.0, ""), base=6.0) == pytest.approx(49.0, abs=0.15)
+
+
+SPAN = st.tuples(st.floats(-200, 200), st.floats(0, 200), st.sampled_from(["died", "left", "on"]))
+ROWS = st.lists(SPAN, min_size=1, max_size=5)
+AGES = st.floats(30, 3_000)
+
+
+def listening(spans: list[tuple[float, float, str]], age: float) -> list[Listener]:
+    return [
+        at(age, since, math.inf if how == "on" else since + lasted, left=how == "left")
+        for since, lasted, how in spans
+        if since <= age
+    ]
+
+
+@given(ROWS, AGES)
+def test_no_proof_within_twice_the_time_that_nobody_listened(
+    spans: list[tuple[float, float, str]], age: float
+) -> None:
+    """Judged second by second: from the end of the last silence as long again, twice."""
+    rows = listening(spans, age)
+    heard = [
+        any(row.since >= age - second >= row.seen - 5.0 for row in rows)
+        for second in range(int(age))
+    ]
+    ended = max((second for second, ok in enumerate(heard) if not ok), default=-1)
+    began = max((second for second in range(ended) if heard[second]), default=0)
+    if age <= ended + 2 * (ended - began - 1):
+        assert way(age, CLEAN, rows, offset=0.0, windows=Windows()) is Way.GAP
+
+
+@given(ROWS, AGES, st.floats(0, 500))
+def test_once_over_a_gap_does_not_come_back(
+    spans: list[tuple[float, float, str]], age: float, more: float
+) -> None:
+    spans = [(since, min(lasted, 200.0), how) for since, lasted, how in spans]
+    age = max(age, 410.0)  # all rows are as they will be
+    if way(age, CLEAN, listening(spans, age), offset=0.0, windows=Windows()) is Way.PROVEN:
+        later = listening(spans, age + more)
+        assert way(age + more, CLEAN, later, offset=0.0, windows=Windows()) is Way.PROVEN
+
+
+@given(AGES, st.floats(-100, 60), st.floats(0, 1_000))
+def test_who_does_not_know_the_offset_takes_less_for_proof(
+    age: float, offset: float, made: float
+) -> None:
+    row = at(age, -DAY, meta=made)
+    if judge(age, row, cohort=NONE, offset=None) is Way.PROVEN:
+        assert judge(age, row, cohort=NONE, offset=offset) is Way.PROVEN
