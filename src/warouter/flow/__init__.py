@@ -16,8 +16,10 @@ With the Cloud API the number has a rate, and nobody repeats what may have been 
     share     how much of the number's rate each owner may use
     budget    when an owner may begin its next request
     pairs     how often one recipient may be written to
-    windows   how long a message in doubt waits
+    doubt     what becomes of a message whose request may have been taken
+    windows   how long it waits
     proof     whether webhooks provably reach us, so that this wait says something
+    statuses  which statuses of a message v1 hears, whatever comes
 
 ``owner`` asks before each send and tells what became of it.
 """

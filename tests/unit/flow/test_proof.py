@@ -148,9 +148,9 @@ OPEN = math.inf
             id="a second gap before the first was over",
         ),
         pytest.param(
-            [(-DAY, 10.0, ""), (-DAY, 20.0, "left"), (50.0, OPEN, "")],
-            130.0,  # the other one listened for 10 s only
-            id="died, and the other one left",
+            [(-DAY, 5.0, ""), (-DAY, 10.0, ""), (-DAY, 20.0, "left"), (22.0, OPEN, "")],
+            146.0,  # the third listened for 10 s only: from 5 to 52
+            id="two died, the third one left",
         ),
         pytest.param(
             [(-DAY, OPEN, ""), (-DAY, 10.0, ""), (12.0, OPEN, ""), (40.0, OPEN, "")],
