@@ -153,6 +153,13 @@ class Settings(CloudVariables, frozen=True, kw_only=True):
         """The settings of the Cloud API; raises ConfigError, also for what is missing."""
         return cloud_settings.checked(self, self.timing.lease, self.timing.watchdog)
 
+    @property
+    def upstream_name(self) -> str:
+        """The upstream as the database names it: `simulator`, or `cloud:` and the number's id."""
+        if self.upstream == "simulator":
+            return self.upstream
+        return f"{self.upstream}:{self.cloud_phone_number_id}"
+
     def __repr__(self) -> str:
         return "Settings(...)"
 

@@ -11,7 +11,7 @@ import socket
 import time
 from contextlib import suppress
 
-SIGN_SECONDS = 1.0  # a tenth of the units' WatchdogSec
+SIGN_SECONDS = 1.0  # a tenth of the shortest WatchdogSec of the units
 
 
 class Notifier:

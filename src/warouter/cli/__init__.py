@@ -17,6 +17,7 @@ For operators, who need only the database:
     trace       where one message is
     callbacks   dead letters: listed, shown, delivered once more
     audit       the audit log
+    cloud       the Cloud API: which upstream the database has
     sizing      machines and processes for a rate
     database    what these share: finding the database, connecting, tables
 """
@@ -44,6 +45,7 @@ COMMANDS = {
     "simulator": "warouter.cli.simulator:simulator",
     "status": "warouter.cli.status:status",
     "audit": "warouter.cli.audit:audit",
+    "cloud": "warouter.cli.cloud:cloud",
     "callbacks": "warouter.cli.callbacks:callbacks",
     "trace": "warouter.cli.trace:trace",
     "sizing": "warouter.cli.sizing:sizing",

@@ -7,6 +7,7 @@ starts here:
     membership   ages of beats        -> who is healthy, suspect, dead
     trouble      reports, upstreams   -> who lives and is of no use
     shardmap     shards, coreapps     -> who should own what (assign)
+    quiesce      marked slots         -> which move may go on
     plan         view                 -> the next shard map, or None
     term         attempts             -> how long a leader may believe in itself
     lease        beats                -> how long an owner may act for a slot

@@ -13,6 +13,7 @@ from uuid import UUID
 
 import msgspec
 
+from warouter.cluster.shardmap import SIMULATOR
 from warouter.cluster.trouble import (
     JOURNAL,
     LASTED,
@@ -37,7 +38,7 @@ class Node(msgspec.Struct, frozen=True):
     """The content of a node's row and beat. ``counter`` is None before the first beat.
 
     ``unreached`` are the coreapps that a webapp has no link to; ``journal_ok``: a coreapp can
-    write its journals.
+    write its journals; ``upstream`` is the one that it is set to.
     """
 
     incarnation: UUID
@@ -48,6 +49,7 @@ class Node(msgspec.Struct, frozen=True):
     upstream_ok: bool = True
     unreached: frozenset[UUID] = frozenset()
     journal_ok: bool = True
+    upstream: str = SIMULATOR
 
 
 class Member(msgspec.Struct, frozen=True):

@@ -1,7 +1,8 @@
 """The decision of the leader: from a view of the cluster to the next shard map.
 
 ``plan`` is a fixed point: when nothing is to do it returns None, and an interrupted run is simply
-planned again. ``changes`` says which writes lead from one map to the next.
+planned again. ``changes`` and ``marks`` say which writes lead from one map to the next.
+``plan_request`` is for who asks for another number of shards.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from uuid import UUID
 import msgspec
 
 from warouter.cluster.membership import Member, Verdict
-from warouter.cluster.shardmap import ShardMap, SlotOwner, assign
+from warouter.cluster.quiesce import not_quiet, quiet_first, to_be_quiet, until_begun
+from warouter.cluster.shardmap import SIMULATOR, ShardMap, SlotOwner, assign
 
 
 class View(msgspec.Struct, frozen=True):
@@ -21,7 +23,8 @@ class View(msgspec.Struct, frozen=True):
     ``members`` are the coreapps only; ``successor_age`` is, per slot with a successor, for how
     many seconds the leader has seen it so. ``asked``: somebody sets shards now, so coreapps that
     were started for it count at once. ``moved``: slots that left an owner in trouble within the
-    last minute; unless they must, they do not move again.
+    last minute; unless they must, they do not move again. ``marked_age`` is, per slot that is
+    marked as moving, for how many seconds the leader has seen it so.
     """
 
     map: ShardMap
@@ -29,6 +32,7 @@ class View(msgspec.Struct, frozen=True):
     successor_age: Mapping[int, float] = {}
     asked: bool = False
     moved: Set[int] = frozenset()
+    marked_age: Mapping[int, float] = {}
 
 
 class Takeover(msgspec.Struct, frozen=True):
@@ -50,6 +54,14 @@ class Succession(msgspec.Struct, frozen=True):
     reason: str = "handover"
 
 
+class Mark(msgspec.Struct, frozen=True):
+    """The owner shall begin no request any more (``moving`` 1), or may again (0)."""
+
+    slot: int
+    seen_epoch: int
+    moving: int
+
+
 def plan(view: View, lease: float) -> ShardMap | None:
     """The next shard map, or None if the present one needs no change.
 
@@ -61,15 +73,58 @@ def plan(view: View, lease: float) -> ShardMap | None:
     if not desired:
         return None
     resting = frozenset[int]() if view.asked else view.moved
+
+    def planned(s: SlotOwner) -> SlotOwner:
+        if s.slot in resting and _rests(s, view.members):
+            return s
+        to = desired[view.map.shard_of(s.slot)]
+        return _next_owner(s, to, alive, view.successor_age, lease)
+
+    slots = tuple(quiet_first(s, planned(s), waits=_waits(s, view)) for s in view.map.slots)
+    return None if slots == view.map.slots else _next_map(view.map, slots)
+
+
+def plan_request(view: View, shards: int, lease: float) -> tuple[ShardMap, bool]:
+    """The next map while somebody asks for ``shards``, and True if it begins the change.
+
+    It begins when no slot that is to move has to be quiet first: all at once. Until then those are
+    marked under the present count, and only that happens which may not wait: slots of dead owners
+    are taken over, those of owners in trouble move, and moves that were begun come to their end.
+    """
+    target = msgspec.structs.replace(view.map, shards=shards)
+    asked = msgspec.structs.replace(view, map=target, asked=True)
+    wanted = plan(asked, lease) or target
+    if not any(map(to_be_quiet, wanted.slots)):
+        return wanted, True
+    present = plan(view, lease) or view.map
     slots = tuple(
-        s
-        if s.slot in resting and _rests(s, view.members)
-        else _next_owner(s, desired[view.map.shard_of(s.slot)], alive, view.successor_age, lease)
-        for s in view.map.slots
+        here if _pressing(was, here, view.members) else until_begun(was, then)
+        for was, here, then in zip(view.map.slots, present.slots, wanted.slots, strict=True)
     )
-    if slots == view.map.slots:
-        return None
-    return ShardMap(view.map.version + 1, view.map.shards, slots)
+    return (view.map if slots == view.map.slots else _next_map(view.map, slots)), False
+
+
+def _pressing(was: SlotOwner, planned: SlotOwner, members: Mapping[UUID, Member]) -> bool:
+    """True if what is planned for the slot waits for nobody's wish."""
+    named = planned.successor is not None
+    return planned.epoch != was.epoch or (named and _in_trouble(was, members))
+
+
+def _in_trouble(slot: SlotOwner, members: Mapping[UUID, Member]) -> bool:
+    owner = members.get(slot.owner) if slot.owner is not None else None
+    return owner is not None and owner.trouble != ""
+
+
+def _next_map(present: ShardMap, slots: tuple[SlotOwner, ...]) -> ShardMap:
+    return msgspec.structs.replace(present, version=present.version + 1, slots=slots)
+
+
+def _waits(slot: SlotOwner, view: View) -> bool:
+    """True if the slot's owner is to be waited for, before a successor is named."""
+    if view.map.upstream == SIMULATOR:
+        return False
+    marked_for = view.marked_age.get(slot.slot, 0.0)
+    return not_quiet(slot, marked_for, troubled=_in_trouble(slot, view.members))
 
 
 class Planner:
@@ -84,7 +139,8 @@ class Planner:
     def plan(self, view: View) -> ShardMap | None:
         """As ``plan``, for a view in which nobody asked for shards and no slot rests."""
         seen = view.map, [_decisive(member) for member in view.members.values()]
-        if not view.successor_age and seen == self._nothing:
+        moving = view.successor_age or view.marked_age
+        if not moving and seen == self._nothing:
             return None
         planned = plan(view, self._lease)
         self._nothing = seen if planned is None else None
@@ -93,8 +149,9 @@ class Planner:
 
 def _decisive(m: Member) -> tuple[object, ...]:
     """All of a member that a plan depends on, while nobody asks for shards."""
-    dead = m.verdict is Verdict.DEAD
-    return m.node.incarnation, m.node.name, dead, m.node.leaving, m.joined, m.trouble, m.ailing
+    dead, node = m.verdict is Verdict.DEAD, m.node
+    told = node.incarnation, node.name, node.leaving, node.upstream
+    return *told, dead, m.joined, m.trouble, m.ailing
 
 
 def changes(
@@ -120,14 +177,26 @@ def changes(
     return takeovers, successions
 
 
+def marks(old: ShardMap, new: ShardMap) -> list[Mark]:
+    """The marks that are set, or taken back, from ``old`` to ``new``, in slot order."""
+    return [
+        Mark(was.slot, was.epoch, then.moving)
+        for was, then in zip(old.slots, new.slots, strict=True)
+        if then.epoch == was.epoch and then.moving != was.moving
+    ]
+
+
 def _candidates(view: View, alive: set[UUID]) -> Sequence[UUID]:
     """Possible owners in order of preference: present owners first, then the longest members.
 
     Somebody who has not proved itself yet, or may be in trouble, is taken only when there is nobody
-    else; one that is leaving or in trouble only when nobody else is left at all.
+    else; one that is leaving or in trouble only when nobody else is left at all. One that is set to
+    another upstream is never taken: what it sends would go to the wrong place, and count as sent.
     """
     owners = {s.owner for s in view.map.slots} | {s.successor for s in view.map.slots}
-    living = [m for inc, m in view.members.items() if inc in alive]
+    upstream = view.map.upstream
+    members = [m for m in view.members.values() if m.node.upstream == upstream]
+    living = [m for m in members if m.node.incarnation in alive]
     fit = [m for m in living if not m.node.leaving and not m.trouble]
     proved = [
         m
@@ -169,7 +238,7 @@ def _next_owner(
         return slot
     if slot.successor is not None and slot.successor in alive:
         return slot  # one move at a time; it ends in a handover or is overdue
-    return SlotOwner(slot.slot, slot.epoch, slot.owner, desired)
+    return msgspec.structs.replace(slot, successor=desired)
 
 
 def _reason(was: SlotOwner, then: SlotOwner) -> str:

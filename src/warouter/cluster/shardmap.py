@@ -10,22 +10,34 @@ import msgspec
 
 from warouter._hash import SHARD_COUNTS, SLOTS
 
+MARKED, QUIET = 1, 2
+SIMULATOR = "simulator"  # the upstream that knows a message by its id
+
 
 class SlotOwner(msgspec.Struct, frozen=True):
-    """One slot: its owner (None: nobody), the owner's epoch, and its successor."""
+    """One slot: its owner (None: nobody), the owner's epoch, and its successor.
+
+    ``moving``: MARKED, the owner shall begin no request, as a successor is to be named; QUIET, it
+    has said that none is out any more; else 0.
+    """
 
     slot: int
     epoch: int
     owner: UUID | None = None
     successor: UUID | None = None
+    moving: int = 0
 
 
 class ShardMap(msgspec.Struct, frozen=True):
-    """The shard count and the owner of each slot. ``slots[i].slot == i`` for all 32."""
+    """The shard count and the owner of each slot. ``slots[i].slot == i`` for all 32.
+
+    ``upstream`` is the one that owners must be set to: SIMULATOR, or ``cloud:`` and a number's id.
+    """
 
     version: int
     shards: int
     slots: tuple[SlotOwner, ...]
+    upstream: str = SIMULATOR
 
     def __post_init__(self) -> None:
         if self.shards not in SHARD_COUNTS or len(self.slots) != SLOTS:
@@ -37,7 +49,7 @@ class ShardMap(msgspec.Struct, frozen=True):
     @property
     def settled(self) -> bool:
         """True if every slot has an owner and none is moving."""
-        return all(s.owner is not None and s.successor is None for s in self.slots)
+        return all(s.owner is not None and s.successor is None and not s.moving for s in self.slots)
 
     def shards_of(self, owner: UUID) -> list[int]:
         """The shards in which ``owner`` holds at least one slot, ascending."""

@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 
 READY_SECONDS = 20.0
 STOP_SECONDS = 8.0
+# Of a coreapp with the Cloud API: it waits for the requests that are out.
+QUIET_STOP_SECONDS = 30.0
 LONG_ENOUGH = 10.0  # seconds of life after which a death is not a crash loop
 
 
@@ -57,6 +59,11 @@ class Process:
     @property
     def alive(self) -> bool:
         return self._child is not None and self._child.returncode is None
+
+    @property
+    def _stop_seconds(self) -> float:
+        cloud = self.environment.get("WAROUTER_UPSTREAM") == "cloud"
+        return QUIET_STOP_SECONDS if cloud and self.role == "coreapp" else STOP_SECONDS
 
     async def start(self) -> None:
         """Start and wait for READY=1; raises CommandError with its
@@ -113,7 +120,7 @@ class Process:
         if self._child is not None and self._child.returncode is None:
             self._child.send_signal(signal.SIGTERM)
             try:
-                async with asyncio.timeout(STOP_SECONDS):
+                async with asyncio.timeout(self._stop_seconds):
                     await self._child.wait()
             except TimeoutError:
                 self.kill(signal.SIGKILL)  # unless it has ended meanwhile

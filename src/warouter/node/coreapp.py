@@ -17,6 +17,7 @@ from collections.abc import Callable
 from functools import partial
 from secrets import token_bytes
 
+from warouter.cluster.shardmap import SIMULATOR
 from warouter.config import Settings
 from warouter.errors import CommandError
 from warouter.link.listen import LinkServer
@@ -24,13 +25,21 @@ from warouter.link.relay import Relay
 from warouter.node.figures_coreapp import BeatCount, CoreappFigures
 from warouter.node.loglevel import LogLevel
 from warouter.node.reporter import Reporter
-from warouter.node.runtime import Identity, boottime, cancel, check_database, run_until
+from warouter.node.runtime import (
+    Identity,
+    boottime,
+    cancel,
+    check_database,
+    run_until,
+    signs_of_life,
+)
 from warouter.node.settings import SettingsFollower
 from warouter.node.settings_coreapp import CoreappSettings, InForce
 from warouter.owner.appender import Appender
 from warouter.owner.beats import Beats
 from warouter.owner.callbacks.feed import CallbackFeed
 from warouter.owner.claims import Claims
+from warouter.owner.cloud.quiesce import Quiesce
 from warouter.owner.hearing import UpstreamListener
 from warouter.owner.listener import BeatListener
 from warouter.owner.media.work import MediaWork
@@ -65,6 +74,7 @@ class Coreapp:
         clock: Callable[[], float] = boottime,
     ) -> None:
         self._settings, self._identity, self._clock = settings, identity, clock
+        self._notifier = notifier
         self._aside = Aside(settings, "aside", identity.name)
         self._link_key = token_bytes(LINK_KEY_BYTES)
         self.in_force = InForce()
@@ -96,7 +106,9 @@ class Coreapp:
 
         # A slot opens and closes from the end of each pipeline to its beginning: whoever passes
         # something on finds the next part ready.
+        self.quiesce = Quiesce(owned, recorder, journal)
         owned.listeners = (
+            self.quiesce,
             self.feed,
             self.claims,
             self.sender,
@@ -109,7 +121,8 @@ class Coreapp:
         self.following = self._make_following()
         self.beat_count = BeatCount(settings.beat, boottime)
         self.beats = self._make_beats(
-            Signs(notifier, owned), self.appender, self.sender, self.following, self.beat_count
+            *(Signs(notifier, owned), self.quiesce, self.appender, self.sender),
+            *(self.following, self.beat_count),
         )
 
     async def start(self) -> None:
@@ -131,7 +144,9 @@ class Coreapp:
 
     def tasks(self) -> list[asyncio.Task[None]]:
         work = {
+            "alive": signs_of_life(self._notifier),
             "beats": self.beats.run(),
+            "quiesce": self.quiesce.run(),
             "writable": self.writable.run(),
             "append": self.appender.run(),
             "record": self.recorder.run(),
@@ -189,6 +204,7 @@ class Coreapp:
     def _make_beats(self, *listeners: BeatListener) -> Beats:
         timing, pending = self._settings.timing, self._settings.pending_seconds
         moves = Moves(self.ownership, self.journal, self.recorder, timing, self._clock, pending)
+        simulated = self._settings.upstream_name == SIMULATOR
         return Beats(
             self.session,
             self.ownership,
@@ -198,6 +214,7 @@ class Coreapp:
             timing,
             self._clock,
             listeners,
+            None if simulated else self.quiesce,
         )
 
     def _on_hint(self, what: str) -> None:
@@ -208,7 +225,7 @@ class Coreapp:
 
 
 class Signs:
-    """Signs of life for the service manager: ready with the first beat, alive with each."""
+    """Tells the service manager with the first beat that we are ready, and later what we own."""
 
     def __init__(self, notifier: Notifier, ownership: Ownership) -> None:
         self._notifier = notifier
@@ -220,7 +237,6 @@ class Signs:
         if not self._ready:
             self._ready = True
             self._notifier.ready("secondary")  # only now do masters know of it
-        self._notifier.alive()
         slots = self._ownership.slots
         shown = f"primary, {len(slots)} slots" if slots else "secondary"
         if shown != self._shown:

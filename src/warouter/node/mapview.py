@@ -14,6 +14,7 @@ import asyncpg
 from warouter.api.context import NodeState
 from warouter.background import wait_for
 from warouter.cluster.beats import Beats
+from warouter.cluster.quiesce import QUIET_SECONDS
 from warouter.cluster.shardmap import ShardMap
 from warouter.config import Settings, Timing
 from warouter.errors import ChangeRefused, NotReady
@@ -24,6 +25,7 @@ from warouter.store.account.registration import is_registered
 from warouter.store.bounded import connection
 from warouter.store.nodes import (
     LINK_GONE,
+    TAKEN_UP,
     addresses_of,
     ask_for_shards,
     find_inbound,
@@ -42,6 +44,8 @@ log = logging.getLogger(__name__)
 
 BEGIN_SECONDS = 3.0  # a leader takes a request up within a poll; none for so long: nobody leads
 CHANGE_SECONDS = 30.0
+# So much later if the leader waits for slots that have to be quiet first.
+QUIET_WAIT_SECONDS = QUIET_SECONDS + 5.0
 LOOK_SECONDS = 0.02
 _AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
@@ -141,19 +145,21 @@ class MapView:
 
     async def _wait_for(self, request: UUID) -> None:
         loop = asyncio.get_running_loop()
-        began, seen_running = loop.time(), False
+        began, seen_running, more = loop.time(), False, 0.0
         while True:
             state, details = await shard_request_state(self._pool, request)
+            if state == "waiting" and details == TAKEN_UP:
+                more = QUIET_WAIT_SECONDS
             if state == "done":
                 return
             if state == "refused":
                 raise ChangeRefused(details or "the change was refused; retry")
             seen_running = seen_running or state == "running"
             waited = loop.time() - began
-            if not seen_running and (waited > BEGIN_SECONDS or self._leaving):
+            if not seen_running and (waited > BEGIN_SECONDS + more or self._leaving):
                 if await withdraw_shard_request(self._pool, request):
                     raise ChangeRefused("no master leads right now; retry")
-            elif waited > CHANGE_SECONDS or self._leaving:
+            elif waited > CHANGE_SECONDS + more or self._leaving:
                 raise NotReady("the change was accepted and continues, but is not in force yet")
             await asyncio.sleep(LOOK_SECONDS)
 

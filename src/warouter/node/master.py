@@ -12,7 +12,8 @@ import asyncpg
 
 from warouter.background import wait_for
 from warouter.cluster.membership import Member, Membership, Verdict
-from warouter.cluster.plan import Planner, Takeover, View, changes, plan
+from warouter.cluster.plan import Planner, Takeover, View, changes, marks, plan, plan_request
+from warouter.cluster.quiesce import to_be_quiet
 from warouter.cluster.shardmap import ShardMap
 from warouter.cluster.term import Term
 from warouter.config import Settings, Timing
@@ -64,6 +65,7 @@ class Master:
         self._won_maybe = False  # a win is in doubt
         self._members: dict[UUID, Member] = {}
         self._named_since: dict[tuple[int, int, UUID], float] = {}
+        self._marked_since: dict[tuple[int, UUID | None], float] = {}  # a renewal is no new mark
         self._dead_since: dict[UUID, float] = {}
         self._timeline: int | None = None
         self._outage = Outage()
@@ -132,6 +134,8 @@ class Master:
             (s.slot, s.epoch, s.successor) for s in picture.map.slots if s.successor is not None
         }
         self._named_since = {key: self._named_since.get(key, now) for key in named}
+        marked = {(s.slot, s.owner) for s in picture.map.slots if to_be_quiet(s)}
+        self._marked_since = {key: self._marked_since.get(key, now) for key in marked}
         dead = {inc for inc, m in self._members.items() if m.verdict is Verdict.DEAD}
         self._dead_since = {inc: self._dead_since.get(inc, now) for inc in dead}
 
@@ -197,22 +201,25 @@ class Master:
         current: ShardMap,
         now: float,
         *,
-        asked: bool = False,
         moved: frozenset[int] = frozenset(),
     ) -> View:
         ages = {slot: now - since for (slot, _, _), since in self._named_since.items()}
+        marked = {slot: now - since for (slot, _), since in self._marked_since.items()}
         coreapps = {i: m for i, m in self._members.items() if m.node.role == "coreapp"}
-        return View(current, coreapps, ages, asked, moved)
+        return View(current, coreapps, ages, moved=moved, marked_age=marked)
 
     async def _begin_request(
         self, term: int, picture: Picture, request: ShardRequest, now: float
     ) -> None:
-        """Write the new count and the successors of every moving slot in one transaction."""
-        current = picture.map
-        target = ShardMap(current.version, request.shards, current.slots)
-        view = self._view(target, now, asked=True)
-        planned = plan(view, self._timing.lease) or target
-        _, successions = changes(target, planned, self._members)
+        """Write the new count and the successors of every moving slot in one transaction; before
+        that, which of them have to be quiet first.
+        """
+        current, lease = picture.map, self._timing.lease
+        planned, begins = plan_request(self._view(current, now), request.shards, lease)
+        if not begins:
+            await self._write(term, current, planned, request)
+            return
+        _, successions = changes(current, planned, self._members)
         said = {"shards": request.shards, "moving": len(successions)}
         if await self._beating(self._session.begin_request(term, successions, request)):
             log.info("shards set", extra=said)
@@ -220,10 +227,25 @@ class Master:
             log.info("set-shards skipped: its request was withdrawn", extra=said)
         self._wake.set()
 
-    async def _write(self, term: int, current: ShardMap, planned: ShardMap) -> None:
+    async def _write(
+        self,
+        term: int,
+        current: ShardMap,
+        planned: ShardMap,
+        request: ShardRequest | None = None,
+    ) -> None:
+        """Write what leads from one map to the next, and that a ``request`` waits for it."""
         takeovers, successions = changes(current, planned, self._members)
+        marked = marks(current, planned)
+        news = request is not None and not request.taken_up
+        if not (takeovers or successions or marked or news):
+            return
         if takeovers:
             await self._take_over(term, takeovers)
+        if marked or news:
+            asked = request.id if request is not None else None
+            await self._beating(self._session.mark_slots(term, marked, asked))
+            log.info("slots marked", extra={"slots": {m.slot: m.moving for m in marked}})
         if successions:
             await self._beating(self._session.name_successors(term, successions))
             log.info("successors named", extra={"slots": {s.slot: s.reason for s in successions}})

@@ -17,9 +17,11 @@ import uvloop
 
 from warouter import __version__, log
 from warouter.config import Settings
+from warouter.errors import CommandError
 from warouter.store import database, migrate, server_settings
 from warouter.store.beats import Registration
-from warouter.systemd import Notifier
+from warouter.store.upstream import read_upstream
+from warouter.systemd import SIGN_SECONDS, Notifier
 
 logger = logging.getLogger(__name__)
 
@@ -70,15 +72,28 @@ def _container(settings: Settings, role: str) -> str:
 
 
 async def check_database(settings: Settings, identity: Identity) -> None:
-    """Refuse to start on a database that is unreachable, too old or too new, or of another hash."""
+    """Refuse to start on a database that is unreachable, too old or too new, of another hash, or,
+    as a coreapp, of another upstream.
+    """
     connection = await database.first_connection(settings, identity.application)
     try:
         await migrate.check(connection)
+        if identity.role == "coreapp":
+            _check_upstream(settings.upstream_name, await read_upstream(connection))
         found = await database.settings_found(connection, list(server_settings.WARNED))
         for sentence in server_settings.dangers(found):
             logger.warning("unsafe database setting found", extra={"reason": sentence})
     finally:
         await database.close_politely(connection)
+
+
+def _check_upstream(mine: str, stored: str) -> None:
+    """What two upstreams have sent, each of them knows alone: one at a time."""
+    if mine != stored:
+        raise CommandError(
+            f"The database's upstream is {stored}, and this coreapp is set to {mine}: set"
+            " WAROUTER_UPSTREAM as the other coreapps have it, or run `warouter cloud switch`."
+        )
 
 
 def run(main: Callable[[asyncio.Event, Notifier], Awaitable[None]]) -> None:
@@ -124,6 +139,15 @@ async def run_until(stop: asyncio.Event, tasks: list[asyncio.Task[None]]) -> Non
         if task is not stopped:
             await task
             raise RuntimeError(f"{task.get_name()} ended unexpectedly")
+
+
+async def signs_of_life(notifier: Notifier) -> None:
+    """Feed the watchdog for as long as the loop turns, also while the database is away: a process
+    that is killed for that would leave in doubt what it has out.
+    """
+    while True:
+        notifier.alive()
+        await asyncio.sleep(SIGN_SECONDS)
 
 
 async def cancel(tasks: list[asyncio.Task[None]]) -> None:

@@ -28,6 +28,7 @@ Owning:
     ownership   leases, and what happens when an epoch opens and closes
     beats       beats, and what each asks for
     moves       opening, renewing and handing over, beside the beats
+    cloud/      what only the Cloud API needs
     claims      the claim of each slot at the upstream
     listener    who hears of a slot's life, and of beats
     tasks       work that nobody awaits: an unexpected error ends the epoch

@@ -10,10 +10,12 @@ import logging
 from collections.abc import Callable, Sequence
 
 from warouter.background import wait_for
+from warouter.cluster.quiesce import QUIET_SECONDS
 from warouter.cluster.role import Happened
 from warouter.config import Timing
 from warouter.errors import OutcomeUnknown
 from warouter.log import Outage
+from warouter.owner.cloud.quiesce import Quiesce
 from warouter.owner.listener import BeatListener
 from warouter.owner.moves import Moves
 from warouter.owner.ownership import Ownership
@@ -25,10 +27,15 @@ log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 0.05
 LEAVE_SECONDS = 3.0
+# Where slots have to be quiet before they move: as long as the leader waits for that, and some.
+QUIET_LEAVE_SECONDS = QUIET_SECONDS + 3.0
 
 
 class Beats:
-    """Beats for this incarnation; ``listeners`` hear of each beat that came back, in order."""
+    """Beats for this incarnation; ``listeners`` hear of each beat that came back, in order.
+
+    ``quiesce`` is None where a message that is sent again does no harm.
+    """
 
     def __init__(
         self,
@@ -40,6 +47,7 @@ class Beats:
         timing: Timing,
         clock: Callable[[], float],
         listeners: Sequence[BeatListener] = (),
+        quiesce: Quiesce | None = None,
     ) -> None:
         self._session = session
         self._ownership = ownership
@@ -49,6 +57,7 @@ class Beats:
         self._timing = timing
         self._clock = clock
         self._listeners = listeners
+        self._quiesce = quiesce
 
     async def run(self) -> None:
         """Beat, and watch the deadlines, until cancelled."""
@@ -59,13 +68,18 @@ class Beats:
 
     async def leave(self) -> None:
         """Ask for successors and hand everything over; bounded, the lease is the safety net."""
-        ownership = self._ownership
+        ownership, quiesce = self._ownership, self._quiesce
+        began = self._clock()
         try:
-            async with asyncio.timeout(LEAVE_SECONDS):
+            async with asyncio.timeout(LEAVE_SECONDS if quiesce is None else QUIET_LEAVE_SECONDS):
+                if quiesce is not None:
+                    quiesce.leave()
                 # A spare says it too: it must not be named as a successor, and its end is no crash.
                 while await self._session.say_leaving() and ownership.slots:
                     ownership.emptied.clear()
                     await wait_for(ownership.emptied, self._timing.beat)
+                if quiesce is not None:
+                    await quiesce.quieted(began + QUIET_SECONDS - self._clock())
                 await self._moves.release_all()
         except Exception as error:
             log.warning("shutdown handover failed", extra={"error": str(error)})

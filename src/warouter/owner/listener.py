@@ -31,6 +31,13 @@ class SlotListener:
         """True if nothing of the slot is on its way, so that it can be handed over."""
         return True
 
+    def quiet(self, slot: OwnedSlot) -> bool:
+        """True if no request of the slot is out that a successor might make once more."""
+        return True
+
+    def take_back(self, slot: OwnedSlot) -> None:
+        """The slot is to move: what was issued and has not begun will not begin."""
+
 
 class BeatListener(Protocol):
     """Hears of every beat that was confirmed."""

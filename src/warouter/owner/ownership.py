@@ -76,6 +76,15 @@ class Ownership:
         """Nothing of the slot is on its way, so that it can be handed over."""
         return all(listener.idle(slot) for listener in self.listeners)
 
+    def quiet(self, slot: OwnedSlot) -> bool:
+        """No request of the slot is out at the upstream; callbacks may be."""
+        return all(listener.quiet(slot) for listener in self.listeners)
+
+    def take_back(self, slot: OwnedSlot) -> None:
+        """Nothing of the slot begins any more, with the next record not even as issued."""
+        for listener in self.listeners:
+            listener.take_back(slot)
+
     def still_open(self, epochs: Mapping[int, int]) -> list[OwnedSlot]:
         """Return the slots that are open under just these epochs."""
         found = [self.slots.get(number) for number in epochs]

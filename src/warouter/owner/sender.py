@@ -81,6 +81,9 @@ class Sender(SlotListener):
         """Without the upstream's claim no answer will come any more."""
         return slot.lanes.out == 0 or not slot.claimed
 
+    def quiet(self, slot: OwnedSlot) -> bool:
+        return self.idle(slot)
+
     def beaten(self, _beat: Beat) -> None:
         """Look again at what the lease, the claim or a failed read held back."""
         for slot in list(self._ownership.slots.values()):
@@ -112,7 +115,7 @@ class Sender(SlotListener):
     def pump(self, slot: OwnedSlot) -> None:
         """Send what the lanes, the window, the cursor and the lease allow."""
         upstream, log = self._upstream, slot.messages
-        if slot.state is not State.ACTIVE:
+        if slot.state is not State.ACTIVE or slot.quiet:
             return
         if slot.claim is not GRANTED:
             self._claims.ask(slot)

@@ -44,6 +44,7 @@ class OwnedSlot(Gate):
         super().__init__(slot, epoch, self.messages)
         self.state = State.OPENING
         self.open = True  # its epoch has not ended
+        self.quiet = False  # it is to move: it accepts, but no request begins
         self.opened_at = -math.inf  # the sender's seconds
         self.claim = Claiming.NO
         self.claimed_at = -math.inf  # when it was asked for, by the owner's clock

@@ -19,6 +19,7 @@ Connections, from the ground up:
 What the cluster shares:
 
     nodes             nodes, the shard map, requests to change it
+    upstream          which upstream the database has, and how it gets another
     beats             the session by which a process shows that it lives
     election          the leader's session: lock, lease and pen in one connection
     reports           what each process says of itself

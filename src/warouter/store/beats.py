@@ -11,6 +11,7 @@ import asyncpg
 import msgspec
 
 from warouter._hash import HASH_NAME, HASH_VERSION
+from warouter.cluster.shardmap import SIMULATOR
 from warouter.config import Settings
 from warouter.errors import OutcomeUnknown
 from warouter.store import locks
@@ -23,14 +24,16 @@ from warouter.store.database import (
 )
 
 _SHOW = "select pg_try_advisory_lock($1, hashtext($2))"
-_REGISTER = "select register_node($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11)"
+_REGISTER = "select register_node($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12)"
 _BEAT = "select * from beat($1, $2, $3, $4, $5)"
+_BEAT_WITH_MOVES = "select * from beat_with_moves($1, $2, $3, $4, $5)"
 _LEAVE = """
 with me as (update node set leaving = true where incarnation = $1),
      told as (select pg_notify('warouter', 'nodes'))
 select exists (select 1 from node n join pg_stat_activity a
                   on a.application_name like 'wa:' || replace(n.incarnation::text, '-', '') || ':%'
-                where n.role = $2 and n.incarnation <> $1 and not n.leaving) from told"""
+                where n.role = $2 and n.incarnation <> $1 and not n.leaving
+                  and coalesce(n.upstream, 'simulator') = $3) from told"""
 BETWEEN_SECONDS = 0.5  # a beat waits so long for another statement, and a lease for several beats
 
 
@@ -55,6 +58,8 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True):
 class Beat(msgspec.Struct, frozen=True):
     """The answer to a beat: renewed slots with their epochs, slots
     to hand over, and the counters of what others may change.
+
+    ``moving`` are slots for which no request shall begin; with the simulator there are none.
     """
 
     renewed: dict[int, int]
@@ -62,6 +67,7 @@ class Beat(msgspec.Struct, frozen=True):
     map_version: int
     settings_version: int
     auth_version: int  # of users and tokens
+    moving: frozenset[int] = frozenset()
 
 
 class NodeSession:
@@ -89,6 +95,12 @@ class NodeSession:
         self._registration = registration
 
     @property
+    def _moves(self) -> bool:
+        """It owns slots that have to be quiet before they move."""
+        simulator = self._settings.upstream_name == SIMULATOR
+        return self._registration.role == "coreapp" and not simulator
+
+    @property
     def connected(self) -> bool:
         return self._connection is not None and not self._connection.is_closed()
 
@@ -106,13 +118,14 @@ class NodeSession:
         """
         r = self._registration
         said = (r.incarnation, upstream_ok, list(unreached), journal_ok, r.role == "coreapp")
+        sql = _BEAT_WITH_MOVES if self._moves else _BEAT
         try:
             async with asyncio.timeout(within), self._lock:
                 connection = await self._connected()
-                row = await connection.fetchrow(_BEAT, *said)
+                row = await connection.fetchrow(sql, *said)
                 if row is None:
                     await self._register(connection)
-                    row = await connection.fetchrow(_BEAT, *said)
+                    row = await connection.fetchrow(sql, *said)
         except Exception as error:
             self.terminate()
             raise OutcomeUnknown(f"beat: {error!r}") from error
@@ -124,6 +137,7 @@ class NodeSession:
             row["map_version"],
             row["settings_version"],
             row["auth_version"],
+            frozenset(row["moving"]) if self._moves else frozenset(),
         )
 
     async def fetch(self, sql: str, *arguments: Any) -> list[Any]:
@@ -154,7 +168,10 @@ class NodeSession:
             if self._connection is None:
                 return False
             heirs: bool = await self._connection.fetchval(
-                _LEAVE, self._registration.incarnation, self._registration.role
+                _LEAVE,
+                self._registration.incarnation,
+                self._registration.role,
+                self._settings.upstream_name,
             )
             return heirs
 
@@ -206,4 +223,5 @@ class NodeSession:
             HASH_NAME,
             HASH_VERSION,
             r.pid,
+            self._settings.upstream_name,
         )

@@ -16,7 +16,7 @@ import asyncpg
 import msgspec
 
 from warouter.cluster.membership import Node
-from warouter.cluster.plan import Succession, Takeover
+from warouter.cluster.plan import Mark, Succession, Takeover
 from warouter.cluster.shardmap import ShardMap
 from warouter.config import Settings
 from warouter.errors import FencedError
@@ -35,7 +35,7 @@ m.version, m.shards, t.term, t.incarnation as leader,
        pg_postmaster_start_time() as started, next_number(0) >> 32 as timeline,
        array(select row(n.incarnation, n.name, n.role, n.leaving, b.counter,
                         coalesce(b.upstream_ok, true), array_to_string(b.unreached, ' '),
-                        coalesce(b.journal_ok, true))
+                        coalesce(b.journal_ok, true), coalesce(n.upstream, 'simulator'))
                from node n left join beat b using (incarnation)) as nodes"""
 _LOOK = f"""
 select {_JUDGED},
@@ -46,7 +46,7 @@ select {_JUDGED},
        then array(select substr(a.application_name, 4, 32) from pg_stat_activity a
                    where a.datname = current_database()
                      and a.application_name like 'wa:%') end as sessions,
-       (select row(r.id, r.shards, r.state) from shard_request r
+       (select row(r.id, r.shards, r.state, r.details is not null) from shard_request r
          where r.state in ('waiting', 'running')) as request, BEATEN as beaten
   from shard_map m, term t"""
 _CONTEND = f"""
@@ -166,6 +166,19 @@ class LeaderSession:
             "select name_successors($1,$2,$3,$4,$5,$6,$7,$8)", term, *_columns(moves), None, None
         )
 
+    async def mark_slots(
+        self, term: int, marks: Sequence[Mark], request: UUID | None = None
+    ) -> None:
+        """Write which slots are to be quiet, and for which request for shards."""
+        await self._write(
+            "select mark_slots($1,$2,$3,$4,$5,$6)",
+            term,
+            [m.slot for m in marks],
+            [m.seen_epoch for m in marks],
+            [m.moving for m in marks],
+            request,
+        )
+
     async def begin_request(
         self, term: int, moves: Sequence[Succession], request: ShardRequest
     ) -> bool:
@@ -271,7 +284,8 @@ def _node(
     upstream_ok: bool,
     unreached: str | None,
     journal_ok: bool,
+    upstream: str,
 ) -> Node:
     """A node as _STATE shows it: arrays of ids have no decoder within a row, so they are text."""
     far = frozenset(map(UUID, unreached.split())) if unreached else frozenset[UUID]()
-    return Node(incarnation, name, role, counter, leaving, upstream_ok, far, journal_ok)
+    return Node(incarnation, name, role, counter, leaving, upstream_ok, far, journal_ok, upstream)

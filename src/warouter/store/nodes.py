@@ -16,19 +16,23 @@ from warouter.link.address import Address
 from warouter.store import locks
 from warouter.store.database import Connection, Source
 
+TAKEN_UP = "taken up"  # the details of a request for shards that a leader has seen
 LINK_GONE = "link"  # the hint of a webapp whose link to a coreapp has ended
 _MAP = "select version, shards from shard_map"
-SLOTS_SQL = "select slot, epoch, owner, successor from slot order by slot"
+SLOTS_SQL = """
+select slot, epoch, owner, successor, moving, upstream from slot, format order by slot"""
 NODES_SQL = """
 select n.incarnation, n.name, n.role, n.leaving, n.host, n.port, n.link_key, n.fingerprint,
        n.version, n.pid, b.counter, coalesce(b.upstream_ok, true) as upstream_ok,
-       coalesce(b.unreached, '{}') as unreached, coalesce(b.journal_ok, true) as journal_ok
+       coalesce(b.unreached, '{}') as unreached, coalesce(b.journal_ok, true) as journal_ok,
+       coalesce(n.upstream, 'simulator') as upstream
   from node n left join beat b using (incarnation) order by n.name, n.started_at"""
 
 
 def map_of(version: int, shards: int, slots: Sequence[Any]) -> ShardMap:
     """The shard map from the rows of SLOTS_SQL."""
-    return ShardMap(version, shards, tuple(SlotOwner(*row) for row in slots))
+    owners = tuple(SlotOwner(*owner) for *owner, _upstream in slots)
+    return ShardMap(version, shards, owners, slots[0][-1])
 
 
 def node_of(row: Any) -> Node:
@@ -42,6 +46,7 @@ def node_of(row: Any) -> Node:
         row["upstream_ok"],
         frozenset(row["unreached"]),
         row["journal_ok"],
+        row["upstream"],
     )
 
 
@@ -117,9 +122,12 @@ async def find_inbound(source: Source, message_id: str) -> str | None:
 
 
 class ShardRequest(msgspec.Struct, frozen=True):
+    """``taken_up``: a leader has seen it, and waits for slots that have to be quiet first."""
+
     id: UUID
     shards: int
     state: str
+    taken_up: bool = False
 
 
 async def ask_for_shards(pool: asyncpg.Pool, shards: int) -> UUID:

@@ -15,6 +15,7 @@ from warouter._hash import SLOTS
 
 MOVED_SECONDS = 60.0
 WAITED_SECONDS = 10.0  # nobody waits longer for another shard count
+QUIET_WAITED_SECONDS = 40.0  # nor where slots have to be quiet first
 TROUBLES = frozenset(("unreachable", "upstream", "journal", "overdue"))
 
 
@@ -48,12 +49,15 @@ class Owners:
         self.successors: list[UUID | None] = [None] * SLOTS
         self.why: list[str | None] = [None] * SLOTS  # of the successor
         self.named = [0.0] * SLOTS  # when the successor was
+        self.moving = [0] * SLOTS  # 1: to be quiet, 2: quiet
+        self.upstream = "simulator"
         self.log: list[Change] = []
         self._troubled: list[Change] = []
         self._renewals: dict[UUID, list[dict[str, Any]]] = {}  # answers to beats, and
-        self._rows: list[tuple[int, int, UUID | None, UUID | None]] = []  # rows, until they change
+        self._rows: list[tuple[Any, ...]] = []  # rows, until they change
         self.request: list[Any] | None = None  # id, shards, state
         self.requested = 0.0  # when
+        self.taken_up = False  # a leader has seen it, and waits for slots
         self.given_up: set[UUID] = set()  # requests
         self.on_look: Callable[[], object] = _nothing  # a master has seen the request
 
@@ -85,6 +89,17 @@ class Owners:
             self.change(s, self.successors[s], None, "handover")
         self.version += bool(moved)
         return [{"gone": moved}]
+
+    def quiet_slots(self, inc: UUID, slots: list[int], epochs: list[int]) -> list[dict[str, Any]]:
+        quiet = [
+            s
+            for s in sorted(self.held(inc, slots, epochs))
+            if self.moving[s] == 1 and self.successors[s] is None
+        ]
+        for s in quiet:
+            self.moving[s] = 2
+        self.version += bool(quiet)
+        return [{"quiet": quiet}]
 
     def release_slots(self, inc: UUID, slots: list[int], epochs: list[int]) -> list[dict[str, Any]]:
         freed = sorted(s for s in self.held(inc, slots, epochs) if self.owners[s] == inc)
@@ -129,12 +144,12 @@ class Owners:
             self._renewals[inc] = self._renewal(inc)
         return self._renewals[inc]
 
-    def slots(self) -> list[tuple[int, int, UUID | None, UUID | None]]:
-        """All rows of the table."""
+    def slots(self) -> list[tuple[Any, ...]]:
+        """All rows of the table, with the database's upstream."""
         if not self._rows:
-            self._rows = list(
-                zip(range(SLOTS), self.epochs, self.owners, self.successors, strict=True)
-            )
+            columns = (self.epochs, self.owners, self.successors, self.moving)
+            rows = zip(range(SLOTS), *columns, strict=True)
+            self._rows = [(*row, self.upstream) for row in rows]
         return self._rows
 
     def _renewal(self, inc: UUID) -> list[dict[str, Any]]:
@@ -150,6 +165,7 @@ class Owners:
                 "map_version": self.version,
                 "settings_version": 1,
                 "auth_version": 1,
+                "moving": [s for s in mine if self.moving[s]],
             }
         ]
 
@@ -183,6 +199,18 @@ class Owners:
         self.shards = shards or self.shards
         return [{}]
 
+    def mark_slots(self, term: int, inc: UUID, *a: Any) -> list[dict[str, Any]]:
+        self.hold_term(term, inc)
+        *marks, request = a
+        for slot, epoch, moving in zip(*marks, strict=True):
+            known = self.epochs[slot] == epoch and self.successors[slot] is None
+            if known and bool(self.moving[slot]) != bool(moving):
+                self.moving[slot] = moving
+        if self.request is not None and self.request[::2] == [request, "waiting"]:
+            self.taken_up = True
+        self.version += 1
+        return [{}]
+
     def begin_shard_request(self, term: int, inc: UUID, *a: Any) -> list[dict[str, Any]]:
         self.hold_term(term, inc)
         request = a[4]
@@ -190,7 +218,9 @@ class Owners:
             self.request[0],
             self.request[2],
         )
-        if waits and abs(self.now() - self.requested) > WAITED_SECONDS:
+        simulated = self.upstream == "simulator"
+        longest = WAITED_SECONDS if simulated else QUIET_WAITED_SECONDS
+        if waits and abs(self.now() - self.requested) > longest:
             self.request = None  # nobody waits for it any more
             waits = False
         if not waits and self.asked_still:
@@ -201,6 +231,7 @@ class Owners:
             self._history.broken("I12", "a change of shards that was given up took effect")
         if self.request is not None and waits:
             self.request[2] = "running"
+            self.taken_up = False
         self.name_successors(term, inc, *a)
         return [{"begun": True}]
 
@@ -219,6 +250,7 @@ class Owners:
     def ask(self, request: UUID, shards: int) -> None:
         """ask_for_shards."""
         self.request, self.requested = [request, shards, "waiting"], self.now()
+        self.taken_up = False
 
     def give_up(self, request: UUID) -> None:
         """withdraw_shard_request: unless a leader has begun it."""
@@ -273,6 +305,7 @@ class Owners:
         elif reason == "overdue" and self.why[slot] == "journal":
             reason = "journal"
         self.owners[slot], self.successors[slot], self.epochs[slot] = to, None, epoch
+        self.moving[slot] = min(self.moving[slot], 1) if to == was else 0
         self.why[slot] = None
         entry = Change(slot, was, to, epoch, term, reason, self.now())
         self.log.append(entry)

@@ -13,7 +13,12 @@ from tests.campaigns.simulation.webhook import SETTINGS
 Wants = Callable[[Any, tuple[Any, ...]], list[Lock]]
 Does = Callable[[Any, Any, tuple[Any, ...]], list[Any]]
 BEATEN = "from beat($1, true, '{}', true, false)) as beaten"  # by a master, with its poll
-UNFLUSHED = frozenset(("select * from beat", "register_node", BEATEN, f"{BEATEN}, pg_try"))
+UNFLUSHED = frozenset(
+    (
+        *("select * from beat", "select * from beat_with_moves", "register_node"),
+        *(BEATEN, f"{BEATEN}, pg_try"),
+    )
+)
 
 
 class Statement:
@@ -81,7 +86,7 @@ def _register(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
         "unreached": [],
         "journal_ok": True,
     }
-    node = dict(zip(_NODE, a[: len(_NODE)], strict=True)) | {"pid": a[10]}
+    node = dict(zip(_NODE, a[: len(_NODE)], strict=True)) | {"pid": a[10], "upstream": a[11]}
     s.tables.nodes.setdefault(a[0], node | told)
     s.notify("nodes")
     return []
@@ -89,20 +94,24 @@ def _register(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
 
 def _beat(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
     c.beats = True
-    rows: list[dict[str, Any]] = s.tables.beat(*a)
+    rows: list[dict[str, Any]] = s.tables.beat(*a)  # a beat_with_moves does no more
     if rows:
         s.history.beaten(a[0], rows[0]["slots"])
     return rows
 
 
 def _leave(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
-    inc, role = a
+    inc, role, upstream = a
     if inc in s.tables.nodes:
         s.tables.nodes[inc]["leaving"] = True
     s.notify("nodes")
     alive = s.incarnations()
     heirs = any(
-        n["role"] == role and n["incarnation"] != inc and not n["leaving"] and i in alive
+        n["role"] == role
+        and i != inc
+        and not n["leaving"]
+        and i in alive
+        and n["upstream"] == upstream
         for i, n in s.tables.nodes.items()
     )
     return [{"exists": heirs}]
@@ -126,7 +135,7 @@ def _state(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
             "started": s.started,
             "timeline": t.timeline,
             "sessions": None if alive.keys() >= t.nodes.keys() else [inc.hex for inc in alive],
-            "request": tuple(t.request) if t.request else None,
+            "request": (*t.request, t.taken_up) if t.request else None,
             "beaten": bool(a) and bool(t.beat(*a, True, [], True, False)),
             "nodes": [_as_a_row(node) for node in t.nodes.values()],
         }
@@ -142,7 +151,7 @@ _JUDGED = ("incarnation", "name", "role", "leaving", "counter", "upstream_ok")
 
 def _as_a_row(node: dict[str, Any]) -> tuple[Any, ...]:
     unreached = " ".join(str(inc) for inc in node["unreached"])
-    return (*(node[name] for name in _JUDGED), unreached, node["journal_ok"])
+    return (*(node[name] for name in _JUDGED), unreached, node["journal_ok"], node["upstream"])
 
 
 def _nodes(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
@@ -353,11 +362,13 @@ _STATEMENTS = {
         ("open_slots(", _shared, _call("open_slots")),
         ("select prune_keys(", _nothing, lambda s, c, a: [{"gone": 0}]),
         ("select prune(", _shared, lambda s, c, a: [{"gone": 0}]),
+        ("quiet_slots(", _shared, _call("quiet_slots", tells="map")),
         ("hand_over(", _exclusive, _call("hand_over", tells="map")),
         ("release_slots(", _exclusive, _call("release_slots", tells="map")),
         ("renew_epochs(", _exclusive, _call("renew_epochs", tells="map")),
         ("take_over(", _term_and_slots, _call("take_over", tells="map")),
         ("name_successors(", _term, _call("name_successors", tells="map")),
+        ("mark_slots(", _term, _call("mark_slots", tells="map")),
         ("begin_shard_request(", _term, _call("begin_shard_request", tells="map")),
         ("end_shard_request(", _term, _call("end_shard_request", tells="shards")),
         ("raise_epochs(", _term_and_old, _call("raise_epochs", tells="map")),
@@ -365,6 +376,7 @@ _STATEMENTS = {
         ("win_term(", _term_alone, _win),
         ("register_node(", _nothing, _register),
         ("select * from beat(", _nothing, _beat),
+        ("select * from beat_with_moves(", _nothing, _beat),
         (f"{BEATEN}, pg_try", _nothing, _contend),
         (BEATEN, _nothing, _state),
         ("select moved_lately()", None, lambda s, c, a: [{"moved": s.tables.moved_lately()}]),

@@ -34,6 +34,11 @@ class Epochs(Sessions):
         )
         return {row["slot"]: row["epoch"] for row in rows}
 
+    async def quiet(self, owned: Mapping[int, int]) -> set[int]:
+        """Say that no request of these slots is out; returns those that were marked as moving."""
+        rows = await self._write("select quiet_slots($1,$2,$3) as quiet", owned)
+        return set(rows[0]["quiet"])
+
     async def hand_over(self, owned: Mapping[int, int]) -> set[int]:
         """Give slots to their named successors; returns those that were given."""
         rows = await self._write("select hand_over($1,$2,$3) as gone", owned)

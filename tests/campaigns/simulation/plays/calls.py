@@ -14,7 +14,7 @@ from uuid import UUID
 
 from hypothesis import strategies as st
 
-from warouter.cluster.plan import Succession, Takeover
+from warouter.cluster.plan import Mark, Succession, Takeover
 from warouter.message_id import text_of
 from warouter.store.beats import NodeSession
 from warouter.store.election import LeaderSession
@@ -187,6 +187,12 @@ def _moves(move: Any, **more: Strategy) -> Strategy:
     return st.lists(each, max_size=2, unique_by=lambda move: move.slot)
 
 
+def _marks() -> Strategy:
+    """The epoch is what it is beside the known one."""
+    each = st.builds(Mark, slot=_slots, seen_epoch=_off, moving=st.sampled_from((0, 1, 1)))
+    return st.lists(each, max_size=2, unique_by=lambda mark: mark.slot)
+
+
 def _places(*kind: str, **columns: Strategy) -> Strategy:
     """Rows of journals, each once, and no two due at the same time: either might be first."""
     place = {name: PARAMETERS[name] for name in ("slot", "seq", *kind)}
@@ -240,6 +246,7 @@ _all_to = {
 _take_over = _call("take_over", moves=_moves(Takeover, old=st.none()))
 _take_all = _call("take_over", st.just(THE_LEADER), moves=st.just(_all_to["b"]))
 _name = _call("name_successors", moves=_moves(Succession))
+_mark = _call("mark_slots", marks=_marks())
 _ask = _call(
     "ask_for_shards",
     request=st.sampled_from((2, 4)).map(
@@ -277,6 +284,9 @@ _STEPS = (
     (_step, _call("mend_parked", limit=st.just(100))),
     (_call("prune"), _call("prune_keys")),
     (_call("release"), _take_all),
+    (_mark, _call("quiet")),
+    (_mark, _call("quiet"), _call("renew"), _call("quiet"), _mark),
+    (_end, _ask, _mark, _begin),
     (_name, _call("hand_over")),
     (_ask, _begin),
     (_end, _ask, _step, _begin),

@@ -84,7 +84,9 @@ def rows_of(t: Tables) -> dict[str, list[Any]]:
     messages = list(enumerate(t.messages))
     events = [(slot, kind, both[kind]) for slot, both in enumerate(t.events) for kind in (0, 1)]
     return {
-        "slot": list(zip(range(SLOTS), t.epochs, t.owners, t.successors, t.why, strict=True)),
+        "slot": list(
+            zip(range(SLOTS), t.epochs, t.owners, t.successors, t.why, t.moving, strict=True)
+        ),
         "shard_map": [(t.version, t.shards)],
         "term": [(t.term, t.leader)],
         "shard_request": [t.request] if t.request else [],

@@ -43,7 +43,7 @@ from warouter.store.nodes import ShardRequest
 
 _NAMES = {incarnation: name for name, incarnation in INCARNATIONS.items()}
 _ORDERED = ("page", "event_page")  # the rows of others come in whatever order is found
-_LOOKS_AFTER = frozenset(("renew", "hand_over", "release"))  # and whatever a leader writes
+_LOOKS_AFTER = frozenset(("renew", "hand_over", "release", "quiet"))  # and whatever a leader writes
 
 
 class Player:
@@ -129,7 +129,7 @@ class Player:
                 return self._rows(value)
             case "term":
                 return self._terms[who]
-            case "moves":
+            case "moves" | "marks":
                 epochs = [self._epochs[move.slot] + move.seen_epoch for move in value]
                 moves = zip(value, epochs, strict=True)
                 return [msgspec.structs.replace(move, seen_epoch=epoch) for move, epoch in moves]
@@ -145,7 +145,7 @@ class Player:
             number = UUID(int=1000 + len(self._requests))
             self._requests.append(msgspec.structs.replace(new, id=number))
         last = self._requests[-1]
-        return last.id if method == "end_request" else last
+        return last.id if method in ("end_request", "mark_slots") else last
 
     def _rows(self, rows: Iterable[Message | Event]) -> list[Any]:
         """Of two in one place the last."""

@@ -44,7 +44,8 @@ delete from parked_event; delete from dead_letter; delete from owner_log;
 delete from shard_request; delete from beat; delete from node;
 update send_cursor set mark = 0, ranges = '{{}}' where mark <> 0 or ranges <> '{{}}';
 update event_cursor set mark = 0, ranges = '{{}}' where mark <> 0 or ranges <> '{{}}';
-update slot set epoch = 0, owner = null, successor = null, why = null where epoch <> 0;
+update slot set epoch = 0, owner = null, successor = null, why = null, moving = 0
+ where epoch <> 0 or moving <> 0;
 update shard_map set version = 1, shards = 1;
 update term set term = 0, incarnation = null;
 update test_clock set at = {_BEGIN}"""
@@ -59,7 +60,7 @@ select slot, seq, kind, key, recipient, payload, contact, 1, '', now() from even
        select from parked_event p where (p.slot, p.kind, p.seq) = (e.slot, e.kind, e.seq))
 on conflict (slot, kind, seq) do update set asked_at = now(), attempts = 1"""
 _ROWS = {
-    "slot": "select slot, epoch, owner, successor, why from slot",
+    "slot": "select slot, epoch, owner, successor, why, moving from slot",
     "shard_map": "select version, shards from shard_map",
     "term": "select term, incarnation from term",
     "shard_request": "select id, shards, state from shard_request"

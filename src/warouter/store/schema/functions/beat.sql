@@ -78,7 +78,7 @@ end $$;
 -- Does the same, with the counter of users and tokens. p_owns: the caller may own slots; for one that
 -- may not none are looked up.
 --
--- Called by: store/beats.py
+-- Called by: store/beats.py, store/election.py, beat_with_moves
 create function beat(p_incarnation uuid, p_upstream_ok boolean, p_unreached uuid[],
                      p_journal_ok boolean, p_owns boolean)
 returns table (slots smallint[], epochs bigint[], handing smallint[], handing_epochs bigint[],

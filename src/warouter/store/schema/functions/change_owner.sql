@@ -2,12 +2,16 @@
 -- owner_log that says from whom, to whom and why. Returns the new epoch, which is greater than the
 -- old one and than p_above.
 --
+-- A slot that is to move stays marked while its owner stays the same (a renewal): the new epoch begins
+-- no request either, and whether one is out is to be said anew.
+--
 -- A handover is logged with the reason for which its successor was named. A slot that had to be
 -- taken by force ('overdue') from an owner that cannot write its journal is logged with 'journal'.
 --
 -- The caller holds the slot's lock exclusively (class 7703) and has checked its right to do this.
 --
--- Called by: take_over, raise_epochs, hand_over, release_slots, renew_epochs
+-- Called by: take_over, raise_epochs, hand_over, release_slots, renew_epochs,
+--   switch_upstream
 create function change_owner(
     p_slot smallint, p_to uuid, p_term bigint, p_reason text, p_age_ms integer, p_above bigint)
 returns bigint language plpgsql volatile as $$
@@ -17,7 +21,8 @@ declare
 begin
     select * into was from slot s where s.slot = p_slot;
     raised := next_number(greatest(was.epoch, p_above));
-    update slot s set owner = p_to, successor = null, why = null, epoch = raised
+    update slot s set owner = p_to, successor = null, why = null, epoch = raised,
+                      moving = case when p_to = was.owner then least(was.moving, 1) else 0 end
      where s.slot = p_slot;
     insert into owner_log (slot, from_incarnation, to_incarnation, from_node, to_node, epoch, term,
                            reason, observed_age_ms)

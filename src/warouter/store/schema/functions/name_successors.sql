@@ -1,7 +1,8 @@
 -- Names successors for slots whose epoch is still the one that the leader saw. With p_request it
 -- also begins that request and sets the shard count, in the same transaction; nothing is changed
 -- when the request was withdrawn. A request that is older than ten seconds, or dated more than ten
--- seconds ahead, is refused instead: nobody waits for it any more.
+-- seconds ahead, is refused instead: nobody waits for it any more. With the Cloud API, where slots
+-- that move have to be quiet first, it is forty seconds.
 --
 -- Called by: name_successors
 create function name_successors(
@@ -18,9 +19,12 @@ begin
                details = case t.state when 'refused' then 'nobody waits for it any more' end,
                ended_at = case t.state when 'refused' then clock_timestamp() end
           from (select case when clock_timestamp() - q.requested_at
-                                 between interval '-10 s' and interval '10 s'
+                                 between -w.longest and w.longest
                             then 'running' else 'refused' end as state
-                  from shard_request q where q.id = p_request) t
+                  from shard_request q,
+                       (select case when f.upstream = 'simulator' then interval '10 s'
+                                    else interval '40 s' end as longest from format f) w
+                 where q.id = p_request) t
          where r.id = p_request and r.state = 'waiting'
         returning r.state into began;
         if began is distinct from 'running' then

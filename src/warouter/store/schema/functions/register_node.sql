@@ -1,6 +1,7 @@
--- Writes the rows of a process that starts (node and beat). Doing it again changes nothing.
+-- Writes the rows of a process that starts (node and beat). Doing it again changes nothing. Of its
+-- upstream it says nothing: builds that call it have the simulator.
 --
--- Called by: store/beats.py
+-- Called by: register_node, builds up to 0023
 create function register_node(
     p_incarnation uuid, p_name text, p_role text, p_host text, p_port integer, p_link_key bytea,
     p_fingerprint text, p_version text, p_hash_name text, p_hash_version integer, p_pid integer)
@@ -13,4 +14,19 @@ begin
     on conflict (incarnation) do nothing;
     insert into beat (incarnation, counter) values (p_incarnation, 0) on conflict do nothing;
     perform pg_notify('warouter', 'nodes');
+end $$;
+
+-- Does the same, with the upstream that the process is set to.
+--
+-- Called by: store/beats.py
+create function register_node(
+    p_incarnation uuid, p_name text, p_role text, p_host text, p_port integer, p_link_key bytea,
+    p_fingerprint text, p_version text, p_hash_name text, p_hash_version integer, p_pid integer,
+    p_upstream text)
+returns void language plpgsql volatile as $$
+begin
+    perform register_node(p_incarnation, p_name, p_role, p_host, p_port, p_link_key, p_fingerprint,
+                          p_version, p_hash_name, p_hash_version, p_pid);
+    update node n set upstream = p_upstream
+     where n.incarnation = p_incarnation and n.upstream is distinct from p_upstream;
 end $$;

@@ -35,7 +35,7 @@ create table node (
     pid          integer not null,
     started_at   timestamptz not null default now(),
     leaving      boolean not null default false,     -- it asked for successors, as it will stop
-    upstream     text not null default 'simulator'   -- as in format
+    upstream     text                                -- as in format; null: of a build without it
 );
 
 -- What each process says every 300 ms. Half of each page is free, so that an update needs no other
