@@ -5,8 +5,10 @@ Keepalive alone does not do it while data is in flight; TCP_USER_TIMEOUT does.
 
 from __future__ import annotations
 
+import fcntl
 import socket
 import struct
+import termios
 
 SILENCE_MS = 2_500
 
@@ -20,6 +22,29 @@ def notice_silence(sock: socket.socket) -> None:
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 1)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENCE_MS)
+
+
+def end_with_process(sock: socket.socket, silence_ms: int, send_bytes: int) -> None:
+    """Set options before connecting, by which nothing of it leaves this host after its close.
+
+    However it is closed, also by the end of a killed process: what the kernel has not sent yet, or
+    would repeat because nobody has acknowledged it, is dropped. While it is open, such bytes are
+    given up after ``silence_ms``. A write of ``send_bytes`` goes to the kernel as a whole, as far
+    as net.core.wmem_max allows.
+    """
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_bytes)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, silence_ms)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def unacknowledged(sock: socket.socket) -> int:
+    """Bytes written to a TCP socket that its peer has not acknowledged; 0 for a closed one."""
+    try:
+        (count,) = struct.unpack("i", fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)))
+    except (OSError, ValueError):
+        return 0
+    return int(count)
 
 
 def accept_queue(listener: socket.socket) -> tuple[int, int]:

@@ -17,6 +17,7 @@ a reference that its statuses echo, and ids are translated in both directions.
     handles      its media
     reported     errors that webhooks report
     lenient      JSON of others, read as far as it goes
+    graph/       the client of the Graph API
     secret_text  what the text of a secret may be
     secrets      token, app secrets and verify token, from variables or from files that are followed
 """

@@ -1,0 +1,11 @@
+"""The client of the Graph API.
+
+A request can be taken once it has left this host, and nothing takes it back. So messages go by
+sockets of our own, of which it is known when each byte left: a request begins while its owner's
+lease holds, or not at all, and nothing is left behind that could go out later.
+
+    response     one answer of HTTP/1.1, read strictly
+    wire         one connection, which carries one request at a time
+    connections  the pool of them
+    exchange     one message out, and what is known of it then
+"""

@@ -1,0 +1,151 @@
+"""``POST /{version}/{phone-number-id}/messages``: one request, and what can be said of it.
+
+No request is repeated here, no redirect is followed, and nothing is said to be refused that may
+have been taken: there is no way to ask Meta afterwards.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import logging
+import ssl
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from functools import lru_cache
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from warouter import __version__
+from warouter.cloud_settings import REQUEST_SECONDS, CloudSettings
+from warouter.upstream.cloud.graph.connections import Connections, Origin, Unreachable
+from warouter.upstream.cloud.graph.response import Response
+from warouter.upstream.cloud.graph.wire import Begun, MayBegin, Wire
+from warouter.upstream.cloud.secrets import Secrets
+
+log = logging.getLogger(__name__)
+
+
+class Outcome(enum.Enum):
+    """What is known of a request."""
+
+    ANSWERED = enum.auto()  # a complete answer came
+    UNBEGUN = enum.auto()  # surely no byte of it was written
+    UNKNOWN = enum.auto()  # it was begun, and no complete answer came
+
+
+class Exchanged(NamedTuple):
+    """The outcome of a request; what follows ``cause`` is of the answer, if there was one.
+
+    ``cause`` says why there was none. ``late``: the request began after its lease could be taken.
+    ``server_time`` is the other side's clock, unix seconds.
+    """
+
+    outcome: Outcome
+    status: int = 0
+    body: bytes = b""
+    retry_after: str = ""
+    cause: str = ""
+    server_time: int | None = None
+    late: bool = False
+
+
+class Graph:
+    """Sends messages. ``late_writes`` counts the requests that began too late, and were cut.
+
+    ``json_limit`` is the largest body of a message in bytes.
+    """
+
+    def __init__(
+        self,
+        cloud: CloudSettings,
+        secrets: Secrets,
+        json_limit: int,
+        *,
+        tls: ssl.SSLContext | None = None,
+        seconds: float = REQUEST_SECONDS,
+    ) -> None:
+        origin = Origin.of(cloud.base_url)
+        self.connections = Connections(origin, send_bytes=2 * json_limit, tls=tls)
+        self.late_writes = 0
+        self._secrets = secrets
+        self._seconds = seconds
+        path = f"{urlsplit(cloud.base_url).path}/{cloud.version}/{cloud.phone_number_id}/messages"
+        self._head = (
+            f"POST {path} HTTP/1.1\r\nHost: {origin.shown}\r\n"
+            f"User-Agent: warouter/{__version__}\r\n"
+            "Accept: application/json\r\nContent-Type: application/json\r\nAuthorization: Bearer "
+        )
+
+    async def post(self, body: bytes, may_begin: MayBegin) -> Exchanged:
+        """Send a message, if ``may_begin`` still holds once there is a connection.
+
+        It is asked immediately before the write and after it, so it must be quick, and change by
+        the clock alone as long as nobody else runs.
+        """
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self._seconds
+        while True:
+            try:
+                async with asyncio.timeout_at(until):
+                    wire = await self.connections.take()
+            except Unreachable as error:
+                return Exchanged(Outcome.UNBEGUN, cause=str(error))
+            except TimeoutError:
+                return Exchanged(Outcome.UNBEGUN, cause="no free connection in time")
+            try:
+                match wire.begin(self._request(body), may_begin):
+                    case Begun.REFUSED:
+                        return Exchanged(Outcome.UNBEGUN, cause="refused")
+                    case Begun.BEGUN:
+                        return await self._answer(wire, until)
+                    case Begun.GONE if wire.fresh:  # who ends one may end them all
+                        return Exchanged(Outcome.UNBEGUN, cause=wire.cause)
+            finally:
+                self.connections.give(wire)
+
+    def warm(self, count: int) -> None:
+        """Open connections ahead."""
+        self.connections.warm(count)
+
+    def cut(self) -> None:
+        """At the lease's deadline: see ``Connections.cut``."""
+        self.connections.cut()
+
+    def close(self) -> None:
+        self.connections.close()
+
+    async def _answer(self, wire: Wire, until: float) -> Exchanged:
+        timer = asyncio.get_running_loop().call_at(until, wire.close, "no answer in time")
+        try:
+            response = await wire.answer()
+        finally:
+            timer.cancel()
+        if wire.late:
+            self.late_writes += 1
+            log.error("request begun late")
+        if response is None:
+            return Exchanged(Outcome.UNKNOWN, cause=wire.cause, late=wire.late)
+        return _exchanged(response)
+
+    def _request(self, body: bytes) -> bytes:
+        head = f"{self._head}{self._secrets.token}\r\nContent-Length: {len(body)}\r\n\r\n"
+        return head.encode() + body
+
+
+def _exchanged(response: Response) -> Exchanged:
+    return Exchanged(
+        Outcome.ANSWERED,
+        response.status,
+        response.body,
+        response.fields.get("retry-after", ""),
+        server_time=_unix(response.fields.get("date", "")),
+    )
+
+
+@lru_cache(maxsize=16)  # many answers come within a second
+def _unix(date: str) -> int | None:
+    try:
+        return int(parsedate_to_datetime(date).replace(tzinfo=UTC).timestamp())
+    except (TypeError, ValueError, OverflowError):
+        return None

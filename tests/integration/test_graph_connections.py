@@ -1,0 +1,728 @@
+"""Requests to the Graph API over real sockets, and what can be said of them when servers misbehave.
+
+Each rule is held on both event loops, in plain text and in TLS.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+import ssl
+import struct
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from typing import NamedTuple
+
+import pytest
+import uvloop
+
+from tests.harness.certificates import contexts
+from tests.harness.hostile import OK, Conversation, Hostile, Script
+from tests.harness.wait import PATIENCE, soon
+from warouter.cloud_settings import CloudSettings, Source
+from warouter.net.sockets import end_with_process, unacknowledged
+from warouter.upstream.cloud.graph import connections as pool
+from warouter.upstream.cloud.graph.exchange import Exchanged, Graph, Outcome
+from warouter.upstream.cloud.secrets import Secrets
+
+TOKEN = "EAAtoken"
+BODY = b'{"to":"+15550001111"}'
+LIMIT = 64 * 1024
+ANSWERED, UNBEGUN, UNKNOWN = Outcome.ANSWERED, Outcome.UNBEGUN, Outcome.UNKNOWN
+
+
+class Way(NamedTuple):
+    """How a client of these tests runs, and how its server does."""
+
+    loop: Callable[[], asyncio.AbstractEventLoop]
+    server: ssl.SSLContext | None
+    client: ssl.SSLContext | None
+
+    @property
+    def scheme(self) -> str:
+        return "https" if self.server else "http"
+
+
+Body = Callable[[Graph, Hostile], Awaitable[None]]
+
+
+def settings(url: str) -> CloudSettings:
+    return CloudSettings(
+        phone_number_id="1065",
+        waba_id="1022",
+        token=Source(TOKEN),
+        app_secret=Source("a"),
+        verify_token=Source("v"),
+        base_url=url,
+    )
+
+
+def graph_at(url: str, way: Way, limit: int = LIMIT, seconds: float = PATIENCE) -> Graph:
+    cloud = settings(url)
+    return Graph(cloud, Secrets(cloud), limit, tls=way.client, seconds=seconds)
+
+
+def run(
+    way: Way,
+    script: Script,
+    body: Body,
+    *,
+    limit: int = LIMIT,
+    seconds: float = PATIENCE,
+    window: int | None = None,
+) -> Hostile:
+    """Run a client beside a server with this script."""
+
+    async def main(server: Hostile) -> None:
+        url = f"{way.scheme}://127.0.0.1:{server.port}"
+        graph = graph_at(url, way, limit, seconds)
+        try:
+            await body(graph, server)
+        finally:
+            graph.close()
+
+    with (
+        Hostile(script, way.server, window) as server,
+        asyncio.Runner(loop_factory=way.loop) as runner,
+    ):
+        runner.run(main(server))
+    return server
+
+
+@pytest.fixture(scope="module")
+def certificates() -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    return contexts("localhost", "127.0.0.1")
+
+
+@pytest.fixture(params=["asyncio", "asyncio TLS", "uvloop", "uvloop TLS"])
+def way(request: pytest.FixtureRequest, certificates: tuple[ssl.SSLContext, ssl.SSLContext]) -> Way:
+    loop = uvloop.new_event_loop if "uvloop" in request.param else asyncio.new_event_loop
+    server, client = certificates if "TLS" in request.param else (None, None)
+    return Way(loop, server, client)
+
+
+@pytest.fixture
+def plain() -> Way:
+    return Way(uvloop.new_event_loop, None, None)
+
+
+def always() -> bool:
+    return True
+
+
+class Saying:
+    """A ``may_begin`` that gives these answers, and then the last of them again."""
+
+    def __init__(self, *answers: bool) -> None:
+        self._answers = iter(answers)
+        self._last = answers[-1]
+        self.asked = 0
+
+    def __call__(self) -> bool:
+        self.asked += 1
+        return next(self._answers, self._last)
+
+
+def serving(answer: bytes = OK) -> Script:
+    """Answers every request so, and keeps the connection."""
+
+    def script(conversation: Conversation) -> None:
+        while conversation.request():
+            conversation.send(answer)
+
+    return script
+
+
+def once(way: Way, script: Script, **options: float) -> Exchanged:
+    """What one post comes to."""
+    found: list[Exchanged] = []
+
+    async def body(graph: Graph, _server: Hostile) -> None:
+        found.append(await graph.post(BODY, always))
+
+    run(way, script, body, **options)  # type: ignore[arg-type]
+    return found[0]
+
+
+def test_a_request_and_its_answer(way: Way) -> None:
+    answer = (
+        b"HTTP/1.1 429 Slow\r\nDate: Sat, 28 Nov 2026 03:00:00 GMT\r\nRetry-After: 7\r\n"
+        b"Content-Length: 2\r\n\r\n{}"
+    )
+
+    async def body(graph: Graph, server: Hostile) -> None:
+        assert await graph.post(BODY, always) == Exchanged(
+            ANSWERED, 429, b"{}", "7", server_time=1_795_834_800
+        )
+        head, _, content = server.requests[0].partition(b"\r\n\r\n")
+        first, *fields = head.split(b"\r\n")
+        assert first == b"POST /v25.0/1065/messages HTTP/1.1"
+        assert content == BODY
+        assert f"Host: 127.0.0.1:{server.port}".encode() in fields
+        assert {
+            b"Authorization: Bearer EAAtoken",
+            b"Content-Type: application/json",
+            b"Content-Length: %d" % len(BODY),
+        } <= set(fields)
+
+    run(way, serving(answer), body)
+
+
+def test_the_request_is_with_the_kernel_before_the_loop_runs_again(way: Way) -> None:
+    """After the write ``may_begin`` is asked again: until it returns, nothing of ours can run."""
+    large = b'{"x":"%b"}' % (b"y" * (LIMIT - 8))
+    heard: list[bool] = []
+
+    async def body(graph: Graph, server: Hostile) -> None:
+        before = 2 if way.client else 1
+
+        def look() -> bool:
+            heard.append(server.heard.wait(PATIENCE if len(heard) == before else 0))
+            return True
+
+        assert (await graph.post(large, look)).outcome is ANSWERED
+        assert heard == [False] * before + [True]
+
+    run(way, serving(), body)
+
+
+@pytest.mark.parametrize("how", [Conversation.close, Conversation.reset])
+def test_taken_and_dropped_is_unknown(way: Way, how: Callable[[Conversation], None]) -> None:
+    def script(conversation: Conversation) -> None:
+        conversation.request()
+        how(conversation)
+
+    exchanged = once(way, script)
+    assert exchanged.outcome is UNKNOWN
+    assert exchanged.cause
+
+
+@pytest.mark.parametrize(
+    ("answer", "cause"),
+    [
+        (OK[:-1], "broke off"),
+        (OK[:20], "broke off"),
+        (b"", "no answer came"),
+        (b"nothing of HTTP\r\n\r\n", "not HTTP"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n{}", "ambiguous"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 999999\r\n\r\n{}", "too large"),
+        (b"HTTP/1.1 101 Other\r\n\r\n", "not HTTP"),
+    ],
+)
+def test_half_and_odd_answers_are_unknown(way: Way, answer: bytes, cause: str) -> None:
+    def script(conversation: Conversation) -> None:
+        conversation.answer(answer)
+        conversation.close()
+
+    exchanged = once(way, script)
+    assert exchanged.outcome is UNKNOWN
+    assert cause in exchanged.cause
+
+
+@pytest.mark.parametrize(
+    "part",
+    [b"HTTP/1.1 100 Continue\r\n\r\n", b"x" * 60_000, b"HTTP/1.1 200 OK\r\n\r\n" + b"{" * 60_000],
+)
+def test_an_endless_answer_is_unknown(way: Way, part: bytes) -> None:
+    def script(conversation: Conversation) -> None:
+        conversation.request()
+        conversation.sock.settimeout(PATIENCE)
+        with contextlib.suppress(OSError):
+            while True:
+                conversation.sock.sendall(part)
+
+    exchanged = once(way, script)
+    assert exchanged == Exchanged(UNKNOWN, cause=exchanged.cause)
+    assert exchanged.cause in ("the answer is too large", "the answer has a malformed header field")
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "body"),
+    [
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", 200, b"{}"),
+        (b"HTTP/1.1 100 Continue\r\n\r\n" + OK, 200, b"{}"),
+        (b"HTTP/1.1 500 Oh\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}", 500, b"{}"),
+        (OK, 200, b"{}"),
+        (OK + OK, 200, b"{}"),
+        (OK + b"more", 200, b"{}"),
+        (b"HTTP/1.1 200 OK\r\n\r\n{}", 200, b"{}"),
+    ],
+)
+def test_a_complete_answer_counts_though_the_server_closes(
+    way: Way, answer: bytes, status: int, body: bytes
+) -> None:
+    def script(conversation: Conversation) -> None:
+        conversation.answer(answer)
+        conversation.close()
+
+    assert once(way, script) == Exchanged(ANSWERED, status, body)
+
+
+def test_what_comes_after_an_answer_is_not_the_answer_of_the_next(way: Way) -> None:
+    """Nor is a connection used again that was spoken on unasked."""
+    other = OK.replace(b"200 OK", b"400 No")
+
+    def script(conversation: Conversation) -> None:
+        conversation.answer(OK + other if conversation.number == 0 else OK)
+        conversation.rest()
+
+    async def body(graph: Graph, server: Hostile) -> None:
+        assert [(await graph.post(BODY, always)).status for _ in range(2)] == [200, 200]
+        assert server.connections == 2
+
+    run(way, script, body)
+
+
+def test_no_redirect_is_followed(way: Way) -> None:
+    async def main(graph: Graph, server: Hostile) -> None:
+        with Hostile(serving()) as other:
+            where = f"Location: http://127.0.0.1:{other.port}/"
+            script.answer = (  # type: ignore[attr-defined]
+                f"HTTP/1.1 307 There\r\n{where}\r\nContent-Length: 0\r\n\r\n".encode()
+            )
+            assert await graph.post(BODY, always) == Exchanged(ANSWERED, 307)
+            assert (other.connections, len(server.requests)) == (0, 1)
+
+    def script(conversation: Conversation) -> None:
+        conversation.request()
+        conversation.send(script.answer)  # type: ignore[attr-defined]
+        conversation.rest()
+
+    run(way, script, main)
+
+
+def test_no_answer_in_time_is_unknown_and_ends_the_connection(way: Way) -> None:
+    """A late answer is not that of the next request."""
+    ended = threading.Event()
+
+    def script(conversation: Conversation) -> None:
+        conversation.request()
+        if conversation.number == 0:
+            conversation.rest()
+            ended.set()
+        conversation.send(OK)
+        conversation.rest()
+
+    async def body(graph: Graph, server: Hostile) -> None:
+        assert await graph.post(BODY, always) == Exchanged(UNKNOWN, cause="no answer in time")
+        assert ended.wait(PATIENCE)
+        assert graph.connections.count == 0
+        assert server.connections == 1
+
+    run(way, script, body, seconds=0.3)
+
+
+def test_may_begin_is_asked_before_anything_is_written(way: Way) -> None:
+    def script(conversation: Conversation) -> None:
+        conversation.request()
+
+    async def body(graph: Graph, server: Hostile) -> None:
+        for answers in ((False,), (True, False)) if way.client else ((False,),):
+            may_begin = Saying(*answers)
+            exchanged = await graph.post(BODY, may_begin)
+            assert exchanged == Exchanged(UNBEGUN, cause="refused")
+            assert may_begin.asked == len(answers)
+        graph.close()
+        await soon(lambda: server.broken)
+        assert set(server.broken) == {b""}
+        assert server.requests == []
+
+    run(way, script, body)
+
+
+def test_a_refused_request_leaves_the_connection_to_the_next(way: Way) -> None:
+    async def body(graph: Graph, server: Hostile) -> None:
+        assert (await graph.post(BODY, Saying(False))).outcome is UNBEGUN
+        assert (await graph.post(BODY, always)).outcome is ANSWERED
+        assert server.connections == 1
+
+    run(way, serving(), body)
+
+
+def test_a_request_that_began_too_late_is_cut_and_counted(
+    way: Way, caplog: pytest.LogCaptureFixture
+) -> None:
+    def script(conversation: Conversation) -> None:
+        conversation.request()
+        conversation.rest()
+
+    async def body(graph: Graph, _server: Hostile) -> None:
+        answers = (True, True, False) if way.client else (True, False)
+        exchanged = await graph.post(BODY, Saying(*answers))
+        assert exchanged == Exchanged(UNKNOWN, cause="late", late=True)
+        assert (graph.late_writes, graph.connections.count) == (1, 0)
+
+    run(way, script, body)
+    assert [r.getMessage() for r in caplog.records if r.levelno == logging.ERROR] == [
+        "request begun late"
+    ]
+
+
+def test_a_connection_that_ended_while_idle_is_not_used(way: Way) -> None:
+    """Neither if the loop has noticed its end, nor if only the kernel has."""
+    ended = threading.Event()
+
+    def script(conversation: Conversation) -> None:
+        conversation.answer()
+        conversation.close()
+        ended.set()
+
+    async def body(graph: Graph, server: Hostile) -> None:
+        for n in range(4):
+            assert (await graph.post(BODY, always)).outcome is ANSWERED
+            assert ended.wait(PATIENCE)  # the loop stands still
+            ended.clear()
+            if n % 2:
+                await soon(lambda: graph.connections.count == 0)
+        assert (server.connections, len(server.requests)) == (4, 4)
+
+    run(way, script, body)
+
+
+def test_a_server_that_ends_every_connection_at_once_is_not_stormed(way: Way) -> None:
+    ended = threading.Event()
+
+    def script(conversation: Conversation) -> None:
+        conversation.close()
+        ended.set()
+
+    async def body(graph: Graph, server: Hostile) -> None:
+        graph.warm(1)
+        await soon(ended.is_set)
+        exchanged = await graph.post(BODY, always)
+        assert exchanged.outcome is not ANSWERED
+        assert server.connections <= 2
+        if exchanged.outcome is UNBEGUN:
+            assert not any(server.broken)
+
+    run(way, script, body)
+
+
+def test_what_the_kernel_does_not_take_is_dropped_at_the_deadline(way: Way) -> None:
+    """The server reads too late: it never gets the whole request."""
+    large = b'{"x":"%b"}' % (b"y" * 400_000)
+    dropped = threading.Event()
+
+    def script(conversation: Conversation) -> None:
+        assert dropped.wait(PATIENCE)
+        conversation.request()
+
+    async def body(graph: Graph, server: Hostile) -> None:
+        may = [True]
+        posting = asyncio.ensure_future(graph.post(large, lambda: may[0]))
+        await soon(lambda: any(wire._unsent for wire in graph.connections._wires))
+        may[0] = False
+        graph.cut()
+        exchanged = await posting
+        assert exchanged == Exchanged(UNKNOWN, cause="cut")
+        dropped.set()
+        assert server.heard.wait(PATIENCE)
+        assert server.requests == []
+        assert len(server.broken[0]) < len(large)
+
+    run(way, script, body, limit=4096, window=4096)
+
+
+def test_the_rest_of_a_request_is_not_written_after_the_deadline(way: Way) -> None:
+    """Nor if nobody has called ``cut``: the kernel has room again, and the lease is over."""
+    large = b'{"x":"%b"}' % (b"y" * 400_000)
+    read = threading.Event()
+
+    def script(conversation: Conversation) -> None:
+        assert read.wait(PATIENCE)
+        conversation.request()
+
+    async def body(graph: Graph, server: Hostile) -> None:
+        may = [True]
+        posting = asyncio.ensure_future(graph.post(large, lambda: may[0]))
+        await soon(lambda: any(wire._unsent for wire in graph.connections._wires))
+        may[0] = False
+        read.set()
+        exchanged = await posting
+        assert exchanged == Exchanged(UNKNOWN, cause="unfinished")
+        assert server.heard.wait(PATIENCE)
+        assert server.requests == []
+
+    run(way, script, body, limit=4096, window=4096)
+
+
+def test_a_request_that_the_kernel_takes_in_parts_arrives_whole(way: Way) -> None:
+    large = b'{"x":"%b"}' % (b"y" * 400_000)
+    read = threading.Event()
+
+    def script(conversation: Conversation) -> None:
+        assert read.wait(PATIENCE)
+        conversation.answer()
+        conversation.rest()
+
+    async def body(graph: Graph, server: Hostile) -> None:
+        posting = asyncio.ensure_future(graph.post(large, always))
+        await soon(lambda: any(wire._unsent for wire in graph.connections._wires))
+        read.set()
+        assert (await posting).outcome is ANSWERED
+        assert server.requests[0].endswith(large)
+
+    run(way, script, body, limit=4096, window=4096)
+
+
+def test_an_early_answer_counts_and_ends_what_is_unfinished(way: Way) -> None:
+    large = b'{"x":"%b"}' % (b"y" * 400_000)
+    answered = threading.Event()
+
+    def script(conversation: Conversation) -> None:
+        assert conversation.some()
+        conversation.send(OK.replace(b"200 OK", b"413 No"))
+        assert answered.wait(PATIENCE)  # what is unread would reset the connection
+
+    async def body(graph: Graph, _server: Hostile) -> None:
+        assert (await graph.post(large, always)).status == 413
+        assert graph.connections.count == 0
+        answered.set()
+
+    run(way, script, body, limit=4096, window=4096)
+
+
+def test_a_cut_ends_what_is_unacknowledged_and_leaves_the_rest(way: Way) -> None:
+    """The first request lies in our kernel, since its server's window is closed."""
+    answer, read = threading.Event(), threading.Event()
+
+    def script(conversation: Conversation) -> None:
+        if conversation.number == 0:
+            assert read.wait(PATIENCE)
+            conversation.request()
+        conversation.request()
+        assert answer.wait(PATIENCE)
+        conversation.send(OK)
+        conversation.rest()
+
+    async def body(graph: Graph, server: Hostile) -> None:
+        def queued() -> bool:
+            return any(unacknowledged(wire._sock) > 0 for wire in graph.connections._wires)
+
+        stuck = asyncio.ensure_future(graph.post(b"y" * LIMIT, always))
+        await soon(queued)
+        assert not any(wire._unsent for wire in graph.connections._wires)
+        taken = asyncio.ensure_future(graph.post(BODY, always))
+        await soon(server.heard.is_set)
+        await soon(lambda: sum(unacknowledged(w._sock) == 0 for w in graph.connections._wires) == 1)
+        graph.cut()
+        assert await stuck == Exchanged(UNKNOWN, cause="cut")
+        read.set()
+        await soon(lambda: server.broken)
+        assert len(server.requests) == 1
+        answer.set()
+        assert (await taken).outcome is ANSWERED
+
+    run(way, script, body, window=4096)
+
+
+def test_a_post_that_is_given_up_takes_its_connection_along(way: Way) -> None:
+    def script(conversation: Conversation) -> None:
+        conversation.request()
+        conversation.rest()
+
+    async def body(graph: Graph, server: Hostile) -> None:
+        posting = asyncio.ensure_future(graph.post(BODY, always))
+        await soon(server.heard.is_set)
+        posting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await posting
+        assert graph.connections.count == 0
+
+    run(way, script, body)
+
+
+def test_connections_are_shared_up_to_their_limit(way: Way) -> None:
+    async def body(graph: Graph, server: Hostile) -> None:
+        graph.connections.limit = 2
+        found = await asyncio.gather(*(graph.post(BODY, always) for _ in range(20)))
+        assert [exchanged.outcome for exchanged in found] == [ANSWERED] * 20
+        assert server.connections == 2
+
+    run(way, serving(), body)
+
+
+def test_who_waits_for_a_connection_too_long_has_not_begun(way: Way) -> None:
+    def script(conversation: Conversation) -> None:
+        conversation.request()
+        conversation.rest()
+
+    async def body(graph: Graph, server: Hostile) -> None:
+        graph.connections.limit = 1
+        first = asyncio.ensure_future(graph.post(BODY, always))
+        await soon(server.heard.is_set)
+        graph._seconds = 0.0
+        exchanged = await graph.post(BODY, always)
+        assert exchanged == Exchanged(UNBEGUN, cause="no free connection in time")
+        first.cancel()
+
+    run(way, script, body)
+
+
+def test_one_that_waits_and_is_given_up_leaves_its_place_to_the_next(plain: Way) -> None:
+    answer = threading.Event()
+
+    def script(conversation: Conversation) -> None:
+        while conversation.request():
+            assert answer.wait(PATIENCE)
+            conversation.send(OK)
+
+    async def body(graph: Graph, server: Hostile) -> None:
+        graph.connections.limit = 1
+        first = asyncio.ensure_future(graph.post(BODY, always))
+        await soon(server.heard.is_set)
+        second, third = (asyncio.ensure_future(graph.post(BODY, always)) for _ in range(2))
+        await soon(lambda: len(graph.connections._waiting) == 2)
+        first.add_done_callback(lambda _: second.cancel())
+        answer.set()
+        assert (await first).outcome is ANSWERED
+        assert (await third).outcome is ANSWERED
+        assert second.cancelled()
+
+    run(plain, script, body)
+
+
+def test_connections_opened_ahead_are_used(way: Way) -> None:
+    async def body(graph: Graph, server: Hostile) -> None:
+        graph.warm(3)
+        graph.warm(3)
+        await soon(lambda: len(graph.connections._free) == 3)
+        found = await asyncio.gather(*(graph.post(BODY, always) for _ in range(3)))
+        assert [exchanged.outcome for exchanged in found] == [ANSWERED] * 3
+        assert server.connections == 3
+
+    run(way, serving(), body)
+
+
+def test_idle_connections_are_closed(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def body(graph: Graph, _server: Hostile) -> None:
+        assert (await graph.post(BODY, always)).outcome is ANSWERED
+        assert graph.connections.count == 1
+        monkeypatch.setattr(pool, "IDLE_SECONDS", 0.0)
+        await soon(lambda: graph.connections.count == 0)
+
+    monkeypatch.setattr(pool, "_SWEEP_SECONDS", 0.05)
+    run(way, serving(), body)
+
+
+@pytest.mark.parametrize("limit", ["IDLE_SECONDS", "OLD_SECONDS"])
+def test_a_connection_idle_or_old_is_not_used_again(
+    way: Way, monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    async def body(graph: Graph, server: Hostile) -> None:
+        monkeypatch.setattr(pool, limit, 0.0)
+        for _ in range(3):
+            assert (await graph.post(BODY, always)).outcome is ANSWERED
+        assert server.connections == 3
+
+    run(way, serving(), body)
+
+
+def test_options_of_a_connection(way: Way) -> None:
+    async def body(graph: Graph, _server: Hostile) -> None:
+        assert (await graph.post(BODY, always)).outcome is ANSWERED
+        (wire,) = graph.connections._wires
+        sock = wire._sock
+        linger = sock.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8)
+        assert struct.unpack("ii", linger) == (1, 0)
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 20_000
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) >= 2 * LIMIT
+
+    run(way, serving(), body)
+
+
+def test_the_options_are_set_before_the_connection_is_made(
+    plain: Way, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connected: list[bool] = []
+
+    def looked_at(sock: socket.socket, silence_ms: int, send_bytes: int) -> None:
+        connected.append(sock.getsockname()[1] != 0)
+        end_with_process(sock, silence_ms, send_bytes)
+
+    monkeypatch.setattr(pool, "end_with_process", looked_at)
+    assert once(plain, serving()).outcome is ANSWERED
+    assert connected == [False]
+
+
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        yield sock.getsockname()[1]
+
+
+@pytest.mark.parametrize(
+    ("host", "cause"),
+    [("127.0.0.1", "Connection refused"), (f"{'x' * 64}.invalid", "not a valid host name")],
+)
+def test_no_connection_is_unbegun(way: Way, closed_port: int, host: str, cause: str) -> None:
+    async def main() -> Exchanged:
+        graph = graph_at(f"{way.scheme}://{host}:{closed_port}", way)
+        return await graph.post(BODY, always)
+
+    with asyncio.Runner(loop_factory=way.loop) as runner:
+        exchanged = runner.run(main())
+    assert exchanged.outcome is UNBEGUN
+    assert cause in exchanged.cause
+
+
+def test_a_certificate_that_nobody_vouches_for_is_unbegun(
+    certificates: tuple[ssl.SSLContext, ssl.SSLContext],
+) -> None:
+    stranger = contexts("127.0.0.1")[1]
+    exchanged = once(Way(uvloop.new_event_loop, certificates[0], stranger), serving())
+    assert exchanged == Exchanged(UNBEGUN, cause="TLS: self-signed certificate")
+
+
+def test_a_certificate_of_another_name_is_unbegun() -> None:
+    exchanged = once(Way(uvloop.new_event_loop, *contexts("elsewhere.example")), serving())
+    assert exchanged.outcome is UNBEGUN
+    assert "IP address mismatch" in exchanged.cause
+
+
+def test_a_server_that_does_not_greet_is_unbegun(
+    monkeypatch: pytest.MonkeyPatch, certificates: tuple[ssl.SSLContext, ssl.SSLContext]
+) -> None:
+    monkeypatch.setattr(pool, "CONNECT_SECONDS", 0.2)
+
+    async def body(_graph: Graph, server: Hostile) -> None:
+        way = Way(uvloop.new_event_loop, *certificates)
+        graph = graph_at(f"https://127.0.0.1:{server.port}", way)
+        exchanged = await graph.post(BODY, always)
+        assert exchanged == Exchanged(UNBEGUN, cause="no connection in time")
+        assert graph.connections.count == 0
+
+    def script(conversation: Conversation) -> None:
+        conversation.rest()
+
+    run(Way(uvloop.new_event_loop, None, None), script, body)
+
+
+def test_tls_sessions_are_resumed(certificates: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
+    def script(conversation: Conversation) -> None:
+        conversation.answer()
+        conversation.rest()
+
+    async def body(graph: Graph, server: Hostile) -> None:
+        for _ in range(3):
+            assert (await graph.post(BODY, always)).outcome is ANSWERED
+            for wire in list(graph.connections._wires):
+                wire.close("test")
+        assert server.resumed == [False, True, True]
+
+    run(Way(uvloop.new_event_loop, *certificates), script, body)
+
+
+def test_a_new_token_is_in_the_next_request(plain: Way) -> None:
+    async def body(graph: Graph, server: Hostile) -> None:
+        await graph.post(BODY, always)
+        graph._secrets._token.value = "renewed"
+        await graph.post(BODY, always)
+        tokens = [b"Bearer EAAtoken\r\n", b"Bearer renewed\r\n"]
+        assert [t in r for t, r in zip(tokens, server.requests, strict=True)] == [True, True]
+
+    run(plain, serving(), body)
