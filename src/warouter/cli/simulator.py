@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 import mimetypes
+import os
 import textwrap
 import urllib.error
 import urllib.request
@@ -18,8 +19,13 @@ import click
 
 from warouter.errors import CommandError
 from warouter.node.runtime import cancel, run, run_until
+from warouter.simulator.cloud import facts as cloud_facts
+from warouter.simulator.cloud import faults as cloud_faults
+from warouter.simulator.cloud import server as cloud_server
+from warouter.simulator.cloud.faults import LISTS, CloudFaults
+from warouter.simulator.cloud.server import CloudAddresses
 from warouter.simulator.control import Addresses
-from warouter.simulator.faults import NUMBERS, described
+from warouter.simulator.faults import Faults, described
 from warouter.simulator.inbound import TYPES
 from warouter.simulator.server import serve
 from warouter.systemd import Notifier
@@ -28,19 +34,31 @@ _TIMEOUT_S = 10.0
 _DATA_DIR = Path("warouter-data")
 
 
+_PORT, _CLOUD_PORT = 6260, 6270
+
+
 def _switches() -> str:
+    native = _listed("Fault switches, with their defaults", described())
+    return f"{native}\n\n{_listed('Those of --cloud', cloud_faults.described())}"
+
+
+def _listed(title: str, switches: list[tuple[str, Any, str]]) -> str:
     lines = [
         textwrap.fill(f"{name} ({json.dumps(default)}): {text}", 76, subsequent_indent="    ")
-        for name, default, text in described()
+        for name, default, text in switches
     ]
-    return "Fault switches, with their defaults:\n\n\b\n" + "\n".join(lines)
+    return f"{title}:\n\n\b\n" + "\n".join(lines)
 
 
 @click.group(invoke_without_command=True, epilog=_switches())
 @click.option(
     "--host", default="127.0.0.1", show_default=True, help="Address that coreapps connect to."
 )
-@click.option("--port", default=6260, show_default=True, type=click.IntRange(0, 65535))
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    help=f"Port for coreapps; {_PORT} by default, {_CLOUD_PORT} with --cloud.",
+)
 @click.option(
     "--control-port",
     default=6261,
@@ -66,15 +84,36 @@ def _switches() -> str:
     type=click.Path(file_okay=False, path_type=Path),
     help="Directory for the authority's key, so that certificates survive a restart.",
 )
+@click.option(
+    "--cloud", is_flag=True, help="Stand in for Meta's Cloud API: Graph API and webhooks."
+)
+@click.option(
+    "--webhook-url",
+    "webhook_urls",
+    multiple=True,
+    help="With --cloud: where webhooks are sent; several, also with commas between, in turn.",
+)
+@click.option("--number", default="", help="With --cloud: the number of the business.")
+@click.option(
+    "--fault",
+    "given",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A fault switch from the start; may be repeated.",
+)
 @click.pass_context
 def simulator(
     ctx: click.Context,
     host: str,
-    port: int,
+    port: int | None,
     control_port: int,
     control_names: tuple[str, ...],
     services_port: int,
     data_dir: Path | None,
+    cloud: bool,
+    webhook_urls: tuple[str, ...],
+    number: str,
+    given: tuple[str, ...],
 ) -> None:
     """Stand in for WhatsApp's servers, until interrupted.
 
@@ -82,19 +121,37 @@ def simulator(
     records what a judge needs, and does what the fault switches ask. All but the authority's key is
     in memory. The control port: GET and DELETE /record, POST /inbound, GET, PUT and DELETE /faults,
     POST /certificates, GET /authority, GET /codes.
+
+    With --cloud it speaks Meta's Graph API instead, drops no repeats, and sends webhooks; ids and
+    secrets are those of the variables WAROUTER_CLOUD_PHONE_NUMBER_ID, _WABA_ID, _TOKEN, _APP_SECRET
+    and _VERIFY_TOKEN (the secrets also as _FILE).
     """
     if ctx.invoked_subcommand is not None:
         return
-    serving = partial(
-        serve,
-        host,
-        port,
-        control_port,
-        services_port,
-        data_dir=data_dir,
-        control_names=control_names,
-    )
+    switches = dict(_switch(text) for text in given)
     try:
+        if cloud:
+            serving = partial(
+                cloud_server.serve,
+                host,
+                _CLOUD_PORT if port is None else port,
+                control_port,
+                [url for urls in webhook_urls for url in urls.split(",") if url],
+                cloud_facts.from_environment(os.environ, number),
+                CloudFaults().changed(switches),
+                control_names=control_names,
+            )
+        else:
+            serving = partial(
+                serve,
+                host,
+                _PORT if port is None else port,
+                control_port,
+                services_port,
+                data_dir=data_dir,
+                control_names=control_names,
+                faults=Faults().changed(switches),
+            )
         run(partial(_serve_until_told, serving))
     except (OSError, ValueError) as error:
         raise CommandError(f"the simulator cannot start: {error}") from error
@@ -184,7 +241,7 @@ def faults(url: str | None, data_dir: Path, clear: bool, switches: tuple[str, ..
 async def _serve_until_told(
     serve: Callable[..., Coroutine[Any, Any, None]], stop: asyncio.Event, notifier: Notifier
 ) -> None:
-    def ready(addresses: Addresses) -> None:
+    def ready(addresses: Addresses | CloudAddresses) -> None:
         _say_ready(addresses)
         notifier.ready("serving")
 
@@ -193,7 +250,10 @@ async def _serve_until_told(
     await cancel([serving])
 
 
-def _say_ready(addresses: Addresses) -> None:
+def _say_ready(addresses: Addresses | CloudAddresses) -> None:
+    if isinstance(addresses, CloudAddresses):
+        click.echo(f"Graph API at {addresses.graph_url}, control port {addresses.control_url}")
+        return
     click.echo(
         f"simulator at {addresses.host}:{addresses.port}, services port {addresses.services_port},"
         f" control port {addresses.control_url}"
@@ -214,7 +274,7 @@ def _switch(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals:
         raise CommandError(f"give a switch as NAME=VALUE, not {text!r}")
-    if name in NUMBERS and not value.startswith("["):
+    if name in LISTS and not value.startswith("["):
         return name, [number for number in value.split(",") if number]
     return name, _parsed(value, name)
 

@@ -22,8 +22,10 @@ claimant until it is acknowledged. Answers leave with everything else of one tur
     identity    the keys of customers
     numbers     registration codes and two-step pins
     record      what reached this side: for the judge
-    faults      the switches
+    behaviour   the switches that both doors have
+    faults      the switches of the native door
     control     the control port: inject, look, switch
     guard       who may ask a port that has no password
     services    contacts, registration and media, over HTTP
+    cloud       the second door: Meta's Cloud API
 """

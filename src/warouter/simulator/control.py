@@ -76,7 +76,7 @@ def application(
 
     ``key`` is the authority's; ``use`` sets the switches of the faults, all of them.
     """
-    middlewares = [no_pages, only_as(names), _errors]
+    middlewares = [no_pages, only_as(names), errors]
     app = web.Application(middlewares=middlewares, client_max_size=LARGEST_BODY)
     control = _Control(exchange, media, numbers, key, use)
     app.router.add_get("/", control.index)
@@ -110,7 +110,7 @@ class _Control:
     async def index(self, request: web.Request) -> web.Response:
         peers = [{"node": p.node, "incarnation": p.incarnation} for p in self._exchange.peers]
         slots = {str(slot): epoch for slot, epoch in self._exchange.held().items()}
-        return _answer(
+        return answer(
             {
                 "what": "warouter simulator: the stand-in for WhatsApp's servers",
                 "monotonic_s": time.monotonic(),
@@ -121,24 +121,24 @@ class _Control:
         )
 
     async def record(self, request: web.Request) -> web.Response:
-        since = _seconds(request.query.get("since", "-inf"))
+        since = seconds(request.query.get("since", "-inf"))
         record = self._exchange.record
         found: dict[str, Any] = msgspec.structs.asdict(record.counters)
-        if _wanted(request, "ids"):
+        if wanted(request, "ids"):
             found["ids"] = record.ids()
             found["marks"] = record.marks()
-        if _wanted(request, "media"):
+        if wanted(request, "media"):
             found["media"] = record.media()
-        if _wanted(request, "times") or "since" in request.query:
+        if wanted(request, "times") or "since" in request.query:
             found["arrivals"] = record.arrivals(since)
-        return _answer(found)
+        return answer(found)
 
     async def forget(self, request: web.Request) -> web.Response:
         self._exchange.record.forget()
-        return _answer({})
+        return answer({})
 
     async def inbound(self, request: web.Request) -> web.Response:
-        asked = _parsed(await request.read())
+        asked = parsed(await request.read())
         several = isinstance(asked, list)
         now = int(time.time())
         # All are built before the first is delivered: one bad one changes nothing.
@@ -147,7 +147,7 @@ class _Control:
         for message, media in zip(messages, handles, strict=True):
             self._exchange.inject(message, time.monotonic(), time.time(), media)
         ids = [message.id for message in messages]
-        return _answer({"ids": ids} if several else {"id": ids[0]}, status=201)
+        return answer({"ids": ids} if several else {"id": ids[0]}, status=201)
 
     async def _kept(self, message: Inbound) -> dict[str, str]:
         """The handles of the message's contents, by their place in it."""
@@ -157,19 +157,19 @@ class _Control:
         return found
 
     async def faults(self, request: web.Request) -> web.Response:
-        return _answer(self._exchange.faults)
+        return answer(self._exchange.faults)
 
     async def set_faults(self, request: web.Request) -> web.Response:
-        switches = _object(_parsed(await request.read()))
+        switches = json_object(parsed(await request.read()))
         self._use(self._exchange.faults.changed(switches))
-        return _answer(self._exchange.faults)
+        return answer(self._exchange.faults)
 
     async def clear_faults(self, request: web.Request) -> web.Response:
         self._use(Faults())
-        return _answer(self._exchange.faults)
+        return answer(self._exchange.faults)
 
     async def certificate(self, request: web.Request) -> web.Response:
-        asked = msgspec.convert(_object(_parsed(await request.read())), CertificateRequest)
+        asked = msgspec.convert(json_object(parsed(await request.read())), CertificateRequest)
         if not -MOST_VALID_S <= asked.valid_s <= MOST_VALID_S:
             raise ValueError(f"valid_s must be at most {MOST_VALID_S} seconds either way")
         now = int(time.time())
@@ -180,53 +180,59 @@ class _Control:
             expires=now + asked.valid_s,
         )
         cert = authority.issue(self._key, certificate)
-        return _answer({"cert": cert, "expires": certificate.expires}, status=201)
+        return answer({"cert": cert, "expires": certificate.expires}, status=201)
 
     async def authority(self, request: web.Request) -> web.Response:
         public_key = base64.b64encode(authority.public_bytes(self._key)).decode()
-        return _answer({"public_key": public_key})
+        return answer({"public_key": public_key})
 
     async def codes(self, request: web.Request) -> web.Response:
-        return _answer({"codes": self._numbers.codes(time.monotonic())})
+        return answer({"codes": self._numbers.codes(time.monotonic())})
 
 
 @web.middleware
-async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer bad input with a sentence."""
     try:
         return await handler(request)
     except web.HTTPException as error:
-        return _answer({"error": error.text or error.reason}, status=error.status)
+        return answer({"error": error.text or error.reason}, status=error.status)
     except ValueError as error:
-        return _answer({"error": str(error)}, status=400)
+        return answer({"error": str(error)}, status=400)
 
 
 async def _whole(content: bytes) -> AsyncIterator[bytes]:
     yield content
 
 
-def _answer(value: object, *, status: int = 200) -> web.Response:
+def answer(value: object, *, status: int = 200) -> web.Response:
+    """A JSON answer."""
     body = msgspec.json.encode(value)
     return web.Response(body=body, status=status, content_type="application/json")
 
 
-def _parsed(body: bytes) -> Any:
+def parsed(body: bytes) -> Any:
+    """The JSON of a body; ValueError if it is none."""
     try:
         return msgspec.json.decode(body)
     except msgspec.DecodeError as error:
         raise ValueError(f"the body is not JSON: {error}") from error
 
 
-def _object(value: object) -> dict[str, Any]:
+def json_object(value: object) -> dict[str, Any]:
+    """The value if it is an object, else ValueError."""
     if not isinstance(value, dict):
         raise ValueError("the body must be a JSON object")
     return value
 
 
-def _wanted(request: web.Request, flag: str) -> bool:
+def wanted(request: web.Request, flag: str) -> bool:
+    """True if the query sets a flag."""
     return request.query.get(flag, "0") not in ("", "0")
 
 
-def _seconds(text: str) -> float:
+def seconds(text: str) -> float:
+    """The seconds of ``since``."""
     try:
         return float(text)
     except ValueError as error:

@@ -9,7 +9,7 @@ from random import Random
 
 import msgspec
 
-from warouter.simulator.faults import Faults
+from warouter.simulator.behaviour import Behaviour
 from warouter.simulator.identity import Identities
 from warouter.upstream.protocol import Send
 
@@ -39,20 +39,19 @@ class _Body(msgspec.Struct):
 
 
 _BODY = msgspec.json.Decoder(_Body)
-_TEXT = _Body()
 
 
 class Refusals:
-    """Applies the last ``Faults`` given to ``use``."""
+    """Applies the last switches given to ``use``."""
 
     def __init__(self, identities: Identities, random: Random) -> None:
         self._identities = identities
         self._random = random
         self._wrote: dict[str, float] = {}  # sender -> when the last inbound message came
         self._reached: dict[str, float] = {}  # recipient -> first message of the tier's 24 hours
-        self.use(Faults())
+        self.use(Behaviour())
 
-    def use(self, faults: Faults) -> None:
+    def use(self, faults: Behaviour) -> None:
         """Apply other faults from now on."""
         self._faults = faults
         self._any = faults.refuses
@@ -80,28 +79,35 @@ class Refusals:
         """
         if not self._any:
             return 0
-        return self._account or self._of_person(send, now) or self._of_pace(send, now)
+        template = _template(send)
+        code = self.judged(send.to, template, now)
+        # How the late product words it.
+        return RE_ENGAGEMENT if code == UNKNOWN_USER and template is None else code
 
-    def _of_person(self, send: Send, now: float) -> int:
-        faults, body = self._faults, _decoded(send)
-        name = body.template.name if body.type == "template" and body.template else None
-        code = self._numbers.get(send.to, 0)
-        if code == UNKNOWN_USER and name is None:
-            return RE_ENGAGEMENT  # how the late product words it
-        if code:
+    def judged(self, to: str, template: str | None, now: float) -> int:
+        """The code of the refusal of a message to ``to``, 0 if it passes; ``template`` is its name
+        if it is one. A number that is not on WhatsApp is always UNKNOWN_USER.
+        """
+        if not self._any:
+            return 0
+        return self._account or self._of_person(to, template, now) or self._of_pace(to, now)
+
+    def _of_person(self, to: str, template: str | None, now: float) -> int:
+        faults = self._faults
+        if code := self._numbers.get(to, 0):
             return code
-        if faults.identity_check and self._identities.doubtful(send.to):
+        if faults.identity_check and self._identities.doubtful(to):
             return IDENTITY
-        if name is not None:
-            return faults.templates.get(name, 0)
-        return RE_ENGAGEMENT if faults.window and not self._wrote_lately(send.to, now) else 0
+        if template is not None:
+            return faults.templates.get(template, 0)
+        return RE_ENGAGEMENT if faults.window and not self._wrote_lately(to, now) else 0
 
-    def _of_pace(self, send: Send, now: float) -> int:
+    def _of_pace(self, to: str, now: float) -> int:
         faults = self._faults
         if faults.spam and self._random.random() < faults.spam:
             return SPAM
-        if faults.tier and not self._wrote_lately(send.to, now):
-            return self._of_tier(send.to, now)
+        if faults.tier and not self._wrote_lately(to, now):
+            return self._of_tier(to, now)
         return 0
 
     def _of_tier(self, recipient: str, now: float) -> int:
@@ -119,8 +125,10 @@ class Refusals:
         return now - self._wrote.get(customer, float("-inf")) < DAY_S
 
 
-def _decoded(send: Send) -> _Body:
+def _template(send: Send) -> str | None:
+    """The name of the template that is sent; None for any other message."""
     try:
-        return _BODY.decode(send.body)
+        body = _BODY.decode(send.body)
     except msgspec.DecodeError:
-        return _TEXT
+        return None
+    return body.template.name if body.type == "template" and body.template else None

@@ -42,6 +42,7 @@ log = logging.getLogger(__name__)
 
 TICK_S = 0.005
 KEY_FILE = "authority.key"
+CALM = Faults()
 
 
 async def serve(
@@ -53,6 +54,7 @@ async def serve(
     ready: Callable[[Addresses], None] | None = None,
     data_dir: Path | None = None,
     control_names: Sequence[str] = (),
+    faults: Faults = CALM,
 ) -> None:
     """Run a simulator until cancelled; ``ready`` is called with
     its addresses (port 0: any free one).
@@ -65,6 +67,7 @@ async def serve(
     simulator = Simulator(
         host, port, control_port, services_port, key=key, control_names=control_names
     )
+    simulator.use(faults)
     addresses = await simulator.start()
     try:
         if ready is not None:

@@ -12,7 +12,7 @@ from random import Random
 import msgspec
 
 from warouter.codes import error_object
-from warouter.simulator.faults import Faults
+from warouter.simulator.behaviour import Behaviour
 
 ALL = ("sent", "delivered", "read")
 FAILED = ("failed", "", "")
@@ -61,7 +61,7 @@ class Timetable:
         return found
 
 
-def drawn(faults: Faults, random: Random) -> tuple[str, str, str]:
+def drawn(faults: Behaviour, random: Random) -> tuple[str, str, str]:
     """The statuses of a message at the three delays, drawn by the ratios of the faults."""
     if random.random() < faults.failed:
         return FAILED
@@ -69,9 +69,10 @@ def drawn(faults: Faults, random: Random) -> tuple[str, str, str]:
         status if random.random() < ratio else ""
         for status, ratio in zip(ALL, (faults.sent, faults.delivered, faults.read), strict=True)
     )
-    if faults.warning and random.random() < faults.warning:
+    warning, deleted = faults.replacing
+    if warning and random.random() < warning:
         sent = "warning"
-    if faults.deleted and random.random() < faults.deleted:
+    if deleted and random.random() < deleted:
         read = "deleted"
     if random.random() < faults.reorder:
         return random.choice(_disorders(sent, delivered, read))

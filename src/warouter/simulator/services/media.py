@@ -14,23 +14,35 @@ import secrets
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 import aiohttp
 from aiohttp import web
 
 from warouter.simulator.faults import Faults
-from warouter.simulator.record import Record, Upload
+from warouter.simulator.record import Upload
 
 MOST_BYTES = 1 << 30  # of all content that is kept
 LARGEST = 128 << 20
 
 
-class MediaStore:
-    """Content by handle. The oldest is deleted above ``most`` bytes."""
+class Uploads(Protocol):
+    """The record of a door, as far as media go."""
 
-    def __init__(self, record: Record, most: int = MOST_BYTES) -> None:
+    def uploaded(self, handle: str, upload: Upload) -> None: ...
+
+
+class MediaStore:
+    """Content by handle, which ``handle`` draws. The oldest is deleted above ``most`` bytes."""
+
+    def __init__(
+        self,
+        record: Uploads,
+        most: int = MOST_BYTES,
+        handle: Callable[[], str] = lambda: secrets.token_urlsafe(18),
+    ) -> None:
         self._record = record
+        self._handle = handle
         self._most = most
         self._bytes = 0
         self._kept: dict[str, tuple[Path, str, int]] = {}
@@ -40,7 +52,7 @@ class MediaStore:
         """Store content; returns its handle, size and SHA-256 in
         hex. Raises ValueError if it is too large or truncated.
         """
-        handle = secrets.token_urlsafe(18)
+        handle = self._handle()
         path = self._path(handle)
         digest, size = hashlib.sha256(), 0
         file: BinaryIO = await asyncio.to_thread(path.open, "wb")

@@ -1,0 +1,96 @@
+"""The node of the account (WABA): its number, its templates, who is told.
+
+Handlers as in ``number``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from warouter.simulator.cloud.facts import Facts
+from warouter.simulator.cloud.faults import CloudFaults
+from warouter.simulator.cloud.graph.errors import PARAMETER, GraphError
+from warouter.simulator.cloud.graph.number import SUCCESS, Given, NumberNode
+from warouter.simulator.cloud.templates import Template, Templates
+
+_PAGE = 25
+_CATEGORIES = ("AUTHENTICATION", "MARKETING", "UTILITY")
+
+
+class AccountNode:
+    """The account's state; the app is subscribed from the beginning."""
+
+    def __init__(
+        self,
+        facts: Facts,
+        number: NumberNode,
+        templates: Templates,
+        switches: Callable[[], CloudFaults],
+    ) -> None:
+        self._facts = facts
+        self._number = number
+        self._templates = templates
+        self._switches = switches
+        self.override = ""
+        self.subscribed = True
+
+    def fields(self, given: Given) -> Given:
+        return {"id": self._facts.waba_id, "name": self._facts.name, "currency": "USD"}
+
+    def phone_numbers(self, given: Given) -> Given:
+        return {"data": [self._number.fields({})]}
+
+    def apps(self, given: Given) -> Given:
+        app: Given = {"whatsapp_business_api_data": {"id": "1", "name": self._facts.name}}
+        if self.override:
+            app["override_callback_uri"] = self.override
+        return {"data": [app] if self.subscribed else []}
+
+    def unsubscribe(self, given: Given) -> Given:
+        self.subscribed, self.override = False, ""
+        return SUCCESS
+
+    def templates(self, given: Given) -> Given:
+        """One page; ``limit`` and ``after`` as usual, ``fields``, ``name``, ``category``."""
+        found = [t.shown() for t in self._templates.all(self._switches().categories)]
+        for name in ("name", "category", "status", "language"):
+            if wanted := given.get(name):
+                found = [t for t in found if str(t[name]).lower() == str(wanted).lower()]
+        try:
+            first, limit = int(given.get("after") or 0), int(given.get("limit") or _PAGE)
+        except ValueError:
+            raise GraphError(PARAMETER, "Param after or limit is not valid") from None
+        page = found[first : first + limit]
+        fields = [name for name in str(given.get("fields", "")).split(",") if name]
+        if fields:
+            page = [{k: v for k, v in t.items() if k in (*fields, "id")} for t in page]
+        paging: Given = {"cursors": {"before": str(first), "after": str(first + len(page))}}
+        if first + len(page) < len(found):
+            paging["next"] = "true"
+        return {"data": page, "paging": paging}
+
+    def make_template(self, given: Given) -> Given:
+        """A new template, approved at once."""
+        name, category = given.get("name"), given.get("category")
+        if not isinstance(name, str) or not name or category not in _CATEGORIES:
+            raise GraphError(PARAMETER, "A template needs a name and a category.")
+        template = Template(name, str(category), str(given.get("language", "en_US")))
+        self._templates.make(template)
+        return {"id": template.id, "status": template.status, "category": category}
+
+
+def parameters(query: dict[str, list[str]], body: bytes, kind: bytes) -> Given:
+    """The parameters of a call: of the query, and of a body in JSON."""
+    given: Given = {name: values[-1] for name, values in query.items()}
+    if not body or b"json" not in kind:
+        return given
+    try:
+        said: Any = msgspec.json.decode(body)
+    except msgspec.DecodeError as error:
+        raise GraphError(PARAMETER, f"the body is not JSON: {error}") from None
+    if not isinstance(said, dict):
+        raise GraphError(PARAMETER, "the body must be a JSON object")
+    return given | said

@@ -1,0 +1,158 @@
+"""``POST …/messages``: from a whole request to its answer, by its fate."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from functools import partial
+from random import Random
+from typing import NamedTuple
+
+from warouter.simulator.cloud.columns import Outcome
+from warouter.simulator.cloud.faults import CloudFaults
+from warouter.simulator.cloud.graph import errors, fate
+from warouter.simulator.cloud.graph.connection import Connection, Request
+from warouter.simulator.cloud.graph.errors import GraphError
+from warouter.simulator.cloud.graph.fate import Fate
+from warouter.simulator.cloud.graph.line import Line
+from warouter.simulator.cloud.intake import Intake
+from warouter.simulator.cloud.message import Asked, read
+from warouter.simulator.cloud.record import Record
+
+_PROXY_PAGE = b"<html><head><title>502 Bad Gateway</title></head><body>Bad Gateway</body></html>"
+
+
+class _Call(NamedTuple):
+    connection: Connection
+    asked: Asked
+    row: int
+    fate: Fate
+
+
+class Messages:
+    """The edge ``messages`` of the number."""
+
+    def __init__(
+        self,
+        intake: Intake,
+        record: Record,
+        switches: Callable[[], CloudFaults],
+        line: Line[Connection],
+        trace: Callable[[], str],
+        random: Random,
+    ) -> None:
+        self._intake = intake
+        self._record = record
+        self._switches = switches
+        self._line = line
+        self._trace = trace
+        self._random = random
+
+    def handle(self, connection: Connection, request: Request) -> None:
+        """Take one request, which has come as a whole."""
+        faults = self._switches()
+        try:
+            asked = read(request.body, need_plus=faults.need_plus)
+        except GraphError as error:
+            self._record.counters.unreadable += 1
+            connection.answer(*self._refusal(error))
+            return
+        if asked.read:
+            self._record.marked(asked.read, typing=asked.typing)
+            connection.answer(200, b'{"success":true}')
+            return
+        recipient = asked.number or asked.written
+        row = self._record.begun(asked.reference, recipient, request.begun, request.begun_wall)
+        call = _Call(connection, asked, row, fate.drawn(faults, self._random))
+        connection.when_gone(lambda: self._ended(row, Outcome.GONE))
+        if connection.requests > 1 and self._random.random() < faults.reset_reused:
+            self._drop(call)
+        elif call.fate.takes_nothing:
+            self._reply(call, partial(self._take_nothing, call))
+        else:
+            _after(call.fate.late, partial(self._take, call))
+
+    def _take(self, call: _Call) -> None:
+        """Take the message, whether or not its caller is still there."""
+        held = self._switches().hold_dropped_s if call.fate.loses_answer else 0.0
+        try:
+            accepted = self._intake.take(call.asked, call.row, time.monotonic(), time.time(), held)
+        except GraphError as error:
+            self._reply(call, partial(self._refuse, call, error))
+        else:
+            self._reply(call, partial(self._answer, call, accepted.body))
+
+    def _reply(self, call: _Call, reply: Callable[[], None]) -> None:
+        """Reply when its time has come, if there is somebody to hear it then."""
+
+        def heard() -> None:
+            if call.connection.is_open:
+                reply()
+
+        _after(call.fate.latency, partial(self._line.when_open, heard))
+
+    def _answer(self, call: _Call, body: bytes) -> None:
+        match call.fate.end:
+            case "drop_after":
+                self._drop(call)
+            case "half":
+                self._ended(call.row, Outcome.DROPPED)
+                call.connection.half(200, body)
+            case "fail_after":
+                self._fail(call, self._switches().fail_after_as)
+            case _:
+                self._ended(call.row, Outcome.ANSWERED)
+                call.connection.answer(200, body)
+
+    def _refuse(self, call: _Call, error: GraphError) -> None:
+        self._ended(call.row, Outcome.ANSWERED, error.code)
+        call.connection.answer(*self._refusal(error))
+
+    def _take_nothing(self, call: _Call) -> None:
+        match call.fate.end:
+            case "drop_before":
+                self._drop(call)
+            case "bare_throttle":
+                self._ended(call.row, Outcome.ANSWERED, 429)
+                call.connection.answer(429, b"", "text/plain")
+            case _:
+                self._fail(call, self._switches().fail_before_as)
+
+    def _fail(self, call: _Call, kind: str) -> None:
+        """Answer with trouble that may, or may not, mean that the message was not taken."""
+        code = int(kind)
+        match kind:
+            case "500":
+                status, body, form = 500, b"", "text/plain"
+            case "502":
+                status, body, form = 502, _PROXY_PAGE, "text/html"
+            case "200":
+                status, body, form = 200, b'{"messaging_product":"wha', "application/json"
+            case _:
+                status, body = self._refusal(GraphError(code))
+                form = "application/json"
+        clear = code == 131016 and call.fate.takes_nothing
+        self._ended(call.row, Outcome.ANSWERED if clear else Outcome.FAILED, code)
+        call.connection.answer(status, body, form)
+
+    def _drop(self, call: _Call) -> None:
+        """End the connection without an answer: with a reset, or politely."""
+        self._ended(call.row, Outcome.DROPPED)
+        if self._random.random() < 0.5:
+            call.connection.reset()
+        else:
+            call.connection.close()
+
+    def _ended(self, row: int, outcome: Outcome, code: int = 0) -> None:
+        self._record.ended(row, outcome, code, time.monotonic())
+
+    def _refusal(self, error: GraphError) -> tuple[int, bytes]:
+        return errors.status_of(error.code), errors.answer(error.code, error.details, self._trace())
+
+
+def _after(seconds: float, then: Callable[[], None]) -> None:
+    if seconds:
+        asyncio.get_running_loop().call_later(seconds, then)
+    else:
+        then()

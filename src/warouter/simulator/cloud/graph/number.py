@@ -1,0 +1,161 @@
+"""The node of the phone number: fields, registration, settings, profile.
+
+Each handler takes the parameters of a call, those of the query and of the body together, and
+returns what is answered as JSON; GraphError refuses.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from warouter.simulator.cloud.facts import Facts
+from warouter.simulator.cloud.faults import CloudFaults
+from warouter.simulator.cloud.graph.errors import PARAMETER, GraphError
+from warouter.simulator.numbers import Declined, Numbers
+
+Given = dict[str, Any]
+
+SUCCESS: Given = {"success": True}
+_PIN, _CODE, _WAIT = 133005, 136025, 133008
+_TOO_MANY = 133016
+_REGISTRATIONS, _REGISTRATIONS_S = 10, 72 * 3600.0
+_HIGH = 1000
+_PROFILE = {"about": 139, "address": 256, "description": 512, "email": 128}
+_PROFILE_FREE = ("vertical", "websites", "profile_picture_handle", "messaging_product")
+_USUAL = ("verified_name", "display_phone_number", "quality_rating", "id")
+
+
+class NumberNode:
+    """The number's state; it begins registered and connected."""
+
+    def __init__(self, facts: Facts, numbers: Numbers, switches: Callable[[], CloudFaults]) -> None:
+        self._facts = facts
+        self._numbers = numbers
+        self._switches = switches
+        self._pin = ""
+        self._registered_at: list[float] = []
+        self._profile: Given = {"about": "", "vertical": "UNDEFINED", "websites": []}
+        self.settings: Given = {}
+        self.registered = True
+        self.verified = True
+
+    @property
+    def checks_identity(self) -> bool:
+        """True if the identity hash of a message must be the customer's."""
+        change = self.settings.get("user_identity_change")
+        return isinstance(change, dict) and bool(change.get("enable_identity_key_check"))
+
+    def fields(self, given: Given) -> Given:
+        """GET of the node."""
+        wanted = [name for name in str(given.get("fields", "")).split(",") if name] or _USUAL
+        known = self._fields()
+        if unknown := [name for name in wanted if name.split("{")[0] not in known]:
+            raise GraphError(PARAMETER, f"Tried accessing nonexisting field ({unknown[0]})")
+        return {name.split("{")[0]: known[name.split("{")[0]] for name in (*wanted, "id")}
+
+    def set_pin(self, given: Given) -> Given:
+        """POST of the node: the two-step pin."""
+        self._pin = _pin(given)
+        return SUCCESS
+
+    def request_code(self, given: Given) -> Given:
+        """Send a code, which the control port shows as an SMS would."""
+        method = given.get("code_method")
+        if method not in ("SMS", "VOICE"):
+            raise GraphError(PARAMETER, "Param code_method must be one of {SMS, VOICE}")
+        if not given.get("language"):
+            raise GraphError(PARAMETER, "The parameter language is required.")
+        try:
+            self._numbers.request(self._facts.number, method.lower(), None, time.monotonic())
+        except Declined as no:
+            raise GraphError(_TOO_MANY, no.sentence) from None
+        return SUCCESS
+
+    def verify_code(self, given: Given) -> Given:
+        """The code that was sent."""
+        try:
+            self._numbers.verify(self._facts.number, str(given.get("code", "")), time.monotonic())
+        except Declined as no:
+            raise GraphError(_CODE, no.sentence) from None
+        self.verified = True
+        return SUCCESS
+
+    def register(self, given: Given) -> Given:
+        """Register with the pin, which becomes the two-step pin if there was none."""
+        if given.get("messaging_product") != "whatsapp":
+            raise GraphError(PARAMETER, "The parameter messaging_product is required.")
+        pin, now = _pin(given), time.monotonic()
+        lately = [at for at in self._registered_at if now - at < _REGISTRATIONS_S]
+        if len(lately) >= _REGISTRATIONS:
+            raise GraphError(_TOO_MANY)
+        self._registered_at = [*lately, now]
+        if self._pin and pin != self._pin:
+            raise GraphError(_PIN)
+        if not self.verified:
+            raise GraphError(_CODE, "The number is not verified.")
+        self._pin = pin
+        self.registered = True
+        return SUCCESS
+
+    def deregister(self, given: Given) -> Given:
+        """The number sends nothing until it is registered again."""
+        self.registered = False
+        self.verified = False
+        return SUCCESS
+
+    def get_settings(self, given: Given) -> Given:
+        return self.settings
+
+    def set_settings(self, given: Given) -> Given:
+        """Settings by their name; nothing but the identity check has an effect."""
+        self.settings |= given
+        return SUCCESS
+
+    def profile(self, given: Given) -> Given:
+        return {"data": [{"messaging_product": "whatsapp"} | self._profile]}
+
+    def set_profile(self, given: Given) -> Given:
+        if given.get("messaging_product") != "whatsapp":
+            raise GraphError(PARAMETER, "The parameter messaging_product is required.")
+        for name, value in given.items():
+            most = _PROFILE.get(name)
+            if most is None and name not in _PROFILE_FREE:
+                raise GraphError(PARAMETER, f"Unexpected parameter {name}")
+            if most is not None and (not isinstance(value, str) or len(value) > most):
+                raise GraphError(PARAMETER, f"Param {name} must be at most {most} characters long.")
+        self._profile |= {k: v for k, v in given.items() if k != "messaging_product"}
+        return SUCCESS
+
+    def _fields(self) -> Given:
+        level = self._switches().level
+        # No limit is shown as the higher level: clients know no third one that is faster.
+        high = level >= _HIGH or not level
+        state = "AVAILABLE" if self.registered else "BLOCKED"
+        entity = {"entity_type": "PHONE_NUMBER", "id": self._facts.phone_number_id}
+        return {
+            "id": self._facts.phone_number_id,
+            "display_phone_number": f"+{self._facts.number}",
+            "verified_name": self._facts.name,
+            "status": "CONNECTED" if self.registered else "DISCONNECTED",
+            "quality_rating": "GREEN",
+            "throughput": {"level": "HIGH" if high else "STANDARD"},
+            "health_status": {
+                "can_send_message": state,
+                "entities": [entity | {"can_send_message": state}],
+            },
+            "name_status": "APPROVED",
+            "code_verification_status": "VERIFIED" if self.verified else "NOT_VERIFIED",
+            "platform_type": "CLOUD_API" if self.registered else "NOT_APPLICABLE",
+            "account_mode": "LIVE",
+            "is_pin_enabled": bool(self._pin),
+            "messaging_limit_tier": "TIER_UNLIMITED",
+        }
+
+
+def _pin(given: Given) -> str:
+    pin = str(given.get("pin", ""))
+    if len(pin) != 6 or not (pin.isascii() and pin.isdigit()):
+        raise GraphError(PARAMETER, "Param pin must be 6 digits")
+    return pin

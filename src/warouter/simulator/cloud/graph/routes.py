@@ -1,0 +1,233 @@
+"""The Graph side: who calls, with which token, and which node and edge are meant.
+
+    POST   /{version}/{number}/messages          messages and read marks (``messages``)
+    POST   /{version}/{number}/media             upload (``media``)
+    GET    /{version}/{media}                    look up; DELETE
+    GET    /{version}/{number}?fields=…          POST: pin, callback of the number (``number``)
+    POST   /{version}/{number}/request_code, verify_code, register, deregister
+    GET    /{version}/{number}/settings, whatsapp_business_profile; POST changes them
+    GET    /{version}/{account}/message_templates, subscribed_apps, phone_numbers (``account``)
+
+Every call needs ``Authorization: Bearer``; errors have Graph's form.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable
+from functools import partial
+from random import Random
+from urllib.parse import parse_qs, urlsplit
+
+import msgspec
+
+from warouter.simulator.cloud.facts import Facts
+from warouter.simulator.cloud.faults import CloudFaults
+from warouter.simulator.cloud.graph import errors
+from warouter.simulator.cloud.graph.account import AccountNode, parameters
+from warouter.simulator.cloud.graph.connection import JSON, Connection, Request
+from warouter.simulator.cloud.graph.errors import PARAMETER, TOKEN, GraphError
+from warouter.simulator.cloud.graph.line import Line
+from warouter.simulator.cloud.graph.media import CONTENT, Content, MediaEdge, MediaTrouble
+from warouter.simulator.cloud.graph.messages import Messages
+from warouter.simulator.cloud.graph.number import SUCCESS, Given, NumberNode
+from warouter.simulator.cloud.record import Record
+
+_VERSION = re.compile(r"v[0-9]{1,2}\.[0-9]")
+_CALLBACK_FAILED = 2200
+
+Handler = Callable[[Given], Given]
+Override = Callable[[str, str], Awaitable[bool]]
+
+
+class Graph:
+    """Takes every request of every connection. ``override`` sets the callback URL, or "" for the
+    configured ones; it says whether the handshake succeeded.
+    """
+
+    def __init__(
+        self,
+        facts: Facts,
+        record: Record,
+        line: Line[Connection],
+        switches: Callable[[], CloudFaults],
+        messages: Messages,
+        number: NumberNode,
+        account: AccountNode,
+        media: MediaEdge,
+        override: Override,
+        trace: Callable[[], str],
+    ) -> None:
+        self._facts = facts
+        self._record = record
+        self._line = line
+        self._switches = switches
+        self._messages = messages
+        self._number = number
+        self._account = account
+        self._media = media
+        self._override = override
+        self._trace = trace
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._tokens: frozenset[str] = frozenset(facts.tokens())
+        node, waba = facts.phone_number_id, facts.waba_id
+        self._handlers: dict[tuple[str, str, str], Handler] = {
+            ("GET", node, ""): number.fields,
+            ("POST", node, "request_code"): number.request_code,
+            ("POST", node, "verify_code"): number.verify_code,
+            ("POST", node, "register"): number.register,
+            ("POST", node, "deregister"): number.deregister,
+            ("GET", node, "settings"): number.get_settings,
+            ("POST", node, "settings"): number.set_settings,
+            ("GET", node, "whatsapp_business_profile"): number.profile,
+            ("POST", node, "whatsapp_business_profile"): number.set_profile,
+            ("GET", waba, ""): account.fields,
+            ("GET", waba, "phone_numbers"): account.phone_numbers,
+            ("GET", waba, "subscribed_apps"): account.apps,
+            ("DELETE", waba, "subscribed_apps"): account.unsubscribe,
+            ("GET", waba, "message_templates"): account.templates,
+            ("POST", waba, "message_templates"): account.make_template,
+        }
+
+    def handle(self, connection: Connection, request: Request) -> None:
+        """Answer one request, now or later."""
+        try:
+            self._check_token(request)
+            path = request.target.split("?", 1)[0]
+            _, node, edge = _split(path)
+            if (request.method, node, edge) == ("POST", self._facts.phone_number_id, "messages"):
+                self._check_registered()
+                self._messages.handle(connection, request)
+                return
+        except GraphError as error:
+            self._line.when_open(partial(self._refuse, connection, error))
+            return
+        task = asyncio.create_task(self._call(connection, request, node, edge))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def stop(self) -> None:
+        for task in tuple(self._tasks):
+            task.cancel()
+
+    async def _call(self, connection: Connection, request: Request, node: str, edge: str) -> None:
+        try:
+            answer = await self._answer(request, node, edge)
+            if isinstance(answer, Content):
+                body, kind = await asyncio.to_thread(answer.path.read_bytes), answer.mime
+            else:
+                body, kind = msgspec.json.encode(answer), JSON
+            self._line.when_open(partial(_say, connection, 200, body, kind))
+        except GraphError as error:
+            self._line.when_open(partial(self._refuse, connection, error))
+        except FileNotFoundError:
+            self._line.when_open(partial(_say, connection, 404, b"", "text/plain"))
+        except MediaTrouble as trouble:
+            self._line.when_open(partial(_say, connection, trouble.status, b"", "text/plain"))
+
+    async def _answer(self, request: Request, node: str, edge: str) -> Given | Content:
+        url = urlsplit(request.target)
+        query = parse_qs(url.query)
+        kind = request.fields.get(b"content-type", b"")
+        if url.path == CONTENT:
+            await self._media_trouble()
+            return self._content(query)
+        if node == self._facts.phone_number_id and edge == "media" and request.method == "POST":
+            await self._media_trouble()
+            return await self._media.upload(request.body, kind.decode(errors="replace"))
+        given = parameters(query, request.body, kind)
+        key = (request.method, node, edge)
+        if handler := self._handlers.get(key):
+            return handler(given)
+        if key == ("POST", self._facts.phone_number_id, ""):
+            return await self._post_number(given)
+        if key == ("POST", self._facts.waba_id, "subscribed_apps"):
+            return await self._subscribe(given)
+        return await self._of_media(request.method, node, edge)
+
+    async def _of_media(self, method: str, id: str, edge: str) -> Given:
+        if edge or method not in ("GET", "DELETE"):
+            raise GraphError(PARAMETER, f"Unsupported {method.lower()} request.")
+        await self._media_trouble()
+        return self._media.look_up(id) if method == "GET" else self._media.delete(id)
+
+    async def _media_trouble(self) -> None:
+        faults = self._switches()
+        if faults.media_ms:
+            await asyncio.sleep(faults.media_ms / 1000)
+        if faults.media_status:
+            raise MediaTrouble(faults.media_status)
+
+    def _content(self, query: dict[str, list[str]]) -> Content:
+        found = self._media.content(query.get("hash", [""])[-1])
+        if found is None:
+            raise FileNotFoundError
+        return found
+
+    async def _post_number(self, given: Given) -> Given:
+        callback = given.get("webhook_configuration")
+        if isinstance(callback, dict):
+            await self._set_override(callback)
+            return SUCCESS
+        return self._number.set_pin(given)
+
+    async def _subscribe(self, given: Given) -> Given:
+        if "override_callback_uri" in given:
+            await self._set_override(given)
+            self._account.override = str(given["override_callback_uri"])
+        self._account.subscribed = True
+        return SUCCESS
+
+    async def _set_override(self, given: Given) -> None:
+        url = str(given.get("override_callback_uri", ""))
+        if not await self._override(url, str(given.get("verify_token", ""))):
+            raise GraphError(PARAMETER, f"({_CALLBACK_FAILED}) Callback verification failed.")
+
+    def _check_token(self, request: Request) -> None:
+        said = request.fields.get(b"authorization", b"").decode(errors="replace")
+        kind, _, token = said.partition(" ")
+        if not self._is_token(token.strip()) or kind.lower() not in ("bearer", "oauth"):
+            self._record.counters.unauthorized += 1
+            raise GraphError(TOKEN)
+
+    def _is_token(self, token: str) -> bool:
+        faults = self._switches()
+        if not token or faults.no_token or token in faults.expired_tokens:
+            return False
+        if token in self._tokens or token in faults.other_tokens:
+            return True
+        self._tokens = frozenset(self._facts.tokens())  # it may have been renewed
+        configured = self._facts.token or self._facts.token_file is not None
+        return token in self._tokens or not configured
+
+    def _check_registered(self) -> None:
+        if not self._number.registered:
+            raise GraphError(133010)
+
+    def _refuse(self, connection: Connection, error: GraphError) -> None:
+        body = errors.answer(error.code, error.details, self._trace())
+        _say(connection, errors.status_of(error.code), body, JSON)
+
+
+def tracer(random: Random) -> Callable[[], str]:
+    """Draws fbtrace_ids."""
+    return lambda: "A" + "".join(random.choices(_TRACE, k=22))
+
+
+_TRACE = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
+
+
+def _split(path: str) -> tuple[str, str, str]:
+    """Version, node and edge of a path."""
+    if path == CONTENT:
+        return "", "", ""
+    parts = path.strip("/").split("/")
+    if not 2 <= len(parts) <= 3 or _VERSION.fullmatch(parts[0]) is None:
+        raise GraphError(PARAMETER, f"Unknown path components: {path}")
+    return parts[0], parts[1], parts[2] if len(parts) == 3 else ""
+
+
+def _say(connection: Connection, status: int, body: bytes, kind: str) -> None:
+    if connection.is_open:
+        connection.answer(status, body, kind)

@@ -1,0 +1,265 @@
+"""The Cloud door's server: Graph side, webhooks, control port.
+
+What is decided is decided in ``world`` and ``graph``; here are the listening sockets, the clock and
+the tick. The state is in memory only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import Any, cast
+
+import msgspec
+from aiohttp import web
+
+from warouter.simulator.cloud.control import application
+from warouter.simulator.cloud.facts import Facts
+from warouter.simulator.cloud.faults import TIMED, CloudFaults
+from warouter.simulator.cloud.graph.account import AccountNode
+from warouter.simulator.cloud.graph.connection import Connection
+from warouter.simulator.cloud.graph.line import Line
+from warouter.simulator.cloud.graph.media import MediaEdge
+from warouter.simulator.cloud.graph.messages import Messages
+from warouter.simulator.cloud.graph.number import NumberNode
+from warouter.simulator.cloud.graph.routes import Graph, tracer
+from warouter.simulator.cloud.record import Record
+from warouter.simulator.cloud.webhooks.sender import Sender
+from warouter.simulator.cloud.world import World
+from warouter.simulator.numbers import Numbers
+
+TICK_S = 0.005
+_SWEEP_S = 0.1
+_ALWAYS = float("inf")
+
+
+class CloudAddresses(msgspec.Struct, frozen=True):
+    """Where a Cloud door listens: the base URL of the Graph API, and the control port's URL."""
+
+    graph_url: str
+    control_url: str
+
+
+async def serve(
+    host: str,
+    port: int,
+    control_port: int,
+    webhook_urls: Sequence[str],
+    facts: Facts,
+    faults: CloudFaults,
+    *,
+    ready: Callable[[CloudAddresses], None] | None = None,
+    control_names: Sequence[str] = (),
+) -> None:
+    """Run a Cloud door until cancelled; ``ready`` is called with its addresses (port 0: any free
+    one). OSError if an address is taken.
+    """
+    simulator = CloudSimulator(
+        facts, host, port, control_port, webhook_urls, control_names=control_names
+    )
+    simulator.use(faults)
+    addresses = await simulator.start()
+    try:
+        if ready is not None:
+            ready(addresses)
+        await asyncio.get_running_loop().create_future()
+    finally:
+        await simulator.stop()
+
+
+class CloudSimulator:
+    """One Cloud door; ``start`` and ``stop`` it on the running loop, once.
+
+    ``webhook_urls`` are called in turn, each after its handshake; ``subscribe`` gives others later.
+    """
+
+    def __init__(
+        self,
+        facts: Facts | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        control_port: int = 0,
+        webhook_urls: Sequence[str] = (),
+        *,
+        random: Random | None = None,
+        control_names: Sequence[str] = (),
+    ) -> None:
+        self.facts = facts or Facts()
+        self._host, self._port, self._control_port = host, port, control_port
+        self._webhook_urls = tuple(webhook_urls)
+        self._control_names = frozenset(control_names)
+        self._random = random or Random()
+        self.world = World(self.facts, self._random)
+        self.line: Line[Connection] = Line()
+        self.numbers = Numbers()
+        self.media = MediaEdge(self.world.record, self._switches)
+        self.world.is_media = self.media.is_known
+        self.number = NumberNode(self.facts, self.numbers, self._switches)
+        self.sender = Sender(
+            self.world.outbox,
+            self.world.record,
+            self.facts.secret,
+            self.facts.verification,
+            self._switches,
+        )
+        self._graph = self._made_graph()
+        self._server: asyncio.Server | None = None
+        self._control: web.AppRunner | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._swept = 0.0
+
+    @property
+    def record(self) -> Record:
+        """What reached this side."""
+        return self.world.record
+
+    @property
+    def faults(self) -> CloudFaults:
+        """The present switches; change them with ``use``."""
+        return self.world.faults
+
+    def use(self, faults: CloudFaults) -> None:
+        """Apply other switches. Those that take seconds begin now and reset themselves; what runs
+        already goes on: ``calm`` ends it.
+        """
+        now = time.monotonic()
+        self.world.use(faults, now)
+        if faults.deaf_s:
+            self.line.deafen(now + faults.deaf_s)
+        if faults.cut_s:
+            self.line.cut(now + faults.cut_s)
+        self.world.faults = msgspec.structs.replace(faults, **dict.fromkeys(TIMED, 0.0))
+
+    def calm(self) -> None:
+        """Reset every switch, and end what runs."""
+        self.world.calm()
+        self.line.mend(_ALWAYS)
+        self.use(CloudFaults())
+
+    def subscribe(self, urls: Sequence[str]) -> None:
+        """Call these URLs from now on, each after its handshake."""
+        self.world.heard = bool(urls)
+        self.sender.subscribe(urls)
+
+    async def start(self) -> CloudAddresses:
+        """Listen on both ports; raises OSError if one is taken, and then listens on none."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(
+            self._connection, self._host, self._port, backlog=512
+        )
+        self.line.listen_on(self._server.sockets)
+        port = cast("int", self._server.sockets[0].getsockname()[1])
+        graph_url = f"http://{self._host}:{port}"
+        self.media.base = graph_url
+        control = application(
+            self.world,
+            self.media,
+            self.numbers,
+            self,
+            state=self._state,
+            names=self._control_names,
+        )
+        self._control = web.AppRunner(control, access_log=None)
+        await self.sender.start(())
+        try:
+            await self._control.setup()
+            await web.TCPSite(self._control, "127.0.0.1", self._control_port).start()
+        except OSError:
+            await self.stop()
+            raise
+        if self._webhook_urls:
+            self.subscribe(self._webhook_urls)
+        self._tick()
+        control_port = cast("tuple[str, int]", self._control.addresses[0])[1]
+        return CloudAddresses(graph_url, f"http://127.0.0.1:{control_port}")
+
+    async def stop(self) -> None:
+        """Close the ports and every connection."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self.line.mend(_ALWAYS)
+        if self._server is not None:
+            self._server.close()
+        for caller in tuple(self.line.callers):
+            caller.reset()
+        self._graph.stop()
+        await self.sender.stop()
+        if self._control is not None:
+            await self._control.cleanup()
+        if self._server is not None:
+            await self._server.wait_closed()
+        self.media.store.close()
+
+    def _made_graph(self) -> Graph:
+        trace = tracer(self._random)
+        messages = Messages(
+            self.world.intake, self.world.record, self._switches, self.line, trace, self._random
+        )
+        account = AccountNode(self.facts, self.number, self.world.templates, self._switches)
+        return Graph(
+            self.facts,
+            self.world.record,
+            self.line,
+            self._switches,
+            messages,
+            self.number,
+            account,
+            self.media,
+            self._override,
+            trace,
+        )
+
+    def _connection(self) -> Connection:
+        return Connection(self._graph.handle, self.line, self._meta_clock, self._admits)
+
+    def _admits(self) -> bool:
+        return not self.faults.refuse
+
+    def _meta_clock(self) -> float:
+        return time.time() + self.faults.clock_s
+
+    def _switches(self) -> CloudFaults:
+        return self.world.faults
+
+    async def _override(self, url: str, verify_token: str) -> bool:
+        """Another callback URL, or "" for the configured ones again."""
+        if not url:
+            self.subscribe(self._webhook_urls)
+            return True
+        if not await self.sender.handshake(url, verify_token):
+            return False
+        self.world.heard = True
+        self.sender.use_verified(url)
+        return True
+
+    def _state(self) -> dict[str, Any]:
+        now = time.monotonic()
+        return {
+            "connections": len(self.line.callers),
+            "running": self.world.left(now) | self.line.left(now),
+            "webhook_urls": self.sender.urls,
+            "unacknowledged": len(self.world.outbox),
+            "statuses_due": len(self.world.timetable),
+        }
+
+    def _tick(self) -> None:
+        # Armed first, so that nothing that goes wrong below stops the clock.
+        self._timer = asyncio.get_running_loop().call_later(TICK_S, self._tick)
+        now = time.monotonic()
+        self.line.mend(now)
+        self.world.intake.checks_identity = self.number.checks_identity
+        self.world.tick(now, time.time())
+        self.sender.tick(now)
+        if now - self._swept >= _SWEEP_S:
+            self._swept = now
+            self._close_idle(now)
+
+    def _close_idle(self, now: float) -> None:
+        idle = self.faults.idle_s
+        if not idle or self.line.silent:
+            return
+        for caller in tuple(self.line.callers):
+            if caller.is_idle and now - caller.idle_since >= idle:
+                caller.close()

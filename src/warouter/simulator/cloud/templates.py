@@ -1,0 +1,55 @@
+"""The message templates of the account, and which of them are held for a look at their quality.
+Pure.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+HELD = "held_for_quality_assessment"
+
+
+class Template(msgspec.Struct, frozen=True):
+    """One template; ``category`` is AUTHENTICATION, MARKETING or UTILITY."""
+
+    name: str
+    category: str = "UTILITY"
+    language: str = "en_US"
+    status: str = "APPROVED"
+
+    @property
+    def id(self) -> str:
+        """The id of its node, made from name and language."""
+        return str(10**15 + zlib.crc32(f"{self.name}:{self.language}".encode()))
+
+    def shown(self) -> dict[str, Any]:
+        """The template as the list of an account shows it."""
+        return {"id": self.id} | msgspec.structs.asdict(self) | {"components": []}
+
+
+class Templates:
+    """Those that a call made, under those that the switch `categories` defines."""
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[str, str], Template] = {}
+
+    def make(self, template: Template) -> None:
+        """Add or change a template."""
+        self._made[template.name, template.language] = template
+
+    def all(self, categories: Mapping[str, str]) -> list[Template]:
+        """All templates, by name."""
+        switched = [Template(name, category) for name, category in categories.items()]
+        made = [t for t in self._made.values() if t.name not in categories]
+        return sorted(switched + made, key=lambda t: (t.name, t.language))
+
+    def category(self, name: str, categories: Mapping[str, str]) -> str | None:
+        """The category of a template in small letters, None if nobody defined it."""
+        found = categories.get(name) or next(
+            (t.category for t in self._made.values() if t.name == name), None
+        )
+        return found.lower() if found else None

@@ -1,0 +1,138 @@
+"""Which POSTs leave now, and when a failed one comes again. Pure but for drawn times.
+
+Elements gather for a moment and leave as one POST. A POST that is not answered 200 is repeated as
+it was, later than newer ones were sent, with a wait that doubles, until it is answered or given up.
+URLs are served in turn, as a proxy before several listeners would.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from heapq import heappop, heappush
+from itertools import count
+from random import Random
+
+import msgspec
+
+from warouter.simulator.cloud.faults import CloudFaults
+from warouter.simulator.cloud.record import Webhooks
+from warouter.simulator.cloud.webhooks.envelope import Element
+
+Pack = Callable[[Sequence[Element]], bytes]
+
+
+class Post(msgspec.Struct, eq=False):
+    """One POST; ``first_failed`` is monotonic seconds, 0 while it has not failed."""
+
+    body: bytes
+    elements: int
+    tries: int = 0
+    first_failed: float = 0.0
+
+
+class Outbox:
+    """Elements and POSTs on their way. Times are monotonic seconds."""
+
+    def __init__(self, pack: Pack, counters: Callable[[], Webhooks], random: Random) -> None:
+        self._pack = pack
+        self._counters = counters
+        self._random = random
+        self._faults = CloudFaults()
+        self._waiting: deque[tuple[float, Element]] = deque()
+        self._late: list[tuple[float, int, Element]] = []
+        self._again: list[tuple[float, int, Post]] = []
+        self._numbers = count()
+        self._flying = 0
+        self.outage_ends = 0.0
+        self._drawn = 0
+
+    def __len__(self) -> int:
+        """Number of elements and POSTs that are not acknowledged."""
+        return len(self._waiting) + len(self._late) + len(self._again) + self._flying
+
+    def use(self, faults: CloudFaults) -> None:
+        """Apply other switches from now on."""
+        self._faults = faults
+
+    def outage(self, until: float) -> None:
+        """POSTs fail before they reach anybody, until then; 0 ends it."""
+        self.outage_ends = until
+
+    def add(self, element: Element, now: float) -> None:
+        """Something to tell."""
+        faults, random = self._faults, self._random
+        if faults.straggle and random.random() < faults.straggle:
+            self._later(element, now + random.random() * faults.straggle_ms / 1000)
+        else:
+            self._waiting.append((now, element))
+        if faults.repeat and random.random() < faults.repeat:
+            self._later(element, now + faults.repeat_ms / 1000)
+
+    def leaving(self, now: float) -> list[Post]:
+        """The POSTs that leave now. Each must be reported to ``done``."""
+        while self._late and self._late[0][0] <= now:
+            self._waiting.append((now, heappop(self._late)[2]))
+        found: list[Post] = []
+        while self._again and self._again[0][0] <= now and self._flying < self._faults.posts:
+            self._leave(heappop(self._again)[2], found, now)
+        while self._may_pack(now) and self._flying < self._faults.posts:
+            self._leave(self._packed(), found, now)
+        return found
+
+    def done(self, post: Post, *, answered: bool, now: float) -> None:
+        """A POST was answered 200, or was not."""
+        self._flying -= 1
+        counters = self._counters()
+        if answered:
+            counters.acknowledged += 1
+            counters.elements += post.elements
+            return
+        counters.failed += 1
+        self._repeat(post, now)
+
+    def _leave(self, post: Post, found: list[Post], now: float) -> None:
+        counters = self._counters()
+        counters.retried += post.tries > 0
+        counters.sent += not post.tries
+        post.tries += 1
+        if now < self.outage_ends and self._hit():
+            counters.failed += 1
+            self._repeat(post, now)
+            return
+        self._flying += 1
+        found.append(post)
+        if self._faults.second_app and self._random.random() < self._faults.second_app:
+            counters.sent += 1
+            self._flying += 1
+            found.append(Post(post.body, post.elements, tries=1))
+
+    def _hit(self) -> bool:
+        self._drawn += 1
+        return self._drawn % self._faults.outage_every == 0
+
+    def _repeat(self, post: Post, now: float) -> None:
+        faults = self._faults
+        post.first_failed = post.first_failed or now
+        if now - post.first_failed >= faults.give_up_s:
+            self._counters().dead += 1
+            return
+        wait = min(faults.retry_ms / 1000 * 2 ** min(post.tries - 1, 30), faults.retry_most_s)
+        wait *= 0.8 + 0.4 * self._random.random()
+        heappush(self._again, (now + wait, next(self._numbers), post))
+
+    def _may_pack(self, now: float) -> bool:
+        waiting = self._waiting
+        if not waiting:
+            return False
+        return len(waiting) >= self._faults.batch or (
+            now - waiting[0][0] >= self._faults.gather_ms / 1000
+        )
+
+    def _packed(self) -> Post:
+        most = min(self._faults.batch, len(self._waiting))
+        elements = [self._waiting.popleft()[1] for _ in range(most)]
+        return Post(self._pack(elements), len(elements))
+
+    def _later(self, element: Element, at: float) -> None:
+        heappush(self._late, (at, next(self._numbers), element))
