@@ -52,12 +52,13 @@ def to_v1(
 ) -> V1Inbound | None:
     """The v1 form of an element of messages[], None if it is nothing that v1 hears of.
 
-    ``wa_id`` is what v1 sees of the sender; without one the element is one of errors[].
+    ``wa_id`` is what v1 sees of the sender. Without one the element is one of errors[], which has
+    no id; a message of nobody is nothing that v1 hears of.
     ``our_ids`` are the v1 ids of those wamids in ``mentioned`` that are of messages of ours.
     """
     message = lenient.content(raw)
     if not wa_id:
-        return V1Inbound(_encode(error_of(message)), b"", {})
+        return None if "id" in message else V1Inbound(_encode(error_of(message)), b"", {})
     if message.get("type") == "revoke" and (deleted := _deleted(message, wa_id)):
         return deleted
     if message.get("type") == "system" and _object(message, "system").get("type") == _ONLY_IDENTITY:

@@ -25,7 +25,7 @@ def error_of(error: dict[str, Any]) -> dict[str, Any]:
     details = word_of(data, "details", MOST_DETAILS) if isinstance(data, dict) else ""
     return status_error(
         code if is_code and isinstance(code, int) else _NO_CODE,
-        word_of(error, "title") or message,
+        word_of(error, "title"),
         details or word_of(error, "details", MOST_DETAILS) or message,
         word_of(error, "href"),
     )

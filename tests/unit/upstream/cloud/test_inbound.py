@@ -367,3 +367,8 @@ def test_an_error_of_nobody_is_a_v1_error() -> None:
 @pytest.mark.parametrize("timestamp", [None, "soon", -1, 10**30, "1764000000000"])
 def test_an_unknown_time_is_none(timestamp: Any) -> None:
     assert v1(TEXT | {"timestamp": timestamp}).payload["timestamp"] == "0"
+
+
+def test_a_message_of_nobody_is_no_error() -> None:
+    """Of a user without a number, say, where such are dropped."""
+    assert to_v1(dumped(NUMBERLESS), b"", "") is None

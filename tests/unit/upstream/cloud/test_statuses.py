@@ -86,6 +86,12 @@ def test_what_is_no_object_is_dropped(bad: Any) -> None:
     assert not {"conversation", "pricing", "errors"} & found.keys()
 
 
+def test_errors_of_other_statuses_pass() -> None:
+    """A warning has some."""
+    (error,) = v1(DELIVERED | {"status": "warning", "errors": FAILED["errors"]})["errors"]
+    assert error["code"] == 1013
+
+
 @pytest.mark.parametrize("errors", [None, [], {}, [5], "x"])
 def test_a_failed_status_always_says_why(errors: Any) -> None:
     (error,) = v1(FAILED | {"errors": errors})["errors"]
@@ -102,6 +108,8 @@ def test_a_failed_status_always_says_why(errors: Any) -> None:
         ({"code": 131026, "title": "T", "error_data": "D"}, 1013, "T"),
         ({"code": 131026, "title": "T", "error_data": {"details": "D" * 9000}}, 1013, "D" * 2000),
         ({"code": 131026, "title": "T", "error_data": {"details": "D\x00D"}}, 1013, "DD"),
+        ({"code": 131026, "title": "T", "message": "M" * 9000}, 1013, "M" * 2000),
+        ({"code": 131026, "title": "T", "message": "M", "details": "D"}, 1013, "D"),
         ({"code": 123456789, "title": "of next year"}, 1014, "of next year"),
         ({"code": 10**40, "title": "T"}, 1014, "T"),
         ({"code": "131026", "title": "T"}, 1014, "T"),
