@@ -46,6 +46,13 @@ def hash64(recipient: str) -> int:
     return _hash(digits, n)
 
 
+def hash64_of_bytes(bytes text not None) -> int:
+    """The unsigned 64-bit hash of any bytes, the same function."""
+    cdef const uint8_t* data = <const uint8_t*>PyBytes_AS_STRING(text)
+    cdef Py_ssize_t n = PyBytes_GET_SIZE(text)
+    return _hash(data, n) if n < 32 else _hash_stripes(data, n)
+
+
 def slot_of(recipient: str) -> int:
     """The slot 0..31 of a wa_id, fixed for ever; ValueError as `hash64`."""
     cdef Py_ssize_t n
@@ -135,8 +142,29 @@ cdef inline uint64_t _rotl(uint64_t x, int bits) noexcept nogil:
 
 
 cdef inline uint64_t _hash(const uint8_t* text, Py_ssize_t n) noexcept nogil:
-    # The short branch of XXH64 is all there is: 15 digits never fill its 32-byte stripe.
-    cdef uint64_t h = P5 + <uint64_t>n
+    # The short branch of XXH64: 15 digits never fill its 32-byte stripe.
+    return _ended(P5 + <uint64_t>n, text, n)
+
+
+cdef uint64_t _hash_stripes(const uint8_t* text, Py_ssize_t n) noexcept nogil:
+    # The long branch, for 32 bytes and more.
+    cdef uint64_t[4] lanes = [P1 + P2, P2, 0, 0 - P1]
+    cdef uint64_t word, h
+    cdef Py_ssize_t i = 0
+    cdef int lane
+    while i + 32 <= n:
+        for lane in range(4):
+            memcpy(&word, text + i, 8)
+            lanes[lane] = _rotl(lanes[lane] + word * P2, 31) * P1
+            i += 8
+    h = _rotl(lanes[0], 1) + _rotl(lanes[1], 7) + _rotl(lanes[2], 12) + _rotl(lanes[3], 18)
+    for lane in range(4):
+        h = (h ^ _rotl(lanes[lane] * P2, 31) * P1) * P1 + P4
+    return _ended(h + <uint64_t>n, text + i, n - i)
+
+
+cdef inline uint64_t _ended(uint64_t h, const uint8_t* text, Py_ssize_t n) noexcept nogil:
+    # With the last bytes, fewer than 32.
     cdef uint64_t word
     cdef uint32_t half
     cdef Py_ssize_t i = 0

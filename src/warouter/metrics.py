@@ -55,6 +55,10 @@ _COUNTERS: dict[Page, dict[str, str]] = {
         "warouter_connections_dropped_total": "Connections of clients that were ended, by reason",
         "warouter_requests_limited_total": "Requests over the rate limit",
         "warouter_requests_fast_total": "Messages that took the fast path past aiohttp",
+        "warouter_cloud_webhooks_total": "Requests to the Cloud API's webhook by result",
+        "warouter_cloud_events_total": "What webhooks of the Cloud API held, by kind",
+        "warouter_cloud_connections_dropped_total": "Connections to the Cloud API's webhook that "
+        "were ended, by reason",
     },
     Page.APP: {
         "callback_requests": "POSTs to the webhook by result and type",

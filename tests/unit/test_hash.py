@@ -49,6 +49,17 @@ def test_hash_is_xxh64_and_a_shard_its_remainder(wa_id: str, shards: int) -> Non
     assert _hash.shard_of(wa_id, shards) == expected % shards == reference.shard_of(wa_id, shards)
 
 
+@given(st.binary(max_size=150))
+def test_the_hash_of_any_bytes_is_xxh64(text: bytes) -> None:
+    expected = xxhash.xxh64_intdigest(text, seed=0)
+    assert _hash.hash64_of_bytes(text) == expected
+
+
+def test_any_bytes_are_not_text() -> None:
+    with pytest.raises(TypeError):
+        _hash.hash64_of_bytes("491711234567")
+
+
 @given(st.lists(wa_ids), shard_counts)
 def test_route_is_shard_of_each(recipients: list[str], shards: int) -> None:
     out = bytearray(len(recipients))

@@ -26,4 +26,10 @@ connections that are too slow (``pace``).
     source       the client's address, also behind a trusted proxy
     rates        token buckets of each user
     meter        requests counted by result and duration
+
+Meta's webhooks come in at a listener of their own, which shares nothing with this door but
+``framing``; what they are answered is decided by ``upstream.cloud.listener``.
+
+    intake       who may connect there, and who has to go
+    post         one connection: heads refused or accepted, bodies handed on as a whole
 """

@@ -5,6 +5,7 @@ the parts are made and introduced to each other, they run as tasks until SIGTERM
 is finished in an order that loses nothing.
 
     webapp            the API, the links, the shard map
+    webhooks          the listener of Meta's webhooks in a webapp
     context           what the API's handlers get
     mapview           the shard map as a webapp follows it; shard changes asked for
     coreapp           the owner of slots: messages in, upstream, webhook

@@ -10,8 +10,8 @@ from warouter.metrics import Sample
 from warouter.node.mapview import MapView
 
 
-class Door(Protocol):
-    """The source of connection metrics: see ``http.edge``."""
+class Source(Protocol):
+    """A source of metrics: ``http.edge`` of its connections, ``node.webhooks`` of Meta's posts."""
 
     def samples(self) -> list[Sample]: ...
 
@@ -23,7 +23,8 @@ class WebappFigures:
         self._meter = meter
         self._view = view
         self._started = time.monotonic()
-        self.door: Door | None = None
+        self.door: Source | None = None
+        self.webhooks: Source | None = None
 
     def samples(self) -> list[Sample]:
         links = self._view.links
@@ -37,4 +38,5 @@ class WebappFigures:
             Sample("warouter_database_up", int(not self._view.away)),
             *self._meter.samples(),
             *(self.door.samples() if self.door is not None else ()),
+            *(self.webhooks.samples() if self.webhooks is not None else ()),
         ]

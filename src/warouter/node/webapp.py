@@ -35,6 +35,7 @@ from warouter.node.reporter import Reporter, process_samples
 from warouter.node.runtime import Identity, cancel, check_database, run_until
 from warouter.node.settings import SettingsFollower
 from warouter.node.settings_webapp import WebappSettings
+from warouter.node.webhooks import Webhooks
 from warouter.store.account.accounts import Accounts
 from warouter.store.account.registration import Registrations
 from warouter.store.audit import Audit
@@ -139,6 +140,9 @@ class Webapp:
         self._context = self._assembled(identity.name, rates, tokens)
         self._runner = web.AppRunner(build_app(self._context), shutdown_timeout=LAST_SECONDS)
         self._reporter = Reporter(self._session, identity, self._figures.samples)
+        # Meta's webhooks, at a port of their own.
+        self._webhooks = Webhooks(settings, identity) if settings.upstream == "cloud" else None
+        self._figures.webhooks = self._webhooks
         # What follows the settings.
         level = LogLevel(settings.log_level)
         self._followed = WebappSettings(self._context.accounts, self._tls, level)
@@ -159,6 +163,8 @@ class Webapp:
             server_version=self._settings.server_version,
         )
         self._edge.open()
+        if self._webhooks is not None:
+            await self._webhooks.open()
 
     def tasks(self, notifier: Notifier) -> list[asyncio.Task[None]]:
         """Everything that runs as long as the process does."""
@@ -170,16 +176,22 @@ class Webapp:
             "beats": _beat(self._session, links, self._settings, notifier, self._heard),
             "slow clients": self._edge.sweep(),
             "reports": self._reporter.run(),
+            **(self._webhooks.work() if self._webhooks is not None else {}),
         }
         return [asyncio.create_task(coroutine, name=name) for name, coroutine in work.items()]
 
     async def close(self, tasks: list[asyncio.Task[None]]) -> None:
         """Answer the requests that came, then close everything."""
-        await self._edge.leave(self._view.end_waiting)
+        hooks = self._webhooks
+        await asyncio.gather(
+            self._edge.leave(self._view.end_waiting), *([hooks.leave()] if hooks else ())
+        )
         # Whatever still waits for the database then fails, so that the process ends in time.
         late = asyncio.get_running_loop().call_later(CLOSE_SECONDS, self._pool.terminate)
         await self._runner.cleanup()
         await cancel(tasks)
+        if hooks is not None:
+            await hooks.close()
         await self._reporter.close()
         await self._view.close()
         self._session.terminate()

@@ -36,6 +36,6 @@ What the API writes:
     refusals          refusals on their way there, summed
     media             rows of media files
 
-``account`` has users and settings, ``views`` what consoles show, ``schema`` the present text of
-each table and SQL function, ``migrations`` the way there.
+``cloud`` has what the Cloud API needs, ``account`` users and settings, ``views`` what consoles
+show, ``schema`` the present text of each table and SQL function, ``migrations`` the way there.
 """

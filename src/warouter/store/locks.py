@@ -11,5 +11,6 @@ SLOT = 7703
 ALIVE = 7704
 MIGRATE = 7705
 AUDIT = 7706  # in function audit_add
+IDENTITY = 7707  # in function learn_identities
 
 CHANNEL = "warouter"  # NOTIFY: a hint that something named in the payload changed

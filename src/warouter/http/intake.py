@@ -1,0 +1,172 @@
+"""The door of Meta's webhooks: connections, limits of its own, and the end of strangers.
+
+It stands on a public address beside the API, so what it costs to refuse is what a flood costs the
+API: a request is answered by its head wherever that is possible, with no task and no parser but
+``framing``, and such an answer is the last of its connection.
+
+Who has not delivered a body is a stranger. When places or memory run out, the stranger who is here
+longest has to go, since a newcomer may be Meta; and strangers get little time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections import Counter
+from contextlib import suppress
+
+from warouter.http.post import Caller, Turn
+from warouter.net.acceptor import Acceptor, listen
+from warouter.tls.mutual import is_named
+from warouter.upstream.cloud.listener import Listener
+
+CONNECTIONS = 1_000
+MOST_BYTES = 32 << 20  # of bodies that are not complete
+MOST_ENDING = 100
+REQUEST_SECONDS = 20.0
+IDLE_SECONDS = 120.0  # between two requests of who is no stranger
+SWEEP_SECONDS = 1.0
+DRAIN_SECONDS = 2.0
+_FULL = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+
+
+class Intake:
+    """The connections to one listener: an ``acceptor.Doorkeeper``.
+
+    With a ``client_name`` only who shows a certificate for it is served. ``dropped`` has the
+    connections that were ended, by the reason.
+    """
+
+    def __init__(
+        self,
+        listener: Listener,
+        *,
+        client_name: str = "",
+        connections: int = CONNECTIONS,
+        most_bytes: int = MOST_BYTES,
+    ) -> None:
+        self.listener = listener
+        self.leaving = False
+        self.dropped: Counter[str] = Counter()
+        self._client_name = client_name
+        self._connections = connections
+        self._most_bytes = most_bytes
+        self._strangers: dict[Caller, None] = {}  # the oldest first
+        self._known: dict[Caller, None] = {}
+        self._ending: dict[Caller, None] = {}  # they are answered, and still send
+        self._fewer = asyncio.Event()
+        self._acceptors: list[Acceptor[Caller]] = []
+        self._bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._strangers) + len(self._known)
+
+    async def open(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> int:
+        """Listen, and return the port. Raises OSError if it is taken."""
+        self._acceptors = await listen(host, port, self, tls)
+        return self._acceptors[0].port
+
+    async def sweep(self) -> None:
+        """Once a second, end the connections of who is too slow. Runs until cancelled."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            now = loop.time()
+            for caller in (*self._strangers, *self._known):
+                if self._is_late(caller, now):
+                    self.dropped["slow"] += caller in self._strangers
+                    self._drop(caller)
+
+    async def leave(self) -> None:
+        """Accept no more, and wait a moment for the answers that are due."""
+        self.leaving = True
+        for acceptor in self._acceptors:
+            acceptor.close()
+        for caller in (*self._strangers, *self._known):
+            caller.leave()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_SECONDS):
+                while len(self):
+                    self._fewer.clear()
+                    await self._fewer.wait()
+        for caller in (*self._strangers, *self._known, *self._ending):
+            self._drop(caller)
+
+    # acceptor.Doorkeeper
+
+    def enter(self, address: str, sock: socket.socket) -> Caller | None:
+        if len(self) >= self._connections and not self._make_room():
+            return None
+        caller = Caller(self, sock)
+        self._strangers[caller] = None
+        return caller
+
+    def refuse(self) -> bytes:
+        """There is no room: nobody who may be Meta, so it is an answer to Meta as well."""
+        self.listener.unavailable()
+        return _FULL
+
+    def failed(self, caller: Caller) -> None:
+        self.dropped["handshake"] += 1
+        self.lost(caller)
+
+    # post.Keeper
+
+    def admits(self, transport: asyncio.Transport) -> bool:
+        """Whether the client may ask at all."""
+        if not self._client_name:
+            return True
+        named = is_named(transport.get_extra_info("peercert"), self._client_name)
+        self.dropped["client_name"] += not named
+        return named
+
+    def holds(self, caller: Caller, size: int) -> bool:
+        """``size`` more bytes of a body are held, or fewer; False if there is no room for them."""
+        self._bytes += size
+        while size > 0 and self._bytes > self._most_bytes:
+            other = next((c for c in self._strangers if c.size and c is not caller), None)
+            if other is None:
+                return False
+            self._push_out(other)
+        return True
+
+    def delivered(self, caller: Caller) -> None:
+        """A whole body has come: whoever sent it is no stranger, or its answer is the last."""
+        if self._strangers.pop(caller, self) is None:
+            self._known[caller] = None
+
+    def lingers(self, caller: Caller) -> None:
+        """The caller is answered, and is heard out for a moment, beside those who have places."""
+        self.lost(caller)
+        self._ending[caller] = None
+        if len(self._ending) > MOST_ENDING:
+            self._drop(next(iter(self._ending)))
+
+    def lost(self, caller: Caller) -> None:
+        for kept in (self._strangers, self._known, self._ending):
+            kept.pop(caller, None)
+        self._fewer.set()
+
+    def _make_room(self) -> bool:
+        oldest = next(iter(self._strangers), None)
+        if oldest is not None:
+            self._push_out(oldest)
+        return oldest is not None
+
+    def _push_out(self, caller: Caller) -> None:
+        if caller.turn is Turn.BODY:
+            self.listener.unavailable()
+        self.dropped["pushed_out"] += 1
+        self._drop(caller)
+
+    def _drop(self, caller: Caller) -> None:
+        """Its place is free at once: the loop tells of its end only later."""
+        self.lost(caller)
+        caller.drop()
+
+    def _is_late(self, caller: Caller, now: float) -> bool:
+        if caller.turn is Turn.ANSWER:
+            return False
+        waits = caller.turn is Turn.HEAD and caller in self._known
+        return now - caller.since > (IDLE_SECONDS if waits else REQUEST_SECONDS)

@@ -1,0 +1,121 @@
+"""The listener of Meta's webhooks in a webapp: its parts, and the calls between them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import resource
+from collections.abc import Coroutine
+from typing import Any
+
+from warouter.cloud_settings import CloudSettings
+from warouter.config import Settings
+from warouter.errors import CommandError
+from warouter.http.intake import CONNECTIONS, Intake
+from warouter.log import Outage
+from warouter.metrics import Sample
+from warouter.node.runtime import Identity
+from warouter.store.cloud.posts import Posts
+from warouter.store.cloud.receive import Inbox
+from warouter.tls import mutual
+from warouter.tls.server import ServerTls
+from warouter.upstream.cloud.listener import Listener
+from warouter.upstream.cloud.secrets import Secrets
+
+log = logging.getLogger(__name__)
+
+CERTIFICATE_SECONDS = 60.0  # between two looks at the files
+
+
+class Webhooks:
+    """Made when the upstream is the Cloud API; it shares nothing with the API but the process."""
+
+    def __init__(self, settings: Settings, identity: Identity) -> None:
+        cloud = self._cloud = settings.cloud
+        self._secrets = Secrets(cloud)
+        self._inbox = Inbox(settings, identity.application, identity.incarnation, cloud.bsuid)
+        self._posts = Posts(self._inbox)
+        self._listener = Listener(
+            cloud.phone_number_id,
+            lambda: self._secrets.app_secrets,
+            lambda: self._secrets.verify_token,
+            self._posts,
+        )
+        self._intake = Intake(
+            self._listener, client_name=cloud.mtls_name, connections=_connections()
+        )
+        self._tls = _tls(cloud)
+        self._outage = Outage()
+
+    async def open(self) -> None:
+        """Listen; CommandError if that cannot be."""
+        await self._inbox.open()
+        host, port = self._cloud.listen
+        context = self._tls.context if self._tls else None
+        try:
+            await self._intake.open(host, port, context)
+        except OSError as error:
+            raise CommandError(
+                f"Port {port} at {host} cannot be taken ({error.strerror}):"
+                " set WAROUTER_CLOUD_LISTEN to one that is free."
+            ) from error
+
+    def work(self) -> dict[str, Coroutine[Any, Any, None]]:
+        """What runs as long as the process does, by its name."""
+        return {
+            "webhook commits": self._posts.run(),
+            "webhook connections": self._intake.sweep(),
+            "webhook certificate": self._follow_certificate(),
+            "secrets": self._secrets.follow(),
+        }
+
+    async def leave(self) -> None:
+        """Answer what came; nobody connects any more."""
+        await self._intake.leave()
+
+    async def close(self) -> None:
+        """Once its ``work`` has ended."""
+        await self._posts.close()
+
+    def samples(self) -> list[Sample]:
+        counts = (
+            ("warouter_cloud_webhooks_total", "result", self._listener.counts),
+            ("warouter_cloud_events_total", "kind", self._posts.counts),
+            ("warouter_cloud_connections_dropped_total", "reason", self._intake.dropped),
+        )
+        return [
+            Sample(name, count, {label: value})
+            for name, label, counted in counts
+            for value, count in counted.items()
+        ]
+
+    async def _follow_certificate(self) -> None:
+        """Serve with the certificate that is in the files, also when it is replaced."""
+        while True:
+            await asyncio.sleep(CERTIFICATE_SECONDS)
+            if self._tls is not None:
+                self._adopt(self._tls)
+
+    def _adopt(self, tls: ServerTls) -> None:
+        try:
+            tls.adopt({})
+            self._outage.ends()
+        except CommandError as error:
+            if self._outage.begins():
+                log.error("certificate refresh failed", extra={"error": str(error)})
+
+
+def _tls(cloud: CloudSettings) -> ServerTls | None:
+    if not cloud.tls_cert:
+        return None
+    tls = ServerTls(cloud.tls_cert, cloud.tls_key)
+    tls.adopt({})
+    if cloud.mtls_ca:
+        mutual.ask(tls.context, cloud.mtls_ca)
+    return tls
+
+
+def _connections() -> int:
+    """At most a quarter of the descriptors: the API and the database need the others."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return min(CONNECTIONS, soft // 4)

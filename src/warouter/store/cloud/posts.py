@@ -1,0 +1,192 @@
+"""POSTs of webhooks that wait for a commit: while one is in flight they gather, and the next one
+takes them all.
+
+Each is answered after its commit, and only then. The listener's state is written beside them, at
+most once a second, and alone while nothing comes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import asyncpg
+
+from warouter.background import wait_for
+from warouter.errors import OutcomeUnknown
+from warouter.log import Outage
+from warouter.store.cloud.receive import Inbox, Said
+from warouter.upstream.cloud.batch import ERROR, INBOUND, STATUS, Batch, Element
+
+log = logging.getLogger(__name__)
+
+TOUCH_SECONDS = 1.0
+AVERAGE_SECONDS = 10.0  # of the rate of inbound messages
+MOST_ROWS = 4_000  # of one commit; a POST has up to 1,000
+MOST_BYTES = 32 << 20  # of what waits
+# What PostgreSQL can never take: data exceptions, and values above its limits.
+_UNFIT = ("22", "54")
+_NAMES = {STATUS: "status", INBOUND: "inbound", ERROR: "error"}
+
+
+class _Post(NamedTuple):
+    elements: list[Element]
+    size: int
+    written: asyncio.Future[bool]
+
+
+class Posts:
+    """The queue of POSTs before the ``inbox``. ``counts`` has events by kind."""
+
+    def __init__(self, inbox: Inbox) -> None:
+        self._inbox = inbox
+        self._clock = asyncio.get_running_loop().time
+        self._waiting: list[_Post] = []
+        self._bytes = 0
+        self._wake = asyncio.Event()
+        self._outage = Outage()
+        self._touched = self._clock()
+        self._breaks = self._telling = self._told = 0
+        self._newest = 0
+        self._came = 0  # inbound messages since the last touch
+        self._rate = 0.0
+        self.counts: Counter[str] = Counter()
+
+    async def take(self, batch: Batch) -> bool:
+        """True once what a webhook holds is committed; False if it is not, or may not be."""
+        self.counts.update(batch.counted)
+        if not batch.elements:
+            return True
+        size = sum(len(element.raw) + len(element.contact) for element in batch.elements)
+        if self._bytes + size > MOST_BYTES:
+            return False
+        written: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Post(batch.elements, size, written))
+        self._bytes += size
+        self._newest = max(self._newest, batch.newest)
+        self._wake.set()
+        return await written
+
+    async def keep(self, reason: str, body: bytes) -> bool:
+        """True once a body that nobody can read is committed to where such are kept."""
+        try:
+            await self._inbox.keep(reason, body)
+        except (OutcomeUnknown, asyncpg.PostgresError):
+            return False
+        return True
+
+    def broken(self) -> None:
+        """A webhook was answered otherwise than with 200: what it held comes later."""
+        self._breaks += 1
+
+    async def run(self) -> None:
+        """Write what waits, until cancelled."""
+        while True:
+            await wait_for(self._wake, TOUCH_SECONDS)
+            self._wake.clear()
+            if not self._waiting:
+                await self._touch()
+            while self._waiting:
+                await self._commit(self._next())
+
+    async def close(self) -> None:
+        """Say that the listener stopped in order; nothing waits any more."""
+        for post in self._waiting:
+            post.written.cancel()
+        try:
+            await self._inbox.leave()
+        except (OutcomeUnknown, asyncpg.PostgresError) as error:
+            log.warning("webhook listener deregistration failed", extra={"error": str(error)})
+        await self._inbox.close()
+
+    def _next(self) -> list[_Post]:
+        """The posts of the next commit."""
+        rows = count = 0
+        for post in self._waiting:
+            if count and rows + len(post.elements) > MOST_ROWS:
+                break
+            rows += len(post.elements)
+            count += 1
+        posts, self._waiting = self._waiting[:count], self._waiting[count:]
+        return posts
+
+    async def _commit(self, posts: Sequence[_Post]) -> None:
+        elements = [element for post in posts for element in post.elements]
+        try:
+            await self._write(elements)
+            written = True
+            if self._outage.ends():
+                log.info("webhook commits resumed")
+        except (OutcomeUnknown, asyncpg.PostgresError) as error:
+            written = False
+            if self._outage.begins():
+                log.error("webhook commit failed", extra={"error": str(error)})
+        finally:
+            self._bytes -= sum(post.size for post in posts)
+        for post in posts:
+            if not post.written.done():  # who asked may have gone
+                post.written.set_result(written)
+
+    async def _write(self, elements: Sequence[Element]) -> None:
+        """Write them; what PostgreSQL cannot take is kept apart from the others."""
+        said = self._said()
+        try:
+            written = await self._inbox.write(elements, said)
+        except asyncpg.PostgresError as error:
+            if not (error.sqlstate or "").startswith(_UNFIT):
+                raise
+            await self._write_apart(elements, error)
+            return
+        self._is_said(said)
+        self._count(elements)
+        left = len(elements) - written.inserted - written.unmatched - written.dropped
+        self.counts["unmatched"] += written.unmatched
+        self.counts["dropped"] += written.dropped
+        self.counts["repeated"] += max(0, left)
+
+    async def _write_apart(self, elements: Sequence[Element], error: asyncpg.PostgresError) -> None:
+        if len(elements) == 1:
+            log.error("webhook element rejected", extra={"error": str(error)})
+            self.counts["unfit"] += 1
+            await self._inbox.keep(str(error), elements[0].raw)
+            return
+        middle = len(elements) // 2
+        await self._write(elements[:middle])
+        await self._write(elements[middle:])
+
+    async def _touch(self) -> None:
+        said = self._said()
+        if said is None:
+            return
+        try:
+            await self._inbox.touch(said)
+        except (OutcomeUnknown, asyncpg.PostgresError) as error:
+            if self._outage.begins():
+                log.error("webhook commit failed", extra={"error": str(error)})
+            return
+        self._is_said(said)
+
+    def _said(self) -> Said | None:
+        """What is to be said of the listener by now; None if that was a moment ago."""
+        took = self._clock() - self._touched
+        if took < 0.9 * TOUCH_SECONDS and self._breaks == self._told:
+            return None
+        self._telling = self._breaks
+        rate = self._rate
+        if took > 0:
+            rate += (self._came / took - rate) * (1 - math.exp(-took / AVERAGE_SECONDS))
+        return Said(self._breaks > self._told, self._newest, rate)
+
+    def _is_said(self, said: Said | None) -> None:
+        if said is not None:
+            self._touched, self._rate, self._came = self._clock(), said.inbound, 0
+            self._told = self._telling
+
+    def _count(self, elements: Sequence[Element]) -> None:
+        kinds = Counter(element.kind for element in elements)
+        self._came += kinds[INBOUND]
+        self.counts.update({_NAMES[kind]: count for kind, count in kinds.items()})

@@ -1,0 +1,183 @@
+"""What webhooks brought, into the inbox: users, elements and the listener's state in one commit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import asyncpg
+
+from warouter.config import Settings
+from warouter.message_id import slot_of_id
+from warouter.store.database import WRITE_SECONDS, Session
+from warouter.upstream.cloud.batch import INBOUND, STATUS, Element
+from warouter.upstream.cloud.identity import Directory, User, slot_of_shown
+from warouter.upstream.cloud.reference import parse_reference
+
+_USERS = """
+select user_id, wa_id, alias, parent_user_id, username, name
+  from contact_identity where user_id = any ($1)
+union
+select user_id, wa_id, alias, parent_user_id, username, name
+  from contact_identity where wa_id = any ($2)"""
+_RECEIVE = f"select * from receive_cloud({', '.join(f'${n}' for n in range(1, 21))})"
+# The next one says the same, so the disk need not be waited for.
+_TOUCH = """
+select touch_cloud_path($1, $2, $3, $4) from set_config('synchronous_commit', 'off', true)"""
+_LEAVE = "update cloud_path set left_at = clock_timestamp() where webapp = $1"
+_FORGET = "delete from cloud_path where seen_at < now() - interval '1 day' and webapp <> $1"
+_KEEP = "select keep_unreadable($1, $2)"
+
+_ALIASES = "contact_identity_alias_key"
+LEAVE_SECONDS = 0.5  # it stops anyway
+_SALTS = 5  # the first is nearly always free
+
+
+class Said(NamedTuple):
+    """What a listener says of itself; ``newest`` in unix s, 0 without an event, ``inbound`` in
+    messages a second.
+    """
+
+    broken: bool = False  # something was answered otherwise than with 200 since it said so last
+    newest: int = 0
+    inbound: float = 0.0
+
+
+class Written(NamedTuple):
+    """What became of the elements of a commit: how many of them are new."""
+
+    inserted: int
+    unmatched: int
+    dropped: int  # users without a name that v1 may see
+
+
+class Row(NamedTuple):
+    """A row of ``cloud_inbox``; without a slot it is looked up by its wamid."""
+
+    slot: int | None
+    kind: int
+    key: str
+    id: bytes | None
+    attempt: int | None
+    wamid: str | None
+    recipient: str | None
+    payload: bytes
+    contact: bytes | None
+
+
+class Inbox:
+    """The statements of one webapp's listener, on a session of its own.
+
+    All raise what ``Session.fetch`` raises. ``shows`` is WAROUTER_CLOUD_BSUID.
+    """
+
+    def __init__(self, settings: Settings, application: str, incarnation: UUID, shows: str) -> None:
+        self._session = Session(settings, application)
+        self._incarnation = incarnation
+        self._shows = shows
+
+    async def open(self) -> None:
+        """Say that the listener listens, and forget those of long ago."""
+        await self._fetch(_FORGET, self._incarnation)
+        await self.touch(Said())
+
+    async def write(self, elements: Sequence[Element], said: Said | None) -> Written:
+        """Write the elements, and what is ``said`` of the listener."""
+        for salt in range(_SALTS):
+            try:
+                return await self._write(elements, said, salt)
+            except asyncpg.UniqueViolationError as error:
+                if error.constraint_name != _ALIASES or salt == _SALTS - 1:
+                    raise
+        raise AssertionError
+
+    async def touch(self, said: Said) -> None:
+        await self._fetch(_TOUCH, self._incarnation, *said)
+
+    async def keep(self, reason: str, body: bytes) -> None:
+        """Keep what could not be read, for somebody to look at."""
+        await self._fetch(_KEEP, reason, body)
+
+    async def leave(self) -> None:
+        """Say that the listener stopped in order."""
+        await self._session.fetch(_LEAVE, self._incarnation, within=LEAVE_SECONDS)
+
+    async def close(self) -> None:
+        await self._session.close()
+
+    async def _write(self, elements: Sequence[Element], said: Said | None, salt: int) -> Written:
+        directory = Directory(await self._users(elements), self._shows, salt)
+        rows, dropped = _rows(elements, directory)
+        (row,) = await self._fetch(
+            _RECEIVE,
+            self._incarnation if said else None,
+            *(said or Said()),
+            *_columns(rows, len(Row._fields)),
+            sorted(directory.gone),
+            *_columns((_fields(user) for user in directory.changed.values()), 6),
+        )
+        return Written(row["inserted"], row["unmatched"], dropped)
+
+    async def _users(self, elements: Iterable[Element]) -> list[User]:
+        """The stored users that these elements are about."""
+        ids = {e.user_id for e in elements} | {e.previous_user_id for e in elements}
+        numbers = {e.wa_id for e in elements if e.previous_user_id or e.changed_to}
+        ids.discard("")
+        if not ids and not numbers:
+            return []
+        rows = await self._fetch(_USERS, list(ids), list(numbers))
+        return [User(**{name: value or "" for name, value in row.items()}) for row in rows]
+
+    async def _fetch(self, sql: str, *arguments: Any) -> list[Any]:
+        return await self._session.fetch(sql, *arguments, within=WRITE_SECONDS)
+
+
+def _rows(elements: Iterable[Element], directory: Directory) -> tuple[list[Row], int]:
+    """The rows of the elements and of what they reveal, and how many have none."""
+    rows, dropped = [], 0
+    for element in elements:
+        shown = directory.shown(element)
+        if element.kind == INBOUND and not shown:
+            dropped += 1
+        else:
+            rows.append(_row(element, shown))
+    rows += [_row(element, element.wa_id) for element in directory.revealed]
+    return rows, dropped
+
+
+def _row(element: Element, shown: str) -> Row:
+    slot, message_id, attempt = None, None, None
+    if element.kind == STATUS:
+        if found := parse_reference(element.reference):
+            message_id, attempt = found
+            slot = slot_of_id(message_id)
+    else:
+        slot = slot_of_shown(shown) if element.kind == INBOUND else 0
+    return Row(
+        slot,
+        element.kind,
+        element.key,
+        message_id,
+        attempt,
+        element.wamid or None,
+        shown or None,
+        element.raw,
+        element.contact or None,
+    )
+
+
+def _fields(user: User) -> tuple[str | None, ...]:
+    """In the order of the function's arguments."""
+    return (
+        user.user_id,
+        user.wa_id or None,
+        user.alias or None,
+        user.parent_user_id or None,
+        user.username or None,
+        user.name or None,
+    )
+
+
+def _columns(rows: Iterable[tuple[Any, ...]], width: int) -> list[list[Any]]:
+    return [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(width)]

@@ -1,0 +1,56 @@
+-- Takes what webhooks brought, all of a commit, in the order of the keys: two webapps that get the
+-- same events in different order would wait for each other's rows in a circle. Whoever writes more
+-- than one of these tables in a transaction does so in this order: contact_identity, cloud_inbox,
+-- cloud_unmatched.
+--
+-- A null slot is that of a status without a reference: it is looked up by its wamid. With a null
+-- p_webapp nothing is said of the listener. Returns how many rows are new in the inbox, and how many
+-- new ones are of a wamid that nobody knows (yet).
+--
+-- Called by: store/cloud/receive.py
+create function receive_cloud(
+    p_webapp uuid, p_broken boolean, p_meta bigint, p_inbound real,
+    p_slot smallint[], p_kind smallint[], p_key text[], p_id bytea[], p_attempt smallint[],
+    p_wamid text[], p_recipient text[], p_payload bytea[], p_contact bytea[],
+    p_gone text[], p_user text[], p_wa_id text[], p_alias text[], p_parent text[],
+    p_username text[], p_name text[])
+returns table (inserted integer, unmatched integer) language plpgsql volatile as $$
+begin
+    inserted := 0;
+    unmatched := 0;
+    if cardinality(p_user) > 0 or cardinality(p_gone) > 0 then
+        perform learn_identities(p_gone, p_user, p_wa_id, p_alias, p_parent, p_username, p_name);
+    end if;
+    if array_position(p_slot, null) is not null then
+        -- At once for all of them: asked about twice, an id recorded in between would be in neither.
+        select array_agg(coalesce(f.slot, u.slot) order by f.n),
+               array_agg(coalesce(f.id, u.id) order by f.n),
+               array_agg(coalesce(f.attempt, u.attempt) order by f.n)
+          into p_slot, p_id, p_attempt
+          from unnest(p_slot, p_id, p_attempt, p_wamid)
+               with ordinality as f(slot, id, attempt, wamid, n)
+          left join upstream_id u on f.slot is null and u.wamid = f.wamid;
+    end if;
+    insert into cloud_inbox (slot, kind, key, id, attempt, wamid, recipient, payload, contact)
+    select f.slot, f.kind, f.key, f.id, f.attempt, f.wamid, f.recipient, f.payload, f.contact
+      from unnest(p_slot, p_kind, p_key, p_id, p_attempt, p_wamid, p_recipient, p_payload, p_contact)
+        as f(slot, kind, key, id, attempt, wamid, recipient, payload, contact)
+     where f.slot is not null
+     order by f.key collate "C"
+    on conflict (key) do nothing;
+    get diagnostics inserted = row_count;
+    if array_position(p_slot, null) is not null then
+        insert into cloud_unmatched (wamid, key, recipient, payload)
+        select f.wamid, f.key, f.recipient, f.payload
+          from unnest(p_slot, p_key, p_wamid, p_recipient, p_payload)
+            as f(slot, key, wamid, recipient, payload)
+         where f.slot is null
+         order by f.key collate "C"
+        on conflict (key) do nothing;
+        get diagnostics unmatched = row_count;
+    end if;
+    if p_webapp is not null then
+        perform touch_cloud_path(p_webapp, p_broken, p_meta, p_inbound);
+    end if;
+    return next;
+end $$;

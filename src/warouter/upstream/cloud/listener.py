@@ -1,0 +1,157 @@
+"""What Meta's webhooks are answered, from the handshake to the commit.
+
+``http.intake`` carries it. Meta takes nothing but 200 for an answer, and repeats whatever had
+another one for days; so what is signed and can never be used is answered 200 as well, and counted.
+Without a signature nothing is read: anybody may send it.
+"""
+
+from __future__ import annotations
+
+import hmac
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, Protocol
+from urllib.parse import parse_qs
+
+from warouter.upstream.cloud.batch import Action, Batch, Notice, Unreadable
+from warouter.upstream.cloud.elements import read
+from warouter.upstream.cloud.signature import FIELD, is_signed
+
+log = logging.getLogger(__name__)
+
+PATH = b"/cloud/webhook"
+# Meta says 3 MB; a proxy may add to the spelling, and what is too large would never get through.
+MOST_BYTES = 4 << 20
+_LONGEST_CHALLENGE = 256
+
+
+class Answer(NamedTuple):
+    """``text`` is plain and for people, but for the challenge of the handshake."""
+
+    status: int
+    text: str = ""
+
+
+TAKEN = Answer(200)
+UNSIGNED = Answer(401, "the body has no X-Hub-Signature-256")
+TOO_LARGE = Answer(413, f"the body is larger than {MOST_BYTES} bytes")
+UNAVAILABLE = Answer(503, "not stored; send it again")
+_WRONG = Answer(401, "the signature is wrong")
+_NOT_FOUND = Answer(404, f"webhooks are at {PATH.decode()}")
+_NOT_ALLOWED = Answer(405, "GET and POST are allowed")
+_REFUSED = Answer(403, "the verify token is wrong")
+
+
+class Inbox(Protocol):
+    """Where it goes: see ``store.cloud.posts``."""
+
+    async def take(self, batch: Batch) -> bool: ...
+
+    async def keep(self, reason: str, body: bytes) -> bool: ...
+
+    def broken(self) -> None: ...
+
+
+class Listener:
+    """Answers the requests to one webapp's webhook. ``counts`` has them by result.
+
+    ``secrets`` are the app's, asked for at each request since they may be replaced.
+    """
+
+    def __init__(
+        self,
+        phone_number_id: str,
+        secrets: Callable[[], Sequence[str]],
+        verify_token: Callable[[], str],
+        inbox: Inbox,
+        noticed: Callable[[Notice], None] = lambda _notice: None,
+    ) -> None:
+        self._phone_number_id = phone_number_id
+        self._secrets = secrets
+        self._verify_token = verify_token
+        self._inbox = inbox
+        self._noticed = noticed
+        self.counts: Counter[str] = Counter()
+
+    def asked(
+        self, method: bytes, target: bytes, fields: Mapping[bytes, bytes], length: int
+    ) -> Answer | None:
+        """The answer to a request by its head alone; None if its body is to be read and ``posted``.
+
+        ``length`` of the body in bytes, negative if that shows at its end only.
+        """
+        path, _, query = target.partition(b"?")
+        if path != PATH:
+            return self._counted("not_found", _NOT_FOUND)
+        if method == b"GET":
+            return self._handshake(query)
+        if method != b"POST":
+            return self._counted("not_allowed", _NOT_ALLOWED)
+        if FIELD not in fields:
+            return self._counted("unsigned", UNSIGNED)
+        if length > MOST_BYTES:
+            return self.too_large()
+        return None
+
+    async def posted(self, body: bytes, signature: bytes) -> Answer:
+        """The answer to a body whose head was ``asked`` about."""
+        if not is_signed(body, signature, self._secrets()):
+            # Who knows the number's id is likely Meta, and what it sends is lost to us for now.
+            if self._phone_number_id.encode() in body:
+                self._inbox.broken()
+            return self._counted("wrong_signature", _WRONG)
+        try:
+            batch = read(body, self._phone_number_id, int(time.time()))
+        except Unreadable as error:
+            return await self._unreadable(error.reason, body)
+        for notice in batch.notices:
+            self._notice(notice)
+        if not await self._inbox.take(batch):
+            return self.unavailable()
+        return self._counted("taken", TAKEN)
+
+    def too_large(self) -> Answer:
+        return self._counted("too_large", TOO_LARGE)
+
+    def unavailable(self) -> Answer:
+        """There is no room for it, or it was not committed."""
+        self._inbox.broken()
+        return self._counted("unavailable", UNAVAILABLE)
+
+    async def _unreadable(self, reason: str, body: bytes) -> Answer:
+        log.error("webhook rejected", extra={"reason": reason, "bytes": len(body)})
+        if not await self._inbox.keep(reason, body):
+            return self.unavailable()
+        return self._counted("unreadable", TAKEN)
+
+    def _notice(self, notice: Notice) -> None:
+        level = logging.WARNING if notice.action is Action.ACCOUNT else logging.INFO
+        said = notice.raw[:2_000].decode(errors="replace")
+        log.log(level, "notice received", extra={"field": notice.field, "value": said})
+        self._noticed(notice)
+
+    def _handshake(self, query: bytes) -> Answer:
+        mode, token, challenge = _asked_in(query)
+        right = hmac.compare_digest(token.encode(), self._verify_token().encode())
+        if mode != "subscribe" or not right or not 0 < len(challenge) <= _LONGEST_CHALLENGE:
+            return self._counted("handshake_refused", _REFUSED)
+        log.info("webhook handshake completed")
+        return self._counted("handshake", Answer(200, challenge))
+
+    def _counted(self, result: str, answer: Answer) -> Answer:
+        self.counts[result] += 1
+        return answer
+
+
+def _asked_in(query: bytes) -> tuple[str, str, str]:
+    """Mode, verify token and challenge of a handshake; each "" if it is not there."""
+    try:
+        asked = parse_qs(query.decode("ascii", "replace"), max_num_fields=20)
+    except ValueError:  # too many fields
+        asked = {}
+    mode, token, challenge = (
+        asked.get(f"hub.{name}", [""])[0] for name in ("mode", "verify_token", "challenge")
+    )
+    return mode, token, challenge

@@ -1,0 +1,183 @@
+"""Users of WhatsApp with and without a number, as v1 sees them."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from warouter.recipient import wa_id as canonical
+from warouter.upstream.cloud.batch import INBOUND, STATUS, Element
+from warouter.upstream.cloud.identity import DROP, RAW, Directory, User, alias_of
+
+ANN, BEA = "US.1122334455", "BR.99"
+NUMBER, OTHER = "15550001111", "15550003333"
+
+
+def element(kind: int = INBOUND, **fields: str) -> Element:
+    return Element(kind=kind, key="k", raw=b"{}", timestamp=1764000003, **fields)
+
+
+@given(st.text(max_size=140), st.integers(0, 4))
+def test_an_alias_is_a_wa_id_of_no_country(user_id: str, salt: int) -> None:
+    alias = alias_of(user_id, salt)
+    assert canonical(alias) == alias
+    assert len(alias) == 15
+    assert alias.startswith("999")
+    assert alias == alias_of(user_id, salt)
+
+
+def test_aliases_are_frozen() -> None:
+    assert alias_of(ANN) == "999618979772767"
+    assert alias_of(ANN, 1) == "999694796902407"
+
+
+def test_who_shows_a_number_is_known_by_it() -> None:
+    directory = Directory([])
+    assert directory.shown(element(wa_id=NUMBER, user_id=ANN, name="Ann")) == NUMBER
+    assert directory.changed == {ANN: User(user_id=ANN, wa_id=NUMBER, name="Ann")}
+    assert directory.revealed == []
+
+
+def test_who_has_no_user_id_is_not_stored() -> None:
+    directory = Directory([])
+    assert directory.shown(element(wa_id=NUMBER)) == NUMBER
+    assert directory.changed == {}
+
+
+def test_what_is_known_already_is_not_written_again() -> None:
+    directory = Directory([User(user_id=ANN, wa_id=NUMBER, name="Ann", username="ann.x")])
+    assert directory.shown(element(wa_id=NUMBER, user_id=ANN, name="Ann")) == NUMBER
+    assert directory.shown(element(STATUS, wa_id=NUMBER, user_id=ANN)) == NUMBER
+    assert directory.changed == {}
+
+
+def test_a_number_that_is_left_out_is_remembered() -> None:
+    directory = Directory([User(user_id=ANN, wa_id=NUMBER)])
+    assert directory.shown(element(user_id=ANN)) == NUMBER
+    assert directory.shown(element(STATUS, user_id=ANN)) == NUMBER
+    assert directory.changed == {}
+
+
+def test_an_unknown_user_gets_an_alias_and_keeps_it() -> None:
+    directory = Directory([])
+    alias = directory.shown(element(user_id=ANN, username="ann.x"))
+    assert alias == alias_of(ANN)
+    assert directory.shown(element(user_id=ANN)) == alias
+    assert directory.changed == {ANN: User(user_id=ANN, alias=alias, username="ann.x")}
+    assert Directory([User(user_id=ANN, alias="999000000000001")]).shown(element(user_id=ANN)) == (
+        "999000000000001"
+    )
+
+
+def test_a_status_mints_no_alias() -> None:
+    directory = Directory([])
+    assert directory.shown(element(STATUS, user_id=ANN)) == ""
+    assert directory.changed == {ANN: User(user_id=ANN)}
+
+
+def test_other_choices() -> None:
+    assert Directory([], RAW).shown(element(user_id=ANN)) == ANN
+    assert Directory([], RAW).shown(element(user_id=ANN, wa_id=NUMBER)) == NUMBER
+    assert Directory([], DROP).shown(element(user_id=ANN)) == ""
+    assert Directory([User(user_id=ANN, wa_id=NUMBER)], DROP).shown(element(user_id=ANN)) == NUMBER
+
+
+@pytest.mark.parametrize("kind", [INBOUND, STATUS])
+def test_a_number_that_shows_behind_an_alias_is_told(kind: int) -> None:
+    alias = alias_of(ANN)
+    directory = Directory([User(user_id=ANN, alias=alias, name="Ann")])
+    assert directory.shown(element(kind, user_id=ANN, wa_id=NUMBER)) == NUMBER
+    assert directory.shown(element(kind, user_id=ANN, wa_id=NUMBER)) == NUMBER
+    assert directory.changed == {ANN: User(user_id=ANN, wa_id=NUMBER, alias=alias, name="Ann")}
+    (told,) = directory.revealed  # once
+    assert (told.kind, told.wa_id, told.user_id) == (INBOUND, alias, ANN)
+    message = msgspec.json.decode(told.raw)
+    assert message["type"] == "system"
+    assert message["from"] == alias
+    assert message["id"] == told.wamid == told.key
+    assert message["timestamp"] == "1764000003"
+    assert message["system"] == {
+        "body": f"User Ann changed from {alias} to {NUMBER}",
+        "wa_id": NUMBER,
+        "user_id": ANN,
+        "type": "user_changed_number",
+    }
+
+
+def test_a_new_number_replaces_the_former_and_is_not_told() -> None:
+    directory = Directory([User(user_id=ANN, wa_id=NUMBER, alias="999000000000001")])
+    assert directory.shown(element(user_id=ANN, wa_id=OTHER)) == OTHER
+    assert directory.changed[ANN].wa_id == OTHER
+    assert directory.revealed == []
+
+
+def test_a_number_has_one_user() -> None:
+    directory = Directory([User(user_id=ANN, wa_id=NUMBER)])
+    assert directory.shown(element(user_id=BEA, wa_id=NUMBER)) == NUMBER
+    assert directory.shown(element(user_id=ANN)) == alias_of(ANN)
+    assert directory.changed[BEA].wa_id == NUMBER
+    assert directory.changed[ANN].wa_id == ""
+
+
+def test_two_users_swap_their_numbers() -> None:
+    directory = Directory([User(user_id=ANN, wa_id=NUMBER), User(user_id=BEA, wa_id=OTHER)])
+    directory.shown(element(user_id=ANN, wa_id=OTHER))
+    directory.shown(element(user_id=BEA, wa_id=NUMBER))
+    assert {u.user_id: u.wa_id for u in directory.changed.values()} == {ANN: OTHER, BEA: NUMBER}
+
+
+def moved(**fields: str) -> Element:
+    return element(**{"user_id": "US.77", "previous_user_id": ANN, **fields})
+
+
+def test_a_user_changes_number_and_id() -> None:
+    directory = Directory([User(user_id=ANN, wa_id=NUMBER, name="Ann")])
+    assert directory.shown(moved(wa_id=NUMBER, changed_to=OTHER)) == NUMBER
+    assert directory.changed == {"US.77": User(user_id="US.77", wa_id=OTHER, name="Ann")}
+    assert directory.gone == {ANN}
+    assert directory.revealed == []
+    assert directory.shown(element(user_id="US.77")) == OTHER
+
+
+def test_the_former_is_found_by_the_number_too() -> None:
+    directory = Directory([User(user_id=ANN, wa_id=NUMBER)])
+    assert directory.shown(moved(wa_id=NUMBER, changed_to=OTHER, previous_user_id="")) == NUMBER
+    assert directory.gone == {ANN}
+    assert directory.changed["US.77"].wa_id == OTHER
+
+
+def test_a_user_behind_an_alias_changes_number() -> None:
+    """The message itself says so, from the alias."""
+    alias = alias_of(ANN)
+    directory = Directory([User(user_id=ANN, alias=alias)])
+    assert directory.shown(moved(changed_to=OTHER)) == alias
+    assert directory.changed == {"US.77": User(user_id="US.77", wa_id=OTHER, alias=alias)}
+    assert directory.revealed == []
+
+
+def test_only_the_id_changes() -> None:
+    """The customer stays who they were, with a number and without."""
+    directory = Directory([User(user_id=ANN, wa_id=NUMBER)])
+    assert directory.shown(moved()) == NUMBER
+    assert directory.changed == {"US.77": User(user_id="US.77", wa_id=NUMBER)}
+    alias = alias_of(ANN)
+    directory = Directory([User(user_id=ANN, alias=alias)])
+    assert directory.shown(moved()) == alias
+    assert directory.shown(element(user_id="US.77")) == alias
+    assert directory.changed == {"US.77": User(user_id="US.77", alias=alias)}
+
+
+def test_a_new_id_that_comes_with_a_number_reveals_who_the_alias_was() -> None:
+    alias = alias_of(ANN)
+    directory = Directory([User(user_id=ANN, alias=alias)])
+    assert directory.shown(moved(wa_id=NUMBER)) == NUMBER
+    (told,) = directory.revealed
+    assert told.wa_id == alias
+
+
+def test_nobody_knew_the_former() -> None:
+    directory = Directory([])
+    assert directory.shown(moved(wa_id=NUMBER, changed_to=OTHER)) == NUMBER
+    assert directory.changed == {"US.77": User(user_id="US.77", wa_id=OTHER)}
