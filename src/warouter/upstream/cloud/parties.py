@@ -19,7 +19,6 @@ from warouter.upstream.cloud import lenient
 LONGEST_NAME = 512  # characters
 _LONGEST_USER_ID = 256  # documented: 131, and a few more for the parent's
 
-_NUMBER = re.compile(rf"\+?([0-9]{{{MIN_DIGITS},{MAX_DIGITS}}})").fullmatch
 # It begins with the letters of a country.
 _USER_ID = re.compile(rf"[A-Za-z][!-~]{{0,{_LONGEST_USER_ID - 1}}}").fullmatch
 
@@ -89,8 +88,11 @@ def ids_of(found: Mapping[str, Any], number: str, user: str) -> tuple[str, str]:
 
 def number_of(value: object) -> str:
     """The digits of a wa_id, "" for anything that is none."""
-    match = _NUMBER(value) if isinstance(value, str) else None
-    return match[1] if match else ""
+    if not isinstance(value, str):
+        return ""
+    digits = value.removeprefix("+")
+    is_number = MIN_DIGITS <= len(digits) <= MAX_DIGITS and digits.isascii() and digits.isdigit()
+    return digits if is_number else ""
 
 
 def user_of(value: object) -> str:

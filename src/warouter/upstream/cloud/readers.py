@@ -22,9 +22,8 @@ from warouter.upstream.cloud.parties import (
 from warouter.upstream.cloud.reference import parse_reference
 
 _LONGEST_IN_KEY = 400  # characters of a wamid that is part of a key as it is
-_LATEST = 10**10  # what is no time in seconds any more
+_TIME_DIGITS = 10  # more are no seconds
 _STATUS = re.compile(r"[A-Za-z0-9_.-]{1,64}").fullmatch
-_TIME = re.compile(r"[0-9]{1,10}").fullmatch
 _NUMBER_CHANGES = frozenset({"user_changed_number", "customer_changed_number"})
 
 
@@ -125,8 +124,9 @@ def rename_of(raw: Raw) -> Element:
 def time_of(value: object) -> int:
     """The unix seconds in a number or a string of digits; 0 for anything that is no such time."""
     if isinstance(value, str):
-        return int(value) if _TIME(value) else 0
-    return value if isinstance(value, int) and 1 < value < _LATEST else 0  # 1 may be true
+        is_time = len(value) <= _TIME_DIGITS and value.isascii() and value.isdigit()
+        return int(value) if is_time else 0
+    return value if isinstance(value, int) and 1 < value < 10**_TIME_DIGITS else 0  # 1 may be true
 
 
 def _system(json: bytes, wamid: str, found: Mapping[str, Any], system: dict[str, Any]) -> Element:
