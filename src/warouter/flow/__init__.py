@@ -15,6 +15,7 @@ With the Cloud API the number has a rate, and nobody repeats what may have been 
 
     share     how much of the number's rate each owner may use
     budget    when an owner may begin its next request
+    turns     whose head goes next, of all slots of an owner
     pairs     how often one recipient may be written to
     doubt     what becomes of a message whose request may have been taken
     windows   how long it waits

@@ -50,22 +50,23 @@ class Budget:
             self._part = max(LEAST, self._part * CUT)
             self._cut_at = now
 
+    def has(self, now: float, *, priority: bool = False, others: bool = False) -> bool:
+        """True if ``take`` with the same words would be."""
+        self._advance(now)
+        self._backlog = self._tokens < _WHOLE
+        return not self._backlog and not (priority and others and self._urgent < _WHOLE)
+
     def take(self, now: float, *, priority: bool = False, others: bool = False) -> bool:
         """Take a token for one request; False if there is none.
 
         ``priority``: the message has it; ``others``: some without it wait. If their half is what is
         left, False: give the token to one of them.
         """
-        self._advance(now)
-        if self._tokens < _WHOLE:
-            self._backlog = True
+        if not self.has(now, priority=priority, others=others):
             return False
-        if priority and others:
-            if self._urgent < _WHOLE:
-                return False
-            self._urgent -= 1.0
         self._tokens -= 1.0
-        self._backlog = False
+        if priority and others:
+            self._urgent -= 1.0
         return True
 
     def due(self, now: float) -> float:

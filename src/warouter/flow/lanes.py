@@ -4,7 +4,8 @@ one unanswered message, and a window per slot.
 Rules of this file:
   * a lane is the queue of one recipient in seq order; only its head may be out, and nothing behind
     it moves before the head is answered: order per recipient needs no more than that;
-  * lanes are served in seq order of their heads, so nobody is starved;
+  * lanes are served in seq order of their heads, so nobody is starved; heads with priority are
+    before others, and who sends by a rate (``flow.turns``) chooses between the two;
   * a blocked lane (its recipient is parked) sends nothing; what comes for it is parked too;
   * what has waited too long is handed back instead (``expire``), unless the upstream may have it;
     what is parked then has ``told`` set, and ends by its age alone;
@@ -35,6 +36,7 @@ class Entry(msgspec.Struct, frozen=True, order=True, gc=False):
 
     It is not to be sent any more at ``expires``: by its own ttl (``timed``) or as too old.
     ``told`` says of what is parked that the upstream may have it: it was told, and did not answer.
+    ``priority``: as the head of its lane it goes before others.
     """
 
     seq: int
@@ -47,6 +49,7 @@ class Entry(msgspec.Struct, frozen=True, order=True, gc=False):
     expires: float = math.inf
     timed: bool = False
     told: bool = False
+    priority: bool = False
 
 
 class Lanes:
@@ -56,8 +59,9 @@ class Lanes:
         self._window = window
         self._lanes: dict[str, list[Entry]] = {}  # short: nearly all have one
         self._ready: list[tuple[int, str]] = []  # heap of lane heads that may go out
+        self._urgent: list[tuple[int, str]] = []  # the same, of those with priority
         self._again: list[tuple[int, str]] = []  # the same, of heads that went out before
-        self._later: list[tuple[float, int, str]] = []  # heap of heads that wait for a retry
+        self._later: list[tuple[float, int, str]] = []  # heap of heads that wait for their time
         self._out: dict[bytes, Entry] = {}
         self._unrecorded: set[int] = set()
         self._blocked: set[str] = set()
@@ -105,7 +109,7 @@ class Lanes:
     @property
     def ready(self) -> bool:
         """True if ``take`` may return something, as far as the window has room."""
-        return bool(self._ready or self._again)
+        return bool(self._ready or self._again or self._urgent)
 
     def push(self, entry: Entry) -> bool:
         """Queue a message in seq order. False if its lane is blocked: park it as well."""
@@ -118,7 +122,8 @@ class Lanes:
             self.soonest = entry.expires
         if lane is None:
             self._lanes[entry.recipient] = [entry]
-            heapq.heappush(self._ready, (entry.seq, entry.recipient))
+            heads = self._urgent if entry.priority else self._ready
+            heapq.heappush(heads, (entry.seq, entry.recipient))
         else:
             lane.append(entry)
             if len(lane) == 1:
@@ -135,11 +140,36 @@ class Lanes:
         taken: list[Entry] = []
         while self._again:
             taken.append(self._go(heapq.heappop(self._again)[1]))
-        while self._ready and not self.window_full:
-            if below is not None and self._ready[0][0] >= below:
-                break
-            taken.append(self._go(heapq.heappop(self._ready)[1]))
+        for heads in (self._urgent, self._ready) if self._urgent else (self._ready,):
+            while heads and not self.window_full:
+                if below is not None and heads[0][0] >= below:
+                    break
+                taken.append(self._go(heapq.heappop(heads)[1]))
         return taken
+
+    def peek(self, *, priority: bool, below: int | None = None) -> Entry | None:
+        """The head that goes next, of those with priority or of the others; it stays where it is.
+
+        None: there is none, or the window or ``below`` keeps it, as with ``take``. What went out
+        before is the first of the others. Tell what became of it by ``go`` or ``put_off``.
+        """
+        heads = self._urgent if priority else self._again or self._ready
+        if not heads:
+            return None
+        seq, recipient = heads[0]
+        if heads is not self._again and (self.window_full or (below is not None and seq >= below)):
+            return None
+        return self._lanes[recipient][0]
+
+    def go(self, entry: Entry) -> None:
+        """What ``peek`` returned counts as out from here on."""
+        self._pop(entry)
+        self._go(entry.recipient)
+
+    def put_off(self, entry: Entry, due: float) -> None:
+        """What ``peek`` returned, and its lane, wait until ``due``; it takes no place meanwhile."""
+        self._pop(entry)
+        heapq.heappush(self._later, (due, entry.seq, entry.recipient))
 
     def answered(self, message_id: bytes) -> Entry | None:
         """The upstream took or refused the message: its lane moves on. None if it was not out."""
@@ -183,12 +213,14 @@ class Lanes:
         return lane[0]
 
     def due(self, now: float) -> float | None:
-        """Make due retries ready; returns when the next one is due, if any."""
+        """Make ready what waited for its time; returns when the next one is due, if any."""
         while self._later and self._later[0][0] <= now:
             _, seq, recipient = heapq.heappop(self._later)
             lane = self._lanes.get(recipient)
             if lane and lane[0].seq == seq:
-                heapq.heappush(self._again, (seq, recipient))
+                fresh = self._urgent if lane[0].priority else self._ready
+                heads = self._again if seq in self._unrecorded else fresh
+                heapq.heappush(heads, (seq, recipient))
         return self._later[0][0] if self._later else None
 
     def unanswered(self) -> list[Entry]:
@@ -321,17 +353,25 @@ class Lanes:
         """The head of a lane may go, unless what was before it is ending."""
         lane, ending = self._lanes[recipient], self._ending.get(recipient)
         if lane and (not ending or lane[0].seq < min(ending)):
-            heapq.heappush(self._ready, (lane[0].seq, recipient))
+            heads = self._urgent if lane[0].priority else self._ready
+            heapq.heappush(heads, (lane[0].seq, recipient))
         elif not lane and not ending:
             del self._lanes[recipient]
 
     def _forget_heads(self, recipients: set[str]) -> None:
         self._ready = [item for item in self._ready if item[1] not in recipients]
         heapq.heapify(self._ready)
+        self._urgent = [item for item in self._urgent if item[1] not in recipients]
+        heapq.heapify(self._urgent)
         self._again = [item for item in self._again if item[1] not in recipients]
         heapq.heapify(self._again)
         self._later = [item for item in self._later if item[2] not in recipients]
         heapq.heapify(self._later)
+
+    def _pop(self, entry: Entry) -> None:
+        place = entry.seq, entry.recipient
+        heads = next(h for h in (self._again, self._urgent, self._ready) if h and h[0] == place)
+        heapq.heappop(heads)
 
     def _go(self, recipient: str) -> Entry:
         entry = self._lanes[recipient][0]
@@ -346,6 +386,7 @@ class Lanes:
         if self._ending:
             self._next(recipient)
         elif lane:  # nearly always one of these two
-            heapq.heappush(self._ready, (lane[0].seq, recipient))
+            heads = self._urgent if lane[0].priority else self._ready
+            heapq.heappush(heads, (lane[0].seq, recipient))
         else:
             del self._lanes[recipient]

@@ -120,7 +120,7 @@ def test_priority_has_every_second_token_while_others_wait() -> None:
 def test_priority_has_all_of_it_while_nobody_else_waits() -> None:
     budget = Budget(80.0, 0.0)
     assert drain(budget, 0.0, priority=True) == 20
-    assert drain(budget, 1.0, priority=True, others=True) == 10
+    assert drain(budget, 0.25, priority=True, others=True) == 10  # that did not use up its half
 
 
 CALLS = st.lists(
@@ -156,6 +156,16 @@ def test_priority_cannot_have_more_than_half_while_others_wait(
         now += pause
         taken += drain(budget, now, priority=True, others=True)
     assert taken <= now * quota / 2 + max(1.0, quota * BURST_SECONDS / 2) + 1e-3
+
+
+def test_to_ask_takes_nothing() -> None:
+    budget = Budget(1.0, 0.0)
+    assert budget.has(0.0)
+    assert budget.has(0.0, priority=True, others=True)
+    assert budget.take(0.0, priority=True, others=True)
+    assert not budget.has(0.0)
+    assert budget.has(1.0)
+    assert not budget.has(1.0, priority=True, others=True)
 
 
 def test_a_clock_that_stands_still_or_goes_back_gives_nothing() -> None:

@@ -33,6 +33,51 @@ def test_below_bounds_what_may_go_when_the_cursor_is_full() -> None:
     assert seqs(lanes.take(below=3)) == [1, 2]
 
 
+def test_below_and_the_window_bound_one_at_a_time_too() -> None:
+    lanes = Lanes(window=1)
+    lanes.push(entry(1, "111"))
+    lanes.push(entry(2, "222", priority=True))
+    assert lanes.peek(priority=True, below=2) is None
+    assert lanes.peek(priority=True) == entry(2, "222", priority=True)
+    assert lanes.peek(priority=False, below=2) == entry(1, "111")
+    lanes.go(entry(1, "111"))
+    assert lanes.peek(priority=True) is None
+    lanes.retry(entry(1).id, 1.0)
+    lanes.due(1.0)
+    assert lanes.peek(priority=False, below=1) == entry(1, "111", attempts=1)
+
+
+def test_what_is_put_off_takes_no_place() -> None:
+    lanes = Lanes(window=1)
+    lanes.push(entry(1, "111"))
+    lanes.push(entry(2, "222"))
+    lanes.put_off(entry(1, "111"), 5.0)
+    assert not lanes.window_full
+    assert lanes.due(4.0) == 5.0
+    assert seqs(lanes.take()) == [2]
+    assert lanes.due(5.0) is None
+    assert lanes.peek(priority=False) is None  # the window is full, and this never was out
+    lanes.recorded([2])
+    assert lanes.peek(priority=False) == entry(1, "111")
+
+
+def test_a_head_has_its_priority_whatever_brought_it_there() -> None:
+    lanes = Lanes()
+    urgent = entry(2, "111", priority=True)
+    lanes.push(entry(1, "111"))
+    lanes.push(urgent)
+    assert lanes.peek(priority=True) is None  # it is no head yet
+    assert seqs(lanes.take()) == [1]
+    lanes.answered(entry(1).id)
+    assert lanes.ready
+    assert lanes.peek(priority=True) == urgent
+    lanes.put_off(urgent, 5.0)
+    assert not lanes.ready
+    lanes.due(5.0)
+    assert lanes.peek(priority=True) == urgent
+    assert lanes.peek(priority=False) is None
+
+
 def test_an_answer_to_what_is_not_out_changes_nothing() -> None:
     lanes = filled("111")
     assert lanes.answered(entry(1).id) is None
@@ -44,6 +89,12 @@ WINDOW = 6
 RECIPIENTS = "abcd"
 ACTIONS = ["push", "push", "take", "take", "answer", "fail", "retry", "ask_again", "withhold"]
 ACTIONS += ["release", "expire", "record", "reconnect", "block", "take_up", "unblock"]
+ACTIONS += ["one", "one"]
+
+
+def order(e: Entry) -> tuple[bool, int]:
+    """Priority first, then in seq order."""
+    return not e.priority, e.seq
 
 
 class Script:
@@ -70,29 +121,59 @@ class Script:
     def push(self) -> None:
         self.pushed += 1
         expires, parked = self.now + self.draw(st.floats(0, 20)), self.draw(st.booleans())
-        new = entry(self.pushed, self.one_of(RECIPIENTS), expires=expires, parked=parked)
+        flags = {"parked": parked, "priority": self.draw(st.booleans())}
+        new = entry(self.pushed, self.one_of(RECIPIENTS), expires=expires, **flags)
         assert self.lanes.push(new) == (parked or new.recipient not in self.blocked)
         if parked or new.recipient not in self.blocked:
             self.waits[new.recipient].append(new)
 
-    def take(self) -> None:
+    def pass_time(self) -> None:
         self.later = {r: due for r, due in self.later.items() if due > self.now}
         assert self.lanes.due(self.now) == min(self.later.values(), default=None)
+
+    def heads(self) -> list[Entry]:
+        """Those that may go, but for the window."""
+        busy = self.out | self.held | self.later
+        heads = [lane[0] for r, lane in self.waits.items() if lane and r not in busy]
+        return [e for e in heads if self.free(e)]
+
+    def one(self) -> None:
+        """Of one kind one goes, or is put off."""
+        self.pass_time()
+        priority = self.draw(st.booleans())
+        again = sorted(e for e in self.heads() if e.seq in self.window and not priority)
+        fresh = sorted(
+            e for e in self.heads() if e.seq not in self.window and e.priority == priority
+        )
+        may = again or (fresh if len(self.window) < WINDOW else [])
+        head = self.lanes.peek(priority=priority)
+        assert head == (may[0] if may else None)
+        if head is None:
+            return
+        if self.draw(st.booleans()):
+            self.lanes.go(head)
+            self.out[head.recipient] = head
+            self.window.add(head.seq)
+        else:
+            self.later[head.recipient] = self.now + self.draw(st.floats(0.5, 5))
+            self.lanes.put_off(head, self.later[head.recipient])
+
+    def take(self) -> None:
+        self.pass_time()
         taken = self.lanes.take()
-        fresh = [e.seq for e in taken if e.seq not in self.window]
+        fresh = [order(e) for e in taken if e.seq not in self.window]
         for e in taken:
             assert e.recipient not in self.out | self.held | self.later
             assert e == self.waits[e.recipient][0]
             assert self.free(e)
             self.out[e.recipient] = e
-        self.window |= set(fresh)
-        busy = self.out | self.held | self.later
-        heads = [lane[0] for r, lane in self.waits.items() if lane and r not in busy]
-        left = [e.seq for e in heads if self.free(e)]
+        self.window |= {seq for _, seq in fresh}
+        left = [order(e) for e in self.heads()]
         assert fresh == sorted(fresh)
         assert len(self.window) <= WINDOW
-        assert not left or (len(self.window) == WINDOW and min(left) > max(fresh, default=0))
-        assert not set(left) & self.window  # a window full of retries does not wait for itself
+        assert not left or (len(self.window) == WINDOW and (not fresh or min(left) > max(fresh)))
+        waiting = {seq for _, seq in left}
+        assert not waiting & self.window  # a window full of retries does not wait for itself
 
     def answer(self) -> None:
         e = self.out.pop(self.one_of(self.out))
