@@ -11,7 +11,7 @@ A message with priority goes before others, and has half of the tokens while oth
 
 from __future__ import annotations
 
-BURST_SECONDS = 0.25  # what was not used for so long may be used at once
+BURST_SECONDS = 0.25
 CUT = 0.7
 CUT_EVERY_SECONDS = 1.0
 GROWTH = 0.02  # of the quota, a second
@@ -21,10 +21,15 @@ _WHOLE = 1.0 - 1e-6  # a token, but for rounding: who waits as long as told shal
 
 
 class Budget:
-    """The tokens of one owner. Times are the caller's seconds, ``quota`` is messages a second."""
+    """The tokens of one owner. Times are the caller's seconds, ``quota`` is messages a second.
 
-    def __init__(self, quota: float, now: float) -> None:
+    ``burst``: what was not used for so many seconds may be used at once. More of it lets an owner
+    ride out uneven arrivals at a number that is nearly full; after a pause it is "too many".
+    """
+
+    def __init__(self, quota: float, now: float, burst: float = BURST_SECONDS) -> None:
         self._quota = quota
+        self._burst = burst
         self._part = 1.0
         self._at = now
         self._tokens = self._depth(1.0)
@@ -86,4 +91,4 @@ class Budget:
         self._at = now
 
     def _depth(self, part: float) -> float:
-        return max(1.0, self.rate * BURST_SECONDS * part)
+        return max(1.0, self.rate * self._burst * part)

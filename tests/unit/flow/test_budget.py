@@ -30,6 +30,7 @@ def test_after_a_pause_a_quarter_of_a_second_may_go_at_once() -> None:
     budget = Budget(80.0, 0.0)
     assert drain(budget, 0.0) == 20
     assert drain(budget, 1000.0) == 20
+    assert drain(Budget(80.0, 0.0, burst=1.0), 0.0) == 80
 
 
 def test_a_small_quota_lets_one_go_at_once() -> None:
