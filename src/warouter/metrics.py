@@ -78,6 +78,17 @@ _COUNTERS: dict[Page, dict[str, str]] = {
         "warouter_callback_events_dropped_total": "Events given up under callback_persist: false",
         "warouter_beats_total": "Beats that were confirmed",
         "warouter_beats_late_total": "Beats confirmed later than twice their interval",
+        "warouter_cloud_in_doubt_total": "Messages that came to be in doubt, by cause",
+        "warouter_cloud_doubt_ended_total": "Doubts that ended, by what ended them",
+        "warouter_cloud_blind_total": "Doubts that the policy ended without a proof that webhooks "
+        "come",
+        "warouter_cloud_duplicates_total": "Requests that the Cloud API took although it had taken "
+        "one of the same message",
+        "warouter_cloud_contradictions_total": "Successes of messages whose failure was shown",
+        "warouter_cloud_answers_total": "Requests to the Cloud API that ended, by class",
+        "warouter_cloud_throttled_total": "Answers that the number sends too fast",
+        "warouter_cloud_pair_waits_total": "Messages that waited for the rate of their recipient",
+        "warouter_cloud_late_writes_total": "Requests that began after their lease could be taken",
     },
     Page.DB: {
         "warouter_owner_changes_total": "Slots that changed their owner, by reason",
@@ -109,6 +120,10 @@ _GAUGES: dict[Page, dict[str, str]] = {
         "warouter_link_webapps": "Connections of webapps and of relaying coreapps",
         "warouter_callbacks_failing": "1 while callbacks of a type keep failing",
         "warouter_parked_recipients": "Recipients whose messages wait for a retry",
+        "warouter_cloud_in_doubt": "Messages of which nobody knows whether the Cloud API took them",
+        "warouter_cloud_held": "Messages in doubt that wait for an operator",
+        "warouter_cloud_rate": "Messages a second that the coreapp may send to the Cloud API",
+        "warouter_cloud_stopped": "1 while the number is stopped until an operator acts",
         "warouter_master_leads": "1 while the master leads",
         "warouter_term": "Term of the leading master",
     },

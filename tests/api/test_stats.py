@@ -99,6 +99,7 @@ async def test_figures_of_every_process_are_on_its_page(api: Api, pool: asyncpg.
         "coreapp",
         Sample("callback_queue_size", 3),
         Sample("callback_requests", 7, {"result": "success", "type": "status_change"}),
+        Sample("warouter_cloud_held", 2),
         Sample("warouter_slot_epoch", 9, {"slot": "0"}),
         Sample("warouter_process_open_files", 20),
         Sample("warouter_of_a_newer_build", 1),
@@ -126,7 +127,10 @@ async def test_figures_of_every_process_are_on_its_page(api: Api, pool: asyncpg.
     assert web["web_uptime"] == [({"node": "h:webapp-2"}, 12)]
     assert web["warouter_process_open_files"] == [({"node": "h:webapp-2"}, 30)]
     assert app["callback_queue_size"] == [({"node": "h:coreapp-1"}, 3)]
-    assert web["callback_queue_size"] == app["callback_queue_size"]
+    assert app["warouter_cloud_held"] == [({"node": "h:coreapp-1"}, 2)]
+    for name in ("callback_queue_size", "warouter_cloud_held"):
+        assert web[name] == app[name]
+    assert "callback_requests" not in web
     labels = {"result": "success", "type": "status_change", "node": "h:coreapp-1"}
     assert app["callback_requests"] == [(labels, 7)]
     assert app["warouter_master_leads"] == [({"node": "h:master-1"}, 1)]

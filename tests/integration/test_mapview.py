@@ -109,6 +109,47 @@ async def test_after_an_outage_nobody_is_taken_for_silent(
     await view.close()
 
 
+async def test_no_coreapp_is_connected_while_the_number_is_stopped(
+    settings: Settings, pool: asyncpg.Pool
+) -> None:
+    view = MapView(settings, Timing(), pool, f"wa:{uuid4().hex}:w")
+    owner, leader = uuid4(), uuid4()
+    sessions = [
+        session_of(settings, "coreapp", owner),
+        session_of(settings, "master", leader),
+    ]
+    for session in sessions:
+        await session.beat(True, 10.0)
+    await pool.execute("update slot set owner = $1", owner)
+    await pool.execute("update term set incarnation = $1", leader)
+    await pool.execute("update shard_map set shards = 2")
+    await pool.execute(
+        "insert into account (one, cc, phone_number, cert, authority_key)"
+        " values (true, '1', '6315550000', '', '')"
+    )
+
+    async def shown() -> list[tuple[str, str, str]]:
+        return sorted((s.role, s.gateway_status, s.problem) for s in await view.health())
+
+    well = [
+        ("coreapp", "connected", ""),
+        ("primary_master", "connected", ""),
+    ]
+    assert await shown() == well
+    await pool.execute(
+        "insert into cloud_pause (code, details, token_hash) values (190, 'expired', 'h')"
+    )
+    assert await shown() == [
+        ("coreapp", "disconnected", "the number is stopped by code 190"),
+        ("primary_master", "connected", ""),
+    ]
+    await pool.execute("delete from cloud_pause")
+    assert await shown() == well
+    for session in sessions:
+        session.terminate()
+    await view.close()
+
+
 async def test_403_says_that_nothing_happens_and_503_that_it_may(
     settings: Settings, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,6 +16,7 @@ For operators, who need only the database:
     status      the cluster as tables, as JSON, or again each second
     trace       where one message is
     callbacks   dead letters: listed, shown, delivered once more
+    doubt       messages that the Cloud API may have taken: listed, shown, sent again, failed
     audit       the audit log
     cloud       the Cloud API: which upstream the database has
     sizing      machines and processes for a rate
@@ -47,6 +48,7 @@ COMMANDS = {
     "audit": "warouter.cli.audit:audit",
     "cloud": "warouter.cli.cloud:cloud",
     "callbacks": "warouter.cli.callbacks:callbacks",
+    "doubt": "warouter.cli.doubt:doubt",
     "trace": "warouter.cli.trace:trace",
     "sizing": "warouter.cli.sizing:sizing",
 }

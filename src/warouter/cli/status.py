@@ -21,6 +21,7 @@ from warouter.cli.nodes import data_dir_option
 from warouter.config import Settings
 from warouter.errors import CommandError
 from warouter.store.database import Connection, close_politely
+from warouter.store.views.doubts import CloudStatus
 from warouter.store.views.status import (
     EPOCH_BITS,
     NodeStatus,
@@ -148,6 +149,8 @@ def _summary(found: Status) -> Table:
         + ")",
         "oldest transaction": _oldest(found),
     }
+    if found.cloud is not None:
+        facts["cloud"] = _cloud(found.cloud)
     if (request := found.shard_request) is not None:
         facts["shard request"] = (
             f"{request.shards} shards, {request.state} for {_age(request.age_s)}"
@@ -155,6 +158,15 @@ def _summary(found: Status) -> Table:
     for name, fact in facts.items():
         table.add_row(Text(name, style="bold"), Text(fact))
     return table
+
+
+def _cloud(cloud: CloudStatus) -> str:
+    oldest = cloud.oldest_doubt_s
+    age = "" if oldest is None else f" (the oldest for {_age(oldest)})"
+    words = f"{cloud.in_doubt:,} in doubt{age}, {cloud.held:,} held"
+    if (stop := cloud.stopped) is None:
+        return words
+    return f"{words}; number stopped for {_age(stop.age_s)} by code {stop.code}: {stop.details}"
 
 
 def _oldest(found: Status) -> str:

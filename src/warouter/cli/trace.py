@@ -12,6 +12,7 @@ from warouter.cli.database import connected, settings_of
 from warouter.cli.nodes import data_dir_option
 from warouter.config import Settings
 from warouter.errors import CommandError
+from warouter.store.views.attempts import Attempts
 from warouter.store.views.status import EPOCH_BITS
 from warouter.store.views.trace import Callback, Step, Trace, read_trace
 
@@ -32,7 +33,7 @@ def trace(data_dir: Path | None, as_json: bool, message_id: str) -> None:
     if as_json:
         click.echo(msgspec.json.encode(found))
         return
-    for line in _lines(found):
+    for line in lines_of(found):
         click.echo(line)
 
 
@@ -47,7 +48,8 @@ async def _find(settings: Settings, message_id: str) -> Trace:
     return found
 
 
-def _lines(found: Trace) -> list[str]:
+def lines_of(found: Trace) -> list[str]:
+    """A trace as a terminal shows it."""
     timeline, n = divmod(found.epoch, 1 << EPOCH_BITS)
     side = "to" if found.direction == "outgoing" else "from"
     facts = [
@@ -58,8 +60,24 @@ def _lines(found: Trace) -> list[str]:
     ]
     if found.ttl is not None:
         facts.append(("ttl", f"{found.ttl} s"))
+    if found.cloud is not None:
+        facts += _of_attempts(found.cloud)
     steps = [f"{step.at or '':<24}  {_step(step)}" for step in found.steps]
     return [*(f"{name:<9}{fact}" for name, fact in facts), "", *map(str.rstrip, steps)]
+
+
+def _of_attempts(cloud: Attempts) -> list[tuple[str, str]]:
+    facts = [("attempts", f"{cloud.attempts}, {cloud.state.replace('_', ' ')}")]
+    if cloud.doubt is not None:
+        facts.append(("doubt", f"since {cloud.doubt.since}, by {cloud.doubt.cause}"))
+    if cloud.held is not None:
+        facts.append(("held", f"since {cloud.held}: `warouter doubt` takes your word"))
+    facts += [
+        ("taken", f"attempt {each.attempt} at {each.at} as {each.wamid}") for each in cloud.evidence
+    ]
+    if cloud.duplicates:
+        facts.append(("twice", f"{cloud.duplicates} taken beside the first: they are duplicates"))
+    return facts
 
 
 def _step(step: Step) -> str:

@@ -19,6 +19,7 @@ With the Cloud API the number has a rate, and nobody repeats what may have been 
     pairs     how often one recipient may be written to
     doubt     what becomes of a message whose request may have been taken
     windows   how long it waits
+    causes    why it is in doubt, in one word
     proof     whether webhooks provably reach us, so that this wait says something
     statuses  which statuses of a message v1 hears, whatever comes
 

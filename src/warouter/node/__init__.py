@@ -17,6 +17,7 @@ is finished in an order that loses nothing.
     loglevel          the level of the log, by the settings
     reporter          what each process reports every five seconds
     figures_coreapp   the figures of a coreapp
+    figures_cloud     those that only the Cloud API brings about
     figures_webapp    the figures of a webapp
     runtime           the loop, signals, the first contact with the database, the name
 """

@@ -21,7 +21,7 @@ from warouter.errors import ChangeRefused, NotReady
 from warouter.link.client import Links
 from warouter.log import Outage
 from warouter.store import database
-from warouter.store.account.registration import is_registered
+from warouter.store.account.registration import read_standing
 from warouter.store.bounded import connection
 from warouter.store.nodes import (
     LINK_GONE,
@@ -171,7 +171,7 @@ class MapView:
                 nodes = await read_nodes(taken)
                 alive = await live_incarnations(taken)
                 leader = await read_term(taken)
-                registered = await is_registered(taken)
+                standing = await read_standing(taken)
         except _AWAY as error:
             raise NotReady("the database does not answer") from error
         alive -= self._beats.silent(self._timing.lease)
@@ -191,9 +191,11 @@ class MapView:
                 connected = (
                     up and node.incarnation in owners and node.upstream_ok and node.journal_ok
                 )
-            serving = "connected" if registered else "unregistered"
-            status = serving if connected else "disconnected"
             problem = "" if up else "the node does not answer"
+            if connected and node.role == "coreapp" and standing.stopped is not None:
+                connected, problem = False, f"the number is stopped by code {standing.stopped}"
+            serving = "connected" if standing.registered else "unregistered"
+            status = serving if connected else "disconnected"
             states[node.name] = NodeState(node.name, status, role, problem)
         return list(states.values())
 

@@ -28,6 +28,8 @@ delete from audit where id in (
 _BEGIN = """
 insert into audit (actor, action, source, outcome) values ($1, $2, $3, $4) returning id"""
 _END = "update audit set subject = $2, outcome = $3 where id = $1"
+_RECORD = """
+insert into audit (actor, action, subject, source, outcome) values ($1, $2, $3, $4, $5)"""
 _ADD = "select audit_add($1, $2, $3, $4, $5, $6, $7)"
 _LATEST = """
 select to_char(at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS"Z"') as at,
@@ -80,6 +82,11 @@ class Audit(Bounded):
         """Add subject and outcome to a row."""
         async with self._connection() as connection:
             await connection.execute(_END, number, subject, outcome)
+
+
+async def record(connection: Any, actor: str, action: str, subject: str, source: str) -> None:
+    """Write the row of an action that is done in the same transaction."""
+    await connection.execute(_RECORD, actor, action, subject, source, DONE)
 
 
 async def read_audit(connection: Any, most: int) -> list[Entry]:

@@ -30,7 +30,9 @@ _PROCESS = frozenset({Page.PROCESS})
 _WEB = frozenset({Page.WEB}) | _PROCESS
 _APP = frozenset({Page.APP}) | _PROCESS
 _INTERNAL = frozenset({Page.APP_INTERNAL})
-_QUEUE = "callback_queue_size"  # a coreapp's, and monitors of the product look for it here too
+# Of coreapps, and shown on /metrics too: monitors of the product look for the queue there, and all
+# that concerns the number is to be found in one place.
+_QUEUE, _CLOUD = "callback_queue_size", "warouter_cloud_"
 
 
 class Point(msgspec.Struct):
@@ -89,12 +91,16 @@ class DbInternalAnswer(msgspec.Struct):
 
 
 async def metrics(context: Context, request: web.Request, _caller: Caller) -> web.Response:
-    """Metrics of all webapps: this one's of now and the others'
-    reports; only this one's without a database.
+    """Metrics of all webapps, and what the Cloud API brings about at coreapps: this one's of now
+    and the others' reports; only this one's without a database.
     """
     reports = await _reports(context)
     samples = _of_all([r for r in reports if r.role == "webapp"], _WEB)
-    samples += [sample for sample in _of_all(reports, _APP) if sample.name == _QUEUE]
+    samples += [
+        sample
+        for sample in _of_all(reports, _APP)
+        if sample.name == _QUEUE or sample.name.startswith(_CLOUD)
+    ]
     # The last word on a series counts: what this process knows of itself now.
     samples += _on(_WEB, labelled(context.operations.own(), **{NODE: context.operations.node}))
     return _answer(request, samples, ("metrics",))

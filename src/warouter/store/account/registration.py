@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -19,6 +19,8 @@ insert into account (one, cc, phone_number, cert, authority_key, pin_hash)
 values (true, $1, $2, $3, $4, $5) on conflict (one) do nothing"""
 _REGISTERED = "select cc = $1 and phone_number = $2 from account"
 _IS_REGISTERED = "select exists (select from account)"
+_STANDING = """
+select exists (select from account) as registered, (select code from cloud_pause) as stopped"""
 
 
 class Pending(msgspec.Struct, frozen=True):
@@ -32,6 +34,13 @@ class Pending(msgspec.Struct, frozen=True):
     @property
     def number(self) -> str:
         return self.cc + self.phone_number
+
+
+class Standing(NamedTuple):
+    """Whether a number may serve. ``stopped``: Meta's code for which an operator must act."""
+
+    registered: bool
+    stopped: int | None
 
 
 class Registrations(Bounded):
@@ -67,10 +76,10 @@ class Registrations(Bounded):
 
     async def is_registered(self) -> bool:
         async with self._connection() as connection:
-            return await is_registered(connection)
+            found: bool = await connection.fetchval(_IS_REGISTERED)
+        return found
 
 
-async def is_registered(source: Any) -> bool:
-    """True if a number is registered; ``source`` is a pool or a connection."""
-    found: bool = await source.fetchval(_IS_REGISTERED)
-    return found
+async def read_standing(source: Any) -> Standing:
+    """How the cluster's number stands; ``source`` is a pool or a connection."""
+    return Standing(*await source.fetchrow(_STANDING))

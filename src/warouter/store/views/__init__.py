@@ -5,4 +5,6 @@ backlog   how much waits in each slot
 stats     the same and more as samples for Prometheus
 facts     what /v1/support says of the cluster
 trace     every step of one message
+doubts    messages in doubt or held, and a number that is stopped
+attempts  the requests of one message to the Cloud API
 """

@@ -18,6 +18,7 @@ from warouter.store import locks
 from warouter.store.database import Connection
 from warouter.store.nodes import SLOTS_SQL, map_of
 from warouter.store.views.backlog import Backlog, read_backlog
+from warouter.store.views.doubts import CloudStatus, read_cloud
 
 SILENT_SECONDS = 3.0  # a session that has said nothing for ten beats
 EPOCH_BITS = 32  # epochs and terms are timeline * 2^32 + n
@@ -144,8 +145,8 @@ class OwnerChange(msgspec.Struct, frozen=True, kw_only=True):
     observed_age_ms: int | None
 
 
-class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything `warouter status` shows."""
+class Status(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Everything `warouter status` shows; ``cloud`` only where the Cloud API is the upstream."""
 
     term: int
     term_age_s: float
@@ -162,6 +163,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     shard_request: RequestStatus | None
     database: DatabaseStatus
     history: list[OwnerChange]
+    cloud: CloudStatus | None = None
 
 
 async def read_status(connection: Connection, history: int = 0) -> Status:
@@ -193,6 +195,7 @@ async def read_status(connection: Connection, history: int = 0) -> Status:
             dead_letters=sum(s.dead_letters for s in shards),
             shard_request=await _request(connection),
             database=await _database(connection),
+            cloud=await read_cloud(connection),
             history=[OwnerChange(**row) for row in await connection.fetch(_HISTORY, history)],
         )
 

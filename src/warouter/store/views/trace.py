@@ -20,6 +20,7 @@ from warouter.flow.cursor import Cursor
 from warouter.kinds import INBOUND, MESSAGE, READ_MARK, STATUS
 from warouter.message_id import parse, slot_of_id
 from warouter.store.database import Connection
+from warouter.store.views.attempts import Attempts, read_attempts
 
 _TIME = "to_char({} at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')"
 MESSAGE_SQL = f"""
@@ -80,9 +81,10 @@ class Step(msgspec.Struct, frozen=True, omit_defaults=True):
     callback: Callback | None = None
 
 
-class Trace(msgspec.Struct, frozen=True):
-    """``state``: waiting (or sent and not answered), parked, taken (no status yet), or the
-    furthest status; of an inbound message received. ``recipient`` is the wa_id of the other side.
+class Trace(msgspec.Struct, frozen=True, omit_defaults=True):
+    """``state``: waiting (or sent and not answered), parked, in_doubt, held, taken (no status yet),
+    or the furthest status; of an inbound message received. ``recipient`` is the wa_id of the other
+    side. ``cloud`` is there once a request to the Cloud API is on record.
     """
 
     id: str
@@ -96,6 +98,7 @@ class Trace(msgspec.Struct, frozen=True):
     epoch: int
     ttl: int | None
     steps: list[Step]
+    cloud: Attempts | None = None
 
 
 class _Error(msgspec.Struct):
@@ -140,20 +143,16 @@ async def _outgoing(connection: Source, message_id: str, raw: bytes) -> Trace | 
     assert where is not None
     statuses = sorted(map(_status, events), key=lambda s: (s.at or "", _RANKS.get(s.step, 0)))
     own = _own_steps(known, parked, Cursor(where["mark"], where["ranges"]))
-    state = own[-1].step if own else "settled"
-    if state == "accepted":
-        state = "waiting"
-    elif state == "settled":
-        names = [s.step for s in statuses if s.step in _RANKS]
-        state = max(names, key=_RANKS.__getitem__, default="taken")
+    cloud = await read_attempts(connection, raw)
     return Trace(
         id=message_id,
         direction="outgoing",
         kind=_NAMES.get(known["kind"], "message") if known else "message",
-        state=state,
+        state=_state(own, statuses, cloud),
         recipient=known["recipient"] if known else events[0]["recipient"],
         ttl=known["ttl"] if known else None,
         steps=[*own, *statuses],
+        cloud=cloud,
         **_place(where, slot_of_id(raw)),
     )
 
@@ -184,6 +183,17 @@ def _place(where: Any, slot: int) -> dict[str, Any]:
         "owner": where["owner"],
         "epoch": where["epoch"],
     }
+
+
+def _state(own: list[Step], statuses: list[Step], cloud: Attempts | None) -> str:
+    """A message in doubt is parked at first, and one that is held counts as settled."""
+    names = [s.step for s in statuses if s.step in _RANKS]
+    if cloud is not None and cloud.state in ("in_doubt", "held") and not names:
+        return cloud.state
+    last = own[-1].step if own else "settled"
+    if last != "settled":
+        return "waiting" if last == "accepted" else last
+    return max(names, key=_RANKS.__getitem__, default="taken")
 
 
 def _own_steps(known: Any, parked: Any, cursor: Cursor) -> list[Step]:

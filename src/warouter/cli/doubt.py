@@ -1,0 +1,173 @@
+"""``warouter doubt``: messages of which nobody knows whether the Cloud API took them."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+from pathlib import Path
+
+import click
+import msgspec
+import uvloop
+from rich.table import Table
+from rich.text import Text
+
+from warouter.cli.database import connected, console, settings_of
+from warouter.cli.nodes import data_dir_option
+from warouter.cli.trace import lines_of
+from warouter.config import Settings
+from warouter.errors import CommandError
+from warouter.message_id import parse, text_of
+from warouter.store import audit, doubts
+from warouter.store.database import Connection
+from warouter.store.doubts import Word
+from warouter.store.views.doubts import Doubtful, Shown, Spans, find, find_one, read_spans
+from warouter.store.views.trace import Trace, read_trace
+
+APPLICATION = "warouter doubt"
+PIPE_COLUMNS = 160
+
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_ids = click.argument("ids", metavar="ID...", nargs=-1, required=True)
+
+
+@click.group()
+def doubt() -> None:
+    """Messages in doubt, or held: was the request taken or not?
+
+    What is in doubt ends by itself, by an answer, a status or its window. What is held waits for
+    your word, and fails after WAROUTER_PENDING.
+
+    Of the database that WA_DB_* names, or of a local cluster: --data-dir, else ./warouter-data if
+    there is one.
+    """
+
+
+@doubt.command("list")
+@data_dir_option
+@_json
+def list_(data_dir: Path | None, as_json: bool) -> None:
+    """List messages in doubt or held, the longest first."""
+    found = uvloop.run(_find(settings_of(data_dir)))
+    if as_json:
+        names = Doubtful.__struct_fields__
+        listed = [{name: getattr(one, name) for name in names} for one in found]
+        click.echo(msgspec.json.encode(listed))
+        return
+    console(PIPE_COLUMNS).print(_table(found))
+    held = sum(one.state == "held" for one in found)
+    click.echo(f"{len(found) - held:,} in doubt, {held:,} held")
+
+
+@doubt.command()
+@data_dir_option
+@_json
+@click.argument("message_id", metavar="ID")
+def show(data_dir: Path | None, as_json: bool, message_id: str) -> None:
+    """Show one message: its doubt, and every step as `warouter trace` does, without its content."""
+    shown, trace = uvloop.run(_find_one(settings_of(data_dir), _parsed(message_id)))
+    if as_json:
+        click.echo(msgspec.json.encode({"doubt": shown, "trace": trace}))
+        return
+    for name, value in msgspec.structs.asdict(shown).items():
+        if value is not None:
+            click.echo(f"{name:<11}{value}")
+    for line in ["", *lines_of(trace)] if trace is not None else ():
+        click.echo(line)
+
+
+@doubt.command()
+@data_dir_option
+@_ids
+def resend(data_dir: Path | None, ids: tuple[str, ...]) -> None:
+    """Send held messages once more, under their next attempt.
+
+    One that was taken after all reaches its recipient twice. The owners of their slots do it within
+    seconds.
+    """
+    _say(data_dir, ids, "resend")
+    click.echo(f"{len(set(ids)):,} messages will be sent once more")
+
+
+@doubt.command()
+@data_dir_option
+@_ids
+def fail(data_dir: Path | None, ids: tuple[str, ...]) -> None:
+    """End held messages as `failed`, with code 500 and "outcome unknown, not sent again".
+
+    One that was taken after all was delivered nevertheless. The owners of their slots do it within
+    seconds.
+    """
+    _say(data_dir, ids, "fail")
+    click.echo(f"{len(set(ids)):,} messages will end as failed")
+
+
+async def _find(settings: Settings) -> list[Shown]:
+    async with connected(settings, APPLICATION) as connection:
+        return await find(connection, await read_spans(connection, settings))
+
+
+async def _find_one(settings: Settings, message_id: bytes) -> tuple[Shown, Trace | None]:
+    async with connected(settings, APPLICATION) as connection:
+        shown = await find_one(connection, message_id, await read_spans(connection, settings))
+        if shown is None:
+            raise CommandError(_unknown(message_id))
+        return shown, await read_trace(connection, text_of(message_id))
+
+
+def _say(data_dir: Path | None, ids: tuple[str, ...], word: Word) -> None:
+    uvloop.run(_ask(settings_of(data_dir), sorted({_parsed(text) for text in ids}), word))
+
+
+async def _ask(settings: Settings, ids: list[bytes], word: Word) -> None:
+    """All of them hear the word, or none."""
+    async with connected(settings, APPLICATION) as connection, connection.transaction():
+        heard = await doubts.say(connection, ids, word)
+        for message_id in ids:
+            if message_id not in heard:
+                spans = await read_spans(connection, settings)
+                raise CommandError(await _why_not(connection, message_id, spans))
+            about = text_of(message_id)
+            await audit.record(connection, _user(), f"doubt {word}", about, socket.gethostname())
+
+
+async def _why_not(connection: Connection, message_id: bytes, spans: Spans) -> str:
+    shown = await find_one(connection, message_id, spans)
+    if shown is None:
+        return _unknown(message_id)
+    if shown.state == "in_doubt":
+        when = f", at {shown.ends} or later" if shown.ends else ""
+        return f"{shown.id} is in doubt, which ends by itself{when}: only a held message can wait."
+    return f"{shown.id} is {shown.state}, not held: its owner goes on with it by itself."
+
+
+def _unknown(message_id: bytes) -> str:
+    text = text_of(message_id)
+    return f"{text} is neither in doubt nor held: `warouter trace {text}` says where it is."
+
+
+def _parsed(text: str) -> bytes:
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise CommandError(f"{text[:64]!r} is not the id of a message.") from error
+
+
+def _user() -> str:
+    """Who runs this command, as the audit log names them."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user id without a name
+        return f"uid {os.getuid()}"
+
+
+def _table(found: list[Shown]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for name in ("id", "state", "recipient", "cause", "attempt", "since", "ends"):
+        table.add_column(name, justify="right" if name == "attempt" else "left")
+    for one in found:
+        state = f"{one.state}, {one.asked} asked" if one.asked else one.state
+        cells = (one.id, state, one.recipient, one.cause, str(one.attempt), one.since, one.ends)
+        table.add_row(*(Text(cell or "") for cell in cells))
+    return table

@@ -1,0 +1,36 @@
+"""Why messages are in doubt, in one word each. Pure.
+
+An owner keeps what it heard, which may be whatever a socket or a Graph API says. What is counted
+and listed by cause needs few words, and always the same.
+"""
+
+from __future__ import annotations
+
+import re
+
+from warouter import codes
+
+ANSWER = "answer"  # one came, and says neither "taken" nor "not taken"
+TIMEOUT = "timeout"  # none came in time
+CONNECTION = "connection"  # it ended before the answer did
+TAKEOVER = "takeover"  # the next owner found the request issued
+TIMELINE = "timeline"  # PostgreSQL failed over: the row of a request may be gone
+OTHER = "other"
+CAUSES = (ANSWER, TIMEOUT, CONNECTION, TAKEOVER, TIMELINE, OTHER)
+
+_SAID = {
+    **{word: word for word in CAUSES},
+    codes.title(500): ANSWER,
+    "no answer in time": TIMEOUT,
+    "": OTHER,
+    "unclear": OTHER,
+}
+_ERROR = re.compile(r"\w+\(")  # the repr of one that nobody expected
+
+
+def word_of(said: str) -> str:
+    """One of ``CAUSES`` for whatever was said of a request."""
+    known = _SAID.get(said)
+    if known is not None:
+        return known
+    return OTHER if _ERROR.match(said) else CONNECTION

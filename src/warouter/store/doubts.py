@@ -1,0 +1,34 @@
+"""An operator's word on messages that are held, as their owners' inbox gets it.
+
+Nothing here writes what an owner writes: the owner takes the word up, fenced as ever, once it has
+read what webhooks brought before.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from typing import Literal
+
+from warouter.store.database import Connection
+from warouter.store.journal.issues import KEPT
+
+Word = Literal["resend", "fail"]
+
+ASKED = 4  # the kind of such a row
+
+# In the order of the keys, as all writers of the inbox.
+_SAY = f"""
+insert into cloud_inbox (slot, kind, key, id, payload)
+select s.slot, {ASKED}, 'asked:' || encode(s.id, 'hex') || ':' || $2, s.id, $3
+  from send_issue s where s.id = any ($1::bytea[]) and s.state = {KEPT} order by s.id
+returning id"""
+
+
+async def say(connection: Connection, ids: Sequence[bytes], word: Word) -> set[bytes]:
+    """Say what shall become of these messages; returns those that are held and so hear it.
+
+    A message that has had several words obeys the first that it can.
+    """
+    rows = await connection.fetch(_SAY, ids, secrets.token_hex(8), word.encode())
+    return {row["id"] for row in rows}

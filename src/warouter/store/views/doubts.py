@@ -1,0 +1,179 @@
+"""Messages in doubt or held, and a number that is stopped: what only the Cloud API brings about.
+
+When a wait ends is an estimate: the category of a template, and whether webhooks provably come, are
+known to its owner alone. The spans are those that the coreapps report.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+import msgspec
+
+from warouter.config import Settings
+from warouter.flow.causes import word_of
+from warouter.flow.windows import Wait, Windows
+from warouter.message_id import text_of
+from warouter.store.database import Source
+from warouter.store.journal.issues import DOUBTED, ISSUED, KEPT, NOT_TAKEN
+from warouter.store.views.backlog import MOST_COUNTED
+
+STATES = {ISSUED: "issued", DOUBTED: "in_doubt", KEPT: "held", NOT_TAKEN: "waiting"}
+
+# The owner's word is in the inbox until the owner has taken it up: kind 4.
+_ROWS = """
+select s.id, s.state, s.recipient, s.cause, s.attempt, s.doubts, s.at as since,
+       clock_timestamp() as now, m.accepted_at + make_interval(secs => m.ttl) as expires,
+       coalesce(position('"template"'::bytea in m.body) > 0, false) as template,
+       (select convert_from(i.payload, 'UTF8') from cloud_inbox i
+         where i.id = s.id and i.kind = 4 order by i.n limit 1) as asked
+  from send_issue s left join message m on m.slot = s.slot and m.seq = s.seq"""
+LIST_SQL = f"{_ROWS} where s.state in ({DOUBTED}, {KEPT}) order by s.at, s.slot, s.seq"
+ONE_SQL = f"{_ROWS} where s.id = $1"
+_REPORTED = """
+select body -> 'facts' -> 'env' from report
+ where role = 'coreapp' and jsonb_typeof(body -> 'facts' -> 'env') = 'array'
+ order by at desc limit 1"""
+_CLOUD = f"""
+select (select upstream from format) <> 'simulator' as cloud,
+       (select count(*) from (select from send_issue where state = {DOUBTED}
+                               limit {MOST_COUNTED}) d) as in_doubt,
+       (select count(*) from (select from send_issue where state = {KEPT}
+                               limit {MOST_COUNTED}) h) as held,
+       (select extract(epoch from clock_timestamp() - min(at))::float8 from send_issue
+         where state = {DOUBTED}) as oldest_s,
+       p.code, p.details, extract(epoch from clock_timestamp() - p.at)::float8 as stopped_s
+  from (select) one left join cloud_pause p on true"""
+
+
+class Spans(NamedTuple):
+    """How long messages wait: in doubt by ``windows``, held for ``held`` seconds."""
+
+    windows: Windows
+    held: float
+
+
+class Doubtful(msgspec.Struct, frozen=True, kw_only=True):
+    """One message in doubt since ``since``, or held since then. Times are UTC.
+
+    ``ends`` is the first moment ahead at which that may end by itself; None if there is none.
+    """
+
+    id: str
+    state: str  # in_doubt, held; of one that is neither: issued, waiting
+    recipient: str
+    cause: str
+    attempt: int
+    since: str
+    ends: str | None
+
+
+class Shown(Doubtful, frozen=True, kw_only=True):
+    """One message with all of its row. ``doubts``: so many attempts may have been taken.
+
+    ``said`` is what its owner heard; ``asked`` an operator's word that is not taken up yet.
+    """
+
+    doubts: int
+    said: str | None
+    asked: str | None
+
+
+class Stopped(msgspec.Struct, frozen=True):
+    """Why the number is stopped, by Meta's code and in its words."""
+
+    code: int
+    details: str
+    age_s: float
+
+
+class CloudStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """What waits for certainty or for an operator; counted up to a limit."""
+
+    in_doubt: int
+    held: int
+    oldest_doubt_s: float | None
+    stopped: Stopped | None
+
+
+async def read_spans(connection: Source, settings: Settings) -> Spans:
+    """The spans that are in force at the coreapps; those of ``settings`` while none reports."""
+    said = await connection.fetchval(_REPORTED)
+    reported = dict(each.split("=", 1) for each in msgspec.json.decode(said or "[]"))
+    base = reported.get("WAROUTER_CLOUD_DOUBT_SECONDS")
+    held = reported.get("WAROUTER_PENDING")
+    return Spans(
+        Windows(float(base or settings.cloud_doubt_seconds)),
+        float(held or settings.pending_seconds),
+    )
+
+
+async def find(connection: Source, spans: Spans) -> list[Shown]:
+    """What is in doubt or held, the longest first."""
+    return [_shown(row, spans) for row in await connection.fetch(LIST_SQL)]
+
+
+async def find_one(connection: Source, message_id: bytes, spans: Spans) -> Shown | None:
+    """The row of one message, whatever its state; None if it has none."""
+    row = await connection.fetchrow(ONE_SQL, message_id)
+    return None if row is None else _shown(row, spans)
+
+
+async def read_cloud(connection: Source) -> CloudStatus | None:
+    """None if this cluster's upstream is the simulator."""
+    row = await connection.fetchrow(_CLOUD)
+    assert row is not None
+    if not row["cloud"]:
+        return None
+    stopped = None
+    if row["code"] is not None:
+        stopped = Stopped(row["code"], row["details"], row["stopped_s"])
+    return CloudStatus(
+        in_doubt=row["in_doubt"],
+        held=row["held"],
+        oldest_doubt_s=row["oldest_s"],
+        stopped=stopped,
+    )
+
+
+def iso(at: datetime) -> str:
+    """A time as the views show it: UTC, to the millisecond."""
+    return f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}Z"
+
+
+def _shown(row: Any, spans: Spans) -> Shown:
+    over = _over(row, spans)
+    said = row["cause"]
+    return Shown(
+        id=text_of(row["id"]),
+        state=STATES[row["state"]],
+        recipient=row["recipient"],
+        cause=word_of(said or ""),
+        attempt=row["attempt"],
+        since=iso(row["since"]),
+        ends=None if over is None else iso(over),
+        doubts=row["doubts"],
+        said=said,
+        asked=row["asked"],
+    )
+
+
+def _over(row: Any, spans: Spans) -> datetime | None:
+    """The first moment ahead at which the wait of this row may end."""
+    moments = [row["since"] + timedelta(seconds=wait) for wait in _waits(row, spans)]
+    if row["state"] == DOUBTED and row["expires"] is not None:
+        moments.append(row["expires"])
+    return min((moment for moment in moments if moment > row["now"]), default=None)
+
+
+def _waits(row: Any, spans: Spans) -> list[float]:
+    """Seconds after which the wait may end: in doubt with a proof or without, as the kind of
+    message may be.
+    """
+    if row["state"] == KEPT:
+        return [spans.held]
+    if row["state"] != DOUBTED:
+        return []
+    kinds = (Wait.ORDINARY, Wait.HELD) if row["template"] else (Wait.ORDINARY,)
+    return [wait for kind in kinds for wait in spans.windows.of(kind)[:2]]
