@@ -139,6 +139,8 @@ async def test_no_coreapp_is_connected_while_the_number_is_stopped(
     await pool.execute(
         "insert into cloud_pause (code, details, token_hash) values (190, 'expired', 'h')"
     )
+    assert await shown() == well  # left over from before a switch to the simulator
+    await pool.execute("update format set upstream = 'cloud:106540352242922'")
     assert await shown() == [
         ("coreapp", "disconnected", "the number is stopped by code 190"),
         ("primary_master", "connected", ""),

@@ -19,8 +19,10 @@ insert into account (one, cc, phone_number, cert, authority_key, pin_hash)
 values (true, $1, $2, $3, $4, $5) on conflict (one) do nothing"""
 _REGISTERED = "select cc = $1 and phone_number = $2 from account"
 _IS_REGISTERED = "select exists (select from account)"
+# The row of a stop may outlive a switch to the simulator.
 _STANDING = """
-select exists (select from account) as registered, (select code from cloud_pause) as stopped"""
+select exists (select from account) as registered,
+       (select p.code from cloud_pause p, format f where f.upstream <> 'simulator') as stopped"""
 
 
 class Pending(msgspec.Struct, frozen=True):
