@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import socket
 import ssl
 import struct
@@ -360,25 +361,76 @@ def test_a_request_that_began_too_late_is_cut_and_counted(
     ]
 
 
-def test_a_connection_that_ended_while_idle_is_not_used(way: Way) -> None:
+@pytest.mark.parametrize("noticed", [False, True])
+def test_a_connection_that_ended_while_idle_is_not_used(way: Way, noticed: bool) -> None:
     """Neither if the loop has noticed its end, nor if only the kernel has."""
-    ended = threading.Event()
+    answered, ended = threading.Event(), threading.Event()
 
     def script(conversation: Conversation) -> None:
         conversation.answer()
+        assert answered.wait(PATIENCE)
+        answered.clear()
         conversation.close()
         ended.set()
 
     async def body(graph: Graph, server: Hostile) -> None:
-        for n in range(4):
+        for _ in range(3):
             assert (await graph.post(BODY, always)).outcome is ANSWERED
+            assert graph.connections.count == 1
+            answered.set()
             assert ended.wait(PATIENCE)  # the loop stands still
             ended.clear()
-            if n % 2:
+            if noticed:
                 await soon(lambda: graph.connections.count == 0)
-        assert (server.connections, len(server.requests)) == (4, 4)
+        assert (server.connections, len(server.requests)) == (3, 3)
 
     run(way, script, body)
+
+
+def test_a_connection_that_was_spoken_on_unasked_is_not_used(way: Way) -> None:
+    answered, spoken = threading.Event(), threading.Event()
+
+    def script(conversation: Conversation) -> None:
+        conversation.answer()
+        if conversation.number == 0:
+            assert answered.wait(PATIENCE)
+            conversation.send(OK.replace(b"200 OK", b"400 No"))
+            spoken.set()
+        conversation.rest()
+
+    async def body(graph: Graph, server: Hostile) -> None:
+        assert (await graph.post(BODY, always)).status == 200
+        answered.set()
+        assert spoken.wait(PATIENCE)
+        assert (await graph.post(BODY, always)).status == 200
+        assert server.connections == 2
+
+    run(way, script, body)
+
+
+def test_an_answer_counts_though_tls_breaks_behind_it(
+    certificates: tuple[ssl.SSLContext, ssl.SSLContext],
+) -> None:
+    broken = threading.Event()
+
+    def script(conversation: Conversation) -> None:
+        conversation.answer()
+        os.write(conversation.sock.fileno(), b"no record of TLS")
+        broken.set()
+        conversation.rest()
+
+    async def body(graph: Graph, _server: Hostile) -> None:
+        asked: list[bool] = []
+
+        def may_begin() -> bool:
+            asked.append(len(asked) == 2 and broken.wait(PATIENCE))  # after the write
+            return True
+
+        assert await graph.post(BODY, may_begin) == Exchanged(ANSWERED, 200, b"{}")
+        assert asked == [False, False, True]
+        assert graph.connections.count == 0
+
+    run(Way(uvloop.new_event_loop, *certificates), script, body)
 
 
 def test_a_server_that_ends_every_connection_at_once_is_not_stormed(way: Way) -> None:
@@ -561,27 +613,23 @@ def test_who_waits_for_a_connection_too_long_has_not_begun(way: Way) -> None:
     run(way, script, body)
 
 
-def test_one_that_waits_and_is_given_up_leaves_its_place_to_the_next(plain: Way) -> None:
-    answer = threading.Event()
+def test_one_that_waits_and_is_given_up_leaves_its_place_to_the_next(
+    plain: Way, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "_SWEEP_SECONDS", 10 * PATIENCE)  # which wakes the next one, too
 
-    def script(conversation: Conversation) -> None:
-        while conversation.request():
-            assert answer.wait(PATIENCE)
-            conversation.send(OK)
-
-    async def body(graph: Graph, server: Hostile) -> None:
+    async def body(graph: Graph, _server: Hostile) -> None:
         graph.connections.limit = 1
-        first = asyncio.ensure_future(graph.post(BODY, always))
-        await soon(server.heard.is_set)
+        wire = await graph.connections.take()
         second, third = (asyncio.ensure_future(graph.post(BODY, always)) for _ in range(2))
         await soon(lambda: len(graph.connections._waiting) == 2)
-        first.add_done_callback(lambda _: second.cancel())
-        answer.set()
-        assert (await first).outcome is ANSWERED
-        assert (await third).outcome is ANSWERED
+        graph.connections.give(wire)
+        second.cancel()  # it was told of the place, and has not run since
+        async with asyncio.timeout(PATIENCE):
+            assert (await third).outcome is ANSWERED
         assert second.cancelled()
 
-    run(plain, script, body)
+    run(plain, serving(), body)
 
 
 def test_connections_opened_ahead_are_used(way: Way) -> None:
