@@ -87,10 +87,19 @@ class Connections:
     def count(self) -> int:
         return len(self._wires) + self._opening
 
+    def free(self) -> Wire | None:
+        """A connection that is free now, to be given back, as ``take`` has it."""
+        while self._free:
+            wire = self._free.pop()
+            if not self._stale(wire):
+                return wire
+            wire.close("old")
+        return None
+
     async def take(self) -> Wire:
         """A connection that nobody uses, to be given back; Unreachable if none can be had."""
         while True:
-            if (wire := self._found()) is not None:
+            if (wire := self.free()) is not None:
                 return wire
             if self.count < self.limit:
                 self._opening += 1
@@ -133,14 +142,6 @@ class Connections:
             wire.close("closed")
         if self._sweeper is not None:
             self._sweeper.cancel()
-
-    def _found(self) -> Wire | None:
-        while self._free:
-            wire = self._free.pop()
-            if not self._stale(wire):
-                return wire
-            wire.close("old")
-        return None
 
     async def _open(self) -> Wire:
         """A new connection, whose place the caller has counted."""

@@ -87,8 +87,7 @@ class Graph:
         until = loop.time() + self._seconds
         while True:
             try:
-                async with asyncio.timeout_at(until):
-                    wire = await self.connections.take()
+                wire = self.connections.free() or await self._taken(until)
             except Unreachable as error:
                 return Exchanged(Outcome.UNBEGUN, cause=str(error))
             except TimeoutError:
@@ -103,6 +102,10 @@ class Graph:
                         return Exchanged(Outcome.UNBEGUN, cause=wire.cause)
             finally:
                 self.connections.give(wire)
+
+    async def _taken(self, until: float) -> Wire:
+        async with asyncio.timeout_at(until):
+            return await self.connections.take()
 
     def warm(self, count: int) -> None:
         """Open connections ahead."""

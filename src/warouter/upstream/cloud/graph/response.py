@@ -17,6 +17,7 @@ MOST_BODY = 256 * 1024
 _BLANK = b"\r\n\r\n"
 _SIZE_CHARS = 256  # of a chunk's line
 _HEX = frozenset(b"0123456789abcdefABCDEF")
+_VERSIONS = ("HTTP/1.1", "HTTP/1.0")
 _WITHOUT_BODY = (204, 304)
 
 
@@ -74,41 +75,37 @@ class Response:
         end = self._buffer.find(_BLANK)
         if end < 0 or not self._count(end + len(_BLANK)):
             return self._count_waiting(MOST_HEAD)
-        first, *lines = bytes(self._buffer[:end]).split(b"\r\n")
+        head = self._buffer[:end].decode("latin-1")
         del self._buffer[: end + len(_BLANK)]
+        first, *lines = head.split("\r\n")
+        if head.count("\n") != len(lines) or head.count("\r") != len(lines):
+            self._break("the answer has a malformed line")
+            return False
         self._start(first)
         self.fields = self._fields_of(lines)
-        if self.broken or 100 <= self.status < 200:
-            return True
-        self._frame()
+        if not self.broken and self.status >= 200:
+            self._frame()
         return True
 
-    def _start(self, line: bytes) -> None:
+    def _start(self, line: str) -> None:
         """``HTTP/1.1 200 OK``."""
-        version, _, rest = line.partition(b" ")
-        code, _, _reason = rest.partition(b" ")
-        good = version in (b"HTTP/1.1", b"HTTP/1.0") and len(code) == 3 and code.isdigit()
-        if not good or b"\n" in line or b"\r" in line or code < b"100" or code == b"101":
+        version, _, rest = line.partition(" ")
+        code = rest.partition(" ")[0]
+        digits = len(code) == 3 and code.isascii() and code.isdigit()
+        if version not in _VERSIONS or not digits or code < "100" or code == "101":
             self._break("the answer is not HTTP/1.1")
             return
-        self._http_1_1 = version == b"HTTP/1.1"
+        self._http_1_1 = version == "HTTP/1.1"
         self.status = int(code)
 
-    def _fields_of(self, lines: list[bytes]) -> dict[str, str]:
+    def _fields_of(self, lines: list[str]) -> dict[str, str]:
         found: dict[str, str] = {}
         for line in lines:
-            name, colon, value = line.partition(b":")
-            if (
-                not colon
-                or not name
-                or name.strip(b" \t") != name
-                or b"\n" in line
-                or b"\r" in line
-            ):
-                self._break("the answer has a malformed header field")
+            name, colon, value = line.partition(":")
+            if not colon or not name or name.strip() != name:
+                self._break("the answer has a malformed line")
                 return {}
-            key = name.decode("latin-1").lower()
-            text = value.strip(b" \t").decode("latin-1")
+            key, text = name.lower(), value.strip(" \t")
             found[key] = f"{found[key]}, {text}" if key in found else text
         return found
 

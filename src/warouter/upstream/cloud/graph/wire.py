@@ -209,14 +209,20 @@ class Wire:
             self._unsent = None
             self._loop.remove_writer(self._sock)
 
+    @property
+    def _answered(self) -> bool:
+        return self._answer is not None and self._answer.done()
+
     def _readable(self) -> None:
-        """Take all that has come: uvloop tells of an error once, with what came before it."""
+        """Take all that has come, up to an answer: uvloop tells of an error once, with what came
+        before it.
+        """
         for _ in range(MOST_READS):
             if not (self.open and self._receive()):
                 return
 
     def _receive(self) -> bool:
-        """Take some of what has come; False if there is nothing."""
+        """Take some of what has come; False if there is nothing, or an answer is complete."""
         try:
             data = self._sock.recv(RECEIVE_BYTES)
         except BlockingIOError:
@@ -228,7 +234,7 @@ class Wire:
         self._heard(content, over)
         if wrong:
             self.close(wrong)
-        return True
+        return not self._answered
 
     def _heard(self, content: bytes, over: bool) -> None:
         if self._answer is None or self._answer.done():
