@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import asyncpg
+import msgspec
 import pytest
 import pytest_asyncio
 from aiohttp import web
@@ -135,10 +136,11 @@ async def make(api: Api, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Make]
     monkeypatch.setattr("warouter.http.connection.LINGER_SECONDS", 0.0)
     runners: list[web.AppRunner] = []
 
-    async def side(changes: dict[str, Any], *, is_fast: bool) -> Side:
+    async def side(changes: dict[str, Any], *, options: bool, is_fast: bool) -> Side:
         made = Side(None, api, [], [])  # type: ignore[arg-type]
         operations = replace(api.context.operations, **changes)
-        context = replace(api.context, messages=made, operations=operations)
+        config = msgspec.structs.replace(api.context.config, options=options)
+        context = replace(api.context, messages=made, operations=operations, config=config)
         fast = FastPath(context, owned(made.offer), Number()) if is_fast else None
         runner = web.AppRunner(build_app(context), shutdown_timeout=0.1)
         await runner.setup()
@@ -147,8 +149,8 @@ async def make(api: Api, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Make]
         made.connections = Connections(runner.server, None, fast)
         return made
 
-    async def begin(**changes: Any) -> Both:
-        both = Both(await side(changes, is_fast=True), await side(changes, is_fast=False))
+    async def begin(*, options: bool = False, **changes: Any) -> Both:
+        both = Both(*[await side(changes, options=options, is_fast=f) for f in (True, False)])
         await api.context.tokens.caller(api.user)  # in memory from here on
         return both
 

@@ -14,8 +14,9 @@ import pytest
 
 from tests.campaigns.fuzz.framings import REFUSED, REFUSED_CHUNKS, chunked, odd
 from tests.campaigns.fuzz.raw import CHUNKS, FRAMINGS, LINES, bases, mutated
-from tests.harness.twice import GOOD, Both, post
+from tests.harness.twice import GOOD, Both, Make, post
 from warouter.api.messages.fastpath import HEAD_BYTES
+from warouter.kinds import HOLD, MESSAGE, kind_with
 
 _STATUS = re.compile(rb"^HTTP/1\.[01] (\d{3}) ", re.MULTILINE)
 
@@ -92,6 +93,8 @@ ODD_FIELDS = (
     *((b"Upgrade: h2c",), (b"Trailer: X",), (b"Content-Type: text/plain",), (b"Host: other",)),
     *((b"Idempotency-Key: ",), (b"Idempotency-Key: a", b"Idempotency-Key: b")),
     *((b"Idempotency-Key: \xff",), (b"Idempotency-Key: " + b"a" * 300,)),
+    *((b"Warouter-In-Doubt: fail",), (b"warouter-priority: high",), (b"Warouter-Priority: low",)),
+    *((b"Warouter-In-Doubt:",), (b"Warouter-In-Doubt: fail", b"Warouter-In-Doubt: hold")),
     *((b"User-Agent: a", b"User-Agent: b"), (b"X-A: a", b"X-A: b"), (b"X: \xff\xfe",)),
     *((b"X: " + b"a" * HEAD_BYTES,), tuple(b"X-%d: a" % n for n in range(40))),
     tuple(b"X-%d: a" % n for n in range(120)),
@@ -120,6 +123,22 @@ async def whole_and_apart(both: Both, request: bytes) -> bytes:
 @pytest.mark.parametrize("fields", ODD_FIELDS)
 async def test_other_fields(both: Both, fields: tuple[bytes, ...]) -> None:
     await whole_and_apart(both, post(both.slow.api, GOOD, *fields))
+
+
+OPTIONS = {
+    b"Warouter-In-Doubt: hold": kind_with(MESSAGE, HOLD),
+    b"WAROUTER-PRIORITY:high": kind_with(MESSAGE, priority=True),
+}
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+async def test_options_are_neither_lost_nor_kept_for_others(make: Make, option: bytes) -> None:
+    both = await make(options=True)
+    plain, asked = post(both.slow.api), post(both.slow.api, GOOD, option)
+    await both.same(plain, asked, plain, asked)
+    kind = OPTIONS[option]
+    assert [message.kind for message in both.fast.taken] == [MESSAGE, kind, MESSAGE, kind]
+    assert both.took == 2
 
 
 @pytest.mark.parametrize("body", BAD_BODIES)

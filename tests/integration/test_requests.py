@@ -11,12 +11,14 @@ from typing import Any
 import asyncpg
 import pytest_asyncio
 
-from tests.harness.journals import ME, OTHER, an_id, own
+from tests.harness.journals import ME, OTHER, RECIPIENT, an_id, own
 from tests.harness.journals import row as plain
 from tests.harness.postgres import PATIENT
 from tests.harness.wait import PATIENCE
+from warouter._batch import pack
 from warouter.config import Settings
-from warouter.link.wire import Key, Message
+from warouter.kinds import HOLD, MEDIA, READ_MARK, kind_with
+from warouter.link.wire import NEWEST, Key, Message
 from warouter.store.journal import APPENDED, CLASHED, FENCED, REFUSED, Already, Journal
 from warouter.store.journal.progress import Wire
 
@@ -181,3 +183,41 @@ async def test_age_and_ttl_are_read_back_also_of_a_parked_message(
     await journal.write(OWNED, Wire({}, {}, {"unpark": unpark}))
     (lane,) = await journal.parked([3], 86_400.0, 9)
     assert lane["ends_in"] is None  # a read mark waits for as long as it takes
+
+
+async def test_a_kind_keeps_its_options_from_the_link_to_the_parked_table(
+    journals: tuple[Journal, Journal], pool: asyncpg.Pool
+) -> None:
+    """So they hold with the next owner, which reads what is parked or left in the journal."""
+    journal = journals[0]
+    kinds = [kind_with(base, p, h) for base in (0, 2) for p in range(4) for h in (False, True)]
+    frames = [
+        NEWEST.message(3, OWNED[3], an_id(seq), kind, RECIPIENT, b"{}", 60 if seq == 5 else None)
+        for seq, kind in enumerate(kinds, 1)
+    ]
+    messages, _ = NEWEST.read(memoryview(pack(frames)))
+    for seq, message in enumerate(messages, 1):
+        message.seq = seq
+    for rows in (messages[:4], messages[4:]):  # without a ttl, and with one: two functions
+        assert await journal.append(OWNED, rows) == {}
+    page = await journal.page(3, 0, 99, 99, 1 << 20)
+    assert [r.kind for r in page] == kinds
+    delays = {"attempts": 1, "delay_ms": 5000, "reason": "r"}
+    park = [{"slot": 3, "seq": seq, **delays} for seq, _ in enumerate(kinds, 1)]
+    await journal.write(OWNED, Wire({}, {}, {"park": park}))
+    assert [r["kind"] for r in await journal.parked_of(3, [RECIPIENT], 99)] == kinds
+
+
+async def test_of_what_is_parked_only_read_marks_never_end(
+    journals: tuple[Journal, Journal],
+) -> None:
+    """Whatever a later build says of them besides."""
+    journal = journals[0]
+    of = {"1": kind_with(MEDIA, HOLD, True), "2": READ_MARK, "3": READ_MARK | 1 << 6}
+    await journal.append(OWNED, [row(int(r), recipient=r, kind=kind) for r, kind in of.items()])
+    delays = {"attempts": 1, "delay_ms": 5000, "reason": "r"}
+    park = [{"slot": 3, "seq": seq, **delays} for seq in (1, 2, 3)]
+    await journal.write(OWNED, Wire({}, {}, {"park": park}))
+    lanes = await journal.parked([3], 86_400.0, 9)
+    ends = {lane["recipient"]: lane["ends_in"] is not None for lane in lanes}
+    assert ends == {"1": True, "2": False, "3": False}

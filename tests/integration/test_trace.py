@@ -11,6 +11,7 @@ import msgspec
 
 from tests.harness.shell import printed, refused
 from warouter.config import Settings
+from warouter.kinds import READ_MARK
 from warouter.message_id import mint, text_of
 from warouter.store.journal.messages import _WITH_STATUS as WITH_STATUS
 from warouter.store.views import trace
@@ -94,6 +95,15 @@ async def test_a_message_on_its_way(pool: asyncpg.Pool) -> None:
     ]
     assert all(s.at for s in found.steps if s.step != "settled")
     assert b"secret" not in msgspec.json.encode(found)
+
+
+async def test_options_do_not_change_what_a_message_is(pool: asyncpg.Pool) -> None:
+    await accepted(pool)
+    for kind, name in ((0, "message"), (2, "message"), (42, "message"), (1, "read mark")):
+        await pool.execute("update message set kind = $1", kind)
+        assert (await find(pool)).kind == name
+    await pool.execute("update message set kind = $1", READ_MARK | 1 << 6)
+    assert (await find(pool)).kind == "read mark"
 
 
 async def test_a_parked_message_says_why_and_until_when(pool: asyncpg.Pool) -> None:

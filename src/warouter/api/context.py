@@ -56,6 +56,7 @@ class ApiConfig(msgspec.Struct, frozen=True, kw_only=True):
     shards_cert: Literal["after-7-days", "never"] = "after-7-days"
     trusted_proxies: tuple[Network, ...] = ()
     server_version: bool = True
+    options: bool = False  # of a single message travel with it: its upstream has a use for them
 
     def __repr__(self) -> str:
         return "ApiConfig(...)"

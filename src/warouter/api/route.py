@@ -29,6 +29,14 @@ class Access(enum.Enum):
     MONITOR = "a token or the API key"
 
 
+class Header(NamedTuple):
+    """A header field that a route reads; with ``values`` it takes no other."""
+
+    name: str
+    meaning: str
+    values: tuple[str, ...] = ()
+
+
 class Route(NamedTuple):
     """One method of one path.
 
@@ -37,7 +45,8 @@ class Route(NamedTuple):
     success beside ``meta`` in the same way: a Struct, a content type, None for ``meta`` alone; a
     tuple holds alternatives.
     ``status`` lists the success statuses, the usual one first. ``errors`` are those that this route
-    may answer beyond those that any route may (401, 429, 503 ...). ``query`` is name -> meaning.
+    may answer beyond those that any route may (401, 429, 503 ...). ``query`` is name -> meaning;
+    ``headers`` are those that only this route reads.
     ``action`` is what a call is called in the audit log. ``unaudited`` says why calls leave no row
     there although the access and the method of the route want one.
     """
@@ -53,6 +62,7 @@ class Route(NamedTuple):
     status: tuple[int, ...] = (200,)
     errors: tuple[type[ApiError], ...] = ()
     query: Mapping[str, str] = {}
+    headers: tuple[Header, ...] = ()
     action: str = ""
     unaudited: str = ""
 

@@ -66,7 +66,7 @@ class Key(NamedTuple):
 
 
 class Outgoing(msgspec.Struct, frozen=True, gc=False):
-    """A message for the owner of ``slot``. ``kind`` 0 is a message, 1 a read mark.
+    """A message for the owner of ``slot``. ``kind`` is made as ``kinds`` says.
 
     ``ttl`` is in whole seconds, 1 or more.
     """

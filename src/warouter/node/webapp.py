@@ -67,6 +67,7 @@ def api_config(settings: Settings) -> ApiConfig:
         shards_cert="never" if settings.shards_cert == "never" else "after-7-days",
         trusted_proxies=tuple(networks(settings.trusted_proxies, "WAROUTER_TRUSTED_PROXIES")),
         server_version=settings.server_version,
+        options=settings.upstream == "cloud",
     )
 
 

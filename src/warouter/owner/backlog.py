@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from warouter.flow.lanes import Entry
 from warouter.flow.log import SlotLog
 from warouter.flow.progress import Park, Unpark
-from warouter.kinds import READ_MARK
+from warouter.kinds import MESSAGE
 from warouter.link.wire import Message
 from warouter.owner.expiry import Expiry
 from warouter.owner.ownership import Ownership
@@ -91,7 +91,7 @@ class Backlog:
                 log.appended(rows[-1].seq)  # nor does one that follows
                 break
             kind, message_id, recipient, ttl = row.kind, row.id, row.recipient, row.ttl
-            plain = ttl is None and kind != READ_MARK  # nearly always
+            plain = ttl is None and kind == MESSAGE  # nearly always
             end, timed = usual if plain else end_of(kind, ttl, 0.0, message_id)
             entry = Entry(row.seq, message_id, recipient, kind, row.body, 0, False, end, timed)
             if not push(entry):

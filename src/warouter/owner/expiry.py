@@ -2,7 +2,8 @@
 
 A message that the upstream has not taken within its ttl, or within ``pending`` seconds, ends as
 failed. One that it has taken from an owner before this one ends by the status that says so. One
-that it was told and has not answered may be with the customer: its ttl ends it no more.
+that it was told and has not answered may be with the customer: its ttl ends it no more. With an
+upstream that cannot be asked again it does, and the status says that nobody knows.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from warouter.flow.lanes import Entry
-from warouter.kinds import READ_MARK
+from warouter.kinds import READ_MARK, base_of
 from warouter.message_id import minted_at, text_of
 from warouter.owner.receipts import Receipts, failed_status
 from warouter.owner.slot import OwnedSlot
@@ -26,6 +27,7 @@ HEARSAY_SECONDS = 1.0  # after a takeover the upstream says within it what it to
 _EXPIRED = (410, "Message expired", "the ttl passed before the message could be sent")
 _TOO_OLD = (408, "Message is not valid", "the message was pending for too long")
 _UNANSWERED = (408, "Message is not valid", "the upstream never answered for this message")
+UNKNOWN = "outcome unknown"
 
 
 class Settling(Protocol):
@@ -44,8 +46,16 @@ class Ending(NamedTuple):
         self.settling.ended(slot, self.entry)
 
 
+def _never(_slot: OwnedSlot, _entry: Entry) -> bool:
+    return False
+
+
 class Expiry:
-    """``clock`` is the owner's, ``pending`` how many seconds a message may wait at most."""
+    """``clock`` is the owner's, ``pending`` how many seconds a message may wait at most.
+
+    ``unknown`` is asked when a message ends: True if a request of it may have been taken, and
+    nobody will know.
+    """
 
     def __init__(
         self,
@@ -53,11 +63,13 @@ class Expiry:
         receipts: Receipts,
         clock: Callable[[], float],
         pending: float,
+        unknown: Callable[[OwnedSlot, Entry], bool] = _never,
     ) -> None:
         self._journal = journal
         self._receipts = receipts
         self._clock = clock
         self._pending = pending
+        self._unknown = unknown
 
     def usual_end(self) -> float:
         """When a message ends that has no ttl and was accepted just now."""
@@ -72,7 +84,7 @@ class Expiry:
         who reads it back from there asks the clocks of the nodes as well, and the younger age
         counts.
         """
-        if kind == READ_MARK:
+        if base_of(kind) == READ_MARK:
             return math.inf, False
         if age > 0:
             age = max(0.0, min(age, wall() - minted_at(message_id)))
@@ -94,11 +106,15 @@ class Expiry:
             if name in taken:
                 settling.ended(slot, entry)
                 continue
-            why = _UNANSWERED if entry.told else _EXPIRED if entry.timed else _TOO_OLD
-            answer = Answer(slot.slot, name, *why)
+            answer = Answer(slot.slot, name, *self._why(slot, entry))
             self.fail(slot, entry, answer, settling)
 
     def fail(self, slot: OwnedSlot, entry: Entry, answer: Answer, settling: Settling) -> None:
         """End a message as the answer says; it is settled once that status is on disk."""
         event = failed_status(answer, entry.recipient, int(time.time()))
         self._receipts.store(slot, event, Ending(settling, entry))
+
+    def _why(self, slot: OwnedSlot, entry: Entry) -> tuple[int, str, str]:
+        """Code, title and details of a message that has waited too long."""
+        code, title, details = _UNANSWERED if entry.told else _EXPIRED if entry.timed else _TOO_OLD
+        return code, title, UNKNOWN if self._unknown(slot, entry) else details

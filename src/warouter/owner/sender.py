@@ -14,7 +14,8 @@ import math
 from collections.abc import Callable, Sequence
 
 from warouter.cluster.role import State
-from warouter.kinds import READ_MARK
+from warouter.flow.lanes import Entry
+from warouter.kinds import READ_MARK, base_of
 from warouter.link.wire import Message
 from warouter.message_id import text_of
 from warouter.owner.backlog import BEHIND, Backlog
@@ -53,7 +54,7 @@ class Sender(SlotListener):
         pending: float = math.inf,
     ) -> None:
         self._ownership = ownership
-        self._expiry = Expiry(journal, receipts, clock, pending)
+        self._expiry = Expiry(journal, receipts, clock, pending, self.unknown)
         self._backlog = Backlog(self, ownership, journal, recorder, self._expiry, clock, pending)
         self._attachments = attachments
         self._claims = claims
@@ -83,6 +84,12 @@ class Sender(SlotListener):
 
     def quiet(self, slot: OwnedSlot) -> bool:
         return self.idle(slot)
+
+    def unknown(self, _slot: OwnedSlot, _entry: Entry) -> bool:
+        """True if a request of this message, which ends, may have been taken: never here, as the
+        upstream can be told again what it has not answered.
+        """
+        return False
 
     def beaten(self, _beat: Beat) -> None:
         """Look again at what the lease, the claim or a failed read held back."""
@@ -137,7 +144,7 @@ class Sender(SlotListener):
                     entry.seq,
                     text_of(entry.id),
                     entry.recipient,
-                    "read" if entry.kind == READ_MARK else "message",
+                    "read" if base_of(entry.kind) == READ_MARK else "message",
                     memoryview(entry.body),
                     media,
                 )
@@ -196,7 +203,7 @@ class Sender(SlotListener):
             if answer.code == 0:
                 self._backlog.settled(slot, entry)
                 self._backlog.make_way(slot, entry)
-            elif entry.kind == READ_MARK:  # it has no status
+            elif base_of(entry.kind) == READ_MARK:  # it has no status
                 self._backlog.ended(slot, entry)
             else:
                 self._expiry.fail(slot, entry, answer, self._backlog)

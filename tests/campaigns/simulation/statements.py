@@ -305,7 +305,7 @@ def _lanes(s: Any, journal: Any, pending: float | None, among: set[str] | None) 
 def _ends_in(s: Any, rows: list[Any], pending: float) -> float | None:
     """When the first ends that has a ttl, or the first of all, unless that is a read mark."""
     ends = [row.ttl - _age(s, row.accepted) for row in rows if row.ttl is not None][:64]
-    if rows[0].kind != 1:
+    if rows[0].kind & 7 != 1:
         ends.append(pending - _age(s, rows[0].accepted))
     return min(ends, default=None)
 

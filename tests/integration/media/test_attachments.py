@@ -20,7 +20,7 @@ from tests.harness.wait import soon
 from tests.integration.media.conftest import CONTENT, TASKS, chunks
 from warouter.cluster.role import Happened
 from warouter.flow.lanes import Entry
-from warouter.kinds import MEDIA
+from warouter.kinds import FAIL, HOLD, MEDIA, MESSAGE, kind_with
 from warouter.media.fetch import Fetcher
 from warouter.media.library import Library
 from warouter.media.references import Reference
@@ -44,13 +44,15 @@ class Slot:
         self.attachments = Attachments(uploads, TASKS)
         self.seq = 0
 
-    def push(self, to: str, media: str = "", *, link: str = "", user: str = "us") -> bytes:
+    def push(
+        self, to: str, media: str = "", *, link: str = "", user: str = "us", **options: Any
+    ) -> bytes:
         self.seq += 1
         mark = hashlib.blake2b(user.encode(), digest_size=2).digest()
         message_id = mint(5, self.seq, mark + os.urandom(10))
         image = {"link": link} if link else {"id": media}
         body = msgspec.json.encode({"type": "image", "image": image})
-        kind = MEDIA if media or link else 0
+        kind = kind_with(MEDIA if media or link else MESSAGE, **options)
         assert self.slot.lanes.push(Entry(self.seq, message_id, to, kind, body))
         return message_id
 
@@ -94,6 +96,19 @@ async def test_only_the_recipient_waits_for_media() -> None:
     assert at.slot.lanes.answered(first) is not None
     at.pump()
     assert at.sent[2] == (behind, ())
+
+
+async def test_media_is_uploaded_whatever_else_its_sender_asked_for() -> None:
+    gate = Gate()
+    at = Slot(gate)
+    gate.open.set()
+    text = at.push("1", policy=HOLD, priority=True)
+    asked = [at.push("2", "a", policy=FAIL), at.push("3", "b", priority=True), at.push("4", "c")]
+    at.pump()
+    assert at.sent == [(text, ())]
+    await soon(lambda: len(at.sent) == 4)
+    handles = [("handle of a",), ("handle of b",), ("handle of c",)]
+    assert sorted(at.sent[1:]) == sorted(zip(asked, handles, strict=True))
 
 
 async def test_a_new_connection_does_not_send_it_twice() -> None:

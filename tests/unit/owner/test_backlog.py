@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,6 +12,7 @@ from msgspec.structs import replace
 
 from tests.harness.journals import RECIPIENT, row
 from warouter.flow.log import SlotLog
+from warouter.kinds import HOLD, MESSAGE, READ_MARK, kind_with
 from warouter.owner import backlog
 from warouter.owner.backlog import Backlog
 from warouter.owner.expiry import Expiry
@@ -93,6 +95,14 @@ def test_a_row_in_memory_is_what_was_committed() -> None:
     assert (first.seq, first.id, first.recipient) == (1, row(1).id, "491511200001")
     assert (first.kind, bytes(first.body), first.expires, first.timed) == (2, b"one", 105.0, False)
     assert (bytes(second.body), second.expires, second.timed) == (b"two", 12.0, True)
+
+
+def test_a_read_mark_never_ends_whatever_else_its_kind_says() -> None:
+    scene = Scene()
+    scene.commit(1, 2, kind=READ_MARK | 1 << 6)
+    scene.commit(3, kind=kind_with(MESSAGE, HOLD, True))
+    ends = [entry.expires for entry in scene.slot.lanes.take()]
+    assert ends == [math.inf, math.inf, 5.0 + PENDING]
 
 
 def test_behind_a_parked_row_the_next_is_parked_too() -> None:

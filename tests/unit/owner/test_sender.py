@@ -10,7 +10,10 @@ import pytest
 
 from tests.harness.journals import row
 from warouter.cluster.role import Happened
+from warouter.flow.lanes import Entry
+from warouter.kinds import FAIL, HOLD, MEDIA, MESSAGE, READ_MARK, kind_with
 from warouter.message_id import text_of
+from warouter.owner.expiry import UNKNOWN
 from warouter.owner.sender import Sender
 from warouter.owner.slot import Claiming, OwnedSlot
 from warouter.upstream.protocol import Answer, Send
@@ -23,13 +26,17 @@ class Scene:
 
     writable = True
 
-    def __init__(self) -> None:
+    def __init__(self, sender: type[Sender] = Sender) -> None:
+        self.now = 0.0
+        self.work: list[Any] = []
+        self.events: list[Any] = []
         self.sent: list[int] = []
+        self.told: list[str] = []
         self.stored: list[Any] = []
         me: Any = self
-        self.tasks = SimpleNamespace(begin=lambda _slot, _work: None)
+        self.tasks = SimpleNamespace(begin=lambda _slot, work: self.work.append(work))
         self.parked, self.progress = asyncio.Event(), asyncio.Event()
-        self.sender = Sender(me, me, me, me, me, me, me, lambda: 0.0)
+        self.sender = sender(me, me, me, me, me, me, me, lambda: self.now)
         self.slot = OwnedSlot(3, 1)
         self.slots = {3: self.slot}
         self.slot.happened(Happened.OPENED)
@@ -46,14 +53,19 @@ class Scene:
 
     def hurry(self) -> None: ...
 
-    def store(self, _slot: OwnedSlot, _event: Any, told: Any) -> None:
+    def store(self, _slot: OwnedSlot, event: Any, told: Any) -> None:
+        self.events.append(event)
         self.stored.append(told)
+
+    async def with_status(self, _ids: list[str]) -> set[str]:
+        return set()
 
     def prepared(self, _slot: OwnedSlot, entries: Any, _sender: Sender) -> Any:
         return [(entry, ()) for entry in entries]
 
     def tell(self, message: Send) -> None:
         self.sent.append(message.seq)
+        self.told.append(message.kind)
 
     # what happens
 
@@ -84,3 +96,36 @@ async def test_behind_a_refused_one_the_next_waits_for_the_record(scene: Scene) 
     scene.slot.lanes.recorded(settled)
     scene.sender.pump(scene.slot)
     assert scene.sent == [1, 2]
+
+
+async def test_options_make_no_other_message_of_it(scene: Scene) -> None:
+    """Nor do bits that only a later build knows make a message of a read mark."""
+    asked = kind_with(MESSAGE, HOLD, True), kind_with(MEDIA, FAIL), READ_MARK, READ_MARK | 1 << 6
+    for seq, kind in enumerate(asked, 1):
+        scene.commit(seq, kind=kind)
+    assert scene.told == ["message", "message", "read", "read"]
+    for seq in range(1, 5):
+        scene.answer(seq, REFUSED)
+    assert [ending.entry.seq for ending in scene.stored] == [1, 2]  # read marks have no status
+
+
+class Unsure(Sender):
+    """As with an upstream that cannot be told again."""
+
+    def unknown(self, _slot: OwnedSlot, _entry: Entry) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("sender", "details"), [(Sender, "the ttl passed"), (Unsure, UNKNOWN)])
+async def test_who_sends_says_whether_the_outcome_is_unknown(
+    sender: type[Sender], details: str
+) -> None:
+    scene = Scene(sender)
+    scene.writable = False
+    scene.commit(1, ttl=5)
+    scene.writable, scene.now = True, 6.0
+    scene.sender.pump(scene.slot)
+    [work] = scene.work
+    await work
+    [event] = scene.events
+    assert details in event.payload.decode()

@@ -14,7 +14,7 @@ import msgspec
 
 from warouter.api.description.examples import BODIES
 from warouter.api.description.replies import ErrorAnswer, Meta
-from warouter.api.route import Access, Route
+from warouter.api.route import Access, Header, Route
 from warouter.errors import (
     AccessDenied,
     ApiError,
@@ -150,7 +150,11 @@ def _operation(route: Route, schemas: Mapping[str, Any]) -> dict[str, Any]:
         "security": _SECURITY[route.access],
         "responses": _responses(route, schemas),
     }
-    parameters = [*_path_parameters(route.path), *_query_parameters(route)]
+    parameters = [
+        *_path_parameters(route.path),
+        *_query_parameters(route),
+        *map(_header_parameter, route.headers),
+    ]
     if parameters:
         operation["parameters"] = parameters
     if route.body is not None:
@@ -180,6 +184,13 @@ def _query_parameters(route: Route) -> list[dict[str, Any]]:
         {"name": n, "in": "query", "description": meaning, "schema": {"type": "string"}}
         for n, meaning in route.query.items()
     ]
+
+
+def _header_parameter(header: Header) -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": "string"}
+    if header.values:
+        schema["enum"] = list(header.values)
+    return {"name": header.name, "in": "header", "description": header.meaning, "schema": schema}
 
 
 def _request_body(route: Route, schemas: Mapping[str, Any]) -> dict[str, Any]:

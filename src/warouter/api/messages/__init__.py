@@ -16,4 +16,5 @@ accepts less, and never anything else. The body is only read: it travels on as i
     hsm           the deprecated type as the template that it is
     ttl           how long a message may wait
     idempotency   the header Idempotency-Key
+    options       the headers Warouter-In-Doubt and Warouter-Priority
 """

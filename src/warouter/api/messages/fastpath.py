@@ -23,6 +23,7 @@ from warouter.api.media import travels_as
 from warouter.api.messages import _plain
 from warouter.api.messages.handlers import ACCEPTED, accepted, outgoing
 from warouter.api.messages.idempotency import HEADER, key_of
+from warouter.api.messages.options import IN_DOUBT, PRIORITY
 from warouter.api.messages.validate import parse_message
 from warouter.api.monitoring.operations import MESSAGES
 from warouter.errors import ApiError
@@ -40,11 +41,12 @@ HEAD_FIELDS = 32
 MOST_HEADS = 4096  # kept, of whatever many clients write
 _BEARER = b"Bearer "
 _KEY = HEADER.lower().encode()
-# What makes a request more than a head and as many bytes of body, or means something to aiohttp.
+# What makes a request more than a head and as many bytes of body, means something to aiohttp, or is
+# asked for by a few senders only.
 _NOT_PLAIN = frozenset(
     b"transfer-encoding content-encoding expect upgrade te trailer http2-settings"
     b" sec-websocket-key1".split()
-)
+) | {IN_DOUBT.lower().encode(), PRIORITY.lower().encode()}
 _LABEL = label_of(*MESSAGES)
 _HERE = b"\0"  # where an id belongs
 

@@ -15,10 +15,11 @@ from warouter.api.context import Context
 from warouter.api.description.replies import MessageAnswer
 from warouter.api.media import kind_of
 from warouter.api.messages.hsm import as_template
-from warouter.api.messages.idempotency import HEADER, key_of
+from warouter.api.messages.idempotency import HEADER, MOST_CHARS, key_of
+from warouter.api.messages.options import IN_DOUBT, POLICIES, PRIORITIES, PRIORITY, options_of
 from warouter.api.messages.schema import Message
 from warouter.api.messages.validate import parse_message
-from warouter.api.route import Access, Route
+from warouter.api.route import Access, Header, Route
 from warouter.errors import (
     BodyTooLarge,
     InvalidRecipientType,
@@ -30,7 +31,7 @@ from warouter.errors import (
 )
 from warouter.http.envelope import META_JSON, encoded, success
 from warouter.http.request import path_name, read_body, read_json
-from warouter.kinds import MEDIA, READ_MARK
+from warouter.kinds import MEDIA, READ_MARK, base_of, kind_with
 from warouter.link.wire import Key, Outgoing
 from warouter.message_id import MARK_SIZE, RANDOM_SIZE, letters_of, mark_of, mint
 from warouter.store.views.trace import Trace
@@ -58,12 +59,16 @@ async def send(context: Context, request: web.Request, caller: Caller) -> web.Re
     """
     body = await read_body(request, context.config.json_limit)
     parsed = parse_message(body)
-    key = key_of(request.headers.getall(HEADER, ()), caller.username, body)
+    fields = request.headers
+    key = key_of(fields.getall(HEADER, ()), caller.username, body)
+    options = options_of(fields.getall(IN_DOUBT, ()), fields.getall(PRIORITY, ()))
     if context.contacts.required and not await context.contacts.may_send(parsed.recipient):
         raise NotFound("unknown contact")  # clients compare these words
     if parsed.type == "hsm":
         body = as_template(body)
     kind = await kind_of(context, parsed.type, parsed.media_ids, body)
+    if context.config.options:
+        kind = kind_with(kind, *options)
     raw = await context.messages.submit(
         outgoing(parsed.recipient, kind, body, caller.username, parsed.ttl, key)
     )
@@ -119,7 +124,7 @@ def outgoing(
     """A message with a new id, for the owner of its recipient's slot."""
     slot = slot_of(recipient)
     chance = next(_random)
-    if kind == MEDIA:  # whose links they are: an owner shares its places by it
+    if base_of(kind) == MEDIA:  # whose links they are: an owner shares its places by it
         chance = mark_of(username) + chance[MARK_SIZE:]
     raw = mint(slot, time.time_ns() // 1_000_000, chance)
     return Outgoing(slot, raw, recipient, kind, body, ttl, key)
@@ -143,6 +148,25 @@ ROUTES = (
             NotFound,
             KeyTaken,
             BodyTooLarge,
+        ),
+        headers=(
+            Header(
+                HEADER,
+                f"1 to {MOST_CHARS} printable ASCII characters: a repeat with the same key and"
+                " body is the same message (an addition)",
+            ),
+            Header(
+                IN_DOUBT,
+                "what to do if nobody can know whether the Cloud API took the message (an"
+                " addition); without it WAROUTER_CLOUD_IN_DOUBT holds",
+                POLICIES,
+            ),
+            Header(
+                PRIORITY,
+                "`high`: with the Cloud API the message goes before others, if none of its"
+                " recipient is before it (an addition)",
+                PRIORITIES,
+            ),
         ),
     ),
     Route(

@@ -17,7 +17,7 @@ import msgspec
 
 from warouter.errors import ApiError
 from warouter.flow.lanes import WINDOW, Entry
-from warouter.kinds import MEDIA
+from warouter.kinds import MEDIA, base_of
 from warouter.media.references import Reference, find
 from warouter.message_id import mark_of_id, text_of
 from warouter.owner.listener import SlotListener
@@ -60,7 +60,7 @@ class Attachments(SlotListener):
     ) -> Iterator[tuple[Entry, tuple[str, ...]]]:
         """Yield the entries that may go now, with their media's handles; the rest comes again."""
         for entry in entries:
-            if entry.kind != MEDIA:
+            if base_of(entry.kind) != MEDIA:
                 yield entry, ()
                 continue
             mine = self._slots.setdefault(slot, _Prepared({}, {}))

@@ -17,10 +17,11 @@ _AGE = "greatest(extract(epoch from clock_timestamp() - {0}), 0)::float8"
 # Rows of one recipient as a range in the order of their index, which no other index has: by the
 # recipient alone a plan that was made when the table was small walks through all of a slot.
 _OF_LANE = "(recipient, seq) >= ({0}, 0) and (recipient, seq) <= ({0}, 1::bigint << 62)"
-# The first row of a lane, and which of its messages with a ttl ends first: of the next few.
+# The first row of a lane, and which of its messages with a ttl ends first: of the next few. (The
+# low three bits of a kind are what ``kinds.base_of`` gives: 1 is a read mark.)
 _LANE = f"""
        lateral (select {_DUE_IN} as due_in,
-                       case when kind <> 1 then $2 - {_AGE.format("accepted_at")} end as ends_in
+                       case when kind & 7 <> 1 then $2 - {_AGE.format("accepted_at")} end as ends_in
                   from parked_message p
                  where p.slot = s.slot and {_OF_LANE.format("l.recipient")}
                  order by recipient, seq limit 1) f,

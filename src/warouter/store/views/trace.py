@@ -17,7 +17,7 @@ import msgspec
 from asyncpg.pool import PoolConnectionProxy
 
 from warouter.flow.cursor import Cursor
-from warouter.kinds import INBOUND, MESSAGE, READ_MARK, STATUS
+from warouter.kinds import INBOUND, MESSAGE, READ_MARK, STATUS, base_of
 from warouter.message_id import parse, slot_of_id
 from warouter.store.database import Connection
 from warouter.store.views.attempts import Attempts, read_attempts
@@ -147,7 +147,7 @@ async def _outgoing(connection: Source, message_id: str, raw: bytes) -> Trace | 
     return Trace(
         id=message_id,
         direction="outgoing",
-        kind=_NAMES.get(known["kind"], "message") if known else "message",
+        kind=_NAMES.get(base_of(known["kind"]), "message") if known else "message",
         state=_state(own, statuses, cloud),
         recipient=known["recipient"] if known else events[0]["recipient"],
         ttl=known["ttl"] if known else None,

@@ -7,7 +7,8 @@ create table message (
     seq         bigint not null,                     -- given by the owner, ascending in its slot
     id          bytea not null,
     recipient   text not null,
-    kind        smallint not null default 0,         -- 0 message, 1 read mark, 2 message with media
+    kind        smallint not null default 0,         -- in bits 0 to 2: 0 message, 1 read mark, 2 with
+                                                     -- media; above: options of the sender (kinds.py)
     accepted_at timestamptz not null default now(),
     body        bytea not null,                      -- as it came
     ttl         integer,                             -- seconds from accepted_at; null: none given
