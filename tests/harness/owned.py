@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from functools import partial
+from secrets import token_bytes
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -140,8 +141,11 @@ class Slots(Coreapp):
         self.outcomes.append(outcome)
 
     def offer(self, number: int) -> None:
-        body = memoryview(b"{}")
-        message = Message(number, EPOCH, an_id(number), 0, RECIPIENT, body)
+        self.offer_to(number, RECIPIENT, an_id(number))
+
+    def offer_to(self, number: int, recipient: str, message_id: bytes | None = None) -> None:
+        body, message_id = memoryview(b"{}"), message_id or mint(number, 1, token_bytes(12))
+        message = Message(number, EPOCH, message_id, 0, recipient, body)
         self.appender.on_messages(self, [message])
 
 
