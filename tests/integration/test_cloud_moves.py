@@ -347,6 +347,7 @@ async def test_who_stops_waits_for_what_is_out_also_without_an_heir(
 ) -> None:
     upstream = Granting(answers=False)
     async with quiescing(settings, pool, upstream) as slots:
+        slots.moves._timing = Timing(drain=0.0)
         slots.offer(3)
         await soon(lambda: upstream.sent)
         session = session_of(cloud, "coreapp", ME)

@@ -82,10 +82,10 @@ async def _switch(settings: Settings, upstream: str, *, force: bool) -> Switched
 
 
 def _in_the_way(found: Switched) -> str:
-    doubtful = f", and the Cloud API may have taken {_count(found.doubtful)}"
     return (
-        f"{_count(found.unsettled)} are not settled{doubtful if found.doubtful else ''}: stop the"
-        " webapps and wait until `warouter status` shows no backlog, or use --force."
+        f"Messages are left that are not settled ({found.unsettled:,}), or that the Cloud API may"
+        f" have taken ({found.doubtful:,}): stop the webapps and wait until `warouter status` shows"
+        " no backlog, or use --force."
     )
 
 
