@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import socket
+import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from random import Random
@@ -21,19 +23,22 @@ from warouter.simulator.cloud.faults import CloudFaults
 from warouter.simulator.cloud.server import CloudAddresses, CloudSimulator
 from warouter.upstream.cloud.reference import reference
 
-TO = "491511234567"
+TO, OTHER = "491511234567", "491511234568"
 TOKEN = "token-1"
 SECRET = "app-secret-1"
 
 
 class Business:
-    """A webhook listener. ``status`` is what it answers, ``verify`` if the handshake succeeds."""
+    """A webhook listener. ``status`` is what it answers, ``verify`` if the handshake succeeds;
+    while it ``stalls`` nobody is answered.
+    """
 
     def __init__(self) -> None:
         self.bodies: list[bytes] = []
         self.queries: list[dict[str, str]] = []
         self.status: Callable[[int], int] = lambda n: 200
         self.verify = True
+        self.stalls = False
         self.watch = Watch()
         self.url = ""
         self._runner: web.AppRunner | None = None
@@ -42,7 +47,7 @@ class Business:
         app = web.Application(client_max_size=1 << 24)
         app.router.add_get("/cloud/webhook", self._handshake)
         app.router.add_post("/cloud/webhook", self._post)
-        self._runner = web.AppRunner(app, access_log=None)
+        self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", 0).start()
         self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}/cloud/webhook"
@@ -74,6 +79,8 @@ class Business:
         status = self.status(len(self.bodies))
         self.bodies.append(body)
         self.watch.notify()
+        if self.stalls:
+            await asyncio.Event().wait()
         return web.Response(status=status)
 
 
@@ -98,12 +105,14 @@ class Door:
     def use(self, **switches: Any) -> None:
         self.simulator.use(CloudFaults(level=0, pair_s=0).changed(switches))
 
-    async def send(self, to: str = TO, ref: str | None = None, **body: Any) -> tuple[int, Any]:
+    async def send(
+        self, to: str = TO, ref: str | None = None, *, follow: bool = True, **body: Any
+    ) -> tuple[int, Any]:
         """Send a text, or what ``body`` says; returns the status and the answer, decoded if it is
         JSON. Raises aiohttp.ClientError if there is none.
         """
         message = text(to, new_reference(to) if ref is None else ref) | body
-        return await self.call("POST", self.messages_url, json=message)
+        return await self.call("POST", self.messages_url, json=message, allow_redirects=follow)
 
     async def call(self, method: str, url: str, **options: Any) -> tuple[int, Any]:
         async with self.session.request(method, url, **options) as answer:
@@ -173,3 +182,51 @@ async def door(seed: int = 1, **switches: Any) -> AsyncIterator[Door]:
         await simulator.stop()
         await found.business.stop()
         await asyncio.sleep(0)
+
+
+class Raw:
+    """A caller that does what HTTP clients do not: bytes on one connection."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+
+    def begin(self, found: Door, ref: str, to: str = TO, **fields: str) -> None:
+        """Send a whole request."""
+        self.writer.write(request(found, ref, to, **fields))
+
+    async def answer(self) -> tuple[int, bytes]:
+        """Status and body of the next answer; raises EOFError or ConnectionError."""
+        head = await self.reader.readuntil(b"\r\n\r\n")
+        length = int(head.split(b"Content-Length: ")[1].split(b"\r\n")[0])
+        return int(head.split(b" ", 2)[1]), await self.reader.readexactly(length)
+
+    async def end(self) -> bytes:
+        """What comes until the end; raises ConnectionError if that is a reset."""
+        return await self.reader.read()
+
+    def reset(self) -> None:
+        """Close with a reset, which leaves nothing in this side's kernel."""
+        sock = self.writer.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.writer.transport.abort()
+
+
+def request(found: Door, ref: str, to: str = TO, **fields: str) -> bytes:
+    """The bytes of a request for a text, with further header fields."""
+    body = msgspec.json.encode(text(to, ref))
+    path = found.messages_url.removeprefix(found.addresses.graph_url)
+    head = [f"POST {path} HTTP/1.1", "Host: x", f"Authorization: Bearer {TOKEN}"]
+    head += [f"{name}: {value}" for name, value in fields.items()]
+    head += ["Content-Type: application/json", f"Content-Length: {len(body)}", "", ""]
+    return "\r\n".join(head).encode() + body
+
+
+@asynccontextmanager
+async def connected(found: Door) -> AsyncIterator[Raw]:
+    """A connection to the Graph side."""
+    port = int(found.addresses.graph_url.rsplit(":", 1)[1])
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        yield Raw(reader, writer)
+    finally:
+        writer.close()

@@ -177,6 +177,6 @@ def described(kind: type[Behaviour]) -> list[tuple[str, Any, str]]:
     hints = get_type_hints(kind, include_extras=True)
     calm = kind()
     return [
-        (field.name, getattr(calm, field.name), hints[field.name].__metadata__[0].description)
+        (field.name, getattr(calm, field.name), hints[field.name].__metadata__[-1].description)
         for field in msgspec.structs.fields(kind)
     ]

@@ -24,6 +24,7 @@ through ``world`` to ``webhooks``.
     people          numbers, user ids, names
     wamid           ids of messages
     record          what reached this side: for the judge
+    counters        the numbers of the record
     columns         the requests of the record, stored in little space
     faults          the switches, and what must hold between them
     graph_faults    those of requests

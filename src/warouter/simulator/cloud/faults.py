@@ -11,7 +11,6 @@ from typing import Any
 from warouter.recipient import wa_id
 from warouter.simulator import behaviour
 from warouter.simulator.behaviour import NUMBERS
-from warouter.simulator.cloud.graph.errors import CODES
 from warouter.simulator.cloud.webhook_faults import WebhookFaults
 
 # The switches that begin when they are set and reset themselves.
@@ -28,7 +27,7 @@ _TROUBLES = (
     "fail_before",
     "fail_after",
     "latency_ms",
-    "code",
+    "latency_most_ms",
 )
 
 
@@ -40,9 +39,6 @@ class CloudFaults(WebhookFaults, frozen=True, kw_only=True, forbid_unknown_field
         for number in self.withheld:
             if wa_id(number) != number:
                 raise ValueError(f"withheld holds wa_ids (digits only), not {number!r}")
-        for name, code in (("code", self.code), ("failed_code", self.failed_code)):
-            if code and code not in CODES:
-                raise ValueError(f"{name} is not one of {', '.join(map(str, CODES))}")
         if self.latency_most_ms and self.latency_most_ms < self.latency_ms:
             raise ValueError("latency_most_ms must not be below latency_ms")
         if self.late_ms < self.late_least_ms:

@@ -12,8 +12,7 @@ from warouter.simulator.behaviour import LONGEST_MS, Behaviour
 Share = Annotated[float, Meta(ge=0, le=1)]
 Seconds = Annotated[float, Meta(ge=0, le=7 * 86400)]
 Millis = Annotated[int, Meta(ge=0, le=LONGEST_MS)]
-# `500` has an empty body, `502` a proxy's page; a number of six digits is Graph JSON of that code.
-Trouble = Literal["500", "502", "200", "131000", "131016"]
+Trouble = Literal["500", "502", "200", "131000", "131016", "redirect", "large", "endless"]
 
 
 class GraphFaults(Behaviour, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -50,6 +49,9 @@ class GraphFaults(Behaviour, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         int, Meta(ge=0, description="error code of `code_share` of the requests, 0 for none")
     ] = 0
     code_share: Annotated[Share, Meta(description="share that is answered with `code`")] = 1.0
+    code_http: Annotated[
+        int, Meta(ge=0, le=599, description="HTTP status that `code` comes with, 0 for the usual")
+    ] = 0
     no_token: Annotated[
         bool, Meta(description="answer every call, of whatever path, with 401 and code 190")
     ] = False
@@ -124,8 +126,8 @@ class GraphFaults(Behaviour, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     fail_before_as: Annotated[
         Trouble,
         Meta(
-            description="500 (empty), 502 (a proxy's HTML page), 200 (no JSON), or Graph JSON with "
-            "HTTP 500: 131000, 131016"
+            description="500 (empty), 502 (a proxy's HTML page), 200 (no JSON), redirect (to "
+            "another host), large (16 MiB), endless, or Graph JSON with HTTP 500: 131000, 131016"
         ),
     ] = "131016"
     fail_after: Annotated[

@@ -24,6 +24,7 @@ VALUE = "value"
 # Types that the v1 API does not have; their object is passed as it is given.
 CLOUD_TYPES = ("reaction", "edit", "revoke", "request_welcome", "group_update")
 _MEDIA = ("image", "audio", "voice", "video", "document", "sticker")
+_NOT_MESSAGES = ("from", "type", "errors", "identity")
 _NOT_CLOUDS = ("status", "file", "link", "sha256")
 
 
@@ -74,13 +75,16 @@ def element(
     shown: Shown,
     identity: Identity | None,
     our_wamid: Callable[[str], str | None],
+    hash: str = "",
 ) -> Element:
-    """The webhook element of a message that was built in the v1 form."""
+    """The webhook element of a message that was built in the v1 form. ``identity`` is a new one
+    that it tells of; ``hash`` stands in the contact.
+    """
     said: dict[str, Any] = msgspec.json.decode(message.payload)
     if not message.wa_id:
         return Element("errors", msgspec.json.encode(_error(said)))
     kind = said["type"]
-    found = _from(shown) | {k: v for k, v in said.items() if k not in ("from", "type", "errors")}
+    found = _from(shown) | {k: v for k, v in said.items() if k not in _NOT_MESSAGES}
     found["type"] = kind
     if kind in _MEDIA:
         found.pop(kind)
@@ -93,9 +97,13 @@ def element(
     if kind == "system":
         return Element(MESSAGES, msgspec.json.encode(_system(found, identity)))
     if kind == "unknown":
-        found |= {"type": "unsupported", "errors": [_UNSUPPORTED]}
+        found |= {
+            "type": "unsupported",
+            "errors": [_UNSUPPORTED],
+            "unsupported": {"type": "unknown"},
+        }
     name = msgspec.json.decode(message.contact)["profile"]["name"]
-    return Element(MESSAGES, msgspec.json.encode(found), people.contact(shown, name))
+    return Element(MESSAGES, msgspec.json.encode(found), people.contact(shown, name, hash))
 
 
 def with_wamids(raw: dict[str, Any], our_wamid: Callable[[str], str | None]) -> dict[str, Any]:

@@ -90,7 +90,7 @@ class Intake:
 
     def take(self, asked: Asked, row: int, now: float, wall: float, held: float = 0.0) -> Accepted:
         """Take a message or raise GraphError. ``row`` is its request's in the record; ``held``
-        seconds are added to the time of every status.
+        seconds later than usual its statuses are told.
         """
         self._check_limits(asked, now)
         failure = self._failure(asked, now)
@@ -154,10 +154,8 @@ class Intake:
         self, taken: Taken, asked: Asked, failure: int, held: float, *, is_held: bool
     ) -> None:
         faults, random = self._faults, self._random
-        if is_held:
-            held += faults.held_s
-            if random.random() < faults.held_drop:
-                failure = failure or HELD_BACK
+        if is_held and random.random() < faults.held_drop:
+            failure = failure or HELD_BACK
         names: Sequence[str] = ALL if self._plain else drawn(faults, random)
         taken.code = failure or faults.failed_code
         if failure:
@@ -165,6 +163,8 @@ class Intake:
         statuses = planned(names, faults, voice=asked.voice and random.random() < faults.played)
         if faults.contradict and random.random() < faults.contradict:
             statuses.append(("failed", random.choice(faults.delays)))
+        if is_held:
+            statuses = [(name, after + faults.held_s) for name, after in statuses]
         taken.priced = next((n for n in ("delivered", "read") if n in names), "")
         self._timetable.add(taken, statuses, held)
 

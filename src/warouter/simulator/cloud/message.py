@@ -63,6 +63,10 @@ class _Interactive(msgspec.Struct):
     header: dict[str, Any] | None = None
 
 
+class _Section(msgspec.Struct):
+    rows: list[dict[str, Any]] = []
+
+
 class _Language(msgspec.Struct):
     code: str
     policy: str = "deterministic"
@@ -244,11 +248,18 @@ def _check_interactive(interactive: _Interactive) -> None:
         sections = action.get("sections")
         if not isinstance(sections, list) or not sections:
             raise GraphError(MISSING, "Param sections is required.")
-        rows = sum(len(section.get("rows", ())) for section in sections)
-        if not 1 <= rows <= _MOST_ROWS:
+        if not 1 <= _rows(sections) <= _MOST_ROWS:
             raise GraphError(VALUE, f"Total row count must be 1 to {_MOST_ROWS}.")
     if interactive.type in ("button", "list") and not (interactive.body or {}).get("text"):
         raise GraphError(MISSING, "Param body is required.")
+
+
+def _rows(sections: list[Any]) -> int:
+    """The number of rows in all sections; 0 if they are no sections."""
+    try:
+        return sum(len(section.rows) for section in msgspec.convert(sections, list[_Section]))
+    except msgspec.ValidationError:
+        return 0
 
 
 def _check_template(template: _Template) -> None:

@@ -94,11 +94,13 @@ def respelled(number: str) -> str:
     return f"521{number[2:]}" if number.startswith("52") and len(number) == 12 else number
 
 
-def contact(shown: Shown, name: str) -> bytes:
-    """The element of ``contacts[]``."""
+def contact(shown: Shown, name: str, identity: str = "") -> bytes:
+    """The element of ``contacts[]``, with the hash of an identity if it is asked for."""
     profile = {"name": name, "username": shown.username} if shown.username else {"name": name}
     found: dict[str, object] = {"profile": profile}
     if shown.wa_id:
         found["wa_id"] = shown.wa_id
     found["user_id"] = shown.user_id
+    if identity:
+        found["identity_key_hash"] = identity
     return msgspec.json.encode(found)

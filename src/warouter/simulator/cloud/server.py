@@ -17,7 +17,7 @@ from aiohttp import web
 
 from warouter.simulator.cloud.control import application
 from warouter.simulator.cloud.facts import Facts
-from warouter.simulator.cloud.faults import TIMED, CloudFaults
+from warouter.simulator.cloud.faults import CloudFaults
 from warouter.simulator.cloud.graph.account import AccountNode
 from warouter.simulator.cloud.graph.connection import Connection
 from warouter.simulator.cloud.graph.line import Line
@@ -97,6 +97,7 @@ class CloudSimulator:
         self.media = MediaEdge(self.world.record, self._switches)
         self.world.is_media = self.media.is_known
         self.number = NumberNode(self.facts, self.numbers, self._switches)
+        self.account = AccountNode(self.facts, self.number, self.world.templates, self._switches)
         self.sender = Sender(
             self.world.outbox,
             self.world.record,
@@ -130,7 +131,6 @@ class CloudSimulator:
             self.line.deafen(now + faults.deaf_s)
         if faults.cut_s:
             self.line.cut(now + faults.cut_s)
-        self.world.faults = msgspec.structs.replace(faults, **dict.fromkeys(TIMED, 0.0))
 
     def calm(self) -> None:
         """Reset every switch, and end what runs."""
@@ -140,6 +140,7 @@ class CloudSimulator:
 
     def subscribe(self, urls: Sequence[str]) -> None:
         """Call these URLs from now on, each after its handshake."""
+        self._webhook_urls = tuple(urls)
         self.world.heard = bool(urls)
         self.sender.subscribe(urls)
 
@@ -152,7 +153,7 @@ class CloudSimulator:
         self.line.listen_on(self._server.sockets)
         port = cast("int", self._server.sockets[0].getsockname()[1])
         graph_url = f"http://{self._host}:{port}"
-        self.media.base = graph_url
+        self.media.base = self.account.base = graph_url
         control = application(
             self.world,
             self.media,
@@ -197,7 +198,6 @@ class CloudSimulator:
         messages = Messages(
             self.world.intake, self.world.record, self._switches, self.line, trace, self._random
         )
-        account = AccountNode(self.facts, self.number, self.world.templates, self._switches)
         return Graph(
             self.facts,
             self.world.record,
@@ -205,7 +205,7 @@ class CloudSimulator:
             self._switches,
             messages,
             self.number,
-            account,
+            self.account,
             self.media,
             self._override,
             trace,

@@ -41,7 +41,7 @@ class Taken(msgspec.Struct, gc=False):
 
 
 class Due(msgspec.Struct, gc=False):
-    """One status: ``after`` seconds after the message was taken."""
+    """One status; it happens ``after`` seconds after the message was taken."""
 
     status: str
     after: float
@@ -59,7 +59,9 @@ class Timetable:
         return len(self._heap)
 
     def add(self, taken: Taken, statuses: Sequence[tuple[str, float]], held: float = 0.0) -> None:
-        """Add the statuses of a message, each with its delay; all come ``held`` s later."""
+        """Add the statuses of a message, each with the delay at which it happens; all are told
+        ``held`` s later.
+        """
         for status, after in statuses:
             due = taken.at + after + held
             heappush(self._heap, (due, next(self._numbers), Due(status, after, taken)))
@@ -80,8 +82,8 @@ def planned(names: Sequence[str], faults: CloudFaults, *, voice: bool) -> list[t
     return found
 
 
-def payload(due: Due, shown: Shown, faults: CloudFaults) -> bytes:
-    """The element of ``statuses[]``."""
+def payload(due: Due, shown: Shown, faults: CloudFaults, identity: str = "") -> bytes:
+    """The element of ``statuses[]``, with the hash of an identity if it is asked for."""
     taken, status = due.taken, due.status
     timestamp = int(taken.wall + due.after + faults.clock_s)
     parts = [
@@ -95,6 +97,8 @@ def payload(due: Due, shown: Shown, faults: CloudFaults) -> bytes:
     if shown.wa_id:
         parts.append(b',"recipient_id":"%b"' % shown.wa_id.encode())
     parts.append(b',"recipient_user_id":"%b"' % shown.user_id.encode())
+    if identity:
+        parts.append(b',"recipient_identity_key_hash":"%b"' % identity.encode())
     if taken.reference and _echoes(status, faults):
         parts.append(b',"biz_opaque_callback_data":' + msgspec.json.encode(taken.reference))
     if status == "failed":

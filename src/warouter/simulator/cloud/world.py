@@ -15,7 +15,7 @@ import msgspec
 from warouter.message_id import parse
 from warouter.simulator.cloud import people
 from warouter.simulator.cloud.facts import Facts
-from warouter.simulator.cloud.faults import CloudFaults
+from warouter.simulator.cloud.faults import TIMED, CloudFaults
 from warouter.simulator.cloud.inbound import Kept, cloud_only, element, with_wamids
 from warouter.simulator.cloud.intake import Intake
 from warouter.simulator.cloud.record import Record
@@ -54,8 +54,10 @@ class World:
         )
 
     def use(self, faults: CloudFaults, now: float) -> None:
-        """Apply other switches; `upgrade_s` and `outage_s` begin now."""
-        self.faults = faults
+        """Apply other switches; `upgrade_s` and `outage_s` begin now. What takes its time is shown
+        by ``left``, not by the switch.
+        """
+        self.faults = msgspec.structs.replace(faults, **dict.fromkeys(TIMED, 0.0))
         self.intake.use(faults, now)
         self.outbox.use(faults)
         if faults.upgrade_s:
@@ -108,7 +110,8 @@ class World:
             shown = self.intake.people.shown(number)
             if message.new_identity:
                 identity = self.intake.identities.change(number, wall)
-        self.tell(element(message, media, shown, identity, self._our_wamid), now)
+        hash = self._identity(number)
+        self.tell(element(message, media, shown, identity, self._our_wamid, hash), now)
 
     def is_own(self, asked: dict[str, Any]) -> bool:
         """True for what only the Cloud API has; ValueError if it is not well formed."""
@@ -135,10 +138,17 @@ class World:
             shown = self.intake.people.shown(taken.number)
         else:
             shown = people.Shown("", taken.user, "")
-        contact = b""
+        contact, hash = b"", self._identity(taken.number)
         if faults.contacts and due.status in _WITH_CONTACT:
-            contact = people.contact(shown, shown.username or taken.number)
-        return Element("statuses", payload(due, shown, faults), contact)
+            contact = people.contact(shown, shown.username or taken.number, hash)
+        return Element("statuses", payload(due, shown, faults, hash), contact)
+
+    def _identity(self, number: str) -> str:
+        """The hash of a customer's identity, if the number asks for it."""
+        if not self.intake.checks_identity or not number:
+            return ""
+        identity = self.intake.identities.of(number)
+        return identity.hash if identity is not None else ""
 
     def _packed(self, elements: Sequence[Element]) -> bytes:
         faults = self.faults

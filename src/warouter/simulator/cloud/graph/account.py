@@ -34,6 +34,7 @@ class AccountNode:
         self._number = number
         self._templates = templates
         self._switches = switches
+        self.base = ""  # the URL of the Graph API
         self.override = ""
         self.subscribed = True
 
@@ -69,7 +70,8 @@ class AccountNode:
             page = [{k: v for k, v in t.items() if k in (*fields, "id")} for t in page]
         paging: Given = {"cursors": {"before": str(first), "after": str(first + len(page))}}
         if first + len(page) < len(found):
-            paging["next"] = "true"
+            path = f"v{self._switches().webhook_version}.0/{self._facts.waba_id}/message_templates"
+            paging["next"] = f"{self.base}/{path}?limit={limit}&after={first + len(page)}"
         return {"data": page, "paging": paging}
 
     def make_template(self, given: Given) -> Given:

@@ -22,6 +22,7 @@ from warouter.http.framing import CHUNKED, END, Body, Head, read_head
 from warouter.simulator.cloud.graph.line import Line
 
 LARGEST = 130 << 20
+_GO_ON_S = 0.1
 _LARGEST_HEAD = 32 << 10
 _RESET = struct.pack("ii", 1, 0)  # linger 0: close with a reset
 JSON = "application/json; charset=UTF-8"
@@ -67,6 +68,7 @@ class Connection(asyncio.Protocol):
         self._busy = False
         self._paused = False
         self._closing = False
+        self._is_last = False
         self._on_gone: Callable[[], None] | None = None
         self.requests = 0
         self.idle_since = 0.0
@@ -84,13 +86,15 @@ class Connection(asyncio.Protocol):
         """Call ``then`` if the connection is lost before the present request is answered."""
         self._on_gone = then
 
-    def answer(self, status: int, body: bytes, kind: str = JSON) -> None:
-        """The whole answer to the present request."""
-        self._write(self._head_of(status, len(body), kind) + body)
+    def answer(self, status: int, body: bytes, kind: str = JSON, location: str = "") -> None:
+        """The whole answer to the present request; ``location`` is where a redirect leads."""
+        self._write(self._head_of(status, len(body), kind, location) + body)
         self._on_gone = None
         self._busy = False
         self.idle_since = time.monotonic()
-        if self._came:
+        if self._is_last:
+            self.close()
+        elif self._came:
             asyncio.get_running_loop().call_soon(self._read)
 
     def half(self, status: int, body: bytes) -> None:
@@ -98,6 +102,18 @@ class Connection(asyncio.Protocol):
         self._on_gone = None
         self._write(self._head_of(status, len(body), JSON) + body[: len(body) // 2])
         self.close()
+
+    def endless(self) -> None:
+        """An answer that goes on until the other side has enough."""
+        self._on_gone = None
+        self._closing = True
+        self._write(self._head_of(200, 1 << 40, JSON))
+        self._go_on()
+
+    def _go_on(self) -> None:
+        if self._transport is not None:
+            self._write(b" " * 64)
+            asyncio.get_running_loop().call_later(_GO_ON_S, self._go_on)
 
     def close(self) -> None:
         """Close after what was written."""
@@ -203,14 +219,16 @@ class Connection(asyncio.Protocol):
         body = _unchunked(content) if head.length == CHUNKED else content
         method, target, _ = head.line.split(b" ", 2)
         request = Request(method.decode(), target.decode(), head.fields, body, *self._begun)
+        self._is_last = head.fields.get(b"connection", b"").lower() == b"close"
         self._head, self._body, self._content = None, None, bytearray()
         if self._came:
             self._begun = time.monotonic(), time.time()
         return request
 
-    def _head_of(self, status: int, length: int, kind: str) -> bytes:
+    def _head_of(self, status: int, length: int, kind: str, location: str = "") -> bytes:
+        to = f"Location: {location}\r\n" if location else ""
         return (
-            f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nContent-Type: {kind}\r\n"
+            f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nContent-Type: {kind}\r\n{to}"
             f"Date: {_date(int(self._clock()))}\r\nContent-Length: {length}\r\n\r\n"
         ).encode()
 

@@ -50,11 +50,15 @@ _TABLE = {
     131047: (400, "Re-engagement message", "More than 24 hours since the customer last replied."),
     131048: (400, "Spam rate limit hit", "Too many messages were blocked or flagged as spam."),
     131049: (400, "Meta chose not to deliver", "Kept back for healthy ecosystem engagement."),
+    131050: (400, "User stopped marketing", "The user stopped marketing messages."),
     131051: (400, "Unsupported message type", "Unsupported message type."),
     131053: (400, "Media upload error", "Unable to upload the media used in the message."),
+    131055: (400, "Method not allowed", "The API does not support this message."),
     131056: (400, "Pair rate limit hit", "Too many messages to the same recipient."),
     131057: (500, "Account in maintenance mode", "The number is in maintenance mode."),
     131062: (400, "Type not allowed to a user id", "The template needs a phone number."),
+    131063: (400, "Marketing templates switched off", "Marketing goes by another endpoint."),
+    131064: (400, "Template misuse", "The account is limited for template misuse."),
     132000: (400, "Template param count mismatch", "The number of parameters does not match."),
     132001: (404, "Template does not exist", "The template does not exist in the language."),
     132005: (400, "Template hydrated text too long", "The translated text is too long."),
@@ -62,18 +66,24 @@ _TABLE = {
     132012: (400, "Template parameter format mismatch", "Parameters are formatted otherwise."),
     132015: (400, "Template is paused", "The template is paused due to low quality."),
     132016: (400, "Template is disabled", "The template is disabled due to low quality."),
+    132018: (400, "Template parameter invalid", "A parameter of the template is not valid."),
+    132068: (400, "Flow is blocked", "The flow is blocked."),
+    132069: (400, "Flow is throttled", "The flow is throttled."),
     133004: (503, "Server temporarily unavailable", "Server is temporarily unavailable."),
     133005: (400, "Two step verification PIN mismatch", "The PIN is incorrect."),
+    133006: (400, "Phone number re-verification needed", "The number must be verified."),
     133008: (400, "Too many two step PIN guesses", "Too many wrong PINs."),
     133010: (400, "Phone number not registered", "The number is not registered."),
     133016: (400, "Registration attempts exceeded", "Too many attempts for this number."),
+    134011: (400, "Payment terms not accepted", "The terms of payments are not accepted."),
+    134100: (400, "Only marketing messages", "Only marketing messages are allowed here."),
     135000: (400, "Generic user error", "The request has an unknown error."),
     136025: (400, "Code verification failed", "The code is wrong or has expired."),
     137000: (400, "Recipient identity hash mismatch", "The hash does not match."),
 }
-CODES = tuple(_TABLE)
+_ANY = (400, "Unknown error", "An error that this emulator has no words for.")
 
-_FROM_V1 = {
+CODES_OF_V1 = {
     402: 131042,
     430: 131045,
     470: 131047,
@@ -106,24 +116,24 @@ class GraphError(Exception):
     """A call is refused: ``code`` is Meta's, ``details`` its reason."""
 
     def __init__(self, code: int, details: str = "") -> None:
-        super().__init__(details or _TABLE[code][2])
+        super().__init__(details or _TABLE.get(code, _ANY)[2])
         self.code = code
         self.details = str(self)
 
 
 def from_v1(code: int) -> int:
     """Meta's code for one of the v1 API with which the simulated WhatsApp refuses a message."""
-    return _FROM_V1.get(code, 132012 if code >= 2000 else 131000)
+    return CODES_OF_V1.get(code, 132012 if code >= 2000 else 131000)
 
 
 def status_of(code: int) -> int:
-    """The HTTP status of an error."""
-    return _TABLE[code][0]
+    """The HTTP status of an error; 400 for a code that is not listed."""
+    return _TABLE.get(code, _ANY)[0]
 
 
 def answer(code: int, details: str, trace: str) -> bytes:
     """The body of a refusal; ``trace`` is its fbtrace_id."""
-    _, title, usual = _TABLE[code]
+    _, title, usual = _TABLE.get(code, _ANY)
     error: dict[str, Any] = {
         "message": f"(#{code}) {title}",
         "type": "OAuthException",
@@ -136,7 +146,7 @@ def answer(code: int, details: str, trace: str) -> bytes:
 
 def element(code: int, details: str = "") -> dict[str, Any]:
     """The element of ``errors[]`` in a webhook."""
-    _, title, usual = _TABLE[code]
+    _, title, usual = _TABLE.get(code, _ANY)
     return {
         "code": code,
         "title": title,

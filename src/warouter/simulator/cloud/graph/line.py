@@ -85,9 +85,12 @@ class Line(Generic[C]):
             caller.pause()
 
     def cut(self, until: float) -> None:
-        """Let no segment pass until then. OSError where the kernel has no such filters."""
-        for listener in self._listeners:
-            _filter(listener)
+        """Let no segment pass until then. ValueError where the kernel has no such filters."""
+        try:
+            for listener in self._listeners:
+                _filter(listener)
+        except OSError as error:
+            raise ValueError(f"this kernel cannot cut the line: {error}") from error
         for caller in self.callers:
             _filter(caller.socket())
         self._cut = until

@@ -20,7 +20,16 @@ from warouter.simulator.cloud.intake import Intake
 from warouter.simulator.cloud.message import Asked, read
 from warouter.simulator.cloud.record import Record
 
-_PROXY_PAGE = b"<html><head><title>502 Bad Gateway</title></head><body>Bad Gateway</body></html>"
+UNAVAILABLE = 131016
+_GRAPH_CODE = 6  # digits
+_ELSEWHERE = "http://127.0.0.1:9/v25.0/1/messages"
+_TROUBLES = {
+    "500": (500, b"", "text/plain"),
+    "502": (502, b"<html><head><title>502 Bad Gateway</title></head></html>", "text/html"),
+    "200": (200, b'{"messaging_product":"wha', "application/json"),
+    "redirect": (307, b"", "text/plain"),
+    "large": (200, b" " * (16 << 20), "application/json"),
+}
 
 
 class _Call(NamedTuple):
@@ -107,7 +116,11 @@ class Messages:
 
     def _refuse(self, call: _Call, error: GraphError) -> None:
         self._ended(call.row, Outcome.ANSWERED, error.code)
-        call.connection.answer(*self._refusal(error))
+        status, body = self._refusal(error)
+        faults = self._switches()
+        if faults.code_http and error.code == faults.code:
+            status = faults.code_http
+        call.connection.answer(status, body)
 
     def _take_nothing(self, call: _Call) -> None:
         match call.fate.end:
@@ -121,20 +134,18 @@ class Messages:
 
     def _fail(self, call: _Call, kind: str) -> None:
         """Answer with trouble that may, or may not, mean that the message was not taken."""
-        code = int(kind)
-        match kind:
-            case "500":
-                status, body, form = 500, b"", "text/plain"
-            case "502":
-                status, body, form = 502, _PROXY_PAGE, "text/html"
-            case "200":
-                status, body, form = 200, b'{"messaging_product":"wha', "application/json"
-            case _:
-                status, body = self._refusal(GraphError(code))
-                form = "application/json"
-        clear = code == 131016 and call.fate.takes_nothing
-        self._ended(call.row, Outcome.ANSWERED if clear else Outcome.FAILED, code)
-        call.connection.answer(status, body, form)
+        if kind.isdigit() and len(kind) == _GRAPH_CODE:
+            code = int(kind)
+            clear = code == UNAVAILABLE and call.fate.takes_nothing
+            self._ended(call.row, Outcome.ANSWERED if clear else Outcome.FAILED, code)
+            call.connection.answer(*self._refusal(GraphError(code)))
+            return
+        status, body, form = _TROUBLES.get(kind, (200, b"", ""))
+        self._ended(call.row, Outcome.FAILED, status)
+        if kind == "endless":
+            call.connection.endless()
+        else:
+            call.connection.answer(status, body, form, _ELSEWHERE if kind == "redirect" else "")
 
     def _drop(self, call: _Call) -> None:
         """End the connection without an answer: with a reset, or politely."""

@@ -187,7 +187,7 @@ class Graph:
     def _check_token(self, request: Request) -> None:
         said = request.fields.get(b"authorization", b"").decode(errors="replace")
         kind, _, token = said.partition(" ")
-        if not self._is_token(token.strip()) or kind.lower() not in ("bearer", "oauth"):
+        if not self._is_token(token.strip()) or kind.lower() != "bearer":
             self._record.counters.unauthorized += 1
             raise GraphError(TOKEN)
 

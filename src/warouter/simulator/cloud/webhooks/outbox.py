@@ -15,20 +15,20 @@ from random import Random
 
 import msgspec
 
+from warouter.simulator.cloud.counters import Webhooks
 from warouter.simulator.cloud.faults import CloudFaults
-from warouter.simulator.cloud.record import Webhooks
 from warouter.simulator.cloud.webhooks.envelope import Element
 
 Pack = Callable[[Sequence[Element]], bytes]
 
 
 class Post(msgspec.Struct, eq=False):
-    """One POST; ``first_failed`` is monotonic seconds, 0 while it has not failed."""
+    """One POST; ``first_failed`` is monotonic seconds, None while it has not failed."""
 
     body: bytes
     elements: int
     tries: int = 0
-    first_failed: float = 0.0
+    first_failed: float | None = None
 
 
 class Outbox:
@@ -113,7 +113,8 @@ class Outbox:
 
     def _repeat(self, post: Post, now: float) -> None:
         faults = self._faults
-        post.first_failed = post.first_failed or now
+        if post.first_failed is None:
+            post.first_failed = now
         if now - post.first_failed >= faults.give_up_s:
             self._counters().dead += 1
             return
