@@ -87,7 +87,7 @@ class CloudSettings(msgspec.Struct, frozen=True, kw_only=True):
                 f" takes {self.shortest_window:.3g} s, but Meta can still take what a former owner"
                 f" sent for {self.fence:g} s: messages may be sent twice or in another order."
             )
-        if not self.tls_cert and not _is_loopback(self.listen[0]):
+        if not self.tls_cert and not is_loopback(self.listen[0]):
             found.append(
                 f"WAROUTER_CLOUD_LISTEN is {self.listen[0]} without WAROUTER_CLOUD_TLS_CERT: only a"
                 " proxy that terminates TLS may reach it."
@@ -172,7 +172,7 @@ def _base_url(text: str) -> str:
         raise ConfigError(
             f"WAROUTER_CLOUD_BASE_URL is {text!r}; it must be like https://graph.facebook.com."
         )
-    if url.scheme == "http" and not _is_loopback(url.hostname or ""):
+    if url.scheme == "http" and not is_loopback(url.hostname or ""):
         raise ConfigError(
             f"WAROUTER_CLOUD_BASE_URL is {text!r}; plain http is for loopback only, since each"
             " request carries the token."
@@ -221,7 +221,8 @@ def _check_tls(given: CloudVariables) -> None:
         )
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """True for a name or an address of this host itself."""
     if host == "localhost":
         return True
     try:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import logging
 import os
 import socket
@@ -14,7 +15,7 @@ import ssl
 import struct
 import threading
 from collections.abc import Awaitable, Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 import uvloop
@@ -113,6 +114,12 @@ def always() -> bool:
     return True
 
 
+def answered(status: int, **more: Any) -> Exchanged:
+    """An answer to a request with TOKEN, whose body is ``{}``."""
+    whose = hashlib.sha256(TOKEN.encode()).digest()
+    return Exchanged(ANSWERED, status, **{"body": b"{}", "token_hash": whose, **more})
+
+
 class Saying:
     """A ``may_begin`` that gives these answers, and then the last of them again."""
 
@@ -154,8 +161,8 @@ def test_a_request_and_its_answer(way: Way) -> None:
     )
 
     async def body(graph: Graph, server: Hostile) -> None:
-        assert await graph.post(BODY, always) == Exchanged(
-            ANSWERED, 429, b"{}", "7", server_time=1_795_834_800
+        assert await graph.post(BODY, always) == answered(
+            429, retry_after="7", server_time=1_795_834_800
         )
         head, _, content = server.requests[0].partition(b"\r\n\r\n")
         first, *fields = head.split(b"\r\n")
@@ -258,7 +265,7 @@ def test_a_complete_answer_counts_though_the_server_closes(
         conversation.answer(answer)
         conversation.close()
 
-    assert once(way, script) == Exchanged(ANSWERED, status, body)
+    assert once(way, script) == answered(status, body=body)
 
 
 def test_what_comes_after_an_answer_is_not_the_answer_of_the_next(way: Way) -> None:
@@ -283,7 +290,7 @@ def test_no_redirect_is_followed(way: Way) -> None:
             script.answer = (  # type: ignore[attr-defined]
                 f"HTTP/1.1 307 There\r\n{where}\r\nContent-Length: 0\r\n\r\n".encode()
             )
-            assert await graph.post(BODY, always) == Exchanged(ANSWERED, 307)
+            assert await graph.post(BODY, always) == answered(307, body=b"")
             assert (other.connections, len(server.requests)) == (0, 1)
 
     def script(conversation: Conversation) -> None:
@@ -426,7 +433,7 @@ def test_an_answer_counts_though_tls_breaks_behind_it(
             asked.append(len(asked) == 2 and broken.wait(PATIENCE))  # after the write
             return True
 
-        assert await graph.post(BODY, may_begin) == Exchanged(ANSWERED, 200, b"{}")
+        assert await graph.post(BODY, may_begin) == answered(200)
         assert asked == [False, False, True]
         assert graph.connections.count == 0
 

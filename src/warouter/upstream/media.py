@@ -43,7 +43,7 @@ class MediaService:
 
     async def upload(self, content: AsyncIterator[bytes], mime: str) -> str:
         """Upload content and return its handle. Errors of ``content`` are passed on."""
-        source = _Source(content)
+        source = Source(content)
         headers = {"Content-Type": mime}
         try:
             async with self._http().post(self._url, data=source.read(), headers=headers) as answer:
@@ -64,7 +64,7 @@ class MediaService:
         try:
             async with self._http().get(url) as answer:
                 _judge(answer)
-                yield _content(answer)
+                yield pieces(answer)
         except (aiohttp.ClientError, OSError) as error:
             raise ServiceAway(f"media service: {error or type(error).__name__}") from error
 
@@ -86,7 +86,7 @@ class MediaService:
         return self._session
 
 
-class _Source:
+class Source:
     """Content of an upload; remembers the error that stopped it, which aiohttp would replace."""
 
     def __init__(self, content: AsyncIterator[bytes]) -> None:
@@ -109,7 +109,8 @@ def _judge(answer: aiohttp.ClientResponse) -> None:
         raise ServiceRefused(f"media service answered {answer.status}")
 
 
-async def _content(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+async def pieces(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    """The content of an answer in chunks, which raise ServiceAway."""
     try:
         while chunk := await answer.content.readany():
             yield chunk

@@ -13,10 +13,11 @@ import ssl
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
+from http import HTTPStatus
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from warouter import __version__
+from warouter import SERVER
 from warouter.cloud_settings import REQUEST_SECONDS, CloudSettings
 from warouter.upstream.cloud.graph.connections import Connections, Origin, Unreachable
 from warouter.upstream.cloud.graph.response import Response
@@ -38,7 +39,8 @@ class Exchanged(NamedTuple):
     """The outcome of a request; what follows ``cause`` is of the answer, if there was one.
 
     ``cause`` says why there was none. ``late``: the request began after its lease could be taken.
-    ``server_time`` is the other side's clock, unix seconds.
+    ``server_time`` is the other side's clock, unix seconds. ``token_hash`` is of the token that the
+    request carried: by the time of its answer another one may be in force.
     """
 
     outcome: Outcome
@@ -48,6 +50,7 @@ class Exchanged(NamedTuple):
     cause: str = ""
     server_time: int | None = None
     late: bool = False
+    token_hash: bytes = b""
 
 
 class Graph:
@@ -73,7 +76,7 @@ class Graph:
         path = f"{urlsplit(cloud.base_url).path}/{cloud.version}/{cloud.phone_number_id}/messages"
         self._head = (
             f"POST {path} HTTP/1.1\r\nHost: {origin.shown}\r\n"
-            f"User-Agent: warouter/{__version__}\r\n"
+            f"User-Agent: {SERVER}\r\n"
             "Accept: application/json\r\nContent-Type: application/json\r\nAuthorization: Bearer "
         )
 
@@ -83,8 +86,7 @@ class Graph:
         It is asked immediately before the write and after it, so it must be quick, and change by
         the clock alone as long as nobody else runs.
         """
-        loop = asyncio.get_running_loop()
-        until = loop.time() + self._seconds
+        until = asyncio.get_running_loop().time() + self._seconds
         while True:
             try:
                 wire = self.connections.free() or await self._taken(until)
@@ -97,7 +99,7 @@ class Graph:
                     case Begun.REFUSED:
                         return Exchanged(Outcome.UNBEGUN, cause="refused")
                     case Begun.BEGUN:
-                        return await self._answer(wire, until)
+                        return await self._answer(wire, until, self._secrets.token_hash)
                     case Begun.GONE if wire.fresh:  # who ends one may end them all
                         return Exchanged(Outcome.UNBEGUN, cause=wire.cause)
             finally:
@@ -118,7 +120,7 @@ class Graph:
     def close(self) -> None:
         self.connections.close()
 
-    async def _answer(self, wire: Wire, until: float) -> Exchanged:
+    async def _answer(self, wire: Wire, until: float, token_hash: bytes) -> Exchanged:
         timer = asyncio.get_running_loop().call_at(until, wire.close, "no answer in time")
         try:
             response = await wire.answer()
@@ -129,20 +131,23 @@ class Graph:
             log.error("request begun late")
         if response is None:
             return Exchanged(Outcome.UNKNOWN, cause=wire.cause, late=wire.late)
-        return _exchanged(response)
+        if response.status == HTTPStatus.UNAUTHORIZED:
+            self._secrets.refresh(anyway=True)
+        return _exchanged(response, token_hash)
 
     def _request(self, body: bytes) -> bytes:
         head = f"{self._head}{self._secrets.token}\r\nContent-Length: {len(body)}\r\n\r\n"
         return head.encode() + body
 
 
-def _exchanged(response: Response) -> Exchanged:
+def _exchanged(response: Response, token_hash: bytes) -> Exchanged:
     return Exchanged(
         Outcome.ANSWERED,
         response.status,
         response.body,
         response.fields.get("retry-after", ""),
         server_time=_unix(response.fields.get("date", "")),
+        token_hash=token_hash,
     )
 
 

@@ -1,0 +1,108 @@
+"""What the Graph API says of the number, and of the account's templates."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from warouter.cloud_settings import CloudSettings
+from warouter.upstream.cloud.graph.calls import CallAway, Calls
+
+STANDARD, HIGH, SHARED = 80.0, 1000.0, 20.0  # messages a second, in and out
+# One that is shared with the WhatsApp Business app has no level of its own: not verified.
+_LEVELS = {"STANDARD": STANDARD, "HIGH": HIGH, "NOT_APPLICABLE": SHARED}
+_FIELDS = "status,quality_rating,throughput,health_status,name_status"
+_PAGE, _MOST_PAGES = "200", 100
+
+
+class Facts(NamedTuple):
+    """The number as the Graph API has it; texts are Meta's own words, "" for what it left out.
+
+    ``level`` is messages a second. ``can_send`` is AVAILABLE, LIMITED or BLOCKED.
+    """
+
+    status: str = ""
+    level: float = STANDARD
+    quality: str = ""
+    name_status: str = ""
+    can_send: str = ""
+
+    @property
+    def connected(self) -> bool:
+        """It is registered, and may send."""
+        return self.status == "CONNECTED"
+
+
+class Number:
+    """Calls about one number. Each raises CallAway or CallRefused."""
+
+    def __init__(self, cloud: CloudSettings, calls: Calls) -> None:
+        self._number = cloud.phone_number_id
+        self._account = cloud.waba_id
+        self._calls = calls
+
+    async def facts(self) -> Facts:
+        """All of it, in one call."""
+        found = await self._calls.get(self._number, {"fields": _FIELDS})
+        return Facts(
+            status=_text(found, "status"),
+            level=_level(found),
+            quality=_text(found, "quality_rating"),
+            name_status=_text(found, "name_status"),
+            can_send=_text(_object(found, "health_status"), "can_send_message"),
+        )
+
+    async def level(self) -> float:
+        """Messages a second."""
+        return _level(await self._calls.get(self._number, {"fields": "throughput"}))
+
+    async def probe(self) -> None:
+        """Ask as little as there is: it returns if the token may use the number."""
+        found = await self._calls.get(self._number, {"fields": "id"})
+        if _text(found, "id") != self._number:
+            raise CallAway("the Graph API answered for another number")
+
+    async def categories(self) -> dict[tuple[str, str], str]:
+        """The category of each template by its name and language: AUTHENTICATION, MARKETING, …"""
+        found: dict[tuple[str, str], str] = {}
+        query = {"fields": "name,language,category,status", "limit": _PAGE}
+        for _ in range(_MOST_PAGES):
+            page = await self._calls.get(f"{self._account}/message_templates", query)
+            found.update(_categories(page))
+            after = _next(page)
+            if not after or after == query.get("after"):
+                break
+            query = {**query, "after": after}
+        return found
+
+
+def _categories(page: dict[str, Any]) -> dict[tuple[str, str], str]:
+    data = page.get("data")
+    templates = [one for one in data if isinstance(one, dict)] if isinstance(data, list) else []
+    return {
+        (_text(one, "name"), _text(one, "language")): _text(one, "category")
+        for one in templates
+        if _text(one, "name") and _text(one, "category")
+    }
+
+
+def _next(page: dict[str, Any]) -> str:
+    """Where the next page begins, "" at the last one.
+
+    The URL that is offered for it is not called: it could name any host.
+    """
+    paging = _object(page, "paging")
+    return _text(_object(paging, "cursors"), "after") if paging.get("next") else ""
+
+
+def _level(found: dict[str, Any]) -> float:
+    return _LEVELS.get(_text(_object(found, "throughput"), "level"), STANDARD)
+
+
+def _object(found: dict[str, Any], name: str) -> dict[str, Any]:
+    value = found.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def _text(found: dict[str, Any], name: str) -> str:
+    value = found.get(name)
+    return value if isinstance(value, str) else ""

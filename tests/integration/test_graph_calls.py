@@ -1,0 +1,335 @@
+"""Calls of the Graph API beside messages: the number, its templates, media; and odd answers."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from aiohttp import web
+
+from warouter.cloud_settings import CloudSettings, Source
+from warouter.simulator.cloud.facts import Facts
+from warouter.simulator.cloud.faults import CloudFaults
+from warouter.simulator.cloud.server import CloudSimulator
+from warouter.upstream.cloud.graph.calls import CallAway, CallFailed, CallRefused, Calls
+from warouter.upstream.cloud.graph.exchange import Graph
+from warouter.upstream.cloud.graph.media import CloudMedia, may_carry_token
+from warouter.upstream.cloud.graph.number import HIGH, SHARED, STANDARD, Number
+from warouter.upstream.cloud.secrets import Secrets
+from warouter.upstream.media import ServiceAway, ServiceRefused
+
+TOKEN = "EAAtoken"
+CONTENT = bytes(range(256)) * 1000
+
+
+class Client:
+    """Everything that a process has for such calls."""
+
+    def __init__(self, url: str, token_file: str = "") -> None:
+        self.cloud = CloudSettings(
+            phone_number_id="106540352242922",
+            waba_id="102290129340398",
+            token=Source(path=token_file) if token_file else Source(TOKEN),
+            app_secret=Source("app-secret-1"),
+            verify_token=Source("verify-1"),
+            base_url=url,
+        )
+        self.secrets = Secrets(self.cloud)
+        self.calls = Calls(self.cloud, self.secrets)
+        self.number = Number(self.cloud, self.calls)
+        self.media = CloudMedia(self.cloud, self.secrets, self.calls)
+
+    async def close(self) -> None:
+        await self.media.close()
+        await self.calls.close()
+
+
+@pytest_asyncio.fixture
+async def simulator() -> AsyncIterator[CloudSimulator]:
+    simulator = CloudSimulator(Facts(token=TOKEN))
+    addresses = await simulator.start()
+    simulator.url = addresses.graph_url  # type: ignore[attr-defined]
+    yield simulator
+    await simulator.stop()
+
+
+@pytest_asyncio.fixture
+async def client(simulator: CloudSimulator) -> AsyncIterator[Client]:
+    client = Client(simulator.url)  # type: ignore[attr-defined]
+    yield client
+    await client.close()
+
+
+Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@asynccontextmanager
+async def odd(answer: Answer) -> AsyncIterator[Client]:
+    """A client of a server with these answers."""
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    client = Client(f"http://127.0.0.1:{runner.addresses[0][1]}")
+    try:
+        yield client
+    finally:
+        await client.close()
+        await runner.cleanup()
+
+
+async def content(*parts: bytes) -> AsyncIterator[bytes]:
+    for part in parts:
+        yield part
+
+
+async def read(media: CloudMedia, handle: str) -> bytes:
+    async with media.download(handle) as chunks:
+        return b"".join([chunk async for chunk in chunks])
+
+
+async def test_facts_of_the_number(simulator: CloudSimulator, client: Client) -> None:
+    facts = await client.number.facts()
+    assert (facts.status, facts.connected, facts.can_send) == ("CONNECTED", True, "AVAILABLE")
+    assert (facts.quality, facts.name_status) == ("GREEN", "APPROVED")
+    await client.number.probe()
+    for level, shown in ((80.0, STANDARD), (1000.0, HIGH)):
+        simulator.use(CloudFaults(level=level))
+        assert await client.number.level() == (await client.number.facts()).level == shown
+
+
+@pytest.mark.parametrize(
+    ("answer", "level"),
+    [
+        ({"throughput": {"level": "NOT_APPLICABLE"}}, SHARED),
+        ({"throughput": {"level": "NEWER"}}, STANDARD),
+        ({"throughput": "HIGH"}, STANDARD),
+        ({"throughput": {"level": 7}, "status": None, "health_status": []}, STANDARD),
+    ],
+)
+async def test_facts_of_odd_answers(answer: object, level: float) -> None:
+    async def says(_: web.Request) -> web.Response:
+        return web.json_response(answer)
+
+    async with odd(says) as client:
+        facts = await client.number.facts()
+        assert (facts.level, facts.connected, facts.can_send) == (level, False, "")
+        with pytest.raises(CallAway, match="another number"):
+            await client.number.probe()
+
+
+async def test_categories_of_templates_of_all_pages(
+    simulator: CloudSimulator, client: Client
+) -> None:
+    kinds = {f"t{n}": ("MARKETING", "UTILITY", "AUTHENTICATION")[n % 3] for n in range(450)}
+    simulator.use(CloudFaults(categories=kinds))
+    assert await client.number.categories() == {(n, "en_US"): kind for n, kind in kinds.items()}
+
+
+async def test_pages_without_an_end_end() -> None:
+    asked: list[str] = []
+
+    async def says(request: web.Request) -> web.Response:
+        asked.append(request.query.get("after", ""))
+        page = {"data": [{"name": "a", "language": "de", "category": "UTILITY"}, 7, {"name": 1}]}
+        after = str(len(asked)) if len(asked) < 5 else "same"
+        return web.json_response(page | {"paging": {"next": "x", "cursors": {"after": after}}})
+
+    async with odd(says) as client:
+        assert await client.number.categories() == {("a", "de"): "UTILITY"}
+        assert asked == ["", "1", "2", "3", "4", "same"]
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind", "for_operator"),
+    [
+        (400, '{"error":{"code":100,"message":"no"}}', CallRefused, False),
+        (401, '{"error":{"code":190,"message":"expired"}}', CallAway, True),
+        (403, '{"error":{"code":10,"message":"no"}}', CallAway, True),
+        (400, '{"error":{"code":80007,"message":"slow"}}', CallAway, False),
+        (429, "slow", CallAway, False),
+        (503, "<html>", CallAway, False),
+        (404, "<html>", CallAway, False),
+        (302, "", CallRefused, False),
+        (200, "no JSON", CallAway, False),
+        (200, "[1]", CallAway, False),
+        (200, "[" * 100_000, CallAway, False),
+        (200, "x" * 3_000_000, CallAway, False),
+    ],
+)
+async def test_what_failed_calls_are(
+    status: int, body: str, kind: type[CallFailed], for_operator: bool
+) -> None:
+    async def says(_: web.Request) -> web.Response:
+        headers = {"Location": "http://127.0.0.1:1/"} if status == 302 else {}
+        return web.Response(status=status, text=body, headers=headers)
+
+    async with odd(says) as client:
+        with pytest.raises(kind) as raised:
+            await client.number.level()
+        assert raised.value.for_operator is for_operator
+
+
+async def test_no_server_is_away(unused_port: int) -> None:
+    client = Client(f"http://127.0.0.1:{unused_port}")
+    with pytest.raises(CallAway):
+        await client.number.probe()
+    with pytest.raises(ServiceAway):
+        await client.media.upload(content(b"x"), "image/jpeg")
+    await client.close()
+
+
+@pytest.fixture
+def unused_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+async def test_a_refused_token_is_read_again(tmp_path: Path) -> None:
+    """By calls at once; a message does not go out again by itself, and the next has the new one."""
+    file = tmp_path / "token"
+    file.write_text("old")
+
+    async def says(request: web.Request) -> web.Response:
+        if request.headers["Authorization"] == "Bearer new":
+            return web.json_response({"id": "106540352242922"})
+        file.write_text("new")
+        return web.json_response({"error": {"code": 190}}, status=401)
+
+    async with odd(says) as other:
+        client = Client(other.cloud.base_url, str(file))
+        await client.number.probe()
+        await client.close()
+        file.write_text("old")
+        secrets = Secrets(client.cloud)
+        graph = Graph(client.cloud, secrets, 65536)
+        old = secrets.token_hash
+        first = await graph.post(b"{}", lambda: True)
+        assert (first.status, first.token_hash) == (401, old)
+        second = await graph.post(b"{}", lambda: True)
+        assert (second.status, second.token_hash) == (200, secrets.token_hash)
+        assert secrets.token == "new"
+        graph.close()
+
+
+@pytest.mark.parametrize("size", [None, len(CONTENT)])
+async def test_media_goes_up_and_comes_down(client: Client, size: int | None) -> None:
+    parts = [CONTENT[at : at + 10_000] for at in range(0, len(CONTENT), 10_000)]
+    handle = await client.media.upload(content(*parts), "audio/ogg; codecs=opus", size)
+    assert handle.isdigit()
+    assert await read(client.media, handle) == CONTENT
+    found = await client.calls.get(handle, {})
+    assert found["mime_type"] == "audio/ogg; codecs=opus"
+
+
+async def test_unknown_media_is_refused(client: Client) -> None:
+    with pytest.raises(ServiceRefused, match="does not exist"):
+        await read(client.media, "123")
+    with pytest.raises(ServiceRefused):
+        await read(client.media, "../messages?x=")
+
+
+async def test_a_url_that_has_died_is_asked_for_again(
+    simulator: CloudSimulator, client: Client
+) -> None:
+    handle = await client.media.upload(content(CONTENT), "image/jpeg")
+    urls: list[str] = []
+    look_up = client.media._looked_up
+
+    async def looked_up(handle: str) -> str:
+        simulator.use(CloudFaults(media_url_s=300.0 if urls else 0.0))
+        urls.append(await look_up(handle))
+        return urls[-1]
+
+    client.media._looked_up = looked_up  # type: ignore[method-assign]
+    assert await read(client.media, handle) == CONTENT
+    assert len(urls) == 2
+
+
+@pytest.mark.parametrize(("status", "kind"), [(500, ServiceAway), (429, ServiceAway)])
+async def test_media_that_fails_for_a_while(
+    simulator: CloudSimulator, client: Client, status: int, kind: type[Exception]
+) -> None:
+    simulator.use(CloudFaults(media_status=status))
+    with pytest.raises(kind):
+        await client.media.upload(content(CONTENT), "image/jpeg")
+    with pytest.raises(kind):
+        await read(client.media, "123")
+
+
+async def test_errors_of_the_content_are_passed_on(client: Client) -> None:
+    async def broken() -> AsyncIterator[bytes]:
+        yield b"x"
+        raise FileNotFoundError("gone")
+
+    with pytest.raises(FileNotFoundError, match="gone"):
+        await client.media.upload(broken(), "image/jpeg")
+    with pytest.raises(ServiceRefused, match="no type"):
+        await client.media.upload(content(b"x"), "image/jpeg\r\nX: y")
+
+
+@pytest.mark.parametrize("body", ["{}", '{"id":null}', '{"id":"a/b"}', "[]", '{"id":""}'])
+async def test_an_upload_without_an_id_is_tried_again(body: str) -> None:
+    async def says(request: web.Request) -> web.Response:
+        await request.read()
+        return web.Response(text=body)
+
+    async with odd(says) as client:
+        with pytest.raises(ServiceAway):
+            await client.media.upload(content(b"x"), "image/jpeg")
+
+
+async def test_the_token_goes_nowhere_by_a_redirect() -> None:
+    asked: list[str] = []
+
+    async def says(request: web.Request) -> web.Response:
+        asked.append(request.path)
+        if request.path.endswith("/1"):
+            return web.json_response({"url": f"http://{request.host}/content"})
+        raise web.HTTPFound(f"http://{request.host}/elsewhere")
+
+    async with odd(says) as client:
+        with pytest.raises(ServiceRefused, match="HTTP 302"):
+            await read(client.media, "1")
+        with pytest.raises(ServiceRefused, match="HTTP 302"):
+            await client.media.upload(content(b"x"), "image/jpeg")
+        assert asked == ["/v25.0/1", "/content", "/v25.0/106540352242922/media"]
+
+
+@pytest.mark.parametrize(
+    ("url", "plain", "may"),
+    [
+        ("https://lookaside.fbsbx.com/whatsapp?mid=1&hash=a%2Fb", False, True),
+        ("https://[::1]:8443/x", False, True),
+        ("http://127.0.0.1:8080/x", True, True),
+        ("http://localhost/x", True, True),
+        ("http://127.0.0.1:8080/x", False, False),
+        ("http://lookaside.fbsbx.com/x", True, False),
+        ("http://127.0.0.1.evil.example/x", True, False),
+        ("http://127.0.0.1@evil.example/x", True, False),
+        ("https://user@lookaside.fbsbx.com/x", False, False),
+        ("ftp://127.0.0.1/x", True, False),
+        ("//127.0.0.1/x", True, False),
+        ("https:///x", False, False),
+        ("https://[bad/x", False, False),
+        ("https://a.example/x\r\nY: z", False, False),
+        ("", True, False),
+    ],
+)
+def test_where_the_token_may_go(url: str, plain: bool, may: bool) -> None:
+    assert may_carry_token(url, plain=plain) is may
+
+
+async def test_the_token_goes_to_no_host_that_cannot_be_trusted() -> None:
+    async def says(_: web.Request) -> web.Response:
+        return web.json_response({"url": "http://media.example/content"})
+
+    async with odd(says) as client:
+        with pytest.raises(ServiceRefused, match="can be trusted"):
+            await read(client.media, "1")
