@@ -86,6 +86,12 @@ def checked(settings: Settings) -> object:
     return settings.link_port, settings.timing, settings.allowed_webhook_ports
 
 
+def test_the_upstream_has_the_name_that_the_database_knows_it_by() -> None:
+    assert Settings().upstream_name == "simulator"
+    number = Settings(upstream="cloud", cloud_phone_number_id="105954558954427")
+    assert number.upstream_name == "cloud:105954558954427"
+
+
 def test_a_clockwork_that_cannot_hold_is_refused() -> None:
     with pytest.raises(ValueError, match="a fifth of the lease"):
         Timing(margin=0.5)
