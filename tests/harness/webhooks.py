@@ -98,12 +98,9 @@ class Webhook:
     def __init__(self, settings: Settings, shows: str = "alias", **limits: Any) -> None:
         self.incarnation = uuid4()
         self.secrets: Sequence[str] = (SECRET, OLD_SECRET)
-        self.notices: list[Any] = []
         self.inbox = Inbox(settings, "wa:test:webhook", self.incarnation, shows)
         self.posts = Posts(self.inbox)
-        self.listener = Listener(
-            NUMBER, lambda: self.secrets, lambda: VERIFY, self.posts, self.notices.append
-        )
+        self.listener = Listener(NUMBER, lambda: self.secrets, lambda: VERIFY, self.posts)
         self.intake = Intake(self.listener, **limits)
         self._lines: list[Line] = []
 

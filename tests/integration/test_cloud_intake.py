@@ -21,7 +21,7 @@ from warouter.http import intake
 from warouter.http import post as post_module
 from warouter.http.intake import Intake
 from warouter.tls import mutual
-from warouter.upstream.cloud.batch import Batch
+from warouter.upstream.cloud.batch import Batch, Notice
 from warouter.upstream.cloud.listener import Listener
 
 BODY = webhook(messages=[text("wamid.1")])
@@ -48,6 +48,9 @@ class Memory:
 
     def broken(self) -> None:
         self.breaks += 1
+
+    def noticed(self, notice: Notice) -> None:
+        raise AssertionError
 
 
 class Door:
@@ -194,6 +197,22 @@ async def test_who_hangs_up_costs_nothing(door: Door) -> None:
     door.inbox.open.set()
     await soon(lambda: len(door.inbox.batches) == 1)  # it was delivered, after all
     await soon(lambda: len(door.intake) == 0)
+
+
+async def test_a_defect_ends_one_connection(
+    door: Door, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    await door.serve()
+
+    async def broken(batch: Batch) -> bool:
+        raise RuntimeError("a defect")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(door.inbox, "take", broken)
+        assert await (await door.connect(SIGNED)).ended()
+    assert door.inbox.breaks == 1
+    assert "webhook connection failed" in caplog.text
+    assert (await (await door.connect(SIGNED)).hear()).status == 200
 
 
 async def test_who_sends_no_more_is_answered(door: Door) -> None:

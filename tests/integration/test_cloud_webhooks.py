@@ -28,6 +28,7 @@ from tests.harness.webhooks import (
 from warouter._hash import slot_of
 from warouter.config import Settings
 from warouter.store.cloud import posts
+from warouter.store.database import connect, listen
 from warouter.upstream.cloud.batch import INBOUND, STATUS, Element
 from warouter.upstream.cloud.identity import alias_of
 from warouter.upstream.cloud.listener import MOST_BYTES
@@ -182,7 +183,6 @@ async def test_what_is_signed_and_useless_is_taken(hook: Webhook, pool: asyncpg.
     assert await hook.post(webhook(field="account_update", event="DISABLED_UPDATE")) == 200
     assert hook.listener.counts == Counter({"unreadable": 1, "taken": 3})
     assert hook.posts.counts == Counter({"foreign_number": 1, "unknown_field": 1})
-    assert [notice.field for notice in hook.notices] == ["account_update"]
     rows = await pool.fetch("select reason, body from cloud_quarantine")
     assert [row["body"] for row in rows] == [b"no JSON"]
     assert await inbox_of(pool) == []
@@ -195,6 +195,23 @@ async def test_of_what_is_unreadable_the_newest_hundred_are_kept(
         await hook.posts.keep("a reason", b"%d" % number)
     rows = await pool.fetch("select body from cloud_quarantine order by id")
     assert [row["body"] for row in rows] == [b"%d" % number for number in range(3, 103)]
+
+
+async def test_what_notices_ask_for_is_passed_on(
+    hook: Webhook, settings: Settings, pool: asyncpg.Pool
+) -> None:
+    await pool.execute("insert into cloud_number (level) values (80)")
+    heard: list[str] = []
+    connection = await connect(settings, "test")
+    await listen(connection, heard.append)
+    for field in ("account_update", "message_template_status_update"):
+        assert await hook.post(webhook(field=field)) == 200
+    await soon(lambda: heard == ["cloud templates"])
+    assert await pool.fetchval("select read_at > '-infinity' from cloud_number")
+    assert await hook.post(webhook(field="phone_number_quality_update")) == 200
+    await soon(lambda: heard == ["cloud templates", "cloud level"])
+    assert await pool.fetchval("select read_at = '-infinity' from cloud_number")
+    await connection.close()
 
 
 # What is stored
@@ -384,6 +401,20 @@ async def test_what_postgresql_cannot_take_costs_nothing_else(
     await hook.posts._write(elements)
     assert sorted(row["key"] for row in await inbox_of(pool)) == ["a", "b", "d"]
     assert await pool.fetchval("select body from cloud_quarantine") == b"odd"
+
+
+async def test_a_defect_costs_one_commit(
+    hook: Webhook, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = hook.inbox.write
+
+    async def broken(*_: object) -> None:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(hook.inbox, "write", broken)
+    assert await hook.post(webhook(messages=[text("wamid.1")])) == 503
+    monkeypatch.setattr(hook.inbox, "write", write)
+    assert await hook.post(webhook(messages=[text("wamid.1")])) == 200
 
 
 # D19 of cloud-api.md

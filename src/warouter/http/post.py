@@ -206,6 +206,7 @@ class Caller(asyncio.Protocol):
     def _broke(self, error: Exception) -> None:
         """A defect: it ends this connection and no other."""
         log.error("webhook connection failed", exc_info=error)
+        self._keeper.listener.unavailable()
         self.drop()
 
     def _forget(self) -> None:

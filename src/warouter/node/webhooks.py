@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import resource
+import ssl
 from collections.abc import Coroutine
 from typing import Any
 
@@ -108,10 +109,13 @@ class Webhooks:
 def _tls(cloud: CloudSettings) -> ServerTls | None:
     if not cloud.tls_cert:
         return None
-    tls = ServerTls(cloud.tls_cert, cloud.tls_key)
+
+    def ask(context: ssl.SSLContext) -> None:
+        if cloud.mtls_ca:
+            mutual.ask(context, cloud.mtls_ca)
+
+    tls = ServerTls(cloud.tls_cert, cloud.tls_key, ask)
     tls.adopt({})
-    if cloud.mtls_ca:
-        mutual.ask(tls.context, cloud.mtls_ca)
     return tls
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import ssl
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +25,21 @@ class ServerTls:
     """``context`` is for the listening socket, from the first
     ``adopt`` on; ``chain`` is what clients see.
 
-    The files may be "" as long as the database has a certificate.
+    The files may be "" as long as the database has a certificate. Each context is ``prepare``d: the
+    one that is chosen in a handshake also verifies what the client shows.
     """
 
     context: ssl.SSLContext
 
-    def __init__(self, cert_file: str, key_file: str) -> None:
+    def __init__(
+        self,
+        cert_file: str,
+        key_file: str,
+        prepare: Callable[[ssl.SSLContext], None] = lambda _context: None,
+    ) -> None:
         self._cert_file = cert_file
         self._key_file = key_file
+        self._prepare = prepare
         self._served = ""
         self._current: ssl.SSLContext | None = None
 
@@ -64,6 +72,7 @@ class ServerTls:
             return True
         try:
             context = pem.server_context(text)
+            self._prepare(context)
         except (ssl.SSLError, OSError, ValueError) as error:
             if source == self._cert_file:
                 raise self._unusable(error) from error

@@ -20,7 +20,7 @@ from warouter.background import wait_for
 from warouter.errors import OutcomeUnknown
 from warouter.log import Outage
 from warouter.store.cloud.receive import Inbox, Said
-from warouter.upstream.cloud.batch import ERROR, INBOUND, STATUS, Batch, Element
+from warouter.upstream.cloud.batch import ERROR, INBOUND, STATUS, Action, Batch, Element, Notice
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +54,7 @@ class Posts:
         self._newest = 0
         self._came = 0  # inbound messages since the last touch
         self._rate = 0.0
+        self._asked: set[Action] = set()  # by notices, and not passed on yet
         self.counts: Counter[str] = Counter()
 
     async def take(self, batch: Batch) -> bool:
@@ -79,6 +80,11 @@ class Posts:
             return False
         return True
 
+    def noticed(self, notice: Notice) -> None:
+        """Pass on to the other processes what a notice asks for."""
+        self._asked.add(notice.action)
+        self._wake.set()
+
     def broken(self) -> None:
         """A webhook was answered otherwise than with 200: what it held comes later."""
         self._breaks += 1
@@ -92,6 +98,7 @@ class Posts:
                 await self._touch()
             while self._waiting:
                 await self._commit(self._next())
+            await self._pass_on()
 
     async def close(self) -> None:
         """Say that the listener stopped in order; nothing waits any more."""
@@ -121,10 +128,10 @@ class Posts:
             written = True
             if self._outage.ends():
                 log.info("webhook commits resumed")
-        except (OutcomeUnknown, asyncpg.PostgresError) as error:
+        except Exception as error:  # a defect, too, costs these posts and no others
             written = False
             if self._outage.begins():
-                log.error("webhook commit failed", extra={"error": str(error)})
+                log.error("webhook commit failed", extra={"error": str(error) or repr(error)})
         finally:
             self._bytes -= sum(post.size for post in posts)
         for post in posts:
@@ -157,6 +164,14 @@ class Posts:
         middle = len(elements) // 2
         await self._write(elements[:middle])
         await self._write(elements[middle:])
+
+    async def _pass_on(self) -> None:
+        for action in tuple(self._asked):
+            try:
+                await self._inbox.hint(action)
+            except (OutcomeUnknown, asyncpg.PostgresError):
+                return  # at the next turn
+            self._asked.discard(action)
 
     async def _touch(self) -> None:
         said = self._said()

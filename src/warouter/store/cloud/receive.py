@@ -11,10 +11,20 @@ import asyncpg
 from warouter.config import Settings
 from warouter.message_id import slot_of_id
 from warouter.store.database import WRITE_SECONDS, Session
-from warouter.upstream.cloud.batch import INBOUND, STATUS, Element
+from warouter.upstream.cloud.batch import INBOUND, STATUS, Action, Element
 from warouter.upstream.cloud.identity import Directory, User, slot_of_shown
 from warouter.upstream.cloud.reference import parse_reference
 
+# As in the journals' sessions: the server gives up as well, and plans do not depend on how many
+# rows there were at the last ANALYZE.
+_SESSION = {
+    "lock_timeout": "1500ms",
+    "statement_timeout": "3s",
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "plan_cache_mode": "force_generic_plan",
+}
 _USERS = """
 select user_id, wa_id, alias, parent_user_id, username, name
   from contact_identity where user_id = any ($1)
@@ -28,6 +38,12 @@ select touch_cloud_path($1, $2, $3, $4) from set_config('synchronous_commit', 'o
 _LEAVE = "update cloud_path set left_at = clock_timestamp() where webapp = $1"
 _FORGET = "delete from cloud_path where seen_at < now() - interval '1 day' and webapp <> $1"
 _KEEP = "select keep_unreadable($1, $2)"
+# Whoever reads the number's level by its age does so at once.
+_LEVEL = """
+with old as (update cloud_number set read_at = '-infinity')
+select pg_notify('warouter', 'cloud level')"""
+_TEMPLATES = "select pg_notify('warouter', 'cloud templates')"
+_HINTS = {Action.LEVEL: _LEVEL, Action.TEMPLATES: _TEMPLATES}
 
 _ALIASES = "contact_identity_alias_key"
 LEAVE_SECONDS = 0.5  # it stops anyway
@@ -73,7 +89,7 @@ class Inbox:
     """
 
     def __init__(self, settings: Settings, application: str, incarnation: UUID, shows: str) -> None:
-        self._session = Session(settings, application)
+        self._session = Session(settings, application, **_SESSION)
         self._incarnation = incarnation
         self._shows = shows
 
@@ -98,6 +114,11 @@ class Inbox:
     async def keep(self, reason: str, body: bytes) -> None:
         """Keep what could not be read, for somebody to look at."""
         await self._fetch(_KEEP, reason, body)
+
+    async def hint(self, action: Action) -> None:
+        """Tell the other processes what Meta's notices ask for; of other actions nobody hears."""
+        if action in _HINTS:
+            await self._fetch(_HINTS[action])
 
     async def leave(self) -> None:
         """Say that the listener stopped in order."""

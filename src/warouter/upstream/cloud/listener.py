@@ -53,6 +53,8 @@ class Inbox(Protocol):
 
     def broken(self) -> None: ...
 
+    def noticed(self, notice: Notice) -> None: ...
+
 
 class Listener:
     """Answers the requests to one webapp's webhook. ``counts`` has them by result.
@@ -66,13 +68,11 @@ class Listener:
         secrets: Callable[[], Sequence[str]],
         verify_token: Callable[[], str],
         inbox: Inbox,
-        noticed: Callable[[Notice], None] = lambda _notice: None,
     ) -> None:
         self._phone_number_id = phone_number_id
         self._secrets = secrets
         self._verify_token = verify_token
         self._inbox = inbox
-        self._noticed = noticed
         self.counts: Counter[str] = Counter()
 
     def asked(
@@ -130,7 +130,7 @@ class Listener:
         level = logging.WARNING if notice.action is Action.ACCOUNT else logging.INFO
         said = notice.raw[:2_000].decode(errors="replace")
         log.log(level, "notice received", extra={"field": notice.field, "value": said})
-        self._noticed(notice)
+        self._inbox.noticed(notice)
 
     def _handshake(self, query: bytes) -> Answer:
         mode, token, challenge = _asked_in(query)
