@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import socket
+import ssl
 import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -43,14 +44,15 @@ class Business:
         self.url = ""
         self._runner: web.AppRunner | None = None
 
-    async def start(self) -> None:
+    async def start(self, tls: ssl.SSLContext | None = None) -> None:
         app = web.Application(client_max_size=1 << 24)
         app.router.add_get("/cloud/webhook", self._handshake)
         app.router.add_post("/cloud/webhook", self._post)
         self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}/cloud/webhook"
+        await web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=tls).start()
+        scheme = "https" if tls else "http"
+        self.url = f"{scheme}://127.0.0.1:{self._runner.addresses[0][1]}/cloud/webhook"
 
     async def stop(self) -> None:
         assert self._runner is not None

@@ -206,7 +206,7 @@ async def test_only_statuses_of_dropped_answers_are_held_back(world: Door) -> No
     world.use(drop_after=1.0, hold_dropped_s=1000)
     with pytest.raises(LOST):
         await world.send()
-    world.use()
+    world.use(hold_dropped_s=1000)
     _, answer = await world.send(OTHER)
     found = await world.statuses(3)
     assert {status["id"] for status in found} == {answer["messages"][0]["id"]}
@@ -262,6 +262,14 @@ async def test_what_lies_in_our_kernel_is_taken_after_deafness_though_the_caller
     requests = await outcomes(world, 2)
     assert all(request["begun"] - began >= 0.5 for request in requests)
     assert world.record.counters.accepted == 2
+
+
+async def test_who_connects_to_the_deaf_is_heard_later(world: Door) -> None:
+    began = time.monotonic()
+    world.use(deaf_s=0.5)
+    assert (await world.send())[0] == 200
+    (request,) = await outcomes(world, 1)
+    assert request["begun"] - began >= 0.5
 
 
 async def test_a_cut_line_leaves_the_bytes_in_the_callers_kernel(world: Door) -> None:

@@ -9,6 +9,7 @@ import json
 import os
 import re
 import signal
+import ssl
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -17,12 +18,14 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+import trustme
 
-from tests.harness.cloud import SECRET, TO, TOKEN, Door, door, new_reference
+from tests.harness.cloud import SECRET, TO, TOKEN, Business, Door, door, new_reference, text
 from tests.harness.shell import printed, refused
 from tests.harness.wait import soon
+from warouter.cli.simulator import tls_context
 from warouter.simulator.cloud.facts import Facts, from_environment
-from warouter.simulator.cloud.faults import described
+from warouter.simulator.cloud.faults import CloudFaults, described
 from warouter.simulator.cloud.server import CloudAddresses, CloudSimulator
 
 
@@ -329,10 +332,9 @@ async def test_the_command_serves_with_its_switches(world: Door) -> None:
         assert (await world.send())[0] == 200
         assert len(await world.statuses(3)) == 3
         assert world.business.values()[0]["metadata"]["display_phone_number"] == "15557770001"
-        shown = json.loads(
-            await printed(None, "simulator", "faults", "--url", found[2], "spam=0.5")
-        )
-        assert (shown["level"], shown["spam"]) == (1000, 0.5)
+        command = ["simulator", "faults", "--url", found[2], "spam=0.5", "opaque=never"]
+        shown = json.loads(await printed(None, *command))
+        assert (shown["level"], shown["spam"], shown["opaque"]) == (1000, 0.5, "never")
     finally:
         process.send_signal(signal.SIGTERM)
         assert await process.wait() == 0
@@ -346,3 +348,45 @@ async def test_help_documents_every_switch() -> None:
 async def test_a_wrong_switch_is_one_sentence() -> None:
     said = await refused(None, "simulator", "--cloud", "--fault", "drop_after=2")
     assert "drop_after" in said
+
+
+# TLS
+
+
+async def test_over_tls_and_with_a_certificate_to_show(
+    tmp_path: Path,
+) -> None:
+    authority = trustme.CA()
+    server, client = authority.issue_cert("127.0.0.1"), authority.issue_cert("client.meta")
+    pem = [tmp_path / name for name in ("cert", "key")]
+    server.cert_chain_pems[0].write_to_path(pem[0])
+    server.private_key_pem.write_to_path(pem[1])
+    shows = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    authority.configure_trust(shows)
+    client.configure_cert(shows)
+    asks = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    asks.verify_mode = ssl.CERT_REQUIRED
+    authority.configure_trust(asks)
+    server.configure_cert(asks)
+    trusts = ssl.create_default_context()
+    authority.configure_trust(trusts)
+    business = Business()
+    await business.start(asks)
+    serves = tls_context(ssl.PROTOCOL_TLS_SERVER, (pem[0], pem[1]))
+    facts = Facts(token=TOKEN, app_secret=SECRET)
+    simulator = CloudSimulator(facts, tls=serves, client_tls=shows, webhook_urls=[business.url])
+    addresses = await simulator.start()
+    found = Door(simulator, addresses)
+    try:
+        message = text(TO, new_reference())
+        status, _ = await found.call("POST", found.messages_url, json=message, ssl=trusts)
+        assert status == 200
+        await business.watch.until(lambda: len(business.elements()) == 3)
+        simulator.use(CloudFaults(drop_after=1.0))
+        for _ in range(4):
+            with pytest.raises(aiohttp.ClientError):
+                await found.call("POST", found.messages_url, json=message, ssl=trusts)
+    finally:
+        await found.session.close()
+        await simulator.stop()
+        await business.stop()

@@ -6,7 +6,9 @@ CommandError ends it with its sentence and no traceback.
 Processes:
 
     nodes       webapp, coreapp, master: one process each
-    simulator   the stand-in for WhatsApp's servers, and its control port by hand
+    simulator   the stand-in for WhatsApp's servers
+    simulator_control   its control port by hand
+    switches    its fault switches, as text
     up          a whole cluster on this machine
     demo        a cluster, a business, a failover
 

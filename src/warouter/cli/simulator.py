@@ -1,15 +1,10 @@
-"""``warouter simulator``: runs the stand-in for WhatsApp's servers, and calls its control port."""
+"""``warouter simulator``: runs the stand-in for WhatsApp's servers, behind either of its doors."""
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import json
-import mimetypes
 import os
-import textwrap
-import urllib.error
-import urllib.request
+import ssl
 from collections.abc import Callable, Coroutine
 from functools import partial
 from pathlib import Path
@@ -17,40 +12,23 @@ from typing import Any
 
 import click
 
+from warouter.cli import simulator_control, switches
 from warouter.errors import CommandError
 from warouter.node.runtime import cancel, run, run_until
 from warouter.simulator.cloud import facts as cloud_facts
-from warouter.simulator.cloud import faults as cloud_faults
 from warouter.simulator.cloud import server as cloud_server
-from warouter.simulator.cloud.faults import LISTS, CloudFaults
+from warouter.simulator.cloud.faults import CloudFaults
 from warouter.simulator.cloud.server import CloudAddresses
 from warouter.simulator.control import Addresses
-from warouter.simulator.faults import Faults, described
-from warouter.simulator.inbound import TYPES
+from warouter.simulator.faults import Faults
 from warouter.simulator.server import serve
 from warouter.systemd import Notifier
 
-_TIMEOUT_S = 10.0
-_DATA_DIR = Path("warouter-data")
-
-
 _PORT, _CLOUD_PORT = 6260, 6270
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
-def _switches() -> str:
-    native = _listed("Fault switches, with their defaults", described())
-    return f"{native}\n\n{_listed('Those of --cloud', cloud_faults.described())}"
-
-
-def _listed(title: str, switches: list[tuple[str, Any, str]]) -> str:
-    lines = [
-        textwrap.fill(f"{name} ({json.dumps(default)}): {text}", 76, subsequent_indent="    ")
-        for name, default, text in switches
-    ]
-    return f"{title}:\n\n\b\n" + "\n".join(lines)
-
-
-@click.group(invoke_without_command=True, epilog=_switches())
+@click.group(invoke_without_command=True, epilog=switches.described())
 @click.option(
     "--host", default="127.0.0.1", show_default=True, help="Address that coreapps connect to."
 )
@@ -93,6 +71,22 @@ def _listed(title: str, switches: list[tuple[str, Any, str]]) -> str:
     multiple=True,
     help="With --cloud: where webhooks are sent; several, also with commas between, in turn.",
 )
+@click.option(
+    "--tls",
+    "tls",
+    nargs=2,
+    type=_FILE,
+    metavar="CERT KEY",
+    help="With --cloud: serve the Graph API over TLS.",
+)
+@click.option(
+    "--client-tls",
+    "client_tls",
+    nargs=2,
+    type=_FILE,
+    metavar="CERT KEY",
+    help="With --cloud: the certificate that webhooks show to a listener that asks for one.",
+)
 @click.option("--number", default="", help="With --cloud: the number of the business.")
 @click.option(
     "--fault",
@@ -112,6 +106,8 @@ def simulator(
     data_dir: Path | None,
     cloud: bool,
     webhook_urls: tuple[str, ...],
+    tls: tuple[Path, Path] | None,
+    client_tls: tuple[Path, Path] | None,
     number: str,
     given: tuple[str, ...],
 ) -> None:
@@ -128,7 +124,7 @@ def simulator(
     """
     if ctx.invoked_subcommand is not None:
         return
-    switches = dict(_switch(text) for text in given)
+    asked = dict(switches.parsed(text) for text in given)
     try:
         if cloud:
             serving = partial(
@@ -138,8 +134,10 @@ def simulator(
                 control_port,
                 [url for urls in webhook_urls for url in urls.split(",") if url],
                 cloud_facts.from_environment(os.environ, number),
-                CloudFaults().changed(switches),
+                CloudFaults().changed(asked),
                 control_names=control_names,
+                tls=tls_context(ssl.PROTOCOL_TLS_SERVER, tls),
+                client_tls=tls_context(ssl.PROTOCOL_TLS_CLIENT, client_tls),
             )
         else:
             serving = partial(
@@ -150,92 +148,20 @@ def simulator(
                 services_port,
                 data_dir=data_dir,
                 control_names=control_names,
-                faults=Faults().changed(switches),
+                faults=Faults().changed(asked),
             )
         run(partial(_serve_until_told, serving))
     except (OSError, ValueError) as error:
         raise CommandError(f"the simulator cannot start: {error}") from error
 
 
-def _control_options(command: Any) -> Any:
-    url = click.option(
-        "--url", help="URL of the control port; by default that of the data directory."
-    )
-    data_dir = click.option(
-        "--data-dir",
-        type=click.Path(file_okay=False, path_type=Path),
-        default=_DATA_DIR,
-        show_default=True,
-        help="Data directory of the running cluster, whose cluster.json names the control port.",
-    )
-    return url(data_dir(command))
-
-
-@simulator.command()
-@_control_options
-@click.option("--from", "sender", required=True, help="The customer's number.")
-@click.option("--name", default="", help="The customer's profile name.")
-@click.option("--type", "kind", default="text", show_default=True, type=click.Choice(list(TYPES)))
-@click.option("--body", help="The text, or the caption.")
-@click.option(
-    "--file",
-    "path",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="The content of a media message.",
-)
-@click.option("--json", "given", help="The webhook object of the type, as JSON.")
-def inject(
-    url: str | None,
-    data_dir: Path,
-    sender: str,
-    name: str,
-    kind: str,
-    body: str | None,
-    path: Path | None,
-    given: str | None,
-) -> None:
-    """Deliver an inbound message."""
-    message: dict[str, Any] = {"from": sender, "name": name, "type": kind}
-    if body is not None:
-        message["body"] = body
-    if path is not None:
-        message |= _content(path)
-    if given is not None:
-        message[kind] = _parsed(given, "--json")
-    _show(_call(_control_url(url, data_dir), "POST", "/inbound", message))
-
-
-@simulator.command()
-@_control_options
-@click.option("--ids", is_flag=True, help="Include the ids per recipient, in order of arrival.")
-@click.option("--times", is_flag=True, help="Include the arrival time of each of the last ids.")
-@click.option("--forget", is_flag=True, help="Start a new record instead of showing this one.")
-def record(url: str | None, data_dir: Path, ids: bool, times: bool, forget: bool) -> None:
-    """Show the messages that reached the simulator."""
-    control_url = _control_url(url, data_dir)
-    if forget:
-        _show(_call(control_url, "DELETE", "/record"))
-    else:
-        _show(_call(control_url, "GET", f"/record?ids={ids:d}&times={times:d}"))
-
-
-@simulator.command()
-@_control_options
-def codes(url: str | None, data_dir: Path) -> None:
-    """Show the registration codes that were sent, as an SMS would."""
-    _show(_call(_control_url(url, data_dir), "GET", "/codes"))
-
-
-@simulator.command(epilog=_switches())
-@_control_options
-@click.option("--clear", is_flag=True, help="Reset all switches first.")
-@click.argument("switches", nargs=-1, metavar="[NAME=VALUE]...")
-def faults(url: str | None, data_dir: Path, clear: bool, switches: tuple[str, ...]) -> None:
-    """Show the fault switches, set some (repeat=0.1 unknown=491511,491512), or clear all."""
-    control_url = _control_url(url, data_dir)
-    asked = dict(_switch(text) for text in switches)
-    shown = _call(control_url, "DELETE" if clear else "GET", "/faults")
-    _show(_call(control_url, "PUT", "/faults", asked) if asked else shown)
+for _command in (
+    simulator_control.inject,
+    simulator_control.record,
+    simulator_control.codes,
+    simulator_control.faults,
+):
+    simulator.add_command(_command)
 
 
 async def _serve_until_told(
@@ -250,6 +176,17 @@ async def _serve_until_told(
     await cancel([serving])
 
 
+def tls_context(protocol: int, files: tuple[Path, Path] | None) -> ssl.SSLContext | None:
+    """A context with a certificate; what the other side shows is not checked."""
+    if files is None:
+        return None
+    context = ssl.SSLContext(protocol)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.load_cert_chain(*files)
+    return context
+
+
 def _say_ready(addresses: Addresses | CloudAddresses) -> None:
     if isinstance(addresses, CloudAddresses):
         click.echo(f"Graph API at {addresses.graph_url}, control port {addresses.control_url}")
@@ -258,74 +195,3 @@ def _say_ready(addresses: Addresses | CloudAddresses) -> None:
         f"simulator at {addresses.host}:{addresses.port}, services port {addresses.services_port},"
         f" control port {addresses.control_url}"
     )
-
-
-def _content(path: Path) -> dict[str, str]:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise CommandError(f"{path} cannot be read: {error.strerror}") from error
-    found = {"data": base64.b64encode(content).decode()}
-    mime = mimetypes.guess_type(path.name)[0]
-    return found if mime is None else found | {"mime": mime}
-
-
-def _switch(text: str) -> tuple[str, Any]:
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise CommandError(f"give a switch as NAME=VALUE, not {text!r}")
-    if name in LISTS and not value.startswith("["):
-        return name, [number for number in value.split(",") if number]
-    return name, _parsed(value, name)
-
-
-def _parsed(text: str, what: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise CommandError(f"{what} is not JSON: {text!r}") from error
-
-
-def _control_url(url: str | None, data_dir: Path) -> str:
-    if url is not None:
-        return url.rstrip("/")
-    file = data_dir / "cluster.json"
-    try:
-        return str(json.loads(file.read_bytes())["simulator"]["control_url"]).rstrip("/")
-    except OSError as error:
-        raise CommandError(
-            f"{file} cannot be read ({error.strerror}): "
-            "give --url, or the --data-dir of a running cluster"
-        ) from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise CommandError(f"{file} does not name a simulator: give --url") from error
-
-
-def _call(control_url: str, method: str, path: str, body: object = None) -> Any:
-    try:
-        request = urllib.request.Request(
-            control_url + path,
-            method=method,
-            data=None if body is None else json.dumps(body).encode(),
-            headers={"Content-Type": "application/json"},
-        )
-        # A proxy of the environment cannot reach this machine's loopback.
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(request, timeout=_TIMEOUT_S) as answer:
-            return json.load(answer)
-    except urllib.error.HTTPError as error:
-        raise CommandError(_refusal(error)) from error
-    except (OSError, ValueError) as error:
-        reason = error.reason if isinstance(error, urllib.error.URLError) else error
-        raise CommandError(f"no simulator answers at {control_url}: {reason}") from error
-
-
-def _refusal(error: urllib.error.HTTPError) -> str:
-    try:
-        return f"the simulator refused: {json.load(error)['error']}"
-    except (OSError, ValueError, KeyError, TypeError):
-        return f"the simulator refused with HTTP status {error.code}"
-
-
-def _show(answer: Any) -> None:
-    click.echo(json.dumps(answer, indent=2, ensure_ascii=False))

@@ -16,8 +16,10 @@ Bad input is a 4xx with {"error": a sentence} and changes nothing.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Collection
+from itertools import islice
 from typing import Any, Protocol
 
 import msgspec
@@ -39,6 +41,8 @@ from warouter.simulator.control import (
 from warouter.simulator.guard import no_pages, only_as
 from warouter.simulator.inbound import Inbound, build
 from warouter.simulator.numbers import Numbers
+
+_ROWS = 500
 
 
 class Switches(Protocol):
@@ -93,7 +97,7 @@ class _Control:
         what = "warouter simulator: the stand-in for Meta's Cloud API"
         return answer({"what": what, "monotonic_s": time.monotonic(), **self._state()})
 
-    async def record(self, request: web.Request) -> web.Response:
+    async def record(self, request: web.Request) -> web.StreamResponse:
         since = seconds(request.query.get("since", "-inf"))
         record = self._world.record
         found = record.summary()
@@ -103,8 +107,24 @@ class _Control:
         if wanted(request, "media"):
             found["media"] = record.media()
         if wanted(request, "requests") or "since" in request.query:
-            found["requests"] = list(record.requests(since))
+            return await self._with_requests(request, found, since)
         return answer(found)
+
+    async def _with_requests(
+        self, request: web.Request, found: dict[str, Any], since: float
+    ) -> web.StreamResponse:
+        """The answer piece by piece: there may be a million requests, and the loop goes on."""
+        response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        await response.prepare(request)
+        before = msgspec.json.encode(found)[:-1] + b',"requests":['
+        rows = self._world.record.requests(since)
+        while piece := list(islice(rows, _ROWS)):
+            await response.write(before + msgspec.json.encode(piece)[1:-1])
+            before = b","
+            await asyncio.sleep(0)
+        await response.write(b"]}" if before == b"," else before + b"]}")
+        await response.write_eof()
+        return response
 
     async def forget(self, request: web.Request) -> web.Response:
         self._world.record.forget()

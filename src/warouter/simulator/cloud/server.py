@@ -7,6 +7,7 @@ the tick. The state is in memory only.
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 from collections.abc import Callable, Sequence
 from random import Random
@@ -52,12 +53,21 @@ async def serve(
     *,
     ready: Callable[[CloudAddresses], None] | None = None,
     control_names: Sequence[str] = (),
+    tls: ssl.SSLContext | None = None,
+    client_tls: ssl.SSLContext | None = None,
 ) -> None:
     """Run a Cloud door until cancelled; ``ready`` is called with its addresses (port 0: any free
     one). OSError if an address is taken.
     """
     simulator = CloudSimulator(
-        facts, host, port, control_port, webhook_urls, control_names=control_names
+        facts,
+        host,
+        port,
+        control_port,
+        webhook_urls,
+        control_names=control_names,
+        tls=tls,
+        client_tls=client_tls,
     )
     simulator.use(faults)
     addresses = await simulator.start()
@@ -73,6 +83,7 @@ class CloudSimulator:
     """One Cloud door; ``start`` and ``stop`` it on the running loop, once.
 
     ``webhook_urls`` are called in turn, each after its handshake; ``subscribe`` gives others later.
+    ``tls`` is for the Graph API, ``client_tls`` for webhooks: it may have a certificate to show.
     """
 
     def __init__(
@@ -85,12 +96,15 @@ class CloudSimulator:
         *,
         random: Random | None = None,
         control_names: Sequence[str] = (),
+        tls: ssl.SSLContext | None = None,
+        client_tls: ssl.SSLContext | None = None,
     ) -> None:
         self.facts = facts or Facts()
         self._host, self._port, self._control_port = host, port, control_port
         self._webhook_urls = tuple(webhook_urls)
         self._control_names = frozenset(control_names)
         self._random = random or Random()
+        self._tls, self._client_tls = tls, client_tls
         self.world = World(self.facts, self._random)
         self.line: Line[Connection] = Line()
         self.numbers = Numbers()
@@ -109,6 +123,7 @@ class CloudSimulator:
         self._server: asyncio.Server | None = None
         self._control: web.AppRunner | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._is_called = False
         self._swept = 0.0
 
     @property
@@ -141,18 +156,18 @@ class CloudSimulator:
     def subscribe(self, urls: Sequence[str]) -> None:
         """Call these URLs from now on, each after its handshake."""
         self._webhook_urls = tuple(urls)
-        self.world.heard = bool(urls)
+        self._is_called = self.world.heard = bool(urls)
         self.sender.subscribe(urls)
 
     async def start(self) -> CloudAddresses:
         """Listen on both ports; raises OSError if one is taken, and then listens on none."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
-            self._connection, self._host, self._port, backlog=512
+            self._connection, self._host, self._port, backlog=512, ssl=self._tls
         )
         self.line.listen_on(self._server.sockets)
         port = cast("int", self._server.sockets[0].getsockname()[1])
-        graph_url = f"http://{self._host}:{port}"
+        graph_url = f"{'https' if self._tls else 'http'}://{self._host}:{port}"
         self.media.base = self.account.base = graph_url
         control = application(
             self.world,
@@ -163,7 +178,7 @@ class CloudSimulator:
             names=self._control_names,
         )
         self._control = web.AppRunner(control, access_log=None)
-        await self.sender.start(())
+        await self.sender.start(self._client_tls)
         try:
             await self._control.setup()
             await web.TCPSite(self._control, "127.0.0.1", self._control_port).start()
@@ -230,7 +245,7 @@ class CloudSimulator:
             return True
         if not await self.sender.handshake(url, verify_token):
             return False
-        self.world.heard = True
+        self._is_called = True
         self.sender.use_verified(url)
         return True
 
@@ -247,6 +262,7 @@ class CloudSimulator:
     def _tick(self) -> None:
         # Armed first, so that nothing that goes wrong below stops the clock.
         self._timer = asyncio.get_running_loop().call_later(TICK_S, self._tick)
+        self.world.heard = self._is_called and self.account.subscribed
         now = time.monotonic()
         self.line.mend(now)
         self.world.intake.checks_identity = self.number.checks_identity

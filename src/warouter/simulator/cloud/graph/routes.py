@@ -14,6 +14,7 @@ Every call needs ``Authorization: Bearer``; errors have Graph's form.
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -22,6 +23,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
+from warouter import background
 from warouter.simulator.cloud.facts import Facts
 from warouter.simulator.cloud.faults import CloudFaults
 from warouter.simulator.cloud.graph import errors
@@ -33,6 +35,8 @@ from warouter.simulator.cloud.graph.media import CONTENT, Content, MediaEdge, Me
 from warouter.simulator.cloud.graph.messages import Messages
 from warouter.simulator.cloud.graph.number import SUCCESS, Given, NumberNode
 from warouter.simulator.cloud.record import Record
+
+log = logging.getLogger(__name__)
 
 _VERSION = re.compile(r"v[0-9]{1,2}\.[0-9]")
 _CALLBACK_FAILED = 2200
@@ -103,7 +107,8 @@ class Graph:
         except GraphError as error:
             self._line.when_open(partial(self._refuse, connection, error))
             return
-        task = asyncio.create_task(self._call(connection, request, node, edge))
+        failed = partial(_failed, connection)
+        task = background.begin(self._call(connection, request, node, edge), failed)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -231,3 +236,8 @@ def _split(path: str) -> tuple[str, str, str]:
 def _say(connection: Connection, status: int, body: bytes, kind: str) -> None:
     if connection.is_open:
         connection.answer(status, body, kind)
+
+
+def _failed(connection: Connection, error: Exception) -> None:
+    log.error("Graph call failed", exc_info=error)
+    connection.reset()

@@ -1,8 +1,7 @@
 """Sends the POSTs of the outbox to the URLs of the business, after the handshake with each.
 
 A URL gets ``GET ?hub.mode=subscribe…`` first, again and again until it answers with the challenge.
-Only 200 acknowledges a POST; redirects are not followed. TLS certificates are not checked: what is
-called here are listeners on test machines.
+Only 200 acknowledges a POST; redirects are not followed.
 """
 
 from __future__ import annotations
@@ -10,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+import ssl
 import time
 from collections.abc import Callable, Sequence
 from itertools import count
 
 import aiohttp
 
+from warouter import background
 from warouter.simulator.cloud.faults import CloudFaults
 from warouter.simulator.cloud.record import Record
 from warouter.simulator.cloud.webhooks.envelope import signature
@@ -57,18 +58,17 @@ class Sender:
         """The URLs whose handshake succeeded."""
         return self._urls
 
-    async def start(self, urls: Sequence[str]) -> None:
-        """Begin the handshake with each URL."""
-        connector = aiohttp.TCPConnector(limit=0, ssl=False)
+    async def start(self, tls: ssl.SSLContext | None = None) -> None:
+        """Get ready to call. Without ``tls`` no certificate is checked, and none shown."""
+        connector = aiohttp.TCPConnector(limit=0, ssl=tls or False)
         self._session = aiohttp.ClientSession(connector=connector)
-        self.subscribe(urls)
 
     def subscribe(self, urls: Sequence[str]) -> None:
         """Call these URLs from now on, each once its handshake succeeded."""
         for task in self._handshakes:
             task.cancel()
         self._urls = []
-        self._handshakes = [asyncio.create_task(self._until_ready(url)) for url in urls]
+        self._handshakes = [background.begin(self._until_ready(url), _failed) for url in urls]
 
     def use_verified(self, url: str) -> None:
         """Call this URL alone from now on; its handshake succeeded."""
@@ -89,7 +89,7 @@ class Sender:
             return
         for post in self._outbox.leaving(now):
             url = self._urls[next(self._turn) % len(self._urls)]
-            task = asyncio.create_task(self._post(post, url))
+            task = background.begin(self._post(post, url), _failed)
             self._posts.add(task)
             task.add_done_callback(self._posts.discard)
 
@@ -146,3 +146,7 @@ class Sender:
         ) as answer:
             await answer.content.read(1 << 16)
             return answer.status
+
+
+def _failed(error: Exception) -> None:
+    log.error("webhook task failed", exc_info=error)
