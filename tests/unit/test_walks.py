@@ -235,10 +235,10 @@ def test_lines_fit() -> None:
 @pytest.mark.parametrize(
     ("walk", "wrong"),
     [
-        ("owner/sender.py:Sender.pump\n  flow/lanes.py:Lanes.take", ""),
-        ("owner/sender.py:Sender.pump\n  flow/lanes.py:Lanes.taken", "missing"),
-        ("owner/sender.py:Sender.pump\n  flow/lane.py:Lanes.take", "missing"),
-        ("owner/sender.py:Sender.pump\n  flow/lanes.py:Lanes.push", "unconnected"),
+        ("owner/sender.py:Sender._heads\n  flow/lanes.py:Lanes.take", ""),
+        ("owner/sender.py:Sender._heads\n  flow/lanes.py:Lanes.taken", "missing"),
+        ("owner/sender.py:Sender._heads\n  flow/lane.py:Lanes.take", "missing"),
+        ("owner/sender.py:Sender._heads\n  flow/lanes.py:Lanes.push", "unconnected"),
         ("_hash.pyx:mint\n  _hash.pyx:put_id", ""),
         ("_hash.pyx:mint\n  _hash.pyx:spell_id", "unconnected"),
         ("_batch.pyx:Splitter.feed\n  _batch.pyx:Splitter._cut", ""),

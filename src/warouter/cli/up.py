@@ -15,7 +15,15 @@ from rich.console import Console
 from rich.panel import Panel
 
 from warouter.config import load, unknown_names
-from warouter.local.cluster import CC, PHONE_NUMBER, Cluster, Options
+from warouter.local.cluster import (
+    CC,
+    CLOUD,
+    PHONE_NUMBER,
+    SIMULATOR,
+    UPSTREAMS,
+    Cluster,
+    Options,
+)
 from warouter.local.counts import cores, webapps_for
 from warouter.local.description import NAME
 
@@ -49,7 +57,12 @@ from warouter.local.description import NAME
     show_default=True,
 )
 @click.option(
-    "--upstream", type=click.Choice(["simulator", "cloud"]), default="simulator", show_default=True
+    "--upstream",
+    type=click.Choice(UPSTREAMS),
+    default=SIMULATOR,
+    show_default=True,
+    help="The simulator, by its own protocol or by that of the Cloud API, or the Graph API that"
+    " WAROUTER_CLOUD_* name.",
 )
 def up(
     shards: str,
@@ -66,7 +79,7 @@ def up(
     PostgreSQL is the embedded one unless WA_DB_HOSTNAME names another. Other WA_* and WAROUTER_*
     variables hold for all processes (docs/operations.md).
     """
-    load({**os.environ, "WAROUTER_UPSTREAM": upstream})
+    load({**os.environ, "WAROUTER_UPSTREAM": "cloud" if upstream == CLOUD else "simulator"})
     for name in unknown_names(os.environ):
         click.echo(f"{name} is not a warouter variable and is ignored.", err=True)
     options = Options(
@@ -77,6 +90,7 @@ def up(
         masters=masters,
         port=port,
         tls=not no_tls,
+        upstream=upstream,
     )
     uvloop.run(_run(options))
 
@@ -122,7 +136,7 @@ def show_ready(console: Console, cluster: Cluster) -> None:
         "user": cluster.user,
         "password": cluster.password,
         "number": f"+{CC} {PHONE_NUMBER}",
-        "simulator": cluster.control_url,
+        **({"simulator": cluster.control_url} if cluster.control_port else {}),
         "programs": str(cluster.folder / NAME),
     }
     lines = [f"{name:<10} {value}" for name, value in facts.items()]

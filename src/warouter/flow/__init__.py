@@ -17,6 +17,7 @@ With the Cloud API the number has a rate, and nobody repeats what may have been 
     budget    when an owner may begin its next request
     turns     whose head goes next, of all slots of an owner
     pairs     how often one recipient may be written to
+    issues    the requests of a slot that may be out, or may have been taken
     doubt     what becomes of a message whose request may have been taken
     windows   how long it waits
     causes    why it is in doubt, in one word

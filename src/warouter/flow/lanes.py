@@ -85,6 +85,10 @@ class Lanes:
         """True if this message was sent, or is being prepared, and is not answered."""
         return message_id in self._out
 
+    def entry_out(self, message_id: bytes) -> Entry | None:
+        """The message of this id, if it is out."""
+        return self._out.get(message_id)
+
     def length(self, recipient: str) -> int:
         """Number of messages in this recipient's lane."""
         return len(self._lanes.get(recipient, ()))
@@ -128,6 +132,20 @@ class Lanes:
             lane.append(entry)
             if len(lane) == 1:
                 self._next(entry.recipient)
+        return True
+
+    def free(self, recipient: str) -> bool:
+        """True if a message of this recipient that comes now would be the head of its lane."""
+        return recipient not in self._lanes and recipient not in self._blocked
+
+    def push_out(self, entry: Entry) -> bool:
+        """Queue a message that counts as out at once, for a lane that is ``free``; False if not."""
+        if not self.free(entry.recipient):
+            return False
+        self._lanes[entry.recipient] = [entry]
+        self.waiting += 1
+        self.bytes += len(entry.body)
+        self._go(entry.recipient)
         return True
 
     def take(self, below: int | None = None) -> list[Entry]:
@@ -186,6 +204,16 @@ class Lanes:
         if entry is not None:
             self.end([entry])
         return self.answered(message_id)
+
+    def withdraw(self, recipient: str, message_id: bytes) -> Entry | None:
+        """As ``failed``, for the head of a lane that is out or waits. None if it is not there."""
+        lane = self._lanes.get(recipient)
+        if not lane or lane[0].id != message_id:
+            return None
+        if message_id not in self._out:
+            self._forget_heads({recipient})
+            self._out[message_id] = lane[0]
+        return self.failed(message_id)
 
     def end(self, entries: Iterable[Entry]) -> None:
         """These end as failed: nothing that is behind them goes before that is recorded."""

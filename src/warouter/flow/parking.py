@@ -5,6 +5,7 @@ Rules of this file:
     table has others;
   * who is here is blocked in its lane; who is not is looked for in the table, as long as some are
     beyond, before anything of it is sent: nothing may overtake what is parked;
+  * one of whom a message is in doubt is shut: nothing of it is taken up, and it stays in memory;
   * one is let go from memory only when all that is known of it is on disk and nothing of it is out,
     and a page of the journal that was being read meanwhile is read again.
 """
@@ -39,7 +40,7 @@ class ParkedLane:
     more. ``more`` says that the table may hold rows beyond those that are out.
     """
 
-    __slots__ = ("due", "ended", "ends", "flying", "more", "noted", "state")
+    __slots__ = ("due", "ended", "ends", "flying", "more", "noted", "shut", "state")
 
     def __init__(self, due: float, ends: float = math.inf) -> None:
         self.due = due
@@ -49,6 +50,7 @@ class ParkedLane:
         self.state = LaneState.WAITING
         self.flying = 0  # how many of its rows are out
         self.noted = 0  # the number of the record that has all that is known of it
+        self.shut = 0  # so many of its messages are in doubt
 
     @property
     def look(self) -> float:
@@ -60,9 +62,14 @@ class ParkedLane:
         return self.state is LaneState.WAITING
 
     @property
+    def idle(self) -> bool:
+        """Its rows may be taken up when their time has come."""
+        return self.state is LaneState.WAITING and not self.shut
+
+    @property
     def empty(self) -> bool:
-        """Nothing of it is out, and nothing is left in the table."""
-        return self.state is LaneState.WAITING and not self.more
+        """Nothing of it is out, in doubt, or left in the table."""
+        return self.idle and not self.more
 
     def read_begins(self) -> None:
         """Its first rows are read; what is parked from now on counts as ``more``."""
@@ -133,6 +140,23 @@ class Parking(dict[str, ParkedLane]):
         if was_out:
             lane.landed()
 
+    def shut(self, recipient: str, now: float) -> None:
+        """A message of this recipient is in doubt: nothing behind it goes before that has ended."""
+        lane = self.get(recipient)
+        if lane is None:
+            lane = self[recipient] = ParkedLane(now)
+        lane.shut += 1
+
+    def reopen(self, recipient: str, now: float, record: int) -> None:
+        """A doubt of this recipient has ended, or is waited for no longer; ``record`` has it."""
+        lane = self.get(recipient)
+        if lane is None:
+            lane = self[recipient] = ParkedLane(now)
+        lane.shut = max(0, lane.shut - 1)
+        lane.due = now
+        lane.noted = record
+        lane.more = True
+
     def found(self, row: Any, now: float) -> bool:
         """The table has this recipient, see ``Journal.parked``; False if it was known already."""
         if row["recipient"] in self:
@@ -172,7 +196,7 @@ class Parking(dict[str, ParkedLane]):
         idle = [
             (lane.look, recipient)
             for recipient, lane in self.items()
-            if lane.waiting and lane.noted <= recorded and (not crowded or lane.look > now)
+            if lane.idle and lane.noted <= recorded and (not crowded or lane.look > now)
         ]
         chosen = heapq.nlargest(excess, idle)
         if not chosen:

@@ -1,4 +1,5 @@
-"""The next record of a log, beside its cursor: rows that were parked, ended or given up.
+"""The next record of a log, beside its cursor: rows that were parked, ended or given up, and what
+became of requests.
 
 Pure.
 """
@@ -35,7 +36,35 @@ class Dead(NamedTuple):
     reason: str
 
 
-Change = Park | Unpark | Dead
+class Took(NamedTuple):
+    """The Cloud API took an attempt of the message ``id`` (in hex) and gave it an id of its own."""
+
+    seq: int
+    id: str
+    attempt: int
+    wamid: str
+    wa_id: str | None = None
+    user_id: str | None = None
+
+
+class Stated(NamedTuple):
+    """What became of a request: the ``state`` of its issue row, see table ``send_issue``."""
+
+    seq: int
+    attempt: int
+    state: int
+    doubts: int
+    cause: str | None = None
+
+
+class Unissued(NamedTuple):
+    """The issue row goes: with an ``attempt`` only if no later one was issued."""
+
+    seq: int
+    attempt: int | None = None
+
+
+Change = Park | Unpark | Dead | Took | Stated | Unissued
 
 
 class LogProgress(NamedTuple):

@@ -16,14 +16,20 @@ import msgspec
 
 from warouter.background import wait_for
 from warouter.config import Settings, load
-from warouter.local import ports
+from warouter.local import cloud, ports
 from warouter.local.counts import coreapps_for
 from warouter.local.description import read_description, take_folder, write_description
 from warouter.local.environment import dsn_of, of_child, outer_settings, public_certificate
 from warouter.local.postgres import Postgres
 from warouter.local.postgres_version import described
 from warouter.local.process import Process
-from warouter.local.seed import first_seed, ready_map, server_version, shards_now
+from warouter.local.seed import (
+    first_seed,
+    ready_map,
+    server_version,
+    shards_now,
+    use_upstream,
+)
 from warouter.local.upstream import authority_key, certificate
 from warouter.store import migrate
 
@@ -31,6 +37,9 @@ log = logging.getLogger(__name__)
 
 SETTLE_SECONDS = 20.0
 CC, PHONE_NUMBER = "1", "6315550000"
+
+
+SIMULATOR, EMULATOR, CLOUD = UPSTREAMS = "simulator", "cloud-simulator", "cloud"
 
 
 class Placement(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,7 +66,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     database: ``shards`` is only what a fresh one starts with.
 
     ``place`` says, by name and role, how each process is started; ``postgres`` are options of the
-    embedded server.
+    embedded server. ``upstream`` is one of ``UPSTREAMS``: the simulator by its native door or its
+    Cloud door, or the Graph API that the variables name.
     """
 
     data_dir: Path
@@ -71,6 +81,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     place: Callable[[str, str], Placement] = here
     postgres: dict[str, str] = {}
     simulator_host: str = "127.0.0.1"
+    upstream: str = SIMULATOR
 
 
 class Cluster:
@@ -84,11 +95,13 @@ class Cluster:
         self.user = "admin"
         self.password = ""
         self.cert = ""
+        self._authority_key = ""
         self.about_postgres = ""  # a sentence for who started it
         self._keepers: dict[str, asyncio.Task[None]] = {}
         self._environment: dict[str, str] = {}
         self._ports: list[int] = []  # released when it has stopped
         self._webapp_ports: list[int] = []
+        self._listen_ports: list[int] = []  # of webapps, for webhooks of the Cloud API
         self.port = 0
         self.control_port = 0
         self._lock: int | None = None
@@ -113,6 +126,11 @@ class Cluster:
         scheme = "https" if self.options.tls else "http"
         return [f"{scheme}://127.0.0.1:{port}" for port in self._webapp_ports]
 
+    @property
+    def cloud_webhooks(self) -> list[str]:
+        """Where Meta, or who stands in for it, sends webhooks: one URL a webapp."""
+        return [cloud.webhook_url(port) for port in self._listen_ports]
+
     # life
 
     async def start(self) -> None:
@@ -123,7 +141,7 @@ class Cluster:
         self._lock = take_folder(self.folder)
         old = read_description(self.folder)
         await self._start_database()
-        await self._start_simulator(old)
+        await self._start_upstream(old)
         self.password = await first_seed(
             self.settings,
             self.options.shards,
@@ -131,7 +149,7 @@ class Cluster:
             CC,
             PHONE_NUMBER,
             self.cert,
-            await authority_key(self.control_url),
+            self._authority_key,
         )
         for n in range(1, await self._coreapps() + 1):
             self._add_coreapp(n)
@@ -202,7 +220,8 @@ class Cluster:
             "phone_number": PHONE_NUMBER,
             "cert": self.cert,
             "webapps": self.webapp_urls,
-            "simulator": {"control_url": self.control_url},
+            **({"simulator": {"control_url": self.control_url}} if self.control_port else {}),
+            **({"cloud_webhooks": self.cloud_webhooks} if self._listen_ports else {}),
             "database": {"dsn": self._dsn()},
             "processes": processes,
             "environment": self._environment,
@@ -234,10 +253,38 @@ class Cluster:
             "WAROUTER_MEDIA_DIR": str(self.folder / "media"),
             "WAROUTER_MEDIA_ALLOW_HTTP": "1",
             "WAROUTER_PUBLIC_URL": self.url,
-            **outer_settings(os.environ),
-            **self.options.environment,
+            **cloud.kept_secrets(outer_settings(os.environ), self.folder),
+            **cloud.kept_secrets(self.options.environment, self.folder),
         }
         await migrate.migrate(self.settings)
+
+    async def _start_upstream(self, old: dict[str, Any]) -> None:
+        if self.options.upstream == SIMULATOR:
+            await self._start_simulator(old)
+            return
+        self._listen_ports = [self._free_port() for _ in range(self.options.webapps)]
+        self._environment["WAROUTER_UPSTREAM"] = "cloud"
+        if self.options.upstream == EMULATOR:
+            await self._start_emulator()
+        cert, self._authority_key = cloud.own_certificate(self.folder, CC + PHONE_NUMBER)
+        self.cert = old.get("cert", "") or cert
+        await use_upstream(self.settings)
+
+    async def _start_emulator(self) -> None:
+        graph_port, self.control_port = self._free_port(), self._free_port()
+        self._environment |= cloud.emulated(self.folder, graph_port)
+        arguments = cloud.arguments(
+            graph_port,
+            self.control_port,
+            self.options.simulator_host,
+            self.cloud_webhooks,
+            CC + PHONE_NUMBER,
+        )
+        process = Process(
+            "simulator", "simulator", arguments, of_child(self._environment), self.folder
+        )
+        self.processes[process.name] = process
+        await self._start(process)
 
     async def _start_simulator(self, old: dict[str, Any]) -> None:
         port, self.control_port, services = (self._free_port() for _ in range(3))
@@ -262,6 +309,7 @@ class Cluster:
         self.processes[process.name] = process
         await self._start(process)
         self.cert = old.get("cert", "") or await certificate(self.control_url, CC, PHONE_NUMBER)
+        self._authority_key = await authority_key(self.control_url)
 
     async def _coreapps(self) -> int:
         if self.options.coreapps is not None:
@@ -281,6 +329,9 @@ class Cluster:
         }
         if self.options.tls:
             environment |= public_certificate(self.folder)
+        if self._listen_ports:
+            listen = f"127.0.0.1:{self._listen_ports[number - 1]}"
+            environment["WAROUTER_CLOUD_LISTEN"] = listen
         return self._add("webapp", number, environment)
 
     def _add(self, role: str, number: int, environment: dict[str, str]) -> Process:

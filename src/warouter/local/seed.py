@@ -15,6 +15,7 @@ from warouter.errors import CommandError
 from warouter.store.account.accounts import ADMIN, Accounts
 from warouter.store.database import close_politely, connect, create_pool, listen
 from warouter.store.nodes import read_map
+from warouter.store.upstream import read_upstream, set_upstream
 
 LOOK_SECONDS = 0.1  # hints may be lost
 SERVER_VERSION = "show server_version"
@@ -44,6 +45,24 @@ async def first_seed(
         return password
     finally:
         await pool.close()
+
+
+async def use_upstream(settings: Settings) -> None:
+    """Give a fresh database the upstream of these settings; CommandError if it has another one."""
+    connection = await connect(settings, "seed")
+    try:
+        has = await read_upstream(connection)
+        fresh = not await connection.fetchval("select exists (select from node)")
+        if has == settings.upstream_name:
+            return
+        if not fresh:
+            raise CommandError(
+                f"This database belongs to the upstream {has}: start with that one, or change it"
+                " with `warouter cloud switch`."
+            )
+        await set_upstream(connection, settings.upstream_name)
+    finally:
+        await close_politely(connection)
 
 
 async def shards_now(settings: Settings) -> int:

@@ -9,6 +9,7 @@ is finished in an order that loses nothing.
     context           what the API's handlers get
     mapview           the shard map as a webapp follows it; shard changes asked for
     coreapp           the owner of slots: messages in, upstream, webhook
+    ends              the parts of it that differ by the upstream
     master            campaigns; while it leads it looks, plans and writes
     settings          when the settings are read again
     settings_coreapp  what a coreapp takes from them

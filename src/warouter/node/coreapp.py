@@ -22,6 +22,7 @@ from warouter.config import Settings
 from warouter.errors import CommandError
 from warouter.link.listen import LinkServer
 from warouter.link.relay import Relay
+from warouter.node.ends import Common, end_of
 from warouter.node.figures_coreapp import BeatCount, CoreappFigures
 from warouter.node.loglevel import LogLevel
 from warouter.node.reporter import Reporter
@@ -45,11 +46,10 @@ from warouter.owner.listener import BeatListener
 from warouter.owner.media.work import MediaWork
 from warouter.owner.moves import Moves
 from warouter.owner.ownership import Ownership
-from warouter.owner.parked import Watch
+from warouter.owner.parked.log import Watch
 from warouter.owner.receipts import Receipts
 from warouter.owner.recorder import Recorder
 from warouter.owner.retention import Retention
-from warouter.owner.sender import Sender
 from warouter.owner.writable import Writable
 from warouter.store.aside import Aside, find_address
 from warouter.store.beats import Beat, NodeSession
@@ -58,7 +58,6 @@ from warouter.store.journal import Journal
 from warouter.store.nodes import LINK_GONE
 from warouter.systemd import Notifier
 from warouter.tls import link as tls
-from warouter.upstream.client import SimulatorUpstream
 
 LINK_KEY_BYTES = 32
 
@@ -83,26 +82,27 @@ class Coreapp:
         self.session = NodeSession(settings, identity.registration("", 0), self._on_hint)
         self.ownership = owned = Ownership(self.session, settings.timing, clock)
         self.recorder = recorder = Recorder(owned, journal)
-        host, port = settings.upstream_host_port
-        self.upstream = SimulatorUpstream(host, port, identity.name, identity.incarnation.hex)
+        common = Common(settings, identity, journal, owned, recorder, self.session, clock)
+        self.end = end = end_of(common)
+        self.upstream = end.upstream
 
         # Incoming, from its end: webhook <- feed <- receipts <- downloads.
         now = self.in_force.now
         self.feed = CallbackFeed(owned, journal, recorder, now, settings, clock)
-        self.receipts = Receipts(owned, journal, recorder, self.feed, self.upstream)
-        self.media = MediaWork(settings, identity.application, now, owned, self.receipts)
+        self.receipts = receipts = Receipts(owned, journal, recorder, self.feed, end.acks)
+        self.media = MediaWork(settings, identity.application, now, owned, receipts, end.contents)
 
         # Outgoing, from its end: upstream <- sender (attachments) <- appender <- link.
         self.claims = Claims(owned, self.upstream, clock)
-        self.sender = self._make_sender()
+        self.sender = end.sender(receipts, self.media.attachments, self.claims)
         self.appender = Appender(owned, journal, recorder, self.sender)
         self.relay = Relay(partial(find_address, self._aside.fetch))
         self.link = LinkServer(self._link_key, self.appender, self.relay)
 
         # Whatever the upstream says begins here: answers for the sender, events for downloads.
-        self.hearing = UpstreamListener(
-            owned, self.claims, self.media.downloads, self.receipts, self.sender
-        )
+        downloads = self.media.downloads
+        self.hearing = UpstreamListener(owned, self.claims, downloads, receipts, self.sender)
+        end.wire(self.hearing)
 
         # A slot opens and closes from the end of each pipeline to its beginning: whoever passes
         # something on finds the next part ready.
@@ -113,7 +113,8 @@ class Coreapp:
             self.claims,
             self.sender,
             self.media.attachments,
-            self.media.downloads,
+            downloads,
+            *end.listeners,
             self.appender,
         )
         self.watch = Watch(owned, (self.sender, self.feed))
@@ -157,6 +158,7 @@ class Coreapp:
             "settings": self.following.run(),
             "prune": self.retention.run(),
             "media": self.media.run(),
+            **self.end.work(),
         }
         return [asyncio.create_task(coroutine, name=name) for name, coroutine in work.items()]
 
@@ -167,23 +169,11 @@ class Coreapp:
         await self.link.stop()
         await self.upstream.close()
         await self.media.close()
+        await self.end.close()
         await cancel(tasks)
         self.session.terminate()
         await self.journal.close()
         await self._aside.close()
-
-    def _make_sender(self) -> Sender:
-        return Sender(
-            self.ownership,
-            self.journal,
-            self.recorder,
-            self.receipts,
-            self.media.attachments,
-            self.claims,
-            self.upstream,
-            self._clock,
-            self._settings.pending_seconds,
-        )
 
     def _make_retention(self) -> Retention:
         return Retention(
@@ -203,8 +193,16 @@ class Coreapp:
 
     def _make_beats(self, *listeners: BeatListener) -> Beats:
         timing, pending = self._settings.timing, self._settings.pending_seconds
-        moves = Moves(self.ownership, self.journal, self.recorder, timing, self._clock, pending)
         simulated = self._settings.upstream_name == SIMULATOR
+        moves = Moves(
+            self.ownership,
+            self.journal,
+            self.recorder,
+            timing,
+            self._clock,
+            pending,
+            issues=not simulated,
+        )
         return Beats(
             self.session,
             self.ownership,

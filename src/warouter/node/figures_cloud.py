@@ -24,15 +24,21 @@ class Doubts(Protocol):
     """What was in doubt, since the process was started."""
 
     begun: Counter[str]  # by what was said of the request
-    ended: Counter[str]  # by one of ENDS
     blind: int
+
+    @property
+    def ended(self) -> Counter[str]:
+        """By one of ENDS."""
+        ...
 
 
 class Drain(Protocol):
     """What the inbox has shown."""
 
     duplicates: int
-    contradictions: int
+
+    @property
+    def contradictions(self) -> int: ...
 
 
 class Pace(Protocol):

@@ -18,7 +18,7 @@ from warouter.owner.sender import Sender
 from warouter.owner.slot import OwnedSlot
 from warouter.owner.writable import Writable
 from warouter.store.beats import Beat
-from warouter.upstream.client import SimulatorUpstream
+from warouter.upstream.protocol import Upstream
 
 
 class Parts(Protocol):
@@ -29,7 +29,7 @@ class Parts(Protocol):
     link: LinkServer
     appender: Appender
     sender: Sender
-    upstream: SimulatorUpstream
+    upstream: Upstream
     hearing: UpstreamListener
     receipts: Receipts
     feed: CallbackFeed

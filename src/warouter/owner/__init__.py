@@ -49,7 +49,7 @@ Events:
 All logs:
     commit      group commit: many rows, one commit
     pager       reads a log on
-    parked      takes up what is parked when it is due
+    parked/     takes up what is parked when it is due
     recorder    progress of all logs in one commit
     retention   prunes what is settled and old
 """

@@ -109,7 +109,12 @@ class Appender(GroupCommit[wire.Message], SlotListener, Owner):
                 _refuse(webapp, frame, wire.NOT_OWNER)
 
     async def append(self, owned: Mapping[int, int], rows: Sequence[wire.Message]) -> Exceptions:
-        return await self._journal.append(owned, rows)
+        chosen = self._sender.reserve(rows)
+        if not chosen:
+            return await self._journal.append(owned, rows)
+        exceptions, issued = await self._journal.append_issued(owned, rows, chosen)
+        self._sender.reserved(chosen if issued else ())
+        return exceptions
 
     def finished(self, batch: list[wire.Message], exceptions: Exceptions) -> None:
         """Acks, one frame per webapp and epoch; rows that are new go on to be sent."""

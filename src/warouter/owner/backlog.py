@@ -8,35 +8,29 @@ unsent (``owner.expiry``).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Container, Iterable, Sequence
+from typing import Protocol
 
 from warouter.flow.lanes import Entry
 from warouter.flow.log import SlotLog
-from warouter.flow.progress import Park, Unpark
+from warouter.flow.progress import Park, Unissued, Unpark
 from warouter.kinds import MESSAGE
 from warouter.link.wire import Message
 from warouter.owner.expiry import Expiry
 from warouter.owner.ownership import Ownership
 from warouter.owner.pager import Pager
-from warouter.owner.parked import Chosen, ParkedLog
+from warouter.owner.parked.log import ParkedLog
+from warouter.owner.parked.messages import TOLD, ParkedMessages
 from warouter.owner.recorder import Recorder
-from warouter.owner.slot import MAX_BYTES_IN_MEMORY, MAX_IN_MEMORY, OwnedSlot
+from warouter.owner.slot import MAX_IN_MEMORY, OwnedSlot
 from warouter.store.journal import Journal, ReadRow
 
-# One query takes up either many messages of one recipient, or a few of each of several recipients.
-PARKED_PAGE = 64
-FEW = 4
-LANES_AT_ONCE = 20
-MAX_FLYING = MAX_IN_MEMORY // 4  # parked messages of a slot in memory; one reading may go beyond
 # Messages of one recipient that stay in memory and in the cursor; fewer once the cursor has many
 # ranges.
 LANE_MOST = MAX_IN_MEMORY // 16
 LANE_MOST_CROWDED = 4
 PARK_MOST_MS = 24 * 3600 * 1000
 REASON_CHARS = 200
-# Reason of a parked message that the upstream may already have: later owners read it as well.
-TOLD = "told, and not answered"
 BEHIND = "behind a parked one"
 
 
@@ -53,8 +47,6 @@ class Sending(Protocol):
 class Backlog:
     """The messages of every open slot, up to where they are sent."""
 
-    what = "message"
-
     def __init__(
         self,
         sending: Sending,
@@ -70,10 +62,10 @@ class Backlog:
         self._recorder = recorder
         self._expiry = expiry
         self._clock = clock
-        self._pending = pending
         self._tasks = ownership.tasks
         self._parked = ownership.parked
-        self.parked = ParkedLog(self, ownership, journal, recorder, clock)
+        source = ParkedMessages(self, journal, expiry, clock, pending)
+        self.parked = ParkedLog(source, ownership, journal, recorder, clock)
         self.pager = Pager[ReadRow](self, self.parked, ownership, recorder)
 
     def opened(self, slot: OwnedSlot) -> None:
@@ -82,8 +74,14 @@ class Backlog:
             slot.lanes.block(recipient)
         self.pager.read_on(slot)
 
-    def add(self, slot: OwnedSlot, rows: Sequence[Message]) -> None:
-        """Rows were committed, in seq order: up to where there is no room they go from memory."""
+    def add(
+        self, slot: OwnedSlot, rows: Sequence[Message], issued: Container[bytes] = ()
+    ) -> list[Entry]:
+        """Rows were committed, in seq order: up to where there is no room they go from memory.
+
+        Returns those of the ``issued`` ids that count as out already: their requests may begin.
+        """
+        begin: list[Entry] = []
         log, end_of, push = slot.messages, self._expiry.end_of, slot.lanes.push
         loaded, usual = log.loaded, (self._expiry.usual_end(), False)
         for row in rows:
@@ -94,20 +92,25 @@ class Backlog:
             plain = ttl is None and kind == MESSAGE  # nearly always
             end, timed = usual if plain else end_of(kind, ttl, 0.0, message_id)
             entry = Entry(row.seq, message_id, recipient, kind, row.body, 0, False, end, timed)
-            if not push(entry):
-                self._park_behind(slot, recipient, [entry])
+            if issued and message_id in issued and slot.lanes.push_out(entry):
+                begin.append(entry)
+            elif not push(entry):
+                self.park_behind(slot, recipient, [entry])
         if log.loaded > loaded or log.has_room:  # else nothing goes, or is read, that could not
             self._sending.moved(slot)
+        return begin
 
     def _push(self, slot: OwnedSlot, entry: Entry) -> None:
         if not slot.lanes.push(entry):
-            self._park_behind(slot, entry.recipient, [entry])
+            self.park_behind(slot, entry.recipient, [entry])
 
     # what becomes of a message
 
     def settled(self, slot: OwnedSlot, entry: Entry) -> None:
         """Forget a row that needs no more sending."""
         log = slot.messages
+        if slot.issues.pop(entry.id, None) is not None:
+            log.note(Unissued(entry.seq))
         if entry.parked:
             log.release(entry.seq)
             log.note(Unpark(entry.seq))
@@ -152,6 +155,10 @@ class Backlog:
         self._parked.set()
         self._recorder.touch(slot)
 
+    def look_soon(self) -> None:
+        """Something that is parked may go."""
+        self._parked.set()
+
     def make_way(self, slot: OwnedSlot, head: Entry) -> None:
         """Park a recipient with so many messages that others would wait for memory or the cursor.
 
@@ -171,13 +178,13 @@ class Backlog:
             if not slot.messages.caught_up:
                 self.pager.read_on(slot)
 
-    def _park_behind(self, slot: OwnedSlot, recipient: str, entries: list[Entry]) -> None:
+    def park_behind(self, slot: OwnedSlot, recipient: str, entries: list[Entry]) -> None:
         """The recipient is parked already: they wait for as long as what is before them."""
         lane = slot.messages.parked.get(recipient)
         delay = max(0.0, (lane.due - self._clock()) * 1000) if lane else 0.0
         self.park(slot, entries, delay, BEHIND)
 
-    # the source of pager and parked
+    # the source of the pager
 
     def log(self, slot: OwnedSlot) -> SlotLog:
         return slot.messages
@@ -192,61 +199,8 @@ class Backlog:
         self._push(slot, Entry(seq, message_id, recipient, kind, body, 0, False, expires, timed))
 
     def paged(self, slot: OwnedSlot) -> None:
+        self.pump(slot)
+
+    def pump(self, slot: OwnedSlot) -> None:
+        """Something came back into the lanes."""
         self._sending.pump(slot)
-
-    def may_take_up(self, slot: OwnedSlot) -> bool:
-        room = slot.messages.parked.flying < MAX_FLYING and slot.lanes.bytes < MAX_BYTES_IN_MEMORY
-        return slot.claimed and room
-
-    def at_once(self) -> int:
-        return LANES_AT_ONCE
-
-    async def first(self, slot: OwnedSlot, rows: int) -> Sequence[Any]:
-        return await self._journal.parked([slot.slot], self._pending, rows)
-
-    async def among(self, slot: OwnedSlot, recipients: Collection[str]) -> Sequence[Any]:
-        return await self._journal.parked_among(slot.slot, recipients, self._pending)
-
-    async def rows(
-        self, slot: OwnedSlot, recipients: Collection[str]
-    ) -> Mapping[str, tuple[Sequence[Any], bool]]:
-        limit = PARKED_PAGE if len(recipients) == 1 else min(FEW, PARKED_PAGE)
-        read: dict[str, list[Any]] = {recipient: [] for recipient in recipients}
-        for row in await self._journal.parked_of(slot.slot, recipients, limit):
-            read[row["recipient"]].append(row)
-        return {recipient: (rows, len(rows) >= limit) for recipient, rows in read.items()}
-
-    def choose(self, rows: Sequence[Any], *, due: bool) -> Chosen[Entry]:
-        now, entries = self._clock(), [self._entry(row) for row in rows]
-        chosen = entries if due else [entry for entry in entries if entry.expires <= now]
-        later = (entry.expires for entry in entries if entry.expires > now)
-        return Chosen(chosen, min(later, default=math.inf))
-
-    def release(self, slot: OwnedSlot, entries: Sequence[Entry], *, due: bool) -> None:
-        if due:
-            for entry in entries:
-                slot.lanes.push(entry)
-        else:
-            slot.lanes.end(entries)
-
-    async def released(self, slot: OwnedSlot, entries: Sequence[Entry], *, due: bool) -> None:
-        if due:
-            self._sending.pump(slot)
-        elif entries:
-            await self._expiry.end(slot, entries, self)
-
-    def block(self, slot: OwnedSlot, recipients: Sequence[str]) -> None:
-        """Their lanes are empty, unless they were free again a moment ago."""
-        for recipient in recipients:
-            if waiting := slot.lanes.block(recipient):
-                self._park_behind(slot, recipient, waiting)
-
-    def unblock(self, slot: OwnedSlot, recipient: str) -> None:
-        slot.lanes.unblock(recipient)
-
-    def _entry(self, row: Any) -> Entry:
-        kind = row["kind"]
-        told = row["reason"] == TOLD
-        end = self._expiry.end_of(kind, None if told else row["ttl"], row["age"], row["id"])
-        place = row["seq"], row["id"], row["recipient"], kind, row["body"]
-        return Entry(*place, row["attempts"], True, *end, told)

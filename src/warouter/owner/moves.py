@@ -35,6 +35,8 @@ class Moves:
         timing: Timing,
         clock: Callable[[], float],
         pending: float = math.inf,
+        *,
+        issues: bool = False,
     ) -> None:
         self._ownership = ownership
         self._journal = journal
@@ -42,6 +44,7 @@ class Moves:
         self._timing = timing
         self._clock = clock
         self._pending = pending  # seconds that a message may wait
+        self._issues = issues  # requests have issue rows
 
     def begin(
         self, fresh: Mapping[int, int], spent: Sequence[int], handing: Mapping[int, int]
@@ -58,6 +61,7 @@ class Moves:
         """Begin epochs: one synchronous write under each, then read where the journal stands."""
         self._ownership.begin(epochs)
         opened = {o.slot: o for o in await self._journal.open(epochs)}
+        found = await self._journal.open_issues(epochs) if self._issues else []
         page = Parking().page
         lanes = [(n, kind) for n in opened for kind in EVENT_KINDS]
         parked = await self._journal.parked(list(opened), self._pending, page)
@@ -69,6 +73,7 @@ class Moves:
                 self._ownership.close(slot, Happened.FENCED)
                 continue
             slot.opened(opened[number])
+            slot.found = [row for row in found if row.slot == number]
             slot.messages.parked.read([r for r in parked if r["slot"] == number], now)
             mine = [r for r in parked_events if r["slot"] == number]
             for kind, events in enumerate(slot.events):

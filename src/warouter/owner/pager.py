@@ -11,7 +11,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from warouter.flow.log import SlotLog
 from warouter.owner.ownership import Ownership
-from warouter.owner.parked import ParkedLog
+from warouter.owner.parked.log import ParkedLog
 from warouter.owner.recorder import Recorder
 from warouter.owner.slot import OwnedSlot
 

@@ -32,7 +32,7 @@ from warouter.store.journal import (
     Outcome,
 )
 from warouter.upstream.checks import problem
-from warouter.upstream.protocol import Answer, Event, Upstream
+from warouter.upstream.protocol import Acks, Answer, Event
 
 log = logging.getLogger(__name__)
 
@@ -72,13 +72,13 @@ class Receipts(GroupCommit[Placed]):
         journal: Journal,
         recorder: Recorder,
         feed: CallbackFeed,
-        upstream: Upstream,
+        acks: Acks,
     ) -> None:
         super().__init__(ownership, MAX_ROWS, GATHER)
         self._journal = journal
         self._recorder = recorder
         self._feed = feed
-        self._upstream = upstream
+        self._acks = acks
         self.refused = 0
 
     @property
@@ -108,7 +108,7 @@ class Receipts(GroupCommit[Placed]):
 
     def ack(self, slot: OwnedSlot, numbers: list[int]) -> None:
         """These events are on disk, or will never be read: the upstream need not keep them."""
-        self._upstream.ack(slot.slot, slot.epoch, numbers)
+        self._acks.ack(slot.slot, slot.epoch, numbers)
 
     async def append(self, owned: Mapping[int, int], rows: Sequence[Placed]) -> Exceptions:
         return await self._journal.append_events(owned, rows)

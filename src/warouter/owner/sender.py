@@ -86,9 +86,7 @@ class Sender(SlotListener):
         return self.idle(slot)
 
     def unknown(self, _slot: OwnedSlot, _entry: Entry) -> bool:
-        """True if a request of this message, which ends, may have been taken: never here, as the
-        upstream can be told again what it has not answered.
-        """
+        """True if the message, which ends, may have been taken; what is out can be told again."""
         return False
 
     def beaten(self, _beat: Beat) -> None:
@@ -98,6 +96,13 @@ class Sender(SlotListener):
                 self.pump(slot)
 
     # from the appender
+
+    def reserve(self, _rows: Sequence[Message]) -> Sequence[Message]:
+        """Those that need an issue row in their commit: none, as the upstream drops repeats."""
+        return ()
+
+    def reserved(self, rows: Sequence[Message]) -> None:
+        """These are on disk with their issue rows."""
 
     def committed(self, slot: OwnedSlot, rows: Sequence[Message]) -> None:
         """New rows, in seq order: they go from memory, or are read when there is room."""
@@ -134,22 +139,18 @@ class Sender(SlotListener):
         if due is not None or slot.timer is not None:
             self._wake_for(slot, due)
         self._backlog.end_late(slot, now)
-        heads = slot.lanes.take(log.cursor.first_range if log.cursor.full else None)
+        heads = self._heads(slot, log.cursor.first_range if log.cursor.full else None)
         for entry, media in self._attachments.prepared(slot, heads, self):
             self.sent += 1
-            upstream.tell(
-                Send(
-                    slot.slot,
-                    slot.epoch,
-                    entry.seq,
-                    text_of(entry.id),
-                    entry.recipient,
-                    "read" if base_of(entry.kind) == READ_MARK else "message",
-                    memoryview(entry.body),
-                    media,
-                )
-            )
+            self._send(slot, entry, media)
         self._backlog.pager.read_on_if_empty(slot)
+
+    def _heads(self, slot: OwnedSlot, below: int | None) -> list[Entry]:
+        """Those that go now; ``below`` as for ``Lanes.take``."""
+        return slot.lanes.take(below)
+
+    def _send(self, slot: OwnedSlot, entry: Entry, media: tuple[str, ...]) -> None:
+        self._upstream.tell(_frame(slot, entry, media))
 
     def claimed(self, slot: OwnedSlot) -> None:
         """The upstream takes messages of the slot: what was out on another connection goes out."""
@@ -209,7 +210,11 @@ class Sender(SlotListener):
                 self._expiry.fail(slot, entry, answer, self._backlog)
             if slot.lanes.ready or slot.messages.behind:
                 self._moved[slot] = None
-        if not self._soon:  # one look for all the answers of a read
+        self._look_soon()
+
+    def _look_soon(self) -> None:
+        """One look for all the answers of a read."""
+        if not self._soon:
             self._soon = True
             asyncio.get_running_loop().call_soon(self._after_answers)
 
@@ -235,3 +240,9 @@ class Sender(SlotListener):
         if due is not None:
             delay = max(due - self._clock(), 0.001)
             slot.timer = asyncio.get_running_loop().call_later(delay, self.pump, slot)
+
+
+def _frame(slot: OwnedSlot, entry: Entry, media: tuple[str, ...]) -> Send:
+    kind = "read" if base_of(entry.kind) == READ_MARK else "message"
+    place = slot.slot, slot.epoch, entry.seq, text_of(entry.id), entry.recipient
+    return Send(*place, kind, memoryview(entry.body), media)

@@ -12,10 +12,11 @@ import math
 from enum import Enum
 
 from warouter.cluster.role import Happened, State, step
+from warouter.flow.issues import Issues
 from warouter.flow.lanes import Lanes
 from warouter.flow.log import Memory, SlotLog
 from warouter.link.wire import Gate
-from warouter.store.journal import Opened
+from warouter.store.journal import Opened, OpenIssue
 
 # Limits for one slot; rows beyond them are read back from the journal. One process may own all 32
 # slots.
@@ -49,6 +50,9 @@ class OwnedSlot(Gate):
         self.claim = Claiming.NO
         self.claimed_at = -math.inf  # when it was asked for, by the owner's clock
         self.look_due = -math.inf  # the next look at what the upstream has not answered
+        self.quiet = False  # it is to move: no request begins any more
+        self.found: list[OpenIssue] = []  # requests that an owner before may have begun
+        self.issues = Issues()  # requests that may be out, or may have been taken
 
         self.delivered = (Memory(), Memory())  # events that the delivery has, by kind
         of_statuses, of_inbound = self.delivered

@@ -8,7 +8,8 @@ nothing is checked here but sizes and times.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Protocol
 from urllib.parse import quote
 
 import aiohttp
@@ -30,11 +31,21 @@ class ServiceRefused(WarouterError):
     """The service refused this content or this handle."""
 
 
+class Contents(Protocol):
+    """Takes content for a handle, and gives it back."""
+
+    async def upload(self, content: AsyncIterator[bytes], mime: str) -> str: ...
+
+    def download(self, handle: str) -> AbstractAsyncContextManager[AsyncIterator[bytes]]: ...
+
+    async def close(self) -> None: ...
+
+
 class _Answer(msgspec.Struct):
     handle: str
 
 
-class MediaService:
+class MediaService(Contents):
     """The media service at ``url``, which is that of the upstream's services."""
 
     def __init__(self, url: str) -> None:

@@ -193,7 +193,15 @@ class Listener(Protocol):
     def on_upstream_writable(self) -> None: ...
 
 
-class Upstream(Protocol):
+class Acks(Protocol):
+    """Whoever keeps events until they are acknowledged."""
+
+    def ack(self, slot: int, epoch: int, numbers: list[int]) -> None:
+        """Say that these events of the slot are on disk."""
+        ...
+
+
+class Upstream(Acks, Protocol):
     """The connection of one coreapp to the WhatsApp side."""
 
     @property
@@ -209,16 +217,15 @@ class Upstream(Protocol):
         """False while the peer reads too slowly: do not send then."""
         ...
 
+    async def run(self, listener: Listener) -> None:
+        """Serve ``listener`` until cancelled."""
+
     def tell(self, message: ToUpstream) -> None:
         """Queue one frame; all frames of a turn of the loop leave in one write."""
         ...
 
     def forget(self, slot: int) -> None:
         """Drop what is queued for the slot: its epoch has ended."""
-        ...
-
-    def ack(self, slot: int, epoch: int, numbers: list[int]) -> None:
-        """Say that these events of the slot are on disk."""
         ...
 
     def abort(self) -> None:

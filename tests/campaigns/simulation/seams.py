@@ -27,6 +27,7 @@ from warouter.owner import (
     slot,
 )
 from warouter.owner.callbacks import events, letters
+from warouter.owner.parked import messages as parked_rows
 from warouter.store import election
 from warouter.store.journal import sessions
 from warouter.upstream import client as upstream
@@ -40,16 +41,16 @@ _SEAMS: tuple[Seam, ...] = (
     ((appender,), "MAX_ROWS", (1, 2, 5)),
     ((receipts,), "MAX_ROWS", (1, 3)),
     ((pager,), "PAGE", (1, 2, 3)),
-    ((backlog, events), "PARKED_PAGE", (1, 2)),
+    ((parked_rows, events), "PARKED_PAGE", (1, 2)),
     ((parked,), "MAX_PARKED", (1, 2, 3)),
     ((parked,), "PAGE_LANES", (1, 2)),
     ((parked,), "LOOK_SECONDS", (0.1, 1.0)),
-    ((backlog,), "LANES_AT_ONCE", (1, 2)),
-    ((backlog,), "MAX_FLYING", (1, 3)),
+    ((parked_rows,), "LANES_AT_ONCE", (1, 2)),
+    ((parked_rows,), "MAX_FLYING", (1, 3)),
     ((letters,), "LETTERS_PAGE", (1, 2)),
     ((pager,), "PAGE_BYTES", (1, 100)),
     ((slot, backlog), "MAX_IN_MEMORY", (2, 4)),
-    ((slot, backlog), "MAX_BYTES_IN_MEMORY", (2, 200)),
+    ((slot, backlog, parked_rows), "MAX_BYTES_IN_MEMORY", (2, 200)),
     ((slot,), "MAX_EVENTS_IN_MEMORY", (2, 4)),
     ((cursor,), "MAX_RANGES", (1, 3)),
     ((sender,), "PARK_AFTER_MS", (10, 100)),

@@ -17,7 +17,7 @@ from tests.campaigns.simulation.journals import Event, Journal, Message, Parked
 from tests.campaigns.simulation.owners import Owners
 from warouter._hash import SLOTS
 from warouter.message_id import parse
-from warouter.owner.backlog import TOLD
+from warouter.owner.parked.messages import TOLD
 
 TOO_LATE = (408, 410)
 

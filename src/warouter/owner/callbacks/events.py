@@ -16,7 +16,7 @@ from warouter.flow.event import EventRow, size_of_all
 from warouter.flow.log import Memory, SlotLog
 from warouter.owner.ownership import Ownership
 from warouter.owner.pager import Pager
-from warouter.owner.parked import Chosen, ParkedLog
+from warouter.owner.parked.log import Chosen, ParkedLog
 from warouter.owner.recorder import Recorder
 from warouter.owner.slot import OwnedSlot
 from warouter.store.journal import Journal

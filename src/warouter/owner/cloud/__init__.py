@@ -1,4 +1,20 @@
 """What an owner does only with the Cloud API, which cannot tell a repeated request from a new one.
 
-quiesce     slots that are to move, and begin no request
+A request has an issue row on disk before it begins, and what its answer leaves open is a doubt that
+evidence ends, or the policy after its window. What is decided is decided in ``flow``.
+
+    sender      messages of the lanes: issued, begun, and what their answers say
+    requests    each from its issue row to what its answer means
+    issuer      issue rows in batches
+    lookups     ids and users that a message names
+    pace        when the next request may begin
+    doubts      messages in doubt, until their end
+    endings     how each ends
+    rules       how each is treated
+    proving     whether webhooks provably come in
+    drain       the inbox into the journals, and what it proves
+    rows        each row of it: an event, evidence, a word
+    words       what is heard of a request whose slot is another's by now
+    number      the whole number: shares of its rate, its stop
+    quiesce     slots that are to move, and begin no request
 """

@@ -28,7 +28,7 @@ from warouter.owner.receipts import Receipts
 from warouter.owner.slot import OwnedSlot
 from warouter.owner.tasks import SlotTasks
 from warouter.store.media import RECEIVED, Media
-from warouter.upstream.media import MediaService, ServiceRefused
+from warouter.upstream.media import Contents, ServiceRefused
 from warouter.upstream.protocol import Event
 
 log = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ class Downloads(SlotListener):
     def __init__(
         self,
         library: Library,
-        service: MediaService,
+        service: Contents,
         settings: Callable[[], ApplicationSettings],
         public_url: str,
         receipts: Receipts,
@@ -159,7 +159,7 @@ class Downloads(SlotListener):
         if found is not None:
             return found
         mime = types.safe(str(media.get("mime_type") or ""))
-        digest = bytes.fromhex(str(media.get("sha256", "")))
+        digest = bytes.fromhex(str(media.get("sha256", ""))) or None
         async with self._service.download(handle) as chunks:
             return await self._library.receive(
                 chunks, mime, kind=RECEIVED, handle=handle, sha256=digest

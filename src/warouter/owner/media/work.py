@@ -19,7 +19,7 @@ from warouter.owner.media.uploads import Uploads
 from warouter.owner.ownership import Ownership
 from warouter.owner.receipts import Receipts
 from warouter.store.media import through_session
-from warouter.upstream.media import MediaService
+from warouter.upstream.media import Contents
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +38,7 @@ class MediaWork:
         app_settings: Callable[[], ApplicationSettings],
         ownership: Ownership,
         receipts: Receipts,
+        service: Contents,
     ) -> None:
         self._ownership = ownership
         self._app_settings = app_settings
@@ -45,15 +46,14 @@ class MediaWork:
         rows, self._session = through_session(settings, application)
         self._directory = Directory(Path(settings.media_dir))
         self._library = Library(rows, self._directory, settings.media_quota)
-        self._service = MediaService(settings.upstream_services_url)
         fetcher = Fetcher(
             allow_http=settings.media_allow_http, allow_private=networks(settings.allow_private)
         )
-        self._uploads = Uploads(self._library, self._service, fetcher)
+        self._uploads = Uploads(self._library, service, fetcher)
         self.attachments = Attachments(self._uploads, ownership.tasks)
         self.downloads = Downloads(
             self._library,
-            self._service,
+            service,
             app_settings,
             settings.public_url,
             receipts,

@@ -1,5 +1,6 @@
 """What the Cloud API needs on disk.
 
 receive   what webhooks brought, into the inbox: users, elements, the listener's state
+number    its rate, shared by the owners, and its stop
 posts     POSTs that wait for a commit share it
 """

@@ -12,6 +12,8 @@ parked     what is parked, and dead letters that are asked for
 progress   cursors and changes of what is parked, in one commit
 issues     requests to the Cloud API that may be out or taken
 inbox      what its webhooks brought, and what that proves
+names      ids and users of the Cloud API by ours, and back
+proofs     whether webhooks come in
 slots      epochs are opened, renewed, given away; what is old is pruned
 """
 
@@ -19,8 +21,9 @@ from __future__ import annotations
 
 from warouter.store.journal.events import Events
 from warouter.store.journal.inbox import Inbox
-from warouter.store.journal.issues import Issues
+from warouter.store.journal.issues import Issues, OpenIssue, Request
 from warouter.store.journal.messages import Messages
+from warouter.store.journal.names import Names
 from warouter.store.journal.outcome import (
     APPENDED,
     CLASHED,
@@ -36,6 +39,7 @@ from warouter.store.journal.outcome import (
 )
 from warouter.store.journal.parked import ParkedRows
 from warouter.store.journal.progress import Recording, SlotProgress
+from warouter.store.journal.proofs import Proofs
 from warouter.store.journal.rows import Opened, ReadRow
 from warouter.store.journal.slots import Epochs
 
@@ -51,12 +55,14 @@ __all__ = (
     "Exceptions",
     "Fate",
     "Journal",
+    "OpenIssue",
     "Opened",
     "Outcome",
     "ReadRow",
+    "Request",
     "SlotProgress",
 )
 
 
-class Journal(Messages, Events, ParkedRows, Recording, Issues, Inbox, Epochs):
+class Journal(Messages, Events, ParkedRows, Recording, Issues, Inbox, Names, Proofs, Epochs):
     """The journals, with the writes that one incarnation may make."""

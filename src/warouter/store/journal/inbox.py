@@ -28,6 +28,9 @@ select i.n, i.slot, i.kind, i.key, i.id, i.attempt, i.wamid, i.recipient, i.payl
           and starts_with(e.key, t.name || ':')) e on true
  where i.slot = any ($1) and i.n <> all ($2)
  order by i.slot, i.n limit $3"""
+_SAY = """
+insert into cloud_inbox (slot, kind, key, id, attempt, wamid, payload)
+values ($1,$2,$3,$4,$5,$6,$7) on conflict (key) do nothing"""
 _DRAIN = "select * from drain_inbox($1,$2,$3,$4,$5,$6,$7,$8,$9,$10)"
 
 
@@ -91,3 +94,16 @@ class Inbox(Sessions):
         )
         rows = await self._issue_rows(_DRAIN, owned, list(numbers), *columns)
         return [Twice(*row) for row in rows]
+
+    async def say(
+        self,
+        slot: int,
+        kind: int,
+        key: str,
+        message_id: bytes,
+        attempt: int,
+        wamid: str | None,
+        payload: bytes,
+    ) -> None:
+        """Write what this process knows for whoever owns the slot."""
+        await self._issues_read(_SAY, slot, kind, key, message_id, attempt, wamid, payload)

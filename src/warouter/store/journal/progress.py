@@ -7,7 +7,16 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from warouter.flow.progress import Change, Dead, LogProgress, Park, Unpark
+from warouter.flow.progress import (
+    Change,
+    Dead,
+    LogProgress,
+    Park,
+    Stated,
+    Took,
+    Unissued,
+    Unpark,
+)
 from warouter.kinds import EVENT_KINDS, INBOUND, STATUS
 from warouter.store.journal.sessions import Sessions
 
@@ -84,6 +93,12 @@ def _name(change: Change, kind: int | None) -> str:
             return "unpark" if kind is None else "unpark_events"
         case Dead():
             return "dead"
+        case Took():
+            return "took"
+        case Stated():
+            return "issues"
+        case Unissued():
+            return "unissue"
 
 
 def _fields(change: Change) -> dict[str, Any]:

@@ -11,4 +11,5 @@ lease holds, or not at all, and nothing is left behind that could go out later.
     calls        all other calls, which may be repeated
     number       what there is to know of the number, and the categories of templates
     media        content up for an id, and down again
+    client       requests of the owner of slots, and their answers; claims
 """

@@ -123,14 +123,14 @@ class ParkedLog(Generic[EntryT]):
             self._source.unblock(slot, recipient)
         if slot.accepts and parking.wants(now):
             await self._read_on(slot)
-        idle = {r: lane for r, lane in parking.items() if lane.waiting and lane.look <= now}
+        idle = {r: lane for r, lane in parking.items() if lane.idle and lane.look <= now}
         due = [r for r, lane in idle.items() if lane.due <= now]
         most = self._source.at_once()
         while due and slot.open and self._source.may_take_up(slot):
             chosen, due = due[:most], due[most:]
             await self._take_up(slot, {r: idle[r] for r in chosen}, due=True)
         for recipient, lane in idle.items():
-            if slot.open and lane.waiting and lane.ends <= now:
+            if slot.open and lane.idle and lane.ends <= now:
                 await self._take_up(slot, {recipient: lane}, due=False)
 
     async def find(self, slot: OwnedSlot, recipients: Collection[str]) -> None:
@@ -156,7 +156,7 @@ class ParkedLog(Generic[EntryT]):
             return
         if lane.empty:
             self._done(slot, recipient)
-        elif lane.due <= self._clock():
+        elif lane.due <= self._clock() and lane.idle:
             lane.read_begins()
             self._tasks.begin(slot, self._take_up(slot, {recipient: lane}, due=True))
 

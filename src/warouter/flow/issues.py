@@ -1,0 +1,74 @@
+"""The requests of one slot that may be out or may have been taken, in its owner's memory. Pure.
+
+One for each message with an issue row, by its id. A message that was never issued, and one that is
+settled, has none.
+"""
+
+from __future__ import annotations
+
+import math
+
+from warouter.flow.doubt import Rule, State
+
+
+class Issue:
+    """One issue row. Times are the caller's seconds.
+
+    ``attempt`` is that of the last request; ``doubts`` of them may have been taken, one that is out
+    not counted. ``since`` is when the doubt began, ``ends`` when the message's ttl is over.
+    """
+
+    __slots__ = (
+        "aside",
+        "attempt",
+        "cause",
+        "doubts",
+        "drained_after",
+        "ends",
+        "id",
+        "marked",
+        "recipient",
+        "rule",
+        "said",
+        "seq",
+        "since",
+        "state",
+    )
+
+    def __init__(
+        self, seq: int, message_id: bytes, recipient: str, attempt: int = 1, doubts: int = 0
+    ) -> None:
+        self.seq = seq
+        self.id = message_id
+        self.recipient = recipient
+        self.attempt = attempt
+        self.doubts = doubts
+        self.state = State.QUEUED
+        self.marked = False  # its row is on disk, and its request has not begun
+        self.since = -math.inf
+        self.ends = math.inf
+        self.cause = ""
+        self.rule: Rule | None = None  # once it is in doubt
+        self.aside = False  # in doubt, but those behind it go on
+        self.said = False  # its end is on disk as a status; only its lane is still shut
+        self.drained_after: int | None = (
+            None  # the inbox is to be read once more after this reading
+        )
+
+    @property
+    def next_attempt(self) -> int:
+        """The number of the request that goes next: none is used twice."""
+        return self.attempt if self.marked else self.attempt + 1
+
+
+class Issues(dict[bytes, Issue]):
+    """The issues of a slot, by message id."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.proven: set[bytes] = set()  # ended by evidence while their rows were being read
+
+    @property
+    def doubtful(self) -> list[Issue]:
+        """Those in doubt, or held."""
+        return [i for i in self.values() if i.state in (State.DOUBT, State.HELD)]

@@ -1,0 +1,86 @@
+"""A local cluster's side of the Cloud API: its variables, its secrets, its emulator.
+
+Secrets that were given by value go into files of the data directory (0600): the processes get their
+paths, so none stands in cluster.json or in the environment of what is started later.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from warouter.upstream import authority
+
+SECRETS = ("TOKEN", "APP_SECRET", "VERIFY_TOKEN")
+PREFIX = "WAROUTER_CLOUD_"
+# The emulator's own: any digits.
+PHONE_NUMBER_ID, WABA_ID = "106540352242922", "102290129340398"
+
+
+def kept_secrets(given: Mapping[str, str], folder: Path) -> dict[str, str]:
+    """The variables, with each secret that is given by value in a file of ``folder``."""
+    kept = dict(given)
+    for name in SECRETS:
+        if value := kept.pop(PREFIX + name, ""):
+            kept[f"{PREFIX}{name}_FILE"] = str(_keep(folder / _file(name), value))
+    return kept
+
+
+def emulated(folder: Path, graph_port: int) -> dict[str, str]:
+    """Variables of a cluster whose Graph API is the emulator at this port of loopback."""
+    variables = {
+        "WAROUTER_UPSTREAM": "cloud",
+        f"{PREFIX}PHONE_NUMBER_ID": PHONE_NUMBER_ID,
+        f"{PREFIX}WABA_ID": WABA_ID,
+        f"{PREFIX}BASE_URL": f"http://127.0.0.1:{graph_port}",
+    }
+    for name in SECRETS:
+        path = folder / _file(name)
+        if not path.exists():
+            _keep(path, secrets.token_hex(24))
+        variables[f"{PREFIX}{name}_FILE"] = str(path)
+    return variables
+
+
+def webhook_url(port: int) -> str:
+    """Where a webapp of this machine takes webhooks."""
+    return f"http://127.0.0.1:{port}/cloud/webhook"
+
+
+def arguments(
+    graph_port: int, control_port: int, host: str, webhooks: Sequence[str], number: str
+) -> list[str]:
+    """The command of the emulator."""
+    urls = [part for url in webhooks for part in ("--webhook-url", url)]
+    return [
+        *("simulator", "--cloud", "--host", host, "--port", str(graph_port)),
+        *("--control-port", str(control_port), "--number", number),
+        *urls,
+    ]
+
+
+def own_certificate(folder: Path, number: str) -> tuple[str, str]:
+    """A certificate of the number (digits) and the public key that it is checked with, in base64.
+
+    The Cloud API has none: those of v1 are checked for their form, and against what is here.
+    """
+    key = authority.kept_key(folder / "authority.key")
+    now = int(time.time())
+    certificate = authority.Certificate(number, "warouter", now, now + authority.VALID_S)
+    public_key = b64encode(authority.public_bytes(key)).decode()
+    return authority.issue(key, certificate), public_key
+
+
+def _file(name: str) -> str:
+    return f"cloud-{name.lower().replace('_', '-')}"
+
+
+def _keep(path: Path, value: str) -> Path:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(value + "\n")
+    return path

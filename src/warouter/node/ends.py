@@ -1,0 +1,230 @@
+"""The parts of a coreapp that only the Cloud API needs, and how they stand.
+
+outgoing   Sender -> Issuer (an issue row each) -> CloudUpstream -> Graph
+incoming   the inbox, which webapps fill -> Drain -> UpstreamListener -> as ever
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from warouter.config import Settings
+from warouter.flow.doubt import Policy
+from warouter.flow.share import outgoing
+from warouter.flow.windows import Windows
+from warouter.metrics import Sample
+from warouter.node.figures_cloud import cloud_samples
+from warouter.node.runtime import Identity
+from warouter.owner.claims import Claims
+from warouter.owner.cloud.doubts import Doubts
+from warouter.owner.cloud.drain import Drain
+from warouter.owner.cloud.number import DEFAULT_LEVEL, Number
+from warouter.owner.cloud.pace import Pace
+from warouter.owner.cloud.proving import Proving
+from warouter.owner.cloud.requests import Requests
+from warouter.owner.cloud.rules import RuleBook
+from warouter.owner.cloud.sender import CloudSender
+from warouter.owner.cloud.words import Words
+from warouter.owner.hearing import UpstreamListener
+from warouter.owner.listener import SlotListener
+from warouter.owner.media.attachments import Attachments
+from warouter.owner.ownership import Ownership
+from warouter.owner.receipts import Receipts
+from warouter.owner.recorder import Recorder
+from warouter.owner.sender import Sender
+from warouter.store.beats import NodeSession
+from warouter.store.journal import Journal
+from warouter.upstream.client import SimulatorUpstream
+from warouter.upstream.cloud.graph.client import CloudUpstream
+from warouter.upstream.cloud.graph.exchange import Graph
+from warouter.upstream.cloud.graph.media import CloudMedia
+from warouter.upstream.cloud.graph.number import NumberService
+from warouter.upstream.cloud.secrets import Secrets
+from warouter.upstream.media import Contents, MediaService
+from warouter.upstream.protocol import Acks, Upstream
+
+
+class Common(NamedTuple):
+    """What both ends are made of."""
+
+    settings: Settings
+    identity: Identity
+    journal: Journal
+    ownership: Ownership
+    recorder: Recorder
+    session: NodeSession
+    clock: Callable[[], float]
+
+
+class End(Protocol):
+    """One of the two; made before what lies between it and the webapps, and wired to it after."""
+
+    @property
+    def upstream(self) -> Upstream: ...
+
+    @property
+    def acks(self) -> Acks:
+        """Who keeps events until they are on disk."""
+        ...
+
+    @property
+    def contents(self) -> Contents:
+        """Where media goes and comes from."""
+        ...
+
+    @property
+    def listeners(self) -> Sequence[SlotListener]:
+        """Parts that hear of each slot, beside those that both ends have."""
+        ...
+
+    def sender(self, receipts: Receipts, attachments: Attachments, claims: Claims) -> Sender: ...
+
+    def wire(self, hearing: UpstreamListener) -> None:
+        """Events go to ``hearing``."""
+
+    def work(self) -> dict[str, Coroutine[Any, Any, None]]:
+        """What runs as long as the process does."""
+        ...
+
+    def samples(self) -> list[Sample]: ...
+
+    async def close(self) -> None: ...
+
+
+def end_of(common: Common) -> End:
+    """The end that the settings name."""
+    return CloudEnd(common) if common.settings.upstream == "cloud" else SimulatorEnd(common)
+
+
+class SimulatorEnd:
+    """The simulator, which drops repeats and keeps what is not acknowledged."""
+
+    def __init__(self, common: Common) -> None:
+        self._common = common
+        identity = common.identity
+        address = common.settings.upstream_host_port
+        self.upstream = SimulatorUpstream(*address, identity.name, identity.incarnation.hex)
+        self.acks = self.upstream
+        self.contents = MediaService(common.settings.upstream_services_url)
+        self.listeners = ()
+
+    def sender(self, receipts: Receipts, attachments: Attachments, claims: Claims) -> Sender:
+        common = self._common
+        return Sender(
+            common.ownership,
+            common.journal,
+            common.recorder,
+            receipts,
+            attachments,
+            claims,
+            self.upstream,
+            common.clock,
+            common.settings.pending_seconds,
+        )
+
+    def wire(self, hearing: UpstreamListener) -> None:
+        """The upstream tells it itself."""
+
+    def work(self) -> dict[str, Coroutine[Any, Any, None]]:
+        return {}
+
+    def samples(self) -> list[Sample]:
+        return []
+
+    async def close(self) -> None:
+        """Its connection is closed with the upstream."""
+
+
+class CloudEnd:
+    """The Cloud API, which knows of no repeats, slots or epochs."""
+
+    def __init__(self, common: Common) -> None:
+        self._common = common
+        settings, clock = common.settings, common.clock
+        journal, ownership = common.journal, common.ownership
+        cloud = settings.cloud
+        self.secrets = secrets = Secrets(cloud)
+        self.graph = Graph(cloud, secrets, settings.json_limit)
+        self.upstream = CloudUpstream(self.graph, clock)
+        self.contents = CloudMedia(cloud, secrets)
+        self.drain = self.acks = Drain(ownership, journal, self.upstream)
+        self.listeners = (self.drain,)
+        windows = Windows(cloud.doubt_seconds)
+        self._rules = RuleBook(
+            Policy(cloud.in_doubt), windows, cloud.fence, settings.pending_seconds
+        )
+        self._proving = Proving(journal, windows, clock)
+        self.pace = Pace(cloud.rate or outgoing(DEFAULT_LEVEL, 0.0), clock)
+        self._directory = NumberService(cloud, secrets)
+        self.number = Number(
+            ownership,
+            common.identity.incarnation,
+            common.session.fetch,
+            common.session.registered,
+            self.pace,
+            self._directory,
+            lambda: secrets.token_hash,
+            lambda: secrets.refresh(anyway=True),
+            self._rules.use,
+            cloud.rate,
+            clock,
+        )
+        self._requests = Requests(
+            ownership,
+            journal,
+            common.recorder,
+            self.upstream,
+            clock,
+            pace=self.pace,
+            proving=self._proving,
+            words=Words(journal.say),
+            stop=self.number.stop,
+        )
+
+    @property
+    def doubts(self) -> Doubts:
+        return self._sender.doubts
+
+    @property
+    def answers(self) -> Mapping[str, int]:
+        return self._requests.answers
+
+    def sender(self, receipts: Receipts, attachments: Attachments, claims: Claims) -> Sender:
+        common = self._common
+        self._sender = CloudSender(
+            common.ownership,
+            common.journal,
+            common.recorder,
+            receipts,
+            attachments,
+            claims,
+            self.upstream,
+            common.clock,
+            common.settings.pending_seconds,
+            pace=self.pace,
+            rules=self._rules,
+            readings=self.drain,
+            proving=self._proving,
+            requests=self._requests,
+        )
+        return self._sender
+
+    def wire(self, hearing: UpstreamListener) -> None:
+        self.drain.pass_on(hearing, self.doubts)
+
+    def work(self) -> dict[str, Coroutine[Any, Any, None]]:
+        return {
+            "issues": self._requests.issuer.run(),
+            "inbox": self.drain.run(),
+            "number": self.number.run(),
+            "secrets": self.secrets.follow(),
+        }
+
+    def samples(self) -> list[Sample]:
+        slots = self._common.ownership.slots.values()
+        return cloud_samples(self, [i for slot in slots for i in slot.issues.values()])
+
+    async def close(self) -> None:
+        self.pace.close()
+        await self._directory.close()

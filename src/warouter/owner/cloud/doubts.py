@@ -1,0 +1,209 @@
+"""Messages in doubt: what an owner does until evidence or the policy ends them.
+
+A message in doubt leaves the lanes, with what is behind it: it is parked, and its recipient is shut
+until the doubt has ended on disk. What is decided is decided in ``flow.doubt``.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections import Counter
+from collections.abc import Callable
+from typing import Protocol
+
+from msgspec.structs import replace
+
+from warouter.flow.causes import word_of
+from warouter.flow.doubt import Doubt, State, Verdict, verdict
+from warouter.flow.issues import Issue
+from warouter.flow.lanes import Entry
+from warouter.flow.progress import Unissued
+from warouter.message_id import text_of
+from warouter.owner.backlog import Backlog
+from warouter.owner.cloud.endings import EXPIRED, UNKNOWN, Endings, Rules
+from warouter.owner.slot import OwnedSlot
+from warouter.store.journal import OpenIssue
+from warouter.store.journal.issues import DOUBTED, KEPT, NOT_TAKEN
+from warouter.upstream.cloud.graph.client import CloudUpstream, Fate
+
+log = logging.getLogger(__name__)
+
+
+class Readings(Protocol):
+    """The readings of the inbox."""
+
+    def begun(self) -> int:
+        """How many have begun so far."""
+        ...
+
+    def ended(self, slot: int) -> int:
+        """The number of the last one that brought all there was of the slot."""
+        ...
+
+
+class Proving(Protocol):
+    """Whether webhooks come in."""
+
+    def proven(self, since: float) -> bool:
+        """True if a status of a request that ended at ``since`` would have come in by now."""
+        ...
+
+
+class Doubts:
+    """The messages in doubt of every open slot."""
+
+    def __init__(
+        self,
+        upstream: CloudUpstream,
+        backlog: Backlog,
+        endings: Endings,
+        rules: Rules,
+        readings: Readings,
+        proving: Proving,
+        clock: Callable[[], float],
+    ) -> None:
+        self._upstream = upstream
+        self._backlog = backlog
+        self.endings = endings
+        self._rules = rules
+        self._readings = readings
+        self._proving = proving
+        self._clock = clock
+        self.begun: Counter[str] = Counter()  # by cause
+        self.blind = 0
+
+    @property
+    def ended(self) -> Counter[str]:
+        """How many, by what ended them."""
+        return self.endings.counts
+
+    # beginnings
+
+    def opened(self, slot: OwnedSlot) -> None:
+        """An owner before this one may have begun these: before anything of the slot is sent."""
+        found, slot.found = slot.found, []
+        for row in found:
+            self._found(slot, row)
+
+    def begin(self, slot: OwnedSlot, entry: Entry, cause: str) -> None:
+        """Nobody knows whether the request that is out was taken."""
+        issue = slot.issues[entry.id]
+        issue.state, issue.since, issue.cause = State.DOUBT, self._clock(), cause
+        issue.doubts += 1
+        issue.ends = entry.expires if entry.timed else math.inf
+        issue.rule = self._rules.of(entry.kind, entry.body)
+        self.endings.state(slot, issue, DOUBTED)
+        waiting = slot.lanes.block(entry.recipient)
+        if waiting:
+            waiting[0] = replace(waiting[0], told=False)
+        self._backlog.park(slot, waiting, issue.rule.lane * 1000, "in doubt")
+        slot.messages.parked.shut(entry.recipient, self._clock())
+        self._said(slot, issue)
+
+    def _found(self, slot: OwnedSlot, row: OpenIssue) -> None:
+        issue = Issue(row.seq, row.id, row.recipient, row.attempt, row.doubts)
+        if row.wamid is not None or row.body is None:
+            # Taken, as is on disk; or its message is gone, and nothing can be sent.
+            self._shut(slot, issue)
+            self.endings.settle(slot, issue)
+            slot.messages.note(Unissued(row.seq))
+            self.endings.counts["status"] += 1
+            return
+        slot.issues[row.id] = issue
+        if row.state == NOT_TAKEN:
+            return  # it comes through its lane, and goes under the next attempt
+        issue.since = self._clock() - row.age
+        issue.rule = self._rules.of(row.kind or 0, row.body)
+        if row.ttl is not None:
+            issue.ends = self._clock() + row.ttl - (row.message_age or 0.0)
+        if row.state == KEPT:
+            issue.state = State.HELD
+            return
+        issue.state, issue.cause = State.DOUBT, row.cause or ""
+        if row.age >= issue.rule.lane:
+            issue.aside = True
+            self.endings.settle(slot, issue, reopen=False)
+            return
+        self._shut(slot, issue)
+        self._said(slot, issue)
+        if self._upstream.fate(row.id, row.attempt) is Fate.WAITING:
+            self.endings.not_taken(slot, issue)
+
+    def _shut(self, slot: OwnedSlot, issue: Issue) -> None:
+        slot.messages.parked.shut(issue.recipient, self._clock())
+
+    def _said(self, slot: OwnedSlot, issue: Issue) -> None:
+        self.begun[word_of(issue.cause)] += 1
+        extra = {"slot": slot.slot, "id": text_of(issue.id), "attempt": issue.attempt}
+        log.info("message doubted", extra={**extra, "cause": issue.cause})
+
+    # the looks
+
+    def rests(self, slot: OwnedSlot) -> bool:
+        return not slot.issues
+
+    def look_at(self, slot: OwnedSlot) -> None:
+        """Whatever time has decided of the messages in doubt."""
+        now = self._clock()
+        for issue in slot.issues.doubtful:
+            if issue.state is State.HELD:
+                if now - issue.since >= self._rules.held and not issue.said:
+                    self.endings.counts["fail"] += 1
+                    self.endings.fail(slot, issue, UNKNOWN)
+            elif issue.said:
+                self.endings.shut_until_fence(slot, issue, now)
+            else:
+                self._decide(slot, issue, now)
+
+    def _decide(self, slot: OwnedSlot, issue: Issue, now: float) -> None:
+        rule, waited = issue.rule, now - issue.since
+        assert rule is not None
+        over = waited >= max(rule.window, self._rules.fence)
+        proven = over and self._proving.proven(issue.since)
+        doubt = Doubt(
+            issue.doubts,
+            waited,
+            proven=proven,
+            drained=self._drained(slot, issue),
+            ttl_over=now >= issue.ends,
+        )
+        match verdict(doubt, rule, self._rules.fence):
+            case Verdict.WAIT:
+                if waited >= rule.lane and not issue.aside:
+                    self.endings.step_aside(slot, issue)
+            case Verdict.DRAIN:
+                if issue.drained_after is None:
+                    issue.drained_after = self._readings.begun()
+            case Verdict.RESEND:
+                if self.endings.resend(slot, issue):
+                    self._note_blind(slot, issue, proven=proven)
+            case Verdict.FAIL:
+                self._note_blind(slot, issue, proven=proven or doubt.ttl_over)
+                self.endings.counts["fail"] += 1
+                self.endings.fail(slot, issue, EXPIRED if doubt.ttl_over else UNKNOWN)
+            case Verdict.HOLD:
+                self._note_blind(slot, issue, proven=proven)
+                self.endings.hold(slot, issue)
+
+    def _drained(self, slot: OwnedSlot, issue: Issue) -> bool:
+        """A reading of the inbox that began after the window has ended."""
+        after = issue.drained_after
+        return after is not None and self._readings.ended(slot.slot) > after
+
+    def _note_blind(self, slot: OwnedSlot, issue: Issue, *, proven: bool) -> None:
+        if not proven:
+            self.blind += 1
+            extra = {"slot": slot.slot, "id": text_of(issue.id), "blind": True}
+            log.warning("doubt ended unproven", extra=extra)
+
+    def asked(self, slot: OwnedSlot, message_id: bytes, word: str) -> bool:
+        """An operator's word for a message that is held; False: not now, ask again."""
+        issue = slot.issues.get(message_id)
+        if issue is None or issue.state is not State.HELD or issue.said:
+            return True
+        if word == "fail":
+            self.endings.counts["operator"] += 1
+            self.endings.fail(slot, issue, UNKNOWN)
+            return True
+        return self.endings.resend(slot, issue, "operator")

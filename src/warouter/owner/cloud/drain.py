@@ -1,0 +1,212 @@
+"""The inbox of webhooks into the journals: read, put in order, shown in the v1 form, deleted.
+
+An event that is in the journal is acknowledged by deleting its row; what the row proves is kept in
+the same commit. A crash in between reads the row once more, and the journal knows the event by its
+key. Until then everything that is read counts as evidence already.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
+
+import asyncpg
+
+from warouter._hash import SLOTS
+from warouter.background import wait_for
+from warouter.cluster.role import State
+from warouter.errors import OutcomeUnknown
+from warouter.message_id import text_of
+from warouter.owner.cloud.doubts import Doubts
+from warouter.owner.cloud.rows import NotYet, Rows, Upstream, order_of
+from warouter.owner.listener import SlotListener
+from warouter.owner.ownership import Ownership
+from warouter.owner.slot import OwnedSlot
+from warouter.store.journal import Journal
+from warouter.store.journal.inbox import Proof, Row, Twice
+from warouter.upstream.cloud import inbound
+from warouter.upstream.cloud.batch import INBOUND, STATUS, WORD
+from warouter.upstream.protocol import Acks, Event, Heard
+
+log = logging.getLogger(__name__)
+
+BUSY_SECONDS = 0.05  # between two readings while something comes in
+REST_SECONDS = 0.5
+ROWS = 1_000
+FLUSH_SECONDS = 0.1
+
+
+class Hearing(Protocol):
+    """Where events go on: to the journal, and through it to the webhook."""
+
+    def congested(self) -> bool: ...
+
+    def on_upstream(self, heard: Iterable[Heard]) -> None: ...
+
+
+class Drain(SlotListener, Acks):
+    """Reads the inbox for every open slot. It acknowledges what ``Receipts`` has stored."""
+
+    def __init__(self, ownership: Ownership, journal: Journal, upstream: Upstream) -> None:
+        self._ownership = ownership
+        self._journal = journal
+        self.rows = Rows(upstream)
+        self._flying: dict[int, Row] = {}  # read, and not deleted yet, by number
+        self._done: dict[int, list[int]] = defaultdict(list)  # by slot: to be deleted
+        self._readings = 0
+        self._read: list[int] = [0] * SLOTS
+        self._wake = asyncio.Event()
+        self._flush = asyncio.Event()
+        self._hearing: Hearing
+        self.duplicates = 0
+
+    def pass_on(self, hearing: Hearing, doubts: Doubts) -> None:
+        """Events go to ``hearing``, what they prove to ``doubts``."""
+        self._hearing = hearing
+        self.rows.tell(doubts)
+
+    @property
+    def contradictions(self) -> int:
+        """Statuses that say the opposite of what was shown."""
+        return self.rows.contradictions
+
+    # readings, for the doubts
+
+    def begun(self) -> int:
+        return self._readings
+
+    def ended(self, slot: int) -> int:
+        return self._read[slot]
+
+    # the life of a slot
+
+    def opened(self, slot: OwnedSlot) -> None:
+        self._wake.set()
+
+    def closed(self, slot: OwnedSlot) -> None:
+        """The next owner reads its rows anew."""
+        number = slot.slot
+        self._flying = {n: row for n, row in self._flying.items() if row.slot != number}
+        self._done.pop(number, None)
+        self._read[number] = 0
+
+    def ack(self, slot: int, _epoch: int, numbers: list[int]) -> None:
+        """These rows are in the journal, or will never be."""
+        self._done[slot] += numbers
+        self._flush.set()
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._read_loop())
+            group.create_task(self._delete_loop())
+
+    # reading
+
+    async def _read_loop(self) -> None:
+        while True:
+            found = 0
+            slots = self._ready()
+            if slots and not self._hearing.congested():
+                guard = self._ownership.tasks.guard
+                await guard(lambda: {}, self._read_once(slots))
+                found = self._last
+            self._wake.clear()
+            await wait_for(self._wake, BUSY_SECONDS if found or self._flying else REST_SECONDS)
+
+    _last = 0
+
+    def _ready(self) -> list[OwnedSlot]:
+        slots = self._ownership.slots.values()
+        return [s for s in slots if s.state is State.ACTIVE and s.claimed]
+
+    async def _read_once(self, slots: Sequence[OwnedSlot]) -> None:
+        self._last = 0
+        self._readings += 1
+        reading = self._readings
+        numbers = [slot.slot for slot in slots]
+        rows = await self._journal.inbox(numbers, list(self._flying), ROWS)
+        self._last = len(rows)
+        ours = await self._our_ids(rows)
+        by_slot: dict[int, list[Row]] = defaultdict(list)
+        for row in rows:
+            by_slot[row.slot].append(row)
+        for slot in slots:
+            if not slot.open:
+                continue
+            mine = sorted(by_slot.get(slot.slot, ()), key=order_of)
+            self._take(slot, mine, ours)
+            if len(rows) < ROWS:
+                self._read[slot.slot] = reading
+
+    async def _our_ids(self, rows: Sequence[Row]) -> dict[str, str]:
+        """The v1 ids of what inbound messages quote or react to."""
+        wamids = {w for row in rows if row.kind == INBOUND for w in inbound.mentioned(row.payload)}
+        found = await self._journal.ids_of(list(wamids)) if wamids else {}
+        return {wamid: text_of(message_id) for wamid, message_id in found.items()}
+
+    def _take(self, slot: OwnedSlot, rows: Sequence[Row], ours: Mapping[str, str]) -> None:
+        events: list[Event] = []
+        over: list[int] = []
+        for row in rows:
+            self._flying[row.n] = row
+            try:
+                event = self.rows.event(slot, row, ours)
+            except NotYet:
+                del self._flying[row.n]
+                continue
+            except Exception:
+                log.exception("inbox row conversion failed", extra={"key": row.key})
+                self.rows.counts["unreadable"] += 1
+                event = None
+            if event is not None:
+                events.append(event)
+            else:
+                over.append(row.n)
+        if events:
+            self._hearing.on_upstream(events)
+        if over:
+            self.ack(slot.slot, slot.epoch, over)
+
+    # deleting
+
+    async def _delete_loop(self) -> None:
+        while True:
+            await self._flush.wait()
+            await asyncio.sleep(FLUSH_SECONDS)
+            self._flush.clear()
+            await self._delete()
+
+    async def _delete(self) -> None:
+        done, self._done = self._done, defaultdict(list)
+        owned = {s.slot: s.epoch for s in self._ownership.slots.values() if s.slot in done}
+        numbers = [n for slot in owned for n in done[slot] if n in self._flying]
+        if not numbers:
+            return
+        proofs = [proof for n in numbers if (proof := _proof(self._flying[n])) is not None]
+        try:
+            twice = await self._journal.drained(owned, numbers, proofs)
+        except (OutcomeUnknown, asyncpg.PostgresError) as error:
+            log.warning("inbox deletion failed", extra={"error": str(error)})
+            for number in numbers:  # read once more; the journal knows them
+                self._flying.pop(number, None)
+            return
+        for number in numbers:
+            row = self._flying.pop(number, None)
+            if row is not None:
+                self.rows.forget(row)
+        self._note_twice(twice)
+
+    def _note_twice(self, twice: Sequence[Twice]) -> None:
+        for sent in twice:
+            self.duplicates += 1
+            extra = {"id": text_of(sent.id), "attempt": sent.attempt, "wamid": sent.wamid}
+            log.warning("message taken twice", extra=extra)
+
+
+def _proof(row: Row) -> Proof | None:
+    if row.kind not in (STATUS, WORD) or row.id is None or row.attempt is None or not row.wamid:
+        return None
+    return Proof(row.wamid, row.slot, row.id, row.attempt, row.recipient)

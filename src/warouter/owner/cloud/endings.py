@@ -1,0 +1,207 @@
+"""How a message in doubt ends: by evidence, by an answer after all, by its policy, by an operator.
+
+Its message is wherever it is: in the lanes, in the journal, in the parked table. Nothing behind it
+goes before its end is on disk, and none before an old request can be taken no more.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections import Counter
+from collections.abc import Callable
+from typing import Protocol
+
+from warouter.flow.doubt import Rule, State
+from warouter.flow.issues import Issue
+from warouter.flow.lanes import Entry
+from warouter.flow.progress import Park, Stated, Took, Unissued, Unpark
+from warouter.message_id import text_of
+from warouter.owner.backlog import Backlog
+from warouter.owner.expiry import Expiry
+from warouter.owner.recorder import Recorder
+from warouter.owner.slot import OwnedSlot
+from warouter.store.journal.issues import KEPT, NOT_TAKEN
+from warouter.upstream.protocol import Answer
+
+log = logging.getLogger(__name__)
+
+Why = tuple[int, str, str]  # code, title and details of an error
+UNKNOWN: Why = (500, "Internal error", "outcome unknown, not sent again")
+EXPIRED: Why = (410, "Message expired", "outcome unknown: the ttl passed before an answer came")
+
+
+class Rules(Protocol):
+    """How a message in doubt is treated."""
+
+    @property
+    def fence(self) -> float: ...
+
+    @property
+    def held(self) -> float:
+        """Seconds after which a held message ends as failed."""
+        ...
+
+    def of(self, kind: int, body: bytes | memoryview) -> Rule: ...
+
+
+class Endings:
+    """Ends doubts, and counts by what."""
+
+    def __init__(
+        self,
+        backlog: Backlog,
+        expiry: Expiry,
+        recorder: Recorder,
+        rules: Rules,
+        clock: Callable[[], float],
+    ) -> None:
+        self._backlog = backlog
+        self._expiry = expiry
+        self._recorder = recorder
+        self._rules = rules
+        self._clock = clock
+        self.counts: Counter[str] = Counter()
+
+    def evidence(self, slot: OwnedSlot, took: Took, by: str) -> None:
+        """An attempt of this message was taken: whatever its state is, it ends."""
+        message_id = bytes.fromhex(took.id)
+        issue = slot.issues.pop(message_id, None)
+        if issue is None:
+            if by != "status":  # whose id is kept as its row in the inbox goes
+                slot.messages.note(took)
+            return
+        slot.messages.note(took._replace(seq=issue.seq))
+        if issue.state in (State.DOUBT, State.HELD):
+            self.counts[by] += 1
+        self._end(slot, issue)
+
+    def proven(self, slot: OwnedSlot, message_id: bytes) -> None:
+        """The same, where the evidence is on disk already."""
+        issue = slot.issues.pop(message_id, None)
+        if issue is not None:
+            slot.messages.note(Unissued(issue.seq))
+            self.counts["status"] += 1
+            self._end(slot, issue)
+
+    def not_taken(self, slot: OwnedSlot, issue: Issue) -> None:
+        """The last request of a message in doubt was surely not taken: it goes again."""
+        issue.doubts -= 1
+        self.state(slot, issue, NOT_TAKEN)
+        self.counts["answer"] += 1
+        self._again(slot, issue)
+
+    def heard(
+        self, slot: OwnedSlot, message_id: bytes, attempt: int, answer: Answer, *, final: bool
+    ) -> None:
+        """A former owner heard how one attempt ended: it was not taken."""
+        issue = slot.issues.get(message_id)
+        if issue is None or issue.attempt != attempt or issue.state is not State.DOUBT:
+            return
+        if final:
+            self.refused(slot, issue, answer)
+        else:
+            self.not_taken(slot, issue)
+
+    def refused(self, slot: OwnedSlot, issue: Issue, answer: Answer) -> None:
+        """The last request of a message in doubt was refused for good."""
+        issue.doubts -= 1
+        if not issue.doubts:
+            issue.since = -math.inf  # nothing of it can be taken any more
+        self.counts["answer"] += 1
+        self.fail(slot, issue, (answer.code, answer.title, answer.details))
+
+    def resend(self, slot: OwnedSlot, issue: Issue, by: str = "resend") -> bool:
+        """It goes once more, under the next attempt, when its lane lets it. False: not now, since
+        its place was given away, and a message of its recipient is on its way.
+        """
+        if issue.aside or issue.state is State.HELD:
+            if not slot.lanes.free(issue.recipient) and issue.recipient not in slot.messages.parked:
+                return False
+            slot.lanes.block(issue.recipient)
+            slot.messages.note(Park(issue.seq, 0, 0, "sent again"))
+            slot.messages.parked.shut(issue.recipient, self._clock())
+        self.counts[by] += 1
+        self._again(slot, issue)
+        return True
+
+    def _again(self, slot: OwnedSlot, issue: Issue) -> None:
+        issue.state, issue.drained_after, issue.aside = State.QUEUED, None, False
+        self._reopen(slot, issue)
+
+    def hold(self, slot: OwnedSlot, issue: Issue) -> None:
+        self.counts["hold"] += 1
+        shut = not issue.aside
+        issue.state, issue.since, issue.aside = State.HELD, self._clock(), False
+        self.state(slot, issue, KEPT)
+        self.settle(slot, issue, reopen=shut)
+        extra = {"slot": slot.slot, "id": text_of(issue.id), "attempt": issue.attempt}
+        log.warning("message held", extra=extra)
+
+    def step_aside(self, slot: OwnedSlot, issue: Issue) -> None:
+        """It waits on, and those behind it do not."""
+        issue.aside = True
+        self.settle(slot, issue)
+
+    def fail(self, slot: OwnedSlot, issue: Issue, why: tuple[int, str, str]) -> None:
+        issue.said = True
+        entry = Entry(issue.seq, issue.id, issue.recipient, 0, b"")
+        answer = Answer(slot.slot, text_of(issue.id), *why)
+        self._expiry.fail(slot, entry, answer, _Failed(self, issue))
+
+    def failed(self, slot: OwnedSlot, issue: Issue) -> None:
+        """Its ``failed`` is on disk."""
+        if issue.state is State.DOUBT:
+            self.shut_until_fence(slot, issue, self._clock())
+        elif slot.issues.pop(issue.id, None) is not None:
+            slot.messages.note(Unissued(issue.seq))
+            self._recorder.touch(slot)
+
+    def shut_until_fence(self, slot: OwnedSlot, issue: Issue, now: float) -> None:
+        """Its old request may still be taken: nothing of its recipient goes before that is past."""
+        if now - issue.since < self._rules.fence or slot.issues.pop(issue.id, None) is None:
+            return
+        slot.messages.note(Unissued(issue.seq))
+        self.settle(slot, issue, reopen=not issue.aside)
+
+    # settling
+
+    def _end(self, slot: OwnedSlot, issue: Issue) -> None:
+        """Its issue is gone already; now its message, wherever it is."""
+        entry = slot.lanes.withdraw(issue.recipient, issue.id)
+        if entry is not None:
+            self._backlog.ended(slot, entry)
+        elif issue.state is State.DOUBT and not issue.aside:
+            self.settle(slot, issue)
+        else:
+            slot.issues.proven.add(issue.id)
+            self.settle(slot, issue, reopen=False)
+
+    def settle(self, slot: OwnedSlot, issue: Issue, *, reopen: bool = True) -> None:
+        """Out of the journal and out of the parked table, whichever it is in."""
+        slot.messages.settle(issue.seq)
+        slot.messages.note(Unpark(issue.seq))
+        if reopen:
+            self._reopen(slot, issue)
+        self._recorder.touch(slot)
+
+    def _reopen(self, slot: OwnedSlot, issue: Issue) -> None:
+        slot.messages.parked.reopen(issue.recipient, self._clock(), slot.next_record)
+        self._backlog.look_soon()
+
+    def state(self, slot: OwnedSlot, issue: Issue, state: int) -> None:
+        slot.messages.note(
+            Stated(issue.seq, issue.attempt, state, issue.doubts, issue.cause or None)
+        )
+        self._recorder.touch(slot)
+
+
+class _Failed:
+    """Tells of a ``failed`` status that is on disk."""
+
+    def __init__(self, endings: Endings, issue: Issue) -> None:
+        self._endings = endings
+        self._issue = issue
+
+    def ended(self, slot: OwnedSlot, _entry: Entry) -> None:
+        self._endings.failed(slot, self._issue)

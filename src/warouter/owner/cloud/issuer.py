@@ -1,0 +1,76 @@
+"""Issue rows of requests that were not issued with their message: in batches, before they begin."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+from warouter.cluster.role import Happened
+from warouter.flow.lanes import Entry
+from warouter.owner.commit import Gather, GroupCommit
+from warouter.owner.ownership import Ownership
+from warouter.owner.slot import OwnedSlot
+from warouter.store.journal import FENCED, PROVEN, UNKNOWN, Exceptions, Journal, Request
+
+MAX_ROWS = 1_000
+# A request waits for its row no longer than a person would notice; a burst shares its commit.
+GATHER = Gather(seconds=0.020, rows=100)
+
+
+class Marking(msgspec.Struct, frozen=True, gc=False):
+    """A request that is to begin once its row is on disk."""
+
+    owned: OwnedSlot
+    entry: Entry
+    attempt: int
+    doubts: int
+    body: bytes
+
+    @property
+    def size(self) -> int:
+        return len(self.body)
+
+
+class Issued(Protocol):
+    """Whoever begins requests."""
+
+    def on_issued(self, slot: OwnedSlot, marking: Marking) -> None:
+        """The row of this request is on disk."""
+
+    def on_proven(self, slot: OwnedSlot, marking: Marking) -> None:
+        """It must not begin: an earlier attempt was taken."""
+
+
+class Issuer(GroupCommit[Marking]):
+    """Writes the rows, then hands the requests on."""
+
+    def __init__(self, ownership: Ownership, journal: Journal, issued: Issued) -> None:
+        super().__init__(ownership, MAX_ROWS, GATHER)
+        self._journal = journal
+        self._issued = issued
+
+    async def append(self, owned: Mapping[int, int], rows: Sequence[Marking]) -> Exceptions:
+        return await self._journal.issue(owned, [_request(row) for row in rows])
+
+    def finished(self, batch: list[Marking], exceptions: Exceptions) -> None:
+        fenced: dict[OwnedSlot, None] = {}
+        for ordinal, row in enumerate(batch):
+            outcome, slot = exceptions.get(ordinal), row.owned
+            if outcome is FENCED:
+                fenced[slot] = None
+            elif outcome is UNKNOWN or not slot.open:
+                continue
+            elif outcome is PROVEN:
+                self._issued.on_proven(slot, row)
+            else:
+                self._issued.on_issued(slot, row)
+        for slot in fenced:
+            self._ownership.close(slot, Happened.FENCED)
+
+
+def _request(row: Marking) -> Request:
+    entry = row.entry
+    place = row.owned.slot, entry.seq, entry.id, entry.recipient
+    return Request(*place, row.attempt, row.doubts)

@@ -1,0 +1,184 @@
+"""What concerns the whole number: its rate among the owners, its stop, and what Meta says of it.
+
+Each owner says once a second what it wants to send, and computes its share from what all said. The
+owner of slot 0 also asks Meta: for the level, for templates, and whether a stopped number is well.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, Protocol
+from uuid import UUID
+
+import asyncpg
+
+from warouter import background
+from warouter.errors import OutcomeUnknown, WarouterError
+from warouter.flow.share import outgoing
+from warouter.flow.share import share as part_of
+from warouter.log import Outage
+from warouter.owner.cloud.pace import Pace
+from warouter.owner.ownership import Ownership
+from warouter.store.bounded import Fetch
+from warouter.store.cloud import number as store
+from warouter.store.cloud.number import Shared, Stop
+from warouter.upstream.cloud.answers import Judged
+
+log = logging.getLogger(__name__)
+
+EVERY_SECONDS = 1.0
+REST_SECONDS = 5.0  # while nothing is to be sent
+PROBE_SECONDS = 60.0
+READ_SECONDS = 3600.0
+READ_AGAIN_SECONDS = 60.0
+SAY_SECONDS = 60.0
+DEFAULT_LEVEL = 80  # messages/s, until it is known
+
+
+class Description(NamedTuple):
+    """What Meta says of the number: ``level`` in messages/s."""
+
+    level: int
+    connected: bool
+    facts: dict[str, object]
+
+
+class Directory(Protocol):
+    """Meta's management calls for the number. Each raises WarouterError if it gets no answer."""
+
+    async def describe(self) -> Description: ...
+
+    async def categories(self) -> Mapping[str, str]:
+        """The category of each template, by its name."""
+        ...
+
+    async def well(self) -> bool:
+        """True if the present token may use the number."""
+        ...
+
+
+class Number:
+    """One owner's part of it. ``rate`` is that of the operator, None for the number's level."""
+
+    def __init__(
+        self,
+        ownership: Ownership,
+        incarnation: UUID,
+        fetch: Fetch,
+        registered: asyncio.Event,
+        pace: Pace,
+        directory: Directory,
+        token_hash: Callable[[], bytes],
+        refresh: Callable[[], bool],
+        use: Callable[[Mapping[str, str]], None],
+        rate: float | None,
+        clock: Callable[[], float],
+    ) -> None:
+        self._ownership = ownership
+        self._incarnation = incarnation
+        self._fetch = fetch
+        self._registered = registered  # the session of ``fetch`` is ready
+        self._pace = pace
+        self._directory = directory
+        self._token_hash = token_hash
+        self._refresh = refresh
+        self._use = use
+        self._rate = rate
+        self._clock = clock
+        self._begun = 0
+        self._read_due = self._probe_due = self._say_due = -math.inf
+        self._outage = Outage()
+        self.level = DEFAULT_LEVEL
+        self.stopped: Stop | None = None
+
+    async def run(self) -> None:
+        """Share the rate until cancelled."""
+        while True:
+            await self._registered.wait()
+            try:
+                await self._once()
+                self._outage.ends()
+            except (OutcomeUnknown, asyncpg.PostgresError) as error:
+                if self._outage.begins():
+                    log.warning("number share failed", extra={"error": str(error)})
+            await asyncio.sleep(EVERY_SECONDS if self._busy() else REST_SECONDS)
+
+    def stop(self, judged: Judged) -> None:
+        """An operator must act: this and all other owners stop."""
+        self._refresh()
+        why = Stop(judged.meta_code, judged.details or judged.title, self._token_hash())
+        self._take_stop(why)
+        background.begin(self._write_stop(why), self._failed)
+
+    def _busy(self) -> bool:
+        slots = self._ownership.slots.values()
+        return self._pace.stop is not None or any(s.lanes.waiting or s.issues for s in slots)
+
+    async def _once(self) -> None:
+        waiting = sum(s.lanes.waiting for s in self._ownership.slots.values())
+        begun, self._begun = self._pace.begun - self._begun, self._pace.begun
+        shared = await store.share(self._fetch, self._incarnation, waiting + begun)
+        self.level = shared.level or DEFAULT_LEVEL
+        own = len(self._ownership.slots)
+        self._pace.grant(part_of(self._incarnation, shared.demands, self._total(shared), own))
+        self._take_stop(shared.stop)
+        if 0 in self._ownership.slots:
+            await self._see_to(shared)
+
+    def _total(self, shared: Shared) -> float:
+        if self._rate is not None:
+            return self._rate
+        return outgoing(float(self.level), shared.inbound)
+
+    def _take_stop(self, stop: Stop | None) -> None:
+        here = stop is not None and stop.token_hash == self._token_hash()
+        self.stopped = stop if here else None
+        if self.stopped is None:
+            if self._pace.stop is not None:
+                log.info("number resumed")
+                self._pace.resumed()
+            return
+        self._pace.stop = self.stopped.code
+        if self._clock() >= self._say_due:
+            self._say_due = self._clock() + SAY_SECONDS
+            extra = {"code": self.stopped.code, "details": self.stopped.details}
+            log.error("number stopped: messages wait", extra=extra)
+
+    async def _write_stop(self, why: Stop) -> None:
+        await store.stop(self._fetch, why)
+
+    async def _see_to(self, shared: Shared) -> None:
+        """The duties of one owner for all."""
+        now = self._clock()
+        if shared.stop is not None and (self.stopped is None or now >= self._probe_due):
+            self._probe_due = now + PROBE_SECONDS
+            background.begin(self._probe(), self._failed)
+        if now >= self._read_due:
+            self._read_due = now + READ_AGAIN_SECONDS
+            background.begin(self._read(), self._failed)
+
+    def read_soon(self) -> None:
+        """The level, or the templates, have changed."""
+        self._read_due = -math.inf
+
+    async def _probe(self) -> None:
+        """Is the number well again, by the token that is in force now?"""
+        token = self._token_hash()
+        well = await self._directory.well()
+        if await store.resume(self._fetch, token, well=well) and well:
+            self._take_stop(None)
+
+    async def _read(self) -> None:
+        told = await self._directory.describe()
+        await store.describe(self._fetch, told.level, told.facts)
+        self._use(await self._directory.categories())
+        self._read_due = self._clock() + READ_SECONDS
+
+    def _failed(self, error: Exception) -> None:
+        if isinstance(error, WarouterError | asyncpg.PostgresError):
+            log.warning("number look-up failed", extra={"error": str(error) or repr(error)})
+        else:
+            log.error("number look-up failed", exc_info=error)

@@ -1,0 +1,114 @@
+"""When the next request of this owner may begin: the number's rate, each recipient's, and stops.
+
+Three things hold it back. The number's budget, of which this owner has a share; the rate of one
+recipient; and a stop of the number, for a moment or until an operator has acted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+
+from warouter.flow.budget import Budget
+from warouter.flow.pairs import Pairs, backoff
+from warouter.upstream.cloud.answers import Class, Judged
+
+THROTTLED_MS = (500, 1_500)  # after 130429: back to the head of its lane for so long
+PAUSE_SECONDS = 5.0  # an upgrade, a maintenance: the number answers nothing meanwhile
+UNREACHED_SECONDS = (0.2, 5.0)  # no connection: tried again after so long, and at most
+LEAST_WAIT = 0.001
+
+
+class Pace:
+    """The budget of one owner. ``quota`` in messages/s, ``clock`` in seconds."""
+
+    def __init__(self, quota: float, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self.budget = Budget(quota, clock())
+        self.pairs = Pairs()
+        self._room: Callable[[], None] = lambda: None
+        self._timer: asyncio.TimerHandle | None = None
+        self._paused_until = float("-inf")
+        self._unreached = 0
+        self.stop: int | None = None  # Meta's code for which an operator must act
+        self.throttled = self.pair_waits = 0
+        self.begun = 0  # tokens taken
+
+    def on_room(self, room: Callable[[], None]) -> None:
+        """Call ``room`` when there is room again for somebody who was refused."""
+        self._room = room
+
+    @property
+    def stopped(self) -> bool:
+        """True while no request of this number may begin."""
+        return self.stop is not None or self._clock() < self._paused_until
+
+    @property
+    def rate(self) -> float:
+        return self.budget.rate
+
+    def grant(self, quota: float) -> None:
+        """The share of this owner changed."""
+        self.budget.grant(quota, self._clock())
+
+    def take(self, recipient: str, now: float) -> bool:
+        """Take the tokens of one request; False, and none is taken, if it must wait."""
+        if not self.budget.has(now) or self.pairs.take(recipient, now) > 0.0:
+            return False
+        self.budget.take(now)
+        self.begun += 1
+        return True
+
+    def call_in(self, seconds: float) -> None:
+        """Call ``room`` after so long, or when the number goes on after that."""
+        loop, after = asyncio.get_running_loop(), max(seconds, LEAST_WAIT)
+        if self._timer is not None:
+            if self._timer.when() <= loop.time() + after:
+                return
+            self._timer.cancel()
+        self._timer = loop.call_later(after, self._has_room)
+
+    def heard(self, judged: Judged, recipient: str | None, now: float) -> None:
+        """What an answer says of the rate."""
+        if judged.cls is Class.PAUSE:
+            self._pause(PAUSE_SECONDS, now)
+        elif judged.cls is Class.LANE and recipient is not None:
+            self.pairs.refused(recipient, now)
+        elif judged.slower:
+            self.throttled += 1
+            self.budget.throttled(now)
+        if judged.cls is Class.NOT_TAKEN and not judged.code and not judged.meta_code:
+            first, most = UNREACHED_SECONDS
+            self._pause(min(most, first * 2.0**self._unreached), now)
+            self._unreached = min(self._unreached + 1, 10)
+        else:
+            self._unreached = 0
+
+    def again_ms(self, judged: Judged, attempts: int) -> int:
+        """Milliseconds until a message that was not taken goes again; it was sent so often."""
+        if judged.cls is Class.LANE:
+            return int(backoff(attempts) * 1000)
+        if judged.slower:
+            return random.randint(*THROTTLED_MS)
+        return max(1, judged.wait_ms)
+
+    def resumed(self) -> None:
+        """The number may send again."""
+        self.stop = None
+        self.call_in(LEAST_WAIT)
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _pause(self, seconds: float, now: float) -> None:
+        self._paused_until = max(self._paused_until, now + seconds)
+        self.call_in(seconds)
+
+    def _has_room(self) -> None:
+        self._timer = None
+        if self.stopped and self.stop is None:
+            self.call_in(self._paused_until - self._clock())
+        else:
+            self._room()

@@ -1,0 +1,65 @@
+"""Whether webhooks provably come in, asked at most once a second while something is in doubt."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+import asyncpg
+
+from warouter import background
+from warouter.errors import OutcomeUnknown
+from warouter.flow.proof import COHORT_SECONDS, Way, way
+from warouter.flow.windows import Windows
+from warouter.store.journal import Journal
+
+log = logging.getLogger(__name__)
+
+AGAIN_SECONDS = 1.0
+MOST_KNOWN = 256
+wall = time.time
+
+
+class Proving:
+    """Answers from what was read last, and reads anew. Doubts of one second share an answer."""
+
+    def __init__(self, journal: Journal, windows: Windows, clock: Callable[[], float]) -> None:
+        self._journal = journal
+        self._windows = windows
+        self._clock = clock
+        self._known: dict[int, tuple[float, bool]] = {}  # when it was read, and the answer
+        self._reading = False
+        self._offset: float | None = None  # of Meta's clock, ahead of this node's
+
+    def server_said(self, unix_seconds: float) -> None:
+        """The other side's clock, as it said with an answer."""
+        self._offset = unix_seconds - wall()
+
+    def proven(self, since: float) -> bool:
+        """True if a status of a request that ended at ``since`` would have come in by now."""
+        second, now = int(since), self._clock()
+        read_at, known = self._known.get(second, (float("-inf"), False))
+        if not known and not self._reading and now - read_at >= AGAIN_SECONDS:
+            self._reading = True
+            background.begin(self._read(second), self._failed)
+        return known
+
+    async def _read(self, second: int) -> None:
+        try:
+            age = self._clock() - second
+            found = await self._journal.way(age, self._windows.scaled(COHORT_SECONDS))
+            offset = None
+            if self._offset is not None and found.now:
+                offset = self._offset + wall() - found.now
+            told = way(age, found.cohort, found.listeners, offset=offset, windows=self._windows)
+            if len(self._known) >= MOST_KNOWN:
+                self._known.clear()
+            self._known[second] = self._clock(), told is Way.PROVEN
+        except (OutcomeUnknown, asyncpg.PostgresError) as error:
+            self._failed(error)
+        finally:
+            self._reading = False
+
+    def _failed(self, error: Exception) -> None:
+        log.warning("proof of webhooks failed", extra={"error": str(error) or repr(error)})

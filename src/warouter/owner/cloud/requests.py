@@ -1,0 +1,233 @@
+"""Requests to the Cloud API, from their issue row to what their answer means for the message."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable
+from typing import Protocol
+
+from msgspec.structs import replace
+
+from warouter.flow.doubt import State as Fate
+from warouter.flow.issues import Issue
+from warouter.flow.lanes import Entry
+from warouter.flow.progress import Stated, Took, Unissued
+from warouter.message_id import text_of
+from warouter.owner.cloud.doubts import Doubts
+from warouter.owner.cloud.issuer import Issuer, Marking
+from warouter.owner.cloud.pace import Pace
+from warouter.owner.cloud.proving import Proving
+from warouter.owner.cloud.words import Words
+from warouter.owner.ownership import Ownership
+from warouter.owner.recorder import Recorder
+from warouter.owner.slot import OwnedSlot
+from warouter.store.journal import Journal
+from warouter.store.journal.issues import NOT_TAKEN
+from warouter.upstream.cloud.answers import Class, Judged
+from warouter.upstream.cloud.graph.client import CloudUpstream, Post
+from warouter.upstream.protocol import Answer
+
+log = logging.getLogger(__name__)
+
+READ_AGAIN_MS = 2_000
+AGAIN = 1011  # of a request that never began; nobody sees it
+
+
+class Answered(Protocol):
+    """Whoever's messages they are: the sender."""
+
+    def on_answer(self, slot: OwnedSlot, message_id: bytes, answer: Answer) -> None:
+        """The message that is out was refused, or is to be tried again."""
+
+    def look_again(self, slot: OwnedSlot) -> None:
+        """Something of the slot may go that could not before."""
+
+
+class Requests:
+    """The requests of this process. ``stop``: an operator must act before there are more."""
+
+    def __init__(
+        self,
+        ownership: Ownership,
+        journal: Journal,
+        recorder: Recorder,
+        upstream: CloudUpstream,
+        clock: Callable[[], float],
+        *,
+        pace: Pace,
+        proving: Proving,
+        words: Words,
+        stop: Callable[[Judged], None],
+    ) -> None:
+        self._ownership = ownership
+        self._recorder = recorder
+        self._upstream = upstream
+        self._clock = clock
+        self._pace = pace
+        self._proving = proving
+        self._words = words
+        self._stop = stop
+        self._sender: Answered
+        self._doubts: Doubts
+        self.issuer = Issuer(ownership, journal, self)
+        self.answers: Counter[str] = Counter()  # by class
+        upstream.answer_to(self)
+
+    def belong_to(self, sender: Answered, doubts: Doubts) -> None:
+        """Answers go to ``sender``, unclear ones to ``doubts``."""
+        self._sender, self._doubts = sender, doubts
+
+    # outwards
+
+    def begin(self, slot: OwnedSlot, entry: Entry, attempt: int, body: bytes) -> None:
+        """Begin the request of a message that is out, once its issue row is on disk."""
+        issue = slot.issues.get(entry.id)
+        doubts = issue.doubts if issue is not None else 0
+        marking = Marking(slot, entry, attempt, doubts, body)
+        if issue is not None and issue.marked:
+            self._begin(slot, issue, marking)
+        else:
+            self.issuer.put([marking], marking.size)
+
+    def mark_read(self, slot: OwnedSlot, entry: Entry, body: bytes) -> None:
+        """Read marks need no issue row: they are free to repeat."""
+        self._upstream.post(Post(slot.slot, slot.epoch, entry.id, 0, body))
+
+    def out(self, slot: OwnedSlot) -> bool:
+        """True while a request of the slot is out."""
+        return any(issue.state is Fate.OUT for issue in slot.issues.values())
+
+    def take_back(self, slot: OwnedSlot) -> None:
+        """What is issued and not begun is issued no more, with the next record."""
+        for issue in [i for i in slot.issues.values() if i.marked]:
+            self._unmark(slot, issue)
+
+    def on_issued(self, slot: OwnedSlot, marking: Marking) -> None:
+        entry = marking.entry
+        issue = slot.issues.get(entry.id)
+        if issue is None:
+            if not slot.lanes.is_out(entry.id):  # it ended meanwhile: by evidence, or parked
+                slot.messages.note(Unissued(entry.seq, marking.attempt))
+                self._recorder.touch(slot)
+                return
+            issue = slot.issues[entry.id] = Issue(entry.seq, entry.id, entry.recipient)
+        issue.attempt, issue.doubts, issue.marked = marking.attempt, marking.doubts, True
+        if slot.lanes.is_out(entry.id):
+            self._begin(slot, issue, marking)
+
+    def on_proven(self, slot: OwnedSlot, marking: Marking) -> None:
+        self._doubts.endings.proven(slot, marking.entry.id)
+
+    def _begin(self, slot: OwnedSlot, issue: Issue, marking: Marking) -> None:
+        if slot.quiet or self._pace.stopped:
+            slot.lanes.retry(issue.id, self._clock())
+            self._unmark(slot, issue)
+            return
+        issue.state, issue.marked = Fate.OUT, False
+        post = Post(slot.slot, slot.epoch, issue.id, issue.attempt, marking.body)
+        self._upstream.post(post)
+
+    def _unmark(self, slot: OwnedSlot, issue: Issue) -> None:
+        issue.marked = False
+        if issue.attempt == 1:
+            slot.issues.pop(issue.id, None)
+            slot.messages.note(Unissued(issue.seq, 1))
+        else:
+            self._state(slot, issue)
+        self._recorder.touch(slot)
+
+    # and back
+
+    def may_begin(self, post: Post) -> bool:
+        slot = self._ownership.slots.get(post.slot)
+        here = slot is not None and slot.epoch == post.epoch and not slot.quiet
+        return here and not self._pace.stopped and self._ownership.may_act(post.slot)
+
+    def on_judged(self, post: Post, judged: Judged) -> None:
+        """A request has ended; its slot may be ours under a later epoch, or another's."""
+        self.answers[judged.cls.name.lower()] += 1
+        self._pace.heard(judged, self._recipient(post), self._clock())
+        if judged.cls is Class.OPERATOR:
+            self._stop(judged)
+        if judged.alarm:
+            extra = {"code": judged.meta_code, "details": judged.details}
+            log.error("message refused: the account needs attention", extra=extra)
+        slot = self._ownership.slots.get(post.slot)
+        if post.attempt == 0:
+            if slot is not None and slot.epoch == post.epoch:
+                self._mark_ended(slot, post, judged)
+        elif slot is None or not slot.claimed:
+            self._words.say(post, judged)
+        else:
+            self._ended(slot, post, judged)
+            self._sender.look_again(slot)
+
+    def on_server_time(self, unix_seconds: int) -> None:
+        self._proving.server_said(unix_seconds)
+
+    def _recipient(self, post: Post) -> str | None:
+        slot = self._ownership.slots.get(post.slot)
+        issue = slot.issues.get(post.id) if slot is not None else None
+        return issue.recipient if issue is not None else None
+
+    def _ended(self, slot: OwnedSlot, post: Post, judged: Judged) -> None:
+        if judged.cls is Class.TAKEN:
+            self._doubts.endings.evidence(slot, _took(post, judged), "answer")
+            return
+        issue = slot.issues.get(post.id)
+        if issue is None or issue.attempt != post.attempt:
+            return  # it ended by evidence, or went again
+        if issue.state is Fate.DOUBT:
+            self._ended_in_doubt(slot, issue, judged)
+        elif issue.state is Fate.OUT:
+            self._ended_out(slot, issue, judged)
+
+    def _ended_in_doubt(self, slot: OwnedSlot, issue: Issue, judged: Judged) -> None:
+        """The answer of a request that was handed on from an epoch that has ended."""
+        if judged.cls is Class.DOUBT:
+            return
+        if judged.cls is Class.FINAL:
+            self._doubts.endings.refused(slot, issue, _answer(slot, issue.id, judged))
+        else:
+            self._doubts.endings.not_taken(slot, issue)
+
+    def _ended_out(self, slot: OwnedSlot, issue: Issue, judged: Judged) -> None:
+        entry = slot.lanes.entry_out(issue.id)
+        if entry is None:
+            return
+        if judged.cls is Class.DOUBT:
+            self._doubts.begin(slot, entry, judged.title or "unclear")
+            return
+        answer = _answer(slot, issue.id, judged)
+        if judged.cls is Class.FINAL:
+            issue.state = Fate.FAILED
+        else:
+            # Also one that never began: its number is not used twice, as what is heard of it late
+            # must mean this request and no other.
+            issue.state = Fate.QUEUED
+            self._state(slot, issue)
+            answer = replace(answer, retry_ms=self._pace.again_ms(judged, entry.attempts))
+        self._sender.on_answer(slot, issue.id, answer)
+
+    def _mark_ended(self, slot: OwnedSlot, post: Post, judged: Judged) -> None:
+        """A read mark is free to repeat."""
+        answer = _answer(slot, post.id, judged)
+        if judged.cls not in (Class.TAKEN, Class.FINAL):
+            answer = replace(answer, retry_ms=max(READ_AGAIN_MS, judged.wait_ms))
+        self._sender.on_answer(slot, post.id, answer)
+
+    def _state(self, slot: OwnedSlot, issue: Issue) -> None:
+        slot.messages.note(Stated(issue.seq, issue.attempt, NOT_TAKEN, issue.doubts))
+        self._recorder.touch(slot)
+
+
+def _took(post: Post, judged: Judged) -> Took:
+    ids = judged.wamid, judged.wa_id or None, judged.user_id or None
+    return Took(0, post.id.hex(), post.attempt, *ids)
+
+
+def _answer(slot: OwnedSlot, message_id: bytes, judged: Judged) -> Answer:
+    """The same in the native protocol's form; a code for what is to be tried again, too."""
+    code = judged.code or (0 if judged.cls is Class.TAKEN else AGAIN)
+    return Answer(slot.slot, text_of(message_id), code, judged.title, judged.details)

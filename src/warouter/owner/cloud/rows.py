@@ -1,0 +1,138 @@
+"""Rows of the inbox, each as what it means: an event for v1, evidence, a word.
+
+Nothing of a message is remembered here but while rows of it are on their way: what was shown of it
+is in the journal, and comes with its next row.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Protocol
+
+from warouter.flow.progress import Took
+from warouter.flow.statuses import FAILED, RANKS, Seen, show
+from warouter.kinds import EVENT_NAMES
+from warouter.message_id import text_of
+from warouter.owner.cloud.doubts import Doubts
+from warouter.owner.cloud.words import decode as decode_word
+from warouter.owner.slot import OwnedSlot
+from warouter.store.journal.inbox import Row
+from warouter.upstream.cloud import inbound, statuses
+from warouter.upstream.cloud.batch import ERROR, INBOUND, STATUS, WORD
+from warouter.upstream.protocol import Answer, Event
+
+ASKED = 4  # the kind of an operator's word
+
+
+LAST = 99  # sorts behind every status
+
+
+class NotYet(Exception):
+    """The row stays in the inbox: what it means depends on something that is still to come."""
+
+
+class Upstream(Protocol):
+    """Which requests of a message are out."""
+
+    def attempts_out(self, message_id: bytes) -> frozenset[int]: ...
+
+
+class Rows:
+    """Reads rows of an open slot. ``counts`` has what was left out, by kind."""
+
+    def __init__(self, upstream: Upstream) -> None:
+        self._upstream = upstream
+        self._seen: dict[bytes, Seen] = {}  # of the messages whose rows are on their way
+        self._doubts: Doubts
+        self.counts: Counter[str] = Counter()
+        self.contradictions = 0
+
+    def tell(self, doubts: Doubts) -> None:
+        """What rows prove goes to ``doubts``."""
+        self._doubts = doubts
+
+    def forget(self, row: Row) -> None:
+        """The row is deleted: the journal knows what was shown of its message."""
+        if row.id is not None:
+            self._seen.pop(row.id, None)
+
+    def event(self, slot: OwnedSlot, row: Row, ours: Mapping[str, str]) -> Event | None:
+        """The event of one row, None if there is none; raises NotYet."""
+        if row.kind == STATUS:
+            return self._status(slot, row)
+        if row.kind == INBOUND:
+            return _inbound(row, ours)
+        if row.kind == WORD:
+            self._word(slot, row)
+        elif row.kind == ERROR:
+            return Event(row.slot, row.n, "inbound", row.key, "", row.payload)
+        elif row.kind == ASKED:
+            self._asked(slot, row)
+        return None
+
+    def _asked(self, slot: OwnedSlot, row: Row) -> None:
+        if row.id is not None and not self._doubts.asked(slot, row.id, row.payload.decode()):
+            raise NotYet
+
+    def _status(self, slot: OwnedSlot, row: Row) -> Event | None:
+        if row.id is None or row.sent_to is None:
+            self.counts["foreign"] += 1  # of a restored copy, or of another cluster
+            return None
+        attempt = row.attempt or 1
+        if row.wamid is not None and row.attempt is not None:
+            took = Took(0, row.id.hex(), row.attempt, row.wamid)
+            self._doubts.endings.evidence(slot, took, "status")
+        name = text_of(row.id)
+        told = statuses.to_v1(row.payload, name, row.sent_to)
+        if told is None:
+            return None
+        out = self._upstream.attempts_out(row.id)
+        seen, shown = show(self._known(row), out | {attempt}, attempt, told.status)
+        if told.status == FAILED and shown is None and out - {attempt} and not seen.over:
+            raise NotYet  # for what becomes of the later attempt
+        self.contradictions += seen.contradictions
+        if shown is None and told.status in (*RANKS, FAILED):
+            self.counts["not shown"] += 1
+            return None
+        self._seen[row.id] = seen._replace(contradictions=0)
+        key = f"{name}:{told.status}:{told.timestamp}"
+        return Event(row.slot, row.n, "status", key, row.sent_to, told.payload)
+
+    def _known(self, row: Row) -> Seen:
+        assert row.id is not None
+        before = self._seen.get(row.id, Seen())
+        stored = row.stored or []
+        rank = max((RANKS.get(name, 0) for name in stored), default=0)
+        return before._replace(rank=max(before.rank, rank), over=before.over or FAILED in stored)
+
+    def _word(self, slot: OwnedSlot, row: Row) -> None:
+        """What a former owner heard of one attempt."""
+        assert row.id is not None
+        assert row.attempt is not None
+        word = decode_word(row.payload)
+        if word.word == "taken" and row.wamid is not None:
+            ids = row.wamid, word.wa_id or None, word.user_id or None
+            self._doubts.endings.evidence(slot, Took(0, row.id.hex(), row.attempt, *ids), "answer")
+            return
+        answer = Answer(slot.slot, text_of(row.id), word.code, word.title, word.details)
+        self._doubts.endings.heard(slot, row.id, row.attempt, answer, final=word.word == "refused")
+
+
+def order_of(row: Row) -> tuple[bytes, int, int]:
+    """Statuses of one message by their rank, the rest as it came."""
+    rank = LAST
+    if row.kind == STATUS:
+        rank = RANKS.get(row.key.split(":")[-2], LAST) if row.key.count(":") >= 2 else LAST
+    return (row.id or b"", rank, row.n)
+
+
+def _inbound(row: Row, ours: Mapping[str, str]) -> Event | None:
+    told = inbound.to_v1(row.payload, row.contact or b"", row.recipient or "", ours)
+    if told is None:
+        return None
+    kind = EVENT_NAMES[told.kind]
+    key = told.key or row.key
+    return Event(
+        row.slot, row.n, kind, key, row.recipient or "", told.payload, told.contact, told.media
+    )

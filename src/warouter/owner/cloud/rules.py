@@ -1,0 +1,76 @@
+"""How a message in doubt is treated, by its kind and by what its sender asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from warouter.flow.doubt import Policy, Rule
+from warouter.flow.windows import Wait, Windows
+from warouter.kinds import POLICY_NAMES, has_priority, policy_of
+
+AUTHENTICATION, MARKETING = "AUTHENTICATION", "MARKETING"
+
+
+class _Named(msgspec.Struct):
+    name: str = ""
+
+
+class _Body(msgspec.Struct):
+    template: _Named | None = None
+
+
+_body = msgspec.json.Decoder(_Body)
+
+
+class RuleBook:
+    """The rules of one number. ``fence``: so long a request may still be taken, at most ``base``'s
+    shortest window. ``held``: seconds until what is held ends as failed.
+    """
+
+    def __init__(self, policy: Policy, windows: Windows, fence: float, held: float) -> None:
+        self._policy = policy
+        self._windows = windows
+        self.fence = min(fence, windows.of(Wait.AUTHENTICATION).ends)
+        self.held = held
+        self._categories: Mapping[str, str] = {}
+        self._held_back: set[str] = set()
+
+    def use(self, categories: Mapping[str, str]) -> None:
+        """The category of each template, by its name."""
+        self._categories = categories
+
+    def was_held(self, template: str) -> None:
+        """An answer said that Meta holds a message of this template back for a while."""
+        self._held_back.add(template)
+
+    def template_of(self, body: bytes | memoryview) -> str:
+        """The name of the template in a v1 body, "" if it is none."""
+        if b'"template"' not in bytes(body):
+            return ""
+        try:
+            found = _body.decode(body).template
+        except msgspec.MsgspecError:
+            return ""
+        return found.name if found is not None else ""
+
+    def urgent(self, kind: int, body: bytes | memoryview) -> bool:
+        """True if its sender said so, and for an authentication template: its reader waits."""
+        if has_priority(kind):
+            return True
+        name = self.template_of(body)
+        return bool(name) and self._categories.get(name) == AUTHENTICATION
+
+    def of(self, kind: int, body: bytes | memoryview) -> Rule:
+        window = self._windows.of(self._wait(body))
+        asked = POLICY_NAMES[policy_of(kind)]
+        policy = Policy(asked) if asked else self._policy
+        return Rule(policy, window.ends, window.blind, window.lane)
+
+    def _wait(self, body: bytes | memoryview) -> Wait:
+        name = self.template_of(body)
+        category = self._categories.get(name) if name else None
+        if category == MARKETING or name in self._held_back:
+            return Wait.HELD
+        return Wait.AUTHENTICATION if category == AUTHENTICATION else Wait.ORDINARY

@@ -1,0 +1,235 @@
+"""Messages to the Cloud API: issued before they begin, one of a recipient until its end is on disk.
+
+It is the sender (``owner.sender``) with another end: a message goes when the number's rate has a
+place for it and its issue row is on disk, and what its answer leaves open is a doubt.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+from warouter.cluster.role import State
+from warouter.flow.issues import Issue
+from warouter.flow.lanes import Entry
+from warouter.flow.turns import Turn, Turns
+from warouter.kinds import MESSAGE, READ_MARK, base_of
+from warouter.link.wire import Message
+from warouter.message_id import text_of
+from warouter.owner.claims import Claims
+from warouter.owner.cloud.doubts import Doubts, Readings
+from warouter.owner.cloud.endings import Endings, Rules
+from warouter.owner.cloud.lookups import Found, Lookups
+from warouter.owner.cloud.pace import Pace
+from warouter.owner.cloud.proving import Proving
+from warouter.owner.cloud.requests import Requests
+from warouter.owner.media.attachments import Attachments
+from warouter.owner.ownership import Ownership
+from warouter.owner.receipts import Receipts
+from warouter.owner.recorder import Recorder
+from warouter.owner.sender import PARK_AFTER_MS, Sender
+from warouter.owner.slot import OwnedSlot
+from warouter.store.journal import Journal
+from warouter.upstream.cloud.graph.client import CloudUpstream
+from warouter.upstream.cloud.outgoing import Refused, read_mark, translate
+from warouter.upstream.cloud.reference import reference
+from warouter.upstream.protocol import Answer
+
+UNKNOWN_ALIAS = (1013, "User is not valid", "nobody is known under this number")
+
+
+class CloudSender(Sender):
+    """The messages of every open slot, from the commit to the end of their last request."""
+
+    def __init__(
+        self,
+        ownership: Ownership,
+        journal: Journal,
+        recorder: Recorder,
+        receipts: Receipts,
+        attachments: Attachments,
+        claims: Claims,
+        upstream: CloudUpstream,
+        clock: Callable[[], float],
+        pending: float,
+        *,
+        pace: Pace,
+        rules: Rules,
+        readings: Readings,
+        proving: Proving,
+        requests: Requests,
+    ) -> None:
+        super().__init__(
+            ownership, journal, recorder, receipts, attachments, claims, upstream, clock, pending
+        )
+        self._pace = pace
+        self._lookups = Lookups(journal, ownership.tasks)
+        self._requests = requests
+        endings = Endings(self._backlog, self._expiry, recorder, rules, clock)
+        self.doubts = Doubts(upstream, self._backlog, endings, rules, readings, proving, clock)
+        requests.belong_to(self, self.doubts)
+        self._reserved: dict[bytes, None] = {}  # issued with the messages of the last commit
+        self._turns: Turns[OwnedSlot] = Turns(pace.budget)
+        pace.on_room(self._take_turns)
+
+    # the life of a slot
+
+    def opened(self, slot: OwnedSlot) -> None:
+        self.doubts.opened(slot)
+        super().opened(slot)
+
+    def closed(self, slot: OwnedSlot) -> None:
+        super().closed(slot)
+        for priority in (True, False):
+            self._turns.withdraw(Turn(slot, priority))
+
+    def idle(self, slot: OwnedSlot) -> bool:
+        return not self._requests.out(slot)
+
+    def take_back(self, slot: OwnedSlot) -> None:
+        self._requests.take_back(slot)
+
+    async def look_at(self, slot: OwnedSlot) -> None:
+        self.doubts.look_at(slot)
+        await super().look_at(slot)
+
+    def rests(self, slot: OwnedSlot) -> bool:
+        return self.doubts.rests(slot) and super().rests(slot)
+
+    def unknown(self, slot: OwnedSlot, entry: Entry) -> bool:
+        issue = slot.issues.get(entry.id)
+        return issue is not None and issue.doubts > 0
+
+    def look_again(self, slot: OwnedSlot) -> None:
+        """Something of the slot may go that could not before."""
+        self.moved(slot)
+        self._look_soon()
+
+    # with the append
+
+    def reserve(self, rows: Sequence[Message]) -> list[Message]:
+        """Those of the rows that may leave right after their commit, with their issue row in it."""
+        chosen: list[Message] = []
+        taken: set[str] = set()
+        now = self._clock()
+        if self._pace.stopped or self._turns.due(now) is not None:
+            return chosen  # others wait already
+        for row in rows:
+            slot = row.owned
+            if (
+                base_of(row.kind) != MESSAGE
+                or row.recipient in taken
+                or not self._may_leave(slot, row, now)
+            ):
+                continue
+            taken.add(row.recipient)
+            chosen.append(row)
+        return chosen
+
+    def _may_leave(self, slot: OwnedSlot, row: Message, now: float) -> bool:
+        log_ = slot.messages
+        if base_of(row.kind) != MESSAGE:
+            return False
+        if not (slot.accepts and slot.claimed and log_.caught_up and log_.has_room):
+            return False
+        if slot.quiet or slot.lanes.window_full or not slot.lanes.free(row.recipient):
+            return False
+        return not log_.cursor.full and self._pace.take(row.recipient, now)
+
+    def reserved(self, rows: Sequence[Message]) -> None:
+        self._reserved = dict.fromkeys([row.id for row in rows])
+
+    def committed(self, slot: OwnedSlot, rows: Sequence[Message]) -> None:
+        issued = [row for row in rows if row.id in self._reserved] if self._reserved else ()
+        for row in issued:
+            issue = slot.issues[row.id] = Issue(row.seq, row.id, row.recipient)
+            issue.marked = True
+        begin = self._backlog.add(slot, rows, self._reserved)
+        for entry, media in self._attachments.prepared(slot, begin, self):
+            self.sent += 1
+            self._send(slot, entry, media)
+
+    # to the Cloud API
+
+    def _heads(self, slot: OwnedSlot, _below: int | None) -> list[Entry]:
+        """None at once: the slot has its turns."""
+        lanes = slot.lanes
+        if lanes.peek(priority=True) is not None:
+            self._turns.offer(Turn(slot, priority=True))
+        if lanes.peek(priority=False) is not None:
+            self._turns.offer(Turn(slot, priority=False))
+        self._take_turns()
+        return []
+
+    def _take_turns(self) -> None:
+        """Begin what the budget allows, a head of each slot in turn."""
+        now = self._clock()
+        while not self._pace.stopped and (turn := self._turns.next(now)) is not None:
+            self._take_turn(turn, now)
+        due = self._turns.due(now)
+        if due is not None:
+            self._pace.call_in(due)
+
+    def _take_turn(self, turn: Turn[OwnedSlot], now: float) -> None:
+        slot = turn.slot
+        head = self._head(slot, priority=turn.priority)
+        if head is None:
+            self._turns.withdraw(turn)
+            return
+        issue = slot.issues.get(head.id)
+        free = base_of(head.kind) == READ_MARK or (issue is not None and issue.marked)
+        if not free:
+            wait = self._pace.pairs.take(head.recipient, now)
+            if wait > 0.0:
+                self._wait(slot, head, wait)
+                return
+        slot.lanes.go(head)
+        if not free:
+            self._turns.spend(turn, now)
+            self._pace.begun += 1
+        for entry, media in self._attachments.prepared(slot, [head], self):
+            self.sent += 1
+            self._send(slot, entry, media)
+
+    def _head(self, slot: OwnedSlot, *, priority: bool) -> Entry | None:
+        if slot.state is not State.ACTIVE or slot.quiet or not self._ownership.may_act(slot.slot):
+            return None
+        cursor = slot.messages.cursor
+        return slot.lanes.peek(priority=priority, below=cursor.first_range if cursor.full else None)
+
+    def _send(self, slot: OwnedSlot, entry: Entry, media: tuple[str, ...]) -> None:
+        if base_of(entry.kind) == READ_MARK:
+            self._requests.mark_read(slot, entry, read_mark(entry.body))
+            return
+        found = self._lookups.found(slot, entry, self)
+        if found is None:
+            return
+        issue = slot.issues.get(entry.id)
+        attempt = issue.next_attempt if issue is not None else 1
+        body = self._written(slot, entry, attempt, found, media)
+        if body is not None:
+            self._requests.begin(slot, entry, attempt, body)
+
+    def _written(
+        self, slot: OwnedSlot, entry: Entry, attempt: int, found: Found, media: tuple[str, ...]
+    ) -> bytes | None:
+        """The request's body; None: the message cannot be sent, and ends."""
+        why = UNKNOWN_ALIAS
+        if not found.unknown:
+            name = reference(entry.id, attempt)
+            try:
+                return translate(entry.body, found.address, name, media=media, wamids=found.wamids)
+            except Refused as refused:
+                why = (refused.code, refused.title, refused.details)
+        self.on_answer(slot, entry.id, Answer(slot.slot, text_of(entry.id), *why))
+        return None
+
+    def _wait(self, slot: OwnedSlot, entry: Entry, seconds: float) -> None:
+        """The recipient's own rate has no place for it now."""
+        self._pace.pair_waits += 1
+        if seconds <= PARK_AFTER_MS / 1000:
+            slot.lanes.put_off(entry, self._clock() + seconds)
+            self._wake_for(slot, slot.lanes.due(self._clock()))
+        else:
+            waiting = slot.lanes.block(entry.recipient)
+            self._backlog.park(slot, waiting, math.ceil(seconds * 1000), "pair rate")

@@ -1,0 +1,115 @@
+"""Parked messages back into the lanes: the rows of the parked table, as ``owner.parked`` asks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, Protocol
+
+from warouter.flow.lanes import Entry
+from warouter.flow.log import SlotLog
+from warouter.owner.expiry import Expiry, Settling
+from warouter.owner.parked.log import Chosen
+from warouter.owner.slot import MAX_BYTES_IN_MEMORY, MAX_IN_MEMORY, OwnedSlot
+from warouter.store.journal import Journal
+
+# One query takes up either many messages of one recipient, or a few of each of several recipients.
+PARKED_PAGE = 64
+FEW = 4
+LANES_AT_ONCE = 20
+MAX_FLYING = MAX_IN_MEMORY // 4  # parked messages of a slot in memory; one reading may go beyond
+# Reason of a parked message that the upstream may already have: later owners read it as well.
+TOLD = "told, and not answered"
+
+
+class Messages(Settling, Protocol):
+    """Whose messages they are: the backlog."""
+
+    def settled(self, slot: OwnedSlot, entry: Entry) -> None: ...
+
+    def park_behind(self, slot: OwnedSlot, recipient: str, entries: list[Entry]) -> None: ...
+
+    def pump(self, slot: OwnedSlot) -> None: ...
+
+
+class ParkedMessages:
+    """The parked messages of every open slot."""
+
+    what = "message"
+
+    def __init__(
+        self,
+        messages: Messages,
+        journal: Journal,
+        expiry: Expiry,
+        clock: Callable[[], float],
+        pending: float,
+    ) -> None:
+        self._messages = messages
+        self._journal = journal
+        self._expiry = expiry
+        self._clock = clock
+        self._pending = pending
+
+    def log(self, slot: OwnedSlot) -> SlotLog:
+        return slot.messages
+
+    def may_take_up(self, slot: OwnedSlot) -> bool:
+        room = slot.messages.parked.flying < MAX_FLYING and slot.lanes.bytes < MAX_BYTES_IN_MEMORY
+        return slot.claimed and room
+
+    def at_once(self) -> int:
+        return LANES_AT_ONCE
+
+    async def first(self, slot: OwnedSlot, rows: int) -> Sequence[Any]:
+        return await self._journal.parked([slot.slot], self._pending, rows)
+
+    async def among(self, slot: OwnedSlot, recipients: Collection[str]) -> Sequence[Any]:
+        return await self._journal.parked_among(slot.slot, recipients, self._pending)
+
+    async def rows(
+        self, slot: OwnedSlot, recipients: Collection[str]
+    ) -> Mapping[str, tuple[Sequence[Any], bool]]:
+        limit = PARKED_PAGE if len(recipients) == 1 else min(FEW, PARKED_PAGE)
+        read: dict[str, list[Any]] = {recipient: [] for recipient in recipients}
+        for row in await self._journal.parked_of(slot.slot, recipients, limit):
+            read[row["recipient"]].append(row)
+        return {recipient: (rows, len(rows) >= limit) for recipient, rows in read.items()}
+
+    def choose(self, rows: Sequence[Any], *, due: bool) -> Chosen[Entry]:
+        now, entries = self._clock(), [self._entry(row) for row in rows]
+        chosen = entries if due else [entry for entry in entries if entry.expires <= now]
+        later = (entry.expires for entry in entries if entry.expires > now)
+        return Chosen(chosen, min(later, default=math.inf))
+
+    def release(self, slot: OwnedSlot, entries: Sequence[Entry], *, due: bool) -> None:
+        if due:
+            for entry in entries:
+                if entry.id in slot.issues.proven:
+                    self._messages.settled(slot, entry)
+                else:
+                    slot.lanes.push(entry)
+        else:
+            slot.lanes.end(entries)
+
+    async def released(self, slot: OwnedSlot, entries: Sequence[Entry], *, due: bool) -> None:
+        if due:
+            self._messages.pump(slot)
+        elif entries:
+            await self._expiry.end(slot, entries, self._messages)
+
+    def block(self, slot: OwnedSlot, recipients: Sequence[str]) -> None:
+        """Their lanes are empty, unless they were free again a moment ago."""
+        for recipient in recipients:
+            if waiting := slot.lanes.block(recipient):
+                self._messages.park_behind(slot, recipient, waiting)
+
+    def unblock(self, slot: OwnedSlot, recipient: str) -> None:
+        slot.lanes.unblock(recipient)
+
+    def _entry(self, row: Any) -> Entry:
+        kind = row["kind"]
+        told = row["reason"] == TOLD
+        end = self._expiry.end_of(kind, None if told else row["ttl"], row["age"], row["id"])
+        place = row["seq"], row["id"], row["recipient"], kind, row["body"]
+        return Entry(*place, row["attempts"], True, *end, told)

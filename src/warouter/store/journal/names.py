@@ -1,0 +1,32 @@
+"""Ids and users of the Cloud API by ours, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from warouter.store.journal.sessions import Sessions
+
+# Of several attempts that were taken the last one: who resent it believes in that.
+_WAMIDS = """
+select distinct on (id) id, wamid from upstream_id where id = any ($1) order by id, attempt desc"""
+_IDS = "select wamid, id from upstream_id where wamid = any ($1)"
+_USERS = "select alias, user_id from contact_identity where alias = any ($1)"
+
+
+class Names(Sessions):
+    """Look-ups that no fence guards: what they find is true whoever asks."""
+
+    async def wamids_of(self, ids: Sequence[bytes]) -> dict[bytes, str]:
+        """The id that the Cloud API gave each of these messages; those without are missing."""
+        rows = await self._issues_read(_WAMIDS, list(ids))
+        return {row["id"]: row["wamid"] for row in rows}
+
+    async def ids_of(self, wamids: Sequence[str]) -> dict[str, bytes]:
+        """Return those of the Cloud API's ids that are of our messages."""
+        rows = await self._issues_read(_IDS, list(wamids))
+        return {row["wamid"]: row["id"] for row in rows}
+
+    async def users_of(self, aliases: Sequence[str]) -> dict[str, str]:
+        """The users behind these aliases; unknown ones are missing."""
+        rows = await self._issues_read(_USERS, list(aliases))
+        return {row["alias"]: row["user_id"] for row in rows}

@@ -1,0 +1,44 @@
+-- runs with: 11
+--
+-- The rate of a number of the Cloud API is shared by its owners, and a number can be stopped.
+
+-- What an owner wants to send, and what all of them want, so that each can compute its share of the
+-- number's rate; with the number's level, the inbound messages a second, and why it is stopped.
+--
+-- The commit is not waited for: a lost one is said again a second later.
+create function share_number(p_incarnation uuid, p_demand real)
+returns table (level integer, read_age float8, inbound real, owners uuid[], demands real[],
+               ages float8[], stop_code integer, stop_details text, stop_token bytea)
+language plpgsql volatile as $$
+begin
+    perform set_config('synchronous_commit', 'off', true);
+    insert into cloud_share (incarnation, demand) values (p_incarnation, p_demand)
+    on conflict (incarnation) do update
+       set demand = excluded.demand, seen_at = clock_timestamp();
+    return query
+        select n.level, extract(epoch from clock_timestamp() - n.read_at)::float8,
+               (select coalesce(sum(p.inbound), 0)::real from cloud_path p
+                 where p.left_at is null and p.seen_at > clock_timestamp() - interval '5 s'),
+               s.owners, s.demands, s.ages, c.code, c.details, c.token_hash
+          from (select array_agg(o.incarnation) as owners, array_agg(o.demand) as demands,
+                       array_agg(extract(epoch from clock_timestamp() - o.seen_at)::float8) as ages
+                  from cloud_share o
+                 where o.seen_at > clock_timestamp() - interval '10 s') s
+          left join cloud_number n on true
+          left join cloud_pause c on true;
+end $$;
+
+-- Stops the number: no owner sends until somebody has acted. It holds for one token only, which is
+-- named by its hash. Returns whether this is news.
+create function stop_number(p_code integer, p_details text, p_token bytea)
+returns boolean language plpgsql volatile as $$
+declare
+    was bytea;
+begin
+    select token_hash into was from cloud_pause;
+    insert into cloud_pause as c (code, details, token_hash) values (p_code, p_details, p_token)
+    on conflict (one) do update
+       set code = excluded.code, details = excluded.details, token_hash = excluded.token_hash,
+           at = case when c.token_hash = excluded.token_hash then c.at else clock_timestamp() end;
+    return was is distinct from p_token;
+end $$;

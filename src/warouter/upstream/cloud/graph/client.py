@@ -1,0 +1,168 @@
+"""The Cloud API as a coreapp's upstream: requests out, their answers back; claims are local.
+
+Nobody at the other end knows of slots and epochs: a claim is granted here, and what keeps a former
+owner from sending is its lease, asked last thing before each request begins. A request that has
+begun is heard to its end, also when its epoch has ended: what is known of it then is true whoever
+owns the slot, and saves its message from being in doubt.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from enum import Enum
+from typing import NamedTuple, Protocol
+
+from warouter import background
+from warouter.upstream.cloud.answers import Class, Judged, judge
+from warouter.upstream.cloud.graph.exchange import Exchanged, Graph, Outcome
+from warouter.upstream.protocol import Claim, Claimed, Listener, ToUpstream, Upstream
+
+log = logging.getLogger(__name__)
+
+TRYING_SECONDS = 10.0  # requests fail for so long, and nothing was heard: this coreapp is cut off
+
+
+class Post(NamedTuple):
+    """One request; ``attempt`` is 0 for a read mark, which is free to repeat."""
+
+    slot: int
+    epoch: int
+    id: bytes
+    attempt: int
+    body: bytes
+
+
+class Answers(Protocol):
+    """Whoever hears of the end of requests."""
+
+    def may_begin(self, post: Post) -> bool:
+        """True if the request may still begin; asked last thing before the write."""
+        ...
+
+    def on_judged(self, post: Post, judged: Judged) -> None:
+        """The request has ended so. NOT_TAKEN without a code: it never began."""
+
+    def on_server_time(self, unix_seconds: int) -> None:
+        """The other side's clock, as an answer said."""
+
+
+class Fate(Enum):
+    """What this process knows of a request."""
+
+    UNKNOWN = "unknown"  # it was another's
+    WAITING = "waiting"  # it has not begun
+    OUT = "out"
+
+
+class CloudUpstream(Upstream):
+    """Requests over ``graph``; ``clock`` in seconds."""
+
+    _listener: Listener
+    _answers: Answers
+
+    def __init__(self, graph: Graph, clock: Callable[[], float]) -> None:
+        self._graph = graph
+        self._clock = clock
+        self._out: dict[tuple[bytes, int], Post] = {}
+        self._begun: set[tuple[bytes, int]] = set()
+        self._failing: float | None = None  # since when nothing but failures were heard
+
+    def answer_to(self, answers: Answers) -> None:
+        """Tell ``answers`` of the end of each request."""
+        self._answers = answers
+
+    @property
+    def well(self) -> bool:
+        return self._failing is None or self._clock() - self._failing < TRYING_SECONDS
+
+    @property
+    def connected(self) -> bool:
+        return True
+
+    @property
+    def writable(self) -> bool:
+        return True
+
+    @property
+    def out(self) -> int:
+        """Number of requests that have not ended."""
+        return len(self._out)
+
+    async def run(self, listener: Listener) -> None:
+        """Grant claims to ``listener`` until cancelled."""
+        self._listener = listener
+        listener.on_upstream_up()
+        await asyncio.Event().wait()
+
+    def tell(self, message: ToUpstream) -> None:
+        if isinstance(message, Claim):
+            granted = Claimed(message.slot, message.epoch)
+            asyncio.get_running_loop().call_soon(self._listener.on_upstream, [granted])
+
+    def post(self, post: Post) -> None:
+        """Begin a request as soon as there is a connection, if it may begin then."""
+        self._out[post.id, post.attempt] = post
+        background.begin(self._exchange(post), lambda error: self._broken(post, error))
+
+    def fate(self, message_id: bytes, attempt: int) -> Fate:
+        """What this process knows of a request that its predecessor, or itself, has issued."""
+        if (message_id, attempt) not in self._out:
+            return Fate.UNKNOWN
+        return Fate.OUT if (message_id, attempt) in self._begun else Fate.WAITING
+
+    def attempts_out(self, message_id: bytes, below: int = 1000) -> frozenset[int]:
+        """The attempts of a message that are out."""
+        return frozenset(a for i, a in self._begun if i == message_id and a < below)
+
+    def forget(self, slot: int) -> None:
+        """Nothing is queued here: a request asks for its epoch itself when it begins."""
+
+    def ack(self, slot: int, epoch: int, numbers: list[int]) -> None:
+        """Events come from the inbox, and are acknowledged there."""
+
+    def abort(self) -> None:
+        """Cut what an unfinished request could still leave by; answers are read on."""
+        self._graph.cut()
+
+    async def close(self) -> None:
+        self._graph.connections.close()
+
+    async def _exchange(self, post: Post) -> None:
+        exchanged = await self._graph.post(post.body, lambda: self._may_begin(post))
+        if exchanged.server_time is not None:
+            self._answers.on_server_time(exchanged.server_time)
+        self._ended(post, self._judge(exchanged))
+
+    def _may_begin(self, post: Post) -> bool:
+        if not self._answers.may_begin(post):
+            return False
+        self._begun.add((post.id, post.attempt))
+        return True
+
+    def _judge(self, exchanged: Exchanged) -> Judged:
+        if exchanged.outcome is Outcome.ANSWERED:
+            judged = judge(exchanged.status, exchanged.body, exchanged.retry_after)
+            self._heard(judged.cls is not Class.DOUBT)
+            return judged
+        self._heard(False)
+        if exchanged.outcome is Outcome.UNBEGUN:
+            return Judged(Class.NOT_TAKEN, details=exchanged.cause, wait_ms=200)
+        return Judged(Class.DOUBT, 500, title=exchanged.cause)
+
+    def _heard(self, good: bool) -> None:
+        if good:
+            self._failing = None
+        elif self._failing is None:
+            self._failing = self._clock()
+
+    def _ended(self, post: Post, judged: Judged) -> None:
+        self._out.pop((post.id, post.attempt), None)
+        self._begun.discard((post.id, post.attempt))
+        self._answers.on_judged(post, judged)
+
+    def _broken(self, post: Post, error: Exception) -> None:
+        log.error("request failed", extra={"slot": post.slot}, exc_info=error)
+        begun = (post.id, post.attempt) in self._begun
+        self._ended(post, Judged(Class.DOUBT if begun else Class.NOT_TAKEN, title=repr(error)))

@@ -1,0 +1,236 @@
+"""Issue rows, the ids of the Cloud API and its inbox, on a real PostgreSQL."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+
+from tests.harness.journals import OTHER, OWNED, RECIPIENT, an_id, event, own, row
+from warouter.flow.progress import LogProgress, Stated, Took, Unissued
+from warouter.message_id import text_of
+from warouter.store.journal import FENCED, KNOWN, PROVEN, Journal, Request, SlotProgress
+from warouter.store.journal.inbox import Proof
+from warouter.store.journal.issues import DOUBTED, ISSUED, KEPT, NOT_TAKEN
+
+_NONE = LogProgress(0, [], [])
+
+
+def request(seq: int, attempt: int = 1, doubts: int = 0, slot: int = 3) -> Request:
+    return Request(slot, seq, an_id(seq, slot), RECIPIENT, attempt, doubts)
+
+
+async def record(journal: Journal, *changes: Any, slot: int = 3) -> set[int]:
+    progress = SlotProgress(slot, LogProgress(0, [], list(changes)), _NONE, _NONE)
+    return await journal.record({slot: OWNED[slot]}, [progress])
+
+
+async def states(pool: asyncpg.Pool) -> list[tuple[Any, ...]]:
+    """Slot, seq, attempt, doubts and state of each issue row."""
+    rows = await pool.fetch(
+        "select slot, seq, attempt, doubts, state from send_issue order by slot, seq"
+    )
+    return [tuple(each) for each in rows]
+
+
+async def told(pool: asyncpg.Pool, number: int, kind: int = 0, wamid: str | None = "w") -> None:
+    """A row in the inbox that speaks of a message of slot 3."""
+    await pool.execute(
+        "insert into cloud_inbox (slot, kind, key, id, attempt, wamid, payload)"
+        " values (3, $1, $2, $3, 1, $4, '{}')",
+        *(kind, uuid4().hex, an_id(number), wamid),
+    )
+
+
+async def test_a_message_is_appended_with_its_issue_row(
+    journal: Journal, pool: asyncpg.Pool
+) -> None:
+    rows = [row(1), row(2), row(1, slot=5)]
+    assert await journal.append_issued(OWNED, rows, rows[::2]) == ({}, True)
+    assert await states(pool) == [(3, 1, 1, 0, ISSUED), (5, 1, 1, 0, ISSUED)]
+    assert await pool.fetchval("select count(*) from message") == 3
+
+
+async def test_where_one_is_known_none_is_issued(journal: Journal, pool: asyncpg.Pool) -> None:
+    await journal.append(OWNED, [row(1)])
+    rows = [row(2), row(3, number=1)]
+    assert await journal.append_issued(OWNED, rows, rows[:1]) == ({1: KNOWN}, False)
+    assert await states(pool) == []
+    assert await pool.fetchval("select count(*) from message") == 2
+
+
+async def test_a_row_that_cannot_be_stored_costs_the_others_no_more_than_their_issue(
+    journal: Journal, pool: asyncpg.Pool
+) -> None:
+    rows = [row(1), row(2, recipient="no\0text")]
+    exceptions, issued = await journal.append_issued(OWNED, rows, rows[:1])
+    assert (list(exceptions), issued) == ([1], False)
+    assert await states(pool) == []
+
+
+async def test_who_lost_the_slot_issues_nothing(journal: Journal, pool: asyncpg.Pool) -> None:
+    await own(pool, 3, 11, OTHER)
+    assert await journal.issue(OWNED, [request(1), request(1, slot=5)]) == {0: FENCED}
+    assert await states(pool) == [(5, 1, 1, 0, ISSUED)]
+    _, issued = await journal.append_issued(OWNED, [row(7)], [row(7)])
+    assert not issued
+    assert await states(pool) == [(5, 1, 1, 0, ISSUED)]
+
+
+async def test_the_next_attempt_is_issued_in_the_same_row(
+    journal: Journal, pool: asyncpg.Pool
+) -> None:
+    await journal.issue(OWNED, [request(1)])
+    assert await journal.issue(OWNED, [request(1, attempt=2, doubts=1)]) == {}
+    assert await states(pool) == [(3, 1, 2, 1, ISSUED)]
+
+
+async def test_no_attempt_is_issued_where_an_earlier_one_is_known_to_be_taken(
+    journal: Journal, pool: asyncpg.Pool
+) -> None:
+    """A status in the inbox, a former owner's word, an id that a drain has kept."""
+    await told(pool, 1)
+    await told(pool, 2, kind=2)
+    await told(pool, 3, kind=2, wamid=None)  # the word that it was not taken
+    await journal.drained(OWNED, [], [Proof("w4", 3, an_id(4), 1)])
+    again = [request(n, attempt=2, doubts=1) for n in (1, 2, 3, 4, 5)]
+    assert await journal.issue(OWNED, again) == {0: PROVEN, 1: PROVEN, 3: PROVEN}
+    assert [seq for _, seq, *_ in await states(pool)] == [3, 5]
+
+
+async def test_a_first_attempt_asks_for_no_evidence(journal: Journal, pool: asyncpg.Pool) -> None:
+    """There cannot be any, and the usual message shall not pay for the look."""
+    await told(pool, 1)
+    assert await journal.issue(OWNED, [request(1)]) == {}
+
+
+async def test_what_was_issued_is_in_doubt_for_the_next_owner(
+    journal: Journal, pool: asyncpg.Pool
+) -> None:
+    await journal.append_issued(OWNED, rows := [row(1), row(2)], rows)
+    await record(journal, Stated(2, 1, KEPT, 1))
+    await pool.execute("update send_issue set at = at - interval '100 s'")
+    [issued, kept] = await journal.open_issues(OWNED)
+    assert (issued.state, issued.doubts, issued.cause) == (DOUBTED, 1, "takeover")
+    assert issued.age < 50  # its time begins now
+    assert (kept.state, kept.doubts) == (KEPT, 1)
+    assert kept.age > 99
+    assert (issued.id, issued.body, issued.kind, issued.wamid) == (an_id(1), b"{}", 0, None)
+
+
+async def test_a_doubt_keeps_its_time_through_takeovers(
+    journal: Journal, pool: asyncpg.Pool
+) -> None:
+    await journal.append_issued(OWNED, rows := [row(1)], rows)
+    await journal.open_issues(OWNED)
+    await pool.execute("update send_issue set at = at - interval '100 s'")
+    for _ in range(2):
+        [found] = await journal.open_issues(OWNED)
+        assert found.age > 99
+        assert found.doubts == 1
+
+
+async def test_the_next_owner_finds_what_is_known_to_be_taken(
+    journal: Journal, pool: asyncpg.Pool
+) -> None:
+    await journal.append_issued(OWNED, rows := [row(1)], rows)
+    await journal.drained(OWNED, [], [Proof("w1", 3, an_id(1), 1)])
+    [found] = await journal.open_issues(OWNED)
+    assert found.wamid == "w1"
+
+
+async def test_a_message_that_was_taken_loses_its_row_and_has_an_id(
+    journal: Journal, pool: asyncpg.Pool
+) -> None:
+    await journal.issue(OWNED, [request(1)])
+    assert await record(journal, Took(1, an_id(1).hex(), 1, "w1", "4915", None)) == {3}
+    assert await states(pool) == []
+    [kept] = await pool.fetch("select wamid, slot, id, attempt, wa_id, user_id from upstream_id")
+    assert tuple(kept) == ("w1", 3, an_id(1), 1, "4915", None)
+    assert await journal.wamids_of([an_id(1), an_id(2)]) == {an_id(1): "w1"}
+    assert await journal.ids_of(["w1", "w2"]) == {"w1": an_id(1)}
+
+
+async def test_what_is_said_of_an_attempt_says_nothing_of_a_later_one(
+    journal: Journal, pool: asyncpg.Pool
+) -> None:
+    """The next attempt may be issued before the record of the last one is on disk."""
+    await journal.issue(OWNED, [request(1, attempt=2, doubts=1)])
+    await record(journal, Stated(1, 1, NOT_TAKEN, 0), Unissued(1, 1))
+    assert await states(pool) == [(3, 1, 2, 1, ISSUED)]
+    await record(journal, Stated(1, 2, NOT_TAKEN, 1))
+    assert await states(pool) == [(3, 1, 2, 1, NOT_TAKEN)]
+    await record(journal, Unissued(1))
+    assert await states(pool) == []
+
+
+async def test_who_lost_the_slot_records_nothing(journal: Journal, pool: asyncpg.Pool) -> None:
+    await journal.issue(OWNED, [request(1)])
+    await own(pool, 3, 11, OTHER)
+    assert await record(journal, Took(1, an_id(1).hex(), 1, "w1"), Unissued(1)) == set()
+    assert await states(pool) == [(3, 1, 1, 0, ISSUED)]
+    assert await pool.fetchval("select count(*) from upstream_id") == 0
+
+
+async def test_the_inbox_is_read_with_what_is_known_of_the_message(
+    journal: Journal, pool: asyncpg.Pool
+) -> None:
+    await journal.append(OWNED, [row(1)])
+    await journal.append_events(OWNED, [event(1, f"{text_of(an_id(1))}:sent:5")])
+    await told(pool, 1)
+    await told(pool, 2)
+    [known, foreign] = await journal.inbox([3], [], 10)
+    assert (known.id, known.sent_to, known.stored) == (an_id(1), RECIPIENT, ["sent"])
+    assert (foreign.sent_to, foreign.stored) == (None, None)
+    assert await journal.inbox([5], [], 10) == []
+    assert [found.n for found in await journal.inbox([3], [known.n], 10)] == [foreign.n]
+    assert [found.n for found in await journal.inbox([3], [], 1)] == [known.n]
+
+
+async def test_a_drained_row_goes_and_what_it_proves_stays(
+    journal: Journal, pool: asyncpg.Pool
+) -> None:
+    await told(pool, 1)
+    [found] = await journal.inbox([3], [], 10)
+    assert await journal.drained(OWNED, [found.n], [Proof("w1", 3, an_id(1), 1)]) == []
+    assert await journal.inbox([3], [], 10) == []
+    [twice] = await journal.drained(OWNED, [], [Proof("w2", 3, an_id(1), 2)])
+    assert (twice.id, twice.attempt, twice.wamid) == (an_id(1), 2, "w2")
+    assert await journal.drained(OWNED, [], [Proof("w2", 3, an_id(1), 2)]) == []  # known by now
+
+
+async def test_who_lost_the_slot_drains_nothing(journal: Journal, pool: asyncpg.Pool) -> None:
+    await told(pool, 1)
+    [found] = await journal.inbox([3], [], 10)
+    await own(pool, 3, 11, OTHER)
+    assert await journal.drained(OWNED, [found.n], [Proof("w1", 3, an_id(1), 1)]) == []
+    assert [left.n for left in await journal.inbox([3], [], 10)] == [found.n]
+    assert await pool.fetchval("select count(*) from upstream_id") == 0
+
+
+async def test_pruning_spares_a_message_with_an_issue_row(
+    journal: Journal, pool: asyncpg.Pool
+) -> None:
+    await journal.append_issued(OWNED, rows := [row(1), row(2)], rows[:1])
+    await pool.execute("update message set accepted_at = now() - interval '11 minutes'")
+    await pool.execute("update send_cursor set mark = 2 where slot = 3")
+    assert await journal.prune(OWNED, 0.0, 100) == 1
+    assert await pool.fetchval("select seq from message") == 1
+
+
+async def test_with_the_cloud_api_events_are_kept_for_eight_days(
+    journal: Journal, pool: asyncpg.Pool
+) -> None:
+    """Webhooks come again for seven: their keys must be known so long."""
+    await journal.append_events(OWNED, [event(1, "a"), event(2, "b")])
+    await pool.execute("update event_cursor set mark = 2 where slot = 3")
+    await pool.execute(
+        "update event set recorded_at = now() - case key when 'a' then interval '9 days'"
+        " else interval '7 days' end"
+    )
+    await pool.execute("update format set upstream = 'cloud:1'")
+    assert await journal.prune(OWNED, 0.0, 100) == 1
+    assert await pool.fetchval("select key from event") == "b"
+    await pool.execute("update format set upstream = 'simulator'")
+    assert await journal.prune(OWNED, 0.0, 100) == 1
