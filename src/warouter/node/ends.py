@@ -36,12 +36,13 @@ from warouter.owner.sender import Sender
 from warouter.store.beats import NodeSession
 from warouter.store.journal import Journal
 from warouter.upstream.client import SimulatorUpstream
+from warouter.upstream.cloud.graph.calls import Calls
 from warouter.upstream.cloud.graph.client import CloudUpstream
 from warouter.upstream.cloud.graph.exchange import Graph
 from warouter.upstream.cloud.graph.media import CloudMedia
-from warouter.upstream.cloud.graph.number import NumberService
+from warouter.upstream.cloud.graph.number import Number as GraphNumber
 from warouter.upstream.cloud.secrets import Secrets
-from warouter.upstream.media import Contents, MediaService
+from warouter.upstream.media import MediaService
 from warouter.upstream.protocol import Acks, Upstream
 
 
@@ -69,7 +70,7 @@ class End(Protocol):
         ...
 
     @property
-    def contents(self) -> Contents:
+    def contents(self) -> MediaService:
         """Where media goes and comes from."""
         ...
 
@@ -147,7 +148,8 @@ class CloudEnd:
         self.secrets = secrets = Secrets(cloud)
         self.graph = Graph(cloud, secrets, settings.json_limit)
         self.upstream = CloudUpstream(self.graph, clock)
-        self.contents = CloudMedia(cloud, secrets)
+        self._calls = Calls(cloud, secrets)
+        self.contents = CloudMedia(cloud, secrets, self._calls)
         self.drain = self.acks = Drain(ownership, journal, self.upstream)
         self.listeners = (self.drain,)
         windows = Windows(cloud.doubt_seconds)
@@ -156,16 +158,14 @@ class CloudEnd:
         )
         self._proving = Proving(journal, windows, clock)
         self.pace = Pace(cloud.rate or outgoing(DEFAULT_LEVEL, 0.0), clock)
-        self._directory = NumberService(cloud, secrets)
         self.number = Number(
             ownership,
             common.identity.incarnation,
             common.session.fetch,
             common.session.registered,
             self.pace,
-            self._directory,
+            GraphNumber(cloud, self._calls),
             lambda: secrets.token_hash,
-            lambda: secrets.refresh(anyway=True),
             self._rules.use,
             cloud.rate,
             clock,
@@ -227,4 +227,4 @@ class CloudEnd:
 
     async def close(self) -> None:
         self.pace.close()
-        await self._directory.close()
+        await self._calls.close()

@@ -8,8 +8,7 @@ nothing is checked here but sizes and times.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Protocol
+from contextlib import asynccontextmanager
 from urllib.parse import quote
 
 import aiohttp
@@ -31,21 +30,11 @@ class ServiceRefused(WarouterError):
     """The service refused this content or this handle."""
 
 
-class Contents(Protocol):
-    """Takes content for a handle, and gives it back."""
-
-    async def upload(self, content: AsyncIterator[bytes], mime: str) -> str: ...
-
-    def download(self, handle: str) -> AbstractAsyncContextManager[AsyncIterator[bytes]]: ...
-
-    async def close(self) -> None: ...
-
-
 class _Answer(msgspec.Struct):
     handle: str
 
 
-class MediaService(Contents):
+class MediaService:
     """The media service at ``url``, which is that of the upstream's services."""
 
     def __init__(self, url: str) -> None:

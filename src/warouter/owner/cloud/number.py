@@ -10,7 +10,6 @@ import asyncio
 import logging
 import math
 from collections.abc import Callable, Mapping
-from typing import NamedTuple, Protocol
 from uuid import UUID
 
 import asyncpg
@@ -26,8 +25,12 @@ from warouter.store.bounded import Fetch
 from warouter.store.cloud import number as store
 from warouter.store.cloud.number import Shared, Stop
 from warouter.upstream.cloud.answers import Judged
+from warouter.upstream.cloud.graph.calls import CallFailed
+from warouter.upstream.cloud.graph.number import Number as GraphNumber
 
 log = logging.getLogger(__name__)
+
+Categories = Mapping[tuple[str, str], str]  # by a template's name and language
 
 EVERY_SECONDS = 1.0
 REST_SECONDS = 5.0  # while nothing is to be sent
@@ -36,28 +39,6 @@ READ_SECONDS = 3600.0
 READ_AGAIN_SECONDS = 60.0
 SAY_SECONDS = 60.0
 DEFAULT_LEVEL = 80  # messages/s, until it is known
-
-
-class Description(NamedTuple):
-    """What Meta says of the number: ``level`` in messages/s."""
-
-    level: int
-    connected: bool
-    facts: dict[str, object]
-
-
-class Directory(Protocol):
-    """Meta's management calls for the number. Each raises WarouterError if it gets no answer."""
-
-    async def describe(self) -> Description: ...
-
-    async def categories(self) -> Mapping[str, str]:
-        """The category of each template, by its name."""
-        ...
-
-    async def well(self) -> bool:
-        """True if the present token may use the number."""
-        ...
 
 
 class Number:
@@ -70,10 +51,9 @@ class Number:
         fetch: Fetch,
         registered: asyncio.Event,
         pace: Pace,
-        directory: Directory,
+        graph: GraphNumber,
         token_hash: Callable[[], bytes],
-        refresh: Callable[[], bool],
-        use: Callable[[Mapping[str, str]], None],
+        use: Callable[[Categories], None],
         rate: float | None,
         clock: Callable[[], float],
     ) -> None:
@@ -82,9 +62,8 @@ class Number:
         self._fetch = fetch
         self._registered = registered  # the session of ``fetch`` is ready
         self._pace = pace
-        self._directory = directory
+        self._graph = graph
         self._token_hash = token_hash
-        self._refresh = refresh
         self._use = use
         self._rate = rate
         self._clock = clock
@@ -106,10 +85,9 @@ class Number:
                     log.warning("number share failed", extra={"error": str(error)})
             await asyncio.sleep(EVERY_SECONDS if self._busy() else REST_SECONDS)
 
-    def stop(self, judged: Judged) -> None:
-        """An operator must act: this and all other owners stop."""
-        self._refresh()
-        why = Stop(judged.meta_code, judged.details or judged.title, self._token_hash())
+    def stop(self, judged: Judged, token_hash: bytes) -> None:
+        """An operator must act: this and all other owners stop, as long as they have that token."""
+        why = Stop(judged.meta_code, judged.details or judged.title, token_hash)
         self._take_stop(why)
         background.begin(self._write_stop(why), self._failed)
 
@@ -166,15 +144,20 @@ class Number:
 
     async def _probe(self) -> None:
         """Is the number well again, by the token that is in force now?"""
-        token = self._token_hash()
-        well = await self._directory.well()
+        token, well = self._token_hash(), True
+        try:
+            await self._graph.probe()
+        except CallFailed as error:
+            well = False
+            if not error.for_operator:
+                raise
         if await store.resume(self._fetch, token, well=well) and well:
             self._take_stop(None)
 
     async def _read(self) -> None:
-        told = await self._directory.describe()
-        await store.describe(self._fetch, told.level, told.facts)
-        self._use(await self._directory.categories())
+        told = await self._graph.facts()
+        await store.describe(self._fetch, int(told.level), told._asdict())
+        self._use(await self._graph.categories())
         self._read_due = self._clock() + READ_SECONDS
 
     def _failed(self, error: Exception) -> None:

@@ -58,7 +58,7 @@ class Requests:
         pace: Pace,
         proving: Proving,
         words: Words,
-        stop: Callable[[Judged], None],
+        stop: Callable[[Judged, bytes], None],
     ) -> None:
         self._ownership = ownership
         self._recorder = recorder
@@ -144,12 +144,12 @@ class Requests:
         here = slot is not None and slot.epoch == post.epoch and not slot.quiet
         return here and not self._pace.stopped and self._ownership.may_act(post.slot)
 
-    def on_judged(self, post: Post, judged: Judged) -> None:
+    def on_judged(self, post: Post, judged: Judged, token_hash: bytes) -> None:
         """A request has ended; its slot may be ours under a later epoch, or another's."""
         self.answers[judged.cls.name.lower()] += 1
         self._pace.heard(judged, self._recipient(post), self._clock())
         if judged.cls is Class.OPERATOR:
-            self._stop(judged)
+            self._stop(judged, token_hash)
         if judged.alarm:
             extra = {"code": judged.meta_code, "details": judged.details}
             log.error("message refused: the account needs attention", extra=extra)

@@ -13,12 +13,17 @@ from warouter.kinds import POLICY_NAMES, has_priority, policy_of
 AUTHENTICATION, MARKETING = "AUTHENTICATION", "MARKETING"
 
 
-class _Named(msgspec.Struct):
+class _Language(msgspec.Struct):
+    code: str = ""
+
+
+class _Template(msgspec.Struct):
     name: str = ""
+    language: _Language = msgspec.field(default_factory=_Language)
 
 
 class _Body(msgspec.Struct):
-    template: _Named | None = None
+    template: _Template | None = None
 
 
 _body = msgspec.json.Decoder(_Body)
@@ -34,33 +39,32 @@ class RuleBook:
         self._windows = windows
         self.fence = min(fence, windows.of(Wait.AUTHENTICATION).ends)
         self.held = held
-        self._categories: Mapping[str, str] = {}
+        self._categories: Mapping[tuple[str, str], str] = {}
         self._held_back: set[str] = set()
 
-    def use(self, categories: Mapping[str, str]) -> None:
-        """The category of each template, by its name."""
+    def use(self, categories: Mapping[tuple[str, str], str]) -> None:
+        """The category of each template, by its name and language."""
         self._categories = categories
 
     def was_held(self, template: str) -> None:
         """An answer said that Meta holds a message of this template back for a while."""
         self._held_back.add(template)
 
-    def template_of(self, body: bytes | memoryview) -> str:
-        """The name of the template in a v1 body, "" if it is none."""
+    def _template(self, body: bytes | memoryview) -> tuple[str, str]:
+        """The name and the language of the template in a v1 body, empty if it is none."""
         if b'"template"' not in bytes(body):
-            return ""
+            return "", ""
         try:
             found = _body.decode(body).template
         except msgspec.MsgspecError:
-            return ""
-        return found.name if found is not None else ""
+            return "", ""
+        return (found.name, found.language.code) if found is not None else ("", "")
 
     def urgent(self, kind: int, body: bytes | memoryview) -> bool:
         """True if its sender said so, and for an authentication template: its reader waits."""
         if has_priority(kind):
             return True
-        name = self.template_of(body)
-        return bool(name) and self._categories.get(name) == AUTHENTICATION
+        return self._categories.get(self._template(body)) == AUTHENTICATION
 
     def of(self, kind: int, body: bytes | memoryview) -> Rule:
         window = self._windows.of(self._wait(body))
@@ -69,8 +73,8 @@ class RuleBook:
         return Rule(policy, window.ends, window.blind, window.lane)
 
     def _wait(self, body: bytes | memoryview) -> Wait:
-        name = self.template_of(body)
-        category = self._categories.get(name) if name else None
-        if category == MARKETING or name in self._held_back:
+        template = self._template(body)
+        category = self._categories.get(template)
+        if category == MARKETING or template[0] in self._held_back:
             return Wait.HELD
         return Wait.AUTHENTICATION if category == AUTHENTICATION else Wait.ORDINARY

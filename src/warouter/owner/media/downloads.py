@@ -28,7 +28,7 @@ from warouter.owner.receipts import Receipts
 from warouter.owner.slot import OwnedSlot
 from warouter.owner.tasks import SlotTasks
 from warouter.store.media import RECEIVED, Media
-from warouter.upstream.media import Contents, ServiceRefused
+from warouter.upstream.media import MediaService, ServiceRefused
 from warouter.upstream.protocol import Event
 
 log = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ class Downloads(SlotListener):
     def __init__(
         self,
         library: Library,
-        service: Contents,
+        service: MediaService,
         settings: Callable[[], ApplicationSettings],
         public_url: str,
         receipts: Receipts,

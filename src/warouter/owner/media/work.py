@@ -19,7 +19,7 @@ from warouter.owner.media.uploads import Uploads
 from warouter.owner.ownership import Ownership
 from warouter.owner.receipts import Receipts
 from warouter.store.media import through_session
-from warouter.upstream.media import Contents
+from warouter.upstream.media import MediaService
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ class MediaWork:
         app_settings: Callable[[], ApplicationSettings],
         ownership: Ownership,
         receipts: Receipts,
-        service: Contents,
+        service: MediaService,
     ) -> None:
         self._ownership = ownership
         self._app_settings = app_settings

@@ -41,8 +41,10 @@ class Answers(Protocol):
         """True if the request may still begin; asked last thing before the write."""
         ...
 
-    def on_judged(self, post: Post, judged: Judged) -> None:
-        """The request has ended so. NOT_TAKEN without a code: it never began."""
+    def on_judged(self, post: Post, judged: Judged, token_hash: bytes) -> None:
+        """The request has ended so, with the token of this hash. NOT_TAKEN without a code: it never
+        began.
+        """
 
     def on_server_time(self, unix_seconds: int) -> None:
         """The other side's clock, as an answer said."""
@@ -133,7 +135,7 @@ class CloudUpstream(Upstream):
         exchanged = await self._graph.post(post.body, lambda: self._may_begin(post))
         if exchanged.server_time is not None:
             self._answers.on_server_time(exchanged.server_time)
-        self._ended(post, self._judge(exchanged))
+        self._ended(post, self._judge(exchanged), exchanged.token_hash)
 
     def _may_begin(self, post: Post) -> bool:
         if not self._answers.may_begin(post):
@@ -157,10 +159,10 @@ class CloudUpstream(Upstream):
         elif self._failing is None:
             self._failing = self._clock()
 
-    def _ended(self, post: Post, judged: Judged) -> None:
+    def _ended(self, post: Post, judged: Judged, token_hash: bytes = b"") -> None:
         self._out.pop((post.id, post.attempt), None)
         self._begun.discard((post.id, post.attempt))
-        self._answers.on_judged(post, judged)
+        self._answers.on_judged(post, judged, token_hash)
 
     def _broken(self, post: Post, error: Exception) -> None:
         log.error("request failed", extra={"slot": post.slot}, exc_info=error)
