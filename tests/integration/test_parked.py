@@ -12,7 +12,7 @@ from tests.harness.owned import ME, Granting, owning
 from tests.harness.wait import soon
 from warouter.config import Settings
 from warouter.flow import parking as parked
-from warouter.owner import parked as taking_up
+from warouter.owner.parked import log as taking_up
 from warouter.store.journal import Journal
 from warouter.store.journal.progress import Wire
 

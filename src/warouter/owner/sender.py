@@ -227,19 +227,18 @@ class Sender(SlotListener):
         entry = slot.lanes.retry(message_id, self._clock() + answer.retry_ms / 1000)
         if entry is None:
             return
-        if answer.retry_ms <= PARK_AFTER_MS and entry.attempts < PARK_AFTER_TRIES:
-            return  # pump() sets the timer
-        waiting = slot.lanes.block(entry.recipient)
-        self._backlog.park(slot, waiting, answer.retry_ms, answer.title)
+        if answer.retry_ms > PARK_AFTER_MS or entry.attempts >= PARK_AFTER_TRIES:
+            waiting = slot.lanes.block(entry.recipient)
+            self._backlog.park(slot, waiting, answer.retry_ms, answer.title)
 
     def _wake_for(self, slot: OwnedSlot, due: float | None) -> None:
         """Set the one timer of a slot for its next retry; if it fires early, pump sets it anew."""
         if slot.timer is not None:
             slot.timer.cancel()
-            slot.timer = None
+        slot.timer = None
         if due is not None:
-            delay = max(due - self._clock(), 0.001)
-            slot.timer = asyncio.get_running_loop().call_later(delay, self.pump, slot)
+            after = max(due - self._clock(), 0.001)
+            slot.timer = asyncio.get_running_loop().call_later(after, self.pump, slot)
 
 
 def _frame(slot: OwnedSlot, entry: Entry, media: tuple[str, ...]) -> Send:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from warouter.owner import parked
+from warouter.owner.parked import log as parked
 from warouter.owner.parked.log import Watch
 from warouter.owner.slot import OwnedSlot
 

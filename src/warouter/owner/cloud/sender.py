@@ -105,6 +105,10 @@ class CloudSender(Sender):
         self.moved(slot)
         self._look_soon()
 
+    def _ask_again(self, slot: OwnedSlot) -> None:
+        """Nothing that is out is ever sent again by itself: its end comes, or it is in doubt."""
+        self.pump(slot)
+
     # with the append
 
     def reserve(self, rows: Sequence[Message]) -> list[Message]:

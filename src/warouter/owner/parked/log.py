@@ -103,7 +103,7 @@ class ParkedLog(Generic[EntryT]):
         recorder: Recorder,
         clock: Callable[[], float],
     ) -> None:
-        self._source = source
+        self.source = source
         self._tasks = ownership.tasks
         self._journal = journal
         self._recorder = recorder
@@ -111,22 +111,22 @@ class ParkedLog(Generic[EntryT]):
 
     def rests(self, slot: OwnedSlot) -> bool:
         """Nothing of the slot is parked, so there is nothing to look at."""
-        parking = self._source.log(slot).parked
+        parking = self.source.log(slot).parked
         return not parking and not parking.beyond
 
     async def look_at(self, slot: OwnedSlot) -> None:
         """Take up whose time has come, end what has waited too long, read on in the table."""
         if self.rests(slot):
             return
-        parking, now = self._source.log(slot).parked, self._clock()
+        parking, now = self.source.log(slot).parked, self._clock()
         for recipient in parking.surplus(now, slot.recorded):
-            self._source.unblock(slot, recipient)
+            self.source.unblock(slot, recipient)
         if slot.accepts and parking.wants(now):
             await self._read_on(slot)
         idle = {r: lane for r, lane in parking.items() if lane.idle and lane.look <= now}
         due = [r for r, lane in idle.items() if lane.due <= now]
-        most = self._source.at_once()
-        while due and slot.open and self._source.may_take_up(slot):
+        most = self.source.at_once()
+        while due and slot.open and self.source.may_take_up(slot):
             chosen, due = due[:most], due[most:]
             await self._take_up(slot, {r: idle[r] for r in chosen}, due=True)
         for recipient, lane in idle.items():
@@ -135,20 +135,20 @@ class ParkedLog(Generic[EntryT]):
 
     async def find(self, slot: OwnedSlot, recipients: Collection[str]) -> None:
         """Block those of the recipients that are parked and not in memory."""
-        parking = self._source.log(slot).parked
+        parking = self.source.log(slot).parked
         await self._recorder.flush()  # the table has all that is known here
         unknown = [r for r in recipients if r not in parking]
         if not unknown or not slot.open:
             return
-        rows = await self._source.among(slot, unknown)
+        rows = await self.source.among(slot, unknown)
         now = self._clock()
         if slot.open:
             found = [row["recipient"] for row in rows if parking.found(row, now)]
-            self._source.block(slot, found)
+            self.source.block(slot, found)
 
     def landed(self, slot: OwnedSlot, recipient: str) -> None:
         """A row that was taken up has reached its end; what is behind it goes on."""
-        lane = self._source.log(slot).parked.get(recipient)
+        lane = self.source.log(slot).parked.get(recipient)
         if lane is None:
             return
         lane.noted = slot.next_record
@@ -162,16 +162,16 @@ class ParkedLog(Generic[EntryT]):
 
     async def _read_on(self, slot: OwnedSlot) -> None:
         """The next parked recipients into memory."""
-        parking = self._source.log(slot).parked
+        parking = self.source.log(slot).parked
         await self._recorder.flush()
         if not slot.open:
             return
         unled = await self._journal.lead_parked(slot.current(), LEAD_ROWS, LEAD_SECONDS)
         if await self._journal.mend_parked(slot.current(), MEND_ROWS):
             log.warning("database clock went back", extra={"slot": slot.slot})
-        rows = await self._source.first(slot, parking.page)
+        rows = await self.source.first(slot, parking.page)
         if slot.open:
-            self._source.block(slot, parking.read(rows, self._clock(), unled=unled))
+            self.source.block(slot, parking.read(rows, self._clock(), unled=unled))
 
     async def _take_up(self, slot: OwnedSlot, lanes: dict[str, ParkedLane], *, due: bool) -> None:
         """Read rows of recipients: all to go out, if ``due``, else to end those that are late.
@@ -182,9 +182,9 @@ class ParkedLog(Generic[EntryT]):
             lane.read_begins()
         await self._recorder.flush()  # what is noted as parked must be in the table
         try:
-            read = await self._source.rows(slot, lanes.keys())
+            read = await self.source.rows(slot, lanes.keys())
         except (OutcomeUnknown, asyncpg.PostgresError) as error:
-            extra = {"rows": self._source.what, "error": str(error)}
+            extra = {"rows": self.source.what, "error": str(error)}
             log.warning("parked row read failed", extra=extra)
             for lane in lanes.values():
                 lane.read_failed()
@@ -194,17 +194,17 @@ class ParkedLog(Generic[EntryT]):
         out: list[EntryT] = []
         for recipient, lane in lanes.items():
             rows, more = read[recipient]
-            entries, ends = self._source.choose(rows, due=due)
+            entries, ends = self.source.choose(rows, due=due)
             lane.read_ended(len(entries), more=more or len(entries) < len(rows), ends=ends)
             if lane.empty:
                 self._done(slot, recipient)
-            self._source.release(slot, entries, due=due)
+            self.source.release(slot, entries, due=due)
             out += entries
-        await self._source.released(slot, out, due=due)
+        await self.source.released(slot, out, due=due)
 
     def _done(self, slot: OwnedSlot, recipient: str) -> None:
-        self._source.log(slot).parked.pop(recipient, None)
-        self._source.unblock(slot, recipient)
+        self.source.log(slot).parked.pop(recipient, None)
+        self.source.unblock(slot, recipient)
 
 
 class Watcher(Protocol):
