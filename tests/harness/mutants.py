@@ -199,13 +199,16 @@ def same_epoch_again(self: Ownership, close: Any, slot: OwnedSlot, why: Happened
 
 
 @_instead((Backlog, "add"), ("I7", "I6"), (*_LONG, *_DOUBT), 17)
-def new_before_old(self: Backlog, add: Any, slot: OwnedSlot, rows: Any) -> None:
+def new_before_old(
+    self: Backlog, add: Any, slot: OwnedSlot, rows: Any, issued: Any = ()
+) -> list[Entry]:
     """What was just committed is sent before what still has to be read from the journal."""
     for row in rows:
         loaded = slot.messages.loaded
         add(self, slot, [row])
         if slot.messages.loaded == loaded:
             self._push(slot, Entry(row.seq, row.id, row.recipient, row.kind, row.body))
+    return []
 
 
 @_instead((GroupCommit, "_commit"), ("I1",), _LONG)

@@ -15,7 +15,7 @@ from warouter.cluster.role import Happened
 from warouter.config import Settings
 from warouter.link.wire import FRAMES, Message, Outcome, parse
 from warouter.message_id import mint
-from warouter.node import coreapp
+from warouter.node import coreapp, ends
 from warouter.node.coreapp import Coreapp
 from warouter.node.runtime import Identity
 from warouter.owner.slot import OwnedSlot
@@ -103,7 +103,7 @@ class Slots(Coreapp):
 
     def __init__(self, settings: Settings, upstream: Any = None, journal: Any = None) -> None:
         parts = [
-            (coreapp, "SimulatorUpstream", lambda *_: upstream or FakeUpstream()),
+            (ends, "SimulatorUpstream", lambda *_: upstream or FakeUpstream()),
             (coreapp, "Journal", lambda *_: journal or Journal(settings, ME, "test")),
         ]
         with patched(parts):

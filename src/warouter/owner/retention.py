@@ -14,7 +14,7 @@ from warouter.errors import OutcomeUnknown
 from warouter.owner.ownership import Ownership
 from warouter.owner.slot import OwnedSlot
 from warouter.store.bounded import Fetch
-from warouter.store.history import prune_history, prune_letters
+from warouter.store.history import prune_cloud, prune_history, prune_letters
 from warouter.store.journal import Journal
 
 log = logging.getLogger(__name__)
@@ -88,6 +88,7 @@ class Retention:
         """Prune what belongs to no slot; the owner of slot 0 does it."""
         fetch, days, letters = self._fetch, self._days, self._letters_days
         await self._in_steps("history", lambda: prune_history(fetch, days, PRUNE_ROWS))
+        await self._in_steps("cloud history", lambda: prune_cloud(fetch, days, PRUNE_ROWS))
         if letters and await self._in_steps(
             "dead letters", lambda: prune_letters(fetch, letters, PRUNE_ROWS)
         ):

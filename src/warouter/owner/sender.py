@@ -3,8 +3,7 @@
 Right after its commit a message is sent from memory; what did not fit is read back in seq order.
 The lease is asked before anything is told to the upstream, and once more at the write itself.
 
-What has waited too long ends unsent (``owner.expiry``), whether the upstream is there or not; what
-it may have taken already is told to it again.
+What has waited too long ends unsent (``owner.expiry``); what the upstream may have is told again.
 """
 
 from __future__ import annotations
@@ -62,9 +61,7 @@ class Sender(SlotListener):
         self._clock = clock
         self._moved: dict[OwnedSlot, None] = {}
         self._soon = False  # what has moved is looked at in this turn of the loop
-        self.sent = 0
-        self.answered = 0
-        self.asked_again = 0
+        self.sent = self.answered = self.asked_again = 0
 
     # the life of a slot
 

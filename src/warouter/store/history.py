@@ -11,6 +11,8 @@ from warouter.store.bounded import Fetch
 LEAST_DAYS = 1.0  # of the owner log: what happened today is always there
 VALID_DAYS = 365.0  # an answer that a number is on WhatsApp
 INVALID_DAYS = 7.0  # that it is not: nobody reads it any more
+LEAST_ID_DAYS = 30.0  # a message of the Cloud API can be quoted for so long
+UNMATCHED_DAYS = 8.0  # Meta repeats a webhook for seven
 
 # The last row of each slot stays, however old it is: it says who owns the slot, and why.
 _OWNER_LOG = """
@@ -36,6 +38,40 @@ delete from dead_letter where (slot, kind, seq) in (
     select slot, kind, seq from dead_letter
      where died_at < now() - $1 * interval '1 day' and asked_at is null
      order by died_at limit $2 for update skip locked) returning 1"""
+
+
+# Ids of the Cloud API: as long as somebody may quote or react to what they stand for.
+_IDS = """
+delete from upstream_id where wamid in (
+    select u.wamid from upstream_id u
+     where u.at < now() - $1 * interval '1 day'
+       and not exists (select from send_issue i where i.id = u.id)
+     order by u.at limit $2 for update skip locked) returning 1"""
+_UNMATCHED = """
+delete from cloud_unmatched where key in (
+    select key from cloud_unmatched where at < now() - $1 * interval '1 day'
+     order by at limit $2 for update skip locked) returning 1"""
+_PATHS = """
+delete from cloud_path where webapp in (
+    select webapp from cloud_path where seen_at < now() - $1 * interval '1 day'
+     limit $2 for update skip locked) returning 1"""
+_SHARES = """
+delete from cloud_share where incarnation in (
+    select incarnation from cloud_share where seen_at < now() - $1 * interval '1 day'
+     limit $2 for update skip locked) returning 1"""
+
+
+async def prune_cloud(fetch: Fetch, days: float, rows: int) -> int:
+    """Delete what is no longer needed of the Cloud API: ids that are older than ``days`` and than
+    30, statuses of nobody older than 8, what processes said a day ago. As ``prune_history``.
+    """
+    gone = [
+        await fetch(_IDS, max(days, LEAST_ID_DAYS), rows),
+        await fetch(_UNMATCHED, UNMATCHED_DAYS, rows),
+        await fetch(_PATHS, LEAST_DAYS, rows),
+        await fetch(_SHARES, LEAST_DAYS, rows),
+    ]
+    return max(map(len, gone))
 
 
 async def prune_history(fetch: Fetch, days: float, rows: int) -> int:

@@ -158,7 +158,7 @@ def test_what_ends_while_parked_holds_back_what_comes_when_nothing_is_parked_any
     [entry] = scene.slot.lanes.block(RECIPIENT)
     late = replace(entry, parked=True)
     scene.backlog.parked.source.release(scene.slot, [late], due=False)
-    scene.backlog.unblock(scene.slot, RECIPIENT)
+    scene.backlog.parked.source.unblock(scene.slot, RECIPIENT)
     lane_of(scene, 2)
     assert scene.sends() == []
     scene.backlog.ended(scene.slot, late)
