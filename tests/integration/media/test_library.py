@@ -24,6 +24,7 @@ from warouter.media.directory import Directory
 from warouter.media.library import Library
 from warouter.owner.media.work import MediaWork
 from warouter.store.media import RECEIVED, Media, through_pool
+from warouter.upstream.media import MediaService
 
 Libraries = Callable[[int], Library]
 
@@ -207,7 +208,8 @@ async def test_the_owner_of_slot_0_cleans_up_as_the_settings_say(
     app_settings = ApplicationSettings(garbagecollector_enable=GarbageCollector(media=switched_on))
     ownership: Any = SimpleNamespace(slots={0: None}, tasks=TASKS)
     receipts: Any = None
-    work = MediaWork(settings, "test", lambda: app_settings, ownership, receipts)
+    service = MediaService(settings.upstream_services_url)
+    work = MediaWork(settings, "test", lambda: app_settings, ownership, receipts, service)
     media = await library.receive(chunks(CONTENT), "image/jpeg")
     await pool.execute("update media set created_at = now() - interval '31 days'")
     orphan = library.directory.path_of(uuid4())
