@@ -651,6 +651,36 @@ def test_connections_opened_ahead_are_used(way: Way) -> None:
     run(way, serving(), body)
 
 
+def test_a_host_is_reached_by_the_address_that_answers(plain: Way) -> None:
+    """Of "localhost" the first may be ::1, at which nobody listens."""
+    addresses = [("::1", socket.AF_INET6), ("127.0.0.2", socket.AF_INET)]
+    addresses += [("127.0.0.1", socket.AF_INET)]
+
+    async def found(*_: object) -> list[dict[str, Any]]:
+        return [{"host": host, "family": family} for host, family in addresses]
+
+    async def body(graph: Graph, _server: Hostile) -> None:
+        graph.connections._names.addresses = found  # type: ignore[method-assign,assignment]
+        assert (await graph.post(BODY, always)).outcome is ANSWERED
+
+    run(plain, serving(), body)
+
+
+def test_as_many_connections_as_the_rate_needs(plain: Way) -> None:
+    async def body(graph: Graph, _server: Hostile) -> None:
+        graph.size(76)
+        assert (graph.latency, graph.connections.limit) == (0.35, 29)
+        graph.size(1000)
+        assert graph.connections.limit == 64
+        graph._took.extend([0.1] * 98 + [0.2] * 2)
+        graph.size(76)
+        assert (graph.latency, graph.connections.limit) == (0.2, 18)
+        graph.warm()
+        await soon(lambda: graph.connections.count == 18)
+
+    run(plain, serving(), body)
+
+
 def test_idle_connections_are_closed(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
     async def body(graph: Graph, _server: Hostile) -> None:
         assert (await graph.post(BODY, always)).outcome is ANSWERED

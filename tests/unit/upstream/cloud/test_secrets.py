@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
 import os
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.wait import soon
 from warouter.cloud_settings import CloudSettings, Source
 from warouter.errors import ConfigError
 from warouter.upstream.cloud.secret_text import app_secrets_of, token_of
@@ -103,6 +105,17 @@ def test_no_secret_is_logged_or_shown(tmp_path: Path, caplog: pytest.LogCaptureF
     shown = repr([vars(record) for record in caplog.records]) + repr(secrets)
     assert len(caplog.records) == 3
     assert not [word for word in (HIDDEN, "renewed", "again", "secret-a") if word in shown]
+
+
+async def test_files_are_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("warouter.upstream.cloud.secrets.EVERY_SECONDS", 0.0)
+    file = tmp_path / "token"
+    file.write_text("first")
+    secrets = Secrets(settings(token=Source(path=str(file))))
+    following = asyncio.ensure_future(secrets.follow())
+    file.write_text("second-one")
+    await soon(lambda: secrets.token == "second-one")
+    following.cancel()
 
 
 def test_several_app_secrets_are_in_force_while_they_are_rotated(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ nobody can tell whether the request was taken. For the same reason each is close
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import socket
 import ssl
@@ -241,6 +242,13 @@ class Connections:
             wire.close("idle")
         if self._free:
             self._watch()
+
+
+def needed(rate: float, latency: float) -> int:
+    """Connections for ``rate`` messages a second, of which nearly all are answered within
+    ``latency`` seconds.
+    """
+    return min(MOST, math.ceil(rate * latency) + 2)
 
 
 def client_context(ca: str | None = None) -> ssl.SSLContext:

@@ -10,6 +10,7 @@ import asyncio
 import enum
 import logging
 import ssl
+from collections import deque
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
@@ -19,12 +20,15 @@ from urllib.parse import urlsplit
 
 from warouter import SERVER
 from warouter.cloud_settings import REQUEST_SECONDS, CloudSettings
-from warouter.upstream.cloud.graph.connections import Connections, Origin, Unreachable
+from warouter.upstream.cloud.graph.connections import Connections, Origin, Unreachable, needed
 from warouter.upstream.cloud.graph.response import Response
 from warouter.upstream.cloud.graph.wire import Begun, MayBegin, Wire
 from warouter.upstream.cloud.secrets import Secrets
 
 log = logging.getLogger(__name__)
+
+_ASSUMED_SECONDS = 0.35
+_ENOUGH, _REMEMBERED = 20, 500
 
 
 class Outcome(enum.Enum):
@@ -71,6 +75,7 @@ class Graph:
         origin = Origin.of(cloud.base_url)
         self.connections = Connections(origin, send_bytes=2 * json_limit, tls=tls)
         self.late_writes = 0
+        self._took: deque[float] = deque(maxlen=_REMEMBERED)
         self._secrets = secrets
         self._seconds = seconds
         path = f"{urlsplit(cloud.base_url).path}/{cloud.version}/{cloud.phone_number_id}/messages"
@@ -109,9 +114,20 @@ class Graph:
         async with asyncio.timeout_at(until):
             return await self.connections.take()
 
-    def warm(self, count: int) -> None:
-        """Open connections ahead."""
-        self.connections.warm(count)
+    def size(self, rate: float) -> None:
+        """Allow as many connections as ``rate`` messages a second need, as fast as answers come."""
+        self.connections.limit = needed(rate, self.latency)
+
+    @property
+    def latency(self) -> float:
+        """Seconds within which 99 of 100 answers came lately; at first what Meta's tests assume."""
+        if len(self._took) < _ENOUGH:
+            return _ASSUMED_SECONDS
+        return sorted(self._took)[len(self._took) * 99 // 100]
+
+    def warm(self, count: int | None = None) -> None:
+        """Open connections ahead, as many as are allowed."""
+        self.connections.warm(self.connections.limit if count is None else count)
 
     def cut(self) -> None:
         """At the lease's deadline: see ``Connections.cut``."""
@@ -121,11 +137,14 @@ class Graph:
         self.connections.close()
 
     async def _answer(self, wire: Wire, until: float, token_hash: bytes) -> Exchanged:
-        timer = asyncio.get_running_loop().call_at(until, wire.close, "no answer in time")
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        timer = loop.call_at(until, wire.close, "no answer in time")
         try:
             response = await wire.answer()
         finally:
             timer.cancel()
+        self._took.append(loop.time() - begun)
         if wire.late:
             self.late_writes += 1
             log.error("request begun late")
