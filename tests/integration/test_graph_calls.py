@@ -15,6 +15,7 @@ from warouter.cloud_settings import CloudSettings, Source
 from warouter.simulator.cloud.facts import Facts
 from warouter.simulator.cloud.faults import CloudFaults
 from warouter.simulator.cloud.server import CloudSimulator
+from warouter.upstream.cloud.answers import Class, judge
 from warouter.upstream.cloud.graph.calls import CallAway, CallFailed, CallRefused, Calls
 from warouter.upstream.cloud.graph.exchange import Graph
 from warouter.upstream.cloud.graph.media import CloudMedia, may_carry_token
@@ -159,7 +160,7 @@ async def test_pages_without_an_end_end() -> None:
         (200, "no JSON", CallAway, False),
         (200, "[1]", CallAway, False),
         (200, "[" * 100_000, CallAway, False),
-        (200, "x" * 3_000_000, CallAway, False),
+        (200, '{"x":"%s"}' % ("y" * 3_000_000), CallAway, False),
     ],
 )
 async def test_what_failed_calls_are(
@@ -216,6 +217,19 @@ async def test_a_refused_token_is_read_again(tmp_path: Path) -> None:
         assert (second.status, second.token_hash) == (200, secrets.token_hash)
         assert secrets.token == "new"
         graph.close()
+
+
+async def test_a_message_is_taken(client: Client, simulator: CloudSimulator) -> None:
+    graph = Graph(client.cloud, client.secrets, 65536)
+    body = (
+        b'{"messaging_product":"whatsapp","recipient_type":"individual","to":"+15550001111",'
+        b'"type":"text","text":{"body":"hi"}}'
+    )
+    exchanged = await graph.post(body, lambda: True)
+    graph.close()
+    assert judge(exchanged.status, exchanged.body).cls is Class.TAKEN
+    assert exchanged.server_time is not None
+    assert simulator.record.counters.accepted == 1
 
 
 @pytest.mark.parametrize("size", [None, len(CONTENT)])
