@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import zlib
+from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
@@ -62,6 +63,7 @@ class People:
         return Shown(respelled(number) if self._respell else number, user, "")
 
 
+@lru_cache(1 << 16)
 def user_id(number: str) -> str:
     """The BSUID of a number: country, and 18 digits."""
     country = next((_COUNTRIES[number[:n]] for n in (1, 2) if number[:n] in _COUNTRIES), "ZZ")
