@@ -7,7 +7,7 @@ a value out of its range, 100 for all else.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
@@ -72,18 +72,10 @@ class _Language(msgspec.Struct):
     policy: str = "deterministic"
 
 
-class _Component(msgspec.Struct):
-    type: str
-    parameters: list[dict[str, Any]] = []
-    index: str | int | None = None
-    sub_type: str = ""
-    cards: list[Any] = []
-
-
 class _Template(msgspec.Struct):
     name: Annotated[str, Meta(min_length=1, max_length=512)]
     language: _Language
-    components: list[_Component] = []
+    components: list[dict[str, Any]] = []
 
 
 class _Context(msgspec.Struct):
@@ -213,13 +205,22 @@ def _media_of(kind: str, given: Any) -> tuple[str, ...]:
     if kind in _MEDIA:
         return (given.id,) if given.id else ()
     if kind == "template":
-        found = [p for c in given.components for p in c.parameters]
-    elif kind == "interactive":
-        found = [given.header] if given.header else []
-    else:
-        return ()
-    objects = [p[name] for p in found for name in _MEDIA if isinstance(p.get(name), dict)]
-    return tuple(str(media["id"]) for media in objects if media.get("id"))
+        return tuple(_ids_in(given.components))
+    return tuple(_ids_in(given.header)) if kind == "interactive" else ()
+
+
+def _ids_in(value: Any) -> Iterator[str]:
+    """The ids of media objects in parameters, headers and cards, in their order."""
+    if isinstance(value, list):
+        for one in value:
+            yield from _ids_in(one)
+    if not isinstance(value, dict):
+        return
+    for name, inner in value.items():
+        if name in _MEDIA and isinstance(inner, dict) and inner.get("id"):
+            yield str(inner["id"])
+        else:
+            yield from _ids_in(inner)
 
 
 def _check_media(media: _Media) -> None:
@@ -265,6 +266,8 @@ def _rows(sections: list[Any]) -> int:
 def _check_template(template: _Template) -> None:
     if template.language.policy != "deterministic":
         raise GraphError(PARAMETER, "Param policy must be one of {DETERMINISTIC}")
+    if any(not isinstance(component.get("type"), str) for component in template.components):
+        raise GraphError(MISSING, "Each component needs a type.")
 
 
 _CHECKS: dict[str, Callable[[Any], None]] = {

@@ -143,8 +143,13 @@ def test_a_user_id_in_place_of_a_number() -> None:
 
 def test_media_of_templates_and_headers() -> None:
     header = {"type": "header", "parameters": [{"type": "image", "image": {"id": "7"}}]}
-    template = {"name": "t", "language": {"code": "de"}, "components": [header]}
+    template: dict[str, Any] = {"name": "t", "language": {"code": "de"}, "components": [header]}
     assert asked(HEAD | {"type": "template", "template": template}).media == ("7",)
+    cards = [{"components": [header]}, {"components": [header]}]
+    template["components"] = [header, {"type": "carousel", "cards": cards}]
+    assert asked(HEAD | {"type": "template", "template": template}).media == ("7", "7", "7")
+    template["components"] = [{"parameters": []}]
+    assert refused(HEAD | {"type": "template", "template": template}) == 131008
     interactive = {
         "type": "button",
         "header": {"type": "image", "image": {"id": "8"}},
