@@ -148,6 +148,19 @@ async def test_an_override_is_checked_at_once_and_called_from_then_on(world: Doo
         await other.stop()
 
 
+async def test_an_app_that_is_not_subscribed_hears_nothing(world: Door) -> None:
+    apps = world.url(f"{world.simulator.facts.waba_id}/subscribed_apps")
+    await world.call("DELETE", apps)
+    await soon(lambda: not world.simulator.world.heard)
+    await world.send()
+    await soon(lambda: world.record.statuses["read"])
+    assert len(world.simulator.world.outbox) == 0
+    await world.call("POST", apps)
+    await soon(lambda: world.simulator.world.heard)
+    _, answer = await world.send()
+    assert {s["id"] for s in await world.statuses(3)} == {answer["messages"][0]["id"]}
+
+
 # Inbound
 
 

@@ -24,6 +24,23 @@ _REGISTRATIONS, _REGISTRATIONS_S = 10, 72 * 3600.0
 _HIGH = 1000
 _PROFILE = {"about": 139, "address": 256, "description": 512, "email": 128}
 _PROFILE_FREE = ("vertical", "websites", "profile_picture_handle", "messaging_product")
+# Meta has these fields and leaves them out of an answer when there is nothing to say.
+_OMITTED = frozenset(
+    {
+        "certificate",
+        "conversational_automation",
+        "eligibility_for_api_business_global_search",
+        "is_official_business_account",
+        "is_preverified_number",
+        "last_onboarded_time",
+        "new_certificate",
+        "new_name_status",
+        "quality_score",
+        "search_visibility",
+        "username",
+        "webhook_configuration",
+    }
+)
 _USUAL = ("verified_name", "display_phone_number", "quality_rating", "id")
 
 
@@ -49,11 +66,11 @@ class NumberNode:
 
     def fields(self, given: Given) -> Given:
         """GET of the node."""
-        wanted = [name for name in str(given.get("fields", "")).split(",") if name] or _USUAL
+        asked = [name.split("{")[0] for name in str(given.get("fields", "")).split(",") if name]
         known = self._fields()
-        if unknown := [name for name in wanted if name.split("{")[0] not in known]:
+        if unknown := [name for name in asked if name not in known and name not in _OMITTED]:
             raise GraphError(PARAMETER, f"Tried accessing nonexisting field ({unknown[0]})")
-        return {name.split("{")[0]: known[name.split("{")[0]] for name in (*wanted, "id")}
+        return {name: known[name] for name in (*(asked or _USUAL), "id") if name in known}
 
     def set_pin(self, given: Given) -> Given:
         """POST of the node: the two-step pin."""
