@@ -1,0 +1,61 @@
+"""The owner of a slot with the Cloud API, whole: on a real PostgreSQL, with a scripted Graph."""
+
+from __future__ import annotations
+
+import asyncpg
+
+from tests.harness.cloud_owned import (
+    cut,
+    hear,
+    issues,
+    owning_cloud,
+    settled,
+    shown,
+    silent,
+    taken,
+)
+from tests.harness.wait import soon
+from warouter.config import Settings
+from warouter.store.journal.issues import DOUBTED, ISSUED
+
+
+async def test_a_message_is_issued_before_it_begins_and_settled_by_its_answer(
+    settings: Settings, pool: asyncpg.Pool
+) -> None:
+    async with owning_cloud(settings, pool, silent) as slots:
+        message_id = slots.message()
+        [request] = await slots.begun(1)
+        assert request.ref == (message_id, 1)
+        assert await issues(pool) == [(message_id, 1, 0, ISSUED)]
+        request.answer.set_result(taken(request))
+        await settled(pool)
+        assert await pool.fetchval("select id from upstream_id where wamid = $1", request.wamid)
+
+
+async def test_evidence_ends_a_doubt_and_nothing_is_sent_again(
+    settings: Settings, pool: asyncpg.Pool
+) -> None:
+    async with owning_cloud(settings, pool, cut) as slots:
+        message_id = slots.message()
+        [request] = await slots.begun(1)
+        await soon(lambda: pool.fetchval("select state = $1 from send_issue", DOUBTED))
+        await hear(pool, request.ref)
+        await settled(pool)
+        assert slots.graph.refs() == [(message_id, 1)]
+        await soon(lambda: shown(pool, message_id))
+        assert await shown(pool, message_id) == ["sent"]
+
+
+async def test_the_next_owner_sends_again_after_the_window_alone(
+    settings: Settings, pool: asyncpg.Pool
+) -> None:
+    async with owning_cloud(settings, pool, silent) as slots:
+        message_id = slots.message()
+        await slots.begun(1)
+    async with owning_cloud(settings, pool) as slots:
+        assert await issues(pool) == [(message_id, 1, 1, DOUBTED)]
+        assert slots.graph.refs() == []
+        slots.skip(61)
+        await slots.begun(1)
+        await settled(pool)
+        assert slots.graph.refs() == [(message_id, 2)]
