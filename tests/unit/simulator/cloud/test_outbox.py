@@ -58,6 +58,13 @@ def test_a_full_batch_leaves_at_once() -> None:
     assert box.leaving(0.02) == ["e"]
 
 
+def test_a_post_has_at_most_three_megabytes() -> None:
+    box = Box(batch=1000)
+    names = [str(n) * 400_000 for n in range(5)] + ["x" * 1_000_000, "y"]
+    box.add(*names)
+    assert [len(post) for post in box.leaving(0.0)] == [800_001, 800_001, 400_000, 1_000_000, 1]
+
+
 def test_no_more_posts_than_allowed_run_at_once() -> None:
     box = Box(batch=1, posts=2)
     box.add(*"abc")

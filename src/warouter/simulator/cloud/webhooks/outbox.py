@@ -19,6 +19,9 @@ from warouter.simulator.cloud.counters import Webhooks
 from warouter.simulator.cloud.faults import CloudFaults
 from warouter.simulator.cloud.webhooks.envelope import Element
 
+# Meta's POSTs have at most 3 MB, and an escaped character up to three times as many bytes.
+_MOST_BYTES = 900_000
+
 Pack = Callable[[Sequence[Element]], bytes]
 
 
@@ -131,8 +134,15 @@ class Outbox:
         )
 
     def _packed(self) -> Post:
-        most = min(self._faults.batch, len(self._waiting))
-        elements = [self._waiting.popleft()[1] for _ in range(most)]
+        elements: list[Element] = []
+        size = 0
+        while self._waiting and len(elements) < self._faults.batch:
+            element = self._waiting[0][1]
+            size += len(element.raw) + len(element.contact)
+            if size > _MOST_BYTES and elements:
+                break
+            elements.append(element)
+            self._waiting.popleft()
         return Post(self._pack(elements), len(elements))
 
     def _later(self, element: Element, at: float) -> None:
