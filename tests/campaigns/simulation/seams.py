@@ -50,7 +50,7 @@ _SEAMS: tuple[Seam, ...] = (
     ((letters,), "LETTERS_PAGE", (1, 2)),
     ((pager,), "PAGE_BYTES", (1, 100)),
     ((slot, backlog), "MAX_IN_MEMORY", (2, 4)),
-    ((slot, backlog, parked_rows), "MAX_BYTES_IN_MEMORY", (2, 200)),
+    ((slot, parked_rows), "MAX_BYTES_IN_MEMORY", (2, 200)),
     ((slot,), "MAX_EVENTS_IN_MEMORY", (2, 4)),
     ((cursor,), "MAX_RANGES", (1, 3)),
     ((sender,), "PARK_AFTER_MS", (10, 100)),
