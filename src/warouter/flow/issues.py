@@ -21,6 +21,7 @@ class Issue:
     __slots__ = (
         "aside",
         "attempt",
+        "begun",
         "cause",
         "doubts",
         "drained_after",
@@ -45,6 +46,7 @@ class Issue:
         self.doubts = doubts
         self.state = State.QUEUED
         self.marked = False  # its row is on disk, and its request has not begun
+        self.begun = -math.inf  # its last request, at the earliest
         self.since = -math.inf
         self.ends = math.inf
         self.cause = ""

@@ -216,6 +216,7 @@ class Coreapp:
         )
 
     def _on_hint(self, what: str) -> None:
+        self.end.hint(what)
         if what == LETTERS:
             self.feed.look_for_letters()
         elif what != LINK_GONE:  # that one is for masters

@@ -25,6 +25,7 @@ from warouter.owner.cloud.proving import Proving
 from warouter.owner.cloud.requests import Requests
 from warouter.owner.cloud.rules import RuleBook
 from warouter.owner.cloud.sender import CloudSender
+from warouter.owner.cloud.unmatched import Unmatched
 from warouter.owner.cloud.words import Words
 from warouter.owner.hearing import UpstreamListener
 from warouter.owner.listener import SlotListener
@@ -44,6 +45,8 @@ from warouter.upstream.cloud.graph.number import Number as GraphNumber
 from warouter.upstream.cloud.secrets import Secrets
 from warouter.upstream.media import MediaService
 from warouter.upstream.protocol import Acks, Upstream
+
+NOTICES = "cloud "  # what webapps say of Meta's notices begins so
 
 
 class Common(NamedTuple):
@@ -88,6 +91,9 @@ class End(Protocol):
         """What runs as long as the process does."""
         ...
 
+    def hint(self, what: str) -> None:
+        """What another process has said to all."""
+
     def samples(self) -> list[Sample]: ...
 
     async def close(self) -> None: ...
@@ -130,6 +136,9 @@ class SimulatorEnd:
     def work(self) -> dict[str, Coroutine[Any, Any, None]]:
         return {}
 
+    def hint(self, what: str) -> None:
+        """Nothing that it hears of concerns it."""
+
     def samples(self) -> list[Sample]:
         return []
 
@@ -157,6 +166,7 @@ class CloudEnd:
             Policy(cloud.in_doubt), windows, cloud.fence, settings.pending_seconds
         )
         self._proving = Proving(journal, windows, clock)
+        self._unmatched = Unmatched(ownership, journal, self._proving.unix, clock)
         self.pace = Pace(cloud.rate or outgoing(DEFAULT_LEVEL, 0.0), clock)
         self.number = Number(
             ownership,
@@ -217,9 +227,14 @@ class CloudEnd:
         return {
             "issues": self._requests.issuer.run(),
             "inbox": self.drain.run(),
+            "unmatched": self._unmatched.run(),
             "number": self.number.run(),
             "secrets": self.secrets.follow(),
         }
+
+    def hint(self, what: str) -> None:
+        if what.startswith(NOTICES):
+            self.number.read_soon()
 
     def samples(self) -> list[Sample]:
         slots = self._common.ownership.slots.values()

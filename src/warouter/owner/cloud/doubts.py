@@ -114,6 +114,7 @@ class Doubts:
         if row.state == NOT_TAKEN:
             return  # it comes through its lane, and goes under the next attempt
         issue.since = self._clock() - row.age
+        issue.begun = issue.since - self._rules.fence
         issue.rule = self._rules.of(row.kind or 0, row.body)
         if row.ttl is not None:
             issue.ends = self._clock() + row.ttl - (row.message_age or 0.0)

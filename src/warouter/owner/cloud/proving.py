@@ -10,7 +10,7 @@ import asyncpg
 
 from warouter import background
 from warouter.errors import OutcomeUnknown
-from warouter.flow.proof import COHORT_SECONDS, Way, way
+from warouter.flow.proof import CLOCKS_SECONDS, COHORT_SECONDS, Way, way
 from warouter.flow.windows import Windows
 from warouter.store.journal import Journal
 
@@ -35,6 +35,11 @@ class Proving:
     def server_said(self, unix_seconds: float) -> None:
         """The other side's clock, as it said with an answer."""
         self._offset = unix_seconds - wall()
+
+    def unix(self, at: float) -> float:
+        """The least that the other side's clock may have shown at a time of the owner's clock."""
+        here = wall() - (self._clock() - at)
+        return here - CLOCKS_SECONDS if self._offset is None else here + self._offset
 
     def proven(self, since: float) -> bool:
         """True if a status of a request that ended at ``since`` would have come in by now."""

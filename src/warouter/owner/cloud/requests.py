@@ -124,7 +124,7 @@ class Requests:
             slot.lanes.retry(issue.id, self._clock())
             self._unmark(slot, issue)
             return
-        issue.state, issue.marked = Fate.OUT, False
+        issue.state, issue.marked, issue.begun = Fate.OUT, False, self._clock()
         post = Post(slot.slot, slot.epoch, issue.id, issue.attempt, marking.body)
         self._upstream.post(post)
 

@@ -28,6 +28,8 @@ select i.n, i.slot, i.kind, i.key, i.id, i.attempt, i.wamid, i.recipient, i.payl
           and starts_with(e.key, t.name || ':')) e on true
  where i.slot = any ($1) and i.n <> all ($2)
  order by i.slot, i.n limit $3"""
+_MATCH = "select * from match_unmatched($1,$2,$3,$4,$5)"
+_MATCHED = "select match_failure($1,$2,$3,$4,$5,$6,$7)"
 _SAY = """
 insert into cloud_inbox (slot, kind, key, id, attempt, wamid, payload)
 values ($1,$2,$3,$4,$5,$6,$7) on conflict (key) do nothing"""
@@ -77,6 +79,15 @@ class Twice(NamedTuple):
     wamid: str
 
 
+class Nobodys(NamedTuple):
+    """A failure without a reference, of an id that is not known."""
+
+    key: str
+    wamid: str
+    recipient: str | None
+    payload: bytes
+
+
 class Inbox(Sessions):
     """The inbox of this incarnation's slots."""
 
@@ -94,6 +105,19 @@ class Inbox(Sessions):
         )
         rows = await self._issue_rows(_DRAIN, owned, list(numbers), *columns)
         return [Twice(*row) for row in rows]
+
+    async def match(self, owned: Mapping[int, int], seconds: float, limit: int) -> list[Nobodys]:
+        """Find whose statuses came before their id was known; the failures of the last so many
+        seconds that are still nobody's.
+        """
+        rows = await self._issue_rows(_MATCH, owned, seconds, limit)
+        return [Nobodys(*row) for row in rows]
+
+    async def matched(
+        self, owned: Mapping[int, int], key: str, slot: int, message_id: bytes, attempt: int
+    ) -> None:
+        """A failure that was nobody's is of this attempt."""
+        await self._issue_rows(_MATCHED, owned, key, slot, message_id, attempt)
 
     async def say(
         self,

@@ -1,5 +1,5 @@
 -- After a change of the database's timeline: raises every epoch of an earlier timeline once, so
--- that none is given out twice. Owners stay. Returns the slots.
+-- that none is given out twice. Owners stay, and find out what may have been lost. Returns the slots.
 --
 -- Called by: store/election.py
 create function raise_epochs(p_term bigint, p_incarnation uuid) returns smallint[]
@@ -14,6 +14,7 @@ begin
         perform pg_advisory_xact_lock(7703, s.slot);
         perform pg_advisory_xact_lock(7703, s.slot);
         perform change_owner(s.slot, s.owner, p_term, 'timeline', null, 0);
+        update slot o set unsure = true where o.slot = s.slot;
         raised := raised || s.slot;
     end loop;
     if cardinality(raised) > 0 then

@@ -65,7 +65,8 @@ create table slot (
     successor uuid,                                  -- to whom its owner is to hand it over
     why       text,                                  -- of the successor; null: an ordinary handover
     -- 1: the owner shall begin no request, as the slot is to move; 2: none is out any more.
-    moving    smallint not null default 0
+    moving    smallint not null default 0,
+    unsure    boolean not null default false         -- commits of its last owner may be lost
 ) with (fillfactor = 50);
 insert into slot (slot, epoch) select s, 0 from generate_series(0, 31) s;
 

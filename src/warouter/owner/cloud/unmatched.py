@@ -1,0 +1,132 @@
+"""Statuses of nobody: of ours before their id was known, or failures without a reference.
+
+Meta may leave the reference out of a ``failed``. Its recipient alone proves nothing, unless just
+one message to that recipient may be out: then it is that one's. Of other statuses not even that is
+so, since they come with the reference, and those of older messages at any time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import Callable, Sequence
+
+import asyncpg
+import msgspec
+
+from warouter.errors import OutcomeUnknown
+from warouter.flow.doubt import State
+from warouter.flow.issues import Issue
+from warouter.owner.ownership import Ownership
+from warouter.owner.slot import OwnedSlot
+from warouter.store.journal import Journal
+from warouter.store.journal.inbox import Nobodys
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 2.0
+REST_SECONDS = 30.0  # after the last request nothing is looked for any more
+MOST = 2_000
+EARLIER_SECONDS = 2.0  # by which a time of Meta's may be before the request
+_MAY_EXIST = (State.OUT, State.DOUBT, State.HELD)
+_BRAZIL, _MEXICO = "55", "52"
+
+
+class _Timed(msgspec.Struct):
+    timestamp: str | int = 0
+
+
+_timed = msgspec.json.Decoder(_Timed, strict=False)
+
+
+class Unmatched:
+    """Looks for the owner's part of them; ``unix`` is the least that Meta's clock showed at a time
+    of the owner's ``clock``.
+    """
+
+    def __init__(
+        self,
+        ownership: Ownership,
+        journal: Journal,
+        unix: Callable[[float], float],
+        clock: Callable[[], float],
+    ) -> None:
+        self._ownership = ownership
+        self._journal = journal
+        self._unix = unix
+        self._clock = clock
+        self._busy = -math.inf  # when something was out last
+        self._before: set[str] = set()  # failures of the last look: their id may be known by now
+        self.matched = 0
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            slots = [s for s in self._ownership.slots.values() if s.accepts]
+            may = [(s, i) for s in slots for i in s.issues.values() if i.state in _MAY_EXIST]
+            if may:
+                self._busy = self._clock()
+            if not slots or self._clock() - self._busy > REST_SECONDS:
+                continue
+            try:
+                await self._look(slots, may)
+            except (OutcomeUnknown, asyncpg.PostgresError) as error:
+                log.warning("unmatched status look-up failed", extra={"error": str(error)})
+
+    async def _look(
+        self, slots: Sequence[OwnedSlot], may: Sequence[tuple[OwnedSlot, Issue]]
+    ) -> None:
+        owned = {slot.slot: slot.epoch for slot in slots}
+        now = self._clock()
+        oldest = min((issue.begun for _, issue in may), default=now)
+        found = await self._journal.match(owned, now - oldest + REST_SECONDS, MOST)
+        failures = [failure for failure in found if failure.key in self._before]
+        self._before = {failure.key for failure in found}
+        for failure in failures:
+            if (of := self._of(failure, may)) is not None:
+                slot, issue = of
+                self.matched += 1
+                place = slot.slot, issue.id, issue.attempt
+                await self._journal.matched(slot.current(), failure.key, *place)
+
+    def _of(
+        self, failure: Nobodys, may: Sequence[tuple[OwnedSlot, Issue]]
+    ) -> tuple[OwnedSlot, Issue] | None:
+        """The one message that it can be of."""
+        same = spellings(failure.recipient or "")
+        found = [(slot, issue) for slot, issue in may if issue.recipient in same]
+        if len(found) != 1 or not same:
+            return None
+        [(slot, issue)] = found
+        ending = slot.lanes.is_ending(issue.recipient)
+        begun = self._unix(issue.begun) - EARLIER_SECONDS
+        return None if ending or _time_of(failure.payload) < begun else (slot, issue)
+
+
+def spellings(number: str) -> frozenset[str]:
+    """The ways in which WhatsApp spells one number: in Brazil and Mexico a digit more or less."""
+    if not number:
+        return frozenset()
+    found = {number}
+    if number.startswith(_BRAZIL):
+        area, rest = number[2:4], number[4:]
+        if len(rest) == 9 and rest[0] == "9":
+            found.add(f"{_BRAZIL}{area}{rest[1:]}")
+        elif len(rest) == 8:
+            found.add(f"{_BRAZIL}{area}9{rest}")
+    elif number.startswith(_MEXICO):
+        rest = number[2:]
+        if len(rest) == 11 and rest[0] == "1":
+            found.add(f"{_MEXICO}{rest[1:]}")
+        elif len(rest) == 10:
+            found.add(f"{_MEXICO}1{rest}")
+    return frozenset(found)
+
+
+def _time_of(payload: bytes) -> float:
+    try:
+        return float(_timed.decode(payload).timestamp)
+    except (msgspec.MsgspecError, ValueError):
+        return 0.0
