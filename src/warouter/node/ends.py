@@ -179,6 +179,7 @@ class CloudEnd:
             self._rules.use,
             cloud.rate,
             clock,
+            self.graph.size,
         )
         self._requests = Requests(
             ownership,

@@ -21,6 +21,12 @@ from warouter.store.beats import Beat
 from warouter.upstream.protocol import Upstream
 
 
+class End(Protocol):
+    """The end of its pipelines that differs by the upstream."""
+
+    def samples(self) -> list[Sample]: ...
+
+
 class Parts(Protocol):
     """The parts of a coreapp that have metrics."""
 
@@ -34,6 +40,9 @@ class Parts(Protocol):
     receipts: Receipts
     feed: CallbackFeed
     beat_count: BeatCount
+
+    @property
+    def end(self) -> End: ...
 
 
 class BeatCount(BeatListener):
@@ -85,6 +94,7 @@ class CoreappFigures:
             Sample("warouter_beats_late_total", c.beat_count.late),
             *self._callbacks(slots),
             *(sample for slot in slots for sample in _of_slot(slot)),
+            *c.end.samples(),
         ]
 
     def state(self) -> dict[str, Any]:

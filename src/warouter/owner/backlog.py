@@ -11,6 +11,8 @@ import math
 from collections.abc import Callable, Container, Iterable, Sequence
 from typing import Protocol
 
+from msgspec.structs import replace
+
 from warouter.flow.lanes import Entry
 from warouter.flow.log import SlotLog
 from warouter.flow.progress import Park, Unissued, Unpark
@@ -32,6 +34,9 @@ LANE_MOST_CROWDED = 4
 PARK_MOST_MS = 24 * 3600 * 1000
 REASON_CHARS = 200
 BEHIND = "behind a parked one"
+
+
+Urgent = Callable[[int, bytes | memoryview], bool]
 
 
 class Sending(Protocol):
@@ -63,6 +68,7 @@ class Backlog:
         self._expiry = expiry
         self._clock = clock
         self._tasks = ownership.tasks
+        self.urgent: Urgent | None = None  # says of a kind and a body if it goes before others
         self._parked = ownership.parked
         source = ParkedMessages(self, journal, expiry, clock, pending)
         self.parked = ParkedLog(source, ownership, journal, recorder, clock)
@@ -83,7 +89,7 @@ class Backlog:
         """
         begin: list[Entry] = []
         log, end_of, push = slot.messages, self._expiry.end_of, slot.lanes.push
-        loaded, usual = log.loaded, (self._expiry.usual_end(), False)
+        loaded, usual, urgent = log.loaded, (self._expiry.usual_end(), False), self.urgent
         for row in rows:
             if not log.appended(row.seq):
                 log.appended(rows[-1].seq)  # nor does one that follows
@@ -92,6 +98,8 @@ class Backlog:
             plain = ttl is None and kind == MESSAGE  # nearly always
             end, timed = usual if plain else end_of(kind, ttl, 0.0, message_id)
             entry = Entry(row.seq, message_id, recipient, kind, row.body, 0, False, end, timed)
+            if urgent is not None:
+                entry = self.ranked(entry)
             if issued and message_id in issued and slot.lanes.push_out(entry):
                 begin.append(entry)
             elif not push(entry):
@@ -100,9 +108,22 @@ class Backlog:
             self._sending.moved(slot)
         return begin
 
+    def push(self, slot: OwnedSlot, row: Message) -> None:
+        """A committed row into its lane, out of its turn: the pager passes it over."""
+        end, timed = self._expiry.end_of(row.kind, row.ttl, 0.0, row.id)
+        place = row.seq, row.id, row.recipient, row.kind, row.body
+        self._push(slot, Entry(*place, 0, False, end, timed))
+        self._sending.pump(slot)
+
     def _push(self, slot: OwnedSlot, entry: Entry) -> None:
-        if not slot.lanes.push(entry):
+        if not slot.lanes.push(self.ranked(entry)):
             self.park_behind(slot, entry.recipient, [entry])
+
+    def ranked(self, entry: Entry) -> Entry:
+        """The entry with its priority."""
+        if self.urgent is not None and self.urgent(entry.kind, entry.body):
+            return replace(entry, priority=True)
+        return entry
 
     # what becomes of a message
 
@@ -194,6 +215,8 @@ class Backlog:
 
     def take(self, slot: OwnedSlot, row: ReadRow) -> None:
         seq, message_id, recipient, kind, body, ttl, age = row
+        if seq in slot.ahead:
+            return
         expires, timed = self._expiry.end_of(kind, ttl, age, message_id)
         self._sending.moved(slot)
         self._push(slot, Entry(seq, message_id, recipient, kind, body, 0, False, expires, timed))

@@ -52,6 +52,7 @@ class OwnedSlot(Gate):
         self.look_due = -math.inf  # the next look at what the upstream has not answered
         self.quiet = False  # it is to move: no request begins any more
         self.found: list[OpenIssue] = []  # requests that an owner before may have begun
+        self.ahead: set[int] = set()  # seqs beyond what is loaded that are in memory all the same
         self.issues = Issues()  # requests that may be out, or may have been taken
 
         self.delivered = (Memory(), Memory())  # events that the delivery has, by kind

@@ -44,6 +44,10 @@ class Rules(Protocol):
 
     def of(self, kind: int, body: bytes | memoryview) -> Rule: ...
 
+    def urgent(self, kind: int, body: bytes | memoryview) -> bool:
+        """True if it goes before others."""
+        ...
+
 
 class Endings:
     """Ends doubts, and counts by what."""

@@ -7,6 +7,7 @@ known by an alias. Such a message is withheld until it is looked up; all others 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from warouter.flow.lanes import Entry
@@ -15,10 +16,12 @@ from warouter.owner.slot import OwnedSlot
 from warouter.owner.tasks import SlotTasks
 from warouter.store.journal import Journal
 from warouter.upstream.cloud.identity import PREFIX
-from warouter.upstream.cloud.outgoing import Address, mentions
+from warouter.upstream.cloud.outgoing import Address, Refused, mentions, translate
+from warouter.upstream.cloud.reference import reference
 
 MOST_KNOWN = 20_000
 ALIAS_DIGITS = 15
+UNKNOWN_ALIAS = 1013
 
 
 class Waiting(Protocol):
@@ -36,6 +39,14 @@ class Found(NamedTuple):
     address: Address
     wamids: dict[str, str]
     unknown: bool = False
+
+
+def written(entry: Entry, attempt: int, found: Found, media: Sequence[str]) -> bytes:
+    """The request's body; raises Refused for a message that cannot be sent."""
+    if found.unknown:
+        raise Refused(UNKNOWN_ALIAS, "nobody is known under this number")
+    name = reference(entry.id, attempt)
+    return translate(entry.body, found.address, name, media=media, wamids=found.wamids)
 
 
 class Lookups:

@@ -56,6 +56,7 @@ class Number:
         use: Callable[[Categories], None],
         rate: float | None,
         clock: Callable[[], float],
+        sized: Callable[[float], None],
     ) -> None:
         self._ownership = ownership
         self._incarnation = incarnation
@@ -67,6 +68,7 @@ class Number:
         self._use = use
         self._rate = rate
         self._clock = clock
+        self._sized = sized  # is told at which rate requests may go
         self._begun = 0
         self._read_due = self._probe_due = self._say_due = -math.inf
         self._outage = Outage()
@@ -96,12 +98,15 @@ class Number:
         return self._pace.stop is not None or any(s.lanes.waiting or s.issues for s in slots)
 
     async def _once(self) -> None:
+        if not self._ownership.slots:
+            return
         waiting = sum(s.lanes.waiting for s in self._ownership.slots.values())
         begun, self._begun = self._pace.begun - self._begun, self._pace.begun
         shared = await store.share(self._fetch, self._incarnation, waiting + begun)
         self.level = shared.level or DEFAULT_LEVEL
         own = len(self._ownership.slots)
         self._pace.grant(part_of(self._incarnation, shared.demands, self._total(shared), own))
+        self._sized(self._pace.rate)
         self._take_stop(shared.stop)
         if 0 in self._ownership.slots:
             await self._see_to(shared)

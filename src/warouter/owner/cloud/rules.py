@@ -8,7 +8,7 @@ import msgspec
 
 from warouter.flow.doubt import Policy, Rule
 from warouter.flow.windows import Wait, Windows
-from warouter.kinds import POLICY_NAMES, has_priority, policy_of
+from warouter.kinds import MESSAGE, POLICY_NAMES, READ_MARK, base_of, has_priority, policy_of
 
 AUTHENTICATION, MARKETING = "AUTHENTICATION", "MARKETING"
 
@@ -61,8 +61,10 @@ class RuleBook:
         return (found.name, found.language.code) if found is not None else ("", "")
 
     def urgent(self, kind: int, body: bytes | memoryview) -> bool:
-        """True if its sender said so, and for an authentication template: its reader waits."""
-        if has_priority(kind):
+        """True if its sender said so, and for an authentication template: its reader waits. Read
+        marks wait for nobody, as they cost nothing.
+        """
+        if kind != MESSAGE and (has_priority(kind) or base_of(kind) == READ_MARK):
             return True
         return self._categories.get(self._template(body)) == AUTHENTICATION
 

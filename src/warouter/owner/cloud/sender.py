@@ -17,9 +17,10 @@ from warouter.kinds import MESSAGE, READ_MARK, base_of
 from warouter.link.wire import Message
 from warouter.message_id import text_of
 from warouter.owner.claims import Claims
+from warouter.owner.cloud.ahead import Ahead
 from warouter.owner.cloud.doubts import Doubts, Readings
 from warouter.owner.cloud.endings import Endings, Rules
-from warouter.owner.cloud.lookups import Found, Lookups
+from warouter.owner.cloud.lookups import Lookups, written
 from warouter.owner.cloud.pace import Pace
 from warouter.owner.cloud.proving import Proving
 from warouter.owner.cloud.requests import Requests
@@ -31,11 +32,8 @@ from warouter.owner.sender import PARK_AFTER_MS, Sender
 from warouter.owner.slot import OwnedSlot
 from warouter.store.journal import Journal
 from warouter.upstream.cloud.graph.client import CloudUpstream
-from warouter.upstream.cloud.outgoing import Refused, read_mark, translate
-from warouter.upstream.cloud.reference import reference
+from warouter.upstream.cloud.outgoing import Refused, read_mark
 from warouter.upstream.protocol import Answer
-
-UNKNOWN_ALIAS = (1013, "User is not valid", "nobody is known under this number")
 
 
 class CloudSender(Sender):
@@ -63,6 +61,8 @@ class CloudSender(Sender):
             ownership, journal, recorder, receipts, attachments, claims, upstream, clock, pending
         )
         self._pace = pace
+        self._backlog.urgent = rules.urgent
+        self._ahead = Ahead(self._backlog, journal, rules, ownership.tasks)
         self._lookups = Lookups(journal, ownership.tasks)
         self._requests = requests
         endings = Endings(self._backlog, self._expiry, recorder, rules, clock)
@@ -149,6 +149,7 @@ class CloudSender(Sender):
             issue = slot.issues[row.id] = Issue(row.seq, row.id, row.recipient)
             issue.marked = True
         begin = self._backlog.add(slot, rows, self._reserved)
+        self._ahead.offer(slot, rows)
         for entry, media in self._attachments.prepared(slot, begin, self):
             self.sent += 1
             self._send(slot, entry, media)
@@ -210,23 +211,13 @@ class CloudSender(Sender):
             return
         issue = slot.issues.get(entry.id)
         attempt = issue.next_attempt if issue is not None else 1
-        body = self._written(slot, entry, attempt, found, media)
-        if body is not None:
+        try:
+            body = written(entry, attempt, found, media)
+        except Refused as why:
+            answer = Answer(slot.slot, text_of(entry.id), why.code, why.title, why.details)
+            self.on_answer(slot, entry.id, answer)
+        else:
             self._requests.begin(slot, entry, attempt, body)
-
-    def _written(
-        self, slot: OwnedSlot, entry: Entry, attempt: int, found: Found, media: tuple[str, ...]
-    ) -> bytes | None:
-        """The request's body; None: the message cannot be sent, and ends."""
-        why = UNKNOWN_ALIAS
-        if not found.unknown:
-            name = reference(entry.id, attempt)
-            try:
-                return translate(entry.body, found.address, name, media=media, wamids=found.wamids)
-            except Refused as refused:
-                why = (refused.code, refused.title, refused.details)
-        self.on_answer(slot, entry.id, Answer(slot.slot, text_of(entry.id), *why))
-        return None
 
     def _wait(self, slot: OwnedSlot, entry: Entry, seconds: float) -> None:
         """The recipient's own rate has no place for it now."""

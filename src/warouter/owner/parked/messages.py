@@ -31,6 +31,8 @@ class Messages(Settling, Protocol):
 
     def pump(self, slot: OwnedSlot) -> None: ...
 
+    def ranked(self, entry: Entry) -> Entry: ...
+
 
 class ParkedMessages:
     """The parked messages of every open slot."""
@@ -88,7 +90,7 @@ class ParkedMessages:
                 if entry.id in slot.issues.proven:
                     self._messages.settled(slot, entry)
                 else:
-                    slot.lanes.push(entry)
+                    slot.lanes.push(self._messages.ranked(entry))
         else:
             slot.lanes.end(entries)
 

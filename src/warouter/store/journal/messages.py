@@ -29,6 +29,11 @@ select seq, id, recipient, kind, body, ttl,
   from (select *, sum(octet_length(body)) over (order by seq) - octet_length(body) as before
           from message where slot = $1 and seq > $2 and seq <= $3 order by seq limit $4) as m
  where before < $5 order by seq"""
+_UNPRECEDED = """
+select f.seq from unnest($3::bigint[], $4::text[]) f(seq, recipient)
+ where not exists (select from message m
+                    where m.slot = $1 and m.seq > $2 and m.seq < f.seq
+                      and m.recipient = f.recipient)"""
 # A range and a filter: the index finds them in every collation, see store.views.trace.
 _WITH_STATUS = """
 select i.id from unnest($1::text[]) as i(id)
@@ -73,6 +78,13 @@ class Messages(Sessions):
         """
         rows = await self._read(_PAGE, slot, after, upto, limit, most_bytes)
         return [ReadRow(*row) for row in rows]
+
+    async def unpreceded(
+        self, slot: int, after: int, seqs: Sequence[int], recipients: Sequence[str]
+    ) -> set[int]:
+        """Those of the messages before which, from ``after`` on, their recipient has no other."""
+        rows = await self._issues_read(_UNPRECEDED, slot, after, list(seqs), list(recipients))
+        return {row["seq"] for row in rows}
 
     async def with_status(self, ids: Sequence[str]) -> set[str]:
         """Return those of the messages that have a status in the event journal."""

@@ -1,0 +1,55 @@
+"""Messages with priority that have no place in their slot's memory: they go before those that wait.
+
+What memory does not hold is read back in seq order, and behind a campaign that takes an hour. A
+message with priority is taken into its lane at once, if nothing of its recipient is still to be
+read; the pager passes it over when it comes there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from warouter.link.wire import Message
+from warouter.owner.backlog import Backlog
+from warouter.owner.cloud.endings import Rules
+from warouter.owner.slot import OwnedSlot
+from warouter.owner.tasks import SlotTasks
+from warouter.store.journal import Journal
+
+MOST = 64  # of a slot at once; each may open a range of the cursor
+
+
+class Ahead:
+    """Takes them."""
+
+    def __init__(self, backlog: Backlog, journal: Journal, rules: Rules, tasks: SlotTasks) -> None:
+        self._backlog = backlog
+        self._journal = journal
+        self._rules = rules
+        self._tasks = tasks
+        self.taken = 0
+
+    def offer(self, slot: OwnedSlot, rows: Sequence[Message]) -> None:
+        """These were committed; some may have found no place."""
+        log = slot.messages
+        if log.loaded >= rows[-1].seq or log.cursor.crowded:  # nearly always the first
+            return
+        urgent = self._rules.urgent
+        late = [r for r in rows if r.seq > log.loaded and urgent(r.kind, r.body)]
+        if late:
+            self._tasks.begin(slot, self._take(slot, late))
+
+    async def _take(self, slot: OwnedSlot, rows: Sequence[Message]) -> None:
+        log = slot.messages
+        slot.ahead = {seq for seq in slot.ahead if seq > log.loaded}
+        chosen = rows[: max(0, MOST - len(slot.ahead))]
+        if log.parked.beyond:
+            await self._backlog.parked.find(slot, {row.recipient for row in chosen})
+        first = await self._journal.unpreceded(
+            slot.slot, log.loaded, [row.seq for row in chosen], [row.recipient for row in chosen]
+        )
+        for row in chosen:
+            if slot.open and row.seq in first and row.seq > log.loaded:
+                slot.ahead.add(row.seq)
+                self.taken += 1
+                self._backlog.push(slot, row)
