@@ -199,6 +199,35 @@ async def test_who_hangs_up_costs_nothing(door: Door) -> None:
     await soon(lambda: len(door.intake) == 0)
 
 
+async def test_what_comes_behind_a_request_waits(door: Door) -> None:
+    await door.serve()
+    door.inbox.open.clear()
+    line = await door.connect(SIGNED)
+    await soon(lambda: door.intake._known)
+    (caller,) = door.intake._known
+    line.say(SIGNED)
+    await soon(lambda: caller._came)
+    line.say(SIGNED * 10_000)  # which stays with the sender: nothing of it is read
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert len(caller._came) < 1 << 20
+    door.inbox.open.set()
+    for _ in range(10_002):
+        assert (await line.hear()).status == 200
+
+
+async def test_who_was_about_to_ask_at_the_end_is_answered_once(door: Door) -> None:
+    await door.serve()
+    line = await door.connect(HEAD[:20])
+    await soon(lambda: any(caller._came for caller in door.intake._strangers))
+    leaving = asyncio.create_task(door.intake.leave())
+    await soon(lambda: door.intake.leaving)
+    line.say(SIGNED[20:])
+    heard = await line.hear()
+    assert (heard.status, heard.last) == (200, True)
+    await leaving
+
+
 async def test_a_defect_ends_one_connection(
     door: Door, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -263,7 +292,7 @@ META = "client.webhooks.example"
     ("issuer", "names", "common_name", "admitted"),
     [
         (0, [META], None, True),
-        (0, ["other.example", META.upper()], None, True),
+        (0, ["other.example", META], None, True),
         (0, ["other.example"], META, True),
         (0, ["other.example"], None, False),
         (0, ["x" + META], None, False),
@@ -283,7 +312,7 @@ async def test_mutual_tls(
     (tmp_path / "ca.pem").write_text(text_of(authorities[0]))
     server, client = contexts("localhost")
     mutual.ask(server, str(tmp_path / "ca.pem"))
-    await door.serve(server, client_name=META)
+    await door.serve(server, client_name=META.title())
     if issuer is not None:
         shown = authorities[issuer].issue_cert(*names, common_name=common_name)
         shown.configure_cert(client)

@@ -104,7 +104,8 @@ async def test_without_a_signature_no_body_is_read(hook: Webhook) -> None:
 
 async def test_a_wrong_signature_is_refused(hook: Webhook, pool: asyncpg.Pool) -> None:
     body = webhook(messages=[text("wamid.1")])
-    assert await hook.post(body, secret="wrong") == 401
+    heard = await hook.ask(post(body, secret="wrong"))
+    assert (heard.status, heard.last) == (401, True)
     assert await hook.post(body, secret=None, **{"X-Hub-Signature-256": "sha256=0"}) == 401
     assert hook.listener.counts == Counter({"wrong_signature": 2})
     assert await inbox_of(pool) == []
@@ -323,6 +324,17 @@ async def test_a_user_gets_another_id(hook: Webhook, pool: asyncpg.Pool) -> None
     rows = await pool.fetch("select user_id, wa_id, alias from contact_identity")
     assert [tuple(row) for row in rows] == [("US.77", "15550003333", alias_of(ANN))]
     assert {row["recipient"] for row in await inbox_of(pool)} == {alias_of(ANN)}
+
+
+async def test_whose_number_changes_is_found_by_the_former(
+    hook: Webhook, pool: asyncpg.Pool
+) -> None:
+    assert await hook.post(webhook(messages=[text("wamid.1", from_user_id=ANN)])) == 200
+    system = {"type": "user_changed_number", "wa_id": "15550003333", "user_id": "US.77"}
+    moved = text("wamid.2", type="system", system=system)
+    assert await hook.post(webhook(messages=[moved])) == 200
+    rows = await pool.fetch("select user_id, wa_id from contact_identity")
+    assert [tuple(row) for row in rows] == [("US.77", "15550003333")]
 
 
 @pytest.mark.parametrize(("shows", "recipients"), [("raw", [ANN]), ("drop", [])])
