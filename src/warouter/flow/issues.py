@@ -34,6 +34,7 @@ class Issue:
         "seq",
         "since",
         "state",
+        "uploaded_again",
     )
 
     def __init__(
@@ -52,6 +53,7 @@ class Issue:
         self.cause = ""
         self.rule: Rule | None = None  # once it is in doubt
         self.aside = False  # in doubt, but those behind it go on
+        self.uploaded_again = False  # its media, since the other side did not know them
         self.said = False  # its end is on disk as a status; only its lane is still shut
         self.drained_after: int | None = (
             None  # the inbox is to be read once more after this reading
@@ -71,6 +73,6 @@ class Issues(dict[bytes, Issue]):
         self.proven: set[bytes] = set()  # ended by evidence while their rows were being read
 
     @property
-    def doubtful(self) -> list[Issue]:
-        """Those in doubt, or held."""
-        return [i for i in self.values() if i.state in (State.DOUBT, State.HELD)]
+    def unsettled(self) -> list[Issue]:
+        """Those that time may end: in doubt, held, or taken and waiting for what is said of it."""
+        return [i for i in self.values() if i.state in (State.DOUBT, State.HELD, State.TAKEN)]

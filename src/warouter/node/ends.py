@@ -23,6 +23,7 @@ from warouter.owner.cloud.number import DEFAULT_LEVEL, Number
 from warouter.owner.cloud.pace import Pace
 from warouter.owner.cloud.proving import Proving
 from warouter.owner.cloud.requests import Requests
+from warouter.owner.cloud.rows import Rows
 from warouter.owner.cloud.rules import RuleBook
 from warouter.owner.cloud.sender import CloudSender
 from warouter.owner.cloud.unmatched import Unmatched
@@ -159,7 +160,8 @@ class CloudEnd:
         self.upstream = CloudUpstream(self.graph, clock)
         self._calls = Calls(cloud, secrets)
         self.contents = CloudMedia(cloud, secrets, self._calls)
-        self.drain = self.acks = Drain(ownership, journal, self.upstream)
+        rows = Rows(self.upstream, late_success=cloud.late_success)
+        self.drain = self.acks = Drain(ownership, journal, rows)
         self.listeners = (self.drain,)
         windows = Windows(cloud.doubt_seconds)
         self._rules = RuleBook(
@@ -191,6 +193,7 @@ class CloudEnd:
             proving=self._proving,
             words=Words(journal.say),
             stop=self.number.stop,
+            until_sent=cloud.order == "sent",
         )
 
     @property

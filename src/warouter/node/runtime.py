@@ -16,6 +16,7 @@ from uuid import UUID, uuid4
 import uvloop
 
 from warouter import __version__, log
+from warouter.cluster.shardmap import SIMULATOR
 from warouter.config import Settings
 from warouter.errors import CommandError
 from warouter.store import database, migrate, server_settings
@@ -80,6 +81,9 @@ async def check_database(settings: Settings, identity: Identity) -> None:
         await migrate.check(connection)
         if identity.role == "coreapp":
             _check_upstream(settings.upstream_name, await read_upstream(connection))
+        if settings.upstream_name != SIMULATOR:
+            for sentence in settings.cloud.warnings():
+                logger.warning("risky setting found", extra={"reason": sentence})
         found = await database.settings_found(connection, list(server_settings.WARNED))
         for sentence in server_settings.dangers(found):
             logger.warning("unsafe database setting found", extra={"reason": sentence})

@@ -29,6 +29,8 @@ from warouter.upstream.cloud.graph.client import CloudUpstream, Fate
 
 log = logging.getLogger(__name__)
 
+SENT_SECONDS = 5.0  # for which a ``sent`` is waited for, where that is asked for
+
 
 class Readings(Protocol):
     """The readings of the inbox."""
@@ -147,8 +149,11 @@ class Doubts:
     def look_at(self, slot: OwnedSlot) -> None:
         """Whatever time has decided of the messages in doubt."""
         now = self._clock()
-        for issue in slot.issues.doubtful:
-            if issue.state is State.HELD:
+        for issue in slot.issues.unsettled:
+            if issue.state is State.TAKEN:
+                if now - issue.since >= SENT_SECONDS:
+                    self.endings.proven(slot, issue.id)
+            elif issue.state is State.HELD:
                 if now - issue.since >= self._rules.held and not issue.said:
                     self.endings.counts["fail"] += 1
                     self.endings.fail(slot, issue, UNKNOWN)

@@ -21,7 +21,7 @@ from warouter.cluster.role import State
 from warouter.errors import OutcomeUnknown
 from warouter.message_id import text_of
 from warouter.owner.cloud.doubts import Doubts
-from warouter.owner.cloud.rows import NotYet, Rows, Upstream, order_of
+from warouter.owner.cloud.rows import NotYet, Rows, order_of
 from warouter.owner.listener import SlotListener
 from warouter.owner.ownership import Ownership
 from warouter.owner.slot import OwnedSlot
@@ -50,10 +50,10 @@ class Hearing(Protocol):
 class Drain(SlotListener, Acks):
     """Reads the inbox for every open slot. It acknowledges what ``Receipts`` has stored."""
 
-    def __init__(self, ownership: Ownership, journal: Journal, upstream: Upstream) -> None:
+    def __init__(self, ownership: Ownership, journal: Journal, rows: Rows) -> None:
         self._ownership = ownership
         self._journal = journal
-        self.rows = Rows(upstream)
+        self.rows = rows
         self._flying: dict[int, Row] = {}  # read, and not deleted yet, by number
         self._done: dict[int, list[int]] = defaultdict(list)  # by slot: to be deleted
         self._readings = 0

@@ -80,6 +80,12 @@ class Endings:
             self.counts[by] += 1
         self._end(slot, issue)
 
+    def wait_for_sent(self, slot: OwnedSlot, issue: Issue, took: Took) -> None:
+        """It was taken; what is behind it waits for its ``sent``, or for a few seconds."""
+        issue.state, issue.since = State.TAKEN, self._clock()
+        slot.messages.note(took)  # without its seq: the issue row stays until it is settled
+        self._recorder.touch(slot)
+
     def proven(self, slot: OwnedSlot, message_id: bytes) -> None:
         """The same, where the evidence is on disk already."""
         issue = slot.issues.pop(message_id, None)

@@ -13,6 +13,7 @@ from warouter.flow.doubt import State as Fate
 from warouter.flow.issues import Issue
 from warouter.flow.lanes import Entry
 from warouter.flow.progress import Stated, Took, Unissued
+from warouter.kinds import MEDIA, base_of
 from warouter.message_id import text_of
 from warouter.owner.cloud.doubts import Doubts
 from warouter.owner.cloud.issuer import Issuer, Marking
@@ -31,11 +32,15 @@ from warouter.upstream.protocol import Answer
 log = logging.getLogger(__name__)
 
 READ_AGAIN_MS = 2_000
+UPLOAD_AGAIN_MS = 200
 AGAIN = 1011  # of a request that never began; nobody sees it
 
 
 class Answered(Protocol):
     """Whoever's messages they are: the sender."""
+
+    def media_gone(self, entry: Entry) -> None:
+        """Meta does not know the media of this message any more."""
 
     def on_answer(self, slot: OwnedSlot, message_id: bytes, answer: Answer) -> None:
         """The message that is out was refused, or is to be tried again."""
@@ -59,6 +64,7 @@ class Requests:
         proving: Proving,
         words: Words,
         stop: Callable[[Judged, bytes], None],
+        until_sent: bool = False,
     ) -> None:
         self._ownership = ownership
         self._recorder = recorder
@@ -68,6 +74,7 @@ class Requests:
         self._proving = proving
         self._words = words
         self._stop = stop
+        self._until_sent = until_sent  # the next of a recipient waits for the status, too
         self._sender: Answered
         self._doubts: Doubts
         self.issuer = Issuer(ownership, journal, self)
@@ -172,10 +179,14 @@ class Requests:
         return issue.recipient if issue is not None else None
 
     def _ended(self, slot: OwnedSlot, post: Post, judged: Judged) -> None:
-        if judged.cls is Class.TAKEN:
-            self._doubts.endings.evidence(slot, _took(post, judged), "answer")
-            return
         issue = slot.issues.get(post.id)
+        if judged.cls is Class.TAKEN:
+            took = _took(post, judged)
+            if self._until_sent and issue is not None and issue.state is Fate.OUT:
+                self._doubts.endings.wait_for_sent(slot, issue, took)
+            else:
+                self._doubts.endings.evidence(slot, took, "answer")
+            return
         if issue is None or issue.attempt != post.attempt:
             return  # it ended by evidence, or went again
         if issue.state is Fate.DOUBT:
@@ -199,6 +210,10 @@ class Requests:
         if judged.cls is Class.DOUBT:
             self._doubts.begin(slot, entry, judged.title or "unclear")
             return
+        if judged.upload_again and base_of(entry.kind) == MEDIA and not issue.uploaded_again:
+            issue.uploaded_again = True
+            self._sender.media_gone(entry)
+            judged = judged._replace(cls=Class.NOT_TAKEN, wait_ms=UPLOAD_AGAIN_MS)
         answer = _answer(slot, issue.id, judged)
         if judged.cls is Class.FINAL:
             issue.state = Fate.FAILED

@@ -25,6 +25,7 @@ from warouter.upstream.protocol import Answer, Event
 ASKED = 4  # the kind of an operator's word
 
 
+LATE = ("delivered", "read")
 LAST = 99  # sorts behind every status
 
 
@@ -41,8 +42,9 @@ class Upstream(Protocol):
 class Rows:
     """Reads rows of an open slot. ``counts`` has what was left out, by kind."""
 
-    def __init__(self, upstream: Upstream) -> None:
+    def __init__(self, upstream: Upstream, *, late_success: bool = False) -> None:
         self._upstream = upstream
+        self._late_success = late_success  # a ``delivered`` after a shown ``failed`` is shown
         self._seen: dict[bytes, Seen] = {}  # of the messages whose rows are on their way
         self._doubts: Doubts
         self.counts: Counter[str] = Counter()
@@ -92,7 +94,8 @@ class Rows:
         if told.status == FAILED and shown is None and out - {attempt} and not seen.over:
             raise NotYet  # for what becomes of the later attempt
         self.contradictions += seen.contradictions
-        if shown is None and told.status in (*RANKS, FAILED):
+        late = self._late_success and seen.over and told.status in LATE
+        if shown is None and told.status in (*RANKS, FAILED) and not late:
             self.counts["not shown"] += 1
             return None
         self._seen[row.id] = seen._replace(contradictions=0)

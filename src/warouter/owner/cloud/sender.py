@@ -100,6 +100,9 @@ class CloudSender(Sender):
         issue = slot.issues.get(entry.id)
         return issue is not None and issue.doubts > 0
 
+    def media_gone(self, entry: Entry) -> None:
+        self._attachments.gone(entry)
+
     def look_again(self, slot: OwnedSlot) -> None:
         """Something of the slot may go that could not before."""
         self.moved(slot)

@@ -70,6 +70,11 @@ class Attachments(SlotListener):
             else:
                 self._take(slot, mine, entry, sender)
 
+    def gone(self, entry: Entry) -> None:
+        """The upstream does not know its media: they are prepared anew when it comes again."""
+        for reference in self._references(entry):
+            self._uploads.drop(reference)
+
     def closed(self, slot: OwnedSlot) -> None:
         """Nothing of it is prepared or answered any more."""
         mine = self._slots.pop(slot, None)

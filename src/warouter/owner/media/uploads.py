@@ -117,6 +117,10 @@ class Uploads:
                 del self._flights[wanted]  # who comes now gets one of his own
                 flight.task.cancel()
 
+    def drop(self, reference: Reference) -> None:
+        """The upstream does not know its handle any more: it is uploaded anew."""
+        self._known.pop(reference, None)
+
     async def close(self) -> None:
         for flight in self._flights.values():
             flight.task.cancel()
