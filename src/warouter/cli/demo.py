@@ -16,12 +16,21 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 
+from warouter.demo.doubts import POLICIES, Doubted
 from warouter.demo.run import Demo, Plan, Report
 from warouter.demo.scene import Scene, own_cluster, running_cluster, started_ago
 from warouter.demo.tally import STATUSES, Tally
 from warouter.errors import CommandError
+from warouter.local.cluster import EMULATOR, SIMULATOR
 
 SHOW_SECONDS = 0.1
+# In short what docs/architecture.md says of the Cloud API. The run above is judged by the first
+# line; the second says what it cannot show.
+PROMISES = (
+    "Promised: each message ends in a status, and Meta takes it once, in its recipient's order.",
+    "Except: one in doubt whose window passes without a status is sent again, and Meta may have it"
+    " twice. With `fail` or `hold` it is not sent again.",
+)
 
 
 @click.command()
@@ -46,6 +55,12 @@ SHOW_SECONDS = 0.1
     type=click.Path(path_type=Path, file_okay=False),
     help="Run against the cluster that `warouter up` runs on this data directory.",
 )
+@click.option(
+    "--upstream",
+    type=click.Choice([EMULATOR, SIMULATOR]),
+    show_default=EMULATOR,
+    help="The door of the simulator that the demo's own cluster sends through.",
+)
 @click.option("--keep", is_flag=True, help="Keep the data directory of the demo's own cluster.")
 @click.option(
     "--since",
@@ -59,6 +74,7 @@ def demo(
     inbound: int,
     rate: float,
     data_dir: Path | None,
+    upstream: str | None,
     keep: bool,
     since: float | None,
 ) -> None:
@@ -67,7 +83,8 @@ def demo(
     Starts a cluster of its own, unless --data-dir names a running one, and acts as a business over
     its HTTP API. On the way it kills a coreapp that owns slots, starts two more, and sets shards
     to the next greater count. A running cluster gets its webhook, status switches and shards back
-    afterwards. Exit code 0 only if nothing was lost, repeated or reordered.
+    afterwards. Exit code 0 only if nothing was lost, repeated or reordered, and nothing is in doubt
+    any more.
     """
     ago = started_ago() if since is None else time.time() - since
     started_at = time.monotonic() - ago
@@ -76,8 +93,15 @@ def demo(
             "WA_DB_HOSTNAME is set, and the demo's own cluster brings its own PostgreSQL:"
             " unset it, or name a running cluster with --data-dir."
         )
+    if data_dir is not None and upstream is not None:
+        raise CommandError(
+            "--upstream is for the demo's own cluster: the one of --data-dir has its upstream."
+        )
     plan = Plan(messages=messages, recipients=recipients, inbound=inbound, rate=rate)
-    scene = own_cluster(keep) if data_dir is None else running_cluster(data_dir)
+    if data_dir is None:
+        scene = own_cluster(upstream or EMULATOR, keep)
+    else:
+        scene = running_cluster(data_dir)
     uvloop.run(_until_told(_run(scene, plan, started_at)))
 
 
@@ -106,6 +130,8 @@ async def _run(cluster: AbstractAsyncContextManager[Scene], plan: Plan, started_
         click.echo(await scene.about_postgres())
         report = await _shown(console, scene, plan)
         console.print(table(report, plan, started_at))
+        for line in PROMISES if report.doubted is not None else ():
+            click.echo(line)
         stack.enter_context(console.status("stopping what was started"))
     if not scene.lasting and scene.folder.exists():
         console.print(f"kept: {scene.folder}")
@@ -142,7 +168,7 @@ def table(report: Report, plan: Plan, started_at: float) -> Table:
     result = Table(title="warouter demo", title_justify="left")
     for column in ("", "", "how it was counted"):
         result.add_column(column)
-    for row in (*_counts(report.tally), *_times(report, plan, started_at)):
+    for row in (*_counts(report), *_times(report, plan, started_at)):
         result.add_row(*row)
     return result
 
@@ -150,7 +176,8 @@ def table(report: Report, plan: Plan, started_at: float) -> Table:
 Row = tuple[str, str, str]
 
 
-def _counts(tally: Tally) -> list[Row]:
+def _counts(report: Report) -> list[Row]:
+    tally = report.tally
     of_all = f"of {tally.accepted}"
     lost = f"messages {tally.lost_messages}, statuses {tally.lost_statuses}"
     return [
@@ -160,8 +187,24 @@ def _counts(tally: Tally) -> list[Row]:
         ("lost", _marked(tally.lost), f"{lost}, inbound {tally.lost_inbound}"),
         ("repeated", _marked(tally.repeated), "for the recipient"),
         ("out of order", _marked(tally.out_of_order), "per recipient"),
+        *(_doubts(report.doubted, tally) if report.doubted is not None else ()),
         ("API errors", f"{tally.errors}", "any answer but 201, or none"),
         ("callbacks repeated", f"{tally.callbacks_again}", "allowed: at least once"),
+    ]
+
+
+def _doubts(doubted: Doubted, tally: Tally) -> list[Row]:
+    again, failed, held = (doubted.by(policy) for policy in POLICIES)
+    told = doubted.by("status", "lane")
+    heard = doubted.by("answer", "operator")
+    window = f"sent again {again}, failed {failed}, held {held}"
+    return [
+        ("in doubt", f"{doubted.total}", "of which nobody knew whether they had been taken"),
+        ("  until a status", f"{told}", "named them: they had been taken"),
+        ("  until an answer", f"{heard}", "was heard after all"),
+        ("  until the window", f"{again + failed + held}", f"was over: {window}"),
+        ("  still", _marked(doubted.open), "in the end"),
+        ("accepted twice", _marked(tally.twice), "by Meta's side, each a second message"),
     ]
 
 

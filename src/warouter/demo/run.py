@@ -9,18 +9,23 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 import aiohttp
 import msgspec
 
 from warouter._hash import SHARD_COUNTS, SLOTS
+from warouter.demo import seen
 from warouter.demo.business import Business, Webhook
-from warouter.demo.gaps import Arrival, Failover, failover, longest_gap, unseen
+from warouter.demo.doubts import Doubted
+from warouter.demo.gaps import Failover, failover, longest_gap, unseen
 from warouter.demo.scene import Scene, kill
+from warouter.demo.seen import Seen
 from warouter.demo.tally import Evidence, Tally, complete, judge
 from warouter.demo.traffic import Lane, Offered, draw_recipients, even_turns, inbound
+from warouter.demo.watch import DoubtWatch
 from warouter.errors import CommandError
 
 MOVE_SECONDS = 20.0  # a failover or a change of shards that takes longer has failed
@@ -45,9 +50,11 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """The results of a run, times in seconds; None could not be measured.
 
     ``spacing`` is how far apart the messages of a slot are: no pause can be told more finely.
+    ``doubted`` is None where nothing can be in doubt.
     """
 
     tally: Tally
+    doubted: Doubted | None
     failover: Failover
     lost_slots: int
     moved_slots: int
@@ -70,7 +77,7 @@ class Demo:
         self._plan = plan
         self._say = say
         self._described = dict(scene.describe())
-        self._control = str(self._described["simulator"]["control_url"])
+        self._control = control_url(self._described)
         self._lanes = {to: Lane() for to in draw_recipients(plan.recipients)}
         self._injected: list[tuple[str, str]] = []
         self._may_finish = asyncio.Event()
@@ -82,6 +89,7 @@ class Demo:
         self._change = _Change()
         self._webhook = Webhook()
         self._simulator = aiohttp.ClientSession(self._control, raise_for_status=True)
+        self._doubts: DoubtWatch | None = None
 
     # what a progress bar shows
 
@@ -102,17 +110,19 @@ class Demo:
     async def run(self) -> Report:
         """Run all steps in order; raises CommandError if a step of the demo itself fails."""
         d = self._described
-        async with (
-            self._simulator,
-            self._webhook,
-            Business(d["url"], d["user"], d["password"]) as business,
-        ):
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self._simulator)
+            await stack.enter_async_context(self._webhook)
+            business = Business(d["url"], d["user"], d["password"])
+            await stack.enter_async_context(business)
             await business.login()
             await self._check_simulator()
-            async with self._webhook_set(business):
-                await self._act(business)
-                await self._callbacks()
-                return await self._report()
+            await stack.enter_async_context(self._webhook_set(business))
+            if self._scene.window is not None:
+                self._doubts = await stack.enter_async_context(self._scene.doubts())
+            await self._act(business)
+            await self._callbacks()
+            return await self._report()
 
     async def _act(self, business: Business) -> None:
         try:
@@ -220,16 +230,17 @@ class Demo:
     async def _callbacks(self) -> None:
         """Wait for every promised callback, or until none has come for a while."""
         last = (-1, -1)
+        patience = CALLBACK_SECONDS + (self._scene.window or 0.0)
         quiet_since = time.monotonic()
-        while not complete(self._evidence({})):
-            seen = (self.called_back, self.received)
-            if seen != last:
-                last, quiet_since = seen, time.monotonic()
-            elif time.monotonic() - quiet_since > CALLBACK_SECONDS:
+        while not complete(self._evidence({}, 0)):
+            had = (self.called_back, self.received)
+            if had != last:
+                last, quiet_since = had, time.monotonic()
+            elif time.monotonic() - quiet_since > patience:
                 return
             await asyncio.sleep(LOOK_SECONDS)
 
-    def _evidence(self, arrived: dict[str, list[str]]) -> Evidence:
+    def _evidence(self, arrived: dict[str, list[str]], in_doubt: int) -> Evidence:
         lanes = self._lanes
         return Evidence(
             accepted={to: lane.accepted for to, lane in lanes.items()},
@@ -240,21 +251,22 @@ class Demo:
             injected=self._injected,
             inbound=self._webhook.inbound,
             arrived=arrived,
+            in_doubt=in_doubt,
         )
 
     async def _report(self) -> Report:
-        query = f"/record?ids=1&since={self._began_at!r}"
-        async with self._simulator.get(query) as answer:
-            record = msgspec.json.decode(await answer.read())
-        tally = judge(self._evidence(record["ids"]))
+        doubted = await self._doubts.counted(CALLBACK_SECONDS) if self._doubts else None
+        record = await self._seen()
+        tally = judge(self._evidence(record.ids, doubted.open if doubted else 0))
         ours = {id for lane in self._lanes.values() for id in lane.accepted}
-        arrivals = [a for a in (Arrival(*row) for row in record["arrivals"]) if a.id in ours]
+        arrivals = [a for a in record.arrivals if a.id in ours]
         killed_at, owned = self._killed
         change = self._change
         unmoved = set(range(SLOTS)) - change.moved
         seconds = sorted(t for lane in self._lanes.values() for t in lane.seconds)
         return Report(
             tally=tally,
+            doubted=doubted,
             failover=failover(arrivals, killed_at, owned),
             lost_slots=len(owned),
             moved_slots=len(change.moved),
@@ -268,6 +280,15 @@ class Demo:
             answers=(seconds[len(seconds) // 2], seconds[-1]),
             first_sent_at=min((a.at for a in arrivals), default=None),
         )
+
+    async def _seen(self) -> Seen:
+        """What the simulator has on record since the beginning."""
+        query = f"/record?ids=1&since={self._began_at!r}"
+        async with self._simulator.get(query) as answer:
+            record = msgspec.json.decode(await answer.read())
+        if self._scene.window is None:
+            return seen.native(record)
+        return seen.cloud(record, await self._scene.owners(self._began_at))
 
     async def _check_simulator(self) -> None:
         """Refuse to judge a simulator whose fault switches are set:
@@ -290,6 +311,16 @@ class _Change(msgspec.Struct):
     done: float = 0.0
     shards: tuple[int, int] = (0, 0)
     moved: set[int] = set()
+
+
+def control_url(described: Mapping[str, Any]) -> str:
+    """Where the simulator of this cluster is asked; CommandError if it has none."""
+    if "simulator" not in described:
+        raise CommandError(
+            "This cluster has no simulator that could be asked what arrived: the demo sends to none"
+            " but simulated recipients."
+        )
+    return str(described["simulator"]["control_url"])
 
 
 def next_shards(shards: int) -> int:

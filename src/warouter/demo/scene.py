@@ -11,6 +11,7 @@ import os
 import shutil
 import signal
 import tempfile
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -20,9 +21,11 @@ import asyncpg
 import msgspec
 
 from warouter.cluster.shardmap import ShardMap
-from warouter.config import load
+from warouter.config import Settings, load
+from warouter.demo.seen import Owner
+from warouter.demo.watch import DoubtWatch
 from warouter.errors import CommandError
-from warouter.local.cluster import Cluster, Options
+from warouter.local.cluster import EMULATOR, Cluster, Options
 from warouter.local.description import read_description
 from warouter.local.postgres_version import described
 from warouter.local.process import Process
@@ -31,6 +34,14 @@ from warouter.store.database import create_pool
 from warouter.store.nodes import read_map, read_rows
 
 LOOK_SECONDS = 0.02
+# Of the demo's own cluster: Meta's side answers as it does, to a number of the higher level, and
+# what is in doubt waits seconds instead of a minute. That is short for Meta, and right here: a
+# request reaches the simulator at once or never.
+DOUBT_SECONDS = "3"
+FAULTS = ("level=1000", "latency_ms=50", "latency_most_ms=250")
+_OWNERS = """
+select slot, extract(epoch from clock_timestamp() - at)::float8 as age_s, epoch from owner_log
+ where at > clock_timestamp() - make_interval(secs => $1)"""
 
 
 class Victim(msgspec.Struct, frozen=True):
@@ -52,14 +63,16 @@ class Scene:
         describe: Callable[[], Mapping[str, Any]],
         add_coreapps: Callable[[int], Awaitable[list[str]]],
         pool: asyncpg.Pool,
-        lease: float,
+        settings: Settings,
         *,
         folder: Path,
         lasting: bool,
     ) -> None:
         self.describe = describe
         self.add_coreapps = add_coreapps
-        self.lease = lease
+        self.lease = settings.timing.lease
+        # So long a message in doubt may wait for its policy; None where nothing can be in doubt.
+        self.window = settings.cloud.doubt_seconds if settings.upstream == "cloud" else None
         self.folder = folder
         self.lasting = lasting
         self._pool = pool
@@ -72,6 +85,15 @@ class Scene:
 
     async def map(self) -> ShardMap:
         return await read_map(self._pool)
+
+    def doubts(self) -> DoubtWatch:
+        return DoubtWatch(self._pool)
+
+    async def owners(self, since: float) -> list[Owner]:
+        """Every owner that a slot got after ``since`` (monotonic s)."""
+        rows = await self._pool.fetch(_OWNERS, time.monotonic() - since)
+        now = time.monotonic()
+        return [Owner(row["slot"], now - row["age_s"], row["epoch"]) for row in rows]
 
     async def victim(self) -> Victim:
         """The coreapp with most slots, of those that ``warouter up`` runs and restarts."""
@@ -117,10 +139,10 @@ def kill(victim: Victim) -> None:
 
 
 @asynccontextmanager
-async def own_cluster(keep: bool) -> AsyncIterator[Scene]:
+async def own_cluster(upstream: str, keep: bool) -> AsyncIterator[Scene]:
     """A cluster as ``warouter up`` starts it, on free ports and in a folder of its own."""
     folder = _new_folder()
-    cluster = Cluster(Options(data_dir=folder, port=0))
+    cluster = Cluster(_own(folder, upstream))
     stop = asyncio.Event()
     running: asyncio.Task[None] | None = None
     try:
@@ -168,6 +190,19 @@ async def running_cluster(folder: Path) -> AsyncIterator[Scene]:
         await asyncio.gather(*(process.stop() for process in added))
 
 
+def _own(folder: Path, upstream: str) -> Options:
+    if upstream != EMULATOR:
+        return Options(data_dir=folder, port=0, upstream=upstream)
+    seconds = os.environ.get("WAROUTER_CLOUD_DOUBT_SECONDS") or DOUBT_SECONDS
+    return Options(
+        data_dir=folder,
+        port=0,
+        upstream=upstream,
+        environment={"WAROUTER_CLOUD_DOUBT_SECONDS": seconds},
+        emulator_faults=FAULTS,
+    )
+
+
 def _new_folder() -> Path:
     folder = Path(tempfile.mkdtemp(prefix="warouter-demo-"))
     # PostgreSQL may have to run as another account, which must get through to its own folder.
@@ -200,7 +235,7 @@ async def _scene(
             " is `warouter up` still running?"
         ) from error
     try:
-        yield Scene(describe, add, pool, settings.timing.lease, folder=folder, lasting=lasting)
+        yield Scene(describe, add, pool, settings, folder=folder, lasting=lasting)
     finally:
         await pool.close()
 

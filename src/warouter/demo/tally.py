@@ -23,7 +23,8 @@ class Evidence(msgspec.Struct, kw_only=True):
     ``accepted`` ids of 201s by recipient; ``doubtful`` ids whose outcome the API called unknown;
     ``unanswered`` requests that broke off, so that not even their id is known; ``refused`` other
     answers than 201. ``statuses`` are (id, status) of callbacks; ``injected`` and ``inbound`` are
-    (sender, id); ``arrived`` is the simulator's record, ids by recipient.
+    (sender, id); ``arrived`` is the simulator's record, ids by recipient. ``in_doubt`` counts the
+    messages of which nobody knew in the end whether they had been taken.
     """
 
     accepted: dict[str, list[str]] = {}
@@ -34,10 +35,14 @@ class Evidence(msgspec.Struct, kw_only=True):
     injected: list[tuple[str, str]] = []
     inbound: list[tuple[str, str]] = []
     arrived: dict[str, list[str]] = {}
+    in_doubt: int = 0
 
 
 class Tally(msgspec.Struct, frozen=True, kw_only=True):
-    """The counts. ``statuses`` counts accepted messages by the statuses that were called back."""
+    """The counts. ``statuses`` counts accepted messages by the statuses that were called back.
+
+    ``repeated`` has those ``twice`` in it that their recipient got more than once.
+    """
 
     accepted: int
     statuses: dict[str, int]
@@ -47,6 +52,8 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True):
     lost_statuses: int
     lost_inbound: int
     repeated: int
+    twice: int
+    in_doubt: int
     out_of_order: int
     errors: int
     callbacks_again: int
@@ -66,6 +73,7 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True):
                 (self.lost_inbound, "inbound messages were never called back"),
                 (self.repeated, "messages reached their recipient again or unasked"),
                 (self.out_of_order, "messages or callbacks came out of order"),
+                (self.in_doubt, "messages are still in doubt"),
             )
             if count
         ]
@@ -93,6 +101,8 @@ def judge(evidence: Evidence) -> Tally:
         lost_statuses=len(promised) * len(STATUSES) - sum(statuses.values()),
         lost_inbound=len(injected) - back,
         repeated=_repeated(evidence, arrived, promised),
+        twice=_twice(arrived),
+        in_doubt=evidence.in_doubt,
         out_of_order=_messages_inverted(evidence.accepted, arrived)
         + _statuses_inverted(evidence.statuses, promised)
         + _inbound_inverted(evidence.injected, evidence.inbound),
@@ -128,10 +138,13 @@ def inversions(expected: Sequence[str], seen: Sequence[str]) -> int:
 def _repeated(evidence: Evidence, arrived: Mapping[str, Sequence[str]], promised: set[str]) -> int:
     """Ids that arrived twice, at another recipient, or without an answer that explains them."""
     owner = {id: to for to, ids in evidence.accepted.items() for id in ids}
-    twice = sum(len(ids) - len(set(ids)) for ids in arrived.values())
     astray = sum(owner.get(id, to) != to for to, ids in arrived.items() for id in ids)
     unasked = {id for ids in arrived.values() for id in ids} - promised - evidence.doubtful
-    return twice + astray + max(0, len(unasked) - evidence.unanswered)
+    return _twice(arrived) + astray + max(0, len(unasked) - evidence.unanswered)
+
+
+def _twice(arrived: Mapping[str, Sequence[str]]) -> int:
+    return sum(len(ids) - len(set(ids)) for ids in arrived.values())
 
 
 def _messages_inverted(

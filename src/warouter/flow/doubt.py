@@ -91,6 +91,13 @@ class Rule(NamedTuple):
     lane: float
     most: int = 3  # attempts that may have been taken
 
+    def goes_on(self, waited: float) -> bool:
+        """True once those behind it are sent although it waits: only where its window is longer.
+
+        Any other one keeps its place, also while a proof is missing.
+        """
+        return self.window > self.lane and waited >= self.lane
+
 
 class Doubt(NamedTuple):
     """The facts about one message in doubt, as its owner has them."""

@@ -52,14 +52,19 @@ def webhook_url(port: int) -> str:
 
 
 def arguments(
-    graph_port: int, control_port: int, host: str, webhooks: Sequence[str], number: str
+    graph_port: int,
+    control_port: int,
+    host: str,
+    webhooks: Sequence[str],
+    number: str,
+    faults: Sequence[str] = (),
 ) -> list[str]:
     """The command of the emulator."""
-    urls = [part for url in webhooks for part in ("--webhook-url", url)]
     return [
         *("simulator", "--cloud", "--host", host, "--port", str(graph_port)),
         *("--control-port", str(control_port), "--number", number),
-        *urls,
+        *(part for url in webhooks for part in ("--webhook-url", url)),
+        *(part for fault in faults for part in ("--fault", fault)),
     ]
 
 

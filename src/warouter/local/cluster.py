@@ -67,7 +67,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
     ``place`` says, by name and role, how each process is started; ``postgres`` are options of the
     embedded server. ``upstream`` is one of ``UPSTREAMS``: the simulator by its native door or its
-    Cloud door, or the Graph API that the variables name.
+    Cloud door, or the Graph API that the variables name. ``emulator_faults`` are switches of the
+    Cloud door from the start, as NAME=VALUE.
     """
 
     data_dir: Path
@@ -82,6 +83,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     postgres: dict[str, str] = {}
     simulator_host: str = "127.0.0.1"
     upstream: str = SIMULATOR
+    emulator_faults: tuple[str, ...] = ()
 
 
 class Cluster:
@@ -279,6 +281,7 @@ class Cluster:
             self.options.simulator_host,
             self.cloud_webhooks,
             CC + PHONE_NUMBER,
+            self.options.emulator_faults,
         )
         process = Process(
             "simulator", "simulator", arguments, of_child(self._environment), self.folder

@@ -53,6 +53,19 @@ def test_the_verdict_counts_the_faults() -> None:
     )
 
 
+def test_a_second_message_is_told_from_one_that_nobody_asked_for() -> None:
+    evidence = perfect()
+    evidence.arrived[ADA] += ["a1", "of nobody"]
+    tally = judge(evidence)
+    assert (tally.repeated, tally.twice) == (2, 1)
+
+
+def test_what_is_still_in_doubt_is_no_success() -> None:
+    evidence = perfect()
+    evidence.in_doubt = 2
+    assert judge(evidence).verdict == "2 messages are still in doubt."
+
+
 def test_nothing_accepted_is_no_success() -> None:
     tally = judge(Evidence(accepted={ADA: []}, refused=4))
     assert tally.errors == 4

@@ -118,3 +118,14 @@ def test_what_is_out_waits_for_its_answer_alone() -> None:
         Happened.UNCLEAR,
         Happened.EVIDENCE,
     }
+
+
+def test_an_ordinary_message_keeps_its_place_also_while_a_proof_is_missing() -> None:
+    assert not RULE.goes_on(60.0)
+    assert not RULE.goes_on(599.0)
+
+
+def test_behind_one_with_a_longer_window_others_go_on() -> None:
+    marketing = RULE._replace(window=3900.0)
+    assert not marketing.goes_on(59.9)
+    assert marketing.goes_on(60.0)

@@ -124,7 +124,7 @@ class Doubts:
             issue.state = State.HELD
             return
         issue.state, issue.cause = State.DOUBT, row.cause or ""
-        if row.age >= issue.rule.lane:
+        if issue.rule.goes_on(row.age):
             issue.aside = True
             self.endings.settle(slot, issue, reopen=False)
             return
@@ -176,7 +176,7 @@ class Doubts:
         )
         match verdict(doubt, rule, self._rules.fence):
             case Verdict.WAIT:
-                if waited >= rule.lane and not issue.aside:
+                if rule.goes_on(waited) and not issue.aside:
                     self.endings.step_aside(slot, issue)
             case Verdict.DRAIN:
                 if issue.drained_after is None:
