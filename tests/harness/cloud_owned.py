@@ -70,6 +70,11 @@ def taken(request: Request) -> Exchanged:
     return _answered(200, said)
 
 
+def success(_request: Request) -> Exchanged:
+    """200, as a read mark is answered."""
+    return _answered(200, {"success": True})
+
+
 def refused(code: int, status: int = 400) -> Script:
     """An error of the Graph API with this code of Meta's."""
     return lambda _request: _answered(status, {"error": {"message": "no", "code": code}})

@@ -12,10 +12,12 @@ from tests.harness.cloud_owned import (
     settled,
     shown,
     silent,
+    success,
     taken,
 )
 from tests.harness.wait import soon
 from warouter.config import Settings
+from warouter.kinds import READ_MARK
 from warouter.store.journal.issues import DOUBTED, ISSUED
 
 
@@ -59,3 +61,18 @@ async def test_the_next_owner_sends_again_after_the_window_alone(
         await slots.begun(1)
         await settled(pool)
         assert slots.graph.refs() == [(message_id, 2)]
+
+
+async def test_a_read_mark_is_said_once_and_lets_the_next_message_go(
+    settings: Settings, pool: asyncpg.Pool
+) -> None:
+    """Its answer names no message: taken for an unclear one it was repeated for ever."""
+    mark = {"status": "read", "message_id": "wamid.HBgL"}
+    async with owning_cloud(settings, pool, success) as slots:
+        slots.message(kind=READ_MARK, body=mark)
+        await slots.begun(1)
+        slots.graph.script = taken
+        message_id = slots.message()
+        await settled(pool)
+        assert slots.graph.refs() == [(b"", 0), (message_id, 1)]
+        assert await pool.fetchval("select count(*) from event") == 0

@@ -24,7 +24,7 @@ from warouter.upstream.cloud.meanings import (
     meaning_of,
 )
 
-__all__ = ["Class", "Judged", "bounded", "judge", "status_error"]
+__all__ = ["Class", "Judged", "bounded", "judge", "judge_mark", "status_error"]
 
 MOST_DETAILS = 2000  # characters, as in the native protocol
 MOST_ID = 512  # characters of a wamid; user ids have fewer
@@ -77,6 +77,13 @@ def judge(status: int, body: bytes, retry_after: str = "") -> Judged:
         slower=meaning.slower,
         alarm=meaning.alarm,
     )
+
+
+def judge_mark(status: int, body: bytes, retry_after: str = "") -> Judged:
+    """The same for a read mark: its answer names no message, and any success will do."""
+    if 200 <= status < 300:
+        return Judged(Class.TAKEN)
+    return judge(status, body, retry_after)
 
 
 def status_error(code: int, title: str = "", details: str = "", href: str = "") -> dict[str, Any]:

@@ -15,7 +15,7 @@ from enum import Enum
 from typing import NamedTuple, Protocol
 
 from warouter import background
-from warouter.upstream.cloud.answers import Class, Judged, judge
+from warouter.upstream.cloud.answers import Class, Judged, judge, judge_mark
 from warouter.upstream.cloud.graph.exchange import Exchanged, Graph, Outcome
 from warouter.upstream.protocol import Claim, Claimed, Listener, ToUpstream, Upstream
 
@@ -135,7 +135,7 @@ class CloudUpstream(Upstream):
         exchanged = await self._graph.post(post.body, lambda: self._may_begin(post))
         if exchanged.server_time is not None:
             self._answers.on_server_time(exchanged.server_time)
-        self._ended(post, self._judge(exchanged), exchanged.token_hash)
+        self._ended(post, self._judge(post, exchanged), exchanged.token_hash)
 
     def _may_begin(self, post: Post) -> bool:
         if not self._answers.may_begin(post):
@@ -143,9 +143,10 @@ class CloudUpstream(Upstream):
         self._begun.add((post.id, post.attempt))
         return True
 
-    def _judge(self, exchanged: Exchanged) -> Judged:
+    def _judge(self, post: Post, exchanged: Exchanged) -> Judged:
         if exchanged.outcome is Outcome.ANSWERED:
-            judged = judge(exchanged.status, exchanged.body, exchanged.retry_after)
+            says = judge if post.attempt else judge_mark
+            judged = says(exchanged.status, exchanged.body, exchanged.retry_after)
             self._heard(judged.cls is not Class.DOUBT)
             return judged
         self._heard(False)
