@@ -26,6 +26,7 @@ from warouter.link.wire import Message
 from warouter.message_id import mint, text_of
 from warouter.node import ends
 from warouter.node.ends import CloudEnd
+from warouter.owner.cloud.rows import ASKED
 from warouter.owner.slot import OwnedSlot
 from warouter.store.journal import Journal
 from warouter.upstream.cloud.batch import STATUS
@@ -35,6 +36,7 @@ from warouter.upstream.cloud.reference import parse_reference
 NUMBER = "105954558954427"
 SLOT = 3
 TOKEN_HASH = b"token"
+TEMPLATES, LANGUAGE = ("marketing", "authentication", "utility"), "en"
 _numbers = itertools.count(1)
 
 
@@ -226,6 +228,7 @@ async def owning_cloud(
     Entered once more it is the next owner; ``more`` are settings.
     """
     slots = CloudSlots(cloud_settings(settings, **more), ScriptedGraph(script), journal)
+    slots.end._rules.use({(name, LANGUAGE): name.upper() for name in TEMPLATES})
     loops = slots.loops()
     try:
         await slots.moves.open({SLOT: await own(pool)})
@@ -239,6 +242,18 @@ async def owning_cloud(
         await slots.end.close()
         await slots.media.close()
         await slots.journal.close()
+
+
+def template(name: str) -> dict[str, Any]:
+    """A message of a template whose name is its category, too."""
+    said = {"name": name, "language": {"code": LANGUAGE, "policy": "deterministic"}}
+    return {"to": RECIPIENT, "type": "template", "template": said | {"components": []}}
+
+
+async def ask(slots: CloudSlots, message_id: bytes, word: str = "resend") -> None:
+    """An operator's word for a message."""
+    place = SLOT, ASKED, f"asked:{next(_numbers)}", message_id, 1
+    await slots.journal.say(*place, None, word.encode())
 
 
 async def hear(

@@ -83,7 +83,9 @@ class Policy(StrEnum):
 
 
 class Rule(NamedTuple):
-    """How a message in doubt is treated; seconds. ``lane``: those behind it wait for so long."""
+    """How a message in doubt is treated; seconds. ``lane``: those behind it wait for so long, or
+    (inf) until it has ended.
+    """
 
     policy: Policy
     window: float

@@ -27,7 +27,9 @@ class Issue:
         "drained_after",
         "ends",
         "id",
+        "left",
         "marked",
+        "not_taken",
         "recipient",
         "rule",
         "said",
@@ -53,6 +55,8 @@ class Issue:
         self.cause = ""
         self.rule: Rule | None = None  # once it is in doubt
         self.aside = False  # in doubt, but those behind it go on
+        self.left = 0  # the number of the record that takes it out of its lane
+        self.not_taken = False  # its last request, surely, as was heard while it was aside
         self.uploaded_again = False  # its media, since the other side did not know them
         self.said = False  # its end is on disk as a status; only its lane is still shut
         self.drained_after: int | None = (

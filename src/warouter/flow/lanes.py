@@ -210,10 +210,16 @@ class Lanes:
         return self.answered(message_id)
 
     def withdraw(self, recipient: str, message_id: bytes) -> Entry | None:
-        """As ``failed``, for the head of a lane that is out or waits. None if it is not there."""
-        lane = self._lanes.get(recipient)
-        if not lane or lane[0].id != message_id:
+        """As ``failed``, for one that is out or waits in its lane; None if it is not there."""
+        lane = self._lanes.get(recipient, [])
+        place = next((n for n, entry in enumerate(lane) if entry.id == message_id), None)
+        if place is None:
             return None
+        if place > 0:  # behind another: it was never out
+            entry = lane.pop(place)
+            self._left([entry])
+            self.end([entry])
+            return entry
         if message_id not in self._out:
             self._forget_heads({recipient})
             self._out[message_id] = lane[0]

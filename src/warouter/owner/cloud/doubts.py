@@ -99,7 +99,7 @@ class Doubts:
         waiting = slot.lanes.block(entry.recipient)
         if waiting:
             waiting[0] = replace(waiting[0], told=False)
-        self._backlog.park(slot, waiting, issue.rule.lane * 1000, "in doubt")
+        self._backlog.park(slot, waiting, 0.0, "in doubt")  # its recipient is shut
         slot.messages.parked.shut(entry.recipient, self._clock())
         self._said(slot, issue)
 
@@ -122,6 +122,7 @@ class Doubts:
             issue.ends = self._clock() + row.ttl - (row.message_age or 0.0)
         if row.state == KEPT:
             issue.state = State.HELD
+            self.endings.settle(slot, issue, reopen=False)
             return
         issue.state, issue.cause = State.DOUBT, row.cause or ""
         if issue.rule.goes_on(row.age):
@@ -170,6 +171,7 @@ class Doubts:
         doubt = Doubt(
             issue.doubts,
             waited,
+            not_taken=issue.not_taken,
             proven=proven,
             drained=self._drained(slot, issue),
             ttl_over=now >= issue.ends,
@@ -178,6 +180,8 @@ class Doubts:
             case Verdict.WAIT:
                 if rule.goes_on(waited) and not issue.aside:
                     self.endings.step_aside(slot, issue)
+            case Verdict.AGAIN:
+                self.endings.resend(slot, issue, "answer")
             case Verdict.DRAIN:
                 if issue.drained_after is None:
                     issue.drained_after = self._readings.begun()

@@ -95,7 +95,12 @@ class Endings:
             self._end(slot, issue)
 
     def not_taken(self, slot: OwnedSlot, issue: Issue) -> None:
-        """The last request of a message in doubt was surely not taken: it goes again."""
+        """The last request of a message in doubt was surely not taken: it goes again, once its lane
+        is free if its place there was given away.
+        """
+        if issue.aside:
+            issue.not_taken = True
+            return
         issue.doubts -= 1
         self.state(slot, issue, NOT_TAKEN)
         self.counts["answer"] += 1
@@ -126,17 +131,26 @@ class Endings:
         its place was given away, and a message of its recipient is on its way.
         """
         if issue.aside or issue.state is State.HELD:
-            if not slot.lanes.free(issue.recipient) and issue.recipient not in slot.messages.parked:
+            if not self._may_return(slot, issue):
                 return False
+            issue.doubts -= issue.not_taken
             slot.lanes.block(issue.recipient)
             slot.messages.note(Park(issue.seq, 0, 0, "sent again"))
+            self.state(slot, issue, NOT_TAKEN)  # a later owner finds it in its lane
             slot.messages.parked.shut(issue.recipient, self._clock())
         self.counts[by] += 1
         self._again(slot, issue)
         return True
 
+    def _may_return(self, slot: OwnedSlot, issue: Issue) -> bool:
+        """Its lane is empty, and that it left its place is on disk: one record cannot say both."""
+        lane = slot.messages.parked.get(issue.recipient)
+        idle = slot.lanes.length(issue.recipient) == 0 and (lane is None or lane.waiting)
+        return idle and slot.recorded >= issue.left
+
     def _again(self, slot: OwnedSlot, issue: Issue) -> None:
-        issue.state, issue.drained_after, issue.aside = State.QUEUED, None, False
+        issue.state, issue.drained_after = State.QUEUED, None
+        issue.aside = issue.not_taken = False
         self._reopen(slot, issue)
 
     def hold(self, slot: OwnedSlot, issue: Issue) -> None:
@@ -189,6 +203,7 @@ class Endings:
 
     def settle(self, slot: OwnedSlot, issue: Issue, *, reopen: bool = True) -> None:
         """Out of the journal and out of the parked table, whichever it is in."""
+        issue.left = slot.next_record
         slot.messages.settle(issue.seq)
         slot.messages.note(Unpark(issue.seq))
         if reopen:

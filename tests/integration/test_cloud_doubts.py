@@ -1,0 +1,166 @@
+"""Messages in doubt at an owner, whole: beside their lane, sent again, ended; over owners."""
+
+from __future__ import annotations
+
+import asyncpg
+import msgspec
+import pytest
+
+from tests.harness.cloud_owned import (
+    SLOT,
+    ask,
+    cut,
+    hear,
+    issues,
+    owning_cloud,
+    settled,
+    silent,
+    taken,
+    template,
+)
+from tests.harness.wait import soon
+from warouter.config import Settings
+from warouter.flow.doubt import State
+from warouter.kinds import HOLD, MESSAGE, kind_with
+from warouter.owner import recorder
+from warouter.owner.cloud.words import Word
+from warouter.store.journal.issues import KEPT
+from warouter.upstream.cloud.batch import WORD
+
+LANE, WINDOW, HELD_WINDOW = 61, 61, 3_901  # seconds, and a little more
+
+
+async def older(pool: asyncpg.Pool, seconds: float) -> None:
+    """All issue rows are so much older."""
+    await pool.execute("update send_issue set at = at - $1 * interval '1 second'", seconds)
+
+
+async def test_one_that_waits_beside_its_lane_goes_again_if_it_was_surely_not_taken(
+    settings: Settings, pool: asyncpg.Pool
+) -> None:
+    """It was neither in the journal any more nor parked: it was never sent, and had no end."""
+    async with owning_cloud(settings, pool, cut) as slots:
+        message_id = slots.message(body=template("marketing"))
+        await slots.begun(1)
+        slots.graph.script = taken
+        issue = await soon(lambda: slots.slot.issues.get(message_id))
+        await soon(lambda: issue.state is State.DOUBT)
+        slots.skip(LANE)
+        await soon(lambda: issue.aside)
+        word = msgspec.json.encode(Word("not taken"))
+        await slots.journal.say(SLOT, WORD, "word", message_id, 1, None, word)
+        await slots.begun(2)
+        await settled(pool)
+        assert slots.graph.refs() == [(message_id, 1), (message_id, 2)]
+        assert slots.slot.issues == {}
+
+
+async def test_the_next_owner_sends_again_what_waited_beside_its_lane(
+    settings: Settings, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One record took it out of the parked table and put it there: it was in none."""
+    monkeypatch.setattr(recorder, "FLUSH_SECONDS", 1.5)
+    monkeypatch.setattr(recorder, "FEW_SECONDS", 1.5)
+    async with owning_cloud(settings, pool, silent) as slots:
+        message_id = slots.message(body=template("marketing"))
+        await slots.begun(1)
+    async with owning_cloud(settings, pool):
+        pass
+    await older(pool, HELD_WINDOW)
+    async with owning_cloud(settings, pool) as slots:
+        await slots.begun(1)
+        await settled(pool)
+        assert slots.graph.refs() == [(message_id, 2)]
+
+
+async def test_one_that_waits_beside_its_lane_goes_again_when_the_lane_is_free(
+    settings: Settings, pool: asyncpg.Pool
+) -> None:
+    """It threw out of memory what was out, and no later message of its recipient ever went."""
+    async with owning_cloud(settings, pool, cut) as slots:
+        first = slots.message(body=template("marketing"))
+        await slots.begun(1)
+        second = slots.message()
+        slots.graph.script = silent
+        await soon(lambda: first in slots.slot.issues and slots.slot.issues[first].since > 0)
+        slots.skip(LANE)
+        await slots.begun(2)
+        slots.skip(HELD_WINDOW)
+        reading = slots.end.drain.begun()
+        await soon(lambda: slots.end.drain.begun() > reading + 4)
+        request = slots.graph.requests[1]
+        assert request.ref == (second, 1)
+        slots.graph.script = taken
+        request.answer.set_result(taken(request))
+        await slots.begun(3)
+        third = slots.message()
+        await settled(pool)
+        assert slots.graph.refs() == [(first, 1), (second, 1), (first, 2), (third, 1)]
+
+
+async def test_evidence_ends_a_message_that_waits_behind_another_to_be_sent_again(
+    settings: Settings, pool: asyncpg.Pool
+) -> None:
+    """It went once more, under its first reference."""
+    kind = kind_with(MESSAGE, HOLD)
+    async with owning_cloud(settings, pool, cut) as slots:
+        held = []
+        for number in (1, 2):
+            held.append(slots.message(kind=kind))
+            await slots.begun(number)
+            await soon(lambda n=number: slots.slot.issues and len(slots.slot.issues) == n)
+            issue = slots.slot.issues[held[-1]]
+            await soon(lambda i=issue: i.state is State.DOUBT)
+            slots.skip(WINDOW)
+            await soon(lambda i=issue: i.state is State.HELD)
+        slots.graph.script = silent
+        for message_id in held:
+            await ask(slots, message_id)
+        await slots.begun(3)
+        await soon(lambda: slots.slot.issues[held[1]].state is State.QUEUED)
+        await soon(lambda: slots.slot.lanes.waiting == 2)
+        await hear(pool, (held[1], 1))
+        await soon(lambda: held[1] not in slots.slot.issues)
+        slots.graph.script = taken
+        slots.graph.requests[2].answer.set_result(taken(slots.graph.requests[2]))
+        await settled(pool)
+        assert slots.graph.refs() == [(held[0], 1), (held[1], 1), (held[0], 2)]
+
+
+async def test_a_message_in_doubt_keeps_its_place_as_long_as_webhooks_do_not_provably_come(
+    settings: Settings, pool: asyncpg.Pool
+) -> None:
+    """The next one went after a minute, and the first one after it: the order was lost."""
+    async with owning_cloud(settings, pool, cut) as slots:
+        first = slots.message()
+        await slots.begun(1)
+        slots.proven = False
+        slots.graph.script = taken
+        second = slots.message()
+        await soon(lambda: slots.slot.issues[first].state is State.DOUBT)
+        slots.skip(LANE)
+        reading = slots.end.drain.begun()
+        await soon(lambda: slots.end.drain.begun() > reading + 5)
+        slots.proven = True
+        await settled(pool)
+        assert slots.graph.refs() == [(first, 1), (first, 2), (second, 1)]
+
+
+async def test_what_another_upstream_left_in_doubt_is_held_and_not_sent(
+    settings: Settings, pool: asyncpg.Pool
+) -> None:
+    """`warouter cloud switch --force` says that it is held; but its message went."""
+    async with owning_cloud(settings, pool, silent) as slots:
+        message_id = slots.message()
+        await slots.begun(1)
+    await pool.execute("update send_issue set state = $1", KEPT)
+    async with owning_cloud(settings, pool) as slots:
+        other = slots.message("4915112345679")
+        await slots.begun(1)
+        await soon(lambda: pool.fetchval("select mark = 2 from send_cursor where slot = $1", SLOT))
+        assert slots.graph.refs() == [(other, 1)]
+        assert await issues(pool) == [(message_id, 1, 0, KEPT)]
+        await ask(slots, message_id)
+        await slots.begun(2)
+        await settled(pool)
+        assert slots.graph.refs(message_id) == [(message_id, 2)]
