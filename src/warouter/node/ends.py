@@ -168,7 +168,9 @@ class CloudEnd:
             Policy(cloud.in_doubt), windows, cloud.fence, settings.pending_seconds
         )
         self._proving = Proving(journal, windows, clock)
-        self._unmatched = Unmatched(ownership, journal, self._proving.unix, clock)
+        self._unmatched = Unmatched(
+            ownership, journal, self._proving.unix, lambda: self.upstream.posts, clock
+        )
         self.pace = Pace(cloud.rate or outgoing(DEFAULT_LEVEL, 0.0), clock)
         self.number = Number(
             ownership,

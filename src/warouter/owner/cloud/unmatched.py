@@ -50,11 +50,14 @@ class Unmatched:
         ownership: Ownership,
         journal: Journal,
         unix: Callable[[float], float],
+        begun: Callable[[], int],
         clock: Callable[[], float],
     ) -> None:
         self._ownership = ownership
         self._journal = journal
         self._unix = unix
+        self._begun = begun  # requests of this process so far
+        self._begun_before = 0
         self._clock = clock
         self._busy = -math.inf  # when something was out last
         self._before: set[str] = set()  # failures of the last look: their id may be known by now
@@ -64,16 +67,20 @@ class Unmatched:
         """Look until cancelled."""
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            slots = [s for s in self._ownership.slots.values() if s.accepts]
-            may = [(s, i) for s in slots for i in s.issues.values() if i.state in _MAY_EXIST]
-            if may:
-                self._busy = self._clock()
-            if not slots or self._clock() - self._busy > REST_SECONDS:
-                continue
             try:
-                await self._look(slots, may)
+                await self.look()
             except (OutcomeUnknown, asyncpg.PostgresError) as error:
                 log.warning("unmatched status look-up failed", extra={"error": str(error)})
+
+    async def look(self) -> None:
+        """Once, if something is out, or was not long ago."""
+        slots = [s for s in self._ownership.slots.values() if s.accepts]
+        may = [(s, i) for s in slots for i in s.issues.values() if i.state in _MAY_EXIST]
+        begun = self._begun()
+        if may or begun != self._begun_before:
+            self._busy, self._begun_before = self._clock(), begun
+        if slots and self._clock() - self._busy <= REST_SECONDS:
+            await self._look(slots, may)
 
     async def _look(
         self, slots: Sequence[OwnedSlot], may: Sequence[tuple[OwnedSlot, Issue]]

@@ -69,6 +69,7 @@ class CloudUpstream(Upstream):
         self._clock = clock
         self._out: dict[tuple[bytes, int], Post] = {}
         self._begun: set[tuple[bytes, int]] = set()
+        self.posts = 0
         self._failing: float | None = None  # since when nothing but failures were heard
 
     def answer_to(self, answers: Answers) -> None:
@@ -105,6 +106,7 @@ class CloudUpstream(Upstream):
 
     def post(self, post: Post) -> None:
         """Begin a request as soon as there is a connection, if it may begin then."""
+        self.posts += 1
         self._out[post.id, post.attempt] = post
         background.begin(self._exchange(post), lambda error: self._broken(post, error))
 

@@ -1,0 +1,157 @@
+"""Evidence that is rare: failures without a reference, statuses that come first, lost commits."""
+
+from __future__ import annotations
+
+import asyncpg
+import msgspec
+import pytest
+
+from tests.harness.cloud_owned import (
+    SLOT,
+    CloudSlots,
+    cut,
+    hear,
+    issues,
+    owning_cloud,
+    settled,
+    shown,
+    silent,
+    taken,
+)
+from tests.harness.owned import RECIPIENT
+from tests.harness.wait import soon
+from warouter.config import Settings
+from warouter.owner.cloud.unmatched import spellings
+from warouter.store.journal.issues import DOUBTED
+
+FAR = 4_000_000_000  # a time of Meta's that is after any request
+
+
+async def nobodys(
+    pool: asyncpg.Pool,
+    wamid: str,
+    status: str = "failed",
+    recipient: str = RECIPIENT,
+    stamp: int = FAR,
+) -> None:
+    """A status without a reference came, and nobody knew its id."""
+    said = {"id": wamid, "status": status, "timestamp": str(stamp), "recipient_id": recipient}
+    if status == "failed":
+        said["errors"] = [{"code": 131026, "title": "undeliverable"}]  # type: ignore[assignment]
+    await pool.execute(
+        "insert into cloud_unmatched (wamid, key, recipient, payload) values ($1, $2, $3, $4)",
+        *(wamid, f"{wamid}:{status}:{stamp}", recipient, msgspec.json.encode(said)),
+    )
+
+
+async def looked(me: CloudSlots, times: int = 2) -> None:
+    """The owner looks at what is nobody's; at the second look an id would be known."""
+    unmatched = me.end._unmatched
+    for _ in range(times):
+        await unmatched.look()
+
+
+async def test_a_failure_without_a_reference_is_of_the_one_message_that_may_be_out(
+    settings: Settings, pool: asyncpg.Pool
+) -> None:
+    async with owning_cloud(settings, pool, cut) as me:
+        message = me.message()
+        await soon(lambda: pool.fetchval("select state = $1 from send_issue", DOUBTED))
+        await nobodys(pool, "wamid.unknown")
+        await looked(me)
+        await settled(pool)
+        await soon(lambda: shown(pool, message))
+        assert await shown(pool, message) == ["failed"]
+        assert me.graph.refs() == [(message, 1)]
+        assert await pool.fetchval("select id from upstream_id") == message
+
+
+@pytest.mark.parametrize(
+    ("status", "recipient", "stamp"),
+    [
+        ("delivered", RECIPIENT, FAR),  # of an older message, at any time
+        ("failed", "4915100000000", FAR),  # of another recipient
+        ("failed", RECIPIENT, 1_000),  # from before the request
+    ],
+)
+async def test_another_status_of_nobody_proves_nothing(
+    settings: Settings, pool: asyncpg.Pool, status: str, recipient: str, stamp: int
+) -> None:
+    async with owning_cloud(settings, pool, cut) as me:
+        message = me.message()
+        await soon(lambda: pool.fetchval("select state = $1 from send_issue", DOUBTED))
+        await nobodys(pool, "wamid.unknown", status, recipient, stamp)
+        await looked(me)
+        assert await issues(pool) == [(message, 1, 1, DOUBTED)]
+        assert await pool.fetchval("select count(*) from cloud_unmatched") == 1
+
+
+async def test_nor_does_one_that_may_be_of_two(settings: Settings, pool: asyncpg.Pool) -> None:
+    """One went on before it, in doubt; so two of this recipient may be out."""
+    async with owning_cloud(settings, pool, cut, cloud_in_doubt="hold") as me:
+        held, doubtful = me.message(), me.message()
+        await soon(lambda: pool.fetchval("select state = $1 from send_issue", DOUBTED))
+        me.skip(61.0)
+        await me.begun(2)
+        await soon(lambda: pool.fetchval("select count(*) = 2 from send_issue where state <> 1"))
+        await nobodys(pool, "wamid.unknown")
+        await looked(me)
+        assert {issue[0] for issue in await issues(pool)} == {held, doubtful}
+        assert await pool.fetchval("select count(*) from cloud_unmatched") == 1
+
+
+async def test_a_status_that_came_before_its_id_was_known_finds_its_message(
+    settings: Settings, pool: asyncpg.Pool
+) -> None:
+    async with owning_cloud(settings, pool, silent) as me:
+        message = me.message()
+        [request] = await me.begun(1)
+        await nobodys(pool, request.wamid, "delivered")
+        request.answer.set_result(taken(request))
+        await settled(pool)
+        await looked(me, 1)
+        await soon(lambda: shown(pool, message))
+        assert await shown(pool, message) == ["delivered"]
+
+
+async def test_after_lost_commits_the_heads_of_lanes_are_in_doubt(
+    settings: Settings, pool: asyncpg.Pool
+) -> None:
+    async with owning_cloud(settings, pool, silent) as me:
+        first, second, other = me.message(), me.message(), me.message("4915100000001")
+        await me.begun(2)
+    await pool.execute("delete from send_issue")  # as if a standby had not heard of them
+    await pool.execute("update slot set unsure = true where slot = $1", SLOT)
+    async with owning_cloud(settings, pool) as me:
+        assert {(i[0], i[3]) for i in await issues(pool)} == {(first, DOUBTED), (other, DOUBTED)}
+        assert me.graph.refs() == []
+        await hear(pool, (first, 1))
+        await hear(pool, (other, 1))
+        await me.begun(1)
+        assert me.graph.refs() == [(second, 1)]
+        await settled(pool)
+        assert not await pool.fetchval("select unsure from slot where slot = $1", SLOT)
+
+
+@pytest.mark.parametrize("late", [False, True])
+async def test_late_success_is_shown_where_that_is_asked_for(
+    settings: Settings, pool: asyncpg.Pool, *, late: bool
+) -> None:
+    async with owning_cloud(settings, pool, cloud_late_success=late) as me:
+        message = me.message()
+        await me.begun(1)
+        await hear(pool, (message, 1), "failed")
+        await soon(lambda: shown(pool, message))
+        await hear(pool, (message, 1), "delivered")
+        await soon(lambda: pool.fetchval("select count(*) = 0 from cloud_inbox"))
+        assert await shown(pool, message) == (["failed", "delivered"] if late else ["failed"])
+        assert me.end.drain.contradictions == 1
+
+
+def test_one_number_is_spelled_in_more_than_one_way() -> None:
+    assert spellings("5511987654321") == {"5511987654321", "551187654321"}
+    assert spellings("551187654321") == {"5511987654321", "551187654321"}
+    assert spellings("5215512345678") == {"5215512345678", "525512345678"}
+    assert spellings("525512345678") == {"5215512345678", "525512345678"}
+    assert spellings("4915112345678") == {"4915112345678"}
+    assert spellings("") == frozenset()
