@@ -136,9 +136,6 @@ class ScriptedGraph:
     def cut(self) -> None:
         """Nothing is in any buffer here."""
 
-    def size(self, rate: float) -> None:
-        """There are connections for any rate."""
-
 
 class CloudSlots(Slots):
     """A coreapp for the Cloud API whose link, beats and share of the number nobody runs.
