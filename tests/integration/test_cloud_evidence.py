@@ -9,6 +9,7 @@ import pytest
 from tests.harness.cloud_owned import (
     SLOT,
     CloudSlots,
+    Request,
     cut,
     hear,
     issues,
@@ -23,6 +24,7 @@ from tests.harness.wait import soon
 from warouter.config import Settings
 from warouter.owner.cloud.unmatched import spellings
 from warouter.store.journal.issues import DOUBTED
+from warouter.upstream.cloud.graph.exchange import Exchanged, Outcome
 
 FAR = 4_000_000_000  # a time of Meta's that is after any request
 
@@ -131,6 +133,20 @@ async def test_after_lost_commits_the_heads_of_lanes_are_in_doubt(
         assert me.graph.refs() == [(second, 1)]
         await settled(pool)
         assert not await pool.fetchval("select unsure from slot where slot = $1", SLOT)
+
+
+async def test_an_answer_tells_who_has_which_number(settings: Settings, pool: asyncpg.Pool) -> None:
+    def script(_request: Request) -> Exchanged:
+        contact = {"input": RECIPIENT, "wa_id": RECIPIENT, "user_id": "US.1"}
+        said = {"messages": [{"id": "wamid.1"}], "contacts": [contact]}
+        return Exchanged(Outcome.ANSWERED, 200, msgspec.json.encode(said))
+
+    async with owning_cloud(settings, pool, script) as me:
+        me.message()
+        await settled(pool)
+        await me.end._learned._write()
+        rows = await pool.fetch("select user_id, wa_id, alias from contact_identity")
+        assert [tuple(row) for row in rows] == [("US.1", RECIPIENT, None)]
 
 
 @pytest.mark.parametrize("late", [False, True])

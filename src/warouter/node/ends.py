@@ -19,6 +19,7 @@ from warouter.node.runtime import Identity
 from warouter.owner.claims import Claims
 from warouter.owner.cloud.doubts import Doubts
 from warouter.owner.cloud.drain import Drain
+from warouter.owner.cloud.learned import Learned
 from warouter.owner.cloud.number import DEFAULT_LEVEL, Number
 from warouter.owner.cloud.pace import Pace
 from warouter.owner.cloud.proving import Proving
@@ -185,6 +186,7 @@ class CloudEnd:
             clock,
             self.graph.size,
         )
+        self._learned = Learned(journal)
         self._requests = Requests(
             ownership,
             journal,
@@ -194,6 +196,7 @@ class CloudEnd:
             pace=self.pace,
             proving=self._proving,
             words=Words(journal.say),
+            learned=self._learned,
             stop=self.number.stop,
             until_sent=cloud.order == "sent",
         )
@@ -235,6 +238,7 @@ class CloudEnd:
             "inbox": self.drain.run(),
             "unmatched": self._unmatched.run(),
             "number": self.number.run(),
+            "identities": self._learned.run(),
             "secrets": self.secrets.follow(),
         }
 

@@ -17,6 +17,7 @@ from warouter.kinds import MEDIA, base_of
 from warouter.message_id import text_of
 from warouter.owner.cloud.doubts import Doubts
 from warouter.owner.cloud.issuer import Issuer, Marking
+from warouter.owner.cloud.learned import Learned
 from warouter.owner.cloud.pace import Pace
 from warouter.owner.cloud.proving import Proving
 from warouter.owner.cloud.words import Words
@@ -63,6 +64,7 @@ class Requests:
         pace: Pace,
         proving: Proving,
         words: Words,
+        learned: Learned,
         stop: Callable[[Judged, bytes], None],
         until_sent: bool = False,
     ) -> None:
@@ -73,6 +75,7 @@ class Requests:
         self._pace = pace
         self._proving = proving
         self._words = words
+        self._learned = learned
         self._stop = stop
         self._until_sent = until_sent  # the next of a recipient waits for the status, too
         self._sender: Answered
@@ -155,6 +158,7 @@ class Requests:
         """A request has ended; its slot may be ours under a later epoch, or another's."""
         self.answers[judged.cls.name.lower()] += 1
         self._pace.heard(judged, self._recipient(post), self._clock())
+        self._learned.note(judged)
         if judged.cls is Class.OPERATOR:
             self._stop(judged, token_hash)
         if judged.alarm:

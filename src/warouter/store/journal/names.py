@@ -12,6 +12,8 @@ select distinct on (id) id, wamid from upstream_id where id = any ($1) order by 
 _IDS = "select wamid, id from upstream_id where wamid = any ($1)"
 _USERS = "select alias, user_id from contact_identity where alias = any ($1)"
 
+_LEARN = "select learn_identities('{}', $1, $2, $3, $3, $3, $3)"
+
 
 class Names(Sessions):
     """Look-ups that no fence guards: what they find is true whoever asks."""
@@ -30,3 +32,8 @@ class Names(Sessions):
         """The users behind these aliases; unknown ones are missing."""
         rows = await self._issues_read(_USERS, list(aliases))
         return {row["alias"]: row["user_id"] for row in rows}
+
+    async def learn(self, users: Sequence[str], numbers: Sequence[str]) -> None:
+        """Keep which number each of these users has."""
+        nothing = [None] * len(users)
+        await self._issues_read(_LEARN, list(users), list(numbers), nothing)

@@ -4,7 +4,7 @@
 -- An advisory lock lets one session write at a time: with three unique columns no order of the rows
 -- keeps two sessions from waiting for each other. Few calls have anything to write.
 --
--- Called by: receive_cloud
+-- Called by: receive_cloud, store/journal/names.py
 create function learn_identities(
     p_gone text[], p_user text[], p_wa_id text[], p_alias text[], p_parent text[],
     p_username text[], p_name text[])
