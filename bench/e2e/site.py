@@ -22,7 +22,7 @@ from bench.e2e.elsewhere import Elsewhere
 from bench.e2e.running import Running
 from bench.order import Command, Load
 from warouter.errors import CommandError
-from warouter.local.cluster import CC, PHONE_NUMBER, Cluster, Options
+from warouter.local.cluster import SAMPLE, Cluster, Options
 from warouter.store.database import connect
 
 DRAIN_SECONDS = 180.0
@@ -134,7 +134,7 @@ class Site:
     async def set_shards(self, shards: int) -> None:
         """Live, and done when this returns."""
         cluster = self.cluster
-        body = {"cc": CC, "phone_number": PHONE_NUMBER, "shards": shards}
+        body = {**SAMPLE._asdict(), "shards": shards}
         await self.v1("POST", "account/shards", {**body, "cert": cluster.cert})
 
     # load

@@ -33,7 +33,7 @@ from warouter.store.audit import Audit
 from warouter.store.media import through_pool
 from warouter.store.views.trace import Trace, read_trace
 from warouter.upstream.numbers import NumberDirectory
-from warouter.upstream.registration import Authority
+from warouter.upstream.registration import Authority, Registrar
 
 API_KEY = "0123456789abcdef"
 MEDIA_DIR = Path(tempfile.mkdtemp(prefix="warouter-media-"))
@@ -155,6 +155,7 @@ async def serve(
     contact_check: bool = False,
     contact_seconds: float = PATIENCE,
     media_quota: int = 0,
+    registrar: Registrar | None = None,
     **config: Any,
 ) -> Api:
     """A running application with a client; close ``api.client`` after use."""
@@ -168,7 +169,7 @@ async def serve(
         operations=operations_of(pool, "h:webapp-1", meter, meter.samples),
         audit=Audit(pool),
         media=Library(through_pool(pool), Directory(MEDIA_DIR), media_quota),
-        authority=Authority(services_url),
+        authority=registrar or Authority(services_url),
         numbers=NumberDirectory(services_url, timeout=contact_seconds),
         contact_check=contact_check,
         served_chain=lambda: recorder.served_chain,

@@ -24,7 +24,7 @@ from warouter.store.account.registration import Registrations
 from warouter.store.account.stickers import Stickers
 from warouter.store.audit import Audit
 from warouter.store.views.trace import Trace
-from warouter.upstream.registration import Authority
+from warouter.upstream.registration import Registrar
 
 
 class Registered(Protocol):
@@ -56,6 +56,7 @@ class ApiConfig(msgspec.Struct, frozen=True, kw_only=True):
     shards_cert: Literal["after-7-days", "never"] = "after-7-days"
     trusted_proxies: tuple[Network, ...] = ()
     server_version: bool = True
+    any_cert: bool = False  # the upstream has no certificates: only their form is checked
     options: bool = False  # of a single message travel with it: its upstream has a use for them
 
     def __repr__(self) -> str:
@@ -74,7 +75,7 @@ class Context:
     logins: Logins
     audit: Audit
     registrations: Registrations
-    authority: Authority
+    authority: Registrar
     backups: Backups
     config: ApiConfig
     messages: Submitting

@@ -12,9 +12,17 @@ import click
 from warouter import log
 from warouter.config import Settings, load, unknown_names
 from warouter.errors import CommandError
+from warouter.local.cloud import joined
 from warouter.local.description import read_description
 
 logger = logging.getLogger(__name__)
+
+# Of a process that joins a cluster by hand, unless its environment names others.
+_FREE_PORTS: dict[str, dict[str, str]] = {
+    "webapp": {"WEBAPP_EXTERNAL_PORTS": "0", "WAROUTER_CLOUD_LISTEN": "127.0.0.1:0"},
+    "coreapp": {"COREAPP_EXTERNAL_PORTS": "0"},
+    "master": {},
+}
 
 data_dir_option = click.option(
     "--data-dir",
@@ -52,18 +60,20 @@ def settings_for(role: str, data_dir: Path | None) -> Settings:
     """Settings from the environment; with a data directory, over those of its cluster."""
     environ = dict(os.environ)
     if data_dir is not None:
-        joined: dict[str, str] = read_description(data_dir).get("environment", {})
-        if not joined:
+        cluster: dict[str, str] = read_description(data_dir).get("environment", {})
+        if not cluster:
             raise CommandError(f"No cluster runs on {data_dir}: start `warouter up` first.")
-        free_port = {f"{role.upper()}_EXTERNAL_PORTS": "0"} if role != "master" else {}
-        name = {"WAROUTER_NODE": f"localhost:{role}-{os.getpid()}"}
-        environ = joined | free_port | name | environ
+        environ = joined(cluster | _FREE_PORTS[role] | _name(role), environ)
     if not environ.get("WA_DB_HOSTNAME"):
         raise CommandError(
             "WA_DB_HOSTNAME is not set: name the PostgreSQL server (and WA_DB_USERNAME,"
             " WA_DB_PASSWORD), or join a local cluster with --data-dir."
         )
     return load(environ)
+
+
+def _name(role: str) -> dict[str, str]:
+    return {"WAROUTER_NODE": f"localhost:{role}-{os.getpid()}"}
 
 
 def _run(role: str, data_dir: Path | None) -> None:

@@ -15,17 +15,12 @@ from rich.console import Console
 from rich.panel import Panel
 
 from warouter.config import load, unknown_names
-from warouter.local.cluster import (
-    CC,
-    CLOUD,
-    PHONE_NUMBER,
-    SIMULATOR,
-    UPSTREAMS,
-    Cluster,
-    Options,
-)
+from warouter.local.cluster import CLOUD, SIMULATOR, UPSTREAMS, Cluster, Options
 from warouter.local.counts import cores, webapps_for
 from warouter.local.description import NAME
+from warouter.upstream.cloud.secrets import Secrets
+
+NO_NUMBER = "none yet: Meta does not call it connected; see POST /v1/account"
 
 
 @click.command()
@@ -61,8 +56,8 @@ from warouter.local.description import NAME
     type=click.Choice(UPSTREAMS),
     default=SIMULATOR,
     show_default=True,
-    help="The simulator, by its own protocol or by that of the Cloud API, or the Graph API that"
-    " WAROUTER_CLOUD_* name.",
+    help="The simulator, by its own protocol (simulator) or by Meta's Cloud API (cloud-simulator),"
+    " or the Graph API that WAROUTER_CLOUD_* name (cloud).",
 )
 def up(
     shards: str,
@@ -78,8 +73,18 @@ def up(
 
     PostgreSQL is the embedded one unless WA_DB_HOSTNAME names another. Other WA_* and WAROUTER_*
     variables hold for all processes (docs/operations.md).
+
+    With --upstream cloud no simulator runs. Meta has to reach the webapps' listeners of webhooks,
+    which are on loopback: WAROUTER_CLOUD_LISTEN sets the port of the first webapp, and the others
+    take the next ones. The number is registered as soon as Meta calls it connected, or by
+    POST /v1/account.
     """
-    load({**os.environ, "WAROUTER_UPSTREAM": "cloud" if upstream == CLOUD else "simulator"})
+    kind = "cloud" if upstream == CLOUD else "simulator"
+    settings = load({**os.environ, "WAROUTER_UPSTREAM": kind})
+    if upstream == CLOUD:
+        Secrets(settings.cloud)  # refused here, not by the first process
+        for warning in settings.cloud.warnings():
+            click.echo(warning, err=True)
     for name in unknown_names(os.environ):
         click.echo(f"{name} is not a warouter variable and is ignored.", err=True)
     options = Options(
@@ -135,8 +140,9 @@ def show_ready(console: Console, cluster: Cluster) -> None:
         "url": cluster.url,
         "user": cluster.user,
         "password": cluster.password,
-        "number": f"+{CC} {PHONE_NUMBER}",
+        "number": " ".join(("+" + n.cc, n.phone_number)) if (n := cluster.number) else NO_NUMBER,
         **({"simulator": cluster.control_url} if cluster.control_port else {}),
+        **({"webhooks": " ".join(cluster.cloud_webhooks)} if cluster.cloud_webhooks else {}),
         "programs": str(cluster.folder / NAME),
     }
     lines = [f"{name:<10} {value}" for name, value in facts.items()]

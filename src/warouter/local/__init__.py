@@ -10,6 +10,7 @@ systemd would start them and started again when they die; cluster.json says wher
     environment        settings of the children, and the address of the database
     upstream           the simulator as the registration authority
     cloud              variables and secrets for the Cloud API, and its emulator
+    number             is registered by itself with the Cloud API
     seed               a password, a registered number, a shard count
     description        cluster.json
     ports              free ports, chosen before they are taken

@@ -1,7 +1,8 @@
 """A local cluster's side of the Cloud API: its variables, its secrets, its emulator.
 
 Secrets that were given by value go into files of the data directory (0600): the processes get their
-paths, so none stands in cluster.json or in the environment of what is started later.
+paths, so none stands in cluster.json or in the environment of what is started later. Those of the
+emulator are drawn once, and have files of their own.
 """
 
 from __future__ import annotations
@@ -22,33 +23,56 @@ PHONE_NUMBER_ID, WABA_ID = "106540352242922", "102290129340398"
 
 
 def kept_secrets(given: Mapping[str, str], folder: Path) -> dict[str, str]:
-    """The variables, with each secret that is given by value in a file of ``folder``."""
+    """The variables, with each secret that is given by value in a file of ``folder``, and the path
+    of any other in full.
+    """
     kept = dict(given)
     for name in SECRETS:
+        variable = f"{PREFIX}{name}_FILE"
         if value := kept.pop(PREFIX + name, ""):
-            kept[f"{PREFIX}{name}_FILE"] = str(_keep(folder / _file(name), value))
+            kept[variable] = str(_keep(folder / _file("cloud", name), value))
+        elif path := kept.get(variable):
+            kept[variable] = str(Path(path).absolute())
     return kept
+
+
+def joined(cluster: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:
+    """The variables of a cluster and, over them, those of a process that joins it: a secret that it
+    has by value takes the place of a file.
+    """
+    files = (f"{PREFIX}{name}_FILE" for name in SECRETS if own.get(PREFIX + name))
+    replaced = set(files)
+    return {n: v for n, v in cluster.items() if n not in replaced} | dict(own)
 
 
 def emulated(folder: Path, graph_port: int) -> dict[str, str]:
     """Variables of a cluster whose Graph API is the emulator at this port of loopback."""
     variables = {
-        "WAROUTER_UPSTREAM": "cloud",
         f"{PREFIX}PHONE_NUMBER_ID": PHONE_NUMBER_ID,
         f"{PREFIX}WABA_ID": WABA_ID,
         f"{PREFIX}BASE_URL": f"http://127.0.0.1:{graph_port}",
     }
     for name in SECRETS:
-        path = folder / _file(name)
+        path = folder / _file("emulator", name)
         if not path.exists():
             _keep(path, secrets.token_hex(24))
         variables[f"{PREFIX}{name}_FILE"] = str(path)
     return variables
 
 
-def webhook_url(port: int) -> str:
-    """Where a webapp of this machine takes webhooks."""
-    return f"http://127.0.0.1:{port}/cloud/webhook"
+def listening(variables: Mapping[str, str], webapp: int) -> tuple[str, int] | None:
+    """Where a webapp (from 1) listens by ``WAROUTER_CLOUD_LISTEN``: the first at its port, each
+    next one at the next port. None if it is not set.
+    """
+    host, _, port = variables.get(f"{PREFIX}LISTEN", "").rpartition(":")
+    if not (host and port.isdecimal()):
+        return None
+    return host, int(port) + webapp - 1
+
+
+def webhook_url(host: str, port: int, *, tls: bool = False) -> str:
+    """Where a webapp that listens there takes webhooks."""
+    return f"{'https' if tls else 'http'}://{host}:{port}/cloud/webhook"
 
 
 def arguments(
@@ -80,8 +104,8 @@ def own_certificate(folder: Path, number: str) -> tuple[str, str]:
     return authority.issue(key, certificate), public_key
 
 
-def _file(name: str) -> str:
-    return f"cloud-{name.lower().replace('_', '-')}"
+def _file(whose: str, name: str) -> str:
+    return f"{whose}-{name.lower().replace('_', '-')}"
 
 
 def _keep(path: Path, value: str) -> Path:

@@ -12,20 +12,25 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import msgspec
 
+from warouter import background
 from warouter.background import wait_for
 from warouter.config import Settings, load
+from warouter.errors import CommandError
 from warouter.local import cloud, ports
 from warouter.local.counts import coreapps_for
 from warouter.local.description import read_description, take_folder, write_description
 from warouter.local.environment import dsn_of, of_child, outer_settings, public_certificate
+from warouter.local.number import Parts, registered
 from warouter.local.postgres import Postgres
 from warouter.local.postgres_version import described
 from warouter.local.process import Process
 from warouter.local.seed import (
     first_seed,
     ready_map,
+    seed_number,
     server_version,
     shards_now,
     use_upstream,
@@ -36,7 +41,9 @@ from warouter.store import migrate
 log = logging.getLogger(__name__)
 
 SETTLE_SECONDS = 20.0
-CC, PHONE_NUMBER = "1", "6315550000"
+LOOK_SECONDS = 0.25
+ASK_SECONDS, ANSWER_SECONDS = 1.0, 5.0  # between two questions for the number; of one
+SAMPLE = Parts("1", "6315550000")  # of the simulator, and where the Graph API names none
 
 
 SIMULATOR, EMULATOR, CLOUD = UPSTREAMS = "simulator", "cloud-simulator", "cloud"
@@ -97,13 +104,13 @@ class Cluster:
         self.user = "admin"
         self.password = ""
         self.cert = ""
-        self._authority_key = ""
+        self.number: Parts | None = None  # None: none is registered yet
         self.about_postgres = ""  # a sentence for who started it
         self._keepers: dict[str, asyncio.Task[None]] = {}
         self._environment: dict[str, str] = {}
         self._ports: list[int] = []  # released when it has stopped
         self._webapp_ports: list[int] = []
-        self._listen_ports: list[int] = []  # of webapps, for webhooks of the Cloud API
+        self._listening: list[tuple[str, int]] = []  # webapps, for webhooks of the Cloud API
         self.port = 0
         self.control_port = 0
         self._lock: int | None = None
@@ -131,7 +138,8 @@ class Cluster:
     @property
     def cloud_webhooks(self) -> list[str]:
         """Where Meta, or who stands in for it, sends webhooks: one URL a webapp."""
-        return [cloud.webhook_url(port) for port in self._listen_ports]
+        tls = bool(self._environment.get("WAROUTER_CLOUD_TLS_CERT"))
+        return [cloud.webhook_url(host, port, tls=tls) for host, port in self._listening]
 
     # life
 
@@ -143,16 +151,10 @@ class Cluster:
         self._lock = take_folder(self.folder)
         old = read_description(self.folder)
         await self._start_database()
-        await self._start_upstream(old)
         self.password = await first_seed(
-            self.settings,
-            self.options.shards,
-            old.get("password", ""),
-            CC,
-            PHONE_NUMBER,
-            self.cert,
-            self._authority_key,
+            self.settings, self.options.shards, old.get("password", "")
         )
+        await self._start_upstream(old)
         for n in range(1, await self._coreapps() + 1):
             self._add_coreapp(n)
         await self._start_all("coreapp")
@@ -169,10 +171,14 @@ class Cluster:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until told to stop: restart what dies, and keep cluster.json up to date."""
-        while not stop.is_set():
-            self.write_description()
-            await wait_for(stop, 0.25)
-            await self._revive_postgres()
+        asking = background.begin(self._ask_for_number(), self._no_number)
+        try:
+            while not stop.is_set():
+                self.write_description()
+                await wait_for(stop, LOOK_SECONDS)
+                await self._revive_postgres()
+        finally:
+            asking.cancel()
 
     async def stop(self) -> None:
         """Stop everything in order: webapps, coreapps, masters, simulator, PostgreSQL."""
@@ -214,16 +220,17 @@ class Cluster:
         ]
         if self.postgres is not None and self.postgres.alive():
             processes.append({"name": "postgres", "role": "postgres", "pid": self.postgres.pid})
+        number = self.number or SAMPLE
         return {
             "url": self.url,
             "user": self.user,
             "password": self.password,
-            "cc": CC,
-            "phone_number": PHONE_NUMBER,
+            "cc": number.cc,
+            "phone_number": number.phone_number,
             "cert": self.cert,
             "webapps": self.webapp_urls,
             **({"simulator": {"control_url": self.control_url}} if self.control_port else {}),
-            **({"cloud_webhooks": self.cloud_webhooks} if self._listen_ports else {}),
+            **({"cloud_webhooks": self.cloud_webhooks} if self._listening else {}),
             "database": {"dsn": self._dsn()},
             "processes": processes,
             "environment": self._environment,
@@ -261,16 +268,44 @@ class Cluster:
         await migrate.migrate(self.settings)
 
     async def _start_upstream(self, old: dict[str, Any]) -> None:
+        """What stands in for WhatsApp, and the number with it."""
         if self.options.upstream == SIMULATOR:
-            await self._start_simulator(old)
+            key = await self._start_simulator(old)
+            await self._seed_number(key)
             return
-        self._listen_ports = [self._free_port() for _ in range(self.options.webapps)]
         self._environment["WAROUTER_UPSTREAM"] = "cloud"
+        for n in range(1, self.options.webapps + 1):
+            given = cloud.listening(self._environment, n)
+            self._listening.append(given or ("127.0.0.1", self._free_port()))
         if self.options.upstream == EMULATOR:
             await self._start_emulator()
-        cert, self._authority_key = cloud.own_certificate(self.folder, CC + PHONE_NUMBER)
+        cert, key = cloud.own_certificate(self.folder, "".join(SAMPLE))
         self.cert = old.get("cert", "") or cert
         await use_upstream(self.settings)
+        if self.options.upstream == EMULATOR:
+            await self._seed_number(key)
+        else:
+            await self._look_for_number()
+
+    async def _seed_number(self, authority_key: str) -> None:
+        await seed_number(self.settings, *SAMPLE, self.cert, authority_key)
+        self.number = SAMPLE
+
+    async def _ask_for_number(self) -> None:
+        """Until one is registered: the Graph API may be away, or not be ready for it yet."""
+        while self.number is None:
+            await asyncio.sleep(ASK_SECONDS)
+            await self._look_for_number()
+
+    async def _look_for_number(self) -> None:
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                self.number = await registered(self.settings, self.cert, SAMPLE)
+        except (OSError, CommandError, asyncpg.PostgresError) as error:
+            self._no_number(error)
+
+    def _no_number(self, error: Exception) -> None:
+        log.warning("number look-up failed", extra={"error": str(error) or repr(error)})
 
     async def _start_emulator(self) -> None:
         graph_port, self.control_port = self._free_port(), self._free_port()
@@ -280,7 +315,7 @@ class Cluster:
             self.control_port,
             self.options.simulator_host,
             self.cloud_webhooks,
-            CC + PHONE_NUMBER,
+            "".join(SAMPLE),
             self.options.emulator_faults,
         )
         process = Process(
@@ -289,7 +324,8 @@ class Cluster:
         self.processes[process.name] = process
         await self._start(process)
 
-    async def _start_simulator(self, old: dict[str, Any]) -> None:
+    async def _start_simulator(self, old: dict[str, Any]) -> str:
+        """Returns the public key of its registration authority, in base64."""
         port, self.control_port, services = (self._free_port() for _ in range(3))
         self._environment["WAROUTER_UPSTREAM_ADDRESS"] = f"127.0.0.1:{port}"
         self._environment["WAROUTER_UPSTREAM_SERVICES"] = f"127.0.0.1:{services}"
@@ -311,8 +347,8 @@ class Cluster:
         )
         self.processes[process.name] = process
         await self._start(process)
-        self.cert = old.get("cert", "") or await certificate(self.control_url, CC, PHONE_NUMBER)
-        self._authority_key = await authority_key(self.control_url)
+        self.cert = old.get("cert", "") or await certificate(self.control_url, *SAMPLE)
+        return await authority_key(self.control_url)
 
     async def _coreapps(self) -> int:
         if self.options.coreapps is not None:
@@ -332,9 +368,9 @@ class Cluster:
         }
         if self.options.tls:
             environment |= public_certificate(self.folder)
-        if self._listen_ports:
-            listen = f"127.0.0.1:{self._listen_ports[number - 1]}"
-            environment["WAROUTER_CLOUD_LISTEN"] = listen
+        if self._listening:
+            host, listen_port = self._listening[number - 1]
+            environment["WAROUTER_CLOUD_LISTEN"] = f"{host}:{listen_port}"
         return self._add("webapp", number, environment)
 
     def _add(self, role: str, number: int, environment: dict[str, str]) -> Process:

@@ -19,30 +19,35 @@ from warouter.store.upstream import read_upstream, set_upstream
 
 LOOK_SECONDS = 0.1  # hints may be lost
 SERVER_VERSION = "show server_version"
+_FIRST_SHARDS = """
+update shard_map set shards = $1 where not exists (select from slot where epoch > 0)"""
 
 
-async def first_seed(
-    settings: Settings,
-    shards: int,
-    password: str,
-    cc: str,
-    phone_number: str,
-    cert: str,
-    authority_key: str,
-) -> str:
+async def first_seed(settings: Settings, shards: int, password: str) -> str:
     """Seed what is missing; returns the admin's password (``password`` if that is still valid)."""
     pool = await create_pool(settings, "seed", 2)
     try:
         accounts = Accounts(pool)
-        if await accounts.account() is None:
-            await accounts.save_account(cc, phone_number, cert, b64decode(authority_key))
-            await pool.execute("update shard_map set shards = $1", shards)
+        await pool.execute(_FIRST_SHARDS, shards)
         if not password:
             password = draw_password()
             hashed = await _hash(password)
             if not await accounts.create_user(DEFAULT_USERNAME, hashed, ADMIN):
                 await accounts.set_password(DEFAULT_USERNAME, hashed)
         return password
+    finally:
+        await pool.close()
+
+
+async def seed_number(
+    settings: Settings, cc: str, phone_number: str, cert: str, authority_key: str
+) -> None:
+    """Register this number, if none is."""
+    pool = await create_pool(settings, "seed", 1)
+    try:
+        accounts = Accounts(pool)
+        if await accounts.account() is None:
+            await accounts.save_account(cc, phone_number, cert, b64decode(authority_key))
     finally:
         await pool.close()
 

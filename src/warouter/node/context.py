@@ -34,8 +34,8 @@ from warouter.store.reports import read_reports
 from warouter.store.views.facts import read_facts
 from warouter.store.views.stats import Statistics
 from warouter.store.views.trace import Trace
-from warouter.upstream.numbers import NumberDirectory
-from warouter.upstream.registration import Authority
+from warouter.upstream.numbers import Directory
+from warouter.upstream.registration import Registrar
 
 
 class Cluster(Protocol):
@@ -85,8 +85,8 @@ def assemble(
     operations: Operations,
     audit: Audit,
     media: Library,
-    authority: Authority,
-    numbers: NumberDirectory,
+    authority: Registrar,
+    numbers: Directory,
     contact_check: bool,
     served_chain: Callable[[], str],
 ) -> Context:

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from warouter.api.access.auth import seed_administrator
 from warouter.api.access.tokens import TokenCache
+from warouter.api.account.cloud import CloudRegistrar
 from warouter.api.account.registration import OnceRegistered
 from warouter.api.app import build_app
 from warouter.api.context import ApiConfig, Context
@@ -45,8 +46,10 @@ from warouter.store.media import through_pool
 from warouter.systemd import Notifier
 from warouter.tls import link as tls
 from warouter.tls.server import ServerTls
-from warouter.upstream.numbers import NumberDirectory
-from warouter.upstream.registration import Authority
+from warouter.upstream.cloud.graph.calls import Calls
+from warouter.upstream.cloud.graph.number import Number, Registration
+from warouter.upstream.numbers import NoDirectory, NumberDirectory
+from warouter.upstream.registration import Authority, Registrar
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +70,7 @@ def api_config(settings: Settings) -> ApiConfig:
         shards_cert="never" if settings.shards_cert == "never" else "after-7-days",
         trusted_proxies=tuple(networks(settings.trusted_proxies, "WAROUTER_TRUSTED_PROXIES")),
         server_version=settings.server_version,
+        any_cert=settings.upstream == "cloud",
         options=settings.upstream == "cloud",
     )
 
@@ -138,11 +142,12 @@ class Webapp:
         self._meter = Meter()
         self._figures = WebappFigures(self._meter, self._view)
         self._registered = OnceRegistered(Registrations(pool), self._view.links)
+        # Meta's side of it: webhooks at a port of their own, and the Graph API for rare calls.
+        self._webhooks = Webhooks(settings, identity) if settings.upstream == "cloud" else None
+        self._calls = Calls(settings.cloud, self._webhooks.secrets) if self._webhooks else None
         self._context = self._assembled(identity.name, rates, tokens)
         self._runner = web.AppRunner(build_app(self._context), shutdown_timeout=LAST_SECONDS)
         self._reporter = Reporter(self._session, identity, self._figures.samples)
-        # Meta's webhooks, at a port of their own.
-        self._webhooks = Webhooks(settings, identity) if settings.upstream == "cloud" else None
         self._figures.webhooks = self._webhooks
         # What follows the settings.
         level = LogLevel(settings.log_level)
@@ -193,6 +198,8 @@ class Webapp:
         await cancel(tasks)
         if hooks is not None:
             await hooks.close()
+        if self._calls is not None:
+            await self._calls.close()
         await self._reporter.close()
         await self._view.close()
         self._session.terminate()
@@ -218,11 +225,27 @@ class Webapp:
             operations=operations,
             audit=Audit(pool, settings.audit_days),
             media=Library(through_pool(pool), directory, settings.media_quota),
-            authority=Authority(settings.upstream_services_url),
-            numbers=NumberDirectory(settings.upstream_services_url),
+            authority=self._registrar(),
+            numbers=self._numbers(),
             contact_check=settings.require_contact_check,
             served_chain=lambda: self._tls.chain if self._tls else "",
         )
+
+    def _registrar(self) -> Registrar:
+        if self._webhooks is None or self._calls is None:
+            return Authority(self._settings.upstream_services_url)
+        cloud, secrets = self._settings.cloud, self._webhooks.secrets
+        return CloudRegistrar(
+            Number(cloud, self._calls),
+            Registration(cloud, self._calls),
+            Accounts(self._pool),
+            lambda: secrets.app_secrets,
+        )
+
+    def _numbers(self) -> NumberDirectory | NoDirectory:
+        if self._webhooks is not None:
+            return NoDirectory()
+        return NumberDirectory(self._settings.upstream_services_url)
 
     def _heard(self, beat: Beat) -> None:
         """What others have changed is read as soon as a beat says so, and not asked for."""

@@ -33,13 +33,13 @@ class Webhooks:
 
     def __init__(self, settings: Settings, identity: Identity) -> None:
         cloud = self._cloud = settings.cloud
-        self._secrets = Secrets(cloud)
+        self.secrets = Secrets(cloud)
         self._inbox = Inbox(settings, identity.application, identity.incarnation, cloud.bsuid)
         self._posts = Posts(self._inbox)
         self._listener = Listener(
             cloud.phone_number_id,
-            lambda: self._secrets.app_secrets,
-            lambda: self._secrets.verify_token,
+            lambda: self.secrets.app_secrets,
+            lambda: self.secrets.verify_token,
             self._posts,
         )
         self._intake = Intake(
@@ -67,7 +67,7 @@ class Webhooks:
             "webhook commits": self._posts.run(),
             "webhook connections": self._intake.sweep(),
             "webhook certificate": self._follow_certificate(),
-            "secrets": self._secrets.follow(),
+            "secrets": self.secrets.follow(),
         }
 
     async def leave(self) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import aiohttp
 import msgspec
@@ -55,7 +55,44 @@ _NUMBERS = msgspec.json.Decoder(Numbers)
 _IDENTITY = msgspec.json.Decoder(Identity)
 
 
-class NumberDirectory:
+class Directory(Protocol):
+    """What the upstream knows of numbers. Each call raises UpstreamAway."""
+
+    async def on_whatsapp(self, numbers: Sequence[str]) -> set[str]:
+        """The wa_ids, of at most ``MOST_NUMBERS``, that are on WhatsApp."""
+        ...
+
+    async def identity(self, wa_id: str) -> Identity | None:
+        """An identity, or None if the upstream knows none."""
+        ...
+
+    async def acknowledge(self, wa_id: str, hash: str) -> Identity | None:
+        """Acknowledge a hash and return the identity, None if there is none."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class NoDirectory(Directory):
+    """Of the Cloud API, which cannot be asked: whoever is written to shows it by a status."""
+
+    async def on_whatsapp(self, numbers: Sequence[str]) -> set[str]:
+        """All of them: nobody says otherwise."""
+        return set(numbers)
+
+    async def identity(self, wa_id: str) -> Identity | None:
+        """None."""
+        return None
+
+    async def acknowledge(self, wa_id: str, hash: str) -> Identity | None:
+        """None."""
+        return None
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+class NumberDirectory(Directory):
     """The services at ``url``. Create it on the running loop, and ``close`` it there."""
 
     def __init__(self, url: str, timeout: float = TIMEOUT_S) -> None:

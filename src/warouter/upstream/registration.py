@@ -1,9 +1,11 @@
-"""The client of the registration authority, over HTTP at ``WAROUTER_UPSTREAM_SERVICES``."""
+"""Registration at the upstream, and the client of the simulator's registration authority, over HTTP
+at ``WAROUTER_UPSTREAM_SERVICES``.
+"""
 
 from __future__ import annotations
 
 import logging
-from typing import TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 import aiohttp
 import msgspec
@@ -30,10 +32,35 @@ class Sent(msgspec.Struct, frozen=True):
     vname: str
 
 
-class Registered(msgspec.Struct, frozen=True):
-    """The number is registered; ``public_key`` is the 32-byte
-    key that verifies the authority's certificates.
+class Registered(NamedTuple):
+    """The number is registered; ``public_key`` is the 32-byte key that verifies certificates, None
+    where there are none. ``two_step``: the pin that was given with the request for a code is on.
     """
+
+    public_key: bytes | None
+    two_step: bool
+
+
+class Registrar(Protocol):
+    """Who registers a number. Every call raises an ApiError."""
+
+    async def send_code(
+        self, number: str, cert: str, method: str, pin: str | None
+    ) -> Sent | Registered:
+        """Have a code sent to the number by ``sms`` or ``voice``. Registered: none is needed."""
+        ...
+
+    async def verify(self, cert: str, code: str) -> Registered:
+        """Prove with the code that the number is the caller's. May be repeated."""
+        ...
+
+    async def set_pin(self, cert: str, pin: str | None) -> None:
+        """Turn two-step verification on with the pin (six digits), or off."""
+        ...
+
+
+class _Registered(msgspec.Struct, frozen=True):
+    """The answer of ``/registration/verify``."""
 
     public_key: bytes
     two_step: bool
@@ -53,7 +80,7 @@ class _Refusal(msgspec.Struct, frozen=True):
     retry_after: int | None = None
 
 
-class Authority:
+class Authority(Registrar):
     """Every call raises an ApiError: 400 or 429 as the authority says, 503 if it does not answer.
 
     What it answers is bounded and checked like what a client sends.
@@ -62,7 +89,9 @@ class Authority:
     def __init__(self, url: str) -> None:
         self._url = url
 
-    async def send_code(self, number: str, cert: str, method: str, pin: str | None) -> Sent:
+    async def send_code(
+        self, number: str, cert: str, method: str, pin: str | None
+    ) -> Sent | Registered:
         """Have a code sent to the number of the certificate, by ``sms`` or ``voice``."""
         body = {"number": number, "cert": cert, "method": method, "pin": pin}
         return await self._call("POST", "/registration/code", body, Sent)
@@ -70,7 +99,8 @@ class Authority:
     async def verify(self, cert: str, code: str) -> Registered:
         """Prove with the code that the number is the caller's. May be repeated."""
         body = {"cert": cert, "code": code}
-        return await self._call("POST", "/registration/verify", body, Registered)
+        found = await self._call("POST", "/registration/verify", body, _Registered)
+        return Registered(found.public_key, found.two_step)
 
     async def set_pin(self, cert: str, pin: str | None) -> None:
         """Turn two-step verification on with the pin (six digits), or off."""

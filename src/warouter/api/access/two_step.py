@@ -11,7 +11,13 @@ from warouter.api.access.tokens import Caller
 from warouter.api.account.shards import required_pin
 from warouter.api.context import Context
 from warouter.api.route import Access, Route
-from warouter.errors import NotFound, NotReady, ParameterInvalid, ParameterMissing
+from warouter.errors import (
+    NotFound,
+    NotReady,
+    ParameterInvalid,
+    ParameterMissing,
+    TooManyRequests,
+)
 from warouter.http.envelope import success
 from warouter.http.request import read_json
 
@@ -65,7 +71,7 @@ ROUTES = (
         enable,
         "Turn two-step verification on, or change its pin",
         body=TwoStepRequest,
-        errors=(ParameterMissing, ParameterInvalid, NotFound, NotReady),
+        errors=(ParameterMissing, ParameterInvalid, NotFound, TooManyRequests, NotReady),
         action="two-step on",
     ),
     Route(
@@ -73,8 +79,8 @@ ROUTES = (
         "/v1/settings/account/two-step",
         Access.ADMIN,
         disable,
-        "Turn two-step verification off",
-        errors=(NotFound, NotReady),
+        "Turn two-step verification off; 400 with the Cloud API, which cannot",
+        errors=(ParameterInvalid, NotFound, NotReady),
         action="two-step off",
     ),
 )

@@ -11,7 +11,12 @@ from aiohttp import web
 
 from warouter.api.access.audit import subject
 from warouter.api.access.tokens import Caller
-from warouter.api.account.shards import checked_certificate, digits, required_pin
+from warouter.api.account.shards import (
+    check_form,
+    checked_certificate,
+    digits,
+    required_pin,
+)
 from warouter.api.context import Context
 from warouter.api.messages.rules import filled
 from warouter.api.route import Access, Route
@@ -30,6 +35,7 @@ from warouter.link.wire import Outgoing
 from warouter.recipient import wa_id
 from warouter.store.account.accounts import Account
 from warouter.store.account.registration import Pending, Registrations
+from warouter.upstream.registration import Registered
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +76,7 @@ _VERIFY = msgspec.json.Decoder(VerifyRequest)
 
 
 async def register(context: Context, request: web.Request, caller: Caller) -> web.Response:
-    """Start a registration: 201 if the number is registered already, 202 once a code was sent."""
+    """Start a registration: 201 if the number is registered, 202 once a code was sent."""
     wish = await read_json(request, context.config.json_limit, _REQUEST)
     cc, phone_number = checked_number(wish.cc, wish.phone_number)
     filled(wish.cert, "cert", CERT_CHARS)
@@ -84,7 +90,11 @@ async def register(context: Context, request: web.Request, caller: Caller) -> we
     # Before anything is sent: whatever can still be refused here is refused without a code.
     pin_hash = await context.passwords.hash(pin, caller.session) if pin else None
     sent = await context.authority.send_code(cc + phone_number, wish.cert, wish.method, pin)
-    await context.registrations.begin(Pending(cc, phone_number, wish.cert, pin_hash))
+    pending = Pending(cc, phone_number, wish.cert, pin_hash)
+    await context.registrations.begin(pending)
+    if isinstance(sent, Registered):
+        await _complete(context, pending, sent, caller)
+        return success({}, 201)
     return success({"account": [{"vname": sent.vname}]}, 202)
 
 
@@ -101,10 +111,14 @@ async def verify(context: Context, request: web.Request, caller: Caller) -> web.
         raise NotFound("no code was requested: call POST /v1/account first")
     subject(request, pending.number)
     known = await context.authority.verify(pending.cert, code)
+    await _complete(context, pending, known, caller)
+    return success({}, 201)
+
+
+async def _complete(context: Context, pending: Pending, known: Registered, caller: Caller) -> None:
     if not await context.registrations.complete(pending, known.public_key, two_step=known.two_step):
         raise NumberTaken("another number has been registered here in the meantime")
     log.info("number registered", extra={"by": caller.username})
-    return success({}, 201)
 
 
 class OnceRegistered(Submitting):
@@ -158,6 +172,9 @@ def _check_same(account: Account, cc: str, phone_number: str) -> None:
 
 async def _renew_certificate(context: Context, account: Account, cert: str) -> None:
     """Store a newer certificate of the registered number; an invalid one is refused."""
+    if context.config.any_cert:
+        check_form(cert)
+        return
     if cert == account.cert or account.authority_key is None:
         return
     checked_certificate(cert, account.authority_key, account.cc + account.phone_number)
@@ -185,7 +202,14 @@ ROUTES = (
         "Finish the registration with the code that was sent",
         body=VerifyRequest,
         status=(201,),
-        errors=(ParameterMissing, ParameterInvalid, NotFound, NumberTaken, NotReady),
+        errors=(
+            ParameterMissing,
+            ParameterInvalid,
+            NotFound,
+            NumberTaken,
+            TooManyRequests,
+            NotReady,
+        ),
         action="verify registration",
     ),
 )

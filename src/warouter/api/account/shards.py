@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from base64 import b64decode
 
 import msgspec
 from aiohttp import web
@@ -64,7 +65,7 @@ async def set_shards(context: Context, request: web.Request, caller: Caller) -> 
     subject(request, f"{wish.shards} shards")
     _check_number(wish, account)
     await _check_pin(context, request, caller, wish, account)
-    _check_certificate(wish, account, needed=_needs_certificate(context, account))
+    _check_certificate(context, wish, account)
     log.info("shard change requested", extra={"shards": wish.shards, "by": caller.username})
     warnings = await context.set_shards(wish.shards)
     return success({"account": {"shards": wish.shards}}, 201, warnings=warnings)
@@ -94,16 +95,29 @@ def _needs_certificate(context: Context, account: Account) -> bool:
     return context.config.shards_cert == "after-7-days" and old
 
 
-def _check_certificate(wish: ShardsRequest, account: Account, *, needed: bool) -> None:
+def _check_certificate(context: Context, wish: ShardsRequest, account: Account) -> None:
     if not wish.cert:
-        if needed:
+        if _needs_certificate(context, account):
             raise ParameterMissing("cert is required once the registration is older than 7 days")
+        return
+    if context.config.any_cert:
+        check_form(wish.cert)
         return
     if account.authority_key is None:
         if wish.cert != account.cert:
             raise ParameterInvalid("cert is not the certificate of the registered number")
         return
     checked_certificate(wish.cert, account.authority_key, account.cc + account.phone_number)
+
+
+def check_form(cert: str) -> None:
+    """Raises ParameterInvalid for what cannot be a certificate: it is base64 of something."""
+    try:
+        content = b64decode("".join(cert.split()), validate=True)
+    except ValueError:
+        content = b""
+    if not content:
+        raise ParameterInvalid("cert is not valid: the certificate is not base64")
 
 
 def checked_certificate(cert: str, authority_key: bytes, number: str) -> None:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Collection
 
 from warouter.errors import NotReady, Overloaded
 from warouter.store.account.contacts import ContactStore
-from warouter.upstream.numbers import MOST_NUMBERS, Identity, NumberDirectory, UpstreamAway
+from warouter.upstream.numbers import MOST_NUMBERS, Directory, Identity, UpstreamAway
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ class ContactBook:
     def __init__(
         self,
         store: ContactStore,
-        directory: NumberDirectory,
+        directory: Directory,
         *,
         required: bool,
         clock: Callable[[], float] = time.monotonic,

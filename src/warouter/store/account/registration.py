@@ -60,7 +60,9 @@ class Registrations(Bounded):
             row = await connection.fetchrow(_PENDING)
         return Pending(*row) if row else None
 
-    async def complete(self, pending: Pending, authority_key: bytes, *, two_step: bool) -> bool:
+    async def complete(
+        self, pending: Pending, authority_key: bytes | None, *, two_step: bool
+    ) -> bool:
         """Register the number now. False if another one is
         registered; the same one stays unchanged.
         """

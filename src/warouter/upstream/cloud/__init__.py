@@ -22,5 +22,6 @@ a reference that its statuses echo, and ids are translated in both directions.
     signature    of webhooks, over the bytes as they came
     listener     what webhooks are answered
     secret_text  what the text of a secret may be
+    pin          of two-step verification, as it is kept
     secrets      token, app secrets and verify token, from variables or from files that are followed
 """

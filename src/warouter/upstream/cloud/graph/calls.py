@@ -1,4 +1,4 @@
-"""Calls of the Graph API beside messages: small, in JSON, and harmless to repeat.
+"""Calls of the Graph API beside messages: small, and in JSON.
 
 The token goes to the configured host alone, and no redirect is followed with it.
 """
@@ -46,7 +46,7 @@ class CallRefused(CallFailed):
 
 
 class Calls:
-    """``GET`` of nodes and their edges. ``tls`` judges the certificate, as in ``Connections``."""
+    """Calls of nodes and their edges. ``tls`` judges the certificate, as in ``Connections``."""
 
     def __init__(
         self, cloud: CloudSettings, secrets: Secrets, tls: ssl.SSLContext | None = None
@@ -61,20 +61,33 @@ class Calls:
 
         A token that was refused is read again, and the call repeated if it is another one.
         """
-        status, body, retry_after = await self._get(path, query)
-        if status == HTTPStatus.UNAUTHORIZED and self._secrets.refresh(anyway=True):
-            status, body, retry_after = await self._get(path, query)
-        return result(status, body, retry_after)
+        return await self._call("GET", path, params=query)
+
+    async def post(self, path: str, fields: Mapping[str, str]) -> dict[str, Any]:
+        """Change what is at ``path`` and return the JSON object that is answered; as ``get``.
+
+        After CallAway it may have been changed.
+        """
+        return await self._call("POST", path, json=dict(fields))
 
     async def close(self) -> None:
         if self._session is not None:
             await self._session.close()
 
-    async def _get(self, path: str, query: Mapping[str, str]) -> tuple[int, bytes, str]:
+    async def _call(self, method: str, path: str, **given: Any) -> dict[str, Any]:
+        status, body, retry_after = await self._exchange(method, path, given)
+        if status == HTTPStatus.UNAUTHORIZED and self._secrets.refresh(anyway=True):
+            status, body, retry_after = await self._exchange(method, path, given)
+        return result(status, body, retry_after)
+
+    async def _exchange(
+        self, method: str, path: str, given: dict[str, Any]
+    ) -> tuple[int, bytes, str]:
         try:
-            async with self._http().get(
+            async with self._http().request(
+                method,
                 f"{self._root}/{path}",
-                params=query,
+                **given,
                 headers=bearer(self._secrets),
                 ssl=self._tls,
                 allow_redirects=False,

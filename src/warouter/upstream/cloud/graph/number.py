@@ -7,10 +7,12 @@ from typing import Any, NamedTuple
 from warouter.cloud_settings import CloudSettings
 from warouter.upstream.cloud.graph.calls import CallAway, Calls
 
+CONNECTED, VERIFIED = "CONNECTED", "VERIFIED"
 STANDARD, HIGH, SHARED = 80.0, 1000.0, 20.0  # messages a second, in and out
 # One that is shared with the WhatsApp Business app has no level of its own: not verified.
 _LEVELS = {"STANDARD": STANDARD, "HIGH": HIGH, "NOT_APPLICABLE": SHARED}
 _FIELDS = "status,quality_rating,throughput,health_status,name_status"
+_NAMED = "status,code_verification_status,display_phone_number,verified_name"
 _PAGE, _MOST_PAGES = "200", 100
 
 
@@ -29,7 +31,16 @@ class Facts(NamedTuple):
     @property
     def connected(self) -> bool:
         """It is registered, and may send."""
-        return self.status == "CONNECTED"
+        return self.status == CONNECTED
+
+
+class Named(NamedTuple):
+    """Which number it is, and how far its registration has come; texts as in ``Facts``."""
+
+    connected: bool
+    verified: bool  # a code has shown that it is the business's
+    number: str  # as people write it, with its country code
+    name: str  # that customers see
 
 
 class Number:
@@ -49,6 +60,16 @@ class Number:
             quality=_text(found, "quality_rating"),
             name_status=_text(found, "name_status"),
             can_send=_text(_object(found, "health_status"), "can_send_message"),
+        )
+
+    async def named(self) -> Named:
+        """Which one it is."""
+        found = await self._calls.get(self._number, {"fields": _NAMED})
+        return Named(
+            _text(found, "status") == CONNECTED,
+            _text(found, "code_verification_status") == VERIFIED,
+            _text(found, "display_phone_number"),
+            _text(found, "verified_name"),
         )
 
     async def level(self) -> float:
@@ -73,6 +94,34 @@ class Number:
                 break
             query = {**query, "after": after}
         return found
+
+
+class Registration:
+    """The steps by which the number is registered. Each raises CallAway or CallRefused."""
+
+    def __init__(self, cloud: CloudSettings, calls: Calls) -> None:
+        self._number = cloud.phone_number_id
+        self._calls = calls
+
+    async def request_code(self, method: str) -> None:
+        """Have a code sent to the number by ``SMS`` or ``VOICE``."""
+        asked = {"code_method": method, "language": "en_US"}
+        await self._calls.post(f"{self._number}/request_code", asked)
+
+    async def verify_code(self, code: str) -> None:
+        """Show with the code that the number is the business's."""
+        await self._calls.post(f"{self._number}/verify_code", {"code": code})
+
+    async def register(self, pin: str) -> None:
+        """Register the verified number; ``pin`` is that of its two-step verification, and becomes
+        it where it had none.
+        """
+        fields = {"messaging_product": "whatsapp", "pin": pin}
+        await self._calls.post(f"{self._number}/register", fields)
+
+    async def set_pin(self, pin: str) -> None:
+        """Change the pin of two-step verification."""
+        await self._calls.post(self._number, {"pin": pin})
 
 
 def _categories(page: dict[str, Any]) -> dict[tuple[str, str], str]:

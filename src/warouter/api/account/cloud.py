@@ -1,0 +1,131 @@
+"""Registers the number with Meta, whose Cloud API has no certificates, and always a pin.
+
+The pin is the client's, or drawn here. It is kept encrypted: between the request for a code and its
+verification, which another webapp may serve, and for whoever registers the number anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from warouter.api.account.shards import check_form
+from warouter.errors import (
+    ApiError,
+    NotReady,
+    ParameterInvalid,
+    ParameterMissing,
+    TooManyRequests,
+)
+from warouter.store.account.accounts import Accounts
+from warouter.upstream.cloud.graph.calls import CallFailed, CallRefused
+from warouter.upstream.cloud.graph.number import Number, Registration
+from warouter.upstream.registration import Registered, Registrar, Sent
+
+PIN = "cloud_two_step"  # the setting that has it
+AGAIN_SECONDS = 5
+REGISTRATIONS_SECONDS = 3600  # Meta lets a number be registered ten times in 72 h
+_PIN_CODE, _TOO_MANY_CODE = 1005, 1015
+
+
+class CloudRegistrar(Registrar):
+    """``app_secrets``: the first one seals the pin, each may open it."""
+
+    def __init__(
+        self,
+        number: Number,
+        registration: Registration,
+        accounts: Accounts,
+        app_secrets: Callable[[], Sequence[str]],
+    ) -> None:
+        self._number = number
+        self._registration = registration
+        self._accounts = accounts
+        self._app_secrets = app_secrets
+
+    async def send_code(
+        self, number: str, cert: str, method: str, pin: str | None
+    ) -> Sent | Registered:
+        """A number that is connected is registered, one that is verified gets registered."""
+        check_form(cert)
+        try:
+            known = await self._number.named()
+            if known.connected:
+                return Registered(None, two_step=False)
+            await self._keep(pin)
+            if not known.verified:
+                await self._registration.request_code(method.upper())
+                return Sent(known.name)
+        except CallFailed as error:
+            raise _refused(error, "the number") from None
+        return await self._register()
+
+    async def verify(self, cert: str, code: str) -> Registered:
+        try:
+            # Whoever did not hear the answer asks again, and its code has been used up.
+            if (await self._number.named()).connected:
+                return Registered(None, two_step=(await self._kept())[1])
+            await self._registration.verify_code(code)
+        except CallFailed as error:
+            raise _refused(error, "code") from None
+        return await self._register()
+
+    async def set_pin(self, cert: str, pin: str | None) -> None:
+        if pin is None:
+            raise ParameterInvalid("the Cloud API cannot turn two-step verification off")
+        try:
+            await self._registration.set_pin(pin)
+        except CallFailed as error:
+            raise _refused(error, "pin") from None
+        await self._keep(pin)
+
+    async def _register(self) -> Registered:
+        pin, given = await self._kept()
+        try:
+            await self._registration.register(pin)
+        except CallFailed as error:
+            refusal = _refused(error, "the number")
+            if not given and error.judged is not None and error.judged.code == _PIN_CODE:
+                refusal = ParameterMissing("pin is required because two-step verification is on")
+            raise refusal from None
+        return Registered(None, two_step=given)
+
+    async def _keep(self, pin: str | None) -> None:
+        """Keep the client's pin; without one that which is kept, or else a drawn one."""
+        # Only here: it loads 8 MiB that a webapp needs for rare calls alone.
+        from warouter.upstream.cloud import pin as pins
+
+        secrets = self._app_secrets()
+
+        def change(present: Mapping[str, Any]) -> dict[str, Any]:
+            if pin is None and pins.opened(str(present.get("sealed", "")), secrets) is not None:
+                return dict(present)
+            text = pins.sealed(pin or pins.draw(), secrets[0])
+            return {"sealed": text, "given": pin is not None}
+
+        await self._accounts.change_setting(PIN, change)
+
+    async def _kept(self) -> tuple[str, bool]:
+        """The pin, and if a client gave it."""
+        from warouter.upstream.cloud import pin as pins
+
+        kept = await self._accounts.setting(PIN)
+        pin = pins.opened(str(kept.get("sealed", "")), self._app_secrets())
+        if pin is None:
+            raise ParameterMissing("pin is required: call POST /v1/account with it once more")
+        return pin, bool(kept.get("given"))
+
+
+def _refused(error: CallFailed, what: str) -> ApiError:
+    """What the client hears of a call that came to nothing."""
+    judged = error.judged
+    if judged is None:
+        return NotReady("the Graph API cannot be reached", retry_after=AGAIN_SECONDS)
+    words = judged.details or judged.title
+    if judged.code == _PIN_CODE:
+        return ParameterInvalid(f"pin is wrong: {words}")
+    if judged.code == _TOO_MANY_CODE:
+        return TooManyRequests(words, retry_after=REGISTRATIONS_SECONDS)
+    if isinstance(error, CallRefused):
+        return ParameterInvalid(f"{what} is not valid: {words}")
+    return NotReady(f"the Graph API refused: {words}", retry_after=AGAIN_SECONDS)

@@ -1,0 +1,68 @@
+"""The number of a local cluster with the Cloud API: registered by itself once the Graph API says
+that it is connected.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from warouter.config import Settings
+from warouter.errors import WarouterError
+from warouter.store.account.accounts import Accounts
+from warouter.store.database import create_pool
+from warouter.upstream.cloud.graph.calls import Calls
+from warouter.upstream.cloud.graph.number import Number
+from warouter.upstream.cloud.secrets import Secrets
+
+
+class Parts(NamedTuple):
+    """A number's country code and the rest, digits only."""
+
+    cc: str
+    phone_number: str
+
+
+async def registered(settings: Settings, cert: str, default: Parts) -> Parts | None:
+    """The number that is registered, by now at the latest; None if there is none yet.
+
+    ``default`` is registered where the Graph API names no number. Raises what a database and
+    ``create_pool`` raise.
+    """
+    pool = await create_pool(settings, "seed", 1)
+    try:
+        accounts = Accounts(pool)
+        account = await accounts.account()
+        if account is not None:
+            return Parts(account.cc, account.phone_number)
+        shown = await _connected(settings)
+        if shown is None:
+            return None
+        number = parts_of(shown) or default
+        await accounts.save_account(*number, cert, None)
+        return number
+    finally:
+        await pool.close()
+
+
+def parts_of(shown: str) -> Parts | None:
+    """The parts of a number as people write it, None for what is none."""
+    import phonenumbers  # only here: who has no such number need not wait for it
+
+    try:
+        parsed = phonenumbers.parse(shown if shown.startswith("+") else f"+{shown}")
+    except phonenumbers.NumberParseException:
+        return None
+    national = phonenumbers.national_significant_number(parsed)
+    return Parts(str(parsed.country_code), national)
+
+
+async def _connected(settings: Settings) -> str | None:
+    """The number as the Graph API shows it, None unless it is connected."""
+    calls = Calls(settings.cloud, Secrets(settings.cloud))
+    try:
+        known = await Number(settings.cloud, calls).named()
+    except WarouterError:
+        return None  # asked again later; coreapps say in their logs what is wrong
+    finally:
+        await calls.close()
+    return known.number if known.connected else None

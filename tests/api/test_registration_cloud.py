@@ -1,0 +1,152 @@
+"""POST /v1/account and /verify, and two-step, against the Cloud door of the simulator."""
+
+from __future__ import annotations
+
+import time
+from base64 import b64encode
+from collections.abc import AsyncIterator
+from random import Random
+from typing import Any, NamedTuple
+
+import asyncpg
+import pytest_asyncio
+
+from tests.harness.api import Answer, Api, Webapp
+from warouter.api.account.cloud import PIN, CloudRegistrar
+from warouter.config import load
+from warouter.simulator.cloud.facts import Facts
+from warouter.simulator.cloud.server import CloudSimulator
+from warouter.store.account.accounts import Account, Accounts
+from warouter.upstream.cloud.graph.calls import Calls
+from warouter.upstream.cloud.graph.number import Number, Registration
+from warouter.upstream.cloud.secrets import Secrets
+
+CERT = b64encode(b"any certificate").decode()
+WISH = {"cc": "49", "phone_number": "301234567", "method": "sms", "cert": CERT}
+FACTS = Facts(number="49301234567", name="Bakery", token="token-1")
+GIVEN = "908172"
+TWO_STEP = "/v1/settings/account/two-step"
+
+
+class Registering(NamedTuple):
+    """An API whose registrar is Meta's stand-in."""
+
+    api: Api
+    simulator: CloudSimulator
+
+    async def call(self, method: str, path: str, body: object = None) -> Answer:
+        return await self.api.call(method, path, body, token=self.api.admin)
+
+    async def ask(self, **fields: Any) -> Answer:
+        return await self.call("POST", "/v1/account", WISH | fields)
+
+    async def verify(self, code: str = "") -> Answer:
+        shown = self.simulator.numbers.codes(time.monotonic())
+        sent = str(shown[FACTS.number]["code"]) if FACTS.number in shown else "000000"
+        return await self.call("POST", "/v1/account/verify", {"code": code or sent})
+
+    async def account(self) -> Account | None:
+        return await self.api.context.accounts.account()
+
+
+@pytest_asyncio.fixture
+async def cloud(webapp: Webapp, pool: asyncpg.Pool) -> AsyncIterator[Registering]:
+    """The number is neither registered nor verified; it has no pin."""
+    simulator = CloudSimulator(FACTS, random=Random(1))
+    addresses = await simulator.start()
+    simulator.number.registered = simulator.number.verified = False
+    settings = load(
+        {
+            "WAROUTER_UPSTREAM": "cloud",
+            "WAROUTER_CLOUD_PHONE_NUMBER_ID": FACTS.phone_number_id,
+            "WAROUTER_CLOUD_WABA_ID": FACTS.waba_id,
+            "WAROUTER_CLOUD_TOKEN": FACTS.token,
+            "WAROUTER_CLOUD_APP_SECRET": FACTS.app_secret,
+            "WAROUTER_CLOUD_VERIFY_TOKEN": FACTS.verify_token,
+            "WAROUTER_CLOUD_BASE_URL": addresses.graph_url,
+        }
+    ).cloud
+    secrets = Secrets(settings)
+    calls = Calls(settings, secrets)
+    registrar = CloudRegistrar(
+        Number(settings, calls),
+        Registration(settings, calls),
+        Accounts(pool),
+        lambda: secrets.app_secrets,
+    )
+    try:
+        yield Registering(await webapp(registrar=registrar, any_cert=True), simulator)
+    finally:
+        await calls.close()
+        await simulator.stop()
+
+
+async def test_a_code_is_sent_and_registers_the_number(cloud: Registering) -> None:
+    asked = await cloud.ask()
+    assert (asked.status, asked.json["account"]) == (202, [{"vname": "Bakery"}])
+    assert await cloud.account() is None
+    assert (await cloud.verify("999999")).status == 400
+    assert not cloud.simulator.number.registered
+    assert (await cloud.verify()).status == 201
+    assert cloud.simulator.number.registered
+    account = await cloud.account()
+    assert account is not None
+    assert (account.cc, account.phone_number, account.cert) == ("49", "301234567", CERT)
+    # The pin was drawn: nobody can be asked for it.
+    assert account.pin_hash is None
+    assert (await cloud.verify()).status == 201  # repeated, as its answer may have been lost
+    assert (await cloud.ask()).status == 201
+
+
+async def test_a_connected_number_needs_no_code(cloud: Registering) -> None:
+    cloud.simulator.number.registered = True
+    assert (await cloud.ask()).status == 201
+    assert await cloud.account() is not None
+    assert cloud.simulator.numbers.codes(time.monotonic()) == {}
+
+
+async def test_a_verified_number_is_registered_without_a_code(cloud: Registering) -> None:
+    cloud.simulator.number.verified = True
+    assert (await cloud.ask()).status == 201
+    assert cloud.simulator.number.registered
+
+
+async def test_the_pin_of_the_client_is_used_and_kept_sealed(
+    cloud: Registering, pool: asyncpg.Pool
+) -> None:
+    cloud.simulator.number.set_pin({"pin": GIVEN})
+    await cloud.ask()
+    refused = await cloud.verify()
+    assert (refused.status, refused.error["code"]) == (400, 1008)  # the drawn one is not it
+    wrong = await cloud.ask(pin="000000")
+    assert (wrong.status, "pin is wrong" in wrong.error["details"]) == (400, True)
+    assert (await cloud.ask(pin=GIVEN)).status == 201
+    kept = await pool.fetchval("select value::text from setting where name = $1", PIN)
+    assert GIVEN not in kept
+
+
+async def test_only_the_form_of_a_certificate_is_checked(cloud: Registering) -> None:
+    assert (await cloud.ask(cert="no certificate!")).status == 400
+    cloud.simulator.number.registered = True
+    assert (await cloud.ask()).status == 201
+    other = b64encode(b"another one").decode()
+    assert (await cloud.ask(cert=other)).status == 201
+    assert (await cloud.ask(cert="no certificate!")).status == 400
+    shards = {"cc": "49", "phone_number": "301234567", "shards": 2}
+    path = "/v1/account/shards"
+    assert (await cloud.call("POST", path, shards | {"cert": other})).status == 201
+    assert (await cloud.call("POST", path, shards | {"cert": "?"})).status == 400
+
+
+async def test_two_step_can_be_changed_and_not_turned_off(cloud: Registering) -> None:
+    cloud.simulator.number.registered = True
+    await cloud.ask()
+    assert (await cloud.call("POST", TWO_STEP, {"pin": GIVEN})).status == 200
+    refused = await cloud.call("DELETE", TWO_STEP)
+    assert (refused.status, refused.error["code"]) == (400, 1009)
+
+
+async def test_a_graph_api_that_is_away_is_no_answer(cloud: Registering) -> None:
+    await cloud.simulator.stop()
+    assert (await cloud.ask()).status == 503
+    assert await cloud.account() is None
