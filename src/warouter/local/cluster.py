@@ -255,6 +255,8 @@ class Cluster:
         networks = "127.0.0.0/8,::1/128"
         self._environment = {
             **given,
+            "WAROUTER_NO_TLS": "0" if self.options.tls else "1",
+            **(public_certificate(self.folder) if self.options.tls else {}),
             "WA_APP_MULTICONNECT": "1",
             "WAROUTER_SHARDS_CERT": "never",
             "WAROUTER_WEBHOOK_ALLOW_HTTP": "1",
@@ -364,10 +366,7 @@ class Cluster:
         environment = {
             "WEBAPP_EXTERNAL_PORTS": str(port),
             "WAROUTER_PUBLIC_PORT": str(self.port),
-            "WAROUTER_NO_TLS": "0" if self.options.tls else "1",
         }
-        if self.options.tls:
-            environment |= public_certificate(self.folder)
         if self._listening:
             host, listen_port = self._listening[number - 1]
             environment["WAROUTER_CLOUD_LISTEN"] = f"{host}:{listen_port}"
