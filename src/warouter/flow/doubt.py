@@ -83,9 +83,7 @@ class Policy(StrEnum):
 
 
 class Rule(NamedTuple):
-    """How a message in doubt is treated; seconds. ``lane``: those behind it wait for so long, or
-    (inf) until it has ended.
-    """
+    """How a message in doubt is treated; seconds. ``lane``: those behind it wait for so long."""
 
     policy: Policy
     window: float

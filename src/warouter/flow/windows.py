@@ -10,7 +10,6 @@ All of it scales with one base, ``WAROUTER_CLOUD_DOUBT_SECONDS``, so that tests 
 
 from __future__ import annotations
 
-import math
 from enum import Enum
 from typing import NamedTuple
 
@@ -36,7 +35,7 @@ class Window(NamedTuple):
 
     ends: float  # with a proof
     blind: float  # without
-    lane: float  # from then on what is behind it may go; inf: not before it has ended
+    lane: float  # from then on what is behind it may go; never later than ``ends``
 
 
 class Windows(NamedTuple):
@@ -48,8 +47,7 @@ class Windows(NamedTuple):
         """The wait of a message of this kind."""
         ends = self.scaled(_ENDS[kind])
         blind = min(BLIND_FACTOR * ends, self.scaled(BLIND_MOST_SECONDS))
-        lane = self.scaled(ORDINARY_SECONDS) if kind is Wait.HELD else math.inf
-        return Window(ends, blind, lane)
+        return Window(ends, blind, min(ends, self.scaled(ORDINARY_SECONDS)))
 
     def scaled(self, seconds: float) -> float:
         """A span that is meant for the default base, for this one."""
