@@ -7,6 +7,7 @@ moves the owner's clock. Everything between is the product's.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import itertools
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -30,12 +31,12 @@ from warouter.owner.cloud.rows import ASKED
 from warouter.owner.slot import OwnedSlot
 from warouter.store.journal import Journal
 from warouter.upstream.cloud.batch import STATUS
-from warouter.upstream.cloud.graph.exchange import Exchanged, Outcome
+from warouter.upstream.cloud.graph.exchange import HELD_BACK, Exchanged, Outcome
 from warouter.upstream.cloud.reference import parse_reference
 
 NUMBER = "105954558954427"
 SLOT = 3
-TOKEN_HASH = b"token"
+TOKEN_HASH = hashlib.sha256(b"token").digest()
 TEMPLATES, LANGUAGE = ("marketing", "authentication", "utility"), "en"
 _numbers = itertools.count(1)
 
@@ -118,9 +119,9 @@ class ScriptedGraph:
         await asyncio.sleep(0)
         await self.room.wait()
         if self.unreachable:
-            return Exchanged(Outcome.UNBEGUN, cause="refused")
+            return Exchanged(Outcome.UNBEGUN, cause="Connection refused")
         if not may_begin():
-            return Exchanged(Outcome.UNBEGUN, cause="refused")
+            return Exchanged(Outcome.UNBEGUN, cause=HELD_BACK)
         request = Request(body)
         self.requests.append(request)
         answer = self.script(request)
@@ -129,9 +130,6 @@ class ScriptedGraph:
     def refs(self, of: bytes | None = None) -> list[tuple[bytes, int]]:
         """What has begun, in order; of one message only, if told."""
         return [r.ref for r in self.requests if of is None or r.id == of]
-
-    def size(self, rate: float) -> None:
-        """It has as many connections as are asked for."""
 
     def cut(self) -> None:
         """Nothing is in any buffer here."""

@@ -198,6 +198,7 @@ class CloudEnd:
             words=Words(journal.say),
             learned=self._learned,
             stop=self.number.stop,
+            prove=self.drain.prove,
             until_sent=cloud.order == "sent",
         )
 

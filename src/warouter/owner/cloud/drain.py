@@ -19,6 +19,7 @@ from warouter._hash import SLOTS
 from warouter.background import wait_for
 from warouter.cluster.role import State
 from warouter.errors import OutcomeUnknown
+from warouter.flow.progress import Took
 from warouter.message_id import text_of
 from warouter.owner.cloud.doubts import Doubts
 from warouter.owner.cloud.rows import NotYet, Rows, order_of
@@ -56,6 +57,8 @@ class Drain(SlotListener, Acks):
         self.rows = rows
         self._flying: dict[int, Row] = {}  # read, and not deleted yet, by number
         self._done: dict[int, list[int]] = defaultdict(list)  # by slot: to be deleted
+        self._deleted: list[Row] = []  # since the last reading began
+        self._late: list[Proof] = []  # of answers that came when their message had ended
         self._readings = 0
         self._read: list[int] = [0] * SLOTS
         self._wake = asyncio.Event()
@@ -92,10 +95,17 @@ class Drain(SlotListener, Acks):
         self._flying = {n: row for n, row in self._flying.items() if row.slot != number}
         self._done.pop(number, None)
         self._read[number] = 0
+        self.rows.closed(number)
 
     def ack(self, slot: int, _epoch: int, numbers: list[int]) -> None:
         """These rows are in the journal, or will never be."""
         self._done[slot] += numbers
+        self._flush.set()
+
+    def prove(self, slot: int, took: Took) -> None:
+        """Keep an id that no row brings: it may be the second one of its message."""
+        ids = took.wamid, slot, bytes.fromhex(took.id), took.attempt, took.wa_id, took.user_id
+        self._late.append(Proof(*ids))
         self._flush.set()
 
     async def run(self) -> None:
@@ -124,6 +134,9 @@ class Drain(SlotListener, Acks):
 
     async def _read_once(self, slots: Sequence[OwnedSlot]) -> None:
         self._last = 0
+        deleted, self._deleted = self._deleted, []
+        for row in deleted:  # what is read from here on comes with their events
+            self.rows.forget(row)
         self._readings += 1
         reading = self._readings
         numbers = [slot.slot for slot in slots]
@@ -181,11 +194,13 @@ class Drain(SlotListener, Acks):
 
     async def _delete(self) -> None:
         done, self._done = self._done, defaultdict(list)
-        owned = {s.slot: s.epoch for s in self._ownership.slots.values() if s.slot in done}
+        wanted = {*done, *(proof.slot for proof in self._late)}
+        owned = {s.slot: s.epoch for s in self._ownership.slots.values() if s.slot in wanted}
         numbers = [n for slot in owned for n in done[slot] if n in self._flying]
-        if not numbers:
-            return
         proofs = [proof for n in numbers if (proof := _proof(self._flying[n])) is not None]
+        proofs = self._one_each(proofs + self._late)
+        if not numbers and not proofs:
+            return
         try:
             twice = await self._journal.drained(owned, numbers, proofs)
         except (OutcomeUnknown, asyncpg.PostgresError) as error:
@@ -196,8 +211,17 @@ class Drain(SlotListener, Acks):
         for number in numbers:
             row = self._flying.pop(number, None)
             if row is not None:
-                self.rows.forget(row)
+                self._deleted.append(row)
         self._note_twice(twice)
+
+    def _one_each(self, proofs: Sequence[Proof]) -> list[Proof]:
+        """Those of one commit: a second id of a message is seen as such after the first one's."""
+        first: dict[bytes, str] = {}
+        chosen = [p for p in proofs if first.setdefault(p.id, p.wamid) == p.wamid]
+        self._late = [p for p in proofs if first[p.id] != p.wamid]
+        if self._late:
+            self._flush.set()
+        return chosen
 
     def _note_twice(self, twice: Sequence[Twice]) -> None:
         for sent in twice:

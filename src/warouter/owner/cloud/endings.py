@@ -67,18 +67,17 @@ class Endings:
         self._clock = clock
         self.counts: Counter[str] = Counter()
 
-    def evidence(self, slot: OwnedSlot, took: Took, by: str) -> None:
-        """An attempt of this message was taken: whatever its state is, it ends."""
+    def evidence(self, slot: OwnedSlot, took: Took, by: str) -> bool:
+        """An attempt of this message was taken: whatever its state is, it ends. False: it had."""
         message_id = bytes.fromhex(took.id)
         issue = slot.issues.pop(message_id, None)
         if issue is None:
-            if by != "status":  # whose id is kept as its row in the inbox goes
-                slot.messages.note(took)
-            return
+            return False
         slot.messages.note(took._replace(seq=issue.seq))
         if issue.state in (State.DOUBT, State.HELD):
             self.counts[by] += 1
         self._end(slot, issue)
+        return True
 
     def wait_for_sent(self, slot: OwnedSlot, issue: Issue, took: Took) -> None:
         """It was taken; what is behind it waits for its ``sent``, or for a few seconds."""

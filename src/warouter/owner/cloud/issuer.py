@@ -11,6 +11,7 @@ from warouter.cluster.role import Happened
 from warouter.flow.lanes import Entry
 from warouter.owner.commit import Gather, GroupCommit
 from warouter.owner.ownership import Ownership
+from warouter.owner.recorder import Recorder
 from warouter.owner.slot import OwnedSlot
 from warouter.store.journal import FENCED, PROVEN, UNKNOWN, Exceptions, Journal, Request
 
@@ -27,6 +28,7 @@ class Marking(msgspec.Struct, frozen=True, gc=False):
     attempt: int
     doubts: int
     body: bytes
+    again: bool = False  # it had a row before
 
     @property
     def size(self) -> int:
@@ -46,12 +48,19 @@ class Issued(Protocol):
 class Issuer(GroupCommit[Marking]):
     """Writes the rows, then hands the requests on."""
 
-    def __init__(self, ownership: Ownership, journal: Journal, issued: Issued) -> None:
+    def __init__(
+        self, ownership: Ownership, journal: Journal, recorder: Recorder, issued: Issued
+    ) -> None:
         super().__init__(ownership, MAX_ROWS, GATHER)
         self._journal = journal
+        self._recorder = recorder
         self._issued = issued
 
     async def append(self, owned: Mapping[int, int], rows: Sequence[Marking]) -> Exceptions:
+        if any(row.again for row in rows):
+            # What became of a former request is on disk first: recorded later it would take the row
+            # of this one for that.
+            await self._recorder.flush()
         return await self._journal.issue(owned, [_request(row) for row in rows])
 
     def finished(self, batch: list[Marking], exceptions: Exceptions) -> None:
@@ -60,12 +69,12 @@ class Issuer(GroupCommit[Marking]):
             outcome, slot = exceptions.get(ordinal), row.owned
             if outcome is FENCED:
                 fenced[slot] = None
-            elif outcome is UNKNOWN or not slot.open:
-                continue
-            elif outcome is PROVEN:
-                self._issued.on_proven(slot, row)
-            else:
-                self._issued.on_issued(slot, row)
+            elif outcome is not UNKNOWN and slot.open:
+                try:
+                    tell = self._issued.on_proven if outcome is PROVEN else self._issued.on_issued
+                    tell(slot, row)
+                except Exception as error:  # of this slot; the others go on
+                    self._ownership.tasks.failed(slot.current(), error)
         for slot in fenced:
             self._ownership.close(slot, Happened.FENCED)
 

@@ -17,11 +17,11 @@ from warouter.owner.tasks import SlotTasks
 from warouter.store.journal import Journal
 from warouter.upstream.cloud.identity import PREFIX
 from warouter.upstream.cloud.outgoing import Address, Refused, mentions, translate
-from warouter.upstream.cloud.reference import reference
+from warouter.upstream.cloud.reference import MAX_ATTEMPT, reference
 
 MOST_KNOWN = 20_000
 ALIAS_DIGITS = 15
-UNKNOWN_ALIAS = 1013
+UNKNOWN_ALIAS, NO_ATTEMPT = 1013, 1014
 
 
 class Waiting(Protocol):
@@ -43,6 +43,8 @@ class Found(NamedTuple):
 
 def written(entry: Entry, attempt: int, found: Found, media: Sequence[str]) -> bytes:
     """The request's body; raises Refused for a message that cannot be sent."""
+    if attempt > MAX_ATTEMPT:
+        raise Refused(NO_ATTEMPT, "the Cloud API did not take it in so many attempts")
     if found.unknown:
         raise Refused(UNKNOWN_ALIAS, "nobody is known under this number")
     name = reference(entry.id, attempt)

@@ -18,6 +18,9 @@ THROTTLED_MS = (500, 1_500)  # after 130429: back to the head of its lane for so
 PAUSE_SECONDS = 5.0  # an upgrade, a maintenance: the number answers nothing meanwhile
 UNREACHED_SECONDS = (0.2, 5.0)  # no connection: tried again after so long, and at most
 LEAST_WAIT = 0.001
+# A message that was refused so often for the moment waits longer each time: it has 999 attempts,
+# and a trouble of the other side may last a day.
+USUAL_TRIES, MOST_WAIT_MS = 12, 120_000
 
 
 class Pace:
@@ -78,12 +81,12 @@ class Pace:
         elif judged.slower:
             self.throttled += 1
             self.budget.throttled(now)
-        if judged.cls is Class.NOT_TAKEN and not judged.code and not judged.meta_code:
+        if judged.cls is not Class.NOT_TAKEN or judged.code:
+            self._unreached = 0
+        elif judged.wait_ms and now >= self._paused_until:  # of several at once the first
             first, most = UNREACHED_SECONDS
             self._pause(min(most, first * 2.0**self._unreached), now)
             self._unreached = min(self._unreached + 1, 10)
-        else:
-            self._unreached = 0
 
     def again_ms(self, judged: Judged, attempts: int) -> int:
         """Milliseconds until a message that was not taken goes again; it was sent so often."""
@@ -91,7 +94,8 @@ class Pace:
             return int(backoff(attempts) * 1000)
         if judged.slower:
             return random.randint(*THROTTLED_MS)
-        return max(1, judged.wait_ms)
+        longer = 2.0 ** min(max(0, attempts - USUAL_TRIES), 20)
+        return int(max(1, judged.wait_ms, min(judged.wait_ms * longer, MOST_WAIT_MS)))
 
     def resumed(self) -> None:
         """The number may send again."""

@@ -51,7 +51,9 @@ class Answered(Protocol):
 
 
 class Requests:
-    """The requests of this process. ``stop``: an operator must act before there are more."""
+    """The requests of this process. ``stop``: an operator must act before there are more.
+    ``prove`` keeps the id of an attempt whose message had ended before.
+    """
 
     def __init__(
         self,
@@ -66,6 +68,7 @@ class Requests:
         words: Words,
         learned: Learned,
         stop: Callable[[Judged, bytes], None],
+        prove: Callable[[int, Took], None],
         until_sent: bool = False,
     ) -> None:
         self._ownership = ownership
@@ -77,10 +80,11 @@ class Requests:
         self._words = words
         self._learned = learned
         self._stop = stop
+        self._prove = prove
         self._until_sent = until_sent  # the next of a recipient waits for the status, too
         self._sender: Answered
         self._doubts: Doubts
-        self.issuer = Issuer(ownership, journal, self)
+        self.issuer = Issuer(ownership, journal, recorder, self)
         self.answers: Counter[str] = Counter()  # by class
         upstream.answer_to(self)
 
@@ -94,7 +98,7 @@ class Requests:
         """Begin the request of a message that is out, once its issue row is on disk."""
         issue = slot.issues.get(entry.id)
         doubts = issue.doubts if issue is not None else 0
-        marking = Marking(slot, entry, attempt, doubts, body)
+        marking = Marking(slot, entry, attempt, doubts, body, again=issue is not None)
         if issue is not None and issue.marked:
             self._begin(slot, issue, marking)
         else:
@@ -139,12 +143,13 @@ class Requests:
         self._upstream.post(post)
 
     def _unmark(self, slot: OwnedSlot, issue: Issue) -> None:
+        """Its request did not begin: the number of that is free."""
         issue.marked = False
         if issue.attempt == 1:
-            slot.issues.pop(issue.id, None)
             slot.messages.note(Unissued(issue.seq, 1))
         else:
             self._state(slot, issue)
+        issue.attempt -= 1
         self._recorder.touch(slot)
 
     # and back
@@ -171,8 +176,11 @@ class Requests:
         elif slot is None or not slot.claimed:
             self._words.say(post, judged)
         else:
-            self._ended(slot, post, judged)
-            self._sender.look_again(slot)
+            try:
+                self._ended(slot, post, judged)
+                self._sender.look_again(slot)
+            except Exception as error:  # the next epoch finds it in doubt
+                self._ownership.tasks.failed(slot.current(), error)
 
     def on_server_time(self, unix_seconds: int) -> None:
         self._proving.server_said(unix_seconds)
@@ -188,8 +196,8 @@ class Requests:
             took = _took(post, judged)
             if self._until_sent and issue is not None and issue.state is Fate.OUT:
                 self._doubts.endings.wait_for_sent(slot, issue, took)
-            else:
-                self._doubts.endings.evidence(slot, took, "answer")
+            elif not self._doubts.endings.evidence(slot, took, "answer"):
+                self._prove(slot.slot, took)
             return
         if issue is None or issue.attempt != post.attempt:
             return  # it ended by evidence, or went again
@@ -222,10 +230,11 @@ class Requests:
         if judged.cls is Class.FINAL:
             issue.state = Fate.FAILED
         else:
-            # Also one that never began: its number is not used twice, as what is heard of it late
-            # must mean this request and no other.
             issue.state = Fate.QUEUED
-            self._state(slot, issue)
+            if judged.cls is Class.NOT_TAKEN and not judged.code:  # it never began
+                self._unmark(slot, issue)
+            else:
+                self._state(slot, issue)
             answer = replace(answer, retry_ms=self._pace.again_ms(judged, entry.attempts))
         self._sender.on_answer(slot, issue.id, answer)
 

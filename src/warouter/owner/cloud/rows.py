@@ -6,14 +6,14 @@ is in the journal, and comes with its next row.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from typing import Protocol
 
 from warouter.flow.progress import Took
 from warouter.flow.statuses import FAILED, RANKS, Seen, show
 from warouter.kinds import EVENT_NAMES
-from warouter.message_id import text_of
+from warouter.message_id import slot_of_id, text_of
 from warouter.owner.cloud.doubts import Doubts
 from warouter.owner.cloud.words import decode as decode_word
 from warouter.owner.slot import OwnedSlot
@@ -46,6 +46,7 @@ class Rows:
         self._upstream = upstream
         self._late_success = late_success  # a ``delivered`` after a shown ``failed`` is shown
         self._seen: dict[bytes, Seen] = {}  # of the messages whose rows are on their way
+        self._flying: defaultdict[bytes, set[int]] = defaultdict(set)  # the numbers of those
         self._doubts: Doubts
         self.counts: Counter[str] = Counter()
         self.contradictions = 0
@@ -55,9 +56,18 @@ class Rows:
         self._doubts = doubts
 
     def forget(self, row: Row) -> None:
-        """The row is deleted: the journal knows what was shown of its message."""
-        if row.id is not None:
-            self._seen.pop(row.id, None)
+        """The row is deleted: what is read from now on says what was shown of its message."""
+        flying = self._flying.get(row.id or b"")
+        if flying is None or row.id is None:
+            return
+        flying.discard(row.n)
+        if not flying:
+            del self._flying[row.id], self._seen[row.id]
+
+    def closed(self, slot: int) -> None:
+        """What was shown under this epoch may not be stored, and is read once more."""
+        for message_id in [each for each in self._seen if slot_of_id(each) == slot]:
+            del self._flying[message_id], self._seen[message_id]
 
     def event(self, slot: OwnedSlot, row: Row, ours: Mapping[str, str]) -> Event | None:
         """The event of one row, None if there is none; raises NotYet."""
@@ -99,6 +109,7 @@ class Rows:
             self.counts["not shown"] += 1
             return None
         self._seen[row.id] = seen._replace(contradictions=0)
+        self._flying[row.id].add(row.n)
         key = f"{name}:{told.status}:{told.timestamp}"
         return Event(row.slot, row.n, "status", key, row.sent_to, told.payload)
 

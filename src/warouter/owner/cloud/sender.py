@@ -172,6 +172,8 @@ class CloudSender(Sender):
     def _take_turns(self) -> None:
         """Begin what the budget allows, a head of each slot in turn."""
         now = self._clock()
+        if self._pace.stopped:
+            return  # who lets the number go on says that there is room
         while not self._pace.stopped and (turn := self._turns.next(now)) is not None:
             self._take_turn(turn, now)
         due = self._turns.due(now)

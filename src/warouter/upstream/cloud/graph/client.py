@@ -16,12 +16,15 @@ from typing import NamedTuple, Protocol
 
 from warouter import background
 from warouter.upstream.cloud.answers import Class, Judged, judge, judge_mark
-from warouter.upstream.cloud.graph.exchange import Exchanged, Graph, Outcome
+from warouter.upstream.cloud.graph.exchange import HELD_BACK, Exchanged, Graph, Outcome
 from warouter.upstream.protocol import Claim, Claimed, Listener, ToUpstream, Upstream
 
 log = logging.getLogger(__name__)
 
-TRYING_SECONDS = 10.0  # requests fail for so long, and nothing was heard: this coreapp is cut off
+# Requests fail for so long, and nothing was heard: this coreapp is cut off. One that fails before a
+# pause says nothing of it.
+TRYING_SECONDS = 10.0
+UNREACHED_MS = 200  # no connection: worth another try so soon
 
 
 class Post(NamedTuple):
@@ -43,7 +46,7 @@ class Answers(Protocol):
 
     def on_judged(self, post: Post, judged: Judged, token_hash: bytes) -> None:
         """The request has ended so, with the token of this hash. NOT_TAKEN without a code: it never
-        began.
+        began; if it says to wait, the Cloud API was not reached.
         """
 
     def on_server_time(self, unix_seconds: int) -> None:
@@ -71,6 +74,7 @@ class CloudUpstream(Upstream):
         self._begun: set[tuple[bytes, int]] = set()
         self.posts = 0
         self._failing: float | None = None  # since when nothing but failures were heard
+        self._failed = 0.0  # the last one of them
 
     def answer_to(self, answers: Answers) -> None:
         """Tell ``answers`` of the end of each request."""
@@ -78,7 +82,7 @@ class CloudUpstream(Upstream):
 
     @property
     def well(self) -> bool:
-        return self._failing is None or self._clock() - self._failing < TRYING_SECONDS
+        return self._failing is None or self._failed - self._failing < TRYING_SECONDS
 
     @property
     def connected(self) -> bool:
@@ -151,16 +155,20 @@ class CloudUpstream(Upstream):
             judged = says(exchanged.status, exchanged.body, exchanged.retry_after)
             self._heard(judged.cls is not Class.DOUBT)
             return judged
+        if exchanged.cause == HELD_BACK:
+            return Judged(Class.NOT_TAKEN, details=exchanged.cause)
         self._heard(False)
         if exchanged.outcome is Outcome.UNBEGUN:
-            return Judged(Class.NOT_TAKEN, details=exchanged.cause, wait_ms=200)
+            return Judged(Class.NOT_TAKEN, details=exchanged.cause, wait_ms=UNREACHED_MS)
         return Judged(Class.DOUBT, 500, title=exchanged.cause)
 
     def _heard(self, good: bool) -> None:
         if good:
             self._failing = None
-        elif self._failing is None:
-            self._failing = self._clock()
+            return
+        self._failed = self._clock()
+        if self._failing is None:
+            self._failing = self._failed
 
     def _ended(self, post: Post, judged: Judged, token_hash: bytes = b"") -> None:
         self._out.pop((post.id, post.attempt), None)

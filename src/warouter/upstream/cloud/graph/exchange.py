@@ -31,6 +31,9 @@ _ASSUMED_SECONDS = 0.35
 _ENOUGH, _REMEMBERED = 20, 500
 
 
+HELD_BACK = "refused"  # the cause of a request that ``may_begin`` refused
+
+
 class Outcome(enum.Enum):
     """What is known of a request."""
 
@@ -102,7 +105,7 @@ class Graph:
             try:
                 match wire.begin(self._request(body), may_begin):
                     case Begun.REFUSED:
-                        return Exchanged(Outcome.UNBEGUN, cause="refused")
+                        return Exchanged(Outcome.UNBEGUN, cause=HELD_BACK)
                     case Begun.BEGUN:
                         return await self._answer(wire, until, self._secrets.token_hash)
                     case Begun.GONE if wire.fresh:  # who ends one may end them all
