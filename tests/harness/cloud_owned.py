@@ -131,6 +131,9 @@ class ScriptedGraph:
         """What has begun, in order; of one message only, if told."""
         return [r.ref for r in self.requests if of is None or r.id == of]
 
+    def size(self, rate: float) -> None:
+        """There are connections for any rate."""
+
     def cut(self) -> None:
         """Nothing is in any buffer here."""
 
