@@ -10,8 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
 
 import asyncpg
 
@@ -30,7 +29,7 @@ from warouter.store.journal import Journal
 from warouter.store.journal.inbox import Proof, Row, Twice
 from warouter.upstream.cloud import inbound
 from warouter.upstream.cloud.batch import INBOUND, STATUS, WORD
-from warouter.upstream.protocol import Acks, Event, Heard
+from warouter.upstream.protocol import Acks, Event, Listener
 
 log = logging.getLogger(__name__)
 
@@ -38,14 +37,6 @@ BUSY_SECONDS = 0.05  # between two readings while something comes in
 REST_SECONDS = 0.5
 ROWS = 1_000
 FLUSH_SECONDS = 0.1
-
-
-class Hearing(Protocol):
-    """Where events go on: to the journal, and through it to the webhook."""
-
-    def congested(self) -> bool: ...
-
-    def on_upstream(self, heard: Iterable[Heard]) -> None: ...
 
 
 class Drain(SlotListener, Acks):
@@ -63,10 +54,10 @@ class Drain(SlotListener, Acks):
         self._read: list[int] = [0] * SLOTS
         self._wake = asyncio.Event()
         self._flush = asyncio.Event()
-        self._hearing: Hearing
+        self._hearing: Listener  # events go on there: to the journal, and to the webhook
         self.duplicates = 0
 
-    def pass_on(self, hearing: Hearing, doubts: Doubts) -> None:
+    def pass_on(self, hearing: Listener, doubts: Doubts) -> None:
         """Events go to ``hearing``, what they prove to ``doubts``."""
         self._hearing = hearing
         self.rows.tell(doubts)

@@ -16,7 +16,7 @@ from warouter.flow.progress import Stated, Took, Unissued
 from warouter.kinds import MEDIA, base_of
 from warouter.message_id import text_of
 from warouter.owner.cloud.doubts import Doubts
-from warouter.owner.cloud.issuer import Issuer, Marking
+from warouter.owner.cloud.issuer import Issued, Issuer, Marking
 from warouter.owner.cloud.learned import Learned
 from warouter.owner.cloud.pace import Pace
 from warouter.owner.cloud.proving import Proving
@@ -27,7 +27,7 @@ from warouter.owner.slot import OwnedSlot
 from warouter.store.journal import Journal
 from warouter.store.journal.issues import NOT_TAKEN
 from warouter.upstream.cloud.answers import Class, Judged
-from warouter.upstream.cloud.graph.client import CloudUpstream, Post
+from warouter.upstream.cloud.graph.client import Answers, CloudUpstream, Post
 from warouter.upstream.protocol import Answer
 
 log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ class Answered(Protocol):
         """Something of the slot may go that could not before."""
 
 
-class Requests:
+class Requests(Answers, Issued):
     """The requests of this process. ``stop``: an operator must act before there are more.
     ``prove`` keeps the id of an attempt whose message had ended before.
     """

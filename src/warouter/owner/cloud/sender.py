@@ -23,7 +23,7 @@ from warouter.owner.cloud.endings import Endings, Rules
 from warouter.owner.cloud.lookups import Lookups, written
 from warouter.owner.cloud.pace import Pace
 from warouter.owner.cloud.proving import Proving
-from warouter.owner.cloud.requests import Requests
+from warouter.owner.cloud.requests import Answered, Requests
 from warouter.owner.media.attachments import Attachments
 from warouter.owner.ownership import Ownership
 from warouter.owner.receipts import Receipts
@@ -36,7 +36,7 @@ from warouter.upstream.cloud.outgoing import Refused, read_mark
 from warouter.upstream.protocol import Answer
 
 
-class CloudSender(Sender):
+class CloudSender(Sender, Answered):
     """The messages of every open slot, from the commit to the end of their last request."""
 
     def __init__(

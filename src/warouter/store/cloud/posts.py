@@ -20,6 +20,7 @@ from warouter.background import wait_for
 from warouter.errors import OutcomeUnknown
 from warouter.log import Outage
 from warouter.store.cloud.receive import Inbox, Said
+from warouter.upstream.cloud import listener
 from warouter.upstream.cloud.batch import ERROR, INBOUND, STATUS, Action, Batch, Element, Notice
 
 log = logging.getLogger(__name__)
@@ -39,7 +40,7 @@ class _Post(NamedTuple):
     written: asyncio.Future[bool]
 
 
-class Posts:
+class Posts(listener.Inbox):
     """The queue of POSTs before the ``inbox``. ``counts`` has events by kind."""
 
     def __init__(self, inbox: Inbox) -> None:
