@@ -1,0 +1,118 @@
+"""What was shown of a message is known until the journal tells it, whatever is read meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any, cast
+
+import msgspec
+
+from warouter.cluster.role import State
+from warouter.owner.cloud.drain import Drain
+from warouter.owner.cloud.rows import Rows
+from warouter.store.journal.inbox import Row
+from warouter.upstream.cloud.batch import STATUS
+
+ID = bytes((1, 3)) + bytes(18)
+SLOT = 3
+
+
+def row(n: int, status: str, *stored: str) -> Row:
+    """A status of the message; ``stored`` are those that the journal knew when it was read."""
+    payload = msgspec.json.encode({"id": "wamid.1", "status": status, "timestamp": "1764000000"})
+    key = f"wamid.1:{status}:1764000000"
+    more: Any = (ID, 1, "wamid.1", "1", payload, None, "1", list(stored))
+    return Row(n, SLOT, STATUS, key, *more)
+
+
+class Journal:
+    """It gives rows when the test says so."""
+
+    def __init__(self) -> None:
+        self.readings: asyncio.Queue[list[Row]] = asyncio.Queue()
+        self.deleted: list[int] = []
+
+    async def inbox(self, _slots: list[int], known: list[int], _limit: int) -> list[Row]:
+        return [one for one in await self.readings.get() if one.n not in known]
+
+    async def drained(self, _owned: Any, numbers: list[int], _proofs: Any) -> list[Any]:
+        self.deleted += numbers
+        return []
+
+
+class Slot(SimpleNamespace):
+    """An open one."""
+
+
+class Draining:
+    """A drain that runs; ``shown`` are the names of the events that went on."""
+
+    def __init__(self) -> None:
+        self.journal = Journal()
+        self.slot = Slot(slot=SLOT, epoch=1, state=State.ACTIVE, claimed=True, open=True)
+        owned = SimpleNamespace(slots={SLOT: self.slot}, tasks=SimpleNamespace(guard=_unguarded))
+        upstream = SimpleNamespace(attempts_out=lambda _id: frozenset())
+        self.drain = Drain(
+            cast("Any", owned), cast("Any", self.journal), Rows(cast("Any", upstream))
+        )
+        endings = SimpleNamespace(evidence=lambda *_: None)
+        self.drain.pass_on(cast("Any", self), cast("Any", SimpleNamespace(endings=endings)))
+        self.shown: list[str] = []
+
+    def congested(self) -> bool:
+        return False
+
+    def on_upstream(self, events: Any) -> None:
+        self.shown += [event.key.split(":")[-2] for event in events]
+
+    async def read(self, *rows: Row) -> None:
+        self.journal.readings.put_nowait(list(rows))
+        await self.drain._read_once([cast("Any", self.slot)])
+
+    async def delete(self, *numbers: int) -> None:
+        self.drain.ack(SLOT, 1, list(numbers))
+        await self.drain._delete()
+        assert set(numbers) <= set(self.journal.deleted)
+
+
+async def _unguarded(_claim: Any, work: Any) -> None:
+    await work
+
+
+async def test_a_row_that_is_deleted_does_not_forget_what_another_has_shown() -> None:
+    draining = Draining()
+    await draining.read(row(1, "sent"))
+    await draining.read(row(2, "read", "sent"))
+    await draining.delete(1)  # ``read`` is shown, and not in the journal yet
+    await draining.read(row(3, "delivered", "sent"))
+    assert draining.shown == ["sent", "read"]
+
+
+async def test_a_reading_that_began_before_the_journal_knew_shows_nothing_below() -> None:
+    draining = Draining()
+    await draining.read(row(1, "read"))
+    reading = asyncio.create_task(draining.drain._read_once([cast("Any", draining.slot)]))
+    await asyncio.sleep(0)
+    await draining.delete(1)
+    draining.journal.readings.put_nowait([row(2, "delivered")])  # of a snapshot before the commit
+    await reading
+    assert draining.shown == ["read"]
+
+
+async def test_what_was_shown_is_forgotten_once_the_journal_tells_it() -> None:
+    draining = Draining()
+    await draining.read(row(1, "sent"))
+    await draining.delete(1)
+    await draining.read()
+    assert draining.drain.rows._seen == {}
+    await draining.read(row(2, "sent", "sent"), row(3, "read", "sent"))
+    assert draining.shown == ["sent", "read"]
+
+
+async def test_what_no_journal_has_is_shown_by_the_next_epoch() -> None:
+    draining = Draining()
+    await draining.read(row(1, "read"))
+    draining.drain.closed(cast("Any", draining.slot))  # before its event was stored
+    await draining.read(row(1, "read"))
+    assert draining.shown == ["read", "read"]
