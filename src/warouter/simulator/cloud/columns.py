@@ -43,6 +43,9 @@ class Columns:
         self.outcome = array("B")
         self.code = array("l")
         self.number = array("l")  # of the acceptance: its wamid follows from it
+        self.told = array(
+            "d"
+        )  # a status of it was acknowledged by the business, for the first time
         self.before = array("l")  # the row of the message's last request before this one
 
     def __len__(self) -> int:
@@ -60,6 +63,7 @@ class Columns:
         self.outcome.append(Outcome.OPEN)
         self.code.append(0)
         self.number.append(NONE)
+        self.told.append(NEVER)
         self.before.append(NONE)
         return len(self.attempt) - 1
 

@@ -103,7 +103,7 @@ class Intake:
             self.identities.meet(asked.number, wall)
         user = asked.written if asked.by_user else ""
         category = self._category(asked)
-        taken = Taken(wamid, asked.number, user, asked.reference, category, now, wall)
+        taken = Taken(wamid, asked.number, user, asked.reference, category, now, wall, row=row)
         is_held = asked.template in self._faults.held_templates and asked.template is not None
         self._plan(taken, asked, failure, held, is_held=is_held)
         return Accepted(wamid, self._answer(asked, wamid, is_held=is_held))

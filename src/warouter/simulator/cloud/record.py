@@ -9,7 +9,7 @@ equal times have no order. A second acceptance of an id is a *duplicate* and no 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -108,6 +108,13 @@ class Record:
             self.counters.refused += 1
             self.refused[code] += 1
 
+    def told(self, rows: Sequence[int], at: float) -> None:
+        """The business acknowledged a status of each of these requests."""
+        columns = self._columns
+        for row in rows:
+            if row >= self._first and columns.told[row - self._first] == NEVER:
+                columns.told[row - self._first] = at
+
     def marked(self, id: str, *, typing: bool) -> None:
         """An inbound message was marked as read."""
         self.counters.typing += typing
@@ -174,6 +181,7 @@ class Record:
                 "begun_wall": columns.begun_wall[row],
                 "accepted": _time(columns.accepted[row]),
                 "answered": _time(columns.answered[row]),
+                "told": _time(columns.told[row]),
                 "outcome": Outcome(columns.outcome[row]).name.lower(),
                 "code": columns.code[row],
                 "wamid": self._wamids.outgoing(recipient, number) if number != NONE else None,

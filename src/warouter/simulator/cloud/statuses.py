@@ -13,6 +13,7 @@ from itertools import count
 
 import msgspec
 
+from warouter.simulator.cloud.columns import NONE
 from warouter.simulator.cloud.faults import CloudFaults
 from warouter.simulator.cloud.graph import errors
 from warouter.simulator.cloud.people import Shown
@@ -38,6 +39,8 @@ class Taken(msgspec.Struct, gc=False):
     code: int = 0
     priced: str = ""
     """The second status that shows the price: the first of delivered and read."""
+    row: int = NONE
+    """Of its request in the record."""
 
 
 class Due(msgspec.Struct, gc=False):

@@ -48,7 +48,12 @@ class World:
         self.record = Record(self._wamids)
         self.templates = Templates()
         self.timetable = Timetable()
-        self.outbox = Outbox(self._packed, lambda: self.record.webhooks, random)
+        self.outbox = Outbox(
+            self._packed,
+            lambda: self.record.webhooks,
+            random,
+            lambda *told: self.record.told(*told),
+        )
         self.intake = Intake(
             self.record, self.timetable, self.templates, lambda id: self.is_media(id), random
         )
@@ -141,7 +146,7 @@ class World:
         contact, hash = b"", self._identity(taken.number)
         if faults.contacts and due.status in _WITH_CONTACT:
             contact = people.contact(shown, shown.username or taken.number, hash)
-        return Element("statuses", payload(due, shown, faults, hash), contact)
+        return Element("statuses", payload(due, shown, faults, hash), contact, row=taken.row)
 
     def _identity(self, number: str) -> str:
         """The hash of a customer's identity, if the number asks for it."""

@@ -111,6 +111,7 @@ def test_requests_tell_their_whole_story() -> None:
         "begun_wall": 1002.0,
         "accepted": 2.0,
         "answered": 2.0,
+        "told": None,
         "outcome": "answered",
         "code": 0,
         "wamid": wamid,
@@ -172,3 +173,16 @@ def test_read_marks_count_once_and_media_are_named_by_message() -> None:
     judge.record.accepted(row, TO, 1.0)
     judge.record.attached(row, ("7", "8"))
     assert judge.record.media() == {text_of(id_at(1)): [upload, None]}
+
+
+def test_a_request_knows_when_the_business_first_heard_of_it() -> None:
+    judge = Judge()
+    row = judge.begin(id_at(1))
+    judge.record.accepted(row, TO, judge.now)
+    judge.record.told([row, row], 7.0)
+    judge.record.told([row], 8.0)
+    assert next(judge.record.requests(0))["told"] == 7.0
+    judge.record.forget()
+    judge.begin(id_at(2))
+    judge.record.told([row], 9.0)  # of a record that was forgotten
+    assert next(judge.record.requests(0))["told"] is None

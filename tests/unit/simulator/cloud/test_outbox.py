@@ -19,7 +19,13 @@ def pack(elements: Sequence[Element]) -> bytes:
 class Box:
     def __init__(self, **switches: Any) -> None:
         self.counters = Webhooks()
-        self.box = Outbox(pack, lambda: self.counters, Random(1))
+        self.told: list[tuple[list[int], float]] = []
+        self.box = Outbox(
+            pack,
+            lambda: self.counters,
+            Random(1),
+            lambda rows, at: self.told.append((list(rows), at)),
+        )
         self.box.use(CloudFaults().changed({"gather_ms": 0} | switches))
 
     def add(self, *names: str, now: float = 0.0) -> None:
@@ -147,3 +153,13 @@ def test_stragglers_come_after_newer_ones() -> None:
         came += [n for post in box.leaving(tick * 0.05) for n in post.split(",")]
     assert sorted(came) == names
     assert came != names
+
+
+def test_the_business_has_heard_of_what_it_acknowledged() -> None:
+    box = Box(retry_ms=1000)
+    box.box.add(Element("statuses", b"a", row=3), 0.0)
+    box.box.add(Element("messages", b"b"), 0.0)
+    box.failing(0.0)
+    assert box.told == []
+    box.leaving(2.0)
+    assert box.told == [([3], 2.0)]

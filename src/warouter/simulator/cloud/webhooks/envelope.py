@@ -13,19 +13,23 @@ from itertools import groupby
 
 import msgspec
 
+from warouter.simulator.cloud.columns import NONE
+
 MESSAGES = "messages"
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 
 
 class Element(msgspec.Struct, frozen=True, gc=False):
     """One thing to tell. ``kind`` is the array of ``value`` it belongs to (statuses, messages,
-    errors); "" means that ``raw`` is the whole value of a change. ``contact`` may be b"".
+    errors); "" means that ``raw`` is the whole value of a change. ``contact`` may be b"". ``row``
+    is that of the request it is about in the record.
     """
 
     kind: str
     raw: bytes
     contact: bytes = b""
     field: str = MESSAGES
+    row: int = NONE
 
 
 class Sender(msgspec.Struct, frozen=True):

@@ -15,6 +15,7 @@ from random import Random
 
 import msgspec
 
+from warouter.simulator.cloud.columns import NONE
 from warouter.simulator.cloud.counters import Webhooks
 from warouter.simulator.cloud.faults import CloudFaults
 from warouter.simulator.cloud.webhooks.envelope import Element
@@ -23,13 +24,22 @@ from warouter.simulator.cloud.webhooks.envelope import Element
 _MOST_BYTES = 900_000
 
 Pack = Callable[[Sequence[Element]], bytes]
+Told = Callable[[Sequence[int], float], None]
+
+
+def _nobody(_rows: Sequence[int], _at: float) -> None:
+    """Nobody asks."""
 
 
 class Post(msgspec.Struct, eq=False):
-    """One POST; ``first_failed`` is monotonic seconds, None while it has not failed."""
+    """One POST; ``first_failed`` is monotonic seconds, None while it has not failed.
+
+    ``rows`` are those of the requests in the record of which it tells.
+    """
 
     body: bytes
     elements: int
+    rows: tuple[int, ...] = ()
     tries: int = 0
     first_failed: float | None = None
 
@@ -37,10 +47,14 @@ class Post(msgspec.Struct, eq=False):
 class Outbox:
     """Elements and POSTs on their way. Times are monotonic seconds."""
 
-    def __init__(self, pack: Pack, counters: Callable[[], Webhooks], random: Random) -> None:
+    def __init__(
+        self, pack: Pack, counters: Callable[[], Webhooks], random: Random, told: Told = _nobody
+    ) -> None:
+        """``told`` is called with the requests of which a POST that was answered has told."""
         self._pack = pack
         self._counters = counters
         self._random = random
+        self._told = told
         self._faults = CloudFaults()
         self._waiting: deque[tuple[float, Element]] = deque()
         self._late: list[tuple[float, int, Element]] = []
@@ -90,6 +104,7 @@ class Outbox:
         if answered:
             counters.acknowledged += 1
             counters.elements += post.elements
+            self._told(post.rows, now)
             return
         counters.failed += 1
         self._repeat(post, now)
@@ -108,7 +123,7 @@ class Outbox:
         if self._faults.second_app and self._random.random() < self._faults.second_app:
             counters.sent += 1
             self._flying += 1
-            found.append(Post(post.body, post.elements, tries=1))
+            found.append(Post(post.body, post.elements, post.rows, tries=1))
 
     def _hit(self) -> bool:
         self._drawn += 1
@@ -143,7 +158,8 @@ class Outbox:
                 break
             elements.append(element)
             self._waiting.popleft()
-        return Post(self._pack(elements), len(elements))
+        rows = tuple(e.row for e in elements if e.row != NONE)
+        return Post(self._pack(elements), len(elements), rows)
 
     def _later(self, element: Element, at: float) -> None:
         heappush(self._late, (at, next(self._numbers), element))
