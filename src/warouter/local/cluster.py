@@ -66,6 +66,11 @@ def here(_name: str, _role: str) -> Placement:
     return Placement()
 
 
+def on_loopback(_name: str) -> str:
+    """Where a webapp hears webhooks of the Cloud API, unless told."""
+    return "127.0.0.1"
+
+
 class Options(msgspec.Struct, frozen=True, kw_only=True):
     """Options of ``warouter up``. ``port`` 0 takes a free one.
 
@@ -75,7 +80,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     ``place`` says, by name and role, how each process is started; ``postgres`` are options of the
     embedded server. ``upstream`` is one of ``UPSTREAMS``: the simulator by its native door or its
     Cloud door, or the Graph API that the variables name. ``emulator_faults`` are switches of the
-    Cloud door from the start, as NAME=VALUE.
+    Cloud door from the start, as NAME=VALUE, ``emulator_tls`` paths of a certificate and its key,
+    and ``listen_host`` says by its name where a webapp hears webhooks.
     """
 
     data_dir: Path
@@ -91,6 +97,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     simulator_host: str = "127.0.0.1"
     upstream: str = SIMULATOR
     emulator_faults: tuple[str, ...] = ()
+    emulator_tls: tuple[str, str] | None = None
+    listen_host: Callable[[str], str] = on_loopback
 
 
 class Cluster:
@@ -278,7 +286,8 @@ class Cluster:
         self._environment["WAROUTER_UPSTREAM"] = "cloud"
         for n in range(1, self.options.webapps + 1):
             given = cloud.listening(self._environment, n)
-            self._listening.append(given or ("127.0.0.1", self._free_port()))
+            host = self.options.listen_host(f"webapp-{n}")
+            self._listening.append(given or (host, self._free_port()))
         if self.options.upstream == EMULATOR:
             await self._start_emulator()
         cert, key = cloud.own_certificate(self.folder, "".join(SAMPLE))
@@ -320,6 +329,8 @@ class Cluster:
             "".join(SAMPLE),
             self.options.emulator_faults,
         )
+        if self.options.emulator_tls:
+            arguments += ["--tls", *self.options.emulator_tls]
         process = Process(
             "simulator", "simulator", arguments, of_child(self._environment), self.folder
         )
