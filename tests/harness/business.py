@@ -105,14 +105,17 @@ class Business:
     async def settings(self, **fields: Any) -> None:
         await self.call("PATCH", "/v1/settings/application", json=fields)
 
-    async def message(self, to: str, **fields: Any) -> str:
+    async def message(
+        self, to: str, *, headers: Mapping[str, str] | None = None, **fields: Any
+    ) -> str:
         """One message that must be accepted, a text unless told; its id. No history keeps it.
 
-        The first field names its type, unless ``type`` does.
+        The first field names its type, unless ``type`` does. ``headers`` are more of them.
         """
         fields = fields or {"text": {"body": "x"}}
         body = {"to": to, "type": next(iter(fields)), **fields}
-        answer = await self.call("POST", "/v1/messages", json=body)
+        more = self.headers | dict(headers or {})
+        answer = await self.call("POST", "/v1/messages", json=body, headers=more)
         message_id: str = answer["messages"][0]["id"]
         return message_id
 
@@ -223,6 +226,18 @@ class Business:
             assert answer.status == 201, await answer.text()
             ids: list[str] = (await answer.json())["ids"]
             return ids
+
+    async def from_new_customers(self, count: int) -> None:
+        """As many inbound messages, each of somebody who has not written before."""
+        first = len(self.history.injected)
+        if count:
+            await self.inject(count, [f"49170{n:07d}" for n in range(first, first + count)])
+
+    async def switches(self) -> dict[str, Any]:
+        """All switches of the simulator, as they are."""
+        async with self.http.get(f"{self.cluster.control_url}/faults") as answer:
+            found: dict[str, Any] = await answer.json()
+            return found
 
     async def faults(self, **switches: object) -> None:
         url = f"{self.cluster.control_url}/faults"

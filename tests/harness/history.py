@@ -104,6 +104,8 @@ class History:
         self.doubtful: set[Any] = set()  # ids of which an error said that the outcome is unknown
         self.unaccepted: list[Any] = []  # ids of which an error said that they were not accepted
         self.doomed: set[Any] = set()  # acknowledged ids that are to end as failed
+        self.held: set[Any] = set()  # acknowledged ids that wait for an operator, who is told
+        self.cautious: set[Any] = set()  # acknowledged ids that may fail, and go out only once
         self.shared: list[Any] = []  # ids that a second request was answered with
         self.early: list[tuple[float, Any]] = []  # acknowledged before they were on disk
         self.injected: list[tuple[str, str]] = []  # inbound messages: (sender, id)
@@ -183,9 +185,11 @@ class History:
         ]
 
     def missing(self) -> list[Any]:
-        """Acknowledged messages whose read callback, or failure, has not come."""
+        """Acknowledged messages whose read callback, or failure, has not come; inbound ones."""
         read = [i for i in self.number if "read" not in self.statuses[i]]
-        return read + [i for i in self.doomed if "failed" not in self.statuses[i]]
+        failed = [i for i in self.doomed if "failed" not in self.statuses[i]]
+        either = [i for i in self.cautious if not {"read", "failed"} & {*self.statuses[i]}]
+        return read + failed + either + [i for i in self.injected if i not in self.inbound]
 
     def waits(self) -> list[tuple[float, float]]:
         """(began, seconds until the 201) of every request."""

@@ -47,12 +47,13 @@ def _lost(history: History) -> Found:
     for at, message_id in history.early:
         yield at, f"acknowledged before it was on disk: {shown(message_id)}"
     arrived = {i for ids in history.arrived.values() for i in ids}
+    ended = history.expired.keys() | history.held
     places = None if history.rows is None else {row.id: row.place for row in history.rows}
     for recipient, ids in history.acked.items():
         for message_id in ids:
             if places is not None and message_id not in places:
                 yield f"acknowledged and not stored: {shown(message_id)} to {recipient}"
-            elif message_id not in arrived and message_id not in history.expired:
+            elif message_id not in arrived and message_id not in ended:
                 where = places[message_id] if places is not None else f"to {recipient}"
                 yield f"acknowledged and never sent: {shown(message_id)} {where}"
 
@@ -127,7 +128,7 @@ def _order(history: History) -> Found:
         yield f"the simulator saw {history.inversions} inversions"
     for recipient, ids in history.acked.items():
         place = _places(history.arrived.get(recipient, ()))
-        sent = (i for i in ids if i in place and i not in history.expired)
+        sent = (i for i in ids if i in place and i not in history.expired and i not in history.held)
         numbers = [(history.number[i], place[i]) for i in sent]
         lane = sorted((history.began[n], taken) for n, taken in numbers)
         done = sorted((history.answered[n], taken) for n, taken in numbers)
@@ -145,7 +146,8 @@ def _missing_statuses(history: History) -> Found:
     wanted = set(history.wanted)
     for message_id in history.number:
         seen = history.statuses[message_id]
-        if message_id not in history.doomed and not wanted <= set(seen):
+        excused = message_id in history.doomed or message_id in history.held
+        if not excused and not wanted <= set(seen):
             yield f"{shown(message_id)} was called back only as {seen}"
 
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from tests.campaigns.chaos.clocks import CLOCKS
+from tests.campaigns.chaos.doors.native import mixed, repeats, stale
 from tests.campaigns.chaos.figures import Seen, figures
-from tests.campaigns.chaos.judge import api_errors, mixed, needless, repeats, stale, unanswered
+from tests.campaigns.chaos.judge import api_errors, needless, unanswered
 from tests.campaigns.chaos.marks import Mark
 from tests.campaigns.chaos.mutation import SCENARIOS
 from tests.campaigns.chaos.nemeses import NEMESES
-from tests.campaigns.chaos.schedule import COUNTS, LONG, SHORT, drawn
+from tests.campaigns.chaos.schedule import CLOUD, COUNTS, DOORS, LONG, NATIVE, SHORT, drawn, shared
 from tests.harness.history import History
 
 
@@ -29,9 +31,22 @@ def seen(*arrivals: tuple[float, int, str, int], history: History | None = None)
 
 
 def test_a_seed_draws_the_same_schedule_and_another_seed_another() -> None:
-    assert drawn(1, LONG) == drawn(1, LONG) != drawn(2, LONG)
-    assert len(drawn(1, SHORT)) >= 60
-    assert len(drawn(1, LONG)) >= 300
+    for door in DOORS:
+        assert drawn(1, LONG, door) == drawn(1, LONG, door) != drawn(2, LONG, door)
+        assert len(drawn(1, LONG, door)) >= 300
+
+
+def test_a_short_run_shares_its_faults_between_the_doors() -> None:
+    runs = shared(1)
+    assert shared(1) == runs != shared(2)
+    assert 70 <= sum(map(len, runs.values())) <= 90
+    assert Counter(runs[NATIVE] + runs[CLOUD]) == Counter(
+        name for name, times in COUNTS.items() for _ in range(times.short)
+    )
+    for door, names in runs.items():
+        assert len(names) >= 30
+        assert all(door in COUNTS[name].doors for name in names)
+    assert {n for seed in range(20) for n in shared(seed)[CLOUD]} == {*drawn(1, SHORT, CLOUD)}
 
 
 def test_every_fault_of_the_schedule_is_there_and_the_figures_get_their_numbers() -> None:

@@ -1,8 +1,11 @@
-"""I2, watched from inside the database: who wrote to a slot, and did it own the slot then?
+"""What is watched from inside the database.
 
+I2: who wrote to a slot, and did it own the slot then?
 Triggers compare the incarnation in the session's name with the owner of each slot that a statement
 touched. In the product a writer holds the slot's lock until its commit, so the owner that the
 trigger reads is the owner at the commit.
+
+Doubts: when a message's issue row came to be one in doubt, and what became of it.
 """
 
 from __future__ import annotations
@@ -32,12 +35,30 @@ _TRIGGER = """
 create trigger audit_{table} after {event} on {table} referencing new table as rows
     for each statement execute function audit_writer()"""
 
+_DOUBTS = """
+create table doubt_log (at timestamptz default clock_timestamp(), id bytea, cause text,
+                        was smallint, became smallint);
+create function audit_doubt() returns trigger language plpgsql volatile as $$
+begin
+    insert into doubt_log (id, cause, was, became)
+    values (coalesce(new.id, old.id), coalesce(new.cause, old.cause), old.state, new.state);
+    return null;
+end $$;
+create trigger audit_new after insert on send_issue
+    for each row when (new.state = 2) execute function audit_doubt();
+create trigger audit_state after update on send_issue
+    for each row when (old.state <> new.state and 2 in (old.state, new.state))
+    execute function audit_doubt();
+create trigger audit_gone after delete on send_issue
+    for each row when (old.state = 2) execute function audit_doubt()"""
+
 
 async def install(connection: asyncpg.Connection) -> None:
     """Begin to watch."""
     await connection.execute(_FUNCTION)
     for table, event in _TABLES:
         await connection.execute(_TRIGGER.format(table=table, event=event))
+    await connection.execute(_DOUBTS)
 
 
 async def stale_writes(connection: asyncpg.Connection) -> list[str]:

@@ -6,6 +6,7 @@ After each fault everything must flow again within the promised time; only then 
 from __future__ import annotations
 
 import asyncio
+import math
 import sys
 import time
 from collections.abc import Sequence
@@ -20,7 +21,6 @@ from tests.campaigns.chaos.nemeses import NEMESES
 WARM_SECONDS = 5.0
 STOP_SECONDS = 20.0
 QUIET_SECONDS = (0.8, 1.6)  # between two faults
-CALLBACK_SECONDS = 30.0  # without any progress, until the last callbacks count as lost
 
 
 class Outcome(msgspec.Struct, kw_only=True):
@@ -34,13 +34,15 @@ class Outcome(msgspec.Struct, kw_only=True):
     skipped: list[str]
 
 
-async def run(lab: Lab, names: Sequence[str]) -> Outcome:
-    """The faults in this order on a started lab."""
+async def run(lab: Lab, names: Sequence[str], seconds: float = math.inf) -> Outcome:
+    """The faults in this order on a started lab, until so many seconds have passed."""
     began = time.monotonic()
     await asyncio.sleep(WARM_SECONDS)
     marks: list[Mark] = []
     skipped: list[str] = []
     for n, name in enumerate(names, 1):
+        if time.monotonic() - began > seconds:
+            break
         nemesis = NEMESES[name]
         if not set(nemesis.needs) <= lab.means:
             skipped.append(name)
@@ -51,6 +53,7 @@ async def run(lab: Lab, names: Sequence[str]) -> Outcome:
     ended = time.monotonic()
     wrong = [f"{mark.kind}: {what}" for mark in marks for what in mark.wrong]
     await lab.business.stop(STOP_SECONDS)
+    lab.unfollow()
     await _called_back(lab)
     wrong += await judged(lab, marks)
     return Outcome(
@@ -72,7 +75,7 @@ async def _one(lab: Lab, name: str, place: str) -> Mark:
         mark.wrong.append(f"I15: not recovered {PROMISED_SECONDS:g} s after the fault was healed")
     mark.repeats = lab.arrivals.counters["repeats"] - before["repeats"]
     mark.stale = lab.arrivals.counters["stale"] - before["stale"]
-    if not mark.fence:
+    if not mark.fence and lab.door.fences:
         await lab.faults(forget_fence=False)
     took = f"{mark.recovered - mark.at:.2f} s" if mark.recovered else "never"
     _say(f"{place} {name} {' '.join(mark.victims)}: whole again after {took} {mark.wrong or ''}")
@@ -83,10 +86,10 @@ async def _one(lab: Lab, name: str, place: str) -> Mark:
 async def _called_back(lab: Lab) -> None:
     """Until every acknowledged message has its read callback, or nothing has come for long."""
     history = lab.history
-    seen, since = -1, time.monotonic()
-    while history.missing() and time.monotonic() - since < CALLBACK_SECONDS:
-        if history.read != seen:
-            seen, since = history.read, time.monotonic()
+    seen, since = (-1, -1), time.monotonic()
+    while history.missing() and time.monotonic() - since < lab.door.patience:
+        if (history.read, len(history.inbound)) != seen:
+            seen, since = (history.read, len(history.inbound)), time.monotonic()
         await asyncio.sleep(0.2)
 
 

@@ -14,12 +14,13 @@ from tests.campaigns.chaos.schedule import COUNTS
 from tests.harness.facts import OPEN_CURSORS
 from tests.harness.history import History
 from tests.harness.invariants import violations
-from warouter.flow.lanes import WINDOW
 from warouter.message_id import text_of
 
 _UNSETTLED = f"""
 select ({OPEN_CURSORS}) + (select count(*) from parked_message)
-     + (select count(*) from parked_event) + (select count(*) from dead_letter) as n"""
+     + (select count(*) from parked_event) + (select count(*) from dead_letter)
+     + (select count(*) from send_issue where state <> 3) + (select count(*) from cloud_inbox)
+    as n"""
 WHOLE_SECONDS = 120.0  # for a table of a million rows, beside other load
 _OWNER_LOG = "select *, extract(epoch from at)::float8 as wall from owner_log order by id"
 _MESSAGES = "select id, convert_from(body, 'UTF8') as body from message where kind = 0"
@@ -29,30 +30,22 @@ HARMLESS = frozenset(name for name, times in COUNTS.items() if times.harmless)
 # An owner's sessions all end while it lives. One that has none at two looks of the leader, 40 ms
 # apart, counts as dead: on a busy machine that is bad luck once, and a fault of the product twice.
 SESSIONLESS = frozenset({"end-sessions-of-owner", "stall-postgres", "silent-names"})
-# Their last sends may lie unread at the simulator until the successor has claimed the slot.
-KILLED = frozenset(
-    {"kill-owner", "kill-leader-and-owner", "kill-two-owners", "crash-loop", "set-shards-and-kill"}
-)
+_WEBAPP_KILLS = ("kill-webapp", "kill-webapps")
 
 
 async def judged(lab: Lab, marks: Sequence[Mark]) -> list[str]:
     """Sentences; none means that everything held."""
     history = lab.history
-    async with lab.business.http.get(f"{lab.cluster.control_url}/record?ids=1") as answer:
-        record = await answer.json(content_type=None)
+    await _settled(lab)
     await lab.arrivals.fetch()
-    record.pop("arrivals", None)  # the last ones only
-    history.on_record(record)
     log = await lab.sql(_OWNER_LOG, seconds=WHOLE_SECONDS)
     history.on_owner_log(log)
-    history.mixed = mixed(history, marks)
+    of_its_door = await lab.door.judged(lab, marks, log)
     for stale_write in await lab.stale_writes():
         history.broken("I2", stale_write)
-    repeats(history, marks)
-    stale(history, marks)
-    await _settled(lab)
     return [
         *map(str, violations(history)),
+        *of_its_door,
         *api_errors(history),
         *unanswered(history, marks),
         *needless(marks, log),
@@ -70,34 +63,10 @@ def api_errors(history: History) -> list[str]:
 
 def unanswered(history: History, marks: Sequence[Mark]) -> list[str]:
     """A request may end without an answer only when its webapp was killed."""
-    kills = [(m.at, m.recovered or m.healed) for m in marks if m.kind == "kill-webapp"]
+    kills = [(m.at, m.recovered or m.healed) for m in marks if m.kind in _WEBAPP_KILLS]
     rest = [why for at, _, why in history.unknown if not any(a <= at <= b for a, b in kills)]
     kinds = Counter(why[:80] for why in rest)
     return [f"API: {n} requests had no answer: {why}" for why, n in kinds.most_common(5)]
-
-
-def mixed(history: History, marks: Sequence[Mark]) -> set[str]:
-    """The messages whose statuses the upstream itself had mixed up."""
-    while_it_did = [(m.at - 5, m.healed + 1) for m in marks if m.kind == "upstream-reorders"]
-    return {
-        message_id
-        for message_id, number in history.number.items()
-        if any(a <= history.answered[number] <= b for a, b in while_it_did)
-    }
-
-
-def repeats(history: History, marks: Sequence[Mark]) -> None:
-    """At most a window for each slot that changed hands, and all dropped by id."""
-    for m in marks:
-        if m.kind.startswith("kill-owner") and m.repeats > WINDOW * len(m.owned):
-            history.broken("I6", f"{m.kind} cost {m.repeats} repeats for {len(m.owned)} slots")
-
-
-def stale(history: History, marks: Sequence[Mark]) -> None:
-    """An owner stops by itself before its successor sends: the upstream's fence finds nothing."""
-    for m in marks:
-        if m.stale and m.kind not in KILLED:
-            history.broken("I3", f"{m.stale} sends of an ended epoch at {m.kind}")
 
 
 def needless(marks: Sequence[Mark], log: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -123,12 +92,12 @@ def _often(kind: str, said: Sequence[str], marks: Sequence[Mark]) -> bool:
 async def _accounted(lab: Lab, history: History) -> list[str]:
     """A row without a 201 belongs to a request without an answer, and was sent like all others."""
     rows = await lab.sql(_MESSAGES, seconds=WHOLE_SECONDS)
+    known = history.number.keys() | history.doomed | history.cautious
     unknown = {token for _, token, _ in history.unknown}
     stray = [
         r["body"]
         for r in rows
-        if text_of(r["id"]) not in history.number
-        and text_of(r["id"]) not in history.doomed
+        if text_of(r["id"]) not in known
         and r["body"].partition('"body":"')[2].partition('"')[0] not in unknown
     ]
     return [f"{len(stray)} rows that no request accounts for, as {stray[0]}"] if stray else []

@@ -6,12 +6,14 @@ The harness holds the load, a connection to the database and what arrived at the
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from itertools import count
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -23,6 +25,8 @@ import msgspec
 from tests.campaigns.chaos import audit
 from tests.campaigns.chaos.arrivals import Arrivals
 from tests.campaigns.chaos.clocks import CLOCKS, Clocks
+from tests.campaigns.chaos.doors import Door
+from tests.campaigns.chaos.doors.native import NativeDoor
 from tests.campaigns.chaos.nameserver import NameServer
 from tests.campaigns.chaos.network import NAME_SERVER, Namespaces, usable
 from tests.campaigns.chaos.proxies import Proxies
@@ -61,8 +65,10 @@ class Lab:
         program: Callable[[str], tuple[str, ...]] = lambda _role: ("-m", "warouter"),
         postgres: dict[str, str] | None = None,
         clocks: bool = False,
+        door: Door | None = None,
     ) -> None:
         self.size = size
+        self.door: Door = door or NativeDoor()
         self.random = Random(seed)
         self.seed = seed
         self.folder = fresh_folder("chaos")
@@ -83,7 +89,8 @@ class Lab:
                 postgres=self.network.postgres_options
                 | {"checkpoint_timeout": "1min"}
                 | (postgres or {}),
-                simulator_host=self.network.simulator_host,
+                listen_host=self.network.listen_host,
+                **self.door.options(self.folder, self.network.simulator_host),
                 environment={
                     "WAROUTER_ALLOW_PRIVATE": "127.0.0.0/8,10.77.0.0/16",
                     # All load comes from one address, as through a balancer.
@@ -91,9 +98,11 @@ class Lab:
                 },
             )
         )
+        self.door.cluster = self.cluster
         self._connection: asyncpg.Connection | None = None
         self._follower: asyncio.Task[None] | None = None
         self.names: NameServer | None = None  # of the namespaces' hosts
+        self._strangers = count()
 
     # life
 
@@ -116,13 +125,12 @@ class Lab:
         )
         self.history = self.business.history
         await self.business.__aenter__()
-        self.arrivals = Arrivals(self.history.sends, self.business, self.cluster.control_url)
+        self.arrivals = Arrivals(self.history.sends, self.business, self.door)
         self.business.start(RECIPIENTS)
         self._follower = asyncio.create_task(self._follow())
 
     async def stop(self, *, keep: bool) -> None:
-        if self._follower is not None:
-            self._follower.cancel()
+        self.unfollow()
         if hasattr(self, "business"):
             await self.business.__aexit__()
         if self._connection is not None:
@@ -135,6 +143,11 @@ class Lab:
         await self.network.close()
         if not keep:
             shutil.rmtree(self.folder, ignore_errors=True)
+
+    def unfollow(self) -> None:
+        """No customer writes any more; arrivals are fetched by whoever asks."""
+        if self._follower is not None:
+            self._follower.cancel()
 
     # what is there
 
@@ -196,9 +209,23 @@ class Lab:
 
         return str(await soon(found, PROMISED_SECONDS))
 
+    def stranger(self) -> str:
+        """A recipient of its own, outside of the load's chains."""
+        return f"49153{next(self._strangers):07d}"
+
     async def faults(self, **switches: Any) -> None:
         """Set switches of the simulator."""
         await self.business.faults(**switches)
+
+    @contextlib.asynccontextmanager
+    async def switched(self, **switches: Any) -> AsyncIterator[None]:
+        """With these switches of the simulator; then they are as before."""
+        before = await self.business.switches()
+        await self.faults(**switches)
+        try:
+            yield
+        finally:
+            await self.faults(**{name: before[name] for name in switches})
 
     async def recovered(self, since: float, seconds: float = PROMISED_SECONDS) -> float | None:
         """When every slot was owned by a live coreapp and had sent after ``since``; None: never."""
@@ -231,12 +258,9 @@ class Lab:
     # inside
 
     def _make_network(self) -> Namespaces | Proxies:
-        def port() -> int:
-            return self.cluster.settings.upstream_host_port[1]
-
         if usable():
-            return Namespaces(port)
-        return Proxies(port, lambda: Path(self.cluster.settings.db_hostname))
+            return Namespaces(self.door)
+        return Proxies(self.door, lambda: Path(self.cluster.settings.db_hostname))
 
     def _place(self, name: str, role: str) -> Placement:
         placement = self.network.place(name, role)
@@ -276,6 +300,7 @@ class Lab:
     async def _follow(self) -> None:
         while True:
             await self.arrivals.fetch()
+            await self.business.from_new_customers(self.door.inbound)
             await asyncio.sleep(1.0)
 
 

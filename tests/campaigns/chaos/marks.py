@@ -27,4 +27,5 @@ class Mark(msgspec.Struct, kw_only=True):
     shards: tuple[int, int] | None = None  # from, to
     accepts: float | None = None  # when PostgreSQL took connections again
     fence: bool = True  # whether the simulator's own fence was on
+    delays: bool = False  # evidence of what was taken meanwhile came after the window
     wrong: list[str] = []  # what the nemesis itself found

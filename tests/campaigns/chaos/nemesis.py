@@ -77,7 +77,8 @@ def fence_as_drawn(act: Act) -> Act:
 
     async def acts(lab: Lab, mark: Mark) -> None:
         mark.fence = lab.random.random() >= 0.5
-        await lab.faults(forget_fence=not mark.fence)
+        if lab.door.fences:
+            await lab.faults(forget_fence=not mark.fence)
         await act(lab, mark)
 
     return acts

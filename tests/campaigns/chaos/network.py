@@ -17,8 +17,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 from warouter.local.cluster import Placement
 
@@ -36,6 +36,16 @@ _NAMES = {
     "/etc/hosts": f"127.0.0.1 localhost\n10.77.1.1 {_DATABASE_NAME}\n",
     "/etc/resolv.conf": f"nameserver {NAME_SERVER}\noptions timeout:30 attempts:5\n",
 }
+
+
+class Upstream(Protocol):
+    """What processes need to know to reach their upstream."""
+
+    def port(self) -> int: ...
+
+    def environment(self, host: str, port: int) -> dict[str, str]:
+        """Of a process that reaches it there."""
+        ...
 
 
 def enter_namespace() -> None:
@@ -64,9 +74,9 @@ class Namespaces:
     cuts: tuple[str, ...] = NETS  # the networks that can be cut here
     simulator_host = "10.77.2.1"
 
-    def __init__(self, upstream_port: Callable[[], int]) -> None:
+    def __init__(self, upstream: Upstream) -> None:
         self.postgres_options = {"listen_addresses": "10.77.1.1"}
-        self._upstream_port = upstream_port
+        self._upstream = upstream
         self._numbers: dict[str, int] = {}
         names = Path("/run/netns")
         names.mkdir(exist_ok=True)
@@ -85,12 +95,11 @@ class Namespaces:
 
     def place(self, name: str, role: str) -> Placement:
         """How a process is started so that its traffic can be cut."""
-        if name not in self._numbers:
-            self._add(name, 10 + len(self._numbers))
+        self._admit(name)
         environment = {
             "WA_DB_HOSTNAME": _DATABASE_NAME,
             "WA_DB_PORT": "5432",
-            "WAROUTER_UPSTREAM_ADDRESS": f"10.77.2.1:{self._upstream_port()}",
+            **self._upstream.environment(self.simulator_host, self._upstream.port()),
         }
         if role == "coreapp":
             environment["COREAPP_HOSTNAME"] = self._address(name, LINK)
@@ -101,6 +110,11 @@ class Namespaces:
     def webapp_host(self, name: str) -> str:
         """Where clients reach this webapp."""
         return self._address(name, LINK)
+
+    def listen_host(self, name: str) -> str:
+        """Where this webapp hears webhooks of its upstream."""
+        self._admit(name)
+        return self._address(name, UPSTREAM)
 
     def database_host(self, name: str) -> str:
         """Where PostgreSQL sees this process come from."""
@@ -126,6 +140,10 @@ class Namespaces:
         _batch([f"link del br-{net}" for net in NETS])
         for path in _NAMES:
             _run("umount", path)
+
+    def _admit(self, name: str) -> None:
+        if name not in self._numbers:
+            self._add(name, 10 + len(self._numbers))
 
     def _add(self, name: str, number: int) -> None:
         self._numbers[name] = number

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.campaigns.chaos.network import DATABASE, UPSTREAM
+from tests.campaigns.chaos.network import DATABASE, UPSTREAM, Upstream
 from tests.harness.proxy import Proxy, Target
 from warouter.local.cluster import Placement
 
@@ -17,9 +17,9 @@ class Proxies:
     cuts: tuple[str, ...] = (DATABASE, UPSTREAM)
     simulator_host = "127.0.0.1"
 
-    def __init__(self, upstream_port: Callable[[], int], socket_folder: Callable[[], Path]) -> None:
+    def __init__(self, upstream: Upstream, socket_folder: Callable[[], Path]) -> None:
         self.postgres_options: dict[str, str] = {}
-        self._upstream_port = upstream_port
+        self._upstream = upstream
         self._socket_folder = socket_folder
         self._proxies: dict[tuple[str, str], Proxy] = {}
         self._opening: list[asyncio.Task[Proxy]] = []
@@ -28,11 +28,14 @@ class Proxies:
         environment = {
             "WA_DB_HOSTNAME": "127.0.0.1",
             "WA_DB_PORT": str(self._proxy(name, DATABASE).port),
-            "WAROUTER_UPSTREAM_ADDRESS": f"127.0.0.1:{self._proxy(name, UPSTREAM).port}",
+            **self._upstream.environment("127.0.0.1", self._proxy(name, UPSTREAM).port),
         }
         return Placement(environment=environment)
 
     def webapp_host(self, name: str) -> str:
+        return "127.0.0.1"
+
+    def listen_host(self, _name: str) -> str:
         return "127.0.0.1"
 
     def database_host(self, name: str) -> str:
@@ -63,4 +66,4 @@ class Proxies:
     def _target(self, net: str) -> Target:
         if net == DATABASE:
             return lambda: self._socket_folder() / ".s.PGSQL.5432"
-        return lambda: ("127.0.0.1", self._upstream_port())
+        return lambda: ("127.0.0.1", self._upstream.port())

@@ -45,6 +45,8 @@ def _summary(lab: Lab, outcome: Outcome, found: list[Figure]) -> dict[str, Any]:
         "api_errors": len(history.errors),
         "unknown": len(history.unknown),
         "connects_retried": history.retried,
+        "upstream": lab.door.name,
+        "of_the_door": lab.door.told(),
         "figures": found,
         "wrong": outcome.wrong,
     }
@@ -68,6 +70,9 @@ def _table(outcome: Outcome, found: list[Figure], summary: dict[str, Any]) -> st
         f"{summary['repeats']:,} repeats dropped by id",
         f"  API errors {summary['api_errors']}, unknown {summary['unknown']}, refused connects "
         f"tried again {summary['connects_retried']}",
+    ]
+    lines += [
+        f"  {name.replace('_', ' ')}: {said}" for name, said in summary["of_the_door"].items()
     ]
     if outcome.skipped:
         lines.append(f"  faults: not run (need root for network namespaces): {outcome.skipped}")

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from tests.campaigns.chaos.nemeses import (
     database,
+    evidence,
     hardship,
     names,
     network,
     process,
+    requests,
     shards,
     upstream,
 )
 from tests.campaigns.chaos.nemesis import Nemesis
 
-_MODULES = (database, hardship, names, network, process, shards, upstream)
+_MODULES = (database, evidence, hardship, names, network, process, requests, shards, upstream)
 NEMESES: dict[str, Nemesis] = {
     each.name: each
     for module in _MODULES

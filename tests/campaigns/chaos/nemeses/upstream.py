@@ -15,9 +15,8 @@ def switched(**switches: Any) -> Act:
     """Switches of the simulator, on for 2.5 s."""
 
     async def for_a_while(lab: Lab, _mark: Mark) -> None:
-        await lab.faults(**switches)
-        await asyncio.sleep(2.5)
-        await lab.faults(**{name: type(value)() for name, value in switches.items()})
+        async with lab.switched(**switches):
+            await asyncio.sleep(2.5)
 
     return for_a_while
 

@@ -1,0 +1,234 @@
+"""The Cloud door: Meta's Graph API and its webhooks. It has no fence and drops no repeat.
+
+By default windows are short, evidence comes within seconds and nothing is throttled, so that a
+fault heals in ten seconds; ``defaults`` leaves windows, rates and repeats as the product and the
+door have them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import aiohttp
+import msgspec
+
+from tests.campaigns.chaos.doors import Arrival, Row
+from tests.campaigns.chaos.doors import requests as judge
+from tests.campaigns.chaos.doors.requests import Doubt, Twice, Whole
+from tests.campaigns.chaos.marks import Mark
+from tests.harness.certificates import alone
+from warouter._hash import slot_of
+from warouter.flow.causes import word_of
+from warouter.flow.windows import BASE_SECONDS, BLIND_FACTOR
+from warouter.local.cluster import EMULATOR, Cluster
+from warouter.message_id import text_of
+
+if TYPE_CHECKING:
+    from tests.campaigns.chaos.lab import Lab
+
+SHORT_WINDOW = 6.0  # longer than any fault that leaves a request to be taken late
+UNTHROTTLED = {
+    "level": 0,
+    "pair_s": 0,
+    "latency_ms": 20,
+    "latency_most_ms": 120,
+    "retry_ms": 500,
+    "retry_most_s": 2,
+    "timeout_ms": 2000,
+}
+AS_META = {"latency_ms": 100, "latency_most_ms": 350}
+MARKETING = "spring_sale"  # a template of that category
+FAST = 5000  # messages/s that the product may send
+WHOLE = aiohttp.ClientTimeout(total=120.0)  # for a record of a million requests
+OPEN_SECONDS = 5.0  # a request without an end is looked at again for so long
+_DOUBTS = """
+select extract(epoch from at)::float8 as wall, id, coalesce(cause, '') as cause, was, became
+  from doubt_log order by at"""
+_STORED = "select count(*) as n from event where kind = 1"
+_HELD = 3  # of send_issue.state
+
+
+class CloudDoor:
+    cluster: Cluster
+    name = EMULATOR
+    fences = False
+
+    def __init__(self, *, defaults: bool = False) -> None:
+        self.window = BASE_SECONDS if defaults else SHORT_WINDOW
+        self.inbound = 5 if defaults else 20
+        self.patience = 30.0 + BLIND_FACTOR * self.window
+        self._defaults = defaults
+        self._certificate = Path()
+        self._since = float("-inf")
+        self._seen: set[str] = set()
+        self._told: dict[str, Any] = {}
+
+    def options(self, folder: Path, host: str) -> dict[str, Any]:
+        """Over TLS: plain http is for loopback only, and hosts are namespaces here."""
+        self._certificate, key = folder / "graph.crt", folder / "graph.key"
+        pair = alone(host)
+        self._certificate.write_text(pair.pem)
+        key.write_text(pair.key)
+        switches: dict[str, Any] = {"categories": {MARKETING: "MARKETING"}}
+        switches |= AS_META if self._defaults else UNTHROTTLED
+        return {
+            "upstream": EMULATOR,
+            "simulator_host": host,
+            "emulator_tls": (str(self._certificate), str(key)),
+            "emulator_faults": tuple(f"{n}={json.dumps(value)}" for n, value in switches.items()),
+        }
+
+    @property
+    def token_file(self) -> Path:
+        """Both the product's and the door's."""
+        return Path(self.cluster.settings.cloud.token.path)
+
+    def port(self) -> int:
+        port = urlsplit(self.cluster.settings.cloud.base_url).port
+        assert port is not None
+        return port
+
+    def environment(self, host: str, port: int) -> dict[str, str]:
+        found = {
+            "WAROUTER_CLOUD_BASE_URL": f"https://{host}:{port}",
+            "SSL_CERT_FILE": str(self._certificate),
+        }
+        if not self._defaults:
+            found |= {
+                "WAROUTER_CLOUD_DOUBT_SECONDS": f"{self.window:g}",
+                "WAROUTER_CLOUD_RATE": str(FAST),
+            }
+        return found
+
+    def query(self) -> str:
+        return f"since={self._since}"
+
+    def new(self, record: dict[str, Any]) -> list[Arrival]:
+        requests = record.pop("requests")
+        found = []
+        for request in requests:
+            reference = request["reference"]
+            if request["accepted"] is not None and reference not in self._seen:
+                self._seen.add(reference)
+                slot = slot_of(request["recipient"])
+                found.append((request["accepted"], slot, request["id"], 0))
+        self._go_on(requests)
+        return sorted(found)
+
+    def _go_on(self, requests: Sequence[Row]) -> None:
+        """Ask next for what began after the first that is open, and for nothing old."""
+        if not requests:
+            return
+        old = requests[-1]["begun"] - OPEN_SECONDS
+        open_ = (r["begun"] for r in requests if r["outcome"] == "open" and r["begun"] > old)
+        first = next(open_, None)
+        self._since = requests[-1]["begun"] if first is None else first - 1e-6
+        self._seen = {
+            r["reference"]
+            for r in requests
+            if r["begun"] > self._since and r["accepted"] is not None
+        }
+
+    async def judged(self, lab: Lab, marks: Sequence[Mark], log: Sequence[Row]) -> list[str]:
+        history = lab.history
+        whole = await self._whole(lab)
+        requests = whole.requests
+        ids = judge.first_taken(requests)
+        history.on_record({"ids": ids, "inversions": whole.inversions})
+        history.wanted = ("read",)  # what comes after a later status is not shown any more
+        judge.dated(history.sends, log, time.time() - time.monotonic())
+        history.held = await self._held()
+        twice = judge.twice(requests, marks, self.window, history.cautious)
+        rows = await lab.sql(_DOUBTS, seconds=60.0)
+        begun = [_doubt(row) for row in rows if row["became"] == 2]
+        ended = [_doubt(row) for row in rows if row["was"] == 2]
+        self._told = _figures(whole, twice, begun, ended, rows) | {"held": len(history.held)}
+        return [
+            *judge.protocol(whole),
+            *judge.attempts_in_order(requests)[:3],
+            *twice.wrong[:5],
+            *judge.unlogged(twice.excused, _logs(lab.folder)),
+            *judge.doubts_of_moves(begun, marks),
+            *_unexplained(lab),
+            *await self._inbound(lab),
+        ]
+
+    def told(self) -> dict[str, Any]:
+        return self._told
+
+    async def _whole(self, lab: Lab) -> Whole:
+        url = f"{lab.cluster.control_url}/record?requests=1"
+        async with lab.business.http.get(url, timeout=WHOLE) as answer:
+            return msgspec.json.decode(await answer.read(), type=Whole)
+
+    async def _held(self) -> set[str]:
+        """As an operator hears of them."""
+        command = ("-m", "warouter", "doubt", "list", "--json", "--data-dir")
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *command,
+            str(self.cluster.folder),
+            stdout=asyncio.subprocess.PIPE,
+        )
+        said, _ = await process.communicate()
+        return {one["id"] for one in msgspec.json.decode(said) if one["state"] == "held"}
+
+    async def _inbound(self, lab: Lab) -> list[str]:
+        (row,) = await lab.sql(_STORED)
+        told = len(lab.history.injected)
+        return [f"I9: {row['n']} of {told} inbound messages are stored"] if row["n"] != told else []
+
+
+def cloud_of(lab: Lab) -> CloudDoor:
+    """The door of a lab, for faults that only this one has."""
+    assert isinstance(lab.door, CloudDoor)
+    return lab.door
+
+
+def _doubt(row: Row) -> Doubt:
+    return Doubt(row["wall"], text_of(row["id"]), word_of(row["cause"]))
+
+
+def _unexplained(lab: Lab) -> list[str]:
+    """Nothing refuses what the chains send, so none of it may fail."""
+    history = lab.history
+    failed = [i for i in history.number if "failed" in history.statuses[i]]
+    silent = [i for i in history.cautious if not {"read", "failed"} & {*history.statuses[i]}]
+    return [
+        *([f"I5: {len(failed)} messages were called back as failed"] if failed else []),
+        *([f"I5: {len(silent)} messages never ended"] if silent else []),
+    ]
+
+
+def _logs(folder: Path) -> str:
+    """The lines of all owners about messages that were taken twice."""
+    said = (path.read_text(errors="replace") for path in (folder / "log").glob("coreapp-*.log*"))
+    return "\n".join(line for text in said for line in text.splitlines() if "taken twice" in line)
+
+
+def _figures(
+    whole: Whole, twice: Twice, begun: list[Doubt], ended: list[Doubt], rows: Sequence[Row]
+) -> dict[str, Any]:
+    waits = judge.waits(begun, ended)
+    return {
+        "in_doubt": dict(Counter(doubt.cause for doubt in begun)),
+        "ended": dict(Counter(_end(row) for row in rows if row["was"] == 2)),
+        "wait_s_p50": round(waits[len(waits) // 2], 1) if waits else 0.0,
+        "wait_s_max": round(waits[-1], 1) if waits else 0.0,
+        "requests": len(whole.requests),
+        "taken_twice_where_nobody_could_know": len(twice.excused),
+        "taken_twice_wrongly": len(twice.wrong),
+    }
+
+
+def _end(row: Row) -> str:
+    became = row["became"]
+    return "settled" if became is None else "held" if became == _HELD else "sent again"
