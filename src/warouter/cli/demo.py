@@ -24,8 +24,8 @@ from warouter.errors import CommandError
 from warouter.local.cluster import EMULATOR, SIMULATOR
 
 SHOW_SECONDS = 0.1
-# In short what docs/architecture.md says of the Cloud API. The run above is judged by the first
-# line; the second says what it cannot show.
+# In short what docs/architecture.md promises with the Cloud API. The run above is judged by the
+# first line; the second says what it cannot show.
 PROMISES = (
     "Promised: each message ends in a status, and Meta takes it once, in its recipient's order.",
     "Except: one in doubt whose window passes without a status is sent again, and Meta may have it"
