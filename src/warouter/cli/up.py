@@ -20,6 +20,7 @@ from warouter.local.counts import cores, webapps_for
 from warouter.local.description import NAME
 from warouter.upstream.cloud.secrets import Secrets
 
+_NEXT_LINE = "\n" + 11 * " "
 NO_NUMBER = "none yet: Meta does not call it connected; see POST /v1/account"
 
 
@@ -142,7 +143,7 @@ def show_ready(console: Console, cluster: Cluster) -> None:
         "password": cluster.password,
         "number": " ".join(("+" + n.cc, n.phone_number)) if (n := cluster.number) else NO_NUMBER,
         **({"simulator": cluster.control_url} if cluster.control_port else {}),
-        **({"webhooks": " ".join(cluster.cloud_webhooks)} if cluster.cloud_webhooks else {}),
+        **({"webhooks": _NEXT_LINE.join(cluster.cloud_webhooks)} if cluster.cloud_webhooks else {}),
         "programs": str(cluster.folder / NAME),
     }
     lines = [f"{name:<10} {value}" for name, value in facts.items()]

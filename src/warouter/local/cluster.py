@@ -280,6 +280,7 @@ class Cluster:
     async def _start_upstream(self, old: dict[str, Any]) -> None:
         """What stands in for WhatsApp, and the number with it."""
         if self.options.upstream == SIMULATOR:
+            await use_upstream(self.settings)
             key = await self._start_simulator(old)
             await self._seed_number(key)
             return
