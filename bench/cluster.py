@@ -18,7 +18,8 @@ from typing import Any
 import msgspec
 import uvloop
 
-from warouter.local.cluster import Cluster, Options, Placement
+from warouter.local.cluster import Cluster
+from warouter.local.options import Options, Placement
 
 
 class Wanted(msgspec.Struct):

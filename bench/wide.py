@@ -33,7 +33,8 @@ from bench.order import RECIPIENTS, Command, Load
 from warouter._hash import slot_of
 from warouter.cluster.shardmap import ShardMap
 from warouter.demo.gaps import Arrival, failover
-from warouter.local.cluster import Cluster, Options
+from warouter.local.cluster import Cluster
+from warouter.local.options import Options
 from warouter.local.process import Process
 from warouter.store.database import connect
 from warouter.store.nodes import read_map, read_nodes

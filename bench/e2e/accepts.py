@@ -23,7 +23,7 @@ from bench.e2e.extent import Extent
 from bench.e2e.rounds import Round, Rounds, Side, medians, rounds
 from bench.e2e.site import LOUD, QUIET, Found, Site, say, site
 from bench.order import Command, Load
-from warouter.local.cluster import Placement
+from warouter.local.options import Placement
 
 WARM_UP = 0.3
 WARM_SECONDS = 0.7

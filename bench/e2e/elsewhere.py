@@ -11,7 +11,7 @@ from bench.child import Child
 from bench.cluster import Change, Wanted
 from warouter.config import Settings, load
 from warouter.errors import CommandError
-from warouter.local.cluster import Options
+from warouter.local.options import Options
 
 PYTHON = Path(".venv/bin/python")
 STOP_SECONDS = 40.0

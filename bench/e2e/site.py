@@ -22,7 +22,8 @@ from bench.e2e.elsewhere import Elsewhere
 from bench.e2e.running import Running
 from bench.order import Command, Load
 from warouter.errors import CommandError
-from warouter.local.cluster import SAMPLE, Cluster, Options
+from warouter.local.cluster import SAMPLE, Cluster
+from warouter.local.options import Options
 from warouter.store.database import connect
 
 DRAIN_SECONDS = 180.0

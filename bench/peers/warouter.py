@@ -11,7 +11,8 @@ import asyncpg
 
 from bench.child import Child
 from bench.order import Command, Load
-from warouter.local.cluster import Cluster, Options
+from warouter.local.cluster import Cluster
+from warouter.local.options import Options
 from warouter.store.database import connect
 
 # All load comes from one address, of which a webapp takes a hundred connections otherwise.

@@ -17,7 +17,8 @@ import pytest_asyncio
 from tests.harness import prepared
 from tests.harness.business import Business
 from tests.harness.facts import Facts
-from warouter.local.cluster import Cluster, Options
+from warouter.local.cluster import Cluster
+from warouter.local.options import Options
 
 CALM = {"WAROUTER_LEASE": "5", "WAROUTER_HOLD": "25"}
 """For a test in which nobody may be taken for dead, though the machine stand still for a second."""

@@ -20,7 +20,7 @@ from tests.harness.business import Business
 from tests.harness.facts import Facts
 from tests.harness.frozen import frozen
 from warouter.demo.gaps import Arrival, longest_gap
-from warouter.local.cluster import Placement, here
+from warouter.local.options import Placement, here
 from warouter.local.process import Process
 
 EXIT_SECONDS = 5.0  # promised for every process told to stop by SIGTERM

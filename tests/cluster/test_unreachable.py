@@ -15,7 +15,8 @@ from tests.harness.proxy import Proxy
 from tests.harness.wait import PATIENCE
 from warouter._hash import slot_of
 from warouter.cluster.shardmap import ShardMap
-from warouter.local.cluster import Cluster, Placement
+from warouter.local.cluster import Cluster
+from warouter.local.options import Placement
 
 
 async def test_an_owner_cut_from_the_upstream_is_relieved(start: Start) -> None:

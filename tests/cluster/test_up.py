@@ -6,7 +6,8 @@ import pytest
 
 from tests.cluster.conftest import ONE, Start
 from warouter.errors import CommandError
-from warouter.local.cluster import Cluster, Options
+from warouter.local.cluster import Cluster
+from warouter.local.options import Options
 
 
 async def test_a_second_run_on_a_data_directory_is_refused_and_does_no_harm(start: Start) -> None:

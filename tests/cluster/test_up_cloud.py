@@ -13,7 +13,8 @@ import pytest
 from tests.cluster.conftest import ONE, Start
 from tests.harness.business import Business
 from tests.harness.wait import soon
-from warouter.local.cluster import CLOUD, EMULATOR, Cluster
+from warouter.local.cluster import Cluster
+from warouter.local.options import CLOUD, EMULATOR
 from warouter.local.process import Process
 from warouter.simulator.cloud.facts import Facts
 from warouter.simulator.cloud.server import CloudSimulator

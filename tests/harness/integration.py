@@ -19,7 +19,8 @@ from tests.harness import prepared
 from tests.harness.answer import Answer
 from tests.harness.described import check_answer
 from tests.harness.receiver import Receiver
-from warouter.local.cluster import Cluster, Options
+from warouter.local.cluster import Cluster
+from warouter.local.options import Options
 
 API_KEY = "monitor-0123456789"
 TEXT = {"to": "250788123123", "type": "text", "text": {"body": "Simple Message"}}

@@ -21,7 +21,7 @@ from warouter.demo.run import Demo, Plan, Report
 from warouter.demo.scene import Scene, own_cluster, running_cluster, started_ago
 from warouter.demo.tally import STATUSES, Tally
 from warouter.errors import CommandError
-from warouter.local.cluster import EMULATOR, SIMULATOR
+from warouter.local.options import EMULATOR, SIMULATOR
 
 SHOW_SECONDS = 0.1
 # In short what docs/architecture.md promises with the Cloud API. The run above is judged by the

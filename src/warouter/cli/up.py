@@ -15,9 +15,10 @@ from rich.console import Console
 from rich.panel import Panel
 
 from warouter.config import load, unknown_names
-from warouter.local.cluster import CLOUD, SIMULATOR, UPSTREAMS, Cluster, Options
+from warouter.local.cluster import Cluster
 from warouter.local.counts import cores, webapps_for
 from warouter.local.description import NAME
+from warouter.local.options import CLOUD, SIMULATOR, UPSTREAMS, Options
 from warouter.upstream.cloud.secrets import Secrets
 
 _NEXT_LINE = "\n" + 11 * " "

@@ -25,8 +25,9 @@ from warouter.config import Settings, load
 from warouter.demo.seen import Owner
 from warouter.demo.watch import DoubtWatch
 from warouter.errors import CommandError
-from warouter.local.cluster import EMULATOR, Cluster, Options
+from warouter.local.cluster import Cluster
 from warouter.local.description import read_description
+from warouter.local.options import EMULATOR, Options
 from warouter.local.postgres_version import described
 from warouter.local.process import Process
 from warouter.local.seed import SERVER_VERSION

@@ -4,6 +4,7 @@
 systemd would start them and started again when they die; cluster.json says where everything is.
 
     cluster            the whole: start, keep, stop
+    options            what it may be told
     process            one child
     postgres           an embedded PostgreSQL
     postgres_version   releases with a published security hole

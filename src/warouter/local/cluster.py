@@ -8,8 +8,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -24,6 +22,7 @@ from warouter.local.counts import coreapps_for
 from warouter.local.description import read_description, take_folder, write_description
 from warouter.local.environment import dsn_of, of_child, outer_settings, public_certificate
 from warouter.local.number import Parts, registered
+from warouter.local.options import EMULATOR, SIMULATOR, Options
 from warouter.local.postgres import Postgres
 from warouter.local.postgres_version import described
 from warouter.local.process import Process
@@ -44,61 +43,6 @@ SETTLE_SECONDS = 20.0
 LOOK_SECONDS = 0.25
 ASK_SECONDS, ANSWER_SECONDS = 1.0, 5.0  # between two questions for the number; of one
 SAMPLE = Parts("1", "6315550000")  # of the simulator, and where the Graph API names none
-
-
-SIMULATOR, EMULATOR, CLOUD = UPSTREAMS = "simulator", "cloud-simulator", "cloud"
-
-
-class Placement(msgspec.Struct, frozen=True, kw_only=True):
-    """How a process is started. Tests wrap it in a command,
-    move it elsewhere, or run another build.
-
-    ``prefix`` stands before the interpreter, ``program`` is what Python runs.
-    """
-
-    prefix: tuple[str, ...] = ()
-    program: tuple[str, ...] = ("-m", "warouter")
-    environment: dict[str, str] = {}
-
-
-def here(_name: str, _role: str) -> Placement:
-    """Starts every process on this host, as installed."""
-    return Placement()
-
-
-def on_loopback(_name: str) -> str:
-    """Where a webapp hears webhooks of the Cloud API, unless told."""
-    return "127.0.0.1"
-
-
-class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """Options of ``warouter up``. ``port`` 0 takes a free one.
-
-    ``coreapps`` None: one more than there are shards, at least three. The shards are those of the
-    database: ``shards`` is only what a fresh one starts with.
-
-    ``place`` says, by name and role, how each process is started; ``postgres`` are options of the
-    embedded server. ``upstream`` is one of ``UPSTREAMS``: the simulator by its native door or its
-    Cloud door, or the Graph API that the variables name. ``emulator_faults`` are switches of the
-    Cloud door from the start, as NAME=VALUE, ``emulator_tls`` paths of a certificate and its key,
-    and ``listen_host`` says by its name where a webapp hears webhooks.
-    """
-
-    data_dir: Path
-    shards: int = 2
-    coreapps: int | None = None
-    webapps: int = 1
-    masters: int = 2
-    port: int = 9090
-    tls: bool = True
-    environment: dict[str, str] = {}
-    place: Callable[[str, str], Placement] = here
-    postgres: dict[str, str] = {}
-    simulator_host: str = "127.0.0.1"
-    upstream: str = SIMULATOR
-    emulator_faults: tuple[str, ...] = ()
-    emulator_tls: tuple[str, str] | None = None
-    listen_host: Callable[[str], str] = on_loopback
 
 
 class Cluster:

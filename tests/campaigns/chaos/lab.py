@@ -33,7 +33,8 @@ from tests.campaigns.chaos.proxies import Proxies
 from tests.harness.business import Business
 from tests.harness.wait import soon
 from warouter.cluster.shardmap import ShardMap
-from warouter.local.cluster import Cluster, Options, Placement
+from warouter.local.cluster import Cluster
+from warouter.local.options import Options, Placement
 from warouter.local.postgres import Postgres
 from warouter.local.process import Process
 from warouter.store import database

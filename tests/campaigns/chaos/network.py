@@ -20,7 +20,7 @@ import tempfile
 from pathlib import Path
 from typing import Protocol
 
-from warouter.local.cluster import Placement
+from warouter.local.options import Placement
 
 DATABASE, UPSTREAM, LINK = "data", "wa", "links"
 NETS = (DATABASE, UPSTREAM, LINK)

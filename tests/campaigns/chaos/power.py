@@ -28,7 +28,8 @@ from tests.campaigns.chaos.lab import children_of, fresh_folder
 from tests.harness.business import Business
 from tests.harness.facts import Facts
 from warouter import message_id
-from warouter.local.cluster import Cluster, Options
+from warouter.local.cluster import Cluster
+from warouter.local.options import Options
 from warouter.local.postgres import Postgres
 from warouter.store.database import connect
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.campaigns.chaos.network import DATABASE, UPSTREAM, Upstream
 from tests.harness.proxy import Proxy, Target
-from warouter.local.cluster import Placement
+from warouter.local.options import Placement
 
 
 class Proxies:

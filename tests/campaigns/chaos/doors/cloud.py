@@ -28,7 +28,8 @@ from tests.harness.certificates import alone
 from warouter._hash import slot_of
 from warouter.flow.causes import word_of
 from warouter.flow.windows import BASE_SECONDS, BLIND_FACTOR
-from warouter.local.cluster import EMULATOR, Cluster
+from warouter.local.cluster import Cluster
+from warouter.local.options import EMULATOR
 from warouter.message_id import text_of
 
 if TYPE_CHECKING:

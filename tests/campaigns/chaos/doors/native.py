@@ -10,7 +10,8 @@ from tests.campaigns.chaos.doors import Arrival, Row
 from tests.campaigns.chaos.marks import Mark
 from tests.harness.history import History
 from warouter.flow.lanes import WINDOW
-from warouter.local.cluster import SIMULATOR, Cluster
+from warouter.local.cluster import Cluster
+from warouter.local.options import SIMULATOR
 
 if TYPE_CHECKING:
     from tests.campaigns.chaos.lab import Lab

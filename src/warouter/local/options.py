@@ -1,0 +1,62 @@
+"""What ``warouter up`` may be told, and how tests place its processes elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+SIMULATOR, EMULATOR, CLOUD = UPSTREAMS = "simulator", "cloud-simulator", "cloud"
+
+
+class Placement(msgspec.Struct, frozen=True, kw_only=True):
+    """How a process is started. Tests wrap it in a command,
+    move it elsewhere, or run another build.
+
+    ``prefix`` stands before the interpreter, ``program`` is what Python runs.
+    """
+
+    prefix: tuple[str, ...] = ()
+    program: tuple[str, ...] = ("-m", "warouter")
+    environment: dict[str, str] = {}
+
+
+def here(_name: str, _role: str) -> Placement:
+    """Starts every process on this host, as installed."""
+    return Placement()
+
+
+def on_loopback(_name: str) -> str:
+    """Where a webapp hears webhooks of the Cloud API, unless told."""
+    return "127.0.0.1"
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """Options of ``warouter up``. ``port`` 0 takes a free one.
+
+    ``coreapps`` None: one more than there are shards, at least three. The shards are those of the
+    database: ``shards`` is only what a fresh one starts with.
+
+    ``place`` says, by name and role, how each process is started; ``postgres`` are options of the
+    embedded server. ``upstream`` is one of ``UPSTREAMS``: the simulator by its native door or its
+    Cloud door, or the Graph API that the variables name. ``emulator_faults`` are switches of the
+    Cloud door from the start, as NAME=VALUE, ``emulator_tls`` paths of a certificate and its key,
+    and ``listen_host`` says by its name where a webapp hears webhooks.
+    """
+
+    data_dir: Path
+    shards: int = 2
+    coreapps: int | None = None
+    webapps: int = 1
+    masters: int = 2
+    port: int = 9090
+    tls: bool = True
+    environment: dict[str, str] = {}
+    place: Callable[[str, str], Placement] = here
+    postgres: dict[str, str] = {}
+    simulator_host: str = "127.0.0.1"
+    upstream: str = SIMULATOR
+    emulator_faults: tuple[str, ...] = ()
+    emulator_tls: tuple[str, str] | None = None
+    listen_host: Callable[[str], str] = on_loopback
