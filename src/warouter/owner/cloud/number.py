@@ -1,7 +1,8 @@
 """What concerns the whole number: its rate among the owners, its stop, and what Meta says of it.
 
 Each owner says once a second what it wants to send, and computes its share from what all said. The
-owner of slot 0 also asks Meta: for the level, for templates, and whether a stopped number is well.
+owner of slot 0 also asks Meta for the level, and whether a stopped number is well; for templates
+each one asks, as it decides by them.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ class Number:
         self._clock = clock
         self._sized = sized  # is told at which rate requests may go
         self._begun = 0
-        self._read_due = self._probe_due = self._say_due = -math.inf
+        self._read_due = self._templates_due = self._probe_due = self._say_due = -math.inf
         self._outage = Outage()
         self.level = DEFAULT_LEVEL
         self.stopped: Stop | None = None
@@ -108,8 +109,7 @@ class Number:
         self._pace.grant(part_of(self._incarnation, shared.demands, self._total(shared), own))
         self._sized(self._pace.rate)
         self._take_stop(shared.stop)
-        if 0 in self._ownership.slots:
-            await self._see_to(shared)
+        self._see_to(shared)
 
     def _total(self, shared: Shared) -> float:
         if self._rate is not None:
@@ -133,9 +133,14 @@ class Number:
     async def _write_stop(self, why: Stop) -> None:
         await store.stop(self._fetch, why)
 
-    async def _see_to(self, shared: Shared) -> None:
-        """The duties of one owner for all."""
+    def _see_to(self, shared: Shared) -> None:
+        """Ask Meta what is due: for templates each owner, for the number one of them."""
         now = self._clock()
+        if now >= self._templates_due:
+            self._templates_due = now + READ_AGAIN_SECONDS
+            background.begin(self._read_templates(), self._failed)
+        if 0 not in self._ownership.slots:
+            return
         if shared.stop is not None and (self.stopped is None or now >= self._probe_due):
             self._probe_due = now + PROBE_SECONDS
             background.begin(self._probe(), self._failed)
@@ -145,7 +150,7 @@ class Number:
 
     def read_soon(self) -> None:
         """The level, or the templates, have changed."""
-        self._read_due = -math.inf
+        self._read_due = self._templates_due = -math.inf
 
     async def _probe(self) -> None:
         """Is the number well again, by the token that is in force now?"""
@@ -162,8 +167,11 @@ class Number:
     async def _read(self) -> None:
         told = await self._graph.facts()
         await store.describe(self._fetch, int(told.level), told._asdict())
-        self._use(await self._graph.categories())
         self._read_due = self._clock() + READ_SECONDS
+
+    async def _read_templates(self) -> None:
+        self._use(await self._graph.categories())
+        self._templates_due = self._clock() + READ_SECONDS
 
     def _failed(self, error: Exception) -> None:
         if isinstance(error, WarouterError | asyncpg.PostgresError):
