@@ -60,6 +60,7 @@ class Unmatched:
         self._begun_before = 0
         self._clock = clock
         self._busy = -math.inf  # when something was out last
+        self._owned: set[OwnedSlot] = set()  # at the last look
         self._before: set[str] = set()  # failures of the last look: their id may be known by now
         self.matched = 0
 
@@ -73,12 +74,13 @@ class Unmatched:
                 log.warning("unmatched status look-up failed", extra={"error": str(error)})
 
     async def look(self) -> None:
-        """Once, if something is out, or was not long ago."""
+        """Once, if something is out, or was not long ago; with an owner before this one, too."""
         slots = [s for s in self._ownership.slots.values() if s.accepts]
         may = [(s, i) for s in slots for i in s.issues.values() if i.state in _MAY_EXIST]
         begun = self._begun()
-        if may or begun != self._begun_before:
+        if may or begun != self._begun_before or not self._owned.issuperset(slots):
             self._busy, self._begun_before = self._clock(), begun
+        self._owned = set(slots)
         if slots and self._clock() - self._busy <= REST_SECONDS:
             await self._look(slots, may)
 

@@ -1,0 +1,48 @@
+"""For how long an owner looks for statuses of nobody."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from types import SimpleNamespace
+from typing import Any
+
+from tests.harness.patch import patched
+from warouter.cluster.role import Happened
+from warouter.owner.cloud import unmatched
+from warouter.owner.cloud.unmatched import REST_SECONDS, Unmatched
+from warouter.owner.slot import OwnedSlot
+
+
+def looks(*, slots: int, seconds: float) -> int:
+    """How often an owner that has nothing out looks within so long after it took over."""
+    now, found = [100.0], []
+
+    async def match(owned: Any, _seconds: float, _limit: int) -> list[Any]:
+        found.append(owned)
+        return []
+
+    async def sleep(_seconds: float) -> None:
+        now[0] += unmatched.LOOK_SECONDS
+        if now[0] > 100.0 + seconds:
+            raise asyncio.CancelledError
+
+    owned = {n: OwnedSlot(n, 1) for n in range(slots)}
+    for slot in owned.values():
+        slot.happened(Happened.OPENED)
+    ownership: Any = SimpleNamespace(slots=owned)
+    journal: Any = SimpleNamespace(match=match)
+    looking = Unmatched(ownership, journal, lambda at: at, lambda: 0, lambda: now[0])
+    slept = [(unmatched, "asyncio", SimpleNamespace(sleep=sleep))]
+    with patched(slept), suppress(asyncio.CancelledError):
+        asyncio.run(looking.run())
+    return len(found)
+
+
+def test_a_new_owner_looks_for_what_those_before_it_had_out() -> None:
+    assert looks(slots=1, seconds=10.0)
+
+
+def test_it_rests_when_nothing_is_out() -> None:
+    assert looks(slots=1, seconds=10 * REST_SECONDS) <= REST_SECONDS / unmatched.LOOK_SECONDS + 1
+    assert not looks(slots=0, seconds=10.0)
