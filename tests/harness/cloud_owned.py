@@ -73,6 +73,12 @@ def taken(request: Request) -> Exchanged:
     return _answered(200, said)
 
 
+def held(request: Request) -> Exchanged:
+    """200, and Meta waits with it."""
+    status = "held_for_quality_assessment"
+    return _answered(200, {"messages": [{"id": request.wamid, "message_status": status}]})
+
+
 def success(_request: Request) -> Exchanged:
     """200, as a read mark is answered."""
     return _answered(200, {"success": True})
@@ -292,13 +298,16 @@ async def shown(pool: asyncpg.Pool, message_id: bytes) -> list[str]:
     return [row[0] for row in await pool.fetch(sql, name)]
 
 
-async def settled(pool: asyncpg.Pool) -> None:
-    """Wait until nothing of the slot is open on disk: no issue row, none parked, all settled."""
-    await soon(lambda: pool.fetchval(_SETTLED, SLOT))
+async def settled(pool: asyncpg.Pool, messages: int = 1) -> None:
+    """Wait until so many messages are in the journal, and nothing of the slot is open on disk: no
+    issue row, none parked, all settled.
+    """
+    await soon(lambda: pool.fetchval(_SETTLED, SLOT, messages))
 
 
 _SETTLED = """
-select not exists (select from send_issue) and not exists (select from parked_message)
+select (select count(*) >= $2 from message)
+   and not exists (select from send_issue) and not exists (select from parked_message)
    and not exists (select from message m where m.slot = $1 and m.seq > c.mark
                       and not exists (select from generate_series(1, cardinality(c.ranges), 2) i
                                        where m.seq between c.ranges[i] and c.ranges[i + 1]))

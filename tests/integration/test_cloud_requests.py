@@ -11,6 +11,7 @@ import pytest
 from tests.harness.cloud_owned import (
     cut,
     hear,
+    held,
     issues,
     owning_cloud,
     refused,
@@ -18,11 +19,15 @@ from tests.harness.cloud_owned import (
     shown,
     silent,
     taken,
+    template,
 )
 from tests.harness.wait import soon
 from warouter.config import Settings
 from warouter.errors import OutcomeUnknown
+from warouter.flow.lanes import WINDOW
+from warouter.message_id import text_of
 from warouter.owner import recorder
+from warouter.owner.cloud import lookups
 from warouter.store.journal.issues import ISSUED, NOT_TAKEN
 
 OTHER = "4915112345679"
@@ -175,3 +180,87 @@ async def test_two_attempts_that_were_taken_are_counted_however_they_are_heard_o
         await soon(lambda: slots.end.drain.duplicates)
         await asyncio.sleep(0)
         assert slots.end.drain.duplicates == 1
+
+
+async def test_a_message_takes_one_place_in_the_rate_also_if_it_has_to_wait(
+    settings: Settings, pool: asyncpg.Pool
+) -> None:
+    """One that quotes, or has media, took one before and one after; one with a ttl likewise."""
+    async with owning_cloud(settings, pool) as slots:
+        first = slots.message()
+        await settled(pool)
+        quote = {"type": "text", "text": {"body": "hi"}, "context": {"message_id": text_of(first)}}
+        slots.message(body=quote)
+        await settled(pool, 2)
+        assert (
+            slots.graph.requests[1].body["context"]["message_id"] == slots.graph.requests[0].wamid
+        )
+        slots.message(ttl=60)
+        await settled(pool, 3)
+        assert slots.end.pace.begun == 3
+        assert slots.slot.issues.paid == set()
+
+
+async def test_no_more_go_with_their_commit_than_the_window_has_places(
+    settings: Settings, pool: asyncpg.Pool
+) -> None:
+    async with owning_cloud(settings, pool, silent) as slots:
+        slots.end.pace.budget.grant(100_000.0, slots.now())
+        slots.skip(60)
+        for number in range(2 * WINDOW):
+            slots.message(f"49151{number:06}")
+        await slots.begun(WINDOW)
+        await soon(lambda: not slots.slot.appending)
+        assert slots.slot.lanes.out == WINDOW
+
+
+async def test_a_slot_is_not_idle_while_a_request_is_about_to_begin(
+    settings: Settings, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was handed over, and then its row was written: a doubt."""
+    async with owning_cloud(settings, pool) as slots:
+        issue, gate, asked = slots.journal.issue, asyncio.Event(), asyncio.Event()
+
+        async def slowly(*given: Any) -> Any:
+            asked.set()
+            await gate.wait()
+            return await issue(*given)
+
+        monkeypatch.setattr(slots.journal, "issue", slowly)
+        slots.message(ttl=60)
+        await asked.wait()
+        assert not slots.sender.idle(slots.slot)
+        gate.set()
+        await settled(pool)
+        assert slots.sender.idle(slots.slot)
+
+
+async def test_a_message_that_cannot_be_read_fails_and_stops_no_other(
+    settings: Settings, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_given: object, **_more: object) -> bytes:
+        raise RuntimeError("a fault of ours")
+
+    async with owning_cloud(settings, pool) as slots:
+        with monkeypatch.context() as patch:
+            patch.setattr(lookups, "translate", broken)
+            message_id = slots.message()
+            await settled(pool)
+        assert await shown(pool, message_id) == ["failed"]
+        other = slots.message()
+        await settled(pool, 2)
+        assert slots.graph.refs() == [(other, 1)]
+
+
+async def test_after_one_that_meta_holds_back_those_of_its_template_wait_longer(
+    settings: Settings, pool: asyncpg.Pool
+) -> None:
+    async with owning_cloud(settings, pool, held) as slots:
+        slots.message(body=template("utility"))
+        await settled(pool)
+        slots.graph.script = cut
+        message_id = slots.message(body=template("utility"))
+        await slots.begun(2)
+        issue = await soon(lambda: slots.slot.issues.get(message_id))
+        await soon(lambda: issue.rule)
+        assert issue.rule.window > 3_600

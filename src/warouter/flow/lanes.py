@@ -111,6 +111,11 @@ class Lanes:
             heapq.heappush(self._again, (entry.seq, entry.recipient))
 
     @property
+    def room(self) -> int:
+        """Number of messages that may still go out."""
+        return self._window - len(self._unrecorded)
+
+    @property
     def window_full(self) -> bool:
         return len(self._unrecorded) >= self._window
 

@@ -130,6 +130,7 @@ class Backlog:
     def settled(self, slot: OwnedSlot, entry: Entry) -> None:
         """Forget a row that needs no more sending."""
         log = slot.messages
+        slot.issues.paid.discard(entry.id)
         if slot.issues.pop(entry.id, None) is not None:
             log.note(Unissued(entry.seq))
         if entry.parked:

@@ -41,6 +41,7 @@ class Ahead:
 
     async def _take(self, slot: OwnedSlot, rows: Sequence[Message]) -> None:
         log = slot.messages
+        let_go = log.parked.let_go
         slot.ahead = {seq for seq in slot.ahead if seq > log.loaded}
         chosen = rows[: max(0, MOST - len(slot.ahead))]
         if log.parked.beyond:
@@ -48,6 +49,8 @@ class Ahead:
         first = await self._journal.unpreceded(
             slot.slot, log.loaded, [row.seq for row in chosen], [row.recipient for row in chosen]
         )
+        if log.parked.let_go != let_go:
+            return  # of one that was unparked meanwhile others may be parked
         for row in chosen:
             if slot.open and row.seq in first and row.seq > log.loaded:
                 slot.ahead.add(row.seq)

@@ -88,6 +88,11 @@ class Doubts:
         for row in found:
             self._found(slot, row)
 
+    def held_back(self, slot: OwnedSlot, message_id: bytes) -> None:
+        """A message that is out was taken, and is held back."""
+        if (entry := slot.lanes.entry_out(message_id)) is not None:
+            self._rules.was_held(entry.body)
+
     def begin(self, slot: OwnedSlot, entry: Entry, cause: str) -> None:
         """Nobody knows whether the request that is out was taken."""
         issue = slot.issues[entry.id]

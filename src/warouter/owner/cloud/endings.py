@@ -44,6 +44,9 @@ class Rules(Protocol):
 
     def of(self, kind: int, body: bytes | memoryview) -> Rule: ...
 
+    def was_held(self, body: bytes | memoryview) -> None:
+        """The Cloud API has taken this message, and holds it back for a while."""
+
     def urgent(self, kind: int, body: bytes | memoryview) -> bool:
         """True if it goes before others."""
         ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
@@ -54,7 +55,17 @@ class Issuer(GroupCommit[Marking]):
         super().__init__(ownership, MAX_ROWS, GATHER)
         self._journal = journal
         self._recorder = recorder
+        self._marking: Counter[OwnedSlot] = Counter()
         self._issued = issued
+
+    def mark(self, marking: Marking) -> None:
+        """Write the row of this request."""
+        self._marking[marking.owned] += 1
+        self.put([marking], marking.size)
+
+    def marking(self, slot: OwnedSlot) -> bool:
+        """True while rows of the slot are being written."""
+        return slot in self._marking
 
     async def append(self, owned: Mapping[int, int], rows: Sequence[Marking]) -> Exceptions:
         if any(row.again for row in rows):
@@ -65,6 +76,8 @@ class Issuer(GroupCommit[Marking]):
 
     def finished(self, batch: list[Marking], exceptions: Exceptions) -> None:
         fenced: dict[OwnedSlot, None] = {}
+        self._marking.subtract(row.owned for row in batch)
+        self._marking = +self._marking
         for ordinal, row in enumerate(batch):
             outcome, slot = exceptions.get(ordinal), row.owned
             if outcome is FENCED:
@@ -77,6 +90,7 @@ class Issuer(GroupCommit[Marking]):
                     self._ownership.tasks.failed(slot.current(), error)
         for slot in fenced:
             self._ownership.close(slot, Happened.FENCED)
+        self._ownership.progressed()
 
 
 def _request(row: Marking) -> Request:

@@ -6,12 +6,13 @@ known by an alias. Such a message is withheld until it is looked up; all others 
 
 from __future__ import annotations
 
+import logging
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from warouter.flow.lanes import Entry
-from warouter.message_id import parse
+from warouter.message_id import parse, text_of
 from warouter.owner.slot import OwnedSlot
 from warouter.owner.tasks import SlotTasks
 from warouter.store.journal import Journal
@@ -19,9 +20,11 @@ from warouter.upstream.cloud.identity import PREFIX
 from warouter.upstream.cloud.outgoing import Address, Refused, mentions, translate
 from warouter.upstream.cloud.reference import MAX_ATTEMPT, reference
 
+log = logging.getLogger(__name__)
+
 MOST_KNOWN = 20_000
 ALIAS_DIGITS = 15
-UNKNOWN_ALIAS, NO_ATTEMPT = 1013, 1014
+UNKNOWN_ALIAS, NO_ATTEMPT, UNREADABLE = 1013, 1014, 500
 
 
 class Waiting(Protocol):
@@ -48,7 +51,13 @@ def written(entry: Entry, attempt: int, found: Found, media: Sequence[str]) -> b
     if found.unknown:
         raise Refused(UNKNOWN_ALIAS, "nobody is known under this number")
     name = reference(entry.id, attempt)
-    return translate(entry.body, found.address, name, media=media, wamids=found.wamids)
+    try:
+        return translate(entry.body, found.address, name, media=media, wamids=found.wamids)
+    except Refused:
+        raise
+    except Exception as error:  # a fault of ours, which would end one epoch after another
+        log.exception("message translation failed", extra={"id": text_of(entry.id)})
+        raise Refused(UNREADABLE, "no request could be made of it") from error
 
 
 class Lookups:

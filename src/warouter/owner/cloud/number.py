@@ -71,6 +71,7 @@ class Number:
         self._clock = clock
         self._sized = sized  # is told at which rate requests may go
         self._begun = 0
+        self._stops = 0
         self._read_due = self._templates_due = self._probe_due = self._say_due = -math.inf
         self._outage = Outage()
         self.level = DEFAULT_LEVEL
@@ -91,6 +92,7 @@ class Number:
     def stop(self, judged: Judged, token_hash: bytes) -> None:
         """An operator must act: this and all other owners stop, as long as they have that token."""
         why = Stop(judged.meta_code, judged.details or judged.title, token_hash)
+        self._stops += 1
         self._take_stop(why)
         background.begin(self._write_stop(why), self._failed)
 
@@ -103,12 +105,14 @@ class Number:
             return
         waiting = sum(s.lanes.waiting for s in self._ownership.slots.values())
         begun, self._begun = self._pace.begun - self._begun, self._pace.begun
+        stops = self._stops
         shared = await store.share(self._fetch, self._incarnation, waiting + begun)
         self.level = shared.level or DEFAULT_LEVEL
         own = len(self._ownership.slots)
         self._pace.grant(part_of(self._incarnation, shared.demands, self._total(shared), own))
         self._sized(self._pace.rate)
-        self._take_stop(shared.stop)
+        if self._stops == stops:  # else what was read is older than our own stop
+            self._take_stop(shared.stop)
         self._see_to(shared)
 
     def _total(self, shared: Shared) -> float:

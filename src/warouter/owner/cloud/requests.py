@@ -102,15 +102,17 @@ class Requests(Answers, Issued):
         if issue is not None and issue.marked:
             self._begin(slot, issue, marking)
         else:
-            self.issuer.put([marking], marking.size)
+            self.issuer.mark(marking)
 
     def mark_read(self, slot: OwnedSlot, entry: Entry, body: bytes) -> None:
         """Read marks need no issue row: they are free to repeat."""
         self._upstream.post(Post(slot.slot, slot.epoch, entry.id, 0, body))
 
     def out(self, slot: OwnedSlot) -> bool:
-        """True while a request of the slot is out."""
-        return any(issue.state is Fate.OUT for issue in slot.issues.values())
+        """True while a request of the slot is out, or is about to be."""
+        return self.issuer.marking(slot) or any(
+            issue.state is Fate.OUT for issue in slot.issues.values()
+        )
 
     def take_back(self, slot: OwnedSlot) -> None:
         """What is issued and not begun is issued no more, with the next record."""
@@ -172,7 +174,7 @@ class Requests(Answers, Issued):
         slot = self._ownership.slots.get(post.slot)
         if post.attempt == 0:
             if slot is not None and slot.epoch == post.epoch:
-                self._mark_ended(slot, post, judged)
+                self._sender.on_answer(slot, post.id, _of_mark(slot, post, judged))
         elif slot is None or not slot.claimed:
             self._words.say(post, judged)
         else:
@@ -194,6 +196,8 @@ class Requests(Answers, Issued):
         issue = slot.issues.get(post.id)
         if judged.cls is Class.TAKEN:
             took = _took(post, judged)
+            if judged.held:
+                self._doubts.held_back(slot, post.id)
             if self._until_sent and issue is not None and issue.state is Fate.OUT:
                 self._doubts.endings.wait_for_sent(slot, issue, took)
             elif not self._doubts.endings.evidence(slot, took, "answer"):
@@ -238,13 +242,6 @@ class Requests(Answers, Issued):
             answer = replace(answer, retry_ms=self._pace.again_ms(judged, entry.attempts))
         self._sender.on_answer(slot, issue.id, answer)
 
-    def _mark_ended(self, slot: OwnedSlot, post: Post, judged: Judged) -> None:
-        """A read mark is free to repeat."""
-        answer = _answer(slot, post.id, judged)
-        if judged.cls not in (Class.TAKEN, Class.FINAL):
-            answer = replace(answer, retry_ms=max(READ_AGAIN_MS, judged.wait_ms))
-        self._sender.on_answer(slot, post.id, answer)
-
     def _state(self, slot: OwnedSlot, issue: Issue) -> None:
         slot.messages.note(Stated(issue.seq, issue.attempt, NOT_TAKEN, issue.doubts))
         self._recorder.touch(slot)
@@ -259,3 +256,11 @@ def _answer(slot: OwnedSlot, message_id: bytes, judged: Judged) -> Answer:
     """The same in the native protocol's form; a code for what is to be tried again, too."""
     code = judged.code or (0 if judged.cls is Class.TAKEN else AGAIN)
     return Answer(slot.slot, text_of(message_id), code, judged.title, judged.details)
+
+
+def _of_mark(slot: OwnedSlot, post: Post, judged: Judged) -> Answer:
+    """The same of a read mark, which is free to repeat."""
+    answer = _answer(slot, post.id, judged)
+    if judged.cls in (Class.TAKEN, Class.FINAL):
+        return answer
+    return replace(answer, retry_ms=max(READ_AGAIN_MS, judged.wait_ms))

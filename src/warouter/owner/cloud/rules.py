@@ -46,9 +46,13 @@ class RuleBook:
         """The category of each template, by its name and language."""
         self._categories = categories
 
-    def was_held(self, template: str) -> None:
-        """An answer said that Meta holds a message of this template back for a while."""
-        self._held_back.add(template)
+    def was_held(self, body: bytes | memoryview) -> None:
+        """An answer said that Meta holds this message back for a while: so it may others of its
+        template.
+        """
+        name, _ = self._template(body)
+        if name:
+            self._held_back.add(name)
 
     def _template(self, body: bytes | memoryview) -> tuple[str, str]:
         """The name and the language of the template in a v1 body, empty if it is none."""

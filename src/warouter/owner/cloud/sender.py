@@ -119,27 +119,28 @@ class CloudSender(Sender, Answered):
         chosen: list[Message] = []
         taken: set[str] = set()
         now = self._clock()
-        if self._pace.stopped or self._turns.due(now) is not None:
-            return chosen  # others wait already
+        if self._pace.stopped or self._turns.due(now) is not None or not _plain(rows):
+            return chosen  # others wait already, or their statement writes no issue rows
+        room: dict[OwnedSlot, int] = {}  # places in the window
         for row in rows:
             slot = row.owned
             if (
                 base_of(row.kind) != MESSAGE
                 or row.recipient in taken
+                or room.setdefault(slot, slot.lanes.room) <= 0
                 or not self._may_leave(slot, row, now)
             ):
                 continue
             taken.add(row.recipient)
             chosen.append(row)
+            room[slot] -= 1
         return chosen
 
     def _may_leave(self, slot: OwnedSlot, row: Message, now: float) -> bool:
         log_ = slot.messages
-        if base_of(row.kind) != MESSAGE:
-            return False
         if not (slot.accepts and slot.claimed and log_.caught_up and log_.has_room):
             return False
-        if slot.quiet or slot.lanes.window_full or not slot.lanes.free(row.recipient):
+        if slot.quiet or not slot.lanes.free(row.recipient):
             return False
         return not log_.cursor.full and self._pace.take(row.recipient, now)
 
@@ -186,8 +187,7 @@ class CloudSender(Sender, Answered):
         if head is None:
             self._turns.withdraw(turn)
             return
-        issue = slot.issues.get(head.id)
-        free = base_of(head.kind) == READ_MARK or (issue is not None and issue.marked)
+        free = base_of(head.kind) == READ_MARK or _has_place(slot, head)
         if not free:
             wait = self._pace.pairs.take(head.recipient, now)
             if wait > 0.0:
@@ -197,6 +197,7 @@ class CloudSender(Sender, Answered):
         if not free:
             self._turns.spend(turn, now)
             self._pace.begun += 1
+            slot.issues.paid.add(head.id)  # also if it still waits for its media, or for a look-up
         for entry, media in self._attachments.prepared(slot, [head], self):
             self.sent += 1
             self._send(slot, entry, media)
@@ -214,6 +215,7 @@ class CloudSender(Sender, Answered):
         found = self._lookups.found(slot, entry, self)
         if found is None:
             return
+        slot.issues.paid.discard(entry.id)
         issue = slot.issues.get(entry.id)
         attempt = issue.next_attempt if issue is not None else 1
         try:
@@ -233,3 +235,14 @@ class CloudSender(Sender, Answered):
         else:
             waiting = slot.lanes.block(entry.recipient)
             self._backlog.park(slot, waiting, math.ceil(seconds * 1000), "pair rate")
+
+
+def _plain(rows: Sequence[Message]) -> bool:
+    """None of them has a ttl or a key."""
+    return all(row.ttl is None and row.key is None for row in rows)
+
+
+def _has_place(slot: OwnedSlot, head: Entry) -> bool:
+    """The message has its place in the rate, and its request has not begun."""
+    issue = slot.issues.get(head.id)
+    return head.id in slot.issues.paid or (issue is not None and issue.marked)

@@ -82,6 +82,8 @@ def changes(slots: Sequence[SlotProgress]) -> dict[str, list[dict[str, Any]]]:
             of_log = {"slot": slot} if kind is None else {"slot": slot, "kind": kind}
             for change in log.changes:
                 found.setdefault(_name(change, kind), []).append(of_log | _fields(change))
+    if "issues" in found:  # an update takes any of several rows: the last one is true
+        found["issues"] = list({(i["slot"], i["seq"]): i for i in found["issues"]}.values())
     return found
 
 
