@@ -65,8 +65,8 @@ test-second: setup ## run the unit tests on a second Python (SECOND=python3.13)
 	else $(MAKE) --no-print-directory setup PYTHON=$(SECOND) VENV=$(VENV)-$(SECOND:python%=%) \
 		&& $(VENV)-$(SECOND:python%=%)/bin/python -m pytest --numprocesses=$$(nproc) tests/unit; fi
 
-simulate: setup ## run whole clusters on virtual time under drawn faults (SEEDS=10000 FIRST=0 JOBS=2)
-	$(BIN)/python -m tests.campaigns.simulation --seeds $(or $(SEEDS),1000) --first $(or $(FIRST),0) --jobs $(or $(JOBS),2)
+simulate: setup ## run whole clusters on virtual time under drawn faults (SEEDS=10000 UPSTREAM=both FIRST=0 JOBS=2)
+	$(BIN)/python -m tests.campaigns.simulation --seeds $(or $(SEEDS),1000) --first $(or $(FIRST),0) --jobs $(or $(JOBS),2) --upstream $(or $(UPSTREAM),both)
 
 lint: setup $(VENV)-lint/installed ## check style, types, stubs and the import floors
 	@$(call check,ruff) check $(SOURCES)

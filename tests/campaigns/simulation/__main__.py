@@ -1,7 +1,7 @@
 """Run many seeds, or show one.
 
 python -m tests.campaigns.simulation --seeds 10000
-python -m tests.campaigns.simulation --seed 4711 --trace
+python -m tests.campaigns.simulation --seed 4711 --upstream cloud --trace
 """
 
 from __future__ import annotations
@@ -13,14 +13,18 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from random import Random
 from typing import Any
 
+from tests.campaigns.simulation.cloud import faults as cloud
+from tests.campaigns.simulation.cloud.world import CloudWorld
 from tests.campaigns.simulation.faults import Kind
 from tests.campaigns.simulation.kinds import BY_NAME, DRAWN
 from tests.campaigns.simulation.world import Result, run
 
 SHOWN = 20  # failing seeds
 ENOUGH = 300  # seeds in which every kind of fault must have hit something
+SIMULATOR, CLOUD, BOTH = UPSTREAMS = ("simulator", "cloud", "both")
 
 
 def main() -> int:
@@ -30,7 +34,7 @@ def main() -> int:
         return _one(given)
     began = time.monotonic()
     seeds = range(given.first, given.first + given.seeds)
-    work = [(seed, given.seconds, given.only) for seed in seeds]
+    work = [(seed, given.seconds, given.only, _upstream(given.upstream, seed)) for seed in seeds]
     if given.jobs == 1:
         results = _told(map(_run, work))
     else:
@@ -69,10 +73,12 @@ def _report(given: Any, results: list[Result], elapsed: float) -> int:
         at, number, how = result.violations[0]
         print(f"\nseed {result.seed}: {number} at {at:.3f} s: {how}")
         only = "".join(f" --only {name}" for name in given.only)
-        again = f"--seed {result.seed} --seconds {given.seconds:g}{only} --trace"
+        to = f"--upstream {_upstream(given.upstream, result.seed)}"
+        again = f"--seed {result.seed} --seconds {given.seconds:g}{only} {to} --trace"
         print(f"  again: python -m tests.campaigns.simulation {again}")
-    missed = sorted({kind.__name__ for kind in DRAWN} - hits.keys())
-    if missed and not given.only and len(results) >= ENOUGH:
+    drawn = {kind.__name__ for kind in _drawn(given.upstream)}
+    missed = sorted(drawn - hits.keys())
+    if missed and not given.only and len(results) >= ENOUGH * (1 + (given.upstream == BOTH)):
         print(f"\nnothing was hit by: {', '.join(missed)}")
         return 1
     return 1 if failed else 0
@@ -88,26 +94,46 @@ def _arguments() -> Any:
     parser.add_argument("--jobs", type=int, default=2, help="processes (2)")
     parser.add_argument("--seed", type=int, help="run this one only")
     parser.add_argument(
-        "--only", action="append", choices=sorted(BY_NAME), default=[], help="these faults"
+        "--only", action="append", choices=sorted(cloud.BY_NAME), default=[], help="these faults"
+    )
+    parser.add_argument(
+        "--upstream", choices=UPSTREAMS, default=BOTH, help="each seed draws one of both (both)"
     )
     parser.add_argument("--trace", action="store_true", help="with --seed: show what happened")
     return parser.parse_args()
 
 
-def _kinds(names: Sequence[str]) -> Sequence[Kind]:
-    return [BY_NAME[name] for name in names] or DRAWN
+def _upstream(given: str, seed: int) -> str:
+    if given != BOTH:
+        return given
+    return Random(f"upstream:{seed}").choice((SIMULATOR, CLOUD))
 
 
-def _run(work: tuple[int, float, Sequence[str]]) -> Result:
-    seed, seconds, only = work
-    result = run(seed, seconds, kinds=_kinds(only))
+def _drawn(upstream: str) -> Sequence[Kind]:
+    of = {SIMULATOR: DRAWN, CLOUD: cloud.DRAWN, BOTH: (*DRAWN, *cloud.DRAWN)}
+    return of[upstream]
+
+
+def _simulated(
+    seed: int, seconds: float, only: Sequence[str], upstream: str, digest: bool
+) -> Result:
+    of = BY_NAME if upstream == SIMULATOR else cloud.BY_NAME
+    kinds = [of[name] for name in only] or _drawn(upstream)
+    world = CloudWorld if upstream == CLOUD else None
+    return run(seed, seconds, kinds=kinds, digest=digest, world=world)
+
+
+def _run(work: tuple[int, float, Sequence[str], str]) -> Result:
+    seed = work[0]
+    result = _simulated(*work, digest=False)
     if seed % 50 == 0:
         gc.collect()  # a run leaves cycles, and collects none itself
     return result._replace(trace=[])
 
 
 def _one(given: Any) -> int:
-    result = run(given.seed, given.seconds, kinds=_kinds(given.only), digest=True)
+    upstream = _upstream(given.upstream, given.seed)
+    result = _simulated(given.seed, given.seconds, given.only, upstream, digest=True)
     if given.trace:
         for at, what, *details in result.trace:
             print(f"{at:10.6f}  {what:9}", *details)

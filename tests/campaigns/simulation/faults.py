@@ -86,9 +86,9 @@ class Faults:
     def _pause(self, name: str, seconds: float) -> bool:
         if not self._lives(name):
             return False
-        loop = self.world.processes[name].loop
-        loop.pause()
-        self.ends(seconds, loop.resume)
+        process = self.world.processes[name]
+        process.loop.pause()
+        self.ends(seconds, self.world.resume, process, self.world.clock.now)
         return True
 
     # links

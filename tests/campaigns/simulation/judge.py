@@ -40,8 +40,8 @@ def judge(world: Any) -> None:
     history: History = world.history
     tables: Tables = world.tables
     _messages(history, tables)
-    _owned(history, tables, world)
-    _events(history, tables, world)
+    owned(history, tables, world)
+    events(history, tables, world)
 
 
 def _messages(history: History, tables: Tables) -> None:
@@ -76,7 +76,7 @@ def _waited(history: History, tables: Tables, row: Any) -> float:
     return history.expired[row.id] - began + agreed
 
 
-def _owned(history: History, tables: Tables, world: Any) -> None:
+def owned(history: History, tables: Tables, world: Any) -> None:
     """I12, I15: every slot has a living owner, and nobody waits."""
     living = {p.incarnation for p in world.processes.values() if p.alive and p.role == "coreapp"}
     lost = [s for s in range(SLOTS) if tables.owners[s] not in living]
@@ -94,7 +94,7 @@ def _owned(history: History, tables: Tables, world: Any) -> None:
         history.broken("I15", "the shard count is still being changed")
 
 
-def _events(history: History, tables: Tables, world: Any) -> None:
+def events(history: History, tables: Tables, world: Any) -> None:
     """I8, I10: every event is stored once, acked upstream, and was delivered at least once."""
     if world.upstream.unacked:
         history.broken("I15", f"{world.upstream.unacked} events are not acked upstream")

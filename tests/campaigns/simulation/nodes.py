@@ -190,8 +190,8 @@ class Webapp:
         self, recipient: str, message_id: bytes, ttl: int | None = None, key: Key | None = None
     ) -> None:
         world = self.process.world
-        body = message_id[-8:]
-        message = Outgoing(slot_of(recipient), message_id, recipient, 0, body, ttl, key)
+        kind, body = self._plan.compose(message_id)
+        message = Outgoing(slot_of(recipient), message_id, recipient, kind, body, ttl, key)
         offered = world.clock.now
         try:
             known = await self.view.links.submit(message)
@@ -212,6 +212,11 @@ class Webapp:
         return mint(slot_of(recipient), now_ms, random.randbytes(12))
 
 
+def plain(message_id: bytes) -> tuple[int, bytes]:
+    """A message that no other one equals."""
+    return 0, message_id[-8:]
+
+
 class Load(NamedTuple):
     """What the clients of one webapp send: until when, how often, to whom."""
 
@@ -219,3 +224,4 @@ class Load(NamedTuple):
     seconds: float
     pause: float
     recipients: list[str]
+    compose: Callable[[bytes], tuple[int, bytes]] = plain  # kind and body of a message

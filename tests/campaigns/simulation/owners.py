@@ -50,6 +50,7 @@ class Owners:
         self.why: list[str | None] = [None] * SLOTS  # of the successor
         self.named = [0.0] * SLOTS  # when the successor was
         self.moving = [0] * SLOTS  # 1: to be quiet, 2: quiet
+        self.unsure: set[int] = set()  # slots of which commits may be lost
         self.upstream = "simulator"
         self.log: list[Change] = []
         self._troubled: list[Change] = []
@@ -269,6 +270,7 @@ class Owners:
         raised = self.old_timeline()
         for s in raised:
             self.change(s, self.owners[s], term, "timeline")
+            self.unsure.add(s)
         self.version += bool(raised)
         return [{}]
 

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from tests.campaigns.simulation.locks import SLOT, TERM, Lock
+from tests.campaigns.simulation.loop import EPOCH
 from tests.campaigns.simulation.tables import Tables
 from tests.campaigns.simulation.webhook import SETTINGS
 
@@ -16,7 +17,7 @@ BEATEN = "from beat($1, true, '{}', true, false)) as beaten"  # by a master, wit
 UNFLUSHED = frozenset(
     (
         *("select * from beat", "select * from beat_with_moves", "register_node"),
-        *(BEATEN, f"{BEATEN}, pg_try"),
+        *(BEATEN, f"{BEATEN}, pg_try", "touch_cloud_path", "share_number"),
     )
 )
 
@@ -345,8 +346,82 @@ def _call(name: str, *, tells: str = "", timed: bool = False) -> Does:
     return call
 
 
+def _firsts(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    slot, after, seqs, recipients = a
+    rows = s.tables.messages[slot].rows.values()
+    return [
+        {"seq": seq}
+        for seq, recipient in zip(seqs, recipients, strict=True)
+        if not any(after < row.seq < seq and row.recipient == recipient for row in rows)
+    ]
+
+
+def _append_issued(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    rows: list[Any] = s.tables.append_issued(s.now(), *a)
+    return rows
+
+
+def _read_inbox(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    return s.tables.inbox.read(*a, s.tables.sent_to)  # type: ignore[no-any-return]
+
+
+def _say(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    slot, kind, key, message_id, attempt, wamid, payload = a
+    s.tables.inbox.insert((slot, kind, key, message_id, attempt, wamid, None, payload, None))
+    return []
+
+
+def _receive(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    rows: list[Any] = s.tables.inbox.receive(s.now(), (*a[:2], _at(a[2]), *a[3:]))
+    return rows
+
+
+def _touch(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    s.tables.inbox.touch(s.now(), *a[:2], _at(a[2]), a[3])
+    return []
+
+
+def _at(unix: int) -> float:
+    """A time of Meta's clock as the database's, 0 for none."""
+    return unix - EPOCH if unix else 0.0
+
+
+def _leave_path(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    s.tables.inbox.leave(s.now(), *a)
+    return []
+
+
+def _forget_paths(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    s.tables.inbox.forget(s.now(), *a)
+    return []
+
+
+def _wamids(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    attempts = s.tables.issues.attempts
+    known = {each: max(attempts[each], key=_by_attempt) for each in a[0] if each in attempts}
+    return [{"id": message_id, "wamid": row.wamid} for message_id, row in known.items()]
+
+
+def _by_attempt(row: Any) -> int:
+    return int(row.attempt)
+
+
+def _ids(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    known = s.tables.issues.upstream
+    return [{"wamid": wamid, "id": known[wamid].id} for wamid in set(a[0]) if wamid in known]
+
+
 def _asked_letters(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
     return [{"slot": slot} for slot in sorted({place[0] for place in s.tables.asked} & set(a[0]))]
+
+
+def _cloud(part: str, name: str) -> Does:
+    """The method of this name of Tables.issues, .inbox or .number, at the database's time."""
+
+    def call(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+        return getattr(getattr(s.tables, part), name)(s.now(), *a) or []
+
+    return call
 
 
 _known: dict[str, Statement] = {}
@@ -405,6 +480,41 @@ _STATEMENTS = {
         ("lead_parked(", _shared, lambda s, c, a: [{"led": 0}]),  # all builds write alike here
         ("mend_parked(", _shared, _call("mend_parked")),
         ("exists (select from dead_letter", None, _asked_letters),
+        # what the Cloud API needs
+        ("append_issued(", _shared, _append_issued),
+        ("issue_requests(", _shared, _call("issue_requests", timed=True)),
+        ("open_issues(", _shared, _call("open_issues", timed=True)),
+        ("drain_inbox(", _shared, _call("drain_inbox", timed=True)),
+        ("select f.seq from unnest($3::bigint[]", None, _firsts),
+        ("match_unmatched(", _shared, _call("match_unmatched", timed=True)),
+        ("match_failure(", _shared, _call("match_failure")),
+        ("from cloud_inbox i\n  left join message", None, _read_inbox),
+        ("insert into cloud_inbox (slot, kind, key", _nothing, _say),
+        ("receive_cloud(", _nothing, _receive),
+        ("touch_cloud_path(", _nothing, _touch),
+        ("update cloud_path set left_at", _nothing, _leave_path),
+        ("delete from cloud_path where seen_at", _nothing, _forget_paths),
+        ("from (select * from upstream_id u", None, _cloud("inbox", "cohort")),
+        (
+            "from cloud_path where seen_at",
+            None,
+            lambda s, c, a: s.tables.inbox.listeners(s.now(), EPOCH),
+        ),
+        ("select distinct on (id) id, wamid", None, _wamids),
+        ("select wamid, id from upstream_id", None, _ids),
+        ("select alias, user_id from contact_identity", None, lambda s, c, a: []),
+        ("share_number(", _nothing, _cloud("number", "share")),
+        ("stop_number(", _nothing, lambda s, c, a: s.tables.number.stop(*a)),
+        ("delete from cloud_pause", _nothing, lambda s, c, a: s.tables.number.resume(*a)),
+        (
+            "insert into cloud_number",
+            _nothing,
+            lambda s, c, a: s.tables.number.describe(s.now(), a[0]) or [],
+        ),
+        ("delete from upstream_id", None, lambda s, c, a: []),
+        ("delete from cloud_unmatched", None, lambda s, c, a: []),
+        ("delete from cloud_path where webapp in", None, lambda s, c, a: []),
+        ("delete from cloud_share", None, lambda s, c, a: []),
         ("delete from owner_log", None, lambda s, c, a: []),
         ("delete from shard_request", None, lambda s, c, a: []),
         ("delete from contact", None, lambda s, c, a: []),

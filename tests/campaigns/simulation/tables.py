@@ -12,11 +12,14 @@ from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
+from tests.campaigns.simulation.cloud.inbox import Inbox
+from tests.campaigns.simulation.cloud.issues import Issues
+from tests.campaigns.simulation.cloud.number import Number
 from tests.campaigns.simulation.history import History
 from tests.campaigns.simulation.journals import Event, Journal, Message, Parked
 from tests.campaigns.simulation.owners import Owners
 from warouter._hash import SLOTS
-from warouter.message_id import parse
+from warouter.message_id import parse, text_of
 from warouter.owner.parked.messages import TOLD
 
 TOO_LATE = (408, 410)
@@ -35,6 +38,10 @@ class Tables(Owners):
         self.events = [(Journal(), Journal()) for _ in range(SLOTS)]
         self.keys: dict[str, tuple[int, int, int]] = {}
         self.asked: dict[tuple[int, int, int], Event] = {}  # dead letters, all to be replayed
+        self.shown: dict[str, list[str]] = {}  # names of the statuses of a message
+        self.issues = Issues()
+        self.inbox = Inbox(self.issues, lambda message_id: self.shown.get(text_of(message_id), []))
+        self.number = Number(self.inbox)
 
     def told(self, slot: int, seq: int) -> bool:
         """A message is parked that the upstream was told, and has not answered."""
@@ -45,6 +52,72 @@ class Tables(Owners):
         nothing = [None] * len(a[2])
         columns = [*a[:6], a[6] or [0] * len(a[2]), a[7]]
         return self.append_requests(now, inc, *columns, nothing, nothing, nothing)
+
+    def append_issued(self, now: float, inc: UUID, *a: list[Any]) -> list[dict[str, Any]]:
+        outcomes = self.append_messages(now, inc, *a[:8])
+        if not outcomes:
+            self.issues.append(now, zip(*a[8:], strict=True))
+        return outcomes
+
+    def issue_requests(self, now: float, inc: UUID, *a: list[Any]) -> list[dict[str, int]]:
+        held = self.held(inc, a[0], a[1])
+        return self.issues.issue(now, held, self.inbox.heard(), a[2:])
+
+    def open_issues(
+        self, now: float, inc: UUID, slots: list[int], epochs: list[int]
+    ) -> list[tuple[Any, ...]]:
+        found, held = [], self.held(inc, slots, epochs)
+        self.issues.doubt(now, held)
+        if unsure := held & self.unsure:
+            self.issues.doubt_heads(now, self._heads(unsure))
+            self.unsure -= unsure
+        for row in self.issues.of(held):
+            message = self.messages[row.slot].rows.get(row.seq)
+            fields = (message.kind, message.body, message.ttl) if message else (None, None, None)
+            age = max(now - message.accepted, 0.0) if message else 0.0
+            # greatest() leaves nulls out
+            wamid = max((each.wamid for each in self.issues.attempts.get(row.id, ())), default=None)
+            times = row._replace(at=max(now - row.at, 0.0))
+            found.append((*times, *fields, age, wamid))
+        return found
+
+    def _heads(self, slots: set[int]) -> Iterator[tuple[int, Message]]:
+        """Of each lane, by slot and recipient: what may be issued where commits may be lost."""
+        for slot in sorted(slots):
+            journal = self.messages[slot]
+            left = [row for seq, row in sorted(journal.rows.items()) if not journal.settled(seq)]
+            first = [p.row for p in journal.parked.values() if p.look is not None]
+            rows = [row for row in (*left, *first) if row.kind & 7 != 1]
+            lanes: dict[str, Message] = {}
+            for row in sorted(rows, key=lambda row: row.seq):
+                lanes.setdefault(row.recipient, row)
+            for _, row in sorted(lanes.items()):
+                yield slot, row
+
+    def match_unmatched(
+        self, now: float, inc: UUID, slots: list[int], epochs: list[int], *a: Any
+    ) -> list[tuple[Any, ...]]:
+        return self.inbox.match(now, self.held(inc, slots, epochs), *a)
+
+    def match_failure(
+        self, inc: UUID, slots: list[int], epochs: list[int], key: str, slot: int, *a: Any
+    ) -> list[dict[str, None]]:
+        if slot in self.held(inc, slots, epochs):
+            self.inbox.matched(key, slot, *a)
+        return [{"match_failure": None}]
+
+    def drain_inbox(self, now: float, inc: UUID, *a: list[Any]) -> list[tuple[Any, ...]]:
+        held = self.held(inc, a[0], a[1])
+        twice = self.issues.prove(now, held, a[3:])
+        self.inbox.delete(a[2], held)
+        return twice
+
+    def sent_to(self, message_id: bytes | None) -> str | None:
+        """The recipient of a message of the journal."""
+        place = self.places.get(message_id) if message_id is not None else None
+        if place is None:
+            return None
+        return str(self.messages[place[0]].rows[place[1]].recipient)
 
     def append_requests(self, now: float, inc: UUID, *a: list[Any]) -> list[dict[str, Any]]:
         held = self.held(inc, a[0], a[1])
@@ -107,6 +180,9 @@ class Tables(Owners):
                     Event(seq, kind, key, recipient, bytes(payload), contact)
                 )
                 self.keys[key] = place
+                name, _, status = key.partition(":")
+                if kind == 0:
+                    self.shown.setdefault(name, []).append(status.partition(":")[0])
                 if key.endswith(":failed") and json.loads(payload)["errors"][0]["code"] in TOO_LATE:
                     self._history.expired[parse(key.partition(":")[0])] = self._history.now()
             elif slot not in held or self.keys.get(key, fresh.get(key)) != place:
@@ -122,7 +198,9 @@ class Tables(Owners):
             if slot in held:
                 self.events[slot][kind].settle(mark, ranges)
         if a[9]:
-            self._rare(now, held, json.loads(a[9]))
+            rare = json.loads(a[9])
+            self._rare(now, held, rare)
+            self.issues.record(now, held, rare)
         return [{"held": list(held)}]
 
     def take_up_letters(

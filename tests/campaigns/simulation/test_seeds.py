@@ -5,7 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from tests.campaigns.simulation.world import run
+import pytest
+
+from tests.campaigns.simulation.cloud import faults as cloud
+from tests.campaigns.simulation.cloud.world import CloudWorld
+from tests.campaigns.simulation.kinds import DRAWN
+from tests.campaigns.simulation.world import Result, run
 
 
 def test_a_run_is_long_and_has_faults() -> None:
@@ -16,14 +21,36 @@ def test_a_run_is_long_and_has_faults() -> None:
     assert result.violations == []
 
 
-def test_the_same_seed_is_the_same_run_in_any_process() -> None:
+def cloud_run(seed: int) -> Result:
+    return run(seed, kinds=cloud.DRAWN, digest=True, world=CloudWorld)
+
+
+def test_a_run_with_the_cloud_api_has_requests_in_doubt() -> None:
+    result = cloud_run(3)
+    assert result.violations == []
+    assert any(entry[1] == "accepted" for entry in result.trace)
+    assert any(entry[1] == "doubted" for entry in result.trace)
+
+
+@pytest.mark.parametrize("upstream", ["simulator", "cloud"])
+def test_the_same_seed_is_the_same_run_in_any_process(upstream: str) -> None:
     """Salted hashes and addresses of objects differ between processes: neither may decide."""
-    digests = {run(seed, digest=True).digest for seed in (7, 7)}
+
+    def digest(seed: int) -> str:
+        if upstream == "cloud":
+            return cloud_run(seed).digest
+        return run(seed, kinds=DRAWN, digest=True).digest
+
+    digests = {digest(seed) for seed in (7, 7)}
     command = [sys.executable, "-m", "tests.campaigns.simulation", "--seed", "7"]
     for salt in ("1", "2"):
         shown = subprocess.run(
-            command, capture_output=True, text=True, check=True, env={"PYTHONHASHSEED": salt}
+            [*command, "--upstream", upstream],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={"PYTHONHASHSEED": salt},
         )
         digests.add(shown.stdout.split("trace ")[1].split()[0])
     assert len(digests) == 1
-    assert run(8, digest=True).digest not in digests
+    assert digest(8) not in digests

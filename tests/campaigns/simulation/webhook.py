@@ -13,7 +13,9 @@ from warouter.webhook.post import HUNG, SUCCESS
 
 PATIENCE = 5.0  # seconds until a POST without an answer counts as failed
 # The application's settings, as they are stored: somebody tries again soon.
-SETTINGS = '{"callback_backoff_delay_ms": 300, "max_callback_backoff_delay_ms": 600}'
+SETTINGS = (
+    '{"sent_status": true, "callback_backoff_delay_ms": 300, "max_callback_backoff_delay_ms": 600}'
+)
 
 
 class Business:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from random import Random
 from time import process_time
 from typing import Any, NamedTuple
@@ -54,12 +55,13 @@ def run(
     plan: Plan = (),
     small: bool = True,
     digest: bool = False,
+    world: Callable[..., World] | None = None,
 ) -> Result:
     """Simulate ``seed`` for at least so long.
 
     ``lose``: a flag of Tables to switch off; ``kinds``: which faults there are; ``plan``: those
     that there are, and when, instead of drawn ones. Not ``small``: the product's own sizes and
-    limits of time.
+    limits of time. ``world``: another kind of it.
     """
     began = process_time()
     logging.disable(logging.CRITICAL)
@@ -68,20 +70,21 @@ def run(
     try:
         random = Random(f"warouter:{seed}")
         with loop.installed(), driver.installed(), seams.drawn(random, small=small) as window:
-            world = World(seed, random, seconds, window, kinds, plan)
+            made = (world or World)(seed, random, seconds, window, kinds, plan)
             if lose:
-                setattr(world.tables, lose, False)
-            world.run()
+                setattr(made.tables, lose, False)
+            with made.seams(small=small):
+                made.run()
     finally:
         logging.disable(logging.NOTSET)
         if collects:
             gc.enable()
-    history = world.history
+    history = made.history
     return Result(
         seed,
         history.violations(),
         history.digest() if digest else "",
-        world.clock.now,
+        made.clock.now,
         history.faults,
         history.hits,
         history.messages,
@@ -105,10 +108,10 @@ class World:
         self.seed = seed
         self.random = random
         self.clock = Clock(Random(random.getrandbits(64)))
-        self.history = History()
+        self.timing, self.settings = _timing(random)
+        self.history = self._history()
         self.history.clock = lambda: self.clock.now
         self.history.window = window
-        self.timing, self.settings = _timing(random)
         self.history.trust = self.timing.trust / (1 - RATE_ERROR)
         self.network = Network(self.clock, Random(random.getrandbits(64)))
         self.tables = Tables(self.history, random.choice((1, 2, 4, 8, 32)))
@@ -117,16 +120,7 @@ class World:
         self.history.told = self.tables.told
         self.server.commit_seconds = random.choice((0.0, 0.0, 0.005, 0.05))
         self.server.hints = random.choice((1.0, 1.0, 0.5, 0.0))
-        self.upstream = Upstream(
-            self.clock,
-            Random(random.getrandbits(64)),
-            self.history,
-            fences=random.random() < 0.5,
-        )
-        self.upstream.slowness = random.choice((0.0, 0.01, 0.3))
-        self.upstream.statuses = random.choice((0.0, 0.3, 0.7))
-        self.upstream.stored = lambda key: key in self.tables.keys
-        self.network.ports[PORT] = self.upstream
+        self.upstream: Any = self._upstream()
         self.business = Business(self.history, Random(random.getrandbits(64)).random)
         Receiver.business = self.business
         self.shuffles = random.random() < 0.3
@@ -140,6 +134,26 @@ class World:
         self.faults = Faults(self, random, plan or drawn(random, count, kinds))
         self.until = max(seconds, self.faults.healed + RECOVERY)
 
+    def _history(self) -> History:
+        return History()
+
+    def _upstream(self) -> Any:
+        upstream = Upstream(
+            self.clock,
+            Random(self.random.getrandbits(64)),
+            self.history,
+            fences=self.random.random() < 0.5,
+        )
+        upstream.slowness = self.random.choice((0.0, 0.01, 0.3))
+        upstream.statuses = self.random.choice((0.0, 0.3, 0.7))
+        upstream.stored = lambda key: key in self.tables.keys
+        self.network.ports[PORT] = upstream
+        return upstream
+
+    def seams(self, *, small: bool) -> AbstractContextManager[None]:
+        """Within, the product is as this run needs it."""
+        return nullcontext()
+
     def run(self) -> None:
         for name in (*self.masters, *self.coreapps):
             self.clock.at(self.random.random() * 0.5, self.start, name)
@@ -147,9 +161,12 @@ class World:
             self._start_webapp(name)
         self.clock.run(self.until)
         self._come_to_rest()
-        judge(self)
+        self._judge()
         for process in self.processes.values():
             process.kill()
+
+    def _judge(self) -> None:
+        judge(self)
 
     def _come_to_rest(self) -> None:
         """Run on while what is left falls."""
@@ -186,6 +203,10 @@ class World:
         if process is not None and process.alive:
             process.kill()
 
+    def resume(self, process: nodes.Process, _since: float) -> None:
+        """One that was paused at ``_since`` goes on."""
+        process.loop.resume()
+
     def tell_to_stop(self, name: str) -> None:
         """SIGTERM."""
         process = self.processes.get(name)
@@ -201,10 +222,13 @@ class World:
         process = self._process(name)
         slots = self.random.sample(range(32), self.random.choice((2, 6, 20)))
         count = self.random.randint(5, 12)
-        load = nodes.Load(self.seed, self.faults.healed + 3.0, 2.0, _recipients(name, slots, count))
+        load = self._load(name, _recipients(name, slots, count))
         if self.random.random() < 0.3:
             self.upstream.unknown.update(self.random.sample(load.recipients, 1))
         process.loop.call_soon(self._front, process, load)
+
+    def _load(self, _name: str, recipients: list[str]) -> nodes.Load:
+        return nodes.Load(self.seed, self.faults.healed + 3.0, 2.0, recipients)
 
     def _front(self, process: nodes.Process, load: nodes.Load) -> None:
         front = nodes.Webapp(process, self.settings, self.timing, load)

@@ -1,0 +1,14 @@
+"""Runs with the Cloud API: a Meta without a fence that drops no repeats, and the real webhooks.
+
+issues      issue rows, and the ids that the Cloud API gave
+inbox       the inbox of webhooks, and whether listeners listen
+number      shares of the number's rate, and its stop
+graph       the Graph API's client in a process
+meta        Meta: takes requests or not, answers or not
+webhooks    webhooks on their way, and the listeners: the product's own
+history     requests, acceptances, evidence, doubts
+judge       the promises of the Cloud API
+faults      what goes wrong there, and which faults are drawn
+seams       spans of time, shorter and in the same proportions
+world       one run
+"""

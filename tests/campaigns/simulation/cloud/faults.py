@@ -1,0 +1,137 @@
+"""What goes wrong with the Cloud API; each a kind, and each with its end."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+from tests.campaigns.simulation import kinds
+from tests.campaigns.simulation.faults import Faults, Kind
+from tests.campaigns.simulation.nemeses import step_database_clock
+
+
+def drop_taken(faults: Faults, random: Random) -> bool:
+    """Requests are taken, and their connection ends before the answer."""
+    return _share(faults, random, "drops_taken")
+
+
+def drop_untaken(faults: Faults, random: Random) -> bool:
+    """Connections end, and their requests are not taken."""
+    return _share(faults, random, "drops")
+
+
+def answer_unclearly(faults: Faults, random: Random) -> bool:
+    """Answers say neither; half of their requests were taken."""
+    return _share(faults, random, "unclear")
+
+
+def linger(faults: Faults, random: Random) -> bool:
+    """Requests are taken just before their time ends."""
+    return _share(faults, random, "lingering")
+
+
+def kill_a_token(faults: Faults, random: Random) -> bool:
+    """Every request is refused, until somebody has given the token its rights again."""
+    faults.world.upstream.dead_token = True
+    faults.ends(random.uniform(0.5, 4.0), setattr, faults.world.upstream, "dead_token", False)
+    return True
+
+
+def hold_webhooks(faults: Faults, random: Random) -> bool:
+    """All webhooks wait at Meta."""
+    hooks = faults.world.upstream.webhooks
+    hooks.hold()
+    base = faults.world.spans.base
+    seconds = random.choice((random.uniform(0.5, 5.0), random.uniform(1.0, 2.0) * base))
+    clock = faults.world.clock  # beyond the end of all other faults
+    clock.at(clock.now + seconds, hooks.let_go)
+    return True
+
+
+def hold_evidence(faults: Faults, random: Random) -> bool:
+    """Statuses of just those messages wait whose answers are lost; more of them are."""
+    meta = faults.world.upstream
+    base = faults.world.spans.base
+    meta.late_for_lost, meta.drops_taken = base * random.uniform(1.2, 2.5), 0.3
+    faults.ends(4.0, setattr, meta, "late_for_lost", 0.0)
+    faults.ends(4.0, setattr, meta, "drops_taken", 0.0)
+    return True
+
+
+def kill_door(faults: Faults, random: Random) -> bool:
+    """A listener of webhooks dies, and another one comes in its place."""
+    world = faults.world
+    name = random.choice(world.doors)
+    hit = world.processes[name].alive
+    world.kill(name)
+    faults.ends(random.uniform(0.2, 6.0), world.start_door, name)
+    return bool(hit)
+
+
+def kill_doors(faults: Faults, random: Random) -> bool:
+    """All of them, with an owner."""
+    world = faults.world
+    for name in world.doors:
+        world.kill(name)
+        faults.ends(random.uniform(2.0, 6.0), world.start_door, name)
+    return faults.kill_coreapp(random)
+
+
+def cut_door(faults: Faults, random: Random) -> bool:
+    """From Meta: it does not know, and says that it listens."""
+    world = faults.world
+    link = world.link("upstream", random.choice(world.doors))
+    link.block()
+    faults.ends(random.uniform(0.5, 6.0), link.unblock)
+    return True
+
+
+def cut_door_from_database(faults: Faults, random: Random) -> bool:
+    return faults._cut(faults.world.link(random.choice(faults.world.doors), "database"), random)
+
+
+def stand_still(faults: Faults, random: Random) -> bool:
+    """A process stands still between its look at the clock and its write."""
+    spans, lease = faults.world.spans, faults.world.timing.lease
+    faults.world.upstream.freezing = random.uniform(0.2, 1.2) * max(spans.watchdog, 2 * lease)
+    return True
+
+
+def kill_its_successor(faults: Faults, random: Random) -> bool:
+    """An owner dies, and who comes after it too."""
+    world = faults.world
+    after = world.timing.lease + random.uniform(0.5, 2.5)
+    world.clock.at(min(world.clock.now + after, faults.healed), faults.kill_coreapp, random)
+    return faults.kill_coreapp(random)
+
+
+def kill_behind_a_cut(faults: Faults, random: Random) -> bool:
+    """An owner dies while its line to Meta is cut, which comes back later."""
+    world: Any = faults.world
+    name = faults.owner(random)
+    link = world.link(name, "upstream")
+    link.block()
+    clock = world.clock
+    clock.at(clock.now + random.uniform(0.2, 1.5), faults._kill, name, random)
+    clock.at(clock.now + world.spans.base * random.uniform(0.2, 1.5), link.unblock)
+    return True
+
+
+def _share(faults: Faults, random: Random, name: str) -> bool:
+    meta = faults.world.upstream
+    setattr(meta, name, random.choice((0.1, 0.3, 1.0)))
+    faults.ends(random.uniform(0.5, 4.0), setattr, meta, name, 0.0)
+    return True
+
+
+CLOUD: tuple[Kind, ...] = (
+    *(drop_taken, drop_untaken, answer_unclearly, linger, kill_a_token, hold_webhooks),
+    *(hold_evidence, kill_door, kill_doors, cut_door, cut_door_from_database, stand_still),
+    *(kill_its_successor, kill_behind_a_cut),
+)
+BY_NAME: dict[str, Kind] = kinds.BY_NAME | {kind.__name__: kind for kind in CLOUD}
+# Ages in the tables are by the database's clock: whoever sets it ends windows.
+_LEFT_OUT = (step_database_clock,)
+DRAWN: tuple[Kind, ...] = tuple(
+    kind for kind in (*kinds.DRAWN, *CLOUD, *CLOUD) if kind not in _LEFT_OUT
+)

@@ -1,0 +1,157 @@
+"""The Graph API's client in a process: what stands in for ``graph.exchange.Graph`` and its kin.
+
+A request is one write on a link that may be clogged or cut; its end closes with linger 0, so that
+what has not left is gone (7.3.9 of the specification; ``Meta.lingers`` takes that out).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from tests.campaigns.simulation.network import Link, Pipe
+from warouter import cloud_settings
+from warouter.upstream.cloud.graph.calls import CallAway, failure
+from warouter.upstream.cloud.graph.exchange import Exchanged, Outcome
+from warouter.upstream.cloud.graph.number import Facts
+
+CONNECT = 0.5  # seconds until a connection over a link that lets nothing through is given up
+NO_TOKEN = (401, b'{"error":{"message":"dead token","code":190}}')
+CATEGORIES = {("promo", "en"): "MARKETING", ("code", "en"): "AUTHENTICATION"}
+
+
+class Request:
+    """A request that has begun, as the client's end of its connection."""
+
+    def __init__(self, graph: Graph, link: Link, body: bytes) -> None:
+        self.meta = graph.meta
+        self.body = body
+        self.process = graph.loop.process
+        self.open = True  # for the client
+        self.arrived = False
+        self.written = 0.0
+        self.answered: asyncio.Future[Exchanged] = graph.loop.create_future()
+        self.late = False
+        self._graph = graph
+        self._link = link
+        self._up, self.down = Pipe(link), Pipe(link)
+        link.ends[self] = None
+        self.process.ends[self] = None
+        graph.requests[self] = None
+
+    def write(self) -> None:
+        if self.open:
+            self.written = self.meta.clock.now
+            self._up.send(self.meta.arrive, self)
+
+    def receive(self, exchanged: Any) -> None:
+        """The answer, all of it at once."""
+        self._end(exchanged)
+
+    def reset(self) -> None:
+        self.close("connection lost")
+
+    def close(self, cause: str) -> None:
+        if self.open:
+            self._link.drop(self._up)
+            self._end(Exchanged(Outcome.UNKNOWN, cause=cause, late=self.late))
+
+    def detach(self) -> None:
+        """Its process is gone."""
+        if self.meta.lingers:
+            self._link.drop(self._up)
+        self._forget()
+
+    def _end(self, exchanged: Exchanged) -> None:
+        if not self.open:
+            return
+        self._forget()
+        self.meta.history.ended(self.body)
+        self._graph.loop.call_soon(self._resolve, exchanged)
+
+    def _forget(self) -> None:
+        self.open = False
+        self._link.ends.pop(self, None)
+        self.process.ends.pop(self, None)
+        self._graph.requests.pop(self, None)
+
+    def _resolve(self, exchanged: Exchanged) -> None:
+        if not self.answered.done():
+            self.answered.set_result(exchanged)
+
+
+class Graph:
+    """All requests of one process."""
+
+    meta: Any  # set by the world, for all
+
+    def __init__(self, _cloud: object, secrets: Any, _json_limit: int) -> None:
+        self.loop: Any = asyncio.get_running_loop()
+        self.requests: dict[Request, None] = {}
+        self.connections = self
+        self.late_writes = 0
+        self._secrets = secrets
+
+    async def post(self, body: bytes, may_begin: Callable[[], bool]) -> Exchanged:
+        """As ``exchange.Graph.post``."""
+        meta, link = self.meta, self.meta.link(self.loop.process.name)
+        pooled = meta.draw() < 0.5
+        if meta.refuses or (link.blocks and not pooled):
+            await asyncio.sleep(CONNECT * meta.draw())
+            return Exchanged(Outcome.UNBEGUN, cause="no connection in time")
+        if not pooled:
+            await asyncio.sleep(0.01 * meta.draw())
+        if not may_begin():
+            return Exchanged(Outcome.UNBEGUN, cause="refused")
+        request = Request(self, link, body)
+        meta.begins(request, may_begin)
+        timer = self.loop.call_later(
+            cloud_settings.REQUEST_SECONDS, request.close, "no answer in time"
+        )
+        try:
+            exchanged = await request.answered
+        finally:
+            timer.cancel()
+        self.late_writes += request.late
+        return exchanged._replace(token_hash=self._secrets.token_hash)
+
+    def cut(self) -> None:
+        """At a lease's deadline: what may not have reached the other side."""
+        for request in list(self.requests):
+            if not request.arrived:
+                request.close("cut")
+
+    def size(self, rate: float) -> None:
+        """There are as many connections as are needed."""
+
+    def warm(self, count: int) -> None:
+        """Connections are there when they are needed."""
+
+    def close(self) -> None:
+        for request in list(self.requests):
+            request.close("closed")
+
+
+class Number:
+    """In the place of ``graph.number.Number``."""
+
+    def __init__(self, _cloud: object, _calls: object) -> None:
+        """Calls go to ``Meta``, whatever they would be over."""
+
+    async def facts(self) -> Facts:
+        await self.probe()
+        return Facts(status="CONNECTED")
+
+    async def categories(self) -> Mapping[tuple[str, str], str]:
+        await self.probe()
+        return CATEGORIES
+
+    async def probe(self) -> None:
+        loop: Any = asyncio.get_running_loop()
+        meta = Graph.meta
+        await asyncio.sleep(0.05 * meta.draw())
+        if meta.refuses or meta.frozen or meta.link(loop.process.name).blocks:
+            raise CallAway("no answer")
+        if meta.dead_token:
+            raise failure(*NO_TOKEN)

@@ -1,0 +1,226 @@
+"""What happened in a run with the Cloud API: requests, acceptances, evidence, doubts.
+
+What is wrong at once is said at once, the rest by ``judge``.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import msgspec
+
+from tests.campaigns.simulation import history
+from tests.campaigns.simulation.cloud.issues import DOUBTED, ISSUED, KEPT, NOT_TAKEN, Issue
+from warouter.flow.windows import Wait, Windows
+from warouter.upstream.cloud.reference import parse_reference
+
+Reference = tuple[bytes, int]
+SLACK = 0.96  # of a window: clocks differ by 2 % each
+WAITS = {"promo": Wait.HELD, "fresh": Wait.HELD, "code": Wait.AUTHENTICATION}
+
+
+class Accepted(NamedTuple):
+    """Meta took a request."""
+
+    at: float
+    id: bytes
+    attempt: int
+    recipient: str
+    wamid: str
+
+
+class History(history.History):
+    """``base`` is the window of an ordinary message, in seconds; ``policy`` that of the cluster."""
+
+    def __init__(self, base: float, policy: str) -> None:
+        super().__init__()
+        self.base = base
+        self.policy = policy
+        self.windows = Windows(base)
+        self.acceptances: list[Accepted] = []
+        self.attempts: defaultdict[bytes, list[Accepted]] = defaultdict(list)
+        self.policies: dict[bytes, str] = {}  # of messages that have one of their own
+        self.kinds: dict[bytes, str] = {}  # of messages that are no plain text
+        self.places: dict[bytes, tuple[int, int]] = {}  # the tables'
+        self.issues: dict[Reference, float] = {}
+        self.written: dict[Reference, float] = {}
+        self.ends: dict[Reference, float] = {}
+        self.evidence: defaultdict[bytes, dict[int, float]] = defaultdict(dict)
+        self.doubts: dict[Reference, float] = {}
+        self.causes: Counter[str] = Counter()
+        self.resends: dict[Reference, float] = {}
+        self.not_taken: set[Reference] = set()
+        self.plain: set[bytes] = set()  # their owners did not know what they are
+        self.kept: set[bytes] = set()
+        self.asked: set[bytes] = set()  # an operator had his say
+        self.aside: set[bytes] = set()  # lanes did not wait for these
+        self.counted: Counter[bytes] = Counter()  # owners were told that these were taken twice
+        self.statuses_told: defaultdict[bytes, set[tuple[int, str, bool]]] = defaultdict(set)
+        self.wrote: dict[str, str] = {}  # inbound messages by wamid
+        self.inbound_told: set[str] = set()
+        # Whether the owner of a slot knows what templates are; the run's processes do.
+        self.knows: Callable[[int], bool] = lambda _slot: True
+        self._highest: dict[str, tuple[int, bytes]] = {}
+
+    # requests
+
+    def begins(self, process: Any, body: bytes) -> None:
+        """A request is about to be written."""
+        found = _reference(body)
+        if found is None:
+            return
+        message_id, attempt = found
+        if found in self.written:
+            self.broken("I6", f"{message_id[-6:].hex()}.{attempt} was sent twice")
+        if found not in self.issues:
+            self.broken("I6", f"{message_id[-6:].hex()}.{attempt} was sent without an issue row")
+        self.written[found] = self.now()
+        slot = message_id[1]
+        epoch = process.node.ownership.slots[slot].epoch
+        self.leaves(process.incarnation, slot, epoch, message_id)
+
+    def ended(self, body: bytes) -> None:
+        """For its client."""
+        found = _reference(body)
+        if found is not None:
+            self.ends[found] = self.now()
+            if not self.knows(found[0][1]):
+                self.plain.add(found[0])
+
+    def refuses(self, said: dict[str, Any]) -> None:
+        """Meta refuses it for good."""
+        found = parse_reference(said["biz_opaque_callback_data"])
+        if found is not None:
+            self.refused.add(found[0])
+
+    def accepts(self, reference: Reference, recipient: str, wamid: str) -> None:
+        message_id, attempt = reference
+        self.note("accepted", message_id[-6:].hex(), attempt)
+        before = self.attempts[message_id]
+        name = f"{message_id[-6:].hex()}.{attempt}"
+        if any(each.attempt == attempt for each in before):
+            self.broken("I6", f"{name}: one reference, two acceptances")
+        later = [a for (i, a) in self.issues if i == message_id and a > attempt]
+        if later and reference not in self.not_taken:
+            self.broken("I6", f"{name} was accepted after {later[0]} was issued")
+        if before and self.policy_of(message_id) != "resend" and message_id not in self.asked:
+            self.broken("I6", f"{name}: accepted twice under {self.policy_of(message_id)}")
+        found = Accepted(self.now(), message_id, attempt, recipient, wamid)
+        if not before:
+            self._ordered(found)
+            self.taken.add(message_id)
+            self.arrived[recipient].append(message_id)
+        before.append(found)
+        self.acceptances.append(found)
+
+    def policy_of(self, message_id: bytes) -> str:
+        return self.policies.get(message_id, self.policy)
+
+    def _ordered(self, found: Accepted) -> None:
+        """First acceptances of a recipient come in the journal's order."""
+        if found.id in self.aside or found.id in self.kept:
+            return
+        place = self.places.get(found.id)
+        if place is None:
+            self.broken("I1", f"{found.id[-6:].hex()} was accepted and is not stored")
+            return
+        highest, by = self._highest.get(found.recipient, (0, b""))
+        if place[1] < highest:
+            names = f"{found.id[-6:].hex()} after {by[-6:].hex()}"
+            self.broken("I7", f"{found.recipient}: {names} was accepted")
+        else:
+            self._highest[found.recipient] = (place[1], found.id)
+
+    # what is stored
+
+    def issued(self, row: Issue, others: Iterable[Issue]) -> None:
+        name = f"{row.id[-6:].hex()}.{row.attempt}"
+        self.note("issued", name, row.doubts)
+        if row.doubts:
+            self._resent(row, name)
+        self.issues[row.id, row.attempt] = self.now()
+        for other in others:
+            mine = other.recipient == row.recipient and other.id != row.id
+            if mine and other.state in (ISSUED, DOUBTED) and not self._gone_on(other):
+                self.broken("I7", f"{name} was issued beside {other.id[-6:].hex()}")
+
+    def _resent(self, row: Issue, name: str) -> None:
+        self.resends[row.id, row.attempt] = self.now()
+        if self.evidence.get(row.id):
+            self.broken("I6", f"{name} was issued although there is evidence")
+        last = max((a for i, a in self.doubts if i == row.id and a < row.attempt), default=0)
+        since = self.doubts.get((row.id, last))
+        window = self.window_of(row.id)
+        if row.id in self.plain:
+            window = min(window, self.base)
+        if row.id in self.asked or since is None:
+            return
+        if self.now() - since < window * SLACK:
+            waited = f"{self.now() - since:.3f} s"
+            self.broken("I6", f"{name} was sent again after {waited} in doubt")
+
+    def window_of(self, message_id: bytes) -> float:
+        return self.windows.of(WAITS.get(self.kinds.get(message_id, ""), Wait.ORDINARY)).ends
+
+    def _gone_on(self, other: Issue) -> bool:
+        """Its lane does not wait for it any more."""
+        lane = self.windows.of(WAITS.get(self.kinds.get(other.id, ""), Wait.ORDINARY)).lane
+        if self.window_of(other.id) <= lane:
+            return False
+        since = self.doubts.get((other.id, other.attempt))
+        gone = since is not None and self.now() - since >= lane * SLACK
+        if gone:
+            self.aside.add(other.id)
+        return gone
+
+    def found(self, row: Issue) -> None:
+        self._doubted(row, self.now())
+
+    def stated(self, row: Issue) -> None:
+        self.note("stated", row.id[-6:].hex(), row.attempt, row.state, row.cause)
+        reference = row.id, row.attempt
+        if row.state == DOUBTED:
+            self._doubted(row, self.ends.get(reference, self.now()))
+        elif row.state == KEPT:
+            self.kept.add(row.id)
+        elif row.state == NOT_TAKEN:
+            self.not_taken.add(reference)
+
+    def _doubted(self, row: Issue, since: float) -> None:
+        if (row.id, row.attempt) not in self.doubts:
+            self.note("doubted", row.id[-6:].hex(), row.attempt, row.cause)
+            self.doubts[row.id, row.attempt] = since
+            if (row.id, row.attempt) not in self.ends and not self.knows(row.slot):
+                self.plain.add(row.id)
+            self.causes[row.cause or ""] += 1
+
+    def evident(self, message_id: bytes, attempt: int) -> None:
+        self.evidence[message_id].setdefault(attempt, self.now())
+
+    def twice(self, message_id: bytes, attempt: int) -> None:
+        self.note("twice", message_id[-6:].hex(), attempt)
+        self.counted[message_id] += 1
+
+    # webhooks
+
+    def webhooks_taken(self, updates: Iterable[Any]) -> None:
+        """These were answered 200: they never come again."""
+        for update in updates:
+            element = update.element
+            if update.reference is None:
+                self.inbound_told.add(element["id"])
+            else:
+                message_id, attempt = update.reference
+                bare = "biz_opaque_callback_data" not in element
+                self.statuses_told[message_id].add((attempt, element["status"], bare))
+
+    @property
+    def duplicates(self) -> int:
+        """Messages that were taken more than once."""
+        return sum(len(taken) > 1 for taken in self.attempts.values())
+
+
+def _reference(body: bytes) -> Reference | None:
+    return parse_reference(msgspec.json.decode(body).get("biz_opaque_callback_data", ""))

@@ -1,0 +1,192 @@
+"""The inbox of webhooks, statuses of nobody, and whether listeners listen; the database's times."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from tests.campaigns.simulation.cloud.issues import Issues
+
+ANEW = 5.0  # seconds without a word, after which a listener listens anew
+ONE_DAY, ONE_HOUR = 86_400.0, 3_600.0
+SHOWN = 0  # the kind of a status
+
+
+class Row(NamedTuple):
+    """A row of cloud_inbox."""
+
+    n: int
+    slot: int
+    kind: int
+    key: str
+    id: bytes | None
+    attempt: int | None
+    wamid: str | None
+    recipient: str | None
+    payload: bytes
+    contact: bytes | None
+
+
+class Nobodys(NamedTuple):
+    """A row of cloud_unmatched."""
+
+    key: str
+    wamid: str
+    recipient: str | None
+    payload: bytes
+    at: float
+
+
+class Path(NamedTuple):
+    """A row of cloud_path."""
+
+    since: float
+    seen: float
+    left: float | None
+    meta: float | None
+    inbound: float
+
+
+class Inbox:
+    """The tables, and what is asked of them. ``shown`` has the names of a message's statuses."""
+
+    def __init__(self, issues: Issues, shown: Callable[[bytes], list[str]]) -> None:
+        self._issues = issues
+        self._shown = shown
+        self.rows: dict[int, Row] = {}
+        self.keys: dict[str, int] = {}
+        self.of: dict[bytes, set[int]] = {}  # by message
+        self.numbers = 0
+        self.unmatched: dict[str, Nobodys] = {}
+        self.paths: dict[UUID, Path] = {}
+
+    def insert(self, row: Sequence[Any]) -> bool:
+        """True if its key is new; ``row`` is what follows the number."""
+        self.numbers += 1  # of an identity, which conflicts use up as well
+        found = Row(self.numbers, *row)
+        if found.key in self.keys:
+            return False
+        self.rows[found.n] = found
+        self.keys[found.key] = found.n
+        if found.id is not None:
+            self.of.setdefault(found.id, set()).add(found.n)
+            if found.attempt is not None and _proves(found):
+                self._issues.seen.evident(found.id, found.attempt)
+        return True
+
+    def delete(self, numbers: Iterable[int], held: set[int]) -> None:
+        for n in numbers:
+            row = self.rows.get(n)
+            if row is not None and row.slot in held:
+                del self.rows[n], self.keys[row.key]
+                if row.id is not None:
+                    self.of[row.id].discard(n)
+
+    def heard(self) -> set[bytes]:
+        """The messages of which something proves that they were taken."""
+        return {row.id for row in self.rows.values() if row.id is not None and _proves(row)}
+
+    def receive(self, now: float, a: tuple[Any, ...]) -> list[dict[str, int]]:
+        """receive_cloud, of webhooks that show no users."""
+        webapp, broken, meta, inbound, *columns = a[:13]
+        inserted = unmatched = 0
+        for slot, kind, key, message_id, attempt, wamid, *rest in sorted(
+            zip(*columns, strict=True), key=lambda row: row[2]
+        ):
+            known = self._issues.upstream.get(wamid) if slot is None else None
+            if known is not None:
+                row = (known.slot, kind, key, known.id, known.attempt, wamid, *rest)
+                inserted += self.insert(row)
+            elif slot is not None:
+                inserted += self.insert((slot, kind, key, message_id, attempt, wamid, *rest))
+            elif key not in self.unmatched:
+                unmatched += 1
+                self.unmatched[key] = Nobodys(key, wamid, rest[0], rest[1], now)
+        if webapp is not None:
+            self.touch(now, webapp, broken, meta, inbound)
+        return [{"inserted": inserted, "unmatched": unmatched}]
+
+    def match(
+        self, now: float, held: set[int], seconds: float, limit: int
+    ) -> list[tuple[Any, ...]]:
+        """match_unmatched."""
+        newest = sorted(self.unmatched.values(), key=lambda row: -row.at)
+        found = []
+        for row in [row for row in newest if row.at > now - ONE_HOUR][:limit]:
+            known = self._issues.upstream.get(row.wamid)
+            if known is not None and known.slot in held:
+                found.append((row, known))
+        for row, known in sorted(found, key=lambda pair: pair[0].key):
+            self.matched(row.key, known.slot, known.id, known.attempt)
+        left = [row for row in newest if row.key in self.unmatched and ":failed:" in row.key]
+        return [row[:4] for row in left if row.at > now - seconds][:limit]
+
+    def matched(self, key: str, slot: int, message_id: bytes, attempt: int) -> None:
+        """match_failure."""
+        row = self.unmatched.pop(key, None)
+        if row is not None:
+            place = slot, SHOWN, key, message_id, attempt, row.wamid
+            self.insert((*place, row.recipient, row.payload, None))
+
+    def touch(self, now: float, webapp: UUID, broken: bool, meta: float, inbound: float) -> None:
+        """touch_cloud_path; ``meta`` as ``now`` is, 0 for none."""
+        newest = meta or None
+        was = self.paths.get(webapp)
+        if was is None:
+            self.paths[webapp] = Path(now, now, None, newest, inbound)
+            return
+        anew = broken or was.left is not None or was.seen < now - ANEW
+        times = [at for at in (was.meta, newest) if at is not None]
+        since = now if anew else was.since
+        self.paths[webapp] = Path(since, now, None, max(times, default=None), inbound)
+
+    def leave(self, now: float, webapp: UUID) -> None:
+        if webapp in self.paths:
+            self.paths[webapp] = self.paths[webapp]._replace(left=now)
+
+    def forget(self, now: float, but: UUID) -> None:
+        """Listeners of long ago."""
+        self.paths = {w: p for w, p in self.paths.items() if w == but or p.seen >= now - ONE_DAY}
+
+    def read(
+        self, slots: Sequence[int], known: Sequence[int], limit: int, sent_to: Callable[[Any], Any]
+    ) -> list[tuple[Any, ...]]:
+        """What is there for these slots, each with what the journals say of its message."""
+        wanted, read = set(slots), set(known)
+        found = [row for n, row in self.rows.items() if row.slot in wanted and n not in read]
+        found.sort(key=lambda row: (row.slot, row.n))
+        return [(*row, sent_to(row.id), self._stored(row)) for row in found[:limit]]
+
+    def _stored(self, row: Row) -> list[str] | None:
+        if row.kind != SHOWN or row.id is None:
+            return None
+        return self._shown(row.id) or None
+
+    def cohort(self, now: float, age: float, within: float) -> dict[str, int]:
+        """Messages that were answered within so long after a doubt began, and the silent ones."""
+        first, last = now - age, now - (age - within)
+        cohort = [row for row in self._issues.upstream.values() if first <= row.at < last]
+        silent = [row for row in cohort if not self._shown(row.id) and not self._in_inbox(row.id)]
+        return {"answered": len(cohort), "silent": len(silent)}
+
+    def _in_inbox(self, message_id: bytes) -> bool:
+        return any(self.rows[n].kind == SHOWN for n in self.of.get(message_id, ()))
+
+    def listeners(self, now: float, epoch: float) -> list[dict[str, float | None]]:
+        """Ages in seconds; ``epoch`` makes unix seconds of ``now``."""
+        return [
+            {
+                "now": now + epoch,
+                "since": now - path.since,
+                "seen": now - path.seen,
+                "left_at": None if path.left is None else now - path.left,
+                "meta": None if path.meta is None else now - path.meta,
+            }
+            for path in self.paths.values()
+            if path.seen > now - ONE_DAY
+        ]
+
+
+def _proves(row: Row) -> bool:
+    return row.kind == SHOWN or (row.kind == 2 and row.wamid is not None)

@@ -1,0 +1,193 @@
+"""Issue rows, and the ids that the Cloud API gave: ``send_issue`` and ``upstream_id``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple, Protocol
+
+from tests.campaigns.simulation.journals import Refused
+
+ISSUED, DOUBTED, KEPT, NOT_TAKEN = 1, 2, 3, 4
+ABOVE = 100  # all attempts whose rows may be lost
+PROVES = (0, 2)  # kinds of rows of the inbox: a status, a word
+FENCED, PROVEN = 2, 6  # outcomes
+
+
+class Issue(NamedTuple):
+    """A row of send_issue."""
+
+    slot: int
+    seq: int
+    id: bytes
+    recipient: str
+    attempt: int
+    doubts: int
+    state: int
+    at: float
+    cause: str | None = None
+
+
+class Upstream(NamedTuple):
+    """A row of upstream_id."""
+
+    wamid: str
+    slot: int
+    id: bytes
+    attempt: int
+    wa_id: str | None
+    user_id: str | None
+    at: float
+
+
+class Seen(Protocol):
+    """Whoever judges what is stored."""
+
+    def issued(self, row: Issue, others: Iterable[Issue]) -> None:
+        """A request may begin from here on; ``others`` are the rows beside it."""
+
+    def found(self, row: Issue) -> None:
+        """An owner finds it issued by another one."""
+
+    def stated(self, row: Issue) -> None:
+        """It is in doubt, held, or surely not taken."""
+
+    def evident(self, message_id: bytes, attempt: int) -> None:
+        """It is on disk that an attempt was taken."""
+
+    def twice(self, message_id: bytes, attempt: int) -> None:
+        """An owner is told that a message was taken twice."""
+
+
+class _Nobody:
+    def issued(self, row: Issue, others: Iterable[Issue]) -> None: ...
+    def found(self, row: Issue) -> None: ...
+    def stated(self, row: Issue) -> None: ...
+    def evident(self, message_id: bytes, attempt: int) -> None: ...
+    def twice(self, message_id: bytes, attempt: int) -> None: ...
+
+
+class Issues:
+    """The two tables, and the parts of functions that are about them."""
+
+    def __init__(self) -> None:
+        self.rows: dict[tuple[int, int], Issue] = {}
+        self.ids: dict[bytes, tuple[int, int]] = {}
+        self.upstream: dict[str, Upstream] = {}
+        self.attempts: dict[bytes, list[Upstream]] = {}  # the same by message
+        self.seen: Seen = _Nobody()
+        self.looks = True  # to be switched off: evidence is looked for at the issue
+
+    def write(self, row: Issue) -> None:
+        """Insert it, or change the one that is there."""
+        place = (row.slot, row.seq)
+        if self.ids.get(row.id, place) != place or self.rows.get(place, row).id != row.id:
+            raise Refused("23505")
+        self.rows[place], self.ids[row.id] = row, place
+        if row.state == ISSUED:
+            self.seen.issued(row, self.rows.values())
+        else:
+            self.seen.stated(row)
+
+    def delete(self, place: tuple[int, int]) -> None:
+        row = self.rows.pop(place, None)
+        if row is not None:
+            del self.ids[row.id]
+
+    def append(self, now: float, rows: Iterable[tuple[int, int, bytes, str]]) -> None:
+        """Of messages that may leave right after their commit."""
+        for slot, seq, message_id, recipient in rows:
+            if (slot, seq) not in self.rows:
+                self.write(Issue(slot, seq, message_id, recipient, 1, 0, ISSUED, now))
+
+    def issue(
+        self, now: float, held: set[int], heard: set[bytes], a: tuple[Any, ...]
+    ) -> list[dict[str, int]]:
+        """issue_requests; ``heard``: messages that the inbox has evidence of."""
+        rows = list(zip(*a, strict=True))
+        known = {
+            message_id
+            for _, _, message_id, _, _, doubts in rows
+            if doubts > 0 and self.looks and (message_id in self.attempts or message_id in heard)
+        }
+        good = [row for row in rows if row[0] in held and row[2] not in known]
+        for slot, seq, message_id, recipient, attempt, doubts in sorted(good, key=lambda r: r[:2]):
+            self.write(Issue(slot, seq, message_id, recipient, attempt, doubts, ISSUED, now))
+        return [
+            {"ordinal": n, "outcome": PROVEN if row[0] in held else FENCED}
+            for n, row in enumerate(rows)
+            if row[0] not in held or row[2] in known
+        ]
+
+    def of(self, held: set[int]) -> list[Issue]:
+        """Those of these slots."""
+        return [row for place, row in sorted(self.rows.items()) if place[0] in held]
+
+    def doubt(self, now: float, held: set[int]) -> None:
+        """The first part of open_issues: what was issued is in doubt from now on."""
+        for row in self.of(held):
+            if row.state == ISSUED:
+                more = {"state": DOUBTED, "doubts": row.doubts + 1, "at": now}
+                self._doubt(row._replace(cause="takeover", **more))
+
+    def doubt_heads(self, now: float, heads: Iterable[tuple[int, Any]]) -> None:
+        """These messages may be issued, as rows may be lost."""
+        busy = {(row.slot, row.recipient) for row in self.rows.values()}
+        for slot, m in heads:
+            if (slot, m.recipient) not in busy and (slot, m.seq) not in self.rows:
+                self.ids[m.id] = (slot, m.seq)
+                row = Issue(slot, m.seq, m.id, m.recipient, ABOVE, 1, DOUBTED, now, "timeline")
+                self._doubt(row)
+
+    def _doubt(self, row: Issue) -> None:
+        self.rows[row.slot, row.seq] = row
+        self.seen.found(row)
+
+    def record(self, now: float, held: set[int], rare: dict[str, list[dict[str, Any]]]) -> None:
+        """record_issues."""
+        changed: set[tuple[int, int]] = set()
+        for p in rare.get("issues", ()):
+            place = (p["slot"], p["seq"])
+            row = self.rows.get(place)
+            if row is None or p["slot"] not in held or place in changed:
+                continue  # of two changes of a row a statement makes one
+            if row.attempt == p["attempt"]:
+                changed.add(place)
+                both = row.state == p["state"] == DOUBTED
+                more = {"doubts": p["doubts"], "cause": p["cause"], "at": row.at if both else now}
+                self.rows[place] = row._replace(state=p["state"], **more)
+                self.seen.stated(self.rows[place])
+        for p in (*rare.get("took", ()), *rare.get("unissue", ())):
+            row = self.rows.get((p["slot"], p["seq"]))
+            if row is not None and p["slot"] in held:
+                given = p.get("attempt")
+                if p.get("wamid") is not None or given is None or given == row.attempt:
+                    self.delete((p["slot"], p["seq"]))
+        for p in sorted(rare.get("took", ()), key=lambda p: str(p["wamid"])):
+            if p["slot"] in held:
+                message_id = bytes.fromhex(p["id"])
+                place = p["wamid"], p["slot"], message_id, p["attempt"]
+                self.keep(Upstream(*place, p["wa_id"], p["user_id"], now))
+
+    def keep(self, row: Upstream) -> bool:
+        """True if the id is new."""
+        if row.wamid in self.upstream:
+            return False
+        self.upstream[row.wamid] = row
+        self.attempts.setdefault(row.id, []).append(row)
+        self.seen.evident(row.id, row.attempt)
+        return True
+
+    def prove(self, now: float, held: set[int], a: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        """The part of drain_inbox for what rows prove."""
+        new: dict[str, Upstream] = {}
+        for wamid, slot, message_id, attempt, wa_id, user_id in zip(*a, strict=True):
+            row = Upstream(wamid, slot, message_id, attempt, wa_id, user_id, now)
+            if slot in held and wamid not in new and wamid not in self.upstream:
+                new[wamid] = row
+        # As of before the statement: of two that are new neither knows the other.
+        twice = [row for row in new.values() if row.id in self.attempts]
+        for _, row in sorted(new.items()):
+            self.keep(row)
+        for row in twice:
+            self.seen.twice(row.id, row.attempt)
+        return [(row.id, row.attempt, row.wamid) for row in twice]

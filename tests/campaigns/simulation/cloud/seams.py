@@ -1,0 +1,86 @@
+"""The product's spans of time and its ends, as a run with the Cloud API needs them.
+
+Requests, fences and windows are a few times shorter than at work, and in the same proportions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from random import Random
+from typing import Any, NamedTuple
+
+import msgspec
+
+from tests.campaigns.simulation import loop
+from tests.campaigns.simulation.cloud import graph
+from tests.harness.patch import patched
+from warouter import cloud_settings
+from warouter.cluster import quiesce
+from warouter.config import Settings
+from warouter.flow import windows
+from warouter.flow.windows import Wait
+from warouter.node import ends
+from warouter.owner import beats
+from warouter.owner.cloud import drain, issuer, number, pace, proving
+from warouter.owner.commit import Gather
+
+WINDOW_OF_FENCE = 60.0 / 35.0 * 1.1  # the base, so that the shortest window is above the fence
+
+_SEAMS: tuple[tuple[Any, str, tuple[Any, ...]], ...] = (
+    (drain, "ROWS", (1, 2, 5)),
+    (drain, "FLUSH_SECONDS", (0.001, 0.5)),
+    (drain, "REST_SECONDS", (0.1, 2.0)),
+    (issuer, "MAX_ROWS", (1, 2)),
+    (issuer, "GATHER", (Gather(seconds=0.0, rows=1),)),
+)
+_SHARE = 0.3
+
+
+class Spans(NamedTuple):
+    """Seconds: how long a request may take, a process may stand still, a message is in doubt."""
+
+    request: float
+    watchdog: float
+    base: float
+
+    @classmethod
+    def drawn(cls, random: Random, lease: float) -> Spans:
+        request, watchdog = random.choice((1.5, 3.0)), lease * random.uniform(1.05, 1.5)
+        return cls(request, watchdog, (lease + request + watchdog) * WINDOW_OF_FENCE)
+
+
+@contextmanager
+def drawn(random: Random, spans: Spans, *, small: bool, held: float) -> Iterator[None]:
+    """Within, the product has these spans; ``held`` is the wait for what Meta may hold back."""
+    timing = Settings.timing
+
+    def watched(self: Settings) -> Any:
+        return msgspec.structs.replace(timing.fget(self), watchdog=spans.watchdog)
+
+    chosen = [
+        (module, name, random.choice(values))
+        for module, name, values in _SEAMS
+        if random.random() < _SHARE and small
+    ]
+    if small:  # else a run takes minutes until its last doubt ends
+        chosen.append((windows, "BLIND_FACTOR", random.choice((1.5, 3.0))))
+    quiet = spans.request + 1.0
+    waits = Random(random.getrandbits(64))
+    chosen += [
+        (Settings, "timing", property(watched)),
+        (cloud_settings, "REQUEST_SECONDS", spans.request),
+        (windows, "_ENDS", windows._ENDS | {Wait.HELD: held}),
+        (quiesce, "QUIET_SECONDS", quiet),
+        (beats, "QUIET_SECONDS", quiet),
+        (beats, "QUIET_LEAVE_SECONDS", quiet + 1.0),
+        (number, "PROBE_SECONDS", 2.0),
+        (number, "REST_SECONDS", 2.0),
+        (number, "READ_AGAIN_SECONDS", 2.0),
+        (proving, "wall", loop.wall),
+        (pace, "random", waits),
+        (ends, "Graph", graph.Graph),
+        (ends, "GraphNumber", graph.Number),
+    ]
+    with patched(chosen):
+        yield

@@ -1,0 +1,214 @@
+"""One run with the Cloud API: the cluster of ``world``, with Meta in the place of the upstream."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from random import Random
+from typing import Any
+
+import msgspec
+
+from tests.campaigns.simulation import nodes, world
+from tests.campaigns.simulation.cloud import judge, seams
+from tests.campaigns.simulation.cloud.graph import Graph, Request
+from tests.campaigns.simulation.cloud.history import History
+from tests.campaigns.simulation.cloud.meta import DRAWN, Meta, Way
+from tests.campaigns.simulation.cloud.seams import Spans
+from tests.campaigns.simulation.cloud.webhooks import NUMBER, SECRET, Door, Webhooks
+from warouter.flow import windows
+from warouter.kinds import FAIL, HOLD, NO_POLICY, POLICY_NAMES, RESEND, kind_with
+from warouter.message_id import text_of
+
+PENDING = 86_400.0
+HELD_SECONDS = 90.0  # a window, where that of an ordinary message is 60; at work it is 65 min
+POLICIES = ("resend", "resend", "resend", "fail", "hold")
+LOOK, LAST = 1.0, 60.0
+MOST = 3.0  # attempts
+DOUBLED = 5.0  # until what comes twice has come
+
+
+class CloudWorld(world.World):
+    """``policy``, ``way`` and ``held`` as a test wants them, or drawn."""
+
+    history: History
+    upstream: Meta
+
+    def __init__(self, *given: Any, policy: str = "", way: Way | None = None) -> None:
+        self._given_policy, self._given_way = policy, way
+        super().__init__(*given)
+        self.tables.upstream = self.settings.upstream_name
+        self.tables.issues.seen = self.history
+        self.history.places = self.tables.places
+        self.history.knows = self._knows
+
+    def _knows(self, slot: int) -> bool:
+        """The owner of a slot has read the categories of templates."""
+        for process in self.processes.values():
+            if process.alive and process.incarnation == self.tables.owners[slot]:
+                end: Any = process.node.end if process.node is not None else None
+                return end is not None and bool(end._rules._categories)
+        return False
+
+    @contextmanager
+    def seams(self, *, small: bool, held: float = HELD_SECONDS) -> Iterator[None]:
+        """Within, the product is as this run needs it."""
+        with seams.drawn(Random(f"cloud:{self.seed}"), self.spans, small=small, held=held):
+            yield
+
+    def _history(self) -> History:
+        draw = Random(f"meta:{self.seed}")
+        self.spans = Spans.drawn(draw, self.timing.lease)
+        self.timing = msgspec.structs.replace(self.timing, watchdog=self.spans.watchdog)
+        policy = self._given_policy or draw.choice(POLICIES)
+        self.settings = msgspec.structs.replace(
+            self.settings,
+            upstream="cloud",
+            cloud_phone_number_id=NUMBER,
+            cloud_waba_id="1",
+            cloud_token="token",
+            cloud_app_secret=SECRET,
+            cloud_verify_token="verify",
+            cloud_in_doubt=policy,
+            cloud_doubt_seconds=self.spans.base,
+            pending_seconds=draw.choice((PENDING, PENDING, self.spans.base * 12)),
+        )
+        return History(self.spans.base, policy)
+
+    def _upstream(self) -> Meta:
+        draw = Random(f"way:{self.seed}")
+        self.doors = [f"door{n}" for n in range(draw.choice((1, 2)))]
+        hooks = Webhooks(self.clock, draw, self.history, self.network, self.doors)
+        hooks.doubled = draw.choice((0.0, 0.05))
+        way = self._given_way or Way(
+            mean=draw.choice((0.05, 0.3, 1.0)),
+            late=draw.choice((0.0, 0.0, 0.01, 0.1)),
+            lost=draw.choice((0.0, 0.0, 0.01)),
+            ahead=draw.choice((0.0, -3.0, 3.0)),
+        )
+        meta = Meta(self.clock, draw, self.history, self.network, hooks, way)
+        meta.slowness = draw.choice((0.01, 0.1, 0.4))
+        meta.stands_still = self._stand_still
+        Graph.meta = meta
+        self._inbound = draw.choice((1.0, 3.0, 0.0))  # seconds between messages of customers
+        self._draw = draw
+        self.watchdogs = True  # to be switched off
+        return meta
+
+    def run(self) -> None:
+        for name in self.doors:
+            self.start_door(name)
+        self._operate()
+        super().run()
+
+    def start_door(self, name: str) -> None:
+        before = self.processes.get(name)
+        if before is not None and before.alive:
+            return
+        process = self._process(name)
+        process.loop.call_soon(self._open_door, process)
+
+    def _open_door(self, process: nodes.Process) -> None:
+        door = self.upstream.webhooks.doors[process.name] = Door(process, self.settings)
+        process.spawn(door.run())
+
+    def _process(self, name: str) -> nodes.Process:
+        process = super()._process(name)
+        process.role = "webapp" if name in self.doors else process.role
+        return process
+
+    def _load(self, name: str, recipients: list[str]) -> nodes.Load:
+        load = super()._load(name, recipients)
+        if self._inbound:
+            self._write(recipients)
+        return load._replace(compose=self._compose)
+
+    def _write(self, numbers: list[str]) -> None:
+        """A customer writes, and goes on doing so."""
+        if not self._inbound:
+            return
+        wamid = f"wamid.in.{len(self.history.wrote)}"
+        number = self._draw.choice(numbers)
+        self.history.wrote[wamid] = number
+        self.upstream.writes(number, wamid)
+        after = self._draw.expovariate(1.0 / self._inbound)
+        self.clock.at(self.clock.now + after, self._write, numbers)
+
+    def _compose(self, message_id: bytes) -> tuple[int, bytes]:
+        """A v1 body; some with a policy of their own, some templates."""
+        draw, history = self._draw, self.history
+        policy = draw.choice((NO_POLICY,) * 9 + (RESEND, FAIL, HOLD))
+        if policy:
+            history.policies[message_id] = POLICY_NAMES[policy]
+        what = draw.choice(("fresh",) if self.upstream.held else DRAWN)
+        body: dict[str, Any] = {"to": "1", "type": "text", "text": {"body": text_of(message_id)}}
+        if what != "text":
+            history.kinds[message_id] = what
+            template = {"name": what, "language": {"code": "en"}, "components": []}
+            body = {"to": "1", "type": "template", "template": template}
+        return kind_with(0, policy), msgspec.json.encode(body)
+
+    # processes that stand still
+
+    def _stand_still(self, request: Request, may_begin: Any, seconds: float) -> None:
+        """Between its look at the clock and its write."""
+        process = request.process
+        process.loop.pause()
+        since = self.clock.now
+        self.clock.at(since + seconds, self._write_late, request, may_begin, since)
+
+    def _write_late(self, request: Request, may_begin: Any, since: float) -> None:
+        process = request.process
+        if not process.alive or self._is_killed(process, since):
+            return
+        request.write()
+        process.loop.resume()
+        if not may_begin():
+            request.late = True
+            request.close("begun late")
+
+    def resume(self, process: nodes.Process, since: float) -> None:
+        if not self._is_killed(process, since):
+            process.loop.resume()
+
+    def _is_killed(self, process: nodes.Process, since: float) -> bool:
+        """By its watchdog, at its thaw, before its next instruction."""
+        late = self.clock.now - since >= self.spans.watchdog
+        if not late or not self.watchdogs or process.name not in self.coreapps or not process.alive:
+            return False
+        self.history.note("watchdog", process.name)
+        process.kill()
+        self.clock.at(self.clock.now + 0.2, self.start, process.name)
+        return True
+
+    # operators
+
+    def _operate(self) -> None:
+        """Somebody decides, now and then, what becomes of what is held."""
+        if self.clock.now < self.until and self._draw.random() < 0.5:
+            for row in list(self.tables.issues.rows.values()):
+                if row.state == 3 and self._draw.random() < 0.2:
+                    word = self._draw.choice((b"resend", b"fail"))
+                    self.history.asked.add(row.id)
+                    key = f"asked:{row.id.hex()}:{self._draw.random()}"
+                    self.tables.inbox.insert(
+                        (row.slot, 4, key, row.id, None, None, None, word, None)
+                    )
+        self.clock.at(self.clock.now + 5.0, self._operate)
+
+    # the end
+
+    def _come_to_rest(self) -> None:
+        """Doubts end late: by webhooks, by their window, or blindly, three times in a row."""
+        span = windows.BLIND_FACTOR * self.spans.base * (HELD_SECONDS / 60.0)
+        end = self.clock.now + MOST * span + LAST
+        while judge.doubtful(self) and self.clock.now < end:
+            self.clock.run(self.clock.now + LOOK)
+        self._inbound = self.upstream.webhooks.doubled = 0.0
+        self.clock.run(self.clock.now + DOUBLED)
+        end = self.clock.now + LAST
+        while judge.left(self) and self.clock.now < end:
+            self.clock.run(self.clock.now + LOOK)
+
+    def _judge(self) -> None:
+        judge.judge(self)
