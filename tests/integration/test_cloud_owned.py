@@ -63,6 +63,23 @@ async def test_the_next_owner_sends_again_after_the_window_alone(
         assert slots.graph.refs() == [(message_id, 2)]
 
 
+async def test_what_is_behind_a_doubt_waits_for_its_end_also_past_the_window(
+    settings: Settings, pool: asyncpg.Pool
+) -> None:
+    """The proof is asked for when the window is over: until it comes, the lane stays shut."""
+    async with owning_cloud(settings, pool, silent) as slots:
+        first = slots.message()
+        await slots.begun(1)
+        second = slots.message()
+        await soon(lambda: pool.fetchval("select count(*) = 2 from message"))
+    async with owning_cloud(settings, pool) as slots:
+        answers = iter([False])
+        vars(slots.end._proving)["proven"] = lambda _since: next(answers, True)
+        slots.skip(61)
+        await slots.begun(2)
+        assert slots.graph.refs() == [(first, 2), (second, 1)]
+
+
 async def test_a_read_mark_is_said_once_and_lets_the_next_message_go(
     settings: Settings, pool: asyncpg.Pool
 ) -> None:
