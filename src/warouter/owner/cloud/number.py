@@ -2,7 +2,7 @@
 
 Each owner says once a second what it wants to send, and computes its share from what all said. The
 owner of slot 0 also asks Meta for the level, and whether a stopped number is well; for templates
-each one asks, as it decides by them.
+each coreapp asks, before it owns anything: what a successor finds in doubt waits by its kind.
 """
 
 from __future__ import annotations
@@ -101,6 +101,7 @@ class Number:
         return self._pace.stop is not None or any(s.lanes.waiting or s.issues for s in slots)
 
     async def _once(self) -> None:
+        self._see_to_templates()
         if not self._ownership.slots:
             return
         waiting = sum(s.lanes.waiting for s in self._ownership.slots.values())
@@ -113,7 +114,8 @@ class Number:
         self._sized(self._pace.rate)
         if self._stops == stops:  # else what was read is older than our own stop
             self._take_stop(shared.stop)
-        self._see_to(shared)
+        if 0 in self._ownership.slots:
+            self._see_to(shared)
 
     def _total(self, shared: Shared) -> float:
         if self._rate is not None:
@@ -138,19 +140,20 @@ class Number:
         await store.stop(self._fetch, why)
 
     def _see_to(self, shared: Shared) -> None:
-        """Ask Meta what is due: for templates each owner, for the number one of them."""
+        """The duties of one owner for all."""
         now = self._clock()
-        if now >= self._templates_due:
-            self._templates_due = now + READ_AGAIN_SECONDS
-            background.begin(self._read_templates(), self._failed)
-        if 0 not in self._ownership.slots:
-            return
         if shared.stop is not None and (self.stopped is None or now >= self._probe_due):
             self._probe_due = now + PROBE_SECONDS
             background.begin(self._probe(), self._failed)
         if now >= self._read_due:
             self._read_due = now + READ_AGAIN_SECONDS
             background.begin(self._read(), self._failed)
+
+    def _see_to_templates(self) -> None:
+        now = self._clock()
+        if now >= self._templates_due:
+            self._templates_due = now + READ_AGAIN_SECONDS
+            background.begin(self._read_templates(), self._failed)
 
     def read_soon(self) -> None:
         """The level, or the templates, have changed."""
