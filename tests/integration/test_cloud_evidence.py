@@ -171,3 +171,29 @@ def test_one_number_is_spelled_in_more_than_one_way() -> None:
     assert spellings("525512345678") == {"5215512345678", "525512345678"}
     assert spellings("4915112345678") == {"4915112345678"}
     assert spellings("") == frozenset()
+
+
+async def test_a_template_that_meta_holds_back_waits_long_for_the_next_owner_too(
+    settings: Settings, pool: asyncpg.Pool
+) -> None:
+    """The next one sees no answer of before; and what is held has no status, which is no gap."""
+    template = {"name": "news", "language": {"code": "en", "policy": "deterministic"}}
+    body = {"to": RECIPIENT, "type": "template", "template": template}
+
+    def script(request: Request) -> Exchanged:
+        message = {"id": request.wamid, "message_status": "held_for_quality_assessment"}
+        said = {"messages": [message], "contacts": [{"wa_id": RECIPIENT}]}
+        return Exchanged(Outcome.ANSWERED, 200, msgspec.json.encode(said))
+
+    async with owning_cloud(settings, pool, script) as me:
+        vars(me.end.number)["_fetch"] = me.journal._issues_read
+        me.message(body=body)
+        await settled(pool)
+        await soon(lambda: pool.fetchval("select template = 'news' from cloud_held"))
+        assert await pool.fetchval("select held from upstream_id")
+        found = await me.journal.way(1.0, 30.0)
+        assert found.cohort.answered == 0
+    async with owning_cloud(settings, pool, silent) as me:
+        vars(me.end.number)["_fetch"] = me.journal._issues_read
+        await me.end.number._once()
+        assert me.end._rules.of(0, msgspec.json.encode(body)).window > 3_600

@@ -45,6 +45,7 @@ class Took(NamedTuple):
     wamid: str
     wa_id: str | None = None
     user_id: str | None = None
+    held: bool = False  # Meta holds it back: no status comes for a while
 
 
 class Stated(NamedTuple):

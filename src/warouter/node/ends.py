@@ -181,7 +181,7 @@ class CloudEnd:
             self.pace,
             GraphNumber(cloud, self._calls),
             lambda: secrets.token_hash,
-            self._rules.use,
+            self._rules,
             cloud.rate,
             clock,
             self.graph.size,

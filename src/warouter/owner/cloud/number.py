@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from uuid import UUID
 
 import asyncpg
@@ -21,6 +21,7 @@ from warouter.flow.share import outgoing
 from warouter.flow.share import share as part_of
 from warouter.log import Outage
 from warouter.owner.cloud.pace import Pace
+from warouter.owner.cloud.rules import RuleBook
 from warouter.owner.ownership import Ownership
 from warouter.store.bounded import Fetch
 from warouter.store.cloud import number as store
@@ -30,8 +31,6 @@ from warouter.upstream.cloud.graph.calls import CallFailed
 from warouter.upstream.cloud.graph.number import Number as GraphNumber
 
 log = logging.getLogger(__name__)
-
-Categories = Mapping[tuple[str, str], str]  # by a template's name and language
 
 EVERY_SECONDS = 1.0
 REST_SECONDS = 5.0  # while nothing is to be sent
@@ -54,7 +53,7 @@ class Number:
         pace: Pace,
         graph: GraphNumber,
         token_hash: Callable[[], bytes],
-        use: Callable[[Categories], None],
+        rules: RuleBook,
         rate: float | None,
         clock: Callable[[], float],
         sized: Callable[[float], None],
@@ -66,7 +65,8 @@ class Number:
         self._pace = pace
         self._graph = graph
         self._token_hash = token_hash
-        self._use = use
+        self._rules = rules
+        rules.tell(self._held_back)
         self._rate = rate
         self._clock = clock
         self._sized = sized  # is told at which rate requests may go
@@ -96,6 +96,10 @@ class Number:
         self._take_stop(why)
         background.begin(self._write_stop(why), self._failed)
 
+    def _held_back(self, template: str) -> None:
+        """So a successor, which sees no answer of before, waits long enough as well."""
+        background.begin(store.hold_back(self._fetch, template), self._failed)
+
     def _busy(self) -> bool:
         slots = self._ownership.slots.values()
         return self._pace.stop is not None or any(s.lanes.waiting or s.issues for s in slots)
@@ -112,6 +116,7 @@ class Number:
         own = len(self._ownership.slots)
         self._pace.grant(part_of(self._incarnation, shared.demands, self._total(shared), own))
         self._sized(self._pace.rate)
+        self._rules.held_are(shared.held)
         if self._stops == stops:  # else what was read is older than our own stop
             self._take_stop(shared.stop)
         if 0 in self._ownership.slots:
@@ -177,7 +182,7 @@ class Number:
         self._read_due = self._clock() + READ_SECONDS
 
     async def _read_templates(self) -> None:
-        self._use(await self._graph.categories())
+        self._rules.use(await self._graph.categories())
         self._templates_due = self._clock() + READ_SECONDS
 
     def _failed(self, error: Exception) -> None:

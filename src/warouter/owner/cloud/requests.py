@@ -249,7 +249,7 @@ class Requests(Answers, Issued):
 
 def _took(post: Post, judged: Judged) -> Took:
     ids = judged.wamid, judged.wa_id or None, judged.user_id or None
-    return Took(0, post.id.hex(), post.attempt, *ids)
+    return Took(0, post.id.hex(), post.attempt, *ids, held=judged.held)
 
 
 def _answer(slot: OwnedSlot, message_id: bytes, judged: Judged) -> Answer:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import msgspec
 
@@ -41,6 +41,7 @@ class RuleBook:
         self.held = held
         self._categories: Mapping[tuple[str, str], str] = {}
         self._held_back: set[str] = set()
+        self._tell: Callable[[str], None] = lambda _template: None
 
     def use(self, categories: Mapping[tuple[str, str], str]) -> None:
         """The category of each template, by its name and language."""
@@ -51,8 +52,17 @@ class RuleBook:
         template.
         """
         name, _ = self._template(body)
-        if name:
+        if name and name not in self._held_back:
             self._held_back.add(name)
+            self._tell(name)
+
+    def tell(self, tell: Callable[[str], None]) -> None:
+        """Tell of each template that is held back for the first time."""
+        self._tell = tell
+
+    def held_are(self, templates: Collection[str]) -> None:
+        """Other owners have seen these held back."""
+        self._held_back.update(templates)
 
     def _template(self, body: bytes | memoryview) -> tuple[str, str]:
         """The name and the language of the template in a v1 body, empty if it is none."""

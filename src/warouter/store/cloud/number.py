@@ -13,6 +13,8 @@ from warouter.store.bounded import Fetch
 _SHARE = "select * from share_number($1, $2)"
 _STOP = "select stop_number($1, $2, $3) as news"
 _RESUME = "delete from cloud_pause where token_hash is distinct from $1 or $2 returning code"
+_HELD = """
+insert into cloud_held (template) values ($1) on conflict (template) do update set at = now()"""
 _LEVEL = """
 insert into cloud_number (level, facts) values ($1, $2)
 on conflict (one) do update
@@ -38,6 +40,7 @@ class Shared(NamedTuple):
     inbound: float
     demands: list[Demand]
     stop: Stop | None
+    held: frozenset[str] = frozenset()  # templates of which Meta holds messages back
 
 
 async def share(fetch: Fetch, incarnation: UUID, demand: float) -> Shared:
@@ -46,10 +49,10 @@ async def share(fetch: Fetch, incarnation: UUID, demand: float) -> Shared:
     demands = [
         Demand(*each) for each in zip(row["owners"], row["demands"], row["ages"], strict=True)
     ]
-    stop = None
+    stop, held = None, frozenset(row.get("held") or ())
     if row["stop_code"] is not None:
         stop = Stop(row["stop_code"], row["stop_details"], row["stop_token"])
-    return Shared(row["level"], row["read_age"] or 0.0, row["inbound"], demands, stop)
+    return Shared(row["level"], row["read_age"] or 0.0, row["inbound"], demands, stop, held)
 
 
 async def stop(fetch: Fetch, why: Stop) -> bool:
@@ -61,6 +64,11 @@ async def stop(fetch: Fetch, why: Stop) -> bool:
 async def resume(fetch: Fetch, token_hash: bytes, *, well: bool) -> bool:
     """Let the number send again if it was stopped for another token, or this one is ``well``."""
     return bool(await fetch(_RESUME, token_hash, well))
+
+
+async def hold_back(fetch: Fetch, template: str) -> None:
+    """Note that Meta holds back a message of this template."""
+    await fetch(_HELD, template)
 
 
 async def describe(fetch: Fetch, level: int, facts: dict[str, object]) -> None:

@@ -18,7 +18,7 @@ select count(*) as answered, count(*) filter (where t.silent) as silent
                and not exists (select from cloud_inbox i where i.id = u.id and i.kind = 0) as silent
           from (select * from upstream_id u
                  where u.at >= clock_timestamp() - $1 * interval '1 second'
-                   and u.at < clock_timestamp() - ($1 - $2) * interval '1 second'
+                   and not u.held and u.at < clock_timestamp() - ($1 - $2) * interval '1 second'
                  order by u.at limit {_MOST}) u,
                lateral (select rtrim(translate(encode(u.id, 'base64'), '+/', '-_'), '=') as name) n
        ) t"""

@@ -92,7 +92,7 @@ end $$;
 
 -- The part of record_rare for requests to the Cloud API, for the slots in p_held:
 --
---   took     {slot, seq, id, attempt, wamid, wa_id, user_id}   a request that was taken: its ids are
+--   took     {slot, seq, id, attempt, wamid, wa_id, user_id, held}   a request that was taken: its ids are
 --            kept; with a seq its message is settled by it, and its issue row goes
 --   issues   {slot, seq, attempt, state, doubts, cause}         what became of a request; nothing if a
 --            later attempt was issued meanwhile
@@ -115,10 +115,12 @@ begin
            as i(slot smallint, seq bigint, attempt smallint, wamid text)
      where s.slot = i.slot and s.seq = i.seq and i.slot = any (p_held)
        and (i.wamid is not null or i.attempt is null or i.attempt = s.attempt);
-    insert into upstream_id (wamid, slot, id, attempt, wa_id, user_id)
-    select i.wamid, i.slot, decode(i.id, 'hex'), i.attempt, i.wa_id, i.user_id
+    insert into upstream_id (wamid, slot, id, attempt, wa_id, user_id, held)
+    select i.wamid, i.slot, decode(i.id, 'hex'), i.attempt, i.wa_id, i.user_id,
+           coalesce(i.held, false)
       from jsonb_to_recordset(p_rare -> 'took')
-           as i(slot smallint, id text, attempt smallint, wamid text, wa_id text, user_id text)
+           as i(slot smallint, id text, attempt smallint, wamid text, wa_id text, user_id text,
+                held boolean)
      where i.slot = any (p_held)
      order by i.wamid
     on conflict (wamid) do nothing;

@@ -1,12 +1,14 @@
 -- What an owner wants to send, and what all of them want, so that each can compute its share of the
--- number's rate; with the number's level, the inbound messages a second, and why it is stopped.
+-- number's rate; with the number's level, the inbound messages a second, why it is stopped, and the
+-- templates of which Meta holds messages back.
 --
 -- The commit is not waited for: a lost one is said again a second later.
 --
 -- Called by: store/cloud/number.py
 create function share_number(p_incarnation uuid, p_demand real)
 returns table (level integer, read_age float8, inbound real, owners uuid[], demands real[],
-               ages float8[], stop_code integer, stop_details text, stop_token bytea)
+               ages float8[], stop_code integer, stop_details text, stop_token bytea,
+               held text[])
 language plpgsql volatile as $$
 begin
     perform set_config('synchronous_commit', 'off', true);
@@ -17,7 +19,9 @@ begin
         select n.level, extract(epoch from clock_timestamp() - n.read_at)::float8,
                (select coalesce(sum(p.inbound), 0)::real from cloud_path p
                  where p.left_at is null and p.seen_at > clock_timestamp() - interval '5 s'),
-               s.owners, s.demands, s.ages, c.code, c.details, c.token_hash
+               s.owners, s.demands, s.ages, c.code, c.details, c.token_hash,
+               array(select h.template from cloud_held h
+                      where h.at > clock_timestamp() - interval '7 days')
           from (select array_agg(o.incarnation) as owners, array_agg(o.demand) as demands,
                        array_agg(extract(epoch from clock_timestamp() - o.seen_at)::float8) as ages
                   from cloud_share o

@@ -26,6 +26,7 @@ create table upstream_id (
     attempt smallint not null,
     wa_id   text,                                    -- the recipient as the Cloud API spells it
     user_id text,
+    held    boolean not null default false,          -- Meta holds it back: no status for a while
     at      timestamptz not null default now()
 );
 create index upstream_id_id on upstream_id (id);
@@ -98,6 +99,12 @@ create table cloud_pause (
     details    text not null,
     token_hash bytea not null,
     at         timestamptz not null default clock_timestamp()
+);
+
+-- Templates of which Meta has held a message back lately: what is in doubt of them waits long.
+create table cloud_held (
+    template text primary key,
+    at       timestamptz not null default now()
 );
 
 -- What each owner wants to send, from which every owner computes its share of the number's rate.
