@@ -47,6 +47,11 @@ class Turns(Generic[Slot]):
         """Nothing of this kind may go; no harm if that was known."""
         self._of(turn).pop(turn.slot, None)
 
+    def leave(self, slot: Slot) -> None:
+        """Nothing of this slot may go any more."""
+        for slots in (self._urgent, self._others):
+            slots.pop(slot, None)
+
     def next(self, now: float) -> Turn[Slot] | None:
         """The next turn; the same one until it is spent or withdrawn. None: no token, or nobody."""
         if self._urgent and self._budget.has(now, priority=True, others=bool(self._others)):

@@ -131,6 +131,7 @@ class Backlog:
         """Forget a row that needs no more sending."""
         log = slot.messages
         slot.issues.paid.discard(entry.id)
+        slot.issues.unbegun.pop(entry.id, None)
         if slot.issues.pop(entry.id, None) is not None:
             log.note(Unissued(entry.seq))
         if entry.parked:

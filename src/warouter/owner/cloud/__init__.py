@@ -7,6 +7,7 @@ evidence ends, or the policy after its window. What is decided is decided in ``f
     requests    each from its issue row to what its answer means
     issuer      issue rows in batches
     ahead       messages with priority that memory has no place for
+    handed      what a process knows of its requests when its epoch has ended
     lookups     ids and users that a message names
     pace        when the next request may begin
     doubts      messages in doubt, until their end

@@ -25,7 +25,6 @@ from warouter.owner.cloud.endings import EXPIRED, UNKNOWN, Endings, Rules
 from warouter.owner.slot import OwnedSlot
 from warouter.store.journal import OpenIssue
 from warouter.store.journal.issues import DOUBTED, KEPT, NOT_TAKEN
-from warouter.upstream.cloud.graph.client import CloudUpstream, Fate
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +56,6 @@ class Doubts:
 
     def __init__(
         self,
-        upstream: CloudUpstream,
         backlog: Backlog,
         endings: Endings,
         rules: Rules,
@@ -65,7 +63,6 @@ class Doubts:
         proving: Proving,
         clock: Callable[[], float],
     ) -> None:
-        self._upstream = upstream
         self._backlog = backlog
         self.endings = endings
         self._rules = rules
@@ -136,8 +133,6 @@ class Doubts:
             return
         self._shut(slot, issue)
         self._said(slot, issue)
-        if self._upstream.fate(row.id, row.attempt) is Fate.WAITING:
-            self.endings.not_taken(slot, issue)
 
     def _shut(self, slot: OwnedSlot, issue: Issue) -> None:
         slot.messages.parked.shut(issue.recipient, self._clock())

@@ -16,6 +16,7 @@ from warouter.flow.progress import Stated, Took, Unissued
 from warouter.kinds import MEDIA, base_of
 from warouter.message_id import text_of
 from warouter.owner.cloud.doubts import Doubts
+from warouter.owner.cloud.handed import Handed
 from warouter.owner.cloud.issuer import Issued, Issuer, Marking
 from warouter.owner.cloud.learned import Learned
 from warouter.owner.cloud.pace import Pace
@@ -84,6 +85,7 @@ class Requests(Answers, Issued):
         self._until_sent = until_sent  # the next of a recipient waits for the status, too
         self._sender: Answered
         self._doubts: Doubts
+        self.handed = Handed(upstream, self._ended)
         self.issuer = Issuer(ownership, journal, recorder, self)
         self.answers: Counter[str] = Counter()  # by class
         upstream.answer_to(self)
@@ -102,6 +104,7 @@ class Requests(Answers, Issued):
         if issue is not None and issue.marked:
             self._begin(slot, issue, marking)
         else:
+            slot.issues.unbegun[entry.id] = attempt
             self.issuer.mark(marking)
 
     def mark_read(self, slot: OwnedSlot, entry: Entry, body: bytes) -> None:
@@ -140,6 +143,7 @@ class Requests(Answers, Issued):
             slot.lanes.retry(issue.id, self._clock())
             self._unmark(slot, issue)
             return
+        slot.issues.unbegun.pop(issue.id, None)
         issue.state, issue.marked, issue.begun = Fate.OUT, False, self._clock()
         post = Post(slot.slot, slot.epoch, issue.id, issue.attempt, marking.body)
         self._upstream.post(post)
@@ -147,6 +151,7 @@ class Requests(Answers, Issued):
     def _unmark(self, slot: OwnedSlot, issue: Issue) -> None:
         """Its request did not begin: the number of that is free."""
         issue.marked = False
+        slot.issues.unbegun[issue.id] = issue.attempt
         if issue.attempt == 1:
             slot.messages.note(Unissued(issue.seq, 1))
         else:

@@ -66,7 +66,7 @@ class CloudSender(Sender, Answered):
         self._lookups = Lookups(journal, ownership.tasks)
         self._requests = requests
         endings = Endings(self._backlog, self._expiry, recorder, rules, clock)
-        self.doubts = Doubts(upstream, self._backlog, endings, rules, readings, proving, clock)
+        self.doubts = Doubts(self._backlog, endings, rules, readings, proving, clock)
         requests.belong_to(self, self.doubts)
         self._reserved: dict[bytes, None] = {}  # issued with the messages of the last commit
         self._turns: Turns[OwnedSlot] = Turns(pace.budget)
@@ -76,12 +76,13 @@ class CloudSender(Sender, Answered):
 
     def opened(self, slot: OwnedSlot) -> None:
         self.doubts.opened(slot)
+        self._requests.handed.opened(slot)
         super().opened(slot)
 
     def closed(self, slot: OwnedSlot) -> None:
         super().closed(slot)
-        for priority in (True, False):
-            self._turns.withdraw(Turn(slot, priority))
+        self._requests.handed.closed(slot)
+        self._turns.leave(slot)
 
     def idle(self, slot: OwnedSlot) -> bool:
         return not self._requests.out(slot)
@@ -133,6 +134,7 @@ class CloudSender(Sender, Answered):
                 continue
             taken.add(row.recipient)
             chosen.append(row)
+            slot.issues.unbegun[row.id] = 1
             room[slot] -= 1
         return chosen
 
@@ -140,7 +142,7 @@ class CloudSender(Sender, Answered):
         log_ = slot.messages
         if not (slot.accepts and slot.claimed and log_.caught_up and log_.has_room):
             return False
-        if slot.quiet or not slot.lanes.free(row.recipient):
+        if slot.quiet or row.id in slot.issues or not slot.lanes.free(row.recipient):
             return False
         return not log_.cursor.full and self._pace.take(row.recipient, now)
 
@@ -150,8 +152,7 @@ class CloudSender(Sender, Answered):
     def committed(self, slot: OwnedSlot, rows: Sequence[Message]) -> None:
         issued = [row for row in rows if row.id in self._reserved] if self._reserved else ()
         for row in issued:
-            issue = slot.issues[row.id] = Issue(row.seq, row.id, row.recipient)
-            issue.marked = True
+            slot.issues[row.id] = _marked(row)
         begin = self._backlog.add(slot, rows, self._reserved)
         self._ahead.offer(slot, rows)
         for entry, media in self._attachments.prepared(slot, begin, self):
@@ -235,6 +236,13 @@ class CloudSender(Sender, Answered):
         else:
             waiting = slot.lanes.block(entry.recipient)
             self._backlog.park(slot, waiting, math.ceil(seconds * 1000), "pair rate")
+
+
+def _marked(row: Message) -> Issue:
+    """Of a message whose row is on disk, and whose request may begin."""
+    issue = Issue(row.seq, row.id, row.recipient)
+    issue.marked = True
+    return issue
 
 
 def _plain(rows: Sequence[Message]) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import OrderedDict
 from collections.abc import Callable
 from enum import Enum
 from typing import NamedTuple, Protocol
@@ -24,6 +25,7 @@ log = logging.getLogger(__name__)
 # Requests fail for so long, and nothing was heard: this coreapp is cut off. One that fails before a
 # pause says nothing of it.
 TRYING_SECONDS = 10.0
+MOST_HEARD = 4_096  # answers that are remembered: of seconds, until they are on disk
 UNREACHED_MS = 200  # no connection: worth another try so soon
 
 
@@ -72,6 +74,7 @@ class CloudUpstream(Upstream):
         self._clock = clock
         self._out: dict[tuple[bytes, int], Post] = {}
         self._begun: set[tuple[bytes, int]] = set()
+        self._heard_of: OrderedDict[tuple[bytes, int], Judged] = OrderedDict()  # the last ones
         self.posts = 0
         self._failing: float | None = None  # since when nothing but failures were heard
         self._failed = 0.0  # the last one of them
@@ -119,6 +122,10 @@ class CloudUpstream(Upstream):
         if (message_id, attempt) not in self._out:
             return Fate.UNKNOWN
         return Fate.OUT if (message_id, attempt) in self._begun else Fate.WAITING
+
+    def heard(self, message_id: bytes, attempt: int) -> Judged | None:
+        """How this request of ours ended, if it began, and did so lately."""
+        return self._heard_of.get((message_id, attempt))
 
     def attempts_out(self, message_id: bytes, below: int = 1000) -> frozenset[int]:
         """The attempts of a message that are out."""
@@ -172,8 +179,15 @@ class CloudUpstream(Upstream):
 
     def _ended(self, post: Post, judged: Judged, token_hash: bytes = b"") -> None:
         self._out.pop((post.id, post.attempt), None)
+        if post.attempt and (post.id, post.attempt) in self._begun:
+            self._remember(post, judged)
         self._begun.discard((post.id, post.attempt))
         self._answers.on_judged(post, judged, token_hash)
+
+    def _remember(self, post: Post, judged: Judged) -> None:
+        if len(self._heard_of) >= MOST_HEARD:
+            self._heard_of.popitem(last=False)
+        self._heard_of[post.id, post.attempt] = judged
 
     def _broken(self, post: Post, error: Exception) -> None:
         log.error("request failed", extra={"slot": post.slot}, exc_info=error)

@@ -1,0 +1,51 @@
+"""What this process knows of the requests of an epoch that has ended, for its next one of the slot.
+
+An epoch ends with each commit of unknown outcome, and the next one begins at once. What was issued
+is in doubt then; but what this process has heard, or knows that it never began, is as true as it
+was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from warouter.flow.doubt import State
+from warouter.flow.issues import Issue
+from warouter.owner.slot import OwnedSlot
+from warouter.upstream.cloud.answers import Class, Judged
+from warouter.upstream.cloud.graph.client import CloudUpstream, Fate, Post
+
+NEVER_BEGAN = Judged(Class.NOT_TAKEN)
+
+
+class Handed:
+    """Hands it on; ``hear`` takes it as if it came now."""
+
+    def __init__(
+        self, upstream: CloudUpstream, hear: Callable[[OwnedSlot, Post, Judged], None]
+    ) -> None:
+        self._upstream = upstream
+        self._hear = hear
+        self._left: dict[int, tuple[int, dict[bytes, int]]] = {}  # epoch, and what never began
+
+    def closed(self, slot: OwnedSlot) -> None:
+        """Its epoch has ended."""
+        self._left[slot.slot] = slot.epoch, slot.issues.unbegun
+
+    def opened(self, slot: OwnedSlot) -> None:
+        """What was found in doubt may be known."""
+        epoch, unbegun = self._left.pop(slot.slot, (-1, {}))
+        if epoch + 1 != slot.epoch:
+            unbegun = {}  # an owner in between may have begun the same
+        for issue in [each for each in slot.issues.values() if each.state is State.DOUBT]:
+            known = self._known(issue, unbegun)
+            if known is not None:
+                self._hear(slot, Post(slot.slot, slot.epoch, issue.id, issue.attempt, b""), known)
+
+    def _known(self, issue: Issue, unbegun: dict[bytes, int]) -> Judged | None:
+        fate = self._upstream.fate(issue.id, issue.attempt)
+        if fate is Fate.OUT:
+            return None
+        heard = self._upstream.heard(issue.id, issue.attempt)
+        never = fate is Fate.WAITING or unbegun.get(issue.id) == issue.attempt
+        return NEVER_BEGAN if heard is None and never else heard
