@@ -9,7 +9,7 @@ returns table (key text, wamid text, recipient text, payload bytea)
 language plpgsql volatile as $$
 #variable_conflict use_column
 declare
-    held smallint[] := held_slots(p_incarnation, p_slots, p_epochs);
+    mine smallint[] := held_slots(p_incarnation, p_slots, p_epochs);
 begin
     with known as (
         delete from cloud_unmatched m
@@ -18,7 +18,7 @@ begin
                          where c.at > clock_timestamp() - interval '1 hour'
                          order by c.at desc limit p_limit) f
                   join upstream_id u on u.wamid = f.wamid
-                 where u.slot = any (held)) k
+                 where u.slot = any (mine)) k
          where m.key = k.key
         returning k.slot, m.key, k.id, k.attempt, m.wamid, m.recipient, m.payload)
     insert into cloud_inbox (slot, kind, key, id, attempt, wamid, recipient, payload)
