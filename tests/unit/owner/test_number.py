@@ -42,7 +42,7 @@ async def _asked(slots: list[int]) -> tuple[list[str], list[Any]]:
         SimpleNamespace(begun=0, rate=1.0, stop=None, grant=lambda _: None),  # type: ignore[arg-type]
         SimpleNamespace(facts=facts, categories=categories),  # type: ignore[arg-type]
         lambda: b"",
-        SimpleNamespace(use=used.append, tell=lambda _tell: None),  # type: ignore[arg-type]
+        SimpleNamespace(use=used.append, tell=print, held_are=print),  # type: ignore[arg-type]
         None,
         lambda: 0.0,
         lambda _rate: None,
