@@ -264,3 +264,16 @@ async def test_after_one_that_meta_holds_back_those_of_its_template_wait_longer(
         issue = await soon(lambda: slots.slot.issues.get(message_id))
         await soon(lambda: issue.rule)
         assert issue.rule.window > 3_600
+
+
+async def test_a_status_is_shown_also_if_its_message_is_pruned(
+    settings: Settings, pool: asyncpg.Pool
+) -> None:
+    """`gc` prunes after ten minutes, and a phone may be off for days."""
+    async with owning_cloud(settings, pool) as slots:
+        message_id = slots.message()
+        await settled(pool)
+        await pool.execute("delete from message")
+        await hear(pool, (message_id, 1), "delivered")
+        await soon(lambda: pool.fetchval("select not exists (select from cloud_inbox)"))
+        assert await shown(pool, message_id) == ["delivered"]

@@ -17,9 +17,12 @@ from warouter.store.journal.sessions import Sessions
 # filter: the index finds them in every collation, see store.views.trace.
 _READ = """
 select i.n, i.slot, i.kind, i.key, i.id, i.attempt, i.wamid, i.recipient, i.payload, i.contact,
-       m.recipient as sent_to, e.stored
+       coalesce(m.recipient, u.recipient) as sent_to, e.stored
   from cloud_inbox i
   left join message m on m.id = i.id
+  left join lateral (
+       select coalesce(i.recipient, k.wa_id) as recipient from upstream_id k
+        where k.id = i.id limit 1) u on m.id is null
   left join lateral (select rtrim(translate(encode(i.id, 'base64'), '+/', '-_'), '=') as name) t
          on i.kind = 0
   left join lateral (
@@ -42,7 +45,7 @@ _NO_PROOFS: list[list[object]] = [[], [], [], [], [], []]
 class Row(msgspec.Struct, frozen=True):
     """One element of a webhook, or what a former owner heard; see ``cloud_inbox``.
 
-    ``sent_to`` is the recipient of the message ``id``, None if the journal has none; ``stored`` are
+    ``sent_to`` is the recipient of the message ``id``, None if it is none of ours; ``stored`` are
     the names of its statuses that are in the journal.
     """
 
