@@ -33,6 +33,7 @@ class Issue:
         "recipient",
         "rule",
         "said",
+        "saying",
         "seq",
         "since",
         "state",
@@ -58,7 +59,8 @@ class Issue:
         self.left = 0  # the number of the record that takes it out of its lane
         self.not_taken = False  # its last request, surely, as was heard while it was aside
         self.uploaded_again = False  # its media, since the other side did not know them
-        self.said = False  # its end is on disk as a status; only its lane is still shut
+        self.saying = False  # its end is being written as a status
+        self.said = False  # that is on disk; only its lane is still shut
         self.drained_after: int | None = (
             None  # the inbox is to be read once more after this reading
         )

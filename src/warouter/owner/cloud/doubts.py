@@ -155,12 +155,12 @@ class Doubts:
                 if now - issue.since >= SENT_SECONDS:
                     self.endings.proven(slot, issue.id)
             elif issue.state is State.HELD:
-                if now - issue.since >= self._rules.held and not issue.said:
+                if now - issue.since >= self._rules.held and not issue.saying:
                     self.endings.counts["fail"] += 1
                     self.endings.fail(slot, issue, UNKNOWN)
             elif issue.said:
                 self.endings.shut_until_fence(slot, issue, now)
-            else:
+            elif not issue.saying:
                 self._decide(slot, issue, now)
 
     def _decide(self, slot: OwnedSlot, issue: Issue, now: float) -> None:
@@ -210,7 +210,7 @@ class Doubts:
     def asked(self, slot: OwnedSlot, message_id: bytes, word: str) -> bool:
         """An operator's word for a message that is held; False: not now, ask again."""
         issue = slot.issues.get(message_id)
-        if issue is None or issue.state is not State.HELD or issue.said:
+        if issue is None or issue.state is not State.HELD or issue.saying:
             return True
         if word == "fail":
             self.endings.counts["operator"] += 1

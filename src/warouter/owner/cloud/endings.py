@@ -98,8 +98,10 @@ class Endings:
 
     def not_taken(self, slot: OwnedSlot, issue: Issue) -> None:
         """The last request of a message in doubt was surely not taken: it goes again, once its lane
-        is free if its place there was given away.
+        is free if its place there was given away; unless its end is being said already.
         """
+        if issue.saying:
+            return
         if issue.aside:
             issue.not_taken = True
             return
@@ -122,6 +124,8 @@ class Endings:
 
     def refused(self, slot: OwnedSlot, issue: Issue, answer: Answer) -> None:
         """The last request of a message in doubt was refused for good."""
+        if issue.saying:
+            return
         issue.doubts -= 1
         if not issue.doubts:
             issue.since = -math.inf  # nothing of it can be taken any more
@@ -170,13 +174,14 @@ class Endings:
         self.settle(slot, issue)
 
     def fail(self, slot: OwnedSlot, issue: Issue, why: tuple[int, str, str]) -> None:
-        issue.said = True
+        issue.saying = True
         entry = Entry(issue.seq, issue.id, issue.recipient, 0, b"")
         answer = Answer(slot.slot, text_of(issue.id), *why)
         self._expiry.fail(slot, entry, answer, _Failed(self, issue))
 
     def failed(self, slot: OwnedSlot, issue: Issue) -> None:
         """Its ``failed`` is on disk."""
+        issue.said = True
         if issue.state is State.DOUBT:
             self.shut_until_fence(slot, issue, self._clock())
         elif slot.issues.pop(issue.id, None) is not None:

@@ -1,0 +1,79 @@
+"""A message in doubt that ends as failed: nothing of it is over before that is on disk."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+from warouter.flow.doubt import State
+from warouter.flow.issues import Issue
+from warouter.flow.progress import Unissued
+from warouter.owner.cloud.doubts import Doubts
+from warouter.owner.cloud.endings import EXPIRED, Endings
+from warouter.owner.slot import OwnedSlot
+
+FENCE = 30.0
+ID = bytes(20)
+
+
+class Scene:
+    """One slot with a message in doubt, and whoever waits for its status to be stored."""
+
+    def __init__(self) -> None:
+        me: Any = self
+        self.now = 0.0
+        self.stored: list[Any] = []
+        self.fence, self.held = FENCE, 1e9
+        self.endings = Endings(me, me, me, me, lambda: self.now)
+        self.doubts = Doubts(me, self.endings, me, me, me, lambda: self.now)
+        self.slot = OwnedSlot(3, 1)
+        self.issue = self.slot.issues[ID] = Issue(7, ID, "49151", 1, 1)
+        self.issue.state, self.issue.since = State.DOUBT, 0.0
+        self.slot.messages.parked.shut("49151", 0.0)
+
+    # the expiry, the recorder, the backlog
+
+    def fail(self, _slot: Any, _entry: Any, _answer: Any, told: Any) -> None:
+        self.stored.append(told)
+
+    def touch(self, _slot: Any) -> None: ...
+
+    def look_soon(self) -> None: ...
+
+    def fails(self) -> None:
+        self.endings.fail(self.slot, self.issue, EXPIRED)
+
+    def looks_at(self, now: float) -> None:
+        self.now = now
+        self.doubts.look_at(self.slot)
+
+    @property
+    def over(self) -> bool:
+        return any(isinstance(change, Unissued) for change in self.slot.messages.changes)
+
+
+def test_its_row_stays_until_its_status_is_on_disk() -> None:
+    scene = Scene()
+    scene.fails()
+    scene.looks_at(2 * FENCE)
+    assert not scene.over
+    scene.stored[0].ended(scene.slot, SimpleNamespace())
+    assert scene.over
+
+
+def test_its_lane_stays_shut_until_the_fence() -> None:
+    scene = Scene()
+    scene.fails()
+    scene.stored[0].ended(scene.slot, SimpleNamespace())
+    scene.looks_at(FENCE - 1.0)
+    assert not scene.over
+    scene.looks_at(FENCE)
+    assert scene.over
+
+
+def test_a_late_answer_does_not_send_it_again() -> None:
+    scene = Scene()
+    scene.fails()
+    scene.endings.not_taken(scene.slot, scene.issue)
+    assert scene.issue.state is State.DOUBT
+    assert len(scene.stored) == 1
