@@ -120,10 +120,10 @@ bench-docs: setup $(PEERS)/installed ## all of docs/benchmarks.md anew, in an ho
 bench-peers: setup $(PEERS)/installed ## time accepting beside PgQueuer, procrastinate, NATS, RabbitMQ, Redis
 	$(BIN)/python -m bench.peers
 
-chaos-short: setup ## hurt a cluster of real processes for some minutes, 60 faults and more
+chaos-short: setup ## hurt clusters of real processes for some minutes, 80 faults over both doors
 	$(BIN)/python -m tests.campaigns.chaos $(CHAOS)
 
-chaos: setup ## the long campaign: 300 faults and more, a million messages (CHAOS="--seed 1")
+chaos: setup ## the long campaign: 300 faults and more (CHAOS="--seed 1", "--upstream cloud")
 	$(BIN)/python -m tests.campaigns.chaos --long --rate 900 --out chaos-report $(CHAOS)
 
 chaos-mutants: setup ## show that the judge finds a build that lacks a mechanism

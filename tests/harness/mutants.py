@@ -15,8 +15,10 @@ from typing import Any, NamedTuple
 from aiohttp import ThreadedResolver
 
 from warouter.cli import main
+from warouter.cluster import plan
 from warouter.cluster.lease import Lease
 from warouter.cluster.role import Happened
+from warouter.flow import doubt
 from warouter.flow.lanes import Entry, Lanes
 from warouter.flow.log import SlotLog
 from warouter.http.door import Connections
@@ -146,6 +148,10 @@ MUTANTS = {
     "a_leader_waits_for_a_second": Mutant(
         [(election, "WRITE_SECONDS", 1.0)], ("I5", "I12", "I15"), first=1, plan="SLOW_PLAN"
     ),
+    # A message in doubt is sent again at once: evidence is on its way.
+    "cloud_waits_for_no_evidence": Mutant([(doubt, "_window_over", lambda *_: True)], ("I6",)),
+    # A slot moves while its requests are out.
+    "cloud_slots_move_at_once": Mutant([(plan, "not_quiet", lambda *_, **__: False)], ("I12",)),
     # How long something waits is asked of a clock that may have gone back since.
     "times_of_the_database_are_believed": Mutant([], ("I1", "I5", "I15"), _CLOCK, flag="aged"),
     # What was sent and has no answer is not asked for again.

@@ -43,12 +43,14 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--times", type=int, default=1, help="each of --only so often")
     parser.add_argument("--faults", type=int, help="only the first so many faults of the schedule")
     parser.add_argument("--rate", type=float, help=f"messages a second ({RATE:g})")
-    parser.add_argument("--out", type=Path, help="folder for report.json and throughput.svg")
+    parser.add_argument(
+        "--out", type=Path, help="for folders, each with report.json and throughput.svg"
+    )
     parser.add_argument("--keep", action="store_true", help="keep the cluster's folder")
     options = parser.parse_args()
     if options.defaults:
         options.upstream, options.long = CLOUD, True
-        options.rate = options.rate or SLOW_RATE
+        options.rate = min(options.rate or SLOW_RATE, SLOW_RATE)
     if not options.upstream and (options.long or options.only):
         options.upstream = NATIVE
     options.rate = options.rate or RATE
@@ -90,7 +92,7 @@ async def run(options: argparse.Namespace, seed: int, upstream: str, names: list
         seconds = 60 * options.defaults if options.defaults else math.inf
         outcome = await campaign.run(lab, names, seconds)
         keep = keep or bool(outcome.wrong)
-        report.write(lab, outcome, options.out)
+        report.write(lab, outcome, options.out and options.out / upstream)
         return 1 if outcome.wrong else 0
     finally:
         await lab.stop(keep=keep)

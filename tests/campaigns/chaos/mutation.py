@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 import uvloop
 
 from tests.campaigns.chaos import campaign
+from tests.campaigns.chaos.doors.cloud import CloudDoor
+from tests.campaigns.chaos.doors.native import NativeDoor
 from tests.campaigns.chaos.lab import Lab, Size
 from tests.campaigns.chaos.network import enter_namespace
 from tests.harness import mutants
@@ -32,6 +34,16 @@ async def nothing(_lab: Lab) -> None:
 async def slow_upstream(lab: Lab) -> None:
     """Answers come late, so that lanes are long when an owner dies."""
     await lab.faults(latency_ms=500)
+
+
+async def slow_graph(lab: Lab) -> None:
+    """Requests are out when a slot moves, for longer than a drain."""
+    await lab.faults(latency_ms=600, latency_most_ms=1200)
+
+
+async def late_statuses(lab: Lab) -> None:
+    """Evidence comes within the window, and not at once."""
+    await lab.faults(sent_ms=1500, delivered_ms=1600, read_ms=1700)
 
 
 async def forgetful_upstream(lab: Lab) -> None:
@@ -58,6 +70,7 @@ class Scenario(NamedTuple):
     roles: tuple[str, ...] = ("coreapp",)
     prepare: Preparation = nothing
     only_mutant: Preparation = nothing
+    door: type[CloudDoor | NativeDoor] = NativeDoor
 
     def caught(self, said: Sequence[str]) -> bool:
         wanted = self.finds or MUTANTS[self.mutant].breaks
@@ -76,6 +89,21 @@ SCENARIOS = (
         roles=("master",),
         only_mutant=unchecked_database,
     ),
+    Scenario(
+        "cloud_waits_for_no_evidence",
+        ("cloud-takes-and-drops",) * 2,
+        ("before its window was over",),
+        prepare=late_statuses,
+        door=CloudDoor,
+    ),
+    Scenario(
+        "cloud_slots_move_at_once",
+        ("set-shards",) * 3,
+        ("in doubt",),
+        roles=("master",),
+        prepare=slow_graph,
+        door=CloudDoor,
+    ),
     Scenario("one_resolver", ("silent-names",), ("did not find its database",)),
 )
 
@@ -91,7 +119,9 @@ async def found(scenario: Scenario, *, mutated: bool, seed: int) -> list[str]:
     options: dict[str, Any] = (
         {"program": program(scenario.mutant, scenario.roles)} if mutated else {}
     )
-    lab = Lab(Size(coreapps=4, masters=2, rate=800.0), seed, **options)
+    rate = 800.0 if scenario.door is NativeDoor else 200.0
+    door = scenario.door()
+    lab = Lab(Size(coreapps=4, masters=2, rate=rate), seed, door=door, **options)
     try:
         await lab.start()
         await scenario.prepare(lab)
