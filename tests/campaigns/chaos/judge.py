@@ -36,6 +36,7 @@ _WEBAPP_KILLS = ("kill-webapp", "kill-webapps")
 async def judged(lab: Lab, marks: Sequence[Mark]) -> list[str]:
     """Sentences; none means that everything held."""
     history = lab.history
+    await lab.door.has_told(lab)
     await _settled(lab)
     await lab.arrivals.fetch()
     log = await lab.sql(_OWNER_LOG, seconds=WHOLE_SECONDS)

@@ -47,6 +47,10 @@ class Door(Protocol):
         """First arrivals that the answer adds, in the order of time; they are taken out of it."""
         ...
 
+    async def has_told(self, lab: Lab) -> None:
+        """Wait until it has nothing more to say, or for its ``patience``."""
+        ...
+
     async def judged(self, lab: Lab, marks: Sequence[Mark], log: Sequence[Row]) -> list[str]:
         """Fill the history with all that arrived; sentences about what this door alone shows."""
         ...
