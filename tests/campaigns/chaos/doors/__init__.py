@@ -26,6 +26,7 @@ class Door(Protocol):
     cluster: Cluster
     name: str
     fences: bool  # it can refuse what an owner of an ended epoch sends, and be told not to
+    parks: Mapping[str, Any]  # switches for which recipients wait for more than a second
     inbound: int  # messages a second that customers write
     patience: float  # seconds without any progress, until the last callbacks count as lost
 

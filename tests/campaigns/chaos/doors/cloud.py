@@ -14,7 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -61,6 +61,7 @@ class CloudDoor:
     cluster: Cluster
     name = EMULATOR
     fences = False
+    parks: ClassVar = {"code": 131056, "code_share": 0.3}
 
     def __init__(self, *, defaults: bool = False) -> None:
         self.window = BASE_SECONDS if defaults else SHORT_WINDOW

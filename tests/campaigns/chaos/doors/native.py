@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from tests.campaigns.chaos.doors import Arrival, Row
 from tests.campaigns.chaos.marks import Mark
@@ -26,6 +26,7 @@ class NativeDoor:
     cluster: Cluster
     name = SIMULATOR
     fences = True
+    parks: ClassVar = {"throttle": 0.3, "throttle_ms": 1500}
     inbound = 0
     patience = 30.0
 
