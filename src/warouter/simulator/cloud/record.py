@@ -85,7 +85,7 @@ class Record:
         columns.accepted[row] = at
         columns.number[row] = self._accepted
         self.counters.accepted += 1
-        earlier = [r for r in columns.chain(row) if columns.number[r] != NONE]
+        earlier = [r for r in self._all(row) if r != row and columns.number[r] != NONE]
         if earlier:
             self._count_repeated(row, earlier)
         else:
@@ -219,6 +219,14 @@ class Record:
         self.counters.begun_again += 1
         self.counters.begun_again_open += any(self._is_open(r) for r in same)
 
+    def _key(self, row: int) -> bytes | str:
+        return self._foreign[row] if row in self._foreign else self._columns.id(row)
+
+    def _all(self, row: int) -> list[int]:
+        """Every request of the row's message: one that is taken late may not be the last."""
+        latest = self._latest.get(self._key(row), row)
+        return [latest, *self._columns.chain(latest)]
+
     def _is_open(self, row: int) -> bool:
         columns = self._columns
         refused = columns.outcome[row] == Outcome.ANSWERED and columns.code[row]
@@ -226,8 +234,8 @@ class Record:
 
     def _count_repeated(self, row: int, earlier: list[int]) -> None:
         columns = self._columns
-        key = columns.id(row) if row not in self._foreign else self._foreign[row]
-        self._repeated.setdefault(key, list(reversed(earlier))).append(row)
+        taken = sorted(earlier, key=columns.number.__getitem__)
+        self._repeated.setdefault(self._key(row), taken).append(row)
         attempt = columns.attempt[row]
         self.counters.same_reference += any(columns.attempt[r] == attempt for r in earlier)
 

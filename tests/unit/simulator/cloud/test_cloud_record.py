@@ -54,6 +54,15 @@ def test_a_second_acceptance_is_a_duplicate_with_its_attempts() -> None:
     assert (judge["same_reference"], judge["begun_again"], judge["begun_again_open"]) == (1, 1, 1)
 
 
+def test_an_attempt_that_is_taken_late_is_a_duplicate_of_the_one_after_it() -> None:
+    judge = Judge()
+    late = judge.begin(id_at(1), 1)
+    judge.take(id_at(1), 2)
+    judge.record.accepted(late, TO, judge.now)
+    assert judge["duplicates"] == [{"id": text_of(id_at(1)), "attempts": [2, 1]}]
+    assert (judge["accepted"], judge["unique"], judge["same_reference"]) == (2, 1, 0)
+
+
 def test_an_attempt_that_was_refused_may_come_again() -> None:
     judge = Judge()
     judge.refuse(id_at(1))
