@@ -16,6 +16,7 @@ from uuid import UUID
 import asyncpg
 
 from warouter import background
+from warouter.background import wait_for
 from warouter.errors import OutcomeUnknown, WarouterError
 from warouter.flow.share import outgoing
 from warouter.flow.share import share as part_of
@@ -72,6 +73,7 @@ class Number:
         self._sized = sized  # is told at which rate requests may go
         self._begun = 0
         self._stops = 0
+        self._stopping = asyncio.Event()
         self._read_due = self._templates_due = self._probe_due = self._say_due = -math.inf
         self._outage = Outage()
         self.level = DEFAULT_LEVEL
@@ -87,13 +89,15 @@ class Number:
             except (OutcomeUnknown, asyncpg.PostgresError) as error:
                 if self._outage.begins():
                     log.warning("number share failed", extra={"error": str(error)})
-            await asyncio.sleep(EVERY_SECONDS if self._busy() else REST_SECONDS)
+            self._stopping.clear()
+            await wait_for(self._stopping, EVERY_SECONDS if self._busy() else REST_SECONDS)
 
     def stop(self, judged: Judged, token_hash: bytes) -> None:
         """An operator must act: this and all other owners stop, as long as they have that token."""
         why = Stop(judged.meta_code, judged.details or judged.title, token_hash)
         self._stops += 1
         self._take_stop(why)
+        self._stopping.set()  # a new token may be there in a moment: it is not to find us at rest
         background.begin(self._write_stop(why), self._failed)
 
     def _held_back(self, template: str) -> None:
