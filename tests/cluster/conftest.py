@@ -17,6 +17,7 @@ import pytest_asyncio
 from tests.harness import prepared
 from tests.harness.business import Business
 from tests.harness.facts import Facts
+from tests.harness.standby import Pair
 from warouter.local.cluster import Cluster
 from warouter.local.options import Options
 
@@ -76,3 +77,17 @@ async def unharmed(business: Business) -> None:
     async with Facts(business.cluster) as facts:
         assert await facts.wrong(business) == []
     assert business.history.errors == business.history.unknown == []
+
+
+@pytest_asyncio.fixture
+async def pair() -> AsyncIterator[Pair]:
+    """A primary that runs with a standby that follows it, asynchronously."""
+    folder = prepared.reachable_folder()
+    servers = Pair(folder)
+    try:
+        await servers.start()
+        await servers.follow()
+        yield servers
+    finally:
+        await servers.stop()
+        shutil.rmtree(folder, ignore_errors=True)

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
 import time
-from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
 
 import asyncpg
-import pytest_asyncio
 
 from tests.cluster.conftest import CALM, Start, lived_through
-from tests.harness import prepared
 from tests.harness.business import Business
 from tests.harness.facts import Facts
 from tests.harness.history import History
@@ -28,20 +24,6 @@ HOLD = {"WAROUTER_HOLD": "25"}
 _MISSING = """
 select array_agg(id) from unnest($1::bytea[]) as acked(id)
  where not exists (select 1 from message m where m.id = acked.id)"""
-
-
-@pytest_asyncio.fixture
-async def pair() -> AsyncIterator[Pair]:
-    """A primary that runs with a standby that follows it, asynchronously."""
-    folder = prepared.reachable_folder()
-    servers = Pair(folder)
-    try:
-        await servers.start()
-        await servers.follow()
-        yield servers
-    finally:
-        await servers.stop()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 async def test_a_clean_promotion_costs_a_pause_and_nothing_else(pair: Pair, start: Start) -> None:

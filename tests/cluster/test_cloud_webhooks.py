@@ -1,0 +1,226 @@
+"""What Meta's webhooks bring through a whole cluster: messages of every type, users without a
+number, statuses in every spelling, repetitions.
+
+Two webapps listen. The window is 2 s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import json
+import random
+import time
+from base64 import b64encode
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from tests.cluster.conftest import running
+from tests.harness.meta import CLOUD, Scene, ids_of, scene_of
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("cloud_webhooks")]
+
+ENVIRONMENT = {"WAROUTER_CLOUD_DOUBT_SECONDS": "2", "WAROUTER_CLOUD_RATE": "1000"}
+CONTENT = b"\xff\xd8\xff\xe0" + bytes(range(256)) * 20
+MEDIA = ("image", "audio", "voice", "video", "document", "sticker")
+ROW = {"id": "1", "title": "One"}
+OTHERS: dict[str, dict[str, Any]] = {
+    "text": {"text": {"body": "hello"}},
+    "location": {"location": {"latitude": 1.5, "longitude": 2.5}},
+    "contacts": {"contacts": [{"name": {"formatted_name": "Ann", "first_name": "Ann"}}]},
+    "button": {"button": {"text": "Yes", "payload": "p"}},
+    "interactive": {"interactive": {"type": "list_reply", "list_reply": ROW}},
+}
+WEEK = "interval '7 days'"
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def cluster() -> AsyncIterator[Scene]:
+    options = {"shards": 1, "coreapps": 1, "masters": 1, "webapps": 2, **CLOUD}
+    async with running(**options, environment=ENVIRONMENT) as started, scene_of(*started) as scene:
+        yield scene
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def scene(cluster: Scene) -> AsyncIterator[Scene]:
+    yield cluster
+    await cluster.calm()
+    await cluster.settled()
+    await cluster.forget()
+
+
+async def heard(scene: Scene, *ids: str) -> list[dict[str, Any]]:
+    """These inbound messages as they were called back."""
+    messages = scene.business.receiver.messages
+    await scene.business.until(lambda: set(ids) <= messages.keys())
+    return [messages[i] for i in ids]
+
+
+class TestInbound:
+    @pytest.mark.parametrize("kind", OTHERS)
+    async def test_each_type_is_called_back(self, scene: Scene, kind: str) -> None:
+        """Guards ``upstream.cloud.inbound.to_v1``."""
+        (sender,) = scene.recipients(1)
+        ids = await scene.business.come({"from": sender, "type": kind, **OTHERS[kind]})
+        (message,) = await heard(scene, *ids)
+        assert (message["from"], message["type"]) == (sender, kind)
+        assert message[kind] == OTHERS[kind][kind]
+
+    @pytest.mark.parametrize("kind", MEDIA)
+    async def test_media_are_fetched_and_served(self, scene: Scene, kind: str) -> None:
+        """Guards ``Downloads`` over ``CloudMedia``: base64 hashes, voice notes, a bearer's URL."""
+        (sender,) = scene.recipients(1)
+        data = b64encode(CONTENT).decode()
+        ids = await scene.business.come({"from": sender, "type": kind, "data": data})
+        (message,) = await heard(scene, *ids)
+        assert message["type"] == kind
+        path = f"/v1/media/{message[kind]['id']}"
+        assert await scene.business.try_call("GET", path) == (200, CONTENT)
+
+    async def test_ids_of_ours_come_back_as_ours(self, scene: Scene) -> None:
+        """Guards ``Drain._our_ids``: users quote and react by Meta's id."""
+        (to,) = scene.recipients(1)
+        ours = await scene.post(to)
+        await scene.ended(ours)
+        ids = await scene.business.come(
+            {"from": to, "type": "reaction", "reaction": {"message_id": ours, "emoji": "x"}},
+            {"from": to, "body": "y", "context": {"from": "16315550000", "id": ours}},
+        )
+        reaction, quote = await heard(scene, *ids)
+        assert reaction["reaction"]["message_id"] == quote["context"]["id"] == ours
+
+    async def test_a_revoked_message_is_a_status(self, scene: Scene) -> None:
+        (sender,) = scene.recipients(1)
+        (name,) = await scene.business.come({"from": sender, "body": "oops"})
+        await heard(scene, name)
+        revoke = {"original_message_id": name}
+        await scene.business.come({"from": sender, "type": "revoke", "revoke": revoke})
+        await scene.business.called_back("deleted", name)
+
+    async def test_a_user_without_a_number_has_an_alias_and_can_be_answered(
+        self, scene: Scene
+    ) -> None:
+        """Guards ``identity.alias_of`` and ``Lookups`` for aliases. What is sent to an alias of
+        nobody fails.
+        """
+        (number,) = scene.recipients(1)
+        await scene.use(withheld=[number])
+        ids = await scene.business.come({"from": number, "body": "no number here"})
+        (message,) = await heard(scene, *ids)
+        alias = message["from"]
+        assert (alias[:3], len(alias)) == ("999", 15)
+        answer = await scene.post(alias)
+        await scene.ended(answer)
+        (request,) = await scene.requests(answer)
+        assert request["recipient"] == number
+        assert {s["recipient_id"] for s in scene.business.receiver.statuses[answer]} == {alias}
+        nobody = await scene.post("999000000000001")
+        await scene.ended(nobody, status="failed")
+        assert scene.business.failure(nobody)["code"] == 1013
+
+
+class TestStatuses:
+    async def test_a_failure_without_a_reference_finds_its_message(self, scene: Scene) -> None:
+        """D5. Guards ``match_unmatched``, for what came before its answer was recorded; a later one
+        is found by its wamid at once.
+        """
+        await scene.use(failed=1.0, opaque="never")
+        early = await scene.load(scene.recipients(5))
+        await scene.ended(*ids_of(early), status="failed")
+        await scene.use(sent_ms=500, delivered_ms=500, read_ms=500)
+        late = await scene.load(scene.recipients(5))
+        await scene.ended(*ids_of(late), status="failed")
+        assert all(scene.shown(i) == ("failed",) for i in ids_of(early) + ids_of(late))
+
+    async def test_a_failure_without_a_reference_ends_the_doubt_of_its_recipient(
+        self, scene: Scene
+    ) -> None:
+        """D5, 7.3.5b. Guards ``match_failure``: a message in doubt has no wamid yet. It is held, as
+        the window of this file is shorter than the looks for such failures.
+        """
+        await scene.use(failed=1.0, opaque="not_failed", drop_after=1.0)
+        sent = await scene.load(scene.recipients(5), asks={"Warouter-In-Doubt": "hold"})
+        await scene.asked(*ids_of(sent))
+        await scene.use(drop_after=0.0)
+        async with scene.pulse():
+            await scene.ended(*ids_of(sent), status="failed")
+        assert [await scene.attempts(i) for i in ids_of(sent)] == [[1]] * 5
+        assert {scene.business.failure(i)["code"] for i in ids_of(sent)} == {1013}
+
+    async def test_a_number_that_is_spelled_otherwise_is_the_same(self, scene: Scene) -> None:
+        """D6. Guards that statuses go by their reference, and show the number as it was sent to."""
+        await scene.use(respell=True)
+        sent = await scene.load(["5511987654321", "551187654322", "5215512345678"], each=3)
+        await scene.once_in_order(sent)
+        for to, ids in sent.items():
+            shown = [s for i in ids for s in scene.business.receiver.statuses[i]]
+            assert {s["recipient_id"] for s in shown} == {to}
+
+    async def test_what_comes_again_after_a_week_is_told_once(self, scene: Scene) -> None:
+        """8.3. Guards ``prune``: keys of events outlive Meta's repetitions, whatever gc does."""
+        sender, to = scene.recipients(2)
+        element = {"from": sender, "id": "wamid.week", "type": "text", "text": {"body": "x"}}
+        element["timestamp"] = str(int(time.time()))
+        contact = {"profile": {"name": "Ann"}, "wa_id": sender}
+        asked = {"raw": element, "contact": contact}
+        await scene.business.come(asked)
+        await heard(scene, "wamid.week")
+        message_id = await scene.post(to)
+        await scene.ended(message_id)
+        database = scene.facts.connection
+        await database.execute(f"update event set recorded_at = recorded_at - {WEEK}")
+        await database.execute(f"update message set accepted_at = accepted_at - {WEEK}")
+        await scene.business.call("PUT", "/v1/services/message/gc")
+        await scene.facts.until_none("select count(*) from message")
+        await scene.business.come(asked)
+        (later,) = await scene.business.come({"from": sender, "body": "later"})
+        await heard(scene, later)
+        assert scene.business.history.inbound[sender, "wamid.week"] == 1
+
+
+async def test_two_webapps_get_the_same_statuses_in_different_order(scene: Scene) -> None:
+    """D19. Guards the order of keys in ``receive_cloud``: else they wait for each other's rows."""
+    sent = await scene.load(scene.recipients(50))
+    await scene.ended(*ids_of(sent))
+    rows = await scene.requests(*ids_of(sent))
+    answers: Counter[int] = Counter()
+    for n in range(40):
+        statuses = [played(row, 2_000_000_000 + n) for row in rows] + [
+            played(row, 2_100_000_000 + n) for row in rows
+        ]
+        urls = scene.cluster.cloud_webhooks * 4
+        answers += Counter(await asyncio.gather(*(posted(scene, u, statuses) for u in urls)))
+    assert answers == {200: 320}
+    await scene.facts.until_none("select count(*) from cloud_inbox")
+    for process in scene.cluster.processes.values():
+        if process.role == "webapp":
+            assert "deadlock" not in process.log.read_text()
+
+
+def played(row: dict[str, Any], timestamp: int) -> dict[str, Any]:
+    """A status that v1 does not show, so that only its way is tested."""
+    return {
+        "id": row["wamid"],
+        "status": "played",
+        "timestamp": str(timestamp),
+        "recipient_id": row["recipient"],
+        "biz_opaque_callback_data": row["reference"],
+    }
+
+
+async def posted(scene: Scene, url: str, statuses: Sequence[dict[str, Any]]) -> int:
+    """A webhook with these in an order of its own, signed; its status."""
+    shuffled = random.sample(statuses, len(statuses))
+    environment = scene.cluster.description()["environment"]
+    metadata = {"phone_number_id": environment["WAROUTER_CLOUD_PHONE_NUMBER_ID"]}
+    value = {"messaging_product": "whatsapp", "metadata": metadata, "statuses": shuffled}
+    entry = {"id": "1", "changes": [{"field": "messages", "value": value}]}
+    body = json.dumps({"object": "whatsapp_business_account", "entry": [entry]}).encode()
+    signature = hmac.new(scene.secret("APP_SECRET").encode(), body, "sha256").hexdigest()
+    headers = {"X-Hub-Signature-256": f"sha256={signature}"}
+    async with scene.business.http.post(url, data=body, headers=headers) as answer:
+        return answer.status
