@@ -8,6 +8,7 @@ import asyncpg
 import pytest
 from msgspec.structs import replace
 
+from tests.harness.cloud_owned import cloud_settings
 from tests.harness.journals import ME, OWNED, own
 from tests.harness.owned import session_of
 from tests.harness.shell import printed, refused
@@ -164,7 +165,7 @@ async def test_coreapps_that_are_set_to_the_old_one_are_named(
 async def test_only_a_coreapp_refuses_to_start_on_another_upstream(
     settings: Settings, pool: asyncpg.Pool
 ) -> None:
-    mine = replace(settings, upstream="cloud", cloud_phone_number_id=CLOUD.partition(":")[2])
+    mine = cloud_settings(settings, cloud_phone_number_id=CLOUD.partition(":")[2])
     for role in ("webapp", "master"):
         await check_database(mine, Identity(mine, role))
     with pytest.raises(
