@@ -511,6 +511,8 @@ _STATEMENTS = {
             _nothing,
             lambda s, c, a: s.tables.number.describe(s.now(), a[0]) or [],
         ),
+        ("insert into cloud_held", _nothing, _cloud("number", "hold_back")),
+        ("delete from cloud_held", None, lambda s, c, a: []),
         ("delete from upstream_id", None, lambda s, c, a: []),
         ("delete from cloud_unmatched", None, lambda s, c, a: []),
         ("delete from cloud_path where webapp in", None, lambda s, c, a: []),

@@ -9,6 +9,7 @@ webhooks    webhooks on their way, and the listeners: the product's own
 history     requests, acceptances, evidence, doubts
 judge       the promises of the Cloud API
 faults      what goes wrong there, and which faults are drawn
+mutants     the product without a rule each, and the faults that miss it
 seams       spans of time, shorter and in the same proportions
 world       one run
 """

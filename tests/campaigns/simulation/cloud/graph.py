@@ -59,8 +59,9 @@ class Request:
 
     def detach(self) -> None:
         """Its process is gone."""
-        if self.meta.lingers:
-            self._link.drop(self._up)
+        self._link.drop(self._up)
+        if not self.meta.lingers and not self.arrived:
+            self.meta.comes_late(self)
         self._forget()
 
     def _end(self, exchanged: Exchanged) -> None:

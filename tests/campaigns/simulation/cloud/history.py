@@ -18,7 +18,7 @@ from warouter.upstream.cloud.reference import parse_reference
 
 Reference = tuple[bytes, int]
 SLACK = 0.96  # of a window: clocks differ by 2 % each
-WAITS = {"promo": Wait.HELD, "fresh": Wait.HELD, "code": Wait.AUTHENTICATION}
+WAITS = {"promo": Wait.HELD, "code": Wait.AUTHENTICATION}
 
 
 class Accepted(NamedTuple):
@@ -62,6 +62,8 @@ class History(history.History):
         self.inbound_told: set[str] = set()
         # Whether the owner of a slot knows what templates are; the run's processes do.
         self.knows: Callable[[int], bool] = lambda _slot: True
+        self.once = False  # nothing that goes wrong is a reason to take a message twice
+        self.moves = False  # nothing happens but planned moves, which leave no doubt
         self._highest: dict[str, tuple[int, bytes]] = {}
 
     # requests
@@ -107,6 +109,10 @@ class History(history.History):
             self.broken("I6", f"{name} was accepted after {later[0]} was issued")
         if before and self.policy_of(message_id) != "resend" and message_id not in self.asked:
             self.broken("I6", f"{name}: accepted twice under {self.policy_of(message_id)}")
+        if before and reference not in self.resends:
+            self.broken("I6", f"{name} was sent although {before[-1].attempt} was taken")
+        if before and self.once:
+            self.broken("I6", f"{name}: accepted twice")
         found = Accepted(self.now(), message_id, attempt, recipient, wamid)
         if not before:
             self._ordered(found)
@@ -195,6 +201,11 @@ class History(history.History):
             if (row.id, row.attempt) not in self.ends and not self.knows(row.slot):
                 self.plain.add(row.id)
             self.causes[row.cause or ""] += 1
+            if self.moves:
+                self.broken("I12", f"a planned move leaves {row.id[-6:].hex()} in doubt")
+
+    def over(self, row: Issue) -> None:
+        self.note("over", row.id[-6:].hex(), row.attempt, row.state)
 
     def evident(self, message_id: bytes, attempt: int) -> None:
         self.evidence[message_id].setdefault(attempt, self.now())

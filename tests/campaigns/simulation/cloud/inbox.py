@@ -163,12 +163,13 @@ class Inbox:
             return None
         return self._shown(row.id) or None
 
-    def cohort(self, now: float, age: float, within: float) -> dict[str, int]:
+    def cohort(self, now: float, age: float, within: float) -> list[dict[str, int]]:
         """Messages that were answered within so long after a doubt began, and the silent ones."""
         first, last = now - age, now - (age - within)
-        cohort = [row for row in self._issues.upstream.values() if first <= row.at < last]
+        known = self._issues.upstream.values()
+        cohort = [row for row in known if first <= row.at < last and not row.held]
         silent = [row for row in cohort if not self._shown(row.id) and not self._in_inbox(row.id)]
-        return {"answered": len(cohort), "silent": len(silent)}
+        return [{"answered": len(cohort), "silent": len(silent)}]
 
     def _in_inbox(self, message_id: bytes) -> bool:
         return any(self.rows[n].kind == SHOWN for n in self.of.get(message_id, ()))

@@ -37,6 +37,7 @@ class Upstream(NamedTuple):
     wa_id: str | None
     user_id: str | None
     at: float
+    held: bool = False
 
 
 class Seen(Protocol):
@@ -51,6 +52,9 @@ class Seen(Protocol):
     def stated(self, row: Issue) -> None:
         """It is in doubt, held, or surely not taken."""
 
+    def over(self, row: Issue) -> None:
+        """It is gone."""
+
     def evident(self, message_id: bytes, attempt: int) -> None:
         """It is on disk that an attempt was taken."""
 
@@ -62,6 +66,7 @@ class _Nobody:
     def issued(self, row: Issue, others: Iterable[Issue]) -> None: ...
     def found(self, row: Issue) -> None: ...
     def stated(self, row: Issue) -> None: ...
+    def over(self, row: Issue) -> None: ...
     def evident(self, message_id: bytes, attempt: int) -> None: ...
     def twice(self, message_id: bytes, attempt: int) -> None: ...
 
@@ -82,6 +87,8 @@ class Issues:
         place = (row.slot, row.seq)
         if self.ids.get(row.id, place) != place or self.rows.get(place, row).id != row.id:
             raise Refused("23505")
+        if place in self.rows:
+            row = row._replace(recipient=self.rows[place].recipient)
         self.rows[place], self.ids[row.id] = row, place
         if row.state == ISSUED:
             self.seen.issued(row, self.rows.values())
@@ -92,6 +99,7 @@ class Issues:
         row = self.rows.pop(place, None)
         if row is not None:
             del self.ids[row.id]
+            self.seen.over(row)
 
     def append(self, now: float, rows: Iterable[tuple[int, int, bytes, str]]) -> None:
         """Of messages that may leave right after their commit."""
@@ -166,7 +174,8 @@ class Issues:
             if p["slot"] in held:
                 message_id = bytes.fromhex(p["id"])
                 place = p["wamid"], p["slot"], message_id, p["attempt"]
-                self.keep(Upstream(*place, p["wa_id"], p["user_id"], now))
+                waits = bool(p.get("held"))
+                self.keep(Upstream(*place, p["wa_id"], p["user_id"], now, waits))
 
     def keep(self, row: Upstream) -> bool:
         """True if the id is new."""

@@ -138,6 +138,12 @@ class Meta:
         request.arrived = True
         self._turn(self._hear, request)
 
+    def comes_late(self, request: Request) -> None:
+        """The kernel of its process goes on repeating what has not arrived."""
+        later = self.clock.now + 1.5 * self.history.base
+        request.written = later
+        self.clock.at(later, self.arrive, request)
+
     def _turn(self, act: Callable[..., object], *arguments: Any) -> None:
         if self.frozen:
             self._waiting.append((act, arguments))
@@ -200,7 +206,7 @@ class Meta:
         return True
 
     def _holds(self, said: dict[str, Any]) -> bool:
-        return self.held and said.get("template", {}).get("name") == "fresh"
+        return self.held and said.get("template", {}).get("name") == "promo"
 
     # answers
 

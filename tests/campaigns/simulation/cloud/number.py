@@ -7,7 +7,7 @@ from uuid import UUID
 
 from tests.campaigns.simulation.cloud.inbox import Inbox
 
-FRESH, LISTENS = 10.0, 5.0  # seconds
+FRESH, LISTENS, WEEK = 10.0, 5.0, 7 * 86_400.0  # seconds
 
 
 class Number:
@@ -17,6 +17,7 @@ class Number:
         self._inbox = inbox
         self.shares: dict[UUID, tuple[float, float]] = {}  # demand, and when it was said
         self.stopped: tuple[int, str, bytes] | None = None
+        self.held: dict[str, float] = {}  # templates that Meta holds back, and since when
         self.level: tuple[int, float] | None = None  # and when it was read
 
     def share(self, now: float, incarnation: UUID, demand: float) -> list[dict[str, Any]]:
@@ -37,6 +38,7 @@ class Number:
                 "stop_code": code,
                 "stop_details": details,
                 "stop_token": token,
+                "held": [name for name, at in self.held.items() if at > now - WEEK],
             }
         ]
 
@@ -49,6 +51,9 @@ class Number:
             return []
         code, self.stopped = self.stopped[0], None
         return [{"code": code}]
+
+    def hold_back(self, now: float, template: str) -> None:
+        self.held[template] = now
 
     def describe(self, now: float, level: int) -> None:
         self.level = (level, now)

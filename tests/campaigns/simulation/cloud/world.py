@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from random import Random
 from typing import Any
 
+import asyncpg
 import msgspec
 
 from tests.campaigns.simulation import nodes, world
@@ -16,6 +17,9 @@ from tests.campaigns.simulation.cloud.history import History
 from tests.campaigns.simulation.cloud.meta import DRAWN, Meta, Way
 from tests.campaigns.simulation.cloud.seams import Spans
 from tests.campaigns.simulation.cloud.webhooks import NUMBER, SECRET, Door, Webhooks
+from tests.harness.patch import patched
+from warouter import background
+from warouter.errors import WarouterError
 from warouter.flow import windows
 from warouter.kinds import FAIL, HOLD, NO_POLICY, POLICY_NAMES, RESEND, kind_with
 from warouter.message_id import text_of
@@ -34,8 +38,10 @@ class CloudWorld(world.World):
     history: History
     upstream: Meta
 
-    def __init__(self, *given: Any, policy: str = "", way: Way | None = None) -> None:
-        self._given_policy, self._given_way = policy, way
+    def __init__(
+        self, *given: Any, policy: str = "", way: Way | None = None, held: float = HELD_SECONDS
+    ) -> None:
+        self._given_policy, self._given_way, self._held = policy, way, held
         super().__init__(*given)
         self.tables.upstream = self.settings.upstream_name
         self.tables.issues.seen = self.history
@@ -51,10 +57,21 @@ class CloudWorld(world.World):
         return False
 
     @contextmanager
-    def seams(self, *, small: bool, held: float = HELD_SECONDS) -> Iterator[None]:
+    def seams(self, *, small: bool) -> Iterator[None]:
         """Within, the product is as this run needs it."""
-        with seams.drawn(Random(f"cloud:{self.seed}"), self.spans, small=small, held=held):
+        random, held = Random(f"cloud:{self.seed}"), self._held
+        told = patched([(background, "_guarded", self._guarded)])
+        with told, seams.drawn(random, self.spans, small=small, held=held):
             yield
+
+    async def _guarded(self, work: Any, failed: Callable[[Exception], None]) -> None:
+        """As ``background`` has it; an error that nobody foresaw is a defect."""
+        try:
+            await work
+        except Exception as error:
+            if not isinstance(error, (WarouterError, asyncpg.PostgresError)):
+                self.history.broken("I15", f"{work.__qualname__} raised {error!r}")
+            failed(error)
 
     def _history(self) -> History:
         draw = Random(f"meta:{self.seed}")
@@ -140,7 +157,7 @@ class CloudWorld(world.World):
         policy = draw.choice((NO_POLICY,) * 9 + (RESEND, FAIL, HOLD))
         if policy:
             history.policies[message_id] = POLICY_NAMES[policy]
-        what = draw.choice(("fresh",) if self.upstream.held else DRAWN)
+        what = draw.choice(("promo",) if self.upstream.held else DRAWN)
         body: dict[str, Any] = {"to": "1", "type": "text", "text": {"body": text_of(message_id)}}
         if what != "text":
             history.kinds[message_id] = what
@@ -200,7 +217,7 @@ class CloudWorld(world.World):
 
     def _come_to_rest(self) -> None:
         """Doubts end late: by webhooks, by their window, or blindly, three times in a row."""
-        span = windows.BLIND_FACTOR * self.spans.base * (HELD_SECONDS / 60.0)
+        span = windows.BLIND_FACTOR * self.spans.base * (self._held / 60.0)
         end = self.clock.now + MOST * span + LAST
         while judge.doubtful(self) and self.clock.now < end:
             self.clock.run(self.clock.now + LOOK)

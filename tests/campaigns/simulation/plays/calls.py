@@ -18,7 +18,8 @@ from warouter.cluster.plan import Mark, Succession, Takeover
 from warouter.message_id import text_of
 from warouter.store.beats import NodeSession
 from warouter.store.election import LeaderSession
-from warouter.store.journal import Journal
+from warouter.store.journal import Journal, Request
+from warouter.store.journal.inbox import Proof
 from warouter.store.journal.progress import Wire
 from warouter.store.nodes import ShardRequest
 
@@ -256,6 +257,66 @@ _ask = _call(
 _begin = _call("begin_request", moves=_moves(Succession))
 _end = _call("end_request")
 _step = _call("step")
+# What the Cloud API needs; a request's id is that of its place, so that rows meet.
+_attempts = st.integers(1, 3)
+_recipients = st.sampled_from(("1", "2"))
+
+
+def _requests_of(row: dict[str, Any]) -> Request:
+    return Request(id=id_of(row["slot"], row["seq"]), **row)
+
+
+def _took(row: dict[str, Any]) -> dict[str, Any]:
+    message_id = id_of(row["slot"], row["seq"])
+    wamid = f"w.{row['slot']}.{row['seq']}.{row['attempt']}"
+    return row | {"id": message_id.hex(), "wamid": wamid, "wa_id": None, "user_id": None}
+
+
+def _proof(row: dict[str, Any]) -> Proof:
+    took = _took(row)
+    return Proof(took["wamid"], row["slot"], bytes.fromhex(took["id"]), row["attempt"])
+
+
+def _rows_of(made: Any, **columns: Strategy) -> Strategy:
+    return _places(**columns).map(lambda rows: [made(row) for row in rows])
+
+
+_issue = _call(
+    "issue",
+    owned=_off,
+    rows=_rows_of(_requests_of, recipient=_recipients, attempt=_attempts, doubts=st.integers(0, 2)),
+)
+_open_issues = _call("open_issues")
+_stated = _record(
+    issues=_places(
+        attempt=_attempts,
+        state=st.sampled_from((2, 3, 4)),
+        doubts=st.integers(0, 2),
+        cause=st.sampled_from((None, "cut")),
+    )
+)
+_took_some = _record(took=_rows_of(_took, attempt=_attempts, held=st.booleans()))
+_unissue = _record(unissue=_places(attempt=st.sampled_from((None, 1, 2))))
+_say = _call(
+    "say",
+    kind=st.sampled_from((0, 2, 4)),
+    key=st.sampled_from(("k", "l", "m")),
+    message_id=st.tuples(_slots, _seqs).map(lambda place: id_of(*place)),
+    attempt=_attempts,
+    wamid=_often("w.9", None),
+    payload=st.just(b"{}"),
+)
+_drained = _call(
+    "drained",
+    numbers=st.lists(st.integers(1, 4), max_size=3),
+    proofs=_rows_of(_proof, attempt=_attempts),
+)
+_cloud_reads = (
+    _call("inbox", known=st.lists(st.integers(1, 3), max_size=1)),
+    _call("way", age=st.sampled_from((0.5, 30.0)), within=st.just(30.0)),
+    _call("wamids_of", ids=st.just([id_of(slot, seq) for slot in SLOTS for seq in (1, 2, 3)])),
+    _call("ids_of", wamids=st.just([f"w.3.{seq}.{n}" for seq in (1, 2) for n in (1, 2)])),
+)
 _letters = (_call("ask_for_letter"), _call("asked_letters"))
 _take_up = _call("take_up_letters", owned=st.builds(Owned, _slots.map(lambda slot: (slot,)), _off))
 _READS = [
@@ -291,6 +352,11 @@ _STEPS = (
     (_ask, _begin),
     (_end, _ask, _step, _begin),
     (_end, _ask, _call("step", by=st.sampled_from((-61.0, 20.0))), _begin),
+    (_issue, _issue, _stated),
+    (_issue, _open_issues, _took_some),
+    (_issue, _stated, _unissue, _open_issues),
+    (_say, _say, _issue, _drained),
+    (_say, st.one_of(_cloud_reads), _took_some, st.one_of(_cloud_reads)),
 )
 # A leader, an owner of both slots, and a few rows in each journal.
 _FIRST = [(slot, recipient) for slot in SLOTS for recipient in ("1", "1", "2")]
@@ -323,6 +389,8 @@ ENDING = (
         _read("parked_events_of", slot=slot, recipient="1", kind=kind, limit=slot - 2)
         for slot, kind in _LANES
     ),
+    _read("inbox", slots=SLOTS, known=[], limit=100),
+    Call(THE_OWNER, "open_issues", {"owned": Owned(SLOTS)}),
     _read("page", slot=3, after=1, upto=9, limit=100, most_bytes=200),
     _read("event_page", slot=3, kind=0, after=1, upto=9, limit=2, most_bytes=1 << 20),
     Call(THE_OWNER, "open", {"owned": Owned(SLOTS)}),

@@ -47,6 +47,8 @@ def _plain(value: Any) -> Any:
             return round((value - BEGIN).total_seconds(), 3)
         case memoryview():
             return bytes(value)
+        case msgspec.Struct():
+            return list(map(_plain, msgspec.structs.astuple(value)))
         case list() | tuple():
             return list(map(_plain, value))
     if hasattr(value, "items"):  # a row with its columns

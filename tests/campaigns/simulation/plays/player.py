@@ -42,7 +42,7 @@ from warouter.store.journal import Journal
 from warouter.store.nodes import ShardRequest
 
 _NAMES = {incarnation: name for name, incarnation in INCARNATIONS.items()}
-_ORDERED = ("page", "event_page")  # the rows of others come in whatever order is found
+_ORDERED = ("page", "event_page", "inbox")  # the rows of others come in whatever order is found
 _LOOKS_AFTER = frozenset(("renew", "hand_over", "release", "quiet"))  # and whatever a leader writes
 
 
@@ -125,7 +125,7 @@ class Player:
                 return {slot: self._epochs[slot] + off for slot in _slots(call.arguments)}
             case "above":
                 return [self._epochs[slot] + value for slot in _slots(call.arguments)]
-            case "rows" if isinstance(value, list):
+            case "rows" if isinstance(value, list) and call.name != "issue":
                 return self._rows(value)
             case "term":
                 return self._terms[who]

@@ -42,6 +42,7 @@ _EMPTY = f"""
 delete from message; delete from parked_message; delete from request_key; delete from event;
 delete from parked_event; delete from dead_letter; delete from owner_log;
 delete from shard_request; delete from beat; delete from node;
+delete from send_issue; delete from upstream_id; truncate cloud_inbox restart identity;
 update send_cursor set mark = 0, ranges = '{{}}' where mark <> 0 or ranges <> '{{}}';
 update event_cursor set mark = 0, ranges = '{{}}' where mark <> 0 or ranges <> '{{}}';
 update slot set epoch = 0, owner = null, successor = null, why = null, moving = 0
@@ -76,6 +77,11 @@ _ROWS = {
     "parked_message": "select slot, seq, id, recipient, kind, body, ttl, accepted_at, attempts,"
     " due_at, parked_at, reason from parked_message",
     "event": "select slot, seq, kind, key, recipient, payload, contact from event",
+    "send_issue": "select slot, seq, id, recipient, attempt, doubts, state, at, cause"
+    " from send_issue",
+    "upstream_id": "select wamid, slot, id, attempt, wa_id, user_id, at, held from upstream_id",
+    "cloud_inbox": "select n, slot, kind, key, id, attempt, wamid, recipient, payload, contact"
+    " from cloud_inbox",
     "event_cursor": "select slot, kind, mark, ranges from event_cursor",
     "parked_event": "select slot, seq, kind, key, recipient, payload, contact, attempts, due_at,"
     " parked_at, first_at, reason from parked_event",
