@@ -32,6 +32,7 @@ class Issue:
         "not_taken",
         "recipient",
         "rule",
+        "ruled",
         "said",
         "saying",
         "seq",
@@ -55,6 +56,9 @@ class Issue:
         self.ends = math.inf
         self.cause = ""
         self.rule: Rule | None = None  # once it is in doubt
+        # By which it was made, where that may turn out to be another one: kind and body of a
+        # template, of whose category nothing may be known yet.
+        self.ruled: tuple[int, bytes] | None = None
         self.aside = False  # in doubt, but those behind it go on
         self.left = 0  # the number of the record that takes it out of its lane
         self.not_taken = False  # its last request, surely, as was heard while it was aside

@@ -5,11 +5,13 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from warouter.flow.doubt import State
+from warouter.flow.doubt import Policy, State
 from warouter.flow.issues import Issue
 from warouter.flow.progress import Unissued
+from warouter.flow.windows import Windows
 from warouter.owner.cloud.doubts import Doubts
 from warouter.owner.cloud.endings import EXPIRED, Endings
+from warouter.owner.cloud.rules import RuleBook
 from warouter.owner.slot import OwnedSlot
 
 FENCE = 30.0
@@ -77,3 +79,26 @@ def test_a_late_answer_does_not_send_it_again() -> None:
     scene.endings.not_taken(scene.slot, scene.issue)
     assert scene.issue.state is State.DOUBT
     assert len(scene.stored) == 1
+
+
+def test_a_template_is_treated_as_what_it_turns_out_to_be() -> None:
+    """An owner that has just begun finds it in doubt, and does not know its category yet."""
+    scene = Scene()
+    categories: dict[tuple[str, str], str] = {}
+    book = RuleBook(Policy.RESEND, Windows(), FENCE, 1e9)
+    doubts: Any = Doubts(
+        scene,  # type: ignore[arg-type]
+        scene.endings,
+        book,
+        SimpleNamespace(begun=lambda: 0, ended=lambda _slot: 9),
+        SimpleNamespace(proven=lambda _since: True),
+        lambda: scene.now,
+    )
+    body = b'{"type":"template","template":{"name":"promo","language":{"code":"en"}}}'
+    doubts._rule(scene.issue, 0, body)
+    categories["promo", "en"] = "MARKETING"
+    book.use(categories)
+    scene.now = 61.0
+    scene.issue.drained_after = 0
+    doubts.look_at(scene.slot)
+    assert scene.issue.state is State.DOUBT

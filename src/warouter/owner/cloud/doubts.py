@@ -15,7 +15,7 @@ from typing import Protocol
 from msgspec.structs import replace
 
 from warouter.flow.causes import word_of
-from warouter.flow.doubt import Doubt, State, Verdict, verdict
+from warouter.flow.doubt import Doubt, Rule, State, Verdict, verdict
 from warouter.flow.issues import Issue
 from warouter.flow.lanes import Entry
 from warouter.flow.progress import Unissued
@@ -96,7 +96,7 @@ class Doubts:
         issue.state, issue.since, issue.cause = State.DOUBT, self._clock(), cause
         issue.doubts += 1
         issue.ends = entry.expires if entry.timed else math.inf
-        issue.rule = self._rules.of(entry.kind, entry.body)
+        self._rule(issue, entry.kind, bytes(entry.body))
         self.endings.state(slot, issue, DOUBTED)
         waiting = slot.lanes.block(entry.recipient)
         if waiting:
@@ -119,7 +119,7 @@ class Doubts:
             return  # it comes through its lane, and goes under the next attempt
         issue.since = self._clock() - row.age
         issue.begun = issue.since - self._rules.fence
-        issue.rule = self._rules.of(row.kind or 0, row.body)
+        rule = self._rule(issue, row.kind or 0, row.body)
         if row.ttl is not None:
             issue.ends = self._clock() + row.ttl - (row.message_age or 0.0)
         if row.state == KEPT:
@@ -127,12 +127,24 @@ class Doubts:
             self.endings.settle(slot, issue, reopen=False)
             return
         issue.state, issue.cause = State.DOUBT, row.cause or ""
-        if issue.rule.goes_on(row.age):
+        if rule.goes_on(row.age):
             issue.aside = True
             self.endings.settle(slot, issue, reopen=False)
             return
         self._shut(slot, issue)
         self._said(slot, issue)
+
+    def _rule(self, issue: Issue, kind: int, body: bytes) -> Rule:
+        issue.rule = rule = self._rules.of(kind, body)
+        issue.ruled = (kind, body) if b'"template"' in body else None
+        return rule
+
+    def _ruled(self, issue: Issue) -> Rule:
+        """Its rule, by what is known of its template now."""
+        if issue.ruled is not None:
+            return self._rule(issue, *issue.ruled)
+        assert issue.rule is not None
+        return issue.rule
 
     def _shut(self, slot: OwnedSlot, issue: Issue) -> None:
         slot.messages.parked.shut(issue.recipient, self._clock())
@@ -164,8 +176,7 @@ class Doubts:
                 self._decide(slot, issue, now)
 
     def _decide(self, slot: OwnedSlot, issue: Issue, now: float) -> None:
-        rule, waited = issue.rule, now - issue.since
-        assert rule is not None
+        rule, waited = self._ruled(issue), now - issue.since
         over = waited >= max(rule.window, self._rules.fence)
         proven = over and self._proving.proven(issue.since)
         doubt = Doubt(
