@@ -159,9 +159,10 @@ class History(history.History):
         last = max((a for i, a in self.doubts if i == row.id and a < row.attempt), default=0)
         since = self.doubts.get((row.id, last))
         window = self.window_of(row.id)
-        if row.id in self.plain:
+        if row.id in self.plain or not self.knows(row.slot):
             window = min(window, self.base)
-        if row.id in self.asked or since is None:
+        decided = any(i == row.id and a > last for i, a in self.issues)
+        if row.id in self.asked or since is None or decided:
             return
         if self.now() - since < window * SLACK:
             waited = f"{self.now() - since:.3f} s"
