@@ -123,22 +123,22 @@ async def test_when_a_wait_ends(
     settings: Settings, pool: asyncpg.Pool, row: dict[str, Any], seconds: float | None
 ) -> None:
     await issue(pool, **row)
-    assert await wait_of(settings) == (seconds and pytest.approx(seconds, abs=0.01))
+    assert await wait_of(settings) == (seconds and pytest.approx(seconds, abs=2.0))
 
 
 async def test_the_spans_are_those_of_the_coreapps(settings: Settings, pool: asyncpg.Pool) -> None:
     """The variables of this terminal may be others."""
     here = {"WAROUTER_CLOUD_DOUBT_SECONDS": "120", "WAROUTER_PENDING": "7200"}
     await issue(pool, state=2)
-    assert await wait_of(settings, **here) == pytest.approx(120, abs=0.01)
+    assert await wait_of(settings, **here) == pytest.approx(120, abs=2.0)
     env = ["WAROUTER_CLOUD_DOUBT_SECONDS=30", "WAROUTER_PENDING=3600", "WAROUTER_CLOUD_TOKEN=***"]
     body = msgspec.json.encode({"facts": {"env": env}}).decode()
     await pool.execute("select write_report($1, 'c', 'coreapp', $2::jsonb)", uuid4(), body)
-    assert await wait_of(settings, **here) == pytest.approx(30, abs=0.01)
+    assert await wait_of(settings, **here) == pytest.approx(30, abs=2.0)
     await pool.execute("update send_issue set state = 3")
-    assert await wait_of(settings, **here) == pytest.approx(3600, abs=0.01)
+    assert await wait_of(settings, **here) == pytest.approx(3600, abs=2.0)
     await pool.execute("update report set body = '{}'")  # of another build
-    assert await wait_of(settings, **here) == pytest.approx(7200, abs=0.01)
+    assert await wait_of(settings, **here) == pytest.approx(7200, abs=2.0)
 
 
 async def test_one_is_shown_with_its_trace_and_without_its_content(
