@@ -81,6 +81,7 @@ class Issues(dict[bytes, Issue]):
     def __init__(self) -> None:
         super().__init__()
         self.proven: set[bytes] = set()  # ended by evidence while their rows were being read
+        self.failed: set[bytes] = set()  # said to have failed in this epoch, if not on disk yet
         self.unbegun: dict[bytes, int] = {}  # attempts that may have a row, and have not begun
         self.paid: set[bytes] = set()  # they have a place in the rate, and their request not begun
 

@@ -9,6 +9,7 @@ from typing import Any, cast
 import msgspec
 
 from warouter.cluster.role import State
+from warouter.flow.issues import Issues
 from warouter.owner.cloud.drain import Drain
 from warouter.owner.cloud.rows import Rows
 from warouter.store.journal.inbox import Row
@@ -51,6 +52,7 @@ class Draining:
     def __init__(self) -> None:
         self.journal = Journal()
         self.slot = Slot(slot=SLOT, epoch=1, state=State.ACTIVE, claimed=True, open=True)
+        self.slot.issues = Issues()
         owned = SimpleNamespace(slots={SLOT: self.slot}, tasks=SimpleNamespace(guard=_unguarded))
         upstream = SimpleNamespace(attempts_out=lambda _id: frozenset())
         self.drain = Drain(
@@ -116,3 +118,15 @@ async def test_what_no_journal_has_is_shown_by_the_next_epoch() -> None:
     draining.drain.closed(cast("Any", draining.slot))  # before its event was stored
     await draining.read(row(1, "read"))
     assert draining.shown == ["read", "read"]
+
+
+def test_nothing_is_shown_behind_a_failure_that_is_being_written() -> None:
+    """By the owner itself, as the message's time is over: no reading knows of it yet."""
+
+    async def scene() -> list[str]:
+        draining = Draining()
+        draining.slot.issues.failed.add(ID)
+        await draining.read(row(1, "sent"))
+        return draining.shown
+
+    assert asyncio.run(scene()) == []

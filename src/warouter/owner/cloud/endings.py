@@ -175,6 +175,7 @@ class Endings:
 
     def fail(self, slot: OwnedSlot, issue: Issue, why: tuple[int, str, str]) -> None:
         issue.saying = True
+        slot.issues.failed.add(issue.id)
         entry = Entry(issue.seq, issue.id, issue.recipient, 0, b"")
         answer = Answer(slot.slot, text_of(issue.id), *why)
         self._expiry.fail(slot, entry, answer, _Failed(self, issue))

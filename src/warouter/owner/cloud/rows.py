@@ -100,7 +100,7 @@ class Rows:
         if told is None:
             return None
         out = self._upstream.attempts_out(row.id)
-        seen, shown = show(self._known(row), out | {attempt}, attempt, told.status)
+        seen, shown = show(self._known(slot, row), out | {attempt}, attempt, told.status)
         if told.status == FAILED and shown is None and out - {attempt} and not seen.over:
             raise NotYet  # for what becomes of the later attempt
         self.contradictions += seen.contradictions
@@ -113,12 +113,13 @@ class Rows:
         key = f"{name}:{told.status}:{told.timestamp}"
         return Event(row.slot, row.n, "status", key, row.sent_to, told.payload)
 
-    def _known(self, row: Row) -> Seen:
+    def _known(self, slot: OwnedSlot, row: Row) -> Seen:
         assert row.id is not None
         before = self._seen.get(row.id, Seen())
         stored = row.stored or []
         rank = max((RANKS.get(name, 0) for name in stored), default=0)
-        return before._replace(rank=max(before.rank, rank), over=before.over or FAILED in stored)
+        failed = FAILED in stored or row.id in slot.issues.failed
+        return before._replace(rank=max(before.rank, rank), over=before.over or failed)
 
     def _word(self, slot: OwnedSlot, row: Row) -> None:
         """What a former owner heard of one attempt."""
