@@ -6,7 +6,7 @@ What is wrong at once is said at once, the rest by ``judge``.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import msgspec
@@ -52,7 +52,6 @@ class History(history.History):
         self.causes: Counter[str] = Counter()
         self.resends: dict[Reference, float] = {}
         self.not_taken: set[Reference] = set()
-        self.plain: set[bytes] = set()  # their owners did not know what they are
         self.kept: set[bytes] = set()
         self.asked: set[bytes] = set()  # an operator had his say
         self.aside: set[bytes] = set()  # lanes did not wait for these
@@ -60,8 +59,6 @@ class History(history.History):
         self.statuses_told: defaultdict[bytes, set[tuple[int, str, bool]]] = defaultdict(set)
         self.wrote: dict[str, str] = {}  # inbound messages by wamid
         self.inbound_told: set[str] = set()
-        # Whether the owner of a slot knows what templates are; the run's processes do.
-        self.knows: Callable[[int], bool] = lambda _slot: True
         self.once = False  # nothing that goes wrong is a reason to take a message twice
         self.moves = False  # nothing happens but planned moves, which leave no doubt
         self._highest: dict[str, tuple[int, bytes]] = {}
@@ -88,8 +85,6 @@ class History(history.History):
         found = _reference(body)
         if found is not None:
             self.ends[found] = self.now()
-            if not self.knows(found[0][1]):
-                self.plain.add(found[0])
 
     def refuses(self, said: dict[str, Any]) -> None:
         """Meta refuses it for good."""
@@ -159,7 +154,7 @@ class History(history.History):
         last = max((a for i, a in self.doubts if i == row.id and a < row.attempt), default=0)
         since = self.doubts.get((row.id, last))
         window = self.window_of(row.id)
-        if row.id in self.plain or not self.knows(row.slot):
+        if not self.once:  # its owner may not have known what template it is, when it decided
             window = min(window, self.base)
         decided = any(i == row.id and a > last for i, a in self.issues)
         if row.id in self.asked or since is None or decided:
@@ -199,8 +194,6 @@ class History(history.History):
         if (row.id, row.attempt) not in self.doubts:
             self.note("doubted", row.id[-6:].hex(), row.attempt, row.cause)
             self.doubts[row.id, row.attempt] = since
-            if (row.id, row.attempt) not in self.ends and not self.knows(row.slot):
-                self.plain.add(row.id)
             self.causes[row.cause or ""] += 1
             if self.moves:
                 self.broken("I12", f"a planned move leaves {row.id[-6:].hex()} in doubt")

@@ -46,15 +46,6 @@ class CloudWorld(world.World):
         self.tables.upstream = self.settings.upstream_name
         self.tables.issues.seen = self.history
         self.history.places = self.tables.places
-        self.history.knows = self._knows
-
-    def _knows(self, slot: int) -> bool:
-        """The owner of a slot has read the categories of templates."""
-        for process in self.processes.values():
-            if process.alive and process.incarnation == self.tables.owners[slot]:
-                end: Any = process.node.end if process.node is not None else None
-                return end is not None and bool(end._rules._categories)
-        return False
 
     @contextmanager
     def seams(self, *, small: bool) -> Iterator[None]:
