@@ -142,6 +142,8 @@ class History(history.History):
         if row.doubts:
             self._resent(row, name)
         self.issues[row.id, row.attempt] = self.now()
+        if row.doubts and (row.id in self.kept or self.kinds.get(row.id) == "promo"):
+            return  # its lane may have gone on without it
         for other in others:
             mine = other.recipient == row.recipient and other.id != row.id
             if mine and other.state in (ISSUED, DOUBTED) and not self._gone_on(other):
