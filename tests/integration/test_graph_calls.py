@@ -181,7 +181,7 @@ async def test_no_server_is_away(unused_port: int) -> None:
     with pytest.raises(CallAway):
         await client.number.probe()
     with pytest.raises(ServiceAway):
-        await client.media.upload(content(b"x"), "image/jpeg")
+        await client.media.upload(content(b"x"), "image/jpeg", 1)
     await client.close()
 
 
@@ -232,14 +232,26 @@ async def test_a_message_is_taken(client: Client, simulator: CloudSimulator) -> 
     assert simulator.record.counters.accepted == 1
 
 
-@pytest.mark.parametrize("size", [None, len(CONTENT)])
-async def test_media_goes_up_and_comes_down(client: Client, size: int | None) -> None:
+async def test_media_goes_up_and_comes_down(client: Client) -> None:
     parts = [CONTENT[at : at + 10_000] for at in range(0, len(CONTENT), 10_000)]
-    handle = await client.media.upload(content(*parts), "audio/ogg; codecs=opus", size)
+    handle = await client.media.upload(content(*parts), "audio/ogg; codecs=opus", len(CONTENT))
     assert handle.isdigit()
     assert await read(client.media, handle) == CONTENT
     found = await client.calls.get(handle, {})
     assert found["mime_type"] == "audio/ogg; codecs=opus"
+
+
+async def test_an_upload_announces_its_length() -> None:
+    lengths: list[tuple[int | None, int]] = []
+
+    async def says(request: web.Request) -> web.Response:
+        lengths.append((request.content_length, len(await request.read())))
+        return web.json_response({"id": "1"})
+
+    async with odd(says) as client:
+        await client.media.upload(content(CONTENT, b"x"), "image/jpeg", len(CONTENT) + 1)
+    [(announced, came)] = lengths
+    assert announced == came
 
 
 async def test_unknown_media_is_refused(client: Client) -> None:
@@ -252,7 +264,7 @@ async def test_unknown_media_is_refused(client: Client) -> None:
 async def test_a_url_that_has_died_is_asked_for_again(
     simulator: CloudSimulator, client: Client
 ) -> None:
-    handle = await client.media.upload(content(CONTENT), "image/jpeg")
+    handle = await client.media.upload(content(CONTENT), "image/jpeg", len(CONTENT))
     urls: list[str] = []
     look_up = client.media._looked_up
 
@@ -272,7 +284,7 @@ async def test_media_that_fails_for_a_while(
 ) -> None:
     simulator.use(CloudFaults(media_status=status))
     with pytest.raises(kind):
-        await client.media.upload(content(CONTENT), "image/jpeg")
+        await client.media.upload(content(CONTENT), "image/jpeg", len(CONTENT))
     with pytest.raises(kind):
         await read(client.media, "123")
 
@@ -283,9 +295,9 @@ async def test_errors_of_the_content_are_passed_on(client: Client) -> None:
         raise FileNotFoundError("gone")
 
     with pytest.raises(FileNotFoundError, match="gone"):
-        await client.media.upload(broken(), "image/jpeg")
+        await client.media.upload(broken(), "image/jpeg", 2)
     with pytest.raises(ServiceRefused, match="no type"):
-        await client.media.upload(content(b"x"), "image/jpeg\r\nX: y")
+        await client.media.upload(content(b"x"), "image/jpeg\r\nX: y", 1)
 
 
 @pytest.mark.parametrize("body", ["{}", '{"id":null}', '{"id":"a/b"}', "[]", '{"id":""}'])
@@ -296,7 +308,7 @@ async def test_an_upload_without_an_id_is_tried_again(body: str) -> None:
 
     async with odd(says) as client:
         with pytest.raises(ServiceAway):
-            await client.media.upload(content(b"x"), "image/jpeg")
+            await client.media.upload(content(b"x"), "image/jpeg", 1)
 
 
 async def test_the_token_goes_nowhere_by_a_redirect() -> None:
@@ -312,7 +324,7 @@ async def test_the_token_goes_nowhere_by_a_redirect() -> None:
         with pytest.raises(ServiceRefused, match="HTTP 302"):
             await read(client.media, "1")
         with pytest.raises(ServiceRefused, match="HTTP 302"):
-            await client.media.upload(content(b"x"), "image/jpeg")
+            await client.media.upload(content(b"x"), "image/jpeg", 1)
         assert asked == ["/v25.0/1", "/content", "/v25.0/106540352242922/media"]
 
 

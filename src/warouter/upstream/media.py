@@ -41,10 +41,12 @@ class MediaService:
         self._url = f"{url}/media"
         self._session: aiohttp.ClientSession | None = None
 
-    async def upload(self, content: AsyncIterator[bytes], mime: str) -> str:
-        """Upload content and return its handle. Errors of ``content`` are passed on."""
+    async def upload(self, content: AsyncIterator[bytes], mime: str, size: int) -> str:
+        """Upload content of ``size`` bytes and return its handle. Errors of ``content`` are passed
+        on.
+        """
         source = Source(content)
-        headers = {"Content-Type": mime}
+        headers = {"Content-Type": mime, "Content-Length": str(size)}
         try:
             async with self._http().post(self._url, data=source.read(), headers=headers) as answer:
                 _judge(answer)

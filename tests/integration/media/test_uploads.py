@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from tests.integration.media.conftest import CONTENT, USER, chunks
 from warouter.errors import MediaRefused
+from warouter.media.fetch import Fetcher
 from warouter.media.library import Library
 from warouter.media.references import Reference
 from warouter.owner.media import uploads as uploads_file
@@ -36,6 +38,31 @@ async def test_many_messages_bring_one_media_once(
     path, mime = simulator.media.find(handles[0]) or (Path(), "")
     content = await asyncio.to_thread(path.read_bytes)
     assert (content, mime) == (CONTENT, "image/jpeg")
+
+
+async def test_an_upload_announces_its_length(library: Library) -> None:
+    """So that nothing in between has to take a body in chunks."""
+    lengths: list[int | None] = []
+
+    async def says(request: web.Request) -> web.Response:
+        await request.read()
+        lengths.append(request.content_length)
+        return web.json_response({"handle": "h"})
+
+    app = web.Application()
+    app.router.add_post("/media", says)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    service = MediaService(f"http://127.0.0.1:{runner.addresses[0][1]}")
+    uploads = Uploads(library, service, Fetcher())
+    media = await library.receive(chunks(CONTENT), "image/jpeg")
+    try:
+        assert await uploads.handle(reference(media), 1, USER) == "h"
+    finally:
+        await uploads.close()
+        await runner.cleanup()
+    assert lengths == [len(CONTENT)]
 
 
 async def test_no_more_than_eight_move_bytes_at_a_time(
@@ -106,7 +133,7 @@ async def test_an_upload_that_breaks_off_is_no_error_of_the_simulators(
 
     simulator.media.put = watched
     service = MediaService(simulator.url)
-    call = asyncio.ensure_future(service.upload(endless(), "image/jpeg"))
+    call = asyncio.ensure_future(service.upload(endless(), "image/jpeg", 1 << 40))
     await asyncio.wait_for(begun.wait(), 10)
     call.cancel()
     await asyncio.wait_for(ended.wait(), 10)

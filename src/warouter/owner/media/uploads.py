@@ -161,7 +161,8 @@ class Uploads:
             if media is None:
                 raise NotFound(f"media {reference.id} is no longer there")
             try:
-                return await self._upload(self._library.content(media), types.safe(media.mime))
+                content = self._library.content(media)
+                return await self._upload(content, types.safe(media.mime), media.size)
             except FileNotFoundError:
                 if pause is not None:
                     await asyncio.sleep(pause)
@@ -172,14 +173,14 @@ class Uploads:
         directory = self._library.directory
         try:
             content = directory.read(staged.path, staged.size, staged.sha256)
-            return await self._upload(content, mime)
+            return await self._upload(content, mime, staged.size)
         finally:
             await directory.drop(staged)
 
-    async def _upload(self, content: AsyncIterator[bytes], mime: str) -> str:
+    async def _upload(self, content: AsyncIterator[bytes], mime: str, size: int) -> str:
         try:
             async with self._uploading:
-                handle = await self._service.upload(content, mime)
+                handle = await self._service.upload(content, mime, size)
         except Damaged as error:
             log.error("media verification failed", extra={"error": str(error)})
             raise MediaRefused("the stored media is damaged") from error

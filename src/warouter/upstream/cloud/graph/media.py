@@ -57,18 +57,14 @@ class CloudMedia(MediaService):
         self._calls = calls
         self._tls = tls if tls is not None else True
 
-    async def upload(
-        self, content: AsyncIterator[bytes], mime: str, size: int | None = None
-    ) -> str:
-        """Upload content and return its id, which lives for 30 days; errors as in MediaService.
-
-        With its ``size`` the request has a length, without it goes in chunks.
-        """
+    async def upload(self, content: AsyncIterator[bytes], mime: str, size: int) -> str:
+        """Upload content and return its id, which lives for 30 days; errors as in MediaService."""
         form = _Form(mime)
         source = Source(content)
-        headers = bearer(self._secrets) | {"Content-Type": form.type}
-        if size is not None:
-            headers["Content-Length"] = str(form.size(size))
+        headers = bearer(self._secrets) | {
+            "Content-Type": form.type,
+            "Content-Length": str(form.size(size)),
+        }
         try:
             async with self._http().post(
                 self._url,
