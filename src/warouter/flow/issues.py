@@ -30,6 +30,7 @@ class Issue:
         "left",
         "marked",
         "not_taken",
+        "pair_refusals",
         "recipient",
         "rule",
         "ruled",
@@ -63,6 +64,7 @@ class Issue:
         self.left = 0  # the number of the record that takes it out of its lane
         self.not_taken = False  # its last request, surely, as was heard while it was aside
         self.uploaded_again = False  # its media, since the other side did not know them
+        self.pair_refusals = 0  # how often its recipient had got too many messages
         self.saying = False  # its end is being written as a status
         self.said = False  # that is on disk; only its lane is still shut
         self.drained_after: int | None = (

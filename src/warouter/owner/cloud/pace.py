@@ -11,6 +11,7 @@ import random
 from collections.abc import Callable
 
 from warouter.flow.budget import Budget
+from warouter.flow.issues import Issue
 from warouter.flow.pairs import Pairs, backoff
 from warouter.upstream.cloud.answers import Class, Judged
 
@@ -88,10 +89,14 @@ class Pace:
             self._pause(min(most, first * 2.0**self._unreached), now)
             self._unreached = min(self._unreached + 1, 10)
 
-    def again_ms(self, judged: Judged, attempts: int) -> int:
-        """Milliseconds until a message that was not taken goes again; it was sent so often."""
+    def again_ms(self, judged: Judged, issue: Issue, attempts: int) -> int:
+        """Milliseconds until a message that was not taken goes again; it was sent so often.
+
+        For its recipient's rate only such refusals count: other troubles would make it an hour.
+        """
         if judged.cls is Class.LANE:
-            return int(backoff(attempts) * 1000)
+            before, issue.pair_refusals = issue.pair_refusals, issue.pair_refusals + 1
+            return int(backoff(before) * 1000)
         if judged.slower:
             return random.randint(*THROTTLED_MS)
         longer = 2.0 ** min(max(0, attempts - USUAL_TRIES), 20)

@@ -244,7 +244,7 @@ class Requests(Answers, Issued):
                 self._unmark(slot, issue)
             else:
                 self._state(slot, issue)
-            answer = replace(answer, retry_ms=self._pace.again_ms(judged, entry.attempts))
+            answer = replace(answer, retry_ms=self._pace.again_ms(judged, issue, entry.attempts))
         self._sender.on_answer(slot, issue.id, answer)
 
     def _state(self, slot: OwnedSlot, issue: Issue) -> None:

@@ -1,0 +1,82 @@
+"""What the answer to a request means for its message: how long it waits until it goes again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from warouter.flow.doubt import State
+from warouter.flow.issues import Issue
+from warouter.flow.lanes import Entry
+from warouter.owner.cloud.pace import Pace
+from warouter.owner.cloud.requests import Requests
+from warouter.owner.slot import GRANTED, OwnedSlot
+from warouter.upstream.cloud.answers import judge
+from warouter.upstream.cloud.graph.client import Post
+from warouter.upstream.protocol import Answer
+
+ID = bytes(20)
+AWAY, PAIR = 131016, 131056
+
+
+class Scene:
+    """One slot with a message that is out, whoever asks for its answer, and its sender."""
+
+    def __init__(self) -> None:
+        me: Any = self
+        self.now = 0.0
+        self.waits: list[int] = []
+        self.slot = OwnedSlot(3, 1)
+        self.slot.claim = GRANTED
+        self.slots = {3: self.slot}
+        pace = Pace(100.0, lambda: self.now)
+        ways: dict[str, Any] = dict.fromkeys(("proving", "words", "learned", "stop", "prove"), self)
+        self.requests = Requests(me, me, me, me, lambda: self.now, pace=pace, **ways)
+        self.requests.belong_to(me, me)
+        self.issue = self.slot.issues[ID] = Issue(7, ID, "49151", attempt=0)
+        self.slot.lanes.push(Entry(7, ID, "49151", 0, b"{}"))
+        self.begins()
+
+    # the upstream, what was learned, the recorder, the sender
+
+    def answer_to(self, _answers: Any) -> None: ...
+
+    def note(self, _judged: Any) -> None: ...
+
+    def touch(self, _slot: Any) -> None: ...
+
+    def look_again(self, _slot: Any) -> None: ...
+
+    def on_answer(self, slot: OwnedSlot, message_id: bytes, answer: Answer) -> None:
+        self.waits.append(answer.retry_ms)
+        slot.lanes.retry(message_id, self.now + answer.retry_ms / 1000)
+
+    def begins(self) -> None:
+        self.slot.lanes.due(self.now)
+        assert self.slot.lanes.take()
+        self.issue.attempt, self.issue.state = self.issue.next_attempt, State.OUT
+
+    def is_refused(self, code: int) -> int:
+        """With this code of Meta's: after so many ms it goes again, and it does."""
+        body = msgspec.json.encode({"error": {"code": code}})
+        post = Post(3, 1, ID, self.issue.attempt, b"")
+        self.requests.on_judged(post, judge(400, body), b"")
+        self.now += self.waits[-1] / 1000
+        self.begins()
+        return self.waits[-1]
+
+
+async def test_a_recipient_with_too_many_messages_waits_four_times_as_long_each_time() -> None:
+    scene = Scene()
+    assert [scene.is_refused(PAIR) for _ in range(3)] == [1_000, 4_000, 16_000]
+
+
+async def test_what_was_refused_for_other_reasons_does_not_make_that_wait_longer() -> None:
+    """The other side was away for a while: then 4^n s would be an hour for one message too many."""
+    scene = Scene()
+    for _ in range(6):
+        scene.is_refused(AWAY)
+    assert scene.is_refused(PAIR) == 1_000
+    scene.is_refused(AWAY)
+    assert scene.is_refused(PAIR) == 4_000
