@@ -5,11 +5,13 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from warouter.flow.doubt import Policy, State
 from warouter.flow.issues import Issue
-from warouter.flow.progress import Unissued
+from warouter.flow.progress import Took, Unissued
 from warouter.flow.windows import Windows
-from warouter.owner.cloud.doubts import Doubts
+from warouter.owner.cloud.doubts import SENT_SECONDS, Doubts
 from warouter.owner.cloud.endings import EXPIRED, Endings
 from warouter.owner.cloud.rules import RuleBook
 from warouter.owner.slot import OwnedSlot
@@ -79,6 +81,23 @@ def test_a_late_answer_does_not_send_it_again() -> None:
     scene.endings.not_taken(scene.slot, scene.issue)
     assert scene.issue.state is State.DOUBT
     assert len(scene.stored) == 1
+
+
+def test_each_end_is_counted_and_said(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    scene = Scene()
+    scene.endings.not_taken(scene.slot, scene.issue)
+    (said,) = caplog.records
+    assert (said.message, said.by) == ("doubt ended", "answer")  # type: ignore[attr-defined]
+    assert scene.endings.counts == {"answer": 1}
+
+
+def test_a_message_that_only_waited_for_its_sent_was_never_in_doubt() -> None:
+    scene = Scene()
+    scene.endings.wait_for_sent(scene.slot, scene.issue, Took(7, ID.hex(), 1, "wamid.1"))
+    scene.looks_at(SENT_SECONDS)
+    assert scene.over
+    assert scene.endings.counts == {}
 
 
 def test_a_template_is_treated_as_what_it_turns_out_to_be() -> None:

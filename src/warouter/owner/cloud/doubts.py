@@ -112,7 +112,7 @@ class Doubts:
             self._shut(slot, issue)
             self.endings.settle(slot, issue)
             slot.messages.note(Unissued(row.seq))
-            self.endings.counts["status"] += 1
+            self.endings.count(slot, issue, "status")
             return
         slot.issues[row.id] = issue
         if row.state == NOT_TAKEN:
@@ -168,7 +168,7 @@ class Doubts:
                     self.endings.proven(slot, issue.id)
             elif issue.state is State.HELD:
                 if now - issue.since >= self._rules.held and not issue.saying:
-                    self.endings.counts["fail"] += 1
+                    self.endings.count(slot, issue, "fail")
                     self.endings.fail(slot, issue, UNKNOWN)
             elif issue.said:
                 self.endings.shut_until_fence(slot, issue, now)
@@ -201,7 +201,7 @@ class Doubts:
                     self._note_blind(slot, issue, proven=proven)
             case Verdict.FAIL:
                 self._note_blind(slot, issue, proven=proven or doubt.ttl_over)
-                self.endings.counts["fail"] += 1
+                self.endings.count(slot, issue, "fail")
                 self.endings.fail(slot, issue, EXPIRED if doubt.ttl_over else UNKNOWN)
             case Verdict.HOLD:
                 self._note_blind(slot, issue, proven=proven)
@@ -224,7 +224,7 @@ class Doubts:
         if issue is None or issue.state is not State.HELD or issue.saying:
             return True
         if word == "fail":
-            self.endings.counts["operator"] += 1
+            self.endings.count(slot, issue, "operator")
             self.endings.fail(slot, issue, UNKNOWN)
             return True
         return self.endings.resend(slot, issue, "operator")

@@ -70,6 +70,12 @@ class Endings:
         self._clock = clock
         self.counts: Counter[str] = Counter()
 
+    def count(self, slot: OwnedSlot, issue: Issue, by: str) -> None:
+        """One more has ended."""
+        self.counts[by] += 1
+        extra = {"slot": slot.slot, "id": text_of(issue.id), "attempt": issue.attempt, "by": by}
+        log.info("doubt ended", extra=extra)
+
     def evidence(self, slot: OwnedSlot, took: Took, by: str) -> bool:
         """An attempt of this message was taken: whatever its state is, it ends. False: it had."""
         message_id = bytes.fromhex(took.id)
@@ -78,7 +84,7 @@ class Endings:
             return False
         slot.messages.note(took._replace(seq=issue.seq))
         if issue.state in (State.DOUBT, State.HELD):
-            self.counts[by] += 1
+            self.count(slot, issue, by)
         self._end(slot, issue)
         return True
 
@@ -93,7 +99,8 @@ class Endings:
         issue = slot.issues.pop(message_id, None)
         if issue is not None:
             slot.messages.note(Unissued(issue.seq))
-            self.counts["status"] += 1
+            if issue.state is not State.TAKEN:  # that one was never in doubt
+                self.count(slot, issue, "status")
             self._end(slot, issue)
 
     def not_taken(self, slot: OwnedSlot, issue: Issue) -> None:
@@ -107,7 +114,7 @@ class Endings:
             return
         issue.doubts -= 1
         self.state(slot, issue, NOT_TAKEN)
-        self.counts["answer"] += 1
+        self.count(slot, issue, "answer")
         self._again(slot, issue)
 
     def heard(
@@ -129,7 +136,7 @@ class Endings:
         issue.doubts -= 1
         if not issue.doubts:
             issue.since = -math.inf  # nothing of it can be taken any more
-        self.counts["answer"] += 1
+        self.count(slot, issue, "answer")
         self.fail(slot, issue, (answer.code, answer.title, answer.details))
 
     def resend(self, slot: OwnedSlot, issue: Issue, by: str = "resend") -> bool:
@@ -144,7 +151,7 @@ class Endings:
             slot.messages.note(Park(issue.seq, 0, 0, "sent again"))
             self.state(slot, issue, NOT_TAKEN)  # a later owner finds it in its lane
             slot.messages.parked.shut(issue.recipient, self._clock())
-        self.counts[by] += 1
+        self.count(slot, issue, by)
         self._again(slot, issue)
         return True
 
@@ -160,7 +167,7 @@ class Endings:
         self._reopen(slot, issue)
 
     def hold(self, slot: OwnedSlot, issue: Issue) -> None:
-        self.counts["hold"] += 1
+        self.count(slot, issue, "hold")
         shut = not issue.aside
         issue.state, issue.since, issue.aside = State.HELD, self._clock(), False
         self.state(slot, issue, KEPT)
