@@ -46,9 +46,9 @@ async def calm(lab: Lab, seconds: float) -> dict[str, Any]:
     since = time.time()
     snapshot = await hold_snapshot(lab)
     await asyncio.sleep(seconds)
-    dead = {row["relname"]: row["n_dead_tup"] for row in await lab.sql(_DEAD_ROWS)}
+    dead = {row["relname"]: row["n_dead_tup"] for row in await lab.database.sql(_DEAD_ROWS)}
     await snapshot.close()
-    moves = {row["reason"]: row["n"] for row in await lab.sql(_MOVES, since)}
+    moves = {row["reason"]: row["n"] for row in await lab.database.sql(_MOVES, since)}
     waits = [wait * 1000 for _, wait in lab.history.waits()]
     tenth = max(1, len(waits) // 10)
     return {

@@ -44,7 +44,7 @@ async def run(lab: Lab, names: Sequence[str], seconds: float = math.inf) -> Outc
         if time.monotonic() - began > seconds:
             break
         nemesis = NEMESES[name]
-        if not set(nemesis.needs) <= lab.means:
+        if not set(nemesis.needs) <= lab.hosts.means:
             skipped.append(name)
             continue
         marks.append(await _one(lab, name, f"{n}/{len(names)}"))

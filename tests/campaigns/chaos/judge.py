@@ -39,10 +39,10 @@ async def judged(lab: Lab, marks: Sequence[Mark]) -> list[str]:
     await lab.door.has_told(lab)
     await _settled(lab)
     await lab.arrivals.fetch()
-    log = await lab.sql(_OWNER_LOG, seconds=WHOLE_SECONDS)
+    log = await lab.database.sql(_OWNER_LOG, seconds=WHOLE_SECONDS)
     history.on_owner_log(log)
     of_its_door = await lab.door.judged(lab, marks, log)
-    for stale_write in await lab.stale_writes():
+    for stale_write in await lab.database.stale_writes():
         history.broken("I2", stale_write)
     return [
         *map(str, violations(history)),
@@ -92,7 +92,7 @@ def _often(kind: str, said: Sequence[str], marks: Sequence[Mark]) -> bool:
 
 async def _accounted(lab: Lab, history: History) -> list[str]:
     """A row without a 201 belongs to a request without an answer, and was sent like all others."""
-    rows = await lab.sql(_MESSAGES, seconds=WHOLE_SECONDS)
+    rows = await lab.database.sql(_MESSAGES, seconds=WHOLE_SECONDS)
     known = history.number.keys() | history.doomed | history.cautious
     unknown = {token for _, token, _ in history.unknown}
     stray = [
@@ -108,7 +108,7 @@ async def _settled(lab: Lab) -> None:
     """Cursors reach the ends of their journals soon; nothing is parked or given up."""
     give_up = time.monotonic() + PROMISED_SECONDS
     while True:
-        (row,) = await lab.sql(_UNSETTLED)
+        (row,) = await lab.database.sql(_UNSETTLED)
         if not row["n"] or time.monotonic() > give_up:
             break
         await asyncio.sleep(0.1)

@@ -53,7 +53,7 @@ async def forgetful_upstream(lab: Lab) -> None:
 
 async def unchecked_database(lab: Lab) -> None:
     """The other half of ``no_fence``."""
-    await lab.sql(_NO_CHECK)
+    await lab.database.sql(_NO_CHECK)
 
 
 Preparation = Callable[[Lab], Awaitable[None]]

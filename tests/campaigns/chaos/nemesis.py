@@ -24,7 +24,7 @@ class Nemesis(NamedTuple):
 
 async def an_owner(lab: Lab) -> list[str]:
     """A coreapp that owns something, drawn."""
-    owners = await lab.owners()
+    owners = await lab.database.owners()
     return [lab.random.choice(sorted(n for n in owners if lab.process(n).alive))]
 
 
@@ -86,13 +86,13 @@ def fence_as_drawn(act: Act) -> Act:
 
 async def begin(lab: Lab, kind: str, names: list[str]) -> Mark:
     """The mark of a fault that is about to happen, with what its victims own."""
-    owners = await lab.owners()
+    owners = await lab.database.owners()
     owned = {slot: epoch for name in names for slot, epoch in owners.get(name, {}).items()}
     return Mark(
         kind=kind,
         victims=names,
         owned=owned,
-        count=(await lab.map()).shards,
+        count=(await lab.database.map()).shards,
         wall=time.time(),
         at=time.monotonic(),
     )

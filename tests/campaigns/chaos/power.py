@@ -24,7 +24,7 @@ from typing import Any
 import asyncpg
 import msgspec
 
-from tests.campaigns.chaos.lab import children_of, fresh_folder
+from tests.campaigns.chaos.machine import children_of, fresh_folder
 from tests.harness.business import Business
 from tests.harness.facts import Facts
 from warouter import message_id

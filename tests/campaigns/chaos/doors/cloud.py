@@ -159,7 +159,7 @@ class CloudDoor:
         judge.dated(history.sends, log, time.time() - time.monotonic())
         history.held = await self._held()
         twice = judge.twice(requests, marks, self.window, history.cautious)
-        rows = await lab.sql(_DOUBTS, seconds=60.0)
+        rows = await lab.database.sql(_DOUBTS, seconds=60.0)
         begun = [_doubt(row) for row in rows if row["became"] == 2]
         ended = [_doubt(row) for row in rows if row["was"] == 2]
         self._told = _figures(whole, twice, begun, ended, rows) | {"held": len(history.held)}
@@ -194,7 +194,7 @@ class CloudDoor:
         return {one["id"] for one in msgspec.json.decode(said) if one["state"] == "held"}
 
     async def _inbound(self, lab: Lab) -> list[str]:
-        (row,) = await lab.sql(_STORED)
+        (row,) = await lab.database.sql(_STORED)
         told = len(lab.history.injected)
         return [f"I9: {row['n']} of {told} inbound messages are stored"] if row["n"] != told else []
 

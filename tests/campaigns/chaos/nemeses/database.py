@@ -6,7 +6,8 @@ import asyncio
 import signal
 import time
 
-from tests.campaigns.chaos.lab import Lab, children_of
+from tests.campaigns.chaos.lab import Lab
+from tests.campaigns.chaos.machine import children_of
 from tests.campaigns.chaos.marks import Mark
 from tests.campaigns.chaos.nemesis import Act, a_webapp, an_owner, fault, nemesis, repeated
 from tests.harness.frozen import frozen
@@ -39,12 +40,12 @@ def bounce(how: signal.Signals) -> Act:
 
 async def end_sessions(lab: Lab, mark: Mark) -> None:
     """pg_terminate_backend of all that the victim has, while it lives."""
-    await lab.sql(_SESSIONS, *mark.victims)
+    await lab.database.sql(_SESSIONS, *mark.victims)
 
 
 async def end_lock_holder(lab: Lab, _mark: Mark) -> None:
     """The session that holds the leader's lock."""
-    await lab.sql(_LEADER_LOCK)
+    await lab.database.sql(_LEADER_LOCK)
 
 
 FAULTS = (
@@ -70,7 +71,7 @@ async def stall_postgres(lab: Lab, mark: Mark) -> None:
 async def stall_statements(lab: Lab, mark: Mark) -> None:
     """What an owner had sent to the database is executed after its slots were taken over."""
     (name,) = mark.victims
-    with frozen([row["pid"] for row in await lab.sql(_BACKENDS, name)]):
+    with frozen([row["pid"] for row in await lab.database.sql(_BACKENDS, name)]):
         await asyncio.sleep(_LAST_STATEMENTS_SECONDS)
         lab.process(name).kill(signal.SIGKILL)
         await asyncio.sleep(_LEASE_AND_MORE_SECONDS)

@@ -53,13 +53,13 @@ async def step_database_clock(lab: Lab, mark: Mark) -> None:
     async with lab.switched(**lab.door.parks):
         await asyncio.sleep(1.0)
         ahead = lab.random.choice(HOURS)
-        lab.clock("postgres", ahead)
+        lab.hosts.clock("postgres", ahead)
     await asyncio.sleep(SEEN_SECONDS)
-    (row,) = await lab.sql("select extract(epoch from clock_timestamp())::float8 as now")
+    (row,) = await lab.database.sql("select extract(epoch from clock_timestamp())::float8 as now")
     if abs(row["now"] - time.time() - ahead) > SEEN_SECONDS + PROMISED_SECONDS:
         mark.wrong.append("the clock was not set")
     await kill(lab, mark)
-    lab.clock("postgres", 0.0)
+    lab.hosts.clock("postgres", 0.0)
     await asyncio.sleep(SEEN_SECONDS)
 
 
@@ -72,7 +72,7 @@ async def _anybody(lab: Lab) -> list[str]:
 async def step_node_clock(lab: Lab, mark: Mark) -> None:
     """The clock of a coreapp, a master or a webapp is set, and set right."""
     for ahead in (lab.random.choice(HOURS), 0.0):
-        lab.clock(*mark.victims, ahead)
+        lab.hosts.clock(*mark.victims, ahead)
         await asyncio.sleep(SEEN_SECONDS)
 
 
@@ -86,13 +86,13 @@ async def cannot_write(lab: Lab, mark: Mark) -> None:
     before = rules.read_text()
     try:
         rules.write_text(f"host all all {lab.network.database_host(name)}/32 reject\n{before}")
-        await lab.sql("select pg_reload_conf()")
+        await lab.database.sql("select pg_reload_conf()")
         await asyncio.sleep(0.2)
-        await lab.sql(_NOT_BEATING, name, ALIVE)
+        await lab.database.sql(_NOT_BEATING, name, ALIVE)
         await _owns_nothing(lab, name, mark)
     finally:
         rules.write_text(before)
-        await lab.sql("select pg_reload_conf()")
+        await lab.database.sql("select pg_reload_conf()")
 
 
 @nemesis()
@@ -115,9 +115,9 @@ async def _owns_nothing(lab: Lab, name: str, mark: Mark) -> None:
 
     The leader lets those rest: a slot moves for trouble once a minute at most.
     """
-    (row,) = await lab.sql("select moved_lately() as slots")
+    (row,) = await lab.database.sql("select moved_lately() as slots")
     for _ in range(int(PROMISED_SECONDS / LOOK_SECONDS)):
-        if not (await lab.owners()).get(name, {}).keys() - set(row["slots"]):
+        if not (await lab.database.owners()).get(name, {}).keys() - set(row["slots"]):
             return
         await asyncio.sleep(LOOK_SECONDS)
     mark.wrong.append(f"I15: {name} cannot write and owns its slots")
@@ -125,9 +125,9 @@ async def _owns_nothing(lab: Lab, name: str, mark: Mark) -> None:
 
 @contextlib.asynccontextmanager
 async def _hardship(lab: Lab, fails: float = 0.0, seconds: float = 0.0) -> AsyncIterator[None]:
-    await lab.script(_HARDSHIP)
-    await lab.sql("update public.hardship set fails = $1, seconds = $2", fails, seconds)
+    await lab.database.script(_HARDSHIP)
+    await lab.database.sql("update public.hardship set fails = $1, seconds = $2", fails, seconds)
     try:
         yield
     finally:
-        await lab.sql("update public.hardship set fails = 0, seconds = 0")
+        await lab.database.sql("update public.hardship set fails = 0, seconds = 0")

@@ -30,7 +30,7 @@ select count(*) as n from pg_stat_activity
 async def silent_names(lab: Lab, mark: Mark) -> None:
     """Links of many recipients hang, and an owner's sessions are ended three times meanwhile."""
     (name,) = mark.victims
-    names = lab.names
+    names = lab.hosts.names
     assert names is not None
     async with _silence(names):
         for _ in range(LINKS):
@@ -38,7 +38,7 @@ async def silent_names(lab: Lab, mark: Mark) -> None:
         host = lab.network.database_host(name)
         await lab.until(lambda: len(names.names_of(host)) >= AT_A_TIME)
         for _ in range(3):
-            (row,) = await lab.sql("select clock_timestamp() as now")
+            (row,) = await lab.database.sql("select clock_timestamp() as now")
             await end_sessions(lab, mark)
             await asyncio.sleep(0.3)
         if not await _is_back(lab, name, row["now"]):
@@ -65,7 +65,7 @@ async def _send_link(lab: Lab) -> None:
 
 async def _is_back(lab: Lab, name: str, since: object) -> bool:
     for _ in range(int(FOUND_SECONDS / LOOK_SECONDS)):
-        (row,) = await lab.sql(_SINCE, name, since)
+        (row,) = await lab.database.sql(_SINCE, name, since)
         if row["n"]:
             return True
         await asyncio.sleep(LOOK_SECONDS)

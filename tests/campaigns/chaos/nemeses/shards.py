@@ -19,7 +19,7 @@ REST_SECONDS = 60.0  # slots that left an owner in trouble stay where they are f
 @nemesis()
 async def set_shards(lab: Lab, mark: Mark) -> None:
     """One change, to a count drawn."""
-    now = (await lab.map()).shards
+    now = (await lab.database.map()).shards
     await _change(lab, mark, lab.random.choice([n for n in SHARD_COUNTS if n != now]))
 
 
@@ -35,7 +35,7 @@ async def set_shards_1_to_32(lab: Lab, mark: Mark) -> None:
 @nemesis(of=[a_coreapp])
 async def set_shards_and_kill(lab: Lab, mark: Mark) -> None:
     """A coreapp dies in the middle; the call is retried until it is answered 201."""
-    now = (await lab.map()).shards
+    now = (await lab.database.map()).shards
     wish = lab.random.choice([n for n in SHARD_COUNTS if n != now])
     victim = lab.process(*mark.victims)
     restarts = victim.restarts
@@ -59,7 +59,7 @@ async def set_shards_twenty_at_once(lab: Lab, mark: Mark) -> None:
 @nemesis()
 async def scale_up_and_down(lab: Lab, mark: Mark) -> None:
     """The document's way: start coreapps, set shards; set shards back, stop the coreapps."""
-    before = (await lab.map()).shards
+    before = (await lab.database.map()).shards
     new = await lab.cluster.add_coreapps(2)
     await _set(lab, 8)
     await asyncio.sleep(1.0)
@@ -78,7 +78,7 @@ async def join_doubled_up(lab: Lab, mark: Mark) -> None:
     (new,) = await lab.cluster.add_coreapps(1)
 
     async def owns() -> bool:
-        return new.name in await lab.owners()
+        return new.name in await lab.database.owners()
 
     await lab.until(owns, REST_SECONDS + PROMISED_SECONDS)
     await new.stop()
@@ -87,9 +87,9 @@ async def join_doubled_up(lab: Lab, mark: Mark) -> None:
 
 
 async def _change(lab: Lab, mark: Mark, wish: int) -> None:
-    before = await lab.map()
+    before = await lab.database.map()
     mark.call_s = await _set(lab, wish)
-    after = await lab.map()
+    after = await lab.database.map()
     mark.shards = (before.shards, wish)
     mark.moved = [
         a.slot for a, b in zip(before.slots, after.slots, strict=True) if a.owner != b.owner
