@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from tests.campaigns.chaos.judge import api_errors, needless, unanswered
 from tests.campaigns.chaos.marks import Mark
 from tests.campaigns.chaos.mutation import SCENARIOS
 from tests.campaigns.chaos.nemeses import NEMESES
+from tests.campaigns.chaos.nemesis import fault
 from tests.campaigns.chaos.schedule import CLOUD, COUNTS, DOORS, LONG, NATIVE, SHORT, drawn, shared
 from tests.harness.history import History
 
@@ -145,3 +147,25 @@ def test_statuses_are_mixed_up_by_the_upstream_only_while_it_does_so() -> None:
         history.on_answer("1", message_id, began=at, now=at)
     assert mixed(history, [mark("upstream-reorders")]) == {"mixed"}
     assert mixed(history, [mark("upstream-slow")]) == set()
+
+
+async def test_a_fault_that_could_not_be_done_keeps_its_victims_and_its_beginning() -> None:
+    """What they left open meanwhile is excused by its mark."""
+
+    async def owners() -> dict[str, dict[int, int]]:
+        return {"webapp-1": {3: 1}}
+
+    async def shards() -> Any:
+        return SimpleNamespace(shards=4)
+
+    async def victims(_lab: Any) -> list[str]:
+        return ["webapp-1"]
+
+    async def breaks(_lab: Any, _mark: Mark) -> None:
+        raise TimeoutError
+
+    lab: Any = SimpleNamespace(database=SimpleNamespace(owners=owners, map=shards))
+    found = await fault("kill-webapp", breaks, of=[victims]).run(lab)
+    assert (found.victims, found.owned) == (["webapp-1"], {3: 1})
+    assert found.at <= found.healed
+    assert found.wrong == ["could not be done: TimeoutError()"]

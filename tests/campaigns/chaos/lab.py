@@ -25,7 +25,7 @@ from tests.campaigns.chaos.doors.native import NativeDoor
 from tests.campaigns.chaos.hosts import Hosts, Program
 from tests.campaigns.chaos.machine import fresh_folder
 from tests.harness.business import Business
-from tests.harness.wait import soon
+from tests.harness.wait import PATIENCE, soon
 from warouter.local.cluster import Cluster
 from warouter.local.options import Options
 from warouter.local.process import Process
@@ -187,10 +187,13 @@ class Lab:
         await soon(holds, seconds)
 
     async def back(self, name: str, restarts: int) -> None:
-        """Until its supervisor has restarted a process once more than that, and it is ready."""
+        """Until its supervisor has restarted a process once more than that, and it is ready.
+
+        That is how fast this machine starts Python, and no promise of the product.
+        """
         process = self.process(name)
-        await self.until(lambda: process.restarts > restarts, 2 * PROMISED_SECONDS)
-        async with asyncio.timeout(PROMISED_SECONDS):
+        await self.until(lambda: process.restarts > restarts, PATIENCE)
+        async with asyncio.timeout(PATIENCE):
             await process.ready.wait()
 
     # inside

@@ -49,7 +49,10 @@ def fault(name: str, act: Act, *needs: str, of: Iterable[Victims] = ()) -> Nemes
 
     async def run(lab: Lab) -> Mark:
         mark = await begin(lab, name, [one for find in of for one in await find(lab)])
-        await act(lab, mark)
+        try:
+            await act(lab, mark)
+        except Exception as error:
+            mark.wrong.append(f"could not be done: {error!r}")
         mark.healed = time.monotonic()
         return mark
 
