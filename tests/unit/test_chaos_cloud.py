@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from tests.campaigns.chaos.doors.cloud import CloudDoor
+from tests.campaigns.chaos.doors.doubts import Doubt, figures, waits
 from tests.campaigns.chaos.doors.requests import (
-    Doubt,
     Request,
     Whole,
     attempts_in_order,
@@ -18,7 +18,6 @@ from tests.campaigns.chaos.doors.requests import (
     protocol,
     twice,
     unlogged,
-    waits,
 )
 from tests.campaigns.chaos.marks import Mark
 from tests.harness.history import History
@@ -135,8 +134,8 @@ def test_a_status_that_goes_backwards_is_seen_whatever_the_door_mixed_up() -> No
 
 
 def test_each_repeat_is_in_a_log() -> None:
-    assert unlogged({"a", "b"}, 'message taken twice {"id": "a"}')[0].startswith("1 taken twice")
-    assert unlogged({"a"}, 'message taken twice {"id": "a"}') == unlogged(set(), "") == []
+    assert unlogged({"a", "b"}, {"a"})[0].startswith("1 taken twice")
+    assert unlogged({"a"}, {"a"}) == unlogged(set(), set()) == []
 
 
 def test_a_planned_move_puts_nothing_in_doubt() -> None:
@@ -176,3 +175,19 @@ def test_an_arrival_is_told_once_also_when_it_was_open_before() -> None:
     assert [one[2] for one in door.new(asked(taken, done))] == ["a"]
     assert door.query() == "since=2.0"
     assert door.new(asked()) == []
+
+
+def test_a_wait_is_that_of_each_doubt_of_a_message() -> None:
+    begun = [Doubt(1.0, "a", "takeover"), Doubt(20.0, "a", "connection")]
+    assert waits(begun, [Doubt(8.0, "a", ""), Doubt(21.0, "a", "")]) == [1.0, 7.0]
+
+
+def test_the_report_says_by_what_doubts_began_and_ended() -> None:
+    begun = [Doubt(1.0, "a", "takeover"), Doubt(2.0, "b", "connection"), Doubt(3.0, "c", "answer")]
+    ended = [Doubt(2.0, "a", ""), Doubt(8.0, "b", ""), Doubt(4.0, "c", "")]
+    said = [{"by": "status"}, {"by": "resend"}, {"by": "answer"}]
+    found = figures(begun, ended, [None, 1, None], said)
+    assert found["in_doubt"] == {"takeover": 1, "connection": 1, "answer": 1}
+    assert found["ended"] == {"settled": 2, "sent again": 1}
+    assert found["ended_by"] == {"a status": 1, "d resend": 1, "c answer": 1}
+    assert (found["wait_s_p50"], found["wait_s_p99"], found["wait_s_max"]) == (1.0, 6.0, 6.0)

@@ -11,7 +11,6 @@ import asyncio
 import json
 import sys
 import time
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -20,9 +19,10 @@ from urllib.parse import urlsplit
 import aiohttp
 import msgspec
 
-from tests.campaigns.chaos.doors import Arrival, Row
+from tests.campaigns.chaos.doors import Arrival, Row, doubts
 from tests.campaigns.chaos.doors import requests as judge
-from tests.campaigns.chaos.doors.requests import Doubt, Twice, Whole
+from tests.campaigns.chaos.doors.doubts import Doubt
+from tests.campaigns.chaos.doors.requests import Whole
 from tests.campaigns.chaos.marks import Mark
 from tests.harness.certificates import alone
 from warouter._hash import slot_of
@@ -54,7 +54,6 @@ _DOUBTS = """
 select extract(epoch from at)::float8 as wall, id, coalesce(cause, '') as cause, was, became
   from doubt_log order by at"""
 _STORED = "select count(*) as n from event where kind = 1"
-_HELD = 3  # of send_issue.state
 
 
 class CloudDoor:
@@ -160,14 +159,24 @@ class CloudDoor:
         history.held = await self._held()
         twice = judge.twice(requests, marks, self.window, history.cautious)
         rows = await lab.database.sql(_DOUBTS, seconds=60.0)
+        logged = {line["id"] for line in _said(lab.folder, "message taken twice")}
         begun = [_doubt(row) for row in rows if row["became"] == 2]
         ended = [_doubt(row) for row in rows if row["was"] == 2]
-        self._told = _figures(whole, twice, begun, ended, rows) | {"held": len(history.held)}
+        taken = {i for some in ids.values() for i in some}
+        failed = {i for i in history.cautious if "failed" in history.statuses[i]}
+        became = [row["became"] for row in rows if row["was"] == 2]
+        self._told = doubts.figures(begun, ended, became, _said(lab.folder, "doubt ended")) | {
+            "held": len(history.held),
+            "requests": len(requests),
+            "taken_twice_where_nobody_could_know": len(twice.excused),
+            "taken_twice_wrongly": len(twice.wrong),
+            "failed_though_taken": len(failed & taken),
+        }
         return [
             *judge.protocol(whole),
             *judge.attempts_in_order(requests)[:3],
             *twice.wrong[:5],
-            *judge.unlogged(twice.excused, _logs(lab.folder)),
+            *judge.unlogged(twice.excused, logged),
             *judge.doubts_of_moves(begun, marks),
             *_unexplained(lab),
             *await self._inbound(lab),
@@ -220,27 +229,10 @@ def _unexplained(lab: Lab) -> list[str]:
     ]
 
 
-def _logs(folder: Path) -> str:
-    """The lines of all owners about messages that were taken twice."""
-    said = (path.read_text(errors="replace") for path in (folder / "log").glob("coreapp-*.log*"))
-    return "\n".join(line for text in said for line in text.splitlines() if "taken twice" in line)
-
-
-def _figures(
-    whole: Whole, twice: Twice, begun: list[Doubt], ended: list[Doubt], rows: Sequence[Row]
-) -> dict[str, Any]:
-    waits = judge.waits(begun, ended)
-    return {
-        "in_doubt": dict(Counter(doubt.cause for doubt in begun)),
-        "ended": dict(Counter(_end(row) for row in rows if row["was"] == 2)),
-        "wait_s_p50": round(waits[len(waits) // 2], 1) if waits else 0.0,
-        "wait_s_max": round(waits[-1], 1) if waits else 0.0,
-        "requests": len(whole.requests),
-        "taken_twice_where_nobody_could_know": len(twice.excused),
-        "taken_twice_wrongly": len(twice.wrong),
-    }
-
-
-def _end(row: Row) -> str:
-    became = row["became"]
-    return "settled" if became is None else "held" if became == _HELD else "sent again"
+def _said(folder: Path, event: str) -> list[dict[str, Any]]:
+    """Lines of this event in the logs of all owners."""
+    logs = [path.read_bytes() for path in (folder / "log").glob("coreapp-*.log*")]
+    name = event.encode()
+    lines = (line for log in logs for line in log.splitlines() if name in line)
+    found = (msgspec.json.decode(line) for line in lines if line.startswith(b"{"))
+    return [line for line in found if line["event"] == event]

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 import msgspec
 
+from tests.campaigns.chaos.doors.doubts import Doubt
 from tests.campaigns.chaos.marks import Mark
 from tests.harness.history import Sends
 
@@ -55,14 +56,6 @@ class Whole(msgspec.Struct):
     inversions: int
     begun_again_open: int
     same_reference: int
-
-
-class Doubt(NamedTuple):
-    """A message came to be in doubt, or ended to be; ``wall`` is Unix time."""
-
-    wall: float
-    id: str
-    cause: str
 
 
 class Twice(NamedTuple):
@@ -145,9 +138,9 @@ def attempts_in_order(requests: Iterable[Request]) -> list[str]:
     return wrong
 
 
-def unlogged(excused: set[str], logs: str) -> list[str]:
+def unlogged(excused: set[str], logged: Container[str]) -> list[str]:
     """Each message that was taken twice is a line of an owner's log."""
-    missing = [i for i in sorted(excused) if i not in logs]
+    missing = [i for i in sorted(excused) if i not in logged]
     return [f"{len(missing)} taken twice are in no log, as {missing[0]}"] if missing else []
 
 
@@ -161,12 +154,6 @@ def doubts_of_moves(doubts: Sequence[Doubt], marks: Sequence[Mark]) -> list[str]
             causes = sorted({doubt.cause for doubt in found})
             wrong.append(f"{mark.kind} put {len(found)} messages in doubt: {', '.join(causes)}")
     return wrong
-
-
-def waits(begun: Sequence[Doubt], ended: Sequence[Doubt]) -> list[float]:
-    """Seconds from each doubt's beginning to its end, in order."""
-    since = {doubt.id: doubt.wall for doubt in reversed(begun)}
-    return sorted(d.wall - since[d.id] for d in ended if d.id in since)
 
 
 def dated(sends: Sends, log: Sequence[Mapping[str, Any]], ahead: float) -> None:
