@@ -11,9 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-import uvloop
-
-from tests.campaigns.chaos import campaign, report
+from tests.campaigns.chaos import campaign, report, told
 from tests.campaigns.chaos.clocks import CLOCKS, NOT_RUN, available
 from tests.campaigns.chaos.doors import Door
 from tests.campaigns.chaos.doors.cloud import CloudDoor
@@ -101,4 +99,4 @@ async def run(options: argparse.Namespace, seed: int, upstream: str, names: list
 if __name__ == "__main__":
     given = parsed()
     enter_namespace()
-    sys.exit(uvloop.run(main(given)))
+    sys.exit(told.run(main(given)))

@@ -15,9 +15,8 @@ from typing import Any
 
 import asyncpg
 import msgspec
-import uvloop
 
-from tests.campaigns.chaos import campaign
+from tests.campaigns.chaos import campaign, told
 from tests.campaigns.chaos.judge import NEEDLESS
 from tests.campaigns.chaos.lab import Lab, Size
 from tests.campaigns.chaos.network import enter_namespace
@@ -91,4 +90,4 @@ if __name__ == "__main__":
     parser.add_argument("--rate", type=float, default=300.0, help="messages a second")
     given = parser.parse_args()
     enter_namespace()
-    sys.exit(uvloop.run(main(given)))
+    sys.exit(told.run(main(given)))

@@ -12,9 +12,7 @@ import sys
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
 
-import uvloop
-
-from tests.campaigns.chaos import campaign
+from tests.campaigns.chaos import campaign, told
 from tests.campaigns.chaos.doors.cloud import CloudDoor
 from tests.campaigns.chaos.doors.native import NativeDoor
 from tests.campaigns.chaos.lab import Lab, Size
@@ -156,4 +154,4 @@ if __name__ == "__main__":
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
     enter_namespace()
-    sys.exit(uvloop.run(main(given.mutants, given.seed)))
+    sys.exit(told.run(main(given.mutants, given.seed)))
