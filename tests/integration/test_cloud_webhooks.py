@@ -262,6 +262,12 @@ async def test_an_inbound_message_goes_to_the_slot_of_its_sender(
     assert tuple(user) == (NUMBER_OF_ANN, None, "Ann")
 
 
+async def test_messages_of_one_commit_keep_their_order(hook: Webhook, pool: asyncpg.Pool) -> None:
+    sent = ["wamid.b", "wamid.c", "wamid.a"]
+    assert await hook.post(webhook(messages=[text(wamid) for wamid in sent])) == 200
+    assert [row["key"] for row in await inbox_of(pool)] == sent
+
+
 async def test_what_comes_again_is_stored_once(hook: Webhook, pool: asyncpg.Pool) -> None:
     body = webhook(messages=[text("wamid.1")], statuses=[status("wamid.2", reference=REFERENCE)])
     assert [await hook.post(body) for _ in range(3)] == [200, 200, 200]

@@ -11,9 +11,9 @@ import msgspec
 from warouter.cluster.role import State
 from warouter.flow.issues import Issues
 from warouter.owner.cloud.drain import Drain
-from warouter.owner.cloud.rows import Rows
+from warouter.owner.cloud.rows import Rows, order_of
 from warouter.store.journal.inbox import Row
-from warouter.upstream.cloud.batch import STATUS
+from warouter.upstream.cloud.batch import INBOUND, STATUS
 
 ID = bytes((1, 3)) + bytes(18)
 SLOT = 3
@@ -25,6 +25,13 @@ def row(n: int, status: str, *stored: str) -> Row:
     key = f"wamid.1:{status}:1764000000"
     more: Any = (ID, 1, "wamid.1", "1", payload, None, "1", list(stored))
     return Row(n, SLOT, STATUS, key, *more)
+
+
+def text(n: int, timestamp: object) -> Row:
+    """An inbound message of this time."""
+    payload = msgspec.json.encode({"id": f"wamid.{n}", "timestamp": timestamp, "type": "text"})
+    more: Any = (None, None, f"wamid.{n}", "1", payload, None, None, None)
+    return Row(n, SLOT, INBOUND, f"wamid.{n}", *more)
 
 
 class Journal:
@@ -118,6 +125,12 @@ async def test_what_no_journal_has_is_shown_by_the_next_epoch() -> None:
     draining.drain.closed(cast("Any", draining.slot))  # before its event was stored
     await draining.read(row(1, "read"))
     assert draining.shown == ["read", "read"]
+
+
+def test_messages_go_on_in_the_order_of_their_times_and_then_as_they_came() -> None:
+    """After an outage Meta's repeats come in any order."""
+    rows = [text(1, "1764000009"), text(2, "1764000003"), text(3, 1764000003), text(4, [])]
+    assert [row.n for row in sorted(rows, key=order_of)] == [4, 2, 3, 1]
 
 
 def test_nothing_is_shown_behind_a_failure_that_is_being_written() -> None:

@@ -20,6 +20,7 @@ from warouter.owner.slot import OwnedSlot
 from warouter.store.journal.inbox import Row
 from warouter.upstream.cloud import inbound, statuses
 from warouter.upstream.cloud.batch import ERROR, INBOUND, STATUS, WORD
+from warouter.upstream.cloud.readers import timestamp_of
 from warouter.upstream.protocol import Answer, Event
 
 ASKED = 4  # the kind of an operator's word
@@ -134,12 +135,17 @@ class Rows:
         self._doubts.endings.heard(slot, row.id, row.attempt, answer, final=word.word == "refused")
 
 
-def order_of(row: Row) -> tuple[bytes, int, int]:
-    """Statuses of one message by their rank, the rest as it came."""
-    rank = LAST
+def order_of(row: Row) -> tuple[bytes, int, int, int]:
+    """Statuses of one message by their rank, inbound messages by their time, the rest as it came.
+
+    What Meta repeats after an outage comes in any order.
+    """
+    rank, sent = LAST, 0
     if row.kind == STATUS:
         rank = RANKS.get(row.key.split(":")[-2], LAST) if row.key.count(":") >= 2 else LAST
-    return (row.id or b"", rank, row.n)
+    elif row.kind == INBOUND:
+        sent = timestamp_of(row.payload)
+    return (row.id or b"", rank, sent, row.n)
 
 
 def _inbound(row: Row, ours: Mapping[str, str]) -> Event | None:

@@ -13,7 +13,6 @@ import math
 from collections.abc import Callable, Sequence
 
 import asyncpg
-import msgspec
 
 from warouter.errors import OutcomeUnknown
 from warouter.flow.doubt import State
@@ -22,6 +21,7 @@ from warouter.owner.ownership import Ownership
 from warouter.owner.slot import OwnedSlot
 from warouter.store.journal import Journal
 from warouter.store.journal.inbox import Nobodys
+from warouter.upstream.cloud.readers import timestamp_of
 
 log = logging.getLogger(__name__)
 
@@ -31,13 +31,6 @@ MOST = 2_000
 EARLIER_SECONDS = 2.0  # by which a time of Meta's may be before the request
 _MAY_EXIST = (State.OUT, State.DOUBT, State.HELD)
 _BRAZIL, _MEXICO = "55", "52"
-
-
-class _Timed(msgspec.Struct):
-    timestamp: str | int = 0
-
-
-_timed = msgspec.json.Decoder(_Timed, strict=False)
 
 
 class Unmatched:
@@ -111,7 +104,7 @@ class Unmatched:
         [(slot, issue)] = found
         ending = slot.lanes.is_ending(issue.recipient)
         begun = self._unix(issue.begun) - EARLIER_SECONDS
-        return None if ending or _time_of(failure.payload) < begun else (slot, issue)
+        return None if ending or timestamp_of(failure.payload) < begun else (slot, issue)
 
 
 def spellings(number: str) -> frozenset[str]:
@@ -132,10 +125,3 @@ def spellings(number: str) -> frozenset[str]:
         elif len(rest) == 10:
             found.add(f"{_MEXICO}1{rest}")
     return frozenset(found)
-
-
-def _time_of(payload: bytes) -> float:
-    try:
-        return float(_timed.decode(payload).timestamp)
-    except (msgspec.MsgspecError, ValueError):
-        return 0.0

@@ -63,8 +63,13 @@ class Inbox:
 
     def insert(self, row: Sequence[Any]) -> bool:
         """True if its key is new; ``row`` is what follows the number."""
+        return self._insert(self._number(row))
+
+    def _number(self, row: Sequence[Any]) -> Row:
         self.numbers += 1  # of an identity, which conflicts use up as well
-        found = Row(self.numbers, *row)
+        return Row(self.numbers, *row)
+
+    def _insert(self, found: Row) -> bool:
         if found.key in self.keys:
             return False
         self.rows[found.n] = found
@@ -90,19 +95,19 @@ class Inbox:
     def receive(self, now: float, a: tuple[Any, ...]) -> list[dict[str, int]]:
         """receive_cloud, of webhooks that show no users."""
         webapp, broken, meta, inbound, *columns = a[:13]
-        inserted = unmatched = 0
-        for slot, kind, key, message_id, attempt, wamid, *rest in sorted(
-            zip(*columns, strict=True), key=lambda row: row[2]
-        ):
+        unmatched = 0
+        placed: list[Row] = []
+        for slot, kind, key, message_id, attempt, wamid, *rest in zip(*columns, strict=True):
             known = self._issues.upstream.get(wamid) if slot is None else None
             if known is not None:
                 row = (known.slot, kind, key, known.id, known.attempt, wamid, *rest)
-                inserted += self.insert(row)
+                placed.append(self._number(row))
             elif slot is not None:
-                inserted += self.insert((slot, kind, key, message_id, attempt, wamid, *rest))
+                placed.append(self._number((slot, kind, key, message_id, attempt, wamid, *rest)))
             elif key not in self.unmatched:
                 unmatched += 1
                 self.unmatched[key] = Nobodys(key, wamid, rest[0], rest[1], now)
+        inserted = sum(self._insert(row) for row in sorted(placed, key=lambda row: row.key))
         if webapp is not None:
             self.touch(now, webapp, broken, meta, inbound)
         return [{"inserted": inserted, "unmatched": unmatched}]

@@ -1,7 +1,7 @@
 -- Takes what webhooks brought, all of a commit, in the order of the keys: two webapps that get the
--- same events in different order would wait for each other's rows in a circle. Whoever writes more
--- than one of these tables in a transaction does so in this order: contact_identity, cloud_inbox,
--- cloud_unmatched.
+-- same events in different order would wait for each other's rows in a circle. Their numbers have the
+-- order in which the rows came. Whoever writes more than one of these tables in a transaction does so
+-- in this order: contact_identity, cloud_inbox, cloud_unmatched.
 --
 -- A null slot is that of a status without a reference: it is looked up by its wamid. With a null
 -- p_webapp nothing is said of the listener. Returns how many rows are new in the inbox, and how many
@@ -31,11 +31,14 @@ begin
                with ordinality as f(slot, id, attempt, wamid, n)
           left join upstream_id u on f.slot is null and u.wamid = f.wamid;
     end if;
-    insert into cloud_inbox (slot, kind, key, id, attempt, wamid, recipient, payload, contact)
-    select f.slot, f.kind, f.key, f.id, f.attempt, f.wamid, f.recipient, f.payload, f.contact
-      from unnest(p_slot, p_kind, p_key, p_id, p_attempt, p_wamid, p_recipient, p_payload, p_contact)
-        as f(slot, kind, key, id, attempt, wamid, recipient, payload, contact)
-     where f.slot is not null
+    insert into cloud_inbox (n, slot, kind, key, id, attempt, wamid, recipient, payload, contact)
+    overriding system value
+    select f.n, f.slot, f.kind, f.key, f.id, f.attempt, f.wamid, f.recipient, f.payload, f.contact
+      from (select nextval('cloud_inbox_n_seq') as n, e.*
+              from unnest(p_slot, p_kind, p_key, p_id, p_attempt, p_wamid, p_recipient, p_payload,
+                          p_contact)
+                as e(slot, kind, key, id, attempt, wamid, recipient, payload, contact)
+             where e.slot is not null) f
      order by f.key collate "C"
     on conflict (key) do nothing;
     get diagnostics inserted = row_count;
