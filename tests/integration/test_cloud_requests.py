@@ -235,6 +235,27 @@ async def test_a_slot_is_not_idle_while_a_request_is_about_to_begin(
         assert slots.sender.idle(slots.slot)
 
 
+async def test_nor_while_the_end_of_one_that_was_refused_is_not_on_disk(
+    settings: Settings, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was handed over, and its row said that it was out: a doubt."""
+    async with owning_cloud(settings, pool, refused(131026)) as slots:
+        append, gate, asked = slots.journal.append_events, asyncio.Event(), asyncio.Event()
+
+        async def slowly(*given: Any) -> Any:
+            asked.set()
+            await gate.wait()
+            return await append(*given)
+
+        monkeypatch.setattr(slots.journal, "append_events", slowly)
+        slots.message()
+        await asked.wait()
+        assert not slots.sender.idle(slots.slot)
+        gate.set()
+        await settled(pool)
+        assert slots.sender.idle(slots.slot)
+
+
 async def test_a_message_that_cannot_be_read_fails_and_stops_no_other(
     settings: Settings, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -112,9 +112,11 @@ class Requests(Answers, Issued):
         self._upstream.post(Post(slot.slot, slot.epoch, entry.id, 0, body))
 
     def out(self, slot: OwnedSlot) -> bool:
-        """True while a request of the slot is out, or is about to be."""
+        """True while a request of the slot is out, or is about to be, or was refused for good and
+        that is not on disk: a next owner would find each of these in doubt.
+        """
         return self.issuer.marking(slot) or any(
-            issue.state is Fate.OUT for issue in slot.issues.values()
+            issue.state in (Fate.OUT, Fate.FAILED) for issue in slot.issues.values()
         )
 
     def take_back(self, slot: OwnedSlot) -> None:
