@@ -22,11 +22,13 @@ from tests.harness.history import History
 from tests.harness.receiver import Given, Post, Receiver, Reply
 from tests.harness.wait import PATIENCE
 from warouter._hash import slot_of
+from warouter.background import wait_for
 from warouter.local.cluster import Cluster
 
 RECIPIENTS = 40
 ANSWER_SECONDS = 30.0
 STOP_SECONDS = 60.0
+SOON = 0.1  # of the mean pause, between two messages of a burst
 BACKOFF = {"callback_backoff_delay_ms": 200}
 
 
@@ -42,8 +44,11 @@ class Business:
         rate: float = 0.0,
         seed: int = 0,
         keeps: bool = True,
+        burst: int = 1,
     ) -> None:
-        """``keeps``: whole callbacks; the history has what counts of them anyway."""
+        """``keeps``: whole callbacks; the history has what counts of them anyway. ``burst``: about
+        so many messages to a recipient come soon after each other, then none for as much longer.
+        """
         self.cluster = cluster
         self.history = History()
         self.receiver = Receiver(self._answer, host=host, note=self._note, keeps=keeps)
@@ -52,6 +57,7 @@ class Business:
         self.headers: dict[str, str] = {}
         self._urls = list(urls) or [cluster.url]
         self._rate = rate
+        self._burst = burst
         self._random = Random(seed)
         self._tokens = 0
         self._stop = asyncio.Event()
@@ -258,11 +264,18 @@ class Business:
     async def _chain(self, number: int, recipients: int) -> None:
         recipient = _chained(number)
         every = recipients / self._rate if self._rate else 0.0
-        await asyncio.sleep(self._random.random() * every)
+        await wait_for(self._stop, self._random.random() * every * self._burst)
         while not self._stop.is_set():
-            due = time.monotonic() + every * (0.5 + self._random.random())
+            due = time.monotonic() + self._pause(every) * (0.5 + self._random.random())
             await self.send(recipient)
-            await asyncio.sleep(max(0.0, due - time.monotonic()))
+            await wait_for(self._stop, max(0.0, due - time.monotonic()))
+
+    def _pause(self, every: float) -> float:
+        """Seconds to the next message of a chain, ``every`` in the mean."""
+        soon = every * SOON
+        if self._random.random() * self._burst >= 1.0:
+            return soon
+        return self._burst * (every - soon) + soon
 
     def _answer(self, _post: Post) -> Given:
         if self.refuse and self._random.random() < self.refuse:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.campaigns.chaos.clocks import CLOCKS
+from tests.campaigns.chaos.customers import Customers
 from tests.campaigns.chaos.doors.native import mixed, repeats, stale
 from tests.campaigns.chaos.figures import Seen, figures
 from tests.campaigns.chaos.judge import api_errors, needless, unanswered
@@ -169,3 +171,25 @@ async def test_a_fault_that_could_not_be_done_keeps_its_victims_and_its_beginnin
     assert (found.victims, found.owned) == (["webapp-1"], {3: 1})
     assert found.at <= found.healed
     assert found.wrong == ["could not be done: TimeoutError()"]
+
+
+async def test_whoever_writes_as_the_customers_end_is_still_known() -> None:
+    began, goes_on = asyncio.Event(), asyncio.Event()
+    known: list[int] = []
+
+    async def write(count: int) -> None:
+        began.set()
+        await goes_on.wait()  # the simulator has them, and its answer is on its way
+        known.append(count)
+
+    async def fetch() -> None: ...
+
+    business: Any = SimpleNamespace(from_new_customers=write)
+    arrivals: Any = SimpleNamespace(fetch=fetch)
+    customers = Customers(business, arrivals, 20)
+    await began.wait()
+    ending = asyncio.create_task(customers.end())
+    await asyncio.sleep(0)
+    goes_on.set()
+    await ending
+    assert known == [20]

@@ -12,6 +12,7 @@ import signal
 import time
 from collections.abc import AsyncIterator, Callable
 from itertools import count
+from math import ceil
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -19,6 +20,7 @@ from typing import Any
 import msgspec
 
 from tests.campaigns.chaos.arrivals import Arrivals
+from tests.campaigns.chaos.customers import Customers
 from tests.campaigns.chaos.database import Database
 from tests.campaigns.chaos.doors import Door
 from tests.campaigns.chaos.doors.native import NativeDoor
@@ -31,6 +33,7 @@ from warouter.local.options import Options
 from warouter.local.process import Process
 
 RECIPIENTS = 400
+BURST = 6  # messages to one recipient soon after each other: lanes are long when something happens
 PROMISED_SECONDS = 10.0  # from the last heal until everything flows again (I15)
 LOOK_SECONDS = 0.02
 
@@ -92,7 +95,7 @@ class Lab:
         )
         self.door.cluster = self.cluster
         self.database = Database(self.cluster)
-        self._follower: asyncio.Task[None] | None = None
+        self._customers: Customers | None = None
         self._strangers = count()
 
     # life
@@ -113,15 +116,16 @@ class Lab:
             rate=self.size.rate,
             seed=self.seed,
             keeps=False,
+            burst=BURST,
         )
         self.history = self.business.history
         await self.business.__aenter__()
         self.arrivals = Arrivals(self.history.sends, self.business, self.door)
-        self.business.start(RECIPIENTS)
-        self._follower = asyncio.create_task(self._follow())
+        self.business.start(max(RECIPIENTS, ceil(self.size.rate * self.door.pair_seconds)))
+        self._customers = Customers(self.business, self.arrivals, self.door.inbound)
 
     async def stop(self, *, keep: bool) -> None:
-        self.unfollow()
+        await self.end_customers()
         if hasattr(self, "business"):
             await self.business.__aexit__()
         await self.database.close()
@@ -132,10 +136,10 @@ class Lab:
         if not keep:
             shutil.rmtree(self.folder, ignore_errors=True)
 
-    def unfollow(self) -> None:
+    async def end_customers(self) -> None:
         """No customer writes any more; arrivals are fetched by whoever asks."""
-        if self._follower is not None:
-            self._follower.cancel()
+        if self._customers is not None:
+            await self._customers.end()
 
     # what is there
 
@@ -201,9 +205,3 @@ class Lab:
     def _sockets(self) -> Path:
         """Where PostgreSQL has its sockets."""
         return Path(self.cluster.settings.db_hostname)
-
-    async def _follow(self) -> None:
-        while True:
-            await self.arrivals.fetch()
-            await self.business.from_new_customers(self.door.inbound)
-            await asyncio.sleep(1.0)

@@ -1,4 +1,4 @@
-"""What a campaign wants of its machine: a folder, and which processes are whose."""
+"""What a campaign wants of its machine: a folder, which processes are whose, how busy it is."""
 
 from __future__ import annotations
 
@@ -26,3 +26,12 @@ def children_of(pid: int) -> list[int]:
             if int(stat.rpartition(")")[2].split()[1]) == pid:
                 found.append(int(entry))
     return found
+
+
+def busy_seconds() -> float:
+    """So far somebody has waited for a CPU for so long; 0 where Linux does not say."""
+    try:
+        said = Path("/proc/pressure/cpu").read_text()
+    except OSError:
+        return 0.0
+    return int(said.partition("total=")[2].split()[0]) / 1e6

@@ -28,4 +28,5 @@ class Mark(msgspec.Struct, kw_only=True):
     accepts: float | None = None  # when PostgreSQL took connections again
     fence: bool = True  # whether the simulator's own fence was on
     delays: bool = False  # evidence of what was taken meanwhile came after the window
+    busy: float = 0.0  # in so much of the time somebody waited for a CPU of this machine
     wrong: list[str] = []  # what the nemesis itself found

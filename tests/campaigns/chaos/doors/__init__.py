@@ -27,6 +27,9 @@ class Door(Protocol):
     name: str
     fences: bool  # it can refuse what an owner of an ended epoch sends, and be told not to
     parks: Mapping[str, Any]  # switches for which recipients wait for more than a second
+    pair_seconds: (
+        float  # between two messages to one recipient, in the mean, that are never held back
+    )
     inbound: int  # messages a second that customers write
     patience: float  # seconds without any progress, until the last callbacks count as lost
 

@@ -27,6 +27,7 @@ from tests.campaigns.chaos.marks import Mark
 from tests.harness.certificates import alone
 from warouter._hash import slot_of
 from warouter.flow.causes import word_of
+from warouter.flow.pairs import PAIR_SECONDS
 from warouter.flow.windows import BASE_SECONDS, BLIND_FACTOR
 from warouter.local.cluster import Cluster
 from warouter.local.options import EMULATOR
@@ -61,6 +62,9 @@ class CloudDoor:
     name = EMULATOR
     fences = False
     parks: ClassVar = {"code": 131056, "code_share": 0.3}
+    # The product keeps the rate of each recipient whatever this door takes: a load beyond it would
+    # only wait, for longer than the run lasts.
+    pair_seconds = 1.25 * PAIR_SECONDS
 
     def __init__(self, *, defaults: bool = False) -> None:
         self.window = BASE_SECONDS if defaults else SHORT_WINDOW

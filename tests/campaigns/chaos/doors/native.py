@@ -27,6 +27,7 @@ class NativeDoor:
     name = SIMULATOR
     fences = True
     parks: ClassVar = {"throttle": 0.3, "throttle_ms": 1500}
+    pair_seconds = 0.0
     inbound = 0
     patience = 30.0
 
