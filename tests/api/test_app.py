@@ -149,6 +149,15 @@ async def test_a_node_that_does_not_answer_has_an_error_beside_its_status(api: A
     assert (error["code"], error["details"]) == (1011, "the node does not answer")
 
 
+async def test_notes_stand_beside_the_nodes(webapp: Webapp) -> None:
+    for multiconnect in (True, False):
+        api = await webapp(multiconnect=multiconnect)
+        api.recorder.notes = ["a sentence"]
+        answer = await api.call("GET", "/v1/health", token=api.user)
+        assert "errors" not in answer.json
+        assert answer.json["meta"]["warnings"] == ["a sentence"]
+
+
 async def test_c06_health_of_a_single_instance(webapp: Webapp) -> None:
     single = await webapp(multiconnect=False)
     for statuses, expected in (

@@ -22,7 +22,7 @@ from tests.harness.described import check_answer
 from tests.harness.wait import PATIENCE
 from warouter.api.access.tokens import TokenCache, hash_of, new_token
 from warouter.api.app import build_app
-from warouter.api.context import ApiConfig, Context, NodeState
+from warouter.api.context import ApiConfig, Context, Health, NodeState
 from warouter.http.meter import Meter
 from warouter.link.wire import Outgoing
 from warouter.media.directory import Directory
@@ -55,6 +55,7 @@ class Recorder:
     submitted: list[Outgoing] = field(default_factory=list)
     inbound: dict[str, str] = field(default_factory=dict)
     nodes: list[NodeState] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     shard_count: int = 1
     served_chain: str = ""
@@ -76,8 +77,8 @@ class Recorder:
         self.shard_count = shards
         return self.warnings
 
-    async def health(self) -> list[NodeState]:
-        return self.nodes
+    async def health(self) -> Health:
+        return Health(self.nodes, self.notes)
 
     async def find_inbound(self, message_id: str) -> str | None:
         return self.inbound.get(message_id)

@@ -209,6 +209,8 @@ async def test_what_notices_ask_for_is_passed_on(
         assert await hook.post(webhook(field=field)) == 200
     await soon(lambda: heard == ["cloud templates"])
     assert await pool.fetchval("select read_at > '-infinity' from cloud_number")
+    assert await pool.fetchval("select field from cloud_notice") == "account_update"
+    assert hook.listener.notices["account_update"] == 1
     assert await hook.post(webhook(field="phone_number_quality_update")) == 200
     await soon(lambda: heard == ["cloud templates", "cloud level"])
     assert await pool.fetchval("select read_at = '-infinity' from cloud_number")

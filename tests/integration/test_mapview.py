@@ -23,7 +23,9 @@ from warouter.errors import ChangeRefused, NotReady
 from warouter.node import mapview
 from warouter.node.mapview import MapView
 from warouter.store.bounded import SECONDS
+from warouter.store.cloud.notices import pass_on
 from warouter.store.database import create_pool
+from warouter.upstream.cloud.batch import Action, Notice
 
 
 @asynccontextmanager
@@ -101,11 +103,29 @@ async def test_after_an_outage_nobody_is_taken_for_silent(
     async with pool.acquire() as connection:
         for _ in range(2):
             await view._refresh(connection)
-        assert [state.problem for state in await view.health()] == [""]
+        assert [state.problem for state in (await view.health()).nodes] == [""]
         for _ in range(3):  # and then it does fall silent
             await view._refresh(connection)
-        assert [state.problem for state in await view.health()] == ["the node does not answer"]
+        [state] = (await view.health()).nodes
+        assert state.problem == "the node does not answer"
     session.terminate()
+    await view.close()
+
+
+async def test_what_meta_said_of_the_account_is_told_for_a_week(
+    settings: Settings, pool: asyncpg.Pool
+) -> None:
+    view = MapView(settings, Timing(), pool, f"wa:{uuid4().hex}:w")
+    notice = Notice("account_update", b'{"event":"DISABLED_UPDATE"}', Action.ACCOUNT)
+    await pass_on(pool.fetch, notice)
+    [note] = (await view.health()).notes
+    assert note.startswith("Meta sent account_update at 2")
+    assert note.endswith('Z: {"event":"DISABLED_UPDATE"}')
+    await pass_on(pool.fetch, Notice("account_update", b"{}", Action.ACCOUNT))
+    [note] = (await view.health()).notes
+    assert note.endswith("Z: {}")
+    await pool.execute("update cloud_notice set at = at - interval '8 days'")
+    assert (await view.health()).notes == []
     await view.close()
 
 
@@ -129,7 +149,7 @@ async def test_no_coreapp_is_connected_while_the_number_is_stopped(
     )
 
     async def shown() -> list[tuple[str, str, str]]:
-        return sorted((s.role, s.gateway_status, s.problem) for s in await view.health())
+        return sorted((s.role, s.gateway_status, s.problem) for s in (await view.health()).nodes)
 
     well = [
         ("coreapp", "connected", ""),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import msgspec
 
@@ -41,6 +41,13 @@ class NodeState(msgspec.Struct, frozen=True):
     gateway_status: str  # connected, connecting, disconnected, uninitialized, unregistered
     role: str  # primary_master, secondary_master, coreapp
     problem: str = ""  # why a node that does not answer is taken for away
+
+
+class Health(NamedTuple):
+    """What /v1/health shows: the nodes, and sentences for people."""
+
+    nodes: list[NodeState]
+    notes: list[str]
 
 
 class ApiConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,7 +89,7 @@ class Context:
     shards: Callable[[], Awaitable[int]]
     # Returns warnings once the new map is in force; ChangeRefused, or NotReady if it may yet be.
     set_shards: Callable[[int], Awaitable[list[str]]]
-    health: Callable[[], Awaitable[list[NodeState]]]
+    health: Callable[[], Awaitable[Health]]
     # The sender's wa_id of an inbound message, None if the id is unknown.
     find_inbound: Callable[[str], Awaitable[str | None]]
     # Closed with the application.

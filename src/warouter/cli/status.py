@@ -151,6 +151,8 @@ def _summary(found: Status) -> Table:
     }
     if found.cloud is not None:
         facts["cloud"] = _cloud(found.cloud)
+        if found.cloud.notices:
+            facts["account"] = "\n".join(str(notice) for notice in found.cloud.notices)
     if (request := found.shard_request) is not None:
         facts["shard request"] = (
             f"{request.shards} shards, {request.state} for {_age(request.age_s)}"

@@ -14,7 +14,7 @@ import asyncpg
 from warouter.api.access.passwords import Passwords
 from warouter.api.access.tokens import TokenCache
 from warouter.api.contacts.book import ContactBook
-from warouter.api.context import ApiConfig, Context, NodeState
+from warouter.api.context import ApiConfig, Context, Health
 from warouter.api.monitoring.operations import Operations
 from warouter.http.meter import Meter
 from warouter.http.rates import Rates
@@ -45,7 +45,7 @@ class Cluster(Protocol):
 
     async def set_shards(self, shards: int) -> list[str]: ...
 
-    async def health(self) -> list[NodeState]: ...
+    async def health(self) -> Health: ...
 
     async def find_inbound(self, message_id: str) -> str | None: ...
 

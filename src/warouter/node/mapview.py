@@ -11,7 +11,7 @@ from uuid import UUID
 
 import asyncpg
 
-from warouter.api.context import NodeState
+from warouter.api.context import Health, NodeState
 from warouter.background import wait_for
 from warouter.cluster.beats import Beats
 from warouter.cluster.quiesce import QUIET_SECONDS
@@ -23,6 +23,7 @@ from warouter.log import Outage
 from warouter.store import database
 from warouter.store.account.registration import read_standing
 from warouter.store.bounded import connection
+from warouter.store.cloud.notices import read_notices
 from warouter.store.nodes import (
     LINK_GONE,
     TAKEN_UP,
@@ -163,7 +164,7 @@ class MapView:
                 raise NotReady("the change was accepted and continues, but is not in force yet")
             await asyncio.sleep(LOOK_SECONDS)
 
-    async def health(self) -> list[NodeState]:
+    async def health(self) -> Health:
         """Every master and coreapp with its state, in the product's terms."""
         try:
             async with connection(self._pool) as taken:
@@ -172,6 +173,7 @@ class MapView:
                 alive = await live_incarnations(taken)
                 leader = await read_term(taken)
                 standing = await read_standing(taken)
+                notices = await read_notices(taken)
         except _AWAY as error:
             raise NotReady("the database does not answer") from error
         alive -= self._beats.silent(self._timing.lease)
@@ -197,7 +199,7 @@ class MapView:
             serving = "connected" if standing.registered else "unregistered"
             status = serving if connected else "disconnected"
             states[node.name] = NodeState(node.name, status, role, problem)
-        return list(states.values())
+        return Health(list(states.values()), [str(notice) for notice in notices])
 
     async def find_inbound(self, message_id: str) -> str | None:
         """The sender of an inbound message that is still in a journal."""

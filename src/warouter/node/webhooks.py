@@ -82,6 +82,7 @@ class Webhooks:
         counts = (
             ("warouter_cloud_webhooks_total", "result", self._listener.counts),
             ("warouter_cloud_events_total", "kind", self._posts.counts),
+            ("warouter_cloud_notices_total", "field", self._listener.notices),
             ("warouter_cloud_connections_dropped_total", "reason", self._intake.dropped),
         )
         return [

@@ -25,10 +25,12 @@ async def root(_context: Context, _request: web.Request, _caller: Caller) -> web
 
 async def health(context: Context, _request: web.Request, _caller: Caller) -> web.Response:
     """A map of nodes with Multiconnect, and the state of the one node without."""
-    states = await context.health()
+    found = await context.health()
     if context.config.multiconnect:
-        return success({"health": {state.name: _shown(state) for state in states}})
-    return success({"health": {"gateway_status": _gateway_status(states)}})
+        shown: dict[str, Any] = {state.name: _shown(state) for state in found.nodes}
+    else:
+        shown = {"gateway_status": _gateway_status(found.nodes)}
+    return success({"health": shown}, warnings=found.notes)
 
 
 def _shown(state: NodeState) -> dict[str, Any]:

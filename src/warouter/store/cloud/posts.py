@@ -21,7 +21,7 @@ from warouter.errors import OutcomeUnknown
 from warouter.log import Outage
 from warouter.store.cloud.receive import Inbox, Said
 from warouter.upstream.cloud import listener
-from warouter.upstream.cloud.batch import ERROR, INBOUND, STATUS, Action, Batch, Element, Notice
+from warouter.upstream.cloud.batch import ERROR, INBOUND, STATUS, Batch, Element, Notice
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ class Posts(listener.Inbox):
         self._newest = 0
         self._came = 0  # inbound messages since the last touch
         self._rate = 0.0
-        self._asked: set[Action] = set()  # by notices, and not passed on yet
+        self._notices: dict[str, Notice] = {}  # by field; not passed on yet
         self.counts: Counter[str] = Counter()
 
     async def take(self, batch: Batch) -> bool:
@@ -82,8 +82,8 @@ class Posts(listener.Inbox):
         return True
 
     def noticed(self, notice: Notice) -> None:
-        """Pass on to the other processes what a notice asks for."""
-        self._asked.add(notice.action)
+        """Pass a notice on to the other processes, the last one of each field."""
+        self._notices[notice.field] = notice
         self._wake.set()
 
     def broken(self) -> None:
@@ -167,12 +167,14 @@ class Posts(listener.Inbox):
         await self._write(elements[middle:])
 
     async def _pass_on(self) -> None:
-        for action in tuple(self._asked):
+        while self._notices:
+            field, notice = next(iter(self._notices.items()))
             try:
-                await self._inbox.hint(action)
+                await self._inbox.pass_on(notice)
             except (OutcomeUnknown, asyncpg.PostgresError):
                 return  # at the next turn
-            self._asked.discard(action)
+            if self._notices[field] is notice:
+                del self._notices[field]
 
     async def _touch(self) -> None:
         said = self._said()

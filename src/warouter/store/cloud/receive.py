@@ -10,8 +10,9 @@ import asyncpg
 
 from warouter.config import Settings
 from warouter.message_id import slot_of_id
+from warouter.store.cloud.notices import pass_on
 from warouter.store.database import WRITE_SECONDS, Session
-from warouter.upstream.cloud.batch import INBOUND, STATUS, Action, Element
+from warouter.upstream.cloud.batch import INBOUND, STATUS, Element, Notice
 from warouter.upstream.cloud.identity import Directory, User, slot_of_shown
 from warouter.upstream.cloud.reference import parse_reference
 
@@ -38,12 +39,6 @@ select touch_cloud_path($1, $2, $3, $4) from set_config('synchronous_commit', 'o
 _LEAVE = "update cloud_path set left_at = clock_timestamp() where webapp = $1"
 _FORGET = "delete from cloud_path where seen_at < now() - interval '1 day' and webapp <> $1"
 _KEEP = "select keep_unreadable($1, $2)"
-# Whoever reads the number's level by its age does so at once.
-_LEVEL = """
-with old as (update cloud_number set read_at = '-infinity')
-select pg_notify('warouter', 'cloud level')"""
-_TEMPLATES = "select pg_notify('warouter', 'cloud templates')"
-_HINTS = {Action.LEVEL: _LEVEL, Action.TEMPLATES: _TEMPLATES}
 
 _ALIASES = "contact_identity_alias_key"
 LEAVE_SECONDS = 0.5  # it stops anyway
@@ -115,10 +110,9 @@ class Inbox:
         """Keep what could not be read, for somebody to look at."""
         await self._fetch(_KEEP, reason, body)
 
-    async def hint(self, action: Action) -> None:
-        """Tell the other processes what Meta's notices ask for; of other actions nobody hears."""
-        if action in _HINTS:
-            await self._fetch(_HINTS[action])
+    async def pass_on(self, notice: Notice) -> None:
+        """Tell the other processes what Meta said."""
+        await pass_on(self._fetch, notice)
 
     async def leave(self) -> None:
         """Say that the listener stopped in order."""

@@ -73,6 +73,13 @@ create table cloud_quarantine (
     body   bytea not null
 );
 
+-- What Meta said of the account last, by the field of its webhook.
+create table cloud_notice (
+    field text primary key,
+    said  text not null,
+    at    timestamptz not null default now()
+);
+
 -- Whether webhooks can reach us, as each webapp sees it.
 create table cloud_path (
     webapp  uuid primary key,                        -- incarnation

@@ -15,6 +15,7 @@ from warouter.config import Settings
 from warouter.flow.causes import word_of
 from warouter.flow.windows import Wait, Windows
 from warouter.message_id import text_of
+from warouter.store.cloud.notices import Said, read_notices
 from warouter.store.database import Source
 from warouter.store.journal.issues import DOUBTED, ISSUED, KEPT, NOT_TAKEN
 from warouter.store.views.backlog import MOST_COUNTED
@@ -89,12 +90,15 @@ class Stopped(msgspec.Struct, frozen=True):
 
 
 class CloudStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """What waits for certainty or for an operator; counted up to a limit."""
+    """What waits for certainty or for an operator, counted up to a limit, and what Meta said of the
+    account.
+    """
 
     in_doubt: int
     held: int
     oldest_doubt_s: float | None
     stopped: Stopped | None
+    notices: list[Said]
 
 
 async def read_spans(connection: Source, settings: Settings) -> Spans:
@@ -134,6 +138,7 @@ async def read_cloud(connection: Source) -> CloudStatus | None:
         held=row["held"],
         oldest_doubt_s=row["oldest_s"],
         stopped=stopped,
+        notices=await read_notices(connection),
     )
 
 

@@ -70,6 +70,11 @@ class Notice(msgspec.Struct, frozen=True):
     raw: bytes
     action: Action
 
+    @property
+    def said(self) -> str:
+        """The value for people."""
+        return self.raw.decode(errors="replace").replace("\0", "\ufffd")
+
 
 class Batch(msgspec.Struct):
     """What one webhook holds, in its order, each key once.

@@ -16,7 +16,7 @@ from typing import NamedTuple, Protocol
 from urllib.parse import parse_qs
 
 from warouter.upstream.cloud.batch import Action, Batch, Notice, Unreadable
-from warouter.upstream.cloud.elements import read
+from warouter.upstream.cloud.elements import NOTICES, read
 from warouter.upstream.cloud.signature import FIELD, is_signed
 
 log = logging.getLogger(__name__)
@@ -57,7 +57,8 @@ class Inbox(Protocol):
 
 
 class Listener:
-    """Answers the requests to one webapp's webhook. ``counts`` has them by result.
+    """Answers the requests to one webapp's webhook. ``counts`` has them by result, ``notices`` what
+    Meta said of the account and the number, by its field.
 
     ``secrets`` are the app's, asked for at each request since they may be replaced.
     """
@@ -74,6 +75,7 @@ class Listener:
         self._verify_token = verify_token
         self._inbox = inbox
         self.counts: Counter[str] = Counter()
+        self.notices: Counter[str] = Counter(dict.fromkeys(NOTICES, 0))
 
     def asked(
         self, method: bytes, target: bytes, fields: Mapping[bytes, bytes], length: int
@@ -128,8 +130,9 @@ class Listener:
 
     def _notice(self, notice: Notice) -> None:
         level = logging.WARNING if notice.action is Action.ACCOUNT else logging.INFO
-        said = notice.raw[:2_000].decode(errors="replace")
-        log.log(level, "notice received", extra={"field": notice.field, "value": said})
+        said = {"field": notice.field, "value": notice.said[:2_000]}
+        log.log(level, "notice received", extra=said)
+        self.notices[notice.field] += 1
         self._inbox.noticed(notice)
 
     def _handshake(self, query: bytes) -> Answer:

@@ -1,0 +1,52 @@
+"""What Meta's webhooks say of the account and the number, passed on to whom it concerns.
+
+The level and the templates are read again by their owners. What is said of the account is kept, the
+last of each field, and shown for a week.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from warouter.store.bounded import Fetch
+from warouter.store.database import Source
+from warouter.upstream.cloud.batch import Action, Notice
+
+MOST_CHARS = 400  # of what is said
+# Whoever reads the number's level by its age does so at once.
+_LEVEL = """
+with old as (update cloud_number set read_at = '-infinity')
+select pg_notify('warouter', 'cloud level')"""
+_TEMPLATES = "select pg_notify('warouter', 'cloud templates')"
+_KEEP = """
+insert into cloud_notice (field, said) values ($1, $2)
+on conflict (field) do update set said = excluded.said, at = now()"""
+_READ = """
+select field, said, to_char(at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as at
+  from cloud_notice where at > now() - interval '7 days' order by cloud_notice.at desc"""
+
+
+class Said(msgspec.Struct, frozen=True):
+    """A notice of the account, at a time in UTC."""
+
+    field: str
+    said: str
+    at: str
+
+    def __str__(self) -> str:
+        return f"Meta sent {self.field} at {self.at}: {self.said}"
+
+
+async def pass_on(fetch: Fetch, notice: Notice) -> None:
+    """Tell whom a notice concerns; of one that is only logged nobody hears."""
+    if notice.action is Action.LEVEL:
+        await fetch(_LEVEL)
+    elif notice.action is Action.TEMPLATES:
+        await fetch(_TEMPLATES)
+    elif notice.action is Action.ACCOUNT:
+        await fetch(_KEEP, notice.field, notice.said[:MOST_CHARS])
+
+
+async def read_notices(source: Source) -> list[Said]:
+    """What was said of the account within a week, the newest first."""
+    return [Said(*row) for row in await source.fetch(_READ)]
