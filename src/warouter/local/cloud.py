@@ -45,12 +45,12 @@ def joined(cluster: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]
     return {n: v for n, v in cluster.items() if n not in replaced} | dict(own)
 
 
-def emulated(folder: Path, graph_port: int) -> dict[str, str]:
+def emulated(folder: Path, graph_port: int, *, tls: bool = False) -> dict[str, str]:
     """Variables of a cluster whose Graph API is the emulator at this port of loopback."""
     variables = {
         f"{PREFIX}PHONE_NUMBER_ID": PHONE_NUMBER_ID,
         f"{PREFIX}WABA_ID": WABA_ID,
-        f"{PREFIX}BASE_URL": f"http://127.0.0.1:{graph_port}",
+        f"{PREFIX}BASE_URL": f"{'https' if tls else 'http'}://127.0.0.1:{graph_port}",
     }
     for name in SECRETS:
         path = folder / _file("emulator", name)

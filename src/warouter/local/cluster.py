@@ -265,7 +265,8 @@ class Cluster:
 
     async def _start_emulator(self) -> None:
         graph_port, self.control_port = self._free_port(), self._free_port()
-        self._environment |= cloud.emulated(self.folder, graph_port)
+        tls = self.options.emulator_tls is not None
+        self._environment |= cloud.emulated(self.folder, graph_port, tls=tls)
         arguments = cloud.arguments(
             graph_port,
             self.control_port,

@@ -41,8 +41,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     ``place`` says, by name and role, how each process is started; ``postgres`` are options of the
     embedded server. ``upstream`` is one of ``UPSTREAMS``: the simulator by its native door or its
     Cloud door, or the Graph API that the variables name. ``emulator_faults`` are switches of the
-    Cloud door from the start, as NAME=VALUE, ``emulator_tls`` paths of a certificate and its key,
-    and ``listen_host`` says by its name where a webapp hears webhooks.
+    Cloud door from the start, as NAME=VALUE, ``emulator_tls`` paths of a certificate (which the
+    processes are to trust) and its key, and ``listen_host`` says by its name where a webapp hears
+    webhooks.
     """
 
     data_dir: Path

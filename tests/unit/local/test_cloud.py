@@ -39,6 +39,11 @@ def test_the_secrets_of_the_emulator_are_drawn_once_and_are_not_the_operators(
     assert Path(again[TOKEN_FILE]).read_text() == drawn
 
 
+def test_an_emulator_with_a_certificate_is_asked_over_tls(tmp_path: Path) -> None:
+    found = cloud.emulated(tmp_path, 1, tls=True)
+    assert found["WAROUTER_CLOUD_BASE_URL"] == "https://127.0.0.1:1"
+
+
 def test_who_joins_may_have_a_secret_by_value() -> None:
     cluster = {TOKEN_FILE: "/f", "WAROUTER_CLOUD_APP_SECRET_FILE": "/g"}
     own = {TOKEN: "secret", "PATH": "/bin"}
