@@ -11,6 +11,7 @@ import itertools
 import time
 from collections import Counter, deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NamedTuple, cast
 
 from bench.hook import Ledger
@@ -22,6 +23,7 @@ LOGIN = (
 )
 FINISH_SECONDS = 30.0
 INTERVAL = 0.5  # of the counts in ``progress``
+AGAIN_SECONDS = 0.05  # from the end of a connection to the next try
 _ID = b'"id":"'
 _CREATED = b"HTTP/1.1 201"
 
@@ -44,13 +46,14 @@ class Run:
         self.request: Callable[[], bytes] = itertools.cycle(list(ring(order))).__next__
         # A run without these asks at once after an answer.
         self.gated = bool(order.most_open or order.per_second or order.count)
-        self.keep: Callable[[bytes, float], None] | None = self._keep_times
+        self.keep: Callable[[bytes, float, float], None] | None = self._keep_times
         if not order.times:
             self.keep = ledger.keep if order.lives else None
         self.shape: Shape | None = None
         self.statuses: Counter[int] = Counter()
         self.latencies: list[float] = []
         self.times: dict[str, float] = {}
+        self.asked_at: dict[str, float] = {}
         self.progress: list[tuple[float, int, int]] = []
         self.lost = 0
         self.stopped = False
@@ -63,6 +66,7 @@ class Run:
         self.ended = asyncio.Event()  # ``count`` is reached
         self.idle = asyncio.Event()
         self.busy = 0
+        self.opening: set[asyncio.Task[None]] = set()  # connections that ended
 
     @property
     def open(self) -> int:
@@ -77,12 +81,15 @@ class Run:
         if status == 201:
             self.accepted += 1
             if self.keep is not None:
-                self.keep(message_id, now)
+                self.keep(message_id, began, now)
 
-    def _keep_times(self, message_id: bytes, now: float) -> None:
-        self.times[message_id.decode()] = now
+    def _keep_times(self, message_id: bytes, began: float, now: float) -> None:
+        text = message_id.decode()
+        self.times[text] = now
+        if self.order.asked:
+            self.asked_at[text] = began
         if self.order.lives:
-            self.ledger.keep(message_id, now)
+            self.ledger.keep(message_id, began, now)
 
     def may_go(self) -> bool:
         """Whether a free connection may ask now."""
@@ -128,10 +135,12 @@ class Client(asyncio.Protocol):
         self._asking = False
         self._login: asyncio.Future[int] | None = None
         self._transport: asyncio.Transport | None = None
+        self._peer: tuple[str, int] = ("", 0)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports are no asyncio.Transport by type.
         self._transport = cast("asyncio.Transport", transport)
+        self._peer = transport.get_extra_info("peername")
 
     async def log_in(self, credentials: str) -> None:
         """The first request of this connection; OSError if it is refused."""
@@ -173,7 +182,7 @@ class Client(asyncio.Protocol):
             run.latencies.append(now - self._sent)
             run.accepted += 1
             if run.keep is not None:
-                run.keep(data[shape.start : shape.end], now)
+                run.keep(data[shape.start : shape.end], self._sent, now)
             if run.gated or run.stopped:
                 self._go_on()
             else:
@@ -214,6 +223,20 @@ class Client(asyncio.Protocol):
         if self._asking:
             self._run.lost += 1
             self._done()
+        if self._run.order.again and not self._run.stopped:
+            self._buffer = b""
+            with suppress(ValueError):
+                self._run.waiting.remove(self)
+            self._run.opening.add(task := asyncio.ensure_future(self._open_again()))
+            task.add_done_callback(self._run.opening.discard)
+
+    async def _open_again(self) -> None:
+        """Connect until it can be done, and go on."""
+        while self._transport is None and not self._run.stopped:
+            await asyncio.sleep(AGAIN_SECONDS)
+            with suppress(OSError):
+                await asyncio.get_running_loop().create_connection(lambda: self, *self._peer)
+        self.next()
 
     def close(self) -> None:
         if self._transport is not None:

@@ -16,7 +16,7 @@ import msgspec
 import uvloop
 
 from bench.client import FINISH_SECONDS, Client, Run
-from bench.hook import Ledger
+from bench.hook import LAST_IS_ENOUGH, Ledger
 from bench.order import Command, Load
 from tests.harness.receiver import Post, Receiver
 
@@ -38,6 +38,8 @@ class Office:
         """One command, and what there is to say to it."""
         if command.refuse is not None:
             self.ledger.refusing = command.refuse
+        if command.last_is_enough:
+            self.ledger.levels = LAST_IS_ENOUGH
         if command.load is not None:
             return await self.load(command.load)
         if command.heard:
@@ -82,6 +84,7 @@ class Office:
             "whole_at_start": whole,
             "progress": [(at - began, *counts) for at, *counts in run.progress],
             "times": run.times,
+            "asked": run.asked_at,
             "late_p99_ms": _latencies(run.late)["p99_ms"],
             **_latencies(run.latencies),
         }

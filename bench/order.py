@@ -36,19 +36,23 @@ class Load(msgspec.Struct):
     lives: bool = True  # whether callbacks will come for these messages
     ports: list[int] = []  # connections go round these; else to ``port``
     times: bool = False  # give the monotonic time of each 201 back, by id
+    asked: bool = False  # with ``times``: also that of when each was due
     login: str = ""  # credentials: each connection logs in first, before any load
+    again: bool = False  # a connection that ends is opened again, until the run ends
     heard: bool = False  # note when each callback of these messages comes, for ``Command.heard``
 
 
 class Command(msgspec.Struct):
     """``load`` runs it; ``refuse`` lets the webhook say 503 from now on, or not.
 
+    ``last_is_enough``: from now on a message is whole with its ``read``, whatever came before.
     ``heard`` asks for the monotonic time of each callback, by id and status. None of them: only
     where the callbacks stand.
     """
 
     load: Load | None = None
     refuse: bool | None = None
+    last_is_enough: bool = False
     heard: bool = False
 
 
