@@ -23,7 +23,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build docs demo apt test test-second check lint fuzz bench bench-e2e bench-wide size lock clean
-.PHONY: bench-docs bench-idle bench-peers test-large
+.PHONY: bench-cloud bench-docs bench-idle bench-peers test-large
 .PHONY: chaos-short chaos chaos-mutants chaos-clocks chaos-calm chaos-power simulate
 
 help: ## show this list
@@ -111,10 +111,14 @@ bench-e2e: setup ## every figure of whole clusters, 35 minutes at most (E2E="--o
 bench-idle: setup ## what a cluster costs at rest, at 80 and at 1,000 messages/s (IDLE="--base CLONE")
 	$(BIN)/python -m bench.idle $(IDLE)
 
-bench-docs: setup $(PEERS)/installed ## all of docs/benchmarks.md anew, in an hour without other work
+bench-cloud: setup ## the Cloud API as upstream: every figure beside its goal, 35 minutes (CLOUD="--only storm")
+	$(BIN)/python -m bench.cloud $(CLOUD)
+
+bench-docs: setup $(PEERS)/installed ## all of docs/benchmarks.md anew, in 90 minutes without other work
 	-$(BIN)/python -m bench.idle --rates 10,80,250,1000,4000 --out $(RESULTS)/idle.json
 	-$(BIN)/python -m bench.e2e --out $(RESULTS)/e2e.json
 	-$(BIN)/python -m bench.peers --out $(RESULTS)/peers.json
+	-$(BIN)/python -m bench.cloud --out $(RESULTS)/cloud.json
 	$(BIN)/python -m bench.report
 
 bench-peers: setup $(PEERS)/installed ## time accepting beside PgQueuer, procrastinate, NATS, RabbitMQ, Redis

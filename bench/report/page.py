@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from bench.report import cost, load
+from bench.report import cloud, cost, load
 from bench.report.form import number
 from bench.report.plots import plots
 from bench.report.results import Figures, read
@@ -19,6 +19,7 @@ BLOCKS: dict[str, tuple[str, Callable[[Figures], str]]] = {
     "memory": ("idle", cost.memory),
     "accepts": ("e2e", load.accepts),
     "peers": ("peers", load.peers),
+    "cloud": ("cloud", cloud.cloud),
 }
 
 

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import json
+from random import Random
 from typing import Any
 
 import pytest
 
+from bench.cloud.poster import LARGEST, Order, Sent, requests
+from bench.cloud.storm import Kill, stood
 from bench.e2e.turns import Turns, in_turn, medians
+from bench.hook import LAST_IS_ENOUGH, Ledger
 from bench.idle.delays import delays, percentiles
 from bench.idle.window import by_kind
+from bench.report.cloud import GOALS
 from bench.report.form import number
 from bench.report.load import Goal
 from bench.report.page import BLOCKS, PAGE, begin, page, pictures
 from bench.report.sizing import costs
+from tests.campaigns.chaos.doors.requests import Request
+from tests.harness.receiver import Post
+from warouter._hash import slot_of
 from warouter.sizing.costs import Cpu
 from warouter.sizing.plan import busy
 
@@ -103,3 +112,48 @@ def test_a_goal_is_met_at_its_bound_and_a_figure_that_is_not_there_is_neither() 
     assert most.row({"n": {"m": 2}})[2:] == ("≤ 2", "met")
     assert most.row({"n": {"m": 2.01}})[3] == "missed"
     assert most.row({})[1:] == ("-", "≤ 2", "")
+
+
+def test_of_each_kill_the_longest_wait_of_who_is_not_in_doubt_counts() -> None:
+    asked = {"before": 9.0, "after": 10.25, "doubted": 10.0, "elsewhere": 10.0, "later": 12.0}
+    begun = {"before": 10.125, "after": 10.75, "doubted": 15.0, "elsewhere": 19.0, "later": 19.0}
+    who = {name: f"4915100000{n:02d}" for n, name in enumerate(asked)}
+    who["elsewhere"] = next(
+        to for n in range(99) if slot_of(to := f"4915200000{n:02d}") != slot_of(who["before"])
+    )
+    slots = frozenset(slot_of(to) for name, to in who.items() if name != "elsewhere")
+    made = [
+        Request(id=name, attempt=1, recipient=who[name], begun=at, accepted=at)
+        for name, at in begun.items()
+        if name != "elsewhere" or slot_of(who[name]) not in slots
+    ]
+    kills = [Kill(10.0, slots), Kill(30.0, slots)]
+    assert stood(made, asked, kills, {"doubted"}) == [0.5]
+
+
+def test_every_message_has_its_three_statuses_in_order_in_small_posts() -> None:
+    messages = [Sent(f"wamid.{n}", f"w1.{n}.1", f"4915100{n:04d}") for n in range(700)]
+    order = Order(1, "secret", "1", "2", "15550001111", messages, 4000.0)
+    posts = list(requests(order, Random(1)))
+    told: dict[str, list[str]] = {}
+    for count, request in posts:
+        value = json.loads(request.partition(b"\r\n\r\n")[2])["entry"][0]["changes"][0]["value"]
+        assert len(value["statuses"]) == count <= LARGEST
+        for status in value["statuses"]:
+            told.setdefault(status["id"], []).append(status["status"])
+    assert told == {one.wamid: ["sent", "delivered", "read"] for one in messages}
+
+
+def test_where_the_last_status_is_enough_an_earlier_one_need_not_come() -> None:
+    ledger = Ledger()
+    ledger.levels = LAST_IS_ENOUGH
+    ledger.keep(b"a", 0.0, 0.0)
+    for status in ("delivered", "read"):
+        body = json.dumps({"statuses": [{"id": "a", "status": status}]}).encode()
+        ledger.on_post(Post(b"POST / HTTP/1.1", body, None))  # type: ignore[arg-type]
+    assert ledger.whole == 1
+    assert ledger.counts()["repeated_callbacks"] == 0
+
+
+def test_each_goal_of_the_cloud_api_has_a_name_and_a_place_of_its_own() -> None:
+    assert len({goal.path for goal in GOALS}) == len(GOALS)

@@ -58,6 +58,11 @@ async def install(connection: asyncpg.Connection) -> None:
     await connection.execute(_FUNCTION)
     for table, event in _TABLES:
         await connection.execute(_TRIGGER.format(table=table, event=event))
+    await watch_doubts(connection)
+
+
+async def watch_doubts(connection: asyncpg.Connection) -> None:
+    """Note in ``doubt_log`` when a message comes to be in doubt, and what becomes of it."""
     await connection.execute(_DOUBTS)
 
 

@@ -1,0 +1,95 @@
+"""The shim (``bench.cloud.shim``) beside the cluster: a door and a load of its own, same faults.
+
+Whoever kills an owner of the cluster kills it in the same moment; it is started again at once.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import msgspec
+
+from bench.child import Child
+from bench.cloud.shim import Wanted
+from bench.cloud.site import LATENCY, as_arguments, certified, secret
+from bench.e2e.site import Found
+from bench.order import Command, Load
+from warouter.local import cloud, ports
+from warouter.local.cluster import SAMPLE
+from warouter.local.environment import of_child
+from warouter.local.process import Process
+
+
+class Beside:
+    """The shim, its door, its load."""
+
+    def __init__(self, wanted: Wanted, control_url: str, load: Child) -> None:
+        self._wanted = wanted
+        self._control_url = control_url
+        self._load = load
+        self._shim: Child
+
+    @classmethod
+    @asynccontextmanager
+    async def running(cls, folder: Path, switches: Mapping[str, Any]) -> AsyncIterator[Beside]:
+        """With its files below ``folder``."""
+        async with AsyncExitStack() as stack:
+            own, graph, control = found = [ports.free_port() for _ in range(3)]
+            stack.callback(ports.release, found)
+            certificate, key = certified(folder)
+            variables = cloud.emulated(folder, graph, tls=True)
+            faults = as_arguments({**LATENCY, **switches})
+            arguments = cloud.arguments(graph, control, "127.0.0.1", (), "".join(SAMPLE), faults)
+            arguments += ["--tls", certificate, key]
+            door = Process("simulator", "simulator", arguments, of_child(variables), folder)
+            stack.push_async_callback(door.stop)
+            await door.start()
+            load = await Child.start("bench.load")
+            stack.push_async_callback(load.stop)
+            wanted = Wanted(
+                port=own,
+                graph_url=variables[f"{cloud.PREFIX}BASE_URL"],
+                certificate=certificate,
+                token=secret(variables, "TOKEN"),
+                phone_number_id=variables[f"{cloud.PREFIX}PHONE_NUMBER_ID"],
+            )
+            beside = cls(wanted, f"http://127.0.0.1:{control}", load)
+            await beside._start()
+            stack.push_async_callback(beside._stop)
+            yield beside
+
+    async def die(self) -> None:
+        """Kill it, and start it again."""
+        os.kill(self._shim.pid, signal.SIGKILL)
+        await self._stop()
+        await self._start()
+
+    async def run(self, order: Load) -> Found:
+        """The same load, by other connections that are opened again when they end."""
+        mine = msgspec.structs.replace(
+            order, port=self._wanted.port, again=True, lives=False, times=False, asked=False
+        )
+        return await self._load.ask(Command(mine))
+
+    async def record(self) -> Found:
+        """What its door says."""
+        async with (
+            aiohttp.ClientSession() as http,
+            http.get(f"{self._control_url}/record") as answer,
+        ):
+            found: Found = await answer.json()
+            return found
+
+    async def _start(self) -> None:
+        self._shim = await Child.start(
+            "bench.cloud.shim", msgspec.json.encode(self._wanted).decode()
+        )
+
+    async def _stop(self) -> None:
+        await self._shim.stop()

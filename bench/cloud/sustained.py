@@ -1,0 +1,74 @@
+"""What a number's level allows, for minutes: the 201, the way to the request, the CPU.
+
+``WAROUTER_CLOUD_RATE=auto`` keeps 5 % of the level back, so that 75 of 80 and 900 of 1,000 are all
+but what is there: who is behind catches up slowly. At 80 there are as many owners as ``up`` starts;
+at 1,000 the answers that are out at a time want four, since each has 64 connections at most.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bench.cloud.extent import Extent
+from bench.cloud.site import (
+    LOAD_CONNECTIONS,
+    begun,
+    below,
+    cloud_site,
+    cpu_us,
+    now,
+    requests,
+    spread,
+    warm,
+)
+from bench.e2e.site import Found, say
+
+RATES = {80: 75.0, 1000: 900.0}  # messages a second, by level
+OWNERS = {80: 2, 1000: 4}
+SECONDS = 300.0
+LEAD_SECONDS = 3.0  # of load, before times count
+
+
+async def measure(folder: Path, extent: Extent) -> tuple[Found, list[str]]:
+    """By level, and what was wrong."""
+    figures: Found = {"sustained": {}, "foreign_cores": {}}
+    wrong: list[str] = []
+    for level, rate in RATES.items():
+        found, facts = await _at(below(folder, str(level)), level, rate, extent.lasts(SECONDS))
+        figures["foreign_cores"][f"sustained_{level}"] = found.pop("foreign_cores")
+        figures["sustained"][str(level)] = found
+        wrong += facts
+    return figures, wrong
+
+
+async def _at(folder: Path, level: int, rate: float, seconds: float) -> tuple[Found, list[str]]:
+    async with cloud_site(folder, OWNERS[level], {"level": level}) as here:
+        await warm(here, level)
+        since = now()
+        order = here.order(
+            LOAD_CONNECTIONS, seconds, per_second=rate, times=True, warm_up=LEAD_SECONDS
+        )
+        found = await here.measured(order)
+        whole = await requests(here, since)
+        first, times = begun(whole), found["times"]
+        lags = [
+            first[i] - at for i, at in times.items() if i in first and at > since + LEAD_SECONDS
+        ]
+        figures: Found = {
+            "accepted_ms": {p: round(found[f"{p}_ms"], 2) for p in ("p50", "p99", "most")},
+            "begun_ms": spread(lags),
+            "cpu_us": cpu_us(found),
+            "open": {"before": found["open_at_start"], "after": found["open_at_end"]},
+            "per_s": round(found["lives"] / found["seconds"], 1),
+            "late_ms": round(found["late_p99_ms"], 2),
+            "throttled": sum(
+                request.outcome == "answered" and request.accepted is None
+                for request in whole.requests
+            ),
+            "foreign_cores": round(found["foreign_cores"], 2),
+        }
+        say(f"  level {level}: {figures}")
+        wrong = await here.check(f"sustained at {level}")
+        if found["open_at_end"] > found["open_at_start"] + rate:
+            wrong.append(f"sustained at {level}: the backlog grew to {found['open_at_end']}")
+    return figures, wrong

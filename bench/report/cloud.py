@@ -1,0 +1,50 @@
+"""The table of bench.cloud. Pure."""
+
+from __future__ import annotations
+
+from bench.report.form import table
+from bench.report.load import Goal
+from bench.report.results import Figures
+
+_FAILOVER = ("storm", "failover_ms")
+_CALM = ("webhooks", "calm_ms")
+_LOW, _HIGH = ("sustained", "80"), ("sustained", "1000")
+GOALS = (
+    Goal("75/s at level 80: 201, p99, ms", (*_LOW, "accepted_ms", "p99"), most=10),
+    Goal("… 201 to request begun, p50, ms", (*_LOW, "begun_ms", "p50"), most=5),
+    Goal("… 201 to request begun, p99, ms", (*_LOW, "begun_ms", "p99"), most=50),
+    Goal("… CPU of warouter a life cycle, us", (*_LOW, "cpu_us", "product")),
+    Goal("… PostgreSQL's, us", (*_LOW, "cpu_us", "postgres")),
+    Goal("900/s at level 1,000: 201, p99, ms", (*_HIGH, "accepted_ms", "p99"), most=10),
+    Goal("… 201 to request begun, p50, ms", (*_HIGH, "begun_ms", "p50"), most=5),
+    Goal("… 201 to request begun, p99, ms", (*_HIGH, "begun_ms", "p99"), most=50),
+    Goal("… CPU of warouter a life cycle, us", (*_HIGH, "cpu_us", "product"), most=450),
+    Goal("… PostgreSQL's, us", (*_HIGH, "cpu_us", "postgres")),
+    Goal("life cycles a second, unthrottled", ("lives", "per_s"), least=1500),
+    Goal("… CPU of warouter each, us", ("lives", "cpu_us", "product")),
+    Goal("level 80, 8 owners: part of the budget used", ("budget", "80", "used"), least=0.95),
+    Goal("… part refused with 130429", ("budget", "80", "refused"), most=0.01),
+    Goal("level 1,000, 8 owners: part of the budget used", ("budget", "1000", "used"), least=0.95),
+    Goal("… part refused with 130429", ("budget", "1000", "refused"), most=0.01),
+    Goal("webhook's POST to 200 at 4,000 events/s, p50, ms", (*_CALM, "p50"), most=20),
+    Goal("… p99, ms", (*_CALM, "p99"), most=150),
+    Goal("… p99 while an owner is killed, ms", ("webhooks", "killed_ms", "p99"), most=250),
+    Goal("kill storm: lost", ("storm", "lost"), most=0),
+    Goal("… taken twice", ("storm", "twice"), most=0),
+    Goal("… out of order", ("storm", "inverted"), most=0),
+    Goal("… longest wait for a new owner, p50 of the kills, ms", (*_FAILOVER, "p50"), most=150),
+    Goal("… the longest of all, ms", (*_FAILOVER, "most"), most=500),
+    Goal("… in doubt with evidence, p50, s", ("storm", "doubt_s", "p50"), most=2),
+    Goal("… the longest, s", ("storm", "doubt_s", "most"), most=5),
+    Goal("… 201, p50, ms", ("storm", "accepted_ms", "p50")),
+    Goal("a small proxy beside it: 201, p50, ms", ("shim", "accepted_ms", "p50")),
+    Goal("… lost", ("shim", "lost")),
+    Goal("… taken twice", ("shim", "twice")),
+    Goal("coreapp with 100,000 identities, 1,000/s, MiB", ("memory", "coreapp_mib"), most=120),
+    Goal("one-time password behind a campaign leaves, s", ("priority", "most_s"), most=3),
+)
+
+
+def cloud(found: Figures) -> str:
+    """A row for each figure."""
+    return table(("figure", "is", "goal", ""), [goal.row(found) for goal in GOALS])
