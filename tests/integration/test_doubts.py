@@ -174,7 +174,7 @@ async def test_a_word_reaches_the_owner_s_inbox_and_the_audit_log(
     ]
     assert all(e.actor and e.source for e in entries)
     assert f"held, {word} asked" in await printed(settings, "doubt", "list")
-    await printed(settings, "doubt", "fail", ID)  # another word: its key differs
+    assert "1 message will" in await printed(settings, "doubt", "fail", ID)
     assert len(await words(pool)) == 3
 
 
@@ -239,6 +239,8 @@ async def test_a_trace_shows_doubt_and_evidence(settings: Settings, pool: asyncp
     assert found.cloud.doubt is not None
     assert (found.cloud.attempts, found.cloud.state) == (2, "in_doubt")
     assert found.cloud.doubt.cause == "timeout"
+    shown = await printed(settings, "trace", ID)
+    assert shown.endswith("  parked, in doubt\n")  # of no attempt, and due at no time
     assert time(found.cloud.doubt.since) < datetime.now(UTC)
     assert (found.cloud.held, found.cloud.evidence, found.cloud.duplicates) == (None, [], 0)
     await pool.execute("delete from send_issue")

@@ -48,10 +48,14 @@ async def lame(settings: Settings, pool: asyncpg.Pool) -> AsyncIterator[Lame]:
     await pool.execute(f"drop role {ROLE}")
 
 
-async def test_a_coreapp_that_may_do_everything_can_write(lame: Lame) -> None:
+async def test_a_coreapp_that_may_do_everything_can_write(
+    lame: Lame, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
     assert not lame.writable.ok()  # as long as nobody has looked
     assert await lame.problem() == ""
     assert lame.writable.ok()
+    assert caplog.messages == []  # a start is no recovery
 
 
 @pytest.mark.parametrize("function", ["append_messages", "record_progress"])

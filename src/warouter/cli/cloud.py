@@ -19,10 +19,10 @@ APPLICATION = "warouter cloud"
 
 @click.group()
 def cloud() -> None:
-    """The Cloud API, the upstream that reaches WhatsApp.
+    """Choose between the Cloud API, the upstream that reaches WhatsApp, and the simulator.
 
-    Of the database that WA_DB_* names, or of a local cluster: --data-dir, else ./warouter-data if
-    there is one.
+    Uses the database that WA_DB_* names, or that of a local cluster: --data-dir, else
+    ./warouter-data if there is one.
     """
 
 
@@ -45,7 +45,7 @@ def switch_command(data_dir: Path | None, kind: str | None, force: bool) -> None
 
     For `cloud` it takes the number of WAROUTER_CLOUD_PHONE_NUMBER_ID. All shards are without an
     owner until coreapps start that are set to the new upstream; webapps hold requests meanwhile.
-    From a switch to the Cloud API on, builds that do not know it refuse to start.
+    After a switch to the Cloud API, builds that do not know it refuse to start.
     """
     settings = settings_of(data_dir)
     upstream = _wanted(settings, kind or settings.upstream)

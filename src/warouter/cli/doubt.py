@@ -34,13 +34,13 @@ _ids = click.argument("ids", metavar="ID...", nargs=-1, required=True)
 
 @click.group()
 def doubt() -> None:
-    """Messages in doubt, or held: was the request taken or not?
+    """List, resend or fail messages of which nobody knows whether Meta took them.
 
-    What is in doubt ends by itself, by an answer, a status or its window. What is held waits for
-    your word, and fails after WAROUTER_PENDING.
+    A doubt ends by itself, by an answer, a status or the end of its window. A held message waits
+    for an operator, and fails after WAROUTER_PENDING.
 
-    Of the database that WA_DB_* names, or of a local cluster: --data-dir, else ./warouter-data if
-    there is one.
+    Uses the database that WA_DB_* names, or that of a local cluster: --data-dir, else
+    ./warouter-data if there is one.
     """
 
 
@@ -83,11 +83,11 @@ def show(data_dir: Path | None, as_json: bool, message_id: str) -> None:
 def resend(data_dir: Path | None, ids: tuple[str, ...]) -> None:
     """Send held messages once more, under their next attempt.
 
-    One that was taken after all reaches its recipient twice. The owners of their slots do it within
-    seconds.
+    A message that Meta had taken after all reaches its recipient twice. The owners of the slots act
+    within seconds.
     """
     _say(data_dir, ids, "resend")
-    click.echo(f"{len(set(ids)):,} messages will be sent once more")
+    click.echo(f"{_count(ids)} will be sent once more")
 
 
 @doubt.command()
@@ -96,11 +96,11 @@ def resend(data_dir: Path | None, ids: tuple[str, ...]) -> None:
 def fail(data_dir: Path | None, ids: tuple[str, ...]) -> None:
     """End held messages as `failed`, with code 500 and "outcome unknown, not sent again".
 
-    One that was taken after all was delivered nevertheless. The owners of their slots do it within
-    seconds.
+    A message that Meta had taken after all was delivered nevertheless. The owners of the slots act
+    within seconds.
     """
     _say(data_dir, ids, "fail")
-    click.echo(f"{len(set(ids)):,} messages will end as failed")
+    click.echo(f"{_count(ids)} will end as failed")
 
 
 async def _find(settings: Settings) -> list[Shown]:
@@ -138,8 +138,11 @@ async def _why_not(connection: Connection, message_id: bytes, spans: Spans) -> s
         return _unknown(message_id)
     if shown.state == "in_doubt":
         when = f", at {shown.ends} or later" if shown.ends else ""
-        return f"{shown.id} is in doubt, which ends by itself{when}: only a held message can wait."
-    return f"{shown.id} is {shown.state}, not held: its owner goes on with it by itself."
+        return (
+            f"{shown.id} is in doubt, which ends by itself{when}:"
+            " only a held message can be resent or failed."
+        )
+    return f"{shown.id} is {shown.state}, not held: its owner is still working on it."
 
 
 def _unknown(message_id: bytes) -> str:
@@ -152,6 +155,11 @@ def _parsed(text: str) -> bytes:
         return parse(text)
     except ValueError as error:
         raise CommandError(f"{text[:64]!r} is not the id of a message.") from error
+
+
+def _count(ids: tuple[str, ...]) -> str:
+    count = len(set(ids))
+    return "1 message" if count == 1 else f"{count:,} messages"
 
 
 def _user() -> str:

@@ -71,7 +71,7 @@ def _of_attempts(cloud: Attempts) -> list[tuple[str, str]]:
     if cloud.doubt is not None:
         facts.append(("doubt", f"since {cloud.doubt.since}, by {cloud.doubt.cause}"))
     if cloud.held is not None:
-        facts.append(("held", f"since {cloud.held}: `warouter doubt` takes your word"))
+        facts.append(("held", f"since {cloud.held}: end it with `warouter doubt resend` or `fail`"))
     facts += [
         ("taken", f"attempt {each.attempt} at {each.at} as {each.wamid}") for each in cloud.evidence
     ]
@@ -90,9 +90,9 @@ def _step(step: Step) -> str:
 
 def _more(part: Step | Callback) -> list[str]:
     words = []
-    if part.attempts is not None:
+    if part.attempts:
         words.append(f"attempt {part.attempts}")
-    if part.due_in_s is not None:
+    if part.due_in_s is not None and part.due_in_s >= 0.5:
         words.append(f"due in {part.due_in_s:.0f} s")
     if part.reason:
         words.append(part.reason)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from warouter.log import Outage
 from warouter.store.journal import Journal
 
 log = logging.getLogger(__name__)
@@ -22,6 +23,7 @@ class Writable:
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
+        self._outage = Outage()
         self.problem = "not looked at yet"
 
     def ok(self) -> bool:
@@ -36,6 +38,7 @@ class Writable:
     async def look(self) -> None:
         before, self.problem = self.problem, await self._journal.problem()
         if self.problem and self.problem != before:
+            self._outage.begins()
             log.warning("journal check failed", extra={"reason": self.problem})
-        elif before and not self.problem:
+        elif not self.problem and self._outage.ends():
             log.info("journal check recovered")
