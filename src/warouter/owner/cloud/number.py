@@ -72,7 +72,8 @@ class Number:
         self._clock = clock
         self._sized = sized  # is told at which rate requests may go
         self._begun = 0
-        self._stops = 0
+        self._stops = 0  # and ends of their writing
+        self._writing = 0  # stops that are not stored yet
         self._stopping = asyncio.Event()
         self._read_due = self._templates_due = self._probe_due = self._say_due = -math.inf
         self._outage = Outage()
@@ -96,6 +97,7 @@ class Number:
         """An operator must act: this and all other owners stop, as long as they have that token."""
         why = Stop(judged.meta_code, judged.details or judged.title, token_hash)
         self._stops += 1
+        self._writing += 1
         self._take_stop(why)
         self._stopping.set()  # a new token may be there in a moment: it is not to find us at rest
         background.begin(self._write_stop(why), self._failed)
@@ -121,7 +123,7 @@ class Number:
         self._pace.grant(part_of(self._incarnation, shared.demands, self._total(shared), own))
         self._sized(self._pace.rate)
         self._rules.held_are(shared.held)
-        if self._stops == stops:  # else what was read is older than our own stop
+        if self._stops == stops and not self._writing:  # else it may be older than our own stop
             self._take_stop(shared.stop)
         if 0 in self._ownership.slots:
             self._see_to(shared)
@@ -146,7 +148,11 @@ class Number:
             log.error("number stopped: messages wait", extra=extra)
 
     async def _write_stop(self, why: Stop) -> None:
-        await store.stop(self._fetch, why)
+        try:
+            await store.stop(self._fetch, why)
+        finally:
+            self._stops += 1
+            self._writing -= 1
 
     def _see_to(self, shared: Shared) -> None:
         """The duties of one owner for all."""
