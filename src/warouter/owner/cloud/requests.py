@@ -112,12 +112,10 @@ class Requests(Answers, Issued):
         self._upstream.post(Post(slot.slot, slot.epoch, entry.id, 0, body))
 
     def out(self, slot: OwnedSlot) -> bool:
-        """True while a request of the slot is out, or is about to be, or was refused for good and
-        that is not on disk: a next owner would find each of these in doubt.
-        """
-        return self.issuer.marking(slot) or any(
-            issue.state in (Fate.OUT, Fate.FAILED) for issue in slot.issues.values()
-        )
+        """True while a request of the slot is out or about to be, or its refusal is not on disk."""
+        found_in_doubt = Fate.OUT, Fate.FAILED  # by a next owner
+        issues = slot.issues.values()
+        return self.issuer.marking(slot) or any(i.state in found_in_doubt for i in issues)
 
     def take_back(self, slot: OwnedSlot) -> None:
         """What is issued and not begun is issued no more, with the next record."""
