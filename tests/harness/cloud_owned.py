@@ -31,6 +31,7 @@ from warouter.owner.cloud.rows import ASKED
 from warouter.owner.slot import OwnedSlot
 from warouter.store.journal import Journal
 from warouter.upstream.cloud.batch import STATUS
+from warouter.upstream.cloud.graph.connections import MOST
 from warouter.upstream.cloud.graph.exchange import HELD_BACK, Exchanged, Outcome
 from warouter.upstream.cloud.reference import parse_reference
 
@@ -118,7 +119,7 @@ class ScriptedGraph:
         self.room = asyncio.Event()
         self.room.set()
         self.unreachable = False
-        self.connections = SimpleNamespace(close=lambda: None)
+        self.connections = SimpleNamespace(close=lambda: None, limit=MOST)
 
     async def post(self, body: bytes, may_begin: Callable[[], bool]) -> Exchanged:
         self.asked += 1

@@ -86,6 +86,25 @@ async def test_priority_goes_before_those_that_wait(settings: Settings, pool: as
         assert recipients(me.graph)[1:] == OTHERS
 
 
+async def test_what_no_connection_is_free_for_is_not_issued_and_lets_priority_go_first(
+    settings: Settings, pool: asyncpg.Pool
+) -> None:
+    """A crash now leaves a few in doubt, and not all that wait; nor do all of them go first."""
+    async with owning_cloud(settings, pool) as me:
+        me.graph.room.clear()
+        me.graph.connections.limit = few = 3
+        for recipient in OTHERS:
+            me.message(recipient)
+        await soon(lambda: me.graph.asked >= few)
+        urgent = me.message(URGENT, kind=HIGH)
+        await soon(lambda: _head(me.slot.lanes) == urgent)
+        me.sender.pump(me.slot)
+        assert await pool.fetchval("select count(*) from send_issue") <= 2 * few
+        me.graph.room.set()
+        await settled(pool, len(OTHERS) + 1)
+        assert me.graph.refs().index((urgent, 1)) <= 2 * few
+
+
 async def test_so_does_an_authentication_template(settings: Settings, pool: asyncpg.Pool) -> None:
     async with owning_cloud(settings, pool) as me:
         me.end._rules.use({("code", "en"): "AUTHENTICATION"})

@@ -40,6 +40,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--only", action="append", choices=sorted(NEMESES), help="these faults")
     parser.add_argument("--times", type=int, default=1, help="each of --only so often")
     parser.add_argument("--faults", type=int, help="only the first so many faults of the schedule")
+    parser.add_argument("--minutes", type=float, help="only what begins within so many of them")
     parser.add_argument("--rate", type=float, help=f"messages a second ({RATE:g})")
     parser.add_argument(
         "--out", type=Path, help="for folders, each with report.json and throughput.svg"
@@ -87,7 +88,7 @@ async def run(options: argparse.Namespace, seed: int, upstream: str, names: list
     keep = options.keep
     try:
         await lab.start()
-        seconds = 60 * options.defaults if options.defaults else math.inf
+        seconds = 60 * (options.defaults or options.minutes or math.inf)
         outcome = await campaign.run(lab, names, seconds)
         keep = keep or bool(outcome.wrong)
         report.write(lab, outcome, options.out and options.out / upstream)

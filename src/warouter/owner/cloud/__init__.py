@@ -18,6 +18,7 @@ evidence ends, or the policy after its window. What is decided is decided in ``f
     rows        each row of it: an event, evidence, a word
     unmatched   statuses that came before their id was known, and failures without a reference
     learned     whose number an answer shows
+    leaving     which messages of a commit have their issue row in it
     words       what is heard of a request whose slot is another's by now
     number      the whole number: shares of its rate, its stop
     quiesce     slots that are to move, and begin no request

@@ -67,6 +67,11 @@ class Issuer(GroupCommit[Marking]):
         """True while rows of the slot are being written."""
         return slot in self._marking
 
+    @property
+    def waiting(self) -> int:
+        """Number of rows that are not on disk yet."""
+        return self._marking.total()
+
     async def append(self, owned: Mapping[int, int], rows: Sequence[Marking]) -> Exceptions:
         if any(row.again for row in rows):
             # What became of a former request is on disk first: recorded later it would take the row

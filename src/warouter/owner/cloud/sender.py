@@ -13,13 +13,14 @@ from warouter.cluster.role import State
 from warouter.flow.issues import Issue
 from warouter.flow.lanes import Entry
 from warouter.flow.turns import Turn, Turns
-from warouter.kinds import MESSAGE, READ_MARK, base_of
+from warouter.kinds import READ_MARK, base_of
 from warouter.link.wire import Message
 from warouter.message_id import text_of
 from warouter.owner.claims import Claims
 from warouter.owner.cloud.ahead import Ahead
 from warouter.owner.cloud.doubts import Doubts, Readings
 from warouter.owner.cloud.endings import Endings, Rules
+from warouter.owner.cloud.leaving import leaving
 from warouter.owner.cloud.lookups import Lookups, written
 from warouter.owner.cloud.pace import Pace
 from warouter.owner.cloud.proving import Proving
@@ -61,6 +62,7 @@ class CloudSender(Sender, Answered):
             ownership, journal, recorder, receipts, attachments, claims, upstream, clock, pending
         )
         self._pace = pace
+        self._cloud = upstream
         self._backlog.urgent = rules.urgent
         self._ahead = Ahead(self._backlog, journal, rules, ownership.tasks)
         self._lookups = Lookups(journal, ownership.tasks)
@@ -117,34 +119,10 @@ class CloudSender(Sender, Answered):
 
     def reserve(self, rows: Sequence[Message]) -> list[Message]:
         """Those of the rows that may leave right after their commit, with their issue row in it."""
-        chosen: list[Message] = []
-        taken: set[str] = set()
         now = self._clock()
-        if self._pace.stopped or self._turns.due(now) is not None or not _plain(rows):
-            return chosen  # others wait already, or their statement writes no issue rows
-        room: dict[OwnedSlot, int] = {}  # places in the window
-        for row in rows:
-            slot = row.owned
-            if (
-                base_of(row.kind) != MESSAGE
-                or row.recipient in taken
-                or room.setdefault(slot, slot.lanes.room) <= 0
-                or not self._may_leave(slot, row, now)
-            ):
-                continue
-            taken.add(row.recipient)
-            chosen.append(row)
-            slot.issues.unbegun[row.id] = 1
-            room[slot] -= 1
-        return chosen
-
-    def _may_leave(self, slot: OwnedSlot, row: Message, now: float) -> bool:
-        log_ = slot.messages
-        if not (slot.accepts and slot.claimed and log_.caught_up and log_.has_room):
-            return False
-        if slot.quiet or row.id in slot.issues or not slot.lanes.free(row.recipient):
-            return False
-        return not log_.cursor.full and self._pace.take(row.recipient, now)
+        if self._turns.due(now) is not None:
+            return []  # others wait already
+        return leaving(rows, self._places, self._pace, now)
 
     def reserved(self, rows: Sequence[Message]) -> None:
         self._reserved = dict.fromkeys([row.id for row in rows])
@@ -174,13 +152,24 @@ class CloudSender(Sender, Answered):
     def _take_turns(self) -> None:
         """Begin what the budget allows, a head of each slot in turn."""
         now = self._clock()
-        if self._pace.stopped:
-            return  # who lets the number go on says that there is room
-        while not self._pace.stopped and (turn := self._turns.next(now)) is not None:
+        while self._places > 0 and (turn := self._turns.next(now)) is not None:
             self._take_turn(turn, now)
+        if self._places <= 0:
+            return  # who lets the number go on says that there is room, or the next answer
         due = self._turns.due(now)
         if due is not None:
             self._pace.call_in(due)
+
+    @property
+    def _places(self) -> int:
+        """So many requests may be issued and would not only wait for connections: a crash would
+        leave those in doubt, and whoever has priority would go after them.
+        """
+        return 0 if self._pace.stopped else self._cloud.room - self._requests.issuer.waiting
+
+    def _after_answers(self) -> None:
+        super()._after_answers()
+        self._take_turns()
 
     def _take_turn(self, turn: Turn[OwnedSlot], now: float) -> None:
         slot = turn.slot
@@ -243,11 +232,6 @@ def _marked(row: Message) -> Issue:
     issue = Issue(row.seq, row.id, row.recipient)
     issue.marked = True
     return issue
-
-
-def _plain(rows: Sequence[Message]) -> bool:
-    """None of them has a ttl or a key."""
-    return all(row.ttl is None and row.key is None for row in rows)
 
 
 def _has_place(slot: OwnedSlot, head: Entry) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 from tests.campaigns.simulation.network import Link, Pipe
 from warouter import cloud_settings
 from warouter.upstream.cloud.graph.calls import CallAway, failure
+from warouter.upstream.cloud.graph.connections import MOST
 from warouter.upstream.cloud.graph.exchange import Exchanged, Outcome
 from warouter.upstream.cloud.graph.number import Facts
 
@@ -91,6 +92,7 @@ class Graph:
         self.loop: Any = asyncio.get_running_loop()
         self.requests: dict[Request, None] = {}
         self.connections = self
+        self.limit = MOST
         self.late_writes = 0
         self._secrets = secrets
 

@@ -100,6 +100,13 @@ class CloudUpstream(Upstream):
         """Number of requests that have not ended."""
         return len(self._out)
 
+    @property
+    def room(self) -> int:
+        """So many more requests are worth a post: as many as there are connections may wait for
+        one, so that none is idle. What waits beyond that cannot be overtaken any more.
+        """
+        return 2 * self._graph.connections.limit - len(self._out)
+
     async def run(self, listener: Listener) -> None:
         """Grant claims to ``listener`` until cancelled."""
         self._listener = listener
