@@ -70,9 +70,11 @@ async def test_a_message_that_was_not_taken_goes_again_after_the_window(scene: S
         assert second["begun"] - first["answered"] >= WINDOW
 
 
-@pytest.mark.parametrize("kind", ["131000", "502", "200"])
+@pytest.mark.parametrize("kind", ["131000", "502", "200", "redirect", "large", "endless"])
 async def test_an_answer_that_says_nothing_of_a_taken_message(scene: Scene, kind: str) -> None:
-    """D7, D2. Guards ``answers.judge``: an error of unknown meaning, a page, half a body."""
+    """D7, D2. Guards ``answers.judge``: an error of unknown meaning, a page, no JSON, another host,
+    too much of it. The token goes nowhere else: ``test_the_token_goes_nowhere_by_a_redirect``.
+    """
     await scene.use(fail_after=1.0, fail_after_as=kind)
     sent = await scene.load(scene.recipients(10))
     await scene.once_in_order(sent)

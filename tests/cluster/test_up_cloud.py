@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -32,6 +35,7 @@ async def test_a_cluster_on_the_emulator(start: Start) -> None:
     roles = [each["role"] for each in described["processes"]]
     assert sorted(roles) == ["coreapp", "master", "postgres", "simulator", "webapp"]
     assert_no_secrets(cluster, list(secrets_in(cluster.folder)))
+    await assert_none_told(cluster, business, list(secrets_in(cluster.folder)))
     await business.set_shards(2)
     async with running(cluster):
         await joined_by_hand(cluster)
@@ -105,6 +109,22 @@ def assert_no_secrets(cluster: Cluster, secrets: list[str]) -> None:
         for what in ("cmdline", "environ"):
             shown += Path(f"/proc/{process.pid}/{what}").read_bytes()
     assert [secret for secret in secrets if secret.encode() in shown] == []
+
+
+async def assert_none_told(cluster: Cluster, business: Business, secrets: list[str]) -> None:
+    """Neither in the logs nor in what the API and the commands show."""
+    told = b"".join(file.read_bytes() for file in (cluster.folder / "log").iterdir())
+    for path in ("/v1/support", "/v1/health", "/v1/stats/app", "/v1/settings/application"):
+        told += json.dumps(await business.call("GET", path)).encode()
+    (message,) = list(business.receiver.statuses)[:1]
+    for command in (["status", "--json"], ["doubt", "list"], ["audit"], ["trace", message]):
+        arguments = [*command, "--data-dir", str(cluster.folder)]
+        running = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "warouter", *arguments), stdout=subprocess.PIPE
+        )
+        told += (await running.communicate())[0]
+        assert running.returncode == 0
+    assert [secret for secret in secrets if secret.encode() in told] == []
 
 
 async def joined_by_hand(cluster: Cluster) -> None:

@@ -102,6 +102,23 @@ async def test_without_a_signature_no_body_is_read(hook: Webhook) -> None:
     assert hook.listener.counts == Counter({"unsigned": 1})
 
 
+async def test_a_flood_of_strangers_costs_no_signed_post_its_answer(hook: Webhook) -> None:
+    flooding = True
+
+    async def flood() -> None:
+        while flooding:
+            heard = await hook.ask(post(b"x" * 10_000, secret=None))
+            assert (heard.status, heard.last) == (401, True)
+
+    strangers = [asyncio.create_task(flood()) for _ in range(40)]
+    answers = [await hook.post(webhook(messages=[text(f"wamid.{n}")])) for n in range(50)]
+    flooding = False
+    await asyncio.gather(*strangers)
+    assert set(answers) == {200}
+    assert hook.listener.counts["unsigned"] > 50
+    assert hook.posts.counts == Counter({"inbound": 50})
+
+
 async def test_a_wrong_signature_is_refused(hook: Webhook, pool: asyncpg.Pool) -> None:
     body = webhook(messages=[text("wamid.1")])
     heard = await hook.ask(post(body, secret="wrong"))
@@ -187,6 +204,16 @@ async def test_what_is_signed_and_useless_is_taken(hook: Webhook, pool: asyncpg.
     rows = await pool.fetch("select reason, body from cloud_quarantine")
     assert [row["body"] for row in rows] == [b"no JSON"]
     assert await inbox_of(pool) == []
+
+
+async def test_why_elements_are_unreadable_is_said_once_a_minute(
+    hook: Webhook, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(2):
+        assert await hook.post(webhook(messages=[{}, 5, text("wamid.1")])) == 200
+    [said] = [r for r in caplog.records if r.message == "webhook elements skipped"]
+    assert (vars(said)["count"], vars(said)["reason"]) == (2, "a message has no id")
+    assert hook.posts.counts["unreadable"] == 4
 
 
 async def test_of_what_is_unreadable_the_newest_hundred_are_kept(

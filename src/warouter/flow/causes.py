@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import re
 
-from warouter import codes
-
 ANSWER = "answer"  # one came, and says neither "taken" nor "not taken"
 TIMEOUT = "timeout"  # none came in time
 CONNECTION = "connection"  # it ended before the answer did
@@ -20,12 +18,18 @@ CAUSES = (ANSWER, TIMEOUT, CONNECTION, TAKEOVER, TIMELINE, OTHER)
 
 _SAID = {
     **{word: word for word in CAUSES},
-    codes.title(500): ANSWER,
     "no answer in time": TIMEOUT,
     "": OTHER,
     "unclear": OTHER,
 }
 _ERROR = re.compile(r"\w+\(")  # the repr of one that nobody expected
+_ODD = re.compile(r"answer: |the answer (?!broke off)")
+_MOST_CHARS = 200
+
+
+def unclear(details: str) -> str:
+    """What is said of a request whose answer tells neither "taken" nor "not taken"."""
+    return f"{ANSWER}: {details[:_MOST_CHARS]}"
 
 
 def word_of(said: str) -> str:
@@ -33,4 +37,6 @@ def word_of(said: str) -> str:
     known = _SAID.get(said)
     if known is not None:
         return known
+    if _ODD.match(said):
+        return ANSWER
     return OTHER if _ERROR.match(said) else CONNECTION

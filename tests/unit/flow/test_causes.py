@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from warouter.flow.causes import CAUSES, word_of
+from warouter.flow.causes import CAUSES, unclear, word_of
 from warouter.upstream.cloud.answers import judge
 
 
@@ -23,8 +23,12 @@ def test_a_word_stays_itself(cause: str) -> None:
 @pytest.mark.parametrize(
     ("said", "cause"),
     [
-        (judge(502, b"<html>").title, "answer"),
-        (judge(500, b'{"error":{"code":131000}}').title, "answer"),
+        (unclear(judge(502, b"<html>").details), "answer"),
+        (unclear(judge(500, b'{"error":{"code":131000}}').details), "answer"),
+        ("the answer is too large", "answer"),
+        ("the answer has a malformed chunk", "answer"),
+        ("the answer broke off", "connection"),
+        ("no answer came", "connection"),
         ("no answer in time", "timeout"),
         ("Connection reset by peer", "connection"),
         ("cut", "connection"),
@@ -35,3 +39,10 @@ def test_a_word_stays_itself(cause: str) -> None:
 )
 def test_what_owners_say(said: str, cause: str) -> None:
     assert word_of(said) == cause
+
+
+def test_an_answer_that_says_neither_is_kept_in_its_words() -> None:
+    assert unclear(judge(302, b"").details) == (
+        "answer: HTTP 302 with a body that is no answer of the Graph API"
+    )
+    assert len(unclear("x" * 9_999)) < 300

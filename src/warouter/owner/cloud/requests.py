@@ -9,6 +9,7 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
+from warouter.flow.causes import unclear
 from warouter.flow.doubt import State as Fate
 from warouter.flow.issues import Issue
 from warouter.flow.lanes import Entry
@@ -229,7 +230,8 @@ class Requests(Answers, Issued):
         if entry is None:
             return
         if judged.cls is Class.DOUBT:
-            self._doubts.begin(slot, entry, judged.title or "unclear")
+            said = unclear(judged.details) if judged.details else judged.title
+            self._doubts.begin(slot, entry, said or "unclear")
             return
         if judged.upload_again and base_of(entry.kind) == MEDIA and not issue.uploaded_again:
             issue.uploaded_again = True

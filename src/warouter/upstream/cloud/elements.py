@@ -94,13 +94,13 @@ def read(body: bytes, phone_number_id: str, now: int = 0) -> Batch:
     try:
         return _read(lenient.mended(body), phone_number_id, now)
     except (ValueError, RecursionError) as error:
-        raise Unreadable(f"it is no JSON: {error}") from error
+        raise Unreadable(f"not JSON: {error}") from error
 
 
 def _read(body: bytes, phone_number_id: str, now: int) -> Batch:
     top = lenient.fields(body)
     if top is None:
-        raise Unreadable("it is no JSON object")
+        raise Unreadable("not a JSON object")
     reading = _Reading(phone_number_id)
     if lenient.value(top.get("object")) not in (None, _OBJECT):
         reading.batch.counted["unknown_object"] += 1
@@ -130,7 +130,7 @@ class _Reading:
         for item in self._items(of, name):
             found = lenient.fields(item)
             if found is None:
-                self._leave("unreadable", f"an item of {name} is no object")
+                self._leave("unreadable", f"an item of {name} is not an object")
             else:
                 yield found
 
@@ -139,7 +139,7 @@ class _Reading:
         field, raw = lenient.value(change.get("field")), change.get("value")
         value = lenient.fields(raw)
         if raw is None or value is None or not isinstance(field, str):
-            self._leave("unreadable", "a change has no field, or its value is no object")
+            self._leave("unreadable", "a change has no field, or its value is not an object")
         elif field == "messages":
             self._messages(value, hour)
         elif field == "user_id_update":
@@ -166,7 +166,7 @@ class _Reading:
     def _parties(self, value: dict[str, Raw]) -> Parties:
         found = [party_of(raw) for raw in self._items(value, "contacts")]
         if None in found:
-            self._leave("unreadable", "an item of contacts is no object")
+            self._leave("unreadable", "an item of contacts is not an object")
         return Parties([party for party in found if party is not None])
 
     def _is_ours(self, value: dict[str, Raw], count: int) -> bool:
@@ -184,7 +184,7 @@ class _Reading:
             return []
         items = lenient.items(raw)
         if items is None and lenient.value(raw) is not None:
-            self._leave("unreadable", f"{name} is no array")
+            self._leave("unreadable", f"{name} is not an array")
         return items or []
 
     def _take(self, raws: Iterable[Raw], reader: Callable[[Raw], Element]) -> None:

@@ -25,6 +25,7 @@ PATH = b"/cloud/webhook"
 # Meta says 3 MB; a proxy may add to the spelling, and what is too large would never get through.
 MOST_BYTES = 4 << 20
 _LONGEST_CHALLENGE = 256
+SAY_SECONDS = 60.0
 
 
 class Answer(NamedTuple):
@@ -74,6 +75,7 @@ class Listener:
         self._secrets = secrets
         self._verify_token = verify_token
         self._inbox = inbox
+        self._say_due = 0.0
         self.counts: Counter[str] = Counter()
         self.notices: Counter[str] = Counter(dict.fromkeys(NOTICES, 0))
 
@@ -108,6 +110,8 @@ class Listener:
             batch = read(body, self._phone_number_id, int(time.time()))
         except Unreadable as error:
             return await self._unreadable(error.reason, body)
+        if batch.reason:
+            self._say_unreadable(batch)
         for notice in batch.notices:
             self._notice(notice)
         if not await self._inbox.take(batch):
@@ -123,10 +127,17 @@ class Listener:
         return self._counted("unavailable", UNAVAILABLE)
 
     async def _unreadable(self, reason: str, body: bytes) -> Answer:
-        log.error("webhook rejected", extra={"reason": reason, "bytes": len(body)})
+        log.error("webhook quarantined", extra={"reason": reason, "bytes": len(body)})
         if not await self._inbox.keep(reason, body):
             return self.unavailable()
         return self._counted("unreadable", TAKEN)
+
+    def _say_unreadable(self, batch: Batch) -> None:
+        """Once a minute: whatever Meta changes, it changes in all of them."""
+        if time.monotonic() >= self._say_due:
+            self._say_due = time.monotonic() + SAY_SECONDS
+            extra = {"count": batch.counted["unreadable"], "reason": batch.reason}
+            log.warning("webhook elements skipped", extra=extra)
 
     def _notice(self, notice: Notice) -> None:
         level = logging.WARNING if notice.action is Action.ACCOUNT else logging.INFO

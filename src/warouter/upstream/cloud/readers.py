@@ -175,7 +175,7 @@ def _system(json: bytes, wamid: str, found: Mapping[str, Any], system: dict[str,
 def _object(raw: Raw, what: str) -> tuple[bytes, dict[str, Any]]:
     found = lenient.whole(raw)
     if found is None:
-        raise LeftOut("unreadable", f"{what} is no object")
+        raise LeftOut("unreadable", f"{what} is not an object")
     return found
 
 
