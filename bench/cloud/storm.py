@@ -32,7 +32,8 @@ from bench.cloud.site import (
 )
 from bench.e2e.site import Found, Site, say
 from tests.campaigns.chaos.audit import watch_doubts
-from tests.campaigns.chaos.doors.requests import Doubt, Request, waits
+from tests.campaigns.chaos.doors.doubts import Doubt, waits
+from tests.campaigns.chaos.doors.requests import Request
 from warouter._hash import slot_of
 from warouter.message_id import text_of
 
