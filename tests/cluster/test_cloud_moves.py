@@ -15,14 +15,14 @@ from tests.cluster.conftest import running
 from tests.harness.meta import CLOUD, Scene, ids_of, scene_of
 from tests.harness.wait import soon
 from warouter.cluster.shardmap import ShardMap
+from warouter.flow.budget import BURST_SECONDS
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("cloud_moves")]
 
-RATE = 60.0
+RATE = 20.0
 ENVIRONMENT = {"WAROUTER_CLOUD_DOUBT_SECONDS": "3", "WAROUTER_CLOUD_RATE": f"{RATE:g}"}
 LATENCY = {"latency_ms": 300, "latency_most_ms": 800}
 MARK_SECONDS = 0.05  # from an issue row to its request, at most
-BURST_SECONDS = 0.25
 JOURNALS = """
 select pg_terminate_backend(pid) from pg_stat_activity
  where application_name like '%coreapp%' and state = 'active' and pid <> pg_backend_pid()

@@ -11,7 +11,9 @@ A message with priority goes before others, and has half of the tokens while oth
 
 from __future__ import annotations
 
-BURST_SECONDS = 0.25
+# Chance gives an owner more messages in one second than in the next: with less, they wait at a
+# number that is nearly full. With more, a campaign after a pause is "too many".
+BURST_SECONDS = 1.0
 CUT = 0.7
 CUT_EVERY_SECONDS = 1.0
 GROWTH = 0.02  # of the quota, a second
@@ -23,8 +25,7 @@ _WHOLE = 1.0 - 1e-6  # a token, but for rounding: who waits as long as told shal
 class Budget:
     """The tokens of one owner. Times are the caller's seconds, ``quota`` is messages a second.
 
-    ``burst``: what was not used for so many seconds may be used at once. More of it lets an owner
-    ride out uneven arrivals at a number that is nearly full; after a pause it is "too many".
+    ``burst``: what was not used for so many seconds may be used at once.
     """
 
     def __init__(self, quota: float, now: float, burst: float = BURST_SECONDS) -> None:

@@ -165,7 +165,7 @@ def test_the_whole_budget_is_used_and_slots_have_equal_parts() -> None:
         owner.push(0 if n < 2_000 else 1 + n % 2, str(10_000_000 + n))
     owner.run(30.0)
     slots = Counter(0 if entry.seq <= 2_000 else 1 + (entry.seq - 1) % 2 for _, entry in owner.sent)
-    assert set(slots.values()) <= {200, 201, 202}
+    assert set(slots.values()) <= {206, 207}  # a burst of a second, and thirty
     assert sum(slots.values()) >= 600
 
 
