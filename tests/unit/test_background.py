@@ -47,6 +47,7 @@ HEARD = {
     "owner/beats.py:run": PROCESS,
     "owner/cloud/drain.py:run": PROCESS,
     "owner/media/uploads.py:_take_off": CALLER,
+    "owner/recorder.py:flush": CALLER,
     "store/aside.py:_let_go": "closing catches everything",
     "store/servers.py:open_writable": CALLER,
     "store/views/stats.py:get": CALLER,

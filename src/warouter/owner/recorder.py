@@ -35,6 +35,7 @@ class Recorder:
         self._many = asyncio.Event()
         self._urgent = asyncio.Event()
         self._lock = asyncio.Lock()
+        self._next: asyncio.Task[None] | None = None  # a record that waits for the one under way
         self.commits = 0
 
     def touch(self, slot: OwnedSlot, rows: int = 1) -> None:
@@ -60,8 +61,16 @@ class Recorder:
             await self.flush()
 
     async def flush(self) -> None:
-        """Record everything that is dirty now."""
+        """Record everything that is dirty now. Who asks while another waits for the record that is
+        under way shares his: one each would stand in a line that a move has no time for.
+        """
+        if self._next is None:
+            self._next = asyncio.create_task(self._flush())
+        await asyncio.shield(self._next)
+
+    async def _flush(self) -> None:
         async with self._lock:
+            self._next = None
             self._rows = 0
             self._dirty.clear()
             self._many.clear()

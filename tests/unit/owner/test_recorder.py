@@ -86,3 +86,42 @@ async def test_a_full_window_waits_for_nothing(
     assert len(list(lanes.take(None))) == WINDOW
     owner.settle(1)
     assert await owner.marks.get() == 1
+
+
+async def test_those_who_ask_while_a_record_is_under_way_share_the_next() -> None:
+    """Else each would have one of its own as long as anything moves, and the last wait for all."""
+
+    class Busy(Owner):
+        def __init__(self) -> None:
+            super().__init__()
+            self.goes_on = asyncio.Event()
+
+        async def record(self, owned: Mapping[int, int], slots: Sequence[SlotProgress]) -> set[int]:
+            held = await super().record(owned, slots)
+            await self.goes_on.wait()
+            self.settle(slots[0].messages.mark + 1)  # something moves at all times
+            return held
+
+    owner = Busy()
+    owner.settle(1)
+    first = asyncio.create_task(owner.recorder.flush())
+    assert await owner.marks.get() == 1
+    owner.settle(2)
+    others = [asyncio.create_task(owner.recorder.flush()) for _ in range(10)]
+    await asyncio.sleep(0)
+    owner.goes_on.set()
+    await asyncio.gather(first, *others)
+    assert owner.recorder.commits == 2
+    assert owner.marks.get_nowait() >= 2  # all that had moved when they asked
+
+
+async def test_one_who_asks_no_more_takes_nobodys_record_along(owner: Owner) -> None:
+    await owner.recorder._lock.acquire()
+    owner.settle(1)
+    asks, goes = (asyncio.create_task(owner.recorder.flush()) for _ in range(2))
+    await asyncio.sleep(0)
+    goes.cancel()
+    await asyncio.gather(goes, return_exceptions=True)
+    owner.recorder._lock.release()
+    await asks
+    assert await owner.marks.get() == 1
