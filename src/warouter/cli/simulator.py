@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
 
@@ -132,7 +133,7 @@ def simulator(
                 host,
                 _CLOUD_PORT if port is None else port,
                 control_port,
-                [url for urls in webhook_urls for url in urls.split(",") if url],
+                _webhook_urls(webhook_urls),
                 cloud_facts.from_environment(os.environ, number),
                 CloudFaults().changed(asked),
                 control_names=control_names,
@@ -174,6 +175,16 @@ async def _serve_until_told(
     serving = asyncio.create_task(serve(ready=ready), name="simulator")
     await run_until(stop, [serving])
     await cancel([serving])
+
+
+def _webhook_urls(given: Sequence[str]) -> list[str]:
+    """The URLs, several of which may be in one text; ValueError for what is not one."""
+    found = [url for urls in given for url in urls.split(",") if url]
+    for url in found:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError(f"--webhook-url {url!r} is not an http or https URL")
+    return found
 
 
 def tls_context(protocol: int, files: tuple[Path, Path] | None) -> ssl.SSLContext | None:
