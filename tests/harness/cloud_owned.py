@@ -121,7 +121,11 @@ class ScriptedGraph:
         self.unreachable = False
         self.connections = SimpleNamespace(close=lambda: None, limit=MOST)
 
-    async def post(self, body: bytes, may_begin: Callable[[], bool]) -> Exchanged:
+    def post(self, body: bytes, may_begin: Callable[[], bool]) -> asyncio.Future[Exchanged]:
+        """As ``exchange.Graph.post``."""
+        return asyncio.ensure_future(self._post(body, may_begin))
+
+    async def _post(self, body: bytes, may_begin: Callable[[], bool]) -> Exchanged:
         self.asked += 1
         await asyncio.sleep(0)
         await self.room.wait()

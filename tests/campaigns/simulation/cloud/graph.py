@@ -96,8 +96,11 @@ class Graph:
         self.late_writes = 0
         self._secrets = secrets
 
-    async def post(self, body: bytes, may_begin: Callable[[], bool]) -> Exchanged:
+    def post(self, body: bytes, may_begin: Callable[[], bool]) -> asyncio.Future[Exchanged]:
         """As ``exchange.Graph.post``."""
+        return asyncio.ensure_future(self._post(body, may_begin))
+
+    async def _post(self, body: bytes, may_begin: Callable[[], bool]) -> Exchanged:
         meta, link = self.meta, self.meta.link(self.loop.process.name)
         pooled = meta.draw() < 0.5
         if meta.refuses or (link.blocks and not pooled):

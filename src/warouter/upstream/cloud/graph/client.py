@@ -13,9 +13,9 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable
 from enum import Enum
+from functools import partial
 from typing import NamedTuple, Protocol
 
-from warouter import background
 from warouter.upstream.cloud.answers import Class, Judged, judge, judge_mark
 from warouter.upstream.cloud.graph.exchange import HELD_BACK, Exchanged, Graph, Outcome
 from warouter.upstream.protocol import Claim, Claimed, Listener, ToUpstream, Upstream
@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 TRYING_SECONDS = 10.0
 MOST_HEARD = 4_096  # answers that are remembered: of seconds, until they are on disk
 UNREACHED_MS = 200  # no connection: worth another try so soon
+_NONE: frozenset[int] = frozenset()
 
 
 class Post(NamedTuple):
@@ -73,7 +74,7 @@ class CloudUpstream(Upstream):
         self._graph = graph
         self._clock = clock
         self._out: dict[tuple[bytes, int], Post] = {}
-        self._begun: set[tuple[bytes, int]] = set()
+        self._begun: dict[bytes, frozenset[int]] = {}  # the attempts that are out, by message
         self._heard_of: OrderedDict[tuple[bytes, int], Judged] = OrderedDict()  # the last ones
         self.posts = 0
         self._failing: float | None = None  # since when nothing but failures were heard
@@ -122,21 +123,27 @@ class CloudUpstream(Upstream):
         """Begin a request as soon as there is a connection, if it may begin then."""
         self.posts += 1
         self._out[post.id, post.attempt] = post
-        background.begin(self._exchange(post), lambda error: self._broken(post, error))
+        try:
+            exchange = self._graph.post(post.body, partial(self._may_begin, post))
+        except Exception as error:
+            asyncio.get_running_loop().call_soon(self._broken, post, error)
+        else:
+            exchange.add_done_callback(partial(self._exchanged, post))
 
     def fate(self, message_id: bytes, attempt: int) -> Fate:
         """What this process knows of a request that its predecessor, or itself, has issued."""
         if (message_id, attempt) not in self._out:
             return Fate.UNKNOWN
-        return Fate.OUT if (message_id, attempt) in self._begun else Fate.WAITING
+        begun = attempt in self._begun.get(message_id, _NONE)
+        return Fate.OUT if begun else Fate.WAITING
 
     def heard(self, message_id: bytes, attempt: int) -> Judged | None:
         """How this request of ours ended, if it began, and did so lately."""
         return self._heard_of.get((message_id, attempt))
 
-    def attempts_out(self, message_id: bytes, below: int = 1000) -> frozenset[int]:
+    def attempts_out(self, message_id: bytes) -> frozenset[int]:
         """The attempts of a message that are out."""
-        return frozenset(a for i, a in self._begun if i == message_id and a < below)
+        return self._begun.get(message_id, _NONE)
 
     def forget(self, slot: int) -> None:
         """Nothing is queued here: a request asks for its epoch itself when it begins."""
@@ -151,17 +158,24 @@ class CloudUpstream(Upstream):
     async def close(self) -> None:
         self._graph.connections.close()
 
-    async def _exchange(self, post: Post) -> None:
-        exchanged = await self._graph.post(post.body, lambda: self._may_begin(post))
-        if exchanged.server_time is not None:
-            self._answers.on_server_time(exchanged.server_time)
-        self._ended(post, self._judge(post, exchanged), exchanged.token_hash)
-
     def _may_begin(self, post: Post) -> bool:
         if not self._answers.may_begin(post):
             return False
-        self._begun.add((post.id, post.attempt))
+        begun = self._begun.get(post.id, _NONE)
+        if post.attempt not in begun:
+            self._begun[post.id] = begun | {post.attempt}
         return True
+
+    def _exchanged(self, post: Post, exchange: asyncio.Future[Exchanged]) -> None:
+        if exchange.cancelled():
+            return  # as all is that the loop still has to do when it ends
+        try:
+            exchanged = exchange.result()
+            if exchanged.server_time is not None:
+                self._answers.on_server_time(exchanged.server_time)
+            self._ended(post, self._judge(post, exchanged), exchanged.token_hash)
+        except Exception as error:
+            self._broken(post, error)
 
     def _judge(self, post: Post, exchanged: Exchanged) -> Judged:
         if exchanged.outcome is Outcome.ANSWERED:
@@ -186,9 +200,13 @@ class CloudUpstream(Upstream):
 
     def _ended(self, post: Post, judged: Judged, token_hash: bytes = b"") -> None:
         self._out.pop((post.id, post.attempt), None)
-        if post.attempt and (post.id, post.attempt) in self._begun:
+        begun = self._begun.get(post.id, _NONE)
+        if post.attempt and post.attempt in begun:
             self._remember(post, judged)
-        self._begun.discard((post.id, post.attempt))
+        if others := begun - {post.attempt}:
+            self._begun[post.id] = others
+        else:
+            self._begun.pop(post.id, None)
         self._answers.on_judged(post, judged, token_hash)
 
     def _remember(self, post: Post, judged: Judged) -> None:
@@ -198,5 +216,5 @@ class CloudUpstream(Upstream):
 
     def _broken(self, post: Post, error: Exception) -> None:
         log.error("request failed", extra={"slot": post.slot}, exc_info=error)
-        begun = (post.id, post.attempt) in self._begun
+        begun = post.attempt in self._begun.get(post.id, _NONE)
         self._ended(post, Judged(Class.DOUBT if begun else Class.NOT_TAKEN, title=repr(error)))

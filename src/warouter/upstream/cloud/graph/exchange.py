@@ -13,7 +13,7 @@ import ssl
 from collections import deque
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from http import HTTPStatus
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -88,30 +88,63 @@ class Graph:
             "Accept: application/json\r\nContent-Type: application/json\r\nAuthorization: Bearer "
         )
 
-    async def post(self, body: bytes, may_begin: MayBegin) -> Exchanged:
+    def post(self, body: bytes, may_begin: MayBegin) -> asyncio.Future[Exchanged]:
         """Send a message, if ``may_begin`` still holds once there is a connection.
 
         It is asked immediately before the write and after it, so it must be quick, and change by
         the clock alone as long as nobody else runs.
         """
-        until = asyncio.get_running_loop().time() + self._seconds
+        loop = asyncio.get_running_loop()
+        until, exchange = loop.time() + self._seconds, loop.create_future()
+        while (wire := self.connections.free()) is not None:
+            if self._begin(wire, body, may_begin, until, exchange):
+                return exchange
+        return asyncio.ensure_future(self._post_later(body, may_begin, until))
+
+    async def _post_later(self, body: bytes, may_begin: MayBegin, until: float) -> Exchanged:
+        """``post``, where no connection is free."""
+        exchange: asyncio.Future[Exchanged] = asyncio.get_running_loop().create_future()
         while True:
             try:
-                wire = self.connections.free() or await self._taken(until)
+                wire = await self._taken(until)
             except Unreachable as error:
                 return Exchanged(Outcome.UNBEGUN, cause=str(error))
             except TimeoutError:
                 return Exchanged(Outcome.UNBEGUN, cause="no free connection in time")
-            try:
-                match wire.begin(self._request(body), may_begin):
-                    case Begun.REFUSED:
-                        return Exchanged(Outcome.UNBEGUN, cause=HELD_BACK)
-                    case Begun.BEGUN:
-                        return await self._answer(wire, until, self._secrets.token_hash)
-                    case Begun.GONE if wire.fresh:  # who ends one may end them all
-                        return Exchanged(Outcome.UNBEGUN, cause=wire.cause)
-            finally:
-                self.connections.give(wire)
+            if self._begin(wire, body, may_begin, until, exchange):
+                return await exchange
+
+    def _begin(
+        self,
+        wire: Wire,
+        body: bytes,
+        may_begin: MayBegin,
+        until: float,
+        exchange: asyncio.Future[Exchanged],
+    ) -> bool:
+        """False: this connection had ended, as a used one may; another may be open."""
+        began = asyncio.get_running_loop().time()
+        told = partial(self._answered, wire, exchange, self._secrets.token_hash, began)
+        try:
+            begun = wire.begin(self._request(body), may_begin, until, told)
+        except BaseException:
+            wire.close("broken")
+            raise
+        match begun:
+            case Begun.BEGUN:
+                exchange.add_done_callback(partial(self._over, wire))
+                return True
+            case Begun.REFUSED:
+                exchange.set_result(Exchanged(Outcome.UNBEGUN, cause=HELD_BACK))
+            case Begun.GONE if wire.fresh:  # who ends one may end them all
+                exchange.set_result(Exchanged(Outcome.UNBEGUN, cause=wire.cause))
+        self.connections.give(wire)
+        return exchange.done()
+
+    def _over(self, wire: Wire, exchange: asyncio.Future[Exchanged]) -> None:
+        if exchange.cancelled():
+            wire.close("given up")  # nobody would know whose answer comes then
+        self.connections.give(wire)
 
     async def _taken(self, until: float) -> Wire:
         async with asyncio.timeout_at(until):
@@ -139,23 +172,26 @@ class Graph:
     def close(self) -> None:
         self.connections.close()
 
-    async def _answer(self, wire: Wire, until: float, token_hash: bytes) -> Exchanged:
-        loop = asyncio.get_running_loop()
-        begun = loop.time()
-        timer = loop.call_at(until, wire.close, "no answer in time")
-        try:
-            response = await wire.answer()
-        finally:
-            timer.cancel()
-        self._took.append(loop.time() - begun)
+    def _answered(
+        self,
+        wire: Wire,
+        exchange: asyncio.Future[Exchanged],
+        token_hash: bytes,
+        began: float,
+        response: Response | None,
+    ) -> None:
         if wire.late:
             self.late_writes += 1
             log.error("request begun late")
+        if exchange.done():
+            return  # it was given up
+        self._took.append(asyncio.get_running_loop().time() - began)
         if response is None:
-            return Exchanged(Outcome.UNKNOWN, cause=wire.cause, late=wire.late)
+            exchange.set_result(Exchanged(Outcome.UNKNOWN, cause=wire.cause, late=wire.late))
+            return
         if response.status == HTTPStatus.UNAUTHORIZED:
             self._secrets.refresh(anyway=True)
-        return _exchanged(response, token_hash)
+        exchange.set_result(_exchanged(response, token_hash))
 
     def _request(self, body: bytes) -> bytes:
         head = f"{self._head}{self._secrets.token}\r\nContent-Length: {len(body)}\r\n\r\n"

@@ -27,6 +27,8 @@ RECEIVE_BYTES = 64 * 1024
 MOST_READS = 16  # in one turn of the loop
 
 MayBegin = Callable[[], bool]
+# With the answer, or None if there is none.
+Told = Callable[[Response | None], None]
 
 
 class Begun(enum.Enum):
@@ -86,6 +88,8 @@ class Tls:
         try:
             while part := self._tls.read(RECEIVE_BYTES):
                 parts.append(part)
+                if not self._incoming.pending and not self._tls.pending():
+                    return b"".join(parts), False, ""  # as below, without the error's price
         except ssl.SSLWantReadError:
             return b"".join(parts), False, ""
         except ssl.SSLError as error:
@@ -112,8 +116,10 @@ class Wire:
         self.open = True
         self.late = False  # a request began too late
         self.cause = ""  # why it ended
-        self._answer: asyncio.Future[Response | None] | None = None
+        self._told: Told | None = None  # who hears the answer of the request that is out
         self._response = Response()
+        self._until = 0.0  # when that answer is waited for no longer
+        self._timer: asyncio.TimerHandle | None = None
         self._unsent: memoryview | None = None
         self._may_begin: MayBegin = bool
         self._loop.add_reader(sock, self._readable)
@@ -121,14 +127,16 @@ class Wire:
     @property
     def busy(self) -> bool:
         """A request is out."""
-        return self._answer is not None
+        return self._told is not None
 
     @property
     def session(self) -> ssl.SSLSession | None:
         return self._tls.session if self._tls is not None else None
 
-    def begin(self, request: bytes, may_begin: MayBegin) -> Begun:
-        """Write a request, if that may be; its answer comes from ``answer``."""
+    def begin(self, request: bytes, may_begin: MayBegin, until: float, told: Told) -> Begun:
+        """Write a request, if that may be. ``told`` is called with its complete answer, or with
+        None once the connection has ended without one, which it does at ``until`` (loop's time).
+        """
         self._readable()  # the peer may have ended it, and nobody has looked yet
         if not self.open:
             return Begun.GONE
@@ -143,22 +151,11 @@ class Wire:
         except OSError as error:
             self.close(_said(error))
             return Begun.GONE
-        self._answer = self._loop.create_future()
-        self._response = Response()
-        self._may_begin = may_begin
+        self._told, self._may_begin = told, may_begin
         self._written(memoryview(data)[sent:])
+        self._response = Response()
+        self._wait(until)
         return Begun.BEGUN
-
-    async def answer(self) -> Response | None:
-        """The complete answer of the request that is out; None if the connection ended before."""
-        assert self._answer is not None
-        try:
-            return await self._answer
-        except asyncio.CancelledError:
-            self.close("given up")  # nobody would know whose answer comes then
-            raise
-        finally:
-            self._answer = None
 
     def close(self, cause: str) -> None:
         """End it, whatever it carries; what has not left this host never will."""
@@ -168,14 +165,35 @@ class Wire:
         self._loop.remove_reader(self._sock)
         self._stop_writing()
         self._sock.close()
-        if self._answer is not None and not self._answer.done():
-            self._answer.set_result(None)
+        if self._timer is not None:
+            self._timer.cancel()
+        told, self._told = self._told, None
         self._ended(self)
+        if told is not None:
+            told(None)
 
     def cut(self) -> None:
         """End it if the peer may not have all of the request that is out."""
         if self.busy and (self._unsent is not None or unacknowledged(self._sock) > 0):
             self.close("cut")
+
+    def _wait(self, until: float) -> None:
+        """One timer for all requests: it is set anew when it fires, and they come one by one."""
+        self._until = until
+        if self._timer is None or self._timer.when() > until:
+            self._set_timer()
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(self._until, self._overdue) if self.busy else None
+
+    def _overdue(self) -> None:
+        self._timer = None
+        if self.busy and self._loop.time() >= self._until:
+            self.close("no answer in time")
+        else:
+            self._set_timer()
 
     def _written(self, rest: memoryview) -> None:
         """Look at the clock after a write, and write the rest when the kernel has room."""
@@ -209,10 +227,6 @@ class Wire:
             self._unsent = None
             self._loop.remove_writer(self._sock)
 
-    @property
-    def _answered(self) -> bool:
-        return self._answer is not None and self._answer.done()
-
     def _readable(self) -> None:
         """Take all that has come, up to an answer: uvloop tells of an error once, with what came
         before it.
@@ -230,14 +244,16 @@ class Wire:
         except OSError as error:
             self.close(_said(error))
             return False
+        busy = self.busy
         content, over, wrong = (data, not data, "") if self._tls is None else self._tls.opened(data)
         self._heard(content, over)
         if wrong:
             self.close(wrong)
-        return not self._answered
+        return self.busy or not busy
 
     def _heard(self, content: bytes, over: bool) -> None:
-        if self._answer is None or self._answer.done():
+        told = self._told
+        if told is None:
             if content or over:
                 self.close("ended by the other side" if over else "spoke unasked")
             return
@@ -249,9 +265,10 @@ class Wire:
             self.close(response.broken)
         elif response.complete:
             # It counts, also when it came before the whole request was written.
-            self._answer.set_result(response)
+            self._told = None
             if over or self._unsent is not None or not response.reusable:
                 self.close("answered")
+            told(response)
 
 
 def _said(error: OSError) -> str:
