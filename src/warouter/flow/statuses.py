@@ -35,7 +35,9 @@ def show(
     if rank is not None:
         if seen.over:
             return _contradicted(seen), None
-        return (seen._replace(rank=rank), status) if rank > seen.rank else (seen, None)
+        if rank > seen.rank:  # nearly always
+            return Seen(rank, seen.failed, seen.over, seen.contradictions), status
+        return seen, None
     if status == FAILED:
         seen = seen._replace(failed=seen.failed | {attempt})
     if not seen.failed or seen.over or not open_attempts <= seen.failed:

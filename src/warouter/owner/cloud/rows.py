@@ -28,6 +28,8 @@ ASKED = 4  # the kind of an operator's word
 
 LATE = ("delivered", "read")
 LAST = 99  # sorts behind every status
+_JUDGED = frozenset((*RANKS, FAILED))  # of which ``show`` says whether v1 hears them
+_NOTHING = Seen()
 
 
 class NotYet(Exception):
@@ -93,7 +95,7 @@ class Rows:
             self.counts["foreign"] += 1  # of a restored copy, or of another cluster
             return None
         attempt = row.attempt or 1
-        if row.wamid is not None and row.attempt is not None:
+        if row.id in slot.issues and row.wamid is not None and row.attempt is not None:
             took = Took(0, row.id.hex(), row.attempt, row.wamid)
             self._doubts.endings.evidence(slot, took, "status")
         name = text_of(row.id)
@@ -104,23 +106,30 @@ class Rows:
         seen, shown = show(self._known(slot, row), out | {attempt}, attempt, told.status)
         if told.status == FAILED and shown is None and out - {attempt} and not seen.over:
             raise NotYet  # for what becomes of the later attempt
-        self.contradictions += seen.contradictions
-        late = self._late_success and seen.over and told.status in LATE
-        if shown is None and told.status in (*RANKS, FAILED) and not late:
+        if seen.contradictions:
+            self.contradictions += seen.contradictions
+            seen = seen._replace(contradictions=0)
+        if shown is None and told.status in _JUDGED and not self._is_late(seen, told.status):
             self.counts["not shown"] += 1
             return None
-        self._seen[row.id] = seen._replace(contradictions=0)
+        self._seen[row.id] = seen
         self._flying[row.id].add(row.n)
         key = f"{name}:{told.status}:{told.timestamp}"
         return Event(row.slot, row.n, "status", key, row.sent_to, told.payload)
 
+    def _is_late(self, seen: Seen, status: str) -> bool:
+        """A success after a shown ``failed``, which the settings let v1 hear of."""
+        return self._late_success and seen.over and status in LATE
+
     def _known(self, slot: OwnedSlot, row: Row) -> Seen:
         assert row.id is not None
-        before = self._seen.get(row.id, Seen())
-        stored = row.stored or []
-        rank = max((RANKS.get(name, 0) for name in stored), default=0)
-        failed = FAILED in stored or row.id in slot.issues.failed
-        return before._replace(rank=max(before.rank, rank), over=before.over or failed)
+        before = self._seen.get(row.id, _NOTHING)
+        rank, over = before.rank, before.over or row.id in slot.issues.failed
+        for name in row.stored or ():
+            rank, over = max(rank, RANKS.get(name, 0)), over or name == FAILED
+        if rank == before.rank and over == before.over:
+            return before
+        return before._replace(rank=rank, over=over)
 
     def _word(self, slot: OwnedSlot, row: Row) -> None:
         """What a former owner heard of one attempt."""
@@ -142,7 +151,8 @@ def order_of(row: Row) -> tuple[bytes, int, int, int]:
     """
     rank, sent = LAST, 0
     if row.kind == STATUS:
-        rank = RANKS.get(row.key.split(":")[-2], LAST) if row.key.count(":") >= 2 else LAST
+        parts = row.key.rsplit(":", 2)
+        rank = RANKS.get(parts[1], LAST) if len(parts) == 3 else LAST
     elif row.kind == INBOUND:
         sent = timestamp_of(row.payload)
     return (row.id or b"", rank, sent, row.n)

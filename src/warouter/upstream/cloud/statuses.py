@@ -19,6 +19,37 @@ from warouter.upstream.cloud.reported import errors_of
 NAMES = frozenset((*RANKS, FAILED, "deleted", "warning"))
 
 _UNKNOWN = 500
+
+
+class _Given(msgspec.Struct, gc=False):
+    """An element of statuses[], as far as it is read; what v1 shows too stays as it came."""
+
+    status: Any = None
+    timestamp: Any = None
+    conversation: msgspec.Raw = msgspec.Raw()
+    pricing: msgspec.Raw = msgspec.Raw()
+    errors: msgspec.Raw = msgspec.Raw()
+
+
+class _To(msgspec.Struct, gc=False):
+    recipient_id: str
+
+
+class _Shown(msgspec.Struct, gc=False):
+    """The same in its v1 form."""
+
+    id: str
+    recipient_id: str
+    message: _To
+    type: str
+    status: str
+    timestamp: str
+    conversation: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    pricing: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    errors: list[dict[str, Any]] | msgspec.UnsetType = msgspec.UNSET
+
+
+_given = msgspec.json.Decoder(_Given).decode
 _encode = msgspec.json.Encoder().encode
 
 
@@ -36,25 +67,26 @@ def to_v1(raw: bytes, message_id: str, recipient: str) -> V1Status | None:
     ``message_id`` is the v1 id (27 letters), ``recipient`` the v1 wa_id of our message, whatever
     the element says of either.
     """
-    found = lenient.content(raw)
-    name = found.get("status")
+    try:
+        given = _given(raw)
+    except (ValueError, RecursionError):  # it is not as ``elements`` keeps them
+        return None
+    name = given.status
     if not isinstance(name, str) or name not in NAMES:
         return None
-    timestamp = time_of(found.get("timestamp"))
-    payload: dict[str, Any] = {
-        "id": message_id,
-        "recipient_id": recipient,
-        "message": {"recipient_id": recipient},
-        "type": "message",
-        "status": name,
-        "timestamp": str(timestamp),
-    }
-    for billing in ("conversation", "pricing"):
-        if isinstance(found.get(billing), dict):
-            payload[billing] = found[billing]
-    errors = errors_of(found.get("errors"))
+    timestamp = time_of(given.timestamp)
+    made = _Shown(message_id, recipient, _To(recipient), "message", name, str(timestamp))
+    if _is_object(given.conversation):
+        made.conversation = given.conversation
+    if _is_object(given.pricing):
+        made.pricing = given.pricing
+    errors = errors_of(lenient.value(given.errors))
     if name == FAILED:
-        payload["errors"] = errors or [error_object(_UNKNOWN)]
+        made.errors = errors or [error_object(_UNKNOWN)]
     elif errors:
-        payload["errors"] = errors
-    return V1Status(name, timestamp, _encode(payload))
+        made.errors = errors
+    return V1Status(name, timestamp, _encode(made))
+
+
+def _is_object(json: msgspec.Raw) -> bool:
+    return bytes(json).startswith(b"{")
