@@ -124,6 +124,11 @@ class Lanes:
         """True if ``take`` may return something, as far as the window has room."""
         return bool(self._ready or self._again or self._urgent)
 
+    @property
+    def idle(self) -> bool:
+        """True if nothing waits but behind what is out."""
+        return not (self._ready or self._later or self._again or self._urgent)
+
     def push(self, entry: Entry) -> bool:
         """Queue a message in seq order. False if its lane is blocked: park it as well."""
         if entry.recipient in self._blocked and not entry.parked:

@@ -73,7 +73,8 @@ class Sender(SlotListener):
         self._wake_for(slot, None)
 
     def recorded(self, slot: OwnedSlot) -> None:
-        self.pump(slot)
+        if has_more(slot):
+            self.pump(slot)
 
     def idle(self, slot: OwnedSlot) -> bool:
         """Without the upstream's claim no answer will come any more."""
@@ -236,6 +237,11 @@ class Sender(SlotListener):
         if due is not None:
             after = max(due - self._clock(), 0.001)
             slot.timer = asyncio.get_running_loop().call_later(after, self.pump, slot)
+
+
+def has_more(slot: OwnedSlot) -> bool:
+    """Something waits that an answer or a record may let go, beside what is behind those out."""
+    return not slot.lanes.idle or slot.messages.behind
 
 
 def _frame(slot: OwnedSlot, entry: Entry, media: tuple[str, ...]) -> Send:

@@ -19,6 +19,7 @@ THROTTLED_MS = (500, 1_500)  # after 130429: back to the head of its lane for so
 PAUSE_SECONDS = 5.0  # an upgrade, a maintenance: the number answers nothing meanwhile
 UNREACHED_SECONDS = (0.2, 5.0)  # no connection: tried again after so long, and at most
 LEAST_WAIT = 0.001
+_NEVER = float("-inf")
 # A message that was refused so often for the moment waits longer each time: it has 999 attempts,
 # and a trouble of the other side may last a day.
 USUAL_TRIES, MOST_WAIT_MS = 12, 120_000
@@ -33,7 +34,7 @@ class Pace:
         self.pairs = Pairs()
         self._room: Callable[[], None] = lambda: None
         self._timer: asyncio.TimerHandle | None = None
-        self._paused_until = float("-inf")
+        self._paused_until = _NEVER
         self._unreached = 0
         self.stop: int | None = None  # Meta's code for which an operator must act
         self.throttled = self.pair_waits = 0
@@ -46,7 +47,9 @@ class Pace:
     @property
     def stopped(self) -> bool:
         """True while no request of this number may begin."""
-        return self.stop is not None or self._clock() < self._paused_until
+        if self.stop is not None:
+            return True
+        return self._paused_until > _NEVER and self._clock() < self._paused_until
 
     @property
     def rate(self) -> float:

@@ -29,7 +29,7 @@ from warouter.owner.media.attachments import Attachments
 from warouter.owner.ownership import Ownership
 from warouter.owner.receipts import Receipts
 from warouter.owner.recorder import Recorder
-from warouter.owner.sender import PARK_AFTER_MS, Sender
+from warouter.owner.sender import PARK_AFTER_MS, Sender, has_more
 from warouter.owner.slot import OwnedSlot
 from warouter.store.journal import Journal
 from warouter.upstream.cloud.graph.client import CloudUpstream
@@ -108,7 +108,8 @@ class CloudSender(Sender, Answered):
 
     def look_again(self, slot: OwnedSlot) -> None:
         """Something of the slot may go that could not before."""
-        self.moved(slot)
+        if has_more(slot):
+            self.moved(slot)
         self._look_soon()
 
     def _ask_again(self, slot: OwnedSlot) -> None:
@@ -142,6 +143,8 @@ class CloudSender(Sender, Answered):
     def _heads(self, slot: OwnedSlot, _below: int | None) -> list[Entry]:
         """None at once: the slot has its turns."""
         lanes = slot.lanes
+        if not lanes.ready:  # nearly always
+            return []
         if lanes.peek(priority=True) is not None:
             self._turns.offer(Turn(slot, priority=True))
         if lanes.peek(priority=False) is not None:

@@ -131,6 +131,8 @@ def mentions(body: bytes | memoryview) -> list[str]:
         named = [message.context]
         if message.type == "reaction":
             named.append(_QUOTED.decode(message.reaction))
+        elif message.context is None:  # nearly always
+            return []
     except _BROKEN:
         return []
     ids = (one.message_id for one in named if one is not None and one.message_id)

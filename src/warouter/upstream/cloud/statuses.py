@@ -5,7 +5,7 @@ Which of them v1 hears, and in which order, is decided elsewhere (``flow.statuse
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -53,7 +53,7 @@ _given = msgspec.json.Decoder(_Given).decode
 _encode = msgspec.json.Encoder().encode
 
 
-class V1Status(NamedTuple):
+class V1Status(msgspec.Struct, frozen=True, gc=False):
     """``payload`` is the element of statuses[], ``timestamp`` unix s, 0 if Meta's was no time."""
 
     status: str
@@ -80,7 +80,7 @@ def to_v1(raw: bytes, message_id: str, recipient: str) -> V1Status | None:
         made.conversation = given.conversation
     if _is_object(given.pricing):
         made.pricing = given.pricing
-    errors = errors_of(lenient.value(given.errors))
+    errors = errors_of(lenient.value(given.errors)) if given.errors else []
     if name == FAILED:
         made.errors = errors or [error_object(_UNKNOWN)]
     elif errors:
