@@ -9,7 +9,9 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
+
+import msgspec
 
 from warouter.flow.lanes import Entry
 from warouter.message_id import parse, text_of
@@ -33,7 +35,7 @@ class Waiting(Protocol):
     def pump(self, slot: OwnedSlot) -> None: ...
 
 
-class Found(NamedTuple):
+class Found(msgspec.Struct, frozen=True):
     """Where a message goes, and the Cloud API's ids of those of ours that it mentions.
 
     ``unknown``: its recipient is an alias of nobody.

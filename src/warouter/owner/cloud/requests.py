@@ -236,7 +236,7 @@ class Requests(Answers, Issued):
         if judged.upload_again and base_of(entry.kind) == MEDIA and not issue.uploaded_again:
             issue.uploaded_again = True
             self._sender.media_gone(entry)
-            judged = judged._replace(cls=Class.NOT_TAKEN, wait_ms=UPLOAD_AGAIN_MS)
+            judged = replace(judged, cls=Class.NOT_TAKEN, wait_ms=UPLOAD_AGAIN_MS)
         answer = _answer(slot, issue.id, judged)
         if judged.cls is Class.FINAL:
             issue.state = Fate.FAILED

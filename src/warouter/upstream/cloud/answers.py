@@ -7,7 +7,7 @@ been taken. ``is_transient`` says "try again", not "was not taken", and is not r
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -33,7 +33,7 @@ MOST_WAIT_MS = 300_000
 _MEDIA_GONE = (131053, PARAMETER)
 
 
-class Judged(NamedTuple):
+class Judged(msgspec.Struct, frozen=True, gc=False):
     """An answer, judged. ``code`` is v1's (0 if taken), ``meta_code`` Meta's (-1 if none).
 
     ``details`` are Meta's words. ``slower``: the number sends at too high a rate. ``held``: no

@@ -8,7 +8,7 @@ ids of inbound messages are Meta's already.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -32,7 +32,7 @@ class Refused(WarouterError):
         self.details = details
 
 
-class Address(NamedTuple):
+class Address(msgspec.Struct, frozen=True, gc=False):
     """Whom a message goes to: the digits of a number, or the BSUID of a user without one."""
 
     wa_id: str
@@ -71,7 +71,7 @@ class _Mark(msgspec.Struct):
     message_id: str
 
 
-class _Given(NamedTuple):
+class _Given(msgspec.Struct, frozen=True):
     """What a message is made of, beside its one object."""
 
     message: _Message

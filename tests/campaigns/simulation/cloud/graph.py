@@ -10,6 +10,8 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from msgspec.structs import replace
+
 from tests.campaigns.simulation.network import Link, Pipe
 from warouter import cloud_settings
 from warouter.upstream.cloud.graph.calls import CallAway, failure
@@ -120,7 +122,7 @@ class Graph:
         finally:
             timer.cancel()
         self.late_writes += request.late
-        return exchanged._replace(token_hash=self._secrets.token_hash)
+        return replace(exchanged, token_hash=self._secrets.token_hash)
 
     def cut(self) -> None:
         """At a lease's deadline: what may not have reached the other side."""

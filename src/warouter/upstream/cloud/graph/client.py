@@ -14,7 +14,9 @@ from collections import OrderedDict
 from collections.abc import Callable
 from enum import Enum
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import Protocol
+
+import msgspec
 
 from warouter.upstream.cloud.answers import Class, Judged, judge, judge_mark
 from warouter.upstream.cloud.graph.exchange import HELD_BACK, Exchanged, Graph, Outcome
@@ -30,7 +32,7 @@ UNREACHED_MS = 200  # no connection: worth another try so soon
 _NONE: frozenset[int] = frozenset()
 
 
-class Post(NamedTuple):
+class Post(msgspec.Struct, frozen=True, gc=False):
     """One request; ``attempt`` is 0 for a read mark, which is free to repeat."""
 
     slot: int

@@ -15,8 +15,9 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from functools import lru_cache, partial
 from http import HTTPStatus
-from typing import NamedTuple
 from urllib.parse import urlsplit
+
+import msgspec
 
 from warouter import SERVER
 from warouter.cloud_settings import REQUEST_SECONDS, CloudSettings
@@ -42,7 +43,7 @@ class Outcome(enum.Enum):
     UNKNOWN = enum.auto()  # it was begun, and no complete answer came
 
 
-class Exchanged(NamedTuple):
+class Exchanged(msgspec.Struct, frozen=True, gc=False):
     """The outcome of a request; what follows ``cause`` is of the answer, if there was one.
 
     ``cause`` says why there was none. ``late``: the request began after its lease could be taken.
