@@ -19,7 +19,9 @@ from warouter.simulator.cloud.graph.errors import RATE
 OWNERS = 8
 LEVELS = (80, 1000)
 SECONDS = 60.0
-SETTLE_SECONDS = 5.0  # the owners share the rate once a second
+# When a campaign begins the owners send too much until they have shared the rate, and then, refused,
+# too little: they regain it in 15 s (``flow.budget``).
+SETTLE_SECONDS = 20.0
 POST_SECONDS = 120.0
 _NEVER_DRY = 0.8  # of the backlog is sent at most while it is measured
 
@@ -32,7 +34,7 @@ async def measure(folder: Path, extent: Extent) -> tuple[Found, list[str]]:
         async with cloud_site(below(folder, str(level)), OWNERS, {"level": level}) as here:
             await warm(here, level)
             await _post(here, extent.backlog)
-            await asyncio.sleep(SETTLE_SECONDS)
+            await asyncio.sleep(extent.lasts(SETTLE_SECONDS))
             found = await _used(here, level, extent.lasts(SECONDS))
         say(f"  level {level}: {found}")
         figures["foreign_cores"][f"budget_{level}"] = found.pop("foreign_cores")
