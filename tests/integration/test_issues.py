@@ -197,7 +197,40 @@ async def test_a_drained_row_goes_and_what_it_proves_stays(
     assert await journal.inbox([3], [], 10) == []
     [twice] = await journal.drained(OWNED, [], [Proof("w2", 3, an_id(1), 2)])
     assert (twice.id, twice.attempt, twice.wamid) == (an_id(1), 2, "w2")
-    assert await journal.drained(OWNED, [], [Proof("w2", 3, an_id(1), 2)]) == []  # known by now
+
+
+async def test_who_was_told_of_what_was_taken_twice_may_ask_again(
+    journal: Journal, pool: asyncpg.Pool
+) -> None:
+    """The outcome of a commit may be unknown; the next owner is not told of it once more."""
+    three = [Proof(f"w{n}", 3, an_id(1), n) for n in (1, 2, 3)]
+    told_first = await journal.drained(OWNED, [], three)
+    assert {twice.wamid for twice in told_first} == {"w2", "w3"}
+    await own(pool, 3, 11, OTHER)
+    assert await journal.drained(OWNED, [], three) == told_first
+    await pool.execute("update upstream_id set twice = $1 where wamid = 'w2'", OTHER)
+    assert [twice.wamid for twice in await journal.drained(OWNED, [], three)] == ["w3"]
+
+
+async def test_an_answer_that_is_recorded_beside_a_status_is_told_with_the_next_one(
+    journal: Journal, pool: asyncpg.Pool
+) -> None:
+    await journal.drained(OWNED, [], [Proof("w1", 3, an_id(1), 1)])
+    await record(journal, Took(1, an_id(1).hex(), 2, "w2"))
+    [twice] = await journal.drained(OWNED, [], [Proof("w1", 3, an_id(1), 1)])
+    assert twice.wamid == "w2"
+
+
+async def test_a_failure_is_read_with_the_ends_of_all_attempts(
+    journal: Journal, pool: asyncpg.Pool
+) -> None:
+    await journal.drained(
+        OWNED, [], [Proof("w1", 3, an_id(1), 1, failed=True), Proof("w2", 3, an_id(1), 2)]
+    )
+    await told(pool, 1)
+    await pool.execute("update cloud_inbox set key = 'w1:failed:1764000000'")
+    [found] = await journal.inbox([3], [], 10)
+    assert (sorted(found.taken or ()), found.failed) == ([1, 2], [1])
 
 
 async def test_who_lost_the_slot_drains_nothing(journal: Journal, pool: asyncpg.Pool) -> None:

@@ -86,6 +86,21 @@ class Issues(dict[bytes, Issue]):
         self.failed: set[bytes] = set()  # said to have failed in this epoch, if not on disk yet
         self.unbegun: dict[bytes, int] = {}  # attempts that may have a row, and have not begun
         self.paid: set[bytes] = set()  # they have a place in the rate, and their request not begun
+        self._unknown: dict[tuple[bytes, int], float] = {}
+
+    def leave(self, message_id: bytes, attempt: int, until: float, now: float) -> None:
+        """Another attempt has ended the message; whether this one was taken may be heard
+        ``until`` its window ends.
+        """
+        self._unknown = {key: end for key, end in self._unknown.items() if end > now}
+        self._unknown[message_id, attempt] = until
+
+    def left(self, message_id: bytes, now: float) -> frozenset[int]:
+        """The attempts of a message that were left so, and may still be heard of."""
+        if not self._unknown:  # nearly always
+            return frozenset()
+        left = self._unknown.items()
+        return frozenset(a for (i, a), end in left if i == message_id and end > now)
 
     @property
     def unsettled(self) -> list[Issue]:

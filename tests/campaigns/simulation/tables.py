@@ -108,7 +108,7 @@ class Tables(Owners):
 
     def drain_inbox(self, now: float, inc: UUID, *a: list[Any]) -> list[tuple[Any, ...]]:
         held = self.held(inc, a[0], a[1])
-        twice = self.issues.prove(now, held, a[3:])
+        twice = self.issues.prove(now, inc, held, a[3:])
         self.inbox.delete(a[2], held)
         return twice
 

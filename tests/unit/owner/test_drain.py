@@ -61,7 +61,10 @@ class Draining:
         self.slot = Slot(slot=SLOT, epoch=1, state=State.ACTIVE, claimed=True, open=True)
         self.slot.issues = Issues()
         owned = SimpleNamespace(slots={SLOT: self.slot}, tasks=SimpleNamespace(guard=_unguarded))
-        upstream = SimpleNamespace(attempts_out=lambda _id: frozenset())
+        nothing = frozenset[int]()
+        upstream = SimpleNamespace(
+            attempts_out=lambda _id: nothing, attempts_taken=lambda _id: nothing
+        )
         self.drain = Drain(
             cast("Any", owned), cast("Any", self.journal), Rows(cast("Any", upstream))
         )

@@ -19,9 +19,10 @@ from warouter.background import wait_for
 from warouter.cluster.role import State
 from warouter.errors import OutcomeUnknown
 from warouter.flow.progress import Took
+from warouter.flow.statuses import FAILED
 from warouter.message_id import text_of
 from warouter.owner.cloud.doubts import Doubts
-from warouter.owner.cloud.rows import NotYet, Rows, order_of
+from warouter.owner.cloud.rows import NotYet, Rows, order_of, status_of
 from warouter.owner.listener import SlotListener
 from warouter.owner.ownership import Ownership
 from warouter.owner.slot import OwnedSlot
@@ -49,7 +50,9 @@ class Drain(SlotListener, Acks):
         self._flying: dict[int, Row] = {}  # read, and not deleted yet, by number
         self._done: dict[int, list[int]] = defaultdict(list)  # by slot: to be deleted
         self._deleted: list[Row] = []  # since the last reading began
-        self._late: list[Proof] = []  # of answers that came when their message had ended
+        # To be kept beside those of rows: of answers, and what may be on disk and may not.
+        self._proofs: dict[Proof, None] = {}
+        self._twice: set[str] = set()  # wamids that were counted
         self._readings = 0
         self._read: list[int] = [0] * SLOTS
         self._wake = asyncio.Event()
@@ -96,7 +99,7 @@ class Drain(SlotListener, Acks):
     def prove(self, slot: int, took: Took) -> None:
         """Keep an id that no row brings: it may be the second one of its message."""
         ids = took.wamid, slot, bytes.fromhex(took.id), took.attempt, took.wa_id, took.user_id
-        self._late.append(Proof(*ids))
+        self._proofs[Proof(*ids, held=took.held)] = None
         self._flush.set()
 
     async def run(self) -> None:
@@ -133,6 +136,8 @@ class Drain(SlotListener, Acks):
         numbers = [slot.slot for slot in slots]
         rows = await self._journal.inbox(numbers, list(self._flying), ROWS)
         self._last = len(rows)
+        if self._proofs:  # the database is there again
+            self._flush.set()
         ours = await self._our_ids(rows)
         by_slot: dict[int, list[Row]] = defaultdict(list)
         for row in rows:
@@ -185,19 +190,23 @@ class Drain(SlotListener, Acks):
 
     async def _delete(self) -> None:
         done, self._done = self._done, defaultdict(list)
-        wanted = {*done, *(proof.slot for proof in self._late)}
+        kept, self._proofs = self._proofs, {}
+        wanted = {*done, *(proof.slot for proof in kept)}
         owned = {s.slot: s.epoch for s in self._ownership.slots.values() if s.slot in wanted}
         numbers = [n for slot in owned for n in done[slot] if n in self._flying]
-        proofs = [proof for n in numbers if (proof := _proof(self._flying[n])) is not None]
-        proofs = self._one_each(proofs + self._late)
+        of_rows = [proof for n in numbers if (proof := _proof(self._flying[n])) is not None]
+        proofs = dict.fromkeys((*kept, *of_rows))
         if not numbers and not proofs:
             return
         try:
-            twice = await self._journal.drained(owned, numbers, proofs)
+            twice = await self._journal.drained(owned, numbers, list(proofs))
         except (OutcomeUnknown, asyncpg.PostgresError) as error:
             log.warning("inbox deletion failed", extra={"error": str(error)})
             for number in numbers:  # read once more; the journal knows them
                 self._flying.pop(number, None)
+            self._proofs = (
+                proofs | self._proofs
+            )  # who was told of what was taken twice, is not known
             return
         for number in numbers:
             row = self._flying.pop(number, None)
@@ -205,17 +214,11 @@ class Drain(SlotListener, Acks):
                 self._deleted.append(row)
         self._note_twice(twice)
 
-    def _one_each(self, proofs: Sequence[Proof]) -> list[Proof]:
-        """Those of one commit: a second id of a message is seen as such after the first one's."""
-        first: dict[bytes, str] = {}
-        chosen = [p for p in proofs if first.setdefault(p.id, p.wamid) == p.wamid]
-        self._late = [p for p in proofs if first[p.id] != p.wamid]
-        if self._late:
-            self._flush.set()
-        return chosen
-
     def _note_twice(self, twice: Sequence[Twice]) -> None:
         for sent in twice:
+            if sent.wamid in self._twice:
+                continue
+            self._twice.add(sent.wamid)
             self.duplicates += 1
             extra = {"id": text_of(sent.id), "attempt": sent.attempt, "wamid": sent.wamid}
             log.warning("message taken twice", extra=extra)
@@ -224,4 +227,5 @@ class Drain(SlotListener, Acks):
 def _proof(row: Row) -> Proof | None:
     if row.kind not in (STATUS, WORD) or row.id is None or row.attempt is None or not row.wamid:
         return None
-    return Proof(row.wamid, row.slot, row.id, row.attempt, row.recipient)
+    failed = row.kind == STATUS and status_of(row) == FAILED
+    return Proof(row.wamid, row.slot, row.id, row.attempt, row.recipient, failed=failed)

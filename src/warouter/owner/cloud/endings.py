@@ -38,6 +38,11 @@ class Rules(Protocol):
     def fence(self) -> float: ...
 
     @property
+    def usual(self) -> float:
+        """Seconds that an ordinary message waits."""
+        ...
+
+    @property
     def held(self) -> float:
         """Seconds after which a held message ends as failed."""
         ...
@@ -85,8 +90,21 @@ class Endings:
         slot.messages.note(took._replace(seq=issue.seq))
         if issue.state in (State.DOUBT, State.HELD):
             self.count(slot, issue, by)
+        if issue.state is State.DOUBT and issue.attempt > took.attempt and issue.rule is not None:
+            slot.issues.leave(
+                message_id, issue.attempt, issue.since + issue.rule.window, self._clock()
+            )
         self._end(slot, issue)
         return True
+
+    def left_unknown(self, slot: OwnedSlot, message_id: bytes, attempt: int) -> None:
+        """Nobody knows of an attempt whose message has ended before."""
+        now = self._clock()
+        slot.issues.leave(message_id, attempt, now + self._rules.usual, now)
+
+    def unknown(self, slot: OwnedSlot, message_id: bytes) -> frozenset[int]:
+        """The attempts of a message that has ended of which something may still be heard."""
+        return slot.issues.left(message_id, self._clock())
 
     def wait_for_sent(self, slot: OwnedSlot, issue: Issue, took: Took) -> None:
         """It was taken; what is behind it waits for its ``sent``, or for a few seconds."""
@@ -120,7 +138,7 @@ class Endings:
     def heard(
         self, slot: OwnedSlot, message_id: bytes, attempt: int, answer: Answer, *, final: bool
     ) -> None:
-        """A former owner heard how one attempt ended: it was not taken."""
+        """One attempt ended so, as a former owner heard, or this one under a former epoch."""
         issue = slot.issues.get(message_id)
         if issue is None or issue.attempt != attempt or issue.state is not State.DOUBT:
             return

@@ -54,7 +54,7 @@ class Answered(Protocol):
 
 class Requests(Answers, Issued):
     """The requests of this process. ``stop``: an operator must act before there are more.
-    ``prove`` keeps the id of an attempt whose message had ended before.
+    ``prove`` keeps the id of an attempt beside which another one may have been taken.
     """
 
     def __init__(
@@ -204,26 +204,24 @@ class Requests(Answers, Issued):
             took = _took(post, judged)
             if judged.held:
                 self._doubts.held_back(slot, post.id)
+            if issue is None or issue.doubts:  # another attempt may have been taken as well
+                self._prove(slot.slot, took)
             if self._until_sent and issue is not None and issue.state is Fate.OUT:
                 self._doubts.endings.wait_for_sent(slot, issue, took)
-            elif not self._doubts.endings.evidence(slot, took, "answer"):
-                self._prove(slot.slot, took)
+            else:
+                self._doubts.endings.evidence(slot, took, "answer")
             return
-        if issue is None or issue.attempt != post.attempt:
-            return  # it ended by evidence, or went again
+        if issue is None or issue.attempt != post.attempt:  # it ended by evidence, or went again
+            if judged.cls is Class.DOUBT:
+                self._doubts.endings.left_unknown(slot, post.id, post.attempt)
+            return
         if issue.state is Fate.DOUBT:
-            self._ended_in_doubt(slot, issue, judged)
+            if judged.cls is not Class.DOUBT:  # handed on from an epoch that has ended
+                answer = _answer(slot, issue.id, judged)
+                final = judged.cls is Class.FINAL
+                self._doubts.endings.heard(slot, issue.id, issue.attempt, answer, final=final)
         elif issue.state is Fate.OUT:
             self._ended_out(slot, issue, judged)
-
-    def _ended_in_doubt(self, slot: OwnedSlot, issue: Issue, judged: Judged) -> None:
-        """The answer of a request that was handed on from an epoch that has ended."""
-        if judged.cls is Class.DOUBT:
-            return
-        if judged.cls is Class.FINAL:
-            self._doubts.endings.refused(slot, issue, _answer(slot, issue.id, judged))
-        else:
-            self._doubts.endings.not_taken(slot, issue)
 
     def _ended_out(self, slot: OwnedSlot, issue: Issue, judged: Judged) -> None:
         entry = slot.lanes.entry_out(issue.id)

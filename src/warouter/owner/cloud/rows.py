@@ -30,6 +30,7 @@ LATE = ("delivered", "read")
 LAST = 99  # sorts behind every status
 _JUDGED = frozenset((*RANKS, FAILED))  # of which ``show`` says whether v1 hears them
 _NOTHING = Seen()
+_NONE = frozenset[int]()
 
 
 class NotYet(Exception):
@@ -37,9 +38,13 @@ class NotYet(Exception):
 
 
 class Upstream(Protocol):
-    """Which requests of a message are out."""
+    """Which requests of a message are out, or were taken."""
 
     def attempts_out(self, message_id: bytes) -> frozenset[int]: ...
+
+    def attempts_taken(self, message_id: bytes) -> frozenset[int]:
+        """As answers said lately; the others are on disk."""
+        ...
 
 
 class Rows:
@@ -49,7 +54,8 @@ class Rows:
         self._upstream = upstream
         self._late_success = late_success  # a ``delivered`` after a shown ``failed`` is shown
         self._seen: dict[bytes, Seen] = {}  # of the messages whose rows are on their way
-        self._flying: defaultdict[bytes, set[int]] = defaultdict(set)  # the numbers of those
+        # The attempts of those, by the number of the row.
+        self._flying: defaultdict[bytes, dict[int, int]] = defaultdict(dict)
         self._doubts: Doubts
         self.counts: Counter[str] = Counter()
         self.contradictions = 0
@@ -63,7 +69,7 @@ class Rows:
         flying = self._flying.get(row.id or b"")
         if flying is None or row.id is None:
             return
-        flying.discard(row.n)
+        flying.pop(row.n, None)
         if not flying:
             del self._flying[row.id], self._seen[row.id]
 
@@ -102,18 +108,19 @@ class Rows:
         told = statuses.to_v1(row.payload, name, row.sent_to)
         if told is None:
             return None
-        out = self._upstream.attempts_out(row.id)
-        seen, shown = show(self._known(slot, row), out | {attempt}, attempt, told.status)
-        if told.status == FAILED and shown is None and out - {attempt} and not seen.over:
-            raise NotYet  # for what becomes of the later attempt
+        before, others = self._known(slot, row), _NONE
+        if told.status == FAILED:
+            before = before._replace(failed=before.failed.union(row.failed or ()))
+            others = self._others(slot, row, attempt, before)
+        seen, shown = show(before, others | {attempt}, attempt, told.status)
         if seen.contradictions:
             self.contradictions += seen.contradictions
             seen = seen._replace(contradictions=0)
+        self._seen[row.id] = seen
+        self._flying[row.id][row.n] = attempt
         if shown is None and told.status in _JUDGED and not self._is_late(seen, told.status):
             self.counts["not shown"] += 1
             return None
-        self._seen[row.id] = seen
-        self._flying[row.id].add(row.n)
         key = f"{name}:{told.status}:{told.timestamp}"
         return Event(row.slot, row.n, "status", key, row.sent_to, told.payload)
 
@@ -130,6 +137,21 @@ class Rows:
         if rank == before.rank and over == before.over:
             return before
         return before._replace(rank=rank, over=over)
+
+    def _others(self, slot: OwnedSlot, row: Row, attempt: int, seen: Seen) -> frozenset[int]:
+        """The attempts beside the one that failed that may exist, and have not failed; raises
+        NotYet while nobody knows if there are any.
+        """
+        assert row.id is not None
+        failed = seen.failed | {attempt}
+        taken = self._upstream.attempts_taken(row.id).union(
+            row.taken or (), self._flying.get(row.id, {}).values()
+        )
+        out = self._upstream.attempts_out(row.id)
+        unknown = out | self._doubts.endings.unknown(slot, row.id)
+        if taken <= failed and not unknown <= failed and not seen.over:
+            raise NotYet
+        return (taken | unknown) - failed
 
     def _word(self, slot: OwnedSlot, row: Row) -> None:
         """What a former owner heard of one attempt."""
@@ -151,11 +173,16 @@ def order_of(row: Row) -> tuple[bytes, int, int, int]:
     """
     rank, sent = LAST, 0
     if row.kind == STATUS:
-        parts = row.key.rsplit(":", 2)
-        rank = RANKS.get(parts[1], LAST) if len(parts) == 3 else LAST
+        rank = RANKS.get(status_of(row), LAST)
     elif row.kind == INBOUND:
         sent = timestamp_of(row.payload)
     return (row.id or b"", rank, sent, row.n)
+
+
+def status_of(row: Row) -> str:
+    """What a status says, by its key."""
+    parts = row.key.rsplit(":", 2)
+    return parts[1] if len(parts) == 3 else ""
 
 
 def _inbound(row: Row, ours: Mapping[str, str]) -> Event | None:

@@ -31,13 +31,15 @@ _body = msgspec.json.Decoder(_Body)
 
 class RuleBook:
     """The rules of one number. ``fence``: so long a request may still be taken, at most ``base``'s
-    shortest window. ``held``: seconds until what is held ends as failed.
+    shortest window. ``usual``: the window of an ordinary message, ``held``: seconds until what is
+    held ends as failed.
     """
 
     def __init__(self, policy: Policy, windows: Windows, fence: float, held: float) -> None:
         self._policy = policy
         self._windows = windows
         self.fence = min(fence, windows.of(Wait.AUTHENTICATION).ends)
+        self.usual = windows.of(Wait.ORDINARY).ends
         self.held = held
         self._categories: Mapping[tuple[str, str], str] = {}
         self._held_back: set[str] = set()

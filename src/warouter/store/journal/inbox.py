@@ -13,11 +13,12 @@ import msgspec
 
 from warouter.store.journal.sessions import Sessions
 
-# The statuses of a message that are in the journal say what may still be shown of it. A range and a
-# filter: the index finds them in every collation, see store.views.trace.
+# The statuses of a message that are in the journal say what may still be shown of it. A range and
+# a filter: the index finds them in every collation, see store.views.trace. Whether a failure may be
+# shown is said by what became of the other attempts.
 _READ = """
 select i.n, i.slot, i.kind, i.key, i.id, i.attempt, i.wamid, i.recipient, i.payload, i.contact,
-       coalesce(m.recipient, u.recipient) as sent_to, e.stored
+       coalesce(m.recipient, u.recipient) as sent_to, e.stored, a.taken, a.failed
   from cloud_inbox i
   left join message m on m.id = i.id
   left join lateral (
@@ -29,6 +30,11 @@ select i.n, i.slot, i.kind, i.key, i.id, i.attempt, i.wamid, i.recipient, i.payl
        select array_agg(split_part(e.key, ':', 2)) as stored from event e
         where e.key >= t.name || ':' and e.key < t.name || ':xx'
           and starts_with(e.key, t.name || ':')) e on true
+  left join lateral (
+       select array_agg(k.attempt order by k.attempt) as taken,
+              array_agg(k.attempt order by k.attempt) filter (where k.failed) as failed
+         from upstream_id k
+        where i.kind = 0 and i.key like '%:failed:%' and k.id = i.id) a on true
  where i.slot = any ($1) and i.n <> all ($2)
  order by i.slot, i.n limit $3"""
 _MATCH = "select * from match_unmatched($1,$2,$3,$4,$5)"
@@ -36,17 +42,15 @@ _MATCHED = "select match_failure($1,$2,$3,$4,$5,$6,$7)"
 _SAY = """
 insert into cloud_inbox (slot, kind, key, id, attempt, wamid, payload)
 values ($1,$2,$3,$4,$5,$6,$7) on conflict (key) do nothing"""
-_DRAIN = "select * from drain_inbox($1,$2,$3,$4,$5,$6,$7,$8,$9,$10)"
-
-
-_NO_PROOFS: list[list[object]] = [[], [], [], [], [], []]
+_DRAIN = "select * from drain_inbox($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12)"
 
 
 class Row(msgspec.Struct, frozen=True):
     """One element of a webhook, or what a former owner heard; see ``cloud_inbox``.
 
     ``sent_to`` is the recipient of the message ``id``, None if it is none of ours; ``stored`` are
-    the names of its statuses that are in the journal.
+    the names of its statuses that are in the journal. Of a failure also: which attempts were
+    ``taken``, and which of those have ``failed``.
     """
 
     n: int
@@ -61,10 +65,15 @@ class Row(msgspec.Struct, frozen=True):
     contact: bytes | None
     sent_to: str | None
     stored: list[str] | None
+    taken: list[int] | None = None
+    failed: list[int] | None = None
 
 
 class Proof(NamedTuple):
-    """The id that an attempt of a message was given, from the reference in a status."""
+    """The id that an attempt of a message was given, from the reference in a status.
+
+    ``held``: Meta holds it back; ``failed``: the status said that it has failed.
+    """
 
     wamid: str
     slot: int
@@ -72,10 +81,12 @@ class Proof(NamedTuple):
     attempt: int
     wa_id: str | None = None
     user_id: str | None = None
+    held: bool = False
+    failed: bool = False
 
 
 class Twice(NamedTuple):
-    """A message of which two attempts were taken: this is the one that was heard of later."""
+    """An attempt that was taken beside another one of its message."""
 
     id: bytes
     attempt: int
@@ -102,7 +113,9 @@ class Inbox(Sessions):
     async def drained(
         self, owned: Mapping[int, int], numbers: Sequence[int], proofs: Sequence[Proof]
     ) -> list[Twice]:
-        """Delete rows, and keep what they prove; returns the messages that were sent twice."""
+        """Delete rows, and keep what they prove. Returns what was taken twice of these messages,
+        all that this incarnation was ever told of.
+        """
         columns = [list(column) for column in zip(*proofs, strict=True)] or [[]] * len(
             Proof._fields
         )

@@ -161,12 +161,22 @@ class Inbox:
         wanted, read = set(slots), set(known)
         found = [row for n, row in self.rows.items() if row.slot in wanted and n not in read]
         found.sort(key=lambda row: (row.slot, row.n))
-        return [(*row, sent_to(row.id), self._stored(row)) for row in found[:limit]]
+        return [
+            (*row, sent_to(row.id), self._stored(row), *self._ends(row)) for row in found[:limit]
+        ]
 
     def _stored(self, row: Row) -> list[str] | None:
         if row.kind != SHOWN or row.id is None:
             return None
-        return self._shown(row.id) or None
+        return sorted(self._shown(row.id)) or None
+
+    def _ends(self, row: Row) -> tuple[list[int] | None, list[int] | None]:
+        """Of a failure: the attempts of its message that were taken, and those that have failed."""
+        if row.kind != SHOWN or row.id is None or ":failed:" not in row.key:
+            return None, None
+        known = sorted(self._issues.attempts.get(row.id, ()), key=lambda each: each.attempt)
+        taken = [each.attempt for each in known]
+        return taken or None, [each.attempt for each in known if each.failed] or None
 
     def cohort(self, now: float, age: float, within: float) -> list[dict[str, int]]:
         """Messages that were answered within so long after a doubt began, and the silent ones."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any, NamedTuple, Protocol
+from uuid import UUID
 
 from tests.campaigns.simulation.journals import Refused
 
@@ -38,6 +39,8 @@ class Upstream(NamedTuple):
     user_id: str | None
     at: float
     held: bool = False
+    failed: bool = False
+    twice: UUID | None = None
 
 
 class Seen(Protocol):
@@ -177,26 +180,36 @@ class Issues:
                 waits = bool(p.get("held"))
                 self.keep(Upstream(*place, p["wa_id"], p["user_id"], now, waits))
 
-    def keep(self, row: Upstream) -> bool:
-        """True if the id is new."""
+    def keep(self, row: Upstream) -> None:
+        """An attempt was taken, unless that is known."""
         if row.wamid in self.upstream:
-            return False
-        self.upstream[row.wamid] = row
-        self.attempts.setdefault(row.id, []).append(row)
+            return
+        self._write(row)
         self.seen.evident(row.id, row.attempt)
-        return True
 
-    def prove(self, now: float, held: set[int], a: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+    def prove(
+        self, now: float, inc: UUID, held: set[int], a: tuple[Any, ...]
+    ) -> list[tuple[Any, ...]]:
         """The part of drain_inbox for what rows prove."""
-        new: dict[str, Upstream] = {}
-        for wamid, slot, message_id, attempt, wa_id, user_id in zip(*a, strict=True):
-            row = Upstream(wamid, slot, message_id, attempt, wa_id, user_id, now)
-            if slot in held and wamid not in new and wamid not in self.upstream:
-                new[wamid] = row
-        # As of before the statement: of two that are new neither knows the other.
-        twice = [row for row in new.values() if row.id in self.attempts]
-        for _, row in sorted(new.items()):
+        rows = [(Upstream(*row[:6], now, row[6]), row[7]) for row in zip(*a, strict=True)]
+        mine = [(row, failed) for row, failed in rows if row.slot in held]
+        for row, _ in sorted(mine, key=lambda pair: pair[0].wamid):
             self.keep(row)
-        for row in twice:
-            self.seen.twice(row.id, row.attempt)
-        return [(row.id, row.attempt, row.wamid) for row in twice]
+        for row, failed in mine:
+            if failed:
+                self._write(self.upstream[row.wamid]._replace(failed=True))
+        told: list[tuple[Any, ...]] = []
+        for message_id in dict.fromkeys(row.id for row, _ in rows):
+            found = sorted(self.attempts.get(message_id, ()), key=lambda row: (row.at, row.wamid))
+            for each in found[1:]:
+                if each.twice is None and each.slot in held:
+                    self._write(each._replace(twice=inc))
+                    self.seen.twice(each.id, each.attempt)
+            now_ = self.attempts.get(message_id, ())
+            told += [(each.id, each.attempt, each.wamid) for each in now_ if each.twice == inc]
+        return told
+
+    def _write(self, row: Upstream) -> None:
+        others = [each for each in self.attempts.get(row.id, ()) if each.wamid != row.wamid]
+        self.upstream[row.wamid] = row
+        self.attempts[row.id] = [*others, row]

@@ -274,7 +274,8 @@ def _took(row: dict[str, Any]) -> dict[str, Any]:
 
 def _proof(row: dict[str, Any]) -> Proof:
     took = _took(row)
-    return Proof(took["wamid"], row["slot"], bytes.fromhex(took["id"]), row["attempt"])
+    place = took["wamid"], row["slot"], bytes.fromhex(took["id"]), row["attempt"]
+    return Proof(*place, held=row["held"], failed=row["failed"])
 
 
 def _rows_of(made: Any, **columns: Strategy) -> Strategy:
@@ -300,7 +301,7 @@ _unissue = _record(unissue=_places(attempt=st.sampled_from((None, 1, 2))))
 _say = _call(
     "say",
     kind=st.sampled_from((0, 2, 4)),
-    key=st.sampled_from(("k", "l", "m")),
+    key=st.sampled_from(("k", "l", "m:failed:1")),
     message_id=st.tuples(_slots, _seqs).map(lambda place: id_of(*place)),
     attempt=_attempts,
     wamid=_often("w.9", None),
@@ -309,7 +310,7 @@ _say = _call(
 _drained = _call(
     "drained",
     numbers=st.lists(st.integers(1, 4), max_size=3),
-    proofs=_rows_of(_proof, attempt=_attempts),
+    proofs=_rows_of(_proof, attempt=_attempts, held=st.booleans(), failed=st.booleans()),
 )
 _cloud_reads = (
     _call("inbox", known=st.lists(st.integers(1, 3), max_size=1)),

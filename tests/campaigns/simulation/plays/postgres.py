@@ -79,7 +79,8 @@ _ROWS = {
     "event": "select slot, seq, kind, key, recipient, payload, contact from event",
     "send_issue": "select slot, seq, id, recipient, attempt, doubts, state, at, cause"
     " from send_issue",
-    "upstream_id": "select wamid, slot, id, attempt, wa_id, user_id, at, held from upstream_id",
+    "upstream_id": "select wamid, slot, id, attempt, wa_id, user_id, at, held, failed, twice"
+    " from upstream_id",
     "cloud_inbox": "select n, slot, kind, key, id, attempt, wamid, recipient, payload, contact"
     " from cloud_inbox",
     "event_cursor": "select slot, kind, mark, ranges from event_cursor",

@@ -1,27 +1,40 @@
 -- Deletes rows of the inbox that are in the journals now, or never will be, for the held slots, and
--- keeps the ids that their references prove: that is the evidence which any later owner finds. Returns
--- the ids of messages of which another attempt was taken before: those were sent twice.
+-- keeps what they prove: the ids of attempts that were taken, and which of them have failed. That is
+-- the evidence which any later owner finds.
+--
+-- Returns the attempts of these messages that were taken beside another one, as this incarnation was
+-- the first to be told; again each time, as it may not have heard the last answer. Which one is beside
+-- the other is said by the order in which they were recorded, so that all but one of a message count.
 --
 -- Called by: store/journal/inbox.py
 create function drain_inbox(
     p_incarnation uuid, p_slots smallint[], p_epochs bigint[], p_n bigint[],
     p_wamid text[], p_slot smallint[], p_id bytea[], p_attempt smallint[], p_wa_id text[],
-    p_user_id text[])
+    p_user_id text[], p_held boolean[], p_failed boolean[])
 returns table (id bytea, attempt smallint, wamid text) language plpgsql volatile as $$
 declare
-    held smallint[] := held_slots(p_incarnation, p_slots, p_epochs);
+    mine smallint[] := held_slots(p_incarnation, p_slots, p_epochs);
 begin
+    insert into upstream_id (wamid, slot, id, attempt, wa_id, user_id, held)
+    select distinct on (f.wamid)
+           f.wamid, f.slot, f.id, f.attempt, f.wa_id, f.user_id, f.held
+      from unnest(p_wamid, p_slot, p_id, p_attempt, p_wa_id, p_user_id, p_held)
+           as f(wamid, slot, id, attempt, wa_id, user_id, held)
+     where f.slot = any (mine)
+     order by f.wamid
+    on conflict on constraint upstream_id_pkey do nothing;
+    if true = any (p_failed) then
+        update upstream_id u set failed = true
+          from unnest(p_wamid, p_failed) as f(wamid, failed)
+         where f.failed and u.wamid = f.wamid and u.slot = any (mine);
+    end if;
+    update upstream_id u set twice = p_incarnation
+      from (select distinct unnest(p_id) as id) f
+     where u.id = f.id and u.slot = any (mine) and u.twice is null
+       and exists (select from upstream_id o
+                    where o.id = u.id and (o.at, o.wamid collate "C") < (u.at, u.wamid));
+    delete from cloud_inbox i where i.n = any (p_n) and i.slot = any (mine);
     return query
-        with proven as (
-            insert into upstream_id as u (wamid, slot, id, attempt, wa_id, user_id)
-            select distinct on (f.wamid) f.wamid, f.slot, f.id, f.attempt, f.wa_id, f.user_id
-              from unnest(p_wamid, p_slot, p_id, p_attempt, p_wa_id, p_user_id)
-                   as f(wamid, slot, id, attempt, wa_id, user_id)
-             where f.slot = any (held)
-             order by f.wamid
-            on conflict on constraint upstream_id_pkey do nothing
-            returning u.id, u.attempt, u.wamid)
-        select p.id, p.attempt, p.wamid from proven p
-         where exists (select from upstream_id o where o.id = p.id and o.wamid <> p.wamid);
-    delete from cloud_inbox i where i.n = any (p_n) and i.slot = any (held);
+        select u.id, u.attempt, u.wamid from upstream_id u
+         where u.id = any (p_id) and u.twice = p_incarnation;
 end $$;

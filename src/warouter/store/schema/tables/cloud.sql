@@ -27,6 +27,8 @@ create table upstream_id (
     wa_id   text,                                    -- the recipient as the Cloud API spells it
     user_id text,
     held    boolean not null default false,          -- Meta holds it back: no status for a while
+    failed  boolean not null default false,          -- as a status said
+    twice   uuid,                                    -- beside another of its message: who was told so
     at      timestamptz not null default now()
 );
 create index upstream_id_id on upstream_id (id);

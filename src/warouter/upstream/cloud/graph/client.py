@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 # Requests fail for so long, and nothing was heard: this coreapp is cut off. One that fails before a
 # pause says nothing of it.
 TRYING_SECONDS = 10.0
-MOST_HEARD = 4_096  # answers that are remembered: of seconds, until they are on disk
+MOST_HEARD = 4_096  # messages whose answers are remembered: of seconds, until they are on disk
 UNREACHED_MS = 200  # no connection: worth another try so soon
 _NONE: frozenset[int] = frozenset()
 
@@ -77,7 +77,7 @@ class CloudUpstream(Upstream):
         self._clock = clock
         self._out: dict[tuple[bytes, int], Post] = {}
         self._begun: dict[bytes, frozenset[int]] = {}  # the attempts that are out, by message
-        self._heard_of: OrderedDict[tuple[bytes, int], Judged] = OrderedDict()  # the last ones
+        self._heard_of: OrderedDict[bytes, dict[int, Judged]] = OrderedDict()  # by attempt
         self.posts = 0
         self._failing: float | None = None  # since when nothing but failures were heard
         self._failed = 0.0  # the last one of them
@@ -141,11 +141,16 @@ class CloudUpstream(Upstream):
 
     def heard(self, message_id: bytes, attempt: int) -> Judged | None:
         """How this request of ours ended, if it began, and did so lately."""
-        return self._heard_of.get((message_id, attempt))
+        return self._heard_of.get(message_id, {}).get(attempt)
 
     def attempts_out(self, message_id: bytes) -> frozenset[int]:
         """The attempts of a message that are out."""
         return self._begun.get(message_id, _NONE)
+
+    def attempts_taken(self, message_id: bytes) -> frozenset[int]:
+        """The attempts of a message that were taken, as answers said lately."""
+        heard = self._heard_of.get(message_id, {})
+        return frozenset(a for a, judged in heard.items() if judged.cls is Class.TAKEN)
 
     def forget(self, slot: int) -> None:
         """Nothing is queued here: a request asks for its epoch itself when it begins."""
@@ -214,7 +219,7 @@ class CloudUpstream(Upstream):
     def _remember(self, post: Post, judged: Judged) -> None:
         if len(self._heard_of) >= MOST_HEARD:
             self._heard_of.popitem(last=False)
-        self._heard_of[post.id, post.attempt] = judged
+        self._heard_of.setdefault(post.id, {})[post.attempt] = judged
 
     def _broken(self, post: Post, error: Exception) -> None:
         log.error("request failed", extra={"slot": post.slot}, exc_info=error)
