@@ -8,6 +8,7 @@ import pytest
 
 from tests.harness.cloud_owned import (
     SLOT,
+    CloudSlots,
     ask,
     cut,
     hear,
@@ -164,3 +165,70 @@ async def test_what_another_upstream_left_in_doubt_is_held_and_not_sent(
         await slots.begun(2)
         await settled(pool)
         assert slots.graph.refs(message_id) == [(message_id, 2)]
+
+
+@pytest.mark.parametrize("policy", ["hold", "resend"])
+async def test_what_is_held_goes_again_once_it_was_surely_not_taken(
+    settings: Settings, pool: asyncpg.Pool, policy: str
+) -> None:
+    """A former owner says so late; with a policy that sends again it needs no doubt-free past."""
+    tries = {"hold": 1, "resend": 3}[policy]
+    async with owning_cloud(settings, pool, cut, cloud_in_doubt=policy) as slots:
+        message_id = slots.message()
+        for number in range(1, tries + 1):
+            await slots.begun(number)
+            await doubted(slots, message_id, number)
+            slots.skip(WINDOW)
+        await soon(lambda: slots.slot.issues[message_id].state is State.HELD)
+        slots.graph.script = taken
+        await say(slots, message_id, tries, Word("not taken"))
+        await slots.begun(tries + 1)
+        await settled(pool)
+        assert slots.graph.refs() == [(message_id, n) for n in range(1, tries + 2)]
+
+
+async def test_what_is_held_stays_so_where_an_earlier_attempt_may_have_been_taken(
+    settings: Settings, pool: asyncpg.Pool
+) -> None:
+    """And its policy forbids to send it again; the operator had, once."""
+    async with owning_cloud(settings, pool, cut, cloud_in_doubt="hold") as slots:
+        message_id = slots.message()
+        await slots.begun(1)
+        await doubted(slots, message_id, 1)
+        slots.skip(WINDOW)
+        await soon(lambda: slots.slot.issues[message_id].state is State.HELD)
+        await ask(slots, message_id)
+        await slots.begun(2)
+        await doubted(slots, message_id, 2)
+        slots.skip(WINDOW)
+        await soon(lambda: slots.slot.issues[message_id].state is State.HELD)
+        await say(slots, message_id, 2, Word("not taken"))
+        await soon(lambda: pool.fetchval("select count(*) = 0 from cloud_inbox"))
+        await soon(lambda: pool.fetchval("select doubts = 1 from send_issue"))
+        assert await issues(pool) == [(message_id, 2, 1, KEPT)]
+        assert slots.graph.refs() == [(message_id, 1), (message_id, 2)]
+
+
+async def test_what_is_held_fails_as_it_was_refused(settings: Settings, pool: asyncpg.Pool) -> None:
+    async with owning_cloud(settings, pool, cut, cloud_in_doubt="hold") as slots:
+        message_id = slots.message()
+        await slots.begun(1)
+        await doubted(slots, message_id, 1)
+        slots.skip(WINDOW)
+        await soon(lambda: slots.slot.issues[message_id].state is State.HELD)
+        await say(slots, message_id, 1, Word("refused", 470, "closed", "24 h"))
+        await settled(pool)
+        payload = await pool.fetchval("select payload from event")
+        assert msgspec.json.decode(payload)["errors"][0]["code"] == 470
+
+
+async def doubted(slots: CloudSlots, message_id: bytes, attempt: int) -> None:
+    """Wait until nobody knows of this attempt."""
+    found = await soon(lambda: slots.slot.issues.get(message_id))
+    await soon(lambda: (found.attempt, found.state) == (attempt, State.DOUBT))
+
+
+async def say(slots: CloudSlots, message_id: bytes, attempt: int, word: Word) -> None:
+    """A former owner has heard of an attempt."""
+    place = SLOT, WORD, f"word:{message_id.hex()}:{attempt}", message_id, attempt
+    await slots.journal.say(*place, None, msgspec.json.encode(word))

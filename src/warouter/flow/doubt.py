@@ -10,7 +10,8 @@ could still be taken or be heard of does its policy decide.
     OUT      its request begins                 the answer; evidence; nobody knows (DOUBT)
     DOUBT    the answer is unclear or lost,     evidence; "not taken" after all; the policy
              or a successor finds it issued
-    HELD     the policy                         evidence; an operator; the longest wait
+    HELD     the policy                         evidence; an operator; "not taken" after all, if
+                                                nothing else may have been; the longest wait
     TAKEN    an answer 200, or evidence         -
     FAILED   refused for good; the policy       -
 
@@ -60,6 +61,8 @@ NEXT: dict[tuple[State, Happened], State] = {
     (State.DOUBT, Happened.RESEND): State.QUEUED,
     (State.DOUBT, Happened.FAIL): State.FAILED,
     (State.DOUBT, Happened.HOLD): State.HELD,
+    (State.HELD, Happened.NOT_TAKEN): State.QUEUED,
+    (State.HELD, Happened.REFUSED): State.FAILED,
     (State.HELD, Happened.RESEND): State.QUEUED,
     (State.HELD, Happened.FAIL): State.FAILED,
     **{
@@ -140,6 +143,14 @@ def verdict(doubt: Doubt, rule: Rule, fence: float) -> Verdict:
     if rule.policy is Policy.RESEND and doubt.attempts < rule.most:
         return Verdict.RESEND
     return Verdict.HOLD
+
+
+def goes_again(others: int, rule: Rule) -> bool:
+    """True if a held message goes again, as its last request was surely not taken.
+
+    ``others`` before it may have been.
+    """
+    return not others or (rule.policy is Policy.RESEND and others < rule.most)
 
 
 def _window_over(doubt: Doubt, rule: Rule, fence: float) -> bool:

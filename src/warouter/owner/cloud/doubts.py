@@ -105,6 +105,15 @@ class Doubts:
         slot.messages.parked.shut(entry.recipient, self._clock())
         self._said(slot, issue)
 
+    def left_unknown(self, slot: OwnedSlot, message_id: bytes, attempt: int) -> None:
+        """Nobody knows of an attempt whose message has ended before."""
+        now = self._clock()
+        slot.issues.leave(message_id, attempt, now + self._rules.usual, now)
+
+    def unknown(self, slot: OwnedSlot, message_id: bytes) -> frozenset[int]:
+        """The attempts of a message that has ended of which something may still be heard."""
+        return slot.issues.left(message_id, self._clock())
+
     def _found(self, slot: OwnedSlot, row: OpenIssue) -> None:
         issue = Issue(row.seq, row.id, row.recipient, row.attempt, row.doubts)
         if row.wamid is not None or row.body is None:

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Protocol
 
-from warouter.flow.doubt import Rule, State
+from warouter.flow.doubt import Rule, State, goes_again
 from warouter.flow.issues import Issue
 from warouter.flow.lanes import Entry
 from warouter.flow.progress import Park, Stated, Took, Unissued, Unpark
@@ -97,15 +97,6 @@ class Endings:
         self._end(slot, issue)
         return True
 
-    def left_unknown(self, slot: OwnedSlot, message_id: bytes, attempt: int) -> None:
-        """Nobody knows of an attempt whose message has ended before."""
-        now = self._clock()
-        slot.issues.leave(message_id, attempt, now + self._rules.usual, now)
-
-    def unknown(self, slot: OwnedSlot, message_id: bytes) -> frozenset[int]:
-        """The attempts of a message that has ended of which something may still be heard."""
-        return slot.issues.left(message_id, self._clock())
-
     def wait_for_sent(self, slot: OwnedSlot, issue: Issue, took: Took) -> None:
         """It was taken; what is behind it waits for its ``sent``, or for a few seconds."""
         issue.state, issue.since = State.TAKEN, self._clock()
@@ -137,15 +128,33 @@ class Endings:
 
     def heard(
         self, slot: OwnedSlot, message_id: bytes, attempt: int, answer: Answer, *, final: bool
-    ) -> None:
-        """One attempt ended so, as a former owner heard, or this one under a former epoch."""
+    ) -> bool:
+        """One attempt ended so, as a former owner heard, or this one under a former epoch.
+        False: not now, say it again.
+        """
         issue = slot.issues.get(message_id)
-        if issue is None or issue.attempt != attempt or issue.state is not State.DOUBT:
-            return
+        if issue is None or issue.attempt != attempt:
+            return True
+        if issue.state not in (State.DOUBT, State.HELD):
+            return True
         if final:
             self.refused(slot, issue, answer)
+        elif issue.state is State.HELD:
+            return self._held_not_taken(slot, issue)
         else:
             self.not_taken(slot, issue)
+        return True
+
+    def _held_not_taken(self, slot: OwnedSlot, issue: Issue) -> bool:
+        assert issue.rule is not None
+        if issue.saying:
+            return True
+        if goes_again(issue.doubts - 1, issue.rule):
+            issue.not_taken = True
+            return self.resend(slot, issue, "answer")
+        issue.doubts -= 1
+        self.state(slot, issue, KEPT)
+        return True
 
     def refused(self, slot: OwnedSlot, issue: Issue, answer: Answer) -> None:
         """The last request of a message in doubt was refused for good."""

@@ -213,7 +213,7 @@ class Requests(Answers, Issued):
             return
         if issue is None or issue.attempt != post.attempt:  # it ended by evidence, or went again
             if judged.cls is Class.DOUBT:
-                self._doubts.endings.left_unknown(slot, post.id, post.attempt)
+                self._doubts.left_unknown(slot, post.id, post.attempt)
             return
         if issue.state is Fate.DOUBT:
             if judged.cls is not Class.DOUBT:  # handed on from an epoch that has ended

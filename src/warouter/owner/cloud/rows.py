@@ -148,7 +148,7 @@ class Rows:
             row.taken or (), self._flying.get(row.id, {}).values()
         )
         out = self._upstream.attempts_out(row.id)
-        unknown = out | self._doubts.endings.unknown(slot, row.id)
+        unknown = out | self._doubts.unknown(slot, row.id)
         if taken <= failed and not unknown <= failed and not seen.over:
             raise NotYet
         return (taken | unknown) - failed
@@ -163,7 +163,9 @@ class Rows:
             self._doubts.endings.evidence(slot, Took(0, row.id.hex(), row.attempt, *ids), "answer")
             return
         answer = Answer(slot.slot, text_of(row.id), word.code, word.title, word.details)
-        self._doubts.endings.heard(slot, row.id, row.attempt, answer, final=word.word == "refused")
+        final, heard = word.word == "refused", self._doubts.endings.heard
+        if not heard(slot, row.id, row.attempt, answer, final=final):
+            raise NotYet
 
 
 def order_of(row: Row) -> tuple[bytes, int, int, int]:
