@@ -15,6 +15,7 @@ from tests.harness.cloud_owned import (
     issues,
     owning_cloud,
     settled,
+    shown,
     silent,
     taken,
     template,
@@ -23,6 +24,7 @@ from tests.harness.wait import soon
 from warouter.config import Settings
 from warouter.flow.doubt import State
 from warouter.kinds import HOLD, MESSAGE, kind_with
+from warouter.message_id import text_of
 from warouter.owner import recorder
 from warouter.owner.cloud.words import Word
 from warouter.store.journal.issues import KEPT
@@ -232,3 +234,36 @@ async def say(slots: CloudSlots, message_id: bytes, attempt: int, word: Word) ->
     """A former owner has heard of an attempt."""
     place = SLOT, WORD, f"word:{message_id.hex()}:{attempt}", message_id, attempt
     await slots.journal.say(*place, None, msgspec.json.encode(word))
+
+
+async def test_what_waits_behind_a_doubt_fails_when_its_own_time_is_over(
+    settings: Settings, pool: asyncpg.Pool
+) -> None:
+    """No request of it began, so its client need not wait for the window to hear of it."""
+    async with owning_cloud(settings, pool, cut) as slots:
+        first, second, third = slots.message(), slots.message(ttl=4), slots.message()
+        await soon(lambda: pool.fetchval("select count(*) = 3 from parked_message"))
+        await soon(lambda: shown(pool, second))
+        event = await pool.fetchval("select payload from event")
+        [error] = msgspec.json.decode(event)["errors"]
+        assert (error["code"], "unknown" in error["details"]) == (410, False)
+        assert slots.slot.issues[first].state is State.DOUBT
+        assert slots.graph.refs() == [(first, 1)]
+        slots.graph.script = taken
+        await hear(pool, (first, 1))
+        await settled(pool)
+        assert slots.graph.refs() == [(first, 1), (third, 1)]
+
+
+async def test_the_age_of_a_message_in_doubt_does_not_end_it_as_if_it_had_never_been_sent(
+    settings: Settings, pool: asyncpg.Pool
+) -> None:
+    async with owning_cloud(settings, pool, cut) as slots:
+        first = slots.message(ttl=3)
+        slots.message(ttl=4)
+        await soon(lambda: pool.fetchval("select count(*) = 2 from event"))
+        [said] = await pool.fetch(
+            "select payload from event where starts_with(key, $1)", text_of(first)
+        )
+        [error] = msgspec.json.decode(said["payload"])["errors"]
+        assert error["details"].startswith("outcome unknown")

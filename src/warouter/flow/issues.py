@@ -102,6 +102,11 @@ class Issues(dict[bytes, Issue]):
         left = self._unknown.items()
         return frozenset(a for (i, a), end in left if i == message_id and end > now)
 
+    def doubted(self, message_id: bytes) -> bool:
+        """True while the message is in doubt."""
+        issue = self.get(message_id)
+        return issue is not None and issue.state is State.DOUBT
+
     @property
     def unsettled(self) -> list[Issue]:
         """Those that time may end: in doubt, held, or taken and waiting for what is said of it."""

@@ -154,7 +154,7 @@ class EventFeed:
             read[recipient] = rows, len(rows) >= PARKED_PAGE
         return read
 
-    def choose(self, rows: Sequence[Any], *, due: bool) -> Chosen[Any]:
+    def choose(self, _slot: OwnedSlot, rows: Sequence[Any], *, due: bool) -> Chosen[Any]:
         """An event ends by nothing but its delivery, so all of them go out."""
         return Chosen(list(rows))
 

@@ -73,7 +73,7 @@ class ParkedSource(Protocol[EntryT]):
         """The first rows of each recipient, and whether there may be more."""
         ...
 
-    def choose(self, rows: Sequence[Any], *, due: bool) -> Chosen[EntryT]:
+    def choose(self, slot: OwnedSlot, rows: Sequence[Any], *, due: bool) -> Chosen[EntryT]:
         """Return the rows that go out: all of them if they are ``due``, else those to be ended."""
         ...
 
@@ -124,13 +124,14 @@ class ParkedLog(Generic[EntryT]):
         if slot.accepts and parking.wants(now):
             await self._read_on(slot)
         idle = {r: lane for r, lane in parking.items() if lane.idle and lane.look <= now}
+        late = {r: lane for r, lane in parking.items() if lane.waiting and lane.ends <= now}
         due = [r for r, lane in idle.items() if lane.due <= now]
         most = self.source.at_once()
         while due and slot.open and self.source.may_take_up(slot):
             chosen, due = due[:most], due[most:]
             await self._take_up(slot, {r: idle[r] for r in chosen}, due=True)
-        for recipient, lane in idle.items():
-            if slot.open and lane.idle and lane.ends <= now:
+        for recipient, lane in late.items():  # also behind a doubt: nothing of these is sent
+            if slot.open and lane.waiting and lane.ends <= now:
                 await self._take_up(slot, {recipient: lane}, due=False)
 
     async def find(self, slot: OwnedSlot, recipients: Collection[str]) -> None:
@@ -194,7 +195,7 @@ class ParkedLog(Generic[EntryT]):
         out: list[EntryT] = []
         for recipient, lane in lanes.items():
             rows, more = read[recipient]
-            entries, ends = self.source.choose(rows, due=due)
+            entries, ends = self.source.choose(slot, rows, due=due)
             lane.read_ended(len(entries), more=more or len(entries) < len(rows), ends=ends)
             if lane.empty:
                 self._done(slot, recipient)

@@ -78,9 +78,11 @@ class ParkedMessages:
             read[row["recipient"]].append(row)
         return {recipient: (rows, len(rows) >= limit) for recipient, rows in read.items()}
 
-    def choose(self, rows: Sequence[Any], *, due: bool) -> Chosen[Entry]:
+    def choose(self, slot: OwnedSlot, rows: Sequence[Any], *, due: bool) -> Chosen[Entry]:
         now, entries = self._clock(), [self._entry(row) for row in rows]
-        chosen = entries if due else [entry for entry in entries if entry.expires <= now]
+        doubted = slot.issues.doubted  # how these end is not said by their age
+        late = (each for each in entries if each.expires <= now and not doubted(each.id))
+        chosen = entries if due else list(late)
         later = (entry.expires for entry in entries if entry.expires > now)
         return Chosen(chosen, min(later, default=math.inf))
 
