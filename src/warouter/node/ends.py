@@ -170,7 +170,7 @@ class CloudEnd:
         )
         self._proving = Proving(journal, windows, clock)
         self._unmatched = Unmatched(
-            ownership, journal, self._proving.unix, lambda: self.upstream.posts, clock
+            ownership, journal, self._proving.unix, lambda: self.upstream.posts, clock, windows
         )
         self.pace = Pace(cloud.rate or outgoing(DEFAULT_LEVEL, 0.0), clock)
         self.number = Number(

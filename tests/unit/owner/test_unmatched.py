@@ -9,12 +9,13 @@ from typing import Any
 
 from tests.harness.patch import patched
 from warouter.cluster.role import Happened
+from warouter.flow.windows import BASE_SECONDS, Wait, Windows
 from warouter.owner.cloud import unmatched
 from warouter.owner.cloud.unmatched import REST_SECONDS, Unmatched
 from warouter.owner.slot import OwnedSlot
 
 
-def looks(*, slots: int, seconds: float) -> int:
+def looks(*, slots: int, seconds: float, base: float = BASE_SECONDS) -> int:
     """How often an owner that has nothing out looks within so long after it took over."""
     now, found = [100.0], []
 
@@ -22,8 +23,8 @@ def looks(*, slots: int, seconds: float) -> int:
         found.append(owned)
         return []
 
-    async def sleep(_seconds: float) -> None:
-        now[0] += unmatched.LOOK_SECONDS
+    async def sleep(pause: float) -> None:
+        now[0] += pause
         if now[0] > 100.0 + seconds:
             raise asyncio.CancelledError
 
@@ -32,7 +33,8 @@ def looks(*, slots: int, seconds: float) -> int:
         slot.happened(Happened.OPENED)
     ownership: Any = SimpleNamespace(slots=owned)
     journal: Any = SimpleNamespace(match=match)
-    looking = Unmatched(ownership, journal, lambda at: at, lambda: 0, lambda: now[0])
+    clock, windows = lambda: now[0], Windows(base)
+    looking = Unmatched(ownership, journal, lambda at: at, lambda: 0, clock, windows)
     slept = [(unmatched, "asyncio", SimpleNamespace(sleep=sleep))]
     with patched(slept), suppress(asyncio.CancelledError):
         asyncio.run(looking.run())
@@ -46,3 +48,10 @@ def test_a_new_owner_looks_for_what_those_before_it_had_out() -> None:
 def test_it_rests_when_nothing_is_out() -> None:
     assert looks(slots=1, seconds=10 * REST_SECONDS) <= REST_SECONDS / unmatched.LOOK_SECONDS + 1
     assert not looks(slots=0, seconds=10.0)
+
+
+def test_it_looks_twice_before_the_shortest_window_ends() -> None:
+    """A failure is of somebody at the second look: with short windows that came too late."""
+    for base in (2.0, 10.0, BASE_SECONDS, 600.0):
+        window = Windows(base).of(Wait.AUTHENTICATION).ends
+        assert looks(slots=1, seconds=window / 5, base=base) >= 2

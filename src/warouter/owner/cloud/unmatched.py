@@ -17,6 +17,7 @@ import asyncpg
 from warouter.errors import OutcomeUnknown
 from warouter.flow.doubt import State
 from warouter.flow.issues import Issue
+from warouter.flow.windows import Windows
 from warouter.owner.ownership import Ownership
 from warouter.owner.slot import OwnedSlot
 from warouter.store.journal import Journal
@@ -25,7 +26,7 @@ from warouter.upstream.cloud.readers import timestamp_of
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 2.0
+LOOK_SECONDS = 2.0  # less often than needed: a failure is of somebody by the second look
 REST_SECONDS = 30.0  # after the last request nothing is looked for any more
 MOST = 2_000
 EARLIER_SECONDS = 2.0  # by which a time of Meta's may be before the request
@@ -45,7 +46,9 @@ class Unmatched:
         unix: Callable[[float], float],
         begun: Callable[[], int],
         clock: Callable[[], float],
+        windows: Windows,
     ) -> None:
+        self._every = min(LOOK_SECONDS, windows.scaled(LOOK_SECONDS))
         self._ownership = ownership
         self._journal = journal
         self._unix = unix
@@ -60,7 +63,7 @@ class Unmatched:
     async def run(self) -> None:
         """Look until cancelled."""
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(self._every)
             try:
                 await self.look()
             except (OutcomeUnknown, asyncpg.PostgresError) as error:
