@@ -10,6 +10,7 @@ import msgspec
 
 from warouter.cluster.role import State
 from warouter.flow.issues import Issues
+from warouter.owner.cloud import drain
 from warouter.owner.cloud.drain import Drain
 from warouter.owner.cloud.rows import Rows, order_of
 from warouter.store.journal.inbox import Row
@@ -41,8 +42,8 @@ class Journal:
         self.readings: asyncio.Queue[list[Row]] = asyncio.Queue()
         self.deleted: list[int] = []
 
-    async def inbox(self, _slots: list[int], known: list[int], _limit: int) -> list[Row]:
-        return [one for one in await self.readings.get() if one.n not in known]
+    async def inbox(self, _slots: list[int], known: list[int], limit: int) -> list[Row]:
+        return [one for one in await self.readings.get() if one.n not in known][:limit]
 
     async def drained(self, _owned: Any, numbers: list[int], _proofs: Any) -> list[Any]:
         self.deleted += numbers
@@ -61,15 +62,16 @@ class Draining:
         self.slot = Slot(slot=SLOT, epoch=1, state=State.ACTIVE, claimed=True, open=True)
         self.slot.issues = Issues()
         owned = SimpleNamespace(slots={SLOT: self.slot}, tasks=SimpleNamespace(guard=_unguarded))
-        nothing = frozenset[int]()
+        self.out = frozenset[int]()
         upstream = SimpleNamespace(
-            attempts_out=lambda _id: nothing, attempts_taken=lambda _id: nothing
+            attempts_out=lambda _id: self.out, attempts_taken=lambda _id: frozenset()
         )
         self.drain = Drain(
             cast("Any", owned), cast("Any", self.journal), Rows(cast("Any", upstream))
         )
         endings = SimpleNamespace(evidence=lambda *_: None)
-        self.drain.pass_on(cast("Any", self), cast("Any", SimpleNamespace(endings=endings)))
+        doubts = SimpleNamespace(endings=endings, unknown=lambda *_: frozenset())
+        self.drain.pass_on(cast("Any", self), cast("Any", doubts))
         self.shown: list[str] = []
 
     def congested(self) -> bool:
@@ -146,3 +148,17 @@ def test_nothing_is_shown_behind_a_failure_that_is_being_written() -> None:
         return draining.shown
 
     assert asyncio.run(scene()) == []
+
+
+async def test_a_page_of_rows_that_wait_does_not_keep_others_from_being_read() -> None:
+    draining = Draining()
+    draining.out = frozenset({2})  # nobody knows yet what becomes of the second attempt
+    waiting = [row(n, "failed") for n in range(1, drain.ROWS + 1)]
+    other = msgspec.structs.replace(row(drain.ROWS + 1, "sent"), id=ID[:-1] + b"x")
+    await draining.read(*waiting, other)
+    await draining.read(*waiting, other)
+    assert draining.shown == ["sent"]
+    draining.out = frozenset()
+    draining.drain._waiting = dict.fromkeys(draining.drain._waiting, (SLOT, 0.0))  # it is time
+    await draining.read(*waiting)
+    assert draining.shown == ["sent", "failed"]

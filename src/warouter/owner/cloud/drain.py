@@ -38,6 +38,8 @@ BUSY_SECONDS = 0.05  # between two readings while something comes in
 REST_SECONDS = 0.5
 ROWS = 1_000
 FLUSH_SECONDS = 0.1
+# Rows that wait for something are looked at again so often: in between, others have the page.
+AGAIN_SECONDS = 0.5
 
 
 class Drain(SlotListener, Acks):
@@ -48,6 +50,7 @@ class Drain(SlotListener, Acks):
         self._journal = journal
         self.rows = rows
         self._flying: dict[int, Row] = {}  # read, and not deleted yet, by number
+        self._waiting: dict[int, tuple[int, float]] = {}  # by number: its slot, and until when
         self._done: dict[int, list[int]] = defaultdict(list)  # by slot: to be deleted
         self._deleted: list[Row] = []  # since the last reading began
         # To be kept beside those of rows: of answers, and what may be on disk and may not.
@@ -87,6 +90,7 @@ class Drain(SlotListener, Acks):
         """The next owner reads its rows anew."""
         number = slot.slot
         self._flying = {n: row for n, row in self._flying.items() if row.slot != number}
+        self._waiting = {n: each for n, each in self._waiting.items() if each[0] != number}
         self._done.pop(number, None)
         self._read[number] = 0
         self.rows.closed(number)
@@ -134,7 +138,9 @@ class Drain(SlotListener, Acks):
         self._readings += 1
         reading = self._readings
         numbers = [slot.slot for slot in slots]
-        rows = await self._journal.inbox(numbers, list(self._flying), ROWS)
+        now = asyncio.get_running_loop().time()
+        waiting = [n for n, (_, until) in self._waiting.items() if until > now]
+        rows = await self._journal.inbox(numbers, [*self._flying, *waiting], ROWS)
         self._last = len(rows)
         if self._proofs:  # the database is there again
             self._flush.set()
@@ -159,12 +165,15 @@ class Drain(SlotListener, Acks):
     def _take(self, slot: OwnedSlot, rows: Sequence[Row], ours: Mapping[str, str]) -> None:
         events: list[Event] = []
         over: list[int] = []
+        again = asyncio.get_running_loop().time() + AGAIN_SECONDS
         for row in rows:
+            self._waiting.pop(row.n, None)
             self._flying[row.n] = row
             try:
                 event = self.rows.event(slot, row, ours)
             except NotYet:
                 del self._flying[row.n]
+                self._waiting[row.n] = row.slot, again
                 continue
             except Exception:
                 log.exception("inbox row conversion failed", extra={"key": row.key})
