@@ -17,7 +17,7 @@ from warouter.store.journal import Journal
 log = logging.getLogger(__name__)
 
 AGAIN_SECONDS = 1.0
-MOST_KNOWN = 256
+MOST_KNOWN = 4_096
 wall = time.time
 
 
@@ -29,6 +29,7 @@ class Proving:
         self._windows = windows
         self._clock = clock
         self._known: dict[int, tuple[float, bool]] = {}  # when it was read, and the answer
+        self._wanted: set[int] = set()  # seconds that are to be read
         self._reading = False
         self._offset: float | None = None  # of Meta's clock, ahead of this node's
 
@@ -45,10 +46,23 @@ class Proving:
         """True if a status of a request that ended at ``since`` would have come in by now."""
         second, now = int(since), self._clock()
         read_at, known = self._known.get(second, (float("-inf"), False))
-        if not known and not self._reading and now - read_at >= AGAIN_SECONDS:
-            self._reading = True
-            background.begin(self._read(second), self._failed)
+        if not known and now - read_at >= AGAIN_SECONDS:
+            self._wanted.add(second)
+            if not self._reading:
+                self._reading = True
+                background.begin(self._read_all(), self._failed)
         return known
+
+    async def _read_all(self) -> None:
+        """One second after the other, as long as there are any: after an outage there are many."""
+        try:
+            while self._wanted:
+                second = min(self._wanted)
+                await self._read(second)
+                self._wanted.discard(second)
+        finally:
+            self._wanted.clear()
+            self._reading = False
 
     async def _read(self, second: int) -> None:
         try:
@@ -59,12 +73,11 @@ class Proving:
                 offset = self._offset + wall() - found.now
             told = way(age, found.cohort, found.listeners, offset=offset, windows=self._windows)
             if len(self._known) >= MOST_KNOWN:
-                self._known.clear()
+                self._known.pop(next(iter(self._known)))
             self._known[second] = self._clock(), told is Way.PROVEN
         except (OutcomeUnknown, asyncpg.PostgresError) as error:
+            self._wanted.clear()  # they are asked for again
             self._failed(error)
-        finally:
-            self._reading = False
 
     def _failed(self, error: Exception) -> None:
         log.warning("proof of webhooks failed", extra={"error": str(error) or repr(error)})

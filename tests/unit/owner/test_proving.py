@@ -1,0 +1,56 @@
+"""How soon an owner knows, of each of many messages in doubt, whether webhooks came in."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, cast
+
+from tests.harness.wait import soon
+from warouter.errors import OutcomeUnknown
+from warouter.flow.proof import Cohort, Listener
+from warouter.flow.windows import Windows
+from warouter.owner.cloud.proving import AGAIN_SECONDS, Proving
+from warouter.store.journal.proofs import Way
+
+OUTAGE = range(600)  # in each of these seconds a doubt began
+LATER = 3_600.0
+
+
+class Journal:
+    """It says that all went well; ``broken``: nothing can be read."""
+
+    def __init__(self) -> None:
+        self.readings = 0
+        self.broken = False
+
+    async def way(self, age: float, _within: float) -> Way:
+        self.readings += 1
+        await asyncio.sleep(0)
+        if self.broken:
+            raise OutcomeUnknown("away")
+        return Way(Cohort(100, 0), [Listener(age + 60.0, 0.0)], 0.0)
+
+
+async def test_after_an_outage_all_is_known_at_the_second_look() -> None:
+    """It was a second of the outage a look."""
+    journal = Journal()
+    proving = Proving(cast("Any", journal), Windows(), lambda: LATER)
+    assert not any([proving.proven(float(second)) for second in OUTAGE])
+    await soon(lambda: not proving._reading)
+    assert all([proving.proven(float(second)) for second in OUTAGE])
+    assert journal.readings == len(OUTAGE)
+
+
+async def test_a_reading_that_fails_is_asked_for_again() -> None:
+    journal, now = Journal(), [LATER]
+    proving = Proving(cast("Any", journal), Windows(), lambda: now[0])
+    journal.broken = True
+    for second in OUTAGE:
+        proving.proven(float(second))
+    await soon(lambda: not proving._reading)
+    assert journal.readings == 1
+    journal.broken = False
+    now[0] += AGAIN_SECONDS
+    assert not proving.proven(0.0)
+    await soon(lambda: not proving._reading)
+    assert proving.proven(0.0)
