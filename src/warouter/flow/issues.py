@@ -95,6 +95,11 @@ class Issues(dict[bytes, Issue]):
         self._unknown = {key: end for key, end in self._unknown.items() if end > now}
         self._unknown[message_id, attempt] = until
 
+    def ended(self, issue: Issue, attempt: int, now: float) -> None:
+        """This attempt of it was taken; a later one that is in doubt may be heard of yet."""
+        if issue.state is State.DOUBT and issue.attempt > attempt and issue.rule is not None:
+            self.leave(issue.id, issue.attempt, issue.since + issue.rule.window, now)
+
     def left(self, message_id: bytes, now: float) -> frozenset[int]:
         """The attempts of a message that were left so, and may still be heard of."""
         if not self._unknown:  # nearly always

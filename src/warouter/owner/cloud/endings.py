@@ -90,10 +90,7 @@ class Endings:
         slot.messages.note(took._replace(seq=issue.seq))
         if issue.state in (State.DOUBT, State.HELD):
             self.count(slot, issue, by)
-        if issue.state is State.DOUBT and issue.attempt > took.attempt and issue.rule is not None:
-            slot.issues.leave(
-                message_id, issue.attempt, issue.since + issue.rule.window, self._clock()
-            )
+        slot.issues.ended(issue, took.attempt, self._clock())
         self._end(slot, issue)
         return True
 
@@ -135,14 +132,13 @@ class Endings:
         issue = slot.issues.get(message_id)
         if issue is None or issue.attempt != attempt:
             return True
-        if issue.state not in (State.DOUBT, State.HELD):
-            return True
-        if final:
-            self.refused(slot, issue, answer)
-        elif issue.state is State.HELD:
+        if issue.state is State.HELD and not final:
             return self._held_not_taken(slot, issue)
-        else:
-            self.not_taken(slot, issue)
+        if issue.state in (State.DOUBT, State.HELD):
+            if final:
+                self.refused(slot, issue, answer)
+            else:
+                self.not_taken(slot, issue)
         return True
 
     def _held_not_taken(self, slot: OwnedSlot, issue: Issue) -> bool:
