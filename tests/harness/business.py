@@ -172,6 +172,7 @@ class Business:
             message_id = msgspec.json.decode(answer)["messages"][0]["id"]
             history.on_answer(recipient, message_id, began, now)
         else:
+            history.refused.add(token)
             history.errors.append((now, status, answer.decode(errors="replace")[:300]))
         self.receiver.watch.notify()
 

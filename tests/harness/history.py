@@ -100,6 +100,7 @@ class History:
         self.open: dict[str, float] = {}  # token of a request under way -> when it began
         self.unknown: list[tuple[float, str, str]] = []  # (when, token, why): no answer came
         self.errors: list[tuple[float, int, str]] = []  # (when, status, body)
+        self.refused: set[str] = set()  # tokens of those; some may be on disk all the same
         self.retried = 0  # connects that were refused and tried again
         self.doubtful: set[Any] = set()  # ids of which an error said that the outcome is unknown
         self.unaccepted: list[Any] = []  # ids of which an error said that they were not accepted

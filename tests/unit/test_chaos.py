@@ -14,7 +14,7 @@ from tests.campaigns.chaos.clocks import CLOCKS
 from tests.campaigns.chaos.customers import Customers
 from tests.campaigns.chaos.doors.native import mixed, repeats, stale
 from tests.campaigns.chaos.figures import Seen, figures
-from tests.campaigns.chaos.judge import api_errors, needless, unanswered
+from tests.campaigns.chaos.judge import accounted, api_errors, needless, unanswered
 from tests.campaigns.chaos.marks import Mark
 from tests.campaigns.chaos.mutation import SCENARIOS
 from tests.campaigns.chaos.nemeses import NEMESES
@@ -98,9 +98,27 @@ def test_a_request_without_an_answer_is_excused_by_the_death_of_a_webapp_only() 
     history = History()
     history.unknown.append((10.5, "t1.", "reset"))
     assert unanswered(history, [mark("kill-webapp")]) == []
-    assert unanswered(history, [mark("kill-owner")])
+    assert unanswered(history, [mark("kill-owner")]) == [
+        "API: 1 requests had no answer at kill-owner: reset"
+    ]
+    assert unanswered(history, []) == ["API: 1 requests had no answer at no fault: reset"]
     history.errors.append((10.5, 503, "not accepted"))
     assert len(api_errors(history)) == 1
+
+
+async def test_a_row_belongs_to_a_request_that_got_an_error_or_no_answer_as_well() -> None:
+    async def rows(*_given: Any, **_more: Any) -> list[dict[str, Any]]:
+        bodies = (f'{{"text":{{"body":"t{n}."}}}}' for n in range(3))
+        return [{"id": bytes(20), "body": body} for body in bodies]
+
+    lab: Any = SimpleNamespace(database=SimpleNamespace(sql=rows))
+    history = History()
+    history.unknown.append((10.5, "t0.", "reset"))
+    history.refused.add("t1.")
+    (said,) = await accounted(lab, history)
+    assert said.startswith("1 rows that no request accounts for")
+    history.refused.add("t2.")
+    assert await accounted(lab, history) == []
 
 
 def test_what_is_to_fail_is_missing_until_it_has() -> None:

@@ -50,7 +50,7 @@ async def judged(lab: Lab, marks: Sequence[Mark]) -> list[str]:
         *api_errors(history),
         *unanswered(history, marks),
         *needless(marks, log),
-        *await _accounted(lab, history),
+        *await accounted(lab, history),
     ]
 
 
@@ -64,10 +64,17 @@ def api_errors(history: History) -> list[str]:
 
 def unanswered(history: History, marks: Sequence[Mark]) -> list[str]:
     """A request may end without an answer only when its webapp was killed."""
-    kills = [(m.at, m.recovered or m.healed) for m in marks if m.kind in _WEBAPP_KILLS]
-    rest = [why for at, _, why in history.unknown if not any(a <= at <= b for a, b in kills)]
-    kinds = Counter(why[:80] for why in rest)
-    return [f"API: {n} requests had no answer: {why}" for why, n in kinds.most_common(5)]
+    found = [(_during(at, marks), why) for at, _, why in history.unknown]
+    kinds = Counter((kind, why[:80]) for kind, why in found if kind not in _WEBAPP_KILLS)
+    return [
+        f"API: {n} requests had no answer at {kind or 'no fault'}: {why}"
+        for (kind, why), n in kinds.most_common(5)
+    ]
+
+
+def _during(at: float, marks: Sequence[Mark]) -> str:
+    """The fault of that moment."""
+    return next((m.kind for m in marks if m.at <= at <= (m.recovered or m.healed)), "")
 
 
 def needless(marks: Sequence[Mark], log: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -90,11 +97,11 @@ def _often(kind: str, said: Sequence[str], marks: Sequence[Mark]) -> bool:
     return len(said) >= 2 and 2 * len(said) >= sum(m.kind == kind for m in marks)
 
 
-async def _accounted(lab: Lab, history: History) -> list[str]:
+async def accounted(lab: Lab, history: History) -> list[str]:
     """A row without a 201 belongs to a request without an answer, and was sent like all others."""
     rows = await lab.database.sql(_MESSAGES, seconds=WHOLE_SECONDS)
     known = history.number.keys() | history.doomed | history.cautious
-    unknown = {token for _, token, _ in history.unknown}
+    unknown = {token for _, token, _ in history.unknown} | history.refused
     stray = [
         r["body"]
         for r in rows

@@ -18,6 +18,7 @@ from tests.campaigns.chaos.nemeses.network import cut
 from tests.campaigns.chaos.nemeses.process import kill
 from tests.campaigns.chaos.nemesis import Act, a_webapp, an_owner, fault, nemesis
 from tests.campaigns.chaos.network import UPSTREAM
+from tests.harness.wait import PATIENCE
 
 DOUBTING = {"drop_after": 0.1}  # so that evidence is needed
 SIDE = 30  # messages beside the load's chains, each to a recipient of its own
@@ -70,10 +71,17 @@ async def cloud_withholds(lab: Lab, mark: Mark) -> None:
 async def cloud_fails_without_reference(lab: Lab, _mark: Mark) -> None:
     """Messages are taken and fail, and their statuses name nothing but a wamid."""
     numbers = [lab.stranger() for _ in range(SIDE)]
+    first = len(lab.history.sends.id)
     async with lab.switched(incapable=numbers, opaque="not_failed", drop_after=0.3):
-        for number in numbers:
-            lab.history.doomed.add(await lab.business.message(number))
+        ids = {await lab.business.message(number) for number in numbers}
+        lab.history.doomed |= ids
+
+        async def taken() -> bool:
+            await lab.arrivals.fetch()
+            return ids <= {*lab.history.sends.id[first:]}
+
         await asyncio.sleep(2.0)
+        await lab.until(taken, PATIENCE)  # later ones would be delivered
 
 
 @nemesis(of=[an_owner])
