@@ -17,14 +17,17 @@ from warouter.simulator.cloud.faults import CloudFaults
 from warouter.simulator.cloud.server import CloudSimulator
 from warouter.upstream.cloud.answers import Class, judge
 from warouter.upstream.cloud.graph.calls import CallAway, CallFailed, CallRefused, Calls
-from warouter.upstream.cloud.graph.exchange import Graph
+from warouter.upstream.cloud.graph.client import CloudUpstream, Post
+from warouter.upstream.cloud.graph.exchange import Exchanged, Graph, Outcome
 from warouter.upstream.cloud.graph.media import CloudMedia, may_carry_token
 from warouter.upstream.cloud.graph.number import HIGH, SHARED, STANDARD, Number
+from warouter.upstream.cloud.graph.recovery import Recovery
 from warouter.upstream.cloud.secrets import Secrets
 from warouter.upstream.media import ServiceAway, ServiceRefused
 
 TOKEN = "EAAtoken"
 CONTENT = bytes(range(256)) * 1000
+POST = Post(3, 1, bytes(20), 1, b"{}")
 
 
 class Client:
@@ -217,6 +220,51 @@ async def test_a_refused_token_is_read_again(tmp_path: Path) -> None:
         assert (second.status, second.token_hash) == (200, secrets.token_hash)
         assert secrets.token == "new"
         graph.close()
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.mark.parametrize("answers_an_error", [False, True])
+async def test_who_was_cut_off_and_has_nothing_to_send_asks_whether_it_still_is(
+    client: Client, simulator: CloudSimulator, answers_an_error: bool
+) -> None:
+    clock = Clock()
+    upstream = CloudUpstream(Graph(client.cloud, client.secrets, 65536), clock)
+    recovery = Recovery(upstream, client.number.probe, clock)
+    simulator.use(CloudFaults(refuse=True))
+    for clock.now in (0.0, 11.0):
+        upstream._judge(POST, Exchanged(Outcome.UNKNOWN, cause="Connection reset by peer"))
+    assert not upstream.well
+    clock.now = 22.0
+    await recovery.look()
+    assert not upstream.well
+    simulator.use(CloudFaults(no_token=answers_an_error))
+    clock.now = 31.0
+    await recovery.look()
+    assert not upstream.well  # it asked a moment ago
+    clock.now = 32.0
+    await recovery.look()
+    assert upstream.well
+    await upstream.close()
+
+
+async def test_an_error_of_the_graph_api_tells_that_it_is_there(client: Client) -> None:
+    clock = Clock()
+    upstream = CloudUpstream(Graph(client.cloud, client.secrets, 65536), clock)
+    unclear = Exchanged(Outcome.ANSWERED, 500, b'{"error":{"code":131000}}')
+    page = Exchanged(Outcome.ANSWERED, 502, b"<html>")
+    for clock.now in (0.0, 11.0):
+        assert upstream._judge(POST, unclear).cls is Class.DOUBT
+        assert upstream.well
+    for clock.now in (20.0, 31.0):
+        assert upstream._judge(POST, page).cls is Class.DOUBT
+    assert not upstream.well
+    await upstream.close()
 
 
 async def test_a_message_is_taken(client: Client, simulator: CloudSimulator) -> None:

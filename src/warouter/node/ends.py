@@ -44,6 +44,7 @@ from warouter.upstream.cloud.graph.client import CloudUpstream
 from warouter.upstream.cloud.graph.exchange import Graph
 from warouter.upstream.cloud.graph.media import CloudMedia
 from warouter.upstream.cloud.graph.number import Number as GraphNumber
+from warouter.upstream.cloud.graph.recovery import Recovery
 from warouter.upstream.cloud.secrets import Secrets
 from warouter.upstream.media import MediaService
 from warouter.upstream.protocol import Acks, Upstream
@@ -173,13 +174,15 @@ class CloudEnd:
             ownership, journal, self._proving.unix, lambda: self.upstream.posts, clock, windows
         )
         self.pace = Pace(cloud.rate or outgoing(DEFAULT_LEVEL, 0.0), clock)
+        graph_number = GraphNumber(cloud, self._calls)
+        self._recovery = Recovery(self.upstream, graph_number.probe, clock)
         self.number = Number(
             ownership,
             common.identity.incarnation,
             common.session.fetch,
             common.session.registered,
             self.pace,
-            GraphNumber(cloud, self._calls),
+            graph_number,
             lambda: secrets.token_hash,
             self._rules,
             cloud.rate,
@@ -239,6 +242,7 @@ class CloudEnd:
             "inbox": self.drain.run(),
             "unmatched": self._unmatched.run(),
             "number": self.number.run(),
+            "recovery": self._recovery.run(),
             "identities": self._learned.run(),
             "secrets": self.secrets.follow(),
         }

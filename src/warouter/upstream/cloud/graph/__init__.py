@@ -12,4 +12,5 @@ lease holds, or not at all, and nothing is left behind that could go out later.
     number       what there is to know of the number, and the categories of templates
     media        content up for an id, and down again
     client       requests of the owner of slots, and their answers; claims
+    recovery     whether it is there again, asked by a coreapp that has nothing to send
 """

@@ -91,6 +91,15 @@ class CloudUpstream(Upstream):
         return self._failing is None or self._failed - self._failing < TRYING_SECONDS
 
     @property
+    def failed_at(self) -> float:
+        """When the last failure was heard, by the clock."""
+        return self._failed
+
+    def revived(self) -> None:
+        """The Graph API is there: something else than a request has heard of it."""
+        self._failing = None
+
+    @property
     def connected(self) -> bool:
         return True
 
@@ -188,7 +197,7 @@ class CloudUpstream(Upstream):
         if exchanged.outcome is Outcome.ANSWERED:
             says = judge if post.attempt else judge_mark
             judged = says(exchanged.status, exchanged.body, exchanged.retry_after)
-            self._heard(judged.cls is not Class.DOUBT)
+            self._heard(judged.cls is not Class.DOUBT or judged.meta_code >= 0)
             return judged
         if exchanged.cause == HELD_BACK:
             return Judged(Class.NOT_TAKEN, details=exchanged.cause)
