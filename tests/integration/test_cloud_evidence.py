@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import asyncpg
 import msgspec
 import pytest
@@ -10,6 +12,7 @@ from tests.harness.cloud_owned import (
     SLOT,
     CloudSlots,
     Request,
+    ask,
     cut,
     hear,
     issues,
@@ -23,9 +26,10 @@ from tests.harness.owned import RECIPIENT
 from tests.harness.wait import soon
 from warouter.config import Settings
 from warouter.owner.cloud.unmatched import spellings
-from warouter.store.journal.issues import DOUBTED
+from warouter.store.journal.issues import DOUBTED, KEPT
 from warouter.upstream.cloud.graph.exchange import Exchanged, Outcome
 
+ROOT = Path(__file__).parents[2]
 FAR = 4_000_000_000  # a time of Meta's that is after any request
 
 
@@ -197,3 +201,31 @@ async def test_a_template_that_meta_holds_back_waits_long_for_the_next_owner_too
         vars(me.end.number)["_fetch"] = me.journal._issues_read
         await me.end.number._once()
         assert me.end._rules.of(0, msgspec.json.encode(body)).window > 3_600
+
+
+async def test_what_a_restored_backup_has_as_unsent_is_held_by_the_documented_statement(
+    settings: Settings, pool: asyncpg.Pool
+) -> None:
+    page = (ROOT / "docs" / "operations.md").read_text()
+    [statement] = [part for part in page.split("```sql\n") if "'restored'" in part]
+    async with owning_cloud(settings, pool) as me:
+        sent = me.message()
+        await settled(pool)
+        me.graph.script = silent
+        out, behind, other = me.message(), me.message(), me.message("4915100000001")
+        await me.begun(3)
+    await pool.execute("delete from send_issue")  # as the backup was made before
+    await pool.execute(statement.split("```")[0].replace("warouter.", ""))
+    async with owning_cloud(settings, pool) as me:
+        after = me.message("4915100000002")
+        await me.begun(1)
+        held = {i[0] for i in await issues(pool) if i[3] == KEPT}
+        assert held == {out, behind, other}
+        assert me.graph.refs() == [(after, 1)]
+        await hear(pool, (out, 1))
+        await ask(me, other)
+        await me.begun(2)
+        assert me.graph.refs() == [(after, 1), (other, 101)]
+        await soon(lambda: pool.fetchval("select count(*) = 1 from send_issue"))
+        assert [i[0] for i in await issues(pool)] == [behind]
+        assert await shown(pool, sent) == []
