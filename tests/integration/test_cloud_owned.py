@@ -9,6 +9,7 @@ from tests.harness.cloud_owned import (
     hear,
     issues,
     owning_cloud,
+    refused,
     settled,
     shown,
     silent,
@@ -93,3 +94,20 @@ async def test_a_read_mark_is_said_once_and_lets_the_next_message_go(
         await settled(pool)
         assert slots.graph.refs() == [(b"", 0), (message_id, 1)]
         assert await pool.fetchval("select count(*) from event") == 0
+
+
+async def test_a_read_mark_that_was_refused_goes_again_within_the_rate(
+    settings: Settings, pool: asyncpg.Pool
+) -> None:
+    """It went beside it for ever, and each refusal made the owner slower."""
+    mark = {"status": "read", "message_id": "wamid.HBgL"}
+    async with owning_cloud(settings, pool, refused(130429)) as slots:
+        slots.message(kind=READ_MARK, body=mark)
+        await slots.begun(1)
+        assert slots.end.pace.begun == 0
+        slots.graph.script = success
+        await soon(lambda: pool.fetchval("select count(*) from parked_message"))
+        slots.skip(3.0)
+        await slots.begun(2)
+        await settled(pool)
+        assert slots.end.pace.begun == 1

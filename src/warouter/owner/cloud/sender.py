@@ -180,8 +180,8 @@ class CloudSender(Sender, Answered):
         if head is None:
             self._turns.withdraw(turn)
             return
-        free = base_of(head.kind) == READ_MARK or _has_place(slot, head)
-        if not free:
+        free, mark = _has_place(slot, head), base_of(head.kind) == READ_MARK
+        if not free and not mark:
             wait = self._pace.pairs.take(head.recipient, now)
             if wait > 0.0:
                 self._wait(slot, head, wait)
@@ -238,6 +238,10 @@ def _marked(row: Message) -> Issue:
 
 
 def _has_place(slot: OwnedSlot, head: Entry) -> bool:
-    """The message has its place in the rate, and its request has not begun."""
+    """The message has its place in the rate, and its request has not begun. A read mark needs none,
+    before it is refused: Meta may count it after all.
+    """
+    if base_of(head.kind) == READ_MARK:
+        return head.attempts == 0
     issue = slot.issues.get(head.id)
     return head.id in slot.issues.paid or (issue is not None and issue.marked)
