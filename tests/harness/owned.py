@@ -15,7 +15,7 @@ from warouter.cluster.role import Happened
 from warouter.config import Settings
 from warouter.link.wire import FRAMES, Message, Outcome, parse
 from warouter.message_id import mint
-from warouter.node import coreapp, ends
+from warouter.node import coreapp, end_simulator
 from warouter.node.coreapp import Coreapp
 from warouter.node.runtime import Identity
 from warouter.owner.slot import OwnedSlot
@@ -101,13 +101,15 @@ class Slots(Coreapp):
 
     frames = FRAMES[2]
 
-    def __init__(self, settings: Settings, upstream: Any = None, journal: Any = None) -> None:
+    def __init__(
+        self, settings: Settings, upstream: Any = None, journal: Any = None, *, left: bool = False
+    ) -> None:
         parts = [
-            (ends, "SimulatorUpstream", lambda *_: upstream or FakeUpstream()),
+            (end_simulator, "SimulatorUpstream", lambda *_: upstream or FakeUpstream()),
             (coreapp, "Journal", lambda *_: journal or Journal(settings, ME, "test")),
         ]
         with patched(parts):
-            super().__init__(settings, Me(), Notifier(""), self.now)
+            super().__init__(settings, Me(), Notifier(""), self.now, left=left)
         self.upstream.listener = self.hearing
         self.moves = self.beats._moves
         self.outcomes: list[Outcome] = []

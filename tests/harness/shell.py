@@ -29,7 +29,7 @@ async def command(settings: Settings | None, *arguments: str, **environment: str
 async def printed(settings: Settings | None, *arguments: str, **environment: str) -> str:
     """What a command prints that succeeds."""
     result = await command(settings, *arguments, **environment)
-    assert result.exit_code == 0, result.output
+    assert result.exit_code == 0, (result.output, result.exception)
     return result.stdout
 
 

@@ -81,7 +81,10 @@ async def test_messages_that_are_not_settled_are_in_the_way(
     await settled(pool, 3, mark, *ranges)
     if unsettled:
         said = await refused(settings, *TO_CLOUD, **VARIABLES)
-        assert f"not settled ({unsettled})" in said
+        assert f"In the way: {unsettled} message" in said
+        assert "not settled: stop the webapps" in said
+        assert "`warouter status`" in said
+        assert "--force" in said
         assert await read_upstream(pool) == "simulator"
         shown = await printed(settings, *TO_CLOUD, "--force", **VARIABLES)
         assert f"sent {unsettled} message" in shown
@@ -96,7 +99,8 @@ async def test_so_are_parked_ones(settings: Settings, pool: asyncpg.Pool) -> Non
         "insert into parked_message (slot, seq, id, recipient, kind, body, attempts, due_at,"
         " reason) values (9, 1, 'x', '1', 0, '', 1, now(), 'r')"
     )
-    assert "not settled (1)" in await refused(settings, *TO_CLOUD, **VARIABLES)
+    said = await refused(settings, *TO_CLOUD, **VARIABLES)
+    assert "1 message not settled, 1 of them parked: stop" in said
 
 
 async def test_what_may_have_been_taken_is_in_the_way_and_held_by_force(
@@ -107,11 +111,32 @@ async def test_what_may_have_been_taken_is_in_the_way_and_held_by_force(
         await message(pool, 3, seq, state, doubts)
     await settled(pool, 3, 5)
     said = await refused(settings, *BACK)
-    assert "may have taken (4)" in said
+    assert "In the way: 3 messages that the Cloud API may have taken; 1 message held: stop" in said
+    assert "`warouter doubt resend` or `warouter doubt fail`" in said
     assert await read_upstream(pool) == CLOUD
-    assert "4 messages" in await printed(settings, *BACK, "--force")
+    said = await printed(settings, *BACK, "--force")
+    assert "may have taken them: 4 messages." in said
+    assert "Older builds may not run yet" in said
     rows = await pool.fetch("select seq, state from send_issue order by seq")
-    assert [tuple(row) for row in rows] == [(1, 3), (2, 3), (3, 3), (4, 3)]
+    # The last one was surely not taken: its row says which attempt comes next.
+    assert [tuple(row) for row in rows] == [(1, 3), (2, 3), (3, 3), (4, 3), (5, 4)]
+
+
+async def test_what_may_have_been_taken_does_not_count_as_unsettled_as_well(
+    settings: Settings, pool: asyncpg.Pool
+) -> None:
+    """The new upstream is not sent it: in doubt and parked, issued, and beside them a plain one."""
+    await printed(settings, *TO_CLOUD, **VARIABLES)
+    for seq, (state, doubts) in enumerate([(2, 1), (1, 0), (4, 0), (0, 0)], 1):
+        await message(pool, 3, seq, state, doubts)
+    await settled(pool, 3, 1)
+    await pool.execute(
+        "insert into parked_message (slot, seq, id, recipient, kind, body, attempts, due_at,"
+        " reason) select slot, seq, id, recipient, kind, body, 0, now(), 'in doubt'"
+        " from message where seq = 1"
+    )
+    said = await refused(settings, *BACK)
+    assert "In the way: 2 messages not settled; 2 messages that the Cloud API may have" in said
 
 
 async def test_no_process_that_is_set_to_the_old_one_can_write_any_more(
@@ -150,14 +175,16 @@ async def test_processes_that_know_of_no_upstream_are_in_the_way_also_by_force(
             continue
 
 
-async def test_coreapps_that_are_set_to_the_old_one_are_named(
+async def test_processes_that_are_set_to_the_old_one_are_named(
     settings: Settings, pool: asyncpg.Pool
 ) -> None:
     sessions = [session_of(settings, role, uuid4()) for role in ("coreapp", "webapp")]
     for session in sessions:
         await session.beat(True, 5.0)
     shown = await printed(settings, *TO_CLOUD, **VARIABLES)
-    assert "Restart these coreapps with WAROUTER_UPSTREAM set to it: coreapp." in shown
+    assert (
+        "Restart these with WAROUTER_UPSTREAM set to it, webapps first: coreapp, webapp." in shown
+    )
     for session in sessions:
         session.terminate()
 
@@ -213,6 +240,25 @@ async def test_builds_without_the_cloud_api_start_until_the_switch_and_after_the
     assert await starts(settings, monkeypatch, 20)
     rows = await pool.fetch("select version, runs_with from schema_migration")
     assert {tuple(row) for row in rows} == {(m.version, m.runs_with) for m in migrate.migrations()}
+
+
+@pytest.mark.parametrize("what", ["held", "options"])
+async def test_nor_do_they_start_while_messages_are_left_that_they_would_treat_wrongly(
+    settings: Settings, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """They know neither issue rows nor what a sender asked for."""
+    await printed(settings, *TO_CLOUD, **VARIABLES)
+    await message(pool, 3, 1, issue=2 if what == "held" else 0, doubts=1)
+    await pool.execute("update message set kind = 10 where $1", what == "options")
+    assert "Older builds may not run yet" in await printed(settings, *BACK, "--force")
+    assert not await starts(settings, monkeypatch, 20)
+    said = await printed(settings, *BACK)
+    assert "already" in said
+    assert "Older builds may not run yet" in said
+    await pool.execute("delete from send_issue")
+    await settled(pool, 3, 1)
+    assert await printed(settings, *BACK) == "The upstream is simulator already.\n"
+    assert await starts(settings, monkeypatch, 20)
 
 
 async def test_a_later_migration_does_not_let_them_in_again(

@@ -9,7 +9,9 @@ is finished in an order that loses nothing.
     context           what the API's handlers get
     mapview           the shard map as a webapp follows it; shard changes asked for
     coreapp           the owner of slots: messages in, upstream, webhook
-    ends              the parts of it that differ by the upstream
+    end               the parts of it that differ by the upstream
+    end_simulator     those of the simulator, also after a switch
+    ends              those of the Cloud API, and which a coreapp has
     master            campaigns; while it leads it looks, plans and writes
     settings          when the settings are read again
     settings_coreapp  what a coreapp takes from them

@@ -22,7 +22,8 @@ from warouter.config import Settings
 from warouter.errors import CommandError
 from warouter.link.listen import LinkServer
 from warouter.link.relay import Relay
-from warouter.node.ends import Common, end_of
+from warouter.node.end import Common
+from warouter.node.ends import end_of
 from warouter.node.figures_coreapp import BeatCount, CoreappFigures
 from warouter.node.loglevel import LogLevel
 from warouter.node.reporter import Reporter
@@ -63,7 +64,10 @@ LINK_KEY_BYTES = 32
 
 
 class Coreapp:
-    """One coreapp process: its parts, and the calls between them."""
+    """One coreapp process: its parts, and the calls between them.
+
+    ``left``: something of the Cloud API is in the database, whatever the upstream is now.
+    """
 
     def __init__(
         self,
@@ -71,11 +75,11 @@ class Coreapp:
         identity: Identity,
         notifier: Notifier,
         clock: Callable[[], float] = boottime,
+        left: bool = False,
     ) -> None:
         self._settings, self._identity, self._clock = settings, identity, clock
-        self._notifier = notifier
+        self._notifier, self._link_key = notifier, token_bytes(LINK_KEY_BYTES)
         self._aside = Aside(settings, "aside", identity.name)
-        self._link_key = token_bytes(LINK_KEY_BYTES)
         self.in_force = InForce()
         self.journal = journal = Journal(settings, identity.incarnation, identity.application)
         self.writable = Writable(journal)
@@ -83,7 +87,7 @@ class Coreapp:
         self.ownership = owned = Ownership(self.session, settings.timing, clock)
         self.recorder = recorder = Recorder(owned, journal)
         common = Common(settings, identity, journal, owned, recorder, self.session, clock)
-        self.end = end = end_of(common)
+        self.end = end = end_of(common, left=left)
         self.upstream = end.upstream
 
         # Incoming, from its end: webhook <- feed <- receipts <- downloads.
@@ -201,7 +205,7 @@ class Coreapp:
             timing,
             self._clock,
             pending,
-            issues=not simulated,
+            issues=self.end.issues,
         )
         return Beats(
             self.session,
@@ -246,8 +250,8 @@ class Signs:
 async def main(settings: Settings, stop: asyncio.Event, notifier: Notifier) -> None:
     """Run a coreapp until ``stop``, then drain and hand over."""
     identity = Identity(settings, "coreapp")
-    await check_database(settings, identity)
-    coreapp = Coreapp(settings, identity, notifier)
+    left = await check_database(settings, identity)
+    coreapp = Coreapp(settings, identity, notifier, left=left)
     await coreapp.start()
     figures = CoreappFigures(coreapp)
     reporter = Reporter(coreapp.session, identity, figures.samples, figures.state)

@@ -1,4 +1,4 @@
-"""The parts of a coreapp that only the Cloud API needs, and how they stand.
+"""The Cloud API as the end of a coreapp's pipelines, and which of the ends a coreapp has.
 
 outgoing   Sender -> Issuer (an issue row each) -> CloudUpstream -> Graph
 incoming   the inbox, which webapps fill -> Drain -> UpstreamListener -> as ever
@@ -6,16 +6,16 @@ incoming   the inbox, which webapps fill -> Drain -> UpstreamListener -> as ever
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Coroutine, Mapping
+from typing import Any
 
-from warouter.config import Settings
 from warouter.flow.doubt import Policy
 from warouter.flow.share import outgoing
 from warouter.flow.windows import Windows
 from warouter.metrics import Sample
+from warouter.node.end import Common, End
+from warouter.node.end_simulator import SimulatorEnd, SwitchedEnd
 from warouter.node.figures_cloud import cloud_samples
-from warouter.node.runtime import Identity
 from warouter.owner.claims import Claims
 from warouter.owner.cloud.doubts import Doubts
 from warouter.owner.cloud.drain import Drain
@@ -30,15 +30,9 @@ from warouter.owner.cloud.sender import CloudSender
 from warouter.owner.cloud.unmatched import Unmatched
 from warouter.owner.cloud.words import Words
 from warouter.owner.hearing import UpstreamListener
-from warouter.owner.listener import SlotListener
 from warouter.owner.media.attachments import Attachments
-from warouter.owner.ownership import Ownership
 from warouter.owner.receipts import Receipts
-from warouter.owner.recorder import Recorder
 from warouter.owner.sender import Sender
-from warouter.store.beats import NodeSession
-from warouter.store.journal import Journal
-from warouter.upstream.client import SimulatorUpstream
 from warouter.upstream.cloud.graph.calls import Calls
 from warouter.upstream.cloud.graph.client import CloudUpstream
 from warouter.upstream.cloud.graph.exchange import Graph
@@ -46,111 +40,21 @@ from warouter.upstream.cloud.graph.media import CloudMedia
 from warouter.upstream.cloud.graph.number import Number as GraphNumber
 from warouter.upstream.cloud.graph.recovery import Recovery
 from warouter.upstream.cloud.secrets import Secrets
-from warouter.upstream.media import MediaService
-from warouter.upstream.protocol import Acks, Upstream
 
 NOTICES = "cloud "  # what webapps say of Meta's notices begins so
 
 
-class Common(NamedTuple):
-    """What both ends are made of."""
-
-    settings: Settings
-    identity: Identity
-    journal: Journal
-    ownership: Ownership
-    recorder: Recorder
-    session: NodeSession
-    clock: Callable[[], float]
-
-
-class End(Protocol):
-    """One of the two; made before what lies between it and the webapps, and wired to it after."""
-
-    @property
-    def upstream(self) -> Upstream: ...
-
-    @property
-    def acks(self) -> Acks:
-        """Who keeps events until they are on disk."""
-        ...
-
-    @property
-    def contents(self) -> MediaService:
-        """Where media goes and comes from."""
-        ...
-
-    @property
-    def listeners(self) -> Sequence[SlotListener]:
-        """Parts that hear of each slot, beside those that both ends have."""
-        ...
-
-    def sender(self, receipts: Receipts, attachments: Attachments, claims: Claims) -> Sender: ...
-
-    def wire(self, hearing: UpstreamListener) -> None:
-        """Events go to ``hearing``."""
-
-    def work(self) -> dict[str, Coroutine[Any, Any, None]]:
-        """What runs as long as the process does."""
-        ...
-
-    def hint(self, what: str) -> None:
-        """What another process has said to all."""
-
-    def samples(self) -> list[Sample]: ...
-
-    async def close(self) -> None: ...
-
-
-def end_of(common: Common) -> End:
-    """The end that the settings name."""
-    return CloudEnd(common) if common.settings.upstream == "cloud" else SimulatorEnd(common)
-
-
-class SimulatorEnd:
-    """The simulator, which drops repeats and keeps what is not acknowledged."""
-
-    def __init__(self, common: Common) -> None:
-        self._common = common
-        identity = common.identity
-        address = common.settings.upstream_host_port
-        self.upstream = SimulatorUpstream(*address, identity.name, identity.incarnation.hex)
-        self.acks = self.upstream
-        self.contents = MediaService(common.settings.upstream_services_url)
-        self.listeners = ()
-
-    def sender(self, receipts: Receipts, attachments: Attachments, claims: Claims) -> Sender:
-        common = self._common
-        return Sender(
-            common.ownership,
-            common.journal,
-            common.recorder,
-            receipts,
-            attachments,
-            claims,
-            self.upstream,
-            common.clock,
-            common.settings.pending_seconds,
-        )
-
-    def wire(self, hearing: UpstreamListener) -> None:
-        """The upstream tells it itself."""
-
-    def work(self) -> dict[str, Coroutine[Any, Any, None]]:
-        return {}
-
-    def hint(self, what: str) -> None:
-        """Nothing that it hears of concerns it."""
-
-    def samples(self) -> list[Sample]:
-        return []
-
-    async def close(self) -> None:
-        """Its connection is closed with the upstream."""
+def end_of(common: Common, *, left: bool) -> End:
+    """The end that the settings name; ``left``: something of the Cloud API is in the database."""
+    if common.settings.upstream == "cloud":
+        return CloudEnd(common)
+    return SwitchedEnd(common) if left else SimulatorEnd(common)
 
 
 class CloudEnd:
     """The Cloud API, which knows of no repeats, slots or epochs."""
+
+    issues = True
 
     def __init__(self, common: Common) -> None:
         self._common = common
@@ -252,8 +156,7 @@ class CloudEnd:
             self.number.read_soon()
 
     def samples(self) -> list[Sample]:
-        slots = self._common.ownership.slots.values()
-        return cloud_samples(self, [i for slot in slots for i in slot.issues.values()])
+        return cloud_samples(self, self._common.all_issues)
 
     async def close(self) -> None:
         self.pace.close()

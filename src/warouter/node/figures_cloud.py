@@ -87,13 +87,8 @@ class Issue(Protocol):
 
 def cloud_samples(parts: CloudParts, issues: Iterable[Issue]) -> list[Sample]:
     """The metrics of these parts; ``issues`` are those of all slots that this coreapp owns."""
-    doubts, states = parts.doubts, Counter(issue.state for issue in issues)
     return [
-        *_counted("warouter_cloud_in_doubt_total", "cause", doubts.begun, CAUSES, word_of),
-        *_counted("warouter_cloud_doubt_ended_total", "by", doubts.ended, ENDS),
-        Sample("warouter_cloud_blind_total", doubts.blind),
-        Sample("warouter_cloud_in_doubt", states[State.DOUBT]),
-        Sample("warouter_cloud_held", states[State.HELD]),
+        *doubt_samples(parts.doubts, issues),
         Sample("warouter_cloud_duplicates_total", parts.drain.duplicates),
         Sample("warouter_cloud_contradictions_total", parts.drain.contradictions),
         *_counted("warouter_cloud_answers_total", "class", parts.answers, ANSWERS),
@@ -102,6 +97,18 @@ def cloud_samples(parts: CloudParts, issues: Iterable[Issue]) -> list[Sample]:
         Sample("warouter_cloud_pair_waits_total", parts.pace.pair_waits),
         Sample("warouter_cloud_stopped", int(parts.number.stopped is not None)),
         Sample("warouter_cloud_late_writes_total", parts.graph.late_writes),
+    ]
+
+
+def doubt_samples(doubts: Doubts, issues: Iterable[Issue]) -> list[Sample]:
+    """Those of messages in doubt or held."""
+    states = Counter(issue.state for issue in issues)
+    return [
+        *_counted("warouter_cloud_in_doubt_total", "cause", doubts.begun, CAUSES, word_of),
+        *_counted("warouter_cloud_doubt_ended_total", "by", doubts.ended, ENDS),
+        Sample("warouter_cloud_blind_total", doubts.blind),
+        Sample("warouter_cloud_in_doubt", states[State.DOUBT]),
+        Sample("warouter_cloud_held", states[State.HELD]),
     ]
 
 

@@ -22,7 +22,7 @@ from warouter.config import Settings
 from warouter.errors import CommandError
 from warouter.store import database, migrate, server_settings
 from warouter.store.beats import Registration
-from warouter.store.upstream import read_upstream
+from warouter.store.upstream import heard_of_the_cloud, read_upstream
 from warouter.systemd import SIGN_SECONDS, Notifier
 
 logger = logging.getLogger(__name__)
@@ -73,9 +73,9 @@ def _container(settings: Settings, role: str) -> str:
             return f"{role}-{os.getpid()}"
 
 
-async def check_database(settings: Settings, identity: Identity) -> None:
+async def check_database(settings: Settings, identity: Identity) -> bool:
     """Refuse to start on a database that is unreachable, too old or too new, of another hash, or,
-    as a coreapp, of another upstream.
+    as a coreapp, of another upstream. Returns whether something of the Cloud API is left in it.
     """
     connection = await database.first_connection(settings, identity.application)
     try:
@@ -88,6 +88,7 @@ async def check_database(settings: Settings, identity: Identity) -> None:
         found = await database.settings_found(connection, list(server_settings.WARNED))
         for sentence in server_settings.dangers(found):
             logger.warning("unsafe database setting found", extra={"reason": sentence})
+        return await heard_of_the_cloud(connection)
     finally:
         await database.close_politely(connection)
 

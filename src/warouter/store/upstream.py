@@ -17,28 +17,51 @@ from warouter.store.nodes import live_incarnations
 
 _READ = "select upstream from format"
 _SET = "update format set upstream = $1"
-_SWITCH = "select unsettled, doubtful from switch_upstream($1, $2)"
+_SWITCH = "select unsettled, parked, doubtful, held from switch_upstream($1, $2)"
 _NODES = "select incarnation, name, role, upstream from node order by role, name"
 _RUNS_WITH = "update schema_migration set runs_with = $2 where version = $1"
+# Of the Cloud API's time: what only builds that know it treat as it wants to be. Kinds above 7 say
+# what their sender asked for.
+_LEFT = """
+select exists (select from send_issue)
+    or exists (select from parked_message where kind > 7)
+    or exists (select from send_cursor c join message m on m.slot = c.slot and m.seq > c.mark
+                where m.kind > 7
+                  and not exists (select from generate_series(1, cardinality(c.ranges), 2) i
+                                   where m.seq between c.ranges[i] and c.ranges[i + 1]))"""
+_HEARD = "select exists (select from send_issue) or exists (select from cloud_inbox)"
 
 
 class Switched(NamedTuple):
     """What a switch has found, and whether it was made.
 
-    ``unsettled`` messages were not sent, or not settled, by the old upstream, ``doubtful`` ones may
-    have been taken by it. ``restart`` are the coreapps that are set to another upstream.
+    ``unsettled`` messages were not sent, or not settled, by the old upstream, and ``parked`` of
+    them are parked; beside them ``doubtful`` ones may have been taken by it, and ``held`` ones wait
+    for an operator. ``restart`` are the webapps and coreapps that are set to another upstream.
+    ``shut_out``: no older build may run.
     """
 
     done: bool
     unsettled: int
+    parked: int
     doubtful: int
+    held: int
     restart: list[str]
+    shut_out: bool
 
 
 async def read_upstream(source: Source) -> str:
     """`simulator`, or `cloud:` and the id of a phone number."""
     upstream: str = await source.fetchval(_READ)
     return upstream
+
+
+async def heard_of_the_cloud(source: Source) -> bool:
+    """Messages are held, or webhooks are in the inbox: also an owner with another upstream reads
+    them.
+    """
+    found: bool = await source.fetchval(_HEARD)
+    return found
 
 
 async def set_upstream(connection: Connection, upstream: str) -> None:
@@ -56,8 +79,8 @@ async def switch(connection: Connection, upstream: str, *, force: bool) -> Switc
     async with connection.transaction():
         found = await connection.fetchrow(_SWITCH, upstream, force)
         assert found is not None
-        unsettled, doubtful = found
-        done = force or not (unsettled or doubtful)
+        unsettled, parked, doubtful, held = found
+        done = force or not (unsettled or doubtful or held)
         alive = await live_incarnations(connection)
         nodes = [row for row in await connection.fetch(_NODES) if row["incarnation"] in alive]
         if old := [row["name"] for row in nodes if row["upstream"] is None]:
@@ -65,17 +88,26 @@ async def switch(connection: Connection, upstream: str, *, force: bool) -> Switc
                 f"Processes of an older build run here ({', '.join(old)}): restart them with this"
                 " build first."
             )
-        if done:
-            await _shut_out(connection, upstream)
-    coreapps = [row for row in nodes if row["role"] == "coreapp"]
-    restart = [row["name"] for row in coreapps if row["upstream"] != upstream]
-    return Switched(done, unsettled, doubtful, restart)
+        shut_out = await _shut_out(connection, upstream) if done else False
+    senders = [row for row in nodes if row["role"] != "master"]
+    restart = [row["name"] for row in senders if row["upstream"] != upstream]
+    return Switched(done, unsettled, parked, doubtful, held, restart, shut_out)
 
 
-async def _shut_out(connection: Connection, upstream: str) -> None:
-    """Note which builds may run: with the Cloud API none that is older than this one."""
+async def admit_older(connection: Connection) -> bool:
+    """Let older builds in again, if what kept them out has ended; False if it has not."""
+    async with connection.transaction():
+        return not await _shut_out(connection, await read_upstream(connection))
+
+
+async def _shut_out(connection: Connection, upstream: str) -> bool:
+    """Note which builds may run: with the Cloud API, and while something of it is left, none that
+    is older than this one. Returns whether it is so.
+    """
     files = migrations()
     rows = {file.version: file.runs_with for file in files}
-    if upstream != SIMULATOR:
+    shut_out = upstream != SIMULATOR or bool(await connection.fetchval(_LEFT))
+    if shut_out:
         rows[files[-1].version] = files[-1].version
     await connection.executemany(_RUNS_WITH, list(rows.items()))
+    return shut_out

@@ -168,12 +168,8 @@ decode_to_upstream = msgspec.msgpack.Decoder(ToUpstream).decode
 decode_from_upstream = msgspec.msgpack.Decoder(FromUpstream).decode
 
 
-class Listener(Protocol):
-    """The interface of an owner; called on the loop, in the order of arrival."""
-
-    def may_send(self) -> bool:
-        """True if what was queued may still leave; asked last thing before the write."""
-        ...
+class Hearing(Protocol):
+    """Whoever hears what comes from WhatsApp's side."""
 
     def congested(self) -> bool:
         """True if more waits here than may: nothing is read meanwhile."""
@@ -181,6 +177,14 @@ class Listener(Protocol):
 
     def on_upstream(self, heard: Iterable[Heard]) -> None:
         """Take what came in one read; it ends where the listener aborts."""
+
+
+class Listener(Hearing, Protocol):
+    """The interface of an owner; called on the loop, in the order of arrival."""
+
+    def may_send(self) -> bool:
+        """True if what was queued may still leave; asked last thing before the write."""
+        ...
 
     def on_broken(self, broken: Broken) -> None:
         """A frame arrived that cannot be decoded."""

@@ -30,7 +30,7 @@ from warouter.store.journal import Journal
 from warouter.store.journal.inbox import Proof, Row, Twice
 from warouter.upstream.cloud import inbound
 from warouter.upstream.cloud.batch import INBOUND, STATUS, WORD
-from warouter.upstream.protocol import Acks, Event, Listener
+from warouter.upstream.protocol import Acks, Event, Hearing
 
 log = logging.getLogger(__name__)
 
@@ -60,10 +60,10 @@ class Drain(SlotListener, Acks):
         self._read: list[int] = [0] * SLOTS
         self._wake = asyncio.Event()
         self._flush = asyncio.Event()
-        self._hearing: Listener  # events go on there: to the journal, and to the webhook
+        self._hearing: Hearing  # events go on there: to the journal, and to the webhook
         self.duplicates = 0
 
-    def pass_on(self, hearing: Listener, doubts: Doubts) -> None:
+    def pass_on(self, hearing: Hearing, doubts: Doubts) -> None:
         """Events go to ``hearing``, what they prove to ``doubts``."""
         self._hearing = hearing
         self.rows.tell(doubts)

@@ -18,18 +18,19 @@ from warouter.link.wire import Message
 from warouter.message_id import text_of
 from warouter.owner.claims import Claims
 from warouter.owner.cloud.ahead import Ahead
-from warouter.owner.cloud.doubts import Doubts, Readings
-from warouter.owner.cloud.endings import Endings, Rules
+from warouter.owner.cloud.doubts import Readings
+from warouter.owner.cloud.endings import Rules
 from warouter.owner.cloud.leaving import leaving
 from warouter.owner.cloud.lookups import Lookups, written
 from warouter.owner.cloud.pace import Pace
 from warouter.owner.cloud.proving import Proving
 from warouter.owner.cloud.requests import Answered, Requests
+from warouter.owner.doubting import DoubtingSender
 from warouter.owner.media.attachments import Attachments
 from warouter.owner.ownership import Ownership
 from warouter.owner.receipts import Receipts
 from warouter.owner.recorder import Recorder
-from warouter.owner.sender import PARK_AFTER_MS, Sender, has_more
+from warouter.owner.sender import PARK_AFTER_MS, has_more
 from warouter.owner.slot import OwnedSlot
 from warouter.store.journal import Journal
 from warouter.upstream.cloud.graph.client import CloudUpstream
@@ -37,7 +38,7 @@ from warouter.upstream.cloud.outgoing import Refused, read_mark
 from warouter.upstream.protocol import Answer
 
 
-class CloudSender(Sender, Answered):
+class CloudSender(DoubtingSender, Answered):
     """The messages of every open slot, from the commit to the end of their last request."""
 
     def __init__(
@@ -59,7 +60,18 @@ class CloudSender(Sender, Answered):
         requests: Requests,
     ) -> None:
         super().__init__(
-            ownership, journal, recorder, receipts, attachments, claims, upstream, clock, pending
+            ownership,
+            journal,
+            recorder,
+            receipts,
+            attachments,
+            claims,
+            upstream,
+            clock,
+            pending,
+            rules=rules,
+            readings=readings,
+            proving=proving,
         )
         self._pace = pace
         self._cloud = upstream
@@ -67,8 +79,6 @@ class CloudSender(Sender, Answered):
         self._ahead = Ahead(self._backlog, journal, rules, ownership.tasks)
         self._lookups = Lookups(journal, ownership.tasks)
         self._requests = requests
-        endings = Endings(self._backlog, self._expiry, recorder, rules, clock)
-        self.doubts = Doubts(self._backlog, endings, rules, readings, proving, clock)
         requests.belong_to(self, self.doubts)
         self._reserved: dict[bytes, None] = {}  # issued with the messages of the last commit
         self._turns: Turns[OwnedSlot] = Turns(pace.budget)
@@ -76,10 +86,8 @@ class CloudSender(Sender, Answered):
 
     # the life of a slot
 
-    def opened(self, slot: OwnedSlot) -> None:
-        self.doubts.opened(slot)
+    def handed(self, slot: OwnedSlot) -> None:
         self._requests.handed.opened(slot)
-        super().opened(slot)
 
     def closed(self, slot: OwnedSlot) -> None:
         super().closed(slot)
@@ -91,17 +99,6 @@ class CloudSender(Sender, Answered):
 
     def take_back(self, slot: OwnedSlot) -> None:
         self._requests.take_back(slot)
-
-    async def look_at(self, slot: OwnedSlot) -> None:
-        self.doubts.look_at(slot)
-        await super().look_at(slot)
-
-    def rests(self, slot: OwnedSlot) -> bool:
-        return self.doubts.rests(slot) and super().rests(slot)
-
-    def unknown(self, slot: OwnedSlot, entry: Entry) -> bool:
-        issue = slot.issues.get(entry.id)
-        return issue is not None and issue.doubts > 0
 
     def media_gone(self, entry: Entry) -> None:
         self._attachments.gone(entry)

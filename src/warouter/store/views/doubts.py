@@ -125,10 +125,10 @@ async def find_one(connection: Source, message_id: bytes, spans: Spans) -> Shown
 
 
 async def read_cloud(connection: Source) -> CloudStatus | None:
-    """None if this cluster's upstream is the simulator."""
+    """None if this cluster's upstream is the simulator, and nothing of the Cloud API is left."""
     row = await connection.fetchrow(_CLOUD)
     assert row is not None
-    if not row["cloud"]:
+    if not row["cloud"] and not row["held"]:
         return None
     stopped = None
     if row["code"] is not None:

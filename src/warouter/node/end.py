@@ -1,0 +1,83 @@
+"""The end of a coreapp's pipelines: what lies behind it is one of two upstreams."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from warouter.config import Settings
+from warouter.flow.issues import Issue
+from warouter.metrics import Sample
+from warouter.node.runtime import Identity
+from warouter.owner.claims import Claims
+from warouter.owner.hearing import UpstreamListener
+from warouter.owner.listener import SlotListener
+from warouter.owner.media.attachments import Attachments
+from warouter.owner.ownership import Ownership
+from warouter.owner.receipts import Receipts
+from warouter.owner.recorder import Recorder
+from warouter.owner.sender import Sender
+from warouter.store.beats import NodeSession
+from warouter.store.journal import Journal
+from warouter.upstream.media import MediaService
+from warouter.upstream.protocol import Acks, Upstream
+
+
+class Common(NamedTuple):
+    """What both ends are made of."""
+
+    settings: Settings
+    identity: Identity
+    journal: Journal
+    ownership: Ownership
+    recorder: Recorder
+    session: NodeSession
+    clock: Callable[[], float]
+
+    @property
+    def all_issues(self) -> list[Issue]:
+        """The requests on record of all slots."""
+        return [issue for slot in self.ownership.slots.values() for issue in slot.issues.values()]
+
+
+class End(Protocol):
+    """One of the two; made before what lies between it and the webapps, and wired to it after."""
+
+    @property
+    def upstream(self) -> Upstream: ...
+
+    @property
+    def acks(self) -> Acks:
+        """Who keeps events until they are on disk."""
+        ...
+
+    @property
+    def contents(self) -> MediaService:
+        """Where media goes and comes from."""
+        ...
+
+    @property
+    def issues(self) -> bool:
+        """Messages may have issue rows."""
+        ...
+
+    @property
+    def listeners(self) -> Sequence[SlotListener]:
+        """Parts that hear of each slot, beside those that both ends have."""
+        ...
+
+    def sender(self, receipts: Receipts, attachments: Attachments, claims: Claims) -> Sender: ...
+
+    def wire(self, hearing: UpstreamListener) -> None:
+        """Events go to ``hearing``."""
+
+    def work(self) -> dict[str, Coroutine[Any, Any, None]]:
+        """What runs as long as the process does."""
+        ...
+
+    def hint(self, what: str) -> None:
+        """What another process has said to all."""
+
+    def samples(self) -> list[Sample]: ...
+
+    async def close(self) -> None: ...
