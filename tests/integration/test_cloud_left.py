@@ -21,6 +21,7 @@ from tests.harness.cloud_owned import (
     owning_cloud,
     settled,
     shown,
+    silent,
 )
 from tests.harness.owned import Granting, Slots, ended
 from tests.harness.wait import soon
@@ -145,3 +146,23 @@ async def test_what_webhooks_brought_before_is_heard(
         assert [await shown(pool, each) for each in (first, behind)] == [["sent"], ["sent"]]
         assert me.sent == [text_of(behind)]
         assert [numbers for _, _, numbers in me.simulator.acked] == [[1]]
+
+
+async def test_what_is_out_at_the_switch_is_held_and_heard(
+    settings: Settings, pool: asyncpg.Pool
+) -> None:
+    """Those behind it were never parked."""
+    async with owning_cloud(settings, pool, silent) as me:
+        first, behind = me.message(), me.message()
+        await me.begun(1)
+        await soon(lambda: pool.fetchval("select count(*) = 2 from message"))
+    connection = await connect(settings, "test")
+    assert (await switch(connection, "simulator", force=True)).doubtful == 1
+    await connection.close()
+    for status in ("sent", "delivered", "read"):
+        await hear(pool, (first, 1), status)
+    async with owning_left(settings, pool) as me:
+        await settled(pool, 2)
+        await soon(lambda: pool.fetchval(f"select ({INBOX}) = 0"))
+        assert me.sent == [text_of(behind)]
+        assert await shown(pool, first) == ["sent", "delivered", "read"]
