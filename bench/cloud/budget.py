@@ -19,8 +19,8 @@ from warouter.simulator.cloud.graph.errors import RATE
 OWNERS = 8
 LEVELS = (80, 1000)
 SECONDS = 60.0
-# When a campaign begins the owners send too much until they have shared the rate, and then, refused,
-# too little: they regain it in 15 s (``flow.budget``).
+# When a campaign begins the owners send too much until they have shared the rate, and then, once
+# refused, too little: they regain it in 15 s (``flow.budget``).
 SETTLE_SECONDS = 20.0
 POST_SECONDS = 120.0
 _NEVER_DRY = 0.8  # of the backlog is sent at most while it is measured

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from bench import machine
 from bench.child import Child
 from bench.cloud.extent import Extent
 from bench.cloud.poster import Order, Posted, Sent
@@ -56,6 +57,7 @@ async def measure(folder: Path, extent: Extent) -> tuple[Found, list[str]]:
         await here.drained(callbacks=False)
         order = await _order(here)
         poster = await Child.start("bench.cloud.poster")
+        foreign, began = machine.foreign_seconds(), now()
         try:
             posting = asyncio.create_task(poster.ask(order))
             await asyncio.sleep(seconds / 2)
@@ -64,7 +66,11 @@ async def measure(folder: Path, extent: Extent) -> tuple[Found, list[str]]:
             posted = msgspec.convert(await posting, Posted)
         finally:
             await poster.stop()
-        figures: Found = {"webhooks": _figures(posted, killed)}
+        cores = (machine.foreign_seconds() - foreign) / (now() - began)
+        figures: Found = {
+            "webhooks": _figures(posted, killed),
+            "foreign_cores": {"webhooks": round(cores, 2)},
+        }
         say(f"  {figures}")
         return figures, await _wrong(here, posted)
 
