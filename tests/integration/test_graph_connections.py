@@ -593,6 +593,34 @@ def test_a_post_that_is_given_up_takes_its_connection_along(way: Way) -> None:
     run(way, script, body)
 
 
+def test_requests_of_a_connection_are_waited_for_each_by_its_own_time(way: Way) -> None:
+    """They share a timer: one that was set for a former request ends none that came after it."""
+    answer = threading.Event()
+
+    def script(conversation: Conversation) -> None:
+        conversation.answer()
+        conversation.request()
+        assert answer.wait(PATIENCE)
+        conversation.send(OK)
+        conversation.request()
+        conversation.rest()
+
+    async def body(graph: Graph, _server: Hostile) -> None:
+        assert (await graph.post(BODY, always)).outcome is ANSWERED
+        (wire,) = graph.connections._wires
+        second = asyncio.ensure_future(graph.post(BODY, always))
+        await soon(lambda: wire.busy)
+        wire._overdue()  # the first one's time is over
+        answer.set()
+        assert (await second).outcome is ANSWERED
+        graph._seconds = 0.1
+        async with asyncio.timeout(PATIENCE / 2):  # the second one's time was longer
+            exchanged = await graph.post(BODY, always)
+        assert exchanged == Exchanged(UNKNOWN, cause="no answer in time")
+
+    run(way, script, body)
+
+
 def test_connections_are_shared_up_to_their_limit(way: Way) -> None:
     async def body(graph: Graph, server: Hostile) -> None:
         graph.connections.limit = 2
