@@ -178,6 +178,7 @@ class CloudSlots(Slots):
         runs = [
             self.upstream.run(self.hearing),
             self.end._requests.issuer.run(),
+            self.end.doubts.run(self.ownership),
             self.end.drain.run(),
         ]
         return [*super().loops(), *(asyncio.create_task(run) for run in runs)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import asyncpg
 import msgspec
 import pytest
@@ -56,6 +58,23 @@ async def test_one_that_waits_beside_its_lane_goes_again_if_it_was_surely_not_ta
         await settled(pool)
         assert slots.graph.refs() == [(message_id, 1), (message_id, 2)]
         assert slots.slot.issues == {}
+
+
+async def test_a_doubt_ends_while_the_looks_at_what_is_parked_wait_for_the_database(
+    settings: Settings, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Behind those of all slots it was not decided before its owner had died, ten times over."""
+
+    async def waits(_slot: object) -> None:
+        await asyncio.Event().wait()
+
+    async with owning_cloud(settings, pool, cut, cloud_in_doubt="hold") as slots:
+        monkeypatch.setattr(slots.sender._backlog.parked, "look_at", waits)
+        message_id = slots.message()
+        issue = await soon(lambda: slots.slot.issues.get(message_id))
+        await soon(lambda: issue.state is State.DOUBT)
+        slots.skip(WINDOW)
+        await soon(lambda: issue.state is State.HELD)
 
 
 async def test_the_next_owner_sends_again_what_waited_beside_its_lane(

@@ -110,7 +110,8 @@ class SwitchedEnd(SimulatorEnd):
         self._drain.pass_on(Below(hearing), self._sender.doubts)
 
     def work(self) -> dict[str, Coroutine[Any, Any, None]]:
-        return {"inbox": self._drain.run()}
+        doubts = self._sender.doubts.run(self._common.ownership)
+        return {"doubts": doubts, "inbox": self._drain.run()}
 
     def samples(self) -> list[Sample]:
         return doubt_samples(self._sender.doubts, self._common.all_issues)

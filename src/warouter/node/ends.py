@@ -143,6 +143,7 @@ class CloudEnd:
     def work(self) -> dict[str, Coroutine[Any, Any, None]]:
         return {
             "issues": self._requests.issuer.run(),
+            "doubts": self.doubts.run(self._common.ownership),
             "inbox": self.drain.run(),
             "unmatched": self._unmatched.run(),
             "number": self.number.run(),

@@ -53,13 +53,6 @@ class DoubtingSender(Sender):
     def handed(self, slot: OwnedSlot) -> None:
         """What this process knows of its former epoch, before anything of the slot is sent."""
 
-    async def look_at(self, slot: OwnedSlot) -> None:
-        self.doubts.look_at(slot)
-        await super().look_at(slot)
-
-    def rests(self, slot: OwnedSlot) -> bool:
-        return self.doubts.rests(slot) and super().rests(slot)
-
     def unknown(self, slot: OwnedSlot, entry: Entry) -> bool:
         issue = slot.issues.get(entry.id)
         return issue is not None and issue.doubts > 0

@@ -6,6 +6,7 @@ until the doubt has ended on disk. What is decided is decided in ``flow.doubt``.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 from collections import Counter
@@ -22,12 +23,14 @@ from warouter.flow.progress import Unissued
 from warouter.message_id import text_of
 from warouter.owner.backlog import Backlog
 from warouter.owner.cloud.endings import EXPIRED, UNKNOWN, Endings, Rules
+from warouter.owner.ownership import Ownership
 from warouter.owner.slot import OwnedSlot
 from warouter.store.journal import OpenIssue
 from warouter.store.journal.issues import DOUBTED, KEPT, NOT_TAKEN
 
 log = logging.getLogger(__name__)
 
+LOOK_SECONDS = 0.2
 SENT_SECONDS = 5.0  # for which a ``sent`` is waited for, where that is asked for
 
 
@@ -165,8 +168,18 @@ class Doubts:
 
     # the looks
 
-    def rests(self, slot: OwnedSlot) -> bool:
-        return not slot.issues
+    async def run(self, ownership: Ownership) -> None:
+        """Look at every slot again and again. What is parked is looked at elsewhere: that waits for
+        the database, and a doubt must not wait for that.
+        """
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            for slot in list(ownership.slots.values()):
+                if slot.open and slot.issues:
+                    try:
+                        self.look_at(slot)
+                    except Exception as error:  # of this slot; the others go on
+                        ownership.tasks.failed(slot.current(), error)
 
     def look_at(self, slot: OwnedSlot) -> None:
         """Whatever time has decided of the messages in doubt."""
