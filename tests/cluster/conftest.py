@@ -34,9 +34,11 @@ Start = Callable[..., Awaitable[tuple[Cluster, Business]]]
 
 @asynccontextmanager
 async def running(
-    before: Callable[[Cluster], None] = lambda _: None, **options: Any
+    before: Callable[[Cluster], None] = lambda _: None, rate: float = 0.0, **options: Any
 ) -> AsyncIterator[tuple[Cluster, Business]]:
-    """A cluster and its business; ``before`` gets the cluster before anything of it runs."""
+    """A cluster and its business; ``before`` gets the cluster before anything of it runs, ``rate``
+    is the business's.
+    """
     async with AsyncExitStack() as stack:
         folder = prepared.reachable_folder()
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
@@ -46,7 +48,7 @@ async def running(
             await asyncio.to_thread(prepared.copy_to, folder / "postgres")
         stack.push_async_callback(cluster.stop)
         await cluster.start()
-        business = await stack.enter_async_context(Business(cluster))
+        business = await stack.enter_async_context(Business(cluster, rate=rate))
         stack.push_async_callback(cluster.stop)  # before the receiver that it calls
         stack.callback(business.end)  # nothing listens any more: its chains would only spin
         yield cluster, business

@@ -65,6 +65,11 @@ async def replaced(facts: Facts, business: Business, process: Process, *program:
     await stopped(process)
     process.command = [sys.executable, *program, process.role]
     await facts.cluster.again(process)
+    await carrying(facts, business, process)
+
+
+async def carrying(facts: Facts, business: Business, process: Process) -> None:
+    """Until what was started carries traffic, by each webapp."""
     if process.role == "coreapp":
         pid = process.pid
         query = "select count(*) from slot join node on incarnation = owner where pid = $1"

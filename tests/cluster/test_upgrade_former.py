@@ -1,0 +1,164 @@
+"""A rolling upgrade from the build before the Cloud API, under load, and then to the Cloud API and
+back: what docs/compatibility.md promises.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.cluster.conftest import CALM, Start
+from tests.cluster.test_rolling import stopped, unnoticed
+from tests.cluster.test_upgrade import carrying
+from tests.harness import former
+from tests.harness.business import Business
+from tests.harness.facts import Facts
+from tests.harness.shell import printed
+from tests.harness.switched import CLOUD, SIMULATOR, both_upstreams
+from tests.harness.wait import soon
+from warouter.config import Settings
+from warouter.local import cluster as local
+from warouter.local.cluster import Cluster
+from warouter.local.options import Placement
+from warouter.local.process import Process
+from warouter.store import migrate
+from warouter.store.database import connect
+
+RATE = 80.0  # messages/s: a higher one only uses up what the processes need to start
+NOT_OWNED = "select from slot where owner is null or successor is not null"
+# Mixed both ways: webapps of one build with coreapps of the other one, and the reverse.
+ORDER = ("master-1", "coreapp-1", "webapp-1", "coreapp-2", "master-2", "webapp-2")
+
+needs_history = pytest.mark.skipif(
+    not former.in_history(), reason=f"not run: this clone has no commit {former.COMMIT[:7]}"
+)
+
+
+@contextmanager
+def on_its_schema() -> Iterator[None]:
+    """What starts a cluster here knows no later migration."""
+    files = [file for file in migrate.migrations() if file.version <= former.NEWEST]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(migrate, "migrations", lambda: files)
+        patch.setattr(local, "use_upstream", _no_upstream)
+        patch.setattr(local, "ready_map", _all_owned)
+        yield
+
+
+async def _no_upstream(_settings: Settings) -> None:
+    """Its databases have none."""
+
+
+async def _all_owned(settings: Settings, _seconds: float) -> None:
+    connection = await connect(settings, "test")
+    await soon(lambda: connection.fetchval(f"select 1 where not exists ({NOT_OWNED})"))
+    await connection.close()
+
+
+def with_a_fresh_server(cluster: Cluster) -> None:
+    """Not with the copy that other tests begin with: its schema is this build's."""
+    (cluster.folder / "postgres").mkdir(parents=True)
+
+
+@needs_history
+async def test_upgraded_under_load_then_to_the_cloud_api_and_back(start: Start) -> None:
+    old = str(former.sources())
+    with on_its_schema():
+        cluster, business = await start(
+            webapps=2,
+            coreapps=2,
+            shards=4,
+            environment=CALM,
+            before=with_a_fresh_server,
+            rate=RATE,
+            place=lambda _name, _role: Placement(environment={"PYTHONPATH": old}),
+        )
+    business.start()
+    await business.more(200)
+    said = await last_words(cluster.processes["webapp-1"], "")
+    assert "The database's schema is older than this build (0021_cloud.sql" in said
+    assert said.endswith("run `warouter migrate`.")
+    applied = await printed(cluster.settings, "migrate")
+    assert [line.split()[1][:4] for line in applied.splitlines()] == later_migrations()
+    async with Facts(cluster) as facts, both_upstreams(cluster, business) as upstreams:
+        await business.more(200)
+        for name in ORDER:
+            assert await of_before(facts, name)
+            await replaced(facts, business, cluster.processes[name], "")
+            assert not await of_before(facts, name)
+        # One goes back, and is in the way of the switch, and comes forth again.
+        await replaced(facts, business, cluster.processes["coreapp-1"], old)
+        said = await upstreams.refused(CLOUD)
+        assert "older build run here (localhost:coreapp-1)" in said
+        await replaced(facts, business, cluster.processes["coreapp-1"], "")
+        reasons = {row["reason"] for row in await facts.owner_log()}
+        assert reasons <= {"unowned", "handover", "renew"}  # nobody was taken for dead
+        await unnoticed(business)
+
+        said = await upstreams.switch(CLOUD)
+        assert "The upstream is cloud:" in said
+        await upstreams.restart(CLOUD)
+        said = await last_words(cluster.processes["coreapp-1"], old)
+        assert (
+            f"The database is newer than this build (it has {migrate.migrations()[-1].name}" in said
+        )
+        assert "this build cannot run on it" in said
+        await traffic(business)
+        await facts.until_none("select count(*) from send_issue")
+        await upstreams.switch(SIMULATOR)
+        await upstreams.restart(SIMULATOR)
+        await traffic(business)
+        for name in ("coreapp-1", "webapp-1"):
+            await restarted(facts, cluster.processes[name], old)
+        await traffic(business)
+        taken = await upstreams.all_accepted()
+    history = business.history
+    print(f"{history.accepted} messages, {history.retried} connects tried again")
+    assert taken == history.acked  # each once, those of a recipient in their order
+    assert history.errors == history.unknown == []
+
+
+async def traffic(business: Business) -> None:
+    """Some messages, from the 201 to the last callback."""
+    await business.through_each_webapp()
+    await business.all_called_back()
+
+
+def later_migrations() -> list[str]:
+    return [f"{m.version:04}" for m in migrate.migrations() if m.version > former.NEWEST]
+
+
+async def last_words(process: Process, path: str) -> str:
+    """What a process says that refuses to start with the package from there."""
+    started = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "warouter", process.role),
+        env=process.environment | {"PYTHONPATH": path, "WAROUTER_UPSTREAM": "simulator"},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await started.communicate()
+    assert started.returncode == 1, said
+    return said.decode().strip().splitlines()[-1]
+
+
+async def of_before(facts: Facts, name: str) -> bool:
+    """Its row in the database knows of no upstream."""
+    query = "select upstream is null from node where name = $1 order by started_at desc limit 1"
+    found: bool = await facts.connection.fetchval(query, f"localhost:{name}")
+    return found
+
+
+async def replaced(facts: Facts, business: Business, process: Process, path: str) -> None:
+    """Restart one process with the package from there; returns once it carries traffic."""
+    await restarted(facts, process, path)
+    await carrying(facts, business, process)
+
+
+async def restarted(facts: Facts, process: Process, path: str) -> None:
+    await stopped(process)
+    process.environment["PYTHONPATH"] = path
+    await facts.cluster.again(process)
