@@ -11,7 +11,9 @@ Rules of this file:
     may have hit the same repetitions, and is one with the former;
   * cohort: nearly all messages that were answered 200 just after the doubt began have a status.
     They go the way that our evidence would go, retries and tails included;
-  * where there were none, one event with a time of Meta's clock after the doubt began.
+  * one event has a time of Meta's clock after the doubt began, and clearly after where there is no
+    cohort. Who takes over a slot reads statuses that came in before: their messages are in the
+    cohort, and prove nothing.
 
 What a row of ``cloud_path`` says of its webapp: it listened, and answered 200, from ``since`` until
 ``seen``. What came between two rows, or before a row, is concluded:
@@ -48,7 +50,7 @@ class Way(Enum):
     PROVEN = "proven"
     GAP = "gap"  # a listener of ours was away, not long enough ago
     BEHIND = "behind"  # messages of the cohort have no status yet
-    IDLE = "idle"  # there was no cohort, and nothing came in
+    IDLE = "idle"  # nothing came in
 
 
 class Cohort(NamedTuple):
@@ -90,9 +92,8 @@ def way(
         return Way.GAP
     if age < windows.scaled(COHORT_SECONDS) or cohort.silent > _tolerated(cohort.answered):
         return Way.BEHIND
-    if cohort.answered or _heard(age, listeners, offset, windows):
-        return Way.PROVEN
-    return Way.IDLE
+    later = 0.0 if cohort.answered else windows.scaled(LATER_SECONDS)
+    return Way.PROVEN if _heard(age - later, listeners, offset, windows) else Way.IDLE
 
 
 def _tolerated(answered: int) -> int:
@@ -103,10 +104,9 @@ def _tolerated(answered: int) -> int:
 def _heard(
     age: float, listeners: Sequence[Listener], offset: float | None, windows: Windows
 ) -> bool:
-    """True if an event came in that was made after the doubt began, by Meta's clock."""
+    """True if an event came in that was made within ``age`` seconds, by Meta's clock."""
     ahead = windows.scaled(CLOCKS_SECONDS) if offset is None else offset
-    needed = windows.scaled(LATER_SECONDS) + ahead
-    return any(row.meta is not None and age - row.meta >= needed for row in listeners)
+    return any(row.meta is not None and age - row.meta >= ahead for row in listeners)
 
 
 def _clear(gaps: list[_Span]) -> float:

@@ -17,15 +17,18 @@ DAY = 86_400.0
 
 
 def at(
-    age: float, since: float, until: float = math.inf, *, left: bool = False, meta: float = math.nan
+    age: float, since: float, until: float = math.inf, *, left: bool = False, meta: float = math.inf
 ) -> Listener:
-    """A row as it is ``age`` seconds after the doubt began; all times are since then."""
+    """A row as it is ``age`` seconds after the doubt began; all times are since then.
+
+    ``meta``: when its newest event was made: just now, unless told; NaN if it had none.
+    """
     seen = max(0.0, age - until)
     return Listener(
         since=age - since,
         seen=seen,
         left=seen if left else None,
-        meta=None if math.isnan(meta) else age - meta,
+        meta=None if math.isnan(meta) else max(0.0, age - meta),
     )
 
 
@@ -80,8 +83,27 @@ def test_a_cohort_that_is_not_complete_proves_nothing() -> None:
 def test_without_a_cohort_one_event_by_metas_clock(
     made: float, offset: float | None, expected: Way
 ) -> None:
-    rows = at(90.0, -DAY), at(90.0, -DAY, meta=made)
+    rows = at(90.0, -DAY, meta=math.nan), at(90.0, -DAY, meta=made)
     assert judge(90.0, *rows, cohort=NONE, offset=offset) is expected
+
+
+@pytest.mark.parametrize(
+    ("made", "offset", "expected"),
+    [
+        (math.nan, 0.0, Way.IDLE),
+        (-0.1, 0.0, Way.IDLE),
+        (0.0, 0.0, Way.PROVEN),
+        (9.9, 10.0, Way.IDLE),
+        (10.0, 10.0, Way.PROVEN),
+        (59.9, None, Way.IDLE),
+        (60.0, None, Way.PROVEN),
+    ],
+)
+def test_a_cohort_of_which_all_was_told_before_the_doubt_proves_nothing(
+    made: float, offset: float | None, expected: Way
+) -> None:
+    """A successor drains what came in before it: of that it keeps ids as of a cohort."""
+    assert judge(90.0, at(90.0, -DAY, meta=made), cohort=CLEAN, offset=offset) is expected
 
 
 def first(*spans: tuple[float, float, str], base: float = 60.0, most: float = 2_000.0) -> float:
@@ -177,7 +199,7 @@ def test_a_gap_counts_whatever_the_cohort_says() -> None:
 
 
 def test_a_row_is_touched_now_and_then_only() -> None:
-    assert judge(60.0, Listener(DAY, 4.9)) is Way.PROVEN
+    assert judge(60.0, Listener(DAY, 4.9, meta=4.9)) is Way.PROVEN
     assert judge(60.0, Listener(DAY, 5.1)) is Way.GAP
     assert judge(60.0, Listener(DAY, 2.0, left=2.0)) is Way.GAP
 
