@@ -27,6 +27,7 @@ class Scene:
         me: Any = self
         self.now = 0.0
         self.stored: list[Any] = []
+        self.readings = 0
         self.fence, self.held = FENCE, 1e9
         self.endings = Endings(me, me, me, me, lambda: self.now)
         self.doubts = Doubts(me, self.endings, me, me, me, lambda: self.now)
@@ -41,6 +42,14 @@ class Scene:
         self.stored.append(told)
 
     def touch(self, _slot: Any) -> None: ...
+
+    # the readings of the inbox
+
+    def begun(self) -> int:
+        return 0
+
+    def ended(self, _slot: int) -> int:
+        return self.readings
 
     def look_soon(self) -> None: ...
 
@@ -121,3 +130,15 @@ def test_a_template_is_treated_as_what_it_turns_out_to_be() -> None:
     scene.issue.drained_after = 0
     doubts.look_at(scene.slot)
     assert scene.issue.state is State.DOUBT
+
+
+def test_what_was_held_for_too_long_fails_once_what_came_in_meanwhile_is_read() -> None:
+    """Its evidence may have come while nobody owned the slot, for a while or for a day."""
+    scene = Scene()
+    scene.issue.state, scene.held = State.HELD, 100.0
+    scene.looks_at(100.0)
+    scene.looks_at(100.2)
+    assert not scene.stored
+    scene.readings = 1
+    scene.looks_at(100.4)
+    assert len(scene.stored) == 1

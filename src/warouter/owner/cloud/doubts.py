@@ -190,8 +190,7 @@ class Doubts:
                     self.endings.proven(slot, issue.id)
             elif issue.state is State.HELD:
                 if now - issue.since >= self._rules.held and not issue.saying:
-                    self.endings.count(slot, issue, "fail")
-                    self.endings.fail(slot, issue, UNKNOWN)
+                    self._end_held(slot, issue)
             elif issue.said:
                 self.endings.shut_until_fence(slot, issue, now)
             elif not issue.saying:
@@ -228,6 +227,15 @@ class Doubts:
             case Verdict.HOLD:
                 self._note_blind(slot, issue, proven=proven)
                 self.endings.hold(slot, issue)
+                issue.drained_after = None  # the end of that wait has a reading of its own
+
+    def _end_held(self, slot: OwnedSlot, issue: Issue) -> None:
+        """It has waited for an operator for too long; what has come in meanwhile is read first."""
+        if issue.drained_after is None:
+            issue.drained_after = self._readings.begun()
+        elif self._drained(slot, issue):
+            self.endings.count(slot, issue, "fail")
+            self.endings.fail(slot, issue, UNKNOWN)
 
     def _drained(self, slot: OwnedSlot, issue: Issue) -> bool:
         """A reading of the inbox that began after the window has ended."""
