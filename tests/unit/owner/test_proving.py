@@ -1,19 +1,24 @@
-"""How soon an owner knows, of each of many messages in doubt, whether webhooks came in."""
+"""How soon an owner knows, of each of many messages in doubt, whether webhooks came in; and what it
+knows of the other side's clock.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from typing import Any, cast
 
+from tests.harness.patch import patched
 from tests.harness.wait import soon
 from warouter.errors import OutcomeUnknown
 from warouter.flow.proof import Cohort, Listener
 from warouter.flow.windows import Windows
+from warouter.owner.cloud import proving as module
 from warouter.owner.cloud.proving import AGAIN_SECONDS, Proving
 from warouter.store.journal.proofs import Way
 
 OUTAGE = range(600)  # in each of these seconds a doubt began
 LATER = 3_600.0
+NOON = 1_800_000_000.0
 
 
 class Journal:
@@ -28,7 +33,7 @@ class Journal:
         await asyncio.sleep(0)
         if self.broken:
             raise OutcomeUnknown("away")
-        return Way(Cohort(100, 0), [Listener(age + 60.0, 0.0)], 0.0)
+        return Way(Cohort(100, 0), [Listener(age + 60.0, 0.0, meta=0.0)], 0.0)
 
 
 async def test_after_an_outage_all_is_known_at_the_second_look() -> None:
@@ -54,3 +59,18 @@ async def test_a_reading_that_fails_is_asked_for_again() -> None:
     assert not proving.proven(0.0)
     await soon(lambda: not proving._reading)
     assert proving.proven(0.0)
+
+
+def test_who_sets_this_nodes_clock_does_not_change_what_is_known_of_the_other_ones() -> None:
+    """Set back by a minute, events of the minute before a doubt would have proven something."""
+    now, clocks = 10.0, [NOON]
+    with patched([(module, "wall", lambda: clocks[-1])]):
+        of = Proving(cast("Any", Journal()), Windows(), lambda: now)
+        of.server_said(NOON + 3.0)
+        clocks.append(NOON - 60.0)
+        assert of.unix(10.0) == NOON + 3.0
+
+
+def test_without_an_answer_it_may_be_a_minute_behind() -> None:
+    with patched([(module, "wall", lambda: NOON)]):
+        assert Proving(cast("Any", Journal()), Windows(), lambda: 10.0).unix(8.0) == NOON - 62.0

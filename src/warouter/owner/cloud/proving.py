@@ -31,16 +31,17 @@ class Proving:
         self._known: dict[int, tuple[float, bool]] = {}  # when it was read, and the answer
         self._wanted: set[int] = set()  # seconds that are to be read
         self._reading = False
-        self._offset: float | None = None  # of Meta's clock, ahead of this node's
+        self._ahead: float | None = None  # of Meta's clock, of the owner's: nobody sets that one
 
     def server_said(self, unix_seconds: float) -> None:
         """The other side's clock, as it said with an answer."""
-        self._offset = unix_seconds - wall()
+        self._ahead = unix_seconds - self._clock()
 
     def unix(self, at: float) -> float:
         """The least that the other side's clock may have shown at a time of the owner's clock."""
-        here = wall() - (self._clock() - at)
-        return here - CLOCKS_SECONDS if self._offset is None else here + self._offset
+        if self._ahead is not None:
+            return at + self._ahead
+        return wall() - (self._clock() - at) - CLOCKS_SECONDS
 
     def proven(self, since: float) -> bool:
         """True if a status of a request that ended at ``since`` would have come in by now."""
@@ -69,8 +70,8 @@ class Proving:
             age = self._clock() - second
             found = await self._journal.way(age, self._windows.scaled(COHORT_SECONDS))
             offset = None
-            if self._offset is not None and found.now:
-                offset = self._offset + wall() - found.now
+            if self._ahead is not None and found.now:
+                offset = self._ahead + self._clock() - found.now
             told = way(age, found.cohort, found.listeners, offset=offset, windows=self._windows)
             if len(self._known) >= MOST_KNOWN:
                 self._known.pop(next(iter(self._known)))
