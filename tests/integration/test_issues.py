@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 from uuid import uuid4
 
 import asyncpg
+import pytest
 
-from tests.harness.journals import OTHER, OWNED, RECIPIENT, an_id, event, own, row
+from tests.harness.journals import ME, OTHER, OWNED, RECIPIENT, an_id, event, own, row
+from tests.harness.wait import PATIENCE, soon
+from warouter.config import Settings
 from warouter.flow.progress import LogProgress, Stated, Took, Unissued
 from warouter.message_id import text_of
-from warouter.store.journal import FENCED, KNOWN, PROVEN, Journal, Request, SlotProgress
+from warouter.store.journal import FENCED, KNOWN, PROVEN, Journal, Request, SlotProgress, sessions
 from warouter.store.journal.inbox import Proof
 from warouter.store.journal.issues import DOUBTED, ISSUED, KEPT, NOT_TAKEN
 
@@ -267,3 +271,21 @@ async def test_with_the_cloud_api_events_are_kept_for_eight_days(
     assert await pool.fetchval("select key from event") == "b"
     await pool.execute("update format set upstream = 'simulator'")
     assert await journal.prune(OWNED, 0.0, 100) == 1
+
+
+async def test_a_look_up_that_takes_long_does_not_hold_up_issue_rows(
+    settings: Settings, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "WRITE_SECONDS", PATIENCE)
+    unlimited = {"lock_timeout": "0", "statement_timeout": "0"}
+    monkeypatch.setattr(sessions, "_LIMITS", sessions._LIMITS | unlimited)
+    await own(pool, 3, OWNED[3])
+    journal = Journal(settings, ME, "test")
+    async with pool.acquire() as other, other.transaction():
+        await other.execute("lock table cloud_path")
+        proof = asyncio.create_task(journal.way(60.0, 30.0))
+        await soon(lambda: pool.fetchval("select count(*) from pg_locks where not granted"))
+        assert await journal.issue({3: OWNED[3]}, [request(1)]) == {}
+        assert not proof.done()
+    await proof
+    await journal.close()

@@ -107,7 +107,7 @@ class Inbox(Sessions):
 
     async def inbox(self, slots: Sequence[int], known: Sequence[int], limit: int) -> list[Row]:
         """What is there for these slots, but for the rows with the ``known`` numbers."""
-        rows = await self._issues_read(_READ, list(slots), list(known), limit)
+        rows = await self._cloud_read(_READ, list(slots), list(known), limit)
         return [Row(*row) for row in rows]
 
     async def drained(
@@ -119,21 +119,21 @@ class Inbox(Sessions):
         columns = [list(column) for column in zip(*proofs, strict=True)] or [[]] * len(
             Proof._fields
         )
-        rows = await self._issue_rows(_DRAIN, owned, list(numbers), *columns)
+        rows = await self._cloud_rows(_DRAIN, owned, list(numbers), *columns)
         return [Twice(*row) for row in rows]
 
     async def match(self, owned: Mapping[int, int], seconds: float, limit: int) -> list[Nobodys]:
         """Find whose statuses came before their id was known; the failures of the last so many
         seconds that are still nobody's.
         """
-        rows = await self._issue_rows(_MATCH, owned, seconds, limit)
+        rows = await self._cloud_rows(_MATCH, owned, seconds, limit)
         return [Nobodys(*row) for row in rows]
 
     async def matched(
         self, owned: Mapping[int, int], key: str, slot: int, message_id: bytes, attempt: int
     ) -> None:
         """A failure that was nobody's is of this attempt."""
-        await self._issue_rows(_MATCHED, owned, key, slot, message_id, attempt)
+        await self._cloud_rows(_MATCHED, owned, key, slot, message_id, attempt)
 
     async def say(
         self,
@@ -146,4 +146,4 @@ class Inbox(Sessions):
         payload: bytes,
     ) -> None:
         """Write what this process knows for whoever owns the slot."""
-        await self._issues_read(_SAY, slot, kind, key, message_id, attempt, wamid, payload)
+        await self._cloud_read(_SAY, slot, kind, key, message_id, attempt, wamid, payload)

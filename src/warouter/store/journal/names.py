@@ -20,20 +20,20 @@ class Names(Sessions):
 
     async def wamids_of(self, ids: Sequence[bytes]) -> dict[bytes, str]:
         """The id that the Cloud API gave each of these messages; those without are missing."""
-        rows = await self._issues_read(_WAMIDS, list(ids))
+        rows = await self._cloud_read(_WAMIDS, list(ids))
         return {row["id"]: row["wamid"] for row in rows}
 
     async def ids_of(self, wamids: Sequence[str]) -> dict[str, bytes]:
         """Return those of the Cloud API's ids that are of our messages."""
-        rows = await self._issues_read(_IDS, list(wamids))
+        rows = await self._cloud_read(_IDS, list(wamids))
         return {row["wamid"]: row["id"] for row in rows}
 
     async def users_of(self, aliases: Sequence[str]) -> dict[str, str]:
         """The users behind these aliases; unknown ones are missing."""
-        rows = await self._issues_read(_USERS, list(aliases))
+        rows = await self._cloud_read(_USERS, list(aliases))
         return {row["alias"]: row["user_id"] for row in rows}
 
     async def learn(self, users: Sequence[str], numbers: Sequence[str]) -> None:
         """Keep which number each of these users has."""
         nothing = [None] * len(users)
-        await self._issues_read(_LEARN, list(users), list(numbers), nothing)
+        await self._cloud_read(_LEARN, list(users), list(numbers), nothing)

@@ -44,8 +44,8 @@ class Proofs(Sessions):
 
     async def way(self, age: float, within: float) -> Way:
         """The cohort of a doubt that began ``age`` seconds ago, and all listeners."""
-        [row] = await self._issues_read(_COHORT, age, within)
-        rows = await self._issues_read(_LISTENERS)
+        [row] = await self._cloud_read(_COHORT, age, within)
+        rows = await self._cloud_read(_LISTENERS)
         listeners = [Listener(r["since"], r["seen"], r["left_at"], r["meta"]) for r in rows]
         now = rows[0]["now"] if rows else 0.0
         return Way(Cohort(row["answered"], row["silent"]), listeners, now)

@@ -1,7 +1,8 @@
 """The sessions through which an incarnation writes its journals.
 
-Appends have one of their own, so they never wait behind progress and events; so have issues of
-requests, where there are any, which others wait for.
+Appends have one of their own, so they never wait behind progress and events. With the Cloud API
+there are two more, made when needed: issue rows, which requests wait for, do not wait behind the
+inbox, proofs and look-ups, some of which look at thousands of rows.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ class Sessions:
         self._appends = Session(settings, application, **_LIMITS)
         self._records = Session(settings, application, **_LIMITS)
         self._issues = Session(settings, application, **_LIMITS)
+        self._cloud = Session(settings, application, **_LIMITS)
 
     async def problem(self) -> str:
         """Why this process cannot write its journals, or "".
@@ -57,11 +59,13 @@ class Sessions:
         self._appends.terminate()
         self._records.terminate()
         self._issues.terminate()
+        self._cloud.terminate()
 
     async def close(self) -> None:
         await self._appends.close()
         await self._records.close()
         await self._issues.close()
+        await self._cloud.close()
 
     async def _append_rows(self, sql: str, owned: Mapping[int, int], *columns: Any) -> list[Any]:
         """A fenced statement on the session of appends."""
@@ -75,8 +79,12 @@ class Sessions:
         """A fenced statement on the session of issues."""
         return await self._issues.fetch(sql, *self._fence(owned), *columns, within=WRITE_SECONDS)
 
-    async def _issues_read(self, sql: str, *arguments: Any) -> list[Any]:
-        return await self._issues.fetch(sql, *arguments, within=WRITE_SECONDS)
+    async def _cloud_rows(self, sql: str, owned: Mapping[int, int], *columns: Any) -> list[Any]:
+        """A fenced statement on the session of the inbox."""
+        return await self._cloud.fetch(sql, *self._fence(owned), *columns, within=WRITE_SECONDS)
+
+    async def _cloud_read(self, sql: str, *arguments: Any) -> list[Any]:
+        return await self._cloud.fetch(sql, *arguments, within=WRITE_SECONDS)
 
     async def _read(self, sql: str, *arguments: Any) -> list[Any]:
         return await self._records.fetch(sql, *arguments, within=WRITE_SECONDS)
