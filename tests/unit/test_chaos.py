@@ -15,6 +15,7 @@ from tests.campaigns.chaos.customers import Customers
 from tests.campaigns.chaos.doors.native import mixed, repeats, stale
 from tests.campaigns.chaos.figures import Seen, figures
 from tests.campaigns.chaos.judge import accounted, api_errors, needless, unanswered
+from tests.campaigns.chaos.lab import Size
 from tests.campaigns.chaos.marks import Mark
 from tests.campaigns.chaos.mutation import SCENARIOS
 from tests.campaigns.chaos.nemeses import NEMESES
@@ -119,6 +120,10 @@ async def test_a_row_belongs_to_a_request_that_got_an_error_or_no_answer_as_well
     assert said.startswith("1 rows that no request accounts for")
     history.refused.add("t2.")
     assert await accounted(lab, history) == []
+
+
+def test_a_small_load_comes_in_no_bursts_or_slots_would_have_nothing_to_show_for_a_while() -> None:
+    assert [Size(rate=rate).burst for rate in (40.0, 200.0, 600.0)] == [1, 3, 6]
 
 
 def test_what_is_to_fail_is_missing_until_it_has() -> None:

@@ -28,12 +28,13 @@ from tests.campaigns.chaos.hosts import Hosts, Program
 from tests.campaigns.chaos.machine import fresh_folder
 from tests.harness.business import Business
 from tests.harness.wait import PATIENCE, soon
+from warouter._hash import SLOTS
 from warouter.local.cluster import Cluster
 from warouter.local.options import Options
 from warouter.local.process import Process
 
 RECIPIENTS = 400
-BURST = 6  # messages to one recipient soon after each other: lanes are long when something happens
+BURST = 6  # at most so many messages to one recipient soon after each other
 PROMISED_SECONDS = 10.0  # from the last heal until everything flows again (I15)
 LOOK_SECONDS = 0.02
 
@@ -46,6 +47,13 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
     webapps: int = 2
     masters: int = 3
     rate: float = 600.0
+
+    @property
+    def burst(self) -> int:
+        """Messages to one recipient soon after each other, that lanes are long when something
+        happens: so few that every slot still has something to send twice a second.
+        """
+        return max(1, min(BURST, int(self.rate) // (2 * SLOTS)))
 
 
 class Lab:
@@ -116,7 +124,7 @@ class Lab:
             rate=self.size.rate,
             seed=self.seed,
             keeps=False,
-            burst=BURST,
+            burst=self.size.burst,
         )
         self.history = self.business.history
         await self.business.__aenter__()
