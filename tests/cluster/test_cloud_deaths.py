@@ -1,7 +1,7 @@
 """Owners of the Cloud API that die, or stand still, while their requests are out.
 
-The rows of the table in docs/cloud.md for which a process has to. The window is 4 s, a request of a
-former owner may be taken for 2.3 s after it was found.
+The rows of the table in docs/testing.md for which a process has to. The window is 4 s, a request
+of a former owner may be taken for 2.3 s after it was found.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Messages in doubt without any death: what is accepted, how often, and how the doubt ends.
 
-The rows of the table in docs/cloud.md that need no process to die. The window is 2 s.
+The rows of the table in docs/testing.md that need no process to die. The window is 2 s.
 """
 
 from __future__ import annotations
@@ -207,6 +207,17 @@ async def test_nothing_goes_again_while_webhooks_cannot_come(scene: Scene) -> No
     await asyncio.sleep(2 * WINDOW)  # what was sent again by now would be too early
     await scene.cluster.again(webapp)
     await scene.once_in_order(sent)
+    assert all(row["attempt"] == 1 for row in await scene.requests(*ids_of(sent)))
+
+
+async def test_nothing_goes_again_while_meta_tells_nobody_anything(scene: Scene) -> None:
+    """D4b, but for the blind hours: half of the answers are lost, and all webhooks are late by
+    three windows. Guards the cohort of ``flow.proof``: those that were answered have no status.
+    """
+    await scene.use(drop_after=0.5, outage_s=3 * WINDOW, retry_ms=100, retry_most_s=0.1)
+    sent = await scene.load(scene.recipients(40))
+    await scene.once_in_order(sent)
+    assert scene.said_of("message doubted", ids_of(sent))
     assert all(row["attempt"] == 1 for row in await scene.requests(*ids_of(sent)))
 
 

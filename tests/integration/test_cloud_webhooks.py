@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 import asyncpg
 import pytest
@@ -36,6 +37,11 @@ from warouter.upstream.cloud.reference import reference
 
 ID = an_id(1, slot=3)
 REFERENCE = reference(ID, 2)
+ORDER = 'order by f.key collate "C"'
+SLOWLY = """
+create function slowly() returns trigger language plpgsql
+    as $$ begin perform pg_sleep(0.005); return new; end $$;
+create trigger slowly before insert on cloud_inbox for each row execute function slowly()"""
 ANN, NUMBER_OF_ANN = "US.1122334455", "15550001111"
 
 
@@ -464,35 +470,61 @@ async def test_a_defect_costs_one_commit(
     assert await hook.post(webhook(messages=[text("wamid.1")])) == 200
 
 
-# D19 of cloud-api.md
+# D19 of docs/testing.md
 
 
 @pytest.mark.parametrize("users", [False, True], ids=["known", "new users"])
 async def test_two_webapps_get_the_same_statuses_in_different_order(
     settings: Settings, pool: asyncpg.Pool, users: bool
 ) -> None:
+    async with two_listeners(settings) as hooks:
+        for number in range(60):
+            assert await shuffled(hooks, number, users=users) == [200, 200]
+    assert len(await inbox_of(pool)) == 60 * 50
+    assert await pool.fetchval("select count(*) from cloud_unmatched") == 60 * 50
+
+
+async def test_without_an_order_of_keys_they_wait_for_each_other(
+    settings: Settings, pool: asyncpg.Pool
+) -> None:
+    """The mutant of D19: the simulation's database has no locks on the rows of one statement."""
+    await pool.execute(SLOWLY)  # so that the two are in their statements at the same time
+    async with two_listeners(settings) as hooks:
+        assert await shuffled(hooks, 0) == [200, 200]
+        function = await pool.fetchval("select pg_get_functiondef('receive_cloud'::regproc)")
+        assert function.count(ORDER) == 2
+        await pool.execute(function.replace(ORDER, ""))
+        for number in range(1, 20):
+            if await shuffled(hooks, number) != [200, 200]:
+                return
+    pytest.fail("rows that come in any order do no harm")
+
+
+@asynccontextmanager
+async def two_listeners(settings: Settings) -> AsyncIterator[list[Webhook]]:
     hooks = [Webhook(settings), Webhook(settings)]
     for hook in hooks:
         await hook.open()
-    for number in range(60):
-        statuses = [
-            status(
-                f"wamid.{number}.{n}",
-                reference=REFERENCE if n % 2 else "",
-                **({"recipient_user_id": f"US.{number}.{n}"} if users else {}),
-            )
-            | ({"recipient_id": f"1555{number:03}{n:03}"} if users else {})
-            for n in range(100)
-        ]
-        bodies = [webhook(statuses=random.sample(statuses, 100)) for _ in hooks]
-        answers = await asyncio.gather(
-            *(hook.post(body) for hook, body in zip(hooks, bodies, strict=True))
-        )
-        assert answers == [200, 200]
-    assert len(await inbox_of(pool)) == 60 * 50
-    assert await pool.fetchval("select count(*) from cloud_unmatched") == 60 * 50
+    yield hooks
     for hook in hooks:
         await hook.close()
+
+
+async def shuffled(hooks: Sequence[Webhook], number: int, *, users: bool = False) -> list[int]:
+    """What each answers to the same 100 statuses, which it gets in an order of its own."""
+    statuses = [
+        status(
+            f"wamid.{number}.{n}",
+            reference=REFERENCE if n % 2 else "",
+            **({"recipient_user_id": f"US.{number}.{n}"} if users else {}),
+        )
+        | ({"recipient_id": f"1555{number:03}{n:03}"} if users else {})
+        for n in range(100)
+    ]
+    bodies = [webhook(statuses=random.sample(statuses, 100)) for _ in hooks]
+    return await asyncio.gather(
+        *(hook.post(body) for hook, body in zip(hooks, bodies, strict=True))
+    )
 
 
 # The listener's state

@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from tests.campaigns.simulation.cloud.inbox import Inbox
-from tests.campaigns.simulation.cloud.issues import Issues
+from tests.campaigns.simulation.cloud.issues import Issue, Issues
 from tests.campaigns.simulation.cloud.number import Number
 from tests.campaigns.simulation.history import History
 from tests.campaigns.simulation.journals import Event, Journal, Message, Parked
@@ -93,6 +93,13 @@ class Tables(Owners):
                 lanes.setdefault(row.recipient, row)
             for _, row in sorted(lanes.items()):
                 yield slot, row
+
+    def unsettled_before(self, row: Issue) -> list[bytes]:
+        """The messages of its recipient that it may not overtake, and that have no end yet."""
+        journal = self.messages[row.slot]
+        mine = [m for seq, m in journal.rows.items() if seq < row.seq and not journal.settled(seq)]
+        mine += [p.row for seq, p in journal.parked.items() if seq < row.seq]
+        return [m.id for m in mine if m.recipient == row.recipient and m.kind & 7 != 1]
 
     def match_unmatched(
         self, now: float, inc: UUID, slots: list[int], epochs: list[int], *a: Any

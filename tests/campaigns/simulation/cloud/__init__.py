@@ -10,6 +10,9 @@ history     requests, acceptances, evidence, doubts
 judge       the promises of the Cloud API
 faults      what goes wrong there, and which faults are drawn
 mutants     the product without a rule each, and the faults that miss it
+without     what stands in the place of its functions then
+numbered    a database with one number a slot in place of issue rows
+threats     faults that only mutants need
 seams       spans of time, shorter and in the same proportions
 world       one run
 """

@@ -6,7 +6,7 @@ What is wrong at once is said at once, the rest by ``judge``.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -61,6 +61,9 @@ class History(history.History):
         self.inbound_told: set[str] = set()
         self.once = False  # nothing that goes wrong is a reason to take a message twice
         self.moves = False  # nothing happens but planned moves, which leave no doubt
+        self.prompt = False  # whatever happens, a doubt ends with its longest wait
+        # Earlier ones of its recipient that are not settled on disk, where a test asks the tables.
+        self.before: Callable[[Issue], Sequence[bytes]] = lambda _row: ()
         self._highest: dict[str, tuple[int, bytes]] = {}
 
     # requests
@@ -142,12 +145,16 @@ class History(history.History):
         if row.doubts:
             self._resent(row, name)
         self.issues[row.id, row.attempt] = self.now()
+        self.not_taken.discard((row.id, row.attempt))  # it had not begun
         if row.doubts and (row.id in self.kept or self.kinds.get(row.id) == "promo"):
             return  # its lane may have gone on without it
         for other in others:
             mine = other.recipient == row.recipient and other.id != row.id
             if mine and other.state in (ISSUED, DOUBTED) and not self._gone_on(other):
                 self.broken("I7", f"{name} was issued beside {other.id[-6:].hex()}")
+        for earlier in self.before(row):
+            if not any(other.id == earlier and self._gone_on(other) for other in others):
+                self.broken("I7", f"{name} was issued, and {earlier[-6:].hex()} has no end on disk")
 
     def _resent(self, row: Issue, name: str) -> None:
         self.resends[row.id, row.attempt] = self.now()
@@ -161,6 +168,7 @@ class History(history.History):
         decided = any(i == row.id and a > last for i, a in self.issues)
         if row.id in self.asked or since is None or decided:
             return
+        self._in_time(row.id, last)
         if self.now() - since < window * SLACK:
             waited = f"{self.now() - since:.3f} s"
             self.broken("I6", f"{name} was sent again after {waited} in doubt")
@@ -179,7 +187,19 @@ class History(history.History):
             self.aside.add(other.id)
         return gone
 
+    def _in_time(self, message_id: bytes, attempt: int) -> None:
+        """The doubt of this attempt ends now."""
+        since = self.doubts.get((message_id, attempt))
+        wait = self.windows.of(WAITS.get(self.kinds.get(message_id, ""), Wait.ORDINARY))
+        if self.prompt and since is not None and self.now() - since > wait.blind + self.base:
+            waited = f"{self.now() - since:.1f} s"
+            self.broken("I15", f"{message_id[-6:].hex()}.{attempt} was in doubt for {waited}")
+
     def found(self, row: Issue) -> None:
+        reference = row.id, row.attempt
+        cannot = reference not in self.issues or reference in self.not_taken
+        if row.cause == "takeover" and cannot:
+            self.broken("I16", f"{row.id[-6:].hex()}.{row.attempt} is in doubt, and cannot be out")
         self._doubted(row, self.now())
 
     def stated(self, row: Issue) -> None:
@@ -189,6 +209,7 @@ class History(history.History):
             self._doubted(row, self.ends.get(reference, self.now()))
         elif row.state == KEPT:
             self.kept.add(row.id)
+            self._in_time(*reference)
         elif row.state == NOT_TAKEN:
             self.not_taken.add(reference)
 
@@ -202,6 +223,8 @@ class History(history.History):
 
     def over(self, row: Issue) -> None:
         self.note("over", row.id[-6:].hex(), row.attempt, row.state)
+        if row.state == DOUBTED:
+            self._in_time(row.id, row.attempt)
 
     def evident(self, message_id: bytes, attempt: int) -> None:
         self.evidence[message_id].setdefault(attempt, self.now())

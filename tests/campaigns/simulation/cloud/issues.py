@@ -83,7 +83,8 @@ class Issues:
         self.upstream: dict[str, Upstream] = {}
         self.attempts: dict[bytes, list[Upstream]] = {}  # the same by message
         self.seen: Seen = _Nobody()
-        self.looks = True  # to be switched off: evidence is looked for at the issue
+        # To be switched off: evidence is looked for at the issue; a message may have several ids.
+        self.looks = self.several = True
 
     def write(self, row: Issue) -> None:
         """Insert it, or change the one that is there."""
@@ -182,7 +183,7 @@ class Issues:
 
     def keep(self, row: Upstream) -> None:
         """An attempt was taken, unless that is known."""
-        if row.wamid in self.upstream:
+        if row.wamid in self.upstream or (not self.several and row.id in self.attempts):
             return
         self._write(row)
         self.seen.evident(row.id, row.attempt)
@@ -196,7 +197,7 @@ class Issues:
         for row, _ in sorted(mine, key=lambda pair: pair[0].wamid):
             self.keep(row)
         for row, failed in mine:
-            if failed:
+            if failed and row.wamid in self.upstream:
                 self._write(self.upstream[row.wamid]._replace(failed=True))
         told: list[tuple[Any, ...]] = []
         for message_id in dict.fromkeys(row.id for row, _ in rows):

@@ -116,10 +116,13 @@ def _unmatched(tables: Tables) -> list[str]:
 def _statuses(history: History, tables: Tables) -> None:
     """What was told is shown, unless it is less than what was shown; and never backwards."""
     shown: dict[bytes, list[str]] = {}
-    for statuses, _ in tables.events:
+    for slot, (statuses, _) in enumerate(tables.events):
         for _, row in sorted(statuses.rows.items()):
             name, status, *_ = row.key.split(":")
-            shown.setdefault(parse(name), []).append(status)
+            message_id = parse(name)
+            shown.setdefault(message_id, []).append(status)
+            if (slot, row.recipient) != (message_id[1], tables.sent_to(message_id)):
+                history.broken("I8", f"{name} is shown to {row.recipient} by slot {slot}")
     for message_id, names in shown.items():
         ranks = [RANKS.get(name, 9) for name in names]
         if ranks != sorted(set(ranks)):

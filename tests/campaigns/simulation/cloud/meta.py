@@ -48,6 +48,7 @@ class Way(NamedTuple):
     failed: float = 0.02  # of the messages fail after they were taken
     bare: float = 0.5  # of the failures are told without the reference
     ahead: float = 0.0  # of Meta's clock
+    respelled: bool = False  # numbers have a digit more than they were sent to
 
 
 class Meta:
@@ -249,13 +250,17 @@ class Meta:
             after += self._random.expovariate(1.0 / self.way.mean)
             if self.draw() < self.way.lost:
                 continue
-            status: dict[str, Any] = {"id": wamid, "status": name, "recipient_id": said["to"][1:]}
+            to = self._spelled(said["to"][1:])
+            status: dict[str, Any] = {"id": wamid, "status": name, "recipient_id": to}
             if fails:
                 status["errors"] = [{"code": UNDELIVERABLE, "title": "Message undeliverable"}]
             if not bare:
                 status["biz_opaque_callback_data"] = said["biz_opaque_callback_data"]
             self.untold += 1
             self.clock.at(self.clock.now + after, self._push, "statuses", status, reference)
+
+    def _spelled(self, number: str) -> str:
+        return f"{number[:4]}9{number[4:]}" if self.way.respelled else number
 
     def writes(self, number: str, wamid: str) -> None:
         """A customer writes."""

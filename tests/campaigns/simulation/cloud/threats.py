@@ -1,0 +1,118 @@
+"""Faults that only the mutants need: each hits the rule that one of them lacks, and little else."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+from tests.campaigns.simulation.faults import Faults
+
+
+def hold_all(faults: Faults, random: Random) -> bool:
+    """All webhooks wait for longer than a window; some answers are lost just before."""
+    world: Any = faults.world
+    meta, clock = world.upstream, world.clock
+    meta.drops_taken = 0.5
+    faults.ends(2.0, setattr, meta, "drops_taken", 0.0)
+    meta.webhooks.hold()
+    clock.at(clock.now + 2.5 * world.spans.base, meta.webhooks.let_go)
+    return True
+
+
+def stand_still_long(faults: Faults, random: Random) -> bool:
+    """Longer than a window: whoever wakes then sends what was sent again meanwhile."""
+    world: Any = faults.world
+    world.upstream.freezing = 1.5 * world.spans.base
+    return True
+
+
+def drop_and_linger(faults: Faults, random: Random) -> bool:
+    """Answers are lost, and requests are taken at the end of their time."""
+    world: Any = faults.world
+    meta = world.upstream
+    meta.lingering = 1.0
+    faults.ends(4.0, setattr, meta, "lingering", 0.0)
+    clock = world.clock
+    for n in range(8):
+        clock.at(clock.now + 0.5 * n, meta.disconnect, 1.0)
+    return True
+
+
+def leave_in_peace(faults: Faults, random: Random) -> bool:
+    """A coreapp is told to stop, and has the time that it needs."""
+    world: Any = faults.world
+    name = random.choice(world.coreapps)
+    world.tell_to_stop(name)
+    world.clock.at(world.clock.now + 12.0, world.start, name)
+    return True
+
+
+def refuse_everybody(faults: Faults, random: Random) -> bool:
+    """From now on nobody who has been written to so far can be reached."""
+    world: Any = faults.world
+    journals = world.tables.messages
+    world.upstream.unknown.update(m.recipient for j in journals for m in j.rows.values())
+    return True
+
+
+def tell_at_the_window(faults: Faults, random: Random) -> bool:
+    """The statuses of messages without an answer come just as their windows end."""
+    world: Any = faults.world
+    meta = world.upstream
+    meta.late_for_lost, meta.drops_taken = random.uniform(0.9, 1.1) * world.spans.base, 0.7
+    faults.ends(5.0, setattr, meta, "late_for_lost", 0.0)
+    faults.ends(5.0, setattr, meta, "drops_taken", 0.0)
+    return True
+
+
+def tell_behind_a_throttle(faults: Faults, random: Random) -> bool:
+    """They come while what is to be sent again has to wait for the rate."""
+    world: Any = faults.world
+    meta, clock = world.upstream, world.clock
+    tell_at_the_window(faults, random)
+    meta.late_for_lost = 1.3 * world.spans.base
+    clock.at(clock.now + 0.9 * world.spans.base, setattr, meta, "throttle", 0.9)
+    clock.at(clock.now + 2.0 * world.spans.base, setattr, meta, "throttle", 0.0)
+    return True
+
+
+def tell_of_both(faults: Faults, random: Random) -> bool:
+    """Nothing is heard of two attempts, until the statuses of both come at once."""
+    world: Any = faults.world
+    meta, clock, base = world.upstream, world.clock, world.spans.base
+    meta.drops_taken = 1.0
+    meta.webhooks.hold()
+    clock.at(clock.now + 3.3 * base, setattr, meta, "drops_taken", 0.0)
+    clock.at(clock.now + 4.0 * base, meta.webhooks.let_go)
+    return True
+
+
+def nobody_listens(faults: Faults, random: Random) -> bool:
+    """From an owner's death on, for longer than a window; Meta repeats what it could not tell."""
+    world: Any = faults.world
+    meta, clock, base = world.upstream, world.clock, world.spans.base
+    meta.drops_taken = 0.5
+    faults.ends(2.0, setattr, meta, "drops_taken", 0.0)
+    for name in world.doors:
+        world.kill(name)
+        clock.at(clock.now + 1.5 * base, world.start_door, name)
+    return faults.kill_coreapp(random)
+
+
+def take_over_again(faults: Faults, random: Random) -> bool:
+    """Requests are lost, and then owner after owner dies, each within a window of the last and
+    while requests are out.
+    """
+    world: Any = faults.world
+    meta, clock, base = world.upstream, world.clock, world.spans.base
+    meta.drops, meta.slowness = 1.0, 1.0
+    faults.ends(2.0, setattr, meta, "drops", 0.0)
+    for n in range(1, 10):
+        clock.at(clock.now + 0.6 * n * base, _next_owner, faults, random)
+    return True
+
+
+def _next_owner(faults: Faults, random: Random) -> None:
+    name, clock = faults.owner(random), faults.world.clock
+    faults.world.kill(name)
+    clock.at(clock.now + 1.0, faults.world.start, name)

@@ -1,0 +1,140 @@
+"""What stands in the place of the product's functions, so that it lacks a rule: see ``mutants``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from msgspec.structs import replace
+
+from tests.campaigns.simulation.cloud.world import CloudWorld
+from warouter._hash import slot_of
+from warouter.flow import doubt, proof
+from warouter.flow.doubt import Policy, State, Verdict
+from warouter.flow.issues import Issue
+from warouter.flow.lanes import Lanes
+from warouter.flow.progress import Took
+from warouter.owner.cloud.doubts import Doubts
+from warouter.owner.cloud.endings import Endings
+from warouter.owner.cloud.issuer import Issuer, Marking
+from warouter.owner.cloud.quiesce import Quiesce
+from warouter.owner.cloud.requests import Requests
+from warouter.store.cloud import receive
+from warouter.store.journal.messages import Messages
+from warouter.upstream.cloud.answers import Class, Judged
+from warouter.upstream.cloud.graph.client import CloudUpstream
+from warouter.upstream.cloud.graph.exchange import Exchanged, Outcome
+
+_evidence, _shut, _verdict = Endings.evidence, Endings.shut_until_fence, doubt.verdict
+_ended, _mark, _expire = CloudUpstream._ended, Issuer.mark, Lanes.expire
+_row, _found = receive._row, Doubts._found
+
+
+async def nothing_issued(_self: object, *_: object) -> dict[int, Any]:
+    return {}
+
+
+async def at_once(_self: Quiesce, _within: float) -> None:
+    """Nobody is waited for."""
+
+
+async def issued(self: Messages, owned: Any, rows: Any, issued: Sequence[Any]) -> Any:
+    exceptions = await self.append(owned, rows)
+    return exceptions, not exceptions
+
+
+def no_doubt(cls: Class, of: Callable[[Any], bool]) -> Any:
+    """``CloudUpstream._judge`` that takes some unclear ends for clear ones."""
+    judge = CloudUpstream._judge
+
+    def judged(self: CloudUpstream, *given: Any) -> Judged:
+        found: Judged = judge(self, *given)
+        exchanged = next(one for one in given if isinstance(one, Exchanged))
+        if found.cls is Class.DOUBT and of(exchanged):
+            return Judged(cls, 1011, wait_ms=1, wamid=f"wamid.{id(exchanged)}")
+        return found
+
+    return judged
+
+
+def cut(exchanged: Any) -> bool:
+    return exchanged.outcome is Outcome.UNKNOWN
+
+
+def answered(exchanged: Any) -> bool:
+    return exchanged.outcome is Outcome.ANSWERED
+
+
+def heard_in_doubt_only(self: Endings, slot: Any, took: Took, by: str) -> None:
+    issue = slot.issues.get(bytes.fromhex(took.id))
+    if issue is None or issue.state in (State.DOUBT, State.HELD):
+        _evidence(self, slot, took, by)
+
+
+def opened_with_the_end(self: Endings, slot: Any, issue: Issue, _now: float) -> None:
+    _shut(self, slot, issue, 1e12)
+
+
+def resent(given: Any, rule: Any, fence: float) -> Verdict:
+    return _verdict(given, rule._replace(policy=Policy.RESEND), fence)
+
+
+def of_closed_epochs(self: CloudUpstream, post: Any, judged: Judged, *more: Any) -> None:
+    slot = self._answers._ownership.slots.get(post.slot)  # type: ignore[attr-defined]
+    if slot is not None and slot.epoch == post.epoch:
+        _ended(self, post, judged, *more)
+
+
+def out_alone(self: Requests, slot: Any) -> bool:
+    return any(issue.state is State.OUT for issue in slot.issues.values())
+
+
+def still_marked(_self: Requests, _slot: object, issue: Issue) -> None:
+    issue.marked = True
+
+
+def begun_first(self: Issuer, marking: Marking) -> None:
+    _mark(self, marking)
+    self._issued.on_issued(marking.owned, marking)
+
+
+def told_nobody(self: Issuer, batch: list[Marking], _exceptions: Any) -> None:
+    self._marking.subtract(row.owned for row in batch)
+    self._marking = +self._marking
+
+
+def expired_in_memory(self: Lanes, now: float) -> Any:
+    gone = _expire(self, now)
+    self._ended({entry.seq for entry in gone})
+    return gone
+
+
+def by_its_number(element: Any, shown: str) -> Any:
+    return _row(element, shown)._replace(slot=slot_of(shown))
+
+
+def proven_by_one_event(
+    age: float, _cohort: object, listeners: Any, *, offset: float | None, windows: Any
+) -> proof.Way:
+    heard = proof._heard(age, listeners, offset, windows)
+    return proof.Way.PROVEN if heard else proof.Way.IDLE
+
+
+def from_the_takeover(self: Doubts, slot: Any, row: Any) -> None:
+    _found(self, slot, replace(row, age=0.0))
+
+
+def unlooking(world: CloudWorld) -> None:
+    world.tables.issues.looks = False
+
+
+def one_id_each(world: CloudWorld) -> None:
+    world.tables.issues.several = False
+
+
+def unwatched(world: CloudWorld) -> None:
+    world.watchdogs = False
+
+
+def unlingering(world: CloudWorld) -> None:
+    world.upstream.lingers = False
