@@ -121,7 +121,7 @@ class Doubts:
         issue = Issue(row.seq, row.id, row.recipient, row.attempt, row.doubts)
         if row.wamid is not None or row.body is None:
             # Taken, as is on disk; or its message is gone, and nothing can be sent.
-            self._shut(slot, issue)
+            slot.messages.parked.shut(row.recipient, self._clock())
             self.endings.settle(slot, issue)
             slot.messages.note(Unissued(row.seq))
             self.endings.count(slot, issue, "status")
@@ -143,7 +143,7 @@ class Doubts:
             issue.aside = True
             self.endings.settle(slot, issue, reopen=False)
             return
-        self._shut(slot, issue)
+        slot.messages.parked.shut(row.recipient, self._clock())
         self._said(slot, issue)
 
     def _rule(self, issue: Issue, kind: int, body: bytes) -> Rule:
@@ -157,9 +157,6 @@ class Doubts:
             return self._rule(issue, *issue.ruled)
         assert issue.rule is not None
         return issue.rule
-
-    def _shut(self, slot: OwnedSlot, issue: Issue) -> None:
-        slot.messages.parked.shut(issue.recipient, self._clock())
 
     def _said(self, slot: OwnedSlot, issue: Issue) -> None:
         self.begun[word_of(issue.cause)] += 1
@@ -239,8 +236,7 @@ class Doubts:
 
     def _drained(self, slot: OwnedSlot, issue: Issue) -> bool:
         """A reading of the inbox that began after the window has ended."""
-        after = issue.drained_after
-        return after is not None and self._readings.ended(slot.slot) > after
+        return (at := issue.drained_after) is not None and self._readings.ended(slot.slot) > at
 
     def _note_blind(self, slot: OwnedSlot, issue: Issue, *, proven: bool) -> None:
         if not proven:
