@@ -109,6 +109,26 @@ async def test_a_first_attempt_asks_for_no_evidence(journal: Journal, pool: asyn
     assert await journal.issue(OWNED, [request(1)]) == {}
 
 
+async def test_a_look_for_evidence_reads_that_of_the_message_alone_before_anything_was_counted(
+    journal: Journal, pool: asyncpg.Pool
+) -> None:
+    """All wamids were read from the last one down, for each row: no takeover came to its end."""
+    await pool.execute("alter table upstream_id set (autovacuum_enabled = false)")
+    await pool.execute(
+        "insert into upstream_id (wamid, slot, id, attempt)"
+        " select 'w' || n, 3, int8send(n), 1 from generate_series(1, 20000) n"
+    )
+    await journal.append_issued(OWNED, rows := [row(1)], rows)
+    read = (
+        "select coalesce(idx_tup_fetch, 0) + coalesce(seq_tup_read, 0)"
+        " from pg_stat_xact_user_tables where relname = 'upstream_id'"
+    )
+    async with pool.acquire() as connection, connection.transaction():
+        sql = "select * from open_issues($1, $2, $3)"
+        assert len(await connection.fetch(sql, ME, [*OWNED], [*OWNED.values()])) == 1
+        assert await connection.fetchval(read) == 0
+
+
 async def test_what_was_issued_is_in_doubt_for_the_next_owner(
     journal: Journal, pool: asyncpg.Pool
 ) -> None:

@@ -83,7 +83,7 @@ begin
                greatest(extract(epoch from clock_timestamp() - s.at), 0)::float8, s.cause,
                m.kind, m.body, m.ttl,
                greatest(extract(epoch from clock_timestamp() - m.accepted_at), 0)::float8,
-               (select max(u.wamid) from upstream_id u where u.id = s.id)
+               (select max(u.wamid || '') from upstream_id u where u.id = s.id)
           from send_issue s
           left join message m on m.slot = s.slot and m.seq = s.seq
          where s.slot = any (held)

@@ -3,6 +3,9 @@
 -- of an attempt that is known to have been taken, if any, and with its age in seconds. Where commits
 -- may have been lost (slot.unsure) so are the heads of all lanes.
 --
+-- max(wamid || ''): without that a server that has not counted yet reads all wamids from the last one
+-- down, for each row.
+--
 -- Called by: store/journal/issues.py
 create function open_issues(p_incarnation uuid, p_slots smallint[], p_epochs bigint[])
 returns table (slot smallint, seq bigint, id bytea, recipient text, attempt smallint,
@@ -25,7 +28,7 @@ begin
                greatest(extract(epoch from clock_timestamp() - s.at), 0)::float8, s.cause,
                m.kind, m.body, m.ttl,
                greatest(extract(epoch from clock_timestamp() - m.accepted_at), 0)::float8,
-               (select max(u.wamid) from upstream_id u where u.id = s.id)
+               (select max(u.wamid || '') from upstream_id u where u.id = s.id)
           from send_issue s
           left join message m on m.slot = s.slot and m.seq = s.seq
          where s.slot = any (held)
