@@ -178,7 +178,7 @@ MUTANTS = {
         first=1,
     ),
     "marks are not taken back": Mutant(
-        "D9", [(Requests, "_unmark", without.still_marked)], ("I12",), _MOVES, moves=True, first=2
+        "D9", [(Requests, "_unmark", without.still_marked)], ("I12",), _MOVES, moves=True, first=25
     ),
     "who was refused is quiet": Mutant(
         "D9",
@@ -228,7 +228,7 @@ MUTANTS = {
         [(Endings, "shut_until_fence", without.opened_with_the_end)],
         ("I7",),
         (threats.drop_and_linger,),
-        first=32,
+        first=89,
     ),
     "what was issued expires plainly": Mutant(
         "D15",
