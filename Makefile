@@ -24,7 +24,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .PHONY: help setup build docs demo apt test test-second check lint fuzz bench bench-e2e bench-wide size lock clean
 .PHONY: bench-cloud bench-docs bench-idle bench-peers test-large
-.PHONY: chaos-short chaos chaos-mutants chaos-clocks chaos-calm chaos-power simulate
+.PHONY: upgrade chaos-short chaos chaos-mutants chaos-clocks chaos-calm chaos-power simulate
 
 help: ## show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -123,6 +123,9 @@ bench-docs: setup $(PEERS)/installed ## all of docs/benchmarks.md anew, in 90 mi
 
 bench-peers: setup $(PEERS)/installed ## time accepting beside PgQueuer, procrastinate, NATS, RabbitMQ, Redis
 	$(BIN)/python -m bench.peers
+
+upgrade: setup $(VENV)-test/installed ## upgrade a cluster of the last build before the Cloud API, under load, and back
+	$(VENV)-test/bin/python -m pytest -s tests/cluster/upgrade_former.py
 
 chaos-short: setup ## hurt clusters of real processes for some minutes, 80 faults over both doors
 	$(BIN)/python -m tests.campaigns.chaos $(CHAOS)
