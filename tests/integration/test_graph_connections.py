@@ -448,7 +448,7 @@ def test_a_server_that_ends_every_connection_at_once_is_not_stormed(way: Way) ->
         ended.set()
 
     async def body(graph: Graph, server: Hostile) -> None:
-        graph.warm(1)
+        graph.connections.warm(1)
         await soon(ended.is_set)
         exchanged = await graph.post(BODY, always)
         assert exchanged.outcome is not ANSWERED
@@ -669,8 +669,8 @@ def test_one_that_waits_and_is_given_up_leaves_its_place_to_the_next(
 
 def test_connections_opened_ahead_are_used(way: Way) -> None:
     async def body(graph: Graph, server: Hostile) -> None:
-        graph.warm(3)
-        graph.warm(3)
+        graph.connections.warm(3)
+        graph.connections.warm(3)
         await soon(lambda: len(graph.connections._free) == 3)
         found = await asyncio.gather(*(graph.post(BODY, always) for _ in range(3)))
         assert [exchanged.outcome for exchanged in found] == [ANSWERED] * 3
@@ -703,8 +703,9 @@ def test_as_many_connections_as_the_rate_needs(plain: Way) -> None:
         graph._took.extend([0.1] * 98 + [0.2] * 2)
         graph.size(76)
         assert (graph.latency, graph.connections.limit) == (0.2, 18)
-        graph.warm()
-        await soon(lambda: graph.connections.count == 18)
+        graph.begin(38)  # as many as are in use at a time, and some
+        assert graph.connections.limit == 10
+        await soon(lambda: graph.connections.count == 6)
 
     run(plain, serving(), body)
 

@@ -68,7 +68,6 @@ class CloudEnd:
         self.contents = CloudMedia(cloud, secrets, self._calls)
         rows = Rows(self.upstream, late_success=cloud.late_success)
         self.drain = self.acks = Drain(ownership, journal, rows)
-        self.listeners = (self.drain,)
         windows = Windows(cloud.doubt_seconds)
         self._rules = RuleBook(
             Policy(cloud.in_doubt), windows, cloud.fence, settings.pending_seconds
@@ -92,7 +91,9 @@ class CloudEnd:
             cloud.rate,
             clock,
             self.graph.size,
+            self.graph.begin,
         )
+        self.listeners = (self.drain, self.number)
         self._learned = Learned(journal)
         self._requests = Requests(
             ownership,

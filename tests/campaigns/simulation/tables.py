@@ -41,7 +41,7 @@ class Tables(Owners):
         self.shown: dict[str, list[str]] = {}  # names of the statuses of a message
         self.issues = Issues()
         self.inbox = Inbox(self.issues, lambda message_id: self.shown.get(text_of(message_id), []))
-        self.number = Number(self.inbox)
+        self.number = Number(self.inbox, self.owners)
 
     def told(self, slot: int, seq: int) -> bool:
         """A message is parked that the upstream was told, and has not answered."""

@@ -23,7 +23,9 @@ from warouter.flow.share import share as part_of
 from warouter.log import Outage
 from warouter.owner.cloud.pace import Pace
 from warouter.owner.cloud.rules import RuleBook
+from warouter.owner.listener import SlotListener
 from warouter.owner.ownership import Ownership
+from warouter.owner.slot import OwnedSlot
 from warouter.store.bounded import Fetch
 from warouter.store.cloud import number as store
 from warouter.store.cloud.number import Shared, Stop
@@ -34,7 +36,7 @@ from warouter.upstream.cloud.graph.number import Number as GraphNumber
 log = logging.getLogger(__name__)
 
 EVERY_SECONDS = 1.0
-REST_SECONDS = 5.0  # while nothing is to be sent
+REST_SECONDS = 2.0  # while nothing is sent: the others go on knowing its part (FRESH_SECONDS)
 PROBE_SECONDS = 60.0
 READ_SECONDS = 3600.0
 READ_AGAIN_SECONDS = 60.0
@@ -42,7 +44,7 @@ SAY_SECONDS = 60.0
 DEFAULT_LEVEL = 80  # messages/s, until it is known
 
 
-class Number:
+class Number(SlotListener):
     """One owner's part of it. ``rate`` is that of the operator, None for the number's level."""
 
     def __init__(
@@ -58,6 +60,7 @@ class Number:
         rate: float | None,
         clock: Callable[[], float],
         sized: Callable[[float], None],
+        begin: Callable[[float], None],
     ) -> None:
         self._ownership = ownership
         self._incarnation = incarnation
@@ -71,10 +74,14 @@ class Number:
         self._rate = rate
         self._clock = clock
         self._sized = sized  # is told at which rate requests may go
+        self._begin = begin  # and at which they are about to begin
         self._begun = 0
+        self._shared_at = clock()  # when it last said what it wants
         self._stops = 0  # and ends of their writing
         self._writing = 0  # stops that are not stored yet
-        self._stopping = asyncio.Event()
+        self._at_once = asyncio.Event()
+        self._resting = True  # no slot, and so no share
+        self._expected = 0.0  # messages/s, of slots that were another's a moment ago
         self._read_due = self._templates_due = self._probe_due = self._say_due = -math.inf
         self._outage = Outage()
         self.level = DEFAULT_LEVEL
@@ -90,8 +97,21 @@ class Number:
             except (OutcomeUnknown, asyncpg.PostgresError) as error:
                 if self._outage.begins():
                     log.warning("number share failed", extra={"error": str(error)})
-            self._stopping.clear()
-            await wait_for(self._stopping, EVERY_SECONDS if self._busy() else REST_SECONDS)
+            self._at_once.clear()
+            await wait_for(self._at_once, EVERY_SECONDS if self._busy() else REST_SECONDS)
+
+    def opened(self, slot: OwnedSlot) -> None:
+        """Until all have said what they want, go by the slots; those of one move come together."""
+        if self._resting:
+            self._resting = False
+            asyncio.get_running_loop().call_soon(self._start)
+
+    def _start(self) -> None:
+        total = self._rate if self._rate is not None else outgoing(float(self.level), 0.0)
+        self._expected = part_of(self._incarnation, (), total, len(self._ownership.slots))
+        self._pace.grant(self._expected)
+        self._begin(self._pace.rate)
+        self._at_once.set()
 
     def stop(self, judged: Judged, token_hash: bytes) -> None:
         """An operator must act: this and all other owners stop, as long as they have that token."""
@@ -99,7 +119,7 @@ class Number:
         self._stops += 1
         self._writing += 1
         self._take_stop(why)
-        self._stopping.set()  # a new token may be there in a moment: it is not to find us at rest
+        self._at_once.set()  # a new token may be there in a moment: it is not to find us at rest
         background.begin(self._write_stop(why), self._failed)
 
     def _held_back(self, template: str) -> None:
@@ -108,16 +128,22 @@ class Number:
 
     def _busy(self) -> bool:
         slots = self._ownership.slots.values()
-        return self._pace.stop is not None or any(s.lanes.waiting or s.issues for s in slots)
+        if self._pace.stop is not None or self._pace.begun != self._begun:
+            return True  # what was sent may have ended already
+        return any(s.lanes.waiting or s.issues for s in slots)
 
     async def _once(self) -> None:
         self._see_to_templates()
         if not self._ownership.slots:
+            self._resting = True
             return
         waiting = sum(s.lanes.waiting for s in self._ownership.slots.values())
+        now, stops = self._clock(), self._stops
         begun, self._begun = self._pace.begun - self._begun, self._pace.begun
-        stops = self._stops
-        shared = await store.share(self._fetch, self._incarnation, waiting + begun)
+        seconds, self._shared_at = max(EVERY_SECONDS, now - self._shared_at), now
+        demand = max(waiting + begun / seconds, self._expected)
+        self._expected = 0.0
+        shared = await store.share(self._fetch, self._incarnation, demand)
         self.level = shared.level or DEFAULT_LEVEL
         own = len(self._ownership.slots)
         self._pace.grant(part_of(self._incarnation, shared.demands, self._total(shared), own))

@@ -133,7 +133,7 @@ class Graph:
     def size(self, rate: float) -> None:
         """There are as many connections as are needed."""
 
-    def warm(self, count: int) -> None:
+    def begin(self, rate: float) -> None:
         """Connections are there when they are needed."""
 
     def close(self) -> None:

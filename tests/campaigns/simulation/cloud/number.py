@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -13,8 +14,9 @@ FRESH, LISTENS, WEEK = 10.0, 5.0, 7 * 86_400.0  # seconds
 class Number:
     """cloud_share, cloud_pause and cloud_number."""
 
-    def __init__(self, inbox: Inbox) -> None:
+    def __init__(self, inbox: Inbox, owners: Sequence[UUID | None]) -> None:
         self._inbox = inbox
+        self._owners = owners  # by slot
         self.shares: dict[UUID, tuple[float, float]] = {}  # demand, and when it was said
         self.stopped: tuple[int, str, bytes] | None = None
         self.held: dict[str, float] = {}  # templates that Meta holds back, and since when
@@ -22,7 +24,9 @@ class Number:
 
     def share(self, now: float, incarnation: UUID, demand: float) -> list[dict[str, Any]]:
         self.shares[incarnation] = (demand, now)
-        fresh = [(inc, d, at) for inc, (d, at) in self.shares.items() if at > now - FRESH]
+        owning = {*self._owners, incarnation}
+        shares = [(inc, d, at) for inc, (d, at) in self.shares.items() if inc in owning]
+        fresh = [share for share in shares if share[2] > now - FRESH]
         code, details, token = self.stopped or (None, None, None)
         level, read_at = self.level or (None, None)
         paths = self._inbox.paths.values()

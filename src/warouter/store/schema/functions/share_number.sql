@@ -25,7 +25,9 @@ begin
           from (select array_agg(o.incarnation) as owners, array_agg(o.demand) as demands,
                        array_agg(extract(epoch from clock_timestamp() - o.seen_at)::float8) as ages
                   from cloud_share o
-                 where o.seen_at > clock_timestamp() - interval '10 s') s
+                 where o.seen_at > clock_timestamp() - interval '10 s'
+                   and (o.incarnation = p_incarnation
+                        or exists (select from slot w where w.owner = o.incarnation))) s
           left join cloud_number n on true
           left join cloud_pause c on true;
 end $$;

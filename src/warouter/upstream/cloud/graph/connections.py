@@ -80,7 +80,7 @@ class Connections:
         self._free: list[Wire] = []  # the one used last at the end
         self._opening = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
-        self._ahead: set[asyncio.Task[None]] = set()
+        self._ahead: asyncio.Task[None] | None = None
         self._sweeper: asyncio.TimerHandle | None = None
         self._closed = False
 
@@ -122,12 +122,11 @@ class Connections:
         self._wake()
 
     def warm(self, count: int) -> None:
-        """Open connections ahead until there are ``count``, in the background."""
-        for _ in range(min(count, self.limit) - self.count):
-            self._opening += 1
-            task = background.begin(self._open_ahead(), lambda _error: None)
-            self._ahead.add(task)
-            task.add_done_callback(self._ahead.discard)
+        """Open connections ahead until there are ``count``, in the background: one at a time, so
+        that those which a request waits for come first.
+        """
+        if self._ahead is None or self._ahead.done():
+            self._ahead = background.begin(self._open_ahead(count), lambda _error: None)
 
     def cut(self) -> None:
         """At a lease's end: cut what may not have reached the other side. Others read on."""
@@ -137,8 +136,8 @@ class Connections:
     def close(self) -> None:
         """Close all of them, also those in use."""
         self._closed = True
-        for task in list(self._ahead):
-            task.cancel()
+        if self._ahead is not None:
+            self._ahead.cancel()
         for wire in list(self._wires):
             wire.close("closed")
         if self._sweeper is not None:
@@ -156,9 +155,13 @@ class Connections:
             self._opening -= 1
             self._wake()
 
-    async def _open_ahead(self) -> None:
-        with suppress(Unreachable):
-            wire = await self._open()
+    async def _open_ahead(self, count: int) -> None:
+        while self.count < min(count, self.limit):
+            self._opening += 1
+            try:
+                wire = await self._open()
+            except Unreachable:
+                return  # the next request says so
             self.give(wire)
             wire.fresh = True
 

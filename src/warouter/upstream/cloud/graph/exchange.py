@@ -162,9 +162,10 @@ class Graph:
             return _ASSUMED_SECONDS
         return sorted(self._took)[len(self._took) * 99 // 100]
 
-    def warm(self, count: int | None = None) -> None:
-        """Open connections ahead, as many as are allowed."""
-        self.connections.warm(self.connections.limit if count is None else count)
+    def begin(self, rate: float) -> None:
+        """``rate`` messages a second are about to begin: open connections ahead for them."""
+        self.size(rate)
+        self.connections.warm(needed(rate, self.latency / 2))
 
     def cut(self) -> None:
         """At the lease's deadline: see ``Connections.cut``."""

@@ -1,0 +1,31 @@
+-- runs with: 11
+--
+-- Who has no slots any more has no part of the number's rate: what a dead owner wanted is what its
+-- successor wants, and was counted twice as long as its row was fresh.
+
+create or replace function share_number(p_incarnation uuid, p_demand real)
+returns table (level integer, read_age float8, inbound real, owners uuid[], demands real[],
+               ages float8[], stop_code integer, stop_details text, stop_token bytea,
+               held text[])
+language plpgsql volatile as $$
+begin
+    perform set_config('synchronous_commit', 'off', true);
+    insert into cloud_share (incarnation, demand) values (p_incarnation, p_demand)
+    on conflict (incarnation) do update
+       set demand = excluded.demand, seen_at = clock_timestamp();
+    return query
+        select n.level, extract(epoch from clock_timestamp() - n.read_at)::float8,
+               (select coalesce(sum(p.inbound), 0)::real from cloud_path p
+                 where p.left_at is null and p.seen_at > clock_timestamp() - interval '5 s'),
+               s.owners, s.demands, s.ages, c.code, c.details, c.token_hash,
+               array(select h.template from cloud_held h
+                      where h.at > clock_timestamp() - interval '7 days')
+          from (select array_agg(o.incarnation) as owners, array_agg(o.demand) as demands,
+                       array_agg(extract(epoch from clock_timestamp() - o.seen_at)::float8) as ages
+                  from cloud_share o
+                 where o.seen_at > clock_timestamp() - interval '10 s'
+                   and (o.incarnation = p_incarnation
+                        or exists (select from slot w where w.owner = o.incarnation))) s
+          left join cloud_number n on true
+          left join cloud_pause c on true;
+end $$;
