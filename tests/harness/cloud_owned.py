@@ -145,6 +145,9 @@ class ScriptedGraph:
     def size(self, rate: float) -> None:
         """There are connections for any rate."""
 
+    def begin(self, rate: float) -> None:
+        """They are there when they are needed."""
+
     def cut(self) -> None:
         """Nothing is in any buffer here."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import asyncpg
 import msgspec
@@ -286,3 +287,36 @@ async def test_the_age_of_a_message_in_doubt_does_not_end_it_as_if_it_had_never_
         )
         [error] = msgspec.json.decode(said["payload"])["errors"]
         assert error["details"].startswith("outcome unknown")
+
+
+async def test_evidence_ends_a_message_whose_age_is_being_looked_at(
+    settings: Settings, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its row was read while it was in doubt: "expired" was shown after "delivered"."""
+    async with owning_cloud(settings, pool, cut) as slots:
+        first = slots.message(ttl=2)
+        await soon(lambda: pool.fetchval("select count(*) = 1 from parked_message"))
+        source, looked = slots.sender._backlog.parked.source, asyncio.Event()
+        read = source.rows
+
+        async def rows(*args: Any) -> Any:
+            found = await read(*args)
+            if not looked.is_set():
+                await hear(pool, (first, 1))
+                await soon(lambda: first not in slots.slot.issues)
+                looked.set()
+            return found
+
+        async def none(_names: object) -> set[str]:
+            return set()  # the event that comes with the evidence is not on disk yet
+
+        monkeypatch.setattr(source, "rows", rows)
+        monkeypatch.setattr(slots.journal, "with_status", none)
+        monkeypatch.setattr(slots.sender.doubts, "look_at", lambda _slot: None)
+        await looked.wait()
+        await settled(pool)
+        second = slots.message()
+        slots.graph.script = taken
+        await hear(pool, (second, 1))
+        await soon(lambda: shown(pool, second))
+        assert await shown(pool, first) == ["sent"]

@@ -10,6 +10,8 @@ import math
 
 from warouter.flow.doubt import Rule, State
 
+MOST_PROVEN = 1_024  # more than are read at a time
+
 
 class Issue:
     """One issue row. Times are the caller's seconds.
@@ -82,11 +84,17 @@ class Issues(dict[bytes, Issue]):
 
     def __init__(self) -> None:
         super().__init__()
-        self.proven: set[bytes] = set()  # ended by evidence while their rows were being read
+        self.proven: dict[bytes, None] = {}  # ended by evidence; their rows may just be being read
         self.failed: set[bytes] = set()  # said to have failed in this epoch, if not on disk yet
         self.unbegun: dict[bytes, int] = {}  # attempts that may have a row, and have not begun
         self.paid: set[bytes] = set()  # they have a place in the rate, and their request not begun
         self._unknown: dict[tuple[bytes, int], float] = {}
+
+    def prove(self, message_id: bytes) -> None:
+        """It has ended by evidence: who has read its row before does not send or end it."""
+        if len(self.proven) >= MOST_PROVEN:
+            self.proven.pop(next(iter(self.proven)))
+        self.proven[message_id] = None
 
     def leave(self, message_id: bytes, attempt: int, until: float, now: float) -> None:
         """Another attempt has ended the message; whether this one was taken may be heard

@@ -103,9 +103,11 @@ class Expiry:
             return
         for entry in late:
             name = text_of(entry.id)
-            if name in taken:
+            if name in taken or entry.id in slot.issues.proven:
                 settling.ended(slot, entry)
                 continue
+            if entry.id in slot.issues:
+                slot.issues.failed.add(entry.id)
             answer = Answer(slot.slot, name, *self._why(slot, entry))
             self.fail(slot, entry, answer, settling)
 

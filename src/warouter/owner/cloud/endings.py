@@ -233,11 +233,9 @@ class Endings:
         entry = slot.lanes.withdraw(issue.recipient, issue.id)
         if entry is not None:
             self._backlog.ended(slot, entry)
-        elif issue.state is State.DOUBT and not issue.aside:
-            self.settle(slot, issue)
         else:
-            slot.issues.proven.add(issue.id)
-            self.settle(slot, issue, reopen=False)
+            slot.issues.prove(issue.id)
+            self.settle(slot, issue, reopen=issue.state is State.DOUBT and not issue.aside)
 
     def settle(self, slot: OwnedSlot, issue: Issue, *, reopen: bool = True) -> None:
         """Out of the journal and out of the parked table, whichever it is in."""
