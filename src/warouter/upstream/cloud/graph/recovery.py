@@ -1,50 +1,91 @@
-"""Whether the Graph API is there again, asked by a coreapp that heard nothing but failures of it.
+"""Whether the Graph API is there, asked by coreapps that no message of their own tells.
 
-Its slots went to others by then, so no message of its own will tell: without a question it would be
-taken for cut off for ever.
+One that heard nothing but failures has lost its slots to others: without a question it would be
+taken for cut off for ever. And a spare one would be taken for well while the Graph API is away for
+all, and be given slots that it cannot send for: who begins to fail tells the others, and they ask.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
+
+import asyncio
 
 from warouter.upstream.cloud.graph.calls import CallFailed
 from warouter.upstream.cloud.graph.client import CloudUpstream
 
 LOOK_SECONDS = 2.0
 QUIET_SECONDS = 10.0  # without a request, and between two questions
+TELL_SECONDS = 3.0  # between two warnings; and who failed longer ago than that says nothing
 
 
 class Recovery:
-    """Tells ``upstream`` that it is well by ``probe``, the cheapest call; ``clock`` in seconds."""
+    """Tells ``upstream`` how it is by ``probe``, the cheapest call, and by ``tell`` the other
+    coreapps that something is wrong; ``clock`` in seconds.
+    """
 
     def __init__(
         self,
         upstream: CloudUpstream,
         probe: Callable[[], Awaitable[None]],
+        tell: Callable[[], Awaitable[None]],
         clock: Callable[[], float],
     ) -> None:
         self._upstream = upstream
         self._probe = probe
+        self._tell = tell
         self._clock = clock
-        self._asked = 0.0
+        self._asked = self._told = float("-inf")
+        self._warned = asyncio.Event()
 
     async def run(self) -> None:
         """Look until cancelled."""
-        while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            await self.look()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._look_loop())
+            group.create_task(self._warning_loop())
+
+    def warned(self) -> None:
+        """Another coreapp hears nothing but failures: is it the same here?"""
+        self._warned.set()
 
     async def look(self) -> None:
         """Ask if nothing else has lately; an answer in Meta's form is enough, whatever it says."""
-        since = max(self._asked, self._upstream.failed_at)
-        if self._upstream.well or self._clock() - since < QUIET_SECONDS:
+        upstream, now = self._upstream, self._clock()
+        if upstream.well:
+            await self._say_failing(now)
+        elif now - max(self._asked, upstream.failed_at) >= QUIET_SECONDS and await self._there():
+            upstream.revived()
+
+    async def look_too(self) -> None:
+        """Ask, unless messages of our own tell."""
+        upstream = self._upstream
+        if upstream.failing_since is None and not await self._there():
+            upstream.away()
+
+    async def _say_failing(self, now: float) -> None:
+        since = self._upstream.failing_since
+        lately = now - self._upstream.failed_at < TELL_SECONDS
+        if since is None or now - since < LOOK_SECONDS or not lately:
             return
+        if now - self._told >= TELL_SECONDS:
+            self._told = now
+            await self._tell()
+
+    async def _there(self) -> bool:
         self._asked = self._clock()
         try:
             await self._probe()
         except CallFailed as error:
-            if error.judged is None or error.judged.meta_code < 0:
-                return
-        self._upstream.revived()
+            return error.judged is not None and error.judged.meta_code >= 0
+        return True
+
+    async def _look_loop(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            await self.look()
+
+    async def _warning_loop(self) -> None:
+        while True:
+            await self._warned.wait()
+            self._warned.clear()
+            await self.look_too()
