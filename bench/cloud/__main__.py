@@ -18,7 +18,9 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 
-from bench.cloud import budget, lives, memory, priority, storm, sustained, webhooks
+import msgspec
+
+from bench.cloud import budget, failover, lives, memory, priority, storm, sustained, webhooks
 from bench.cloud.extent import FULL, QUICK, Extent
 from bench.cloud.site import below
 from bench.command import in_folder, reported
@@ -34,6 +36,7 @@ PARTS: dict[str, Part] = {
     "budget": budget.measure,
     "webhooks": webhooks.measure,
     "storm": storm.measure,
+    "failover": failover.measure,
     "memory": memory.measure,
     "priority": priority.measure,
 }
@@ -60,7 +63,19 @@ async def run(options: argparse.Namespace, folder: Path) -> int:
         figures["seconds"][name] = round(time.monotonic() - began, 1)
     figures |= {"ok": not wrong, "quick": options.quick or options.seconds is not None}
     show(figures)
+    if options.only and options.out is not None and options.out.exists():
+        figures = added(msgspec.json.decode(options.out.read_bytes(), type=Found), figures)
     return reported(figures, wrong, options.out)
+
+
+def added(before: Found, figures: Found) -> Found:
+    """Figures of some parts beside those of the others, as they were found before."""
+    whole = {**before, **figures}
+    for name in ("seconds", "foreign_cores"):
+        whole[name] = before.get(name, {}) | figures.get(name, {})
+    whole["ok"] = before["ok"] and figures["ok"]
+    whole["quick"] = before["quick"] or figures["quick"]
+    return whole
 
 
 async def _part(name: str, folder: Path, extent: Extent, seconds: float) -> tuple[Found, list[str]]:
@@ -90,7 +105,11 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--only", help=f"parts, of {','.join(PARTS)}", metavar="PARTS")
     parser.add_argument("--seconds", type=float, help="the most that any stretch of load lasts")
     parser.add_argument("--quick", action="store_true", help="little of each: no figures")
-    parser.add_argument("--out", type=Path, help="also write the JSON into this file")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        help="also write the JSON into this file; with --only, beside what it has of other parts",
+    )
     options = parser.parse_args()
     options.parts = options.only.split(",") if options.only else list(PARTS)
     if unknown := set(options.parts) - set(PARTS):

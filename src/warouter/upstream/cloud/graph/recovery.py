@@ -3,13 +3,13 @@
 One that heard nothing but failures has lost its slots to others: without a question it would be
 taken for cut off for ever. And a spare one would be taken for well while the Graph API is away for
 all, and be given slots that it cannot send for: who begins to fail tells the others, and they ask.
+So does who is well again: what all share begins and ends for all at about the same time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-
 import asyncio
+from collections.abc import Awaitable, Callable
 
 from warouter.upstream.cloud.graph.calls import CallFailed
 from warouter.upstream.cloud.graph.client import CloudUpstream
@@ -37,6 +37,7 @@ class Recovery:
         self._clock = clock
         self._asked = self._told = float("-inf")
         self._warned = asyncio.Event()
+        self._well = True  # at the last look
 
     async def run(self) -> None:
         """Look until cancelled."""
@@ -45,31 +46,37 @@ class Recovery:
             group.create_task(self._warning_loop())
 
     def warned(self) -> None:
-        """Another coreapp hears nothing but failures: is it the same here?"""
+        """Another coreapp hears nothing but failures, or is well again: is it the same here?"""
         self._warned.set()
 
     async def look(self) -> None:
         """Ask if nothing else has lately; an answer in Meta's form is enough, whatever it says."""
         upstream, now = self._upstream, self._clock()
-        if upstream.well:
-            await self._say_failing(now)
-        elif now - max(self._asked, upstream.failed_at) >= QUIET_SECONDS and await self._there():
+        quiet = now - max(self._asked, upstream.failed_at) >= QUIET_SECONDS
+        if not upstream.well and quiet and await self._there():
             upstream.revived()
+        was, self._well = self._well, upstream.well
+        if self._well and (not was or self._fails(now)):
+            self._told = now
+            await self._tell()
 
     async def look_too(self) -> None:
-        """Ask, unless messages of our own tell."""
+        """Ask, unless messages of our own are about to tell."""
         upstream = self._upstream
-        if upstream.failing_since is None and not await self._there():
+        if upstream.well and upstream.failing_since is not None:
+            return
+        if not await self._there():
             upstream.away()
+        elif not upstream.well:
+            upstream.revived()
 
-    async def _say_failing(self, now: float) -> None:
+    def _fails(self, now: float) -> bool:
+        """It does, for a while, and nobody was told lately."""
         since = self._upstream.failing_since
         lately = now - self._upstream.failed_at < TELL_SECONDS
         if since is None or now - since < LOOK_SECONDS or not lately:
-            return
-        if now - self._told >= TELL_SECONDS:
-            self._told = now
-            await self._tell()
+            return False
+        return now - self._told >= TELL_SECONDS
 
     async def _there(self) -> bool:
         self._asked = self._clock()

@@ -1,0 +1,54 @@
+"""How long a message waits for a new owner after a kill, with nothing else on the machine.
+
+In the storm (``bench.cloud.storm``) a proxy's process starts anew at the moment of each kill, and its
+start takes one of the two cores.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+from random import Random
+
+from bench.cloud.extent import Extent
+from bench.cloud.site import LOAD_CONNECTIONS, cloud_site, now, owners, requests, spread, warm
+from bench.cloud.storm import FAULTS, LEVEL, OWNERS, RATE, Kill, doubted, stood
+from bench.e2e.site import Found, Site, say
+from tests.campaigns.chaos.audit import watch_doubts
+
+SECONDS, KILL_EVERY_SECONDS = 250.0, 10.0
+
+
+async def measure(folder: Path, extent: Extent) -> tuple[Found, list[str]]:
+    """Milliseconds, of each kill the longest wait, and what was wrong."""
+    async with cloud_site(folder, OWNERS, FAULTS) as here:
+        await watch_doubts(here.database)
+        await warm(here, LEVEL)
+        since, seconds = now(), extent.lasts(SECONDS)
+        order = here.order(LOAD_CONNECTIONS, seconds, per_second=RATE, times=True, asked=True)
+        killing = asyncio.create_task(_kill(here, seconds))
+        found = await here.measured(order)
+        kills = await killing
+        whole = await requests(here, since)
+        waits = stood(whole.requests, found["asked"], kills, await doubted(here.database))
+        figures: Found = {
+            "failover": {**spread(waits), "kills": len(kills)},
+            "foreign_cores": {"failover": round(found["foreign_cores"], 2)},
+        }
+        say(f"  {figures}")
+        return figures, await here.check("failover")
+
+
+async def _kill(here: Site, seconds: float) -> list[Kill]:
+    """An owner, now and then, until the load is all but over."""
+    random, kills = Random(1), list[Kill]()
+    began, pause = now(), min(KILL_EVERY_SECONDS, seconds / 3)
+    for n in range(1, int(seconds / pause)):
+        await asyncio.sleep(began + n * pause - now())
+        alive = await owners(here)
+        victim = random.choice(sorted(alive))
+        kills.append(Kill(now(), frozenset(alive[victim])))
+        os.kill(victim, signal.SIGKILL)
+    return kills
