@@ -1,7 +1,7 @@
 """How long a message waits for a new owner after a kill, with nothing else on the machine.
 
-In the storm (``bench.cloud.storm``) a proxy's process starts anew at the moment of each kill, and its
-start takes one of the two cores.
+In the storm (``bench.cloud.storm``) a proxy's process starts anew at the moment of each kill, and
+that takes one of the two cores.
 """
 
 from __future__ import annotations
