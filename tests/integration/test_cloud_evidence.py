@@ -106,6 +106,23 @@ async def test_nor_does_one_that_may_be_of_two(settings: Settings, pool: asyncpg
         assert await pool.fetchval("select count(*) from cloud_unmatched") == 1
 
 
+async def test_nor_does_one_that_may_be_of_a_message_that_ended_with_its_outcome_unknown(
+    settings: Settings, pool: asyncpg.Pool
+) -> None:
+    """It was taken for the failure of the next one, which had not failed."""
+    async with owning_cloud(settings, pool, cut, cloud_in_doubt="fail") as me:
+        first, second = me.message(), me.message()
+        await soon(lambda: pool.fetchval("select state = $1 from send_issue", DOUBTED))
+        me.skip(61.0)
+        await me.begun(2)
+        assert await shown(pool, first) == ["failed"]
+        await soon(lambda: pool.fetchval("select state = $1 from send_issue", DOUBTED))
+        await nobodys(pool, "wamid.unknown")
+        await looked(me)
+        assert await issues(pool) == [(second, 1, 1, DOUBTED)]
+        assert await pool.fetchval("select count(*) from cloud_unmatched") == 1
+
+
 async def test_a_status_that_came_before_its_id_was_known_finds_its_message(
     settings: Settings, pool: asyncpg.Pool
 ) -> None:

@@ -7,6 +7,7 @@ settled, has none.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 from warouter.flow.doubt import Rule, State
 
@@ -89,6 +90,7 @@ class Issues(dict[bytes, Issue]):
         self.unbegun: dict[bytes, int] = {}  # attempts that may have a row, and have not begun
         self.paid: set[bytes] = set()  # they have a place in the rate, and their request not begun
         self._unknown: dict[tuple[bytes, int], float] = {}
+        self._unheard: dict[str, float] = {}  # by recipient, until when
 
     def prove(self, message_id: bytes) -> None:
         """It has ended by evidence: who has read its row before does not send or end it."""
@@ -102,6 +104,17 @@ class Issues(dict[bytes, Issue]):
         """
         self._unknown = {key: end for key, end in self._unknown.items() if end > now}
         self._unknown[message_id, attempt] = until
+
+    def leave_unheard(self, recipient: str, until: float, now: float) -> None:
+        """A message to this recipient has ended, and what became of a request of it is not known: a
+        failure that names no message may be its.
+        """
+        self._unheard = {to: end for to, end in self._unheard.items() if end > now}
+        self._unheard[recipient] = until
+
+    def unheard(self, recipients: Iterable[str], now: float) -> bool:
+        """True if that is so for one of these, which are spellings of one number."""
+        return any(self._unheard.get(to, now) > now for to in recipients)
 
     def ended(self, issue: Issue, attempt: int, now: float) -> None:
         """This attempt of it was taken; a later one that is in doubt may be heard of yet."""
