@@ -29,6 +29,7 @@ from warouter.flow.doubt import State
 from warouter.kinds import HOLD, MESSAGE, kind_with
 from warouter.message_id import text_of
 from warouter.owner import recorder
+from warouter.owner.cloud.rules import RuleBook
 from warouter.owner.cloud.words import Word
 from warouter.store.journal.issues import KEPT
 from warouter.upstream.cloud.batch import WORD
@@ -90,6 +91,26 @@ async def test_the_next_owner_sends_again_what_waited_beside_its_lane(
     async with owning_cloud(settings, pool):
         pass
     await older(pool, HELD_WINDOW)
+    async with owning_cloud(settings, pool) as slots:
+        await slots.begun(1)
+        await settled(pool)
+        assert slots.graph.refs() == [(message_id, 2)]
+
+
+async def test_so_does_one_that_knows_another_category_of_its_template(
+    settings: Settings, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the shorter window it had kept its place: it was looked for there, and never sent."""
+    async with owning_cloud(settings, pool, cut) as slots:
+        message_id = slots.message(body=template("marketing"))
+        await slots.begun(1)
+        issue = await soon(lambda: slots.slot.issues.get(message_id))
+        await soon(lambda: issue.state is State.DOUBT)
+        slots.skip(LANE)
+        await soon(lambda: issue.aside and slots.slot.recorded >= issue.left)
+    known = RuleBook.of
+    monkeypatch.setattr(RuleBook, "of", lambda self, kind, _body: known(self, kind, b"{}"))
+    await older(pool, WINDOW)
     async with owning_cloud(settings, pool) as slots:
         await slots.begun(1)
         await settled(pool)

@@ -12,7 +12,7 @@ import pytest
 from tests.harness.journals import ME, OTHER, OWNED, RECIPIENT, an_id, event, own, row
 from tests.harness.wait import PATIENCE, soon
 from warouter.config import Settings
-from warouter.flow.progress import LogProgress, Stated, Took, Unissued
+from warouter.flow.progress import LogProgress, Park, Stated, Took, Unissued
 from warouter.message_id import text_of
 from warouter.store.journal import FENCED, KNOWN, PROVEN, Journal, Request, SlotProgress, sessions
 from warouter.store.journal.inbox import Proof
@@ -141,6 +141,14 @@ async def test_what_was_issued_is_in_doubt_for_the_next_owner(
     assert (kept.state, kept.doubts) == (KEPT, 1)
     assert kept.age > 99
     assert (issued.id, issued.body, issued.kind, issued.wamid) == (an_id(1), b"{}", 0, None)
+
+
+async def test_the_next_owner_finds_which_of_them_are_parked(
+    journal: Journal, pool: asyncpg.Pool
+) -> None:
+    await journal.append_issued(OWNED, rows := [row(1), row(2)], rows)
+    await record(journal, Park(2, 0, 60_000, "in doubt"))
+    assert [found.parked for found in await journal.open_issues(OWNED)] == [False, True]
 
 
 async def test_a_doubt_keeps_its_time_through_takeovers(

@@ -78,7 +78,8 @@ class Tables(Owners):
             # greatest() leaves nulls out
             wamid = max((each.wamid for each in self.issues.attempts.get(row.id, ())), default=None)
             times = row._replace(at=max(now - row.at, 0.0))
-            found.append((*times, *fields, age, wamid))
+            parked = row.seq in self.messages[row.slot].parked
+            found.append((*times, *fields, age, wamid, parked))
         return found
 
     def _heads(self, slots: set[int]) -> Iterator[tuple[int, Message]]:

@@ -139,7 +139,10 @@ class Doubts:
             self.endings.settle(slot, issue, reopen=False)
             return
         issue.state, issue.cause = State.DOUBT, row.cause or ""
-        if rule.goes_on(row.age):
+        # Those behind it went on already, by a rule that may be another one now: of its template
+        # an owner before this one may have known less.
+        gave_way = slot.messages.cursor.settled(row.seq) and not row.parked
+        if gave_way or rule.goes_on(row.age):
             issue.aside = True
             self.endings.settle(slot, issue, reopen=False)
             return

@@ -15,7 +15,9 @@ from warouter.store.journal.outcome import FENCED, PROVEN, Exceptions
 from warouter.store.journal.sessions import Sessions
 
 _ISSUE = "select * from issue_requests($1,$2,$3,$4,$5,$6,$7,$8,$9)"
-_OPEN = "select * from open_issues($1,$2,$3)"
+_OPEN = """
+select o.*, exists (select from parked_message p where p.slot = o.slot and p.seq = o.seq) as parked
+  from open_issues($1,$2,$3) o"""
 _OUTCOMES = {2: FENCED, 6: PROVEN}
 
 # The states of a row.
@@ -37,7 +39,7 @@ class OpenIssue(msgspec.Struct, frozen=True):
     """A row as the next owner finds it; ``age`` in seconds since it was issued or in doubt.
 
     ``body`` and what belongs to it is that of its message, None if that is gone. ``wamid`` is an
-    id of an attempt that was taken.
+    id of an attempt that was taken. ``parked``: its message is.
     """
 
     slot: int
@@ -54,6 +56,7 @@ class OpenIssue(msgspec.Struct, frozen=True):
     ttl: int | None
     message_age: float | None
     wamid: str | None
+    parked: bool = False
 
 
 class Issues(Sessions):
