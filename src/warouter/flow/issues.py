@@ -105,12 +105,13 @@ class Issues(dict[bytes, Issue]):
         self._unknown = {key: end for key, end in self._unknown.items() if end > now}
         self._unknown[message_id, attempt] = until
 
-    def leave_unheard(self, recipient: str, until: float, now: float) -> None:
-        """A message to this recipient has ended, and what became of a request of it is not known: a
-        failure that names no message may be its.
+    def leave_unheard(self, issue: Issue, requests: int, now: float) -> None:
+        """The message has ended, and of so many requests of it nobody knows what became of them: a
+        failure that names no message may be of one of these.
         """
-        self._unheard = {to: end for to, end in self._unheard.items() if end > now}
-        self._unheard[recipient] = until
+        if requests > 0 and issue.rule is not None:
+            self._unheard = {to: end for to, end in self._unheard.items() if end > now}
+            self._unheard[issue.recipient] = now + issue.rule.blind
 
     def unheard(self, recipients: Iterable[str], now: float) -> bool:
         """True if that is so for one of these, which are spellings of one number."""

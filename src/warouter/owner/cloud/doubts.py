@@ -139,10 +139,7 @@ class Doubts:
             self.endings.settle(slot, issue, reopen=False)
             return
         issue.state, issue.cause = State.DOUBT, row.cause or ""
-        # Those behind it went on already, by a rule that may be another one now: of its template
-        # an owner before this one may have known less.
-        gave_way = slot.messages.cursor.settled(row.seq) and not row.parked
-        if gave_way or rule.goes_on(row.age):
+        if _gave_way(slot, row) or rule.goes_on(row.age):
             issue.aside = True
             self.endings.settle(slot, issue, reopen=False)
             return
@@ -257,3 +254,10 @@ class Doubts:
             self.endings.fail(slot, issue, UNKNOWN)
             return True
         return self.endings.resend(slot, issue, "operator")
+
+
+def _gave_way(slot: OwnedSlot, row: OpenIssue) -> bool:
+    """Those behind it went on already, perhaps by another rule than that of now: of its template an
+    owner before this one may have known less.
+    """
+    return slot.messages.cursor.settled(row.seq) and not row.parked

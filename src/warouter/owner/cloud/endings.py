@@ -90,8 +90,9 @@ class Endings:
         slot.messages.note(took._replace(seq=issue.seq))
         if issue.state in (State.DOUBT, State.HELD):
             self.count(slot, issue, by)
-        slot.issues.ended(issue, took.attempt, self._clock())
-        self._note_unheard(slot, issue, issue.doubts - (issue.state is not State.OUT))
+        now, others = self._clock(), issue.doubts - (issue.state is not State.OUT)
+        slot.issues.ended(issue, took.attempt, now)
+        slot.issues.leave_unheard(issue, others, now)
         self._end(slot, issue)
         return True
 
@@ -207,16 +208,10 @@ class Endings:
     def fail(self, slot: OwnedSlot, issue: Issue, why: tuple[int, str, str]) -> None:
         issue.saying = True
         slot.issues.failed.add(issue.id)
-        self._note_unheard(slot, issue, issue.doubts)
+        slot.issues.leave_unheard(issue, issue.doubts, self._clock())
         entry = Entry(issue.seq, issue.id, issue.recipient, 0, b"")
         answer = Answer(slot.slot, text_of(issue.id), *why)
         self._expiry.fail(slot, entry, answer, _Failed(self, issue))
-
-    def _note_unheard(self, slot: OwnedSlot, issue: Issue, requests: int) -> None:
-        """So many requests of a message that ends now may have been taken, beside the known one."""
-        if requests > 0 and issue.rule is not None:
-            now = self._clock()
-            slot.issues.leave_unheard(issue.recipient, now + issue.rule.blind, now)
 
     def failed(self, slot: OwnedSlot, issue: Issue) -> None:
         """Its ``failed`` is on disk."""
