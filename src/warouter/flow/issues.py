@@ -118,7 +118,10 @@ class Issues(dict[bytes, Issue]):
         return any(self._unheard.get(to, now) > now for to in recipients)
 
     def ended(self, issue: Issue, attempt: int, now: float) -> None:
-        """This attempt of it was taken; a later one that is in doubt may be heard of yet."""
+        """This attempt of it was taken; a later one that is in doubt may be heard of yet, and a
+        failure that names no message may be of any other one.
+        """
+        self.leave_unheard(issue, issue.doubts - (issue.state is not State.OUT), now)
         if issue.state is State.DOUBT and issue.attempt > attempt and issue.rule is not None:
             self.leave(issue.id, issue.attempt, issue.since + issue.rule.window, now)
 

@@ -90,9 +90,7 @@ class Endings:
         slot.messages.note(took._replace(seq=issue.seq))
         if issue.state in (State.DOUBT, State.HELD):
             self.count(slot, issue, by)
-        now, others = self._clock(), issue.doubts - (issue.state is not State.OUT)
-        slot.issues.ended(issue, took.attempt, now)
-        slot.issues.leave_unheard(issue, others, now)
+        slot.issues.ended(issue, took.attempt, self._clock())
         self._end(slot, issue)
         return True
 
