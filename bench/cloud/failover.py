@@ -7,15 +7,12 @@ that takes one of the two cores.
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 from pathlib import Path
-from random import Random
 
 from bench.cloud.extent import Extent
-from bench.cloud.site import LOAD_CONNECTIONS, cloud_site, now, owners, requests, spread, warm
-from bench.cloud.storm import FAULTS, LEVEL, OWNERS, RATE, Kill, doubted, stood
-from bench.e2e.site import Found, Site, say
+from bench.cloud.site import LOAD_CONNECTIONS, cloud_site, now, requests, spread, warm
+from bench.cloud.storm import FAULTS, LEVEL, OWNERS, RATE, doubted, stood, storm
+from bench.e2e.site import Found, say
 from tests.campaigns.chaos.audit import watch_doubts
 
 SECONDS, KILL_EVERY_SECONDS = 250.0, 10.0
@@ -28,7 +25,7 @@ async def measure(folder: Path, extent: Extent) -> tuple[Found, list[str]]:
         await warm(here, LEVEL)
         since, seconds = now(), extent.lasts(SECONDS)
         order = here.order(LOAD_CONNECTIONS, seconds, per_second=RATE, times=True, asked=True)
-        killing = asyncio.create_task(_kill(here, seconds))
+        killing = asyncio.create_task(storm(here, seconds, KILL_EVERY_SECONDS))
         found = await here.measured(order)
         kills = await killing
         whole = await requests(here, since)
@@ -39,16 +36,3 @@ async def measure(folder: Path, extent: Extent) -> tuple[Found, list[str]]:
         }
         say(f"  {figures}")
         return figures, await here.check("failover")
-
-
-async def _kill(here: Site, seconds: float) -> list[Kill]:
-    """An owner, now and then, until the load is all but over."""
-    random, kills = Random(1), list[Kill]()
-    began, pause = now(), min(KILL_EVERY_SECONDS, seconds / 3)
-    for n in range(1, int(seconds / pause)):
-        await asyncio.sleep(began + n * pause - now())
-        alive = await owners(here)
-        victim = random.choice(sorted(alive))
-        kills.append(Kill(now(), frozenset(alive[victim])))
-        os.kill(victim, signal.SIGKILL)
-    return kills

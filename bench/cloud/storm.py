@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from random import Random
 from typing import NamedTuple
@@ -78,7 +78,7 @@ async def measure(folder: Path, extent: Extent) -> tuple[Found, list[str]]:
         since, before = now(), (await beside.record())["unique"]
         seconds = extent.lasts(SECONDS)
         order = here.order(LOAD_CONNECTIONS, seconds, per_second=RATE, times=True, asked=True)
-        storming = asyncio.create_task(_storm(here, beside, seconds))
+        storming = asyncio.create_task(storm(here, seconds, KILL_EVERY_SECONDS, beside.die))
         found, theirs = await asyncio.gather(here.measured(order), beside.run(order))
         kills = await storming
         figures: Found = {
@@ -130,17 +130,23 @@ def _judged(asked: int, record: Found, found: Found) -> Found:
     }
 
 
-async def _storm(here: Site, beside: Beside, seconds: float) -> list[Kill]:
-    """Kill somebody, now and then, until the load is all but over."""
+async def _nobody_else() -> None:
+    """Only an owner is killed."""
+
+
+async def storm(
+    here: Site, seconds: float, every: float, also: Callable[[], Awaitable[None]] = _nobody_else
+) -> list[Kill]:
+    """Kill an owner ``every`` so many seconds until the load is all but over, and call ``also``."""
     random, kills = Random(1), list[Kill]()
-    began, pause = now(), min(KILL_EVERY_SECONDS, seconds / 3)
+    began, pause = now(), min(every, seconds / 3)
     for n in range(1, int(seconds / pause)):
         await asyncio.sleep(began + n * pause - now())
         alive = await owners(here)
         victim = random.choice(sorted(alive))
         kills.append(Kill(now(), frozenset(alive[victim])))
         os.kill(victim, signal.SIGKILL)
-        await beside.die()
+        await also()
     return kills
 
 

@@ -229,17 +229,13 @@ class Clock:
         return self.now
 
 
-async def _nobody() -> None:
-    """There are no others."""
-
-
 @pytest.mark.parametrize("answers_an_error", [False, True])
 async def test_who_was_cut_off_and_has_nothing_to_send_asks_whether_it_still_is(
     client: Client, simulator: CloudSimulator, answers_an_error: bool
 ) -> None:
     clock = Clock()
     upstream = CloudUpstream(Graph(client.cloud, client.secrets, 65536), clock)
-    recovery = Recovery(upstream, client.number.probe, _nobody, clock)
+    recovery = Recovery(upstream, client.number.probe, clock)
     simulator.use(CloudFaults(refuse=True))
     for clock.now in (0.0, 11.0):
         upstream._judge(POST, Exchanged(Outcome.UNKNOWN, cause="Connection reset by peer"))
@@ -254,51 +250,6 @@ async def test_who_was_cut_off_and_has_nothing_to_send_asks_whether_it_still_is(
     clock.now = 32.0
     await recovery.look()
     assert upstream.well
-    await upstream.close()
-
-
-async def test_who_begins_to_fail_tells_the_others_before_it_counts_as_cut_off(
-    client: Client,
-) -> None:
-    clock, told = Clock(), list[float]()
-    upstream = CloudUpstream(Graph(client.cloud, client.secrets, 65536), clock)
-
-    async def tell() -> None:
-        told.append(clock.now)
-
-    recovery = Recovery(upstream, client.number.probe, tell, clock)
-    for clock.now in range(20, 30):
-        upstream._judge(POST, Exchanged(Outcome.UNBEGUN, cause="Connection refused"))
-        await recovery.look()
-        assert upstream.well
-    clock.now = 33  # what was tried last is long ago: that says nothing of now
-    await recovery.look()
-    assert told == [22, 25, 28]
-    await upstream.close()
-
-
-async def test_a_spare_one_that_is_told_asks_and_is_not_well_where_it_is_the_same(
-    client: Client, simulator: CloudSimulator
-) -> None:
-    clock, told = Clock(), list[float]()
-    upstream = CloudUpstream(Graph(client.cloud, client.secrets, 65536), clock)
-
-    async def tell() -> None:
-        told.append(clock.now)
-
-    recovery = Recovery(upstream, client.number.probe, tell, clock)
-    simulator.use(CloudFaults(refuse=True))
-    await recovery.look_too()
-    await recovery.look()
-    assert not upstream.well
-    simulator.use(CloudFaults())
-    await recovery.look_too()  # somebody is well again
-    assert upstream.well
-    clock.now = 2.0
-    await recovery.look()
-    assert told == [2.0]
-    await recovery.look_too()
-    assert upstream.well  # whoever told is cut off alone
     await upstream.close()
 
 

@@ -459,6 +459,19 @@ def test_a_server_that_ends_every_connection_at_once_is_not_stormed(way: Way) ->
     run(way, script, body)
 
 
+def test_nor_is_it_while_connections_are_opened_ahead(way: Way) -> None:
+    """They were opened until there were as many as wanted, however often they ended."""
+
+    async def body(graph: Graph, server: Hostile) -> None:
+        graph.connections.warm(3)
+        ahead = graph.connections._ahead
+        assert ahead is not None
+        await asyncio.wait_for(ahead, PATIENCE)
+        assert server.connections <= 3
+
+    run(way, lambda conversation: conversation.close(), body)
+
+
 def test_what_the_kernel_does_not_take_is_dropped_at_the_deadline(way: Way) -> None:
     """The server reads too late: it never gets the whole request."""
     large = b'{"x":"%b"}' % (b"y" * 400_000)

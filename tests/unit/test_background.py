@@ -52,7 +52,6 @@ HEARD = {
     "store/servers.py:open_writable": CALLER,
     "store/views/stats.py:get": CALLER,
     "upstream/client.py:run": PROCESS,
-    "upstream/cloud/graph/recovery.py:run": PROCESS,
     "upstream/cloud/graph/exchange.py:post": CALLER,
     "webhook/callbacks.py:_start_posts": "_deliver catches everything: it ends its slots' epochs",
     "webhook/callbacks.py:run": PROCESS,

@@ -6,13 +6,9 @@ incoming   the inbox, which webapps fill -> Drain -> UpstreamListener -> as ever
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Coroutine, Mapping
 from typing import Any
 
-import asyncpg
-
-from warouter.errors import OutcomeUnknown
 from warouter.flow.doubt import Policy
 from warouter.flow.share import outgoing
 from warouter.flow.windows import Windows
@@ -37,7 +33,6 @@ from warouter.owner.hearing import UpstreamListener
 from warouter.owner.media.attachments import Attachments
 from warouter.owner.receipts import Receipts
 from warouter.owner.sender import Sender
-from warouter.store.cloud.notices import AWAY, tell_away
 from warouter.upstream.cloud.graph.calls import Calls
 from warouter.upstream.cloud.graph.client import CloudUpstream
 from warouter.upstream.cloud.graph.exchange import Graph
@@ -45,8 +40,6 @@ from warouter.upstream.cloud.graph.media import CloudMedia
 from warouter.upstream.cloud.graph.number import Number as GraphNumber
 from warouter.upstream.cloud.graph.recovery import Recovery
 from warouter.upstream.cloud.secrets import Secrets
-
-log = logging.getLogger(__name__)
 
 NOTICES = "cloud "  # what webapps say of Meta's notices begins so
 
@@ -85,7 +78,7 @@ class CloudEnd:
         )
         self.pace = Pace(cloud.rate or outgoing(DEFAULT_LEVEL, 0.0), clock)
         graph_number = GraphNumber(cloud, self._calls)
-        self._recovery = Recovery(self.upstream, graph_number.probe, self._tell_away, clock)
+        self._recovery = Recovery(self.upstream, graph_number.probe, clock)
         self.number = Number(
             ownership,
             common.identity.incarnation,
@@ -161,19 +154,11 @@ class CloudEnd:
         }
 
     def hint(self, what: str) -> None:
-        if what == AWAY:
-            self._recovery.warned()
-        elif what.startswith(NOTICES):
+        if what.startswith(NOTICES):
             self.number.read_soon()
 
     def samples(self) -> list[Sample]:
         return cloud_samples(self, self._common.all_issues)
-
-    async def _tell_away(self) -> None:
-        try:
-            await tell_away(self._common.session.fetch)
-        except (OutcomeUnknown, asyncpg.PostgresError) as error:
-            log.warning("warning of others failed", extra={"error": str(error)})
 
     async def close(self) -> None:
         self.pace.close()

@@ -18,8 +18,6 @@ _LEVEL = """
 with old as (update cloud_number set read_at = '-infinity')
 select pg_notify('warouter', 'cloud level')"""
 _TEMPLATES = "select pg_notify('warouter', 'cloud templates')"
-AWAY = "cloud away"  # a coreapp hears nothing but failures of the Graph API
-_TELL = "select pg_notify($1, $2)"
 _KEEP = """
 insert into cloud_notice (field, said) values ($1, $2)
 on conflict (field) do update set said = excluded.said, at = now()"""
@@ -47,11 +45,6 @@ async def pass_on(fetch: Fetch, notice: Notice) -> None:
         await fetch(_TEMPLATES)
     elif notice.action is Action.ACCOUNT:
         await fetch(_KEEP, notice.field, notice.said[:MOST_CHARS])
-
-
-async def tell_away(fetch: Fetch) -> None:
-    """Tell the other coreapps that the Graph API may be away."""
-    await fetch(_TELL, "warouter", AWAY)
 
 
 async def read_notices(source: Source) -> list[Said]:

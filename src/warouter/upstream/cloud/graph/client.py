@@ -95,16 +95,6 @@ class CloudUpstream(Upstream):
         """When the last failure was heard, by the clock."""
         return self._failed
 
-    @property
-    def failing_since(self) -> float | None:
-        """Since when nothing but failures were heard, by the clock; None if the last was none."""
-        return self._failing
-
-    def away(self) -> None:
-        """The Graph API is not there: who asked has heard nothing, as others have for a while."""
-        self._failed = self._clock()
-        self._failing = self._failed - TRYING_SECONDS
-
     def revived(self) -> None:
         """The Graph API is there: something else than a request has heard of it."""
         self._failing = None

@@ -156,7 +156,9 @@ class Connections:
             self._wake()
 
     async def _open_ahead(self, count: int) -> None:
-        while self.count < min(count, self.limit):
+        for _ in range(count):  # each once: the other side may end all of them at once
+            if self.count >= min(count, self.limit):
+                return
             self._opening += 1
             try:
                 wire = await self._open()

@@ -1,0 +1,46 @@
+"""What is remembered of messages whose issues have ended."""
+
+from __future__ import annotations
+
+import pytest
+
+from warouter.flow.doubt import Policy, Rule, State
+from warouter.flow.issues import MOST_PROVEN, Issue, Issues
+
+RULE = Rule(Policy.RESEND, window=60.0, blind=600.0, lane=60.0)
+TO = "4915100000000"
+
+
+def _issue(state: State, doubts: int) -> Issue:
+    issue = Issue(1, bytes(20), TO, doubts=doubts)
+    issue.state, issue.rule = state, RULE
+    return issue
+
+
+@pytest.mark.parametrize(
+    ("state", "doubts", "open_"),
+    [
+        (State.OUT, 0, False),  # the usual end
+        (State.OUT, 1, True),  # the answer is of the second request
+        (State.DOUBT, 1, False),  # the evidence is of the only one
+        (State.DOUBT, 2, True),
+        (State.QUEUED, 1, False),
+        (State.HELD, 3, True),
+    ],
+)
+def test_a_request_beside_the_one_that_was_taken_may_be_heard_of_for_long(
+    state: State, doubts: int, open_: bool
+) -> None:
+    issues = Issues()
+    issues.ended(_issue(state, doubts), 1, 100.0)
+    assert issues.unheard([TO], 699.0) is open_
+    assert not issues.unheard([TO], 700.0)
+    assert not issues.unheard(["4915199999999"], 100.0)
+
+
+def test_what_was_proven_is_remembered_for_as_many_as_are_read_at_a_time() -> None:
+    issues = Issues()
+    for n in range(MOST_PROVEN + 1):
+        issues.prove(n.to_bytes(20))
+    assert len(issues.proven) == MOST_PROVEN
+    assert (0).to_bytes(20) not in issues.proven
