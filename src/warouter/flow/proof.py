@@ -54,7 +54,8 @@ class Way(Enum):
 
 
 class Cohort(NamedTuple):
-    """Messages of the number that were answered 200 within 30 s after the doubt began.
+    """Messages of the number that were answered 200 within 30 s after the doubt began; where doubts
+    share an answer, from the first of them until 30 s after the last.
 
     Held templates are left out. ``silent`` of them have no status at all.
     """
@@ -83,16 +84,19 @@ def way(
     *,
     offset: float | None,
     windows: Windows,
+    spread: float = 0.0,
 ) -> Way:
-    """What is known for a doubt that began ``age`` seconds ago, by the database's clock.
+    """What is known for doubts that began ``age`` seconds ago, by the database's clock, or up to
+    ``spread`` later: what proves the way for one of them proves it for all.
 
     ``offset`` is by how many seconds Meta's clock is ahead of the database's; None: unknown.
     """
     if age < _clear(_gaps(age, listeners, windows)):
         return Way.GAP
-    if age < windows.scaled(COHORT_SECONDS) or cohort.silent > _tolerated(cohort.answered):
+    complete = spread + windows.scaled(COHORT_SECONDS)
+    if age < complete or cohort.silent > _tolerated(cohort.answered):
         return Way.BEHIND
-    later = 0.0 if cohort.answered else windows.scaled(LATER_SECONDS)
+    later = spread + (0.0 if cohort.answered else windows.scaled(LATER_SECONDS))
     return Way.PROVEN if _heard(age - later, listeners, offset, windows) else Way.IDLE
 
 

@@ -106,6 +106,26 @@ def test_a_cohort_of_which_all_was_told_before_the_doubt_proves_nothing(
     assert judge(90.0, at(90.0, -DAY, meta=made), cohort=CLEAN, offset=offset) is expected
 
 
+@given(
+    age=st.floats(0.0, 200.0),
+    later=st.floats(0.0, 1.0),
+    made=st.floats(-100.0, 200.0),
+    began=st.floats(-100.0, 100.0),
+    cohort=st.sampled_from([CLEAN, NONE, Cohort(100, 50)]),
+)
+def test_what_proves_the_way_for_the_first_of_them_proves_it_for_each(
+    age: float, later: float, made: float, began: float, cohort: Cohort
+) -> None:
+    """Doubts of one second share an answer: one near its end has another time before it."""
+
+    def told(begun: float, spread: float = 0.0) -> Way:
+        rows = (at(age - begun, -DAY), at(age - begun, began - begun, meta=made - begun))
+        return way(age - begun, cohort, rows, offset=0.0, windows=Windows(2.0), spread=spread)
+
+    if told(0.0, spread=1.0) is Way.PROVEN:
+        assert told(later) is Way.PROVEN
+
+
 def first(*spans: tuple[float, float, str], base: float = 60.0, most: float = 2_000.0) -> float:
     """The first age, in tenths of a second, from which no gap of ours stands against a proof.
 

@@ -61,6 +61,31 @@ async def test_a_reading_that_fails_is_asked_for_again() -> None:
     assert proving.proven(0.0)
 
 
+class Silence(Journal):
+    """Of what was answered at ``answered`` nothing was heard; customers write all the while."""
+
+    def __init__(self, answered: float) -> None:
+        super().__init__()
+        self.answered = answered
+
+    async def way(self, age: float, within: float) -> Way:
+        self.readings += 1
+        silent = int(LATER - age <= self.answered < LATER - age + within)
+        return Way(Cohort(silent, silent), [Listener(age + 60.0, 0.0, meta=0.0)], 0.0)
+
+
+async def test_a_cohort_goes_on_after_the_last_doubt_that_shares_the_answer() -> None:
+    """One near the end of a second was taken for that of an idle number, and sent again though
+    all that was answered with it was late.
+    """
+    doubted = LATER - 60.0 - 0.05
+    journal = Silence(doubted + 0.9)
+    proving = Proving(cast("Any", journal), Windows(2.0), lambda: LATER)
+    proving.proven(doubted)
+    await soon(lambda: journal.readings and not proving._reading)
+    assert not proving.proven(doubted)
+
+
 def test_who_sets_this_nodes_clock_does_not_change_what_is_known_of_the_other_ones() -> None:
     """Set back by a minute, events of the minute before a doubt would have proven something."""
     now, clocks = 10.0, [NOON]

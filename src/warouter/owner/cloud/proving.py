@@ -17,6 +17,7 @@ from warouter.store.journal import Journal
 log = logging.getLogger(__name__)
 
 AGAIN_SECONDS = 1.0
+SHARED_SECONDS = 1.0  # doubts that began within the same one share an answer
 MOST_KNOWN = 4_096
 wall = time.time
 
@@ -68,11 +69,19 @@ class Proving:
     async def _read(self, second: int) -> None:
         try:
             age = self._clock() - second
-            found = await self._journal.way(age, self._windows.scaled(COHORT_SECONDS))
+            within = SHARED_SECONDS + self._windows.scaled(COHORT_SECONDS)
+            found = await self._journal.way(age, within)
             offset = None
             if self._ahead is not None and found.now:
                 offset = self._ahead + self._clock() - found.now
-            told = way(age, found.cohort, found.listeners, offset=offset, windows=self._windows)
+            told = way(
+                age,
+                found.cohort,
+                found.listeners,
+                offset=offset,
+                windows=self._windows,
+                spread=SHARED_SECONDS,
+            )
             if len(self._known) >= MOST_KNOWN:
                 self._known.pop(next(iter(self._known)))
             self._known[second] = self._clock(), told is Way.PROVEN
