@@ -105,7 +105,8 @@ class History:
         self.doubtful: set[Any] = set()  # ids of which an error said that the outcome is unknown
         self.unaccepted: list[Any] = []  # ids of which an error said that they were not accepted
         self.doomed: set[Any] = set()  # acknowledged ids that are to end as failed
-        self.held: set[Any] = set()  # acknowledged ids that wait for an operator, who is told
+        self.held: set[Any] = set()  # acknowledged ids that rightly wait on, as an operator is told
+        self.slow: set[Any] = set()  # acknowledged ids that may wait for longer than a run lasts
         self.cautious: set[Any] = set()  # acknowledged ids that may fail, and go out only once
         self.shared: list[Any] = []  # ids that a second request was answered with
         self.early: list[tuple[float, Any]] = []  # acknowledged before they were on disk

@@ -55,6 +55,10 @@ class Door(Protocol):
         """Wait until it has nothing more to say, or for its ``patience``."""
         ...
 
+    async def waiting(self, lab: Lab) -> set[str]:
+        """Acknowledged ids that rightly wait on: for an operator, or for a long window."""
+        ...
+
     async def judged(self, lab: Lab, marks: Sequence[Mark], log: Sequence[Row]) -> list[str]:
         """Fill the history with all that arrived; sentences about what this door alone shows."""
         ...

@@ -12,6 +12,7 @@ import json
 import sys
 import time
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
@@ -28,7 +29,7 @@ from tests.harness.certificates import alone
 from warouter._hash import slot_of
 from warouter.flow.causes import word_of
 from warouter.flow.pairs import PAIR_SECONDS
-from warouter.flow.windows import BASE_SECONDS, BLIND_FACTOR
+from warouter.flow.windows import BASE_SECONDS, BLIND_FACTOR, Wait, Windows
 from warouter.local.cluster import Cluster
 from warouter.local.options import EMULATOR
 from warouter.message_id import text_of
@@ -160,7 +161,6 @@ class CloudDoor:
         history.on_record({"ids": ids, "inversions": whole.inversions})
         history.wanted = ("read",)  # what comes after a later status is not shown any more
         judge.dated(history.sends, log, time.time() - time.monotonic())
-        history.held = await self._held()
         twice = judge.twice(requests, marks, self.window, history.cautious)
         rows = await lab.database.sql(_DOUBTS, seconds=60.0)
         logged = {line["id"] for line in _said(lab.folder, "message taken twice")}
@@ -194,8 +194,19 @@ class CloudDoor:
         async with lab.business.http.get(url, timeout=WHOLE) as answer:
             return msgspec.json.decode(await answer.read(), type=Whole)
 
-    async def _held(self) -> set[str]:
-        """As an operator hears of them."""
+    async def waiting(self, lab: Lab) -> set[str]:
+        """As an operator hears of them: held, or in doubt until a window ends that outlasts a run.
+
+        What was issued and not begun when its owner died has no evidence, and waits for its window.
+        """
+        long = Windows(self.window).of(Wait.HELD).ends
+        return {
+            one["id"]
+            for one in await self._listed()
+            if one["state"] == "held" or (one["id"] in lab.history.slow and _age(one) < long)
+        }
+
+    async def _listed(self) -> list[dict[str, Any]]:
         command = ("-m", "warouter", "doubt", "list", "--json", "--data-dir")
         process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -204,7 +215,8 @@ class CloudDoor:
             stdout=asyncio.subprocess.PIPE,
         )
         said, _ = await process.communicate()
-        return {one["id"] for one in msgspec.json.decode(said) if one["state"] == "held"}
+        listed: list[dict[str, Any]] = msgspec.json.decode(said)
+        return listed
 
     async def _inbound(self, lab: Lab) -> list[str]:
         (row,) = await lab.database.sql(_STORED)
@@ -216,6 +228,11 @@ def cloud_of(lab: Lab) -> CloudDoor:
     """The door of a lab, for faults that only this one has."""
     assert isinstance(lab.door, CloudDoor)
     return lab.door
+
+
+def _age(listed: dict[str, Any]) -> float:
+    """Seconds in doubt."""
+    return time.time() - datetime.fromisoformat(listed["since"]).timestamp()
 
 
 def _doubt(row: Row) -> Doubt:

@@ -98,6 +98,7 @@ async def cloud_holds_templates(lab: Lab, mark: Mark) -> None:
             began, to = time.monotonic(), lab.stranger()
             one = await lab.business.message(to, template=template)
             lab.history.on_answer(to, one, began, time.monotonic())
+            lab.history.slow.add(one)
         await kill(lab, mark)
 
 
