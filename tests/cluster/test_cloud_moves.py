@@ -14,6 +14,7 @@ import pytest_asyncio
 from tests.cluster.conftest import running
 from tests.harness.meta import CLOUD, Scene, ids_of, scene_of
 from tests.harness.wait import soon
+from warouter._hash import slot_of
 from warouter.cluster.shardmap import ShardMap
 from warouter.flow.budget import BURST_SECONDS
 
@@ -23,6 +24,8 @@ RATE = 20.0
 ENVIRONMENT = {"WAROUTER_CLOUD_DOUBT_SECONDS": "3", "WAROUTER_CLOUD_RATE": f"{RATE:g}"}
 LATENCY = {"latency_ms": 300, "latency_most_ms": 800}
 MARK_SECONDS = 0.05  # from an issue row to its request, at most
+COREAPPS = "select count(*) from beat join node using (incarnation) where role = 'coreapp' and "
+WELL, CUT_OFF = f"{COREAPPS} upstream_ok", f"{COREAPPS} not upstream_ok"
 JOURNALS = """
 select pg_terminate_backend(pid) from pg_stat_activity
  where application_name like '%coreapp%' and state = 'active' and pid <> pg_backend_pid()
@@ -73,6 +76,24 @@ async def test_planned_moves_leave_nothing_in_doubt(scene: Scene) -> None:
     assert scene.said_of("message doubted", ids_of(sent)) == []
     reasons = {row["reason"] for row in await scene.facts.owner_log()}
     assert "handover" in reasons <= {"unowned", "handover", "renew"}
+
+
+async def test_a_graph_that_is_away_for_all_moves_nothing(scene: Scene) -> None:
+    """Guards ``Recovery``: a spare coreapp, and an owner with nothing to send, are not taken for
+    well, and count at the same time as those that send.
+
+    The door takes a connection and resets it: what is tried fails, and nobody knows more.
+    """
+    before = await scene.facts.owner_log()
+    to = (number for number in scene.recipients(10_000) if slot_of(number) == 0)
+    await scene.use(refuse=True, idle_s=0.05)
+    while await scene.facts.connection.fetchval(WELL):
+        await scene.post(next(to), asks={"Warouter-In-Doubt": "fail"})
+        await asyncio.sleep(0.5)  # what is open ends while it is idle
+    await scene.calm()
+    await scene.settled()
+    await scene.facts.until_none(CUT_OFF)
+    assert await scene.facts.owner_log() == before
 
 
 async def test_what_waits_behind_the_rate_is_not_in_doubt(scene: Scene) -> None:

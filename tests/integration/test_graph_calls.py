@@ -229,13 +229,17 @@ class Clock:
         return self.now
 
 
+async def _to_nobody(_word: str) -> None:
+    """There are no others."""
+
+
 @pytest.mark.parametrize("answers_an_error", [False, True])
 async def test_who_was_cut_off_and_has_nothing_to_send_asks_whether_it_still_is(
     client: Client, simulator: CloudSimulator, answers_an_error: bool
 ) -> None:
     clock = Clock()
     upstream = CloudUpstream(Graph(client.cloud, client.secrets, 65536), clock)
-    recovery = Recovery(upstream, client.number.probe, clock)
+    recovery = Recovery(upstream.reach, client.number.probe, _to_nobody, clock)
     simulator.use(CloudFaults(refuse=True))
     for clock.now in (0.0, 11.0):
         upstream._judge(POST, Exchanged(Outcome.UNKNOWN, cause="Connection reset by peer"))

@@ -53,6 +53,7 @@ HEARD = {
     "store/views/stats.py:get": CALLER,
     "upstream/client.py:run": PROCESS,
     "upstream/cloud/graph/exchange.py:post": CALLER,
+    "upstream/cloud/graph/recovery.py:run": PROCESS,
     "webhook/callbacks.py:_start_posts": "_deliver catches everything: it ends its slots' epochs",
     "webhook/callbacks.py:run": PROCESS,
 }

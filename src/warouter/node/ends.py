@@ -6,9 +6,13 @@ incoming   the inbox, which webapps fill -> Drain -> UpstreamListener -> as ever
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Coroutine, Mapping
 from typing import Any
 
+import asyncpg
+
+from warouter.errors import OutcomeUnknown
 from warouter.flow.doubt import Policy
 from warouter.flow.share import outgoing
 from warouter.flow.windows import Windows
@@ -33,14 +37,18 @@ from warouter.owner.hearing import UpstreamListener
 from warouter.owner.media.attachments import Attachments
 from warouter.owner.receipts import Receipts
 from warouter.owner.sender import Sender
+from warouter.store.locks import CHANNEL
 from warouter.upstream.cloud.graph.calls import Calls
 from warouter.upstream.cloud.graph.client import CloudUpstream
 from warouter.upstream.cloud.graph.exchange import Graph
 from warouter.upstream.cloud.graph.media import CloudMedia
 from warouter.upstream.cloud.graph.number import Number as GraphNumber
-from warouter.upstream.cloud.graph.recovery import Recovery
+from warouter.upstream.cloud.graph.recovery import AWAY, THERE, Recovery
 from warouter.upstream.cloud.secrets import Secrets
 
+log = logging.getLogger(__name__)
+
+_TELL = "select pg_notify($1, $2)"
 NOTICES = "cloud "  # what webapps say of Meta's notices begins so
 
 
@@ -78,7 +86,7 @@ class CloudEnd:
         )
         self.pace = Pace(cloud.rate or outgoing(DEFAULT_LEVEL, 0.0), clock)
         graph_number = GraphNumber(cloud, self._calls)
-        self._recovery = Recovery(self.upstream, graph_number.probe, clock)
+        self._recovery = Recovery(self.upstream.reach, graph_number.probe, self._tell, clock)
         self.number = Number(
             ownership,
             common.identity.incarnation,
@@ -154,11 +162,19 @@ class CloudEnd:
         }
 
     def hint(self, what: str) -> None:
-        if what.startswith(NOTICES):
+        if what == THERE or what.startswith(AWAY):
+            self._recovery.on_word(what)
+        elif what.startswith(NOTICES):
             self.number.read_soon()
 
     def samples(self) -> list[Sample]:
         return cloud_samples(self, self._common.all_issues)
+
+    async def _tell(self, word: str) -> None:
+        try:
+            await self._common.session.fetch(_TELL, CHANNEL, word)
+        except (OutcomeUnknown, asyncpg.PostgresError) as error:
+            log.warning("word to other coreapps failed", extra={"error": str(error)})
 
     async def close(self) -> None:
         self.pace.close()

@@ -12,5 +12,6 @@ lease holds, or not at all, and nothing is left behind that could go out later.
     number       what there is to know of the number, and the categories of templates
     media        content up for an id, and down again
     client       requests of the owner of slots, and their answers; claims
-    recovery     whether it is there again, asked by a coreapp that has nothing to send
+    reach        what was heard of the Graph API: whether this coreapp is cut off from it
+    recovery     words between coreapps about that, and the question of one that does not know
 """

@@ -20,13 +20,11 @@ import msgspec
 
 from warouter.upstream.cloud.answers import Class, Judged, judge, judge_mark
 from warouter.upstream.cloud.graph.exchange import HELD_BACK, Exchanged, Graph, Outcome
+from warouter.upstream.cloud.graph.reach import Reach
 from warouter.upstream.protocol import Claim, Claimed, Listener, ToUpstream, Upstream
 
 log = logging.getLogger(__name__)
 
-# Requests fail for so long, and nothing was heard: this coreapp is cut off. One that fails before a
-# pause says nothing of it.
-TRYING_SECONDS = 10.0
 MOST_HEARD = 4_096  # messages whose answers are remembered: of seconds, until they are on disk
 UNREACHED_MS = 200  # no connection: worth another try so soon
 _NONE: frozenset[int] = frozenset()
@@ -74,13 +72,11 @@ class CloudUpstream(Upstream):
 
     def __init__(self, graph: Graph, clock: Callable[[], float]) -> None:
         self._graph = graph
-        self._clock = clock
         self._out: dict[tuple[bytes, int], Post] = {}
         self._begun: dict[bytes, frozenset[int]] = {}  # the attempts that are out, by message
         self._heard_of: OrderedDict[bytes, dict[int, Judged]] = OrderedDict()  # by attempt
         self.posts = 0
-        self._failing: float | None = None  # since when nothing but failures were heard
-        self._failed = 0.0  # the last one of them
+        self.reach = Reach(clock)
 
     def answer_to(self, answers: Answers) -> None:
         """Tell ``answers`` of the end of each request."""
@@ -88,16 +84,7 @@ class CloudUpstream(Upstream):
 
     @property
     def well(self) -> bool:
-        return self._failing is None or self._failed - self._failing < TRYING_SECONDS
-
-    @property
-    def failed_at(self) -> float:
-        """When the last failure was heard, by the clock."""
-        return self._failed
-
-    def revived(self) -> None:
-        """The Graph API is there: something else than a request has heard of it."""
-        self._failing = None
+        return self.reach.well
 
     @property
     def connected(self) -> bool:
@@ -197,22 +184,17 @@ class CloudUpstream(Upstream):
         if exchanged.outcome is Outcome.ANSWERED:
             says = judge if post.attempt else judge_mark
             judged = says(exchanged.status, exchanged.body, exchanged.retry_after)
-            self._heard(judged.cls is not Class.DOUBT or judged.meta_code >= 0)
+            if judged.cls is not Class.DOUBT or judged.meta_code >= 0:
+                self.reach.answered()
+            else:
+                self.reach.failed()
             return judged
         if exchanged.cause == HELD_BACK:
             return Judged(Class.NOT_TAKEN, details=exchanged.cause)
-        self._heard(False)
+        self.reach.failed()
         if exchanged.outcome is Outcome.UNBEGUN:
             return Judged(Class.NOT_TAKEN, details=exchanged.cause, wait_ms=UNREACHED_MS)
         return Judged(Class.DOUBT, 500, title=exchanged.cause)
-
-    def _heard(self, good: bool) -> None:
-        if good:
-            self._failing = None
-            return
-        self._failed = self._clock()
-        if self._failing is None:
-            self._failing = self._failed
 
     def _ended(self, post: Post, judged: Judged, token_hash: bytes = b"") -> None:
         self._out.pop((post.id, post.attempt), None)
