@@ -114,9 +114,15 @@ def by_its_number(element: Any, shown: str) -> Any:
 
 
 def proven_by_one_event(
-    age: float, _cohort: object, listeners: Any, *, offset: float | None, windows: Any
+    age: float,
+    _cohort: object,
+    listeners: Any,
+    *,
+    offset: float | None,
+    windows: Any,
+    spread: float,
 ) -> proof.Way:
-    heard = proof._heard(age, listeners, offset, windows)
+    heard = proof._heard(age - spread, listeners, offset, windows)
     return proof.Way.PROVEN if heard else proof.Way.IDLE
 
 
