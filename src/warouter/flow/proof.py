@@ -84,10 +84,10 @@ def way(
     *,
     offset: float | None,
     windows: Windows,
-    spread: float = 0.0,
+    spread: float,
 ) -> Way:
     """What is known for doubts that began ``age`` seconds ago, by the database's clock, or up to
-    ``spread`` later: what proves the way for one of them proves it for all.
+    ``spread`` later: proven is what is proven for the first and for the last of them.
 
     ``offset`` is by how many seconds Meta's clock is ahead of the database's; None: unknown.
     """

@@ -18,7 +18,7 @@ from warouter.flow.log import SlotLog
 from warouter.flow.progress import Park, Unissued, Unpark
 from warouter.kinds import MESSAGE
 from warouter.link.wire import Message
-from warouter.owner.expiry import Expiry
+from warouter.owner.expiry import Expiry, Waiting
 from warouter.owner.ownership import Ownership
 from warouter.owner.pager import Pager
 from warouter.owner.parked.log import ParkedLog
@@ -213,15 +213,22 @@ class Backlog:
         return slot.messages
 
     async def page(self, slot: OwnedSlot, upto: int, limit: int, most_bytes: int) -> list[ReadRow]:
-        return await self._journal.page(slot.slot, slot.messages.loaded, upto, limit, most_bytes)
+        rows = await self._journal.page(slot.slot, slot.messages.loaded, upto, limit, most_bytes)
+        waiting = (Waiting(row.kind, row.ttl, row.age, row.id) for row in rows)
+        await self._expiry.prove_disputed(slot, waiting)
+        return rows
 
     def take(self, slot: OwnedSlot, row: ReadRow) -> None:
         seq, message_id, recipient, kind, body, ttl, age = row
         if seq in slot.ahead:
             return
         expires, timed = self._expiry.end_of(kind, ttl, age, message_id)
+        entry = Entry(seq, message_id, recipient, kind, body, 0, False, expires, timed)
         self._sending.moved(slot)
-        self._push(slot, Entry(seq, message_id, recipient, kind, body, 0, False, expires, timed))
+        if message_id in slot.issues.proven:
+            self.settled(slot, entry)
+        else:
+            self._push(slot, entry)
 
     def paged(self, slot: OwnedSlot) -> None:
         self.pump(slot)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 from warouter.flow.lanes import Entry
@@ -34,6 +34,15 @@ class Settling(Protocol):
     """Whoever records that a message needs no more sending."""
 
     def ended(self, slot: OwnedSlot, entry: Entry) -> None: ...
+
+
+class Waiting(NamedTuple):
+    """A message as it is read back, ``age`` seconds old by the database's clock."""
+
+    kind: int
+    ttl: int | None
+    age: float
+    id: bytes
 
 
 class Ending(NamedTuple):
@@ -90,6 +99,22 @@ class Expiry:
             age = max(0.0, min(age, wall() - minted_at(message_id)))
         timed = ttl is not None and ttl <= self._pending
         return self._clock() - age + (ttl if timed and ttl else self._pending), timed
+
+    async def prove_disputed(self, slot: OwnedSlot, rows: Iterable[Waiting]) -> None:
+        """Of rows read back whose time is over by the database's clock and not by this node's:
+        those that an owner before this one has ended, and could not settle, are not sent.
+        """
+        disputed = [row.id for row in rows if self._disputed(row)]
+        if disputed:
+            ended = await self._journal.with_status([text_of(each) for each in disputed])
+            for message_id in disputed:
+                if text_of(message_id) in ended:
+                    slot.issues.prove(message_id)
+
+    def _disputed(self, row: Waiting) -> bool:
+        end, timed = self.end_of(*row)
+        most = row.ttl if timed and row.ttl else self._pending
+        return end != math.inf and row.age >= most and end > self._clock()
 
     async def end(self, slot: OwnedSlot, late: Sequence[Entry], settling: Settling) -> None:
         """These end as failed; each is settled once its status is on disk.

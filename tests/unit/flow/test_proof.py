@@ -40,7 +40,7 @@ def judge(
     base: float = 60.0,
 ) -> Way:
     rows = listeners or (at(age, -DAY),)
-    return way(age, cohort, rows, offset=offset, windows=Windows(base))
+    return way(age, cohort, rows, offset=offset, windows=Windows(base), spread=0.0)
 
 
 @pytest.mark.parametrize(
@@ -209,7 +209,7 @@ def test_our_own_gaps_count_twice(spans: list[tuple[float, float, str]], expecte
 
 
 def test_nobody_ever_listened() -> None:
-    assert way(1e6, CLEAN, [], offset=0.0, windows=Windows()) is Way.GAP
+    assert way(1e6, CLEAN, [], offset=0.0, windows=Windows(), spread=0.0) is Way.GAP
 
 
 def test_a_gap_counts_whatever_the_cohort_says() -> None:
@@ -261,7 +261,7 @@ def test_no_proof_within_twice_the_time_that_nobody_listened(
     ended = max((second for second, ok in enumerate(heard) if not ok), default=-1)
     began = max((second for second in range(ended) if heard[second]), default=0)
     if age <= ended + 2 * (ended - began - 1):
-        assert way(age, CLEAN, rows, offset=0.0, windows=Windows()) is Way.GAP
+        assert way(age, CLEAN, rows, offset=0.0, windows=Windows(), spread=0.0) is Way.GAP
 
 
 @given(ROWS, AGES, st.floats(0, 500))
@@ -270,9 +270,14 @@ def test_once_over_a_gap_does_not_come_back(
 ) -> None:
     spans = [(since, min(lasted, 200.0), how) for since, lasted, how in spans]
     age = max(age, 410.0)  # all rows are as they will be
-    if way(age, CLEAN, listening(spans, age), offset=0.0, windows=Windows()) is Way.PROVEN:
+    if (
+        way(age, CLEAN, listening(spans, age), offset=0.0, windows=Windows(), spread=0.0)
+        is Way.PROVEN
+    ):
         later = listening(spans, age + more)
-        assert way(age + more, CLEAN, later, offset=0.0, windows=Windows()) is Way.PROVEN
+        assert (
+            way(age + more, CLEAN, later, offset=0.0, windows=Windows(), spread=0.0) is Way.PROVEN
+        )
 
 
 @given(AGES, st.floats(-100, 60), st.floats(0, 1_000))

@@ -83,6 +83,7 @@ def proof(world: World, doubt: Doubt) -> float:
             listeners(world, age, meta),
             offset=world.ahead,
             windows=WINDOWS,
+            spread=0.0,
         )
         if verdict is Way.PROVEN:
             return age

@@ -139,15 +139,19 @@ def test_messages_go_on_in_the_order_of_their_times_and_then_as_they_came() -> N
 
 
 def test_nothing_is_shown_behind_a_failure_that_is_being_written() -> None:
-    """By the owner itself, as the message's time is over: no reading knows of it yet."""
+    """By the owner itself, as the message's time is over: no reading knows of it yet. If the owner
+    dies before it is written, the next one shows the row.
+    """
 
-    async def scene() -> list[str]:
+    async def scene(*stored: str) -> tuple[list[str], bool]:
         draining = Draining()
         draining.slot.issues.failed.add(ID)
-        await draining.read(row(1, "sent"))
-        return draining.shown
+        await draining.read(row(1, "sent", *stored))
+        await draining.drain._delete()
+        return draining.shown, 1 in draining.journal.deleted
 
-    assert asyncio.run(scene()) == []
+    assert asyncio.run(scene()) == ([], False)
+    assert asyncio.run(scene("failed")) == ([], True)
 
 
 async def test_a_page_of_rows_that_wait_does_not_keep_others_from_being_read() -> None:

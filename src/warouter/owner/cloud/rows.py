@@ -110,6 +110,8 @@ class Rows:
         if row.id is None or row.sent_to is None:
             self.counts["foreign"] += 1  # of a restored copy, or of another cluster
             return None
+        if row.id in slot.issues.failed and FAILED not in (row.stored or ()):
+            raise NotYet  # it may never be on disk: what is left out would be lost with it
         attempt = row.attempt or 1
         if row.id in slot.issues and row.wamid is not None and row.attempt is not None:
             took = Took(0, row.id.hex(), row.attempt, row.wamid)

@@ -167,3 +167,11 @@ def test_a_failure_before_a_pause_says_nothing_of_now() -> None:
     time.now += TRYING_SECONDS
     reach.failed()
     assert not reach.well
+
+
+async def test_a_word_of_another_form_says_nothing() -> None:
+    time = Time()
+    spare = Coreapp(time, lambda _now: True, [])
+    time.now = BEGIN
+    spare.recovery.on_word(f"{AWAY}for long")
+    assert (spare.recovery._came.is_set(), spare.reach.failing_since) == (False, None)

@@ -58,8 +58,14 @@ class Recovery:
             group.create_task(self._hear_on())
 
     def on_word(self, word: str) -> None:
-        """A coreapp, maybe this one, has said AWAY with its seconds, or THERE."""
-        self._since = None if word == THERE else self._clock() - float(word.removeprefix(AWAY))
+        """A coreapp, maybe this one, has said AWAY with its seconds, or THERE; a word of another
+        form, maybe of a later version, says nothing.
+        """
+        try:
+            since = None if word == THERE else self._clock() - float(word.removeprefix(AWAY))
+        except ValueError:
+            return
+        self._since = since
         self._came.set()
 
     async def look(self) -> None:
