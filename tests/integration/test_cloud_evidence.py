@@ -123,6 +123,29 @@ async def test_nor_does_one_that_may_be_of_a_message_that_ended_with_its_outcome
         assert await pool.fetchval("select count(*) from cloud_unmatched") == 1
 
 
+@pytest.mark.parametrize("left", [False, True])
+async def test_nor_does_one_that_may_be_of_a_message_that_an_earlier_owner_ended_so(
+    settings: Settings, pool: asyncpg.Pool, *, left: bool
+) -> None:
+    """Seed 69606. A message that was delivered was shown as failed."""
+    async with owning_cloud(settings, pool, cut, cloud_in_doubt="fail") as me:
+        first, second = me.message(), me.message()
+        await soon(lambda: pool.fetchval("select state = $1 from send_issue", DOUBTED))
+        me.skip(61.0)
+        await me.begun(2)
+        assert await shown(pool, first) == ["failed"]
+        await soon(lambda: pool.fetchval("select state = $1 from send_issue", DOUBTED))
+    if not left:
+        await pool.execute("update cloud_unheard set until = now()")
+    async with owning_cloud(settings, pool, cut, cloud_in_doubt="fail") as me:
+        await nobodys(pool, "wamid.unknown")
+        await looked(me)
+        assert me.end._unmatched.matched == (not left)
+        assert await pool.fetchval("select count(*) from cloud_unmatched") == left
+        if left:
+            assert await issues(pool) == [(second, 1, 1, DOUBTED)]
+
+
 async def test_a_status_that_came_before_its_id_was_known_finds_its_message(
     settings: Settings, pool: asyncpg.Pool
 ) -> None:

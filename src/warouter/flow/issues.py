@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from warouter.flow.doubt import Rule, State
 
 MOST_PROVEN = 1_024  # more than are read at a time
+RECORDED_SECONDS = 60.0  # what is noted is on disk by then
 
 
 class Issue:
@@ -105,25 +106,26 @@ class Issues(dict[bytes, Issue]):
         self._unknown = {key: end for key, end in self._unknown.items() if end > now}
         self._unknown[message_id, attempt] = until
 
-    def leave_unheard(self, issue: Issue, requests: int, now: float) -> None:
-        """The message has ended, and of so many requests of it nobody knows what became of them: a
-        failure that names no message may be of one of these.
+    def leave_unheard(self, recipient: str, now: float) -> None:
+        """A message to this recipient has ended, and nobody knows what became of a request of it: a
+        failure that names no message may be of that. This remembers it until it is on disk.
         """
-        if requests > 0 and issue.rule is not None:
-            self._unheard = {to: end for to, end in self._unheard.items() if end > now}
-            self._unheard[issue.recipient] = now + issue.rule.blind
+        self._unheard = {to: end for to, end in self._unheard.items() if end > now}
+        self._unheard[recipient] = now + RECORDED_SECONDS
 
     def unheard(self, recipients: Iterable[str], now: float) -> bool:
-        """True if that is so for one of these, which are spellings of one number."""
+        """True if that is so for one of these, which are spellings of one number, and may not be on
+        disk yet.
+        """
         return any(self._unheard.get(to, now) > now for to in recipients)
 
-    def ended(self, issue: Issue, attempt: int, now: float) -> None:
-        """This attempt of it was taken; a later one that is in doubt may be heard of yet, and a
-        failure that names no message may be of any other one.
+    def ended(self, issue: Issue, attempt: int, now: float) -> int:
+        """This attempt of it was taken; a later one that is in doubt may be heard of yet. Returns
+        how many others there are of which nobody knows what became of them.
         """
-        self.leave_unheard(issue, issue.doubts - (issue.state is not State.OUT), now)
         if issue.state is State.DOUBT and issue.attempt > attempt and issue.rule is not None:
             self.leave(issue.id, issue.attempt, issue.since + issue.rule.window, now)
+        return issue.doubts - (issue.state is not State.OUT)
 
     def left(self, message_id: bytes, now: float) -> frozenset[int]:
         """The attempts of a message that were left so, and may still be heard of."""

@@ -65,7 +65,16 @@ class Unissued(NamedTuple):
     attempt: int | None = None
 
 
-Change = Park | Unpark | Dead | Took | Stated | Unissued
+class Unheard(NamedTuple):
+    """A message to ``recipient`` has ended, and for so many seconds something may be heard of a
+    request of it.
+    """
+
+    recipient: str
+    seconds: float
+
+
+Change = Park | Unpark | Dead | Took | Stated | Unissued | Unheard
 
 
 class LogProgress(NamedTuple):

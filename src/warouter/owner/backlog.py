@@ -132,8 +132,9 @@ class Backlog:
         log = slot.messages
         slot.issues.paid.discard(entry.id)
         slot.issues.unbegun.pop(entry.id, None)
-        if slot.issues.pop(entry.id, None) is not None:
+        if (issue := slot.issues.pop(entry.id, None)) is not None:
             log.note(Unissued(entry.seq))
+            slot.leave_unheard(issue, issue.doubts, self._clock())
         if entry.parked:
             log.release(entry.seq)
             log.note(Unpark(entry.seq))

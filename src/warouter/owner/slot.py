@@ -12,9 +12,10 @@ import math
 from enum import Enum
 
 from warouter.cluster.role import Happened, State, step
-from warouter.flow.issues import Issues
+from warouter.flow.issues import Issue, Issues
 from warouter.flow.lanes import Lanes
 from warouter.flow.log import Memory, SlotLog
+from warouter.flow.progress import Unheard
 from warouter.link.wire import Gate
 from warouter.store.journal import Opened, OpenIssue
 
@@ -23,6 +24,7 @@ from warouter.store.journal import Opened, OpenIssue
 MAX_IN_MEMORY = 2_000
 MAX_EVENTS_IN_MEMORY = 2_000
 MAX_BYTES_IN_MEMORY = 2 << 20
+HEARD_SECONDS = 8 * 86_400.0  # Meta repeats a webhook for seven days
 
 
 class Claiming(Enum):
@@ -75,6 +77,14 @@ class OwnedSlot(Gate):
     def claimed(self) -> bool:
         """The upstream takes messages of this epoch."""
         return self.claim is GRANTED
+
+    def leave_unheard(self, issue: Issue, requests: int, now: float) -> None:
+        """The message has ended, and of so many requests of it nobody knows what became of them;
+        ``now`` is the sender's.
+        """
+        if requests > 0:
+            self.issues.leave_unheard(issue.recipient, now)
+            self.messages.note(Unheard(issue.recipient, HEARD_SECONDS))
 
     def current(self) -> dict[int, int]:
         """This epoch, keyed by its slot."""

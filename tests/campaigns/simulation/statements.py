@@ -515,6 +515,12 @@ _STATEMENTS = {
         ("delete from cloud_held", None, lambda s, c, a: []),
         ("delete from upstream_id", None, lambda s, c, a: []),
         ("delete from cloud_unmatched", None, lambda s, c, a: []),
+        ("delete from cloud_unheard", None, lambda s, c, a: []),
+        (
+            "select exists (select from cloud_unheard",
+            None,
+            lambda s, c, a: [{"unheard": s.tables.issues.is_unheard(s.now(), a[0])}],
+        ),
         ("delete from cloud_path where webapp in", None, lambda s, c, a: []),
         ("delete from cloud_share", None, lambda s, c, a: []),
         ("delete from owner_log", None, lambda s, c, a: []),

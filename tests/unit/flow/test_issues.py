@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from warouter.flow.doubt import Policy, Rule, State
-from warouter.flow.issues import MOST_PROVEN, Issue, Issues
+from warouter.flow.issues import MOST_PROVEN, RECORDED_SECONDS, Issue, Issues
 
 RULE = Rule(Policy.RESEND, window=60.0, blind=600.0, lane=60.0)
 TO = "4915100000000"
@@ -18,23 +18,27 @@ def _issue(state: State, doubts: int) -> Issue:
 
 
 @pytest.mark.parametrize(
-    ("state", "doubts", "open_"),
+    ("state", "doubts", "others"),
     [
-        (State.OUT, 0, False),  # the usual end
-        (State.OUT, 1, True),  # the answer is of the second request
-        (State.DOUBT, 1, False),  # the evidence is of the only one
-        (State.DOUBT, 2, True),
-        (State.QUEUED, 1, False),
-        (State.HELD, 3, True),
+        (State.OUT, 0, 0),  # the usual end
+        (State.OUT, 1, 1),  # the answer is of the second request
+        (State.DOUBT, 1, 0),  # the evidence is of the only one
+        (State.DOUBT, 2, 1),
+        (State.QUEUED, 1, 0),
+        (State.HELD, 3, 2),
     ],
 )
-def test_a_request_beside_the_one_that_was_taken_may_be_heard_of_for_long(
-    state: State, doubts: int, open_: bool
+def test_the_requests_beside_the_one_that_was_taken_may_be_heard_of(
+    state: State, doubts: int, others: int
 ) -> None:
+    assert Issues().ended(_issue(state, doubts), 1, 100.0) == others
+
+
+def test_that_a_recipient_may_be_heard_of_is_remembered_until_it_is_on_disk() -> None:
     issues = Issues()
-    issues.ended(_issue(state, doubts), 1, 100.0)
-    assert issues.unheard([TO], 699.0) is open_
-    assert not issues.unheard([TO], 700.0)
+    issues.leave_unheard(TO, 100.0)
+    assert issues.unheard([TO], 100.0 + RECORDED_SECONDS - 1.0)
+    assert not issues.unheard([TO], 100.0 + RECORDED_SECONDS)
     assert not issues.unheard(["4915199999999"], 100.0)
 
 

@@ -9,12 +9,14 @@ import pytest
 
 from warouter.flow.doubt import Policy, State
 from warouter.flow.issues import Issue
-from warouter.flow.progress import Took, Unissued
+from warouter.flow.lanes import Entry
+from warouter.flow.progress import Took, Unheard, Unissued
 from warouter.flow.windows import Windows
+from warouter.owner.backlog import Backlog
 from warouter.owner.cloud.doubts import SENT_SECONDS, Doubts
 from warouter.owner.cloud.endings import EXPIRED, Endings
 from warouter.owner.cloud.rules import RuleBook
-from warouter.owner.slot import OwnedSlot
+from warouter.owner.slot import HEARD_SECONDS, OwnedSlot
 
 FENCE = 30.0
 ID = bytes(20)
@@ -63,6 +65,10 @@ class Scene:
     @property
     def over(self) -> bool:
         return any(isinstance(change, Unissued) for change in self.slot.messages.changes)
+
+    @property
+    def unheard(self) -> bool:
+        return Unheard("49151", HEARD_SECONDS) in self.slot.messages.changes
 
 
 def test_its_row_stays_until_its_status_is_on_disk() -> None:
@@ -142,3 +148,32 @@ def test_what_was_held_for_too_long_fails_once_what_came_in_meanwhile_is_read() 
     scene.readings = 1
     scene.looks_at(100.4)
     assert len(scene.stored) == 1
+
+
+@pytest.mark.parametrize(
+    ("state", "doubts", "open_"),
+    [
+        (State.OUT, 0, False),  # the usual end
+        (State.DOUBT, 1, False),  # the evidence is of it
+        (State.DOUBT, 2, True),
+        (State.TAKEN, 1, True),  # the first request of two, which the answer was not of
+    ],
+)
+def test_a_request_of_which_nobody_knows_is_recorded_with_the_end_by_evidence(
+    state: State, doubts: int, *, open_: bool
+) -> None:
+    scene = Scene()
+    scene.issue.state, scene.issue.doubts = state, doubts
+    scene.endings.proven(scene.slot, ID)
+    assert scene.unheard is open_
+
+
+@pytest.mark.parametrize("doubts", [0, 1])
+def test_or_with_the_end_of_a_message_that_waited_to_be_sent_again(doubts: int) -> None:
+    """Its ttl was over, or its last request was refused."""
+    scene = Scene()
+    scene.issue.state, scene.issue.doubts = State.QUEUED, doubts
+    entry = Entry(7, ID, "49151", 0, b"")
+    backlog: Any = SimpleNamespace(_clock=lambda: 0.0, _recorder=scene)
+    Backlog.settled(backlog, scene.slot, entry)
+    assert scene.unheard is bool(doubts)

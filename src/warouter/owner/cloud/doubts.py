@@ -20,9 +20,8 @@ from warouter.flow.doubt import Doubt, Rule, State, Verdict, verdict
 from warouter.flow.issues import Issue
 from warouter.flow.lanes import Entry
 from warouter.flow.progress import Unissued
-from warouter.message_id import text_of
 from warouter.owner.backlog import Backlog
-from warouter.owner.cloud.endings import EXPIRED, UNKNOWN, Endings, Rules
+from warouter.owner.cloud.endings import EXPIRED, UNKNOWN, Endings, Rules, about
 from warouter.owner.ownership import Ownership
 from warouter.owner.slot import OwnedSlot
 from warouter.store.journal import OpenIssue
@@ -124,6 +123,7 @@ class Doubts:
             slot.messages.parked.shut(row.recipient, self._clock())
             self.endings.settle(slot, issue)
             slot.messages.note(Unissued(row.seq))
+            slot.leave_unheard(issue, row.doubts - (row.wamid is not None), self._clock())
             self.endings.count(slot, issue, "status")
             return
         slot.issues[row.id] = issue
@@ -160,8 +160,7 @@ class Doubts:
 
     def _said(self, slot: OwnedSlot, issue: Issue) -> None:
         self.begun[word_of(issue.cause)] += 1
-        extra = {"slot": slot.slot, "id": text_of(issue.id), "attempt": issue.attempt}
-        log.info("message doubted", extra={**extra, "cause": issue.cause})
+        log.info("message doubted", extra=about(slot, issue, cause=issue.cause))
 
     # the looks
 
@@ -241,8 +240,7 @@ class Doubts:
     def _note_blind(self, slot: OwnedSlot, issue: Issue, *, proven: bool) -> None:
         if not proven:
             self.blind += 1
-            extra = {"slot": slot.slot, "id": text_of(issue.id), "blind": True}
-            log.warning("doubt ended unproven", extra=extra)
+            log.warning("doubt ended unproven", extra=about(slot, issue, blind=True))
 
     def asked(self, slot: OwnedSlot, message_id: bytes, word: str) -> bool:
         """An operator's word for a message that is held; False: not now, ask again."""

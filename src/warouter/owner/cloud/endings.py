@@ -31,6 +31,11 @@ UNKNOWN: Why = (500, "Internal error", "outcome unknown, not sent again")
 EXPIRED: Why = (410, "Message expired", "outcome unknown: the ttl passed before an answer came")
 
 
+def about(slot: OwnedSlot, issue: Issue, **more: object) -> dict[str, object]:
+    """What a line of the log says of an issue."""
+    return {"slot": slot.slot, "id": text_of(issue.id), "attempt": issue.attempt, **more}
+
+
 class Rules(Protocol):
     """How a message in doubt is treated."""
 
@@ -78,8 +83,7 @@ class Endings:
     def count(self, slot: OwnedSlot, issue: Issue, by: str) -> None:
         """One more has ended."""
         self.counts[by] += 1
-        extra = {"slot": slot.slot, "id": text_of(issue.id), "attempt": issue.attempt, "by": by}
-        log.info("doubt ended", extra=extra)
+        log.info("doubt ended", extra=about(slot, issue, by=by))
 
     def evidence(self, slot: OwnedSlot, took: Took, by: str) -> bool:
         """An attempt of this message was taken: whatever its state is, it ends. False: it had."""
@@ -90,7 +94,8 @@ class Endings:
         slot.messages.note(took._replace(seq=issue.seq))
         if issue.state in (State.DOUBT, State.HELD):
             self.count(slot, issue, by)
-        slot.issues.ended(issue, took.attempt, self._clock())
+        now = self._clock()
+        slot.leave_unheard(issue, slot.issues.ended(issue, took.attempt, now), now)
         self._end(slot, issue)
         return True
 
@@ -105,8 +110,9 @@ class Endings:
         issue = slot.issues.pop(message_id, None)
         if issue is not None:
             slot.messages.note(Unissued(issue.seq))
-            if issue.state is not State.TAKEN:  # that one was never in doubt
+            if in_doubt := issue.state is not State.TAKEN:
                 self.count(slot, issue, "status")
+            slot.leave_unheard(issue, issue.doubts - in_doubt, self._clock())
             self._end(slot, issue)
 
     def not_taken(self, slot: OwnedSlot, issue: Issue) -> None:
@@ -195,8 +201,7 @@ class Endings:
         issue.state, issue.since, issue.aside = State.HELD, self._clock(), False
         self.state(slot, issue, KEPT)
         self.settle(slot, issue, reopen=shut)
-        extra = {"slot": slot.slot, "id": text_of(issue.id), "attempt": issue.attempt}
-        log.warning("message held", extra=extra)
+        log.warning("message held", extra=about(slot, issue))
 
     def step_aside(self, slot: OwnedSlot, issue: Issue) -> None:
         """It waits on, and those behind it do not."""
@@ -206,7 +211,7 @@ class Endings:
     def fail(self, slot: OwnedSlot, issue: Issue, why: tuple[int, str, str]) -> None:
         issue.saying = True
         slot.issues.failed.add(issue.id)
-        slot.issues.leave_unheard(issue, issue.doubts, self._clock())
+        slot.leave_unheard(issue, issue.doubts, self._clock())
         entry = Entry(issue.seq, issue.id, issue.recipient, 0, b"")
         answer = Answer(slot.slot, text_of(issue.id), *why)
         self._expiry.fail(slot, entry, answer, _Failed(self, issue))

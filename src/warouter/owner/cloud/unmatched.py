@@ -90,7 +90,8 @@ class Unmatched:
         failures = [failure for failure in found if failure.key in self._before]
         self._before = {failure.key for failure in found}
         for failure in failures:
-            if (of := self._of(failure, may)) is not None:
+            of = self._of(failure, may)
+            if of is not None and not await self._journal.unheard(_spelled(failure)):
                 slot, issue = of
                 self.matched += 1
                 place = slot.slot, issue.id, issue.attempt
@@ -100,7 +101,7 @@ class Unmatched:
         self, failure: Nobodys, may: Sequence[tuple[OwnedSlot, Issue]]
     ) -> tuple[OwnedSlot, Issue] | None:
         """The one message that it can be of."""
-        same = spellings(failure.recipient or "")
+        same = _spelled(failure)
         found = [(slot, issue) for slot, issue in may if issue.recipient in same]
         if len(found) != 1 or not same:
             return None
@@ -108,6 +109,10 @@ class Unmatched:
         ending = slot.lanes.is_ending(issue.recipient) or slot.issues.unheard(same, self._clock())
         begun = self._unix(issue.begun) - EARLIER_SECONDS
         return None if ending or timestamp_of(failure.payload) < begun else (slot, issue)
+
+
+def _spelled(failure: Nobodys) -> frozenset[str]:
+    return spellings(failure.recipient or "")
 
 
 def spellings(number: str) -> frozenset[str]:

@@ -6,7 +6,7 @@ by its number.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -39,6 +39,9 @@ select i.n, i.slot, i.kind, i.key, i.id, i.attempt, i.wamid, i.recipient, i.payl
  order by i.slot, i.n limit $3"""
 _MATCH = "select * from match_unmatched($1,$2,$3,$4,$5)"
 _MATCHED = "select match_failure($1,$2,$3,$4,$5,$6,$7)"
+_UNHEARD = """
+select exists (select from cloud_unheard
+                where recipient = any ($1) and until > clock_timestamp()) as unheard"""
 _SAY = """
 insert into cloud_inbox (slot, kind, key, id, attempt, wamid, payload)
 values ($1,$2,$3,$4,$5,$6,$7) on conflict (key) do nothing"""
@@ -134,6 +137,13 @@ class Inbox(Sessions):
     ) -> None:
         """A failure that was nobody's is of this attempt."""
         await self._cloud_rows(_MATCHED, owned, key, slot, message_id, attempt)
+
+    async def unheard(self, recipients: Iterable[str]) -> bool:
+        """True if a message to one of these has ended, and something may be heard of a request of
+        it, as owners have recorded.
+        """
+        [row] = await self._cloud_read(_UNHEARD, list(recipients))
+        return bool(row["unheard"])
 
     async def say(
         self,

@@ -14,6 +14,7 @@ from warouter.flow.progress import (
     Park,
     Stated,
     Took,
+    Unheard,
     Unissued,
     Unpark,
 )
@@ -101,6 +102,8 @@ def _name(change: Change, kind: int | None) -> str:
             return "issues"
         case Unissued():
             return "unissue"
+        case Unheard():
+            return "unheard"
 
 
 def _fields(change: Change) -> dict[str, Any]:

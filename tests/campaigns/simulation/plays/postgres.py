@@ -42,7 +42,8 @@ _EMPTY = f"""
 delete from message; delete from parked_message; delete from request_key; delete from event;
 delete from parked_event; delete from dead_letter; delete from owner_log;
 delete from shard_request; delete from beat; delete from node;
-delete from send_issue; delete from upstream_id; truncate cloud_inbox restart identity;
+delete from send_issue; delete from upstream_id; delete from cloud_unheard;
+truncate cloud_inbox restart identity;
 update send_cursor set mark = 0, ranges = '{{}}' where mark <> 0 or ranges <> '{{}}';
 update event_cursor set mark = 0, ranges = '{{}}' where mark <> 0 or ranges <> '{{}}';
 update slot set epoch = 0, owner = null, successor = null, why = null, moving = 0
@@ -81,6 +82,7 @@ _ROWS = {
     " from send_issue",
     "upstream_id": "select wamid, slot, id, attempt, wa_id, user_id, at, held, failed, twice"
     " from upstream_id",
+    "cloud_unheard": "select recipient, until from cloud_unheard",
     "cloud_inbox": "select n, slot, kind, key, id, attempt, wamid, recipient, payload, contact"
     " from cloud_inbox",
     "event_cursor": "select slot, kind, mark, ranges from event_cursor",

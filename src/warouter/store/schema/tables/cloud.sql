@@ -65,6 +65,13 @@ create table cloud_unmatched (
 create index cloud_unmatched_wamid on cloud_unmatched (wamid);
 create index cloud_unmatched_at on cloud_unmatched (at);
 
+-- Recipients of messages that have ended while nobody knew what became of a request: a failure that
+-- names no message may be of that one. Written by the slot's owner; gone once nothing of it may come.
+create table cloud_unheard (
+    recipient text primary key,
+    until     timestamptz not null
+);
+
 -- Signed webhooks that could not be read, the newest few.
 create table cloud_quarantine (
     id     bigint generated always as identity primary key,

@@ -1,0 +1,74 @@
+-- runs with: 11
+--
+-- A failure that names no message may be of one that has ended, under an earlier owner too.
+
+-- Recipients of messages that have ended while nobody knew what became of a request: a failure that
+-- names no message may be of that one. Written by the slot's owner; gone once nothing of it may come.
+create table cloud_unheard (
+    recipient text primary key,
+    until     timestamptz not null
+);
+
+-- The part of record_rare for requests to the Cloud API, for the slots in p_held:
+--
+--   took     {slot, seq, id, attempt, wamid, wa_id, user_id, held}   a request that was taken: its ids are
+--            kept; with a seq its message is settled by it, and its issue row goes
+--   issues   {slot, seq, attempt, state, doubts, cause}         what became of a request; nothing if a
+--            later attempt was issued meanwhile
+--   unissue  {slot, seq, attempt}                               the issue row goes; with an attempt only
+--            if that is the last one
+--   unheard  {slot, recipient, seconds}                         for so long something may be heard of a
+--            request of a message to this recipient that has ended
+--
+-- Ids are in hex. Rows are written in their order, as the drain writes some of the same.
+--
+-- Called by: record_rare
+create or replace function record_issues(p_held smallint[], p_rare jsonb) returns void
+language plpgsql volatile as $$
+begin
+    update send_issue s
+       set state = i.state, doubts = i.doubts, cause = i.cause,
+           at = case when s.state = 2 and i.state = 2 then s.at else clock_timestamp() end
+      from jsonb_to_recordset(p_rare -> 'issues')
+           as i(slot smallint, seq bigint, attempt smallint, state smallint, doubts smallint,
+                cause text)
+     where s.slot = i.slot and s.seq = i.seq and s.attempt = i.attempt and i.slot = any (p_held);
+    delete from send_issue s
+     using jsonb_to_recordset(coalesce(p_rare -> 'took', '[]') || coalesce(p_rare -> 'unissue', '[]'))
+           as i(slot smallint, seq bigint, attempt smallint, wamid text)
+     where s.slot = i.slot and s.seq = i.seq and i.slot = any (p_held)
+       and (i.wamid is not null or i.attempt is null or i.attempt = s.attempt);
+    insert into upstream_id (wamid, slot, id, attempt, wa_id, user_id, held)
+    select i.wamid, i.slot, decode(i.id, 'hex'), i.attempt, i.wa_id, i.user_id,
+           coalesce(i.held, false)
+      from jsonb_to_recordset(p_rare -> 'took')
+           as i(slot smallint, id text, attempt smallint, wamid text, wa_id text, user_id text,
+                held boolean)
+     where i.slot = any (p_held)
+     order by i.wamid
+    on conflict (wamid) do nothing;
+    insert into cloud_unheard (recipient, until)
+    select i.recipient, clock_timestamp() + max(i.seconds) * interval '1 second'
+      from jsonb_to_recordset(p_rare -> 'unheard')
+           as i(slot smallint, recipient text, seconds float8)
+     where i.slot = any (p_held)
+     group by i.recipient order by i.recipient
+    on conflict (recipient) do update set until = greatest(cloud_unheard.until, excluded.until);
+end $$;
+
+-- The rare part of record_progress, for the slots in p_held.
+--
+-- Called by: record_progress
+create or replace function record_rare(p_held smallint[], p_rare jsonb) returns void
+language plpgsql volatile as $$
+begin
+    if p_rare ?| array['park', 'unpark'] then
+        perform record_parked_messages(p_held, p_rare);
+    end if;
+    if p_rare ?| array['park_events', 'unpark_events', 'dead'] then
+        perform record_parked_events(p_held, p_rare);
+    end if;
+    if p_rare ?| array['took', 'issues', 'unissue', 'unheard'] then
+        perform record_issues(p_held, p_rare);
+    end if;
+end $$;
