@@ -160,7 +160,9 @@ class History(history.History):
         self.resends[row.id, row.attempt] = self.now()
         if self.evidence.get(row.id):
             self.broken("I6", f"{name} was issued although there is evidence")
-        last = max((a for i, a in self.doubts if i == row.id and a < row.attempt), default=0)
+        surely_not = {a for i, a in self.not_taken if i == row.id}
+        doubted = {a for i, a in self.doubts if i == row.id and a < row.attempt} - surely_not
+        last = max(doubted, default=0)
         since = self.doubts.get((row.id, last))
         window = self.window_of(row.id)
         if not self.once:  # its owner may not have known what template it is, when it decided
