@@ -57,6 +57,19 @@ async def looked(me: CloudSlots, times: int = 2) -> None:
         await unmatched.look()
 
 
+async def doubted_behind_one_that_failed(pool: asyncpg.Pool, me: CloudSlots) -> bytes:
+    """A message in doubt. The one before it to the same recipient has ended with its outcome
+    unknown.
+    """
+    first, second = me.message(), me.message()
+    await soon(lambda: pool.fetchval("select state = $1 from send_issue", DOUBTED))
+    me.skip(61.0)
+    await me.begun(2)
+    assert await shown(pool, first) == ["failed"]
+    await soon(lambda: pool.fetchval("select state = $1 from send_issue", DOUBTED))
+    return second
+
+
 async def test_a_failure_without_a_reference_is_of_the_one_message_that_may_be_out(
     settings: Settings, pool: asyncpg.Pool
 ) -> None:
@@ -111,12 +124,7 @@ async def test_nor_does_one_that_may_be_of_a_message_that_ended_with_its_outcome
 ) -> None:
     """It was taken for the failure of the next one, which had not failed."""
     async with owning_cloud(settings, pool, cut, cloud_in_doubt="fail") as me:
-        first, second = me.message(), me.message()
-        await soon(lambda: pool.fetchval("select state = $1 from send_issue", DOUBTED))
-        me.skip(61.0)
-        await me.begun(2)
-        assert await shown(pool, first) == ["failed"]
-        await soon(lambda: pool.fetchval("select state = $1 from send_issue", DOUBTED))
+        second = await doubted_behind_one_that_failed(pool, me)
         await nobodys(pool, "wamid.unknown")
         await looked(me)
         assert await issues(pool) == [(second, 1, 1, DOUBTED)]
@@ -129,12 +137,7 @@ async def test_nor_does_one_that_may_be_of_a_message_that_an_earlier_owner_ended
 ) -> None:
     """Seed 69606. A message that was delivered was shown as failed."""
     async with owning_cloud(settings, pool, cut, cloud_in_doubt="fail") as me:
-        first, second = me.message(), me.message()
-        await soon(lambda: pool.fetchval("select state = $1 from send_issue", DOUBTED))
-        me.skip(61.0)
-        await me.begun(2)
-        assert await shown(pool, first) == ["failed"]
-        await soon(lambda: pool.fetchval("select state = $1 from send_issue", DOUBTED))
+        second = await doubted_behind_one_that_failed(pool, me)
     if not left:
         await pool.execute("update cloud_unheard set until = now()")
     async with owning_cloud(settings, pool, cut, cloud_in_doubt="fail") as me:

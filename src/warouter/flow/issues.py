@@ -12,7 +12,6 @@ from collections.abc import Iterable
 from warouter.flow.doubt import Rule, State
 
 MOST_PROVEN = 1_024  # more than are read at a time
-RECORDED_SECONDS = 60.0  # what is noted is on disk by then
 
 
 class Issue:
@@ -91,7 +90,7 @@ class Issues(dict[bytes, Issue]):
         self.unbegun: dict[bytes, int] = {}  # attempts that may have a row, and have not begun
         self.paid: set[bytes] = set()  # they have a place in the rate, and their request not begun
         self._unknown: dict[tuple[bytes, int], float] = {}
-        self._unheard: dict[str, float] = {}  # by recipient, until when
+        self._unheard: dict[str, int] = {}  # by recipient, the record that takes it to disk
 
     def prove(self, message_id: bytes) -> None:
         """It has ended by evidence: who has read its row before does not send or end it."""
@@ -106,18 +105,20 @@ class Issues(dict[bytes, Issue]):
         self._unknown = {key: end for key, end in self._unknown.items() if end > now}
         self._unknown[message_id, attempt] = until
 
-    def leave_unheard(self, recipient: str, now: float) -> None:
+    def leave_unheard(self, recipient: str, record: int) -> None:
         """A message to this recipient has ended, and nobody knows what became of a request of it: a
-        failure that names no message may be of that. This remembers it until it is on disk.
+        failure that names no message may be of that. This remembers it until the record with this
+        number has taken it to disk.
         """
-        self._unheard = {to: end for to, end in self._unheard.items() if end > now}
-        self._unheard[recipient] = now + RECORDED_SECONDS
+        self._unheard[recipient] = record
 
-    def unheard(self, recipients: Iterable[str], now: float) -> bool:
-        """True if that is so for one of these, which are spellings of one number, and may not be on
-        disk yet.
+    def unheard(self, recipients: Iterable[str], recorded: int) -> bool:
+        """True if that is so for one of these, which are spellings of one number, and not on disk
+        yet: ``recorded`` is the last record that is.
         """
-        return any(self._unheard.get(to, now) > now for to in recipients)
+        if self._unheard:  # hardly ever
+            self._unheard = {to: each for to, each in self._unheard.items() if each > recorded}
+        return any(to in self._unheard for to in recipients)
 
     def ended(self, issue: Issue, attempt: int, now: float) -> int:
         """This attempt of it was taken; a later one that is in doubt may be heard of yet. Returns

@@ -134,7 +134,7 @@ class Backlog:
         slot.issues.unbegun.pop(entry.id, None)
         if (issue := slot.issues.pop(entry.id, None)) is not None:
             log.note(Unissued(entry.seq))
-            slot.leave_unheard(issue, issue.doubts, self._clock())
+            slot.leave_unheard(issue, issue.doubts)
         if entry.parked:
             log.release(entry.seq)
             log.note(Unpark(entry.seq))

@@ -47,12 +47,11 @@ class OwnedSlot(Gate):
         super().__init__(slot, epoch, self.messages)
         self.state = State.OPENING
         self.open = True  # its epoch has not ended
-        self.quiet = False  # it is to move: it accepts, but no request begins
         self.opened_at = -math.inf  # the sender's seconds
         self.claim = Claiming.NO
         self.claimed_at = -math.inf  # when it was asked for, by the owner's clock
         self.look_due = -math.inf  # the next look at what the upstream has not answered
-        self.quiet = False  # it is to move: no request begins any more
+        self.quiet = False  # it is to move: it accepts, but no request begins
         self.found: list[OpenIssue] = []  # requests that an owner before may have begun
         self.ahead: set[int] = set()  # seqs beyond what is loaded that are in memory all the same
         self.issues = Issues()  # requests that may be out, or may have been taken
@@ -78,12 +77,10 @@ class OwnedSlot(Gate):
         """The upstream takes messages of this epoch."""
         return self.claim is GRANTED
 
-    def leave_unheard(self, issue: Issue, requests: int, now: float) -> None:
-        """The message has ended, and of so many requests of it nobody knows what became of them;
-        ``now`` is the sender's.
-        """
+    def leave_unheard(self, issue: Issue, requests: int) -> None:
+        """The message has ended, and of so many requests of it nobody knows what became of them."""
         if requests > 0:
-            self.issues.leave_unheard(issue.recipient, now)
+            self.issues.leave_unheard(issue.recipient, self.next_record)
             self.messages.note(Unheard(issue.recipient, HEARD_SECONDS))
 
     def current(self) -> dict[int, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from warouter.flow.doubt import Policy, Rule, State
-from warouter.flow.issues import MOST_PROVEN, RECORDED_SECONDS, Issue, Issues
+from warouter.flow.issues import MOST_PROVEN, Issue, Issues
 
 RULE = Rule(Policy.RESEND, window=60.0, blind=600.0, lane=60.0)
 TO = "4915100000000"
@@ -36,10 +36,10 @@ def test_the_requests_beside_the_one_that_was_taken_may_be_heard_of(
 
 def test_that_a_recipient_may_be_heard_of_is_remembered_until_it_is_on_disk() -> None:
     issues = Issues()
-    issues.leave_unheard(TO, 100.0)
-    assert issues.unheard([TO], 100.0 + RECORDED_SECONDS - 1.0)
-    assert not issues.unheard([TO], 100.0 + RECORDED_SECONDS)
-    assert not issues.unheard(["4915199999999"], 100.0)
+    issues.leave_unheard(TO, 8)
+    assert issues.unheard(["4915199999999", TO], 7)
+    assert not issues.unheard(["4915199999999"], 7)
+    assert not issues.unheard([TO], 8)
 
 
 def test_what_was_proven_is_remembered_for_as_many_as_are_read_at_a_time() -> None:

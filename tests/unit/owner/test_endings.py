@@ -17,6 +17,8 @@ from warouter.owner.cloud.doubts import SENT_SECONDS, Doubts
 from warouter.owner.cloud.endings import EXPIRED, Endings
 from warouter.owner.cloud.rules import RuleBook
 from warouter.owner.slot import HEARD_SECONDS, OwnedSlot
+from warouter.store.journal import OpenIssue
+from warouter.store.journal.issues import DOUBTED
 
 FENCE = 30.0
 ID = bytes(20)
@@ -165,6 +167,22 @@ def test_a_request_of_which_nobody_knows_is_recorded_with_the_end_by_evidence(
     scene = Scene()
     scene.issue.state, scene.issue.doubts = state, doubts
     scene.endings.proven(scene.slot, ID)
+    assert scene.unheard is open_
+
+
+@pytest.mark.parametrize(
+    ("wamid", "doubts", "open_"),
+    [("wamid.1", 1, False), ("wamid.1", 2, True), (None, 1, True)],
+)
+def test_or_with_the_end_that_an_owner_before_this_one_has_not_recorded(
+    wamid: str | None, doubts: int, *, open_: bool
+) -> None:
+    """Its row is still there; one of its requests was taken, or its message is gone."""
+    scene = Scene()
+    row = OpenIssue(3, 7, ID, "49151", doubts, doubts, DOUBTED, 9.0, "answer", *[None] * 4, wamid)
+    scene.slot.found = [row]
+    scene.doubts.opened(scene.slot)
+    assert scene.over
     assert scene.unheard is open_
 
 

@@ -11,9 +11,13 @@ import pytest
 from tests.harness.patch import patched
 from warouter.flow.issues import Issue, Issues
 from warouter.flow.lanes import Entry
+from warouter.flow.progress import Unpark
 from warouter.message_id import minted_at, text_of
 from warouter.owner import expiry as module
+from warouter.owner.backlog import Backlog
 from warouter.owner.expiry import Expiry, Waiting
+from warouter.owner.slot import OwnedSlot
+from warouter.store.journal import ReadRow
 
 LATE = Entry(7, bytes(20), "4915100000000", 0, b"{}", parked=True, expires=1.0, timed=True)
 
@@ -61,17 +65,76 @@ def test_an_end_that_another_node_has_written_counts_where_this_clock_is_behind(
     age: int, minted: int, asked: bool
 ) -> None:
     """``age`` by the database's clock, ``minted`` by this node's; the ttl is 30 s."""
-    looked: list[str] = []
-
-    async def with_status(names: list[str]) -> set[str]:
-        looked.extend(names)
-        return set(names)
-
-    journal: Any = SimpleNamespace(with_status=with_status)
-    receipts: Any = None  # nothing is said
-    expiry = Expiry(journal, receipts, lambda: 1000.0, 3600.0)
+    journal = Ended()
     slot: Any = SimpleNamespace(issues=Issues())
     with patched([(module, "wall", lambda: minted_at(LATE.id) + minted)]):
-        asyncio.run(expiry.prove_disputed(slot, [Waiting(0, 30, age, LATE.id)]))
-    assert looked == ([text_of(LATE.id)] if asked else [])
+        asyncio.run(journal.expiry.prove_disputed(slot, [Waiting(0, 30, age, LATE.id)]))
+    assert journal.looked == ([text_of(LATE.id)] if asked else [])
     assert (LATE.id in slot.issues.proven) == asked
+
+
+class Ended:
+    """A journal with one message, 31 s old and with a ttl of 30, whose failure is on disk."""
+
+    def __init__(self) -> None:
+        me: Any = self
+        receipts: Any = None  # nothing is said
+        self.looked: list[str] = []
+        self.expiry = Expiry(me, receipts, lambda: 1000.0, 3600.0)
+
+    async def with_status(self, names: list[str]) -> set[str]:
+        self.looked.extend(names)
+        return set(names)
+
+    async def page(self, *_place: int) -> list[ReadRow]:
+        return [ReadRow(LATE.seq, LATE.id, LATE.recipient, 0, b"{}", 30, 31.0)]
+
+    async def parked_of(self, *_place: object) -> list[dict[str, Any]]:
+        place = {"seq": LATE.seq, "id": LATE.id, "recipient": LATE.recipient, "kind": 0}
+        waits = {"ttl": 30, "age": 31.0, "reason": "retry", "attempts": 0}
+        return [{**place, **waits, "body": b"{}"}]
+
+
+class Owner:
+    """The backlog of one slot, by whose clock that message is young."""
+
+    def __init__(self) -> None:
+        me: Any = self
+        self.tasks, self.parked = None, asyncio.Event()  # of the ownership
+        self.slot = OwnedSlot(3, 1)
+        journal: Any = Ended()
+        self.backlog = Backlog(me, me, journal, me, journal.expiry, lambda: 1000.0, 3600.0)
+
+    def moved(self, _slot: OwnedSlot) -> None: ...
+
+    def touch(self, _slot: OwnedSlot) -> None: ...
+
+
+def test_what_is_read_back_from_the_journal_is_settled_if_it_has_ended_so() -> None:
+    async def reads() -> OwnedSlot:
+        owner = Owner()
+        owner.slot.messages.opened(LATE.seq - 1, [], LATE.seq + 1)
+        for row in await owner.backlog.page(owner.slot, LATE.seq, 10, 1_000):
+            owner.backlog.take(owner.slot, row)
+        return owner.slot
+
+    with patched([(module, "wall", lambda: minted_at(LATE.id) + 5)]):
+        slot = asyncio.run(reads())
+    assert slot.messages.cursor.settled(LATE.seq)
+    assert not slot.lanes.waiting
+
+
+def test_and_what_is_taken_up_from_the_parked_ones() -> None:
+    async def takes_up() -> OwnedSlot:
+        owner = Owner()
+        source = owner.backlog.parked.source
+        read = await source.rows(owner.slot, [LATE.recipient])
+        rows, _ = read[LATE.recipient]
+        chosen = source.choose(owner.slot, rows, due=True)
+        source.release(owner.slot, chosen.entries, due=True)
+        return owner.slot
+
+    with patched([(module, "wall", lambda: minted_at(LATE.id) + 5)]):
+        slot = asyncio.run(takes_up())
+    assert Unpark(LATE.seq) in slot.messages.changes
+    assert not slot.lanes.waiting

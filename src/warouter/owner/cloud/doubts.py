@@ -123,7 +123,7 @@ class Doubts:
             slot.messages.parked.shut(row.recipient, self._clock())
             self.endings.settle(slot, issue)
             slot.messages.note(Unissued(row.seq))
-            slot.leave_unheard(issue, row.doubts - (row.wamid is not None), self._clock())
+            slot.leave_unheard(issue, row.doubts - (row.wamid is not None))
             self.endings.count(slot, issue, "status")
             return
         slot.issues[row.id] = issue

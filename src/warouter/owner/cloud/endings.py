@@ -94,8 +94,7 @@ class Endings:
         slot.messages.note(took._replace(seq=issue.seq))
         if issue.state in (State.DOUBT, State.HELD):
             self.count(slot, issue, by)
-        now = self._clock()
-        slot.leave_unheard(issue, slot.issues.ended(issue, took.attempt, now), now)
+        slot.leave_unheard(issue, slot.issues.ended(issue, took.attempt, self._clock()))
         self._end(slot, issue)
         return True
 
@@ -112,7 +111,7 @@ class Endings:
             slot.messages.note(Unissued(issue.seq))
             if in_doubt := issue.state is not State.TAKEN:
                 self.count(slot, issue, "status")
-            slot.leave_unheard(issue, issue.doubts - in_doubt, self._clock())
+            slot.leave_unheard(issue, issue.doubts - in_doubt)
             self._end(slot, issue)
 
     def not_taken(self, slot: OwnedSlot, issue: Issue) -> None:
@@ -211,7 +210,7 @@ class Endings:
     def fail(self, slot: OwnedSlot, issue: Issue, why: tuple[int, str, str]) -> None:
         issue.saying = True
         slot.issues.failed.add(issue.id)
-        slot.leave_unheard(issue, issue.doubts, self._clock())
+        slot.leave_unheard(issue, issue.doubts)
         entry = Entry(issue.seq, issue.id, issue.recipient, 0, b"")
         answer = Answer(slot.slot, text_of(issue.id), *why)
         self._expiry.fail(slot, entry, answer, _Failed(self, issue))

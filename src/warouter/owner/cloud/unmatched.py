@@ -106,7 +106,7 @@ class Unmatched:
         if len(found) != 1 or not same:
             return None
         [(slot, issue)] = found
-        ending = slot.lanes.is_ending(issue.recipient) or slot.issues.unheard(same, self._clock())
+        ending = slot.lanes.is_ending(issue.recipient) or slot.issues.unheard(same, slot.recorded)
         begun = self._unix(issue.begun) - EARLIER_SECONDS
         return None if ending or timestamp_of(failure.payload) < begun else (slot, issue)
 
