@@ -107,7 +107,9 @@ def server() -> Iterator[Postgres]:
     """A server of this test's own, not started."""
     folder = prepared.reachable_folder()
     prepared.copy_to(folder / "pg")
-    server = Postgres(folder / "pg", fsync="off", max_prepared_transactions="1")
+    server = Postgres(
+        folder / "pg", fsync="off", autovacuum_max_workers="1", max_prepared_transactions="1"
+    )
     yield server
     server.stop()
     shutil.rmtree(folder)
@@ -132,15 +134,15 @@ async def test_near_a_wraparound_of_transaction_ids_everything_goes_on(
 async def _near_the_wrap(server: Postgres) -> Settings:
     """A migrated database whose next transaction id is one that PostgreSQL warns of.
 
-    It vacuums there whatever its settings say. An open transaction from before keeps it from
-    getting away from the wrap.
+    It vacuums there whatever its settings say, and would get away from the wrap: its only worker
+    waits for a table that an open transaction has.
     """
     await asyncio.to_thread(server.start)
     settings = load(server.settings(prepared.DATABASE))
     connection = await database.connect(settings, "operator")
     await connection.execute("update slot set owner = $1, epoch = 10 where slot = $2", ME, SLOT)
     await connection.execute(
-        "begin; select pg_current_xact_id(); prepare transaction 'from before'"
+        "begin; lock table sticker_pack in share mode; prepare transaction 'from before'"
     )
     await connection.close()
     await asyncio.to_thread(server.stop)
