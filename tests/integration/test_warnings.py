@@ -107,9 +107,7 @@ def server() -> Iterator[Postgres]:
     """A server of this test's own, not started."""
     folder = prepared.reachable_folder()
     prepared.copy_to(folder / "pg")
-    server = Postgres(
-        folder / "pg", fsync="off", autovacuum_max_workers="1", max_prepared_transactions="1"
-    )
+    server = Postgres(folder / "pg", fsync="off", autovacuum="off")
     yield server
     server.stop()
     shutil.rmtree(folder)
@@ -134,18 +132,17 @@ async def test_near_a_wraparound_of_transaction_ids_everything_goes_on(
 async def _near_the_wrap(server: Postgres) -> Settings:
     """A migrated database whose next transaction id is one that PostgreSQL warns of.
 
-    It vacuums there whatever its settings say, and would get away from the wrap: its only worker
-    waits for a table that an open transaction has.
+    Whatever its settings say it vacuums there, and would get away from the wrap: so one database
+    cannot be vacuumed.
     """
     await asyncio.to_thread(server.start)
     settings = load(server.settings(prepared.DATABASE))
     connection = await database.connect(settings, "operator")
     await connection.execute("update slot set owner = $1, epoch = 10 where slot = $2", ME, SLOT)
-    await connection.execute(
-        "begin; lock table sticker_pack in share mode; prepare transaction 'from before'"
-    )
+    template = await connection.fetchval("select oid from pg_database where datname = 'template0'")
     await connection.close()
     await asyncio.to_thread(server.stop)
+    await asyncio.to_thread(shutil.rmtree, server.folder / "base" / str(template))
     await asyncio.to_thread(_move_on, server)
     await asyncio.to_thread(server.start)
     return settings
