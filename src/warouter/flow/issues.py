@@ -105,20 +105,19 @@ class Issues(dict[bytes, Issue]):
         self._unknown = {key: end for key, end in self._unknown.items() if end > now}
         self._unknown[message_id, attempt] = until
 
-    def leave_unheard(self, recipient: str, record: int) -> None:
+    def leave_unheard(self, recipient: str, record: int, recorded: int) -> None:
         """A message to this recipient has ended, and nobody knows what became of a request of it: a
-        failure that names no message may be of that. This remembers it until the record with this
-        number has taken it to disk.
+        failure that names no message may be of that. This remembers it until the record with the
+        number ``record`` is on disk, as that with ``recorded`` is.
         """
+        self._unheard = {to: each for to, each in self._unheard.items() if each > recorded}
         self._unheard[recipient] = record
 
     def unheard(self, recipients: Iterable[str], recorded: int) -> bool:
         """True if that is so for one of these, which are spellings of one number, and not on disk
-        yet: ``recorded`` is the last record that is.
+        yet.
         """
-        if self._unheard:  # hardly ever
-            self._unheard = {to: each for to, each in self._unheard.items() if each > recorded}
-        return any(to in self._unheard for to in recipients)
+        return any(self._unheard.get(to, recorded) > recorded for to in recipients)
 
     def ended(self, issue: Issue, attempt: int, now: float) -> int:
         """This attempt of it was taken; a later one that is in doubt may be heard of yet. Returns

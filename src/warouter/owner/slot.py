@@ -80,7 +80,7 @@ class OwnedSlot(Gate):
     def leave_unheard(self, issue: Issue, requests: int) -> None:
         """The message has ended, and of so many requests of it nobody knows what became of them."""
         if requests > 0:
-            self.issues.leave_unheard(issue.recipient, self.next_record)
+            self.issues.leave_unheard(issue.recipient, self.next_record, self.recorded)
             self.messages.note(Unheard(issue.recipient, HEARD_SECONDS))
 
     def current(self) -> dict[int, int]:

@@ -36,10 +36,12 @@ def test_the_requests_beside_the_one_that_was_taken_may_be_heard_of(
 
 def test_that_a_recipient_may_be_heard_of_is_remembered_until_it_is_on_disk() -> None:
     issues = Issues()
-    issues.leave_unheard(TO, 8)
+    issues.leave_unheard(TO, 8, 6)
     assert issues.unheard(["4915199999999", TO], 7)
     assert not issues.unheard(["4915199999999"], 7)
     assert not issues.unheard([TO], 8)
+    issues.leave_unheard("4915199999999", 9, 8)
+    assert not issues.unheard([TO], 7)  # forgotten, as it is on disk
 
 
 def test_what_was_proven_is_remembered_for_as_many_as_are_read_at_a_time() -> None:
