@@ -52,9 +52,11 @@ class World:
     def relayed(self) -> int:
         return self.other.relay.relayed + self.third.relay.relayed
 
-    async def linked(self, count: int) -> None:
-        """Until the webapp has so many links."""
+    async def linked(self, count: int) -> float:
+        """Until the webapp has so many links; how long it took."""
+        began = time.monotonic()
         await soon(lambda: self.links.connected == count)
+        return time.monotonic() - began
 
 
 @pytest_asyncio.fixture
@@ -84,9 +86,11 @@ async def cut(world: World) -> World:
 
 async def test_a_silently_cut_owner_is_reached_through_another_coreapp(world: World) -> None:
     world.proxy.cut()
+    began = time.monotonic()
     call = world.submit()
-    await world.linked(2)
+    assert await world.linked(2) < SILENT_SECONDS + 3.0
     await call
+    assert time.monotonic() - began < SILENT_SECONDS + 4.0
     message = await world.owner.came.get()
     assert fields(message) == (5, 7, an_id(), 0, "4915112345678", b"{}", None, None)
     assert world.links.unreached() == [OWNER]

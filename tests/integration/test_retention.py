@@ -10,7 +10,7 @@ import pytest
 
 from warouter.store import history
 from warouter.store.bounded import fetcher
-from warouter.store.history import prune_history, prune_letters
+from warouter.store.history import prune_cloud, prune_history, prune_letters
 
 OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
 AGED = "now() - $1::float8 * interval '1 day'"
@@ -105,3 +105,39 @@ async def test_old_letters_go_unless_their_replay_was_asked_for(pool: asyncpg.Po
     await pool.execute("update dead_letter set asked_at = now() where seq = 2")
     assert await prune_letters(fetcher(pool), 365.0, 9) == 1
     assert await pool.fetchval("select array_agg(seq order by seq) from dead_letter") == [2, 3]
+
+
+async def test_what_the_cloud_api_needed_goes_when_nothing_more_can_come_of_it(
+    pool: asyncpg.Pool,
+) -> None:
+    """Of each table the older row goes, and the younger stays."""
+    for kept, days in (("kept", 29.0), ("gone", 31.0)):
+        row = f"values ($2, 1, '', 1, {AGED})"
+        await pool.execute(
+            f"insert into upstream_id (wamid, slot, id, attempt, at) {row}", days, kept
+        )
+    for kept, days in (("kept", 7.9), ("gone", 8.1)):
+        row = f"values ($2, $2, '', {AGED})"
+        await pool.execute(
+            f"insert into cloud_unmatched (wamid, key, payload, at) {row}", days, kept
+        )
+    for kept, days in (("kept", -0.1), ("gone", 0.1)):
+        await pool.execute(f"insert into cloud_unheard values ($2, {AGED})", days, kept)
+    for days in (0.9, 1.1):
+        row = f"values (gen_random_uuid(), 1, {AGED})"
+        await pool.execute(f"insert into cloud_share (incarnation, demand, seen_at) {row}", days)
+        row = f"values (gen_random_uuid(), {AGED})"
+        await pool.execute(f"insert into cloud_path (webapp, seen_at) {row}", days)
+    assert await prune_cloud(fetcher(pool), 1.0, 9) == 1
+    assert await prune_cloud(fetcher(pool), 1.0, 9) == 0
+    left = [
+        await pool.fetchval(f"select string_agg({key}, ',') from {table}")
+        for table, key in (
+            ("upstream_id", "wamid"),
+            ("cloud_unmatched", "key"),
+            ("cloud_unheard", "recipient"),
+            ("cloud_share", "'kept'"),
+            ("cloud_path", "'kept'"),
+        )
+    ]
+    assert left == ["kept"] * 5

@@ -17,6 +17,7 @@ from warouter.flow.lanes import Lanes
 from warouter.flow.log import Memory, SlotLog
 from warouter.flow.progress import Unheard
 from warouter.link.wire import Gate
+from warouter.store.history import UNMATCHED_DAYS
 from warouter.store.journal import Opened, OpenIssue
 
 # Limits for one slot; rows beyond them are read back from the journal. One process may own all 32
@@ -24,7 +25,7 @@ from warouter.store.journal import Opened, OpenIssue
 MAX_IN_MEMORY = 2_000
 MAX_EVENTS_IN_MEMORY = 2_000
 MAX_BYTES_IN_MEMORY = 2 << 20
-HEARD_SECONDS = 8 * 86_400.0  # Meta repeats a webhook for seven days
+HEARD_SECONDS = UNMATCHED_DAYS * 86_400  # of a request, by a failure that names no message
 
 
 class Claiming(Enum):

@@ -53,8 +53,8 @@ delete from cloud_unmatched where key in (
      order by at limit $2 for update skip locked) returning 1"""
 _UNHEARD = """
 delete from cloud_unheard where recipient in (
-    select recipient from cloud_unheard where until < now() - $1 * interval '1 day'
-     limit $2 for update skip locked) returning 1"""
+    select recipient from cloud_unheard where until < now()
+     limit $1 for update skip locked) returning 1"""
 _PATHS = """
 delete from cloud_path where webapp in (
     select webapp from cloud_path where seen_at < now() - $1 * interval '1 day'
@@ -73,7 +73,7 @@ async def prune_cloud(fetch: Fetch, days: float, rows: int) -> int:
     gone = [
         await fetch(_IDS, max(days, LEAST_ID_DAYS), rows),
         await fetch(_UNMATCHED, UNMATCHED_DAYS, rows),
-        await fetch(_UNHEARD, 0.0, rows),
+        await fetch(_UNHEARD, rows),
         await fetch(_PATHS, LEAST_DAYS, rows),
         await fetch(_SHARES, LEAST_DAYS, rows),
     ]

@@ -170,6 +170,14 @@ def test_a_request_of_which_nobody_knows_is_recorded_with_the_end_by_evidence(
     assert scene.unheard is open_
 
 
+@pytest.mark.parametrize(("doubts", "open_"), [(1, False), (2, True)])
+def test_or_with_the_end_by_a_status_or_an_answer(doubts: int, *, open_: bool) -> None:
+    scene = Scene()
+    scene.issue.doubts = doubts
+    assert scene.endings.evidence(scene.slot, Took(7, ID.hex(), 1, "wamid.1"), "status")
+    assert scene.unheard is open_
+
+
 @pytest.mark.parametrize(
     ("wamid", "doubts", "open_"),
     [("wamid.1", 1, False), ("wamid.1", 2, True), (None, 1, True)],
@@ -192,6 +200,6 @@ def test_or_with_the_end_of_a_message_that_waited_to_be_sent_again(doubts: int) 
     scene = Scene()
     scene.issue.state, scene.issue.doubts = State.QUEUED, doubts
     entry = Entry(7, ID, "49151", 0, b"")
-    backlog: Any = SimpleNamespace(_clock=lambda: 0.0, _recorder=scene)
+    backlog: Any = SimpleNamespace(_recorder=scene)
     Backlog.settled(backlog, scene.slot, entry)
     assert scene.unheard is bool(doubts)

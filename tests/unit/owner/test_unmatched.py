@@ -7,12 +7,17 @@ from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from tests.harness.patch import patched
 from warouter.cluster.role import Happened
+from warouter.flow.doubt import State
+from warouter.flow.issues import Issue
 from warouter.flow.windows import BASE_SECONDS, Wait, Windows
 from warouter.owner.cloud import unmatched
 from warouter.owner.cloud.unmatched import REST_SECONDS, Unmatched
 from warouter.owner.slot import OwnedSlot
+from warouter.store.journal.inbox import Nobodys
 
 
 def looks(*, slots: int, seconds: float, base: float = BASE_SECONDS) -> int:
@@ -55,3 +60,46 @@ def test_it_looks_twice_before_the_shortest_window_ends() -> None:
     for base in (2.0, 10.0, BASE_SECONDS, 600.0):
         window = Windows(base).of(Wait.AUTHENTICATION).ends
         assert looks(slots=1, seconds=window / 5, base=base) >= 2
+
+
+@pytest.mark.parametrize(
+    ("left", "recorded", "on_disk", "found"),
+    [
+        (False, 0, False, True),
+        (True, 0, False, False),  # an earlier message ended, and that is not on disk yet
+        (True, 1, True, False),
+        (True, 1, False, True),  # it was, and it is over
+    ],
+)
+def test_a_failure_that_may_be_of_a_message_that_has_ended_is_of_nobody(
+    *, left: bool, recorded: int, on_disk: bool, found: bool
+) -> None:
+    to, matched = "4915100000000", []
+    failure = Nobodys("key", "wamid.1", to, b'{"timestamp":"4000000000"}')
+
+    async def match(*_: Any) -> list[Nobodys]:
+        return [failure]
+
+    async def unheard(_recipients: Any) -> bool:
+        return on_disk
+
+    async def note(_owned: Any, key: str, *_place: Any) -> None:
+        matched.append(key)
+
+    slot = OwnedSlot(3, 1)
+    slot.happened(Happened.OPENED)
+    issue = slot.issues[bytes(20)] = Issue(7, bytes(20), to)
+    issue.state, issue.begun = State.DOUBT, 90.0
+    if left:
+        slot.leave_unheard(Issue(6, bytes(20), to), 1)
+    slot.recorded = recorded
+    ownership: Any = SimpleNamespace(slots={3: slot})
+    journal: Any = SimpleNamespace(match=match, unheard=unheard, matched=note)
+    looking = Unmatched(ownership, journal, lambda at: at, lambda: 0, lambda: 100.0, Windows())
+
+    async def looks_twice() -> None:
+        await looking.look()
+        await looking.look()
+
+    asyncio.run(looks_twice())
+    assert bool(matched) is found
