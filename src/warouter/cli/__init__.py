@@ -30,7 +30,9 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from collections.abc import Mapping
 from importlib import import_module
+from typing import Any
 
 import click
 
@@ -58,13 +60,17 @@ UNEXPECTED = 70  # EX_SOFTWARE
 
 
 class Commands(click.Group):
-    """Subcommands by name, each imported only when it is used."""
+    """Subcommands, each imported only when it is used: ``targets`` has ``module:name`` by name."""
+
+    def __init__(self, *args: Any, targets: Mapping[str, str] = COMMANDS, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._targets = targets
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
+        return list(self._targets)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        target = COMMANDS.get(cmd_name)
+        target = self._targets.get(cmd_name)
         if target is None:
             return None
         module, _, name = target.partition(":")

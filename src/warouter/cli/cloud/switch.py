@@ -1,4 +1,4 @@
-"""``warouter cloud``: the Cloud API for operators: which upstream the database has."""
+"""``warouter cloud switch``: which upstream the database has."""
 
 from __future__ import annotations
 
@@ -18,16 +18,7 @@ from warouter.store.upstream import Switched, admit_older, read_upstream, switch
 APPLICATION = "warouter cloud"
 
 
-@click.group()
-def cloud() -> None:
-    """Choose between the Cloud API, the upstream that reaches WhatsApp, and the simulator.
-
-    Uses the database that WA_DB_* names, or that of a local cluster: --data-dir, else
-    ./warouter-data if there is one.
-    """
-
-
-@cloud.command("switch")
+@click.command("switch")
 @data_dir_option
 @click.option(
     "--to",
@@ -41,7 +32,7 @@ def cloud() -> None:
     help="Also with messages that are not settled: the new upstream is sent them, but those that"
     " the Cloud API may have taken are held for `warouter doubt`.",
 )
-def switch_command(data_dir: Path | None, kind: str | None, force: bool) -> None:
+def command(data_dir: Path | None, kind: str | None, force: bool) -> None:
     """Give the database another upstream.
 
     For `cloud` it takes the number of WAROUTER_CLOUD_PHONE_NUMBER_ID. All shards are without an

@@ -1,0 +1,23 @@
+"""``warouter cloud``: the Cloud API for operators.
+
+switch  which upstream the database has
+"""
+
+from __future__ import annotations
+
+import click
+
+from warouter.cli import Commands
+
+COMMANDS = {
+    "switch": "warouter.cli.cloud.switch:command",
+}
+
+
+@click.group(cls=Commands, targets=COMMANDS)
+def cloud() -> None:
+    """The Cloud API, the upstream that reaches WhatsApp.
+
+    Uses the database that WA_DB_* names, or that of a local cluster: --data-dir, else
+    ./warouter-data if there is one.
+    """
