@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.harness.api import Answer, Api
-from warouter.api.profile import PHOTO_BYTES
+from warouter.api.profile.fields import PHOTO_BYTES
 
 PROFILE = "/v1/settings/business/profile"
 COMPLIANCE = "/v1/settings/business/compliance_info"

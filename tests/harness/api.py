@@ -23,12 +23,15 @@ from tests.harness.wait import PATIENCE
 from warouter.api.access.tokens import TokenCache, hash_of, new_token
 from warouter.api.app import build_app
 from warouter.api.context import ApiConfig, Context, Health, NodeState
+from warouter.api.profile.local import LocalProfile
+from warouter.api.profile.port import ProfileStore
 from warouter.http.meter import Meter
 from warouter.link.wire import Outgoing
 from warouter.media.directory import Directory
 from warouter.media.library import Library
 from warouter.node.context import assemble, operations_of
 from warouter.store.account.accounts import Accounts
+from warouter.store.account.photo import Photos
 from warouter.store.audit import Audit
 from warouter.store.media import through_pool
 from warouter.store.views.trace import Trace, read_trace
@@ -157,6 +160,7 @@ async def serve(
     contact_seconds: float = PATIENCE,
     media_quota: int = 0,
     registrar: Registrar | None = None,
+    profile: ProfileStore | None = None,
     **config: Any,
 ) -> Api:
     """A running application with a client; close ``api.client`` after use."""
@@ -172,6 +176,7 @@ async def serve(
         media=Library(through_pool(pool), Directory(MEDIA_DIR), media_quota),
         authority=registrar or Authority(services_url),
         numbers=NumberDirectory(services_url, timeout=contact_seconds),
+        profile=profile or LocalProfile(Accounts(pool), Photos(pool)),
         contact_check=contact_check,
         served_chain=lambda: recorder.served_chain,
     )

@@ -19,7 +19,8 @@ every answer against it.
     settings       /v1/settings/application
     providers      credentials for the links of media
     certificates   TLS of the API itself, and of webhook receivers
-    profile        what customers see of the business
+    profile/       what customers see of the business
+    refusals       what a call that Meta refused, or did not answer, becomes
     stickers       sticker packs
     services       pruning on demand
     groups         /v1/groups, which is gone

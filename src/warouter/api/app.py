@@ -18,7 +18,6 @@ from warouter.api import (
     certificates,
     groups,
     media,
-    profile,
     providers,
     services,
     settings,
@@ -36,6 +35,7 @@ from warouter.api.description import page
 from warouter.api.messages import handlers as messages
 from warouter.api.monitoring import health as ops
 from warouter.api.monitoring import stats, support
+from warouter.api.profile import handlers as profile
 from warouter.api.route import Access, Route
 from warouter.errors import (
     ApiError,

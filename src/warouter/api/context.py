@@ -13,13 +13,13 @@ from warouter.api.access.tokens import TokenCache
 from warouter.api.access.waits import Waits
 from warouter.api.contacts.book import ContactBook
 from warouter.api.monitoring.operations import Operations
+from warouter.api.profile.port import ProfileStore
 from warouter.app_settings import Network
 from warouter.link.offer import Submitting
 from warouter.media.library import Library
 from warouter.store.account.accounts import Accounts
 from warouter.store.account.backup import Backups
 from warouter.store.account.logins import Logins
-from warouter.store.account.photo import Photos
 from warouter.store.account.registration import Registrations
 from warouter.store.account.stickers import Stickers
 from warouter.store.audit import Audit
@@ -94,7 +94,7 @@ class Context:
     find_inbound: Callable[[str], Awaitable[str | None]]
     # Closed with the application.
     contacts: ContactBook
-    photos: Photos
+    profile: ProfileStore
     stickers: Stickers
     # Asks all owners to prune what is settled and old enough.
     collect: Callable[[], Awaitable[None]]

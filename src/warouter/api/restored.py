@@ -18,7 +18,7 @@ from warouter.api.account.registration import CERT_CHARS, checked_number
 from warouter.api.certificates import BUNDLE_BYTES, PAIR_BYTES, StoredBundle, StoredPair
 from warouter.api.context import ApiConfig
 from warouter.api.messages.rules import short
-from warouter.api.profile import (
+from warouter.api.profile.fields import (
     About,
     BusinessProfile,
     ComplianceInfo,

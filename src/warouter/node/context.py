@@ -16,6 +16,7 @@ from warouter.api.access.tokens import TokenCache
 from warouter.api.contacts.book import ContactBook
 from warouter.api.context import ApiConfig, Context, Health
 from warouter.api.monitoring.operations import Operations
+from warouter.api.profile.port import ProfileStore
 from warouter.http.meter import Meter
 from warouter.http.rates import Rates
 from warouter.link.offer import Submitting
@@ -25,7 +26,6 @@ from warouter.store.account.accounts import Accounts
 from warouter.store.account.backup import Backups
 from warouter.store.account.contacts import ContactStore
 from warouter.store.account.logins import Logins
-from warouter.store.account.photo import Photos
 from warouter.store.account.registration import Registrations
 from warouter.store.account.services import ask_for_collection
 from warouter.store.account.stickers import Stickers
@@ -87,10 +87,13 @@ def assemble(
     media: Library,
     authority: Registrar,
     numbers: Directory,
+    profile: ProfileStore,
     contact_check: bool,
     served_chain: Callable[[], str],
 ) -> Context:
-    """The Context of one webapp; ``authority`` and ``numbers`` are services of the upstream."""
+    """The Context of one webapp; ``authority`` and ``numbers`` are services of the upstream, which
+    may have the ``profile`` too.
+    """
     return Context(
         accounts=Accounts(pool),
         tokens=tokens,
@@ -107,7 +110,7 @@ def assemble(
         health=cluster.health,
         find_inbound=cluster.find_inbound,
         contacts=ContactBook(ContactStore(pool), numbers, required=contact_check),
-        photos=Photos(pool),
+        profile=profile,
         stickers=Stickers(pool),
         collect=partial(ask_for_collection, pool),
         served_chain=served_chain,

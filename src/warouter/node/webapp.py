@@ -18,6 +18,9 @@ from warouter.api.account.registration import OnceRegistered
 from warouter.api.app import build_app
 from warouter.api.context import ApiConfig, Context
 from warouter.api.messages.fastpath import FastPath
+from warouter.api.profile.cloud import CloudProfile
+from warouter.api.profile.local import LocalProfile
+from warouter.api.profile.port import ProfileStore
 from warouter.config import Settings, networks
 from warouter.errors import CommandError, ConfigError, OutcomeUnknown
 from warouter.http.edge import Edge
@@ -27,6 +30,7 @@ from warouter.http.rates import Rates, parse_rates
 from warouter.link.client import Links
 from warouter.log import Outage
 from warouter.media.directory import Directory
+from warouter.media.fetch import Fetcher
 from warouter.media.library import Library
 from warouter.node.context import assemble, operations_of
 from warouter.node.figures_webapp import WebappFigures
@@ -38,6 +42,7 @@ from warouter.node.settings import SettingsFollower
 from warouter.node.settings_webapp import WebappSettings
 from warouter.node.webhooks import Webhooks
 from warouter.store.account.accounts import Accounts
+from warouter.store.account.photo import Photos
 from warouter.store.account.registration import Registrations
 from warouter.store.audit import Audit
 from warouter.store.beats import Beat, NodeSession
@@ -48,6 +53,7 @@ from warouter.tls import link as tls
 from warouter.tls.server import ServerTls
 from warouter.upstream.cloud.graph.calls import Calls
 from warouter.upstream.cloud.graph.number import Number, Registration
+from warouter.upstream.cloud.graph.profile import Profile
 from warouter.upstream.numbers import NoDirectory, NumberDirectory
 from warouter.upstream.registration import Authority, Registrar
 
@@ -227,6 +233,7 @@ class Webapp:
             media=Library(through_pool(pool), directory, settings.media_quota),
             authority=self._registrar(),
             numbers=self._numbers(),
+            profile=self._profile(),
             contact_check=settings.require_contact_check,
             served_chain=lambda: self._tls.chain if self._tls else "",
         )
@@ -246,6 +253,15 @@ class Webapp:
         if self._webhooks is not None:
             return NoDirectory()
         return NumberDirectory(self._settings.upstream_services_url)
+
+    def _profile(self) -> ProfileStore:
+        if self._calls is None:
+            return LocalProfile(Accounts(self._pool), Photos(self._pool))
+        cloud = self._settings.cloud
+        # Meta's own URLs are public and https. A stand-in on this host has neither.
+        plain = cloud.base_url.startswith("http:")
+        fetcher = Fetcher(allow_http=plain, allow_private=LOOPBACK if plain else ())
+        return CloudProfile(Profile(cloud, self._calls), fetcher)
 
     def _heard(self, beat: Beat) -> None:
         """What others have changed is read as soon as a beat says so, and not asked for."""

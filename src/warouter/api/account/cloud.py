@@ -10,20 +10,19 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from warouter.api.account.shards import check_form
+from warouter.api.refusals import refusal
 from warouter.errors import (
     ApiError,
-    NotReady,
     ParameterInvalid,
     ParameterMissing,
     TooManyRequests,
 )
 from warouter.store.account.accounts import Accounts
-from warouter.upstream.cloud.graph.calls import CallFailed, CallRefused
+from warouter.upstream.cloud.graph.calls import CallFailed
 from warouter.upstream.cloud.graph.number import Number, Registration
 from warouter.upstream.registration import Registered, Registrar, Sent
 
 PIN = "cloud_two_step"  # the setting that has it
-AGAIN_SECONDS = 5
 REGISTRATIONS_SECONDS = 3600  # Meta lets a number be registered ten times in 72 h
 _PIN_CODE, _TOO_MANY_CODE = 1005, 1015
 
@@ -119,13 +118,10 @@ class CloudRegistrar(Registrar):
 def _refused(error: CallFailed, what: str) -> ApiError:
     """What the client hears of a call that came to nothing."""
     judged = error.judged
-    if judged is None:
-        return NotReady("the Graph API cannot be reached", retry_after=AGAIN_SECONDS)
-    words = judged.details or judged.title
-    if judged.code == _PIN_CODE:
-        return ParameterInvalid(f"pin is wrong: {words}")
-    if judged.code == _TOO_MANY_CODE:
-        return TooManyRequests(words, retry_after=REGISTRATIONS_SECONDS)
-    if isinstance(error, CallRefused):
-        return ParameterInvalid(f"{what} is not valid: {words}")
-    return NotReady(f"the Graph API refused: {words}", retry_after=AGAIN_SECONDS)
+    if judged is not None:
+        words = judged.details or judged.title
+        if judged.code == _PIN_CODE:
+            return ParameterInvalid(f"pin is wrong: {words}")
+        if judged.code == _TOO_MANY_CODE:
+            return TooManyRequests(words, retry_after=REGISTRATIONS_SECONDS)
+    return refusal(error, what)

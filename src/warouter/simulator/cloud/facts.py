@@ -13,6 +13,7 @@ _PREFIX = "WAROUTER_CLOUD_"
 _VARIABLES = (
     "phone_number_id",
     "waba_id",
+    "app_id",
     "token",
     "token_file",
     "app_secret",
@@ -31,6 +32,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 
     phone_number_id: str = "106540352242922"
     waba_id: str = "102290129340398"
+    app_id: str = "670843887433847"
     number: str = "15557770000"
     name: str = "warouter test"
     token: str = ""
@@ -61,7 +63,7 @@ def from_environment(environment: Mapping[str, str], number: str = "") -> Facts:
     for name in _VARIABLES:
         if text := environment.get(_PREFIX + name.upper(), ""):
             given[name] = Path(text) if name.endswith("_file") else text
-    for name in ("phone_number_id", "waba_id"):
+    for name in ("phone_number_id", "waba_id", "app_id"):
         text = str(given.get(name, "0"))
         if not (text.isascii() and text.isdigit()):
             raise ValueError(f"{_PREFIX}{name.upper()} must be digits, not {text!r}")

@@ -20,12 +20,16 @@ from warouter.simulator.cloud.control import application
 from warouter.simulator.cloud.facts import Facts
 from warouter.simulator.cloud.faults import CloudFaults
 from warouter.simulator.cloud.graph.account import AccountNode
+from warouter.simulator.cloud.graph.app import AppNode
+from warouter.simulator.cloud.graph.compliance import ComplianceEdge
 from warouter.simulator.cloud.graph.connection import Connection
 from warouter.simulator.cloud.graph.line import Line
 from warouter.simulator.cloud.graph.media import MediaEdge
 from warouter.simulator.cloud.graph.messages import Messages
 from warouter.simulator.cloud.graph.number import NumberNode
+from warouter.simulator.cloud.graph.profile import ProfileEdge
 from warouter.simulator.cloud.graph.routes import Graph, tracer
+from warouter.simulator.cloud.graph.uploads import Uploads
 from warouter.simulator.cloud.record import Record
 from warouter.simulator.cloud.webhooks.sender import Sender
 from warouter.simulator.cloud.world import World
@@ -112,6 +116,10 @@ class CloudSimulator:
         self.world.is_media = self.media.is_known
         self.number = NumberNode(self.facts, self.numbers, self._switches)
         self.account = AccountNode(self.facts, self.number, self.world.templates, self._switches)
+        self.app = AppNode(self.facts)
+        self.uploads = Uploads()
+        self.profile = ProfileEdge(self.uploads)
+        self.compliance = ComplianceEdge()
         self.sender = Sender(
             self.world.outbox,
             self.world.record,
@@ -168,7 +176,7 @@ class CloudSimulator:
         self.line.listen_on(self._server.sockets)
         port = cast("int", self._server.sockets[0].getsockname()[1])
         graph_url = f"{'https' if self._tls else 'http'}://{self._host}:{port}"
-        self.media.base = self.account.base = graph_url
+        self.media.base = self.account.base = self.profile.base = graph_url
         control = application(
             self.world,
             self.media,
@@ -221,6 +229,10 @@ class CloudSimulator:
             messages,
             self.number,
             self.account,
+            self.app,
+            self.profile,
+            self.compliance,
+            self.uploads,
             self.media,
             self._override,
             trace,

@@ -1,4 +1,4 @@
-"""The node of the phone number: fields, registration, settings, profile.
+"""The node of the phone number: fields, registration, settings.
 
 Each handler takes the parameters of a call, those of the query and of the body together, and
 returns what is answered as JSON; GraphError refuses.
@@ -22,8 +22,6 @@ _PIN, _CODE, _WAIT = 133005, 136025, 133008
 _TOO_MANY = 133016
 _REGISTRATIONS, _REGISTRATIONS_S = 10, 72 * 3600.0
 _HIGH = 1000
-_PROFILE = {"about": 139, "address": 256, "description": 512, "email": 128}
-_PROFILE_FREE = ("vertical", "websites", "profile_picture_handle", "messaging_product")
 # Meta has these fields and leaves them out of an answer when there is nothing to say.
 _OMITTED = frozenset(
     {
@@ -53,7 +51,6 @@ class NumberNode:
         self._switches = switches
         self._pin = ""
         self._registered_at: list[float] = []
-        self._profile: Given = {"about": "", "vertical": "UNDEFINED", "websites": []}
         self.settings: Given = {}
         self.registered = True
         self.verified = True
@@ -128,21 +125,6 @@ class NumberNode:
     def set_settings(self, given: Given) -> Given:
         """Settings by their name; nothing but the identity check has an effect."""
         self.settings |= given
-        return SUCCESS
-
-    def profile(self, given: Given) -> Given:
-        return {"data": [{"messaging_product": "whatsapp"} | self._profile]}
-
-    def set_profile(self, given: Given) -> Given:
-        if given.get("messaging_product") != "whatsapp":
-            raise GraphError(PARAMETER, "The parameter messaging_product is required.")
-        for name, value in given.items():
-            most = _PROFILE.get(name)
-            if most is None and name not in _PROFILE_FREE:
-                raise GraphError(PARAMETER, f"Unexpected parameter {name}")
-            if most is not None and (not isinstance(value, str) or len(value) > most):
-                raise GraphError(PARAMETER, f"Param {name} must be at most {most} characters long.")
-        self._profile |= {k: v for k, v in given.items() if k != "messaging_product"}
         return SUCCESS
 
     def _fields(self) -> Given:

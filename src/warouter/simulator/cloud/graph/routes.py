@@ -5,10 +5,15 @@
     GET    /{version}/{media}                    look up; DELETE
     GET    /{version}/{number}?fields=…          POST: pin, callback of the number (``number``)
     POST   /{version}/{number}/request_code, verify_code, register, deregister
-    GET    /{version}/{number}/settings, whatsapp_business_profile; POST changes them
+    GET    /{version}/{number}/settings, whatsapp_business_profile (``profile``),
+           business_compliance_info (``compliance``); POST changes them
     GET    /{version}/{account}/message_templates, subscribed_apps, phone_numbers (``account``)
+    GET    /{version}/app, /{version}/{app}      the token's app (``app``)
+    POST   /{version}/{app}/uploads              a session (``uploads``), then its content:
+    POST   /{version}/upload:…                   GET: how much of it has come
 
-Every call needs ``Authorization: Bearer``; errors have Graph's form.
+Every call needs ``Authorization: Bearer``, but for those of a session, which need ``OAuth``, and
+the photo's URL, which needs none; errors have Graph's form.
 """
 
 from __future__ import annotations
@@ -28,12 +33,16 @@ from warouter.simulator.cloud.facts import Facts
 from warouter.simulator.cloud.faults import CloudFaults
 from warouter.simulator.cloud.graph import errors
 from warouter.simulator.cloud.graph.account import AccountNode, parameters
+from warouter.simulator.cloud.graph.app import AppNode
+from warouter.simulator.cloud.graph.compliance import ComplianceEdge
 from warouter.simulator.cloud.graph.connection import JSON, Connection, Request
 from warouter.simulator.cloud.graph.errors import PARAMETER, TOKEN, GraphError
 from warouter.simulator.cloud.graph.line import Line
 from warouter.simulator.cloud.graph.media import CONTENT, Content, MediaEdge, MediaTrouble
 from warouter.simulator.cloud.graph.messages import Messages
 from warouter.simulator.cloud.graph.number import SUCCESS, Given, NumberNode
+from warouter.simulator.cloud.graph.profile import PICTURE, Picture, ProfileEdge
+from warouter.simulator.cloud.graph.uploads import PREFIX, SCHEME, Uploads
 from warouter.simulator.cloud.record import Record
 
 log = logging.getLogger(__name__)
@@ -59,6 +68,10 @@ class Graph:
         messages: Messages,
         number: NumberNode,
         account: AccountNode,
+        app: AppNode,
+        profile: ProfileEdge,
+        compliance: ComplianceEdge,
+        uploads: Uploads,
         media: MediaEdge,
         override: Override,
         trace: Callable[[], str],
@@ -70,6 +83,8 @@ class Graph:
         self._messages = messages
         self._number = number
         self._account = account
+        self._profile = profile
+        self._uploads = uploads
         self._media = media
         self._override = override
         self._trace = trace
@@ -84,21 +99,27 @@ class Graph:
             ("POST", node, "deregister"): number.deregister,
             ("GET", node, "settings"): number.get_settings,
             ("POST", node, "settings"): number.set_settings,
-            ("GET", node, "whatsapp_business_profile"): number.profile,
-            ("POST", node, "whatsapp_business_profile"): number.set_profile,
+            ("GET", node, "whatsapp_business_profile"): profile.fields,
+            ("POST", node, "whatsapp_business_profile"): profile.change,
+            ("GET", node, "business_compliance_info"): compliance.fields,
+            ("POST", node, "business_compliance_info"): compliance.change,
             ("GET", waba, ""): account.fields,
             ("GET", waba, "phone_numbers"): account.phone_numbers,
             ("GET", waba, "subscribed_apps"): account.apps,
             ("DELETE", waba, "subscribed_apps"): account.unsubscribe,
             ("GET", waba, "message_templates"): account.templates,
             ("POST", waba, "message_templates"): account.make_template,
+            ("GET", "app", ""): app.fields,
+            ("GET", facts.app_id, ""): app.fields,
+            ("POST", facts.app_id, "uploads"): uploads.begin,
         }
 
     def handle(self, connection: Connection, request: Request) -> None:
         """Answer one request, now or later."""
         try:
-            self._check_token(request)
             path = request.target.split("?", 1)[0]
+            if path != PICTURE:
+                self._check_token(request)
             _, node, edge = _split(path)
             if (request.method, node, edge) == ("POST", self._facts.phone_number_id, "messages"):
                 self._check_registered()
@@ -121,6 +142,8 @@ class Graph:
             answer = await self._answer(request, node, edge)
             if isinstance(answer, Content):
                 body, kind = await asyncio.to_thread(answer.path.read_bytes), answer.mime
+            elif isinstance(answer, Picture):
+                body, kind = answer.content, answer.mime
             else:
                 body, kind = msgspec.json.encode(answer), JSON
             self._line.when_open(partial(_say, connection, 200, body, kind))
@@ -131,13 +154,17 @@ class Graph:
         except MediaTrouble as trouble:
             self._line.when_open(partial(_say, connection, trouble.status, b"", "text/plain"))
 
-    async def _answer(self, request: Request, node: str, edge: str) -> Given | Content:
+    async def _answer(self, request: Request, node: str, edge: str) -> Given | Content | Picture:
         url = urlsplit(request.target)
         query = parse_qs(url.query)
         kind = request.fields.get(b"content-type", b"")
         if url.path == CONTENT:
             await self._media_trouble()
             return self._content(query)
+        if url.path == PICTURE:
+            return self._profile.picture(query.get("key", [""])[-1])
+        if node.startswith(PREFIX):
+            return self._upload(request, node, query)
         if node == self._facts.phone_number_id and edge == "media" and request.method == "POST":
             await self._media_trouble()
             return await self._media.upload(request.body, kind.decode(errors="replace"))
@@ -150,6 +177,13 @@ class Graph:
         if key == ("POST", self._facts.waba_id, "subscribed_apps"):
             return await self._subscribe(given)
         return await self._of_media(request.method, node, edge)
+
+    def _upload(self, request: Request, id: str, query: dict[str, list[str]]) -> Given:
+        given = {name: values[-1] for name, values in query.items()}
+        if request.method == "GET":
+            return self._uploads.progress(id, given)
+        offset = request.fields.get(b"file_offset", b"").decode(errors="replace")
+        return self._uploads.take(id, given, offset, request.body)
 
     async def _of_media(self, method: str, id: str, edge: str) -> Given:
         if edge or method not in ("GET", "DELETE"):
@@ -192,7 +226,8 @@ class Graph:
     def _check_token(self, request: Request) -> None:
         said = request.fields.get(b"authorization", b"").decode(errors="replace")
         kind, _, token = said.partition(" ")
-        if not self._is_token(token.strip()) or kind.lower() != "bearer":
+        scheme = SCHEME if _is_upload(request) else "bearer"
+        if not self._is_token(token.strip()) or kind.lower() != scheme:
             self._record.counters.unauthorized += 1
             raise GraphError(TOKEN)
 
@@ -225,12 +260,17 @@ _TRACE = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
 
 def _split(path: str) -> tuple[str, str, str]:
     """Version, node and edge of a path."""
-    if path == CONTENT:
+    if path in (CONTENT, PICTURE):
         return "", "", ""
     parts = path.strip("/").split("/")
     if not 2 <= len(parts) <= 3 or _VERSION.fullmatch(parts[0]) is None:
         raise GraphError(PARAMETER, f"Unknown path components: {path}")
     return parts[0], parts[1], parts[2] if len(parts) == 3 else ""
+
+
+def _is_upload(request: Request) -> bool:
+    """It is about a session of an upload."""
+    return f"/{PREFIX}" in request.target.split("?", 1)[0]
 
 
 def _say(connection: Connection, status: int, body: bytes, kind: str) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import aiohttp
 import msgspec
+from yarl import URL
 
 from warouter import SERVER
 from warouter.cloud_settings import CloudSettings
@@ -21,6 +22,7 @@ from warouter.upstream.cloud.secrets import Secrets
 
 MOST_BYTES = 2 * 1024 * 1024  # a page of templates
 SECONDS, CONNECT_SECONDS = 15.0, 3.0
+UPLOAD_SECONDS = 60.0
 _UNREADABLE = "the Graph API gave an answer that cannot be read"
 
 
@@ -63,12 +65,27 @@ class Calls:
         """
         return await self._call("GET", path, params=query)
 
-    async def post(self, path: str, fields: Mapping[str, str]) -> dict[str, Any]:
+    async def post(
+        self, path: str, fields: Mapping[str, Any], query: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
         """Change what is at ``path`` and return the JSON object that is answered; as ``get``.
 
         After CallAway it may have been changed.
         """
-        return await self._call("POST", path, json=dict(fields))
+        return await self._call("POST", path, json=dict(fields), params=query)
+
+    async def upload(self, session: str, content: bytes) -> dict[str, Any]:
+        """The whole content of a session of the Resumable Upload API, which is addressed by its id
+        as it was given, and has a scheme of its own for the token; as ``post``.
+        """
+        return await self._call(
+            "POST",
+            session,
+            data=content,
+            headers={"file_offset": "0", "Content-Type": "application/octet-stream"},
+            scheme="OAuth",
+            timeout=aiohttp.ClientTimeout(total=UPLOAD_SECONDS, sock_connect=CONNECT_SECONDS),
+        )
 
     async def close(self) -> None:
         if self._session is not None:
@@ -83,12 +100,15 @@ class Calls:
     async def _exchange(
         self, method: str, path: str, given: dict[str, Any]
     ) -> tuple[int, bytes, str]:
+        options = dict(given)
+        headers = bearer(self._secrets, options.pop("scheme", "Bearer"))
+        headers |= options.pop("headers", {})
         try:
             async with self._http().request(
                 method,
-                f"{self._root}/{path}",
-                **given,
-                headers=bearer(self._secrets),
+                URL(f"{self._root}/{path}", encoded=True),
+                **options,
+                headers=headers,
                 ssl=self._tls,
                 allow_redirects=False,
             ) as answer:
@@ -107,10 +127,10 @@ class Calls:
         return self._session
 
 
-def bearer(secrets: Secrets) -> dict[str, str]:
+def bearer(secrets: Secrets, scheme: str = "Bearer") -> dict[str, str]:
     """Header fields of a request that carries the token."""
     return {
-        "Authorization": f"Bearer {secrets.token}",
+        "Authorization": f"{scheme} {secrets.token}",
         "User-Agent": SERVER,
         "Accept-Encoding": "identity",
     }
