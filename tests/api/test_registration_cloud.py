@@ -12,8 +12,8 @@ import asyncpg
 import pytest_asyncio
 
 from tests.harness.api import Answer, Api, Webapp
+from tests.harness.cloud import client_settings
 from warouter.api.account.cloud import PIN, CloudRegistrar
-from warouter.config import load
 from warouter.simulator.cloud.facts import Facts
 from warouter.simulator.cloud.server import CloudSimulator
 from warouter.store.account.accounts import Account, Accounts
@@ -55,17 +55,7 @@ async def cloud(webapp: Webapp, pool: asyncpg.Pool) -> AsyncIterator[Registering
     simulator = CloudSimulator(FACTS, random=Random(1))
     addresses = await simulator.start()
     simulator.number.registered = simulator.number.verified = False
-    settings = load(
-        {
-            "WAROUTER_UPSTREAM": "cloud",
-            "WAROUTER_CLOUD_PHONE_NUMBER_ID": FACTS.phone_number_id,
-            "WAROUTER_CLOUD_WABA_ID": FACTS.waba_id,
-            "WAROUTER_CLOUD_TOKEN": FACTS.token,
-            "WAROUTER_CLOUD_APP_SECRET": FACTS.app_secret,
-            "WAROUTER_CLOUD_VERIFY_TOKEN": FACTS.verify_token,
-            "WAROUTER_CLOUD_BASE_URL": addresses.graph_url,
-        }
-    ).cloud
+    settings = client_settings(FACTS, addresses.graph_url)
     secrets = Secrets(settings)
     calls = Calls(settings, secrets)
     registrar = CloudRegistrar(

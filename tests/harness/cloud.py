@@ -18,6 +18,8 @@ from aiohttp import web
 
 from tests.harness.wait import Watch, soon
 from warouter._hash import slot_of
+from warouter.cloud_settings import CloudSettings
+from warouter.config import load
 from warouter.message_id import mint
 from warouter.simulator.cloud.facts import Facts
 from warouter.simulator.cloud.faults import CloudFaults
@@ -152,6 +154,21 @@ def text(to: str = TO, ref: str = "") -> dict[str, Any]:
         "text": {"body": "hi", "preview_url": False},
         "biz_opaque_callback_data": ref,
     }
+
+
+def client_settings(facts: Facts, graph_url: str) -> CloudSettings:
+    """The settings of a process whose Graph API is a Cloud door with these facts."""
+    return load(
+        {
+            "WAROUTER_UPSTREAM": "cloud",
+            "WAROUTER_CLOUD_PHONE_NUMBER_ID": facts.phone_number_id,
+            "WAROUTER_CLOUD_WABA_ID": facts.waba_id,
+            "WAROUTER_CLOUD_TOKEN": facts.token,
+            "WAROUTER_CLOUD_APP_SECRET": facts.app_secret,
+            "WAROUTER_CLOUD_VERIFY_TOKEN": facts.verify_token,
+            "WAROUTER_CLOUD_BASE_URL": graph_url,
+        }
+    ).cloud
 
 
 _random = Random(4)

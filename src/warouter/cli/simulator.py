@@ -120,8 +120,8 @@ def simulator(
     POST /certificates, GET /authority, GET /codes.
 
     With --cloud it speaks Meta's Graph API instead, drops no repeats, and sends webhooks; ids and
-    secrets are those of the variables WAROUTER_CLOUD_PHONE_NUMBER_ID, _WABA_ID, _TOKEN, _APP_SECRET
-    and _VERIFY_TOKEN (the secrets also as _FILE).
+    secrets are those of the variables WAROUTER_CLOUD_PHONE_NUMBER_ID, _WABA_ID, _APP_ID, _TOKEN,
+    _APP_SECRET and _VERIFY_TOKEN (the secrets also as _FILE).
     """
     if ctx.invoked_subcommand is not None:
         return

@@ -136,8 +136,7 @@ def _vertical(text: str) -> str:
     name = verticals.name_of(text)
     if name is None:
         raise ParameterInvalid(
-            f"vertical must be one of: {'; '.join(verticals.TEXTS)}; or a name of the Cloud API:"
-            f" {', '.join(verticals.NAMES)}"
+            f"vertical must be one of: {'; '.join(verticals.TEXTS)}; or a name of the Cloud API"
         )
     return name
 

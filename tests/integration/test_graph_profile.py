@@ -1,0 +1,140 @@
+"""Calls about the profile: what a Graph API may answer that is not as its pages say."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from aiohttp import web
+
+from warouter.cloud_settings import CloudSettings, Source
+from warouter.simulator.cloud.facts import Facts
+from warouter.simulator.cloud.server import CloudSimulator
+from warouter.upstream.cloud.graph.calls import CallAway, CallRefused, Calls
+from warouter.upstream.cloud.graph.profile import Profile
+from warouter.upstream.cloud.secrets import Secrets
+
+NUMBER = "106540352242922"
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(100)
+
+
+class Odd:
+    """A server that gives the answer of each path, and what it was asked."""
+
+    def __init__(self) -> None:
+        self.answers: dict[str, Any] = {}
+        self.asked: list[str] = []
+
+    async def says(self, request: web.Request) -> web.Response:
+        self.asked.append(request.raw_path)
+        return web.json_response(self.answers[request.path.removeprefix("/v25.0/")])
+
+
+def settings(url: str, token: Source) -> CloudSettings:
+    return CloudSettings(
+        phone_number_id=NUMBER,
+        waba_id="1",
+        token=token,
+        app_secret=Source("s"),
+        verify_token=Source("v"),
+        base_url=url,
+    )
+
+
+@pytest_asyncio.fixture
+async def odd() -> AsyncIterator[tuple[Odd, Profile]]:
+    odd, app = Odd(), web.Application()
+    app.router.add_route("*", "/{path:.*}", odd.says)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    cloud = settings(f"http://127.0.0.1:{runner.addresses[0][1]}", Source("t"))
+    calls = Calls(cloud, Secrets(cloud))
+    yield odd, Profile(cloud, calls)
+    await calls.close()
+    await runner.cleanup()
+
+
+@pytest.mark.parametrize(
+    ("answer", "found"),
+    [
+        ({"data": [{"about": "a"}]}, {"about": "a"}),
+        # As Meta's OpenAPI document has it, other than Meta's pages.
+        ({"data": [{"business_profile": {"about": "a"}}]}, {"about": "a"}),
+        ({"data": []}, {}),
+        ({"data": ["x"]}, {}),
+        ({"data": None}, {}),
+        ({}, {}),
+    ],
+)
+async def test_forms_of_the_profile(
+    odd: tuple[Odd, Profile], answer: dict[str, Any], found: dict[str, Any]
+) -> None:
+    server, profile = odd
+    server.answers[f"{NUMBER}/whatsapp_business_profile"] = answer
+    assert await profile.fields("about", "email") == found
+    assert server.asked == [f"/v25.0/{NUMBER}/whatsapp_business_profile?fields=about,email"]
+
+
+GOOD: dict[str, Any] = {
+    "app": {"id": "12"},
+    "12/uploads": {"id": "upload:MTph/+d=?sig=AR_-z"},
+    "upload:MTph/+d=": {"h": "4:handle"},
+}
+
+
+async def test_the_id_of_a_session_is_used_as_it_was_given(odd: tuple[Odd, Profile]) -> None:
+    server, profile = odd
+    server.answers = GOOD
+    assert await profile.upload(PNG, "image/png") == "4:handle"
+    assert server.asked == [
+        "/v25.0/app?fields=id",
+        f"/v25.0/12/uploads?file_length={len(PNG)}&file_type=image/png&file_name=photo.png",
+        "/v25.0/upload:MTph/+d=?sig=AR_-z",
+    ]
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        {"app": {}},
+        {"app": {"id": "../me"}},
+        {"12/uploads": {"id": None}},
+        {"12/uploads": {"id": "https://evil.example/"}},
+        {"12/uploads": {"id": "upload:a b"}},
+        {"12/uploads": {"id": "upload:a#b"}},
+        {"upload:MTph/+d=": {"h": 5}},
+        {"upload:MTph/+d=": {}},
+    ],
+)
+async def test_an_upload_that_is_answered_oddly_is_away(
+    odd: tuple[Odd, Profile], answers: dict[str, Any]
+) -> None:
+    server, profile = odd
+    server.answers = GOOD | answers
+    with pytest.raises(CallAway):
+        await profile.upload(PNG, "image/png")
+
+
+async def test_an_upload_reads_a_refused_token_again(tmp_path: Path) -> None:
+    """The content goes a second time, and with the scheme that an upload needs."""
+    file = tmp_path / "token"
+    file.write_text("old")
+    simulator = CloudSimulator(Facts(token="new"))
+    cloud = settings((await simulator.start()).graph_url, Source(path=str(file)))
+    calls = Calls(cloud, Secrets(cloud))
+    try:
+        begun = simulator.uploads.begin(
+            {"file_length": len(PNG), "file_type": "image/png", "file_name": "a"}
+        )
+        file.write_text("new")
+        handle = (await calls.upload(begun["id"], PNG))["h"]
+        assert simulator.uploads.find(handle) == ("image/png", PNG)
+        with pytest.raises(CallRefused, match="has ended"):
+            await calls.upload(begun["id"], PNG)
+    finally:
+        await calls.close()
+        await simulator.stop()
