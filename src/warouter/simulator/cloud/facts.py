@@ -31,6 +31,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 
     phone_number_id: str = "106540352242922"
     waba_id: str = "102290129340398"
+    app_id: str = "670843887433847"
     number: str = "15557770000"
     name: str = "warouter test"
     token: str = ""
@@ -46,7 +47,11 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 
     def secret(self) -> str:
         """The app secret that signs."""
-        return next(iter(_lines(self.app_secret, self.app_secret_file)), "")
+        return next(iter(self.secrets()), "")
+
+    def secrets(self) -> list[str]:
+        """All secrets of the app: several while it changes from one to the next."""
+        return _lines(self.app_secret, self.app_secret_file)
 
     def verification(self) -> str:
         """The verify token of the handshake."""

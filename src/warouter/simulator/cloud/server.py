@@ -20,12 +20,14 @@ from warouter.simulator.cloud.control import application
 from warouter.simulator.cloud.facts import Facts
 from warouter.simulator.cloud.faults import CloudFaults
 from warouter.simulator.cloud.graph.account import AccountNode
+from warouter.simulator.cloud.graph.app import AppNode
 from warouter.simulator.cloud.graph.connection import Connection
 from warouter.simulator.cloud.graph.line import Line
 from warouter.simulator.cloud.graph.media import MediaEdge
 from warouter.simulator.cloud.graph.messages import Messages
 from warouter.simulator.cloud.graph.number import NumberNode
 from warouter.simulator.cloud.graph.routes import Graph, tracer
+from warouter.simulator.cloud.graph.tokens import Tokens
 from warouter.simulator.cloud.record import Record
 from warouter.simulator.cloud.webhooks.sender import Sender
 from warouter.simulator.cloud.world import World
@@ -213,6 +215,7 @@ class CloudSimulator:
         messages = Messages(
             self.world.intake, self.world.record, self._switches, self.line, trace, self._random
         )
+        tokens = Tokens(self.facts, self._switches)
         return Graph(
             self.facts,
             self.world.record,
@@ -221,6 +224,8 @@ class CloudSimulator:
             messages,
             self.number,
             self.account,
+            AppNode(self.facts, tokens, self._switches),
+            tokens,
             self.media,
             self._override,
             trace,

@@ -7,6 +7,7 @@
     POST   /{version}/{number}/request_code, verify_code, register, deregister
     GET    /{version}/{number}/settings, whatsapp_business_profile; POST changes them
     GET    /{version}/{account}/message_templates, subscribed_apps, phone_numbers (``account``)
+    GET    /{version}/debug_token?input_token=…  {app}, app (``app``)
 
 Every call needs ``Authorization: Bearer``; errors have Graph's form.
 """
@@ -28,18 +29,21 @@ from warouter.simulator.cloud.facts import Facts
 from warouter.simulator.cloud.faults import CloudFaults
 from warouter.simulator.cloud.graph import errors
 from warouter.simulator.cloud.graph.account import AccountNode, parameters
+from warouter.simulator.cloud.graph.app import MANAGEMENT, MESSAGING, AppNode
 from warouter.simulator.cloud.graph.connection import JSON, Connection, Request
 from warouter.simulator.cloud.graph.errors import PARAMETER, TOKEN, GraphError
 from warouter.simulator.cloud.graph.line import Line
 from warouter.simulator.cloud.graph.media import CONTENT, Content, MediaEdge, MediaTrouble
 from warouter.simulator.cloud.graph.messages import Messages
 from warouter.simulator.cloud.graph.number import SUCCESS, Given, NumberNode
+from warouter.simulator.cloud.graph.tokens import Tokens
 from warouter.simulator.cloud.record import Record
 
 log = logging.getLogger(__name__)
 
 _VERSION = re.compile(r"v[0-9]{1,2}\.[0-9]")
 _CALLBACK_FAILED = 2200
+_NOT_GRANTED = 200
 
 Handler = Callable[[Given], Given]
 Override = Callable[[str, str], Awaitable[bool]]
@@ -59,6 +63,8 @@ class Graph:
         messages: Messages,
         number: NumberNode,
         account: AccountNode,
+        app: AppNode,
+        tokens: Tokens,
         media: MediaEdge,
         override: Override,
         trace: Callable[[], str],
@@ -70,11 +76,12 @@ class Graph:
         self._messages = messages
         self._number = number
         self._account = account
+        self._app = app
+        self._tokens = tokens
         self._media = media
         self._override = override
         self._trace = trace
         self._tasks: set[asyncio.Task[None]] = set()
-        self._tokens: frozenset[str] = frozenset(facts.tokens())
         node, waba = facts.phone_number_id, facts.waba_id
         self._handlers: dict[tuple[str, str, str], Handler] = {
             ("GET", node, ""): number.fields,
@@ -92,14 +99,18 @@ class Graph:
             ("DELETE", waba, "subscribed_apps"): account.unsubscribe,
             ("GET", waba, "message_templates"): account.templates,
             ("POST", waba, "message_templates"): account.make_template,
+            ("GET", facts.app_id, ""): app.fields,
+            ("GET", "app", ""): app.fields,
+            ("GET", "debug_token", ""): app.debug_token,
         }
 
     def handle(self, connection: Connection, request: Request) -> None:
         """Answer one request, now or later."""
         try:
-            self._check_token(request)
+            by_app = self._is_by_app(request)
             path = request.target.split("?", 1)[0]
             _, node, edge = _split(path)
+            self._check_permission(by_app, node, edge)
             if (request.method, node, edge) == ("POST", self._facts.phone_number_id, "messages"):
                 self._check_registered()
                 self._messages.handle(connection, request)
@@ -189,22 +200,29 @@ class Graph:
         if not await self._override(url, str(given.get("verify_token", ""))):
             raise GraphError(PARAMETER, f"({_CALLBACK_FAILED}) Callback verification failed.")
 
-    def _check_token(self, request: Request) -> None:
+    def _is_by_app(self, request: Request) -> bool:
+        """True for a call with the app's own token, False for one with a user's."""
         said = request.fields.get(b"authorization", b"").decode(errors="replace")
         kind, _, token = said.partition(" ")
-        if not self._is_token(token.strip()) or kind.lower() != "bearer":
-            self._record.counters.unauthorized += 1
-            raise GraphError(TOKEN)
-
-    def _is_token(self, token: str) -> bool:
-        faults = self._switches()
-        if not token or faults.no_token or token in faults.expired_tokens:
+        known = kind.lower() == "bearer"
+        if known and self._tokens.is_user(token.strip()):
             return False
-        if token in self._tokens or token in faults.other_tokens:
+        if known and self._tokens.is_app(token.strip()):
             return True
-        self._tokens = frozenset(self._facts.tokens())  # it may have been renewed
-        configured = self._facts.token or self._facts.token_file is not None
-        return token in self._tokens or not configured
+        self._record.counters.unauthorized += 1
+        raise GraphError(TOKEN)
+
+    def _check_permission(self, by_app: bool, node: str, edge: str) -> None:
+        if by_app:
+            if node not in self._app.nodes:
+                raise GraphError(_NOT_GRANTED)
+            return
+        needed = {
+            (self._facts.phone_number_id, "messages"): MESSAGING,
+            (self._facts.phone_number_id, "media"): MESSAGING,
+        }.get((node, edge), MANAGEMENT if node == self._facts.waba_id else "")
+        if needed in self._switches().missing_scopes:
+            raise GraphError(_NOT_GRANTED, f"The permission {needed} is required.")
 
     def _check_registered(self) -> None:
         if not self._number.registered:

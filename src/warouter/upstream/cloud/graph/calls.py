@@ -60,8 +60,13 @@ class Calls:
         """The JSON object at ``path``; CallAway or CallRefused.
 
         A token that was refused is read again, and the call repeated if it is another one.
+        ``query`` may hold a secret: no error shows it.
         """
         return await self._call("GET", path, params=query)
+
+    async def get_as(self, token: str, path: str) -> dict[str, Any]:
+        """The same with another token, and once."""
+        return result(*await self._exchange("GET", path, {}, token))
 
     async def post(self, path: str, fields: Mapping[str, str]) -> dict[str, Any]:
         """Change what is at ``path`` and return the JSON object that is answered; as ``get``.
@@ -75,27 +80,31 @@ class Calls:
             await self._session.close()
 
     async def _call(self, method: str, path: str, **given: Any) -> dict[str, Any]:
-        status, body, retry_after = await self._exchange(method, path, given)
-        if status == HTTPStatus.UNAUTHORIZED and self._secrets.refresh(anyway=True):
-            status, body, retry_after = await self._exchange(method, path, given)
-        return result(status, body, retry_after)
+        found = await self._exchange(method, path, given, self._secrets.token)
+        if found[0] == HTTPStatus.UNAUTHORIZED and self._secrets.refresh(anyway=True):
+            found = await self._exchange(method, path, given, self._secrets.token)
+        return result(*found)
 
     async def _exchange(
-        self, method: str, path: str, given: dict[str, Any]
+        self, method: str, path: str, given: dict[str, Any], token: str
     ) -> tuple[int, bytes, str]:
         try:
             async with self._http().request(
                 method,
                 f"{self._root}/{path}",
                 **given,
-                headers=bearer(self._secrets),
+                headers=_bearer(token),
                 ssl=self._tls,
                 allow_redirects=False,
             ) as answer:
                 body = await whole(answer, MOST_BYTES)
+                if answer.status >= HTTPStatus.BAD_REQUEST:
+                    # Meta repeats a token that it cannot read: "Malformed access token …".
+                    body = body.replace(token.encode(), b"(token)")
                 return answer.status, body, answer.headers.get("Retry-After", "")
         except (aiohttp.ClientError, OSError) as error:
-            raise CallAway(f"the Graph API: {error or type(error).__name__}") from error
+            # Not chained: its text can have the URL, of which the query may hold a secret.
+            raise CallAway(f"the Graph API: {_words(error)}") from None
 
     def _http(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -109,11 +118,24 @@ class Calls:
 
 def bearer(secrets: Secrets) -> dict[str, str]:
     """Header fields of a request that carries the token."""
+    return _bearer(secrets.token)
+
+
+def _bearer(token: str) -> dict[str, str]:
     return {
-        "Authorization": f"Bearer {secrets.token}",
+        "Authorization": f"Bearer {token}",
         "User-Agent": SERVER,
         "Accept-Encoding": "identity",
     }
+
+
+def _words(error: Exception) -> str:
+    """Why there is no answer, without the URL."""
+    if isinstance(error, aiohttp.ClientResponseError):
+        return "the answer is no HTTP"
+    if isinstance(error, TimeoutError):
+        return "it took too long"
+    return str(error) or type(error).__name__
 
 
 async def whole(answer: aiohttp.ClientResponse, most: int) -> bytes:
