@@ -82,6 +82,13 @@ class GraphFaults(Behaviour, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     other_secret: Annotated[
         bool, Meta(description="the app secret is another app's: refuse the app's own token (190)")
     ] = False
+    foreign_number: Annotated[
+        bool, Meta(description="the number is none of the account's phone_numbers")
+    ] = False
+    health: Annotated[
+        dict[Literal["PHONE_NUMBER", "WABA", "BUSINESS", "APP"], Literal["LIMITED", "BLOCKED"]],
+        Meta(description='nodes that cannot send as they should: {"WABA": "LIMITED"}'),
+    ] = msgspec.field(default_factory=dict)
     errors: Annotated[
         Literal["usual", "answer", "status"],
         Meta(

@@ -158,6 +158,7 @@ class CloudSimulator:
     def subscribe(self, urls: Sequence[str]) -> None:
         """Call these URLs from now on, each after its handshake."""
         self._webhook_urls = tuple(urls)
+        self.number.callbacks.application = urls[0] if urls else ""
         self._is_called = self.world.heard = bool(urls)
         self.sender.subscribe(urls)
 
@@ -227,7 +228,8 @@ class CloudSimulator:
             AppNode(self.facts, tokens, self._switches),
             tokens,
             self.media,
-            self._override,
+            self.sender.handshake,
+            self._call_back,
             trace,
         )
 
@@ -243,16 +245,13 @@ class CloudSimulator:
     def _switches(self) -> CloudFaults:
         return self.world.faults
 
-    async def _override(self, url: str, verify_token: str) -> bool:
-        """Another callback URL, or "" for the configured ones again."""
-        if not url:
+    def _call_back(self) -> None:
+        """Call the URL that goes before the configured ones, or those again if there is none."""
+        if url := self.number.callbacks.override:
+            self._is_called = True
+            self.sender.use_verified(url)
+        else:
             self.subscribe(self._webhook_urls)
-            return True
-        if not await self.sender.handshake(url, verify_token):
-            return False
-        self._is_called = True
-        self.sender.use_verified(url)
-        return True
 
     def _state(self) -> dict[str, Any]:
         now = time.monotonic()

@@ -44,14 +44,15 @@ log = logging.getLogger(__name__)
 _VERSION = re.compile(r"v[0-9]{1,2}\.[0-9]")
 _CALLBACK_FAILED = 2200
 _NOT_GRANTED = 200
+_LONGEST_URL = 200
 
 Handler = Callable[[Given], Given]
-Override = Callable[[str, str], Awaitable[bool]]
+Handshake = Callable[[str, str], Awaitable[bool]]
 
 
 class Graph:
-    """Takes every request of every connection. ``override`` sets the callback URL, or "" for the
-    configured ones; it says whether the handshake succeeded.
+    """Takes every request of every connection. ``handshake`` says whether a callback URL answers
+    to a verify token; ``call_back`` is called when another URL may be in force.
     """
 
     def __init__(
@@ -66,7 +67,8 @@ class Graph:
         app: AppNode,
         tokens: Tokens,
         media: MediaEdge,
-        override: Override,
+        handshake: Handshake,
+        call_back: Callable[[], None],
         trace: Callable[[], str],
     ) -> None:
         self._facts = facts
@@ -79,7 +81,8 @@ class Graph:
         self._app = app
         self._tokens = tokens
         self._media = media
-        self._override = override
+        self._handshake = handshake
+        self._call_back = call_back
         self._trace = trace
         self._tasks: set[asyncio.Task[None]] = set()
         node, waba = facts.phone_number_id, facts.waba_id
@@ -96,7 +99,7 @@ class Graph:
             ("GET", waba, ""): account.fields,
             ("GET", waba, "phone_numbers"): account.phone_numbers,
             ("GET", waba, "subscribed_apps"): account.apps,
-            ("DELETE", waba, "subscribed_apps"): account.unsubscribe,
+            ("DELETE", waba, "subscribed_apps"): self._unsubscribe,
             ("GET", waba, "message_templates"): account.templates,
             ("POST", waba, "message_templates"): account.make_template,
             ("GET", facts.app_id, ""): app.fields,
@@ -183,22 +186,32 @@ class Graph:
 
     async def _post_number(self, given: Given) -> Given:
         callback = given.get("webhook_configuration")
-        if isinstance(callback, dict):
-            await self._set_override(callback)
-            return SUCCESS
-        return self._number.set_pin(given)
-
-    async def _subscribe(self, given: Given) -> Given:
-        if "override_callback_uri" in given:
-            await self._set_override(given)
-            self._account.override = str(given["override_callback_uri"])
-        self._account.subscribed = True
+        if not isinstance(callback, dict):
+            return self._number.set_pin(given)
+        self._number.callbacks.number = await self._verified(callback)
+        self._call_back()
         return SUCCESS
 
-    async def _set_override(self, given: Given) -> None:
+    async def _subscribe(self, given: Given) -> Given:
+        """Without a URL it takes the account's override away."""
+        self._number.callbacks.account = await self._verified(given)
+        self._account.subscribed = True
+        self._call_back()
+        return SUCCESS
+
+    def _unsubscribe(self, given: Given) -> Given:
+        self._account.unsubscribe(given)
+        self._call_back()
+        return SUCCESS
+
+    async def _verified(self, given: Given) -> str:
+        """The URL, "" for none; GraphError unless it answers the handshake."""
         url = str(given.get("override_callback_uri", ""))
-        if not await self._override(url, str(given.get("verify_token", ""))):
+        if len(url) > _LONGEST_URL:
+            raise GraphError(PARAMETER, "Param override_callback_uri is too long.")
+        if url and not await self._handshake(url, str(given.get("verify_token", ""))):
             raise GraphError(PARAMETER, f"({_CALLBACK_FAILED}) Callback verification failed.")
+        return url
 
     def _is_by_app(self, request: Request) -> bool:
         """True for a call with the app's own token, False for one with a user's."""
@@ -217,11 +230,13 @@ class Graph:
             if node not in self._app.nodes:
                 raise GraphError(_NOT_GRANTED)
             return
-        needed = {
-            (self._facts.phone_number_id, "messages"): MESSAGING,
-            (self._facts.phone_number_id, "media"): MESSAGING,
-        }.get((node, edge), MANAGEMENT if node == self._facts.waba_id else "")
-        if needed in self._switches().missing_scopes:
+        missing = self._switches().missing_scopes
+        if not missing:
+            return
+        needed = MANAGEMENT if node == self._facts.waba_id else ""
+        if node == self._facts.phone_number_id and edge in ("messages", "media"):
+            needed = MESSAGING
+        if needed in missing:
             raise GraphError(_NOT_GRANTED, f"The permission {needed} is required.")
 
     def _check_registered(self) -> None:
