@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from warouter.cloud_settings import CloudSettings
 from warouter.upstream.cloud.graph.calls import CallAway, CallFailed, Calls
+from warouter.upstream.cloud.graph.fields import objects, word
 from warouter.upstream.cloud.secrets import Secrets
 
 # What is answered to a token made of an id and a secret that do not belong together.
@@ -49,7 +50,7 @@ class App:
 
     async def id(self) -> str:
         """The app of the present token, where ``token`` is refused."""
-        return _id((await self._calls.get("app", {"fields": "id"})).get("id"))
+        return word((await self._calls.get("app", {"fields": "id"})).get("id"))
 
     async def has_secret(self, app_id: str, secret: str) -> bool:
         """True if the secret is this app's: its own token, which is made of both, is taken."""
@@ -59,39 +60,32 @@ class App:
             if failed.judged is not None and failed.judged.meta_code in _NO_TOKEN:
                 return False
             raise
-        return _id(found.get("id")) == app_id
+        return word(found.get("id")) == app_id
 
 
 def _facts(data: dict[str, Any]) -> TokenFacts:
     scopes = data.get("scopes")
     return TokenFacts(
-        app_id=_id(data.get("app_id")),
+        app_id=word(data.get("app_id")),
         valid=data.get("is_valid") is True,
         expires_at=_time(data.get("expires_at")),
         data_access_ends_at=_time(data.get("data_access_expires_at")),
         scopes=_ids(scopes),
-        kind=_id(data.get("type")),
-        app_name=_id(data.get("application")),
-        granted=_granted(data.get("granular_scopes")),
+        kind=word(data.get("type")),
+        app_name=word(data.get("application")),
+        granted=_granted(data),
     )
 
 
-def _granted(found: object) -> dict[str, frozenset[str]]:
+def _granted(data: dict[str, Any]) -> dict[str, frozenset[str]]:
     """Ids by permission; Meta leaves them out where the permission is for all accounts."""
-    scopes = [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
-    granted = {_id(one.get("scope")): _ids(one.get("target_ids")) for one in scopes}
+    scopes = objects(data, "granular_scopes")
+    granted = {word(one.get("scope")): _ids(one.get("target_ids")) for one in scopes}
     return {scope: ids for scope, ids in granted.items() if scope and ids}
 
 
 def _ids(found: object) -> frozenset[str]:
-    return frozenset(map(_id, found)) - {""} if isinstance(found, list) else frozenset()
-
-
-def _id(found: object) -> str:
-    """A word, or an id that came as a number."""
-    if isinstance(found, int) and not isinstance(found, bool):
-        return str(found)
-    return found if isinstance(found, str) else ""
+    return frozenset(map(word, found)) - {""} if isinstance(found, list) else frozenset()
 
 
 def _time(found: object) -> int:

@@ -21,6 +21,7 @@ from warouter.upstream.cloud.secrets import Secrets
 
 MOST_BYTES = 2 * 1024 * 1024  # a page of templates
 SECONDS, CONNECT_SECONDS = 15.0, 3.0
+_SHORTEST_TOKEN = 6  # characters; a shorter one is none, and could be part of any word
 _UNREADABLE = "the Graph API gave an answer that cannot be read"
 
 
@@ -68,7 +69,7 @@ class Calls:
         """The same with another token, and once."""
         return result(*await self._exchange("GET", path, {}, token))
 
-    async def post(self, path: str, fields: Mapping[str, str]) -> dict[str, Any]:
+    async def post(self, path: str, fields: Mapping[str, Any]) -> dict[str, Any]:
         """Change what is at ``path`` and return the JSON object that is answered; as ``get``.
 
         After CallAway it may have been changed.
@@ -98,7 +99,7 @@ class Calls:
                 allow_redirects=False,
             ) as answer:
                 body = await whole(answer, MOST_BYTES)
-                if answer.status >= HTTPStatus.BAD_REQUEST:
+                if answer.status >= HTTPStatus.BAD_REQUEST and len(token) >= _SHORTEST_TOKEN:
                     # Meta repeats a token that it cannot read: "Malformed access token …".
                     body = body.replace(token.encode(), b"(token)")
                 return answer.status, body, answer.headers.get("Retry-After", "")
