@@ -21,9 +21,10 @@ from warouter.upstream.cloud.answers import Class, judge
 from warouter.upstream.cloud.graph.app import App, TokenFacts
 from warouter.upstream.cloud.graph.calls import CallAway, CallFailed, CallRefused, Calls
 from warouter.upstream.cloud.graph.client import CloudUpstream, Post
+from warouter.upstream.cloud.graph.described import HIGH, SHARED, STANDARD
 from warouter.upstream.cloud.graph.exchange import Exchanged, Graph, Outcome
 from warouter.upstream.cloud.graph.media import CloudMedia, may_carry_token
-from warouter.upstream.cloud.graph.number import HIGH, SHARED, STANDARD, Number
+from warouter.upstream.cloud.graph.number import Number
 from warouter.upstream.cloud.graph.recovery import Recovery
 from warouter.upstream.cloud.secrets import Secrets
 from warouter.upstream.media import ServiceAway, ServiceRefused

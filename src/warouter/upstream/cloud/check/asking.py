@@ -14,6 +14,7 @@ from yarl import URL
 from warouter import SERVER
 from warouter.upstream.cloud.check.callback import Handshake
 from warouter.upstream.cloud.check.contact import Contact, Trouble
+from warouter.upstream.cloud.listener import WRONG_VERIFY_TOKEN
 
 SECONDS, CONNECT_SECONDS = 15.0, 5.0
 _MOST_BYTES = 4096
@@ -56,7 +57,8 @@ async def handshake(url: str, verify_token: str) -> Handshake:
     }
     found = await contact(url, query)
     right = found.status == 200 and found.body == challenge.encode()
-    return Handshake(url, found, right)
+    by_webapp = found.status == 403 and found.body == WRONG_VERIFY_TOKEN.encode()
+    return Handshake(url, found, right, by_webapp)
 
 
 async def _beginning(answer: aiohttp.ClientResponse) -> bytes:

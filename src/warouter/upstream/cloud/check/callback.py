@@ -11,24 +11,26 @@ from urllib.parse import urlsplit
 
 from warouter.upstream.cloud.check.contact import Contact, remedy
 from warouter.upstream.cloud.check.step import Step, failed, ok, warning
-from warouter.upstream.cloud.listener import WRONG_VERIFY_TOKEN
 
 NAME = "callback"
 _HERE = "Seen from here, which may not be how Meta sees it"
 
 
 class Handshake(NamedTuple):
-    """Our own; ``right`` if the answer is the challenge."""
+    """Our own; ``right`` if the answer is the challenge, ``by_webapp`` if it is a refusal in a
+    webapp's own words.
+    """
 
     url: str
     contact: Contact
     right: bool
+    by_webapp: bool = False
 
 
 def judge(found: Handshake) -> Step:
     if found.right:
         return ok(NAME, "It answers the handshake, with this verify token.")
-    if _is_ours(found):
+    if found.by_webapp:
         return failed(NAME, f"{_what(found)}.", what_to_do(found))
     return warning(NAME, f"{_HERE}: {_what(found)}.", what_to_do(found))
 
@@ -48,7 +50,7 @@ def what_to_do(found: Handshake) -> str:
     trouble = found.contact.trouble
     if trouble is not None:
         return remedy(trouble)
-    if _is_ours(found):
+    if found.by_webapp:
         return (
             "Give the webapps the WAROUTER_CLOUD_VERIFY_TOKEN that this command has, and restart"
             " those that have it from a variable."
@@ -61,14 +63,8 @@ def _what(found: Handshake) -> str:
     if contact.trouble is not None:
         words = f" ({contact.words})" if contact.words else ""
         return f"{host} {contact.trouble.value}{words}"
-    if _is_ours(found):
+    if found.by_webapp:
         return f"the webapp at {host} has another verify token"
     if contact.status == 200:
         return f"{host} answers, but not with the challenge"
     return f"{host} answers HTTP {contact.status} to the handshake"
-
-
-def _is_ours(found: Handshake) -> bool:
-    """A webapp of ours refused the verify token."""
-    contact = found.contact
-    return contact.status == 403 and contact.body.strip() == WRONG_VERIFY_TOKEN.encode()

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from warouter.upstream.cloud.check.step import Step, failed, ok, warning
-from warouter.upstream.cloud.graph.calls import CallFailed
-from warouter.upstream.cloud.graph.details import Details
-from warouter.upstream.cloud.graph.number import CONNECTED, LEVELS, STANDARD, VERIFIED
+from warouter.upstream.cloud.graph.described import CONNECTED, LEVELS, STANDARD, VERIFIED, Details
+from warouter.upstream.cloud.graph.failed import CallFailed
 
 NAME, THROUGHPUT = "phone number", "throughput"
 # It is registered and sends, but Meta limits it or is about to.

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from warouter.upstream.cloud.check.step import Result, Step, failed, ok, warning
-from warouter.upstream.cloud.graph.app import TokenFacts
-from warouter.upstream.cloud.graph.calls import CallFailed
+from warouter.upstream.cloud.graph.described import TokenFacts
+from warouter.upstream.cloud.graph.failed import CallFailed
 
 NAME, PERMISSIONS = "token", "permissions"
 NEEDED = ("whatsapp_business_messaging", "whatsapp_business_management")

@@ -23,7 +23,7 @@ from warouter.upstream.cloud.check.step import Step, shown, skipped
 from warouter.upstream.cloud.graph.account import Account
 from warouter.upstream.cloud.graph.app import App, TokenFacts
 from warouter.upstream.cloud.graph.calls import CallFailed, Calls
-from warouter.upstream.cloud.graph.details import details
+from warouter.upstream.cloud.listener import PATH
 from warouter.upstream.cloud.secrets import Secrets
 
 # Those behind the clock, which nothing needs; `subscribe` stands among them if it was asked for.
@@ -56,7 +56,6 @@ class _Walk:
     def __init__(self, cloud: CloudSettings, secrets: Secrets, calls: Calls, url: str) -> None:
         self._cloud = cloud
         self._secrets = secrets
-        self._calls = calls
         self._url = url
         self._app = App(cloud, calls, secrets)
         self._account = Account(cloud, calls)
@@ -113,7 +112,7 @@ class _Walk:
     async def _number(self) -> str | None:
         """Its level, None if there is no such number."""
         try:
-            found = await details(self._cloud, self._calls)
+            found = await self._account.number()
         except CallFailed as error:
             self._add(number.judge_refusal(error, self._cloud.phone_number_id))
             return None
@@ -151,7 +150,7 @@ class _Walk:
         except CallFailed as error:
             self._add(webhooks.judge_refusal(error))
             return ""
-        step = self._add(webhooks.judge(apps, app, callbacks, self._cloud.base_url))
+        step = self._add(webhooks.judge(apps, app, callbacks, self._cloud.base_url, PATH.decode()))
         return "" if step.failed else callbacks.used
 
     def _add(self, step: Step) -> Step:

@@ -7,29 +7,27 @@ from urllib.parse import SplitResult, urlsplit
 
 from warouter.cloud_settings import is_loopback
 from warouter.upstream.cloud.check.step import Step, failed, ok, warning
-from warouter.upstream.cloud.graph.account import LONGEST_URL, Callbacks
-from warouter.upstream.cloud.graph.calls import CallFailed
-from warouter.upstream.cloud.listener import PATH
+from warouter.upstream.cloud.graph.described import LONGEST_URL, Callbacks
+from warouter.upstream.cloud.graph.failed import CallFailed
 
 NAME = "webhooks"
-_SET = f"Set one: warouter cloud check --subscribe https://YOUR-HOST{PATH.decode()}"
+_SET = "Set one: warouter cloud check --subscribe https://YOUR-HOST"
 
 
-def judge(apps: Set[str], app: str, callbacks: Callbacks, base_url: str) -> Step:
-    """``app`` is the token's, "" if nobody says; ``base_url`` the Graph API's."""
+def judge(apps: Set[str], app: str, callbacks: Callbacks, base_url: str, path: str) -> Step:
+    """``app`` is the token's, "" if nobody says; ``base_url`` the Graph API's, ``path`` ours."""
+    to_set = f"{_SET}{path}"
     if not apps or (app and app not in apps):
         which = f"app {app}" if app else "any app"
-        return failed(NAME, f"Meta sends none: {which} is not subscribed to the account.", _SET)
+        return failed(NAME, f"Meta sends none: {which} is not subscribed to the account.", to_set)
     url = callbacks.used
     if not url:
-        return failed(NAME, "Meta sends none: no callback URL is set, not even the app's.", _SET)
+        return failed(NAME, "Meta sends none: no callback URL is set, not even the app's.", to_set)
     if wrong := fault(url, base_url):
-        return failed(NAME, f"Meta sends them to {url}, but {wrong}.", _SET)
+        return failed(NAME, f"Meta sends them to {url}, but {wrong}.", to_set)
     found = f"Meta sends them to {url}, {_whose(callbacks)}."
-    if urlsplit(url).path != PATH.decode():
-        return warning(
-            NAME, found, f"warouter hears at {PATH.decode()}: your proxy has to lead there."
-        )
+    if urlsplit(url).path != path:
+        return warning(NAME, found, f"warouter hears at {path}: your proxy has to lead there.")
     return ok(NAME, found)
 
 

@@ -10,8 +10,9 @@ lease holds, or not at all, and nothing is left behind that could go out later.
     exchange     one message out, and what is known of it then
     calls        all other calls, which may be repeated
     number       what there is to know of the number, and the categories of templates
-    details      the number in all of Meta's words, for people
-    account      the account: its numbers, who hears its webhooks, and where
+    failed       how calls fail
+    described    the token, the number and its webhooks, as Meta describes them
+    account      the account, and our number of it: who hears webhooks, and where
     fields       fields of answers, whatever they hold
     app          what there is to know of the token, and of its app
     media        content up for an id, and down again

@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from warouter.cloud_settings import CloudSettings
 from warouter.upstream.cloud.graph.calls import Calls
+from warouter.upstream.cloud.graph.described import DETAILS, Callbacks, Details, details
 from warouter.upstream.cloud.graph.fields import following, nested, objects, text, word
 
 _PAGE, _MOST_PAGES = "100", 100
-LONGEST_URL = 200  # characters of a callback URL
-
-
-class Callbacks(NamedTuple):
-    """The URLs for webhooks of messages, each "" if it is not set."""
-
-    number: str
-    account: str
-    application: str
-
-    @property
-    def used(self) -> str:
-        """The one that Meta calls: the number's goes before the account's, that before the app's"""
-        return self.number or self.account or self.application
 
 
 class Account:
-    """Calls about the account, and the number's callback. Each raises CallAway or CallRefused."""
+    """Calls about the account, and about our number of it. Each raises CallAway or CallRefused."""
 
     def __init__(self, cloud: CloudSettings, calls: Calls) -> None:
         self._number = cloud.phone_number_id
@@ -49,6 +34,10 @@ class Account:
                 break
             query = {**query, "after": after}
         return frozenset(found)
+
+    async def number(self) -> Details:
+        """Everything about our number, in one call."""
+        return details(await self._calls.get(self._number, {"fields": DETAILS}))
 
     async def apps(self) -> frozenset[str]:
         """The ids of the apps that its webhooks are sent to."""

@@ -15,35 +15,16 @@ import msgspec
 
 from warouter import SERVER
 from warouter.cloud_settings import CloudSettings
-from warouter.errors import WarouterError
-from warouter.upstream.cloud.answers import Class, Judged, judge
+from warouter.upstream.cloud.answers import Class, judge
+from warouter.upstream.cloud.graph.failed import CallAway, CallFailed, CallRefused
 from warouter.upstream.cloud.secrets import Secrets
+
+__all__ = ["CallAway", "CallFailed", "CallRefused", "Calls", "bearer", "failure", "result", "whole"]
 
 MOST_BYTES = 2 * 1024 * 1024  # a page of templates
 SECONDS, CONNECT_SECONDS = 15.0, 3.0
 _SHORTEST_TOKEN = 6  # characters; a shorter one is none, and could be part of any word
 _UNREADABLE = "the Graph API gave an answer that cannot be read"
-
-
-class CallFailed(WarouterError):
-    """A call came to nothing; ``judged`` is what the answer says, None without one."""
-
-    def __init__(self, words: str, judged: Judged | None = None) -> None:
-        super().__init__(words)
-        self.judged = judged
-
-    @property
-    def for_operator(self) -> bool:
-        """Token, permission, registration or policy: it stays so until somebody acts."""
-        return self.judged is not None and self.judged.cls is Class.OPERATOR
-
-
-class CallAway(CallFailed):
-    """No answer, or none that is final: try again."""
-
-
-class CallRefused(CallFailed):
-    """The Graph API refused what was asked for."""
 
 
 class Calls:

@@ -6,14 +6,11 @@ from typing import Any, NamedTuple
 
 from warouter.cloud_settings import CloudSettings
 from warouter.upstream.cloud.graph.calls import CallAway, Calls
+from warouter.upstream.cloud.graph.described import CONNECTED, LEVELS, STANDARD, VERIFIED
 from warouter.upstream.cloud.graph.fields import following
 from warouter.upstream.cloud.graph.fields import nested as _object
 from warouter.upstream.cloud.graph.fields import text as _text
 
-CONNECTED, VERIFIED = "CONNECTED", "VERIFIED"
-STANDARD, HIGH, SHARED = 80.0, 1000.0, 20.0  # messages a second, in and out
-# One that is shared with the WhatsApp Business app has no level of its own: not verified.
-LEVELS = {"STANDARD": STANDARD, "HIGH": HIGH, "NOT_APPLICABLE": SHARED}
 _FIELDS = "status,quality_rating,throughput,health_status,name_status"
 _NAMED = "status,code_verification_status,display_phone_number,verified_name"
 _PAGE, _MOST_PAGES = "200", 100
