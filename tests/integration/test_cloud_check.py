@@ -181,6 +181,12 @@ async def test_what_is_wrong_in_the_settings(
         ({"no_debug_token": True}, {}, "token", "Meta does not say what it may do, nor when"),
         ({}, {"APP_SECRET": f"{SECRET}\nolder-secret"}, "app secret", "Line 2 is not of app"),
         ({"health": {"APP": "LIMITED"}}, {}, "phone number", "can send with limits. APP 6708438"),
+        (
+            {"missing_fields": ("messages",)},
+            {},
+            "webhooks",
+            "without the field messages. Subscribe it to messages in the app's dashboard",
+        ),
         ({}, {"VERSION": "v20.0"}, "settings", "v20.0, which Meta has ended: set a newer one."),
         ({}, {"RATE": "500"}, "throughput", "is 500: Meta refuses what is above. Set it to auto."),
     ],

@@ -51,6 +51,21 @@ async def test_the_app_and_what_a_token_may_do(world: Door) -> None:
     assert (await world.call("GET", world.url("app"), headers=by_app))[0] == 401
 
 
+async def test_the_fields_that_the_app_is_subscribed_to(world: Door) -> None:
+    facts = world.simulator.facts
+    edge = world.url(f"{facts.app_id}/subscriptions")
+    by_app = {"Authorization": f"Bearer {facts.app_id}|{SECRET}"}
+    assert (await world.call("GET", edge))[1]["error"]["code"] == 15
+    (found,) = (await world.call("GET", edge, headers=by_app))[1]["data"]
+    assert (found["object"], found["active"]) == ("whatsapp_business_account", True)
+    assert found["callback_url"] == world.business.url
+    assert found["fields"][0] == {"name": "messages", "version": "v25.0"}
+    world.use(missing_fields=("messages",))
+    (found,) = (await world.call("GET", edge, headers=by_app))[1]["data"]
+    assert "messages" not in {field["name"] for field in found["fields"]}
+    await soon(lambda: not world.simulator.world.heard)
+
+
 async def test_what_a_token_lacks(world: Door) -> None:
     facts = world.simulator.facts
     question = world.url(f"debug_token?input_token={TOKEN}")

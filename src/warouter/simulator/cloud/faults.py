@@ -23,6 +23,7 @@ LISTS = (
     "other_tokens",
     "missing_scopes",
     "granted",
+    "missing_fields",
 )
 _TROUBLES = (
     "throttle",

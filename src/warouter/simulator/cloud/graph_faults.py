@@ -85,6 +85,10 @@ class GraphFaults(Behaviour, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     foreign_number: Annotated[
         bool, Meta(description="the number is none of the account's phone_numbers")
     ] = False
+    missing_fields: Annotated[
+        tuple[str, ...],
+        Meta(description="fields that the app is not subscribed to: nobody hears of `messages`"),
+    ] = ()
     health: Annotated[
         dict[Literal["PHONE_NUMBER", "WABA", "BUSINESS", "APP"], Literal["LIMITED", "BLOCKED"]],
         Meta(description='nodes that cannot send as they should: {"WABA": "LIMITED"}'),

@@ -225,7 +225,7 @@ class CloudSimulator:
             messages,
             self.number,
             self.account,
-            AppNode(self.facts, tokens, self._switches),
+            AppNode(self.facts, tokens, self.number.callbacks, self._switches),
             tokens,
             self.media,
             self.sender.handshake,
@@ -266,7 +266,8 @@ class CloudSimulator:
     def _tick(self) -> None:
         # Armed first, so that nothing that goes wrong below stops the clock.
         self._timer = asyncio.get_running_loop().call_later(TICK_S, self._tick)
-        self.world.heard = self._is_called and self.account.subscribed
+        chosen = "messages" not in self.faults.missing_fields
+        self.world.heard = self._is_called and self.account.subscribed and chosen
         now = time.monotonic()
         self.line.mend(now)
         self.world.intake.checks_identity = self.number.checks_identity

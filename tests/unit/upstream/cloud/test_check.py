@@ -10,6 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from warouter.cloud_settings import CloudSettings, Source
+from warouter.upstream.cloud import listener
 from warouter.upstream.cloud.answers import judge as judge_answer
 from warouter.upstream.cloud.check import (
     account,
@@ -225,8 +226,19 @@ def test_the_number_is_one_of_the_account_s() -> None:
     ],
 )
 def test_webhooks(apps: set[str], app: str, callbacks: Any, result: Result, said: str) -> None:
-    step = webhooks.judge(apps, app, Callbacks(*callbacks), BASE, PATH)
+    step = webhooks.judge(apps, app, {"messages"}, Callbacks(*callbacks), BASE)
     assert (step.result, said in step.found) == (result, True), step
+
+
+def test_the_field_of_messages() -> None:
+    assert webhooks.judge({"7"}, "7", None, Callbacks(URL, "", ""), BASE).result is OK
+    step = webhooks.judge({"7"}, "7", {"security"}, Callbacks(URL, "", ""), BASE)
+    assert step.result is WARNING
+    assert step.found.endswith("But app 7 is shown without the field messages.")
+
+
+def test_the_path_is_the_listener_s() -> None:
+    assert webhooks.PATH.encode() == listener.PATH
 
 
 @pytest.mark.parametrize(

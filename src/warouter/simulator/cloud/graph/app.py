@@ -12,20 +12,28 @@ from collections.abc import Callable
 from warouter.simulator.cloud.facts import Facts
 from warouter.simulator.cloud.faults import CloudFaults
 from warouter.simulator.cloud.graph.errors import PARAMETER, TOKEN, GraphError
-from warouter.simulator.cloud.graph.number import Given
+from warouter.simulator.cloud.graph.number import Callbacks, Given
 from warouter.simulator.cloud.graph.tokens import Tokens
 
 DEBUG, APP = "debug_token", "app"
 MESSAGING, MANAGEMENT = "whatsapp_business_messaging", "whatsapp_business_management"
 SCOPES = (MANAGEMENT, MESSAGING)
+FIELDS = ("messages", "account_update", "phone_number_quality_update")
 _ISSUED, _USER = 1_712_099_387, "104169029247128"
 
 
 class AppNode:
     """The app that every token was made for."""
 
-    def __init__(self, facts: Facts, tokens: Tokens, switches: Callable[[], CloudFaults]) -> None:
+    def __init__(
+        self,
+        facts: Facts,
+        tokens: Tokens,
+        callbacks: Callbacks,
+        switches: Callable[[], CloudFaults],
+    ) -> None:
         self._facts = facts
+        self._callbacks = callbacks
         self._tokens = tokens
         self._switches = switches
         self.nodes = (facts.app_id, APP, DEBUG)  # those that the app's own token may ask
@@ -33,6 +41,18 @@ class AppNode:
     def fields(self, given: Given) -> Given:
         """GET of the node, by its id or as ``app``."""
         return {"id": self._facts.app_id, "name": self._facts.name, "link": self._link()}
+
+    def subscriptions(self, given: Given) -> Given:
+        """The fields that webhooks are sent of; Meta says it to the app's own token alone."""
+        missing = self._switches().missing_fields
+        fields = [{"name": f, "version": "v25.0"} for f in FIELDS if f not in missing]
+        webhooks = {
+            "object": "whatsapp_business_account",
+            "callback_url": self._callbacks.application,
+            "active": True,
+            "fields": fields,
+        }
+        return {"data": [webhooks] if fields else []}
 
     def debug_token(self, given: Given) -> Given:
         """What the token ``input_token`` may do, and until when."""

@@ -7,7 +7,7 @@
     POST   /{version}/{number}/request_code, verify_code, register, deregister
     GET    /{version}/{number}/settings, whatsapp_business_profile; POST changes them
     GET    /{version}/{account}/message_templates, subscribed_apps, phone_numbers (``account``)
-    GET    /{version}/debug_token?input_token=…  {app}, app (``app``)
+    GET    /{version}/debug_token?input_token=…  {app}, app, {app}/subscriptions (``app``)
 
 Every call needs ``Authorization: Bearer``; errors have Graph's form.
 """
@@ -43,7 +43,7 @@ log = logging.getLogger(__name__)
 
 _VERSION = re.compile(r"v[0-9]{1,2}\.[0-9]")
 _CALLBACK_FAILED = 2200
-_NOT_GRANTED = 200
+_NOT_GRANTED, _APP_ONLY = 200, 15
 _LONGEST_URL = 200
 
 Handler = Callable[[Given], Given]
@@ -104,6 +104,7 @@ class Graph:
             ("POST", waba, "message_templates"): account.make_template,
             ("GET", facts.app_id, ""): app.fields,
             ("GET", "app", ""): app.fields,
+            ("GET", facts.app_id, "subscriptions"): app.subscriptions,
             ("GET", "debug_token", ""): app.debug_token,
         }
 
@@ -230,6 +231,8 @@ class Graph:
             if node not in self._app.nodes:
                 raise GraphError(_NOT_GRANTED)
             return
+        if (node, edge) == (self._facts.app_id, "subscriptions"):
+            raise GraphError(_APP_ONLY, "This method must be called with an app access_token.")
         missing = self._switches().missing_scopes
         if not missing:
             return

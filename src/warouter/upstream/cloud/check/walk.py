@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from datetime import date
@@ -23,7 +24,6 @@ from warouter.upstream.cloud.check.step import Step, shown, skipped
 from warouter.upstream.cloud.graph.account import Account
 from warouter.upstream.cloud.graph.app import App, TokenFacts
 from warouter.upstream.cloud.graph.calls import CallFailed, Calls
-from warouter.upstream.cloud.listener import PATH
 from warouter.upstream.cloud.secrets import Secrets
 
 # Those behind the clock, which nothing needs; `subscribe` stands among them if it was asked for.
@@ -60,6 +60,7 @@ class _Walk:
         self._app = App(cloud, calls, secrets)
         self._account = Account(cloud, calls)
         self._steps: list[Step] = []
+        self._fields: frozenset[str] | None = None  # of webhooks, None if nobody says
 
     async def taken(self) -> list[Step]:
         cloud = self._cloud
@@ -106,8 +107,12 @@ class _Walk:
             right = [await self._app.has_secret(app, one) for one in self._secrets.app_secrets]
         except CallFailed as error:
             self._add(secret.unknown(str(error)))
-        else:
-            self._add(secret.judge(app, right))
+            return
+        self._add(secret.judge(app, right))
+        if any(right):
+            good = self._secrets.app_secrets[right.index(True)]
+            with contextlib.suppress(CallFailed):
+                self._fields = await self._app.fields(app, good)
 
     async def _number(self) -> str | None:
         """Its level, None if there is no such number."""
@@ -150,7 +155,7 @@ class _Walk:
         except CallFailed as error:
             self._add(webhooks.judge_refusal(error))
             return ""
-        step = self._add(webhooks.judge(apps, app, callbacks, self._cloud.base_url, PATH.decode()))
+        step = self._add(webhooks.judge(apps, app, self._fields, callbacks, self._cloud.base_url))
         return "" if step.failed else callbacks.used
 
     def _add(self, step: Step) -> Step:

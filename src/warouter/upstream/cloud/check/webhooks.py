@@ -11,23 +11,33 @@ from warouter.upstream.cloud.graph.described import LONGEST_URL, Callbacks
 from warouter.upstream.cloud.graph.failed import CallFailed
 
 NAME = "webhooks"
-_SET = "Set one: warouter cloud check --subscribe https://YOUR-HOST"
+PATH, FIELD = "/cloud/webhook", "messages"
+_SET = f"Set one: warouter cloud check --subscribe https://YOUR-HOST{PATH}"
 
 
-def judge(apps: Set[str], app: str, callbacks: Callbacks, base_url: str, path: str) -> Step:
-    """``app`` is the token's, "" if nobody says; ``base_url`` the Graph API's, ``path`` ours."""
-    to_set = f"{_SET}{path}"
+def judge(
+    apps: Set[str], app: str, fields: Set[str] | None, callbacks: Callbacks, base_url: str
+) -> Step:
+    """``app`` is the token's, "" if nobody says; ``fields`` are those that it is subscribed to, and
+    None likewise; ``base_url`` is the Graph API's.
+    """
     if not apps or (app and app not in apps):
         which = f"app {app}" if app else "any app"
-        return failed(NAME, f"Meta sends none: {which} is not subscribed to the account.", to_set)
+        return failed(NAME, f"Meta sends none: {which} is not subscribed to the account.", _SET)
     url = callbacks.used
     if not url:
-        return failed(NAME, "Meta sends none: no callback URL is set, not even the app's.", to_set)
+        return failed(NAME, "Meta sends none: no callback URL is set, not even the app's.", _SET)
     if wrong := fault(url, base_url):
-        return failed(NAME, f"Meta sends them to {url}, but {wrong}.", to_set)
+        return failed(NAME, f"Meta sends them to {url}, but {wrong}.", _SET)
     found = f"Meta sends them to {url}, {_whose(callbacks)}."
-    if urlsplit(url).path != path:
-        return warning(NAME, found, f"warouter hears at {path}: your proxy has to lead there.")
+    if fields is not None and FIELD not in fields:
+        return warning(
+            NAME,
+            f"{found} But app {app} is shown without the field {FIELD}.",
+            f"Subscribe it to {FIELD} in the app's dashboard (WhatsApp, Configuration).",
+        )
+    if urlsplit(url).path != PATH:
+        return warning(NAME, found, f"warouter hears at {PATH}: your proxy has to lead there.")
     return ok(NAME, found)
 
 
