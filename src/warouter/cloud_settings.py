@@ -78,6 +78,11 @@ class CloudSettings(msgspec.Struct, frozen=True, kw_only=True):
     def shortest_window(self) -> float:
         return self.doubt_seconds * SHORTEST_WINDOW / DEFAULT_WINDOW
 
+    @property
+    def version_ends(self) -> date | None:
+        """When Meta ends the version; None if it has ended already, or nobody knows."""
+        return _ENDS.get(_numbered(self.version))
+
     def warnings(self, today: date | None = None) -> list[str]:
         """What is accepted and dangerous, one sentence each."""
         found = [_ending(self.version, today or date.today())]
@@ -152,14 +157,18 @@ def _version(text: str) -> str:
 
 def _ending(version: str, today: date) -> str:
     """A sentence about the end of a version that is past or near, else ""."""
-    match = _VERSION.fullmatch(version)
-    number = (int(match[1]), int(match[2])) if match else (0, 0)
+    number = _numbered(version)
     end = _ENDS.get(number)
     if number < min(_ENDS) or (end is not None and today >= end):
         return f"WAROUTER_CLOUD_VERSION is {version}, which Meta has ended: set a newer one."
     if end is not None and today >= end - _WARN_BEFORE:
         return f"WAROUTER_CLOUD_VERSION is {version}, which Meta ends on {end}: set a newer one."
     return ""
+
+
+def _numbered(version: str) -> tuple[int, int]:
+    match = _VERSION.fullmatch(version)
+    return (int(match[1]), int(match[2])) if match else (0, 0)
 
 
 def _base_url(text: str) -> str:

@@ -17,6 +17,7 @@ from warouter.api.account.cloud import PIN, CloudRegistrar
 from warouter.simulator.cloud.facts import Facts
 from warouter.simulator.cloud.server import CloudSimulator
 from warouter.store.account.accounts import Account, Accounts
+from warouter.store.account.registration import unregister
 from warouter.upstream.cloud.graph.calls import Calls
 from warouter.upstream.cloud.graph.number import Number, Registration
 from warouter.upstream.cloud.secrets import Secrets
@@ -134,6 +135,22 @@ async def test_two_step_can_be_changed_and_not_turned_off(cloud: Registering) ->
     assert (await cloud.call("POST", TWO_STEP, {"pin": GIVEN})).status == 200
     refused = await cloud.call("DELETE", TWO_STEP)
     assert (refused.status, refused.error["code"]) == (400, 1009)
+
+
+async def test_a_number_that_was_deregistered_is_registered_again(
+    cloud: Registering, pool: asyncpg.Pool
+) -> None:
+    """As `warouter cloud deregister` does it, at Meta and here."""
+    cloud.simulator.number.registered = True
+    assert (await cloud.ask()).status == 201
+    cloud.simulator.number.deregister({})
+    assert (await cloud.ask()).status == 201  # nobody has told the database
+    async with pool.acquire() as connection, connection.transaction():
+        assert await unregister(connection) == FACTS.number
+        assert await unregister(connection) is None
+    assert (await cloud.ask()).status == 202
+    assert (await cloud.verify()).status == 201
+    assert cloud.simulator.number.registered
 
 
 async def test_a_graph_api_that_is_away_is_no_answer(cloud: Registering) -> None:

@@ -142,6 +142,8 @@ async def test_an_override_is_checked_at_once_and_called_from_then_on(world: Doo
         assert apps["data"][0]["override_callback_uri"] == other.url
         callback["override_callback_uri"] = ""
         await world.call("POST", node, json={"webhook_configuration": callback})
+        assert world.simulator.sender.urls == [other.url]  # it is the account's still
+        await world.call("POST", waba)
         await world.send()
         assert len(await world.statuses(3)) == 3
     finally:

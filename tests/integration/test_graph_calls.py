@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import time
+import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,11 +18,13 @@ from warouter.simulator.cloud.facts import Facts
 from warouter.simulator.cloud.faults import CloudFaults
 from warouter.simulator.cloud.server import CloudSimulator
 from warouter.upstream.cloud.answers import Class, judge
+from warouter.upstream.cloud.graph.app import App, TokenFacts
 from warouter.upstream.cloud.graph.calls import CallAway, CallFailed, CallRefused, Calls
 from warouter.upstream.cloud.graph.client import CloudUpstream, Post
+from warouter.upstream.cloud.graph.described import HIGH, SHARED, STANDARD
 from warouter.upstream.cloud.graph.exchange import Exchanged, Graph, Outcome
 from warouter.upstream.cloud.graph.media import CloudMedia, may_carry_token
-from warouter.upstream.cloud.graph.number import HIGH, SHARED, STANDARD, Number
+from warouter.upstream.cloud.graph.number import Number
 from warouter.upstream.cloud.graph.recovery import Recovery
 from warouter.upstream.cloud.secrets import Secrets
 from warouter.upstream.media import ServiceAway, ServiceRefused
@@ -45,6 +49,7 @@ class Client:
         self.secrets = Secrets(self.cloud)
         self.calls = Calls(self.cloud, self.secrets)
         self.number = Number(self.cloud, self.calls)
+        self.app = App(self.cloud, self.calls, self.secrets)
         self.media = CloudMedia(self.cloud, self.secrets, self.calls)
 
     async def close(self) -> None:
@@ -177,6 +182,85 @@ async def test_what_failed_calls_are(
         with pytest.raises(kind) as raised:
             await client.number.level()
         assert raised.value.for_operator is for_operator
+
+
+SCOPES = frozenset({"whatsapp_business_messaging", "whatsapp_business_management"})
+
+
+async def test_what_a_token_may_do(simulator: CloudSimulator, client: Client) -> None:
+    app = simulator.facts.app_id
+    token = await client.app.token()
+    assert token[:5] == (app, True, 0, 0, SCOPES)
+    assert (token.kind, token.app_name, token.granted) == ("SYSTEM_USER", "warouter test", {})
+    assert await client.app.id() == app
+    now = time.time()
+    simulator.use(
+        CloudFaults(token_s=3600, missing_scopes=("whatsapp_business_messaging",), granted=("7",))
+    )
+    token = await client.app.token()
+    assert token.scopes == {"whatsapp_business_management"}
+    assert token.granted == {"whatsapp_business_management": {"7"}}
+    assert now + 3599 <= token.expires_at <= time.time() + 3600
+    simulator.use(CloudFaults(no_debug_token=True))
+    with pytest.raises(CallRefused):
+        await client.app.token()
+
+
+async def test_an_app_secret_is_this_app_s_or_not(
+    simulator: CloudSimulator, client: Client
+) -> None:
+    app = simulator.facts.app_id
+    assert await client.app.has_secret(app, "app-secret-1")
+    assert not await client.app.has_secret(app, "app-secret-2")
+    assert not await client.app.has_secret("1", "app-secret-1")
+    simulator.use(CloudFaults(other_secret=True))
+    assert not await client.app.has_secret(app, "app-secret-1")
+    with pytest.raises(CallAway) as raised:  # it says nothing of anything but the app
+        await client.calls.get_as(f"{app}|app-secret-1", client.cloud.phone_number_id)
+    assert raised.value.for_operator
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"data": {}},
+        {"data": {"app_id": 7, "is_valid": 1, "expires_at": "1", "scopes": "x"}},
+        {"data": {"expires_at": True, "scopes": [1, None, []], "granular_scopes": [7, {}]}},
+        {"data": {"expires_at": 1e300, "data_access_expires_at": -1, "granular_scopes": "x"}},
+    ],
+)
+async def test_odd_words_about_a_token(answer: object) -> None:
+    async def says(_: web.Request) -> web.Response:
+        return web.json_response(answer)
+
+    async with odd(says) as client:
+        token = await client.app.token()
+        assert isinstance(token, TokenFacts)
+        assert (token.valid, token.expires_at, token.data_access_ends_at) == (False, 0, 0)
+        assert token.granted == {}
+
+
+async def test_no_error_of_a_call_shows_the_token(unused_port: int) -> None:
+    async def says(request: web.Request) -> web.StreamResponse:
+        if request.path.endswith("cut"):
+            assert request.transport is not None
+            request.transport.write(b"HTTP/9 what\r\n\r\n")
+            request.transport.close()
+            return web.Response()
+        words = f"Malformed access token {TOKEN}"
+        return web.json_response({"error": {"code": 190, "message": words}}, status=401)
+
+    secret = {"input_token": TOKEN}
+    async with odd(says) as client:
+        gone = Client(f"http://127.0.0.1:{unused_port}")
+        for calls, path in ((client.calls, "x"), (client.calls, "cut"), (gone.calls, "x")):
+            with pytest.raises(CallAway) as raised:
+                await calls.get(path, secret)
+            shown = "".join(traceback.format_exception(raised.value))
+            assert TOKEN not in shown, shown
+            judged = raised.value.judged
+            assert judged is None or TOKEN not in judged.details
+        await gone.close()
 
 
 async def test_no_server_is_away(unused_port: int) -> None:

@@ -20,7 +20,7 @@ For operators, who need only the database:
     callbacks   dead letters: listed, shown, delivered once more
     doubt       messages that the Cloud API may have taken: listed, shown, sent again, failed
     audit       the audit log
-    cloud       the Cloud API: which upstream the database has
+    cloud       the Cloud API: which upstream the database has, whether a number is set up rightly
     sizing      machines and processes for a rate
     database    what these share: finding the database, connecting, tables
 """

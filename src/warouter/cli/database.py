@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
 import os
+import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -14,10 +16,10 @@ from warouter.cli.nodes import settings_for
 from warouter.config import Settings
 from warouter.errors import CommandError
 from warouter.local.description import NAME
-from warouter.store import migrate
+from warouter.store import audit, migrate
 from warouter.store.database import Connection, close_politely, first_connection
 
-_DEFAULT_FOLDER = Path("warouter-data")
+DEFAULT_FOLDER = Path("warouter-data")
 
 
 def settings_of(data_dir: Path | None) -> Settings:
@@ -25,7 +27,7 @@ def settings_of(data_dir: Path | None) -> Settings:
     WA_DB_*, else from ./warouter-data if it exists.
     """
     if data_dir is None and "WA_DB_HOSTNAME" not in os.environ:
-        data_dir = _DEFAULT_FOLDER if (_DEFAULT_FOLDER / NAME).exists() else None
+        data_dir = DEFAULT_FOLDER if (DEFAULT_FOLDER / NAME).exists() else None
     return settings_for("master", data_dir)
 
 
@@ -53,6 +55,19 @@ async def checked(settings: Settings, application: str) -> Connection:
         await close_politely(connection)
         raise
     return connection
+
+
+async def audited(connection: Connection, action: str, subject: str) -> None:
+    """Write what this command does into the audit log, in the transaction that does it."""
+    await audit.record(connection, _user(), action, subject, socket.gethostname())
+
+
+def _user() -> str:
+    """Who runs this command, as the audit log names them."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user id without a name
+        return f"uid {os.getuid()}"
 
 
 @contextmanager

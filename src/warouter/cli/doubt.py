@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import os
-import socket
 from pathlib import Path
 
 import click
@@ -13,13 +10,13 @@ import uvloop
 from rich.table import Table
 from rich.text import Text
 
-from warouter.cli.database import connected, console, settings_of
+from warouter.cli.database import audited, connected, console, settings_of
 from warouter.cli.nodes import data_dir_option
 from warouter.cli.trace import lines_of
 from warouter.config import Settings
 from warouter.errors import CommandError
 from warouter.message_id import parse, text_of
-from warouter.store import audit, doubts
+from warouter.store import doubts
 from warouter.store.database import Connection
 from warouter.store.doubts import Word
 from warouter.store.views.doubts import Doubtful, Shown, Spans, find, find_one, read_spans
@@ -129,7 +126,7 @@ async def _ask(settings: Settings, ids: list[bytes], word: Word) -> None:
                 spans = await read_spans(connection, settings)
                 raise CommandError(await _why_not(connection, message_id, spans))
             about = text_of(message_id)
-            await audit.record(connection, _user(), f"doubt {word}", about, socket.gethostname())
+            await audited(connection, f"doubt {word}", about)
 
 
 async def _why_not(connection: Connection, message_id: bytes, spans: Spans) -> str:
@@ -160,14 +157,6 @@ def _parsed(text: str) -> bytes:
 def _count(ids: tuple[str, ...]) -> str:
     count = len(set(ids))
     return "1 message" if count == 1 else f"{count:,} messages"
-
-
-def _user() -> str:
-    """Who runs this command, as the audit log names them."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a user id without a name
-        return f"uid {os.getuid()}"
 
 
 def _table(found: list[Shown]) -> Table:

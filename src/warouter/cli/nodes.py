@@ -56,15 +56,17 @@ def master(data_dir: Path | None) -> None:
     _run("master", data_dir)
 
 
-def settings_for(role: str, data_dir: Path | None) -> Settings:
-    """Settings from the environment; with a data directory, over those of its cluster."""
+def settings_for(role: str, data_dir: Path | None, *, database: bool = True) -> Settings:
+    """Settings from the environment; with a data directory, over those of its cluster. Without
+    ``database`` they need not name one.
+    """
     environ = dict(os.environ)
     if data_dir is not None:
         cluster: dict[str, str] = read_description(data_dir).get("environment", {})
         if not cluster:
             raise CommandError(f"No cluster runs on {data_dir}: start `warouter up` first.")
         environ = joined(cluster | _FREE_PORTS[role] | _name(role), environ)
-    if not environ.get("WA_DB_HOSTNAME"):
+    if database and not environ.get("WA_DB_HOSTNAME"):
         raise CommandError(
             "WA_DB_HOSTNAME is not set: name the PostgreSQL server (and WA_DB_USERNAME,"
             " WA_DB_PASSWORD), or join a local cluster with --data-dir."

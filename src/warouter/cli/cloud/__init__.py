@@ -1,6 +1,9 @@
 """``warouter cloud``: the Cloud API for operators.
 
-switch  which upstream the database has
+switch      which upstream the database has
+check       whether everything is right, step by step; the number's callback URL
+deregister  takes the number off
+settings    what those have in common that talk to Meta
 """
 
 from __future__ import annotations
@@ -11,6 +14,8 @@ from warouter.cli import Commands
 
 COMMANDS = {
     "switch": "warouter.cli.cloud.switch:command",
+    "check": "warouter.cli.cloud.check:command",
+    "deregister": "warouter.cli.cloud.deregister:command",
 }
 
 
@@ -18,6 +23,6 @@ COMMANDS = {
 def cloud() -> None:
     """The Cloud API, the upstream that reaches WhatsApp.
 
-    Uses the database that WA_DB_* names, or that of a local cluster: --data-dir, else
-    ./warouter-data if there is one.
+    What needs the database takes the one that WA_DB_* names, or that of a local cluster:
+    --data-dir, else ./warouter-data if there is one.
     """

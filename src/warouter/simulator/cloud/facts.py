@@ -48,7 +48,11 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 
     def secret(self) -> str:
         """The app secret that signs."""
-        return next(iter(_lines(self.app_secret, self.app_secret_file)), "")
+        return next(iter(self.secrets()), "")
+
+    def secrets(self) -> list[str]:
+        """All secrets of the app: several while it changes from one to the next."""
+        return _lines(self.app_secret, self.app_secret_file)
 
     def verification(self) -> str:
         """The verify token of the handshake."""

@@ -15,7 +15,16 @@ from warouter.simulator.cloud.webhook_faults import WebhookFaults
 
 # The switches that begin when they are set and reset themselves.
 TIMED = ("upgrade_s", "deaf_s", "cut_s", "outage_s")
-LISTS = (*NUMBERS, "withheld", "held_templates", "expired_tokens", "other_tokens")
+LISTS = (
+    *NUMBERS,
+    "withheld",
+    "held_templates",
+    "expired_tokens",
+    "other_tokens",
+    "missing_scopes",
+    "granted",
+    "missing_fields",
+)
 _TROUBLES = (
     "throttle",
     "bare_throttle",

@@ -61,6 +61,38 @@ class GraphFaults(Behaviour, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     other_tokens: Annotated[
         tuple[str, ...], Meta(description="tokens that are taken beside the configured one")
     ] = ()
+    no_debug_token: Annotated[
+        bool, Meta(description="refuse debug_token with 100: nobody learns what a token may do")
+    ] = False
+    missing_scopes: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="permissions that tokens lack: without whatsapp_business_messaging there "
+            "are no messages, without whatsapp_business_management no calls of the account (200)"
+        ),
+    ] = ()
+    granted: Annotated[
+        tuple[str, ...],
+        Meta(description="accounts to which the permissions are limited, as debug_token says"),
+    ] = ()
+    token_s: Annotated[
+        Seconds,
+        Meta(description="seconds that tokens still live, as debug_token says; 0: for ever"),
+    ] = 0.0
+    other_secret: Annotated[
+        bool, Meta(description="the app secret is another app's: refuse the app's own token (190)")
+    ] = False
+    foreign_number: Annotated[
+        bool, Meta(description="the number is none of the account's phone_numbers")
+    ] = False
+    missing_fields: Annotated[
+        tuple[str, ...],
+        Meta(description="fields that the app is not subscribed to: nobody hears of `messages`"),
+    ] = ()
+    health: Annotated[
+        dict[Literal["PHONE_NUMBER", "WABA", "BUSINESS", "APP"], Literal["LIMITED", "BLOCKED"]],
+        Meta(description='nodes that cannot send as they should: {"WABA": "LIMITED"}'),
+    ] = msgspec.field(default_factory=dict)
     errors: Annotated[
         Literal["usual", "answer", "status"],
         Meta(

@@ -29,6 +29,7 @@ from warouter.simulator.cloud.graph.messages import Messages
 from warouter.simulator.cloud.graph.number import NumberNode
 from warouter.simulator.cloud.graph.profile import ProfileEdge
 from warouter.simulator.cloud.graph.routes import Graph, tracer
+from warouter.simulator.cloud.graph.tokens import Tokens
 from warouter.simulator.cloud.graph.uploads import Uploads
 from warouter.simulator.cloud.record import Record
 from warouter.simulator.cloud.webhooks.sender import Sender
@@ -116,7 +117,6 @@ class CloudSimulator:
         self.world.is_media = self.media.is_known
         self.number = NumberNode(self.facts, self.numbers, self._switches)
         self.account = AccountNode(self.facts, self.number, self.world.templates, self._switches)
-        self.app = AppNode(self.facts)
         self.uploads = Uploads()
         self.profile = ProfileEdge(self.uploads)
         self.compliance = ComplianceEdge()
@@ -164,6 +164,7 @@ class CloudSimulator:
     def subscribe(self, urls: Sequence[str]) -> None:
         """Call these URLs from now on, each after its handshake."""
         self._webhook_urls = tuple(urls)
+        self.number.callbacks.application = urls[0] if urls else ""
         self._is_called = self.world.heard = bool(urls)
         self.sender.subscribe(urls)
 
@@ -221,6 +222,7 @@ class CloudSimulator:
         messages = Messages(
             self.world.intake, self.world.record, self._switches, self.line, trace, self._random
         )
+        tokens = Tokens(self.facts, self._switches)
         return Graph(
             self.facts,
             self.world.record,
@@ -229,12 +231,14 @@ class CloudSimulator:
             messages,
             self.number,
             self.account,
-            self.app,
+            AppNode(self.facts, tokens, self.number.callbacks, self._switches),
             self.profile,
             self.compliance,
             self.uploads,
+            tokens,
             self.media,
-            self._override,
+            self.sender.handshake,
+            self._call_back,
             trace,
         )
 
@@ -250,16 +254,13 @@ class CloudSimulator:
     def _switches(self) -> CloudFaults:
         return self.world.faults
 
-    async def _override(self, url: str, verify_token: str) -> bool:
-        """Another callback URL, or "" for the configured ones again."""
-        if not url:
+    def _call_back(self) -> None:
+        """Call the URL that goes before the configured ones, or those again if there is none."""
+        if url := self.number.callbacks.override:
+            self._is_called = True
+            self.sender.use_verified(url)
+        else:
             self.subscribe(self._webhook_urls)
-            return True
-        if not await self.sender.handshake(url, verify_token):
-            return False
-        self._is_called = True
-        self.sender.use_verified(url)
-        return True
 
     def _state(self) -> dict[str, Any]:
         now = time.monotonic()
@@ -274,7 +275,8 @@ class CloudSimulator:
     def _tick(self) -> None:
         # Armed first, so that nothing that goes wrong below stops the clock.
         self._timer = asyncio.get_running_loop().call_later(TICK_S, self._tick)
-        self.world.heard = self._is_called and self.account.subscribed
+        chosen = "messages" not in self.faults.missing_fields
+        self.world.heard = self._is_called and self.account.subscribed and chosen
         now = time.monotonic()
         self.line.mend(now)
         self.world.intake.checks_identity = self.number.checks_identity

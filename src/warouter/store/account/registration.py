@@ -19,6 +19,8 @@ insert into account (one, cc, phone_number, cert, authority_key, pin_hash)
 values (true, $1, $2, $3, $4, $5) on conflict (one) do nothing"""
 _REGISTERED = "select cc = $1 and phone_number = $2 from account"
 _IS_REGISTERED = "select exists (select from account)"
+_UNREGISTER = "delete from account returning cc || phone_number"
+_FORGET = "delete from registration"
 # The row of a stop may outlive a switch to the simulator.
 _STANDING = """
 select exists (select from account) as registered,
@@ -82,6 +84,16 @@ class Registrations(Bounded):
         async with self._connection() as connection:
             found: bool = await connection.fetchval(_IS_REGISTERED)
         return found
+
+
+async def unregister(connection: Any) -> str | None:
+    """No number is registered any more, nor waits for a code; the one that was, None if none was.
+
+    Settings, profile and messages stay, for the number when it is registered again.
+    """
+    await connection.execute(_FORGET)
+    number: str | None = await connection.fetchval(_UNREGISTER)
+    return number
 
 
 async def read_standing(source: Any) -> Standing:

@@ -18,6 +18,7 @@ a reference that its statuses echo, and ids are translated in both directions.
     reported     errors that webhooks report
     lenient      JSON of others, read as far as it goes
     graph/       the client of the Graph API
+    check/       whether everything is right, for the person who sets it up
     identity     users of WhatsApp with and without a number, as v1 sees them
     signature    of webhooks, over the bytes as they came
     listener     what webhooks are answered

@@ -42,7 +42,8 @@ UNAVAILABLE = Answer(503, "not stored; send it again")
 _WRONG = Answer(401, "the signature is wrong")
 _NOT_FOUND = Answer(404, f"webhooks are at {PATH.decode()}")
 _NOT_ALLOWED = Answer(405, "GET and POST are allowed")
-_REFUSED = Answer(403, "the verify token is wrong")
+WRONG_VERIFY_TOKEN = "the verify token is wrong"
+_REFUSED = Answer(403, WRONG_VERIFY_TOKEN)
 
 
 class Inbox(Protocol):

@@ -7,10 +7,11 @@ messages    a request for a message, from its last byte to its answer
 fate        what becomes of such a request
 number      the node of the number
 account     the node of the account
-app         the node of the app
 profile     the profile of the number, and its photo
 compliance  its compliance information
 uploads     the Resumable Upload API
+app         the node of the app, and what there is to know of a token
+tokens      which bearers are taken
 media       media by id and by URL
 errors      Meta's error codes and the form of an error
 """

@@ -35,23 +35,24 @@ class AccountNode:
         self._templates = templates
         self._switches = switches
         self.base = ""  # the URL of the Graph API
-        self.override = ""
         self.subscribed = True
 
     def fields(self, given: Given) -> Given:
         return {"id": self._facts.waba_id, "name": self._facts.name, "currency": "USD"}
 
     def phone_numbers(self, given: Given) -> Given:
-        return {"data": [self._number.fields({})]}
+        foreign = self._switches().foreign_number
+        return {"data": [] if foreign else [self._number.fields({})]}
 
     def apps(self, given: Given) -> Given:
-        app: Given = {"whatsapp_business_api_data": {"id": "1", "name": self._facts.name}}
-        if self.override:
-            app["override_callback_uri"] = self.override
+        data = {"id": self._facts.app_id, "name": self._facts.name}
+        app: Given = {"whatsapp_business_api_data": data}
+        if override := self._number.callbacks.account:
+            app["override_callback_uri"] = override
         return {"data": [app] if self.subscribed else []}
 
     def unsubscribe(self, given: Given) -> Given:
-        self.subscribed, self.override = False, ""
+        self.subscribed, self._number.callbacks.account = False, ""
         return SUCCESS
 
     def templates(self, given: Given) -> Given:

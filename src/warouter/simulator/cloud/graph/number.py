@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from warouter.simulator.cloud.facts import Facts
 from warouter.simulator.cloud.faults import CloudFaults
 from warouter.simulator.cloud.graph.errors import PARAMETER, GraphError
@@ -36,10 +38,33 @@ _OMITTED = frozenset(
         "quality_score",
         "search_visibility",
         "username",
-        "webhook_configuration",
     }
 )
+ENTITIES = ("PHONE_NUMBER", "WABA", "BUSINESS", "APP")
+_BUSINESS = "506914307656634"
 _USUAL = ("verified_name", "display_phone_number", "quality_rating", "id")
+
+
+class Callbacks(msgspec.Struct):
+    """The URLs that webhooks of messages go to, each "" if it is not set."""
+
+    number: str = ""
+    account: str = ""
+    application: str = ""
+
+    @property
+    def override(self) -> str:
+        """The one that goes before the app's, "" for that."""
+        return self.number or self.account
+
+    def shown(self) -> Given:
+        """As ``webhook_configuration``: Meta leaves out what is not set."""
+        named = {
+            "phone_number": self.number,
+            "whatsapp_business_account": self.account,
+            "application": self.application,
+        }
+        return {name: url for name, url in named.items() if url}
 
 
 class NumberNode:
@@ -54,6 +79,7 @@ class NumberNode:
         self.settings: Given = {}
         self.registered = True
         self.verified = True
+        self.callbacks = Callbacks()
 
     @property
     def checks_identity(self) -> bool:
@@ -67,7 +93,8 @@ class NumberNode:
         known = self._fields()
         if unknown := [name for name in asked if name not in known and name not in _OMITTED]:
             raise GraphError(PARAMETER, f"Tried accessing nonexisting field ({unknown[0]})")
-        return {name: known[name] for name in (*(asked or _USUAL), "id") if name in known}
+        shown = {name: known[name] for name in (*(asked or _USUAL), "id") if name in known}
+        return {name: value for name, value in shown.items() if value != {}}
 
     def set_pin(self, given: Given) -> Given:
         """POST of the node: the two-step pin."""
@@ -131,8 +158,6 @@ class NumberNode:
         level = self._switches().level
         # No limit is shown as the higher level: clients know no third one that is faster.
         high = level >= _HIGH or not level
-        state = "AVAILABLE" if self.registered else "BLOCKED"
-        entity = {"entity_type": "PHONE_NUMBER", "id": self._facts.phone_number_id}
         return {
             "id": self._facts.phone_number_id,
             "display_phone_number": f"+{self._facts.number}",
@@ -140,17 +165,41 @@ class NumberNode:
             "status": "CONNECTED" if self.registered else "DISCONNECTED",
             "quality_rating": "GREEN",
             "throughput": {"level": "HIGH" if high else "STANDARD"},
-            "health_status": {
-                "can_send_message": state,
-                "entities": [entity | {"can_send_message": state}],
-            },
+            "health_status": self._health(),
             "name_status": "APPROVED",
             "code_verification_status": "VERIFIED" if self.verified else "NOT_VERIFIED",
             "platform_type": "CLOUD_API" if self.registered else "NOT_APPLICABLE",
             "account_mode": "LIVE",
             "is_pin_enabled": bool(self._pin),
             "messaging_limit_tier": "TIER_UNLIMITED",
+            "webhook_configuration": self.callbacks.shown(),
         }
+
+    def _health(self) -> Given:
+        """Of every node that a message needs; the whole is as good as the worst of them."""
+        ids = (self._facts.phone_number_id, self._facts.waba_id, _BUSINESS, self._facts.app_id)
+        states = {kind: "AVAILABLE" for kind in ENTITIES} | self._switches().health
+        if not self.registered:
+            states["PHONE_NUMBER"] = "BLOCKED"
+        entities = [
+            {"entity_type": kind, "id": id} | _can_send(states[kind])
+            for kind, id in zip(ENTITIES, ids, strict=True)
+        ]
+        worst = max(states.values(), key=("AVAILABLE", "LIMITED", "BLOCKED").index)
+        return {"can_send_message": worst, "entities": entities}
+
+
+def _can_send(state: str) -> Given:
+    """An entity's state, with why and what to do unless it is well."""
+    found: Given = {"can_send_message": state}
+    if state == "AVAILABLE":
+        return found
+    error = {
+        "error_code": 141000,
+        "error_description": f"This simulated node is {state}.",
+        "possible_solution": "Reset the simulator's switch health.",
+    }
+    return found | {"errors": [error]}
 
 
 def _pin(given: Given) -> str:

@@ -8,9 +8,9 @@
     GET    /{version}/{number}/settings, whatsapp_business_profile (``profile``),
            business_compliance_info (``compliance``); POST changes them
     GET    /{version}/{account}/message_templates, subscribed_apps, phone_numbers (``account``)
-    GET    /{version}/app, /{version}/{app}      the token's app (``app``)
     POST   /{version}/{app}/uploads              a session (``uploads``), then its content:
     POST   /{version}/upload:…                   GET: how much of it has come
+    GET    /{version}/debug_token?input_token=…  app, {app}, {app}/subscriptions (``app``)
 
 Every call needs ``Authorization: Bearer``, but for those of a session, which need ``OAuth``, and
 the photo's URL, which needs none; errors have Graph's form.
@@ -33,7 +33,7 @@ from warouter.simulator.cloud.facts import Facts
 from warouter.simulator.cloud.faults import CloudFaults
 from warouter.simulator.cloud.graph import errors
 from warouter.simulator.cloud.graph.account import AccountNode, parameters
-from warouter.simulator.cloud.graph.app import AppNode
+from warouter.simulator.cloud.graph.app import MANAGEMENT, MESSAGING, AppNode
 from warouter.simulator.cloud.graph.compliance import ComplianceEdge
 from warouter.simulator.cloud.graph.connection import JSON, Connection, Request
 from warouter.simulator.cloud.graph.errors import PARAMETER, TOKEN, GraphError
@@ -42,6 +42,7 @@ from warouter.simulator.cloud.graph.media import CONTENT, Content, MediaEdge, Me
 from warouter.simulator.cloud.graph.messages import Messages
 from warouter.simulator.cloud.graph.number import SUCCESS, Given, NumberNode
 from warouter.simulator.cloud.graph.profile import PICTURE, Picture, ProfileEdge
+from warouter.simulator.cloud.graph.tokens import Tokens
 from warouter.simulator.cloud.graph.uploads import PREFIX, SCHEME, Uploads
 from warouter.simulator.cloud.record import Record
 
@@ -49,14 +50,16 @@ log = logging.getLogger(__name__)
 
 _VERSION = re.compile(r"v[0-9]{1,2}\.[0-9]")
 _CALLBACK_FAILED = 2200
+_NOT_GRANTED, _APP_ONLY = 200, 15
+_LONGEST_URL = 200
 
 Handler = Callable[[Given], Given]
-Override = Callable[[str, str], Awaitable[bool]]
+Handshake = Callable[[str, str], Awaitable[bool]]
 
 
 class Graph:
-    """Takes every request of every connection. ``override`` sets the callback URL, or "" for the
-    configured ones; it says whether the handshake succeeded.
+    """Takes every request of every connection. ``handshake`` says whether a callback URL answers
+    to a verify token; ``call_back`` is called when another URL may be in force.
     """
 
     def __init__(
@@ -72,8 +75,10 @@ class Graph:
         profile: ProfileEdge,
         compliance: ComplianceEdge,
         uploads: Uploads,
+        tokens: Tokens,
         media: MediaEdge,
-        override: Override,
+        handshake: Handshake,
+        call_back: Callable[[], None],
         trace: Callable[[], str],
     ) -> None:
         self._facts = facts
@@ -85,11 +90,13 @@ class Graph:
         self._account = account
         self._profile = profile
         self._uploads = uploads
+        self._app = app
+        self._tokens = tokens
         self._media = media
-        self._override = override
+        self._handshake = handshake
+        self._call_back = call_back
         self._trace = trace
         self._tasks: set[asyncio.Task[None]] = set()
-        self._tokens: frozenset[str] = frozenset(facts.tokens())
         node, waba = facts.phone_number_id, facts.waba_id
         self._handlers: dict[tuple[str, str, str], Handler] = {
             ("GET", node, ""): number.fields,
@@ -106,21 +113,23 @@ class Graph:
             ("GET", waba, ""): account.fields,
             ("GET", waba, "phone_numbers"): account.phone_numbers,
             ("GET", waba, "subscribed_apps"): account.apps,
-            ("DELETE", waba, "subscribed_apps"): account.unsubscribe,
+            ("DELETE", waba, "subscribed_apps"): self._unsubscribe,
             ("GET", waba, "message_templates"): account.templates,
             ("POST", waba, "message_templates"): account.make_template,
             ("GET", "app", ""): app.fields,
             ("GET", facts.app_id, ""): app.fields,
             ("POST", facts.app_id, "uploads"): uploads.begin,
+            ("GET", facts.app_id, "subscriptions"): app.subscriptions,
+            ("GET", "debug_token", ""): app.debug_token,
         }
 
     def handle(self, connection: Connection, request: Request) -> None:
         """Answer one request, now or later."""
         try:
             path = request.target.split("?", 1)[0]
-            if path != PICTURE:
-                self._check_token(request)
+            by_app = path != PICTURE and self._is_by_app(request)
             _, node, edge = _split(path)
+            self._check_permission(by_app, node, edge)
             if (request.method, node, edge) == ("POST", self._facts.phone_number_id, "messages"):
                 self._check_registered()
                 self._messages.handle(connection, request)
@@ -206,40 +215,60 @@ class Graph:
 
     async def _post_number(self, given: Given) -> Given:
         callback = given.get("webhook_configuration")
-        if isinstance(callback, dict):
-            await self._set_override(callback)
-            return SUCCESS
-        return self._number.set_pin(given)
-
-    async def _subscribe(self, given: Given) -> Given:
-        if "override_callback_uri" in given:
-            await self._set_override(given)
-            self._account.override = str(given["override_callback_uri"])
-        self._account.subscribed = True
+        if not isinstance(callback, dict):
+            return self._number.set_pin(given)
+        self._number.callbacks.number = await self._verified(callback)
+        self._call_back()
         return SUCCESS
 
-    async def _set_override(self, given: Given) -> None:
-        url = str(given.get("override_callback_uri", ""))
-        if not await self._override(url, str(given.get("verify_token", ""))):
-            raise GraphError(PARAMETER, f"({_CALLBACK_FAILED}) Callback verification failed.")
+    async def _subscribe(self, given: Given) -> Given:
+        """Without a URL it takes the account's override away."""
+        self._number.callbacks.account = await self._verified(given)
+        self._account.subscribed = True
+        self._call_back()
+        return SUCCESS
 
-    def _check_token(self, request: Request) -> None:
+    def _unsubscribe(self, given: Given) -> Given:
+        self._account.unsubscribe(given)
+        self._call_back()
+        return SUCCESS
+
+    async def _verified(self, given: Given) -> str:
+        """The URL, "" for none; GraphError unless it answers the handshake."""
+        url = str(given.get("override_callback_uri", ""))
+        if len(url) > _LONGEST_URL:
+            raise GraphError(PARAMETER, "Param override_callback_uri is too long.")
+        if url and not await self._handshake(url, str(given.get("verify_token", ""))):
+            raise GraphError(PARAMETER, f"({_CALLBACK_FAILED}) Callback verification failed.")
+        return url
+
+    def _is_by_app(self, request: Request) -> bool:
+        """True for a call with the app's own token, False for one with a user's."""
         said = request.fields.get(b"authorization", b"").decode(errors="replace")
         kind, _, token = said.partition(" ")
-        scheme = SCHEME if _is_upload(request) else "bearer"
-        if not self._is_token(token.strip()) or kind.lower() != scheme:
-            self._record.counters.unauthorized += 1
-            raise GraphError(TOKEN)
-
-    def _is_token(self, token: str) -> bool:
-        faults = self._switches()
-        if not token or faults.no_token or token in faults.expired_tokens:
+        known = kind.lower() == (SCHEME if _is_upload(request) else "bearer")
+        if known and self._tokens.is_user(token.strip()):
             return False
-        if token in self._tokens or token in faults.other_tokens:
+        if known and self._tokens.is_app(token.strip()):
             return True
-        self._tokens = frozenset(self._facts.tokens())  # it may have been renewed
-        configured = self._facts.token or self._facts.token_file is not None
-        return token in self._tokens or not configured
+        self._record.counters.unauthorized += 1
+        raise GraphError(TOKEN)
+
+    def _check_permission(self, by_app: bool, node: str, edge: str) -> None:
+        if by_app:
+            if node not in self._app.nodes:
+                raise GraphError(_NOT_GRANTED)
+            return
+        if (node, edge) == (self._facts.app_id, "subscriptions"):
+            raise GraphError(_APP_ONLY, "This method must be called with an app access_token.")
+        missing = self._switches().missing_scopes
+        if not missing:
+            return
+        needed = MANAGEMENT if node == self._facts.waba_id else ""
+        if node == self._facts.phone_number_id and edge in ("messages", "media"):
+            needed = MESSAGING
+        if needed in missing:
+            raise GraphError(_NOT_GRANTED, f"The permission {needed} is required.")
 
     def _check_registered(self) -> None:
         if not self._number.registered:

@@ -11,6 +11,11 @@ lease holds, or not at all, and nothing is left behind that could go out later.
     calls        all other calls, which may be repeated
     number       what there is to know of the number, and the categories of templates
     profile      what customers see of the business, and uploads for it
+    failed       how calls fail
+    described    the token, the number and its webhooks, as Meta describes them
+    account      the account, and our number of it: who hears webhooks, and where
+    fields       fields of answers, whatever they hold
+    app          what there is to know of the token, and of its app
     media        content up for an id, and down again
     client       requests of the owner of slots, and their answers; claims
     reach        what was heard of the Graph API: whether this coreapp is cut off from it

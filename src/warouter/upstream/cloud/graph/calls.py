@@ -16,35 +16,17 @@ from yarl import URL
 
 from warouter import SERVER
 from warouter.cloud_settings import CloudSettings
-from warouter.errors import WarouterError
-from warouter.upstream.cloud.answers import Class, Judged, judge
+from warouter.upstream.cloud.answers import Class, judge
+from warouter.upstream.cloud.graph.failed import CallAway, CallFailed, CallRefused
 from warouter.upstream.cloud.secrets import Secrets
+
+__all__ = ["CallAway", "CallFailed", "CallRefused", "Calls", "bearer", "failure", "result", "whole"]
 
 MOST_BYTES = 2 * 1024 * 1024  # a page of templates
 SECONDS, CONNECT_SECONDS = 15.0, 3.0
 UPLOAD_SECONDS = 60.0
+_SHORTEST_TOKEN = 6  # characters; a shorter one is none, and could be part of any word
 _UNREADABLE = "the Graph API gave an answer that cannot be read"
-
-
-class CallFailed(WarouterError):
-    """A call came to nothing; ``judged`` is what the answer says, None without one."""
-
-    def __init__(self, words: str, judged: Judged | None = None) -> None:
-        super().__init__(words)
-        self.judged = judged
-
-    @property
-    def for_operator(self) -> bool:
-        """Token, permission, registration or policy: it stays so until somebody acts."""
-        return self.judged is not None and self.judged.cls is Class.OPERATOR
-
-
-class CallAway(CallFailed):
-    """No answer, or none that is final: try again."""
-
-
-class CallRefused(CallFailed):
-    """The Graph API refused what was asked for."""
 
 
 class Calls:
@@ -62,8 +44,13 @@ class Calls:
         """The JSON object at ``path``; CallAway or CallRefused.
 
         A token that was refused is read again, and the call repeated if it is another one.
+        ``query`` may hold a secret: no error shows it.
         """
         return await self._call("GET", path, params=query)
+
+    async def get_as(self, token: str, path: str) -> dict[str, Any]:
+        """The same with another token, and once."""
+        return result(*await self._exchange("GET", path, {}, token))
 
     async def post(
         self, path: str, fields: Mapping[str, Any], query: Mapping[str, str] | None = None
@@ -92,16 +79,16 @@ class Calls:
             await self._session.close()
 
     async def _call(self, method: str, path: str, **given: Any) -> dict[str, Any]:
-        status, body, retry_after = await self._exchange(method, path, given)
-        if status == HTTPStatus.UNAUTHORIZED and self._secrets.refresh(anyway=True):
-            status, body, retry_after = await self._exchange(method, path, given)
-        return result(status, body, retry_after)
+        found = await self._exchange(method, path, given, self._secrets.token)
+        if found[0] == HTTPStatus.UNAUTHORIZED and self._secrets.refresh(anyway=True):
+            found = await self._exchange(method, path, given, self._secrets.token)
+        return result(*found)
 
     async def _exchange(
-        self, method: str, path: str, given: dict[str, Any]
+        self, method: str, path: str, given: dict[str, Any], token: str
     ) -> tuple[int, bytes, str]:
         options = dict(given)
-        headers = bearer(self._secrets, options.pop("scheme", "Bearer"))
+        headers = _bearer(token, options.pop("scheme", "Bearer"))
         headers |= options.pop("headers", {})
         try:
             async with self._http().request(
@@ -113,9 +100,13 @@ class Calls:
                 allow_redirects=False,
             ) as answer:
                 body = await whole(answer, MOST_BYTES)
+                if answer.status >= HTTPStatus.BAD_REQUEST and len(token) >= _SHORTEST_TOKEN:
+                    # Meta repeats a token that it cannot read: "Malformed access token …".
+                    body = body.replace(token.encode(), b"(token)")
                 return answer.status, body, answer.headers.get("Retry-After", "")
         except (aiohttp.ClientError, OSError) as error:
-            raise CallAway(f"the Graph API: {error or type(error).__name__}") from error
+            # Not chained: its text can have the URL, of which the query may hold a secret.
+            raise CallAway(f"the Graph API: {_words(error)}") from None
 
     def _http(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -127,13 +118,26 @@ class Calls:
         return self._session
 
 
-def bearer(secrets: Secrets, scheme: str = "Bearer") -> dict[str, str]:
+def bearer(secrets: Secrets) -> dict[str, str]:
     """Header fields of a request that carries the token."""
+    return _bearer(secrets.token)
+
+
+def _bearer(token: str, scheme: str = "Bearer") -> dict[str, str]:
     return {
-        "Authorization": f"{scheme} {secrets.token}",
+        "Authorization": f"{scheme} {token}",
         "User-Agent": SERVER,
         "Accept-Encoding": "identity",
     }
+
+
+def _words(error: Exception) -> str:
+    """Why there is no answer, without the URL."""
+    if isinstance(error, aiohttp.ClientResponseError):
+        return "the answer is no HTTP"
+    if isinstance(error, TimeoutError):
+        return "it took too long"
+    return str(error) or type(error).__name__
 
 
 async def whole(answer: aiohttp.ClientResponse, most: int) -> bytes:

@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 
 from warouter.cloud_settings import CloudSettings
 from warouter.upstream.cloud.graph.calls import CallAway, Calls
+from warouter.upstream.cloud.graph.described import CONNECTED, LEVELS, STANDARD, VERIFIED
+from warouter.upstream.cloud.graph.fields import following
+from warouter.upstream.cloud.graph.fields import nested as _object
+from warouter.upstream.cloud.graph.fields import text as _text
 
-CONNECTED, VERIFIED = "CONNECTED", "VERIFIED"
-STANDARD, HIGH, SHARED = 80.0, 1000.0, 20.0  # messages a second, in and out
-# One that is shared with the WhatsApp Business app has no level of its own: not verified.
-_LEVELS = {"STANDARD": STANDARD, "HIGH": HIGH, "NOT_APPLICABLE": SHARED}
 _FIELDS = "status,quality_rating,throughput,health_status,name_status"
 _NAMED = "status,code_verification_status,display_phone_number,verified_name"
 _PAGE, _MOST_PAGES = "200", 100
@@ -89,7 +89,7 @@ class Number:
         for _ in range(_MOST_PAGES):
             page = await self._calls.get(f"{self._account}/message_templates", query)
             found.update(_categories(page))
-            after = _next(page)
+            after = following(page)
             if not after or after == query.get("after"):
                 break
             query = {**query, "after": after}
@@ -119,6 +119,10 @@ class Registration:
         fields = {"messaging_product": "whatsapp", "pin": pin}
         await self._calls.post(f"{self._number}/register", fields)
 
+    async def deregister(self) -> None:
+        """Take the number off: it sends and hears nothing until it is registered again."""
+        await self._calls.post(f"{self._number}/deregister", {})
+
     async def set_pin(self, pin: str) -> None:
         """Change the pin of two-step verification."""
         await self._calls.post(self._number, {"pin": pin})
@@ -134,24 +138,5 @@ def _categories(page: dict[str, Any]) -> dict[tuple[str, str], str]:
     }
 
 
-def _next(page: dict[str, Any]) -> str:
-    """Where the next page begins, "" at the last one.
-
-    The URL that is offered for it is not called: it could name any host.
-    """
-    paging = _object(page, "paging")
-    return _text(_object(paging, "cursors"), "after") if paging.get("next") else ""
-
-
 def _level(found: dict[str, Any]) -> float:
-    return _LEVELS.get(_text(_object(found, "throughput"), "level"), STANDARD)
-
-
-def _object(found: dict[str, Any], name: str) -> dict[str, Any]:
-    value = found.get(name)
-    return value if isinstance(value, dict) else {}
-
-
-def _text(found: dict[str, Any], name: str) -> str:
-    value = found.get(name)
-    return value if isinstance(value, str) else ""
+    return LEVELS.get(_text(_object(found, "throughput"), "level"), STANDARD)

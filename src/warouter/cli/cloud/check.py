@@ -1,0 +1,68 @@
+"""``warouter cloud check``: whether everything is right for the Cloud API, step by step."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+import msgspec
+import uvloop
+
+from warouter.cli.cloud.settings import number_settings
+from warouter.cli.nodes import data_dir_option
+from warouter.errors import ConfigError
+from warouter.upstream.cloud.check.step import Result, Step
+from warouter.upstream.cloud.check.walk import walk
+from warouter.upstream.cloud.check.webhooks import fault
+from warouter.upstream.cloud.secrets import Secrets
+
+
+class Report(msgspec.Struct, frozen=True):
+    """What ``--json`` prints."""
+
+    ok: bool
+    steps: list[Step]
+
+
+@click.command("check")
+@data_dir_option
+@click.option(
+    "--subscribe",
+    "url",
+    metavar="URL",
+    default="",
+    help="Have the number's webhooks sent to this URL first, which Meta asks at once.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the same as one JSON object.")
+def command(data_dir: Path | None, url: str, as_json: bool) -> None:
+    """Check token, number, account and webhooks with Meta.
+
+    One line for each step: what is there, or what is wrong and what to do. Nothing is changed but
+    by --subscribe, and nothing is sent to anybody. Exit code 1 if a step failed. It needs the
+    WAROUTER_CLOUD_* variables, no database and no running process.
+    """
+    cloud = number_settings(data_dir).cloud
+    secrets = Secrets(cloud)
+    if url and (wrong := fault(url, cloud.base_url)):
+        raise ConfigError(f"--subscribe {url}: {wrong}.")
+    steps = uvloop.run(walk(cloud, secrets, url))
+    report = Report(not any(step.failed for step in steps), steps)
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(report), indent=2))
+    else:
+        _show(report)
+    if not report.ok:
+        sys.exit(1)
+
+
+def _show(report: Report) -> None:
+    for step in report.steps:
+        words = f"{step.found} {step.todo}".rstrip()
+        click.echo(f"{step.result:<11}  {step.step:<12}  {words}")
+    failed = sum(step.failed for step in report.steps)
+    warned = sum(step.result is Result.WARNING for step in report.steps)
+    skipped = sum(step.result is Result.SKIPPED for step in report.steps)
+    counts = ((failed, "failed"), (warned, "with a warning"), (skipped, "not checked"))
+    said = ", ".join(f"{count} {word}" for count, word in counts if count)
+    click.echo(f"Of {len(report.steps)} steps: {said}." if said else "Everything is right.")

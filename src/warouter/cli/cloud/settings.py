@@ -1,0 +1,27 @@
+"""The settings of commands that talk to Meta: they need no database, and no process that runs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+
+from warouter.cli.database import DEFAULT_FOLDER
+from warouter.cli.nodes import settings_for
+from warouter.config import Settings
+from warouter.local.description import NAME
+
+
+def number_settings(data_dir: Path | None) -> Settings:
+    """Those of the cluster of --data-dir, else of the environment if it names a number, else of
+    ./warouter-data if it exists. ConfigError if they lack something for the Cloud API;
+    ``db_hostname`` is "" where no database is named.
+    """
+    named = any(name in os.environ for name in ("WAROUTER_CLOUD_PHONE_NUMBER_ID", "WA_DB_HOSTNAME"))
+    if data_dir is None and not named and (DEFAULT_FOLDER / NAME).exists():
+        data_dir = DEFAULT_FOLDER
+    found = settings_for("master", data_dir, database=False)
+    settings = msgspec.structs.replace(found, upstream="cloud")
+    _ = settings.cloud
+    return settings

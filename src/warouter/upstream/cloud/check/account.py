@@ -1,0 +1,35 @@
+"""The step of the account (WABA): it exists for this token, and the number is its own. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Set
+
+from warouter.upstream.cloud.check.step import Step, failed, ok
+from warouter.upstream.cloud.graph.failed import CallFailed
+
+NAME = "account"
+
+
+def judge(account: str, name: str, numbers: Set[str], number: str) -> Step:
+    """``numbers`` are the ids that it has, ``number`` is ours."""
+    who = f"{account} ({name})" if name else account
+    if number not in numbers:
+        return failed(
+            NAME,
+            f"The number {number} is none of the {len(numbers)} of {who}.",
+            "Check WAROUTER_CLOUD_WABA_ID and WAROUTER_CLOUD_PHONE_NUMBER_ID: they stand together"
+            " in WhatsApp Manager.",
+        )
+    return ok(NAME, f"{who} has the number.")
+
+
+def judge_refusal(error: CallFailed, account: str) -> Step:
+    """It cannot be asked for."""
+    if error.judged is None:
+        return failed(NAME, f"Meta cannot be asked about it: {error}.", "Try again.")
+    return failed(
+        NAME,
+        f"This token is shown no account {account}: {error.judged.details}",
+        "Check WAROUTER_CLOUD_WABA_ID, that the token has whatsapp_business_management, and that"
+        " the system user has the account as an asset.",
+    )

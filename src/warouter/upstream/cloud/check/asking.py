@@ -1,0 +1,84 @@
+"""Requests without the token: a first one to the Graph API, and a handshake as Meta does it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import Mapping
+from urllib.parse import urlencode
+
+import aiohttp
+from yarl import URL
+
+from warouter import SERVER
+from warouter.upstream.cloud.check.callback import Handshake
+from warouter.upstream.cloud.check.contact import Contact, Trouble
+from warouter.upstream.cloud.listener import WRONG_VERIFY_TOKEN
+
+SECONDS, CONNECT_SECONDS = 15.0, 5.0
+_MOST_BYTES = 4096
+# Of an error the first that fits; certificates are a kind of TLS, that a kind of connecting.
+_TROUBLES: tuple[tuple[type[BaseException], Trouble], ...] = (
+    (aiohttp.ClientConnectorDNSError, Trouble.NAME),
+    (aiohttp.ClientConnectorCertificateError, Trouble.CERTIFICATE),
+    (aiohttp.ClientConnectorSSLError, Trouble.TLS),
+    (TimeoutError, Trouble.SILENT),
+    (aiohttp.ClientConnectorError, Trouble.REFUSED),
+)
+
+
+async def contact(url: str, query: Mapping[str, str] | None = None) -> Contact:
+    """A GET without the token; redirects are not followed, and nothing is raised."""
+    target = URL(f"{url}{_joint(url)}{urlencode(query)}" if query else url, encoded=True)
+    timeout = aiohttp.ClientTimeout(total=SECONDS, sock_connect=CONNECT_SECONDS)
+    sent = time.time()
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=timeout, cookie_jar=aiohttp.DummyCookieJar()) as session,
+            session.get(target, headers={"User-Agent": SERVER}, allow_redirects=False) as answer,
+        ):
+            heard = time.time()
+            body = await _beginning(answer)
+            date = answer.headers.get("Date", "")
+            return Contact(None, "", answer.status, date, body, sent, heard)
+    except (aiohttp.ClientError, OSError, ValueError) as error:
+        trouble = next((t for kind, t in _TROUBLES if isinstance(error, kind)), Trouble.BROKEN)
+        return Contact(trouble, _words(error))
+
+
+async def handshake(url: str, verify_token: str) -> Handshake:
+    """Ask a callback URL as Meta does."""
+    challenge = str(secrets.randbelow(10**10))
+    query = {
+        "hub.mode": "subscribe",
+        "hub.challenge": challenge,
+        "hub.verify_token": verify_token,
+    }
+    found = await contact(url, query)
+    right = found.status == 200 and found.body == challenge.encode()
+    by_webapp = found.status == 403 and found.body == WRONG_VERIFY_TOKEN.encode()
+    return Handshake(url, found, right, by_webapp)
+
+
+async def _beginning(answer: aiohttp.ClientResponse) -> bytes:
+    found = b""
+    while len(found) < _MOST_BYTES:
+        part = await answer.content.read(_MOST_BYTES - len(found))
+        if not part:
+            break
+        found += part
+    return found
+
+
+def _joint(url: str) -> str:
+    return "&" if "?" in url else "?"
+
+
+def _words(error: BaseException) -> str:
+    """The system's own reason, without the URL: its query holds the verify token."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return str(getattr(error.certificate_error, "verify_message", ""))
+    if not isinstance(error, OSError) or error.errno is None:
+        return ""
+    return os.strerror(error.errno) if error.errno > 0 else error.strerror or ""

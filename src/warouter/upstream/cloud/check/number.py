@@ -1,0 +1,103 @@
+"""The steps of the number and of its throughput. Pure."""
+
+from __future__ import annotations
+
+from warouter.upstream.cloud.check.step import Step, failed, ok, warning
+from warouter.upstream.cloud.graph.described import CONNECTED, LEVELS, STANDARD, VERIFIED, Details
+from warouter.upstream.cloud.graph.failed import CallFailed
+
+NAME, THROUGHPUT = "phone number", "throughput"
+# It is registered and sends, but Meta limits it or is about to.
+_LIMITED = frozenset({"FLAGGED", "RESTRICTED", "RATE_LIMITED"})
+_WELL_NAMED = frozenset({"", "APPROVED", "AVAILABLE_WITHOUT_REVIEW"})
+_CLOUD = frozenset({"", "CLOUD_API"})
+
+
+def judge(found: Details) -> Step:
+    """Whether it may send now."""
+    who = f"{found.number} ({found.name})" if found.name else found.number
+    status = found.status or "without a status"
+    if found.status != CONNECTED and found.status not in _LIMITED:
+        return failed(NAME, f"{who} is {status}, not {CONNECTED}.", _to_register(found))
+    if found.platform not in _CLOUD:
+        return failed(
+            NAME, f"{who} is registered with {found.platform}, not here.", _to_register(found)
+        )
+    if found.can_send == "BLOCKED":
+        return failed(NAME, f"{who} cannot send. {_why(found)}", _remedies(found))
+    if found.can_send == "LIMITED":
+        return warning(NAME, f"{who} can send with limits. {_why(found)}", _remedies(found))
+    if doubts := _doubts(found):
+        return warning(NAME, f"{who} is {status}; {', '.join(doubts)}.", _MANAGER)
+    quality = f", quality {found.quality}" if found.quality else ""
+    return ok(NAME, f"{who} is {status}{quality}.")
+
+
+def judge_refusal(error: CallFailed, id: str) -> Step:
+    """It cannot be asked for."""
+    if error.judged is None:
+        return failed(NAME, f"Meta cannot be asked about it: {error}.", "Try again.")
+    return failed(
+        NAME,
+        f"This token is shown no number with the id {id}: {error.judged.details}",
+        "Check WAROUTER_CLOUD_PHONE_NUMBER_ID, which is not the number itself, and that the system"
+        " user has the account as an asset.",
+    )
+
+
+def judge_throughput(level: str, rate: float | None) -> Step:
+    """What the level means; ``rate`` is what WAROUTER_CLOUD_RATE says, None for `auto`."""
+    most = LEVELS.get(level, STANDARD)
+    if level not in LEVELS:
+        return warning(
+            THROUGHPUT,
+            f"Meta's level {level or '(none)'} is not known here: it is taken for {most:g}"
+            " messages/s.",
+            "Set WAROUTER_CLOUD_RATE if you know better.",
+        )
+    found = f"The level {level} is {most:g} messages/s, in and out together"
+    if rate is None:
+        return ok(THROUGHPUT, f"{found}.")
+    if rate > most:
+        return warning(
+            THROUGHPUT,
+            f"{found}, and WAROUTER_CLOUD_RATE is {rate:g}: Meta refuses what is above.",
+            "Set it to auto.",
+        )
+    return ok(THROUGHPUT, f"{found}; WAROUTER_CLOUD_RATE makes {rate:g} of it.")
+
+
+_MANAGER = "See WhatsApp Manager for what Meta wants."
+
+
+def _to_register(found: Details) -> str:
+    if found.verification == VERIFIED:
+        return "Register it with POST /v1/account."
+    return "Register it: POST /v1/account has a code sent, POST /v1/account/verify takes it."
+
+
+def _doubts(found: Details) -> list[str]:
+    doubts = []
+    if found.status in _LIMITED:
+        doubts.append("Meta limits it")
+    if found.quality == "RED":
+        doubts.append("its quality is RED")
+    if found.name_status not in _WELL_NAMED:
+        doubts.append(f"its name is {found.name_status}")
+    return doubts
+
+
+def _why(found: Details) -> str:
+    """What Meta says is wrong, by node."""
+    said = []
+    for one in found.entities:
+        if one.can_send in ("BLOCKED", "LIMITED"):
+            words = " ".join(what for what, _ in one.errors if what)
+            said.append(f"{one.kind} {one.id} is {one.can_send}: {words or 'no reason given.'}")
+    return " ".join(said) or "Meta gives no reason."
+
+
+def _remedies(found: Details) -> str:
+    """What Meta advises."""
+    said = [remedy for one in found.entities for _, remedy in one.errors if remedy]
+    return " ".join(dict.fromkeys(said)) or _MANAGER

@@ -1,0 +1,53 @@
+"""Has webhooks of our number sent to a URL, and says what became of it."""
+
+from __future__ import annotations
+
+from warouter.upstream.cloud.check import asking, callback
+from warouter.upstream.cloud.check.step import Step, failed, ok
+from warouter.upstream.cloud.graph.account import Account
+from warouter.upstream.cloud.graph.calls import CallFailed
+
+NAME = "subscribe"
+
+
+async def subscribe(account: Account, app: str, url: str, verify_token: str) -> Step:
+    """Subscribe the token's app unless it is (``app`` is its id, "" if nobody says), and set the
+    URL, at which Meta asks it at once. Whatever fails leaves the URL that was set before.
+    """
+    try:
+        apps = await account.apps()
+        newly = not apps or bool(app and app not in apps)
+        if newly:
+            await account.subscribe()
+    except CallFailed as error:
+        return failed(
+            NAME,
+            f"Meta does not subscribe the app to the account: {_words(error)}",
+            "Give the token whatsapp_business_management for this account.",
+        )
+    refusal = await _override(account, url, verify_token)
+    if refusal is not None and refusal.judged is not None:
+        found = await asking.handshake(url, verify_token)
+        return failed(NAME, f"Meta refused {url}: {_words(refusal)}", callback.hint(found))
+    try:
+        set_now = (await account.callbacks()).number
+    except CallFailed as error:
+        return failed(NAME, f"Meta does not say which URL is set: {_words(error)}", "Try again.")
+    if set_now != url:
+        shows = f"shows {set_now}" if set_now else "shows none"
+        lost = "did not answer, and" if refusal is not None else f"took {url}, but"
+        return failed(NAME, f"Meta {lost} {shows} for the number.", "Try again in a minute.")
+    first = "The app is subscribed now. " if newly else ""
+    return ok(NAME, f"{first}Meta asked {url}, was answered, and calls it for this number.")
+
+
+async def _override(account: Account, url: str, verify_token: str) -> CallFailed | None:
+    try:
+        await account.override(url, verify_token)
+    except CallFailed as error:  # without an answer it may be set all the same
+        return error
+    return None
+
+
+def _words(error: CallFailed) -> str:
+    return str(error) if error.judged is None else error.judged.details

@@ -1,0 +1,184 @@
+"""All steps in their order. A step that needs one that failed is not taken."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from datetime import date
+
+from warouter.cloud_settings import CloudSettings
+from warouter.upstream.cloud.check import (
+    account,
+    asking,
+    callback,
+    number,
+    reach,
+    secret,
+    settings,
+    subscribe,
+    token,
+    webhooks,
+)
+from warouter.upstream.cloud.check.step import Step, shown, skipped
+from warouter.upstream.cloud.graph.account import Account
+from warouter.upstream.cloud.graph.app import App, TokenFacts
+from warouter.upstream.cloud.graph.calls import CallFailed, Calls
+from warouter.upstream.cloud.secrets import Secrets
+
+# Those behind the clock, which nothing needs; `subscribe` stands among them if it was asked for.
+_ORDER = (
+    reach.CLOCK,
+    token.NAME,
+    token.PERMISSIONS,
+    secret.NAME,
+    number.NAME,
+    account.NAME,
+    subscribe.NAME,
+    webhooks.NAME,
+    callback.NAME,
+    number.THROUGHPUT,
+)
+
+
+async def walk(cloud: CloudSettings, secrets: Secrets, url: str = "") -> list[Step]:
+    """Every step; with ``url`` it becomes the number's callback URL on the way."""
+    calls = Calls(cloud, secrets)
+    try:
+        steps = await _Walk(cloud, secrets, calls, url).taken()
+    finally:
+        await calls.close()
+    hidden = (secrets.token, *secrets.app_secrets, secrets.verify_token)
+    return [shown(step, hidden) for step in steps]
+
+
+class _Walk:
+    def __init__(self, cloud: CloudSettings, secrets: Secrets, calls: Calls, url: str) -> None:
+        self._cloud = cloud
+        self._secrets = secrets
+        self._url = url
+        self._app = App(cloud, calls, secrets)
+        self._account = Account(cloud, calls)
+        self._steps: list[Step] = []
+        self._fields: frozenset[str] | None = None  # of webhooks, None if nobody says
+
+    async def taken(self) -> list[Step]:
+        cloud = self._cloud
+        self._add(settings.judge(cloud, _unreadable(cloud), date.today()))
+        first = await asking.contact(f"{cloud.base_url}/{cloud.version}/{cloud.phone_number_id}")
+        if self._add(reach.judge(cloud.base_url, first)).failed:
+            return self._ended(reach.NAME)
+        self._add(reach.judge_clock(first))
+        facts = await self._token()
+        if self._steps[-1].failed:
+            return self._ended(token.NAME)
+        self._add(token.judge_permissions(facts, cloud.waba_id))
+        app = facts.app_id if facts is not None else await self._app_id()
+        await self._secret(app)
+        level = await self._number()
+        has_account = not (await self._has_number()).failed
+        await self._callbacks(app, ready=level is not None and has_account)
+        if level is None:
+            return self._ended(number.NAME)
+        self._add(number.judge_throughput(level, cloud.rate))
+        return self._steps
+
+    async def _token(self) -> TokenFacts | None:
+        try:
+            facts = await self._app.token()
+        except CallFailed as error:
+            self._add(token.judge_refusal(error))
+            return None
+        self._add(token.judge(facts, time.time()))
+        return facts
+
+    async def _app_id(self) -> str:
+        """The token's app where `debug_token` does not name it, "" if nothing does."""
+        try:
+            return await self._app.id()
+        except CallFailed:
+            return ""
+
+    async def _secret(self, app: str) -> None:
+        if not app:
+            self._add(secret.unknown("nor which app the token is for"))
+            return
+        try:
+            right = [await self._app.has_secret(app, one) for one in self._secrets.app_secrets]
+        except CallFailed as error:
+            self._add(secret.unknown(str(error)))
+            return
+        self._add(secret.judge(app, right))
+        if any(right):
+            good = self._secrets.app_secrets[right.index(True)]
+            with contextlib.suppress(CallFailed):
+                self._fields = await self._app.fields(app, good)
+
+    async def _number(self) -> str | None:
+        """Its level, None if there is no such number."""
+        try:
+            found = await self._account.number()
+        except CallFailed as error:
+            self._add(number.judge_refusal(error, self._cloud.phone_number_id))
+            return None
+        self._add(number.judge(found))
+        return found.level
+
+    async def _has_number(self) -> Step:
+        cloud = self._cloud
+        try:
+            name, numbers = await self._account.name(), await self._account.numbers()
+        except CallFailed as error:
+            return self._add(account.judge_refusal(error, cloud.waba_id))
+        return self._add(account.judge(cloud.waba_id, name, numbers, cloud.phone_number_id))
+
+    async def _callbacks(self, app: str, *, ready: bool) -> None:
+        if not ready:
+            ground = next(s.step for s in self._steps if s.failed and s.step in _NUMBER)
+            if self._url:
+                self._add(skipped(subscribe.NAME, ground))
+            self._add(skipped(webhooks.NAME, ground))
+            self._add(skipped(callback.NAME, ground))
+            return
+        if self._url:
+            verify_token = self._secrets.verify_token
+            self._add(await subscribe.subscribe(self._account, app, self._url, verify_token))
+        if used := await self._webhooks(app):
+            self._add(callback.judge(await asking.handshake(used, self._secrets.verify_token)))
+        else:
+            self._add(skipped(callback.NAME, webhooks.NAME))
+
+    async def _webhooks(self, app: str) -> str:
+        """The URL that Meta calls, "" if it calls none."""
+        try:
+            apps, callbacks = await self._account.apps(), await self._account.callbacks()
+        except CallFailed as error:
+            self._add(webhooks.judge_refusal(error))
+            return ""
+        step = self._add(webhooks.judge(apps, app, self._fields, callbacks, self._cloud.base_url))
+        return "" if step.failed else callbacks.used
+
+    def _add(self, step: Step) -> Step:
+        self._steps.append(step)
+        return step
+
+    def _ended(self, ground: str) -> list[Step]:
+        """Nothing behind this can be taken."""
+        taken = {step.step for step in self._steps}
+        left = [n for n in _ORDER if n not in taken and (n != subscribe.NAME or self._url)]
+        return [*self._steps, *(skipped(name, ground) for name in left)]
+
+
+_NUMBER = (number.NAME, account.NAME)
+
+
+def _unreadable(cloud: CloudSettings) -> list[str]:
+    """The variables of the listener whose files this user cannot read; secrets were read before."""
+    files = {
+        "WAROUTER_CLOUD_TLS_CERT": cloud.tls_cert,
+        "WAROUTER_CLOUD_TLS_KEY": cloud.tls_key,
+        "WAROUTER_CLOUD_MTLS_CA": cloud.mtls_ca,
+    }
+    return [
+        f"{name} ({path})" for name, path in files.items() if path and not os.access(path, os.R_OK)
+    ]

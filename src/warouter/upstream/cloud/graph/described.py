@@ -1,0 +1,131 @@
+"""What Meta says of the token, the number and its webhooks, read as far as it goes. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from warouter.upstream.cloud.graph.fields import nested, objects, text, word
+
+CONNECTED, VERIFIED = "CONNECTED", "VERIFIED"
+STANDARD, HIGH, SHARED = 80.0, 1000.0, 20.0  # messages a second, in and out
+# One that is shared with the WhatsApp Business app has no level of its own: not verified.
+LEVELS = {"STANDARD": STANDARD, "HIGH": HIGH, "NOT_APPLICABLE": SHARED}
+# The fields that ``details`` reads.
+DETAILS = (
+    "display_phone_number,verified_name,status,quality_rating,name_status,throughput,"
+    "code_verification_status,platform_type,health_status"
+)
+LONGEST_URL = 200  # characters of a callback URL
+
+
+class TokenFacts(NamedTuple):
+    """What ``debug_token`` says; times are unix seconds, 0 for never or where it says nothing.
+
+    ``kind`` is SYSTEM_USER, USER, …. ``granted`` has the ids of the accounts to which a permission
+    is limited; one that is not among its keys is limited to none.
+    """
+
+    app_id: str
+    valid: bool
+    expires_at: int
+    data_access_ends_at: int
+    scopes: frozenset[str]
+    kind: str = ""
+    app_name: str = ""
+    granted: Mapping[str, frozenset[str]] = MappingProxyType({})
+
+
+class Entity(NamedTuple):
+    """A node that a message needs. ``errors`` are Meta's words: what is wrong, and its remedy."""
+
+    kind: str
+    id: str
+    can_send: str
+    errors: tuple[tuple[str, str], ...]
+
+
+class Details(NamedTuple):
+    """Texts are Meta's own, "" for what it left out."""
+
+    number: str
+    name: str
+    status: str
+    quality: str
+    name_status: str
+    level: str
+    verification: str
+    platform: str
+    can_send: str
+    entities: tuple[Entity, ...]
+
+
+class Callbacks(NamedTuple):
+    """The URLs for webhooks of messages, each "" if it is not set."""
+
+    number: str
+    account: str
+    application: str
+
+    @property
+    def used(self) -> str:
+        """The one that Meta calls: the number's goes before the account's, that before the app's"""
+        return self.number or self.account or self.application
+
+
+def token_facts(data: dict[str, Any]) -> TokenFacts:
+    """What the object ``data`` of the answer holds."""
+    scopes = data.get("scopes")
+    return TokenFacts(
+        app_id=word(data.get("app_id")),
+        valid=data.get("is_valid") is True,
+        expires_at=_time(data.get("expires_at")),
+        data_access_ends_at=_time(data.get("data_access_expires_at")),
+        scopes=_ids(scopes),
+        kind=word(data.get("type")),
+        app_name=word(data.get("application")),
+        granted=_granted(data),
+    )
+
+
+def _granted(data: dict[str, Any]) -> dict[str, frozenset[str]]:
+    """Ids by permission; Meta leaves them out where the permission is for all accounts."""
+    scopes = objects(data, "granular_scopes")
+    granted = {word(one.get("scope")): _ids(one.get("target_ids")) for one in scopes}
+    return {scope: ids for scope, ids in granted.items() if scope and ids}
+
+
+def _ids(found: object) -> frozenset[str]:
+    return frozenset(map(word, found)) - {""} if isinstance(found, list) else frozenset()
+
+
+def _time(found: object) -> int:
+    is_time = isinstance(found, int) and not isinstance(found, bool) and 0 < found < 1 << 40
+    return int(str(found)) if is_time else 0
+
+
+def details(found: dict[str, Any]) -> Details:
+    """What the node of the number holds."""
+    health = nested(found, "health_status")
+    return Details(
+        number=text(found, "display_phone_number"),
+        name=text(found, "verified_name"),
+        status=text(found, "status"),
+        quality=text(found, "quality_rating"),
+        name_status=text(found, "name_status"),
+        level=text(nested(found, "throughput"), "level"),
+        verification=text(found, "code_verification_status"),
+        platform=text(found, "platform_type"),
+        can_send=text(health, "can_send_message"),
+        entities=tuple(_entity(one) for one in objects(health, "entities")),
+    )
+
+
+def _entity(found: dict[str, Any]) -> Entity:
+    errors = tuple(
+        (text(one, "error_description"), text(one, "possible_solution"))
+        for one in objects(found, "errors")
+    )
+    kind, id = text(found, "entity_type"), word(found.get("id"))
+    return Entity(kind, id, text(found, "can_send_message"), errors)

@@ -1,0 +1,27 @@
+"""How calls of the Graph API fail. Pure."""
+
+from __future__ import annotations
+
+from warouter.errors import WarouterError
+from warouter.upstream.cloud.answers import Class, Judged
+
+
+class CallFailed(WarouterError):
+    """A call came to nothing; ``judged`` is what the answer says, None without one."""
+
+    def __init__(self, words: str, judged: Judged | None = None) -> None:
+        super().__init__(words)
+        self.judged = judged
+
+    @property
+    def for_operator(self) -> bool:
+        """Token, permission, registration or policy: it stays so until somebody acts."""
+        return self.judged is not None and self.judged.cls is Class.OPERATOR
+
+
+class CallAway(CallFailed):
+    """No answer, or none that is final: try again."""
+
+
+class CallRefused(CallFailed):
+    """The Graph API refused what was asked for."""
