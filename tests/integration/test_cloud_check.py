@@ -239,6 +239,19 @@ async def test_a_number_that_is_not_registered(world: World) -> None:
     )
 
 
+async def test_webhooks_need_an_account_with_the_number_not_one_that_is_registered(
+    world: World,
+) -> None:
+    world.simulator.number.deregister({})
+    assert (await world.step("webhooks"))[1].startswith("ok webhooks")
+    world.simulator.use(CloudFaults(foreign_number=True))
+    needs = "It needs what failed above"
+    assert (await world.step("webhooks"))[1] == f"not checked webhooks {needs}: account."
+    given = {"WAROUTER_CLOUD_PHONE_NUMBER_ID": "4711"}
+    for step in ("webhooks", "callback", "throughput"):
+        assert (await world.step(step, **given))[1] == f"not checked {step} {needs}: phone number."
+
+
 async def test_an_app_that_is_not_subscribed(world: World) -> None:
     world.simulator.account.unsubscribe({})
     assert await world.step("webhooks") == (

@@ -76,8 +76,9 @@ class _Walk:
         app = facts.app_id if facts is not None else await self._app_id()
         await self._secret(app)
         level = await self._number()
-        has_account = not (await self._has_number()).failed
-        await self._callbacks(app, ready=level is not None and has_account)
+        lacks_account = (await self._has_number()).failed
+        ground = number.NAME if level is None else account.NAME if lacks_account else ""
+        await self._callbacks(app, ground)
         if level is None:
             return self._ended(number.NAME)
         self._add(number.judge_throughput(level, cloud.rate))
@@ -132,9 +133,9 @@ class _Walk:
             return self._add(account.judge_refusal(error, cloud.waba_id))
         return self._add(account.judge(cloud.waba_id, name, numbers, cloud.phone_number_id))
 
-    async def _callbacks(self, app: str, *, ready: bool) -> None:
-        if not ready:
-            ground = next(s.step for s in self._steps if s.failed and s.step in _NUMBER)
+    async def _callbacks(self, app: str, ground: str) -> None:
+        """``ground`` is what they need and is not there, "" if all is."""
+        if ground:
             if self._url:
                 self._add(skipped(subscribe.NAME, ground))
             self._add(skipped(webhooks.NAME, ground))
@@ -167,9 +168,6 @@ class _Walk:
         taken = {step.step for step in self._steps}
         left = [n for n in _ORDER if n not in taken and (n != subscribe.NAME or self._url)]
         return [*self._steps, *(skipped(name, ground) for name in left)]
-
-
-_NUMBER = (number.NAME, account.NAME)
 
 
 def _unreadable(cloud: CloudSettings) -> list[str]:
