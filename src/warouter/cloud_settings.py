@@ -31,6 +31,7 @@ _ENDS = {
     (24, 0): date(2028, 2, 18),
     (25, 0): date(2028, 7, 29),
 }
+_LONG_SINCE = date(1970, 1, 1)
 _WARN_BEFORE = timedelta(days=90)
 _VERSION = re.compile(r"v([1-9][0-9]?)\.([0-9])", re.ASCII)
 _CHOICES = {
@@ -77,11 +78,6 @@ class CloudSettings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def shortest_window(self) -> float:
         return self.doubt_seconds * SHORTEST_WINDOW / DEFAULT_WINDOW
-
-    @property
-    def version_ends(self) -> date | None:
-        """When Meta ends the version; None if it has ended already, or nobody knows."""
-        return _ENDS.get(_numbered(self.version))
 
     def warnings(self, today: date | None = None) -> list[str]:
         """What is accepted and dangerous, one sentence each."""
@@ -133,6 +129,15 @@ def checked(given: CloudVariables, lease: float, watchdog: float) -> CloudSettin
     )
 
 
+def version_end(version: str) -> date | None:
+    """The day on which Meta ends a version: 1970 for one that has ended long since, None if nobody
+    knows.
+    """
+    match = _VERSION.fullmatch(version)
+    number = (int(match[1]), int(match[2])) if match else (0, 0)
+    return _LONG_SINCE if (0, 0) < number < min(_ENDS) else _ENDS.get(number)
+
+
 def _id(text: str, name: str) -> str:
     if not text:
         raise ConfigError(f"{name} is missing; WAROUTER_UPSTREAM=cloud needs it.")
@@ -157,18 +162,12 @@ def _version(text: str) -> str:
 
 def _ending(version: str, today: date) -> str:
     """A sentence about the end of a version that is past or near, else ""."""
-    number = _numbered(version)
-    end = _ENDS.get(number)
-    if number < min(_ENDS) or (end is not None and today >= end):
+    end = version_end(version)
+    if end is not None and today >= end:
         return f"WAROUTER_CLOUD_VERSION is {version}, which Meta has ended: set a newer one."
     if end is not None and today >= end - _WARN_BEFORE:
         return f"WAROUTER_CLOUD_VERSION is {version}, which Meta ends on {end}: set a newer one."
     return ""
-
-
-def _numbered(version: str) -> tuple[int, int]:
-    match = _VERSION.fullmatch(version)
-    return (int(match[1]), int(match[2])) if match else (0, 0)
 
 
 def _base_url(text: str) -> str:

@@ -89,6 +89,9 @@ _COUNTERS: dict[Page, dict[str, str]] = {
         "warouter_cloud_answers_total": "Requests to the Cloud API that ended, by class",
         "warouter_cloud_throttled_total": "Answers that the number sends too fast",
         "warouter_cloud_pair_waits_total": "Messages that waited for the rate of their recipient",
+        "warouter_cloud_error_answers_total": "Answers that Meta has a trouble of its own, by code",
+        "warouter_cloud_error_then_status_total": "Statuses of requests that were answered so, by "
+        "code and status: what was sent had been taken",
         "warouter_cloud_late_writes_total": "Requests that began after their lease could be taken",
     },
     Page.DB: {
@@ -111,6 +114,8 @@ _GAUGES: dict[Page, dict[str, str]] = {
         "warouter_link_pending_messages": "Messages that wait for their owner's answer",
         "warouter_link_pending_bytes": "Size of the messages that wait for their owner's answer",
         "warouter_database_up": "1 while the webapp can read the shard map",
+        "warouter_cloud_webhook_age_seconds": "Time since the last webhook of the Cloud API, or "
+        "since the webapp was started",
     },
     Page.APP: {
         "callback_queue_size": "Events that wait for the webhook",
@@ -123,8 +128,19 @@ _GAUGES: dict[Page, dict[str, str]] = {
         "warouter_parked_recipients": "Recipients whose messages wait for a retry",
         "warouter_cloud_in_doubt": "Messages of which nobody knows whether the Cloud API took them",
         "warouter_cloud_held": "Messages in doubt that wait for an operator",
+        "warouter_cloud_out": "Requests to the Cloud API that have begun and not ended",
+        "warouter_cloud_level": "Messages a second, in and out, that Meta allows the number",
+        "warouter_cloud_budget": "Messages a second that all coreapps together may send of it",
         "warouter_cloud_rate": "Messages a second that the coreapp may send to the Cloud API",
         "warouter_cloud_stopped": "1 while the number is stopped until an operator acts",
+        "warouter_cloud_can_send": "What Meta lets send, by entity: 2 all, 1 limited, 0 nothing",
+        "warouter_cloud_quality": "Quality of the number: 3 green, 2 yellow, 1 red, 0 unknown",
+        "warouter_cloud_facts_age_seconds": "Time since Meta was asked about the number",
+        "warouter_cloud_token_end_seconds": "When the token ends, as a unix time; 0 for never",
+        "warouter_cloud_version_end_seconds": "When Meta ends the version of the Graph API, as a "
+        "unix time",
+        "warouter_cloud_identities": "Users whom the Cloud API has named, counted up to a limit",
+        "warouter_cloud_aliases": "Those of them that have an alias, counted up to a limit",
         "warouter_master_leads": "1 while the master leads",
         "warouter_term": "Term of the leading master",
     },

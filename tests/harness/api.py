@@ -34,6 +34,7 @@ from warouter.store.account.accounts import Accounts
 from warouter.store.account.photo import Photos
 from warouter.store.audit import Audit
 from warouter.store.media import through_pool
+from warouter.store.views.number import NumberFacts
 from warouter.store.views.trace import Trace, read_trace
 from warouter.upstream.numbers import NumberDirectory
 from warouter.upstream.registration import Authority, Registrar
@@ -59,6 +60,7 @@ class Recorder:
     inbound: dict[str, str] = field(default_factory=dict)
     nodes: list[NodeState] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    number: NumberFacts | None = None
     warnings: list[str] = field(default_factory=list)
     shard_count: int = 1
     served_chain: str = ""
@@ -81,7 +83,7 @@ class Recorder:
         return self.warnings
 
     async def health(self) -> Health:
-        return Health(self.nodes, self.notes)
+        return Health(self.nodes, self.notes, self.number)
 
     async def find_inbound(self, message_id: str) -> str | None:
         return self.inbound.get(message_id)

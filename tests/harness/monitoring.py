@@ -11,6 +11,7 @@ _WORD = re.compile(r"\b[a-z_]+\b")
 # Of the query language; what else is a bare word and neither a label nor in quotes is a metric.
 _LANGUAGE = {
     *("sum", "max", "min", "count", "by", "rate", "increase", "or", "and", "vector", "absent"),
+    *("time",),
     "up",  # Prometheus's own
 }
 

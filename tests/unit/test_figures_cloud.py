@@ -6,10 +6,15 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from warouter.flow.aftermath import CODES, STATUSES, Aftermath
 from warouter.flow.causes import CAUSES
 from warouter.flow.doubt import State
 from warouter.metrics import CATALOGUE, Page
-from warouter.node.figures_cloud import ANSWERS, ENDS, cloud_samples
+from warouter.node.figures_cloud import ANSWERS, ENDS, cloud_samples, number_samples
+from warouter.owner.cloud.facts.described import Known
+from warouter.store.journal.names import Users
+from warouter.upstream.cloud.graph.health import Entity
+from warouter.upstream.cloud.graph.number import Facts
 
 
 @dataclass
@@ -35,6 +40,8 @@ class Pace:
 @dataclass
 class Number:
     stopped: object | None = None
+    level: int = 0
+    budget: float = 0.0
 
 
 @dataclass
@@ -55,6 +62,7 @@ class Parts:
     pace: Pace = field(default_factory=Pace)
     number: Number = field(default_factory=Number)
     graph: Graph = field(default_factory=Graph)
+    aftermath: Aftermath = field(default_factory=Aftermath)
 
 
 def values(parts: Parts, *states: State) -> dict[tuple[str, ...], float]:
@@ -65,13 +73,17 @@ def values(parts: Parts, *states: State) -> dict[tuple[str, ...], float]:
 
 
 def test_every_counter_is_shown() -> None:
+    after = Aftermath()
+    after.answered(b"a", 1, 131016, 0.0)
+    after.heard(b"a", 1, "delivered", 0.0)
     parts = Parts(
         Doubts(Counter({"takeover": 2, "answer": 1}), Counter({"status": 2, "hold": 1}), blind=3),
         Counter({"taken": 9, "not_taken": 4}),
         Drain(duplicates=5, contradictions=6),
         Pace(throttled=7, pair_waits=8, rate=19.5),
-        Number(stopped=(190, "expired")),
+        Number(stopped=(190, "expired"), level=80, budget=75.5),
         Graph(late_writes=1),
+        after,
     )
     shown = values(parts, State.DOUBT, State.OUT, State.HELD, State.DOUBT)
     assert {key: value for key, value in shown.items() if value} == {
@@ -80,6 +92,7 @@ def test_every_counter_is_shown() -> None:
         ("doubt_ended_total", "status"): 2,
         ("doubt_ended_total", "hold"): 1,
         ("blind_total",): 3,
+        ("out",): 1,
         ("in_doubt",): 2,
         ("held",): 1,
         ("answers_total", "taken"): 9,
@@ -88,6 +101,10 @@ def test_every_counter_is_shown() -> None:
         ("contradictions_total",): 6,
         ("throttled_total",): 7,
         ("pair_waits_total",): 8,
+        ("error_answers_total", "131016"): 1,
+        ("error_then_status_total", "131016", "delivered"): 1,
+        ("level",): 80,
+        ("budget",): 75.5,
         ("rate",): 19.5,
         ("stopped",): 1,
         ("late_writes_total",): 1,
@@ -97,11 +114,17 @@ def test_every_counter_is_shown() -> None:
 def test_what_never_was_is_zero_and_not_missing() -> None:
     shown = values(Parts())
     assert set(shown.values()) == {0}
-    labelled = {key for key in shown if len(key) == 2}
+    labelled = {key for key in shown if len(key) > 1}
     assert labelled == {
         *(("in_doubt_total", cause) for cause in CAUSES),
         *(("doubt_ended_total", end) for end in ENDS),
         *(("answers_total", answer) for answer in ANSWERS),
+        *(("error_answers_total", str(code)) for code in CODES),
+        *(
+            ("error_then_status_total", str(code), status)
+            for code in CODES
+            for status in (*STATUSES, "other")
+        ),
     }
 
 
@@ -117,5 +140,53 @@ def test_labels_are_bounded() -> None:
 def test_each_is_in_the_catalogue() -> None:
     """What is not is shown nowhere."""
     names = {sample.name for sample in cloud_samples(Parts(), ())}
+    names |= {sample.name for sample in number_samples(KNOWN, "v25.0", 30.0)}
     assert {CATALOGUE[name].page for name in names} == {Page.APP}
-    assert len(names) == 13
+    assert len(names) == 25
+
+
+KNOWN = Known(
+    Facts(
+        quality="YELLOW",
+        entities=(
+            Entity("PHONE_NUMBER", "1", "AVAILABLE"),
+            Entity("WABA", "2", "BLOCKED"),
+            Entity("APP", "3", "LIMITED"),
+            Entity("APP", "4", "AVAILABLE"),
+            Entity("PLANET", "5", "LIMITED"),
+            Entity("BUSINESS", "6", "ASLEEP"),
+        ),
+    ),
+    token_expires_at=1_800_000_000,
+    users=Users(20, 3),
+    at=10.0,
+)
+
+
+def of_the_number(known: Known | None, version: str = "v25.0") -> dict[tuple[str, ...], float]:
+    found = number_samples(known, version, 30.0)
+    shown = {(s.name.removeprefix("warouter_cloud_"), *s.labels.values()): s.value for s in found}
+    assert len(shown) == len(found)
+    return shown
+
+
+def test_what_meta_says_of_the_number() -> None:
+    """The worst of each entity; a word that nobody knows says nothing."""
+    assert of_the_number(KNOWN) == {
+        ("can_send", "phone_number"): 2,
+        ("can_send", "waba"): 0,
+        ("can_send", "app"): 1,
+        ("can_send", "other"): 1,
+        ("quality",): 2,
+        ("facts_age_seconds",): 20,
+        ("token_end_seconds",): 1_800_000_000,
+        ("version_end_seconds",): 1_848_441_600,
+        ("identities",): 20,
+        ("aliases",): 3,
+    }
+
+
+def test_what_nobody_knows_has_no_sample() -> None:
+    assert of_the_number(None, "v99.0") == {}
+    assert ("token_end_seconds",) not in of_the_number(KNOWN._replace(token_expires_at=None))
+    assert of_the_number(None, "v13.0") == {("version_end_seconds",): 0}

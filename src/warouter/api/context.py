@@ -23,6 +23,7 @@ from warouter.store.account.logins import Logins
 from warouter.store.account.registration import Registrations
 from warouter.store.account.stickers import Stickers
 from warouter.store.audit import Audit
+from warouter.store.views.number import NumberFacts
 from warouter.store.views.trace import Trace
 from warouter.upstream.registration import Registrar
 
@@ -44,10 +45,13 @@ class NodeState(msgspec.Struct, frozen=True):
 
 
 class Health(NamedTuple):
-    """What /v1/health shows: the nodes, and sentences for people."""
+    """What /v1/health shows: the nodes, and sentences for people; with the Cloud API what Meta says
+    of the number, once it was asked.
+    """
 
     nodes: list[NodeState]
     notes: list[str]
+    number: NumberFacts | None = None
 
 
 class ApiConfig(msgspec.Struct, frozen=True, kw_only=True):

@@ -46,7 +46,8 @@ class Route(NamedTuple):
     tuple holds alternatives.
     ``status`` lists the success statuses, the usual one first. ``errors`` are those that this route
     may answer beyond those that any route may (401, 429, 503 ...). ``query`` is name -> meaning;
-    ``headers`` are those that only this route reads.
+    ``headers`` are those that only this route reads. ``meta`` is the type of its ``meta`` if that
+    may hold more than usual.
     ``action`` is what a call is called in the audit log. ``unaudited`` says why calls leave no row
     there although the access and the method of the route want one.
     """
@@ -63,6 +64,7 @@ class Route(NamedTuple):
     errors: tuple[type[ApiError], ...] = ()
     query: Mapping[str, str] = {}
     headers: tuple[Header, ...] = ()
+    meta: Any = None
     action: str = ""
     unaudited: str = ""
 

@@ -16,6 +16,7 @@ For operators, who need only the database:
 
     migrate     bring the database to this build's schema
     status      the cluster as tables, as JSON, or again each second
+    status_cloud   what of that concerns the Cloud API
     trace       where one message is
     callbacks   dead letters: listed, shown, delivered once more
     doubt       messages that the Cloud API may have taken: listed, shown, sent again, failed

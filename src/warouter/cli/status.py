@@ -18,10 +18,11 @@ from rich.text import Text
 from warouter._hash import SLOTS
 from warouter.cli.database import checked, connected, console, settings_of, told
 from warouter.cli.nodes import data_dir_option
+from warouter.cli.status_cloud import age as _age
+from warouter.cli.status_cloud import facts_of
 from warouter.config import Settings
 from warouter.errors import CommandError
 from warouter.store.database import Connection, close_politely
-from warouter.store.views.doubts import CloudStatus
 from warouter.store.views.status import (
     EPOCH_BITS,
     NodeStatus,
@@ -150,9 +151,7 @@ def _summary(found: Status) -> Table:
         "oldest transaction": _oldest(found),
     }
     if found.cloud is not None:
-        facts["cloud"] = _cloud(found.cloud)
-        if found.cloud.notices:
-            facts["account"] = "\n".join(str(notice) for notice in found.cloud.notices)
+        facts |= facts_of(found.cloud)
     if (request := found.shard_request) is not None:
         facts["shard request"] = (
             f"{request.shards} shards, {request.state} for {_age(request.age_s)}"
@@ -160,15 +159,6 @@ def _summary(found: Status) -> Table:
     for name, fact in facts.items():
         table.add_row(Text(name, style="bold"), Text(fact))
     return table
-
-
-def _cloud(cloud: CloudStatus) -> str:
-    oldest = cloud.oldest_doubt_s
-    age = "" if oldest is None else f" (the oldest for {_age(oldest)})"
-    words = f"{cloud.in_doubt:,} in doubt{age}, {cloud.held:,} held"
-    if (stop := cloud.stopped) is None:
-        return words
-    return f"{words}; number stopped for {_age(stop.age_s)} by code {stop.code}: {stop.details}"
 
 
 def _oldest(found: Status) -> str:
@@ -303,10 +293,3 @@ def _number(raw: int) -> str:
     """A term or an epoch: ``timeline.n``."""
     timeline, n = divmod(raw, 1 << EPOCH_BITS)
     return f"{timeline}.{n}"
-
-
-def _age(seconds: float) -> str:
-    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} s"

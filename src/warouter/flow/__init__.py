@@ -24,5 +24,8 @@ With the Cloud API the number has a rate, and nobody repeats what may have been 
     proof     whether webhooks provably reach us, so that this wait says something
     statuses  which statuses of a message v1 hears, whatever comes
 
+``aftermath`` counts what came of requests that were answered with an error of Meta's own, and
+decides nothing.
+
 ``owner`` asks before each send and tells what became of it.
 """

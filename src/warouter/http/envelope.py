@@ -20,12 +20,18 @@ _JSON = "application/json"
 
 
 def success(
-    content: Mapping[str, Any], status: int = 200, *, warnings: list[str] | None = None
+    content: Mapping[str, Any],
+    status: int = 200,
+    *,
+    warnings: list[str] | None = None,
+    beside: Mapping[str, Any] = {},
 ) -> web.Response:
-    """A successful response: ``content`` and meta. It never has
-    ``errors``: some clients take the key itself for a failure.
+    """A successful response: ``content`` and meta, with what else is ``beside`` the content. It
+    never has ``errors``: some clients take the key itself for a failure.
     """
-    meta: dict[str, Any] = META if not warnings else {**META, "warnings": warnings}
+    meta: dict[str, Any] = {**META, **beside}
+    if warnings:
+        meta["warnings"] = warnings
     return encoded(msgspec.json.encode({**content, "meta": meta}), status)
 
 

@@ -13,16 +13,18 @@ from typing import Any
 import asyncpg
 
 from warouter.errors import OutcomeUnknown
+from warouter.flow.aftermath import Aftermath
 from warouter.flow.doubt import Policy
 from warouter.flow.share import outgoing
 from warouter.flow.windows import Windows
 from warouter.metrics import Sample
 from warouter.node.end import Common, End
 from warouter.node.end_simulator import SimulatorEnd, SwitchedEnd
-from warouter.node.figures_cloud import cloud_samples
+from warouter.node.figures_cloud import cloud_samples, number_samples
 from warouter.owner.claims import Claims
 from warouter.owner.cloud.doubts import Doubts
 from warouter.owner.cloud.drain import Drain
+from warouter.owner.cloud.facts.described import Described, Known
 from warouter.owner.cloud.learned import Learned
 from warouter.owner.cloud.number import DEFAULT_LEVEL, Number
 from warouter.owner.cloud.pace import Pace
@@ -38,8 +40,10 @@ from warouter.owner.media.attachments import Attachments
 from warouter.owner.receipts import Receipts
 from warouter.owner.sender import Sender
 from warouter.store.locks import CHANNEL
+from warouter.upstream.cloud.answers import Judged
+from warouter.upstream.cloud.graph.app import App
 from warouter.upstream.cloud.graph.calls import Calls
-from warouter.upstream.cloud.graph.client import CloudUpstream
+from warouter.upstream.cloud.graph.client import CloudUpstream, Post
 from warouter.upstream.cloud.graph.exchange import Graph
 from warouter.upstream.cloud.graph.media import CloudMedia
 from warouter.upstream.cloud.graph.number import Number as GraphNumber
@@ -71,10 +75,11 @@ class CloudEnd:
         cloud = settings.cloud
         self.secrets = secrets = Secrets(cloud)
         self.graph = Graph(cloud, secrets, settings.json_limit)
-        self.upstream = CloudUpstream(self.graph, clock)
+        self.aftermath = Aftermath()
+        self.upstream = CloudUpstream(self.graph, clock, self._told)
         self._calls = Calls(cloud, secrets)
         self.contents = CloudMedia(cloud, secrets, self._calls)
-        rows = Rows(self.upstream, late_success=cloud.late_success)
+        rows = Rows(self.upstream, late_success=cloud.late_success, heard=self._heard)
         self.drain = self.acks = Drain(ownership, journal, rows)
         windows = Windows(cloud.doubt_seconds)
         self._rules = RuleBook(
@@ -87,6 +92,7 @@ class CloudEnd:
         self.pace = Pace(cloud.rate or outgoing(DEFAULT_LEVEL, 0.0), clock)
         graph_number = GraphNumber(cloud, self._calls)
         self._recovery = Recovery(self.upstream.reach, graph_number.probe, self._tell, clock)
+        self._described = self._made_described(graph_number)
         self.number = Number(
             ownership,
             common.identity.incarnation,
@@ -100,6 +106,7 @@ class CloudEnd:
             clock,
             self.graph.size,
             self.graph.begin,
+            self._described.read,
         )
         self.listeners = (self.drain, self.number)
         self._learned = Learned(journal)
@@ -125,6 +132,31 @@ class CloudEnd:
     @property
     def answers(self) -> Mapping[str, int]:
         return self._requests.answers
+
+    @property
+    def described(self) -> Known | None:
+        """What this owner asked for all; None if another one asks, or before the first answer."""
+        return self._described.known if 0 in self._common.ownership.slots else None
+
+    def _made_described(self, graph_number: GraphNumber) -> Described:
+        common, cloud = self._common, self._common.settings.cloud
+        return Described(
+            common.session.fetch,
+            graph_number,
+            App(cloud, self._calls, self.secrets).token,
+            lambda: self.secrets.token_hash,
+            common.journal.users,
+            cloud.version,
+            common.clock,
+        )
+
+    def _told(self, post: Post, judged: Judged) -> None:
+        if post.attempt:  # a read mark has no statuses
+            now = self._common.clock()
+            self.aftermath.answered(post.id, post.attempt, judged.meta_code, now)
+
+    def _heard(self, message_id: bytes, attempt: int, status: str) -> None:
+        self.aftermath.heard(message_id, attempt, status, self._common.clock())
 
     def sender(self, receipts: Receipts, attachments: Attachments, claims: Claims) -> Sender:
         common = self._common
@@ -168,7 +200,11 @@ class CloudEnd:
             self.number.read_soon()
 
     def samples(self) -> list[Sample]:
-        return cloud_samples(self, self._common.all_issues)
+        version, now = self._common.settings.cloud.version, self._common.clock()
+        return [
+            *cloud_samples(self, self._common.all_issues),
+            *number_samples(self.described, version, now),
+        ]
 
     async def _tell(self, word: str) -> None:
         try:

@@ -1,4 +1,5 @@
-"""Metrics of a coreapp whose upstream is the Cloud API: doubts, answers, the number's rate.
+"""Metrics of a coreapp whose upstream is the Cloud API: doubts, answers, the number's rate, and
+what Meta says of it.
 
 Each label has few values: what is counted under another one is shown as ``other``.
 """
@@ -6,13 +7,18 @@ Each label has few values: what is counted under another one is shown as ``other
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Protocol
 
+from warouter.cloud_settings import version_end
+from warouter.flow.aftermath import CODES, STATUSES
 from warouter.flow.causes import CAUSES, OTHER, word_of
 from warouter.flow.doubt import State
 from warouter.metrics import Sample
+from warouter.owner.cloud.facts.described import Known
 from warouter.upstream.cloud.answers import Class
+from warouter.upstream.cloud.graph.health import ENTITIES, QUALITIES, STATES, Entity
 
 # What ends a doubt: a status with the reference, one that fits its lane alone, an answer that came
 # late or that a former owner heard, an operator, the policy.
@@ -52,10 +58,20 @@ class Pace(Protocol):
 
 
 class Number(Protocol):
-    """The number; ``stopped`` is why, or None."""
+    """The number; ``stopped`` is why, or None. ``level`` and ``budget`` in messages a second."""
+
+    level: int
+    budget: float
 
     @property
     def stopped(self) -> object | None: ...
+
+
+class Aftermath(Protocol):
+    """Errors of Meta's own, by code, and what statuses said of their requests."""
+
+    answers: Counter[int]
+    statuses: Counter[tuple[int, str]]
 
 
 class Graph(Protocol):
@@ -77,6 +93,8 @@ class CloudParts(Protocol):
     def number(self) -> Number: ...
     @property
     def graph(self) -> Graph: ...
+    @property
+    def aftermath(self) -> Aftermath: ...
 
 
 class Issue(Protocol):
@@ -92,6 +110,9 @@ def cloud_samples(parts: CloudParts, issues: Iterable[Issue]) -> list[Sample]:
         Sample("warouter_cloud_duplicates_total", parts.drain.duplicates),
         Sample("warouter_cloud_contradictions_total", parts.drain.contradictions),
         *_counted("warouter_cloud_answers_total", "class", parts.answers, ANSWERS),
+        *_of_errors(parts.aftermath),
+        Sample("warouter_cloud_level", parts.number.level),
+        Sample("warouter_cloud_budget", parts.number.budget),
         Sample("warouter_cloud_rate", parts.pace.rate),
         Sample("warouter_cloud_throttled_total", parts.pace.throttled),
         Sample("warouter_cloud_pair_waits_total", parts.pace.pair_waits),
@@ -107,8 +128,21 @@ def doubt_samples(doubts: Doubts, issues: Iterable[Issue]) -> list[Sample]:
         *_counted("warouter_cloud_in_doubt_total", "cause", doubts.begun, CAUSES, word_of),
         *_counted("warouter_cloud_doubt_ended_total", "by", doubts.ended, ENDS),
         Sample("warouter_cloud_blind_total", doubts.blind),
+        Sample("warouter_cloud_out", states[State.OUT]),
         Sample("warouter_cloud_in_doubt", states[State.DOUBT]),
         Sample("warouter_cloud_held", states[State.HELD]),
+    ]
+
+
+def _of_errors(after: Aftermath) -> list[Sample]:
+    answers, then = "warouter_cloud_error_answers_total", "warouter_cloud_error_then_status_total"
+    return [
+        *(Sample(answers, after.answers[code], {"code": str(code)}) for code in CODES),
+        *(
+            Sample(then, after.statuses[code, status], {"code": str(code), "status": status})
+            for code in CODES
+            for status in (*STATUSES, OTHER)
+        ),
     ]
 
 
@@ -125,3 +159,44 @@ def _counted(
         known = word(said)
         sums[known if known in words else OTHER] += count
     return [Sample(name, count, {label: value}) for value, count in sums.items()]
+
+
+# the number
+
+
+def number_samples(known: Known | None, version: str, now: float) -> list[Sample]:
+    """Metrics of the number, from the coreapp that asks Meta for all: what is ``known`` at ``now``,
+    by its clock. What nobody knows has no sample.
+    """
+    return [*_of_version(version), *(_of(known, now) if known is not None else ())]
+
+
+def _of(known: Known, now: float) -> Iterator[Sample]:
+    facts = known.facts
+    yield from _of_entities(facts.entities)
+    quality = QUALITIES.index(facts.quality) if facts.quality in QUALITIES else 0
+    yield Sample("warouter_cloud_quality", quality)
+    yield Sample("warouter_cloud_facts_age_seconds", round(now - known.at))
+    if known.token_expires_at is not None:
+        yield Sample("warouter_cloud_token_end_seconds", known.token_expires_at)
+    yield Sample("warouter_cloud_identities", known.users.identities)
+    yield Sample("warouter_cloud_aliases", known.users.aliases)
+
+
+def _of_entities(entities: Iterable[Entity]) -> Iterator[Sample]:
+    """The worst of each type; an entity in a state of which nobody knows what it means has none."""
+    worst: dict[str, int] = {}
+    for entity in entities:
+        if entity.can_send in STATES:
+            label = entity.type.lower() if entity.type in ENTITIES else OTHER
+            state = STATES.index(entity.can_send)
+            worst[label] = min(state, worst.get(label, state))
+    for label, state in worst.items():
+        yield Sample("warouter_cloud_can_send", state, {"entity": label})
+
+
+def _of_version(version: str) -> Iterator[Sample]:
+    end = version_end(version)
+    if end is not None:
+        at = datetime(end.year, end.month, end.day, tzinfo=UTC)
+        yield Sample("warouter_cloud_version_end_seconds", int(at.timestamp()))

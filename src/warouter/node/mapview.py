@@ -39,6 +39,7 @@ from warouter.store.nodes import (
     shard_request_state,
     withdraw_shard_request,
 )
+from warouter.store.views.number import read_number
 from warouter.store.views.trace import Trace, read_trace
 
 log = logging.getLogger(__name__)
@@ -174,6 +175,7 @@ class MapView:
                 leader = await read_term(taken)
                 standing = await read_standing(taken)
                 notices = await read_notices(taken)
+                number = await read_number(taken)
         except _AWAY as error:
             raise NotReady("the database does not answer") from error
         alive -= self._beats.silent(self._timing.lease)
@@ -199,7 +201,10 @@ class MapView:
             serving = "connected" if standing.registered else "unregistered"
             status = serving if connected else "disconnected"
             states[node.name] = NodeState(node.name, status, role, problem)
-        return Health(list(states.values()), [str(notice) for notice in notices])
+        notes = [str(notice) for notice in notices]
+        if number is not None:
+            notes += number.warnings()
+        return Health(list(states.values()), notes, number)
 
     async def find_inbound(self, message_id: str) -> str | None:
         """The sender of an inbound message that is still in a journal."""

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import resource
 import ssl
+import time
 from collections.abc import Coroutine
 from typing import Any
 
@@ -25,6 +26,7 @@ from warouter.upstream.cloud.secrets import Secrets
 
 log = logging.getLogger(__name__)
 
+_NEVER = {"taken": 0, "wrong_signature": 0}  # a rate needs a zero first
 CERTIFICATE_SECONDS = 60.0  # between two looks at the files
 
 
@@ -80,15 +82,19 @@ class Webhooks:
 
     def samples(self) -> list[Sample]:
         counts = (
-            ("warouter_cloud_webhooks_total", "result", self._listener.counts),
+            ("warouter_cloud_webhooks_total", "result", {**_NEVER, **self._listener.counts}),
             ("warouter_cloud_events_total", "kind", self._posts.counts),
             ("warouter_cloud_notices_total", "field", self._listener.notices),
             ("warouter_cloud_connections_dropped_total", "reason", self._intake.dropped),
         )
+        age = time.monotonic() - self._listener.taken_at
         return [
-            Sample(name, count, {label: value})
-            for name, label, counted in counts
-            for value, count in counted.items()
+            *(
+                Sample(name, count, {label: value})
+                for name, label, counted in counts
+                for value, count in counted.items()
+            ),
+            Sample("warouter_cloud_webhook_age_seconds", round(age)),
         ]
 
     async def _follow_certificate(self) -> None:

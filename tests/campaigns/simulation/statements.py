@@ -511,6 +511,11 @@ _STATEMENTS = {
             _nothing,
             lambda s, c, a: s.tables.number.describe(s.now(), a[0]) or [],
         ),
+        (
+            "as identities",
+            None,
+            lambda s, c, a: [{"identities": 0, "aliases": 0}],
+        ),
         ("insert into cloud_held", _nothing, _cloud("number", "hold_back")),
         ("delete from cloud_held", None, lambda s, c, a: []),
         ("delete from upstream_id", None, lambda s, c, a: []),

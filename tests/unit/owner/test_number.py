@@ -17,7 +17,6 @@ from warouter.owner.cloud.number import Number
 from warouter.store.cloud import number as store
 from warouter.store.cloud.number import Shared
 from warouter.upstream.cloud.answers import judge
-from warouter.upstream.cloud.graph.number import Facts
 
 CATEGORIES = {("promo", "en"): "MARKETING"}
 
@@ -33,6 +32,7 @@ def _number(
     *,
     clock: Callable[[], float] = lambda: 0.0,
     began: list[float] | None = None,
+    describe: Callable[[], Any] = lambda: None,
 ) -> Number:
     began = [] if began is None else began
     pace = SimpleNamespace(begun=0, rate=1.0, stop=None)
@@ -51,6 +51,7 @@ def _number(
         clock,
         lambda _rate: None,
         began.append,
+        describe,
     )
 
 
@@ -58,15 +59,15 @@ async def _asked(slots: list[int]) -> tuple[list[str], list[Any]]:
     asked: list[str] = []
     used: list[Any] = []
 
-    async def facts() -> Facts:
+    async def describe() -> None:
         asked.append("facts")
-        return Facts()
 
     async def categories() -> dict[tuple[str, str], str]:
         asked.append("categories")
         return CATEGORIES
 
-    asking = _number(slots, SimpleNamespace(facts=facts, categories=categories), used.append)
+    graph = SimpleNamespace(categories=categories)
+    asking = _number(slots, graph, used.append, describe=describe)
 
     async def share(*_: Any) -> Shared:
         return Shared(None, 0.0, 0.0, [], None)

@@ -130,7 +130,7 @@ def _types(routes: Sequence[Route]) -> Iterable[Any]:
     """Each type of a body or a response, once."""
     found: dict[str, Any] = {_key(t): t for t in (Meta, ErrorAnswer)}
     for route in routes:
-        for shape in (route.body, *answers_of(route)):
+        for shape in (route.body, route.meta, *answers_of(route)):
             if shape is not None and not isinstance(shape, str):
                 found.setdefault(_key(shape), shape)
     return found.values()
@@ -221,7 +221,7 @@ def _success(route: Route, status: int, schemas: Mapping[str, Any]) -> dict[str,
     answers = answers_of(route)
     content: dict[str, Any] = {a: {} for a in answers if isinstance(a, str)}
     if beside := [schemas[_key(a)] if a else {} for a in answers if not isinstance(a, str)]:
-        content[JSON] = {"schema": _enveloped(schemas[_key(Meta)], beside)}
+        content[JSON] = {"schema": _enveloped(schemas[_key(route.meta or Meta)], beside)}
     return response | {"content": content}
 
 

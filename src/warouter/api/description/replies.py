@@ -136,6 +136,50 @@ class ClusterHealthAnswer(Answer):
     health: dict[str, NodeHealth]
 
 
+class EntityTrouble(Answer):
+    """Why something may not send, by Meta's code and in its words; `solution` is its advice."""
+
+    code: int
+    description: str
+    solution: str
+
+
+class EntityHealth(Answer):
+    """One of the things that a message passes: the number, its account, the business, the app.
+
+    `type` is PHONE_NUMBER, WABA, BUSINESS or APP, `can_send` AVAILABLE, LIMITED or BLOCKED; Meta
+    may have newer words. `info` are its sentences about what is limited.
+    """
+
+    type: str
+    id: str
+    can_send: str
+    errors: list[EntityTrouble]
+    info: list[str]
+
+
+class NumberHealth(Answer):
+    """What Meta says of the number, in its words; "" for what it left out.
+
+    It was asked at `read_at` (UTC), at most a minute ago while the Cloud API answers; null if it
+    is about to be asked.
+    """
+
+    status: str
+    quality: str
+    name_status: str
+    throughput: str
+    can_send: str
+    entities: list[EntityHealth]
+    read_at: Annotated[str, msgspec.Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")] | None
+
+
+class HealthMeta(Meta):
+    """With the Cloud API also `number`, once Meta was asked."""
+
+    number: NumberHealth | UnsetType = UNSET
+
+
 class SingleHealth(Answer):
     gateway_status: GatewayStatus
 

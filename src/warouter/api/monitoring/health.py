@@ -9,10 +9,16 @@ from aiohttp import web
 
 from warouter.api.access.tokens import Caller
 from warouter.api.context import Context, NodeState
-from warouter.api.description.replies import ClusterHealthAnswer, SingleHealthAnswer, UpAnswer
+from warouter.api.description.replies import (
+    ClusterHealthAnswer,
+    HealthMeta,
+    SingleHealthAnswer,
+    UpAnswer,
+)
 from warouter.api.route import Access, Route
 from warouter.errors import NotReady
 from warouter.http.envelope import HREF, success
+from warouter.store.views.number import NumberFacts
 
 # The best first: one connected coreapp is enough for a client that sees one gateway.
 _STATUSES = ("connected", "connecting", "unregistered", "uninitialized", "disconnected")
@@ -30,7 +36,21 @@ async def health(context: Context, _request: web.Request, _caller: Caller) -> we
         shown: dict[str, Any] = {state.name: _shown(state) for state in found.nodes}
     else:
         shown = {"gateway_status": _gateway_status(found.nodes)}
-    return success({"health": shown}, warnings=found.notes)
+    beside = {} if found.number is None else {"number": _of_number(found.number)}
+    return success({"health": shown}, warnings=found.notes, beside=beside)
+
+
+def _of_number(number: NumberFacts) -> dict[str, Any]:
+    """What Meta says of the number, and when it was asked."""
+    return {
+        "status": number.status,
+        "quality": number.quality,
+        "name_status": number.name_status,
+        "throughput": number.throughput,
+        "can_send": number.can_send,
+        "entities": number.entities,
+        "read_at": number.read_at,
+    }
 
 
 def _shown(state: NodeState) -> dict[str, Any]:
@@ -66,5 +86,6 @@ ROUTES = (
         health,
         "The state of every master and coreapp",
         answer=(ClusterHealthAnswer, SingleHealthAnswer),
+        meta=HealthMeta,
     ),
 )

@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -38,7 +39,8 @@ log = logging.getLogger(__name__)
 EVERY_SECONDS = 1.0
 REST_SECONDS = 2.0  # while nothing is sent: the others go on knowing its part (FRESH_SECONDS)
 PROBE_SECONDS = 60.0
-READ_SECONDS = 3600.0
+DESCRIBE_SECONDS = 55.0  # so that what /v1/health shows is no older than a minute
+READ_SECONDS = 3600.0  # of templates
 READ_AGAIN_SECONDS = 60.0
 SAY_SECONDS = 60.0
 DEFAULT_LEVEL = 80  # messages/s, until it is known
@@ -61,6 +63,7 @@ class Number(SlotListener):
         clock: Callable[[], float],
         sized: Callable[[float], None],
         begin: Callable[[float], None],
+        describe: Callable[[], Coroutine[Any, Any, None]],
     ) -> None:
         self._ownership = ownership
         self._incarnation = incarnation
@@ -75,6 +78,7 @@ class Number(SlotListener):
         self._clock = clock
         self._sized = sized  # is told at which rate requests may go
         self._begin = begin  # and at which they are about to begin
+        self._describe = describe  # asks Meta what the number is like
         self._begun = 0
         self._shared_at = clock()  # when it last said what it wants
         self._stops = 0  # and ends of their writing
@@ -82,9 +86,10 @@ class Number(SlotListener):
         self._at_once = asyncio.Event()
         self._resting = True  # no slot, and so no share
         self._expected = 0.0  # messages/s, of slots that were another's a moment ago
-        self._read_due = self._templates_due = self._probe_due = self._say_due = -math.inf
+        self._describe_due = self._templates_due = self._probe_due = self._say_due = -math.inf
         self._outage = Outage()
         self.level = DEFAULT_LEVEL
+        self.budget = self._rate or outgoing(DEFAULT_LEVEL, 0.0)  # messages/s of all owners
         self.stopped: Stop | None = None
 
     async def run(self) -> None:
@@ -146,7 +151,8 @@ class Number(SlotListener):
         shared = await store.share(self._fetch, self._incarnation, demand)
         self.level = shared.level or DEFAULT_LEVEL
         own = len(self._ownership.slots)
-        self._pace.grant(part_of(self._incarnation, shared.demands, self._total(shared), own))
+        self.budget = self._total(shared)
+        self._pace.grant(part_of(self._incarnation, shared.demands, self.budget, own))
         self._sized(self._pace.rate)
         self._rules.held_are(shared.held)
         if self._stops == stops and not self._writing:  # else it may be older than our own stop
@@ -186,9 +192,9 @@ class Number(SlotListener):
         if shared.stop is not None and (self.stopped is None or now >= self._probe_due):
             self._probe_due = now + PROBE_SECONDS
             background.begin(self._probe(), self._failed)
-        if now >= self._read_due:
-            self._read_due = now + READ_AGAIN_SECONDS
-            background.begin(self._read(), self._failed)
+        if now >= self._describe_due:
+            self._describe_due = now + DESCRIBE_SECONDS
+            background.begin(self._describe(), self._failed)
 
     def _see_to_templates(self) -> None:
         now = self._clock()
@@ -198,7 +204,7 @@ class Number(SlotListener):
 
     def read_soon(self) -> None:
         """The level, or the templates, have changed."""
-        self._read_due = self._templates_due = -math.inf
+        self._describe_due = self._templates_due = -math.inf
 
     async def _probe(self) -> None:
         """Is the number well again, by the token that is in force now?"""
@@ -211,11 +217,6 @@ class Number(SlotListener):
                 raise
         if await store.resume(self._fetch, token, well=well) and well:
             self._take_stop(None)
-
-    async def _read(self) -> None:
-        told = await self._graph.facts()
-        await store.describe(self._fetch, int(told.level), told._asdict())
-        self._read_due = self._clock() + READ_SECONDS
 
     async def _read_templates(self) -> None:
         self._rules.use(await self._graph.categories())

@@ -7,7 +7,7 @@ is in the journal, and comes with its next row.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from warouter.flow.progress import Took
@@ -60,8 +60,15 @@ class NothingOut:
 class Rows:
     """Reads rows of an open slot. ``counts`` has what was left out, by kind."""
 
-    def __init__(self, upstream: Upstream, *, late_success: bool = False) -> None:
+    def __init__(
+        self,
+        upstream: Upstream,
+        *,
+        late_success: bool = False,
+        heard: Callable[[bytes, int, str], None] = lambda _id, _attempt, _status: None,
+    ) -> None:
         self._upstream = upstream
+        self._heard = heard  # is told of each status of a reference, maybe more than once
         self._late_success = late_success  # a ``delivered`` after a shown ``failed`` is shown
         self._seen: dict[bytes, Seen] = {}  # of the messages whose rows are on their way
         # The attempts of those, by the number of the row.
@@ -113,6 +120,8 @@ class Rows:
         if row.id in slot.issues.failed and FAILED not in (row.stored or ()):
             raise NotYet  # it may never be on disk: what is left out would be lost with it
         attempt = row.attempt or 1
+        if row.attempt is not None:
+            self._heard(row.id, row.attempt, status_of(row))
         if row.id in slot.issues and row.wamid is not None and row.attempt is not None:
             took = Took(0, row.id.hex(), row.attempt, row.wamid)
             self._doubts.endings.evidence(slot, took, "status")

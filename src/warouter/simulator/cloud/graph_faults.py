@@ -12,6 +12,8 @@ from warouter.simulator.behaviour import LONGEST_MS, Behaviour
 Share = Annotated[float, Meta(ge=0, le=1)]
 Seconds = Annotated[float, Meta(ge=0, le=7 * 86400)]
 Millis = Annotated[int, Meta(ge=0, le=LONGEST_MS)]
+Entity = Literal["PHONE_NUMBER", "WABA", "BUSINESS", "APP"]
+Limit = Literal["LIMITED", "BLOCKED"]
 Trouble = Literal["500", "502", "200", "131000", "131016", "redirect", "large", "endless"]
 
 
@@ -89,10 +91,6 @@ class GraphFaults(Behaviour, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         tuple[str, ...],
         Meta(description="fields that the app is not subscribed to: nobody hears of `messages`"),
     ] = ()
-    health: Annotated[
-        dict[Literal["PHONE_NUMBER", "WABA", "BUSINESS", "APP"], Literal["LIMITED", "BLOCKED"]],
-        Meta(description='nodes that cannot send as they should: {"WABA": "LIMITED"}'),
-    ] = msgspec.field(default_factory=dict)
     errors: Annotated[
         Literal["usual", "answer", "status"],
         Meta(
@@ -206,3 +204,20 @@ class GraphFaults(Behaviour, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     media_url_s: Annotated[Seconds, Meta(description="life of the URLs of media, in seconds")] = (
         300.0
     )
+    quality: Annotated[
+        Literal["GREEN", "YELLOW", "RED", "UNKNOWN"],
+        Meta(description="quality of the number, as its node says"),
+    ] = "GREEN"
+    name_status: Annotated[
+        Literal[
+            "APPROVED", "AVAILABLE_WITHOUT_REVIEW", "PENDING_REVIEW", "DECLINED", "EXPIRED", "NONE"
+        ],
+        Meta(description="what became of the display name, as the number's node says"),
+    ] = "APPROVED"
+    health: Annotated[
+        dict[Entity, Limit],
+        Meta(
+            description="what the number's node says may send less, or not at all, with an error: "
+            '{"WABA": "BLOCKED"}. It says so only: messages are taken'
+        ),
+    ] = msgspec.field(default_factory=dict)

@@ -18,7 +18,8 @@ insert into cloud_held (template) values ($1) on conflict (template) do update s
 _LEVEL = """
 insert into cloud_number (level, facts) values ($1, $2)
 on conflict (one) do update
-   set level = excluded.level, facts = excluded.facts, read_at = clock_timestamp()"""
+   set level = excluded.level, facts = cloud_number.facts || excluded.facts,
+       read_at = clock_timestamp()"""
 
 
 class Stop(NamedTuple):
@@ -72,5 +73,7 @@ async def hold_back(fetch: Fetch, template: str) -> None:
 
 
 async def describe(fetch: Fetch, level: int, facts: dict[str, object]) -> None:
-    """Keep the number's level, in messages/s, and what else the Cloud API says of it."""
+    """Keep the number's level, in messages/s, and what else the Cloud API says of it: ``facts``
+    that are not among them stay as they are.
+    """
     await fetch(_LEVEL, level, msgspec.json.encode(facts).decode())

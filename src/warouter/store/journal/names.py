@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from warouter.store.journal.sessions import Sessions
 
@@ -11,8 +12,21 @@ _WAMIDS = """
 select distinct on (id) id, wamid from upstream_id where id = any ($1) order by id, attempt desc"""
 _IDS = "select wamid, id from upstream_id where wamid = any ($1)"
 _USERS = "select alias, user_id from contact_identity where alias = any ($1)"
-
+# In the order of an index, so that it is one: without numbers there may be few among millions.
+MOST_USERS = 10_000
+USERS_SQL = f"""
+select (select count(*) from (select from contact_identity order by user_id
+                               limit {MOST_USERS}) u) as identities,
+       (select count(*) from (select from contact_identity where alias is not null order by alias
+                               limit {MOST_USERS}) a) as aliases"""
 _LEARN = "select learn_identities('{}', $1, $2, $3, $3, $3, $3)"
+
+
+class Users(NamedTuple):
+    """How many users are known, and how many have an alias; each up to MOST_USERS."""
+
+    identities: int
+    aliases: int
 
 
 class Names(Sessions):
@@ -32,6 +46,11 @@ class Names(Sessions):
         """The users behind these aliases; unknown ones are missing."""
         rows = await self._cloud_read(_USERS, list(aliases))
         return {row["alias"]: row["user_id"] for row in rows}
+
+    async def users(self) -> Users:
+        """How many there are."""
+        [row] = await self._cloud_read(USERS_SQL)
+        return Users(row["identities"], row["aliases"])
 
     async def learn(self, users: Sequence[str], numbers: Sequence[str]) -> None:
         """Keep which number each of these users has."""

@@ -6,5 +6,6 @@ stats     the same and more as samples for Prometheus
 facts     what /v1/support says of the cluster
 trace     every step of one message
 doubts    messages in doubt or held, and a number that is stopped
+number    the number that the Cloud API serves
 attempts  the requests of one message to the Cloud API
 """

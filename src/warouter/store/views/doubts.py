@@ -19,6 +19,7 @@ from warouter.store.cloud.notices import Said, read_notices
 from warouter.store.database import Source
 from warouter.store.journal.issues import DOUBTED, ISSUED, KEPT, NOT_TAKEN
 from warouter.store.views.backlog import MOST_COUNTED
+from warouter.store.views.number import NumberStatus, read_number_status
 
 STATES = {ISSUED: "issued", DOUBTED: "in_doubt", KEPT: "held", NOT_TAKEN: "waiting"}
 
@@ -90,8 +91,8 @@ class Stopped(msgspec.Struct, frozen=True):
 
 
 class CloudStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """What waits for certainty or for an operator, counted up to a limit, and what Meta said of the
-    account.
+    """What waits for certainty or for an operator, counted up to a limit, what Meta said of the
+    account, and how the number fares.
     """
 
     in_doubt: int
@@ -99,6 +100,7 @@ class CloudStatus(msgspec.Struct, frozen=True, kw_only=True):
     oldest_doubt_s: float | None
     stopped: Stopped | None
     notices: list[Said]
+    number: NumberStatus | None = None
 
 
 async def read_spans(connection: Source, settings: Settings) -> Spans:
@@ -139,6 +141,7 @@ async def read_cloud(connection: Source) -> CloudStatus | None:
         oldest_doubt_s=row["oldest_s"],
         stopped=stopped,
         notices=await read_notices(connection),
+        number=await read_number_status(connection),
     )
 
 

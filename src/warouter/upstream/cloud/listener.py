@@ -77,6 +77,7 @@ class Listener:
         self._verify_token = verify_token
         self._inbox = inbox
         self._say_due = 0.0
+        self.taken_at = time.monotonic()  # the last one, or since when there was none
         self.counts: Counter[str] = Counter()
         self.notices: Counter[str] = Counter(dict.fromkeys(NOTICES, 0))
 
@@ -117,6 +118,7 @@ class Listener:
             self._notice(notice)
         if not await self._inbox.take(batch):
             return self.unavailable()
+        self.taken_at = time.monotonic()
         return self._counted("taken", TAKEN)
 
     def too_large(self) -> Answer:

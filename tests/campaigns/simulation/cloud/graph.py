@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from tests.campaigns.simulation.network import Link, Pipe
 from warouter import cloud_settings
+from warouter.upstream.cloud.graph.app import TokenFacts
 from warouter.upstream.cloud.graph.calls import CallAway, failure
 from warouter.upstream.cloud.graph.connections import MOST
 from warouter.upstream.cloud.graph.exchange import Exchanged, Outcome
@@ -163,3 +164,15 @@ class Number:
             raise CallAway("no answer")
         if meta.dead_token:
             raise failure(*NO_TOKEN)
+
+
+class App:
+    """In the place of ``graph.app.App``."""
+
+    def __init__(self, _cloud: object, _calls: object, _secrets: object) -> None:
+        """Calls go to ``Meta``, whatever they would be over."""
+
+    async def token(self) -> TokenFacts:
+        if Graph.meta.dead_token:
+            raise failure(*NO_TOKEN)
+        return TokenFacts("1", True, 0, 0, frozenset())

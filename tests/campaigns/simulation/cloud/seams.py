@@ -81,6 +81,7 @@ def drawn(random: Random, spans: Spans, *, small: bool, held: float) -> Iterator
         (pace, "random", waits),
         (ends, "Graph", graph.Graph),
         (ends, "GraphNumber", graph.Number),
+        (ends, "App", graph.App),
     ]
     with patched(chosen):
         yield

@@ -6,6 +6,7 @@ routes      token, node and edge of a call
 messages    a request for a message, from its last byte to its answer
 fate        what becomes of such a request
 number      the node of the number
+health      what the node says of who may send
 account     the node of the account
 profile     the profile of the number, and its photo
 compliance  its compliance information

@@ -15,6 +15,7 @@ import msgspec
 from warouter.simulator.cloud.facts import Facts
 from warouter.simulator.cloud.faults import CloudFaults
 from warouter.simulator.cloud.graph.errors import PARAMETER, GraphError
+from warouter.simulator.cloud.graph.health import health_status
 from warouter.simulator.numbers import Declined, Numbers
 
 Given = dict[str, Any]
@@ -40,8 +41,7 @@ _OMITTED = frozenset(
         "username",
     }
 )
-ENTITIES = ("PHONE_NUMBER", "WABA", "BUSINESS", "APP")
-_BUSINESS = "506914307656634"
+_NAMED = ("APPROVED", "AVAILABLE_WITHOUT_REVIEW")
 _USUAL = ("verified_name", "display_phone_number", "quality_rating", "id")
 
 
@@ -155,18 +155,23 @@ class NumberNode:
         return SUCCESS
 
     def _fields(self) -> Given:
-        level = self._switches().level
+        switches = self._switches()
         # No limit is shown as the higher level: clients know no third one that is faster.
-        high = level >= _HIGH or not level
+        high = switches.level >= _HIGH or not switches.level
         return {
             "id": self._facts.phone_number_id,
             "display_phone_number": f"+{self._facts.number}",
             "verified_name": self._facts.name,
             "status": "CONNECTED" if self.registered else "DISCONNECTED",
-            "quality_rating": "GREEN",
+            "quality_rating": switches.quality,
             "throughput": {"level": "HIGH" if high else "STANDARD"},
-            "health_status": self._health(),
-            "name_status": "APPROVED",
+            "health_status": health_status(
+                self._facts,
+                switches.health,
+                registered=self.registered,
+                named=switches.name_status in _NAMED,
+            ),
+            "name_status": switches.name_status,
             "code_verification_status": "VERIFIED" if self.verified else "NOT_VERIFIED",
             "platform_type": "CLOUD_API" if self.registered else "NOT_APPLICABLE",
             "account_mode": "LIVE",
@@ -174,32 +179,6 @@ class NumberNode:
             "messaging_limit_tier": "TIER_UNLIMITED",
             "webhook_configuration": self.callbacks.shown(),
         }
-
-    def _health(self) -> Given:
-        """Of every node that a message needs; the whole is as good as the worst of them."""
-        ids = (self._facts.phone_number_id, self._facts.waba_id, _BUSINESS, self._facts.app_id)
-        states = {kind: "AVAILABLE" for kind in ENTITIES} | self._switches().health
-        if not self.registered:
-            states["PHONE_NUMBER"] = "BLOCKED"
-        entities = [
-            {"entity_type": kind, "id": id} | _can_send(states[kind])
-            for kind, id in zip(ENTITIES, ids, strict=True)
-        ]
-        worst = max(states.values(), key=("AVAILABLE", "LIMITED", "BLOCKED").index)
-        return {"can_send_message": worst, "entities": entities}
-
-
-def _can_send(state: str) -> Given:
-    """An entity's state, with why and what to do unless it is well."""
-    found: Given = {"can_send_message": state}
-    if state == "AVAILABLE":
-        return found
-    error = {
-        "error_code": 141000,
-        "error_description": f"This simulated node is {state}.",
-        "possible_solution": "Reset the simulator's switch health.",
-    }
-    return found | {"errors": [error]}
 
 
 def _pin(given: Given) -> str:

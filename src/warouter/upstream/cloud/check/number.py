@@ -92,12 +92,12 @@ def _why(found: Details) -> str:
     said = []
     for one in found.entities:
         if one.can_send in ("BLOCKED", "LIMITED"):
-            words = " ".join(what for what, _ in one.errors if what)
-            said.append(f"{one.kind} {one.id} is {one.can_send}: {words or 'no reason given.'}")
+            words = " ".join([e.description for e in one.errors if e.description] or one.info)
+            said.append(f"{one.type} {one.id} is {one.can_send}: {words or 'no reason given.'}")
     return " ".join(said) or "Meta gives no reason."
 
 
 def _remedies(found: Details) -> str:
     """What Meta advises."""
-    said = [remedy for one in found.entities for _, remedy in one.errors if remedy]
+    said = [error.solution for one in found.entities for error in one.errors if error.solution]
     return " ".join(dict.fromkeys(said)) or _MANAGER

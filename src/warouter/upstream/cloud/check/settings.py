@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 
-from warouter.cloud_settings import CloudSettings
+from warouter.cloud_settings import CloudSettings, version_end
 from warouter.upstream.cloud.check.step import Step, failed, ok, warning
 
 NAME = "settings"
@@ -24,6 +24,6 @@ def judge(cloud: CloudSettings, unreadable: Sequence[str], today: date) -> Step:
         )
     if dangers := cloud.warnings(today):
         return warning(NAME, " ".join(dangers))
-    ends = cloud.version_ends
+    ends = version_end(cloud.version)
     until = f"ends it on {ends}" if ends else "has said of no end that is known here"
     return ok(NAME, f"They are complete. The version is {cloud.version}; Meta {until}.")

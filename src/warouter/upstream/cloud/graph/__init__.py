@@ -16,6 +16,7 @@ lease holds, or not at all, and nothing is left behind that could go out later.
     account      the account, and our number of it: who hears webhooks, and where
     fields       fields of answers, whatever they hold
     app          what there is to know of the token, and of its app
+    health       what limits the number, or keeps it from sending
     media        content up for an id, and down again
     client       requests of the owner of slots, and their answers; claims
     reach        what was heard of the Graph API: whether this coreapp is cut off from it

@@ -65,13 +65,19 @@ class Fate(Enum):
 
 
 class CloudUpstream(Upstream):
-    """Requests over ``graph``; ``clock`` in seconds."""
+    """Requests over ``graph``; ``clock`` in seconds. ``told`` hears of each that has ended, too."""
 
     _listener: Listener
     _answers: Answers
 
-    def __init__(self, graph: Graph, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        clock: Callable[[], float],
+        told: Callable[[Post, Judged], None] = lambda _post, _judged: None,
+    ) -> None:
         self._graph = graph
+        self._told = told
         self._out: dict[tuple[bytes, int], Post] = {}
         self._begun: dict[bytes, frozenset[int]] = {}  # the attempts that are out, by message
         self._heard_of: OrderedDict[bytes, dict[int, Judged]] = OrderedDict()  # by attempt
@@ -205,6 +211,7 @@ class CloudUpstream(Upstream):
             self._begun[post.id] = others
         else:
             self._begun.pop(post.id, None)
+        self._told(post, judged)
         self._answers.on_judged(post, judged, token_hash)
 
     def _remember(self, post: Post, judged: Judged) -> None:

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from warouter.upstream.cloud.graph.fields import nested, objects, text, word
+from warouter.upstream.cloud.graph.health import Entity, entities_of
 
 CONNECTED, VERIFIED = "CONNECTED", "VERIFIED"
 STANDARD, HIGH, SHARED = 80.0, 1000.0, 20.0  # messages a second, in and out
@@ -35,15 +36,6 @@ class TokenFacts(NamedTuple):
     kind: str = ""
     app_name: str = ""
     granted: Mapping[str, frozenset[str]] = MappingProxyType({})
-
-
-class Entity(NamedTuple):
-    """A node that a message needs. ``errors`` are Meta's words: what is wrong, and its remedy."""
-
-    kind: str
-    id: str
-    can_send: str
-    errors: tuple[tuple[str, str], ...]
 
 
 class Details(NamedTuple):
@@ -118,14 +110,5 @@ def details(found: dict[str, Any]) -> Details:
         verification=text(found, "code_verification_status"),
         platform=text(found, "platform_type"),
         can_send=text(health, "can_send_message"),
-        entities=tuple(_entity(one) for one in objects(health, "entities")),
+        entities=entities_of(health),
     )
-
-
-def _entity(found: dict[str, Any]) -> Entity:
-    errors = tuple(
-        (text(one, "error_description"), text(one, "possible_solution"))
-        for one in objects(found, "errors")
-    )
-    kind, id = text(found, "entity_type"), word(found.get("id"))
-    return Entity(kind, id, text(found, "can_send_message"), errors)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+from warouter.upstream.cloud.answers import bounded
+
 
 def word(value: object) -> str:
     """A text, or an id that came as a number."""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    return value if isinstance(value, str) else ""
+    return bounded(value) if isinstance(value, str) else ""
 
 
 def text(found: dict[str, Any], name: str) -> str:
     value = found.get(name)
-    return value if isinstance(value, str) else ""
+    return bounded(value) if isinstance(value, str) else ""
 
 
 def nested(found: dict[str, Any], name: str) -> dict[str, Any]:
@@ -24,8 +26,12 @@ def nested(found: dict[str, Any], name: str) -> dict[str, Any]:
 
 def objects(found: dict[str, Any], name: str) -> list[dict[str, Any]]:
     """The objects of an array."""
+    return [one for one in array(found, name) if isinstance(one, dict)]
+
+
+def array(found: dict[str, Any], name: str) -> list[Any]:
     value = found.get(name)
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+    return value if isinstance(value, list) else []
 
 
 def following(page: dict[str, Any]) -> str:

@@ -10,6 +10,7 @@ from warouter.upstream.cloud.graph.described import CONNECTED, LEVELS, STANDARD,
 from warouter.upstream.cloud.graph.fields import following
 from warouter.upstream.cloud.graph.fields import nested as _object
 from warouter.upstream.cloud.graph.fields import text as _text
+from warouter.upstream.cloud.graph.health import Entity, entities_of
 
 _FIELDS = "status,quality_rating,throughput,health_status,name_status"
 _NAMED = "status,code_verification_status,display_phone_number,verified_name"
@@ -19,7 +20,8 @@ _PAGE, _MOST_PAGES = "200", 100
 class Facts(NamedTuple):
     """The number as the Graph API has it; texts are Meta's own words, "" for what it left out.
 
-    ``level`` is messages a second. ``can_send`` is AVAILABLE, LIMITED or BLOCKED.
+    ``level`` is messages a second, ``throughput`` its name. ``can_send`` is AVAILABLE, LIMITED or
+    BLOCKED, the worst of the ``entities``.
     """
 
     status: str = ""
@@ -27,6 +29,8 @@ class Facts(NamedTuple):
     quality: str = ""
     name_status: str = ""
     can_send: str = ""
+    throughput: str = ""
+    entities: tuple[Entity, ...] = ()
 
     @property
     def connected(self) -> bool:
@@ -54,12 +58,15 @@ class Number:
     async def facts(self) -> Facts:
         """All of it, in one call."""
         found = await self._calls.get(self._number, {"fields": _FIELDS})
+        health = _object(found, "health_status")
         return Facts(
             status=_text(found, "status"),
             level=_level(found),
             quality=_text(found, "quality_rating"),
             name_status=_text(found, "name_status"),
-            can_send=_text(_object(found, "health_status"), "can_send_message"),
+            can_send=_text(health, "can_send_message"),
+            throughput=_text(_object(found, "throughput"), "level"),
+            entities=entities_of(health),
         )
 
     async def named(self) -> Named:

@@ -1,0 +1,99 @@
+"""What ``warouter status`` says of the Cloud API: doubts, the number, its limits and ends."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+
+from warouter.store.views.doubts import CloudStatus
+from warouter.store.views.number import NumberFacts, NumberStatus
+
+UNASKED = "not asked yet"
+
+
+def facts_of(cloud: CloudStatus) -> dict[str, str]:
+    """The lines of the summary, by their name."""
+    facts = {"cloud": _doubts(cloud)}
+    if (number := cloud.number) is not None:
+        facts["number"] = _number(number)
+        facts["may send"] = UNASKED if number.facts is None else _may_send(number.facts)
+        facts["webhooks"] = _webhooks(number)
+        facts["token"] = _token(number.facts)
+        facts["version"] = _version(number)
+        facts["users"] = f"{number.identities:,} known, {number.aliases:,} with an alias"
+    if cloud.notices:
+        facts["account"] = "\n".join(str(notice) for notice in cloud.notices)
+    return facts
+
+
+def age(seconds: float) -> str:
+    """A span of time in its largest unit of which there are two."""
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def _doubts(cloud: CloudStatus) -> str:
+    oldest = cloud.oldest_doubt_s
+    since = "" if oldest is None else f" (the oldest for {age(oldest)})"
+    words = f"{cloud.in_doubt:,} in doubt{since}, {cloud.held:,} held"
+    if (stop := cloud.stopped) is None:
+        return words
+    return f"{words}; number stopped for {age(stop.age_s)} by code {stop.code}: {stop.details}"
+
+
+def _number(number: NumberStatus) -> str:
+    facts = number.facts
+    status = facts.status or "status unknown" if facts is not None else "status unknown"
+    level = f", level {facts.level:g}/s" if facts is not None and facts.level else ""
+    return f"{number.phone_number_id} {status}{level}{_rates(number)}, {number.out:,} out"
+
+
+def _rates(number: NumberStatus) -> str:
+    if number.budget is None or number.rate is None:
+        return ", no coreapp reports its rate"
+    return (
+        f", budget {number.budget:.1f}/s, rate {number.rate:.1f}/s of"
+        f" {number.coreapps} coreapps, {number.throttled or 0:,} throttled,"
+        f" {number.pair_waits or 0:,} pair waits"
+    )
+
+
+def _may_send(facts: NumberFacts) -> str:
+    """The words of Meta's, and a line for each thing that limits it."""
+    said = [facts.can_send or "unknown"]
+    said += [f"quality {facts.quality}"] if facts.quality else []
+    said += [f"name {facts.name_status}"] if facts.name_status else []
+    asked = "about to be asked" if facts.read_age_s is None else f"{age(facts.read_age_s)} ago"
+    return "\n".join([f"{', '.join(said)} ({asked})", *facts.warnings()])
+
+
+def _webhooks(number: NumberStatus) -> str:
+    if number.webhook_age_s is None:
+        return "none came yet"
+    return f"the newest event is {age(number.webhook_age_s)} old"
+
+
+def _token(facts: NumberFacts | None) -> str:
+    if facts is None or facts.token_expires_at is None:
+        return "nobody knows when it ends"
+    if facts.token_valid is False:
+        return "not valid"
+    if not facts.token_expires_at:
+        return "never ends"
+    end = datetime.fromtimestamp(facts.token_expires_at, UTC)
+    return f"ends at {end:%Y-%m-%dT%H:%M:%SZ}{_left((end - datetime.now(UTC)).total_seconds())}"
+
+
+def _version(number: NumberStatus) -> str:
+    name = number.facts.version if number.facts is not None else ""
+    if not name:
+        return UNASKED
+    if number.version_ends is None:
+        return f"{name}, of whose end nothing is known"
+    days = (date.fromisoformat(number.version_ends) - datetime.now(UTC).date()).days
+    return f"{name} ends on {number.version_ends}{_left(days * 86_400.0)}"
+
+
+def _left(seconds: float) -> str:
+    return f" (in {age(seconds)})" if seconds > 0 else ": it has ended"

@@ -1,0 +1,102 @@
+"""What Meta says of the number, and until when the token lives: asked by one owner for all.
+
+It is kept in ``cloud_number``, where webapps and operators read it. What cannot be asked now stays
+as it was known last, with its age.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple, Protocol
+
+from warouter.log import Outage
+from warouter.store.bounded import Fetch
+from warouter.store.cloud import number as store
+from warouter.store.journal.names import Users
+from warouter.upstream.cloud.graph.app import TokenFacts
+from warouter.upstream.cloud.graph.calls import CallFailed, CallRefused
+from warouter.upstream.cloud.graph.number import Facts
+
+log = logging.getLogger(__name__)
+
+TOKEN_SECONDS = 3600.0
+UNKNOWN: dict[str, Any] = {"token_expires_at": None, "token_valid": None}
+
+
+class Graph(Protocol):
+    """Who knows the number."""
+
+    async def facts(self) -> Facts: ...
+
+
+class Known(NamedTuple):
+    """What was said last. ``token_expires_at`` in unix s, 0 for never, None if it is not known."""
+
+    facts: Facts
+    token_expires_at: int | None
+    users: Users
+    at: float  # by the owner's clock
+
+
+class Described:
+    """Asks, and writes down. ``token`` asks of the token whose hash is ``token_hash``."""
+
+    def __init__(
+        self,
+        fetch: Fetch,
+        graph: Graph,
+        token: Callable[[], Awaitable[TokenFacts]],
+        token_hash: Callable[[], bytes],
+        users: Callable[[], Awaitable[Users]],
+        version: str,
+        clock: Callable[[], float],
+    ) -> None:
+        self._fetch = fetch
+        self._graph = graph
+        self._token = token
+        self._token_hash = token_hash
+        self._users = users
+        self._version = version
+        self._clock = clock
+        self._asked_of: bytes | None = None  # the token that was asked of last
+        self._token_due = -math.inf
+        self._token_facts: dict[str, Any] = {}  # what a former owner knew stays until it is asked
+        self._refusals = Outage()
+        self.known: Known | None = None
+
+    async def read(self) -> None:
+        """Ask and keep; raises what the Graph API and the database do."""
+        told = await self._graph.facts()
+        await self._read_token()
+        facts = {**told._asdict(), **self._token_facts, "version": self._version}
+        await store.describe(self._fetch, int(told.level), facts)
+        expires_at = self._token_facts.get("token_expires_at")
+        self.known = Known(told, expires_at, await self._users(), self._clock())
+
+    def age(self) -> float:
+        """Seconds since it was said."""
+        return math.inf if self.known is None else self._clock() - self.known.at
+
+    async def _read_token(self) -> None:
+        """Once an hour, and when it is another one. Who may not ask does not know, and goes on."""
+        now, token = self._clock(), self._token_hash()
+        if token == self._asked_of and now < self._token_due:
+            return
+        if self._asked_of is not None and token != self._asked_of:
+            self._token_facts = UNKNOWN
+        try:
+            self._token_facts = _kept(await self._token())
+            self._refusals.ends()
+        except CallFailed as error:
+            if not (error.for_operator or isinstance(error, CallRefused)):
+                return  # with the next reading
+            self._token_facts = UNKNOWN
+            if self._refusals.begins():
+                log.info("token look-up failed", extra={"error": str(error)})
+        self._asked_of, self._token_due = token, now + TOKEN_SECONDS
+
+
+def _kept(token: TokenFacts) -> dict[str, Any]:
+    return {"token_expires_at": token.expires_at, "token_valid": token.valid}
