@@ -15,8 +15,11 @@ import pytest_asyncio
 from aiohttp import web
 
 from tests.cluster.conftest import ONE, running
+from tests.harness import exposition
 from tests.harness.meta import CLOUD, Scene, ids_of, scene_of
+from tests.harness.monitoring import metrics_asked_for
 from tests.harness.wait import soon
+from warouter.metrics import CATALOGUE, Page
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("cloud")]
 
@@ -215,6 +218,73 @@ class TestRates:
         sent = {to[0]: [first], **await scene.load(to[1:])}
         await scene.once_in_order(sent)
         assert len(await scene.requests(*ids_of(sent))) <= 2 * len(sent)
+
+
+class TestWatching:
+    async def test_every_metric_of_the_cloud_api_is_there(self, scene: Scene) -> None:
+        """Whatever rules and dashboard ask for, with two webapps or one."""
+        (to,) = scene.recipients(1)
+        await scene.ended(await scene.post(to))
+        asked = {name for name in metrics_asked_for() if name.startswith("warouter_cloud_")}
+        await soon(lambda: self._shown(scene, "/metrics", asked))
+        of_coreapps = {name for name in asked if CATALOGUE[name].page is Page.APP}
+        await soon(lambda: self._shown(scene, "/v1/stats/app", of_coreapps))
+        for entity in ("phone_number", "waba", "business", "app"):
+            assert await scene.metric("warouter_cloud_can_send", entity=entity) == 2
+        assert await scene.metric("warouter_cloud_quality") == 3
+        assert await scene.metric("warouter_cloud_token_end_seconds") == 0
+        assert 0 <= await scene.metric("warouter_cloud_webhook_age_seconds") < MOST_SECONDS
+
+    async def _shown(self, scene: Scene, page: str, wanted: set[str]) -> bool:
+        url = f"{scene.cluster.url}{page}?format=prometheus"
+        async with scene.business.http.get(url, headers=scene.business.headers) as answer:
+            found = exposition.read(await answer.text()) if answer.status == 200 else []
+        return wanted <= {sample.name for sample in found}
+
+    async def test_what_meta_limits_is_told_by_health_status_and_metrics(
+        self, scene: Scene
+    ) -> None:
+        """Guards ``Described``. Asked once a minute, and when a webhook tells of the level."""
+        await scene.use(health={"WABA": "BLOCKED"}, quality="RED")
+        await self._noticed(scene)
+        await soon(lambda: self._warns(scene, 2))
+        meta = (await scene.business.call("GET", "/v1/health"))["meta"]
+        assert " is BLOCKED: code 141006: " in meta["warnings"][0]
+        assert (meta["number"]["can_send"], meta["number"]["quality"]) == ("BLOCKED", "RED")
+        await soon(lambda: self._is(scene, "warouter_cloud_can_send", 0, entity="waba"))
+        await scene.use(health={}, quality="GREEN")
+        await self._noticed(scene)
+        await soon(lambda: self._warns(scene, 0))
+
+    async def _noticed(self, scene: Scene) -> None:
+        """Meta's webhook about the number's level."""
+        value = {"event": "THROUGHPUT_UPGRADE", "display_phone_number": "15557770000"}
+        notice = {"field": "phone_number_quality_update", "value": value}
+        await scene.business.come(notice)
+
+    async def _warns(self, scene: Scene, count: int) -> bool:
+        meta = (await scene.business.call("GET", "/v1/health"))["meta"]
+        return len(meta.get("warnings", ())) == count
+
+    async def _is(self, scene: Scene, name: str, value: float, **labels: str) -> bool:
+        return await scene.metric(name, **labels) == value
+
+    async def test_what_came_of_an_error_of_metas_own_is_counted(self, scene: Scene) -> None:
+        """Q13. They had been taken, as their statuses say."""
+        await scene.use(fail_after=1.0, fail_after_as="131016")
+        (to,) = scene.recipients(1)
+        message_id = await scene.post(to)
+        await scene.asked(message_id)
+        await scene.use(fail_after=0.0)
+        await scene.ended(message_id)
+        await soon(lambda: self._counted(scene))
+
+    async def _counted(self, scene: Scene) -> bool:
+        labels = {"code": "131016", "status": "sent"}
+        return (
+            await scene.metric("warouter_cloud_error_answers_total", code="131016") > 0
+            and await scene.metric("warouter_cloud_error_then_status_total", **labels) > 0
+        )
 
 
 class TestStops:
