@@ -63,6 +63,7 @@ class Parts:
     number: Number = field(default_factory=Number)
     graph: Graph = field(default_factory=Graph)
     aftermath: Aftermath = field(default_factory=Aftermath)
+    sends: bool = True
 
 
 def values(parts: Parts, *states: State) -> dict[tuple[str, ...], float]:
@@ -109,6 +110,11 @@ def test_every_counter_is_shown() -> None:
         ("stopped",): 1,
         ("late_writes_total",): 1,
     }
+
+
+def test_who_owns_nothing_has_no_share_of_the_rate() -> None:
+    parts = Parts(pace=Pace(rate=76.0), sends=False)
+    assert values(parts)["rate",] == 0
 
 
 def test_what_never_was_is_zero_and_not_missing() -> None:

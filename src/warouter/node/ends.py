@@ -134,6 +134,10 @@ class CloudEnd:
         return self._requests.answers
 
     @property
+    def sends(self) -> bool:
+        return bool(self._common.ownership.slots)
+
+    @property
     def described(self) -> Known | None:
         """What this owner asked for all; None if another one asks, or before the first answer."""
         return self._described.known if 0 in self._common.ownership.slots else None

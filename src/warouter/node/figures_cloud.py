@@ -79,8 +79,12 @@ class Graph(Protocol):
 
 
 class CloudParts(Protocol):
-    """The parts of a coreapp that have these metrics."""
+    """The parts of a coreapp that have these metrics. ``sends``: it owns a slot, and so has a share
+    of the rate.
+    """
 
+    @property
+    def sends(self) -> bool: ...
     @property
     def doubts(self) -> Doubts: ...
     @property
@@ -113,7 +117,7 @@ def cloud_samples(parts: CloudParts, issues: Iterable[Issue]) -> list[Sample]:
         *_of_errors(parts.aftermath),
         Sample("warouter_cloud_level", parts.number.level),
         Sample("warouter_cloud_budget", parts.number.budget),
-        Sample("warouter_cloud_rate", parts.pace.rate),
+        Sample("warouter_cloud_rate", parts.pace.rate if parts.sends else 0.0),
         Sample("warouter_cloud_throttled_total", parts.pace.throttled),
         Sample("warouter_cloud_pair_waits_total", parts.pace.pair_waits),
         Sample("warouter_cloud_stopped", int(parts.number.stopped is not None)),
