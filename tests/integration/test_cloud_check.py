@@ -131,8 +131,9 @@ async def test_the_same_as_json(world: World) -> None:
         (
             {"health": {"WABA": "BLOCKED"}},
             "phone number",
-            "cannot send. WABA 102290129340398 is BLOCKED: This simulated node is BLOCKED."
-            " Reset the simulator's switch health.",
+            "cannot send. WABA 102290129340398 is BLOCKED: There is an error with the payment"
+            " method. This will block business initiated conversations. There was an error with"
+            " your payment method. Please add a new payment method to the account.",
         ),
     ],
 )

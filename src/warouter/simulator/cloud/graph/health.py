@@ -10,7 +10,7 @@ from warouter.simulator.cloud.graph_faults import Entity, Limit
 
 BUSINESS = "2729063490586005"
 _STATES = ("AVAILABLE", "LIMITED", "BLOCKED")  # the best first
-# Code, description, possible solution: the words are Meta's where an example of it was seen.
+# Code, description, possible solution: in the form that Meta's have, in words of our own.
 _ERRORS: dict[Entity, tuple[int, str, str]] = {
     "PHONE_NUMBER": (
         141000,

@@ -49,7 +49,7 @@ def test_a_part_with_all_that_meta_says_of_it() -> None:
                     {"entity_type": "APP", "id": 7, "errors": [1, {}], "additional_info": 3}
                 ]
             },
-            (Entity("APP", "", "", (Trouble(0, "", ""),)),),
+            (Entity("APP", "7", "", (Trouble(0, "", ""),)),),
         ),
         (
             {"entities": [{"entity_type": "APP", "errors": [{"error_code": True}]}]},
