@@ -14,6 +14,7 @@ import asyncpg
 from warouter.api.access.passwords import Passwords
 from warouter.api.access.tokens import TokenCache
 from warouter.api.contacts.book import ContactBook
+from warouter.api.contacts.cloud import IdentityCheck
 from warouter.api.context import ApiConfig, Context, Health
 from warouter.api.monitoring.operations import Operations
 from warouter.http.meter import Meter
@@ -89,6 +90,7 @@ def assemble(
     numbers: Directory,
     contact_check: bool,
     served_chain: Callable[[], str],
+    identity_check: IdentityCheck | None = None,
 ) -> Context:
     """The Context of one webapp; ``authority`` and ``numbers`` are services of the upstream."""
     return Context(
@@ -111,6 +113,7 @@ def assemble(
         stickers=Stickers(pool),
         collect=partial(ask_for_collection, pool),
         served_chain=served_chain,
+        identity_check=identity_check,
         operations=operations,
         media=media,
         trace=cluster.trace,

@@ -74,7 +74,12 @@ class CloudEnd:
         self.upstream = CloudUpstream(self.graph, clock)
         self._calls = Calls(cloud, secrets)
         self.contents = CloudMedia(cloud, secrets, self._calls)
-        rows = Rows(self.upstream, late_success=cloud.late_success)
+        self._learned = Learned(journal)
+        rows = Rows(
+            self.upstream,
+            late_success=cloud.late_success,
+            unreachable=self._learned.unreachable,
+        )
         self.drain = self.acks = Drain(ownership, journal, rows)
         windows = Windows(cloud.doubt_seconds)
         self._rules = RuleBook(
@@ -102,7 +107,6 @@ class CloudEnd:
             self.graph.begin,
         )
         self.listeners = (self.drain, self.number)
-        self._learned = Learned(journal)
         self._requests = Requests(
             ownership,
             journal,
@@ -143,6 +147,7 @@ class CloudEnd:
             readings=self.drain,
             proving=self._proving,
             requests=self._requests,
+            checks_identity=lambda: common.app_settings().show_security_notifications,
         )
         return self._sender
 

@@ -16,6 +16,7 @@ from warouter.api.access.tokens import TokenCache
 from warouter.api.account.cloud import CloudRegistrar
 from warouter.api.account.registration import OnceRegistered
 from warouter.api.app import build_app
+from warouter.api.contacts.cloud import CloudDirectory, IdentityCheck
 from warouter.api.context import ApiConfig, Context
 from warouter.api.messages.fastpath import FastPath
 from warouter.config import Settings, networks
@@ -41,14 +42,16 @@ from warouter.store.account.accounts import Accounts
 from warouter.store.account.registration import Registrations
 from warouter.store.audit import Audit
 from warouter.store.beats import Beat, NodeSession
+from warouter.store.cloud.contacts import CloudContacts
 from warouter.store.database import create_pool
 from warouter.store.media import through_pool
 from warouter.systemd import Notifier
 from warouter.tls import link as tls
 from warouter.tls.server import ServerTls
 from warouter.upstream.cloud.graph.calls import Calls
-from warouter.upstream.cloud.graph.number import Number, Registration
-from warouter.upstream.numbers import NoDirectory, NumberDirectory
+from warouter.upstream.cloud.graph.number import Number, Registration, Switches
+from warouter.upstream.numbers import Directory as Numbers
+from warouter.upstream.numbers import NumberDirectory
 from warouter.upstream.registration import Authority, Registrar
 
 log = logging.getLogger(__name__)
@@ -227,6 +230,7 @@ class Webapp:
             media=Library(through_pool(pool), directory, settings.media_quota),
             authority=self._registrar(),
             numbers=self._numbers(),
+            identity_check=self._identity_check(),
             contact_check=settings.require_contact_check,
             served_chain=lambda: self._tls.chain if self._tls else "",
         )
@@ -242,10 +246,16 @@ class Webapp:
             lambda: secrets.app_secrets,
         )
 
-    def _numbers(self) -> NumberDirectory | NoDirectory:
+    def _numbers(self) -> Numbers:
         if self._webhooks is not None:
-            return NoDirectory()
+            return CloudDirectory(CloudContacts(self._pool))
         return NumberDirectory(self._settings.upstream_services_url)
+
+    def _identity_check(self) -> IdentityCheck | None:
+        if self._calls is None:
+            return None
+        switches = Switches(self._settings.cloud, self._calls)
+        return IdentityCheck(CloudContacts(self._pool), switches)
 
     def _heard(self, beat: Beat) -> None:
         """What others have changed is read as soon as a beat says so, and not asked for."""

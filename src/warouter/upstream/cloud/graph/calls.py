@@ -63,7 +63,7 @@ class Calls:
         """
         return await self._call("GET", path, params=query)
 
-    async def post(self, path: str, fields: Mapping[str, str]) -> dict[str, Any]:
+    async def post(self, path: str, fields: Mapping[str, Any]) -> dict[str, Any]:
         """Change what is at ``path`` and return the JSON object that is answered; as ``get``.
 
         After CallAway it may have been changed.
