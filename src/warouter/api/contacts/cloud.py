@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 from warouter.errors import ApiError, NotReady, ParameterInvalid
 from warouter.store.cloud.contacts import CloudContacts, KnownKey
-from warouter.upstream.cloud.graph.calls import CallAway, CallFailed, CallRefused
+from warouter.upstream.cloud.answers import Class
+from warouter.upstream.cloud.graph.calls import CallFailed, CallRefused
 from warouter.upstream.cloud.graph.number import Switches
 from warouter.upstream.numbers import Directory, Identity
 
@@ -60,7 +61,7 @@ class IdentityCheck:
         try:
             await self._switches.check_identity(wanted)
         except CallFailed as error:
-            if isinstance(error, CallAway):  # it may have been done
+            if error.judged is None or error.judged.cls is Class.DOUBT:  # it may have been done
                 await self._contacts.tell(IDENTITY_CHECK, None)
             raise _refused(error) from None
         await self._contacts.tell(IDENTITY_CHECK, wanted)
