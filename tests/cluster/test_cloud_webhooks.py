@@ -21,6 +21,7 @@ import pytest_asyncio
 
 from tests.cluster.conftest import running
 from tests.harness.meta import CLOUD, Scene, ids_of, scene_of
+from tests.harness.wait import soon
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("cloud_webhooks")]
 
@@ -180,6 +181,73 @@ class TestStatuses:
         (later,) = await scene.business.come({"from": sender, "body": "later"})
         await heard(scene, later)
         assert scene.business.history.inbound[sender, "wamid.week"] == 1
+
+
+@pytest.mark.parametrize("errors", ["answer", "status"])
+async def test_whom_a_message_does_not_reach_is_invalid(scene: Scene, errors: str) -> None:
+    """Guards ``Learned.unreachable`` from answers and from statuses, and ``CloudDirectory``."""
+    to, other = scene.recipients(2)
+    await scene.use(unknown=[to], errors=errors)
+    message_id = await scene.post(to)
+    await scene.ended(message_id, status="failed")
+    assert scene.business.failure(message_id)["code"] == 1013
+
+    async def found() -> bool:
+        body = {"contacts": [to, other], "force_check": True}
+        headers = scene.business.headers
+        answer = await scene.business.call("POST", "/v1/contacts", json=body, headers=headers)
+        return [each["status"] for each in answer["contacts"]] == ["invalid", "valid"]
+
+    await soon(found)
+
+
+async def identity_of(scene: Scene, wa_id: str, **more: Any) -> dict[str, Any]:
+    """As the API tells it; with ``json`` it is acknowledged."""
+    method, path = ("PUT" if more else "GET"), f"/v1/contacts/{wa_id}/identity"
+    answer = await scene.business.call(method, path, headers=scene.business.headers, **more)
+    found: dict[str, Any] = answer["identity"]
+    return found
+
+
+async def names_identity(scene: Scene, to: str) -> bool:
+    """Whether the request for one more message says whose it is."""
+    message_id = await scene.post(to)
+    await scene.ended(message_id)
+    (row,) = await scene.requests(message_id)
+    return "identity" in row
+
+
+async def test_a_changed_identity_is_shown_acknowledged_and_sent_along(scene: Scene) -> None:
+    """Guards ``IdentityCheck``, ``keep_keys`` and ``Lookups`` for identities, from end to end."""
+    (to,) = scene.recipients(1)
+    await scene.business.settings(show_security_notifications=True)
+    try:
+        # Once the first status has shown it, and the owner goes by the setting.
+        await soon(lambda: names_identity(scene, to))
+        first = await identity_of(scene, to)
+        assert first["acknowledged"]
+        system = {"type": "user_identity_changed", "body": "new telephone"}
+        (name,) = await scene.business.come({"from": to, "type": "system", "system": system})
+        (message,) = await heard(scene, name)
+        second = await identity_of(scene, to)
+        assert message["system"]["type"] == "user_identity_changed"
+        assert (second["acknowledged"], second["hash"]) == (False, message["identity"]["hash"])
+        refused = await scene.post(to)
+        await scene.ended(refused, status="failed")
+        assert scene.business.failure(refused)["code"] == 480
+        hash = second["hash"]
+        assert (await identity_of(scene, to, json={"hash": hash}))["acknowledged"]
+        accepted = await scene.post(to)
+        await scene.ended(accepted)
+        sent = {row["id"]: row["identity"] for row in await scene.requests(refused, accepted)}
+        assert sent == {refused: first["hash"], accepted: hash}
+    finally:
+        await scene.business.settings(show_security_notifications=False)
+
+    async def named_no_more() -> bool:
+        return not await names_identity(scene, to)
+
+    await soon(named_no_more)
 
 
 async def test_two_webapps_get_the_same_statuses_in_different_order(scene: Scene) -> None:

@@ -22,6 +22,7 @@ from tests.harness.described import check_answer
 from tests.harness.wait import PATIENCE
 from warouter.api.access.tokens import TokenCache, hash_of, new_token
 from warouter.api.app import build_app
+from warouter.api.contacts.cloud import IdentityCheck
 from warouter.api.context import ApiConfig, Context, Health, NodeState
 from warouter.api.profile.local import LocalProfile
 from warouter.api.profile.port import ProfileStore
@@ -36,6 +37,7 @@ from warouter.store.audit import Audit
 from warouter.store.media import through_pool
 from warouter.store.views.number import NumberFacts
 from warouter.store.views.trace import Trace, read_trace
+from warouter.upstream.numbers import Directory as Numbers
 from warouter.upstream.numbers import NumberDirectory
 from warouter.upstream.registration import Authority, Registrar
 
@@ -163,6 +165,8 @@ async def serve(
     media_quota: int = 0,
     registrar: Registrar | None = None,
     profile: ProfileStore | None = None,
+    numbers: Numbers | None = None,
+    identity_check: IdentityCheck | None = None,
     **config: Any,
 ) -> Api:
     """A running application with a client; close ``api.client`` after use."""
@@ -177,10 +181,11 @@ async def serve(
         audit=Audit(pool),
         media=Library(through_pool(pool), Directory(MEDIA_DIR), media_quota),
         authority=registrar or Authority(services_url),
-        numbers=NumberDirectory(services_url, timeout=contact_seconds),
+        numbers=numbers or NumberDirectory(services_url, timeout=contact_seconds),
         profile=profile or LocalProfile(Accounts(pool), Photos(pool)),
         contact_check=contact_check,
         served_chain=lambda: recorder.served_chain,
+        identity_check=identity_check,
     )
     client = TestClient(TestServer(build_app(context)))
     await client.start_server()

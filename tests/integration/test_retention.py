@@ -123,6 +123,8 @@ async def test_what_the_cloud_api_needed_goes_when_nothing_more_can_come_of_it(
         )
     for kept, days in (("kept", -0.1), ("gone", 0.1)):
         await pool.execute(f"insert into cloud_unheard values ($2, {AGED})", days, kept)
+    for kept, days in (("kept", 0.9), ("gone", 1.1)):
+        await pool.execute(f"insert into cloud_unreachable values ($2, {AGED})", days, kept)
     for days in (0.9, 1.1):
         row = f"values (gen_random_uuid(), 1, {AGED})"
         await pool.execute(f"insert into cloud_share (incarnation, demand, seen_at) {row}", days)
@@ -136,8 +138,9 @@ async def test_what_the_cloud_api_needed_goes_when_nothing_more_can_come_of_it(
             ("upstream_id", "wamid"),
             ("cloud_unmatched", "key"),
             ("cloud_unheard", "recipient"),
+            ("cloud_unreachable", "wa_id"),
             ("cloud_share", "'kept'"),
             ("cloud_path", "'kept'"),
         )
     ]
-    assert left == ["kept"] * 5
+    assert left == ["kept"] * 6

@@ -13,7 +13,10 @@ from warouter.api.context import Context
 from warouter.api.messages.rules import filled
 from warouter.api.restored import checked
 from warouter.api.route import Access, Route
+from warouter.api.settings import set_upstream
+from warouter.app_settings import APPLICATION, effective
 from warouter.errors import (
+    ApiError,
     BodyTooLarge,
     NumberTaken,
     ParameterInvalid,
@@ -83,8 +86,21 @@ async def restore(context: Context, request: web.Request, caller: Caller) -> web
     if not await context.backups.replace(saved):
         raise NumberTaken("the backup belongs to another number than the one registered here")
     await context.tokens.refresh()
+    warnings += await _set_upstream(context, saved)
     log.warning("backup restored", extra={"by": caller.username, "users": len(saved.users)})
     return success({}, warnings=warnings)
+
+
+async def _set_upstream(context: Context, saved: Saved) -> list[str]:
+    """Set at the upstream what the restored settings ask for; warnings of what was not done. The
+    backup is in force already, and an upstream that is away is no reason to keep it out.
+    """
+    settings = effective(saved.settings.get(APPLICATION, {}))
+    try:
+        await set_upstream(context, settings.show_security_notifications)
+    except ApiError as error:
+        return [f"{error.details}: repeat it by PATCH /v1/settings/application"]
+    return []
 
 
 def _password(password: str) -> str:

@@ -12,6 +12,7 @@ from warouter.api.access.passwords import Passwords
 from warouter.api.access.tokens import TokenCache
 from warouter.api.access.waits import Waits
 from warouter.api.contacts.book import ContactBook
+from warouter.api.contacts.cloud import IdentityCheck
 from warouter.api.monitoring.operations import Operations
 from warouter.api.profile.port import ProfileStore
 from warouter.app_settings import Network
@@ -109,5 +110,7 @@ class Context:
     operations: Operations
     # The certificates (PEM, leaf first) that this webapp shows; "" without TLS.
     served_chain: Callable[[], str] = lambda: ""
+    # What show_security_notifications sets at the upstream; None where that asks for nothing.
+    identity_check: IdentityCheck | None = None
     # Who must wait for having guessed at the API key.
     waits: Waits = field(default_factory=Waits)

@@ -30,6 +30,7 @@ from warouter.stored import usable
 
 log = logging.getLogger(__name__)
 
+CHECKED = "show_security_notifications"
 _PATCH = msgspec.json.Decoder(dict[str, Any])
 
 
@@ -52,8 +53,11 @@ async def patch(context: Context, request: web.Request, caller: Caller) -> web.R
 
     try:
         # Before the transaction: nothing that is refused shall lock the row.
-        check_webhook(context.config, changed({}))
-        subject(request, ", ".join(named(changed({}))))
+        given = changed({})
+        check_webhook(context.config, given)
+        subject(request, ", ".join(named(given)))
+        if CHECKED in given:
+            await set_upstream(context, bool(given[CHECKED]))
         await context.accounts.change_setting(APPLICATION, changed)
     except msgspec.ValidationError as error:
         raise explained(error) from None
@@ -63,9 +67,18 @@ async def patch(context: Context, request: web.Request, caller: Caller) -> web.R
 
 async def reset(context: Context, _request: web.Request, caller: Caller) -> web.Response:
     """Reset all settings to their defaults."""
+    await set_upstream(context, ApplicationSettings().show_security_notifications)
     await context.accounts.delete_setting(APPLICATION)
     log.info("settings reset", extra={"by": caller.username})
     return success({})
+
+
+async def set_upstream(context: Context, shows: bool) -> None:
+    """Set at the upstream what ``show_security_notifications`` needs there; an ApiError if that was
+    not done, and then nothing is to be stored.
+    """
+    if context.identity_check is not None:
+        await context.identity_check.set(shows)
 
 
 def check_webhook(config: ApiConfig, given: Mapping[str, Any]) -> None:

@@ -14,6 +14,7 @@ import asyncpg
 from warouter.api.access.passwords import Passwords
 from warouter.api.access.tokens import TokenCache
 from warouter.api.contacts.book import ContactBook
+from warouter.api.contacts.cloud import IdentityCheck
 from warouter.api.context import ApiConfig, Context, Health
 from warouter.api.monitoring.operations import Operations
 from warouter.api.profile.port import ProfileStore
@@ -90,6 +91,7 @@ def assemble(
     profile: ProfileStore,
     contact_check: bool,
     served_chain: Callable[[], str],
+    identity_check: IdentityCheck | None = None,
 ) -> Context:
     """The Context of one webapp; ``authority`` and ``numbers`` are services of the upstream, which
     may have the ``profile`` too.
@@ -114,6 +116,7 @@ def assemble(
         stickers=Stickers(pool),
         collect=partial(ask_for_collection, pool),
         served_chain=served_chain,
+        identity_check=identity_check,
         operations=operations,
         media=media,
         trace=cluster.trace,

@@ -86,12 +86,12 @@ class Coreapp:
         self.session = NodeSession(settings, identity.registration("", 0), self._on_hint)
         self.ownership = owned = Ownership(self.session, settings.timing, clock)
         self.recorder = recorder = Recorder(owned, journal)
-        common = Common(settings, identity, journal, owned, recorder, self.session, clock)
+        now = self.in_force.now
+        common = Common(settings, identity, journal, owned, recorder, self.session, clock, now)
         self.end = end = end_of(common, left=left)
         self.upstream = end.upstream
 
         # Incoming, from its end: webhook <- feed <- receipts <- downloads.
-        now = self.in_force.now
         self.feed = CallbackFeed(owned, journal, recorder, now, settings, clock)
         self.receipts = receipts = Receipts(owned, journal, recorder, self.feed, end.acks)
         self.media = MediaWork(settings, identity.application, now, owned, receipts, end.contents)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from warouter.app_settings import ApplicationSettings
 from warouter.config import Settings
 from warouter.flow.issues import Issue
 from warouter.metrics import Sample
@@ -33,6 +34,7 @@ class Common(NamedTuple):
     recorder: Recorder
     session: NodeSession
     clock: Callable[[], float]
+    app_settings: Callable[[], ApplicationSettings]
 
     @property
     def all_issues(self) -> list[Issue]:

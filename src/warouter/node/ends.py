@@ -79,7 +79,13 @@ class CloudEnd:
         self.upstream = CloudUpstream(self.graph, clock, self._told)
         self._calls = Calls(cloud, secrets)
         self.contents = CloudMedia(cloud, secrets, self._calls)
-        rows = Rows(self.upstream, late_success=cloud.late_success, heard=self._heard)
+        self._learned = Learned(journal)
+        rows = Rows(
+            self.upstream,
+            late_success=cloud.late_success,
+            heard=self._heard,
+            unreachable=self._learned.unreachable,
+        )
         self.drain = self.acks = Drain(ownership, journal, rows)
         windows = Windows(cloud.doubt_seconds)
         self._rules = RuleBook(
@@ -109,7 +115,6 @@ class CloudEnd:
             self._described.read,
         )
         self.listeners = (self.drain, self.number)
-        self._learned = Learned(journal)
         self._requests = Requests(
             ownership,
             journal,
@@ -179,6 +184,7 @@ class CloudEnd:
             readings=self.drain,
             proving=self._proving,
             requests=self._requests,
+            checks_identity=lambda: common.app_settings().show_security_notifications,
         )
         return self._sender
 

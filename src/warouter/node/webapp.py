@@ -16,6 +16,7 @@ from warouter.api.access.tokens import TokenCache
 from warouter.api.account.cloud import CloudRegistrar
 from warouter.api.account.registration import OnceRegistered
 from warouter.api.app import build_app
+from warouter.api.contacts.cloud import CloudDirectory, IdentityCheck
 from warouter.api.context import ApiConfig, Context
 from warouter.api.messages.fastpath import FastPath
 from warouter.api.profile.cloud import CloudProfile
@@ -46,15 +47,17 @@ from warouter.store.account.photo import Photos
 from warouter.store.account.registration import Registrations
 from warouter.store.audit import Audit
 from warouter.store.beats import Beat, NodeSession
+from warouter.store.cloud.contacts import CloudContacts
 from warouter.store.database import create_pool
 from warouter.store.media import through_pool
 from warouter.systemd import Notifier
 from warouter.tls import link as tls
 from warouter.tls.server import ServerTls
 from warouter.upstream.cloud.graph.calls import Calls
-from warouter.upstream.cloud.graph.number import Number, Registration
+from warouter.upstream.cloud.graph.number import Number, Registration, Switches
 from warouter.upstream.cloud.graph.profile import Profile
-from warouter.upstream.numbers import NoDirectory, NumberDirectory
+from warouter.upstream.numbers import Directory as Numbers
+from warouter.upstream.numbers import NumberDirectory
 from warouter.upstream.registration import Authority, Registrar
 
 log = logging.getLogger(__name__)
@@ -234,6 +237,7 @@ class Webapp:
             authority=self._registrar(),
             numbers=self._numbers(),
             profile=self._profile(),
+            identity_check=self._identity_check(),
             contact_check=settings.require_contact_check,
             served_chain=lambda: self._tls.chain if self._tls else "",
         )
@@ -249,9 +253,9 @@ class Webapp:
             lambda: secrets.app_secrets,
         )
 
-    def _numbers(self) -> NumberDirectory | NoDirectory:
+    def _numbers(self) -> Numbers:
         if self._webhooks is not None:
-            return NoDirectory()
+            return CloudDirectory(CloudContacts(self._pool))
         return NumberDirectory(self._settings.upstream_services_url)
 
     def _profile(self) -> ProfileStore:
@@ -262,6 +266,12 @@ class Webapp:
         plain = cloud.base_url.startswith("http:")
         fetcher = Fetcher(allow_http=plain, allow_private=LOOPBACK if plain else ())
         return CloudProfile(Profile(cloud, self._calls), fetcher)
+
+    def _identity_check(self) -> IdentityCheck | None:
+        if self._calls is None:
+            return None
+        switches = Switches(self._settings.cloud, self._calls)
+        return IdentityCheck(CloudContacts(self._pool), switches)
 
     def _heard(self, beat: Beat) -> None:
         """What others have changed is read as soon as a beat says so, and not asked for."""

@@ -55,6 +55,10 @@ _UNHEARD = """
 delete from cloud_unheard where recipient in (
     select recipient from cloud_unheard where until < now()
      limit $1 for update skip locked) returning 1"""
+_UNREACHABLE = """
+delete from cloud_unreachable where wa_id in (
+    select wa_id from cloud_unreachable where at < now() - $1 * interval '1 day'
+     order by at limit $2 for update skip locked) returning 1"""
 _PATHS = """
 delete from cloud_path where webapp in (
     select webapp from cloud_path where seen_at < now() - $1 * interval '1 day'
@@ -67,13 +71,14 @@ delete from cloud_share where incarnation in (
 
 async def prune_cloud(fetch: Fetch, days: float, rows: int) -> int:
     """Delete what is no longer needed of the Cloud API: ids that are older than ``days`` and than
-    30, statuses of nobody older than 8, what processes said a day ago, recipients of whom nothing
-    more may be heard. As ``prune_history``.
+    30, statuses of nobody older than 8, what processes said and who could not be reached a day
+    ago, recipients of whom nothing more may be heard. As ``prune_history``.
     """
     gone = [
         await fetch(_IDS, max(days, LEAST_ID_DAYS), rows),
         await fetch(_UNMATCHED, UNMATCHED_DAYS, rows),
         await fetch(_UNHEARD, rows),
+        await fetch(_UNREACHABLE, LEAST_DAYS, rows),
         await fetch(_PATHS, LEAST_DAYS, rows),
         await fetch(_SHARES, LEAST_DAYS, rows),
     ]

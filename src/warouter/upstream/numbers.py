@@ -56,7 +56,12 @@ _IDENTITY = msgspec.json.Decoder(Identity)
 
 
 class Directory(Protocol):
-    """What the upstream knows of numbers. Each call raises UpstreamAway."""
+    """What the upstream knows of numbers. Each call raises UpstreamAway.
+
+    ``local``: it is asked without leaving the cluster, so its answers need not be kept.
+    """
+
+    local: bool = False
 
     async def on_whatsapp(self, numbers: Sequence[str]) -> set[str]:
         """The wa_ids, of at most ``MOST_NUMBERS``, that are on WhatsApp."""
@@ -71,25 +76,6 @@ class Directory(Protocol):
         ...
 
     async def close(self) -> None: ...
-
-
-class NoDirectory(Directory):
-    """Of the Cloud API, which cannot be asked: whoever is written to shows it by a status."""
-
-    async def on_whatsapp(self, numbers: Sequence[str]) -> set[str]:
-        """All of them: nobody says otherwise."""
-        return set(numbers)
-
-    async def identity(self, wa_id: str) -> Identity | None:
-        """None."""
-        return None
-
-    async def acknowledge(self, wa_id: str, hash: str) -> Identity | None:
-        """None."""
-        return None
-
-    async def close(self) -> None:
-        """Nothing is open."""
 
 
 class NumberDirectory(Directory):

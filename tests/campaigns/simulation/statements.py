@@ -386,6 +386,14 @@ def _at(unix: int) -> float:
     return unix - EPOCH if unix else 0.0
 
 
+def _learn_unreachable(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    known, now = s.tables.inbox.unreachable, s.now()
+    for number, unix in zip(*a, strict=True):
+        at = min(_at(unix), now) if unix else now
+        known[number] = max(known.get(number, at), at)
+    return []
+
+
 def _leave_path(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
     s.tables.inbox.leave(s.now(), *a)
     return []
@@ -490,6 +498,7 @@ _STATEMENTS = {
         ("match_failure(", _shared, _call("match_failure")),
         ("from cloud_inbox i\n  left join message", None, _read_inbox),
         ("insert into cloud_inbox (slot, kind, key", _nothing, _say),
+        ("keep_keys(", _nothing, lambda s, c, a: _receive(s, c, a[:20])),  # no identities here
         ("receive_cloud(", _nothing, _receive),
         ("touch_cloud_path(", _nothing, _touch),
         ("update cloud_path set left_at", _nothing, _leave_path),
@@ -503,6 +512,8 @@ _STATEMENTS = {
         ("select distinct on (id) id, wamid", None, _wamids),
         ("select wamid, id from upstream_id", None, _ids),
         ("select alias, user_id from contact_identity", None, lambda s, c, a: []),
+        ("select wa_id, acknowledged from contact_key", None, lambda s, c, a: []),
+        ("insert into cloud_unreachable", _nothing, _learn_unreachable),
         ("share_number(", _nothing, _cloud("number", "share")),
         ("stop_number(", _nothing, lambda s, c, a: s.tables.number.stop(*a)),
         ("delete from cloud_pause", _nothing, lambda s, c, a: s.tables.number.resume(*a)),
@@ -521,6 +532,7 @@ _STATEMENTS = {
         ("delete from upstream_id", None, lambda s, c, a: []),
         ("delete from cloud_unmatched", None, lambda s, c, a: []),
         ("delete from cloud_unheard", None, lambda s, c, a: []),
+        ("delete from cloud_unreachable", None, lambda s, c, a: []),
         (
             "select exists (select from cloud_unheard",
             None,

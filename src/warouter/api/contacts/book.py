@@ -4,6 +4,9 @@ By default every number is: whether it is shows when something is sent. With
 ``WAROUTER_REQUIRE_CONTACT_CHECK=1`` the upstream is asked, as the product did before v2.43: one
 call at a time, and what is asked for meanwhile goes with the next one. Answers are kept in the
 contact store for 7 days; which numbers may be written to is also kept here, for a minute.
+
+The Cloud API cannot be asked. What messages have shown of a number is looked up each time, and the
+answer stands in the contact store for those who send.
 """
 
 from __future__ import annotations
@@ -65,6 +68,8 @@ class ContactBook:
 
         ``force`` asks for those as well whose answer is in the store. Overloaded if too many wait.
         """
+        if self._directory.local:
+            return await self._look_up(wa_ids)
         if not self.required:
             return dict.fromkeys(wa_ids, "valid")
         known = {} if force else await self._store.known(wa_ids)
@@ -99,6 +104,15 @@ class ContactBook:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._worker
         await self._directory.close()
+
+    async def _look_up(self, wa_ids: Collection[str]) -> dict[str, str]:
+        """The status of each number by a directory whose answers are always there."""
+        found = await self._directory.on_whatsapp(list(wa_ids))
+        if self.required:
+            valid = {number: number in found for number in wa_ids}
+            await self._store.save(valid)  # for those who send
+            self._remember(valid)
+        return {number: "valid" if number in found else "invalid" for number in wa_ids}
 
     def _ask(self, numbers: Collection[str]) -> dict[str, Outcome]:
         """A future outcome for each number; concurrent callers share the check of a number."""

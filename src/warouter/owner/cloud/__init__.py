@@ -8,7 +8,7 @@ evidence ends, or the policy after its window. What is decided is decided in ``f
     issuer      issue rows in batches
     ahead       messages with priority that memory has no place for
     handed      what a process knows of its requests when its epoch has ended
-    lookups     ids and users that a message names
+    lookups     ids and users that a message names, the identity that it is meant for
     pace        when the next request may begin
     doubts      messages in doubt, until their end
     endings     how each ends
@@ -17,7 +17,7 @@ evidence ends, or the policy after its window. What is decided is decided in ``f
     drain       the inbox into the journals, and what it proves
     rows        each row of it: an event, evidence, a word
     unmatched   statuses that came before their id was known, and failures without a reference
-    learned     whose number an answer shows
+    learned     whose number an answer shows, and who cannot be reached
     leaving     which messages of a commit have their issue row in it
     words       what is heard of a request whose slot is another's by now
     number      the whole number: shares of its rate, its stop

@@ -1,15 +1,16 @@
-"""What a message needs to know before it can be written for the Cloud API: ids and users.
+"""What a message needs to know before it is written for the Cloud API: ids, users, identities.
 
 A message that quotes or reacts to one of ours names our id, and a recipient without a number is
-known by an alias. Such a message is withheld until it is looked up; all others pass at once.
+known by an alias. Such a message is withheld until it is looked up; all others pass at once, unless
+the number checks the identities of those whom it writes to.
 """
 
 from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -62,39 +63,81 @@ def written(entry: Entry, attempt: int, found: Found, media: Sequence[str]) -> b
         raise Refused(UNREADABLE, "no request could be made of it") from error
 
 
-class Lookups:
-    """Looks up what entries mention; remembers what was found."""
+class _Asked(NamedTuple):
+    """An entry that is withheld, and the ids that it mentions."""
 
-    def __init__(self, journal: Journal, tasks: SlotTasks) -> None:
+    entry: Entry
+    named: list[str]
+    alias: bool
+
+
+class Lookups:
+    """Looks up what entries mention; remembers what was found.
+
+    What comes while a slot's look-up is under way goes with the next one, all of it at once.
+    ``checks`` tells if messages say whose identity they are meant for: then each is looked up.
+    """
+
+    def __init__(self, journal: Journal, tasks: SlotTasks, checks: Callable[[], bool]) -> None:
         self._journal = journal
         self._tasks = tasks
+        self._checks = checks
+        self._waiting: dict[OwnedSlot, list[_Asked]] = {}  # of slots with a look-up under way
         self._ready: OrderedDict[bytes, Found] = OrderedDict()
 
     def found(self, slot: OwnedSlot, entry: Entry, sender: Waiting) -> Found | None:
         """What ``entry`` needs; None: it is withheld, and comes again with the next pump."""
         alias = len(entry.recipient) == ALIAS_DIGITS and entry.recipient.startswith(PREFIX)
         named = mentions(entry.body)
-        if not alias and not named:
+        if not alias and not named and not self._checks():
             return Found(Address(entry.recipient), {})
         ready = self._ready.pop(entry.id, None)
         if ready is None:
             slot.lanes.withhold(entry.id)
-            self._tasks.begin(slot, self._look_up(slot, entry, named, sender, alias=alias))
+            asked = _Asked(entry, named, alias)
+            if slot in self._waiting:
+                self._waiting[slot].append(asked)
+            else:
+                self._waiting[slot] = [asked]
+                self._tasks.begin(slot, self._look_up(slot, sender))
         return ready
 
-    async def _look_up(
-        self, slot: OwnedSlot, entry: Entry, named: list[str], sender: Waiting, *, alias: bool
-    ) -> None:
-        ids = {parse(name): name for name in named}
-        wamids = await self._journal.wamids_of(list(ids)) if ids else {}
-        users = await self._journal.users_of([entry.recipient]) if alias else {}
-        user = users.get(entry.recipient, "")
-        found = {ids[message_id]: wamid for message_id, wamid in wamids.items()}
-        if len(self._ready) >= MOST_KNOWN:
-            self._ready.popitem(last=False)
-        self._ready[entry.id] = Found(
-            Address(entry.recipient, user), found, unknown=alias and not user
-        )
-        if slot.open:
-            slot.lanes.release(entry.id)
-            sender.pump(slot)
+    async def _look_up(self, slot: OwnedSlot, sender: Waiting) -> None:
+        """Look up whatever waits, until nothing does."""
+        try:
+            while some := self._waiting[slot]:
+                self._waiting[slot] = []
+                found = await self._found(some)
+                self._keep(found)
+                if slot.open:
+                    for asked in some:
+                        slot.lanes.release(asked.entry.id)
+                    sender.pump(slot)
+        finally:
+            del self._waiting[slot]
+
+    async def _found(self, some: Sequence[_Asked]) -> dict[bytes, Found]:
+        """What these need, with a statement for each kind of need."""
+        journal = self._journal
+        ids = {parse(name): name for asked in some for name in asked.named}
+        aliases = list(dict.fromkeys(asked.entry.recipient for asked in some if asked.alias))
+        wamids = await journal.wamids_of(list(ids)) if ids else {}
+        users = await journal.users_of(aliases) if aliases else {}
+        keys: dict[str, str] = {}
+        if self._checks():
+            recipients = dict.fromkeys(asked.entry.recipient for asked in some)
+            keys = await journal.keys_of(list(recipients))
+        known = {ids[message_id]: wamid for message_id, wamid in wamids.items()}
+        found: dict[bytes, Found] = {}
+        for entry, named, alias in some:
+            user = users.get(entry.recipient, "")
+            address = Address(entry.recipient, user, keys.get(entry.recipient, ""))
+            of_it = {name: known[name] for name in named if name in known}
+            found[entry.id] = Found(address, of_it, unknown=alias and not user)
+        return found
+
+    def _keep(self, found: Mapping[bytes, Found]) -> None:
+        for message_id, each in found.items():
+            if len(self._ready) >= MOST_KNOWN:
+                self._ready.popitem(last=False)
+            self._ready[message_id] = each

@@ -170,8 +170,9 @@ class Requests(Answers, Issued):
     def on_judged(self, post: Post, judged: Judged, token_hash: bytes) -> None:
         """A request has ended; its slot may be ours under a later epoch, or another's."""
         self.answers[judged.cls.name.lower()] += 1
-        self._pace.heard(judged, self._recipient(post), self._clock())
-        self._learned.note(judged)
+        recipient = self._recipient(post)
+        self._pace.heard(judged, recipient, self._clock())
+        self._learned.note(judged, recipient)
         if judged.cls is Class.OPERATOR:
             self._stop(judged, token_hash)
         if judged.alarm:

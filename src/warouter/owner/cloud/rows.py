@@ -29,6 +29,7 @@ ASKED = 4  # the kind of an operator's word
 LATE = ("delivered", "read")
 LAST = 99  # sorts behind every status
 _JUDGED = frozenset((*RANKS, FAILED))  # of which ``show`` says whether v1 hears them
+_FAILED = f":{FAILED}:"  # in an event's key
 _NOTHING = Seen()
 _NONE = frozenset[int]()
 
@@ -66,9 +67,11 @@ class Rows:
         *,
         late_success: bool = False,
         heard: Callable[[bytes, int, str], None] = lambda _id, _attempt, _status: None,
+        unreachable: Callable[[str, int], None] | None = None,
     ) -> None:
         self._upstream = upstream
         self._heard = heard  # is told of each status of a reference, maybe more than once
+        self._unreachable = unreachable  # told of recipients, and when they were not reached
         self._late_success = late_success  # a ``delivered`` after a shown ``failed`` is shown
         self._seen: dict[bytes, Seen] = {}  # of the messages whose rows are on their way
         # The attempts of those, by the number of the row.
@@ -98,7 +101,10 @@ class Rows:
     def event(self, slot: OwnedSlot, row: Row, ours: Mapping[str, str]) -> Event | None:
         """The event of one row, None if there is none; raises NotYet."""
         if row.kind == STATUS:
-            return self._status(slot, row)
+            event = self._status(slot, row)
+            if event is not None and _FAILED in event.key:
+                self._tell_unreachable(row)
+            return event
         if row.kind == INBOUND:
             return _inbound(row, ours)
         if row.kind == WORD:
@@ -144,6 +150,13 @@ class Rows:
             return None
         key = f"{name}:{told.status}:{told.timestamp}"
         return Event(row.slot, row.n, "status", key, row.sent_to, told.payload)
+
+    def _tell_unreachable(self, row: Row) -> None:
+        """Of a failure that v1 hears."""
+        if self._unreachable is None or row.sent_to is None:
+            return
+        if statuses.shows_unreachable(row.payload):
+            self._unreachable(row.sent_to, timestamp_of(row.payload))
 
     def _is_late(self, seen: Seen, status: str) -> bool:
         """A success after a shown ``failed``, which the settings let v1 hear of."""

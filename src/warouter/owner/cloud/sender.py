@@ -58,6 +58,7 @@ class CloudSender(DoubtingSender, Answered):
         readings: Readings,
         proving: Proving,
         requests: Requests,
+        checks_identity: Callable[[], bool],
     ) -> None:
         super().__init__(
             ownership,
@@ -77,7 +78,7 @@ class CloudSender(DoubtingSender, Answered):
         self._cloud = upstream
         self._backlog.urgent = rules.urgent
         self._ahead = Ahead(self._backlog, journal, rules, ownership.tasks)
-        self._lookups = Lookups(journal, ownership.tasks)
+        self._lookups = Lookups(journal, ownership.tasks, checks_identity)
         self._requests = requests
         requests.belong_to(self, self.doubts)
         self._reserved: dict[bytes, None] = {}  # issued with the messages of the last commit

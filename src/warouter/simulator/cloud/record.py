@@ -52,6 +52,7 @@ class Record:
         self._inverted: list[int] = []
         self._marks: dict[str, None] = {}
         self._attached: dict[int, tuple[str, ...]] = {}
+        self._meant: dict[int, str] = {}
 
     # What happens
 
@@ -92,6 +93,10 @@ class Record:
             self.counters.unique += 1
             self._count_order(row)
         return self._wamids.outgoing(customer, self._accepted)
+
+    def meant(self, row: int, identity: str) -> None:
+        """A request is for the identity with this hash, and for no other of its recipient."""
+        self._meant[row - self._first] = identity
 
     def ended(self, row: int, outcome: Outcome, code: int, at: float) -> None:
         """The other side has its answer, or never gets one. Only the first word counts."""
@@ -164,7 +169,9 @@ class Record:
         return found
 
     def requests(self, since: float) -> Iterator[dict[str, Any]]:
-        """Every request that began after ``since`` (monotonic s), in the order they came."""
+        """Every request that began after ``since`` (monotonic s), in the order they came; with its
+        ``identity`` where it names one.
+        """
         columns = self._columns
         names = self._names
         for row in range(len(columns)):
@@ -172,6 +179,7 @@ class Record:
                 continue
             recipient = names[columns.recipient[row]]
             number = columns.number[row]
+            meant = {"identity": self._meant[row]} if row in self._meant else {}
             yield {
                 "reference": self._reference(row),
                 "id": self._name(row),
@@ -185,6 +193,7 @@ class Record:
                 "outcome": Outcome(columns.outcome[row]).name.lower(),
                 "code": columns.code[row],
                 "wamid": self._wamids.outgoing(recipient, number) if number != NONE else None,
+                **meant,
             }
 
     def wamid(self, id: bytes) -> str | None:

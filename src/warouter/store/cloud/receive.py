@@ -1,4 +1,6 @@
-"""What webhooks brought, into the inbox: users, elements and the listener's state in one commit."""
+"""What webhooks brought, into the inbox, in one commit: users, elements, identities, and the
+listener's state.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +12,7 @@ import asyncpg
 
 from warouter.config import Settings
 from warouter.message_id import slot_of_id
+from warouter.store.cloud.keys import Key, SeenKeys, keeping
 from warouter.store.cloud.notices import pass_on
 from warouter.store.database import WRITE_SECONDS, Session
 from warouter.upstream.cloud.batch import INBOUND, STATUS, Element, Notice
@@ -32,7 +35,9 @@ select user_id, wa_id, alias, parent_user_id, username, name
 union
 select user_id, wa_id, alias, parent_user_id, username, name
   from contact_identity where wa_id = any ($2)"""
-_RECEIVE = f"select * from receive_cloud({', '.join(f'${n}' for n in range(1, 21))})"
+_ARGUMENTS = 20
+_RECEIVE = f"select * from receive_cloud({', '.join(f'${n}' for n in range(1, _ARGUMENTS + 1))})"
+_RECEIVE_KEYS = keeping(_ARGUMENTS)
 # The next one says the same, so the disk need not be waited for.
 _TOUCH = """
 select touch_cloud_path($1, $2, $3, $4) from set_config('synchronous_commit', 'off', true)"""
@@ -87,6 +92,7 @@ class Inbox:
         self._session = Session(settings, application, **_SESSION)
         self._incarnation = incarnation
         self._shows = shows
+        self._keys = SeenKeys()
 
     async def open(self) -> None:
         """Say that the listener listens, and forget those of long ago."""
@@ -123,15 +129,19 @@ class Inbox:
 
     async def _write(self, elements: Sequence[Element], said: Said | None, salt: int) -> Written:
         directory = Directory(await self._users(elements), self._shows, salt)
-        rows, dropped = _rows(elements, directory)
+        shown = [directory.shown(element) for element in elements]
+        rows, dropped = _rows(elements, shown, directory.revealed)
+        keys = self._keys.new(zip(shown, elements, strict=True))
         (row,) = await self._fetch(
-            _RECEIVE,
+            _RECEIVE_KEYS if keys else _RECEIVE,
             self._incarnation if said else None,
             *(said or Said()),
             *_columns(rows, len(Row._fields)),
             sorted(directory.gone),
             *_columns((_fields(user) for user in directory.changed.values()), 6),
+            *(_columns(keys, len(Key._fields)) if keys else ()),
         )
+        self._keys.written(keys)
         return Written(row["inserted"], row["unmatched"], dropped)
 
     async def _users(self, elements: Iterable[Element]) -> list[User]:
@@ -148,16 +158,19 @@ class Inbox:
         return await self._session.fetch(sql, *arguments, within=WRITE_SECONDS)
 
 
-def _rows(elements: Iterable[Element], directory: Directory) -> tuple[list[Row], int]:
-    """The rows of the elements and of what they reveal, and how many have none."""
+def _rows(
+    elements: Iterable[Element], shown: Iterable[str], revealed: Iterable[Element]
+) -> tuple[list[Row], int]:
+    """The rows of the elements, by what v1 calls their customers, and of what they reveal; and how
+    many have none.
+    """
     rows, dropped = [], 0
-    for element in elements:
-        shown = directory.shown(element)
-        if element.kind == INBOUND and not shown:
+    for element, name in zip(elements, shown, strict=True):
+        if element.kind == INBOUND and not name:
             dropped += 1
         else:
-            rows.append(_row(element, shown))
-    rows += [_row(element, element.wa_id) for element in directory.revealed]
+            rows.append(_row(element, name))
+    rows += [_row(element, element.wa_id) for element in revealed]
     return rows, dropped
 
 

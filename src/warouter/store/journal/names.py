@@ -19,6 +19,21 @@ select (select count(*) from (select from contact_identity order by user_id
                                limit {MOST_USERS}) u) as identities,
        (select count(*) from (select from contact_identity where alias is not null order by alias
                                limit {MOST_USERS}) a) as aliases"""
+
+# The acknowledged one: that which is checked. A hash that nobody acknowledged would fail for sure.
+_KEYS = """
+select wa_id, acknowledged from contact_key
+ where wa_id = any ($1) and acknowledged is not null"""
+# In order, as owners of several slots write the same numbers. What Meta repeats after days is old,
+# and what its clock calls the future is now.
+_UNREACHABLE = """
+insert into cloud_unreachable as u (wa_id, at)
+select f.wa_id, case when f.at > 0 then least(to_timestamp(f.at), clock_timestamp())
+                     else clock_timestamp() end
+  from unnest($1::text[], $2::bigint[]) as f(wa_id, at)
+ order by f.wa_id collate "C"
+on conflict (wa_id) do update set at = greatest(u.at, excluded.at)"""
+
 _LEARN = "select learn_identities('{}', $1, $2, $3, $3, $3, $3)"
 
 
@@ -51,6 +66,17 @@ class Names(Sessions):
         """How many there are."""
         [row] = await self._cloud_read(USERS_SQL)
         return Users(row["identities"], row["aliases"])
+
+    async def keys_of(self, recipients: Sequence[str]) -> dict[str, str]:
+        """The acknowledged hash of the identity of each; those without are missing."""
+        rows = await self._cloud_read(_KEYS, list(recipients))
+        return {row["wa_id"]: row["acknowledged"] for row in rows}
+
+    async def learn_unreachable(self, numbers: Sequence[str], times: Sequence[int]) -> None:
+        """Keep that these numbers could not be reached, and when: unix s by Meta's clock, 0 for
+        now. Each number once.
+        """
+        await self._cloud_read(_UNREACHABLE, list(numbers), list(times))
 
     async def learn(self, users: Sequence[str], numbers: Sequence[str]) -> None:
         """Keep which number each of these users has."""

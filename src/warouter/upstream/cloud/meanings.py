@@ -44,6 +44,7 @@ UNSIGNED = Meaning(Class.OPERATOR, 430)
 LOCKED = Meaning(Class.OPERATOR, 1031)
 
 PARAMETER, GONE = 100, 33
+UNREACHABLE = 131026  # not on WhatsApp, or by an app that is too old
 
 
 def _rows() -> Iterable[tuple[Meaning, Iterable[int]]]:

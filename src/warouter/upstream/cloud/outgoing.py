@@ -33,10 +33,14 @@ class Refused(WarouterError):
 
 
 class Address(msgspec.Struct, frozen=True, gc=False):
-    """Whom a message goes to: the digits of a number, or the BSUID of a user without one."""
+    """Whom a message goes to: the digits of a number, or the BSUID of a user without one.
+
+    ``identity`` is the hash of the identity that it is meant for: anybody else's refuses it.
+    """
 
     wa_id: str
     user_id: str = ""
+    identity: str = ""
 
 
 class _Quoted(msgspec.Struct):
@@ -119,6 +123,8 @@ def translate(
         if message.context is not None and (quoted := _wamid(message.context, wamids)):
             made["context"] = {"message_id": quoted}
         made["biz_opaque_callback_data"] = reference
+        if to.identity:
+            made["recipient_identity_key_hash"] = to.identity
         return msgspec.json.encode(made)
     except _BROKEN as error:
         raise Refused(INVALID, f"the message cannot be sent: {error}") from None

@@ -155,6 +155,7 @@ def _system(json: bytes, wamid: str, found: Mapping[str, Any], system: dict[str,
     previous = user_of(system.get("previous_user_id")) or (sender if sender != user_id else "")
     changed_to = (new or number_of(system.get("new_wa_id"))) if changes_number else ""
     wa_id = old if changes_number else old or new
+    identity = word_of(system, "identity")
     if not (wa_id or user_id or previous):
         raise LeftOut("unreadable", "a system message is nobody's")
     return Element(
@@ -167,7 +168,8 @@ def _system(json: bytes, wamid: str, found: Mapping[str, Any], system: dict[str,
         parent_user_id=user_of(system.get("parent_user_id")),
         previous_user_id=previous,
         changed_to=changed_to,
-        identity_hash=word_of(system, "identity"),
+        identity_hash=identity,
+        identity_changed=bool(identity),
         timestamp=time_of(found.get("timestamp")),
     )
 

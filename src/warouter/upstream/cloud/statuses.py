@@ -12,6 +12,7 @@ import msgspec
 from warouter.codes import error_object
 from warouter.flow.statuses import FAILED, RANKS
 from warouter.upstream.cloud import lenient
+from warouter.upstream.cloud.meanings import UNREACHABLE
 from warouter.upstream.cloud.readers import time_of
 from warouter.upstream.cloud.reported import errors_of
 
@@ -86,6 +87,15 @@ def to_v1(raw: bytes, message_id: str, recipient: str) -> V1Status | None:
     elif errors:
         made.errors = errors
     return V1Status(name, timestamp, _encode(made))
+
+
+def shows_unreachable(raw: bytes) -> bool:
+    """True if the errors in an element of statuses[] say that nobody can be reached there."""
+    errors = lenient.content(raw).get("errors")
+    codes = (
+        [e.get("code") for e in errors if isinstance(e, dict)] if isinstance(errors, list) else []
+    )
+    return UNREACHABLE in codes
 
 
 def _is_object(json: msgspec.Raw) -> bool:

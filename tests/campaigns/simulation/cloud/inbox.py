@@ -60,6 +60,7 @@ class Inbox:
         self.numbers = 0
         self.unmatched: dict[str, Nobodys] = {}
         self.paths: dict[UUID, Path] = {}
+        self.unreachable: dict[str, float] = {}  # numbers, and when: cloud_unreachable
 
     def insert(self, row: Sequence[Any]) -> bool:
         """True if its key is new; ``row`` is what follows the number."""

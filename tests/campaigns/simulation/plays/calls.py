@@ -302,6 +302,12 @@ _leave_unheard = _record(
     unheard=_places(recipient=_recipients, seconds=st.sampled_from((0.5, 60.0)))
 )
 _ask_unheard = _call("unheard", recipients=st.sampled_from((["1"], ["2", "3"])))
+_FAR = 4_000_000_000  # unix s: what a clock of Meta's calls the future is now
+_learn_unreachable = _call(
+    "learn_unreachable",
+    numbers=st.sampled_from((["1", "2"], ["2", "1"])),
+    times=st.sampled_from(([0, _FAR], [0, 0])),
+)
 _say = _call(
     "say",
     kind=st.sampled_from((0, 2, 4)),
@@ -362,6 +368,7 @@ _STEPS = (
     (_issue, _stated, _unissue, _open_issues),
     (_say, _say, _issue, _drained),
     (_leave_unheard, _leave_unheard, _ask_unheard, _step, _ask_unheard),
+    (_learn_unreachable, _step, _learn_unreachable, _call("keys_of", recipients=st.just(["1"]))),
     (_say, st.one_of(_cloud_reads), _took_some, st.one_of(_cloud_reads)),
 )
 # A leader, an owner of both slots, and a few rows in each journal.

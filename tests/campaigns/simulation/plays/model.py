@@ -105,6 +105,7 @@ def rows_of(t: Tables) -> dict[str, list[Any]]:
         "send_issue": list(t.issues.rows.values()),
         "upstream_id": list(t.issues.upstream.values()),
         "cloud_unheard": list(t.issues.unheard.items()),
+        "cloud_unreachable": list(t.inbox.unreachable.items()),
         "cloud_inbox": list(t.inbox.rows.values()),
         "event_cursor": [
             (slot, kind, journal.mark, journal.ranges) for slot, kind, journal in events

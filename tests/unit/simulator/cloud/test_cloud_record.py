@@ -137,6 +137,16 @@ def test_only_the_first_word_about_an_answer_counts() -> None:
     assert (judge["answered"], next(judge.record.requests(0))["outcome"]) == (1, "answered")
 
 
+def test_a_request_for_an_identity_is_listed_with_it() -> None:
+    judge = Judge()
+    judge.begin(id_at(1))
+    judge.record.meant(judge.begin(id_at(2)), "hash")
+    assert [row.get("identity") for row in judge.record.requests(0)] == [None, "hash"]
+    judge.record.forget()
+    judge.begin(id_at(3))
+    assert "identity" not in next(judge.record.requests(0))
+
+
 def test_foreign_references_are_known_by_their_text_and_none_by_the_wamid() -> None:
     record = Record(Wamids(1))
     for text in ("x", "x", "", ""):

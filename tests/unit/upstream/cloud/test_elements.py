@@ -187,11 +187,16 @@ SYSTEM = {"id": "wamid.S", "timestamp": "1764000005", "type": "system"}
                 "from_user_id": "US.1",
                 "system": {"type": "customer_identity_changed", "identity": "Ab/c="},
             },
-            {"wa_id": "15550001111", "user_id": "US.1", "identity_hash": "Ab/c="},
+            {
+                "wa_id": "15550001111",
+                "user_id": "US.1",
+                "identity_hash": "Ab/c=",
+                "identity_changed": True,
+            },
         ),
     ],
 )
-def test_system_messages(message: dict[str, Any], found: dict[str, str]) -> None:
+def test_system_messages(message: dict[str, Any], found: dict[str, Any]) -> None:
     element = only(messages=[SYSTEM | message])
     whole = Element(
         kind=INBOUND,

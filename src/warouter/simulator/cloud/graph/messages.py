@@ -73,6 +73,8 @@ class Messages:
             return
         recipient = asked.number or asked.written
         row = self._record.begun(asked.reference, recipient, request.begun, request.begun_wall)
+        if asked.identity:
+            self._record.meant(row, asked.identity)
         call = _Call(connection, asked, row, fate.drawn(faults, self._random))
         connection.when_gone(lambda: self._ended(row, Outcome.GONE))
         if connection.requests > 1 and self._random.random() < faults.reset_reused:

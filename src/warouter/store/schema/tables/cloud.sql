@@ -108,6 +108,29 @@ create table contact_identity (
     seen_at        timestamptz not null default now()
 );
 
+-- Numbers to which a message failed with Meta's 131026, and when by Meta's clock: POST /v1/contacts calls
+-- them invalid for a day. Written by owners, unfenced.
+create table cloud_unreachable (
+    wa_id text primary key,
+    at    timestamptz not null
+);
+create index cloud_unreachable_at on cloud_unreachable (at);
+
+-- The identities of customers: the hash of their app's keys as webhooks show it, and which hash the
+-- business has acknowledged. The first one of a customer is acknowledged at once.
+create table contact_key (
+    wa_id        text primary key,                   -- as v1 knows the customer: a number, or an alias
+    hash         text not null,
+    since        timestamptz not null,               -- by Meta's clock
+    acknowledged text
+);
+
+-- Switches of the number that were set at Meta, and to what; null: it did not answer.
+create table cloud_switch (
+    name text primary key,
+    told boolean
+);
+
 -- Why the number is stopped. It holds only for the token that it names.
 create table cloud_pause (
     one        boolean primary key default true check (one),

@@ -135,6 +135,21 @@ class Registration:
         await self._calls.post(self._number, {"pin": pin})
 
 
+class Switches:
+    """Settings of the number. Each call raises CallAway or CallRefused."""
+
+    def __init__(self, cloud: CloudSettings, calls: Calls) -> None:
+        self._number = cloud.phone_number_id
+        self._calls = calls
+
+    async def check_identity(self, on: bool) -> None:
+        """Have webhooks show the hash of each customer's identity, and the hash in a message
+        compared with it.
+        """
+        change = {"user_identity_change": {"enable_identity_key_check": on}}
+        await self._calls.post(f"{self._number}/settings", change)
+
+
 def _categories(page: dict[str, Any]) -> dict[tuple[str, str], str]:
     data = page.get("data")
     templates = [one for one in data if isinstance(one, dict)] if isinstance(data, list) else []

@@ -1,0 +1,83 @@
+"""Contacts of the Cloud API, which cannot be asked who is on WhatsApp: what its webhooks and its
+answers have shown stands in the database. Meta checks identities, by a switch of the number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from warouter.errors import ApiError, NotReady, ParameterInvalid
+from warouter.store.cloud.contacts import CloudContacts, KnownKey
+from warouter.upstream.cloud.answers import Class
+from warouter.upstream.cloud.graph.calls import CallFailed, CallRefused
+from warouter.upstream.cloud.graph.number import Switches
+from warouter.upstream.numbers import Directory, Identity
+
+IDENTITY_CHECK = "identity_check"  # a name of cloud_switch
+AGAIN_SECONDS = 5
+
+
+class CloudDirectory(Directory):
+    """Everybody is on WhatsApp but those whom a message could not reach within the last 24 hours.
+
+    Who became reachable meanwhile is found out when these are over, or by a message: to look for
+    it in each status would cost every message something.
+    """
+
+    local = True
+
+    def __init__(self, contacts: CloudContacts) -> None:
+        self._contacts = contacts
+
+    async def on_whatsapp(self, numbers: Sequence[str]) -> set[str]:
+        return set(numbers) - await self._contacts.unreachable(numbers)
+
+    async def identity(self, wa_id: str) -> Identity | None:
+        """None unless a webhook has shown one since identities are checked."""
+        return _identity(await self._contacts.key(wa_id))
+
+    async def acknowledge(self, wa_id: str, hash: str) -> Identity | None:
+        return _identity(await self._contacts.acknowledge(wa_id, hash))
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+class IdentityCheck:
+    """The switch of the number by which Meta shows identities, and compares those in messages.
+
+    What Meta was told is kept apart from the setting, which older builds and backups change without
+    a word to Meta.
+    """
+
+    def __init__(self, contacts: CloudContacts, switches: Switches) -> None:
+        self._contacts = contacts
+        self._switches = switches
+
+    async def set(self, wanted: bool) -> None:
+        """Have it so at Meta. NotReady or ParameterInvalid if Meta has not done it."""
+        if await self._contacts.told(IDENTITY_CHECK) is wanted:
+            return
+        try:
+            await self._switches.check_identity(wanted)
+        except CallFailed as error:
+            if error.judged is None or error.judged.cls is Class.DOUBT:  # it may have been done
+                await self._contacts.tell(IDENTITY_CHECK, None)
+            raise _refused(error) from None
+        await self._contacts.tell(IDENTITY_CHECK, wanted)
+
+
+def _identity(key: KnownKey | None) -> Identity | None:
+    return Identity(key.hash, key.since, key.acknowledged) if key is not None else None
+
+
+def _refused(error: CallFailed) -> ApiError:
+    """What the client hears of a switch that Meta has not set."""
+    judged = error.judged
+    if judged is None:
+        words = "show_security_notifications is set at Meta, whose Graph API cannot be reached"
+        return NotReady(words, retry_after=AGAIN_SECONDS)
+    words = f"the Graph API refused show_security_notifications: {judged.details or judged.title}"
+    if isinstance(error, CallRefused):
+        return ParameterInvalid(words)
+    return NotReady(words, retry_after=AGAIN_SECONDS)

@@ -1,0 +1,79 @@
+"""What is known of contacts with the Cloud API, and which switches of the number were set at Meta.
+
+Who cannot be reached is written by owners (``journal.names``), identities by the webapps that get
+the webhooks (``keys``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from warouter.store.bounded import Bounded
+
+UNREACHABLE_HOURS = 24.0
+AT_ONCE = 1_000  # numbers of one question
+
+_UNREACHABLE = """
+select wa_id from cloud_unreachable
+ where wa_id = any ($1::text[]) and at > now() - $2 * interval '1 hour'"""
+_KEY = "hash, extract(epoch from since)::bigint as since, hash is not distinct from acknowledged"
+_OF = f"select {_KEY} from contact_key where wa_id = $1"
+_ACKNOWLEDGE = f"""
+update contact_key set acknowledged = hash where wa_id = $1 and hash = $2 returning {_KEY}"""
+_TOLD = "select told from cloud_switch where name = $1"
+_TELL = """
+insert into cloud_switch (name, told) values ($1, $2)
+on conflict (name) do update set told = excluded.told"""
+
+
+class KnownKey(NamedTuple):
+    """The identity of a contact; ``since`` is in unix s."""
+
+    hash: str
+    since: int
+    acknowledged: bool
+
+
+class CloudContacts(Bounded):
+    """Every call is bounded by ``timeout`` seconds, and raises errors that ``is_unavailable``
+    classifies.
+    """
+
+    async def unreachable(self, wa_ids: Sequence[str]) -> set[str]:
+        """Those of these numbers to which a message failed with 131026 within the last 24 hours."""
+        found: set[str] = set()
+        async with self._connection() as connection:
+            for start in range(0, len(wa_ids), AT_ONCE):
+                some = wa_ids[start : start + AT_ONCE]
+                rows = await connection.fetch(_UNREACHABLE, some, UNREACHABLE_HOURS)
+                found.update(row["wa_id"] for row in rows)
+        return found
+
+    async def key(self, wa_id: str) -> KnownKey | None:
+        """The identity of a contact, None if no webhook showed one."""
+        return await self._one(_OF, wa_id)
+
+    async def acknowledge(self, wa_id: str, hash: str) -> KnownKey | None:
+        """Acknowledge the identity if it has this hash, and return it as it is now; None as in
+        ``key``.
+        """
+        return await self._one(_ACKNOWLEDGE, wa_id, hash) or await self.key(wa_id)
+
+    async def told(self, name: str) -> bool | None:
+        """What a switch of the number was set to at Meta; off if it never was, None if Meta did not
+        answer.
+        """
+        async with self._connection() as connection:
+            row = await connection.fetchrow(_TOLD, name)
+        return row["told"] if row is not None else False
+
+    async def tell(self, name: str, told: bool | None) -> None:
+        """Keep what a switch was set to."""
+        async with self._connection() as connection:
+            await connection.execute(_TELL, name, told)
+
+    async def _one(self, sql: str, *arguments: Any) -> KnownKey | None:
+        async with self._connection() as connection:
+            row = await connection.fetchrow(sql, *arguments)
+        return KnownKey(*row) if row is not None else None

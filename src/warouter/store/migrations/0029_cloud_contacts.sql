@@ -1,0 +1,44 @@
+-- runs with: 11
+--
+-- Contacts and identities of the Cloud API.
+
+-- Numbers to which a message failed with Meta's 131026, and when by Meta's clock: POST /v1/contacts calls
+-- them invalid for a day. Written by owners, unfenced.
+create table cloud_unreachable (
+    wa_id text primary key,
+    at    timestamptz not null
+);
+create index cloud_unreachable_at on cloud_unreachable (at);
+
+-- The identities of customers: the hash of their app's keys as webhooks show it, and which hash the
+-- business has acknowledged. The first one of a customer is acknowledged at once.
+create table contact_key (
+    wa_id        text primary key,                   -- as v1 knows the customer: a number, or an alias
+    hash         text not null,
+    since        timestamptz not null,               -- by Meta's clock
+    acknowledged text
+);
+
+-- Switches of the number that were set at Meta, and to what; null: it did not answer.
+create table cloud_switch (
+    name text primary key,
+    told boolean
+);
+
+-- Keeps the identities that webhooks show: what is new, and what has changed since. A webhook of an
+-- earlier time than the identity that is kept changes nothing, as they come in any order. The first
+-- identity of a customer is acknowledged, unless the webhook says that it is another one (p_changed).
+--
+-- Rows are written in the order of the keys: two webapps that hear of the same customers wait for
+-- each other, and not in a circle. It is called after receive_cloud has written its tables.
+--
+-- Called by: store/cloud/keys.py
+create function keep_keys(p_wa_id text[], p_hash text[], p_since bigint[], p_changed boolean[])
+returns void language sql volatile as $$
+    insert into contact_key as k (wa_id, hash, since, acknowledged)
+    select f.wa_id, f.hash, to_timestamp(f.since), case when not f.changed then f.hash end
+      from unnest(p_wa_id, p_hash, p_since, p_changed) as f(wa_id, hash, since, changed)
+     order by f.wa_id collate "C"
+    on conflict (wa_id) do update set hash = excluded.hash, since = excluded.since
+     where k.hash <> excluded.hash and k.since <= excluded.since
+$$;
