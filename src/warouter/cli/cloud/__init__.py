@@ -1,6 +1,7 @@
 """``warouter cloud``: the Cloud API for operators.
 
 switch  which upstream the database has
+probe   what Meta's servers do, measured with a number of one's own
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from warouter.cli import Commands
 
 COMMANDS = {
     "switch": "warouter.cli.cloud.switch:command",
+    "probe": "warouter.cli.cloud.probe:command",
 }
 
 

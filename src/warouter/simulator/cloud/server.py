@@ -21,6 +21,7 @@ from warouter.simulator.cloud.facts import Facts
 from warouter.simulator.cloud.faults import CloudFaults
 from warouter.simulator.cloud.graph.account import AccountNode
 from warouter.simulator.cloud.graph.connection import Connection
+from warouter.simulator.cloud.graph.history import History
 from warouter.simulator.cloud.graph.line import Line
 from warouter.simulator.cloud.graph.media import MediaEdge
 from warouter.simulator.cloud.graph.messages import Messages
@@ -110,6 +111,8 @@ class CloudSimulator:
         self.numbers = Numbers()
         self.media = MediaEdge(self.world.record, self._switches)
         self.world.is_media = self.media.is_known
+        self.history = History(self._switches)
+        self.world.happened = self.history.told
         self.number = NumberNode(self.facts, self.numbers, self._switches)
         self.account = AccountNode(self.facts, self.number, self.world.templates, self._switches)
         self.sender = Sender(
@@ -222,6 +225,7 @@ class CloudSimulator:
             self.number,
             self.account,
             self.media,
+            self.history,
             self._override,
             trace,
         )

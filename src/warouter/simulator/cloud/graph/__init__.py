@@ -8,5 +8,6 @@ fate        what becomes of such a request
 number      the node of the number
 account     the node of the account
 media       media by id and by URL
+history     the number's messages, and their events
 errors      Meta's error codes and the form of an error
 """

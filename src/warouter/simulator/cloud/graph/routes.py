@@ -5,6 +5,7 @@
     GET    /{version}/{media}                    look up; DELETE
     GET    /{version}/{number}?fields=…          POST: pin, callback of the number (``number``)
     POST   /{version}/{number}/request_code, verify_code, register, deregister
+    GET    /{version}/{number}/message_history, /{version}/{entry}/events (``history``)
     GET    /{version}/{number}/settings, whatsapp_business_profile; POST changes them
     GET    /{version}/{account}/message_templates, subscribed_apps, phone_numbers (``account``)
 
@@ -30,6 +31,7 @@ from warouter.simulator.cloud.graph import errors
 from warouter.simulator.cloud.graph.account import AccountNode, parameters
 from warouter.simulator.cloud.graph.connection import JSON, Connection, Request
 from warouter.simulator.cloud.graph.errors import PARAMETER, TOKEN, GraphError
+from warouter.simulator.cloud.graph.history import History
 from warouter.simulator.cloud.graph.line import Line
 from warouter.simulator.cloud.graph.media import CONTENT, Content, MediaEdge, MediaTrouble
 from warouter.simulator.cloud.graph.messages import Messages
@@ -60,6 +62,7 @@ class Graph:
         number: NumberNode,
         account: AccountNode,
         media: MediaEdge,
+        history: History,
         override: Override,
         trace: Callable[[], str],
     ) -> None:
@@ -71,6 +74,7 @@ class Graph:
         self._number = number
         self._account = account
         self._media = media
+        self._history = history
         self._override = override
         self._trace = trace
         self._tasks: set[asyncio.Task[None]] = set()
@@ -82,6 +86,7 @@ class Graph:
             ("POST", node, "verify_code"): number.verify_code,
             ("POST", node, "register"): number.register,
             ("POST", node, "deregister"): number.deregister,
+            ("GET", node, "message_history"): history.listed,
             ("GET", node, "settings"): number.get_settings,
             ("POST", node, "settings"): number.set_settings,
             ("GET", node, "whatsapp_business_profile"): number.profile,
@@ -149,6 +154,10 @@ class Graph:
             return await self._post_number(given)
         if key == ("POST", self._facts.waba_id, "subscribed_apps"):
             return await self._subscribe(given)
+        if (request.method, edge) == ("GET", "events"):
+            events = self._history.events(node, given)
+            if events is not None:
+                return events
         return await self._of_media(request.method, node, edge)
 
     async def _of_media(self, method: str, id: str, edge: str) -> Given:

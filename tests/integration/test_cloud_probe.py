@@ -1,0 +1,312 @@
+"""`warouter cloud probe` against the Cloud door: each question gets the answer that the door is set
+to give.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tests.harness.cloud import OTHER, TO
+from tests.harness.probing import TIMES, Probing, probing
+from tests.harness.shell import command, printed, refused
+from tests.harness.wait import soon
+from warouter.errors import CommandError
+from warouter.probe.questions import IDS
+from warouter.probe.verdicts import rows
+
+NOBODY = "491511234999"
+
+
+class Person:
+    """Answers every question with the same number."""
+
+    def __init__(self, counted: int) -> None:
+        self.counted = counted
+        self.asked: list[str] = []
+
+    async def count(self, question: str, seconds: float) -> int | None:
+        self.asked.append(question)
+        return self.counted
+
+
+@pytest.fixture
+async def probe() -> AsyncIterator[Probing]:
+    async with probing() as found:
+        yield found
+
+
+# The command
+
+
+async def test_the_dry_run_says_what_it_would_do_and_opens_no_connection(probe: Probing) -> None:
+    said = await printed(None, "cloud", "probe", "--to", f"+{TO}", "--to", OTHER, **probe.variables)
+    assert [re.search(rf"^\| {q} \|", said, re.MULTILINE) is not None for q in IDS] == [True] * 8
+    assert "121 messages to ...67, ...68" in said
+    assert "within the last 24 hours" in said
+    assert "webapps of this number are stopped" in said
+    assert TO not in said
+    assert not probe.door.record.counters.received
+    assert not probe.door.simulator.line.callers
+    assert not probe.door.simulator.sender.urls
+
+
+async def test_only_some_questions_cost_less(probe: Probing) -> None:
+    asked = ("cloud", "probe", "--to", TO, "--only", "q12,Q11", "--messages", "3")
+    said = await printed(None, *asked, **probe.variables)
+    assert "9 messages to ...67" in said
+    assert "| Q1 |" not in said
+
+
+@pytest.mark.parametrize(
+    ("asked", "reason"),
+    [
+        (("--to", "nobody"), "is not a phone number"),
+        (("--to", TO, "--only", "Q13"), "Q13 is not measured here"),
+        (("--to", TO, "--messages", "0"), "1<=x<=10000"),
+        ((), "--to"),
+    ],
+)
+async def test_what_cannot_be_asked_is_said(
+    probe: Probing, asked: tuple[str, ...], reason: str
+) -> None:
+    result = await command(None, "cloud", "probe", *asked, **probe.variables)
+    assert result.exit_code == 2
+    assert reason in result.stderr
+
+
+async def test_without_a_terminal_it_sends_only_if_told_to_ask_nothing(probe: Probing) -> None:
+    said = await refused(None, "cloud", "probe", "--to", TO, "--run", **probe.variables)
+    assert "--yes" in said
+    assert not probe.door.record.counters.received
+
+
+async def test_a_run_prints_a_table_that_names_nobody(probe: Probing, tmp_path: Path) -> None:
+    file = tmp_path / "raw.json"
+    asked = ("--to", TO, "--only", "Q1,Q11", "--messages", "4", "--json", str(file))
+    result = await command(None, "cloud", "probe", *asked, "--run", "--yes", **probe.variables)
+    assert result.exit_code == 0, (result.output, result.exception)
+    head, blank, *table = result.stdout.splitlines()
+    assert re.fullmatch(r"warouter \S+, Graph API v25\.0, \d{4}-\d\d-\d\d, level \d+/s", head), head
+    assert not blank
+    assert [line.split("|")[1].strip() for line in table] == ["question", "---", "Q1", "Q11"]
+    found = file.read_text()
+    facts = probe.door.simulator.facts
+    for secret in (TO, "wamid", facts.token, facts.app_secret, facts.phone_number_id, "probe."):
+        assert secret not in result.stdout
+        assert secret not in found
+    messages = msgspec.json.decode(found)["messages"]
+    assert len(messages) == 1 + 6 + 2
+    assert [message["question"] for message in messages[1:]] == ["Q11"] * 2 + ["Q1"] * 6
+    assert messages[-1]["statuses"][0]["status"] == "sent"
+
+
+async def test_ctrl_c_leaves_what_was_measured(probe: Probing) -> None:
+    arguments = ("cloud", "probe", "--to", TO, "--only", "Q11,Q6", "--run", "--yes")
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", "from warouter.cli import main; main()", *arguments),
+        env=os.environ | probe.variables,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        # One to begin with, two for Q11, five for Q6, which would go on for ten minutes.
+        await soon(lambda: probe.door.record.counters.received == 8)
+        process.send_signal(signal.SIGINT)
+        out, _ = await process.communicate()
+    finally:
+        with suppress(ProcessLookupError):
+            process.kill()
+    assert process.returncode == 130
+    assert "ended early: interrupted" in out.decode()
+    assert "at the top: HTTP 400 code 100" in out.decode()
+
+
+# What ends a run before it has begun
+
+
+async def test_an_address_that_is_taken_is_that_of_a_webapp(probe: Probing) -> None:
+    server = await asyncio.start_server(lambda *_: None, "127.0.0.1", probe.port)
+    async with server:
+        with pytest.raises(CommandError, match=r"cannot be taken .*: stop the webapps"):
+            await probe.run("Q11")
+    assert not probe.door.record.counters.received
+
+
+async def test_webhooks_that_go_elsewhere_end_it(probe: Probing) -> None:
+    probe.door.simulator.subscribe([probe.door.business.url])
+    with pytest.raises(CommandError, match=r"No webhook came .* to \.\.\.67"):
+        await probe.run("Q11", times=TIMES._replace(first=0.5))
+    assert probe.door.record.counters.received == 1
+
+
+async def test_webhooks_with_another_signature_are_told_of(probe: Probing) -> None:
+    found = probe.door.simulator
+    found.sender._app_secret = lambda: "another"
+    with pytest.raises(CommandError, match=r"What came was refused: \d+ wrong_signature"):
+        await probe.run("Q11", times=TIMES._replace(first=1.0))
+
+
+async def test_a_number_that_has_not_written_lately_ends_it(probe: Probing) -> None:
+    probe.door.use(window=True)
+    with pytest.raises(CommandError, match=r"\.\.\.67 has not written to the business within 24"):
+        await probe.run("Q11")
+
+
+async def test_a_token_that_is_refused_ends_it(probe: Probing) -> None:
+    probe.door.use(no_token=True)
+    with pytest.raises(CommandError, match="cannot be asked for"):
+        await probe.run("Q11")
+
+
+async def test_a_token_that_is_refused_later_leaves_what_was_measured(probe: Probing) -> None:
+    running = asyncio.create_task(probe.run("Q11", "Q6"))
+    await soon(lambda: probe.lab and len(probe.lab.observed.of("Q6")) == 5)
+    probe.door.use(no_token=True)
+    observed = await running
+    if observed.ended:  # all five may have left before
+        assert "Meta refuses the token" in observed.ended
+    assert "code 100" in rows(observed, ["Q11"])[0].result
+
+
+async def test_it_ends_when_its_time_is_up(probe: Probing) -> None:
+    endless = TIMES._replace(patience=3600.0)
+    running = asyncio.create_task(probe.run("Q11", "Q6", times=endless))
+    await soon(lambda: probe.lab and len(probe.lab.observed.trials) == 5)
+    running.cancel()
+    assert (await running).ended == "interrupted"
+
+
+# The questions
+
+
+async def test_q1_is_the_time_from_the_200_to_the_status(probe: Probing) -> None:
+    probe.door.use(sent_ms=120, delivered_ms=200, read_ms=300)
+    observed = await probe.run("Q1", messages=8)
+    (row,) = rows(observed, ["Q1"])
+    assert row.n == 8 + 2 + 2
+    assert re.match(r"text \(n=8\): p50 0\.\d\d s, most \d\.\d\d s; location \(n=2\)", row.result)
+    texts = [message for message in observed.of("Q1") if message.kind == "text"]
+    waits = [m.first("sent").at - m.ended for m in texts]
+    assert min(waits) > 0.05
+
+
+async def test_q1_counts_what_has_no_sent(probe: Probing) -> None:
+    probe.door.use(sent=0.0)
+    said = await probe.result("Q1", messages=2, times=TIMES._replace(status=0.3))
+    assert said == "text (n=2): no `sent`, 2 without `sent`"
+
+
+async def test_q1_counts_what_is_refused(probe: Probing) -> None:
+    running = asyncio.create_task(probe.result("Q1", messages=2))
+    await soon(lambda: probe.lab and probe.lab.arrivals.count)
+    probe.door.use(throttle=1.0)
+    assert "refused with 130429" in await running
+
+
+@pytest.mark.parametrize(("opaque", "word"), [("always", "with"), ("not_failed", "without")])
+async def test_q2_is_whether_a_failed_one_echoes(probe: Probing, opaque: str, word: str) -> None:
+    probe.door.use(opaque=opaque, unknown=[NOBODY])
+    said = await probe.result("Q2", unreachable=NOBODY)
+    assert said == f"`failed`: {word} it, code 131026"
+
+
+async def test_q2_has_a_voice_note_played(probe: Probing) -> None:
+    said = await probe.result("Q2", note=b"OggS", person=Person(0))
+    assert said == "`played`: with it"
+    assert any("play the voice note on the phone of ...67" in words for words in probe.said)
+
+
+async def test_q3_of_a_door_that_takes_what_has_come_whole(probe: Probing) -> None:
+    probe.door.use(latency_ms=300)
+    said = await probe.result("Q3", messages=8, times=TIMES._replace(late=60))
+    parts = said.split("; ")
+    assert [part.split(":")[0] for part in parts] == ["0 ms", "50 ms", "200 ms", "500 ms"]
+    assert all("2 of 2" in part for part in parts)
+    assert "2 answered before" in parts[3]
+
+
+async def test_q3_of_a_door_that_drops_whose_caller_has_gone(probe: Probing) -> None:
+    running = asyncio.create_task(probe.result("Q3", messages=8))
+    await soon(lambda: probe.lab and probe.lab.arrivals.count)
+    probe.door.use(abandon=1.0, abandon_ms=350)
+    parts = (await running).split("; ")
+    assert [re.search(r"\d of 2", part)[0] for part in parts] == ["0 of 2"] * 3 + ["2 of 2"]
+
+
+async def test_q15_is_how_late_a_cut_request_is_taken(probe: Probing) -> None:
+    running = asyncio.create_task(probe.run("Q15", messages=4, times=TIMES._replace(late=60)))
+    await soon(lambda: probe.lab and probe.lab.arrivals.count)
+    probe.door.use(late=1.0, late_least_ms=800, late_ms=900)
+    observed = await running
+    (row,) = rows(observed, ["Q15"])
+    assert row.n == 4
+    assert "first status after the last byte: p50 0.8" in row.result
+    assert "0 later than 20 s" in row.result
+    assert "by Meta's timestamps" in row.result
+
+
+async def test_q6_sees_the_time_out_and_the_repeats(probe: Probing) -> None:
+    probe.door.use(timeout_ms=300, retry_ms=200, batch=1)
+    observed = await probe.run("Q6", times=TIMES._replace(patience=2.5))
+    by_manner = {trial.manner: trial for trial in observed.trials}
+    assert set(by_manner) == {"stall", "201", "204", "302", "500"}
+    assert all(len(trial.posts) >= 3 for trial in observed.trials)
+    assert all(0.2 < seconds < 2 for seconds in by_manner["stall"].closed)
+    first = [posts[1] - posts[0] for posts in (t.posts for t in observed.trials)]
+    assert all(0.1 < delay < 2 for delay in first)
+    said = rows(observed, ["Q6"])[0].result
+    assert "stall (closed after p50 0." in said
+    assert "204: " in said
+
+
+async def test_q7_is_what_the_history_lists_and_when(probe: Probing) -> None:
+    probe.door.use(history_ms=300)
+    said = await probe.result("Q7", times=TIMES._replace(history=60))
+    assert "unfiltered: listed" in said
+    assert re.search(r"the answered message: after 0\.[3-9]", said)
+    assert re.search(r"the cut one: after \d\.\d", said)
+    assert "by message_id: 1 entries" in said
+    assert "limit 101: the Graph API answered HTTP 400" in said
+
+
+async def test_q7_of_a_history_that_needs_a_wamid(probe: Probing) -> None:
+    probe.door.use(history="filtered")
+    said = await probe.result("Q7")
+    assert said.startswith("unfiltered: the Graph API answered HTTP 400")
+    assert "by message_id: 1 entries" in said
+
+
+@pytest.mark.parametrize(
+    ("switch", "word"), [("refuse", "HTTP 400 code 100, refused"), ("ignore", "HTTP 200, taken")]
+)
+async def test_q11_is_what_becomes_of_unknown_keys(probe: Probing, switch: str, word: str) -> None:
+    probe.door.use(unknown_keys=switch)
+    top, inner = (await probe.result("Q11")).split("; ")
+    assert top.startswith(f"at the top: {word}")
+    assert inner == "in `text`: HTTP 200, taken"
+
+
+async def test_q12_is_that_two_equal_requests_are_two_messages(probe: Probing) -> None:
+    person = Person(8)
+    said = await probe.result("Q12", messages=4, person=person)
+    assert said == (
+        "two ids in 4 of 4 (51-100 %) pairs; statuses of both in 4;"
+        " a person counted 8 messages of 8"
+    )
+    assert len(person.asked) == 1
+
+
+async def test_several_numbers_are_written_to_in_turn(probe: Probing) -> None:
+    await probe.run("Q11", to=(TO, OTHER))
+    ids = probe.door.record.ids()
+    assert {number: len(found) for number, found in ids.items()} == {TO: 1, OTHER: 2}
