@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -23,13 +24,20 @@ TIMES = Times(
 
 
 class Probing:
-    """A probe of the door at ``found``, which listens at a port of its own."""
+    """A probe of the door at ``found``, which listens at a port of its own.
+
+    ``switches`` are set at the door once the probe says these words.
+    """
 
     def __init__(self, found: Door) -> None:
         self.door = found
         self.port = free_port()
         self.said: list[str] = []
+        self.switches: dict[str, dict[str, Any]] = {}
         self.lab: Lab | None = None
+        self.pairs: Any = None
+        self.trusts: ssl.SSLContext | None = None
+        self.certificate: tuple[str, str] = ("", "")  # the files of the probe's own listener
 
     @property
     def cloud(self) -> CloudSettings:
@@ -42,6 +50,8 @@ class Probing:
             verify_token=Source(facts.verify_token),
             base_url=self.door.addresses.graph_url,
             listen=("127.0.0.1", self.port),
+            tls_cert=self.certificate[0],
+            tls_key=self.certificate[1],
         )
 
     @property
@@ -61,7 +71,8 @@ class Probing:
 
     def subscribe(self) -> None:
         """The door calls the probe from now on, once it listens."""
-        self.door.simulator.subscribe([f"http://127.0.0.1:{self.port}/cloud/webhook"])
+        scheme = "https" if self.certificate[0] else "http"
+        self.door.simulator.subscribe([f"{scheme}://127.0.0.1:{self.port}/cloud/webhook"])
 
     async def run(
         self,
@@ -74,8 +85,18 @@ class Probing:
         times: Times = TIMES,
     ) -> Observed:
         asked = Asked(questions, to, unreachable, messages, bool(note), person is not None)
-        self.lab = Lab(self.cloud, asked, times, "run1", self.said.append, person=person)
+        self.lab = Lab(
+            *(self.cloud, asked, times, "run1", self._say),
+            person=person,
+            pairs=self.pairs,
+            tls=self.trusts,
+        )
         return await run(self.lab, note)
+
+    def _say(self, words: str) -> None:
+        self.said.append(words)
+        if words in self.switches:
+            self.door.use(**self.switches[words])
 
     async def result(self, question: str, **given: Any) -> str:
         """The result of one question."""

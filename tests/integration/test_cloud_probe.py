@@ -16,11 +16,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.harness.cloud import OTHER, TO
+from tests.harness.certificates import alone, contexts
+from tests.harness.cloud import OTHER, TO, door
 from tests.harness.probing import TIMES, Probing, probing
 from tests.harness.shell import command, printed, refused
 from tests.harness.wait import soon
 from warouter.errors import CommandError
+from warouter.probe import run as run_module
 from warouter.probe.questions import IDS
 from warouter.probe.verdicts import rows
 
@@ -37,6 +39,16 @@ class Person:
     async def count(self, question: str, seconds: float) -> int | None:
         self.asked.append(question)
         return self.counted
+
+
+class Waiting:
+    """Buckets of recipients that say these waits, one after the other."""
+
+    def __init__(self, waits: list[float]) -> None:
+        self.waits = waits
+
+    def take(self, recipient: str, now: float) -> float:
+        return self.waits.pop(0)
 
 
 @pytest.fixture
@@ -119,8 +131,8 @@ async def test_ctrl_c_leaves_what_was_measured(probe: Probing) -> None:
         stderr=asyncio.subprocess.PIPE,
     )
     try:
-        # One to begin with, two for Q11, five for Q6, which would go on for ten minutes.
-        await soon(lambda: probe.door.record.counters.received == 8)
+        # One to begin with, one that is not refused, five for Q6: it would go on for ten minutes.
+        await soon(lambda: probe.door.record.counters.received == 7)
         process.send_signal(signal.SIGINT)
         out, _ = await process.communicate()
     finally:
@@ -129,6 +141,49 @@ async def test_ctrl_c_leaves_what_was_measured(probe: Probing) -> None:
     assert process.returncode == 130
     assert "ended early: interrupted" in out.decode()
     assert "at the top: HTTP 400 code 100" in out.decode()
+
+
+async def test_what_is_for_the_webapps_is_left_to_them(probe: Probing) -> None:
+    probe.door.use(retry_ms=100, retry_most_s=0.5, batch=1)
+    running = asyncio.create_task(probe.run("Q6"))
+    await soon(lambda: probe.lab and len(probe.lab.observed.trials) == 5)
+    written = {"from": "491511239999", "type": "text", "text": {"body": "hello"}}
+    status, _ = await probe.door.ask("POST", "/inbound", written)
+    assert status == 201
+    await probe.door.send(OTHER)  # by a webapp, before it was stopped
+    await running
+    assert len(probe.door.simulator.world.outbox) > 0
+    probe.door.simulator.subscribe([probe.door.business.url])
+    assert [one["text"]["body"] for one in await probe.door.inbound()] == ["hello"]
+    business = probe.door.business
+
+    def theirs() -> set[str]:
+        return {o["status"] for o in business.elements() if o["recipient_id"] == OTHER}
+
+    await business.watch.until(lambda: theirs() == {"sent", "delivered", "read"})
+
+
+async def test_recipients_are_written_to_as_often_as_meta_allows(probe: Probing) -> None:
+    probe.pairs = Waiting([0.0, 0.05, 0.01, 0.0, 0.0])
+    await probe.run("Q11")
+    assert probe.pairs.waits == []
+
+
+async def test_all_of_it_goes_over_tls(tmp_path: Path) -> None:
+    server, client = contexts("localhost", "127.0.0.1")
+    own = alone()
+    files = tmp_path / "cert.pem", tmp_path / "key.pem"
+    for file, text in zip(files, own, strict=True):
+        file.write_text(text)
+    async with door(tls=server) as found:
+        probe = Probing(found)
+        probe.trusts, probe.certificate = client, (str(files[0]), str(files[1]))
+        probe.subscribe()
+        observed = await probe.run("Q3", "Q12", "Q7", times=TIMES._replace(late=60, history=60))
+    cut, history, twice = (row.result for row in rows(observed, ["Q3", "Q7", "Q12"]))
+    assert cut.count("2 of 2") == 4
+    assert "the cut one: after" in history
+    assert "two ids in 5 of 5" in twice
 
 
 # What ends a run before it has begun
@@ -169,21 +224,16 @@ async def test_a_token_that_is_refused_ends_it(probe: Probing) -> None:
 
 
 async def test_a_token_that_is_refused_later_leaves_what_was_measured(probe: Probing) -> None:
-    running = asyncio.create_task(probe.run("Q11", "Q6"))
-    await soon(lambda: probe.lab and len(probe.lab.observed.of("Q6")) == 5)
-    probe.door.use(no_token=True)
-    observed = await running
-    if observed.ended:  # all five may have left before
-        assert "Meta refuses the token" in observed.ended
+    probe.switches["Q1 begins"] = {"no_token": True}
+    observed = await probe.run("Q11", "Q1")
+    assert "Meta refuses the token" in observed.ended
     assert "code 100" in rows(observed, ["Q11"])[0].result
 
 
-async def test_it_ends_when_its_time_is_up(probe: Probing) -> None:
-    endless = TIMES._replace(patience=3600.0)
-    running = asyncio.create_task(probe.run("Q11", "Q6", times=endless))
-    await soon(lambda: probe.lab and len(probe.lab.observed.trials) == 5)
-    running.cancel()
-    assert (await running).ended == "interrupted"
+async def test_it_ends_when_its_time_is_up(probe: Probing, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_module, "bound", lambda asked, times: 2.0)
+    observed = await probe.run("Q6", times=TIMES._replace(patience=3600.0))
+    assert observed.ended == "its time was up"
 
 
 # The questions
@@ -207,10 +257,8 @@ async def test_q1_counts_what_has_no_sent(probe: Probing) -> None:
 
 
 async def test_q1_counts_what_is_refused(probe: Probing) -> None:
-    running = asyncio.create_task(probe.result("Q1", messages=2))
-    await soon(lambda: probe.lab and probe.lab.arrivals.count)
-    probe.door.use(throttle=1.0)
-    assert "refused with 130429" in await running
+    probe.switches["Q1 begins"] = {"throttle": 1.0}
+    assert await probe.result("Q1", messages=2) == "2 refused with 130429"
 
 
 @pytest.mark.parametrize(("opaque", "word"), [("always", "with"), ("not_failed", "without")])
@@ -236,21 +284,19 @@ async def test_q3_of_a_door_that_takes_what_has_come_whole(probe: Probing) -> No
 
 
 async def test_q3_of_a_door_that_drops_whose_caller_has_gone(probe: Probing) -> None:
-    running = asyncio.create_task(probe.result("Q3", messages=8))
-    await soon(lambda: probe.lab and probe.lab.arrivals.count)
-    probe.door.use(abandon=1.0, abandon_ms=350)
-    parts = (await running).split("; ")
+    probe.switches["Q3 begins"] = {"abandon": 1.0, "abandon_ms": 350}
+    parts = (await probe.result("Q3", messages=8)).split("; ")
     assert [re.search(r"\d of 2", part)[0] for part in parts] == ["0 of 2"] * 3 + ["2 of 2"]
 
 
 async def test_q15_is_how_late_a_cut_request_is_taken(probe: Probing) -> None:
-    running = asyncio.create_task(probe.run("Q15", messages=4, times=TIMES._replace(late=60)))
-    await soon(lambda: probe.lab and probe.lab.arrivals.count)
-    probe.door.use(late=1.0, late_least_ms=800, late_ms=900)
-    observed = await running
+    probe.switches["Q15 begins"] = {"late": 1.0, "late_least_ms": 800, "late_ms": 900}
+    observed = await probe.run("Q15", messages=4, times=TIMES._replace(late=60))
     (row,) = rows(observed, ["Q15"])
     assert row.n == 4
-    assert "first status after the last byte: p50 0.8" in row.result
+    assert row.result.startswith("first status after the last byte: p50")
+    first = [message.first().at - message.written for message in observed.of("Q3")]
+    assert min(first) >= 0.8
     assert "0 later than 20 s" in row.result
     assert "by Meta's timestamps" in row.result
 

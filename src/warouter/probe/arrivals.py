@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from warouter.background import wait_for
+from warouter.probe.bodies import PREFIX
 from warouter.probe.observed import Heard, Message
 from warouter.upstream.cloud.batch import STATUS, Batch, Element, Notice
 
@@ -25,6 +26,7 @@ class Arrivals:
         self._by_wamid: defaultdict[str, list[Heard]] = defaultdict(list)
         self._by_reference: defaultdict[str, list[Heard]] = defaultdict(list)
         self._known: set[str] = set()
+        self._sent: set[str] = set()
         self._changed = asyncio.Event()
         self.count = 0
 
@@ -33,6 +35,14 @@ class Arrivals:
         if message.wamid:
             return self._by_wamid.get(message.wamid, [])
         return self._by_reference.get(message.reference, [])
+
+    def sent(self, wamid: str) -> None:
+        """This message is the probe's."""
+        self._sent.add(wamid)
+
+    def holds_foreign(self, batch: Batch) -> bool:
+        """Something of it is not about a message of the probe: the webapps want it."""
+        return bool(batch.notices) or any(self._is_foreign(one) for one in batch.elements)
 
     def has(self, message: Message, *names: str) -> bool:
         """A status of one of these names has come, of any without them."""
@@ -72,6 +82,14 @@ class Arrivals:
 
     def noticed(self, notice: Notice) -> None:
         """Nobody asks here."""
+
+    def _is_foreign(self, element: Element) -> bool:
+        if element.kind != STATUS:
+            return True
+        reference = opaque(decoded(element))
+        if reference:
+            return not reference.startswith(f"{PREFIX}.")
+        return element.wamid not in self._sent
 
     def _hear(self, element: Element) -> None:
         found = decoded(element)

@@ -10,10 +10,12 @@ from typing import Any
 
 import msgspec
 
+PREFIX = "probe"
+
 
 def reference(run: str, question: str, number: int) -> str:
     """The reference of a request."""
-    return f"probe.{run}.{question}.{number}"
+    return f"{PREFIX}.{run}.{question}.{number}"
 
 
 def body(to: str, reference: str, kind: str, content: Any, **more: Any) -> bytes:

@@ -7,7 +7,7 @@ no reference and no recipient.
 
 from __future__ import annotations
 
-from functools import partial
+import asyncio
 
 from warouter.probe.bodies import content
 from warouter.probe.lab import Lab
@@ -31,8 +31,7 @@ async def history(lab: Lab) -> None:
         lab.observed.history_seconds = lab.clock() - (answered.ended or 0.0)
         if (seen.answered and seen.cut) or seen.refused or lab.clock() >= end:
             break
-        # A status may name the cut one meanwhile: then it can be found.
-        await lab.arrivals.until(partial(_never, lab), lab.times.poll)
+        await asyncio.sleep(lab.times.poll)  # a status may name the cut one meanwhile
     if answered.wamid:
         query = {"message_id": answered.wamid, "fields": _EVENTS}
         await _look(lab, "by message_id", query, answered, cut)
@@ -57,7 +56,3 @@ async def _look(
     listing.answered = bool(answered.wamid) and answered.wamid in ids
     listing.cut = any(heard.wamid in ids for heard in lab.arrivals.of(cut))
     return listing
-
-
-def _never(_lab: Lab) -> bool:
-    return False

@@ -10,6 +10,7 @@ import asyncio
 import ssl
 import time
 from collections.abc import Callable
+from functools import partial
 from itertools import count, cycle
 from statistics import median
 from typing import Any, Protocol
@@ -165,8 +166,12 @@ class Lab:
             return self.asked.unreachable
         to = self.asked.recipients[message.to]
         if self._pairs is not None:
-            await asyncio.sleep(self._pairs.take(to, self.clock()))
+            for wait in iter(partial(self._take, self._pairs, to), 0.0):
+                await asyncio.sleep(wait)
         return to
+
+    def _take(self, pairs: Pairs, to: str) -> float:
+        return pairs.take(to, self.clock())
 
     def _written(self, message: Message) -> bool:
         """Asked around the write, last after it: see ``graph.wire``."""
@@ -191,6 +196,7 @@ class Lab:
         judged = judge(status, answer)
         message.http, message.code = status, judged.meta_code
         message.wamid, message.words = judged.wamid, masked(judged.details)
+        self.arrivals.sent(judged.wamid)
         if judged.cls is Class.OPERATOR:
             raise CommandError(
                 f"Meta refuses the token or the number ({message.words}): see `warouter cloud"

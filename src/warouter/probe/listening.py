@@ -1,7 +1,9 @@
 """The probe's own listener: that of a webapp, but for what it answers to chosen webhooks.
 
 Signature, handshake, TLS and limits are the product's. A webhook with the ``sent`` of a message
-that is on trial is answered as its trial says, each time it comes; all others get their 200.
+that is on trial is answered as its trial says, each time it comes. One with anything that is not
+the probe's own (what customers write, statuses of other messages) is answered 503, so that Meta
+repeats it to the webapps afterwards; all others get their 200.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from warouter.probe.arrivals import Arrivals, decoded, opaque
 from warouter.probe.observed import Trial
 from warouter.upstream.cloud.batch import STATUS, Batch
 from warouter.upstream.cloud.elements import read
-from warouter.upstream.cloud.listener import TAKEN, Answer, Listener
+from warouter.upstream.cloud.listener import TAKEN, UNAVAILABLE, Answer, Listener
 from warouter.upstream.cloud.secrets import Secrets
 
 _LOOK_SECONDS = 0.02  # between two looks whether who waits for an answer is still there
@@ -43,11 +45,13 @@ class Trials:
         self._running = {trial.reference: trial for trial in trials}
 
     def end(self) -> None:
-        """Whoever still waits gets 200, as does whatever comes again."""
+        """Nobody waits for an answer any longer, and what comes again gets 200."""
         self._running = {}
 
     async def answer(self, batch: Batch) -> Answer:
         """The answer to a webhook that was read."""
+        if self._arrivals.holds_foreign(batch):
+            return UNAVAILABLE  # before all trials: should Meta take a 204, it would be lost
         found = [trial for ref in _sent_in(batch) if (trial := self._running.get(ref))]
         for trial in found:
             trial.posts.append(self._clock())
@@ -56,7 +60,7 @@ class Trials:
             return TAKEN
         if found[0].manner == "stall":
             await self._stall(found[0])
-            return TAKEN
+            return UNAVAILABLE  # who still waits for it asks once more
         return Answer(int(found[0].manner))
 
     async def _stall(self, trial: Trial) -> None:

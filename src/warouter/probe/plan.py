@@ -88,8 +88,8 @@ def _dry(asked: Asked, times: Times, version: str, listen: str) -> Iterator[str]
     yield "* The owner of each number has written to the business within the last 24 hours."
     yield (
         f"* All webapps of this number are stopped: the probe listens at {listen} itself, and what"
-        " another one takes is missing here. Customers who write meanwhile are answered 200 and"
-        " lost, so choose a time when nobody does."
+        " another one takes is missing here. What customers write meanwhile, and statuses of other"
+        " messages, are answered 503: Meta repeats them once the webapps run again."
     )
     yield "* The callback URL of the number leads here (`warouter cloud check`)."
     yield ""

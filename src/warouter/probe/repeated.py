@@ -2,6 +2,7 @@
 
 All manners run at the same time, each for the ``sent`` of a message of its own, so that the whole
 takes one patience and not five. A POST that holds several of them is answered as its first asks.
+A 302 has no Location: what is asked is whether it counts as an answer, not where it leads.
 """
 
 from __future__ import annotations

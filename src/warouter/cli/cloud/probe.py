@@ -135,7 +135,7 @@ def command(
     observed = _measured(cloud, asked, times, voice.read_bytes() if voice else b"")
     _print(observed, asked, cloud, json_file)
     if observed.ended:
-        raise click.exceptions.Exit(_INTERRUPTED if observed.ended == "interrupted" else 1)
+        sys.exit(_INTERRUPTED if observed.ended == "interrupted" else 1)
 
 
 def _confirm(asked: Asked, plan: str) -> None:
