@@ -186,6 +186,33 @@ async def test_all_of_it_goes_over_tls(tmp_path: Path) -> None:
     assert "two ids in 5 of 5" in twice
 
 
+async def test_somebody_at_the_terminal_is_asked(probe: Probing) -> None:
+    ours, theirs = os.openpty()
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", "from warouter.cli import main; main()"),
+        *("cloud", "probe", "--to", TO, "--only", "Q12", "--run"),
+        env=os.environ | probe.variables,
+        stdin=theirs,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        assert process.stderr is not None
+        await asyncio.wait_for(process.stderr.readuntil(b"Send all this now? [y/N]"), 60)
+        assert not probe.door.record.counters.received
+        os.write(ours, b"y\n")
+        await asyncio.wait_for(process.stderr.readuntil(b"on all phones together?"), 60)
+        os.write(ours, b"10\n")
+        out, _ = await process.communicate()
+    finally:
+        with suppress(ProcessLookupError):
+            process.kill()
+        os.close(ours)
+        os.close(theirs)
+    assert process.returncode == 0
+    assert "a person counted 10 messages of 10" in out.decode()
+
+
 # What ends a run before it has begun
 
 
@@ -272,6 +299,13 @@ async def test_q2_has_a_voice_note_played(probe: Probing) -> None:
     said = await probe.result("Q2", note=b"OggS", person=Person(0))
     assert said == "`played`: with it"
     assert any("play the voice note on the phone of ...67" in words for words in probe.said)
+
+
+async def test_a_voice_note_that_is_not_taken_ends_nothing(probe: Probing) -> None:
+    probe.door.use(media_status=500)
+    said = await probe.result("Q2", note=b"OggS", person=Person(0))
+    assert said == "`played`: none came; 1 without an answer"
+    assert any("cannot be uploaded" in words for words in probe.said)
 
 
 async def test_q3_of_a_door_that_takes_what_has_come_whole(probe: Probing) -> None:

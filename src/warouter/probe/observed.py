@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-_DIGITS = re.compile(r"[0-9]{5,}")
+_DIGITS = re.compile(r"[0-9]{7,}")  # Meta's codes have six
 _WAMID = re.compile(r"wamid\.[A-Za-z0-9+/=_-]*")
 _MOST_WORDS = 300
 

@@ -20,7 +20,7 @@ class Times(NamedTuple):
     late: float = 120.0  # statuses of cut requests, after the last cut
     patience: float = 600.0  # repeated webhooks
     history: float = 120.0  # message_history
-    poll: float = 2.0  # between two looks at it
+    poll: float = 1.0  # between two looks at it
     person: float = 120.0  # an answer at the terminal, a voice note that is played
     gap: float = 0.1  # between two messages, at least
 
@@ -28,6 +28,12 @@ class Times(NamedTuple):
 def total(asked: Asked) -> int:
     """All requests for messages, with the first one to each number."""
     return len(asked.recipients) + sum(messages_of(asked, q) for q in asked.questions)
+
+
+def calls(asked: Asked, times: Times) -> int:
+    """Calls of the Graph API beside those for messages, at most."""
+    history = math.ceil(times.history / times.poll) + 3 if "Q7" in asked.questions else 0
+    return 1 + history + (asked.plays and "Q2" in asked.questions)
 
 
 def seconds(asked: Asked, times: Times) -> float:
@@ -81,6 +87,10 @@ def _dry(asked: Asked, times: Times, version: str, listen: str) -> Iterator[str]
         + (f" and {ending(asked.unreachable)}" if asked.unreachable else "")
         + f": {minutes} min at most. No templates: all are free-form messages."
     )
+    yield (
+        f"Beside them {calls(asked, times)} other calls of the Graph API at most, of which Meta"
+        " allows thousands an hour."
+    )
     yield from _left_out(asked)
     yield ""
     yield "What must be true:"
@@ -92,6 +102,11 @@ def _dry(asked: Asked, times: Times, version: str, listen: str) -> Iterator[str]
         " messages, are answered 503: Meta repeats them once the webapps run again."
     )
     yield "* The callback URL of the number leads here (`warouter cloud check`)."
+    if "Q6" in asked.questions:
+        yield (
+            "* A proxy in front of that address waits for an answer longer than Meta does (some"
+            " minutes): else Q6 measures the proxy."
+        )
     yield ""
     yield "What it costs:"
     yield "* Within those 24 hours free-form messages are free; a message that fails costs nothing."

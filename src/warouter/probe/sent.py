@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from functools import partial
 
-from warouter.errors import CommandError
 from warouter.probe.bodies import content, voice
 from warouter.probe.lab import Lab
 from warouter.probe.observed import Message
@@ -46,8 +45,13 @@ async def echoes(lab: Lab, note: bytes) -> None:
 
 
 async def _play(lab: Lab, note: bytes) -> None:
-    media_id = await _uploaded(lab, note)
-    message = await lab.send(lab.message("Q2", "audio", to=0), voice(media_id), "audio")
+    message = lab.message("Q2", "audio", to=0)
+    try:
+        media_id = await _uploaded(lab, note)
+    except (ServiceAway, ServiceRefused) as error:
+        lab.say(f"Q2: the voice note cannot be uploaded ({error})")
+        return
+    await lab.send(message, voice(media_id), "audio")
     if not message.wamid:
         return
     number, seconds = ending(lab.asked.recipients[0]), lab.times.person
@@ -59,8 +63,6 @@ async def _uploaded(lab: Lab, note: bytes) -> str:
     media = CloudMedia(lab.cloud, lab.secrets, lab.calls, lab.tls)
     try:
         return await media.upload(_once(note), VOICE_MIME, len(note))
-    except (ServiceAway, ServiceRefused) as error:
-        raise CommandError(f"The voice note cannot be uploaded ({error}).") from error
     finally:
         await media.close()
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from warouter.probe.observed import Observed, exported, masked
+from warouter.probe.observed import Observed, exported
 from warouter.probe.verdicts import Row
 
 
@@ -34,7 +34,7 @@ def raw(heading: str, rows: Sequence[Row], observed: Observed) -> bytes:
     """All observations and the table as JSON."""
     found = {
         "heading": heading,
-        "rows": [row._asdict() | {"result": masked(row.result)} for row in rows],
+        "rows": [row._asdict() for row in rows],
         **exported(observed),
     }
     return msgspec.json.format(msgspec.json.encode(found), indent=1) + b"\n"

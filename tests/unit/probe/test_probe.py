@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from warouter.probe.bodies import body, content
 from warouter.probe.observed import Heard, Listing, Message, Observed, Trial, exported, masked
-from warouter.probe.plan import Times, bound, dry, seconds, total
+from warouter.probe.plan import Times, bound, calls, dry, seconds, total
 from warouter.probe.questions import ALL, IDS, ORDER, Asked, messages_of
 from warouter.probe.statistics import interval, quantile, share, spread
 from warouter.probe.table import heading, markdown, raw
@@ -80,6 +80,12 @@ def test_the_plan_says_what_is_left_out_without_a_terminal() -> None:
     said = dry(asked("Q2", voice=True), Times(), "v25.0", "x:1")
     assert "Of Q2 `failed` is left out" in said
     assert "it needs a terminal" in said
+
+
+def test_only_the_history_takes_many_other_calls() -> None:
+    assert calls(asked("Q1"), Times()) == 1
+    assert calls(asked("Q2", voice=True, person=True), Times()) == 2
+    assert calls(asked("Q7"), Times(history=10, poll=2)) == 9
 
 
 # Bodies
