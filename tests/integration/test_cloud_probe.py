@@ -22,6 +22,7 @@ from tests.harness.probing import TIMES, Probing, probing
 from tests.harness.shell import command, printed, refused
 from tests.harness.wait import soon
 from warouter.errors import CommandError
+from warouter.probe import cut, verdicts
 from warouter.probe import run as run_module
 from warouter.probe.questions import IDS
 from warouter.probe.verdicts import rows
@@ -180,8 +181,8 @@ async def test_all_of_it_goes_over_tls(tmp_path: Path) -> None:
         probe.trusts, probe.certificate = client, (str(files[0]), str(files[1]))
         probe.subscribe()
         observed = await probe.run("Q3", "Q12", "Q7", times=TIMES._replace(late=60, history=60))
-    cut, history, twice = (row.result for row in rows(observed, ["Q3", "Q7", "Q12"]))
-    assert cut.count("2 of 2") == 4
+    cuts, history, twice = (row.result for row in rows(observed, ["Q3", "Q7", "Q12"]))
+    assert cuts.count("2 of 2") == 4
     assert "the cut one: after" in history
     assert "two ids in 5 of 5" in twice
 
@@ -235,7 +236,7 @@ async def test_webhooks_with_another_signature_are_told_of(probe: Probing) -> No
     found = probe.door.simulator
     found.sender._app_secret = lambda: "another"
     with pytest.raises(CommandError, match=r"What came was refused: \d+ wrong_signature"):
-        await probe.run("Q11", times=TIMES._replace(first=1.0))
+        await probe.run("Q11", times=TIMES._replace(first=5.0))
 
 
 async def test_a_number_that_has_not_written_lately_ends_it(probe: Probing) -> None:
@@ -271,10 +272,9 @@ async def test_q1_is_the_time_from_the_200_to_the_status(probe: Probing) -> None
     observed = await probe.run("Q1", messages=8)
     (row,) = rows(observed, ["Q1"])
     assert row.n == 8 + 2 + 2
-    assert re.match(r"text \(n=8\): p50 0\.\d\d s, most \d\.\d\d s; location \(n=2\)", row.result)
+    assert re.match(r"text \(n=8\): p50 \S+ s, most \S+ s.*; location \(n=2\): p50", row.result)
     texts = [message for message in observed.of("Q1") if message.kind == "text"]
-    waits = [m.first("sent").at - m.ended for m in texts]
-    assert min(waits) > 0.05
+    assert min(m.first("sent").at - m.written for m in texts) >= 0.12
 
 
 async def test_q1_counts_what_has_no_sent(probe: Probing) -> None:
@@ -314,13 +314,17 @@ async def test_q3_of_a_door_that_takes_what_has_come_whole(probe: Probing) -> No
     parts = said.split("; ")
     assert [part.split(":")[0] for part in parts] == ["0 ms", "50 ms", "200 ms", "500 ms"]
     assert all("2 of 2" in part for part in parts)
-    assert "2 answered before" in parts[3]
 
 
-async def test_q3_of_a_door_that_drops_whose_caller_has_gone(probe: Probing) -> None:
-    probe.switches["Q3 begins"] = {"abandon": 1.0, "abandon_ms": 350}
-    parts = (await probe.result("Q3", messages=8)).split("; ")
-    assert [re.search(r"\d of 2", part)[0] for part in parts] == ["0 of 2"] * 3 + ["2 of 2"]
+async def test_q3_of_a_door_that_drops_whose_caller_has_gone(
+    probe: Probing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (cut, verdicts):
+        monkeypatch.setattr(module, "CUT_MS", (0, 2_000))
+    probe.switches["Q3 begins"] = {"abandon": 1.0, "abandon_ms": 1_000}
+    early, late = (await probe.result("Q3", messages=4)).split("; ")
+    assert early.startswith("0 ms: 0 of 2")
+    assert late.startswith("2000 ms: 2 of 2")
 
 
 async def test_q15_is_how_late_a_cut_request_is_taken(probe: Probing) -> None:
@@ -337,24 +341,28 @@ async def test_q15_is_how_late_a_cut_request_is_taken(probe: Probing) -> None:
 
 async def test_q6_sees_the_time_out_and_the_repeats(probe: Probing) -> None:
     probe.door.use(timeout_ms=300, retry_ms=200, batch=1)
-    observed = await probe.run("Q6", times=TIMES._replace(patience=2.5))
-    by_manner = {trial.manner: trial for trial in observed.trials}
-    assert set(by_manner) == {"stall", "201", "204", "302", "500"}
-    assert all(len(trial.posts) >= 3 for trial in observed.trials)
-    assert all(0.2 < seconds < 2 for seconds in by_manner["stall"].closed)
-    first = [posts[1] - posts[0] for posts in (t.posts for t in observed.trials)]
-    assert all(0.1 < delay < 2 for delay in first)
+    running = asyncio.create_task(probe.run("Q6", times=TIMES._replace(patience=3600.0)))
+    await soon(lambda: probe.lab and len(probe.lab.observed.trials) == 5)
+    trials = {trial.manner: trial for trial in probe.lab.observed.trials}
+    assert set(trials) == {"stall", "201", "204", "302", "500"}
+    await soon(lambda: all(len(trial.posts) >= 3 for trial in trials.values()))
+    running.cancel()
+    observed = await running
+    assert len(trials["stall"].closed) >= 2
+    assert min(trials["stall"].closed) >= 0.2
+    assert min(trial.posts[1] - trial.posts[0] for trial in observed.trials) >= 0.1
     said = rows(observed, ["Q6"])[0].result
-    assert "stall (closed after p50 0." in said
-    assert "204: " in said
+    assert said.startswith("stall (closed after p50 ")
+    assert "; 204: " in said
 
 
 async def test_q7_is_what_the_history_lists_and_when(probe: Probing) -> None:
     probe.door.use(history_ms=300)
     said = await probe.result("Q7", times=TIMES._replace(history=60))
     assert "unfiltered: listed" in said
-    assert re.search(r"the answered message: after 0\.[3-9]", said)
-    assert re.search(r"the cut one: after \d\.\d", said)
+    after = dict(re.findall(r"(answered|cut) \w+: after (\S+) s", said))
+    assert set(after) == {"answered", "cut"}
+    assert min(map(float, after.values())) >= 0.29
     assert "by message_id: 1 entries" in said
     assert "limit 101: the Graph API answered HTTP 400" in said
 
