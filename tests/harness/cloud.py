@@ -185,10 +185,12 @@ def new_id(to: str = TO, at_ms: int = 1_764_000_000_000) -> bytes:
 
 
 @asynccontextmanager
-async def door(seed: int = 1, **switches: Any) -> AsyncIterator[Door]:
+async def door(
+    seed: int = 1, tls: ssl.SSLContext | None = None, **switches: Any
+) -> AsyncIterator[Door]:
     """A Cloud door without limits of rate, whose business is subscribed."""
     facts = Facts(token=TOKEN, app_secret=SECRET)
-    simulator = CloudSimulator(facts, random=Random(seed))
+    simulator = CloudSimulator(facts, random=Random(seed), tls=tls)
     found = Door(simulator, await simulator.start())
     await found.business.start()
     found.use(**switches)

@@ -191,6 +191,29 @@ async def test_taken_late_although_the_caller_reset_the_connection(world: Door) 
     assert len(await world.statuses(3)) == 3
 
 
+async def test_not_taken_once_the_caller_has_reset_the_connection(world: Door) -> None:
+    world.use(abandon=1.0, abandon_ms=500)
+    async with connected(world) as raw:
+        raw.begin(world, new_reference())
+        await soon(lambda: world.record.counters.received)
+        raw.reset()
+    await soon(lambda: not world.simulator.line.callers)
+    # The next one is looked at later than that one was, and its caller is there.
+    assert (await world.send())[0] == 200
+    first, second = await outcomes(world, 2)
+    assert (first["outcome"], first["accepted"]) == ("gone", None)
+    assert second["accepted"] - second["begun"] >= 0.5
+
+
+async def test_unknown_keys_are_refused_unless_they_are_to_be_ignored(world: Door) -> None:
+    status, answer = await world.send(unknown=True)
+    assert (status, answer["error"]["code"]) == (400, 100)
+    world.use(unknown_keys="ignore")
+    assert (await world.send(unknown=True))[0] == 200
+    status, answer = await world.send(type="odd")  # known ones are read as ever
+    assert (status, answer["error"]["code"]) == (400, 100)
+
+
 async def test_an_unfinished_request_is_never_taken(world: Door) -> None:
     async with connected(world) as raw:
         raw.writer.write(

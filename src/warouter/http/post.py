@@ -63,7 +63,9 @@ class Keeper(Protocol):
 
 
 class Caller(asyncio.Protocol):
-    """One connection. ``turn`` has its state and ``since`` when that began, in the loop's time."""
+    """One connection. ``turn`` has its state and ``since`` when that began, in the loop's time;
+    ``hung_up``: the other side has ended it, or its half of it.
+    """
 
     def __init__(self, keeper: Keeper, sock: socket.socket | None = None) -> None:
         self._keeper = keeper
@@ -75,6 +77,7 @@ class Caller(asyncio.Protocol):
         self._framing: Body = Sized(0)
         self._body = bytearray()
         self._last = False
+        self.hung_up = False
         self.turn = Turn.HEAD
         self.since = self._loop.time()
 
@@ -106,10 +109,11 @@ class Caller(asyncio.Protocol):
         """Who sends no more still gets the answer, except over TLS."""
         transport = self._transport
         waits = self.turn is Turn.ANSWER and transport is not None and transport.can_write_eof()
-        self._last = True
+        self._last = self.hung_up = True
         return waits
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self.hung_up = True
         self._forget()
         self._keeper.lost(self)
 

@@ -47,7 +47,7 @@ class Webhooks:
         self._intake = Intake(
             self._listener, client_name=cloud.mtls_name, connections=_connections()
         )
-        self._tls = _tls(cloud)
+        self._tls = tls_of(cloud)
         self._outage = Outage()
 
     async def open(self) -> None:
@@ -113,7 +113,8 @@ class Webhooks:
                 log.error("certificate refresh failed", extra={"error": str(error)})
 
 
-def _tls(cloud: CloudSettings) -> ServerTls | None:
+def tls_of(cloud: CloudSettings) -> ServerTls | None:
+    """The listener's certificate as the settings say, None for plain HTTP; CommandError."""
     if not cloud.tls_cert:
         return None
 

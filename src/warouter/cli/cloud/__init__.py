@@ -4,6 +4,7 @@ switch      which upstream the database has
 check       whether everything is right, step by step; the number's callback URL
 deregister  takes the number off
 settings    what those have in common that talk to Meta
+probe       what Meta's servers do, measured with a number of one's own
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ COMMANDS = {
     "switch": "warouter.cli.cloud.switch:command",
     "check": "warouter.cli.cloud.check:command",
     "deregister": "warouter.cli.cloud.deregister:command",
+    "probe": "warouter.cli.cloud.probe:command",
 }
 
 

@@ -30,6 +30,7 @@ _TROUBLES = (
     "bare_throttle",
     "slow",
     "late",
+    "abandon",
     "drop_before",
     "drop_after",
     "half",

@@ -99,6 +99,20 @@ class GraphFaults(Behaviour, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             "a status"
         ),
     ] = "usual"
+    unknown_keys: Annotated[
+        Literal["refuse", "ignore"],
+        Meta(description="what becomes of a message with an unknown key at the top: 100, or taken"),
+    ] = "refuse"
+    history: Annotated[
+        Literal["listed", "filtered", "none"],
+        Meta(
+            description="whether `message_history` lists all messages, only the one of a "
+            "`message_id`, or is refused"
+        ),
+    ] = "listed"
+    history_ms: Annotated[
+        Millis, Meta(description="from taking a message to its entry in `message_history`, in ms")
+    ] = 0
     need_plus: Annotated[bool, Meta(description="refuse numbers without a plus sign with 100")] = (
         False
     )
@@ -140,6 +154,14 @@ class GraphFaults(Behaviour, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ] = 0.0
     late_ms: Annotated[Millis, Meta(description="how late those are taken, in ms, at most")] = 5_000
     late_least_ms: Annotated[Millis, Meta(description="the same, at least")] = 0
+    abandon: Annotated[
+        Share,
+        Meta(
+            description="share that is looked at abandon_ms after its last byte, and not taken if "
+            "its connection has ended by then"
+        ),
+    ] = 0.0
+    abandon_ms: Annotated[Millis, Meta(description="see `abandon`, in ms")] = 100
     drop_before: Annotated[
         Share, Meta(description="share whose connection is dropped before the message is taken")
     ] = 0.0

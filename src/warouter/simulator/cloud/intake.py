@@ -46,7 +46,9 @@ class Accepted(NamedTuple):
 
 
 class Intake:
-    """Takes messages. ``is_media`` tells if a media id was ever given."""
+    """Takes messages. ``is_media`` tells if a media id was ever given; ``accepted`` is called with
+    the wamid and the unix time of each.
+    """
 
     def __init__(
         self,
@@ -63,6 +65,7 @@ class Intake:
         self._random = random
         self.identities = Identities()
         self.checks_identity = False
+        self.accepted: Callable[[str, int], None] = _unheard
         self.refusals = Refusals(self.identities, random)
         self.throughput = Throughput(0)
         self._pairs = Pairs(0, 1)
@@ -97,6 +100,7 @@ class Intake:
         self.throughput.take(now)
         self._pairs.take(asked.number or asked.written, now)
         wamid = self._record.accepted(row, asked.number or asked.written, now)
+        self.accepted(wamid, int(wall + self._faults.clock_s))
         if asked.media:
             self._record.attached(row, asked.media)
         if asked.number:
@@ -191,6 +195,10 @@ class Intake:
         return _encode(
             {"messaging_product": "whatsapp", "contacts": [contact], "messages": [message]}
         )
+
+
+def _unheard(_wamid: str, _at: int) -> None:
+    """Nobody asks."""
 
 
 _encode = msgspec.json.Encoder().encode

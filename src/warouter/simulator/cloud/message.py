@@ -1,8 +1,8 @@
 """Reads the body of ``POST …/messages`` and checks it as Meta does. Pure.
 
-Unknown keys at the top are refused; what a type's object has beyond the fields that are checked
-travels on. A body that is not right raises GraphError: 131008 if something is missing, 131009 for
-a value out of its range, 100 for all else.
+Unknown keys at the top are refused, unless they are to be ignored; what a type's object has beyond
+the fields that are checked travels on. A body that is not right raises GraphError: 131008 if
+something is missing, 131009 for a value out of its range, 100 for all else.
 """
 
 from __future__ import annotations
@@ -111,6 +111,10 @@ class _Body(msgspec.Struct, forbid_unknown_fields=True):
     template: _Template | None = None
 
 
+class _Lenient(_Body, forbid_unknown_fields=False):
+    """The same with unknown keys, which are ignored."""
+
+
 class Asked(NamedTuple):
     """What a request asks for.
 
@@ -132,15 +136,16 @@ class Asked(NamedTuple):
 
 
 _decode = msgspec.json.Decoder(_Body).decode
+_decode_lenient = msgspec.json.Decoder(_Lenient).decode
 _MEDIA = frozenset({"image", "video", "audio", "document", "sticker"})
 _TYPES = (*_MEDIA, "text", "location", "contacts", "reaction", "interactive", "template")
 _GRAPH_TYPES = "{" + ", ".join(sorted(kind.upper() for kind in _TYPES)) + "}"
 
 
-def read(body: bytes, *, need_plus: bool = False) -> Asked:
+def read(body: bytes, *, need_plus: bool = False, ignore_unknown: bool = False) -> Asked:
     """What the body asks for; raises GraphError."""
     try:
-        asked = _decode(body)
+        asked = _decode_lenient(body) if ignore_unknown else _decode(body)
     except msgspec.ValidationError as error:
         missing = "missing required field" in str(error)
         raise GraphError(MISSING if missing else PARAMETER, str(error)) from None

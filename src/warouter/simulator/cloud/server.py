@@ -23,6 +23,7 @@ from warouter.simulator.cloud.graph.account import AccountNode
 from warouter.simulator.cloud.graph.app import AppNode
 from warouter.simulator.cloud.graph.compliance import ComplianceEdge
 from warouter.simulator.cloud.graph.connection import Connection
+from warouter.simulator.cloud.graph.history import History
 from warouter.simulator.cloud.graph.line import Line
 from warouter.simulator.cloud.graph.media import MediaEdge
 from warouter.simulator.cloud.graph.messages import Messages
@@ -115,6 +116,8 @@ class CloudSimulator:
         self.numbers = Numbers()
         self.media = MediaEdge(self.world.record, self._switches)
         self.world.is_media = self.media.is_known
+        self.history = History(self._switches)
+        self.world.happened = self.history.told
         self.number = NumberNode(self.facts, self.numbers, self._switches)
         self.account = AccountNode(self.facts, self.number, self.world.templates, self._switches)
         self.uploads = Uploads()
@@ -239,6 +242,7 @@ class CloudSimulator:
             self.media,
             self.sender.handshake,
             self._call_back,
+            self.history,
             trace,
         )
 

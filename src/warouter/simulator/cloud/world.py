@@ -33,6 +33,7 @@ class World:
     """The state of the Cloud side. ``now`` is monotonic seconds, ``wall`` unix seconds.
 
     ``is_media`` tells if a media id was ever given. Nothing is told while ``heard`` is False.
+    ``happened`` is called with the wamid, the event and its unix time, whoever hears of it.
     """
 
     def __init__(self, facts: Facts, random: Random) -> None:
@@ -40,6 +41,7 @@ class World:
         self.faults = CloudFaults()
         self.heard = False
         self.is_media: Callable[[str], bool] = _never
+        self.happened: Callable[[str, str, int], None] = _unheard
         self._wamids = Wamids(random.getrandbits(32))
         self._sender = Sender(facts.waba_id, facts.phone_number_id, facts.number)
         self._wall = 0.0
@@ -57,6 +59,7 @@ class World:
         self.intake = Intake(
             self.record, self.timetable, self.templates, lambda id: self.is_media(id), random
         )
+        self.intake.accepted = lambda wamid, wall: self.happened(wamid, "accepted", wall)
 
     def use(self, faults: CloudFaults, now: float) -> None:
         """Apply other switches; `upgrade_s` and `outage_s` begin now. What takes its time is shown
@@ -91,6 +94,7 @@ class World:
             self.tell(self._upgraded(), now)
         for due in self.timetable.due(now):
             self.record.statuses[due.status] += 1
+            self.happened(due.taken.wamid, due.status, int(wall + self.faults.clock_s))
             if self.heard:
                 self.outbox.add(self._status(due), now)
 
@@ -181,3 +185,7 @@ _WITH_CONTACT = frozenset({"sent", "delivered", "read"})
 
 def _never(_id: str) -> bool:
     return False
+
+
+def _unheard(_wamid: str, _event: str, _at: int) -> None:
+    """Nobody asks."""

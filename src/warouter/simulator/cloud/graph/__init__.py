@@ -14,5 +14,6 @@ uploads     the Resumable Upload API
 app         the node of the app, and what there is to know of a token
 tokens      which bearers are taken
 media       media by id and by URL
+history     the number's messages, and their events
 errors      Meta's error codes and the form of an error
 """

@@ -9,7 +9,8 @@ from warouter.simulator.cloud.faults import CloudFaults
 
 
 class Fate(NamedTuple):
-    """``end``: what happens in place of the answer, "" for nothing; times in seconds.
+    """``end``: what happens in place of the answer, "" for nothing; times in seconds. ``abandon``:
+    it is looked at so late, and taken if somebody is there to hear of it.
 
     Before the message is taken: drop_before, fail_before, bare_throttle; after it: drop_after,
     fail_after, half.
@@ -18,6 +19,7 @@ class Fate(NamedTuple):
     end: str = ""
     late: float = 0.0
     latency: float = 0.0
+    abandon: float | None = None
 
     @property
     def loses_answer(self) -> bool:
@@ -47,7 +49,10 @@ def drawn(faults: CloudFaults, random: Random) -> Fate:
     late = 0.0
     if faults.late and random.random() < faults.late:
         late = random.uniform(faults.late_least_ms, faults.late_ms) / 1000
+    abandon = None
+    if faults.abandon and random.random() < faults.abandon:
+        abandon = faults.abandon_ms / 1000
     latency = random.uniform(faults.latency_ms, faults.latency_most_ms or faults.latency_ms) / 1000
     if faults.slow and random.random() < faults.slow:
         latency += faults.slow_ms / 1000
-    return Fate(end, late, latency)
+    return Fate(end, late, latency, abandon)

@@ -62,7 +62,8 @@ class Messages:
         """Take one request, which has come as a whole."""
         faults = self._switches()
         try:
-            asked = read(request.body, need_plus=faults.need_plus)
+            ignores = faults.unknown_keys == "ignore"
+            asked = read(request.body, need_plus=faults.need_plus, ignore_unknown=ignores)
         except GraphError as error:
             self._record.counters.unreadable += 1
             connection.answer(*self._refusal(error))
@@ -81,8 +82,15 @@ class Messages:
             self._drop(call)
         elif call.fate.takes_nothing:
             self._reply(call, partial(self._take_nothing, call))
+        elif call.fate.abandon is not None:
+            _after(call.fate.abandon, partial(self._take_if_heard, call))
         else:
             _after(call.fate.late, partial(self._take, call))
+
+    def _take_if_heard(self, call: _Call) -> None:
+        """Take the message unless its caller has gone."""
+        if call.connection.is_open:
+            self._take(call)
 
     def _take(self, call: _Call) -> None:
         """Take the message, whether or not its caller is still there."""

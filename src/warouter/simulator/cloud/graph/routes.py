@@ -7,6 +7,7 @@
     POST   /{version}/{number}/request_code, verify_code, register, deregister
     GET    /{version}/{number}/settings, whatsapp_business_profile (``profile``),
            business_compliance_info (``compliance``); POST changes them
+    GET    /{version}/{number}/message_history, /{version}/{entry}/events (``history``)
     GET    /{version}/{account}/message_templates, subscribed_apps, phone_numbers (``account``)
     POST   /{version}/{app}/uploads              a session (``uploads``), then its content:
     POST   /{version}/upload:…                   GET: how much of it has come
@@ -37,6 +38,7 @@ from warouter.simulator.cloud.graph.app import MANAGEMENT, MESSAGING, AppNode
 from warouter.simulator.cloud.graph.compliance import ComplianceEdge
 from warouter.simulator.cloud.graph.connection import JSON, Connection, Request
 from warouter.simulator.cloud.graph.errors import PARAMETER, TOKEN, GraphError
+from warouter.simulator.cloud.graph.history import History
 from warouter.simulator.cloud.graph.line import Line
 from warouter.simulator.cloud.graph.media import CONTENT, Content, MediaEdge, MediaTrouble
 from warouter.simulator.cloud.graph.messages import Messages
@@ -79,6 +81,7 @@ class Graph:
         media: MediaEdge,
         handshake: Handshake,
         call_back: Callable[[], None],
+        history: History,
         trace: Callable[[], str],
     ) -> None:
         self._facts = facts
@@ -95,6 +98,7 @@ class Graph:
         self._media = media
         self._handshake = handshake
         self._call_back = call_back
+        self._history = history
         self._trace = trace
         self._tasks: set[asyncio.Task[None]] = set()
         node, waba = facts.phone_number_id, facts.waba_id
@@ -104,6 +108,7 @@ class Graph:
             ("POST", node, "verify_code"): number.verify_code,
             ("POST", node, "register"): number.register,
             ("POST", node, "deregister"): number.deregister,
+            ("GET", node, "message_history"): history.listed,
             ("GET", node, "settings"): number.get_settings,
             ("POST", node, "settings"): number.set_settings,
             ("GET", node, "whatsapp_business_profile"): profile.fields,
@@ -185,6 +190,10 @@ class Graph:
             return await self._post_number(given)
         if key == ("POST", self._facts.waba_id, "subscribed_apps"):
             return await self._subscribe(given)
+        if (request.method, edge) == ("GET", "events"):
+            events = self._history.events(node, given)
+            if events is not None:
+                return events
         return await self._of_media(request.method, node, edge)
 
     def _upload(self, request: Request, id: str, query: dict[str, list[str]]) -> Given:

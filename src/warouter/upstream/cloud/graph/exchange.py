@@ -127,7 +127,7 @@ class Graph:
         began = asyncio.get_running_loop().time()
         told = partial(self._answered, wire, exchange, self._secrets.token_hash, began)
         try:
-            begun = wire.begin(self._request(body), may_begin, until, told)
+            begun = wire.begin(self.request(body), may_begin, until, told)
         except BaseException:
             wire.close("broken")
             raise
@@ -195,7 +195,8 @@ class Graph:
             self._secrets.refresh(anyway=True)
         exchange.set_result(_exchanged(response, token_hash))
 
-    def _request(self, body: bytes) -> bytes:
+    def request(self, body: bytes) -> bytes:
+        """The bytes of a request with this body."""
         head = f"{self._head}{self._secrets.token}\r\nContent-Length: {len(body)}\r\n\r\n"
         return head.encode() + body
 
