@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import time
 from collections.abc import AsyncIterator
 from itertools import pairwise
 from pathlib import Path
@@ -171,6 +172,20 @@ async def test_c42_c44_what_customers_choose_and_share(site: Integration, what: 
             message.get("system", {}).pop(name, None)
     common = {"from": SENDER, "type": kind, "id": message["id"], "timestamp": message["timestamp"]}
     assert message == common | sent
+
+
+async def test_c44_a_card_of_who_has_no_whatsapp(site: Integration) -> None:
+    """Receivers read the wa_id of each phone unasked, which Meta leaves out then."""
+    card = {"name": {"formatted_name": "Kerry Fisher"}, "phones": [{"phone": "none"}]}
+    asked: dict[str, Any] = {"from": SENDER, "type": "contacts", "contacts": [card]}
+    if site.upstream == CLOUD:
+        raw = asked | {"id": "wamid.CARD", "timestamp": str(int(time.time()))}
+        contact = {"profile": {"name": "Jerry Cooney"}, "wa_id": SENDER}
+        asked = {"raw": raw, "contact": contact}
+    post = await site.receiver.message(await site.inject(asked))
+    (shown,) = [m for m in post.json["messages"] if m["type"] == "contacts"]
+    (phone,) = shown["contacts"][0]["phones"]
+    assert phone == {"phone": "none", "wa_id": ""}
 
 
 async def test_c42_an_unknown_type(site: Integration) -> None:
