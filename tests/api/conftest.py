@@ -17,7 +17,7 @@ from aiohttp import web
 
 from tests.harness.api import ADMIN_HASH, USER_HASH, Api, Webapp, serve, user_of
 from tests.harness.edge import Front, Open
-from tests.harness.integration import Integration, installed
+from tests.harness.integration import UPSTREAMS, Integration, installed
 from tests.harness.offers import Number, owned
 from tests.harness.postgres import clone
 from tests.harness.twice import Both, Make, Side
@@ -57,6 +57,21 @@ def patient_store(monkeypatch: pytest.MonkeyPatch) -> None:
 def database(postgres: Postgres) -> Settings:
     """One database for these tests: emptying four small tables is faster than a clone a test."""
     return asyncio.run(clone(postgres))
+
+
+BEFORE_2_39 = {
+    "WAROUTER_REQUIRE_CONTACT_CHECK": "1",
+    "WAROUTER_RATE_LIMIT": "product",
+    "WA_APP_MULTICONNECT": "0",
+}
+
+
+def grouped(name: str) -> list[Any]:
+    """The upstreams as parameters of a fixture that is a cluster: those who share one run on one
+    worker, since each worker would start a cluster of its own.
+    """
+    group = pytest.mark.xdist_group
+    return [pytest.param(upstream, marks=group(f"{name}-{upstream}")) for upstream in UPSTREAMS]
 
 
 TABLES = (
@@ -121,14 +136,26 @@ async def api(webapp: Webapp) -> Api:
     return await webapp()
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def site() -> AsyncIterator[Integration]:
-    """A cluster of real processes; those who use it run on the session's loop.
-
-    They are of the xdist_group "site", since each worker would start a cluster of its own.
+@pytest_asyncio.fixture(scope="session", loop_scope="session", params=grouped("site"))
+async def site(request: pytest.FixtureRequest) -> AsyncIterator[Integration]:
+    """A cluster of real processes with each of the upstreams; those who use it run on the session's
+    loop.
     """
-    async with installed(shards=2, coreapps=3, masters=2, webapps=1) as integration:
+    options = {"shards": 2, "coreapps": 3, "masters": 2, "webapps": 1}
+    async with installed(request.param, **options) as integration:
         yield integration
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session", params=grouped("strict"))
+async def strict(request: pytest.FixtureRequest) -> AsyncIterator[Integration]:
+    """A fresh install of one coreapp, as the product was before 2.39: contacts must be checked
+    first, and rates are limited. It is started as `warouter up` is: by variables of the shell.
+    """
+    with pytest.MonkeyPatch.context() as shell:
+        for name, value in BEFORE_2_39.items():
+            shell.setenv(name, value)
+        async with installed(request.param, fresh=True, shards=1, coreapps=1, masters=1) as one:
+            yield one
 
 
 @pytest_asyncio.fixture

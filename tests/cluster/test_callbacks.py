@@ -1,6 +1,7 @@
 """What the business's webhook gets from a whole cluster, by the rules of receivers that exist.
 
-The receivers B1, B4, B5 of the list of clients; the case C39 is here, C40 to C44 are in tests/api.
+The receivers B1, B4, B5 of the list of clients; C39 in detail. C39 to C44 with both upstreams are
+in tests/api.
 """
 
 from __future__ import annotations

@@ -20,9 +20,14 @@ from tests.harness.answer import Answer
 from tests.harness.described import check_answer
 from tests.harness.receiver import Receiver
 from warouter.local.cluster import Cluster
-from warouter.local.options import Options
+from warouter.local.description import write_description
+from warouter.local.options import EMULATOR, Options
 
 API_KEY = "monitor-0123456789"
+SIMULATOR, CLOUD = UPSTREAMS = "simulator", "cloud"
+# What the Cloud door would refuse by default, as Meta does: a rate, and that of a recipient.
+UNLIMITED = {"level": 0, "pair_s": 0}
+FIRST, SECOND = "secret", "N3w!passw"  # the product's default password, and what it is changed to
 TEXT = {"to": "250788123123", "type": "text", "text": {"body": "Simple Message"}}
 JPEG = b64decode(
     "/9j/4AAQSkZJRgABAQEASABIAAD/2wBDAP//////////////////////////////////////////////////////"
@@ -33,10 +38,16 @@ PDF = b"%PDF-1.4\n1 0 obj<<>>endobj\ntrailer<<>>\n%%EOF\n"
 
 
 class Integration:
-    """What an installation has: URL, user, password; ``token`` once logged in."""
+    """What an installation has: URL, user, password; ``token`` once logged in.
 
-    def __init__(self, cluster: Cluster) -> None:
+    ``upstream`` is one of ``UPSTREAMS``. ``first`` are the answers of a fresh install to log-ins
+    with the default password: without a new one, with it, and with the new one alone.
+    """
+
+    def __init__(self, cluster: Cluster, upstream: str = SIMULATOR) -> None:
         self.cluster = cluster
+        self.upstream = upstream
+        self.first: list[Answer] = []
         self.receiver = Receiver()
         self.token = ""
         # As long as a client waits; no cookies, no connection limit.
@@ -84,12 +95,41 @@ class Integration:
         assert message_id
         return message_id
 
-    async def token_of(self, username: str, password: str) -> str:
+    async def uploaded(self, data: Any, mime: str) -> str:
+        """The id of media that was stored with exactly 201."""
+        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": mime}
+        reply = await self.call("POST", "/v1/media", data=data, headers=headers)
+        assert reply.status == 201, reply.body
+        media_id: str = reply.json["media"][0]["id"]
+        return media_id
+
+    async def login(
+        self, username: str, password: str, body: object = None, **headers: str
+    ) -> Answer:
         pair = b64encode(f"{username}:{password}".encode()).decode()
-        headers = {"Authorization": f"Basic {pair}"}
-        reply = await self.call("POST", "/v1/users/login", headers=headers)
+        basic = {"Authorization": f"Basic {pair}", **headers}
+        return await self.call("POST", "/v1/users/login", body, headers=basic)
+
+    async def first_logins(self) -> None:
+        """As a fresh install is taken over."""
+        user, new = self.cluster.user, {"new_password": SECOND}
+        self.first = [
+            await self.login(user, FIRST),
+            await self.login(user, FIRST, new),
+            await self.login(user, SECOND),
+        ]
+
+    async def token_of(self, username: str, password: str) -> str:
+        reply = await self.login(username, password)
         token: str = reply.json["users"][0]["token"]
         return token
+
+    async def checked(self, number: str) -> str:
+        """The number, once the contact store has it."""
+        wish = {"blocking": "wait", "contacts": [f"+{number}"], "force_check": True}
+        (contact,) = (await self.call("POST", "/v1/contacts", wish)).json["contacts"]
+        wa_id: str = contact["wa_id"]
+        return wa_id
 
     async def inject(self, message: dict[str, Any]) -> str:
         """An inbound message through the simulator; its id."""
@@ -100,10 +140,13 @@ class Integration:
             return message_id
 
     async def faults(self, **switches: Any) -> None:
-        """Set the simulator's switches; none clears all."""
+        """Set the simulator's switches; none clears all, and leaves no limits of rate."""
         url = f"{self.cluster.control_url}/faults"
-        call = self.http.put(url, json=switches) if switches else self.http.delete(url)
-        async with call as response:
+        if not switches:
+            async with self.http.delete(url) as response:
+                assert response.status == 200, await response.text()
+            switches = UNLIMITED if self.upstream == CLOUD else {}
+        async with self.http.put(url, json=switches) as response:
             assert response.status == 200, await response.text()
 
     async def hook(self) -> None:
@@ -121,18 +164,30 @@ class Integration:
 
 
 @asynccontextmanager
-async def installed(**options: Any) -> AsyncIterator[Integration]:
-    """A cluster of real processes with a logged-in integration; gone afterwards."""
+async def installed(
+    upstream: str = SIMULATOR, *, fresh: bool = False, **options: Any
+) -> AsyncIterator[Integration]:
+    """A cluster of real processes with a logged-in integration; gone afterwards.
+
+    ``fresh``: nobody has given it a password yet; its webapps make the first account.
+    """
     folder = await asyncio.to_thread(prepared.reachable_folder)
     await asyncio.to_thread(prepared.copy_to, folder / "postgres")
+    if fresh:
+        write_description(folder, msgspec.json.encode({"password": SECOND}).decode())
     environment = {"WA_API_KEY": API_KEY, **options.pop("environment", {})}
+    if upstream == CLOUD:
+        environment = {"WAROUTER_CLOUD_RATE": "1000", **environment}
+        options = {"upstream": EMULATOR, "emulator_faults": _UNLIMITED, **options}
     cluster = Cluster(
         Options(data_dir=folder, port=0, tls=False, environment=environment, **options)
     )
-    integration = Integration(cluster)
+    integration = Integration(cluster, upstream)
     try:
         await cluster.start()
         await integration.receiver.start()
+        if fresh:
+            await integration.first_logins()
         integration.token = await integration.token_of(cluster.user, cluster.password)
         await integration.hook()
         yield integration
@@ -143,3 +198,6 @@ async def installed(**options: Any) -> AsyncIterator[Integration]:
         await integration.http.close()
         await integration.receiver.stop()
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+
+_UNLIMITED = tuple(f"{name}={value}" for name, value in UNLIMITED.items())

@@ -24,7 +24,10 @@ from warouter.upstream.registration import Registered, Registrar, Sent
 
 PIN = "cloud_two_step"  # the setting that has it
 REGISTRATIONS_SECONDS = 3600  # Meta lets a number be registered ten times in 72 h
+GUESSES_SECONDS = 900  # Meta does not say for how long a pin that was guessed too often rests
 _PIN_CODE, _TOO_MANY_CODE = 1005, 1015
+_GUESSED = (133008, 133009)  # Meta's codes: the pin was not even looked at
+_SAME_DIGITS = 8
 
 
 class CloudRegistrar(Registrar):
@@ -49,6 +52,7 @@ class CloudRegistrar(Registrar):
         check_form(cert)
         try:
             known = await self._number.named()
+            _check_same(number, known.number)
             if known.connected:
                 return Registered(None, two_step=False)
             await self._keep(pin)
@@ -115,11 +119,27 @@ class CloudRegistrar(Registrar):
         return pin, bool(kept.get("given"))
 
 
+def _check_same(asked: str, shown: str) -> None:
+    """ParameterInvalid if ``asked`` (digits) is not the number that Meta shows: it would be stored
+    here, and be another one than messages come from.
+
+    Meta spells some numbers with a digit more or less behind the country code (Brazil, Mexico,
+    Argentina), so that only what follows counts. What Meta does not show cannot be compared.
+    """
+    meant = "".join(filter(str.isdecimal, shown))
+    if meant and (meant[:1], meant[-_SAME_DIGITS:]) != (asked[:1], asked[-_SAME_DIGITS:]):
+        raise ParameterInvalid(
+            f"cc and phone_number are not those of WAROUTER_CLOUD_PHONE_NUMBER_ID: that is {shown}"
+        )
+
+
 def _refused(error: CallFailed, what: str) -> ApiError:
     """What the client hears of a call that came to nothing."""
     judged = error.judged
     if judged is not None:
         words = judged.details or judged.title
+        if judged.meta_code in _GUESSED:
+            return TooManyRequests(f"pin: {words}", retry_after=GUESSES_SECONDS)
         if judged.code == _PIN_CODE:
             return ParameterInvalid(f"pin is wrong: {words}")
         if judged.code == _TOO_MANY_CODE:

@@ -106,6 +106,24 @@ def _as_it_is(message: Message) -> Message:
     return message
 
 
+def _contacts(message: Message) -> Message:
+    cards = message.get("contacts")
+    if not isinstance(cards, list):
+        return message
+    return message | {"contacts": [_card(card) for card in cards]}
+
+
+def _card(card: Any) -> Any:
+    """v1's phones all have a wa_id, an empty one if nobody has WhatsApp there, and receivers read
+    it unasked; Meta leaves it out then.
+    """
+    phones = card.get("phones") if isinstance(card, dict) else None
+    if not isinstance(phones, list):
+        return card
+    filled = [p | {"wa_id": p.get("wa_id") or ""} if isinstance(p, dict) else p for p in phones]
+    return card | {"phones": filled}
+
+
 def _unknown(message: Message) -> Message:
     told = [error for error in message.get("errors", ()) if error["code"] == _UNSUPPORTED]
     return message | {"type": "unknown", "errors": told or [error_object(_UNSUPPORTED)]}
@@ -128,7 +146,7 @@ def _system(message: Message) -> Message:
 _SHAPES: dict[str, Callable[[Message], Message]] = {
     "text": _as_it_is,
     "location": _as_it_is,
-    "contacts": _as_it_is,
+    "contacts": _contacts,
     "button": _as_it_is,
     "order": _as_it_is,
     "interactive": _as_it_is,

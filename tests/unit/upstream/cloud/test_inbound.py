@@ -122,6 +122,16 @@ def test_v1_types_pass(kind: str, part: Any) -> None:
     )
 
 
+def test_a_phone_without_whatsapp_has_an_empty_wa_id() -> None:
+    """v1's receivers read it unasked."""
+    cards = [{"phones": [{"phone": "1"}, {"phone": "2", "wa_id": None}, "odd"]}, {}, 5]
+    shown = v1(message("contacts", contacts=cards), ANN).payload["contacts"]
+    filled = [{"phone": "1", "wa_id": ""}, {"phone": "2", "wa_id": ""}, "odd"]
+    assert shown == [{"phones": filled}, {}, 5]
+    for odd in (None, {}, "x", [{"phones": {}}], [[]]):
+        assert v1(message("contacts", contacts=odd), ANN).payload["contacts"] == odd
+
+
 def test_keys_of_next_year_pass() -> None:
     referral = {
         "source_url": "https://fb.me/x",

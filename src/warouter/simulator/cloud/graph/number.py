@@ -24,6 +24,7 @@ SUCCESS: Given = {"success": True}
 _PIN, _CODE, _WAIT = 133005, 136025, 133008
 _TOO_MANY = 133016
 _REGISTRATIONS, _REGISTRATIONS_S = 10, 72 * 3600.0
+_GUESSES, _GUESSES_S = 5, 900.0
 _HIGH = 1000
 # Meta has these fields and leaves them out of an answer when there is nothing to say.
 _OMITTED = frozenset(
@@ -76,6 +77,7 @@ class NumberNode:
         self._switches = switches
         self._pin = ""
         self._registered_at: list[float] = []
+        self._guessed_at: list[float] = []
         self.settings: Given = {}
         self.registered = True
         self.verified = True
@@ -132,13 +134,24 @@ class NumberNode:
         if len(lately) >= _REGISTRATIONS:
             raise GraphError(_TOO_MANY)
         self._registered_at = [*lately, now]
-        if self._pin and pin != self._pin:
-            raise GraphError(_PIN)
+        self._check_pin(pin, now)
         if not self.verified:
             raise GraphError(_CODE, "The number is not verified.")
         self._pin = pin
         self.registered = True
         return SUCCESS
+
+    def _check_pin(self, pin: str, now: float) -> None:
+        """The pin must be that of two-step verification. How often and for how long it may be
+        guessed is not documented.
+        """
+        self._guessed_at = [at for at in self._guessed_at if now - at < _GUESSES_S]
+        if len(self._guessed_at) >= _GUESSES:
+            raise GraphError(_WAIT)
+        if self._pin and pin != self._pin:
+            self._guessed_at.append(now)
+            raise GraphError(_PIN)
+        self._guessed_at = []
 
     def deregister(self, given: Given) -> Given:
         """The number sends nothing until it is registered again."""
