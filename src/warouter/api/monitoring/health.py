@@ -11,8 +11,9 @@ from warouter.api.access.tokens import Caller
 from warouter.api.context import Context, NodeState
 from warouter.api.description.replies import ClusterHealthAnswer, SingleHealthAnswer, UpAnswer
 from warouter.api.route import Access, Route
+from warouter.codes import href
 from warouter.errors import NotReady
-from warouter.http.envelope import HREF, success
+from warouter.http.envelope import success
 
 # The best first: one connected coreapp is enough for a client that sees one gateway.
 _STATUSES = ("connected", "connecting", "unregistered", "uninitialized", "disconnected")
@@ -39,7 +40,12 @@ def _shown(state: NodeState) -> dict[str, Any]:
     if state.problem:
         error = NotReady(state.problem)
         shown["errors"] = [
-            {"code": error.code, "title": error.title, "details": error.details, "href": HREF}
+            {
+                "code": error.code,
+                "title": error.title,
+                "details": error.details,
+                "href": href(error.code),
+            }
         ]
     return shown
 
