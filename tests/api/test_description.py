@@ -81,6 +81,8 @@ def test_every_route_is_in_the_tables_of_the_docs() -> None:
         assert row is not None, f"docs/api.md has no row for {name(route)}"
         assert row.who == WHO[route.access.name], name(route)
         assert row.kind in ("same", "better", "ours", "gone"), name(route)
+        assert row.cloud, f"docs/api.md does not say what {name(route)} is on the Cloud API"
+        assert (row.cloud == "-") == (row.kind == "gone"), name(route)
     assert {row.kind for row in documented.values()} >= {"same", "better", "ours", "not there"}
 
 
