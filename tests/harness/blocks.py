@@ -1,9 +1,13 @@
-"""The blocks of commands of a document, by section and by the word after ``sh``."""
+"""Commands in documents: blocks of them by section and mark, and the command that words name."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
+
+import click
+
+from warouter.cli import cli
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -18,3 +22,14 @@ def script(text: str, *marks: str) -> str:
     """The blocks ``sh`` and those ``sh MARK`` with one of these marks, in their order."""
     blocks = re.findall(r"^```sh *(.*)\n((?:(?!```).*\n)*)```$", text, re.MULTILINE)
     return "\n".join(body for mark, body in blocks if mark in ("", *marks))
+
+
+def found(words: list[str]) -> tuple[click.Command, list[str]]:
+    """The command of ``warouter`` that the first words name, and the words behind them."""
+    command: click.Command = cli
+    context, left = click.Context(cli), list(words)
+    while isinstance(command, click.Group) and left and left[0] in command.list_commands(context):
+        named = command.get_command(context, left.pop(0))
+        assert named is not None
+        command = named
+    return command, left
