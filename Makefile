@@ -43,8 +43,9 @@ setup: $(VENV)/installed ## make .venv with the locked packages and the project,
 build: setup $(VENV)-packaging/installed ## build the sdist and the wheel into dist/
 	$(VENV)-packaging/bin/python -m build
 
-docs: setup ## write the tables of docs/operations.md that are made from the code
+docs: setup ## write what of docs/operations.md and docs/errors.md is made from the code
 	$(BIN)/python -m tests.harness.variables
+	$(BIN)/python -m tests.harness.error_codes
 
 demo: setup ## start a whole cluster on this machine and send messages through a failover
 	$(BIN)/warouter demo --since $(STARTED)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-HREF = "/docs/whatsapp/api/errors"
+# Where a webapp says what each code means; relative to the API, as clients know its address.
+PAGE = "/v1/errors"
 
 # code -> title, and what is said where the upstream says nothing more.
 _TABLE = {
@@ -70,6 +71,7 @@ _TABLE = {
     2061: ("Template paused", "the template is paused for its low quality"),
     2062: ("Template disabled", "the template is disabled for its low quality"),
 }
+CODES = tuple(_TABLE)
 TEMPLATE_CODES = tuple(code for code in _TABLE if code >= 2000)
 
 
@@ -83,11 +85,16 @@ def details(code: int) -> str:
     return _TABLE.get(code, _TABLE[500])[1]
 
 
+def href(code: int) -> str:
+    """Where causes and remedies of a code are."""
+    return f"{PAGE}#{code}"
+
+
 def error_object(code: int, own_title: str = "", own_details: str = "") -> dict[str, Any]:
     """The element of ``errors[]`` in a status, with every key."""
     return {
         "code": code,
         "title": own_title or title(code),
         "details": own_details or details(code),
-        "href": HREF,
+        "href": href(code),
     }

@@ -56,6 +56,7 @@ MATRIX: dict[tuple[str, str], dict[str, int]] = {
     ("POST", "/v1/account/shards"): ONLY_ADMIN,
     ("GET", "/v1/openapi.json"): OPEN,
     ("GET", "/v1/docs"): OPEN,
+    ("GET", "/v1/errors"): OPEN,
     ("POST", "/v1/account"): ONLY_ADMIN,
     ("POST", "/v1/account/verify"): ONLY_ADMIN,
     ("POST", "/v1/settings/account/two-step"): ONLY_ADMIN,

@@ -49,7 +49,7 @@ BODIES: dict[tuple[str, str], object] = {
 }
 # What needs no database, or not by itself: the rest of a webapp stands behind these.
 WITHOUT = {
-    *("/", "/v1/openapi.json", "/v1/docs", "/metrics", "/v1/metrics", "/v1/health"),
+    *("/", "/v1/openapi.json", "/v1/docs", "/v1/errors", "/metrics", "/v1/metrics", "/v1/health"),
     *("/v1/messages", "/v1/contacts", "/v1/contacts/{wa_id}/identity"),
     *("/v1/certificates/external/ca",),
 }

@@ -10,10 +10,12 @@ import jsonschema_rs
 import msgspec
 import pytest
 
+from tests.harness.answer import Answer
 from tests.harness.api import Api
 from tests.harness.described import DOCUMENT, Undocumented, check_answer, route_of
 from tests.harness.documented import rows
 from warouter.api.app import ROUTES
+from warouter.api.description.causes import known_codes
 from warouter.api.description.examples import BODIES
 from warouter.api.description.openapi import errors_of
 from warouter.api.route import Route
@@ -79,6 +81,8 @@ def test_every_route_is_in_the_tables_of_the_docs() -> None:
         assert row is not None, f"docs/api.md has no row for {name(route)}"
         assert row.who == WHO[route.access.name], name(route)
         assert row.kind in ("same", "better", "ours", "gone"), name(route)
+        assert row.cloud, f"docs/api.md does not say what {name(route)} is on the Cloud API"
+        assert (row.cloud == "-") == (row.kind == "gone"), name(route)
     assert {row.kind for row in documented.values()} >= {"same", "better", "ours", "not there"}
 
 
@@ -181,8 +185,9 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
 
-async def test_the_page_reads_alone(api: Api) -> None:
-    answer = await api.call("GET", "/v1/docs")
+async def read(api: Api, path: str) -> tuple[Answer, Page]:
+    """A page, of which everything is closed and which loads nothing."""
+    answer = await api.call("GET", path)
     assert answer.status == 200
     assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
     policy = answer.headers["Content-Security-Policy"]
@@ -195,12 +200,29 @@ async def test_the_page_reads_alone(api: Api) -> None:
     assert "script" not in page.seen
     assert "viewport" in answer.body.decode()
     assert len(page.ids) == len(set(page.ids))
+    return answer, page
+
+
+async def test_the_page_reads_alone(api: Api) -> None:
+    answer, page = await read(api, "/v1/docs")
     inner = {link[1:] for link in page.links if link.startswith("#")}
     assert inner <= set(page.ids)
-    assert [link for link in page.links if not link.startswith("#")] == ["/v1/openapi.json"]
+    assert [link for link in page.links if not link.startswith("#")] == [
+        "/v1/openapi.json",
+        "/v1/errors",
+    ]
     assert page.seen.count("details") == len(ROUTES)
     for route in ROUTES:
         assert f"<code>{route.path}</code>" in answer.body.decode()
     tag = answer.headers["ETag"]
     again = await api.call("GET", "/v1/docs/", headers={"If-None-Match": tag})
     assert again.status == 304
+
+
+async def test_each_href_leads_to_a_place_of_the_page_of_codes(api: Api) -> None:
+    _, page = await read(api, "/v1/errors")
+    assert page.ids == [str(code.code) for code in known_codes()]
+    refused = await api.call("GET", "/v1/nothing")
+    path, _, place = refused.error["href"].partition("#")
+    assert (path, place) == ("/v1/errors", "1006")
+    assert place in page.ids

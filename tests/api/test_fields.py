@@ -31,7 +31,7 @@ def test_an_answer_without_them_is_found(fields: dict[str, str]) -> None:
 
 
 async def test_the_description_may_be_kept_and_still_is_not_guessed_at(api: Api) -> None:
-    for path in ("/v1/docs", "/v1/openapi.json"):
+    for path in ("/v1/docs", "/v1/openapi.json", "/v1/errors"):
         answer = await api.call("GET", path)
         assert answer.headers.getall("Cache-Control") != ["no-store"]
         assert answer.headers.getall("X-Content-Type-Options") == ["nosniff"]

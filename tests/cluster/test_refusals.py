@@ -20,7 +20,7 @@ async def test_an_identity_is_refused_until_it_is_acknowledged(start: Start) -> 
     error = business.failure(refused)
     assert (error["code"], error["title"]) == (480, "User potentially changed")
     assert error["details"]
-    assert error["href"] == "/docs/whatsapp/api/errors"
+    assert error["href"] == f"/v1/errors#{error['code']}"
     hash = (await business.call("GET", path))["identity"]["hash"]
     assert (await business.call("PUT", path, json={"hash": hash}))["identity"]["acknowledged"]
     await business.called_back("read", await business.message(TO))

@@ -6,11 +6,10 @@ import re
 import shlex
 from pathlib import Path
 
-import click
 import pytest
 
+from tests.harness.blocks import found
 from tests.harness.documented import rows
-from warouter.cli import cli
 from warouter.metrics import CATALOGUE
 from warouter.variables import GROUPS
 
@@ -32,12 +31,7 @@ COMMANDS = sorted(
 @pytest.mark.parametrize("text", COMMANDS)
 def test_each_command_is_understood(text: str) -> None:
     name, *words = shlex.split(text)
-    command: click.Command = cli
-    context = click.Context(cli)
-    while isinstance(command, click.Group) and words and words[0] in command.list_commands(context):
-        found = command.get_command(context, words.pop(0))
-        assert found is not None
-        command = found
+    command, words = found(words)
     command.make_context(name, words)
 
 

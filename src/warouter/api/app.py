@@ -31,6 +31,7 @@ from warouter.api.account import shards as account
 from warouter.api.contacts import handlers as contacts
 from warouter.api.contacts import identity
 from warouter.api.context import Context
+from warouter.api.description import errors as errors_page
 from warouter.api.description import page
 from warouter.api.messages import handlers as messages
 from warouter.api.monitoring import health as ops
@@ -72,6 +73,7 @@ ROUTES: tuple[Route, ...] = (
     *groups.ROUTES,
     *account.ROUTES,
     *page.ROUTES,
+    *errors_page.ROUTES,
     *registration.ROUTES,
     *two_step.ROUTES,
     *backup.ROUTES,

@@ -9,12 +9,12 @@ import msgspec
 from aiohttp import web
 
 from warouter import API_VERSION, SERVER
+from warouter.codes import href
 from warouter.errors import ApiError, BodyTooLarge, GenericError, MethodNotAllowed, NotFound
 
 # warouter's own version is in the Server header.
 META = {"api_status": "stable", "version": API_VERSION}
 META_JSON = msgspec.json.encode(META)
-HREF = "https://developers.facebook.com/docs/whatsapp/api/errors"
 _DETAILS_CHARS = 400  # a client's own words may be quoted in them
 _JSON = "application/json"
 
@@ -73,7 +73,7 @@ def error_body(error: ApiError) -> bytes:
         "code": error.code,
         "title": error.title,
         "details": _plain(error.details),
-        "href": HREF,
+        "href": href(error.code),
     }
     return msgspec.json.encode({"meta": META, "errors": [said]})
 

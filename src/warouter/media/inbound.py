@@ -12,11 +12,13 @@ from typing import Any
 
 import msgspec
 
+from warouter.codes import href
+
 REFERRAL = "referral"
 DOWNLOAD_ERROR = {
     "code": 400,
     "title": "Media download error",
-    "href": "/docs/whatsapp/api/errors",
+    "href": href(400),
 }
 
 

@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Meta
 
 from warouter._hash import slot_of
+from warouter.codes import href
 from warouter.recipient import wa_id
 from warouter.simulator import shapes
 from warouter.simulator.identity import Identity
@@ -195,7 +196,7 @@ def _unknown(request: Request, given: object) -> dict[str, Any]:
                 "code": 501,
                 "title": "Unsupported message type",
                 "details": "Message type is not currently supported",
-                "href": "/docs/whatsapp/api/errors",
+                "href": href(501),
             }
         ]
     }

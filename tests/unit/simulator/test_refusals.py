@@ -78,7 +78,7 @@ def test_each_switch_refuses_for_good(
         "code": code,
         "title": title,
         "details": codes.details(code),
-        "href": "/docs/whatsapp/api/errors",
+        "href": codes.href(code),
     }
     assert payload["status"] == "failed"
     assert world.record.counters.rejected == 1

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from base64 import b64encode
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from html import escape
 from importlib.resources import files
@@ -21,6 +21,7 @@ from warouter.api.access.tokens import Caller
 from warouter.api.context import Context
 from warouter.api.description.openapi import JSON, describe
 from warouter.api.route import Access, Route
+from warouter.codes import PAGE
 from warouter.http.envelope import META
 
 HTML = "text/html"
@@ -45,39 +46,50 @@ class Description:
 
     @functools.cached_property
     def html(self) -> tuple[bytes, dict[str, str]]:
-        style = (files("warouter") / "static" / "docs.css").read_text()
-        body = _page(self.document, style).encode()
-        digest = b64encode(sha256(style.encode()).digest()).decode()
-        # Nothing but this very style may act on the page.
-        policy = (
-            f"default-src 'none'; style-src 'sha256-{digest}';"
-            " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-        )
-        headers = {
-            "Content-Type": f"{HTML}; charset=utf-8",
-            "Content-Security-Policy": policy,
-            "X-Content-Type-Options": "nosniff",
-            "Referrer-Policy": "no-referrer",
-        }
-        return body, headers | _cached(body)
+        return html_page(f"{self.document['info']['title']} API", _parts(self.document))
 
 
 DESCRIPTION = web.AppKey("description", Description)
 
 
 async def openapi(_context: Context, request: web.Request, _caller: Caller) -> web.Response:
-    return _served(request, *request.app[DESCRIPTION].json)
+    return served(request, *request.app[DESCRIPTION].json)
 
 
 async def docs(_context: Context, request: web.Request, _caller: Caller) -> web.Response:
-    return _served(request, *request.app[DESCRIPTION].html)
+    return served(request, *request.app[DESCRIPTION].html)
+
+
+def html_page(title: str, parts: Iterable[str]) -> tuple[bytes, dict[str, str]]:
+    """A page of these parts of HTML, with its header fields."""
+    style = (files("warouter") / "static" / "docs.css").read_text()
+    head = [
+        "<!doctype html>\n<html lang=en><head><meta charset=utf-8>",
+        "<meta name=viewport content='width=device-width, initial-scale=1'>",
+        f"<title>{escape(title)}</title>",
+        f"<style>{style}</style></head><body>",
+    ]
+    body = "".join([*head, *parts, "</body></html>\n"]).encode()
+    digest = b64encode(sha256(style.encode()).digest()).decode()
+    # Nothing but this very style may act on the page.
+    policy = (
+        f"default-src 'none'; style-src 'sha256-{digest}';"
+        " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+    headers = {
+        "Content-Type": f"{HTML}; charset=utf-8",
+        "Content-Security-Policy": policy,
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "no-referrer",
+    }
+    return body, headers | _cached(body)
 
 
 def _cached(body: bytes) -> dict[str, str]:
     return {"ETag": f'"{sha256(body).hexdigest()[:32]}"', "Cache-Control": _CACHE}
 
 
-def _served(request: web.Request, body: bytes, headers: Mapping[str, str]) -> web.Response:
+def served(request: web.Request, body: bytes, headers: Mapping[str, str]) -> web.Response:
     """The body, or 304 if the client has this version already."""
     known = {tag.strip().removeprefix("W/") for tag in _if_none_match(request)}
     if headers["ETag"] in known or "*" in known:
@@ -92,23 +104,15 @@ def _if_none_match(request: web.Request) -> list[str]:
 # ------------------------------------------------------------------ the page
 
 
-def _page(document: Mapping[str, Any], style: str) -> str:
+def _parts(document: Mapping[str, Any]) -> Iterator[str]:
     info = document["info"]
-    return "".join(
-        [
-            "<!doctype html>\n<html lang=en><head><meta charset=utf-8>",
-            "<meta name=viewport content='width=device-width, initial-scale=1'>",
-            f"<title>{escape(info['title'])} API</title>",
-            f"<style>{style}</style></head><body>",
-            f"<h1>{escape(info['title'])} API <small>{escape(info['version'])}</small></h1>",
-            *(f"<p>{_prose(p)}</p>" for p in info["description"].split("\n\n")),
-            "<p><a href='/v1/openapi.json'>openapi.json</a>, the same for programs</p>",
-            *_operations(document["paths"]),
-            "<h2>Types</h2>",
-            *(_type(name, t) for name, t in document["components"]["schemas"].items()),
-            "</body></html>\n",
-        ]
-    )
+    yield f"<h1>{escape(info['title'])} API <small>{escape(info['version'])}</small></h1>"
+    yield from (f"<p>{prose(p)}</p>" for p in info["description"].split("\n\n"))
+    yield "<p><a href='/v1/openapi.json'>openapi.json</a>, the same for programs</p>"
+    yield f"<p><a href='{PAGE}'>Error codes</a>, with causes and what to do</p>"
+    yield from _operations(document["paths"])
+    yield "<h2>Types</h2>"
+    yield from (_type(name, t) for name, t in document["components"]["schemas"].items())
 
 
 def _operations(paths: Mapping[str, Any]) -> Iterator[str]:
@@ -129,8 +133,8 @@ def _operation(method: str, path: str, operation: Mapping[str, Any]) -> str:
     parts = [
         f"<details id='{escape(operation['operationId'])}'><summary>",
         f"<b class={method}>{method.upper()}</b> <code>{escape(path)}</code>",
-        f" <span>{_prose(operation['summary'])}</span></summary>",
-        f"<p>{_prose(operation['description'])}</p>",
+        f" <span>{prose(operation['summary'])}</span></summary>",
+        f"<p>{prose(operation['description'])}</p>",
     ]
     if parameters := operation.get("parameters"):
         parts += ["<h3>Parameters</h3><ul>", *map(_parameter, parameters), "</ul>"]
@@ -139,7 +143,7 @@ def _operation(method: str, path: str, operation: Mapping[str, Any]) -> str:
         parts += [_content(body["content"])]
     parts += ["<h3>Answers</h3><dl>"]
     for status, response in operation["responses"].items():
-        parts += [f"<dt>{escape(status)}</dt><dd>{_prose(response['description'])}"]
+        parts += [f"<dt>{escape(status)}</dt><dd>{prose(response['description'])}"]
         # Failures all have the one shape of ErrorAnswer.
         if status < "300" and "content" in response:
             parts += [_content(response["content"])]
@@ -148,7 +152,7 @@ def _operation(method: str, path: str, operation: Mapping[str, Any]) -> str:
 
 
 def _parameter(parameter: Mapping[str, Any]) -> str:
-    meaning = _prose(parameter.get("description", "required"))
+    meaning = prose(parameter.get("description", "required"))
     return f"<li><code>{escape(parameter['name'])}</code> ({parameter['in']}): {meaning}</li>"
 
 
@@ -166,7 +170,7 @@ def _content(content: Mapping[str, Any]) -> str:
 def _type(name: str, schema: Mapping[str, Any]) -> str:
     parts = [f"<section id='{escape(name)}'><h3>{escape(name)}</h3>"]
     if description := schema.get("description"):
-        parts.append(f"<p>{_prose(description)}</p>")
+        parts.append(f"<p>{prose(description)}</p>")
     required = schema.get("required", ())
     parts.append("<ul>")
     for key, value in schema.get("properties", {}).items():
@@ -202,7 +206,7 @@ def _bounds(schema: Mapping[str, Any]) -> str:
     return f" ({', '.join(words)})" if words else ""
 
 
-def _prose(text: str) -> str:
+def prose(text: str) -> str:
     """Escaped text; text between backticks becomes code."""
     pieces = escape(text).split("`")
     return "".join(f"<code>{p}</code>" if n % 2 else p for n, p in enumerate(pieces))

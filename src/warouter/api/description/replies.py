@@ -33,7 +33,9 @@ class Meta(Answer):
 
 
 class Error(Answer):
-    """`code` and `title` are the product's; `details` says what was wrong with this request."""
+    """`code` and `title` are the product's; `details` says what was wrong with this request, and
+    `href` leads to causes and remedies of the code.
+    """
 
     code: int
     title: str

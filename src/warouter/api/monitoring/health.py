@@ -16,8 +16,9 @@ from warouter.api.description.replies import (
     UpAnswer,
 )
 from warouter.api.route import Access, Route
+from warouter.codes import href
 from warouter.errors import NotReady
-from warouter.http.envelope import HREF, success
+from warouter.http.envelope import success
 from warouter.store.views.number import NumberFacts
 
 # The best first: one connected coreapp is enough for a client that sees one gateway.
@@ -59,7 +60,12 @@ def _shown(state: NodeState) -> dict[str, Any]:
     if state.problem:
         error = NotReady(state.problem)
         shown["errors"] = [
-            {"code": error.code, "title": error.title, "details": error.details, "href": HREF}
+            {
+                "code": error.code,
+                "title": error.title,
+                "details": error.details,
+                "href": href(error.code),
+            }
         ]
     return shown
 

@@ -27,7 +27,7 @@ from warouter.upstream.protocol import Answer
 log = logging.getLogger(__name__)
 
 Why = tuple[int, str, str]  # code, title and details of an error
-UNKNOWN: Why = (500, "Internal error", "outcome unknown, not sent again")
+UNKNOWN: Why = (500, "Generic error", "outcome unknown, not sent again")
 EXPIRED: Why = (410, "Message expired", "outcome unknown: the ttl passed before an answer came")
 
 

@@ -86,12 +86,12 @@ def judge_mark(status: int, body: bytes, retry_after: str = "") -> Judged:
     return judge(status, body, retry_after)
 
 
-def status_error(code: int, title: str = "", details: str = "", href: str = "") -> dict[str, Any]:
-    """The v1 element of ``errors[]`` for one of a ``failed`` webhook: the v1 code, Meta's words."""
-    made = codes.error_object(TABLE.get(code, UNKNOWN).code, "", bounded(details or title))
-    if href:
-        made["href"] = href
-    return made
+def status_error(code: int, title: str = "", details: str = "") -> dict[str, Any]:
+    """The v1 element of ``errors[]`` for one of a ``failed`` webhook: the v1 code, Meta's words.
+
+    Its ``href`` is ours: Meta's leads to another code, and is relative to a site of Meta's.
+    """
+    return codes.error_object(TABLE.get(code, UNKNOWN).code, "", bounded(details or title))
 
 
 def bounded(words: str) -> str:

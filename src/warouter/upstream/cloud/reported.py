@@ -27,5 +27,4 @@ def error_of(error: dict[str, Any]) -> dict[str, Any]:
         code if is_code and isinstance(code, int) else _NO_CODE,
         word_of(error, "title"),
         details or word_of(error, "details", MOST_DETAILS) or message,
-        word_of(error, "href"),
     )

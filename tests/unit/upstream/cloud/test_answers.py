@@ -279,14 +279,14 @@ def test_a_failed_status_has_the_same_v1_code(_cls: Class, v1: int, code: int, s
 
 
 def test_the_error_of_a_status_has_metas_words() -> None:
-    made = status_error(131026, "Message undeliverable", "Message Undeliverable.", "/docs/x")
+    made = status_error(131026, "Message undeliverable", "Message Undeliverable.")
     assert made == {
         "code": 1013,
         "title": "User is not valid",
         "details": "Message Undeliverable.",
-        "href": "/docs/x",
+        "href": "/v1/errors#1013",
     }
     assert status_error(131047, "Re-engagement message")["details"] == "Re-engagement message"
     assert status_error(131047)["details"] == codes.details(470)
-    assert status_error(131047)["href"] == codes.HREF
+    assert status_error(131047)["href"] == "/v1/errors#470"
     assert status_error(1, details="a\0b" + "x" * 3000)["details"] == "ab" + "x" * 1997

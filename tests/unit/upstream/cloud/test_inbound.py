@@ -39,7 +39,7 @@ UNKNOWN = {
     "code": 501,
     "title": "Unsupported message type",
     "details": "Message type is not currently supported",
-    "href": "/docs/whatsapp/api/errors",
+    "href": "/v1/errors#501",
 }
 
 

@@ -1,0 +1,71 @@
+"""GET /v1/errors: every error code with causes and remedies, as an HTML page.
+
+``href`` of each error leads to the code's place on it.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Sequence
+from html import escape
+
+from aiohttp import web
+
+from warouter.api.access.tokens import Caller
+from warouter.api.context import Context
+from warouter.api.description.causes import BECOMES, Code, known_codes, shown_place
+from warouter.api.description.page import HTML, html_page, prose, served
+from warouter.api.route import Access, Route
+from warouter.codes import PAGE
+
+_ABOUT = (
+    "What each error code means, what causes it, and what to do. `details` of an error say what"
+    " was wrong with this very request or message; where the Cloud API refused it, they are Meta's"
+    " own words.",
+    "An answer with an error has the HTTP status given here. Other errors come later, by a"
+    " callback: in a status `failed`, or in an inbound message.",
+)
+
+
+async def errors(_context: Context, request: web.Request, _caller: Caller) -> web.Response:
+    return served(request, *_page())
+
+
+@functools.cache
+def _page() -> tuple[bytes, dict[str, str]]:
+    parts = ["<h1>Error codes</h1>", *(f"<p>{prose(p)}</p>" for p in _ABOUT)]
+    for code in known_codes():
+        parts += _section(code)
+    return html_page("warouter: error codes", parts)
+
+
+def _section(code: Code) -> Iterator[str]:
+    yield f"<section id='{code.code}'><h2>{code.code} <small>{escape(code.title)}</small></h2>"
+    rows = [(shown_place(each), each.cause, each.do) for each in code.causes]
+    yield _table(("where", "cause", "what to do"), rows)
+    if code.meta:
+        meta = [(each.label, each.words, BECOMES[each.meaning.cls]) for each in code.meta]
+        yield _table(("Meta's code", "what it means", "what becomes of the message"), meta)
+    yield "</section>"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [("th", head), *(("td", row) for row in rows)]
+    made = "".join(
+        f"<tr>{''.join(f'<{cell}>{prose(text)}</{cell}>' for text in row)}</tr>"
+        for cell, row in lines
+    )
+    return f"<table>{made}</table>"
+
+
+ROUTES = (
+    Route(
+        "GET",
+        PAGE,
+        Access.OPEN,
+        errors,
+        "Every error code with its causes and what to do, as a page to read",
+        answer=HTML,
+        status=(200, 304),
+    ),
+)
