@@ -163,6 +163,15 @@ async def test_templates_are_listed_page_by_page(world: Door) -> None:
     assert "next" not in second["paging"]
     _, found = await world.call("GET", f"{url}?name=made")
     assert [t["language"] for t in found["data"]] == ["de"]
+    assert "summary" not in found
+    counted = "summary=total_count,message_template_count,message_template_limit"
+    _, found = await world.call("GET", f"{url}?name=made&{counted}")
+    assert found["summary"] == {
+        "total_count": 1,
+        "message_template_count": 3,
+        "message_template_limit": 6000,
+    }
+    assert (await world.call("GET", f"{url}?summary=x"))[0] == 400
 
 
 async def test_the_account(world: Door) -> None:

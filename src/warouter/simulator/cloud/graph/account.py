@@ -17,6 +17,8 @@ from warouter.simulator.cloud.graph.number import SUCCESS, Given, NumberNode
 from warouter.simulator.cloud.templates import Template, Templates
 
 _PAGE = 25
+_MOST = 6000  # templates of a verified business
+_NAMESPACE = "ba30dd89_2ebd_41e4_b805_f2c05ae04cc9"
 _CATEGORIES = ("AUTHENTICATION", "MARKETING", "UTILITY")
 
 
@@ -38,7 +40,9 @@ class AccountNode:
         self.subscribed = True
 
     def fields(self, given: Given) -> Given:
-        return {"id": self._facts.waba_id, "name": self._facts.name, "currency": "USD"}
+        """GET of the node; clients ask for more than it says, and miss these."""
+        named = {"id": self._facts.waba_id, "name": self._facts.name, "currency": "USD"}
+        return named | {"timezone_id": "1", "message_template_namespace": _NAMESPACE}
 
     def phone_numbers(self, given: Given) -> Given:
         foreign = self._switches().foreign_number
@@ -56,8 +60,11 @@ class AccountNode:
         return SUCCESS
 
     def templates(self, given: Given) -> Given:
-        """One page; ``limit`` and ``after`` as usual, ``fields``, ``name``, ``category``."""
+        """One page; ``limit`` and ``after`` as usual, ``fields``, ``name``, ``category``, and
+        ``summary`` with the names of what is counted.
+        """
         found = [t.shown() for t in self._templates.all(self._switches().categories)]
+        whole = len(found)
         for name in ("name", "category", "status", "language"):
             if wanted := given.get(name):
                 found = [t for t in found if str(t[name]).lower() == str(wanted).lower()]
@@ -73,7 +80,8 @@ class AccountNode:
         if first + len(page) < len(found):
             path = f"v{self._switches().webhook_version}.0/{self._facts.waba_id}/message_templates"
             paging["next"] = f"{self.base}/{path}?limit={limit}&after={first + len(page)}"
-        return {"data": page, "paging": paging}
+        counted = _summary(given, total_count=len(found), message_template_count=whole)
+        return {"data": page, "paging": paging} | counted
 
     def make_template(self, given: Given) -> Given:
         """A new template, approved at once."""
@@ -83,6 +91,15 @@ class AccountNode:
         template = Template(name, str(category), str(given.get("language", "en_US")))
         self._templates.make(template)
         return {"id": template.id, "status": template.status, "category": category}
+
+
+def _summary(given: Given, **counts: int) -> Given:
+    """What a list is asked to count, if it is."""
+    asked = [name for name in str(given.get("summary", "")).split(",") if name]
+    known = {**counts, "message_template_limit": _MOST, "are_translations_complete": True}
+    if unknown := [name for name in asked if name not in known]:
+        raise GraphError(PARAMETER, f"Tried accessing nonexisting summary ({unknown[0]})")
+    return {"summary": {name: known[name] for name in asked}} if asked else {}
 
 
 def parameters(query: dict[str, list[str]], body: bytes, kind: bytes) -> Given:

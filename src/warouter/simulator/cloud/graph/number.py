@@ -31,8 +31,11 @@ _OMITTED = frozenset(
     {
         "certificate",
         "conversational_automation",
+        "country_code",
+        "country_dial_code",
         "eligibility_for_api_business_global_search",
         "is_official_business_account",
+        "is_on_biz_app",
         "is_preverified_number",
         "last_onboarded_time",
         "new_certificate",
@@ -189,6 +192,7 @@ class NumberNode:
             "platform_type": "CLOUD_API" if self.registered else "NOT_APPLICABLE",
             "account_mode": "LIVE",
             "is_pin_enabled": bool(self._pin),
+            "whatsapp_business_manager_messaging_limit": "TIER_UNLIMITED",
             "messaging_limit_tier": "TIER_UNLIMITED",
             "webhook_configuration": self.callbacks.shown(),
         }
