@@ -9,6 +9,9 @@ WORKERS ?= $(shell echo $$((2 * $$(nproc) + 1)))
 SUITES := lint test bench packaging power
 # Beside that of VENV; Debian 13 brings 3.13.
 SECOND ?= python3.13
+# For the programs of other authors, which want 3.12 at least.
+OUTSIDE ?= python3.13
+WITNESSES := $(VENV)-outside
 # Debian's packages in the table of docs/testing.md, but for those of `make setup`.
 DEBIAN := haproxy nginx prometheus systemd util-linux iproute2 faketime fuse3 \
 	python3.13 python3.13-venv python3.13-dev
@@ -23,7 +26,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build docs demo apt test test-second check lint fuzz bench bench-e2e bench-wide size lock clean
-.PHONY: bench-cloud bench-docs bench-idle bench-peers test-large
+.PHONY: bench-cloud bench-docs bench-idle bench-peers test-large test-outside
 .PHONY: upgrade chaos-short chaos chaos-mutants chaos-clocks chaos-calm chaos-power simulate
 
 help: ## show this list
@@ -65,6 +68,13 @@ test-second: setup ## run the unit tests on a second Python (SECOND=python3.13)
 		echo "second Python: not run ($(VENV) has $(SECOND): give another one as SECOND)"; \
 	else $(MAKE) --no-print-directory setup PYTHON=$(SECOND) VENV=$(VENV)-$(SECOND:python%=%) \
 		&& $(VENV)-$(SECOND:python%=%)/bin/python -m pytest --numprocesses=$$(nproc) tests/unit; fi
+
+test-outside: setup ## let programs of others read, write and judge the Cloud API's bodies (META_OPENAPI=path)
+	@if ! $(OUTSIDE) -c $(YOUNG) 2>/dev/null; then \
+		echo "outside witnesses: not run ($(OUTSIDE), 3.12 or newer with its venv, is not here)"; \
+	else $(MAKE) --silent $(WITNESSES)/installed && META_OPENAPI="$(META_OPENAPI)" \
+		WITNESSES=$(WITNESSES) $(BIN)/python -m pytest --numprocesses=$$(nproc) --dist=loadgroup \
+		--durations=5 --durations-min=5 tests/outside; fi
 
 simulate: setup ## run whole clusters on virtual time under drawn faults (SEEDS=10000 UPSTREAM=both FIRST=0 JOBS=2)
 	$(BIN)/python -m tests.campaigns.simulation --seeds $(or $(SEEDS),1000) --first $(or $(FIRST),0) --jobs $(or $(JOBS),2) --upstream $(or $(UPSTREAM),both)
@@ -163,6 +173,7 @@ lock: setup ## resolve the newest allowed versions anew into requirements.lock a
 			--output-file requirements/$$suite.lock || exit 1; done
 	$(COMPILE) pyproject.toml --group build --constraint requirements.lock \
 		--output-file deploy/requirements.lock
+	$(subst 3.11,3.12,$(COMPILE)) --group outside --upgrade --output-file requirements/outside.lock
 
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-annotate --custom-compile-command "make lock"
@@ -173,6 +184,8 @@ clean: ## remove .venv and everything that was built
 
 # Whether a Python makes venvs and has its headers.
 BUILDS := 'import ensurepip, os, sysconfig; os.stat(sysconfig.get_path("include") + "/Python.h")'
+
+YOUNG := 'import ensurepip, sys; sys.exit(sys.version_info < (3, 12))'
 
 # One check by name; it finds its own helpers beside it. A missing one says so, and fails.
 define check
@@ -196,6 +209,12 @@ $(VENV)-%/installed: requirements/%.lock $(VENV)/locked
 	$(BIN)/python -c $(SITE) > $$($(VENV)-$*/bin/python -c $(PURELIB))/project.pth
 	$(VENV)-$*/bin/python -m pip install --quiet --disable-pip-version-check --ignore-installed \
 		--require-hashes -r $<
+	@touch $@
+
+# The witnesses share nothing with the project, not even its Python.
+$(WITNESSES)/installed: requirements/outside.lock
+	$(OUTSIDE) -m venv --clear $(WITNESSES)
+	$(WITNESSES)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
 # The peers' clients stay out of .venv; what they share with the project they take from it. A client

@@ -38,6 +38,7 @@ class Business:
 
     def __init__(self) -> None:
         self.bodies: list[bytes] = []
+        self.signatures: list[str] = []
         self.queries: list[dict[str, str]] = []
         self.status: Callable[[int], int] = lambda n: 200
         self.verify = True
@@ -82,6 +83,7 @@ class Business:
         assert body.isascii()
         status = self.status(len(self.bodies))
         self.bodies.append(body)
+        self.signatures.append(expected)
         self.watch.notify()
         if self.stalls:
             await asyncio.Event().wait()
