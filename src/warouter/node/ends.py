@@ -99,21 +99,7 @@ class CloudEnd:
         graph_number = GraphNumber(cloud, self._calls)
         self._recovery = Recovery(self.upstream.reach, graph_number.probe, self._tell, clock)
         self._described = self._made_described(graph_number)
-        self.number = Number(
-            ownership,
-            common.identity.incarnation,
-            common.session.fetch,
-            common.session.registered,
-            self.pace,
-            graph_number,
-            lambda: secrets.token_hash,
-            self._rules,
-            cloud.rate,
-            clock,
-            self.graph.size,
-            self.graph.begin,
-            self._described.read,
-        )
+        self.number = self._made_number(graph_number)
         self.listeners = (self.drain, self.number)
         self._requests = Requests(
             ownership,
@@ -157,6 +143,24 @@ class CloudEnd:
             common.journal.users,
             cloud.version,
             common.clock,
+        )
+
+    def _made_number(self, graph_number: GraphNumber) -> Number:
+        common = self._common
+        return Number(
+            common.ownership,
+            common.identity.incarnation,
+            common.session.fetch,
+            common.session.registered,
+            self.pace,
+            graph_number,
+            lambda: self.secrets.token_hash,
+            self._rules,
+            common.settings.cloud.rate,
+            common.clock,
+            self.graph.size,
+            self.graph.begin,
+            self._described.read,
         )
 
     def _told(self, post: Post, judged: Judged) -> None:

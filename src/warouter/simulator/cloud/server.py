@@ -21,6 +21,8 @@ from warouter.simulator.cloud.facts import Facts
 from warouter.simulator.cloud.faults import CloudFaults
 from warouter.simulator.cloud.graph.account import AccountNode
 from warouter.simulator.cloud.graph.app import AppNode
+from warouter.simulator.cloud.graph.callbacks import CallbackEdge
+from warouter.simulator.cloud.graph.callers import Callers
 from warouter.simulator.cloud.graph.compliance import ComplianceEdge
 from warouter.simulator.cloud.graph.connection import Connection
 from warouter.simulator.cloud.graph.history import History
@@ -29,7 +31,7 @@ from warouter.simulator.cloud.graph.media import MediaEdge
 from warouter.simulator.cloud.graph.messages import Messages
 from warouter.simulator.cloud.graph.number import NumberNode
 from warouter.simulator.cloud.graph.profile import ProfileEdge
-from warouter.simulator.cloud.graph.routes import Graph, tracer
+from warouter.simulator.cloud.graph.routes import Graph, Nodes, tracer
 from warouter.simulator.cloud.graph.tokens import Tokens
 from warouter.simulator.cloud.graph.uploads import Uploads
 from warouter.simulator.cloud.record import Record
@@ -226,25 +228,20 @@ class CloudSimulator:
             self.world.intake, self.world.record, self._switches, self.line, trace, self._random
         )
         tokens = Tokens(self.facts, self._switches)
-        return Graph(
-            self.facts,
-            self.world.record,
-            self.line,
-            self._switches,
-            messages,
+        app = AppNode(self.facts, tokens, self.number.callbacks, self._switches)
+        nodes = Nodes(
             self.number,
             self.account,
-            AppNode(self.facts, tokens, self.number.callbacks, self._switches),
+            app,
+            CallbackEdge(self.number, self.account, self.sender.handshake, self._call_back),
             self.profile,
             self.compliance,
             self.uploads,
-            tokens,
             self.media,
-            self.sender.handshake,
-            self._call_back,
             self.history,
-            trace,
         )
+        callers = Callers(self.facts, self.world.record.counters, tokens, app, self._switches)
+        return Graph(self.facts, self.line, self._switches, callers, messages, nodes, trace)
 
     def _connection(self) -> Connection:
         return Connection(self._graph.handle, self.line, self._meta_clock, self._admits)

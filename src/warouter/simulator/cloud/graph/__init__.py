@@ -2,7 +2,7 @@
 
 connection  one caller: requests from bytes, answers good and bad
 line        the line to all callers, which can go deaf or be cut
-routes      token, node and edge of a call
+routes      node and edge of a call
 messages    a request for a message, from its last byte to its answer
 fate        what becomes of such a request
 number      the node of the number
@@ -13,6 +13,8 @@ compliance  its compliance information
 uploads     the Resumable Upload API
 app         the node of the app, and what there is to know of a token
 tokens      which bearers are taken
+callers     who calls, and what that one may ask for
+callbacks   where webhooks go, and the subscription
 media       media by id and by URL
 history     the number's messages, and their events
 errors      Meta's error codes and the form of an error

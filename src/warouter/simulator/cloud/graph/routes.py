@@ -1,4 +1,4 @@
-"""The Graph side: who calls, with which token, and which node and edge are meant.
+"""The Graph side: which node and edge a call means.
 
     POST   /{version}/{number}/messages          messages and read marks (``messages``)
     POST   /{version}/{number}/media             upload (``media``)
@@ -25,6 +25,7 @@ import re
 from collections.abc import Awaitable, Callable
 from functools import partial
 from random import Random
+from typing import NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
@@ -34,107 +35,103 @@ from warouter.simulator.cloud.facts import Facts
 from warouter.simulator.cloud.faults import CloudFaults
 from warouter.simulator.cloud.graph import errors
 from warouter.simulator.cloud.graph.account import AccountNode, parameters
-from warouter.simulator.cloud.graph.app import MANAGEMENT, MESSAGING, AppNode
+from warouter.simulator.cloud.graph.app import AppNode
+from warouter.simulator.cloud.graph.callbacks import CallbackEdge
+from warouter.simulator.cloud.graph.callers import Callers
 from warouter.simulator.cloud.graph.compliance import ComplianceEdge
 from warouter.simulator.cloud.graph.connection import JSON, Connection, Request
-from warouter.simulator.cloud.graph.errors import PARAMETER, TOKEN, GraphError
+from warouter.simulator.cloud.graph.errors import PARAMETER, GraphError
 from warouter.simulator.cloud.graph.history import History
 from warouter.simulator.cloud.graph.line import Line
 from warouter.simulator.cloud.graph.media import CONTENT, Content, MediaEdge, MediaTrouble
 from warouter.simulator.cloud.graph.messages import Messages
-from warouter.simulator.cloud.graph.number import SUCCESS, Given, NumberNode
+from warouter.simulator.cloud.graph.number import Given, NumberNode
 from warouter.simulator.cloud.graph.profile import PICTURE, Picture, ProfileEdge
-from warouter.simulator.cloud.graph.tokens import Tokens
-from warouter.simulator.cloud.graph.uploads import PREFIX, SCHEME, Uploads
-from warouter.simulator.cloud.record import Record
+from warouter.simulator.cloud.graph.uploads import PREFIX, Uploads
 
 log = logging.getLogger(__name__)
 
 _VERSION = re.compile(r"v[0-9]{1,2}\.[0-9]")
-_CALLBACK_FAILED = 2200
-_NOT_GRANTED, _APP_ONLY = 200, 15
-_LONGEST_URL = 200
-
-Handler = Callable[[Given], Given]
-Handshake = Callable[[str, str], Awaitable[bool]]
+Handler = Callable[[Given], Given | Awaitable[Given]]
 
 
-class Graph:
-    """Takes every request of every connection. ``handshake`` says whether a callback URL answers
-    to a verify token; ``call_back`` is called when another URL may be in force.
-    """
+class Nodes(NamedTuple):
+    """What can be asked, apart from messages."""
 
-    def __init__(
-        self,
-        facts: Facts,
-        record: Record,
-        line: Line[Connection],
-        switches: Callable[[], CloudFaults],
-        messages: Messages,
-        number: NumberNode,
-        account: AccountNode,
-        app: AppNode,
-        profile: ProfileEdge,
-        compliance: ComplianceEdge,
-        uploads: Uploads,
-        tokens: Tokens,
-        media: MediaEdge,
-        handshake: Handshake,
-        call_back: Callable[[], None],
-        history: History,
-        trace: Callable[[], str],
-    ) -> None:
-        self._facts = facts
-        self._record = record
-        self._line = line
-        self._switches = switches
-        self._messages = messages
-        self._number = number
-        self._account = account
-        self._profile = profile
-        self._uploads = uploads
-        self._app = app
-        self._tokens = tokens
-        self._media = media
-        self._handshake = handshake
-        self._call_back = call_back
-        self._history = history
-        self._trace = trace
-        self._tasks: set[asyncio.Task[None]] = set()
+    number: NumberNode
+    account: AccountNode
+    app: AppNode
+    callbacks: CallbackEdge
+    profile: ProfileEdge
+    compliance: ComplianceEdge
+    uploads: Uploads
+    media: MediaEdge
+    history: History
+
+    def handlers(self, facts: Facts) -> dict[tuple[str, str, str], Handler]:
+        """By method, node and edge."""
+        number, account, app = self.number, self.account, self.app
         node, waba = facts.phone_number_id, facts.waba_id
-        self._handlers: dict[tuple[str, str, str], Handler] = {
+        return {
             ("GET", node, ""): number.fields,
+            ("POST", node, ""): self.callbacks.post_number,
             ("POST", node, "request_code"): number.request_code,
             ("POST", node, "verify_code"): number.verify_code,
             ("POST", node, "register"): number.register,
             ("POST", node, "deregister"): number.deregister,
-            ("GET", node, "message_history"): history.listed,
+            ("GET", node, "message_history"): self.history.listed,
             ("GET", node, "settings"): number.get_settings,
             ("POST", node, "settings"): number.set_settings,
-            ("GET", node, "whatsapp_business_profile"): profile.fields,
-            ("POST", node, "whatsapp_business_profile"): profile.change,
-            ("GET", node, "business_compliance_info"): compliance.fields,
-            ("POST", node, "business_compliance_info"): compliance.change,
+            ("GET", node, "whatsapp_business_profile"): self.profile.fields,
+            ("POST", node, "whatsapp_business_profile"): self.profile.change,
+            ("GET", node, "business_compliance_info"): self.compliance.fields,
+            ("POST", node, "business_compliance_info"): self.compliance.change,
             ("GET", waba, ""): account.fields,
             ("GET", waba, "phone_numbers"): account.phone_numbers,
             ("GET", waba, "subscribed_apps"): account.apps,
-            ("DELETE", waba, "subscribed_apps"): self._unsubscribe,
+            ("POST", waba, "subscribed_apps"): self.callbacks.subscribe,
+            ("DELETE", waba, "subscribed_apps"): self.callbacks.unsubscribe,
             ("GET", waba, "message_templates"): account.templates,
             ("POST", waba, "message_templates"): account.make_template,
             ("GET", "app", ""): app.fields,
             ("GET", facts.app_id, ""): app.fields,
-            ("POST", facts.app_id, "uploads"): uploads.begin,
+            ("POST", facts.app_id, "uploads"): self.uploads.begin,
             ("GET", facts.app_id, "subscriptions"): app.subscriptions,
             ("GET", "debug_token", ""): app.debug_token,
         }
+
+
+class Graph:
+    """Takes every request of every connection."""
+
+    def __init__(
+        self,
+        facts: Facts,
+        line: Line[Connection],
+        switches: Callable[[], CloudFaults],
+        callers: Callers,
+        messages: Messages,
+        nodes: Nodes,
+        trace: Callable[[], str],
+    ) -> None:
+        self._facts = facts
+        self._line = line
+        self._switches = switches
+        self._callers = callers
+        self._messages = messages
+        self._nodes = nodes
+        self._media = nodes.media
+        self._trace = trace
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._handlers = nodes.handlers(facts)
 
     def handle(self, connection: Connection, request: Request) -> None:
         """Answer one request, now or later."""
         try:
             path = request.target.split("?", 1)[0]
-            by_app = path != PICTURE and self._is_by_app(request)
+            by_app = path != PICTURE and self._callers.is_app(request)
             _, node, edge = _split(path)
-            self._check_permission(by_app, node, edge)
+            self._callers.check(by_app, node, edge)
             if (request.method, node, edge) == ("POST", self._facts.phone_number_id, "messages"):
                 self._check_registered()
                 self._messages.handle(connection, request)
@@ -176,7 +173,7 @@ class Graph:
             await self._media_trouble()
             return self._content(query)
         if url.path == PICTURE:
-            return self._profile.picture(query.get("key", [""])[-1])
+            return self._nodes.profile.picture(query.get("key", [""])[-1])
         if node.startswith(PREFIX):
             return self._upload(request, node, query)
         if node == self._facts.phone_number_id and edge == "media" and request.method == "POST":
@@ -185,13 +182,10 @@ class Graph:
         given = parameters(query, request.body, kind)
         key = (request.method, node, edge)
         if handler := self._handlers.get(key):
-            return handler(given)
-        if key == ("POST", self._facts.phone_number_id, ""):
-            return await self._post_number(given)
-        if key == ("POST", self._facts.waba_id, "subscribed_apps"):
-            return await self._subscribe(given)
+            answer = handler(given)
+            return answer if isinstance(answer, dict) else await answer
         if (request.method, edge) == ("GET", "events"):
-            events = self._history.events(node, given)
+            events = self._nodes.history.events(node, given)
             if events is not None:
                 return events
         return await self._of_media(request.method, node, edge)
@@ -199,9 +193,9 @@ class Graph:
     def _upload(self, request: Request, id: str, query: dict[str, list[str]]) -> Given:
         given = {name: values[-1] for name, values in query.items()}
         if request.method == "GET":
-            return self._uploads.progress(id, given)
+            return self._nodes.uploads.progress(id, given)
         offset = request.fields.get(b"file_offset", b"").decode(errors="replace")
-        return self._uploads.take(id, given, offset, request.body)
+        return self._nodes.uploads.take(id, given, offset, request.body)
 
     async def _of_media(self, method: str, id: str, edge: str) -> Given:
         if edge or method not in ("GET", "DELETE"):
@@ -222,65 +216,8 @@ class Graph:
             raise FileNotFoundError
         return found
 
-    async def _post_number(self, given: Given) -> Given:
-        callback = given.get("webhook_configuration")
-        if not isinstance(callback, dict):
-            return self._number.set_pin(given)
-        self._number.callbacks.number = await self._verified(callback)
-        self._call_back()
-        return SUCCESS
-
-    async def _subscribe(self, given: Given) -> Given:
-        """Without a URL it takes the account's override away."""
-        self._number.callbacks.account = await self._verified(given)
-        self._account.subscribed = True
-        self._call_back()
-        return SUCCESS
-
-    def _unsubscribe(self, given: Given) -> Given:
-        self._account.unsubscribe(given)
-        self._call_back()
-        return SUCCESS
-
-    async def _verified(self, given: Given) -> str:
-        """The URL, "" for none; GraphError unless it answers the handshake."""
-        url = str(given.get("override_callback_uri", ""))
-        if len(url) > _LONGEST_URL:
-            raise GraphError(PARAMETER, "Param override_callback_uri is too long.")
-        if url and not await self._handshake(url, str(given.get("verify_token", ""))):
-            raise GraphError(PARAMETER, f"({_CALLBACK_FAILED}) Callback verification failed.")
-        return url
-
-    def _is_by_app(self, request: Request) -> bool:
-        """True for a call with the app's own token, False for one with a user's."""
-        said = request.fields.get(b"authorization", b"").decode(errors="replace")
-        kind, _, token = said.partition(" ")
-        known = kind.lower() == (SCHEME if _is_upload(request) else "bearer")
-        if known and self._tokens.is_user(token.strip()):
-            return False
-        if known and self._tokens.is_app(token.strip()):
-            return True
-        self._record.counters.unauthorized += 1
-        raise GraphError(TOKEN)
-
-    def _check_permission(self, by_app: bool, node: str, edge: str) -> None:
-        if by_app:
-            if node not in self._app.nodes:
-                raise GraphError(_NOT_GRANTED)
-            return
-        if (node, edge) == (self._facts.app_id, "subscriptions"):
-            raise GraphError(_APP_ONLY, "This method must be called with an app access_token.")
-        missing = self._switches().missing_scopes
-        if not missing:
-            return
-        needed = MANAGEMENT if node == self._facts.waba_id else ""
-        if node == self._facts.phone_number_id and edge in ("messages", "media"):
-            needed = MESSAGING
-        if needed in missing:
-            raise GraphError(_NOT_GRANTED, f"The permission {needed} is required.")
-
     def _check_registered(self) -> None:
-        if not self._number.registered:
+        if not self._nodes.number.registered:
             raise GraphError(133010)
 
     def _refuse(self, connection: Connection, error: GraphError) -> None:
@@ -304,11 +241,6 @@ def _split(path: str) -> tuple[str, str, str]:
     if not 2 <= len(parts) <= 3 or _VERSION.fullmatch(parts[0]) is None:
         raise GraphError(PARAMETER, f"Unknown path components: {path}")
     return parts[0], parts[1], parts[2] if len(parts) == 3 else ""
-
-
-def _is_upload(request: Request) -> bool:
-    """It is about a session of an upload."""
-    return f"/{PREFIX}" in request.target.split("?", 1)[0]
 
 
 def _say(connection: Connection, status: int, body: bytes, kind: str) -> None:
