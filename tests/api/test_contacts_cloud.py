@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from random import Random
 from typing import Any, NamedTuple
+from unittest.mock import AsyncMock
 
 import asyncpg
+import pytest
 import pytest_asyncio
 
 from tests.harness.api import Answer, Api, Webapp
@@ -15,7 +17,7 @@ from warouter.config import load
 from warouter.simulator.cloud.facts import Facts
 from warouter.simulator.cloud.server import CloudSimulator
 from warouter.store.cloud.contacts import AT_ONCE, CloudContacts
-from warouter.upstream.cloud.graph.calls import Calls
+from warouter.upstream.cloud.graph.calls import Calls, failure
 from warouter.upstream.cloud.graph.number import Switches
 from warouter.upstream.cloud.secrets import Secrets
 
@@ -66,6 +68,10 @@ class Contacts(NamedTuple):
         """What is so at Meta."""
         return self.simulator.number.checks_identity
 
+    async def told(self, number: str = FACTS.phone_number_id) -> bool | None:
+        """What Meta was told, as far as is known here."""
+        return await self.contacts.told(f"{IDENTITY_CHECK}:{number}")
+
     def change_at_meta(self, *, checks: bool) -> None:
         """Behind our back."""
         self.simulator.number.settings = {
@@ -91,7 +97,10 @@ async def cloud(webapp: Webapp, pool: asyncpg.Pool) -> AsyncIterator[Contacts]:
         }
     ).cloud
     calls, contacts = Calls(settings, Secrets(settings)), CloudContacts(pool)
-    directory, check = CloudDirectory(contacts), IdentityCheck(contacts, Switches(settings, calls))
+    directory, check = (
+        CloudDirectory(contacts),
+        IdentityCheck(contacts, Switches(settings, calls), FACTS.phone_number_id),
+    )
     try:
         options = {"numbers": directory, "identity_check": check}
         api, other = [await webapp(contact_check=needed, **options) for needed in (False, True)]
@@ -183,7 +192,7 @@ async def test_what_meta_refuses_is_not_stored(cloud: Contacts, pool: asyncpg.Po
     assert SHOW in refused.error["details"]
     assert await pool.fetchval("select count(*) from setting") == 0
     cloud.simulator.use(cloud.simulator.world.faults.changed({"no_token": False}))
-    assert await cloud.contacts.told(IDENTITY_CHECK) is False
+    assert await cloud.told() is False
     assert (await cloud.patch(**{SHOW: True})).status == 200
 
 
@@ -196,8 +205,47 @@ async def test_a_graph_api_that_is_away_changes_nothing(
     assert (await cloud.patch(**{SHOW: False})).status == 503
     assert (await cloud.reset()).status == 503
     assert await cloud.shown()
-    assert await cloud.contacts.told(IDENTITY_CHECK) is None
+    assert await cloud.told() is None
     assert (await cloud.patch(sent_status=True)).status == 200
+
+
+async def test_what_meta_refuses_for_good(cloud: Contacts, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The door refuses no such switch, so that its client has to."""
+    await cloud.patch(**{SHOW: True})
+    refused = failure(400, b'{"error":{"code":100,"message":"(#100) no such switch"}}')
+    monkeypatch.setattr(Switches, "check_identity", AsyncMock(side_effect=refused))
+    for answer in (await cloud.patch(**{SHOW: False}), await cloud.reset()):
+        answer.refused(400, 1009, SHOW)
+        assert "no such switch" in answer.error["details"]
+    assert await cloud.shown()
+    assert await cloud.told()
+
+
+async def test_who_is_told_and_cannot_keep_it_does_not_know(
+    cloud: Contacts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next wish is told to Meta again, whatever it is: this one was done there."""
+    await cloud.patch(**{SHOW: True})
+    tell = CloudContacts.tell
+
+    async def forgetful(contacts: CloudContacts, name: str, told: bool | None) -> None:
+        if told is not None:
+            raise TimeoutError
+        await tell(contacts, name, told)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(CloudContacts, "tell", forgetful)
+        assert (await cloud.patch(**{SHOW: False})).status == 503
+    assert not cloud.checked
+    assert await cloud.shown()
+    assert (await cloud.patch(**{SHOW: True})).status == 200
+    assert cloud.checked
+
+
+async def test_another_number_has_a_switch_of_its_own(cloud: Contacts) -> None:
+    await cloud.patch(**{SHOW: True})
+    assert await cloud.told()
+    assert not await cloud.told("1")
 
 
 async def test_a_restored_setting_is_set_at_meta(cloud: Contacts) -> None:

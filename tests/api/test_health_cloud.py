@@ -26,7 +26,8 @@ from warouter.simulator.cloud.server import CloudSimulator
 from warouter.store.journal.names import USERS_SQL, Users
 from warouter.store.views.number import NumberFacts, read_number
 from warouter.upstream.cloud.graph.app import App
-from warouter.upstream.cloud.graph.calls import CallAway, Calls
+from warouter.upstream.cloud.graph.calls import Calls
+from warouter.upstream.cloud.graph.failed import CallAway
 from warouter.upstream.cloud.graph.number import Number
 from warouter.upstream.cloud.secrets import Secrets
 

@@ -236,11 +236,12 @@ async def test_a_photo_that_meta_shows_is_bounded_and_an_image(cloud: Shown) -> 
     key, _ = cloud.simulator.profile._picture or ("", None)
     for picture, words in (
         (Picture("image/jpeg", bytes((5 << 20) + 1)), "it is larger than"),
-        (Picture("text/html", b"<html>"), "it is text/html, not an image"),
+        (Picture("text/html", b"<html>"), "it is neither JPEG, PNG nor WebP"),
+        (Picture("image/svg+xml", b"<svg/>"), "it is neither JPEG, PNG nor WebP"),
     ):
         cloud.simulator.profile._picture = key, picture
         (await cloud.call("GET", PHOTO)).refused(503, 1011, words)
-    cloud.simulator.profile._picture = key, Picture("image/webp", b"RIFF")
+    cloud.simulator.profile._picture = key, Picture("image/jpeg", b"RIFF\0\0\0\0WEBPVP8 ")
     answer = await cloud.call("GET", PHOTO)
     assert (answer.status, answer.headers["Content-Type"]) == (200, "image/webp")
 

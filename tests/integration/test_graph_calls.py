@@ -18,11 +18,12 @@ from warouter.simulator.cloud.facts import Facts
 from warouter.simulator.cloud.faults import CloudFaults
 from warouter.simulator.cloud.server import CloudSimulator
 from warouter.upstream.cloud.answers import Class, judge
-from warouter.upstream.cloud.graph.app import App, TokenFacts
-from warouter.upstream.cloud.graph.calls import CallAway, CallFailed, CallRefused, Calls
+from warouter.upstream.cloud.graph.app import App
+from warouter.upstream.cloud.graph.calls import Calls
 from warouter.upstream.cloud.graph.client import CloudUpstream, Post
-from warouter.upstream.cloud.graph.described import HIGH, SHARED, STANDARD
+from warouter.upstream.cloud.graph.described import HIGH, SHARED, STANDARD, TokenFacts
 from warouter.upstream.cloud.graph.exchange import Exchanged, Graph, Outcome
+from warouter.upstream.cloud.graph.failed import CallAway, CallFailed, CallRefused
 from warouter.upstream.cloud.graph.media import CloudMedia, may_carry_token
 from warouter.upstream.cloud.graph.number import Number
 from warouter.upstream.cloud.graph.recovery import Recovery

@@ -13,7 +13,8 @@ from aiohttp import web
 from warouter.cloud_settings import CloudSettings, Source
 from warouter.simulator.cloud.facts import Facts
 from warouter.simulator.cloud.server import CloudSimulator
-from warouter.upstream.cloud.graph.calls import CallAway, CallRefused, Calls
+from warouter.upstream.cloud.graph.calls import Calls
+from warouter.upstream.cloud.graph.failed import CallAway, CallRefused
 from warouter.upstream.cloud.graph.profile import Profile
 from warouter.upstream.cloud.secrets import Secrets
 

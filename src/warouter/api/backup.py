@@ -13,7 +13,7 @@ from warouter.api.context import Context
 from warouter.api.messages.rules import filled
 from warouter.api.restored import checked
 from warouter.api.route import Access, Route
-from warouter.api.settings import set_upstream
+from warouter.api.settings import CHECKED, set_upstream
 from warouter.app_settings import APPLICATION, effective
 from warouter.errors import (
     ApiError,
@@ -24,6 +24,7 @@ from warouter.errors import (
 )
 from warouter.http.envelope import success
 from warouter.http.request import read_json
+from warouter.store.account.accounts import is_unavailable
 from warouter.store.account.backup import Saved
 
 log = logging.getLogger(__name__)
@@ -86,8 +87,8 @@ async def restore(context: Context, request: web.Request, caller: Caller) -> web
     if not await context.backups.replace(saved):
         raise NumberTaken("the backup belongs to another number than the one registered here")
     await context.tokens.refresh()
-    warnings += await _set_upstream(context, saved)
     log.warning("backup restored", extra={"by": caller.username, "users": len(saved.users)})
+    warnings += await _set_upstream(context, saved)
     return success({}, warnings=warnings)
 
 
@@ -100,6 +101,10 @@ async def _set_upstream(context: Context, saved: Saved) -> list[str]:
         await set_upstream(context, settings.show_security_notifications)
     except ApiError as error:
         return [f"{error.details}: repeat it by PATCH /v1/settings/application"]
+    except Exception as error:
+        if not is_unavailable(error):
+            raise
+        return [f"{CHECKED} was not set at Meta: repeat it by PATCH /v1/settings/application"]
     return []
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from warouter.errors import ApiError, NotReady, ParameterInvalid
-from warouter.upstream.cloud.graph.calls import CallFailed, CallRefused
+from warouter.upstream.cloud.graph.failed import CallFailed, CallRefused
 
 AGAIN_SECONDS = 5
 
@@ -16,10 +16,13 @@ def refusal(error: CallFailed, what: str) -> ApiError:
     return unanswered(error)
 
 
-def unanswered(error: CallFailed) -> ApiError:
-    """503, for a call to which the client gave nothing that could be wrong."""
+def unanswered(error: CallFailed, what: str = "") -> ApiError:
+    """503, for a call to which the client gave nothing that could be wrong, by which ``what`` was
+    to be set.
+    """
     judged = error.judged
+    of = f"{what} cannot be set: " if what else ""
     if judged is None:
-        return NotReady("the Graph API cannot be reached", retry_after=AGAIN_SECONDS)
+        return NotReady(f"{of}the Graph API cannot be reached", retry_after=AGAIN_SECONDS)
     words = judged.details or judged.title
-    return NotReady(f"the Graph API refused: {words}", retry_after=AGAIN_SECONDS)
+    return NotReady(f"{of}the Graph API refused: {words}", retry_after=AGAIN_SECONDS)

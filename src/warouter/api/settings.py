@@ -120,5 +120,6 @@ ROUTES = (
         Access.ADMIN,
         reset,
         "Reset all settings to their defaults",
+        errors=(ParameterInvalid,),
     ),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 
+from warouter.store.journal.names import MOST_USERS
 from warouter.store.views.doubts import CloudStatus
 from warouter.store.views.number import NumberFacts, NumberStatus
 
@@ -19,10 +20,15 @@ def facts_of(cloud: CloudStatus) -> dict[str, str]:
         facts["webhooks"] = _webhooks(number)
         facts["token"] = _token(number.facts)
         facts["version"] = _version(number)
-        facts["users"] = f"{number.identities:,} known, {number.aliases:,} with an alias"
+        facts["users"] = f"{_many(number.identities)} known, {_many(number.aliases)} with an alias"
     if cloud.notices:
         facts["account"] = "\n".join(str(notice) for notice in cloud.notices)
     return facts
+
+
+def _many(users: int) -> str:
+    """Nobody counts further than MOST_USERS."""
+    return f"{users:,} or more" if users >= MOST_USERS else f"{users:,}"
 
 
 def age(seconds: float) -> str:

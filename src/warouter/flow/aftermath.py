@@ -4,8 +4,8 @@ Of some errors nobody says whether the message was taken all the same. So an own
 references of requests that were answered so, and counts the statuses that carry them: one that was
 sent or delivered shows that it was taken. What is counted here decides nothing.
 
-It is remembered by this process alone: what comes after a restart, or at another owner, is not
-counted, so a count of statuses is a lower bound.
+It is remembered by this process alone, and from the answer on: what comes after a restart, at
+another owner, or before the answer is not counted, so a count of statuses is a lower bound.
 """
 
 from __future__ import annotations

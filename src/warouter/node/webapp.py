@@ -271,7 +271,9 @@ class Webapp:
         if self._calls is None:
             return None
         switches = Switches(self._settings.cloud, self._calls)
-        return IdentityCheck(CloudContacts(self._pool), switches)
+        return IdentityCheck(
+            CloudContacts(self._pool), switches, self._settings.cloud.phone_number_id
+        )
 
     def _heard(self, beat: Beat) -> None:
         """What others have changed is read as soon as a beat says so, and not asked for."""

@@ -12,7 +12,7 @@ import asyncio
 from warouter.probe.bodies import content
 from warouter.probe.lab import Lab
 from warouter.probe.observed import Listing, Message, masked
-from warouter.upstream.cloud.graph.calls import CallAway, CallFailed
+from warouter.upstream.cloud.graph.failed import CallAway, CallFailed
 
 _LIMIT, _TOO_MANY = 100, 101
 _FIELDS = "id,message_id"

@@ -17,7 +17,7 @@ from warouter.probe.plan import bound, ending
 from warouter.probe.questions import ORDER
 from warouter.probe.repeated import repeats
 from warouter.probe.sent import echoes, times_of_sent
-from warouter.upstream.cloud.graph.calls import CallFailed
+from warouter.upstream.cloud.graph.failed import CallFailed
 from warouter.upstream.cloud.graph.number import Number
 
 _WINDOW_CLOSED = 131047

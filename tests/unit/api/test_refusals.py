@@ -6,7 +6,8 @@ import pytest
 
 from warouter.api.refusals import refusal, unanswered
 from warouter.errors import NotReady, ParameterInvalid
-from warouter.upstream.cloud.graph.calls import CallAway, CallFailed, failure
+from warouter.upstream.cloud.graph.calls import failure
+from warouter.upstream.cloud.graph.failed import CallAway, CallFailed
 
 PARAMETER = b'{"error":{"code":100,"message":"(#100) x","error_data":{"details":"Too long."}}}'
 TOKEN = b'{"error":{"code":190,"message":"Expired."}}'

@@ -18,7 +18,7 @@ from warouter.errors import (
     TooManyRequests,
 )
 from warouter.store.account.accounts import Accounts
-from warouter.upstream.cloud.graph.calls import CallFailed
+from warouter.upstream.cloud.graph.failed import CallFailed
 from warouter.upstream.cloud.graph.number import Number, Registration
 from warouter.upstream.registration import Registered, Registrar, Sent
 
@@ -52,7 +52,7 @@ class CloudRegistrar(Registrar):
         check_form(cert)
         try:
             known = await self._number.named()
-            _check_same(number, known.number)
+            _check_is_metas(number, known.number)
             if known.connected:
                 return Registered(None, two_step=False)
             await self._keep(pin)
@@ -119,7 +119,7 @@ class CloudRegistrar(Registrar):
         return pin, bool(kept.get("given"))
 
 
-def _check_same(asked: str, shown: str) -> None:
+def _check_is_metas(asked: str, shown: str) -> None:
     """ParameterInvalid if ``asked`` (digits) is not the number that Meta shows: it would be stored
     here, and be another one than messages come from.
 

@@ -122,7 +122,9 @@ async def _complete(context: Context, pending: Pending, known: Registered, calle
 
 
 class OnceRegistered(Submitting):
-    """Knows if a number is registered; asks the database until one is, and then no more."""
+    """Knows if a number is registered; asks the database until one is, and then no more: who takes
+    the number off (`warouter cloud deregister`) restarts the webapps.
+    """
 
     def __init__(self, registrations: Registrations, links: Submitting) -> None:
         self._registrations = registrations

@@ -6,15 +6,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from warouter.errors import ApiError, NotReady, ParameterInvalid
+from warouter.api.refusals import refusal, unanswered
+from warouter.errors import ApiError
 from warouter.store.cloud.contacts import CloudContacts, KnownKey
 from warouter.upstream.cloud.answers import Class
-from warouter.upstream.cloud.graph.calls import CallFailed, CallRefused
+from warouter.upstream.cloud.graph.failed import CallFailed, CallRefused
 from warouter.upstream.cloud.graph.number import Switches
 from warouter.upstream.numbers import Directory, Identity
 
-IDENTITY_CHECK = "identity_check"  # a name of cloud_switch
-AGAIN_SECONDS = 5
+IDENTITY_CHECK = "identity_check"  # in the name of a row of cloud_switch
 
 
 class CloudDirectory(Directory):
@@ -50,21 +50,28 @@ class IdentityCheck:
     a word to Meta.
     """
 
-    def __init__(self, contacts: CloudContacts, switches: Switches) -> None:
+    def __init__(self, contacts: CloudContacts, switches: Switches, number: str) -> None:
         self._contacts = contacts
         self._switches = switches
+        self._name = f"{IDENTITY_CHECK}:{number}"  # another number has a switch of its own
 
     async def set(self, wanted: bool) -> None:
         """Have it so at Meta. NotReady or ParameterInvalid if Meta has not done it."""
-        if await self._contacts.told(IDENTITY_CHECK) is wanted:
+        before = await self.told()
+        if before is wanted:
             return
+        await self._contacts.tell(self._name, None)  # until Meta has answered, and that is kept
         try:
             await self._switches.check_identity(wanted)
         except CallFailed as error:
-            if error.judged is None or error.judged.cls is Class.DOUBT:  # it may have been done
-                await self._contacts.tell(IDENTITY_CHECK, None)
+            if error.judged is not None and error.judged.cls is not Class.DOUBT:
+                await self._contacts.tell(self._name, before)
             raise _refused(error) from None
-        await self._contacts.tell(IDENTITY_CHECK, wanted)
+        await self._contacts.tell(self._name, wanted)
+
+    async def told(self) -> bool | None:
+        """How it is at Meta, None if nobody knows."""
+        return await self._contacts.told(self._name)
 
 
 def _identity(key: KnownKey | None) -> Identity | None:
@@ -73,11 +80,5 @@ def _identity(key: KnownKey | None) -> Identity | None:
 
 def _refused(error: CallFailed) -> ApiError:
     """What the client hears of a switch that Meta has not set."""
-    judged = error.judged
-    if judged is None:
-        words = "show_security_notifications is set at Meta, whose Graph API cannot be reached"
-        return NotReady(words, retry_after=AGAIN_SECONDS)
-    words = f"the Graph API refused show_security_notifications: {judged.details or judged.title}"
-    if isinstance(error, CallRefused):
-        return ParameterInvalid(words)
-    return NotReady(words, retry_after=AGAIN_SECONDS)
+    made = refusal if isinstance(error, CallRefused) else unanswered
+    return made(error, "show_security_notifications")

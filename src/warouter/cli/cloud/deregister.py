@@ -16,7 +16,8 @@ from warouter.config import Settings
 from warouter.errors import CommandError, ConfigError
 from warouter.store.account.registration import unregister
 from warouter.store.upstream import read_upstream
-from warouter.upstream.cloud.graph.calls import CallFailed, Calls
+from warouter.upstream.cloud.graph.calls import Calls
+from warouter.upstream.cloud.graph.failed import CallFailed
 from warouter.upstream.cloud.graph.number import Named, Number, Registration
 from warouter.upstream.cloud.secrets import Secrets
 

@@ -31,7 +31,7 @@ from warouter.store.bounded import Fetch
 from warouter.store.cloud import number as store
 from warouter.store.cloud.number import Shared, Stop
 from warouter.upstream.cloud.answers import Judged
-from warouter.upstream.cloud.graph.calls import CallFailed
+from warouter.upstream.cloud.graph.failed import CallFailed
 from warouter.upstream.cloud.graph.number import Number as GraphNumber
 
 log = logging.getLogger(__name__)

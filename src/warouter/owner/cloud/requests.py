@@ -169,7 +169,8 @@ class Requests(Answers, Issued):
 
     def on_judged(self, post: Post, judged: Judged, token_hash: bytes) -> None:
         """A request has ended; its slot may be ours under a later epoch, or another's."""
-        self.answers[judged.cls.name.lower()] += 1
+        if post.attempt:  # a read mark brings no webhook
+            self.answers[judged.cls.name.lower()] += 1
         recipient = self._recipient(post)
         self._pace.heard(judged, recipient, self._clock())
         self._learned.note(judged, recipient)

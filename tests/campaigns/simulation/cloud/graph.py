@@ -14,10 +14,11 @@ from msgspec.structs import replace
 
 from tests.campaigns.simulation.network import Link, Pipe
 from warouter import cloud_settings
-from warouter.upstream.cloud.graph.app import TokenFacts
-from warouter.upstream.cloud.graph.calls import CallAway, failure
+from warouter.upstream.cloud.graph.calls import failure
 from warouter.upstream.cloud.graph.connections import MOST
+from warouter.upstream.cloud.graph.described import TokenFacts
 from warouter.upstream.cloud.graph.exchange import Exchanged, Outcome
+from warouter.upstream.cloud.graph.failed import CallAway
 from warouter.upstream.cloud.graph.number import Facts
 
 CONNECT = 0.5  # seconds until a connection over a link that lets nothing through is given up

@@ -47,7 +47,8 @@ AWAY = CallAway("the Graph API: it took too long")
 
 
 def facts(**given: Any) -> Any:
-    return token_facts({"app_id": "7", "is_valid": True, "scopes": SCOPES, **given})
+    said = {"app_id": "7", "is_valid": True, "scopes": SCOPES, "expires_at": 0}
+    return token_facts(said | given)
 
 
 @pytest.mark.parametrize(
@@ -55,6 +56,8 @@ def facts(**given: Any) -> Any:
     [
         ({"type": "SYSTEM_USER"}, OK, "It is of a system user, for app 7, and never ends."),
         ({"type": "USER"}, WARNING, "It is of a person, for app 7, and never ends. Use one of a"),
+        ({"expires_at": None}, OK, "for app 7, and Meta does not say when it ends."),
+        ({"expires_at": 253_402_300_800}, OK, "for app 7, and Meta does not say when it ends."),
         ({"expires_at": NOW + 60 * DAY}, OK, "and ends in 60 days."),
         ({"expires_at": NOW + 14 * DAY}, OK, "and ends in 14 days."),
         ({"expires_at": NOW + 14 * DAY - 1}, WARNING, "and ends in 13 days. Make a new one"),

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from warouter.cluster.trouble import LASTED, UPSTREAM
-from warouter.upstream.cloud.graph.calls import CallAway
+from warouter.upstream.cloud.graph.failed import CallAway
 from warouter.upstream.cloud.graph.reach import PAUSE_SECONDS, TRYING_SECONDS, Reach
 from warouter.upstream.cloud.graph.recovery import (
     ASK_SECONDS,

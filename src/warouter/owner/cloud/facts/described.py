@@ -15,8 +15,8 @@ from warouter.log import Outage
 from warouter.store.bounded import Fetch
 from warouter.store.cloud import number as store
 from warouter.store.journal.names import Users
-from warouter.upstream.cloud.graph.app import TokenFacts
-from warouter.upstream.cloud.graph.calls import CallFailed, CallRefused
+from warouter.upstream.cloud.graph.described import TokenFacts
+from warouter.upstream.cloud.graph.failed import CallFailed, CallRefused
 from warouter.upstream.cloud.graph.number import Facts
 
 log = logging.getLogger(__name__)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from warouter.upstream.cloud.check import asking, callback
 from warouter.upstream.cloud.check.step import Step, failed, ok
 from warouter.upstream.cloud.graph.account import Account
-from warouter.upstream.cloud.graph.calls import CallFailed
+from warouter.upstream.cloud.graph.failed import CallFailed
 
 NAME = "subscribe"
 

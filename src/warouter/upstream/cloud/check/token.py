@@ -28,7 +28,7 @@ def judge(token: TokenFacts, now: float) -> Step:
         return failed(NAME, "It has ended.", _RENEW)
     app = f"{token.app_id} ({token.app_name})" if token.app_name else token.app_id
     whose = f"It is of {_KINDS.get(token.kind, token.kind or 'nobody named')}, for app {app}"
-    found = f"{whose}, and {'never ends' if left is None else f'ends {_in_days(left)}'}."
+    found = f"{whose}, and {_end(token, left)}."
     if left is not None and left < WARN_DAYS:
         return warning(NAME, found, _RENEW)
     if token.kind == "USER":
@@ -67,6 +67,12 @@ def judge_permissions(token: TokenFacts | None, account: str) -> Step:
             "Check WAROUTER_CLOUD_WABA_ID, and give the system user that account as an asset.",
         )
     return ok(PERMISSIONS, f"The token has {' and '.join(NEEDED)}.")
+
+
+def _end(token: TokenFacts, left: float | None) -> str:
+    if left is not None:
+        return f"ends {_in_days(left)}"
+    return "never ends" if token.expires_at is not None else "Meta does not say when it ends"
 
 
 def _in_days(left: float) -> str:

@@ -22,8 +22,10 @@ from warouter.upstream.cloud.check import (
 )
 from warouter.upstream.cloud.check.step import Step, shown, skipped
 from warouter.upstream.cloud.graph.account import Account
-from warouter.upstream.cloud.graph.app import App, TokenFacts
-from warouter.upstream.cloud.graph.calls import CallFailed, Calls
+from warouter.upstream.cloud.graph.app import App
+from warouter.upstream.cloud.graph.calls import Calls
+from warouter.upstream.cloud.graph.described import TokenFacts
+from warouter.upstream.cloud.graph.failed import CallFailed
 from warouter.upstream.cloud.secrets import Secrets
 
 # Those behind the clock, which nothing needs; `subscribe` stands among them if it was asked for.

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from warouter.cloud_settings import CloudSettings
-from warouter.upstream.cloud.graph.calls import CallAway, CallFailed, Calls
+from warouter.upstream.cloud.graph.calls import Calls
 from warouter.upstream.cloud.graph.described import TokenFacts, token_facts
+from warouter.upstream.cloud.graph.failed import CallAway, CallFailed
 from warouter.upstream.cloud.graph.fields import objects, text, word
 from warouter.upstream.cloud.secrets import Secrets
-
-__all__ = ["App", "TokenFacts"]
 
 # What is answered to a token made of an id and a secret that do not belong together.
 _NO_TOKEN = frozenset({101, 190})

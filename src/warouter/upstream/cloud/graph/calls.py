@@ -20,8 +20,6 @@ from warouter.upstream.cloud.answers import Class, judge
 from warouter.upstream.cloud.graph.failed import CallAway, CallFailed, CallRefused
 from warouter.upstream.cloud.secrets import Secrets
 
-__all__ = ["CallAway", "CallFailed", "CallRefused", "Calls", "bearer", "failure", "result", "whole"]
-
 MOST_BYTES = 2 * 1024 * 1024  # a page of templates
 SECONDS, CONNECT_SECONDS = 15.0, 3.0
 UPLOAD_SECONDS = 60.0

@@ -19,10 +19,11 @@ DETAILS = (
     "code_verification_status,platform_type,health_status"
 )
 LONGEST_URL = 200  # characters of a callback URL
+_LAST = 253_402_300_800  # the year 10000
 
 
 class TokenFacts(NamedTuple):
-    """What ``debug_token`` says; times are unix seconds, 0 for never or where it says nothing.
+    """What ``debug_token`` says; times are unix seconds, 0 for never.
 
     ``kind`` is SYSTEM_USER, USER, …. ``granted`` has the ids of the accounts to which a permission
     is limited; one that is not among its keys is limited to none.
@@ -30,7 +31,7 @@ class TokenFacts(NamedTuple):
 
     app_id: str
     valid: bool
-    expires_at: int
+    expires_at: int | None  # None: it does not say
     data_access_ends_at: int
     scopes: frozenset[str]
     kind: str = ""
@@ -73,7 +74,7 @@ def token_facts(data: dict[str, Any]) -> TokenFacts:
         app_id=word(data.get("app_id")),
         valid=data.get("is_valid") is True,
         expires_at=_time(data.get("expires_at")),
-        data_access_ends_at=_time(data.get("data_access_expires_at")),
+        data_access_ends_at=_time(data.get("data_access_expires_at")) or 0,
         scopes=_ids(scopes),
         kind=word(data.get("type")),
         app_name=word(data.get("application")),
@@ -92,9 +93,10 @@ def _ids(found: object) -> frozenset[str]:
     return frozenset(map(word, found)) - {""} if isinstance(found, list) else frozenset()
 
 
-def _time(found: object) -> int:
-    is_time = isinstance(found, int) and not isinstance(found, bool) and 0 < found < 1 << 40
-    return int(str(found)) if is_time else 0
+def _time(found: object) -> int | None:
+    """None for what is no time, or one that no calendar has."""
+    is_time = isinstance(found, int) and not isinstance(found, bool) and 0 <= found < _LAST
+    return int(str(found)) if is_time else None
 
 
 def details(found: dict[str, Any]) -> Details:

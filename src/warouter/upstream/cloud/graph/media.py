@@ -18,14 +18,8 @@ import aiohttp
 from yarl import URL
 
 from warouter.cloud_settings import CloudSettings, is_loopback
-from warouter.upstream.cloud.graph.calls import (
-    CallAway,
-    CallRefused,
-    Calls,
-    bearer,
-    result,
-    whole,
-)
+from warouter.upstream.cloud.graph.calls import Calls, bearer, result, whole
+from warouter.upstream.cloud.graph.failed import CallAway, CallRefused
 from warouter.upstream.cloud.secrets import Secrets
 from warouter.upstream.media import (
     ANSWER_BYTES,

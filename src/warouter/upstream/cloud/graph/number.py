@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from warouter.cloud_settings import CloudSettings
-from warouter.upstream.cloud.graph.calls import CallAway, Calls
+from warouter.upstream.cloud.graph.calls import Calls
 from warouter.upstream.cloud.graph.described import CONNECTED, LEVELS, STANDARD, VERIFIED
-from warouter.upstream.cloud.graph.fields import following
-from warouter.upstream.cloud.graph.fields import nested as _object
-from warouter.upstream.cloud.graph.fields import text as _text
+from warouter.upstream.cloud.graph.failed import CallAway
+from warouter.upstream.cloud.graph.fields import following, nested, text
 from warouter.upstream.cloud.graph.health import Entity, entities_of
 
 _FIELDS = "status,quality_rating,throughput,health_status,name_status"
@@ -58,14 +57,14 @@ class Number:
     async def facts(self) -> Facts:
         """All of it, in one call."""
         found = await self._calls.get(self._number, {"fields": _FIELDS})
-        health = _object(found, "health_status")
+        health = nested(found, "health_status")
         return Facts(
-            status=_text(found, "status"),
+            status=text(found, "status"),
             level=_level(found),
-            quality=_text(found, "quality_rating"),
-            name_status=_text(found, "name_status"),
-            can_send=_text(health, "can_send_message"),
-            throughput=_text(_object(found, "throughput"), "level"),
+            quality=text(found, "quality_rating"),
+            name_status=text(found, "name_status"),
+            can_send=text(health, "can_send_message"),
+            throughput=text(nested(found, "throughput"), "level"),
             entities=entities_of(health),
         )
 
@@ -73,10 +72,10 @@ class Number:
         """Which one it is."""
         found = await self._calls.get(self._number, {"fields": _NAMED})
         return Named(
-            _text(found, "status") == CONNECTED,
-            _text(found, "code_verification_status") == VERIFIED,
-            _text(found, "display_phone_number"),
-            _text(found, "verified_name"),
+            text(found, "status") == CONNECTED,
+            text(found, "code_verification_status") == VERIFIED,
+            text(found, "display_phone_number"),
+            text(found, "verified_name"),
         )
 
     async def level(self) -> float:
@@ -86,7 +85,7 @@ class Number:
     async def probe(self) -> None:
         """Ask as little as there is: it returns if the token may use the number."""
         found = await self._calls.get(self._number, {"fields": "id"})
-        if _text(found, "id") != self._number:
+        if text(found, "id") != self._number:
             raise CallAway("the Graph API answered for another number")
 
     async def categories(self) -> dict[tuple[str, str], str]:
@@ -154,11 +153,11 @@ def _categories(page: dict[str, Any]) -> dict[tuple[str, str], str]:
     data = page.get("data")
     templates = [one for one in data if isinstance(one, dict)] if isinstance(data, list) else []
     return {
-        (_text(one, "name"), _text(one, "language")): _text(one, "category")
+        (text(one, "name"), text(one, "language")): text(one, "category")
         for one in templates
-        if _text(one, "name") and _text(one, "category")
+        if text(one, "name") and text(one, "category")
     }
 
 
 def _level(found: dict[str, Any]) -> float:
-    return LEVELS.get(_text(_object(found, "throughput"), "level"), STANDARD)
+    return LEVELS.get(text(nested(found, "throughput"), "level"), STANDARD)

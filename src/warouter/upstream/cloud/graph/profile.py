@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from warouter.cloud_settings import CloudSettings
-from warouter.upstream.cloud.graph.calls import CallAway, Calls
+from warouter.upstream.cloud.graph.calls import Calls
+from warouter.upstream.cloud.graph.failed import CallAway
 
 _PRODUCT = {"messaging_product": "whatsapp"}
 # An id of an upload is signed and has a query of its own: ``upload:MTph...?sig=ARZ...``.
-_SESSION = re.compile(r"upload:[!-\"$-~]{1,4000}")
+_SESSION = re.compile(r"upload:[\w%=+:-]{1,2000}(\?[!-\"$-~]{1,2000})?", re.ASCII)
 _ID = re.compile(r"[0-9]{1,40}")
 _NAMES = {"image/jpeg": "photo.jpg", "image/png": "photo.png"}
 
@@ -44,15 +45,18 @@ class Profile:
         """Replace the compliance information."""
         await self._calls.post(self._compliance, {**_PRODUCT, **fields})
 
-    async def upload(self, content: bytes, mime: str) -> str:
+    async def app(self) -> str:
+        """The id of the token's app, to which uploads belong."""
+        return _fit((await self._calls.get("app", {"fields": "id"})).get("id"), _ID)
+
+    async def upload(self, app: str, content: bytes, mime: str) -> str:
         """Upload an image; returns the handle by which ``profile_picture_handle`` names it."""
-        app = await self._calls.get("app", {"fields": "id"})
         asked = {
             "file_length": str(len(content)),
             "file_type": mime,
             "file_name": _NAMES[mime],
         }
-        begun = await self._calls.post(f"{_fit(app.get('id'), _ID)}/uploads", {}, asked)
+        begun = await self._calls.post(f"{app}/uploads", {}, asked)
         done = await self._calls.upload(_fit(begun.get("id"), _SESSION), content)
         handle = done.get("h")
         if not isinstance(handle, str) or not handle:

@@ -18,7 +18,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from warouter.background import wait_for
-from warouter.upstream.cloud.graph.calls import CallFailed
+from warouter.upstream.cloud.graph.failed import CallFailed
 from warouter.upstream.cloud.graph.reach import Reach
 
 LOOK_SECONDS = 2.0
