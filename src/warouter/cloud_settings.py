@@ -18,6 +18,7 @@ import msgspec
 from warouter.cloud_variables import CloudVariables
 from warouter.errors import ConfigError
 
+WEBHOOK_PATH = "/cloud/webhook"
 REQUEST_SECONDS = 20.0  # a whole request to the Graph API, its answer included
 # Windows in seconds where WAROUTER_CLOUD_DOUBT_SECONDS is at its default; that of authentication
 # templates is the shortest.

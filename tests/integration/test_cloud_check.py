@@ -131,9 +131,8 @@ async def test_the_same_as_json(world: World) -> None:
         (
             {"health": {"WABA": "BLOCKED"}},
             "phone number",
-            "cannot send. WABA 102290129340398 is BLOCKED: There is an error with the payment"
-            " method. This will block business initiated conversations. There was an error with"
-            " your payment method. Please add a new payment method to the account.",
+            "cannot send. WABA 102290129340398 is BLOCKED: The means of payment was refused, so"
+            " that templates are not sent. Add another means of payment to the account.",
         ),
     ],
 )

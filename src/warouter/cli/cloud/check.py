@@ -31,11 +31,11 @@ class Report(msgspec.Struct, frozen=True):
     "--subscribe",
     "url",
     metavar="URL",
-    default="",
+    default=None,
     help="Have the number's webhooks sent to this URL first, which Meta asks at once.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the same as one JSON object.")
-def command(data_dir: Path | None, url: str, as_json: bool) -> None:
+def command(data_dir: Path | None, url: str | None, as_json: bool) -> None:
     """Check token, number, account and webhooks with Meta.
 
     One line for each step: what is there, or what is wrong and what to do. Nothing is changed but
@@ -44,9 +44,9 @@ def command(data_dir: Path | None, url: str, as_json: bool) -> None:
     """
     cloud = number_settings(data_dir).cloud
     secrets = Secrets(cloud)
-    if url and (wrong := fault(url, cloud.base_url)):
-        raise ConfigError(f"--subscribe {url}: {wrong}.")
-    steps = uvloop.run(walk(cloud, secrets, url))
+    if url is not None and (wrong := fault(url, cloud.base_url)):
+        raise ConfigError(f"--subscribe {url!r}: {wrong}.")
+    steps = uvloop.run(walk(cloud, secrets, url or ""))
     report = Report(not any(step.failed for step in steps), steps)
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(report), indent=2))

@@ -256,12 +256,10 @@ class CloudSimulator:
         return self.world.faults
 
     def _call_back(self) -> None:
-        """Call the URL that goes before the configured ones, or those again if there is none."""
-        if url := self.number.callbacks.override:
-            self._is_called = True
-            self.sender.use_verified(url)
-        else:
-            self.subscribe(self._webhook_urls)
+        """Call the URL that goes before the app's, or those again if there is none."""
+        url = self.number.callbacks.override
+        self._is_called = bool(url or self._webhook_urls)
+        self.sender.override(url)
 
     def _state(self) -> dict[str, Any]:
         now = time.monotonic()

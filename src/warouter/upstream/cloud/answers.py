@@ -7,6 +7,7 @@ been taken. ``is_transient`` says "try again", not "was not taken", and is not r
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -30,6 +31,8 @@ MOST_DETAILS = 2000  # characters, as in the native protocol
 MOST_ID = 512  # characters of a wamid; user ids have fewer
 MOST_WAIT_MS = 300_000
 
+# Meta repeats a token that it cannot read: "Malformed access token EAAG…".
+_TOKEN = re.compile(r"\bEAA[0-9A-Za-z]{20,}")
 _MEDIA_GONE = (131053, PARAMETER)
 
 
@@ -178,7 +181,7 @@ def _words(body: bytes) -> str:
     except _BROKEN:
         return ""
     details = said.error_data.details if said.error_data is not None else None
-    return bounded(details or said.error_user_msg or said.message or "")
+    return _TOKEN.sub("(token)", bounded(details or said.error_user_msg or said.message or ""))
 
 
 def _taken(body: bytes) -> Judged | None:

@@ -15,13 +15,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 from urllib.parse import parse_qs
 
+from warouter.cloud_settings import WEBHOOK_PATH
 from warouter.upstream.cloud.batch import Action, Batch, Notice, Unreadable
 from warouter.upstream.cloud.elements import NOTICES, read
 from warouter.upstream.cloud.signature import FIELD, is_signed
 
 log = logging.getLogger(__name__)
 
-PATH = b"/cloud/webhook"
+PATH = WEBHOOK_PATH.encode()
 # Meta says 3 MB; a proxy may add to the spelling, and what is too large would never get through.
 MOST_BYTES = 4 << 20
 _LONGEST_CHALLENGE = 256

@@ -6,6 +6,7 @@ Everything raises ValueError with a sentence that does not show the text.
 from __future__ import annotations
 
 MOST_CHARS = 16 * 1024
+SHORTEST_SECRET = 6  # characters, for it to be hidden: a shorter one could be part of any word
 MOST_APP_SECRETS = 8  # each signature of a webhook is checked against all of them
 
 

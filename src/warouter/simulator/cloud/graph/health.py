@@ -19,10 +19,8 @@ _ERRORS: dict[Entity, tuple[int, str, str]] = {
     ),
     "WABA": (
         141006,
-        "There is an error with the payment method. This will block business initiated "
-        "conversations.",
-        "There was an error with your payment method. Please add a new payment method to the "
-        "account.",
+        "The means of payment was refused, so that templates are not sent.",
+        "Add another means of payment to the account.",
     ),
     "BUSINESS": (
         141010,
@@ -35,10 +33,7 @@ _ERRORS: dict[Entity, tuple[int, str, str]] = {
         "Switch the app to live mode.",
     ),
 }
-_UNAPPROVED = (
-    "Your display name has not been approved yet. Your message limit will increase after the "
-    "display name is approved."
-)
+_UNAPPROVED = "The display name is not approved yet; the messaging limit stays low until it is."
 
 
 def health_status(

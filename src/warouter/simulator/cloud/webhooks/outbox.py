@@ -18,7 +18,7 @@ import msgspec
 from warouter.simulator.cloud.columns import NONE
 from warouter.simulator.cloud.counters import Webhooks
 from warouter.simulator.cloud.faults import CloudFaults
-from warouter.simulator.cloud.webhooks.envelope import Element
+from warouter.simulator.cloud.webhooks.envelope import MESSAGES, Element
 
 # Meta's POSTs have at most 3 MB, and an escaped character up to three times as many bytes.
 _MOST_BYTES = 900_000
@@ -34,12 +34,14 @@ def _nobody(_rows: Sequence[int], _at: float) -> None:
 class Post(msgspec.Struct, eq=False):
     """One POST; ``first_failed`` is monotonic seconds, None while it has not failed.
 
-    ``rows`` are those of the requests in the record of which it tells.
+    ``rows`` are those of the requests in the record of which it tells. ``of_messages``: all of it
+    is of the field that goes to the URLs of numbers and accounts.
     """
 
     body: bytes
     elements: int
     rows: tuple[int, ...] = ()
+    of_messages: bool = True
     tries: int = 0
     first_failed: float | None = None
 
@@ -109,6 +111,11 @@ class Outbox:
         counters.failed += 1
         self._repeat(post, now)
 
+    def drop(self, post: Post) -> None:
+        """A POST has nowhere to go."""
+        self._flying -= 1
+        self._counters().dead += 1
+
     def _leave(self, post: Post, found: list[Post], now: float) -> None:
         counters = self._counters()
         counters.retried += post.tries > 0
@@ -123,7 +130,7 @@ class Outbox:
         if self._faults.second_app and self._random.random() < self._faults.second_app:
             counters.sent += 1
             self._flying += 1
-            found.append(Post(post.body, post.elements, post.rows, tries=1))
+            found.append(msgspec.structs.replace(post, tries=1, first_failed=None))
 
     def _hit(self) -> bool:
         self._drawn += 1
@@ -151,15 +158,16 @@ class Outbox:
     def _packed(self) -> Post:
         elements: list[Element] = []
         size = 0
+        of_messages = self._waiting[0][1].field == MESSAGES
         while self._waiting and len(elements) < self._faults.batch:
             element = self._waiting[0][1]
             size += len(element.raw) + len(element.contact)
-            if size > _MOST_BYTES and elements:
+            if (size > _MOST_BYTES and elements) or (element.field == MESSAGES) != of_messages:
                 break
             elements.append(element)
             self._waiting.popleft()
         rows = tuple(e.row for e in elements if e.row != NONE)
-        return Post(self._pack(elements), len(elements), rows)
+        return Post(self._pack(elements), len(elements), rows, of_messages)
 
     def _later(self, element: Element, at: float) -> None:
         heappush(self._late, (at, next(self._numbers), element))

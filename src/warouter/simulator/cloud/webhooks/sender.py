@@ -1,7 +1,8 @@
 """Sends the POSTs of the outbox to the URLs of the business, after the handshake with each.
 
 A URL gets ``GET ?hub.mode=subscribe…`` first, again and again until it answers with the challenge.
-Only 200 acknowledges a POST; redirects are not followed.
+Only 200 acknowledges a POST; redirects are not followed. The app's URLs get everything, unless the
+number or its account has one of its own: that gets what is about messages.
 """
 
 from __future__ import annotations
@@ -47,7 +48,8 @@ class Sender:
         self._app_secret = app_secret
         self._verify_token = verify_token
         self._switches = switches
-        self._urls: list[str] = []
+        self._urls: list[str] = []  # of the app
+        self._override = ""
         self._turn = count()
         self._session: aiohttp.ClientSession | None = None
         self._handshakes: list[asyncio.Task[None]] = []
@@ -55,8 +57,8 @@ class Sender:
 
     @property
     def urls(self) -> list[str]:
-        """The URLs whose handshake succeeded."""
-        return self._urls
+        """The URLs that hear of messages; their handshakes succeeded."""
+        return [self._override] if self._override else self._urls
 
     async def start(self, tls: ssl.SSLContext | None = None) -> None:
         """Get ready to call. Without ``tls`` no certificate is checked, and none shown."""
@@ -64,16 +66,15 @@ class Sender:
         self._session = aiohttp.ClientSession(connector=connector)
 
     def subscribe(self, urls: Sequence[str]) -> None:
-        """Call these URLs from now on, each once its handshake succeeded."""
+        """Call these URLs of the app from now on, each once its handshake succeeded."""
         for task in self._handshakes:
             task.cancel()
         self._urls = []
         self._handshakes = [background.begin(self._until_ready(url), _failed) for url in urls]
 
-    def use_verified(self, url: str) -> None:
-        """Call this URL alone from now on; its handshake succeeded."""
-        self.subscribe(())
-        self._urls = [url]
+    def override(self, url: str) -> None:
+        """Tell this URL, whose handshake succeeded, of messages; "" for those of the app."""
+        self._override = url
 
     async def stop(self) -> None:
         tasks = [*self._handshakes, *self._posts]
@@ -85,10 +86,14 @@ class Sender:
 
     def tick(self, now: float) -> None:
         """Send what is to leave now."""
-        if not self._urls:
+        if not self.urls:
             return
         for post in self._outbox.leaving(now):
-            url = self._urls[next(self._turn) % len(self._urls)]
+            urls = self.urls if post.of_messages else self._urls
+            if not urls:
+                self._outbox.drop(post)
+                continue
+            url = urls[next(self._turn) % len(urls)]
             task = background.begin(self._post(post, url), _failed)
             self._posts.add(task)
             task.add_done_callback(self._posts.discard)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Set
 
-from warouter.upstream.cloud.check.step import Step, failed, ok
+from warouter.upstream.cloud.check.step import Step, ended, failed, ok
 from warouter.upstream.cloud.graph.failed import CallFailed
 
 NAME = "account"
@@ -25,11 +25,11 @@ def judge(account: str, name: str, numbers: Set[str], number: str) -> Step:
 
 def judge_refusal(error: CallFailed, account: str) -> Step:
     """It cannot be asked for."""
-    if error.judged is None:
-        return failed(NAME, f"Meta cannot be asked about it: {error}.", "Try again.")
+    if error.passing:
+        return failed(NAME, f"Meta cannot be asked about it: {ended(error.words)}", "Try again.")
     return failed(
         NAME,
-        f"This token is shown no account {account}: {error.judged.details}",
+        f"This token is shown no account {account}: {ended(error.words)}",
         "Check WAROUTER_CLOUD_WABA_ID, that the token has whatsapp_business_management, and that"
         " the system user has the account as an asset.",
     )

@@ -30,13 +30,15 @@ _TROUBLES: tuple[tuple[type[BaseException], Trouble], ...] = (
 
 async def contact(url: str, query: Mapping[str, str] | None = None) -> Contact:
     """A GET without the token; redirects are not followed, and nothing is raised."""
-    target = URL(f"{url}{_joint(url)}{urlencode(query)}" if query else url, encoded=True)
+    target = f"{url}{_joint(url)}{urlencode(query)}" if query else url
     timeout = aiohttp.ClientTimeout(total=SECONDS, sock_connect=CONNECT_SECONDS)
     sent = time.time()
     try:
         async with (
             aiohttp.ClientSession(timeout=timeout, cookie_jar=aiohttp.DummyCookieJar()) as session,
-            session.get(target, headers={"User-Agent": SERVER}, allow_redirects=False) as answer,
+            session.get(
+                URL(target, encoded=True), headers={"User-Agent": SERVER}, allow_redirects=False
+            ) as answer,
         ):
             heard = time.time()
             body = await _beginning(answer)

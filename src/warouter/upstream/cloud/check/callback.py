@@ -10,7 +10,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from warouter.upstream.cloud.check.contact import Contact, remedy
-from warouter.upstream.cloud.check.step import Step, failed, ok, warning
+from warouter.upstream.cloud.check.step import Result, Step, failed, ok, warning
 
 NAME = "callback"
 _HERE = "Seen from here, which may not be how Meta sees it"
@@ -33,6 +33,11 @@ def judge(found: Handshake) -> Step:
     if found.by_webapp:
         return failed(NAME, f"{_what(found)}.", what_to_do(found))
     return warning(NAME, f"{_HERE}: {_what(found)}.", what_to_do(found))
+
+
+def unasked() -> Step:
+    """The URL may be a proxy's of ours, or somebody else's."""
+    return Step(NAME, Result.SKIPPED, "It is not known for a webapp's, so it is not asked.")
 
 
 def hint(found: Handshake) -> str:

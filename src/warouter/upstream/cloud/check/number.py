@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from warouter.upstream.cloud.check.step import Step, failed, ok, warning
-from warouter.upstream.cloud.graph.described import CONNECTED, LEVELS, STANDARD, VERIFIED, Details
+from warouter.upstream.cloud.check.step import Step, ended, failed, ok, warning
+from warouter.upstream.cloud.graph.described import (
+    CONNECTED,
+    LEVELS,
+    LIMITED,
+    STANDARD,
+    VERIFIED,
+    Details,
+    is_registered,
+)
 from warouter.upstream.cloud.graph.failed import CallFailed
+from warouter.upstream.cloud.graph.health import NAMES
 
 NAME, THROUGHPUT = "phone number", "throughput"
-# It is registered and sends, but Meta limits it or is about to.
-_LIMITED = frozenset({"FLAGGED", "RESTRICTED", "RATE_LIMITED"})
-_WELL_NAMED = frozenset({"", "APPROVED", "AVAILABLE_WITHOUT_REVIEW"})
+# Of those that are not registered; any other is Meta's to change.
+_REGISTRABLE = frozenset({"", "DISCONNECTED", "PENDING", "UNKNOWN", "UNVERIFIED"})
 _CLOUD = frozenset({"", "CLOUD_API"})
 
 
@@ -17,8 +25,9 @@ def judge(found: Details) -> Step:
     """Whether it may send now."""
     who = f"{found.number} ({found.name})" if found.name else found.number
     status = found.status or "without a status"
-    if found.status != CONNECTED and found.status not in _LIMITED:
-        return failed(NAME, f"{who} is {status}, not {CONNECTED}.", _to_register(found))
+    if not is_registered(found.status):
+        todo = _to_register(found) if found.status in _REGISTRABLE else _MANAGER
+        return failed(NAME, f"{who} is {status}, not {CONNECTED}.", todo)
     if found.platform not in _CLOUD:
         return failed(
             NAME, f"{who} is registered with {found.platform}, not here.", _to_register(found)
@@ -35,11 +44,11 @@ def judge(found: Details) -> Step:
 
 def judge_refusal(error: CallFailed, id: str) -> Step:
     """It cannot be asked for."""
-    if error.judged is None:
-        return failed(NAME, f"Meta cannot be asked about it: {error}.", "Try again.")
+    if error.passing:
+        return failed(NAME, f"Meta cannot be asked about it: {ended(error.words)}", "Try again.")
     return failed(
         NAME,
-        f"This token is shown no number with the id {id}: {error.judged.details}",
+        f"This token is shown no number with the id {id}: {ended(error.words)}",
         "Check WAROUTER_CLOUD_PHONE_NUMBER_ID, which is not the number itself, and that the system"
         " user has the account as an asset.",
     )
@@ -78,11 +87,11 @@ def _to_register(found: Details) -> str:
 
 def _doubts(found: Details) -> list[str]:
     doubts = []
-    if found.status in _LIMITED:
+    if found.status in LIMITED:
         doubts.append("Meta limits it")
-    if found.quality == "RED":
-        doubts.append("its quality is RED")
-    if found.name_status not in _WELL_NAMED:
+    if found.quality in ("RED", "YELLOW"):
+        doubts.append(f"its quality is {found.quality}")
+    if found.name_status and found.name_status not in NAMES:
         doubts.append(f"its name is {found.name_status}")
     return doubts
 

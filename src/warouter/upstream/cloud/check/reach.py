@@ -58,6 +58,6 @@ def _ahead(contact: Contact) -> float | None:
 def _is_graph(body: bytes) -> bool:
     try:
         found: Any = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return False
     return isinstance(found, dict) and ("error" in found or "id" in found)

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 import msgspec
 
-_SHORTEST = 6  # characters of a secret that is hidden: a shorter one could be part of any word
+from warouter.upstream.cloud.secret_text import SHORTEST_SECRET
 
 
 class Result(StrEnum):
@@ -47,6 +47,11 @@ def skipped(step: str, ground: str) -> Step:
     return Step(step, Result.SKIPPED, f"It needs what failed above: {ground}.")
 
 
+def ended(words: str) -> str:
+    """Words of others as a sentence."""
+    return words if words.endswith((".", "!", "?")) else f"{words}."
+
+
 def shown(step: Step, secrets: Iterable[str]) -> Step:
     """The step as it may be printed: in one line, and without a secret that somebody repeated."""
     return msgspec.structs.replace(
@@ -56,6 +61,6 @@ def shown(step: Step, secrets: Iterable[str]) -> Step:
 
 def _printable(words: str, secrets: Iterable[str]) -> str:
     for secret in secrets:
-        if len(secret) >= _SHORTEST:
+        if len(secret) >= SHORTEST_SECRET:
             words = words.replace(secret, "(secret)")
     return "".join(char if char.isprintable() else " " for char in words)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from warouter.upstream.cloud.check import asking, callback
-from warouter.upstream.cloud.check.step import Step, failed, ok
+from warouter.upstream.cloud.check.step import Step, ended, failed, ok
 from warouter.upstream.cloud.graph.account import Account
 from warouter.upstream.cloud.graph.failed import CallFailed
 
@@ -22,17 +22,21 @@ async def subscribe(account: Account, app: str, url: str, verify_token: str) -> 
     except CallFailed as error:
         return failed(
             NAME,
-            f"Meta does not subscribe the app to the account: {_words(error)}",
-            "Give the token whatsapp_business_management for this account.",
+            f"Meta does not subscribe the app to the account: {ended(error.words)}",
+            "Try again."
+            if error.passing
+            else "Give the token whatsapp_business_management for this account.",
         )
     refusal = await _override(account, url, verify_token)
-    if refusal is not None and refusal.judged is not None:
+    if refusal is not None and not refusal.passing:
         found = await asking.handshake(url, verify_token)
-        return failed(NAME, f"Meta refused {url}: {_words(refusal)}", callback.hint(found))
+        return failed(NAME, f"Meta refused {url}: {ended(refusal.words)}", callback.hint(found))
     try:
         set_now = (await account.callbacks()).number
     except CallFailed as error:
-        return failed(NAME, f"Meta does not say which URL is set: {_words(error)}", "Try again.")
+        return failed(
+            NAME, f"Meta does not say which URL is set: {ended(error.words)}", "Try again."
+        )
     if set_now != url:
         shows = f"shows {set_now}" if set_now else "shows none"
         lost = "did not answer, and" if refusal is not None else f"took {url}, but"
@@ -47,7 +51,3 @@ async def _override(account: Account, url: str, verify_token: str) -> CallFailed
     except CallFailed as error:  # without an answer it may be set all the same
         return error
     return None
-
-
-def _words(error: CallFailed) -> str:
-    return str(error) if error.judged is None else error.judged.details

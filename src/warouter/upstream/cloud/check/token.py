@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from warouter.upstream.cloud.check.step import Result, Step, failed, ok, warning
+from warouter.upstream.cloud.check.step import Result, Step, ended, failed, ok, warning
 from warouter.upstream.cloud.graph.described import TokenFacts
 from warouter.upstream.cloud.graph.failed import CallFailed
 
@@ -24,8 +24,8 @@ def judge(token: TokenFacts, now: float) -> Step:
         return failed(NAME, "Meta says that it is not valid: it ended or was revoked.", _RENEW)
     ends = [at for at in (token.expires_at, token.data_access_ends_at) if at]
     left = (min(ends) - now) / _DAY if ends else None
-    if left is not None and left <= 0:
-        return failed(NAME, "It has ended.", _RENEW)
+    if left is not None and left <= 0:  # Meta calls it valid: our clock may be wrong
+        return warning(NAME, "By the clock of this host it has ended.", _RENEW)
     app = f"{token.app_id} ({token.app_name})" if token.app_name else token.app_id
     whose = f"It is of {_KINDS.get(token.kind, token.kind or 'nobody named')}, for app {app}"
     found = f"{whose}, and {_end(token, left)}."
@@ -39,13 +39,13 @@ def judge(token: TokenFacts, now: float) -> Step:
 def judge_refusal(error: CallFailed) -> Step:
     """The question was refused: for the token itself, or by somebody who may not ask it."""
     if error.judged is not None and error.judged.meta_code in _INVALID:
-        return failed(NAME, f"Meta does not take it: {error.judged.details}", _RENEW)
-    if error.judged is None:
-        return failed(NAME, f"Meta cannot be asked about it: {error}.", "Try again.")
+        return failed(NAME, f"Meta does not take it: {ended(error.words)}", _RENEW)
+    if error.passing:
+        return failed(NAME, f"Meta cannot be asked about it: {ended(error.words)}", "Try again.")
     return warning(
         NAME,
-        f"Meta does not say what it may do, nor when it ends ({error.judged.details}).",
-        "Whether it works is seen by the steps below.",
+        f"Meta does not say what it may do, nor when it ends: {ended(error.words)}",
+        "That it may read the number and the account is seen below; whether it may send is not.",
     )
 
 

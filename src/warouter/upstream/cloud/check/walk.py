@@ -74,9 +74,12 @@ class _Walk:
         facts = await self._token()
         if self._steps[-1].failed:
             return self._ended(token.NAME)
-        self._add(token.judge_permissions(facts, cloud.waba_id))
         app = facts.app_id if facts is not None else await self._app_id()
-        await self._secret(app)
+        step, secret_of_app = await self._secret(app)
+        if facts is None and secret_of_app:
+            facts = await self._token_by_app(app, secret_of_app)
+        self._add(token.judge_permissions(facts, cloud.waba_id))
+        self._add(step)
         level = await self._number()
         lacks_account = (await self._has_number()).failed
         ground = number.NAME if level is None else account.NAME if lacks_account else ""
@@ -102,20 +105,25 @@ class _Walk:
         except CallFailed:
             return ""
 
-    async def _secret(self, app: str) -> None:
+    async def _token_by_app(self, app: str, app_secret: str) -> TokenFacts | None:
+        """What the app may know of the token, which may not ask of itself."""
+        with contextlib.suppress(CallFailed):
+            return await self._app.token(f"{app}|{app_secret}")
+        return None
+
+    async def _secret(self, app: str) -> tuple[Step, str]:
+        """The step, and a secret that is the app's, "" if none is known to be."""
         if not app:
-            self._add(secret.unknown("nor which app the token is for"))
-            return
+            return secret.unknown("nor which app the token is for"), ""
         try:
             right = [await self._app.has_secret(app, one) for one in self._secrets.app_secrets]
         except CallFailed as error:
-            self._add(secret.unknown(str(error)))
-            return
-        self._add(secret.judge(app, right))
-        if any(right):
-            good = self._secrets.app_secrets[right.index(True)]
+            return secret.unknown(error.words), ""
+        good = self._secrets.app_secrets[right.index(True)] if any(right) else ""
+        if good:
             with contextlib.suppress(CallFailed):
                 self._fields = await self._app.fields(app, good)
+        return secret.judge(app, right), good
 
     async def _number(self) -> str | None:
         """Its level, None if there is no such number."""
@@ -146,10 +154,13 @@ class _Walk:
         if self._url:
             verify_token = self._secrets.verify_token
             self._add(await subscribe.subscribe(self._account, app, self._url, verify_token))
-        if used := await self._webhooks(app):
-            self._add(callback.judge(await asking.handshake(used, self._secrets.verify_token)))
-        else:
+        used = await self._webhooks(app)
+        if not used:
             self._add(skipped(callback.NAME, webhooks.NAME))
+        elif not webhooks.is_ours(used):  # it may be a stranger's, who is told no verify token
+            self._add(callback.unasked())
+        else:
+            self._add(callback.judge(await asking.handshake(used, self._secrets.verify_token)))
 
     async def _webhooks(self, app: str) -> str:
         """The URL that Meta calls, "" if it calls none."""

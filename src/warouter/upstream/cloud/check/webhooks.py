@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Set
 from urllib.parse import SplitResult, urlsplit
 
-from warouter.cloud_settings import is_loopback
-from warouter.upstream.cloud.check.step import Step, failed, ok, warning
+from warouter.cloud_settings import WEBHOOK_PATH, is_loopback
+from warouter.upstream.cloud.check.step import Step, ended, failed, ok, warning
 from warouter.upstream.cloud.graph.described import LONGEST_URL, Callbacks
 from warouter.upstream.cloud.graph.failed import CallFailed
 
 NAME = "webhooks"
-PATH, FIELD = "/cloud/webhook", "messages"
-_SET = f"Set one: warouter cloud check --subscribe https://YOUR-HOST{PATH}"
+FIELD = "messages"
+_SET = f"Set one: warouter cloud check --subscribe https://YOUR-HOST{WEBHOOK_PATH}"
 
 
 def judge(
@@ -31,24 +31,38 @@ def judge(
         return failed(NAME, f"Meta sends them to {url}, but {wrong}.", _SET)
     found = f"Meta sends them to {url}, {_whose(callbacks)}."
     if fields is not None and FIELD not in fields:
-        return warning(
+        return failed(
             NAME,
             f"{found} But app {app} is shown without the field {FIELD}.",
             f"Subscribe it to {FIELD} in the app's dashboard (WhatsApp, Configuration).",
         )
-    if urlsplit(url).path != PATH:
-        return warning(NAME, found, f"warouter hears at {PATH}: your proxy has to lead there.")
+    if url != callbacks.application:
+        app_url = f"at {callbacks.application}" if callbacks.application else "not set"
+        return warning(
+            NAME,
+            f"{found} Notices about the account, its quality and its templates go to the app's"
+            f" URL alone, which is {app_url}.",
+            "Give the app this URL too, in its dashboard (WhatsApp, Configuration).",
+        )
+    if not is_ours(url):
+        return warning(
+            NAME, found, f"warouter hears at {WEBHOOK_PATH}: your proxy has to lead there."
+        )
     return ok(NAME, found)
 
 
 def judge_refusal(error: CallFailed) -> Step:
     """Meta does not say."""
-    why = str(error) if error.judged is None else error.judged.details
     return failed(
         NAME,
-        f"Meta does not say where they go: {why}",
+        f"Meta does not say where they go: {ended(error.words)}",
         "Try again; with a token that has whatsapp_business_management for this account.",
     )
+
+
+def is_ours(url: str) -> bool:
+    """It looks like a listener of warouter's."""
+    return urlsplit(url).path == WEBHOOK_PATH
 
 
 def fault(url: str, base_url: str) -> str:
@@ -60,7 +74,7 @@ def fault(url: str, base_url: str) -> str:
         usable = bool(parts.hostname) and parts.port != 0 and url.isascii() and url.isprintable()
     except ValueError:
         usable = False
-    if not usable or " " in url or "@" in parts.netloc or parts.fragment:
+    if not usable or " " in url or "\\" in url or "@" in parts.netloc or parts.fragment:
         return "it is no URL that can be called"
     if len(url) > LONGEST_URL:
         return f"it has more than {LONGEST_URL} characters"

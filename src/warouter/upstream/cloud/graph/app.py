@@ -6,7 +6,7 @@ from warouter.cloud_settings import CloudSettings
 from warouter.upstream.cloud.graph.calls import Calls
 from warouter.upstream.cloud.graph.described import TokenFacts, token_facts
 from warouter.upstream.cloud.graph.failed import CallAway, CallFailed
-from warouter.upstream.cloud.graph.fields import objects, text, word
+from warouter.upstream.cloud.graph.fields import digits, objects, text, word
 from warouter.upstream.cloud.secrets import Secrets
 
 # What is answered to a token made of an id and a secret that do not belong together.
@@ -22,9 +22,15 @@ class App:
         self._calls = calls
         self._secrets = secrets
 
-    async def token(self) -> TokenFacts:
-        """What the present token may do, and until when."""
-        found = await self._calls.get("debug_token", {"input_token": self._secrets.token})
+    async def token(self, asker: str = "") -> TokenFacts:
+        """What the present token may do, and until when; ``asker`` is the token that asks, and
+        the present one without it.
+        """
+        query = {"input_token": self._secrets.token}
+        if asker:
+            found = await self._calls.get_as(asker, "debug_token", query)
+        else:
+            found = await self._calls.get("debug_token", query)
         data = found.get("data")
         if not isinstance(data, dict):
             raise CallAway("the Graph API says nothing of the token")
@@ -32,7 +38,7 @@ class App:
 
     async def id(self) -> str:
         """The app of the present token, where ``token`` is refused."""
-        return word((await self._calls.get("app", {"fields": "id"})).get("id"))
+        return digits((await self._calls.get("app", {"fields": "id"})).get("id"))
 
     async def fields(self, app_id: str, secret: str) -> frozenset[str]:
         """The fields that this app has webhooks sent of, which only its own token is told."""

@@ -18,12 +18,12 @@ from warouter import SERVER
 from warouter.cloud_settings import CloudSettings
 from warouter.upstream.cloud.answers import Class, judge
 from warouter.upstream.cloud.graph.failed import CallAway, CallFailed, CallRefused
+from warouter.upstream.cloud.secret_text import SHORTEST_SECRET
 from warouter.upstream.cloud.secrets import Secrets
 
 MOST_BYTES = 2 * 1024 * 1024  # a page of templates
 SECONDS, CONNECT_SECONDS = 15.0, 3.0
 UPLOAD_SECONDS = 60.0
-_SHORTEST_TOKEN = 6  # characters; a shorter one is none, and could be part of any word
 _UNREADABLE = "the Graph API gave an answer that cannot be read"
 
 
@@ -46,9 +46,11 @@ class Calls:
         """
         return await self._call("GET", path, params=query)
 
-    async def get_as(self, token: str, path: str) -> dict[str, Any]:
+    async def get_as(
+        self, token: str, path: str, query: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
         """The same with another token, and once."""
-        return result(*await self._exchange("GET", path, {}, token))
+        return result(*await self._exchange("GET", path, {"params": query}, token))
 
     async def post(
         self, path: str, fields: Mapping[str, Any], query: Mapping[str, str] | None = None
@@ -57,7 +59,10 @@ class Calls:
 
         After CallAway it may have been changed.
         """
-        return await self._call("POST", path, json=dict(fields), params=query)
+        found = await self._call("POST", path, json=dict(fields), params=query)
+        if found.get("success") is False:
+            raise CallAway("the Graph API says that it was not done")
+        return found
 
     async def upload(self, session: str, content: bytes) -> dict[str, Any]:
         """The whole content of a session of the Resumable Upload API, which is addressed by its id
@@ -98,7 +103,7 @@ class Calls:
                 allow_redirects=False,
             ) as answer:
                 body = await whole(answer, MOST_BYTES)
-                if answer.status >= HTTPStatus.BAD_REQUEST and len(token) >= _SHORTEST_TOKEN:
+                if answer.status >= HTTPStatus.BAD_REQUEST and len(token) >= SHORTEST_SECRET:
                     # Meta repeats a token that it cannot read: "Malformed access token …".
                     body = body.replace(token.encode(), b"(token)")
                 return answer.status, body, answer.headers.get("Retry-After", "")
@@ -155,7 +160,7 @@ def result(status: int, body: bytes, retry_after: str = "") -> dict[str, Any]:
         raise failure(status, body, retry_after)
     try:
         found = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise CallAway(_UNREADABLE) from error
     if not isinstance(found, dict):
         raise CallAway(_UNREADABLE)

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from warouter.upstream.cloud.graph.fields import nested, objects, text, word
+from warouter.upstream.cloud.graph.fields import digits, nested, objects, text, word
 from warouter.upstream.cloud.graph.health import Entity, entities_of
 
 CONNECTED, VERIFIED = "CONNECTED", "VERIFIED"
+# It is registered and sends, but Meta limits it or is about to.
+LIMITED = frozenset({"FLAGGED", "RESTRICTED", "RATE_LIMITED"})
 STANDARD, HIGH, SHARED = 80.0, 1000.0, 20.0  # messages a second, in and out
 # One that is shared with the WhatsApp Business app has no level of its own: not verified.
 LEVELS = {"STANDARD": STANDARD, "HIGH": HIGH, "NOT_APPLICABLE": SHARED}
@@ -20,6 +22,11 @@ DETAILS = (
 )
 LONGEST_URL = 200  # characters of a callback URL
 _LAST = 253_402_300_800  # the year 10000
+
+
+def is_registered(status: str) -> bool:
+    """It may send, by this status of the number."""
+    return status == CONNECTED or status in LIMITED
 
 
 class TokenFacts(NamedTuple):
@@ -71,7 +78,7 @@ def token_facts(data: dict[str, Any]) -> TokenFacts:
     """What the object ``data`` of the answer holds."""
     scopes = data.get("scopes")
     return TokenFacts(
-        app_id=word(data.get("app_id")),
+        app_id=digits(data.get("app_id")),
         valid=data.get("is_valid") is True,
         expires_at=_time(data.get("expires_at")),
         data_access_ends_at=_time(data.get("data_access_expires_at")) or 0,

@@ -14,6 +14,16 @@ class CallFailed(WarouterError):
         self.judged = judged
 
     @property
+    def words(self) -> str:
+        """Meta's own, or why there are none."""
+        return str(self) if self.judged is None else self.judged.details or self.judged.title
+
+    @property
+    def passing(self) -> bool:
+        """Nothing is known to be wrong: it may go well the next time."""
+        return self.judged is None or self.judged.cls not in (Class.FINAL, Class.OPERATOR)
+
+    @property
     def for_operator(self) -> bool:
         """Token, permission, registration or policy: it stays so until somebody acts."""
         return self.judged is not None and self.judged.cls is Class.OPERATOR

@@ -14,6 +14,12 @@ def word(value: object) -> str:
     return bounded(value) if isinstance(value, str) else ""
 
 
+def digits(value: object) -> str:
+    """An id that can be part of a path."""
+    id = word(value)
+    return id if id.isascii() and id.isdigit() else ""
+
+
 def text(found: dict[str, Any], name: str) -> str:
     value = found.get(name)
     return bounded(value) if isinstance(value, str) else ""

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from warouter.cloud_settings import CloudSettings
 from warouter.upstream.cloud.graph.calls import Calls
-from warouter.upstream.cloud.graph.described import CONNECTED, LEVELS, STANDARD, VERIFIED
+from warouter.upstream.cloud.graph.described import LEVELS, STANDARD, VERIFIED, is_registered
 from warouter.upstream.cloud.graph.failed import CallAway
 from warouter.upstream.cloud.graph.fields import following, nested, text
 from warouter.upstream.cloud.graph.health import Entity, entities_of
@@ -34,7 +34,7 @@ class Facts(NamedTuple):
     @property
     def connected(self) -> bool:
         """It is registered, and may send."""
-        return self.status == CONNECTED
+        return is_registered(self.status)
 
 
 class Named(NamedTuple):
@@ -72,7 +72,7 @@ class Number:
         """Which one it is."""
         found = await self._calls.get(self._number, {"fields": _NAMED})
         return Named(
-            text(found, "status") == CONNECTED,
+            is_registered(text(found, "status")),
             text(found, "code_verification_status") == VERIFIED,
             text(found, "display_phone_number"),
             text(found, "verified_name"),
