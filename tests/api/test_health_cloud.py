@@ -173,7 +173,7 @@ async def test_a_name_that_is_not_approved_is_a_sentence_and_limits_the_number(
 ) -> None:
     meta = (await watched.says(name_status="PENDING_REVIEW")).json["meta"]
     limited, unnamed = meta["warnings"]
-    assert "is LIMITED: Your display name has not been approved yet." in limited
+    assert "is LIMITED: The display name is not approved yet;" in limited
     assert unnamed.startswith("The display name of the number is not approved (PENDING_REVIEW)")
     meta = (await watched.says(name_status="AVAILABLE_WITHOUT_REVIEW")).json["meta"]
     assert "warnings" not in meta

@@ -127,7 +127,8 @@ async def test_the_same_as_json(world: World) -> None:
         ({"missing_scopes": (MANAGEMENT,)}, "account", f"The permission {MANAGEMENT} is required."),
         ({"granted": ("7",)}, "permissions", "are for other accounts than 102290129340398."),
         ({"other_secret": True}, "app secret", "It is not the secret of app 670843887433847, so"),
-        ({"foreign_number": True}, "account", "The number 106540352242922 is none of the 0 of"),
+        ({"foreign_number": True}, "account", "have the number 106540352242922: it has none."),
+        ({"missing_fields": ("messages",)}, "webhooks", "without the field messages. Subscribe it"),
         (
             {"health": {"WABA": "BLOCKED"}},
             "phone number",
@@ -151,7 +152,8 @@ async def test_what_meta_says_is_wrong(
     [
         ({"APP_SECRET": "another-secret"}, "app secret", "It is not the secret of app"),
         ({"PHONE_NUMBER_ID": "4711"}, "phone number", "is shown no number with the id 4711: "),
-        ({"PHONE_NUMBER_ID": "4711"}, "account", "The number 4711 is none of the 1 of"),
+        ({"PHONE_NUMBER_ID": "4711"}, "account", "have the number 4711: it has one other."),
+        ({"PHONE_NUMBER_ID": Facts().waba_id}, "phone number", "is no phone number's id. Check"),
         ({"WABA_ID": "4711"}, "account", "is shown no account 4711: "),
         ({"VERIFY_TOKEN": "another-verify"}, "callback", "has another verify token. Give the"),
         ({"BASE_URL": "http://127.0.0.1:1"}, "Graph API", "cannot be connected to (Connection"),
@@ -182,10 +184,10 @@ async def test_what_is_wrong_in_the_settings(
         ({}, {"APP_SECRET": f"{SECRET}\nolder-secret"}, "app secret", "Line 2 is not of app"),
         ({"health": {"APP": "LIMITED"}}, {}, "phone number", "can send with limits. APP 6708438"),
         (
-            {"missing_fields": ("messages",)},
+            {"missing_fields": ("account_update",)},
             {},
             "webhooks",
-            "without the field messages. Subscribe it to messages in the app's dashboard",
+            "without account_update, which tell of trouble. Subscribe it to them in the app's",
         ),
         ({}, {"VERSION": "v20.0"}, "settings", "v20.0, which Meta has ended: set a newer one."),
         ({}, {"RATE": "500"}, "throughput", "is 500: Meta refuses what is above. Set it to auto."),
@@ -215,9 +217,11 @@ async def test_without_debug_token_the_calls_tell(world: World) -> None:
     world.simulator.use(CloudFaults(no_debug_token=True))
     result = await world.run()
     lines = [line.split("  ")[0] for line in result.stdout.splitlines()[:-1]]
-    assert lines == ["ok"] * 3 + ["warning", "not checked"] + ["ok"] * 6
-    assert result.stdout.endswith("Of 11 steps: 1 with a warning, 1 not checked.\n")
+    assert lines == ["ok"] * 3 + ["warning"] + ["ok"] * 7
+    assert result.stdout.endswith("Of 11 steps: 1 with a warning.\n")
     assert result.exit_code == 0
+    world.simulator.use(CloudFaults(no_debug_token=True, missing_scopes=(MESSAGING,)))
+    assert (await world.step("permissions"))[1].startswith("failed permissions The token lacks")
 
 
 async def test_what_needs_something_that_failed_is_not_checked(world: World) -> None:
@@ -272,19 +276,18 @@ async def test_no_url_at_all_and_one_that_leads_elsewhere(world: World) -> None:
     world.simulator.number.callbacks.application = f"{world.url}s"
     result = await world.run()
     assert "warouter hears at /cloud/webhook: your proxy has to lead there." in result.stdout
-    assert "answers HTTP 404 to the handshake. Check that the URL" in result.stdout
+    assert "It is not known for a webapp's, so it is not asked." in result.stdout
     assert result.exit_code == 0  # a proxy may translate it
 
 
-async def test_a_callback_that_does_not_answer_here_is_a_hint(world: World) -> None:
+async def test_a_callback_that_does_not_answer_here(world: World) -> None:
     world.simulator.number.callbacks.number = f"http://127.0.0.1:1{PATH}"
     code, line = await world.step("callback")
     assert line == (
-        "warning callback Seen from here, which may not be how Meta sees it: 127.0.0.1:1 cannot be"
-        " connected to (Connection refused). Check that something listens there, and that no"
-        " firewall is between."
+        "failed callback 127.0.0.1:1 cannot be connected to (Connection refused). Check that"
+        " something listens there, and that no firewall is between."
     )
-    assert code == 0
+    assert code == 1
 
 
 async def test_a_callback_whose_certificate_nobody_trusts(world: World) -> None:
@@ -293,7 +296,7 @@ async def test_a_callback_whose_certificate_nobody_trusts(world: World) -> None:
         code, line = await world.step("callback")
     assert f"localhost:{port} has a certificate that is not valid (self" in line
     assert "sent with its whole chain." in line
-    assert (code, line.startswith("warning")) == (0, True)
+    assert (code, line.startswith("failed")) == (1, True)
 
 
 async def test_something_else_answers_for_the_graph_api(world: World) -> None:
@@ -327,7 +330,6 @@ async def listening(tls: Any) -> AsyncIterator[int]:
 
 
 async def test_a_callback_url_is_set_and_asked_by_meta(world: World) -> None:
-    world.simulator.subscribe(())
     result = await world.run("--subscribe", world.url)
     lines = result.output.splitlines()
     assert lines[8:11] == [

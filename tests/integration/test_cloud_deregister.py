@@ -101,7 +101,7 @@ async def test_a_database_of_another_upstream_stays_as_it_is(
 async def test_without_a_database_meta_is_told_all_the_same(world: World) -> None:
     result = await command(None, *ASKED, **world.variables)
     assert (result.exit_code, world.simulator.number.registered) == (0, False)
-    assert result.stdout.splitlines()[2].startswith("No database is named. Say this once more")
+    assert result.stdout.splitlines()[2].startswith("No database is named. Run this again")
 
 
 async def test_a_database_that_is_down_is_said(world: World) -> None:
@@ -122,7 +122,7 @@ async def test_what_meta_refuses_leaves_everything(world: World, pool: asyncpg.P
 
 async def test_nobody_is_asked_without_a_terminal(world: World) -> None:
     result = await command(world.settings, *ASKED[:2], **world.variables)
-    assert str(result.exception) == "Say --yes: there is nobody at a terminal to ask."
+    assert str(result.exception) == "There is no terminal to ask at: use --yes."
     assert getattr(result.exception, "exit_code", None) == 2
     assert result.stdout.splitlines() == [IS]
     assert world.simulator.number.registered

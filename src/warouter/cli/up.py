@@ -22,7 +22,7 @@ from warouter.local.options import CLOUD, SIMULATOR, UPSTREAMS, Options
 from warouter.upstream.cloud.secrets import Secrets
 
 _NEXT_LINE = "\n" + 11 * " "
-NO_NUMBER = "none yet: Meta does not call it connected; see POST /v1/account"
+NO_NUMBER = "none yet: `warouter cloud check` says why; see POST /v1/account"
 
 
 @click.command()

@@ -27,6 +27,7 @@ REGISTRATIONS_SECONDS = 3600  # Meta lets a number be registered ten times in 72
 GUESSES_SECONDS = 900  # Meta does not say for how long a pin that was guessed too often rests
 _PIN_CODE, _TOO_MANY_CODE = 1005, 1015
 _GUESSED = (133008, 133009)  # Meta's codes: the pin was not even looked at
+_TWO_STEP = "pin is required because two-step verification is on: POST /v1/account with it"
 _SAME_DIGITS = 8
 
 
@@ -88,8 +89,10 @@ class CloudRegistrar(Registrar):
             await self._registration.register(pin)
         except CallFailed as error:
             refusal = _refused(error, "the number")
-            if not given and error.judged is not None and error.judged.code == _PIN_CODE:
-                refusal = ParameterMissing("pin is required because two-step verification is on")
+            if error.judged is not None and error.judged.code == _PIN_CODE:
+                await self._accounts.change_setting(PIN, _forgotten)
+                if not given:
+                    refusal = ParameterMissing(_TWO_STEP)
             raise refusal from None
         return Registered(None, two_step=given)
 
@@ -98,6 +101,8 @@ class CloudRegistrar(Registrar):
         # Only here: it loads 8 MiB that a webapp needs for rare calls alone.
         from warouter.upstream.cloud import pin as pins
 
+        if pin is None and (await self._accounts.setting(PIN)).get("refused"):
+            raise ParameterMissing(_TWO_STEP)  # Meta counts guesses
         secrets = self._app_secrets()
 
         def change(present: Mapping[str, Any]) -> dict[str, Any]:
@@ -117,6 +122,11 @@ class CloudRegistrar(Registrar):
         if pin is None:
             raise ParameterMissing("pin is required: call POST /v1/account with it once more")
         return pin, bool(kept.get("given"))
+
+
+def _forgotten(_present: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a pin that was refused: to offer it again would be another guess."""
+    return {"refused": True}
 
 
 def _check_is_metas(asked: str, shown: str) -> None:

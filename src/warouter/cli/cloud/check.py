@@ -45,7 +45,7 @@ def command(data_dir: Path | None, url: str | None, as_json: bool) -> None:
     cloud = number_settings(data_dir).cloud
     secrets = Secrets(cloud)
     if url is not None and (wrong := fault(url, cloud.base_url)):
-        raise ConfigError(f"--subscribe {url!r}: {wrong}.")
+        raise ConfigError(f"--subscribe {url or '(nothing)'}: {wrong}.")
     steps = uvloop.run(walk(cloud, secrets, url or ""))
     report = Report(not any(step.failed for step in steps), steps)
     if as_json:

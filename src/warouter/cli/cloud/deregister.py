@@ -23,8 +23,8 @@ from warouter.upstream.cloud.secrets import Secrets
 
 APPLICATION = "warouter cloud"
 _TOLD = (
-    "Say this once more where the database can be reached: until it hears of it, POST /v1/account"
-    " takes the number for registered."
+    "Run this again where the database can be reached: until it hears of it, POST /v1/account takes"
+    " the number for registered."
 )
 
 
@@ -58,7 +58,7 @@ def command(data_dir: Path | None, yes: bool) -> None:
 def _ask(number: str) -> None:
     """Go on if the number is typed; a script has to say --yes."""
     if not sys.stdin.isatty():
-        raise ConfigError("Say --yes: there is nobody at a terminal to ask.")
+        raise ConfigError("There is no terminal to ask at: use --yes.")
     typed = click.prompt("Type the number to go on", default="", show_default=False)
     if _digits(typed) != _digits(number) or not _digits(number):
         raise CommandError("That is another number: nothing was done.")

@@ -88,7 +88,8 @@ class _Followed(Generic[T]):
         try:
             self.value = self._read() if self._path else parse(source.value)
         except (OSError, ValueError) as error:
-            raise ConfigError(f"{self._name} cannot be used: {_reason(error)}.") from error
+            where = f"{_place(self._path)}: " if self._path else ""
+            raise ConfigError(f"{self._name} cannot be used: {where}{_reason(error)}.") from error
 
     def refresh(self, anyway: bool) -> None:
         if not self._path:
@@ -121,6 +122,11 @@ def _look(path: str) -> tuple[int, ...]:
     """What differs once a file was written or replaced."""
     found = os.stat(path)
     return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino
+
+
+def _place(path: str) -> str:
+    """A path as an operator finds it, who may not know from where it is looked up."""
+    return path if os.path.isabs(path) else f"{path} (in {os.getcwd()})"
 
 
 def _reason(error: Exception) -> str:

@@ -10,7 +10,6 @@ import pytest
 from msgspec.structs import replace
 
 from warouter.cloud_settings import CloudSettings, Source
-from warouter.upstream.cloud import listener
 from warouter.upstream.cloud.answers import judge as judge_answer
 from warouter.upstream.cloud.check import (
     account,
@@ -78,8 +77,9 @@ def test_the_token(given: dict[str, Any], result: Result, said: str) -> None:
     ("error", "result", "said"),
     [
         (refusal(190, status=401), FAILED, "Meta does not take it: no"),
-        (refusal(100), WARNING, "nor when it ends (no)."),
-        (refusal(200, status=403), WARNING, "nor when it ends (no)."),
+        (refusal(100), WARNING, "nor when it ends: no."),
+        (refusal(200, status=403), WARNING, "nor when it ends: no."),
+        (refusal(4), FAILED, "Meta cannot be asked about it: no."),
         (AWAY, FAILED, "Meta cannot be asked about it: the Graph API: it took too long."),
     ],
 )
@@ -168,6 +168,9 @@ PAYMENT = {"error_description": "No payment.", "possible_solution": "Pay."}
             "POST /v1/account has a code sent",
         ),
         ({"platform_type": "ON_PREMISE"}, FAILED, "is registered with ON_PREMISE, not here."),
+        ({"status": "BANNED"}, FAILED, "is BANNED, not CONNECTED. See WhatsApp Manager"),
+        ({"status": "", "display_phone_number": ""}, FAILED, "5 is no phone number's id. Check"),
+        ({"quality_rating": "YELLOW"}, WARNING, "is CONNECTED; its quality is YELLOW."),
         ({"status": "FLAGGED"}, WARNING, "is FLAGGED; Meta limits it. See WhatsApp Manager"),
         ({"quality_rating": "RED"}, WARNING, "is CONNECTED; its quality is RED."),
         ({"name_status": "DECLINED"}, WARNING, "; its name is DECLINED."),
@@ -179,7 +182,7 @@ PAYMENT = {"error_description": "No payment.", "possible_solution": "Pay."}
     ],
 )
 def test_the_number(given: dict[str, Any], result: Result, said: str) -> None:
-    step = number.judge(details(WELL | given))
+    step = number.judge(details(WELL | given), "5")
     assert (step.result, said in f"{step.found} {step.todo}") == (result, True), step
 
 
@@ -202,46 +205,55 @@ def test_the_throughput(level: str, rate: float | None, result: Result, said: st
 def test_a_number_and_an_account_that_are_not_shown() -> None:
     for step in (number.judge_refusal(refusal(33), "5"), account.judge_refusal(refusal(33), "5")):
         assert (step.result, step.found.startswith("This token is shown no ")) == (FAILED, True)
-    for step in (number.judge_refusal(AWAY, "5"), account.judge_refusal(AWAY, "5")):
-        assert (step.result, step.todo) == (FAILED, "Try again.")
+    for error in (AWAY, refusal(4), refusal(2, status=500)):
+        for step in (number.judge_refusal(error, "5"), account.judge_refusal(error, "5")):
+            assert (step.result, step.todo) == (FAILED, "Try again.")
+            assert step.found.startswith("Meta cannot be asked about it: ")
 
 
 def test_the_number_is_one_of_the_account_s() -> None:
     assert account.judge("9", "", {"4", "5"}, "5").found == "9 has the number."
     step = account.judge("9", "Bakery", {"4"}, "5")
-    assert (step.result, step.found) == (FAILED, "The number 5 is none of the 1 of 9 (Bakery).")
+    said = "Account 9 (Bakery) does not have the number 5: it has one other."
+    assert (step.result, step.found) == (FAILED, said)
 
 
 # Webhooks
+
+ALL = {webhooks.FIELD, *webhooks.NOTICES}
 
 
 @pytest.mark.parametrize(
     ("apps", "app", "callbacks", "result", "said"),
     [
-        ({"7"}, "7", (URL, "", ""), OK, f"to {URL}, which is set for this number."),
-        ({"7"}, "7", ("", URL, "https://x/"), OK, f"to {URL}, the account's URL."),
+        ({"7"}, "7", (URL, "", URL), OK, f"to {URL}, which is set for this number."),
+        ({"7"}, "7", ("", URL, URL), OK, f"to {URL}, the account's URL."),
+        ({"7"}, "7", (URL, "", ""), WARNING, "go to the app's URL alone, which is not set."),
+        ({"7"}, "7", ("", URL, "https://x/"), WARNING, "alone, which is at https://x/."),
         ({"7", "8"}, "", ("", "", URL), OK, f"to {URL}, the app's URL."),
         ({"8"}, "7", (URL, "", ""), FAILED, "app 7 is not subscribed to the account."),
         (set(), "", (URL, "", ""), FAILED, "any app is not subscribed to the account."),
         ({"7"}, "7", ("", "", ""), FAILED, "no callback URL is set"),
         ({"7"}, "7", ("http://x/cloud/webhook", "", ""), FAILED, "it must begin with https://"),
-        ({"7"}, "7", ("https://x/other", "", ""), WARNING, "to https://x/other"),
+        ({"7"}, "7", ("", "", "https://x/other"), WARNING, "to https://x/other"),
     ],
 )
 def test_webhooks(apps: set[str], app: str, callbacks: Any, result: Result, said: str) -> None:
-    step = webhooks.judge(apps, app, {"messages"}, Callbacks(*callbacks), BASE)
+    step = webhooks.judge(apps, app, ALL, Callbacks(*callbacks), BASE)
     assert (step.result, said in step.found) == (result, True), step
 
 
 def test_the_field_of_messages() -> None:
-    assert webhooks.judge({"7"}, "7", None, Callbacks(URL, "", ""), BASE).result is OK
-    step = webhooks.judge({"7"}, "7", {"security"}, Callbacks(URL, "", ""), BASE)
-    assert step.result is WARNING
+    assert webhooks.judge({"7"}, "7", None, Callbacks(URL, "", URL), BASE).result is OK
+    step = webhooks.judge({"7"}, "7", {"security"}, Callbacks(URL, "", URL), BASE)
+    assert step.result is FAILED
     assert step.found.endswith("But app 7 is shown without the field messages.")
 
 
-def test_the_path_is_the_listener_s() -> None:
-    assert webhooks.PATH.encode() == listener.PATH
+def test_the_fields_that_tell_of_trouble() -> None:
+    step = webhooks.judge({"7"}, "7", ALL - {"account_update"}, Callbacks(URL, "", URL), BASE)
+    assert step.result is WARNING
+    assert step.found.endswith("But app 7 is shown without account_update, which tell of trouble.")
 
 
 @pytest.mark.parametrize(
@@ -259,6 +271,7 @@ def test_the_path_is_the_listener_s() -> None:
         ("https://hooks.example/#x", BASE, False),
         ("https://hooks.example/\n", BASE, False),
         ("https://hooks.exämple/", BASE, False),
+        ("https://hooks\\.example/", BASE, False),
         ("", BASE, False),
     ],
 )
@@ -276,6 +289,12 @@ def test_trouble_with_the_callback_is_a_hint(trouble: Trouble) -> None:
     assert callback.hint(found) == f"Seen from here, hooks.example {trouble.value} (why). " + (
         remedy(trouble)
     )
+
+
+def test_trouble_with_an_address_that_is_the_same_for_everybody() -> None:
+    found = Handshake("http://127.0.0.1:1/cloud/webhook", Contact(Trouble.REFUSED), right=False)
+    step = callback.judge(found)
+    assert (step.result, step.found) == (FAILED, "127.0.0.1:1 cannot be connected to.")
 
 
 def test_what_the_callback_answers() -> None:

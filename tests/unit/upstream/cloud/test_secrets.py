@@ -128,7 +128,10 @@ def test_several_app_secrets_are_in_force_while_they_are_rotated(tmp_path: Path)
 @pytest.mark.parametrize(
     ("source", "sentence"),
     [
-        (Source(path="/nowhere/token"), "WAROUTER_CLOUD_TOKEN_FILE cannot be used: No such file"),
+        (
+            Source(path="/nowhere/token"),
+            "WAROUTER_CLOUD_TOKEN_FILE cannot be used: /nowhere/token: No such file",
+        ),
         (Source("two words"), "WAROUTER_CLOUD_TOKEN cannot be used: an access token is one word"),
         (Source("EAA\nX: y"), "WAROUTER_CLOUD_TOKEN cannot be used"),
         (Source("EAA\u0661"), "WAROUTER_CLOUD_TOKEN cannot be used"),

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from warouter.simulator.cloud.counters import Counters
 from warouter.simulator.cloud.facts import Facts
 from warouter.simulator.cloud.faults import CloudFaults
-from warouter.simulator.cloud.graph.app import MANAGEMENT, MESSAGING, AppNode
+from warouter.simulator.cloud.graph.app import DEBUG, MANAGEMENT, MESSAGING, AppNode
 from warouter.simulator.cloud.graph.connection import Request
-from warouter.simulator.cloud.graph.errors import TOKEN, GraphError
+from warouter.simulator.cloud.graph.errors import PARAMETER, TOKEN, GraphError
 from warouter.simulator.cloud.graph.tokens import Tokens
 from warouter.simulator.cloud.graph.uploads import PREFIX, SCHEME
 
@@ -55,7 +55,10 @@ class Callers:
             return
         if (node, edge) == (self._facts.app_id, "subscriptions"):
             raise GraphError(_APP_ONLY, "This method must be called with an app access_token.")
-        missing = self._switches().missing_scopes
+        switches = self._switches()
+        if node == DEBUG and switches.no_debug_token:
+            raise GraphError(PARAMETER, "You must provide an app access token, or a developer's")
+        missing = switches.missing_scopes
         if not missing:
             return
         needed = MANAGEMENT if node == self._facts.waba_id else ""

@@ -16,11 +16,17 @@ def judge(account: str, name: str, numbers: Set[str], number: str) -> Step:
     if number not in numbers:
         return failed(
             NAME,
-            f"The number {number} is none of the {len(numbers)} of {who}.",
+            f"Account {who} does not have the number {number}: it has {_others(len(numbers))}.",
             "Check WAROUTER_CLOUD_WABA_ID and WAROUTER_CLOUD_PHONE_NUMBER_ID: they stand together"
             " in WhatsApp Manager.",
         )
     return ok(NAME, f"{who} has the number.")
+
+
+def _others(count: int) -> str:
+    if not count:
+        return "none"
+    return "one other" if count == 1 else f"{count} others"
 
 
 def judge_refusal(error: CallFailed, account: str) -> Step:

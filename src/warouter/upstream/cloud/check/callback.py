@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from warouter.cloud_settings import is_loopback
 from warouter.upstream.cloud.check.contact import Contact, remedy
 from warouter.upstream.cloud.check.step import Result, Step, failed, ok, warning
 
@@ -31,8 +32,10 @@ def judge(found: Handshake) -> Step:
     if found.right:
         return ok(NAME, "It answers the handshake, with this verify token.")
     if found.by_webapp:
-        return failed(NAME, f"{_what(found)}.", what_to_do(found))
-    return warning(NAME, f"{_HERE}: {_what(found)}.", what_to_do(found))
+        return failed(NAME, f"The webapp at {_host(found)} has another verify token.", _todo(found))
+    if is_loopback(urlsplit(found.url).hostname or ""):  # that is the same address to all of us
+        return failed(NAME, f"{_what(found)}.", _todo(found))
+    return warning(NAME, f"{_HERE}: {_what(found)}.", _todo(found))
 
 
 def unasked() -> Step:
@@ -48,10 +51,10 @@ def hint(found: Handshake) -> str:
             " public address of its name, the firewall, and that the certificate is of a public"
             " authority, with its whole chain."
         )
-    return f"Seen from here, {_what(found)}. {what_to_do(found)}"
+    return f"Seen from here, {_what(found)}. {_todo(found)}"
 
 
-def what_to_do(found: Handshake) -> str:
+def _todo(found: Handshake) -> str:
     trouble = found.contact.trouble
     if trouble is not None:
         return remedy(trouble)
@@ -63,8 +66,12 @@ def what_to_do(found: Handshake) -> str:
     return "Check that the URL, and a proxy behind it, lead to the listener of a webapp."
 
 
+def _host(found: Handshake) -> str:
+    return urlsplit(found.url).netloc
+
+
 def _what(found: Handshake) -> str:
-    contact, host = found.contact, urlsplit(found.url).netloc
+    contact, host = found.contact, _host(found)
     if contact.trouble is not None:
         words = f" ({contact.words})" if contact.words else ""
         return f"{host} {contact.trouble.value}{words}"

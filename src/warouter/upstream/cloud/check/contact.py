@@ -37,7 +37,7 @@ _REMEDIES = {
     Trouble.CERTIFICATE: "It must be of an authority that is trusted, for this name, not expired,"
     " and sent with its whole chain.",
     Trouble.TLS: "Check that this port speaks TLS, and no older one than 1.2.",
-    Trouble.SILENT: "Check that no firewall or proxy between drops it.",
+    Trouble.SILENT: "Check that the webapp answers, and that nothing between drops it.",
     Trouble.BROKEN: "Check what listens there.",
 }
 

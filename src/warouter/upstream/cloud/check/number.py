@@ -21,9 +21,11 @@ _REGISTRABLE = frozenset({"", "DISCONNECTED", "PENDING", "UNKNOWN", "UNVERIFIED"
 _CLOUD = frozenset({"", "CLOUD_API"})
 
 
-def judge(found: Details) -> Step:
+def judge(found: Details, id: str) -> Step:
     """Whether it may send now."""
     who = f"{found.number} ({found.name})" if found.name else found.number
+    if not found.number and not found.status:
+        return failed(NAME, f"{id} is no phone number's id.", _WHICH)
     status = found.status or "without a status"
     if not is_registered(found.status):
         todo = _to_register(found) if found.status in _REGISTRABLE else _MANAGER
@@ -49,8 +51,7 @@ def judge_refusal(error: CallFailed, id: str) -> Step:
     return failed(
         NAME,
         f"This token is shown no number with the id {id}: {ended(error.words)}",
-        "Check WAROUTER_CLOUD_PHONE_NUMBER_ID, which is not the number itself, and that the system"
-        " user has the account as an asset.",
+        f"{_WHICH} Check too that the system user has the account as an asset.",
     )
 
 
@@ -76,6 +77,10 @@ def judge_throughput(level: str, rate: float | None) -> Step:
     return ok(THROUGHPUT, f"{found}; WAROUTER_CLOUD_RATE makes {rate:g} of it.")
 
 
+_WHICH = (
+    "Check WAROUTER_CLOUD_PHONE_NUMBER_ID: it is the Phone number ID of the app's page API Setup,"
+    " neither the number itself nor the account's id."
+)
 _MANAGER = "See WhatsApp Manager for what Meta wants."
 
 

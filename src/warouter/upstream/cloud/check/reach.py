@@ -32,7 +32,7 @@ def judge(base_url: str, contact: Contact) -> Step:
 
 def judge_clock(contact: Contact) -> Step:
     """Our clock against Meta's."""
-    ahead = _ahead(contact)
+    ahead = clock_ahead(contact)
     if ahead is None:
         return Step(CLOCK, Result.SKIPPED, "The Graph API does not say what time it is.")
     # By so much it may seem wrong when it is right.
@@ -45,7 +45,7 @@ def judge_clock(contact: Contact) -> Step:
     return (failed if least > FAIL_SECONDS else warning)(CLOCK, found, todo)
 
 
-def _ahead(contact: Contact) -> float | None:
+def clock_ahead(contact: Contact) -> float | None:
     """Seconds by which we are ahead; None without a time to compare with."""
     try:
         met = parsedate_to_datetime(contact.date)

@@ -12,20 +12,20 @@ WARN_DAYS = 14
 _DAY = 86_400
 _INVALID = frozenset({0, 102, 190})
 _RENEW = (
-    "Make a new one for a system user (Business settings, System users, Generate token) and put it"
-    " into WAROUTER_CLOUD_TOKEN or its file."
+    "Make a new one for a system user (business.facebook.com: Settings, Users, System users,"
+    " Generate token) and put it into WAROUTER_CLOUD_TOKEN or its file."
 )
 _KINDS = {"SYSTEM_USER": "a system user", "USER": "a person", "PAGE": "a page", "APP": "an app"}
 
 
 def judge(token: TokenFacts, now: float) -> Step:
-    """Whether it is valid, and for how long; ``now`` in unix seconds, by Meta's clock or ours."""
+    """Whether it is valid, and for how long; ``now`` in unix seconds, by Meta's clock."""
     if not token.valid:
         return failed(NAME, "Meta says that it is not valid: it ended or was revoked.", _RENEW)
     ends = [at for at in (token.expires_at, token.data_access_ends_at) if at]
     left = (min(ends) - now) / _DAY if ends else None
-    if left is not None and left <= 0:  # Meta calls it valid: our clock may be wrong
-        return warning(NAME, "By the clock of this host it has ended.", _RENEW)
+    if left is not None and left <= 0:
+        return failed(NAME, "It has ended.", _RENEW)
     app = f"{token.app_id} ({token.app_name})" if token.app_name else token.app_id
     whose = f"It is of {_KINDS.get(token.kind, token.kind or 'nobody named')}, for app {app}"
     found = f"{whose}, and {_end(token, left)}."

@@ -62,6 +62,7 @@ class _Walk:
         self._app = App(cloud, calls, secrets)
         self._account = Account(cloud, calls)
         self._steps: list[Step] = []
+        self._ahead = 0.0  # seconds, of our clock before Meta's
         self._fields: frozenset[str] | None = None  # of webhooks, None if nobody says
 
     async def taken(self) -> list[Step]:
@@ -71,6 +72,7 @@ class _Walk:
         if self._add(reach.judge(cloud.base_url, first)).failed:
             return self._ended(reach.NAME)
         self._add(reach.judge_clock(first))
+        self._ahead = reach.clock_ahead(first) or 0.0
         facts = await self._token()
         if self._steps[-1].failed:
             return self._ended(token.NAME)
@@ -95,7 +97,7 @@ class _Walk:
         except CallFailed as error:
             self._add(token.judge_refusal(error))
             return None
-        self._add(token.judge(facts, time.time()))
+        self._add(token.judge(facts, time.time() - self._ahead))
         return facts
 
     async def _app_id(self) -> str:
@@ -132,7 +134,7 @@ class _Walk:
         except CallFailed as error:
             self._add(number.judge_refusal(error, self._cloud.phone_number_id))
             return None
-        self._add(number.judge(found))
+        self._add(number.judge(found, self._cloud.phone_number_id))
         return found.level
 
     async def _has_number(self) -> Step:

@@ -12,6 +12,13 @@ from warouter.upstream.cloud.graph.failed import CallFailed
 
 NAME = "webhooks"
 FIELD = "messages"
+# What tells of trouble with the account, the number and templates.
+NOTICES = (
+    "account_update",
+    "account_alerts",
+    "phone_number_quality_update",
+    "message_template_status_update",
+)
 _SET = f"Set one: warouter cloud check --subscribe https://YOUR-HOST{WEBHOOK_PATH}"
 
 
@@ -35,6 +42,12 @@ def judge(
             NAME,
             f"{found} But app {app} is shown without the field {FIELD}.",
             f"Subscribe it to {FIELD} in the app's dashboard (WhatsApp, Configuration).",
+        )
+    if fields is not None and (missing := [name for name in NOTICES if name not in fields]):
+        return warning(
+            NAME,
+            f"{found} But app {app} is shown without {', '.join(missing)}, which tell of trouble.",
+            "Subscribe it to them in the app's dashboard (WhatsApp, Configuration).",
         )
     if url != callbacks.application:
         app_url = f"at {callbacks.application}" if callbacks.application else "not set"
