@@ -88,6 +88,15 @@ async def test_the_number_is_off_at_meta_and_in_the_database(
     ]
 
 
+async def test_a_number_that_meta_limits_is_registered_all_the_same(world: World) -> None:
+    """Whoever took it for unregistered would tell Meta nothing, and forget it here."""
+    for status in ("FLAGGED", "RESTRICTED", "RATE_LIMITED"):
+        world.simulator.use(CloudFaults(number_status=status))
+        world.simulator.number.registered = True
+        assert (await world.said(*ASKED))[:2] == [IS, DONE]
+        assert not world.simulator.number.registered
+
+
 async def test_a_database_of_another_upstream_stays_as_it_is(
     world: World, pool: asyncpg.Pool
 ) -> None:

@@ -202,3 +202,11 @@ async def test_what_a_build_before_this_one_has_stored(cloud: Settings, pool: as
     assert (facts["status"], facts["entities"], facts["version"]) == ("CONNECTED", [], "")
     await describe(pool.fetch, 80, {"entities": "of a newer form"})
     assert (await number(cloud))["facts"]["level"] == 80.0
+
+
+async def test_a_token_that_meta_refused(cloud: Settings, pool: asyncpg.Pool) -> None:
+    """What was known of it before is not shown beside the stop."""
+    await known(pool, token_expires_at=0)
+    assert (await lines(cloud))["token"] == "never ends"
+    await pool.execute("insert into cloud_pause values (true, 190, 'Session has expired', 'x')")
+    assert (await lines(cloud))["token"] == "refused by Meta (code 190)"

@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 
 from warouter.store.journal.names import MOST_USERS
-from warouter.store.views.doubts import CloudStatus
+from warouter.store.views.doubts import CloudStatus, Stopped
 from warouter.store.views.number import NumberFacts, NumberStatus
 
 UNASKED = "not asked yet"
+_BAD_TOKEN = (0, 190)
 
 
 def facts_of(cloud: CloudStatus) -> dict[str, str]:
@@ -18,7 +19,7 @@ def facts_of(cloud: CloudStatus) -> dict[str, str]:
         facts["number"] = _number(number)
         facts["may send"] = UNASKED if number.facts is None else _may_send(number.facts)
         facts["webhooks"] = _webhooks(number)
-        facts["token"] = _token(number.facts)
+        facts["token"] = _token(number.facts, cloud.stopped)
         facts["version"] = _version(number)
         facts["users"] = f"{_many(number.identities)} known, {_many(number.aliases)} with an alias"
     if cloud.notices:
@@ -80,7 +81,9 @@ def _webhooks(number: NumberStatus) -> str:
     return f"the newest event is {age(number.webhook_age_s)} old"
 
 
-def _token(facts: NumberFacts | None) -> str:
+def _token(facts: NumberFacts | None, stopped: Stopped | None) -> str:
+    if stopped is not None and stopped.code in _BAD_TOKEN:
+        return f"refused by Meta (code {stopped.code})"
     if facts is None or facts.token_expires_at is None:
         return "nobody knows when it ends"
     if facts.token_valid is False:

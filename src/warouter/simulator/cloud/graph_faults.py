@@ -230,6 +230,10 @@ class GraphFaults(Behaviour, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Literal["GREEN", "YELLOW", "RED", "UNKNOWN"],
         Meta(description="quality of the number, as its node says"),
     ] = "GREEN"
+    number_status: Annotated[
+        Literal["", "FLAGGED", "RESTRICTED", "RATE_LIMITED", "BANNED"],
+        Meta(description="status of the number, as its node says, in place of its own"),
+    ] = ""
     name_status: Annotated[
         Literal[
             "APPROVED", "AVAILABLE_WITHOUT_REVIEW", "PENDING_REVIEW", "DECLINED", "EXPIRED", "NONE"

@@ -172,13 +172,14 @@ class NumberNode:
 
     def _fields(self) -> Given:
         switches = self._switches()
+        own = "CONNECTED" if self.registered else "DISCONNECTED"
         # No limit is shown as the higher level: clients know no third one that is faster.
         high = switches.level >= _HIGH or not switches.level
         return {
             "id": self._facts.phone_number_id,
             "display_phone_number": f"+{self._facts.number}",
             "verified_name": self._facts.name,
-            "status": "CONNECTED" if self.registered else "DISCONNECTED",
+            "status": switches.number_status or own,
             "quality_rating": switches.quality,
             "throughput": {"level": "HIGH" if high else "STANDARD"},
             "health_status": health_status(
