@@ -42,7 +42,7 @@ def folder() -> Iterator[Path]:
 def test_the_commands_are_those_of_a_reader_without_a_number() -> None:
     assert all(port in COMMANDS for port in PORTS)
     assert "example.com" not in COMMANDS
-    for name in ("up ", "cloud check", "status", "simulator inject", "trace"):
+    for name in ("up ", "cloud check", "cloud deregister", "status", "simulator inject", "trace"):
         assert f".venv/bin/warouter {name}" in COMMANDS
 
 
@@ -56,6 +56,7 @@ async def test_set_up_from_zero(folder: Path) -> None:
         told = (await shell.communicate())[0].decode()
         logs = "".join(file.read_text() for file in (folder / "cloud").glob("*.log"))
         assert shell.returncode == 0, told + logs
+        assert "Everything is right." in told, told + logs
         ids = re.findall(r'"messages":\[\{"id":"([^"]+)', told)
         assert len(ids) == 2, told + logs
         for message in ids:

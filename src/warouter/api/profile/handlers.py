@@ -171,7 +171,7 @@ ROUTES = (
         _INFO,
         Access.ADMIN,
         set_compliance,
-        "Change the given fields of the compliance information",
+        "Set the compliance information; with the Cloud API all of it at once",
         body=ComplianceInfo,
         errors=_REFUSALS,
     ),
