@@ -66,7 +66,6 @@ class Probing:
             "WAROUTER_CLOUD_VERIFY_TOKEN": cloud.verify_token.value,
             "WAROUTER_CLOUD_BASE_URL": cloud.base_url,
             "WAROUTER_CLOUD_LISTEN": f"127.0.0.1:{self.port}",
-            "WA_DB_HOSTNAME": "127.0.0.1",  # never asked
         }
 
     def subscribe(self) -> None:

@@ -13,6 +13,7 @@ place of the webapps, and says what it saw.
     table       Markdown and JSON
     arrivals    statuses by their message
     listening   the listener, and webhooks that it does not answer 200
+    refusals    what Meta says that ends a run
     lab         what the measurements share: sending, cutting, the clock
     sent        Q1, Q2
     cut         Q3, Q15

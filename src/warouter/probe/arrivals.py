@@ -29,6 +29,7 @@ class Arrivals:
         self._sent: set[str] = set()
         self._changed = asyncio.Event()
         self.count = 0
+        self.failures: set[int] = set()  # codes of messages of the probe that failed
 
     def of(self, message: Message) -> list[Heard]:
         """The statuses of a message: by its wamid, or by its reference while it has none."""
@@ -75,7 +76,7 @@ class Arrivals:
         return True
 
     async def keep(self, reason: str, body: bytes) -> bool:
-        return True
+        return False  # the webapps keep it, once they run again
 
     def broken(self) -> None:
         """Nobody asks here."""
@@ -105,13 +106,15 @@ class Arrivals:
         self._by_wamid[element.wamid].append(heard)
         if reference:
             self._by_reference[reference].append(heard)
+        if heard.code and not self._is_foreign(element):
+            self.failures.add(heard.code)
 
 
 def decoded(element: Element) -> dict[str, Any]:
     """The JSON of an element; {} if it cannot be read."""
     try:
         found = msgspec.json.decode(element.raw)
-    except msgspec.DecodeError:
+    except (ValueError, RecursionError):  # bytes that are no UTF-8, too
         return {}
     return found if isinstance(found, dict) else {}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from warouter.errors import CommandError
 from warouter.probe.bodies import content
 from warouter.probe.lab import Lab
 from warouter.probe.questions import CUT_MS
@@ -10,15 +11,30 @@ _SAY_EVERY = 20
 
 
 async def cuts(lab: Lab) -> None:
-    """Cut so many requests, in turn after each of the delays; then wait for statuses."""
-    sent = []
+    """Cut so many requests, in turn after each of the delays; then wait for statuses.
+
+    These are waited for too if Meta has ended the run: else what was taken would look as if it was
+    not.
+    """
+    try:
+        await _cut(lab)
+    except CommandError:
+        await _wait(lab)
+        raise
+    await _wait(lab)
+
+
+async def _cut(lab: Lab) -> None:
     for number in range(lab.asked.messages):
         message = lab.message("Q3", "text")
         after = CUT_MS[number % len(CUT_MS)]
-        sent.append(await lab.cut(message, content("text", lab.words("Q3")), after))
+        await lab.cut(message, content("text", lab.words("Q3")), after)
         if (number + 1) % _SAY_EVERY == 0:
             lab.say(f"Q3: {number + 1} of {lab.asked.messages} cut")
-    whole = [message for message in sent if message.written is not None]
+
+
+async def _wait(lab: Lab) -> None:
+    whole = [message for message in lab.observed.of("Q3") if message.may_be_taken]
     began = lab.clock()
     try:
         await lab.arrivals.until(

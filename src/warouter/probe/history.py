@@ -13,6 +13,7 @@ from warouter.probe.bodies import content
 from warouter.probe.lab import Lab
 from warouter.probe.observed import Listing, Message, masked
 from warouter.upstream.cloud.graph.failed import CallAway, CallFailed
+from warouter.upstream.cloud.graph.fields import objects, text
 
 _LIMIT, _TOO_MANY = 100, 101
 _FIELDS = "id,message_id"
@@ -49,9 +50,8 @@ async def _look(
         listing.words = masked(str(error))
         listing.refused = not isinstance(error, CallAway)
         return listing
-    data = found.get("data")
-    entries = [one for one in data if isinstance(one, dict)] if isinstance(data, list) else []
-    ids = {one.get("message_id") for one in entries}
+    entries = objects(found, "data")
+    ids = {text(one, "message_id") for one in entries} - {""}
     listing.at, listing.found, listing.listed = lab.clock(), len(entries), True
     listing.answered = bool(answered.wamid) and answered.wamid in ids
     listing.cut = any(heard.wamid in ids for heard in lab.arrivals.of(cut))

@@ -24,6 +24,7 @@ from warouter.probe.listening import Listening
 from warouter.probe.observed import Message, Observed, masked
 from warouter.probe.plan import Times
 from warouter.probe.questions import Asked
+from warouter.probe.refusals import Refusals, failed
 from warouter.upstream.cloud.answers import Class, judge
 from warouter.upstream.cloud.graph.calls import Calls
 from warouter.upstream.cloud.graph.connections import Unreachable
@@ -46,7 +47,8 @@ class Person(Protocol):
 
 class Lab:
     """Of one run, named ``run``. ``say`` tells people how far it is; without a ``person`` nobody is
-    asked. Without ``pairs`` recipients are written to as fast as one likes.
+    asked. Without ``pairs`` recipients are written to as fast as one likes. Nothing is sent once
+    Meta has said what ends a run (``refusals``): whoever would send gets a CommandError.
     """
 
     def __init__(
@@ -76,6 +78,8 @@ class Lab:
         self._numbers = count(1)
         self._recipients = cycle(range(len(asked.recipients)))
         self._clocks: list[float] = []
+        self._refusals = Refusals()
+        self._ending = ""
 
     async def close(self) -> None:
         await self.listening.close()
@@ -148,6 +152,13 @@ class Lab:
             self._judge(message, answered.status, answered.body)
         return message
 
+    def check(self) -> None:
+        """CommandError if Meta has said what ends the run, in an answer or in a status."""
+        reasons = filter(None, map(failed, sorted(self.arrivals.failures)))
+        self._ending = self._ending or next(reasons, "")
+        if self._ending:
+            raise CommandError(self._ending)
+
     def server_time(self, unix_seconds: int) -> None:
         """Meta's clock, in whole seconds, as an answer said just now."""
         self._clocks.append(unix_seconds + 0.5 - time.time())
@@ -162,13 +173,16 @@ class Lab:
     async def _turn(self, message: Message) -> str:
         """Wait until the recipient may be written to; returns its digits."""
         await asyncio.sleep(self.times.gap)
-        if message.to == _UNREACHABLE:
-            return self.asked.unreachable
-        to = self.asked.recipients[message.to]
-        if self._pairs is not None:
+        to = self._number(message)
+        if self._pairs is not None and message.to != _UNREACHABLE:
             for wait in iter(partial(self._take, self._pairs, to), 0.0):
                 await asyncio.sleep(wait)
+        self.check()
         return to
+
+    def _number(self, message: Message) -> str:
+        is_one = message.to != _UNREACHABLE
+        return self.asked.recipients[message.to] if is_one else self.asked.unreachable
 
     def _take(self, pairs: Pairs, to: str) -> float:
         return pairs.take(to, self.clock())
@@ -197,8 +211,8 @@ class Lab:
         message.http, message.code = status, judged.meta_code
         message.wamid, message.words = judged.wamid, masked(judged.details)
         self.arrivals.sent(judged.wamid)
-        if judged.cls is Class.OPERATOR:
-            raise CommandError(
-                f"Meta refuses the token or the number ({message.words}): see `warouter cloud"
-                " check`."
-            )
+        if judged.cls is Class.LANE and self._pairs is not None:
+            self._pairs.refused(self._number(message), self.clock())
+        reason = self._refusals.answered(judged, message.words)
+        self._ending = self._ending or reason
+        self.check()

@@ -2,8 +2,8 @@
 
 Signature, handshake, TLS and limits are the product's. A webhook with the ``sent`` of a message
 that is on trial is answered as its trial says, each time it comes. One with anything that is not
-the probe's own (what customers write, statuses of other messages) is answered 503, so that Meta
-repeats it to the webapps afterwards; all others get their 200.
+the probe's own (what customers write, statuses of other messages), or that cannot be read, is
+answered 503, so that Meta repeats it to the webapps afterwards; all others get their 200.
 """
 
 from __future__ import annotations
@@ -83,6 +83,11 @@ class _Listener(Listener):
         if answer is not TAKEN:
             return answer
         return await self._trials.answer(read(body, self._number, int(time.time())))
+
+    async def _unreadable(self, reason: str, body: bytes) -> Answer:
+        """Nothing is kept here: the webapps quarantine it, once they run again."""
+        self.counts["unreadable"] += 1
+        return UNAVAILABLE
 
 
 class _Intake(Intake):

@@ -53,6 +53,16 @@ class Message(msgspec.Struct, kw_only=True, eq=False):
         """By its answer, or by a status."""
         return bool(self.wamid or self.statuses)
 
+    @property
+    def refused(self) -> bool:
+        """Its answer is not that it was taken."""
+        return self.outcome == "answered" and not self.wamid
+
+    @property
+    def may_be_taken(self) -> bool:
+        """It went out as a whole, and was not refused."""
+        return self.written is not None and not self.refused
+
     def first(self, *names: str) -> Heard | None:
         """The status of one of these names that came first; of any name without them."""
         found = [heard for heard in self.statuses if not names or heard.status in names]

@@ -44,11 +44,6 @@ class Asked(NamedTuple):
     person: bool = False  # somebody sits at the terminal
 
     @property
-    def cuts(self) -> bool:
-        """Q3 and Q15 are of the same requests."""
-        return "Q3" in self.questions or "Q15" in self.questions
-
-    @property
     def others(self) -> int:
         """Messages of each kind beside texts, for Q1."""
         return self.messages // 4

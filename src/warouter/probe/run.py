@@ -78,6 +78,7 @@ async def _hear(lab: Lab) -> None:
     heard = await lab.arrivals.until(
         lambda: all(lab.arrivals.has(message) for message in first), lab.times.first
     )
+    lab.check()
     for message in first:
         if any(one.code == _WINDOW_CLOSED for one in lab.arrivals.of(message)):
             raise CommandError(

@@ -72,7 +72,7 @@ def _cut(observed: Observed) -> tuple[int, str]:
             if before := sum(m.outcome == "answered" for m in these):
                 words += f", {before} answered before"
             told.append(words)
-    return len(cut), _joined(told)
+    return len(cut), _joined(told, _refused(_refused_cuts(observed)))
 
 
 def _late(observed: Observed) -> tuple[int, str]:
@@ -82,7 +82,8 @@ def _late(observed: Observed) -> tuple[int, str]:
     since_byte = [h.at - m.written for m, h in first if h and m.written is not None]
     since_reset = [h.at - m.ended for m, h in first if h and m.ended is not None]
     if not since_byte or not since_reset:
-        return len(taken), NOT_MEASURED if not _cuts(observed) else "none was taken"
+        told = ["none was taken"] if _cuts(observed) else []
+        return len(taken), _joined(told, _refused(_refused_cuts(observed)))
     told = [
         f"first status after the last byte: {spread(since_byte)}",
         f"after the reset: most {secs(max(since_reset))}",
@@ -94,7 +95,7 @@ def _late(observed: Observed) -> tuple[int, str]:
     later = sum(value > _FENCE_SECONDS for value in since_byte)
     told.append(f"{later} later than {_FENCE_SECONDS:.0f} s")
     told.append(f"waited {secs(observed.late_seconds)} after the last")
-    return len(taken), _joined(told)
+    return len(taken), _joined(told, _refused(_refused_cuts(observed)))
 
 
 def _repeats(observed: Observed) -> tuple[int, str]:
@@ -187,8 +188,13 @@ def _query(listing: Listing) -> str:
 
 
 def _cuts(observed: Observed) -> list[Message]:
-    """Requests that went out as a whole."""
-    return [m for m in observed.of("Q3") if m.written is not None]
+    """Requests that show what becomes of one that is cut."""
+    return [m for m in observed.of("Q3") if m.may_be_taken]
+
+
+def _refused_cuts(observed: Observed) -> list[Message]:
+    """Requests that were refused before they were cut: they show nothing."""
+    return [m for m in observed.of("Q3") if m.refused]
 
 
 def _by_kind(messages: list[Message]) -> list[tuple[str, list[Message]]]:
@@ -208,8 +214,10 @@ def _answer(message: Message) -> str:
 
 
 def _refused(messages: list[Message]) -> list[str]:
-    """``2 refused with 131056``, for each code; and what had no answer."""
-    refused = Counter(m.code for m in messages if m.outcome == "answered" and not m.wamid)
+    """``2 refused with 131056``, for each code, or HTTP status; and what had no answer."""
+    refused = Counter(
+        str(m.code) if m.code >= 0 else f"HTTP {m.http}" for m in messages if m.refused
+    )
     told = [f"{count} refused with {code}" for code, count in sorted(refused.items())]
     if missing := sum(m.outcome in ("unanswered", "unbegun") for m in messages):
         told.append(f"{missing} without an answer")

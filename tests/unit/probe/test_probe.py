@@ -9,13 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from warouter.probe.arrivals import decoded
 from warouter.probe.bodies import body, content
 from warouter.probe.observed import Heard, Listing, Message, Observed, Trial, exported, masked
 from warouter.probe.plan import Times, bound, calls, dry, seconds, total
 from warouter.probe.questions import ALL, IDS, ORDER, Asked, messages_of
+from warouter.probe.refusals import ENDING, Refusals, failed
 from warouter.probe.statistics import interval, quantile, share, spread
 from warouter.probe.table import heading, markdown, raw
 from warouter.probe.verdicts import NOT_MEASURED, Row, rows
+from warouter.upstream.cloud.answers import Class, Judged
+from warouter.upstream.cloud.batch import STATUS, Element
 
 TO = "491511234567"
 WAMID = "wamid.HBgLMTU1NTAwMDExMTEVAgARGBI5QTNEQTA2RjdGMEY4RTRGAA=="
@@ -167,6 +171,22 @@ def test_q3_tells_each_delay_apart() -> None:
     assert last.endswith("1 answered before")
 
 
+def test_q3_is_not_of_what_was_refused() -> None:
+    cut = [
+        message("Q3", cut_ms=500, outcome="cut", written=1.0, ended=1.5, statuses=[heard()]),
+        message("Q3", cut_ms=500, code=130429, http=429, written=1.0, ended=1.1),
+        message("Q3", cut_ms=500, http=429, written=1.0, ended=1.1),
+    ]
+    row = result("Q3", messages=cut)
+    assert row.n == 1
+    share_, *refused = row.result.split("; ")
+    assert share_.startswith("500 ms: 1 of 1")
+    assert refused == ["1 refused with 130429", "1 refused with HTTP 429"]
+    assert result("Q15", messages=cut).result.endswith("; ".join(refused))
+    assert result("Q3", messages=cut[1:]).result == "; ".join(refused)
+    assert result("Q15", messages=cut[1:]).result == "; ".join(refused)
+
+
 def test_q15_is_of_those_that_were_cut_and_taken() -> None:
     late = heard(at=40.0, meta=1_039)
     cut = message("Q3", cut_ms=200, outcome="cut", written=10.0, ended=10.2, statuses=[late])
@@ -219,6 +239,48 @@ def test_q12_knows_one_message_from_two() -> None:
     assert row.n == 2
     assert row.result.startswith("two ids in 1 of 2")
     assert row.result.endswith("statuses of both in 1; a person counted 3 messages of 4")
+
+
+# Refusals
+
+
+LANE = Judged(Class.LANE, meta_code=131056)
+RATE = Judged(Class.NOT_TAKEN, meta_code=130429)
+TAKEN = Judged(Class.TAKEN, wamid=WAMID)
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [[LANE, LANE, TAKEN, LANE, LANE], [RATE, LANE, RATE, LANE, RATE], [Judged(Class.FINAL)] * 9],
+)
+def test_refusals_that_are_not_in_a_row_end_nothing(answers: list[Judged]) -> None:
+    refusals = Refusals()
+    assert not any(refusals.answered(answer, "words") for answer in answers)
+
+
+def test_the_third_in_a_row_ends_it() -> None:
+    refusals = Refusals()
+    said = [refusals.answered(answer, "words") for answer in (RATE, LANE, LANE, LANE)]
+    assert [bool(words) for words in said] == [False, False, False, True]
+    assert said[-1].startswith("Meta refused 3 in a row (131056, words): ")
+
+
+def test_a_status_ends_it_by_its_code() -> None:
+    assert all(failed(code) for code in ENDING)
+    assert "warouter cloud check" in failed(131031)
+    assert not any(failed(code) for code in (131026, 131047, 131049, 999_999))
+
+
+# Arrivals
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [b'{"a": "\xff"}', b'{"a"', b"[" * 100_000, b"[]"],
+    ids=["no UTF-8", "broken", "deep", "no object"],
+)
+def test_an_element_that_cannot_be_read_is_empty(raw: bytes) -> None:
+    assert decoded(Element(kind=STATUS, key="k", raw=raw)) == {}
 
 
 # Table

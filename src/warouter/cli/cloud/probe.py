@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ import uvloop
 
 from warouter import __version__
 from warouter.background import wait_for
-from warouter.cli.database import settings_of
+from warouter.cli.cloud.settings import number_settings
 from warouter.cli.nodes import data_dir_option
 from warouter.cloud_settings import CloudSettings
 from warouter.errors import CommandError
@@ -56,6 +57,15 @@ def _questions(ctx: click.Context, param: click.Parameter, value: str) -> tuple[
     return tuple(one for one in IDS if one in wanted) or IDS
 
 
+def _new_file(ctx: click.Context, param: click.Parameter, value: Path | None) -> Path | None:
+    """Checked before anything is sent: a run costs messages."""
+    if value is not None and not value.exists():
+        folder = value.absolute().parent
+        if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+            raise click.BadParameter(f"{folder} is no folder in which a file can be made")
+    return value
+
+
 @click.command("probe")
 @data_dir_option
 @click.option(
@@ -91,6 +101,7 @@ def _questions(ctx: click.Context, param: click.Parameter, value: str) -> tuple[
     "--json",
     "json_file",
     type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    callback=_new_file,
     help="Write every observation to this file, without secrets, ids and numbers.",
 )
 @click.option("--run", "is_run", is_flag=True, help="Send; without it nothing is.")
@@ -115,7 +126,7 @@ def command(
 
     Uses the variables WAROUTER_CLOUD_*, or those of a local cluster as the other commands do.
     """
-    cloud = settings_of(data_dir).cloud
+    cloud = number_settings(data_dir).cloud
     asked = Asked(
         only,
         recipients,
@@ -160,8 +171,15 @@ def _print(observed: Observed, asked: Asked, cloud: CloudSettings, json_file: Pa
     found = rows(observed, asked.questions)
     title = heading(observed, __version__, cloud.version)
     click.echo(markdown(title, found))
-    if json_file is not None:
+    if json_file is None:
+        return
+    try:
         json_file.write_bytes(raw(title, found, observed))
+    except OSError as error:
+        raise CommandError(
+            f"{json_file} cannot be written ({error.strerror}): the table above is all that is left"
+            " of the run."
+        ) from error
 
 
 def _say(words: str) -> None:
