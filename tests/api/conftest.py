@@ -149,13 +149,16 @@ async def site(request: pytest.FixtureRequest) -> AsyncIterator[Integration]:
 @pytest_asyncio.fixture(scope="session", loop_scope="session", params=grouped("strict"))
 async def strict(request: pytest.FixtureRequest) -> AsyncIterator[Integration]:
     """A fresh install of one coreapp, as the product was before 2.39: contacts must be checked
-    first, and rates are limited. It is started as `warouter up` is: by variables of the shell.
+    first, and rates are limited. It is started as `warouter up` is: by variables of the shell,
+    which those that are started after it do not have.
     """
-    with pytest.MonkeyPatch.context() as shell:
-        for name, value in BEFORE_2_39.items():
-            shell.setenv(name, value)
-        async with installed(request.param, fresh=True, shards=1, coreapps=1, masters=1) as one:
-            yield one
+    cluster = installed(request.param, fresh=True, shards=1, coreapps=1, masters=1)
+    async with AsyncExitStack() as stack:
+        with pytest.MonkeyPatch.context() as shell:
+            for name, value in BEFORE_2_39.items():
+                shell.setenv(name, value)
+            one = await stack.enter_async_context(cluster)
+        yield one
 
 
 @pytest_asyncio.fixture

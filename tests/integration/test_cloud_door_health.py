@@ -75,3 +75,10 @@ async def test_a_number_that_is_not_registered_is_blocked(world: Door) -> None:
         "DISCONNECTED",
         "BLOCKED",
     )
+
+
+async def test_a_status_that_the_number_is_said_to_have(world: Door) -> None:
+    """It says so only, as with its parts."""
+    world.use(number_status="FLAGGED")
+    assert (await node(world))["status"] == "FLAGGED"
+    assert (await world.send())[0] == 200

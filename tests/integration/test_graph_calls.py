@@ -237,7 +237,7 @@ async def test_odd_words_about_a_token(answer: object) -> None:
     async with odd(says) as client:
         token = await client.app.token()
         assert isinstance(token, TokenFacts)
-        assert (token.valid, token.expires_at, token.data_access_ends_at) == (False, 0, 0)
+        assert (token.valid, token.expires_at, token.data_access_ends_at) == (False, None, 0)
         assert token.granted == {}
 
 

@@ -90,7 +90,7 @@ GOOD: dict[str, Any] = {
 async def test_the_id_of_a_session_is_used_as_it_was_given(odd: tuple[Odd, Profile]) -> None:
     server, profile = odd
     server.answers = GOOD
-    assert await profile.upload(PNG, "image/png") == "4:handle"
+    assert await profile.upload(await profile.app(), PNG, "image/png") == "4:handle"
     assert server.asked == [
         "/v25.0/app?fields=id",
         f"/v25.0/12/uploads?file_length={len(PNG)}&file_type=image/png&file_name=photo.png",
@@ -107,6 +107,8 @@ async def test_the_id_of_a_session_is_used_as_it_was_given(odd: tuple[Odd, Profi
         {"12/uploads": {"id": "https://evil.example/"}},
         {"12/uploads": {"id": "upload:a b"}},
         {"12/uploads": {"id": "upload:a#b"}},
+        {"12/uploads": {"id": "upload:a/../../106/deregister"}},
+        {"12/uploads": {"id": "upload:.."}},
         {"upload:MTph/+d=": {"h": 5}},
         {"upload:MTph/+d=": {}},
     ],
@@ -117,7 +119,7 @@ async def test_an_upload_that_is_answered_oddly_is_away(
     server, profile = odd
     server.answers = GOOD | answers
     with pytest.raises(CallAway):
-        await profile.upload(PNG, "image/png")
+        await profile.upload(await profile.app(), PNG, "image/png")
 
 
 async def test_an_upload_reads_a_refused_token_again(tmp_path: Path) -> None:

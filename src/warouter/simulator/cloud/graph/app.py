@@ -46,7 +46,11 @@ class AppNode:
 
     def fields(self, given: Given) -> Given:
         """GET of the node, by its id or as ``app``."""
-        return {"id": self._facts.app_id, "name": self._facts.name, "link": self._link()}
+        known = {"id": self._facts.app_id, "name": self._facts.name, "link": self._link()}
+        asked = [name for name in str(given.get("fields", "")).split(",") if name]
+        if unknown := [name for name in asked if name not in known]:
+            raise GraphError(PARAMETER, f"Tried accessing nonexisting field ({unknown[0]})")
+        return {name: known[name] for name in dict.fromkeys((*(asked or known), "id"))}
 
     def subscriptions(self, given: Given) -> Given:
         """The fields that webhooks are sent of; Meta says it to the app's own token alone."""

@@ -15,7 +15,7 @@ from warouter.upstream.cloud.graph.failed import CallAway
 
 _PRODUCT = {"messaging_product": "whatsapp"}
 # An id of an upload is signed and has a query of its own: ``upload:MTph...?sig=ARZ...``.
-_SESSION = re.compile(r"upload:[\w%=+:-]{1,2000}(\?[!-\"$-~]{1,2000})?", re.ASCII)
+_SESSION = re.compile(r"upload:(?!(?:.*/)?\.\.?(?:[/?]|$))[!-\"$-~]{1,4000}")
 _ID = re.compile(r"[0-9]{1,40}")
 _NAMES = {"image/jpeg": "photo.jpg", "image/png": "photo.png"}
 
