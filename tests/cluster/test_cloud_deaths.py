@@ -67,9 +67,10 @@ async def test_owners_that_die_in_the_middle_of_requests(scene: Scene) -> None:
 
 async def test_an_owner_that_stands_still_begins_nothing_when_it_goes_on(scene: Scene) -> None:
     """D8. Guards ``Requests.may_begin``, asked last thing before each write: more requests are
-    issued than there are connections, so that some wait for one while their owner stands still.
+    issued than there are connections, so that some wait for one while their owner stands still. An
+    answer takes longer than a slow machine needs to post them all.
     """
-    await scene.use(latency_ms=1500, latency_most_ms=1500)
+    await scene.use(latency_ms=8000, latency_most_ms=8000)
     to = scene.recipients(240)
     sent = await scene.load(to)
     frozen = await scene.killed(to[0], signal.SIGSTOP)
