@@ -14,9 +14,9 @@ import pytest
 from tests.cluster.conftest import CALM, Start
 from tests.cluster.test_rolling import stopped, unnoticed
 from tests.cluster.test_upgrade import carrying
-from tests.harness import former
 from tests.harness.business import Business
 from tests.harness.facts import Facts
+from tests.harness.former import BEFORE_CLOUD
 from tests.harness.shell import printed
 from tests.harness.switched import CLOUD, SIMULATOR, both_upstreams
 from tests.harness.wait import soon
@@ -33,15 +33,14 @@ NOT_OWNED = "select from slot where owner is null or successor is not null"
 # Mixed both ways: webapps of one build with coreapps of the other one, and the reverse.
 ORDER = ("master-1", "coreapp-1", "webapp-1", "coreapp-2", "master-2", "webapp-2")
 
-needs_history = pytest.mark.skipif(
-    not former.in_history(), reason=f"not run: this clone has no commit {former.COMMIT[:7]}"
-)
+LACKING = BEFORE_CLOUD.lacking
+needs_history = pytest.mark.skipif(bool(LACKING), reason=LACKING)
 
 
 @contextmanager
 def on_its_schema() -> Iterator[None]:
     """What starts a cluster here knows no later migration."""
-    files = [file for file in migrate.migrations() if file.version <= former.NEWEST]
+    files = [file for file in migrate.migrations() if file.version <= BEFORE_CLOUD.newest]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(migrate, "migrations", lambda: files)
         patch.setattr(local, "use_upstream", _no_upstream)
@@ -66,7 +65,7 @@ def with_a_fresh_server(cluster: Cluster) -> None:
 
 @needs_history
 async def test_upgraded_under_load_then_to_the_cloud_api_and_back(start: Start) -> None:
-    old = str(former.sources())
+    old = str(BEFORE_CLOUD.sources())
     with on_its_schema():
         cluster, business = await start(
             webapps=2,
@@ -129,7 +128,7 @@ async def traffic(business: Business) -> None:
 
 
 def later_migrations() -> list[str]:
-    return [f"{m.version:04}" for m in migrate.migrations() if m.version > former.NEWEST]
+    return [f"{m.version:04}" for m in migrate.migrations() if m.version > BEFORE_CLOUD.newest]
 
 
 async def last_words(process: Process, path: str) -> str:

@@ -1,6 +1,6 @@
-"""The build before the Cloud API, from this clone's history: what a rolling upgrade begins with.
+"""Earlier builds, from this clone's history: what a rolling upgrade begins with.
 
-It is made once for a clone, into ``build/``. An extension whose source is the same here is taken
+Each is made once for a clone, into ``build/``. An extension whose source is the same here is taken
 from here; the others are compiled, which takes a few seconds.
 """
 
@@ -12,37 +12,50 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
-COMMIT = "687eb24f8c2f04be6e7d3d0150e636179fa8e812"
-NEWEST = 20  # its newest migration
 _WANTED = ("src", "pyproject.toml")
 _BUILD = ("-m", "Cython.Build.Cythonize", "--inplace", "--quiet")
 
 
-def in_history() -> bool:
-    """This clone has its commit: a shallow one has not, nor has an unpacked sdist."""
-    asked = ("git", "-C", str(ROOT), "cat-file", "-e", f"{COMMIT}^{{commit}}")
-    return shutil.which("git") is not None and subprocess.run(asked, check=False).returncode == 0
+class Former(NamedTuple):
+    """A build by its commit; ``newest`` is the number of its newest migration."""
+
+    commit: str
+    newest: int
+
+    @property
+    def lacking(self) -> str:
+        """Why it cannot run here, or "": a shallow clone or an unpacked sdist has no history."""
+        asked = ("git", "-C", str(ROOT), "cat-file", "-e", f"{self.commit}^{{commit}}")
+        if shutil.which("git") and subprocess.run(asked, check=False).returncode == 0:
+            return ""
+        return f"not run: this clone has no commit {self.commit[:7]}"
+
+    def sources(self) -> Path:
+        """The folder of its package, ready to run: PYTHONPATH of its processes."""
+        place = ROOT / "build" / f"before-{self.commit[:7]}"
+        place.parent.mkdir(exist_ok=True)
+        with place.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # the first that comes makes it, the others wait
+            made = place / "made"
+            if not made.exists():
+                shutil.rmtree(place, ignore_errors=True)
+                place.mkdir()
+                _make(place, self.commit)
+                made.touch()
+        return place / "src"
 
 
-def sources() -> Path:
-    """The folder of its package, ready to run: PYTHONPATH of its processes."""
-    place = ROOT / "build" / f"before-{COMMIT[:7]}"
-    place.parent.mkdir(exist_ok=True)
-    with place.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # the first that comes makes it, the others wait
-        made = place / "made"
-        if not made.exists():
-            shutil.rmtree(place, ignore_errors=True)
-            place.mkdir()
-            _make(place)
-            made.touch()
-    return place / "src"
+BEFORE_CLOUD = Former("687eb24f8c2f04be6e7d3d0150e636179fa8e812", newest=20)
+"""The last build without the Cloud API."""
+BEFORE_LOGINS = Former("3cac5aee7505b8bae70fb834cce25484fa5b6261", newest=29)
+"""The last build with one login for all processes, and without TLS unless it was asked for."""
 
 
-def _make(folder: Path) -> None:
-    archive = ("git", "-C", str(ROOT), "archive", COMMIT, *_WANTED)
+def _make(folder: Path, commit: str) -> None:
+    archive = ("git", "-C", str(ROOT), "archive", commit, *_WANTED)
     files = subprocess.run(archive, capture_output=True, check=True).stdout
     subprocess.run(("tar", "-x", "-C", str(folder)), input=files, check=True)
     wanted = [path for path in folder.glob("src/**/*.pyx") if not _borrowed(path, folder)]
