@@ -19,7 +19,8 @@ import pytest_asyncio
 from tests.harness.api import USER_HASH, USER_PASSWORD, basic, user_of
 from tests.harness.shell import command, printed, refused
 from tests.harness.wait import PATIENCE
-from warouter.api.access.auth import DEFAULT_PASSWORD
+from warouter.api.access.auth import DEFAULT_PASSWORD, seed_administrator
+from warouter.api.access.passwords import Passwords
 from warouter.config import Settings
 from warouter.local.ports import free_port
 from warouter.local.process import Process
@@ -38,16 +39,22 @@ def written(folder: Path, text: str | bytes, mode: int = 0o600) -> str:
     return str(file)
 
 
+def environment_of(settings: Settings) -> dict[str, str]:
+    return {
+        **os.environ,
+        "WA_DB_HOSTNAME": settings.db_hostname,
+        "WA_DB_USERNAME": settings.db_username,
+        "WAROUTER_DB_NAME": settings.database,
+    }
+
+
 class Webapp:
     """The process, on loopback without TLS."""
 
     def __init__(self, settings: Settings, folder: Path) -> None:
         self.port = free_port()
         environment = {
-            **os.environ,
-            "WA_DB_HOSTNAME": settings.db_hostname,
-            "WA_DB_USERNAME": settings.db_username,
-            "WAROUTER_DB_NAME": settings.database,
+            **environment_of(settings),
             "WEBAPP_EXTERNAL_PORTS": str(self.port),
             "WAROUTER_NO_TLS": "1",
         }
@@ -168,12 +175,7 @@ async def test_a_password_from_the_standard_input(settings: Settings, pool: asyn
         *(sys.executable, "-m", "warouter", "user", "add", "clerk", "--password-file", "-"),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
-        env={
-            **os.environ,
-            "WA_DB_HOSTNAME": settings.db_hostname,
-            "WA_DB_USERNAME": settings.db_username,
-            "WAROUTER_DB_NAME": settings.database,
-        },
+        env=environment_of(settings),
     )
     told, _ = await process.communicate(f"{GOOD}\n".encode())
     assert process.returncode == 0
@@ -189,6 +191,47 @@ async def test_admin_is_added_as_the_administrator_once(
         ("admin", ADMIN, False)
     ]
     assert "set-password" in await refused(settings, "user", "add", "admin")
+
+
+async def test_a_webapp_that_makes_the_administrator_meanwhile_does_not_bring_the_default_back(
+    settings: Settings, pool: asyncpg.Pool
+) -> None:
+    accounts, passwords = Accounts(pool), Passwords()
+    for _ in range(3):
+        await pool.execute("delete from user_account")
+        drawn, _ = await asyncio.gather(
+            printed(settings, "user", "set-password", "admin"),
+            seed_administrator(accounts, passwords),
+        )
+        admin = await accounts.user("admin")
+        assert admin is not None
+        assert (admin.role, admin.must_change) == (ADMIN, False)
+        assert await passwords.verify_now(admin.password_hash, drawn.strip())
+    passwords.close()
+
+
+@pytest.mark.parametrize(("typed", "left"), [("y", False), ("n", True), ("", True)])
+async def test_at_a_terminal_a_removal_is_asked_for(
+    settings: Settings, pool: asyncpg.Pool, typed: str, left: bool
+) -> None:
+    await Accounts(pool).create_user("clerk", USER_HASH)
+    ours, theirs = os.openpty()
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "warouter", "user", "remove", "clerk"),
+            stdin=theirs,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            env=environment_of(settings),
+        )
+        os.write(ours, f"{typed}\n".encode())
+        said, _ = await process.communicate()
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert b"Remove clerk and end all their tokens?" in said
+    assert (process.returncode != 0) is left
+    assert (await Accounts(pool).user("clerk") is not None) is left
 
 
 async def test_only_the_users_own_failures_are_forgotten(

@@ -90,6 +90,7 @@ def set_password(data_dir: Path | None, name: str, password_file: Path | None) -
 
     On a fresh database `admin` is made with it, so that the default password never works.
     """
+    _check_printable(name)
     password = _password(password_file)
     uvloop.run(_set_password(settings_of(data_dir), name, password))
     _tell(f"Password of {name} set, all tokens ended.", password, drawn=password_file is None)
@@ -101,6 +102,7 @@ def set_password(data_dir: Path | None, name: str, password_file: Path | None) -
 @_name
 def remove(data_dir: Path | None, name: str, yes: bool) -> None:
     """Remove a user with all tokens; the last administrator stays."""
+    _check_printable(name)
     settings = settings_of(data_dir)
     if not yes:
         if not sys.stdin.isatty():
@@ -154,11 +156,15 @@ async def _remove(settings: Settings, name: str) -> None:
 @asynccontextmanager
 async def _changing(settings: Settings, name: str, action: str) -> AsyncIterator[Connection]:
     """A transaction that changes this user, and its row of the audit log."""
-    if not name.isprintable():  # such as no name, and no text of PostgreSQL's either
-        raise _unknown(name)
     async with connected(settings, APPLICATION) as connection, changing(connection, "auth"):
         yield connection
         await audited(connection, action, name)
+
+
+def _check_printable(name: str) -> None:
+    """No user has another name, and PostgreSQL could not even be asked for some of them."""
+    if not name.isprintable():
+        raise _unknown(name)
 
 
 def _role_of(name: str) -> str:
