@@ -182,6 +182,17 @@ async def test_s5_at_most_fifty_tokens_a_user_the_oldest_go(api: Api, pool: asyn
     assert (await api.call("GET", "/v1/health", token=api.admin)).status == 200
 
 
+async def test_s5_a_log_out_ends_that_token_and_no_other(api: Api) -> None:
+    first, second = [await api.token_of("worker", USER_PASSWORD) for _ in range(2)]
+    for token in (first, second, api.user):
+        assert (await api.call("GET", "/v1/health", token=token)).status == 200
+    assert (await api.call("POST", "/v1/users/logout", token=first)).status == 200
+    assert (await api.call("GET", "/v1/health", token=first)).code == 1005
+    await api.context.tokens.refresh()
+    for token in (second, api.user, api.admin):
+        assert (await api.call("GET", "/v1/health", token=token)).status == 200
+
+
 async def test_s5_a_token_ends_to_the_second(api: Api, pool: asyncpg.Pool) -> None:
     accounts = Accounts(pool)
     clock = [1000.0]

@@ -239,6 +239,24 @@ async def test_s3_an_address_has_20_failures_a_minute(
     (await guess(webapps[0], "worker", USER_PASSWORD)).refused(429, 1015)
 
 
+@pytest.mark.parametrize("names", ["one", "many"])
+async def test_s3_of_all_guesses_of_five_minutes_a_hundred_are_checked(
+    webapps: list[Api], pool: asyncpg.Pool, names: str
+) -> None:
+    """From one address, over three webapps, whether they are at one name or at many."""
+    checked, guesses, began = Checked(*webapps), 0, time.monotonic()
+    for half_minute in range(10):
+        await pass_by(pool, 30 if half_minute else 0)
+        for _ in range(25):
+            guesses += 1
+            name = "worker" if names == "one" else f"user{guesses}"
+            await guess(webapps[guesses % 3], name, "wrong")
+    minutes = (9 * 30 + time.monotonic() - began) // LIMITS.window  # the fifth is not over
+    assert LIMITS.failures < checked.count <= LIMITS.per_address * (1 + minutes)
+    await pass_by(pool, LIMITS.longest)
+    assert (await guess(webapps[0], "worker", USER_PASSWORD)).status == 200
+
+
 async def test_s3_right_passwords_in_parallel_are_all_let_in(webapps: list[Api]) -> None:
     answers = await asyncio.gather(
         *(guess(webapps[n % 3], "worker", USER_PASSWORD) for n in range(30))

@@ -21,6 +21,7 @@ For operators, who need only the database:
     callbacks   dead letters: listed, shown, delivered once more
     doubt       messages that the Cloud API may have taken: listed, shown, sent again, failed
     audit       the audit log
+    user        users: listed, added, removed, given a password
     cloud       the Cloud API: which upstream the database has, whether a number is set up rightly
     sizing      machines and processes for a rate
     database    what these share: finding the database, connecting, tables
@@ -51,6 +52,7 @@ COMMANDS = {
     "simulator": "warouter.cli.simulator:simulator",
     "status": "warouter.cli.status:status",
     "audit": "warouter.cli.audit:audit",
+    "user": "warouter.cli.user:user",
     "cloud": "warouter.cli.cloud:cloud",
     "callbacks": "warouter.cli.callbacks:callbacks",
     "doubt": "warouter.cli.doubt:doubt",

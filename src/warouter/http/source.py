@@ -13,6 +13,7 @@ from warouter.app_settings import Network
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
+_FORWARDED = ("Forwarded", "X-Real-IP", "Via")  # said by proxies, and read by nobody here
 _IPV6_CUSTOMER = 64  # bits: what one customer of a provider has at the least
 
 
@@ -22,15 +23,28 @@ def source_of(request: web.Request, trusted: Sequence[Network]) -> str:
     ``X-Forwarded-For`` counts only from a proxy in ``trusted``, and of it the last entry that is no
     such proxy: what stands before it is what the client itself wrote.
     """
-    peer = _address(request.remote or "")
-    forwarded = request.headers.getall("X-Forwarded-For", [])
-    hops = [hop.strip() for line in forwarded for hop in line.split(",")]
+    peer, hops = _address(request.remote or ""), _hops(request)
     while peer is not None and _listed(peer, trusted) and hops:
         further = _address(hops.pop())
         if further is None:
             break
         peer = further
     return "" if peer is None else str(peer)
+
+
+def is_from_this_host(request: web.Request, trusted: Sequence[Network]) -> bool:
+    """True if the client itself is on this host, and no proxy stands for one elsewhere.
+
+    The peer must be loopback. What came through a proxy counts only if that is in ``trusted``, and
+    every address that it names is loopback as well: in doubt it is no.
+    """
+    peer, hops = _address(request.remote or ""), _hops(request)
+    if peer is None or not peer.is_loopback:
+        return False
+    if not hops:
+        return not any(name in request.headers for name in _FORWARDED)
+    named = [_address(hop) for hop in hops]
+    return _listed(peer, trusted) and all(hop is not None and hop.is_loopback for hop in named)
 
 
 def limited_address(source: str, trusted: Sequence[Network]) -> str | None:
@@ -54,6 +68,12 @@ def prefix_of(source: str) -> str:
     if isinstance(address, ipaddress.IPv6Address):
         return str(ipaddress.ip_network((address, _IPV6_CUSTOMER), strict=False))
     return source
+
+
+def _hops(request: web.Request) -> list[str]:
+    """The entries of ``X-Forwarded-For``, the nearest last."""
+    forwarded = request.headers.getall("X-Forwarded-For", [])
+    return [hop.strip() for line in forwarded for hop in line.split(",")]
 
 
 def _address(text: str) -> Address | None:

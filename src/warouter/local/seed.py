@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
-import string
 from base64 import b64decode
 
 from warouter.api.access.auth import DEFAULT_USERNAME
-from warouter.api.access.passwords import Passwords
+from warouter.api.access.passwords import draw_password, hash_once
 from warouter.background import wait_for
 from warouter.config import Settings
 from warouter.errors import CommandError
@@ -31,7 +29,7 @@ async def first_seed(settings: Settings, shards: int, password: str) -> str:
         await pool.execute(_FIRST_SHARDS, shards)
         if not password:
             password = draw_password()
-            hashed = await _hash(password)
+            hashed = await hash_once(password)
             if not await accounts.create_user(DEFAULT_USERNAME, hashed, ADMIN):
                 await accounts.set_password(DEFAULT_USERNAME, hashed)
         return password
@@ -104,19 +102,3 @@ async def ready_map(settings: Settings, seconds: float) -> None:
         ) from error
     finally:
         await close_politely(connection)
-
-
-def draw_password() -> str:
-    """A random password that satisfies the product's rule: a
-    digit, both cases, a special character.
-    """
-    letters = string.ascii_letters + string.digits
-    return "".join(secrets.choice(letters) for _ in range(16)) + "-aA1"
-
-
-async def _hash(password: str) -> str:
-    passwords = Passwords()
-    try:
-        return await passwords.hash(password)
-    finally:
-        passwords.close()

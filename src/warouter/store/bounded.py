@@ -48,6 +48,16 @@ def fetcher(pool: asyncpg.Pool, seconds: float | None = None) -> Fetch:
     return fetch
 
 
+@asynccontextmanager
+async def changing(taken: Any, *what: str) -> AsyncIterator[None]:
+    """A transaction on this connection that changes `auth` (users, tokens) or `settings`; such
+    changes are serialised.
+    """
+    async with taken.transaction():
+        await taken.execute(_LOCK, what)
+        yield
+
+
 class Bounded:
     """Base of stores that use a pool. Every call is bounded by ``timeout`` seconds.
 
@@ -63,9 +73,6 @@ class Bounded:
 
     @asynccontextmanager
     async def _changing(self, *what: str) -> AsyncIterator[PoolConnectionProxy[Any]]:
-        """A transaction that changes `auth` (users, tokens) or
-        `settings`; such changes are serialised.
-        """
-        async with self._connection() as taken, taken.transaction():
-            await taken.execute(_LOCK, what)
+        """A connection in a transaction, see ``changing``."""
+        async with self._connection() as taken, changing(taken, *what):
             yield taken

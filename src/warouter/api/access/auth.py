@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import logging
+import shlex
 
 import msgspec
 from aiohttp import web
@@ -27,13 +28,14 @@ from warouter.errors import (
 from warouter.http.decode import decode
 from warouter.http.envelope import success
 from warouter.http.request import read_body
-from warouter.http.source import source_of
+from warouter.http.source import is_from_this_host, source_of
 from warouter.store.account.accounts import ADMIN, Accounts, User
 
 log = logging.getLogger(__name__)
 
 DEFAULT_USERNAME = "admin"
 DEFAULT_PASSWORD = "secret"
+SET_PASSWORD = "warouter user set-password"
 LOG_IN = "log in"
 NAME_LEAST, NAME_MOST = 4, 32
 _NOBODY = Caller("", "")
@@ -100,7 +102,12 @@ async def seed_administrator(
 
     Without ``password`` it is the product's default one, good for nothing but setting another.
     """
-    if await accounts.user(DEFAULT_USERNAME) is not None:
+    present = await accounts.user(DEFAULT_USERNAME)
+    if password is None and (present is None or present.must_change):
+        log.warning(
+            "default password found", extra={"change_with": f"{SET_PASSWORD} {DEFAULT_USERNAME}"}
+        )
+    if present is not None:
         return False
     password_hash = await passwords.hash(DEFAULT_PASSWORD if password is None else password)
     return await accounts.create_user(
@@ -110,14 +117,25 @@ async def seed_administrator(
 
 async def _who(context: Context, request: web.Request, username: str, password: str) -> User:
     """The user with this name and password; raises LoginRefused if they are wrong."""
+    trusted = context.config.trusted_proxies
     user = await context.accounts.user(username)
-    known_hash = user.password_hash if user else None
+    # From afar a default password is as good as none: whatever was given is checked against nobody,
+    # so that right and wrong ones cost the same, count the same and get the same answer.
+    is_far = user is not None and user.must_change and not is_from_this_host(request, trusted)
+    known_hash = None if user is None or is_far else user.password_hash
     right = await check_password(context, request, username, known_hash, password)
     if user is None or not right:
-        source = source_of(request, context.config.trusted_proxies)
+        source = source_of(request, trusted)
         log.warning("login refused", extra={"username": username, "source": source})
-        raise LoginRefused("Invalid credentials.")
+        raise LoginRefused(_only_from_here(username) if is_far else "Invalid credentials.")
     return user
+
+
+def _only_from_here(username: str) -> str:
+    return (
+        "the default password is accepted from this host only: an operator sets another one with"
+        f" `{SET_PASSWORD} {shlex.quote(username)}`"
+    )
 
 
 async def _let_in(

@@ -7,11 +7,11 @@ import ctypes
 import enum
 import functools
 import logging
+import secrets
 import string
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
-from secrets import token_urlsafe
 from typing import TypeVar
 
 from argon2 import PasswordHasher, Type, extract_parameters
@@ -72,7 +72,7 @@ def _hasher() -> PasswordHasher:
 @functools.cache
 def _hash_of_nobody() -> str:
     """The hash of a random password, which is checked where there is no user; one a process."""
-    return _hasher().hash(token_urlsafe())
+    return _hasher().hash(secrets.token_urlsafe())
 
 
 class Passwords:
@@ -164,3 +164,18 @@ def check_new_password(password: str, path: str) -> None:
     for name, members in _CLASSES:
         if members.isdisjoint(password):
             raise ParameterInvalid(f"{path} must have at least {name}")
+
+
+def draw_password() -> str:
+    """A random password that satisfies the rule: a digit, both cases, a special character."""
+    letters = string.ascii_letters + string.digits
+    return "".join(secrets.choice(letters) for _ in range(16)) + "-aA1"
+
+
+async def hash_once(password: str) -> str:
+    """The hash of a password in a process that has no ``Passwords`` of its own."""
+    passwords = Passwords()
+    try:
+        return await passwords.hash(password)
+    finally:
+        passwords.close()

@@ -12,6 +12,7 @@ from typing import Any
 import asyncpg
 import msgspec
 
+from warouter.store.account import users
 from warouter.store.bounded import Bounded
 from warouter.store.database import ends_session
 from warouter.stored import decoded
@@ -22,14 +23,7 @@ TOKENS_PER_USER = 50
 TOKEN_DAYS = 7
 
 _USER = "select username, password_hash, role, must_change from user_account where username = $1"
-_CREATE_USER = """
-insert into user_account (username, password_hash, role, must_change) values ($1, $2, $3, $4)
-on conflict (username) do nothing returning username"""
-_SET_PASSWORD = """
-update user_account set password_hash = $2, must_change = false where username = $1
-returning username"""
 _REHASH = "update user_account set password_hash = $3 where username = $1 and password_hash = $2"
-_DELETE_USER = "delete from user_account where username = $1 returning username"
 _LOCK_USER = """
 select username from user_account where username = $1 and password_hash = $2 for no key update"""
 _ADD_TOKEN = """
@@ -43,7 +37,6 @@ delete from token where username = $1 and (expires_at <= now() or hash not in (
     select hash from token where username = $1 and expires_at > now()
      order by created_at desc, expires_at desc limit $2))"""
 _REMOVE_TOKEN = "delete from token where hash = $1"
-_REMOVE_TOKENS = "delete from token where username = $1"
 _HOLDERS = """
 select t.hash, t.username, u.role, u.must_change,
        extract(epoch from t.expires_at - now())::float8 as seconds_left
@@ -138,16 +131,14 @@ class Accounts(Bounded):
     ) -> bool:
         """Create a user; False if the name is taken."""
         async with self._changing("auth") as connection:
-            arguments = (username, password_hash, role, must_change)
-            return await connection.fetchval(_CREATE_USER, *arguments) is not None
+            return await users.create(
+                connection, username, password_hash, role, must_change=must_change
+            )
 
     async def set_password(self, username: str, password_hash: str) -> bool:
         """Set a password and end all tokens of the user; False if there is no such user."""
         async with self._changing("auth") as connection:
-            if await connection.fetchval(_SET_PASSWORD, username, password_hash) is None:
-                return False
-            await connection.execute(_REMOVE_TOKENS, username)
-            return True
+            return await users.set_password(connection, username, password_hash)
 
     async def rehash(self, username: str, old_hash: str, new_hash: str) -> None:
         """Store a new hash of the same password, unless the password was changed in between."""
@@ -157,7 +148,7 @@ class Accounts(Bounded):
     async def delete_user(self, username: str) -> bool:
         """Delete a user with their tokens; False if there is no such user."""
         async with self._changing("auth") as connection:
-            return await connection.fetchval(_DELETE_USER, username) is not None
+            return await users.remove(connection, username)
 
     # ------------------------------------------------------------ tokens
 

@@ -17,6 +17,8 @@ longest wait, if another one has just written it, would look void.
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from warouter.store.bounded import Bounded
@@ -61,6 +63,10 @@ _FORGET = "delete from attempt where what = $1 and name = $2"
 _KNOW = """
 insert into attempt (what, name, failures) values ('known', $1, 0)
 on conflict (what, name) do update set since = now()"""
+# From wherever a name was guessed; the checks of an address are not this name's alone.
+_FORGIVE = """
+delete from attempt
+ where what = 'spread' and name = $1 or what = 'user' and starts_with(name, $1 || E'\\n')"""
 # What is locked is in use, and not to be waited for.
 _PRUNE = """
 delete from attempt where (what, name) in (
@@ -185,6 +191,11 @@ class Logins(Bounded):
                 await connection.execute(_GIVE_BACK, attempt.address)
             if attempt.what == USER:
                 await connection.execute(_KNOW, attempt.at)
+
+
+async def forgive(connection: Any, username: str) -> None:
+    """Forget this user's failures at all addresses: the right password is checked at once."""
+    await connection.execute(_FORGIVE, username)
 
 
 def _at(name: str, prefix: str) -> str:

@@ -1,0 +1,236 @@
+"""``warouter user``: lists users, adds and removes them, and gives them passwords."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import click
+import msgspec
+import uvloop
+from rich.table import Table
+from rich.text import Text
+
+from warouter.api.access.auth import DEFAULT_USERNAME
+from warouter.api.access.passwords import check_new_password, draw_password, hash_once
+from warouter.api.access.users import check_username
+from warouter.cli.database import audited, connected, console, settings_of
+from warouter.cli.nodes import data_dir_option
+from warouter.config import Settings
+from warouter.errors import CommandError, ParameterInvalid
+from warouter.store.account import logins, users
+from warouter.store.account.accounts import ADMIN, USER
+from warouter.store.account.users import Listed
+from warouter.store.bounded import changing
+from warouter.store.database import Connection
+
+APPLICATION = "warouter user"
+PIPE_COLUMNS = 120
+STANDARD_INPUT = Path("-")
+_MOST_BYTES = 4096
+
+_name = click.argument("name")
+_password_file = click.option(
+    "--password-file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Read the password from this file of one line (-: standard input), and draw none.",
+)
+
+
+@click.group()
+def user() -> None:
+    """Users of the API.
+
+    Without --password-file a password is drawn and printed once, alone on the standard output.
+    Webapps follow within a second, and each act is a row of the audit log.
+
+    Of the database that WA_DB_* names, or of a local cluster: --data-dir, else ./warouter-data if
+    there is one.
+    """
+
+
+@user.command("list")
+@data_dir_option
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def list_(data_dir: Path | None, as_json: bool) -> None:
+    """List users: role, when made, whether the password must be changed, live tokens."""
+    found = uvloop.run(_listed(settings_of(data_dir)))
+    if as_json:
+        click.echo(msgspec.json.encode({"users": found}))
+    else:
+        console(PIPE_COLUMNS).print(_table(found))
+
+
+@user.command()
+@data_dir_option
+@_password_file
+@_name
+def add(data_dir: Path | None, name: str, password_file: Path | None) -> None:
+    """Add a user of role ROLE_USER.
+
+    `admin` becomes the administrator, if there is no such user yet.
+    """
+    _check(check_username, name)
+    password = _password(password_file)
+    uvloop.run(_add(settings_of(data_dir), name, password))
+    _tell(f"User {name} added.", password, drawn=password_file is None)
+
+
+@user.command("set-password")
+@data_dir_option
+@_password_file
+@_name
+def set_password(data_dir: Path | None, name: str, password_file: Path | None) -> None:
+    """Set a password, end all tokens of the user, and forget failed log-ins.
+
+    On a fresh database `admin` is made with it, so that the default password never works.
+    """
+    _check_printable(name)
+    password = _password(password_file)
+    uvloop.run(_set_password(settings_of(data_dir), name, password))
+    _tell(f"Password of {name} set, all tokens ended.", password, drawn=password_file is None)
+
+
+@user.command()
+@data_dir_option
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@_name
+def remove(data_dir: Path | None, name: str, yes: bool) -> None:
+    """Remove a user with all tokens; the last administrator stays."""
+    _check_printable(name)
+    settings = settings_of(data_dir)
+    if not yes:
+        if not sys.stdin.isatty():
+            raise CommandError("There is no terminal to ask at: use --yes.")
+        click.confirm(f"Remove {name} and end all their tokens?", abort=True, err=True)
+    uvloop.run(_remove(settings, name))
+    click.echo(f"User {name} removed.")
+
+
+async def _listed(settings: Settings) -> list[Listed]:
+    async with connected(settings, APPLICATION) as connection:
+        return await users.listed(connection)
+
+
+async def _add(settings: Settings, name: str, password: str) -> None:
+    password_hash = await hash_once(password)
+    async with _changing(settings, name, "create user") as connection:
+        if not await users.create(connection, name, password_hash, _role_of(name)):
+            raise CommandError(
+                f"User {name} exists already: `warouter user set-password` gives a new password."
+            )
+
+
+async def _set_password(settings: Settings, name: str, password: str) -> None:
+    password_hash = await hash_once(password)
+    async with _changing(settings, name, "change password") as connection:
+        # Changes of users wait for each other, so no webapp makes the administrator in between.
+        if not await users.set_password(connection, name, password_hash):
+            if name != DEFAULT_USERNAME:
+                raise _unknown(name)
+            await users.create(connection, name, password_hash, ADMIN)
+        await logins.forgive(connection, name)
+
+
+async def _remove(settings: Settings, name: str) -> None:
+    async with _changing(settings, name, "delete user") as connection:
+        if name == DEFAULT_USERNAME:
+            raise CommandError(
+                f"{name} cannot be removed, since a webapp would make it anew with the default"
+                " password: `warouter user set-password` locks out who knows the present one."
+            )
+        if await users.with_role(connection, ADMIN) == {name}:
+            raise CommandError(
+                f"{name} is the last administrator: `warouter user add {DEFAULT_USERNAME}` makes"
+                " another one first."
+            )
+        if not await users.remove(connection, name):
+            raise _unknown(name)
+
+
+@asynccontextmanager
+async def _changing(settings: Settings, name: str, action: str) -> AsyncIterator[Connection]:
+    """A transaction that changes this user, and its row of the audit log."""
+    async with connected(settings, APPLICATION) as connection, changing(connection, "auth"):
+        yield connection
+        await audited(connection, action, name)
+
+
+def _check_printable(name: str) -> None:
+    """No user has another name, and PostgreSQL could not even be asked for some of them."""
+    if not name.isprintable():
+        raise _unknown(name)
+
+
+def _role_of(name: str) -> str:
+    """There is one administrator, as in the API."""
+    return ADMIN if name == DEFAULT_USERNAME else USER
+
+
+def _unknown(name: str) -> CommandError:
+    shown = "".join(char if char.isprintable() else "?" for char in name)
+    return CommandError(f"There is no user {shown}: see `warouter user list`.")
+
+
+# ---------------------------------------------------------------- passwords
+
+
+def _password(file: Path | None) -> str:
+    """The password in the file, or a drawn one, held against the product's rule."""
+    password = draw_password() if file is None else _read_secret(file)
+    _check(check_new_password, password, "password")
+    return password
+
+
+def _tell(done: str, password: str, *, drawn: bool) -> None:
+    if not drawn:
+        click.echo(done)
+        return
+    click.echo(f"{done} This password was drawn, and is shown only now:", err=True)
+    click.echo(password)
+
+
+def _check(rule: Callable[..., None], *arguments: str) -> None:
+    """Hold a text against a rule of the API; its words become the command's."""
+    try:
+        rule(*arguments)
+    except ParameterInvalid as error:
+        raise CommandError(f"The {error.details}.") from error
+
+
+def _read_secret(file: Path) -> str:
+    """The one line of a file that not everybody may read; ``-`` is the standard input."""
+    where = "standard input" if file == STANDARD_INPUT else str(file)
+    try:
+        if file == STANDARD_INPUT:
+            content = sys.stdin.buffer.read(_MOST_BYTES + 1)
+        else:
+            with file.open("rb") as opened:
+                if os.fstat(opened.fileno()).st_mode & (stat.S_IROTH | stat.S_IWOTH):
+                    raise CommandError(f"Everybody may read or write {where}: chmod 600 it first.")
+                content = opened.read(_MOST_BYTES + 1)
+        lines = content.decode().splitlines()
+    except OSError as error:
+        raise CommandError(f"{where} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise CommandError(
+            f"{where} is not UTF-8 text: write one line with the password."
+        ) from error
+    if len(lines) != 1 or not lines[0] or len(content) > _MOST_BYTES:
+        raise CommandError(f"{where} must hold one line with the password, and nothing else.")
+    return lines[0]
+
+
+def _table(found: list[Listed]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for column in ("name", "role", "created (UTC)", "must change", "live tokens"):
+        table.add_column(column, justify="right" if column == "live tokens" else "left")
+    for one in found:
+        must = "yes" if one.must_change else "no"
+        table.add_row(Text(one.username), one.role, one.created, must, str(one.tokens))
+    return table

@@ -1,0 +1,66 @@
+"""Users made, changed and removed, in a transaction of ``bounded.changing``; and listed.
+
+Webapps do it through ``accounts``, the operator's command in the transaction of its audit row.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+_CREATE = """
+insert into user_account (username, password_hash, role, must_change) values ($1, $2, $3, $4)
+on conflict (username) do nothing returning username"""
+_SET_PASSWORD = """
+update user_account set password_hash = $2, must_change = false where username = $1
+returning username"""
+_REMOVE_TOKENS = "delete from token where username = $1"
+_REMOVE = "delete from user_account where username = $1 returning username"
+_WITH_ROLE = "select username from user_account where role = $1"
+_LIST = """
+select username, role, to_char(created_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS"Z"'),
+       must_change,
+       (select count(*) from token t where t.username = u.username and expires_at > now())
+  from user_account u order by username"""
+
+
+class Listed(msgspec.Struct, frozen=True):
+    """A user as an operator sees them: ``created`` is UTC as text, ``tokens`` how many are live."""
+
+    username: str
+    role: str
+    created: str
+    must_change: bool
+    tokens: int
+
+
+async def create(
+    connection: Any, username: str, password_hash: str, role: str, *, must_change: bool = False
+) -> bool:
+    """Create a user; False if the name is taken."""
+    arguments = (username, password_hash, role, must_change)
+    return await connection.fetchval(_CREATE, *arguments) is not None
+
+
+async def set_password(connection: Any, username: str, password_hash: str) -> bool:
+    """Set a password and end all tokens of the user; False if there is no such user."""
+    if await connection.fetchval(_SET_PASSWORD, username, password_hash) is None:
+        return False
+    await connection.execute(_REMOVE_TOKENS, username)
+    return True
+
+
+async def remove(connection: Any, username: str) -> bool:
+    """Remove a user with their tokens; False if there is no such user."""
+    return await connection.fetchval(_REMOVE, username) is not None
+
+
+async def with_role(connection: Any, role: str) -> set[str]:
+    """The names of the users with this role."""
+    return {row[0] for row in await connection.fetch(_WITH_ROLE, role)}
+
+
+async def listed(connection: Any) -> list[Listed]:
+    """All users by name."""
+    return [Listed(*row) for row in await connection.fetch(_LIST)]
