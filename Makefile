@@ -26,7 +26,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build docs demo apt test test-second check lint fuzz bench bench-e2e bench-wide size lock clean
-.PHONY: bench-cloud bench-docs bench-idle bench-peers test-large test-outside sanitize
+.PHONY: bench-cloud bench-docs bench-idle bench-peers test-large test-outside test-trust sanitize
 .PHONY: upgrade chaos-short chaos chaos-mutants chaos-clocks chaos-calm chaos-power simulate
 
 help: ## show this list
@@ -75,6 +75,9 @@ test-outside: setup ## let programs of others read, write and judge the Cloud AP
 	else $(MAKE) --silent $(WITNESSES)/installed && META_OPENAPI="$(META_OPENAPI)" \
 		WITNESSES=$(WITNESSES) $(BIN)/python -m pytest --numprocesses=$$(nproc) --dist=loadgroup \
 		--durations=5 --durations-min=5 tests/outside; fi
+
+test-trust: setup $(VENV)-test/installed ## what of secrets and logins takes too long for `make test` (TRUST="-k canaries")
+	$(VENV)-test/bin/python -m pytest --durations=5 --durations-min=5 tests/trust $(TRUST)
 
 sanitize: setup $(VENV)-test/installed ## run the compiled parts with AddressSanitizer and UBSan (SANITIZED="tests/unit/link")
 	rm -rf build/sanitized && mkdir -p build/sanitized && cp -r src setup.py pyproject.toml README.md build/sanitized

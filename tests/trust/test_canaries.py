@@ -118,7 +118,8 @@ async def commands(cluster: Cluster, message: str) -> AsyncIterator[tuple[str, b
     for arguments in (["status", "--json"], ["doubt", "list"], ["audit"], ["trace", message]):
         yield " ".join(arguments), await run([*arguments, *folder], {}, right=True)
     given = cluster.processes["webapp-1"].environment
-    wrong = {**given, "WA_DB_PASSWORD": CANARIES["wrong password"]}
+    wrong = {n: v for n, v in given.items() if not n.startswith("WA_DB_PASSWORD")}
+    wrong |= {"WA_DB_PASSWORD": CANARIES["wrong password"]}
     for role in ("status", "webapp", "coreapp", "master", "migrate"):
         yield f"{role} with a wrong password", await run([role], wrong, right=False)
 
