@@ -86,12 +86,14 @@ sanitize: setup $(VENV)-test/installed ## run the compiled parts with AddressSan
 	PYTHONPATH=build/sanitized/src PYTHONMALLOC=malloc PYTHONDONTWRITEBYTECODE=1 \
 		LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
 		ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
-		$(VENV)-test/bin/python -m pytest -p no:cacheprovider $(SANITIZED)
+		$(VENV)-test/bin/python -m pytest -p no:cacheprovider --capture=sys $(SANITIZED)
 
 # Where every byte that the compiled parts read is drawn, cut and mutated; malloc is the system's, so
-# that the sanitizer sees each object's bounds. The interpreter's own leaks at exit are not counted.
+# that the sanitizer sees the bounds of each object. What it finds ends the run, and is printed past
+# the capture of pytest. The interpreter's own leaks at exit are not counted.
 SANITIZED := tests/unit/link tests/unit/test_batch.py tests/unit/test_hash.py \
-	tests/unit/store/test_arrays.py tests/unit/api/test_scan.py tests/unit/api/test_plain.py
+	tests/unit/store/test_arrays.py tests/unit/api/test_scan.py tests/unit/api/test_plain.py \
+	tests/api/test_fastpath.py
 
 simulate: setup ## run whole clusters on virtual time under drawn faults (SEEDS=10000 UPSTREAM=both FIRST=0 JOBS=2)
 	$(BIN)/python -m tests.campaigns.simulation --seeds $(or $(SEEDS),1000) --first $(or $(FIRST),0) --jobs $(or $(JOBS),2) --upstream $(or $(UPSTREAM),both)
