@@ -76,8 +76,9 @@ test-outside: setup ## let programs of others read, write and judge the Cloud AP
 		WITNESSES=$(WITNESSES) $(BIN)/python -m pytest --numprocesses=$$(nproc) --dist=loadgroup \
 		--durations=5 --durations-min=5 tests/outside; fi
 
-test-trust: setup $(VENV)-test/installed ## what of secrets and logins takes too long for `make test` (TRUST="-k canaries")
-	$(VENV)-test/bin/python -m pytest --durations=5 --durations-min=5 tests/trust $(TRUST)
+test-trust: setup $(VENV)-test/installed ## trust: what is longer than `make test` bears (TRUST="-k rotat")
+	$(VENV)-test/bin/python -m pytest --numprocesses=$$(nproc) --dist=loadgroup \
+		--durations=5 --durations-min=5 tests/trust $(TRUST)
 
 sanitize: setup $(VENV)-test/installed ## run the compiled parts with AddressSanitizer and UBSan (SANITIZED="tests/unit/link")
 	rm -rf build/sanitized && mkdir -p build/sanitized && cp -r src setup.py pyproject.toml README.md build/sanitized

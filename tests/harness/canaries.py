@@ -17,6 +17,7 @@ CANARIES = {
     "pin": "735142",
     "provider's bearer": "canary-bearer-2718",
     "provider's password": "canary-basic-3141",
+    "webhook's secret": "Y2FuYXJ5LW9mLXRoZS13ZWJob29rLTEyMw==",
     "backup password": "canary-Backup-1618",
     "text": "canary text of a message",
     "recipient": "4915198765432",
@@ -55,6 +56,8 @@ async def provoke(business: Business) -> list[bytes]:
     await call("POST", "/v1/account/shards", {**account, "shards": 3})
     await call("POST", "/v1/settings/account/two-step", {"pin": secret["pin"]})
     await call("POST", "/v1/settings/application/media/providers", provider)
+    signing = {"webhooks": {"secrets": ["whsec_" + secret["webhook's secret"]]}}
+    await call("PATCH", "/v1/settings/application", signing)
     await call("POST", "/v1/settings/backup", {"password": secret["backup password"]})
     text = {"body": secret["text"]}
     for to in (secret["recipient"], "+" + secret["recipient"], "00" + secret["recipient"]):

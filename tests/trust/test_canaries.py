@@ -41,6 +41,7 @@ STORED = {
     "sender",
     "provider's bearer",  # shown to the provider with each fetch
     "provider's password",
+    "webhook's secret",  # signs each callback
     "link key",  # webapps read it from the row of the node
 }
 

@@ -10,14 +10,18 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 ROWS = re.findall(r"^\| (S\d+) \|(.*)\|(.*)\|(.*)\|$", (ROOT / "SECURITY.md").read_text(), re.M)
-# What no test can show, with the reason in its row.
-WITHOUT = {"S23"}
 # Named here until they are there.
 LATER = {
     "tests/api/test_default_password.py",
+    "tests/integration/test_audit_chain.py",
+    "tests/integration/test_audit_follow.py",
     "tests/integration/test_database_impostors.py",
+    "tests/integration/test_database_tls.py",
     "tests/integration/test_link_pins.py",
     "tests/integration/test_roles.py",
+    "tests/integration/test_secret_files.py",
+    "tests/integration/test_user_cli.py",
+    "tests/unit/check/test_rules.py",
     "tests/unit/test_secret.py",
 }
 
@@ -55,10 +59,10 @@ def test_every_point_stands_there_once_in_order() -> None:
 
 @pytest.mark.parametrize("row", ROWS, ids=[point for point, *_ in ROWS])
 def test_each_has_tests_that_exist(row: tuple[str, ...]) -> None:
-    point, *said, tests = row
+    *said, tests = row[1:]
     assert all(len(cell.strip()) > 3 for cell in said)
     named = re.findall(r"`([^`]+)`", tests)
-    assert bool(named) is (point not in WITHOUT)
+    assert named
     assert [name for name in named if missing(name)] == []
     assert re.sub(r"`[^`]+`", "", tests).strip() == ""
 
