@@ -26,7 +26,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build docs demo apt test test-second check lint fuzz bench bench-e2e bench-wide size lock clean
-.PHONY: bench-cloud bench-docs bench-idle bench-peers test-large test-outside
+.PHONY: bench-cloud bench-docs bench-idle bench-peers test-large test-outside test-trust sanitize
 .PHONY: upgrade chaos-short chaos chaos-mutants chaos-clocks chaos-calm chaos-power simulate
 
 help: ## show this list
@@ -75,6 +75,26 @@ test-outside: setup ## let programs of others read, write and judge the Cloud AP
 	else $(MAKE) --silent $(WITNESSES)/installed && META_OPENAPI="$(META_OPENAPI)" \
 		WITNESSES=$(WITNESSES) $(BIN)/python -m pytest --numprocesses=$$(nproc) --dist=loadgroup \
 		--durations=5 --durations-min=5 tests/outside; fi
+
+test-trust: setup $(VENV)-test/installed ## trust: what is longer than `make test` bears (TRUST="-k rotat")
+	$(VENV)-test/bin/python -m pytest --numprocesses=$$(nproc) --dist=loadgroup \
+		--durations=5 --durations-min=5 tests/trust $(TRUST)
+
+sanitize: setup $(VENV)-test/installed ## run the compiled parts with AddressSanitizer and UBSan (SANITIZED="tests/unit/link")
+	rm -rf build/sanitized && mkdir -p build/sanitized && cp -r src setup.py pyproject.toml README.md build/sanitized
+	find build/sanitized/src -name '*.so' -delete
+	cd build/sanitized && WAROUTER_CYTHON_SANITIZE=1 $(abspath $(BIN))/python setup.py --quiet build_ext --inplace
+	PYTHONPATH=build/sanitized/src PYTHONMALLOC=malloc PYTHONDONTWRITEBYTECODE=1 \
+		LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
+		ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
+		$(VENV)-test/bin/python -m pytest -p no:cacheprovider --capture=sys $(SANITIZED)
+
+# Where every byte that the compiled parts read is drawn, cut and mutated; malloc is the system's, so
+# that the sanitizer sees the bounds of each object. What it finds ends the run, and is printed past
+# the capture of pytest. The interpreter's own leaks at exit are not counted.
+SANITIZED := tests/unit/link tests/unit/test_batch.py tests/unit/test_hash.py \
+	tests/unit/store/test_arrays.py tests/unit/api/test_scan.py tests/unit/api/test_plain.py \
+	tests/api/test_fastpath.py
 
 simulate: setup ## run whole clusters on virtual time under drawn faults (SEEDS=10000 UPSTREAM=both FIRST=0 JOBS=2)
 	$(BIN)/python -m tests.campaigns.simulation --seeds $(or $(SEEDS),1000) --first $(or $(FIRST),0) --jobs $(or $(JOBS),2) --upstream $(or $(UPSTREAM),both)

@@ -5,6 +5,7 @@ import base64
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
@@ -14,7 +15,7 @@ from tests.harness.simulator import SLOT, TO, World, running
 from tests.harness.wait import PATIENCE
 from warouter.simulator.control import Addresses
 from warouter.simulator.guard import is_named
-from warouter.simulator.server import serve
+from warouter.simulator.server import Simulator, serve
 from warouter.upstream import authority
 from warouter.upstream.protocol import Answer, Send
 
@@ -211,6 +212,24 @@ async def test_the_control_port_answers_to_its_own_names_only(
     ):
         assert answer.status == status
         assert ("error" in await answer.json()) == (status != 200)
+
+
+async def test_the_control_port_is_on_loopback_wherever_the_others_are() -> None:
+    simulator = Simulator("0.0.0.0")
+    addresses = await simulator.start()
+    try:
+        port = urlsplit(addresses.control_url).port
+        for host, reached in (("127.0.0.1", True), ("127.0.0.2", False)):
+            _, writer = await asyncio.open_connection(host, addresses.port)
+            writer.close()
+            if reached:
+                _, writer = await asyncio.open_connection(host, port)
+                writer.close()
+            else:
+                with pytest.raises(OSError, match="Connect call failed"):
+                    await asyncio.open_connection(host, port)
+    finally:
+        await simulator.stop()
 
 
 def test_names_that_are_listed_are_names() -> None:

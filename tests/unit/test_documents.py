@@ -12,7 +12,10 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PACKAGE = ROOT / "src" / "warouter"
 DECISIONS = sorted((DOCS / "decisions").glob("[0-9]*.md"))
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS.rglob("*.md")]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
+    *DOCS.rglob("*.md"),
+]
 
 # Pages whose every path is checked; the others name some files by their last part.
 EXACT = [DOCS / "architecture.md", DOCS / "glossary.md", *DECISIONS]

@@ -1,7 +1,11 @@
 """What is installed is what was locked: the two locks agree, and private names stay in bounds."""
 
+import hashlib
 import re
+import subprocess
+import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -49,3 +53,25 @@ def test_the_documented_installation_uses_the_lock() -> None:
     for command in INSTALL:
         assert text.count(command) == 2, command
     assert "pip install ." not in text
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_a_package_that_is_not_the_locked_one_is_refused(tmp_path: Path, changed: bool) -> None:
+    """S22: by the pip of this project, with the options of the documented installation."""
+    wheel = tmp_path / "probe-1-py3-none-any.whl"
+    about = "Metadata-Version: 2.1\nName: probe\nVersion: 1\n"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("probe-1.dist-info/METADATA", about)
+        archive.writestr("probe-1.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        archive.writestr("probe-1.dist-info/RECORD", "")
+    lock = tmp_path / "requirements.lock"
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    lock.write_text(f"probe==1 --hash=sha256:{digest}\n")
+    if changed:
+        with zipfile.ZipFile(wheel, "a") as archive:
+            archive.writestr("probe.py", "")
+    here = ["--dry-run", "--no-index", "--find-links", str(tmp_path), "--isolated"]
+    pip = [sys.executable, "-m", "pip", "install", *here, "--require-hashes", "-r", str(lock)]
+    done = subprocess.run(pip, capture_output=True, text=True)
+    assert (done.returncode == 0) is not changed, done.stderr
+    assert ("DO NOT MATCH THE HASHES" in done.stderr) is changed

@@ -20,7 +20,13 @@ from warouter.errors import CommandError
 from warouter.local import cloud, ports
 from warouter.local.counts import coreapps_for
 from warouter.local.description import read_description, take_folder, write_description
-from warouter.local.environment import dsn_of, of_child, outer_settings, public_certificate
+from warouter.local.environment import (
+    dsn_of,
+    of_child,
+    of_simulator,
+    outer_settings,
+    public_certificate,
+)
 from warouter.local.number import Parts, registered
 from warouter.local.options import EMULATOR, SIMULATOR, Options
 from warouter.local.postgres import Postgres
@@ -277,9 +283,8 @@ class Cluster:
         )
         if self.options.emulator_tls:
             arguments += ["--tls", *self.options.emulator_tls]
-        process = Process(
-            "simulator", "simulator", arguments, of_child(self._environment), self.folder
-        )
+        environment = of_simulator(self._environment)
+        process = Process("simulator", "simulator", arguments, environment, self.folder)
         self.processes[process.name] = process
         await self._start(process)
 
@@ -301,9 +306,8 @@ class Cluster:
             "--data-dir",
             str(self.folder),
         ]
-        process = Process(
-            "simulator", "simulator", arguments, of_child(self._environment), self.folder
-        )
+        environment = of_simulator(self._environment)
+        process = Process("simulator", "simulator", arguments, environment, self.folder)
         self.processes[process.name] = process
         await self._start(process)
         self.cert = old.get("cert", "") or await certificate(self.control_url, *SAMPLE)

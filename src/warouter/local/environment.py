@@ -39,6 +39,12 @@ def of_child(settings: Mapping[str, str]) -> dict[str, str]:
     return {**outer, **settings}
 
 
+def of_simulator(settings: Mapping[str, str]) -> dict[str, str]:
+    """The environment of the simulator, which has no business with the database or the API key."""
+    mine = ("WAROUTER_CLOUD_", "WAROUTER_LOG_")
+    return of_child({name: value for name, value in settings.items() if name.startswith(mine)})
+
+
 def public_certificate(folder: Path) -> dict[str, str]:
     """Settings of a webapp's certificate, which is made when ``folder`` has none."""
     cert, key = folder / "tls.crt", folder / "tls.key"

@@ -1,0 +1,86 @@
+"""Secrets that can be told from all else: said at every door of a cluster, and looked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from tests.harness.business import Business
+
+CANARIES = {
+    "api key": "canary-apikey-4711",
+    "database password": "canary-database-0815",
+    "new user's password": "C4nary!user-pass",
+    "wrong password": "C4nary!wrong-pass",
+    "pin": "735142",
+    "provider's bearer": "canary-bearer-2718",
+    "provider's password": "canary-basic-3141",
+    "webhook's secret": "Y2FuYXJ5LW9mLXRoZS13ZWJob29rLTEyMw==",
+    "backup password": "canary-Backup-1618",
+    "text": "canary text of a message",
+    "recipient": "4915198765432",
+    "sender": "4917098765432",
+}
+
+
+async def provoke(business: Business) -> list[bytes]:
+    """Say every canary at every door; everything that was answered to somebody else."""
+    cluster, answers = business.cluster, []
+
+    async def call(method: str, path: str, json: object = None, **more: Any) -> None:
+        more.setdefault("headers", business.headers)
+        url = cluster.url + path
+        async with business.http.request(method, url, json=json, **more) as answer:
+            answers.append(await answer.read())
+
+    secret = CANARIES
+    user = {"username": "canary", "password": secret["new user's password"]}
+    account = {"cc": "1", "phone_number": "6315550000", "pin": secret["pin"]}
+    provider = [
+        {"name": "a", "type": "www", "config": {"bearer": secret["provider's bearer"]}},
+        {
+            "name": "b",
+            "type": "www",
+            "config": {"basic": {"username": "u", "password": secret["provider's password"]}},
+        },
+    ]
+    await call("POST", "/v1/users", user)
+    await call("PUT", "/v1/users/canary", {"password": secret["new user's password"] + "2"})
+    wrong = aiohttp.encode_basic_auth("admin", secret["wrong password"])
+    await call("POST", "/v1/users/login", headers={"Authorization": wrong})
+    for token in ("Bearer " + secret["wrong password"], "Apikey " + secret["wrong password"]):
+        await call("GET", "/v1/health", headers={"Authorization": token})
+    await call("POST", "/v1/account", {**account, "method": "sms", "cert": "x"})
+    await call("POST", "/v1/account/shards", {**account, "shards": 3})
+    await call("POST", "/v1/settings/account/two-step", {"pin": secret["pin"]})
+    await call("POST", "/v1/settings/application/media/providers", provider)
+    signing = {"webhooks": {"secrets": ["whsec_" + secret["webhook's secret"]]}}
+    await call("PATCH", "/v1/settings/application", signing)
+    await call("POST", "/v1/settings/backup", {"password": secret["backup password"]})
+    text = {"body": secret["text"]}
+    for to in (secret["recipient"], "+" + secret["recipient"], "00" + secret["recipient"]):
+        await call("POST", "/v1/messages", {"to": to, "text": text})
+    await call("PUT", f"/v1/contacts/{secret['recipient']}/identity", {"hash": "x"})
+    inbound = {"from": secret["sender"], "type": "text", "body": secret["text"]}
+    async with business.http.post(f"{cluster.control_url}/inbound", json=inbound) as answer:
+        assert answer.status == 201
+    return answers
+
+
+def said_by(folder: Path) -> dict[str, bytes]:
+    """Logs and command lines of everything that runs here."""
+    said = {str(p): p.read_bytes() for p in folder.rglob("*.log")}
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            said[str(entry)] = entry.read_bytes()
+        except OSError:  # it has ended
+            continue
+    return said
+
+
+def has_no_core(pid: int | None) -> bool:
+    limits = Path(f"/proc/{pid}/limits").read_text()
+    (core,) = [line for line in limits.splitlines() if line.startswith("Max core file")]
+    return core.split()[4:6] == ["0", "0"]
