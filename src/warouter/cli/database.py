@@ -28,7 +28,7 @@ def settings_of(data_dir: Path | None) -> Settings:
     """
     if data_dir is None and "WA_DB_HOSTNAME" not in os.environ:
         data_dir = DEFAULT_FOLDER if (DEFAULT_FOLDER / NAME).exists() else None
-    return settings_for("master", data_dir)
+    return settings_for("console", data_dir)
 
 
 @asynccontextmanager

@@ -12,7 +12,7 @@ from typing import Any
 import asyncpg
 import click
 
-from warouter.cli.nodes import data_dir_option, settings_for
+from warouter.cli.nodes import ADMINISTRATOR, data_dir_option, settings_for
 from warouter.config import Settings
 from warouter.errors import CommandError
 from warouter.store.migrate import administering
@@ -52,7 +52,7 @@ def migrate(
     """
     if (role_prefix or password_dir) and not roles:
         raise click.UsageError("--role-prefix and --password-dir go with --roles.")
-    settings = settings_for("master", data_dir)
+    settings = settings_for(ADMINISTRATOR, data_dir)
     if check_roles:
         wrong = _ran(settings, _check(settings))
         for sentence in wrong or ["The roles are as they should be."]:

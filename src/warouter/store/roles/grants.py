@@ -80,6 +80,7 @@ DELETE: Mapping[str, str] = {
 # Rights to single columns, where the whole table would be too much.
 SELECT_COLUMNS: Mapping[str, _Columns] = {
     "webapp": _JOURNALS,
+    "coreapp": {"report": "incarnation"},
     "master": {**_NODES, "send_issue": "slot", "cloud_inbox": "slot", "report": "incarnation"},
     "console": {
         **{table: columns for table, columns in _JOURNALS.items() if table != "dead_letter"},
@@ -97,7 +98,9 @@ UPDATE_COLUMNS: Mapping[str, _Columns] = {
         "contact_key": "acknowledged",
         "cloud_path": "left_at",
         "cloud_number": "read_at",
-        "media": "created_at",  # for the lock of a row that is to go
+        # For locks of rows only.
+        "change": "version",
+        "media": "created_at",
         "audit": "subject outcome",
     },
     "coreapp": {"media": "created_at"},
