@@ -151,6 +151,11 @@ async def migrate(settings: Settings) -> list[str]:
     """
     await _ensure_database(settings)
     async with administering(settings) as connection:
+        if login := await connection.fetchval(_SHUT_OUT):
+            raise CommandError(
+                f"{login} has no right to use schema {settings.db_schema}: run `warouter migrate` as"
+                " a superuser, or as who owns it."
+            )
         names = await catalogue.recorded(connection)
         await _act_as(connection, names.get(grants.OWNER))
         if await connection.fetchval(_NO_SCHEMA, settings.db_schema):

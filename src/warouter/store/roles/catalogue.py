@@ -56,9 +56,15 @@ select r.rolname, r.rolcanlogin, r.rolsuper, r.rolcreaterole, r.rolcreatedb, r.r
        array(select g.rolname::text from pg_auth_members m join pg_roles g on g.oid = m.roleid
               where m.member = r.oid)
   from pg_roles r where r.rolname = any ($1::text[])"""
+# Through jsonb: before PostgreSQL 16 a membership had no options, and was good for all.
 _MEMBERS = """
-select m.rolname from pg_auth_members a join pg_roles m on m.oid = a.member
-  join pg_roles g on g.oid = a.roleid where g.rolname = $1 order by 1"""
+select distinct m.rolname from pg_auth_members a join pg_roles m on m.oid = a.member
+  join pg_roles g on g.oid = a.roleid
+ where g.rolname = $1 and coalesce((to_jsonb(a) ->> 'set_option')::boolean, true)
+   and coalesce((to_jsonb(a) ->> 'inherit_option')::boolean, true) order by 1"""
+_GRANTORS = """
+select pg_get_userbyid(a.grantor) from pg_auth_members a join pg_roles m on m.oid = a.member
+  join pg_roles g on g.oid = a.roleid where g.rolname = $1 and m.rolname = $2 order by 1"""
 _NAMES = "select kind, name::text from database_role"
 
 
@@ -114,6 +120,11 @@ async def recorded(connection: Connection) -> dict[str, str]:
     if await connection.fetchval("select to_regclass('database_role')") is None:
         return {}
     return {row["kind"]: row["name"] for row in await connection.fetch(_NAMES)}
+
+
+async def grantors(connection: Connection, group: str, role: str) -> list[str]:
+    """Who made the role a member of the group."""
+    return [row[0] for row in await connection.fetch(_GRANTORS, group, role)]
 
 
 async def members(connection: Connection, owner: str) -> list[str]:

@@ -229,5 +229,9 @@ async def revoke(connection: Connection, role: str) -> list[str]:
             f"{busy} sessions of processes use {role} still: give them their own logins first"
             " (WA_DB_USERNAME)."
         )
-    await connection.execute(f"revoke {quoted(names[grants.OWNER])} from {quoted(role)}")
-    return [f"{role} has no more rights than it was given by others."]
+    owner = names[grants.OWNER]
+    for grantor in await catalogue.grantors(connection, owner, role):
+        await connection.execute(
+            f"revoke {quoted(owner)} from {quoted(role)} granted by {quoted(grantor)} cascade"
+        )
+    return [f"{role} is no member of {owner} any more."]

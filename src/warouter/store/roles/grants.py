@@ -27,9 +27,7 @@ _JOURNALS: _Columns = {
     "event": "slot seq kind key recipient recorded_at",
     "parked_event": "slot seq kind key recipient attempts due_at first_at reason parked_at look_at",
     "dead_letter": "slot seq kind key recipient attempts died_at reason asked_at",
-    "cloud_inbox": "n slot kind key id attempt wamid recipient at",
-    "cloud_unmatched": "wamid key recipient at",
-    "cloud_quarantine": "id at reason",
+    "cloud_inbox": "slot",  # whether there is anything
 }
 # Nodes without the keys of their links.
 _NODES: _Columns = {
@@ -44,13 +42,13 @@ _COMMON = "schema_migration format database_role"
 _SHARED = "term beat shard_map slot shard_request change"
 _SHOWN = (
     "owner_log report send_cursor event_cursor send_issue upstream_id cloud_number cloud_notice"
-    " cloud_path cloud_pause cloud_switch cloud_held cloud_share cloud_unheard cloud_unreachable"
-    " contact_identity contact_key"
+    " cloud_path cloud_pause"
 )
 
 SELECT: Mapping[str, str] = {
     "webapp": f"{_COMMON} {_SHARED} {_SHOWN} node user_account token attempt setting account"
-    " registration contact profile_photo sticker_pack sticker media media_total audit",
+    " registration contact profile_photo sticker_pack sticker media media_total audit cloud_switch"
+    " cloud_unreachable contact_identity contact_key",
     "coreapp": f"{_COMMON} slot shard_map node change setting message event parked_message"
     " parked_event dead_letter send_cursor event_cursor send_issue upstream_id cloud_inbox"
     " cloud_unheard cloud_unreachable cloud_path cloud_number cloud_pause cloud_held"
@@ -107,6 +105,7 @@ UPDATE_COLUMNS: Mapping[str, _Columns] = {
     "console": {
         "user_account": "password_hash role must_change",
         "dead_letter": "asked_at",
+        "change": "version",
         "schema_migration": "runs_with",
     },
 }
@@ -127,6 +126,12 @@ EXECUTE: Mapping[str, str] = {
     "console": "say_word switch_upstream status_said of_template word_said sessions",
     "reader": "status_said of_template word_said sessions",
 }
+# What functions call of each other, what triggers call, and what functions alone look at.
+NOBODY_EXECUTES = (
+    "bump change_owner doubt_heads end_sessions held_slots hold_term lead_event_lanes media_gone"
+    " next_event_seq record_issues record_parked_events record_parked_messages record_rare"
+)
+NOBODY_READS = "request_key cloud_unmatched cloud_quarantine cloud_share"
 # What may be named here before the migration that makes it: none.
 NOT_YET: frozenset[str] = frozenset()
 
