@@ -157,10 +157,10 @@ async def test_the_one_login_of_today_goes_on_until_it_is_revoked(
     assert "pg_read_all_stats could not be granted to today_owner: it goes without." in said
     assert await printed(today, *CHECK) == RIGHT
     assert await old.problem() == ""
-    assert set(await old.open({1: 1})) == {1}
+    assert len(await old.open({1: 1})) == 1
     new = Journal(as_login(today, "today_coreapp"), me, name)
     assert await new.problem() == ""
-    assert set(await new.open({1: 1})) == {1}
+    assert len(await new.open({1: 1})) == 1
     assert "You are single" in await refused(today, "migrate", "--revoke-role", "single")
     other = as_login(today, "postgres")
     assert "sessions of processes use single" in await refused(
@@ -169,7 +169,7 @@ async def test_the_one_login_of_today_goes_on_until_it_is_revoked(
     await old.close()
     await new.close()
     await printed(other, "migrate", "--revoke-role", "single")
-    assert "may not act as today_owner" in await refused(today, "migrate")
+    assert "single has no right to use" in await refused(today, "migrate")
 
 
 # passwords

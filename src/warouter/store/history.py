@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from warouter.store.bounded import Fetch
 
-# As prune_cloud has it: how long statuses of nobody are kept, since Meta repeats a webhook for 7 days.
+# As prune_cloud has it: Meta repeats a webhook for 7 days.
 UNMATCHED_DAYS = 8.0
 
 _HISTORY = "select prune_history($1, $2) as gone"

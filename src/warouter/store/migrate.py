@@ -77,11 +77,11 @@ TURN_SECONDS = 0.2
 
 
 _NO_SCHEMA = "select not exists (select from pg_namespace where nspname = $1)"
-# Who may not look into any schema of the search path that is there.
+# Who may not look into the schema, though it is there.
 _SHUT_OUT = """
 select current_user from pg_namespace
- where current_schema() is null
-   and nspname = split_part(current_setting('search_path'), ',', 1)"""
+ where nspname = split_part(current_setting('search_path'), ',', 1)
+   and not has_schema_privilege(oid, 'usage')"""
 
 
 class Migration(NamedTuple):
@@ -153,8 +153,8 @@ async def migrate(settings: Settings) -> list[str]:
     async with administering(settings) as connection:
         if login := await connection.fetchval(_SHUT_OUT):
             raise CommandError(
-                f"{login} has no right to use schema {settings.db_schema}: run `warouter migrate` as"
-                " a superuser, or as who owns it."
+                f"{login} has no right to use schema {settings.db_schema}: run `warouter migrate`"
+                " as a superuser, or as who owns it."
             )
         names = await catalogue.recorded(connection)
         await _act_as(connection, names.get(grants.OWNER))

@@ -14,8 +14,8 @@ held as (
     select g.grantee, g.privilege_type, case c.relkind when 'S' then 'sequence' else 'table' end
            as kind, c.relname::text as name, '' as column, c.relowner as owner
       from pg_class c join ours on c.relnamespace = ours.oid,
-           aclexplode(coalesce(c.relacl, acldefault(case c.relkind when 'S' then 's' else 'r' end::"char",
-                                                    c.relowner))) g
+           aclexplode(coalesce(c.relacl, acldefault(
+               (case c.relkind when 'S' then 's' else 'r' end)::"char", c.relowner))) g
      where c.relkind in ('r', 'p', 'v', 'm', 'f', 'S')
     union all
     select g.grantee, g.privilege_type, 'table', c.relname, a.attname, c.relowner
