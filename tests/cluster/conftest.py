@@ -17,6 +17,7 @@ import pytest_asyncio
 from tests.harness import prepared
 from tests.harness.business import Business
 from tests.harness.facts import Facts
+from tests.harness.rights import nothing_refused
 from tests.harness.standby import Pair
 from warouter.local.cluster import Cluster
 from warouter.local.options import Options
@@ -42,6 +43,7 @@ async def running(
     async with AsyncExitStack() as stack:
         folder = prepared.reachable_folder()
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        stack.callback(nothing_refused, folder)
         cluster = Cluster(Options(data_dir=folder, port=0, tls=False, **options))
         before(cluster)
         if "WA_DB_HOSTNAME" not in cluster.options.environment:

@@ -19,6 +19,7 @@ from tests.harness import prepared
 from tests.harness.answer import Answer
 from tests.harness.described import check_answer
 from tests.harness.receiver import Receiver
+from tests.harness.rights import refusals
 from warouter.local.cluster import Cluster
 from warouter.local.description import write_description
 from warouter.local.options import EMULATOR, Options
@@ -197,7 +198,9 @@ async def installed(
         await cluster.stop()
         await integration.http.close()
         await integration.receiver.stop()
+        refused = refusals(folder)
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+        assert not refused, "\n".join(refused)  # no login lacks a right that its process needs
 
 
 _UNLIMITED = tuple(f"{name}={value}" for name, value in UNLIMITED.items())

@@ -13,7 +13,7 @@ from tests.harness.wait import PATIENCE
 from warouter.config import Settings
 from warouter.errors import CommandError
 from warouter.retry import backoff
-from warouter.store import database, migrate
+from warouter.store import database, migrate, stepwise
 from warouter.store.migrate import Migration
 
 NEWEST = max(m.version for m in migrate.migrations())
@@ -112,7 +112,7 @@ async def test_locks_that_are_not_to_be_had_are_explained(
     settings: Settings, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _with_next(monkeypatch, ALTER)
-    monkeypatch.setattr(migrate, "TRY_SECONDS", 0.3)
+    monkeypatch.setattr(stepwise, "TRY_SECONDS", 0.3)
     dump = await _reading(settings, "nightly")
     with pytest.raises(CommandError, match=r"9999_later.sql did not get its locks .*'nightly'"):
         await migrate.migrate(settings)

@@ -17,7 +17,7 @@ from warouter.config import Settings
 from warouter.errors import CommandError
 from warouter.local.description import NAME
 from warouter.store import audit, migrate
-from warouter.store.database import Connection, close_politely, first_connection
+from warouter.store.database import Connection, close_politely, first_connection, lacking
 
 DEFAULT_FOLDER = Path("warouter-data")
 
@@ -28,7 +28,7 @@ def settings_of(data_dir: Path | None) -> Settings:
     """
     if data_dir is None and "WA_DB_HOSTNAME" not in os.environ:
         data_dir = DEFAULT_FOLDER if (DEFAULT_FOLDER / NAME).exists() else None
-    return settings_for("master", data_dir)
+    return settings_for("console", data_dir)
 
 
 @asynccontextmanager
@@ -75,6 +75,8 @@ def told() -> Iterator[None]:
     """Turns the driver's errors into one sentence."""
     try:
         yield
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise CommandError(lacking(str(error))) from error
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise CommandError(
             f"The database did not answer ({error or type(error).__name__}): try again."

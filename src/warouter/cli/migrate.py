@@ -1,31 +1,97 @@
-"""``warouter migrate``: brings the database to the schema of this build."""
+"""``warouter migrate``: brings the database to the schema of this build, and its logins to what
+they should be.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import click
 
-from warouter.cli.nodes import data_dir_option, settings_for
+from warouter.cli.nodes import ADMINISTRATOR, data_dir_option, settings_for
+from warouter.config import Settings
 from warouter.errors import CommandError
+from warouter.store.migrate import administering
 from warouter.store.migrate import migrate as apply
+from warouter.store.roles import create, grants
 
 
 @click.command()
 @data_dir_option
-def migrate(data_dir: Path | None) -> None:
-    """Create or upgrade the schema. Safe to repeat, and to run from several places at once."""
-    settings = settings_for("master", data_dir)
+@click.option("--roles", is_flag=True, help="Make a login for each kind of process, as well.")
+@click.option(
+    "--role-prefix",
+    metavar="PREFIX",
+    help=f"What the names of the roles begin with; {grants.PREFIX} if it is not said.",
+)
+@click.option(
+    "--password-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Give each login the password in KIND.password there; what is missing is drawn.",
+)
+@click.option("--check-roles", is_flag=True, help="Change nothing; say what is wrong with roles.")
+@click.option("--revoke-role", metavar="NAME", help="Take from a login what it could do before.")
+@click.pass_context
+def migrate(
+    context: click.Context,
+    data_dir: Path | None,
+    roles: bool,
+    role_prefix: str | None,
+    password_dir: Path | None,
+    check_roles: bool,
+    revoke_role: str | None,
+) -> None:
+    """Create or upgrade the schema. Safe to repeat, and to run from several places at once.
+
+    WA_DB_USERNAME is an administrator: a superuser, or whoever owns the database. With --roles it
+    needs CREATEROLE.
+    """
+    if (role_prefix or password_dir) and not roles:
+        raise click.UsageError("--role-prefix and --password-dir go with --roles.")
+    settings = settings_for(ADMINISTRATOR, data_dir)
+    if check_roles:
+        wrong = _ran(settings, _check(settings))
+        for sentence in wrong or ["The roles are as they should be."]:
+            click.echo(sentence)
+        context.exit(1 if wrong else 0)
+    if revoke_role:
+        for sentence in _ran(settings, _revoke(settings, revoke_role)):
+            click.echo(sentence)
+        return
+    applied = _ran(settings, apply(settings))
+    for name in applied:
+        click.echo(f"applied {name}")
+    if not applied:
+        click.echo("up to date")
+    if roles:
+        for sentence in _ran(settings, _create(settings, role_prefix, password_dir)):
+            click.echo(sentence)
+
+
+def _ran(settings: Settings, work: Coroutine[Any, Any, list[str]]) -> list[str]:
     try:
-        applied = asyncio.run(apply(settings))
+        return asyncio.run(work)
     except (OSError, TimeoutError, asyncpg.PostgresError) as error:
         raise CommandError(
             f"PostgreSQL at {settings.db_where} failed to run the migrations"
             f" ({error or type(error).__name__}): check WA_DB_*."
         ) from error
-    for name in applied:
-        click.echo(f"applied {name}")
-    if not applied:
-        click.echo("up to date")
+
+
+async def _create(settings: Settings, prefix: str | None, passwords: Path | None) -> list[str]:
+    async with administering(settings) as connection:
+        return await create.create(connection, prefix, passwords)
+
+
+async def _check(settings: Settings) -> list[str]:
+    async with administering(settings) as connection:
+        return await create.check(connection)
+
+
+async def _revoke(settings: Settings, role: str) -> list[str]:
+    async with administering(settings) as connection:
+        return await create.revoke(connection, role)

@@ -17,11 +17,14 @@ from warouter.local.description import read_description
 
 logger = logging.getLogger(__name__)
 
+ADMINISTRATOR = "administrator"  # has the login under which a local cluster makes all others
 # Of a process that joins a cluster by hand, unless its environment names others.
 _FREE_PORTS: dict[str, dict[str, str]] = {
     "webapp": {"WEBAPP_EXTERNAL_PORTS": "0", "WAROUTER_CLOUD_LISTEN": "127.0.0.1:0"},
     "coreapp": {"COREAPP_EXTERNAL_PORTS": "0"},
     "master": {},
+    "console": {},  # an operator's command
+    ADMINISTRATOR: {},
 }
 
 data_dir_option = click.option(
@@ -57,14 +60,18 @@ def master(data_dir: Path | None) -> None:
 
 
 def settings_for(role: str, data_dir: Path | None, *, database: bool = True) -> Settings:
-    """Settings from the environment; with a data directory, over those of its cluster. Without
+    """Settings from the environment; with a data directory, over those of its cluster, where each
+    ``role`` has a login: webapp, coreapp, master, console, or ``ADMINISTRATOR``. Without
     ``database`` they need not name one.
     """
     environ = dict(os.environ)
     if data_dir is not None:
-        cluster: dict[str, str] = read_description(data_dir).get("environment", {})
+        found = read_description(data_dir)
+        cluster: dict[str, str] = found.get("environment", {})
         if not cluster:
             raise CommandError(f"No cluster runs on {data_dir}: start `warouter up` first.")
+        if login := found.get("logins", {}).get(role):
+            cluster = {**cluster, "WA_DB_USERNAME": login}
         environ = joined(cluster | _FREE_PORTS[role] | _name(role), environ)
     if database and not environ.get("WA_DB_HOSTNAME"):
         raise CommandError(

@@ -34,6 +34,7 @@ from warouter.local.postgres_version import described
 from warouter.local.process import Process
 from warouter.local.seed import (
     first_seed,
+    own_logins,
     ready_map,
     seed_number,
     server_version,
@@ -68,6 +69,7 @@ class Cluster:
         self._environment: dict[str, str] = {}
         self._ports: list[int] = []  # released when it has stopped
         self._webapp_ports: list[int] = []
+        self._logins: dict[str, str] = {}  # by kind of process, in a database of its own
         self._listening: list[tuple[str, int]] = []  # webapps, for webhooks of the Cloud API
         self.port = 0
         self.control_port = 0
@@ -192,6 +194,7 @@ class Cluster:
             "database": {"dsn": self._dsn()},
             "processes": processes,
             "environment": self._environment,
+            "logins": self._logins,
         }
 
     def write_description(self) -> None:
@@ -226,6 +229,8 @@ class Cluster:
             **cloud.kept_secrets(self.options.environment, self.folder),
         }
         await migrate.migrate(self.settings)
+        if self.postgres is not None:
+            self._logins = await own_logins(self.settings)
 
     async def _start_upstream(self, old: dict[str, Any]) -> None:
         """What stands in for WhatsApp, and the number with it."""
@@ -336,7 +341,8 @@ class Cluster:
     def _add(self, role: str, number: int, environment: dict[str, str]) -> Process:
         name = f"{role}-{number}"
         place = self.options.place(name, role)
-        own = {"WAROUTER_NODE": f"localhost:{name}", **environment, **place.environment}
+        login = {"WA_DB_USERNAME": self._logins[role]} if role in self._logins else {}
+        own = {"WAROUTER_NODE": f"localhost:{name}", **login, **environment, **place.environment}
         full = of_child({**self._environment, **own})
         process = Process(name, role, [role], full, self.folder, place.prefix, place.program)
         self.processes[name] = process

@@ -10,9 +10,12 @@ from warouter.api.access.passwords import draw_password, hash_once
 from warouter.background import wait_for
 from warouter.config import Settings
 from warouter.errors import CommandError
+from warouter.store import migrate
 from warouter.store.account.accounts import ADMIN, Accounts
 from warouter.store.database import close_politely, connect, create_pool, listen
 from warouter.store.nodes import read_map
+from warouter.store.roles.catalogue import recorded
+from warouter.store.roles.create import create
 from warouter.store.upstream import read_upstream, set_upstream
 
 LOOK_SECONDS = 0.1  # hints may be lost
@@ -35,6 +38,15 @@ async def first_seed(settings: Settings, shards: int, password: str) -> str:
         return password
     finally:
         await pool.close()
+
+
+async def own_logins(settings: Settings) -> dict[str, str]:
+    """Make the logins of a database of one's own, which trusts who reaches it; their names by kind
+    of process.
+    """
+    async with migrate.administering(settings) as connection:
+        await create(connection, None, None)
+        return await recorded(connection)
 
 
 async def seed_number(

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from uuid import UUID, uuid4
 
+import asyncpg
 import uvloop
 
 from warouter import __version__, log
@@ -89,6 +90,8 @@ async def check_database(settings: Settings, identity: Identity) -> bool:
         for sentence in server_settings.dangers(found):
             logger.warning("unsafe database setting found", extra={"reason": sentence})
         return await heard_of_the_cloud(connection)
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise CommandError(database.lacking(f"login {settings.db_username}: {error}")) from error
     finally:
         await database.close_politely(connection)
 

@@ -27,13 +27,7 @@ _SHOW = "select pg_try_advisory_lock($1, hashtext($2))"
 _REGISTER = "select register_node($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12)"
 _BEAT = "select * from beat($1, $2, $3, $4, $5)"
 _BEAT_WITH_MOVES = "select * from beat_with_moves($1, $2, $3, $4, $5)"
-_LEAVE = """
-with me as (update node set leaving = true where incarnation = $1),
-     told as (select pg_notify('warouter', 'nodes'))
-select exists (select 1 from node n join pg_stat_activity a
-                  on a.application_name like 'wa:' || replace(n.incarnation::text, '-', '') || ':%'
-                where n.role = $2 and n.incarnation <> $1 and not n.leaving
-                  and coalesce(n.upstream, 'simulator') = $3) from told"""
+_LEAVE = "select say_leaving($1, $2, $3)"
 BETWEEN_SECONDS = 0.5  # a beat waits so long for another statement, and a lease for several beats
 
 

@@ -219,6 +219,14 @@ async def close_politely(connection: Connection) -> None:
         connection.terminate()
 
 
+def lacking(what: str) -> str:
+    """A sentence on a right that a login lacks."""
+    return (
+        f"A right is missing in the database ({what}): run `warouter migrate --roles`, and"
+        " `warouter migrate --check-roles` for what is wrong."
+    )
+
+
 async def first_connection(settings: Settings, application: str) -> Connection:
     """As ``connect``, but a failure raises a sentence for the command line."""
     where = settings.db_where
@@ -229,6 +237,8 @@ async def first_connection(settings: Settings, application: str) -> Connection:
             f"PostgreSQL at {where} refused the password of {settings.db_username!r}:"
             " set WA_DB_USERNAME and WA_DB_PASSWORD."
         ) from error
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise CommandError(lacking(f"login {settings.db_username}: {error}")) from error
     except asyncpg.InvalidCatalogNameError as error:
         raise CommandError(
             f"Database {settings.database!r} does not exist at {where}: run `warouter migrate`."

@@ -11,18 +11,12 @@ from collections.abc import Sequence
 from typing import Literal
 
 from warouter.store.database import Connection
-from warouter.store.journal.issues import KEPT
 
 Word = Literal["resend", "fail"]
 
 ASKED = 4  # the kind of such a row
 
-# In the order of the keys, as all writers of the inbox.
-_SAY = f"""
-insert into cloud_inbox (slot, kind, key, id, payload)
-select s.slot, {ASKED}, 'asked:' || encode(s.id, 'hex') || ':' || $2, s.id, $3
-  from send_issue s where s.id = any ($1::bytea[]) and s.state = {KEPT} order by s.id
-returning id"""
+_SAY = "select id from say_word($1, $2, $3) as id"
 
 
 async def say(connection: Connection, ids: Sequence[bytes], word: Word) -> set[bytes]:

@@ -54,19 +54,9 @@ select {_JUDGED}, BEATEN as beaten, pg_try_advisory_lock({locks.LEADER}, 0) as l
   from shard_map m, term t"""
 _BEATEN = "exists (select from beat($1, true, '{}', true, false))"
 _MOVED = "select moved_lately() as moved"
-_TERMINATE_HOLDER = """
-select pg_terminate_backend(l.pid) from pg_locks l
- where l.locktype = 'advisory' and l.classid = $1 and l.objid = 0 and l.objsubid = 2
-   and l.granted and l.pid <> pg_backend_pid()
-   and l.database = (select oid from pg_database where datname = current_database())"""
-_TERMINATE_SLOTS = """
-select pg_terminate_backend(l.pid) from pg_locks l
- where l.locktype = 'advisory' and l.classid = $1 and l.objid = any ($2::oid[]) and l.objsubid = 2
-   and l.granted and l.pid <> pg_backend_pid()
-   and l.database = (select oid from pg_database where datname = current_database())"""
-_TERMINATE_DEAD = """
-select pg_terminate_backend(a.pid) from pg_stat_activity a
- where a.datname = current_database() and substr(a.application_name, 1, 35) = any ($1)"""
+_END_LEADER = "select end_leader()"
+_END_SLOT_HOLDERS = "select end_slot_holders($1)"
+_END_DEAD = "select end_incarnations($1)"
 
 
 class Picture(msgspec.Struct, frozen=True):
@@ -136,18 +126,18 @@ class LeaderSession:
 
     async def depose_holder(self) -> None:
         """End the session that holds the lock: a frozen process would keep it."""
-        await self._session.fetch(_TERMINATE_HOLDER, locks.LEADER, within=LOOK_SECONDS)
+        await self._session.fetch(_END_LEADER, within=LOOK_SECONDS)
 
     async def end_sessions(self, dead: Sequence[UUID]) -> None:
         """End the remaining sessions of dead incarnations, so that
         their locks delay no takeover.
         """
         names = [f"wa:{inc.hex}" for inc in dead]
-        await self._session.fetch(_TERMINATE_DEAD, names, within=LOOK_SECONDS)
+        await self._session.fetch(_END_DEAD, names, within=LOOK_SECONDS)
 
     async def end_lock_holders(self, slots: Sequence[int]) -> None:
         """End the sessions that hold these slots' locks, such as one with a hung statement."""
-        await self._session.fetch(_TERMINATE_SLOTS, locks.SLOT, list(slots), within=LOOK_SECONDS)
+        await self._session.fetch(_END_SLOT_HOLDERS, list(slots), within=LOOK_SECONDS)
 
     async def take_over(self, term: int, moves: Sequence[Takeover], ages: Sequence[int]) -> None:
         await self._write(

@@ -6,8 +6,8 @@ says in its first lines which builds may still run on the schema after it:
     -- runs with: 2        builds whose newest file is 0002 or later
 
 A file that does not say so needs itself. So a schema is brought forward while an older build
-carries traffic: a file waits for its locks for a moment only, lets go of all it has, and tries
-again, since behind a waiting ALTER everything else would queue. Indexes on large tables are in a
+carries traffic (``store.stepwise``). Where the schema has an owner without a login, files run in
+its name, and each login is given its rights to what they made. Indexes on large tables are in a
 file of their own,
 
     -- outside a transaction        each of its statements by itself
@@ -21,13 +21,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import itertools
-import logging
 import re
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from importlib import resources
-from random import random
 from typing import NamedTuple
 
 import asyncpg
@@ -36,15 +34,14 @@ import msgspec
 from warouter._hash import HASH_NAME, HASH_VERSION
 from warouter.config import Settings
 from warouter.errors import CommandError
-from warouter.retry import backoff
 from warouter.store import locks
-from warouter.store.database import Connection, connect
+from warouter.store.database import Connection, connect, lacking
+from warouter.store.roles import catalogue, grants
+from warouter.store.roles.compare import OBJECTS
+from warouter.store.roles.create import settle
+from warouter.store.roles.rights import quoted
+from warouter.store.stepwise import TRY_SECONDS, again, patiently
 
-log = logging.getLogger(__name__)
-
-# Shorter than deadlock_timeout, so that it is always this side that gives way.
-LOCK_MS = 200
-TRY_SECONDS = 120.0
 _APPLICATION = "warouter migrate"
 # A file may take its time, and so may a busy machine between two statements.
 _UNBOUNDED = {"idle_in_transaction_session_timeout": "0", "transaction_timeout": "0"}
@@ -67,11 +64,6 @@ select version, name, checksum, (to_jsonb(m) ->> 'runs_with')::integer as runs_w
   from schema_migration m order by version"""
 _INSERT = """
 insert into schema_migration (version, name, checksum, runs_with) values ($1, $2, $3, $4)"""
-_OLDEST = """
-select pid, application_name, extract(epoch from clock_timestamp() - xact_start)::int as age
-  from pg_stat_activity
- where datname = current_database() and pid <> pg_backend_pid() and xact_start is not null
- order by xact_start limit 1"""
 _RUNS_WITH = re.compile(r"^-- runs with: (\d+)$")
 _OUTSIDE = "-- outside a transaction"
 _INDEX = re.compile(r"create index concurrently if not exists (\w+)\s")
@@ -82,6 +74,14 @@ select exists (select from pg_index i join pg_class c on c.oid = i.indexrelid
 # Of two who migrate. Not pg_advisory_lock: an index would wait for whoever waits in a statement.
 _TURN = "select pg_try_advisory_lock($1, 0)"
 TURN_SECONDS = 0.2
+
+
+_NO_SCHEMA = "select not exists (select from pg_namespace where nspname = $1)"
+# Who may not look into the schema, though it is there.
+_SHUT_OUT = """
+select current_user from pg_namespace
+ where nspname = split_part(current_setting('search_path'), ',', 1)
+   and not has_schema_privilege(oid, 'usage')"""
 
 
 class Migration(NamedTuple):
@@ -150,21 +150,37 @@ async def migrate(settings: Settings) -> list[str]:
     file has changed, or when the locks of a file cannot be had.
     """
     await _ensure_database(settings)
-    connection = await connect(settings, _APPLICATION, **_UNBOUNDED)
-    try:
-        await _take_turn(connection)
-        await connection.execute(f'create schema if not exists "{settings.db_schema}"')
+    async with administering(settings) as connection:
+        if login := await connection.fetchval(_SHUT_OUT):
+            raise CommandError(
+                f"{login} has no right to use schema {settings.db_schema}: run `warouter migrate`"
+                " as a superuser, or as who owns it."
+            )
+        names = await catalogue.recorded(connection)
+        await _act_as(connection, names.get(grants.OWNER))
+        if await connection.fetchval(_NO_SCHEMA, settings.db_schema):
+            await connection.execute(f'create schema if not exists "{settings.db_schema}"')
         await connection.execute(_TABLE)
         if not await connection.fetchval(_HAS_RUNS_WITH):
-            await _patiently(connection, "schema_migration.runs_with", _ADD_RUNS_WITH)
+            await _run(connection, "schema_migration.runs_with", _ADD_RUNS_WITH)
         applied = await _applied(connection)
         _compare(applied)
-        names = []
+        made = []
         for migration in migrations():
             if migration.version not in applied:
                 await _apply(connection, migration)
-                names.append(migration.name)
-        return names
+                made.append(migration.name)
+        await settle(connection, names, OBJECTS)
+        return made
+
+
+@asynccontextmanager
+async def administering(settings: Settings) -> AsyncIterator[Connection]:
+    """A session of whoever changes the schema, alone for as long as it lasts."""
+    connection = await connect(settings, _APPLICATION, **_UNBOUNDED)
+    try:
+        await _take_turn(connection)
+        yield connection
     finally:
         await connection.close()
 
@@ -175,6 +191,8 @@ async def check(connection: Connection) -> None:
     A newer schema is one for this build if all its newer files say so.
     """
     if await connection.fetchval("select to_regclass('schema_migration')") is None:
+        if login := await connection.fetchval(_SHUT_OUT):
+            raise CommandError(lacking(f"login {login} has no right to use the schema"))
         raise CommandError("The database has no schema yet: run `warouter migrate`.")
     applied = await _applied(connection)
     _compare(applied)
@@ -227,6 +245,20 @@ def _compare(applied: dict[int, Applied]) -> None:
             )
 
 
+async def _act_as(connection: Connection, owner: str | None) -> None:
+    """What is made from here on belongs to the owner, who has no login."""
+    if owner is None:
+        return
+    try:
+        await connection.execute(f"set role {quoted(owner)}")
+    except asyncpg.InsufficientPrivilegeError as error:
+        who = await connection.fetchval("select session_user")
+        raise CommandError(
+            f"{who} may not act as {owner}, who owns the schema: run `warouter migrate` as a"
+            f" superuser, or as a member of {owner}."
+        ) from error
+
+
 async def _take_turn(connection: Connection) -> None:
     while True:
         if await connection.fetchval(_TURN, locks.MIGRATE):
@@ -237,9 +269,9 @@ async def _take_turn(connection: Connection) -> None:
 async def _apply(connection: Connection, migration: Migration) -> None:
     indexes = migration.indexes
     for index, sql in indexes.items():
-        await _again(connection, migration.name, partial(_build, connection, index, sql))
+        await again(connection, migration.name, partial(_build, connection, index, sql))
     sql = "" if indexes else migration.sql
-    await _patiently(connection, migration.name, sql, migration)
+    await _run(connection, migration.name, sql, migration)
 
 
 async def _build(connection: Connection, index: str, sql: str) -> None:
@@ -252,53 +284,19 @@ async def _build(connection: Connection, index: str, sql: str) -> None:
     await connection.execute(sql)
 
 
-async def _patiently(
+async def _run(
     connection: Connection, name: str, sql: str, migration: Migration | None = None
 ) -> None:
-    """Run one transaction with short lock time-outs, again until it got all its locks."""
+    """Run SQL, and record the migration that it is of, in one transaction."""
 
-    async def once() -> None:
-        async with connection.transaction():
-            await connection.execute(f"set local lock_timeout = {LOCK_MS}")
-            if sql:
-                await connection.execute(sql)
-            if migration is not None:
-                await connection.execute(_INSERT, *_row(migration))
+    async def change() -> None:
+        if sql:
+            await connection.execute(sql)
+        if migration is not None:
+            await connection.execute(_INSERT, *_row(migration))
 
-    await _again(connection, name, once)
-
-
-async def _again(connection: Connection, name: str, once: Callable[[], Awaitable[None]]) -> None:
-    """Repeat until all locks were granted; raises CommandError after ``TRY_SECONDS``."""
-    loop = asyncio.get_running_loop()
-    give_up, attempt = loop.time() + TRY_SECONDS, 0
-    while True:
-        try:
-            await once()
-            return
-        except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError) as error:
-            if loop.time() > give_up:
-                raise CommandError(await _in_the_way(connection, name)) from error
-            if attempt == 2:  # a busy table costs a try or two
-                log.warning("migration lock timed out", extra={"migration": name})
-        await asyncio.sleep(backoff(attempt, first=0.05, most=1.0, draw=random()))
-        attempt += 1
+    await patiently(connection, name, change)
 
 
 def _row(migration: Migration) -> tuple[int, str, str, int]:
     return migration.version, migration.name, migration.checksum, migration.runs_with
-
-
-async def _in_the_way(connection: Connection, name: str) -> str:
-    """A sentence on who holds the locks, and what to do."""
-    oldest = await connection.fetchrow(_OLDEST)
-    suspect = (
-        f" (the oldest open transaction: {oldest['age']} s, pid {oldest['pid']},"
-        f" {oldest['application_name'] or 'without a name'!r})"
-        if oldest
-        else ""
-    )
-    return (
-        f"{name} did not get its locks within {TRY_SECONDS:g} s{suspect} and is not applied:"
-        " end the long transaction or dump, and run `warouter migrate` again."
-    )

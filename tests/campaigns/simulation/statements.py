@@ -194,7 +194,7 @@ def _end_holder(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
 
 def _end_slots(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
     for session in list(s.sessions):
-        if session is not c and session.holds_any({SLOT + slot for slot in a[1]}):
+        if session is not c and session.holds_any({SLOT + slot for slot in a[0]}):
             session.kill()
     return []
 
@@ -463,7 +463,7 @@ _STATEMENTS = {
         (f"{BEATEN}, pg_try", _nothing, _contend),
         (BEATEN, _nothing, _state),
         ("select moved_lately()", None, lambda s, c, a: [{"moved": s.tables.moved_lately()}]),
-        ("set leaving = true", _nothing, _leave),
+        ("say_leaving(", _nothing, _leave),
         ("select pg_notify(", None, _notify),
         ("pg_try_advisory_lock(7701, 0) as locked", None, _contend),
         ("pg_postmaster_start_time()", None, _state),
@@ -473,9 +473,9 @@ _STATEMENTS = {
         ("select version, shards from shard_map", None, _map),
         ("pg_try_advisory_lock($1, 0)", None, _lead),
         ("pg_try_advisory_lock($1, hashtext", None, lambda s, c, a: [{"won": True}]),
-        ("l.objid = 0", None, _end_holder),
-        ("l.objid = any", None, _end_slots),
-        ("pg_terminate_backend(a.pid)", None, _end_dead),
+        ("end_leader(", None, _end_holder),
+        ("end_slot_holders(", None, _end_slots),
+        ("end_incarnations(", None, _end_dead),
         ("from message where slot", None, _page),
         ("e.key >= i.id", None, _with_status),
         ("from event\n         where slot", None, _event_page),
@@ -497,7 +497,7 @@ _STATEMENTS = {
         ("match_unmatched(", _shared, _call("match_unmatched", timed=True)),
         ("match_failure(", _shared, _call("match_failure")),
         ("from cloud_inbox i\n  left join message", None, _read_inbox),
-        ("insert into cloud_inbox (slot, kind, key", _nothing, _say),
+        ("tell_owner(", _nothing, _say),
         ("keep_keys(", _nothing, lambda s, c, a: _receive(s, c, a[:20])),  # no identities here
         ("receive_cloud(", _nothing, _receive),
         ("touch_cloud_path(", _nothing, _touch),
@@ -529,21 +529,14 @@ _STATEMENTS = {
         ),
         ("insert into cloud_held", _nothing, _cloud("number", "hold_back")),
         ("delete from cloud_held", None, lambda s, c, a: []),
-        ("delete from upstream_id", None, lambda s, c, a: []),
-        ("delete from cloud_unmatched", None, lambda s, c, a: []),
-        ("delete from cloud_unheard", None, lambda s, c, a: []),
-        ("delete from cloud_unreachable", None, lambda s, c, a: []),
         (
             "select exists (select from cloud_unheard",
             None,
             lambda s, c, a: [{"unheard": s.tables.issues.is_unheard(s.now(), a[0])}],
         ),
-        ("delete from cloud_path where webapp in", None, lambda s, c, a: []),
-        ("delete from cloud_share", None, lambda s, c, a: []),
-        ("delete from owner_log", None, lambda s, c, a: []),
-        ("delete from shard_request", None, lambda s, c, a: []),
-        ("delete from contact", None, lambda s, c, a: []),
-        ("delete from dead_letter", None, lambda s, c, a: []),
+        ("select prune_cloud(", None, lambda s, c, a: [{"gone": 0}]),
+        ("select prune_history(", None, lambda s, c, a: [{"gone": 0}]),
+        ("select prune_letters(", None, lambda s, c, a: [{"gone": 0}]),
         ("from setting where", None, _settings),
         ("current_setting(name, true)", None, _settings_found),
     )

@@ -21,7 +21,7 @@ def number_settings(data_dir: Path | None) -> Settings:
     named = any(name in os.environ for name in ("WAROUTER_CLOUD_PHONE_NUMBER_ID", "WA_DB_HOSTNAME"))
     if data_dir is None and not named and (DEFAULT_FOLDER / NAME).exists():
         data_dir = DEFAULT_FOLDER
-    found = settings_for("master", data_dir, database=False)
+    found = settings_for("console", data_dir, database=False)
     settings = msgspec.structs.replace(found, upstream="cloud")
     _ = settings.cloud
     return settings

@@ -42,9 +42,7 @@ _MATCHED = "select match_failure($1,$2,$3,$4,$5,$6,$7)"
 _UNHEARD = """
 select exists (select from cloud_unheard
                 where recipient = any ($1) and until > clock_timestamp()) as unheard"""
-_SAY = """
-insert into cloud_inbox (slot, kind, key, id, attempt, wamid, payload)
-values ($1,$2,$3,$4,$5,$6,$7) on conflict (key) do nothing"""
+_SAY = "select tell_owner($1,$2,$3,$4,$5,$6,$7)"
 _DRAIN = "select * from drain_inbox($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12)"
 
 

@@ -27,9 +27,7 @@ STATES = {ISSUED: "issued", DOUBTED: "in_doubt", KEPT: "held", NOT_TAKEN: "waiti
 _ROWS = """
 select s.id, s.state, s.recipient, s.cause, s.attempt, s.doubts, s.at as since,
        clock_timestamp() as now, m.accepted_at + make_interval(secs => m.ttl) as expires,
-       coalesce(position('"template"'::bytea in m.body) > 0, false) as template,
-       (select convert_from(i.payload, 'UTF8') from cloud_inbox i
-         where i.id = s.id and i.kind = 4 order by i.n limit 1) as asked
+       of_template(s.slot, s.seq) as template, word_said(s.id) as asked
   from send_issue s left join message m on m.slot = s.slot and m.seq = s.seq"""
 LIST_SQL = f"{_ROWS} where s.state in ({DOUBTED}, {KEPT}) order by s.at, s.slot, s.seq"
 ONE_SQL = f"{_ROWS} where s.id = $1"

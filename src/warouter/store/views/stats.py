@@ -38,7 +38,7 @@ select n.name, n.role, bool_or(a.spoke) as alive,
   from node n
   cross join term t
   left join lateral (
-       select true as spoke from pg_stat_activity s
+       select true as spoke from sessions() s
          join pg_locks l on l.pid = s.pid and l.locktype = 'advisory' and l.granted
                         and l.classid::bigint = $1 and l.objsubid = 2
         where s.datname = current_database()
@@ -91,7 +91,7 @@ select coalesce((select case when s.n_live_tup > 0 then s.n_live_tup
                              else greatest(c.reltuples, 0) end
                    from pg_class c left join pg_stat_user_tables s on s.relid = c.oid
                   where c.oid = to_regclass('contact')), 0)::bigint"""
-_SESSIONS = "select count(*) from pg_stat_activity where backend_type = 'client backend'"
+_SESSIONS = "select count(*) from sessions() where backend_type = 'client backend'"
 _TABLES = """
 select c.relname as name, pg_total_relation_size(c.oid) as bytes,
        case when s.n_live_tup > 0 then s.n_live_tup else greatest(c.reltuples, 0) end::bigint

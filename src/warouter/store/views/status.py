@@ -36,7 +36,7 @@ select n.incarnation, n.name, n.role, n.pid, n.version, n.host, n.port, n.leavin
               -- the session with the alive lock speaks at every beat
               extract(epoch from clock_timestamp() - max(a.state_change)
                       filter (where l.pid is not null))::float8 as silent_s
-         from pg_stat_activity a
+         from sessions() a
          left join pg_locks l on l.pid = a.pid and l.locktype = 'advisory' and l.granted
                              and l.classid::bigint = $1 and l.objsubid = 2
         where a.datname = current_database() and a.application_name like 'wa:%'
@@ -54,7 +54,7 @@ _SESSIONS = """
 select case when a.application_name like 'wa:%' then substr(a.application_name, 37)
             else coalesce(nullif(a.application_name, ''), a.backend_type) end as name,
        count(*) as connections
-  from pg_stat_activity a
+  from sessions() a
  where a.datname = current_database() and a.pid <> pg_backend_pid()
    and a.backend_type = 'client backend'
  group by 1 order by 1"""
@@ -67,7 +67,7 @@ select current_setting('max_connections')::integer as most,
   from (select max(extract(epoch from clock_timestamp() - a.xact_start))::float8 as held_s,
                (array_agg(a.application_name order by a.xact_start))[1] as held_by,
                max(age(a.backend_xmin)) as xids
-          from pg_stat_activity a
+          from sessions() a
          where a.datname = current_database() and a.pid <> pg_backend_pid()
            and a.backend_type in ('client backend', 'walsender') and a.xact_start is not null) o"""
 _HISTORY = """

@@ -40,13 +40,15 @@ _STATE = f"""
        extract(epoch from p.due_at - clock_timestamp())::float8 as due_in_s,
        c.mark, c.ranges"""
 _EVENTS = f"""
-select e.slot, e.seq, e.key, e.recipient, e.payload, {_TIME.format("e.recorded_at")} as at, {_STATE}
+select e.slot, e.seq, e.key, e.recipient, status_said(e.key) as payload,
+       {_TIME.format("e.recorded_at")} as at, {_STATE}
   from event e join event_cursor c using (slot, kind)
   left join parked_event p using (slot, kind, seq)
   left join dead_letter d using (slot, kind, seq)
  where e.kind = $2 and """
 _BURIED = f"""
-select d.slot, d.seq, d.key, d.recipient, d.payload, null as at, {_STATE}
+select d.slot, d.seq, d.key, d.recipient, status_said(d.key) as payload, null as at,
+       {_STATE}
   from dead_letter d join event_cursor c using (slot, kind)
   left join parked_event p using (slot, kind, seq)
  where d.kind = $2 and not exists (select 1 from event e where e.key = d.key) and """

@@ -8,7 +8,8 @@
 -- Called by: store/media.py
 create function add_media(p_id uuid, p_kind smallint, p_mime text, p_size bigint, p_sha256 bytea,
                           p_handle text, p_quota bigint)
-returns uuid language plpgsql volatile as $$
+returns uuid language plpgsql volatile
+security definer set search_path from current as $$
 declare
     known uuid;
 begin

@@ -15,7 +15,8 @@ create function append_events(
     p_incarnation uuid, p_slots smallint[], p_epochs bigint[],
     p_slot smallint[], p_seq bigint[], p_kind smallint[], p_key text[], p_recipient text[],
     p_payload bytea[], p_contact bytea[])
-returns table (ordinal integer, outcome smallint) language plpgsql volatile as $$
+returns table (ordinal integer, outcome smallint) language plpgsql volatile
+security definer set search_path from current as $$
 declare
     held smallint[] := held_slots(p_incarnation, p_slots, p_epochs);
 begin

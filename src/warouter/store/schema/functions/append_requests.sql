@@ -14,7 +14,8 @@ create function append_requests(
     p_incarnation uuid, p_slots smallint[], p_epochs bigint[],
     p_slot smallint[], p_seq bigint[], p_id bytea[], p_recipient text[], p_kind smallint[],
     p_body bytea[], p_ttl integer[], p_key bytea[], p_request bytea[])
-returns table (ordinal integer, outcome smallint, first bytea) language plpgsql volatile as $$
+returns table (ordinal integer, outcome smallint, first bytea) language plpgsql volatile
+security definer set search_path from current as $$
 declare
     held smallint[] := held_slots(p_incarnation, p_slots, p_epochs);
 begin

@@ -5,7 +5,8 @@
 -- Called by: attempt_failed, builds up to 0013
 create function attempt_failed(p_what text, p_name text, p_free integer, p_window float8,
                                p_first float8, p_longest float8)
-returns void language plpgsql volatile as $$
+returns void language plpgsql volatile
+security definer set search_path from current as $$
 declare
     a attempt;
     calm boolean;
@@ -38,7 +39,8 @@ end $$;
 -- Called by: store/account/logins.py
 create function attempt_failed(p_what text, p_name text, p_free integer, p_window float8,
                                p_first float8, p_longest float8, p_at_once boolean)
-returns void language plpgsql volatile as $$
+returns void language plpgsql volatile
+security definer set search_path from current as $$
 begin
     if p_at_once then
         insert into attempt as a (what, name, failures) values (p_what, p_name, p_free - 1)

@@ -3,7 +3,8 @@
 --
 -- Called by: store/account/logins.py
 create function attempt_spread(p_name text, p_most integer, p_window float8)
-returns boolean language sql volatile as $$
+returns boolean language sql volatile
+security definer set search_path from current as $$
     insert into attempt as a (what, name, failures) values ('spread', p_name, 1)
     on conflict (what, name) do update
        set failures = case when a.since <= now() - p_window * interval '1 s' then 1

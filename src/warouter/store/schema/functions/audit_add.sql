@@ -9,7 +9,8 @@
 -- Called by: store/audit.py
 create function audit_add(p_actor text, p_action text, p_source text, p_outcome text,
                           p_times integer, p_minute integer, p_day integer)
-returns void language plpgsql volatile as $$
+returns void language plpgsql volatile
+security definer set search_path from current as $$
 declare
     bucket timestamptz := date_trunc('minute', now());
 begin

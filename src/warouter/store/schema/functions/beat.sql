@@ -7,7 +7,8 @@
 create function beat(p_incarnation uuid, p_upstream_ok boolean)
 returns table (slots smallint[], epochs bigint[], handing smallint[], handing_epochs bigint[],
                map_version bigint, settings_version bigint)
-language plpgsql volatile as $$
+language plpgsql volatile
+security definer set search_path from current as $$
 begin
     perform set_config('synchronous_commit', 'off', true);
     update beat set counter = counter + 1, upstream_ok = p_upstream_ok
@@ -31,7 +32,8 @@ end $$;
 create function beat(p_incarnation uuid, p_upstream_ok boolean, p_unreached uuid[])
 returns table (slots smallint[], epochs bigint[], handing smallint[], handing_epochs bigint[],
                map_version bigint, settings_version bigint)
-language plpgsql volatile as $$
+language plpgsql volatile
+security definer set search_path from current as $$
 begin
     perform set_config('synchronous_commit', 'off', true);
     update beat set counter = counter + 1, upstream_ok = p_upstream_ok, unreached = p_unreached
@@ -56,7 +58,8 @@ create function beat(
     p_incarnation uuid, p_upstream_ok boolean, p_unreached uuid[], p_journal_ok boolean)
 returns table (slots smallint[], epochs bigint[], handing smallint[], handing_epochs bigint[],
                map_version bigint, settings_version bigint)
-language plpgsql volatile as $$
+language plpgsql volatile
+security definer set search_path from current as $$
 begin
     perform set_config('synchronous_commit', 'off', true);
     update beat set counter = counter + 1, upstream_ok = p_upstream_ok, unreached = p_unreached,
@@ -83,7 +86,8 @@ create function beat(p_incarnation uuid, p_upstream_ok boolean, p_unreached uuid
                      p_journal_ok boolean, p_owns boolean)
 returns table (slots smallint[], epochs bigint[], handing smallint[], handing_epochs bigint[],
                map_version bigint, settings_version bigint, auth_version bigint)
-language plpgsql volatile as $$
+language plpgsql volatile
+security definer set search_path from current as $$
 begin
     perform set_config('synchronous_commit', 'off', true);
     update beat set counter = counter + 1, upstream_ok = p_upstream_ok, unreached = p_unreached,

@@ -6,7 +6,8 @@ create function beat_with_moves(p_incarnation uuid, p_upstream_ok boolean, p_unr
                                 p_journal_ok boolean, p_owns boolean)
 returns table (slots smallint[], epochs bigint[], handing smallint[], handing_epochs bigint[],
                map_version bigint, settings_version bigint, auth_version bigint, moving smallint[])
-language plpgsql volatile as $$
+language plpgsql volatile
+security definer set search_path from current as $$
 begin
     return query
         select b.*, array(select s.slot from slot s

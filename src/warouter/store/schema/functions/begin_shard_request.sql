@@ -6,7 +6,8 @@
 create function begin_shard_request(
     p_term bigint, p_incarnation uuid, p_slots smallint[], p_epochs bigint[], p_to uuid[],
     p_reasons text[], p_request uuid, p_shards integer)
-returns boolean language plpgsql volatile as $$
+returns boolean language plpgsql volatile
+security definer set search_path from current as $$
 begin
     perform name_successors(p_term, p_incarnation, p_slots, p_epochs, p_to, p_reasons, p_request,
                             p_shards);

@@ -14,7 +14,8 @@
 --   switch_upstream
 create function change_owner(
     p_slot smallint, p_to uuid, p_term bigint, p_reason text, p_age_ms integer, p_above bigint)
-returns bigint language plpgsql volatile as $$
+returns bigint language plpgsql volatile
+security definer set search_path from current as $$
 declare
     was slot;
     raised bigint;

@@ -6,7 +6,8 @@
 --
 -- Called by: open_issues
 create function doubt_heads(p_slots smallint[]) returns void
-language plpgsql volatile as $$
+language plpgsql volatile
+security definer set search_path from current as $$
 begin
     insert into send_issue (slot, seq, id, recipient, attempt, doubts, state, cause)
     select distinct on (h.slot, h.recipient)

@@ -11,7 +11,8 @@ create function drain_inbox(
     p_incarnation uuid, p_slots smallint[], p_epochs bigint[], p_n bigint[],
     p_wamid text[], p_slot smallint[], p_id bytea[], p_attempt smallint[], p_wa_id text[],
     p_user_id text[], p_held boolean[], p_failed boolean[])
-returns table (id bytea, attempt smallint, wamid text) language plpgsql volatile as $$
+returns table (id bytea, attempt smallint, wamid text) language plpgsql volatile
+security definer set search_path from current as $$
 declare
     mine smallint[] := held_slots(p_incarnation, p_slots, p_epochs);
 begin

@@ -10,7 +10,8 @@
 --   take_up_letters, mend_parked, lead_parked, issue_requests, open_issues, drain_inbox,
 --   match_unmatched, match_failure, quiet_slots
 create function held_slots(p_incarnation uuid, p_slots smallint[], p_epochs bigint[])
-returns smallint[] language plpgsql volatile as $$
+returns smallint[] language plpgsql volatile
+security definer set search_path from current as $$
 declare
     held smallint[];
 begin

@@ -3,7 +3,8 @@
 -- for the same reason as in held_slots.
 --
 -- Called by: take_over, mark_slots, name_successors, end_shard_request, raise_epochs, forget_nodes
-create function hold_term(p_term bigint, p_incarnation uuid) returns void language plpgsql volatile as $$
+create function hold_term(p_term bigint, p_incarnation uuid) returns void language plpgsql volatile
+security definer set search_path from current as $$
 begin
     perform pg_advisory_xact_lock_shared(7702, 0);
     if not exists (select 1 from term t where t.term = p_term and t.incarnation = p_incarnation) then

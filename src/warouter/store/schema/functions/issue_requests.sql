@@ -11,7 +11,8 @@ create function issue_requests(
     p_incarnation uuid, p_slots smallint[], p_epochs bigint[],
     p_slot smallint[], p_seq bigint[], p_id bytea[], p_recipient text[], p_attempt smallint[],
     p_doubts smallint[])
-returns table (ordinal integer, outcome smallint) language plpgsql volatile as $$
+returns table (ordinal integer, outcome smallint) language plpgsql volatile
+security definer set search_path from current as $$
 declare
     held smallint[] := held_slots(p_incarnation, p_slots, p_epochs);
     known bytea[];

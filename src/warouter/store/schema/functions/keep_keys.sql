@@ -7,7 +7,8 @@
 --
 -- Called by: store/cloud/keys.py
 create function keep_keys(p_wa_id text[], p_hash text[], p_since bigint[], p_changed boolean[])
-returns void language sql volatile as $$
+returns void language sql volatile
+security definer set search_path from current as $$
     insert into contact_key as k (wa_id, hash, since, acknowledged)
     select f.wa_id, f.hash, to_timestamp(f.since), case when not f.changed then f.hash end
       from unnest(p_wa_id, p_hash, p_since, p_changed) as f(wa_id, hash, since, changed)

@@ -2,7 +2,8 @@
 --
 -- Called by: store/cloud/receive.py
 create function keep_unreadable(p_reason text, p_body bytea)
-returns void language plpgsql volatile as $$
+returns void language plpgsql volatile
+security definer set search_path from current as $$
 begin
     insert into cloud_quarantine (reason, body) values (p_reason, p_body);
     delete from cloud_quarantine where id <=

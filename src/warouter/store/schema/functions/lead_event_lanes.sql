@@ -5,7 +5,8 @@
 create function lead_event_lanes(p_slots smallint[], p_kinds smallint[], p_recipients text[],
                                  p_at timestamptz)
 returns void language sql volatile
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_sort = off as $$
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_sort = off
+security definer set search_path from current as $$
     update parked_event h set look_at = h.due_at
       from unnest(p_slots, p_kinds, p_recipients) as l(slot, kind, recipient),
            lateral (select f.ctid as place from parked_event f

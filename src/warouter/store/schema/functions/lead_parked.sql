@@ -7,7 +7,8 @@
 create function lead_parked(p_incarnation uuid, p_slots smallint[], p_epochs bigint[],
                             p_limit integer)
 returns bigint language plpgsql volatile
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+security definer set search_path from current as $$
 declare
     held smallint[] := held_slots(p_incarnation, p_slots, p_epochs);
     at constant timestamptz := clock_timestamp();

@@ -9,7 +9,8 @@ create function learn_identities(
     p_gone text[], p_user text[], p_wa_id text[], p_alias text[], p_parent text[],
     p_username text[], p_name text[])
 returns void language plpgsql volatile
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+security definer set search_path from current as $$
 begin
     perform pg_advisory_xact_lock(7707, 0);
     delete from contact_identity where user_id = any (p_gone);

@@ -7,7 +7,8 @@
 create function mark_slots(
     p_term bigint, p_incarnation uuid, p_slots smallint[], p_epochs bigint[], p_moving smallint[],
     p_request uuid)
-returns void language plpgsql volatile as $$
+returns void language plpgsql volatile
+security definer set search_path from current as $$
 begin
     perform hold_term(p_term, p_incarnation);
     perform from slot o where o.slot = any (p_slots) order by o.slot for update;

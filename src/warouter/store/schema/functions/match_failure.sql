@@ -5,7 +5,8 @@
 create function match_failure(
     p_incarnation uuid, p_slots smallint[], p_epochs bigint[], p_key text, p_slot smallint,
     p_id bytea, p_attempt smallint)
-returns void language plpgsql volatile as $$
+returns void language plpgsql volatile
+security definer set search_path from current as $$
 declare
     held smallint[] := held_slots(p_incarnation, p_slots, p_epochs);
 begin

@@ -6,7 +6,8 @@
 create function match_unmatched(
     p_incarnation uuid, p_slots smallint[], p_epochs bigint[], p_seconds float8, p_limit integer)
 returns table (key text, wamid text, recipient text, payload bytea)
-language plpgsql volatile as $$
+language plpgsql volatile
+security definer set search_path from current as $$
 #variable_conflict use_column
 declare
     mine smallint[] := held_slots(p_incarnation, p_slots, p_epochs);

@@ -8,7 +8,8 @@
 create function name_successors(
     p_term bigint, p_incarnation uuid, p_slots smallint[], p_epochs bigint[], p_to uuid[],
     p_request uuid, p_shards integer)
-returns void language plpgsql volatile as $$
+returns void language plpgsql volatile
+security definer set search_path from current as $$
 declare
     began text;
 begin
@@ -45,7 +46,8 @@ end $$;
 create function name_successors(
     p_term bigint, p_incarnation uuid, p_slots smallint[], p_epochs bigint[], p_to uuid[],
     p_reasons text[], p_request uuid, p_shards integer)
-returns void language plpgsql volatile as $$
+returns void language plpgsql volatile
+security definer set search_path from current as $$
 begin
     perform name_successors(p_term, p_incarnation, p_slots, p_epochs, p_to, p_request, p_shards);
     update slot o set why = t.reason

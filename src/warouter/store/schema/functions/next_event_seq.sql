@@ -3,7 +3,8 @@
 --
 -- Called by: open_slots
 create function next_event_seq(p_slot smallint, p_kind smallint) returns bigint
-language sql volatile as $$
+language sql volatile
+security definer set search_path from current as $$
     select 1 + greatest(c.mark, (select max(r) from unnest(c.ranges) r),
                         (select max(e.seq) from event e where e.slot = p_slot and e.kind = p_kind),
                         (select max(e.seq) from parked_event e

@@ -11,7 +11,8 @@ create function open_issues(p_incarnation uuid, p_slots smallint[], p_epochs big
 returns table (slot smallint, seq bigint, id bytea, recipient text, attempt smallint,
                doubts smallint, state smallint, age float8, cause text,
                kind smallint, body bytea, ttl integer, message_age float8, wamid text)
-language plpgsql volatile as $$
+language plpgsql volatile
+security definer set search_path from current as $$
 declare
     held smallint[] := held_slots(p_incarnation, p_slots, p_epochs);
 begin

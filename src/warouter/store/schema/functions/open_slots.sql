@@ -7,7 +7,8 @@ create function open_slots(p_incarnation uuid, p_slots smallint[], p_epochs bigi
 returns table (slot smallint, send_mark bigint, send_ranges bigint[], next_seq bigint,
                status_mark bigint, status_ranges bigint[], next_status_seq bigint,
                inbound_mark bigint, inbound_ranges bigint[], next_inbound_seq bigint)
-language plpgsql volatile as $$
+language plpgsql volatile
+security definer set search_path from current as $$
 declare
     held smallint[] := held_slots(p_incarnation, p_slots, p_epochs);
 begin

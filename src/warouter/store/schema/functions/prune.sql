@@ -11,7 +11,8 @@
 create function prune(p_incarnation uuid, p_slots smallint[], p_epochs bigint[],
                                  p_age interval, p_limit integer)
 returns bigint language plpgsql volatile
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+security definer set search_path from current as $$
 declare
     held smallint[] := held_slots(p_incarnation, p_slots, p_epochs);
     cutoff timestamptz := clock_timestamp() - greatest(p_age, interval '10 minutes');

@@ -4,7 +4,8 @@
 -- Called by: store/journal/slots.py
 create function prune_keys(p_slots smallint[], p_limit integer) returns bigint
 language plpgsql volatile
-set enable_seqscan = off set enable_sort = off as $$
+set enable_seqscan = off set enable_sort = off
+security definer set search_path from current as $$
 declare
     keys bytea[];
 begin

@@ -4,7 +4,8 @@
 --
 -- Called by: store/journal/slots.py
 create function quiet_slots(p_incarnation uuid, p_slots smallint[], p_epochs bigint[])
-returns smallint[] language plpgsql volatile as $$
+returns smallint[] language plpgsql volatile
+security definer set search_path from current as $$
 declare
     held smallint[] := held_slots(p_incarnation, p_slots, p_epochs);
     quiet smallint[];

@@ -3,7 +3,8 @@
 --
 -- Called by: store/election.py
 create function raise_epochs(p_term bigint, p_incarnation uuid) returns smallint[]
-language plpgsql volatile as $$
+language plpgsql volatile
+security definer set search_path from current as $$
 declare
     s record;
     raised smallint[] := '{}';

@@ -14,7 +14,8 @@ create function receive_cloud(
     p_wamid text[], p_recipient text[], p_payload bytea[], p_contact bytea[],
     p_gone text[], p_user text[], p_wa_id text[], p_alias text[], p_parent text[],
     p_username text[], p_name text[])
-returns table (inserted integer, unmatched integer) language plpgsql volatile as $$
+returns table (inserted integer, unmatched integer) language plpgsql volatile
+security definer set search_path from current as $$
 begin
     inserted := 0;
     unmatched := 0;

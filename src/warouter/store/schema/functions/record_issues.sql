@@ -13,7 +13,8 @@
 --
 -- Called by: record_rare
 create function record_issues(p_held smallint[], p_rare jsonb) returns void
-language plpgsql volatile as $$
+language plpgsql volatile
+security definer set search_path from current as $$
 begin
     update send_issue s
        set state = i.state, doubts = i.doubts, cause = i.cause,

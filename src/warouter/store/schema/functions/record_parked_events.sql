@@ -12,7 +12,8 @@
 -- Called by: record_rare
 create function record_parked_events(p_held smallint[], p_rare jsonb) returns void
 language plpgsql volatile
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_sort = off as $$
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_sort = off
+security definer set search_path from current as $$
 declare
     at constant timestamptz := clock_timestamp();
     gone constant jsonb := coalesce(p_rare -> 'unpark_events', '[]') || coalesce(p_rare -> 'dead', '[]');

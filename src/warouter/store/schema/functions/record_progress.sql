@@ -18,7 +18,8 @@ create function record_progress(
     p_send_slot smallint[], p_send_mark bigint[], p_send_ranges text[],
     p_event_slot smallint[], p_event_kind smallint[], p_event_mark bigint[], p_event_ranges text[],
     p_rare jsonb)
-returns smallint[] language plpgsql volatile as $$
+returns smallint[] language plpgsql volatile
+security definer set search_path from current as $$
 declare
     held smallint[] := held_slots(p_incarnation, p_slots, p_epochs);
 begin

@@ -2,7 +2,8 @@
 --
 -- Called by: record_progress
 create function record_rare(p_held smallint[], p_rare jsonb) returns void
-language plpgsql volatile as $$
+language plpgsql volatile
+security definer set search_path from current as $$
 begin
     if p_rare ?| array['park', 'unpark'] then
         perform record_parked_messages(p_held, p_rare);

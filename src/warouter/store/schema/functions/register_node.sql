@@ -5,7 +5,8 @@
 create function register_node(
     p_incarnation uuid, p_name text, p_role text, p_host text, p_port integer, p_link_key bytea,
     p_fingerprint text, p_version text, p_hash_name text, p_hash_version integer, p_pid integer)
-returns void language plpgsql volatile as $$
+returns void language plpgsql volatile
+security definer set search_path from current as $$
 begin
     insert into node (incarnation, name, role, host, port, link_key, fingerprint, version,
                       hash_name, hash_version, pid)
@@ -16,15 +17,23 @@ begin
     perform pg_notify('warouter', 'nodes');
 end $$;
 
--- Does the same, with the upstream that the process is set to.
+-- Does the same, with the upstream that the process is set to. Where each kind of process has a login
+-- of its own, one cannot register as another: a webapp as a coreapp would be given slots, and messages.
 --
 -- Called by: store/beats.py
 create function register_node(
     p_incarnation uuid, p_name text, p_role text, p_host text, p_port integer, p_link_key bytea,
     p_fingerprint text, p_version text, p_hash_name text, p_hash_version integer, p_pid integer,
     p_upstream text)
-returns void language plpgsql volatile as $$
+returns void language plpgsql volatile
+security definer set search_path from current as $$
 begin
+    if exists (select from database_role d
+                where d.name = session_user and d.kind in ('webapp', 'coreapp', 'master')
+                  and d.kind <> p_role) then
+        raise exception 'login % is not that of a %', session_user, p_role
+              using errcode = 'insufficient_privilege';
+    end if;
     perform register_node(p_incarnation, p_name, p_role, p_host, p_port, p_link_key, p_fingerprint,
                           p_version, p_hash_name, p_hash_version, p_pid);
     update node n set upstream = p_upstream

@@ -3,7 +3,8 @@
 --
 -- Called by: store/journal/slots.py
 create function release_slots(p_incarnation uuid, p_slots smallint[], p_epochs bigint[])
-returns smallint[] language plpgsql volatile as $$
+returns smallint[] language plpgsql volatile
+security definer set search_path from current as $$
 declare
     s record;
     freed smallint[] := '{}';

@@ -4,7 +4,8 @@
 --
 -- Called by: store/journal/slots.py
 create function renew_epochs(p_incarnation uuid, p_slots smallint[], p_above bigint[])
-returns table (slot smallint, epoch bigint) language plpgsql volatile as $$
+returns table (slot smallint, epoch bigint) language plpgsql volatile
+security definer set search_path from current as $$
 declare
     s record;
 begin

@@ -9,7 +9,8 @@ create function share_number(p_incarnation uuid, p_demand real)
 returns table (level integer, read_age float8, inbound real, owners uuid[], demands real[],
                ages float8[], stop_code integer, stop_details text, stop_token bytea,
                held text[])
-language plpgsql volatile as $$
+language plpgsql volatile
+security definer set search_path from current as $$
 begin
     perform set_config('synchronous_commit', 'off', true);
     insert into cloud_share (incarnation, demand) values (p_incarnation, p_demand)

@@ -3,7 +3,8 @@
 --
 -- Called by: store/cloud/number.py
 create function stop_number(p_code integer, p_details text, p_token bytea)
-returns boolean language plpgsql volatile as $$
+returns boolean language plpgsql volatile
+security definer set search_path from current as $$
 declare
     was bytea;
 begin

@@ -11,7 +11,8 @@
 -- Called by: store/upstream.py
 create function switch_upstream(p_upstream text, p_force boolean)
 returns table (unsettled bigint, parked bigint, doubtful bigint, held bigint)
-language plpgsql volatile as $$
+language plpgsql volatile
+security definer set search_path from current as $$
 declare
     s smallint;
 begin

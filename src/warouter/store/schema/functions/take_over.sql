@@ -6,7 +6,8 @@
 create function take_over(
     p_term bigint, p_incarnation uuid, p_slots smallint[], p_epochs bigint[], p_to uuid[],
     p_reasons text[], p_ages_ms integer[])
-returns smallint[] language plpgsql volatile as $$
+returns smallint[] language plpgsql volatile
+security definer set search_path from current as $$
 declare
     s record;
     moved smallint[] := '{}';

@@ -6,7 +6,8 @@ create function take_up_letters(
     p_incarnation uuid, p_slots smallint[], p_epochs bigint[], p_tried interval, p_limit integer)
 returns table (letter_slot smallint, letter_kind smallint, letter_recipient text, letters bigint)
 language plpgsql volatile
-set enable_seqscan = off set enable_sort = off as $$
+set enable_seqscan = off set enable_sort = off
+security definer set search_path from current as $$
 declare
     held smallint[] := held_slots(p_incarnation, p_slots, p_epochs);
     at constant timestamptz := clock_timestamp();

@@ -4,7 +4,8 @@
 --
 -- Called by: store/cloud/receive.py, receive_cloud
 create function touch_cloud_path(p_webapp uuid, p_broken boolean, p_meta bigint, p_inbound real)
-returns void language plpgsql volatile as $$
+returns void language plpgsql volatile
+security definer set search_path from current as $$
 declare
     newest timestamptz := case when p_meta > 0 then to_timestamp(p_meta) end;
 begin

@@ -1,9 +1,13 @@
--- Returns what an owner needs and the calling user may not do, as one text; null when nothing is
--- missing. Asked every two seconds by each coreapp: a table is looked up by its name (offset 0 keeps
--- the privilege from being asked of every table first).
+-- Returns what an owner needs and may not do, as one text; null when nothing is missing: what the
+-- calling user may not execute, and which writes the owner of the functions may not make, in whose name
+-- they run. So it is not the owner who is asked: this one runs as its caller.
+--
+-- Asked every two seconds by each coreapp: a table is looked up by its name (offset 0 keeps the
+-- privilege from being asked of every table first).
 --
 -- Called by: store/journal/sessions.py
-create function unwritable() returns text language sql volatile as $$
+create function unwritable() returns text language sql volatile
+set search_path from current as $$
     select string_agg(what, ', ' order by what) from (
         select 'the database is read-only' as what
          where current_setting('transaction_read_only')::boolean
@@ -11,9 +15,8 @@ create function unwritable() returns text language sql volatile as $$
         select 'no right to execute ' || p.proname
           from pg_proc p
          where p.pronamespace = current_schema()::regnamespace
-           and p.proname in ('append_messages', 'append_requests', 'append_events', 'held_slots',
-                             'record_progress', 'record_rare', 'open_slots', 'renew_epochs',
-                             'change_owner', 'hand_over')
+           and p.proname in ('append_messages', 'append_issued', 'append_requests', 'append_events',
+                             'record_progress', 'open_slots', 'renew_epochs', 'hand_over')
            and not has_function_privilege(p.oid, 'execute')
         union all
         select format('no right to %s %s', lower(n.privilege), c.relname)
@@ -25,6 +28,9 @@ create function unwritable() returns text language sql volatile as $$
                as n(relname, privilege),
                lateral (select x.oid, x.relname from pg_class x
                          where x.relname = n.relname::name
-                           and x.relnamespace = current_schema()::regnamespace offset 0) c
-         where not has_table_privilege(c.oid, n.privilege)) as missing
+                           and x.relnamespace = current_schema()::regnamespace offset 0) c,
+               lateral (select p.proowner from pg_proc p
+                         where p.proname = 'record_progress'
+                           and p.pronamespace = current_schema()::regnamespace limit 1) f
+         where not has_table_privilege(f.proowner, c.oid, n.privilege)) as missing
 $$;

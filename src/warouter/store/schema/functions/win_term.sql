@@ -2,7 +2,8 @@
 -- class 7701 keeps masters apart; this row is the authority.
 --
 -- Called by: store/election.py
-create function win_term(p_incarnation uuid) returns bigint language plpgsql volatile as $$
+create function win_term(p_incarnation uuid) returns bigint language plpgsql volatile
+security definer set search_path from current as $$
 declare
     won bigint;
 begin

@@ -4,7 +4,8 @@
 --
 -- Called by: store/reports.py
 create function write_report(p_incarnation uuid, p_node text, p_role text, p_body jsonb)
-returns void language plpgsql volatile set lock_timeout = '50ms' as $$
+returns void language plpgsql volatile set lock_timeout = '50ms'
+security definer set search_path from current as $$
 begin
     delete from report
      where incarnation <> p_incarnation

@@ -1,0 +1,132 @@
+"""What PostgreSQL's catalogue says of the schema: who owns what, and who may do what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from warouter.store.database import Connection
+from warouter.store.roles.rights import Function, Right
+
+_RIGHTS = """
+with ours as (select oid from pg_namespace where oid = current_schema()::regnamespace),
+held as (
+    select g.grantee, g.privilege_type, case c.relkind when 'S' then 'sequence' else 'table' end
+           as kind, c.relname::text as name, '' as column, c.relowner as owner
+      from pg_class c join ours on c.relnamespace = ours.oid,
+           aclexplode(coalesce(c.relacl, acldefault(
+               (case c.relkind when 'S' then 's' else 'r' end)::"char", c.relowner))) g
+     where c.relkind in ('r', 'p', 'v', 'm', 'f', 'S')
+    union all
+    select g.grantee, g.privilege_type, 'table', c.relname, a.attname, c.relowner
+      from pg_class c join ours on c.relnamespace = ours.oid
+      join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped,
+           aclexplode(a.attacl) g
+    union all
+    select g.grantee, g.privilege_type, 'function', p.oid::regprocedure::text, '', p.proowner
+      from pg_proc p join ours on p.pronamespace = ours.oid,
+           aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) g
+     where not exists (select from pg_depend d where d.objid = p.oid and d.deptype = 'e')
+    union all
+    select g.grantee, g.privilege_type, 'schema', n.nspname, '', n.nspowner
+      from pg_namespace n, aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) g
+     where n.oid in (select oid from ours) or n.nspname = 'public' and g.privilege_type = 'CREATE'
+    union all
+    select g.grantee, g.privilege_type, 'database', b.datname, '', b.datdba
+      from pg_database b, aclexplode(coalesce(b.datacl, acldefault('d', b.datdba))) g
+     where b.datname = current_database())
+select case grantee when 0 then 'public' else pg_get_userbyid(grantee) end, lower(privilege_type),
+       kind, name, "column"
+  from held where grantee <> owner"""
+_FUNCTIONS = """
+select p.oid::regprocedure::text, p.proname, p.pronargs::integer, pg_get_userbyid(p.proowner),
+       p.prosecdef, coalesce(p.proconfig, '{}')
+  from pg_proc p
+ where p.pronamespace = current_schema()::regnamespace and p.prokind = 'f'
+   and not exists (select from pg_depend d where d.objid = p.oid and d.deptype = 'e')
+ order by 1"""
+_TABLES = """
+select c.relname, pg_get_userbyid(c.relowner) from pg_class c
+ where c.relnamespace = current_schema()::regnamespace and c.relkind in ('r', 'p') order by 1"""
+_SCHEMA = """
+select pg_get_userbyid(nspowner) from pg_namespace where oid = current_schema()::regnamespace"""
+_ROLES = """
+select r.rolname, r.rolcanlogin, r.rolsuper, r.rolcreaterole, r.rolcreatedb, r.rolreplication,
+       r.rolbypassrls,
+       array(select g.rolname::text from pg_auth_members m join pg_roles g on g.oid = m.roleid
+              where m.member = r.oid)
+  from pg_roles r where r.rolname = any ($1::text[])"""
+# Through jsonb: before PostgreSQL 16 a membership had no options, and was good for all.
+_MEMBERS = """
+select distinct m.rolname from pg_auth_members a join pg_roles m on m.oid = a.member
+  join pg_roles g on g.oid = a.roleid
+ where g.rolname = $1 and coalesce((to_jsonb(a) ->> 'set_option')::boolean, true)
+   and coalesce((to_jsonb(a) ->> 'inherit_option')::boolean, true) order by 1"""
+_GRANTORS = """
+select pg_get_userbyid(a.grantor) from pg_auth_members a join pg_roles m on m.oid = a.member
+  join pg_roles g on g.oid = a.roleid where g.rolname = $1 and m.rolname = $2 order by 1"""
+_NAMES = "select kind, name::text from database_role"
+
+
+class Role(NamedTuple):
+    """A role of the server; ``member_of`` are those that it was given."""
+
+    name: str
+    login: bool
+    superuser: bool
+    createrole: bool
+    createdb: bool
+    replication: bool
+    bypassrls: bool
+    member_of: tuple[str, ...]
+
+    @property
+    def powers(self) -> list[str]:
+        """Attributes that no role of ours needs."""
+        names = ("superuser", "createrole", "createdb", "replication", "bypassrls")
+        return [name for name in names if getattr(self, name)]
+
+
+class Catalogue(NamedTuple):
+    """The schema as it is."""
+
+    database: str
+    schema: str
+    owner: str  # of the schema
+    tables: Mapping[str, str]  # their owners by name
+    functions: tuple[Function, ...]
+    rights: frozenset[Right]
+    roles: Mapping[str, Role]
+
+
+async def read(connection: Connection, names: Mapping[str, str]) -> Catalogue:
+    """Read it; of the server's roles only those with these ``names``, by kind."""
+    functions = await connection.fetch(_FUNCTIONS)
+    roles = await connection.fetch(_ROLES, list(names.values()))
+    found = [Role(*row[:-1], tuple(row[-1])) for row in map(tuple, roles)]
+    return Catalogue(
+        await connection.fetchval("select current_database()"),
+        await connection.fetchval("select current_schema()"),
+        await connection.fetchval(_SCHEMA),
+        {row[0]: row[1] for row in await connection.fetch(_TABLES)},
+        tuple(Function(*row[:-1], tuple(row[-1])) for row in map(tuple, functions)),
+        frozenset(Right(*row) for row in await connection.fetch(_RIGHTS)),
+        {role.name: role for role in found},
+    )
+
+
+async def recorded(connection: Connection) -> dict[str, str]:
+    """The roles of this database by kind, the owner among them; {} where one does everything."""
+    if await connection.fetchval("select to_regclass('database_role')") is None:
+        return {}
+    return {row["kind"]: row["name"] for row in await connection.fetch(_NAMES)}
+
+
+async def grantors(connection: Connection, group: str, role: str) -> list[str]:
+    """Who made the role a member of the group."""
+    return [row[0] for row in await connection.fetch(_GRANTORS, group, role)]
+
+
+async def members(connection: Connection, owner: str) -> list[str]:
+    """Who may do what the owner may."""
+    return [row[0] for row in await connection.fetch(_MEMBERS, owner)]

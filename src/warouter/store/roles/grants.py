@@ -1,0 +1,147 @@
+"""The rights of each kind of login: what is not here is refused.
+
+Journals, cursors, parked rows, dead letters, slots and terms are written by fenced functions only,
+which run in the name of the owner of the schema; no login has a right to write them itself. Text
+that people wrote (bodies, payloads) and keys (of links, of users) are for those whose work they
+are. A table, a column or a function that comes new is nobody's until it has its place here: a test
+tries each of them as each login. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+OWNER = "owner"
+PROCESSES = ("webapp", "coreapp", "master")
+# `console`: what the operator's commands do; `reader`: what they show, but for what people wrote.
+KINDS = (*PROCESSES, "console", "reader")
+PREFIX = "warouter"
+
+_Columns = Mapping[str, str]  # columns by table
+
+# Journals without what people wrote in them.
+_JOURNALS: _Columns = {
+    "message": "slot seq id recipient kind accepted_at ttl",
+    "parked_message": "slot seq id recipient kind attempts due_at reason ttl accepted_at parked_at"
+    " look_at",
+    "event": "slot seq kind key recipient recorded_at",
+    "parked_event": "slot seq kind key recipient attempts due_at first_at reason parked_at look_at",
+    "dead_letter": "slot seq kind key recipient attempts died_at reason asked_at",
+    "cloud_inbox": "slot",  # whether there is anything
+}
+# Nodes without the keys of their links.
+_NODES: _Columns = {
+    "node": "incarnation name role host port version hash_name hash_version pid started_at leaving"
+    " upstream"
+}
+# The number without its certificate, keys and pin.
+_NUMBER: _Columns = {"account": "one cc phone_number registered_at"}
+
+# Every process looks at these as it starts.
+_COMMON = "schema_migration format database_role"
+_SHARED = "term beat shard_map slot shard_request change"
+_SHOWN = (
+    "owner_log report send_cursor event_cursor send_issue upstream_id cloud_number cloud_notice"
+    " cloud_path cloud_pause"
+)
+
+SELECT: Mapping[str, str] = {
+    "webapp": f"{_COMMON} {_SHARED} {_SHOWN} node user_account token attempt setting account"
+    " registration contact profile_photo sticker_pack sticker media media_total audit cloud_switch"
+    " cloud_unreachable contact_identity contact_key",
+    "coreapp": f"{_COMMON} slot shard_map node change setting message event parked_message"
+    " parked_event dead_letter send_cursor event_cursor send_issue upstream_id cloud_inbox"
+    " cloud_unheard cloud_unreachable cloud_path cloud_number cloud_pause cloud_held"
+    " contact_identity contact_key media media_total",
+    "master": f"{_COMMON} {_SHARED}",
+    "console": f"{_COMMON} {_SHARED} {_SHOWN} dead_letter audit",
+    "reader": f"{_COMMON} {_SHARED} {_SHOWN} audit",
+}
+INSERT: Mapping[str, str] = {
+    "webapp": "user_account token attempt setting account registration contact profile_photo"
+    " sticker_pack sticker shard_request cloud_switch cloud_notice audit",
+    "coreapp": "cloud_unreachable cloud_held cloud_number",
+    "console": "user_account audit",
+}
+UPDATE: Mapping[str, str] = {
+    "webapp": "user_account attempt setting account registration contact profile_photo sticker_pack"
+    " sticker cloud_switch cloud_notice",
+    "coreapp": "cloud_unreachable cloud_held cloud_number",
+}
+DELETE: Mapping[str, str] = {
+    "webapp": "user_account token attempt setting account registration profile_photo sticker_pack"
+    " sticker media report cloud_path audit",
+    "coreapp": "cloud_pause media report",
+    "master": "report",
+    "console": "user_account token account registration",
+}
+# Rights to single columns, where the whole table would be too much.
+SELECT_COLUMNS: Mapping[str, _Columns] = {
+    "webapp": _JOURNALS,
+    "coreapp": {"report": "incarnation"},
+    "master": {**_NODES, "send_issue": "slot", "cloud_inbox": "slot", "report": "incarnation"},
+    "console": {
+        **{table: columns for table, columns in _JOURNALS.items() if table != "dead_letter"},
+        **_NODES,
+        **_NUMBER,
+        "user_account": "username role must_change created_at",
+        "token": "username expires_at created_at",
+        "registration": "one cc phone_number asked_at",
+    },
+    "reader": {**_JOURNALS, **_NODES, **_NUMBER},
+}
+UPDATE_COLUMNS: Mapping[str, _Columns] = {
+    "webapp": {
+        "shard_request": "state details ended_at",
+        "contact_key": "acknowledged",
+        "cloud_path": "left_at",
+        "cloud_number": "read_at",
+        # For locks of rows only.
+        "change": "version",
+        "media": "created_at",
+        "audit": "subject outcome",
+    },
+    "coreapp": {"media": "created_at"},
+    "console": {
+        "user_account": "password_hash role must_change",
+        "dead_letter": "asked_at",
+        "change": "version",
+        "schema_migration": "runs_with",
+    },
+}
+# By name. Of several of a name it is the one with most arguments: the others are of older builds,
+# which run under a login of their own until they are gone.
+_ALIVE = "beat register_node say_leaving write_report"
+EXECUTE: Mapping[str, str] = {
+    "webapp": f"{_ALIVE} audit_add ask_for_gc attempt_failed attempt_spread add_media receive_cloud"
+    " keep_keys keep_unreadable touch_cloud_path status_said sessions",
+    "coreapp": f"{_ALIVE} beat_with_moves unwritable append_messages append_issued append_requests"
+    " append_events record_progress open_slots renew_epochs hand_over release_slots quiet_slots"
+    " prune prune_keys prune_letters prune_history prune_cloud lead_parked mend_parked"
+    " take_up_letters issue_requests open_issues drain_inbox match_unmatched match_failure"
+    " tell_owner learn_identities share_number stop_number add_media",
+    "master": f"{_ALIVE} next_number moved_lately win_term take_over mark_slots name_successors"
+    " begin_shard_request end_shard_request raise_epochs forget_nodes end_leader end_incarnations"
+    " end_slot_holders",
+    "console": "say_word switch_upstream status_said of_template word_said sessions",
+    "reader": "status_said of_template word_said sessions",
+}
+# What functions call of each other, what triggers call, and what functions alone look at.
+NOBODY_EXECUTES = (
+    "bump change_owner doubt_heads end_sessions held_slots hold_term lead_event_lanes media_gone"
+    " next_event_seq record_issues record_parked_events record_parked_messages record_rare"
+)
+NOBODY_READS = "request_key cloud_unmatched cloud_quarantine cloud_share"
+# What may be named here before the migration that makes it: none.
+NOT_YET: frozenset[str] = frozenset()
+
+WHOLE: Mapping[str, Mapping[str, str]] = {
+    "select": SELECT,
+    "insert": INSERT,
+    "update": UPDATE,
+    "delete": DELETE,
+}
+COLUMNS: Mapping[str, Mapping[str, _Columns]] = {
+    "select": SELECT_COLUMNS,
+    "update": UPDATE_COLUMNS,
+}

@@ -1,0 +1,63 @@
+"""Passwords of logins: in files of their own, and as the verifier that PostgreSQL keeps.
+
+The verifier is computed here (SCRAM-SHA-256, RFC 5802 and 7677): what travels, and what a server
+might log, is not the password.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import os
+import secrets
+from pathlib import Path
+
+from warouter.errors import CommandError
+
+ITERATIONS = 4096  # PostgreSQL's default; these passwords are drawn, not thought of
+SALT_BYTES = 16
+PASSWORD_BYTES = 32
+
+
+def verifier(password: str, salt: bytes) -> str:
+    """What PostgreSQL keeps of an ASCII password."""
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode("ascii"), salt, ITERATIONS)
+    client = hmac.digest(salted, b"Client Key", "sha256")
+    stored = hashlib.sha256(client).digest()
+    server = hmac.digest(salted, b"Server Key", "sha256")
+    salt64, stored64, server64 = (base64.b64encode(b).decode() for b in (salt, stored, server))
+    return f"SCRAM-SHA-256${ITERATIONS}:{salt64}${stored64}:{server64}"
+
+
+def drawn_verifier(password: str) -> str:
+    """The verifier under a salt that is drawn."""
+    return verifier(password, secrets.token_bytes(SALT_BYTES))
+
+
+def password_in(folder: Path, kind: str) -> str:
+    """The password in ``KIND.password``: the one that is there, or one that is drawn and written.
+
+    CommandError if the file cannot be read or written, is empty, or is readable to others.
+    """
+    path = folder / f"{kind}.password"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not path.exists():
+            return _draw(path)
+        if path.stat().st_mode & 0o077:
+            raise CommandError(f"{path} can be read by others than its owner: chmod 600 {path}")
+        text = path.read_text("ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandError(f"{path} cannot be used as a password file: {error}.") from error
+    if not text:
+        raise CommandError(f"{path} is empty: write a password into it, or remove it.")
+    return text.splitlines()[0].strip()
+
+
+def _draw(path: Path) -> str:
+    password = secrets.token_urlsafe(PASSWORD_BYTES)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(password + "\n")
+    return password

@@ -1,0 +1,106 @@
+"""A right that a login has, or should have: in words, and as the statement that gives or takes it.
+
+Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
+from typing import NamedTuple
+
+from warouter.store.roles import grants
+
+PUBLIC = "public"  # everybody; no login can have this name
+
+
+class Right(NamedTuple):
+    """``kind`` is table, sequence, function, schema or database; ``column`` is "" for all."""
+
+    grantee: str
+    privilege: str
+    kind: str
+    name: str
+    column: str = ""
+
+
+class Function(NamedTuple):
+    """``signature`` as PostgreSQL writes it; ``settings`` are those that it sets for itself."""
+
+    signature: str
+    name: str
+    arguments: int
+    owner: str
+    definer: bool
+    settings: tuple[str, ...]
+
+
+def declared(
+    names: Mapping[str, str], schema: str, database: str, functions: Sequence[Function]
+) -> frozenset[Right]:
+    """The rights of ``store.roles.grants``; ``names`` are the logins by kind."""
+    newest = _newest(functions)
+    found = []
+    for kind in grants.KINDS:
+        login = names[kind]
+        found.append(Right(login, "connect", "database", database))
+        found.append(Right(login, "usage", "schema", schema))
+        for privilege, tables in grants.WHOLE.items():
+            found += [Right(login, privilege, "table", t) for t in tables.get(kind, "").split()]
+        for privilege, columns in grants.COLUMNS.items():
+            for table, some in columns.get(kind, {}).items():
+                found += [Right(login, privilege, "table", table, one) for one in some.split()]
+        for name in grants.EXECUTE[kind].split():
+            if name in newest or name not in grants.NOT_YET:
+                signature = newest[name].signature
+                found.append(Right(login, "execute", "function", signature))
+    return frozenset(found)
+
+
+def _newest(functions: Sequence[Function]) -> dict[str, Function]:
+    """Of several functions of a name the one with most arguments."""
+    return {each.name: each for each in sorted(functions, key=lambda one: one.arguments)}
+
+
+def words(right: Right) -> str:
+    """The right as it is read: ``select (body) on table message``."""
+    column = f" ({right.column})" if right.column else ""
+    return f"{right.privilege}{column} on {right.kind} {right.name}"
+
+
+def statements(rights: Iterable[Right], schema: str, *, give: bool) -> list[str]:
+    """GRANT, or REVOKE, for each of the rights, those to columns of a table in one."""
+    return [
+        _statement(one, [each.column for each in same if each.column], schema, give)
+        for one, same in (
+            (key, list(group))
+            for key, group in groupby(sorted(rights), key=lambda r: r._replace(column=""))
+        )
+        for same in _apart(same)
+    ]
+
+
+def _apart(rights: list[Right]) -> list[list[Right]]:
+    """A right to the whole table by itself, those to its columns together."""
+    whole, some = [r for r in rights if not r.column], [r for r in rights if r.column]
+    return [each for each in (whole, some) if each]
+
+
+def _statement(right: Right, columns: list[str], schema: str, give: bool) -> str:
+    what = right.privilege + (f" ({', '.join(map(quoted, columns))})" if columns else "")
+    name = right.name if right.kind == "function" else quoted(right.name)
+    if right.kind in ("table", "sequence"):
+        name = f"{quoted(schema)}.{name}"
+    who = right.grantee if right.grantee == PUBLIC else quoted(right.grantee)
+    verb, to = ("grant", "to") if give else ("revoke", "from")
+    return f"{verb} {what} on {right.kind} {name} {to} {who}"
+
+
+def quoted(name: str) -> str:
+    """A name as PostgreSQL takes it, whatever is in it."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """Text as PostgreSQL takes it, with standard_conforming_strings."""
+    return "'" + text.replace("'", "''") + "'"

@@ -1,0 +1,45 @@
+-- Deletes what is no longer needed of the Cloud API, up to p_limit rows of each: ids that are older than
+-- p_days and than 30, as a message can be quoted for so long; statuses of nobody after 8, as Meta
+-- repeats a webhook for 7; what processes said, and who could not be reached, after a day; recipients
+-- of whom nothing more may be heard. Returns how many of that of which most went.
+--
+-- Called by: store/history.py
+create function prune_cloud(p_days float8, p_limit integer) returns bigint
+language plpgsql volatile
+security definer set search_path from current as $$
+declare
+    gone bigint;
+    most bigint := 0;
+begin
+    delete from upstream_id where wamid in (
+        select u.wamid from upstream_id u
+         where u.at < now() - greatest(p_days, 30) * interval '1 day'
+           and not exists (select from send_issue i where i.id = u.id)
+         order by u.at limit p_limit for update skip locked);
+    get diagnostics most = row_count;
+    delete from cloud_unmatched where key in (
+        select key from cloud_unmatched where at < now() - interval '8 days'
+         order by at limit p_limit for update skip locked);
+    get diagnostics gone = row_count;
+    most := greatest(most, gone);
+    delete from cloud_unheard where recipient in (
+        select recipient from cloud_unheard where until < now()
+         limit p_limit for update skip locked);
+    get diagnostics gone = row_count;
+    most := greatest(most, gone);
+    delete from cloud_unreachable where wa_id in (
+        select wa_id from cloud_unreachable where at < now() - interval '1 day'
+         order by at limit p_limit for update skip locked);
+    get diagnostics gone = row_count;
+    most := greatest(most, gone);
+    delete from cloud_path where webapp in (
+        select webapp from cloud_path where seen_at < now() - interval '1 day'
+         limit p_limit for update skip locked);
+    get diagnostics gone = row_count;
+    most := greatest(most, gone);
+    delete from cloud_share where incarnation in (
+        select incarnation from cloud_share where seen_at < now() - interval '1 day'
+         limit p_limit for update skip locked);
+    get diagnostics gone = row_count;
+    return greatest(most, gone);
+end $$;

@@ -1,0 +1,335 @@
+"""Each login against each table, column and function of the catalogue: what it may, and no more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+from uuid import uuid4
+
+import asyncpg
+import msgspec
+import pytest
+import pytest_asyncio
+
+from warouter.config import Settings
+from warouter.store import database
+from warouter.store.beats import NodeSession, Registration
+from warouter.store.migrate import administering, migrate
+from warouter.store.roles import grants
+from warouter.store.roles.catalogue import read, recorded
+from warouter.store.roles.create import create
+from warouter.store.roles.rights import declared
+
+JOURNALS = (
+    *("message", "event", "send_cursor", "event_cursor", "parked_message", "parked_event"),
+    *("dead_letter", "slot", "term", "send_issue", "upstream_id", "cloud_inbox", "request_key"),
+)
+TEXTS = {
+    "message": ["body"],
+    "parked_message": ["body"],
+    "event": ["payload", "contact"],
+    "parked_event": ["payload", "contact"],
+    "dead_letter": ["payload", "contact"],
+    "cloud_inbox": ["payload", "contact"],
+    "cloud_unmatched": ["payload"],
+    "cloud_quarantine": ["body"],
+}
+_COLUMNS = """
+select c.relname, a.attname from pg_class c join pg_attribute a on a.attrelid = c.oid
+ where c.relnamespace = current_schema()::regnamespace and c.relkind in ('r', 'p')
+   and a.attnum > 0 and not a.attisdropped order by 1, 2"""
+# Without those that triggers call: nobody can call them.
+_CALLS = """
+select p.oid::regprocedure::text as name,
+       format('select * from %s(%s)', p.proname,
+              (select string_agg('null::' || t::regtype, ', ' order by n)
+                 from unnest(p.proargtypes) with ordinality as a(t, n))) as sql
+  from pg_proc p
+ where p.pronamespace = current_schema()::regnamespace and p.prorettype <> 'trigger'::regtype"""
+
+_FUNCTIONS = """
+select distinct proname from pg_proc where pronamespace = current_schema()::regnamespace"""
+
+
+class Logins(NamedTuple):
+    """A database with roles: ``names`` and ``settings`` by kind, and who may do everything."""
+
+    names: Mapping[str, str]
+    settings: Mapping[str, Settings]
+    administrator: Settings
+
+    async def connect(self, kind: str, application: str = "test") -> asyncpg.Connection:
+        return await database.connect(self.settings[kind], application)
+
+
+@pytest_asyncio.fixture
+async def logins(settings: Settings) -> Logins:
+    async with administering(settings) as connection:
+        await create(connection, None, None)
+        names = await recorded(connection)
+    own = {
+        kind: msgspec.structs.replace(settings, db_username=name) for kind, name in names.items()
+    }
+    return Logins(names, own, settings)
+
+
+async def allowed(connection: asyncpg.Connection, sql: str) -> bool:
+    """Whether PostgreSQL would run it: all rights are looked at, and nothing is done."""
+    try:
+        await connection.execute(f"explain {sql}")
+    except asyncpg.InsufficientPrivilegeError:
+        return False
+    return True
+
+
+def tried(columns: list[tuple[str, str]]) -> Iterator[tuple[str, str, str, str]]:
+    """(privilege, table, column or "", statement) for all that can be done to a table."""
+    for table in sorted({table for table, _ in columns}):
+        yield "insert", table, "", f"insert into {table} default values"
+        yield "delete", table, "", f"delete from {table} where false"
+    for table, column in columns:
+        yield "select", table, column, f"select {column} from {table} limit 0"
+        yield "update", table, column, f"update {table} set {column} = default where false"
+
+
+def expected(kind: str, privilege: str, table: str, column: str) -> bool:
+    """As ``grants`` has it."""
+    if table in grants.WHOLE[privilege].get(kind, "").split():
+        return True
+    some = grants.COLUMNS.get(privilege, {}).get(kind, {}).get(table, "")
+    return column in some.split()
+
+
+@pytest.mark.parametrize("kind", grants.KINDS)
+async def test_a_login_may_do_to_tables_what_is_declared_and_no_more(
+    logins: Logins, pool: asyncpg.Pool, kind: str
+) -> None:
+    connection = await logins.connect(kind)
+    cells = list(tried([tuple(row) for row in await pool.fetch(_COLUMNS)]))
+    wrong = [
+        (privilege, table, column)
+        for privilege, table, column, sql in cells
+        if await allowed(connection, sql) != expected(kind, privilege, table, column)
+    ]
+    assert wrong == []
+    assert len(cells) > 400  # 49 tables, and two cells a column
+    for table in {cell[1] for cell in cells}:
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await connection.execute(f"truncate {table}")
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await connection.execute(f"alter table {table} add more integer")
+    await connection.close()
+
+
+@pytest.mark.parametrize("kind", grants.KINDS)
+async def test_a_login_may_call_what_is_declared_and_no_more(
+    logins: Logins, pool: asyncpg.Pool, kind: str
+) -> None:
+    connection = await logins.connect(kind)
+    found = await read(connection, logins.names)
+    wanted = declared(logins.names, found.schema, found.database, found.functions)
+    mine = {right.name for right in wanted if right.grantee == logins.names[kind]}
+    calls = await pool.fetch(_CALLS)
+    may = {row["name"] for row in calls if await allowed(connection, row["sql"])}
+    await connection.close()
+    assert may == mine & {row["name"] for row in calls}
+    assert len(calls) > 70
+
+
+async def test_what_is_new_is_nobodys_until_it_is_declared(pool: asyncpg.Pool) -> None:
+    """Each table and function has its place in ``store.roles.grants``, if only among nobody's."""
+    tables = {row["relname"] for row in await pool.fetch(_COLUMNS)}
+    named = {*grants.NOBODY_READS.split()}
+    for by_kind in grants.WHOLE.values():
+        named |= {table for text in by_kind.values() for table in text.split()}
+    for columns in grants.COLUMNS.values():
+        named |= {table for of_kind in columns.values() for table in of_kind}
+    assert tables == named
+    functions = {row[0] for row in await pool.fetch(_FUNCTIONS)}
+    called = {name for text in grants.EXECUTE.values() for name in text.split()}
+    assert functions == called | {*grants.NOBODY_EXECUTES.split()}
+    assert not called & {*grants.NOBODY_EXECUTES.split()}
+
+
+async def test_a_new_table_and_a_new_function_are_refused_to_everybody(
+    logins: Logins, pool: asyncpg.Pool
+) -> None:
+    """As the next migration would make them: in the name of the owner."""
+    await pool.execute("create table more (n integer); create function more() returns int return 1")
+    await pool.execute(f"alter table more owner to {logins.names['owner']}")
+    await pool.execute(f"alter function more() owner to {logins.names['owner']}")
+    await migrate(logins.administrator)
+    for kind in grants.KINDS:
+        connection = await logins.connect(kind)
+        assert not await allowed(connection, "select n from more")
+        assert not await allowed(connection, "select more()")
+        await connection.close()
+
+
+@pytest.mark.parametrize("kind", ["webapp", "master", "console", "reader", "coreapp"])
+async def test_no_login_writes_a_journal_itself(
+    logins: Logins, pool: asyncpg.Pool, kind: str
+) -> None:
+    connection = await logins.connect(kind)
+    columns = await pool.fetch(_COLUMNS)
+    for table in JOURNALS:
+        refused = [f"delete from {table}", f"insert into {table} default values"]
+        refused += [
+            f"update {table} set {row['attname']} = default"
+            for row in columns
+            if row["relname"] == table
+            # An operator asks for the replay of a letter.
+            and (kind, table, row["attname"]) != ("console", "dead_letter", "asked_at")
+        ]
+        for sql in refused:
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await connection.execute(sql)
+    await connection.close()
+
+
+@pytest.mark.parametrize("kind", ["webapp", "master", "console", "reader"])
+async def test_only_a_coreapp_calls_what_writes_journals(logins: Logins, kind: str) -> None:
+    connection = await logins.connect(kind)
+    for sql in (
+        "select append_messages(null, '{}', '{}', '{}', '{}', '{}', '{}', null, '{}')",
+        "select append_events(null, '{}', '{}', '{}', '{}', null, '{}', '{}', '{}', null)",
+        "select record_progress(null, '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', null)",
+        "select held_slots(null, '{}', '{}')",
+        "select change_owner(0::smallint, null, null, 'x', null, 0)",
+    ):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await connection.execute(sql)
+    await connection.close()
+
+
+async def test_a_coreapp_writes_nothing_past_its_epoch(logins: Logins, pool: asyncpg.Pool) -> None:
+    me = uuid4()
+    await pool.execute("update slot set owner = $1, epoch = 7 where slot = 3", me)
+    coreapp = await logins.connect("coreapp")
+    for epoch, stored in ((6, 0), (7, 1)):
+        await coreapp.execute(
+            "select append_messages($1, '{3}', array[$2::bigint], '{3}', '{1}',"
+            " array['\\x01'::bytea], '{49151}', null, array['\\x7b7d'::bytea])",
+            me,
+            epoch,
+        )
+        assert await pool.fetchval("select count(*) from message") == stored
+    await coreapp.close()
+
+
+@pytest.mark.parametrize("kind", ["master", "webapp", "console", "reader"])
+async def test_what_people_wrote_is_read_by_who_delivers_it(logins: Logins, kind: str) -> None:
+    """The console shows dead letters, and nobody but a coreapp more than that."""
+    connection = await logins.connect(kind)
+    for table, columns in TEXTS.items():
+        shown = kind == "console" and table == "dead_letter"
+        for column in (*columns, f"{table}.*::text"):
+            assert await allowed(connection, f"select {column} from {table}") is shown, table
+    await connection.close()
+
+
+@pytest.mark.parametrize("kind", ["master", "console", "reader"])
+async def test_keys_and_hashes_are_read_by_who_checks_them(logins: Logins, kind: str) -> None:
+    connection = await logins.connect(kind)
+    for secret in (
+        *("link_key from node", "password_hash from user_account", "hash from token"),
+        *("cert from account", "authority_key from account", "pin_hash from account"),
+        *("pin_hash from registration", "value from setting"),
+    ):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await connection.execute(f"select {secret}")
+    await connection.close()
+
+
+async def test_a_process_registers_as_what_its_login_is_for(logins: Logins) -> None:
+    """A webapp that were taken for a coreapp would be given slots, and messages with them."""
+    for kind in grants.PROCESSES:
+        for role in grants.PROCESSES:
+            facts = Registration(
+                incarnation=uuid4(), name="n", role=role, host="h", port=1, version="1", pid=1
+            )
+            session = NodeSession(logins.settings[kind], facts, lambda _what: None)
+            if role == kind:
+                await session.beat(True, 5.0)
+                assert session.alive
+            else:
+                with pytest.raises(Exception, match="is not that of a"):
+                    await session.beat(True, 5.0)
+            session.terminate()
+
+
+async def test_a_function_looks_for_its_tables_in_the_schema_only(
+    logins: Logins, pool: asyncpg.Pool
+) -> None:
+    """Also where a login may make temporary tables, and where it looks first."""
+    owner, me = logins.names["owner"], uuid4()
+    coreapp = await logins.connect("coreapp")
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await coreapp.execute("create temp table slot (slot smallint)")
+    await pool.execute(f"grant temp on database {logins.administrator.database} to public")
+    await coreapp.execute("create temp table slot as select * from warouter.slot")
+    await coreapp.execute("update pg_temp.slot set owner = $1, epoch = 1", me)
+    await coreapp.execute(f"grant select on pg_temp.slot to {owner}")
+    await coreapp.execute("set search_path = pg_temp, warouter")
+    got = await coreapp.fetchval(
+        "select record_progress($1, '{1}', '{1}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', null)",
+        me,
+    )
+    assert got == []
+    for schema in ("warouter", "public"):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await coreapp.execute(f"create table {schema}.trap ()")
+    await coreapp.close()
+
+
+async def test_every_function_has_its_path_and_is_executed_by_nobody_by_default(
+    pool: asyncpg.Pool,
+) -> None:
+    """Also where one login does everything."""
+    rows = await pool.fetch(
+        "select proname, prosecdef, proconfig,"
+        " exists (select from aclexplode(proacl) where grantee = 0) or proacl is null as anybody"
+        " from pg_proc where pronamespace = 'warouter'::regnamespace"
+    )
+    path = "search_path=warouter, pg_temp"
+    assert [r["proname"] for r in rows if path not in (r["proconfig"] or [])] == []
+    assert [r["proname"] for r in rows if r["anybody"]] == []
+    assert [r["proname"] for r in rows if not r["prosecdef"]] == ["unwritable"]
+
+
+async def test_a_beat_is_not_waited_for_and_its_setting_ends_with_it(logins: Logins) -> None:
+    """A function that has a search_path of its own still sets this for its transaction."""
+    webapp = await logins.connect("webapp")
+    async with webapp.transaction():
+        await webapp.execute("select beat(null, true, '{}', true, false)")
+        assert await webapp.fetchval("show synchronous_commit") == "off"
+    assert await webapp.fetchval("show synchronous_commit") == "on"
+    assert await webapp.fetchval("show search_path") == "warouter, pg_temp"
+    await webapp.close()
+
+
+async def test_masters_end_sessions_of_processes_and_no_others(
+    logins: Logins, pool: asyncpg.Pool
+) -> None:
+    gone = uuid4()
+    name = database.application_name(gone, "node")
+    await pool.execute("drop role if exists stranger")
+    await pool.execute("create role stranger login superuser")
+    ours = await logins.connect("coreapp", name)
+    other = await logins.connect("coreapp", "psql")
+    foreign = msgspec.structs.replace(logins.administrator, db_username="stranger")
+    strange = await database.connect(foreign, name)
+    for connection in (ours, other, strange):
+        await connection.execute("select pg_advisory_lock_shared(7703, 5)")
+    master = await logins.connect("master")
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await master.execute("select pg_terminate_backend($1)", ours.get_server_pid())
+    assert await master.fetchval("select end_slot_holders('{4}')") == 0
+    assert await master.fetchval("select end_slot_holders('{5}')") == 1
+    assert await master.fetchval("select end_incarnations($1)", [f"wa:{gone.hex}"]) == 0
+    for connection in (other, strange):
+        assert await connection.fetchval("select 1") == 1
+    with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError)):
+        await ours.fetchval("select 1")
+    for connection in (master, other, strange):
+        await connection.close()

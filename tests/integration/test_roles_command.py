@@ -1,0 +1,264 @@
+"""``warouter migrate --roles``: what it makes, of what, and what ``--check-roles`` finds wrong."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64decode
+from collections.abc import AsyncIterator
+from pathlib import Path
+from uuid import uuid4
+
+import asyncpg
+import msgspec
+import pytest
+import pytest_asyncio
+
+from tests.harness.shell import command, printed, refused
+from warouter.config import Settings
+from warouter.errors import CommandError
+from warouter.store import database
+from warouter.store.account.accounts import ADMIN, Accounts
+from warouter.store.journal import Journal
+from warouter.store.roles.password import password_in, verifier
+
+# A server has roles, and not one database of it: those of this file have their own prefix.
+MAKE = ("migrate", "--roles", "--role-prefix", "own")
+CHECK = ("migrate", "--check-roles")
+RIGHT = "The roles are as they should be.\n"
+
+
+def as_login(settings: Settings, name: str) -> Settings:
+    return msgspec.structs.replace(settings, db_username=name)
+
+
+@pytest_asyncio.fixture
+async def made(settings: Settings) -> Settings:
+    """A database with roles."""
+    await printed(settings, *MAKE)
+    return settings
+
+
+async def test_it_makes_roles_and_says_so_and_then_has_nothing_to_do(settings: Settings) -> None:
+    first = await printed(settings, *MAKE)
+    assert "49 tables and 80 functions belong to own_owner now." in first
+    assert "postgres is a superuser and may do everything still" in first
+    again = await printed(settings, "migrate", "--roles")
+    assert again == (
+        "up to date\npostgres is a superuser and may do everything still: let no process use it.\n"
+    )
+    assert await printed(settings, *CHECK) == RIGHT
+    assert await printed(settings, "migrate") == "up to date\n"
+    assert await printed(settings, *CHECK) == RIGHT
+
+
+_WRONG = (
+    ("grant delete on audit to own_reader", "own_reader has the right to delete on table audit"),
+    ("grant select (body) on message to own_master", "own_master has the right to select (body)"),
+    (
+        "grant execute on function bump() to public",
+        "Everybody has the right to execute on function",
+    ),
+    ("grant create on schema warouter to public", "Everybody has the right to create on schema"),
+    ("grant temp on database {} to public", "Everybody has the right to temporary on database"),
+    (
+        "revoke insert on token from own_webapp",
+        "own_webapp lacks the right to insert on table token",
+    ),
+    (
+        "revoke execute on function win_term(uuid) from own_master",
+        "own_master lacks the right to execute on function win_term(uuid)",
+    ),
+    ("alter table slot owner to postgres", "Table slot belongs to postgres, not to own_owner"),
+    ("alter function bump() owner to postgres", "Function bump() belongs to postgres"),
+    (
+        "alter function bump() security invoker",
+        "Function bump() runs with the rights of the caller",
+    ),
+    ("alter function bump() reset search_path", "Function bump() does not look for its tables in"),
+    ("alter role own_webapp createrole", "own_webapp has the attribute createrole"),
+    ("alter role own_owner login", "own_owner may log in"),
+    ("grant own_owner to own_coreapp", "own_coreapp is a member of own_owner"),
+    ("revoke own_coreapp from own_owner", "own_owner is no member of own_coreapp"),
+)
+
+
+async def test_a_check_finds_what_is_wrong_and_roles_mends_it(
+    made: Settings, pool: asyncpg.Pool
+) -> None:
+    for sql, said in _WRONG:
+        if sql.startswith("grant own_owner"):  # a circle is refused by PostgreSQL
+            await pool.execute("revoke own_coreapp from own_owner")
+        await pool.execute(sql.format(made.database))
+        found = await command(made, *CHECK)
+        assert found.exit_code == 1, sql
+        assert said in found.stdout, (sql, found.stdout)
+        if "attribute" in said or "is a member" in said:  # not for it to take
+            await pool.execute("alter role own_webapp nocreaterole")
+            await pool.execute("revoke own_owner from own_coreapp")
+        await printed(made, "migrate", "--roles")
+        assert await printed(made, *CHECK) == RIGHT, sql
+
+
+async def test_without_roles_there_is_nothing_to_check(settings: Settings) -> None:
+    assert "One login does everything here" in await refused(settings, *CHECK)
+
+
+async def test_an_administrator_without_the_right_is_told_so(
+    made: Settings, pool: asyncpg.Pool
+) -> None:
+    await pool.execute("drop role if exists nobody_special")
+    await pool.execute("create role nobody_special login")
+    await pool.execute(f"grant connect on database {made.database} to nobody_special")
+    plain = as_login(made, "nobody_special")
+    assert "nobody_special has no right to use" in await refused(plain, "migrate")
+    assert "may not act as own_owner" in await refused(as_login(made, "own_console"), "migrate")
+    assert "Role" not in await refused(as_login(made, "own_console"), "migrate", "--roles")
+    assert "A right is missing" in await refused(plain, "status")
+    assert "no plain name" in await refused(made, "migrate", "--roles", "--role-prefix", 'a"b')
+    assert "already" in await refused(made, "migrate", "--roles", "--role-prefix", "other")
+
+
+# a database of today: one login owns everything, and is no superuser
+
+
+@pytest_asyncio.fixture
+async def today(settings: Settings, pool: asyncpg.Pool) -> AsyncIterator[Settings]:
+    """Its one login owns the database and may make roles, as managed services give it."""
+    await pool.execute("drop role if exists single")
+    await pool.execute("create role single login createrole")
+    await pool.execute(f"alter database {settings.database} owner to single")
+    await pool.execute("alter schema warouter owner to single")
+    for table in await pool.fetch("select tablename from pg_tables where schemaname = 'warouter'"):
+        await pool.execute(f"alter table {table[0]} owner to single")
+    for function in await pool.fetch(
+        "select oid::regprocedure::text from pg_proc where pronamespace = 'warouter'::regnamespace"
+    ):
+        await pool.execute(f"alter function {function[0]} owner to single")
+    yield as_login(settings, "single")
+    for role in ("owner", "webapp", "coreapp", "master", "console", "reader"):
+        await pool.execute(f"drop owned by today_{role}")
+    await pool.execute(f"alter database {settings.database} owner to postgres")
+    await pool.execute("drop owned by single")
+    for role in ("owner", "webapp", "coreapp", "master", "console", "reader"):
+        await pool.execute(f"drop role today_{role}")
+    await pool.execute("drop role single")
+
+
+async def test_the_one_login_of_today_goes_on_until_it_is_revoked(
+    today: Settings, pool: asyncpg.Pool
+) -> None:
+    """An administrator who is no superuser makes the roles, while processes use its login."""
+    me, name = uuid4(), "wa:test"
+    await pool.execute("update slot set owner = $1, epoch = 1 where slot = 1", me)
+    old = Journal(today, me, name)
+    assert await old.problem() == ""
+    said = await printed(today, "migrate", "--roles", "--role-prefix", "today")
+    assert "single may do everything still: once no process uses it" in said
+    assert "pg_read_all_stats could not be granted to today_owner: it goes without." in said
+    assert await printed(today, *CHECK) == RIGHT
+    assert await old.problem() == ""
+    assert len(await old.open({1: 1})) == 1
+    new = Journal(as_login(today, "today_coreapp"), me, name)
+    assert await new.problem() == ""
+    assert len(await new.open({1: 1})) == 1
+    assert "You are single" in await refused(today, "migrate", "--revoke-role", "single")
+    other = as_login(today, "postgres")
+    assert "sessions of processes use single" in await refused(
+        other, "migrate", "--revoke-role", "single"
+    )
+    await old.close()
+    await new.close()
+    await printed(other, "migrate", "--revoke-role", "single")
+    assert "single has no right to use" in await refused(today, "migrate")
+
+
+# passwords
+
+
+async def test_a_password_is_drawn_once_and_kept_as_a_verifier(
+    settings: Settings, pool: asyncpg.Pool, tmp_path: Path
+) -> None:
+    folder = tmp_path / "passwords"
+    (tmp_path / "passwords").mkdir()
+    (folder / "reader.password").write_text("chosen\n")
+    (folder / "reader.password").chmod(0o600)
+    await printed(settings, *MAKE, "--password-dir", str(folder))
+    drawn = (folder / "webapp.password").read_text().strip()
+    assert len(drawn) > 40
+    assert (folder / "webapp.password").stat().st_mode & 0o777 == 0o600
+    sql = "select rolpassword from pg_authid where rolname = $1"
+    for role, password in (("own_webapp", drawn), ("own_reader", "chosen")):
+        kept = await pool.fetchval(sql, role)
+        salt = salt_of(kept)
+        assert kept == verifier(password, salt)
+    assert await pool.fetchval(sql, "own_owner") is None
+    await printed(settings, "migrate", "--roles", "--password-dir", str(folder))
+    assert (folder / "webapp.password").read_text().strip() == drawn
+    for role in ("webapp", "coreapp", "master", "console", "reader"):
+        await pool.execute(f"alter role own_{role} password null")
+
+
+def salt_of(kept: str) -> bytes:
+    found = re.fullmatch(r"SCRAM-SHA-256\$4096:([^$]+)\$[^:]+:.+", kept)
+    assert found is not None
+    return b64decode(found[1])
+
+
+async def test_the_verifier_is_the_one_that_postgresql_computes(pool: asyncpg.Pool) -> None:
+    await pool.execute("set password_encryption = 'scram-sha-256'")
+    await pool.execute("drop role if exists counted")
+    await pool.execute("create role counted password 'a pass word'")
+    kept = await pool.fetchval("select rolpassword from pg_authid where rolname = 'counted'")
+    assert kept == verifier("a pass word", salt_of(kept))
+    await pool.execute("drop role counted")
+
+
+def test_a_password_file_that_others_can_read_or_that_is_empty_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "webapp.password"
+    path.write_text("secret\n")
+    path.chmod(0o640)
+    with pytest.raises(CommandError, match="can be read by others"):
+        password_in(tmp_path, "webapp")
+    path.chmod(0o600)
+    assert password_in(tmp_path, "webapp") == "secret"
+    path.write_text("\n")
+    with pytest.raises(CommandError, match="is empty"):
+        password_in(tmp_path, "webapp")
+
+
+# the commands of operators, each under its login
+
+
+@pytest.mark.parametrize("kind", ["console", "reader"])
+async def test_what_an_operator_looks_at(made: Settings, pool: asyncpg.Pool, kind: str) -> None:
+    await pool.execute(
+        "insert into event (slot, seq, kind, key, recipient, payload)"
+        " values (1, 1, 1, 'gBEGkYiEB1', '49151', '{}')"
+    )
+    login = as_login(made, f"own_{kind}")
+    for arguments in (
+        *(("status",), ("status", "--json"), ("status", "--history", "5"), ("audit",)),
+        *(("trace", "gBEGkYiEB1"), ("doubt", "list"), ("callbacks", "list")),
+    ):
+        found = await command(login, *arguments)
+        if (kind, arguments[0]) == ("reader", "callbacks"):  # they show what people wrote
+            assert "A right is missing" in str(found.exception)
+        else:
+            assert found.exit_code == 0, (arguments, found.exception)
+
+
+async def test_what_an_operator_does(made: Settings, pool: asyncpg.Pool) -> None:
+    console = as_login(made, "own_console")
+    await pool.execute(
+        "insert into dead_letter (slot, seq, kind, key, recipient, payload, attempts, reason)"
+        " values (1, 1, 0, 'x:sent:1', '49151', '{}', 1, 'refused')"
+    )
+    await printed(console, "callbacks", "show", "status-1-1")
+    await printed(console, "callbacks", "replay", "status-1-1")
+    assert await pool.fetchval("select asked_at is not null from dead_letter")
+    await printed(console, "cloud", "switch", "--to", "simulator", "--force")
+    own = await database.create_pool(console, "test", 1)
+    accounts = Accounts(own)
+    assert await accounts.create_user("someone", "hash", ADMIN)
+    await accounts.set_password("someone", "other")
+    await own.close()
