@@ -149,6 +149,8 @@ async def test_nobody_whose_incarnation_has_ended(
     assert await heard(owner, ended) == b""
     assert len(await heard(owner, alive)) == HELLO
     assert await said(caplog) == UNKNOWN
+    assert owner.callers is not None
+    assert owner.callers._trusting.cert_store_stats()["x509"] == 1  # it does not pile up
 
 
 async def test_a_certificate_that_openssl_still_trusts_is_not_enough(owner: Coreapp) -> None:

@@ -71,6 +71,8 @@ class Coreapp:
     ``left``: something of the Cloud API is in the database, whatever the upstream is now.
     """
 
+    callers: Callers | None = None  # those on other hosts, if it listens for them
+
     def __init__(
         self,
         settings: Settings,
@@ -105,7 +107,6 @@ class Coreapp:
         self.credential = Credential(identity.incarnation.hex, self.session.publish)
         self.relay = Relay(partial(find_address, self._aside.fetch), self.credential)
         self.link = LinkServer(self._link_key, self.appender, self.relay)
-        self.callers = self._make_callers()
 
         # Whatever the upstream says begins here: answers for the sender, events for downloads.
         downloads = self.media.downloads
@@ -125,8 +126,7 @@ class Coreapp:
             *end.listeners,
             self.appender,
         )
-        self.watch = Watch(owned, (self.sender, self.feed))
-        self.retention = self._make_retention()
+        self.watch, self.retention = Watch(owned, (self.sender, self.feed)), self._make_retention()
         self.following = self._make_following()
         self.beat_count = BeatCount(settings.beat, boottime)
         self.beats = self._make_beats(
@@ -137,6 +137,9 @@ class Coreapp:
     async def start(self) -> None:
         """Listen, register and wire; then ``tasks`` run the process."""
         host, port = self._settings.coreapp_hostname, self._settings.link_port
+        shown = None if tls.on_this_host(host) else self.credential.certificate
+        if shown is not None:
+            self.callers = Callers(shown, self._read_certificates)
         try:
             taken = await self.link.start(host, port, self.callers)
         except OSError as error:
@@ -144,7 +147,6 @@ class Coreapp:
                 f"Port {port} at {host} cannot be taken ({error.strerror}):"
                 " set COREAPP_EXTERNAL_PORTS to one that is free."
             ) from error
-        shown = self.credential.certificate if self.callers is not None else None
         self.session.register_as(
             self._identity.registration(host, taken, link_key=self._link_key, certificate=shown)
         )
@@ -181,12 +183,6 @@ class Coreapp:
         self.session.terminate()
         await self.journal.close()
         await self._aside.close()
-
-    def _make_callers(self) -> Callers | None:
-        """Those on other hosts; None if it listens for this one only."""
-        if tls.on_this_host(self._settings.coreapp_hostname):
-            return None
-        return Callers(self.credential.certificate, self._read_certificates)
 
     async def _read_certificates(self) -> list[bytes | None]:
         await self.session.registered.wait()
