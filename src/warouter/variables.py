@@ -122,7 +122,7 @@ class Variables(msgspec.Struct, frozen=True, kw_only=True):
         "COREAPP_HOSTNAME",
         "127.0.0.1",
         "The address or name of this host at which coreapps listen for links *and* webapps reach"
-        " them, so never `0.0.0.0`; links run in TLS unless it is loopback.",
+        " them, so never `0.0.0.0`; links run in mutual TLS unless it is loopback.",
     )
     coreapp_ports: str = ADDRESSES.variable(
         "COREAPP_EXTERNAL_PORTS",

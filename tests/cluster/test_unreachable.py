@@ -48,12 +48,12 @@ async def test_an_owner_cut_from_the_webapp_is_relayed_to_and_then_relieved(star
     """Requests go on within two seconds, by relay; a moment later the slots move."""
     async with lived_through(start) as (_, business, facts), AsyncExitStack() as stack:
         old = (await facts.map()).slots[0]
-        proxy = await _between(stack, facts, old.owner)
+        proxy = await between(stack, facts, old.owner)
         business.start()
         await business.more(400)
         cut = time.monotonic()
         proxy.cut()
-        await business.send(_recipient_of(0))
+        await business.send(recipient_of(0))
         relayed = time.monotonic() - cut
         await facts.until(lambda m: m.slots[0].owner != old.owner)
         moved = time.monotonic() - cut
@@ -65,28 +65,28 @@ async def test_an_owner_cut_from_the_webapp_is_relayed_to_and_then_relieved(star
         reasons = {row["reason"] for row in log}
         assert "unreachable" in reasons <= {"unreachable", "overdue", "renew"}
         arrivals = (await business.record())["arrivals"]
-        (sent,) = business.history.acked[_recipient_of(0)]
+        (sent,) = business.history.acked[recipient_of(0)]
         (epoch,) = {epoch for _, _, message_id, epoch in arrivals if message_id == sent}
         assert epoch == old.epoch  # the owner that was cut off has sent it itself
 
 
-async def _between(stack: AsyncExitStack, facts: Facts, coreapp: UUID | None) -> Proxy:
+async def between(stack: AsyncExitStack, facts: Facts, coreapp: UUID | None) -> Proxy:
     """A proxy through which webapp-1, and nobody else, reaches a coreapp from now on."""
     where = "select host, port from node where incarnation = $1"
     host, port = await facts.connection.fetchrow(where, coreapp)
     proxy = await stack.enter_async_context(Proxy(lambda: (host, port)))
-    point = "update node set port = $2 where incarnation = $1"
-    await facts.connection.execute(point, coreapp, proxy.port)
+    point = "update node set host = $2, port = $3 where incarnation = $1"
+    await facts.connection.execute(point, coreapp, "127.0.0.1", proxy.port)
     webapp = facts.cluster.processes["webapp-1"]
     webapp.kill(signal.SIGKILL)  # it is started again and reads the row
     async with asyncio.timeout(PATIENCE):
         await proxy.used.wait()
         await webapp.ready.wait()
-    await facts.connection.execute(point, coreapp, port)
+    await facts.connection.execute(point, coreapp, host, port)
     return proxy
 
 
-def _recipient_of(slot: int) -> str:
+def recipient_of(slot: int) -> str:
     return next(r for n in range(10_000) if slot_of(r := f"49160{n:07d}") == slot)
 
 

@@ -11,14 +11,16 @@ from uuid import UUID, uuid4
 from warouter.cluster.shardmap import ShardMap, SlotOwner
 from warouter.link import wire
 from warouter.link.address import Address
+from warouter.link.callers import Callers
 from warouter.link.client import Links
+from warouter.link.credential import Credential
 from warouter.link.listen import LinkServer, WebappConnection
 from warouter.link.relay import Relay
-from warouter.tls import link as tls
 
 OWNER, OTHER, THIRD = (uuid4() for _ in range(3))
 SLOT = 5
 RECIPIENT = "4915112345678"
+Rows = list[bytes | None]  # certificates in node rows
 SILENT = -1  # an answer: none
 
 
@@ -51,24 +53,47 @@ def owned_by(owner: UUID | None, epoch: int = 7, successor: UUID | None = None) 
     return ShardMap(epoch, 1, tuple(SlotOwner(n, epoch, owner, successor) for n in range(32)))
 
 
+def credential(rows: Rows) -> Credential:
+    """What a process shows, which then stands in these rows."""
+
+    async def publish(der: bytes) -> None:
+        rows.append(der)
+
+    return Credential(uuid4().hex, publish)
+
+
 class Coreapp:
     """A coreapp's end: it remembers what came, and relays to whom ``known`` has."""
 
-    def __init__(self, known: dict[UUID, Address] | None = None) -> None:
+    def __init__(self, known: dict[UUID, Address] | None = None, rows: Rows | None = None) -> None:
         self.key = uuid4().bytes * 2
         self.answer = wire.ACKED
         self.ids: list[bytes] = []  # what it answers with instead of the message's id
         self.came: asyncio.Queue[wire.Message] = asyncio.Queue()
         self.lookups = 0
         self.known = {} if known is None else known
-        self.relay = Relay(self._find)
+        # The certificates in the node rows, as this coreapp reads them.
+        self.rows = [] if rows is None else rows
+        self.reads = 0
+        self.credential = credential(self.rows)
+        self.relay = Relay(self._find, self.credential)
         self.server = LinkServer(self.key, self, self.relay)
         self.port = 0
+        self.callers: Callers | None = None
+        self._follow: asyncio.Task[None] | None = None
+
+    async def _read(self) -> Rows:
+        self.reads += 1
+        return list(self.rows)
 
     async def start(self, incarnation: UUID = OWNER, host: str = "") -> Address:
-        """Listen, in TLS if there is a ``host``."""
-        context, fingerprint = tls.server_context(host) if host else (None, None)
-        self.port = await self.server.start("127.0.0.1", 0, context)
+        """Listen, in TLS if there is a ``host``; then for those in ``rows``."""
+        fingerprint = None
+        if host:
+            own = self.credential.certificate
+            self.callers, fingerprint = Callers(own, self._read), own.fingerprint
+            self._follow = asyncio.create_task(self.callers.run())
+        self.port = await self.server.start("127.0.0.1", 0, self.callers)
         address = Address(incarnation, "coreapp-1", "127.0.0.1", self.port, self.key, fingerprint)
         self.known[incarnation] = address
         return address
@@ -76,6 +101,8 @@ class Coreapp:
     async def stop(self) -> None:
         await self.relay.close()
         await self.server.stop()
+        if self._follow is not None:
+            self._follow.cancel()
 
     @property
     def webapp(self) -> WebappConnection:
@@ -103,8 +130,9 @@ class Coreapp:
 
 
 @asynccontextmanager
-async def webapp(hold: float = 8.0, **more: Any) -> AsyncIterator[Links]:
-    """A webapp's end, which has neither addresses nor a map yet."""
+async def webapp(hold: float = 8.0, rows: Rows | None = None, **more: Any) -> AsyncIterator[Links]:
+    """A webapp's end, which has neither addresses nor a map yet; ``rows`` get its certificate."""
+    more.setdefault("credential", credential([] if rows is None else rows))
     links = Links(hold=hold, on_doubt=lambda: None, **more)
     sweeper = asyncio.create_task(links.sweep())
     try:

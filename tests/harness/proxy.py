@@ -30,10 +30,11 @@ class Proxy:
 
     async def __aenter__(self) -> Self:
         self._socket.setblocking(False)
-        self._tasks.add(asyncio.create_task(self._accept()))
+        asyncio.get_running_loop().add_reader(self._socket, self._accept)
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        asyncio.get_running_loop().remove_reader(self._socket)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -49,15 +50,18 @@ class Proxy:
     def heal(self) -> None:
         self._open.set()
 
-    async def _accept(self) -> None:
+    def _accept(self) -> None:
         """Accept without asyncio's server: that of Python 3.11 never
         closes the socket of a connection that it accepts at its own end.
         """
-        while True:
-            sock, _ = await asyncio.get_running_loop().sock_accept(self._socket)
-            self.used.set()
-            self._near.add(sock)
-            self._tasks.add(asyncio.create_task(self._serve(sock)))
+        try:
+            sock, _ = self._socket.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return
+        sock.setblocking(False)
+        self.used.set()
+        self._near.add(sock)
+        self._tasks.add(asyncio.create_task(self._serve(sock)))
 
     async def _serve(self, sock: socket.socket) -> None:
         reader, writer = await asyncio.open_connection(sock=sock)

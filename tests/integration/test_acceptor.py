@@ -55,7 +55,7 @@ class Keeper:
         self.refused += 1
         return FULL
 
-    def failed(self, guest: Guest) -> None:
+    def failed(self, guest: Guest, _error: BaseException) -> None:
         self.lost_in_handshake += 1
         self.guests.remove(guest)
 

@@ -43,9 +43,9 @@ async def owner() -> AsyncIterator[Coreapp]:
 
 
 @pytest_asyncio.fixture
-async def links() -> AsyncIterator[Links]:
+async def links(owner: Coreapp) -> AsyncIterator[Links]:
     """Those of a webapp that knows of nobody."""
-    async with webapp(hold=5.0) as links:
+    async with webapp(hold=5.0, rows=owner.rows) as links:
         yield links
 
 

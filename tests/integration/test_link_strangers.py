@@ -50,7 +50,7 @@ async def owner() -> AsyncIterator[Owner]:
 
 @contextlib.asynccontextmanager
 async def webapp(owner: Owner, hold: float) -> AsyncIterator[Links]:
-    async with linked.webapp(hold) as links:
+    async with linked.webapp(hold, owner.rows) as links:
         links.set_map(owned_by(OWNER))
         links.set_addresses(owner.known)
         yield links

@@ -186,7 +186,8 @@ async def test_a_passage_that_is_not_used_is_closed(
 @pytest.mark.parametrize("right", [True, False], ids=["pinned", "another certificate"])
 async def test_a_relay_between_hosts_is_pinned_to_the_certificate(right: bool) -> None:
     known: dict[UUID, Address] = {}
-    owner, other = Coreapp(known), Coreapp(known)
+    owner = Coreapp(known)
+    other = Coreapp(known, owner.rows)
     address = await owner.start(OWNER, "core.example")
     if not right:
         known[OWNER] = address._replace(fingerprint="0" * 64)

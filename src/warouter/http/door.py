@@ -83,7 +83,7 @@ class Connections:
         self.refused += 1
         return self._refusal
 
-    def failed(self, connection: Connection) -> None:
+    def failed(self, connection: Connection, _error: BaseException) -> None:
         """The TLS handshake of a connection failed."""
         self.dropped["handshake"] += 1
         self.lost(connection)

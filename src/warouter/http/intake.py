@@ -107,7 +107,7 @@ class Intake:
         self.listener.unavailable()
         return _FULL
 
-    def failed(self, caller: Caller) -> None:
+    def failed(self, caller: Caller, _error: BaseException) -> None:
         self.dropped["handshake"] += 1
         self.lost(caller)
 

@@ -24,6 +24,8 @@ The coreapp's side:
 
     listen       webapps, with the coreapp's half of the proof; messages go to the owner's appender
     strangers    who has connected and has proved nothing yet
+    callers      the certificates of those who may call from other hosts, followed
+    pins         whom they let in
     relay        messages for another coreapp, and its outcomes back
 
 Both sides:
@@ -31,4 +33,5 @@ Both sides:
     connection   frames out in one write a turn of the loop, envelopes in
     wire         frames and hellos as bytes, and the version that two builds have in common
     address      where a coreapp listens, its key and fingerprint
+    credential   the certificate that a process shows to those it dials on other hosts
 """

@@ -20,6 +20,7 @@ from warouter.errors import ApiError, KeyTaken, Overloaded, ParameterInvalid
 from warouter.link import wire
 from warouter.link.address import Address
 from warouter.link.connection import TICK_SECONDS
+from warouter.link.credential import Credential
 from warouter.link.detour import PATIENCE_SECONDS
 from warouter.link.dial import CoreappConnection, Listener
 from warouter.link.offer import Offering, Submitting
@@ -41,10 +42,12 @@ class Links(Offering, Submitting, Listener):
         hold: float,
         on_doubt: Callable[[], None],
         on_gone: Callable[[], None] = lambda: None,
+        credential: Credential | None = None,
     ) -> None:
         self.hold = hold
         self._on_doubt = on_doubt  # the shard map seems old: read it
         self._on_gone = on_gone  # a coreapp ended its link: it may be dead
+        self._credential = credential or Credential("webapp")
         # Kept, since Python 3.11 makes a system call each time it is asked for.
         self._loop = asyncio.get_running_loop()
         self._made: dict[UUID, CoreappConnection] = {}  # the present attempt at each coreapp
@@ -302,7 +305,7 @@ class Links(Offering, Submitting, Listener):
         connection: CoreappConnection | None = None
         try:
             while True:
-                connection = CoreappConnection(self, address)
+                connection = CoreappConnection(self, address, self._credential)
                 self._made[address.incarnation] = connection
                 if await connection.connect(CONNECT_SECONDS):
                     await connection.lost.wait()

@@ -8,10 +8,11 @@ import logging
 from secrets import token_bytes
 from typing import Protocol
 
-from warouter.errors import ProtocolError
+from warouter.errors import OutcomeUnknown, ProtocolError
 from warouter.link import wire
 from warouter.link.address import Address
 from warouter.link.connection import LinkConnection
+from warouter.link.credential import Credential
 from warouter.tls import link as tls
 
 log = logging.getLogger(__name__)
@@ -32,9 +33,10 @@ class Listener(Protocol):
 class CoreappConnection(LinkConnection):
     """The link to one coreapp, as a webapp or a relaying coreapp sees it."""
 
-    def __init__(self, links: Listener, address: Address) -> None:
+    def __init__(self, links: Listener, address: Address, credential: Credential) -> None:
         super().__init__()
         self._links = links
+        self._credential = credential
         self.address = address
         self._hello = wire.hello(token_bytes(wire.NONCE_SIZE))
         self._server_hello = b""
@@ -80,13 +82,13 @@ class CoreappConnection(LinkConnection):
     async def connect(self, seconds: float) -> bool:
         """Connect; authentication completes a little later (``on_ready``)."""
         address = self.address
-        context = tls.client_context() if address.fingerprint else None
         try:
             async with asyncio.timeout(seconds):
+                context = await self._credential.context() if address.fingerprint else None
                 await self._loop.create_connection(
                     lambda: self, address.host, address.port, ssl=context
                 )
-        except (OSError, TimeoutError):
+        except (OSError, TimeoutError, OutcomeUnknown):  # the last: it could not be published
             return False
         return True
 

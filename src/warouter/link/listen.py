@@ -8,12 +8,15 @@ import logging
 import socket
 import ssl
 from contextlib import suppress
+from functools import partial
 from secrets import token_bytes
 from typing import Protocol
 
 from warouter.errors import ProtocolError
 from warouter.link import wire
+from warouter.link.callers import Callers
 from warouter.link.connection import LinkConnection
+from warouter.link.pins import UNKNOWN
 from warouter.link.strangers import Strangers
 from warouter.net.acceptor import Acceptor, listen
 
@@ -60,6 +63,8 @@ class WebappConnection(LinkConnection):
         self._server = server
         self._hello = wire.hello(token_bytes(wire.NONCE_SIZE))
         self.sock: socket.socket | None = None
+        self.address = ""
+        self.version = 0  # of the pins when it came
         self.deadline: asyncio.TimerHandle | None = None
 
     def end(self) -> None:
@@ -74,7 +79,10 @@ class WebappConnection(LinkConnection):
         super().connection_made(transport)
         assert self._transport is not None
         self._transport.set_write_buffer_limits(high=MAX_UNREAD)
-        self._write_plain(self._hello)
+        if self._server.lets_in(self, self._transport.get_extra_info("ssl_object")):
+            self._write_plain(self._hello)
+        else:
+            self.abort()
 
     def pause_writing(self) -> None:
         log.warning("link closed: webapp stopped reading")
@@ -115,8 +123,11 @@ class WebappConnection(LinkConnection):
             case _:
                 raise ProtocolError("a webapp sends messages only")
 
+    def peer(self) -> dict[str, object]:
+        return {"peer": self.address} if self._transport is None else super().peer()
+
     def on_lost(self) -> None:
-        self._server.failed(self)
+        self._server.lost(self)
 
 
 class LinkServer:
@@ -131,6 +142,7 @@ class LinkServer:
         self._strangers: Strangers[WebappConnection] = Strangers(MAX_STRANGERS)
         self._connections: dict[WebappConnection, None] = {}  # proved, in the order they came
         self._acceptors: list[Acceptor[WebappConnection]] = []
+        self._callers: Callers | None = None
         self._unproved = 0  # since it was said last
         self._say_at = 0.0
 
@@ -138,9 +150,10 @@ class LinkServer:
     def webapps(self) -> int:
         return len(self._connections)
 
-    async def start(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> int:
-        """Listen and return the port (``port`` 0 takes a free one)."""
-        self._acceptors = await listen(host, port, self, tls)
+    async def start(self, host: str, port: int, callers: Callers | None = None) -> int:
+        """Listen and return the port (``port`` 0 takes a free one); in TLS for ``callers``."""
+        self._callers = callers
+        self._acceptors = await listen(host, port, self, callers.context if callers else None)
         return self._acceptors[0].port
 
     async def stop(self) -> None:
@@ -151,6 +164,13 @@ class LinkServer:
         for connection in list(self._connections):
             connection.close()
 
+    def lets_in(self, connection: WebappConnection, tls_object: ssl.SSLObject | None) -> bool:
+        """Whether a caller may prove that it knows the key, by the certificate that it showed."""
+        why = self._callers.objection(tls_object) if self._callers is not None else ""
+        if why:
+            self._refused(connection, why)
+        return not why
+
     def proved(self, connection: WebappConnection) -> None:
         """A connection proved the key. Raises ProtocolError if there are too many that did."""
         self._leave(connection)
@@ -159,19 +179,15 @@ class LinkServer:
         self._connections[connection] = None
 
     def unproved(self, connection: WebappConnection, error: Exception) -> None:
-        """Log a failed handshake, at most once a minute: strangers must not fill the log."""
-        self._unproved += 1
-        now = asyncio.get_running_loop().time()
-        if now >= self._say_at:
-            said = {"error": str(error), "times": self._unproved, **connection.peer()}
-            log.warning("link handshake failed", extra=said)
-            self._unproved, self._say_at = 0, now + SAY_SECONDS
+        """A handshake failed, after that of TLS."""
+        self._say(str(error), connection.peer())
 
     # acceptor.Doorkeeper
 
     def enter(self, address: str, sock: socket.socket | None) -> WebappConnection:
         connection = WebappConnection(self)
-        connection.sock = sock
+        connection.sock, connection.address = sock, address
+        connection.version = self._callers.version if self._callers is not None else 0
         loop = asyncio.get_running_loop()
         connection.deadline = loop.call_later(PROOF_SECONDS, connection.end)
         gone = self._strangers.enter(connection, address)
@@ -183,10 +199,29 @@ class LinkServer:
         """There is no file descriptor for a connection: it is closed without an answer."""
         return b""
 
-    def failed(self, connection: WebappConnection) -> None:
-        """A connection ended before or in its TLS handshake."""
+    def failed(self, connection: WebappConnection, error: BaseException) -> None:
+        self._leave(connection)
+        if isinstance(error, ssl.SSLCertVerificationError):
+            self._refused(connection, UNKNOWN)
+
+    def lost(self, connection: WebappConnection) -> None:
+        """A connection has ended."""
         self._leave(connection)
         self._connections.pop(connection, None)
+
+    def _refused(self, connection: WebappConnection, why: str) -> None:
+        assert self._callers is not None
+        say = partial(self._say, why, connection.peer())
+        self._callers.refused(connection.version, say)
+
+    def _say(self, error: str, peer: dict[str, object]) -> None:
+        """Log a failed handshake, at most once a minute: strangers must not fill the log."""
+        self._unproved += 1
+        now = asyncio.get_running_loop().time()
+        if now >= self._say_at:
+            said = {"error": error, "times": self._unproved, **peer}
+            log.warning("link handshake failed", extra=said)
+            self._unproved, self._say_at = 0, now + SAY_SECONDS
 
     def _leave(self, connection: WebappConnection) -> None:
         self._strangers.leave(connection)

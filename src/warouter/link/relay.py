@@ -21,6 +21,7 @@ from warouter import background
 from warouter.link import wire
 from warouter.link.address import Address
 from warouter.link.connection import TICK_SECONDS
+from warouter.link.credential import Credential
 from warouter.link.dial import CoreappConnection
 from warouter.link.listen import Relaying, WebappConnection, relay_nothing
 
@@ -46,8 +47,11 @@ class Relay(Relaying):
     ``find`` reads the node row of an incarnation; it is asked once for each that is relayed to.
     """
 
-    def __init__(self, find: Callable[[UUID], Awaitable[Address | None]]) -> None:
+    def __init__(
+        self, find: Callable[[UUID], Awaitable[Address | None]], credential: Credential
+    ) -> None:
         self._find = find
+        self.credential = credential
         self._addresses: dict[UUID, Address] = {}  # an incarnation's never changes
         self._passages: dict[UUID, Passage] = {}
         self.waiting = 0
@@ -167,7 +171,7 @@ class Passage:
             address = await self._relay.address(self.owner)
             if address is None:
                 return False
-            self._connection = CoreappConnection(self, address)
+            self._connection = CoreappConnection(self, address, self._relay.credential)
             async with asyncio.timeout(REACH_SECONDS):
                 if await self._connection.connect(REACH_SECONDS):
                     await self._settled.wait()

@@ -46,7 +46,7 @@ class Doorkeeper(Protocol[P]):
     def refuse(self) -> bytes:
         """The bytes that a refused connection gets before it is closed, unless it expects TLS."""
 
-    def failed(self, protocol: P) -> None:
+    def failed(self, protocol: P, error: BaseException) -> None:
         """A connection ended in its TLS handshake: ``connection_made`` was never called."""
 
 
@@ -137,7 +137,7 @@ class Acceptor(Generic[P]):
                 ssl_handshake_timeout=HANDSHAKE_SECONDS if self._tls else None,
             )
         except BaseException as error:
-            self._keeper.failed(protocol)
+            self._keeper.failed(protocol, error)
             if not isinstance(error, Exception):
                 raise
             if not isinstance(error, OSError):  # those are the client's: TLS errors, time-outs

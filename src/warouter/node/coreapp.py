@@ -20,6 +20,8 @@ from secrets import token_bytes
 from warouter.cluster.shardmap import SIMULATOR
 from warouter.config import Settings
 from warouter.errors import CommandError
+from warouter.link.callers import Callers
+from warouter.link.credential import Credential
 from warouter.link.listen import LinkServer
 from warouter.link.relay import Relay
 from warouter.node.end import Common
@@ -53,10 +55,10 @@ from warouter.owner.recorder import Recorder
 from warouter.owner.retention import Retention
 from warouter.owner.writable import Writable
 from warouter.store.aside import Aside, find_address
-from warouter.store.beats import Beat, NodeSession
+from warouter.store.beats import LOST, Beat, NodeSession
 from warouter.store.dead_letters import LETTERS
 from warouter.store.journal import Journal
-from warouter.store.nodes import LINK_GONE
+from warouter.store.nodes import LINK_GONE, NODES, read_certificates
 from warouter.systemd import Notifier
 from warouter.tls import link as tls
 
@@ -68,6 +70,8 @@ class Coreapp:
 
     ``left``: something of the Cloud API is in the database, whatever the upstream is now.
     """
+
+    callers: Callers | None = None  # those on other hosts, if it listens for them
 
     def __init__(
         self,
@@ -100,7 +104,8 @@ class Coreapp:
         self.claims = Claims(owned, self.upstream, clock)
         self.sender = end.sender(receipts, self.media.attachments, self.claims)
         self.appender = Appender(owned, journal, recorder, self.sender)
-        self.relay = Relay(partial(find_address, self._aside.fetch))
+        self.credential = Credential(identity.incarnation.hex, self.session.publish)
+        self.relay = Relay(partial(find_address, self._aside.fetch), self.credential)
         self.link = LinkServer(self._link_key, self.appender, self.relay)
 
         # Whatever the upstream says begins here: answers for the sender, events for downloads.
@@ -121,8 +126,7 @@ class Coreapp:
             *end.listeners,
             self.appender,
         )
-        self.watch = Watch(owned, (self.sender, self.feed))
-        self.retention = self._make_retention()
+        self.watch, self.retention = Watch(owned, (self.sender, self.feed)), self._make_retention()
         self.following = self._make_following()
         self.beat_count = BeatCount(settings.beat, boottime)
         self.beats = self._make_beats(
@@ -133,18 +137,18 @@ class Coreapp:
     async def start(self) -> None:
         """Listen, register and wire; then ``tasks`` run the process."""
         host, port = self._settings.coreapp_hostname, self._settings.link_port
-        context, fingerprint = (None, None) if tls.on_this_host(host) else tls.server_context(host)
+        shown = None if tls.on_this_host(host) else self.credential.certificate
+        if shown is not None:
+            self.callers = Callers(shown, self._read_certificates)
         try:
-            taken = await self.link.start(host, port, context)
+            taken = await self.link.start(host, port, self.callers)
         except OSError as error:
             raise CommandError(
                 f"Port {port} at {host} cannot be taken ({error.strerror}):"
                 " set COREAPP_EXTERNAL_PORTS to one that is free."
             ) from error
         self.session.register_as(
-            self._identity.registration(
-                host, taken, link_key=self._link_key, fingerprint=fingerprint
-            )
+            self._identity.registration(host, taken, link_key=self._link_key, certificate=shown)
         )
 
     def tasks(self) -> list[asyncio.Task[None]]:
@@ -162,6 +166,7 @@ class Coreapp:
             "settings": self.following.run(),
             "prune": self.retention.run(),
             "media": self.media.run(),
+            **({"callers": self.callers.run()} if self.callers is not None else {}),
             **self.end.work(),
         }
         return [asyncio.create_task(coroutine, name=name) for name, coroutine in work.items()]
@@ -178,6 +183,10 @@ class Coreapp:
         self.session.terminate()
         await self.journal.close()
         await self._aside.close()
+
+    async def _read_certificates(self) -> list[bytes | None]:
+        await self.session.registered.wait()
+        return await read_certificates(self.session.fetch)
 
     def _make_retention(self) -> Retention:
         return Retention(
@@ -221,6 +230,8 @@ class Coreapp:
 
     def _on_hint(self, what: str) -> None:
         self.end.hint(what)
+        if what in (NODES, LOST) and self.callers is not None:
+            self.callers.wake()
         if what == LETTERS:
             self.feed.look_for_letters()
         elif what != LINK_GONE:  # that one is for masters

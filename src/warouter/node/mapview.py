@@ -19,6 +19,7 @@ from warouter.cluster.shardmap import ShardMap
 from warouter.config import Settings, Timing
 from warouter.errors import ChangeRefused, NotReady
 from warouter.link.client import Links
+from warouter.link.credential import Credential
 from warouter.log import Outage
 from warouter.store import database
 from warouter.store.account.registration import read_standing
@@ -71,6 +72,7 @@ class MapView:
         pool: asyncpg.Pool,
         application: str,
         tokens: Tokens | None = None,
+        credential: Credential | None = None,
     ) -> None:
         self._settings = settings
         self._timing = timing
@@ -84,7 +86,7 @@ class MapView:
         self._clock = asyncio.get_running_loop().time
         self._beats = Beats(timing.lease / 2)  # a gap alone is no silence
         self._link_gone = False
-        self.links = Links(timing.hold, self._wake.set, self._on_link_gone)
+        self.links = Links(timing.hold, self._wake.set, self._on_link_gone, credential)
         self.map: ShardMap | None = None
         self._read: ShardMap | None = None  # on this connection
 

@@ -25,6 +25,7 @@ from warouter.store import database, migrate, server_settings
 from warouter.store.beats import Registration
 from warouter.store.upstream import heard_of_the_cloud, read_upstream
 from warouter.systemd import SIGN_SECONDS, Notifier
+from warouter.tls.link import Certificate
 
 logger = logging.getLogger(__name__)
 
@@ -48,8 +49,14 @@ class Identity:
         log.bind(node=self.name, role=role, incarnation=self.incarnation.hex[:8])
 
     def registration(
-        self, host: str, port: int, *, link_key: bytes | None = None, fingerprint: str | None = None
+        self,
+        host: str,
+        port: int,
+        *,
+        link_key: bytes | None = None,
+        certificate: Certificate | None = None,
     ) -> Registration:
+        """With the certificate of a coreapp that other hosts dial."""
         return Registration(
             incarnation=self.incarnation,
             name=self.name,
@@ -59,7 +66,8 @@ class Identity:
             version=__version__,
             pid=os.getpid(),
             link_key=link_key,
-            fingerprint=fingerprint,
+            fingerprint=certificate.fingerprint if certificate else None,
+            certificate=certificate.der if certificate else b"",
         )
 
 

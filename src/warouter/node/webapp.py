@@ -29,6 +29,7 @@ from warouter.http.meter import Meter
 from warouter.http.pace import LOOPBACK, Limits
 from warouter.http.rates import Rates, parse_rates
 from warouter.link.client import Links
+from warouter.link.credential import Credential
 from warouter.log import Outage
 from warouter.media.directory import Directory
 from warouter.media.fetch import Fetcher
@@ -144,9 +145,10 @@ class Webapp:
         self._tls = None if settings.no_tls else ServerTls(settings.tls_cert, settings.tls_key)
         # The cluster: who owns which slot, and the links through which messages go there.
         tokens = TokenCache(Accounts(pool))
-        self._view = MapView(settings, settings.timing, pool, identity.application, tokens)
         registration = identity.registration(settings.webapp_hostname, self.port)
-        self._session = NodeSession(settings, registration, lambda _what: None)
+        self._session = session = NodeSession(settings, registration, lambda _what: None)
+        shown = Credential(identity.incarnation.hex, session.publish)
+        self._view = MapView(settings, settings.timing, pool, identity.application, tokens, shown)
         # The API on top of it, and what it says of itself.
         self._meter = Meter()
         self._figures = WebappFigures(self._meter, self._view)

@@ -24,10 +24,11 @@ from warouter.store.database import (
 )
 
 _SHOW = "select pg_try_advisory_lock($1, hashtext($2))"
-_REGISTER = "select register_node($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12)"
+_REGISTER = "select register_node($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13)"
 _BEAT = "select * from beat($1, $2, $3, $4, $5)"
 _BEAT_WITH_MOVES = "select * from beat_with_moves($1, $2, $3, $4, $5)"
 _LEAVE = "select say_leaving($1, $2, $3)"
+LOST = "lost"  # the hint that the session itself has ended, and others were missed
 BETWEEN_SECONDS = 0.5  # a beat waits so long for another statement, and a lease for several beats
 
 
@@ -43,6 +44,7 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True):
     pid: int
     link_key: bytes | None = None
     fingerprint: str | None = None
+    certificate: bytes = b""  # DER, of what dials other hosts
 
     @property
     def application(self) -> str:
@@ -87,6 +89,18 @@ class NodeSession:
     def register_as(self, registration: Registration) -> None:
         """Publish these facts with the next registration: the listening address is known now."""
         self._registration = registration
+
+    async def publish(self, certificate: bytes) -> None:
+        """Put this certificate (DER) into the node row, also whenever that is written anew.
+
+        Returns once others can read it. OutcomeUnknown if the database does not say so.
+        """
+        self._registration = msgspec.structs.replace(self._registration, certificate=certificate)
+        await self.registered.wait()
+        try:
+            await self.fetch(_REGISTER, *self._facts())
+        except asyncpg.PostgresError as error:
+            raise OutcomeUnknown(f"certificate: {error!r}") from error
 
     @property
     def _moves(self) -> bool:
@@ -200,12 +214,14 @@ class NodeSession:
     def _on_lost(self, _connection: object) -> None:
         """Beat again at once: a node without a session is soon judged dead."""
         self.alive = False
-        self._wake("lost")
+        self._wake(LOST)
 
     async def _register(self, connection: Connection) -> None:
+        await connection.execute(_REGISTER, *self._facts())
+
+    def _facts(self) -> tuple[Any, ...]:
         r = self._registration
-        await connection.execute(
-            _REGISTER,
+        return (
             r.incarnation,
             r.name,
             r.role,
@@ -218,4 +234,5 @@ class NodeSession:
             HASH_VERSION,
             r.pid,
             self._settings.upstream_name,
+            r.certificate,
         )

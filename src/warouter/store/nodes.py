@@ -11,12 +11,14 @@ import msgspec
 
 from warouter.cluster.membership import Node
 from warouter.cluster.shardmap import ShardMap, SlotOwner
-from warouter.errors import ChangeRefused
+from warouter.errors import ChangeRefused, OutcomeUnknown
 from warouter.link.address import Address
 from warouter.store import locks
+from warouter.store.bounded import Fetch
 from warouter.store.database import Connection, Source
 
 TAKEN_UP = "taken up"  # the details of a request for shards that a leader has seen
+NODES = "nodes"  # the hint of a process that has registered or will leave
 LINK_GONE = "link"  # the hint of a webapp whose link to a coreapp has ended
 _MAP = "select version, shards from shard_map"
 SLOTS_SQL = """
@@ -84,6 +86,20 @@ def addresses_of(rows: Sequence[Any]) -> dict[UUID, Address]:
 ADDRESS_SQL = """
 select incarnation, name, host, port, link_key, fingerprint
   from node where incarnation = $1 and role = 'coreapp'"""
+
+
+# What each process that may dial a link shows: see link/pins.py.
+_CERTIFICATES = "select certificate from node where role in ('webapp', 'coreapp')"
+
+
+async def read_certificates(fetch: Fetch) -> list[bytes | None]:
+    """The certificate (DER) of each row of a webapp or coreapp; b"" of one that has none, None of
+    a build that knows of none. OutcomeUnknown when the database does not answer.
+    """
+    try:
+        return [row["certificate"] for row in await fetch(_CERTIFICATES)]
+    except asyncpg.PostgresError as error:
+        raise OutcomeUnknown(f"certificates: {error!r}") from error
 
 
 def address_of(row: Any) -> Address:

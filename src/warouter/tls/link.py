@@ -1,6 +1,8 @@
-"""TLS for links between hosts: a certificate per incarnation, pinned by its fingerprint.
+"""TLS for links between hosts: a certificate per incarnation, pinned by its fingerprint both ways.
 
-The fingerprint travels in the node row, so the database is the root of trust and no CA is needed.
+The node rows name the certificates, so the database is the root of trust and no CA is needed. A pin
+alone decides: no date is looked at, or a process that runs for longer than its certificate would
+lose its links, and so would a host whose clock is wrong.
 """
 
 from __future__ import annotations
@@ -8,8 +10,22 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import ssl
-import tempfile
-from pathlib import Path
+from typing import NamedTuple
+
+from warouter.tls import pem
+
+_NO_CHECK_TIME = 0x200000  # X509_V_FLAG_NO_CHECK_TIME, for which Python has no name
+
+
+class Certificate(NamedTuple):
+    """A certificate in DER, and the same with its private key in PEM."""
+
+    der: bytes
+    pem: str
+
+    @property
+    def fingerprint(self) -> str:
+        return fingerprint(self.der)
 
 
 def on_this_host(host: str) -> bool:
@@ -22,32 +38,57 @@ def on_this_host(host: str) -> bool:
         return False
 
 
-def server_context(name: str) -> tuple[ssl.SSLContext, str]:
-    """A context with a fresh certificate for ``name``, and its SHA-256 fingerprint in hex."""
+def fresh(name: str) -> Certificate:
+    """A new certificate. ``name`` has to be an incarnation's own: OpenSSL looks for it by that."""
     # Only here: it loads 8 MiB that a process on loopback has no use for.
     from warouter.tls.certificate import self_signed
 
     cert, key = self_signed(name, [name])
+    return Certificate(ssl.PEM_cert_to_DER_cert(cert.decode()), (cert + key).decode())
+
+
+def fingerprint(der: bytes) -> str:
+    """SHA-256 in hex."""
+    return hashlib.sha256(der).hexdigest()
+
+
+def server_context(own: Certificate) -> ssl.SSLContext:
+    """A context that shows ``own`` and asks for the caller's certificate, which has to be one that
+    was ``trust``ed. It lets callers without one through: whoever listens decides on those.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "link.pem"
-        path.touch(mode=0o600)
-        path.write_bytes(cert + key)
-        context.load_cert_chain(path)
-    return context, hashlib.sha256(ssl.PEM_cert_to_DER_cert(cert.decode())).hexdigest()
+    context.num_tickets = 0  # who comes back proves itself again
+    context.verify_flags |= _NO_CHECK_TIME
+    context.verify_mode = ssl.CERT_OPTIONAL
+    pem.load(context, own.pem)
+    return context
 
 
-def client_context() -> ssl.SSLContext:
-    """A context that encrypts only; ``pinned`` checks the peer's identity."""
+def trust(context: ssl.SSLContext, der: bytes) -> None:
+    """Let callers with this certificate through a handshake; ssl.SSLError if it is damaged.
+
+    Python cannot ask for a certificate without a list of those to trust.
+    """
+    context.load_verify_locations(cadata=der)
+
+
+def client_context(own: Certificate) -> ssl.SSLContext:
+    """A context that shows ``own`` and encrypts; ``pinned`` checks the peer's identity."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
+    pem.load(context, own.pem)
     return context
+
+
+def shown(tls_object: ssl.SSLObject | ssl.SSLSocket | None) -> str | None:
+    """The fingerprint of the certificate that the peer showed; None if it showed none."""
+    der = tls_object.getpeercert(binary_form=True) if tls_object is not None else None
+    return None if der is None else fingerprint(der)
 
 
 def pinned(tls_object: ssl.SSLObject | ssl.SSLSocket | None, fingerprint: str) -> bool:
     """True if the peer showed the certificate that its node row names."""
-    der = tls_object.getpeercert(binary_form=True) if tls_object is not None else None
-    return der is not None and hashlib.sha256(der).hexdigest() == fingerprint
+    return shown(tls_object) == fingerprint

@@ -32,6 +32,15 @@ def server_context(text: str) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_RENEGOTIATION
     context.set_ciphers(_CIPHERS)
+    load(context, text)
+    return context
+
+
+def load(context: ssl.SSLContext, text: str) -> None:
+    """Let a context show the certificates in ``text``, leaf first, with the private key in it.
+
+    ssl.SSLError as in ``server_context``.
+    """
     # OpenSSL reads files only; this one has no place on any disk, since there is a key in it.
     descriptor = os.memfd_create("pem")
     try:
@@ -40,4 +49,3 @@ def server_context(text: str) -> ssl.SSLContext:
         context.load_cert_chain(f"/proc/self/fd/{descriptor}", password="")
     finally:
         os.close(descriptor)
-    return context

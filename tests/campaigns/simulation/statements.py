@@ -87,7 +87,11 @@ def _register(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
         "unreached": [],
         "journal_ok": True,
     }
-    node = dict(zip(_NODE, a[: len(_NODE)], strict=True)) | {"pid": a[10], "upstream": a[11]}
+    node = dict(zip(_NODE, a[: len(_NODE)], strict=True)) | {
+        "pid": a[10],
+        "upstream": a[11],
+        "certificate": a[12],
+    }
     s.tables.nodes.setdefault(a[0], node | told)
     s.notify("nodes")
     return []
@@ -162,6 +166,11 @@ def _nodes(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
 def _address(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
     node = s.tables.nodes.get(a[0])
     return [dict(node)] if node is not None and node["role"] == "coreapp" else []
+
+
+def _certificates(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
+    nodes = s.tables.nodes.values()
+    return [{"certificate": n["certificate"]} for n in nodes if n["role"] != "master"]
 
 
 def _unwritable(s: Any, c: Any, a: tuple[Any, ...]) -> list[Any]:
@@ -470,6 +479,7 @@ _STATEMENTS = {
         ("select slot, epoch, owner, successor", None, _call("slots")),
         ("select n.incarnation, n.name", None, _nodes),
         ("from node where incarnation = $1 and role", None, _address),
+        ("select certificate from node", None, _certificates),
         ("select version, shards from shard_map", None, _map),
         ("pg_try_advisory_lock($1, 0)", None, _lead),
         ("pg_try_advisory_lock($1, hashtext", None, lambda s, c, a: [{"won": True}]),

@@ -20,7 +20,7 @@ end $$;
 -- Does the same, with the upstream that the process is set to. Where each kind of process has a login
 -- of its own, one cannot register as another: a webapp as a coreapp would be given slots, and messages.
 --
--- Called by: store/beats.py
+-- Called by: register_node, builds up to 0029
 create function register_node(
     p_incarnation uuid, p_name text, p_role text, p_host text, p_port integer, p_link_key bytea,
     p_fingerprint text, p_version text, p_hash_name text, p_hash_version integer, p_pid integer,
@@ -38,4 +38,20 @@ begin
                           p_version, p_hash_name, p_hash_version, p_pid);
     update node n set upstream = p_upstream
      where n.incarnation = p_incarnation and n.upstream is distinct from p_upstream;
+end $$;
+
+-- Does the same, with the certificate (DER) that the process shows to those it dials on other hosts,
+-- which may come later than the row; empty: it has none. Masters dial nobody.
+--
+-- Called by: store/beats.py
+create function register_node(
+    p_incarnation uuid, p_name text, p_role text, p_host text, p_port integer, p_link_key bytea,
+    p_fingerprint text, p_version text, p_hash_name text, p_hash_version integer, p_pid integer,
+    p_upstream text, p_certificate bytea)
+returns void language plpgsql volatile security definer set search_path from current as $$
+begin
+    perform register_node(p_incarnation, p_name, p_role, p_host, p_port, p_link_key, p_fingerprint,
+                          p_version, p_hash_name, p_hash_version, p_pid, p_upstream);
+    update node n set certificate = p_certificate
+     where n.incarnation = p_incarnation and n.certificate is distinct from p_certificate;
 end $$;

@@ -1,0 +1,23 @@
+-- runs with: 11
+--
+-- Links between hosts are pinned both ways: a coreapp knows the certificates of those who may call.
+
+-- What a webapp or coreapp shows when it dials another host, in DER; empty: it has none. Null: of a
+-- build without it, whose processes are let in without one.
+alter table node add column certificate bytea;
+
+-- Does the same, with the certificate (DER) that the process shows to those it dials on other hosts,
+-- which may come later than the row; empty: it has none. Masters dial nobody.
+--
+-- Called by: store/beats.py
+create function register_node(
+    p_incarnation uuid, p_name text, p_role text, p_host text, p_port integer, p_link_key bytea,
+    p_fingerprint text, p_version text, p_hash_name text, p_hash_version integer, p_pid integer,
+    p_upstream text, p_certificate bytea)
+returns void language plpgsql volatile security definer set search_path from current as $$
+begin
+    perform register_node(p_incarnation, p_name, p_role, p_host, p_port, p_link_key, p_fingerprint,
+                          p_version, p_hash_name, p_hash_version, p_pid, p_upstream);
+    update node n set certificate = p_certificate
+     where n.incarnation = p_incarnation and n.certificate is distinct from p_certificate;
+end $$;

@@ -1,0 +1,169 @@
+"""Links between hosts: real processes at an address of this machine that is not loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import socket
+import ssl
+from contextlib import AsyncExitStack, closing, suppress
+from typing import Any
+
+import pytest
+
+from tests.cluster.conftest import Start, lived_through, unharmed
+from tests.cluster.test_rolling import stopped
+from tests.cluster.test_unreachable import between, recipient_of
+from tests.cluster.test_upgrade import carrying
+from tests.cluster.upgrade_former import needs_history
+from tests.harness import former
+from tests.harness.facts import Facts
+from tests.harness.wait import PATIENCE, soon
+from warouter.link import wire
+from warouter.link.pins import UNKNOWN
+from warouter.local.options import Placement
+from warouter.tls import link as tls
+
+HELLO = 4 + wire.HELLO_SIZE
+
+
+def own_address() -> str:
+    """One of this machine by which others reach it; "" if it has none."""
+    with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as sock, suppress(OSError):
+        sock.connect(("192.0.2.1", 9))  # which sends nothing
+        return str(sock.getsockname()[0])
+    return ""
+
+
+HERE = own_address()
+pytestmark = pytest.mark.skipif(
+    not HERE or tls.on_this_host(HERE), reason="not run: this machine has no address but loopback"
+)
+
+
+def off_host(name: str, role: str) -> Placement:
+    """Coreapps listen for other hosts."""
+    return Placement(environment={"COREAPP_HOSTNAME": HERE} if role == "coreapp" else {})
+
+
+async def rows(facts: Facts, role: str) -> list[Any]:
+    return await facts.connection.fetch("select * from node where role = $1 order by name", role)
+
+
+def bare() -> ssl.SSLContext:
+    """Of somebody without a certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
+
+
+async def heard(host: str, port: int, context: ssl.SSLContext) -> bytes:
+    """What a link's port says to a stranger."""
+    try:
+        reader, writer = await asyncio.open_connection(host, port, ssl=context)
+        async with asyncio.timeout(PATIENCE):
+            said = await reader.read(HELLO)
+        writer.transport.abort()
+    except OSError:
+        return b""
+    return said
+
+
+def refused(facts: Facts) -> list[str]:
+    """Lines of all logs about callers that were not let in."""
+    return [
+        line
+        for process in facts.cluster.processes.values()
+        if process.role in ("webapp", "coreapp")
+        for line in process.log.read_text().splitlines()
+        if "link handshake failed" in line or "broke the protocol" in line
+    ]
+
+
+async def test_messages_flow_and_strangers_hear_nothing(start: Start) -> None:
+    """Also through webapps and coreapps that join later; nobody of the cluster is ever refused."""
+    async with lived_through(start, place=off_host, webapps=2) as (cluster, business, facts):
+        business.start()
+        await business.more(200)
+        for row in [*await rows(facts, "coreapp"), *await rows(facts, "webapp")]:
+            assert row["certificate"]
+        for row in await rows(facts, "coreapp"):
+            assert row["host"] == HERE
+            assert hashlib.sha256(row["certificate"]).hexdigest() == row["fingerprint"]
+        (joined,) = await cluster.add_coreapps(1)
+        webapp = cluster.processes["webapp-2"]
+        await stopped(webapp)
+        await cluster.again(webapp)
+        await carrying(facts, business, webapp)
+        assert joined.alive
+        assert refused(facts) == []
+        owners = await rows(facts, "coreapp")
+        for row in owners:
+            stranger = tls.client_context(tls.fresh(row["incarnation"].hex))
+            assert await heard(row["host"], row["port"], stranger) == b""
+        await soon(lambda: len(refused(facts)) == len(owners))
+        assert all(UNKNOWN in line for line in refused(facts))
+        for row in owners:
+            assert await heard(row["host"], row["port"], bare()) == b""
+
+
+async def test_an_owner_cut_from_the_webapp_is_relayed_to(start: Start) -> None:
+    """The relaying coreapp shows its certificate as a webapp does."""
+    async with (
+        lived_through(start, place=off_host) as (_, business, facts),
+        AsyncExitStack() as stack,
+    ):
+        old = (await facts.map()).slots[0]
+        proxy = await between(stack, facts, old.owner)
+        business.start()
+        await business.more(400)
+        proxy.cut()
+        await business.send(recipient_of(0))
+        await facts.until(lambda m: m.slots[0].owner != old.owner)
+        await business.more(400)
+        arrivals = (await business.record())["arrivals"]
+        (sent,) = business.history.acked[recipient_of(0)]
+        (epoch,) = {epoch for _, _, message_id, epoch in arrivals if message_id == sent}
+        assert epoch == old.epoch  # the owner that was cut off has sent it itself
+        assert refused(facts) == []
+
+
+@needs_history
+async def test_a_webapp_of_a_former_build_gets_in_until_none_is_left(start: Start) -> None:
+    old = str(former.sources())
+
+    def place(name: str, role: str) -> Placement:
+        return (
+            Placement(environment={"PYTHONPATH": old})
+            if name == "webapp-2"
+            else off_host(name, role)
+        )
+
+    cluster, business = await start(place=place, webapps=2)
+    async with Facts(cluster) as facts:
+        business.start()
+        await business.through_each_webapp()
+        await business.more(200)
+        shown = [row["certificate"] for row in await rows(facts, "webapp")]
+        assert shown[0]
+        assert shown[1] is None
+        for row in await rows(facts, "coreapp"):
+            assert len(await heard(row["host"], row["port"], bare())) == HELLO
+        assert refused(facts) == []
+        webapp = cluster.processes["webapp-2"]
+        await stopped(webapp)
+        webapp.environment["PYTHONPATH"] = ""
+        await cluster.again(webapp)
+        await carrying(facts, business, webapp)
+        # As the leader does, a minute after its end.
+        await facts.connection.execute(
+            "delete from node where role = 'webapp' and certificate is null"
+        )
+        for row in await rows(facts, "coreapp"):
+            await soon(lambda r=row: _silent(r))
+        await business.through_each_webapp()
+    await unharmed(business)
+
+
+async def _silent(row: Any) -> bool:
+    return await heard(row["host"], row["port"], bare()) == b""

@@ -1,0 +1,87 @@
+"""The certificates in node rows, as processes write them and coreapps read them."""
+
+from __future__ import annotations
+
+import asyncio
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from tests.harness.owned import session_of
+from warouter.config import Settings
+from warouter.errors import OutcomeUnknown
+from warouter.link.callers import Callers
+from warouter.link.credential import Credential
+from warouter.store.nodes import read_certificates
+from warouter.tls import link as tls
+
+TRUST = 5.0
+FORMER = "select register_node($1,'former','webapp','h',1,null,null,'0','xxh64',1,1,'simulator')"
+
+
+async def of_callers(pool: asyncpg.Pool) -> list[bytes | None]:
+    return await read_certificates(pool.fetch)
+
+
+async def test_a_certificate_stands_in_the_row_and_in_each_that_follows(
+    settings: Settings, pool: asyncpg.Pool
+) -> None:
+    """One is registered again by a beat that finds no row, as after a failover."""
+    node = session_of(settings, "webapp", uuid4())
+    await node.beat(True, TRUST)
+    assert await of_callers(pool) == [b""]
+    await node.publish(b"certificate")
+    assert await of_callers(pool) == [b"certificate"]
+    await pool.execute("delete from node")
+    await pool.execute("delete from beat")
+    await node.beat(True, TRUST)
+    assert await of_callers(pool) == [b"certificate"]
+    node.terminate()
+
+
+async def test_one_is_published_by_who_is_not_registered_yet(
+    settings: Settings, pool: asyncpg.Pool
+) -> None:
+    node = session_of(settings, "webapp", uuid4())
+    publishing = asyncio.ensure_future(node.publish(b"certificate"))
+    await node.beat(True, TRUST)
+    await publishing
+    assert await of_callers(pool) == [b"certificate"]
+    node.terminate()
+
+
+async def test_rows_of_masters_say_nothing_and_those_of_former_builds_null(
+    settings: Settings, pool: asyncpg.Pool
+) -> None:
+    master = session_of(settings, "master", uuid4())
+    await master.beat(True, TRUST)
+    assert await of_callers(pool) == []
+    await pool.execute(FORMER, uuid4())
+    assert await of_callers(pool) == [None]
+    master.terminate()
+
+
+async def test_without_a_right_to_the_rows_there_is_one_sentence(
+    settings: Settings, pool: asyncpg.Pool
+) -> None:
+    node = session_of(settings, "webapp", uuid4())
+    await node.beat(True, TRUST)
+    await pool.execute("alter table node rename column certificate to hidden")
+    with pytest.raises(OutcomeUnknown):
+        await of_callers(pool)
+    with pytest.raises(OutcomeUnknown):
+        await node.publish(b"certificate")
+    node.terminate()
+
+
+async def test_coreapps_follow_the_rows(settings: Settings, pool: asyncpg.Pool) -> None:
+    node = session_of(settings, "webapp", uuid4())
+    await node.beat(True, TRUST)
+    shown = Credential("webapp", node.publish)
+    await shown.context()
+    callers = Callers(tls.fresh("coreapp"), lambda: of_callers(pool))
+    callers.adopt(await of_callers(pool))
+    assert callers._pins.known == {shown.certificate.fingerprint}
+    assert not callers._pins.bare
+    node.terminate()

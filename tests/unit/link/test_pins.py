@@ -1,0 +1,42 @@
+"""Whom a coreapp lets in from other hosts: every case of what is in the rows and what is shown."""
+
+from __future__ import annotations
+
+import pytest
+
+from warouter.link.pins import NONE_SHOWN, UNKNOWN, Pins, objection, pins_of
+
+FORMER, EMPTY = None, b""  # rows of a build without certificates, and of a process that has none
+
+
+def name_of(der: bytes) -> str:
+    return der.decode().upper()
+
+
+@pytest.mark.parametrize(
+    ("rows", "shown", "said"),
+    [
+        ([b"a"], "A", ""),
+        ([b"a", b"b", EMPTY], "B", ""),
+        ([b"a"], "B", UNKNOWN),
+        ([], "A", UNKNOWN),
+        ([FORMER], "A", UNKNOWN),
+        ([b"a", FORMER], "B", UNKNOWN),
+        ([b"a", FORMER], "A", ""),
+        ([b"a", FORMER], None, ""),
+        ([FORMER], None, ""),
+        ([b"a"], None, NONE_SHOWN),
+        ([b"a", EMPTY], None, NONE_SHOWN),
+        ([EMPTY], None, NONE_SHOWN),
+        ([EMPTY], "", UNKNOWN),
+        ([], None, NONE_SHOWN),
+    ],
+)
+def test_who_is_let_in(rows: list[bytes | None], shown: str | None, said: str) -> None:
+    assert objection(pins_of(rows, name_of), shown) == said
+
+
+def test_pins_are_the_fingerprints_of_what_there_is() -> None:
+    assert pins_of([b"a", b"b", b"a", EMPTY], name_of) == Pins(frozenset("AB"), bare=False)
+    assert pins_of([FORMER, b"a"], name_of) == Pins(frozenset("A"), bare=True)
+    assert pins_of([], name_of) == Pins()
