@@ -111,12 +111,16 @@ class Follower:
     def _look_at_the_end(self, ends: Ends) -> None:
         """ChainBroken if what was shown last is no longer the newest row, though none came after."""
         if ends.head_id < self._chain.id:
-            raise ChainBroken(f"it ends with row {ends.head_id}, and row {self._chain.id} was there")
+            raise ChainBroken(
+                f"it ends with row {ends.head_id}, and row {self._chain.id} was there"
+            )
         self._chain.end(ends)
 
     def _begin_at_the_anchor(self, ends: Ends, since: int) -> None:
         if since < ends.tail_id and since >= ends.began_after:
-            click.echo(f"Rows {since + 1} to {ends.tail_id} are no longer kept.", err=True)
+            first, last = since + 1, ends.tail_id
+            gone = f"Row {last} is" if first == last else f"Rows {first} to {last} are"
+            click.echo(f"{gone} no longer kept.", err=True)
         self._chain = Chain(ends.tail_id, ends.tail_hash)
 
     async def _connected(self) -> Connection:

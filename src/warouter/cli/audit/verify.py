@@ -13,7 +13,9 @@ from warouter.store.views.chain import Chain, ChainBroken, Ends
 
 APPLICATION = "warouter audit"
 Known = Sequence[tuple[int, str]]
-_WHAT_TO_DO = "Keep a copy of the database now, and compare it with a backup or a log that was kept."
+_WHAT_TO_DO = (
+    "Keep a copy of the database now, and compare it with a backup or a log that was kept."
+)
 
 
 async def verify(settings: Settings, known: Known) -> str:
