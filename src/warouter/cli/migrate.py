@@ -9,7 +9,7 @@ import asyncpg
 import click
 
 from warouter.cli.nodes import data_dir_option, settings_for
-from warouter.errors import CommandError
+from warouter.errors import CommandError, UntrustedDatabase
 from warouter.store.migrate import migrate as apply
 
 
@@ -20,6 +20,8 @@ def migrate(data_dir: Path | None) -> None:
     settings = settings_for("master", data_dir)
     try:
         applied = asyncio.run(apply(settings))
+    except UntrustedDatabase as error:
+        raise CommandError(str(error)) from error
     except (OSError, TimeoutError, asyncpg.PostgresError) as error:
         raise CommandError(
             f"PostgreSQL at {settings.db_where} failed to run the migrations"

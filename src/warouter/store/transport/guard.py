@@ -21,7 +21,7 @@ from warouter.errors import UntrustedDatabase
 from warouter.store.transport import sentences
 
 _PROTOCOL = "Protocol"  # where asyncpg looks for it
-_AUTHENTICATION, _READY = b"R", b"Z"
+_AUTHENTICATION, _READY, _ERROR = b"R", b"Z", b"E"
 _HEADER = struct.Struct("!ci")  # type, and length without the type
 _CODE = struct.Struct("!i")
 _MOST_BYTES = 1 << 16  # of one message before the server is ready
@@ -83,14 +83,23 @@ class GuardedProtocol(asyncpg.protocol.Protocol):
             return
         self._held += data
         try:
-            while message := _first(self._held):
-                _look_at(message, self._verified())
-                super().data_received(message)
-                if message.startswith(_READY):
-                    self._step_aside()
-                    return
+            while self._guards and (message := _first(self._held)):
+                self._pass_on(message)
         except _Refusal as refusal:
             self._end(UntrustedDatabase(sentences.refused(self._where, str(refusal))))
+
+    def _pass_on(self, message: bytes) -> None:
+        """Show asyncpg one message, unless it must not answer it."""
+        _look_at(message, self._verified())
+        ready = message.startswith(_READY)
+        if ready and not hasattr(self.get_settings(), "server_version"):
+            raise _Refusal(sentences.NO_POSTGRESQL)  # asyncpg would fail without a word
+        super().data_received(message)
+        if ready:
+            self._step_aside()
+        elif message.startswith(_ERROR):
+            # Else its end in TLS would wait for the server's, and a command's loop with it.
+            self._carrier.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.__dict__.pop("data_received", None)  # a circle, which would wait for the collector
