@@ -182,6 +182,7 @@ def load(environ: Mapping[str, str]) -> Settings:
             f"WA_DB_ENGINE is {settings.db_engine!r}; warouter runs on PostgreSQL only:"
             " set it to PGSQL."
         )
+    _check_db_ssl(settings)
     if settings.shards_cert not in ("after-7-days", "never"):
         raise ConfigError("WAROUTER_SHARDS_CERT must be after-7-days or never.")
     if settings.api_key and not 12 <= len(settings.api_key) <= 128:
@@ -199,6 +200,16 @@ def load(environ: Mapping[str, str]) -> Settings:
     if not settings.db_schema.isidentifier():
         raise ConfigError("WAROUTER_DB_SCHEMA must be a plain identifier.")
     return settings
+
+
+def _check_db_ssl(settings: Settings) -> None:
+    if settings.db_ssl not in ("verify", "off"):
+        raise ConfigError(f"WAROUTER_DB_SSL is {settings.db_ssl!r}; it must be verify or off.")
+    if settings.db_ssl == "off" and settings.db_ssl_ca:
+        raise ConfigError(
+            "WAROUTER_DB_SSL is off, yet WA_DB_SSL_CA is set, by which servers are verified:"
+            " unset one of them."
+        )
 
 
 def unknown_names(environ: Mapping[str, str]) -> list[str]:

@@ -49,6 +49,12 @@ class UnfitDatabase(WarouterError, ConnectionError):
     """A session with PostgreSQL has settings that would break a promise."""
 
 
+class UntrustedDatabase(WarouterError, ConnectionError):
+    """A server that TLS has not verified, or that asked for the password in a way that would give
+    it away; or a file of WA_DB_SSL_* that cannot be used. The message says what to do.
+    """
+
+
 class OutcomeUnknown(WarouterError):
     """A write was sent to PostgreSQL and no answer came: it may or may not be committed."""
 

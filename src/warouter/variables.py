@@ -105,10 +105,20 @@ class Variables(msgspec.Struct, frozen=True, kw_only=True):
     db_ssl_ca: str = DATABASE.variable(
         "WA_DB_SSL_CA",
         "",
-        "PEM file; turns TLS on, and the server's certificate and name are checked against it.",
+        "PEM file of the authorities that vouch for the server's certificate; empty for those of"
+        " the system; with it TLS is required on loopback as well.",
+    )
+    db_ssl: str = DATABASE.variable(
+        "WAROUTER_DB_SSL",
+        "verify",
+        "`verify` requires TLS to hosts beyond loopback, with a certificate for the name in"
+        " `WA_DB_HOSTNAME`; `off` accepts any server, with TLS or without (see"
+        " [TLS to PostgreSQL](#tls-to-postgresql)).",
     )
     db_ssl_cert: str = DATABASE.variable(
-        "WA_DB_SSL_CERT", "", "PEM file of a client certificate; needs `WA_DB_SSL_CA`."
+        "WA_DB_SSL_CERT",
+        "",
+        "PEM file of a client certificate; a renewed one is used from the next connection on.",
     )
     db_ssl_key: str = DATABASE.variable("WA_DB_SSL_KEY", "", "PEM file of its key.")
 

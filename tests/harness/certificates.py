@@ -27,12 +27,17 @@ def alone(name: str = "localhost") -> Pair:
 
 
 def issued(
-    authority: CA, *, begins: float = -1, ends: float = 30, key_type: KeyType = KeyType.ECDSA
+    authority: CA,
+    *,
+    name: str = "localhost",
+    begins: float = -1,
+    ends: float = 30,
+    key_type: KeyType = KeyType.ECDSA,
 ) -> Pair:
-    """For localhost; ``begins`` and ``ends`` are days from now."""
+    """For ``name`` and 127.0.0.1; ``begins`` and ``ends`` are days from now."""
     now = datetime.now(UTC)
     leaf = authority.issue_cert(
-        *("localhost", "127.0.0.1"),
+        *(name, "127.0.0.1"),
         not_before=now + timedelta(days=begins),
         not_after=now + timedelta(days=ends),
         key_type=key_type,

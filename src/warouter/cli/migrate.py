@@ -14,7 +14,7 @@ import click
 
 from warouter.cli.nodes import ADMINISTRATOR, data_dir_option, settings_for
 from warouter.config import Settings
-from warouter.errors import CommandError
+from warouter.errors import CommandError, UntrustedDatabase
 from warouter.store.migrate import administering
 from warouter.store.migrate import migrate as apply
 from warouter.store.roles import create, grants
@@ -75,6 +75,8 @@ def migrate(
 def _ran(settings: Settings, work: Coroutine[Any, Any, list[str]]) -> list[str]:
     try:
         return asyncio.run(work)
+    except UntrustedDatabase as error:
+        raise CommandError(str(error)) from error
     except (OSError, TimeoutError, asyncpg.PostgresError) as error:
         raise CommandError(
             f"PostgreSQL at {settings.db_where} failed to run the migrations"

@@ -23,6 +23,7 @@ from warouter.cli.status_cloud import facts_of
 from warouter.config import Settings
 from warouter.errors import CommandError
 from warouter.store.database import Connection, close_politely
+from warouter.store.transport.modes import described
 from warouter.store.views.status import (
     EPOCH_BITS,
     NodeStatus,
@@ -72,7 +73,7 @@ async def _once(settings: Settings, as_json: bool, history: int) -> None:
     if as_json:
         _show_json(found)
     else:
-        console(PIPE_COLUMNS).print(_page(found, history))
+        console(PIPE_COLUMNS).print(_page(found, history, described(settings)))
 
 
 async def _watch(settings: Settings, as_json: bool, history: int) -> None:
@@ -95,7 +96,7 @@ async def _watch(settings: Settings, as_json: bool, history: int) -> None:
                 await close_politely(connection)
                 _show_trouble(live, str(error))
             else:
-                _show(live, found, history)
+                _show(live, found, history, described(settings))
             await asyncio.sleep(EVERY_SECONDS)
 
 
@@ -106,11 +107,11 @@ async def _read(connection: Connection, history: int, as_json: bool) -> Status:
         return await read_status(connection, rows)
 
 
-def _show(live: Live | None, found: Status, history: int) -> None:
+def _show(live: Live | None, found: Status, history: int, tls: str) -> None:
     if live is None:
         _show_json(found)
     else:
-        live.update(_page(found, history), refresh=True)
+        live.update(_page(found, history, tls), refresh=True)
 
 
 def _show_json(found: Status) -> None:
@@ -127,14 +128,14 @@ def _show_trouble(live: Live | None, sentence: str) -> None:
 # the page
 
 
-def _page(found: Status, history: int) -> RenderableType:
-    parts: list[RenderableType] = [_summary(found), _nodes(found), _shards(found)]
+def _page(found: Status, history: int, tls: str) -> RenderableType:
+    parts: list[RenderableType] = [_summary(found, tls), _nodes(found), _shards(found)]
     if found.history:
         parts.append(_history(found, history))
     return Group(*parts)
 
 
-def _summary(found: Status) -> Table:
+def _summary(found: Status, tls: str) -> Table:
     table = Table.grid(padding=(0, 2))
     database = found.database
     facts = {
@@ -148,6 +149,7 @@ def _summary(found: Status) -> Table:
         "database": f"{database.connections} of {database.max_connections} connections ("
         + ", ".join(f"{name} {n}" for name, n in database.connections_by_node.items())
         + ")",
+        "database TLS": tls,
         "oldest transaction": _oldest(found),
     }
     if found.cloud is not None:

@@ -12,6 +12,7 @@ Connections, from the ground up:
     database          connections and pools, statements with a time limit, hints by NOTIFY
     bounded           a connection of a webapp's pool for one call
     aside             sessions for what may wait, so that no write of a slot waits behind it
+    transport         TLS to a server, and what its password is shown to
     arrays            whole columns to and from PostgreSQL's arrays
     locks             classes of advisory locks
     migrate           migrations, in order and once

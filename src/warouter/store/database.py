@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
@@ -18,7 +17,7 @@ from uuid import UUID
 import asyncpg
 
 from warouter.config import Settings
-from warouter.errors import CommandError, OutcomeUnknown, UnfitDatabase
+from warouter.errors import CommandError, OutcomeUnknown, UnfitDatabase, UntrustedDatabase
 from warouter.log import Outage
 from warouter.net.sockets import notice_silence
 from warouter.store import arrays, locks, server_settings
@@ -53,18 +52,12 @@ def application_name(incarnation: UUID, node: str) -> str:
 
 
 def connect_arguments(settings: Settings) -> dict[str, Any]:
-    """Keyword arguments for asyncpg from WA_DB_*, without the server's address."""
-    arguments: dict[str, Any] = {
+    """Keyword arguments for asyncpg from WA_DB_*, without the server's address and TLS."""
+    return {
         "user": settings.db_username,
-        "password": settings.db_password or None,
+        "password": settings.db_password,
         "database": settings.database,
     }
-    if settings.db_ssl_ca:
-        context = ssl.create_default_context(cafile=settings.db_ssl_ca)
-        if settings.db_ssl_cert:
-            context.load_cert_chain(settings.db_ssl_cert, settings.db_ssl_key or None)
-        arguments["ssl"] = context
-    return arguments
 
 
 async def connect(settings: Settings, application: str, **server: str) -> Connection:
@@ -75,7 +68,7 @@ async def connect(settings: Settings, application: str, **server: str) -> Connec
     asked = server_settings.startup(application, settings.db_schema, **server)
     async with asyncio.timeout(CONNECT_SECONDS):
         connection = await open_writable(
-            settings.db_servers,
+            settings,
             **connect_arguments(settings),
             timeout=CONNECT_SECONDS,
             server_settings=asked,
@@ -101,7 +94,7 @@ async def create_pool(settings: Settings, application: str, most: int) -> asyncp
     asked = server_settings.startup(application, settings.db_schema)
 
     async def open_one(*_: object, **arguments: Any) -> Connection:
-        return await open_writable(settings.db_servers, **arguments)
+        return await open_writable(settings, **arguments)
 
     async def look_over(connection: Connection) -> None:
         await _look_over(connection, asked)
@@ -243,7 +236,7 @@ async def first_connection(settings: Settings, application: str) -> Connection:
         raise CommandError(
             f"Database {settings.database!r} does not exist at {where}: run `warouter migrate`."
         ) from error
-    except UnfitDatabase as error:
+    except (UnfitDatabase, UntrustedDatabase) as error:
         raise CommandError(str(error)) from error
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         # Without the lines of detail and hint that PostgreSQL may add.

@@ -8,12 +8,14 @@ is asked as soon as the one before has refused or has kept silent for a moment.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from typing import Any
 
 import asyncpg
 
+from warouter.config import Settings
+from warouter.errors import UntrustedDatabase
 from warouter.store.server_settings import NEWER, NEWER_SINCE
+from warouter.store.transport.dial import dial
 
 Connection = asyncpg.Connection
 Server = tuple[str, int]
@@ -23,15 +25,19 @@ HEAD_START = 0.25
 _older: set[Server] = set()
 
 
-async def open_writable(servers: Sequence[Server], **arguments: Any) -> Connection:
+async def open_writable(settings: Settings, **arguments: Any) -> Connection:
     """A connection to the first server that accepts writes;
     otherwise raises the most informative refusal.
     """
-    rest, racing, refusals = list(servers), set[asyncio.Task[Connection]](), list[BaseException]()
+    rest, racing, refusals = (
+        settings.db_servers,
+        set[asyncio.Task[Connection]](),
+        list[BaseException](),
+    )
     try:
         while rest or racing:
             if rest:
-                racing.add(asyncio.ensure_future(_open(rest.pop(0), arguments)))
+                racing.add(asyncio.ensure_future(_open(settings, rest.pop(0), arguments)))
             done, racing = await asyncio.wait(
                 racing,
                 timeout=HEAD_START if rest else None,
@@ -50,41 +56,42 @@ async def open_writable(servers: Sequence[Server], **arguments: Any) -> Connecti
     raise max(refusals, key=_telling)
 
 
-async def _open(server: Server, arguments: dict[str, Any]) -> Connection:
+async def _open(settings: Settings, server: Server, arguments: dict[str, Any]) -> Connection:
     host, port = server
-    given = arguments | {"host": host, "port": port, "target_session_attrs": "read-write"}
     try:
-        return await _start(server, given)
+        return await _start(settings, server, arguments | {"target_session_attrs": "read-write"})
     except asyncpg.TargetServerAttributeNotMatched as error:
         raise ConnectionRefusedError(
             f"{host}:{port} takes no writes: a standby, or default_transaction_read_only is on"
         ) from error
 
 
-async def _start(server: Server, arguments: dict[str, Any]) -> Connection:
+async def _start(settings: Settings, server: Server, arguments: dict[str, Any]) -> Connection:
     """Connect; retry without settings of newer versions, and
     remember that this server does not know them.
     """
     was_older = server in _older
     if not was_older:
         try:
-            return await asyncpg.connect(**arguments)
+            return await dial(settings, *server, **arguments)
         except asyncpg.UndefinedObjectError:
             _older.add(server)
     wanted = {n: v for n, v in arguments["server_settings"].items() if n not in NEWER}
-    connection: Connection = await asyncpg.connect(**arguments | {"server_settings": wanted})
+    connection = await dial(settings, *server, **arguments | {"server_settings": wanted})
     if was_older and connection.get_server_version().major >= NEWER_SINCE:
         # Another PostgreSQL answers there by now: an upgrade, or an address that moved.
         connection.terminate()
         _older.discard(server)
-        return await _start(server, arguments)
+        return await _start(settings, server, arguments)
     return connection
 
 
 def _telling(refusal: BaseException) -> bool:
-    """Ranks refusals: one about the password or the database
+    """Ranks refusals: one about the password, the database or TLS
     tells more than an unreachable server.
     """
+    if isinstance(refusal, UntrustedDatabase):
+        return True
     return isinstance(refusal, asyncpg.PostgresError) and not isinstance(
         refusal, asyncpg.CannotConnectNowError
     )

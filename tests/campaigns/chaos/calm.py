@@ -33,7 +33,7 @@ _MOVES = "select reason, count(*) as n from owner_log where at > to_timestamp($1
 async def hold_snapshot(lab: Lab) -> asyncpg.Connection:
     """A transaction that has looked and stays open."""
     settings = lab.cluster.settings
-    connection = await open_writable(settings.db_servers, **connect_arguments(settings))
+    connection = await open_writable(settings, **connect_arguments(settings))
     await connection.execute("begin isolation level repeatable read")
     await connection.fetch("select count(*) from pg_class")
     return connection

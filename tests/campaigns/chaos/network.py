@@ -99,6 +99,7 @@ class Namespaces:
         environment = {
             "WA_DB_HOSTNAME": _DATABASE_NAME,
             "WA_DB_PORT": "5432",
+            "WAROUTER_DB_SSL": "off",  # the embedded server has no TLS
             **self._upstream.environment(self.simulator_host, self._upstream.port()),
         }
         if role == "coreapp":
