@@ -26,6 +26,7 @@ T = TypeVar("T")
 
 _TO_DO = {
     FileNotFoundError: "write the secret there, or correct the path",
+    IsADirectoryError: "give the path of a file in it",
     PermissionError: "give the account of this process the right to read it",
 }
 
@@ -121,8 +122,7 @@ def _text(path: str) -> str:
     with open(descriptor, "rb") as file:
         mode = os.fstat(descriptor).st_mode
         if not stat.S_ISREG(mode):
-            what = "a directory" if stat.S_ISDIR(mode) else "no regular file"
-            raise ValueError(f"it is {what}: give the path of a file")
+            raise ValueError("it is no regular file: give the path of one")
         if mode & stat.S_IROTH and world_readable(path):
             raise ValueError(
                 f"everybody on this machine may read it: run `chmod o= {path}`, or mount it with"
